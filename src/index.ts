@@ -1,1 +1,54 @@
-export {};
+import 'reflect-metadata';
+
+export { ChannelLayer, type ChannelMessage, type ChannelReceiver } from './channel-layer/channel-layer.js';
+export { InMemoryChannelLayer } from './channel-layer/in-memory-channel-layer.js';
+export { Clock, type Timer } from './clock.js';
+export { ApiConsumer } from './consumers/api-consumer.js';
+export type { ActionApi, ConsumerApi, Json, ObserverApi } from './consumers/api-types.js';
+export { type Mixin, type MixinBase, type MixinModel, type MixinTypes, mix } from './consumers/mix.js';
+export {
+  BaseModelConsumer,
+  ModelConsumer,
+  type ModelConsumerOptions,
+  type WritingSerializer,
+} from './consumers/model-consumer.js';
+export { Create, Delete, List, Patch, Retrieve, Update } from './consumers/model-mixins.js';
+export { type InstanceKey, ObserveInstance } from './consumers/model-observe-instance.js';
+export { Action, type ActionOptions, DetailAction } from './decorators/action.js';
+export { Consumer, Permissions } from './decorators/consumer.js';
+export { GroupsForConsumer, GroupsForSignal, ModelObserver } from './decorators/model-observer.js';
+export type { ErrorMapper } from './dispatch/error-translator.js';
+export { ActionReply, reply } from './dispatch/reply.js';
+export * from './errors.js';
+export type { KwargsInputOf, KwargsOf, KwargsSchema } from './kwargs/kwargs-schema.js';
+export { type LogFields, Logger, type LogLevel } from './logger.js';
+export type { ModelEvent, SentEvent, Subscription } from './observers/model-event.js';
+export {
+  type AnyPermission,
+  all,
+  any,
+  type Delivery,
+  describePermission,
+  not,
+  type Permission,
+  type PermissionExpression,
+  withOptions,
+} from './permissions/permission.js';
+export { AllowAny, IsAuthenticated } from './permissions/standard-permissions.js';
+export { ActionContext } from './scope/action-context.js';
+export { type HandshakeRequest, Scope } from './scope/scope.js';
+export type { ScopeMiddleware } from './scope/scope-middleware.js';
+// With a star, because only then applications can add to `ScopeTypes` by declaration merging.
+export * from './scope/scope-types.js';
+export { BaseModelSerializer, ModelSerializer } from './serializers/model-serializer.js';
+export type { DataOf, EntityOf, InputOf, ModelSerializerOptions, ViewOf } from './serializers/model-types.js';
+export { Serializer, type SerializerContext } from './serializers/serializer.js';
+export type { AppApi } from './server/api-types.js';
+export { type App, createApp, type ListenOptions } from './server/app.js';
+export type { ApplicationHooks, AppOptions } from './server/app-options.js';
+export { type Demultiplexer, demultiplexer } from './server/demultiplexer.js';
+export { path, type Route } from './server/router.js';
+export type { Transport, TransportListener } from './server/transport.js';
+export type { Settings } from './settings.js';
+export { CloseCode, Status } from './status.js';
+export type { ReplyFrame, RequestId } from './wire/messages.js';

@@ -1,0 +1,218 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import {
+  type Architecture,
+  architecture,
+  badNames,
+  barrelImports,
+  cycles,
+  longFiles,
+  longFunctions,
+  longMedian,
+  missingSpecs,
+  openDoors,
+  type Plan,
+  unknownRooms,
+  upwardImports,
+} from './support/architecture.js';
+
+const ROOT = new URL('../../', import.meta.url);
+
+const ROOMS =
+  'wire signals channel-layer scope orm permissions kwargs serializers filters paginators observers dispatch decorators ' +
+  'consumers views server testing client cli explorer';
+
+const PLAN: Plan = {
+  rooms: ROOMS.split(' '),
+  narrow: { client: ['wire'] },
+  doors: [
+    {
+      name: 'ws',
+      opens: (specifier) => specifier === 'ws',
+      stands: (path) => path.startsWith('server/'),
+      where: 'one file of server/',
+      files: 1,
+    },
+    {
+      name: 'tsyringe',
+      opens: (specifier) => specifier === 'tsyringe',
+      stands: (path) => /^(scope|decorators|server)\//.test(path),
+      where: 'scope/, decorators/ and server/',
+    },
+    {
+      name: 'MikroORM',
+      opens: (specifier) => specifier.startsWith('@mikro-orm/'),
+      stands: (path) => path.startsWith('orm/') || /(^|\/)model-[^/]*$/.test(path),
+      where: 'orm/ and files named model-*',
+    },
+    {
+      name: 'class-validator (with class-transformer)',
+      opens: (specifier) => /^class-(validator|transformer)(\/|$)/.test(specifier),
+      stands: (path) => path.startsWith('kwargs/'),
+      where: 'kwargs/',
+    },
+    {
+      name: 'redis',
+      opens: (specifier) => /^(@redis\/.*|ioredis|redis)$/.test(specifier),
+      stands: (path) => path.startsWith('channel-layer/redis'),
+      where: 'channel-layer/redis',
+    },
+  ],
+  barrels: exportedBarrels(),
+  forbiddenFolders: ['utils', 'common', 'types', 'helpers'],
+  fileLines: 250,
+  medianLines: 100,
+  functionLines: 50,
+};
+
+/** Files of src/ without a spec of their own, each for a reason that stands beside it. */
+const WITHOUT_SPEC: readonly string[] = [];
+
+describe('the architecture of src/', () => {
+  const real = architecture(new Map(filesBelow('src').map((path) => [path, read(`src/${path}`)])), PLAN);
+
+  it('has only the rooms of the design', () => expectNone(unknownRooms(real)));
+  it('imports only from the same room or from one below it', () => expectNone(upwardImports(real)));
+  it('has no cycle of modules, type imports included', () => expectNone(cycles(real)));
+  it('lets each dependency in through its own door', () => expectNone(openDoors(real)));
+  it('keeps each index.ts for the users of the package', () => expectNone(barrelImports(real)));
+  it('names files and folders in kebab-case after what they hold', () => expectNone(badNames(real)));
+  it('keeps every file short', () => expectNone(longFiles(real)));
+  it('keeps the median file short', () => expectNone(longMedian(real)));
+  it('keeps every function short', () => expectNone(longFunctions(real)));
+  it('has a spec for every file, at the same path', () =>
+    expectNone(missingSpecs(real, filesBelow('spec'), WITHOUT_SPEC)));
+});
+
+describe('the check of the architecture', () => {
+  it('accepts a sound tree', () => {
+    const sound = stub({
+      'index.ts': `export { createApp } from './server/app.js';`,
+      'errors.ts': 'export class ApiError {}',
+      'wire/codec.ts': `import { ApiError } from '../errors.js';`,
+      'server/app.ts': `import { decode } from '#signalbox/wire/codec.js'; import type { WebSocket } from 'ws';`,
+    });
+    for (const check of [
+      unknownRooms,
+      upwardImports,
+      cycles,
+      openDoors,
+      barrelImports,
+      badNames,
+      longFiles,
+      longFunctions,
+    ])
+      expect(check(sound), check.name).to.deep.equal([]);
+  });
+
+  it('refuses an import from a room above, however it is written', () => {
+    const imports = [
+      `import { a } from '../server/app.js';`,
+      `import type { a } from '../server/app.js';`,
+      `export * from '../server/app.js';`,
+      `const later = import('../server/app.js');`,
+      `type A = import('../server/app.js').A;`,
+      `import { a } from '#signalbox/server/app.js';`,
+    ];
+    for (const text of imports) {
+      const [message, ...others] = upwardImports(stub({ 'wire/codec.ts': text, 'server/app.ts': '' }));
+      expect(message, text).to.match(/^wire\/codec.ts:1 imports server\/app.ts, but server\/ stands above wire/);
+      expect(others).to.deep.equal([]);
+    }
+  });
+
+  it('refuses an import by a root file from a room', () => {
+    expect(upwardImports(stub({ 'errors.ts': `import './wire/codec.js';`, 'wire/codec.ts': '' }))).to.have.lengthOf(1);
+  });
+
+  it('refuses the client anything but wire/', () => {
+    const text = `import '../wire/codec.js'; import '../errors.js';`;
+    const [message] = upwardImports(stub({ 'client/client.ts': text, 'wire/codec.ts': '', 'errors.ts': '' }));
+    expect(message).to.equal('client/client.ts:1 imports errors.ts, but client/ may import only wire');
+  });
+
+  it('refuses a cycle that consists of type imports', () => {
+    const text = (name: string) => `import type { A } from './${name}.js';`;
+    const [message] = cycles(stub({ 'wire/a.ts': text('b'), 'wire/b.ts': text('c'), 'wire/c.ts': text('a') }));
+    expect(message).to.match(/^wire\/a.ts -> wire\/b.ts -> wire\/c.ts -> wire\/a.ts is a cycle/);
+  });
+
+  it('refuses a dependency outside its door, also as a type', () => {
+    const strays = {
+      'dispatch/a.ts': `import type { WebSocket } from 'ws';`,
+      'kwargs/b.ts': `import { container } from 'tsyringe';`,
+      'scope/c.ts': `import { EntityManager } from '@mikro-orm/core';`,
+      'orm/d.ts': `import { validate } from 'class-validator';`,
+      'channel-layer/in-memory.ts': `import { createClient } from 'redis';`,
+    };
+    expect(openDoors(stub(strays))).to.have.lengthOf(5);
+    expect(openDoors(stub({ 'serializers/model-serializer.ts': `import '@mikro-orm/core';` }))).to.deep.equal([]);
+  });
+
+  it('refuses a second file of server/ that knows ws', () => {
+    const [message] = openDoors(stub({ 'server/a.ts': `import 'ws';`, 'server/b.ts': `import 'ws';` }));
+    expect(message).to.match(/^server\/a.ts and server\/b.ts import ws/);
+  });
+
+  it('refuses an import of index.ts, and an index.ts that is no export', () => {
+    const tree = {
+      'index.ts': '',
+      'wire/index.ts': '',
+      'wire/a.ts': `import '../index.js';`,
+      'wire/b.ts': `import './index.js';`,
+    };
+    expect(barrelImports(stub(tree))).to.have.lengthOf(3);
+  });
+
+  it('refuses an unknown room, a folder named utils and a name that is not kebab-case', () => {
+    expect(unknownRooms(stub({ 'gateway/a.ts': '' }))[0]).to.match(/^src\/gateway\/ is not a room/);
+    expect(badNames(stub({ 'wire/utils/a.ts': '' }))[0]).to.match(/in a folder utils\//);
+    expect(badNames(stub({ 'wire/FrameCodec.ts': '' }))[0]).to.match(/FrameCodec is not kebab-case/);
+  });
+
+  it('refuses a long file, a long median and a long function, but measures the methods of a class in a function', () => {
+    const lines = (count: number) => 'a();\n'.repeat(count);
+    const text = `export function long() {\n${lines(51)}}\n`;
+    const factory = `const make = () => {\nreturn class {\na() {\n${lines(30)}}\nb() {\n${lines(30)}}\n};\n};\n`;
+    expect(longFiles(stub({ 'wire/a.ts': lines(251), 'wire/b.ts': lines(250) }))).to.have.lengthOf(1);
+    expect(longMedian(stub({ 'wire/a.ts': lines(101) }))).to.have.lengthOf(1);
+    expect(longFunctions(stub({ 'wire/a.ts': text }))[0]).to.match(/^wire\/a.ts:1 the body of long has 51 lines/);
+    expect(longFunctions(stub({ 'wire/a.ts': factory }))).to.deep.equal([]);
+  });
+
+  it('refuses a file without a spec, and an exemption that is not needed', () => {
+    const tree = stub({ 'index.ts': '', 'wire/a.ts': '', 'wire/b.ts': '', 'wire/c.ts': '' });
+    const messages = missingSpecs(tree, ['wire/b.spec.ts'], ['wire/b.ts', 'wire/c.ts', 'wire/gone.ts']);
+    expect(messages.map((message) => message.split(' ')[0])).to.deep.equal([
+      'src/wire/a.ts',
+      'src/wire/b.ts',
+      'src/wire/gone.ts',
+    ]);
+  });
+});
+
+function stub(tree: Record<string, string>): Architecture {
+  return architecture(new Map(Object.entries(tree)), PLAN);
+}
+
+function expectNone(messages: readonly string[]): void {
+  expect(messages, `\n${messages.join('\n')}\n`).to.have.lengthOf(0);
+}
+
+function read(path: string): string {
+  return readFileSync(new URL(path, ROOT), 'utf8');
+}
+
+function filesBelow(folder: string): string[] {
+  const names = readdirSync(fileURLToPath(new URL(folder, ROOT)), { recursive: true, encoding: 'utf8' });
+  return names
+    .map((name) => name.replaceAll(sep, '/'))
+    .filter((name) => /\.tsx?$/.test(name) && !name.endsWith('.d.ts'));
+}
+
+function exportedBarrels(): string[] {
+  const { exports }: { exports: Record<string, unknown> } = JSON.parse(read('package.json'));
+  return [...JSON.stringify(exports).matchAll(/\.\/dist\/([^"]*index)\.js"/g)].map(([, stem]) => `${stem}.ts`);
+}

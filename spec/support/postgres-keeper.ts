@@ -1,0 +1,158 @@
+/**
+ * A process of its own between the specs and their PostgreSQL: it starts the server, prints its port, and when its
+ * standard input ends, as it does however the specs die, stops the server and removes its folder.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chown, mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Account, runnableBinaries, unprivilegedAccount } from './postgres-binaries.js';
+
+const ATTEMPTS = 3;
+const START_LIMIT = 60_000;
+const STOP_LIMIT = 5_000;
+const SETTINGS = {
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  fsync: 'off',
+  synchronous_commit: 'off',
+  full_page_writes: 'off',
+  autovacuum: 'off',
+  shared_buffers: '32MB',
+  max_connections: '200',
+  timezone: 'UTC',
+  log_timezone: 'UTC',
+};
+
+interface Site {
+  readonly folder: string;
+  readonly data: string;
+  readonly log: string;
+  readonly bin: string;
+  readonly account: Account | undefined;
+}
+
+interface Server {
+  readonly process: ChildProcess;
+  readonly exited: Promise<unknown>;
+  readonly port: number;
+}
+
+async function keep(): Promise<void> {
+  const released = specsAreGone();
+  const folder = await mkdtemp(join(tmpdir(), 'signalbox-postgres-'));
+  try {
+    const server = await start(await prepare(folder));
+    process.stdout.write(`${server.port}\n`);
+    await Promise.race([released, server.exited]);
+    await stop(server);
+  } finally {
+    await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  }
+}
+
+function specsAreGone(): Promise<void> {
+  process.stdout.on('error', () => undefined);
+  return new Promise((resolve) => {
+    process.stdin.on('end', resolve).on('error', resolve).on('close', resolve).resume();
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, resolve);
+  });
+}
+
+async function prepare(folder: string): Promise<Site> {
+  const account = unprivilegedAccount();
+  const data = join(folder, 'data');
+  await mkdir(data, { mode: 0o700 });
+  if (account !== undefined) await Promise.all([folder, data].map((path) => chown(path, account.uid, account.gid)));
+  const bin = await runnableBinaries(folder, account);
+  const site = { folder, data, log: join(folder, 'log'), bin, account };
+  initialize(site);
+  return site;
+}
+
+function initialize({ folder, data, bin, account }: Site): void {
+  const options = ['--username=postgres', '--auth=trust', '--encoding=UTF8', '--locale=C', '--no-sync'];
+  const { status, stderr, error } = spawnSync(join(bin, 'initdb'), [`--pgdata=${data}`, ...options], {
+    cwd: folder,
+    env: environment(),
+    encoding: 'utf8',
+    ...account,
+  });
+  if (status !== 0) throw new Error(`initdb failed: ${error?.message ?? stderr}`);
+}
+
+async function start(site: Site): Promise<Server> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+    const server = await launch(site, await freePort());
+    if (await becomesReady(site, server)) return server;
+    await stop(server);
+  }
+  throw new Error(`PostgreSQL does not start:\n${await readFile(site.log, 'utf8')}`);
+}
+
+async function launch({ folder, data, log, bin, account }: Site, port: number): Promise<Server> {
+  const settings = Object.entries({ ...SETTINGS, port }).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const file = await open(log, 'a');
+  const child = spawn(join(bin, 'postgres'), ['-D', data, ...settings], {
+    cwd: folder,
+    env: environment(),
+    stdio: ['ignore', file.fd, file.fd],
+    ...account,
+  });
+  const exited = once(child, 'exit').catch(() => undefined);
+  await file.close();
+  return { process: child, exited, port };
+}
+
+/** The eighth line of `postmaster.pid` is what `pg_ctl --wait` looks at too. */
+async function becomesReady({ data }: Site, { process: child }: Server): Promise<boolean> {
+  const deadline = Date.now() + START_LIMIT;
+  while (Date.now() < deadline && child.pid !== undefined && !hasEnded(child)) {
+    const lines = await readFile(join(data, 'postmaster.pid'), 'utf8').then(
+      (text) => text.split('\n'),
+      () => [],
+    );
+    if (lines[0] === String(child.pid) && lines[7]?.startsWith('ready')) return true;
+    await pause(10);
+  }
+  return false;
+}
+
+/** First without the open sessions, then at once, then by force. */
+async function stop({ process: child, exited }: Server): Promise<void> {
+  for (const signal of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
+    if (child.pid === undefined || hasEnded(child)) return;
+    child.kill(signal);
+    await Promise.race([exited, pause(STOP_LIMIT, undefined, { ref: false })]);
+  }
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const address = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('The system gave no free port');
+  return address.port;
+}
+
+/** PGDATA, PGPORT and their like would speak to another server. */
+function environment(): NodeJS.ProcessEnv {
+  const ours = Object.entries(process.env).filter(([name]) => !name.startsWith('PG'));
+  return { ...Object.fromEntries(ours), LC_ALL: 'C' };
+}
+
+keep().then(
+  () => process.exit(0),
+  (error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+    process.exit(1);
+  },
+);

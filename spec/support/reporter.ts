@@ -1,0 +1,28 @@
+import Mocha from 'mocha';
+
+const { Base, Spec } = Mocha.reporters;
+
+/** Mocha's own account of the run, then the names of what was passed over, then one line for people and scripts. */
+export default class ClosingLinesReporter extends Spec {
+  readonly #passedOver: string[] = [];
+
+  constructor(runner: Mocha.Runner, options?: Mocha.MochaOptions) {
+    super(runner, options);
+    runner.on(Mocha.Runner.constants.EVENT_TEST_PENDING, (test) => this.#passedOver.push(test.fullTitle()));
+  }
+
+  override epilogue(): void {
+    super.epilogue();
+    this.#namePassedOver();
+    const { passes, failures, pending } = this.stats;
+    const skipped = pending > 0 ? `, ${pending} skipped` : '';
+    Base.consoleLog('%s', `${passes} passed, ${failures} failed${skipped}`);
+  }
+
+  #namePassedOver(): void {
+    if (this.#passedOver.length === 0) return;
+    Base.consoleLog('  passed over:');
+    for (const title of this.#passedOver) Base.consoleLog('%s', `  - ${title}`);
+    Base.consoleLog();
+  }
+}

@@ -1,0 +1,34 @@
+/** What travels between consumers. Nothing but JSON values, for it may cross processes; whoever receives it must not change it. */
+export type ChannelMessage = Readonly<Record<string, unknown>> & { readonly type: string };
+
+export type ChannelReceiver = (message: ChannelMessage) => void;
+
+/**
+ * How connections reach each other, within a process or across several. Delivery is at most once; messages sent by one
+ * sender to one channel arrive in the order in which they were sent.
+ *
+ * - A channel is the address of one consumer. A message to a channel that is not connected is dropped.
+ * - A group is a named set of channels. Its name is 1 to 500 characters long. A group without channels does not exist.
+ * - `add` and `discard` are idempotent, and take effect for every message sent after they resolved.
+ * - Disconnecting a channel removes it from all its groups.
+ * - A receiver that throws harms neither the sender nor the other receivers.
+ */
+export abstract class ChannelLayer {
+  abstract connect(channel: string, receiver: ChannelReceiver): Promise<void>;
+  abstract disconnect(channel: string): Promise<void>;
+  abstract add(group: string, channel: string): Promise<void>;
+  abstract discard(group: string, channel: string): Promise<void>;
+  abstract send(channel: string, message: ChannelMessage): Promise<void>;
+  abstract sendToGroup(group: string, message: ChannelMessage): Promise<void>;
+  /** Ends everything; the layer is of no use afterwards. */
+  abstract close(): Promise<void>;
+}
+
+const maximumNameLength = 500;
+
+/** @throws RangeError for a name that no layer has to accept */
+export function checkGroupName(group: string): void {
+  if (typeof group === 'string' && group.length > 0 && group.length <= maximumNameLength) return;
+  const shown = typeof group === 'string' ? `${group.length} characters` : typeof group;
+  throw new RangeError(`A group's name is a string of 1 to ${maximumNameLength} characters, not ${shown}.`);
+}

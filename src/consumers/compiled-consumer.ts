@@ -1,0 +1,73 @@
+import { consumerDeclarations } from '../decorators/consumer.js';
+import { permissionDeclarations } from '../dispatch/action-declaration.js';
+import { Actions } from '../dispatch/actions.js';
+import { ConfigurationError } from '../errors.js';
+import type { ConcreteClass } from '../metadata.js';
+import { type Observer, observersOf } from '../observers/observer.js';
+import { all, type PermissionExpression } from '../permissions/permission.js';
+import { PermissionChecker } from '../permissions/permission-checker.js';
+import type { Settings } from '../settings.js';
+import { ApiConsumer } from './api-consumer.js';
+import { BaseModelConsumer } from './model-consumer.js';
+
+export type ConsumerClass = ConcreteClass<ApiConsumer>;
+
+/** What decorators wrote on a consumer class and on those it extends, read once when the application starts. */
+export interface CompiledConsumer {
+  readonly consumer: ConsumerClass;
+  readonly actions: Actions;
+  readonly observers: ReadonlyMap<string, Observer>;
+  readonly permission: PermissionExpression;
+  readonly permissions: PermissionChecker;
+}
+
+/**
+ * @param id tells this class from others of the same name, alike in every process
+ * @throws ConfigurationError for everything that could not work
+ */
+export function compileConsumer(
+  consumer: ConsumerClass,
+  id: string,
+  defaults: readonly PermissionExpression[],
+  settings: Settings,
+): CompiledConsumer {
+  checkDecorated(consumer);
+  const permission = all(...(permissionDeclarations.find(consumer) ?? defaults));
+  const actions = new Actions(consumer, [permission], settings);
+  checkDetailActions(consumer, actions);
+  return {
+    consumer,
+    actions,
+    observers: observersOf(consumer, id),
+    permission,
+    permissions: new PermissionChecker(permission),
+  };
+}
+
+function checkDecorated(consumer: ConsumerClass): void {
+  if (!(consumer.prototype instanceof ApiConsumer)) {
+    throw new ConfigurationError({
+      class: consumer.name,
+      reason: 'is routed, and is no consumer.',
+      remedy: 'Let it extend ApiConsumer or mix(ModelConsumer(…), …).',
+    });
+  }
+  if (consumerDeclarations.isOn(consumer)) return;
+  throw new ConfigurationError({
+    class: consumer.name,
+    reason: 'is routed without a decorator of its own, so that its constructor would be handed nothing.',
+    remedy: 'Put @Consumer() on it.',
+  });
+}
+
+function checkDetailActions(consumer: ConsumerClass, actions: Actions): void {
+  if (consumer.prototype instanceof BaseModelConsumer) return;
+  const detail = actions.all.find(({ isDetail }) => isDetail);
+  if (!detail) return;
+  throw new ConfigurationError({
+    class: consumer.name,
+    member: detail.member,
+    reason: 'is a detail action, and the consumer has no model to look up.',
+    remedy: 'Let the consumer extend mix(ModelConsumer(Entity, { serializer })), or use @Action.',
+  });
+}

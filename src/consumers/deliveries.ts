@@ -1,0 +1,181 @@
+import type { Exchange } from '../dispatch/exchange.js';
+import type { Logger } from '../logger.js';
+import type { ChangeMessage } from '../observers/change-message.js';
+import { type EventAction, eventFor } from '../observers/group-diff.js';
+import type { SentEvent, Subscription } from '../observers/model-event.js';
+import type { Observer } from '../observers/observer.js';
+import type { SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
+import type { PermissionChecker } from '../permissions/permission-checker.js';
+import type { Scope } from '../scope/scope.js';
+import { Status } from '../status.js';
+import { encodeData } from '../wire/codec.js';
+import type { Reply } from '../wire/messages.js';
+
+export interface DeliveryParts {
+  readonly consumer: object;
+  readonly scope: Scope;
+  readonly observers: ReadonlyMap<string, Observer>;
+  readonly subscriptions: Subscriptions;
+  readonly permissions: PermissionChecker;
+  readonly unitOfWork: UnitOfWork;
+  readonly logger: Logger;
+  readonly send: (reply: Reply) => void;
+  /** The request that a change came from, while its reply is still due on this consumer. */
+  readonly findPending: (origin: string) => Exchange | undefined;
+}
+
+interface Arrival {
+  readonly record: SubscriptionRecord;
+  readonly action: EventAction;
+  readonly pk: unknown;
+  /** JSON text. */
+  readonly data: string;
+}
+
+type Method = (event: SentEvent, subscription: Subscription) => unknown;
+
+const rememberedChanges = 256;
+
+/**
+ * Changes from the channel layer -> frames, one per subscription, in the order in which they came. An event waits for the
+ * reply of the request that caused it, and for the reply of the request that subscribed.
+ */
+export class Deliveries {
+  readonly #parts: DeliveryParts;
+  readonly #asks: boolean;
+  readonly #observers: ReadonlyMap<string, Observer>;
+  readonly #tasks: (() => Promise<void> | void)[] = [];
+  readonly #seen = new Set<string>();
+  readonly #unconfirmed = new Map<SubscriptionRecord, Arrival[]>();
+  readonly #waiters: (() => void)[] = [];
+  #isBusy = false;
+
+  constructor(parts: DeliveryParts) {
+    this.#parts = parts;
+    this.#asks = parts.permissions.asksForDeliveries;
+    this.#observers = new Map([...parts.observers.values()].map((observer) => [observer.id, observer]));
+  }
+
+  /** A channel in several groups of one change gets it several times; the copies are known by their id. */
+  receive(message: ChangeMessage): void {
+    if (this.#seen.has(message.id)) return;
+    this.#seen.add(message.id);
+    if (this.#seen.size > rememberedChanges) this.#forgetOldest();
+    this.#tasks.push(
+      () => this.#awaitOrigin(message),
+      () => this.#deliverAll(this.#arrivalsOf(message)),
+    );
+    this.#drain();
+  }
+
+  /** Keeps the events of a new subscription until its request is answered; an error answer undoes the subscription. */
+  holdUntilConfirmed(record: SubscriptionRecord, exchange: Exchange): void {
+    const kept: Arrival[] = [];
+    this.#unconfirmed.set(record, kept);
+    exchange.whenEnded((hasSucceeded) => {
+      this.#unconfirmed.delete(record);
+      if (!hasSucceeded) void this.#parts.subscriptions.removeRequest(record.observer, record.requestId);
+      else this.#tasks.unshift(() => this.#deliverAll(kept));
+      this.#drain();
+    });
+  }
+
+  /** Resolves when everything that arrived has been delivered. */
+  idle(): Promise<void> {
+    if (!this.#isBusy) return Promise.resolve();
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  /** One task after the other; nothing overtakes one that has to wait. */
+  #drain(): void {
+    while (!this.#isBusy) {
+      const task = this.#tasks.shift();
+      if (!task) break;
+      const done = task();
+      if (!done) continue;
+      this.#isBusy = true;
+      done.finally(() => {
+        this.#isBusy = false;
+        this.#drain();
+      });
+    }
+    if (!this.#isBusy) this.#rest();
+  }
+
+  #rest(): void {
+    for (const waiter of this.#waiters.splice(0)) waiter();
+  }
+
+  #awaitOrigin({ origin }: ChangeMessage): Promise<void> | void {
+    const pending = origin === undefined ? undefined : this.#parts.findPending(origin);
+    if (pending) return new Promise((resolve) => pending.whenEnded(() => resolve()));
+  }
+
+  #arrivalsOf({ observer: id, before, after, pk, data }: ChangeMessage): Arrival[] {
+    const observer = this.#observers.get(id);
+    if (!observer) return [];
+    const arrivals: Arrival[] = [];
+    for (const record of this.#parts.subscriptions.of(observer)) {
+      const action = eventFor(record.groups, before, after);
+      if (action)
+        arrivals.push({ record, action, pk, data: action === 'delete' ? encodeData({ pk }) : (data ?? 'null') });
+    }
+    return arrivals;
+  }
+
+  /** A promise only where something has to be waited for. */
+  #deliverAll(arrivals: readonly Arrival[]): Promise<void> | void {
+    const waiting: Arrival[] = [];
+    for (const arrival of arrivals) {
+      const kept = this.#unconfirmed.get(arrival.record);
+      if (kept) kept.push(arrival);
+      else if (waiting.length === 0 && !this.#asks && arrival.record.observer.passesThrough)
+        this.#send(arrival.record, arrival.action, arrival.data);
+      else waiting.push(arrival);
+    }
+    if (waiting.length > 0) return this.#handleAll(waiting);
+  }
+
+  async #handleAll(arrivals: readonly Arrival[]): Promise<void> {
+    for (const arrival of arrivals) {
+      try {
+        await this.#parts.unitOfWork.run(() => this.#handle(arrival));
+      } catch (error) {
+        const { observer, requestId } = arrival.record;
+        this.#parts.logger.error('An event could not be delivered.', {
+          observer: observer.id,
+          requestId,
+          pk: arrival.pk,
+          error,
+        });
+      }
+    }
+  }
+
+  async #handle({ record, action, pk, data }: Arrival): Promise<void> {
+    const { consumer, scope, permissions } = this.#parts;
+    const event = { action, pk, data: JSON.parse(data) as unknown };
+    if (this.#asks && !(await permissions.mayReceive({ scope, ...event }))) return;
+    const method: Method = Reflect.get(consumer, record.observer.member);
+    await method.call(consumer, event, {
+      requestId: record.requestId,
+      kwargs: record.kwargs,
+      scope,
+      send: async (sent) => this.#send(record, sent.action, encodeData(sent.data)),
+    });
+  }
+
+  #send(record: SubscriptionRecord, action: EventAction, data: string): void {
+    if (!this.#parts.subscriptions.has(record)) return;
+    const status = action === 'delete' ? Status.noContent : Status.ok;
+    this.#parts.send({ action, requestId: record.requestId, status, data, errors: [] });
+  }
+
+  #forgetOldest(): void {
+    for (const id of this.#seen) {
+      this.#seen.delete(id);
+      return;
+    }
+  }
+}

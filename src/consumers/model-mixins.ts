@@ -1,0 +1,144 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { Action, DetailAction } from '../decorators/action.js';
+import { ActionContext } from '../scope/action-context.js';
+import type { InputOf } from '../serializers/model-types.js';
+import { Status } from '../status.js';
+import type { Mixin, MixinTypes } from './mix.js';
+import { modelOf } from './model-consumer.js';
+
+type Model<On> = On extends { readonly model: infer Entity } ? Entity : never;
+type Input<On> = On extends { readonly serializer: infer S } ? InputOf<S> : never;
+
+interface DataKwargs {
+  readonly data?: unknown;
+}
+
+/** Lets `data` through as it is; the serializer is what checks it. */
+const dataKwargs: StandardSchemaV1<DataKwargs> = {
+  '~standard': {
+    version: 1,
+    vendor: 'signalbox',
+    validate: (value) => ({ value: { data: undefined, ...(value as DataKwargs) } }),
+  },
+};
+
+export interface ListActions<On> {
+  /** All rows of the query. `{"action": "list", "request_id": 1}` -> 200, `"data": [{…}, …]` */
+  list(context: ActionContext): Promise<Model<On>[]>;
+}
+
+export interface ListTypes extends MixinTypes {
+  readonly actions: ListActions<this['on']>;
+}
+
+export interface RetrieveActions<On> {
+  /** One row. `{"action": "retrieve", "request_id": 1, "pk": 4}` -> 200, `"data": {…}` */
+  retrieve(object: Model<On>, context: ActionContext): Promise<Model<On>>;
+}
+
+export interface RetrieveTypes extends MixinTypes {
+  readonly actions: RetrieveActions<this['on']>;
+}
+
+export interface CreateActions<On> {
+  /** A new row. `{"action": "create", "request_id": 1, "data": {…}}` -> 201, `"data": {…}` */
+  create(kwargs: { readonly data: Input<On> }, context: ActionContext): Promise<Model<On>>;
+}
+
+export interface CreateTypes extends MixinTypes {
+  readonly actions: CreateActions<this['on']>;
+}
+
+export interface UpdateActions<On> {
+  /** All required fields anew. `{"action": "update", "request_id": 1, "pk": 4, "data": {…}}` -> 200, `"data": {…}` */
+  update(object: Model<On>, kwargs: { readonly data: Input<On> }, context: ActionContext): Promise<Model<On>>;
+}
+
+export interface UpdateTypes extends MixinTypes {
+  readonly actions: UpdateActions<this['on']>;
+}
+
+export interface PatchActions<On> {
+  /** Some fields anew. `{"action": "patch", "request_id": 1, "pk": 4, "data": {…}}` -> 200, `"data": {…}` */
+  patch(object: Model<On>, kwargs: { readonly data: Partial<Input<On>> }, context: ActionContext): Promise<Model<On>>;
+}
+
+export interface PatchTypes extends MixinTypes {
+  readonly actions: PatchActions<this['on']>;
+}
+
+export interface DeleteActions<On> {
+  /** `{"action": "delete", "request_id": 1, "pk": 4}` -> 204, `"data": null` */
+  delete(object: Model<On>, context: ActionContext): Promise<void>;
+}
+
+export interface DeleteTypes extends MixinTypes {
+  readonly actions: DeleteActions<this['on']>;
+}
+
+export const List: Mixin<ListTypes> = (base) => {
+  abstract class Listing extends base {
+    @Action()
+    async list(context: ActionContext): Promise<object[]> {
+      const query = await this.visibleRows(context);
+      return this.unitOfWork.em.find(modelOf(this), query as never, { orderBy: this.getOrder(context) as never });
+    }
+  }
+  return Listing;
+};
+
+export const Retrieve: Mixin<RetrieveTypes> = (base) => {
+  abstract class Retrieving extends base {
+    @DetailAction()
+    async retrieve(object: object, _context: ActionContext): Promise<object> {
+      return object;
+    }
+  }
+  return Retrieving;
+};
+
+export const Create: Mixin<CreateTypes> = (base) => {
+  abstract class Creating extends base {
+    @Action({ atomic: true, status: Status.created, kwargs: dataKwargs })
+    async create({ data }: DataKwargs, context: ActionContext): Promise<object> {
+      const serializer = this.writingSerializer(context);
+      const checked = await serializer.validate(data, this.getSerializerContext(context));
+      return this.performCreate(serializer, checked, context);
+    }
+  }
+  return Creating;
+};
+
+export const Update: Mixin<UpdateTypes> = (base) => {
+  abstract class Updating extends base {
+    @DetailAction({ atomic: true, kwargs: dataKwargs })
+    async update(object: object, { data }: DataKwargs, context: ActionContext): Promise<object> {
+      const serializer = this.writingSerializer(context);
+      const checked = await serializer.validate(data, this.getSerializerContext(context));
+      return this.performUpdate(serializer, object, checked, context);
+    }
+  }
+  return Updating;
+};
+
+export const Patch: Mixin<PatchTypes> = (base) => {
+  abstract class Patching extends base {
+    @DetailAction({ atomic: true, kwargs: dataKwargs })
+    async patch(object: object, { data }: DataKwargs, context: ActionContext): Promise<object> {
+      const serializer = this.writingSerializer(context);
+      const checked = await serializer.validate(data, this.getSerializerContext(context), { partial: true });
+      return this.performUpdate(serializer, object, checked, context);
+    }
+  }
+  return Patching;
+};
+
+export const Delete: Mixin<DeleteTypes> = (base) => {
+  abstract class Deleting extends base {
+    @DetailAction({ atomic: true, status: Status.noContent })
+    async delete(object: object, context: ActionContext): Promise<void> {
+      await this.performDelete(object, context);
+    }
+  }
+  return Deleting;
+};

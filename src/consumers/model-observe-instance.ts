@@ -1,0 +1,100 @@
+import { type EntityMetadata, helper } from '@mikro-orm/core';
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { Action, DetailAction } from '../decorators/action.js';
+import { GroupsForConsumer, GroupsForSignal } from '../decorators/model-observer.js';
+import { NotFound } from '../errors.js';
+import type { Class } from '../metadata.js';
+import type { eventTypes, ModelEvent, SentEvent, Subscription } from '../observers/model-event.js';
+import { observerDeclarations } from '../observers/observer-declaration.js';
+import { toPrimaryKey } from '../orm/model-key.js';
+import { ActionContext } from '../scope/action-context.js';
+import type { KeyOf } from '../serializers/model-types.js';
+import type { SerializerClass } from '../serializers/serializer.js';
+import { Status } from '../status.js';
+import type { Mixin, MixinTypes } from './mix.js';
+import { modelOf } from './model-consumer.js';
+
+export interface InstanceKey<Key = unknown> {
+  readonly pk: Key;
+}
+
+type Model<On> = On extends { readonly model: infer Entity } ? Entity : never;
+type Event<On> = On extends { readonly serializer: infer S extends SerializerClass } ? ModelEvent<S> : never;
+
+export interface ObserveInstanceActions<On> {
+  /**
+   * Changes of one row become events with this request's id, beginning after its reply.
+   *
+   * ```json
+   * {"action": "subscribe_instance", "request_id": 4, "pk": 1}
+   * {"errors": [], "data": null, "action": "subscribe_instance", "response_status": 201, "request_id": 4}
+   * {"errors": [], "data": {"id": 1, "name": "new"}, "action": "update", "response_status": 200, "request_id": 4}
+   * ```
+   */
+  subscribeInstance(object: Model<On>, context: ActionContext): Promise<void>;
+  /**
+   * Ends what `subscribe_instance` began with the same request id; without one, all of this connection's subscriptions of
+   * the row. 204, also where there is nothing to end or the row is gone.
+   */
+  unsubscribeInstance(kwargs: InstanceKey<KeyOf<Model<On>>>, context: ActionContext): Promise<void>;
+  onInstance(event: Event<On>, subscription: Subscription<InstanceKey<KeyOf<Model<On>>>>): Promise<void>;
+}
+
+export interface ObserveInstanceTypes extends MixinTypes {
+  readonly actions: ObserveInstanceActions<this['on']>;
+}
+
+type AnyEvent = SentEvent & { readonly [eventTypes]: object };
+
+/** The object of a key; where it has to be a row's, toPrimaryKey says. */
+const keyKwargs: StandardSchemaV1<InstanceKey> = {
+  '~standard': {
+    version: 1,
+    vendor: 'signalbox',
+    validate: (value) => ({ value: { pk: (value as Partial<InstanceKey>).pk } }),
+  },
+};
+
+/** `subscribe_instance` and `unsubscribe_instance`, as DCRF's ObserverModelInstanceMixin has them. */
+export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
+  abstract class Observing extends base {
+    @DetailAction({ status: Status.created })
+    async subscribeInstance(object: object, context: ActionContext): Promise<void> {
+      await this.subscribe(this.onInstance, { pk: helper(object).getPrimaryKey() }, context);
+    }
+
+    @Action({ status: Status.noContent, kwargs: keyKwargs })
+    async unsubscribeInstance({ pk }: InstanceKey, context: ActionContext): Promise<void> {
+      const meta = this.unitOfWork.em.getMetadata(modelOf(this)) as EntityMetadata;
+      const key = toPrimaryKey(meta, pk);
+      if (key === undefined) throw new NotFound();
+      await this.unsubscribe(this.onInstance, { pk: key }, context);
+    }
+
+    async onInstance(event: AnyEvent, subscription: Subscription<InstanceKey>): Promise<void> {
+      await subscription.send(event);
+    }
+
+    @GroupsForSignal('onInstance')
+    protected *groupsOfInstance(row: object): Iterable<string> {
+      yield groupOf(helper(row).getPrimaryKey());
+    }
+
+    @GroupsForConsumer('onInstance')
+    protected *groupsOfKey({ pk }: InstanceKey): Iterable<string> {
+      yield groupOf(pk);
+    }
+  }
+  const { model, serializer } = base as unknown as { model: Class; serializer: SerializerClass };
+  const { onInstance } = Observing.prototype;
+  observerDeclarations.write(Observing.prototype, 'onInstance', {
+    model: () => model,
+    serializer,
+    passesThrough: onInstance,
+  });
+  return Observing;
+};
+
+function groupOf(pk: unknown): string {
+  return typeof pk === 'object' && pk !== null ? JSON.stringify(pk) : String(pk);
+}

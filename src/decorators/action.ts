@@ -1,0 +1,135 @@
+import type { ActionDeclaration, ReplyClass } from '../dispatch/action-declaration.js';
+import { actionDeclarations } from '../dispatch/action-declaration.js';
+import type { ActionReply } from '../dispatch/reply.js';
+import { ConfigurationError } from '../errors.js';
+import { isStandardSchema, type KwargsOf, type KwargsSchema } from '../kwargs/kwargs-schema.js';
+import type { ConcreteClass } from '../metadata.js';
+import type { PermissionExpression } from '../permissions/permission.js';
+import { ActionContext } from '../scope/action-context.js';
+import type { ViewOf } from '../serializers/model-types.js';
+import type { AnySerializer } from '../serializers/serializer.js';
+import { checkHasRules, parameterClass, parameterTypes } from './parameter-type.js';
+
+export interface ActionOptions<Schema extends KwargsSchema, View extends ReplyClass> {
+  /** The action's name on the wire; default the method's name in snake_case, which stays valid beside it. */
+  readonly name?: string;
+  /** The status of a success; default 200. */
+  readonly status?: number;
+  /** Whether it runs in a transaction. Default: where the method is no async function. */
+  readonly atomic?: boolean;
+  /** Does not hold up the requests behind it, and is aborted when the client leaves. Default false. */
+  readonly detached?: boolean;
+  /** The class or schema of its kwargs; default the type of the parameter. */
+  readonly kwargs?: Schema;
+  /** Answers 400 to kwargs that nobody asked for, instead of dropping them. Default false. */
+  readonly strict?: boolean;
+  /** A serializer, or a class whose `@Expose`d properties are all that gets out. */
+  readonly reply?: View;
+  /** Asked besides those of the consumer. */
+  readonly permissions?: readonly PermissionExpression[];
+  /** In milliseconds; default the setting `actionTimeLimit`. */
+  readonly timeLimit?: number;
+}
+
+type Awaitable<T> = T | Promise<T>;
+type Shown<View> = View | readonly View[];
+type Result<View> = Awaitable<Shown<View> | ActionReply<Shown<View>>>;
+
+/** What a method with a declared reply may return. */
+export type ReplyFor<View extends ReplyClass> = [View] extends [never]
+  ? unknown
+  : Result<ViewOfReply<View>> | Generator<ViewOfReply<View>, unknown> | AsyncGenerator<ViewOfReply<View>, unknown>;
+
+export type ViewOfReply<View> =
+  View extends ConcreteClass<infer Instance> ? (Instance extends AnySerializer ? ViewOf<Instance> : Instance) : never;
+
+type KwargsFor<Schema extends KwargsSchema> = [Schema] extends [never] ? never : KwargsOf<Schema>;
+
+/**
+ * A method that clients may call. Its parameters are the kwargs, checked by their class, and the context; both may be
+ * left out.
+ *
+ * ```ts
+ * class AddNote { @IsInt() room!: number; @Length(1, 500) text!: string }
+ *
+ * @Action({ status: 201 })
+ * async addNote({ room, text }: AddNote, { scope }: ActionContext) { return { room, text, by: scope.user }; }
+ * ```
+ *
+ * ```json
+ * {"action": "add_note", "request_id": 1, "room": 4, "text": "hi"}
+ * {"errors": [], "data": {"room": 4, "text": "hi", "by": "ann"}, "action": "add_note", "response_status": 201, "request_id": 1}
+ * ```
+ *
+ * @throws ConfigurationError where the class is defined, for a parameter whose type does not exist at run time, a kwargs
+ * class without rules, and `atomic` together with `detached`
+ */
+export function Action<Schema extends KwargsSchema = never, View extends ReplyClass = never>(
+  options: ActionOptions<Schema, View> = {},
+) {
+  return <Method extends (kwargs: KwargsFor<Schema>, context: ActionContext) => ReplyFor<View>>(
+    prototype: object,
+    member: string,
+    _descriptor: TypedPropertyDescriptor<Method>,
+  ): void => {
+    const kwargs = options.kwargs ?? kwargsAt(prototype, member, 0);
+    write(prototype, member, options, { isDetail: false, ...(kwargs && { kwargs }) });
+  };
+}
+
+/**
+ * An action on one object of the consumer's model: the client names it by `pk`; the method gets it loaded, after every
+ * permission was asked for it. 404 where it is not there. Further kwargs come second, the context last.
+ *
+ * ```ts
+ * @DetailAction()
+ * archive(room: Room) { room.archived = true; return room; }
+ * ```
+ *
+ * ```json
+ * {"action": "archive", "request_id": 2, "pk": 4}
+ * {"errors": [], "data": {"id": 4, "archived": true}, "action": "archive", "response_status": 200, "request_id": 2}
+ * ```
+ */
+export function DetailAction<Schema extends KwargsSchema = never, View extends ReplyClass = never>(
+  options: ActionOptions<Schema, View> = {},
+) {
+  // biome-ignore lint/suspicious/noExplicitAny: whether it is the consumer's model is known when the class is compiled
+  return <Method extends (object: any, kwargs: KwargsFor<Schema>, context: ActionContext) => ReplyFor<View>>(
+    prototype: object,
+    member: string,
+    _descriptor: TypedPropertyDescriptor<Method>,
+  ): void => {
+    const [model] = parameterTypes(prototype, member);
+    const kwargs = options.kwargs ?? kwargsAt(prototype, member, 1);
+    write(prototype, member, options, { isDetail: true, model, ...(kwargs && { kwargs }) });
+  };
+}
+
+/** The kwargs class that the method's own parameter names; undefined where it takes none. */
+function kwargsAt(prototype: object, member: string, position: number): ConcreteClass<object> | undefined {
+  const types = parameterTypes(prototype, member);
+  if (position >= types.length || types[position] === ActionContext) return undefined;
+  const kwargs = parameterClass(prototype, member, position);
+  checkHasRules(prototype, member, kwargs);
+  return kwargs;
+}
+
+function write(
+  prototype: object,
+  member: string,
+  options: Omit<ActionDeclaration, 'isDetail' | 'kwargs'> & { readonly kwargs?: KwargsSchema },
+  parameters: Pick<ActionDeclaration, 'isDetail' | 'kwargs' | 'model'>,
+): void {
+  if (options.atomic && options.detached) {
+    throw new ConfigurationError({
+      class: prototype.constructor.name,
+      member,
+      reason: 'is atomic and detached: its transaction would stay open for as long as it runs.',
+      remedy: 'Drop one of the two, and open a transaction inside where it is needed: em.transactional(…).',
+    });
+  }
+  const { kwargs } = options;
+  if (kwargs && !isStandardSchema(kwargs)) checkHasRules(prototype, member, kwargs);
+  actionDeclarations.write(prototype, member, { ...options, ...parameters });
+}

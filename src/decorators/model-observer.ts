@@ -1,0 +1,94 @@
+import type { Class, ConcreteClass } from '../metadata.js';
+import type { eventTypes, ModelWritten, Subscription } from '../observers/model-event.js';
+import {
+  consumerGroupDeclarations,
+  type Groups,
+  observerDeclarations,
+  signalGroupDeclarations,
+} from '../observers/observer-declaration.js';
+import type { EntityOf, ViewOf } from '../serializers/model-types.js';
+import type { AnySerializer, SerializerClass } from '../serializers/serializer.js';
+
+type Method = (...parameters: never) => unknown;
+
+/** The events that an observer of an entity may be given, as its serializer shows them. */
+type EventOf<Entity, S> = ModelWritten<Entity, [S] extends [never] ? { readonly pk: never } : ViewOf<S>>;
+
+type ObservedBy<Observer> = Observer extends (event: infer Event, ...rest: never) => unknown
+  ? Event extends { readonly [eventTypes]: infer Entity }
+    ? Entity
+    : never
+  : never;
+
+type SubscriptionKwargs<Observer> = Observer extends (event: never, subscription: Subscription<infer Kwargs>) => unknown
+  ? Kwargs
+  : unknown;
+
+/**
+ * A method that is told of every committed change of a model which concerns one of its subscriptions; it decides what is
+ * sent. The serializer runs once per change. Without one, the data are `{ pk }`.
+ *
+ * ```ts
+ * @ModelObserver(() => Message, { serializer: MessageSerializer })
+ * async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) { await subscription.send(event); }
+ *
+ * @Action({ status: 201 })
+ * async subscribeToRoom({ room }: RoomKey, context: ActionContext) { await this.subscribe(this.onMessage, { room }, context); }
+ * ```
+ *
+ * ```json
+ * {"action": "subscribe_to_room", "request_id": 7, "room": 1}
+ * {"errors": [], "data": null, "action": "subscribe_to_room", "response_status": 201, "request_id": 7}
+ * {"errors": [], "data": {"id": 9, "text": "hi"}, "action": "create", "response_status": 200, "request_id": 7}
+ * ```
+ *
+ * @param model a function, because entities and consumers may import each other
+ */
+export function ModelObserver<Entity extends object, S extends SerializerClass<AnySerializer> = never>(
+  model: () => ConcreteClass<Entity>,
+  { serializer }: { readonly serializer?: S & Fitting<Entity, S> } = {},
+) {
+  return <Observer extends (event: EventOf<Entity, S>, subscription: Subscription<never>) => unknown>(
+    prototype: object,
+    member: string,
+    _descriptor: TypedPropertyDescriptor<Observer>,
+  ): void => {
+    observerDeclarations.write(prototype, member, { model: model as () => Class, ...(serializer && { serializer }) });
+  };
+}
+
+type Fitting<Entity, S> = Entity extends EntityOf<S> ? unknown : never;
+
+/**
+ * The groups that a row belongs to, asked for before and after each change. A row that leaves a group is a delete for it, a
+ * row that comes into one a create. Runs once per change, outside any connection: `this` has no injected members.
+ *
+ * ```ts
+ * @GroupsForSignal('onMessage') protected *groupsOfMessage(message: Message) { yield `room-${message.room.id}`; }
+ * ```
+ */
+export function GroupsForSignal<Name extends string>(observer: Name) {
+  return <Consumer extends { [Key in Name]: Method }, Yields extends (row: ObservedBy<Consumer[Name]>) => Groups>(
+    prototype: Consumer,
+    member: string,
+    _descriptor: TypedPropertyDescriptor<Yields>,
+  ): void => signalGroupDeclarations.write(prototype, member, observer);
+}
+
+/**
+ * The groups that a subscription listens to, from the kwargs that `subscribe` was called with.
+ *
+ * ```ts
+ * @GroupsForConsumer('onMessage') protected *groupsOfRoom({ room }: RoomKey) { yield `room-${room}`; }
+ * ```
+ */
+export function GroupsForConsumer<Name extends string>(observer: Name) {
+  return <
+    Consumer extends { [Key in Name]: Method },
+    Yields extends (kwargs: SubscriptionKwargs<Consumer[Name]>) => Groups,
+  >(
+    prototype: Consumer,
+    member: string,
+    _descriptor: TypedPropertyDescriptor<Yields>,
+  ): void => consumerGroupDeclarations.write(prototype, member, observer);
+}

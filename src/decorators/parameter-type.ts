@@ -1,0 +1,51 @@
+import 'reflect-metadata';
+import { ConfigurationError } from '../errors.js';
+import { hasRules } from '../kwargs/class-rules.js';
+import type { ConcreteClass } from '../metadata.js';
+
+const shapeless: ReadonlySet<unknown> = new Set([Object, Function, Array, String, Number, Boolean, Promise, undefined]);
+
+/**
+ * The class of a method's parameter, as the compiler wrote it down.
+ *
+ * @throws ConfigurationError where the type does not exist at run time
+ */
+export function parameterClass(prototype: object, member: string, position: number): ConcreteClass<object> {
+  const types = parameterTypes(prototype, member);
+  const type = types[position];
+  if (!shapeless.has(type)) return type as ConcreteClass<object>;
+  throw new ConfigurationError({
+    class: prototype.constructor.name,
+    member,
+    reason: `the type of parameter ${position + 1} does not exist at run time (it is ${nameOf(type)} there): an \`import type\`, an inline object type, an interface, a union or an array.`,
+    remedy: 'Declare a class and import it as a value, or name it: @Action({ kwargs: TheClass }).',
+  });
+}
+
+/** @throws ConfigurationError for a class that nothing would be let through */
+export function checkHasRules(prototype: object, member: string, kwargs: ConcreteClass<object>): void {
+  if (hasRules(kwargs)) return;
+  throw new ConfigurationError({
+    class: prototype.constructor.name,
+    member,
+    reason: `its kwargs class ${kwargs.name} has no rule, so that nothing a client sends would reach the method.`,
+    remedy: `Put class-validator decorators on the properties of ${kwargs.name}, for example @IsInt().`,
+  });
+}
+
+/** @throws ConfigurationError where the compiler writes no types down */
+export function parameterTypes(prototype: object, member: string): readonly unknown[] {
+  const types: readonly unknown[] | undefined = Reflect.getMetadata('design:paramtypes', prototype, member);
+  if (types) return types;
+  throw new ConfigurationError({
+    class: prototype.constructor.name,
+    member,
+    reason: 'the compiler wrote no types down for it.',
+    remedy:
+      'Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json, and compile with tsc: tsx and esbuild leave the types out.',
+  });
+}
+
+function nameOf(type: unknown): string {
+  return typeof type === 'function' ? type.name : String(type);
+}

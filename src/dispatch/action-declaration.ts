@@ -1,0 +1,30 @@
+import type { KwargsSchema } from '../kwargs/kwargs-schema.js';
+import { ClassMetadata, type ConcreteClass, MemberMetadata } from '../metadata.js';
+import type { PermissionExpression } from '../permissions/permission.js';
+import type { SerializerClass } from '../serializers/serializer.js';
+
+/** A serializer, or a class whose `@Expose`d properties are all that gets out. */
+export type ReplyClass = SerializerClass | ConcreteClass<object>;
+
+/** What `@Action` wrote on a method. */
+export interface ActionDeclaration {
+  readonly name?: string;
+  readonly status?: number;
+  readonly atomic?: boolean;
+  readonly detached?: boolean;
+  readonly strict?: boolean;
+  readonly reply?: ReplyClass;
+  readonly permissions?: readonly PermissionExpression[];
+  readonly timeLimit?: number;
+  /** Whether the first parameter is the object that the client named by its `pk`. */
+  readonly isDetail: boolean;
+  /** What the kwargs are checked with; without one the method takes none. */
+  readonly kwargs?: KwargsSchema;
+  /** The run-time type of a detail action's first parameter. */
+  readonly model?: unknown;
+}
+
+export const actionDeclarations = new MemberMetadata<ActionDeclaration>('action');
+
+/** What `@Permissions` wrote on a consumer. */
+export const permissionDeclarations = new ClassMetadata<readonly PermissionExpression[]>('permissions');

@@ -1,0 +1,97 @@
+import { checkKwargs } from '../kwargs/kwargs-checker.js';
+import type { Logger } from '../logger.js';
+import type { ActionContext } from '../scope/action-context.js';
+import { encodeData } from '../wire/codec.js';
+import type { ActionTarget } from './action-target.js';
+import type { ActionDefinition } from './actions.js';
+import type { Outcome } from './exchange.js';
+import { ActionReply } from './reply.js';
+
+type Method = (...parameters: unknown[]) => unknown;
+
+export interface ActionRunParts {
+  readonly target: ActionTarget;
+  readonly action: ActionDefinition;
+  readonly context: ActionContext;
+  readonly part: (data: string) => void;
+  readonly flush: () => Promise<void>;
+  /** Told of names that nobody asked for; none in production. */
+  readonly developmentLog: Logger | undefined;
+}
+
+/**
+ * The steps of one action between its name and its outcome. They run inside the action's transaction where it has one, so
+ * that what permissions read is what the action changes.
+ */
+export class ActionRun {
+  readonly #parts: ActionRunParts;
+
+  constructor(parts: ActionRunParts) {
+    this.#parts = parts;
+  }
+
+  async outcome(): Promise<Outcome> {
+    const { target, action, context, flush } = this.#parts;
+    await action.permissions.checkAction(context);
+    const parameters = await this.#parameters();
+    context.signal.throwIfAborted();
+    const method: Method = Reflect.get(target.instance, action.member);
+    const result = await this.#exhaust(await method.call(target.instance, ...parameters));
+    if (action.atomic) await flush();
+    return this.#toOutcome(result);
+  }
+
+  async #parameters(): Promise<unknown[]> {
+    const { target, action, context } = this.#parts;
+    const kwargs = action.kwargs ? [await this.#checked(action.kwargs)] : [];
+    if (!action.isDetail) return [...kwargs, context];
+    const object = await target.loadObject(context);
+    await action.permissions.checkObject(context, object);
+    return [object, ...kwargs, context];
+  }
+
+  async #checked(schema: NonNullable<ActionDefinition['kwargs']>): Promise<unknown> {
+    const { action, context, developmentLog } = this.#parts;
+    const named = action.isDetail ? withoutKey(context.kwargs) : context.kwargs;
+    const { value, dropped } = await checkKwargs(schema, named, action);
+    if (dropped.length > 0)
+      developmentLog?.debug('Kwargs that the action does not know were dropped.', { action: action.name, dropped });
+    return value;
+  }
+
+  /** Sends the parts of a generator; its return value is the result. */
+  async #exhaust(result: unknown): Promise<unknown> {
+    if (!isGenerator(result)) return result;
+    const { signal } = this.#parts.context;
+    const stop = (): void => void Promise.resolve(result.return(undefined)).catch(() => {});
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      for (let step = await result.next(); ; step = await result.next()) {
+        signal.throwIfAborted();
+        if (step.done) return step.value;
+        const { data } = await this.#toOutcome(step.value);
+        this.#parts.part(data);
+      }
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  /** Encoded here, before the commit: what cannot be shown must not have happened. */
+  async #toOutcome(result: unknown): Promise<Outcome> {
+    const { target, action, context } = this.#parts;
+    const status = (result instanceof ActionReply ? result.status : undefined) ?? action.status;
+    return { status, data: encodeData(await target.show(result, action, context)) };
+  }
+}
+
+function withoutKey(kwargs: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { pk: _, ...rest } = kwargs;
+  return rest;
+}
+
+function isGenerator(value: unknown): value is Generator | AsyncGenerator {
+  if (typeof value !== 'object' || value === null) return false;
+  const isIterable = Symbol.asyncIterator in value || Symbol.iterator in value;
+  return isIterable && 'next' in value && 'return' in value && typeof value.next === 'function';
+}

@@ -1,0 +1,14 @@
+import type { ActionContext } from '../scope/action-context.js';
+import type { Scope } from '../scope/scope.js';
+import type { ActionDefinition, Actions } from './actions.js';
+
+/** What the dispatcher needs of a consumer. */
+export interface ActionTarget {
+  readonly instance: object;
+  readonly scope: Scope;
+  readonly actions: Actions;
+  /** @throws NotFound */
+  loadObject(context: ActionContext): Promise<object>;
+  /** What an action returned, as plain data. */
+  show(result: unknown, action: ActionDefinition, context: ActionContext): Promise<unknown>;
+}

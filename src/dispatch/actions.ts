@@ -1,0 +1,97 @@
+import { ActionNotFound, ConfigurationError } from '../errors.js';
+import type { Class } from '../metadata.js';
+import { all, type PermissionExpression } from '../permissions/permission.js';
+import { PermissionChecker } from '../permissions/permission-checker.js';
+import type { Settings } from '../settings.js';
+import { Status } from '../status.js';
+import { toWireName } from '../wire/names.js';
+import { type ActionDeclaration, actionDeclarations } from './action-declaration.js';
+
+/** An action as the running application needs it: every option decided. */
+export interface ActionDefinition extends Omit<ActionDeclaration, 'permissions' | 'name'> {
+  readonly member: string;
+  /** The name that the client is told; it may be called by the method's name as well. */
+  readonly name: string;
+  readonly status: number;
+  readonly atomic: boolean;
+  readonly detached: boolean;
+  readonly strict: boolean;
+  readonly timeLimit: number;
+  readonly permissions: PermissionChecker;
+}
+
+/** The actions of a consumer class by their names on the wire. */
+export class Actions {
+  readonly #byName = new Map<string, ActionDefinition>();
+
+  /** @throws ConfigurationError where two methods claim one name, or an option contradicts another */
+  constructor(consumer: Class, inherited: readonly PermissionExpression[], settings: Settings) {
+    for (const [member, declaration] of actionDeclarations.read(consumer)) {
+      const action = define(consumer, member, declaration, inherited, settings);
+      for (const name of new Set([action.name, toWireName(member)])) this.#claim(consumer, name, action);
+    }
+  }
+
+  get all(): readonly ActionDefinition[] {
+    return [...new Set(this.#byName.values())];
+  }
+
+  has(name: string): boolean {
+    return this.#byName.has(name);
+  }
+
+  find(name: string): ActionDefinition | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** @throws ActionNotFound */
+  require(name: string): ActionDefinition {
+    const action = this.#byName.get(name);
+    if (!action) throw ActionNotFound.named(name);
+    return action;
+  }
+
+  #claim(consumer: Class, name: string, action: ActionDefinition): void {
+    const other = this.#byName.get(name);
+    if (other) {
+      throw new ConfigurationError({
+        class: consumer.name,
+        member: action.member,
+        reason: `answers to "${name}", and so does ${other.member}.`,
+        remedy: 'Give one of them another name: @Action({ name }).',
+      });
+    }
+    this.#byName.set(name, action);
+  }
+}
+
+function define(
+  consumer: Class,
+  member: string,
+  { permissions = [], name, ...declaration }: ActionDeclaration,
+  inherited: readonly PermissionExpression[],
+  settings: Settings,
+): ActionDefinition {
+  const { detached = false, status = Status.ok, strict = false } = declaration;
+  const isAsync = isAsyncFunction(Reflect.get(consumer.prototype, member));
+  const usually = isAsync ? settings.asyncActionsAtomic : settings.syncActionsAtomic;
+  return {
+    ...declaration,
+    member,
+    name: name ?? toWireName(member),
+    status,
+    strict,
+    detached,
+    atomic: declaration.atomic ?? (usually && !detached),
+    timeLimit: declaration.timeLimit ?? (detached ? settings.detachedActionTimeLimit : settings.actionTimeLimit),
+    permissions: new PermissionChecker(all(...inherited, ...permissions)),
+  };
+}
+
+const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor;
+const AsyncGeneratorFunction = Object.getPrototypeOf(async function* () {}).constructor;
+
+/** Told by the function itself: compiled code keeps it from ES2017 on, and Signalbox asks for more. */
+function isAsyncFunction(method: unknown): boolean {
+  return method instanceof AsyncFunction || method instanceof AsyncGeneratorFunction;
+}

@@ -1,0 +1,131 @@
+import type { Clock } from '../clock.js';
+import { Disconnected, TimeLimitExceeded } from '../errors.js';
+import type { Logger } from '../logger.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { ActionContext } from '../scope/action-context.js';
+import type { Settings } from '../settings.js';
+import { origin } from '../signals/origin.js';
+import { untilAborted } from './abort.js';
+import { ActionRun } from './action-run.js';
+import type { ActionTarget } from './action-target.js';
+import type { ActionDefinition } from './actions.js';
+import type { ErrorTranslator } from './error-translator.js';
+import type { Exchange, Outcome } from './exchange.js';
+
+export interface DispatcherParts {
+  readonly unitOfWork: UnitOfWork;
+  readonly errors: ErrorTranslator;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly settings: Settings;
+}
+
+/**
+ * Carries one request from its name to its reply:
+ *
+ * 1. find the action;
+ * 2. begin its transaction, if it is atomic;
+ * 3. ask every permission, check the kwargs, load the object and ask for it;
+ * 4. run the method, flush, serialize;
+ * 5. commit;
+ * 6. turn the outcome, or whatever was thrown on the way, into one reply.
+ *
+ * Never throws. What runs past its time limit, is cancelled or loses its socket is abandoned before the commit or not at all.
+ */
+export class Dispatcher {
+  readonly #parts: DispatcherParts;
+
+  constructor(parts: DispatcherParts) {
+    this.#parts = parts;
+  }
+
+  async dispatch(target: ActionTarget, exchange: Exchange): Promise<void> {
+    exchange.start();
+    try {
+      const action = target.actions.require(exchange.request.action);
+      exchange.succeed(await origin.run(exchange.id, () => this.#carry(target, action, exchange)));
+    } catch (thrown) {
+      if (thrown instanceof Disconnected) return;
+      exchange.fail(this.#parts.errors.translate(thrown, factsOf(target, exchange)));
+    }
+  }
+
+  async #carry(target: ActionTarget, action: ActionDefinition, exchange: Exchange): Promise<Outcome> {
+    const { clock, unitOfWork } = this.#parts;
+    const timer = clock.after(action.timeLimit, () => exchange.abort(new TimeLimitExceeded()));
+    const parts = new Parts(exchange, action.atomic);
+    const beginning = new Beginning(exchange.signal);
+    const work = (): Promise<Outcome> => {
+      beginning.isOver = true;
+      return this.#untilAborted(target, action, exchange, parts);
+    };
+    try {
+      const outcome = await beginning.wait(action.atomic ? unitOfWork.runAtomic(work) : unitOfWork.run(work));
+      parts.release();
+      return outcome;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #untilAborted(target: ActionTarget, action: ActionDefinition, exchange: Exchange, parts: Parts): Promise<Outcome> {
+    const { logger, unitOfWork, settings } = this.#parts;
+    const { scope } = target;
+    const { signal, request } = exchange;
+    const run = new ActionRun({
+      target,
+      action,
+      context: new ActionContext({ scope, signal, ...request }),
+      part: (data) => parts.send(data),
+      flush: () => unitOfWork.flush(),
+      developmentLog: settings.development ? logger : undefined,
+    });
+    const late = (error: unknown): void => {
+      if (error !== signal.reason)
+        logger.warn('An action failed after it was abandoned.', { ...factsOf(target, exchange), error });
+    };
+    return untilAborted(signal, run.outcome(), late);
+  }
+}
+
+/**
+ * The wait for a connection and a transaction. Aborted during it, a request need not wait for its turn to be told so; once
+ * the work has begun, the work alone decides, because a commit that is under way is not to be denied.
+ */
+class Beginning {
+  isOver = false;
+  readonly #waiting = new AbortController();
+
+  constructor(signal: AbortSignal) {
+    signal.addEventListener('abort', () => this.isOver || this.#waiting.abort(signal.reason), { once: true });
+  }
+
+  wait<T>(work: Promise<T>): Promise<T> {
+    return untilAborted(this.#waiting.signal, work, () => {});
+  }
+}
+
+/** The parts of a generator: sent as they come, or kept until the commit that makes them true. */
+class Parts {
+  readonly #exchange: Exchange;
+  readonly #kept: string[] | undefined;
+
+  constructor(exchange: Exchange, isAtomic: boolean) {
+    this.#exchange = exchange;
+    this.#kept = isAtomic ? [] : undefined;
+  }
+
+  send(data: string): void {
+    if (this.#kept) this.#kept.push(data);
+    else this.#exchange.part(data);
+  }
+
+  release(): void {
+    for (const data of this.#kept?.splice(0) ?? []) this.#exchange.part(data);
+  }
+}
+
+function factsOf({ scope, instance }: ActionTarget, { request }: Exchange): Record<string, unknown> {
+  const { action, requestId } = request;
+  return { consumer: instance.constructor.name, action, requestId, path: scope.path };
+}

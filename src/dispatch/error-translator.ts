@@ -1,0 +1,45 @@
+import { randomUUID } from 'node:crypto';
+import { ApiError, UnexpectedError } from '../errors.js';
+import type { LogFields, Logger } from '../logger.js';
+import type { ConcreteClass } from '../metadata.js';
+
+/**
+ * A provider that knows errors of another library: what it returns is what the client is told; undefined for those that
+ * it does not know.
+ *
+ * ```ts
+ * @injectable()
+ * class PaymentErrors implements ErrorMapper {
+ *   toApiError(thrown: unknown) { return thrown instanceof CardDeclined ? new Conflict('The card was declined.') : undefined; }
+ * }
+ * createApp({ …, errors: [PaymentErrors] })
+ * ```
+ */
+export interface ErrorMapper {
+  toApiError(thrown: unknown): ApiError | undefined;
+}
+
+export type ErrorMapperClass = ConcreteClass<ErrorMapper>;
+
+/** The one gate for whatever was thrown. What no mapper knows is logged whole, and answered with a correlation id only. */
+export class ErrorTranslator {
+  readonly #mappers: readonly ErrorMapper[];
+  readonly #logger: Logger;
+
+  constructor(mappers: readonly ErrorMapper[], logger: Logger) {
+    this.#mappers = mappers;
+    this.#logger = logger;
+  }
+
+  /** @param fields stand in the log beside an unexpected error */
+  translate(thrown: unknown, fields: LogFields): ApiError {
+    if (thrown instanceof ApiError) return thrown;
+    for (const mapper of this.#mappers) {
+      const known = mapper.toApiError(thrown);
+      if (known) return known;
+    }
+    const error = new UnexpectedError(randomUUID());
+    this.#logger.error('An action failed.', { ...fields, correlationId: error.correlationId, error: thrown });
+    return error;
+  }
+}

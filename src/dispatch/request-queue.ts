@@ -1,0 +1,32 @@
+import type { Exchange } from './exchange.js';
+
+/** Requests of one consumer, answered in the order in which they came. Detached ones do not hold up those behind them. */
+export class RequestQueue {
+  #tail: Promise<void> = Promise.resolve();
+  readonly #open = new Set<Exchange>();
+
+  /** Requests that wait or run. */
+  get open(): ReadonlySet<Exchange> {
+    return this.#open;
+  }
+
+  /** @param run never rejects */
+  add(exchange: Exchange, run: () => Promise<void>): void {
+    this.#open.add(exchange);
+    this.#tail = this.#tail.then(async () => {
+      const done = this.#run(exchange, run);
+      if (!exchange.isDetached) await done;
+    });
+  }
+
+  /** Work of the consumer itself, such as its connect hook, in line with the requests. */
+  addWork(work: () => Promise<void>): Promise<void> {
+    this.#tail = this.#tail.then(work);
+    return this.#tail;
+  }
+
+  async #run(exchange: Exchange, run: () => Promise<void>): Promise<void> {
+    if (!exchange.isEnded) await run();
+    this.#open.delete(exchange);
+  }
+}

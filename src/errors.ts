@@ -1,0 +1,166 @@
+import { Status } from './status.js';
+
+/** One entry of a reply's `errors`: a sentence, or the texts of each field. Nested fields are paths: `lines.0.amount`. */
+export type ErrorDetail = string | Readonly<Record<string, readonly string[]>>;
+
+/** The root of everything that Signalbox throws. */
+export abstract class SignalboxError extends Error {
+  override get name(): string {
+    return this.constructor.name;
+  }
+}
+
+export interface ApiErrorOptions {
+  readonly errors?: readonly ErrorDetail[];
+  readonly cause?: unknown;
+}
+
+/**
+ * An error that is the client's to know: its status, its code and its texts are sent as they are.
+ *
+ * Applications add their own by a subclass:
+ *
+ * ```ts
+ * class RoomFull extends ApiError {
+ *   static override readonly status = 409;
+ *   static override readonly code = 'room_full';
+ *   static override readonly detail = 'This room is full.';
+ * }
+ * ```
+ *
+ * `throw new RoomFull()` in an action is answered with
+ * `{"errors": ["This room is full."], "data": null, "action": "join", "response_status": 409, "request_id": 1, "code": "room_full"}`.
+ */
+export class ApiError extends SignalboxError {
+  static readonly status: number = Status.serverError;
+  /** A stable machine word. Once published it never changes its meaning. */
+  static readonly code: string = 'error';
+  static readonly detail: string = 'A server error occurred.';
+
+  readonly status: number;
+  readonly code: string;
+  readonly errors: readonly ErrorDetail[];
+
+  constructor(detail?: string, { errors, cause }: ApiErrorOptions = {}) {
+    const { status, code, detail: standing } = new.target;
+    super(detail ?? standing, cause === undefined ? undefined : { cause });
+    this.status = status;
+    this.code = code;
+    this.errors = errors ?? [this.message];
+  }
+}
+
+/** The frame is no JSON, or no request. */
+export class ParseError extends ApiError {
+  static override readonly status = Status.badRequest;
+  static override readonly code: string = 'parse_error';
+  static override readonly detail: string = 'Malformed request.';
+}
+
+/** What came does not pass the rules; `errors` holds `{field: [texts]}`. */
+export class ValidationFailed extends ApiError {
+  static override readonly status = Status.badRequest;
+  static override readonly code: string = 'validation_failed';
+  static override readonly detail: string = 'Invalid input.';
+
+  /** @param fields the texts of each field, in the order in which they are shown */
+  static of(fields: Readonly<Record<string, readonly string[]>>): ValidationFailed {
+    return new ValidationFailed(undefined, { errors: [fields] });
+  }
+}
+
+/** Nobody is logged in where somebody has to be. */
+export class NotAuthenticated extends ApiError {
+  static override readonly status = Status.unauthorized;
+  static override readonly code: string = 'not_authenticated';
+  static override readonly detail: string = 'Authentication credentials were not provided.';
+}
+
+/** The caller may not do this. */
+export class PermissionDenied extends ApiError {
+  static override readonly status = Status.forbidden;
+  static override readonly code: string = 'permission_denied';
+  static override readonly detail: string = 'You do not have permission to perform this action.';
+}
+
+export class NotFound extends ApiError {
+  static override readonly status = Status.notFound;
+  static override readonly code: string = 'not_found';
+  static override readonly detail: string = 'Not found.';
+}
+
+/** No consumer serves a stream of this name. */
+export class StreamNotFound extends NotFound {
+  static override readonly code: string = 'stream_not_found';
+}
+
+/** No action of that name. The texts are DCRF's. */
+export class ActionNotFound extends ApiError {
+  static override readonly status = Status.methodNotAllowed;
+  static override readonly code: string = 'action_not_found';
+  static override readonly detail: string = 'Unable to find action in message body.';
+
+  static named(action: string): ActionNotFound {
+    return new ActionNotFound(`Method "${action}" not allowed.`);
+  }
+}
+
+/** The request contradicts what is stored: a value that has to be unique, a row changed meanwhile. */
+export class Conflict extends ApiError {
+  static override readonly status = Status.conflict;
+  static override readonly code: string = 'conflict';
+  static override readonly detail: string = 'The request conflicts with the current state.';
+}
+
+export class Throttled extends ApiError {
+  static override readonly status = Status.tooManyRequests;
+  static override readonly code: string = 'throttled';
+  static override readonly detail: string = 'Request was throttled.';
+}
+
+/** The client cancelled its request. */
+export class Cancelled extends ApiError {
+  static override readonly status = Status.cancelled;
+  static override readonly code: string = 'cancelled';
+  static override readonly detail: string = 'The request was cancelled.';
+}
+
+/** The server is closing; the request took no effect unless it is an action without a transaction. */
+export class ServerClosing extends ApiError {
+  static override readonly status = Status.unavailable;
+  static override readonly code: string = 'server_closing';
+  static override readonly detail: string = 'The server is closing.';
+}
+
+/** The action ran past its time limit. */
+export class TimeLimitExceeded extends ApiError {
+  static override readonly status = Status.timeLimit;
+  static override readonly code: string = 'time_limit_exceeded';
+  static override readonly detail: string = 'The action exceeded its time limit.';
+}
+
+/** What a client is told of an error that is not its business. The correlation id is in the log beside the whole error. */
+export class UnexpectedError extends ApiError {
+  static override readonly code: string = 'server_error';
+
+  constructor(readonly correlationId: string) {
+    super(`A server error occurred. Correlation id: ${correlationId}.`);
+  }
+}
+
+/** The socket is gone. Nobody is left to be told; it is the reason of an aborted signal. */
+export class Disconnected extends SignalboxError {}
+
+export interface ConfigurationFault {
+  readonly class: string;
+  readonly member?: string;
+  readonly reason: string;
+  readonly remedy: string;
+}
+
+/** A mistake in the application's declarations, found where the class is defined or when the application starts. */
+export class ConfigurationError extends SignalboxError {
+  constructor({ class: className, member, reason, remedy }: ConfigurationFault) {
+    super(`${member === undefined ? className : `${className}.${member}`}: ${reason} ${remedy}`);
+  }
+}

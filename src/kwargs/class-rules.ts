@@ -1,0 +1,69 @@
+import 'reflect-metadata';
+import { plainToInstance } from 'class-transformer';
+import { getMetadataStorage, type ValidationError, validate } from 'class-validator';
+import { ValidationFailed } from '../errors.js';
+import type { Class, ConcreteClass } from '../metadata.js';
+
+type Texts = Record<string, string[]>;
+
+/** Whether class-validator has a rule for the class or for one that it extends. */
+export function hasRules(owner: Class): boolean {
+  return getMetadataStorage().getTargetValidationMetadatas(owner, '', false, false).length > 0;
+}
+
+/**
+ * A plain object -> a checked instance. Nothing is converted unless a `@Type` asks for it: `"5"` is no integer.
+ *
+ * @param unknown `drop` leaves out what no rule names, at any depth; `refuse` answers 400 for it
+ * @throws ValidationFailed
+ */
+export async function toInstance<T extends object>(
+  owner: ConcreteClass<T>,
+  raw: Readonly<Record<string, unknown>>,
+  unknown: 'drop' | 'refuse',
+): Promise<T> {
+  const instance = plainToInstance(owner, raw, { enableImplicitConversion: false });
+  const failures = await validate(instance, {
+    whitelist: true,
+    forbidNonWhitelisted: unknown === 'refuse',
+    forbidUnknownValues: true,
+    validationError: { target: false, value: false },
+  });
+  if (failures.length > 0) throw ValidationFailed.of(textsOf(failures));
+  return instance;
+}
+
+/** The texts of the rules that a class has for these properties; of those that are not given, none. */
+export async function checkProperties(owner: Class, values: Readonly<Record<string, unknown>>): Promise<Texts> {
+  if (!hasRules(owner)) return {};
+  // Not an instance: a constructor or the ORM's accessors have nothing to do with the rules.
+  const bearer: object = Object.create(owner.prototype);
+  for (const [name, value] of Object.entries(values)) {
+    Object.defineProperty(bearer, name, { value, enumerable: true });
+  }
+  const failures = await validate(bearer, {
+    skipUndefinedProperties: true,
+    validationError: { target: false, value: false },
+  });
+  return textsOf(failures.filter(({ property }) => property in values));
+}
+
+/** The view of a value: only what the class exposes with `@Expose` (class-transformer) gets out. */
+export function toView<T>(view: ConcreteClass<T>, value: unknown): unknown {
+  return plainToInstance(view, value, { excludeExtraneousValues: true });
+}
+
+/** The paths of a tree of failures: `lines.0.amount`. */
+function textsOf(failures: readonly ValidationError[], path = ''): Texts {
+  const texts: Texts = {};
+  for (const { property, constraints, children } of failures) {
+    const name = `${path}${property}`;
+    if (constraints) texts[name] = Object.values(constraints).map((text) => sentence(text));
+    Object.assign(texts, textsOf(children ?? [], `${name}.`));
+  }
+  return texts;
+}
+
+function sentence(text: string): string {
+  return text.endsWith('.') ? text : `${text}.`;
+}

@@ -1,0 +1,49 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { ValidationFailed } from '../errors.js';
+import { toInstance } from './class-rules.js';
+import { isStandardSchema, type KwargsSchema } from './kwargs-schema.js';
+
+export interface CheckedKwargs {
+  readonly value: unknown;
+  /** Names that came and that nobody asked for. */
+  readonly dropped: readonly string[];
+}
+
+/**
+ * What came -> a checked instance of the class, or the output of the schema.
+ *
+ * @param strict refuses names that the schema does not know
+ * @throws ValidationFailed with `{field: [texts]}`
+ */
+export async function checkKwargs(
+  schema: KwargsSchema,
+  raw: Readonly<Record<string, unknown>>,
+  { strict }: { readonly strict: boolean },
+): Promise<CheckedKwargs> {
+  const value = isStandardSchema(schema)
+    ? await throughSchema(schema, raw)
+    : await toInstance(schema, raw, strict ? 'refuse' : 'drop');
+  const dropped = Object.keys(raw).filter((name) => !isKnown(value, name));
+  if (strict && dropped.length > 0) throw ValidationFailed.of(unknownNames(dropped));
+  return { value, dropped };
+}
+
+function isKnown(value: unknown, name: string): boolean {
+  return typeof value === 'object' && value !== null && name in value;
+}
+
+async function throughSchema(schema: StandardSchemaV1, raw: unknown): Promise<unknown> {
+  const result = await schema['~standard'].validate(raw);
+  if (!result.issues) return result.value;
+  const texts: Record<string, string[]> = {};
+  for (const { path, message } of result.issues) {
+    const field =
+      path?.map((part) => String(typeof part === 'object' ? part.key : part)).join('.') || 'non_field_errors';
+    texts[field] = [...(texts[field] ?? []), message];
+  }
+  throw ValidationFailed.of(texts);
+}
+
+function unknownNames(names: readonly string[]): Record<string, string[]> {
+  return Object.fromEntries(names.map((name) => [name, ['This field is not known.']]));
+}

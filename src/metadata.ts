@@ -1,0 +1,74 @@
+/** A class, abstract ones included. */
+// biome-ignore lint/suspicious/noExplicitAny: only `any` accepts constructors of every parameter list
+export type Class<T = object> = abstract new (...args: any[]) => T;
+
+/** A class that can be built. */
+// biome-ignore lint/suspicious/noExplicitAny: only `any` accepts constructors of every parameter list
+export type ConcreteClass<T = object> = new (...args: any[]) => T;
+
+/**
+ * One kind of note that decorators write on members. Notes live on the prototype that declares the member, never in a
+ * global table, so that a class carries its own and a spec has nothing to reset.
+ */
+export class MemberMetadata<T> {
+  readonly #key: symbol;
+
+  constructor(name: string) {
+    this.#key = Symbol(`signalbox:${name}`);
+  }
+
+  write(prototype: object, member: string, note: T): void {
+    const notes = this.#own(prototype) ?? new Map<string, T>();
+    notes.set(member, note);
+    Object.defineProperty(prototype, this.#key, { value: notes, configurable: true });
+  }
+
+  /** The notes of a class and of those it extends; the most derived one wins. */
+  read(owner: Class): ReadonlyMap<string, T> {
+    const notes = new Map<string, T>();
+    for (const prototype of prototypesOf(owner)) {
+      for (const [member, note] of this.#own(prototype) ?? []) notes.set(member, note);
+    }
+    return notes;
+  }
+
+  #own(prototype: object): Map<string, T> | undefined {
+    return Object.hasOwn(prototype, this.#key) ? Reflect.get(prototype, this.#key) : undefined;
+  }
+}
+
+/** One kind of note that decorators write on classes. */
+export class ClassMetadata<T> {
+  readonly #notes: MemberMetadata<T>;
+
+  constructor(name: string) {
+    this.#notes = new MemberMetadata(name);
+  }
+
+  write(owner: Class, note: T): void {
+    this.#notes.write(owner.prototype, 'constructor', note);
+  }
+
+  /** The note of the class, or of the nearest one it extends. */
+  find(owner: Class): T | undefined {
+    return this.#notes.read(owner).get('constructor');
+  }
+
+  /** Whether the class itself bears the note. */
+  isOn(owner: Class): boolean {
+    const parent: Class = Object.getPrototypeOf(owner);
+    return this.find(owner) !== (typeof parent === 'function' && parent.prototype ? this.find(parent) : undefined);
+  }
+}
+
+function prototypesOf(owner: Class): object[] {
+  const chain: object[] = [];
+  for (
+    let prototype = owner.prototype;
+    prototype && prototype !== Object.prototype;
+    prototype = Object.getPrototypeOf(prototype)
+  ) {
+    chain.unshift(prototype);
+  }
+  return chain;
+}

@@ -1,0 +1,19 @@
+import type { ChannelMessage } from '../channel-layer/channel-layer.js';
+
+/** One change as it travels to the channels of its groups. */
+export interface ChangeMessage extends ChannelMessage {
+  readonly type: 'change';
+  /** Tells copies apart that one channel gets through several groups. */
+  readonly id: string;
+  readonly observer: string;
+  readonly pk: unknown;
+  readonly before: readonly string[];
+  readonly after: readonly string[];
+  /** JSON text, encoded once. Absent where the row is in no group any more. */
+  readonly data?: string;
+  readonly origin?: string;
+}
+
+export function isChangeMessage(message: ChannelMessage): message is ChangeMessage {
+  return message.type === 'change';
+}

@@ -1,0 +1,108 @@
+import { randomUUID } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import type { ChannelLayer } from '../channel-layer/channel-layer.js';
+import type { Logger } from '../logger.js';
+import type { ConcreteClass } from '../metadata.js';
+import type { ModelChange, RowData } from '../orm/model-change.js';
+import { restore } from '../orm/model-snapshot.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { serializeOne } from '../serializers/serialize.js';
+import type { SerializerClass } from '../serializers/serializer.js';
+import { encodeData } from '../wire/codec.js';
+import type { ChangeMessage } from './change-message.js';
+import { groupsConcerned } from './group-diff.js';
+import type { Observer } from './observer.js';
+
+export interface PublisherParts {
+  readonly observers: readonly Observer[];
+  readonly layer: ChannelLayer;
+  readonly unitOfWork: UnitOfWork;
+  readonly logger: Logger;
+  resolve<T>(provider: ConcreteClass<T>): T;
+}
+
+/** The texts of one change, by serializer: several observers may show a row by the same one. */
+type Texts = Map<SerializerClass, Promise<string>>;
+
+/**
+ * Committed changes -> groups -> channel layer, in the order of the commits. An observer or a serializer that throws is
+ * logged; neither the writer nor the other observers hear of it.
+ */
+export class ChangePublisher {
+  readonly #parts: PublisherParts;
+  #tail: Promise<void> = Promise.resolve();
+
+  constructor(parts: PublisherParts) {
+    this.#parts = parts;
+  }
+
+  /** In a later turn of the event loop: the reply of the request that committed leaves first. */
+  publish(changes: readonly ModelChange[]): void {
+    this.#tail = this.#tail.then(async () => {
+      await setImmediate();
+      for (const change of changes) await this.#publishOne(change);
+    });
+  }
+
+  /** Resolves when all that was committed until now has been handed to the channel layer. */
+  idle(): Promise<void> {
+    return this.#tail;
+  }
+
+  async #publishOne(change: ModelChange): Promise<void> {
+    const texts: Texts = new Map();
+    for (const observer of this.#parts.observers) {
+      if (!isOf(change, observer)) continue;
+      try {
+        await this.#tell(observer, change, texts);
+      } catch (error) {
+        this.#parts.logger.error('A change could not be announced.', { observer: observer.id, pk: change.pk, error });
+      }
+    }
+  }
+
+  async #tell(observer: Observer, change: ModelChange, texts: Texts): Promise<void> {
+    const before = await this.#groupsOf(observer, change, change.before);
+    const after = await this.#groupsOf(observer, change, change.after);
+    if (before.length + after.length === 0) return;
+    const data = after.length > 0 ? await this.#textOf(observer, change, texts) : undefined;
+    const message: ChangeMessage = {
+      type: 'change',
+      id: randomUUID(),
+      observer: observer.id,
+      pk: change.pk,
+      before,
+      after,
+      ...(data !== undefined && { data }),
+      ...(change.origin !== undefined && { origin: change.origin }),
+    };
+    for (const group of groupsConcerned(before, after)) await this.#parts.layer.sendToGroup(group, message);
+  }
+
+  async #groupsOf(observer: Observer, { entity }: ModelChange, row: RowData | undefined): Promise<string[]> {
+    if (!row) return [];
+    const { unitOfWork } = this.#parts;
+    return unitOfWork.run(() => observer.groupsOfRow(restore(unitOfWork.em, entity, row)));
+  }
+
+  #textOf({ serializer }: Observer, change: ModelChange, texts: Texts): Promise<string> {
+    if (!serializer) return Promise.resolve(encodeData({ pk: change.pk }));
+    const known = texts.get(serializer);
+    if (known) return known;
+    const text = this.#serialize(serializer, change);
+    texts.set(serializer, text);
+    return text;
+  }
+
+  #serialize(serializer: SerializerClass, { entity, after = {} }: ModelChange): Promise<string> {
+    const { unitOfWork, resolve } = this.#parts;
+    return unitOfWork.run(async () => {
+      const row = restore(unitOfWork.em, entity, after);
+      return encodeData(await serializeOne(serializer, row, { unitOfWork, resolve }));
+    });
+  }
+}
+
+function isOf({ entity }: ModelChange, { model }: Observer): boolean {
+  return entity === model || entity.prototype instanceof model;
+}

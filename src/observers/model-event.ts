@@ -1,0 +1,60 @@
+import type { Scope } from '../scope/scope.js';
+import type { EntityOf, KeyOf, SerializerLike, ViewOf } from '../serializers/model-types.js';
+import type { RequestId } from '../wire/messages.js';
+
+/** Carries types only; no value is ever there. */
+export declare const eventTypes: unique symbol;
+
+interface EventTypes<Entity> {
+  readonly [eventTypes]: Entity;
+}
+
+type ObservedEntity<Model> = Model extends SerializerLike ? EntityOf<Model> : Model;
+
+/** A row came into the groups of a subscription, or changed in them. */
+export interface ModelWritten<Entity, View> extends EventTypes<Entity> {
+  readonly action: 'create' | 'update';
+  readonly pk: KeyOf<Entity>;
+  readonly data: View;
+}
+
+/** A row was deleted, or left the groups of a subscription. Nothing but its key is told. */
+export interface ModelDeleted<Entity> extends EventTypes<Entity> {
+  readonly action: 'delete';
+  readonly pk: KeyOf<Entity>;
+  readonly data: { readonly pk: KeyOf<Entity> };
+}
+
+/**
+ * What a committed change means to one subscription.
+ *
+ * `ModelEvent<MessageSerializer>` has the data that this serializer shows; `ModelEvent<Message>` leaves them unknown.
+ */
+export type ModelEvent<Model, View = Model extends SerializerLike ? ViewOf<Model> : unknown> =
+  | ModelWritten<ObservedEntity<Model>, View>
+  | ModelDeleted<ObservedEntity<Model>>;
+
+/** As much of an event as is sent. */
+export interface SentEvent {
+  readonly action: 'create' | 'update' | 'delete';
+  readonly data: unknown;
+}
+
+/** One request of one connection to hear of changes. */
+export interface Subscription<Kwargs = unknown> {
+  /** That of the request that subscribed; every event carries it. */
+  readonly requestId: RequestId;
+  readonly kwargs: Kwargs;
+  readonly scope: Scope;
+  /**
+   * Sends `{"errors": [], "data": {…}, "action": "create", "response_status": 200, "request_id": 1}`; the status of a
+   * delete is 204.
+   */
+  send(event: SentEvent): Promise<void>;
+}
+
+/** A method that observes a model. */
+export type ObserverMethod<Event = never, Kwargs = never> = (
+  event: Event,
+  subscription: Subscription<Kwargs>,
+) => unknown;

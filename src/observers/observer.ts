@@ -1,0 +1,122 @@
+import { ConfigurationError } from '../errors.js';
+import type { Class } from '../metadata.js';
+import type { SerializerClass } from '../serializers/serializer.js';
+import {
+  consumerGroupDeclarations,
+  type Groups,
+  type ObserverDeclaration,
+  observerDeclarations,
+  signalGroupDeclarations,
+} from './observer-declaration.js';
+
+/** An observer as the running application needs it. */
+export interface Observer {
+  /** The same in every process of the application. */
+  readonly id: string;
+  readonly member: string;
+  readonly model: Class;
+  readonly serializer?: SerializerClass;
+  /** Whether events are sent as they are, without a call of the method. */
+  readonly passesThrough: boolean;
+  /** The groups of a row. */
+  groupsOfRow(row: object): Promise<string[]>;
+  /** The groups that a consumer joins for a subscription. */
+  groupsOfSubscription(consumer: object, kwargs: unknown): Promise<string[]>;
+}
+
+type GroupsMethod = (subject: unknown) => Groups;
+
+/** The group of an observer that declares none: every subscription hears of every row. */
+const everyRow = ['all'];
+
+/** The observers of a consumer class, those it inherits included. */
+export function observersOf(consumer: Class, id: string): ReadonlyMap<string, Observer> {
+  const declared = observerDeclarations.read(consumer);
+  const forSignal = membersByObserver(consumer, signalGroupDeclarations.read(consumer), declared);
+  const forConsumer = membersByObserver(consumer, consumerGroupDeclarations.read(consumer), declared);
+  const observers = new Map<string, Observer>();
+  for (const [member, declaration] of declared) {
+    checkBothSides(consumer, member, forSignal.has(member), forConsumer.has(member));
+    observers.set(member, compile(consumer, `${id}.${member}`, member, declaration, forSignal, forConsumer));
+  }
+  return observers;
+}
+
+function compile(
+  consumer: Class,
+  id: string,
+  member: string,
+  { model, serializer, passesThrough }: ObserverDeclaration,
+  forSignal: ReadonlyMap<string, string>,
+  forConsumer: ReadonlyMap<string, string>,
+): Observer {
+  const named = (groups: string[]): string[] => [...new Set(groups.map((group) => `${id}/${group}`))];
+  const ofRow = forSignal.get(member);
+  const ofConsumer = forConsumer.get(member);
+  const outside = outsideOfConnections(consumer);
+  return {
+    id,
+    member,
+    model: model(),
+    ...(serializer && { serializer }),
+    passesThrough: passesThrough !== undefined && Reflect.get(consumer.prototype, member) === passesThrough,
+    groupsOfRow: async (row) => named(await collect(outside, ofRow, row)),
+    groupsOfSubscription: async (instance, kwargs) => named(await collect(instance, ofConsumer, kwargs)),
+  };
+}
+
+async function collect(self: object, member: string | undefined, subject: unknown): Promise<string[]> {
+  if (member === undefined) return everyRow;
+  const method: GroupsMethod = Reflect.get(self, member);
+  const groups = await method.call(self, subject);
+  const names: string[] = [];
+  for await (const group of groups) names.push(String(group));
+  return names;
+}
+
+/**
+ * The groups of a row are asked for once per change and not per connection: `this` has the methods of the class and nothing
+ * else. What a constructor would have set is told by name instead of being undefined.
+ */
+function outsideOfConnections(consumer: Class): object {
+  return new Proxy(consumer.prototype, {
+    get(prototype, name, self) {
+      if (name in prototype || typeof name === 'symbol') return Reflect.get(prototype, name, self);
+      throw new ConfigurationError({
+        class: consumer.name,
+        member: name,
+        reason:
+          'is read while the groups of a row are asked for, which happens once per change and outside any connection.',
+        remedy: 'Derive the groups from the row alone.',
+      });
+    },
+  });
+}
+
+function membersByObserver(
+  consumer: Class,
+  notes: ReadonlyMap<string, string>,
+  declared: ReadonlyMap<string, ObserverDeclaration>,
+): ReadonlyMap<string, string> {
+  for (const [member, observer] of notes) {
+    if (declared.has(observer)) continue;
+    throw new ConfigurationError({
+      class: consumer.name,
+      member,
+      reason: `yields groups for "${observer}", which is no observer.`,
+      remedy: `Put @ModelObserver on ${observer}, or name one of: ${[...declared.keys()].join(', ') || 'none yet'}.`,
+    });
+  }
+  return new Map([...notes].map(([member, observer]) => [observer, member]));
+}
+
+function checkBothSides(consumer: Class, member: string, hasSignal: boolean, hasConsumer: boolean): void {
+  if (hasSignal === hasConsumer) return;
+  const missing = hasSignal ? 'GroupsForConsumer' : 'GroupsForSignal';
+  throw new ConfigurationError({
+    class: consumer.name,
+    member,
+    reason: `has groups for one side only, so that no subscription would ever hear of a change.`,
+    remedy: `Add a method with @${missing}('${member}').`,
+  });
+}

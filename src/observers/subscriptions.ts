@@ -1,0 +1,82 @@
+import type { Membership } from '../channel-layer/membership.js';
+import { ParseError } from '../errors.js';
+import type { RequestId } from '../wire/messages.js';
+import type { Observer } from './observer.js';
+
+/** One request of this consumer to hear of changes. */
+export interface SubscriptionRecord {
+  readonly observer: Observer;
+  readonly requestId: string | number;
+  readonly kwargs: unknown;
+  readonly groups: Set<string>;
+}
+
+/**
+ * Which requests of one consumer asked for which groups: the only book on it. A request id names one subscription per
+ * observer, however often it is asked for; two ids are two subscriptions, even for the same row.
+ */
+export class Subscriptions {
+  readonly #records = new Map<string, SubscriptionRecord>();
+  readonly #membership: Membership;
+
+  constructor(membership: Membership) {
+    this.#membership = membership;
+  }
+
+  get size(): number {
+    return this.#records.size;
+  }
+
+  /**
+   * The subscription of a request id, new or known. It listens to nothing yet.
+   *
+   * @throws ParseError without a request id: its events could not say what they answer
+   */
+  open(observer: Observer, requestId: RequestId, kwargs: unknown): { record: SubscriptionRecord; isNew: boolean } {
+    if (requestId === null) throw new ParseError('A subscription needs a request_id.');
+    const key = keyOf(observer, requestId);
+    const known = this.#records.get(key);
+    if (known) return { record: known, isNew: false };
+    const record = { observer, requestId, kwargs, groups: new Set<string>() };
+    this.#records.set(key, record);
+    return { record, isNew: true };
+  }
+
+  async listen(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
+    for (const group of groups) {
+      if (record.groups.has(group)) continue;
+      record.groups.add(group);
+      await this.#membership.add(group);
+    }
+  }
+
+  /** Ends the one subscription of an observer and a request id, with all its groups. */
+  async removeRequest(observer: Observer, requestId: string | number): Promise<void> {
+    const record = this.#records.get(keyOf(observer, requestId));
+    if (record) await this.#discard(record, [...record.groups]);
+  }
+
+  /** Takes these groups out of all subscriptions of an observer; one without any group left has ended. */
+  async removeGroups(observer: Observer, groups: readonly string[]): Promise<void> {
+    for (const record of this.of(observer)) await this.#discard(record, groups);
+  }
+
+  of(observer: Observer): readonly SubscriptionRecord[] {
+    return [...this.#records.values()].filter((record) => record.observer === observer);
+  }
+
+  has(record: SubscriptionRecord): boolean {
+    return this.#records.get(keyOf(record.observer, record.requestId)) === record;
+  }
+
+  async #discard(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
+    const held = groups.filter((group) => record.groups.delete(group));
+    if (record.groups.size === 0) this.#records.delete(keyOf(record.observer, record.requestId));
+    for (const group of held) await this.#membership.discard(group);
+  }
+}
+
+/** `1` and `"1"` are two request ids. */
+function keyOf(observer: Observer, requestId: string | number): string {
+  return `${typeof requestId}:${requestId}@${observer.id}`;
+}

@@ -1,0 +1,24 @@
+import type { EntityClass } from '@mikro-orm/core';
+
+/** A row as the database has it: foreign keys are keys, embedded properties are flat, nothing is converted. */
+export type RowData = Readonly<Record<string, unknown>>;
+
+/** What one commit did to one row. Created: no `before`. Deleted: no `after`. */
+export interface ModelChange {
+  readonly entity: EntityClass<object>;
+  readonly pk: unknown;
+  readonly before?: RowData;
+  readonly after?: RowData;
+  /** The request that made it, if a request did. */
+  readonly origin?: string;
+}
+
+/**
+ * Two changes of a row in one commit are one: create then update is a create, update then delete a delete, create then
+ * delete nothing, away and back an update.
+ */
+export function mergeChanges(earlier: ModelChange, later: ModelChange): ModelChange | undefined {
+  const { before: _, ...rest } = later;
+  const merged: ModelChange = earlier.before === undefined ? rest : { ...rest, before: earlier.before };
+  return merged.before === undefined && merged.after === undefined ? undefined : merged;
+}

@@ -1,0 +1,48 @@
+import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const digits = /^-?\d{1,19}$/;
+const largest: Record<string, bigint> = { smallint: 32767n, integer: 2147483647n, bigint: 9223372036854775807n };
+
+/**
+ * A key as it came in JSON -> the key to look up, or undefined where no row can have it. Numbers may come as text, as URLs
+ * have them. A composite key is an object with all its parts.
+ */
+export function toPrimaryKey(meta: EntityMetadata, raw: unknown): unknown {
+  if (meta.primaryKeys.length === 1) return partOfKey(keyProperty(meta, meta.primaryKeys[0]), raw);
+  if (typeof raw !== 'object' || raw === null) return undefined;
+  const parts = meta.primaryKeys.map(
+    (name) => [name, partOfKey(keyProperty(meta, name), Reflect.get(raw, name))] as const,
+  );
+  return parts.some(([, part]) => part === undefined) ? undefined : Object.fromEntries(parts);
+}
+
+function keyProperty(meta: EntityMetadata, name: string | undefined): EntityProperty | undefined {
+  return meta.props.find((prop) => prop.name === name);
+}
+
+function partOfKey(prop: EntityProperty | undefined, raw: unknown): unknown {
+  if (!prop || (typeof raw !== 'string' && typeof raw !== 'number')) return undefined;
+  if (prop.targetMeta) return toPrimaryKey(prop.targetMeta, raw);
+  const column = columnKind(prop);
+  if (column === 'uuid') return uuid.test(String(raw)) ? String(raw).toLowerCase() : undefined;
+  const bound = largest[column];
+  if (bound === undefined) return String(raw);
+  if (!digits.test(String(raw))) return undefined;
+  const value = BigInt(raw);
+  if (value > bound || value < -bound - 1n) return undefined;
+  return column === 'bigint' ? bigintKey(prop, value) : Number(value);
+}
+
+function bigintKey(prop: EntityProperty, value: bigint): unknown {
+  if (prop.runtimeType === 'bigint') return value;
+  return prop.runtimeType === 'number' ? Number(value) : String(value);
+}
+
+function columnKind(prop: EntityProperty): string {
+  const column = prop.columnTypes?.[0] ?? '';
+  if (/^(bigint|bigserial|int8)/.test(column)) return 'bigint';
+  if (/^(smallint|smallserial|int2)/.test(column)) return 'smallint';
+  if (/^(int|serial)/.test(column)) return 'integer';
+  return column === 'uuid' ? 'uuid' : column;
+}

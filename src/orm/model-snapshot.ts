@@ -1,0 +1,54 @@
+import type { EntityData, EntityManager, EntityMetadata } from '@mikro-orm/core';
+import { helper } from '@mikro-orm/core';
+import type { RowData } from './model-change.js';
+
+/** The columns of an entity as they stand now. */
+export function snapshotOf(em: EntityManager, entity: object): RowData {
+  return em.getComparator().prepareEntity(entity) as RowData;
+}
+
+/** Whether every column that is loaded by default is there. */
+export function isComplete(meta: EntityMetadata, data: RowData | undefined): data is RowData {
+  if (!data) return false;
+  return meta.comparableProps.every(
+    (prop) => prop.lazy || prop.persist === false || prop.embedded || prop.name in data,
+  );
+}
+
+/** Reads a row inside the transaction that is about to change it, past the identity map that holds the new values. */
+export async function readRow(em: EntityManager, meta: EntityMetadata, pk: unknown): Promise<RowData | undefined> {
+  const fork = em.fork({ clear: true, keepTransactionContext: true, freshEventManager: true });
+  const row = await fork.findOne(meta.class, pk as object, { filters: false });
+  return row ? snapshotOf(fork, row) : undefined;
+}
+
+/** The primary key as the entity shows it: a value, or an object for a composite one. */
+export function primaryKeyOf(entity: object): unknown {
+  return helper(entity).getPrimaryKey();
+}
+
+/** A string that tells a row from every other row of every other table. */
+export function rowKey(meta: EntityMetadata, entity: object): string {
+  return `${meta.root.className}:${helper(entity).getSerializedPrimaryKey()}`;
+}
+
+/** An entity with a row's values, managed by a fork of its own so that its relations can be loaded. */
+export function restore(em: EntityManager, entity: object, data: RowData): object {
+  const meta = em.getMetadata(entity as never) as EntityMetadata;
+  return em.getEntityFactory().create(meta.class, parsedJson(meta, data) as EntityData<object>, {
+    convertCustomTypes: true,
+    merge: true,
+    refresh: true,
+  });
+}
+
+/** Snapshots hold JSON columns as text, which the entity factory takes for the value. */
+function parsedJson(meta: EntityMetadata, data: RowData): RowData {
+  const parsed: Record<string, unknown> = { ...data };
+  for (const prop of meta.comparableProps) {
+    const value = parsed[prop.name];
+    const isJson = prop.customType?.constructor.name === 'JsonType';
+    if (isJson && typeof value === 'string') parsed[prop.name] = JSON.parse(value);
+  }
+  return parsed;
+}

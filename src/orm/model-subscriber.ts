@@ -1,0 +1,123 @@
+import type {
+  Collection,
+  EntityManager,
+  EventArgs,
+  EventSubscriber,
+  FlushEventArgs,
+  TransactionEventArgs,
+} from '@mikro-orm/core';
+import { helper } from '@mikro-orm/core';
+import { origin } from '../signals/origin.js';
+import { type ModelChange, mergeChanges, type RowData } from './model-change.js';
+import { isComplete, primaryKeyOf, readRow, rowKey, snapshotOf } from './model-snapshot.js';
+import { type TransactionEvent, TransactionStages } from './transaction-stages.js';
+
+/**
+ * Flush -> stage. Notes what each flush does to each row; what the outermost transaction commits, and only that, is handed
+ * on as one list. Writes that the ORM reports to nobody (native queries, bulk inserts, raw SQL) are not seen here.
+ */
+export class ModelSubscriber implements EventSubscriber {
+  readonly #stages: TransactionStages<ModelChange>;
+  readonly #before = new WeakMap<object, RowData>();
+  readonly #relinked = new WeakMap<EntityManager, Set<object>>();
+
+  /** @param committed told once per commit; never awaited, and called outside the flush's async context */
+  constructor(committed: (changes: readonly ModelChange[]) => void) {
+    this.#stages = new TransactionStages(mergeChanges, committed);
+  }
+
+  /** Collections of a many-to-many relation change no column: the rows that own them count as updated. */
+  onFlush({ em, uow }: FlushEventArgs): void {
+    const removed = uow.getRemoveStack();
+    const owners = uow.getCollectionUpdates().flatMap(relinkedOwners);
+    const relinked = owners.filter((owner) => !removed.has(owner));
+    if (relinked.length > 0) this.#relinked.set(em, new Set(relinked));
+  }
+
+  afterCreate({ em, entity }: EventArgs<object>): void {
+    this.#stage(em, entity, undefined, snapshotOf(em, entity));
+  }
+
+  async beforeUpdate({ em, entity, meta, changeSet }: EventArgs<object>): Promise<void> {
+    const known = changeSet?.originalEntity as RowData | undefined;
+    const before = isComplete(meta, known) ? known : await readRow(em, meta, primaryKeyOf(entity));
+    if (before) this.#before.set(entity, before);
+  }
+
+  afterUpdate({ em, entity }: EventArgs<object>): void {
+    const before = this.#before.get(entity);
+    if (before) this.#stage(em, entity, before, { ...before, ...snapshotOf(em, entity) });
+  }
+
+  async beforeDelete({ em, entity, meta }: EventArgs<object>): Promise<void> {
+    const known = em.getUnitOfWork(false).getOriginalEntityData(entity) as RowData | undefined;
+    const before = isComplete(meta, known) ? known : await readRow(em, meta, primaryKeyOf(entity));
+    if (before) this.#before.set(entity, before);
+  }
+
+  /** A row that was not there is not deleted: nothing was noted before, nothing is told after. */
+  afterDelete({ em, entity }: EventArgs<object>): void {
+    const before = this.#before.get(entity);
+    if (before) this.#stage(em, entity, before, undefined);
+  }
+
+  async afterFlush({ em }: FlushEventArgs): Promise<void> {
+    await this.#stageRelinked(em);
+    if (!em.getTransactionContext()) this.#stages.releaseLoose(em);
+  }
+
+  beforeTransactionStart(event: TransactionEventArgs): void {
+    this.#stages.starting(event as TransactionEvent);
+  }
+
+  afterTransactionStart(event: TransactionEventArgs): void {
+    this.#stages.started(event as TransactionEvent);
+  }
+
+  async beforeTransactionCommit(event: TransactionEventArgs): Promise<void> {
+    await this.#stageRelinked(event.em);
+    await this.#stages.committing(event as TransactionEvent);
+  }
+
+  afterTransactionCommit(event: TransactionEventArgs): void {
+    this.#stages.committed(event as TransactionEvent);
+  }
+
+  afterTransactionRollback(event: TransactionEventArgs): void {
+    this.#stages.rolledBack(event as TransactionEvent);
+  }
+
+  #stage(em: EntityManager, entity: object, before: RowData | undefined, after: RowData | undefined): void {
+    const meta = helper(entity).__meta;
+    const request = origin.getStore();
+    this.#stages.of(em).stage(rowKey(meta, entity), {
+      entity: meta.class,
+      pk: primaryKeyOf(entity),
+      ...(before && { before }),
+      ...(after && { after }),
+      ...(request && { origin: request }),
+    });
+  }
+
+  async #stageRelinked(em: EntityManager): Promise<void> {
+    const owners = this.#relinked.get(em);
+    this.#relinked.delete(em);
+    for (const owner of owners ?? []) {
+      const known = snapshotOf(em, owner);
+      const meta = helper(owner).__meta;
+      const row = isComplete(meta, known) ? known : await readRow(em, meta, primaryKeyOf(owner));
+      if (row) this.#stage(em, owner, row, row);
+    }
+  }
+}
+
+/** The owners of the pivot rows that a collection adds or removes. */
+function relinkedOwners(collection: Collection<object>): object[] {
+  const { property } = collection;
+  if (property.kind !== 'm:n') return [];
+  const before = new Set(collection.getSnapshot() ?? []);
+  const after = new Set(collection.getItems(false));
+  const touched = [...before.symmetricDifference(after)];
+  if (touched.length === 0 && collection.getSnapshot()) return [];
+  return property.owner ? [collection.owner] : touched;
+}

@@ -1,0 +1,63 @@
+import {
+  CheckConstraintViolationException,
+  DriverException,
+  type EntityManager,
+  type EntityMetadata,
+  ForeignKeyConstraintViolationException,
+  NotFoundError,
+  NotNullConstraintViolationException,
+  OptimisticLockError,
+  UniqueConstraintViolationException,
+} from '@mikro-orm/core';
+import { type ApiError, Conflict, NotFound, ValidationFailed } from '../errors.js';
+
+/** What PostgreSQL tells of a violated constraint. */
+interface Violation {
+  readonly table?: string;
+  readonly column?: string;
+  readonly detail?: string;
+}
+
+/** What the ORM's errors mean to a client; undefined for those that are none of its business. Nothing of SQL gets out. */
+export function toApiError(em: EntityManager, thrown: unknown): ApiError | undefined {
+  const cause = { cause: thrown };
+  if (thrown instanceof NotFoundError) return new NotFound(undefined, cause);
+  if (thrown instanceof OptimisticLockError)
+    return new Conflict('The row was changed by someone else meanwhile.', cause);
+  if (!(thrown instanceof DriverException)) return undefined;
+  const violation: Violation = thrown as DriverException & Violation;
+  const meta = em
+    .getMetadata()
+    .getAll()
+    .values()
+    .find((candidate) => candidate.tableName === violation.table);
+  if (thrown instanceof UniqueConstraintViolationException) {
+    return new Conflict(undefined, { ...cause, errors: [uniqueTexts(meta, violation)] });
+  }
+  if (thrown instanceof NotNullConstraintViolationException) {
+    return new ValidationFailed(undefined, {
+      ...cause,
+      errors: [{ [fieldOf(meta, violation.column)]: ['This field may not be null.'] }],
+    });
+  }
+  if (thrown instanceof ForeignKeyConstraintViolationException) {
+    return new Conflict('A row that this one refers to is missing, or other rows still refer to this one.', cause);
+  }
+  if (thrown instanceof CheckConstraintViolationException)
+    return new ValidationFailed('A value is out of its bounds.', cause);
+  return undefined;
+}
+
+function uniqueTexts(meta: EntityMetadata | undefined, { detail }: Violation): Record<string, string[]> {
+  const columns = /^Key \((.+?)\)=/.exec(detail ?? '')?.[1]?.split(', ') ?? [];
+  const fields = columns.map((column) => fieldOf(meta, column.replaceAll('"', '')));
+  const [field] = fields;
+  if (field === undefined) return { non_field_errors: ['This already exists.'] };
+  if (fields.length > 1) return { non_field_errors: [`The fields ${fields.join(', ')} must make a unique set.`] };
+  return { [field]: [`${meta?.className ?? 'An object'} with this ${field} already exists.`] };
+}
+
+function fieldOf(meta: EntityMetadata | undefined, column: string | undefined): string {
+  if (column === undefined) return 'non_field_errors';
+  return meta?.props.find((prop) => prop.fieldNames?.includes(column))?.name ?? column;
+}

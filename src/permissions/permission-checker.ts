@@ -1,0 +1,62 @@
+import { NotAuthenticated, PermissionDenied } from '../errors.js';
+import type { ActionContext } from '../scope/action-context.js';
+import type { Scope } from '../scope/scope.js';
+import {
+  type AnyPermission,
+  type Delivery,
+  type PermissionClass,
+  type PermissionExpression,
+  permissionsIn,
+} from './permission.js';
+import { ask, type Question } from './verdict.js';
+
+/** Puts the four questions to permissions that are resolved from the connection's own container. */
+export class PermissionChecker {
+  constructor(private readonly expression: PermissionExpression) {}
+
+  get providers(): readonly PermissionClass[] {
+    return permissionsIn(this.expression);
+  }
+
+  /** Whether a delivery has to be asked for at all. Known before the first one, so that the others cost nothing. */
+  get asksForDeliveries(): boolean {
+    return this.providers.some((permission) => 'canReceive' in permission.prototype);
+  }
+
+  /** @throws NotAuthenticated while nobody is logged in, else PermissionDenied */
+  async checkConnect(scope: Scope): Promise<void> {
+    if (await this.#allows(scope, (permission, options) => permission.canConnect?.(scope, options))) return;
+    throw scope.user === undefined ? new NotAuthenticated() : new PermissionDenied();
+  }
+
+  /** @throws PermissionDenied */
+  async checkAction(context: ActionContext): Promise<void> {
+    if (await this.#allows(context.scope, (permission, options) => permission.hasPermission?.(context, options)))
+      return;
+    throw new PermissionDenied();
+  }
+
+  /**
+   * A permission that refuses the action refuses its object too. Else `any(IsOwner, IsAdmin)` would let a stranger in: no
+   * owner, and an administrator's permission that has no opinion on objects.
+   *
+   * @throws PermissionDenied
+   */
+  async checkObject(context: ActionContext, object: object): Promise<void> {
+    const question: Question = async (permission, options) => {
+      const onAction = await permission.hasPermission?.(context, options);
+      if (onAction === false) return false;
+      return (await permission.hasObjectPermission?.(context, object, options)) ?? onAction;
+    };
+    if (!(await this.#allows(context.scope, question))) throw new PermissionDenied();
+  }
+
+  async mayReceive(delivery: Delivery): Promise<boolean> {
+    return this.#allows(delivery.scope, (permission, options) => permission.canReceive?.(delivery, options));
+  }
+
+  async #allows({ container }: Scope, question: Question): Promise<boolean> {
+    const resolve = (permission: PermissionClass): AnyPermission => container.resolve(permission);
+    return (await ask(this.expression, question, resolve)) !== 'refused';
+  }
+}

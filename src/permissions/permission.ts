@@ -1,0 +1,108 @@
+import type { ConcreteClass } from '../metadata.js';
+import type { ActionContext } from '../scope/action-context.js';
+import type { Scope } from '../scope/scope.js';
+
+export type Answer = boolean | Promise<boolean>;
+
+/** An event on its way to one connection. */
+export interface Delivery {
+  readonly scope: Scope;
+  readonly action: 'create' | 'update' | 'delete';
+  readonly pk: unknown;
+  readonly data: unknown;
+}
+
+/**
+ * A provider that answers may-this-happen. Every question is optional: a permission that does not answer one has no
+ * opinion on it. It may also throw an ApiError of its own, which is then the refusal.
+ *
+ * ```ts
+ * @injectable()
+ * class IsMember implements Permission<{ role: 'reader' | 'writer' }> {
+ *   constructor(private readonly em: EntityManager) {}
+ *   hasPermission({ scope }: ActionContext, { role }: { role: 'reader' | 'writer' }) { … }
+ * }
+ *
+ * @Permissions(all(IsAuthenticated, withOptions(IsMember, { role: 'reader' })))
+ * ```
+ *
+ * A refusal is answered with
+ * `{"errors": ["You do not have permission to perform this action."], …, "response_status": 403, "code": "permission_denied"}`.
+ */
+export interface Permission<Options = undefined> {
+  /** Asked during the handshake; a refusal is 401 while nobody is logged in, else 403. */
+  canConnect?(scope: Scope, options: Options): Answer;
+  /** Asked before every action. */
+  hasPermission?(context: ActionContext, options: Options): Answer;
+  /** Asked once the object of an action is loaded. */
+  hasObjectPermission?(context: ActionContext, object: object, options: Options): Answer;
+  /** Asked before every event is delivered; a refusal drops it. */
+  canReceive?(delivery: Delivery, options: Options): Answer;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: options are matched by withOptions; here every permission has to fit
+export type AnyPermission = Permission<any>;
+export type PermissionClass = ConcreteClass<AnyPermission>;
+
+/** What `@Permissions` takes: data, so that it can be printed. */
+export type PermissionExpression =
+  | PermissionClass
+  | { readonly kind: 'all' | 'any'; readonly operands: readonly PermissionExpression[] }
+  | { readonly kind: 'not'; readonly operand: PermissionExpression }
+  | { readonly kind: 'with'; readonly permission: PermissionClass; readonly options: unknown };
+
+type OptionsOf<P> = P extends { [Question in keyof AnyPermission]?: unknown } & AnyPermission
+  ?
+      | OptionsOfQuestion<P, 'hasPermission', 1>
+      | OptionsOfQuestion<P, 'canConnect', 1>
+      | OptionsOfQuestion<P, 'hasObjectPermission', 2>
+      | OptionsOfQuestion<P, 'canReceive', 1>
+  : never;
+
+type OptionsOfQuestion<P, Question extends string, Position extends number> = P extends {
+  [Key in Question]: (...parameters: infer Parameters) => unknown;
+}
+  ? Parameters extends { readonly [Key in Position]: infer Options }
+    ? Options
+    : never
+  : never;
+
+/** Every operand that has an opinion has to say yes. */
+export function all(...operands: PermissionExpression[]): PermissionExpression {
+  return { kind: 'all', operands };
+}
+
+/** One yes is enough; without one, a single no refuses. */
+export function any(...operands: PermissionExpression[]): PermissionExpression {
+  return { kind: 'any', operands };
+}
+
+/** The opposite opinion. No opinion stays none. */
+export function not(operand: PermissionExpression): PermissionExpression {
+  return { kind: 'not', operand };
+}
+
+/** The permission with the options that its own methods declare. */
+export function withOptions<P extends AnyPermission>(
+  permission: ConcreteClass<P>,
+  options: NoInfer<OptionsOf<P>>,
+): PermissionExpression {
+  return { kind: 'with', permission, options };
+}
+
+/** `all(IsAuthenticated, not(IsBanned))` */
+export function describePermission(expression: PermissionExpression): string {
+  if (typeof expression === 'function') return expression.name;
+  if (expression.kind === 'not') return `not(${describePermission(expression.operand)})`;
+  if (expression.kind === 'with')
+    return `withOptions(${expression.permission.name}, ${JSON.stringify(expression.options)})`;
+  return `${expression.kind}(${expression.operands.map(describePermission).join(', ')})`;
+}
+
+/** The permission classes of an expression. */
+export function permissionsIn(expression: PermissionExpression): readonly PermissionClass[] {
+  if (typeof expression === 'function') return [expression];
+  if (expression.kind === 'not') return permissionsIn(expression.operand);
+  if (expression.kind === 'with') return [expression.permission];
+  return expression.operands.flatMap(permissionsIn);
+}

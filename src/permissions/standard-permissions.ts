@@ -1,0 +1,25 @@
+import type { ActionContext } from '../scope/action-context.js';
+import type { Scope } from '../scope/scope.js';
+import type { Permission } from './permission.js';
+
+/** Says yes to everyone. The default where an application declares no permissions. */
+export class AllowAny implements Permission {
+  canConnect(): boolean {
+    return true;
+  }
+
+  hasPermission(): boolean {
+    return true;
+  }
+}
+
+/** Only while somebody is logged in (`scope.user` is set), at connect and at every action. */
+export class IsAuthenticated implements Permission {
+  canConnect(scope: Scope): boolean {
+    return scope.user !== undefined;
+  }
+
+  hasPermission({ scope }: ActionContext): boolean {
+    return scope.user !== undefined;
+  }
+}

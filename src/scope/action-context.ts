@@ -1,0 +1,30 @@
+import type { RequestId } from '../wire/messages.js';
+import type { Scope } from './scope.js';
+
+export interface ActionFacts {
+  readonly scope: Scope;
+  readonly action: string;
+  readonly requestId: RequestId;
+  readonly kwargs: Readonly<Record<string, unknown>>;
+  readonly signal: AbortSignal;
+}
+
+/** The facts of one request; the last parameter of every action. */
+export class ActionContext {
+  readonly scope: Scope;
+  /** The method's name on the wire: `create_message`. */
+  readonly action: string;
+  readonly requestId: RequestId;
+  /** What came, unchecked. The checked instance is the action's own parameter. */
+  readonly kwargs: Readonly<Record<string, unknown>>;
+  /** Aborted by disconnect, by a cancel of this request, by its time limit, by shutdown. Its reason is the error. */
+  readonly signal: AbortSignal;
+
+  constructor({ scope, action, requestId, kwargs, signal }: ActionFacts) {
+    this.scope = scope;
+    this.action = action;
+    this.requestId = requestId;
+    this.kwargs = kwargs;
+    this.signal = signal;
+  }
+}

@@ -1,0 +1,14 @@
+/**
+ * Types that an application gives to its scope, by declaration merging:
+ *
+ * ```ts
+ * declare module 'signalbox' {
+ *   interface ScopeTypes { user: User; session: Session }
+ * }
+ * ```
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: applications fill it
+export interface ScopeTypes {}
+
+export type ScopeUser = ScopeTypes extends { user: infer User } ? User : unknown;
+export type ScopeSession = ScopeTypes extends { session: infer Session } ? Session : unknown;

@@ -1,0 +1,120 @@
+import type { EntityProperty } from '@mikro-orm/core';
+
+/** What a column makes of a value that came: the value to store, or the text that says what is wrong. */
+export type ColumnCheck = (value: unknown) => { readonly value: unknown } | { readonly text: string };
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const instant = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?$/;
+const calendarDay = /^\d{4}-\d\d-\d\d$/;
+const decimal = /^-?\d+(\.\d+)?$/;
+const whole = /^-?\d{1,19}$/;
+const largestBigint = 9223372036854775807n;
+
+/** The check that follows from a column. The texts are Django REST Framework's. */
+export function columnCheck(prop: EntityProperty): ColumnCheck {
+  if (prop.enum && prop.items && !prop.array) return choice(prop.items);
+  const column = prop.columnTypes?.[0]?.toLowerCase() ?? '';
+  if (prop.array || column.endsWith('[]')) return list(prop);
+  if (/^json/.test(column)) return accept;
+  if (/^(smallint|smallserial|int2)/.test(column)) return integer(32767);
+  if (/^(bigint|bigserial|int8)/.test(column)) return bigint(prop);
+  if (/^(int|serial)/.test(column)) return integer(2147483647);
+  if (/^(real|double|float)/.test(column)) return finite;
+  if (/^(numeric|decimal)/.test(column)) return decimalNumber(prop);
+  if (/^bool/.test(column)) return boolean;
+  if (/^timestamp/.test(column)) return dateTime(prop);
+  if (column === 'date') return day;
+  if (column === 'uuid') return matching(uuid, 'Must be a valid UUID.');
+  if (/^(varchar|char|text|character)/.test(column)) return text(prop);
+  return accept;
+}
+
+const accept: ColumnCheck = (value) => ({ value });
+
+const boolean: ColumnCheck = (value) => (typeof value === 'boolean' ? { value } : { text: 'Must be a valid boolean.' });
+
+const finite: ColumnCheck = (value) =>
+  typeof value === 'number' && Number.isFinite(value) ? { value } : { text: 'A valid number is required.' };
+
+function choice(items: readonly unknown[]): ColumnCheck {
+  return (value) => (items.includes(value) ? { value } : { text: `${JSON.stringify(value)} is not a valid choice.` });
+}
+
+function integer(bound: number): ColumnCheck {
+  return (value) => {
+    if (typeof value !== 'number' || !Number.isInteger(value)) return { text: 'A valid integer is required.' };
+    if (value > bound) return { text: `Ensure this value is less than or equal to ${bound}.` };
+    if (value < -bound - 1) return { text: `Ensure this value is greater than or equal to ${-bound - 1}.` };
+    return { value };
+  };
+}
+
+function bigint(prop: EntityProperty): ColumnCheck {
+  return (value) => {
+    const isWhole =
+      typeof value === 'number' ? Number.isSafeInteger(value) : typeof value === 'string' && whole.test(value);
+    if (!isWhole) return { text: 'A valid integer is required.' };
+    const number = BigInt(value as string | number);
+    if (number > largestBigint || number < -largestBigint - 1n) return { text: 'This integer is too large.' };
+    if (prop.runtimeType === 'bigint') return { value: number };
+    return { value: prop.runtimeType === 'number' ? Number(number) : String(number) };
+  };
+}
+
+function decimalNumber({ precision, scale, runtimeType }: EntityProperty): ColumnCheck {
+  return (value) => {
+    const shown = typeof value === 'number' ? String(value) : value;
+    if (typeof shown !== 'string' || !decimal.test(shown)) return { text: 'A valid number is required.' };
+    const [units = '', places = ''] = shown.replace('-', '').split('.');
+    const digits = units.replace(/^0+/, '').length + places.length;
+    if (precision !== undefined && digits > precision)
+      return { text: `Ensure that there are no more than ${precision} digits in total.` };
+    if (scale !== undefined && places.length > scale)
+      return { text: `Ensure that there are no more than ${scale} decimal places.` };
+    return { value: runtimeType === 'number' ? Number(shown) : shown };
+  };
+}
+
+function text({ length, columnTypes }: EntityProperty): ColumnCheck {
+  const limit = length ?? Number(/\((\d+)\)/.exec(columnTypes?.[0] ?? '')?.[1] ?? Number.POSITIVE_INFINITY);
+  return (value) => {
+    if (typeof value !== 'string') return { text: 'Not a valid string.' };
+    if (value.includes('\u0000')) return { text: 'Null characters are not allowed.' };
+    return lengthOf(value) > limit ? { text: `Ensure this field has no more than ${limit} characters.` } : { value };
+  };
+}
+
+function dateTime({ runtimeType }: EntityProperty): ColumnCheck {
+  return (value) => {
+    const isInstant = typeof value === 'string' && instant.test(value) && !Number.isNaN(Date.parse(value));
+    if (!isInstant) return { text: 'Datetime has wrong format. Use ISO 8601: 2026-01-31T12:00:00Z.' };
+    return { value: runtimeType === 'string' ? value : new Date(value) };
+  };
+}
+
+const day: ColumnCheck = (value) => {
+  const isDay = typeof value === 'string' && calendarDay.test(value) && isoDay(value) === value;
+  return isDay ? { value } : { text: 'Date has wrong format. Use ISO 8601: 2026-01-31.' };
+};
+
+function isoDay(value: string): string | undefined {
+  const time = Date.parse(`${value}T00:00:00Z`);
+  return Number.isNaN(time) ? undefined : new Date(time).toISOString().slice(0, 10);
+}
+
+function matching(pattern: RegExp, sentence: string): ColumnCheck {
+  return (value) => (typeof value === 'string' && pattern.test(value) ? { value } : { text: sentence });
+}
+
+function list(prop: EntityProperty): ColumnCheck {
+  return (value) => {
+    if (!Array.isArray(value)) return { text: 'Expected a list of items.' };
+    const wrong = prop.items ? value.find((item) => !prop.items?.includes(item)) : undefined;
+    return wrong === undefined ? { value } : { text: `${JSON.stringify(wrong)} is not a valid choice.` };
+  };
+}
+
+/** PostgreSQL counts code points, not UTF-16 units. */
+function lengthOf(value: string): number {
+  return value.length < 256 && !/[\ud800-\udbff]/.test(value) ? value.length : [...value].length;
+}

@@ -1,0 +1,92 @@
+import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
+import { ConfigurationError } from '../errors.js';
+import { type ColumnCheck, columnCheck } from './model-columns.js';
+import type { ModelSerializerOptions } from './model-types.js';
+import type { SerializerClass } from './serializer.js';
+
+export interface ModelField {
+  readonly name: string;
+  readonly kind: 'column' | 'one' | 'many' | 'computed';
+  readonly isShown: boolean;
+  readonly isAccepted: boolean;
+  readonly isRequired: boolean;
+  readonly isNullable: boolean;
+  readonly isLazy: boolean;
+  readonly check: ColumnCheck;
+  /** Of a relation. */
+  readonly target?: EntityMetadata;
+  readonly nested?: SerializerClass;
+}
+
+const accept: ColumnCheck = (value) => ({ value });
+
+/** The fields of a model serializer, as its options and the entity's columns make them. */
+export function modelFields(
+  name: string,
+  meta: EntityMetadata,
+  options: ModelSerializerOptions<object>,
+): readonly ModelField[] {
+  const declared = [...new Set([...options.fields, ...(options.writeOnly ?? [])])] as string[];
+  const stored = declared.map((field) => storedField(name, meta, options, field));
+  const computed = (options.computed ?? []).map((field) => computedField(field));
+  return [...stored, ...computed];
+}
+
+function storedField(
+  serializer: string,
+  meta: EntityMetadata,
+  options: ModelSerializerOptions<object>,
+  name: string,
+): ModelField {
+  const prop = meta.props.find((candidate) => candidate.name === name);
+  if (!prop) {
+    throw new ConfigurationError({
+      class: serializer,
+      member: name,
+      reason: `${meta.className} has no property of this name that MikroORM knows.`,
+      remedy: 'Remove it from the fields, list it as computed and write its method, or decorate the property.',
+    });
+  }
+  const nested = (options.nested as Record<string, SerializerClass> | undefined)?.[name];
+  const listed = (list: readonly string[] | undefined): boolean => list?.includes(name) ?? false;
+  const isAccepted = !listed(options.readOnly) && !nested && !isMadeByDatabase(prop);
+  return {
+    name,
+    kind: kindOf(prop),
+    isShown: !listed(options.writeOnly),
+    isAccepted,
+    isRequired: isAccepted && !listed(options.optional) && isRequired(prop),
+    isNullable: prop.nullable ?? false,
+    isLazy: prop.lazy ?? false,
+    check: columnCheck(prop),
+    ...(prop.targetMeta && { target: prop.targetMeta }),
+    ...(nested && { nested }),
+  };
+}
+
+function computedField(name: string): ModelField {
+  const never = { isAccepted: false, isRequired: false, isNullable: false, isLazy: false };
+  return { name, kind: 'computed', isShown: true, ...never, check: accept };
+}
+
+function kindOf(prop: EntityProperty): ModelField['kind'] {
+  if (prop.kind === 'm:1' || prop.kind === '1:1') return 'one';
+  return prop.kind === 'm:n' || prop.kind === '1:m' ? 'many' : 'column';
+}
+
+function isMadeByDatabase(prop: EntityProperty): boolean {
+  return Boolean(
+    prop.autoincrement ||
+      prop.version ||
+      prop.generated ||
+      prop.formula ||
+      prop.persist === false ||
+      prop.kind === '1:m',
+  );
+}
+
+function isRequired(prop: EntityProperty): boolean {
+  if (prop.nullable || kindOf(prop) === 'many') return false;
+  const hasDefault = prop.default !== undefined || prop.defaultRaw !== undefined || prop.onCreate !== undefined;
+  return !hasDefault && prop.optional !== true;
+}

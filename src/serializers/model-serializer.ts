@@ -1,0 +1,158 @@
+import type { EntityManager, FilterQuery, RequiredEntityData } from '@mikro-orm/core';
+import { ConfigurationError } from '../errors.js';
+import type { Class, ConcreteClass } from '../metadata.js';
+import { type ModelField, modelFields } from './model-fields.js';
+import { readField } from './model-reader.js';
+import type { DataOf, ModelSerializerOptions, ModelTypes, modelTypes } from './model-types.js';
+import { type RelationScope, validateModel } from './model-validation.js';
+import { Serializer, type SerializerContext } from './serializer.js';
+
+/** What `ModelSerializer(Entity, options)` gives to extend. */
+export abstract class BaseModelSerializer<Entity extends object, Options>
+  extends Serializer<Entity, unknown>
+  implements ModelTypes<Entity, Options>
+{
+  declare readonly [modelTypes]: { readonly entity: Entity; readonly options: Options };
+  static readonly entity: Class;
+  static readonly options: ModelSerializerOptions<object>;
+
+  readonly #fields = new WeakMap<object, readonly ModelField[]>();
+
+  /** The shown fields; a promise only where a computed field is one. */
+  toData(entity: Entity, context: SerializerContext): Record<string, unknown> | Promise<Record<string, unknown>> {
+    const data: Record<string, unknown> = {};
+    const pending: Promise<void>[] = [];
+    for (const field of this.#fieldsFor(context)) {
+      if (!field.isShown) continue;
+      const value = readField(this, field, entity, context);
+      data[field.name] = value;
+      if (value instanceof Promise) pending.push(settle(data, field.name, value));
+    }
+    return pending.length === 0 ? data : Promise.all(pending).then(() => data);
+  }
+
+  override pathsToLoad(context: SerializerContext): readonly string[] {
+    const paths = this.#fieldsFor(context)
+      .filter(({ isShown }) => isShown)
+      .flatMap((field) => pathsOf(field, context));
+    return [...paths, ...(this.#class.options.populate ?? [])];
+  }
+
+  /**
+   * What came -> data to create or update with. Only accepted fields get in; whatever else came is left out.
+   *
+   * @param partial fields that are missing stay as they are (patch)
+   * @throws ValidationFailed with the texts of each field
+   */
+  async validate(raw: unknown, context: SerializerContext, { partial = false } = {}): Promise<DataOf<this>> {
+    const data = await validateModel({
+      fields: this.#fieldsFor(context),
+      entity: this.#class.entity,
+      raw,
+      partial,
+      em: context.unitOfWork.em,
+      relationScope: ((field) => this.relationQuery(field, context)) satisfies RelationScope,
+    });
+    await this.check(data as DataOf<this>, context);
+    return data as DataOf<this>;
+  }
+
+  /** Makes the entity; it is written with the next flush. */
+  async create(data: DataOf<this>, { unitOfWork: { em } }: SerializerContext): Promise<Entity> {
+    return em.create(this.#class.entity, data as RequiredEntityData<Entity>);
+  }
+
+  /** Changes the entity; it is written with the next flush. */
+  async update(entity: Entity, data: DataOf<this>, context: SerializerContext): Promise<Entity> {
+    const { em } = context.unitOfWork;
+    const collections = this.#fieldsFor(context).filter(({ kind, name }) => kind === 'many' && name in data);
+    // A collection that was never loaded cannot tell what `set` takes out of it.
+    if (collections.length > 0) await em.populate(entity, collections.map(({ name }) => name) as never);
+    em.assign(entity, data as never);
+    return entity;
+  }
+
+  /** Rules that concern several fields: override, and throw `ValidationFailed.of({ field: ['text'] })`. */
+  protected async check(_data: DataOf<this>, _context: SerializerContext): Promise<void> {}
+
+  /** Which rows a client may refer to by this field; default all of them. */
+  protected relationQuery(_field: string, _context: SerializerContext): FilterQuery<object> {
+    return {};
+  }
+
+  get #class(): { entity: ConcreteClass<Entity>; options: ModelSerializerOptions<object>; name: string } {
+    return this.constructor as unknown as {
+      entity: ConcreteClass<Entity>;
+      options: ModelSerializerOptions<object>;
+      name: string;
+    };
+  }
+
+  #fieldsFor({ unitOfWork: { em } }: SerializerContext): readonly ModelField[] {
+    const storage = em.getMetadata();
+    const known = this.#fields.get(storage);
+    if (known) return known;
+    const fields = compileFields(this, this.#class, em);
+    this.#fields.set(storage, fields);
+    return fields;
+  }
+}
+
+/**
+ * A serializer that follows from an entity.
+ *
+ * ```ts
+ * @injectable()
+ * class MessageSerializer extends ModelSerializer(Message, {
+ *   fields: ['id', 'text', 'user'], readOnly: ['user'], nested: { user: UserSerializer }, computed: ['age'],
+ * }) {
+ *   constructor(private readonly clock: Clock) { super(); }
+ *   age(message: Message) { return this.clock.now().getTime() - message.createdAt.getTime(); }
+ * }
+ * ```
+ *
+ * What comes is checked by the columns (null, type, length, precision, enum, a relation that exists) and by
+ * class-validator's decorators on the entity; a value that has to be unique and is not is a 409. Shown as
+ * `{"id": 1, "text": "hi", "user": {"id": 2, "username": "ann"}, "age": 1200}`.
+ */
+export function ModelSerializer<Entity extends object, const Options extends ModelSerializerOptions<Entity>>(
+  entity: ConcreteClass<Entity>,
+  options: Options,
+): abstract new () => BaseModelSerializer<Entity, Options> {
+  abstract class Generated extends BaseModelSerializer<Entity, Options> {
+    static override readonly entity = entity;
+    static override readonly options = options as unknown as ModelSerializerOptions<object>;
+  }
+  return Generated;
+}
+
+async function settle(data: Record<string, unknown>, name: string, value: Promise<unknown>): Promise<void> {
+  data[name] = await value;
+}
+
+function pathsOf(field: ModelField, context: SerializerContext): string[] {
+  if (field.kind === 'column') return field.isLazy ? [field.name] : [];
+  if (field.nested) {
+    const inner = context.resolve(field.nested).pathsToLoad(context);
+    return [field.name, ...inner.map((path) => `${field.name}.${path}`)];
+  }
+  return field.kind === 'many' ? [`${field.name}:ref`] : [];
+}
+
+function compileFields(
+  serializer: object,
+  { entity, options, name }: { entity: Class; options: ModelSerializerOptions<object>; name: string },
+  em: EntityManager,
+): readonly ModelField[] {
+  const fields = modelFields(name, em.getMetadata(entity as never), options);
+  const missing = fields.find(
+    (field) => field.kind === 'computed' && typeof Reflect.get(serializer, field.name) !== 'function',
+  );
+  if (!missing) return fields;
+  throw new ConfigurationError({
+    class: name,
+    member: missing.name,
+    reason: 'is listed as a computed field, and the serializer has no method of this name.',
+    remedy: `Write ${missing.name}(entity) in ${name}.`,
+  });
+}

@@ -1,0 +1,39 @@
+import type { ConcreteClass } from '../metadata.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
+import type { ActionContext } from '../scope/action-context.js';
+
+/** What a serializer may need to know of where it works. */
+export interface SerializerContext {
+  readonly unitOfWork: UnitOfWork;
+  /** The request it works for; none when an event is serialized, once for all who will receive it. */
+  readonly request?: ActionContext;
+  /** An instance of another serializer. */
+  resolve<T>(serializer: ConcreteClass<T>): T;
+}
+
+/**
+ * Entity -> plain data. An application extends it where `ModelSerializer` does not fit:
+ *
+ * ```ts
+ * @injectable()
+ * class RoomName extends Serializer<Room, { name: string }> {
+ *   toData(room: Room) { return { name: room.name }; }
+ * }
+ * ```
+ */
+export abstract class Serializer<Entity extends object = object, View = unknown> {
+  abstract toData(entity: Entity, context: SerializerContext): View | Promise<View>;
+
+  /** Relations to load before `toData`, as MikroORM names them: `user`, `tags:ref`. */
+  pathsToLoad(_context: SerializerContext): readonly string[] {
+    return [];
+  }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: parameters of methods are bivariant, a type parameter is not; `any` fits every entity
+export type AnySerializer = Serializer<any, unknown>;
+export type SerializerClass<S extends AnySerializer = AnySerializer> = ConcreteClass<S>;
+
+export function isSerializerClass(value: unknown): value is SerializerClass {
+  return typeof value === 'function' && value.prototype instanceof Serializer;
+}

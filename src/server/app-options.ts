@@ -1,0 +1,40 @@
+import type { DependencyContainer } from 'tsyringe';
+import type { ChannelLayer } from '../channel-layer/channel-layer.js';
+import type { ErrorMapperClass } from '../dispatch/error-translator.js';
+import type { ConcreteClass } from '../metadata.js';
+import type { OrmRoot } from '../orm/orm-root.js';
+import type { PermissionExpression } from '../permissions/permission.js';
+import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
+import type { Settings } from '../settings.js';
+import type { Route } from './router.js';
+
+/** A provider that takes part in the life of the application. Every hook is optional and awaited. */
+export interface ApplicationHooks {
+  /** Before the first socket is accepted. What it throws keeps the application from starting. */
+  start?(): Promise<void> | void;
+  /** Once sockets are accepted. */
+  ready?(): Promise<void> | void;
+  /** After the last connection ended, in reverse order; what it throws is logged. */
+  stop?(): Promise<void> | void;
+}
+
+export interface AppOptions<Routes extends readonly Route[]> {
+  /** What `MikroORM.init` gave. Closing it is the application's business. */
+  readonly orm: OrmRoot;
+  readonly routes: Routes;
+  /**
+   * Where consumers, permissions and serializers come from. `EntityManager`, `Logger`, `Clock` and `ChannelLayer` are
+   * registered in it unless they are already. Default: a new child of tsyringe's global container.
+   */
+  readonly container?: DependencyContainer;
+  /** Providers that add to the scope of each connection, in this order. */
+  readonly middleware?: readonly ScopeMiddlewareClass[];
+  /** For consumers without `@Permissions`. Default: none is asked. */
+  readonly permissions?: readonly PermissionExpression[];
+  /** Providers that know errors of other libraries. */
+  readonly errors?: readonly ErrorMapperClass[];
+  readonly hooks?: readonly ConcreteClass<ApplicationHooks>[];
+  /** Default: one within this process. */
+  readonly channelLayer?: ChannelLayer;
+  readonly settings?: Partial<Settings>;
+}

@@ -1,0 +1,110 @@
+import {
+  type DependencyContainer,
+  container as globalContainer,
+  type InjectionToken,
+  instanceCachingFactory,
+} from 'tsyringe';
+import { ChannelLayer } from '../channel-layer/channel-layer.js';
+import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
+import { Clock } from '../clock.js';
+import { Dispatcher } from '../dispatch/dispatcher.js';
+import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-translator.js';
+import { Logger } from '../logger.js';
+import type { Class, ConcreteClass } from '../metadata.js';
+import { ChangePublisher } from '../observers/change-publisher.js';
+import type { ModelChange } from '../orm/model-change.js';
+import { toApiError } from '../orm/orm-errors.js';
+import { entityManagerToken } from '../orm/orm-root.js';
+import { UnitOfWork } from '../orm/unit-of-work.js';
+import { permissionsIn } from '../permissions/permission.js';
+import { ScopeBuilder } from '../scope/scope-builder.js';
+import { buildSingletons } from '../scope/singletons.js';
+import { completeSettings, type Settings } from '../settings.js';
+import { Signal } from '../signals/signal.js';
+import type { ApplicationHooks, AppOptions } from './app-options.js';
+import { Handshake } from './handshake.js';
+import { checkProviders } from './provider-check.js';
+import { type Route, Router } from './router.js';
+
+/** The parts of a running application, put together once. */
+export interface Services {
+  readonly settings: Settings;
+  readonly logger: Logger;
+  readonly layer: ChannelLayer;
+  readonly unitOfWork: UnitOfWork;
+  readonly errors: ErrorTranslator;
+  readonly dispatcher: Dispatcher;
+  /** Sent once per commit with all that it changed. */
+  readonly committed: Signal<readonly ModelChange[]>;
+  readonly publisher: ChangePublisher;
+  readonly handshake: Handshake;
+  readonly hooks: readonly ApplicationHooks[];
+}
+
+/** @throws ConfigurationError for everything that could not work */
+export function buildServices(options: AppOptions<readonly Route[]>): Services {
+  const { orm, permissions = [], middleware = [] } = options;
+  const settings = completeSettings(options.settings);
+  const router = new Router(options.routes, permissions, settings);
+  const container = options.container ?? globalContainer.createChildContainer();
+  provide(container, entityManagerToken, () => orm.em);
+  const logger = provide(container, Logger, () => new Logger(settings.development ? 'debug' : 'info'));
+  const clock = provide(container, Clock, () => new Clock());
+  const layer =
+    options.channelLayer ?? new InMemoryChannelLayer((error) => logger.error('A channel failed.', { error }));
+  provide(container, ChannelLayer, () => layer);
+  const providers = providersOf(options, router);
+  checkProviders(providers);
+  buildSingletons(container, providers);
+  const unitOfWork = new UnitOfWork(orm.em);
+  const errors = new ErrorTranslator(mappersOf(options, container), logger);
+  const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
+  const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
+  const publisher = new ChangePublisher({ observers, layer, unitOfWork, logger, resolve });
+  const committed = new Signal<readonly ModelChange[]>((error) =>
+    logger.error('A receiver of changes failed.', { error }),
+  );
+  committed.connect((changes) => publisher.publish(changes));
+  return {
+    settings,
+    logger,
+    layer,
+    unitOfWork,
+    errors,
+    dispatcher: new Dispatcher({ unitOfWork, errors, clock, logger, settings }),
+    committed,
+    publisher,
+    handshake: new Handshake({ router, scopes: new ScopeBuilder(container, middleware), unitOfWork, errors, settings }),
+    hooks: (options.hooks ?? []).map(resolve),
+  };
+}
+
+/** Keeps what the application registered itself. */
+function provide<T>(container: DependencyContainer, provided: Class<T>, make: () => T): T {
+  // Abstract classes are tokens as good as any; only tsyringe's types do not know.
+  const token = provided as InjectionToken<T>;
+  if (!container.isRegistered(token, true)) container.register(token, { useFactory: instanceCachingFactory(make) });
+  return container.resolve(token);
+}
+
+function mappersOf(
+  { orm, errors = [] }: AppOptions<readonly Route[]>,
+  container: DependencyContainer,
+): readonly ErrorMapper[] {
+  const ormErrors: ErrorMapper = { toApiError: (thrown) => toApiError(orm.em, thrown) };
+  return [...errors.map((mapper) => container.resolve(mapper)), ormErrors];
+}
+
+/** Every class that the container will be asked for. */
+function providersOf(
+  { middleware = [], errors = [], hooks = [] }: AppOptions<readonly Route[]>,
+  router: Router,
+): ConcreteClass[] {
+  const ofConsumers = router.consumers.flatMap(({ consumer, actions, observers, permission }) => [
+    consumer,
+    ...permissionsIn(permission),
+    ...actions.all.flatMap((action) => action.permissions.providers),
+    ...[...observers.values()].flatMap(({ serializer }) => serializer ?? []),
+  ]);
+  return [...new Set<ConcreteClass>([...ofConsumers, ...middleware, ...errors, ...hooks])];
+}

@@ -1,0 +1,56 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type RawData, type WebSocket, WebSocketServer } from 'ws';
+import type { Logger } from '../logger.js';
+import type { Transport, TransportListener } from './transport.js';
+
+/** Turns accepted upgrade requests into transports. The only file that knows `ws`. */
+export class WebSocketAcceptor {
+  readonly #server: WebSocketServer;
+  readonly #logger: Logger;
+
+  constructor(maxPayload: number, logger: Logger) {
+    this.#server = new WebSocketServer({ noServer: true, clientTracking: false, perMessageDeflate: false, maxPayload });
+    this.#logger = logger;
+  }
+
+  /** Never resolves where the request is no valid WebSocket handshake: `ws` has answered it with 400 then. */
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<Transport> {
+    return new Promise((resolve) => {
+      this.#server.handleUpgrade(request, socket, head, (webSocket) =>
+        resolve(new WebSocketTransport(webSocket, this.#logger)),
+      );
+    });
+  }
+}
+
+class WebSocketTransport implements Transport {
+  readonly #socket: WebSocket;
+  readonly #logger: Logger;
+
+  constructor(socket: WebSocket, logger: Logger) {
+    this.#socket = socket;
+    this.#logger = logger;
+    // Frames that came with the handshake wait until somebody listens.
+    socket.pause();
+    socket.on('error', (error) => this.#logger.debug('A socket failed.', { error }));
+  }
+
+  listen({ onText, onBinary, onClose }: TransportListener): void {
+    this.#socket.on('message', (data: RawData, isBinary: boolean) => (isBinary ? onBinary() : onText(String(data))));
+    this.#socket.once('close', (code) => onClose(code));
+    this.#socket.resume();
+  }
+
+  send(text: string): void {
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(text);
+  }
+
+  close(code: number, reason: string): void {
+    this.#socket.close(code, reason);
+  }
+
+  terminate(): void {
+    this.#socket.terminate();
+  }
+}

@@ -1,0 +1,34 @@
+export type Receiver<T> = (payload: T) => unknown;
+
+/**
+ * A typed event inside the process. Whoever sends it is never disturbed by whoever receives it: a receiver that throws or
+ * rejects is reported to `onFailure`, and the others are still called.
+ */
+export class Signal<T> {
+  readonly #receivers = new Set<Receiver<T>>();
+  readonly #onFailure: (error: unknown) => void;
+
+  constructor(onFailure: (error: unknown) => void) {
+    this.#onFailure = onFailure;
+  }
+
+  connect(receiver: Receiver<T>): void {
+    this.#receivers.add(receiver);
+  }
+
+  disconnect(receiver: Receiver<T>): void {
+    this.#receivers.delete(receiver);
+  }
+
+  send(payload: T): void {
+    for (const receiver of [...this.#receivers]) this.#call(receiver, payload);
+  }
+
+  async #call(receiver: Receiver<T>, payload: T): Promise<void> {
+    try {
+      await receiver(payload);
+    } catch (error) {
+      this.#onFailure(error);
+    }
+  }
+}

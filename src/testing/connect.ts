@@ -1,0 +1,115 @@
+import type { Scope } from '../scope/scope.js';
+import type { ScopeSession, ScopeUser } from '../scope/scope-types.js';
+import type { App } from '../server/app.js';
+import type { Route } from '../server/router.js';
+import type { ReplyFrame } from '../wire/messages.js';
+import { MemoryTransport } from './memory-transport.js';
+import { TestChannel } from './test-channel.js';
+
+export interface ConnectOptions {
+  /** Who is logged in, whatever the middleware says. */
+  readonly user?: ScopeUser;
+  readonly session?: ScopeSession;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly cookies?: Readonly<Record<string, string>>;
+  /** Any other fact of the scope. */
+  readonly prepare?: (scope: Scope) => void;
+}
+
+interface Envelope {
+  readonly stream: string | null;
+  readonly payload: ReplyFrame;
+}
+
+/** The client's end of one connection; behind a demultiplexer, `channel(stream)` is that of one stream. */
+export class TestConnection extends TestChannel implements AsyncDisposable {
+  readonly #transport: MemoryTransport;
+  readonly #channels: Map<string, TestChannel>;
+  readonly #idle: () => Promise<void>;
+
+  constructor(transport: MemoryTransport, channels: Map<string, TestChannel>, idle: () => Promise<void>) {
+    super((payload) => transport.receiveText(JSON.stringify(payload)), idle);
+    this.#transport = transport;
+    this.#channels = channels;
+    this.#idle = idle;
+  }
+
+  /** The close code, once the connection is closed by either end. */
+  get closed(): Promise<number> {
+    return this.#transport.closed;
+  }
+
+  /** One stream: payloads are wrapped and unwrapped. */
+  channel(stream: string): TestChannel {
+    const existing = this.#channels.get(stream);
+    if (existing) return existing;
+    const channel = new TestChannel((payload) => this.send({ stream, payload }), this.#idle);
+    this.#channels.set(stream, channel);
+    return channel;
+  }
+
+  /** A text frame that is no JSON, say. */
+  sendText(text: string): void {
+    this.#transport.receiveText(text);
+  }
+
+  sendBinary(): void {
+    this.#transport.receiveBinary();
+  }
+
+  close(code = 1000): void {
+    this.#transport.close(code);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+}
+
+/**
+ * Connects a spec to an application, without a port. Frames go through JSON as on a network; the handshake asks everything
+ * that a real one does.
+ *
+ * ```ts
+ * await using ann = await connect(app, '/ws/chat/', { user });
+ * const rooms = ann.channel('rooms');
+ * expect(await rooms.request('retrieve', { pk: 1 })).to.include({ response_status: 200 });
+ * await rooms.expectSilence();
+ * ```
+ *
+ * @throws ApiError where the handshake is refused
+ */
+export async function connect(
+  app: App<readonly Route[]>,
+  url: string,
+  options: ConnectOptions = {},
+): Promise<TestConnection> {
+  const channels = new Map<string, TestChannel>();
+  const transport: MemoryTransport = new MemoryTransport((text) => sort(JSON.parse(text), channels, connection));
+  const connection = new TestConnection(transport, channels, () => app.idle());
+  await app.start();
+  await app.accept(
+    { url, headers: headersOf(options) },
+    async () => transport,
+    (scope) => prepare(scope, options),
+  );
+  return connection;
+}
+
+/** A frame of a stream that nobody asked for goes to the connection, envelope and all. */
+function sort(frame: ReplyFrame | Envelope, channels: ReadonlyMap<string, TestChannel>, connection: TestChannel): void {
+  const channel = 'stream' in frame ? channels.get(String(frame.stream)) : undefined;
+  if (channel && 'payload' in frame) channel.put(frame.payload);
+  else connection.put(frame as ReplyFrame);
+}
+
+function headersOf({ headers = {}, cookies = {} }: ConnectOptions): Record<string, string> {
+  const pairs = Object.entries(cookies).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
+  return pairs.length === 0 ? { ...headers } : { ...headers, cookie: pairs.join('; ') };
+}
+
+function prepare(scope: Scope, { user, session, prepare: more }: ConnectOptions): void {
+  if (user !== undefined) scope.user = user;
+  if (session !== undefined) scope.session = session;
+  more?.(scope);
+}

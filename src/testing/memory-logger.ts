@@ -1,0 +1,21 @@
+import { type LogFields, Logger, type LogLevel } from '../logger.js';
+
+export interface LogEntry {
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
+/** Keeps what is logged: `container.registerInstance(Logger, new MemoryLogger())`. */
+export class MemoryLogger extends Logger {
+  readonly entries: LogEntry[] = [];
+
+  protected override log(level: LogLevel, message: string, fields: LogFields = {}): void {
+    this.entries.push({ level, message, fields });
+  }
+
+  /** The entries of one level. */
+  at(level: LogLevel): readonly LogEntry[] {
+    return this.entries.filter((entry) => entry.level === level);
+  }
+}

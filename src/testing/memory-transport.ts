@@ -1,0 +1,51 @@
+import type { Transport, TransportListener } from '../server/transport.js';
+
+/** A socket without a network: the server's end is a transport, the client's end these methods. */
+export class MemoryTransport implements Transport {
+  readonly #onText: (text: string) => void;
+  readonly #closed = Promise.withResolvers<number>();
+  #listener: TransportListener | undefined;
+  #isClosed = false;
+
+  /** @param onText told of every frame that the server sends */
+  constructor(onText: (text: string) => void) {
+    this.#onText = onText;
+  }
+
+  /** The close code, once the socket is closed by either end. */
+  get closed(): Promise<number> {
+    return this.#closed.promise;
+  }
+
+  send(text: string): void {
+    if (!this.#isClosed) this.#onText(text);
+  }
+
+  close(code: number): void {
+    this.#close(code);
+  }
+
+  terminate(): void {
+    this.#close(1006);
+  }
+
+  listen(listener: TransportListener): void {
+    this.#listener = listener;
+  }
+
+  /** A frame from the client. It arrives in a later turn, as from a network. */
+  receiveText(text: string): void {
+    queueMicrotask(() => this.#isClosed || this.#listener?.onText(text));
+  }
+
+  receiveBinary(): void {
+    queueMicrotask(() => this.#isClosed || this.#listener?.onBinary());
+  }
+
+  #close(code: number): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#listener?.onClose(code);
+    this.#closed.resolve(code);
+  }
+}

@@ -1,0 +1,47 @@
+import { Clock, type Timer } from '../clock.js';
+
+interface Alarm {
+  readonly at: number;
+  readonly callback: () => void;
+}
+
+/** A clock that stands still until a spec moves it: `container.registerInstance(Clock, new TestClock())`. */
+export class TestClock extends Clock {
+  readonly #alarms = new Set<Alarm>();
+  #time: number;
+
+  constructor(start: Date = new Date('2026-01-01T00:00:00Z')) {
+    super();
+    this.#time = start.getTime();
+  }
+
+  /** How many callbacks wait. */
+  get waiting(): number {
+    return this.#alarms.size;
+  }
+
+  override now(): Date {
+    return new Date(this.#time);
+  }
+
+  override after(milliseconds: number, callback: () => void): Timer {
+    const alarm = { at: this.#time + milliseconds, callback };
+    this.#alarms.add(alarm);
+    return { cancel: () => this.#alarms.delete(alarm) };
+  }
+
+  /** Moves on, and calls back what is due on the way, in the order of its time. */
+  advance(milliseconds: number): void {
+    const end = this.#time + milliseconds;
+    for (let due = this.#next(end); due; due = this.#next(end)) {
+      this.#alarms.delete(due);
+      this.#time = due.at;
+      due.callback();
+    }
+    this.#time = end;
+  }
+
+  #next(end: number): Alarm | undefined {
+    return [...this.#alarms].filter(({ at }) => at <= end).sort((one, other) => one.at - other.at)[0];
+  }
+}

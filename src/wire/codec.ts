@@ -1,0 +1,82 @@
+import { ActionNotFound, type ApiError, ParseError } from '../errors.js';
+import type { ActionRequest, Reply, RequestId } from './messages.js';
+
+/** Any JSON object that came from a client. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** @throws ParseError where the text is no JSON, or no object */
+export function decodeObject(text: string): JsonObject {
+  const value = parse(text);
+  if (!isJsonObject(value)) throw new ParseError('A frame has to be a JSON object.');
+  return value;
+}
+
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * What can be told of a request, even if it is none: a reply to a malformed one still names what it answers.
+ * A request id of another type than string, number or null is answered with null.
+ */
+export function addressOf(payload: unknown): { action: string | null; requestId: RequestId } {
+  if (!isJsonObject(payload)) return { action: null, requestId: null };
+  const { action, request_id: id } = payload;
+  return {
+    action: typeof action === 'string' ? action : null,
+    requestId: typeof id === 'string' || typeof id === 'number' ? id : null,
+  };
+}
+
+/**
+ * @throws ActionNotFound without an action
+ * @throws ParseError where the payload is no object, or its action or request id has the wrong type
+ */
+export function toRequest(payload: unknown): ActionRequest {
+  if (!isJsonObject(payload)) throw new ParseError('A request has to be a JSON object.');
+  const { action, request_id: id = null, ...kwargs } = payload;
+  if (id !== null && typeof id !== 'string' && typeof id !== 'number') {
+    throw new ParseError('The request_id has to be a string or a number.');
+  }
+  if (action === undefined || action === null) throw new ActionNotFound();
+  if (typeof action !== 'string') throw new ParseError('The action has to be a string.');
+  return { action, requestId: id, kwargs };
+}
+
+/** JSON text of anything that JSON can show; a bigint becomes a string, undefined becomes null. */
+export function encodeData(data: unknown): string {
+  return JSON.stringify(data, bigintsAsText) ?? 'null';
+}
+
+/** The frame of a reply, wrapped in its stream's envelope where there is one. */
+export function encodeReply(reply: Reply, stream?: string | null): string {
+  const errors = JSON.stringify(reply.errors);
+  const action = JSON.stringify(reply.action);
+  const id = JSON.stringify(reply.requestId);
+  const code = reply.code === undefined ? '' : `,"code":${JSON.stringify(reply.code)}`;
+  const frame = `{"errors":${errors},"data":${reply.data},"action":${action},"response_status":${reply.status},"request_id":${id}${code}}`;
+  return stream === undefined ? frame : `{"stream":${JSON.stringify(stream)},"payload":${frame}}`;
+}
+
+/** The reply that tells of an error. */
+export function errorReply(error: ApiError, to: { action: string | null; requestId: RequestId }): Reply {
+  const { status, errors, code } = error;
+  return { action: to.action, requestId: to.requestId, status, data: 'null', errors, code };
+}
+
+function parse(text: string): unknown {
+  try {
+    // `__proto__` as an own key is legal JSON; it is dropped so that no copy of the object can take it for a prototype.
+    return text.includes('__proto__') ? JSON.parse(text, withoutPrototypeKeys) : JSON.parse(text);
+  } catch {
+    throw new ParseError('The frame is not valid JSON.');
+  }
+}
+
+function withoutPrototypeKeys(key: string, value: unknown): unknown {
+  return key === '__proto__' ? undefined : value;
+}
+
+function bigintsAsText(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value;
+}
