@@ -1,0 +1,64 @@
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+import * as signalbox from 'signalbox';
+import { defaultSettings } from '#signalbox/settings.js';
+
+const root = new URL('../../', import.meta.url);
+const run = promisify(execFile);
+
+/** What the example of the README imports and does not show. */
+const entities = `
+import { EntityManager, type Opt, type Rel } from '@mikro-orm/core';
+export declare class Room { id: number; name: string; archived: Opt<boolean> }
+export declare class Message { id: number; room: Rel<Room>; text: string }
+export declare const orm: { readonly em: EntityManager };
+`;
+
+function read(path: string): Promise<string> {
+  return readFile(new URL(path, root), 'utf8');
+}
+
+/** The first cells of a table's rows, without backticks. */
+function firstCells(markdown: string): string[] {
+  return [...markdown.matchAll(/^\| `([^`]+)`/gm)].map(([, cell]) => cell ?? '');
+}
+
+describe('The documentation', () => {
+  it('has an example in the README that compiles', async function () {
+    this.timeout(60_000);
+    const [, example = ''] = /```ts\n([\s\S]*?)```/.exec(await read('README.md')) ?? [];
+    const folder = new URL('build/readme/', root);
+    await rm(folder, { recursive: true, force: true });
+    await mkdir(folder, { recursive: true });
+    await writeFile(new URL('example.ts', folder), example);
+    await writeFile(new URL('entities.ts', folder), entities);
+    const options = { extends: '../../tsconfig.base.json', compilerOptions: { composite: false, noEmit: true } };
+    await writeFile(new URL('tsconfig.json', folder), JSON.stringify(options));
+    const compiler = fileURLToPath(new URL('node_modules/typescript/bin/tsc', root));
+    const output = await run(process.execPath, [compiler, '-p', fileURLToPath(folder)]).then(
+      () => '',
+      (failure: { stdout: string }) => failure.stdout,
+    );
+    expect(output).to.equal('');
+  });
+
+  it('lists every error code, with its class and status', async () => {
+    const table = await read('docs/errors.md');
+    const family = Object.entries(signalbox).flatMap(([name, exported]) =>
+      typeof exported === 'function' && 'code' in exported && 'status' in exported ? [{ name, ...pick(exported) }] : [],
+    );
+    expect(firstCells(table)).to.deep.equal(family.map(({ code }) => code).sort());
+    for (const { name, code, status } of family) expect(table).to.include(`| \`${code}\` | ${status} | \`${name}\` |`);
+  });
+
+  it('lists every setting', async () => {
+    expect(firstCells(await read('docs/settings.md'))).to.deep.equal(Object.keys(defaultSettings));
+  });
+});
+
+function pick(error: object): { code: unknown; status: unknown } {
+  return { code: Reflect.get(error, 'code'), status: Reflect.get(error, 'status') };
+}
