@@ -1,11 +1,13 @@
+import { inspect } from 'node:util';
+
 export type LogFields = Readonly<Record<string, unknown>>;
 
 const levels = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof levels)[number];
 
 /**
- * Where everything goes that no client is told: one JSON object a line, on standard error. Line breaks inside values are
- * escaped by JSON, so that a client cannot forge an entry. Extend it and register your own to send them elsewhere:
+ * Where everything goes that no client is told: one JSON object a line, on standard error. Line breaks and control
+ * characters inside values are escaped, so that a client cannot forge an entry. Extend it and register your own to send them elsewhere:
  * `container.register(Logger, { useClass: MyLogger })`.
  */
 export class Logger {
@@ -37,8 +39,34 @@ export class Logger {
   /** All four levels end here. */
   protected log(level: LogLevel, message: string, fields: LogFields = {}): void {
     if (levels.indexOf(level) < this.#floor) return;
-    const entry = { time: new Date().toISOString(), level, message, ...fields };
-    this.#write(`${JSON.stringify(entry, jsonValue)}\n`);
+    const head = { time: new Date().toISOString(), level, message };
+    this.#write(`${toLine({ ...head, ...fields, ...head })}\n`);
+  }
+}
+
+/** Signs that JSON leaves as they are, and terminals and log viewers obey. */
+const unescaped = /[\u007f-\u009f\u2028\u2029]/g;
+
+function toLine(entry: LogFields): string {
+  return toJson(entry).replace(unescaped, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** A field that is no JSON is shown as Node shows it: the log has to take whatever went wrong. */
+function toJson(entry: LogFields): string {
+  try {
+    return JSON.stringify(entry, jsonValue);
+  } catch {
+    const shown = Object.entries(entry).map(([name, value]) => [name, isJson(value) ? value : inspect(value)]);
+    return JSON.stringify(Object.fromEntries(shown), jsonValue);
+  }
+}
+
+function isJson(value: unknown): boolean {
+  try {
+    JSON.stringify(value, jsonValue);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -46,5 +74,6 @@ function jsonValue(_key: string, value: unknown): unknown {
   if (typeof value === 'bigint') return String(value);
   if (!(value instanceof Error)) return value;
   const { name, message, stack, cause } = value;
-  return cause === undefined ? { name, message, stack } : { name, message, stack, cause };
+  const errors = value instanceof AggregateError ? value.errors : undefined;
+  return { name, message, stack, ...(cause !== undefined && { cause }), ...(errors && { errors }) };
 }

@@ -32,6 +32,11 @@ export class MemberMetadata<T> {
     return notes;
   }
 
+  /** Whether the class itself bears a note on the member. */
+  isOn(owner: Class, member: string): boolean {
+    return this.#own(owner.prototype)?.has(member) ?? false;
+  }
+
   #own(prototype: object): Map<string, T> | undefined {
     return Object.hasOwn(prototype, this.#key) ? Reflect.get(prototype, this.#key) : undefined;
   }
@@ -56,8 +61,7 @@ export class ClassMetadata<T> {
 
   /** Whether the class itself bears the note. */
   isOn(owner: Class): boolean {
-    const parent: Class = Object.getPrototypeOf(owner);
-    return this.find(owner) !== (typeof parent === 'function' && parent.prototype ? this.find(parent) : undefined);
+    return this.#notes.isOn(owner, 'constructor');
   }
 }
 

@@ -34,19 +34,24 @@ export const defaultSettings: Settings = {
   development: process.env.NODE_ENV !== 'production',
 };
 
+/** Timers and `ws` count in 32 bits; a larger number would mean "at once" to the ones and "no limit" to the other. */
+const largest = 2_147_483_647;
+
 /** @throws ConfigurationError where a name is unknown or a value is out of range */
 export function completeSettings(given: Partial<Settings> = {}): Settings {
   for (const name of Object.keys(given)) {
-    if (!(name in defaultSettings)) throw fault(name, 'is no setting.', `Known are ${known()}.`);
+    if (!Object.hasOwn(defaultSettings, name)) throw fault(name, 'is no setting.', `Known are ${known()}.`);
   }
   const settings = { ...defaultSettings, ...given };
   for (const name of ['actionTimeLimit', 'detachedActionTimeLimit', 'maxPayload', 'closeTimeout'] as const) {
-    if (!(Number.isFinite(settings[name]) && settings[name] > 0)) {
-      throw fault(name, `is ${settings[name]}.`, 'Give a number above 0.');
+    if (!isCount(settings[name])) {
+      throw fault(name, `is ${shown(settings[name])}.`, `Give a whole number from 1 to ${largest}.`);
     }
   }
   for (const name of ['syncActionsAtomic', 'asyncActionsAtomic', 'development'] as const) {
-    if (typeof settings[name] !== 'boolean') throw fault(name, `is ${settings[name]}.`, 'Give true or false.');
+    if (typeof settings[name] !== 'boolean') {
+      throw fault(name, `is ${shown(settings[name])}.`, 'Give true or false.');
+    }
   }
   checkOrigins(settings.origins);
   return settings;
@@ -54,13 +59,23 @@ export function completeSettings(given: Partial<Settings> = {}): Settings {
 
 function checkOrigins(origins: Settings['origins']): void {
   if (origins === 'same' || origins === 'any') return;
-  const wrong = Array.isArray(origins) ? origins.find((origin) => !isOrigin(origin)) : String(origins);
-  if (wrong !== undefined)
-    throw fault('origins', `has ${JSON.stringify(wrong)}.`, 'Give origins such as "https://example.org".');
+  const remedy = 'Give "same", "any" or origins such as "https://example.org".';
+  if (!Array.isArray(origins)) throw fault('origins', `is ${shown(origins)}.`, remedy);
+  for (const origin of origins) {
+    if (!isOrigin(origin)) throw fault('origins', `has ${shown(origin)}.`, remedy);
+  }
 }
 
-function isOrigin(text: string): boolean {
-  return URL.canParse(text) && new URL(text).origin === text;
+function isOrigin(text: unknown): boolean {
+  return typeof text === 'string' && URL.canParse(text) && new URL(text).origin === text;
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= largest;
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'number' ? String(value) : String(JSON.stringify(value));
 }
 
 function known(): string {

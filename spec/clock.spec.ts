@@ -1,0 +1,50 @@
+import { once } from 'node:events';
+import { expect } from 'chai';
+import { Clock } from 'signalbox';
+
+describe('The clock', () => {
+  it('tells the time', () => {
+    const before = Date.now();
+    const now = new Clock().now().getTime();
+    expect(now).to.be.within(before, Date.now());
+  });
+
+  it('calls back once after so many milliseconds', async () => {
+    const before = Date.now();
+    const keepAlive = setTimeout(() => {}, 5_000);
+    await new Promise<void>((resolve) => void new Clock().after(20, resolve));
+    clearTimeout(keepAlive);
+    expect(Date.now() - before).to.be.within(19, 4_000);
+  });
+
+  it('does not call back what was cancelled', async () => {
+    const called: string[] = [];
+    const clock = new Clock();
+    const first = clock.after(1, () => called.push('cancelled'));
+    first.cancel();
+    first.cancel();
+    const last = new AbortController();
+    clock.after(5, () => last.abort());
+    const keepAlive = setTimeout(() => {}, 5_000);
+    await once(last.signal, 'abort');
+    clearTimeout(keepAlive);
+    expect(called).to.deep.equal([]);
+  });
+
+  it('does not keep the process alive', () => {
+    const before = process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const timer = new Clock().after(60_000, () => {});
+    expect(process.getActiveResourcesInfo().filter((name) => name === 'Timeout')).to.have.lengthOf(before);
+    timer.cancel();
+  });
+
+  for (const wait of [2 ** 31, Number.MAX_SAFE_INTEGER, Number.POSITIVE_INFINITY]) {
+    it(`waits for ever, and not for a millisecond, where ${wait} are asked for`, async () => {
+      const called: string[] = [];
+      const timer = new Clock().after(wait, () => called.push('late'));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      timer.cancel();
+      expect(called).to.deep.equal([]);
+    });
+  }
+});

@@ -1,0 +1,96 @@
+import { expect } from 'chai';
+import { ConfigurationError } from 'signalbox';
+import { completeSettings, defaultSettings } from '#signalbox/settings.js';
+
+const known =
+  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, maxPayload, closeTimeout, origins, development';
+
+describe('Settings', () => {
+  it('have defaults', () => {
+    expect(completeSettings()).to.deep.equal({
+      syncActionsAtomic: true,
+      asyncActionsAtomic: false,
+      actionTimeLimit: 30_000,
+      detachedActionTimeLimit: 3_600_000,
+      maxPayload: 65_536,
+      closeTimeout: 1_000,
+      origins: 'same',
+      development: true,
+    });
+    expect(completeSettings({})).to.deep.equal(defaultSettings);
+  });
+
+  const accepted: readonly [string, unknown][] = [
+    ['syncActionsAtomic', false],
+    ['asyncActionsAtomic', true],
+    ['actionTimeLimit', 1],
+    ['detachedActionTimeLimit', 2_147_483_647],
+    ['maxPayload', 1],
+    ['closeTimeout', 50],
+    ['origins', 'any'],
+    ['origins', 'same'],
+    ['origins', []],
+    ['origins', ['https://example.org', 'http://localhost:8080']],
+    ['development', false],
+  ];
+  for (const [name, value] of accepted) {
+    it(`take ${JSON.stringify(value)} for ${name}, and leave the rest`, () => {
+      expect(completeSettings({ [name]: value })).to.deep.equal({ ...defaultSettings, [name]: value });
+    });
+  }
+
+  const refused: readonly [string, unknown, string][] = [
+    ['maxPaylod', 1, `settings.maxPaylod: is no setting. Known are ${known}.`],
+    ['toString', 1, `settings.toString: is no setting. Known are ${known}.`],
+    ['constructor', 1, `settings.constructor: is no setting. Known are ${known}.`],
+    ['syncActionsAtomic', 'yes', 'settings.syncActionsAtomic: is "yes". Give true or false.'],
+    ['asyncActionsAtomic', 1, 'settings.asyncActionsAtomic: is 1. Give true or false.'],
+    ['development', null, 'settings.development: is null. Give true or false.'],
+    ['development', undefined, 'settings.development: is undefined. Give true or false.'],
+    ['actionTimeLimit', 0, 'settings.actionTimeLimit: is 0. Give a whole number from 1 to 2147483647.'],
+    ['actionTimeLimit', -1, 'settings.actionTimeLimit: is -1. Give a whole number from 1 to 2147483647.'],
+    ['actionTimeLimit', '30', 'settings.actionTimeLimit: is "30". Give a whole number from 1 to 2147483647.'],
+    [
+      'detachedActionTimeLimit',
+      Number.POSITIVE_INFINITY,
+      'settings.detachedActionTimeLimit: is Infinity. Give a whole number from 1 to 2147483647.',
+    ],
+    ['maxPayload', 0.5, 'settings.maxPayload: is 0.5. Give a whole number from 1 to 2147483647.'],
+    ['maxPayload', 2 ** 32, 'settings.maxPayload: is 4294967296. Give a whole number from 1 to 2147483647.'],
+    ['closeTimeout', Number.NaN, 'settings.closeTimeout: is NaN. Give a whole number from 1 to 2147483647.'],
+    ['closeTimeout', undefined, 'settings.closeTimeout: is undefined. Give a whole number from 1 to 2147483647.'],
+    [
+      'origins',
+      ['https://example.org', 'example.com'],
+      'settings.origins: has "example.com". Give "same", "any" or origins such as "https://example.org".',
+    ],
+    [
+      'origins',
+      ['https://example.org/'],
+      'settings.origins: has "https://example.org/". Give "same", "any" or origins such as "https://example.org".',
+    ],
+    [
+      'origins',
+      ['https://Example.org'],
+      'settings.origins: has "https://Example.org". Give "same", "any" or origins such as "https://example.org".',
+    ],
+    ['origins', ['null'], 'settings.origins: has "null". Give "same", "any" or origins such as "https://example.org".'],
+    ['origins', [1], 'settings.origins: has 1. Give "same", "any" or origins such as "https://example.org".'],
+    ['origins', ['*'], 'settings.origins: has "*". Give "same", "any" or origins such as "https://example.org".'],
+    [
+      'origins',
+      'https://example.org',
+      'settings.origins: is "https://example.org". Give "same", "any" or origins such as "https://example.org".',
+    ],
+    [
+      'origins',
+      undefined,
+      'settings.origins: is undefined. Give "same", "any" or origins such as "https://example.org".',
+    ],
+  ];
+  for (const [name, value, text] of refused) {
+    it(`refuse ${typeof value === 'number' ? value : JSON.stringify(value)} for ${name}`, () => {
+      expect(() => completeSettings({ [name]: value })).to.throw(ConfigurationError, text);
+    });
+  }
+});
