@@ -94,14 +94,17 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     }
   }
 
-  /** Aborts what runs and waits; a reason other than Disconnected is told to the client. */
-  abort(reason: ApiError | Disconnected): void {
-    for (const exchange of this.#queue.open) exchange.abort(reason);
+  /** Aborts what runs and waits; a reason other than Disconnected is told to the client. Resolves when all has ended. */
+  async abort(reason: ApiError | Disconnected): Promise<void> {
+    const open = [...this.#queue.open].filter(({ isEnded }) => !isEnded);
+    const ended = open.map((exchange) => new Promise<void>((resolve) => exchange.whenEnded(() => resolve())));
+    for (const exchange of open) exchange.abort(reason);
+    await Promise.all(ended);
   }
 
   /** Leaves all groups, then calls the consumer's disconnect hook. Never rejects. */
   async close(code: number): Promise<void> {
-    this.abort(new Disconnected());
+    void this.abort(new Disconnected());
     await this.#parts.layer.disconnect(this.name);
     await this.#queue.addWork(
       async () => void (await this.#guarded('disconnect', () => this.instance['onDisconnect'](code))),

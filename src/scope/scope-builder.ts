@@ -1,15 +1,19 @@
 import type { DependencyContainer } from 'tsyringe';
+import type { Logger } from '../logger.js';
 import { type HandshakeRequest, Scope } from './scope.js';
+import { disposeScope } from './scope-disposal.js';
 import type { ScopeMiddlewareClass } from './scope-middleware.js';
 
 /** Upgrade request -> scope with a container of its own, or whatever a middleware refused with. */
 export class ScopeBuilder {
   readonly #root: DependencyContainer;
   readonly #middleware: readonly ScopeMiddlewareClass[];
+  readonly #logger: Logger;
 
-  constructor(root: DependencyContainer, middleware: readonly ScopeMiddlewareClass[]) {
+  constructor(root: DependencyContainer, middleware: readonly ScopeMiddlewareClass[], logger: Logger) {
     this.#root = root;
     this.#middleware = middleware;
+    this.#logger = logger;
   }
 
   /** @param prepare sets facts after the middleware ran; the testing kit logs users in this way */
@@ -26,7 +30,7 @@ export class ScopeBuilder {
       prepare(scope);
       return scope;
     } catch (error) {
-      await container.dispose();
+      await disposeScope(scope, this.#logger);
       throw error;
     }
   }

@@ -1,15 +1,19 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { ApiError, NotFound, ServerClosing } from '../errors.js';
+import { ServerClosing } from '../errors.js';
 import { ModelSubscriber } from '../orm/model-subscriber.js';
 import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
-import { CloseCode, Status } from '../status.js';
+import { disposeScope } from '../scope/scope-disposal.js';
+import { CloseCode } from '../status.js';
 import type { AppOptions } from './app-options.js';
 import { Connection } from './connection.js';
+import type { Admission } from './handshake.js';
+import { closeServer, listening, socketsOnly } from './http-server.js';
 import type { Route } from './router.js';
 import { buildServices, type Services } from './services.js';
+import { settledWithin } from './settled-within.js';
 import type { Transport } from './transport.js';
 import { refuseUpgrade, toHandshakeRequest } from './upgrade.js';
 import { WebSocketAcceptor } from './web-socket-transport.js';
@@ -30,9 +34,10 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   readonly #services: Services;
   readonly #acceptor: WebSocketAcceptor;
   readonly #connections = new Set<Connection>();
+  /** Sockets that are still being asked, and what becomes of them. */
+  readonly #handshakes = new Map<Duplex, Promise<void>>();
   readonly #detach: (() => void)[] = [];
-  #server: Server | undefined;
-  #started: Promise<void> | undefined;
+  readonly #servers: Server[] = [];
   #stopped: Promise<void> | undefined;
 
   constructor(options: AppOptions<Routes>) {
@@ -43,23 +48,23 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     registerSubscriber(options.orm, subscriber);
   }
 
-  /** Runs the start hooks, once. `listen` and `attach` do it by themselves. */
-  start(): Promise<void> {
-    this.#started ??= this.#each('start');
-    return this.#started;
+  /**
+   * Runs the start hooks, once. `listen` and `attach` do it by themselves.
+   *
+   * @throws ServerClosing once the application is closed; what a start hook throws
+   */
+  async start(): Promise<void> {
+    this.#checkOpen();
+    await this.#services.hooks.start();
+    this.#checkOpen();
   }
 
   /** Serves sockets, and nothing else, on a port of its own. Resolves with the address that it listens on. */
   async listen({ port = 0, host }: ListenOptions = {}): Promise<AddressInfo> {
-    const server = createServer((_request, response) => {
-      response.writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket', connection: 'upgrade' });
-      response.end('This server speaks WebSocket.\n');
-    });
     await this.start();
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject).listen(port, host, () => resolve());
-    });
-    this.#server = server;
+    const server = socketsOnly();
+    this.#servers.push(server);
+    await listening(server, port, host);
     await this.attach(server);
     return server.address() as AddressInfo;
   }
@@ -68,12 +73,15 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   async attach(server: Server): Promise<void> {
     await this.start();
     const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-      const isAlone = server.listenerCount('upgrade') === 1;
-      void this.#upgrade(request, socket, head, isAlone);
+      const { url = '/' } = request;
+      // Another library may serve this path on the same server.
+      if (server.listenerCount('upgrade') > 1 && !this.#services.handshake.serves(url)) return;
+      const handshake = this.#upgrade(request, socket, head).finally(() => this.#handshakes.delete(socket));
+      this.#handshakes.set(socket, handshake);
     };
     server.on('upgrade', upgrade);
     this.#detach.push(() => server.off('upgrade', upgrade));
-    await this.#each('ready');
+    await this.#services.hooks.ready();
   }
 
   /**
@@ -83,18 +91,16 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    * @param prepare sets facts of the scope after the middleware ran
    * @throws ApiError that refuses the handshake
    */
-  async accept(
-    request: HandshakeRequest,
-    connect: () => Promise<Transport>,
-    prepare?: (scope: Scope) => void,
-  ): Promise<void> {
-    if (this.#stopped) throw new ServerClosing();
+  async accept(request: HandshakeRequest, connect: () => Transport, prepare?: (scope: Scope) => void): Promise<void> {
+    this.#checkOpen();
     const admission = await this.#services.handshake.admit(request, prepare);
-    const connection = new Connection(admission, await connect(), this.#services, (gone) =>
-      this.#connections.delete(gone),
-    );
-    this.#connections.add(connection);
-    connection.open();
+    try {
+      this.#checkOpen();
+      this.#open(admission, connect());
+    } catch (error) {
+      await disposeScope(admission.scope, this.#services.logger);
+      throw error;
+    }
   }
 
   /** Resolves when all that was committed until now has been delivered to the connections of this process. */
@@ -104,8 +110,8 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   /**
-   * Ends: no new sockets, running requests are answered 503, clients are told 1001 and cut after `closeTimeout`, hooks run.
-   * What was attached to stays open.
+   * Ends: no new sockets, requests are answered 503, clients are told 1001 and cut after `closeTimeout`, hooks run. What
+   * was attached to stays open.
    */
   close(): Promise<void> {
     this.#stopped ??= this.#stop();
@@ -113,56 +119,51 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   async #stop(): Promise<void> {
-    const { layer, settings } = this.#services;
+    const { layer, hooks } = this.#services;
     for (const detach of this.#detach.splice(0)) detach();
-    const closed = Promise.all([...this.#connections].map((connection) => connection.closed));
-    for (const connection of this.#connections) {
-      connection.abort(new ServerClosing());
-      connection.close(CloseCode.goingAway, 'The server is closing.');
-    }
-    const cut = setTimeout(() => this.#terminateAll(), settings.closeTimeout);
-    await closed;
-    clearTimeout(cut);
+    const serversClosed = Promise.all(this.#servers.map(closeServer));
+    await this.#endConnections();
+    await serversClosed;
     await layer.close();
-    await this.#closeServer();
-    await this.#each('stop');
+    await hooks.stop();
   }
 
-  #terminateAll(): void {
+  /** Waits `closeTimeout` for the clients, and once more for what consumers do when their client is gone. */
+  async #endConnections(): Promise<void> {
+    const { settings, logger } = this.#services;
+    for (const socket of this.#handshakes.keys()) refuseUpgrade(socket, new ServerClosing());
+    const ended = Promise.all([...[...this.#connections].map(sayGoodbye), ...this.#handshakes.values()]);
+    if (await settledWithin(ended, settings.closeTimeout)) return;
     for (const connection of this.#connections) connection.terminate();
+    if (await settledWithin(ended, settings.closeTimeout)) return;
+    logger.warn('Some connections did not end in time.', { connections: this.#connections.size });
   }
 
-  async #closeServer(): Promise<void> {
-    const server = this.#server;
-    if (!server) return;
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeAllConnections();
-    await closed;
+  #open(admission: Admission, transport: Transport): void {
+    const connection = new Connection(admission, transport, this.#services, (gone) => this.#connections.delete(gone));
+    this.#connections.add(connection);
+    connection.open();
   }
 
-  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, isAlone: boolean): Promise<void> {
+  /** Never rejects. */
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => socket.destroy());
     try {
       await this.accept(toHandshakeRequest(request), () => this.#acceptor.accept(request, socket, head));
     } catch (thrown) {
-      // Another library may serve this path on the same server.
-      if (thrown instanceof NotFound && !isAlone) return;
-      const refusal = thrown instanceof ApiError ? thrown : undefined;
-      refuseUpgrade(socket, refusal?.status ?? Status.serverError, refusal?.message ?? 'The handshake failed.');
+      refuseUpgrade(socket, this.#services.errors.translate(thrown, { handshake: request.url }));
     }
   }
 
-  async #each(hook: 'start' | 'ready' | 'stop'): Promise<void> {
-    const { hooks, unitOfWork, logger } = this.#services;
-    for (const provider of hook === 'stop' ? hooks.toReversed() : hooks) {
-      try {
-        await unitOfWork.run(async () => provider[hook]?.());
-      } catch (error) {
-        if (hook !== 'stop') throw error;
-        logger.error('A stop hook failed.', { provider: provider.constructor.name, error });
-      }
-    }
+  #checkOpen(): void {
+    if (this.#stopped) throw new ServerClosing();
   }
+}
+
+async function sayGoodbye(connection: Connection): Promise<void> {
+  await connection.drain(new ServerClosing());
+  connection.close(CloseCode.goingAway, 'The server is closing.');
+  await connection.closed;
 }
 
 /**

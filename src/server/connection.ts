@@ -1,6 +1,7 @@
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { type ChannelParts, ConsumerChannel } from '../consumers/consumer-channel.js';
-import { type ApiError, type Disconnected, ParseError, PermissionDenied, StreamNotFound } from '../errors.js';
+import { type ApiError, ParseError, PermissionDenied, StreamNotFound } from '../errors.js';
+import { disposeScope } from '../scope/scope-disposal.js';
 import { CloseCode } from '../status.js';
 import { addressOf, decodeObject, encodeReply, errorReply, type JsonObject } from '../wire/codec.js';
 import type { Admission } from './handshake.js';
@@ -21,6 +22,7 @@ export class Connection {
   readonly #transport: Transport;
   readonly #parts: ConnectionParts;
   readonly #channels = new Map<string, ConsumerChannel>();
+  #draining: ApiError | undefined;
   #closing: Promise<void> | undefined;
   readonly #closed = Promise.withResolvers<void>();
 
@@ -58,8 +60,10 @@ export class Connection {
     await Promise.all([...this.#channels.values()].map((channel) => channel.idle()));
   }
 
-  abort(reason: ApiError | Disconnected): void {
-    for (const channel of this.#channels.values()) channel.abort(reason);
+  /** Answers what waits and runs, and whatever still comes, with the reason. Resolves when all of it is answered. */
+  async drain(reason: ApiError): Promise<void> {
+    this.#draining = reason;
+    await Promise.all([...this.#channels.values()].map((channel) => channel.abort(reason)));
   }
 
   close(code: number, reason: string): void {
@@ -86,7 +90,7 @@ export class Connection {
     this.#answering(isMultiplexed ? null : undefined, undefined, () => {
       const frame = decodeObject(text);
       if (isMultiplexed) this.#receiveInStream(frame, consumers);
-      else this.#answering(undefined, frame, () => this.#channel(only, consumers as CompiledConsumer).receive(frame));
+      else this.#answering(undefined, frame, () => this.#receiveIn(only, consumers as CompiledConsumer, frame));
     });
   }
 
@@ -97,8 +101,13 @@ export class Connection {
       const consumer = consumers.get(name);
       if (!consumer) throw new StreamNotFound(`No stream "${name}". There are: ${[...consumers.keys()].join(', ')}.`);
       if (this.#admission.refused.has(name)) throw new PermissionDenied();
-      this.#channel(name, consumer).receive(payload);
+      this.#receiveIn(name, consumer, payload);
     });
+  }
+
+  #receiveIn(stream: string, consumer: CompiledConsumer, payload: unknown): void {
+    if (this.#draining) throw this.#draining;
+    this.#channel(stream, consumer).receive(payload);
   }
 
   #channel(stream: string, compiled: CompiledConsumer): ConsumerChannel {
@@ -134,13 +143,6 @@ export class Connection {
 
   async #endAll(code: number): Promise<void> {
     await Promise.allSettled([...this.#channels.values()].map((channel) => channel.close(code)));
-    try {
-      await this.#admission.scope.container.dispose();
-    } catch (error) {
-      this.#parts.logger.error('A provider of a connection could not be disposed.', {
-        path: this.#admission.scope.path,
-        error,
-      });
-    }
+    await disposeScope(this.#admission.scope, this.#parts.logger);
   }
 }

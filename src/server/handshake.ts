@@ -1,9 +1,11 @@
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import type { ErrorTranslator } from '../dispatch/error-translator.js';
 import { type ApiError, NotFound } from '../errors.js';
+import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import type { ScopeBuilder } from '../scope/scope-builder.js';
+import { disposeScope } from '../scope/scope-disposal.js';
 import type { Settings } from '../settings.js';
 import { checkOrigin } from './origin-check.js';
 import type { CompiledRoute, Router } from './router.js';
@@ -21,6 +23,7 @@ export interface HandshakeParts {
   readonly scopes: ScopeBuilder;
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
+  readonly logger: Logger;
   readonly settings: Settings;
 }
 
@@ -30,6 +33,11 @@ export class Handshake {
 
   constructor(parts: HandshakeParts) {
     this.#parts = parts;
+  }
+
+  /** Whether a route leads there. */
+  serves(url: string): boolean {
+    return this.#parts.router.match(url) !== undefined;
   }
 
   /** @throws ApiError whose status and sentence refuse the upgrade */
@@ -43,7 +51,7 @@ export class Handshake {
   }
 
   async #admit(request: HandshakeRequest, prepare: ((scope: Scope) => void) | undefined): Promise<Admission> {
-    const { router, scopes, settings } = this.#parts;
+    const { router, scopes, settings, logger } = this.#parts;
     const match = router.match(request.url);
     if (!match) throw new NotFound('Nothing is served at this path.');
     checkOrigin(request, settings.origins);
@@ -51,7 +59,7 @@ export class Handshake {
     try {
       return { route: match.route, scope, refused: await this.#refusals(match.route, scope) };
     } catch (error) {
-      await scope.container.dispose();
+      await disposeScope(scope, logger);
       throw error;
     }
   }

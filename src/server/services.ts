@@ -21,8 +21,9 @@ import { ScopeBuilder } from '../scope/scope-builder.js';
 import { buildSingletons } from '../scope/singletons.js';
 import { completeSettings, type Settings } from '../settings.js';
 import { Signal } from '../signals/signal.js';
-import type { ApplicationHooks, AppOptions } from './app-options.js';
+import type { AppOptions } from './app-options.js';
 import { Handshake } from './handshake.js';
+import { Hooks } from './hooks.js';
 import { checkProviders } from './provider-check.js';
 import { type Route, Router } from './router.js';
 
@@ -38,7 +39,7 @@ export interface Services {
   readonly committed: Signal<readonly ModelChange[]>;
   readonly publisher: ChangePublisher;
   readonly handshake: Handshake;
-  readonly hooks: readonly ApplicationHooks[];
+  readonly hooks: Hooks;
 }
 
 /** @throws ConfigurationError for everything that could not work */
@@ -74,8 +75,15 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     dispatcher: new Dispatcher({ unitOfWork, errors, clock, logger, settings }),
     committed,
     publisher,
-    handshake: new Handshake({ router, scopes: new ScopeBuilder(container, middleware), unitOfWork, errors, settings }),
-    hooks: (options.hooks ?? []).map(resolve),
+    handshake: new Handshake({
+      router,
+      scopes: new ScopeBuilder(container, middleware, logger),
+      unitOfWork,
+      errors,
+      logger,
+      settings,
+    }),
+    hooks: new Hooks({ hooks: (options.hooks ?? []).map(resolve), unitOfWork, logger }),
   };
 }
 

@@ -1,5 +1,6 @@
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { ApiError } from '../errors.js';
 import type { HandshakeRequest } from '../scope/scope.js';
 
 export function toHandshakeRequest({ url = '/', headers, socket }: IncomingMessage): HandshakeRequest {
@@ -7,9 +8,14 @@ export function toHandshakeRequest({ url = '/', headers, socket }: IncomingMessa
   return { url, headers, encrypted: 'encrypted' in socket, ...(remoteAddress !== undefined && { remoteAddress }) };
 }
 
-/** Answers an upgrade request with a status and a sentence, before any frame. */
-export function refuseUpgrade(socket: Duplex, status: number, sentence: string): void {
-  const body = `${sentence}\n`;
+/**
+ * Answers an upgrade request with a status and a sentence, before any frame, and hangs up: HTTP servers keep sockets half
+ * open for clients that do not. Does nothing where the request is answered already or the client is gone.
+ */
+export function refuseUpgrade(socket: Duplex, { status, message }: ApiError): void {
+  if (!socket.writable) return;
+  socket.once('finish', () => socket.destroy());
+  const body = `${message}\n`;
   socket.end(
     [
       `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}`,

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
+import { ParseError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { Transport, TransportListener } from './transport.js';
 
@@ -14,13 +15,13 @@ export class WebSocketAcceptor {
     this.#logger = logger;
   }
 
-  /** Never resolves where the request is no valid WebSocket handshake: `ws` has answered it with 400 then. */
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<Transport> {
-    return new Promise((resolve) => {
-      this.#server.handleUpgrade(request, socket, head, (webSocket) =>
-        resolve(new WebSocketTransport(webSocket, this.#logger)),
-      );
-    });
+  /** @throws ParseError where the request is no WebSocket handshake, which `ws` has answered, or the client is gone */
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer): Transport {
+    const accepted: WebSocket[] = [];
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => accepted.push(webSocket));
+    const [webSocket] = accepted;
+    if (!webSocket) throw new ParseError('This is no WebSocket handshake.');
+    return new WebSocketTransport(webSocket, this.#logger);
   }
 }
 

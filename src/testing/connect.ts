@@ -90,7 +90,7 @@ export async function connect(
   await app.start();
   await app.accept(
     { url, headers: headersOf(options) },
-    async () => transport,
+    () => transport,
     (scope) => prepare(scope, options),
   );
   return connection;

@@ -1,0 +1,53 @@
+import type { Logger } from '../logger.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
+import type { ApplicationHooks } from './app-options.js';
+
+export interface HookParts {
+  readonly hooks: readonly ApplicationHooks[];
+  readonly unitOfWork: UnitOfWork;
+  readonly logger: Logger;
+}
+
+/** The hooks of an application's life, each called once. */
+export class Hooks {
+  readonly #parts: HookParts;
+  readonly #started: ApplicationHooks[] = [];
+  #starting: Promise<void> | undefined;
+  #readying: Promise<void> | undefined;
+
+  constructor(parts: HookParts) {
+    this.#parts = parts;
+  }
+
+  start(): Promise<void> {
+    this.#starting ??= this.#each('start', (hook) => this.#started.push(hook));
+    return this.#starting;
+  }
+
+  ready(): Promise<void> {
+    this.#readying ??= this.#each('ready');
+    return this.#readying;
+  }
+
+  /** Stops those that did start, once they have. Never rejects. */
+  async stop(): Promise<void> {
+    await this.#starting?.catch(() => {});
+    for (const hook of this.#started.toReversed()) await this.#stop(hook);
+  }
+
+  async #each(name: 'start' | 'ready', done: (hook: ApplicationHooks) => void = () => {}): Promise<void> {
+    const { hooks, unitOfWork } = this.#parts;
+    for (const hook of hooks) {
+      await unitOfWork.run(async () => hook[name]?.());
+      done(hook);
+    }
+  }
+
+  async #stop(hook: ApplicationHooks): Promise<void> {
+    try {
+      await this.#parts.unitOfWork.run(async () => hook.stop?.());
+    } catch (error) {
+      this.#parts.logger.error('A stop hook failed.', { provider: hook.constructor.name, error });
+    }
+  }
+}
