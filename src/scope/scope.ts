@@ -42,7 +42,7 @@ export class Scope {
 /** The first cookie of a name wins (RFC 6265 gives no order; servers agree on the first). */
 function cookiesOf(header: string | string[] | undefined): Record<string, string> {
   const cookies: Record<string, string> = Object.create(null);
-  for (const pair of String(header ?? '').split(';')) {
+  for (const pair of [header ?? ''].flat().join(';').split(';')) {
     const [name, ...rest] = pair.split('=');
     const key = name?.trim();
     if (!key || rest.length === 0 || key in cookies) continue;

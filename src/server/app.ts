@@ -28,6 +28,11 @@ export interface ListenOptions {
   readonly host?: string;
 }
 
+export interface AcceptedConnection {
+  /** Resolves when nothing of the connection is left. */
+  readonly closed: Promise<void>;
+}
+
 /** A running application: accepts sockets, closes them, and ends. */
 export class App<Routes extends readonly Route[] = readonly Route[]> {
   declare readonly [appTypes]: Routes;
@@ -91,12 +96,16 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    * @param prepare sets facts of the scope after the middleware ran
    * @throws ApiError that refuses the handshake
    */
-  async accept(request: HandshakeRequest, connect: () => Transport, prepare?: (scope: Scope) => void): Promise<void> {
+  async accept(
+    request: HandshakeRequest,
+    connect: () => Transport,
+    prepare?: (scope: Scope) => void,
+  ): Promise<AcceptedConnection> {
     this.#checkOpen();
     const admission = await this.#services.handshake.admit(request, prepare);
     try {
       this.#checkOpen();
-      this.#open(admission, connect());
+      return this.#open(admission, connect());
     } catch (error) {
       await disposeScope(admission.scope, this.#services.logger);
       throw error;
@@ -139,10 +148,11 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     logger.warn('Some connections did not end in time.', { connections: this.#connections.size });
   }
 
-  #open(admission: Admission, transport: Transport): void {
+  #open(admission: Admission, transport: Transport): AcceptedConnection {
     const connection = new Connection(admission, transport, this.#services, (gone) => this.#connections.delete(gone));
     this.#connections.add(connection);
     connection.open();
+    return connection;
   }
 
   /** Never rejects. */

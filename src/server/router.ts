@@ -42,9 +42,14 @@ export class Router {
   /** @throws ConfigurationError */
   constructor(routes: readonly Route[], defaults: readonly PermissionExpression[], settings: Settings) {
     const compile = (consumer: ConsumerClass): CompiledConsumer => this.#compile(consumer, defaults, settings);
+    const seen = new Set<string>();
     this.routes = routes.map((route) => {
-      if (!route.path.startsWith('/')) throw fault(route.path, 'does not begin with a slash.', `Write /${route.path}.`);
-      return { path: route.path, pattern: partsOf(route.path), consumers: compileTarget(route, compile) };
+      const pattern = patternOf(route.path);
+      const place = pattern.join('/');
+      if (seen.has(place))
+        throw fault(route.path, 'is there twice, and only the first would be served.', 'Drop one of them.');
+      seen.add(place);
+      return { path: route.path, pattern, consumers: compileTarget(route, compile) };
     });
     if (routes.length === 0) throw fault('routes', 'are empty.', "Give at least one: path('/ws/', YourConsumer).");
   }
@@ -54,6 +59,7 @@ export class Router {
   }
 
   match(url: string): Match | undefined {
+    if (!url.startsWith('/')) return undefined;
     const parts = partsOf(url.split('?', 1)[0] ?? '');
     for (const route of this.routes) {
       const params = paramsOf(route.pattern, parts);
@@ -83,7 +89,19 @@ function compileTarget(
   const streams = Object.entries(to.streams);
   if (streams.length === 0)
     throw fault(at, 'is a demultiplexer without streams.', 'Give it one: demultiplexer({ rooms: RoomConsumer }).');
+  if (streams.some(([stream]) => stream === ''))
+    throw fault(at, 'has a stream without a name.', 'Name it: demultiplexer({ rooms: RoomConsumer }).');
   return new Map(streams.map(([stream, consumer]) => [stream, compile(consumer)]));
+}
+
+function patternOf(at: string): string[] {
+  if (!at.startsWith('/')) throw fault(at, 'does not begin with a slash.', `Write /${at}.`);
+  const pattern = partsOf(at);
+  const names = pattern.filter((part) => part.startsWith(':')).map((part) => part.slice(1));
+  const again = names.find((name, index) => names.indexOf(name) !== index);
+  if (names.includes('')) throw fault(at, 'has a parameter without a name.', 'Write it as :room.');
+  if (again) throw fault(at, `has two parameters named "${again}".`, 'Give each a name of its own.');
+  return pattern;
 }
 
 function partsOf(pathname: string): string[] {

@@ -18,7 +18,7 @@ import { entityManagerToken } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { permissionsIn } from '../permissions/permission.js';
 import { ScopeBuilder } from '../scope/scope-builder.js';
-import { buildSingletons } from '../scope/singletons.js';
+import { buildSingletons, checkConsumersAreNotShared } from '../scope/singletons.js';
 import { completeSettings, type Settings } from '../settings.js';
 import { Signal } from '../signals/signal.js';
 import type { AppOptions } from './app-options.js';
@@ -51,11 +51,13 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   provide(container, entityManagerToken, () => orm.em);
   const logger = provide(container, Logger, () => new Logger(settings.development ? 'debug' : 'info'));
   const clock = provide(container, Clock, () => new Clock());
-  const layer =
-    options.channelLayer ?? new InMemoryChannelLayer((error) => logger.error('A channel failed.', { error }));
-  provide(container, ChannelLayer, () => layer);
+  const layer = layerOf(options, container, logger);
   const providers = providersOf(options, router);
-  checkProviders(providers);
+  checkProviders(container, providers);
+  checkConsumersAreNotShared(
+    container,
+    router.consumers.map(({ consumer }) => consumer),
+  );
   buildSingletons(container, providers);
   const unitOfWork = new UnitOfWork(orm.em);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
@@ -93,6 +95,17 @@ function provide<T>(container: DependencyContainer, provided: Class<T>, make: ()
   const token = provided as InjectionToken<T>;
   if (!container.isRegistered(token, true)) container.register(token, { useFactory: instanceCachingFactory(make) });
   return container.resolve(token);
+}
+
+/** The one that is injected is the one that is used. */
+function layerOf(
+  { channelLayer }: AppOptions<readonly Route[]>,
+  container: DependencyContainer,
+  logger: Logger,
+): ChannelLayer {
+  if (channelLayer) container.registerInstance(ChannelLayer as InjectionToken<ChannelLayer>, channelLayer);
+  const onFailure = (error: unknown): void => logger.error('A channel failed.', { error });
+  return provide(container, ChannelLayer, () => new InMemoryChannelLayer(onFailure));
 }
 
 function mappersOf(

@@ -26,17 +26,29 @@ export class TestConnection extends TestChannel implements AsyncDisposable {
   readonly #transport: MemoryTransport;
   readonly #channels: Map<string, TestChannel>;
   readonly #idle: () => Promise<void>;
+  readonly #ended: () => Promise<void>;
 
-  constructor(transport: MemoryTransport, channels: Map<string, TestChannel>, idle: () => Promise<void>) {
+  constructor(
+    transport: MemoryTransport,
+    channels: Map<string, TestChannel>,
+    idle: () => Promise<void>,
+    ended: () => Promise<void>,
+  ) {
     super((payload) => transport.receiveText(JSON.stringify(payload)), idle);
     this.#transport = transport;
     this.#channels = channels;
     this.#idle = idle;
+    this.#ended = ended;
   }
 
   /** The close code, once the connection is closed by either end. */
   get closed(): Promise<number> {
     return this.#transport.closed;
+  }
+
+  /** Resolves when the server has nothing of the connection left: its consumers were told, its providers disposed. */
+  get ended(): Promise<void> {
+    return this.#ended();
   }
 
   /** One stream: payloads are wrapped and unwrapped. */
@@ -58,11 +70,12 @@ export class TestConnection extends TestChannel implements AsyncDisposable {
   }
 
   close(code = 1000): void {
-    this.#transport.close(code);
+    this.#transport.receiveClose(code);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
+    await this.#ended();
   }
 }
 
@@ -86,13 +99,16 @@ export async function connect(
 ): Promise<TestConnection> {
   const channels = new Map<string, TestChannel>();
   const transport: MemoryTransport = new MemoryTransport((text) => sort(JSON.parse(text), channels, connection));
-  const connection = new TestConnection(transport, channels, () => app.idle());
+  const idle = (): Promise<void> => app.idle();
+  let ended = Promise.resolve();
+  const connection: TestConnection = new TestConnection(transport, channels, idle, () => ended);
   await app.start();
-  await app.accept(
+  const accepted = await app.accept(
     { url, headers: headersOf(options) },
     () => transport,
     (scope) => prepare(scope, options),
   );
+  ended = accepted.closed;
   return connection;
 }
 
@@ -104,8 +120,10 @@ function sort(frame: ReplyFrame | Envelope, channels: ReadonlyMap<string, TestCh
 }
 
 function headersOf({ headers = {}, cookies = {} }: ConnectOptions): Record<string, string> {
+  const named = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
   const pairs = Object.entries(cookies).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
-  return pairs.length === 0 ? { ...headers } : { ...headers, cookie: pairs.join('; ') };
+  if (named['cookie'] !== undefined) pairs.unshift(named['cookie']);
+  return pairs.length === 0 ? named : { ...named, cookie: pairs.join('; ') };
 }
 
 function prepare(scope: Scope, { user, session, prepare: more }: ConnectOptions): void {

@@ -42,6 +42,11 @@ export class MemoryTransport implements Transport {
     queueMicrotask(() => this.#isClosed || this.#listener?.onBinary());
   }
 
+  /** The client closes. What it has sent before arrives before. */
+  receiveClose(code: number): void {
+    queueMicrotask(() => this.#close(code));
+  }
+
   #close(code: number): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
