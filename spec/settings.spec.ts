@@ -1,5 +1,33 @@
 import { expect } from 'chai';
-import { ConfigurationError } from 'signalbox';
+import { Action, ApiConsumer, ConfigurationError, Consumer } from 'signalbox';
+
+@Consumer()
+class WorkConsumer extends ApiConsumer {
+  @Action()
+  sync() {}
+
+  @Action()
+  async async() {}
+
+  @Action({ atomic: false })
+  looseSync() {}
+
+  @Action({ atomic: true })
+  async atomicAsync() {}
+
+  @Action({ detached: true })
+  async detached() {}
+
+  @Action({ timeLimit: 5 })
+  async quick() {}
+}
+
+function actionsWith(settings: Parameters<typeof completeSettings>[0]) {
+  const actions = new Actions(WorkConsumer, [], completeSettings(settings));
+  return (name: string) => actions.require(name);
+}
+
+import { Actions } from '#signalbox/dispatch/actions.js';
 import { completeSettings, defaultSettings } from '#signalbox/settings.js';
 
 const known =
@@ -93,4 +121,22 @@ describe('Settings', () => {
       expect(() => completeSettings({ [name]: value })).to.throw(ConfigurationError, text);
     });
   }
+
+  it('say which actions run in a transaction unless they say it themselves', () => {
+    const usual = actionsWith({});
+    expect(['sync', 'async', 'loose_sync', 'atomic_async', 'detached'].map((name) => usual(name).atomic)).to.deep.equal(
+      [true, false, false, true, false],
+    );
+    const turned = actionsWith({ syncActionsAtomic: false, asyncActionsAtomic: true });
+    expect(
+      ['sync', 'async', 'loose_sync', 'atomic_async', 'detached'].map((name) => turned(name).atomic),
+    ).to.deep.equal([false, true, false, true, false]);
+  });
+
+  it('say how long actions may run unless they say it themselves', () => {
+    const usual = actionsWith({});
+    expect(['async', 'detached', 'quick'].map((name) => usual(name).timeLimit)).to.deep.equal([30_000, 3_600_000, 5]);
+    const set = actionsWith({ actionTimeLimit: 7, detachedActionTimeLimit: 9 });
+    expect(['async', 'detached', 'quick'].map((name) => set(name).timeLimit)).to.deep.equal([7, 9, 5]);
+  });
 });
