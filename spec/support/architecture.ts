@@ -191,21 +191,43 @@ export function badNames({ plan, modules }: Architecture): string[] {
   });
 }
 
-/** `specs` are paths below `spec/`; `exempt` are files of `src/` which are known to have none. */
-export function missingSpecs({ modules }: Architecture, specs: readonly string[], exempt: readonly string[]): string[] {
-  const paths = modules.map(({ path }) => path).filter((path) => basename(path) !== 'index.ts');
-  const mirrored = (path: string) => specs.includes(path.replace(/\.tsx?$/, '.spec.ts'));
+/** What is known of the specs of `src/`; all paths are relative to `src/` or `spec/`. */
+export interface Coverage {
+  readonly specs: readonly string[];
+  /** Whether anything of a file of `src/` is left at run time. */
+  readonly hasCode: (path: string) => boolean;
+  /** Files of `src/` without a spec of their own, and the spec that proves them. */
+  readonly heldBy: Readonly<Record<string, string>>;
+}
+
+/** Types and barrels need no spec of their own. Whatever runs has one at the same path, or one that is named for it. */
+export function missingSpecs({ modules }: Architecture, { specs, hasCode, heldBy }: Coverage): string[] {
+  const paths = modules.map(({ path }) => path).filter((path) => basename(path) !== 'index.ts' && hasCode(path));
+  const hasMirror = (path: string): boolean => specs.includes(mirrorOf(path));
+  const missing = paths.filter((path) => !hasMirror(path) && !Object.hasOwn(heldBy, path));
+  const needless = Object.keys(heldBy).filter((path) => !paths.includes(path) || hasMirror(path));
+  const untrue = Object.entries(heldBy).filter(([, spec]) => !specs.includes(spec));
   return [
-    ...paths
-      .filter((path) => !mirrored(path) && !exempt.includes(path))
-      .map(
-        (path) =>
-          `src/${path} has no spec/${path.replace(/\.tsx?$/, '.spec.ts')}: write it, or list the file as exempt`,
-      ),
-    ...exempt
-      .filter((path) => !paths.includes(path) || mirrored(path))
-      .map((path) => `src/${path} is listed as a file without a spec, but is gone or has one: take it off the list`),
+    ...missing.map(
+      (path) => `src/${path} has no spec/${mirrorOf(path)}: write it, or name in held-by.ts the spec that holds it`,
+    ),
+    ...needless.map(
+      (path) => `src/${path} stands in held-by.ts, but is gone, has no code or has its own spec: take it out`,
+    ),
+    ...untrue.map(
+      ([path, spec]) => `src/${path} is said to be held by spec/${spec}, which does not exist: name another`,
+    ),
   ];
+}
+
+function mirrorOf(path: string): string {
+  return path.replace(/\.tsx?$/, '.spec.ts');
+}
+
+/** Whether a compiled module does or exports anything: types leave an empty export, and imports for their effect. */
+export function isCode(compiled: string): boolean {
+  const rest = compiled.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*$|^export \{\s*\};$|^import '[^']*';$/gm, '');
+  return rest.trim() !== '';
 }
 
 function isMainBarrel(path: string): boolean {
