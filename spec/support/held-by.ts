@@ -10,6 +10,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'server/handshake.ts': 'server/connection.spec.ts',
   'server/hooks.ts': 'server/app.spec.ts',
   'server/http-server.ts': 'server/app.spec.ts',
+  'server/providers.ts': 'server/services.spec.ts',
   'server/settled-within.ts': 'server/app.spec.ts',
   'server/upgrade.ts': 'server/app.spec.ts',
   'server/web-socket-transport.ts': 'server/app.spec.ts',

@@ -16,7 +16,6 @@ import type { ModelChange } from '../orm/model-change.js';
 import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerToken } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
-import { permissionsIn } from '../permissions/permission.js';
 import { ScopeBuilder } from '../scope/scope-builder.js';
 import { buildSingletons, checkConsumersAreNotShared } from '../scope/singletons.js';
 import { completeSettings, type Settings } from '../settings.js';
@@ -25,6 +24,7 @@ import type { AppOptions } from './app-options.js';
 import { Handshake } from './handshake.js';
 import { Hooks } from './hooks.js';
 import { checkProviders } from './provider-check.js';
+import { providersOf } from './providers.js';
 import { type Route, Router } from './router.js';
 
 /** The parts of a running application, put together once. */
@@ -114,18 +114,4 @@ function mappersOf(
 ): readonly ErrorMapper[] {
   const ormErrors: ErrorMapper = { toApiError: (thrown) => toApiError(orm.em, thrown) };
   return [...errors.map((mapper) => container.resolve(mapper)), ormErrors];
-}
-
-/** Every class that the container will be asked for. */
-function providersOf(
-  { middleware = [], errors = [], hooks = [] }: AppOptions<readonly Route[]>,
-  router: Router,
-): ConcreteClass[] {
-  const ofConsumers = router.consumers.flatMap(({ consumer, actions, observers, permission }) => [
-    consumer,
-    ...permissionsIn(permission),
-    ...actions.all.flatMap((action) => action.permissions.providers),
-    ...[...observers.values()].flatMap(({ serializer }) => serializer ?? []),
-  ]);
-  return [...new Set<ConcreteClass>([...ofConsumers, ...middleware, ...errors, ...hooks])];
 }

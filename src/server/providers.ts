@@ -1,0 +1,38 @@
+import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
+import type { ConcreteClass } from '../metadata.js';
+import { permissionsIn } from '../permissions/permission.js';
+import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
+import type { AppOptions } from './app-options.js';
+import type { Route, Router } from './router.js';
+
+/** Every class that the container will be asked for, as far as declarations tell. */
+export function providersOf(
+  { middleware = [], errors = [], hooks = [] }: AppOptions<readonly Route[]>,
+  router: Router,
+): readonly ConcreteClass[] {
+  return [...new Set<ConcreteClass>([...router.consumers.flatMap(ofConsumer), ...middleware, ...errors, ...hooks])];
+}
+
+function ofConsumer({ consumer, actions, observers, permission }: CompiledConsumer): ConcreteClass[] {
+  const shown: unknown[] = [
+    Reflect.get(consumer, 'serializer'),
+    ...actions.all.map(({ reply }) => reply),
+    ...[...observers.values()].map(({ serializer }) => serializer),
+  ];
+  const serializers = new Set<SerializerClass>();
+  for (const one of shown.filter(isSerializerClass)) collect(one, serializers);
+  return [
+    consumer,
+    ...permissionsIn(permission),
+    ...actions.all.flatMap((action) => action.permissions.providers),
+    ...serializers,
+  ];
+}
+
+/** A serializer, and those that are nested in it. */
+function collect(serializer: SerializerClass, into: Set<SerializerClass>): void {
+  if (into.has(serializer)) return;
+  into.add(serializer);
+  const options: { readonly nested?: object } | undefined = Reflect.get(serializer, 'options');
+  for (const nested of Object.values(options?.nested ?? {}).filter(isSerializerClass)) collect(nested, into);
+}
