@@ -44,7 +44,7 @@ export { BaseModelSerializer, ModelSerializer } from './serializers/model-serial
 export type { DataOf, EntityOf, InputOf, ModelSerializerOptions, ViewOf } from './serializers/model-types.js';
 export { Serializer, type SerializerContext } from './serializers/serializer.js';
 export type { AppApi } from './server/api-types.js';
-export { type App, createApp, type ListenOptions } from './server/app.js';
+export { type AcceptedConnection, type App, createApp, type ListenOptions } from './server/app.js';
 export type { ApplicationHooks, AppOptions } from './server/app-options.js';
 export { type Demultiplexer, demultiplexer } from './server/demultiplexer.js';
 export { path, type Route } from './server/router.js';

@@ -12,7 +12,10 @@ export interface Settings {
   readonly detachedActionTimeLimit: number;
   /** The largest frame that is accepted; a larger one closes the socket with 1009. Default 65 536. */
   readonly maxPayload: number;
-  /** How long `app.close()` waits for clients to say goodbye before it cuts them. Default 1 000. */
+  /**
+   * How long `app.close()` waits for clients to say goodbye before it cuts them, and then once more for what consumers do
+   * at their end. Default 1 000.
+   */
   readonly closeTimeout: number;
   /**
    * Which pages may open a socket from a browser: those of the host they connect to (`same`), any (`any`), or the listed

@@ -416,6 +416,19 @@ describe('An application', () => {
     }
   });
 
+  it('runs nothing that comes after the frame that broke the protocol', async () => {
+    const { port } = await listen();
+    using client = await RawClient.open(port);
+    client.write(upgradeRequest('/ws/echo/'));
+    await client.hear('\r\n\r\n');
+    const binary = Buffer.from([0x82, 0x80, 0, 0, 0, 0]);
+    client.write(Buffer.concat([binary, textFrame('{"action":"wait"}')]));
+    await client.hear('Text frames only.');
+    client.socket.destroy();
+    await heard('disposed');
+    expect(told).not.to.include('waiting');
+  });
+
   describe('that closes', () => {
     it('tells clients 1001, and every consumer', async () => {
       const { app, url } = await listen();
@@ -612,6 +625,21 @@ describe('An application', () => {
       expect(again).to.equal(error);
       await app.close();
       expect(told).to.deep.equal(['first starts', 'first started', 'first stops', 'first stopped']);
+      expect(await handlesWithout(before)).to.deep.equal([]);
+    });
+
+    it('rejects where one is not ready, and closes all the same', async () => {
+      class Unready implements ApplicationHooks {
+        ready(): void {
+          throw new Error('Not ready.');
+        }
+      }
+      const before = await openHandles();
+      const app = open({ hooks: [First, Unready] });
+      const error = await app.listen().catch((thrown: unknown) => thrown);
+      expect(error).to.have.property('message', 'Not ready.');
+      await app.close();
+      expect(told.slice(-2)).to.deep.equal(['first stops', 'first stopped']);
       expect(await handlesWithout(before)).to.deep.equal([]);
     });
 

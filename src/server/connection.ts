@@ -23,6 +23,7 @@ export class Connection {
   readonly #parts: ConnectionParts;
   readonly #channels = new Map<string, ConsumerChannel>();
   #draining: ApiError | undefined;
+  #isDeaf = false;
   #closing: Promise<void> | undefined;
   readonly #closed = Promise.withResolvers<void>();
 
@@ -45,7 +46,7 @@ export class Connection {
     if (!(consumers instanceof Map)) this.#open(consumers as CompiledConsumer);
     this.#transport.listen({
       onText: (text) => this.#receive(text),
-      onBinary: () => this.#transport.close(CloseCode.unsupportedData, 'Text frames only.'),
+      onBinary: () => this.close(CloseCode.unsupportedData, 'Text frames only.'),
       onClose: (code) => this.#end(code),
     });
   }
@@ -66,7 +67,9 @@ export class Connection {
     await Promise.all([...this.#channels.values()].map((channel) => channel.abort(reason)));
   }
 
+  /** Begins the closing handshake. Whatever the client still says is not heard. */
   close(code: number, reason: string): void {
+    this.#isDeaf = true;
     this.#transport.close(code, reason);
   }
 
@@ -84,7 +87,7 @@ export class Connection {
   }
 
   #receive(text: string): void {
-    if (this.#closing) return;
+    if (this.#isDeaf || this.#closing) return;
     const { consumers } = this.#admission.route;
     const isMultiplexed = consumers instanceof Map;
     this.#answering(isMultiplexed ? null : undefined, undefined, () => {
