@@ -1,0 +1,58 @@
+import { find } from './dom.js';
+
+const WARN_FROM = 400;
+
+/** The line to write. Its text stays until the server has the message. */
+export class Composer {
+  private readonly form = find('#composer', HTMLFormElement);
+  private readonly text = find('#text', HTMLTextAreaElement);
+  private readonly button = find('#send', HTMLButtonElement);
+  private readonly error = find('#composer-error', HTMLElement);
+  private readonly counter = find('#counter', HTMLElement);
+  private isSending = false;
+
+  constructor(private readonly send: (text: string) => Promise<unknown>) {
+    this.form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      void this.submit();
+    });
+    this.text.addEventListener('keydown', (event) => {
+      // The Enter that ends a composed character (Japanese, Chinese …) does not send.
+      if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      this.form.requestSubmit();
+    });
+    this.text.addEventListener('input', () => this.showCount());
+    this.button.disabled = false;
+    // On a phone this would cover half of the room with the keyboard.
+    if (matchMedia('(pointer: fine)').matches) this.text.focus();
+  }
+
+  private async submit(): Promise<void> {
+    const text = this.text.value.trim();
+    if (!text || this.isSending) return this.text.focus();
+    this.showSending(true);
+    try {
+      await this.send(text);
+      if (this.text.value.trim() === text) this.text.value = '';
+      this.error.textContent = '';
+    } catch (error) {
+      this.error.textContent = `Not sent. ${error instanceof Error ? error.message : ''}`;
+    } finally {
+      this.showSending(false);
+      this.showCount();
+      this.text.focus();
+    }
+  }
+
+  private showSending(isSending: boolean): void {
+    this.isSending = isSending;
+    this.button.setAttribute('aria-disabled', String(isSending));
+  }
+
+  private showCount(): void {
+    const length = this.text.value.length;
+    this.counter.hidden = length < WARN_FROM;
+    this.counter.textContent = `${this.text.maxLength - length} left`;
+  }
+}

@@ -1,0 +1,264 @@
+import type { MikroORM } from '@mikro-orm/core';
+import { expect } from 'chai';
+import { connect, MemoryLogger, type TestChannel, TestClock, type TestConnection } from 'signalbox/testing';
+import { type Chat, createChat } from '../../src/chat.js';
+import { User } from '../../src/entities/user.js';
+import { sharedDatabase, TIME_TO_OPEN } from '../support/database.js';
+import { unique } from '../support/unique.js';
+
+interface Visit {
+  readonly user: User;
+  readonly connection: TestConnection;
+  readonly chat: TestChannel;
+}
+
+describe('RoomConsumer', () => {
+  const clock = new TestClock(new Date('2025-11-21T07:42:00Z'));
+  const logger = new MemoryLogger();
+  let orm: MikroORM;
+  let chat: Chat;
+  let ada: Visit;
+  let grace: Visit;
+  let room: { id: number; name: string };
+
+  before(async function () {
+    this.timeout(TIME_TO_OPEN);
+    ({ orm } = await sharedDatabase());
+    chat = await createChat(orm, { clock, logger });
+  });
+  after(() => chat.close());
+
+  beforeEach(async () => {
+    [ada, grace] = [await visit('ada'), await visit('grace')];
+    room = (await ada.chat.request('create', { data: { name: unique('room') } })).data as typeof room;
+    await chat.app.idle();
+  });
+  afterEach(() => {
+    for (const { connection } of [ada, grace]) connection.close();
+    expect(logger.at('error')).to.deep.equal([]);
+  });
+
+  async function visit(name: string): Promise<Visit> {
+    const em = orm.em.fork();
+    const user = em.create(User, { username: unique(name), passwordHash: 'hash' });
+    await em.flush();
+    return { user, ...(await again(user)) };
+  }
+
+  async function again(user: User): Promise<Omit<Visit, 'user'>> {
+    const connection = await connect(chat.app, '/ws/chat/', { user });
+    return { connection, chat: connection.channel('chat') };
+  }
+
+  const viewOf = ({ id, username }: User) => ({ id, username });
+  const listed = (...visits: Visit[]) => ({ id: room.id, currentUsers: visits.map(({ user }) => viewOf(user)) });
+  const join = (visit: { chat: TestChannel }) => visit.chat.request('join_room', { pk: room.id });
+
+  it('refuses whoever is not logged in', async () => {
+    const refusal = await connect(chat.app, '/ws/chat/').then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    expect(refusal).to.include({ status: 401 });
+  });
+
+  describe('rooms', () => {
+    it('are created with the logged-in user as their host, whatever the client says', async () => {
+      const name = unique('room');
+      const reply = await ada.chat.request('create', {
+        data: { name, host: grace.user.id, currentUsers: [grace.user.id] },
+      });
+      expect(reply).to.include({ response_status: 201 });
+      expect(reply.data).to.deep.include({
+        name,
+        host: viewOf(ada.user),
+        currentUsers: [],
+        messages: [],
+        lastMessage: null,
+      });
+    });
+
+    it('have one name each, of 1 to 255 characters in one line', async () => {
+      const create = async (name: unknown) => (await ada.chat.request('create', { data: { name } })).response_status;
+      expect(await create(room.name)).to.equal(409);
+      for (const name of ['', ' ', ' a', 'a\nb', 'a'.repeat(256), 7, null, undefined])
+        expect(await create(name)).to.equal(400);
+    });
+
+    it('are listed without their history', async () => {
+      const { data } = await grace.chat.request('list');
+      const summary = (data as { id: number }[]).find(({ id }) => id === room.id);
+      expect(summary).to.deep.equal({
+        id: room.id,
+        name: room.name,
+        host: viewOf(ada.user),
+        currentUsers: [],
+        lastMessage: null,
+      });
+    });
+
+    it('that do not exist are a 404 to every action', async () => {
+      for (const action of [
+        'retrieve',
+        'join_room',
+        'leave_room',
+        'subscribe_to_messages_in_room',
+        'subscribe_instance',
+      ]) {
+        expect(await ada.chat.request(action, { pk: 2147483647 }), action).to.include({ response_status: 404 });
+      }
+    });
+
+    it('are observed as instances', async () => {
+      grace.chat.send({ action: 'subscribe_instance', pk: room.id, request_id: 7 });
+      expect(await grace.chat.reply(7)).to.include({ response_status: 201 });
+      await join(ada);
+      const event = await grace.chat.receive();
+      expect(event).to.include({ action: 'update', request_id: 7 });
+      expect(event.data).to.deep.include(listed(ada));
+    });
+
+    it('are told to the lobby when they are opened, entered and left', async () => {
+      expect(await grace.chat.request('subscribe_to_rooms')).to.include({ response_status: 201 });
+      const { data } = await ada.chat.request('create', { data: { name: unique('room') } });
+      const { id: pk } = data as { id: number };
+      expect((await grace.chat.receive()).data).to.deep.include({ id: pk, currentUsers: [] });
+      await ada.chat.request('join_room', { pk });
+      expect((await grace.chat.receive()).data).to.deep.include({ id: pk, currentUsers: [viewOf(ada.user)] });
+      await ada.chat.request('leave_room', { pk });
+      expect((await grace.chat.receive()).data).to.deep.include({ id: pk, currentUsers: [] });
+    });
+  });
+
+  describe('the users of a room', () => {
+    it('are the reply to who joins, and an event to who is inside', async () => {
+      expect(await join(ada)).to.deep.include({ response_status: 201, data: listed(ada) });
+      await ada.chat.receive();
+      expect(await join(grace)).to.deep.include({ response_status: 201, data: listed(ada, grace) });
+      expect(await ada.chat.receive()).to.deep.include({
+        action: 'update',
+        response_status: 200,
+        errors: [],
+        data: listed(ada, grace),
+      });
+    });
+
+    it('are told again when one leaves', async () => {
+      await join(ada);
+      await join(grace);
+      await settled(ada);
+      expect(await grace.chat.request('leave_room', { pk: room.id })).to.include({ response_status: 204 });
+      expect((await ada.chat.receive()).data).to.deep.equal(listed(ada));
+      await settled(grace);
+      await ada.chat.request('leave_room', { pk: room.id });
+      await grace.chat.expectSilence();
+    });
+
+    it('are told again when one disconnects', async () => {
+      await join(ada);
+      await join(grace);
+      await settled(ada);
+      grace.connection.close();
+      expect((await ada.chat.receive()).data).to.deep.equal(listed(ada));
+    });
+
+    it('have a user with two connections in it until both are gone', async () => {
+      await join(ada);
+      const second = await again(grace.user);
+      await join(grace);
+      expect((await join(second)).data).to.deep.equal(listed(ada, grace));
+      await settled(ada);
+      grace.connection.close();
+      await grace.connection.closed;
+      await ada.chat.expectSilence();
+      second.connection.close();
+      expect((await ada.chat.receive()).data).to.deep.equal(listed(ada));
+    });
+
+    it('lose whoever joins another room', async () => {
+      const { data } = await ada.chat.request('create', { data: { name: unique('room') } });
+      await join(ada);
+      await join(grace);
+      await settled(ada);
+      await grace.chat.request('join_room', { pk: (data as { id: number }).id });
+      expect((await ada.chat.receive()).data).to.deep.equal(listed(ada));
+    });
+  });
+
+  describe('messages', () => {
+    beforeEach(async () => {
+      await join(ada);
+      await settled(ada);
+    });
+
+    const say = (text: unknown) => ada.chat.request('create_message', { text });
+    const listen = (requestId: number) => {
+      grace.chat.send({ action: 'subscribe_to_messages_in_room', pk: room.id, request_id: requestId });
+      return grace.chat.reply(requestId);
+    };
+
+    it('are answered, and told to the subscribers of the room with the usual five keys', async () => {
+      expect(await listen(7)).to.include({ response_status: 201 });
+      const reply = await say('The 7:42 is on time.');
+      const view = {
+        id: (reply.data as { id: number }).id,
+        room: room.id,
+        text: 'The 7:42 is on time.',
+        user: viewOf(ada.user),
+        createdAt: '2025-11-21T07:42:00.000Z',
+        createdAtFormatted: '21-11-2025 07:42:00',
+      };
+      expect(reply).to.deep.include({ action: 'create_message', response_status: 201, data: view });
+      expect(await grace.chat.receive()).to.deep.equal({
+        errors: [],
+        data: { ...view, pk: view.id },
+        action: 'create',
+        response_status: 200,
+        request_id: 7,
+      });
+    });
+
+    it('are the history of the room, oldest first, the last hundred', async () => {
+      for (let i = 1; i <= 101; i++) await say(`line ${i}`);
+      const { data } = await grace.chat.request('retrieve', { pk: room.id });
+      const { messages, lastMessage } = data as { messages: { text: string }[]; lastMessage: { text: string } };
+      expect(messages.map(({ text }) => text)).to.deep.equal(Array.from({ length: 100 }, (_, i) => `line ${i + 2}`));
+      expect(lastMessage.text).to.equal('line 101');
+    });
+
+    it('of another room are not told', async () => {
+      await listen(7);
+      const { data } = await ada.chat.request('create', { data: { name: unique('room') } });
+      await ada.chat.request('join_room', { pk: (data as { id: number }).id });
+      await say('Elsewhere');
+      await grace.chat.expectSilence();
+    });
+
+    it('are told no more after unsubscribing', async () => {
+      await listen(7);
+      const reply = await grace.chat.request('unsubscribe_from_messages_in_room', { pk: room.id });
+      expect(reply).to.include({ response_status: 204 });
+      await say('Anybody there?');
+      await grace.chat.expectSilence();
+    });
+
+    it('need a room that was joined', async () => {
+      const reply = await grace.chat.request('create_message', { text: 'hi' });
+      expect(reply).to.deep.include({ response_status: 409, code: 'not_in_room', errors: ['Join a room first.'] });
+      await ada.chat.request('leave_room', { pk: room.id });
+      expect(await say('hi')).to.include({ response_status: 409 });
+    });
+
+    it('have 1 to 500 characters, and something to read', async () => {
+      for (const text of ['', '  \n', 'a'.repeat(501), 'a\0b', 7, null, undefined]) {
+        expect(Object.keys((await say(text)).errors[0] as object)).to.deep.equal(['text']);
+      }
+      expect(await say('🚂'.repeat(500))).to.include({ response_status: 201 });
+    });
+  });
+
+  /** Takes the events that are on their way. */
+  async function settled({ chat: channel }: Visit): Promise<void> {
+    await channel.expectSilence().catch(() => undefined);
+  }
+});

@@ -1,0 +1,121 @@
+import { expect } from 'chai';
+import type { LightMyRequestResponse } from 'fastify';
+import { type Chat, createChat } from '../../src/chat.js';
+import { sharedDatabase, TIME_TO_OPEN } from '../support/database.js';
+import { unique } from '../support/unique.js';
+
+const password = 'correct horse battery';
+
+describe('accounts over HTTP', () => {
+  let chat: Chat;
+
+  before(async function () {
+    this.timeout(TIME_TO_OPEN);
+    chat = await createChat((await sharedDatabase()).orm);
+  });
+  after(() => chat.close());
+
+  function post(url: string, payload: object, headers: Record<string, string> = {}): Promise<LightMyRequestResponse> {
+    return chat.http.inject({ method: 'POST', url, payload, headers });
+  }
+
+  async function signUp(username = unique('ada')): Promise<{ username: string; cookie: string }> {
+    const response = await post('/api/sign-up', { username, password });
+    expect(response.statusCode).to.equal(201);
+    return { username, cookie: cookieOf(response) };
+  }
+
+  const me = (cookie: string) => chat.http.inject({ url: '/api/me', headers: { cookie } });
+
+  it('sign-up makes an account and logs it in', async () => {
+    const { username, cookie } = await signUp();
+    expect((await me(cookie)).json()).to.include({ username });
+  });
+
+  it('the cookie is for this site and HTTP only, and for TLS where there is TLS', async () => {
+    const overHttp = await post('/api/sign-up', { username: unique('ada'), password });
+    const [cookie] = overHttp.cookies;
+    expect(cookie).to.include({ name: 'session', path: '/', httpOnly: true, sameSite: 'Lax' });
+    expect(cookie).not.to.have.property('secure');
+
+    const behindTls = { 'x-forwarded-proto': 'https' };
+    const overTls = await post('/api/sign-up', { username: unique('ada'), password }, behindTls);
+    expect(overTls.cookies[0]).to.include({ secure: true });
+  });
+
+  it('log-in takes the right password', async () => {
+    const { username } = await signUp();
+    const response = await post('/api/log-in', { username, password });
+    expect(response.statusCode).to.equal(200);
+    expect((await me(cookieOf(response))).json()).to.include({ username });
+  });
+
+  it('log-in tells an unknown user and a wrong password apart neither by answer nor by status', async () => {
+    const { username } = await signUp();
+    const wrong = await post('/api/log-in', { username, password: 'something else' });
+    const unknown = await post('/api/log-in', { username: unique('nobody'), password });
+    expect(wrong.statusCode).to.equal(401);
+    expect(wrong.json()).to.deep.equal({
+      errors: ['The user name or the password is wrong.'],
+      code: 'wrong_credentials',
+    });
+    expect([unknown.statusCode, unknown.body]).to.deep.equal([wrong.statusCode, wrong.body]);
+  });
+
+  it('log-out ends the session, not only the cookie', async () => {
+    const { cookie } = await signUp();
+    expect((await post('/api/log-out', {}, { cookie })).statusCode).to.equal(204);
+    expect((await me(cookie)).statusCode).to.equal(401);
+  });
+
+  it('log-in ends the session that the browser had before', async () => {
+    const { username, cookie } = await signUp();
+    await post('/api/log-in', { username, password }, { cookie });
+    expect((await me(cookie)).statusCode).to.equal(401);
+  });
+
+  it('a user name is taken once, in whatever way Unicode spells it', async () => {
+    const { username } = await signUp(`${unique('ada')}-\u212B`);
+    const response = await post('/api/sign-up', { username: username.replace('\u212B', '\u00C5'), password });
+    expect(response.statusCode).to.equal(400);
+    expect(response.json().errors).to.deep.equal([{ username: ['This user name is taken.'] }]);
+  });
+
+  const refused: Readonly<Record<string, [object, string]>> = {
+    'no user name': [{ password }, 'username'],
+    'an empty user name': [{ username: '', password }, 'username'],
+    'a user name with spaces': [{ username: 'ada l', password }, 'username'],
+    'a user name of 151 characters': [{ username: 'a'.repeat(151), password }, 'username'],
+    'a short password': [{ username: 'ada', password: '1234567' }, 'password'],
+    'a password of 257 characters': [{ username: 'ada', password: 'a'.repeat(257) }, 'password'],
+    'a password that is no text': [{ username: 'ada', password: { length: 9 } }, 'password'],
+  };
+  for (const [name, [body, field]] of Object.entries(refused)) {
+    it(`sign-up refuses ${name}`, async () => {
+      const response = await post('/api/sign-up', body);
+      expect(response.statusCode).to.equal(400);
+      expect(Object.keys(response.json().errors[0])).to.deep.equal([field]);
+    });
+  }
+
+  it('a body that is no JSON, no object or too large is refused', async () => {
+    const headers = { 'content-type': 'application/json' };
+    const send = (payload: string) => chat.http.inject({ method: 'POST', url: '/api/log-in', payload, headers });
+    expect((await send('{')).statusCode).to.equal(400);
+    expect((await send('[]')).statusCode).to.equal(400);
+    expect((await send(JSON.stringify({ username: 'a'.repeat(5000) }))).statusCode).to.equal(413);
+  });
+
+  it('a request from another site is refused', async () => {
+    const body = { username: unique('ada'), password };
+    const foreign = await post('/api/sign-up', body, { 'sec-fetch-site': 'cross-site' });
+    const byOrigin = await post('/api/sign-up', body, { origin: 'https://evil.example', host: 'chat.example' });
+    const own = await post('/api/sign-up', body, { origin: 'https://chat.example', host: 'chat.example' });
+    expect([foreign.statusCode, byOrigin.statusCode, own.statusCode]).to.deep.equal([403, 403, 201]);
+  });
+});
+
+function cookieOf(response: LightMyRequestResponse): string {
+  const [cookie] = response.cookies;
+  return `${cookie?.name}=${cookie?.value}`;
+}

@@ -1,0 +1,50 @@
+import { EntityManager, type MikroORM } from '@mikro-orm/core';
+import type { FastifyInstance } from 'fastify';
+import { type App, Clock, createApp, demultiplexer, Logger, path } from 'signalbox';
+import { container as root } from 'tsyringe';
+import { Accounts } from './accounts/accounts.js';
+import { Passwords } from './accounts/passwords.js';
+import { SessionMiddleware } from './accounts/session-middleware.js';
+import { Sessions } from './accounts/sessions.js';
+import { Presence } from './chat/presence.js';
+import { RoomConsumer } from './chat/room-consumer.js';
+import { createHttpServer } from './http/http-server.js';
+
+export interface Chat {
+  readonly app: App;
+  /** The pages and the accounts; the sockets come through it too. */
+  readonly http: FastifyInstance;
+  /** First the sockets, each with its goodbye, then the pages. The database stays open. */
+  close(): Promise<void>;
+}
+
+export interface ChatOptions {
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+}
+
+export async function createChat(orm: MikroORM, options: ChatOptions = {}): Promise<Chat> {
+  const { clock = new Clock(), logger = new Logger() } = options;
+  // A container of its own: two chats in one process, as in the specs, share nothing.
+  const container = root.createChildContainer();
+  container.registerInstance(Clock, clock);
+  container.registerInstance(Logger, logger);
+  container.registerInstance<EntityManager>(EntityManager, orm.em);
+  for (const provider of [Passwords, Accounts, Sessions, Presence]) container.registerSingleton<object>(provider);
+
+  const app = createApp({
+    orm,
+    container,
+    routes: [path('/ws/chat/', demultiplexer({ chat: RoomConsumer }))],
+    middleware: [SessionMiddleware],
+    hooks: [Presence],
+  });
+  const http = await createHttpServer({
+    em: orm.em,
+    logger,
+    accounts: container.resolve(Accounts),
+    sessions: container.resolve(Sessions),
+  });
+  await app.attach(http.server);
+  return { app, http, close: () => app.close().then(() => http.close()) };
+}

@@ -1,0 +1,22 @@
+import { EntityManager } from '@mikro-orm/core';
+import type { SerializerContext, ViewOf } from 'signalbox';
+import { injectable } from 'tsyringe';
+import { Message } from '../entities/message.js';
+import type { Room } from '../entities/room.js';
+import { MessageSerializer } from './message-serializer.js';
+
+export type MessageView = ViewOf<typeof MessageSerializer>;
+
+/** The newest messages of a room as they are shown, oldest first. */
+@injectable()
+export class MessageHistory {
+  constructor(private readonly em: EntityManager) {}
+
+  async latest(room: Room, limit: number, context: SerializerContext): Promise<MessageView[]> {
+    const newest = { orderBy: { id: 'desc' }, limit, populate: ['user'] } as const;
+    const messages = await this.em.find(Message, { room }, newest);
+    const serializer = context.resolve(MessageSerializer);
+    const views = messages.reverse().map((message) => serializer.toData(message, context));
+    return (await Promise.all(views)) as MessageView[];
+  }
+}

@@ -1,0 +1,11 @@
+import { ModelSerializer } from 'signalbox';
+import { injectable } from 'tsyringe';
+import { Room } from '../entities/room.js';
+import { UserSerializer } from './user-serializer.js';
+
+@injectable()
+export class RoomUsersSerializer extends ModelSerializer(Room, {
+  fields: ['id', 'currentUsers'],
+  readOnly: ['id'],
+  nested: { currentUsers: UserSerializer },
+}) {}

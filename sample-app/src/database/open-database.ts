@@ -1,0 +1,67 @@
+import { join } from 'node:path';
+import { MikroORM } from '@mikro-orm/core';
+import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
+import { Migrator } from '@mikro-orm/migrations';
+import { entities } from '../entities/entities.js';
+import { migrations } from '../migrations/migrations.js';
+import { type Settings, StartError } from '../settings.js';
+import { FolderLock } from './folder-lock.js';
+
+export interface Database {
+  readonly orm: MikroORM;
+  close(): Promise<void>;
+}
+
+const common = {
+  entities,
+  metadataProvider: ReflectMetadataProvider,
+  extensions: [Migrator],
+  migrations: { migrationsList: migrations, snapshot: false, silent: true },
+};
+
+/** DATABASE_URL moves the app to a PostgreSQL server; without it an embedded one keeps its files in the folder. */
+export async function openDatabase({ databaseUrl, dataFolder }: Settings): Promise<Database> {
+  if (databaseUrl) return openServer(databaseUrl);
+  const lock = FolderLock.acquire(dataFolder);
+  try {
+    return await openEmbedded(join(dataFolder, 'pglite'), () => lock.release());
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+/** Only the driver in use is imported: the embedded one brings PostgreSQL itself along. */
+async function openServer(clientUrl: string): Promise<Database> {
+  const { PostgreSqlDriver } = await import('@mikro-orm/postgresql');
+  const orm = await MikroORM.init({ ...common, driver: PostgreSqlDriver, clientUrl });
+  return opened(orm, () => orm.close());
+}
+
+export async function openEmbedded(dbName: string, onClose: () => void = () => undefined): Promise<Database> {
+  const { PgliteDriver } = await import('@mikro-orm/pglite');
+  const orm = await MikroORM.init({ ...common, driver: PgliteDriver, dbName });
+  return opened(orm, () => orm.close().finally(onClose));
+}
+
+/** MikroORM would connect with the first query; whether that works is to be told here and now. */
+async function opened(orm: MikroORM, close: () => Promise<void>): Promise<Database> {
+  const reason = await orm.connect().then(
+    () => reasonOf(orm),
+    (error: Error) => error.message || error.name,
+  );
+  if (reason === undefined) return { orm, close };
+  await orm.close();
+  throw new StartError(`The database cannot be opened: ${reason}`);
+}
+
+async function reasonOf(orm: MikroORM): Promise<string | undefined> {
+  const check = await orm.checkConnection();
+  return check.ok ? undefined : check.reason;
+}
+
+/** The names of the migrations which were new to this database. */
+export async function migrate(orm: MikroORM): Promise<string[]> {
+  const applied = await orm.migrator.up();
+  return applied.map(({ name }) => name);
+}

@@ -1,0 +1,51 @@
+import { resolve } from 'node:path';
+import fastifyStatic from '@fastify/static';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { SESSION_COOKIE } from '../accounts/session-middleware.js';
+import type { Sessions } from '../accounts/sessions.js';
+
+const packageFolder = resolve(import.meta.dirname, '../../..');
+
+const pages = resolve(packageFolder, 'page');
+/** Styles and pictures lie beside the sources of the page, its compiled scripts in dist. */
+const assets = [pages, resolve(packageFolder, 'dist/page')];
+const isAsset = /\.(css|js|svg)$/;
+
+export async function pageRoutes(server: FastifyInstance, sessions: Sessions): Promise<void> {
+  await server.register(fastifyStatic, { root: pages, serve: false, cacheControl: false });
+  await server.register(fastifyStatic, {
+    root: assets,
+    prefix: '/page/',
+    decorateReply: false,
+    index: false,
+    cacheControl: false,
+    setHeaders: (reply) => void reply.header('cache-control', 'no-cache'),
+    allowedPath: (path) => isAsset.test(path),
+  });
+
+  const isLoggedIn = async ({ cookies }: FastifyRequest) => Boolean(await sessions.findUser(cookies[SESSION_COOKIE]));
+
+  for (const page of ['log-in', 'sign-up']) {
+    server.get(`/${page}`, async (request, reply) => {
+      if (await isLoggedIn(request)) return reply.redirect('/', 303);
+      return sendPage(reply, page);
+    });
+  }
+
+  server.get('/', async (request, reply) => {
+    if (!(await isLoggedIn(request))) return reply.redirect('/log-in', 303);
+    return sendPage(reply, 'lobby');
+  });
+
+  server.get<{ Params: { room: string } }>('/rooms/:room', async (request, reply) => {
+    if (!/^[1-9]\d{0,8}$/.test(request.params.room)) return reply.callNotFound();
+    if (!(await isLoggedIn(request))) return reply.redirect(`/log-in?next=/rooms/${request.params.room}`, 303);
+    return sendPage(reply, 'room');
+  });
+
+  server.get('/favicon.ico', (_request, reply) => reply.redirect('/page/signal.svg', 301));
+}
+
+export function sendPage(reply: FastifyReply, name: string): FastifyReply {
+  return reply.header('cache-control', 'no-store').sendFile(`${name}.html`);
+}

@@ -1,0 +1,23 @@
+import type { FastifyRequest } from 'fastify';
+import { PermissionDenied } from 'signalbox';
+
+export class ForeignOrigin extends PermissionDenied {
+  static override readonly code = 'foreign_origin';
+  static override readonly detail = 'This request came from another site.';
+}
+
+const safeMethods = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/** Browsers say where a request comes from. A client that says nothing is no browser, so it holds nobody's cookies. */
+export function refuseForeignOrigin({ method, headers }: FastifyRequest): void {
+  if (safeMethods.has(method)) return;
+  const site = headers['sec-fetch-site'];
+  if (site === 'same-origin' || site === 'none') return;
+  if (site === undefined && isOwn(headers.origin, headers.host)) return;
+  throw new ForeignOrigin();
+}
+
+function isOwn(origin: string | undefined, host: string | undefined): boolean {
+  if (origin === undefined) return true;
+  return URL.canParse(origin) && new URL(origin).host === host;
+}

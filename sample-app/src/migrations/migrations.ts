@@ -1,0 +1,8 @@
+import { CreateAccounts } from './create-accounts.js';
+import { CreateRooms } from './create-rooms.js';
+
+/** Applied in this order, each once. Add to the end; a migration that was applied somewhere never changes again. */
+export const migrations = [
+  { name: '0001-create-accounts', class: CreateAccounts },
+  { name: '0002-create-rooms', class: CreateRooms },
+];

@@ -1,0 +1,42 @@
+import type { FastifyInstance } from 'fastify';
+import { createChat } from './chat.js';
+import { migrate, openDatabase } from './database/open-database.js';
+import { print } from './print.js';
+import { type Settings, StartError } from './settings.js';
+
+export interface Running {
+  readonly address: string;
+  stop(): Promise<void>;
+}
+
+export async function start(settings: Settings): Promise<Running> {
+  print(
+    settings.databaseUrl ? 'Opening the database of DATABASE_URL' : `Opening the database in ${settings.dataFolder}`,
+  );
+  const database = await openDatabase(settings);
+  try {
+    print('Applying migrations');
+    const applied = await migrate(database.orm);
+    print(applied.length > 0 ? `Applied ${applied.join(', ')}` : 'The database is up to date');
+    const chat = await createChat(database.orm);
+    const address = await listen(chat.http, settings);
+    return { address, stop: () => chat.close().finally(() => database.close()) };
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+async function listen(http: FastifyInstance, { host, port }: Settings): Promise<string> {
+  try {
+    await http.listen({ host, port });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EADDRINUSE') throw error;
+    throw new StartError(`Port ${port} is taken: stop the program that uses it, or choose another one with PORT.`);
+  }
+  const isLocal = host === '127.0.0.1' || host === '0.0.0.0';
+  const address = http.server.address();
+  const chosen = typeof address === 'object' ? address?.port : port;
+  return `http://${isLocal ? 'localhost' : host}:${chosen}`;
+}
