@@ -4,7 +4,7 @@ export { ChannelLayer, type ChannelMessage, type ChannelReceiver } from './chann
 export { InMemoryChannelLayer } from './channel-layer/in-memory-channel-layer.js';
 export { Clock, type Timer } from './clock.js';
 export { ApiConsumer } from './consumers/api-consumer.js';
-export type { ActionApi, ConsumerApi, Json, ObserverApi } from './consumers/api-types.js';
+export type { ActionApi, ConsumerApi, ObserverApi } from './consumers/api-types.js';
 export { type Mixin, type MixinBase, type MixinModel, type MixinTypes, mix } from './consumers/mix.js';
 export {
   BaseModelConsumer,
@@ -51,4 +51,5 @@ export { path, type Route } from './server/router.js';
 export type { Transport, TransportListener } from './server/transport.js';
 export type { Settings } from './settings.js';
 export { CloseCode, Status } from './status.js';
+export type { Json } from './wire/json.js';
 export type { ReplyFrame, RequestId } from './wire/messages.js';

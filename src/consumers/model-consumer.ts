@@ -4,7 +4,7 @@ import type { Class, ConcreteClass } from '../metadata.js';
 import { toPrimaryKey } from '../orm/model-key.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
-import type { DataOf, EntityOf, SerializerLike } from '../serializers/model-types.js';
+import type { DataOf, EntityOf, RowData, SerializerLike } from '../serializers/model-types.js';
 import type { AnySerializer, SerializerClass, SerializerContext } from '../serializers/serializer.js';
 import { ApiConsumer, linkOf } from './api-consumer.js';
 
@@ -16,8 +16,9 @@ export interface ModelConsumerOptions<S extends SerializerClass> {
 /** A serializer that can also write. */
 export interface WritingSerializer<Entity, S> extends AnySerializer {
   validate(raw: unknown, context: SerializerContext, options?: { partial?: boolean }): Promise<DataOf<S>>;
-  create(data: DataOf<S>, context: SerializerContext): Promise<Entity>;
-  update(entity: Entity, data: DataOf<S>, context: SerializerContext): Promise<Entity>;
+  /** @param data what was validated, and whatever else the application sets */
+  create(data: DataOf<S> | RowData<Entity>, context: SerializerContext): Promise<Entity>;
+  update(entity: Entity, data: DataOf<S> | RowData<Entity>, context: SerializerContext): Promise<Entity>;
 }
 
 /** Carries types only; no value is ever there. */
