@@ -1,10 +1,11 @@
+import type { ModelConsumerTypes } from '../dispatch/action-declaration.js';
 import type { ActionReply } from '../dispatch/reply.js';
 import type { eventTypes, ObserverMethod, Subscription } from '../observers/model-event.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { KeyOf, ViewOf } from '../serializers/model-types.js';
 import type { Flat, Json } from '../wire/json.js';
 import type { ApiConsumer } from './api-consumer.js';
-import type { BaseModelConsumer, modelConsumerTypes } from './model-consumer.js';
+import type { BaseModelConsumer } from './model-consumer.js';
 
 /** One action as a client sees it. */
 export interface ActionApi<Kwargs, Reply, Part> {
@@ -61,8 +62,8 @@ type ActionOf<C, M> = M extends (...parameters: infer Parameters) => infer Retur
   ? ActionApi<Flat<KwargsOfAction<C, Parameters>>, Json<Shown<C, Final<Returned>>>, Json<PartOf<C, Returned>>>
   : never;
 
-type ModelOf<C> = C extends { readonly [modelConsumerTypes]: { readonly model: infer Model } } ? Model : never;
-type SerializerOf<C> = C extends { readonly [modelConsumerTypes]: { readonly serializer: infer S } } ? S : never;
+type ModelOf<C> = C extends ModelConsumerTypes<infer Model, unknown> ? Model : never;
+type SerializerOf<C> = C extends ModelConsumerTypes<unknown, infer S> ? S : never;
 
 /** `[object?, kwargs?, context?]` -> what a client sends. */
 type KwargsOfAction<C, Parameters extends readonly unknown[]> =

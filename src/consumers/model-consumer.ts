@@ -1,4 +1,5 @@
 import type { EntityMetadata, FilterQuery } from '@mikro-orm/core';
+import type { ModelConsumerTypes, modelConsumerTypes } from '../dispatch/action-declaration.js';
 import { NotFound } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { toPrimaryKey } from '../orm/model-key.js';
@@ -21,11 +22,11 @@ export interface WritingSerializer<Entity, S> extends AnySerializer {
   update(entity: Entity, data: DataOf<S> | RowData<Entity>, context: SerializerContext): Promise<Entity>;
 }
 
-/** Carries types only; no value is ever there. */
-export declare const modelConsumerTypes: unique symbol;
-
 /** What `ModelConsumer(Entity, options)` gives to extend: no action yet; mixins bring them. */
-export abstract class BaseModelConsumer<Entity extends object, S extends SerializerClass> extends ApiConsumer {
+export abstract class BaseModelConsumer<Entity extends object, S extends SerializerClass>
+  extends ApiConsumer
+  implements ModelConsumerTypes<Entity, S>
+{
   declare readonly [modelConsumerTypes]: { readonly model: Entity; readonly serializer: S };
   static readonly model: Class;
   static readonly serializer: SerializerClass;

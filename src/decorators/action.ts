@@ -1,4 +1,4 @@
-import type { ActionDeclaration, ReplyClass } from '../dispatch/action-declaration.js';
+import type { ActionDeclaration, ModelConsumerTypes, ReplyClass } from '../dispatch/action-declaration.js';
 import { actionDeclarations } from '../dispatch/action-declaration.js';
 import type { ActionReply } from '../dispatch/reply.js';
 import { ConfigurationError } from '../errors.js';
@@ -42,6 +42,10 @@ export type ReplyFor<View extends ReplyClass> = [View] extends [never]
 
 export type ViewOfReply<View> =
   View extends ConcreteClass<infer Instance> ? (Instance extends AnySerializer ? ViewOf<Instance> : Instance) : never;
+
+/** A text where there is none, so that the compiler's complaint says so. */
+type ModelOf<Consumer> =
+  Consumer extends ModelConsumerTypes<infer Entity, unknown> ? Entity : 'the consumer has no model to look up';
 
 type KwargsFor<Schema extends KwargsSchema> = [Schema] extends [never] ? never : KwargsOf<Schema>;
 
@@ -94,9 +98,11 @@ export function Action<Schema extends KwargsSchema = never, View extends ReplyCl
 export function DetailAction<Schema extends KwargsSchema = never, View extends ReplyClass = never>(
   options: ActionOptions<Schema, View> = {},
 ) {
-  // biome-ignore lint/suspicious/noExplicitAny: whether it is the consumer's model is known when the class is compiled
-  return <Method extends (object: any, kwargs: KwargsFor<Schema>, context: ActionContext) => ReplyFor<View>>(
-    prototype: object,
+  return <
+    Consumer extends object,
+    Method extends (object: ModelOf<Consumer>, kwargs: KwargsFor<Schema>, context: ActionContext) => ReplyFor<View>,
+  >(
+    prototype: Consumer,
     member: string,
     _descriptor: TypedPropertyDescriptor<Method>,
   ): void => {
