@@ -2,20 +2,21 @@ import type { Class } from '../metadata.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import type { BaseModelConsumer } from './model-consumer.js';
 
-/** What a mixin's actions are typed by. */
+/** What a mixin's actions are typed by: the entity, and the serializer's class. Unknown until it is mixed in. */
 export interface MixinModel {
-  readonly model: object;
-  readonly serializer: SerializerClass;
+  readonly model: unknown;
+  readonly serializer: unknown;
 }
 
 /**
- * The types of a mixin: `actions` may refer to `this['on']`, which is the model it is mixed into.
+ * The types of a mixin: `actions` may refer to `this['on']`, which is what it is mixed into.
  *
  * ```ts
- * interface CountTypes extends MixinTypes { readonly actions: { count(context: ActionContext): Promise<number> } }
- * const Count: Mixin<CountTypes> = (base) => {
- *   abstract class Counting extends base { @Action() async count() { … } }
- *   return Counting;
+ * interface TouchActions<Row> { touch(row: Row, context: ActionContext): Promise<Row> }
+ * interface TouchTypes extends MixinTypes { readonly actions: TouchActions<this['on']['model']> }
+ * const Touch: Mixin<TouchTypes> = (base) => {
+ *   abstract class Touching extends base { @DetailAction() async touch(row: object, _context: ActionContext) { … } }
+ *   return Touching;
  * };
  * ```
  */

@@ -6,7 +6,7 @@ import { toPrimaryKey } from '../orm/model-key.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { DataOf, EntityOf, RowData, SerializerLike } from '../serializers/model-types.js';
-import type { AnySerializer, SerializerClass, SerializerContext } from '../serializers/serializer.js';
+import type { AnySerializer, Serializer, SerializerClass, SerializerContext } from '../serializers/serializer.js';
 import { ApiConsumer, linkOf } from './api-consumer.js';
 
 export interface ModelConsumerOptions<S extends SerializerClass> {
@@ -64,8 +64,8 @@ export abstract class BaseModelConsumer<Entity extends object, S extends Seriali
   }
 
   /** The serializer of an action; default that of the consumer. */
-  protected getSerializer(_context: ActionContext): SerializerClass {
-    return (this.constructor as unknown as { serializer: SerializerClass }).serializer;
+  protected getSerializer(_context: ActionContext): SerializerClass<Serializer<Entity>> {
+    return (this.constructor as unknown as { serializer: SerializerClass<Serializer<Entity>> }).serializer;
   }
 
   /** What serializers are told. */
