@@ -3,7 +3,7 @@ import type { ActionReply } from '../dispatch/reply.js';
 import type { eventTypes, ObserverMethod, Subscription } from '../observers/model-event.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { KeyOf, ViewOf } from '../serializers/model-types.js';
-import type { Flat, Json } from '../wire/json.js';
+import type { Json } from '../wire/json.js';
 import type { ApiConsumer } from './api-consumer.js';
 import type { BaseModelConsumer } from './model-consumer.js';
 
@@ -59,21 +59,24 @@ type EventShape<Event> = Event extends { readonly action: infer Action; readonly
   : never;
 
 type ActionOf<C, M> = M extends (...parameters: infer Parameters) => infer Returned
-  ? ActionApi<Flat<KwargsOfAction<C, Parameters>>, Json<Shown<C, Final<Returned>>>, Json<PartOf<C, Returned>>>
+  ? ActionApi<OneObject<KwargsOfAction<C, Parameters>>, Json<Shown<C, Final<Returned>>>, Json<PartOf<C, Returned>>>
   : never;
 
 type ModelOf<C> = C extends ModelConsumerTypes<infer Model, unknown> ? Model : never;
 type SerializerOf<C> = C extends ModelConsumerTypes<unknown, infer S> ? S : never;
 
+type OneObject<T> = { [Key in keyof T]: T[Key] };
+type NoKwargs = Record<never, never>;
+
 /** `[object?, kwargs?, context?]` -> what a client sends. */
 type KwargsOfAction<C, Parameters extends readonly unknown[]> =
   Required<Parameters> extends readonly [infer First, ...infer Rest]
     ? First extends ActionContext
-      ? object
+      ? NoKwargs
       : IsModel<C, First> extends true
         ? { pk: Json<KeyOf<First>> } & KwargsOfAction<never, Rest>
         : Json<First>
-    : object;
+    : NoKwargs;
 
 type IsModel<C, T> = [ModelOf<C>] extends [never]
   ? false

@@ -8,6 +8,11 @@ export interface MixinModel {
   readonly serializer: unknown;
 }
 
+export interface MixedInto<Entity, S> extends MixinModel {
+  readonly model: Entity;
+  readonly serializer: S;
+}
+
 /**
  * The types of a mixin: `actions` may refer to `this['on']`, which is what it is mixed into.
  *
@@ -54,7 +59,7 @@ type Mixed<Mixins extends readonly Mixin<never>[], On extends MixinModel> = All<
 export function mix<Entity extends object, S extends SerializerClass, const Mixins extends readonly Mixin<never>[]>(
   base: abstract new () => BaseModelConsumer<Entity, S>,
   ...mixins: Mixins
-): abstract new () => BaseModelConsumer<Entity, S> & Mixed<Mixins, { readonly model: Entity; readonly serializer: S }> {
+): abstract new () => BaseModelConsumer<Entity, S> & Mixed<Mixins, MixedInto<Entity, S>> {
   const mixed = mixins.reduce<Class>((current, mixin) => mixin(current as MixinBase), base);
   return mixed as ReturnType<typeof mix<Entity, S, Mixins>>;
 }

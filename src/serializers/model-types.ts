@@ -1,6 +1,6 @@
 import type { Opt, OptionalProps, PrimaryKeyProp, ScalarReference } from '@mikro-orm/core';
 import type { Class } from '../metadata.js';
-import type { Flat, Json } from '../wire/json.js';
+import type { Json } from '../wire/json.js';
 import type { AnySerializer, Serializer, SerializerClass } from './serializer.js';
 
 export interface ModelSerializerOptions<Entity> {
@@ -57,11 +57,12 @@ export type EntityOf<S> =
 /** What a serializer shows, before it becomes JSON: the data of replies and events. */
 export type ViewOf<S> =
   InstanceOf<S> extends ModelTypes<infer Entity, infer Options>
-    ? Flat<
-        { [Field in ShownField<Entity, Options>]: FieldView<Entity[Field], NestedView<Options, Field>> } & {
-          [Field in Names<Option<Options, 'computed'>>]: ComputedView<InstanceOf<S>, Field>;
-        }
-      >
+    ? {
+        [Field in ShownField<Entity, Options> | Names<Option<Options, 'computed'>>]: Field extends keyof Entity &
+          ShownField<Entity, Options>
+          ? FieldView<Entity[Field], NestedView<Options, Field>>
+          : ComputedView<InstanceOf<S>, Field>;
+      }
     : InstanceOf<S> extends Serializer<never, infer View>
       ? View
       : never;
@@ -69,20 +70,21 @@ export type ViewOf<S> =
 /** What a client sends to create or update a row: JSON, with relations by key. */
 export type InputOf<S> =
   InstanceOf<S> extends ModelTypes<infer Entity, infer Options>
-    ? Flat<
-        {
-          [Field in Exclude<AcceptedField<Entity, Options>, OptionalField<Entity, Options>>]: FieldInput<Entity[Field]>;
-        } & {
-          [Field in Extract<AcceptedField<Entity, Options>, OptionalField<Entity, Options>>]?: FieldInput<
-            Entity[Field]
-          >;
-        }
-      >
+    ? ModelInput<Entity, Options> extends infer Input
+      ? { [Field in keyof Input]: Input[Field] }
+      : never
     : Record<string, unknown>;
 
 /** What is left of it after validation: dates are dates, relations are entities. */
 export type DataOf<S> =
   InstanceOf<S> extends ModelTypes<infer Entity, infer Options> ? ModelData<Entity, Options> : Record<string, unknown>;
+
+/** InputOf makes one object of the two, because this would be printed as it stands. */
+type ModelInput<Entity, Options> = {
+  [Field in Exclude<AcceptedField<Entity, Options>, OptionalField<Entity, Options>>]: FieldInput<Entity[Field]>;
+} & {
+  [Field in Extract<AcceptedField<Entity, Options>, OptionalField<Entity, Options>>]?: FieldInput<Entity[Field]>;
+};
 
 export type ModelData<Entity, Options> = Pick<RowData<Entity>, AcceptedField<Entity, Options>>;
 

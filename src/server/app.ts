@@ -1,5 +1,4 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ApiError, NotFound, ServerClosing } from '../errors.js';
 import { ModelSubscriber } from '../orm/model-subscriber.js';
@@ -23,6 +22,25 @@ export interface ListenOptions {
   /** Default all addresses. */
   readonly host?: string;
 }
+
+/** Where an application listens. */
+export interface ListenAddress {
+  readonly address: string;
+  readonly family: string;
+  readonly port: number;
+}
+
+/**
+ * As much of Node's `http.Server` and `https.Server` as is needed. Not theirs, so that a browser project can import the
+ * type of an application without the types of Node.
+ */
+export interface UpgradableServer {
+  on(event: 'upgrade', listener: UpgradeListener): unknown;
+  off(event: 'upgrade', listener: UpgradeListener): unknown;
+  listenerCount(event: 'upgrade'): number;
+}
+
+type UpgradeListener = (request: unknown, socket: unknown, head: unknown) => void;
 
 /** A running application: accepts sockets, closes them, and ends. */
 export class App<Routes extends readonly Route[] = readonly Route[]> {
@@ -50,7 +68,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   /** Serves sockets, and nothing else, on a port of its own. Resolves with the address that it listens on. */
-  async listen({ port = 0, host }: ListenOptions = {}): Promise<AddressInfo> {
+  async listen({ port = 0, host }: ListenOptions = {}): Promise<ListenAddress> {
     const server = createServer((_request, response) => {
       response.writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket', connection: 'upgrade' });
       response.end('This server speaks WebSocket.\n');
@@ -61,15 +79,15 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     });
     this.#server = server;
     await this.attach(server);
-    return server.address() as AddressInfo;
+    return server.address() as ListenAddress;
   }
 
   /** Serves sockets on an HTTP server that stays the caller's: its requests, its port and its closing. */
-  async attach(server: Server): Promise<void> {
+  async attach(server: UpgradableServer): Promise<void> {
     await this.start();
-    const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const upgrade: UpgradeListener = (request, socket, head) => {
       const isAlone = server.listenerCount('upgrade') === 1;
-      void this.#upgrade(request, socket, head, isAlone);
+      void this.#upgrade(request as IncomingMessage, socket as Duplex, head as Buffer, isAlone);
     };
     server.on('upgrade', upgrade);
     this.#detach.push(() => server.off('upgrade', upgrade));

@@ -22,14 +22,12 @@ export type Json<T> = unknown extends T
 
 type Callable = (...parameters: never) => unknown;
 
-/** In one mapped type where nothing may be undefined, because that one is printed by its name. */
-type JsonObject<T> = [UndefinedKey<T>] extends [never]
-  ? { [Key in ShownKey<T>]: Json<T[Key]> }
-  : Flat<
-      { [Key in Exclude<ShownKey<T>, UndefinedKey<T>>]: Json<T[Key]> } & {
-        [Key in Extract<ShownKey<T>, UndefinedKey<T>>]?: Json<Exclude<T[Key], undefined>>;
-      }
-    >;
+/** One object type, and not the intersection of what is always there and what may be missing. */
+type JsonObject<T> = { [Key in Exclude<ShownKey<T>, UndefinedKey<T>>]: Json<T[Key]> } & {
+  [Key in UndefinedKey<T>]?: Json<Exclude<T[Key], undefined>>;
+} extends infer Shown
+  ? { [Key in keyof Shown]: Shown[Key] }
+  : never;
 
 type ShownKey<T> = {
   [Key in keyof T]-?: Exclude<T[Key], undefined> extends Callable ? never : Exclude<Key, symbol>;
@@ -38,6 +36,3 @@ type ShownKey<T> = {
 type UndefinedKey<T> = {
   [Key in ShownKey<T>]: unknown extends T[Key] ? never : undefined extends T[Key] ? Key : never;
 }[ShownKey<T>];
-
-/** One object type instead of an intersection, as readers and `Equal` want it. */
-export type Flat<T> = { [Key in keyof T]: T[Key] };
