@@ -255,6 +255,8 @@ same<ViewOf<Overriding>, ViewOf<Misreading>>();
 
 // @ts-expect-error misspelt field
 ModelSerializer(Room, { fields: ['id', 'nmae'] });
+// @ts-expect-error a method is no field
+ModelSerializer(Room, { fields: ['isOpen'] });
 // @ts-expect-error misspelt read-only field
 ModelSerializer(Room, { fields: ['id'], readOnly: ['di'] });
 // @ts-expect-error misspelt write-only field

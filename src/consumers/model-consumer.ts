@@ -5,7 +5,7 @@ import type { Class, ConcreteClass } from '../metadata.js';
 import { toPrimaryKey } from '../orm/model-key.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
-import type { DataOf, EntityOf, RowData, SerializerLike } from '../serializers/model-types.js';
+import type { DataOf, Fitting, RowData, SerializerLike } from '../serializers/model-types.js';
 import type { AnySerializer, Serializer, SerializerClass, SerializerContext } from '../serializers/serializer.js';
 import { ApiConsumer, linkOf } from './api-consumer.js';
 
@@ -124,7 +124,7 @@ export function modelOf(consumer: object): ConcreteClass<object> {
  */
 export function ModelConsumer<Entity extends object, S extends SerializerClass & SerializerLike>(
   entity: ConcreteClass<Entity>,
-  options: ModelConsumerOptions<S & (Entity extends EntityOf<S> ? unknown : never)>,
+  options: ModelConsumerOptions<S & Fitting<Entity, S>>,
 ): abstract new () => BaseModelConsumer<Entity, S> {
   abstract class Generated extends BaseModelConsumer<Entity, S> {
     static override readonly model = entity;

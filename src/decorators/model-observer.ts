@@ -12,7 +12,7 @@ import {
   observerDeclarations,
   signalGroupDeclarations,
 } from '../observers/observer-declaration.js';
-import type { EntityOf, KeyOf, ViewOf } from '../serializers/model-types.js';
+import type { Fitting, KeyOf, ViewOf } from '../serializers/model-types.js';
 import type { AnySerializer, SerializerClass } from '../serializers/serializer.js';
 
 /** The events that an observer of an entity is given, as its serializer shows them. */
@@ -59,8 +59,6 @@ export function ModelObserver<Entity extends object, S extends SerializerClass<A
     observerDeclarations.write(prototype, member, { model: model as () => Class, ...(serializer && { serializer }) });
   };
 }
-
-type Fitting<Entity, S> = Entity extends EntityOf<S> ? unknown : never;
 
 /**
  * The groups that a row belongs to, asked for before and after each change. A row that leaves a group is a delete for it, a

@@ -20,7 +20,13 @@ export interface ModelSerializerOptions<Entity> {
   readonly populate?: readonly string[];
 }
 
-export type FieldOf<Entity> = Extract<keyof Entity, string>;
+/** A property that is no method. */
+export type FieldOf<Entity> = {
+  [Field in keyof Entity]-?: Entity[Field] extends Callable ? never : Field;
+}[keyof Entity] &
+  string;
+
+type Callable = (...parameters: never) => unknown;
 
 /** What an inferred type does not refuse by itself: `readonly` for `readOnly`, a nested field that is not shown. */
 export type OnlyKnownOptions<Options> = {
@@ -53,6 +59,9 @@ export type EntityOf<S> =
     : InstanceOf<S> extends Serializer<infer Entity, unknown>
       ? Entity
       : never;
+
+/** A text where the serializer is that of another entity, so that the compiler's complaint says so. */
+export type Fitting<Entity, S> = Entity extends EntityOf<S> ? unknown : 'it serializes another entity';
 
 /** What a serializer shows, before it becomes JSON: the data of replies and events. */
 export type ViewOf<S> =
@@ -191,7 +200,7 @@ type HasKey<Value> = [Extract<keyof Value, 'id' | 'uuid' | '_id' | typeof Primar
   ? false
   : true;
 
-type Builtin = Date | readonly unknown[] | ((...parameters: never) => unknown) | string | number | boolean | bigint;
+type Builtin = Date | readonly unknown[] | Callable | string | number | boolean | bigint;
 
 /** `Opt` brands a type; what is shown has no brand. */
 type Unbranded<Value> = Value extends infer Plain & Opt.Brand ? Plain : Value;
