@@ -23,7 +23,10 @@ export interface ActionOptions<Schema extends KwargsSchema, View extends ReplyCl
   readonly kwargs?: Schema;
   /** Answers 400 to kwargs that nobody asked for, instead of dropping them. Default false. */
   readonly strict?: boolean;
-  /** A serializer, or a class whose `@Expose`d properties are all that gets out. */
+  /**
+   * A serializer, or a class whose `@Expose`d properties are all that gets out. What the method returns has to fit. An
+   * entity that is shown otherwise than it is does not: `return reply(entity, { serializer })`, which clients' types see.
+   */
   readonly reply?: View;
   /** Asked besides those of the consumer. */
   readonly permissions?: readonly PermissionExpression[];
