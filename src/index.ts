@@ -78,8 +78,8 @@ export type {
 } from './serializers/model-types.js';
 export { Serializer, type SerializerClass, type SerializerContext } from './serializers/serializer.js';
 export type { AppApi } from './server/api-types.js';
-export { type App, createApp, type ListenAddress, type ListenOptions, type UpgradableServer } from './server/app.js';
-export type { ApplicationHooks, AppOptions } from './server/app-options.js';
+export { type App, createApp, type ListenOptions } from './server/app.js';
+export type { ApplicationHooks, AppOptions, ListenAddress, UpgradableServer } from './server/app-options.js';
 export { type Demultiplexer, demultiplexer } from './server/demultiplexer.js';
 export { path, type Route } from './server/router.js';
 export type { Transport, TransportListener } from './server/transport.js';

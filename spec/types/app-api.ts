@@ -1,3 +1,5 @@
+import type { Server } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
 import {
   Action,
   type ActionApi,
@@ -117,6 +119,16 @@ demultiplexer({ clock: Date });
 path(Clock, '/ws/clock/');
 // @ts-expect-error there is nothing without routes
 createApp({ orm: some() });
+
+// Attached to a server of the application's own
+
+single.attach(some<Server>());
+single.attach(some<TlsServer>());
+(await single.listen({ port: 0, host: '127.0.0.1' })).port satisfies number;
+// @ts-expect-error an address is none
+single.attach({ port: 8000 });
+// @ts-expect-error misspelt option
+single.listen({ prot: 8000 });
 
 // Values as JSON shows them
 

@@ -5,7 +5,7 @@ import { ModelSubscriber } from '../orm/model-subscriber.js';
 import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import { CloseCode, Status } from '../status.js';
-import type { AppOptions } from './app-options.js';
+import type { AppOptions, ListenAddress, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
 import type { Route } from './router.js';
 import { buildServices, type Services } from './services.js';
@@ -22,25 +22,6 @@ export interface ListenOptions {
   /** Default all addresses. */
   readonly host?: string;
 }
-
-/** Where an application listens. */
-export interface ListenAddress {
-  readonly address: string;
-  readonly family: string;
-  readonly port: number;
-}
-
-/**
- * As much of Node's `http.Server` and `https.Server` as is needed. Not theirs, so that a browser project can import the
- * type of an application without the types of Node.
- */
-export interface UpgradableServer {
-  on(event: 'upgrade', listener: UpgradeListener): unknown;
-  off(event: 'upgrade', listener: UpgradeListener): unknown;
-  listenerCount(event: 'upgrade'): number;
-}
-
-type UpgradeListener = (request: unknown, socket: unknown, head: unknown) => void;
 
 /** A running application: accepts sockets, closes them, and ends. */
 export class App<Routes extends readonly Route[] = readonly Route[]> {
@@ -85,9 +66,9 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /** Serves sockets on an HTTP server that stays the caller's: its requests, its port and its closing. */
   async attach(server: UpgradableServer): Promise<void> {
     await this.start();
-    const upgrade: UpgradeListener = (request, socket, head) => {
+    const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
       const isAlone = server.listenerCount('upgrade') === 1;
-      void this.#upgrade(request as IncomingMessage, socket as Duplex, head as Buffer, isAlone);
+      void this.#upgrade(request, socket, head, isAlone);
     };
     server.on('upgrade', upgrade);
     this.#detach.push(() => server.off('upgrade', upgrade));
