@@ -4,16 +4,34 @@ export { ChannelLayer, type ChannelMessage, type ChannelReceiver } from './chann
 export { InMemoryChannelLayer } from './channel-layer/in-memory-channel-layer.js';
 export { Clock, type Timer } from './clock.js';
 export { ApiConsumer } from './consumers/api-consumer.js';
-export type { ActionApi, ConsumerApi, Json, ObserverApi } from './consumers/api-types.js';
-export { type Mixin, type MixinBase, type MixinModel, type MixinTypes, mix } from './consumers/mix.js';
+export type { ActionApi, ConsumerApi, ObserverApi } from './consumers/api-types.js';
+export { type MixedInto, type Mixin, type MixinBase, type MixinModel, type MixinTypes, mix } from './consumers/mix.js';
 export {
   BaseModelConsumer,
   ModelConsumer,
   type ModelConsumerOptions,
   type WritingSerializer,
 } from './consumers/model-consumer.js';
-export { Create, Delete, List, Patch, Retrieve, Update } from './consumers/model-mixins.js';
-export { type InstanceKey, ObserveInstance } from './consumers/model-observe-instance.js';
+// The interfaces of the mixins too: a compiler that emits declarations has to name them for whoever exports a consumer.
+export {
+  Create,
+  type CreateActions,
+  Delete,
+  type DeleteActions,
+  List,
+  type ListActions,
+  Patch,
+  type PatchActions,
+  Retrieve,
+  type RetrieveActions,
+  Update,
+  type UpdateActions,
+} from './consumers/model-mixins.js';
+export {
+  type InstanceKey,
+  ObserveInstance,
+  type ObserveInstanceActions,
+} from './consumers/model-observe-instance.js';
 export { Action, type ActionOptions, DetailAction } from './decorators/action.js';
 export { Consumer, Permissions } from './decorators/consumer.js';
 export { GroupsForConsumer, GroupsForSignal, ModelObserver } from './decorators/model-observer.js';
@@ -22,7 +40,15 @@ export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';
 export type { KwargsInputOf, KwargsOf, KwargsSchema } from './kwargs/kwargs-schema.js';
 export { type LogFields, Logger, type LogLevel } from './logger.js';
-export type { ModelEvent, SentEvent, Subscription } from './observers/model-event.js';
+export type {
+  ModelDeleted,
+  ModelEvent,
+  ModelWritten,
+  ObserverMethod,
+  SentEvent,
+  Subscription,
+} from './observers/model-event.js';
+export type { UnitOfWork } from './orm/unit-of-work.js';
 export {
   type AnyPermission,
   all,
@@ -41,14 +67,23 @@ export type { ScopeMiddleware } from './scope/scope-middleware.js';
 // With a star, because only then applications can add to `ScopeTypes` by declaration merging.
 export * from './scope/scope-types.js';
 export { BaseModelSerializer, ModelSerializer } from './serializers/model-serializer.js';
-export type { DataOf, EntityOf, InputOf, ModelSerializerOptions, ViewOf } from './serializers/model-types.js';
-export { Serializer, type SerializerContext } from './serializers/serializer.js';
+export type {
+  DataOf,
+  EntityOf,
+  InputOf,
+  KeyOf,
+  ModelSerializerOptions,
+  RowData,
+  ViewOf,
+} from './serializers/model-types.js';
+export { Serializer, type SerializerClass, type SerializerContext } from './serializers/serializer.js';
 export type { AppApi } from './server/api-types.js';
 export { type AcceptedConnection, type App, createApp, type ListenOptions } from './server/app.js';
-export type { ApplicationHooks, AppOptions } from './server/app-options.js';
+export type { ApplicationHooks, AppOptions, ListenAddress, UpgradableServer } from './server/app-options.js';
 export { type Demultiplexer, demultiplexer } from './server/demultiplexer.js';
 export { path, type Route } from './server/router.js';
 export type { Transport, TransportListener } from './server/transport.js';
 export type { Settings } from './settings.js';
 export { CloseCode, Status } from './status.js';
+export type { Json } from './wire/json.js';
 export type { ReplyFrame, RequestId } from './wire/messages.js';

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../errors.js';
-import type { ObserverMethod, Subscription } from '../observers/model-event.js';
+import type { KwargsOfObserver, ObserverMethod } from '../observers/model-event.js';
 import type { Observer } from '../observers/observer.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
@@ -14,10 +14,6 @@ export interface ConsumerLink {
   subscribe(observer: Observer, kwargs: unknown, requestId: RequestId): Promise<void>;
   unsubscribe(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void>;
 }
-
-type KwargsOfObserver<Method> = Method extends (event: never, subscription: Subscription<infer Kwargs>) => unknown
-  ? Kwargs
-  : never;
 
 const links = new WeakMap<ApiConsumer, ConsumerLink>();
 

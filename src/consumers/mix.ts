@@ -2,20 +2,26 @@ import type { Class } from '../metadata.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import type { BaseModelConsumer } from './model-consumer.js';
 
-/** What a mixin's actions are typed by. */
+/** What a mixin's actions are typed by: the entity, and the serializer's class. Unknown until it is mixed in. */
 export interface MixinModel {
-  readonly model: object;
-  readonly serializer: SerializerClass;
+  readonly model: unknown;
+  readonly serializer: unknown;
+}
+
+export interface MixedInto<Entity, S> extends MixinModel {
+  readonly model: Entity;
+  readonly serializer: S;
 }
 
 /**
- * The types of a mixin: `actions` may refer to `this['on']`, which is the model it is mixed into.
+ * The types of a mixin: `actions` may refer to `this['on']`, which is what it is mixed into.
  *
  * ```ts
- * interface CountTypes extends MixinTypes { readonly actions: { count(context: ActionContext): Promise<number> } }
- * const Count: Mixin<CountTypes> = (base) => {
- *   abstract class Counting extends base { @Action() async count() { … } }
- *   return Counting;
+ * interface TouchActions<Row> { touch(row: Row, context: ActionContext): Promise<Row> }
+ * interface TouchTypes extends MixinTypes { readonly actions: TouchActions<this['on']['model']> }
+ * const Touch: Mixin<TouchTypes> = (base) => {
+ *   abstract class Touching extends base { @DetailAction() async touch(row: object, _context: ActionContext) { … } }
+ *   return Touching;
  * };
  * ```
  */
@@ -53,7 +59,7 @@ type Mixed<Mixins extends readonly Mixin<never>[], On extends MixinModel> = All<
 export function mix<Entity extends object, S extends SerializerClass, const Mixins extends readonly Mixin<never>[]>(
   base: abstract new () => BaseModelConsumer<Entity, S>,
   ...mixins: Mixins
-): abstract new () => BaseModelConsumer<Entity, S> & Mixed<Mixins, { readonly model: Entity; readonly serializer: S }> {
+): abstract new () => BaseModelConsumer<Entity, S> & Mixed<Mixins, MixedInto<Entity, S>> {
   const mixed = mixins.reduce<Class>((current, mixin) => mixin(current as MixinBase), base);
   return mixed as ReturnType<typeof mix<Entity, S, Mixins>>;
 }

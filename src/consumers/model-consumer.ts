@@ -1,11 +1,12 @@
 import type { EntityMetadata, FilterQuery } from '@mikro-orm/core';
+import type { ModelConsumerTypes, modelConsumerTypes } from '../dispatch/action-declaration.js';
 import { NotFound } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { toPrimaryKey } from '../orm/model-key.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
-import type { DataOf, EntityOf, SerializerLike } from '../serializers/model-types.js';
-import type { AnySerializer, SerializerClass, SerializerContext } from '../serializers/serializer.js';
+import type { DataOf, Fitting, RowData, SerializerLike } from '../serializers/model-types.js';
+import type { AnySerializer, Serializer, SerializerClass, SerializerContext } from '../serializers/serializer.js';
 import { ApiConsumer, linkOf } from './api-consumer.js';
 
 export interface ModelConsumerOptions<S extends SerializerClass> {
@@ -16,15 +17,16 @@ export interface ModelConsumerOptions<S extends SerializerClass> {
 /** A serializer that can also write. */
 export interface WritingSerializer<Entity, S> extends AnySerializer {
   validate(raw: unknown, context: SerializerContext, options?: { partial?: boolean }): Promise<DataOf<S>>;
-  create(data: DataOf<S>, context: SerializerContext): Promise<Entity>;
-  update(entity: Entity, data: DataOf<S>, context: SerializerContext): Promise<Entity>;
+  /** @param data what was validated, and whatever else the application sets */
+  create(data: DataOf<S> | RowData<Entity>, context: SerializerContext): Promise<Entity>;
+  update(entity: Entity, data: DataOf<S> | RowData<Entity>, context: SerializerContext): Promise<Entity>;
 }
 
-/** Carries types only; no value is ever there. */
-export declare const modelConsumerTypes: unique symbol;
-
 /** What `ModelConsumer(Entity, options)` gives to extend: no action yet; mixins bring them. */
-export abstract class BaseModelConsumer<Entity extends object, S extends SerializerClass> extends ApiConsumer {
+export abstract class BaseModelConsumer<Entity extends object, S extends SerializerClass>
+  extends ApiConsumer
+  implements ModelConsumerTypes<Entity, S>
+{
   declare readonly [modelConsumerTypes]: { readonly model: Entity; readonly serializer: S };
   static readonly model: Class;
   static readonly serializer: SerializerClass;
@@ -62,8 +64,8 @@ export abstract class BaseModelConsumer<Entity extends object, S extends Seriali
   }
 
   /** The serializer of an action; default that of the consumer. */
-  protected getSerializer(_context: ActionContext): SerializerClass {
-    return (this.constructor as unknown as { serializer: SerializerClass }).serializer;
+  protected getSerializer(_context: ActionContext): SerializerClass<Serializer<Entity>> {
+    return (this.constructor as unknown as { serializer: SerializerClass<Serializer<Entity>> }).serializer;
   }
 
   /** What serializers are told. */
@@ -122,7 +124,7 @@ export function modelOf(consumer: object): ConcreteClass<object> {
  */
 export function ModelConsumer<Entity extends object, S extends SerializerClass & SerializerLike>(
   entity: ConcreteClass<Entity>,
-  options: ModelConsumerOptions<S & (Entity extends EntityOf<S> ? unknown : never)>,
+  options: ModelConsumerOptions<S & Fitting<Entity, S>>,
 ): abstract new () => BaseModelConsumer<Entity, S> {
   abstract class Generated extends BaseModelConsumer<Entity, S> {
     static override readonly model = entity;

@@ -1,4 +1,4 @@
-import type { ActionDeclaration, ReplyClass } from '../dispatch/action-declaration.js';
+import type { ActionDeclaration, ModelConsumerTypes, ReplyClass } from '../dispatch/action-declaration.js';
 import { actionDeclarations } from '../dispatch/action-declaration.js';
 import type { ActionReply } from '../dispatch/reply.js';
 import { ConfigurationError } from '../errors.js';
@@ -23,7 +23,10 @@ export interface ActionOptions<Schema extends KwargsSchema, View extends ReplyCl
   readonly kwargs?: Schema;
   /** Answers 400 to kwargs that nobody asked for, instead of dropping them. Default false. */
   readonly strict?: boolean;
-  /** A serializer, or a class whose `@Expose`d properties are all that gets out. */
+  /**
+   * A serializer, or a class whose `@Expose`d properties are all that gets out. What the method returns has to fit. An
+   * entity that is shown otherwise than it is does not: `return reply(entity, { serializer })`, which clients' types see.
+   */
   readonly reply?: View;
   /** Asked besides those of the consumer. */
   readonly permissions?: readonly PermissionExpression[];
@@ -42,6 +45,10 @@ export type ReplyFor<View extends ReplyClass> = [View] extends [never]
 
 export type ViewOfReply<View> =
   View extends ConcreteClass<infer Instance> ? (Instance extends AnySerializer ? ViewOf<Instance> : Instance) : never;
+
+/** A text where there is none, so that the compiler's complaint says so. */
+type ModelOf<Consumer> =
+  Consumer extends ModelConsumerTypes<infer Entity, unknown> ? Entity : 'the consumer has no model to look up';
 
 type KwargsFor<Schema extends KwargsSchema> = [Schema] extends [never] ? never : KwargsOf<Schema>;
 
@@ -94,9 +101,11 @@ export function Action<Schema extends KwargsSchema = never, View extends ReplyCl
 export function DetailAction<Schema extends KwargsSchema = never, View extends ReplyClass = never>(
   options: ActionOptions<Schema, View> = {},
 ) {
-  // biome-ignore lint/suspicious/noExplicitAny: whether it is the consumer's model is known when the class is compiled
-  return <Method extends (object: any, kwargs: KwargsFor<Schema>, context: ActionContext) => ReplyFor<View>>(
-    prototype: object,
+  return <
+    Consumer extends object,
+    Method extends (object: ModelOf<Consumer>, kwargs: KwargsFor<Schema>, context: ActionContext) => ReplyFor<View>,
+  >(
+    prototype: Consumer,
     member: string,
     _descriptor: TypedPropertyDescriptor<Method>,
   ): void => {

@@ -1,28 +1,31 @@
 import type { Class, ConcreteClass } from '../metadata.js';
-import type { eventTypes, ModelWritten, Subscription } from '../observers/model-event.js';
+import type {
+  KwargsOfObserver,
+  ModelEvent,
+  ObservedBy,
+  ObserverMethod,
+  Subscription,
+} from '../observers/model-event.js';
 import {
   consumerGroupDeclarations,
   type Groups,
   observerDeclarations,
   signalGroupDeclarations,
 } from '../observers/observer-declaration.js';
-import type { EntityOf, ViewOf } from '../serializers/model-types.js';
+import type { Fitting, KeyOf, ViewOf } from '../serializers/model-types.js';
 import type { AnySerializer, SerializerClass } from '../serializers/serializer.js';
 
-type Method = (...parameters: never) => unknown;
+/** The events that an observer of an entity is given, as its serializer shows them. */
+type EventOf<Entity, S> = ModelEvent<Entity, [S] extends [never] ? { readonly pk: KeyOf<Entity> } : ViewOf<S>>;
 
-/** The events that an observer of an entity may be given, as its serializer shows them. */
-type EventOf<Entity, S> = ModelWritten<Entity, [S] extends [never] ? { readonly pk: never } : ViewOf<S>>;
+/** A text where it is none, so that the compiler's complaint says so. */
+type RowOf<Consumer, Name extends keyof Consumer & string> = [ObservedBy<Consumer[Name]>] extends [never]
+  ? `${Name} is no observer`
+  : ObservedBy<Consumer[Name]>;
 
-type ObservedBy<Observer> = Observer extends (event: infer Event, ...rest: never) => unknown
-  ? Event extends { readonly [eventTypes]: infer Entity }
-    ? Entity
-    : never
-  : never;
-
-type SubscriptionKwargs<Observer> = Observer extends (event: never, subscription: Subscription<infer Kwargs>) => unknown
-  ? Kwargs
-  : unknown;
+type KwargsOf<Consumer, Name extends keyof Consumer & string> = [ObservedBy<Consumer[Name]>] extends [never]
+  ? `${Name} is no observer`
+  : KwargsOfObserver<Consumer[Name]>;
 
 /**
  * A method that is told of every committed change of a model which concerns one of its subscriptions; it decides what is
@@ -57,8 +60,6 @@ export function ModelObserver<Entity extends object, S extends SerializerClass<A
   };
 }
 
-type Fitting<Entity, S> = Entity extends EntityOf<S> ? unknown : never;
-
 /**
  * The groups that a row belongs to, asked for before and after each change. A row that leaves a group is a delete for it, a
  * row that comes into one a create. Runs once per change, outside any connection: `this` has no injected members.
@@ -68,7 +69,7 @@ type Fitting<Entity, S> = Entity extends EntityOf<S> ? unknown : never;
  * ```
  */
 export function GroupsForSignal<Name extends string>(observer: Name) {
-  return <Consumer extends { [Key in Name]: Method }, Yields extends (row: ObservedBy<Consumer[Name]>) => Groups>(
+  return <Consumer extends { [Key in Name]: ObserverMethod }, Yields extends (row: RowOf<Consumer, Name>) => Groups>(
     prototype: Consumer,
     member: string,
     _descriptor: TypedPropertyDescriptor<Yields>,
@@ -84,8 +85,8 @@ export function GroupsForSignal<Name extends string>(observer: Name) {
  */
 export function GroupsForConsumer<Name extends string>(observer: Name) {
   return <
-    Consumer extends { [Key in Name]: Method },
-    Yields extends (kwargs: SubscriptionKwargs<Consumer[Name]>) => Groups,
+    Consumer extends { [Key in Name]: ObserverMethod },
+    Yields extends (kwargs: KwargsOf<Consumer, Name>) => Groups,
   >(
     prototype: Consumer,
     member: string,

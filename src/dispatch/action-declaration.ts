@@ -6,6 +6,14 @@ import type { SerializerClass } from '../serializers/serializer.js';
 /** A serializer, or a class whose `@Expose`d properties are all that gets out. */
 export type ReplyClass = SerializerClass | ConcreteClass<object>;
 
+/** Carries types only; no value is ever there. */
+export declare const modelConsumerTypes: unique symbol;
+
+/** A consumer of one model, as far as the types of its actions need it. */
+export interface ModelConsumerTypes<Entity, S> {
+  readonly [modelConsumerTypes]: { readonly model: Entity; readonly serializer: S };
+}
+
 /** What `@Action` wrote on a method. */
 export interface ActionDeclaration {
   readonly name?: string;

@@ -53,8 +53,19 @@ export interface Subscription<Kwargs = unknown> {
   send(event: SentEvent): Promise<void>;
 }
 
-/** A method that observes a model. */
-export type ObserverMethod<Event = never, Kwargs = never> = (
-  event: Event,
-  subscription: Subscription<Kwargs>,
-) => unknown;
+/** A method that observes a model: its first parameter is a `ModelEvent`. */
+export type ObserverMethod = (event: never, subscription: Subscription<never>) => unknown;
+
+/** The entity of an observer's events; never where the method observes nothing. */
+export type ObservedBy<Method> = Method extends (event: infer Event, ...rest: never) => unknown
+  ? Event extends EventTypes<infer Entity>
+    ? Entity
+    : never
+  : never;
+
+/** What may be subscribed with; never where the method observes nothing. */
+export type KwargsOfObserver<Method> = [ObservedBy<Method>] extends [never]
+  ? never
+  : Method extends (event: never, subscription: Subscription<infer Kwargs>) => unknown
+    ? Kwargs
+    : never;

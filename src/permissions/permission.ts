@@ -46,26 +46,29 @@ export type PermissionClass = ConcreteClass<AnyPermission>;
 
 /** What `@Permissions` takes: data, so that it can be printed. */
 export type PermissionExpression =
-  | PermissionClass
+  | ConcreteClass<Permission>
   | { readonly kind: 'all' | 'any'; readonly operands: readonly PermissionExpression[] }
   | { readonly kind: 'not'; readonly operand: PermissionExpression }
   | { readonly kind: 'with'; readonly permission: PermissionClass; readonly options: unknown };
 
-type OptionsOf<P> = P extends { [Question in keyof AnyPermission]?: unknown } & AnyPermission
-  ?
-      | OptionsOfQuestion<P, 'hasPermission', 1>
-      | OptionsOfQuestion<P, 'canConnect', 1>
-      | OptionsOfQuestion<P, 'hasObjectPermission', 2>
-      | OptionsOfQuestion<P, 'canReceive', 1>
-  : never;
+/** What all questions of a permission together ask of its options; never where none asks for any. */
+type OptionsOf<P> = NeverIfUnknown<
+  OptionsAt<P, 'canConnect', 1> &
+    OptionsAt<P, 'hasPermission', 1> &
+    OptionsAt<P, 'hasObjectPermission', 2> &
+    OptionsAt<P, 'canReceive', 1>
+>;
 
-type OptionsOfQuestion<P, Question extends string, Position extends number> = P extends {
+/** Taken from the question's own parameter: inferred through `Permission<infer Options>` anything would fit. */
+type OptionsAt<P, Question extends keyof AnyPermission, Position extends 1 | 2> = P extends {
   [Key in Question]: (...parameters: infer Parameters) => unknown;
 }
-  ? Parameters extends { readonly [Key in Position]: infer Options }
+  ? Required<Parameters> extends { readonly [Key in Position]: infer Options }
     ? Options
-    : never
-  : never;
+    : unknown
+  : unknown;
+
+type NeverIfUnknown<T> = unknown extends T ? never : T;
 
 /** Every operand that has an opinion has to say yes. */
 export function all(...operands: PermissionExpression[]): PermissionExpression {

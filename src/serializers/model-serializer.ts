@@ -3,7 +3,14 @@ import { ConfigurationError } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { type ModelField, modelFields } from './model-fields.js';
 import { readField } from './model-reader.js';
-import type { DataOf, ModelSerializerOptions, ModelTypes, modelTypes } from './model-types.js';
+import type {
+  ModelData,
+  ModelSerializerOptions,
+  ModelTypes,
+  modelTypes,
+  OnlyKnownOptions,
+  RowData,
+} from './model-types.js';
 import { type RelationScope, validateModel } from './model-validation.js';
 import { Serializer, type SerializerContext } from './serializer.js';
 
@@ -44,7 +51,11 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
    * @param partial fields that are missing stay as they are (patch)
    * @throws ValidationFailed with the texts of each field
    */
-  async validate(raw: unknown, context: SerializerContext, { partial = false } = {}): Promise<DataOf<this>> {
+  async validate(
+    raw: unknown,
+    context: SerializerContext,
+    { partial = false } = {},
+  ): Promise<ModelData<Entity, Options>> {
     const data = await validateModel({
       fields: this.#fieldsFor(context),
       entity: this.#class.entity,
@@ -53,17 +64,17 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
       em: context.unitOfWork.em,
       relationScope: ((field) => this.relationQuery(field, context)) satisfies RelationScope,
     });
-    await this.check(data as DataOf<this>, context);
-    return data as DataOf<this>;
+    await this.check(data as ModelData<Entity, Options>, context);
+    return data as ModelData<Entity, Options>;
   }
 
   /** Makes the entity; it is written with the next flush. */
-  async create(data: DataOf<this>, { unitOfWork: { em } }: SerializerContext): Promise<Entity> {
+  async create(data: RowData<Entity>, { unitOfWork: { em } }: SerializerContext): Promise<Entity> {
     return em.create(this.#class.entity, data as RequiredEntityData<Entity>);
   }
 
   /** Changes the entity; it is written with the next flush. */
-  async update(entity: Entity, data: DataOf<this>, context: SerializerContext): Promise<Entity> {
+  async update(entity: Entity, data: RowData<Entity>, context: SerializerContext): Promise<Entity> {
     const { em } = context.unitOfWork;
     const collections = this.#fieldsFor(context).filter(({ kind, name }) => kind === 'many' && name in data);
     // A collection that was never loaded cannot tell what `set` takes out of it.
@@ -73,7 +84,7 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
   }
 
   /** Rules that concern several fields: override, and throw `ValidationFailed.of({ field: ['text'] })`. */
-  protected async check(_data: DataOf<this>, _context: SerializerContext): Promise<void> {}
+  protected async check(_data: ModelData<Entity, Options>, _context: SerializerContext): Promise<void> {}
 
   /** Which rows a client may refer to by this field; default all of them. */
   protected relationQuery(_field: string, _context: SerializerContext): FilterQuery<object> {
@@ -117,7 +128,7 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
  */
 export function ModelSerializer<Entity extends object, const Options extends ModelSerializerOptions<Entity>>(
   entity: ConcreteClass<Entity>,
-  options: Options,
+  options: Options & OnlyKnownOptions<Options>,
 ): abstract new () => BaseModelSerializer<Entity, Options> {
   abstract class Generated extends BaseModelSerializer<Entity, Options> {
     static override readonly entity = entity;

@@ -1,5 +1,6 @@
-import type { Collection, Opt, OptionalProps, Primary, Reference } from '@mikro-orm/core';
+import type { Opt, OptionalProps, PrimaryKeyProp, ScalarReference } from '@mikro-orm/core';
 import type { Class } from '../metadata.js';
+import type { Json } from '../wire/json.js';
 import type { AnySerializer, Serializer, SerializerClass } from './serializer.js';
 
 export interface ModelSerializerOptions<Entity> {
@@ -12,14 +13,27 @@ export interface ModelSerializerOptions<Entity> {
   /** May be left out on create although its column has no default that the entity's type shows. */
   readonly optional?: readonly FieldOf<Entity>[];
   /** Relations shown by a serializer of their own instead of by key. They are read-only. */
-  readonly nested?: { readonly [Field in FieldOf<Entity>]?: SerializerClass };
+  readonly nested?: { readonly [Field in FieldOf<Entity>]?: NestedSerializer<Entity[Field]> };
   /** Fields that are public methods of the serializer: `lastMessage(room: Room, context: SerializerContext)`. */
   readonly computed?: readonly string[];
   /** Relations that computed fields read. */
   readonly populate?: readonly string[];
 }
 
-export type FieldOf<Entity> = Extract<keyof Entity, string>;
+/** A property that is no method. */
+export type FieldOf<Entity> = {
+  [Field in keyof Entity]-?: Entity[Field] extends Callable ? never : Field;
+}[keyof Entity] &
+  string;
+
+type Callable = (...parameters: never) => unknown;
+
+/** What an inferred type does not refuse by itself: `readonly` for `readOnly`, a nested field that is not shown. */
+export type OnlyKnownOptions<Options> = {
+  readonly [Name in Exclude<keyof Options, keyof ModelSerializerOptions<object>>]: never;
+} & {
+  readonly nested?: { readonly [Field in Exclude<keyof NestedOf<Options>, Names<Option<Options, 'fields'>>>]: never };
+};
 
 /** Carries types only; no value is ever there. */
 export declare const modelTypes: unique symbol;
@@ -29,9 +43,14 @@ export interface ModelTypes<Entity extends object, Options> {
   readonly [modelTypes]: { readonly entity: Entity; readonly options: Options };
 }
 
+/** Any serializer, or its class. */
+export type SerializerLike = AnySerializer | SerializerClass;
+
 type InstanceOf<S> = S extends Class<infer Instance> ? Instance : S;
 type Names<List> = List extends readonly (infer Name extends string)[] ? Name : never;
 type Option<Options, Name extends string> = Name extends keyof Options ? Options[Name] : never;
+/** Not `Option<…, 'nested'>`, because the keys of never are all there are. */
+type NestedOf<Options> = Options extends { readonly nested: infer Nested } ? Nested : Record<never, never>;
 
 /** The entity that a serializer shows. */
 export type EntityOf<S> =
@@ -41,73 +60,82 @@ export type EntityOf<S> =
       ? Entity
       : never;
 
-/** What a serializer shows: the type of replies and events. */
+/** A text where the serializer is that of another entity, so that the compiler's complaint says so. */
+export type Fitting<Entity, S> = Entity extends EntityOf<S> ? unknown : 'it serializes another entity';
+
+/** What a serializer shows, before it becomes JSON: the data of replies and events. */
 export type ViewOf<S> =
   InstanceOf<S> extends ModelTypes<infer Entity, infer Options>
-    ? Flat<
-        { [Field in ShownField<Entity, Options>]: FieldView<Entity[Field], NestedView<Options, Field>> } & {
-          [Field in Names<Option<Options, 'computed'>>]: ComputedView<InstanceOf<S>, Field>;
-        }
-      >
+    ? {
+        [Field in ShownField<Entity, Options> | Names<Option<Options, 'computed'>>]: Field extends keyof Entity &
+          ShownField<Entity, Options>
+          ? FieldView<Entity[Field], NestedView<Options, Field>>
+          : ComputedView<InstanceOf<S>, Field>;
+      }
     : InstanceOf<S> extends Serializer<never, infer View>
       ? View
       : never;
 
-/** What a client sends to create or update. */
+/** What a client sends to create or update a row: JSON, with relations by key. */
 export type InputOf<S> =
   InstanceOf<S> extends ModelTypes<infer Entity, infer Options>
-    ? Flat<
-        {
-          [Field in Exclude<AcceptedField<Entity, Options>, OptionalField<Entity, Options>>]: FieldInput<Entity[Field]>;
-        } & {
-          [Field in Extract<AcceptedField<Entity, Options>, OptionalField<Entity, Options>>]?: FieldInput<
-            Entity[Field]
-          >;
-        }
-      >
+    ? ModelInput<Entity, Options> extends infer Input
+      ? { [Field in keyof Input]: Input[Field] }
+      : never
     : Record<string, unknown>;
 
 /** What is left of it after validation: dates are dates, relations are entities. */
 export type DataOf<S> =
-  InstanceOf<S> extends ModelTypes<infer Entity, infer Options>
-    ? {
-        [Field in AcceptedField<Entity, Options>]?: Entity[Field] extends Collection<infer Item>
-          ? Item[]
-          : Entity[Field];
-      }
-    : Record<string, unknown>;
+  InstanceOf<S> extends ModelTypes<infer Entity, infer Options> ? ModelData<Entity, Options> : Record<string, unknown>;
 
-type Flat<T> = { [Key in keyof T]: T[Key] };
+/** InputOf makes one object of the two, because this would be printed as it stands. */
+type ModelInput<Entity, Options> = {
+  [Field in Exclude<AcceptedField<Entity, Options>, OptionalField<Entity, Options>>]: FieldInput<Entity[Field]>;
+} & {
+  [Field in Extract<AcceptedField<Entity, Options>, OptionalField<Entity, Options>>]?: FieldInput<Entity[Field]>;
+};
+
+export type ModelData<Entity, Options> = Pick<RowData<Entity>, AcceptedField<Entity, Options>>;
+
+/** What a row is made of: what the client sent, and what only the application may set. */
+export type RowData<Entity> = { [Field in FieldOf<Entity>]?: FieldData<Entity[Field]> };
+
+/** The type of an entity's key: an object of its parts where it has several. */
+export type KeyOf<Entity> =
+  KeyName<Entity> extends infer Name
+    ? Name extends readonly (infer Part)[]
+      ? { readonly [Field in Part & FieldOf<Entity>]: FieldView<Entity[Field]> }
+      : Name extends keyof Entity
+        ? FieldView<Exclude<Entity[Name], null | undefined>>
+        : unknown
+    : never;
+
+type KeyName<Entity> = Entity extends { [PrimaryKeyProp]?: infer Name extends string | readonly string[] }
+  ? Name
+  : Extract<keyof Entity, 'id' | 'uuid' | '_id'>;
 
 type ShownField<Entity, Options> = Exclude<Names<Option<Options, 'fields'>>, Names<Option<Options, 'writeOnly'>>> &
-  keyof Entity;
+  FieldOf<Entity>;
 
 type AcceptedField<Entity, Options> = Exclude<
   Names<Option<Options, 'fields'>> | Names<Option<Options, 'writeOnly'>>,
-  Names<Option<Options, 'readOnly'>> | Extract<keyof Option<Options, 'nested'>, string>
+  Names<Option<Options, 'readOnly'>> | keyof NestedOf<Options>
 > &
-  keyof Entity;
+  FieldOf<Entity>;
 
+/** The key is one of them, because the types do not say whether the database makes it. */
 type OptionalField<Entity, Options> =
   | Names<Option<Options, 'optional'>>
+  | KeyName<Entity>
   | DeclaredOptional<Entity>
-  | { [Field in keyof Entity]-?: MayBeAbsent<Entity[Field]> extends true ? Field : never }[keyof Entity];
+  | { [Field in keyof Entity]-?: MayBeAbsent<Entity[Field]> extends false ? never : Field }[keyof Entity];
 
 type DeclaredOptional<Entity> = Entity extends { [OptionalProps]?: infer Field } ? Field : never;
 
-type MayBeAbsent<Value> = undefined extends Value
-  ? true
-  : null extends Value
-    ? true
-    : Value extends Opt.Brand
-      ? true
-      : Value extends Collection<infer _>
-        ? true
-        : false;
+/** Of a union, `boolean` too if only one of its members may. */
+type MayBeAbsent<Value> = Value extends null | undefined | Opt.Brand | AnyCollection ? true : false;
 
-type NestedView<Options, Field> = Field extends keyof Option<Options, 'nested'>
-  ? ViewOf<Option<Options, 'nested'>[Field]>
-  : never;
+type NestedView<Options, Field> = Field extends keyof NestedOf<Options> ? ViewOf<NestedOf<Options>[Field]> : never;
 
 type ComputedView<S, Field> = Field extends keyof S
   ? S[Field] extends (...parameters: never) => infer View
@@ -115,51 +143,64 @@ type ComputedView<S, Field> = Field extends keyof S
     : never
   : never;
 
-type FieldView<Value, Nested> = Value extends null | undefined
+/** A property's value as it is shown, relations by key unless they are nested. */
+type FieldView<Value, Nested = never> = Value extends null | undefined
   ? null
-  : Value extends Collection<infer Item>
-    ? [Nested] extends [never]
-      ? KeyOf<Item>[]
-      : Nested[]
-    : Value extends Reference<infer Target>
-      ? [Nested] extends [never]
-        ? KeyOf<Target>
-        : Nested
-      : [Nested] extends [never]
-        ? ScalarOrKey<Value>
-        : Nested;
+  : Value extends AnyCollection<infer Item>
+    ? RelatedView<Item, Nested>[]
+    : Value extends AnyReference<infer Target>
+      ? RelatedView<Target, Nested>
+      : Value extends ScalarReference<infer Scalar>
+        ? FieldView<Scalar>
+        : IsEntity<Value> extends true
+          ? RelatedView<Value, Nested>
+          : Unbranded<Value>;
 
-type FieldInput<Value> = Value extends null | undefined
-  ? null
-  : Value extends Collection<infer Item>
-    ? KeyOf<Item>[]
-    : Value extends Reference<infer Target>
-      ? KeyOf<Target>
-      : ScalarOrKey<Value>;
+type FieldInput<Value> = Json<FieldView<Value>>;
 
-type ScalarOrKey<Value> = Value extends Date | bigint | number | string | boolean
-  ? Unbranded<Value>
-  : Value extends readonly unknown[]
-    ? Value
-    : Value extends { id: unknown } | { uuid: unknown } | { _id: unknown }
-      ? KeyOf<Value>
-      : Value;
+type FieldData<Value> = Value extends undefined
+  ? never
+  : Value extends AnyCollection<infer Item>
+    ? Item[]
+    : Value extends AnyReference<infer Target> | ScalarReference<infer Target>
+      ? Target
+      : Unbranded<Value>;
+
+/** A column is nothing to nest in; `Serializer<never>` would be any. */
+type NestedSerializer<Value> = [TargetOf<Value>] extends [never] ? never : SerializerClass<Serializer<TargetOf<Value>>>;
+
+type RelatedView<Target, Nested> = [Nested] extends [never] ? KeyOf<Target> : Nested;
+
+/** The entity on the other side of a relation; never where it is none. */
+type TargetOf<Value> = Value extends null | undefined
+  ? never
+  : Value extends AnyCollection<infer Item>
+    ? Item & object
+    : Value extends AnyReference<infer Target>
+      ? Target & object
+      : IsEntity<Value> extends true
+        ? Value & object
+        : never;
+
+/** As much of MikroORM's `Collection` as it is known by: to compare the whole of it costs the compiler much. */
+interface AnyCollection<Item = unknown> {
+  getItems(check?: boolean): Item[];
+}
+
+/** As much of its `Reference`, which a `ScalarReference` has not. */
+interface AnyReference<Target = unknown> {
+  unwrap(): Target;
+  getEntity(): Target;
+}
+
+/** Types do not tell an entity from a JSON column; an object with something that is named like a key is taken for one. */
+type IsEntity<Value> = Value extends Builtin ? false : Value extends object ? HasKey<Value> : false;
+
+type HasKey<Value> = [Extract<keyof Value, 'id' | 'uuid' | '_id' | typeof PrimaryKeyProp>] extends [never]
+  ? false
+  : true;
+
+type Builtin = Date | readonly unknown[] | Callable | string | number | boolean | bigint;
 
 /** `Opt` brands a type; what is shown has no brand. */
-type Unbranded<Value> = Value extends Opt.Brand
-  ? Value extends number
-    ? number
-    : Value extends string
-      ? string
-      : Value extends boolean
-        ? boolean
-        : Value extends bigint
-          ? bigint
-          : Date
-  : Value;
-
-/** The type of an entity's key, in the form in which JSON carries it. */
-export type KeyOf<Entity> = Unbranded<Primary<Entity>> extends infer Key ? (Key extends object ? Key : Key) : never;
-
-/** Any serializer, or its class. */
-export type SerializerLike = AnySerializer | SerializerClass;
+type Unbranded<Value> = Value extends infer Plain & Opt.Brand ? Plain : Value;

@@ -22,7 +22,7 @@ type ApiOf<To extends Routed> =
  *
  * @typeParam Path which route, where there are several
  */
-export type AppApi<A, Path extends string = PathOf<RoutesOf<A>>> =
+export type AppApi<A, Path extends PathOf<RoutesOf<A>> = PathOf<RoutesOf<A>>> =
   Extract<RoutesOf<A>[number], Route<Path>> extends Route<string, infer To> ? ApiOf<To> : never;
 
 type RoutesOf<A> = A extends App<infer Routes> ? Routes : never;

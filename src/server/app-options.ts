@@ -8,6 +8,26 @@ import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { Settings } from '../settings.js';
 import type { Route } from './router.js';
 
+/** Where an application listens. */
+export interface ListenAddress {
+  readonly address: string;
+  readonly family: string;
+  readonly port: number;
+}
+
+/**
+ * As much of Node's `http.Server` and `https.Server` as is needed. Not theirs, so that a browser project can import the
+ * type of an application without the types of Node.
+ */
+export interface UpgradableServer {
+  on(event: 'upgrade', listener: UpgradeListener): unknown;
+  off(event: 'upgrade', listener: UpgradeListener): unknown;
+  listenerCount(event: 'upgrade'): number;
+}
+
+/** The type of a method, because the parameters of methods may be narrower: Node's own here. */
+type UpgradeListener = { upgrade(request: object, socket: object, head: object): void }['upgrade'];
+
 /** A provider that takes part in the life of the application. Every hook is optional and awaited. */
 export interface ApplicationHooks {
   /** Before the first socket is accepted. What it throws keeps the application from starting. */

@@ -1,5 +1,4 @@
 import type { IncomingMessage, Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ServerClosing } from '../errors.js';
 import { ModelSubscriber } from '../orm/model-subscriber.js';
@@ -7,7 +6,7 @@ import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import { disposeScope } from '../scope/scope-disposal.js';
 import { CloseCode } from '../status.js';
-import type { AppOptions } from './app-options.js';
+import type { AppOptions, ListenAddress, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
 import type { Admission } from './handshake.js';
 import { closeServer, listening, socketsOnly } from './http-server.js';
@@ -65,17 +64,17 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   /** Serves sockets, and nothing else, on a port of its own. Resolves with the address that it listens on. */
-  async listen({ port = 0, host }: ListenOptions = {}): Promise<AddressInfo> {
+  async listen({ port = 0, host }: ListenOptions = {}): Promise<ListenAddress> {
     await this.start();
     const server = socketsOnly();
     this.#servers.push(server);
     await listening(server, port, host);
     await this.attach(server);
-    return server.address() as AddressInfo;
+    return server.address() as ListenAddress;
   }
 
   /** Serves sockets on an HTTP server that stays the caller's: its requests, its port and its closing. */
-  async attach(server: Server): Promise<void> {
+  async attach(server: UpgradableServer): Promise<void> {
     await this.start();
     const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
       const { url = '/' } = request;

@@ -1,0 +1,38 @@
+/**
+ * A value after it went through JSON: dates and bigints are text, what has a `toJSON` is what that gives, a property that
+ * may be undefined may be missing, methods are gone. Nothing at all is null.
+ */
+export type Json<T> = unknown extends T
+  ? T
+  : T extends Date | bigint
+    ? string
+    : T extends string | number | boolean | null
+      ? T
+      : T extends undefined | void
+        ? null
+        : T extends { toJSON(): infer Shown }
+          ? Json<Shown>
+          : T extends Callable
+            ? never
+            : T extends readonly unknown[]
+              ? { [Index in keyof T]: Json<T[Index]> }
+              : T extends object
+                ? JsonObject<T>
+                : T;
+
+type Callable = (...parameters: never) => unknown;
+
+/** One object type, and not the intersection of what is always there and what may be missing. */
+type JsonObject<T> = { [Key in Exclude<ShownKey<T>, UndefinedKey<T>>]: Json<T[Key]> } & {
+  [Key in UndefinedKey<T>]?: Json<Exclude<T[Key], undefined>>;
+} extends infer Shown
+  ? { [Key in keyof Shown]: Shown[Key] }
+  : never;
+
+type ShownKey<T> = {
+  [Key in keyof T]-?: Exclude<T[Key], undefined> extends Callable ? never : Exclude<Key, symbol>;
+}[keyof T];
+
+type UndefinedKey<T> = {
+  [Key in ShownKey<T>]: unknown extends T[Key] ? never : undefined extends T[Key] ? Key : never;
+}[ShownKey<T>];
