@@ -31,7 +31,8 @@ export class ModelSubscriber implements EventSubscriber {
     const removed = uow.getRemoveStack();
     const owners = uow.getCollectionUpdates().flatMap(relinkedOwners);
     const relinked = owners.filter((owner) => !removed.has(owner));
-    if (relinked.length > 0) this.#relinked.set(em, new Set(relinked));
+    // Always: a flush that failed has left its own behind.
+    this.#relinked.set(em, new Set(relinked));
   }
 
   afterCreate({ em, entity }: EventArgs<object>): void {
@@ -44,9 +45,10 @@ export class ModelSubscriber implements EventSubscriber {
     if (before) this.#before.set(entity, before);
   }
 
-  afterUpdate({ em, entity }: EventArgs<object>): void {
+  /** A property that was set to undefined is in the payload only. */
+  afterUpdate({ em, entity, changeSet }: EventArgs<object>): void {
     const before = this.#before.get(entity);
-    if (before) this.#stage(em, entity, before, { ...before, ...snapshotOf(em, entity) });
+    if (before) this.#stage(em, entity, before, { ...before, ...changeSet?.payload, ...snapshotOf(em, entity) });
   }
 
   async beforeDelete({ em, entity, meta }: EventArgs<object>): Promise<void> {
