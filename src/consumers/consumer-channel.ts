@@ -145,12 +145,16 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     });
   }
 
-  async subscribe(observer: Observer, kwargs: unknown, requestId: RequestId): Promise<void> {
+  /** Undone if its request fails; refused if its request has been answered already. */
+  async subscribe(observer: Observer, kwargs: unknown, { requestId, signal }: ActionContext): Promise<void> {
     const groups = await observer.groupsOfSubscription(this.instance, kwargs);
+    signal.throwIfAborted();
     const { record, isNew } = this.#subscriptions.open(observer, requestId, kwargs);
+    const added = groups.filter((group) => !record.groups.has(group));
     const exchange = this.#findOpen(origin.getStore());
     if (isNew && exchange) this.#deliveries.holdUntilConfirmed(record, exchange);
-    await this.#subscriptions.listen(record, groups);
+    exchange?.whenEnded((hasSucceeded) => hasSucceeded || void this.#subscriptions.leave(record, added));
+    await this.#subscriptions.listen(record, added);
   }
 
   async unsubscribe(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {
