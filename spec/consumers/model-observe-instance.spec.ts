@@ -164,7 +164,11 @@ describe('ObserveInstance', () => {
     await using bob = await connect(app, '/loud/');
     await call('subscribe_instance', 1, 4, bob);
     await rename(1, 'pink');
-    expect(await bob.receive()).to.deep.include({ action: 'update', data: { loud: { id: 1, name: 'pink' } }, request_id: 4 });
+    expect(await bob.receive()).to.deep.include({
+      action: 'update',
+      data: { loud: { id: 1, name: 'pink' } },
+      request_id: 4,
+    });
     em.remove(em.getReference(Room, 1));
     await em.flush();
     expect(await bob.receive()).to.deep.include({ action: 'delete', data: { pk: 1 }, request_id: 4 });
