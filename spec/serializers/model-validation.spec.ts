@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { ApiError, type DataOf, ModelSerializer, type SerializerContext, ValidationFailed } from 'signalbox';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
+import { queriesOf } from '../support/queries.js';
 import { contextOf } from '../support/serializing.js';
 import { Shelf, Specimen, specimens, Tag } from '../support/specimens.js';
 
@@ -226,15 +227,11 @@ describe('The validation that follows from an entity', () => {
     for (const id of keys) em.create(Tag, { id, name: 'x' });
     await em.flush();
     em.clear();
-    const queries: string[] = [];
-    const logger = database.orm.config.getLogger();
-    const { log } = logger;
-    logger.log = (_namespace, message) => void queries.push(message);
-    logger.setDebugMode(true);
-    const { tags } = await serializer.validate({ code: 'a', tags: keys }, context);
-    logger.setDebugMode(false);
-    logger.log = log;
-    expect(tags?.map(({ id }) => id)).to.deep.equal(keys);
+    let found: readonly Tag[] | undefined;
+    const queries = await queriesOf(database.orm, async () => {
+      found = (await serializer.validate({ code: 'a', tags: keys }, context)).tags;
+    });
+    expect(found?.map(({ id }) => id)).to.deep.equal(keys);
     expect(queries).to.have.length(1);
   });
 
