@@ -1,4 +1,5 @@
 import type { EntityProperty } from '@mikro-orm/core';
+import { bigintOf } from '../orm/model-key.js';
 
 /** What a column makes of a value that came: the value to store, or the text that says what is wrong. */
 export type ColumnCheck = (value: unknown) => { readonly value: unknown } | { readonly text: string };
@@ -83,8 +84,7 @@ function bigint(prop: EntityProperty): ColumnCheck {
     if (!isWhole) return { text: 'A valid integer is required.' };
     const number = BigInt(value as string | number);
     if (number > largestBigint || number < -largestBigint - 1n) return { text: 'This integer is too large.' };
-    if (prop.runtimeType === 'bigint') return { value: number };
-    return { value: prop.runtimeType === 'number' ? Number(number) : String(number) };
+    return { value: bigintOf(prop, number) };
   };
 }
 
