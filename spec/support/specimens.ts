@@ -1,4 +1,4 @@
-import { Collection, type Opt, type Rel } from '@mikro-orm/core';
+import { ArrayType, Collection, type Opt, type Rel } from '@mikro-orm/core';
 import { Entity, Enum, ManyToMany, ManyToOne, OneToMany, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { IsOptional, Length, Matches, Max } from 'class-validator';
 
@@ -86,7 +86,7 @@ export class Specimen {
   @Property({ type: 'json', nullable: true })
   extra?: unknown;
 
-  @Property({ columnType: 'integer[]', type: 'array', nullable: true })
+  @Property({ columnType: 'integer[]', type: new ArrayType(Number), nullable: true })
   numbers?: number[] | null;
 
   @Property({ columnType: 'text[]', type: 'array', nullable: true })

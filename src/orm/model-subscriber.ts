@@ -9,7 +9,7 @@ import type {
 import { helper } from '@mikro-orm/core';
 import { origin } from '../signals/origin.js';
 import { type ModelChange, mergeChanges, type RowData } from './model-change.js';
-import { isComplete, primaryKeyOf, readRow, rowKey, snapshotOf } from './model-snapshot.js';
+import { hasDerivedColumns, isComplete, primaryKeyOf, readRow, rowKey, snapshotOf } from './model-snapshot.js';
 import { type TransactionEvent, TransactionStages } from './transaction-stages.js';
 
 /**
@@ -35,8 +35,8 @@ export class ModelSubscriber implements EventSubscriber {
     this.#relinked.set(em, new Set(relinked));
   }
 
-  afterCreate({ em, entity }: EventArgs<object>): void {
-    this.#stage(em, entity, undefined, snapshotOf(em, entity));
+  async afterCreate({ em, entity }: EventArgs<object>): Promise<void> {
+    this.#stage(em, entity, undefined, await writtenRow(em, entity));
   }
 
   async beforeUpdate({ em, entity, meta, changeSet }: EventArgs<object>): Promise<void> {
@@ -46,9 +46,10 @@ export class ModelSubscriber implements EventSubscriber {
   }
 
   /** A property that was set to undefined is in the payload only. */
-  afterUpdate({ em, entity, changeSet }: EventArgs<object>): void {
+  async afterUpdate({ em, entity, changeSet }: EventArgs<object>): Promise<void> {
     const before = this.#before.get(entity);
-    if (before) this.#stage(em, entity, before, { ...before, ...changeSet?.payload, ...snapshotOf(em, entity) });
+    if (!before) return;
+    this.#stage(em, entity, before, { ...before, ...changeSet?.payload, ...(await writtenRow(em, entity)) });
   }
 
   async beforeDelete({ em, entity, meta }: EventArgs<object>): Promise<void> {
@@ -111,6 +112,13 @@ export class ModelSubscriber implements EventSubscriber {
       if (row) this.#stage(em, owner, row, row);
     }
   }
+}
+
+/** The row as this flush has written it: the entity tells, but for what the database worked out. */
+async function writtenRow(em: EntityManager, entity: object): Promise<RowData> {
+  const meta = helper(entity).__meta;
+  const read = hasDerivedColumns(meta) ? await readRow(em, meta, primaryKeyOf(entity)) : undefined;
+  return { ...snapshotOf(em, entity), ...read };
 }
 
 /** The owners of the pivot rows that a collection adds or removes. */
