@@ -1,3 +1,4 @@
+import { wrap } from '@mikro-orm/core';
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import {
@@ -84,13 +85,13 @@ class Asynchronous extends ApiConsumer {
   }
 
   @GroupsForSignal('onMessage')
-  protected async *groupsOfMessage(message: Message) {
-    yield String(message.room.id);
+  protected async *groupsOfMessage({ room }: Message) {
+    yield (await wrap(room).init())?.name ?? 'nowhere';
   }
 
   @GroupsForConsumer('onMessage')
   protected async groupsOfRoom({ room }: RoomKey) {
-    return [String(room)];
+    return [room === 1 ? 'red' : 'blue'];
   }
 }
 
@@ -157,7 +158,7 @@ describe('An observer', () => {
     await channel.expectSilence();
   });
 
-  it('may take its groups from promises and async generators', async () => {
+  it('may take its groups from promises and async generators, which may load what the row refers to', async () => {
     const channel = ann.channel('asynchronous');
     await channel.request('follow', { room: 1 });
     await say(2);

@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import { recordChanges } from '../support/changes.js';
 import { useDatabase } from '../support/database.js';
 import { Message, Room, User } from '../support/entities.js';
+import { queriesOf } from '../support/queries.js';
 
 describe('A change of a row', () => {
   const database = useDatabase('model_subscriber');
@@ -335,7 +336,22 @@ describe('A change of a row', () => {
     });
   });
 
-  it('is not seen where the ORM tells nobody: native queries and raw SQL', async () => {
+  it('takes no query more than its flush, but for the one that asks whether the transaction still stands', async () => {
+    const message = await em.findOneOrFail(Message, 1);
+    message.text = 'ho';
+    em.create(Room, { name: 'green' });
+    const queries = await queriesOf(database.orm, () => em.flush());
+    expect(queries.map((query) => /begin|select 1|insert|update|commit/.exec(query)?.[0])).to.deep.equal([
+      'begin',
+      'insert',
+      'update',
+      'select 1',
+      'commit',
+    ]);
+  });
+
+  it('is not seen where the ORM tells too little: upserts, bulk inserts, native queries and raw SQL', async () => {
+    await em.upsert(Message, { id: 1, room: 1, text: 'ha' });
     await em.nativeUpdate(Message, { id: 1 }, { text: 'ho' });
     await em.nativeDelete(Message, { id: 1 });
     await em.insertMany(Message, [{ room: 1, text: 'hi' }]);

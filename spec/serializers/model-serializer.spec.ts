@@ -223,6 +223,16 @@ describe('What a model serializer shows', () => {
     );
   });
 
+  it('has no field that the entity does not have', async () => {
+    class Misspelt extends ModelSerializer(Specimen, { fields: ['id', 'colour' as 'code'] }) {}
+    const specimen = await em.findOneOrFail(Specimen, 1);
+    const outcome = await serializeOne(Misspelt, specimen, context).catch((error: Error) => error.message);
+    expect(outcome).to.equal(
+      'Misspelt.colour: Specimen has no property of this name that MikroORM knows. ' +
+        'Remove it from the fields, list it as computed and write its method, or decorate the property.',
+    );
+  });
+
   function wrapped([entity]: readonly object[]): EntityManager {
     const manager = entity && (wrap(entity, true).__em as EntityManager | undefined);
     if (!manager) throw new Error('The entity is managed by nobody.');

@@ -101,6 +101,13 @@ class MessageConsumer extends mix(ModelConsumer(Message, { serializer: MessageSe
     throw new Error('no');
   }
 
+  @Action({ atomic: true, timeLimit: 20 })
+  async flushAndLinger({ room }: RoomKey, { signal }: ActionContext) {
+    this.em.create(Message, { room, text: 'too late' });
+    await this.em.flush();
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  }
+
   @Action({ atomic: true })
   async sayInSavepoints({ room }: RoomKey) {
     await this.em.transactional(async (em) => void em.create(Message, { room, text: 'released' }));
@@ -247,6 +254,21 @@ describe('The change walk', () => {
         expect(await em.count(Message)).to.equal(1);
       });
     }
+
+    it('where the action ran past its time limit', async () => {
+      expect(await messages.request('flush_and_linger', { room: 1 })).to.include({ response_status: 504 });
+      await rooms.expectSilence();
+      expect(await em.count(Message)).to.equal(1);
+    });
+
+    it('where its client left before the commit', async () => {
+      await using bob = await connect(app, '/ws/');
+      bob.channel('messages').send({ action: 'flush_and_linger', request_id: 1, room: 1 });
+      bob.close();
+      expect(await messages.request('say', { room: 1 })).to.include({ response_status: 200 });
+      expect((await rooms.receive()).data).to.include({ text: 'sync' });
+      await rooms.expectSilence();
+    });
 
     it('for the rolled-back one of two savepoints', async () => {
       expect(await messages.request('say_in_savepoints', { room: 1 })).to.include({ response_status: 200 });

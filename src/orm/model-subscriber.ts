@@ -14,7 +14,7 @@ import { type TransactionEvent, TransactionStages } from './transaction-stages.j
 
 /**
  * Flush -> stage. Notes what each flush does to each row; what the outermost transaction commits, and only that, is handed
- * on as one list. Writes that the ORM reports to nobody (native queries, bulk inserts, raw SQL) are not seen here.
+ * on as one list. Writes of which the ORM tells too little are not seen here: upserts, bulk inserts, native queries, raw SQL.
  */
 export class ModelSubscriber implements EventSubscriber {
   readonly #stages: TransactionStages<ModelChange>;
