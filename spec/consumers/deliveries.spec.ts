@@ -311,6 +311,17 @@ describe('The delivery of events', () => {
     expect(layer.groupCount).to.equal(0);
   });
 
+  it('is undone quietly, and logged, where the layer cannot discard a group', async () => {
+    layer.discard = () => Promise.reject(new Error('no layer'));
+    expect(await ann.request('subscribe_and_fail', { room: 1 })).to.include({ response_status: 403 });
+    await ann.expectSilence();
+    expect(await ann.request('say', { room: 1 })).to.include({ response_status: 200 });
+    await ann.expectSilence();
+    expect(logger.at('error').map(({ message, fields }) => [message, String(fields['error'])])).to.deep.equal([
+      ['A failed subscription could not leave its groups.', 'Error: no layer'],
+    ]);
+  });
+
   describe('where a permission is asked', () => {
     it('does not happen if it refuses, or throws', async () => {
       await using kind = await connect(app, '/guarded/?mood=kind');

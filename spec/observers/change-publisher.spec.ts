@@ -1,15 +1,18 @@
 import { EntityManager } from '@mikro-orm/core';
+import { Entity, PrimaryKey } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import {
   Action,
   ActionContext,
   ApiConsumer,
   type App,
+  type ChannelMessage,
   Consumer,
   createApp,
   demultiplexer,
   GroupsForConsumer,
   GroupsForSignal,
+  InMemoryChannelLayer,
   Logger,
   type ModelEvent,
   ModelObserver,
@@ -126,6 +129,28 @@ class ScopedGroups extends ApiConsumer {
   }
 }
 
+@Entity()
+class Account {
+  @PrimaryKey({ type: 'bigint' })
+  id!: bigint;
+}
+
+const keys: unknown[] = [];
+
+@Consumer()
+class Accounts extends ApiConsumer {
+  @Action({ status: 201 })
+  async follow(context: ActionContext) {
+    await this.subscribe(this.onAccount, {}, context);
+  }
+
+  @ModelObserver(() => Account)
+  async onAccount(event: ModelEvent<Account>, subscription: Subscription) {
+    keys.push(event.pk);
+    await subscription.send(event);
+  }
+}
+
 const streams = {
   groups: BrokenGroups,
   observer: BrokenObserver,
@@ -217,5 +242,32 @@ describe('An observer that fails', () => {
     await healthy.receive();
     await channel.expectSilence();
     expect(logged('An event could not be delivered.')).to.have.length(2);
+  });
+});
+
+describe('A change that is published', () => {
+  const database = useDatabase('change_publisher_keys', [Account]);
+
+  it('travels as JSON values only, a bigint key as text', async () => {
+    const messages: ChannelMessage[] = [];
+    const layer = new InMemoryChannelLayer();
+    const { sendToGroup } = layer;
+    layer.sendToGroup = (group, message) => {
+      messages.push(message);
+      return sendToGroup.call(layer, group, message);
+    };
+    const app = createApp({ orm: database.orm, channelLayer: layer, routes: [path('/ws/', Accounts)] });
+    await using ann = await connect(app, '/ws/');
+    await ann.request('follow');
+    const em = database.orm.em.fork();
+    const account = em.create(Account, { id: 9007199254740993n });
+    await em.flush();
+    expect(await ann.receive()).to.deep.include({ action: 'create', data: { pk: '9007199254740993' } });
+    em.remove(account);
+    await em.flush();
+    expect(await ann.receive()).to.deep.include({ action: 'delete', data: { pk: '9007199254740993' } });
+    expect(keys).to.deep.equal(['9007199254740993', '9007199254740993']);
+    expect(messages.map((message) => JSON.parse(JSON.stringify(message)))).to.deep.equal(messages);
+    await app.close();
   });
 });

@@ -12,7 +12,7 @@ import { type ApiError, Cancelled, ConfigurationError, Disconnected, NotFound, P
 import type { Logger } from '../logger.js';
 import { isChangeMessage } from '../observers/change-message.js';
 import type { Observer } from '../observers/observer.js';
-import { Subscriptions } from '../observers/subscriptions.js';
+import { type SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
@@ -153,13 +153,21 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     const added = groups.filter((group) => !record.groups.has(group));
     const exchange = this.#findOpen(origin.getStore());
     if (isNew && exchange) this.#deliveries.holdUntilConfirmed(record, exchange);
-    exchange?.whenEnded((hasSucceeded) => hasSucceeded || void this.#subscriptions.leave(record, added));
+    exchange?.whenEnded((hasSucceeded) => hasSucceeded || void this.#undo(record, added));
     await this.#subscriptions.listen(record, added);
   }
 
   async unsubscribe(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {
     if (requestId !== undefined && requestId !== null) return this.#subscriptions.removeRequest(observer, requestId);
     return this.#subscriptions.removeGroups(observer, await observer.groupsOfSubscription(this.instance, kwargs));
+  }
+
+  async #undo(record: SubscriptionRecord, added: readonly string[]): Promise<void> {
+    try {
+      await this.#subscriptions.leave(record, added);
+    } catch (error) {
+      this.#parts.logger.error('A failed subscription could not leave its groups.', { path: this.scope.path, error });
+    }
   }
 
   #accept(request: ActionRequest): void {
