@@ -229,8 +229,8 @@ describe('An observer that fails', () => {
     await healthy.receive();
     await ann.expectSilence();
     expect(logged('A change could not be announced.').find((text) => text.includes('ScopedGroups'))).to.include(
-      'ConfigurationError: ScopedGroups: uses the connection where it has none: in its constructor, or while the groups ' +
-        'of a row are asked for.',
+      'ConfigurationError: ScopedGroups.scope: is read while the groups of a row are asked for, which happens once per ' +
+        'change and outside any connection. Derive the groups from the row alone.',
     );
   });
 

@@ -22,14 +22,14 @@ export function bindConsumer(consumer: ApiConsumer, link: ConsumerLink): void {
   links.set(consumer, link);
 }
 
-/** @throws ConfigurationError in a constructor and in groups of rows, where the consumer serves no connection */
+/** @throws ConfigurationError in a constructor, where the consumer serves no connection yet */
 export function linkOf(consumer: ApiConsumer): ConsumerLink {
   const link = links.get(consumer);
   if (link) return link;
   throw new ConfigurationError({
     class: consumer.constructor.name,
-    reason: 'uses the connection where it has none: in its constructor, or while the groups of a row are asked for.',
-    remedy: 'Do it in onConnect(), or inject Scope; derive the groups from the row alone.',
+    reason: 'its constructor uses the connection, which it is given afterwards.',
+    remedy: 'Do it in onConnect(), or inject Scope.',
   });
 }
 
