@@ -1,17 +1,20 @@
-import { EntityManager } from '@mikro-orm/core';
+import { EntityManager, RequestContext } from '@mikro-orm/core';
+import { Transactional } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import {
   Action,
   ActionContext,
+  ApiConsumer,
   type App,
   Consumer,
   Create,
   createApp,
   Delete,
+  demultiplexer,
   GroupsForConsumer,
   GroupsForSignal,
-  List,
+  Logger,
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
@@ -20,53 +23,35 @@ import {
   ObserveInstance,
   Patch,
   path,
-  Retrieve,
   type Subscription,
-  Update,
 } from 'signalbox';
-import { connect } from 'signalbox/testing';
-import { injectable } from 'tsyringe';
+import { connect, MemoryLogger, type TestChannel, type TestConnection } from 'signalbox/testing';
+import { injectable, container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { Message, Room, User } from '../support/entities.js';
 
-@injectable()
-class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text', 'room'] }) {}
+let shown: number[] = [];
 
 @injectable()
-class RoomSerializer extends ModelSerializer(Room, {
-  fields: ['id', 'name', 'host', 'members', 'archived'],
-  readOnly: ['id'],
-}) {}
+class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'room'], computed: ['text'] }) {
+  text({ id, text }: Message) {
+    shown.push(id);
+    return text;
+  }
+}
+
+@injectable()
+class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name', 'members'], readOnly: ['id'] }) {}
 
 class RoomKey {
   @IsInt() room!: number;
 }
 
 @Consumer()
-class RoomConsumer extends mix(
-  ModelConsumer(Room, { serializer: RoomSerializer }),
-  List,
-  Retrieve,
-  Create,
-  Update,
-  Patch,
-  Delete,
-  ObserveInstance,
-) {
-  constructor(private readonly em: EntityManager) {
-    super();
-  }
-
+class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), Create, Patch, ObserveInstance) {
   @Action({ status: 201 })
   async subscribeToRoom({ room }: RoomKey, context: ActionContext) {
     await this.subscribe(this.onMessage, { room }, context);
-  }
-
-  @Action({ status: 201 })
-  async say({ room }: RoomKey) {
-    const message = this.em.create(Message, { room, text: 'hi' });
-    await this.em.flush();
-    return { id: message.id };
   }
 
   @ModelObserver(() => Message, { serializer: MessageSerializer })
@@ -85,62 +70,358 @@ class RoomConsumer extends mix(
   }
 }
 
+/** Writes in every way that an action can. */
+@Consumer()
+class MessageConsumer extends mix(ModelConsumer(Message, { serializer: MessageSerializer }), Delete) {
+  constructor(private readonly em: EntityManager) {
+    super();
+  }
+
+  @Action()
+  async sayAndFlush({ room }: RoomKey) {
+    this.em.create(Message, { room, text: 'flushed' });
+    await this.em.flush();
+  }
+
+  @Action()
+  say({ room }: RoomKey) {
+    this.em.create(Message, { room, text: 'sync' });
+  }
+
+  @Action()
+  sayAndThrow({ room }: RoomKey) {
+    this.em.create(Message, { room, text: 'sync' });
+    throw new Error('no');
+  }
+
+  @Action({ atomic: true })
+  async flushAndThrow({ room }: RoomKey) {
+    this.em.create(Message, { room, text: 'flushed' });
+    await this.em.flush();
+    throw new Error('no');
+  }
+
+  @Action({ atomic: true, timeLimit: 20 })
+  async flushAndLinger({ room }: RoomKey, { signal }: ActionContext) {
+    this.em.create(Message, { room, text: 'too late' });
+    await this.em.flush();
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  }
+
+  @Action({ atomic: true })
+  async sayInSavepoints({ room }: RoomKey) {
+    await this.em.transactional(async (em) => void em.create(Message, { room, text: 'released' }));
+    await this.em
+      .transactional(async (em) => {
+        em.create(Message, { room, text: 'rolled back' });
+        await em.flush();
+        throw new Error('no');
+      })
+      .catch(() => undefined);
+  }
+
+  @Action({ atomic: true })
+  async swallow({ room }: RoomKey) {
+    this.em.create(Message, { room, text: 'lost' });
+    await this.em.flush();
+    await this.em
+      .getConnection()
+      .execute('select no_such_column', [], 'all', this.em.getTransactionContext())
+      .catch(() => undefined);
+  }
+}
+
+/** A second observer of the same model with the same serializer, on a consumer of its own. */
+@Consumer()
+class AuditConsumer extends ApiConsumer {
+  @Action({ status: 201 })
+  async subscribeToAll(context: ActionContext) {
+    await this.subscribe(this.onMessage, {}, context);
+  }
+
+  @ModelObserver(() => Message, { serializer: MessageSerializer })
+  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription) {
+    await subscription.send(event);
+  }
+}
+
+class Mover {
+  constructor(private readonly em: EntityManager) {}
+
+  @Transactional()
+  async move(message: number, room: number): Promise<void> {
+    (await this.em.findOneOrFail(Message, message)).room = this.em.getReference(Room, room);
+  }
+}
+
 describe('The change walk', () => {
   const database = useDatabase('change_walk');
   let app: App;
+  let em: EntityManager;
+  let ann: TestConnection;
+  let rooms: TestChannel;
+  let messages: TestChannel;
 
-  beforeEach(() => {
-    app = createApp({ orm: database.orm, routes: [path('/ws/rooms/', RoomConsumer)] });
+  beforeEach(async () => {
+    em = database.orm.em.fork();
+    await database.orm.em.execute(`insert into "user" (username, password) values ('ann', 'x'), ('bob', 'x')`);
+    await database.orm.em.execute(`insert into room (name, archived) values ('red', false), ('blue', false)`);
+    await database.orm.em.execute(`insert into message (room_id, text) values (1, 'hi')`);
+    const streams = { rooms: RoomConsumer, messages: MessageConsumer, audit: AuditConsumer };
+    const container = rootContainer.createChildContainer();
+    container.registerInstance(Logger, new MemoryLogger());
+    app = createApp({ orm: database.orm, container, routes: [path('/ws/', demultiplexer(streams))] });
+    ann = await connect(app, '/ws/');
+    rooms = ann.channel('rooms');
+    messages = ann.channel('messages');
+    shown = [];
   });
   afterEach(() => app.close());
 
-  it('goes from a create to the frame of a subscriber', async () => {
-    await using ann = await connect(app, '/ws/rooms/');
-    const em = database.orm.em.fork();
-    const user = em.create(User, { username: 'ann', password: 'x' });
+  async function subscribe(channel: TestChannel, requestId: string | number, room: number): Promise<void> {
+    channel.send({ action: 'subscribe_to_room', request_id: requestId, room });
+    expect(await channel.receive()).to.include({ response_status: 201, request_id: requestId });
+  }
+
+  it('tells a create, an update and a delete in frames of five keys', async () => {
+    await subscribe(rooms, 7, 1);
+    const message = em.create(Message, { room: 1, text: 'one' });
     await em.flush();
-    expect(await ann.request('create', { data: { name: 'red', host: user.id, members: [user.id] } })).to.deep.equal({
+    expect(await rooms.receive()).to.deep.equal({
       errors: [],
-      data: { id: 1, name: 'red', host: 1, members: [1], archived: false },
-      action: 'create',
-      response_status: 201,
-      request_id: 'test-1',
-    });
-    ann.send({ action: 'subscribe_to_room', request_id: 7, room: 1 });
-    expect(await ann.receive()).to.include({ response_status: 201, request_id: 7, data: null });
-    expect(await ann.request('say', { room: 1 })).to.deep.include({ response_status: 201, data: { id: 1 } });
-    expect(await ann.receive()).to.deep.equal({
-      errors: [],
-      data: { id: 1, text: 'hi', room: 1 },
+      data: { id: 2, room: 1, text: 'one' },
       action: 'create',
       response_status: 200,
       request_id: 7,
     });
-    await ann.expectSilence();
-    ann.send({ action: 'subscribe_instance', request_id: 'i', pk: 1 });
-    await ann.receive();
-    ann.send({ action: 'patch', request_id: 'p', pk: 1, data: { name: 'blue' } });
-    expect(await ann.receive()).to.include({ request_id: 'p', response_status: 200 });
-    expect(await ann.receive()).to.deep.include({
+    message.text = 'two';
+    await em.flush();
+    expect(await rooms.receive()).to.deep.equal({
+      errors: [],
+      data: { id: 2, room: 1, text: 'two' },
+      action: 'update',
+      response_status: 200,
+      request_id: 7,
+    });
+    em.remove(message);
+    await em.flush();
+    expect(await rooms.receive()).to.deep.equal({
+      errors: [],
+      data: { pk: 2 },
+      action: 'delete',
+      response_status: 204,
+      request_id: 7,
+    });
+    await rooms.expectSilence();
+  });
+
+  describe('begins with a write', () => {
+    beforeEach(() => subscribe(rooms, 7, 1));
+
+    it('of an action that flushes', async () => {
+      expect(await messages.request('say_and_flush', { room: 1 })).to.include({ response_status: 200 });
+      expect(await rooms.receive()).to.deep.include({ data: { id: 2, room: 1, text: 'flushed' } });
+    });
+
+    it('of a sync action, once it is committed', async () => {
+      expect(await messages.request('say', { room: 1 })).to.include({ response_status: 200 });
+      expect(await rooms.receive()).to.deep.include({ data: { id: 2, room: 1, text: 'sync' } });
+    });
+
+    it('of a mixin', async () => {
+      expect(await messages.request('delete', { pk: 1 })).to.include({ response_status: 204, data: null });
+      expect(await rooms.receive()).to.deep.include({ action: 'delete', data: { pk: 1 } });
+    });
+
+    it('of code outside of every connection', async () => {
+      await em.transactional(async (inner) => void inner.create(Message, { room: 1, text: 'outside' }));
+      expect(await rooms.receive()).to.deep.include({ data: { id: 2, room: 1, text: 'outside' } });
+    });
+
+    it('of a method with @Transactional', async () => {
+      await RequestContext.create(database.orm.em, () => new Mover(database.orm.em).move(1, 2));
+      expect(await rooms.receive()).to.deep.include({ action: 'delete', data: { pk: 1 } });
+    });
+  });
+
+  describe('never begins', () => {
+    beforeEach(() => subscribe(rooms, 7, 1));
+
+    for (const action of ['say_and_throw', 'flush_and_throw', 'swallow']) {
+      it(`where the action is rolled back: ${action}`, async () => {
+        expect(await messages.request(action, { room: 1 })).to.include({ response_status: 500 });
+        await rooms.expectSilence();
+        expect(await em.count(Message)).to.equal(1);
+      });
+    }
+
+    it('where the action ran past its time limit', async () => {
+      expect(await messages.request('flush_and_linger', { room: 1 })).to.include({ response_status: 504 });
+      await rooms.expectSilence();
+      expect(await em.count(Message)).to.equal(1);
+    });
+
+    it('where its client left before the commit', async () => {
+      await using bob = await connect(app, '/ws/');
+      bob.channel('messages').send({ action: 'flush_and_linger', request_id: 1, room: 1 });
+      bob.close();
+      expect(await messages.request('say', { room: 1 })).to.include({ response_status: 200 });
+      expect((await rooms.receive()).data).to.include({ text: 'sync' });
+      await rooms.expectSilence();
+    });
+
+    it('for the rolled-back one of two savepoints', async () => {
+      expect(await messages.request('say_in_savepoints', { room: 1 })).to.include({ response_status: 200 });
+      expect(await rooms.receive()).to.deep.include({ data: { id: 2, room: 1, text: 'released' } });
+      await rooms.expectSilence();
+    });
+
+    it('for a commit whose changes cancel out', async () => {
+      await em.transactional(async (inner) => {
+        const message = inner.create(Message, { room: 1, text: 'brief' });
+        await inner.flush();
+        inner.remove(message);
+      });
+      await rooms.expectSilence();
+    });
+  });
+
+  describe('ends in one event per subscription', () => {
+    it('however many changes of the row one commit made', async () => {
+      await subscribe(rooms, 7, 1);
+      await em.transactional(async (inner) => {
+        const message = inner.create(Message, { room: 2, text: 'one' });
+        await inner.flush();
+        message.room = inner.getReference(Room, 1);
+        await inner.flush();
+        message.text = 'two';
+      });
+      expect(await rooms.receive()).to.deep.include({ action: 'create', data: { id: 2, room: 1, text: 'two' } });
+      await rooms.expectSilence();
+    });
+
+    it('and is a delete for the group that a row leaves, a create for the one that it enters', async () => {
+      await using bob = await connect(app, '/ws/');
+      await subscribe(rooms, 'red', 1);
+      await subscribe(bob.channel('rooms'), 'blue', 2);
+      (await em.findOneOrFail(Message, 1)).room = em.getReference(Room, 2);
+      await em.flush();
+      expect(await rooms.receive()).to.deep.include({ request_id: 'red', action: 'delete', data: { pk: 1 } });
+      expect(await bob.channel('rooms').receive()).to.deep.include({
+        request_id: 'blue',
+        action: 'create',
+        data: { id: 1, room: 2, text: 'hi' },
+      });
+      await rooms.expectSilence();
+      await bob.channel('rooms').expectSilence();
+    });
+
+    it('and is one update for a subscription in both groups', async () => {
+      await subscribe(rooms, 7, 1);
+      await subscribe(rooms, 7, 2);
+      (await em.findOneOrFail(Message, 1)).room = em.getReference(Room, 2);
+      await em.flush();
+      expect(await rooms.receive()).to.deep.include({ action: 'update', data: { id: 1, room: 2, text: 'hi' } });
+      await rooms.expectSilence();
+    });
+
+    it('and is a delete and a create for two subscriptions of one connection', async () => {
+      await subscribe(rooms, 'red', 1);
+      await subscribe(rooms, 'blue', 2);
+      (await em.findOneOrFail(Message, 1)).room = em.getReference(Room, 2);
+      await em.flush();
+      expect(await rooms.receive()).to.include({ request_id: 'red', action: 'delete' });
+      expect(await rooms.receive()).to.include({ request_id: 'blue', action: 'create' });
+      await rooms.expectSilence();
+    });
+  });
+
+  describe('tells a delete to the groups that the row was in', () => {
+    beforeEach(() => subscribe(rooms, 7, 1));
+
+    for (const { title, write } of [
+      {
+        title: 'although it was deleted by reference',
+        write: (manager: EntityManager) => manager.remove(manager.getReference(Message, 1)),
+      },
+      {
+        title: 'although it was loaded in part',
+        write: async (manager: EntityManager) =>
+          manager.remove(await manager.findOneOrFail(Message, 1, { fields: ['text'] })),
+      },
+      {
+        title: 'although it was moved by reference',
+        write: (manager: EntityManager) =>
+          manager.assign(manager.getReference(Message, 1), { room: manager.getReference(Room, 2) }),
+      },
+    ]) {
+      it(title, async () => {
+        await write(em);
+        await em.flush();
+        expect(await rooms.receive()).to.deep.include({ action: 'delete', data: { pk: 1 } });
+        await rooms.expectSilence();
+      });
+    }
+  });
+
+  it('shows each of two fast commits with its own columns', async () => {
+    await subscribe(rooms, 7, 1);
+    const message = await em.findOneOrFail(Message, 1);
+    for (const text of ['one', 'two', 'three']) {
+      message.text = text;
+      await em.flush();
+    }
+    em.remove(message);
+    await em.flush();
+    expect(await rooms.receive()).to.deep.include({ data: { id: 1, room: 1, text: 'one' } });
+    expect(await rooms.receive()).to.deep.include({ data: { id: 1, room: 1, text: 'two' } });
+    expect(await rooms.receive()).to.deep.include({ data: { id: 1, room: 1, text: 'three' } });
+    expect(await rooms.receive()).to.deep.include({ data: { pk: 1 } });
+  });
+
+  it('takes a change of a many-to-many collection for an update of its owner', async () => {
+    rooms.send({ action: 'subscribe_instance', request_id: 'i', pk: 1 });
+    await rooms.receive();
+    const room = await em.findOneOrFail(Room, 1, { populate: ['members'] });
+    room.members.add(em.getReference(User, 1), em.getReference(User, 2));
+    await em.flush();
+    expect(await rooms.receive()).to.deep.include({
       request_id: 'i',
       action: 'update',
-      data: { id: 1, name: 'blue', host: 1, members: [1], archived: false },
+      data: { id: 1, name: 'red', members: [1, 2] },
     });
-    expect(await ann.request('list')).to.deep.include({
-      data: [{ id: 1, name: 'blue', host: 1, members: [1], archived: false }],
-    });
-    expect(await ann.request('create', { data: { name: 'blue' } })).to.deep.include({
-      response_status: 409,
-      errors: [{ name: ['Room with this name already exists.'] }],
-    });
-    const other = database.orm.em.fork();
-    const room = await other.findOneOrFail(Room, 1, { populate: ['members'] });
-    room.members.removeAll();
-    await other.flush();
-    expect(await ann.receive()).to.deep.include({
-      request_id: 'i',
-      action: 'update',
-      data: { id: 1, name: 'blue', host: 1, members: [], archived: false },
-    });
+    await rooms.request('patch', { pk: 1, data: { members: [2] } });
+    expect(await rooms.receive()).to.deep.include({ data: { id: 1, name: 'red', members: [2] } });
+    await rooms.expectSilence();
+  });
+
+  it('serializes a change once, for all subscribers of all observers with this serializer', async () => {
+    await using bob = await connect(app, '/ws/');
+    await subscribe(rooms, 1, 1);
+    await subscribe(rooms, 2, 1);
+    await subscribe(bob.channel('rooms'), 1, 1);
+    await bob.channel('audit').request('subscribe_to_all');
+    em.create(Message, { room: 1, text: 'one' });
+    await em.flush();
+    for (const channel of [rooms, rooms, bob.channel('rooms'), bob.channel('audit')]) {
+      expect(await channel.receive()).to.deep.include({ action: 'create', data: { id: 2, room: 1, text: 'one' } });
+    }
+    expect(shown).to.deep.equal([2]);
+  });
+
+  it('serializes nothing for a delete', async () => {
+    await subscribe(rooms, 1, 1);
+    em.remove(em.getReference(Message, 1));
+    await em.flush();
+    await rooms.receive();
+    expect(shown).to.deep.equal([]);
+  });
+
+  it('ends where the connection ends', async () => {
+    await subscribe(rooms, 1, 1);
+    ann.close();
+    em.create(Message, { room: 1, text: 'one' });
+    await em.flush();
+    await rooms.expectSilence();
   });
 });

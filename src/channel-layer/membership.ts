@@ -1,11 +1,16 @@
 import type { ChannelLayer } from './channel-layer.js';
 
+interface Holding {
+  readonly holders: number;
+  readonly joined: Promise<void>;
+}
+
 /**
  * The groups of one channel. Several subscriptions may want the same group: the channel joins with the first and leaves
  * with the last.
  */
 export class Membership {
-  readonly #holders = new Map<string, number>();
+  readonly #holdings = new Map<string, Holding>();
   readonly #layer: ChannelLayer;
 
   constructor(
@@ -16,23 +21,27 @@ export class Membership {
   }
 
   get groups(): readonly string[] {
-    return [...this.#holders.keys()];
+    return [...this.#holdings.keys()];
   }
 
+  /** Resolves once the channel is in the group, also for a holder that finds another one joining. */
   async add(group: string): Promise<void> {
-    const holders = this.#holders.get(group) ?? 0;
-    this.#holders.set(group, holders + 1);
-    if (holders === 0) await this.#layer.add(group, this.channel);
+    const { holders, joined } = this.#holdings.get(group) ?? {
+      holders: 0,
+      joined: this.#layer.add(group, this.channel),
+    };
+    this.#holdings.set(group, { holders: holders + 1, joined });
+    await joined;
   }
 
   async discard(group: string): Promise<void> {
-    const holders = this.#holders.get(group);
-    if (holders === undefined) return;
-    if (holders > 1) {
-      this.#holders.set(group, holders - 1);
+    const held = this.#holdings.get(group);
+    if (!held) return;
+    if (held.holders > 1) {
+      this.#holdings.set(group, { ...held, holders: held.holders - 1 });
       return;
     }
-    this.#holders.delete(group);
+    this.#holdings.delete(group);
     await this.#layer.discard(group, this.channel);
   }
 }

@@ -11,7 +11,7 @@ export interface ConsumerLink {
   readonly scope: Scope;
   readonly unitOfWork: UnitOfWork;
   requireObserver(method: unknown): Observer;
-  subscribe(observer: Observer, kwargs: unknown, requestId: RequestId): Promise<void>;
+  subscribe(observer: Observer, kwargs: unknown, context: ActionContext): Promise<void>;
   unsubscribe(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void>;
 }
 
@@ -51,7 +51,8 @@ export abstract class ApiConsumer {
 
   /**
    * From the reply of the current request on, committed changes in the groups of these kwargs are events with its request
-   * id. Subscribing again with the same request id adds to the same subscription.
+   * id. Subscribing again with the same request id adds to the same subscription. A request that fails has subscribed to
+   * nothing.
    *
    * @throws ParseError for a request without a request id (400)
    */
@@ -61,7 +62,7 @@ export abstract class ApiConsumer {
     context: ActionContext,
   ): Promise<void> {
     const link = linkOf(this);
-    await link.subscribe(link.requireObserver(observer), kwargs, context.requestId);
+    await link.subscribe(link.requireObserver(observer), kwargs, context);
   }
 
   /**

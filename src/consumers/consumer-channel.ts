@@ -12,7 +12,7 @@ import { type ApiError, Cancelled, ConfigurationError, Disconnected, NotFound, P
 import type { Logger } from '../logger.js';
 import { isChangeMessage } from '../observers/change-message.js';
 import type { Observer } from '../observers/observer.js';
-import { Subscriptions } from '../observers/subscriptions.js';
+import { type SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
@@ -148,17 +148,29 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     });
   }
 
-  async subscribe(observer: Observer, kwargs: unknown, requestId: RequestId): Promise<void> {
+  /** Undone if its request fails; refused if its request has been answered already. */
+  async subscribe(observer: Observer, kwargs: unknown, { requestId, signal }: ActionContext): Promise<void> {
     const groups = await observer.groupsOfSubscription(this.instance, kwargs);
+    signal.throwIfAborted();
     const { record, isNew } = this.#subscriptions.open(observer, requestId, kwargs);
+    const added = groups.filter((group) => !record.groups.has(group));
     const exchange = this.#findOpen(origin.getStore());
     if (isNew && exchange) this.#deliveries.holdUntilConfirmed(record, exchange);
-    await this.#subscriptions.listen(record, groups);
+    exchange?.whenEnded((hasSucceeded) => hasSucceeded || void this.#undo(record, added));
+    await this.#subscriptions.listen(record, added);
   }
 
   async unsubscribe(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {
     if (requestId !== undefined && requestId !== null) return this.#subscriptions.removeRequest(observer, requestId);
     return this.#subscriptions.removeGroups(observer, await observer.groupsOfSubscription(this.instance, kwargs));
+  }
+
+  async #undo(record: SubscriptionRecord, added: readonly string[]): Promise<void> {
+    try {
+      await this.#subscriptions.leave(record, added);
+    } catch (error) {
+      this.#parts.logger.error('A failed subscription could not leave its groups.', { path: this.scope.path, error });
+    }
   }
 
   #accept(request: ActionRequest): void {

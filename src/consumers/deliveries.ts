@@ -69,14 +69,13 @@ export class Deliveries {
     this.#drain();
   }
 
-  /** Keeps the events of a new subscription until its request is answered; an error answer undoes the subscription. */
+  /** Keeps the events of a new subscription until its request is answered; after an error answer there are none. */
   holdUntilConfirmed(record: SubscriptionRecord, exchange: Exchange): void {
     const kept: Arrival[] = [];
     this.#unconfirmed.set(record, kept);
     exchange.whenEnded((hasSucceeded) => {
       this.#unconfirmed.delete(record);
-      if (!hasSucceeded) void this.#parts.subscriptions.removeRequest(record.observer, record.requestId);
-      else this.#tasks.unshift(() => this.#deliverAll(kept));
+      if (hasSucceeded) this.#tasks.unshift(() => this.#deliverAll(kept));
       this.#drain();
     });
   }

@@ -70,7 +70,7 @@ export class ChangePublisher {
       type: 'change',
       id: randomUUID(),
       observer: observer.id,
-      pk: change.pk,
+      pk: JSON.parse(encodeData(change.pk)) as unknown,
       before,
       after,
       ...(data !== undefined && { data }),

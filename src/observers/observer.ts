@@ -81,7 +81,7 @@ async function collect(self: object, member: string | undefined, subject: unknow
 function outsideOfConnections(consumer: Class): object {
   return new Proxy(consumer.prototype, {
     get(prototype, name, self) {
-      if (name in prototype || typeof name === 'symbol') return Reflect.get(prototype, name, self);
+      if (typeof name === 'symbol' || isMethod(prototype, name)) return Reflect.get(prototype, name, self);
       throw new ConfigurationError({
         class: consumer.name,
         member: name,
@@ -91,6 +91,13 @@ function outsideOfConnections(consumer: Class): object {
       });
     },
   });
+}
+
+/** Accessors are none: that of the scope, say, needs a connection. */
+function isMethod(prototype: object | null, name: string): boolean {
+  if (!prototype) return false;
+  const own = Object.getOwnPropertyDescriptor(prototype, name);
+  return own ? typeof own.value === 'function' : isMethod(Object.getPrototypeOf(prototype), name);
 }
 
 function membersByObserver(

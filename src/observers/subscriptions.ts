@@ -43,22 +43,28 @@ export class Subscriptions {
   }
 
   async listen(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
-    for (const group of groups) {
-      if (record.groups.has(group)) continue;
-      record.groups.add(group);
-      await this.#membership.add(group);
-    }
+    const added = groups.filter((group) => !record.groups.has(group));
+    // All of them noted before the first is waited for: a subscription that ends meanwhile leaves every one.
+    for (const group of added) record.groups.add(group);
+    await Promise.all(added.map((group) => this.#membership.add(group)));
+  }
+
+  /** Takes these groups out of one subscription; without any group left it has ended. */
+  async leave(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
+    const held = groups.filter((group) => record.groups.delete(group));
+    if (record.groups.size === 0 && this.has(record)) this.#records.delete(keyOf(record.observer, record.requestId));
+    for (const group of held) await this.#membership.discard(group);
   }
 
   /** Ends the one subscription of an observer and a request id, with all its groups. */
   async removeRequest(observer: Observer, requestId: string | number): Promise<void> {
     const record = this.#records.get(keyOf(observer, requestId));
-    if (record) await this.#discard(record, [...record.groups]);
+    if (record) await this.leave(record, [...record.groups]);
   }
 
-  /** Takes these groups out of all subscriptions of an observer; one without any group left has ended. */
+  /** Takes these groups out of all subscriptions of an observer. */
   async removeGroups(observer: Observer, groups: readonly string[]): Promise<void> {
-    for (const record of this.of(observer)) await this.#discard(record, groups);
+    for (const record of this.of(observer)) await this.leave(record, groups);
   }
 
   of(observer: Observer): readonly SubscriptionRecord[] {
@@ -67,12 +73,6 @@ export class Subscriptions {
 
   has(record: SubscriptionRecord): boolean {
     return this.#records.get(keyOf(record.observer, record.requestId)) === record;
-  }
-
-  async #discard(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
-    const held = groups.filter((group) => record.groups.delete(group));
-    if (record.groups.size === 0) this.#records.delete(keyOf(record.observer, record.requestId));
-    for (const group of held) await this.#membership.discard(group);
   }
 }
 

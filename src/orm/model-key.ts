@@ -27,16 +27,18 @@ function partOfKey(prop: EntityProperty | undefined, raw: unknown): unknown {
   const column = columnKind(prop);
   if (column === 'uuid') return uuid.test(String(raw)) ? String(raw).toLowerCase() : undefined;
   const bound = largest[column];
-  if (bound === undefined) return String(raw);
+  // PostgreSQL has no text with a null character.
+  if (bound === undefined) return String(raw).includes('\u0000') ? undefined : String(raw);
   if (!digits.test(String(raw))) return undefined;
   const value = BigInt(raw);
   if (value > bound || value < -bound - 1n) return undefined;
-  return column === 'bigint' ? bigintKey(prop, value) : Number(value);
+  return column === 'bigint' ? bigintOf(prop, value) : Number(value);
 }
 
-function bigintKey(prop: EntityProperty, value: bigint): unknown {
-  if (prop.runtimeType === 'bigint') return value;
-  return prop.runtimeType === 'number' ? Number(value) : String(value);
+/** A bigint in the type that its property has: where the compiler wrote the type down it is called `BigInt`. */
+export function bigintOf({ runtimeType }: EntityProperty, value: bigint): unknown {
+  if (/^bigint$/i.test(runtimeType)) return value;
+  return runtimeType === 'number' ? Number(value) : String(value);
 }
 
 function columnKind(prop: EntityProperty): string {

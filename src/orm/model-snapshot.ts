@@ -1,18 +1,37 @@
-import type { EntityData, EntityManager, EntityMetadata } from '@mikro-orm/core';
+import type { EntityData, EntityManager, EntityMetadata, EntityProperty } from '@mikro-orm/core';
 import { helper } from '@mikro-orm/core';
 import type { RowData } from './model-change.js';
 
 /** The columns of an entity as they stand now. */
 export function snapshotOf(em: EntityManager, entity: object): RowData {
-  return em.getComparator().prepareEntity(entity) as RowData;
+  const { __meta: meta, __platform: platform } = helper(entity);
+  const columns: Record<string, unknown> = { ...em.getComparator().prepareEntity(entity) };
+  // The comparator leaves out what no flush writes.
+  for (const { name, version, customType } of meta.props.filter((prop) => prop.version || isDerived(prop))) {
+    const value: unknown = Reflect.get(entity, name);
+    if (value !== undefined)
+      columns[name] = customType && !version ? customType.convertToDatabaseValue(value, platform, {}) : value;
+  }
+  return columns;
 }
 
 /** Whether every column that is loaded by default is there. */
 export function isComplete(meta: EntityMetadata, data: RowData | undefined): data is RowData {
   if (!data) return false;
-  return meta.comparableProps.every(
-    (prop) => prop.lazy || prop.persist === false || prop.embedded || prop.name in data,
+  const isThere = (prop: EntityProperty): boolean => Boolean(prop.lazy) || prop.name in data;
+  return (
+    meta.props.filter(isDerived).every(isThere) &&
+    meta.comparableProps.every((prop) => prop.persist === false || prop.embedded || isThere(prop))
   );
+}
+
+/** Whether the database works out columns of the row, so that only the row itself can tell them after a write. */
+export function hasDerivedColumns(meta: EntityMetadata): boolean {
+  return meta.props.some((prop) => isDerived(prop) && !prop.lazy);
+}
+
+function isDerived({ formula, generated, primary }: EntityProperty): boolean {
+  return Boolean(formula || (generated && !primary));
 }
 
 /** Reads a row inside the transaction that is about to change it, past the identity map that holds the new values. */

@@ -9,12 +9,12 @@ import type {
 import { helper } from '@mikro-orm/core';
 import { origin } from '../signals/origin.js';
 import { type ModelChange, mergeChanges, type RowData } from './model-change.js';
-import { isComplete, primaryKeyOf, readRow, rowKey, snapshotOf } from './model-snapshot.js';
+import { hasDerivedColumns, isComplete, primaryKeyOf, readRow, rowKey, snapshotOf } from './model-snapshot.js';
 import { type TransactionEvent, TransactionStages } from './transaction-stages.js';
 
 /**
  * Flush -> stage. Notes what each flush does to each row; what the outermost transaction commits, and only that, is handed
- * on as one list. Writes that the ORM reports to nobody (native queries, bulk inserts, raw SQL) are not seen here.
+ * on as one list. Writes of which the ORM tells too little are not seen here: upserts, bulk inserts, native queries, raw SQL.
  */
 export class ModelSubscriber implements EventSubscriber {
   readonly #stages: TransactionStages<ModelChange>;
@@ -31,11 +31,12 @@ export class ModelSubscriber implements EventSubscriber {
     const removed = uow.getRemoveStack();
     const owners = uow.getCollectionUpdates().flatMap(relinkedOwners);
     const relinked = owners.filter((owner) => !removed.has(owner));
-    if (relinked.length > 0) this.#relinked.set(em, new Set(relinked));
+    // Always: a flush that failed has left its own behind.
+    this.#relinked.set(em, new Set(relinked));
   }
 
-  afterCreate({ em, entity }: EventArgs<object>): void {
-    this.#stage(em, entity, undefined, snapshotOf(em, entity));
+  async afterCreate({ em, entity }: EventArgs<object>): Promise<void> {
+    this.#stage(em, entity, undefined, await writtenRow(em, entity));
   }
 
   async beforeUpdate({ em, entity, meta, changeSet }: EventArgs<object>): Promise<void> {
@@ -44,9 +45,11 @@ export class ModelSubscriber implements EventSubscriber {
     if (before) this.#before.set(entity, before);
   }
 
-  afterUpdate({ em, entity }: EventArgs<object>): void {
+  /** A property that was set to undefined is in the payload only. */
+  async afterUpdate({ em, entity, changeSet }: EventArgs<object>): Promise<void> {
     const before = this.#before.get(entity);
-    if (before) this.#stage(em, entity, before, { ...before, ...snapshotOf(em, entity) });
+    if (!before) return;
+    this.#stage(em, entity, before, { ...before, ...changeSet?.payload, ...(await writtenRow(em, entity)) });
   }
 
   async beforeDelete({ em, entity, meta }: EventArgs<object>): Promise<void> {
@@ -109,6 +112,13 @@ export class ModelSubscriber implements EventSubscriber {
       if (row) this.#stage(em, owner, row, row);
     }
   }
+}
+
+/** The row as this flush has written it: the entity tells, but for what the database worked out. */
+async function writtenRow(em: EntityManager, entity: object): Promise<RowData> {
+  const meta = helper(entity).__meta;
+  const read = hasDerivedColumns(meta) ? await readRow(em, meta, primaryKeyOf(entity)) : undefined;
+  return { ...snapshotOf(em, entity), ...read };
 }
 
 /** The owners of the pivot rows that a collection adds or removes. */

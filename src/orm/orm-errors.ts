@@ -13,10 +13,14 @@ import { type ApiError, Conflict, NotFound, ValidationFailed } from '../errors.j
 
 /** What PostgreSQL tells of a violated constraint. */
 interface Violation {
+  readonly code?: string;
   readonly table?: string;
   readonly column?: string;
   readonly detail?: string;
 }
+
+/** PostgreSQL's codes for values too long, too large or of the wrong form: a client's, where no check came first. */
+const unfit: ReadonlySet<string> = new Set(['22001', '22003', '22007', '22008', '22021', '22P02', '22P05']);
 
 /** What the ORM's errors mean to a client; undefined for those that are none of its business. Nothing of SQL gets out. */
 export function toApiError(em: EntityManager, thrown: unknown): ApiError | undefined {
@@ -45,7 +49,9 @@ export function toApiError(em: EntityManager, thrown: unknown): ApiError | undef
   }
   if (thrown instanceof CheckConstraintViolationException)
     return new ValidationFailed('A value is out of its bounds.', cause);
-  return undefined;
+  return unfit.has(String(violation.code))
+    ? new ValidationFailed('A value does not fit its column.', cause)
+    : undefined;
 }
 
 function uniqueTexts(meta: EntityMetadata | undefined, { detail }: Violation): Record<string, string[]> {

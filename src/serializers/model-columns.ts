@@ -1,4 +1,5 @@
 import type { EntityProperty } from '@mikro-orm/core';
+import { bigintOf } from '../orm/model-key.js';
 
 /** What a column makes of a value that came: the value to store, or the text that says what is wrong. */
 export type ColumnCheck = (value: unknown) => { readonly value: unknown } | { readonly text: string };
@@ -6,26 +7,38 @@ export type ColumnCheck = (value: unknown) => { readonly value: unknown } | { re
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const instant = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?$/;
 const calendarDay = /^\d{4}-\d\d-\d\d$/;
+const timeOfDay = /^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?$/;
 const decimal = /^-?\d+(\.\d+)?$/;
 const whole = /^-?\d{1,19}$/;
 const largestBigint = 9223372036854775807n;
+const nullCharacters = 'Null characters are not allowed.';
 
 /** The check that follows from a column. The texts are Django REST Framework's. */
 export function columnCheck(prop: EntityProperty): ColumnCheck {
-  if (prop.enum && prop.items && !prop.array) return choice(prop.items);
   const column = prop.columnTypes?.[0]?.toLowerCase() ?? '';
-  if (prop.array || column.endsWith('[]')) return list(prop);
-  if (/^json/.test(column)) return accept;
-  if (/^(smallint|smallserial|int2)/.test(column)) return integer(32767);
-  if (/^(bigint|bigserial|int8)/.test(column)) return bigint(prop);
-  if (/^(int|serial)/.test(column)) return integer(2147483647);
-  if (/^(real|double|float)/.test(column)) return finite;
+  return prop.array && !column.endsWith('[]') ? list(itemCheck(column, prop)) : valueCheck(column, prop);
+}
+
+function valueCheck(column: string, prop: EntityProperty): ColumnCheck {
+  if (column.endsWith('[]')) return list(valueCheck(column.slice(0, -2), prop));
+  return itemCheck(column, prop);
+}
+
+function itemCheck(column: string, prop: EntityProperty): ColumnCheck {
+  if (prop.enum && prop.items) return choice(prop.items);
+  if (/^json/.test(column)) return json;
+  if (/^(smallint|smallserial|int2)\b/.test(column)) return integer(32767);
+  if (/^(bigint|bigserial|int8)\b/.test(column)) return bigint(prop);
+  if (/^(int|integer|int4|serial)\b/.test(column)) return integer(2147483647);
+  if (/^(real|float4)/.test(column)) return single;
+  if (/^(double|float)/.test(column)) return finite;
   if (/^(numeric|decimal)/.test(column)) return decimalNumber(prop);
   if (/^bool/.test(column)) return boolean;
   if (/^timestamp/.test(column)) return dateTime(prop);
+  if (/^time/.test(column)) return matching(timeOfDay, 'Time has wrong format. Use ISO 8601: 12:00:00.');
   if (column === 'date') return day;
   if (column === 'uuid') return matching(uuid, 'Must be a valid UUID.');
-  if (/^(varchar|char|text|character)/.test(column)) return text(prop);
+  if (/^(varchar|char|text|character|citext)/.test(column)) return text(prop);
   return accept;
 }
 
@@ -35,6 +48,21 @@ const boolean: ColumnCheck = (value) => (typeof value === 'boolean' ? { value } 
 
 const finite: ColumnCheck = (value) =>
   typeof value === 'number' && Number.isFinite(value) ? { value } : { text: 'A valid number is required.' };
+
+const single: ColumnCheck = (value) => {
+  const outcome = finite(value);
+  if ('text' in outcome || Number.isFinite(Math.fround(Number(value)))) return outcome;
+  return { text: 'Ensure this value is within the range of a single-precision number.' };
+};
+
+const json: ColumnCheck = (value) => (holdsNullCharacter(value) ? { text: nullCharacters } : { value });
+
+/** PostgreSQL takes none, in keys as little as in texts. */
+function holdsNullCharacter(value: unknown): boolean {
+  if (typeof value === 'string') return value.includes('\u0000');
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).some((entry) => entry.some(holdsNullCharacter));
+}
 
 function choice(items: readonly unknown[]): ColumnCheck {
   return (value) => (items.includes(value) ? { value } : { text: `${JSON.stringify(value)} is not a valid choice.` });
@@ -56,8 +84,7 @@ function bigint(prop: EntityProperty): ColumnCheck {
     if (!isWhole) return { text: 'A valid integer is required.' };
     const number = BigInt(value as string | number);
     if (number > largestBigint || number < -largestBigint - 1n) return { text: 'This integer is too large.' };
-    if (prop.runtimeType === 'bigint') return { value: number };
-    return { value: prop.runtimeType === 'number' ? Number(number) : String(number) };
+    return { value: bigintOf(prop, number) };
   };
 }
 
@@ -71,6 +98,9 @@ function decimalNumber({ precision, scale, runtimeType }: EntityProperty): Colum
       return { text: `Ensure that there are no more than ${precision} digits in total.` };
     if (scale !== undefined && places.length > scale)
       return { text: `Ensure that there are no more than ${scale} decimal places.` };
+    const room = (precision ?? Number.POSITIVE_INFINITY) - (scale ?? 0);
+    if (digits - places.length > room)
+      return { text: `Ensure that there are no more than ${room} digits before the decimal point.` };
     return { value: runtimeType === 'number' ? Number(shown) : shown };
   };
 }
@@ -79,38 +109,45 @@ function text({ length, columnTypes }: EntityProperty): ColumnCheck {
   const limit = length ?? Number(/\((\d+)\)/.exec(columnTypes?.[0] ?? '')?.[1] ?? Number.POSITIVE_INFINITY);
   return (value) => {
     if (typeof value !== 'string') return { text: 'Not a valid string.' };
-    if (value.includes('\u0000')) return { text: 'Null characters are not allowed.' };
+    if (value.includes('\u0000')) return { text: nullCharacters };
     return lengthOf(value) > limit ? { text: `Ensure this field has no more than ${limit} characters.` } : { value };
   };
 }
 
 function dateTime({ runtimeType }: EntityProperty): ColumnCheck {
   return (value) => {
-    const isInstant = typeof value === 'string' && instant.test(value) && !Number.isNaN(Date.parse(value));
-    if (!isInstant) return { text: 'Datetime has wrong format. Use ISO 8601: 2026-01-31T12:00:00Z.' };
+    const isInstant = typeof value === 'string' && instant.test(value) && isDay(value.slice(0, 10));
+    if (!isInstant || Number.isNaN(Date.parse(value)))
+      return { text: 'Datetime has wrong format. Use ISO 8601: 2026-01-31T12:00:00Z.' };
     return { value: runtimeType === 'string' ? value : new Date(value) };
   };
 }
 
-const day: ColumnCheck = (value) => {
-  const isDay = typeof value === 'string' && calendarDay.test(value) && isoDay(value) === value;
-  return isDay ? { value } : { text: 'Date has wrong format. Use ISO 8601: 2026-01-31.' };
-};
+const day: ColumnCheck = (value) =>
+  typeof value === 'string' && calendarDay.test(value) && isDay(value)
+    ? { value }
+    : { text: 'Date has wrong format. Use ISO 8601: 2026-01-31.' };
 
-function isoDay(value: string): string | undefined {
-  const time = Date.parse(`${value}T00:00:00Z`);
-  return Number.isNaN(time) ? undefined : new Date(time).toISOString().slice(0, 10);
+/** Whether the calendar has it; PostgreSQL's begins with the year 1. */
+function isDay(text: string): boolean {
+  const time = Date.parse(`${text}T00:00:00Z`);
+  return text >= '0001' && !Number.isNaN(time) && new Date(time).toISOString().startsWith(text);
 }
 
 function matching(pattern: RegExp, sentence: string): ColumnCheck {
   return (value) => (typeof value === 'string' && pattern.test(value) ? { value } : { text: sentence });
 }
 
-function list(prop: EntityProperty): ColumnCheck {
+function list(check: ColumnCheck): ColumnCheck {
   return (value) => {
     if (!Array.isArray(value)) return { text: 'Expected a list of items.' };
-    const wrong = prop.items ? value.find((item) => !prop.items?.includes(item)) : undefined;
-    return wrong === undefined ? { value } : { text: `${JSON.stringify(wrong)} is not a valid choice.` };
+    const items: unknown[] = [];
+    for (const [index, item] of value.entries()) {
+      const outcome = item === null ? { text: 'This field may not be null.' } : check(item);
+      if ('text' in outcome) return { text: `Item ${index}: ${outcome.text}` };
+      items.push(outcome.value);
+    }
+    return { value: items };
   };
 }
 

@@ -1,9 +1,10 @@
-import type { EntityManager, FilterQuery } from '@mikro-orm/core';
+import type { EntityManager, EntityMetadata, FilterQuery } from '@mikro-orm/core';
 import { ValidationFailed } from '../errors.js';
 import { checkProperties } from '../kwargs/class-rules.js';
 import type { Class } from '../metadata.js';
 import { toPrimaryKey } from '../orm/model-key.js';
-import { isJsonObject } from '../wire/codec.js';
+import { primaryKeyOf } from '../orm/model-snapshot.js';
+import { encodeData, isJsonObject } from '../wire/codec.js';
 import type { ModelField } from './model-fields.js';
 
 /** Which rows a client may refer to by a field. */
@@ -32,9 +33,10 @@ export async function validateModel(input: ModelInput): Promise<Values> {
     if ('text' in outcome) texts[field.name] = [outcome.text];
     else if ('value' in outcome) values[field.name] = outcome.value;
   }
-  addTexts(texts, await checkProperties(input.entity, values));
+  addTexts(texts, await checkProperties(input.entity, withoutNulls(values)));
   for (const field of input.fields) {
-    if (field.target && field.name in values) await resolveRelation(field, values, texts, input);
+    const { name, target } = field;
+    if (target && name in values) await resolveRelation({ ...field, target }, values, texts, input);
   }
   if (Object.keys(texts).length > 0) throw ValidationFailed.of(texts);
   return values;
@@ -64,26 +66,47 @@ function addTexts(texts: Texts, more: Texts): void {
   for (const [field, sentences] of Object.entries(more)) texts[field] = [...(texts[field] ?? []), ...sentences];
 }
 
-/** Keys -> entities; a row that is not there and one that the client may not see get the same answer. */
-async function resolveRelation(field: ModelField, values: Values, texts: Texts, input: ModelInput): Promise<void> {
-  const raw = values[field.name];
-  if (raw === null) return;
-  const found: object[] = [];
-  for (const key of field.kind === 'many' ? (raw as unknown[]) : [raw]) {
-    const entity = await findRelated(field, key, input);
-    if (entity) found.push(entity);
-    else addTexts(texts, { [field.name]: [`Invalid pk ${JSON.stringify(key)} - object does not exist.`] });
-  }
-  values[field.name] = field.kind === 'many' ? found : found[0];
+/** Whether a column may be null has been decided; rules for its values have nothing to say on it. */
+function withoutNulls(values: Values): Values {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
 }
 
-async function findRelated({ name, target }: ModelField, raw: unknown, input: ModelInput): Promise<object | null> {
-  const pk = target && toPrimaryKey(target, raw);
-  if (!target || pk === undefined) return null;
-  return input.em.findOne(target.class, { $and: [byKey(target.primaryKeys, pk), input.relationScope(name)] } as never);
+type RelationField = ModelField & { readonly target: EntityMetadata };
+
+/** Keys -> entities, by one query; a row that is not there and one that the client may not see get the same answer. */
+async function resolveRelation(field: RelationField, values: Values, texts: Texts, input: ModelInput): Promise<void> {
+  const { name, kind, target } = field;
+  if (values[name] === null) return;
+  const raw = kind === 'many' ? (values[name] as unknown[]) : [values[name]];
+  const wanted = raw.map((key) => ({ key, pk: toPrimaryKey(target, key) }));
+  const rows = await findRelated(
+    field,
+    wanted.flatMap(({ pk }) => pk ?? []),
+    input,
+  );
+  const found = wanted.map(({ key, pk }) => ({ key, row: rows.get(encodeData(pk)) }));
+  const missing = found.filter(({ row }) => !row).map(({ key }) => key);
+  if (missing.length > 0) addTexts(texts, { [name]: missing.map(missingText) });
+  const entities = found.map(({ row }) => row);
+  values[name] = kind === 'many' ? entities : entities[0];
 }
 
-function byKey(primaryKeys: readonly string[], pk: unknown): object {
+function missingText(key: unknown): string {
+  return `Invalid pk ${JSON.stringify(key)} - object does not exist.`;
+}
+
+async function findRelated(
+  { name, target }: RelationField,
+  keys: readonly unknown[],
+  { em, relationScope }: ModelInput,
+): Promise<ReadonlyMap<string, object>> {
+  if (keys.length === 0) return new Map();
+  const where = { $and: [byKeys(target.primaryKeys, keys), relationScope(name)] };
+  const rows = await em.find(target.class, where as never);
+  return new Map(rows.map((row) => [encodeData(primaryKeyOf(row)), row]));
+}
+
+function byKeys(primaryKeys: readonly string[], keys: readonly unknown[]): object {
   const [only] = primaryKeys;
-  return primaryKeys.length === 1 && only !== undefined ? { [only]: pk } : (pk as object);
+  return primaryKeys.length === 1 && only !== undefined ? { [only]: { $in: keys } } : { $or: keys };
 }

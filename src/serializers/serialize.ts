@@ -1,3 +1,4 @@
+import type { ConcreteClass } from '../metadata.js';
 import type { AnySerializer, SerializerClass, SerializerContext } from './serializer.js';
 
 /** One entity as a serializer shows it, its relations loaded first. */
@@ -10,13 +11,24 @@ export async function serializeOne(
   return data;
 }
 
-/** Many entities, their relations loaded by one query each and not one per entity. */
+/** Many entities; their relations are loaded by one query each, and each serializer is built once, not once per entity. */
 export async function serializeMany(
   serializer: SerializerClass,
   entities: readonly object[],
   context: SerializerContext,
 ): Promise<unknown[]> {
-  const instance: AnySerializer = context.resolve(serializer);
-  await context.unitOfWork.load(entities, instance.pathsToLoad(context));
-  return Promise.all(entities.map((entity) => instance.toData(entity, context)));
+  const shared = withOneOfEach(context);
+  const instance: AnySerializer = shared.resolve(serializer);
+  await context.unitOfWork.load(entities, instance.pathsToLoad(shared));
+  return Promise.all(entities.map((entity) => instance.toData(entity, shared)));
+}
+
+function withOneOfEach(context: SerializerContext): SerializerContext {
+  const instances = new Map<ConcreteClass, unknown>();
+  const resolve = <T>(serializer: ConcreteClass<T>): T => {
+    if (!instances.has(serializer as ConcreteClass))
+      instances.set(serializer as ConcreteClass, context.resolve(serializer));
+    return instances.get(serializer as ConcreteClass) as T;
+  };
+  return { ...context, resolve };
 }

@@ -1,0 +1,340 @@
+import { EntityManager } from '@mikro-orm/core';
+import { expect } from 'chai';
+import { IsInt } from 'class-validator';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  type App,
+  Consumer,
+  createApp,
+  type Delivery,
+  GroupsForConsumer,
+  GroupsForSignal,
+  InMemoryChannelLayer,
+  Logger,
+  type ModelEvent,
+  ModelObserver,
+  ModelSerializer,
+  type Permission,
+  PermissionDenied,
+  Permissions,
+  path,
+  type Subscription,
+} from 'signalbox';
+import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
+import { injectable, container as rootContainer } from 'tsyringe';
+import { useDatabase } from '../support/database.js';
+import { Message } from '../support/entities.js';
+
+@injectable()
+class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text'] }) {}
+
+class RoomKey {
+  @IsInt() room!: number;
+}
+
+let gate = Promise.withResolvers<void>();
+
+@Consumer()
+class RoomConsumer extends ApiConsumer {
+  constructor(private readonly em: EntityManager) {
+    super();
+  }
+
+  @Action({ status: 201 })
+  async subscribeToRoom({ room }: RoomKey, context: ActionContext) {
+    await this.subscribe(this.onMessage, { room }, context);
+  }
+
+  @Action({ status: 201 })
+  async subscribeAndSay({ room }: RoomKey, context: ActionContext) {
+    await this.subscribe(this.onMessage, { room }, context);
+    await this.say({ room });
+    await gate.promise;
+  }
+
+  @Action({ status: 201, detached: true })
+  async subscribeDetached({ room }: RoomKey, context: ActionContext) {
+    await this.subscribeAndSay({ room }, context);
+  }
+
+  @Action()
+  async subscribeAndFail({ room }: RoomKey, context: ActionContext) {
+    await this.subscribe(this.onMessage, { room }, context);
+    await this.say({ room });
+    throw new PermissionDenied();
+  }
+
+  @Action({ timeLimit: 20 })
+  async subscribeTooLate({ room }: RoomKey, context: ActionContext) {
+    await gate.promise;
+    await this.subscribe(this.onMessage, { room }, context).finally(() => late.resolve());
+  }
+
+  @Action({ status: 204 })
+  async leave({ room }: RoomKey, context: ActionContext) {
+    await this.unsubscribe(this.onMessage, { room }, context);
+  }
+
+  @Action({ status: 204 })
+  async leaveEverywhere({ room }: RoomKey) {
+    await this.unsubscribe(this.onMessage, { room });
+  }
+
+  @Action()
+  async say({ room }: RoomKey) {
+    this.em.create(Message, { room, text: 'hi' });
+    await this.em.flush();
+  }
+
+  @Action()
+  async saySlowly({ room }: RoomKey) {
+    await this.say({ room });
+    await gate.promise;
+  }
+
+  @ModelObserver(() => Message, { serializer: MessageSerializer })
+  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) {
+    await subscription.send(event);
+  }
+
+  @GroupsForSignal('onMessage')
+  protected *groupsOfMessage(message: Message) {
+    yield `room-${message.room.id}`;
+  }
+
+  @GroupsForConsumer('onMessage')
+  protected *groupsOfRoom({ room }: RoomKey) {
+    yield `room-${room}`;
+  }
+}
+
+const asked: Omit<Delivery, 'scope'>[] = [];
+
+@injectable()
+class OnlyKind implements Permission {
+  canReceive({ scope, action, pk, data }: Delivery) {
+    asked.push({ action, pk, data });
+    if (scope.query.get('mood') === 'broken') throw new Error('canReceive');
+    return scope.query.get('mood') === 'kind';
+  }
+}
+
+@Consumer()
+@Permissions(OnlyKind)
+class GuardedConsumer extends RoomConsumer {}
+
+let late = Promise.withResolvers<void>();
+
+describe('The delivery of events', () => {
+  const database = useDatabase('deliveries');
+  let layer: InMemoryChannelLayer;
+  let logger: MemoryLogger;
+  let app: App;
+  let ann: TestConnection;
+
+  beforeEach(async () => {
+    gate = Promise.withResolvers();
+    late = Promise.withResolvers();
+    asked.splice(0);
+    await database.orm.em.execute(`insert into room (name, archived) values ('red', false), ('blue', false)`);
+    layer = new InMemoryChannelLayer();
+    logger = new MemoryLogger();
+    const container = rootContainer.createChildContainer();
+    container.registerInstance(Logger, logger);
+    const routes = [path('/ws/', RoomConsumer), path('/guarded/', GuardedConsumer)];
+    app = createApp({ orm: database.orm, container, channelLayer: layer, routes });
+    ann = await connect(app, '/ws/');
+  });
+  afterEach(() => app.close());
+
+  async function subscribe(requestId: string | number, room = 1, to = ann): Promise<void> {
+    to.send({ action: 'subscribe_to_room', request_id: requestId, room });
+    expect(await to.receive()).to.include({ response_status: 201, request_id: requestId });
+  }
+
+  async function write(room = 1): Promise<void> {
+    const em = database.orm.em.fork();
+    em.create(Message, { room, text: 'hi' });
+    await em.flush();
+  }
+
+  async function requestIds(count: number): Promise<unknown[]> {
+    const frames = [];
+    while (frames.length < count) frames.push(await ann.receive());
+    await ann.expectSilence();
+    return frames.map(({ request_id }) => request_id);
+  }
+
+  it('comes after the reply to the request that made the change', async () => {
+    await subscribe('s');
+    ann.send({ action: 'say', request_id: 'w', room: 1 });
+    expect(await requestIds(2)).to.deep.equal(['w', 's']);
+  });
+
+  it('of a change by a request still running comes after its reply, and so do the changes behind it', async () => {
+    await using bob = await connect(app, '/ws/');
+    await subscribe('b', 1, bob);
+    await subscribe('s');
+    ann.send({ action: 'say_slowly', request_id: 'w', room: 1 });
+    await bob.receive();
+    await write();
+    await bob.receive();
+    expect(ann.frames.map(({ request_id }) => request_id)).to.deep.equal(['s']);
+    gate.resolve();
+    expect(await requestIds(3)).to.deep.equal(['w', 's', 's']);
+  });
+
+  it('comes after the reply to the request that subscribed, although that very request commits the change', async () => {
+    await using bob = await connect(app, '/ws/');
+    await subscribe('b', 1, bob);
+    ann.send({ action: 'subscribe_and_say', request_id: 's', room: 1 });
+    await bob.receive();
+    await write();
+    await bob.receive();
+    expect(ann.frames).to.deep.equal([]);
+    gate.resolve();
+    expect(await ann.receive()).to.include({ action: 'subscribe_and_say', response_status: 201 });
+    expect(await ann.receive()).to.deep.include({ action: 'create', data: { id: 1, text: 'hi' } });
+    expect(await ann.receive()).to.deep.include({ action: 'create', data: { id: 2, text: 'hi' } });
+    await ann.expectSilence();
+  });
+
+  it('to a detached subscribing action comes after its reply, and does not wait for it elsewhere', async () => {
+    await subscribe('s');
+    ann.send({ action: 'subscribe_detached', request_id: 'd', room: 1 });
+    expect(await ann.receive()).to.include({ request_id: 's', action: 'create' });
+    expect(await ann.request('say', { room: 1 })).to.include({ response_status: 200 });
+    expect(await ann.receive()).to.include({ request_id: 's', action: 'create' });
+    await ann.expectSilence();
+    gate.resolve();
+    expect(await ann.receive()).to.include({ request_id: 'd', response_status: 201 });
+    expect(await requestIds(2)).to.deep.equal(['d', 'd']);
+  });
+
+  it('never happens for a subscription whose action failed', async () => {
+    expect(await ann.request('subscribe_and_fail', { room: 1 })).to.include({ response_status: 403 });
+    await ann.expectSilence();
+    await write();
+    await ann.expectSilence();
+    expect(layer.groupCount).to.equal(0);
+  });
+
+  it('goes on for a subscription that a failing action has asked for again, and for no more than it had', async () => {
+    await subscribe('s', 1);
+    ann.send({ action: 'subscribe_and_fail', request_id: 's', room: 2 });
+    expect(await ann.receive()).to.include({ response_status: 403 });
+    await write(2);
+    await ann.expectSilence();
+    await write(1);
+    expect(await requestIds(1)).to.deep.equal(['s']);
+  });
+
+  it('never happens for a subscription that an abandoned action makes after its reply', async () => {
+    expect(await ann.request('subscribe_too_late', { room: 1 })).to.include({ response_status: 504 });
+    gate.resolve();
+    await late.promise;
+    await write();
+    await ann.expectSilence();
+    expect(layer.groupCount).to.equal(0);
+  });
+
+  it('happens once for a request id that subscribed twice', async () => {
+    await subscribe('s');
+    await subscribe('s');
+    await write();
+    expect(await requestIds(1)).to.deep.equal(['s']);
+  });
+
+  it('happens for each of two subscriptions of the same rows', async () => {
+    await subscribe(1);
+    await subscribe('1');
+    await write();
+    expect(await requestIds(2)).to.deep.equal([1, '1']);
+  });
+
+  it('needs a request id', async () => {
+    ann.send({ action: 'subscribe_to_room', room: 1 });
+    expect(await ann.receive()).to.deep.equal({
+      errors: ['A subscription needs a request_id.'],
+      data: null,
+      action: 'subscribe_to_room',
+      response_status: 400,
+      request_id: null,
+      code: 'parse_error',
+    });
+    expect(layer.groupCount).to.equal(0);
+  });
+
+  it('ends for the request id that unsubscribes, and for no other', async () => {
+    await subscribe(1);
+    await subscribe('1');
+    ann.send({ action: 'leave', request_id: 1, room: 1 });
+    expect(await ann.receive()).to.include({ request_id: 1, response_status: 204 });
+    await write();
+    expect(await requestIds(1)).to.deep.equal(['1']);
+  });
+
+  it('ends for all subscriptions with these kwargs where none is named', async () => {
+    await subscribe(1, 1);
+    await subscribe(2, 1);
+    await subscribe(3, 2);
+    expect(await ann.request('leave_everywhere', { room: 1 })).to.include({ response_status: 204 });
+    await write(1);
+    await write(2);
+    expect(await requestIds(1)).to.deep.equal([3]);
+  });
+
+  it('ends for all subscriptions with these kwargs where the request has no id', async () => {
+    await subscribe(1, 1);
+    await subscribe(2, 2);
+    ann.send({ action: 'leave', room: 1 });
+    expect(await ann.receive()).to.include({ request_id: null, response_status: 204 });
+    await write(1);
+    await write(2);
+    expect(await requestIds(1)).to.deep.equal([2]);
+  });
+
+  it('ends without an error where nothing was subscribed', async () => {
+    expect(await ann.request('leave', { room: 1 })).to.include({ response_status: 204 });
+    expect(await ann.request('leave_everywhere', { room: 1 })).to.include({ response_status: 204 });
+  });
+
+  it('leaves nothing in the layer behind a connection that is gone', async () => {
+    await subscribe(1, 1);
+    await subscribe(2, 2);
+    expect(layer.groupCount).to.equal(2);
+    ann.close();
+    await app.idle();
+    await app.close();
+    expect(layer.groupCount).to.equal(0);
+  });
+
+  it('is undone quietly, and logged, where the layer cannot discard a group', async () => {
+    layer.discard = () => Promise.reject(new Error('no layer'));
+    expect(await ann.request('subscribe_and_fail', { room: 1 })).to.include({ response_status: 403 });
+    await ann.expectSilence();
+    expect(await ann.request('say', { room: 1 })).to.include({ response_status: 200 });
+    await ann.expectSilence();
+    expect(logger.at('error').map(({ message, fields }) => [message, String(fields['error'])])).to.deep.equal([
+      ['A failed subscription could not leave its groups.', 'Error: no layer'],
+    ]);
+  });
+
+  describe('where a permission is asked', () => {
+    it('does not happen if it refuses, or throws', async () => {
+      await using kind = await connect(app, '/guarded/?mood=kind');
+      await using stern = await connect(app, '/guarded/?mood=stern');
+      await using broken = await connect(app, '/guarded/?mood=broken');
+      for (const connection of [kind, stern, broken]) await subscribe('s', 1, connection);
+      await write();
+      expect(await kind.receive()).to.deep.include({ request_id: 's', data: { id: 1, text: 'hi' } });
+      for (const connection of [kind, stern, broken]) await connection.expectSilence();
+      expect(asked).to.deep.equal(Array(3).fill({ action: 'create', pk: 1, data: { id: 1, text: 'hi' } }));
+      expect(logger.at('error').map(({ message, fields }) => [message, String(fields['error'])])).to.deep.equal([
+        ['An event could not be delivered.', 'Error: canReceive'],
+      ]);
+    });
+  });
+});

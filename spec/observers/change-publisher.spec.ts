@@ -1,0 +1,273 @@
+import { EntityManager } from '@mikro-orm/core';
+import { Entity, PrimaryKey } from '@mikro-orm/decorators/legacy';
+import { expect } from 'chai';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  type App,
+  type ChannelMessage,
+  Consumer,
+  createApp,
+  demultiplexer,
+  GroupsForConsumer,
+  GroupsForSignal,
+  InMemoryChannelLayer,
+  Logger,
+  type ModelEvent,
+  ModelObserver,
+  path,
+  Serializer,
+  type Subscription,
+} from 'signalbox';
+import { connect, MemoryLogger, type TestChannel, type TestConnection } from 'signalbox/testing';
+import { injectable, container as rootContainer } from 'tsyringe';
+import { useDatabase } from '../support/database.js';
+import { Message } from '../support/entities.js';
+
+@injectable()
+class BrokenSerializer extends Serializer<Message, never> {
+  toData(): never {
+    throw new Error('serializer');
+  }
+}
+
+/** Subscribes to its one observer. */
+abstract class Subscriber extends ApiConsumer {
+  abstract onMessage(event: ModelEvent<Message>, subscription: Subscription): Promise<void>;
+
+  @Action({ status: 201 })
+  async follow(context: ActionContext) {
+    await this.subscribe(this.onMessage, {}, context);
+  }
+}
+
+@Consumer()
+class Healthy extends Subscriber {
+  constructor(private readonly em: EntityManager) {
+    super();
+  }
+
+  @Action()
+  async say() {
+    this.em.create(Message, { room: 1, text: 'hi' });
+    await this.em.flush();
+  }
+
+  @ModelObserver(() => Message)
+  async onMessage(event: ModelEvent<Message>, subscription: Subscription) {
+    await subscription.send(event);
+  }
+}
+
+@Consumer()
+class BrokenObserver extends Subscriber {
+  @ModelObserver(() => Message)
+  async onMessage(_event: ModelEvent<Message>, { requestId }: Subscription) {
+    throw new Error(`observer ${requestId}`);
+  }
+}
+
+@Consumer()
+class BrokenGroups extends Healthy {
+  @GroupsForSignal('onMessage')
+  protected groupsOfMessage(): string[] {
+    throw new Error('groups');
+  }
+
+  @GroupsForConsumer('onMessage')
+  protected groupsOfAll(): string[] {
+    return ['all'];
+  }
+}
+
+@Consumer()
+class BrokenSerialization extends Subscriber {
+  @ModelObserver(() => Message, { serializer: BrokenSerializer })
+  async onMessage(event: ModelEvent<Message>, subscription: Subscription) {
+    await subscription.send(event);
+  }
+}
+
+@Consumer()
+class InjectedGroups extends ApiConsumer {
+  constructor(private readonly em: EntityManager) {
+    super();
+  }
+
+  @ModelObserver(() => Message)
+  async onMessage(event: ModelEvent<Message>, subscription: Subscription) {
+    await subscription.send(event);
+  }
+
+  @GroupsForSignal('onMessage')
+  protected async groupsOfMessage(_message: Message) {
+    return [String(await this.em.count(Message))];
+  }
+
+  @GroupsForConsumer('onMessage')
+  protected groupsOfAll() {
+    return ['all'];
+  }
+}
+
+@Consumer()
+class ScopedGroups extends ApiConsumer {
+  @ModelObserver(() => Message)
+  async onMessage(event: ModelEvent<Message>, subscription: Subscription) {
+    await subscription.send(event);
+  }
+
+  @GroupsForSignal('onMessage')
+  protected groupsOfMessage(_message: Message) {
+    return [this.scope.path];
+  }
+
+  @GroupsForConsumer('onMessage')
+  protected groupsOfAll() {
+    return ['all'];
+  }
+}
+
+@Entity()
+class Account {
+  @PrimaryKey({ type: 'bigint' })
+  id!: bigint;
+}
+
+const keys: unknown[] = [];
+
+@Consumer()
+class Accounts extends ApiConsumer {
+  @Action({ status: 201 })
+  async follow(context: ActionContext) {
+    await this.subscribe(this.onAccount, {}, context);
+  }
+
+  @ModelObserver(() => Account)
+  async onAccount(event: ModelEvent<Account>, subscription: Subscription) {
+    keys.push(event.pk);
+    await subscription.send(event);
+  }
+}
+
+const streams = {
+  groups: BrokenGroups,
+  observer: BrokenObserver,
+  serialization: BrokenSerialization,
+  injected: InjectedGroups,
+  scoped: ScopedGroups,
+  healthy: Healthy,
+};
+
+describe('An observer that fails', () => {
+  const database = useDatabase('change_publisher');
+  let logger: MemoryLogger;
+  let app: App;
+  let ann: TestConnection;
+
+  beforeEach(async () => {
+    await database.orm.em.execute(`insert into room (name, archived) values ('red', false)`);
+    logger = new MemoryLogger();
+    const container = rootContainer.createChildContainer();
+    container.registerInstance(Logger, logger);
+    app = createApp({ orm: database.orm, container, routes: [path('/ws/', demultiplexer(streams))] });
+    ann = await connect(app, '/ws/');
+  });
+  afterEach(() => app.close());
+
+  async function follow(stream: keyof typeof streams): Promise<TestChannel> {
+    const channel = ann.channel(stream);
+    expect(await channel.request('follow')).to.include({ response_status: 201 });
+    return channel;
+  }
+
+  function logged(message: string): string[] {
+    return logger
+      .at('error')
+      .filter((entry) => entry.message === message)
+      .map(({ fields }) => `${fields['observer']}: ${fields['error']}`);
+  }
+
+  it('reaches neither the writer nor the observers before and behind it', async () => {
+    const healthy = await follow('healthy');
+    for (const stream of ['groups', 'observer', 'serialization'] as const) await follow(stream);
+    expect(await healthy.request('say')).to.include({ response_status: 200, data: null });
+    expect(await healthy.receive()).to.deep.include({ action: 'create', data: { pk: 1 } });
+    for (const stream of ['groups', 'observer', 'serialization'] as const) await ann.channel(stream).expectSilence();
+    expect(await healthy.request('say')).to.include({ response_status: 200 });
+    expect(await healthy.receive()).to.deep.include({ action: 'create', data: { pk: 2 } });
+  });
+
+  it('is logged, with its name and the error', async () => {
+    await follow('observer');
+    const healthy = await follow('healthy');
+    await healthy.request('say');
+    await healthy.receive();
+    await ann.expectSilence();
+    const texts = logged('A change could not be announced.');
+    expect(texts.find((text) => text.includes('BrokenGroups'))).to.match(/BrokenGroups.*\.onMessage: Error: groups$/);
+    expect(texts.find((text) => text.includes('Serialization'))).to.match(/\.onMessage: Error: serializer$/);
+    expect(logged('An event could not be delivered.')).to.have.length(1);
+    expect(logged('An event could not be delivered.')[0]).to.match(/\.onMessage: Error: observer test-1$/);
+  });
+
+  it('because its groups read an injected member is told so by name', async () => {
+    const healthy = await follow('healthy');
+    await healthy.request('say');
+    await healthy.receive();
+    await ann.expectSilence();
+    expect(logged('A change could not be announced.').find((text) => text.includes('InjectedGroups'))).to.include(
+      'ConfigurationError: InjectedGroups.em: is read while the groups of a row are asked for, which happens once per ' +
+        'change and outside any connection. Derive the groups from the row alone.',
+    );
+  });
+
+  it('because its groups read the scope is told so as well', async () => {
+    const healthy = await follow('healthy');
+    await healthy.request('say');
+    await healthy.receive();
+    await ann.expectSilence();
+    expect(logged('A change could not be announced.').find((text) => text.includes('ScopedGroups'))).to.include(
+      'ConfigurationError: ScopedGroups.scope: is read while the groups of a row are asked for, which happens once per ' +
+        'change and outside any connection. Derive the groups from the row alone.',
+    );
+  });
+
+  it('for one subscription leaves the others of the same consumer alone', async () => {
+    const channel = await follow('observer');
+    await channel.request('follow');
+    const healthy = await follow('healthy');
+    await healthy.request('say');
+    await healthy.receive();
+    await channel.expectSilence();
+    expect(logged('An event could not be delivered.')).to.have.length(2);
+  });
+});
+
+describe('A change that is published', () => {
+  const database = useDatabase('change_publisher_keys', [Account]);
+
+  it('travels as JSON values only, a bigint key as text', async () => {
+    const messages: ChannelMessage[] = [];
+    const layer = new InMemoryChannelLayer();
+    const { sendToGroup } = layer;
+    layer.sendToGroup = (group, message) => {
+      messages.push(message);
+      return sendToGroup.call(layer, group, message);
+    };
+    const app = createApp({ orm: database.orm, channelLayer: layer, routes: [path('/ws/', Accounts)] });
+    await using ann = await connect(app, '/ws/');
+    await ann.request('follow');
+    const em = database.orm.em.fork();
+    const account = em.create(Account, { id: 9007199254740993n });
+    await em.flush();
+    expect(await ann.receive()).to.deep.include({ action: 'create', data: { pk: '9007199254740993' } });
+    em.remove(account);
+    await em.flush();
+    expect(await ann.receive()).to.deep.include({ action: 'delete', data: { pk: '9007199254740993' } });
+    expect(keys).to.deep.equal(['9007199254740993', '9007199254740993']);
+    expect(messages.map((message) => JSON.parse(JSON.stringify(message)))).to.deep.equal(messages);
+    await app.close();
+  });
+});

@@ -1,0 +1,78 @@
+import { expect } from 'chai';
+import { InMemoryChannelLayer, ParseError } from 'signalbox';
+import { Membership } from '#signalbox/channel-layer/membership.js';
+import type { Observer } from '#signalbox/observers/observer.js';
+import { Subscriptions } from '#signalbox/observers/subscriptions.js';
+
+describe('The subscriptions of a consumer', () => {
+  const messages = observer('Rooms.onMessage');
+  const rooms = observer('Rooms.onRoom');
+  let membership: Membership;
+  let subscriptions: Subscriptions;
+
+  beforeEach(() => {
+    membership = new Membership(new InMemoryChannelLayer(), 'ann');
+    subscriptions = new Subscriptions(membership);
+  });
+
+  async function subscribe(to: Observer, requestId: string | number, ...groups: string[]): Promise<boolean> {
+    const { record, isNew } = subscriptions.open(to, requestId, {});
+    await subscriptions.listen(record, groups);
+    return isNew;
+  }
+
+  it('need a request id', () => {
+    expect(() => subscriptions.open(messages, null, {})).to.throw(ParseError, 'A subscription needs a request_id.');
+    expect(subscriptions.size).to.equal(0);
+  });
+
+  it('are one per request id, however often it is asked for', async () => {
+    expect(await subscribe(messages, 1, 'red')).to.equal(true);
+    expect(await subscribe(messages, 1, 'red', 'blue')).to.equal(false);
+    expect(subscriptions.size).to.equal(1);
+    await subscriptions.removeRequest(messages, 1);
+    expect(subscriptions.size).to.equal(0);
+    expect(membership.groups).to.deep.equal([]);
+  });
+
+  it('tell 1 from "1"', async () => {
+    await subscribe(messages, 1, 'red');
+    await subscribe(messages, '1', 'red');
+    await subscriptions.removeRequest(messages, '1');
+    expect(subscriptions.of(messages).map(({ requestId }) => requestId)).to.deep.equal([1]);
+    expect(membership.groups).to.deep.equal(['red']);
+  });
+
+  it('are separate for two observers with one request id', async () => {
+    await subscribe(messages, 1, 'red');
+    await subscribe(rooms, 1, 'red');
+    await subscriptions.removeRequest(rooms, 1);
+    expect(subscriptions.of(messages)).to.have.length(1);
+    expect(subscriptions.of(rooms)).to.have.length(0);
+    expect(membership.groups).to.deep.equal(['red']);
+  });
+
+  it('lose groups one by one, and end with the last', async () => {
+    await subscribe(messages, 1, 'red', 'blue');
+    await subscribe(messages, 2, 'red');
+    await subscriptions.removeGroups(messages, ['red']);
+    expect(subscriptions.of(messages).map(({ requestId, groups }) => [requestId, [...groups]])).to.deep.equal([
+      [1, ['blue']],
+    ]);
+    expect(membership.groups).to.deep.equal(['blue']);
+  });
+
+  it('are known as ended once they are', async () => {
+    const { record } = subscriptions.open(messages, 1, {});
+    await subscriptions.listen(record, ['red']);
+    expect(subscriptions.has(record)).to.equal(true);
+    await subscriptions.removeRequest(messages, 1);
+    await subscribe(messages, 1, 'red');
+    expect(subscriptions.has(record)).to.equal(false);
+  });
+});
+
+function observer(id: string): Observer {
+  const none = async (): Promise<string[]> => [];
+  return { id, member: id, model: Object, passesThrough: true, groupsOfRow: none, groupsOfSubscription: none };
+}

@@ -1,0 +1,146 @@
+import { OptimisticLockError } from '@mikro-orm/core';
+import { Check, Entity, ManyToOne, PrimaryKey, Property, Unique } from '@mikro-orm/decorators/legacy';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import type { ApiError } from 'signalbox';
+import { toApiError } from '#signalbox/orm/orm-errors.js';
+import { useDatabase } from '../support/database.js';
+
+@Entity()
+class Owner {
+  @PrimaryKey({ type: 'integer' })
+  id!: number;
+}
+
+@Entity()
+@Unique({ properties: ['houseNumber', 'street'] })
+@Check({ expression: 'house_number > 0' })
+class House {
+  @PrimaryKey({ type: 'integer' })
+  id!: number;
+
+  @Property({ type: 'integer' })
+  houseNumber!: number;
+
+  @Property({ type: 'string', length: 10 })
+  street!: string;
+
+  @Property({ type: 'string', fieldName: 'Plate', unique: true, nullable: true })
+  doorPlate?: string | null;
+
+  @ManyToOne(() => Owner, { nullable: true, unique: true, deleteRule: 'no action' })
+  owner?: Owner | null;
+}
+
+describe('What an error of the ORM means to a client', () => {
+  const database = useDatabase('orm_errors', [Owner, House]);
+  let em: EntityManager;
+
+  beforeEach(async () => {
+    em = database.orm.em.fork();
+    await em.execute('insert into owner default values');
+    await insert({ plate: `'one'`, owner: '1' });
+  });
+
+  it('is 409 with the property for a unique column', async () => {
+    expect(await said(insert({ street: `'b'`, plate: `'one'` }))).to.deep.equal({
+      status: 409,
+      code: 'conflict',
+      errors: [{ doorPlate: ['House with this doorPlate already exists.'] }],
+    });
+  });
+
+  it('is 409 with the property for a unique relation', async () => {
+    expect(await said(insert({ street: `'b'`, owner: '1' }))).to.deep.equal({
+      status: 409,
+      code: 'conflict',
+      errors: [{ owner: ['House with this owner already exists.'] }],
+    });
+  });
+
+  it('is 409 with all properties for several columns that are unique together', async () => {
+    expect(await said(insert({}))).to.deep.equal({
+      status: 409,
+      code: 'conflict',
+      errors: [{ non_field_errors: ['The fields houseNumber, street must make a unique set.'] }],
+    });
+  });
+
+  it('is 409 for a row that others refer to, and for a reference to none', async () => {
+    const errors = ['A row that this one refers to is missing, or other rows still refer to this one.'];
+    expect(await said(em.execute('delete from owner'))).to.deep.equal({ status: 409, code: 'conflict', errors });
+    expect(await said(insert({ street: `'b'`, owner: '404' }))).to.deep.equal({
+      status: 409,
+      code: 'conflict',
+      errors,
+    });
+  });
+
+  it('is 400 with the property for a column that may not be null', async () => {
+    expect(await said(insert({ number: 'null' }))).to.deep.equal({
+      status: 400,
+      code: 'validation_failed',
+      errors: [{ houseNumber: ['This field may not be null.'] }],
+    });
+  });
+
+  it('is 400 for a check', async () => {
+    expect(await said(insert({ number: '-1' }))).to.deep.equal({
+      status: 400,
+      code: 'validation_failed',
+      errors: ['A value is out of its bounds.'],
+    });
+  });
+
+  for (const { title, number = '1', street = `'b'` } of [
+    { title: 'a text that is too long', street: `'12345678901'` },
+    { title: 'a number that is too large', number: '2147483648' },
+    { title: 'a text that is no number', number: `'abc'` },
+  ]) {
+    it(`is 400 for ${title}`, async () => {
+      expect(await said(insert({ number, street }))).to.deep.equal({
+        status: 400,
+        code: 'validation_failed',
+        errors: ['A value does not fit its column.'],
+      });
+    });
+  }
+
+  it('is 404 for a row that is not there', async () => {
+    expect(await said(em.findOneOrFail(House, 404))).to.deep.equal({
+      status: 404,
+      code: 'not_found',
+      errors: ['Not found.'],
+    });
+  });
+
+  it('is 409 for a version that has moved on', async () => {
+    expect(await said(Promise.reject(OptimisticLockError.lockFailed('House')))).to.deep.equal({
+      status: 409,
+      code: 'conflict',
+      errors: ['The row was changed by someone else meanwhile.'],
+    });
+  });
+
+  it('is none for faulty SQL and for errors of others', async () => {
+    expect(await said(em.execute('select no_such_column'))).to.equal(undefined);
+    expect(await said(em.execute('select 1 / 0'))).to.equal(undefined);
+    expect(await said(Promise.reject(new Error('no')))).to.equal(undefined);
+  });
+
+  function insert({ number = '1', street = `'a'`, plate = 'null', owner = 'null' }): Promise<unknown> {
+    return em.execute(
+      `insert into house (house_number, street, "Plate", owner_id) values (${number}, ${street}, ${plate}, ${owner})`,
+    );
+  }
+
+  async function said(work: Promise<unknown>): Promise<Pick<ApiError, 'status' | 'code' | 'errors'> | undefined> {
+    const thrown: unknown = await work.then(
+      () => new Error('Nothing was thrown.'),
+      (error: unknown) => error,
+    );
+    const error = toApiError(em, thrown);
+    expect(error?.cause).to.equal(error && thrown);
+    return error && { status: error.status, code: error.code, errors: error.errors };
+  }
+});
