@@ -63,6 +63,8 @@ describe('The public names', () => {
       'not',
       'path',
       'reply',
+      'serializeMany',
+      'serializeOne',
       'withOptions',
     ]);
   });

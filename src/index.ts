@@ -76,6 +76,7 @@ export type {
   RowData,
   ViewOf,
 } from './serializers/model-types.js';
+export { serializeMany, serializeOne } from './serializers/serialize.js';
 export { Serializer, type SerializerClass, type SerializerContext } from './serializers/serializer.js';
 export type { AppApi } from './server/api-types.js';
 export { type AcceptedConnection, type App, createApp, type ListenOptions } from './server/app.js';

@@ -167,6 +167,14 @@ describe('The delivery of events', () => {
     return frames.map(({ request_id }) => request_id);
   }
 
+  it('is none of a change that was committed before the subscription', async () => {
+    await write();
+    await subscribe('s');
+    await ann.expectSilence();
+    await write();
+    expect(await ann.receive()).to.deep.include({ request_id: 's', data: { id: 2, text: 'hi' } });
+  });
+
   it('comes after the reply to the request that made the change', async () => {
     await subscribe('s');
     ann.send({ action: 'say', request_id: 'w', room: 1 });

@@ -75,6 +75,7 @@ describe('connect', () => {
       'data.kwargs': { text: 'hi' },
     });
     expect(await ann.request('echo')).to.include({ request_id: 'test-2' });
+    expect(await ann.request('echo', { request_id: 7 })).to.include({ request_id: 7 });
   });
 
   it('logs a user in, with session, headers and cookies', async () => {

@@ -23,7 +23,7 @@ import { addressOf, errorReply, toRequest } from '../wire/codec.js';
 import type { ActionRequest, Reply, RequestId } from '../wire/messages.js';
 import { type ApiConsumer, bindConsumer, type ConsumerLink } from './api-consumer.js';
 import type { CompiledConsumer } from './compiled-consumer.js';
-import { Deliveries } from './deliveries.js';
+import { type Commits, Deliveries } from './deliveries.js';
 import { BaseModelConsumer, modelOf } from './model-consumer.js';
 import { showResult } from './model-result.js';
 
@@ -33,6 +33,7 @@ export interface ChannelParts {
   readonly dispatcher: Dispatcher;
   readonly errors: ErrorTranslator;
   readonly unitOfWork: UnitOfWork;
+  readonly publisher: Commits;
   readonly logger: Logger;
   readonly send: (reply: Reply) => void;
 }
@@ -152,7 +153,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   async subscribe(observer: Observer, kwargs: unknown, { requestId, signal }: ActionContext): Promise<void> {
     const groups = await observer.groupsOfSubscription(this.instance, kwargs);
     signal.throwIfAborted();
-    const { record, isNew } = this.#subscriptions.open(observer, requestId, kwargs);
+    const { record, isNew } = this.#subscriptions.open(observer, requestId, kwargs, this.#parts.publisher.commits);
     const added = groups.filter((group) => !record.groups.has(group));
     const exchange = this.#findOpen(origin.getStore());
     if (isNew && exchange) this.#deliveries.holdUntilConfirmed(record, exchange);

@@ -12,6 +12,12 @@ import { Status } from '../status.js';
 import { encodeData } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
 
+/** The commits of this process. */
+export interface Commits {
+  readonly source: string;
+  readonly commits: number;
+}
+
 export interface DeliveryParts {
   readonly consumer: object;
   readonly scope: Scope;
@@ -19,6 +25,7 @@ export interface DeliveryParts {
   readonly subscriptions: Subscriptions;
   readonly permissions: PermissionChecker;
   readonly unitOfWork: UnitOfWork;
+  readonly publisher: Commits;
   readonly logger: Logger;
   readonly send: (reply: Reply) => void;
   /** The request that a change came from, while its reply is still due on this consumer. */
@@ -111,12 +118,14 @@ export class Deliveries {
     if (pending) return new Promise((resolve) => pending.whenEnded(() => resolve()));
   }
 
-  #arrivalsOf({ observer: id, before, after, pk, data }: ChangeMessage): Arrival[] {
+  /** A change that was committed before somebody subscribed may arrive afterwards; it is none of the subscription's. */
+  #arrivalsOf({ observer: id, before, after, pk, data, source, commit }: ChangeMessage): Arrival[] {
     const observer = this.#observers.get(id);
     if (!observer) return [];
+    const isOurs = source === this.#parts.publisher.source;
     const arrivals: Arrival[] = [];
     for (const record of this.#parts.subscriptions.of(observer)) {
-      const action = eventFor(record.groups, before, after);
+      const action = isOurs && commit <= record.since ? undefined : eventFor(record.groups, before, after);
       if (action)
         arrivals.push({ record, action, pk, data: action === 'delete' ? encodeData({ pk }) : (data ?? 'null') });
     }

@@ -11,6 +11,7 @@ import { ActionContext } from '../scope/action-context.js';
 import type { KeyOf } from '../serializers/model-types.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { Status } from '../status.js';
+import { encodeData } from '../wire/codec.js';
 import type { Mixin, MixinTypes } from './mix.js';
 import { modelOf } from './model-consumer.js';
 
@@ -96,5 +97,5 @@ export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
 };
 
 function groupOf(pk: unknown): string {
-  return typeof pk === 'object' && pk !== null ? JSON.stringify(pk) : String(pk);
+  return typeof pk === 'object' && pk !== null ? encodeData(pk) : String(pk);
 }

@@ -3,7 +3,7 @@ import type { ReplyClass } from '../dispatch/action-declaration.js';
 import { toView } from '../kwargs/class-rules.js';
 import type { Class } from '../metadata.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
-import { serializeMany } from '../serializers/serialize.js';
+import { serializeAll } from '../serializers/serialize.js';
 import { isSerializerClass, type SerializerClass, type SerializerContext } from '../serializers/serializer.js';
 
 export interface ResultRules {
@@ -33,9 +33,9 @@ async function showAll(
   const entities = results.filter((result): result is object => Utils.isEntity(result));
   if (entities.length < results.length)
     return serializer ? results.map((result) => onlyFields(serializer, result)) : results;
-  if (serializer) return serializeMany(serializer, entities, context);
+  if (serializer) return serializeAll(serializer, entities, context);
   const isModel = model && entities.every((entity) => entity instanceof model.entity);
-  return isModel ? serializeMany(model.serializer, entities, context) : entities;
+  return isModel ? serializeAll(model.serializer, entities, context) : entities;
 }
 
 /** Plain data where a serializer's view is asked for: whatever else they hold stays here. */

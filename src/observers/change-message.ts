@@ -6,6 +6,9 @@ export interface ChangeMessage extends ChannelMessage {
   /** Tells copies apart that one channel gets through several groups. */
   readonly id: string;
   readonly observer: string;
+  /** The process that committed, and which of its commits it was. */
+  readonly source: string;
+  readonly commit: number;
   readonly pk: unknown;
   readonly before: readonly string[];
   readonly after: readonly string[];

@@ -6,7 +6,7 @@ import type { ConcreteClass } from '../metadata.js';
 import type { ModelChange, RowData } from '../orm/model-change.js';
 import { restore } from '../orm/model-snapshot.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import { serializeOne } from '../serializers/serialize.js';
+import { serializeAll } from '../serializers/serialize.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { encodeData } from '../wire/codec.js';
 import type { ChangeMessage } from './change-message.js';
@@ -29,7 +29,10 @@ type Texts = Map<SerializerClass, Promise<string>>;
  * logged; neither the writer nor the other observers hear of it.
  */
 export class ChangePublisher {
+  /** Tells this process from the others on the channel layer. */
+  readonly source = randomUUID();
   readonly #parts: PublisherParts;
+  #commits = 0;
   #tail: Promise<void> = Promise.resolve();
 
   constructor(parts: PublisherParts) {
@@ -38,10 +41,16 @@ export class ChangePublisher {
 
   /** In a later turn of the event loop: the reply of the request that committed leaves first. */
   publish(changes: readonly ModelChange[]): void {
+    const commit = ++this.#commits;
     this.#tail = this.#tail.then(async () => {
       await setImmediate();
-      for (const change of changes) await this.#publishOne(change);
+      for (const change of changes) await this.#publishOne(change, commit);
     });
+  }
+
+  /** How many commits there were until now: who begins to listen is told of those that follow. */
+  get commits(): number {
+    return this.#commits;
   }
 
   /** Resolves when all that was committed until now has been handed to the channel layer. */
@@ -49,19 +58,19 @@ export class ChangePublisher {
     return this.#tail;
   }
 
-  async #publishOne(change: ModelChange): Promise<void> {
+  async #publishOne(change: ModelChange, commit: number): Promise<void> {
     const texts: Texts = new Map();
     for (const observer of this.#parts.observers) {
       if (!isOf(change, observer)) continue;
       try {
-        await this.#tell(observer, change, texts);
+        await this.#tell(observer, change, commit, texts);
       } catch (error) {
         this.#parts.logger.error('A change could not be announced.', { observer: observer.id, pk: change.pk, error });
       }
     }
   }
 
-  async #tell(observer: Observer, change: ModelChange, texts: Texts): Promise<void> {
+  async #tell(observer: Observer, change: ModelChange, commit: number, texts: Texts): Promise<void> {
     const before = await this.#groupsOf(observer, change, change.before);
     const after = await this.#groupsOf(observer, change, change.after);
     if (before.length + after.length === 0) return;
@@ -70,6 +79,8 @@ export class ChangePublisher {
       type: 'change',
       id: randomUUID(),
       observer: observer.id,
+      source: this.source,
+      commit,
       pk: JSON.parse(encodeData(change.pk)) as unknown,
       before,
       after,
@@ -98,7 +109,8 @@ export class ChangePublisher {
     const { unitOfWork, resolve } = this.#parts;
     return unitOfWork.run(async () => {
       const row = restore(unitOfWork.em, entity, after);
-      return encodeData(await serializeOne(serializer, row, { unitOfWork, resolve }));
+      const [data] = await serializeAll(serializer, [row], { unitOfWork, resolve });
+      return encodeData(data);
     });
   }
 }

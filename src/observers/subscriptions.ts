@@ -9,6 +9,8 @@ export interface SubscriptionRecord {
   readonly requestId: string | number;
   readonly kwargs: unknown;
   readonly groups: Set<string>;
+  /** The last commit of this process that came before it. */
+  readonly since: number;
 }
 
 /**
@@ -32,12 +34,17 @@ export class Subscriptions {
    *
    * @throws ParseError without a request id: its events could not say what they answer
    */
-  open(observer: Observer, requestId: RequestId, kwargs: unknown): { record: SubscriptionRecord; isNew: boolean } {
+  open(
+    observer: Observer,
+    requestId: RequestId,
+    kwargs: unknown,
+    since = 0,
+  ): { record: SubscriptionRecord; isNew: boolean } {
     if (requestId === null) throw new ParseError('A subscription needs a request_id.');
     const key = keyOf(observer, requestId);
     const known = this.#records.get(key);
     if (known) return { record: known, isNew: false };
-    const record = { observer, requestId, kwargs, groups: new Set<string>() };
+    const record = { observer, requestId, kwargs, groups: new Set<string>(), since };
     this.#records.set(key, record);
     return { record, isNew: true };
   }

@@ -1,6 +1,7 @@
 import type { EntityManager, FilterQuery, RequiredEntityData } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
+import type { OrmRoot } from '../orm/orm-root.js';
 import { type ModelField, modelFields } from './model-fields.js';
 import { readField } from './model-reader.js';
 import type {
@@ -12,7 +13,7 @@ import type {
   RowData,
 } from './model-types.js';
 import { type RelationScope, validateModel } from './model-validation.js';
-import { Serializer, type SerializerContext } from './serializer.js';
+import { Serializer, type SerializerClass, type SerializerContext } from './serializer.js';
 
 /** What `ModelSerializer(Entity, options)` gives to extend. */
 export abstract class BaseModelSerializer<Entity extends object, Options>
@@ -148,6 +149,16 @@ function pathsOf(field: ModelField, context: SerializerContext): string[] {
     return [field.name, ...inner.map((path) => `${field.name}.${path}`)];
   }
   return field.kind === 'many' ? [`${field.name}:ref`] : [];
+}
+
+/**
+ * Finds what a declaration says wrong before the first row is shown.
+ *
+ * @throws ConfigurationError for a field that the entity does not have, or a computed one without a method
+ */
+export function checkModelSerializer(serializer: SerializerClass, { em }: OrmRoot): void {
+  if (!(serializer.prototype instanceof BaseModelSerializer)) return;
+  compileFields(serializer.prototype, serializer as unknown as typeof BaseModelSerializer & { name: string }, em);
 }
 
 function compileFields(

@@ -18,6 +18,8 @@ import { entityManagerToken } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { ScopeBuilder } from '../scope/scope-builder.js';
 import { buildSingletons, checkConsumersAreNotShared } from '../scope/singletons.js';
+import { checkModelSerializer } from '../serializers/model-serializer.js';
+import { isSerializerClass } from '../serializers/serializer.js';
 import { completeSettings, type Settings } from '../settings.js';
 import { Signal } from '../signals/signal.js';
 import type { AppOptions } from './app-options.js';
@@ -58,6 +60,7 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     container,
     router.consumers.map(({ consumer }) => consumer),
   );
+  for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, orm);
   buildSingletons(container, providers);
   const unitOfWork = new UnitOfWork(orm.em);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);

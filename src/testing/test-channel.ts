@@ -27,10 +27,17 @@ export class TestChannel {
     this.#post(payload);
   }
 
-  /** Sends a request with an id of its own, and resolves with its final reply; parts and events stay in the inbox. */
-  request(action: string, kwargs: object = {}, { timeout = defaultTimeout }: ReceiveOptions = {}): Promise<ReplyFrame> {
-    const id = `test-${++this.#lastId}`;
-    this.send({ action, request_id: id, ...kwargs });
+  /**
+   * Sends a request with an id of its own unless the kwargs have a `request_id`, and resolves with its final reply; parts and
+   * events stay in the inbox.
+   */
+  request(
+    action: string,
+    kwargs: { readonly request_id?: string | number } & Readonly<Record<string, unknown>> = {},
+    { timeout = defaultTimeout }: ReceiveOptions = {},
+  ): Promise<ReplyFrame> {
+    const { request_id: id = `test-${++this.#lastId}`, ...rest } = kwargs;
+    this.send({ action, request_id: id, ...rest });
     return this.reply(id, { timeout });
   }
 

@@ -1,5 +1,5 @@
 import { EntityManager } from '@mikro-orm/core';
-import type { SerializerContext, ViewOf } from 'signalbox';
+import { type SerializerContext, serializeMany, type ViewOf } from 'signalbox';
 import { injectable } from 'tsyringe';
 import { Message } from '../entities/message.js';
 import type { Room } from '../entities/room.js';
@@ -15,8 +15,6 @@ export class MessageHistory {
   async latest(room: Room, limit: number, context: SerializerContext): Promise<MessageView[]> {
     const newest = { orderBy: { id: 'desc' }, limit, populate: ['user'] } as const;
     const messages = await this.em.find(Message, { room }, newest);
-    const serializer = context.resolve(MessageSerializer);
-    const views = messages.reverse().map((message) => serializer.toData(message, context));
-    return (await Promise.all(views)) as MessageView[];
+    return serializeMany(MessageSerializer, messages.reverse(), context);
   }
 }
