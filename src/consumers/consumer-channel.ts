@@ -8,7 +8,7 @@ import type { ErrorTranslator } from '../dispatch/error-translator.js';
 import { Exchange } from '../dispatch/exchange.js';
 import { ActionReply } from '../dispatch/reply.js';
 import { RequestQueue } from '../dispatch/request-queue.js';
-import { type ApiError, Cancelled, ConfigurationError, Disconnected, NotFound, ParseError } from '../errors.js';
+import { ApiError, Cancelled, ConfigurationError, Disconnected, NotFound, ParseError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { isChangeMessage } from '../observers/change-message.js';
 import type { Observer } from '../observers/observer.js';
@@ -51,6 +51,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   readonly #queue = new RequestQueue();
   readonly #subscriptions: Subscriptions;
   readonly #deliveries: Deliveries;
+  readonly #connecting = new AbortController();
   #requests = 0;
   #refusal: ApiError | undefined;
 
@@ -94,18 +95,26 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     }
   }
 
-  /** Aborts what runs and waits; a reason other than Disconnected is told to the client. */
-  abort(reason: ApiError | Disconnected): void {
-    for (const exchange of this.#queue.open) exchange.abort(reason);
+  /**
+   * Aborts what runs and waits, and refuses what still comes; a reason other than Disconnected is told to the client.
+   * Resolves when nothing is left to be answered.
+   */
+  async abort(reason: ApiError | Disconnected): Promise<void> {
+    if (reason instanceof ApiError) this.#refusal = reason;
+    const open = [...this.#queue.open];
+    for (const exchange of open) exchange.abort(reason);
+    await Promise.all(open.map((exchange) => exchange.ended));
   }
 
   /** Leaves all groups, then calls the consumer's disconnect hook. Never rejects. */
   async close(code: number): Promise<void> {
-    this.abort(new Disconnected());
-    await this.#parts.layer.disconnect(this.name);
-    await this.#queue.addWork(
-      async () => void (await this.#guarded('disconnect', () => this.instance['onDisconnect'](code))),
-    );
+    const gone = new Disconnected();
+    this.#connecting.abort(gone);
+    void this.abort(gone);
+    await this.#queue.addWork(async () => {
+      await this.#guarded('leave', new AbortController(), () => this.#parts.layer.disconnect(this.name));
+      await this.#guarded('disconnect', new AbortController(), () => this.instance['onDisconnect'](code));
+    });
   }
 
   /** Resolves when every event that arrived has been delivered. */
@@ -189,17 +198,25 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   }
 
   async #connect(): Promise<void> {
-    await this.#parts.layer.connect(this.name, (message) => {
-      if (isChangeMessage(message)) this.#deliveries.receive(message);
+    const failure = await this.#guarded('connect', this.#connecting, async () => {
+      await this.#parts.layer.connect(this.name, (message) => {
+        if (isChangeMessage(message)) this.#deliveries.receive(message);
+      });
+      await this.instance['onConnect']();
     });
-    this.#refusal = await this.#guarded('connect', () => this.instance['onConnect']());
+    this.#refusal ??= failure;
   }
 
-  async #guarded(hook: string, work: () => Promise<void> | void): Promise<ApiError | undefined> {
+  async #guarded(
+    hook: string,
+    controller: AbortController,
+    work: () => Promise<void> | void,
+  ): Promise<ApiError | undefined> {
     try {
-      await this.unitOfWork.run(async () => work());
+      await this.#parts.dispatcher.runHook(work, controller);
       return undefined;
     } catch (thrown) {
+      if (thrown instanceof Disconnected) return undefined;
       return this.#parts.errors.translate(thrown, {
         consumer: this.instance.constructor.name,
         hook,

@@ -63,13 +63,14 @@ export class ActionRun {
   async #exhaust(result: unknown): Promise<unknown> {
     if (!isGenerator(result)) return result;
     const { signal } = this.#parts.context;
-    const stop = (): void => void Promise.resolve(result.return(undefined)).catch(() => {});
+    const stop = (): void => void stopQuietly(result);
     signal.addEventListener('abort', stop, { once: true });
     try {
       for (let step = await result.next(); ; step = await result.next()) {
         signal.throwIfAborted();
-        if (step.done) return step.value;
-        const { data } = await this.#toOutcome(step.value);
+        if (step.done) return await step.value;
+        const { data } = await this.#toOutcome(await step.value);
+        signal.throwIfAborted();
         this.#parts.part(data);
       }
     } finally {
@@ -88,6 +89,13 @@ export class ActionRun {
 function withoutKey(kwargs: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const { pk: _, ...rest } = kwargs;
   return rest;
+}
+
+/** Whoever aborted it has been answered for it; what its clean-up throws, at once or later, is nobody's answer. */
+async function stopQuietly(generator: Generator | AsyncGenerator): Promise<void> {
+  try {
+    await generator.return(undefined);
+  } catch {}
 }
 
 function isGenerator(value: unknown): value is Generator | AsyncGenerator {

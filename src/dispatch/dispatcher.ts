@@ -50,6 +50,27 @@ export class Dispatcher {
     }
   }
 
+  /**
+   * Runs a hook of a consumer in a request context of its own, for as long as an action may take.
+   *
+   * @param controller abandons it: by its owner, or by the time limit
+   * @throws what the hook throws, or the reason of the abort
+   */
+  async runHook(hook: () => Promise<void> | void, controller: AbortController): Promise<void> {
+    const { clock, unitOfWork, settings, logger } = this.#parts;
+    const timer = clock.after(settings.actionTimeLimit, () => controller.abort(new TimeLimitExceeded()));
+    const late = (error: unknown): void => logger.warn('A hook failed after it was abandoned.', { error });
+    try {
+      await untilAborted(
+        controller.signal,
+        unitOfWork.run(async () => hook()),
+        late,
+      );
+    } finally {
+      timer.cancel();
+    }
+  }
+
   async #carry(target: ActionTarget, action: ActionDefinition, exchange: Exchange): Promise<Outcome> {
     const { clock, unitOfWork } = this.#parts;
     const timer = clock.after(action.timeLimit, () => exchange.abort(new TimeLimitExceeded()));
