@@ -116,16 +116,19 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     const { layer, settings } = this.#services;
     for (const detach of this.#detach.splice(0)) detach();
     const closed = Promise.all([...this.#connections].map((connection) => connection.closed));
-    for (const connection of this.#connections) {
-      connection.abort(new ServerClosing());
-      connection.close(CloseCode.goingAway, 'The server is closing.');
-    }
+    for (const connection of this.#connections) void this.#dismiss(connection);
     const cut = setTimeout(() => this.#terminateAll(), settings.closeTimeout);
     await closed;
     clearTimeout(cut);
     await layer.close();
     await this.#closeServer();
     await this.#each('stop');
+  }
+
+  /** The close frame is the last one: what is rolled back is answered first. */
+  async #dismiss(connection: Connection): Promise<void> {
+    await connection.abort(new ServerClosing());
+    connection.close(CloseCode.goingAway, 'The server is closing.');
   }
 
   #terminateAll(): void {

@@ -1,6 +1,6 @@
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { type ChannelParts, ConsumerChannel } from '../consumers/consumer-channel.js';
-import { type ApiError, type Disconnected, ParseError, PermissionDenied, StreamNotFound } from '../errors.js';
+import { type ApiError, ParseError, PermissionDenied, StreamNotFound } from '../errors.js';
 import { CloseCode } from '../status.js';
 import { addressOf, decodeObject, encodeReply, errorReply, type JsonObject } from '../wire/codec.js';
 import type { Admission } from './handshake.js';
@@ -58,8 +58,9 @@ export class Connection {
     await Promise.all([...this.#channels.values()].map((channel) => channel.idle()));
   }
 
-  abort(reason: ApiError | Disconnected): void {
-    for (const channel of this.#channels.values()) channel.abort(reason);
+  /** Answers what runs and waits with the reason, and whatever still comes; resolves when all of it is answered. */
+  async abort(reason: ApiError): Promise<void> {
+    await Promise.all([...this.#channels.values()].map((channel) => channel.abort(reason)));
   }
 
   close(code: number, reason: string): void {
