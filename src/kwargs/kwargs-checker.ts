@@ -24,8 +24,14 @@ export async function checkKwargs(
     ? await throughSchema(schema, raw)
     : await toInstance(schema, raw, strict ? 'refuse' : 'drop');
   const dropped = Object.keys(raw).filter((name) => !isKnown(value, name));
-  if (strict && dropped.length > 0) throw ValidationFailed.of(unknownNames(dropped));
+  if (strict) refuseUnknown(dropped);
   return { value, dropped };
+}
+
+/** @throws ValidationFailed if there is any name */
+export function refuseUnknown(names: readonly string[]): void {
+  if (names.length === 0) return;
+  throw ValidationFailed.of(Object.fromEntries(names.map((name) => [name, ['This field is not known.']])));
 }
 
 /** A property, or an accessor; not what every object inherits, and not a method. */
@@ -47,8 +53,4 @@ function fieldOf({ path = [] }: StandardSchemaV1.Issue): string {
 
 function textOf({ message }: StandardSchemaV1.Issue): string {
   return message;
-}
-
-function unknownNames(names: readonly string[]): Record<string, string[]> {
-  return Object.fromEntries(names.map((name) => [name, ['This field is not known.']]));
 }
