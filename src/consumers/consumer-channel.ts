@@ -51,7 +51,6 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   readonly #queue = new RequestQueue();
   readonly #subscriptions: Subscriptions;
   readonly #deliveries: Deliveries;
-  readonly #connecting = new AbortController();
   #requests = 0;
   #refusal: ApiError | undefined;
 
@@ -108,12 +107,10 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
 
   /** Leaves all groups, then calls the consumer's disconnect hook. Never rejects. */
   async close(code: number): Promise<void> {
-    const gone = new Disconnected();
-    this.#connecting.abort(gone);
-    void this.abort(gone);
+    void this.abort(new Disconnected());
     await this.#queue.addWork(async () => {
-      await this.#guarded('leave', new AbortController(), () => this.#parts.layer.disconnect(this.name));
-      await this.#guarded('disconnect', new AbortController(), () => this.instance['onDisconnect'](code));
+      await this.#guarded('leave', () => this.#parts.layer.disconnect(this.name));
+      await this.#guarded('disconnect', () => this.instance['onDisconnect'](code));
     });
   }
 
@@ -198,7 +195,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   }
 
   async #connect(): Promise<void> {
-    const failure = await this.#guarded('connect', this.#connecting, async () => {
+    const failure = await this.#guarded('connect', async () => {
       await this.#parts.layer.connect(this.name, (message) => {
         if (isChangeMessage(message)) this.#deliveries.receive(message);
       });
@@ -207,16 +204,11 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     this.#refusal ??= failure;
   }
 
-  async #guarded(
-    hook: string,
-    controller: AbortController,
-    work: () => Promise<void> | void,
-  ): Promise<ApiError | undefined> {
+  async #guarded(hook: string, work: () => Promise<void> | void): Promise<ApiError | undefined> {
     try {
-      await this.#parts.dispatcher.runHook(work, controller);
+      await this.#parts.dispatcher.runHook(work);
       return undefined;
     } catch (thrown) {
-      if (thrown instanceof Disconnected) return undefined;
       return this.#parts.errors.translate(thrown, {
         consumer: this.instance.constructor.name,
         hook,

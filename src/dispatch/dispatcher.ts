@@ -53,19 +53,16 @@ export class Dispatcher {
   /**
    * Runs a hook of a consumer in a request context of its own, for as long as an action may take.
    *
-   * @param controller abandons it: by its owner, or by the time limit
-   * @throws what the hook throws, or the reason of the abort
+   * @throws what the hook throws, or TimeLimitExceeded
    */
-  async runHook(hook: () => Promise<void> | void, controller: AbortController): Promise<void> {
+  async runHook(hook: () => Promise<void> | void): Promise<void> {
     const { clock, unitOfWork, settings, logger } = this.#parts;
-    const timer = clock.after(settings.actionTimeLimit, () => controller.abort(new TimeLimitExceeded()));
+    const limit = new AbortController();
+    const timer = clock.after(settings.actionTimeLimit, () => limit.abort(new TimeLimitExceeded()));
     const late = (error: unknown): void => logger.warn('A hook failed after it was abandoned.', { error });
+    const work = unitOfWork.run(async () => hook());
     try {
-      await untilAborted(
-        controller.signal,
-        unitOfWork.run(async () => hook()),
-        late,
-      );
+      await untilAborted(limit.signal, work, late);
     } finally {
       timer.cancel();
     }
