@@ -8,9 +8,11 @@ import {
   Conflict,
   Consumer,
   createApp,
+  Disconnected,
   ModelConsumer,
   ModelSerializer,
   mix,
+  type Permission,
   path,
   Retrieve,
   reply,
@@ -40,6 +42,15 @@ class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'], com
   broken(room: Room): string {
     if (room.name === 'broken') throw new Error('The serializer failed.');
     return 'no';
+  }
+}
+
+let asked: string[] = [];
+
+class NotesItself implements Permission {
+  hasPermission({ requestId }: ActionContext) {
+    asked.push(String(requestId));
+    return true;
   }
 }
 
@@ -78,6 +89,14 @@ class WorkConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
 
   @Action() async rejects() {
     throw new Conflict('Taken.');
+  }
+
+  @Action() async rejectsWithAbort() {
+    throw new Disconnected('of another connection');
+  }
+
+  @Action({ permissions: [NotesItself] }) returnsPermitted() {
+    return this.#write().name;
   }
 
   @Action() throwsNothing() {
@@ -201,6 +220,7 @@ describe('The dispatcher', () => {
 
   beforeEach(async () => {
     gate = new Gate();
+    asked = [];
     const providers = testProviders();
     ({ clock, logger } = providers);
     app = createApp({ orm: database.orm, container: providers.container, routes: [path('/work/', WorkConsumer)] });
@@ -292,7 +312,7 @@ describe('The dispatcher', () => {
       });
     }
 
-    for (const action of ['circular', 'not_to_be_shown', 'broken_serializer', 'throws_nothing']) {
+    for (const action of ['circular', 'not_to_be_shown', 'broken_serializer', 'throws_nothing', 'rejects_with_abort']) {
       it(`when an unknown error comes of ${action}, and rolls back`, async () => {
         client.send({ action, request_id: 'r' });
         const [frame, ...more] = await framesOf(client, 'r');
@@ -447,6 +467,50 @@ describe('The dispatcher', () => {
     expect(client.frames).to.deep.equal([]);
     expect(await names()).to.deep.equal([]);
     expect(logger.at('error')).to.deep.equal([]);
+  });
+
+  describe('while no connection to the database is free,', () => {
+    let free: PromiseWithResolvers<void>;
+    let transactions: Promise<void>[];
+
+    beforeEach(async () => {
+      free = Promise.withResolvers();
+      const begun: Promise<void>[] = [];
+      transactions = Array.from({ length: 10 }, () => {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        begun.push(promise);
+        return database.orm.em.fork().transactional(async (em) => {
+          await em.count(Room);
+          resolve();
+          await free.promise;
+        });
+      });
+      await Promise.all(begun);
+    });
+    afterEach(async () => {
+      free.resolve();
+      await Promise.all(transactions);
+    });
+
+    for (const { what, abort, status } of [
+      { what: 'cancels', abort: () => client.send({ action: 'cancel', request_id: 'c', target: 'r' }), status: 499 },
+      { what: 'ends at the time limit of', abort: () => clock.advance(30_000), status: 504 },
+    ]) {
+      it(`${what} a request at once, and never runs it`, async () => {
+        client.send({ action: 'returns_permitted', request_id: 'r' });
+        await new Promise((resolve) => setImmediate(resolve));
+        abort();
+        expect(await client.reply('r')).to.include({ response_status: status });
+        client.send({ action: 'returns_permitted', request_id: 'next' });
+        free.resolve();
+        expect(await client.reply('next')).to.include({ response_status: 200, data: 'red' });
+        await Promise.all(transactions);
+        expect(asked).to.deep.equal(['next']);
+        expect(await names()).to.deep.equal(['red']);
+        expect(client.frames.filter(({ request_id }) => request_id === 'r')).to.have.length(1);
+        expect(logger.entries).to.deep.equal([]);
+      });
+    }
   });
 
   it('cancels its timer with the end of the action', async () => {

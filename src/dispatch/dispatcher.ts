@@ -45,7 +45,8 @@ export class Dispatcher {
       const action = target.actions.require(exchange.request.action);
       exchange.succeed(await origin.run(exchange.id, () => this.#carry(target, action, exchange)));
     } catch (thrown) {
-      if (thrown instanceof Disconnected) return;
+      // Thrown by an action, it is another connection's end: this client still waits.
+      if (thrown instanceof Disconnected && exchange.isEnded) return;
       exchange.fail(this.#parts.errors.translate(thrown, factsOf(target, exchange)));
     }
   }
@@ -73,7 +74,8 @@ export class Dispatcher {
     const timer = clock.after(action.timeLimit, () => exchange.abort(new TimeLimitExceeded()));
     const parts = new Parts(exchange, action.atomic);
     const beginning = new Beginning(exchange.signal);
-    const work = (): Promise<Outcome> => {
+    const work = async (): Promise<Outcome> => {
+      exchange.signal.throwIfAborted();
       beginning.isOver = true;
       return this.#untilAborted(target, action, exchange, parts);
     };
