@@ -77,6 +77,13 @@ class OrderConsumer extends ApiConsumer {
   strictly() {}
 
   @Action()
+  async subscribeToNothing(context: ActionContext) {
+    await this.subscribe(this.notObserving, {}, context);
+  }
+
+  protected async notObserving() {}
+
+  @Action()
   full() {
     throw new RoomFull();
   }
@@ -330,6 +337,17 @@ describe('A consumer', () => {
           'EagerConsumer: its constructor uses the connection, which it is given afterwards. Do it in onConnect(), or inject Scope.',
         );
     });
+  });
+
+  it('that subscribes to what is no observer is told so', async () => {
+    await using client = await connect(app, '/order/');
+    expect(await client.request('subscribe_to_nothing')).to.include({ response_status: 500 });
+    expect(logger.at('error')[0]?.fields.error)
+      .to.be.instanceOf(ConfigurationError)
+      .with.property(
+        'message',
+        'OrderConsumer: subscribes to a method that is no observer of it. Hand over one with @ModelObserver: this.subscribe(this.onMessage, …).',
+      );
   });
 
   it('is handed the scope of its own connection', async () => {
