@@ -53,6 +53,8 @@ class SessionMiddleware implements ScopeMiddleware {
 /** What each step of a walk saw, in their order. Made anew for each spec. */
 let steps: { readonly step: string; readonly em: unknown; readonly isInTransaction: boolean }[] = [];
 
+let waiting: PromiseWithResolvers<void>;
+
 function note(step: string, em: EntityManager): void {
   steps.push({ step, em: em.getContext(), isInTransaction: em.isInTransaction() });
 }
@@ -115,6 +117,24 @@ class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
     this.em.create(Room, { name });
   }
 
+  /** Not async: what it returns is awaited inside of its transaction. */
+  @Action()
+  createLater({ name }: CreateRoom) {
+    return Promise.resolve().then(() => {
+      note('later', this.em);
+      this.em.create(Room, { name });
+      if (name === 'late') throw new Conflict('Too late.');
+    });
+  }
+
+  @Action({ atomic: true })
+  async createAndWait({ name }: CreateRoom, { signal }: ActionContext) {
+    this.em.create(Room, { name });
+    await this.em.flush();
+    waiting.resolve();
+    await once(signal, 'abort');
+  }
+
   @Action({ atomic: false })
   look() {
     note('method', this.em);
@@ -150,9 +170,12 @@ class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
 class Client {
   readonly #socket: WebSocket;
   readonly #frames: unknown[] = [];
+  /** The close code, once the socket is closed. */
+  readonly closed: Promise<number>;
 
   constructor(url: string, options: ClientOptions) {
     this.#socket = new WebSocket(url, options);
+    this.closed = new Promise((resolve) => this.#socket.once('close', resolve));
     this.#socket.on('message', (data) => this.#frames.push(JSON.parse(String(data))));
   }
 
@@ -221,6 +244,7 @@ describe('The request walk', () => {
   beforeEach(() => {
     steps = [];
     clients = [];
+    waiting = Promise.withResolvers();
   });
   afterEach(async () => {
     for (const each of clients) each.terminate();
@@ -421,5 +445,52 @@ describe('The request walk', () => {
     });
     expect(entry?.fields.error).to.be.instanceOf(Error).with.property('message', 'An unknown error with a secret.');
     expect(await bob.ask({ action: 'look', request_id: 2 })).to.include({ response_status: 200 });
+  });
+
+  it('awaits what a sync action returns inside of its transaction', async () => {
+    await start();
+    const bob = await client().open();
+    expect(await bob.ask({ action: 'create_later', request_id: 1, name: 'red' })).to.include({ response_status: 200 });
+    expect(await bob.ask({ action: 'create_later', request_id: 2, name: 'late' })).to.include({ response_status: 409 });
+    expect(await storedNames()).to.deep.equal(['red']);
+    const later = steps.filter(({ step }) => step === 'later');
+    expect(later.map(({ isInTransaction }) => isInTransaction)).to.deep.equal([true, true]);
+  });
+
+  it('answers in order what is sent at once', async () => {
+    await start();
+    const bob = await client().open();
+    for (const [id, name] of ['red', 'red', 'blue'].entries()) bob.send({ action: 'create', request_id: id, name });
+    expect(await bob.receive()).to.include({ request_id: 0, response_status: 201 });
+    expect(await bob.receive()).to.include({ request_id: 1, response_status: 409 });
+    expect(await bob.receive()).to.include({ request_id: 2, response_status: 201 });
+    expect(await storedNames()).to.deep.equal(['red', 'blue']);
+  });
+
+  it('rolls back and answers 503 before a closing server says goodbye', async () => {
+    await start();
+    const bob = await client().open();
+    bob.send({ action: 'create_and_wait', request_id: 1, name: 'red' });
+    await waiting.promise;
+    bob.send({ action: 'look', request_id: 2 });
+    // Answered out of line: what was sent before it has arrived.
+    expect(await bob.ask({ action: 'cancel', request_id: 3, target: 'none' })).to.include({ response_status: 404 });
+    await app.close();
+    const answers = [await bob.receive(), await bob.receive()];
+    for (const answer of answers) expect(answer).to.include({ response_status: 503, code: 'server_closing' });
+    expect(await bob.closed).to.equal(1001);
+    expect(await storedNames()).to.deep.equal([]);
+  });
+
+  it('rolls back where the socket breaks', async () => {
+    await start();
+    const bob = await client().open();
+    bob.send({ action: 'create_and_wait', request_id: 1, name: 'red' });
+    await waiting.promise;
+    bob.terminate();
+    const ann = await client().open();
+    await app.idle();
+    expect(await ann.ask({ action: 'create', request_id: 1, name: 'red' })).to.include({ response_status: 201 });
+    expect(await storedNames()).to.deep.equal(['red']);
   });
 });
