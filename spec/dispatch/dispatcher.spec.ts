@@ -1,4 +1,4 @@
-import { EntityManager } from '@mikro-orm/core';
+import { EntityManager, LockMode } from '@mikro-orm/core';
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import {
@@ -45,6 +45,7 @@ class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'], com
   }
 }
 
+let blocked: PromiseWithResolvers<void>;
 let asked: string[] = [];
 
 class NotesItself implements Permission {
@@ -97,6 +98,26 @@ class WorkConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
 
   @Action({ permissions: [NotesItself] }) returnsPermitted() {
     return this.#write().name;
+  }
+
+  @Action() async failsLate(context: ActionContext) {
+    await gate.pass(context);
+    throw new Error('Too late.');
+  }
+
+  @Action() async locks(context: ActionContext) {
+    await this.em.transactional(async (em) => {
+      await em.findOneOrFail(Room, { name: 'locked' }, { lockMode: LockMode.PESSIMISTIC_WRITE });
+      await gate.pass(context);
+    });
+  }
+
+  @Action({ atomic: true }) async waitsForLock() {
+    this.#write('never');
+    await this.em.flush();
+    const room = this.em.findOneOrFail(Room, { name: 'locked' }, { lockMode: LockMode.PESSIMISTIC_WRITE });
+    blocked.resolve();
+    (await room).name = 'changed';
   }
 
   @Action() throwsNothing() {
@@ -220,6 +241,7 @@ describe('The dispatcher', () => {
 
   beforeEach(async () => {
     gate = new Gate();
+    blocked = Promise.withResolvers();
     asked = [];
     const providers = testProviders();
     ({ clock, logger } = providers);
@@ -352,19 +374,49 @@ describe('The dispatcher', () => {
       expect(await names()).to.deep.equal([]);
     });
 
-    it('when it settles after its time limit: what it still writes is not stored, and its error is logged', async () => {
+    it('when it settles after its time limit: what it still writes is not stored', async () => {
       client.send({ action: 'never_settles', request_id: 'r' });
       await gate.reached.promise;
       clock.advance(500);
       await client.reply('r');
       gate.opened.resolve();
-      expect(await gate.left.promise).to.be.instanceOf(Error);
-      expect(await client.request('ping')).to.include({ response_status: 200 });
-      expect(await names()).to.deep.equal([]);
+      await gate.left.promise;
+      expect(await client.request('returns')).to.include({ response_status: 202 });
+      expect(await names()).to.deep.equal(['red']);
       await client.expectSilence();
-      expect(logger.at('warn').map(({ message }) => message)).to.deep.equal([
-        'An action failed after it was abandoned.',
+    });
+
+    it('when it fails after its time limit, which is logged', async () => {
+      client.send({ action: 'fails_late', request_id: 'r' });
+      await gate.reached.promise;
+      clock.advance(30_000);
+      expect(await client.reply('r')).to.include({ response_status: 504 });
+      gate.opened.resolve();
+      await client.request('ping');
+      await client.expectSilence();
+      const [entry, ...more] = logger.entries;
+      expect(entry).to.include({ level: 'warn', message: 'An action failed after it was abandoned.' });
+      expect(entry?.fields).to.deep.include({ consumer: 'WorkConsumer', action: 'fails_late', requestId: 'r' });
+      expect(more).to.deep.equal([]);
+    });
+
+    it('when the database does not answer: 504 at its time limit, and the requests behind it go on', async () => {
+      const em = database.orm.em.fork();
+      em.create(Room, { name: 'locked' });
+      await em.flush();
+      const other = await connect(app, '/work/');
+      other.send({ action: 'locks', request_id: 'lock' });
+      await gate.reached.promise;
+      client.send({ action: 'waits_for_lock', request_id: 'r' });
+      await blocked.promise;
+      clock.advance(30_000);
+      expect(await framesOf(client, 'r')).to.deep.equal([
+        final('waits_for_lock', 504, null, ['The action exceeded its time limit.'], 'time_limit_exceeded'),
       ]);
+      gate.opened.resolve();
+      expect(await other.reply('lock')).to.include({ response_status: 504 });
+      expect(await names()).to.deep.equal(['locked']);
+      expect(logger.entries).to.deep.equal([]);
     });
 
     it('when it is cancelled while it runs: 499, rolled back', async () => {
