@@ -8,7 +8,7 @@ import { all, type PermissionExpression } from '../permissions/permission.js';
 import { PermissionChecker } from '../permissions/permission-checker.js';
 import type { Settings } from '../settings.js';
 import { ApiConsumer } from './api-consumer.js';
-import { BaseModelConsumer } from './model-consumer.js';
+import { BaseModelConsumer, modelOf } from './model-consumer.js';
 
 export type ConsumerClass = ConcreteClass<ApiConsumer>;
 
@@ -61,13 +61,28 @@ function checkDecorated(consumer: ConsumerClass): void {
 }
 
 function checkDetailActions(consumer: ConsumerClass, actions: Actions): void {
-  if (consumer.prototype instanceof BaseModelConsumer) return;
-  const detail = actions.all.find(({ isDetail }) => isDetail);
-  if (!detail) return;
-  throw new ConfigurationError({
-    class: consumer.name,
-    member: detail.member,
-    reason: 'is a detail action, and the consumer has no model to look up.',
-    remedy: 'Let the consumer extend mix(ModelConsumer(Entity, { serializer })), or use @Action.',
-  });
+  const model = consumer.prototype instanceof BaseModelConsumer ? modelOf(consumer.prototype) : undefined;
+  for (const { member, isDetail, model: taken } of actions.all) {
+    if (!isDetail || (model && isOf(model, taken))) continue;
+    const rest = model
+      ? {
+          reason: `is a detail action on ${nameOf(taken)}, and the model of the consumer is ${model.name}.`,
+          remedy: `Let its first parameter be a ${model.name}.`,
+        }
+      : {
+          reason: 'is a detail action, and the consumer has no model to look up.',
+          remedy: 'Let the consumer extend mix(ModelConsumer(Entity, { serializer })), or use @Action.',
+        };
+    throw new ConfigurationError({ class: consumer.name, member, ...rest });
+  }
+}
+
+/** A type that does not exist at run time tells nothing: the object is loaded by the consumer's model in any case. */
+function isOf(model: ConcreteClass, taken: unknown): boolean {
+  if (typeof taken !== 'function' || taken === Function) return true;
+  return taken === model || model.prototype instanceof taken;
+}
+
+function nameOf(taken: unknown): string {
+  return typeof taken === 'function' ? taken.name : String(taken);
 }

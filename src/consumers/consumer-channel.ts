@@ -8,7 +8,7 @@ import type { ErrorTranslator } from '../dispatch/error-translator.js';
 import { Exchange } from '../dispatch/exchange.js';
 import { ActionReply } from '../dispatch/reply.js';
 import { RequestQueue } from '../dispatch/request-queue.js';
-import { type ApiError, Cancelled, ConfigurationError, Disconnected, NotFound, ParseError } from '../errors.js';
+import { ApiError, Cancelled, ConfigurationError, Disconnected, NotFound, ParseError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { isChangeMessage } from '../observers/change-message.js';
 import type { Observer } from '../observers/observer.js';
@@ -95,21 +95,24 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     }
   }
 
-  /** Aborts what runs and waits; a reason other than Disconnected is told to the client. Resolves when all has ended. */
+  /**
+   * Aborts what runs and waits, and refuses what still comes; a reason other than Disconnected is told to the client.
+   * Resolves when nothing is left to be answered.
+   */
   async abort(reason: ApiError | Disconnected): Promise<void> {
-    const open = [...this.#queue.open].filter(({ isEnded }) => !isEnded);
-    const ended = open.map((exchange) => new Promise<void>((resolve) => exchange.whenEnded(() => resolve())));
+    if (reason instanceof ApiError) this.#refusal = reason;
+    const open = [...this.#queue.open];
     for (const exchange of open) exchange.abort(reason);
-    await Promise.all(ended);
+    await Promise.all(open.map((exchange) => exchange.ended));
   }
 
   /** Leaves all groups, then calls the consumer's disconnect hook. Never rejects. */
   async close(code: number): Promise<void> {
     void this.abort(new Disconnected());
-    await this.#parts.layer.disconnect(this.name);
-    await this.#queue.addWork(
-      async () => void (await this.#guarded('disconnect', () => this.instance['onDisconnect'](code))),
-    );
+    await this.#queue.addWork(async () => {
+      await this.#guarded('leave', () => this.#parts.layer.disconnect(this.name));
+      await this.#guarded('disconnect', () => this.instance['onDisconnect'](code));
+    });
   }
 
   /** Resolves when every event that arrived has been delivered. */
@@ -205,15 +208,18 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   }
 
   async #connect(): Promise<void> {
-    await this.#parts.layer.connect(this.name, (message) => {
-      if (isChangeMessage(message)) this.#deliveries.receive(message);
+    const failure = await this.#guarded('connect', async () => {
+      await this.#parts.layer.connect(this.name, (message) => {
+        if (isChangeMessage(message)) this.#deliveries.receive(message);
+      });
+      await this.instance['onConnect']();
     });
-    this.#refusal = await this.#guarded('connect', () => this.instance['onConnect']());
+    this.#refusal ??= failure;
   }
 
   async #guarded(hook: string, work: () => Promise<void> | void): Promise<ApiError | undefined> {
     try {
-      await this.unitOfWork.run(async () => work());
+      await this.#parts.dispatcher.runHook(work);
       return undefined;
     } catch (thrown) {
       return this.#parts.errors.translate(thrown, {

@@ -1,4 +1,4 @@
-import { Utils } from '@mikro-orm/core';
+import { Collection, Utils } from '@mikro-orm/core';
 import type { ReplyClass } from '../dispatch/action-declaration.js';
 import { toView } from '../kwargs/class-rules.js';
 import type { Class } from '../metadata.js';
@@ -15,27 +15,28 @@ export interface ResultRules {
 }
 
 /**
- * What an action returned -> what its client may see. A declared reply decides; entities of the consumer's model go through
- * its serializer; any other entity shows what MikroORM does not call hidden.
+ * What an action returned -> what its client may see, one by one. A declared reply decides; entities of the consumer's model
+ * go through its serializer; any other entity shows what MikroORM does not call hidden.
  */
 export async function showResult(result: unknown, rules: ResultRules): Promise<unknown> {
-  if (result === undefined || result === null) return null;
-  if (!Array.isArray(result)) return (await showAll([result], rules))[0];
-  return showAll(result, rules);
+  if (result instanceof Collection) return showAll(result.getItems(), rules);
+  if (Array.isArray(result)) return showAll(result, rules);
+  return (await showAll([result ?? null], rules))[0];
 }
 
-async function showAll(
-  results: readonly unknown[],
-  { reply, model, context }: ResultRules,
-): Promise<readonly unknown[]> {
-  const serializer = isSerializerClass(reply) ? reply : undefined;
-  if (reply && !serializer) return results.map((result) => toView(reply, result));
-  const entities = results.filter((result): result is object => Utils.isEntity(result));
-  if (entities.length < results.length)
-    return serializer ? results.map((result) => onlyFields(serializer, result)) : results;
-  if (serializer) return serializeAll(serializer, entities, context);
-  const isModel = model && entities.every((entity) => entity instanceof model.entity);
-  return isModel ? serializeAll(model.serializer, entities, context) : entities;
+async function showAll(results: readonly unknown[], { reply, model, context }: ResultRules): Promise<unknown[]> {
+  if (reply && !isSerializerClass(reply)) return results.map((result) => toView(reply, result));
+  const serializer = reply ?? model?.serializer;
+  if (!serializer) return [...results];
+  const isItsOwn = (result: unknown): result is object =>
+    Utils.isEntity(result) && (reply !== undefined || (model !== undefined && result instanceof model.entity));
+  const entities = [...new Set(results.filter(isItsOwn))];
+  const views = entities.length > 0 ? await serializeAll(serializer, entities, context) : [];
+  const shown = new Map<unknown, unknown>(entities.map((entity, index) => [entity, views[index]]));
+  return results.map((result) => {
+    if (shown.has(result)) return shown.get(result);
+    return reply ? onlyFields(serializer, result) : result;
+  });
 }
 
 /** Plain data where a serializer's view is asked for: whatever else they hold stays here. */

@@ -1,4 +1,4 @@
-import { checkKwargs } from '../kwargs/kwargs-checker.js';
+import { checkKwargs, refuseUnknown } from '../kwargs/kwargs-checker.js';
 import type { Logger } from '../logger.js';
 import type { ActionContext } from '../scope/action-context.js';
 import { encodeData } from '../wire/codec.js';
@@ -43,33 +43,39 @@ export class ActionRun {
 
   async #parameters(): Promise<unknown[]> {
     const { target, action, context } = this.#parts;
-    const kwargs = action.kwargs ? [await this.#checked(action.kwargs)] : [];
+    const kwargs = await this.#kwargs();
     if (!action.isDetail) return [...kwargs, context];
     const object = await target.loadObject(context);
     await action.permissions.checkObject(context, object);
     return [object, ...kwargs, context];
   }
 
-  async #checked(schema: NonNullable<ActionDefinition['kwargs']>): Promise<unknown> {
+  /** One parameter, or none where the action takes none: what its hooks may read of the context is not called unknown. */
+  async #kwargs(): Promise<unknown[]> {
     const { action, context, developmentLog } = this.#parts;
-    const named = action.isDetail ? withoutKey(context.kwargs) : context.kwargs;
-    const { value, dropped } = await checkKwargs(schema, named, action);
+    const raw = action.isDetail ? withoutKey(context.kwargs) : context.kwargs;
+    if (!action.kwargs) {
+      if (action.strict) refuseUnknown(Object.keys(raw));
+      return [];
+    }
+    const { value, dropped } = await checkKwargs(action.kwargs, raw, action);
     if (dropped.length > 0)
       developmentLog?.debug('Kwargs that the action does not know were dropped.', { action: action.name, dropped });
-    return value;
+    return [value];
   }
 
   /** Sends the parts of a generator; its return value is the result. */
   async #exhaust(result: unknown): Promise<unknown> {
     if (!isGenerator(result)) return result;
     const { signal } = this.#parts.context;
-    const stop = (): void => void Promise.resolve(result.return(undefined)).catch(() => {});
+    const stop = (): void => void stopQuietly(result);
     signal.addEventListener('abort', stop, { once: true });
     try {
       for (let step = await result.next(); ; step = await result.next()) {
         signal.throwIfAborted();
-        if (step.done) return step.value;
-        const { data } = await this.#toOutcome(step.value);
+        if (step.done) return await step.value;
+        const { data } = await this.#toOutcome(await step.value);
+        signal.throwIfAborted();
         this.#parts.part(data);
       }
     } finally {
@@ -88,6 +94,13 @@ export class ActionRun {
 function withoutKey(kwargs: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const { pk: _, ...rest } = kwargs;
   return rest;
+}
+
+/** Whoever aborted it has been answered for it; what its clean-up throws, at once or later, is nobody's answer. */
+async function stopQuietly(generator: Generator | AsyncGenerator): Promise<void> {
+  try {
+    await generator.return(undefined);
+  } catch {}
 }
 
 function isGenerator(value: unknown): value is Generator | AsyncGenerator {

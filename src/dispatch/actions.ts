@@ -75,6 +75,7 @@ function define(
   const { detached = false, status = Status.ok, strict = false } = declaration;
   const isAsync = isAsyncFunction(Reflect.get(consumer.prototype, member));
   const usually = isAsync ? settings.asyncActionsAtomic : settings.syncActionsAtomic;
+  const usualLimit = detached ? settings.detachedActionTimeLimit : settings.actionTimeLimit;
   return {
     ...declaration,
     member,
@@ -83,9 +84,22 @@ function define(
     strict,
     detached,
     atomic: declaration.atomic ?? (usually && !detached),
-    timeLimit: declaration.timeLimit ?? (detached ? settings.detachedActionTimeLimit : settings.actionTimeLimit),
+    timeLimit: checkedLimit(consumer, member, declaration.timeLimit ?? usualLimit),
     permissions: new PermissionChecker(all(...inherited, ...permissions)),
   };
+}
+
+/** The longest that a timer waits; beyond it, Node.js does not wait at all. */
+const longest = 2_147_483_647;
+
+function checkedLimit(consumer: Class, member: string, timeLimit: number): number {
+  if (timeLimit > 0 && timeLimit <= longest) return timeLimit;
+  throw new ConfigurationError({
+    class: consumer.name,
+    member,
+    reason: `has a time limit of ${timeLimit} ms.`,
+    remedy: `Give one above 0 and below ${longest + 1}, which is 24 days.`,
+  });
 }
 
 const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor;

@@ -30,7 +30,8 @@ export interface DispatcherParts {
  * 5. commit;
  * 6. turn the outcome, or whatever was thrown on the way, into one reply.
  *
- * Never throws. What runs past its time limit, is cancelled or loses its socket is abandoned before the commit or not at all.
+ * Never throws. What runs past its time limit, is cancelled or loses its socket is abandoned before the commit or not at all;
+ * its client is told so at once, whatever the work, the database or the rollback still waits for.
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts;
@@ -45,8 +46,27 @@ export class Dispatcher {
       const action = target.actions.require(exchange.request.action);
       exchange.succeed(await origin.run(exchange.id, () => this.#carry(target, action, exchange)));
     } catch (thrown) {
-      if (thrown instanceof Disconnected) return;
+      // Thrown by an action, it is another connection's end: this client still waits.
+      if (thrown instanceof Disconnected && exchange.isEnded) return;
       exchange.fail(this.#parts.errors.translate(thrown, factsOf(target, exchange)));
+    }
+  }
+
+  /**
+   * Runs a hook of a consumer in a request context of its own, for as long as an action may take.
+   *
+   * @throws what the hook throws, or TimeLimitExceeded
+   */
+  async runHook(hook: () => Promise<void> | void): Promise<void> {
+    const { clock, unitOfWork, settings, logger } = this.#parts;
+    const limit = new AbortController();
+    const timer = clock.after(settings.actionTimeLimit, () => limit.abort(new TimeLimitExceeded()));
+    const late = (error: unknown): void => logger.warn('A hook failed after it was abandoned.', { error });
+    const work = unitOfWork.run(async () => hook());
+    try {
+      await untilAborted(limit.signal, work, late);
+    } finally {
+      timer.cancel();
     }
   }
 
@@ -54,13 +74,17 @@ export class Dispatcher {
     const { clock, unitOfWork } = this.#parts;
     const timer = clock.after(action.timeLimit, () => exchange.abort(new TimeLimitExceeded()));
     const parts = new Parts(exchange, action.atomic);
-    const beginning = new Beginning(exchange.signal);
-    const work = (): Promise<Outcome> => {
-      beginning.isOver = true;
-      return this.#untilAborted(target, action, exchange, parts);
+    const commit = new Commit(exchange.signal);
+    const work = async (): Promise<Outcome> => {
+      exchange.signal.throwIfAborted();
+      const outcome = await this.#untilAborted(target, action, exchange, parts);
+      commit.begin();
+      return outcome;
     };
     try {
-      const outcome = await beginning.wait(action.atomic ? unitOfWork.runAtomic(work) : unitOfWork.run(work));
+      const outcome = await commit.wait(
+        action.atomic ? unitOfWork.runAtomic(work, commit.aborted) : unitOfWork.run(work),
+      );
       parts.release();
       return outcome;
     } finally {
@@ -81,7 +105,7 @@ export class Dispatcher {
       developmentLog: settings.development ? logger : undefined,
     });
     const late = (error: unknown): void => {
-      if (error !== signal.reason)
+      if (!tellsOf(signal.reason, error))
         logger.warn('An action failed after it was abandoned.', { ...factsOf(target, exchange), error });
     };
     return untilAborted(signal, run.outcome(), late);
@@ -89,19 +113,32 @@ export class Dispatcher {
 }
 
 /**
- * The wait for a connection and a transaction. Aborted during it, a request need not wait for its turn to be told so; once
- * the work has begun, the work alone decides, because a commit that is under way is not to be denied.
+ * Tells what may still be aborted from what may not. A request need not wait for a connection, a lock or its own rollback to
+ * be told that it is aborted: nothing of it will be committed. Once its commit begins, the commit alone decides.
  */
-class Beginning {
-  isOver = false;
-  readonly #waiting = new AbortController();
+class Commit {
+  readonly #signal: AbortSignal;
+  readonly #aborted = new AbortController();
+  #hasBegun = false;
 
   constructor(signal: AbortSignal) {
-    signal.addEventListener('abort', () => this.isOver || this.#waiting.abort(signal.reason), { once: true });
+    this.#signal = signal;
+    signal.addEventListener('abort', () => this.#hasBegun || this.#aborted.abort(signal.reason), { once: true });
+  }
+
+  /** Aborted unless the commit has begun. */
+  get aborted(): AbortSignal {
+    return this.#aborted.signal;
+  }
+
+  /** @throws the reason of an abort that came first */
+  begin(): void {
+    this.#signal.throwIfAborted();
+    this.#hasBegun = true;
   }
 
   wait<T>(work: Promise<T>): Promise<T> {
-    return untilAborted(this.#waiting.signal, work, () => {});
+    return untilAborted(this.#aborted.signal, work, () => {});
   }
 }
 
@@ -123,6 +160,11 @@ class Parts {
   release(): void {
     for (const data of this.#kept?.splice(0) ?? []) this.#exchange.part(data);
   }
+}
+
+/** The ORM wraps the reason why a query was cancelled in an exception of its own, and keeps the message only. */
+function tellsOf(reason: Error, error: unknown): boolean {
+  return error instanceof Error && error.message === reason.message;
 }
 
 function factsOf({ scope, instance }: ActionTarget, { request }: Exchange): Record<string, unknown> {

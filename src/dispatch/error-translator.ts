@@ -31,15 +31,32 @@ export class ErrorTranslator {
     this.#logger = logger;
   }
 
-  /** @param fields stand in the log beside an unexpected error */
+  /** Never throws. @param fields stand in the log beside an unexpected error */
   translate(thrown: unknown, fields: LogFields): ApiError {
     if (thrown instanceof ApiError) return thrown;
+    try {
+      const known = this.#map(thrown);
+      if (known) return known;
+    } catch (error) {
+      this.#log('An error mapper failed.', { ...fields, error });
+    }
+    const error = new UnexpectedError(randomUUID());
+    this.#log('An action failed.', { ...fields, correlationId: error.correlationId, error: thrown });
+    return error;
+  }
+
+  #map(thrown: unknown): ApiError | undefined {
     for (const mapper of this.#mappers) {
       const known = mapper.toApiError(thrown);
       if (known) return known;
     }
-    const error = new UnexpectedError(randomUUID());
-    this.#logger.error('An action failed.', { ...fields, correlationId: error.correlationId, error: thrown });
-    return error;
+    return undefined;
+  }
+
+  /** A log that fails must not cost the client its reply. */
+  #log(message: string, fields: LogFields): void {
+    try {
+      this.#logger.error(message, fields);
+    } catch {}
   }
 }

@@ -61,6 +61,11 @@ export class Exchange {
     this.#controller.abort(reason);
   }
 
+  /** Resolves once the final reply is sent, or nobody is left to send it to. */
+  get ended(): Promise<void> {
+    return this.#isEnded ? Promise.resolve() : new Promise((resolve) => this.whenEnded(() => resolve()));
+  }
+
   /** Calls back once the final reply is sent. */
   whenEnded(callback: (hasSucceeded: boolean) => void): void {
     this.#ended.push(callback);

@@ -22,14 +22,15 @@ export async function toInstance<T extends object>(
   raw: Readonly<Record<string, unknown>>,
   unknown: 'drop' | 'refuse',
 ): Promise<T> {
-  const instance = plainToInstance(owner, raw, { enableImplicitConversion: false });
+  const instance = converted(owner, raw);
   const failures = await validate(instance, {
     whitelist: true,
     forbidNonWhitelisted: unknown === 'refuse',
     forbidUnknownValues: true,
     validationError: { target: false, value: false },
   });
-  if (failures.length > 0) throw ValidationFailed.of(textsOf(failures));
+  const texts = { ...textsOfShape(instance), ...textsOf(failures) };
+  if (Object.keys(texts).length > 0) throw ValidationFailed.of(texts);
   return instance;
 }
 
@@ -51,6 +52,32 @@ export async function checkProperties(owner: Class, values: Readonly<Record<stri
 /** The view of a value: only what the class exposes with `@Expose` (class-transformer) gets out. */
 export function toView<T>(view: ConcreteClass<T>, value: unknown): unknown {
   return plainToInstance(view, value, { excludeExtraneousValues: true });
+}
+
+/** A conversion that throws (a `@Transform`, a `@Type(() => Number)` of an object) says that the value does not fit. */
+function converted<T>(owner: ConcreteClass<T>, raw: Readonly<Record<string, unknown>>): T {
+  try {
+    return plainToInstance(owner, raw, { enableImplicitConversion: false });
+  } catch (cause) {
+    throw new ValidationFailed(undefined, { cause, errors: [{ non_field_errors: ['A value could not be read.'] }] });
+  }
+}
+
+/** The rules take one value for a list of them, and a list for one. What the property is declared as decides. */
+function textsOfShape(instance: object, path = ''): Texts {
+  const texts: Texts = {};
+  for (const [name, value] of Object.entries(instance)) {
+    const wrong = wrongShape(Reflect.getMetadata('design:type', instance, name), value);
+    if (wrong) texts[`${path}${name}`] = [`${name} ${wrong}.`];
+    if (typeof value === 'object' && value !== null) Object.assign(texts, textsOfShape(value, `${path}${name}.`));
+  }
+  return texts;
+}
+
+function wrongShape(declared: unknown, value: unknown): string | undefined {
+  if (declared === undefined || declared === Object || value === undefined || value === null) return undefined;
+  if (Array.isArray(value)) return declared === Array ? undefined : 'must not be an array';
+  return declared === Array ? 'must be an array' : undefined;
 }
 
 /** The paths of a tree of failures: `lines.0.amount`. */

@@ -24,26 +24,33 @@ export async function checkKwargs(
     ? await throughSchema(schema, raw)
     : await toInstance(schema, raw, strict ? 'refuse' : 'drop');
   const dropped = Object.keys(raw).filter((name) => !isKnown(value, name));
-  if (strict && dropped.length > 0) throw ValidationFailed.of(unknownNames(dropped));
+  if (strict) refuseUnknown(dropped);
   return { value, dropped };
 }
 
+/** @throws ValidationFailed if there is any name */
+export function refuseUnknown(names: readonly string[]): void {
+  if (names.length === 0) return;
+  throw ValidationFailed.of(Object.fromEntries(names.map((name) => [name, ['This field is not known.']])));
+}
+
+/** A property, or an accessor; not what every object inherits, and not a method. */
 function isKnown(value: unknown, name: string): boolean {
-  return typeof value === 'object' && value !== null && name in value;
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.hasOwn(value, name) || (name in value && typeof Reflect.get(value, name) !== 'function');
 }
 
 async function throughSchema(schema: StandardSchemaV1, raw: unknown): Promise<unknown> {
   const result = await schema['~standard'].validate(raw);
   if (!result.issues) return result.value;
-  const texts: Record<string, string[]> = {};
-  for (const { path, message } of result.issues) {
-    const field =
-      path?.map((part) => String(typeof part === 'object' ? part.key : part)).join('.') || 'non_field_errors';
-    texts[field] = [...(texts[field] ?? []), message];
-  }
-  throw ValidationFailed.of(texts);
+  const texts = Map.groupBy(result.issues, fieldOf);
+  throw ValidationFailed.of(Object.fromEntries([...texts].map(([field, issues]) => [field, issues.map(textOf)])));
 }
 
-function unknownNames(names: readonly string[]): Record<string, string[]> {
-  return Object.fromEntries(names.map((name) => [name, ['This field is not known.']]));
+function fieldOf({ path = [] }: StandardSchemaV1.Issue): string {
+  return path.map((part) => String(typeof part === 'object' ? part.key : part)).join('.') || 'non_field_errors';
+}
+
+function textOf({ message }: StandardSchemaV1.Issue): string {
+  return message;
 }

@@ -2,12 +2,14 @@ import { NotAuthenticated, PermissionDenied } from '../errors.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import {
+  type Answer,
   type AnyPermission,
   type Delivery,
   type PermissionClass,
   type PermissionExpression,
   permissionsIn,
 } from './permission.js';
+import { isLoggedIn } from './standard-permissions.js';
 import { ask, type Question } from './verdict.js';
 
 /** Puts the four questions to permissions that are resolved from the connection's own container. */
@@ -25,15 +27,15 @@ export class PermissionChecker {
 
   /** @throws NotAuthenticated while nobody is logged in, else PermissionDenied */
   async checkConnect(scope: Scope): Promise<void> {
-    if (await this.#allows(scope, (permission, options) => permission.canConnect?.(scope, options))) return;
-    throw scope.user === undefined ? new NotAuthenticated() : new PermissionDenied();
+    const question: Question = (permission, options) =>
+      permission.canConnect && yes(permission.canConnect(scope, options));
+    if (await this.#allows(scope, question)) return;
+    throw isLoggedIn(scope) ? new PermissionDenied() : new NotAuthenticated();
   }
 
   /** @throws PermissionDenied */
   async checkAction(context: ActionContext): Promise<void> {
-    if (await this.#allows(context.scope, (permission, options) => permission.hasPermission?.(context, options)))
-      return;
-    throw new PermissionDenied();
+    if (!(await this.#allows(context.scope, onAction(context)))) throw new PermissionDenied();
   }
 
   /**
@@ -43,20 +45,33 @@ export class PermissionChecker {
    * @throws PermissionDenied
    */
   async checkObject(context: ActionContext, object: object): Promise<void> {
+    const ofAction = onAction(context);
     const question: Question = async (permission, options) => {
-      const onAction = await permission.hasPermission?.(context, options);
-      if (onAction === false) return false;
-      return (await permission.hasObjectPermission?.(context, object, options)) ?? onAction;
+      const mayAct = await ofAction(permission, options);
+      if (mayAct === false || !permission.hasObjectPermission) return mayAct;
+      return yes(permission.hasObjectPermission(context, object, options));
     };
     if (!(await this.#allows(context.scope, question))) throw new PermissionDenied();
   }
 
   async mayReceive(delivery: Delivery): Promise<boolean> {
-    return this.#allows(delivery.scope, (permission, options) => permission.canReceive?.(delivery, options));
+    return this.#allows(
+      delivery.scope,
+      (permission, options) => permission.canReceive && yes(permission.canReceive(delivery, options)),
+    );
   }
 
   async #allows({ container }: Scope, question: Question): Promise<boolean> {
     const resolve = (permission: PermissionClass): AnyPermission => container.resolve(permission);
     return (await ask(this.expression, question, resolve)) !== 'refused';
   }
+}
+
+function onAction(context: ActionContext): Question {
+  return (permission, options) => permission.hasPermission && yes(permission.hasPermission(context, options));
+}
+
+/** Whoever answers at all says yes or no: a forgotten `return` is no missing opinion. */
+async function yes(answer: Answer): Promise<boolean> {
+  return Boolean(await answer);
 }

@@ -16,10 +16,15 @@ export class AllowAny implements Permission {
 /** Only while somebody is logged in (`scope.user` is set), at connect and at every action. */
 export class IsAuthenticated implements Permission {
   canConnect(scope: Scope): boolean {
-    return scope.user !== undefined;
+    return isLoggedIn(scope);
   }
 
   hasPermission({ scope }: ActionContext): boolean {
-    return scope.user !== undefined;
+    return isLoggedIn(scope);
   }
+}
+
+/** Nobody may be told by null as well, which is what a query that found none gives. */
+export function isLoggedIn({ user }: Scope): boolean {
+  return user !== undefined && user !== null;
 }

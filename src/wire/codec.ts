@@ -4,10 +4,14 @@ import type { ActionRequest, Reply, RequestId } from './messages.js';
 /** Any JSON object that came from a client. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** @throws ParseError where the text is no JSON, or no object */
+/** Far more than a request needs, and far less than it takes to overflow the stack of whoever walks through it. */
+const deepest = 100;
+
+/** @throws ParseError where the text is no JSON, or no object, or nested too deep */
 export function decodeObject(text: string): JsonObject {
   const value = parse(text);
   if (!isJsonObject(value)) throw new ParseError('A frame has to be a JSON object.');
+  if (isDeeperThan(deepest, value)) throw new ParseError(`A frame may be nested ${deepest} levels deep.`);
   return value;
 }
 
@@ -17,14 +21,14 @@ export function isJsonObject(value: unknown): value is JsonObject {
 
 /**
  * What can be told of a request, even if it is none: a reply to a malformed one still names what it answers.
- * A request id of another type than string, number or null is answered with null.
+ * A request id that could not come back as it is, is answered with null.
  */
 export function addressOf(payload: unknown): { action: string | null; requestId: RequestId } {
   if (!isJsonObject(payload)) return { action: null, requestId: null };
   const { action, request_id: id } = payload;
   return {
     action: typeof action === 'string' ? action : null,
-    requestId: typeof id === 'string' || typeof id === 'number' ? id : null,
+    requestId: isRequestId(id) ? id : null,
   };
 }
 
@@ -35,9 +39,7 @@ export function addressOf(payload: unknown): { action: string | null; requestId:
 export function toRequest(payload: unknown): ActionRequest {
   if (!isJsonObject(payload)) throw new ParseError('A request has to be a JSON object.');
   const { action, request_id: id = null, ...kwargs } = payload;
-  if (id !== null && typeof id !== 'string' && typeof id !== 'number') {
-    throw new ParseError('The request_id has to be a string or a number.');
-  }
+  if (id !== null && !isRequestId(id)) throw new ParseError('The request_id has to be a string or a number.');
   if (action === undefined || action === null) throw new ActionNotFound();
   if (typeof action !== 'string') throw new ParseError('The action has to be a string.');
   return { action, requestId: id, kwargs };
@@ -64,10 +66,24 @@ export function errorReply(error: ApiError, to: { action: string | null; request
   return { action: to.action, requestId: to.requestId, status, data: 'null', errors, code };
 }
 
+/** Numbers that would come back as another one are none. */
+function isRequestId(id: unknown): id is string | number {
+  if (typeof id !== 'number') return typeof id === 'string';
+  return Number.isFinite(id) && Math.abs(id) <= Number.MAX_SAFE_INTEGER;
+}
+
+function isDeeperThan(levels: number, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((part) => isDeeperThan(levels - 1, part));
+}
+
+/** Either the key itself, or an escape that its letters may hide behind. */
+const prototypeKey = /__proto__|\\u00/;
+
 function parse(text: string): unknown {
   try {
     // `__proto__` as an own key is legal JSON; it is dropped so that no copy of the object can take it for a prototype.
-    return text.includes('__proto__') ? JSON.parse(text, withoutPrototypeKeys) : JSON.parse(text);
+    return prototypeKey.test(text) ? JSON.parse(text, withoutPrototypeKeys) : JSON.parse(text);
   } catch {
     throw new ParseError('The frame is not valid JSON.');
   }

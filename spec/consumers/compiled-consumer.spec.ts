@@ -1,0 +1,192 @@
+import { expect } from 'chai';
+import { IsInt } from 'class-validator';
+import {
+  Action,
+  ApiConsumer,
+  ConfigurationError,
+  Consumer,
+  DetailAction,
+  describePermission,
+  GroupsForConsumer,
+  GroupsForSignal,
+  IsAuthenticated,
+  List,
+  ModelConsumer,
+  type ModelEvent,
+  ModelObserver,
+  ModelSerializer,
+  mix,
+  type PermissionExpression,
+  Permissions,
+  type Subscription,
+} from 'signalbox';
+import { injectable } from 'tsyringe';
+import { compileConsumer } from '#signalbox/consumers/compiled-consumer.js';
+import { defaultSettings } from '#signalbox/settings.js';
+import { Message, Room } from '../support/entities.js';
+
+type AnyConsumer = Parameters<typeof compileConsumer>[0];
+
+@injectable()
+class RoomSerializer extends ModelSerializer(Room, { fields: ['id'] }) {}
+
+class RoomKey {
+  @IsInt() room!: number;
+}
+
+class IsBanned {
+  hasPermission() {
+    return false;
+  }
+}
+
+function compile(consumer: AnyConsumer, defaults: PermissionExpression[] = []) {
+  return compileConsumer(consumer, consumer.name, defaults, defaultSettings);
+}
+
+describe('A consumer class', () => {
+  it('has the actions and observers of those it extends', () => {
+    class Base extends ApiConsumer {
+      @Action() greet() {}
+      @ModelObserver(() => Message) onMessage(_event: ModelEvent<Message>, _subscription: Subscription<RoomKey>) {}
+      @GroupsForSignal('onMessage') protected *groupsOfMessage(message: Message) {
+        yield `${message.id}`;
+      }
+      @GroupsForConsumer('onMessage') protected *groupsOfRoom({ room }: RoomKey) {
+        yield `${room}`;
+      }
+    }
+    @Consumer()
+    class Derived extends Base {
+      @Action() part() {}
+    }
+    const { actions, observers } = compile(Derived);
+    expect(actions.all.map(({ name }) => name)).to.deep.equal(['greet', 'part']);
+    expect([...observers.keys()]).to.deep.equal(['onMessage']);
+  });
+
+  it('has no action that is not mixed in', () => {
+    @Consumer()
+    class Rooms extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), List) {}
+    expect(compile(Rooms).actions.all.map(({ name }) => name)).to.deep.equal(['list']);
+  });
+
+  describe('asks', () => {
+    @Consumer()
+    @Permissions(IsAuthenticated, IsBanned)
+    class Guarded extends ApiConsumer {}
+
+    it('what stands on it, all of it', () => {
+      expect(describePermission(compile(Guarded, [IsBanned]).permission)).to.equal('all(IsAuthenticated, IsBanned)');
+    });
+
+    it('what stands on the class that it extends', () => {
+      @Consumer()
+      class Heir extends Guarded {}
+      expect(describePermission(compile(Heir).permission)).to.equal('all(IsAuthenticated, IsBanned)');
+    });
+
+    it('its own instead of what it would inherit', () => {
+      @Consumer()
+      @Permissions(IsBanned)
+      class Replacing extends Guarded {}
+      expect(describePermission(compile(Replacing).permission)).to.equal('all(IsBanned)');
+    });
+
+    it("the application's, where it has none", () => {
+      @Consumer()
+      class Open extends ApiConsumer {}
+      expect(describePermission(compile(Open, [IsAuthenticated]).permission)).to.equal('all(IsAuthenticated)');
+    });
+
+    it('that of an action besides its own', () => {
+      @Consumer()
+      @Permissions(IsAuthenticated)
+      class WithAction extends ApiConsumer {
+        @Action({ permissions: [IsBanned] }) act() {}
+      }
+      expect(compile(WithAction).actions.require('act').permissions.providers).to.deep.equal([
+        IsAuthenticated,
+        IsBanned,
+      ]);
+    });
+  });
+
+  describe('is refused', () => {
+    it('without @Consumer', () => {
+      class Plain extends ApiConsumer {}
+      expect(() => compile(Plain)).to.throw(
+        ConfigurationError,
+        'Plain: is routed without a decorator of its own, so that its constructor would be handed nothing. Put @Consumer() on it.',
+      );
+    });
+
+    it('without a @Consumer of its own', () => {
+      @Consumer()
+      class Base extends ApiConsumer {}
+      class Derived extends Base {}
+      expect(() => compile(Derived)).to.throw('Derived: is routed without a decorator of its own');
+    });
+
+    it('that extends no consumer', () => {
+      @Consumer()
+      class Stranger {}
+      expect(() => compile(Stranger as unknown as AnyConsumer)).to.throw(
+        ConfigurationError,
+        'Stranger: is routed, and is no consumer. Let it extend ApiConsumer or mix(ModelConsumer(…), …).',
+      );
+    });
+
+    it('with a detail action and without a model', () => {
+      @Consumer()
+      class NoModel extends ApiConsumer {
+        // @ts-expect-error refused by the types as well
+        @DetailAction() archive(_room: Room) {}
+      }
+      expect(() => compile(NoModel)).to.throw(
+        ConfigurationError,
+        'NoModel.archive: is a detail action, and the consumer has no model to look up. Let the consumer extend mix(ModelConsumer(Entity, { serializer })), or use @Action.',
+      );
+    });
+
+    it('with a detail action on another model', () => {
+      @Consumer()
+      class OtherModel extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), List) {
+        // @ts-expect-error refused by the types as well
+        @DetailAction() archive(_message: Message) {}
+      }
+      expect(() => compile(OtherModel)).to.throw(
+        ConfigurationError,
+        'OtherModel.archive: is a detail action on Message, and the model of the consumer is Room. Let its first parameter be a Room.',
+      );
+    });
+
+    it('with groups for what is no observer', () => {
+      @Consumer()
+      class Unknown extends ApiConsumer {
+        onMessage(_event: ModelEvent<Message>) {}
+        @GroupsForSignal('onMessage') protected *groups(_message: Message) {
+          yield 'all';
+        }
+      }
+      expect(() => compile(Unknown)).to.throw(
+        ConfigurationError,
+        'Unknown.groups: yields groups for "onMessage", which is no observer. Put @ModelObserver on onMessage, or name one of: none yet.',
+      );
+    });
+
+    it('with groups for one side only', () => {
+      @Consumer()
+      class OneSide extends ApiConsumer {
+        @ModelObserver(() => Message) onMessage(_event: ModelEvent<Message>, _subscription: Subscription<RoomKey>) {}
+        @GroupsForSignal('onMessage') protected *groups(_message: Message) {
+          yield 'all';
+        }
+      }
+      expect(() => compile(OneSide)).to.throw(
+        ConfigurationError,
+        "OneSide.onMessage: has groups for one side only, so that no subscription would ever hear of a change. Add a method with @GroupsForConsumer('onMessage').",
+      );
+    });
+  });
+});

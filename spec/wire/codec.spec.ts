@@ -1,0 +1,142 @@
+import { expect } from 'chai';
+import { Conflict, ValidationFailed } from 'signalbox';
+import { addressOf, decodeObject, encodeData, encodeReply, errorReply, toRequest } from '#signalbox/wire/codec.js';
+
+describe('The codec', () => {
+  describe('reads a frame', () => {
+    it('that is a JSON object', () => {
+      expect(decodeObject('{"action": "list", "request_id": 1}')).to.deep.equal({ action: 'list', request_id: 1 });
+    });
+
+    for (const text of ['', '{', 'undefined', "{'action': 1}", '{"a": 1}{']) {
+      it(`and refuses ${JSON.stringify(text)}, which is no JSON`, () => {
+        expect(() => decodeObject(text)).to.throw('The frame is not valid JSON.');
+      });
+    }
+
+    for (const text of ['null', 'true', '1', '"list"', '[]', '[{"action": "list"}]']) {
+      it(`and refuses ${text}, which is no object`, () => {
+        expect(() => decodeObject(text)).to.throw('A frame has to be a JSON object.');
+      });
+    }
+
+    for (const key of ['__proto__', '\\u005f_proto__', '__\\u0070roto__', '\\u005F\\u005Fproto__']) {
+      it(`and drops the key "${key}" at any depth`, () => {
+        const frame = decodeObject(`{"a": {"${key}": {"admin": true}, "b": 1}, "${key}": {"admin": true}}`);
+        expect(Object.getOwnPropertyNames(frame)).to.deep.equal(['a']);
+        expect(Object.getOwnPropertyNames(frame.a)).to.deep.equal(['b']);
+      });
+    }
+
+    for (const [open, close] of [
+      ['[', ']'],
+      ['{"a":', '}'],
+    ] as const) {
+      it(`and refuses ${open} nested 101 levels deep`, () => {
+        const nested = (levels: number) => `{"a":${open.repeat(levels - 1)}1${close.repeat(levels - 1)}}`;
+        expect(decodeObject(nested(100))).to.have.property('a');
+        expect(() => decodeObject(nested(101))).to.throw('A frame may be nested 100 levels deep.');
+        expect(() => decodeObject(nested(10_000))).to.throw('A frame may be nested 100 levels deep.');
+      });
+    }
+
+    it('and does not count brackets inside of strings', () => {
+      const text = `\\"\\\\${'['.repeat(200)}`;
+      expect(decodeObject(`{"a": "${text}"}`)).to.deep.equal({ a: `"\\${'['.repeat(200)}` });
+    });
+  });
+
+  describe('reads a request', () => {
+    it('whose kwargs are all that is neither action nor request id', () => {
+      expect(toRequest({ action: 'move', request_id: 'a', pk: 1, to: 'b' })).to.deep.equal({
+        action: 'move',
+        requestId: 'a',
+        kwargs: { pk: 1, to: 'b' },
+      });
+    });
+
+    for (const id of [0, 1, -1, 1.5, 9007199254740991, '', 'a', '1']) {
+      it(`with the request id ${JSON.stringify(id)}`, () => {
+        expect(toRequest({ action: 'list', request_id: id }).requestId).to.equal(id);
+        expect(addressOf({ request_id: id }).requestId).to.equal(id);
+      });
+    }
+
+    it('without a request id, which is null', () => {
+      expect(toRequest({ action: 'list' }).requestId).to.equal(null);
+      expect(toRequest({ action: 'list', request_id: null }).requestId).to.equal(null);
+    });
+
+    for (const id of [true, false, {}, [], [1], Number.POSITIVE_INFINITY, 9007199254740992]) {
+      it(`and refuses the request id ${JSON.stringify(id)} (${id}), which could not come back`, () => {
+        expect(() => toRequest({ action: 'list', request_id: id })).to.throw(
+          'The request_id has to be a string or a number.',
+        );
+        expect(addressOf({ action: 'list', request_id: id })).to.deep.equal({ action: 'list', requestId: null });
+      });
+    }
+
+    it('and refuses one without an action, with the text of DCRF', () => {
+      for (const payload of [{}, { action: null }]) {
+        expect(() => toRequest(payload))
+          .to.throw('Unable to find action in message body.')
+          .with.property('status', 405);
+      }
+    });
+
+    for (const action of [1, true, {}, ['list']]) {
+      it(`and refuses the action ${JSON.stringify(action)}`, () => {
+        expect(() => toRequest({ action }))
+          .to.throw('The action has to be a string.')
+          .with.property('status', 400);
+        expect(addressOf({ action, request_id: 3 })).to.deep.equal({ action: null, requestId: 3 });
+      });
+    }
+
+    for (const payload of [undefined, null, 1, 'list', [], true]) {
+      it(`and refuses the payload ${JSON.stringify(payload)}`, () => {
+        expect(() => toRequest(payload))
+          .to.throw('A request has to be a JSON object.')
+          .with.property('status', 400);
+        expect(addressOf(payload)).to.deep.equal({ action: null, requestId: null });
+      });
+    }
+  });
+
+  describe('writes', () => {
+    it('a bigint as text, nothing as null, and a date as ISO 8601', () => {
+      expect(encodeData({ big: 12345678901234567890n, at: new Date(0) })).to.equal(
+        '{"big":"12345678901234567890","at":"1970-01-01T00:00:00.000Z"}',
+      );
+      expect(encodeData(undefined)).to.equal('null');
+      expect(encodeData(() => 1)).to.equal('null');
+    });
+
+    it('the five keys of a reply, in their order', () => {
+      expect(encodeReply({ action: 'list', requestId: 1, status: 200, data: '[1]', errors: [] })).to.equal(
+        '{"errors":[],"data":[1],"action":"list","response_status":200,"request_id":1}',
+      );
+    });
+
+    it('the envelope of a stream, also of none that is known', () => {
+      const reply = { action: null, requestId: null, status: 200, data: 'null', errors: [] };
+      const frame = '{"errors":[],"data":null,"action":null,"response_status":200,"request_id":null}';
+      expect(encodeReply(reply, 'a"b')).to.equal(`{"stream":"a\\"b","payload":${frame}}`);
+      expect(encodeReply(reply, null)).to.equal(`{"stream":null,"payload":${frame}}`);
+    });
+
+    it('the sixth key of an error', () => {
+      expect(encodeReply(errorReply(new Conflict(), { action: 'move', requestId: 'a' }))).to.equal(
+        '{"errors":["The request conflicts with the current state."],"data":null,"action":"move","response_status":409,"request_id":"a","code":"conflict"}',
+      );
+      expect(errorReply(ValidationFailed.of({ to: ['Bad.'] }), { action: null, requestId: null })).to.deep.equal({
+        action: null,
+        requestId: null,
+        status: 400,
+        data: 'null',
+        errors: [{ to: ['Bad.'] }],
+        code: 'validation_failed',
+      });
+    });
+  });
+});
