@@ -15,11 +15,11 @@ export class UnitOfWork {
   /**
    * Runs in a request context and a transaction of its own; commits when the work resolves.
    *
-   * @param signal cancels the query under way and refuses all further ones. Without it, work that goes on after it was
-   * abandoned could send a query behind the rollback, where no transaction holds it any more.
+   * @param signal ends the wait for the query under way and refuses all further ones. Without it, work that goes on after it
+   * was abandoned could send a query behind the rollback, where no transaction holds it any more.
    */
   runAtomic<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    return this.run(() => this.em.transactional(work, { signal, inflightQueryAbortStrategy: 'cancel query' }));
+    return this.run(() => this.em.transactional(work, { signal }));
   }
 
   /** Loads relations of entities that do not have them yet; paths as MikroORM's `populate` takes them. */
