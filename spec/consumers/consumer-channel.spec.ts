@@ -298,6 +298,7 @@ describe('A consumer', () => {
       const client = await connect(app, '/connecting/?wait');
       client.send({ action: 'quick', request_id: 1 });
       client.close();
+      await client.closed;
       gate('connect').resolve();
       await app.close();
       expect(events).to.deep.equal(['connected', 'disconnecting']);

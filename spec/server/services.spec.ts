@@ -176,6 +176,7 @@ describe('The parts of an application', () => {
     child.registerInstance(Clock, clock);
     const app = open();
     await using ann = await connect(app, '/');
+    await ann.request('unknown');
     const reply = ann.request('wait');
     while (clock.waiting === 0) await new Promise(setImmediate);
     clock.advance(999);
