@@ -160,7 +160,8 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     try {
       await this.accept(toHandshakeRequest(request), () => this.#acceptor.accept(request, socket, head));
     } catch (thrown) {
-      refuseUpgrade(socket, this.#services.errors.translate(thrown, { handshake: request.url }));
+      const [at] = request.url?.split('?') ?? [];
+      refuseUpgrade(socket, this.#services.errors.translate(thrown, { handshake: at }));
     }
   }
 
