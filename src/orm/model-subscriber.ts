@@ -8,26 +8,54 @@ import type {
 } from '@mikro-orm/core';
 import { helper } from '@mikro-orm/core';
 import { origin } from '../signals/origin.js';
+import type { SignalSent } from '../signals/signal-sent.js';
 import { type ModelChange, mergeChanges, type RowData } from './model-change.js';
 import { hasDerivedColumns, isComplete, primaryKeyOf, readRow, rowKey, snapshotOf } from './model-snapshot.js';
 import { type TransactionEvent, TransactionStages } from './transaction-stages.js';
+
+/** Told once per commit of what it changed and of the signals that waited for it. */
+export type Committed = (changes: readonly ModelChange[], signals: readonly SignalSent[]) => void;
 
 /**
  * Flush -> stage. Notes what each flush does to each row; what the outermost transaction commits, and only that, is handed
  * on as one list. Writes of which the ORM tells too little are not seen here: upserts, bulk inserts, native queries, raw SQL.
  */
 export class ModelSubscriber implements EventSubscriber {
-  readonly #stages: TransactionStages<ModelChange>;
+  readonly #stages: TransactionStages<ModelChange | SignalSent>;
   readonly #before = new WeakMap<object, RowData>();
   readonly #relinked = new WeakMap<EntityManager, Set<object>>();
 
+  readonly #committed: Committed;
+  #signals = 0;
+  #isMuted = false;
+  #isClosed = false;
+
   /** @param committed told once per commit; never awaited, and called outside the flush's async context */
-  constructor(committed: (changes: readonly ModelChange[]) => void) {
-    this.#stages = new TransactionStages(mergeChanges, committed);
+  constructor(committed: Committed) {
+    this.#committed = committed;
+    this.#stages = new TransactionStages(mergeStaged, (staged) => this.#release(staged));
+  }
+
+  /** Tells nothing any more, and goes on asking whether transactions are sound. */
+  mute(): void {
+    this.#isMuted = true;
+  }
+
+  /** Notes nothing any more: the ORM keeps its subscribers for good. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  /** A signal waits for the transaction that its sender is in, if there is one. */
+  stageSignal(em: EntityManager, sent: SignalSent): void {
+    if (this.#isMuted) return;
+    if (sent.atOnce || !em.getTransactionContext()) this.#committed([], [sent]);
+    else this.#stages.of(em).stage(`signal:${++this.#signals}`, sent);
   }
 
   /** Collections of a many-to-many relation change no column: the rows that own them count as updated. */
   onFlush({ em, uow }: FlushEventArgs): void {
+    if (this.#isClosed) return;
     const removed = uow.getRemoveStack();
     const owners = uow.getCollectionUpdates().flatMap(relinkedOwners);
     const relinked = owners.filter((owner) => !removed.has(owner));
@@ -36,10 +64,12 @@ export class ModelSubscriber implements EventSubscriber {
   }
 
   async afterCreate({ em, entity }: EventArgs<object>): Promise<void> {
+    if (this.#isClosed) return;
     this.#stage(em, entity, undefined, await writtenRow(em, entity));
   }
 
   async beforeUpdate({ em, entity, meta, changeSet }: EventArgs<object>): Promise<void> {
+    if (this.#isClosed) return;
     const known = changeSet?.originalEntity as RowData | undefined;
     const before = isComplete(meta, known) ? known : await readRow(em, meta, primaryKeyOf(entity));
     if (before) this.#before.set(entity, before);
@@ -53,6 +83,7 @@ export class ModelSubscriber implements EventSubscriber {
   }
 
   async beforeDelete({ em, entity, meta }: EventArgs<object>): Promise<void> {
+    if (this.#isClosed) return;
     const known = em.getUnitOfWork(false).getOriginalEntityData(entity) as RowData | undefined;
     const before = isComplete(meta, known) ? known : await readRow(em, meta, primaryKeyOf(entity));
     if (before) this.#before.set(entity, before);
@@ -65,29 +96,37 @@ export class ModelSubscriber implements EventSubscriber {
   }
 
   async afterFlush({ em }: FlushEventArgs): Promise<void> {
+    if (this.#isClosed) return;
     await this.#stageRelinked(em);
     if (!em.getTransactionContext()) this.#stages.releaseLoose(em);
   }
 
   beforeTransactionStart(event: TransactionEventArgs): void {
-    this.#stages.starting(event as TransactionEvent);
+    if (!this.#isClosed) this.#stages.starting(event as TransactionEvent);
   }
 
   afterTransactionStart(event: TransactionEventArgs): void {
-    this.#stages.started(event as TransactionEvent);
+    if (!this.#isClosed) this.#stages.started(event as TransactionEvent);
   }
 
   async beforeTransactionCommit(event: TransactionEventArgs): Promise<void> {
+    if (this.#isClosed) return;
     await this.#stageRelinked(event.em);
     await this.#stages.committing(event as TransactionEvent);
   }
 
   afterTransactionCommit(event: TransactionEventArgs): void {
-    this.#stages.committed(event as TransactionEvent);
+    if (!this.#isClosed) this.#stages.committed(event as TransactionEvent);
   }
 
   afterTransactionRollback(event: TransactionEventArgs): void {
     this.#stages.rolledBack(event as TransactionEvent);
+  }
+
+  #release(staged: readonly (ModelChange | SignalSent)[]): void {
+    const signals = staged.filter(isSignal);
+    const changes = staged.flatMap((entry) => (isSignal(entry) ? [] : entry));
+    if (!this.#isMuted) this.#committed(changes, signals);
   }
 
   #stage(em: EntityManager, entity: object, before: RowData | undefined, after: RowData | undefined): void {
@@ -112,6 +151,15 @@ export class ModelSubscriber implements EventSubscriber {
       if (row) this.#stage(em, owner, row, row);
     }
   }
+}
+
+function isSignal(staged: ModelChange | SignalSent): staged is SignalSent {
+  return 'signal' in staged;
+}
+
+/** Every signal is staged under a key of its own. */
+function mergeStaged(earlier: ModelChange | SignalSent, later: ModelChange | SignalSent) {
+  return isSignal(earlier) || isSignal(later) ? later : mergeChanges(earlier, later);
 }
 
 /** The row as this flush has written it: the entity tells, but for what the database worked out. */

@@ -12,7 +12,9 @@ import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-translator.
 import { Logger } from '../logger.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { ChangePublisher } from '../observers/change-publisher.js';
+import { receiveSignals } from '../observers/signal-receivers.js';
 import type { ModelChange } from '../orm/model-change.js';
+import { ModelSubscriber } from '../orm/model-subscriber.js';
 import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerToken } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
@@ -40,6 +42,9 @@ export interface Services {
   /** Sent once per commit with all that it changed. */
   readonly committed: Signal<readonly ModelChange[]>;
   readonly publisher: ChangePublisher;
+  readonly subscriber: ModelSubscriber;
+  /** Ends the listening to signals. */
+  readonly stopSignals: () => void;
   readonly handshake: Handshake;
   readonly hooks: Hooks;
 }
@@ -70,7 +75,11 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const committed = new Signal<readonly ModelChange[]>((error) =>
     logger.error('A receiver of changes failed.', { error }),
   );
-  committed.connect((changes) => publisher.publish(changes));
+  const subscriber = new ModelSubscriber((changes, signals) => {
+    publisher.publish(changes, signals);
+    if (changes.length > 0) committed.send(changes);
+  });
+  const stopSignals = receiveSignals(observers, (sent) => subscriber.stageSignal(orm.em, sent));
   return {
     settings,
     logger,
@@ -80,6 +89,8 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     dispatcher: new Dispatcher({ unitOfWork, errors, clock, logger, settings }),
     committed,
     publisher,
+    subscriber,
+    stopSignals,
     handshake: new Handshake({
       router,
       scopes: new ScopeBuilder(container, middleware, logger),
