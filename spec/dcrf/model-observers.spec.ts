@@ -79,7 +79,11 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     await createThing(database.orm, 'new');
     await save(database.orm, 1, { count: 3 });
     await removeThing(database.orm, 2);
-    for (const [action, pk] of [['create', 4], ['update', 1], ['delete', 2]] as const) {
+    for (const [action, pk] of [
+      ['create', 4],
+      ['update', 1],
+      ['delete', 2],
+    ] as const) {
       expect(await ann.receive()).to.deep.equal(event(action, { pk }));
       expect(await ann.receive()).to.deep.equal(event(action, { pk }, 'two'));
     }
@@ -189,7 +193,8 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
   it('S199 shows dates, UUIDs and entities as JSON, and harms nobody with what it cannot show', async () => {
     await using ann = await connect(app, '/ws/notes/');
     await ann.request('watch', { request_id: 1 });
-    for (const name of ['plain', 'object', 'uuid', 'datetime', 'bigint', 'circle']) await createThing(database.orm, name);
+    for (const name of ['plain', 'object', 'uuid', 'datetime', 'bigint', 'circle'])
+      await createThing(database.orm, name);
     expect(await ann.receive()).to.deep.equal(event('create', { body: 'plain' }));
     expect(await ann.receive()).to.deep.equal(event('create', { body: { id: 5, name: 'object' } }));
     expect(await ann.receive()).to.deep.equal(event('create', { body: '11111111-1111-1111-1111-111111111111' }));

@@ -6,8 +6,8 @@ import {
   type App,
   Consumer,
   createApp,
-  type ModelEvent,
   ModelConsumer,
+  type ModelEvent,
   ModelObserver,
   ModelSerializer,
   mix,
@@ -104,7 +104,13 @@ describe('Custom and UUID primary keys, as DCRF recorded them', () => {
     const document = em.create(Document, { id: ones, name: 'u' });
     await em.flush();
     expect(await ann.receive()).to.deep.equal(event('create', { pk: ones }));
-    const shown = { errors: [], data: { id: ones, name: 'u' }, action: 'retrieve', response_status: 200, request_id: 2 };
+    const shown = {
+      errors: [],
+      data: { id: ones, name: 'u' },
+      action: 'retrieve',
+      response_status: 200,
+      request_id: 2,
+    };
     expect(await ann.request('retrieve', { pk: ones.replaceAll('-', ''), request_id: 2 })).to.deep.equal(shown);
     expect(await ann.request('retrieve', { pk: 'not-a-uuid', request_id: 3 })).to.deep.equal({
       errors: ['Not found.'],

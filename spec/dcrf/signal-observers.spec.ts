@@ -9,6 +9,7 @@ import {
   Consumer,
   createApp,
   GroupsForBoth,
+  Logger,
   Observer,
   path,
   Signal,
@@ -17,7 +18,6 @@ import {
 } from 'signalbox';
 import { connect, MemoryLogger } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
-import { Logger } from 'signalbox';
 import { useDatabase } from '../support/database.js';
 import { done, event, things } from './observer-support.js';
 
@@ -170,7 +170,9 @@ describe('Observers of signals, as DCRF recorded them', () => {
   it('S176 tells only what its condition lets through', async () => {
     await using ann = await connect(app, '/ws/signal/');
     expect(await ann.request('subscribe_sender', { request_id: 1 })).to.deep.equal(done('subscribe_sender', 201));
-    expect(await ann.request('fire', { text: 't', sender: 'other', request_id: 2 })).to.deep.equal(done('fire', 200, 2));
+    expect(await ann.request('fire', { text: 't', sender: 'other', request_id: 2 })).to.deep.equal(
+      done('fire', 200, 2),
+    );
     await ann.expectSilence();
     fired.send({ text: 't', sender: 'only-this' });
     expect(await ann.receive()).to.deep.equal(event('heard', { text: 't', sender: 'only-this' }));

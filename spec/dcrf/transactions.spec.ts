@@ -212,8 +212,7 @@ describe('Transactions, as DCRF recorded them', () => {
     await inTransaction(async (em) => {
       for (const n of [0, 1, 2, 3]) em.create(Thing, { name: `order${n}` });
     });
-    for (const n of [0, 1, 2, 3])
-      expect(await ann.receive()).to.deep.equal(event('create', shown(4 + n, `order${n}`)));
+    for (const n of [0, 1, 2, 3]) expect(await ann.receive()).to.deep.equal(event('create', shown(4 + n, `order${n}`)));
   });
 
   it('S240 tells the last state of a released savepoint once', async () => {

@@ -22,6 +22,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'observers/observer-declaration.ts': 'observers/observer.spec.ts',
   'observers/signal-receivers.ts': 'dcrf/signal-observers.spec.ts',
   'orm/model-change.ts': 'orm/model-subscriber.spec.ts',
+  'orm/model-members.ts': 'dcrf/many-to-many.spec.ts',
   'orm/orm-root.ts': 'server/services.spec.ts',
   'orm/unit-of-work.ts': 'dispatch/dispatcher.spec.ts',
   'permissions/permission.ts': 'permissions/permission-checker.spec.ts',

@@ -173,8 +173,7 @@ export class Deliveries {
       requestId: record.requestId,
       kwargs: record.kwargs,
       scope,
-      send: async (sent) =>
-        this.#send(record, 'signal' in sent ? sent.signal : sent.action, encodeData(sent.data)),
+      send: async (sent) => this.#send(record, 'signal' in sent ? sent.signal : sent.action, encodeData(sent.data)),
     });
   }
 

@@ -59,11 +59,10 @@ type KwargsOf<Consumer, Name extends keyof Consumer & string> = [ObservedBy<Cons
  *
  * @param model a function, because entities and consumers may import each other
  */
-export function ModelObserver<
-  Entity extends object,
-  S extends SerializerClass<AnySerializer> = never,
-  Body = never,
->(model: () => ConcreteClass<Entity>, { serializer, body }: ModelObserverOptions<Entity, S, Body> = {}) {
+export function ModelObserver<Entity extends object, S extends SerializerClass<AnySerializer> = never, Body = never>(
+  model: () => ConcreteClass<Entity>,
+  { serializer, body }: ModelObserverOptions<Entity, S, Body> = {},
+) {
   return <Observer extends (event: EventOf<Entity, S, Body>, subscription: Subscription<never>) => unknown>(
     prototype: object,
     member: string,

@@ -1,15 +1,17 @@
 import type {
-  Collection,
+  EntityClass,
   EntityManager,
+  EntityMetadata,
   EventArgs,
   EventSubscriber,
   FlushEventArgs,
   TransactionEventArgs,
 } from '@mikro-orm/core';
-import { helper } from '@mikro-orm/core';
+import { helper, Utils } from '@mikro-orm/core';
 import { origin } from '../signals/origin.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import { type ModelChange, mergeChanges, type RowData } from './model-change.js';
+import { haveSameMembers, isStored, noMembers, ownedRelations, readMembers, relinkedBy } from './model-members.js';
 import { hasDerivedColumns, isComplete, primaryKeyOf, readRow, rowKey, snapshotOf } from './model-snapshot.js';
 import { type TransactionEvent, TransactionStages } from './transaction-stages.js';
 
@@ -23,16 +25,22 @@ export type Committed = (changes: readonly ModelChange[], signals: readonly Sign
 export class ModelSubscriber implements EventSubscriber {
   readonly #stages: TransactionStages<ModelChange | SignalSent>;
   readonly #before = new WeakMap<object, RowData>();
-  readonly #relinked = new WeakMap<EntityManager, Set<object>>();
+  readonly #relinked = new WeakMap<EntityManager, ReadonlyMap<object, RowData>>();
 
+  readonly #foreign = new WeakMap<object, RowData>();
   readonly #committed: Committed;
+  readonly #groupsVary: (meta: EntityMetadata) => boolean;
   #signals = 0;
   #isMuted = false;
   #isClosed = false;
 
-  /** @param committed told once per commit; never awaited, and called outside the flush's async context */
-  constructor(committed: Committed) {
+  /**
+   * @param committed told once per commit; never awaited, and called outside the flush's async context
+   * @param groupsVary whether somebody derives groups from more than the key of a model's rows
+   */
+  constructor(committed: Committed, groupsVary: (model: EntityClass<object>) => boolean = () => false) {
     this.#committed = committed;
+    this.#groupsVary = (meta) => groupsVary(meta.class);
     this.#stages = new TransactionStages(mergeStaged, (staged) => this.#release(staged));
   }
 
@@ -54,39 +62,60 @@ export class ModelSubscriber implements EventSubscriber {
   }
 
   /** Collections of a many-to-many relation change no column: the rows that own them count as updated. */
-  onFlush({ em, uow }: FlushEventArgs): void {
+  async onFlush({ em, uow }: FlushEventArgs): Promise<void> {
     if (this.#isClosed) return;
     const removed = uow.getRemoveStack();
-    const owners = uow.getCollectionUpdates().flatMap(relinkedOwners);
-    const relinked = owners.filter((owner) => !removed.has(owner));
+    const before = new Map<object, RowData>();
+    for (const [owner, names] of await relinkedBy(em, uow.getCollectionUpdates())) {
+      if (removed.has(owner)) continue;
+      const isRead = isStored(owner);
+      const pk = primaryKeyOf(owner);
+      before.set(owner, isRead ? await readMembers(em, helper(owner).__meta, pk, names) : noMembers(names));
+    }
     // Always: a flush that failed has left its own behind.
-    this.#relinked.set(em, new Set(relinked));
+    this.#relinked.set(em, before);
   }
 
   async afterCreate({ em, entity }: EventArgs<object>): Promise<void> {
     if (this.#isClosed) return;
-    this.#stage(em, entity, undefined, await writtenRow(em, entity));
+    const none = this.#groupsVary(helper(entity).__meta) ? noMembers(ownedRelations(helper(entity).__meta)) : undefined;
+    this.#stage(em, entity, undefined, { ...none, ...(await writtenRow(em, entity)) });
   }
 
+  /**
+   * Where groups may vary the row is read and locked: another transaction may have moved it since it was loaded. A version
+   * column makes that needless, for the flush then fails.
+   */
   async beforeUpdate({ em, entity, meta, changeSet }: EventArgs<object>): Promise<void> {
     if (this.#isClosed) return;
     const known = changeSet?.originalEntity as RowData | undefined;
-    const before = isComplete(meta, known) ? known : await readRow(em, meta, primaryKeyOf(entity));
-    if (before) this.#before.set(entity, before);
+    const isRead = this.#groupsVary(meta) && meta.versionProperty === undefined;
+    const isKnown = isComplete(meta, known);
+    const read = isRead || !isKnown ? await readRow(em, meta, primaryKeyOf(entity), isRead) : known;
+    if (!read) return;
+    this.#before.set(entity, { ...read, ...(await this.#membersOf(em, entity)) });
+    if (isRead && isKnown) this.#foreign.set(entity, changedElsewhere(known, read));
   }
 
   /** A property that was set to undefined is in the payload only. */
   async afterUpdate({ em, entity, changeSet }: EventArgs<object>): Promise<void> {
     const before = this.#before.get(entity);
     if (!before) return;
-    this.#stage(em, entity, before, { ...before, ...changeSet?.payload, ...(await writtenRow(em, entity)) });
+    this.#before.delete(entity);
+    const payload = changeSet?.payload as RowData | undefined;
+    const after = { ...before, ...payload, ...(await writtenRow(em, entity)) };
+    for (const [name, value] of Object.entries(this.#foreign.get(entity) ?? {})) {
+      if (!payload || !(name in payload)) after[name] = value;
+    }
+    this.#stage(em, entity, before, after);
   }
 
   async beforeDelete({ em, entity, meta }: EventArgs<object>): Promise<void> {
     if (this.#isClosed) return;
     const known = em.getUnitOfWork(false).getOriginalEntityData(entity) as RowData | undefined;
-    const before = isComplete(meta, known) ? known : await readRow(em, meta, primaryKeyOf(entity));
-    if (before) this.#before.set(entity, before);
+    const isKnown = isComplete(meta, known) && (!this.#groupsVary(meta) || meta.versionProperty !== undefined);
+    const before = isKnown ? known : await readRow(em, meta, primaryKeyOf(entity), this.#groupsVary(meta));
+    if (before) this.#before.set(entity, { ...before, ...(await this.#membersOf(em, entity)) });
   }
 
   /** A row that was not there is not deleted: nothing was noted before, nothing is told after. */
@@ -141,16 +170,30 @@ export class ModelSubscriber implements EventSubscriber {
     });
   }
 
+  /** What relations hold, where groups may be derived from it. */
+  async #membersOf(em: EntityManager, entity: object): Promise<RowData> {
+    const meta = helper(entity).__meta;
+    const names = this.#groupsVary(meta) ? ownedRelations(meta) : [];
+    return names.length > 0 ? readMembers(em, meta, primaryKeyOf(entity), names) : {};
+  }
+
   async #stageRelinked(em: EntityManager): Promise<void> {
-    const owners = this.#relinked.get(em);
+    const relinked = this.#relinked.get(em);
     this.#relinked.delete(em);
-    for (const owner of owners ?? []) {
-      const known = snapshotOf(em, owner);
+    for (const [owner, before] of relinked ?? []) {
       const meta = helper(owner).__meta;
+      const after = await readMembers(em, meta, primaryKeyOf(owner), Object.keys(before));
+      if (haveSameMembers(before, after)) continue;
+      const known = snapshotOf(em, owner);
       const row = isComplete(meta, known) ? known : await readRow(em, meta, primaryKeyOf(owner));
-      if (row) this.#stage(em, owner, row, row);
+      if (row) this.#stage(em, owner, { ...row, ...before }, { ...row, ...after });
     }
   }
+}
+
+/** What another transaction wrote since the row was loaded. */
+function changedElsewhere(known: RowData, read: RowData): RowData {
+  return Object.fromEntries(Object.entries(read).filter(([name, value]) => !Utils.equals(value, known[name])));
 }
 
 function isSignal(staged: ModelChange | SignalSent): staged is SignalSent {
@@ -167,15 +210,4 @@ async function writtenRow(em: EntityManager, entity: object): Promise<RowData> {
   const meta = helper(entity).__meta;
   const read = hasDerivedColumns(meta) ? await readRow(em, meta, primaryKeyOf(entity)) : undefined;
   return { ...snapshotOf(em, entity), ...read };
-}
-
-/** The owners of the pivot rows that a collection adds or removes. */
-function relinkedOwners(collection: Collection<object>): object[] {
-  const { property } = collection;
-  if (property.kind !== 'm:n') return [];
-  const before = new Set(collection.getSnapshot() ?? []);
-  const after = new Set(collection.getItems(false));
-  const touched = [...before.symmetricDifference(after)];
-  if (touched.length === 0 && collection.getSnapshot()) return [];
-  return property.owner ? [collection.owner] : touched;
 }

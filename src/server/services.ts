@@ -12,6 +12,7 @@ import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-translator.
 import { Logger } from '../logger.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { ChangePublisher } from '../observers/change-publisher.js';
+import { groupsVaryFor } from '../observers/observer.js';
 import { receiveSignals } from '../observers/signal-receivers.js';
 import type { ModelChange } from '../orm/model-change.js';
 import { ModelSubscriber } from '../orm/model-subscriber.js';
@@ -78,7 +79,7 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const subscriber = new ModelSubscriber((changes, signals) => {
     publisher.publish(changes, signals);
     if (changes.length > 0) committed.send(changes);
-  });
+  }, groupsVaryFor(observers));
   const stopSignals = receiveSignals(observers, (sent) => subscriber.stageSignal(orm.em, sent));
   return {
     settings,
