@@ -11,6 +11,7 @@ describe('The public names', () => {
       'ActionNotFound',
       'ActionReply',
       'AllowAny',
+      'Announcer',
       'ApiConsumer',
       'ApiError',
       'BaseModelConsumer',

@@ -57,6 +57,7 @@ export type {
   SignalEvent,
   Subscription,
 } from './observers/model-event.js';
+export { Announcer } from './orm/announcer.js';
 export type { UnitOfWork } from './orm/unit-of-work.js';
 export {
   type AnyPermission,

@@ -34,12 +34,7 @@ class TagKey {
 }
 
 @Consumer()
-class Instances extends mix(
-  ModelConsumer(Thing, { serializer: TaggedSerializer }),
-  Create,
-  Patch,
-  ObserveInstance,
-) {}
+class Instances extends mix(ModelConsumer(Thing, { serializer: TaggedSerializer }), Create, Patch, ObserveInstance) {}
 
 @Consumer()
 class SubInstances extends Instances {}

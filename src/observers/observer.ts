@@ -49,10 +49,10 @@ export function observersOf(consumer: Class, id: string): ReadonlyMap<string, Ob
   return observers;
 }
 
-/** Whether somebody derives groups from more than the key of a model's rows. */
-export function groupsVaryFor(observers: readonly Observer[]): (entity: { readonly prototype: object }) => boolean {
-  const models = observers.filter(({ groupsVary }) => groupsVary).flatMap(({ model }) => model ?? []);
-  return (entity) => models.some((model) => entity.prototype === model.prototype || entity.prototype instanceof model);
+/** Whether one of these observers hears of an entity. */
+export function observedBy(observers: readonly Observer[]): (entity: { readonly prototype: object }) => boolean {
+  const models = observers.flatMap(({ model }) => model ?? []);
+  return ({ prototype }) => models.some((model) => prototype === model.prototype || prototype instanceof model);
 }
 
 function compile(

@@ -13,6 +13,7 @@ import type { SignalSent } from '../signals/signal-sent.js';
 import { type ModelChange, mergeChanges, type RowData } from './model-change.js';
 import { haveSameMembers, isStored, noMembers, ownedRelations, readMembers, relinkedBy } from './model-members.js';
 import { hasDerivedColumns, isComplete, primaryKeyOf, readRow, rowKey, snapshotOf } from './model-snapshot.js';
+import { conflictingRows } from './model-upsert.js';
 import { type TransactionEvent, TransactionStages } from './transaction-stages.js';
 
 /** Told once per commit of what it changed and of the signals that waited for it. */
@@ -20,13 +21,14 @@ export type Committed = (changes: readonly ModelChange[], signals: readonly Sign
 
 /**
  * Flush -> stage. Notes what each flush does to each row; what the outermost transaction commits, and only that, is handed
- * on as one list. Writes of which the ORM tells too little are not seen here: upserts, bulk inserts, native queries, raw SQL.
+ * on as one list. Writes of which the ORM tells nothing are not seen here: bulk inserts, native queries, raw SQL.
  */
 export class ModelSubscriber implements EventSubscriber {
   readonly #stages: TransactionStages<ModelChange | SignalSent>;
   readonly #before = new WeakMap<object, RowData>();
   readonly #relinked = new WeakMap<EntityManager, ReadonlyMap<object, RowData>>();
 
+  readonly #upserted = new WeakMap<EntityManager, Map<string, RowData>>();
   readonly #foreign = new WeakMap<object, RowData>();
   readonly #committed: Committed;
   readonly #groupsVary: (meta: EntityMetadata) => boolean;
@@ -52,6 +54,23 @@ export class ModelSubscriber implements EventSubscriber {
   /** Notes nothing any more: the ORM keeps its subscribers for good. */
   close(): void {
     this.#isClosed = true;
+  }
+
+  /** A row of which the ORM told nothing. */
+  stageRow(em: EntityManager, model: EntityClass<object>, pk: unknown, before?: RowData, after?: RowData): void {
+    if (this.#isClosed || !(before ?? after)) return;
+    this.#stage(em, em.fork({ clear: true }).getReference(model, pk as never), before, after);
+  }
+
+  /** Tells what was written outside of any transaction. */
+  releaseLoose(em: EntityManager): void {
+    if (!em.getTransactionContext()) this.#stages.releaseLoose(em);
+  }
+
+  /** What the relations of a row hold, where groups may be derived from it. */
+  async membersOf(em: EntityManager, meta: EntityMetadata, pk: unknown): Promise<RowData> {
+    const names = this.#groupsVary(meta) ? ownedRelations(meta) : [];
+    return names.length > 0 ? readMembers(em, meta, pk, names) : {};
   }
 
   /** A signal waits for the transaction that its sender is in, if there is one. */
@@ -93,7 +112,7 @@ export class ModelSubscriber implements EventSubscriber {
     const isKnown = isComplete(meta, known);
     const read = isRead || !isKnown ? await readRow(em, meta, primaryKeyOf(entity), isRead) : known;
     if (!read) return;
-    this.#before.set(entity, { ...read, ...(await this.#membersOf(em, entity)) });
+    this.#before.set(entity, { ...read, ...(await this.membersOf(em, meta, primaryKeyOf(entity))) });
     if (isRead && isKnown) this.#foreign.set(entity, changedElsewhere(known, read));
   }
 
@@ -115,7 +134,7 @@ export class ModelSubscriber implements EventSubscriber {
     const known = em.getUnitOfWork(false).getOriginalEntityData(entity) as RowData | undefined;
     const isKnown = isComplete(meta, known) && (!this.#groupsVary(meta) || meta.versionProperty !== undefined);
     const before = isKnown ? known : await readRow(em, meta, primaryKeyOf(entity), this.#groupsVary(meta));
-    if (before) this.#before.set(entity, { ...before, ...(await this.#membersOf(em, entity)) });
+    if (before) this.#before.set(entity, { ...before, ...(await this.membersOf(em, meta, primaryKeyOf(entity))) });
   }
 
   /** A row that was not there is not deleted: nothing was noted before, nothing is told after. */
@@ -124,10 +143,28 @@ export class ModelSubscriber implements EventSubscriber {
     if (before) this.#stage(em, entity, before, undefined);
   }
 
+  /** What is there by the key or a unique property of an upsert is what it updates; where nothing is, it creates. */
+  async beforeUpsert({ em, entity, meta }: EventArgs<object>): Promise<void> {
+    if (this.#isClosed) return;
+    const rows = this.#upserted.get(em) ?? new Map<string, RowData>();
+    for (const [key, row] of await conflictingRows(em, meta, entity)) rows.set(key, row);
+    this.#upserted.set(em, rows);
+  }
+
+  async afterUpsert({ em, entity, meta }: EventArgs<object>): Promise<void> {
+    if (this.#isClosed) return;
+    const key = rowKey(meta, entity);
+    const before = this.#upserted.get(em)?.get(key);
+    this.#upserted.get(em)?.delete(key);
+    const after = await readRow(em, meta, primaryKeyOf(entity));
+    if (after && !Utils.equals(before, after)) this.#stage(em, entity, before, after);
+    this.releaseLoose(em);
+  }
+
   async afterFlush({ em }: FlushEventArgs): Promise<void> {
     if (this.#isClosed) return;
     await this.#stageRelinked(em);
-    if (!em.getTransactionContext()) this.#stages.releaseLoose(em);
+    this.releaseLoose(em);
   }
 
   beforeTransactionStart(event: TransactionEventArgs): void {
@@ -168,13 +205,6 @@ export class ModelSubscriber implements EventSubscriber {
       ...(after && { after }),
       ...(request && { origin: request }),
     });
-  }
-
-  /** What relations hold, where groups may be derived from it. */
-  async #membersOf(em: EntityManager, entity: object): Promise<RowData> {
-    const meta = helper(entity).__meta;
-    const names = this.#groupsVary(meta) ? ownedRelations(meta) : [];
-    return names.length > 0 ? readMembers(em, meta, primaryKeyOf(entity), names) : {};
   }
 
   async #stageRelinked(em: EntityManager): Promise<void> {

@@ -125,9 +125,9 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   async #stop(): Promise<void> {
-    const { layer, hooks, subscriber, stopSignals } = this.#services;
+    const { layer, hooks, subscriber, stopListening } = this.#services;
     subscriber.mute();
-    stopSignals();
+    stopListening();
     for (const detach of this.#detach.splice(0)) detach();
     const serversClosed = Promise.all(this.#servers.map(closeServer));
     await this.#endConnections();
