@@ -34,7 +34,14 @@ export {
 } from './consumers/model-observe-instance.js';
 export { Action, type ActionOptions, DetailAction } from './decorators/action.js';
 export { Consumer, Permissions } from './decorators/consumer.js';
-export { GroupsForConsumer, GroupsForSignal, ModelObserver } from './decorators/model-observer.js';
+export {
+  GroupsForBoth,
+  GroupsForConsumer,
+  GroupsForSignal,
+  ModelObserver,
+  type ModelObserverOptions,
+} from './decorators/model-observer.js';
+export { Observer, type ObserverOptions } from './decorators/observer.js';
 export type { ErrorMapper } from './dispatch/error-translator.js';
 export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';
@@ -46,8 +53,11 @@ export type {
   ModelWritten,
   ObserverMethod,
   SentEvent,
+  SentSignal,
+  SignalEvent,
   Subscription,
 } from './observers/model-event.js';
+export { Announcer } from './orm/announcer.js';
 export type { UnitOfWork } from './orm/unit-of-work.js';
 export {
   type AnyPermission,
@@ -85,6 +95,7 @@ export { type Demultiplexer, demultiplexer } from './server/demultiplexer.js';
 export { path, type Route } from './server/router.js';
 export type { Transport, TransportListener } from './server/transport.js';
 export type { Settings } from './settings.js';
+export { Signal } from './signals/signal.js';
 export { CloseCode, Status } from './status.js';
 export type { Json } from './wire/json.js';
 export type { ReplyFrame, RequestId } from './wire/messages.js';

@@ -56,7 +56,9 @@ type ObserverOf<M> = M extends (event: infer Event, subscription: Subscription<i
 /** Each of the three actions for itself, so that `event.action === 'delete'` narrows the data. */
 type EventShape<Event> = Event extends { readonly action: infer Action; readonly data: infer Data }
   ? { readonly action: Action; readonly data: Json<Data> }
-  : never;
+  : Event extends { readonly signal: infer Name; readonly data: infer Data }
+    ? { readonly action: Name; readonly data: Json<Data> }
+    : never;
 
 type ActionOf<C, M> = M extends (...parameters: infer Parameters) => infer Returned
   ? ActionApi<OneObject<KwargsOfAction<C, Parameters>>, Json<Shown<C, Final<Returned>>>, Json<PartOf<C, Returned>>>

@@ -88,10 +88,12 @@ export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
   }
   const { model, serializer } = base as unknown as { model: Class; serializer: SerializerClass };
   const { onInstance } = Observing.prototype;
+  const groupsByKey: unknown = Observing.prototype['groupsOfInstance'];
   observerDeclarations.write(Observing.prototype, 'onInstance', {
     model: () => model,
     serializer,
     passesThrough: onInstance,
+    groupsByKey,
   });
   return Observing;
 };

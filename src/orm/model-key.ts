@@ -1,6 +1,6 @@
 import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
 
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const uuid = /^([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})$/i;
 const digits = /^-?\d{1,19}$/;
 const largest: Record<string, bigint> = { smallint: 32767n, integer: 2147483647n, bigint: 9223372036854775807n };
 
@@ -25,7 +25,7 @@ function partOfKey(prop: EntityProperty | undefined, raw: unknown): unknown {
   if (!prop || (typeof raw !== 'string' && typeof raw !== 'number')) return undefined;
   if (prop.targetMeta) return toPrimaryKey(prop.targetMeta, raw);
   const column = columnKind(prop);
-  if (column === 'uuid') return uuid.test(String(raw)) ? String(raw).toLowerCase() : undefined;
+  if (column === 'uuid') return uuid.exec(String(raw))?.slice(1).join('-').toLowerCase();
   const bound = largest[column];
   // PostgreSQL has no text with a null character.
   if (bound === undefined) return String(raw).includes('\u0000') ? undefined : String(raw);
