@@ -1,3 +1,4 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Page } from './page.js';
 import { schemaOf } from './page-kwargs.js';
 import { type PageSource, Paginator, type PaginatorTypes, type paginatorTypes } from './paginator.js';
@@ -34,7 +35,7 @@ export interface CursorTypes extends PaginatorTypes {
  */
 export class CursorPaginator extends Paginator {
   declare readonly [paginatorTypes]: CursorTypes;
-  static override readonly kwargs = schemaOf({ limit: 1 }, { cursor: true });
+  static override readonly kwargs: StandardSchemaV1<CursorKwargs> = schemaOf({ limit: 1 }, { cursor: true });
 
   async page<Row>(source: PageSource<Row>, { cursor, limit }: CursorKwargs): Promise<CursorPage<Row>> {
     const size = this.sizeOf(limit);

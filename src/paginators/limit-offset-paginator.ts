@@ -1,3 +1,4 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Page } from './page.js';
 import { wholeNumbers } from './page-kwargs.js';
 import { type PageSource, Paginator, type PaginatorTypes, type paginatorTypes } from './paginator.js';
@@ -32,7 +33,7 @@ export interface LimitOffsetTypes extends PaginatorTypes {
  */
 export class LimitOffsetPaginator extends Paginator {
   declare readonly [paginatorTypes]: LimitOffsetTypes;
-  static override readonly kwargs = wholeNumbers({ limit: 1, offset: 0 });
+  static override readonly kwargs: StandardSchemaV1<LimitOffsetKwargs> = wholeNumbers({ limit: 1, offset: 0 });
 
   async page<Row>(source: PageSource<Row>, { limit, offset = 0 }: LimitOffsetKwargs): Promise<LimitOffsetPage<Row>> {
     const size = this.sizeOf(limit);

@@ -1,3 +1,4 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Page } from './page.js';
 import { wholeNumbers } from './page-kwargs.js';
 import { type PageSource, Paginator, type PaginatorTypes, type paginatorTypes } from './paginator.js';
@@ -34,7 +35,7 @@ export interface PageNumberTypes extends PaginatorTypes {
  */
 export class PageNumberPaginator extends Paginator {
   declare readonly [paginatorTypes]: PageNumberTypes;
-  static override readonly kwargs = wholeNumbers({ page: 1, limit: 1 });
+  static override readonly kwargs: StandardSchemaV1<PageNumberKwargs> = wholeNumbers({ page: 1, limit: 1 });
 
   async page<Row>(source: PageSource<Row>, { limit, page = 1 }: PageNumberKwargs): Promise<NumberedPage<Row>> {
     const size = this.sizeOf(limit);
