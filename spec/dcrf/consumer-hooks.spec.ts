@@ -268,6 +268,10 @@ describe('DCRF: generic consumer hooks', () => {
     const b = await world.open('/ws/lookup-slug/');
     await b.request('patch', { slug: 'bob', data: { email: 'b@example.com' } });
     expect(await a.receive()).to.deep.equal(reply('update', { ...bob, email: 'b@example.com' }, 4));
+    const ended = await a.request('unsubscribe_instance', { request_id: 4, slug: 'bob' });
+    expect(ended).to.deep.equal(reply('unsubscribe_instance', null, 4, 204));
+    await b.request('patch', { slug: 'bob', data: { email: 'c@example.com' } });
+    await a.expectSilence();
   });
 
   it('refuses a lookup by what is no column when the application is created', () => {

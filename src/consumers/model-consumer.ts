@@ -64,7 +64,9 @@ export abstract class BaseModelConsumer<
     const named = lookupField === 'pk' ? byKey(meta, key) : byColumn(meta, lookupField, key);
     if (!named) throw new NotFound();
     const where = { $and: [named, await this.visibleRows(context)] };
-    const [found, other] = await this.unitOfWork.em.find(modelOf(this), where as never, { limit: 2 });
+    // A key is one row's; of another column, the second row tells that it is not.
+    const limit = lookupField === 'pk' ? 1 : 2;
+    const [found, other] = await this.unitOfWork.em.find(modelOf(this), where as never, { limit });
     if (!found) throw new NotFound();
     if (other) throw new Conflict(`Several objects have this ${lookupField}.`);
     return found as Entity;
