@@ -40,8 +40,20 @@ class PagedConsumer extends mix(
 @Consumer()
 class PlainConsumer extends mix(ModelConsumer(Thing, { serializer: ShortSerializer }), List) {}
 
+@Consumer()
+class EmptyConsumer extends mix(ModelConsumer(Thing, { serializer: ShortSerializer, filters: { fields: [] } }), List) {
+  override async list(context: ActionContext) {
+    return (await super.list(context)).toReversed();
+  }
+}
+
 describe('Filters of a model consumer', () => {
-  const world = useScenarios('filters', { '/': FilteredConsumer, '/paged/': PagedConsumer, '/plain/': PlainConsumer });
+  const world = useScenarios('filters', {
+    '/': FilteredConsumer,
+    '/paged/': PagedConsumer,
+    '/plain/': PlainConsumer,
+    '/empty/': EmptyConsumer,
+  });
   let client: TestConnection;
 
   /** epsilon is hidden; beta and gamma stand on shelf 2. */
@@ -154,6 +166,16 @@ describe('Filters of a model consumer', () => {
   it('are not there unless they are declared', async () => {
     const plain = await world.open('/plain/');
     expect(await named({ filter: { shelf: 2 }, search: 'x', ordering: '-name' }, plain)).to.have.lengthOf(5);
+  });
+
+  it('take no kwargs where none are listed', async () => {
+    expect(await named({ filter: { shelf: 2 } }, await world.open('/empty/'))).to.deep.equal([
+      'epsilon',
+      'delta',
+      'gamma',
+      'beta',
+      'alpha',
+    ]);
   });
 
   const undeclarable: readonly (readonly [object, string])[] = [

@@ -163,7 +163,7 @@ export function modelOf(consumer: object): ConcreteClass<object> {
   return (consumer.constructor as unknown as { model: ConcreteClass<object> }).model;
 }
 
-/** What the options said, and what subclasses put in their place. */
+/** What the options said. */
 export function settingsOf(consumer: object): typeof BaseModelConsumer {
   return consumer.constructor as unknown as typeof BaseModelConsumer;
 }

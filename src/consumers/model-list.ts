@@ -81,7 +81,7 @@ export const List: Mixin<ListTypes> = (base) => {
       return paginator ? this.scope.container.resolve(paginator).page(rows, kwargs) : rows.all();
     }
   }
-  const takesKwargs = paginator !== undefined || filters !== undefined;
+  const takesKwargs = paginator !== undefined || Object.values(filters ?? {}).some((names) => names.length > 0);
   actionDeclarations.write(Listing.prototype, 'list', {
     isDetail: false,
     ...(takesKwargs && { kwargs: listKwargs(paginator?.kwargs) }),
