@@ -13,7 +13,7 @@ import type { SerializerClass } from '../serializers/serializer.js';
 import { Status } from '../status.js';
 import { encodeData } from '../wire/codec.js';
 import type { Mixin, MixinTypes } from './mix.js';
-import { modelOf } from './model-consumer.js';
+import { modelOf, settingsOf } from './model-consumer.js';
 
 export interface InstanceKey<Key = unknown> {
   readonly pk: Key;
@@ -68,7 +68,9 @@ export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
     async unsubscribeInstance({ pk }: InstanceKey, context: ActionContext): Promise<void> {
       const meta = this.unitOfWork.em.getMetadata(modelOf(this)) as EntityMetadata;
       const key = toPrimaryKey(meta, pk);
-      if (key === undefined) throw new NotFound();
+      // The request id says which subscription; where rows are named otherwise, nothing else does.
+      const isNamed = settingsOf(this).lookupField !== 'pk' && context.requestId !== null;
+      if (key === undefined && !isNamed) throw new NotFound();
       await this.unsubscribe(this.onInstance, { pk: key }, context);
     }
 

@@ -7,6 +7,7 @@ import {
 import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
 import { Clock } from '../clock.js';
+import { checkModelConsumer } from '../consumers/model-check.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-translator.js';
 import { Logger } from '../logger.js';
@@ -78,6 +79,7 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     router.consumers.map(({ consumer }) => consumer),
   );
   for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, orm);
+  for (const { consumer } of router.consumers) checkModelConsumer(consumer, orm);
   buildSingletons(container, providers);
   const unitOfWork = new UnitOfWork(orm.em);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
