@@ -85,7 +85,7 @@ function define(
     detached,
     atomic: declaration.atomic ?? (usually && !detached),
     timeLimit: checkedLimit(consumer, member, declaration.timeLimit ?? usualLimit),
-    permissions: new PermissionChecker(all(...inherited, ...permissions)),
+    permissions: new PermissionChecker(all(...inherited, ...permissions), settings.revealForbiddenObjects),
   };
 }
 
