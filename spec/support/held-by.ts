@@ -34,7 +34,6 @@ export const heldBy: Readonly<Record<string, string>> = {
   'serializers/serializer.ts': 'serializers/model-serializer.spec.ts',
   'server/demultiplexer.ts': 'server/connection.spec.ts',
   'server/handshake.ts': 'server/connection.spec.ts',
-  'server/hooks.ts': 'server/app.spec.ts',
   'server/http-server.ts': 'server/app.spec.ts',
   'server/providers.ts': 'server/services.spec.ts',
   'server/settled-within.ts': 'server/app.spec.ts',

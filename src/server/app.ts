@@ -13,6 +13,7 @@ import { closeServer, listening, socketsOnly } from './http-server.js';
 import type { Route } from './router.js';
 import { buildServices, type Services } from './services.js';
 import { settledWithin } from './settled-within.js';
+import { answers, share } from './shared-server.js';
 import type { Transport } from './transport.js';
 import { refuseUpgrade, toHandshakeRequest } from './upgrade.js';
 import { WebSocketAcceptor } from './web-socket-transport.js';
@@ -76,15 +77,16 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /** Serves sockets on an HTTP server that stays the caller's: its requests, its port and its closing. */
   async attach(server: UpgradableServer): Promise<void> {
     await this.start();
+    const serves = (url: string): boolean => this.#services.handshake.serves(url);
     const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
       const { url = '/' } = request;
-      // Another library may serve this path on the same server.
-      if (server.listenerCount('upgrade') > 1 && !this.#services.handshake.serves(url)) return;
+      if (!answers(server, url, serves)) return;
       const handshake = this.#upgrade(request, socket, head).finally(() => this.#handshakes.delete(socket));
       this.#handshakes.set(socket, handshake);
     };
+    const leave = share(server, serves);
     server.on('upgrade', upgrade);
-    this.#detach.push(() => server.off('upgrade', upgrade));
+    this.#detach.push(leave, () => server.off('upgrade', upgrade));
     await this.#services.hooks.ready();
   }
 
@@ -127,13 +129,21 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   async #stop(): Promise<void> {
-    const { layer, hooks } = this.#services;
+    const { hooks } = this.#services;
     for (const detach of this.#detach.splice(0)) detach();
     const serversClosed = Promise.all(this.#servers.map(closeServer));
     await this.#endConnections();
     await serversClosed;
-    await layer.close();
+    await this.#closeLayer();
     await hooks.stop();
+  }
+
+  async #closeLayer(): Promise<void> {
+    const { layer, logger, settings } = this.#services;
+    const close = async (): Promise<void> => layer.close();
+    const closed = close().catch((error) => logger.error('The channel layer could not be closed.', { error }));
+    if (await settledWithin(closed, settings.closeTimeout)) return;
+    logger.warn('The channel layer did not close in time.');
   }
 
   /** Waits `closeTimeout` for the clients, and once more for what consumers do when their client is gone. */
