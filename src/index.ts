@@ -33,8 +33,10 @@ export {
   type ObserveInstanceActions,
 } from './consumers/model-observe-instance.js';
 export { Action, type ActionOptions, DetailAction } from './decorators/action.js';
-export { Consumer, Permissions } from './decorators/consumer.js';
+export { Consumer, type ConsumerOptions, Groups, Permissions } from './decorators/consumer.js';
+export { Detached } from './decorators/detached.js';
 export { GroupsForConsumer, GroupsForSignal, ModelObserver } from './decorators/model-observer.js';
+export { OnMessage } from './decorators/on-message.js';
 export type { ErrorMapper } from './dispatch/error-translator.js';
 export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';

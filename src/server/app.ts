@@ -1,5 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { ChannelMessage } from '../channel-layer/channel-layer.js';
+import { toConsumerMessage } from '../consumers/consumer-message.js';
 import { ServerClosing } from '../errors.js';
 import { ModelSubscriber } from '../orm/model-subscriber.js';
 import { registerSubscriber } from '../orm/orm-root.js';
@@ -93,24 +95,42 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /**
    * Admits a connection over any transport; the testing kit has one without a network.
    *
-   * @param connect called once the handshake is granted
+   * @param connect called once the handshake is granted; the scope says which subprotocol was agreed on
    * @param prepare sets facts of the scope after the middleware ran
    * @throws ApiError that refuses the handshake
    */
   async accept(
     request: HandshakeRequest,
-    connect: () => Transport,
+    connect: (scope: Scope) => Transport,
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
     const admission = await this.#services.handshake.admit(request, prepare);
     try {
       this.#checkOpen();
-      return this.#open(admission, connect());
+      return this.#open(admission, connect(admission.scope));
     } catch (error) {
       await disposeScope(admission.scope, this.#services.logger);
       throw error;
     }
+  }
+
+  /**
+   * Sends a message of JSON values to the `@OnMessage` methods of all consumers in a group, in every process.
+   *
+   * ```ts
+   * await app.sendToGroup('lobby', { type: 'shout', text: 'hi' });
+   * ```
+   *
+   * A provider does the same with an injected `ChannelLayer`.
+   */
+  sendToGroup(group: string, message: ChannelMessage): Promise<void> {
+    return this.#services.layer.sendToGroup(group, toConsumerMessage(message));
+  }
+
+  /** Sends a message to the `@OnMessage` methods of one consumer, by its `channelName`. Dropped where it is gone. */
+  sendToChannel(channel: string, message: ChannelMessage): Promise<void> {
+    return this.#services.layer.send(channel, toConsumerMessage(message));
   }
 
   /** Resolves when all that was committed until now has been delivered to the connections of this process. */
@@ -168,7 +188,9 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => socket.destroy());
     try {
-      await this.accept(toHandshakeRequest(request), () => this.#acceptor.accept(request, socket, head));
+      await this.accept(toHandshakeRequest(request), ({ subprotocol }) =>
+        this.#acceptor.accept(request, socket, head, subprotocol),
+      );
     } catch (thrown) {
       refuseUpgrade(socket, this.#services.errors.translate(thrown, { handshake: request.url }));
     }
