@@ -10,6 +10,7 @@ import {
   Consumer,
   Detached,
   NotFound,
+  OnMessage,
   path,
   type Settings,
   ValidationFailed,
@@ -91,6 +92,25 @@ class ThingConsumer extends ApiConsumer {
     this.em.persist(this.em.create(Thing, { id: pk, name }));
   }
 
+  @Action()
+  async joinLobby() {
+    await this.addGroup('lobby');
+  }
+
+  @Action({ atomic: true })
+  async tell({ pk, name }: Rename) {
+    this.em.create(Thing, { id: pk, name });
+    await this.em.flush();
+    await this.sendToGroup('lobby', { type: 'told', pk });
+    throw new NotFound();
+  }
+
+  @OnMessage('told')
+  protected async onTold({ pk }: { readonly type: 'told'; readonly pk: number }) {
+    seen.push(this.em.isInTransaction(), (await this.em.findOne(Thing, pk))?.name);
+    this.sendJson('told');
+  }
+
   @Detached()
   protected async look(pk: number) {
     seen.push(this.em.isInTransaction(), (await this.em.findOne(Thing, pk))?.name);
@@ -157,6 +177,16 @@ describe('DCRF: atomic actions', () => {
       ConfigurationError,
       'Wrong.export: is detached, and no async function: it would hold up everybody until it returned. Make it async.',
     );
+  });
+
+  it('keep their transaction from the consumers that they send messages to', async () => {
+    const app = await open();
+    await using a = await connect(app, '/');
+    await using b = await connect(app, '/');
+    await b.request('join_lobby');
+    expect(await a.request('tell', { pk: 8, name: 'undone' })).to.include({ response_status: 404 });
+    expect(await b.receive()).to.equal('told');
+    expect(seen).to.deep.equal([false, undefined]);
   });
 
   it('keep their transaction from the detached methods that they start, which see what was committed', async () => {

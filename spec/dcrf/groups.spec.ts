@@ -213,6 +213,29 @@ describe('DCRF: groups and messages of the application', () => {
     expect(() => app.sendToGroup('lobby', {} as never)).to.throw(TypeError, 'A message needs a type');
   });
 
+  it('may go to groups with a name only', async () => {
+    await using a = await connect(app, '/');
+    expect(await a.request('join', { name: '' })).to.include({ response_status: 500 });
+    expect((await a.request('join', { name: 'g' })).data).to.deep.equal(['g']);
+    expect(() => Groups('')(CustomConsumer)).to.throw(RangeError, "A group's name is a string of 1 to 500 characters");
+  });
+
+  it('reach whoever joined twice at once and left once no more', async () => {
+    @Consumer()
+    class Hasty extends CustomConsumer {
+      @Action()
+      async joinTwice() {
+        await Promise.all([this.addGroup('g'), this.addGroup('g')]);
+        await this.removeGroup('g');
+      }
+    }
+    const { app: other } = await serve([path('/', Hasty)]);
+    await using a = await connect(other, '/');
+    await a.request('join_twice');
+    await other.sendToGroup('g', { type: 'shout', text: 'hi' });
+    await a.expectSilence();
+  });
+
   it('are taken by one method each', async () => {
     @Consumer()
     class Twice extends ApiConsumer {

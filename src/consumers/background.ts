@@ -1,4 +1,4 @@
-import { AsyncResource } from 'node:async_hooks';
+import type { AsyncResource } from 'node:async_hooks';
 import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 
@@ -10,6 +10,8 @@ export interface BackgroundParts {
   /** Calls back once the request under way has succeeded; at once where there is none. */
   readonly afterRequest: (begin: () => void) => void;
   readonly signal: AbortSignal;
+  /** A place outside of every request. */
+  readonly outside: AsyncResource;
 }
 
 type Method = (...parameters: readonly unknown[]) => unknown;
@@ -17,8 +19,6 @@ type Method = (...parameters: readonly unknown[]) => unknown;
 /** The detached methods of one consumer: each call runs on its own, outside the transaction and the request of its caller. */
 export class Background {
   readonly #parts: BackgroundParts;
-  /** Remembers a place outside of every request. */
-  readonly #outside = new AsyncResource('SignalboxConsumer');
   readonly #running = new Set<Promise<void>>();
 
   constructor(parts: BackgroundParts) {
@@ -38,9 +38,9 @@ export class Background {
   }
 
   #begin(member: string, work: () => unknown): void {
-    const { signal, unitOfWork } = this.#parts;
+    const { signal, unitOfWork, outside } = this.#parts;
     if (signal.aborted) return;
-    const running = this.#outside
+    const running = outside
       .runInAsyncScope(() => unitOfWork.run(async () => void (await work())))
       .catch((error) => this.#failed(member, error))
       .finally(() => this.#running.delete(running));

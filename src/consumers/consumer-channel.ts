@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { Membership } from '../channel-layer/membership.js';
@@ -55,6 +56,8 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   readonly #messages: InboundMessages;
   readonly #background: Background;
   readonly #life = new AbortController();
+  /** Outside of every request: messages and background work are nobody's transaction. */
+  readonly #outside = new AsyncResource('SignalboxConsumer');
   #closing: Promise<void> | undefined;
 
   /** @throws what the consumer's constructor throws */
@@ -82,14 +85,9 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     this.#messages = new InboundMessages({ consumer, handlers: compiled.messages, inLine, logger });
     const afterRequest = (begin: () => void): void => this.#afterRequest(begin);
     const { signal } = this;
-    this.#background = new Background({
-      consumer,
-      unitOfWork,
-      logger,
-      members: compiled.detached,
-      signal,
-      afterRequest,
-    });
+    const outside = this.#outside;
+    const members = compiled.detached;
+    this.#background = new Background({ consumer, members, unitOfWork, logger, signal, outside, afterRequest });
     bindConsumer(consumer, this);
     this.#requests.addWork(() => this.#connect());
   }
@@ -204,7 +202,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     const failure = await this.#guarded('connect', async () => {
       await this.#parts.layer.connect(this.name, (message) => {
         if (isChangeMessage(message)) this.#deliveries.receive(message);
-        else this.#messages.receive(message);
+        else this.#outside.runInAsyncScope(() => this.#messages.receive(message));
       });
       for (const group of this.#compiled.groups) await this.reach.addGroup(group);
       await this.instance['onConnect']();

@@ -19,7 +19,8 @@ export class Reach {
   readonly #layer: ChannelLayer;
   readonly #membership: Membership;
   readonly #socket: ConsumerSocket;
-  readonly #groups = new Set<string>();
+  /** Each with the promise of having joined. */
+  readonly #groups = new Map<string, Promise<void>>();
 
   constructor(layer: ChannelLayer, membership: Membership, socket: ConsumerSocket) {
     this.#layer = layer;
@@ -28,13 +29,14 @@ export class Reach {
   }
 
   get groups(): readonly string[] {
-    return [...this.#groups];
+    return [...this.#groups.keys()];
   }
 
-  async addGroup(group: string): Promise<void> {
-    if (this.#groups.has(group)) return;
-    await this.#membership.add(group);
-    this.#groups.add(group);
+  /** Resolves once the channel is in the group, also for whoever finds it joining. */
+  addGroup(group: string): Promise<void> {
+    const joined = this.#groups.get(group) ?? this.#join(group);
+    this.#groups.set(group, joined);
+    return joined;
   }
 
   async removeGroup(group: string): Promise<void> {
@@ -55,5 +57,15 @@ export class Reach {
 
   sendBinary(data: Uint8Array): void {
     this.#socket.binary(data);
+  }
+
+  /** One that cannot be joined is not noted as joined. */
+  async #join(group: string): Promise<void> {
+    try {
+      await this.#membership.add(group);
+    } catch (error) {
+      await this.removeGroup(group).catch(() => {});
+      throw error;
+    }
   }
 }
