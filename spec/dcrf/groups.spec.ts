@@ -10,6 +10,7 @@ import {
   demultiplexer,
   Groups,
   OnMessage,
+  PermissionDenied,
   path,
 } from 'signalbox';
 import { connect, type MemoryLogger } from 'signalbox/testing';
@@ -83,6 +84,7 @@ class CustomConsumer extends ApiConsumer {
   @OnMessage('shout')
   protected onShout({ text }: Shout) {
     if (text === 'break') throw new Error('Not so loud.');
+    if (text === 'refuse') throw new PermissionDenied();
     this.sendJson({ shouted: text });
   }
 }
@@ -189,9 +191,31 @@ describe('DCRF: groups and messages of the application', () => {
     await using a = await connect(app, '/');
     await a.request('join', { name: 'lobby' });
     await app.sendToGroup('lobby', { type: 'shout', text: 'break' });
+    await app.sendToGroup('lobby', { type: 'shout', text: 'refuse' });
     await a.expectSilence();
-    expect(logger.at('error').map(({ fields }) => fields['hook'])).to.deep.equal(['message']);
+    expect(logger.at('error').map(({ fields }) => fields['hook'])).to.deep.equal(['message', 'message']);
     expect(await a.request('address')).to.include({ response_status: 200 });
+  });
+
+  it('that nobody ever finishes with are given up at the time limit of actions', async () => {
+    @Consumer()
+    class Endless extends CustomConsumer {
+      @OnMessage('wait')
+      protected async onWait() {
+        begun.resolve();
+        await new Promise(() => {});
+      }
+    }
+    const { app: other, logger: log, clock } = await serve([path('/', Endless)]);
+    await using a = await connect(other, '/');
+    await a.request('join', { name: 'g' });
+    await other.sendToGroup('g', { type: 'wait' });
+    await begun.promise;
+    clock.advance(30_000);
+    expect(await a.request('address')).to.include({ response_status: 200 });
+    expect(log.at('error').map(({ message, fields }) => [message, fields['hook']])).to.deep.equal([
+      ['A hook failed.', 'message'],
+    ]);
   });
 
   it('reach nobody who left', async () => {

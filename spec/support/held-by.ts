@@ -7,6 +7,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'consumers/api-consumer.ts': 'consumers/consumer-channel.spec.ts',
   'consumers/background.ts': 'dcrf/detached.spec.ts',
   'consumers/consumer-message.ts': 'dcrf/groups.spec.ts',
+  'consumers/hook-runner.ts': 'consumers/consumer-channel.spec.ts',
   'consumers/inbound-messages.ts': 'dcrf/groups.spec.ts',
   'consumers/mix.ts': 'consumers/model-mixins.spec.ts',
   'consumers/reach.ts': 'dcrf/groups.spec.ts',

@@ -23,6 +23,7 @@ import { type ApiConsumer, bindConsumer, type ConsumerLink } from './api-consume
 import { Background } from './background.js';
 import { type CompiledConsumer, requireObserver } from './compiled-consumer.js';
 import { type Commits, Deliveries } from './deliveries.js';
+import { HookRunner } from './hook-runner.js';
 import { InboundMessages } from './inbound-messages.js';
 import { BaseModelConsumer, modelOf } from './model-consumer.js';
 import { showResult } from './model-result.js';
@@ -55,6 +56,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   readonly #deliveries: Deliveries;
   readonly #messages: InboundMessages;
   readonly #background: Background;
+  readonly #hooks: HookRunner;
   readonly #life = new AbortController();
   /** Outside of every request: messages and background work are nobody's transaction. */
   readonly #outside = new AsyncResource('SignalboxConsumer');
@@ -68,6 +70,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     const { layer, socket, logger, unitOfWork } = parts;
     const send = (reply: Reply): void => socket.reply(reply);
     const consumer = this.instance;
+    this.#hooks = new HookRunner(parts, consumer);
     this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer });
     const membership = new Membership(layer, this.name);
     this.reach = new Reach(layer, membership, socket);
@@ -115,7 +118,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
 
   /** A binary frame, in line with the requests. What the consumer throws is answered. Never throws. */
   receiveBinary(data: Uint8Array): void {
-    this.#requests.receiveWork(() => this.#guarded('binary', () => this.instance['onBinary'](data)));
+    this.#requests.receiveWork(() => this.#hooks.run('binary', () => this.instance['onBinary'](data)));
   }
 
   /** Aborts what runs and waits, and refuses what still comes. Resolves when nothing is left to be answered. */
@@ -192,14 +195,14 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   async #close(code: number, reason: ApiError | Disconnected): Promise<void> {
     void this.abort(reason);
     await this.#requests.addWork(async () => {
-      await this.#guarded('leave', () => this.#parts.layer.disconnect(this.name));
-      await this.#guarded('disconnect', () => this.instance['onDisconnect'](code));
-      await this.#guarded('detached', () => this.#background.ended());
+      await this.#hooks.runUnheard('leave', () => this.#parts.layer.disconnect(this.name));
+      await this.#hooks.runUnheard('disconnect', () => this.instance['onDisconnect'](code));
+      await this.#hooks.runUnheard('detached', () => this.#background.ended());
     });
   }
 
   async #connect(): Promise<void> {
-    const failure = await this.#guarded('connect', async () => {
+    const failure = await this.#hooks.run('connect', async () => {
       await this.#parts.layer.connect(this.name, (message) => {
         if (isChangeMessage(message)) this.#deliveries.receive(message);
         else this.#outside.runInAsyncScope(() => this.#messages.receive(message));
@@ -213,21 +216,8 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   /** Nothing any more for a consumer that refused to connect, or is gone. */
   #inLine(hook: string, work: () => Promise<void> | void): Promise<void> {
     return this.#requests.addWork(async () => {
-      if (!this.signal.aborted && !this.#requests.refusal) await this.#guarded(hook, work);
+      if (!this.signal.aborted && !this.#requests.refusal) await this.#hooks.runUnheard(hook, work);
     });
-  }
-
-  async #guarded(hook: string, work: () => Promise<void> | void): Promise<ApiError | undefined> {
-    try {
-      await this.#parts.dispatcher.runHook(work);
-      return undefined;
-    } catch (thrown) {
-      return this.#parts.errors.translate(thrown, {
-        consumer: this.instance.constructor.name,
-        hook,
-        path: this.scope.path,
-      });
-    }
   }
 
   /** Once the request under way is answered; at once outside of any. */
