@@ -112,7 +112,12 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
       logger,
       settings,
     }),
-    hooks: new Hooks({ hooks: (options.hooks ?? []).map(resolve), unitOfWork, logger }),
+    hooks: new Hooks({
+      hooks: (options.hooks ?? []).map(resolve),
+      unitOfWork,
+      logger,
+      stopTimeout: settings.closeTimeout,
+    }),
   };
 }
 
