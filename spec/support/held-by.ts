@@ -57,6 +57,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'serializers/model-reader.ts': 'serializers/model-serializer.spec.ts',
   'serializers/serialize.ts': 'serializers/model-serializer.spec.ts',
   'serializers/serializer.ts': 'serializers/model-serializer.spec.ts',
+  'server/changes.ts': 'server/services.spec.ts',
   'server/demultiplexer.ts': 'server/connection.spec.ts',
   'server/handshake.ts': 'server/connection.spec.ts',
   'server/http-server.ts': 'server/app.spec.ts',

@@ -1,4 +1,4 @@
-import { type EntityMetadata, helper } from '@mikro-orm/core';
+import type { EntityMetadata } from '@mikro-orm/core';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Action, DetailAction } from '../decorators/action.js';
 import { GroupsForConsumer, GroupsForSignal } from '../decorators/model-observer.js';
@@ -7,6 +7,7 @@ import type { Class } from '../metadata.js';
 import type { eventTypes, ModelEvent, SentEvent, Subscription } from '../observers/model-event.js';
 import { observerDeclarations } from '../observers/observer-declaration.js';
 import { toPrimaryKey } from '../orm/model-key.js';
+import { primaryKeyOf } from '../orm/model-snapshot.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { KeyOf } from '../serializers/model-types.js';
 import type { SerializerClass } from '../serializers/serializer.js';
@@ -61,7 +62,7 @@ export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
   abstract class Observing extends base {
     @DetailAction({ status: Status.created })
     async subscribeInstance(object: object, context: ActionContext): Promise<void> {
-      await this.subscribe(this.onInstance, { pk: helper(object).getPrimaryKey() }, context);
+      await this.subscribe(this.onInstance, { pk: primaryKeyOf(object) }, context);
     }
 
     @Action({ status: Status.noContent, kwargs: keyKwargs })
@@ -80,7 +81,7 @@ export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
 
     @GroupsForSignal('onInstance')
     protected *groupsOfInstance(row: object): Iterable<string> {
-      yield groupOf(helper(row).getPrimaryKey());
+      yield groupOf(primaryKeyOf(row));
     }
 
     @GroupsForConsumer('onInstance')
