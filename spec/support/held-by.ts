@@ -44,4 +44,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'testing/inbox.ts': 'testing/connect.spec.ts',
   'testing/memory-transport.ts': 'testing/connect.spec.ts',
   'testing/test-channel.ts': 'testing/connect.spec.ts',
+  'views/inject-view.ts': 'views/view-as-consumer.spec.ts',
+  'views/node-view.ts': 'views/view-as-consumer.spec.ts',
+  'views/view-request.ts': 'views/view-as-consumer.spec.ts',
 };
