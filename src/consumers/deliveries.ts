@@ -163,7 +163,10 @@ export class Deliveries {
 
   async #handle({ record, action, pk, data }: Arrival): Promise<void> {
     const { consumer, scope, permissions } = this.#parts;
-    const event = { action, pk, data: JSON.parse(data) as unknown };
+    const { visibility } = record.observer;
+    const changed = { action, pk, data: JSON.parse(data) as unknown };
+    const event = visibility ? await visibility(consumer, changed, record) : changed;
+    if (!event) return;
     if (this.#asks && !(await permissions.mayReceive({ scope, ...event }))) return;
     const method: Method = Reflect.get(consumer, record.observer.member);
     await method.call(consumer, event, {

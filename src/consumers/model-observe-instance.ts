@@ -14,6 +14,7 @@ import { Status } from '../status.js';
 import { encodeData } from '../wire/codec.js';
 import type { Mixin, MixinTypes } from './mix.js';
 import { modelOf } from './model-consumer.js';
+import { rememberRequest, visibilityOf } from './model-visibility.js';
 
 export interface InstanceKey<Key = unknown> {
   readonly pk: Key;
@@ -31,11 +32,13 @@ export interface ObserveInstanceActions<On> {
    * {"errors": [], "data": null, "action": "subscribe_instance", "response_status": 201, "request_id": 4}
    * {"errors": [], "data": {"id": 1, "name": "new"}, "action": "update", "response_status": 200, "request_id": 4}
    * ```
+   *
+   * A row that leaves those of the consumer's query is told as a delete; one that comes back, as a create.
    */
   subscribeInstance(object: Model<On>, context: ActionContext): Promise<void>;
   /**
    * Ends what `subscribe_instance` began with the same request id; without one, all of this connection's subscriptions of
-   * the row. 204, also where there is nothing to end or the row is gone.
+   * the row. 204, also where there is nothing to end or the row is gone. With a request id, `pk` may be left out.
    */
   unsubscribeInstance(kwargs: InstanceKey<KeyOf<Model<On>>>, context: ActionContext): Promise<void>;
   onInstance(event: Event<On>, subscription: Subscription<InstanceKey<KeyOf<Model<On>>>>): Promise<void>;
@@ -61,11 +64,19 @@ export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
   abstract class Observing extends base {
     @DetailAction({ status: Status.created })
     async subscribeInstance(object: object, context: ActionContext): Promise<void> {
-      await this.subscribe(this.onInstance, { pk: helper(object).getPrimaryKey() }, context);
+      // A row of this transaction has its key from the database only.
+      if (!helper(object).hasPrimaryKey()) await this.unitOfWork.em.flush();
+      const kwargs = { pk: helper(object).getPrimaryKey() };
+      rememberRequest(kwargs, context);
+      await this.subscribe(this.onInstance, kwargs, context);
     }
 
     @Action({ status: Status.noContent, kwargs: keyKwargs })
     async unsubscribeInstance({ pk }: InstanceKey, context: ActionContext): Promise<void> {
+      if (pk === undefined && context.requestId !== null) {
+        await this.unsubscribe(this.onInstance, { pk }, context);
+        return;
+      }
       const meta = this.unitOfWork.em.getMetadata(modelOf(this)) as EntityMetadata;
       const key = toPrimaryKey(meta, pk);
       if (key === undefined) throw new NotFound();
@@ -92,6 +103,7 @@ export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
     model: () => model,
     serializer,
     passesThrough: onInstance,
+    visibility: visibilityOf,
   });
   return Observing;
 };

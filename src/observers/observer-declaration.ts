@@ -1,5 +1,6 @@
 import { type Class, MemberMetadata } from '../metadata.js';
 import type { SerializerClass } from '../serializers/serializer.js';
+import type { SentEvent } from './model-event.js';
 
 export interface ObserverDeclaration {
   /** A function, because an entity may not be defined yet where its consumer is. */
@@ -7,6 +8,20 @@ export interface ObserverDeclaration {
   readonly serializer?: SerializerClass;
   /** A method that only sends what it is given. Unless it is overridden, nobody needs to call it. */
   readonly passesThrough?: unknown;
+  /** What connections of a consumer class may see of the rows; undefined where they see all of them. */
+  readonly visibility?: (consumer: Class) => Visibility | undefined;
+}
+
+/** What an event is to one subscription, given which rows its connection may see: perhaps another event, or none. */
+export type Visibility = (
+  consumer: object,
+  event: ObservedEvent,
+  subscription: object,
+) => Promise<ObservedEvent | undefined>;
+
+/** An event before it is sent. */
+export interface ObservedEvent extends SentEvent {
+  readonly pk: unknown;
 }
 
 export const observerDeclarations = new MemberMetadata<ObserverDeclaration>('observer');

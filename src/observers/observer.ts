@@ -7,6 +7,7 @@ import {
   type ObserverDeclaration,
   observerDeclarations,
   signalGroupDeclarations,
+  type Visibility,
 } from './observer-declaration.js';
 
 /** An observer as the running application needs it. */
@@ -18,6 +19,7 @@ export interface Observer {
   readonly serializer?: SerializerClass;
   /** Whether events are sent as they are, without a call of the method. */
   readonly passesThrough: boolean;
+  readonly visibility?: Visibility;
   /** The groups of a row. */
   groupsOfRow(row: object): Promise<string[]>;
   /** The groups that a consumer joins for a subscription. */
@@ -46,7 +48,7 @@ function compile(
   consumer: Class,
   id: string,
   member: string,
-  { model, serializer, passesThrough }: ObserverDeclaration,
+  { model, serializer, passesThrough, visibility: visibilityFor }: ObserverDeclaration,
   forSignal: ReadonlyMap<string, string>,
   forConsumer: ReadonlyMap<string, string>,
 ): Observer {
@@ -54,12 +56,15 @@ function compile(
   const ofRow = forSignal.get(member);
   const ofConsumer = forConsumer.get(member);
   const outside = outsideOfConnections(consumer);
+  const visibility = visibilityFor?.(consumer);
   return {
     id,
     member,
     model: model(),
     ...(serializer && { serializer }),
-    passesThrough: passesThrough !== undefined && Reflect.get(consumer.prototype, member) === passesThrough,
+    ...(visibility && { visibility }),
+    passesThrough:
+      !visibility && passesThrough !== undefined && Reflect.get(consumer.prototype, member) === passesThrough,
     groupsOfRow: async (row) => named(await collect(outside, ofRow, row)),
     groupsOfSubscription: async (instance, kwargs) => named(await collect(instance, ofConsumer, kwargs)),
   };
