@@ -24,10 +24,13 @@ export function toViewKwargs(raw: JsonObject, route: ViewRoute): ViewKwargs {
   if (wrong.length > 0)
     throw ValidationFailed.of(Object.fromEntries(wrong.map(([name]) => [name, ['This has to be an object.']])));
   const named = parametersOf(route).filter((name) => Object.hasOwn(raw, name));
+  const ofPath = Object.fromEntries(named.map((name) => [name, raw[name]]));
   return {
+    // What is known by name is not noted as dropped.
+    ...ofPath,
     query: (query ?? {}) as JsonObject,
     parameters: {
-      ...Object.fromEntries(named.map((name) => [name, raw[name]])),
+      ...ofPath,
       ...((parameters ?? {}) as JsonObject),
     },
     data,
