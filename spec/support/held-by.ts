@@ -9,6 +9,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'consumers/consumer-message.ts': 'dcrf/groups.spec.ts',
   'consumers/hook-runner.ts': 'consumers/consumer-channel.spec.ts',
   'consumers/inbound-messages.ts': 'dcrf/groups.spec.ts',
+  'consumers/model-visibility.ts': 'dcrf/instances.spec.ts',
   'consumers/mix.ts': 'consumers/model-mixins.spec.ts',
   'consumers/model-check.ts': 'filters/model-filters.spec.ts',
   'consumers/reach.ts': 'dcrf/groups.spec.ts',
@@ -70,4 +71,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'testing/inbox.ts': 'testing/connect.spec.ts',
   'testing/memory-transport.ts': 'testing/connect.spec.ts',
   'testing/test-channel.ts': 'testing/connect.spec.ts',
+  'views/inject-view.ts': 'views/view-as-consumer.spec.ts',
+  'views/node-view.ts': 'views/view-as-consumer.spec.ts',
+  'views/view-request.ts': 'views/view-as-consumer.spec.ts',
 };

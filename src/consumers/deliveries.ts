@@ -164,10 +164,13 @@ export class Deliveries {
 
   async #handle({ record, action, pk, data }: Arrival): Promise<void> {
     const { consumer, scope, permissions } = this.#parts;
+    const { signal, visibility } = record.observer;
     const body: unknown = JSON.parse(data);
-    const { signal } = record.observer;
-    if (this.#asks && !(await permissions.mayReceive({ scope, action, pk, data: body }))) return;
-    const event = signal ? { signal: signal.name, data: body } : { action: action as EventAction, pk, data: body };
+    const arrived = { action: action as EventAction, pk, data: body };
+    const changed = visibility ? await visibility(consumer, arrived, record) : arrived;
+    if (!changed) return;
+    if (this.#asks && !(await permissions.mayReceive({ scope, ...changed }))) return;
+    const event = signal ? { signal: signal.name, data: body } : changed;
     const method: Method = Reflect.get(consumer, record.observer.member);
     await method.call(consumer, event, {
       requestId: record.requestId,

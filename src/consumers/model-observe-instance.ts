@@ -1,4 +1,4 @@
-import type { EntityMetadata } from '@mikro-orm/core';
+import { type EntityMetadata, helper } from '@mikro-orm/core';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Action, DetailAction } from '../decorators/action.js';
 import { GroupsForConsumer, GroupsForSignal } from '../decorators/model-observer.js';
@@ -15,6 +15,7 @@ import { Status } from '../status.js';
 import { encodeData } from '../wire/codec.js';
 import type { Mixin, MixinTypes } from './mix.js';
 import { modelOf, settingsOf } from './model-consumer.js';
+import { rememberRequest, visibilityOf } from './model-visibility.js';
 
 export interface InstanceKey<Key = unknown> {
   readonly pk: Key;
@@ -32,11 +33,13 @@ export interface ObserveInstanceActions<On> {
    * {"errors": [], "data": null, "action": "subscribe_instance", "response_status": 201, "request_id": 4}
    * {"errors": [], "data": {"id": 1, "name": "new"}, "action": "update", "response_status": 200, "request_id": 4}
    * ```
+   *
+   * A row that leaves those of the consumer's query is told as a delete; one that comes back, as a create.
    */
   subscribeInstance(object: Model<On>, context: ActionContext): Promise<void>;
   /**
    * Ends what `subscribe_instance` began with the same request id; without one, all of this connection's subscriptions of
-   * the row. 204, also where there is nothing to end or the row is gone.
+   * the row. 204, also where there is nothing to end or the row is gone. With a request id, `pk` may be left out.
    */
   unsubscribeInstance(kwargs: InstanceKey<KeyOf<Model<On>>>, context: ActionContext): Promise<void>;
   onInstance(event: Event<On>, subscription: Subscription<InstanceKey<KeyOf<Model<On>>>>): Promise<void>;
@@ -62,11 +65,19 @@ export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
   abstract class Observing extends base {
     @DetailAction({ status: Status.created })
     async subscribeInstance(object: object, context: ActionContext): Promise<void> {
-      await this.subscribe(this.onInstance, { pk: primaryKeyOf(object) }, context);
+      // A row of this transaction has its key from the database only.
+      if (!helper(object).hasPrimaryKey()) await this.unitOfWork.em.flush();
+      const kwargs = { pk: primaryKeyOf(object) };
+      rememberRequest(kwargs, context);
+      await this.subscribe(this.onInstance, kwargs, context);
     }
 
     @Action({ status: Status.noContent, kwargs: keyKwargs })
     async unsubscribeInstance({ pk }: InstanceKey, context: ActionContext): Promise<void> {
+      if (pk === undefined && context.requestId !== null) {
+        await this.unsubscribe(this.onInstance, { pk }, context);
+        return;
+      }
       const meta = this.unitOfWork.em.getMetadata(modelOf(this)) as EntityMetadata;
       const key = toPrimaryKey(meta, pk);
       // The request id says which subscription; where rows are named otherwise, nothing else does.
@@ -97,6 +108,7 @@ export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
     serializer,
     passesThrough: onInstance,
     groupsByKey,
+    visibility: visibilityOf,
   });
   return Observing;
 };

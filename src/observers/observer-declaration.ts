@@ -1,6 +1,7 @@
 import { type Class, MemberMetadata } from '../metadata.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import type { Signal } from '../signals/signal.js';
+import type { SentEvent } from './model-event.js';
 
 /** What an observer listens to where it is no model. */
 export interface ObservedSignal {
@@ -23,6 +24,20 @@ export interface ObserverDeclaration {
   readonly groupsByKey?: unknown;
   /** A method that only sends what it is given. Unless it is overridden, nobody needs to call it. */
   readonly passesThrough?: unknown;
+  /** What connections of a consumer class may see of the rows; undefined where they see all of them. */
+  readonly visibility?: (consumer: Class) => Visibility | undefined;
+}
+
+/** What an event is to one subscription, given which rows its connection may see: perhaps another event, or none. */
+export type Visibility = (
+  consumer: object,
+  event: ObservedEvent,
+  subscription: object,
+) => Promise<ObservedEvent | undefined>;
+
+/** An event before it is sent. */
+export interface ObservedEvent extends SentEvent {
+  readonly pk: unknown;
 }
 
 export const observerDeclarations = new MemberMetadata<ObserverDeclaration>('observer');

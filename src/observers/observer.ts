@@ -10,6 +10,7 @@ import {
   type ObserverDeclaration,
   observerDeclarations,
   signalGroupDeclarations,
+  type Visibility,
 } from './observer-declaration.js';
 
 /** An observer as the running application needs it. */
@@ -25,6 +26,7 @@ export interface Observer {
   readonly groupsVary: boolean;
   /** Whether events are sent as they are, without a call of the method. */
   readonly passesThrough: boolean;
+  readonly visibility?: Visibility;
   /** The groups of a row. */
   groupsOfRow(row: object): Promise<string[]>;
   /** The groups that a consumer joins for a subscription. */
@@ -59,7 +61,7 @@ function compile(
   consumer: Class,
   id: string,
   member: string,
-  { model, signal, serializer, body, passesThrough, groupsByKey }: ObserverDeclaration,
+  { model, signal, serializer, body, passesThrough, groupsByKey, visibility: visibilityFor }: ObserverDeclaration,
   forSignal: ReadonlyMap<string, string>,
   forConsumer: ReadonlyMap<string, string>,
 ): Observer {
@@ -67,6 +69,7 @@ function compile(
   const ofRow = forSignal.get(member);
   const ofConsumer = forConsumer.get(member);
   const outside = outsideOfConnections(consumer);
+  const visibility = visibilityFor?.(consumer);
   return {
     id,
     member,
@@ -74,8 +77,10 @@ function compile(
     ...(signal && { signal }),
     ...(serializer && { serializer }),
     ...(body && { body }),
+    ...(visibility && { visibility }),
     groupsVary: ofRow !== undefined && Reflect.get(consumer.prototype, ofRow) !== groupsByKey,
-    passesThrough: passesThrough !== undefined && Reflect.get(consumer.prototype, member) === passesThrough,
+    passesThrough:
+      !visibility && passesThrough !== undefined && Reflect.get(consumer.prototype, member) === passesThrough,
     groupsOfRow: async (row) => named(await collect(outside, ofRow, row)),
     groupsOfSubscription: async (instance, kwargs) => named(await collect(instance, ofConsumer, kwargs)),
   };

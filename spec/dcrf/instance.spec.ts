@@ -1,0 +1,280 @@
+import { expect } from 'chai';
+import { type App, createApp, demultiplexer, InMemoryChannelLayer, path } from 'signalbox';
+import { connect, type TestConnection } from 'signalbox/testing';
+import { useDatabase } from '../support/database.js';
+import {
+  CodeConsumer,
+  CodeThing,
+  deleted,
+  event,
+  InstanceConsumer,
+  Server,
+  subscribe,
+  subscribed,
+  Thing,
+  ThingConsumer,
+  unsubscribed,
+} from './instance-support.js';
+
+const alpha = { id: 1, name: 'alpha', shelf: 1 };
+const beta = { id: 2, name: 'beta', shelf: 1 };
+
+describe('DCRF 19: ObserverModelInstanceMixin', () => {
+  const database = useDatabase('dcrf_instance', [Thing, CodeThing]);
+  let app: App;
+  let layer: InMemoryChannelLayer;
+  let server: Server;
+  let ann: TestConnection;
+
+  beforeEach(async () => {
+    server = new Server(database.orm);
+    await server.fill();
+    layer = new InMemoryChannelLayer();
+    app = createApp({
+      orm: database.orm,
+      channelLayer: layer,
+      routes: [
+        path('/ws/things/', ThingConsumer),
+        path('/ws/instance/', InstanceConsumer),
+        path('/ws/mux/', demultiplexer({ things: InstanceConsumer, codes: CodeConsumer })),
+      ],
+    });
+    ann = await connect(app, '/ws/instance/');
+  });
+  afterEach(() => app.close());
+
+  it('S261 (differs) retrieves, subscribes, and tells an update and a delete; an absent row is "Not found."', async () => {
+    await using bob = await connect(app, '/ws/things/');
+    expect(await bob.request('retrieve', { pk: 100, request_id: 1 })).to.deep.equal({
+      errors: ['Not found.'],
+      data: null,
+      action: 'retrieve',
+      response_status: 404,
+      request_id: 1,
+      code: 'not_found',
+    });
+    expect(await bob.request('retrieve', { pk: 1 })).to.deep.include({ data: { ...alpha, count: 0 } });
+    expect(await bob.request('subscribe_instance', { pk: 1, request_id: 4 })).to.deep.equal(subscribed(4));
+    expect(await bob.request('rename_async', { pk: 1, name: 'thenewname', request_id: 5 })).to.deep.equal({
+      errors: [],
+      data: { pk: 1 },
+      action: 'rename_async',
+      response_status: 200,
+      request_id: 5,
+    });
+    expect(await bob.receive()).to.deep.equal(event('update', 4, { ...alpha, name: 'thenewname', count: 0 }));
+    await server.delete(1);
+    expect(await bob.receive()).to.deep.equal(deleted(4, 1));
+  });
+
+  it('S262 keeps the subscriptions of two consumers of two models apart', async () => {
+    server.em.persist(server.em.create(CodeThing, { code: '1', name: 'one' }));
+    await server.em.flush();
+    await using bob = await connect(app, '/ws/mux/');
+    expect(await subscribe(bob.channel('codes'), '1', 4)).to.equal(201);
+    expect(await subscribe(bob.channel('things'), 1, 4)).to.equal(201);
+    await server.save(1, { count: 1 });
+    expect(await bob.channel('things').receive()).to.deep.equal(event('update', 4, alpha));
+    await bob.channel('codes').expectSilence();
+  });
+
+  it('S264 tells two rows under the ids of their own subscriptions', async () => {
+    await subscribe(ann, 1, 4);
+    await subscribe(ann, 2, 5);
+    await server.save(1, { count: 1 });
+    expect(await ann.receive()).to.deep.equal(event('update', 4, alpha));
+    await server.save(2, { count: 1 });
+    expect(await ann.receive()).to.deep.equal(event('update', 5, beta));
+  });
+
+  it('S265 tells what another connection changes and deletes', async () => {
+    const [a, b] = [await connect(app, '/ws/things/'), await connect(app, '/ws/things/')];
+    await subscribe(a, 1, 4);
+    expect(await b.request('patch', { pk: 1, data: { count: 5 } })).to.deep.include({ data: { ...alpha, count: 5 } });
+    expect(await a.receive()).to.deep.equal(event('update', 4, { ...alpha, count: 5 }));
+    expect(await b.request('patch', { pk: 2, data: { count: 5 } })).to.include({ response_status: 200 });
+    await a.expectSilence();
+    expect(await b.request('delete', { pk: 1 })).to.deep.include({ data: null, response_status: 204 });
+    expect(await a.receive()).to.deep.equal(deleted(4, 1));
+    await b.expectSilence();
+  });
+
+  it('S266 replies first, then tells the subscriber of its own change', async () => {
+    await using bob = await connect(app, '/ws/things/');
+    await subscribe(bob, 1, 'sub');
+    bob.send({ action: 'patch', pk: 1, data: { count: 5 }, request_id: 'patch' });
+    bob.send({ action: 'rename_async', pk: 1, name: 'ra', request_id: 'ra' });
+    bob.send({ action: 'delete', pk: 1, request_id: 'del' });
+    await bob.reply('del');
+    await app.idle();
+    const order = bob.frames.slice(1).map(({ action, request_id: id }) => `${action} ${id}`);
+    expect(order.filter((line) => !line.endsWith('sub'))).to.deep.equal([
+      'patch patch',
+      'rename_async ra',
+      'delete del',
+    ]);
+    expect(order.filter((line) => line.endsWith('sub'))).to.deep.equal(['update sub', 'update sub', 'delete sub']);
+    expect(order.indexOf('update sub')).to.be.greaterThan(order.indexOf('patch patch'));
+    expect(order.lastIndexOf('update sub')).to.be.greaterThan(order.indexOf('rename_async ra'));
+    expect(order.indexOf('delete sub')).to.be.greaterThan(order.indexOf('delete del'));
+  });
+
+  it('S267 two rows on one connection, each event with its own id', async () => {
+    await using bob = await connect(app, '/ws/things/');
+    await subscribe(bob, 1, 4);
+    await subscribe(bob, 2, 5);
+    await bob.request('rename_async', { pk: 1, name: 'new name' });
+    expect(await bob.receive()).to.deep.equal(event('update', 4, { ...alpha, name: 'new name', count: 0 }));
+    await bob.request('rename_async', { pk: 2, name: 'new name 2' });
+    expect(await bob.receive()).to.deep.equal(event('update', 5, { ...beta, name: 'new name 2', count: 0 }));
+  });
+
+  it('S269 (differs) answers a subscription to an absent row with "Not found."', async () => {
+    expect(await ann.request('subscribe_instance', { pk: 100, request_id: 4 })).to.deep.equal({
+      errors: ['Not found.'],
+      data: null,
+      action: 'subscribe_instance',
+      response_status: 404,
+      request_id: 4,
+      code: 'not_found',
+    });
+  });
+
+  it('S270 (differs) answers a subscription without a request id with 400', async () => {
+    for (const frame of [
+      { action: 'subscribe_instance', pk: 1 },
+      { action: 'subscribe_instance', pk: 1, request_id: null },
+    ]) {
+      ann.send(frame);
+      expect(await ann.receive()).to.deep.equal({
+        errors: ['A subscription needs a request_id.'],
+        data: null,
+        action: 'subscribe_instance',
+        response_status: 400,
+        request_id: null,
+        code: 'parse_error',
+      });
+    }
+  });
+
+  it('S271 (differs) answers a subscription without a key with 404', async () => {
+    expect(await ann.request('subscribe_instance', { request_id: 1 })).to.deep.include({
+      errors: ['Not found.'],
+      response_status: 404,
+      request_id: 1,
+    });
+  });
+
+  it('S272 (differs) answers a request id that is a list with 400', async () => {
+    ann.send({ action: 'subscribe_instance', pk: 1, request_id: [1] });
+    expect(await ann.receive()).to.deep.equal({
+      errors: ['The request_id has to be a string or a number.'],
+      data: null,
+      action: 'subscribe_instance',
+      response_status: 400,
+      request_id: null,
+      code: 'parse_error',
+    });
+  });
+
+  it('S274 tells a row once for each request id', async () => {
+    await subscribe(ann, 1, 4);
+    await subscribe(ann, 1, 5);
+    await server.save(1, { count: 1 });
+    expect(await ann.receive()).to.deep.equal(event('update', 4, alpha));
+    expect(await ann.receive()).to.deep.equal(event('update', 5, alpha));
+    await server.delete(1);
+    expect(await ann.receive()).to.deep.equal(deleted(4, 1));
+    expect(await ann.receive()).to.deep.equal(deleted(5, 1));
+  });
+
+  it('S275 (differs) 1 and 1.0 are one request id, "1" is another, and true is none', async () => {
+    await subscribe(ann, 1, 1);
+    ann.send({ action: 'subscribe_instance', pk: 1, request_id: true });
+    expect(await ann.receive()).to.include({ response_status: 400, request_id: null });
+    ann.sendText('{"action": "subscribe_instance", "pk": 1, "request_id": 1.0}');
+    expect(await ann.receive()).to.deep.equal(subscribed(1));
+    await subscribe(ann, 1, '1');
+    await server.save(1, { count: 1 });
+    expect(await ann.receive()).to.deep.equal(event('update', 1, alpha));
+    expect(await ann.receive()).to.deep.equal(event('update', '1', alpha));
+    await ann.expectSilence();
+  });
+
+  it('S276 one request id may hold two rows, and ends for both', async () => {
+    await subscribe(ann, 1, 4);
+    await subscribe(ann, 2, 4);
+    await server.save(2, { count: 1 });
+    expect(await ann.receive()).to.deep.equal(event('update', 4, beta));
+    expect(await ann.request('unsubscribe_instance', { pk: 1, request_id: 4 })).to.deep.equal(unsubscribed(4));
+    await server.save(2, { count: 2 });
+    await ann.expectSilence();
+  });
+
+  it('S277 tells nothing after an unsubscription', async () => {
+    await subscribe(ann, 1, 4);
+    await server.save(1, { count: 1 });
+    expect(await ann.receive()).to.deep.equal(event('update', 4, alpha));
+    expect(await ann.request('unsubscribe_instance', { pk: 1, request_id: 4 })).to.deep.equal(unsubscribed(4));
+    await server.save(1, { count: 2 });
+    await ann.expectSilence();
+  });
+
+  it('S279 an unsubscription without a request id ends all of the row', async () => {
+    await subscribe(ann, 1, 4);
+    await subscribe(ann, 1, 5);
+    ann.send({ action: 'unsubscribe_instance', pk: 1 });
+    expect(await ann.receive()).to.deep.equal(unsubscribed(null));
+    await server.save(1, { count: 1 });
+    await ann.expectSilence();
+  });
+
+  it('S280 of two request ids, one ends and the other goes on', async () => {
+    await subscribe(ann, 1, 4);
+    await subscribe(ann, 1, 5);
+    await ann.request('unsubscribe_instance', { pk: 1, request_id: 4 });
+    await server.save(1, { count: 1 });
+    expect(await ann.receive()).to.deep.equal(event('update', 5, alpha));
+    await ann.expectSilence();
+  });
+
+  it('S281 (differs) the other one goes on after an event too', async () => {
+    await subscribe(ann, 1, 4);
+    await subscribe(ann, 1, 5);
+    await server.save(1, { count: 1 });
+    await ann.receive();
+    await ann.receive();
+    await ann.request('unsubscribe_instance', { pk: 1, request_id: 4 });
+    await server.save(1, { count: 2 });
+    expect(await ann.receive()).to.deep.equal(event('update', 5, alpha));
+    await ann.expectSilence();
+  });
+
+  it('S282 (differs) ending an id that never subscribed ends nothing else', async () => {
+    await subscribe(ann, 1, 4);
+    await server.save(1, { count: 1 });
+    await ann.receive();
+    expect(await ann.request('unsubscribe_instance', { pk: 1, request_id: 999 })).to.deep.equal(unsubscribed(999));
+    await server.save(1, { count: 2 });
+    expect(await ann.receive()).to.deep.equal(event('update', 4, alpha));
+  });
+
+  it('S284 a row that is created again under its old key is a create', async () => {
+    await subscribe(ann, 1, 4);
+    await server.delete(1);
+    expect(await ann.receive()).to.deep.equal(deleted(4, 1));
+    server.em.clear();
+    server.em.persist(server.em.create(Thing, { id: 1, name: 'again', shelf: 7 }));
+    await server.em.flush();
+    expect(await ann.receive()).to.deep.equal(event('create', 4, { id: 1, name: 'again', shelf: 7 }));
+  });
+
+  it('S296 a disconnect leaves all groups', async () => {
+    expect(layer.groupCount).to.equal(0);
+    await subscribe(ann, 3, 4);
+    expect(layer.groupCount).to.equal(1);
+    ann.close();
+    await ann.ended;
+    expect(layer.groupCount).to.equal(0);
+  });
+});

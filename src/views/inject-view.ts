@@ -1,0 +1,52 @@
+import type { View } from './view.js';
+
+/** What an inject function is asked for. */
+export interface InjectOptions {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS';
+  /** Path and query. */
+  readonly url: string;
+  readonly headers: Record<string, string>;
+  readonly payload?: Buffer;
+  readonly signal?: AbortSignal;
+  readonly remoteAddress?: string;
+}
+
+/** What an inject function answers. */
+export interface InjectResponse {
+  readonly statusCode: number;
+  readonly headers: Readonly<Record<string, string | number | readonly string[] | undefined>>;
+  readonly rawPayload: Uint8Array;
+}
+
+/**
+ * A server that is asked without a socket, as Fastify's `inject` and light-my-request do.
+ *
+ * ```ts
+ * viewAsConsumer(injectView((options) => fastify.inject(options)), { retrieve: route('GET /rooms/:pk') })
+ * ```
+ */
+export function injectView(inject: (options: InjectOptions) => Promise<InjectResponse>): View {
+  return async (request, { scope }) => {
+    const { pathname, search } = new URL(request.url);
+    const payload = Buffer.from(await request.arrayBuffer());
+    const answer = await inject({
+      method: request.method as InjectOptions['method'],
+      url: `${pathname}${search}`,
+      headers: { host: new URL(request.url).host, ...Object.fromEntries(request.headers) },
+      signal: request.signal,
+      ...(payload.length > 0 && { payload }),
+      ...(scope.remoteAddress !== undefined && { remoteAddress: scope.remoteAddress }),
+    });
+    return toResponse(answer.statusCode, answer.headers, answer.rawPayload);
+  };
+}
+
+const neverWithBody = [204, 205, 304];
+
+/** The answer of a server as a fetch handler would give it. */
+export function toResponse(status: number, headers: InjectResponse['headers'], body: Uint8Array): Response {
+  const pairs = Object.entries(headers).flatMap(([name, value]) =>
+    [value ?? []].flat().map((one): [string, string] => [name, String(one)]),
+  );
+  return new Response(neverWithBody.includes(status) ? null : Buffer.from(body), { status, headers: pairs });
+}

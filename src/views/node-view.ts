@@ -1,0 +1,61 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  request as sendRequest,
+} from 'node:http';
+import { type Duplex, duplexPair } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { toResponse } from './inject-view.js';
+import type { View, ViewFacts } from './view.js';
+
+/** What `http.createServer` takes: an Express application, say. */
+export type NodeHandler = (request: IncomingMessage, response: ServerResponse) => unknown;
+
+/**
+ * A request handler of Node: it is handed real requests by a server of its own, which listens to no port.
+ *
+ * ```ts
+ * const app = express();
+ * viewAsConsumer(nodeView(app), { retrieve: route('GET /rooms/:pk') })
+ * ```
+ */
+export function nodeView(handler: NodeHandler): View {
+  const server = createServer((request, response) => {
+    // A handler that rejects would be nobody's error, and leave its caller waiting.
+    void (async () => handler(request, response))().catch((error) => response.destroy(error));
+  });
+  return async (request, facts) => {
+    const body = Buffer.from(await request.arrayBuffer());
+    const answer = await ask(server, request, body, facts);
+    return toResponse(answer.statusCode ?? 500, answer.headers, await buffer(answer));
+  };
+}
+
+function ask(server: Server, request: Request, body: Buffer, facts: ViewFacts): Promise<IncomingMessage> {
+  const { pathname, search, host } = new URL(request.url);
+  return new Promise((resolve, reject) => {
+    const outgoing = sendRequest({
+      createConnection: () => connect(server, facts),
+      method: request.method,
+      path: `${pathname}${search}`,
+      headers: {
+        ...Object.fromEntries(request.headers),
+        host,
+        connection: 'close',
+        ...(body.length > 0 && { 'content-length': String(body.length) }),
+      },
+      signal: request.signal,
+    });
+    outgoing.once('response', resolve).once('error', reject).end(body);
+  });
+}
+
+/** Both ends of a connection within the process; the server's knows where the client is. */
+function connect(server: Server, { scope }: ViewFacts): Duplex {
+  const [client, served] = duplexPair();
+  Object.defineProperty(served, 'remoteAddress', { value: scope.remoteAddress });
+  server.emit('connection', served);
+  return client;
+}

@@ -1,0 +1,112 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { ApiConsumer } from '../consumers/api-consumer.js';
+import { Action, type ViewOfReply } from '../decorators/action.js';
+import { Consumer } from '../decorators/consumer.js';
+import type { ReplyClass } from '../dispatch/action-declaration.js';
+import { type ActionReply, reply } from '../dispatch/reply.js';
+import type { ActionContext } from '../scope/action-context.js';
+import type { JsonObject } from '../wire/codec.js';
+import type { View } from './view.js';
+import { toRequest, toViewKwargs, type ViewKwargs } from './view-request.js';
+import { fromResponse } from './view-response.js';
+import { route, type ViewRoute, type ViewTarget } from './view-route.js';
+
+/** The actions of a view consumer by their methods' names. */
+export type ViewActions = Readonly<Record<string, ViewRoute<ViewTarget, never> | ViewRoute>>;
+
+type Part = string | number;
+
+type NamesIn<Path extends string> = Path extends `${infer First}/${infer Rest}`
+  ? NamesIn<First> | NamesIn<Rest>
+  : Path extends `:${infer Name}`
+    ? Name
+    : never;
+
+type PathOf<Target extends string> = Target extends `${string} ${infer Path}` ? Path : '';
+
+/** A scalar is sent as text; a list is the parameter several times. */
+type QueryValue = string | number | boolean | null;
+
+type KwargsOfTarget<Target extends string> = {
+  readonly [Name in NamesIn<PathOf<Target>>]: Part;
+} & (Target extends `${'GET' | 'HEAD'}${string}` ? unknown : { readonly data?: unknown }) & {
+    readonly query?: Readonly<Record<string, QueryValue | readonly QueryValue[]>>;
+  } & (PathOf<Target> extends '' ? { readonly parameters?: Readonly<Record<string, unknown>> } : unknown);
+
+type ReplyOfRoute<Shown> = [Shown] extends [never] ? unknown : ViewOfReply<Shown>;
+
+/** The actions as methods, so that the types of clients follow. */
+export type ViewMethods<Actions> = {
+  readonly [Name in keyof Actions]: Actions[Name] extends ViewRoute<infer Target, infer Shown>
+    ? (kwargs: KwargsOfTarget<Target>, context: ActionContext) => Promise<ReplyOfRoute<Shown>>
+    : never;
+};
+
+/** DCRF's mapping. Everything else is answered 405. */
+const defaultActions = {
+  create: route('PUT'),
+  update: route('PATCH'),
+  list: route('GET'),
+  retrieve: route('GET'),
+};
+
+/**
+ * An existing HTTP handler behind the socket: a consumer whose actions are requests to it. Each has the cookies and headers
+ * of the connection, `query`, `parameters` or the path's own names, and `data` as its JSON body.
+ *
+ * ```ts
+ * const LegacyRooms = viewAsConsumer((request) => hono.fetch(request), {
+ *   retrieve: route('GET /rooms/:pk', RoomView),
+ *   rename: route('PATCH /rooms/:pk'),
+ * });
+ * path('/ws/legacy/', LegacyRooms)
+ * ```
+ *
+ * ```json
+ * {"action": "rename", "request_id": 1, "pk": 4, "data": {"name": "new"}, "query": {"notify": ["ann", "bob"]}}
+ * {"errors": [], "data": {"id": 4, "name": "new"}, "action": "rename", "response_status": 200, "request_id": 1}
+ * ```
+ *
+ * An answer of status 400 or more is an error frame of that status; a view that throws is answered 500. Extend the class
+ * for permissions: `@Consumer() @Permissions(IsAuthenticated) class Rooms extends viewAsConsumer(…) {}`.
+ *
+ * @param actions default `create` PUT, `update` PATCH, `list` and `retrieve` GET, to the path of the connection
+ */
+export function viewAsConsumer<const Actions extends object = typeof defaultActions>(
+  view: View,
+  actions?: Actions & ViewActions,
+): new () => ApiConsumer & ViewMethods<Actions> {
+  class ViewConsumer extends ApiConsumer {}
+  const asked = Object.entries<ViewRoute>((actions ?? defaultActions) as Readonly<Record<string, ViewRoute>>);
+  for (const [member, viewRoute] of asked) addAction(ViewConsumer.prototype, member, viewRoute, view);
+  Consumer()(ViewConsumer);
+  return ViewConsumer as unknown as new () => ApiConsumer & ViewMethods<Actions>;
+}
+
+function addAction(prototype: object, member: string, viewRoute: ViewRoute, view: View): void {
+  const method = async (kwargs: ViewKwargs, context: ActionContext): Promise<ActionReply> => {
+    const request = toRequest(viewRoute, kwargs, context);
+    const response = await view(request, { parameters: kwargs.parameters, scope: context.scope });
+    const { status, data } = await fromResponse(response);
+    return reply(data, { status });
+  };
+  const descriptor = { value: method, configurable: true, writable: true };
+  Object.defineProperty(prototype, member, descriptor);
+  const { reply: shown } = viewRoute as ViewRoute<ViewTarget, ReplyClass>;
+  const options = { kwargs: kwargsSchema(viewRoute), atomic: false, ...(shown && { reply: shown }) };
+  Action<StandardSchemaV1<unknown, ViewKwargs>, never>(options as { kwargs: StandardSchemaV1<unknown, ViewKwargs> })(
+    prototype,
+    member,
+    descriptor,
+  );
+}
+
+function kwargsSchema(viewRoute: ViewRoute): StandardSchemaV1<unknown, ViewKwargs> {
+  return {
+    '~standard': {
+      version: 1,
+      vendor: 'signalbox',
+      validate: (value) => ({ value: toViewKwargs(value as JsonObject, viewRoute) }),
+    },
+  };
+}

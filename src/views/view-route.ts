@@ -1,0 +1,95 @@
+import type { ReplyClass } from '../dispatch/action-declaration.js';
+import { ConfigurationError, ValidationFailed } from '../errors.js';
+import type { JsonObject } from '../wire/codec.js';
+
+const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+
+type Method = (typeof methods)[number];
+
+/** A method, which asks for the path of the connection itself, or a method and a path. */
+export type ViewTarget = Method | `${Method} /${string}`;
+
+/** What an action asks of a view. */
+export interface ViewRoute<Target extends ViewTarget = ViewTarget, View extends ReplyClass = ReplyClass> {
+  readonly target: Target;
+  readonly method: string;
+  /** Undefined: that of the connection. */
+  readonly path: string | undefined;
+  readonly reply?: View;
+}
+
+/**
+ * What an action asks of a view: the method, and the path, whose parts may be parameters.
+ *
+ * ```ts
+ * viewAsConsumer((request) => app.fetch(request), { retrieve: route('GET /rooms/:pk', RoomView) })
+ * ```
+ *
+ * ```json
+ * {"action": "retrieve", "request_id": 1, "pk": 4, "query": {"fields": ["id", "name"]}}
+ * ```
+ *
+ * @param reply a class whose `@Expose`d properties are all that gets out, and the type that clients see
+ * @throws ConfigurationError for a method that is none
+ */
+export function route<const Target extends ViewTarget, View extends ReplyClass = never>(
+  target: Target,
+  reply?: View,
+): ViewRoute<Target, View> {
+  const [method = '', path] = target.split(' ');
+  if (!methods.includes(method as Method) || (path !== undefined && !path.startsWith('/'))) {
+    throw new ConfigurationError({
+      class: 'route',
+      member: target,
+      reason: 'is no method with a path.',
+      remedy: "Write route('GET /rooms/:pk'), or route('GET') for the path of the connection.",
+    });
+  }
+  return { target, method, path, ...(reply && { reply }) };
+}
+
+/** The names of a path's parameters. */
+export function parametersOf({ path = '' }: ViewRoute): readonly string[] {
+  return path
+    .split('/')
+    .filter((part) => part.startsWith(':'))
+    .map((part) => part.slice(1));
+}
+
+/**
+ * The path with its parameters filled in.
+ *
+ * @throws ValidationFailed for one that is missing, or would be another path
+ */
+export function fillPath(path: string, parameters: JsonObject): string {
+  return path
+    .split('/')
+    .map((part) => (part.startsWith(':') ? encodePart(part.slice(1), parameters[part.slice(1)]) : part))
+    .join('/');
+}
+
+/** A dot or two would be taken for steps in the path, however they are encoded. */
+function encodePart(name: string, value: unknown): string {
+  if (value === undefined || value === null || value === '')
+    throw ValidationFailed.of({ [name]: ['This field is required.'] });
+  if (!isPlain(value) || value === '.' || value === '..')
+    throw ValidationFailed.of({ [name]: ['This is no part of a path.'] });
+  return encodeURIComponent(String(value));
+}
+
+/** `{"tag": ["red", "blue"], "page": 2}` -> `?tag=red&tag=blue&page=2`. @throws ValidationFailed for what is no plain value */
+export function encodeQuery(query: JsonObject): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const each of Array.isArray(value) ? value : [value]) {
+      if (each !== null && !isPlain(each)) throw ValidationFailed.of({ query: [`${name} is no plain value.`] });
+      search.append(name, each === null ? '' : String(each));
+    }
+  }
+  const text = search.toString();
+  return text === '' ? '' : `?${text}`;
+}
+
+function isPlain(value: unknown): value is string | number | boolean {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+}
