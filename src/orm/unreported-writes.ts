@@ -58,7 +58,7 @@ export function warnOfUnreportedWrites(
     const stack = callers.getStore() ?? longStack();
     if (model !== undefined && !reporting.test(stack))
       warn('Rows were written of which no observer hears.', model, stack);
-    else if (cascaded !== undefined) warn('The database changes rows of which no observer hears.', cascaded, stack);
+    else if (cascaded !== undefined) warn('The database may change rows of which no observer hears.', cascaded, stack);
   };
   return models.size > 0 ? listen(em, listener) : () => {};
 }
