@@ -1,8 +1,9 @@
-import { Cascade, Collection, EntityManager, type Rel } from '@mikro-orm/core';
+import { Cascade, Collection, EntityManager, type Rel, Type } from '@mikro-orm/core';
 import {
   Embeddable,
   Embedded,
   Entity,
+  ManyToMany,
   ManyToOne,
   OneToMany,
   PrimaryKey,
@@ -18,6 +19,7 @@ import {
   type App,
   Consumer,
   createApp,
+  GroupsForBoth,
   GroupsForConsumer,
   GroupsForSignal,
   type ModelEvent,
@@ -58,6 +60,26 @@ class Toy {
   @PrimaryKey({ type: 'integer' }) position!: number;
 }
 
+/** `p-7` in the application, 7 in the database. */
+class Prefixed extends Type<string, number> {
+  override convertToDatabaseValue(value: string) {
+    return Number(value.slice(2));
+  }
+  override convertToJSValue(value: number) {
+    return `p-${value}`;
+  }
+  override getColumnType() {
+    return 'integer';
+  }
+}
+
+@Entity()
+class Parcel {
+  @PrimaryKey({ type: Prefixed }) id!: string;
+  @Property({ type: 'string' }) city!: string;
+  @ManyToMany(() => Dog) sniffers = new Collection<Dog>(this);
+}
+
 @Consumer()
 class Zoo extends ApiConsumer {
   constructor(private readonly em: EntityManager) {
@@ -92,6 +114,18 @@ class Zoo extends ApiConsumer {
     yield city;
   }
 
+  @Action({ status: 201 })
+  async watchParcels({ city }: City, context: ActionContext) {
+    await this.subscribe(this.onParcel, { city }, context);
+  }
+  @ModelObserver(() => Parcel)
+  async onParcel(event: ModelEvent<Parcel, unknown>, subscription: Subscription<City>) {
+    await subscription.send(event);
+  }
+  @GroupsForBoth('onParcel') protected *groupsOfParcel({ city }: Parcel | City) {
+    yield city;
+  }
+
   @ModelObserver(() => Toy)
   async onToy(event: ModelEvent<Toy, unknown>, subscription: Subscription<object>) {
     await subscription.send(event);
@@ -99,7 +133,7 @@ class Zoo extends ApiConsumer {
 }
 
 describe('Observers of models of every kind', () => {
-  const database = useDatabase('dcrf_kinds', [Animal, Dog, Cat, Toy]);
+  const database = useDatabase('dcrf_kinds', [Animal, Dog, Cat, Toy, Parcel]);
   let app: App;
   before(() => {
     app = createApp({ orm: database.orm, routes: [path('/ws/zoo/', Zoo)] });
@@ -144,6 +178,27 @@ describe('Observers of models of every kind', () => {
     em.remove(dog);
     await em.flush();
     expect(await ann.receive()).to.deep.equal(event('delete', pk(2)));
+    await ann.expectSilence();
+  });
+
+  it('hear of rows whose keys have a type of their own', async () => {
+    await using ann = await watching('watch_parcels', { city: 'Rome' });
+    const em = database.orm.em.fork();
+    const parcel = em.create(Parcel, { id: 'p-7', city: 'Rome' });
+    await em.flush();
+    expect(await ann.receive()).to.deep.equal(event('create', { pk: 'p-7' }));
+    parcel.city = 'Oslo';
+    await em.flush();
+    expect(await ann.receive()).to.deep.equal(event('delete', { pk: 'p-7' }));
+    parcel.city = 'Rome';
+    await em.flush();
+    expect(await ann.receive()).to.deep.equal(event('create', { pk: 'p-7' }));
+    parcel.sniffers.add(em.create(Dog, { name: 'Rex', address: { city: 'Rome' } }));
+    await em.flush();
+    expect(await ann.receive()).to.deep.equal(event('update', { pk: 'p-7' }));
+    em.remove(parcel);
+    await em.flush();
+    expect(await ann.receive()).to.deep.equal(event('delete', { pk: 'p-7' }));
     await ann.expectSilence();
   });
 
