@@ -45,6 +45,16 @@ describe('The documentation', () => {
     expect(output).to.equal('');
   });
 
+  it('shows in the tutorial what the sample app does', async () => {
+    const blocks = [...(await read('docs/tutorial.md')).matchAll(/```ts file=(\S+)\n([\s\S]*?)```/g)];
+    expect(blocks).to.have.length.above(10);
+    for (const [, file = '', code = ''] of blocks) {
+      for (const passage of code.split('\n\n')) {
+        expect(withoutIndent(await read(file)), file).to.include(withoutIndent(passage).trim());
+      }
+    }
+  });
+
   it('lists every error code, with its class and status', async () => {
     const table = await read('docs/errors.md');
     const family = Object.entries(signalbox).flatMap(([name, exported]) =>
@@ -61,4 +71,8 @@ describe('The documentation', () => {
 
 function pick(error: object): { code: unknown; status: unknown } {
   return { code: Reflect.get(error, 'code'), status: Reflect.get(error, 'status') };
+}
+
+function withoutIndent(code: string): string {
+  return code.replace(/^ +/gm, '');
 }

@@ -120,6 +120,13 @@ describe('The logger', () => {
       expect(entries()[0]).to.include({ message: 'awkward', good: 1 });
     });
   }
+
+  it('takes nothing with it where writing fails', () => {
+    const broken = new Logger('info', () => {
+      throw new Error('The disk is full.');
+    });
+    expect(() => broken.error('lost')).not.to.throw();
+  });
 });
 
 function collecting(level: LogLevel) {

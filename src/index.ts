@@ -9,17 +9,23 @@ export { type MixedInto, type Mixin, type MixinBase, type MixinModel, type Mixin
 export {
   BaseModelConsumer,
   ModelConsumer,
-  type ModelConsumerOptions,
   type WritingSerializer,
 } from './consumers/model-consumer.js';
+export {
+  List,
+  type ListActions,
+  type ListKwargs,
+  type ListParameters,
+  type ListResult,
+  StreamedList,
+  type StreamedListActions,
+} from './consumers/model-list.js';
 // The interfaces of the mixins too: a compiler that emits declarations has to name them for whoever exports a consumer.
 export {
   Create,
   type CreateActions,
   Delete,
   type DeleteActions,
-  List,
-  type ListActions,
   Patch,
   type PatchActions,
   Retrieve,
@@ -32,12 +38,21 @@ export {
   ObserveInstance,
   type ObserveInstanceActions,
 } from './consumers/model-observe-instance.js';
+export type { ModelConsumerOptions, ModelTraits, PlainTraits, TraitsOf } from './consumers/model-options.js';
 export { Action, type ActionOptions, DetailAction } from './decorators/action.js';
 export { Consumer, Permissions } from './decorators/consumer.js';
-export { GroupsForConsumer, GroupsForSignal, ModelObserver } from './decorators/model-observer.js';
+export {
+  GroupsForBoth,
+  GroupsForConsumer,
+  GroupsForSignal,
+  ModelObserver,
+  type ModelObserverOptions,
+} from './decorators/model-observer.js';
+export { Observer, type ObserverOptions } from './decorators/observer.js';
 export type { ErrorMapper } from './dispatch/error-translator.js';
 export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';
+export type { FilterKwargsOf, FilterOptions, TextFieldOf } from './filters/filter-types.js';
 export type { KwargsInputOf, KwargsOf, KwargsSchema } from './kwargs/kwargs-schema.js';
 export { type LogFields, Logger, type LogLevel } from './logger.js';
 export type {
@@ -46,9 +61,25 @@ export type {
   ModelWritten,
   ObserverMethod,
   SentEvent,
+  SentSignal,
+  SignalEvent,
   Subscription,
 } from './observers/model-event.js';
+export { Announcer } from './orm/announcer.js';
 export type { UnitOfWork } from './orm/unit-of-work.js';
+export { type CursorKwargs, CursorPage, CursorPaginator } from './paginators/cursor-paginator.js';
+export { type LimitOffsetKwargs, LimitOffsetPage, LimitOffsetPaginator } from './paginators/limit-offset-paginator.js';
+export { Page } from './paginators/page.js';
+export { NumberedPage, type PageNumberKwargs, PageNumberPaginator } from './paginators/page-number-paginator.js';
+export {
+  type PageKwargsOf,
+  type PageOf,
+  type PageSource,
+  Paginator,
+  type PaginatorClass,
+  type PaginatorTypes,
+  type paginatorTypes,
+} from './paginators/paginator.js';
 export {
   type AnyPermission,
   all,
@@ -85,6 +116,7 @@ export { type Demultiplexer, demultiplexer } from './server/demultiplexer.js';
 export { path, type Route } from './server/router.js';
 export type { Transport, TransportListener } from './server/transport.js';
 export type { Settings } from './settings.js';
+export { Signal } from './signals/signal.js';
 export { CloseCode, Status } from './status.js';
 export { type InjectOptions, type InjectResponse, injectView } from './views/inject-view.js';
 export { type NodeHandler, nodeView } from './views/node-view.js';

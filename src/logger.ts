@@ -21,19 +21,28 @@ export class Logger {
   }
 
   debug(message: string, fields?: LogFields): void {
-    this.log('debug', message, fields);
+    this.#log('debug', message, fields);
   }
 
   info(message: string, fields?: LogFields): void {
-    this.log('info', message, fields);
+    this.#log('info', message, fields);
   }
 
   warn(message: string, fields?: LogFields): void {
-    this.log('warn', message, fields);
+    this.#log('warn', message, fields);
   }
 
   error(message: string, fields?: LogFields): void {
-    this.log('error', message, fields);
+    this.#log('error', message, fields);
+  }
+
+  /** A log that fails must not take what it tells of with it. */
+  #log(level: LogLevel, message: string, fields?: LogFields): void {
+    try {
+      this.log(level, message, fields);
+    } catch (error) {
+      process.stderr.write(`${toLine({ level: 'error', message: 'The logger failed.', lost: message, error })}\n`);
+    }
   }
 
   /** All four levels end here. */

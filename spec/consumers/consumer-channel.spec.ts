@@ -252,7 +252,9 @@ describe('A consumer', () => {
       request_id: 2,
       code: 'conflict',
     });
-    expect(logger.entries).to.deep.equal([]);
+    expect(logger.entries.map(({ level, message }) => [level, message])).to.deep.equal([
+      ['debug', 'An error was mapped.'],
+    ]);
   });
 
   describe('runs its connect hook', () => {

@@ -41,7 +41,10 @@ describe('The error translator', () => {
   it('asks the mappers in turn for an error of another library', () => {
     expect(translate(new CardDeclined())).to.deep.include({ status: 409, errors: ['The card was declined.'] });
     expect(translate(new CardUnknown())).to.deep.include({ status: 404, errors: ['No such card.'] });
-    expect(logger.entries).to.deep.equal([]);
+    expect(logger.entries.map(({ level, fields }) => [level, fields.code])).to.deep.equal([
+      ['debug', 'conflict'],
+      ['debug', 'not_found'],
+    ]);
   });
 
   it('logs an unknown error whole, and tells the client a correlation id only', () => {

@@ -74,5 +74,13 @@ describe('The subscriptions of a consumer', () => {
 
 function observer(id: string): Observer {
   const none = async (): Promise<string[]> => [];
-  return { id, member: id, model: Object, passesThrough: true, groupsOfRow: none, groupsOfSubscription: none };
+  return {
+    id,
+    member: id,
+    model: Object,
+    passesThrough: true,
+    groupsVary: false,
+    groupsOfRow: none,
+    groupsOfSubscription: none,
+  };
 }

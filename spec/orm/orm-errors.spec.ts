@@ -30,6 +30,9 @@ class House {
 
   @ManyToOne(() => Owner, { nullable: true, unique: true, deleteRule: 'no action' })
   owner?: Owner | null;
+
+  @Property({ type: 'string', nullable: true, unique: true, hidden: true })
+  keySafe?: string | null;
 }
 
 describe('What an error of the ORM means to a client', () => {
@@ -47,6 +50,16 @@ describe('What an error of the ORM means to a client', () => {
       status: 409,
       code: 'conflict',
       errors: [{ doorPlate: ['House with this doorPlate already exists.'] }],
+    });
+  });
+
+  it('names no property that is hidden', async () => {
+    await em.execute(`update house set key_safe = '7'`);
+    const insertion = em.execute(`insert into house (house_number, street, key_safe) values (2, 'b', '7')`);
+    expect(await said(insertion)).to.deep.equal({
+      status: 409,
+      code: 'conflict',
+      errors: [{ non_field_errors: ['This already exists.'] }],
     });
   });
 

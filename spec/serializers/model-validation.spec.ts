@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { ApiError, type DataOf, ModelSerializer, type SerializerContext, ValidationFailed } from 'signalbox';
@@ -51,6 +53,18 @@ class CheckingSerializer extends ModelSerializer(Specimen, { fields: ['code', 'a
     }
   }
 }
+
+@Entity()
+class Ticket {
+  @PrimaryKey({ type: 'uuid' })
+  id = randomUUID();
+
+  @Property({ type: 'datetime' })
+  createdAt = new Date();
+}
+
+@injectable()
+class TicketSerializer extends ModelSerializer(Ticket, { fields: ['id', 'createdAt'] }) {}
 
 const refused: readonly (readonly [field: string, value: unknown, text: string])[] = [
   ['code', null, 'This field may not be null.'],
@@ -153,7 +167,7 @@ const accepted: readonly (readonly [field: string, value: unknown, stored: unkno
 ];
 
 describe('The validation that follows from an entity', () => {
-  const database = useDatabase('model_validation', specimens);
+  const database = useDatabase('model_validation', [...specimens, Ticket]);
   const serializer = new SpecimenSerializer();
   let em: EntityManager;
   let context: SerializerContext;
@@ -189,6 +203,10 @@ describe('The validation that follows from an entity', () => {
 
   it('requires what has no default and may not be null, and nothing else', async () => {
     expect(await textsOf({})).to.deep.equal({ code: ['This field is required.'] });
+  });
+
+  it('requires nothing that the entity makes itself', async () => {
+    expect(await new TicketSerializer().validate({}, context)).to.deep.equal({});
   });
 
   it('requires nothing in part', async () => {

@@ -33,12 +33,21 @@ class DecoratedChild extends Decorated {}
 
 class Grandchild extends DecoratedChild {}
 
+interface Shape {
+  readonly name: string;
+}
+
+@injectable()
+class Shapeless {
+  constructor(readonly shape: Shape) {}
+}
+
 describe('The check of providers', () => {
   for (const provider of [Clerk, Decorated, Single, DecoratedChild]) {
     it(`accepts ${provider.name}`, () => checkProviders(container.createChildContainer(), [provider]));
   }
 
-  const refused: readonly [new (...parameters: never) => object, string][] = [
+  const refused: [new (...parameters: never) => object, string][] = [
     [
       Bare,
       'Bare: has 1 constructor parameter and no decorator of its own, so that the container would hand it nothing. Put @injectable() on it.',
@@ -56,6 +65,10 @@ describe('The check of providers', () => {
       'Grandchild: has 1 constructor parameter and no decorator of its own, so that the container would hand it nothing. Put @injectable() on it.',
     ],
   ];
+  refused.push([
+    Shapeless,
+    'Shapeless: the type of constructor parameter 1 does not exist at run time: an import type, an interface or a circular import. Import the class as a value, or name a token: @inject(token).',
+  ]);
   for (const [provider, text] of refused) {
     it(`refuses ${provider.name}`, () => {
       expect(() => checkProviders(container.createChildContainer(), [provider as new () => object]))

@@ -24,7 +24,7 @@ export abstract class ChannelLayer {
   abstract close(): Promise<void>;
 }
 
-const maximumNameLength = 500;
+export const maximumNameLength = 500;
 
 /** @throws RangeError for a name that no layer has to accept */
 export function checkGroupName(group: string): void {

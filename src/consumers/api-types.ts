@@ -1,11 +1,13 @@
-import type { ModelConsumerTypes } from '../dispatch/action-declaration.js';
+import type { ModelConsumerTypes, modelConsumerTypes } from '../dispatch/action-declaration.js';
 import type { ActionReply } from '../dispatch/reply.js';
 import type { eventTypes, ObserverMethod, Subscription } from '../observers/model-event.js';
+import type { Page } from '../paginators/page.js';
 import type { ActionContext } from '../scope/action-context.js';
-import type { KeyOf, ViewOf } from '../serializers/model-types.js';
+import type { FieldInput, KeyOf, ViewOf } from '../serializers/model-types.js';
 import type { Json } from '../wire/json.js';
 import type { ApiConsumer } from './api-consumer.js';
 import type { BaseModelConsumer } from './model-consumer.js';
+import type { ModelTraits, PlainTraits } from './model-options.js';
 
 /** One action as a client sees it. */
 export interface ActionApi<Kwargs, Reply, Part> {
@@ -56,7 +58,9 @@ type ObserverOf<M> = M extends (event: infer Event, subscription: Subscription<i
 /** Each of the three actions for itself, so that `event.action === 'delete'` narrows the data. */
 type EventShape<Event> = Event extends { readonly action: infer Action; readonly data: infer Data }
   ? { readonly action: Action; readonly data: Json<Data> }
-  : never;
+  : Event extends { readonly signal: infer Name; readonly data: infer Data }
+    ? { readonly action: Name; readonly data: Json<Data> }
+    : never;
 
 type ActionOf<C, M> = M extends (...parameters: infer Parameters) => infer Returned
   ? ActionApi<OneObject<KwargsOfAction<C, Parameters>>, Json<Shown<C, Final<Returned>>>, Json<PartOf<C, Returned>>>
@@ -64,6 +68,12 @@ type ActionOf<C, M> = M extends (...parameters: infer Parameters) => infer Retur
 
 type ModelOf<C> = C extends ModelConsumerTypes<infer Model, unknown> ? Model : never;
 type SerializerOf<C> = C extends ModelConsumerTypes<unknown, infer S> ? S : never;
+
+/** By what clients name a row of it. */
+type LookupOf<C> = C extends { readonly [modelConsumerTypes]: { readonly traits: infer Traits extends ModelTraits } }
+  ? Traits
+  : PlainTraits;
+type LookupValue<Entity, Field> = Field extends keyof Entity ? FieldInput<Entity[Field]> : KeyOf<Entity>;
 
 type OneObject<T> = { [Key in keyof T]: T[Key] };
 type NoKwargs = Record<never, never>;
@@ -74,7 +84,9 @@ type KwargsOfAction<C, Parameters extends readonly unknown[]> =
     ? First extends ActionContext
       ? NoKwargs
       : IsModel<C, First> extends true
-        ? { pk: Json<KeyOf<First>> } & KwargsOfAction<never, Rest>
+        ? {
+            [Name in LookupOf<C>['lookupUrlKwarg']]: Json<LookupValue<First, LookupOf<C>['lookupField']>>;
+          } & KwargsOfAction<never, Rest>
         : Json<First>
     : NoKwargs;
 
@@ -97,13 +109,15 @@ type Shown<C, Result> = unknown extends Result
   ? Result
   : Result extends ActionReply<infer View>
     ? Shown<C, View>
-    : Result extends readonly (infer Item)[]
-      ? IsRow<C, Item> extends true
-        ? ViewOf<SerializerOf<C>>[]
-        : Result
-      : IsRow<C, Result> extends true
-        ? ViewOf<SerializerOf<C>>
-        : Result;
+    : Result extends Page<unknown>
+      ? { readonly [Name in keyof Result]: Name extends 'results' ? Shown<C, Result[Name]> : Result[Name] }
+      : Result extends readonly (infer Item)[]
+        ? IsRow<C, Item> extends true
+          ? ViewOf<SerializerOf<C>>[]
+          : Result
+        : IsRow<C, Result> extends true
+          ? ViewOf<SerializerOf<C>>
+          : Result;
 
 /** Also one of `find(…, { populate })`, whose type is narrower than that of the model. */
 type IsRow<C, T> = [T] extends [never]

@@ -24,7 +24,7 @@ import type { ActionRequest, Reply, RequestId } from '../wire/messages.js';
 import { type ApiConsumer, bindConsumer, type ConsumerLink } from './api-consumer.js';
 import type { CompiledConsumer } from './compiled-consumer.js';
 import { type Commits, Deliveries } from './deliveries.js';
-import { BaseModelConsumer, modelOf } from './model-consumer.js';
+import { BaseModelConsumer, modelOf, settingsOf } from './model-consumer.js';
 import { showResult } from './model-result.js';
 
 export interface ChannelParts {
@@ -120,8 +120,13 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     return this.#deliveries.idle();
   }
 
+  get lookupKwarg(): string {
+    return settingsOf(this.instance).lookupUrlKwarg;
+  }
+
   async loadObject(context: ActionContext): Promise<object> {
-    if (this.instance instanceof BaseModelConsumer) return this.instance['getObject'](context.kwargs.pk, context);
+    const key = context.kwargs[this.lookupKwarg];
+    if (this.instance instanceof BaseModelConsumer) return this.instance['getObject'](key, context);
     throw new NotFound();
   }
 

@@ -2,7 +2,7 @@ import type { Exchange } from '../dispatch/exchange.js';
 import type { Logger } from '../logger.js';
 import type { ChangeMessage } from '../observers/change-message.js';
 import { type EventAction, eventFor } from '../observers/group-diff.js';
-import type { SentEvent, Subscription } from '../observers/model-event.js';
+import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
 import type { Observer } from '../observers/observer.js';
 import type { SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
@@ -34,13 +34,13 @@ export interface DeliveryParts {
 
 interface Arrival {
   readonly record: SubscriptionRecord;
-  readonly action: EventAction;
+  readonly action: string;
   readonly pk: unknown;
   /** JSON text. */
   readonly data: string;
 }
 
-type Method = (event: SentEvent, subscription: Subscription) => unknown;
+type Method = (event: SentEvent | SentSignal, subscription: Subscription) => unknown;
 
 const rememberedChanges = 256;
 
@@ -125,7 +125,8 @@ export class Deliveries {
     const isOurs = source === this.#parts.publisher.source;
     const arrivals: Arrival[] = [];
     for (const record of this.#parts.subscriptions.of(observer)) {
-      const action = isOurs && commit <= record.since ? undefined : eventFor(record.groups, before, after);
+      const event = isOurs && commit <= record.since ? undefined : eventFor(record.groups, before, after);
+      const action = event && (observer.signal?.name ?? event);
       if (action)
         arrivals.push({ record, action, pk, data: action === 'delete' ? encodeData({ pk }) : (data ?? 'null') });
     }
@@ -163,23 +164,25 @@ export class Deliveries {
 
   async #handle({ record, action, pk, data }: Arrival): Promise<void> {
     const { consumer, scope, permissions } = this.#parts;
-    const { visibility } = record.observer;
-    const changed = { action, pk, data: JSON.parse(data) as unknown };
-    const event = visibility ? await visibility(consumer, changed, record) : changed;
-    if (!event) return;
-    if (this.#asks && !(await permissions.mayReceive({ scope, ...event }))) return;
+    const { signal, visibility } = record.observer;
+    const changed = { action: action as EventAction, pk, data: JSON.parse(data) as unknown };
+    const seen = visibility ? await visibility(consumer, changed, record) : changed;
+    if (!seen) return;
+    if (this.#asks && !(await permissions.mayReceive({ scope, ...seen, action: signal ? action : seen.action })))
+      return;
+    const event = signal ? { signal: signal.name, data: seen.data } : seen;
     const method: Method = Reflect.get(consumer, record.observer.member);
     await method.call(consumer, event, {
       requestId: record.requestId,
       kwargs: record.kwargs,
       scope,
-      send: async (sent) => this.#send(record, sent.action, encodeData(sent.data)),
+      send: async (sent) => this.#send(record, 'signal' in sent ? sent.signal : sent.action, encodeData(sent.data)),
     });
   }
 
-  #send(record: SubscriptionRecord, action: EventAction, data: string): void {
+  #send(record: SubscriptionRecord, action: string, data: string): void {
     if (!this.#parts.subscriptions.has(record)) return;
-    const status = action === 'delete' ? Status.noContent : Status.ok;
+    const status = action === 'delete' && !record.observer.signal ? Status.noContent : Status.ok;
     this.#parts.send({ action, requestId: record.requestId, status, data, errors: [] });
   }
 

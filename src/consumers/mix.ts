@@ -1,16 +1,19 @@
 import type { Class } from '../metadata.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import type { BaseModelConsumer } from './model-consumer.js';
+import type { ModelTraits, PlainTraits } from './model-options.js';
 
-/** What a mixin's actions are typed by: the entity, and the serializer's class. Unknown until it is mixed in. */
+/** What a mixin's actions are typed by: the entity, the serializer's class, and the options. Unknown until it is mixed in. */
 export interface MixinModel {
   readonly model: unknown;
   readonly serializer: unknown;
+  readonly traits: unknown;
 }
 
-export interface MixedInto<Entity, S> extends MixinModel {
+export interface MixedInto<Entity, S, Traits = PlainTraits> extends MixinModel {
   readonly model: Entity;
   readonly serializer: S;
+  readonly traits: Traits;
 }
 
 /**
@@ -31,7 +34,7 @@ export interface MixinTypes {
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: inside a mixin the model is not known; outside, its types are
-export type MixinBase = abstract new (...parameters: any[]) => BaseModelConsumer<object, SerializerClass>;
+export type MixinBase = abstract new (...parameters: any[]) => BaseModelConsumer<object, SerializerClass, ModelTraits>;
 
 /** A function from a model consumer to one with more actions. The phantom second parameter carries its types. */
 export type Mixin<Types extends MixinTypes> = (base: MixinBase, types?: Types) => Class;
@@ -56,10 +59,15 @@ type Mixed<Mixins extends readonly Mixin<never>[], On extends MixinModel> = All<
  * class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), List, Retrieve) {}
  * ```
  */
-export function mix<Entity extends object, S extends SerializerClass, const Mixins extends readonly Mixin<never>[]>(
-  base: abstract new () => BaseModelConsumer<Entity, S>,
+export function mix<
+  Entity extends object,
+  S extends SerializerClass,
+  Traits extends ModelTraits,
+  const Mixins extends readonly Mixin<never>[],
+>(
+  base: abstract new () => BaseModelConsumer<Entity, S, Traits>,
   ...mixins: Mixins
-): abstract new () => BaseModelConsumer<Entity, S> & Mixed<Mixins, MixedInto<Entity, S>> {
+): abstract new () => BaseModelConsumer<Entity, S, Traits> & Mixed<Mixins, MixedInto<Entity, S, Traits>> {
   const mixed = mixins.reduce<Class>((current, mixin) => mixin(current as MixinBase), base);
-  return mixed as ReturnType<typeof mix<Entity, S, Mixins>>;
+  return mixed as ReturnType<typeof mix<Entity, S, Traits, Mixins>>;
 }

@@ -1,18 +1,18 @@
 import type { EntityMetadata, FilterQuery } from '@mikro-orm/core';
 import type { ModelConsumerTypes, modelConsumerTypes } from '../dispatch/action-declaration.js';
-import { NotFound } from '../errors.js';
+import { Conflict, NotFound } from '../errors.js';
+import type { TextFieldOf } from '../filters/filter-types.js';
+import { type AnyFilterOptions, ModelFilters } from '../filters/model-filters.js';
 import type { Class, ConcreteClass } from '../metadata.js';
-import { toPrimaryKey } from '../orm/model-key.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { ModelPageSource } from '../paginators/model-page-source.js';
+import type { PaginatorClass } from '../paginators/paginator.js';
 import type { ActionContext } from '../scope/action-context.js';
-import type { DataOf, Fitting, RowData, SerializerLike } from '../serializers/model-types.js';
+import type { DataOf, FieldOf, Fitting, RowData, SerializerLike } from '../serializers/model-types.js';
 import type { AnySerializer, Serializer, SerializerClass, SerializerContext } from '../serializers/serializer.js';
 import { ApiConsumer, linkOf } from './api-consumer.js';
-
-export interface ModelConsumerOptions<S extends SerializerClass> {
-  /** What rows look like in replies and events, and what may be sent for them. */
-  readonly serializer: S;
-}
+import { byColumn, byKey } from './model-lookup.js';
+import type { ModelConsumerOptions, ModelTraits, PlainTraits, TraitsOf } from './model-options.js';
 
 /** A serializer that can also write. */
 export interface WritingSerializer<Entity, S> extends AnySerializer {
@@ -23,13 +23,21 @@ export interface WritingSerializer<Entity, S> extends AnySerializer {
 }
 
 /** What `ModelConsumer(Entity, options)` gives to extend: no action yet; mixins bring them. */
-export abstract class BaseModelConsumer<Entity extends object, S extends SerializerClass>
+export abstract class BaseModelConsumer<
+    Entity extends object,
+    S extends SerializerClass,
+    Traits extends ModelTraits = PlainTraits,
+  >
   extends ApiConsumer
   implements ModelConsumerTypes<Entity, S>
 {
-  declare readonly [modelConsumerTypes]: { readonly model: Entity; readonly serializer: S };
+  declare readonly [modelConsumerTypes]: { readonly model: Entity; readonly serializer: S; readonly traits: Traits };
   static readonly model: Class;
   static readonly serializer: SerializerClass;
+  static readonly paginator: PaginatorClass | undefined;
+  static readonly filters: AnyFilterOptions | undefined;
+  static readonly lookupField: string = 'pk';
+  static readonly lookupUrlKwarg: string = 'pk';
 
   /** The rows that exist for this consumer at all; default every row. */
   protected getQuery(_context: ActionContext): FilterQuery<Entity> | Promise<FilterQuery<Entity>> {
@@ -44,34 +52,45 @@ export abstract class BaseModelConsumer<Entity extends object, S extends Seriali
     return query;
   }
 
-  /** The row that the client named by `pk`. @throws NotFound where it is not among the rows of the query */
-  protected async getObject(pk: unknown, context: ActionContext): Promise<Entity> {
-    const { em } = this.unitOfWork;
-    const meta = em.getMetadata(modelOf(this)) as EntityMetadata;
-    const key = toPrimaryKey(meta, pk);
-    if (key === undefined) throw new NotFound();
-    const [name] = meta.primaryKeys;
-    const named = meta.primaryKeys.length === 1 && name ? { [name]: key } : (key as object);
-    const found = await em.findOne(modelOf(this), { $and: [named, await this.visibleRows(context)] } as never);
+  /**
+   * The row that the client named by `pk`, or by the consumer's `lookupField`.
+   *
+   * @throws NotFound where it is not among the rows of the query
+   * @throws Conflict where several of them have the value
+   */
+  protected async getObject(key: unknown, context: ActionContext): Promise<Entity> {
+    const { lookupField } = settingsOf(this);
+    const meta = this.#meta;
+    const named = lookupField === 'pk' ? byKey(meta, key) : byColumn(meta, lookupField, key);
+    if (!named) throw new NotFound();
+    const where = { $and: [named, await this.visibleRows(context)] };
+    // A key is one row's; of another column, the second row tells that it is not.
+    const limit = lookupField === 'pk' ? 1 : 2;
+    const [found, other] = await this.unitOfWork.em.find(modelOf(this), where as never, { limit });
     if (!found) throw new NotFound();
+    if (other) throw new Conflict(`Several objects have this ${lookupField}.`);
     return found as Entity;
   }
 
   /** The order of lists; default by key, so that two lists of the same rows are alike. */
   protected getOrder(_context: ActionContext): Record<string, 'asc' | 'desc'> {
-    const { primaryKeys } = this.unitOfWork.em.getMetadata(modelOf(this)) as EntityMetadata;
-    return Object.fromEntries(primaryKeys.map((name) => [name, 'asc' as const]));
+    return Object.fromEntries(this.#meta.primaryKeys.map((name) => [name, 'asc' as const]));
   }
 
   /** The serializer of an action; default that of the consumer. */
   protected getSerializer(_context: ActionContext): SerializerClass<Serializer<Entity>> {
-    return (this.constructor as unknown as { serializer: SerializerClass<Serializer<Entity>> }).serializer;
+    return settingsOf(this).serializer as SerializerClass<Serializer<Entity>>;
   }
 
   /** What serializers are told. */
   protected getSerializerContext(request: ActionContext): SerializerContext {
     const { container } = this.scope;
-    return { unitOfWork: this.unitOfWork, request, resolve: (serializer) => container.resolve(serializer) };
+    return {
+      unitOfWork: this.unitOfWork,
+      request,
+      consumer: this,
+      resolve: (serializer) => container.resolve(serializer),
+    };
   }
 
   /** Writes a new row. Override to set what the client may not: `serializer.create({ ...data, host: user }, …)`. */
@@ -92,6 +111,16 @@ export abstract class BaseModelConsumer<Entity extends object, S extends Seriali
     return serializer.update(entity, data, this.getSerializerContext(context));
   }
 
+  /** As performUpdate, unless it is overridden. */
+  protected performPatch(
+    serializer: WritingSerializer<Entity, S>,
+    entity: Entity,
+    data: DataOf<S>,
+    context: ActionContext,
+  ): Promise<Entity> {
+    return this.performUpdate(serializer, entity, data, context);
+  }
+
   protected async performDelete(entity: Entity, _context: ActionContext): Promise<void> {
     this.unitOfWork.em.remove(entity);
   }
@@ -105,8 +134,28 @@ export abstract class BaseModelConsumer<Entity extends object, S extends Seriali
     return this.filterQuery(await this.getQuery(context), context);
   }
 
+  /**
+   * The rows of `list`: the query, narrowed by the client's filters, in its order or else in that of getOrder.
+   *
+   * @param kwargs what the client sent
+   * @throws ValidationFailed for filters that the consumer does not have, and for values that do not fit
+   */
+  protected async rows(kwargs: object, context: ActionContext): Promise<ModelPageSource> {
+    const filters = new ModelFilters(this.#meta, settingsOf(this).filters ?? {});
+    const asked = kwargs as Readonly<Record<string, unknown>>;
+    const narrowed = filters.where(asked);
+    const order = { ...filters.order(asked) };
+    for (const [name, direction] of Object.entries(this.getOrder(context))) order[name] ??= direction;
+    const where = { $and: [await this.visibleRows(context), narrowed] };
+    return new ModelPageSource({ em: this.unitOfWork.em, model: modelOf(this), where, order });
+  }
+
   protected writingSerializer(context: ActionContext): WritingSerializer<Entity, S> {
     return this.getSerializerContext(context).resolve(this.getSerializer(context)) as WritingSerializer<Entity, S>;
+  }
+
+  get #meta(): EntityMetadata {
+    return this.unitOfWork.em.getMetadata(modelOf(this)) as EntityMetadata;
   }
 }
 
@@ -114,21 +163,52 @@ export function modelOf(consumer: object): ConcreteClass<object> {
   return (consumer.constructor as unknown as { model: ConcreteClass<object> }).model;
 }
 
+/** What the options said. */
+export function settingsOf(consumer: object): typeof BaseModelConsumer {
+  return consumer.constructor as unknown as typeof BaseModelConsumer;
+}
+
 /**
  * A consumer of one model.
  *
  * ```ts
  * @Consumer()
- * class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), List, Retrieve, Create) {}
+ * class RoomConsumer extends mix(
+ *   ModelConsumer(Room, {
+ *     serializer: RoomSerializer,
+ *     paginator: LimitOffsetPaginator,
+ *     filters: { fields: ['archived'], ordering: ['name'], search: ['name'] },
+ *   }),
+ *   List, Retrieve, Create,
+ * ) {}
+ * ```
+ *
+ * ```json
+ * {"action": "list", "request_id": 1, "limit": 2, "filter": {"archived": false}, "ordering": "-name", "search": "red"}
+ * {"errors": [], "data": {"count": 1, "results": [{…}], "limit": 2, "offset": 0}, "action": "list", "response_status": 200, "request_id": 1}
  * ```
  */
-export function ModelConsumer<Entity extends object, S extends SerializerClass & SerializerLike>(
+export function ModelConsumer<
+  Entity extends object,
+  S extends SerializerClass & SerializerLike,
+  P extends PaginatorClass | undefined = undefined,
+  const Field extends FieldOf<Entity> = never,
+  const Ordering extends FieldOf<Entity> = never,
+  const Search extends TextFieldOf<Entity> = never,
+  const Lookup extends FieldOf<Entity> | 'pk' = 'pk',
+  const Kwarg extends string = Lookup,
+>(
   entity: ConcreteClass<Entity>,
-  options: ModelConsumerOptions<S & Fitting<Entity, S>>,
-): abstract new () => BaseModelConsumer<Entity, S> {
-  abstract class Generated extends BaseModelConsumer<Entity, S> {
+  options: ModelConsumerOptions<S & Fitting<Entity, S>, P, Field, Ordering, Search, Lookup, Kwarg>,
+): abstract new () => BaseModelConsumer<Entity, S, TraitsOf<P, Field, Ordering, Search, Lookup, Kwarg>> {
+  const { serializer, paginator, filters, lookupField = 'pk', lookupUrlKwarg = lookupField } = options;
+  abstract class Generated extends BaseModelConsumer<Entity, S, TraitsOf<P, Field, Ordering, Search, Lookup, Kwarg>> {
     static override readonly model = entity;
-    static override readonly serializer = options.serializer;
+    static override readonly serializer = serializer;
+    static override readonly paginator = paginator;
+    static override readonly filters = filters;
+    static override readonly lookupField = lookupField;
+    static override readonly lookupUrlKwarg = lookupUrlKwarg;
   }
   return Generated;
 }

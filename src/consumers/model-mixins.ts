@@ -4,7 +4,6 @@ import { ActionContext } from '../scope/action-context.js';
 import type { InputOf } from '../serializers/model-types.js';
 import { Status } from '../status.js';
 import type { Mixin, MixinTypes } from './mix.js';
-import { modelOf } from './model-consumer.js';
 
 type Model<On> = On extends { readonly model: infer Entity } ? Entity : never;
 type Input<On> = On extends { readonly serializer: infer S } ? InputOf<S> : never;
@@ -21,15 +20,6 @@ const dataKwargs: StandardSchemaV1<DataKwargs> = {
     validate: (value) => ({ value: { data: undefined, ...(value as DataKwargs) } }),
   },
 };
-
-export interface ListActions<On> {
-  /** All rows of the query. `{"action": "list", "request_id": 1}` -> 200, `"data": [{…}, …]` */
-  list(context: ActionContext): Promise<Model<On>[]>;
-}
-
-export interface ListTypes extends MixinTypes {
-  readonly actions: ListActions<this['on']>;
-}
 
 export interface RetrieveActions<On> {
   /** One row. `{"action": "retrieve", "request_id": 1, "pk": 4}` -> 200, `"data": {…}` */
@@ -76,17 +66,6 @@ export interface DeleteTypes extends MixinTypes {
   readonly actions: DeleteActions<this['on']>;
 }
 
-export const List: Mixin<ListTypes> = (base) => {
-  abstract class Listing extends base {
-    @Action()
-    async list(context: ActionContext): Promise<object[]> {
-      const query = await this.visibleRows(context);
-      return this.unitOfWork.em.find(modelOf(this), query as never, { orderBy: this.getOrder(context) as never });
-    }
-  }
-  return Listing;
-};
-
 export const Retrieve: Mixin<RetrieveTypes> = (base) => {
   abstract class Retrieving extends base {
     @DetailAction()
@@ -127,7 +106,7 @@ export const Patch: Mixin<PatchTypes> = (base) => {
     async patch(object: object, { data }: DataKwargs, context: ActionContext): Promise<object> {
       const serializer = this.writingSerializer(context);
       const checked = await serializer.validate(data, this.getSerializerContext(context), { partial: true });
-      return this.performUpdate(serializer, object, checked, context);
+      return this.performPatch(serializer, object, checked, context);
     }
   }
   return Patching;

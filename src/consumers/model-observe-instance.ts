@@ -73,6 +73,7 @@ export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
 
     @Action({ status: Status.noContent, kwargs: keyKwargs })
     async unsubscribeInstance({ pk }: InstanceKey, context: ActionContext): Promise<void> {
+      // The request id says which subscription; where rows are named otherwise, nothing else does.
       if (pk === undefined && context.requestId !== null) {
         await this.unsubscribe(this.onInstance, { pk }, context);
         return;
@@ -99,10 +100,12 @@ export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
   }
   const { model, serializer } = base as unknown as { model: Class; serializer: SerializerClass };
   const { onInstance } = Observing.prototype;
+  const groupsByKey: unknown = Observing.prototype['groupsOfInstance'];
   observerDeclarations.write(Observing.prototype, 'onInstance', {
     model: () => model,
     serializer,
     passesThrough: onInstance,
+    groupsByKey,
     visibility: visibilityOf,
   });
   return Observing;

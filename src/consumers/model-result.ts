@@ -2,6 +2,7 @@ import { Collection, Utils } from '@mikro-orm/core';
 import type { ReplyClass } from '../dispatch/action-declaration.js';
 import { toView } from '../kwargs/class-rules.js';
 import type { Class } from '../metadata.js';
+import { Page } from '../paginators/page.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import { serializeAll } from '../serializers/serialize.js';
 import { isSerializerClass, type SerializerClass, type SerializerContext } from '../serializers/serializer.js';
@@ -19,6 +20,7 @@ export interface ResultRules {
  * go through its serializer; any other entity shows what MikroORM does not call hidden.
  */
 export async function showResult(result: unknown, rules: ResultRules): Promise<unknown> {
+  if (result instanceof Page) return { ...result, results: await showAll(result.results, rules) };
   if (result instanceof Collection) return showAll(result.getItems(), rules);
   if (Array.isArray(result)) return showAll(result, rules);
   return (await showAll([result ?? null], rules))[0];

@@ -15,8 +15,20 @@ import {
 import type { Fitting, KeyOf, ViewOf } from '../serializers/model-types.js';
 import type { AnySerializer, SerializerClass } from '../serializers/serializer.js';
 
-/** The events that an observer of an entity is given, as its serializer shows them. */
-type EventOf<Entity, S> = ModelEvent<Entity, [S] extends [never] ? { readonly pk: KeyOf<Entity> } : ViewOf<S>>;
+/** The events that an observer of an entity is given, as its serializer or its body shows them. */
+type EventOf<Entity, S, Body> = ModelEvent<Entity, BodyOf<Entity, S, Body>>;
+type BodyOf<Entity, S, Body> = [S] extends [never]
+  ? [Body] extends [never]
+    ? { readonly pk: KeyOf<Entity> }
+    : Body
+  : ViewOf<S>;
+
+/** One of the two, or neither: the data are then `{ pk }`. */
+export interface ModelObserverOptions<Entity extends object, S extends SerializerClass<AnySerializer>, Body> {
+  readonly serializer?: S & Fitting<Entity, S>;
+  /** What is shown of a row that is there. Runs once per change, outside any connection. */
+  readonly body?: (row: Entity) => Body | Promise<Body>;
+}
 
 /** A text where it is none, so that the compiler's complaint says so. */
 type RowOf<Consumer, Name extends keyof Consumer & string> = [ObservedBy<Consumer[Name]>] extends [never]
@@ -47,16 +59,20 @@ type KwargsOf<Consumer, Name extends keyof Consumer & string> = [ObservedBy<Cons
  *
  * @param model a function, because entities and consumers may import each other
  */
-export function ModelObserver<Entity extends object, S extends SerializerClass<AnySerializer> = never>(
+export function ModelObserver<Entity extends object, S extends SerializerClass<AnySerializer> = never, Body = never>(
   model: () => ConcreteClass<Entity>,
-  { serializer }: { readonly serializer?: S & Fitting<Entity, S> } = {},
+  { serializer, body }: ModelObserverOptions<Entity, S, Body> = {},
 ) {
-  return <Observer extends (event: EventOf<Entity, S>, subscription: Subscription<never>) => unknown>(
+  return <Observer extends (event: EventOf<Entity, S, Body>, subscription: Subscription<never>) => unknown>(
     prototype: object,
     member: string,
     _descriptor: TypedPropertyDescriptor<Observer>,
   ): void => {
-    observerDeclarations.write(prototype, member, { model: model as () => Class, ...(serializer && { serializer }) });
+    observerDeclarations.write(prototype, member, {
+      model: model as () => Class,
+      ...(serializer && { serializer }),
+      ...(body && { body }),
+    });
   };
 }
 
@@ -92,4 +108,25 @@ export function GroupsForConsumer<Name extends string>(observer: Name) {
     member: string,
     _descriptor: TypedPropertyDescriptor<Yields>,
   ): void => consumerGroupDeclarations.write(prototype, member, observer);
+}
+
+/**
+ * The groups of both sides, where rows and subscriptions name them by the same properties.
+ *
+ * ```ts
+ * @GroupsForBoth('onThing') protected *groupsOfShelf({ shelf }: Thing | ShelfKey) { yield `shelf-${shelf}`; }
+ * ```
+ */
+export function GroupsForBoth<Name extends string>(observer: Name) {
+  return <
+    Consumer extends { [Key in Name]: ObserverMethod },
+    Yields extends (subject: RowOf<Consumer, Name> | KwargsOf<Consumer, Name>) => Groups,
+  >(
+    prototype: Consumer,
+    member: string,
+    _descriptor: TypedPropertyDescriptor<Yields>,
+  ): void => {
+    signalGroupDeclarations.write(prototype, member, observer);
+    consumerGroupDeclarations.write(prototype, member, observer);
+  };
 }

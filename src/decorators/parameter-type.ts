@@ -35,6 +35,7 @@ export function checkHasRules(prototype: object, member: string, kwargs: Concret
 
 /** @throws ConfigurationError where the compiler writes no types down */
 export function parameterTypes(prototype: object, member: string): readonly unknown[] {
+  checkLegacy(member);
   const types: readonly unknown[] | undefined = Reflect.getMetadata('design:paramtypes', prototype, member);
   if (types) return types;
   throw new ConfigurationError({
@@ -43,6 +44,17 @@ export function parameterTypes(prototype: object, member: string): readonly unkn
     reason: 'the compiler wrote no types down for it.',
     remedy:
       'Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json, and compile with tsc: tsx and esbuild leave the types out.',
+  });
+}
+
+/** Standard decorators get a context object where legacy ones get the member's name. */
+function checkLegacy(member: unknown): void {
+  if (typeof member === 'string') return;
+  const name = typeof member === 'object' && member !== null && 'name' in member ? String(member.name) : 'a member';
+  throw new ConfigurationError({
+    class: name,
+    reason: 'is decorated by a standard decorator, which has no types to look at.',
+    remedy: 'Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json.',
   });
 }
 

@@ -52,8 +52,8 @@ export class ActionRun {
 
   /** One parameter, or none where the action takes none: what its hooks may read of the context is not called unknown. */
   async #kwargs(): Promise<unknown[]> {
-    const { action, context, developmentLog } = this.#parts;
-    const raw = action.isDetail ? withoutKey(context.kwargs) : context.kwargs;
+    const { target, action, context, developmentLog } = this.#parts;
+    const raw = action.isDetail ? without(target.lookupKwarg, context.kwargs) : context.kwargs;
     if (!action.kwargs) {
       if (action.strict) refuseUnknown(Object.keys(raw));
       return [];
@@ -91,8 +91,8 @@ export class ActionRun {
   }
 }
 
-function withoutKey(kwargs: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const { pk: _, ...rest } = kwargs;
+function without(name: string, kwargs: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { [name]: _, ...rest } = kwargs;
   return rest;
 }
 

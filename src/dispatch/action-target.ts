@@ -7,6 +7,8 @@ export interface ActionTarget {
   readonly instance: object;
   readonly scope: Scope;
   readonly actions: Actions;
+  /** The kwarg by which clients name an object. */
+  readonly lookupKwarg: string;
   /** @throws NotFound */
   loadObject(context: ActionContext): Promise<object>;
   /** What an action returned, as plain data. */

@@ -36,12 +36,14 @@ export class ErrorTranslator {
     if (thrown instanceof ApiError) return thrown;
     try {
       const known = this.#map(thrown);
+      // The client is told what it did wrong; a developer may see here that it was not the client.
+      if (known) this.#logger.debug('An error was mapped.', { ...fields, code: known.code, error: thrown });
       if (known) return known;
     } catch (error) {
-      this.#log('An error mapper failed.', { ...fields, error });
+      this.#logger.error('An error mapper failed.', { ...fields, error });
     }
     const error = new UnexpectedError(randomUUID());
-    this.#log('An action failed.', { ...fields, correlationId: error.correlationId, error: thrown });
+    this.#logger.error('An action failed.', { ...fields, correlationId: error.correlationId, error: thrown });
     return error;
   }
 
@@ -51,12 +53,5 @@ export class ErrorTranslator {
       if (known) return known;
     }
     return undefined;
-  }
-
-  /** A log that fails must not cost the client its reply. */
-  #log(message: string, fields: LogFields): void {
-    try {
-      this.#logger.error(message, fields);
-    } catch {}
   }
 }

@@ -8,6 +8,7 @@ import { restore } from '../orm/model-snapshot.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { serializeAll } from '../serializers/serialize.js';
 import type { SerializerClass } from '../serializers/serializer.js';
+import type { SignalSent } from '../signals/signal-sent.js';
 import { encodeData } from '../wire/codec.js';
 import type { ChangeMessage } from './change-message.js';
 import { groupsConcerned } from './group-diff.js';
@@ -40,11 +41,12 @@ export class ChangePublisher {
   }
 
   /** In a later turn of the event loop: the reply of the request that committed leaves first. */
-  publish(changes: readonly ModelChange[]): void {
+  publish(changes: readonly ModelChange[], signals: readonly SignalSent[] = []): void {
     const commit = ++this.#commits;
     this.#tail = this.#tail.then(async () => {
       await setImmediate();
       for (const change of changes) await this.#publishOne(change, commit);
+      for (const signal of signals) await this.#publishSignal(signal, commit);
     });
   }
 
@@ -68,6 +70,39 @@ export class ChangePublisher {
         this.#parts.logger.error('A change could not be announced.', { observer: observer.id, pk: change.pk, error });
       }
     }
+  }
+
+  async #publishSignal(sent: SignalSent, commit: number): Promise<void> {
+    for (const observer of this.#parts.observers) {
+      if (observer.signal?.signal !== sent.signal || observer.signal.atOnce !== sent.atOnce) continue;
+      try {
+        await this.#tellSignal(observer, sent, commit);
+      } catch (error) {
+        this.#parts.logger.error('A signal could not be announced.', { observer: observer.id, error });
+      }
+    }
+  }
+
+  async #tellSignal(observer: Observer, { payload, origin }: SignalSent, commit: number): Promise<void> {
+    const { unitOfWork, layer } = this.#parts;
+    if (!observer.signal?.when(payload)) return;
+    const subject = payload as object;
+    const after = await unitOfWork.run(() => observer.groupsOfRow(subject));
+    if (after.length === 0) return;
+    const data = await unitOfWork.run(() => this.#show(observer, subject));
+    const message: ChangeMessage = {
+      type: 'change',
+      id: randomUUID(),
+      observer: observer.id,
+      source: this.source,
+      commit,
+      pk: null,
+      before: [],
+      after,
+      data,
+      ...(origin !== undefined && { origin }),
+    };
+    for (const group of after) await layer.sendToGroup(group, message);
   }
 
   async #tell(observer: Observer, change: ModelChange, commit: number, texts: Texts): Promise<void> {
@@ -96,25 +131,31 @@ export class ChangePublisher {
     return unitOfWork.run(() => observer.groupsOfRow(restore(unitOfWork.em, entity, row)));
   }
 
-  #textOf({ serializer }: Observer, change: ModelChange, texts: Texts): Promise<string> {
+  #textOf(observer: Observer, change: ModelChange, texts: Texts): Promise<string> {
+    const { serializer, body } = observer;
+    if (body) return this.#serialize(observer, change);
     if (!serializer) return Promise.resolve(encodeData({ pk: change.pk }));
     const known = texts.get(serializer);
     if (known) return known;
-    const text = this.#serialize(serializer, change);
+    const text = this.#serialize(observer, change);
     texts.set(serializer, text);
     return text;
   }
 
-  #serialize(serializer: SerializerClass, { entity, after = {} }: ModelChange): Promise<string> {
+  #serialize(observer: Observer, { entity, after = {} }: ModelChange): Promise<string> {
+    const { unitOfWork } = this.#parts;
+    return unitOfWork.run(() => this.#show(observer, restore(unitOfWork.em, entity, after)));
+  }
+
+  async #show({ serializer, body }: Observer, subject: object): Promise<string> {
     const { unitOfWork, resolve } = this.#parts;
-    return unitOfWork.run(async () => {
-      const row = restore(unitOfWork.em, entity, after);
-      const [data] = await serializeAll(serializer, [row], { unitOfWork, resolve });
-      return encodeData(data);
-    });
+    if (body) return encodeData(await body(subject as never));
+    if (!serializer) return encodeData(subject);
+    const [data] = await serializeAll(serializer, [subject], { unitOfWork, resolve });
+    return encodeData(data);
   }
 }
 
 function isOf({ entity }: ModelChange, { model }: Observer): boolean {
-  return entity === model || entity.prototype instanceof model;
+  return model !== undefined && (entity === model || entity.prototype instanceof model);
 }

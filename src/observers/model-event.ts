@@ -34,6 +34,19 @@ export type ModelEvent<Model, View = Model extends SerializerLike ? ViewOf<Model
   | ModelWritten<ObservedEntity<Model>, View>
   | ModelDeleted<ObservedEntity<Model>>;
 
+/** A signal was sent. */
+export interface SignalEvent<Payload, Body = Payload> extends EventTypes<Payload> {
+  /** The `action` of the frame: the observer's name in snake_case, unless it was given another. */
+  readonly signal: string;
+  readonly data: Body;
+}
+
+/** As much of a signal's event as is sent. */
+export interface SentSignal {
+  readonly signal: string;
+  readonly data: unknown;
+}
+
 /** As much of an event as is sent. */
 export interface SentEvent {
   readonly action: 'create' | 'update' | 'delete';
@@ -50,10 +63,10 @@ export interface Subscription<Kwargs = unknown> {
    * Sends `{"errors": [], "data": {…}, "action": "create", "response_status": 200, "request_id": 1}`; the status of a
    * delete is 204.
    */
-  send(event: SentEvent): Promise<void>;
+  send(event: SentEvent | SentSignal): Promise<void>;
 }
 
-/** A method that observes a model: its first parameter is a `ModelEvent`. */
+/** A method that observes: its first parameter is a `ModelEvent` or a `SignalEvent`. */
 export type ObserverMethod = (event: never, subscription: Subscription<never>) => unknown;
 
 /** The entity of an observer's events; never where the method observes nothing. */

@@ -1,9 +1,12 @@
+import { createHash } from 'node:crypto';
+import { maximumNameLength } from '../channel-layer/channel-layer.js';
 import { ConfigurationError } from '../errors.js';
 import type { Class } from '../metadata.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import {
   consumerGroupDeclarations,
   type Groups,
+  type ObservedSignal,
   type ObserverDeclaration,
   observerDeclarations,
   signalGroupDeclarations,
@@ -15,8 +18,12 @@ export interface Observer {
   /** The same in every process of the application. */
   readonly id: string;
   readonly member: string;
-  readonly model: Class;
+  readonly model?: Class;
+  readonly signal?: ObservedSignal;
   readonly serializer?: SerializerClass;
+  readonly body?: (subject: never) => unknown;
+  /** Whether the groups of a row may change with its columns, so that those before a change have to be known. */
+  readonly groupsVary: boolean;
   /** Whether events are sent as they are, without a call of the method. */
   readonly passesThrough: boolean;
   readonly visibility?: Visibility;
@@ -44,15 +51,21 @@ export function observersOf(consumer: Class, id: string): ReadonlyMap<string, Ob
   return observers;
 }
 
+/** Whether one of these observers hears of an entity. */
+export function observedBy(observers: readonly Observer[]): (entity: { readonly prototype: object }) => boolean {
+  const models = observers.flatMap(({ model }) => model ?? []);
+  return ({ prototype }) => models.some((model) => prototype === model.prototype || prototype instanceof model);
+}
+
 function compile(
   consumer: Class,
   id: string,
   member: string,
-  { model, serializer, passesThrough, visibility: visibilityFor }: ObserverDeclaration,
+  { model, signal, serializer, body, passesThrough, groupsByKey, visibility: visibilityFor }: ObserverDeclaration,
   forSignal: ReadonlyMap<string, string>,
   forConsumer: ReadonlyMap<string, string>,
 ): Observer {
-  const named = (groups: string[]): string[] => [...new Set(groups.map((group) => `${id}/${group}`))];
+  const named = (groups: string[]): string[] => [...new Set(groups.map((group) => nameOfGroup(id, group)))];
   const ofRow = forSignal.get(member);
   const ofConsumer = forConsumer.get(member);
   const outside = outsideOfConnections(consumer);
@@ -60,14 +73,24 @@ function compile(
   return {
     id,
     member,
-    model: model(),
+    ...(model && { model: model() }),
+    ...(signal && { signal }),
     ...(serializer && { serializer }),
+    ...(body && { body }),
+    groupsVary: ofRow !== undefined && Reflect.get(consumer.prototype, ofRow) !== groupsByKey,
     ...(visibility && { visibility }),
     passesThrough:
       !visibility && passesThrough !== undefined && Reflect.get(consumer.prototype, member) === passesThrough,
     groupsOfRow: async (row) => named(await collect(outside, ofRow, row)),
     groupsOfSubscription: async (instance, kwargs) => named(await collect(instance, ofConsumer, kwargs)),
   };
+}
+
+/** A client's kwargs may make a name of any length, and no layer has to accept long ones. */
+function nameOfGroup(id: string, group: string): string {
+  const name = `${id}/${group}`;
+  if (name.length <= maximumNameLength) return name;
+  return `${id}/sha256:${createHash('sha256').update(group).digest('hex')}`;
 }
 
 async function collect(self: object, member: string | undefined, subject: unknown): Promise<string[]> {

@@ -1,6 +1,9 @@
 import type { EntityClass } from '@mikro-orm/core';
 
-/** A row as the database has it: foreign keys are keys, embedded properties are flat, nothing is converted. */
+/**
+ * A row as the database has it: foreign keys are keys, embedded properties are flat, nothing is converted. What a
+ * many-to-many relation holds is a list of keys, and is there only where it is known.
+ */
 export type RowData = Readonly<Record<string, unknown>>;
 
 /** What one commit did to one row. Created: no `before`. Deleted: no `after`. */
@@ -19,6 +22,11 @@ export interface ModelChange {
  */
 export function mergeChanges(earlier: ModelChange, later: ModelChange): ModelChange | undefined {
   const { before: _, ...rest } = later;
-  const merged: ModelChange = earlier.before === undefined ? rest : { ...rest, before: earlier.before };
+  // What only one of them knows, the other has not changed.
+  const merged: ModelChange = {
+    ...rest,
+    ...(earlier.before && { before: { ...later.before, ...earlier.before } }),
+    ...(later.after && { after: { ...earlier.after, ...later.after } }),
+  };
   return merged.before === undefined && merged.after === undefined ? undefined : merged;
 }

@@ -1,6 +1,6 @@
 import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
 
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const uuid = /^([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})$/i;
 const digits = /^-?\d{1,19}$/;
 const largest: Record<string, bigint> = { smallint: 32767n, integer: 2147483647n, bigint: 9223372036854775807n };
 
@@ -9,10 +9,10 @@ const largest: Record<string, bigint> = { smallint: 32767n, integer: 2147483647n
  * have them. A composite key is an object with all its parts.
  */
 export function toPrimaryKey(meta: EntityMetadata, raw: unknown): unknown {
-  if (meta.primaryKeys.length === 1) return partOfKey(keyProperty(meta, meta.primaryKeys[0]), raw);
+  if (meta.primaryKeys.length === 1) return toKeyPart(keyProperty(meta, meta.primaryKeys[0]), raw);
   if (typeof raw !== 'object' || raw === null) return undefined;
   const parts = meta.primaryKeys.map(
-    (name) => [name, partOfKey(keyProperty(meta, name), Reflect.get(raw, name))] as const,
+    (name) => [name, toKeyPart(keyProperty(meta, name), Reflect.get(raw, name))] as const,
   );
   return parts.some(([, part]) => part === undefined) ? undefined : Object.fromEntries(parts);
 }
@@ -21,11 +21,12 @@ function keyProperty(meta: EntityMetadata, name: string | undefined): EntityProp
   return meta.props.find((prop) => prop.name === name);
 }
 
-function partOfKey(prop: EntityProperty | undefined, raw: unknown): unknown {
+/** The same for one column. */
+export function toKeyPart(prop: EntityProperty | undefined, raw: unknown): unknown {
   if (!prop || (typeof raw !== 'string' && typeof raw !== 'number')) return undefined;
   if (prop.targetMeta) return toPrimaryKey(prop.targetMeta, raw);
   const column = columnKind(prop);
-  if (column === 'uuid') return uuid.test(String(raw)) ? String(raw).toLowerCase() : undefined;
+  if (column === 'uuid') return uuid.exec(String(raw))?.slice(1).join('-').toLowerCase();
   const bound = largest[column];
   // PostgreSQL has no text with a null character.
   if (bound === undefined) return String(raw).includes('\u0000') ? undefined : String(raw);

@@ -1,5 +1,5 @@
 import type { EntityData, EntityManager, EntityMetadata, EntityProperty } from '@mikro-orm/core';
-import { helper } from '@mikro-orm/core';
+import { helper, LockMode } from '@mikro-orm/core';
 import type { RowData } from './model-change.js';
 
 /** The columns of an entity as they stand now. */
@@ -35,9 +35,16 @@ function isDerived({ formula, generated, primary }: EntityProperty): boolean {
 }
 
 /** Reads a row inside the transaction that is about to change it, past the identity map that holds the new values. */
-export async function readRow(em: EntityManager, meta: EntityMetadata, pk: unknown): Promise<RowData | undefined> {
+export async function readRow(
+  em: EntityManager,
+  meta: EntityMetadata,
+  pk: unknown,
+  isLocked = false,
+): Promise<RowData | undefined> {
   const fork = em.fork({ clear: true, keepTransactionContext: true, freshEventManager: true });
-  const row = await fork.findOne(meta.class, pk as object, { filters: false });
+  // A join of an eager relation could not be locked.
+  const lock = isLocked && fork.isInTransaction() && { lockMode: LockMode.PESSIMISTIC_WRITE, strategy: 'select-in' };
+  const row = await fork.findOne(meta.class, pk as object, { filters: false, ...lock } as object);
   return row ? snapshotOf(fork, row) : undefined;
 }
 

@@ -20,7 +20,7 @@ interface Violation {
 }
 
 /** PostgreSQL's codes for values too long, too large or of the wrong form: a client's, where no check came first. */
-const unfit: ReadonlySet<string> = new Set(['22001', '22003', '22007', '22008', '22021', '22P02', '22P05']);
+const unfit: ReadonlySet<string> = new Set(['22001', '22003', '22007', '22008', '22021', '22P02', '22P05', '08P01']);
 
 /** What the ORM's errors mean to a client; undefined for those that are none of its business. Nothing of SQL gets out. */
 export function toApiError(em: EntityManager, thrown: unknown): ApiError | undefined {
@@ -58,12 +58,13 @@ function uniqueTexts(meta: EntityMetadata | undefined, { detail }: Violation): R
   const columns = /^Key \((.+?)\)=/.exec(detail ?? '')?.[1]?.split(', ') ?? [];
   const fields = columns.map((column) => fieldOf(meta, column.replaceAll('"', '')));
   const [field] = fields;
-  if (field === undefined) return { non_field_errors: ['This already exists.'] };
+  if (field === undefined || fields.includes('non_field_errors')) return { non_field_errors: ['This already exists.'] };
   if (fields.length > 1) return { non_field_errors: [`The fields ${fields.join(', ')} must make a unique set.`] };
   return { [field]: [`${meta?.className ?? 'An object'} with this ${field} already exists.`] };
 }
 
+/** Names of hidden properties, and of columns that are no property, are nothing for clients. */
 function fieldOf(meta: EntityMetadata | undefined, column: string | undefined): string {
-  if (column === undefined) return 'non_field_errors';
-  return meta?.props.find((prop) => prop.fieldNames?.includes(column))?.name ?? column;
+  const prop = meta?.props.find(({ fieldNames }) => column !== undefined && fieldNames?.includes(column));
+  return prop && !prop.hidden ? prop.name : 'non_field_errors';
 }

@@ -7,7 +7,9 @@ export type Answer = boolean | Promise<boolean>;
 /** An event on its way to one connection. */
 export interface Delivery {
   readonly scope: Scope;
-  readonly action: 'create' | 'update' | 'delete';
+  /** Of a signal's event, its name. */
+  readonly action: 'create' | 'update' | 'delete' | (string & {});
+  /** Of a signal's event, null. */
   readonly pk: unknown;
   readonly data: unknown;
 }

@@ -101,8 +101,16 @@ function decimalNumber({ precision, scale, runtimeType }: EntityProperty): Colum
     const room = (precision ?? Number.POSITIVE_INFINITY) - (scale ?? 0);
     if (digits - places.length > room)
       return { text: `Ensure that there are no more than ${room} digits before the decimal point.` };
-    return { value: runtimeType === 'number' ? Number(shown) : shown };
+    return { value: runtimeType === 'number' ? Number(shown) : asStored(shown, scale) };
   };
+}
+
+/** `12.5` in a column with two decimal places is read as `12.50`: the reply to a write shows it as the next read will. */
+function asStored(shown: string, scale: number | undefined): string {
+  const [, sign = '', units = '', places = ''] = /^(-?)0*(\d+)(?:\.(\d+))?$/.exec(shown) ?? [];
+  const padded = places.padEnd(scale ?? 0, '0');
+  const isZero = !/[1-9]/.test(units + padded);
+  return `${isZero ? '' : sign}${units}${padded && `.${padded}`}`;
 }
 
 function text({ length, columnTypes }: EntityProperty): ColumnCheck {

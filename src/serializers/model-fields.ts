@@ -1,5 +1,6 @@
 import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
+import type { ConcreteClass } from '../metadata.js';
 import { type ColumnCheck, columnCheck } from './model-columns.js';
 import type { ModelSerializerOptions } from './model-types.js';
 import type { SerializerClass } from './serializer.js';
@@ -55,7 +56,7 @@ function storedField(
     kind: kindOf(prop),
     isShown: !listed(options.writeOnly),
     isAccepted,
-    isRequired: isAccepted && !listed(options.optional) && isRequired(prop),
+    isRequired: isAccepted && !listed(options.optional) && isRequired(prop) && !hasInitializer(meta, name),
     isNullable: prop.nullable ?? false,
     isLazy: prop.lazy ?? false,
     check: columnCheck(prop),
@@ -89,4 +90,13 @@ function isRequired(prop: EntityProperty): boolean {
   if (prop.nullable || kindOf(prop) === 'many') return false;
   const hasDefault = prop.default !== undefined || prop.defaultRaw !== undefined || prop.onCreate !== undefined;
   return !hasDefault && prop.optional !== true;
+}
+
+/** `id = randomUUID()`, `createdAt = new Date()`: MikroORM infers a default only where two instances have the same value. */
+function hasInitializer(meta: EntityMetadata, name: string): boolean {
+  try {
+    return Reflect.get(new (meta.class as ConcreteClass<object>)(), name) !== undefined;
+  } catch {
+    return false;
+  }
 }

@@ -156,7 +156,8 @@ type FieldView<Value, Nested = never> = Value extends null | undefined
           ? RelatedView<Value, Nested>
           : Unbranded<Value>;
 
-type FieldInput<Value> = Json<FieldView<Value>>;
+/** What a client sends for a property. */
+export type FieldInput<Value> = Json<FieldView<Value>>;
 
 type FieldData<Value> = Value extends undefined
   ? never

@@ -7,6 +7,8 @@ export interface SerializerContext {
   readonly unitOfWork: UnitOfWork;
   /** The request it works for; none when an event is serialized, once for all who will receive it. */
   readonly request?: ActionContext;
+  /** The consumer that answers it. */
+  readonly consumer?: object;
   /** An instance of another serializer. */
   resolve<T>(serializer: ConcreteClass<T>): T;
 }

@@ -1,7 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { ServerClosing } from '../errors.js';
-import { ModelSubscriber } from '../orm/model-subscriber.js';
 import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import { disposeScope } from '../scope/scope-disposal.js';
@@ -46,9 +45,8 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
 
   constructor(options: AppOptions<Routes>) {
     this.#services = buildServices(options);
-    const { settings, logger, committed } = this.#services;
+    const { settings, logger, subscriber } = this.#services;
     this.#acceptor = new WebSocketAcceptor(settings.maxPayload, logger);
-    const subscriber = new ModelSubscriber((changes) => this.#stopped ?? committed.send(changes));
     registerSubscriber(options.orm, subscriber);
   }
 
@@ -127,11 +125,14 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   async #stop(): Promise<void> {
-    const { layer, hooks } = this.#services;
+    const { layer, hooks, subscriber, stopListening } = this.#services;
+    subscriber.mute();
+    stopListening();
     for (const detach of this.#detach.splice(0)) detach();
     const serversClosed = Promise.all(this.#servers.map(closeServer));
     await this.#endConnections();
     await serversClosed;
+    subscriber.close();
     await layer.close();
     await hooks.stop();
   }
@@ -160,7 +161,8 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     try {
       await this.accept(toHandshakeRequest(request), () => this.#acceptor.accept(request, socket, head));
     } catch (thrown) {
-      refuseUpgrade(socket, this.#services.errors.translate(thrown, { handshake: request.url }));
+      const [at] = request.url?.split('?') ?? [];
+      refuseUpgrade(socket, this.#services.errors.translate(thrown, { handshake: at }));
     }
   }
 

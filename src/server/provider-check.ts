@@ -13,6 +13,14 @@ import { parameterTokens } from '../scope/parameter-tokens.js';
 export function checkProviders(container: DependencyContainer, providers: readonly ConcreteClass[]): void {
   for (const provider of providers) {
     const tokens = parameterTokens(provider);
+    const shapeless = tokens.findIndex((token) => token === Object || token === Function || token === undefined);
+    if (shapeless !== -1 && !container.isRegistered(provider, true)) {
+      throw new ConfigurationError({
+        class: provider.name,
+        reason: `the type of constructor parameter ${shapeless + 1} does not exist at run time: an import type, an interface or a circular import.`,
+        remedy: 'Import the class as a value, or name a token: @inject(token).',
+      });
+    }
     const count = Math.max(provider.length, tokens.length);
     if (count === 0 || Reflect.hasOwnMetadata('design:paramtypes', provider)) continue;
     if (tokens.length > 0 && asksFor(container, provider, tokens[0] as InjectionToken)) continue;

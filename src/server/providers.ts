@@ -21,8 +21,10 @@ function ofConsumer({ consumer, actions, observers, permission }: CompiledConsum
   ];
   const serializers = new Set<SerializerClass>();
   for (const one of shown.filter(isSerializerClass)) collect(one, serializers);
+  const paginator: ConcreteClass | undefined = Reflect.get(consumer, 'paginator');
   return [
     consumer,
+    ...(paginator ? [paginator] : []),
     ...permissionsIn(permission),
     ...actions.all.flatMap((action) => action.permissions.providers),
     ...serializers,

@@ -7,15 +7,21 @@ import {
 import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
 import { Clock } from '../clock.js';
+import { checkModelConsumer } from '../consumers/model-check.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-translator.js';
 import { Logger } from '../logger.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { ChangePublisher } from '../observers/change-publisher.js';
+import { observedBy } from '../observers/observer.js';
+import { receiveSignals } from '../observers/signal-receivers.js';
+import { Announcer } from '../orm/announcer.js';
 import type { ModelChange } from '../orm/model-change.js';
+import { ModelSubscriber } from '../orm/model-subscriber.js';
 import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerToken } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
+import { warnOfUnreportedWrites } from '../orm/unreported-writes.js';
 import { ScopeBuilder } from '../scope/scope-builder.js';
 import { buildSingletons, checkConsumersAreNotShared } from '../scope/singletons.js';
 import { checkModelSerializer } from '../serializers/model-serializer.js';
@@ -40,6 +46,9 @@ export interface Services {
   /** Sent once per commit with all that it changed. */
   readonly committed: Signal<readonly ModelChange[]>;
   readonly publisher: ChangePublisher;
+  readonly subscriber: ModelSubscriber;
+  /** Ends the listening to signals and to writes. */
+  readonly stopListening: () => void;
   readonly handshake: Handshake;
   readonly hooks: Hooks;
 }
@@ -54,6 +63,15 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const logger = provide(container, Logger, () => new Logger(settings.development ? 'debug' : 'info'));
   const clock = provide(container, Clock, () => new Clock());
   const layer = layerOf(options, container, logger);
+  const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
+  const subscriber = new ModelSubscriber(
+    (changes, signals) => {
+      publisher.publish(changes, signals);
+      if (changes.length > 0) committed.send(changes);
+    },
+    observedBy(observers.filter(({ groupsVary }) => groupsVary)),
+  );
+  provide(container, Announcer, () => new Announcer(orm.em, subscriber));
   const providers = providersOf(options, router);
   checkProviders(container, providers);
   checkConsumersAreNotShared(
@@ -61,16 +79,17 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     router.consumers.map(({ consumer }) => consumer),
   );
   for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, orm);
+  for (const { consumer } of router.consumers) checkModelConsumer(consumer, orm);
   buildSingletons(container, providers);
   const unitOfWork = new UnitOfWork(orm.em);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
-  const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
   const publisher = new ChangePublisher({ observers, layer, unitOfWork, logger, resolve });
   const committed = new Signal<readonly ModelChange[]>((error) =>
     logger.error('A receiver of changes failed.', { error }),
   );
-  committed.connect((changes) => publisher.publish(changes));
+  const stopSignals = receiveSignals(observers, (sent) => subscriber.stageSignal(orm.em, sent));
+  const stopWarnings = settings.development ? warnOfUnreportedWrites(orm.em, observedBy(observers), logger) : undefined;
   return {
     settings,
     logger,
@@ -80,6 +99,11 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     dispatcher: new Dispatcher({ unitOfWork, errors, clock, logger, settings }),
     committed,
     publisher,
+    subscriber,
+    stopListening: () => {
+      stopSignals();
+      stopWarnings?.();
+    },
     handshake: new Handshake({
       router,
       scopes: new ScopeBuilder(container, middleware, logger),

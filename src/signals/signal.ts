@@ -3,12 +3,18 @@ export type Receiver<T> = (payload: T) => unknown;
 /**
  * A typed event inside the process. Whoever sends it is never disturbed by whoever receives it: a receiver that throws or
  * rejects is reported to `onFailure`, and the others are still called.
+ *
+ * ```ts
+ * export const joined = new Signal<{ room: number; user: string }>();
+ * joined.send({ room: 1, user: 'ann' });
+ * ```
  */
 export class Signal<T> {
   readonly #receivers = new Set<Receiver<T>>();
   readonly #onFailure: (error: unknown) => void;
 
-  constructor(onFailure: (error: unknown) => void) {
+  /** @param onFailure told of a receiver that failed. Default: a warning of the process */
+  constructor(onFailure: (error: unknown) => void = warn) {
     this.#onFailure = onFailure;
   }
 
@@ -31,4 +37,8 @@ export class Signal<T> {
       this.#onFailure(error);
     }
   }
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error));
 }

@@ -1,5 +1,5 @@
 import { Transform } from 'class-transformer';
-import { IsString, Length, Matches, MaxLength } from 'class-validator';
+import { IsString, Length, Matches, MaxLength, NotContains } from 'class-validator';
 
 /** Two spellings of one letter in Unicode are one user name. */
 function normalize({ value }: { value: unknown }): unknown {
@@ -8,6 +8,7 @@ function normalize({ value }: { value: unknown }): unknown {
 
 export class Credentials {
   @Transform(normalize)
+  @NotContains('\0')
   @IsString()
   @MaxLength(150)
   username!: string;

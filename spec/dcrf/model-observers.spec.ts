@@ -1,0 +1,267 @@
+import { expect } from 'chai';
+import { type App, createApp, Logger, path } from 'signalbox';
+import { connect, MemoryLogger } from 'signalbox/testing';
+import { container as rootContainer } from 'tsyringe';
+import { useDatabase } from '../support/database.js';
+import { AllThings, ByShelf, ThingSerializer } from './observer-consumers.js';
+import { Busy, Described, Dup, DupToo, Failing, Notes, Underscored } from './observer-handlers.js';
+import { createThing, done, event, fill, Owner, removeThing, save, Thing, things } from './observer-support.js';
+
+describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
+  const database = useDatabase('dcrf_model_observers', things);
+  const logger = new MemoryLogger();
+  let app: App;
+  before(() => {
+    const container = rootContainer.createChildContainer();
+    container.registerInstance(Logger, logger);
+    app = createApp({
+      orm: database.orm,
+      container,
+      routes: [
+        path('/ws/all-things/', AllThings),
+        path('/ws/shelf/', ByShelf),
+        path('/ws/described/', Described),
+        path('/ws/notes/', Notes),
+        path('/ws/handler-raises/', Failing),
+        path('/ws/underscore/', Underscored),
+        path('/ws/dup/', Dup),
+        path('/ws/dup-too/', DupToo),
+        path('/ws/busy/', Busy),
+      ],
+    });
+  });
+  after(() => app.close());
+  beforeEach(() => fill(database.orm));
+
+  it('S181 shows the key where there is no serializer', async () => {
+    await using ann = await connect(app, '/ws/all-things/');
+    await ann.request('subscribe_all', { request_id: 1 });
+    await createThing(database.orm, 'new');
+    expect(await ann.receive()).to.deep.equal(event('create', { pk: 4 }));
+  });
+
+  it('S182 tells the key of a row that is gone', async () => {
+    await using ann = await connect(app, '/ws/all-things/');
+    await ann.request('subscribe_all', { request_id: 1 });
+    await createThing(database.orm, 'new');
+    expect(await ann.receive()).to.deep.equal(event('create', { pk: 4 }));
+    await removeThing(database.orm, 4);
+    expect(await ann.receive()).to.deep.equal(event('delete', { pk: 4 }));
+  });
+
+  it('S184 tells consumers of two classes, each by its own observer, whoever has left', async () => {
+    await using bob = await connect(app, '/ws/shelf/');
+    {
+      await using ann = await connect(app, '/ws/all-things/');
+      await ann.request('subscribe_all', { request_id: 1 });
+      await bob.request('subscribe_shelf', { shelf: 1, request_id: 2 });
+      await createThing(database.orm, 'new');
+      expect(await ann.receive()).to.deep.equal(event('create', { pk: 4 }));
+    }
+    expect(await bob.receive()).to.deep.equal(event('create', { id: 4, name: 'new', shelf: 1 }, 2));
+  });
+
+  it('S185 shows a row by the serializer, and of a deleted one the key', async () => {
+    await using ann = await connect(app, '/ws/shelf/');
+    await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
+    await createThing(database.orm, 'test');
+    expect(await ann.receive()).to.deep.equal(event('create', { id: 4, name: 'test', shelf: 1 }));
+    await save(database.orm, 4, { name: 'test updated' });
+    expect(await ann.receive()).to.deep.equal(event('update', { id: 4, name: 'test updated', shelf: 1 }));
+    await removeThing(database.orm, 4);
+    expect(await ann.receive()).to.deep.equal(event('delete', { pk: 4 }));
+  });
+
+  it('S186 sends one frame per subscription and event', async () => {
+    await using ann = await connect(app, '/ws/all-things/');
+    expect(await ann.request('subscribe_all', { request_id: 1 })).to.deep.equal(done('subscribe_all', 201));
+    await ann.request('subscribe_all', { request_id: 'two' });
+    await createThing(database.orm, 'new');
+    await save(database.orm, 1, { count: 3 });
+    await removeThing(database.orm, 2);
+    for (const [action, pk] of [
+      ['create', 4],
+      ['update', 1],
+      ['delete', 2],
+    ] as const) {
+      expect(await ann.receive()).to.deep.equal(event(action, { pk }));
+      expect(await ann.receive()).to.deep.equal(event(action, { pk }, 'two'));
+    }
+    await ann.expectSilence();
+  });
+
+  it('S187 refuses a subscription without a request id', async () => {
+    await using ann = await connect(app, '/ws/all-things/');
+    ann.send({ action: 'subscribe_all' });
+    expect(await ann.receive()).to.include({ response_status: 400, request_id: null, code: 'parse_error' });
+    await save(database.orm, 1, { count: 3 });
+    await ann.expectSilence();
+  });
+
+  it('S189 tells every connection that subscribed', async () => {
+    await using ann = await connect(app, '/ws/all-things/');
+    await using bob = await connect(app, '/ws/all-things/');
+    await ann.request('subscribe_all', { request_id: 1 });
+    await bob.request('subscribe_all', { request_id: 9 });
+    await save(database.orm, 1, { count: 3 });
+    expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }));
+    expect(await bob.receive()).to.deep.equal(event('update', { pk: 1 }, 9));
+    ann.close();
+    await ann.ended;
+    await save(database.orm, 1, { count: 4 });
+    expect(await bob.receive()).to.deep.equal(event('update', { pk: 1 }, 9));
+  });
+
+  it('S190 lets two observers of one model show it each in its way', async () => {
+    await using ann = await connect(app, '/ws/described/');
+    await ann.request('watch', { request_id: 1 });
+    await createThing(database.orm, 'n4');
+    const frames = [await ann.receive(), await ann.receive()];
+    expect(frames).to.deep.equal([event('create', { pk: 4 }), event('create', { title: 'n4 (1)' })]);
+    await ann.expectSilence();
+  });
+
+  it('S192 tells of rows written with a key of their own, as a fixture has them', async () => {
+    await using ann = await connect(app, '/ws/all-things/');
+    await ann.request('subscribe_all', { request_id: 1 });
+    const em = database.orm.em.fork();
+    em.create(Thing, { id: 50, name: 'fix' });
+    await em.flush();
+    expect(await ann.receive()).to.deep.equal(event('create', { pk: 50 }));
+    await save(database.orm, 1, { name: 'fix2' });
+    expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }));
+  });
+
+  it('S194 tells a row by what it was in the database, also where it is written without being loaded', async () => {
+    await using ann = await connect(app, '/ws/shelf/');
+    await using bob = await connect(app, '/ws/shelf/');
+    await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
+    await bob.request('subscribe_shelf', { shelf: 7, request_id: 2 });
+    const em = database.orm.em.fork();
+    em.create(Thing, { id: 60, name: 'sixty', shelf: 7 });
+    await em.flush();
+    expect(await bob.receive()).to.deep.equal(event('create', { id: 60, name: 'sixty', shelf: 7 }, 2));
+    em.assign(em.getReference(Thing, 1), { name: 'one', shelf: 7 });
+    await em.flush();
+    expect(await ann.receive()).to.deep.equal(event('delete', { pk: 1 }));
+    expect(await bob.receive()).to.deep.equal(event('create', { id: 1, name: 'one', shelf: 7 }, 2));
+  });
+
+  it('S195 tells what was written, and nothing where nothing was', async () => {
+    await using ann = await connect(app, '/ws/shelf/');
+    await using bob = await connect(app, '/ws/shelf/');
+    await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
+    await bob.request('subscribe_shelf', { shelf: 99, request_id: 2 });
+    const em = database.orm.em.fork();
+    const thing = await em.findOneOrFail(Thing, 1);
+    thing.shelf = 99;
+    thing.shelf = 1;
+    thing.count = 5;
+    await em.flush();
+    expect(await ann.receive()).to.deep.equal(event('update', { id: 1, name: 'alpha', shelf: 1 }));
+    await em.flush();
+    await ann.expectSilence();
+    await bob.expectSilence();
+  });
+
+  it('S196 tells an update of a row that was merged from elsewhere', async () => {
+    await using ann = await connect(app, '/ws/shelf/');
+    await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
+    const em = database.orm.em.fork();
+    const merged = em.merge(Thing, JSON.parse('{"id":1,"name":"alpha","shelf":1,"count":0}') as Thing);
+    merged.name = 'merged';
+    await em.flush();
+    expect(await ann.receive()).to.deep.equal(event('update', { id: 1, name: 'merged', shelf: 1 }));
+  });
+
+  it('S197 tells a later change where the row is, and no move that has happened before', async () => {
+    await using ann = await connect(app, '/ws/shelf/');
+    await using bob = await connect(app, '/ws/shelf/');
+    const em = database.orm.em.fork();
+    const thing = await em.findOneOrFail(Thing, 1);
+    await save(database.orm, 1, { shelf: 2 });
+    await app.idle();
+    await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
+    await bob.request('subscribe_shelf', { shelf: 2, request_id: 2 });
+    await em.refresh(thing);
+    thing.name = 'refreshed';
+    await em.flush();
+    expect(await bob.receive()).to.deep.equal(event('update', { id: 1, name: 'refreshed', shelf: 2 }, 2));
+    await ann.expectSilence();
+  });
+
+  it('S199 shows dates, UUIDs and entities as JSON, and harms nobody with what it cannot show', async () => {
+    await using ann = await connect(app, '/ws/notes/');
+    await ann.request('watch', { request_id: 1 });
+    for (const name of ['plain', 'object', 'uuid', 'datetime', 'bigint', 'circle'])
+      await createThing(database.orm, name);
+    expect(await ann.receive()).to.deep.equal(event('create', { body: 'plain' }));
+    expect(await ann.receive()).to.deep.equal(event('create', { body: { id: 5, name: 'object' } }));
+    expect(await ann.receive()).to.deep.equal(event('create', { body: '11111111-1111-1111-1111-111111111111' }));
+    expect(await ann.receive()).to.deep.equal(event('create', { body: '2026-01-02T03:04:05.000Z' }));
+    expect(await ann.receive()).to.deep.equal(event('create', { body: '12345678901234567890' }));
+    await ann.expectSilence();
+    expect(ThingSerializer.name).to.equal('ThingSerializer');
+  });
+
+  it('S200 keeps the socket of a subscriber whose observer throws', async () => {
+    await using ann = await connect(app, '/ws/handler-raises/');
+    await ann.request('watch', { request_id: 1 });
+    await save(database.orm, 1, { count: 3 });
+    await ann.expectSilence();
+    expect(logger.entries.map(({ message }) => message)).to.include('An event could not be delivered.');
+    await createThing(database.orm, 'after');
+    expect(await ann.receive()).to.deep.equal(event('create', { pk: 4 }));
+  });
+
+  it('S201 takes observers of any name', async () => {
+    await using ann = await connect(app, '/ws/underscore/');
+    await ann.request('watch', { request_id: 1 });
+    await save(database.orm, 1, { count: 3 });
+    expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }));
+  });
+
+  it('S202 tells two classes with observers of one name apart', async () => {
+    await using ann = await connect(app, '/ws/dup/');
+    await ann.request('watch', { request_id: 1 });
+    await save(database.orm, 1, { count: 3 });
+    expect(await ann.receive()).to.deep.equal(event('update', { via: 'Dup' }));
+    await ann.expectSilence();
+  });
+
+  it('S205 asks no serializer and reaches no channel for groups without anybody in them', async () => {
+    await createThing(database.orm, 'unheard');
+    await app.idle();
+    await using ann = await connect(app, '/ws/all-things/');
+    await ann.request('subscribe_all', { request_id: 1 });
+    await ann.expectSilence();
+  });
+
+  it('S206 loses no event of a subscriber that is busy', async () => {
+    await using bob = await connect(app, '/ws/busy/');
+    await bob.request('watch', { request_id: 1 });
+    const slow = bob.request('slow', { request_id: 2 });
+    const em = database.orm.em.fork();
+    const thing = await em.findOneOrFail(Thing, 1);
+    for (let count = 1; count <= 150; count++) {
+      thing.count = count;
+      await em.flush();
+    }
+    Busy.finish();
+    await slow;
+    await app.idle();
+    const counts = bob.frames.flatMap(({ action, data }) => (action === 'update' ? [data] : []));
+    expect(counts).to.deep.equal(Array.from({ length: 150 }, (_, index) => ({ count: index + 1 })));
+  });
+
+  it('S209 subscribes by the method, without a class or an instance to bind', async () => {
+    await using ann = await connect(app, '/ws/all-things/');
+    expect(await ann.request('subscribe_all', { request_id: 1 })).to.deep.equal(done('subscribe_all', 201));
+    const em = database.orm.em.fork();
+    em.create(Owner, { username: 'carol' });
+    em.create(Thing, { name: 'n' });
+    await em.flush();
+    expect(await ann.receive()).to.deep.equal(event('create', { pk: 4 }));
+    await ann.expectSilence();
+  });
+});

@@ -1,0 +1,178 @@
+import { expect } from 'chai';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  type App,
+  Consumer,
+  createApp,
+  GroupsForConsumer,
+  GroupsForSignal,
+  Logger,
+  type ModelEvent,
+  ModelObserver,
+  path,
+  type Subscription,
+} from 'signalbox';
+import { connect, MemoryLogger } from 'signalbox/testing';
+import { container as rootContainer } from 'tsyringe';
+import { useDatabase } from '../support/database.js';
+import { BothSides, ByShelf, TwoGroups } from './observer-consumers.js';
+import { createThing, done, event, fill, save, Thing, things } from './observer-support.js';
+
+/** The groups of a subscription come from who is connected. */
+@Consumer()
+class Mine extends ApiConsumer {
+  @Action({ status: 201 })
+  async watch(context: ActionContext) {
+    await this.subscribe(this.onThing, {}, context);
+  }
+
+  @ModelObserver(() => Thing)
+  async onThing(event: ModelEvent<Thing, { pk: number }>, subscription: Subscription<object>) {
+    await subscription.send(event);
+  }
+  @GroupsForSignal('onThing') protected *groupsOfThing({ owner }: Thing) {
+    if (owner) yield `owner-${owner.id}`;
+  }
+  @GroupsForConsumer('onThing') protected *groupsOfUser() {
+    yield `owner-${this.scope.query.get('user')}`;
+  }
+}
+
+/** Groups that are none. */
+@Consumer()
+class Groupless extends ApiConsumer {
+  @Action({ status: 201 })
+  async watch(context: ActionContext) {
+    await this.subscribe(this.onThing, {}, context);
+  }
+
+  @ModelObserver(() => Thing)
+  async onThing(event: ModelEvent<Thing, { pk: number }>, subscription: Subscription<object>) {
+    await subscription.send(event);
+  }
+  @GroupsForSignal('onThing') protected groupsOfThing(_thing: Thing): string[] {
+    return undefined as never;
+  }
+  @GroupsForConsumer('onThing') protected *groupsOfNobody() {
+    yield 'all';
+  }
+}
+
+describe('Groups and moves, as DCRF recorded them', () => {
+  const database = useDatabase('dcrf_groups', things);
+  const logger = new MemoryLogger();
+  let app: App;
+  before(() => {
+    const container = rootContainer.createChildContainer();
+    container.registerInstance(Logger, logger);
+    app = createApp({
+      orm: database.orm,
+      container,
+      routes: [
+        path('/ws/shelf/', ByShelf),
+        path('/ws/groups-both/', BothSides),
+        path('/ws/multi-group/', TwoGroups),
+        path('/ws/mine/', Mine),
+        path('/ws/groupless/', Groupless),
+      ],
+    });
+  });
+  after(() => app.close());
+  beforeEach(() => fill(database.orm));
+
+  it('S210 keeps to the groups that the observer names', async () => {
+    await using ann = await connect(app, '/ws/groups-both/');
+    await ann.request('watch', { shelf: 5, request_id: 1 });
+    await createThing(database.orm, 'test', 5);
+    expect(await ann.receive()).to.deep.equal(event('create', { pk: 4 }));
+    await createThing(database.orm, 'test2', 6);
+    await ann.expectSilence();
+  });
+
+  it('S211 takes the groups of each side from a method of its own', async () => {
+    await using ann = await connect(app, '/ws/shelf/');
+    await ann.request('subscribe_shelf', { shelf: 5, request_id: 1 });
+    await createThing(database.orm, 'test', 5);
+    expect(await ann.receive()).to.deep.equal(event('create', { id: 4, name: 'test', shelf: 5 }));
+    await createThing(database.orm, 'test2', 6);
+    await ann.expectSilence();
+  });
+
+  it('S212 takes the groups of both sides from one method', async () => {
+    await using ann = await connect(app, '/ws/groups-both/');
+    expect(await ann.request('watch', { shelf: 1, request_id: 1 })).to.deep.equal(done('watch', 201));
+    await save(database.orm, 1, { count: 3 });
+    expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }));
+  });
+
+  it('S214 tells a move as a delete of the key where the row was, and as a create where it is', async () => {
+    await using ann = await connect(app, '/ws/shelf/');
+    await using bob = await connect(app, '/ws/shelf/');
+    await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
+    await bob.request('subscribe_shelf', { shelf: 2, request_id: 2 });
+    await save(database.orm, 1, { shelf: 2 });
+    expect(await ann.receive()).to.deep.equal(event('delete', { pk: 1 }));
+    expect(await bob.receive()).to.deep.equal(event('create', { id: 1, name: 'alpha', shelf: 2 }, 2));
+    await save(database.orm, 1, { count: 1 });
+    expect(await bob.receive()).to.deep.equal(event('update', { id: 1, name: 'alpha', shelf: 2 }, 2));
+    await ann.expectSilence();
+  });
+
+  it('S215 tells a connection with both groups the delete of one subscription and the create of the other', async () => {
+    await using ann = await connect(app, '/ws/shelf/');
+    await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
+    await ann.request('subscribe_shelf', { shelf: 2, request_id: 2 });
+    await save(database.orm, 1, { shelf: 2 });
+    expect(await ann.receive()).to.deep.equal(event('delete', { pk: 1 }));
+    expect(await ann.receive()).to.deep.equal(event('create', { id: 1, name: 'alpha', shelf: 2 }, 2));
+    await ann.expectSilence();
+  });
+
+  it('S216 tells a subscription with two groups of a row each change once', async () => {
+    await using ann = await connect(app, '/ws/multi-group/');
+    await ann.request('watch', { shelf: 1, request_id: 1 });
+    await ann.request('watch', { pk: 1, request_id: 1 });
+    await save(database.orm, 1, { count: 3 });
+    expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }));
+    await save(database.orm, 1, { shelf: 2 });
+    expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }));
+    await ann.expectSilence();
+  });
+
+  it('S217 has the scope in the groups of a consumer', async () => {
+    await using bob = await connect(app, '/ws/mine/?user=1');
+    expect(await bob.request('watch', { request_id: 1 })).to.deep.equal(done('watch', 201));
+    const em = database.orm.em.fork();
+    em.assign(await em.findOneOrFail(Thing, 1), { owner: 1 });
+    await em.flush();
+    expect(await bob.receive()).to.deep.equal(event('create', { pk: 1 }));
+  });
+
+  it('S219 disturbs nobody who loads or writes where a groups method gives no list', async () => {
+    await using ann = await connect(app, '/ws/groupless/');
+    await using bob = await connect(app, '/ws/shelf/');
+    await ann.request('watch', { request_id: 1 });
+    await bob.request('subscribe_shelf', { shelf: 1, request_id: 2 });
+    await save(database.orm, 1, { count: 1 });
+    expect(await bob.receive()).to.deep.equal(event('update', { id: 1, name: 'alpha', shelf: 1 }, 2));
+    await ann.expectSilence();
+    expect(logger.entries.map(({ message }) => message)).to.include('A change could not be announced.');
+  });
+
+  it('S220 costs no query and no recursion where rows are loaded in part', async () => {
+    await using ann = await connect(app, '/ws/multi-group/');
+    await ann.request('watch', { shelf: 1, request_id: 1 });
+    const em = database.orm.em.fork();
+    const [thing] = await em.find(Thing, { id: 1 }, { fields: ['name'] });
+    em.assign(thing as Thing, { name: 'partly' });
+    await em.flush();
+    expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }));
+  });
+
+  it('takes names of any length from a client', async () => {
+    await using ann = await connect(app, '/ws/mine/', { prepare: (scope) => scope.query.set('user', 'x'.repeat(600)) });
+    expect(await ann.request('watch', { request_id: 1 })).to.deep.equal(done('watch', 201));
+  });
+});

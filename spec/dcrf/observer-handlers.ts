@@ -1,0 +1,126 @@
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  Consumer,
+  type ModelEvent,
+  ModelObserver,
+  type Subscription,
+} from 'signalbox';
+import { Thing } from './observer-support.js';
+
+type Heard<Body> = ModelEvent<Thing, Body>;
+
+/** Two observers of one model, subscribed with one request. */
+@Consumer()
+export class Described extends ApiConsumer {
+  @Action({ status: 201 })
+  async watch(context: ActionContext) {
+    await this.subscribe(this.onKey, {}, context);
+    await this.subscribe(this.onTitle, {}, context);
+  }
+  @ModelObserver(() => Thing)
+  async onKey(event: Heard<{ pk: number }>, subscription: Subscription<object>) {
+    await subscription.send(event);
+  }
+  @ModelObserver(() => Thing, { body: ({ name, shelf }) => ({ title: `${name} (${shelf})` }) })
+  async onTitle(event: Heard<{ title: string }>, subscription: Subscription<object>) {
+    await subscription.send(event);
+  }
+}
+
+function noteOf({ id, name }: Thing): unknown {
+  if (name === 'object') return { id, name };
+  if (name === 'uuid') return '11111111-1111-1111-1111-111111111111';
+  if (name === 'datetime') return new Date('2026-01-02T03:04:05Z');
+  if (name === 'bigint') return 12345678901234567890n;
+  const circle: Record<string, unknown> = {};
+  circle['self'] = circle;
+  return name === 'circle' ? circle : name;
+}
+
+@Consumer()
+export class Notes extends ApiConsumer {
+  @Action({ status: 201 })
+  async watch(context: ActionContext) {
+    await this.subscribe(this.onThing, {}, context);
+  }
+  @ModelObserver(() => Thing, { body: (row) => ({ body: noteOf(row) }) })
+  async onThing(event: Heard<{ body: unknown }>, subscription: Subscription<object>) {
+    await subscription.send(event);
+  }
+}
+
+@Consumer()
+export class Failing extends ApiConsumer {
+  @Action({ status: 201 })
+  async watch(context: ActionContext) {
+    await this.subscribe(this.onThing, {}, context);
+  }
+  @ModelObserver(() => Thing)
+  async onThing(event: Heard<{ pk: number }>, subscription: Subscription<object>) {
+    if (event.action === 'update') throw new Error('no');
+    await subscription.send(event);
+  }
+}
+
+@Consumer()
+export class Underscored extends ApiConsumer {
+  @Action({ status: 201 })
+  async watch(context: ActionContext) {
+    await this.subscribe(this._onThing, {}, context);
+  }
+  @ModelObserver(() => Thing)
+  async _onThing(event: Heard<{ pk: number }>, subscription: Subscription<object>) {
+    await subscription.send(event);
+  }
+}
+
+@Consumer()
+export class Dup extends ApiConsumer {
+  @Action({ status: 201 })
+  async watch(context: ActionContext) {
+    await this.subscribe(this.onThing, {}, context);
+  }
+  @ModelObserver(() => Thing)
+  async onThing({ action }: Heard<{ pk: number }>, subscription: Subscription<object>) {
+    await subscription.send({ action, data: { via: 'Dup' } });
+  }
+}
+
+@Consumer()
+export class DupToo extends ApiConsumer {
+  @Action({ status: 201 })
+  async watch(context: ActionContext) {
+    await this.subscribe(this.onThing, {}, context);
+  }
+  @ModelObserver(() => Thing)
+  async onThing({ action }: Heard<{ pk: number }>, subscription: Subscription<object>) {
+    await subscription.send({ action, data: { via: 'DupToo' } });
+  }
+}
+
+let release: (() => void) | undefined;
+
+/** Is busy until it is told to finish. */
+@Consumer()
+export class Busy extends ApiConsumer {
+  static finish(): void {
+    release?.();
+  }
+
+  @Action({ status: 201 })
+  async watch(context: ActionContext) {
+    await this.subscribe(this.onThing, {}, context);
+  }
+  @Action()
+  async slow() {
+    await new Promise<void>((resolve) => {
+      release = resolve;
+    });
+  }
+  @ModelObserver(() => Thing, { body: ({ count }) => ({ count }) })
+  async onThing(event: Heard<{ count: number }>, subscription: Subscription<object>) {
+    await subscription.send(event);
+  }
+}

@@ -1,0 +1,144 @@
+import { expect } from 'chai';
+import { Announcer, type App, createApp, Logger, path } from 'signalbox';
+import { connect, MemoryLogger } from 'signalbox/testing';
+import { container as rootContainer } from 'tsyringe';
+import { openDatabase, useDatabase } from '../support/database.js';
+import { AllThings, ByShelf } from './observer-consumers.js';
+import { createThing, event, fill, Owner, save, Thing, things } from './observer-support.js';
+
+describe('Writes past the unit of work, as DCRF recorded them', () => {
+  const database = useDatabase('dcrf_unreported', things);
+  const logger = new MemoryLogger();
+  const container = rootContainer.createChildContainer();
+  let app: App;
+  let announcer: Announcer;
+  before(() => {
+    container.registerInstance(Logger, logger);
+    app = createApp({
+      orm: database.orm,
+      container,
+      settings: { development: true },
+      routes: [path('/ws/shelf/', ByShelf), path('/ws/all-things/', AllThings)],
+    });
+    announcer = container.resolve(Announcer);
+  });
+  after(() => app.close());
+  beforeEach(async () => {
+    await fill(database.orm);
+    await app.idle();
+    logger.entries.splice(0);
+  });
+
+  const warned = () => logger.at('warn').map(({ message, fields }) => `${message} ${fields['model']}`);
+  const warning = 'Rows were written of which no observer hears. Thing';
+
+  it('S191 tells what the unit of work and upserts write, and warns of native, bulk and raw writes', async () => {
+    await using ann = await connect(app, '/ws/all-things/');
+    await ann.request('subscribe_all', { request_id: 1 });
+    const em = database.orm.em.fork();
+    await em.nativeUpdate(Thing, { id: 1 }, { count: 5 });
+    await em.insertMany(Thing, [{ name: 'b1' }, { name: 'b2' }]);
+    await em.createQueryBuilder(Thing).update({ shelf: 1 }).where({ id: 2 }).execute();
+    await em.getConnection().execute(`update thing set name = 'raw' where id = 1`);
+    await em.nativeDelete(Thing, { id: 5 });
+    await ann.expectSilence();
+    expect(warned()).to.deep.equal([warning, warning, warning, warning, warning]);
+    expect(String(logger.at('warn')[0]?.fields['place'])).to.match(/unreported-writes\.spec/);
+    const created = await em.upsert(Thing, { id: 6, name: 'goc' });
+    expect(await ann.receive()).to.deep.equal(event('create', { pk: 6 }));
+    await em.fork().upsert(Thing, { id: 6, name: 'goc', count: 4 });
+    expect(await ann.receive()).to.deep.equal(event('update', { pk: 6 }));
+    em.remove(created);
+    await em.flush();
+    expect(await ann.receive()).to.deep.equal(event('delete', { pk: 6 }));
+    expect(warned()).to.have.lengthOf(5);
+  });
+
+  it('S204 hears of what another process writes once that is announced', async () => {
+    await using ann = await connect(app, '/ws/all-things/');
+    await ann.request('subscribe_all', { request_id: 4 });
+    const elsewhere = await openDatabase('dcrf_unreported_elsewhere', things);
+    await createThing(elsewhere, 'elsewhere');
+    await elsewhere.close(true);
+    await ann.expectSilence();
+    await announcer.announce(Thing, [1], 'update');
+    expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }, 4));
+  });
+
+  it('warns once per place, and not of what is announced', async () => {
+    const em = database.orm.em.fork();
+    for (const count of [1, 2, 3]) await em.nativeUpdate(Thing, { id: 1 }, { count });
+    expect(warned()).to.deep.equal([warning]);
+    await announcer.announcing(Thing, [1], () => em.nativeUpdate(Thing, { id: 1 }, { count: 9 }));
+    await em.nativeUpdate(Owner, { id: 1 }, { username: 'nobody observes owners' });
+    expect(warned()).to.deep.equal([warning]);
+  });
+
+  it('tells an upsert by a unique property, and nothing of one that changes nothing', async () => {
+    await using ann = await connect(app, '/ws/shelf/');
+    await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
+    await database.orm.em.fork().upsertMany(Thing, [
+      { id: 1, name: 'alpha', shelf: 2, count: 0 },
+      { id: 2, name: 'beta', shelf: 1, count: 0 },
+      { id: 9, name: 'nine', shelf: 1, count: 0 },
+    ]);
+    expect(await ann.receive()).to.deep.equal(event('delete', { pk: 1 }));
+    expect(await ann.receive()).to.deep.equal(event('create', { id: 9, name: 'nine', shelf: 1 }));
+    await ann.expectSilence();
+  });
+
+  it('tells a move that was announced around the write', async () => {
+    await using ann = await connect(app, '/ws/shelf/');
+    await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
+    await ann.request('subscribe_shelf', { shelf: 2, request_id: 2 });
+    const em = database.orm.em.fork();
+    await announcer.announcing(Thing, [1, 2], () => em.nativeUpdate(Thing, { id: 1 }, { shelf: 2 }));
+    expect(await ann.receive()).to.deep.equal(event('delete', { pk: 1 }));
+    expect(await ann.receive()).to.deep.equal(event('create', { id: 1, name: 'alpha', shelf: 2 }, 2));
+    await ann.expectSilence();
+  });
+
+  it('stages what is announced inside a transaction', async () => {
+    await using ann = await connect(app, '/ws/shelf/');
+    await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
+    await ann.request('subscribe_shelf', { shelf: 2, request_id: 2 });
+    await database.orm.em.fork().transactional(async (em) => {
+      await announcer.announce(Thing, [1], 'delete');
+      await em.nativeUpdate(Thing, { id: 1 }, { shelf: 2 });
+      await announcer.announce(Thing, [1], 'create');
+      await ann.expectSilence();
+    });
+    expect(await ann.receive()).to.deep.equal(event('delete', { pk: 1 }));
+    expect(await ann.receive()).to.deep.equal(event('create', { id: 1, name: 'alpha', shelf: 2 }, 2));
+    const rolledBack = database.orm.em.fork().transactional(async () => {
+      await announcer.announce(Thing, [2], 'update');
+      throw new Error('no');
+    });
+    await rolledBack.catch(() => undefined);
+    await ann.expectSilence();
+  });
+
+  it('tells a stale writer where the row is, and does not move it back', async () => {
+    const stale = database.orm.em.fork();
+    const thing = await stale.findOneOrFail(Thing, 1);
+    await save(database.orm, 1, { shelf: 2 });
+    await app.idle();
+    await using ann = await connect(app, '/ws/shelf/');
+    await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
+    await ann.request('subscribe_shelf', { shelf: 2, request_id: 2 });
+    thing.name = 'late';
+    await stale.flush();
+    expect(await ann.receive()).to.deep.equal(event('update', { id: 1, name: 'late', shelf: 2 }, 2));
+    await ann.expectSilence();
+  });
+
+  it('costs nothing once the application is closed', async () => {
+    const closing = new MemoryLogger();
+    const own = rootContainer.createChildContainer();
+    own.registerInstance(Logger, closing);
+    const other = createApp({ orm: database.orm, container: own, routes: [path('/', AllThings)] });
+    await other.close();
+    await database.orm.em.fork().nativeUpdate(Thing, { id: 1 }, { count: 7 });
+    expect(closing.at('warn')).to.deep.equal([]);
+  });
+});

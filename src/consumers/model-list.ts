@@ -1,0 +1,180 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { Clock } from '../clock.js';
+import { actionDeclarations } from '../dispatch/action-declaration.js';
+import { Cancelled, ConfigurationError } from '../errors.js';
+import type { FilterKwargsOf } from '../filters/filter-types.js';
+import { checkKwargs } from '../kwargs/kwargs-checker.js';
+import type { KwargsSchema } from '../kwargs/kwargs-schema.js';
+import type { Page } from '../paginators/page.js';
+import type { PageKwargsOf, PageOf, Paginator } from '../paginators/paginator.js';
+import type { ActionContext } from '../scope/action-context.js';
+import type { Mixin, MixinTypes } from './mix.js';
+import { settingsOf } from './model-consumer.js';
+import type { ModelTraits } from './model-options.js';
+
+type Model<On> = On extends { readonly model: infer Entity } ? Entity : never;
+type Traits<On> = On extends { readonly traits: infer Of extends ModelTraits } ? Of : never;
+type PaginatorOf<On> = Traits<On>['paginator'];
+type FiltersOf<On> = Traits<On>['filters'];
+
+/** A page's own, the filters', and one object of the two. */
+export type ListKwargs<On> = (PaginatorOf<On> extends undefined ? unknown : PageKwargsOf<PaginatorOf<On>>) &
+  FilterKwargsOf<Model<On>, FiltersOf<On>> extends infer Kwargs
+  ? { readonly [Name in keyof Kwargs]: Kwargs[Name] }
+  : never;
+
+/** The context alone, where neither a paginator nor a filter asks for kwargs. */
+export type ListParameters<On> = [FiltersOf<On>[keyof FiltersOf<On>], PaginatorOf<On>] extends [never, undefined]
+  ? [context: ActionContext]
+  : [kwargs: ListKwargs<On>, context: ActionContext];
+
+export type ListResult<On> = PaginatorOf<On> extends undefined ? Model<On>[] : PageOf<PaginatorOf<On>, Model<On>>;
+
+export interface ListActions<On> {
+  /**
+   * The rows of the query: all of them, or a page of the consumer's paginator; narrowed and ordered by its filters, which
+   * `super.list` checks.
+   *
+   * ```json
+   * {"action": "list", "request_id": 1}
+   * {"errors": [], "data": [{…}, {…}], "action": "list", "response_status": 200, "request_id": 1}
+   * ```
+   */
+  list(...parameters: ListParameters<On>): Promise<ListResult<On>>;
+}
+
+export interface ListTypes extends MixinTypes {
+  readonly actions: ListActions<this['on']>;
+}
+
+export interface StreamedListActions<On> {
+  /**
+   * All pages behind the one that was asked for, each in a frame: 206, and 200 for the last. Holds up no other request.
+   *
+   * ```json
+   * {"action": "list", "request_id": 1}
+   * {"errors": [], "data": {"count": 3, "results": [{…}, {…}], "limit": 2, "offset": 0}, "action": "list", "response_status": 206, "request_id": 1}
+   * {"errors": [], "data": {"count": 3, "results": [{…}], "limit": 2, "offset": 2}, "action": "list", "response_status": 200, "request_id": 1}
+   * ```
+   */
+  list(kwargs: ListKwargs<On>, context: ActionContext): AsyncGenerator<ListResult<On>, ListResult<On>>;
+  /**
+   * Ends all lists of this consumer that are under way: each is answered with 499. To end one of them, `cancel` it by its
+   * request id. `{"action": "list_cancel", "request_id": 2}` -> 200, also where there is none
+   */
+  listCancel(context: ActionContext): Promise<void>;
+}
+
+export interface StreamedListTypes extends MixinTypes {
+  readonly actions: StreamedListActions<this['on']>;
+}
+
+/** The parameters of `list` at run time. */
+type Parameters = [kwargs: object, context: ActionContext] | [context: ActionContext];
+
+export const List: Mixin<ListTypes> = (base) => {
+  const { paginator, filters } = base as unknown as ReturnType<typeof settingsOf>;
+  abstract class Listing extends base {
+    async list(...parameters: Parameters): Promise<object> {
+      const [kwargs, context] = parameters.length === 2 ? parameters : [{}, parameters[0]];
+      const rows = await this.rows(kwargs, context);
+      return paginator ? this.scope.container.resolve(paginator).page(rows, kwargs) : rows.all();
+    }
+  }
+  const takesKwargs = paginator !== undefined || Object.values(filters ?? {}).some((names) => names.length > 0);
+  actionDeclarations.write(Listing.prototype, 'list', {
+    isDetail: false,
+    ...(takesKwargs && { kwargs: listKwargs(paginator?.kwargs) }),
+  });
+  return Listing;
+};
+
+/** `list` in pages that follow each other, and DCRF's `list_cancel`. One page at a time is in memory. */
+export const StreamedList: Mixin<StreamedListTypes> = (base) => {
+  const { paginator: pages } = base as unknown as ReturnType<typeof settingsOf>;
+  if (!pages) {
+    throw new ConfigurationError({
+      class: 'StreamedList',
+      reason: 'is mixed into a consumer without a paginator, so that there are no pages to send.',
+      remedy: 'Give it one: ModelConsumer(Entity, { serializer, paginator: LimitOffsetPaginator }).',
+    });
+  }
+  abstract class Streaming extends base {
+    readonly #open = new Set<AbortController>();
+
+    async *list(kwargs: object, context: ActionContext): AsyncGenerator<Page<object>, Page<object>> {
+      const own = new AbortController();
+      this.#open.add(own);
+      try {
+        return yield* this.#pages(kwargs, context, AbortSignal.any([context.signal, own.signal]));
+      } finally {
+        this.#open.delete(own);
+      }
+    }
+
+    async listCancel(_context: ActionContext): Promise<void> {
+      for (const one of this.#open) one.abort(new Cancelled());
+    }
+
+    async *#pages(
+      first: object,
+      context: ActionContext,
+      signal: AbortSignal,
+    ): AsyncGenerator<Page<object>, Page<object>> {
+      const { container } = this.scope;
+      const paginator: Paginator = container.resolve(pages as NonNullable<typeof pages>);
+      let kwargs = first;
+      for (;;) {
+        const page = await paginator.page(await this.rows(kwargs, context), kwargs);
+        signal.throwIfAborted();
+        const next = paginator.next(page, kwargs);
+        if (!next) return page;
+        yield page;
+        // What is sent is not needed any more.
+        this.unitOfWork.em.clear();
+        await pause(container.resolve(Clock), paginator.pause, signal);
+        kwargs = { ...kwargs, ...next };
+      }
+    }
+  }
+  actionDeclarations.write(Streaming.prototype, 'list', {
+    isDetail: false,
+    detached: true,
+    kwargs: listKwargs(pages.kwargs),
+  });
+  actionDeclarations.write(Streaming.prototype, 'listCancel', { isDetail: false, detached: true });
+  return Streaming;
+};
+
+/** What the paginator makes of the kwargs, and all that came beside it: the filters and the consumer's hooks read it. */
+function listKwargs(schema: KwargsSchema | undefined): StandardSchemaV1<object> {
+  return {
+    '~standard': {
+      version: 1,
+      vendor: 'signalbox',
+      validate: async (value) => {
+        const raw = value as Readonly<Record<string, unknown>>;
+        if (!schema) return { value: raw };
+        const checked = await checkKwargs(schema, raw, { strict: false });
+        return { value: { ...raw, ...(checked.value as object) } };
+      },
+    },
+  };
+}
+
+/** @throws the reason of an abort that comes first */
+function pause(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  if (milliseconds <= 0) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      timer.cancel();
+      reject(signal.reason);
+    };
+    const timer = clock.after(milliseconds, () => {
+      signal.removeEventListener('abort', abort);
+      resolve();
+    });
+    signal.addEventListener('abort', abort, { once: true });
+  });
+}

@@ -1,0 +1,25 @@
+import { origin } from '../signals/origin.js';
+import type { Signal } from '../signals/signal.js';
+import type { SignalSent } from '../signals/signal-sent.js';
+import type { Observer } from './observer.js';
+
+/** Listens to every signal that is observed. @returns what ends it */
+export function receiveSignals(observers: readonly Observer[], receive: (sent: SignalSent) => void): () => void {
+  const observed = observers.flatMap(({ signal }) => signal ?? []);
+  const ends = [true, false].flatMap((atOnce) => {
+    const signals = new Set(observed.filter((each) => each.atOnce === atOnce).map(({ signal }) => signal));
+    return [...signals].map((signal) => receiveOne(signal, atOnce, receive));
+  });
+  return () => {
+    for (const end of ends) end();
+  };
+}
+
+function receiveOne(signal: Signal<never>, atOnce: boolean, receive: (sent: SignalSent) => void): () => void {
+  const receiver = (payload: unknown): void => {
+    const request = origin.getStore();
+    receive({ signal, payload, atOnce, ...(request && { origin: request }) });
+  };
+  signal.connect(receiver);
+  return () => signal.disconnect(receiver);
+}

@@ -1,0 +1,89 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { EntityManager, EntityMetadata, Primary } from '@mikro-orm/core';
+import type { ConcreteClass } from '../metadata.js';
+import type { RowData } from './model-change.js';
+import { readRow } from './model-snapshot.js';
+import type { ModelSubscriber } from './model-subscriber.js';
+
+/** Writes of which somebody has said that they are announced. */
+export const announced = new AsyncLocalStorage<true>();
+
+/**
+ * Announces writes that the ORM reports to nobody: `nativeUpdate`, `nativeDelete`, `insertMany`, the query builder, raw
+ * SQL, what the database cascades. Injected; inside a transaction it is told after the commit, as any other change.
+ *
+ * ```ts
+ * await this.announcer.announcing(Thing, [1, 2], () => this.em.nativeUpdate(Thing, { id: [1, 2] }, { shelf: 3 }));
+ * ```
+ *
+ * ```json
+ * {"errors": [], "data": {"id": 1, "shelf": 3}, "action": "update", "response_status": 200, "request_id": 7}
+ * ```
+ */
+export class Announcer {
+  readonly #em: EntityManager;
+  readonly #subscriber: ModelSubscriber;
+
+  /** Made by the application. */
+  constructor(em: EntityManager, subscriber: ModelSubscriber) {
+    this.#em = em;
+    this.#subscriber = subscriber;
+  }
+
+  /**
+   * Runs a write and announces what it did to these rows: created, updated with the groups before and after, or deleted.
+   * Rows that it left as they were are not announced. Of use inside a transaction only if others write these rows too.
+   */
+  async announcing<Entity extends object, Result>(
+    model: ConcreteClass<Entity>,
+    keys: readonly Primary<Entity>[],
+    work: () => Promise<Result>,
+  ): Promise<Result> {
+    const before = await this.#read(model, keys);
+    const result = await announced.run(true, work);
+    const after = await this.#read(model, keys);
+    this.#tell(model, keys, before, after);
+    return result;
+  }
+
+  /**
+   * Announces rows that are written already. An update tells the row as it is, in the groups that it has now; a delete is
+   * announced before it is done, for only then anybody knows the groups of the row. `'delete'` before and `'create'` after
+   * are one update within one transaction.
+   */
+  async announce<Entity extends object>(
+    model: ConcreteClass<Entity>,
+    keys: readonly Primary<Entity>[],
+    action: 'create' | 'update' | 'delete',
+  ): Promise<void> {
+    const rows = await this.#read(model, keys);
+    const none = keys.map(() => undefined);
+    this.#tell(model, keys, action === 'create' ? none : rows, action === 'delete' ? none : rows, true);
+  }
+
+  async #read(model: ConcreteClass, keys: readonly unknown[]): Promise<readonly (RowData | undefined)[]> {
+    const em = this.#em.getContext(false);
+    const meta = em.getMetadata(model) as EntityMetadata;
+    const rows: (RowData | undefined)[] = [];
+    for (const key of keys) {
+      const row = await readRow(em, meta, key);
+      rows.push(row && { ...row, ...(await this.#subscriber.membersOf(em, meta, key)) });
+    }
+    return rows;
+  }
+
+  #tell(
+    model: ConcreteClass,
+    keys: readonly unknown[],
+    before: readonly (RowData | undefined)[],
+    after: readonly (RowData | undefined)[],
+    isForced = false,
+  ): void {
+    const em = this.#em.getContext(false);
+    keys.forEach((key, index) => {
+      const isSame = JSON.stringify(before[index]) === JSON.stringify(after[index]);
+      if (isForced || !isSame) this.#subscriber.stageRow(em, model, key, before[index], after[index]);
+    });
+    this.#subscriber.releaseLoose(em);
+  }
+}

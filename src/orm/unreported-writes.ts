@@ -1,0 +1,113 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
+import type { Logger } from '../logger.js';
+import { announced } from './announcer.js';
+
+type Patchable = Record<string, (...parameters: unknown[]) => unknown>;
+
+type Listener = (sql: string) => void;
+
+const driverWrites = [
+  'nativeInsert',
+  'nativeInsertMany',
+  'nativeUpdate',
+  'nativeUpdateMany',
+  'nativeDelete',
+  'syncCollections',
+];
+/** The stack of whoever called the driver. */
+const callers = new AsyncLocalStorage<string>();
+const listeners = new WeakMap<object, Set<Listener>>();
+const writing =
+  /^\s*(?:with\b[\s\S]*?\b)?(?:insert\s+into|update|delete\s+from)\s+(?:only\s+)?((?:"?[\w$]+"?\.)?"?[\w$]+"?)/i;
+/** Whoever writes through these is told of by events. */
+const reporting = /UnitOfWork|ChangeSetPersister|EntityManager\.upsert/;
+const foreign = /node:|node_modules|orm[\\/]unreported-writes/;
+
+/**
+ * Warns of writes that no observer hears of, with the place in the application that made them, once per place. For
+ * development: every write costs a stack trace.
+ *
+ * @param isObserved which models somebody observes
+ * @returns what ends it
+ */
+export function warnOfUnreportedWrites(
+  em: EntityManager,
+  isObserved: (entity: { readonly prototype: object }) => boolean,
+  logger: Logger,
+): () => void {
+  const models = new Map<string, string>();
+  for (const meta of em.getMetadata().getAll().values()) {
+    if (meta.class && isObserved(meta.class)) for (const table of tablesOf(meta)) models.set(table, meta.className);
+  }
+  const places = new Set<string>();
+  const listener = (sql: string): void => {
+    const model = models.get(writtenTable(sql) ?? '');
+    if (model === undefined || announced.getStore()) return;
+    const stack = callers.getStore() ?? longStack();
+    if (reporting.test(stack)) return;
+    const place = placeOf(stack);
+    if (places.has(place)) return;
+    places.add(place);
+    const remedy = 'Inject Announcer and write inside announcing(), or write through the unit of work.';
+    logger.warn('Rows were written of which no observer hears.', { model, place, remedy });
+  };
+  return models.size > 0 ? listen(em, listener) : () => {};
+}
+
+function listen(em: EntityManager, listener: Listener): () => void {
+  const connection = em.getConnection('write') as unknown as Patchable;
+  const driver = em.getDriver() as unknown as Patchable;
+  const known = listeners.get(connection) ?? new Set<Listener>();
+  listeners.set(connection, known);
+  if (known.size === 0) {
+    const tell = (sql: unknown): void => {
+      for (const each of known) each(typeof sql === 'string' ? sql : '');
+    };
+    patch(connection, 'execute', (run, [sql]) => {
+      tell(sql);
+      return run();
+    });
+    // Further down the stack is lost: not every promise in between is awaited.
+    for (const name of driverWrites) patch(driver, name, (run) => callers.run(longStack(), run));
+  }
+  known.add(listener);
+  return () => {
+    known.delete(listener);
+    if (known.size > 0) return;
+    delete connection['execute'];
+    for (const name of driverWrites) delete driver[name];
+  };
+}
+
+function patch(target: Patchable, name: string, around: (run: () => unknown, parameters: unknown[]) => unknown): void {
+  const method = target[name];
+  if (!method) return;
+  target[name] = function (this: unknown, ...parameters) {
+    return around(() => method.apply(this, parameters), parameters);
+  };
+}
+
+/** The table of a model and those of its many-to-many relations. */
+function tablesOf(meta: EntityMetadata): readonly string[] {
+  const pivots = meta.relations.flatMap(({ kind, pivotTable }) => (kind === 'm:n' && pivotTable ? pivotTable : []));
+  return [meta.tableName, ...pivots];
+}
+
+function writtenTable(sql: string): string | undefined {
+  return writing.exec(sql)?.[1]?.split('.').at(-1)?.replaceAll('"', '');
+}
+
+function longStack(): string {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 100;
+  const { stack = '' } = new Error('here');
+  Error.stackTraceLimit = stackTraceLimit;
+  return stack;
+}
+
+/** The first frame that belongs to the application. */
+function placeOf(stack: string): string {
+  const frames = stack.split('\n').filter((line) => /^\s+at /.test(line) && !foreign.test(line));
+  return frames[0]?.trim().replace(/^at /, '') ?? 'unknown';
+}

@@ -1,0 +1,48 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { Page } from './page.js';
+import { wholeNumbers } from './page-kwargs.js';
+import { type PageSource, Paginator, type PaginatorTypes, type paginatorTypes } from './paginator.js';
+
+export class LimitOffsetPage<Row> extends Page<Row> {
+  constructor(
+    readonly count: number,
+    readonly results: readonly Row[],
+    readonly limit: number,
+    readonly offset: number,
+  ) {
+    super();
+  }
+}
+
+export interface LimitOffsetKwargs {
+  readonly limit?: number;
+  readonly offset?: number;
+}
+
+export interface LimitOffsetTypes extends PaginatorTypes {
+  readonly page: LimitOffsetPage<this['row']>;
+}
+
+/**
+ * DCRF's pages. Rows that come or go between two requests shift the pages behind them; CursorPaginator's do not shift.
+ *
+ * ```json
+ * {"action": "list", "request_id": 1, "limit": 2, "offset": 2}
+ * {"errors": [], "data": {"count": 5, "results": [{…}, {…}], "limit": 2, "offset": 2}, "action": "list", "response_status": 200, "request_id": 1}
+ * ```
+ */
+export class LimitOffsetPaginator extends Paginator {
+  declare readonly [paginatorTypes]: LimitOffsetTypes;
+  static override readonly kwargs: StandardSchemaV1<LimitOffsetKwargs> = wholeNumbers({ limit: 1, offset: 0 });
+
+  async page<Row>(source: PageSource<Row>, { limit, offset = 0 }: LimitOffsetKwargs): Promise<LimitOffsetPage<Row>> {
+    const size = this.sizeOf(limit);
+    const count = await source.count();
+    const results = offset < count ? await source.slice(offset, size) : [];
+    return new LimitOffsetPage(count, results, size, offset);
+  }
+
+  next({ count, limit, offset }: LimitOffsetPage<unknown>): LimitOffsetKwargs | undefined {
+    return offset + limit < count ? { limit, offset: offset + limit } : undefined;
+  }
+}

@@ -1,0 +1,47 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+
+type Issue = StandardSchemaV1.Issue;
+
+/** Kwargs that are whole numbers from a minimum on, and all that came beside them, which the consumer's hooks may read. */
+export function wholeNumbers<const Minima extends Readonly<Record<string, number>>>(
+  minima: Minima,
+): StandardSchemaV1<{ readonly [Name in keyof Minima]?: number }> {
+  return schemaOf(minima, {});
+}
+
+/** The same, with kwargs that are texts. */
+export function schemaOf<
+  const Minima extends Readonly<Record<string, number>>,
+  const Texts extends Readonly<Record<string, true>>,
+>(
+  minima: Minima,
+  texts: Texts,
+): StandardSchemaV1<{ readonly [Name in keyof Minima]?: number } & { readonly [Name in keyof Texts]?: string }> {
+  return {
+    '~standard': {
+      version: 1,
+      vendor: 'signalbox',
+      validate: (value) => {
+        const raw = value as Readonly<Record<string, unknown>>;
+        const numbers = Object.entries(minima).map(
+          ([name, minimum]) => [name, textOfNumber(raw[name], minimum)] as const,
+        );
+        const strings = Object.keys(texts).map((name) => [name, textOfText(raw[name])] as const);
+        const issues: Issue[] = [...numbers, ...strings].flatMap(([name, message]) =>
+          message === undefined ? [] : [{ path: [name], message }],
+        );
+        return issues.length > 0 ? { issues } : { value: { ...raw } as never };
+      },
+    },
+  };
+}
+
+function textOfNumber(value: unknown, minimum: number): string | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'number' || !Number.isSafeInteger(value)) return 'A valid integer is required.';
+  return value < minimum ? `Ensure this value is greater than or equal to ${minimum}.` : undefined;
+}
+
+function textOfText(value: unknown): string | undefined {
+  return value === undefined || typeof value === 'string' ? undefined : 'Not a valid string.';
+}

@@ -1,0 +1,51 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { Page } from './page.js';
+import { wholeNumbers } from './page-kwargs.js';
+import { type PageSource, Paginator, type PaginatorTypes, type paginatorTypes } from './paginator.js';
+
+export class NumberedPage<Row> extends Page<Row> {
+  constructor(
+    readonly count: number,
+    readonly results: readonly Row[],
+    readonly limit: number,
+    readonly page: number,
+    readonly pages: number,
+  ) {
+    super();
+  }
+}
+
+export interface PageNumberKwargs {
+  /** From 1 on. */
+  readonly page?: number;
+  readonly limit?: number;
+}
+
+export interface PageNumberTypes extends PaginatorTypes {
+  readonly page: NumberedPage<this['row']>;
+}
+
+/**
+ * Pages by their number, beginning with 1; one behind the last is empty.
+ *
+ * ```json
+ * {"action": "list", "request_id": 1, "page": 2}
+ * {"errors": [], "data": {"count": 30, "results": [{…}, …], "limit": 25, "page": 2, "pages": 2}, "action": "list", "response_status": 200, "request_id": 1}
+ * ```
+ */
+export class PageNumberPaginator extends Paginator {
+  declare readonly [paginatorTypes]: PageNumberTypes;
+  static override readonly kwargs: StandardSchemaV1<PageNumberKwargs> = wholeNumbers({ page: 1, limit: 1 });
+
+  async page<Row>(source: PageSource<Row>, { limit, page = 1 }: PageNumberKwargs): Promise<NumberedPage<Row>> {
+    const size = this.sizeOf(limit);
+    const count = await source.count();
+    const pages = Math.max(1, Math.ceil(count / size));
+    const results = page <= pages && count > 0 ? await source.slice((page - 1) * size, size) : [];
+    return new NumberedPage(count, results, size, page, pages);
+  }
+
+  next({ limit, page, pages }: NumberedPage<unknown>): PageNumberKwargs | undefined {
+    return page < pages ? { limit, page: page + 1 } : undefined;
+  }
+}

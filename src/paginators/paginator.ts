@@ -1,0 +1,87 @@
+import type { KwargsOf, KwargsSchema } from '../kwargs/kwargs-schema.js';
+import type { ConcreteClass } from '../metadata.js';
+import type { Page } from './page.js';
+
+/** The rows of one list: those that the client may see, filtered and in order. */
+export interface PageSource<Row> {
+  count(): Promise<number>;
+  slice(offset: number, limit: number): Promise<Row[]>;
+  /**
+   * The rows behind a position, or the first ones.
+   *
+   * @throws ValidationFailed for what is no position of this list
+   */
+  after(position: string | undefined, limit: number): Promise<Row[]>;
+  /** Where a row stands in the order: text without a meaning for clients. */
+  positionOf(row: Row): string;
+}
+
+/** Carries types only; no value is ever there. */
+export declare const paginatorTypes: unique symbol;
+
+/** The types of a paginator: `page` may refer to `this['row']`. */
+export interface PaginatorTypes {
+  readonly row: unknown;
+  readonly page: object;
+}
+
+/**
+ * A provider that cuts lists into pages. Applications set its numbers in a subclass, which may have injected members:
+ *
+ * ```ts
+ * class RoomPages extends LimitOffsetPaginator {
+ *   override readonly pageSize = 50;
+ *   override readonly maximumPageSize = 500;
+ * }
+ *
+ * class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer, paginator: RoomPages }), List) {}
+ * ```
+ *
+ * or write one of their own, with a page of its own:
+ *
+ * ```ts
+ * class Chunk<Row> extends Page<Row> { constructor(readonly results: readonly Row[], readonly isLast: boolean) { super(); } }
+ * interface ChunkTypes extends PaginatorTypes { readonly page: Chunk<this['row']> }
+ *
+ * class Chunks extends Paginator {
+ *   declare readonly [paginatorTypes]: ChunkTypes;
+ *   static override readonly kwargs = ChunkKwargs;
+ *   async page<Row>(source: PageSource<Row>, { chunk }: ChunkKwargs) { … }
+ *   next(page: Chunk<unknown>, { chunk }: ChunkKwargs) { return page.isLast ? undefined : { chunk: chunk + 1 }; }
+ * }
+ * ```
+ */
+export abstract class Paginator {
+  declare readonly [paginatorTypes]: PaginatorTypes;
+  /** What clients may send: a class with class-validator's rules, or any Standard Schema. */
+  static readonly kwargs: KwargsSchema;
+
+  /** How many rows a page has unless the client says. Default 25. */
+  readonly pageSize: number = 25;
+  /** How many it may ask for; a larger number is cut to this one. Default 100. */
+  readonly maximumPageSize: number = 100;
+  /** How long StreamedList waits between two pages, in milliseconds. Default 0. */
+  readonly pause: number = 0;
+
+  abstract page<Row>(source: PageSource<Row>, kwargs: object): Promise<Page<Row>>;
+
+  /** The kwargs of the page behind this one; undefined where it is the last. */
+  abstract next(page: Page<unknown>, kwargs: object): object | undefined;
+
+  protected sizeOf(asked: number | undefined): number {
+    return Math.min(asked ?? this.pageSize, this.maximumPageSize);
+  }
+}
+
+export type PaginatorClass = ConcreteClass<Paginator> & { readonly kwargs: KwargsSchema };
+
+/** The page that a paginator makes of rows. */
+export type PageOf<P, Row> =
+  P extends ConcreteClass<infer Instance extends Paginator>
+    ? (Instance[typeof paginatorTypes] & { readonly row: Row })['page']
+    : never;
+
+/** What clients may send to it. */
+export type PageKwargsOf<P> = P extends { readonly kwargs: infer Schema extends KwargsSchema }
+  ? KwargsOf<Schema>
+  : never;
