@@ -10,7 +10,6 @@ import {
   type InputOf,
   ModelConsumer,
   mix,
-  NotFound,
   ObserveInstance,
   Patch,
   type Permission,
@@ -58,13 +57,11 @@ class NoEvents implements Permission {
 class DenyEventConsumer extends base {}
 
 @Consumer()
-class NameConsumer extends base {
-  protected override async getObject(_pk: unknown, { kwargs }: ActionContext): Promise<Thing> {
-    const found = await this.unitOfWork.em.findOne(Thing, { name: String(kwargs['name']) });
-    if (!found) throw new NotFound();
-    return found;
-  }
-}
+class NameConsumer extends mix(
+  ModelConsumer(Thing, { serializer: ShortSerializer, lookupField: 'name' }),
+  Retrieve,
+  ObserveInstance,
+) {}
 
 @Consumer()
 class KwargsConsumer extends base {

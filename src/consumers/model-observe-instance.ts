@@ -74,15 +74,14 @@ export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
 
     @Action({ status: Status.noContent, kwargs: keyKwargs })
     async unsubscribeInstance({ pk }: InstanceKey, context: ActionContext): Promise<void> {
+      // The request id says which subscription; where rows are named otherwise, nothing else does.
       if (pk === undefined && context.requestId !== null) {
         await this.unsubscribe(this.onInstance, { pk }, context);
         return;
       }
       const meta = this.unitOfWork.em.getMetadata(modelOf(this)) as EntityMetadata;
       const key = toPrimaryKey(meta, pk);
-      // The request id says which subscription; where rows are named otherwise, nothing else does.
-      const isNamed = settingsOf(this).lookupField !== 'pk' && context.requestId !== null;
-      if (key === undefined && !isNamed) throw new NotFound();
+      if (key === undefined) throw new NotFound();
       await this.unsubscribe(this.onInstance, { pk: key }, context);
     }
 
