@@ -63,6 +63,11 @@ class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
     return [await this.em.findOneOrFail(Room, 1), await this.em.findOneOrFail(User, 1), { plain: 1 }];
   }
 
+  @Action() async within() {
+    const [red, blue] = await this.em.find(Room, {}, { orderBy: { id: 'asc' } });
+    return { items: [red, blue], first: { room: red }, rows: [{ room: blue }], count: 2, at: new Date(0) };
+  }
+
   @Action() async other() {
     return this.em.findOneOrFail(User, 1);
   }
@@ -170,6 +175,20 @@ describe('What an action returns', () => {
       ],
       ['goes through it beside nothing', 'own_and_none', [{ id: 1, name: 'red' }, null, { id: 1, name: 'red' }]],
       ['goes through it beside others', 'own_and_others', [{ id: 1, name: 'red' }, ann, { plain: 1 }]],
+      [
+        'goes through it wherever it stands',
+        'within',
+        {
+          items: [
+            { id: 1, name: 'red' },
+            { id: 2, name: 'blue' },
+          ],
+          first: { room: { id: 1, name: 'red' } },
+          rows: [{ room: { id: 2, name: 'blue' } }],
+          count: 2,
+          at: '1970-01-01T00:00:00.000Z',
+        },
+      ],
       ['shows no hidden column of another entity', 'other', ann],
       ['shows no hidden column inside of other data', 'nested', { by: ann, count: '12345678901234567890' }],
       [

@@ -15,6 +15,7 @@ import {
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { container, inject, injectable, Lifecycle, scoped, singleton } from 'tsyringe';
+import { checkShowsEvents } from '#signalbox/scope/singletons.js';
 import { offlineOrm } from '../support/offline-orm.js';
 
 let told: string[] = [];
@@ -117,6 +118,18 @@ class SeatConsumer extends ApiConsumer {
 @Consumer()
 @singleton()
 class SharedConsumer extends ApiConsumer {}
+
+describe('Serializers of events', () => {
+  it('are refused where they need a connection, with the way to it', () => {
+    expect(() => checkShowsEvents(Greeter))
+      .to.throw(ConfigurationError)
+      .with.property(
+        'message',
+        'Greeter: shows events, once per change and outside any connection, and depends on the scope of one: Greeter -> Scope. ' +
+          'Take the scope from context.request where there is a request, or observe with another serializer.',
+      );
+  });
+});
 
 describe('Singletons', () => {
   let orm: MikroORM;

@@ -17,13 +17,41 @@ export interface ResultRules {
 
 /**
  * What an action returned -> what its client may see, one by one. A declared reply decides; entities of the consumer's model
- * go through its serializer; any other entity shows what MikroORM does not call hidden.
+ * go through its serializer, wherever in the result they stand; any other entity shows what MikroORM does not call hidden.
  */
-export async function showResult(result: unknown, rules: ResultRules): Promise<unknown> {
+export async function showResult(
+  result: unknown,
+  rules: ResultRules,
+  around: readonly object[] = [],
+): Promise<unknown> {
   if (result instanceof Page) return { ...result, results: await showAll(result.results, rules) };
   if (result instanceof Collection) return showAll(result.getItems(), rules);
+  if (!rules.reply && isPlain(result) && !around.includes(result))
+    return showWithin(result, rules, [...around, result]);
   if (Array.isArray(result)) return showAll(result, rules);
   return (await showAll([result ?? null], rules))[0];
+}
+
+/** `{ items, count }` and lists of such. */
+async function showWithin(
+  container: object,
+  rules: ResultRules,
+  around: readonly object[],
+): Promise<Record<string, unknown> | unknown[]> {
+  const shown = async (value: unknown): Promise<unknown> =>
+    value === undefined ? value : showResult(value, rules, around);
+  if (Array.isArray(container)) return Promise.all(container.map(shown));
+  const entries = Object.entries(container).map(async ([name, value]) => [name, await shown(value)] as const);
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+/** An object or a list that may hold entities. A list of entities alone is shown in one go, its relations loaded together. */
+function isPlain(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false;
+  if (Array.isArray(value))
+    return value.some((item) => !Utils.isEntity(item) && typeof item === 'object' && item !== null);
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return (prototype === Object.prototype || prototype === null) && !('toJSON' in value);
 }
 
 async function showAll(results: readonly unknown[], { reply, model, context }: ResultRules): Promise<unknown[]> {

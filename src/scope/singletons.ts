@@ -36,7 +36,7 @@ export function checkConsumersAreNotShared(container: DependencyContainer, consu
 }
 
 function checkFreeOfScope(provider: ConcreteClass): void {
-  const way = wayToScope(provider, new Set());
+  const way = wayToScope(provider);
   if (!way) return;
   throw new ConfigurationError({
     class: provider.name,
@@ -45,7 +45,21 @@ function checkFreeOfScope(provider: ConcreteClass): void {
   });
 }
 
-function wayToScope(provider: ConcreteClass, seen: Set<ConcreteClass>): readonly ConcreteClass[] | undefined {
+/** @throws ConfigurationError for a serializer of events that needs a connection: there is none when a change is shown */
+export function checkShowsEvents(serializer: ConcreteClass): void {
+  const way = wayToScope(serializer);
+  if (!way) return;
+  throw new ConfigurationError({
+    class: serializer.name,
+    reason: `shows events, once per change and outside any connection, and depends on the scope of one: ${way.map(({ name }) => name).join(' -> ')}.`,
+    remedy: 'Take the scope from context.request where there is a request, or observe with another serializer.',
+  });
+}
+
+function wayToScope(
+  provider: ConcreteClass,
+  seen: Set<ConcreteClass> = new Set(),
+): readonly ConcreteClass[] | undefined {
   if (provider === Scope) return [provider];
   if (seen.has(provider)) return undefined;
   seen.add(provider);

@@ -14,13 +14,12 @@ export function providersOf(
 }
 
 function ofConsumer({ consumer, actions, observers, permission }: CompiledConsumer): ConcreteClass[] {
-  const shown: unknown[] = [
+  const ofEvents = [...observers.values()].map(({ serializer }) => serializer);
+  const serializers = withNested([
     Reflect.get(consumer, 'serializer'),
     ...actions.all.map(({ reply }) => reply),
-    ...[...observers.values()].map(({ serializer }) => serializer),
-  ];
-  const serializers = new Set<SerializerClass>();
-  for (const one of shown.filter(isSerializerClass)) collect(one, serializers);
+    ...ofEvents,
+  ]);
   const paginator: ConcreteClass | undefined = Reflect.get(consumer, 'paginator');
   return [
     consumer,
@@ -29,6 +28,18 @@ function ofConsumer({ consumer, actions, observers, permission }: CompiledConsum
     ...actions.all.flatMap((action) => action.permissions.providers),
     ...serializers,
   ];
+}
+
+/** The serializers that show events. */
+export function eventSerializersOf(router: Router): readonly SerializerClass[] {
+  const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
+  return [...withNested(observers.map(({ serializer }) => serializer))];
+}
+
+function withNested(shown: readonly unknown[]): ReadonlySet<SerializerClass> {
+  const serializers = new Set<SerializerClass>();
+  for (const one of shown.filter(isSerializerClass)) collect(one, serializers);
+  return serializers;
 }
 
 /** A serializer, and those that are nested in it. */

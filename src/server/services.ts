@@ -17,7 +17,7 @@ import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerToken } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { ScopeBuilder } from '../scope/scope-builder.js';
-import { buildSingletons, checkConsumersAreNotShared } from '../scope/singletons.js';
+import { buildSingletons, checkConsumersAreNotShared, checkShowsEvents } from '../scope/singletons.js';
 import { checkModelSerializer } from '../serializers/model-serializer.js';
 import { isSerializerClass } from '../serializers/serializer.js';
 import { completeSettings, type Settings } from '../settings.js';
@@ -26,7 +26,7 @@ import { buildChanges, type Changes } from './changes.js';
 import { Handshake } from './handshake.js';
 import { Hooks } from './hooks.js';
 import { checkProviders } from './provider-check.js';
-import { providersOf } from './providers.js';
+import { eventSerializersOf, providersOf } from './providers.js';
 import { type Route, Router } from './router.js';
 
 /** The parts of a running application, put together once. */
@@ -66,6 +66,7 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     router.consumers.map(({ consumer }) => consumer),
   );
   for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, orm);
+  for (const serializer of eventSerializersOf(router)) checkShowsEvents(serializer);
   for (const { consumer } of router.consumers) checkModelConsumer(consumer, orm);
   buildSingletons(container, providers);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
