@@ -6,6 +6,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'channel-layer/channel-layer.ts': 'channel-layer/in-memory-channel-layer.spec.ts',
   'consumers/api-consumer.ts': 'consumers/consumer-channel.spec.ts',
   'consumers/mix.ts': 'consumers/model-mixins.spec.ts',
+  'consumers/model-visibility.ts': 'dcrf/instance-visibility.spec.ts',
   'consumers/model-check.ts': 'filters/model-filters.spec.ts',
   'consumers/model-consumer.ts': 'consumers/model-mixins.spec.ts',
   'consumers/model-list.ts': 'dcrf/streamed-pages.spec.ts',
