@@ -31,7 +31,7 @@ import { Actions } from '#signalbox/dispatch/actions.js';
 import { completeSettings, defaultSettings } from '#signalbox/settings.js';
 
 const known =
-  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, maxPayload, closeTimeout, origins, development';
+  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, maxPayload, closeTimeout, origins, revealForbiddenObjects, development';
 
 describe('Settings', () => {
   it('have defaults', () => {
@@ -43,6 +43,7 @@ describe('Settings', () => {
       maxPayload: 65_536,
       closeTimeout: 1_000,
       origins: 'same',
+      revealForbiddenObjects: false,
       development: true,
     });
     expect(completeSettings({})).to.deep.equal(defaultSettings);
@@ -59,6 +60,7 @@ describe('Settings', () => {
     ['origins', 'same'],
     ['origins', []],
     ['origins', ['https://example.org', 'http://localhost:8080']],
+    ['revealForbiddenObjects', true],
     ['development', false],
   ];
   for (const [name, value] of accepted) {

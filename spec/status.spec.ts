@@ -14,6 +14,7 @@ describe('Statuses and close codes', () => {
       notFound: 404,
       methodNotAllowed: 405,
       conflict: 409,
+      gone: 410,
       tooManyRequests: 429,
       cancelled: 499,
       serverError: 500,

@@ -94,6 +94,13 @@ export class StreamNotFound extends NotFound {
   static override readonly code: string = 'stream_not_found';
 }
 
+/** The consumer of this stream closed it; the other streams live. */
+export class StreamClosed extends ApiError {
+  static override readonly status = Status.gone;
+  static override readonly code: string = 'stream_closed';
+  static override readonly detail: string = 'This stream is closed.';
+}
+
 /** No action of that name. The texts are DCRF's. */
 export class ActionNotFound extends ApiError {
   static override readonly status = Status.methodNotAllowed;

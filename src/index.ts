@@ -40,7 +40,8 @@ export {
 } from './consumers/model-observe-instance.js';
 export type { ModelConsumerOptions, ModelTraits, PlainTraits, TraitsOf } from './consumers/model-options.js';
 export { Action, type ActionOptions, DetailAction } from './decorators/action.js';
-export { Consumer, Permissions } from './decorators/consumer.js';
+export { Consumer, type ConsumerOptions, Groups, Permissions } from './decorators/consumer.js';
+export { Detached } from './decorators/detached.js';
 export {
   GroupsForBoth,
   GroupsForConsumer,
@@ -49,6 +50,7 @@ export {
   type ModelObserverOptions,
 } from './decorators/model-observer.js';
 export { Observer, type ObserverOptions } from './decorators/observer.js';
+export { OnMessage } from './decorators/on-message.js';
 export type { ErrorMapper } from './dispatch/error-translator.js';
 export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';

@@ -22,6 +22,10 @@ export interface Settings {
    * origins (`https://example.org`). Requests without an Origin header come from no browser and pass. Default `same`.
    */
   readonly origins: 'same' | 'any' | readonly string[];
+  /**
+   * Whether an object that a permission refuses is answered 403 instead of 404, which tells that it exists. Default false.
+   */
+  readonly revealForbiddenObjects: boolean;
   /** Notes for developers in the log, such as kwargs that nobody asked for. Default: unless NODE_ENV is production. */
   readonly development: boolean;
 }
@@ -34,6 +38,7 @@ export const defaultSettings: Settings = {
   maxPayload: 65_536,
   closeTimeout: 1_000,
   origins: 'same',
+  revealForbiddenObjects: false,
   development: process.env.NODE_ENV !== 'production',
 };
 
@@ -51,7 +56,7 @@ export function completeSettings(given: Partial<Settings> = {}): Settings {
       throw fault(name, `is ${shown(settings[name])}.`, `Give a whole number from 1 to ${largest}.`);
     }
   }
-  for (const name of ['syncActionsAtomic', 'asyncActionsAtomic', 'development'] as const) {
+  for (const name of ['syncActionsAtomic', 'asyncActionsAtomic', 'revealForbiddenObjects', 'development'] as const) {
     if (typeof settings[name] !== 'boolean') {
       throw fault(name, `is ${shown(settings[name])}.`, 'Give true or false.');
     }

@@ -10,6 +10,7 @@ export const Status = {
   notFound: 404,
   methodNotAllowed: 405,
   conflict: 409,
+  gone: 410,
   tooManyRequests: 429,
   cancelled: 499,
   serverError: 500,

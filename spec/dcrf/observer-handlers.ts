@@ -3,10 +3,15 @@ import {
   ActionContext,
   ApiConsumer,
   Consumer,
+  type Delivery,
   type ModelEvent,
   ModelObserver,
+  type Permission,
+  Permissions,
   type Subscription,
 } from 'signalbox';
+import { injectable } from 'tsyringe';
+import { AllThings } from './observer-consumers.js';
 import { Thing } from './observer-support.js';
 
 type Heard<Body> = ModelEvent<Thing, Body>;
@@ -100,11 +105,25 @@ export class DupToo extends ApiConsumer {
   }
 }
 
+@injectable()
+class Allowed implements Permission {
+  canReceive({ scope }: Delivery) {
+    return scope.query.get('may') === 'yes';
+  }
+}
+
+@Consumer()
+@Permissions(Allowed)
+export class Guarded extends AllThings {}
+
 let release: (() => void) | undefined;
 
 /** Is busy until it is told to finish. */
 @Consumer()
 export class Busy extends ApiConsumer {
+  /** How often a row was shown. */
+  static shown = 0;
+
   static finish(): void {
     release?.();
   }
@@ -119,7 +138,12 @@ export class Busy extends ApiConsumer {
       release = resolve;
     });
   }
-  @ModelObserver(() => Thing, { body: ({ count }) => ({ count }) })
+  @ModelObserver(() => Thing, {
+    body: ({ count }) => {
+      Busy.shown++;
+      return { count };
+    },
+  })
   async onThing(event: Heard<{ count: number }>, subscription: Subscription<object>) {
     await subscription.send(event);
   }

@@ -4,7 +4,7 @@ import { connect, MemoryLogger } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
 import { openDatabase, useDatabase } from '../support/database.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
-import { createThing, event, fill, Owner, save, Thing, things } from './observer-support.js';
+import { createThing, event, fill, Owner, save, Tag, Thing, things } from './observer-support.js';
 
 describe('Writes past the unit of work, as DCRF recorded them', () => {
   const database = useDatabase('dcrf_unreported', things);
@@ -72,6 +72,14 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
     await announcer.announcing(Thing, [1], () => em.nativeUpdate(Thing, { id: 1 }, { count: 9 }));
     await em.nativeUpdate(Owner, { id: 1 }, { username: 'nobody observes owners' });
     expect(warned()).to.deep.equal([warning]);
+  });
+
+  it('warns where the database cascades a delete into rows that are observed', async () => {
+    const em = database.orm.em.fork();
+    em.remove(await em.findOneOrFail(Tag, 1));
+    await em.flush();
+    expect(warned()).to.deep.equal(['The database may change rows of which no observer hears. Thing']);
+    expect(String(logger.at('warn')[0]?.fields['place'])).to.match(/unreported-writes\.spec/);
   });
 
   it('tells an upsert by a unique property, and nothing of one that changes nothing', async () => {

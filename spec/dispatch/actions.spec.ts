@@ -14,7 +14,7 @@ class Base extends ApiConsumer {
   }
   @Action({ atomic: false }) neverAtomic() {}
   @Action({ atomic: true }) async alwaysAtomic() {}
-  @Action({ detached: true }) detachedSync() {}
+  @Action({ detached: true }) async detachedAsync() {}
 }
 
 function actionsOf(consumer: Class, settings: Partial<Settings> = {}): Actions {

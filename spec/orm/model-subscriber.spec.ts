@@ -350,8 +350,13 @@ describe('A change of a row', () => {
     ]);
   });
 
-  it('is not seen where the ORM tells too little: upserts, bulk inserts, native queries and raw SQL', async () => {
+  it('of an upsert is an update where a row was there, and a create where none was', async () => {
     await em.upsert(Message, { id: 1, room: 1, text: 'ha' });
+    await em.upsert(Message, { id: 7, room: 1, text: 'new' });
+    expect(recorded.told).to.deep.equal([['update Message 1'], ['create Message 7']]);
+  });
+
+  it('is not seen where the ORM tells nothing: bulk inserts, native queries and raw SQL', async () => {
     await em.nativeUpdate(Message, { id: 1 }, { text: 'ho' });
     await em.nativeDelete(Message, { id: 1 });
     await em.insertMany(Message, [{ room: 1, text: 'hi' }]);

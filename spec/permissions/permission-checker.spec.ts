@@ -189,7 +189,7 @@ describe('Permissions', () => {
     const scope = scopeOf('me');
     expect(await outcome(checker.checkConnect(scope))).to.equal(403);
     expect(await outcome(checker.checkAction(contextOf(scope)))).to.equal(403);
-    expect(await outcome(checker.checkObject(contextOf(scope), {}))).to.equal(403);
+    expect(await outcome(checker.checkObject(contextOf(scope), {}))).to.equal(404);
     expect(await checker.mayReceive({ scope, action: 'create', pk: 1, data: null })).to.equal(false);
     expect(await outcome(new PermissionChecker(any(No, Forgetful)).checkAction(contextOf(scope)))).to.equal(403);
   });
@@ -222,15 +222,24 @@ describe('Permissions', () => {
       it(`${shown} ${passes ? 'passes' : 'refuses'}`, async () => {
         const context = contextOf(scopeOf(user));
         const checker = new PermissionChecker(expression);
-        expect(await outcome(checker.checkObject(context, object))).to.equal(passes || 403);
+        expect(await outcome(checker.checkObject(context, object))).to.equal(passes || 404);
+        const revealing = new PermissionChecker(expression, true);
+        expect(await outcome(revealing.checkObject(context, object))).to.equal(passes || 403);
       });
     }
   });
 
   it('are asked for deliveries only where one of them has an opinion on them', () => {
-    expect(new PermissionChecker(all(Owner, not(Admin))).asksForDeliveries).to.equal(false);
-    expect(new PermissionChecker(all(Owner, not(any(Admin, Yes)))).asksForDeliveries).to.equal(true);
-    expect(new PermissionChecker(all(withOptions(Limit, { most: 1 }))).asksForDeliveries).to.equal(false);
+    expect(new PermissionChecker(all(Owner, not(Admin))).asksForDeliveries(scopeOf())).to.equal(false);
+    expect(new PermissionChecker(all(Owner, not(any(Admin, Yes)))).asksForDeliveries(scopeOf())).to.equal(true);
+    expect(new PermissionChecker(all(withOptions(Limit, { most: 1 }))).asksForDeliveries(scopeOf())).to.equal(false);
+  });
+
+  it('are asked for deliveries also where the question is a field', () => {
+    class Field implements Permission {
+      canReceive = () => false;
+    }
+    expect(new PermissionChecker(all(Owner, Field)).asksForDeliveries(scopeOf())).to.equal(true);
   });
 
   it('can be printed', () => {

@@ -384,7 +384,7 @@ describe('The request walk', () => {
     expect(steps.map(({ step }) => step)).to.deep.equal(['permission']);
   });
 
-  it('refuses a logged-in client with 403, and an object by its own permission', async () => {
+  it('refuses a logged-in client with 403, and answers for an object that its permission refuses as for an absent one', async () => {
     await start();
     const em = database.orm.em.fork();
     em.create(User, { username: 'ann', password: 'secret' });
@@ -392,8 +392,8 @@ describe('The request walk', () => {
     await em.flush();
     expect(await client('/ws/rooms/4/?refused=1', { headers: { cookie: 'user=ann' } }).refusal()).to.equal(403);
     const bob = await client().open();
-    expect(await bob.ask({ action: 'archive', request_id: 1, pk: 1 })).to.deep.include({ response_status: 403 });
-    expect(await bob.ask({ action: 'retrieve', request_id: 2, pk: 1 })).to.deep.include({ response_status: 403 });
+    expect(await bob.ask({ action: 'archive', request_id: 1, pk: 1 })).to.deep.include({ response_status: 404 });
+    expect(await bob.ask({ action: 'retrieve', request_id: 2, pk: 1 })).to.deep.include({ response_status: 404 });
     expect(steps.map(({ step }) => step)).not.to.include('method');
     expect(await database.orm.em.fork().findOneOrFail(Room, 1)).to.include({ archived: false });
   });

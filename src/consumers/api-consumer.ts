@@ -1,15 +1,27 @@
+import type { ChannelMessage } from '../channel-layer/channel-layer.js';
 import { ConfigurationError } from '../errors.js';
 import type { KwargsOfObserver, ObserverMethod } from '../observers/model-event.js';
 import type { Observer } from '../observers/observer.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
+import { CloseCode } from '../status.js';
+import { takeAction } from '../wire/codec.js';
 import type { RequestId } from '../wire/messages.js';
+import type { Reach } from './reach.js';
+
+/** What fits into a close frame. */
+const longestReason = 123;
 
 /** What a consumer needs of the connection that it serves. */
 export interface ConsumerLink {
   readonly scope: Scope;
   readonly unitOfWork: UnitOfWork;
+  /** The address of this consumer. */
+  readonly name: string;
+  readonly reach: Reach;
+  readonly signal: AbortSignal;
+  closeSocket(code: number, reason: string): void;
   requireObserver(method: unknown): Observer;
   subscribe(observer: Observer, kwargs: unknown, context: ActionContext): Promise<void>;
   unsubscribe(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void>;
@@ -43,10 +55,49 @@ export abstract class ApiConsumer {
     return linkOf(this).scope;
   }
 
+  /** The address of this consumer, for `sendToChannel` from anywhere else. */
+  protected get channelName(): string {
+    return linkOf(this).name;
+  }
+
+  /** The groups that this consumer joined by `addGroup` or `@Groups`. */
+  protected get joinedGroups(): readonly string[] {
+    return linkOf(this).reach.groups;
+  }
+
+  /** Aborted when the connection, or this stream of it, ends, and when the server closes. */
+  protected get signal(): AbortSignal {
+    return linkOf(this).signal;
+  }
+
+  /**
+   * Tells which action a payload asks for, where it is not its `action`: takes the name out of the payload, whose rest is
+   * kwargs. Undefined is answered 405, and what it throws like what an action throws, with `"action": null`.
+   *
+   * ```ts
+   * protected override getActionName(payload: Record<string, unknown>) {
+   *   const { type } = payload;
+   *   delete payload['type'];
+   *   return type;
+   * }
+   * ```
+   *
+   * ```json
+   * {"type": "list", "request_id": 1}
+   * {"errors": [], "data": [], "action": "list", "response_status": 200, "request_id": 1}
+   * ```
+   */
+  protected getActionName(payload: Record<string, unknown>): unknown {
+    return takeAction(payload);
+  }
+
   /** Runs before the first request; what it throws is answered to every request of this stream. */
   protected onConnect(): Promise<void> | void {}
 
-  /** Runs once after the last request, however the connection ended. */
+  /** Takes the binary frames of a consumer with `@Consumer({ binary: true })`, in line with its requests. */
+  protected onBinary(_data: Uint8Array): Promise<void> | void {}
+
+  /** Runs once after the last request, however the connection, or this stream of it, ended. */
   protected onDisconnect(_code: number): Promise<void> | void {}
 
   /**
@@ -76,5 +127,50 @@ export abstract class ApiConsumer {
   ): Promise<void> {
     const link = linkOf(this);
     await link.unsubscribe(link.requireObserver(observer), kwargs, context?.requestId);
+  }
+
+  /** From now on, messages to this group reach the `@OnMessage` methods of this consumer. Idempotent; ends with the connection. */
+  protected addGroup(group: string): Promise<void> {
+    return linkOf(this).reach.addGroup(group);
+  }
+
+  /** Leaves a group. Idempotent; what subscriptions listen to is not touched. */
+  protected removeGroup(group: string): Promise<void> {
+    return linkOf(this).reach.removeGroup(group);
+  }
+
+  /** Sends a message of JSON values to the `@OnMessage` methods of all consumers in a group. */
+  protected sendToGroup(group: string, message: ChannelMessage): Promise<void> {
+    return linkOf(this).reach.sendToGroup(group, message);
+  }
+
+  /** Sends a message to the `@OnMessage` methods of one consumer, by its `channelName`. Dropped where it is gone. */
+  protected sendToChannel(channel: string, message: ChannelMessage): Promise<void> {
+    return linkOf(this).reach.sendToChannel(channel, message);
+  }
+
+  /** Sends a frame of the application's own making to the client, in the envelope of its stream where there is one. */
+  protected sendJson(value: unknown): void {
+    linkOf(this).reach.sendJson(value);
+  }
+
+  /** Sends a binary frame. @throws ConfigurationError behind a demultiplexer, where a binary frame names no stream */
+  protected sendBinary(data: Uint8Array): void {
+    linkOf(this).reach.sendBinary(data);
+  }
+
+  /**
+   * Closes the socket; behind a demultiplexer this stream only, whose client is told so with a frame (410), and the others
+   * live. Called within a request, once that has been answered.
+   *
+   * @throws RangeError for a code that must not be sent (1000 and 3000 to 4999 are an application's own), or a reason above
+   * 123 bytes
+   */
+  protected close(code: number = CloseCode.normal, reason = ''): void {
+    if (code !== CloseCode.normal && !(code >= 3000 && code <= 4999))
+      throw new RangeError(`A close code is 1000, or 3000 to 4999, not ${code}.`);
+    if (Buffer.byteLength(reason) > longestReason)
+      throw new RangeError(`The reason of a close is at most ${longestReason} bytes long.`);
+    linkOf(this).closeSocket(code, reason);
   }
 }

@@ -1,4 +1,6 @@
-import { consumerDeclarations } from '../decorators/consumer.js';
+import { type ConsumerOptions, consumerDeclarations, groupDeclarations } from '../decorators/consumer.js';
+import { detachedDeclarations } from '../decorators/detached.js';
+import { messageDeclarations } from '../decorators/on-message.js';
 import { permissionDeclarations } from '../dispatch/action-declaration.js';
 import { Actions } from '../dispatch/actions.js';
 import { ConfigurationError } from '../errors.js';
@@ -8,6 +10,7 @@ import { all, type PermissionExpression } from '../permissions/permission.js';
 import { PermissionChecker } from '../permissions/permission-checker.js';
 import type { Settings } from '../settings.js';
 import { ApiConsumer } from './api-consumer.js';
+import { isReservedType } from './consumer-message.js';
 import { BaseModelConsumer, modelOf } from './model-consumer.js';
 
 export type ConsumerClass = ConcreteClass<ApiConsumer>;
@@ -19,6 +22,13 @@ export interface CompiledConsumer {
   readonly observers: ReadonlyMap<string, Observer>;
   readonly permission: PermissionExpression;
   readonly permissions: PermissionChecker;
+  /** What `@Consumer` was given. */
+  readonly options: ConsumerOptions;
+  /** The groups that each connection joins. */
+  readonly groups: readonly string[];
+  /** The methods that take messages, by type. */
+  readonly messages: ReadonlyMap<string, string>;
+  readonly detached: readonly string[];
 }
 
 /**
@@ -41,7 +51,23 @@ export function compileConsumer(
     observers: observersOf(consumer, id),
     permission,
     permissions: new PermissionChecker(permission),
+    options: optionsOf(consumer),
+    groups: groupDeclarations.find(consumer) ?? [],
+    messages: messagesOf(consumer),
+    detached: [...detachedDeclarations.read(consumer).keys()],
   };
+}
+
+/** @throws ConfigurationError where a consumer has no such observer */
+export function requireObserver(compiled: CompiledConsumer, instance: ApiConsumer, method: unknown): Observer {
+  for (const observer of compiled.observers.values()) {
+    if (Reflect.get(instance, observer.member) === method) return observer;
+  }
+  throw new ConfigurationError({
+    class: instance.constructor.name,
+    reason: 'subscribes to a method that is no observer of it.',
+    remedy: 'Hand over one with @ModelObserver: this.subscribe(this.onMessage, …).',
+  });
 }
 
 function checkDecorated(consumer: ConsumerClass): void {
@@ -58,6 +84,35 @@ function checkDecorated(consumer: ConsumerClass): void {
     reason: 'is routed without a decorator of its own, so that its constructor would be handed nothing.',
     remedy: 'Put @Consumer() on it.',
   });
+}
+
+function optionsOf(consumer: ConsumerClass): ConsumerOptions {
+  const options = consumerDeclarations.find(consumer) ?? {};
+  if (options.binary && consumer.prototype['onBinary'] === ApiConsumer.prototype['onBinary']) {
+    throw new ConfigurationError({
+      class: consumer.name,
+      reason: 'declares binary frames, and takes none.',
+      remedy: 'Override onBinary(data), or drop { binary: true }.',
+    });
+  }
+  return options;
+}
+
+function messagesOf(consumer: ConsumerClass): ReadonlyMap<string, string> {
+  const members = new Map<string, string>();
+  for (const [member, type] of messageDeclarations.read(consumer)) {
+    const other = members.get(type);
+    if (isReservedType(type) || other) {
+      throw new ConfigurationError({
+        class: consumer.name,
+        member,
+        reason: `takes messages of type "${type}", ${other ? `and so does ${other}` : "which are the framework's own"}.`,
+        remedy: "Give it another type: @OnMessage('type').",
+      });
+    }
+    members.set(type, member);
+  }
+  return members;
 }
 
 function checkDetailActions(consumer: ConsumerClass, actions: Actions): void {

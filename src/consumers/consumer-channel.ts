@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { Membership } from '../channel-layer/membership.js';
@@ -5,10 +6,9 @@ import type { ActionTarget } from '../dispatch/action-target.js';
 import type { ActionDefinition, Actions } from '../dispatch/actions.js';
 import type { Dispatcher } from '../dispatch/dispatcher.js';
 import type { ErrorTranslator } from '../dispatch/error-translator.js';
-import { Exchange } from '../dispatch/exchange.js';
+import type { Exchange } from '../dispatch/exchange.js';
 import { ActionReply } from '../dispatch/reply.js';
-import { RequestQueue } from '../dispatch/request-queue.js';
-import { ApiError, Cancelled, ConfigurationError, Disconnected, NotFound, ParseError } from '../errors.js';
+import { type ApiError, Disconnected, NotFound } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { isChangeMessage } from '../observers/change-message.js';
 import type { Observer } from '../observers/observer.js';
@@ -18,14 +18,17 @@ import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import type { SerializerContext } from '../serializers/serializer.js';
 import { origin } from '../signals/origin.js';
-import { Status } from '../status.js';
-import { addressOf, errorReply, toRequest } from '../wire/codec.js';
-import type { ActionRequest, Reply, RequestId } from '../wire/messages.js';
+import type { Reply, RequestId } from '../wire/messages.js';
 import { type ApiConsumer, bindConsumer, type ConsumerLink } from './api-consumer.js';
-import type { CompiledConsumer } from './compiled-consumer.js';
+import { Background } from './background.js';
+import { type CompiledConsumer, requireObserver } from './compiled-consumer.js';
 import { type Commits, Deliveries } from './deliveries.js';
+import { HookRunner } from './hook-runner.js';
+import { InboundMessages } from './inbound-messages.js';
 import { BaseModelConsumer, modelOf, settingsOf } from './model-consumer.js';
 import { showResult } from './model-result.js';
+import { type ConsumerSocket, Reach } from './reach.js';
+import { Requests } from './requests.js';
 
 export interface ChannelParts {
   readonly scope: Scope;
@@ -35,10 +38,8 @@ export interface ChannelParts {
   readonly unitOfWork: UnitOfWork;
   readonly publisher: Commits;
   readonly logger: Logger;
-  readonly send: (reply: Reply) => void;
+  readonly socket: ConsumerSocket;
 }
-
-const cancelAction = 'cancel';
 
 /**
  * One consumer at its address: what comes from the socket goes through its queue to the dispatcher, what comes from the
@@ -47,30 +48,51 @@ const cancelAction = 'cancel';
 export class ConsumerChannel implements ActionTarget, ConsumerLink {
   readonly name = randomUUID();
   readonly instance: ApiConsumer;
+  readonly reach: Reach;
   readonly #compiled: CompiledConsumer;
   readonly #parts: ChannelParts;
-  readonly #queue = new RequestQueue();
+  readonly #requests: Requests;
   readonly #subscriptions: Subscriptions;
   readonly #deliveries: Deliveries;
-  #requests = 0;
-  #refusal: ApiError | undefined;
+  readonly #messages: InboundMessages;
+  readonly #background: Background;
+  readonly #hooks: HookRunner;
+  readonly #life = new AbortController();
+  /** Outside of every request: messages and background work are nobody's transaction. */
+  readonly #outside = new AsyncResource('SignalboxConsumer');
+  #closing: Promise<void> | undefined;
 
   /** @throws what the consumer's constructor throws */
   constructor(compiled: CompiledConsumer, parts: ChannelParts) {
     this.#compiled = compiled;
     this.#parts = parts;
     this.instance = parts.scope.container.resolve(compiled.consumer);
-    this.#subscriptions = new Subscriptions(new Membership(parts.layer, this.name));
+    const { layer, socket, logger, unitOfWork } = parts;
+    const send = (reply: Reply): void => socket.reply(reply);
+    const consumer = this.instance;
+    this.#hooks = new HookRunner(parts, consumer);
+    this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer });
+    const membership = new Membership(layer, this.name);
+    this.reach = new Reach(layer, membership, socket);
+    this.#subscriptions = new Subscriptions(membership);
     const findPending = (id: string): Exchange | undefined => this.#findPending(id);
     this.#deliveries = new Deliveries({
       ...parts,
       ...compiled,
-      consumer: this.instance,
+      consumer,
+      send,
       subscriptions: this.#subscriptions,
       findPending,
     });
-    bindConsumer(this.instance, this);
-    this.#queue.addWork(() => this.#connect());
+    const inLine = (work: () => Promise<void> | void): Promise<void> => this.#inLine('message', work);
+    this.#messages = new InboundMessages({ consumer, handlers: compiled.messages, inLine, logger });
+    const afterRequest = (begin: () => void): void => this.#afterRequest(begin);
+    const { signal } = this;
+    const outside = this.#outside;
+    const members = compiled.detached;
+    this.#background = new Background({ consumer, members, unitOfWork, logger, signal, outside, afterRequest });
+    bindConsumer(consumer, this);
+    this.#requests.addWork(() => this.#connect());
   }
 
   get scope(): Scope {
@@ -85,39 +107,39 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     return this.#parts.unitOfWork;
   }
 
+  get signal(): AbortSignal {
+    return this.#life.signal;
+  }
+
   /** A request, or what a client took for one; answered in line with the others. Never throws. */
   receive(payload: unknown): void {
-    try {
-      this.#accept(toRequest(payload));
-    } catch (thrown) {
-      const error = this.#parts.errors.translate(thrown, { path: this.scope.path });
-      void this.#queue.addWork(async () => this.#parts.send(errorReply(error, addressOf(payload))));
-    }
+    this.#requests.receive(payload);
   }
 
-  /**
-   * Aborts what runs and waits, and refuses what still comes; a reason other than Disconnected is told to the client.
-   * Resolves when nothing is left to be answered.
-   */
+  /** A binary frame, in line with the requests. What the consumer throws is answered. Never throws. */
+  receiveBinary(data: Uint8Array): void {
+    this.#requests.receiveWork(() => this.#hooks.run('binary', () => this.instance['onBinary'](data)));
+  }
+
+  /** Aborts what runs and waits, and refuses what still comes. Resolves when nothing is left to be answered. */
   async abort(reason: ApiError | Disconnected): Promise<void> {
-    if (reason instanceof ApiError) this.#refusal = reason;
-    const open = [...this.#queue.open];
-    for (const exchange of open) exchange.abort(reason);
-    await Promise.all(open.map((exchange) => exchange.ended));
+    this.#life.abort(reason);
+    await this.#requests.abort(reason);
   }
 
-  /** Leaves all groups, then calls the consumer's disconnect hook. Never rejects. */
-  async close(code: number): Promise<void> {
-    void this.abort(new Disconnected());
-    await this.#queue.addWork(async () => {
-      await this.#guarded('leave', () => this.#parts.layer.disconnect(this.name));
-      await this.#guarded('disconnect', () => this.instance['onDisconnect'](code));
-    });
+  /** Leaves all groups, calls the consumer's disconnect hook, and waits for what it left running. Never rejects. */
+  close(code: number, reason: ApiError | Disconnected = new Disconnected()): Promise<void> {
+    this.#closing ??= this.#close(code, reason);
+    return this.#closing;
   }
 
   /** Resolves when every event that arrived has been delivered. */
-  idle(): Promise<void> {
-    return this.#deliveries.idle();
+  async idle(): Promise<void> {
+    await Promise.all([this.#deliveries.idle(), this.#messages.idle()]);
+  }
+
+  closeSocket(code: number, reason: string): void {
+    this.#afterRequest(() => this.#parts.socket.close(code, reason), true);
   }
 
   get lookupKwarg(): string {
@@ -147,14 +169,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   }
 
   requireObserver(method: unknown): Observer {
-    for (const observer of this.#compiled.observers.values()) {
-      if (Reflect.get(this.instance, observer.member) === method) return observer;
-    }
-    throw new ConfigurationError({
-      class: this.instance.constructor.name,
-      reason: 'subscribes to a method that is no observer of it.',
-      remedy: 'Hand over one with @ModelObserver: this.subscribe(this.onMessage, …).',
-    });
+    return requireObserver(this.#compiled, this.instance, method);
   }
 
   /** Undone if its request fails; refused if its request has been answered already. */
@@ -163,7 +178,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     signal.throwIfAborted();
     const { record, isNew } = this.#subscriptions.open(observer, requestId, kwargs, this.#parts.publisher.commits);
     const added = groups.filter((group) => !record.groups.has(group));
-    const exchange = this.#findOpen(origin.getStore());
+    const exchange = this.#requests.findOpen(origin.getStore());
     if (isNew && exchange) this.#deliveries.holdUntilConfirmed(record, exchange);
     exchange?.whenEnded((hasSucceeded) => hasSucceeded || void this.#undo(record, added));
     await this.#subscriptions.listen(record, added);
@@ -182,65 +197,43 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     }
   }
 
-  #accept(request: ActionRequest): void {
-    if (request.action === cancelAction && !this.actions.has(cancelAction)) {
-      this.#cancel(request);
-      return;
-    }
-    const isDetached = this.actions.find(request.action)?.detached ?? false;
-    const exchange = new Exchange(`${this.name}:${this.#requests++}`, request, isDetached, this.#parts.send);
-    this.#queue.add(exchange, () => this.#dispatch(exchange));
-  }
-
-  async #dispatch(exchange: Exchange): Promise<void> {
-    if (this.#refusal) exchange.fail(this.#refusal);
-    else await this.#parts.dispatcher.dispatch(this, exchange);
-  }
-
-  /** Not in line: it would wait behind what it is to cancel. */
-  #cancel(request: ActionRequest): void {
-    const { action, requestId, kwargs } = request;
-    const { target } = kwargs;
-    const exchange = [...this.#queue.open].find((open) => open.request.requestId === target && !open.isEnded);
-    if (typeof target !== 'string' && typeof target !== 'number') {
-      this.#parts.send(errorReply(new ParseError('Name the request_id to cancel as "target".'), request));
-    } else if (!exchange) {
-      this.#parts.send(errorReply(new NotFound('No request of this id is waiting or running.'), request));
-    } else {
-      this.#parts.send({ action, requestId, status: Status.ok, data: 'null', errors: [] });
-      exchange.abort(new Cancelled());
-    }
+  async #close(code: number, reason: ApiError | Disconnected): Promise<void> {
+    void this.abort(reason);
+    await this.#requests.addWork(async () => {
+      await this.#hooks.runUnheard('leave', () => this.#parts.layer.disconnect(this.name));
+      await this.#hooks.runUnheard('disconnect', () => this.instance['onDisconnect'](code));
+      await this.#hooks.runUnheard('detached', () => this.#background.ended());
+    });
   }
 
   async #connect(): Promise<void> {
-    const failure = await this.#guarded('connect', async () => {
+    const failure = await this.#hooks.run('connect', async () => {
       await this.#parts.layer.connect(this.name, (message) => {
         if (isChangeMessage(message)) this.#deliveries.receive(message);
+        else this.#outside.runInAsyncScope(() => this.#messages.receive(message));
       });
+      for (const group of this.#compiled.groups) await this.reach.addGroup(group);
       await this.instance['onConnect']();
     });
-    this.#refusal ??= failure;
+    this.#requests.refuse(failure);
   }
 
-  async #guarded(hook: string, work: () => Promise<void> | void): Promise<ApiError | undefined> {
-    try {
-      await this.#parts.dispatcher.runHook(work);
-      return undefined;
-    } catch (thrown) {
-      return this.#parts.errors.translate(thrown, {
-        consumer: this.instance.constructor.name,
-        hook,
-        path: this.scope.path,
-      });
-    }
+  /** Nothing any more for a consumer that refused to connect, or is gone. */
+  #inLine(hook: string, work: () => Promise<void> | void): Promise<void> {
+    return this.#requests.addWork(async () => {
+      if (!this.signal.aborted && !this.#requests.refusal) await this.#hooks.runUnheard(hook, work);
+    });
   }
 
-  #findOpen(id: string | undefined): Exchange | undefined {
-    return [...this.#queue.open].find((exchange) => exchange.id === id && !exchange.isEnded);
+  /** Once the request under way is answered; at once outside of any. */
+  #afterRequest(work: () => void, evenIfItFailed = false): void {
+    const exchange = this.#requests.findOpen(origin.getStore());
+    if (exchange) exchange.whenEnded((hasSucceeded) => (hasSucceeded || evenIfItFailed) && work());
+    else work();
   }
 
   #findPending(id: string): Exchange | undefined {
-    const exchange = this.#findOpen(id);
+    const exchange = this.#requests.findOpen(id);
     return exchange?.isDetached ? undefined : exchange;
   }
 }

@@ -1,3 +1,4 @@
+import type { Dispatcher } from '../dispatch/dispatcher.js';
 import type { Exchange } from '../dispatch/exchange.js';
 import type { Logger } from '../logger.js';
 import type { ChangeMessage } from '../observers/change-message.js';
@@ -5,7 +6,6 @@ import { type EventAction, eventFor } from '../observers/group-diff.js';
 import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
 import type { Observer } from '../observers/observer.js';
 import type { SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
-import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { PermissionChecker } from '../permissions/permission-checker.js';
 import type { Scope } from '../scope/scope.js';
 import { Status } from '../status.js';
@@ -24,7 +24,7 @@ export interface DeliveryParts {
   readonly observers: ReadonlyMap<string, Observer>;
   readonly subscriptions: Subscriptions;
   readonly permissions: PermissionChecker;
-  readonly unitOfWork: UnitOfWork;
+  readonly dispatcher: Pick<Dispatcher, 'runHook'>;
   readonly publisher: Commits;
   readonly logger: Logger;
   readonly send: (reply: Reply) => void;
@@ -60,7 +60,7 @@ export class Deliveries {
 
   constructor(parts: DeliveryParts) {
     this.#parts = parts;
-    this.#asks = parts.permissions.asksForDeliveries;
+    this.#asks = parts.permissions.asksForDeliveries(parts.scope);
     this.#observers = new Map([...parts.observers.values()].map((observer) => [observer.id, observer]));
   }
 
@@ -149,7 +149,7 @@ export class Deliveries {
   async #handleAll(arrivals: readonly Arrival[]): Promise<void> {
     for (const arrival of arrivals) {
       try {
-        await this.#parts.unitOfWork.run(() => this.#handle(arrival));
+        await this.#parts.dispatcher.runHook(() => this.#handle(arrival));
       } catch (error) {
         const { observer, requestId } = arrival.record;
         this.#parts.logger.error('An event could not be delivered.', {
@@ -165,12 +165,12 @@ export class Deliveries {
   async #handle({ record, action, pk, data }: Arrival): Promise<void> {
     const { consumer, scope, permissions } = this.#parts;
     const { signal, visibility } = record.observer;
-    const changed = { action: action as EventAction, pk, data: JSON.parse(data) as unknown };
-    const seen = visibility ? await visibility(consumer, changed, record) : changed;
-    if (!seen) return;
-    if (this.#asks && !(await permissions.mayReceive({ scope, ...seen, action: signal ? action : seen.action })))
-      return;
-    const event = signal ? { signal: signal.name, data: seen.data } : seen;
+    const body: unknown = JSON.parse(data);
+    const arrived = { action: action as EventAction, pk, data: body };
+    const changed = visibility ? await visibility(consumer, arrived, record) : arrived;
+    if (!changed) return;
+    if (this.#asks && !(await permissions.mayReceive({ scope, ...changed }))) return;
+    const event = signal ? { signal: signal.name, data: body } : changed;
     const method: Method = Reflect.get(consumer, record.observer.member);
     await method.call(consumer, event, {
       requestId: record.requestId,

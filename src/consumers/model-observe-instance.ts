@@ -7,13 +7,14 @@ import type { Class } from '../metadata.js';
 import type { eventTypes, ModelEvent, SentEvent, Subscription } from '../observers/model-event.js';
 import { observerDeclarations } from '../observers/observer-declaration.js';
 import { toPrimaryKey } from '../orm/model-key.js';
+import { primaryKeyOf } from '../orm/model-snapshot.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { KeyOf } from '../serializers/model-types.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { Status } from '../status.js';
 import { encodeData } from '../wire/codec.js';
 import type { Mixin, MixinTypes } from './mix.js';
-import { modelOf } from './model-consumer.js';
+import { modelOf, settingsOf } from './model-consumer.js';
 import { rememberRequest, visibilityOf } from './model-visibility.js';
 
 export interface InstanceKey<Key = unknown> {
@@ -66,7 +67,7 @@ export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
     async subscribeInstance(object: object, context: ActionContext): Promise<void> {
       // A row of this transaction has its key from the database only.
       if (!helper(object).hasPrimaryKey()) await this.unitOfWork.em.flush();
-      const kwargs = { pk: helper(object).getPrimaryKey() };
+      const kwargs = { pk: primaryKeyOf(object) };
       rememberRequest(kwargs, context);
       await this.subscribe(this.onInstance, kwargs, context);
     }
@@ -90,7 +91,7 @@ export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
 
     @GroupsForSignal('onInstance')
     protected *groupsOfInstance(row: object): Iterable<string> {
-      yield groupOf(helper(row).getPrimaryKey());
+      yield groupOf(primaryKeyOf(row));
     }
 
     @GroupsForConsumer('onInstance')

@@ -8,6 +8,7 @@ import type { PermissionExpression } from '../permissions/permission.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { ViewOf } from '../serializers/model-types.js';
 import type { AnySerializer } from '../serializers/serializer.js';
+import { checkAsync } from './detached.js';
 import { checkHasRules, parameterClass, parameterTypes } from './parameter-type.js';
 
 export interface ActionOptions<Schema extends KwargsSchema, View extends ReplyClass> {
@@ -69,7 +70,7 @@ type KwargsFor<Schema extends KwargsSchema> = [Schema] extends [never] ? never :
  * ```
  *
  * @throws ConfigurationError where the class is defined, for a parameter whose type does not exist at run time, a kwargs
- * class without rules, and `atomic` together with `detached`
+ * class without rules, `atomic` together with `detached`, and `detached` on a method that is not async
  */
 export function Action<Schema extends KwargsSchema = never, View extends ReplyClass = never>(
   options: ActionOptions<Schema, View> = {},
@@ -138,6 +139,7 @@ function write(
       remedy: 'Drop one of the two, and open a transaction inside where it is needed: em.transactional(…).',
     });
   }
+  if (options.detached) checkAsync(prototype, member, Reflect.get(prototype, member));
   const { kwargs } = options;
   if (kwargs && !isStandardSchema(kwargs)) checkHasRules(prototype, member, kwargs);
   actionDeclarations.write(prototype, member, { ...options, ...parameters });

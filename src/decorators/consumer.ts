@@ -1,10 +1,24 @@
 import { injectable } from 'tsyringe';
+import { checkGroupName } from '../channel-layer/channel-layer.js';
 import { permissionDeclarations } from '../dispatch/action-declaration.js';
 import { type Class, ClassMetadata, type ConcreteClass } from '../metadata.js';
 import type { PermissionExpression } from '../permissions/permission.js';
 
-/** Which classes bear `@Consumer`; without it the container would hand their constructors nothing. */
-export const consumerDeclarations = new ClassMetadata<Class>('consumer');
+export interface ConsumerOptions {
+  /** Hands binary frames to `onBinary`. Default false: they close the socket with 1003. */
+  readonly binary?: boolean;
+  /**
+   * The subprotocols that it speaks, the preferred one first; `scope.subprotocol` says which was agreed on. A client that
+   * offers others only is refused (400), one that offers none is served without. Default: whatever the client prefers.
+   */
+  readonly subprotocols?: readonly string[];
+}
+
+/** What `@Consumer` wrote on a class; without it the container would hand its constructor nothing. */
+export const consumerDeclarations = new ClassMetadata<ConsumerOptions>('consumer');
+
+/** What `@Groups` wrote on a class. */
+export const groupDeclarations = new ClassMetadata<readonly string[]>('groups');
 
 /**
  * Makes a class that extends `ApiConsumer` one that a route may name. The container resolves it, constructor parameters
@@ -18,10 +32,10 @@ export const consumerDeclarations = new ClassMetadata<Class>('consumer');
  * createApp({ orm, container, routes: [path('/ws/rooms/', RoomConsumer)] });
  * ```
  */
-export function Consumer() {
+export function Consumer(options: ConsumerOptions = {}) {
   return (consumer: ConcreteClass): void => {
     injectable()(consumer);
-    consumerDeclarations.write(consumer, consumer);
+    consumerDeclarations.write(consumer, options);
   };
 }
 
@@ -35,4 +49,26 @@ export function Consumer() {
  */
 export function Permissions(...expressions: PermissionExpression[]) {
   return (consumer: Class): void => permissionDeclarations.write(consumer, expressions);
+}
+
+/**
+ * The groups that every connection to a consumer joins before `onConnect` and leaves at its end. A subclass that bears the
+ * decorator replaces what it would inherit.
+ *
+ * ```ts
+ * @Consumer()
+ * @Groups('lobby')
+ * class LobbyConsumer extends ApiConsumer {
+ *   @OnMessage('shout') protected onShout({ text }: { readonly text: string }) { this.sendJson({ shouted: text }); }
+ * }
+ * await app.sendToGroup('lobby', { type: 'shout', text: 'hi' });
+ * ```
+ *
+ * ```json
+ * {"shouted": "hi"}
+ * ```
+ */
+export function Groups(...names: string[]) {
+  for (const name of names) checkGroupName(name);
+  return (consumer: Class): void => groupDeclarations.write(consumer, names);
 }

@@ -1,4 +1,4 @@
-import type { Class, ConcreteClass } from '../metadata.js';
+import type { Class } from '../metadata.js';
 import type {
   KwargsOfObserver,
   ModelEvent,
@@ -60,7 +60,7 @@ type KwargsOf<Consumer, Name extends keyof Consumer & string> = [ObservedBy<Cons
  * @param model a function, because entities and consumers may import each other
  */
 export function ModelObserver<Entity extends object, S extends SerializerClass<AnySerializer> = never, Body = never>(
-  model: () => ConcreteClass<Entity>,
+  model: () => Class<Entity>,
   { serializer, body }: ModelObserverOptions<Entity, S, Body> = {},
 ) {
   return <Observer extends (event: EventOf<Entity, S, Body>, subscription: Subscription<never>) => unknown>(

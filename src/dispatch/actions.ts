@@ -85,7 +85,7 @@ function define(
     detached,
     atomic: declaration.atomic ?? (usually && !detached),
     timeLimit: checkedLimit(consumer, member, declaration.timeLimit ?? usualLimit),
-    permissions: new PermissionChecker(all(...inherited, ...permissions)),
+    permissions: new PermissionChecker(all(...inherited, ...permissions), settings.revealForbiddenObjects),
   };
 }
 
@@ -106,6 +106,6 @@ const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor;
 const AsyncGeneratorFunction = Object.getPrototypeOf(async function* () {}).constructor;
 
 /** Told by the function itself: compiled code keeps it from ES2017 on, and Signalbox asks for more. */
-function isAsyncFunction(method: unknown): boolean {
+export function isAsyncFunction(method: unknown): boolean {
   return method instanceof AsyncFunction || method instanceof AsyncGeneratorFunction;
 }

@@ -77,8 +77,8 @@ function compile(
     ...(signal && { signal }),
     ...(serializer && { serializer }),
     ...(body && { body }),
-    groupsVary: ofRow !== undefined && Reflect.get(consumer.prototype, ofRow) !== groupsByKey,
     ...(visibility && { visibility }),
+    groupsVary: ofRow !== undefined && Reflect.get(consumer.prototype, ofRow) !== groupsByKey,
     passesThrough:
       !visibility && passesThrough !== undefined && Reflect.get(consumer.prototype, member) === passesThrough,
     groupsOfRow: async (row) => named(await collect(outside, ofRow, row)),

@@ -32,7 +32,7 @@ export class Announcer {
 
   /**
    * Runs a write and announces what it did to these rows: created, updated with the groups before and after, or deleted.
-   * Rows that it left as they were are not announced. Of use inside a transaction only if others write these rows too.
+   * Rows that it left as they were are not announced. Where others may write these rows meanwhile, run it in a transaction.
    */
   async announcing<Entity extends object, Result>(
     model: ConcreteClass<Entity>,

@@ -50,7 +50,12 @@ export async function readRow(
 
 /** The primary key as the entity shows it: a value, or an object for a composite one. */
 export function primaryKeyOf(entity: object): unknown {
-  return helper(entity).getPrimaryKey();
+  const { __meta: meta } = helper(entity);
+  const key: unknown = helper(entity).getPrimaryKey();
+  // The ORM gives a list where a part is a relation.
+  return meta.compositePK && Array.isArray(key)
+    ? Object.fromEntries(meta.primaryKeys.map((name, index) => [name, key[index] as unknown]))
+    : key;
 }
 
 /** A string that tells a row from every other row of every other table. */

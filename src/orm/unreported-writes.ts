@@ -22,6 +22,8 @@ const writing =
   /^\s*(?:with\b[\s\S]*?\b)?(?:insert\s+into|update|delete\s+from)\s+(?:only\s+)?((?:"?[\w$]+"?\.)?"?[\w$]+"?)/i;
 /** Whoever writes through these is told of by events. */
 const reporting = /UnitOfWork|ChangeSetPersister|EntityManager\.upsert/;
+const deleting = /^\s*(?:with\b[\s\S]*?\b)?delete\b/i;
+const remedy = 'Inject Announcer and write inside announcing(), or write through the unit of work.';
 const foreign = /node:|node_modules|orm[\\/]unreported-writes/;
 
 /**
@@ -36,23 +38,41 @@ export function warnOfUnreportedWrites(
   isObserved: (entity: { readonly prototype: object }) => boolean,
   logger: Logger,
 ): () => void {
-  const models = new Map<string, string>();
-  for (const meta of em.getMetadata().getAll().values()) {
-    if (meta.class && isObserved(meta.class)) for (const table of tablesOf(meta)) models.set(table, meta.className);
-  }
+  const observed = [...em.getMetadata().getAll().values()].filter((meta) => meta.class && isObserved(meta.class));
+  const models = new Map(observed.flatMap((meta) => tablesOf(meta).map((table) => [table, meta.className] as const)));
+  const cascading = new Map(
+    observed.flatMap((meta) => cascadingInto(meta).map((table) => [table, meta.className] as const)),
+  );
   const places = new Set<string>();
-  const listener = (sql: string): void => {
-    const model = models.get(writtenTable(sql) ?? '');
-    if (model === undefined || announced.getStore()) return;
-    const stack = callers.getStore() ?? longStack();
-    if (reporting.test(stack)) return;
+  const warn = (message: string, model: string, stack: string): void => {
     const place = placeOf(stack);
     if (places.has(place)) return;
     places.add(place);
-    const remedy = 'Inject Announcer and write inside announcing(), or write through the unit of work.';
-    logger.warn('Rows were written of which no observer hears.', { model, place, remedy });
+    logger.warn(message, { model, place, remedy });
+  };
+  const listener = (sql: string): void => {
+    const table = writtenTable(sql) ?? '';
+    const model = models.get(table);
+    const cascaded = deleting.test(sql) ? cascading.get(table) : undefined;
+    if ((model ?? cascaded) === undefined || announced.getStore()) return;
+    const stack = callers.getStore() ?? longStack();
+    if (model !== undefined && !reporting.test(stack))
+      warn('Rows were written of which no observer hears.', model, stack);
+    else if (cascaded !== undefined) warn('The database may change rows of which no observer hears.', cascaded, stack);
   };
   return models.size > 0 ? listen(em, listener) : () => {};
+}
+
+/** The tables whose rows take rows of a model with them when they are deleted, by the database and not by the ORM. */
+function cascadingInto(meta: EntityMetadata): readonly string[] {
+  return meta.relations.flatMap(({ kind, owner, deleteRule, targetMeta, name, inversedBy }) => {
+    if (!targetMeta) return [];
+    if (kind === 'm:n') return owner ? targetMeta.tableName : [];
+    if (deleteRule !== 'cascade') return [];
+    const inverse = targetMeta.relations.find((prop) => prop.name === inversedBy || prop.mappedBy === name);
+    const isCascadedByOrm = inverse?.orphanRemoval || inverse?.cascade?.some((each) => /remove|all/.test(each));
+    return isCascadedByOrm ? [] : targetMeta.tableName;
+  });
 }
 
 function listen(em: EntityManager, listener: Listener): () => void {

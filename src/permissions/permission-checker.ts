@@ -1,4 +1,4 @@
-import { NotAuthenticated, PermissionDenied } from '../errors.js';
+import { NotAuthenticated, NotFound, PermissionDenied } from '../errors.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import {
@@ -14,15 +14,24 @@ import { ask, type Question } from './verdict.js';
 
 /** Puts the four questions to permissions that are resolved from the connection's own container. */
 export class PermissionChecker {
-  constructor(private readonly expression: PermissionExpression) {}
+  /** @param revealsForbidden whether a refused object is told from an absent one */
+  constructor(
+    private readonly expression: PermissionExpression,
+    private readonly revealsForbidden = false,
+  ) {}
 
   get providers(): readonly PermissionClass[] {
     return permissionsIn(this.expression);
   }
 
-  /** Whether a delivery has to be asked for at all. Known before the first one, so that the others cost nothing. */
-  get asksForDeliveries(): boolean {
-    return this.providers.some((permission) => 'canReceive' in permission.prototype);
+  /**
+   * Whether a delivery has to be asked for at all. Known before the first one, so that the others cost nothing. A question
+   * may be a field, which only an instance shows.
+   */
+  asksForDeliveries({ container }: Scope): boolean {
+    return this.providers.some(
+      (permission) => 'canReceive' in permission.prototype || container.resolve(permission).canReceive !== undefined,
+    );
   }
 
   /** @throws NotAuthenticated while nobody is logged in, else PermissionDenied */
@@ -42,7 +51,8 @@ export class PermissionChecker {
    * A permission that refuses the action refuses its object too. Else `any(IsOwner, IsAdmin)` would let a stranger in: no
    * owner, and an administrator's permission that has no opinion on objects.
    *
-   * @throws PermissionDenied
+   * @throws NotFound, as for an object that is not there, unless forbidden ones may be told
+   * @throws PermissionDenied where they may
    */
   async checkObject(context: ActionContext, object: object): Promise<void> {
     const ofAction = onAction(context);
@@ -51,7 +61,8 @@ export class PermissionChecker {
       if (mayAct === false || !permission.hasObjectPermission) return mayAct;
       return yes(permission.hasObjectPermission(context, object, options));
     };
-    if (!(await this.#allows(context.scope, question))) throw new PermissionDenied();
+    if (await this.#allows(context.scope, question)) return;
+    throw this.revealsForbidden ? new PermissionDenied() : new NotFound();
   }
 
   async mayReceive(delivery: Delivery): Promise<boolean> {

@@ -36,7 +36,11 @@ export interface Permission<Options = undefined> {
   canConnect?(scope: Scope, options: Options): Answer;
   /** Asked before every action. */
   hasPermission?(context: ActionContext, options: Options): Answer;
-  /** Asked once the object of an action is loaded. */
+  /**
+   * Asked once the object of an action is loaded. A refusal is answered as if it were not there (404), so that nobody learns
+   * which keys exist; the setting `revealForbiddenObjects` makes it 403, and so does a permission that throws
+   * `PermissionDenied` itself.
+   */
   hasObjectPermission?(context: ActionContext, object: object, options: Options): Answer;
   /** Asked before every event is delivered; a refusal drops it. */
   canReceive?(delivery: Delivery, options: Options): Answer;

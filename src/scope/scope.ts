@@ -20,6 +20,10 @@ export class Scope {
   readonly headers: HandshakeRequest['headers'];
   readonly cookies: Readonly<Record<string, string>>;
   readonly remoteAddress: string | undefined;
+  /** What the client offers to speak, the preferred one first. */
+  readonly subprotocols: readonly string[];
+  /** The one that was agreed on. Scope middleware may choose one of those that are offered; else the consumer's options do. */
+  subprotocol: string | undefined;
   /** Set by scope middleware; undefined while nobody is logged in. */
   user: ScopeUser | undefined;
   /** Set by scope middleware. */
@@ -35,6 +39,7 @@ export class Scope {
     this.headers = request.headers;
     this.cookies = cookiesOf(request.headers.cookie);
     this.remoteAddress = request.remoteAddress;
+    this.subprotocols = subprotocolsOf(request.headers['sec-websocket-protocol']);
     this.container = container;
   }
 }
@@ -62,4 +67,9 @@ function decoded(value: string): string {
   } catch {
     return value;
   }
+}
+
+function subprotocolsOf(header: string | string[] | undefined): string[] {
+  const names = [header ?? ''].flat().join(',').split(',');
+  return names.map((name) => name.trim()).filter((name) => name !== '');
 }

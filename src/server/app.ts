@@ -1,5 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { ChannelMessage } from '../channel-layer/channel-layer.js';
+import { toConsumerMessage } from '../consumers/consumer-message.js';
 import { ServerClosing } from '../errors.js';
 import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
@@ -12,6 +14,7 @@ import { closeServer, listening, socketsOnly } from './http-server.js';
 import type { Route } from './router.js';
 import { buildServices, type Services } from './services.js';
 import { settledWithin } from './settled-within.js';
+import { answers, share } from './shared-server.js';
 import type { Transport } from './transport.js';
 import { refuseUpgrade, toHandshakeRequest } from './upgrade.js';
 import { WebSocketAcceptor } from './web-socket-transport.js';
@@ -74,39 +77,58 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /** Serves sockets on an HTTP server that stays the caller's: its requests, its port and its closing. */
   async attach(server: UpgradableServer): Promise<void> {
     await this.start();
+    const serves = (url: string): boolean => this.#services.handshake.serves(url);
     const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
       const { url = '/' } = request;
-      // Another library may serve this path on the same server.
-      if (server.listenerCount('upgrade') > 1 && !this.#services.handshake.serves(url)) return;
+      if (!answers(server, url, serves)) return;
       const handshake = this.#upgrade(request, socket, head).finally(() => this.#handshakes.delete(socket));
       this.#handshakes.set(socket, handshake);
     };
+    const leave = share(server, serves);
     server.on('upgrade', upgrade);
-    this.#detach.push(() => server.off('upgrade', upgrade));
+    this.#detach.push(leave, () => server.off('upgrade', upgrade));
     await this.#services.hooks.ready();
   }
 
   /**
    * Admits a connection over any transport; the testing kit has one without a network.
    *
-   * @param connect called once the handshake is granted
+   * @param connect called once the handshake is granted; the scope says which subprotocol was agreed on
    * @param prepare sets facts of the scope after the middleware ran
    * @throws ApiError that refuses the handshake
    */
   async accept(
     request: HandshakeRequest,
-    connect: () => Transport,
+    connect: (scope: Scope) => Transport,
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
     const admission = await this.#services.handshake.admit(request, prepare);
     try {
       this.#checkOpen();
-      return this.#open(admission, connect());
+      return this.#open(admission, connect(admission.scope));
     } catch (error) {
       await disposeScope(admission.scope, this.#services.logger);
       throw error;
     }
+  }
+
+  /**
+   * Sends a message of JSON values to the `@OnMessage` methods of all consumers in a group, in every process.
+   *
+   * ```ts
+   * await app.sendToGroup('lobby', { type: 'shout', text: 'hi' });
+   * ```
+   *
+   * A provider does the same with an injected `ChannelLayer`.
+   */
+  sendToGroup(group: string, message: ChannelMessage): Promise<void> {
+    return this.#services.layer.sendToGroup(group, toConsumerMessage(message));
+  }
+
+  /** Sends a message to the `@OnMessage` methods of one consumer, by its `channelName`. Dropped where it is gone. */
+  sendToChannel(channel: string, message: ChannelMessage): Promise<void> {
+    return this.#services.layer.send(channel, toConsumerMessage(message));
   }
 
   /** Resolves when all that was committed until now has been delivered to the connections of this process. */
@@ -125,7 +147,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   async #stop(): Promise<void> {
-    const { layer, hooks, subscriber, stopListening } = this.#services;
+    const { hooks, subscriber, stopListening } = this.#services;
     subscriber.mute();
     stopListening();
     for (const detach of this.#detach.splice(0)) detach();
@@ -133,8 +155,16 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     await this.#endConnections();
     await serversClosed;
     subscriber.close();
-    await layer.close();
+    await this.#closeLayer();
     await hooks.stop();
+  }
+
+  async #closeLayer(): Promise<void> {
+    const { layer, logger, settings } = this.#services;
+    const close = async (): Promise<void> => layer.close();
+    const closed = close().catch((error) => logger.error('The channel layer could not be closed.', { error }));
+    if (await settledWithin(closed, settings.closeTimeout)) return;
+    logger.warn('The channel layer did not close in time.');
   }
 
   /** Waits `closeTimeout` for the clients, and once more for what consumers do when their client is gone. */
@@ -159,7 +189,9 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => socket.destroy());
     try {
-      await this.accept(toHandshakeRequest(request), () => this.#acceptor.accept(request, socket, head));
+      await this.accept(toHandshakeRequest(request), ({ subprotocol }) =>
+        this.#acceptor.accept(request, socket, head, subprotocol),
+      );
     } catch (thrown) {
       const [at] = request.url?.split('?') ?? [];
       refuseUpgrade(socket, this.#services.errors.translate(thrown, { handshake: at }));

@@ -1,13 +1,21 @@
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { type ChannelParts, ConsumerChannel } from '../consumers/consumer-channel.js';
-import { type ApiError, ParseError, PermissionDenied, StreamNotFound } from '../errors.js';
+import type { ConsumerSocket } from '../consumers/reach.js';
+import {
+  type ApiError,
+  ConfigurationError,
+  ParseError,
+  PermissionDenied,
+  StreamClosed,
+  StreamNotFound,
+} from '../errors.js';
 import { disposeScope } from '../scope/scope-disposal.js';
 import { CloseCode } from '../status.js';
-import { addressOf, decodeObject, encodeReply, errorReply, type JsonObject } from '../wire/codec.js';
+import { addressOf, decodeObject, encodeFrame, encodeReply, errorReply, type JsonObject } from '../wire/codec.js';
 import type { Admission } from './handshake.js';
 import type { Transport } from './transport.js';
 
-export type ConnectionParts = Omit<ChannelParts, 'scope' | 'send'>;
+export type ConnectionParts = Omit<ChannelParts, 'scope' | 'socket'>;
 
 /** Marks the one consumer of a route without streams. */
 const only = '';
@@ -22,6 +30,8 @@ export class Connection {
   readonly #transport: Transport;
   readonly #parts: ConnectionParts;
   readonly #channels = new Map<string, ConsumerChannel>();
+  /** Streams that their consumers closed. */
+  readonly #gone = new Map<string, ApiError>();
   #draining: ApiError | undefined;
   #isDeaf = false;
   #closing: Promise<void> | undefined;
@@ -46,7 +56,7 @@ export class Connection {
     if (!(consumers instanceof Map)) this.#open(consumers as CompiledConsumer);
     this.#transport.listen({
       onText: (text) => this.#receive(text),
-      onBinary: () => this.close(CloseCode.unsupportedData, 'Text frames only.'),
+      onBinary: (data) => this.#receiveBinary(data),
       onClose: (code) => this.#end(code),
     });
   }
@@ -108,23 +118,66 @@ export class Connection {
     });
   }
 
+  #receiveBinary(data: Uint8Array): void {
+    if (this.#isDeaf || this.#closing) return;
+    const { consumers } = this.#admission.route;
+    if (consumers instanceof Map || !(consumers as CompiledConsumer).options.binary) {
+      this.close(CloseCode.unsupportedData, 'Text frames only.');
+      return;
+    }
+    this.#answering(undefined, undefined, () => {
+      if (this.#draining) throw this.#draining;
+      this.#channel(only, consumers as CompiledConsumer).receiveBinary(data);
+    });
+  }
+
   #receiveIn(stream: string, consumer: CompiledConsumer, payload: unknown): void {
-    if (this.#draining) throw this.#draining;
+    const refusal = this.#draining ?? this.#gone.get(stream);
+    if (refusal) throw refusal;
     this.#channel(stream, consumer).receive(payload);
   }
 
   #channel(stream: string, compiled: CompiledConsumer): ConsumerChannel {
     const existing = this.#channels.get(stream);
     if (existing) return existing;
-    const envelope = stream === only ? undefined : stream;
     const { scope } = this.#admission;
-    const created = new ConsumerChannel(compiled, {
-      ...this.#parts,
-      scope,
-      send: (reply) => this.#transport.send(encodeReply(reply, envelope)),
-    });
+    const socket = stream === only ? this.#wholeSocket() : this.#streamOf(stream, compiled);
+    const created = new ConsumerChannel(compiled, { ...this.#parts, scope, socket });
     this.#channels.set(stream, created);
     return created;
+  }
+
+  #wholeSocket(): ConsumerSocket {
+    return {
+      reply: (reply) => this.#transport.send(encodeReply(reply)),
+      json: (text) => this.#transport.send(encodeFrame(text)),
+      binary: (data) => this.#transport.sendBinary(data),
+      close: (code, reason) => this.close(code, reason),
+    };
+  }
+
+  #streamOf(stream: string, { consumer }: CompiledConsumer): ConsumerSocket {
+    return {
+      reply: (reply) => this.#transport.send(encodeReply(reply, stream)),
+      json: (text) => this.#transport.send(encodeFrame(text, stream)),
+      binary: () => {
+        throw new ConfigurationError({
+          class: consumer.name,
+          reason: 'sends a binary frame from a stream, which it could not name.',
+          remedy: 'Give it a route of its own, or send JSON.',
+        });
+      },
+      close: (code, reason) => this.#closeStream(stream, code, reason),
+    };
+  }
+
+  /** The others live. Its client is told at once, and again at whatever it still sends there. */
+  #closeStream(stream: string, code: number, reason: string): void {
+    if (this.#gone.has(stream)) return;
+    const told = new StreamClosed(`This stream was closed with code ${code}${reason && ` (${reason})`}.`);
+    this.#gone.set(stream, told);
+    void this.#channels.get(stream)?.close(code, told);
+    this.#transport.send(encodeReply(errorReply(told, addressOf(undefined)), stream));
   }
 
   /** @param stream of the frame that tells of a failure: null if it is not known, undefined on a route without streams */

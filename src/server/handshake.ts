@@ -9,6 +9,7 @@ import { disposeScope } from '../scope/scope-disposal.js';
 import type { Settings } from '../settings.js';
 import { checkOrigin } from './origin-check.js';
 import type { CompiledRoute, Router } from './router.js';
+import { agreedSubprotocol } from './subprotocol.js';
 
 /** A handshake that was granted. */
 export interface Admission {
@@ -27,7 +28,7 @@ export interface HandshakeParts {
   readonly settings: Settings;
 }
 
-/** Upgrade request -> admission, in this order: route, origin, scope, permissions to connect. */
+/** Upgrade request -> admission, in this order: route, origin, scope, permissions to connect, subprotocol. */
 export class Handshake {
   readonly #parts: HandshakeParts;
 
@@ -57,7 +58,9 @@ export class Handshake {
     checkOrigin(request, settings.origins);
     const scope = await scopes.build(request, match.params, prepare);
     try {
-      return { route: match.route, scope, refused: await this.#refusals(match.route, scope) };
+      const refused = await this.#refusals(match.route, scope);
+      scope.subprotocol = agreedSubprotocol(scope, match.route);
+      return { route: match.route, scope, refused };
     } catch (error) {
       await disposeScope(scope, logger);
       throw error;

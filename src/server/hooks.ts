@@ -1,11 +1,14 @@
 import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ApplicationHooks } from './app-options.js';
+import { settledWithin } from './settled-within.js';
 
 export interface HookParts {
   readonly hooks: readonly ApplicationHooks[];
   readonly unitOfWork: UnitOfWork;
   readonly logger: Logger;
+  /** How long one that stops is waited for. */
+  readonly stopTimeout: number;
 }
 
 /** The hooks of an application's life, each called once. */
@@ -29,9 +32,9 @@ export class Hooks {
     return this.#readying;
   }
 
-  /** Stops those that did start, once they have. Never rejects. */
+  /** Stops those that did start, once they have. Never rejects, and waits for nobody for ever. */
   async stop(): Promise<void> {
-    await this.#starting?.catch(() => {});
+    if (this.#starting) await settledWithin(this.#starting, this.#parts.stopTimeout);
     for (const hook of this.#started.toReversed()) await this.#stop(hook);
   }
 
@@ -44,10 +47,11 @@ export class Hooks {
   }
 
   async #stop(hook: ApplicationHooks): Promise<void> {
-    try {
-      await this.#parts.unitOfWork.run(async () => hook.stop?.());
-    } catch (error) {
-      this.#parts.logger.error('A stop hook failed.', { provider: hook.constructor.name, error });
-    }
+    const { unitOfWork, logger, stopTimeout } = this.#parts;
+    const provider = hook.constructor.name;
+    const stopped = unitOfWork
+      .run(async () => hook.stop?.())
+      .catch((error) => logger.error('A stop hook failed.', { provider, error }));
+    if (!(await settledWithin(stopped, stopTimeout))) logger.warn('A stop hook did not end in time.', { provider });
   }
 }

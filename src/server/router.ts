@@ -91,7 +91,16 @@ function compileTarget(
     throw fault(at, 'is a demultiplexer without streams.', 'Give it one: demultiplexer({ rooms: RoomConsumer }).');
   if (streams.some(([stream]) => stream === ''))
     throw fault(at, 'has a stream without a name.', 'Name it: demultiplexer({ rooms: RoomConsumer }).');
-  return new Map(streams.map(([stream, consumer]) => [stream, compile(consumer)]));
+  const consumers = new Map(streams.map(([stream, consumer]) => [stream, compile(consumer)]));
+  for (const [stream, { options, consumer }] of consumers) {
+    if (options.binary)
+      throw fault(
+        at,
+        `has ${consumer.name} in its stream "${stream}", which takes binary frames, and these name no stream.`,
+        'Give it a route of its own.',
+      );
+  }
+  return consumers;
 }
 
 function patternOf(at: string): string[] {

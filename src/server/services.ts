@@ -12,23 +12,17 @@ import { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-translator.js';
 import { Logger } from '../logger.js';
 import type { Class, ConcreteClass } from '../metadata.js';
-import { ChangePublisher } from '../observers/change-publisher.js';
-import { observedBy } from '../observers/observer.js';
-import { receiveSignals } from '../observers/signal-receivers.js';
 import { Announcer } from '../orm/announcer.js';
-import type { ModelChange } from '../orm/model-change.js';
-import { ModelSubscriber } from '../orm/model-subscriber.js';
 import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerToken } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
-import { warnOfUnreportedWrites } from '../orm/unreported-writes.js';
 import { ScopeBuilder } from '../scope/scope-builder.js';
 import { buildSingletons, checkConsumersAreNotShared } from '../scope/singletons.js';
 import { checkModelSerializer } from '../serializers/model-serializer.js';
 import { isSerializerClass } from '../serializers/serializer.js';
 import { completeSettings, type Settings } from '../settings.js';
-import { Signal } from '../signals/signal.js';
 import type { AppOptions } from './app-options.js';
+import { buildChanges, type Changes } from './changes.js';
 import { Handshake } from './handshake.js';
 import { Hooks } from './hooks.js';
 import { checkProviders } from './provider-check.js';
@@ -36,17 +30,13 @@ import { providersOf } from './providers.js';
 import { type Route, Router } from './router.js';
 
 /** The parts of a running application, put together once. */
-export interface Services {
+export interface Services extends Changes {
   readonly settings: Settings;
   readonly logger: Logger;
   readonly layer: ChannelLayer;
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
   readonly dispatcher: Dispatcher;
-  /** Sent once per commit with all that it changed. */
-  readonly committed: Signal<readonly ModelChange[]>;
-  readonly publisher: ChangePublisher;
-  readonly subscriber: ModelSubscriber;
   /** Ends the listening to signals and to writes. */
   readonly stopListening: () => void;
   readonly handshake: Handshake;
@@ -64,14 +54,11 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const clock = provide(container, Clock, () => new Clock());
   const layer = layerOf(options, container, logger);
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
-  const subscriber = new ModelSubscriber(
-    (changes, signals) => {
-      publisher.publish(changes, signals);
-      if (changes.length > 0) committed.send(changes);
-    },
-    observedBy(observers.filter(({ groupsVary }) => groupsVary)),
-  );
-  provide(container, Announcer, () => new Announcer(orm.em, subscriber));
+  const unitOfWork = new UnitOfWork(orm.em);
+  const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
+  const isDevelopment = settings.development;
+  const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve });
+  provide(container, Announcer, () => new Announcer(orm.em, changes.subscriber));
   const providers = providersOf(options, router);
   checkProviders(container, providers);
   checkConsumersAreNotShared(
@@ -81,15 +68,7 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, orm);
   for (const { consumer } of router.consumers) checkModelConsumer(consumer, orm);
   buildSingletons(container, providers);
-  const unitOfWork = new UnitOfWork(orm.em);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
-  const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
-  const publisher = new ChangePublisher({ observers, layer, unitOfWork, logger, resolve });
-  const committed = new Signal<readonly ModelChange[]>((error) =>
-    logger.error('A receiver of changes failed.', { error }),
-  );
-  const stopSignals = receiveSignals(observers, (sent) => subscriber.stageSignal(orm.em, sent));
-  const stopWarnings = settings.development ? warnOfUnreportedWrites(orm.em, observedBy(observers), logger) : undefined;
   return {
     settings,
     logger,
@@ -97,13 +76,8 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     unitOfWork,
     errors,
     dispatcher: new Dispatcher({ unitOfWork, errors, clock, logger, settings }),
-    committed,
-    publisher,
-    subscriber,
-    stopListening: () => {
-      stopSignals();
-      stopWarnings?.();
-    },
+    ...changes,
+    stopListening: changes.listen(),
     handshake: new Handshake({
       router,
       scopes: new ScopeBuilder(container, middleware, logger),
@@ -112,7 +86,12 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
       logger,
       settings,
     }),
-    hooks: new Hooks({ hooks: (options.hooks ?? []).map(resolve), unitOfWork, logger }),
+    hooks: new Hooks({
+      hooks: (options.hooks ?? []).map(resolve),
+      unitOfWork,
+      logger,
+      stopTimeout: settings.closeTimeout,
+    }),
   };
 }
 

@@ -2,6 +2,8 @@
 export interface Transport {
   /** Sends a text frame; does nothing once the socket is closed. */
   send(text: string): void;
+  /** Sends a binary frame; likewise. */
+  sendBinary(data: Uint8Array): void;
   /** Begins the closing handshake. */
   close(code: number, reason: string): void;
   /** Cuts the socket without a handshake. */
@@ -12,7 +14,7 @@ export interface Transport {
 
 export interface TransportListener {
   onText(text: string): void;
-  onBinary(): void;
+  onBinary(data: Uint8Array): void;
   /** Called exactly once. */
   onClose(code: number): void;
 }

@@ -9,14 +9,23 @@ import type { Transport, TransportListener } from './transport.js';
 export class WebSocketAcceptor {
   readonly #server: WebSocketServer;
   readonly #logger: Logger;
+  /** Of the request that is being accepted. */
+  #subprotocol: string | undefined;
 
   constructor(maxPayload: number, logger: Logger) {
-    this.#server = new WebSocketServer({ noServer: true, clientTracking: false, perMessageDeflate: false, maxPayload });
+    this.#server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload,
+      handleProtocols: () => this.#subprotocol ?? false,
+    });
     this.#logger = logger;
   }
 
   /** @throws ParseError where the request is no WebSocket handshake, which `ws` has answered, or the client is gone */
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer): Transport {
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer, subprotocol: string | undefined): Transport {
+    this.#subprotocol = subprotocol;
     const accepted: WebSocket[] = [];
     this.#server.handleUpgrade(request, socket, head, (webSocket) => accepted.push(webSocket));
     const [webSocket] = accepted;
@@ -38,13 +47,19 @@ class WebSocketTransport implements Transport {
   }
 
   listen({ onText, onBinary, onClose }: TransportListener): void {
-    this.#socket.on('message', (data: RawData, isBinary: boolean) => (isBinary ? onBinary() : onText(String(data))));
+    this.#socket.on('message', (data: RawData, isBinary: boolean) =>
+      isBinary ? onBinary(data as Buffer) : onText(String(data)),
+    );
     this.#socket.once('close', (code) => onClose(code));
     this.#socket.resume();
   }
 
   send(text: string): void {
     if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(text);
+  }
+
+  sendBinary(data: Uint8Array): void {
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(data);
   }
 
   close(code: number, reason: string): void {

@@ -11,6 +11,8 @@ export interface ConnectOptions {
   readonly user?: ScopeUser;
   readonly session?: ScopeSession;
   readonly headers?: Readonly<Record<string, string>>;
+  /** What the client offers to speak, the preferred one first. */
+  readonly subprotocols?: readonly string[];
   readonly cookies?: Readonly<Record<string, string>>;
   /** Any other fact of the scope. */
   readonly prepare?: (scope: Scope) => void;
@@ -25,6 +27,10 @@ interface Envelope {
 export class TestConnection extends TestChannel implements AsyncDisposable {
   readonly #transport: MemoryTransport;
   readonly #channels: Map<string, TestChannel>;
+  /** Every binary frame that came. */
+  readonly binaries: Uint8Array[] = [];
+  /** What was agreed on. */
+  subprotocol: string | undefined;
   readonly #idle: () => Promise<void>;
   readonly #ended: () => Promise<void>;
 
@@ -65,8 +71,8 @@ export class TestConnection extends TestChannel implements AsyncDisposable {
     this.#transport.receiveText(text);
   }
 
-  sendBinary(): void {
-    this.#transport.receiveBinary();
+  sendBinary(data: Uint8Array = new Uint8Array()): void {
+    this.#transport.receiveBinary(data);
   }
 
   close(code = 1000): void {
@@ -98,14 +104,20 @@ export async function connect(
   options: ConnectOptions = {},
 ): Promise<TestConnection> {
   const channels = new Map<string, TestChannel>();
-  const transport: MemoryTransport = new MemoryTransport((text) => sort(JSON.parse(text), channels, connection));
+  const transport: MemoryTransport = new MemoryTransport(
+    (text) => sort(JSON.parse(text), channels, connection),
+    (data) => connection.binaries.push(data),
+  );
   const idle = (): Promise<void> => app.idle();
   let ended = Promise.resolve();
   const connection: TestConnection = new TestConnection(transport, channels, idle, () => ended);
   await app.start();
   const accepted = await app.accept(
     { url, headers: headersOf(options) },
-    () => transport,
+    ({ subprotocol }) => {
+      connection.subprotocol = subprotocol;
+      return transport;
+    },
     (scope) => prepare(scope, options),
   );
   ended = accepted.closed;
@@ -114,13 +126,15 @@ export async function connect(
 
 /** A frame of a stream that nobody asked for goes to the connection, envelope and all. */
 function sort(frame: ReplyFrame | Envelope, channels: ReadonlyMap<string, TestChannel>, connection: TestChannel): void {
-  const channel = 'stream' in frame ? channels.get(String(frame.stream)) : undefined;
-  if (channel && 'payload' in frame) channel.put(frame.payload);
+  const envelope = typeof frame === 'object' && frame !== null && 'payload' in frame ? frame : undefined;
+  const channel = envelope && channels.get(String(envelope.stream));
+  if (channel) channel.put(envelope.payload);
   else connection.put(frame as ReplyFrame);
 }
 
-function headersOf({ headers = {}, cookies = {} }: ConnectOptions): Record<string, string> {
+function headersOf({ headers = {}, cookies = {}, subprotocols = [] }: ConnectOptions): Record<string, string> {
   const named = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+  if (subprotocols.length > 0) named['sec-websocket-protocol'] = subprotocols.join(', ');
   const pairs = Object.entries(cookies).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
   if (named['cookie'] !== undefined) pairs.unshift(named['cookie']);
   return pairs.length === 0 ? named : { ...named, cookie: pairs.join('; ') };

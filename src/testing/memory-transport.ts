@@ -3,13 +3,15 @@ import type { Transport, TransportListener } from '../server/transport.js';
 /** A socket without a network: the server's end is a transport, the client's end these methods. */
 export class MemoryTransport implements Transport {
   readonly #onText: (text: string) => void;
+  readonly #onBinary: (data: Uint8Array) => void;
   readonly #closed = Promise.withResolvers<number>();
   #listener: TransportListener | undefined;
   #isClosed = false;
 
-  /** @param onText told of every frame that the server sends */
-  constructor(onText: (text: string) => void) {
+  /** Both are told of every frame that the server sends. */
+  constructor(onText: (text: string) => void, onBinary: (data: Uint8Array) => void = () => {}) {
     this.#onText = onText;
+    this.#onBinary = onBinary;
   }
 
   /** The close code, once the socket is closed by either end. */
@@ -19,6 +21,10 @@ export class MemoryTransport implements Transport {
 
   send(text: string): void {
     if (!this.#isClosed) this.#onText(text);
+  }
+
+  sendBinary(data: Uint8Array): void {
+    if (!this.#isClosed) this.#onBinary(data);
   }
 
   close(code: number): void {
@@ -38,8 +44,8 @@ export class MemoryTransport implements Transport {
     queueMicrotask(() => this.#isClosed || this.#listener?.onText(text));
   }
 
-  receiveBinary(): void {
-    queueMicrotask(() => this.#isClosed || this.#listener?.onBinary());
+  receiveBinary(data: Uint8Array): void {
+    queueMicrotask(() => this.#isClosed || this.#listener?.onBinary(data));
   }
 
   /** The client closes. What it has sent before arrives before. */

@@ -43,7 +43,7 @@ export class TestChannel {
 
   /** The final reply to a request id. */
   reply(requestId: string | number | null, { timeout = defaultTimeout }: ReceiveOptions = {}): Promise<ReplyFrame> {
-    return this.#inbox.take(timeout, (frame) => frame.request_id === requestId && frame.response_status !== 206);
+    return this.#inbox.take(timeout, (frame) => frame?.request_id === requestId && frame.response_status !== 206);
   }
 
   /** The next frame. @throws Error if none comes in time */

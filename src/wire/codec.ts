@@ -32,14 +32,24 @@ export function addressOf(payload: unknown): { action: string | null; requestId:
   };
 }
 
+/** Takes the action's name out of a payload; what is left of it is kwargs. */
+export type TakeActionName = (payload: Record<string, unknown>) => unknown;
+
+export const takeAction: TakeActionName = (payload) => {
+  const { action } = payload;
+  delete payload['action'];
+  return action;
+};
+
 /**
  * @throws ActionNotFound without an action
  * @throws ParseError where the payload is no object, or its action or request id has the wrong type
  */
-export function toRequest(payload: unknown): ActionRequest {
+export function toRequest(payload: unknown, takeName = takeAction): ActionRequest {
   if (!isJsonObject(payload)) throw new ParseError('A request has to be a JSON object.');
-  const { action, request_id: id = null, ...kwargs } = payload;
+  const { request_id: id = null, ...kwargs } = payload;
   if (id !== null && !isRequestId(id)) throw new ParseError('The request_id has to be a string or a number.');
+  const action = takeName(kwargs);
   if (action === undefined || action === null) throw new ActionNotFound();
   if (typeof action !== 'string') throw new ParseError('The action has to be a string.');
   return { action, requestId: id, kwargs };
@@ -50,6 +60,11 @@ export function encodeData(data: unknown): string {
   return JSON.stringify(data, bigintsAsText) ?? 'null';
 }
 
+/** A frame of the application's own making, JSON text already. */
+export function encodeFrame(payload: string, stream?: string | null): string {
+  return stream === undefined ? payload : `{"stream":${JSON.stringify(stream)},"payload":${payload}}`;
+}
+
 /** The frame of a reply, wrapped in its stream's envelope where there is one. */
 export function encodeReply(reply: Reply, stream?: string | null): string {
   const errors = JSON.stringify(reply.errors);
@@ -57,7 +72,7 @@ export function encodeReply(reply: Reply, stream?: string | null): string {
   const id = JSON.stringify(reply.requestId);
   const code = reply.code === undefined ? '' : `,"code":${JSON.stringify(reply.code)}`;
   const frame = `{"errors":${errors},"data":${reply.data},"action":${action},"response_status":${reply.status},"request_id":${id}${code}}`;
-  return stream === undefined ? frame : `{"stream":${JSON.stringify(stream)},"payload":${frame}}`;
+  return encodeFrame(frame, stream);
 }
 
 /** The reply that tells of an error. */

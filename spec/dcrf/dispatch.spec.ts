@@ -1,0 +1,317 @@
+import { expect } from 'chai';
+import { IsDefined, IsInt, IsOptional } from 'class-validator';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  type App,
+  Consumer,
+  demultiplexer,
+  OnMessage,
+  ParseError,
+  path,
+} from 'signalbox';
+import { connect, MemoryTransport } from 'signalbox/testing';
+import { failure, gate, success, useServer } from './wire-support.js';
+
+class Keyed {
+  @IsInt()
+  pk!: number;
+}
+
+class Echoed {
+  @IsOptional()
+  a?: unknown;
+
+  @IsOptional()
+  data?: unknown;
+}
+
+class Value {
+  @IsDefined()
+  v!: unknown;
+}
+
+let slow = gate();
+
+@Consumer()
+class CustomConsumer extends ApiConsumer {
+  @Action()
+  async testAsyncAction({ pk }: Keyed) {
+    return { pk };
+  }
+
+  @Action({ atomic: false })
+  testSyncAction({ pk }: Keyed) {
+    return { pk, sync: true };
+  }
+
+  @Action()
+  async returnsUnicode() {
+    return 'é☃😀</script>';
+  }
+
+  @Action()
+  async echo({ kwargs }: ActionContext) {
+    return kwargs;
+  }
+
+  @Action()
+  async known({ a, data }: Echoed) {
+    return { a, data };
+  }
+
+  @Action({ name: 'renamed-action' })
+  async originalName() {
+    return 'renamed ok';
+  }
+
+  @Action({ name: 'renamed-detached', detached: true })
+  async detachedOrig() {
+    return 'd';
+  }
+
+  @Action()
+  async sendsText() {
+    this.sendJson('raw text');
+  }
+
+  @Action()
+  async sendsBinary() {
+    this.sendBinary(new Uint8Array([0, 1]));
+  }
+
+  @Action()
+  async value({ v }: Value) {
+    return { v };
+  }
+
+  @Action()
+  async returnsNan() {
+    return { v: Number.NaN, i: Number.POSITIVE_INFINITY };
+  }
+
+  @Action()
+  async slowAsync() {
+    await slow.promise;
+    return { slept: 0.5 };
+  }
+
+  @Action()
+  async closeMe() {
+    this.close(4321);
+  }
+
+  @Action()
+  async closeThenReply() {
+    this.close(4322, 'Enough.');
+    return 'bye';
+  }
+
+  hiddenMethod() {
+    return 'nobody';
+  }
+
+  @OnMessage('shout')
+  onShout() {}
+
+  protected async background() {}
+}
+
+/** The action stands in `type`. */
+@Consumer()
+class TypeRoutedConsumer extends ApiConsumer {
+  @Action({ strict: true })
+  async echo({ a }: Echoed) {
+    return { a };
+  }
+
+  protected override getActionName(payload: Record<string, unknown>): unknown {
+    const { type } = payload;
+    delete payload['type'];
+    if (type === 'explode') throw new ParseError('bad type');
+    if (type === 'break') throw new Error('A secret.');
+    return type;
+  }
+}
+
+describe('DCRF: envelope and dispatch', () => {
+  const serve = useServer();
+  let app: App;
+
+  beforeEach(async () => {
+    slow = gate();
+    const streams = demultiplexer({ typed: TypeRoutedConsumer, custom: CustomConsumer });
+    const routes = [path('/custom/', CustomConsumer), path('/type/', TypeRoutedConsumer), path('/streams/', streams)];
+    ({ app } = await serve(routes));
+  });
+
+  it('S001 answers a sync and an async action in one envelope', async () => {
+    await using a = await connect(app, '/custom/');
+    a.send({ action: 'test_async_action', pk: 2, request_id: 1 });
+    expect(await a.receive()).to.deep.equal(success('test_async_action', 1, { pk: 2 }));
+    a.send({ action: 'test_sync_action', pk: 3, request_id: 10 });
+    expect(await a.receive()).to.deep.equal(success('test_sync_action', 10, { pk: 3, sync: true }));
+  });
+
+  it('S002 has the five keys in their order, and text as it is', async () => {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const transport = new MemoryTransport(resolve);
+    await app.start();
+    const { closed } = await app.accept({ url: '/custom/', headers: {} }, () => transport);
+    transport.receiveText('{"action": "returns_unicode", "request_id": 1}');
+    expect(await promise).to.equal(
+      '{"errors":[],"data":"é☃😀</script>","action":"returns_unicode","response_status":200,"request_id":1}',
+    );
+    transport.receiveClose(1000);
+    await closed;
+  });
+
+  it('S004 takes every other key of the frame for a kwarg, and hands over those that the action knows', async () => {
+    await using a = await connect(app, '/custom/');
+    const kwargs = { a: 1, data: { x: [1] }, 'with space': null, '': 'empty', class: 3 };
+    a.send({ action: 'echo', request_id: 1, ...kwargs });
+    expect(await a.receive()).to.deep.equal(success('echo', 1, kwargs));
+    a.send({ action: 'known', request_id: 2, ...kwargs });
+    expect(await a.receive()).to.deep.equal(success('known', 2, { a: 1, data: { x: [1] } }));
+  });
+
+  it('S005 answers 405 to an unknown action, by its name as it came', async () => {
+    await using a = await connect(app, '/custom/');
+    for (const name of ['no_such', '', 'Echo']) {
+      a.send({ action: name, request_id: 1 });
+      expect(await a.receive()).to.deep.equal(
+        failure(name, 1, 405, 'action_not_found', `Method "${name}" not allowed.`),
+      );
+    }
+    a.send({ action: 'no_such' });
+    expect(await a.receive()).to.include({ response_status: 405, request_id: null });
+  });
+
+  it('S006 lets nobody reach a public method that is no action', async () => {
+    await using a = await connect(app, '/custom/');
+    const names = ['hidden_method', 'hiddenMethod', 'send_json', 'sendJson', 'close', 'constructor', 'background'];
+    for (const name of [...names, 'shout', 'on_shout', 'onShout', 'onConnect', 'getActionName', '__proto__']) {
+      a.send({ action: name, request_id: 1 });
+      expect(await a.receive()).to.deep.equal(
+        failure(name, 1, 405, 'action_not_found', `Method "${name}" not allowed.`),
+      );
+    }
+  });
+
+  it('S007 answers by the name that an action was given, and to the name of its method too', async () => {
+    await using a = await connect(app, '/custom/');
+    a.send({ action: 'renamed-action', request_id: 1 });
+    expect(await a.receive()).to.deep.equal(success('renamed-action', 1, 'renamed ok'));
+    a.send({ action: 'renamed-detached', request_id: 2 });
+    expect(await a.receive()).to.deep.equal(success('renamed-detached', 2, 'd'));
+    a.send({ action: 'detached_orig', request_id: 3 });
+    expect(await a.receive()).to.deep.equal(success('detached_orig', 3, 'd'));
+  });
+
+  const missing = 'Unable to find action in message body.';
+
+  it('S009 answers 405 to a frame without an action, and lives on', async () => {
+    await using a = await connect(app, '/custom/');
+    a.send({ request_id: 7, pk: 1 });
+    expect(await a.receive()).to.deep.equal(failure(null, 7, 405, 'action_not_found', missing));
+    a.send({});
+    expect(await a.receive()).to.deep.equal(failure(null, null, 405, 'action_not_found', missing));
+    expect(await a.request('returns_unicode')).to.include({ response_status: 200 });
+  });
+
+  it('S010 answers 405 to a frame without an action that has kwargs', async () => {
+    await using a = await connect(app, '/custom/');
+    a.send({ pk: 2, request_id: 1 });
+    expect(await a.receive()).to.deep.equal(failure(null, 1, 405, 'action_not_found', missing));
+  });
+
+  it('S011 answers 405 to null for an action, and 400 to a number or a boolean', async () => {
+    await using a = await connect(app, '/custom/');
+    a.send({ action: null, request_id: 1 });
+    expect(await a.receive()).to.deep.equal(failure(null, 1, 405, 'action_not_found', missing));
+    for (const action of [5, true, 1.5]) {
+      a.send({ action, request_id: 1 });
+      expect(await a.receive()).to.deep.equal(failure(null, 1, 400, 'parse_error', 'The action has to be a string.'));
+    }
+  });
+
+  it('S012 finds the action where the consumer says, and answers what that throws', async () => {
+    await using a = await connect(app, '/type/');
+    a.send({ type: 'echo', request_id: 1, a: 1 });
+    expect(await a.receive()).to.deep.equal(success('echo', 1, { a: 1 }));
+    a.send({ type: 'explode', request_id: 2 });
+    expect(await a.receive()).to.deep.equal(failure(null, 2, 400, 'parse_error', 'bad type'));
+    a.send({ action: 'echo', request_id: 3 });
+    expect(await a.receive()).to.deep.equal(failure(null, 3, 405, 'action_not_found', missing));
+    a.send({ type: 'break', request_id: 4 });
+    expect(await a.receive()).to.include({ response_status: 500, code: 'server_error', request_id: 4 });
+  });
+
+  it('S014 sends JSON and bytes of the consumer’s own, in the envelope of a stream', async () => {
+    await using a = await connect(app, '/custom/');
+    a.send({ action: 'sends_text', request_id: 1 });
+    expect(await a.receive()).to.equal('raw text');
+    expect(await a.receive()).to.deep.equal(success('sends_text', 1, null));
+    a.send({ action: 'sends_binary', request_id: 2 });
+    expect(await a.receive()).to.deep.equal(success('sends_binary', 2, null));
+    expect(a.binaries).to.deep.equal([new Uint8Array([0, 1])]);
+    await using b = await connect(app, '/streams/');
+    const stream = b.channel('custom');
+    stream.send({ action: 'sends_text', request_id: 1 });
+    expect(await stream.receive()).to.equal('raw text');
+    expect(await stream.reply(1)).to.deep.equal(success('sends_text', 1, null));
+    expect(await stream.request('sends_binary')).to.include({ response_status: 500 });
+    expect(b.binaries).to.deep.equal([]);
+  });
+
+  it('S015 takes and sends valid JSON only', async () => {
+    await using a = await connect(app, '/custom/');
+    a.sendText('{"action":"value","request_id":NaN,"v":Infinity}');
+    expect(await a.receive()).to.deep.equal(failure(null, null, 400, 'parse_error', 'The frame is not valid JSON.'));
+    a.send({ action: 'returns_nan', request_id: 1 });
+    expect(await a.receive()).to.deep.equal(success('returns_nan', 1, { v: null, i: null }));
+  });
+
+  it('S016 takes the last one of duplicate keys', async () => {
+    await using a = await connect(app, '/custom/');
+    a.sendText('{"action":"nope","action":"value","request_id":1,"request_id":2,"v":1,"v":2}');
+    expect(await a.receive()).to.deep.equal(success('value', 2, { v: 2 }));
+  });
+
+  it('S017 answers the requests of one connection one at a time, in their order', async () => {
+    await using a = await connect(app, '/custom/');
+    a.send({ action: 'slow_async', request_id: 1 });
+    a.send({ action: 'echo', request_id: 2 });
+    await a.expectSilence();
+    slow.resolve();
+    expect(await a.receive()).to.deep.equal(success('slow_async', 1, { slept: 0.5 }));
+    expect(await a.receive()).to.deep.equal(success('echo', 2, {}));
+  });
+
+  it('S019 closes the socket with the code of the action, once that is answered', async () => {
+    await using a = await connect(app, '/custom/');
+    a.send({ action: 'close_me', request_id: 1 });
+    expect(await a.receive()).to.deep.equal(success('close_me', 1, null));
+    expect(await a.closed).to.equal(4321);
+    await using b = await connect(app, '/custom/');
+    b.send({ action: 'close_then_reply', request_id: 1 });
+    expect(await b.receive()).to.deep.equal(success('close_then_reply', 1, 'bye'));
+    expect(await b.closed).to.equal(4322);
+  });
+
+  it('S019 closes one stream of several, tells its client, and answers 410 there; the others live', async () => {
+    await using a = await connect(app, '/streams/');
+    const [custom, typed] = [a.channel('custom'), a.channel('typed')];
+    expect(await custom.request('close_then_reply', { request_id: 1 })).to.deep.equal(
+      success('close_then_reply', 1, 'bye'),
+    );
+    const told = 'This stream was closed with code 4322 (Enough.).';
+    expect(await custom.receive()).to.deep.equal(failure(null, null, 410, 'stream_closed', told));
+    expect(await custom.request('echo', { request_id: 2 })).to.deep.equal(
+      failure('echo', 2, 410, 'stream_closed', told),
+    );
+    typed.send({ type: 'echo', request_id: 3, a: 1 });
+    expect(await typed.receive()).to.deep.equal(success('echo', 3, { a: 1 }));
+  });
+});

@@ -1,0 +1,138 @@
+import { expect } from 'chai';
+import { IsInt } from 'class-validator';
+import { Action, ApiConsumer, type App, ConfigurationError, Consumer, createApp, demultiplexer, path } from 'signalbox';
+import { connect } from 'signalbox/testing';
+import { offlineOrm } from '../support/offline-orm.js';
+import { failure, success, useServer } from './wire-support.js';
+
+class Keyed {
+  @IsInt()
+  pk!: number;
+}
+
+@Consumer()
+class ThingConsumer extends ApiConsumer {
+  @Action()
+  async list() {
+    return [];
+  }
+
+  @Action()
+  async needsArg({ pk }: Keyed) {
+    return pk;
+  }
+
+  @Action()
+  async noKwargs() {
+    return 'none';
+  }
+
+  @Action()
+  async returnsTuple3() {
+    return [1, 2, 3];
+  }
+}
+
+@Consumer({ binary: true })
+class BinaryConsumer extends ApiConsumer {
+  @Action()
+  async list() {
+    return [];
+  }
+
+  protected override async onBinary(data: Uint8Array) {
+    if (data.length === 0) throw new Error('Nothing in there.');
+    this.sendBinary(data.toReversed());
+  }
+}
+
+describe('DCRF: malformed frames', () => {
+  const serve = useServer();
+  let app: App;
+
+  beforeEach(async () => {
+    ({ app } = await serve([path('/things/', ThingConsumer), path('/binary/', BinaryConsumer)]));
+  });
+
+  /** What a frame is answered with; the socket lives on. */
+  async function answerTo(text: string): Promise<unknown> {
+    await using a = await connect(app, '/things/');
+    a.sendText(text);
+    const answer = await a.receive();
+    expect(await a.request('list')).to.include({ response_status: 200 });
+    return answer;
+  }
+
+  const noObject = 'A frame has to be a JSON object.';
+
+  it('S024 answers 400 to an empty text frame', async () => {
+    expect(await answerTo('')).to.deep.equal(failure(null, null, 400, 'parse_error', 'The frame is not valid JSON.'));
+  });
+
+  it('S025 closes the socket with 1003 at a binary frame', async () => {
+    await using a = await connect(app, '/things/');
+    a.sendBinary(Buffer.from('{"action":"list","request_id":1}'));
+    expect(await a.closed).to.equal(1003);
+  });
+
+  it('S025 hands a binary frame to a consumer that declares them, and answers what it throws', async () => {
+    await using a = await connect(app, '/binary/');
+    a.sendBinary(new Uint8Array([1, 2, 3]));
+    expect(await a.request('list')).to.include({ response_status: 200 });
+    expect(a.binaries).to.deep.equal([new Uint8Array([3, 2, 1])]);
+    a.sendBinary(new Uint8Array());
+    expect(await a.receive()).to.include({ response_status: 500, action: null, request_id: null });
+    expect(await a.request('list')).to.include({ response_status: 200 });
+  });
+
+  it('S025 refuses to start a consumer that could not take the binary frames that it declares', async () => {
+    @Consumer({ binary: true })
+    class DeafConsumer extends ApiConsumer {}
+    const orm = await offlineOrm();
+    expect(() => createApp({ orm, routes: [path('/', DeafConsumer)] })).to.throw(
+      ConfigurationError,
+      'DeafConsumer: declares binary frames, and takes none. Override onBinary(data), or drop { binary: true }.',
+    );
+    expect(() => createApp({ orm, routes: [path('/', demultiplexer({ bytes: BinaryConsumer }))] })).to.throw(
+      ConfigurationError,
+      'createApp./: has BinaryConsumer in its stream "bytes", which takes binary frames, and these name no stream.',
+    );
+  });
+
+  it('S026 answers 400 to a JSON array', async () => {
+    expect(await answerTo('[{"action":"list","request_id":1}]')).to.deep.equal(
+      failure(null, null, 400, 'parse_error', noObject),
+    );
+  });
+
+  it('S027 answers 400 to an empty JSON array', async () => {
+    expect(await answerTo('[]')).to.deep.equal(failure(null, null, 400, 'parse_error', noObject));
+  });
+
+  it('S029 answers 400 to an action that is a list or an object', async () => {
+    for (const action of [['list'], { a: 1 }]) {
+      expect(await answerTo(JSON.stringify({ action, request_id: 1 }))).to.deep.equal(
+        failure(null, 1, 400, 'parse_error', 'The action has to be a string.'),
+      );
+    }
+  });
+
+  it('S030 knows no forbidden key', async () => {
+    for (const key of ['self', 'scope', 'consumer', 'queryset', 'view', 'this', 'constructor', '__proto__']) {
+      expect(await answerTo(`{"action":"list","${key}":1,"request_id":1}`)).to.deep.equal(success('list', 1, []));
+    }
+  });
+
+  it('S031 answers 400 where a kwarg is missing, and gives an action without kwargs none', async () => {
+    expect(await answerTo('{"action":"needs_arg","request_id":1}')).to.deep.equal(
+      failure('needs_arg', 1, 400, 'validation_failed', { pk: ['pk must be an integer number.'] }),
+    );
+    expect(await answerTo('{"action":"no_kwargs","request_id":1}')).to.deep.equal(success('no_kwargs', 1, 'none'));
+  });
+
+  it('S032 shows an array of three as what it is', async () => {
+    expect(await answerTo('{"action":"returns_tuple3","request_id":1}')).to.deep.equal(
+      success('returns_tuple3', 1, [1, 2, 3]),
+    );
+  });
+});

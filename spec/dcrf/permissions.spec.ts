@@ -1,0 +1,339 @@
+import { expect } from 'chai';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  type App,
+  all,
+  any,
+  Consumer,
+  IsAuthenticated,
+  NotAuthenticated,
+  not,
+  type Permission,
+  PermissionDenied,
+  type PermissionExpression,
+  Permissions,
+  path,
+  type Scope,
+  Throttled,
+} from 'signalbox';
+import { connect } from 'signalbox/testing';
+import { failure, success, useServer } from './wire-support.js';
+
+let asked: string[] = [];
+
+class Yes implements Permission {
+  canConnect(_scope: Scope) {
+    asked.push('Yes connect');
+    return true;
+  }
+  hasPermission({ action }: ActionContext) {
+    asked.push(`Yes ${action}`);
+    return true;
+  }
+}
+
+class AlsoYes implements Permission {
+  async canConnect() {
+    asked.push('AlsoYes connect');
+    return true;
+  }
+  async hasPermission({ action }: ActionContext) {
+    asked.push(`AlsoYes ${action}`);
+    return true;
+  }
+}
+
+/** As those of REST framework: one answer for connecting and for actions. */
+class Never implements Permission {
+  canConnect() {
+    asked.push('Never connect');
+    return false;
+  }
+  hasPermission() {
+    return false;
+  }
+}
+
+class No implements Permission {
+  hasPermission() {
+    return false;
+  }
+}
+
+class NoConnect implements Permission {
+  canConnect() {
+    return false;
+  }
+  hasPermission() {
+    return true;
+  }
+}
+
+class MayActOnly implements Permission {
+  hasPermission() {
+    return true;
+  }
+}
+
+class SyncYes implements Permission {
+  hasPermission() {
+    return true;
+  }
+}
+
+class AsksToLogIn implements Permission {
+  hasPermission(): boolean {
+    throw new NotAuthenticated();
+  }
+}
+
+class Throttles implements Permission {
+  hasPermission(): boolean {
+    throw new Throttled('Request was throttled. Expected available in 30 seconds.');
+  }
+}
+
+class DeniesWithText implements Permission {
+  hasPermission(): boolean {
+    throw new PermissionDenied('custom text');
+  }
+}
+
+const reading: ReadonlySet<string> = new Set(['list', 'retrieve']);
+
+class IsAuthenticatedOrReads implements Permission {
+  hasPermission({ scope, action }: ActionContext) {
+    return reading.has(action) || scope.user !== undefined;
+  }
+}
+
+/** A consumer under one expression. */
+function under(...expressions: PermissionExpression[]) {
+  @Consumer()
+  @Permissions(...expressions)
+  class GuardedConsumer extends ApiConsumer {
+    @Action()
+    async list() {
+      return [];
+    }
+
+    @Action()
+    async target() {
+      return { response: true };
+    }
+  }
+  return GuardedConsumer;
+}
+
+const denied = 'You do not have permission to perform this action.';
+const alice = { user: { id: 1, username: 'alice' } as never };
+
+describe('DCRF: permissions', () => {
+  const serve = useServer();
+
+  beforeEach(() => {
+    asked = [];
+  });
+
+  async function open(...expressions: PermissionExpression[]): Promise<App> {
+    return (await serve([path('/', under(...expressions))])).app;
+  }
+
+  /** The status that a handshake is refused with. */
+  async function refusal(app: App, options = {}): Promise<unknown> {
+    try {
+      await connect(app, '/', options);
+    } catch (error) {
+      return error;
+    }
+    throw new Error('The handshake was not refused.');
+  }
+
+  async function statusUnder(expression: PermissionExpression, options = {}): Promise<number> {
+    await using a = await connect(await open(expression), '/', options);
+    return (await a.request('target')).response_status;
+  }
+
+  it('S050 asks one permission at the connect, and before each action', async () => {
+    await using a = await connect(await open(Yes), '/');
+    expect(asked).to.deep.equal(['Yes connect']);
+    a.send({ action: 'target', request_id: 10 });
+    expect(await a.receive()).to.deep.equal(success('target', 10, { response: true }));
+    expect(asked).to.deep.equal(['Yes connect', 'Yes target']);
+  });
+
+  it('S051 asks both of all(), from left to right', async () => {
+    await using a = await connect(await open(all(Yes, AlsoYes)), '/');
+    a.send({ action: 'target', request_id: 10 });
+    expect(await a.receive()).to.deep.equal(success('target', 10, { response: true }));
+    expect(asked).to.deep.equal(['Yes connect', 'AlsoYes connect', 'Yes target', 'AlsoYes target']);
+  });
+
+  it('S052 combines permissions of every kind', async () => {
+    await using _ = await connect(await open(all(MayActOnly, Yes)), '/');
+    expect(asked).to.deep.equal(['Yes connect']);
+  });
+
+  it('S054 is satisfied with one of any()', async () => {
+    await using _ = await connect(await open(any(Never, Yes)), '/');
+    expect(asked).to.deep.equal(['Never connect', 'Yes connect']);
+  });
+
+  it('S055 wants both of all()', async () => {
+    await using _ = await connect(await open(all(Yes, AlsoYes)), '/');
+    expect(asked).to.deep.equal(['Yes connect', 'AlsoYes connect']);
+  });
+
+  it('S056 takes not() of a permission that refuses for a yes', async () => {
+    await using _ = await connect(await open(not(Never)), '/');
+    expect(asked).to.deep.equal(['Never connect']);
+  });
+
+  it('S057 wants all of several expressions', async () => {
+    await using _ = await connect(await open(any(Never, Yes), all(Yes, AlsoYes), not(Never)), '/');
+    expect(asked).to.deep.equal(['Never', 'Yes', 'Yes', 'AlsoYes', 'Never'].map((name) => `${name} connect`));
+  });
+
+  it('S059 answers 403 to a refused action, and the socket lives on', async () => {
+    await using a = await connect(await open(No), '/');
+    a.send({ action: 'list', request_id: 1 });
+    expect(await a.receive()).to.deep.equal(failure('list', 1, 403, 'permission_denied', denied));
+    a.send({ action: 'target', pk: 1, request_id: 'r-2' });
+    expect(await a.receive()).to.deep.equal(failure('target', 'r-2', 403, 'permission_denied', denied));
+  });
+
+  it('S060 answers 405 to an unknown action also where permissions would refuse', async () => {
+    await using a = await connect(await open(No), '/');
+    expect(await a.request('no_such', { request_id: 1 })).to.deep.equal(
+      failure('no_such', 1, 405, 'action_not_found', 'Method "no_such" not allowed.'),
+    );
+  });
+
+  it('S061 answers 405 to a frame without an action before it asks', async () => {
+    await using a = await connect(await open(No), '/');
+    a.send({ request_id: 1 });
+    expect(await a.receive()).to.deep.equal(
+      failure(null, 1, 405, 'action_not_found', 'Unable to find action in message body.'),
+    );
+  });
+
+  it('S062 answers with what a permission throws', async () => {
+    for (const [permission, status, code, text] of [
+      [AsksToLogIn, 401, 'not_authenticated', 'Authentication credentials were not provided.'],
+      [Throttles, 429, 'throttled', 'Request was throttled. Expected available in 30 seconds.'],
+      [DeniesWithText, 403, 'permission_denied', 'custom text'],
+    ] as const) {
+      await using a = await connect(await open(permission), '/');
+      expect(await a.request('list', { request_id: 1 })).to.deep.equal(failure('list', 1, status, code, text));
+    }
+  });
+
+  it('S064 refuses the handshake of whoever is not logged in with 401', async () => {
+    expect(await refusal(await open(IsAuthenticated))).to.include({ status: 401 });
+  });
+
+  it('S065 lets through who is logged in', async () => {
+    expect(await statusUnder(IsAuthenticated, alice)).to.equal(200);
+  });
+
+  it('S066 takes null for nobody', async () => {
+    expect(await refusal(await open(IsAuthenticated), { user: null })).to.include({ status: 401 });
+  });
+
+  it('S067 lets not(IsAuthenticated) connect exactly those who are not logged in', async () => {
+    expect(await statusUnder(not(IsAuthenticated))).to.equal(200);
+    expect(await refusal(await open(not(IsAuthenticated)), alice)).to.include({ status: 403 });
+    expect(await statusUnder(not(No))).to.equal(200);
+  });
+
+  it('S069 turns each answer of a permission under not()', async () => {
+    expect(await statusUnder(not(NoConnect))).to.equal(403);
+  });
+
+  it('S070 refuses all() where one refuses', async () => {
+    expect(await statusUnder(all(Yes, No))).to.equal(403);
+  });
+
+  it('S071 passes any() where one says yes, asking for the connect apart from the action', async () => {
+    expect(await statusUnder(any(Yes, No))).to.equal(200);
+    expect(await statusUnder(any(No, Yes))).to.equal(200);
+    expect(await statusUnder(any(NoConnect, Yes))).to.equal(200);
+  });
+
+  it('S072 refuses where one of several expressions refuses', async () => {
+    await using a = await connect(await open(Yes, No), '/');
+    expect(await a.request('target')).to.include({ response_status: 403 });
+  });
+
+  it('S074 takes a sync answer on its own and in any combination', async () => {
+    expect(await statusUnder(SyncYes)).to.equal(200);
+    expect(await statusUnder(all(SyncYes, AlsoYes))).to.equal(200);
+    expect(await statusUnder(not(not(SyncYes)))).to.equal(200);
+  });
+
+  it('S075 asks IsAuthenticated at the handshake and at every action', async () => {
+    const app = await open(IsAuthenticated);
+    expect(await refusal(app)).to.include({ status: 401 });
+    await using b = await connect(app, '/', alice);
+    expect(await b.request('target', { request_id: 1 })).to.deep.equal(success('target', 1, { response: true }));
+  });
+
+  it('S076 refuses everybody where no middleware says who it is', async () => {
+    expect(await refusal(await open(IsAuthenticated))).to.include({ status: 401, code: 'not_authenticated' });
+  });
+
+  it('S077 lets a permission tell reading actions from others by their name', async () => {
+    await using a = await connect(await open(IsAuthenticatedOrReads), '/');
+    expect(await a.request('list')).to.include({ response_status: 200 });
+    expect(await a.request('target', { request_id: 3 })).to.deep.equal(
+      failure('target', 3, 403, 'permission_denied', denied),
+    );
+  });
+
+  it('S079 refuses the connect with one permission, and passes its not() and nested ones', async () => {
+    expect(await refusal(await open(Never))).to.include({ status: 401 });
+    expect(await statusUnder(not(Never))).to.equal(200);
+    expect(await statusUnder(any(all(Yes, AlsoYes), Never))).to.equal(200);
+  });
+
+  it('S080 tells a permission the action by its own name, and never asks for one that is not there', async () => {
+    await using a = await connect(await open(Yes), '/');
+    for (const action of ['list', 'target', 'unknown-thing']) await a.request(action);
+    expect(asked).to.deep.equal(['Yes connect', 'Yes list', 'Yes target']);
+  });
+
+  it('S081 answers 400 to an action that is no string, whatever the permissions', async () => {
+    await using a = await connect(await open(Yes), '/');
+    a.send({ action: 5, request_id: 1 });
+    expect(await a.receive()).to.deep.equal(failure(null, 1, 400, 'parse_error', 'The action has to be a string.'));
+    a.send({ action: null, request_id: 2 });
+    expect(await a.receive()).to.include({ response_status: 405, request_id: 2 });
+  });
+
+  it('S082 combines permissions in any order', async () => {
+    expect(await statusUnder(all(Yes, MayActOnly))).to.equal(200);
+    expect(await statusUnder(all(MayActOnly, Yes))).to.equal(200);
+  });
+
+  it('S085 asks the permissions of the application where a consumer has none of its own', async () => {
+    @Consumer()
+    class PlainConsumer extends ApiConsumer {
+      @Action()
+      async list() {
+        return [];
+      }
+    }
+    const routes = [path('/', PlainConsumer), path('/open/', under(Yes))];
+    const { app } = await serve(routes, { permissions: [IsAuthenticated] });
+    expect(await refusal(app)).to.include({ status: 401 });
+    await using a = await connect(app, '/', alice);
+    expect(await a.request('list')).to.include({ response_status: 200 });
+    await using b = await connect(app, '/open/');
+    expect(await b.request('list')).to.include({ response_status: 200 });
+    const { app: without } = await serve([path('/', PlainConsumer)]);
+    await using c = await connect(without, '/');
+    expect(await c.request('list')).to.include({ response_status: 200 });
+  });
+});

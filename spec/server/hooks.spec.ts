@@ -1,0 +1,92 @@
+import { expect } from 'chai';
+import { ApiConsumer, type ApplicationHooks, Consumer, createApp, InMemoryChannelLayer, Logger, path } from 'signalbox';
+import { MemoryLogger } from 'signalbox/testing';
+import { container } from 'tsyringe';
+import { within } from '../support/deadline.js';
+import { offlineOrm } from '../support/offline-orm.js';
+
+@Consumer()
+class SilentConsumer extends ApiConsumer {}
+
+let stopped: string[] = [];
+
+class First implements ApplicationHooks {
+  stop(): void {
+    stopped.push('first');
+  }
+}
+
+class NeverStopping implements ApplicationHooks {
+  stop(): Promise<void> {
+    return new Promise(() => {});
+  }
+}
+
+class NeverStarting implements ApplicationHooks {
+  start(): Promise<void> {
+    return new Promise(() => {});
+  }
+}
+
+class NeverClosing extends InMemoryChannelLayer {
+  override close(): Promise<void> {
+    return new Promise(() => {});
+  }
+}
+
+class FailingLayer extends InMemoryChannelLayer {
+  override async close(): Promise<void> {
+    throw new Error('The line is dead.');
+  }
+}
+
+async function appWith(options: { hooks?: (new () => ApplicationHooks)[]; channelLayer?: InMemoryChannelLayer }) {
+  const logger = new MemoryLogger();
+  const child = container.createChildContainer();
+  child.registerInstance<Logger>(Logger, logger);
+  const app = createApp({
+    orm: await offlineOrm(),
+    container: child,
+    routes: [path('/ws/', SilentConsumer)],
+    settings: { closeTimeout: 20 },
+    ...options,
+  });
+  return { app, messages: () => logger.entries.map(({ message }) => message) };
+}
+
+describe('An application that closes', () => {
+  beforeEach(() => {
+    stopped = [];
+  });
+
+  it('gives a stop hook up that never settles, and stops the others', async () => {
+    const { app, messages } = await appWith({ hooks: [First, NeverStopping] });
+    await app.start();
+    await within(app.close(), 'The end of the application');
+    expect(stopped).to.deep.equal(['first']);
+    expect(messages()).to.deep.equal(['A stop hook did not end in time.']);
+  });
+
+  it('does not wait for a start hook that never settles', async () => {
+    const { app } = await appWith({ hooks: [First, NeverStarting] });
+    void app.start().catch(() => {});
+    await within(app.close(), 'The end of the application');
+    expect(stopped).to.deep.equal(['first']);
+  });
+
+  it('gives a channel layer up that never closes, and stops its hooks', async () => {
+    const { app, messages } = await appWith({ hooks: [First], channelLayer: new NeverClosing() });
+    await app.start();
+    await within(app.close(), 'The end of the application');
+    expect(stopped).to.deep.equal(['first']);
+    expect(messages()).to.deep.equal(['The channel layer did not close in time.']);
+  });
+
+  it('logs that its channel layer cannot be closed, and stops its hooks', async () => {
+    const { app, messages } = await appWith({ hooks: [First], channelLayer: new FailingLayer() });
+    await app.start();
+    await within(app.close(), 'The end of the application');
+    expect(stopped).to.deep.equal(['first']);
+    expect(messages()).to.deep.equal(['The channel layer could not be closed.']);
+  });
+});

@@ -1,0 +1,56 @@
+import type { AsyncResource } from 'node:async_hooks';
+import type { Logger } from '../logger.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
+
+export interface BackgroundParts {
+  readonly unitOfWork: UnitOfWork;
+  readonly logger: Logger;
+  readonly consumer: object;
+  readonly members: readonly string[];
+  /** Calls back once the request under way has succeeded; at once where there is none. */
+  readonly afterRequest: (begin: () => void) => void;
+  readonly signal: AbortSignal;
+  /** A place outside of every request. */
+  readonly outside: AsyncResource;
+}
+
+type Method = (...parameters: readonly unknown[]) => unknown;
+
+/** The detached methods of one consumer: each call runs on its own, outside the transaction and the request of its caller. */
+export class Background {
+  readonly #parts: BackgroundParts;
+  readonly #running = new Set<Promise<void>>();
+
+  constructor(parts: BackgroundParts) {
+    this.#parts = parts;
+    const { consumer, members, afterRequest } = parts;
+    for (const member of members) {
+      const method: Method = Reflect.get(consumer, member);
+      const call = async (...parameters: readonly unknown[]): Promise<void> =>
+        afterRequest(() => this.#begin(member, () => method.apply(consumer, [...parameters])));
+      Object.defineProperty(consumer, member, { value: call, configurable: true });
+    }
+  }
+
+  /** Resolves when nothing runs any more. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#running);
+  }
+
+  #begin(member: string, work: () => unknown): void {
+    const { signal, unitOfWork, outside } = this.#parts;
+    if (signal.aborted) return;
+    const running = outside
+      .runInAsyncScope(() => unitOfWork.run(async () => void (await work())))
+      .catch((error) => this.#failed(member, error))
+      .finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  /** Work that ends because it was told to has not failed. */
+  #failed(member: string, error: unknown): void {
+    const { signal, logger, consumer } = this.#parts;
+    if (signal.aborted && (error === signal.reason || (error instanceof Error && error.name === 'AbortError'))) return;
+    logger.error('A detached method failed.', { consumer: consumer.constructor.name, member, error });
+  }
+}

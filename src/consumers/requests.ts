@@ -1,0 +1,127 @@
+import type { ActionTarget } from '../dispatch/action-target.js';
+import type { Dispatcher } from '../dispatch/dispatcher.js';
+import type { ErrorTranslator } from '../dispatch/error-translator.js';
+import { Exchange } from '../dispatch/exchange.js';
+import { RequestQueue } from '../dispatch/request-queue.js';
+import { ApiError, Cancelled, type Disconnected, NotFound, ParseError } from '../errors.js';
+import { Status } from '../status.js';
+import { addressOf, errorReply, type TakeActionName, toRequest } from '../wire/codec.js';
+import type { ActionRequest, Reply } from '../wire/messages.js';
+import { ApiConsumer } from './api-consumer.js';
+
+export interface RequestParts {
+  readonly target: ActionTarget;
+  readonly dispatcher: Dispatcher;
+  readonly errors: ErrorTranslator;
+  readonly send: (reply: Reply) => void;
+  /** Begins the ids of its requests. */
+  readonly name: string;
+  readonly consumer: ApiConsumer;
+}
+
+const cancelAction = 'cancel';
+
+/** The requests of one consumer, from what came to the dispatcher. */
+export class Requests {
+  readonly #parts: RequestParts;
+  readonly #queue = new RequestQueue();
+  readonly #takeName: TakeActionName | undefined;
+  #count = 0;
+  #refusal: ApiError | undefined;
+
+  constructor(parts: RequestParts) {
+    this.#parts = parts;
+    this.#takeName = takeNameOf(parts.consumer);
+  }
+
+  /** What every request is answered with from now on. */
+  get refusal(): ApiError | undefined {
+    return this.#refusal;
+  }
+
+  /** The first refusal stays. */
+  refuse(error: ApiError | undefined): void {
+    this.#refusal ??= error;
+  }
+
+  /** A request, or what a client took for one; answered in line with the others. Never throws. */
+  receive(payload: unknown): void {
+    const { target, errors } = this.#parts;
+    try {
+      this.#accept(toRequest(payload, this.#takeName));
+    } catch (thrown) {
+      const error = errors.translate(thrown, { path: target.scope.path });
+      void this.addWork(async () => this.#tell(error, payload));
+    }
+  }
+
+  /** What is no request, and yet in line with them: a failure is answered. Never throws. */
+  receiveWork(work: () => Promise<ApiError | undefined>): void {
+    void this.addWork(async () => this.#tell(this.#refusal ?? (await work())));
+  }
+
+  /** Work of the consumer itself, in line with the requests. It never rejects. */
+  addWork(work: () => Promise<void>): Promise<void> {
+    return this.#queue.addWork(work);
+  }
+
+  /**
+   * Aborts what runs and waits, and refuses what still comes; a reason other than Disconnected is told to the client.
+   * Resolves when nothing is left to be answered.
+   */
+  async abort(reason: ApiError | Disconnected): Promise<void> {
+    if (reason instanceof ApiError) this.#refusal = reason;
+    const open = [...this.#queue.open];
+    for (const exchange of open) exchange.abort(reason);
+    await Promise.all(open.map((exchange) => exchange.ended));
+  }
+
+  /** The request of an id of ours, while it waits for its reply. */
+  findOpen(id: string | undefined): Exchange | undefined {
+    return [...this.#queue.open].find((exchange) => exchange.id === id && !exchange.isEnded);
+  }
+
+  #tell(error: ApiError | undefined, payload?: unknown): void {
+    if (!error) return;
+    const { action, requestId } = addressOf(payload);
+    this.#parts.send(errorReply(error, { action: this.#takeName ? null : action, requestId }));
+  }
+
+  #accept(request: ActionRequest): void {
+    const { target, name, send } = this.#parts;
+    if (request.action === cancelAction && !target.actions.has(cancelAction)) {
+      this.#cancel(request);
+      return;
+    }
+    const isDetached = target.actions.find(request.action)?.detached ?? false;
+    const exchange = new Exchange(`${name}:${this.#count++}`, request, isDetached, send);
+    this.#queue.add(exchange, () => this.#dispatch(exchange));
+  }
+
+  async #dispatch(exchange: Exchange): Promise<void> {
+    if (this.#refusal) exchange.fail(this.#refusal);
+    else await this.#parts.dispatcher.dispatch(this.#parts.target, exchange);
+  }
+
+  /** Not in line: it would wait behind what it is to cancel. */
+  #cancel(request: ActionRequest): void {
+    const { send } = this.#parts;
+    const { action, requestId, kwargs } = request;
+    const { target } = kwargs;
+    const exchange = [...this.#queue.open].find((open) => open.request.requestId === target && !open.isEnded);
+    if (typeof target !== 'string' && typeof target !== 'number') {
+      send(errorReply(new ParseError('Name the request_id to cancel as "target".'), request));
+    } else if (!exchange) {
+      send(errorReply(new NotFound('No request of this id is waiting or running.'), request));
+    } else {
+      send({ action, requestId, status: Status.ok, data: 'null', errors: [] });
+      exchange.abort(new Cancelled());
+    }
+  }
+}
+
+/** None where actions are told in the usual way. */
+function takeNameOf(consumer: ApiConsumer): TakeActionName | undefined {
+  if (consumer['getActionName'] === ApiConsumer.prototype['getActionName']) return undefined;
+  return (payload) => consumer['getActionName'](payload);
+}

@@ -1,0 +1,56 @@
+import type { ChannelLayer } from '../channel-layer/channel-layer.js';
+import type { Logger } from '../logger.js';
+import type { ConcreteClass } from '../metadata.js';
+import { ChangePublisher } from '../observers/change-publisher.js';
+import { type Observer, observedBy } from '../observers/observer.js';
+import { receiveSignals } from '../observers/signal-receivers.js';
+import type { ModelChange } from '../orm/model-change.js';
+import { ModelSubscriber } from '../orm/model-subscriber.js';
+import type { OrmRoot } from '../orm/orm-root.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { warnOfUnreportedWrites } from '../orm/unreported-writes.js';
+import { Signal } from '../signals/signal.js';
+
+/** What leads from a commit or a signal to those who observe it. */
+export interface Changes {
+  /** Sent once per commit with all that it changed. */
+  readonly committed: Signal<readonly ModelChange[]>;
+  readonly publisher: ChangePublisher;
+  readonly subscriber: ModelSubscriber;
+  /** Begins to listen to signals, and in development to writes of which nobody is told. @returns what ends it */
+  listen(): () => void;
+}
+
+export interface ChangesParts {
+  readonly orm: OrmRoot;
+  readonly observers: readonly Observer[];
+  readonly layer: ChannelLayer;
+  readonly unitOfWork: UnitOfWork;
+  readonly logger: Logger;
+  readonly isDevelopment: boolean;
+  resolve<T>(provider: ConcreteClass<T>): T;
+}
+
+export function buildChanges(parts: ChangesParts): Changes {
+  const { orm, observers, logger, isDevelopment } = parts;
+  const publisher = new ChangePublisher(parts);
+  const committed = new Signal<readonly ModelChange[]>((error) =>
+    logger.error('A receiver of changes failed.', { error }),
+  );
+  const subscriber = new ModelSubscriber(
+    (changes, signals) => {
+      publisher.publish(changes, signals);
+      if (changes.length > 0) committed.send(changes);
+    },
+    observedBy(observers.filter(({ groupsVary }) => groupsVary)),
+  );
+  const listen = (): (() => void) => {
+    const stopSignals = receiveSignals(observers, (sent) => subscriber.stageSignal(orm.em, sent));
+    const stopWarnings = isDevelopment ? warnOfUnreportedWrites(orm.em, observedBy(observers), logger) : undefined;
+    return () => {
+      stopSignals();
+      stopWarnings?.();
+    };
+  };
+  return { committed, publisher, subscriber, listen };
+}
