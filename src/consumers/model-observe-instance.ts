@@ -14,7 +14,7 @@ import type { SerializerClass } from '../serializers/serializer.js';
 import { Status } from '../status.js';
 import { encodeData } from '../wire/codec.js';
 import type { Mixin, MixinTypes } from './mix.js';
-import { modelOf, settingsOf } from './model-consumer.js';
+import { modelOf } from './model-consumer.js';
 import { rememberRequest, visibilityOf } from './model-visibility.js';
 
 export interface InstanceKey<Key = unknown> {
