@@ -143,7 +143,7 @@ describe('DCRF: atomic actions', () => {
     expect(await a.receive()).to.deep.equal(success('retrieve', 3, 'atomic-ok'));
   });
 
-  it('S087 runs an async action without a transaction, unless the settings say otherwise', async () => {
+  it('S087 (differs) runs an async action without a transaction, unless the settings say otherwise', async () => {
     await using a = await connect(await open({ syncActionsAtomic: true }), '/');
     expect((await a.request('simple_action')).data).to.equal(false);
     await using b = await connect(await open({ asyncActionsAtomic: true }), '/');
@@ -160,14 +160,14 @@ describe('DCRF: atomic actions', () => {
     expect((await a.request('sync_loose')).data).to.equal(false);
   });
 
-  it('S091 runs any other sync action as the settings say', async () => {
+  it('S091 (differs) runs any other sync action as the settings say', async () => {
     await using a = await connect(await open(), '/');
     expect((await a.request('sync_usual')).data).to.equal(true);
     await using b = await connect(await open({ syncActionsAtomic: false }), '/');
     expect((await b.request('sync_usual')).data).to.equal(false);
   });
 
-  it('S092 refuses a detached action that is not async where the class is defined', () => {
+  it('S092 (differs) refuses a detached action that is not async where the class is defined', () => {
     expect(() => {
       class Wrong extends ApiConsumer {
         @Action({ detached: true }) export() {}

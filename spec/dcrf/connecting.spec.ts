@@ -134,20 +134,20 @@ describe('DCRF: connecting', () => {
     await a.expectSilence();
   });
 
-  it('S041 agrees on the subprotocol that the client prefers, where the consumer names none', async () => {
+  it('S041 (differs) agrees on the subprotocol that the client prefers, where the consumer names none', async () => {
     await using a = await connect(app, '/things/', { subprotocols: ['one', 'two'] });
     expect(a.subprotocol).to.equal('one');
     expect(await a.request('list', { request_id: 1 })).to.deep.equal(success('list', 1, []));
   });
 
-  it('S041 agrees on the first of the consumer’s subprotocols that the client offers', async () => {
+  it('S041 (differs) agrees on the first of the consumer’s subprotocols that the client offers', async () => {
     await using a = await connect(app, '/chat/', { subprotocols: ['other', 'chat.v1', 'chat.v2'] });
     expect((await a.request('subprotocol')).data).to.equal('chat.v2');
     await using b = await connect(app, '/streams/', { subprotocols: ['chat.v1'] });
     expect((await b.channel('things').request('subprotocol')).data).to.equal('chat.v1');
   });
 
-  it('S041 serves whoever offers no subprotocol, and refuses in time whoever offers foreign ones only', async () => {
+  it('S041 (differs) serves whoever offers no subprotocol, and refuses in time whoever offers foreign ones only', async () => {
     await using a = await connect(app, '/chat/');
     expect((await a.request('subprotocol')).data).to.equal(null);
     const text = 'None of the offered subprotocols is spoken here. There are: chat.v2, chat.v1.';
@@ -155,14 +155,14 @@ describe('DCRF: connecting', () => {
     expect(await refused.catch((error: unknown) => error)).to.include({ status: 400, message: text });
   });
 
-  it('S041 agrees on the one that a middleware chose, if the client offers it', async () => {
+  it('S041 (differs) agrees on the one that a middleware chose, if the client offers it', async () => {
     await using a = await connect(app, '/chat/?last', { subprotocols: ['chat.v1', 'token.abc'] });
     expect(a.subprotocol).to.equal('token.abc');
     const refused = connect(app, '/chat/?foreign', { subprotocols: ['chat.v1'] });
     expect(await refused.catch((error: unknown) => error)).to.include({ status: 500 });
   });
 
-  it('S041 tells clients over a network what was agreed on', async () => {
+  it('S041 (differs) tells clients over a network what was agreed on', async () => {
     const { port } = await app.listen({ host: '127.0.0.1' });
     const at = `ws://127.0.0.1:${port}`;
     for (const [url, offered, agreed] of [
@@ -177,7 +177,7 @@ describe('DCRF: connecting', () => {
     }
   });
 
-  it('S042 refuses with 401 while nobody is logged in, else with 403, where canConnect says no', async () => {
+  it('S042 (differs) refuses with 401 while nobody is logged in, else with 403, where canConnect says no', async () => {
     expect(await refusal('/noconnect/')).to.include({ status: 401 });
     const refused = connect(app, '/noconnect/', { user: { id: 1 } as never });
     expect(await refused.catch((error: unknown) => error)).to.include({ status: 403 });
@@ -187,12 +187,12 @@ describe('DCRF: connecting', () => {
     expect(await refusal('/denying/')).to.include({ status: 403, message: 'Members only.' });
   });
 
-  it('S045 refuses with the status of any other API error, and with 500 for the rest', async () => {
+  it('S045 (differs) refuses with the status of any other API error, and with 500 for the rest', async () => {
     expect(await refusal('/log-in/')).to.include({ status: 401 });
     expect(await refusal('/breaking/')).to.include({ status: 500, code: 'server_error' });
   });
 
-  it('S046 opens and is closed at once with the code that onConnect gives', async () => {
+  it('S046 (differs) opens and is closed at once with the code that onConnect gives', async () => {
     await using a = await connect(app, '/rejecting/');
     expect(await a.closed).to.equal(4001);
     await using b = await connect(app, '/streams/');
@@ -204,7 +204,7 @@ describe('DCRF: connecting', () => {
     expect(await b.channel('things').request('list', { request_id: 2 })).to.deep.equal(success('list', 2, []));
   });
 
-  it('S047 answers every request with what onConnect threw', async () => {
+  it('S047 (differs) answers every request with what onConnect threw', async () => {
     await using a = await connect(app, '/refusing/');
     const text = 'You do not have permission to perform this action.';
     expect(await a.request('list', { request_id: 1 })).to.deep.equal(
@@ -213,7 +213,7 @@ describe('DCRF: connecting', () => {
     expect(await a.request('list', { request_id: 2 })).to.include({ response_status: 403 });
   });
 
-  it('S049 refuses a path without a route with 404', async () => {
+  it('S049 (differs) refuses a path without a route with 404', async () => {
     expect(await refusal('/nothing-here/')).to.include({ status: 404 });
     const { port } = await app.listen({ host: '127.0.0.1' });
     expect(await refusalOf(`ws://127.0.0.1:${port}/nothing-here/`)).to.deep.equal({

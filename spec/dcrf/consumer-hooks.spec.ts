@@ -159,21 +159,21 @@ describe('DCRF: generic consumer hooks', () => {
     '/ws/links/': LinkConsumer,
   });
 
-  it('S130 a custom action has its object looked up, and shown by the consumer’s serializer', async () => {
+  it('S130 (differs) a custom action has its object looked up, and shown by the consumer’s serializer', async () => {
     const a = await world.open('/ws/things/');
     expect(await a.request('brief', { request_id: 1, pk: 2 })).to.deep.equal(notFound('brief'));
     await world.things(2);
     expect(await a.request('brief', { request_id: 2, pk: 2 })).to.deep.equal(reply('brief', thing(2, 'beta'), 2));
   });
 
-  it('S131 a custom action looks up and serializes by hand', async () => {
+  it('S131 (differs) a custom action looks up and serializes by hand', async () => {
     await world.things(3);
     const a = await world.open('/ws/things/');
     expect(await a.request('by_hand', { request_id: 1, pk: 100 })).to.deep.equal(notFound('by_hand'));
     expect(await a.request('by_hand', { request_id: 2, pk: 2 })).to.deep.equal(reply('by_hand', short(2, 'beta'), 2));
   });
 
-  it('S132 every hook is told the action and all kwargs, and serializers the consumer and the scope', async () => {
+  it('S132 (differs) every hook is told the action and all kwargs, and serializers the consumer and the scope', async () => {
     await world.things(3);
     const a = await world.open('/ws/hooks/');
     const notes = async (action: string, kwargs: object) => {
@@ -208,7 +208,7 @@ describe('DCRF: generic consumer hooks', () => {
     expect(await notes('delete', { pk: 1 })).to.deep.include(['performDelete', 'delete', ['pk', 'x']]);
   });
 
-  it('S134 a lookup that several rows answer is a 409', async () => {
+  it('S134 (differs) a lookup that several rows answer is a 409', async () => {
     await world.things(3);
     const em = world.orm.em.fork();
     (await em.findOneOrFail(Thing, 3)).shelf = 2;
@@ -225,7 +225,7 @@ describe('DCRF: generic consumer hooks', () => {
     }
   });
 
-  it('S135 the query and its filter narrow list and retrieve', async () => {
+  it('S135 (differs) the query and its filter narrow list and retrieve', async () => {
     await world.things(3);
     const em = world.orm.em.fork();
     (await em.findOneOrFail(Thing, 2)).hidden = true;
@@ -242,7 +242,7 @@ describe('DCRF: generic consumer hooks', () => {
     expect(await a.request('retrieve', { request_id: 4, pk: 3, shelf: 1 })).to.deep.equal(notFound('retrieve', 4));
   });
 
-  it('S136 a model and a serializer are arguments that the compiler asks for, and serializers know the request', async () => {
+  it('S136 (differs) a model and a serializer are arguments that the compiler asks for, and serializers know the request', async () => {
     // @ts-expect-error no serializer
     void (() => ModelConsumer(Thing, {}));
     await world.things(1);
@@ -250,7 +250,7 @@ describe('DCRF: generic consumer hooks', () => {
     expect(await a.request('list', { request_id: 1 })).to.deep.equal(reply('list', [{ id: 1, url: '/ws/links/1/' }]));
   });
 
-  it('S137 a query is a condition, asked anew by each request', async () => {
+  it('S137 (differs) a query is a condition, asked anew by each request', async () => {
     const a = await world.open('/ws/instance-filtered/');
     expect(await a.request('list', { request_id: 1 })).to.deep.equal(reply('list', []));
     await world.things(1);

@@ -64,7 +64,7 @@ describe('DCRF: CRUD mixins', () => {
     ).to.deep.equal(reply('create', { id: 1, username: 'test101', email: '42@example.com' }, 1, 201));
   });
 
-  it('S107 create leaves out what is unknown or made by the database, and converts nothing', async () => {
+  it('S107 (differs) create leaves out what is unknown or made by the database, and converts nothing', async () => {
     const b = await things();
     expect(
       await b.request('create', { request_id: 1, data: { name: 'delta', price: '12.5', tags: [2, 1] } }),
@@ -77,7 +77,7 @@ describe('DCRF: CRUD mixins', () => {
     );
   });
 
-  it('S109 create with data that are no object is a 400', async () => {
+  it('S109 (differs) create with data that are no object is a 400', async () => {
     const a = await things();
     for (const data of [5, 'x', [1], [], true]) {
       expect(await a.request('create', { request_id: 1, data })).to.deep.equal(
@@ -89,7 +89,7 @@ describe('DCRF: CRUD mixins', () => {
     );
   });
 
-  it('S110 create without data is a 400, and the socket lives on', async () => {
+  it('S110 (differs) create without data is a 400, and the socket lives on', async () => {
     const a = await things();
     expect(await a.request('create', { request_id: 1 })).to.deep.equal(
       invalid('create', { non_field_errors: ['No data provided.'] }),
@@ -112,7 +112,7 @@ describe('DCRF: CRUD mixins', () => {
     );
   });
 
-  it('S114 retrieve takes pk beside the action', async () => {
+  it('S114 (differs) retrieve takes pk beside the action', async () => {
     const a = await people();
     expect(await a.request('retrieve', { request_id: 1, pk: 100 })).to.deep.equal(notFound('retrieve'));
     await world.people('alice', 'bob');
@@ -127,7 +127,7 @@ describe('DCRF: CRUD mixins', () => {
     expect(await a.request('retrieve', { request_id: 2, pk: '2' })).to.deep.equal(reply('retrieve', bob, 2));
   });
 
-  it('S116 retrieve of what is no key is a 404; 1.5 and true are none', async () => {
+  it('S116 (differs) retrieve of what is no key is a 404; 1.5 and true are none', async () => {
     const a = await things();
     for (const pk of [100, null, 'abc', '', [1], { a: 1 }, 1.5, true, -1]) {
       expect(await a.request('retrieve', { request_id: 1, pk }), JSON.stringify(pk)).to.deep.equal(
@@ -136,14 +136,14 @@ describe('DCRF: CRUD mixins', () => {
     }
   });
 
-  it('S117 retrieve of a pk above 64 bits is a 404', async () => {
+  it('S117 (differs) retrieve of a pk above 64 bits is a 404', async () => {
     const a = await things();
     a.sendText('{"action": "retrieve", "pk": 1000000000000000000000000000000, "request_id": 1}');
     expect(await a.reply(1)).to.deep.equal(notFound('retrieve'));
     expect(await a.request('retrieve', { pk: 1 })).to.include({ response_status: 200 });
   });
 
-  it('S119 update needs the required fields and keeps the others', async () => {
+  it('S119 (differs) update needs the required fields and keeps the others', async () => {
     const a = await people();
     const data = { username: 'test101', email: '42@example.com' };
     expect(await a.request('update', { request_id: 1, pk: 100, data })).to.deep.equal(notFound('update'));
@@ -173,7 +173,7 @@ describe('DCRF: CRUD mixins', () => {
     expect(await a.request('update', { request_id: 3, pk: 100, data: {} })).to.deep.equal(notFound('update', 3));
   });
 
-  it('S122 update with the pk inside data only is a 404, and the socket lives on', async () => {
+  it('S122 (differs) update with the pk inside data only is a 404, and the socket lives on', async () => {
     const a = await things();
     expect(await a.request('update', { request_id: 1, data: { pk: 1, name: 'z' } })).to.deep.equal(notFound('update'));
     expect(await a.request('retrieve', { request_id: 2, pk: 1 })).to.deep.equal(
@@ -181,7 +181,7 @@ describe('DCRF: CRUD mixins', () => {
     );
   });
 
-  it('S124 patch writes what is given, also nothing; a value that is taken is a 409', async () => {
+  it('S124 (differs) patch writes what is given, also nothing; a value that is taken is a 409', async () => {
     const a = await things();
     const patched = thing(1, 'alpha', { count: 9 });
     expect(await a.request('patch', { request_id: 1, pk: 1, data: { count: 9 } })).to.deep.equal(
@@ -196,7 +196,7 @@ describe('DCRF: CRUD mixins', () => {
     );
   });
 
-  it('S125 patch without data is a 400, and the socket lives on', async () => {
+  it('S125 (differs) patch without data is a 400, and the socket lives on', async () => {
     const a = await things();
     expect(await a.request('patch', { request_id: 1, pk: 1 })).to.deep.equal(
       invalid('patch', { non_field_errors: ['No data provided.'] }),
@@ -204,7 +204,7 @@ describe('DCRF: CRUD mixins', () => {
     expect(await a.request('patch', { pk: 1, data: {} })).to.include({ response_status: 200 });
   });
 
-  it('S126 delete answers 204 with null', async () => {
+  it('S126 (differs) delete answers 204 with null', async () => {
     const a = await people();
     expect(await a.request('delete', { request_id: 1, pk: 100 })).to.deep.equal(notFound('delete'));
     await world.people('alice', 'bob');
@@ -213,7 +213,7 @@ describe('DCRF: CRUD mixins', () => {
     expect(await a.request('list', { request_id: 2 })).to.deep.equal(reply('list', [bob], 2));
   });
 
-  it('S127 delete of what is deleted is a 404', async () => {
+  it('S127 (differs) delete of what is deleted is a 404', async () => {
     const a = await things();
     expect(await a.request('delete', { request_id: 1, pk: 1 })).to.deep.equal(reply('delete', null, 1, 204));
     expect(await a.request('delete', { request_id: 2, pk: 1 })).to.deep.equal(notFound('delete', 2));

@@ -150,14 +150,14 @@ describe('DCRF: detached actions and methods, cancellation', () => {
     ({ app, logger } = await serve([path('/', CustomConsumer)]));
   });
 
-  it('S094 runs a detached method behind the action that started it', async () => {
+  it('S094 (differs) runs a detached method behind the action that started it', async () => {
     await using a = await connect(app, '/');
     a.send({ action: 'start_detached_method', request_id: 1 });
     expect(await a.receive()).to.deep.equal(success('start_detached_method', 1, 'started'));
     expect(await a.receive()).to.deep.equal({ waited: 1 });
   });
 
-  it('S094 does not run the detached method of an action that failed', async () => {
+  it('S094 (differs) does not run the detached method of an action that failed', async () => {
     await using a = await connect(app, '/');
     expect(await a.request('start_and_fail')).to.include({ response_status: 429 });
     await a.request('echo');
@@ -196,7 +196,7 @@ describe('DCRF: detached actions and methods, cancellation', () => {
     expect(told).to.deep.equal(['begun t1', 'aborted t1', 'disconnected']);
   });
 
-  it('S097 aborts every one of three detached actions', async () => {
+  it('S097 (differs) aborts every one of three detached actions', async () => {
     const b = await connect(app, '/');
     for (const tag of ['t1', 't2', 't3']) b.send({ action: 'slow_detached', tag, request_id: tag });
     await begun.promise;
@@ -235,7 +235,7 @@ describe('DCRF: detached actions and methods, cancellation', () => {
     );
   });
 
-  it('S102 answers 500 to any other error of a detached action, and logs it once', async () => {
+  it('S102 (differs) answers 500 to any other error of a detached action, and logs it once', async () => {
     await using a = await connect(app, '/');
     a.send({ action: 'boom_detached', request_id: 1 });
     expect(await a.receive()).to.include({ response_status: 500, request_id: 1, code: 'server_error' });
@@ -243,7 +243,7 @@ describe('DCRF: detached actions and methods, cancellation', () => {
     expect(await a.request('echo', { request_id: 2 })).to.deep.equal(success('echo', 2, {}));
   });
 
-  it('S102 logs an error of a detached method, and the socket lives on', async () => {
+  it('S102 (differs) logs an error of a detached method, and the socket lives on', async () => {
     await using a = await connect(app, '/');
     await a.request('start_failing');
     expect(await a.request('echo', { request_id: 2 })).to.deep.equal(success('echo', 2, {}));
@@ -252,7 +252,7 @@ describe('DCRF: detached actions and methods, cancellation', () => {
     ]);
   });
 
-  it('S102 logs an error of a detached method that ends, unless it is that of its end', async () => {
+  it('S102 (differs) logs an error of a detached method that ends, unless it is that of its end', async () => {
     const a = await connect(app, '/');
     await a.request('start_stubborn');
     a.close();
@@ -260,7 +260,7 @@ describe('DCRF: detached actions and methods, cancellation', () => {
     expect(logger.at('error').map(({ fields }) => fields['member'])).to.deep.equal(['stubborn']);
   });
 
-  it('S104 lets a plain action know that its client left, answers nobody, and ends the connection at once', async () => {
+  it('S104 (differs) lets a plain action know that its client left, answers nobody, and ends the connection at once', async () => {
     const b = await connect(app, '/');
     b.send({ action: 'slow_plain', request_id: 1 });
     await begun.promise;

@@ -154,7 +154,7 @@ describe('DCRF: envelope and dispatch', () => {
     expect(await a.receive()).to.deep.equal(success('test_sync_action', 10, { pk: 3, sync: true }));
   });
 
-  it('S002 has the five keys in their order, and text as it is', async () => {
+  it('S002 (differs) has the five keys in their order, and text as it is', async () => {
     const { promise, resolve } = Promise.withResolvers<string>();
     const transport = new MemoryTransport(resolve);
     await app.start();
@@ -167,7 +167,7 @@ describe('DCRF: envelope and dispatch', () => {
     await closed;
   });
 
-  it('S004 takes every other key of the frame for a kwarg, and hands over those that the action knows', async () => {
+  it('S004 (differs) takes every other key of the frame for a kwarg, and hands over those that the action knows', async () => {
     await using a = await connect(app, '/custom/');
     const kwargs = { a: 1, data: { x: [1] }, 'with space': null, '': 'empty', class: 3 };
     a.send({ action: 'echo', request_id: 1, ...kwargs });
@@ -199,7 +199,7 @@ describe('DCRF: envelope and dispatch', () => {
     }
   });
 
-  it('S007 answers by the name that an action was given, and to the name of its method too', async () => {
+  it('S007 (differs) answers by the name that an action was given, and to the name of its method too', async () => {
     await using a = await connect(app, '/custom/');
     a.send({ action: 'renamed-action', request_id: 1 });
     expect(await a.receive()).to.deep.equal(success('renamed-action', 1, 'renamed ok'));
@@ -226,7 +226,7 @@ describe('DCRF: envelope and dispatch', () => {
     expect(await a.receive()).to.deep.equal(failure(null, 1, 405, 'action_not_found', missing));
   });
 
-  it('S011 answers 405 to null for an action, and 400 to a number or a boolean', async () => {
+  it('S011 (differs) answers 405 to null for an action, and 400 to a number or a boolean', async () => {
     await using a = await connect(app, '/custom/');
     a.send({ action: null, request_id: 1 });
     expect(await a.receive()).to.deep.equal(failure(null, 1, 405, 'action_not_found', missing));
@@ -236,7 +236,7 @@ describe('DCRF: envelope and dispatch', () => {
     }
   });
 
-  it('S012 finds the action where the consumer says, and answers what that throws', async () => {
+  it('S012 (differs) finds the action where the consumer says, and answers what that throws', async () => {
     await using a = await connect(app, '/type/');
     a.send({ type: 'echo', request_id: 1, a: 1 });
     expect(await a.receive()).to.deep.equal(success('echo', 1, { a: 1 }));
@@ -248,7 +248,7 @@ describe('DCRF: envelope and dispatch', () => {
     expect(await a.receive()).to.include({ response_status: 500, code: 'server_error', request_id: 4 });
   });
 
-  it('S014 sends JSON and bytes of the consumer’s own, in the envelope of a stream', async () => {
+  it('S014 (differs) sends JSON and bytes of the consumer’s own, in the envelope of a stream', async () => {
     await using a = await connect(app, '/custom/');
     a.send({ action: 'sends_text', request_id: 1 });
     expect(await a.receive()).to.equal('raw text');
@@ -265,7 +265,7 @@ describe('DCRF: envelope and dispatch', () => {
     expect(b.binaries).to.deep.equal([]);
   });
 
-  it('S015 takes and sends valid JSON only', async () => {
+  it('S015 (differs) takes and sends valid JSON only', async () => {
     await using a = await connect(app, '/custom/');
     a.sendText('{"action":"value","request_id":NaN,"v":Infinity}');
     expect(await a.receive()).to.deep.equal(failure(null, null, 400, 'parse_error', 'The frame is not valid JSON.'));
@@ -289,7 +289,7 @@ describe('DCRF: envelope and dispatch', () => {
     expect(await a.receive()).to.deep.equal(success('echo', 2, {}));
   });
 
-  it('S019 closes the socket with the code of the action, once that is answered', async () => {
+  it('S019 (differs) closes the socket with the code of the action, once that is answered', async () => {
     await using a = await connect(app, '/custom/');
     a.send({ action: 'close_me', request_id: 1 });
     expect(await a.receive()).to.deep.equal(success('close_me', 1, null));
@@ -300,7 +300,7 @@ describe('DCRF: envelope and dispatch', () => {
     expect(await b.closed).to.equal(4322);
   });
 
-  it('S019 closes one stream of several, tells its client, and answers 410 there; the others live', async () => {
+  it('S019 (differs) closes one stream of several, tells its client, and answers 410 there; the others live', async () => {
     await using a = await connect(app, '/streams/');
     const [custom, typed] = [a.channel('custom'), a.channel('typed')];
     expect(await custom.request('close_then_reply', { request_id: 1 })).to.deep.equal(

@@ -116,7 +116,7 @@ describe('DCRF: error replies and crashes', () => {
     ['api_code', 418, 'teapot', ['short and stout']],
   ];
 
-  it('S034 answers every API error with its status, its code and its texts', async () => {
+  it('S034 (differs) answers every API error with its status, its code and its texts', async () => {
     await using a = await connect(app, '/');
     for (const [kind, status, code, errors] of answers) {
       a.send({ action: 'raise_exc', kind, request_id: kind });
@@ -124,7 +124,7 @@ describe('DCRF: error replies and crashes', () => {
     }
   });
 
-  it('S035 answers 500 to an error outside of that family, and the socket lives on', async () => {
+  it('S035 (differs) answers 500 to an error outside of that family, and the socket lives on', async () => {
     await using a = await connect(app, '/');
     a.send({ action: 'raise_exc', kind: 'range', request_id: 1 });
     const answer = await a.receive();
@@ -133,7 +133,7 @@ describe('DCRF: error replies and crashes', () => {
     expect(await a.request('echo', { request_id: 2 })).to.deep.equal(success('echo', 2, {}));
   });
 
-  it('S036 answers 500 with a correlation id that stands in the log, from async and sync actions', async () => {
+  it('S036 (differs) answers 500 with a correlation id that stands in the log, from async and sync actions', async () => {
     await using a = await connect(app, '/');
     for (const action of ['boom', 'boom_sync']) {
       a.send({ action, request_id: 1 });
@@ -145,7 +145,7 @@ describe('DCRF: error replies and crashes', () => {
     }
   });
 
-  it('S037 answers the frames behind one that crashed', async () => {
+  it('S037 (differs) answers the frames behind one that crashed', async () => {
     await using a = await connect(app, '/');
     a.send({ action: 'boom', request_id: 1 });
     a.send({ action: 'echo', request_id: 2 });
@@ -153,7 +153,7 @@ describe('DCRF: error replies and crashes', () => {
     expect(await a.receive()).to.deep.equal(success('echo', 2, {}));
   });
 
-  it('S039 leaves detached actions alone when another one crashes, and aborts them at the disconnect', async () => {
+  it('S039 (differs) leaves detached actions alone when another one crashes, and aborts them at the disconnect', async () => {
     const b = await connect(app, '/');
     b.send({ action: 'slow_detached', request_id: 1 });
     await begun.promise;

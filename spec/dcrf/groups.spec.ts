@@ -142,7 +142,7 @@ describe('DCRF: groups and messages of the application', () => {
     await a.expectSilence();
   });
 
-  it('S022 logs a message of a type that nobody takes, and the socket lives on', async () => {
+  it('S022 (differs) logs a message of a type that nobody takes, and the socket lives on', async () => {
     await using a = await connect(app, '/');
     await a.request('join', { name: 'g2' });
     a.send({ action: 'shout_unknown_type', name: 'g2', request_id: 2 });

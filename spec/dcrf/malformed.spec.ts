@@ -65,17 +65,17 @@ describe('DCRF: malformed frames', () => {
 
   const noObject = 'A frame has to be a JSON object.';
 
-  it('S024 answers 400 to an empty text frame', async () => {
+  it('S024 (differs) answers 400 to an empty text frame', async () => {
     expect(await answerTo('')).to.deep.equal(failure(null, null, 400, 'parse_error', 'The frame is not valid JSON.'));
   });
 
-  it('S025 closes the socket with 1003 at a binary frame', async () => {
+  it('S025 (differs) closes the socket with 1003 at a binary frame', async () => {
     await using a = await connect(app, '/things/');
     a.sendBinary(Buffer.from('{"action":"list","request_id":1}'));
     expect(await a.closed).to.equal(1003);
   });
 
-  it('S025 hands a binary frame to a consumer that declares them, and answers what it throws', async () => {
+  it('S025 (differs) hands a binary frame to a consumer that declares them, and answers what it throws', async () => {
     await using a = await connect(app, '/binary/');
     a.sendBinary(new Uint8Array([1, 2, 3]));
     expect(await a.request('list')).to.include({ response_status: 200 });
@@ -85,7 +85,7 @@ describe('DCRF: malformed frames', () => {
     expect(await a.request('list')).to.include({ response_status: 200 });
   });
 
-  it('S025 refuses to start a consumer that could not take the binary frames that it declares', async () => {
+  it('S025 (differs) refuses to start a consumer that could not take the binary frames that it declares', async () => {
     @Consumer({ binary: true })
     class DeafConsumer extends ApiConsumer {}
     const orm = await offlineOrm();
@@ -99,17 +99,17 @@ describe('DCRF: malformed frames', () => {
     );
   });
 
-  it('S026 answers 400 to a JSON array', async () => {
+  it('S026 (differs) answers 400 to a JSON array', async () => {
     expect(await answerTo('[{"action":"list","request_id":1}]')).to.deep.equal(
       failure(null, null, 400, 'parse_error', noObject),
     );
   });
 
-  it('S027 answers 400 to an empty JSON array', async () => {
+  it('S027 (differs) answers 400 to an empty JSON array', async () => {
     expect(await answerTo('[]')).to.deep.equal(failure(null, null, 400, 'parse_error', noObject));
   });
 
-  it('S029 answers 400 to an action that is a list or an object', async () => {
+  it('S029 (differs) answers 400 to an action that is a list or an object', async () => {
     for (const action of [['list'], { a: 1 }]) {
       expect(await answerTo(JSON.stringify({ action, request_id: 1 }))).to.deep.equal(
         failure(null, 1, 400, 'parse_error', 'The action has to be a string.'),
@@ -117,20 +117,20 @@ describe('DCRF: malformed frames', () => {
     }
   });
 
-  it('S030 knows no forbidden key', async () => {
+  it('S030 (differs) knows no forbidden key', async () => {
     for (const key of ['self', 'scope', 'consumer', 'queryset', 'view', 'this', 'constructor', '__proto__']) {
       expect(await answerTo(`{"action":"list","${key}":1,"request_id":1}`)).to.deep.equal(success('list', 1, []));
     }
   });
 
-  it('S031 answers 400 where a kwarg is missing, and gives an action without kwargs none', async () => {
+  it('S031 (differs) answers 400 where a kwarg is missing, and gives an action without kwargs none', async () => {
     expect(await answerTo('{"action":"needs_arg","request_id":1}')).to.deep.equal(
       failure('needs_arg', 1, 400, 'validation_failed', { pk: ['pk must be an integer number.'] }),
     );
     expect(await answerTo('{"action":"no_kwargs","request_id":1}')).to.deep.equal(success('no_kwargs', 1, 'none'));
   });
 
-  it('S032 shows an array of three as what it is', async () => {
+  it('S032 (differs) shows an array of three as what it is', async () => {
     expect(await answerTo('{"action":"returns_tuple3","request_id":1}')).to.deep.equal(
       success('returns_tuple3', 1, [1, 2, 3]),
     );

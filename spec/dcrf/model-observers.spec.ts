@@ -34,14 +34,14 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
   after(() => app.close());
   beforeEach(() => fill(database.orm));
 
-  it('S181 shows the key where there is no serializer', async () => {
+  it('S181 (differs) shows the key where there is no serializer', async () => {
     await using ann = await connect(app, '/ws/all-things/');
     await ann.request('subscribe_all', { request_id: 1 });
     await createThing(database.orm, 'new');
     expect(await ann.receive()).to.deep.equal(event('create', { pk: 4 }));
   });
 
-  it('S182 tells the key of a row that is gone', async () => {
+  it('S182 (differs) tells the key of a row that is gone', async () => {
     await using ann = await connect(app, '/ws/all-things/');
     await ann.request('subscribe_all', { request_id: 1 });
     await createThing(database.orm, 'new');
@@ -50,7 +50,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     expect(await ann.receive()).to.deep.equal(event('delete', { pk: 4 }));
   });
 
-  it('S184 tells consumers of two classes, each by its own observer, whoever has left', async () => {
+  it('S184 (differs) tells consumers of two classes, each by its own observer, whoever has left', async () => {
     await using bob = await connect(app, '/ws/shelf/');
     {
       await using ann = await connect(app, '/ws/all-things/');
@@ -62,7 +62,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     expect(await bob.receive()).to.deep.equal(event('create', { id: 4, name: 'new', shelf: 1 }, 2));
   });
 
-  it('S185 shows a row by the serializer, and of a deleted one the key', async () => {
+  it('S185 (differs) shows a row by the serializer, and of a deleted one the key', async () => {
     await using ann = await connect(app, '/ws/shelf/');
     await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
     await createThing(database.orm, 'test');
@@ -73,7 +73,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     expect(await ann.receive()).to.deep.equal(event('delete', { pk: 4 }));
   });
 
-  it('S186 sends one frame per subscription and event', async () => {
+  it('S186 (differs) sends one frame per subscription and event', async () => {
     await using ann = await connect(app, '/ws/all-things/');
     expect(await ann.request('subscribe_all', { request_id: 1 })).to.deep.equal(done('subscribe_all', 201));
     await ann.request('subscribe_all', { request_id: 'two' });
@@ -91,7 +91,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S187 refuses a subscription without a request id', async () => {
+  it('S187 (differs) refuses a subscription without a request id', async () => {
     await using ann = await connect(app, '/ws/all-things/');
     ann.send({ action: 'subscribe_all' });
     expect(await ann.receive()).to.include({ response_status: 400, request_id: null, code: 'parse_error' });
@@ -99,7 +99,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S189 tells every connection that subscribed', async () => {
+  it('S189 (differs) tells every connection that subscribed', async () => {
     await using ann = await connect(app, '/ws/all-things/');
     await using bob = await connect(app, '/ws/all-things/');
     await ann.request('subscribe_all', { request_id: 1 });
@@ -113,7 +113,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     expect(await bob.receive()).to.deep.equal(event('update', { pk: 1 }, 9));
   });
 
-  it('S190 lets two observers of one model show it each in its way', async () => {
+  it('S190 (differs) lets two observers of one model show it each in its way', async () => {
     await using ann = await connect(app, '/ws/described/');
     await ann.request('watch', { request_id: 1 });
     await createThing(database.orm, 'n4');
@@ -133,7 +133,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }));
   });
 
-  it('S194 tells a row by what it was in the database, also where it is written without being loaded', async () => {
+  it('S194 (differs) tells a row by what it was in the database, also where it is written without being loaded', async () => {
     await using ann = await connect(app, '/ws/shelf/');
     await using bob = await connect(app, '/ws/shelf/');
     await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
@@ -148,7 +148,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     expect(await bob.receive()).to.deep.equal(event('create', { id: 1, name: 'one', shelf: 7 }, 2));
   });
 
-  it('S195 tells what was written, and nothing where nothing was', async () => {
+  it('S195 (differs) tells what was written, and nothing where nothing was', async () => {
     await using ann = await connect(app, '/ws/shelf/');
     await using bob = await connect(app, '/ws/shelf/');
     await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
@@ -165,7 +165,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     await bob.expectSilence();
   });
 
-  it('S196 tells an update of a row that was merged from elsewhere', async () => {
+  it('S196 (differs) tells an update of a row that was merged from elsewhere', async () => {
     await using ann = await connect(app, '/ws/shelf/');
     await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
     const em = database.orm.em.fork();
@@ -175,7 +175,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     expect(await ann.receive()).to.deep.equal(event('update', { id: 1, name: 'merged', shelf: 1 }));
   });
 
-  it('S197 tells a later change where the row is, and no move that has happened before', async () => {
+  it('S197 (differs) tells a later change where the row is, and no move that has happened before', async () => {
     await using ann = await connect(app, '/ws/shelf/');
     await using bob = await connect(app, '/ws/shelf/');
     const em = database.orm.em.fork();
@@ -191,7 +191,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S199 shows dates, UUIDs and entities as JSON, and harms nobody with what it cannot show', async () => {
+  it('S199 (differs) shows dates, UUIDs and entities as JSON, and harms nobody with what it cannot show', async () => {
     await using ann = await connect(app, '/ws/notes/');
     await ann.request('watch', { request_id: 1 });
     for (const name of ['plain', 'object', 'uuid', 'datetime', 'bigint', 'circle'])
@@ -204,7 +204,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S200 keeps the socket of a subscriber whose observer throws', async () => {
+  it('S200 (differs) keeps the socket of a subscriber whose observer throws', async () => {
     await using ann = await connect(app, '/ws/handler-raises/');
     await ann.request('watch', { request_id: 1 });
     await save(database.orm, 1, { count: 3 });
@@ -214,14 +214,14 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     expect(await ann.receive()).to.deep.equal(event('create', { pk: 4 }));
   });
 
-  it('S201 takes observers of any name', async () => {
+  it('S201 (differs) takes observers of any name', async () => {
     await using ann = await connect(app, '/ws/underscore/');
     await ann.request('watch', { request_id: 1 });
     await save(database.orm, 1, { count: 3 });
     expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }));
   });
 
-  it('S202 tells two classes with observers of one name apart', async () => {
+  it('S202 (differs) tells two classes with observers of one name apart', async () => {
     await using ann = await connect(app, '/ws/dup/');
     await ann.request('watch', { request_id: 1 });
     await save(database.orm, 1, { count: 3 });
@@ -229,7 +229,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S205 shows a row once per change, however many subscribe', async () => {
+  it('S205 (differs) shows a row once per change, however many subscribe', async () => {
     await using ann = await connect(app, '/ws/busy/');
     await using bob = await connect(app, '/ws/busy/');
     await ann.request('watch', { request_id: 1 });
@@ -243,7 +243,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     expect(Busy.shown).to.equal(1);
   });
 
-  it('S206 loses no event of a subscriber that is busy', async () => {
+  it('S206 (differs) loses no event of a subscriber that is busy', async () => {
     await using bob = await connect(app, '/ws/busy/');
     await bob.request('watch', { request_id: 1 });
     const slow = bob.request('slow', { request_id: 2 });
@@ -260,7 +260,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     expect(counts).to.deep.equal(Array.from({ length: 150 }, (_, index) => ({ count: index + 1 })));
   });
 
-  it('S207 asks a permission that has an opinion on deliveries at every one', async () => {
+  it('S207 (differs) asks a permission that has an opinion on deliveries at every one', async () => {
     await using ann = await connect(app, '/ws/guarded/?may=yes');
     await using bob = await connect(app, '/ws/guarded/?may=no');
     await ann.request('subscribe_all', { request_id: 1 });
@@ -270,7 +270,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     await bob.expectSilence();
   });
 
-  it('S209 subscribes by the method, without a class or an instance to bind', async () => {
+  it('S209 (differs) subscribes by the method, without a class or an instance to bind', async () => {
     await using ann = await connect(app, '/ws/all-things/');
     expect(await ann.request('subscribe_all', { request_id: 1 })).to.deep.equal(done('subscribe_all', 201));
     const em = database.orm.em.fork();

@@ -102,7 +102,7 @@ describe('DCRF: object permissions', () => {
 
   const actions = ['retrieve', 'patch', 'delete', 'subscribe_instance', 'burn'];
 
-  it('S084 asks for the object of every action that has one', async () => {
+  it('S084 (differs) asks for the object of every action that has one', async () => {
     await using ann = await connect(await open(), '/?name=ann');
     expect(await ann.request('retrieve', { pk: 1, request_id: 1 })).to.deep.equal(
       success('retrieve', 1, { id: 1, owner: 'ann', text: 'Dear diary' }),
@@ -111,7 +111,7 @@ describe('DCRF: object permissions', () => {
       expect((await ann.request(action, { pk: 1, data: {} })).response_status).to.be.lessThan(300);
   });
 
-  it('S084 answers for a forbidden row as for an absent one', async () => {
+  it('S084 (differs) answers for a forbidden row as for an absent one', async () => {
     await using bob = await connect(await open(), '/?name=bob');
     for (const action of actions) {
       for (const pk of [1, 404]) {
@@ -123,7 +123,7 @@ describe('DCRF: object permissions', () => {
     await bob.expectSilence();
   });
 
-  it('S084 answers 403 for a forbidden row where the application says so', async () => {
+  it('S084 (differs) answers 403 for a forbidden row where the application says so', async () => {
     await using bob = await connect(await open({ revealForbiddenObjects: true }), '/?name=bob');
     for (const action of actions) {
       expect(await bob.request(action, { pk: 1, data: {} })).to.include({ response_status: 403 });
@@ -131,14 +131,14 @@ describe('DCRF: object permissions', () => {
     }
   });
 
-  it('S084 answers with what the permission itself throws', async () => {
+  it('S084 (differs) answers with what the permission itself throws', async () => {
     await using bob = await connect(await open(), '/open/?name=bob');
     expect(await bob.request('retrieve', { pk: 1, request_id: 1 })).to.deep.equal(
       failure('retrieve', 1, 403, 'permission_denied', 'Not your diary.'),
     );
   });
 
-  it('S084 asks again at every delivery, also where the question is a field', async () => {
+  it('S084 (differs) asks again at every delivery, also where the question is a field', async () => {
     const app = await open();
     await using ann = await connect(app, '/watched/?name=ann');
     await ann.request('subscribe_instance', { pk: 1, request_id: 's' });

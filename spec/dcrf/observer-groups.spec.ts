@@ -82,7 +82,7 @@ describe('Groups and moves, as DCRF recorded them', () => {
   after(() => app.close());
   beforeEach(() => fill(database.orm));
 
-  it('S210 keeps to the groups that the observer names', async () => {
+  it('S210 (differs) keeps to the groups that the observer names', async () => {
     await using ann = await connect(app, '/ws/groups-both/');
     await ann.request('watch', { shelf: 5, request_id: 1 });
     await createThing(database.orm, 'test', 5);
@@ -91,7 +91,7 @@ describe('Groups and moves, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S211 takes the groups of each side from a method of its own', async () => {
+  it('S211 (differs) takes the groups of each side from a method of its own', async () => {
     await using ann = await connect(app, '/ws/shelf/');
     await ann.request('subscribe_shelf', { shelf: 5, request_id: 1 });
     await createThing(database.orm, 'test', 5);
@@ -100,14 +100,14 @@ describe('Groups and moves, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S212 takes the groups of both sides from one method', async () => {
+  it('S212 (differs) takes the groups of both sides from one method', async () => {
     await using ann = await connect(app, '/ws/groups-both/');
     expect(await ann.request('watch', { shelf: 1, request_id: 1 })).to.deep.equal(done('watch', 201));
     await save(database.orm, 1, { count: 3 });
     expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }));
   });
 
-  it('S214 tells a move as a delete of the key where the row was, and as a create where it is', async () => {
+  it('S214 (differs) tells a move as a delete of the key where the row was, and as a create where it is', async () => {
     await using ann = await connect(app, '/ws/shelf/');
     await using bob = await connect(app, '/ws/shelf/');
     await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
@@ -120,7 +120,7 @@ describe('Groups and moves, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S215 tells a connection with both groups the delete of one subscription and the create of the other', async () => {
+  it('S215 (differs) tells a connection with both groups the delete of one subscription and the create of the other', async () => {
     await using ann = await connect(app, '/ws/shelf/');
     await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
     await ann.request('subscribe_shelf', { shelf: 2, request_id: 2 });
@@ -130,7 +130,7 @@ describe('Groups and moves, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S216 tells a subscription with two groups of a row each change once', async () => {
+  it('S216 (differs) tells a subscription with two groups of a row each change once', async () => {
     await using ann = await connect(app, '/ws/multi-group/');
     await ann.request('watch', { shelf: 1, request_id: 1 });
     await ann.request('watch', { pk: 1, request_id: 1 });
@@ -141,7 +141,7 @@ describe('Groups and moves, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S217 has the scope in the groups of a consumer', async () => {
+  it('S217 (differs) has the scope in the groups of a consumer', async () => {
     await using bob = await connect(app, '/ws/mine/?user=1');
     expect(await bob.request('watch', { request_id: 1 })).to.deep.equal(done('watch', 201));
     const em = database.orm.em.fork();
@@ -150,7 +150,7 @@ describe('Groups and moves, as DCRF recorded them', () => {
     expect(await bob.receive()).to.deep.equal(event('create', { pk: 1 }));
   });
 
-  it('S219 disturbs nobody who loads or writes where a groups method gives no list', async () => {
+  it('S219 (differs) disturbs nobody who loads or writes where a groups method gives no list', async () => {
     await using ann = await connect(app, '/ws/groupless/');
     await using bob = await connect(app, '/ws/shelf/');
     await ann.request('watch', { request_id: 1 });
@@ -161,7 +161,7 @@ describe('Groups and moves, as DCRF recorded them', () => {
     expect(logger.entries.map(({ message }) => message)).to.include('A change could not be announced.');
   });
 
-  it('S220 costs no query and no recursion where rows are loaded in part', async () => {
+  it('S220 (differs) costs no query and no recursion where rows are loaded in part', async () => {
     await using ann = await connect(app, '/ws/multi-group/');
     await ann.request('watch', { shelf: 1, request_id: 1 });
     const em = database.orm.em.fork();

@@ -26,7 +26,7 @@ describe('Request ids and unsubscribing, as DCRF recorded them', () => {
   after(() => app.close());
   beforeEach(() => fill(database.orm));
 
-  it('S221 gives each event the request id of its subscription', async () => {
+  it('S221 (differs) gives each event the request id of its subscription', async () => {
     await using ann = await connect(app, '/ws/shelf/');
     expect(await ann.request('subscribe_shelf', { shelf: 8, request_id: 5 })).to.deep.equal(
       done('subscribe_shelf', 201, 5),
@@ -35,7 +35,7 @@ describe('Request ids and unsubscribing, as DCRF recorded them', () => {
     expect(await ann.receive()).to.deep.equal(event('create', { id: 4, name: 'thenewname', shelf: 8 }, 5));
   });
 
-  it('S222 leaves the groups of a subscription that ended, and hears of those of the next', async () => {
+  it('S222 (differs) leaves the groups of a subscription that ended, and hears of those of the next', async () => {
     await using ann = await connect(app, '/ws/shelf/');
     await createThing(database.orm, 'thenewname', 8);
     await removeThing(database.orm, 4);
@@ -54,7 +54,7 @@ describe('Request ids and unsubscribing, as DCRF recorded them', () => {
     expect(await ann.receive()).to.deep.equal(event('create', { id: 7, name: 'thenewname2', shelf: 9 }, 6));
   });
 
-  it('S224 ends every subscription where the observer is unsubscribed without a context', async () => {
+  it('S224 (differs) ends every subscription where the observer is unsubscribed without a context', async () => {
     await using ann = await connect(app, '/ws/all-things/');
     await ann.request('subscribe_all', { request_id: 1 });
     await ann.request('subscribe_all', { request_id: 2 });
@@ -65,7 +65,7 @@ describe('Request ids and unsubscribing, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S225 has no subscription without a request id, and so none that cannot be ended', async () => {
+  it('S225 (differs) has no subscription without a request id, and so none that cannot be ended', async () => {
     await using ann = await connect(app, '/ws/all-things/');
     ann.send({ action: 'subscribe_all' });
     expect(await ann.receive()).to.deep.equal(noId);
@@ -73,7 +73,7 @@ describe('Request ids and unsubscribing, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S226 keeps a subscription where another request id is unsubscribed', async () => {
+  it('S226 (differs) keeps a subscription where another request id is unsubscribed', async () => {
     await using ann = await connect(app, '/ws/all-things/');
     await ann.request('subscribe_all', { request_id: 1 });
     await save(database.orm, 1, { count: 3 });

@@ -101,7 +101,7 @@ describe('DCRF: pagination', () => {
     ['offset', true, 'A valid integer is required.'],
     ['offset', '', 'A valid integer is required.'],
   ];
-  it('S140 a limit or an offset that is none is a 400', async () => {
+  it('S140 (differs) a limit or an offset that is none is a 400', async () => {
     const a = await paged(3);
     for (const [name, value, text] of odd) {
       const id = `${name} ${JSON.stringify(value)}`;
@@ -117,7 +117,7 @@ describe('DCRF: pagination', () => {
     );
   });
 
-  it('S141 a limit or an offset of null, and a list, are a 400, and the socket lives on', async () => {
+  it('S141 (differs) a limit or an offset of null, and a list, are a 400, and the socket lives on', async () => {
     const a = await paged(3);
     for (const [name, value] of [
       ['limit', null],
@@ -135,7 +135,7 @@ describe('DCRF: pagination', () => {
     expect(await (await paged(0)).request('list', { request_id: 1 })).to.deep.equal(reply('list', page(0, [])));
   });
 
-  it('S144 the paginator itself has a default', async () => {
+  it('S144 (differs) the paginator itself has a default', async () => {
     const a = await paged(3, '/ws/paged-default/');
     expect(await a.request('list', { request_id: 1, limit: 2 })).to.deep.equal(reply('list', page(3, all.slice(0, 2))));
     expect(await a.request('list', { request_id: 2 })).to.deep.equal(reply('list', page(3, all.slice(0, 3), 25), 2));
@@ -146,7 +146,7 @@ describe('DCRF: pagination', () => {
     expect(await a.request('list', { request_id: 1, limit: 1 })).to.deep.equal(reply('list', all.slice(0, 3)));
   });
 
-  it('S146 a paginator and a mixin leave permissions as they are, inherited ones too', async () => {
+  it('S146 (differs) a paginator and a mixin leave permissions as they are, inherited ones too', async () => {
     await world.things(3);
     for (const url of ['/ws/denied/', '/ws/paged-permtrap/']) {
       const a = await world.open(url);
@@ -156,7 +156,7 @@ describe('DCRF: pagination', () => {
     }
   });
 
-  it('S147 a page has 25 rows and 100 at most, unless a subclass says otherwise', async () => {
+  it('S147 (differs) a page has 25 rows and 100 at most, unless a subclass says otherwise', async () => {
     const standing = await paged(5, '/ws/paged-default/');
     expect(await standing.request('list', { request_id: 1 })).to.deep.equal(reply('list', page(5, all, 25)));
     expect(await standing.request('list', { request_id: 1, limit: 101 })).to.deep.equal(

@@ -204,7 +204,7 @@ describe('DCRF: permissions', () => {
     expect(await a.receive()).to.deep.equal(failure('target', 'r-2', 403, 'permission_denied', denied));
   });
 
-  it('S060 answers 405 to an unknown action also where permissions would refuse', async () => {
+  it('S060 (differs) answers 405 to an unknown action also where permissions would refuse', async () => {
     await using a = await connect(await open(No), '/');
     expect(await a.request('no_such', { request_id: 1 })).to.deep.equal(
       failure('no_such', 1, 405, 'action_not_found', 'Method "no_such" not allowed.'),
@@ -230,7 +230,7 @@ describe('DCRF: permissions', () => {
     }
   });
 
-  it('S064 refuses the handshake of whoever is not logged in with 401', async () => {
+  it('S064 (differs) refuses the handshake of whoever is not logged in with 401', async () => {
     expect(await refusal(await open(IsAuthenticated))).to.include({ status: 401 });
   });
 
@@ -238,11 +238,11 @@ describe('DCRF: permissions', () => {
     expect(await statusUnder(IsAuthenticated, alice)).to.equal(200);
   });
 
-  it('S066 takes null for nobody', async () => {
+  it('S066 (differs) takes null for nobody', async () => {
     expect(await refusal(await open(IsAuthenticated), { user: null })).to.include({ status: 401 });
   });
 
-  it('S067 lets not(IsAuthenticated) connect exactly those who are not logged in', async () => {
+  it('S067 (differs) lets not(IsAuthenticated) connect exactly those who are not logged in', async () => {
     expect(await statusUnder(not(IsAuthenticated))).to.equal(200);
     expect(await refusal(await open(not(IsAuthenticated)), alice)).to.include({ status: 403 });
     expect(await statusUnder(not(No))).to.equal(200);
@@ -267,24 +267,24 @@ describe('DCRF: permissions', () => {
     expect(await a.request('target')).to.include({ response_status: 403 });
   });
 
-  it('S074 takes a sync answer on its own and in any combination', async () => {
+  it('S074 (differs) takes a sync answer on its own and in any combination', async () => {
     expect(await statusUnder(SyncYes)).to.equal(200);
     expect(await statusUnder(all(SyncYes, AlsoYes))).to.equal(200);
     expect(await statusUnder(not(not(SyncYes)))).to.equal(200);
   });
 
-  it('S075 asks IsAuthenticated at the handshake and at every action', async () => {
+  it('S075 (differs) asks IsAuthenticated at the handshake and at every action', async () => {
     const app = await open(IsAuthenticated);
     expect(await refusal(app)).to.include({ status: 401 });
     await using b = await connect(app, '/', alice);
     expect(await b.request('target', { request_id: 1 })).to.deep.equal(success('target', 1, { response: true }));
   });
 
-  it('S076 refuses everybody where no middleware says who it is', async () => {
+  it('S076 (differs) refuses everybody where no middleware says who it is', async () => {
     expect(await refusal(await open(IsAuthenticated))).to.include({ status: 401, code: 'not_authenticated' });
   });
 
-  it('S077 lets a permission tell reading actions from others by their name', async () => {
+  it('S077 (differs) lets a permission tell reading actions from others by their name', async () => {
     await using a = await connect(await open(IsAuthenticatedOrReads), '/');
     expect(await a.request('list')).to.include({ response_status: 200 });
     expect(await a.request('target', { request_id: 3 })).to.deep.equal(
@@ -292,19 +292,19 @@ describe('DCRF: permissions', () => {
     );
   });
 
-  it('S079 refuses the connect with one permission, and passes its not() and nested ones', async () => {
+  it('S079 (differs) refuses the connect with one permission, and passes its not() and nested ones', async () => {
     expect(await refusal(await open(Never))).to.include({ status: 401 });
     expect(await statusUnder(not(Never))).to.equal(200);
     expect(await statusUnder(any(all(Yes, AlsoYes), Never))).to.equal(200);
   });
 
-  it('S080 tells a permission the action by its own name, and never asks for one that is not there', async () => {
+  it('S080 (differs) tells a permission the action by its own name, and never asks for one that is not there', async () => {
     await using a = await connect(await open(Yes), '/');
     for (const action of ['list', 'target', 'unknown-thing']) await a.request(action);
     expect(asked).to.deep.equal(['Yes connect', 'Yes list', 'Yes target']);
   });
 
-  it('S081 answers 400 to an action that is no string, whatever the permissions', async () => {
+  it('S081 (differs) answers 400 to an action that is no string, whatever the permissions', async () => {
     await using a = await connect(await open(Yes), '/');
     a.send({ action: 5, request_id: 1 });
     expect(await a.receive()).to.deep.equal(failure(null, 1, 400, 'parse_error', 'The action has to be a string.'));
@@ -312,12 +312,12 @@ describe('DCRF: permissions', () => {
     expect(await a.receive()).to.include({ response_status: 405, request_id: 2 });
   });
 
-  it('S082 combines permissions in any order', async () => {
+  it('S082 (differs) combines permissions in any order', async () => {
     expect(await statusUnder(all(Yes, MayActOnly))).to.equal(200);
     expect(await statusUnder(all(MayActOnly, Yes))).to.equal(200);
   });
 
-  it('S085 asks the permissions of the application where a consumer has none of its own', async () => {
+  it('S085 (differs) asks the permissions of the application where a consumer has none of its own', async () => {
     @Consumer()
     class PlainConsumer extends ApiConsumer {
       @Action()

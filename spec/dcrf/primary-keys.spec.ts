@@ -77,7 +77,7 @@ describe('Custom and UUID primary keys, as DCRF recorded them', () => {
   });
   after(() => app.close());
 
-  it('S259 names rows by their text key, and tells a new key as a new row', async () => {
+  it('S259 (differs) names rows by their text key, and tells a new key as a new row', async () => {
     await using ann = await connect(app, '/ws/code/');
     await ann.request('subscribe_all', { request_id: 1 });
     const em = database.orm.em.fork();
@@ -96,7 +96,7 @@ describe('Custom and UUID primary keys, as DCRF recorded them', () => {
     expect(await ann.receive()).to.deep.equal(event('delete', { pk: 'aa' }));
   });
 
-  it('S260 shows a UUID as text, finds it in any spelling, and nothing by what is none', async () => {
+  it('S260 (differs) shows a UUID as text, finds it in any spelling, and nothing by what is none', async () => {
     await using ann = await connect(app, '/ws/uuid/');
     await using bob = await connect(app, '/ws/uuid/');
     await ann.request('subscribe_all', { request_id: 1 });

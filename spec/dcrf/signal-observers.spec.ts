@@ -150,14 +150,14 @@ describe('Observers of signals, as DCRF recorded them', () => {
   });
   after(() => app.close());
 
-  it('S174 tells a signal that was sent outside of any request', async () => {
+  it('S174 (differs) tells a signal that was sent outside of any request', async () => {
     await using ann = await connect(app, '/ws/signal/');
     await ann.request('subscribe_', { request_id: 1 });
     fired.send({ text: 'logged in' });
     expect(await ann.receive()).to.deep.equal(event('on_fired', {}));
   });
 
-  it('S175 sends one frame per subscription and signal until it is unsubscribed', async () => {
+  it('S175 (differs) sends one frame per subscription and signal until it is unsubscribed', async () => {
     await using ann = await connect(app, '/ws/signal/');
     expect(await ann.request('subscribe_', { request_id: 1 })).to.deep.equal(done('subscribe_', 201));
     expect(await ann.request('fire', { text: 't', request_id: 2 })).to.deep.equal(done('fire', 200, 2));
@@ -167,7 +167,7 @@ describe('Observers of signals, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S176 tells only what its condition lets through', async () => {
+  it('S176 (differs) tells only what its condition lets through', async () => {
     await using ann = await connect(app, '/ws/signal/');
     expect(await ann.request('subscribe_sender', { request_id: 1 })).to.deep.equal(done('subscribe_sender', 201));
     expect(await ann.request('fire', { text: 't', sender: 'other', request_id: 2 })).to.deep.equal(
@@ -187,14 +187,14 @@ describe('Observers of signals, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S179 tells a signal that an async action sends', async () => {
+  it('S179 (differs) tells a signal that an async action sends', async () => {
     await using ann = await connect(app, '/ws/signal/');
     await ann.request('subscribe_', { request_id: 1 });
     expect(await ann.request('fire_async', { text: 't', request_id: 2 })).to.deep.equal(done('fire_async', 200, 2));
     expect(await ann.receive()).to.deep.equal(event('on_fired', {}));
   });
 
-  it('S180 runs the example of the README: subscribed with kwargs, grouped by the payload', async () => {
+  it('S180 (differs) runs the example of the README: subscribed with kwargs, grouped by the payload', async () => {
     await using ann = await connect(app, '/ws/readme-signal/');
     expect(await ann.request('enter', { room: 1, request_id: 1 })).to.deep.equal(done('enter', 201));
     fired.send({ room: 1, text: 'joined' });

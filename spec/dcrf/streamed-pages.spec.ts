@@ -99,7 +99,7 @@ describe('DCRF: streamed pagination and list_cancel', () => {
   };
   const cancelled = (id: unknown) => failure('list', 499, 'cancelled', 'The request was cancelled.', id);
 
-  it('S149 each page is a frame with the request’s id, and other actions are answered in between', async () => {
+  it('S149 (differs) each page is a frame with the request’s id, and other actions are answered in between', async () => {
     const a = await stream(5, '/ws/stream/');
     a.send({ action: 'list', request_id: 1 });
     expect(await a.receive()).to.deep.equal(part(5, all.slice(0, 2), 0));
@@ -110,7 +110,7 @@ describe('DCRF: streamed pagination and list_cancel', () => {
     expect(world.clock.waiting).to.equal(0);
   });
 
-  it('S150 rows that fill their pages are followed by no empty page', async () => {
+  it('S150 (differs) rows that fill their pages are followed by no empty page', async () => {
     const a = await stream(4, '/ws/stream-fast/');
     await a.request('list', { request_id: 1 });
     expect(a.frames).to.deep.equal([part(4, all.slice(0, 2), 0), last(4, all.slice(2, 4), 2)]);
@@ -122,7 +122,7 @@ describe('DCRF: streamed pagination and list_cancel', () => {
     expect(a.frames).to.deep.equal([last(0, [], 0)]);
   });
 
-  it('S152 a stream begins where the client says', async () => {
+  it('S152 (differs) a stream begins where the client says', async () => {
     const a = await stream(5, '/ws/stream-fast/');
     await a.request('list', { request_id: 1, limit: 1, offset: 3 });
     await a.request('list', { request_id: 2, offset: 10 });
@@ -138,7 +138,7 @@ describe('DCRF: streamed pagination and list_cancel', () => {
     expect(await a.request('list_cancel', { request_id: 9 })).to.deep.equal(reply('list_cancel', null, 9));
   });
 
-  it('S155 list_cancel ends every stream, and each is answered', async () => {
+  it('S155 (differs) list_cancel ends every stream, and each is answered', async () => {
     const a = await stream(7, '/ws/stream/');
     a.send({ action: 'list', request_id: 's1' });
     expect(await a.receive()).to.deep.equal(part(7, all.slice(0, 2), 0, 's1'));
@@ -151,7 +151,7 @@ describe('DCRF: streamed pagination and list_cancel', () => {
     await a.expectSilence();
   });
 
-  it('S156 a stream needs pages: without a paginator it is refused where the class is defined, and List lists all rows', async () => {
+  it('S156 (differs) a stream needs pages: without a paginator it is refused where the class is defined, and List lists all rows', async () => {
     expect(() => mix(ModelConsumer(Thing, { serializer: ShortSerializer }), StreamedList)).to.throw(
       'StreamedList: is mixed into a consumer without a paginator, so that there are no pages to send.',
     );
@@ -160,7 +160,7 @@ describe('DCRF: streamed pagination and list_cancel', () => {
     expect(await a.request('ping', { request_id: 2 })).to.deep.equal(reply('ping', 'pong', 2));
   });
 
-  it('S157 a limit of null is a 400 in a stream too', async () => {
+  it('S157 (differs) a limit of null is a 400 in a stream too', async () => {
     const a = await stream(3, '/ws/stream-fast/');
     expect(await a.request('list', { request_id: 1, limit: null })).to.deep.equal(
       invalid('list', { limit: ['A valid integer is required.'] }),
@@ -168,7 +168,7 @@ describe('DCRF: streamed pagination and list_cancel', () => {
     expect(await a.request('ping', { request_id: 2 })).to.deep.equal(reply('ping', 'pong', 2));
   });
 
-  it('S159 a row deleted behind a stream shifts pages by offset, and not those by cursor', async () => {
+  it('S159 (differs) a row deleted behind a stream shifts pages by offset, and not those by cursor', async () => {
     const deleteFirst = async () => {
       const em = world.orm.em.fork();
       em.remove(await em.findOneOrFail(Thing, { shelf: 1 }, { orderBy: { id: 'asc' } }));

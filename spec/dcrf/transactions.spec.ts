@@ -94,7 +94,7 @@ describe('Transactions, as DCRF recorded them', () => {
     database.orm.em.fork().transactional(work);
   const shown = (id: number, name: string, shelf = 1) => ({ id, name, shelf });
 
-  it('S227 tells nothing before the commit, and one create after it', async () => {
+  it('S227 (differs) tells nothing before the commit, and one create after it', async () => {
     await using ann = await onShelf(1);
     await inTransaction(async (em) => {
       const thing = em.create(Thing, { name: 'new' });
@@ -107,7 +107,7 @@ describe('Transactions, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S229 knows the groups of a deleted row until the commit, and nothing of the row after it', async () => {
+  it('S229 (differs) knows the groups of a deleted row until the commit, and nothing of the row after it', async () => {
     await using ann = await onShelf(1);
     await inTransaction(async (em) => {
       em.remove(await em.findOneOrFail(Thing, 1));
@@ -118,7 +118,7 @@ describe('Transactions, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S230 makes one update of three flushes, with the last state', async () => {
+  it('S230 (differs) makes one update of three flushes, with the last state', async () => {
     await using ann = await onShelf(1);
     await inTransaction(async (em) => {
       const thing = await em.findOneOrFail(Thing, 1);
@@ -131,7 +131,7 @@ describe('Transactions, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S231 makes one create of a create and an update', async () => {
+  it('S231 (differs) makes one create of a create and an update', async () => {
     await using ann = await onShelf(1);
     await inTransaction(async (em) => {
       const thing = em.create(Thing, { name: 'cu1' });
@@ -142,7 +142,7 @@ describe('Transactions, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S232 makes one update of two instances of one row', async () => {
+  it('S232 (differs) makes one update of two instances of one row', async () => {
     await using ann = await onShelf(1);
     await inTransaction(async (em) => {
       for (const name of ['two1', 'two2']) {
@@ -155,7 +155,7 @@ describe('Transactions, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S234 makes one delete of an update and a delete', async () => {
+  it('S234 (differs) makes one delete of an update and a delete', async () => {
     await using ann = await onShelf(1);
     await inTransaction(async (em) => {
       const thing = await em.findOneOrFail(Thing, 1);
@@ -167,7 +167,7 @@ describe('Transactions, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S235 tells the net effect of several moves', async () => {
+  it('S235 (differs) tells the net effect of several moves', async () => {
     await using ann = await onShelf(1, 2, 3);
     const move = (pk: number, shelves: readonly number[]) =>
       inTransaction(async (em) => {
@@ -185,7 +185,7 @@ describe('Transactions, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S236 tells a row that was created and moved where it is in the end', async () => {
+  it('S236 (differs) tells a row that was created and moved where it is in the end', async () => {
     await using ann = await onShelf(1, 2);
     await inTransaction(async (em) => {
       const thing = em.create(Thing, { name: 'cm', shelf: 1 });
@@ -207,7 +207,7 @@ describe('Transactions, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S239 tells the rows of one commit in the order in which they were written', async () => {
+  it('S239 (differs) tells the rows of one commit in the order in which they were written', async () => {
     await using ann = await onShelf(1);
     await inTransaction(async (em) => {
       for (const n of [0, 1, 2, 3]) em.create(Thing, { name: `order${n}` });
@@ -215,7 +215,7 @@ describe('Transactions, as DCRF recorded them', () => {
     for (const n of [0, 1, 2, 3]) expect(await ann.receive()).to.deep.equal(event('create', shown(4 + n, `order${n}`)));
   });
 
-  it('S240 tells the last state of a released savepoint once', async () => {
+  it('S240 (differs) tells the last state of a released savepoint once', async () => {
     await using ann = await onShelf(1);
     await inTransaction(async (em) => {
       (await em.findOneOrFail(Thing, 1)).name = 'outer';
@@ -234,7 +234,7 @@ describe('Transactions, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S242 tells what is in the database where a savepoint was rolled back', async () => {
+  it('S242 (differs) tells what is in the database where a savepoint was rolled back', async () => {
     await using ann = await onShelf(1);
     await inTransaction(async (em) => {
       (await em.findOneOrFail(Thing, 1)).name = 'outer';
@@ -263,7 +263,7 @@ describe('Transactions, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S244 tells of the database of the application only, and by its own commit', async () => {
+  it('S244 (differs) tells of the database of the application only, and by its own commit', async () => {
     await using ann = await onShelf(1);
     await createThing(other, 'other-db');
     await ann.expectSilence();
@@ -275,7 +275,7 @@ describe('Transactions, as DCRF recorded them', () => {
     expect(await ann.receive()).to.deep.equal(event('create', shown(4, 'default-db')));
   });
 
-  it('S245 harms neither the writer nor what follows where the channel layer fails', async () => {
+  it('S245 (differs) harms neither the writer nor what follows where the channel layer fails', async () => {
     await using ann = await onShelf(1);
     layer.isDown = true;
     await createThing(database.orm, 'unheard');
@@ -287,7 +287,7 @@ describe('Transactions, as DCRF recorded them', () => {
     expect(logger.entries.map(({ message }) => message)).to.include('A change could not be announced.');
   });
 
-  it('S246 harms neither the writer nor other observers where a body throws', async () => {
+  it('S246 (differs) harms neither the writer nor other observers where a body throws', async () => {
     await using ann = await onShelf(1);
     await using bob = await connect(app, '/ws/bad-body/');
     await bob.request('watch', { request_id: 2 });

@@ -32,7 +32,7 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
   const warned = () => logger.at('warn').map(({ message, fields }) => `${message} ${fields['model']}`);
   const warning = 'Rows were written of which no observer hears. Thing';
 
-  it('S191 tells what the unit of work and upserts write, and warns of native, bulk and raw writes', async () => {
+  it('S191 (differs) tells what the unit of work and upserts write, and warns of native, bulk and raw writes', async () => {
     await using ann = await connect(app, '/ws/all-things/');
     await ann.request('subscribe_all', { request_id: 1 });
     const em = database.orm.em.fork();
@@ -54,7 +54,7 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
     expect(warned()).to.have.lengthOf(5);
   });
 
-  it('S204 hears of what another process writes once that is announced', async () => {
+  it('S204 (differs) hears of what another process writes once that is announced', async () => {
     await using ann = await connect(app, '/ws/all-things/');
     await ann.request('subscribe_all', { request_id: 4 });
     const elsewhere = await openDatabase('dcrf_unreported_elsewhere', things);
