@@ -152,7 +152,7 @@ describe('What an error of the ORM means to a client', () => {
       () => new Error('Nothing was thrown.'),
       (error: unknown) => error,
     );
-    const error = toApiError(em, thrown);
+    const error = toApiError([em.getMetadata()], thrown);
     expect(error?.cause).to.equal(error && thrown);
     return error && { status: error.status, code: error.code, errors: error.errors };
   }

@@ -23,6 +23,7 @@ import {
 } from 'signalbox';
 import { connect, TestClock, type TestConnection } from 'signalbox/testing';
 import { injectable, container as rootContainer } from 'tsyringe';
+import { UnitOfWork } from '#signalbox/orm/unit-of-work.js';
 import { checkModelSerializer } from '#signalbox/serializers/model-serializer.js';
 import { useDatabase } from '../support/database.js';
 import { entities, Room, User } from '../support/entities.js';
@@ -218,7 +219,7 @@ describe('What a model serializer shows', () => {
   });
 
   it('needs a method for each computed field', () => {
-    expect(() => checkModelSerializer(UnwrittenSerializer, database.orm)).to.throw(
+    expect(() => checkModelSerializer(UnwrittenSerializer, new UnitOfWork(database.orm.em))).to.throw(
       ConfigurationError,
       'UnwrittenSerializer.age: is listed as a computed field, and the serializer has no method of this name. ' +
         'Write age(entity) in UnwrittenSerializer.',
@@ -227,7 +228,7 @@ describe('What a model serializer shows', () => {
 
   it('has no field that the entity does not have', () => {
     class Misspelt extends ModelSerializer(Specimen, { fields: ['id', 'colour' as 'code'] }) {}
-    expect(() => checkModelSerializer(Misspelt, database.orm)).to.throw(
+    expect(() => checkModelSerializer(Misspelt, new UnitOfWork(database.orm.em))).to.throw(
       ConfigurationError,
       'Misspelt.colour: Specimen has no property of this name that MikroORM knows. ' +
         'Remove it from the fields, list it as computed and write its method, or decorate the property.',

@@ -103,8 +103,10 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     return this.#compiled.actions;
   }
 
+  /** Begun from the database of the consumer's model. */
   get unitOfWork(): UnitOfWork {
-    return this.#parts.unitOfWork;
+    const { unitOfWork } = this.#parts;
+    return this.instance instanceof BaseModelConsumer ? unitOfWork.of(modelOf(this.instance)) : unitOfWork;
   }
 
   get signal(): AbortSignal {

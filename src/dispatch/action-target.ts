@@ -1,3 +1,4 @@
+import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import type { ActionDefinition, Actions } from './actions.js';
@@ -7,6 +8,8 @@ export interface ActionTarget {
   readonly instance: object;
   readonly scope: Scope;
   readonly actions: Actions;
+  /** Begun from the database that the consumer's atomic actions write. */
+  readonly unitOfWork: UnitOfWork;
   /** The kwarg by which clients name an object. */
   readonly lookupKwarg: string;
   /** @throws NotFound */

@@ -71,7 +71,8 @@ export class Dispatcher {
   }
 
   async #carry(target: ActionTarget, action: ActionDefinition, exchange: Exchange): Promise<Outcome> {
-    const { clock, unitOfWork } = this.#parts;
+    const { clock } = this.#parts;
+    const { unitOfWork } = target;
     const timer = clock.after(action.timeLimit, () => exchange.abort(new TimeLimitExceeded()));
     const parts = new Parts(exchange, action.atomic);
     const commit = new Commit(exchange.signal);
@@ -93,8 +94,8 @@ export class Dispatcher {
   }
 
   #untilAborted(target: ActionTarget, action: ActionDefinition, exchange: Exchange, parts: Parts): Promise<Outcome> {
-    const { logger, unitOfWork, settings } = this.#parts;
-    const { scope } = target;
+    const { logger, settings } = this.#parts;
+    const { scope, unitOfWork } = target;
     const { signal, request } = exchange;
     const run = new ActionRun({
       target,

@@ -89,7 +89,7 @@ export class ChangePublisher {
     const subject = payload as object;
     const after = await unitOfWork.run(() => observer.groupsOfRow(subject));
     if (after.length === 0) return;
-    const data = await unitOfWork.run(() => this.#show(observer, subject));
+    const data = await unitOfWork.run(() => this.#show(observer, subject, unitOfWork));
     const message: ChangeMessage = {
       type: 'change',
       id: randomUUID(),
@@ -127,7 +127,7 @@ export class ChangePublisher {
 
   async #groupsOf(observer: Observer, { entity }: ModelChange, row: RowData | undefined): Promise<string[]> {
     if (!row) return [];
-    const { unitOfWork } = this.#parts;
+    const unitOfWork = this.#parts.unitOfWork.of(entity);
     return unitOfWork.run(() => observer.groupsOfRow(restore(unitOfWork.em, entity, row)));
   }
 
@@ -143,12 +143,12 @@ export class ChangePublisher {
   }
 
   #serialize(observer: Observer, { entity, after = {} }: ModelChange): Promise<string> {
-    const { unitOfWork } = this.#parts;
-    return unitOfWork.run(() => this.#show(observer, restore(unitOfWork.em, entity, after)));
+    const unitOfWork = this.#parts.unitOfWork.of(entity);
+    return unitOfWork.run(() => this.#show(observer, restore(unitOfWork.em, entity, after), unitOfWork));
   }
 
-  async #show({ serializer, body }: Observer, subject: object): Promise<string> {
-    const { unitOfWork, resolve } = this.#parts;
+  async #show({ serializer, body }: Observer, subject: object, unitOfWork: UnitOfWork): Promise<string> {
+    const { resolve } = this.#parts;
     if (body) return encodeData(await body(subject as never));
     if (!serializer) return encodeData(subject);
     const [data] = await serializeAll(serializer, [subject], { unitOfWork, resolve });

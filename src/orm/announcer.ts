@@ -1,9 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { EntityManager, EntityMetadata, Primary } from '@mikro-orm/core';
+import type { EntityMetadata, Primary } from '@mikro-orm/core';
 import type { ConcreteClass } from '../metadata.js';
 import type { RowData } from './model-change.js';
 import { readRow } from './model-snapshot.js';
 import type { ModelSubscriber } from './model-subscriber.js';
+import type { UnitOfWork } from './unit-of-work.js';
 
 /** Writes of which somebody has said that they are announced. */
 export const announced = new AsyncLocalStorage<true>();
@@ -21,12 +22,12 @@ export const announced = new AsyncLocalStorage<true>();
  * ```
  */
 export class Announcer {
-  readonly #em: EntityManager;
+  readonly #unitOfWork: UnitOfWork;
   readonly #subscriber: ModelSubscriber;
 
   /** Made by the application. */
-  constructor(em: EntityManager, subscriber: ModelSubscriber) {
-    this.#em = em;
+  constructor(unitOfWork: UnitOfWork, subscriber: ModelSubscriber) {
+    this.#unitOfWork = unitOfWork;
     this.#subscriber = subscriber;
   }
 
@@ -62,7 +63,7 @@ export class Announcer {
   }
 
   async #read(model: ConcreteClass, keys: readonly unknown[]): Promise<readonly (RowData | undefined)[]> {
-    const em = this.#em.getContext(false);
+    const em = this.#unitOfWork.of(model).em.getContext(false);
     const meta = em.getMetadata(model) as EntityMetadata;
     const rows: (RowData | undefined)[] = [];
     for (const key of keys) {
@@ -79,7 +80,7 @@ export class Announcer {
     after: readonly (RowData | undefined)[],
     isForced = false,
   ): void {
-    const em = this.#em.getContext(false);
+    const em = this.#unitOfWork.of(model).em.getContext(false);
     keys.forEach((key, index) => {
       const isSame = JSON.stringify(before[index]) === JSON.stringify(after[index]);
       if (isForced || !isSame) this.#subscriber.stageRow(em, model, key, before[index], after[index]);

@@ -1,9 +1,9 @@
 import {
   CheckConstraintViolationException,
   DriverException,
-  type EntityManager,
   type EntityMetadata,
   ForeignKeyConstraintViolationException,
+  type MetadataStorage,
   NotFoundError,
   NotNullConstraintViolationException,
   OptimisticLockError,
@@ -23,17 +23,15 @@ interface Violation {
 const unfit: ReadonlySet<string> = new Set(['22001', '22003', '22007', '22008', '22021', '22P02', '22P05', '08P01']);
 
 /** What the ORM's errors mean to a client; undefined for those that are none of its business. Nothing of SQL gets out. */
-export function toApiError(em: EntityManager, thrown: unknown): ApiError | undefined {
+export function toApiError(storages: readonly MetadataStorage[], thrown: unknown): ApiError | undefined {
   const cause = { cause: thrown };
   if (thrown instanceof NotFoundError) return new NotFound(undefined, cause);
   if (thrown instanceof OptimisticLockError)
     return new Conflict('The row was changed by someone else meanwhile.', cause);
   if (!(thrown instanceof DriverException)) return undefined;
   const violation: Violation = thrown as DriverException & Violation;
-  const meta = em
-    .getMetadata()
-    .getAll()
-    .values()
+  const meta = storages
+    .flatMap((storage) => [...storage.getAll().values()])
     .find((candidate) => candidate.tableName === violation.table);
   if (thrown instanceof UniqueConstraintViolationException) {
     return new Conflict(undefined, { ...cause, errors: [uniqueTexts(meta, violation)] });

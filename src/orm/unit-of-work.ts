@@ -1,15 +1,30 @@
-import { type EntityManager, RequestContext } from '@mikro-orm/core';
+import { type EntityManager, type EntityName, RequestContext } from '@mikro-orm/core';
 
 /**
  * The framework's way into MikroORM. Every action, permission, observer and hook runs in a request context of its own, so
  * that the one EntityManager that is injected everywhere means this context's fork, and never another request's.
  */
 export class UnitOfWork {
-  constructor(readonly em: EntityManager) {}
+  readonly #others: readonly EntityManager[];
 
-  /** Runs in a request context of its own. */
+  /** @param others those of further databases, each with a context name of its own */
+  constructor(
+    readonly em: EntityManager,
+    others: readonly EntityManager[] = [],
+  ) {
+    this.#others = others;
+  }
+
+  /** The same work, begun from the database that has this entity. */
+  of(entity: EntityName<object>): UnitOfWork {
+    const has = (em: EntityManager): boolean => em.getMetadata().has(entity);
+    const other = has(this.em) ? undefined : this.#others.find(has);
+    return other ? new UnitOfWork(other, [this.em, ...this.#others.filter((em) => em !== other)]) : this;
+  }
+
+  /** Runs in a request context of its own, for every database. */
   run<T>(work: () => Promise<T>): Promise<T> {
-    return RequestContext.create(this.em, work);
+    return RequestContext.create([this.em, ...this.#others], work);
   }
 
   /**

@@ -1,7 +1,7 @@
 import type { EntityManager, FilterQuery, RequiredEntityData } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
-import type { OrmRoot } from '../orm/orm-root.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { type ModelField, modelFields } from './model-fields.js';
 import { readField } from './model-reader.js';
 import type {
@@ -156,9 +156,10 @@ function pathsOf(field: ModelField, context: SerializerContext): string[] {
  *
  * @throws ConfigurationError for a field that the entity does not have, or a computed one without a method
  */
-export function checkModelSerializer(serializer: SerializerClass, { em }: OrmRoot): void {
+export function checkModelSerializer(serializer: SerializerClass, unitOfWork: UnitOfWork): void {
   if (!(serializer.prototype instanceof BaseModelSerializer)) return;
-  compileFields(serializer.prototype, serializer as unknown as typeof BaseModelSerializer & { name: string }, em);
+  const declared = serializer as unknown as typeof BaseModelSerializer & { name: string };
+  compileFields(serializer.prototype, declared, unitOfWork.of(declared.entity).em);
 }
 
 function compileFields(

@@ -41,6 +41,11 @@ export interface ApplicationHooks {
 export interface AppOptions<Routes extends readonly Route[]> {
   /** What `MikroORM.init` gave. Closing it is the application's business. */
   readonly orm: OrmRoot;
+  /**
+   * Further databases, each with a `contextName` of its own. Consumers and observers of their entities work as others do;
+   * their entity managers are injected by tokens of the application.
+   */
+  readonly otherOrms?: readonly OrmRoot[];
   readonly routes: Routes;
   /**
    * Where consumers, permissions and serializers come from. `EntityManager`, `Logger`, `Clock` and `ChannelLayer` are

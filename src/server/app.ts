@@ -50,7 +50,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     this.#services = buildServices(options);
     const { settings, logger, subscriber } = this.#services;
     this.#acceptor = new WebSocketAcceptor(settings.maxPayload, logger);
-    registerSubscriber(options.orm, subscriber);
+    for (const orm of [options.orm, ...(options.otherOrms ?? [])]) registerSubscriber(orm, subscriber);
   }
 
   /**

@@ -10,6 +10,7 @@ import { Clock } from '../clock.js';
 import { checkModelConsumer } from '../consumers/model-check.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-translator.js';
+import { ConfigurationError } from '../errors.js';
 import { Logger } from '../logger.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { Announcer } from '../orm/announcer.js';
@@ -54,20 +55,20 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const clock = provide(container, Clock, () => new Clock());
   const layer = layerOf(options, container, logger);
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
-  const unitOfWork = new UnitOfWork(orm.em);
+  const unitOfWork = unitOfWorkOf(options);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
   const isDevelopment = settings.development;
   const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve });
-  provide(container, Announcer, () => new Announcer(orm.em, changes.subscriber));
+  provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
   const providers = providersOf(options, router);
   checkProviders(container, providers);
   checkConsumersAreNotShared(
     container,
     router.consumers.map(({ consumer }) => consumer),
   );
-  for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, orm);
+  for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, unitOfWork);
   for (const serializer of eventSerializersOf(router)) checkShowsEvents(serializer);
-  for (const { consumer } of router.consumers) checkModelConsumer(consumer, orm);
+  for (const { consumer } of router.consumers) checkModelConsumer(consumer, unitOfWork);
   buildSingletons(container, providers);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
   return {
@@ -96,6 +97,23 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   };
 }
 
+/** @throws ConfigurationError for two databases of one context name: their contexts would be one */
+function unitOfWorkOf({ orm, otherOrms = [] }: AppOptions<readonly Route[]>): UnitOfWork {
+  const names = [orm, ...otherOrms].map(({ em }) => em.name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice === undefined)
+    return new UnitOfWork(
+      orm.em,
+      otherOrms.map(({ em }) => em),
+    );
+  throw new ConfigurationError({
+    class: 'createApp',
+    member: 'otherOrms',
+    reason: `has two databases with the context name "${twice}".`,
+    remedy: 'Give each its own: MikroORM.init({ contextName }).',
+  });
+}
+
 /** Keeps what the application registered itself. */
 function provide<T>(container: DependencyContainer, provided: Class<T>, make: () => T): T {
   // Abstract classes are tokens as good as any; only tsyringe's types do not know.
@@ -116,9 +134,10 @@ function layerOf(
 }
 
 function mappersOf(
-  { orm, errors = [] }: AppOptions<readonly Route[]>,
+  { orm, otherOrms = [], errors = [] }: AppOptions<readonly Route[]>,
   container: DependencyContainer,
 ): readonly ErrorMapper[] {
-  const ormErrors: ErrorMapper = { toApiError: (thrown) => toApiError(orm.em, thrown) };
+  const metadata = [orm, ...otherOrms].map(({ em }) => em.getMetadata());
+  const ormErrors: ErrorMapper = { toApiError: (thrown) => toApiError(metadata, thrown) };
   return [...errors.map((mapper) => container.resolve(mapper)), ormErrors];
 }
