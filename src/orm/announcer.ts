@@ -1,13 +1,10 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import type { EntityMetadata, Primary } from '@mikro-orm/core';
 import type { ConcreteClass } from '../metadata.js';
+import { announced } from './announced.js';
 import type { RowData } from './model-change.js';
 import { readRow } from './model-snapshot.js';
 import type { ModelSubscriber } from './model-subscriber.js';
 import type { UnitOfWork } from './unit-of-work.js';
-
-/** Writes of which somebody has said that they are announced. */
-export const announced = new AsyncLocalStorage<true>();
 
 /**
  * Announces writes that the ORM reports to nobody: `nativeUpdate`, `nativeDelete`, `insertMany`, the query builder, raw

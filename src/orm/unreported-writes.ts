@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
 import type { Logger } from '../logger.js';
-import { announced } from './announcer.js';
+import { announced } from './announced.js';
 
 type Patchable = Record<string, (...parameters: unknown[]) => unknown>;
 

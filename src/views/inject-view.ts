@@ -6,7 +6,7 @@ export interface InjectOptions {
   /** Path and query. */
   readonly url: string;
   readonly headers: Record<string, string>;
-  readonly payload?: Buffer;
+  readonly payload?: Uint8Array;
   readonly signal?: AbortSignal;
   readonly remoteAddress?: string;
 }

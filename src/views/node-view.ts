@@ -10,8 +10,11 @@ import { buffer } from 'node:stream/consumers';
 import { toResponse } from './inject-view.js';
 import type { View, ViewFacts } from './view.js';
 
-/** What `http.createServer` takes: an Express application, say. */
-export type NodeHandler = (request: IncomingMessage, response: ServerResponse) => unknown;
+/**
+ * What `http.createServer` takes: an Express application, say. It names its own types of request and response, so that those of
+ * Node are no part of what a client is inferred from.
+ */
+export type NodeHandler<Incoming = never, Outgoing = never> = (request: Incoming, response: Outgoing) => unknown;
 
 /**
  * A request handler of Node: it is handed real requests by a server of its own, which listens to no port.
@@ -21,10 +24,11 @@ export type NodeHandler = (request: IncomingMessage, response: ServerResponse) =
  * viewAsConsumer(nodeView(app), { retrieve: route('GET /rooms/:pk') })
  * ```
  */
-export function nodeView(handler: NodeHandler): View {
+export function nodeView<Incoming, Outgoing>(handler: NodeHandler<Incoming, Outgoing>): View {
+  const handle = handler as unknown as NodeHandler<IncomingMessage, ServerResponse>;
   const server = createServer((request, response) => {
     // A handler that rejects would be nobody's error, and leave its caller waiting.
-    void (async () => handler(request, response))().catch((error) => response.destroy(error));
+    void (async () => handle(request, response))().catch((error) => response.destroy(error));
   });
   return async (request, facts) => {
     const body = Buffer.from(await request.arrayBuffer());

@@ -1,0 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+/** Writes of which somebody has said that they are announced. */
+export const announced = new AsyncLocalStorage<true>();
