@@ -417,6 +417,19 @@ describe('The request walk', () => {
     });
   });
 
+  it('tells the developer of what an action without a transaction left unwritten', async () => {
+    await start({ settings: { development: true } });
+    const bob = await client().open();
+    await bob.ask({ action: 'create_unflushed', request_id: 1, name: 'red' });
+    await bob.ask({ action: 'create', request_id: 2, name: 'blue' });
+    expect(providers.logger.at('warn').map(({ message, fields }) => [message, fields])).to.deep.equal([
+      [
+        'An action without a transaction left entities unwritten: flush them, or make it atomic.',
+        { action: 'create_unflushed' },
+      ],
+    ]);
+  });
+
   it('takes no note outside of development', async () => {
     await start({ settings: { development: false } });
     const bob = await client().open();

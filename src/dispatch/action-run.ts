@@ -1,5 +1,6 @@
 import { checkKwargs, refuseUnknown } from '../kwargs/kwargs-checker.js';
 import type { Logger } from '../logger.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import { encodeData } from '../wire/codec.js';
 import type { ActionTarget } from './action-target.js';
@@ -14,7 +15,7 @@ export interface ActionRunParts {
   readonly action: ActionDefinition;
   readonly context: ActionContext;
   readonly part: (data: string) => void;
-  readonly flush: () => Promise<void>;
+  readonly unitOfWork: UnitOfWork;
   /** Told of names that nobody asked for; none in production. */
   readonly developmentLog: Logger | undefined;
 }
@@ -31,13 +32,14 @@ export class ActionRun {
   }
 
   async outcome(): Promise<Outcome> {
-    const { target, action, context, flush } = this.#parts;
+    const { target, action, context, unitOfWork } = this.#parts;
     await action.permissions.checkAction(context);
     const parameters = await this.#parameters();
     context.signal.throwIfAborted();
     const method: Method = Reflect.get(target.instance, action.member);
     const result = await this.#exhaust(await method.call(target.instance, ...parameters));
-    if (action.atomic) await flush();
+    if (action.atomic) await unitOfWork.flush();
+    else this.#noteUnwritten();
     return this.#toOutcome(result);
   }
 
@@ -81,6 +83,14 @@ export class ActionRun {
     } finally {
       signal.removeEventListener('abort', stop);
     }
+  }
+
+  /** The commonest slip: an async action that forgets to flush answers with a row that nobody will find. */
+  #noteUnwritten(): void {
+    const { action, unitOfWork, developmentLog } = this.#parts;
+    if (!developmentLog || !unitOfWork.hasPending) return;
+    const advice = 'An action without a transaction left entities unwritten: flush them, or make it atomic.';
+    developmentLog.warn(advice, { action: action.name });
   }
 
   /** Encoded here, before the commit: what cannot be shown must not have happened. */

@@ -102,7 +102,7 @@ export class Dispatcher {
       action,
       context: new ActionContext({ scope, signal, ...request }),
       part: (data) => parts.send(data),
-      flush: () => unitOfWork.flush(),
+      unitOfWork,
       developmentLog: settings.development ? logger : undefined,
     });
     const late = (error: unknown): void => {

@@ -42,6 +42,12 @@ export class UnitOfWork {
     if (entities.length > 0 && paths.length > 0) await this.em.populate([...entities], paths as never);
   }
 
+  /** Whether something new or removed waits for a flush. Changes of rows that were loaded are not looked for. */
+  get hasPending(): boolean {
+    const unitOfWork = this.em.getUnitOfWork();
+    return unitOfWork.getPersistStack().size + unitOfWork.getRemoveStack().size > 0;
+  }
+
   /** Writes what is pending, inside the transaction if there is one. */
   flush(): Promise<void> {
     return this.em.flush();
