@@ -121,6 +121,19 @@ class OnlyKind implements Permission {
   }
 }
 
+let isBanned = false;
+
+@injectable()
+class IsWelcome implements Permission {
+  hasPermission() {
+    return !isBanned;
+  }
+}
+
+@Consumer()
+@Permissions(IsWelcome)
+class WelcomingConsumer extends RoomConsumer {}
+
 @Consumer()
 @Permissions(OnlyKind)
 class GuardedConsumer extends RoomConsumer {}
@@ -143,7 +156,11 @@ describe('The delivery of events', () => {
     logger = new MemoryLogger();
     const container = rootContainer.createChildContainer();
     container.registerInstance(Logger, logger);
-    const routes = [path('/ws/', RoomConsumer), path('/guarded/', GuardedConsumer)];
+    const routes = [
+      path('/ws/', RoomConsumer),
+      path('/guarded/', GuardedConsumer),
+      path('/welcome/', WelcomingConsumer),
+    ];
     app = createApp({ orm: database.orm, container, channelLayer: layer, routes });
     ann = await connect(app, '/ws/');
   });
@@ -166,6 +183,17 @@ describe('The delivery of events', () => {
     await ann.expectSilence();
     return frames.map(({ request_id }) => request_id);
   }
+
+  it('asks the permissions of the subscription again', async () => {
+    isBanned = false;
+    await using bob = await connect(app, '/welcome/');
+    await subscribe('s', 1, bob);
+    await write();
+    expect(await bob.receive()).to.include({ request_id: 's' });
+    isBanned = true;
+    await write();
+    await bob.expectSilence();
+  });
 
   it('is none of a change that was committed before the subscription', async () => {
     await write();

@@ -6,7 +6,6 @@ import {
   Consumer,
   Create,
   createApp,
-  type Delivery,
   type InputOf,
   ModelConsumer,
   mix,
@@ -47,8 +46,8 @@ class FilteredConsumer extends base {
 }
 
 class NoEvents implements Permission {
-  canReceive({ action }: Delivery) {
-    return action === 'create';
+  hasPermission({ action }: ActionContext) {
+    return action !== 'update' && action !== 'delete';
   }
 }
 

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import {
   ActionContext,
+  AllowAny,
   ApiError,
   all,
   any,
@@ -158,7 +159,7 @@ describe('Permissions', () => {
         expect(await outcome(checker.checkAction(contextOf(scope)))).to.equal(passes || 403);
         expect(await outcome(checker.checkConnect(scope))).to.equal(passes || 403);
         const delivery = { scope, action: 'create', pk: 1, data: null } as const;
-        expect(await checker.mayReceive(delivery)).to.equal(passes);
+        expect(await checker.mayReceive(delivery, contextOf(scope))).to.equal(passes);
       });
     }
   });
@@ -190,7 +191,8 @@ describe('Permissions', () => {
     expect(await outcome(checker.checkConnect(scope))).to.equal(403);
     expect(await outcome(checker.checkAction(contextOf(scope)))).to.equal(403);
     expect(await outcome(checker.checkObject(contextOf(scope), {}))).to.equal(404);
-    expect(await checker.mayReceive({ scope, action: 'create', pk: 1, data: null })).to.equal(false);
+    const delivery = { scope, action: 'create', pk: 1, data: null } as const;
+    expect(await checker.mayReceive(delivery, contextOf(scope))).to.equal(false);
     expect(await outcome(new PermissionChecker(any(No, Forgetful)).checkAction(contextOf(scope)))).to.equal(403);
   });
 
@@ -229,10 +231,12 @@ describe('Permissions', () => {
     }
   });
 
-  it('are asked for deliveries only where one of them has an opinion on them', () => {
-    expect(new PermissionChecker(all(Owner, not(Admin))).asksForDeliveries(scopeOf())).to.equal(false);
+  it('are asked for deliveries only where one of them has an opinion on them, or on actions', () => {
+    expect(new PermissionChecker(all(AllowAny)).asksForDeliveries(scopeOf())).to.equal(false);
+    expect(new PermissionChecker(all()).asksForDeliveries(scopeOf())).to.equal(false);
+    expect(new PermissionChecker(all(Owner, not(Admin))).asksForDeliveries(scopeOf())).to.equal(true);
     expect(new PermissionChecker(all(Owner, not(any(Admin, Yes)))).asksForDeliveries(scopeOf())).to.equal(true);
-    expect(new PermissionChecker(all(withOptions(Limit, { most: 1 }))).asksForDeliveries(scopeOf())).to.equal(false);
+    expect(new PermissionChecker(all(withOptions(Limit, { most: 1 }))).asksForDeliveries(scopeOf())).to.equal(true);
   });
 
   it('are asked for deliveries also where the question is a field', () => {

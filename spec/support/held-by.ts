@@ -54,7 +54,6 @@ export const heldBy: Readonly<Record<string, string>> = {
   'scope/action-context.ts': 'testing/connect.spec.ts',
   'scope/parameter-tokens.ts': 'scope/singletons.spec.ts',
   'scope/scope-disposal.ts': 'scope/scope-builder.spec.ts',
-  'serializers/model-columns.ts': 'serializers/model-validation.spec.ts',
   'serializers/model-fields.ts': 'serializers/model-serializer.spec.ts',
   'serializers/model-reader.ts': 'serializers/model-serializer.spec.ts',
   'serializers/serialize.ts': 'serializers/model-serializer.spec.ts',

@@ -6,7 +6,9 @@ import { type EventAction, eventFor } from '../observers/group-diff.js';
 import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
 import type { Observer } from '../observers/observer.js';
 import type { SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
+import type { Delivery } from '../permissions/permission.js';
 import type { PermissionChecker } from '../permissions/permission-checker.js';
+import { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import { Status } from '../status.js';
 import { encodeData } from '../wire/codec.js';
@@ -169,7 +171,8 @@ export class Deliveries {
     const arrived = { action: action as EventAction, pk, data: body };
     const changed = visibility ? await visibility(consumer, arrived, record) : arrived;
     if (!changed) return;
-    if (this.#asks && !(await permissions.mayReceive({ scope, ...changed }))) return;
+    const delivery = { scope, ...changed };
+    if (this.#asks && !(await permissions.mayReceive(delivery, contextOf(record, delivery)))) return;
     const event = signal ? { signal: signal.name, data: body } : changed;
     const method: Method = Reflect.get(consumer, record.observer.member);
     await method.call(consumer, event, {
@@ -192,4 +195,10 @@ export class Deliveries {
       return;
     }
   }
+}
+
+/** An event as the action that a permission is asked for. */
+function contextOf({ requestId, kwargs }: SubscriptionRecord, { scope, action }: Delivery): ActionContext {
+  const { signal } = new AbortController();
+  return new ActionContext({ scope, action, requestId, kwargs: { ...(kwargs as object) }, signal });
 }

@@ -1,7 +1,7 @@
 import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
 import { ConfigurationError, ValidationFailed } from '../errors.js';
 import { toPrimaryKey } from '../orm/model-key.js';
-import { columnCheck } from '../serializers/model-columns.js';
+import { columnCheck, isComparable } from '../serializers/model-columns.js';
 import type { FilterOptions } from './filter-types.js';
 
 export type AnyFilterOptions = FilterOptions<string, string, string>;
@@ -18,7 +18,7 @@ export class ModelFilters {
 
   /** @throws ConfigurationError where a name is no column of its kind */
   constructor(meta: EntityMetadata, { fields = [], ordering = [], search = [] }: AnyFilterOptions) {
-    this.#fields = new Map(fields.map((name) => [name, columnOf(meta, name)]));
+    this.#fields = new Map(fields.map((name) => [name, comparedColumnOf(meta, name)]));
     this.#ordering = ordering.map((name) => columnOf(meta, name).name);
     this.#search = search.map((name) => textColumnOf(meta, name).name);
   }
@@ -71,8 +71,7 @@ export class ModelFilters {
 }
 
 function conditionOf(prop: EntityProperty, value: unknown): Outcome {
-  const isList = prop.array || /^json|\[\]$/.test(prop.columnTypes?.[0] ?? '');
-  if (!Array.isArray(value) || isList) return oneValue(prop, value);
+  if (!Array.isArray(value)) return oneValue(prop, value);
   const items = value.map((item) => oneValue(prop, item));
   const failed = items.find((item) => 'text' in item);
   if (failed) return failed;
@@ -106,6 +105,18 @@ function columnOf(meta: EntityMetadata, name: string): EntityProperty {
   if (prop?.kind === 'scalar' && prop.persist !== false) return prop;
   if ((prop?.kind === 'm:1' || prop?.kind === '1:1') && !prop.mappedBy) return prop;
   throw fault(meta, name, 'is no column of the model.', 'Name columns, or write it in filterQuery(query, context).');
+}
+
+function comparedColumnOf(meta: EntityMetadata, name: string): EntityProperty {
+  const prop = columnOf(meta, name);
+  if (prop.targetMeta || isComparable(prop)) return prop;
+  const remedy = 'Write the condition in filterQuery(query, context), where you decide what it may say.';
+  throw fault(
+    meta,
+    name,
+    'is to be filtered, and its values cannot be compared as they come (JSON, a list, binary data).',
+    remedy,
+  );
 }
 
 function textColumnOf(meta: EntityMetadata, name: string): EntityProperty {

@@ -1,7 +1,7 @@
 import { type EntityMetadata, type EntityProperty, helper, Reference } from '@mikro-orm/core';
 import { ConfigurationError, ValidationFailed } from '../errors.js';
 import { toPrimaryKey } from '../orm/model-key.js';
-import { columnCheck } from '../serializers/model-columns.js';
+import { columnCheck, isComparable } from '../serializers/model-columns.js';
 import { encodeData } from '../wire/codec.js';
 
 export type Order = Readonly<Record<string, 'asc' | 'desc'>>;
@@ -57,13 +57,17 @@ export class Keyset {
 
 function columnOf(meta: EntityMetadata, name: string): EntityProperty {
   const prop = meta.props.find((candidate) => candidate.name === name);
-  if (prop && (prop.kind === 'scalar' || prop.kind === 'm:1' || prop.kind === '1:1') && !prop.formula) return prop;
+  if (prop && !prop.formula && !prop.lazy && (isRelation(prop) || isComparable(prop))) return prop;
   throw new ConfigurationError({
     class: meta.className,
     member: name,
-    reason: 'is in the order of a list with cursors, and is no column.',
-    remedy: 'Order by columns, or use another paginator.',
+    reason: 'is in the order of a list with cursors, and is no column whose values are loaded and can be compared.',
+    remedy: 'Order by other columns, or use another paginator.',
   });
+}
+
+function isRelation({ kind }: EntityProperty): boolean {
+  return kind === 'm:1' || kind === '1:1';
 }
 
 function columnValue(row: object, { name, targetMeta }: EntityProperty): unknown {

@@ -9,7 +9,7 @@ import {
   type PermissionExpression,
   permissionsIn,
 } from './permission.js';
-import { isLoggedIn } from './standard-permissions.js';
+import { AllowAny, isLoggedIn } from './standard-permissions.js';
 import { ask, type Question } from './verdict.js';
 
 /** Puts the four questions to permissions that are resolved from the connection's own container. */
@@ -29,9 +29,11 @@ export class PermissionChecker {
    * may be a field, which only an instance shows.
    */
   asksForDeliveries({ container }: Scope): boolean {
-    return this.providers.some(
-      (permission) => 'canReceive' in permission.prototype || container.resolve(permission).canReceive !== undefined,
-    );
+    return this.providers.some((permission) => {
+      if (permission === AllowAny) return false;
+      const { canReceive, hasPermission } = container.resolve(permission);
+      return canReceive !== undefined || hasPermission !== undefined;
+    });
   }
 
   /** @throws NotAuthenticated while nobody is logged in, else PermissionDenied */
@@ -65,11 +67,18 @@ export class PermissionChecker {
     throw this.revealsForbidden ? new PermissionDenied() : new NotFound();
   }
 
-  async mayReceive(delivery: Delivery): Promise<boolean> {
-    return this.#allows(
-      delivery.scope,
-      (permission, options) => permission.canReceive && yes(permission.canReceive(delivery, options)),
-    );
+  /**
+   * Asks again, for every event: what let a client subscribe may not hold any more.
+   *
+   * @param context the event as an action: its name is `create`, `update` or `delete`, its kwargs those of the subscription
+   */
+  async mayReceive(delivery: Delivery, context: ActionContext): Promise<boolean> {
+    const ofAction = onAction(context);
+    return this.#allows(delivery.scope, async (permission, options) => {
+      const mayAct = await ofAction(permission, options);
+      if (mayAct === false || !permission.canReceive) return mayAct;
+      return yes(permission.canReceive(delivery, options));
+    });
   }
 
   async #allows({ container }: Scope, question: Question): Promise<boolean> {

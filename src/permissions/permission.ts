@@ -34,7 +34,10 @@ export interface Delivery {
 export interface Permission<Options = undefined> {
   /** Asked during the handshake; a refusal is 401 while nobody is logged in, else 403. */
   canConnect?(scope: Scope, options: Options): Answer;
-  /** Asked before every action. */
+  /**
+   * Asked before every action, and again before every event is delivered: `context.action` is then `create`, `update` or
+   * `delete`, and the kwargs are those of the subscription.
+   */
   hasPermission?(context: ActionContext, options: Options): Answer;
   /**
    * Asked once the object of an action is loaded. A refusal is answered as if it were not there (404), so that nobody learns

@@ -42,6 +42,19 @@ function itemCheck(column: string, prop: EntityProperty): ColumnCheck {
   return accept;
 }
 
+const comparable =
+  /^(smallint|smallserial|int[248]?$|integer|serial|bigint|bigserial|real|double|float|numeric|decimal|bool|timestamp|date$|uuid$|varchar|char|text$|text\()/;
+
+/**
+ * Whether values of a column can be compared with what a client sends, as they are. Not so JSON, lists and binary data: the ORM
+ * would take an object in their place for operators.
+ */
+export function isComparable({ columnTypes, array, embedded, enum: isEnum }: EntityProperty): boolean {
+  const column = columnTypes?.[0]?.toLowerCase() ?? '';
+  if (array || embedded || column.endsWith('[]')) return false;
+  return Boolean(isEnum) || /^time(\(\d+\))?$/.test(column) || comparable.test(column);
+}
+
 const accept: ColumnCheck = (value) => ({ value });
 
 const boolean: ColumnCheck = (value) => (typeof value === 'boolean' ? { value } : { text: 'Must be a valid boolean.' });

@@ -30,8 +30,9 @@ export function toViewKwargs(raw: JsonObject, route: ViewRoute): ViewKwargs {
     ...ofPath,
     query: (query ?? {}) as JsonObject,
     parameters: {
-      ...ofPath,
+      // What permissions have seen wins.
       ...((parameters ?? {}) as JsonObject),
+      ...ofPath,
     },
     data,
   };
