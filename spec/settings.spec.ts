@@ -31,7 +31,7 @@ import { Actions } from '#signalbox/dispatch/actions.js';
 import { completeSettings, defaultSettings } from '#signalbox/settings.js';
 
 const known =
-  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, maxPayload, closeTimeout, origins, revealForbiddenObjects, development';
+  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, maxPayload, maxViewAnswer, closeTimeout, origins, revealForbiddenObjects, development';
 
 describe('Settings', () => {
   it('have defaults', () => {
@@ -41,6 +41,7 @@ describe('Settings', () => {
       actionTimeLimit: 30_000,
       detachedActionTimeLimit: 3_600_000,
       maxPayload: 65_536,
+      maxViewAnswer: 1_048_576,
       closeTimeout: 1_000,
       origins: 'same',
       revealForbiddenObjects: false,
