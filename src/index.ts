@@ -95,6 +95,7 @@ export {
 } from './permissions/permission.js';
 export { AllowAny, IsAuthenticated } from './permissions/standard-permissions.js';
 export { ActionContext } from './scope/action-context.js';
+export type { Identity } from './scope/identity.js';
 export { type HandshakeRequest, Scope } from './scope/scope.js';
 export type { ScopeMiddleware } from './scope/scope-middleware.js';
 // With a star, because only then applications can add to `ScopeTypes` by declaration merging.
