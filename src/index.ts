@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 
+export type { Authentication, SessionStore, TokenVerifier, UserStore } from './authentication/authentication.js';
 export { ChannelLayer, type ChannelMessage, type ChannelReceiver } from './channel-layer/channel-layer.js';
 export { InMemoryChannelLayer } from './channel-layer/in-memory-channel-layer.js';
 export { Clock, type Timer } from './clock.js';
