@@ -53,7 +53,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'permissions/verdict.ts': 'permissions/permission-checker.spec.ts',
   'scope/action-context.ts': 'testing/connect.spec.ts',
   'scope/parameter-tokens.ts': 'scope/singletons.spec.ts',
-  'scope/scope-disposal.ts': 'scope/scope-builder.spec.ts',
+  'scope/dependencies.ts': 'scope/singletons.spec.ts',
   'serializers/model-fields.ts': 'serializers/model-serializer.spec.ts',
   'serializers/model-reader.ts': 'serializers/model-serializer.spec.ts',
   'serializers/serialize.ts': 'serializers/model-serializer.spec.ts',

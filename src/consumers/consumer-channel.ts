@@ -146,6 +146,11 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     await Promise.all([this.#deliveries.idle(), this.#messages.idle()]);
   }
 
+  /** Resolves when nothing of it runs any more, not even what was abandoned. */
+  async settled(): Promise<void> {
+    await Promise.all([this.#requests.settled(), this.idle()]);
+  }
+
   closeSocket(code: number, reason: string): void {
     this.#afterRequest(() => this.#parts.socket.close(code, reason), true);
   }

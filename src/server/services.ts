@@ -18,6 +18,7 @@ import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerToken } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { ScopeBuilder } from '../scope/scope-builder.js';
+import { ScopeDisposer } from '../scope/scope-disposal.js';
 import { buildSingletons, checkConsumersAreNotShared, checkShowsEvents } from '../scope/singletons.js';
 import { checkModelSerializer } from '../serializers/model-serializer.js';
 import { isSerializerClass } from '../serializers/serializer.js';
@@ -38,6 +39,7 @@ export interface Services extends Changes {
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
   readonly dispatcher: Dispatcher;
+  readonly disposer: ScopeDisposer;
   /** Ends the listening to signals and to writes. */
   readonly stopListening: () => void;
   readonly handshake: Handshake;
@@ -60,32 +62,26 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const isDevelopment = settings.development;
   const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
-  const providers = providersOf(options, router);
-  checkProviders(container, providers);
-  checkConsumersAreNotShared(
-    container,
-    router.consumers.map(({ consumer }) => consumer),
-  );
-  for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, unitOfWork);
-  for (const serializer of eventSerializersOf(router)) checkShowsEvents(serializer);
-  for (const { consumer } of router.consumers) checkModelConsumer(consumer, unitOfWork);
-  buildSingletons(container, providers);
+  checkDeclarations(container, providersOf(options, router), router, unitOfWork);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
+  const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, settings });
+  const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
   return {
     settings,
     logger,
     layer,
     unitOfWork,
     errors,
-    dispatcher: new Dispatcher({ unitOfWork, errors, clock, logger, settings }),
+    dispatcher,
+    disposer,
     ...changes,
     stopListening: changes.listen(),
     handshake: new Handshake({
       router,
-      scopes: new ScopeBuilder(container, middleware, logger),
+      scopes: new ScopeBuilder(container, middleware, disposer),
       unitOfWork,
       errors,
-      logger,
+      disposer,
       settings,
     }),
     hooks: new Hooks({
@@ -95,6 +91,24 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
       stopTimeout: settings.closeTimeout,
     }),
   };
+}
+
+/** @throws ConfigurationError */
+function checkDeclarations(
+  container: DependencyContainer,
+  providers: readonly ConcreteClass[],
+  router: Router,
+  unitOfWork: UnitOfWork,
+): void {
+  checkProviders(container, providers);
+  checkConsumersAreNotShared(
+    container,
+    router.consumers.map(({ consumer }) => consumer),
+  );
+  for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, unitOfWork);
+  for (const serializer of eventSerializersOf(router)) checkShowsEvents(container, serializer);
+  for (const { consumer } of router.consumers) checkModelConsumer(consumer, unitOfWork);
+  buildSingletons(container, providers);
 }
 
 /** @throws ConfigurationError for two databases of one context name: their contexts would be one */
