@@ -23,6 +23,7 @@ describe('The public names', () => {
       'ConfigurationError',
       'Conflict',
       'Consumer',
+      'Counters',
       'Create',
       'CursorPage',
       'CursorPaginator',
@@ -93,6 +94,7 @@ describe('The public names', () => {
 
   it('of signalbox/testing are these', () => {
     expect(Object.keys(testing).sort()).to.deep.equal([
+      'MemoryCounters',
       'MemoryLogger',
       'MemoryTransport',
       'TestChannel',

@@ -39,6 +39,7 @@ export {
   type ObserveInstanceActions,
 } from './consumers/model-observe-instance.js';
 export type { ModelConsumerOptions, ModelTraits, PlainTraits, TraitsOf } from './consumers/model-options.js';
+export { type CounterLabels, Counters } from './counters.js';
 export { Action, type ActionOptions, DetailAction } from './decorators/action.js';
 export { Consumer, type ConsumerOptions, Groups, Permissions } from './decorators/consumer.js';
 export { Detached } from './decorators/detached.js';

@@ -48,7 +48,7 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly otherOrms?: readonly OrmRoot[];
   readonly routes: Routes;
   /**
-   * Where consumers, permissions and serializers come from. `EntityManager`, `Logger`, `Clock` and `ChannelLayer` are
+   * Where consumers, permissions and serializers come from. `EntityManager`, `Logger`, `Clock`, `Counters` and `ChannelLayer` are
    * registered in it unless they are already. Default: a new child of tsyringe's global container.
    */
   readonly container?: DependencyContainer;
