@@ -50,6 +50,7 @@ describe('The public names', () => {
       'ObserveInstance',
       'Observer',
       'OnMessage',
+      'Overloaded',
       'Page',
       'PageNumberPaginator',
       'Paginator',

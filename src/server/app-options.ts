@@ -5,7 +5,7 @@ import type { ConcreteClass } from '../metadata.js';
 import type { OrmRoot } from '../orm/orm-root.js';
 import type { PermissionExpression } from '../permissions/permission.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
-import type { Settings } from '../settings.js';
+import type { GivenSettings } from '../settings.js';
 import type { Route } from './router.js';
 
 /** Where an application listens. */
@@ -61,5 +61,5 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly hooks?: readonly ConcreteClass<ApplicationHooks>[];
   /** Default: one within this process. */
   readonly channelLayer?: ChannelLayer;
-  readonly settings?: Partial<Settings>;
+  readonly settings?: GivenSettings;
 }
