@@ -8,6 +8,7 @@ import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
 import { Clock } from '../clock.js';
 import { checkModelConsumer } from '../consumers/model-check.js';
+import { Counters, GuardedCounters, SilentCounters } from '../counters.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-translator.js';
 import { ConfigurationError } from '../errors.js';
@@ -35,6 +36,7 @@ import { type Route, Router } from './router.js';
 export interface Services extends Changes {
   readonly settings: Settings;
   readonly logger: Logger;
+  readonly counters: Counters;
   readonly layer: ChannelLayer;
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
@@ -54,6 +56,7 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const container = options.container ?? globalContainer.createChildContainer();
   provide(container, entityManagerToken, () => orm.em);
   const logger = provide(container, Logger, () => new Logger(settings.development ? 'debug' : 'info'));
+  const counters = countersOf(container, logger);
   const clock = provide(container, Clock, () => new Clock());
   const layer = layerOf(options, container, logger);
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
@@ -62,13 +65,14 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const isDevelopment = settings.development;
   const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
-  checkDeclarations(container, providersOf(options, router), router, unitOfWork);
+  checkAndBuildProviders(container, options, router, unitOfWork);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
   const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, settings });
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
   return {
     settings,
     logger,
+    counters,
     layer,
     unitOfWork,
     errors,
@@ -93,21 +97,20 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   };
 }
 
-/** @throws ConfigurationError */
-function checkDeclarations(
+/** Singletons are resolved from the root: what a connection resolved first would live and die with it. */
+function checkAndBuildProviders(
   container: DependencyContainer,
-  providers: readonly ConcreteClass[],
+  options: AppOptions<readonly Route[]>,
   router: Router,
   unitOfWork: UnitOfWork,
 ): void {
+  const providers = providersOf(options, router);
+  const consumers = router.consumers.map(({ consumer }) => consumer);
   checkProviders(container, providers);
-  checkConsumersAreNotShared(
-    container,
-    router.consumers.map(({ consumer }) => consumer),
-  );
+  checkConsumersAreNotShared(container, consumers);
   for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, unitOfWork);
   for (const serializer of eventSerializersOf(router)) checkShowsEvents(container, serializer);
-  for (const { consumer } of router.consumers) checkModelConsumer(consumer, unitOfWork);
+  for (const consumer of consumers) checkModelConsumer(consumer, unitOfWork);
   buildSingletons(container, providers);
 }
 
@@ -134,6 +137,11 @@ function provide<T>(container: DependencyContainer, provided: Class<T>, make: ()
   const token = provided as InjectionToken<T>;
   if (!container.isRegistered(token, true)) container.register(token, { useFactory: instanceCachingFactory(make) });
   return container.resolve(token);
+}
+
+function countersOf(container: DependencyContainer, logger: Logger): Counters {
+  const counters = provide(container, Counters, () => new SilentCounters());
+  return new GuardedCounters(counters, (error) => logger.error('The counters failed.', { error }));
 }
 
 /** The one that is injected is the one that is used. */
