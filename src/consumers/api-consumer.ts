@@ -62,7 +62,7 @@ export abstract class ApiConsumer {
     return linkOf(this).name;
   }
 
-  /** The groups that this consumer joined by `addGroup` or `@Groups`. */
+  /** The groups that this consumer joined by `addGroup` or `@Groups`; in `onDisconnect`, those that it was in. */
   protected get joinedGroups(): readonly string[] {
     return linkOf(this).reach.groups;
   }
@@ -131,7 +131,11 @@ export abstract class ApiConsumer {
     await link.unsubscribe(link.requireObserver(observer), kwargs, context?.requestId);
   }
 
-  /** From now on, messages to this group reach the `@OnMessage` methods of this consumer. Idempotent; ends with the connection. */
+  /**
+   * From now on, messages to this group reach the `@OnMessage` methods of this consumer. Idempotent; ends with the connection.
+   *
+   * @throws StreamClosed or Disconnected, once the connection or this stream of it has ended
+   */
   protected addGroup(group: string): Promise<void> {
     return linkOf(this).reach.addGroup(group);
   }
@@ -151,12 +155,15 @@ export abstract class ApiConsumer {
     return linkOf(this).reach.sendToChannel(channel, message);
   }
 
-  /** Sends a frame of the application's own making to the client, in the envelope of its stream where there is one. */
+  /**
+   * Sends a frame of the application's own making to the client, in the envelope of its stream where there is one. After the end
+   * of the connection or stream it is dropped, with a note in the development log.
+   */
   protected sendJson(value: unknown): void {
     linkOf(this).reach.sendJson(value);
   }
 
-  /** Sends a binary frame. @throws ConfigurationError behind a demultiplexer, where a binary frame names no stream */
+  /** Sends a binary frame, or drops it as `sendJson` does. @throws ConfigurationError behind a demultiplexer, where a binary frame names no stream */
   protected sendBinary(data: Uint8Array): void {
     linkOf(this).reach.sendBinary(data);
   }
