@@ -1,5 +1,6 @@
 import type { ChannelMessage } from '../channel-layer/channel-layer.js';
 import { ConfigurationError } from '../errors.js';
+import type { Logger } from '../logger.js';
 import type { KwargsOfObserver, ObserverMethod } from '../observers/model-event.js';
 import type { Observer } from '../observers/observer.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
@@ -18,7 +19,7 @@ const longestReason = 123;
 export interface ConsumerLink {
   readonly scope: Scope;
   readonly unitOfWork: UnitOfWork;
-  readonly settings: Settings;
+  readonly services: { readonly settings: Settings; readonly logger: Logger };
   /** The address of this consumer. */
   readonly name: string;
   readonly reach: Reach;

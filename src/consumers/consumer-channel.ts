@@ -101,8 +101,8 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     return this.#parts.scope;
   }
 
-  get settings(): Settings {
-    return this.#parts.settings;
+  get services(): Pick<ChannelParts, 'settings' | 'logger'> {
+    return this.#parts;
   }
 
   get actions(): Actions {
