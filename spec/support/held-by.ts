@@ -12,7 +12,6 @@ export const heldBy: Readonly<Record<string, string>> = {
   'consumers/inbound-messages.ts': 'dcrf/groups.spec.ts',
   'consumers/mix.ts': 'consumers/model-mixins.spec.ts',
   'consumers/model-check.ts': 'filters/model-filters.spec.ts',
-  'consumers/reach.ts': 'dcrf/groups.spec.ts',
   'consumers/requests.ts': 'consumers/consumer-channel.spec.ts',
   'consumers/model-consumer.ts': 'consumers/model-mixins.spec.ts',
   'consumers/model-list.ts': 'dcrf/streamed-pages.spec.ts',

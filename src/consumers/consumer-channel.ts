@@ -75,7 +75,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     this.#hooks = new HookRunner(parts, consumer);
     this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer });
     const membership = new Membership(layer, this.name);
-    this.reach = new Reach(layer, membership, socket);
+    this.reach = new Reach({ ...parts, membership, consumer });
     this.#subscriptions = new Subscriptions(membership);
     const findPending = (id: string): Exchange | undefined => this.#findPending(id);
     this.#deliveries = new Deliveries({
@@ -101,8 +101,8 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     return this.#parts.scope;
   }
 
-  get settings(): Settings {
-    return this.#parts.settings;
+  get services(): Pick<ChannelParts, 'settings' | 'logger'> {
+    return this.#parts;
   }
 
   get actions(): Actions {
@@ -217,6 +217,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   }
 
   async #close(code: number, reason: ApiError | Disconnected): Promise<void> {
+    this.reach.end(reason);
     void this.abort(reason);
     await this.#requests.addWork(async () => {
       await this.#hooks.runUnheard('leave', () => this.#parts.layer.disconnect(this.name));

@@ -26,6 +26,7 @@ import { isSerializerClass } from '../serializers/serializer.js';
 import { completeSettings, type Settings } from '../settings.js';
 import type { AppOptions } from './app-options.js';
 import { buildChanges, type Changes } from './changes.js';
+import { checkOptions } from './check-options.js';
 import { Handshake } from './handshake.js';
 import { Hooks } from './hooks.js';
 import { checkProviders } from './provider-check.js';
@@ -50,6 +51,7 @@ export interface Services extends Changes {
 
 /** @throws ConfigurationError for everything that could not work */
 export function buildServices(options: AppOptions<readonly Route[]>): Services {
+  checkOptions(options);
   const { orm, permissions = [], middleware = [] } = options;
   const settings = completeSettings(options.settings);
   const router = new Router(options.routes, permissions, settings);
