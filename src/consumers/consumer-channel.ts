@@ -10,8 +10,8 @@ import type { Exchange } from '../dispatch/exchange.js';
 import { ActionReply } from '../dispatch/reply.js';
 import { type ApiError, Disconnected, NotFound } from '../errors.js';
 import type { Logger } from '../logger.js';
-import { isChangeMessage } from '../observers/change-message.js';
 import type { Observer } from '../observers/observer.js';
+import { isObserverMessage } from '../observers/recheck-message.js';
 import { type SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
@@ -20,9 +20,10 @@ import type { SerializerContext } from '../serializers/serializer.js';
 import { origin } from '../signals/origin.js';
 import type { Reply, RequestId } from '../wire/messages.js';
 import { type ApiConsumer, bindConsumer, type ConsumerLink } from './api-consumer.js';
+import type { Commits } from './arrivals.js';
 import { Background } from './background.js';
 import { type CompiledConsumer, requireObserver } from './compiled-consumer.js';
-import { type Commits, Deliveries } from './deliveries.js';
+import { Deliveries } from './deliveries.js';
 import { HookRunner } from './hook-runner.js';
 import { InboundMessages } from './inbound-messages.js';
 import { BaseModelConsumer, modelOf, settingsOf } from './model-consumer.js';
@@ -217,7 +218,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   async #connect(): Promise<void> {
     const failure = await this.#hooks.run('connect', async () => {
       await this.#parts.layer.connect(this.name, (message) => {
-        if (isChangeMessage(message)) this.#deliveries.receive(message);
+        if (isObserverMessage(message)) this.#deliveries.receive(message);
         else this.#outside.runInAsyncScope(() => this.#messages.receive(message));
       });
       for (const group of this.#compiled.groups) await this.reach.addGroup(group);
