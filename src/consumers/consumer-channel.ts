@@ -12,11 +12,12 @@ import { type ApiError, Disconnected, NotFound } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { Observer } from '../observers/observer.js';
 import { isObserverMessage } from '../observers/recheck-message.js';
-import { type SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
+import { Subscriptions } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import type { SerializerContext } from '../serializers/serializer.js';
+import type { Settings } from '../settings.js';
 import { origin } from '../signals/origin.js';
 import type { Reply, RequestId } from '../wire/messages.js';
 import { type ApiConsumer, bindConsumer, type ConsumerLink } from './api-consumer.js';
@@ -30,6 +31,7 @@ import { BaseModelConsumer, modelOf, settingsOf } from './model-consumer.js';
 import { showResult } from './model-result.js';
 import { type ConsumerSocket, Reach } from './reach.js';
 import { Requests } from './requests.js';
+import { Subscribing } from './subscribing.js';
 
 export interface ChannelParts {
   readonly scope: Scope;
@@ -39,6 +41,7 @@ export interface ChannelParts {
   readonly unitOfWork: UnitOfWork;
   readonly publisher: Commits;
   readonly logger: Logger;
+  readonly settings: Settings;
   readonly socket: ConsumerSocket;
 }
 
@@ -53,7 +56,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   readonly #compiled: CompiledConsumer;
   readonly #parts: ChannelParts;
   readonly #requests: Requests;
-  readonly #subscriptions: Subscriptions;
+  readonly #subscribing: Subscribing;
   readonly #deliveries: Deliveries;
   readonly #messages: InboundMessages;
   readonly #background: Background;
@@ -75,16 +78,19 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer });
     const membership = new Membership(layer, this.name);
     this.reach = new Reach(layer, membership, socket);
-    this.#subscriptions = new Subscriptions(membership);
+    const subscriptions = new Subscriptions(membership);
     const findPending = (id: string): Exchange | undefined => this.#findPending(id);
     this.#deliveries = new Deliveries({
       ...parts,
       ...compiled,
       consumer,
       send,
-      subscriptions: this.#subscriptions,
+      subscriptions,
       findPending,
     });
+    const findRequest = (): Exchange | undefined => this.#requests.findOpen(origin.getStore());
+    const deliveries = this.#deliveries;
+    this.#subscribing = new Subscribing({ ...parts, consumer, subscriptions, deliveries, findRequest });
     const inLine = (work: () => Promise<void> | void): Promise<void> => this.#inLine('message', work);
     this.#messages = new InboundMessages({ consumer, handlers: compiled.messages, inLine, logger });
     const afterRequest = (begin: () => void): void => this.#afterRequest(begin);
@@ -98,6 +104,10 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
 
   get scope(): Scope {
     return this.#parts.scope;
+  }
+
+  get settings(): Settings {
+    return this.#parts.settings;
   }
 
   get actions(): Actions {
@@ -141,6 +151,11 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     await Promise.all([this.#deliveries.idle(), this.#messages.idle()]);
   }
 
+  /** Resolves when nothing of it runs any more, not even what was abandoned. */
+  async settled(): Promise<void> {
+    await Promise.all([this.#requests.settled(), this.idle()]);
+  }
+
   closeSocket(code: number, reason: string): void {
     this.#afterRequest(() => this.#parts.socket.close(code, reason), true);
   }
@@ -175,35 +190,12 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     return requireObserver(this.#compiled, this.instance, method);
   }
 
-  /** Undone if its request fails; refused if its request has been answered already. */
-  async subscribe(observer: Observer, kwargs: unknown, context: ActionContext): Promise<void> {
-    const { requestId, signal, action, kwargs: sent } = context;
-    const groups = await observer.groupsOfSubscription(this.instance, kwargs);
-    signal.throwIfAborted();
-    const { record, isNew } = this.#subscriptions.open(observer, requestId, kwargs, this.#parts.publisher.commits);
-    const added = groups.filter((group) => !record.groups.has(group));
-    const takeBack = this.#subscriptions.note(record, { action, sent, kwargs, groups });
-    const exchange = this.#requests.findOpen(origin.getStore());
-    if (isNew && exchange) this.#deliveries.holdUntilConfirmed(record, exchange);
-    exchange?.whenEnded((hasSucceeded) => {
-      if (hasSucceeded) return;
-      takeBack();
-      void this.#undo(record, added);
-    });
-    await this.#subscriptions.listen(record, added);
+  subscribe(observer: Observer, kwargs: unknown, context: ActionContext): Promise<void> {
+    return this.#subscribing.subscribe(observer, kwargs, context);
   }
 
-  async unsubscribe(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {
-    if (requestId !== undefined && requestId !== null) return this.#subscriptions.removeRequest(observer, requestId);
-    return this.#subscriptions.removeGroups(observer, await observer.groupsOfSubscription(this.instance, kwargs));
-  }
-
-  async #undo(record: SubscriptionRecord, added: readonly string[]): Promise<void> {
-    try {
-      await this.#subscriptions.leave(record, added);
-    } catch (error) {
-      this.#parts.logger.error('A failed subscription could not leave its groups.', { path: this.scope.path, error });
-    }
+  unsubscribe(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {
+    return this.#subscribing.unsubscribe(observer, kwargs, requestId);
   }
 
   async #close(code: number, reason: ApiError | Disconnected): Promise<void> {

@@ -7,7 +7,6 @@ import type { Class } from '../metadata.js';
 import type { ObserverNameOf } from '../observers/rechecker.js';
 import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
-import { disposeScope } from '../scope/scope-disposal.js';
 import { CloseCode } from '../status.js';
 import type { AppOptions, ListenAddress, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
@@ -110,7 +109,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
       this.#checkOpen();
       return this.#open(admission, connect(admission.scope));
     } catch (error) {
-      await disposeScope(admission.scope, this.#services.logger);
+      await this.#services.disposer.dispose(admission.scope);
       throw error;
     }
   }

@@ -37,6 +37,7 @@ export function buildChanges(parts: ChangesParts): Changes {
   const { orm, observers, logger, isDevelopment } = parts;
   const publisher = new ChangePublisher(parts);
   const revocations = observers.flatMap((observer) => observer.revocations);
+  const isObserved = observedBy([...observers, ...revocations]);
   const committed = new Signal<readonly ModelChange[]>((error) =>
     logger.error('A receiver of changes failed.', { error }),
   );
@@ -46,10 +47,10 @@ export function buildChanges(parts: ChangesParts): Changes {
       if (changes.length > 0) committed.send(changes);
     },
     observedBy([...observers.filter(({ groupsVary }) => groupsVary), ...revocations]),
+    isObserved,
   );
   const listen = (): (() => void) => {
     const stopSignals = receiveSignals(observers, (sent) => subscriber.stageSignal(orm.em, sent));
-    const isObserved = observedBy([...observers, ...revocations]);
     const stopWarnings = isDevelopment ? warnOfUnreportedWrites(orm.em, isObserved, logger) : undefined;
     return () => {
       stopSignals();
