@@ -4,6 +4,13 @@
  */
 export const heldBy: Readonly<Record<string, string>> = {
   'channel-layer/channel-layer.ts': 'channel-layer/in-memory-channel-layer.spec.ts',
+  'cli/api-types/compiler.ts': 'cli/api-types/api-types.spec.ts',
+  'cli/api-types/project.ts': 'cli/api-types/api-types.spec.ts',
+  'cli/api-types/shape-names.ts': 'cli/api-types/api-types.spec.ts',
+  'cli/api-types/shape-printer.ts': 'cli/api-types/api-types.spec.ts',
+  'cli/api-types/shape-reader.ts': 'cli/api-types/api-types.spec.ts',
+  'cli/api-types/symbols.ts': 'cli/api-types/api-types.spec.ts',
+  'cli/command.ts': 'cli/command-line.spec.ts',
   'consumers/api-consumer.ts': 'consumers/consumer-channel.spec.ts',
   'consumers/background.ts': 'dcrf/detached.spec.ts',
   'consumers/consumer-message.ts': 'dcrf/groups.spec.ts',
