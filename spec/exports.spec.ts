@@ -23,6 +23,7 @@ describe('The public names', () => {
       'ConfigurationError',
       'Conflict',
       'Consumer',
+      'Counters',
       'Create',
       'CursorPage',
       'CursorPaginator',
@@ -49,6 +50,7 @@ describe('The public names', () => {
       'ObserveInstance',
       'Observer',
       'OnMessage',
+      'Overloaded',
       'Page',
       'PageNumberPaginator',
       'Paginator',
@@ -93,6 +95,7 @@ describe('The public names', () => {
 
   it('of signalbox/testing are these', () => {
     expect(Object.keys(testing).sort()).to.deep.equal([
+      'MemoryCounters',
       'MemoryLogger',
       'MemoryTransport',
       'TestChannel',

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 
+export type { Authentication, SessionStore, TokenVerifier, UserStore } from './authentication/authentication.js';
 export { ChannelLayer, type ChannelMessage, type ChannelReceiver } from './channel-layer/channel-layer.js';
 export { InMemoryChannelLayer } from './channel-layer/in-memory-channel-layer.js';
 export { Clock, type Timer } from './clock.js';
@@ -39,6 +40,7 @@ export {
   type ObserveInstanceActions,
 } from './consumers/model-observe-instance.js';
 export type { ModelConsumerOptions, ModelTraits, PlainTraits, TraitsOf } from './consumers/model-options.js';
+export { type CounterLabels, Counters } from './counters.js';
 export { Action, type ActionOptions, DetailAction } from './decorators/action.js';
 export { Consumer, type ConsumerOptions, Groups, Permissions } from './decorators/consumer.js';
 export { Detached } from './decorators/detached.js';
@@ -56,6 +58,7 @@ export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';
 export type { FilterKwargsOf, FilterOptions, TextFieldOf } from './filters/filter-types.js';
 export type { KwargsInputOf, KwargsOf, KwargsSchema } from './kwargs/kwargs-schema.js';
+export type { Limits } from './limits.js';
 export { type LogFields, Logger, type LogLevel } from './logger.js';
 export type {
   ModelDeleted,
@@ -95,6 +98,7 @@ export {
 } from './permissions/permission.js';
 export { AllowAny, IsAuthenticated } from './permissions/standard-permissions.js';
 export { ActionContext } from './scope/action-context.js';
+export type { Identity } from './scope/identity.js';
 export { type HandshakeRequest, Scope } from './scope/scope.js';
 export type { ScopeMiddleware } from './scope/scope-middleware.js';
 // With a star, because only then applications can add to `ScopeTypes` by declaration merging.
@@ -117,7 +121,7 @@ export type { ApplicationHooks, AppOptions, ListenAddress, UpgradableServer } fr
 export { type Demultiplexer, demultiplexer } from './server/demultiplexer.js';
 export { path, type Route } from './server/router.js';
 export type { Transport, TransportListener } from './server/transport.js';
-export type { Settings } from './settings.js';
+export type { GivenSettings, Settings } from './settings.js';
 export { Signal } from './signals/signal.js';
 export { CloseCode, Status } from './status.js';
 export { type InjectOptions, type InjectResponse, injectView } from './views/inject-view.js';
