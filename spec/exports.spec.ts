@@ -93,7 +93,7 @@ describe('The public names', () => {
   });
 
   it('of signalbox/client are these', () => {
-    expect(Object.keys(client).sort()).to.deep.equal(['SignalboxError', 'createClient']);
+    expect(Object.keys(client).sort()).to.deep.equal(['SignalboxError', 'createClient', 'live']);
   });
 
   it('of signalbox/testing are these', () => {

@@ -12,6 +12,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'client/exchanges.ts': 'client/served.spec.ts',
   'client/feed.ts': 'client/served.spec.ts',
   'client/listeners.ts': 'client/served.spec.ts',
+  'client/live.ts': 'client/served.spec.ts',
   'client/request.ts': 'client/served.spec.ts',
   'client/session.ts': 'client/served.spec.ts',
   'client/signalbox-error.ts': 'client/served.spec.ts',

@@ -4,6 +4,15 @@ export type { ConnectionStatus, StatusListener, StatusReason } from './connectio
 export { createClient } from './create-client.js';
 export type { Payload } from './exchange.js';
 export type { FrameListener } from './exchanges.js';
+export {
+  type LiveCollection,
+  type LiveOptions,
+  type LiveSnapshot,
+  type LiveStatus,
+  live,
+  type RowEvent,
+  type RowOf,
+} from './live.js';
 export type { ActionCall, RequestOptions } from './request.js';
 export { type ErrorDetail, SignalboxError } from './signalbox-error.js';
 export type { Subscription, SubscriptionState } from './subscription.js';

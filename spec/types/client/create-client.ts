@@ -4,6 +4,7 @@ import {
   type Client,
   type ConnectionStatus,
   createClient,
+  live,
   SignalboxError,
   type Subscription,
 } from 'signalbox/client';
@@ -99,6 +100,26 @@ client.rooms.$on('onMessage', 'subscribeToRoom', { room: 'red' });
 client.messages.$on('onMessage', 'list', {});
 // @ts-expect-error a row is named by its number
 client.rooms.$onInstance({ pk: 'red' });
+
+// Collections
+
+const messages = live(client.rooms.$on('onMessage', 'subscribeToRoom', { room: 1 }), {
+  list: () => client.messages.list(),
+  compare: (one, other) => one.id - other.id,
+  filter: ({ text }) => text !== '',
+});
+messages.getSnapshot().rows satisfies readonly Message[];
+messages.getSnapshot().status satisfies 'loading' | 'ready' | 'stale' | 'failed';
+live(client.rooms.$onInstance({ pk: 1 }), {
+  // @ts-expect-error these are no rooms
+  list: () => client.messages.list(),
+});
+declare const codes: Subscription<
+  { action: 'create'; data: { code: string } } | { action: 'delete'; data: { pk: string } }
+>;
+// @ts-expect-error rows without an id need a key
+live(codes, { list: async () => [] });
+live(codes, { list: async () => [], key: ({ code }) => code });
 
 // What is the client's own
 
