@@ -73,7 +73,8 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     const send = (reply: Reply): void => socket.reply(reply);
     const consumer = this.instance;
     this.#hooks = new HookRunner(parts, consumer);
-    this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer });
+    const unsubscribe = (id: string | number): Promise<void> => this.#subscriptions.removeAll(id);
+    this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer, unsubscribe });
     const membership = new Membership(layer, this.name);
     this.reach = new Reach(layer, membership, socket);
     this.#subscriptions = new Subscriptions(membership);
