@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import * as signalbox from 'signalbox';
+import * as client from 'signalbox/client';
 import * as testing from 'signalbox/testing';
 
 /** What applications may import. A name that goes, or changes its meaning, breaks them. */
@@ -94,6 +95,10 @@ describe('The public names', () => {
       'viewAsConsumer',
       'withOptions',
     ]);
+  });
+
+  it('of signalbox/client are these', () => {
+    expect(Object.keys(client).sort()).to.deep.equal(['SignalboxError', 'createClient', 'live']);
   });
 
   it('of signalbox/testing are these', () => {

@@ -75,10 +75,11 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     const send = (reply: Reply): void => socket.reply(reply);
     const consumer = this.instance;
     this.#hooks = new HookRunner(parts, consumer);
-    this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer });
     const membership = new Membership(layer, this.name);
     this.reach = new Reach({ ...parts, membership, consumer });
     const subscriptions = new Subscriptions(membership);
+    const unsubscribe = (id: string | number): Promise<void> => subscriptions.end(id);
+    this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer, unsubscribe });
     const findPending = (id: string): Exchange | undefined => this.#findPending(id);
     this.#deliveries = new Deliveries({
       ...parts,
