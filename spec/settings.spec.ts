@@ -31,7 +31,7 @@ import { Actions } from '#signalbox/dispatch/actions.js';
 import { completeSettings, defaultSettings } from '#signalbox/settings.js';
 
 const known =
-  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, maxPayload, closeTimeout, origins, revealForbiddenObjects, development';
+  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, handshakeTimeLimit, ticketLifetime, maxPayload, closeTimeout, origins, revealForbiddenObjects, development';
 
 describe('Settings', () => {
   it('have defaults', () => {
@@ -40,6 +40,8 @@ describe('Settings', () => {
       asyncActionsAtomic: false,
       actionTimeLimit: 30_000,
       detachedActionTimeLimit: 3_600_000,
+      handshakeTimeLimit: 10_000,
+      ticketLifetime: 30_000,
       maxPayload: 65_536,
       closeTimeout: 1_000,
       origins: 'same',
@@ -54,6 +56,8 @@ describe('Settings', () => {
     ['asyncActionsAtomic', true],
     ['actionTimeLimit', 1],
     ['detachedActionTimeLimit', 2_147_483_647],
+    ['handshakeTimeLimit', 1],
+    ['ticketLifetime', 60_000],
     ['maxPayload', 1],
     ['closeTimeout', 50],
     ['origins', 'any'],

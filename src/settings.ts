@@ -10,6 +10,13 @@ export interface Settings {
   readonly actionTimeLimit: number;
   /** How long a detached action may run. Default 3 600 000. */
   readonly detachedActionTimeLimit: number;
+  /**
+   * How long it may take to answer an upgrade: middleware, permissions, parameters; then 503. A scope that comes later is
+   * disposed of. Default 10 000.
+   */
+  readonly handshakeTimeLimit: number;
+  /** How long a ticket of `Tickets` is valid. Default 30 000. */
+  readonly ticketLifetime: number;
   /** The largest frame that is accepted; a larger one closes the socket with 1009. Default 65 536. */
   readonly maxPayload: number;
   /**
@@ -35,6 +42,8 @@ export const defaultSettings: Settings = {
   asyncActionsAtomic: false,
   actionTimeLimit: 30_000,
   detachedActionTimeLimit: 3_600_000,
+  handshakeTimeLimit: 10_000,
+  ticketLifetime: 30_000,
   maxPayload: 65_536,
   closeTimeout: 1_000,
   origins: 'same',
@@ -51,7 +60,14 @@ export function completeSettings(given: Partial<Settings> = {}): Settings {
     if (!Object.hasOwn(defaultSettings, name)) throw fault(name, 'is no setting.', `Known are ${known()}.`);
   }
   const settings = { ...defaultSettings, ...given };
-  for (const name of ['actionTimeLimit', 'detachedActionTimeLimit', 'maxPayload', 'closeTimeout'] as const) {
+  for (const name of [
+    'actionTimeLimit',
+    'detachedActionTimeLimit',
+    'handshakeTimeLimit',
+    'ticketLifetime',
+    'maxPayload',
+    'closeTimeout',
+  ] as const) {
     if (!isCount(settings[name])) {
       throw fault(name, `is ${shown(settings[name])}.`, `Give a whole number from 1 to ${largest}.`);
     }

@@ -4,6 +4,8 @@ import {
   type InjectionToken,
   instanceCachingFactory,
 } from 'tsyringe';
+import { InMemoryTicketStore } from '../authentication/in-memory-ticket-store.js';
+import { Tickets } from '../authentication/tickets.js';
 import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
 import { Clock } from '../clock.js';
@@ -28,7 +30,8 @@ import { Handshake } from './handshake.js';
 import { Hooks } from './hooks.js';
 import { checkProviders } from './provider-check.js';
 import { eventSerializersOf, providersOf } from './providers.js';
-import { type Route, Router } from './router.js';
+import type { Route } from './route.js';
+import { Router } from './router.js';
 
 /** The parts of a running application, put together once. */
 export interface Services extends Changes {
@@ -48,12 +51,13 @@ export interface Services extends Changes {
 export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const { orm, permissions = [], middleware = [] } = options;
   const settings = completeSettings(options.settings);
-  const router = new Router(options.routes, permissions, settings);
+  const router = new Router(options.routes, { permissions, middleware }, settings);
   const container = options.container ?? globalContainer.createChildContainer();
   provide(container, entityManagerToken, () => orm.em);
   const logger = provide(container, Logger, () => new Logger(settings.development ? 'debug' : 'info'));
   const clock = provide(container, Clock, () => new Clock());
   const layer = layerOf(options, container, logger);
+  provide(container, Tickets, () => ticketsOf(options, container, settings));
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
   const unitOfWork = unitOfWorkOf(options);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
@@ -82,7 +86,8 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     stopListening: changes.listen(),
     handshake: new Handshake({
       router,
-      scopes: new ScopeBuilder(container, middleware, logger),
+      scopes: new ScopeBuilder(container, logger),
+      clock,
       unitOfWork,
       errors,
       logger,
@@ -131,6 +136,18 @@ function layerOf(
   if (channelLayer) container.registerInstance(ChannelLayer as InjectionToken<ChannelLayer>, channelLayer);
   const onFailure = (error: unknown): void => logger.error('A channel failed.', { error });
   return provide(container, ChannelLayer, () => new InMemoryChannelLayer(onFailure));
+}
+
+function ticketsOf(
+  { ticketStore }: AppOptions<readonly Route[]>,
+  container: DependencyContainer,
+  { ticketLifetime }: Settings,
+): Tickets {
+  const clock = container.resolve(Clock);
+  const store = ticketStore
+    ? container.resolve(ticketStore)
+    : new InMemoryTicketStore(clock, container.resolve(Logger));
+  return new Tickets(store, clock, ticketLifetime);
 }
 
 function mappersOf(
