@@ -24,6 +24,7 @@ describe('The public names', () => {
       'ConfigurationError',
       'Conflict',
       'Consumer',
+      'Counters',
       'Create',
       'CursorPage',
       'CursorPaginator',
@@ -52,6 +53,7 @@ describe('The public names', () => {
       'ObserveInstance',
       'Observer',
       'OnMessage',
+      'Overloaded',
       'Page',
       'PageNumberPaginator',
       'Paginator',
@@ -107,6 +109,7 @@ describe('The public names', () => {
 
   it('of signalbox/testing are these', () => {
     expect(Object.keys(testing).sort()).to.deep.equal([
+      'MemoryCounters',
       'MemoryLogger',
       'MemoryTransport',
       'TestChannel',

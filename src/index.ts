@@ -48,6 +48,7 @@ export {
   type ObserveInstanceActions,
 } from './consumers/model-observe-instance.js';
 export type { ModelConsumerOptions, ModelTraits, PlainTraits, TraitsOf } from './consumers/model-options.js';
+export { type CounterLabels, Counters } from './counters.js';
 export { Action, type ActionOptions, DetailAction } from './decorators/action.js';
 export { Consumer, type ConsumerOptions, Groups, Permissions } from './decorators/consumer.js';
 export { Detached } from './decorators/detached.js';
@@ -65,6 +66,7 @@ export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';
 export type { FilterKwargsOf, FilterOptions, TextFieldOf } from './filters/filter-types.js';
 export type { KwargsInputOf, KwargsOf, KwargsSchema } from './kwargs/kwargs-schema.js';
+export type { Limits } from './limits.js';
 export { type LogFields, Logger, type LogLevel } from './logger.js';
 export type {
   ModelDeleted,
@@ -128,7 +130,7 @@ export type { ApplicationHooks, AppOptions, ListenAddress, UpgradableServer } fr
 export { type Demultiplexer, demultiplexer } from './server/demultiplexer.js';
 export { type NestedRouter, path, type Route, type RouteOptions, type RouterOptions, router } from './server/route.js';
 export type { Transport, TransportListener } from './server/transport.js';
-export type { Settings } from './settings.js';
+export type { GivenSettings, Settings } from './settings.js';
 export { Signal } from './signals/signal.js';
 export { CloseCode, Status } from './status.js';
 export { type InjectOptions, type InjectResponse, injectView } from './views/inject-view.js';

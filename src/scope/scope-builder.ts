@@ -1,8 +1,8 @@
 import type { DependencyContainer } from 'tsyringe';
-import type { Logger } from '../logger.js';
+import { connectionContainer } from './connection-container.js';
 import type { RouteParameters } from './route-parameters.js';
 import { type HandshakeRequest, Scope } from './scope.js';
-import { disposeScope } from './scope-disposal.js';
+import type { ScopeDisposer } from './scope-disposal.js';
 import type { ScopeMiddlewareClass } from './scope-middleware.js';
 
 /** What the route of a connection adds to its scope. */
@@ -17,15 +17,15 @@ export interface ScopePlan {
 /** Upgrade request -> scope with a container of its own, or whatever a middleware refused with. */
 export class ScopeBuilder {
   readonly #root: DependencyContainer;
-  readonly #logger: Logger;
+  readonly #disposer: ScopeDisposer;
 
-  constructor(root: DependencyContainer, logger: Logger) {
+  constructor(root: DependencyContainer, disposer: ScopeDisposer) {
     this.#root = root;
-    this.#logger = logger;
+    this.#disposer = disposer;
   }
 
   async build(request: HandshakeRequest, { params, parameters, middleware, prepare }: ScopePlan): Promise<Scope> {
-    const container = this.#root.createChildContainer();
+    const container = connectionContainer(this.#root);
     const scope = new Scope(request, params, container, parameters);
     container.registerInstance(Scope, scope);
     try {
@@ -33,7 +33,7 @@ export class ScopeBuilder {
       prepare?.(scope);
       return scope;
     } catch (error) {
-      await disposeScope(scope, this.#logger);
+      await this.#disposer.dispose(scope);
       throw error;
     }
   }

@@ -7,7 +7,7 @@ import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import type { ScopeBuilder } from '../scope/scope-builder.js';
-import { disposeScope } from '../scope/scope-disposal.js';
+import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { Settings } from '../settings.js';
 import { Status } from '../status.js';
 import { checkOrigin } from './origin-check.js';
@@ -29,6 +29,7 @@ export interface HandshakeParts {
   readonly clock: Clock;
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
+  readonly disposer: ScopeDisposer;
   readonly logger: Logger;
   readonly settings: Settings;
 }
@@ -69,13 +70,13 @@ export class Handshake {
 
   /** What comes later than `handshakeTimeLimit` reaches nobody: a scope is disposed of, an error is logged. */
   async #inTime(admission: Promise<Admission>, request: HandshakeRequest): Promise<Admission> {
-    const { clock, settings, logger } = this.#parts;
+    const { clock, settings, logger, disposer } = this.#parts;
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = clock.after(settings.handshakeTimeLimit, () => {
       logger.warn('A handshake exceeded its time limit.', { handshake: pathOf(request) });
-      reject(new HandshakeTimedOut());
+      reject(new HandshakeTimedOut(undefined, { retryAfter: 1_000 }));
       admission.then(
-        ({ scope }) => disposeScope(scope, logger),
+        ({ scope }) => disposer.dispose(scope),
         (thrown) => this.#translate(thrown, request),
       );
     });
@@ -93,7 +94,7 @@ export class Handshake {
   }
 
   async #admit(request: HandshakeRequest, prepare: ((scope: Scope) => void) | undefined): Promise<Admission> {
-    const { router, scopes, settings, logger } = this.#parts;
+    const { router, scopes, settings, disposer } = this.#parts;
     const match = router.match(request.url);
     if (!match) throw new NotFound('Nothing is served at this path.');
     checkOrigin(request, settings.origins);
@@ -105,7 +106,7 @@ export class Handshake {
       scope.subprotocol = agreedSubprotocol(scope, route);
       return { route, scope, refused };
     } catch (error) {
-      await disposeScope(scope, logger);
+      await disposer.dispose(scope);
       throw error;
     }
   }

@@ -14,7 +14,7 @@ export function toHandshakeRequest({ url = '/', headers, socket }: IncomingMessa
  */
 export function refuseUpgrade(
   socket: Duplex,
-  { status, message }: ApiError,
+  { status, message, retryAfter }: ApiError,
   headers: Readonly<Record<string, string>> = {},
 ): void {
   if (!socket.writable) return;
@@ -27,6 +27,7 @@ export function refuseUpgrade(
       ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
       'Content-Type: text/plain; charset=utf-8',
       `Content-Length: ${Buffer.byteLength(body)}`,
+      ...(retryAfter === undefined ? [] : [`Retry-After: ${Math.ceil(retryAfter / 1000)}`]),
       '',
       body,
     ].join('\r\n'),
