@@ -13,8 +13,8 @@ import { ActionContext } from '../scope/action-context.js';
 import { Status } from '../status.js';
 import { encodeData, errorReply } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
-import type { Arrival, EventArrival, RecheckArrival } from './arrivals.js';
-import { type GrantParts, Grants } from './grants.js';
+import { type Arrival, type EventArrival, type RecheckArrival, textOf } from './arrivals.js';
+import { type GrantParts, Grants, rightsThrough } from './grants.js';
 
 export interface GateParts extends GrantParts {
   readonly subscriptions: Subscriptions;
@@ -39,10 +39,10 @@ export class EventGate {
   /** Sends what nobody has to be asked for. @returns whether it did */
   sendAtOnce(arrival: Arrival): boolean {
     if ('isRecheck' in arrival || this.#asks) return false;
-    const { record, action, data } = arrival;
+    const { record, action } = arrival;
     const { passesThrough, revocations } = record.observer;
     if (!passesThrough || revocations.length > 0 || this.#narrowing(arrival)) return false;
-    this.#send(record, action, data);
+    this.#send(record, action, textOf(arrival));
     return true;
   }
 
@@ -54,14 +54,16 @@ export class EventGate {
 
   async #recheck({ record, groups }: RecheckArrival): Promise<void> {
     const holds = (await this.#grants.holds(record, groups)) && (await this.#grants.holdsForRows(record, groups));
-    if (!holds) await this.#revoke(record);
+    if (holds) await this.#grants.askRights(record, groups);
+    else await this.#revoke(record);
   }
 
   async #deliver(arrival: EventArrival): Promise<void> {
-    const { record, action, pk, data } = arrival;
+    const { record, action, pk } = arrival;
     const { consumer, scope, permissions } = this.#parts;
     const { signal } = record.observer;
-    const body: unknown = JSON.parse(data);
+    await this.#askRights(arrival);
+    const body: unknown = JSON.parse(textOf(arrival));
     const sight = await this.#look(arrival, { action: action as EventAction, pk, data: body });
     if (await this.#isLost(arrival, sight)) return this.#revoke(record);
     if (!sight.event) return;
@@ -76,6 +78,10 @@ export class EventGate {
       scope,
       send: async (sent) => this.#send(record, 'signal' in sent ? sent.signal : sent.action, encodeData(sent.data)),
     });
+  }
+
+  async #askRights({ record, groups }: EventArrival): Promise<void> {
+    if (record.observer.revocations.length > 0) await this.#grants.askRights(record, groups);
   }
 
   /** Asked once the data are there: what is read later than a permission might be what it would refuse. */
@@ -101,6 +107,10 @@ export class EventGate {
       context: this.#grants.contextOf(record, request),
       ...(serializer && { serializer }),
       maySee: (row) => this.#grants.maySee(record, request, row),
+      rights: async () => {
+        await this.#askRights(arrival);
+        return rightsThrough(record, arrival.groups);
+      },
     });
   }
 
