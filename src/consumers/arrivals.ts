@@ -59,11 +59,12 @@ export class Arrivals {
   #events(records: readonly SubscriptionRecord[], message: ChangeMessage): EventArrival[] {
     const { before, after, pk, source, commit } = message;
     const isOurs = source === this.#parts.publisher.source;
+    const groups = [...before, ...after];
     const arrivals: EventArrival[] = [];
     for (const record of records) {
       const event = isOurs && commit <= record.since ? undefined : eventFor(record.groups, before, after);
       const action = event && (record.observer.signal?.name ?? event);
-      if (action) arrivals.push({ record, action, pk, message, groups: [...before, ...after] });
+      if (action) arrivals.push({ record, action, pk, message, groups });
     }
     return arrivals;
   }

@@ -60,15 +60,14 @@ export class EventGate {
 
   async #deliver(arrival: EventArrival): Promise<void> {
     const { record, action, pk } = arrival;
-    const { consumer, scope, permissions } = this.#parts;
+    const { consumer, scope } = this.#parts;
     const { signal } = record.observer;
     await this.#askRights(arrival);
     const body: unknown = JSON.parse(textOf(arrival));
     const sight = await this.#look(arrival, { action: action as EventAction, pk, data: body });
     if (await this.#isLost(arrival, sight)) return this.#revoke(record);
     if (!sight.event) return;
-    const delivery = { scope, ...sight.event };
-    if (this.#asks && !(await permissions.mayReceive(delivery, contextOf(record, delivery)))) return;
+    if (!(await this.#mayReceive(arrival, { scope, ...sight.event }))) return;
     sight.note();
     const event = signal ? { signal: signal.name, data: body } : sight.event;
     const method: Method = Reflect.get(consumer, record.observer.member);
@@ -78,6 +77,15 @@ export class EventGate {
       scope,
       send: async (sent) => this.#send(record, 'signal' in sent ? sent.signal : sent.action, encodeData(sent.data)),
     });
+  }
+
+  /** With what every request sent through which the event comes. */
+  async #mayReceive({ record, groups }: EventArrival, delivery: Delivery): Promise<boolean> {
+    if (!this.#asks) return true;
+    for (const { kwargs } of requestsThrough(record, groups)) {
+      if (!(await this.#parts.permissions.mayReceive(delivery, contextOf(record, kwargs, delivery)))) return false;
+    }
+    return true;
   }
 
   async #askRights({ record, groups }: EventArrival): Promise<void> {
@@ -115,9 +123,13 @@ export class EventGate {
   }
 
   /** All that the request id asked for has ended, and its client is told once. */
-  async #revoke({ requestId }: SubscriptionRecord): Promise<void> {
-    const ended = this.#parts.subscriptions.end(requestId);
-    this.#parts.send(errorReply(new Revoked(), { action: 'revoked', requestId }));
+  async #revoke(record: SubscriptionRecord): Promise<void> {
+    const { subscriptions, send } = this.#parts;
+    const { requestId } = record;
+    // Its client may have ended it while a permission was asked.
+    if (!subscriptions.has(record)) return;
+    const ended = subscriptions.end(requestId);
+    send(errorReply(new Revoked(), { action: 'revoked', requestId }));
     await ended;
   }
 
@@ -129,7 +141,7 @@ export class EventGate {
 }
 
 /** An event as the action that a permission is asked for. */
-function contextOf({ requestId, kwargs }: SubscriptionRecord, { scope, action }: Delivery): ActionContext {
+function contextOf({ requestId }: SubscriptionRecord, kwargs: unknown, { scope, action }: Delivery): ActionContext {
   const { signal } = new AbortController();
   return new ActionContext({ scope, action, requestId, kwargs: { ...(kwargs as object) }, signal });
 }
