@@ -75,10 +75,11 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     const send = (reply: Reply): void => socket.reply(reply);
     const consumer = this.instance;
     this.#hooks = new HookRunner(parts, consumer);
-    this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer });
     const membership = new Membership(layer, this.name);
-    this.reach = new Reach(layer, membership, socket);
+    this.reach = new Reach({ ...parts, membership, consumer });
     const subscriptions = new Subscriptions(membership);
+    const unsubscribe = (id: string | number): Promise<void> => subscriptions.end(id);
+    this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer, unsubscribe });
     const findPending = (id: string): Exchange | undefined => this.#findPending(id);
     this.#deliveries = new Deliveries({
       ...parts,
@@ -106,8 +107,8 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     return this.#parts.scope;
   }
 
-  get settings(): Settings {
-    return this.#parts.settings;
+  get services(): Pick<ChannelParts, 'settings' | 'logger'> {
+    return this.#parts;
   }
 
   get actions(): Actions {
@@ -199,6 +200,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   }
 
   async #close(code: number, reason: ApiError | Disconnected): Promise<void> {
+    this.reach.end(reason);
     void this.abort(reason);
     await this.#requests.addWork(async () => {
       await this.#hooks.runUnheard('leave', () => this.#parts.layer.disconnect(this.name));

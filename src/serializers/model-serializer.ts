@@ -13,7 +13,7 @@ import type {
   OnlyKnownOptions,
   RowData,
 } from './model-types.js';
-import { type RelationScope, validateModel } from './model-validation.js';
+import { type RelationScope, unacceptedKeys, validateModel } from './model-validation.js';
 import { Serializer, type SerializerClass, type SerializerContext } from './serializer.js';
 
 /** What `ModelSerializer(Entity, options)` gives to extend. */
@@ -48,8 +48,8 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
   }
 
   /**
-   * What came -> data to create or update with. Only accepted fields get in; whatever else came is left out, and so is what
-   * the client has no rights to.
+   * What came -> data to create or update with. Only accepted fields get in; whatever else came is left out, with a
+   * note in the development log, and so is what the client has no rights to.
    *
    * @param partial fields that are missing stay as they are (patch)
    * @throws ValidationFailed with the texts of each field
@@ -60,8 +60,11 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
     { partial = false } = {},
   ): Promise<ModelData<Entity, Options>> {
     const rights = await askRights(this.#class, context);
+    const fields = this.#fieldsWithin({ ...context, rights });
+    const dropped = unacceptedKeys(fields, raw);
+    if (dropped.length > 0) context.noteDropped?.(this.#class.name, dropped);
     const data = await validateModel({
-      fields: this.#fieldsWithin({ ...context, rights }),
+      fields,
       entity: this.#class.entity,
       raw,
       partial,

@@ -12,6 +12,8 @@ export interface SerializerContext {
   readonly rights?: GivenRights;
   /** The consumer that answers it. */
   readonly consumer?: object;
+  /** Told of keys that came and that the serializer does not accept; none in production. */
+  noteDropped?(serializer: string, keys: readonly string[]): void;
   /** An instance of another serializer. */
   resolve<T>(serializer: ConcreteClass<T>): T;
 }
