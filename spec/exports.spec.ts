@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import * as signalbox from 'signalbox';
+import * as client from 'signalbox/client';
 import * as jsonWebTokens from 'signalbox/json-web-tokens';
 import * as testing from 'signalbox/testing';
 
@@ -61,7 +62,10 @@ describe('The public names', () => {
       'Patch',
       'PermissionDenied',
       'Permissions',
+      'Rechecker',
       'Retrieve',
+      'Revoked',
+      'RevokedBy',
       'Scope',
       'Serializer',
       'ServerClosing',
@@ -101,6 +105,10 @@ describe('The public names', () => {
       'viewAsConsumer',
       'withOptions',
     ]);
+  });
+
+  it('of signalbox/client are these', () => {
+    expect(Object.keys(client).sort()).to.deep.equal(['SignalboxError', 'createClient', 'live']);
   });
 
   it('of signalbox/json-web-tokens are these', () => {

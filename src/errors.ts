@@ -87,6 +87,13 @@ export class PermissionDenied extends ApiError {
   static override readonly detail: string = 'You do not have permission to perform this action.';
 }
 
+/** What let a client subscribe does not hold any more: its subscription has ended. */
+export class Revoked extends ApiError {
+  static override readonly status = Status.forbidden;
+  static override readonly code: string = 'revoked';
+  static override readonly detail: string = 'You may no longer follow this.';
+}
+
 export class NotFound extends ApiError {
   static override readonly status = Status.notFound;
   static override readonly code: string = 'not_found';

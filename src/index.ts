@@ -61,6 +61,7 @@ export {
 } from './decorators/model-observer.js';
 export { Observer, type ObserverOptions } from './decorators/observer.js';
 export { OnMessage } from './decorators/on-message.js';
+export { RevokedBy } from './decorators/revoked-by.js';
 export type { ErrorMapper } from './dispatch/error-translator.js';
 export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';
@@ -78,6 +79,7 @@ export type {
   SignalEvent,
   Subscription,
 } from './observers/model-event.js';
+export { type ObserverNameOf, Rechecker } from './observers/rechecker.js';
 export { Announcer } from './orm/announcer.js';
 export type { UnitOfWork } from './orm/unit-of-work.js';
 export { type CursorKwargs, CursorPage, CursorPaginator } from './paginators/cursor-paginator.js';

@@ -3,6 +3,8 @@ import type { Duplex } from 'node:stream';
 import type { ChannelMessage } from '../channel-layer/channel-layer.js';
 import { toConsumerMessage } from '../consumers/consumer-message.js';
 import { ServerClosing } from '../errors.js';
+import type { Class } from '../metadata.js';
+import type { ObserverNameOf } from '../observers/rechecker.js';
 import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import { CloseCode } from '../status.js';
@@ -128,6 +130,24 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /** Sends a message to the `@OnMessage` methods of one consumer, by its `channelName`. Dropped where it is gone. */
   sendToChannel(channel: string, message: ChannelMessage): Promise<void> {
     return this.#services.layer.send(channel, toConsumerMessage(message));
+  }
+
+  /**
+   * Asks the subscriptions in these groups of an observer again, in every process; those that are refused end. A provider does
+   * the same with an injected `Rechecker`.
+   *
+   * ```ts
+   * app.recheck(RoomConsumer, 'onMessage', ['room-1']);
+   * ```
+   *
+   * @throws ConfigurationError for an observer that no routed consumer has
+   */
+  recheck<Consumer extends object>(
+    consumer: Class<Consumer>,
+    observer: ObserverNameOf<Consumer>,
+    groups: readonly string[],
+  ): void {
+    this.#services.rechecker.recheck(consumer, observer, groups);
   }
 
   /** Resolves when all that was committed until now has been delivered to the connections of this process. */

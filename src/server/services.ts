@@ -16,6 +16,7 @@ import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-translator.
 import { ConfigurationError } from '../errors.js';
 import { Logger } from '../logger.js';
 import type { Class, ConcreteClass } from '../metadata.js';
+import { Rechecker } from '../observers/rechecker.js';
 import { Announcer } from '../orm/announcer.js';
 import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerToken } from '../orm/orm-root.js';
@@ -28,6 +29,7 @@ import { isSerializerClass } from '../serializers/serializer.js';
 import { completeSettings, type Settings } from '../settings.js';
 import type { AppOptions } from './app-options.js';
 import { buildChanges, type Changes } from './changes.js';
+import { checkOptions } from './check-options.js';
 import { Handshake } from './handshake.js';
 import { Hooks } from './hooks.js';
 import { checkProviders } from './provider-check.js';
@@ -53,6 +55,7 @@ export interface Services extends Changes {
 
 /** @throws ConfigurationError for everything that could not work */
 export function buildServices(options: AppOptions<readonly Route[]>): Services {
+  checkOptions(options);
   const { orm, permissions = [], middleware = [] } = options;
   const settings = completeSettings(options.settings);
   const router = new Router(options.routes, { permissions, middleware }, settings);
@@ -68,6 +71,7 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const isDevelopment = settings.development;
   const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
+  provide(container, Rechecker, () => changes.rechecker);
   checkAndBuildProviders(container, options, router, unitOfWork);
   provide(container, Tickets, () => ticketsOf(options, container, settings));
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
