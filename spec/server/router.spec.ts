@@ -185,6 +185,26 @@ describe('The router', () => {
       'createApp./ws/: declares query and leads to a router. Declare them at the routes in it.',
     ],
     [
+      'an option that there is not',
+      () => router(path('/ws/', ChatConsumer, { midleware: [] } as object)),
+      'createApp./ws/: has the option "midleware", which there is not. There are: middleware, params, query, headers.',
+    ],
+    [
+      'a middleware that a circular import left undefined',
+      () => router(path('/ws/', ChatConsumer, { middleware: [undefined as never] })),
+      'createApp./ws/: has undefined among its middleware, which is no class. Look for a circular import.',
+    ],
+    [
+      'a class of parameters without a rule',
+      () => router(path('/ws/', ChatConsumer, { query: ChatConsumer })),
+      "createApp./ws/: declares ChatConsumer as its query, which has no rule, so that nothing a client sends would reach it. Put class-validator's decorators on its properties.",
+    ],
+    [
+      'parameters that are no schema',
+      () => router(path('/ws/', ChatConsumer, { headers: { tenant: 'string' } as never })),
+      'createApp./ws/: declares headers that are no class and no Standard Schema. Give one of them.',
+    ],
+    [
       'a middleware that runs twice',
       () => router(path('/ws/', nested([path('', ChatConsumer, { middleware: [Tenant] })], { middleware: [Tenant] }))),
       'createApp./ws/: runs Tenant twice. Leave it to the application or to the route.',
