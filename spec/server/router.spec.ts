@@ -94,6 +94,7 @@ describe('The router', () => {
     '/ws/rooms/%ff',
     '/ws/rooms/%',
     '/ws/rooms/%ED%A0%80',
+    '/ws/rooms/a%00',
     '/ws/rooms/\ud800',
     '/api/users/ann',
     '/apirooms/4',
