@@ -11,10 +11,10 @@ export const heldBy: Readonly<Record<string, string>> = {
   'client/exchange.ts': 'client/served.spec.ts',
   'client/exchanges.ts': 'client/served.spec.ts',
   'client/feed.ts': 'client/served.spec.ts',
-  'client/listeners.ts': 'client/served.spec.ts',
+  'client/emitter.ts': 'client/served.spec.ts',
   'client/live.ts': 'client/served.spec.ts',
   'client/request.ts': 'client/served.spec.ts',
-  'client/session.ts': 'client/served.spec.ts',
+
   'client/signalbox-error.ts': 'client/served.spec.ts',
   'client/subscription.ts': 'client/served.spec.ts',
   'client/wake-ups.ts': 'client/served.spec.ts',

@@ -1,4 +1,4 @@
-import { listen, tell } from './listeners.js';
+import { Emitter } from './emitter.js';
 import type { Subscription } from './subscription.js';
 
 /** What an observer of a model sends. */
@@ -84,7 +84,7 @@ type CompleteLiveOptions<Row> = CommonLiveOptions<Row> & { readonly key: (row: R
 class LiveRows<Row> {
   readonly #subscription: Subscription<RowEvent>;
   readonly #options: CompleteLiveOptions<Row>;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Emitter<[]>();
   #rows = new Map<unknown, Row>();
   /** Events since the rows are being listed; what is listed may be older than they are, or newer. */
   #meanwhile: RowEvent[] | undefined;
@@ -112,7 +112,7 @@ class LiveRows<Row> {
   }
 
   subscribe(listener: () => void): () => void {
-    return listen(this.#listeners, listener);
+    return this.#listeners.on(listener);
   }
 
   close(): void {
@@ -188,7 +188,7 @@ class LiveRows<Row> {
 
   #changed(): void {
     this.#snapshot = undefined;
-    tell(this.#listeners);
+    this.#listeners.emit();
   }
 }
 
