@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import * as signalbox from 'signalbox';
 import * as client from 'signalbox/client';
+import * as jsonWebTokens from 'signalbox/json-web-tokens';
 import * as testing from 'signalbox/testing';
 
 /** What applications may import. A name that goes, or changes its meaning, breaks them. */
@@ -24,6 +25,7 @@ describe('The public names', () => {
       'ConfigurationError',
       'Conflict',
       'Consumer',
+      'Counters',
       'Create',
       'CursorPage',
       'CursorPaginator',
@@ -35,7 +37,9 @@ describe('The public names', () => {
       'GroupsForBoth',
       'GroupsForConsumer',
       'GroupsForSignal',
+      'HandshakeTimedOut',
       'InMemoryChannelLayer',
+      'InMemoryTicketStore',
       'IsAuthenticated',
       'LimitOffsetPage',
       'LimitOffsetPaginator',
@@ -50,6 +54,7 @@ describe('The public names', () => {
       'ObserveInstance',
       'Observer',
       'OnMessage',
+      'Overloaded',
       'Page',
       'PageNumberPaginator',
       'Paginator',
@@ -57,7 +62,10 @@ describe('The public names', () => {
       'Patch',
       'PermissionDenied',
       'Permissions',
+      'Rechecker',
       'Retrieve',
+      'Revoked',
+      'RevokedBy',
       'Scope',
       'Serializer',
       'ServerClosing',
@@ -68,6 +76,7 @@ describe('The public names', () => {
       'StreamNotFound',
       'StreamedList',
       'Throttled',
+      'Tickets',
       'TimeLimitExceeded',
       'UnexpectedError',
       'Update',
@@ -75,18 +84,24 @@ describe('The public names', () => {
       'ViewFailed',
       'all',
       'any',
+      'bearerToken',
+      'cookieSession',
       'createApp',
       'demultiplexer',
       'describePermission',
+      'identityUser',
       'injectView',
       'mix',
       'nodeView',
       'not',
       'path',
+      'queryTicket',
       'reply',
       'route',
+      'router',
       'serializeMany',
       'serializeOne',
+      'subprotocolToken',
       'viewAsConsumer',
       'withOptions',
     ]);
@@ -96,8 +111,13 @@ describe('The public names', () => {
     expect(Object.keys(client).sort()).to.deep.equal(['SignalboxError', 'createClient', 'live']);
   });
 
+  it('of signalbox/json-web-tokens are these', () => {
+    expect(Object.keys(jsonWebTokens)).to.deep.equal(['jsonWebTokens']);
+  });
+
   it('of signalbox/testing are these', () => {
     expect(Object.keys(testing).sort()).to.deep.equal([
+      'MemoryCounters',
       'MemoryLogger',
       'MemoryTransport',
       'TestChannel',

@@ -1,12 +1,13 @@
 import type { DependencyContainer } from 'tsyringe';
+import type { TicketStore } from '../authentication/ticket-store.js';
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import type { ErrorMapperClass } from '../dispatch/error-translator.js';
 import type { ConcreteClass } from '../metadata.js';
 import type { OrmRoot } from '../orm/orm-root.js';
 import type { PermissionExpression } from '../permissions/permission.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
-import type { Settings } from '../settings.js';
-import type { Route } from './router.js';
+import type { GivenSettings } from '../settings.js';
+import type { Route } from './route.js';
 
 /** Where an application listens. */
 export interface ListenAddress {
@@ -48,11 +49,11 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly otherOrms?: readonly OrmRoot[];
   readonly routes: Routes;
   /**
-   * Where consumers, permissions and serializers come from. `EntityManager`, `Logger`, `Clock` and `ChannelLayer` are
+   * Where consumers, permissions and serializers come from. `EntityManager`, `Logger`, `Clock`, `Counters` and `ChannelLayer` are
    * registered in it unless they are already. Default: a new child of tsyringe's global container.
    */
   readonly container?: DependencyContainer;
-  /** Providers that add to the scope of each connection, in this order. */
+  /** Providers that add to the scope of each connection, in this order; those of its route come after them. */
   readonly middleware?: readonly ScopeMiddlewareClass[];
   /** For consumers without `@Permissions`. Default: none is asked. */
   readonly permissions?: readonly PermissionExpression[];
@@ -61,5 +62,7 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly hooks?: readonly ConcreteClass<ApplicationHooks>[];
   /** Default: one within this process. */
   readonly channelLayer?: ChannelLayer;
-  readonly settings?: Partial<Settings>;
+  /** Where the tickets of `Tickets` wait. Default: the memory of this process. */
+  readonly ticketStore?: ConcreteClass<TicketStore>;
+  readonly settings?: GivenSettings;
 }

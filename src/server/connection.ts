@@ -9,14 +9,19 @@ import {
   StreamClosed,
   StreamNotFound,
 } from '../errors.js';
-import { disposeScope } from '../scope/scope-disposal.js';
+import type { ScopeDisposer } from '../scope/scope-disposal.js';
+import type { Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
 import { addressOf, decodeObject, encodeFrame, encodeReply, errorReply, type JsonObject } from '../wire/codec.js';
 import type { Admission } from './handshake.js';
 import { pongTo } from './ping.js';
+import { settledWithin } from './settled-within.js';
 import type { Transport } from './transport.js';
 
-export type ConnectionParts = Omit<ChannelParts, 'scope' | 'socket'>;
+export interface ConnectionParts extends Omit<ChannelParts, 'scope' | 'socket'> {
+  readonly disposer: ScopeDisposer;
+  readonly settings: Settings;
+}
 
 /** Marks the one consumer of a route without streams. */
 const only = '';
@@ -201,7 +206,18 @@ export class Connection {
   }
 
   async #endAll(code: number): Promise<void> {
-    await Promise.allSettled([...this.#channels.values()].map((channel) => channel.close(code)));
-    await disposeScope(this.#admission.scope, this.#parts.logger);
+    const channels = [...this.#channels.values()];
+    await Promise.allSettled(channels.map((channel) => channel.close(code)));
+    await this.#awaitAbandoned(channels);
+    await this.#parts.disposer.dispose(this.#admission.scope);
+  }
+
+  /** Work that heeds its signal has ended; what does not is waited for, so that it finds its providers, but not for ever. */
+  async #awaitAbandoned(channels: readonly ConsumerChannel[]): Promise<void> {
+    const { logger, settings } = this.#parts;
+    const ended = Promise.all(channels.map((channel) => channel.settled()));
+    if (await settledWithin(ended, settings.closeTimeout)) return;
+    const { path } = this.#admission.scope;
+    logger.warn('Work of a connection goes on behind its end: heed context.signal.', { path });
   }
 }

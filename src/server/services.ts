@@ -4,40 +4,49 @@ import {
   type InjectionToken,
   instanceCachingFactory,
 } from 'tsyringe';
+import { InMemoryTicketStore } from '../authentication/in-memory-ticket-store.js';
+import { Tickets } from '../authentication/tickets.js';
 import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
 import { Clock } from '../clock.js';
 import { checkModelConsumer } from '../consumers/model-check.js';
+import { Counters, GuardedCounters, SilentCounters } from '../counters.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-translator.js';
 import { ConfigurationError } from '../errors.js';
 import { Logger } from '../logger.js';
 import type { Class, ConcreteClass } from '../metadata.js';
+import { Rechecker } from '../observers/rechecker.js';
 import { Announcer } from '../orm/announcer.js';
 import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerToken } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { ScopeBuilder } from '../scope/scope-builder.js';
+import { ScopeDisposer } from '../scope/scope-disposal.js';
 import { buildSingletons, checkConsumersAreNotShared, checkShowsEvents } from '../scope/singletons.js';
 import { checkModelSerializer } from '../serializers/model-serializer.js';
 import { isSerializerClass } from '../serializers/serializer.js';
 import { completeSettings, type Settings } from '../settings.js';
 import type { AppOptions } from './app-options.js';
 import { buildChanges, type Changes } from './changes.js';
+import { checkOptions } from './check-options.js';
 import { Handshake } from './handshake.js';
 import { Hooks } from './hooks.js';
 import { checkProviders } from './provider-check.js';
 import { eventSerializersOf, providersOf } from './providers.js';
-import { type Route, Router } from './router.js';
+import type { Route } from './route.js';
+import { Router } from './router.js';
 
 /** The parts of a running application, put together once. */
 export interface Services extends Changes {
   readonly settings: Settings;
   readonly logger: Logger;
+  readonly counters: Counters;
   readonly layer: ChannelLayer;
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
   readonly dispatcher: Dispatcher;
+  readonly disposer: ScopeDisposer;
   /** Ends the listening to signals and to writes. */
   readonly stopListening: () => void;
   readonly handshake: Handshake;
@@ -46,12 +55,14 @@ export interface Services extends Changes {
 
 /** @throws ConfigurationError for everything that could not work */
 export function buildServices(options: AppOptions<readonly Route[]>): Services {
+  checkOptions(options);
   const { orm, permissions = [], middleware = [] } = options;
   const settings = completeSettings(options.settings);
-  const router = new Router(options.routes, permissions, settings);
+  const router = new Router(options.routes, { permissions, middleware }, settings);
   const container = options.container ?? globalContainer.createChildContainer();
   provide(container, entityManagerToken, () => orm.em);
   const logger = provide(container, Logger, () => new Logger(settings.development ? 'debug' : 'info'));
+  const counters = countersOf(container, logger);
   const clock = provide(container, Clock, () => new Clock());
   const layer = layerOf(options, container, logger);
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
@@ -60,32 +71,31 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const isDevelopment = settings.development;
   const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
-  const providers = providersOf(options, router);
-  checkProviders(container, providers);
-  checkConsumersAreNotShared(
-    container,
-    router.consumers.map(({ consumer }) => consumer),
-  );
-  for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, unitOfWork);
-  for (const serializer of eventSerializersOf(router)) checkShowsEvents(serializer);
-  for (const { consumer } of router.consumers) checkModelConsumer(consumer, unitOfWork);
-  buildSingletons(container, providers);
+  provide(container, Rechecker, () => changes.rechecker);
+  checkAndBuildProviders(container, options, router, unitOfWork);
+  provide(container, Tickets, () => ticketsOf(options, container, settings));
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
+  const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, settings });
+  const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
   return {
     settings,
     logger,
+    counters,
     layer,
     unitOfWork,
     errors,
-    dispatcher: new Dispatcher({ unitOfWork, errors, clock, logger, settings }),
+    dispatcher,
+    disposer,
     ...changes,
     stopListening: changes.listen(),
     handshake: new Handshake({
       router,
-      scopes: new ScopeBuilder(container, middleware, logger),
+      scopes: new ScopeBuilder(container, disposer),
+      clock,
+      logger,
       unitOfWork,
       errors,
-      logger,
+      disposer,
       settings,
     }),
     hooks: new Hooks({
@@ -95,6 +105,23 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
       stopTimeout: settings.closeTimeout,
     }),
   };
+}
+
+/** Singletons are resolved from the root: what a connection resolved first would live and die with it. */
+function checkAndBuildProviders(
+  container: DependencyContainer,
+  options: AppOptions<readonly Route[]>,
+  router: Router,
+  unitOfWork: UnitOfWork,
+): void {
+  const providers = providersOf(options, router);
+  const consumers = router.consumers.map(({ consumer }) => consumer);
+  checkProviders(container, providers);
+  checkConsumersAreNotShared(container, consumers);
+  for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, unitOfWork);
+  for (const serializer of eventSerializersOf(router)) checkShowsEvents(container, serializer);
+  for (const consumer of consumers) checkModelConsumer(consumer, unitOfWork);
+  buildSingletons(container, providers);
 }
 
 /** @throws ConfigurationError for two databases of one context name: their contexts would be one */
@@ -122,6 +149,11 @@ function provide<T>(container: DependencyContainer, provided: Class<T>, make: ()
   return container.resolve(token);
 }
 
+function countersOf(container: DependencyContainer, logger: Logger): Counters {
+  const counters = provide(container, Counters, () => new SilentCounters());
+  return new GuardedCounters(counters, (error) => logger.error('The counters failed.', { error }));
+}
+
 /** The one that is injected is the one that is used. */
 function layerOf(
   { channelLayer }: AppOptions<readonly Route[]>,
@@ -131,6 +163,18 @@ function layerOf(
   if (channelLayer) container.registerInstance(ChannelLayer as InjectionToken<ChannelLayer>, channelLayer);
   const onFailure = (error: unknown): void => logger.error('A channel failed.', { error });
   return provide(container, ChannelLayer, () => new InMemoryChannelLayer(onFailure));
+}
+
+function ticketsOf(
+  { ticketStore }: AppOptions<readonly Route[]>,
+  container: DependencyContainer,
+  { ticketLifetime }: Settings,
+): Tickets {
+  const clock = container.resolve(Clock);
+  const store = ticketStore
+    ? container.resolve(ticketStore)
+    : new InMemoryTicketStore(clock, container.resolve(Logger));
+  return new Tickets(store, clock, ticketLifetime);
 }
 
 function mappersOf(
