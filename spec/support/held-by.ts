@@ -19,10 +19,8 @@ export const heldBy: Readonly<Record<string, string>> = {
   'client/exchanges.ts': 'client/interleavings.spec.ts',
   'client/feed.ts': 'client/request.spec.ts',
   'client/emitter.ts': 'client/subscription.spec.ts',
-  'client/live.ts': 'client/served.spec.ts',
 
   'client/signalbox-error.ts': 'client/request.spec.ts',
-  'server/ping.ts': 'client/served.spec.ts',
   'consumers/api-consumer.ts': 'consumers/consumer-channel.spec.ts',
   'consumers/arrivals.ts': 'consumers/deliveries.spec.ts',
   'consumers/background.ts': 'dcrf/detached.spec.ts',
@@ -33,7 +31,6 @@ export const heldBy: Readonly<Record<string, string>> = {
   'consumers/inbound-messages.ts': 'dcrf/groups.spec.ts',
   'consumers/mix.ts': 'consumers/model-mixins.spec.ts',
   'consumers/model-check.ts': 'filters/model-filters.spec.ts',
-  'consumers/requests.ts': 'consumers/consumer-channel.spec.ts',
   'consumers/subscribing.ts': 'consumers/deliveries.spec.ts',
   'consumers/model-consumer.ts': 'consumers/model-mixins.spec.ts',
   'consumers/model-list.ts': 'dcrf/streamed-pages.spec.ts',
