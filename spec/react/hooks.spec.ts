@@ -251,6 +251,11 @@ describe('The hooks of React, in StrictMode against a served application', () =>
       app = createChat(database.orm);
       await app.listen({ port, host: '127.0.0.1' });
       await page.shows('hi,there,missed');
+      page.show(null);
+      await page.shows('');
+      await post(1, 'away');
+      page.show(createElement(StrictMode, null, element));
+      await page.shows('hi,there,missed,away');
       queries.clear();
     });
   });

@@ -17,7 +17,6 @@ export function messagesQuery(client: Client<ChatApi>, room: number) {
   return queryOptions({
     queryKey: ['rooms', room, 'messages'],
     queryFn: ({ signal }) => client.rooms.listMessages({ room }, { signal }),
-    staleTime: Infinity,
   });
 }
 
@@ -27,9 +26,8 @@ export function useMessages(client: Client<ChatApi>, room: number) {
   const query = messagesQuery(client, room);
   const { state } = useSubscription(() => client.rooms.$on('onMessage', 'subscribeToRoom', { room }), [client, room], {
     onEvent: (event) => apply(queries, query, event),
-    onResync: () => queries.invalidateQueries({ queryKey: query.queryKey }),
   });
-  return useQuery({ ...query, enabled: state === 'live' });
+  return useQuery({ ...query, enabled: state === 'live', refetchOnWindowFocus: false });
 }
 
 /** A list that is on its way may be older than the event: then it is asked for again. */
