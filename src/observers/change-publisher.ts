@@ -3,9 +3,10 @@ import { setImmediate } from 'node:timers/promises';
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import type { Logger } from '../logger.js';
 import type { ConcreteClass } from '../metadata.js';
-import type { ModelChange, RowData } from '../orm/model-change.js';
+import { isOfModel, type ModelChange, type RowData } from '../orm/model-change.js';
 import { restore } from '../orm/model-snapshot.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { everyRights, rightsKey } from '../serializers/field-rights.js';
 import { serializeAll } from '../serializers/serialize.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import type { SignalSent } from '../signals/signal-sent.js';
@@ -13,6 +14,7 @@ import { encodeData } from '../wire/codec.js';
 import type { ChangeMessage } from './change-message.js';
 import { groupsConcerned } from './group-diff.js';
 import type { Observer } from './observer.js';
+import { RecheckPublisher } from './recheck-publisher.js';
 
 export interface PublisherParts {
   readonly observers: readonly Observer[];
@@ -22,8 +24,11 @@ export interface PublisherParts {
   resolve<T>(provider: ConcreteClass<T>): T;
 }
 
-/** The texts of one change, by serializer: several observers may show a row by the same one. */
-type Texts = Map<SerializerClass, Promise<string>>;
+/** One change as it is shown: once for each of the rights that its serializer knows. */
+type Shown = Pick<ChangeMessage, 'data' | 'dataByRights'>;
+
+/** By serializer: several observers may show a row by the same one. */
+type Texts = Map<SerializerClass, Promise<Shown>>;
 
 /**
  * Committed changes -> groups -> channel layer, in the order of the commits. An observer or a serializer that throws is
@@ -33,11 +38,13 @@ export class ChangePublisher {
   /** Tells this process from the others on the channel layer. */
   readonly source = randomUUID();
   readonly #parts: PublisherParts;
+  readonly #rechecks: RecheckPublisher;
   #commits = 0;
   #tail: Promise<void> = Promise.resolve();
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
+    this.#rechecks = new RecheckPublisher(parts);
   }
 
   /** In a later turn of the event loop: the reply of the request that committed leaves first. */
@@ -45,6 +52,8 @@ export class ChangePublisher {
     const commit = ++this.#commits;
     this.#tail = this.#tail.then(async () => {
       await setImmediate();
+      // Before all that the same commit changed, whatever came first in it.
+      await this.#rechecks.publish({ changes, signals });
       for (const change of changes) await this.#publishOne(change, commit);
       for (const signal of signals) await this.#publishSignal(signal, commit);
     });
@@ -63,7 +72,7 @@ export class ChangePublisher {
   async #publishOne(change: ModelChange, commit: number): Promise<void> {
     const texts: Texts = new Map();
     for (const observer of this.#parts.observers) {
-      if (!isOf(change, observer)) continue;
+      if (!isOfModel(change, observer.model)) continue;
       try {
         await this.#tell(observer, change, commit, texts);
       } catch (error) {
@@ -89,7 +98,7 @@ export class ChangePublisher {
     const subject = payload as object;
     const after = await unitOfWork.run(() => observer.groupsOfRow(subject));
     if (after.length === 0) return;
-    const data = await unitOfWork.run(() => this.#show(observer, subject, unitOfWork));
+    const shown = await unitOfWork.run(() => this.#show(observer, subject, unitOfWork));
     const message: ChangeMessage = {
       type: 'change',
       id: randomUUID(),
@@ -99,7 +108,7 @@ export class ChangePublisher {
       pk: null,
       before: [],
       after,
-      data,
+      ...shown,
       ...(origin !== undefined && { origin }),
     };
     for (const group of after) await layer.sendToGroup(group, message);
@@ -109,7 +118,7 @@ export class ChangePublisher {
     const before = await this.#groupsOf(observer, change, change.before);
     const after = await this.#groupsOf(observer, change, change.after);
     if (before.length + after.length === 0) return;
-    const data = after.length > 0 ? await this.#textOf(observer, change, texts) : undefined;
+    const shown = after.length > 0 ? await this.#textOf(observer, change, texts) : undefined;
     const message: ChangeMessage = {
       type: 'change',
       id: randomUUID(),
@@ -119,7 +128,7 @@ export class ChangePublisher {
       pk: JSON.parse(encodeData(change.pk)) as unknown,
       before,
       after,
-      ...(data !== undefined && { data }),
+      ...shown,
       ...(change.origin !== undefined && { origin: change.origin }),
     };
     for (const group of groupsConcerned(before, after)) await this.#parts.layer.sendToGroup(group, message);
@@ -131,10 +140,10 @@ export class ChangePublisher {
     return unitOfWork.run(() => observer.groupsOfRow(restore(unitOfWork.em, entity, row)));
   }
 
-  #textOf(observer: Observer, change: ModelChange, texts: Texts): Promise<string> {
+  #textOf(observer: Observer, change: ModelChange, texts: Texts): Promise<Shown> {
     const { serializer, body } = observer;
     if (body) return this.#serialize(observer, change);
-    if (!serializer) return Promise.resolve(encodeData({ pk: change.pk }));
+    if (!serializer) return Promise.resolve({ data: encodeData({ pk: change.pk }) });
     const known = texts.get(serializer);
     if (known) return known;
     const text = this.#serialize(observer, change);
@@ -142,20 +151,21 @@ export class ChangePublisher {
     return text;
   }
 
-  #serialize(observer: Observer, { entity, after = {} }: ModelChange): Promise<string> {
+  #serialize(observer: Observer, { entity, after = {} }: ModelChange): Promise<Shown> {
     const unitOfWork = this.#parts.unitOfWork.of(entity);
     return unitOfWork.run(() => this.#show(observer, restore(unitOfWork.em, entity, after), unitOfWork));
   }
 
-  async #show({ serializer, body }: Observer, subject: object, unitOfWork: UnitOfWork): Promise<string> {
+  async #show({ serializer, body }: Observer, subject: object, unitOfWork: UnitOfWork): Promise<Shown> {
+    if (body) return { data: encodeData(await body(subject as never)) };
+    if (!serializer) return { data: encodeData(subject) };
     const { resolve } = this.#parts;
-    if (body) return encodeData(await body(subject as never));
-    if (!serializer) return encodeData(subject);
-    const [data] = await serializeAll(serializer, [subject], { unitOfWork, resolve });
-    return encodeData(data);
+    const texts: [key: string, text: string][] = [];
+    for (const rights of everyRights(serializer)) {
+      const [data] = await serializeAll(serializer, [subject], { unitOfWork, resolve, rights });
+      texts.push([rightsKey(serializer, rights), encodeData(data)]);
+    }
+    const [[, least] = ['', 'null'], ...others] = texts;
+    return { data: least, ...(others.length > 0 && { dataByRights: Object.fromEntries(others) }) };
   }
-}
-
-function isOf({ entity }: ModelChange, { model }: Observer): boolean {
-  return model !== undefined && (entity === model || entity.prototype instanceof model);
 }

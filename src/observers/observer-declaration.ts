@@ -1,4 +1,5 @@
 import { type Class, MemberMetadata } from '../metadata.js';
+import type { GivenRights } from '../permissions/rights.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import type { Signal } from '../signals/signal.js';
@@ -34,6 +35,8 @@ export interface Visibility {
   /** Whether every event has to be looked at, and not only where a permission has an opinion on objects. */
   readonly isNarrowed: boolean;
   look(consumer: object, event: ObservedEvent, viewer: Viewer): Promise<Sight>;
+  /** The row that was subscribed with these kwargs, if it is there and the consumer's query shows it. */
+  rowOf(consumer: object, kwargs: unknown, context: ActionContext): Promise<object | undefined>;
 }
 
 /** One subscription, as far as it matters to what it may see. */
@@ -43,6 +46,8 @@ export interface Viewer {
   /** The request that subscribed, and not the event. */
   readonly context: ActionContext;
   readonly serializer?: SerializerClass;
+  /** What it may be shown now. Asked once the row is read. */
+  rights(): Promise<GivenRights | undefined>;
   /** Asks the permissions for the row. */
   maySee(row: object): Promise<boolean>;
 }

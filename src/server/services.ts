@@ -4,6 +4,8 @@ import {
   type InjectionToken,
   instanceCachingFactory,
 } from 'tsyringe';
+import { InMemoryTicketStore } from '../authentication/in-memory-ticket-store.js';
+import { Tickets } from '../authentication/tickets.js';
 import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
 import { Clock } from '../clock.js';
@@ -14,6 +16,7 @@ import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-translator.
 import { ConfigurationError } from '../errors.js';
 import { Logger } from '../logger.js';
 import type { Class, ConcreteClass } from '../metadata.js';
+import { Rechecker } from '../observers/rechecker.js';
 import { Announcer } from '../orm/announcer.js';
 import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerToken } from '../orm/orm-root.js';
@@ -21,16 +24,19 @@ import { UnitOfWork } from '../orm/unit-of-work.js';
 import { ScopeBuilder } from '../scope/scope-builder.js';
 import { ScopeDisposer } from '../scope/scope-disposal.js';
 import { buildSingletons, checkConsumersAreNotShared, checkShowsEvents } from '../scope/singletons.js';
+import { checkRights } from '../serializers/field-rights.js';
 import { checkModelSerializer } from '../serializers/model-serializer.js';
 import { isSerializerClass } from '../serializers/serializer.js';
 import { completeSettings, type Settings } from '../settings.js';
 import type { AppOptions } from './app-options.js';
 import { buildChanges, type Changes } from './changes.js';
+import { checkOptions } from './check-options.js';
 import { Handshake } from './handshake.js';
 import { Hooks } from './hooks.js';
 import { checkProviders } from './provider-check.js';
 import { eventSerializersOf, providersOf } from './providers.js';
-import { type Route, Router } from './router.js';
+import type { Route } from './route.js';
+import { Router } from './router.js';
 
 /** The parts of a running application, put together once. */
 export interface Services extends Changes {
@@ -50,9 +56,10 @@ export interface Services extends Changes {
 
 /** @throws ConfigurationError for everything that could not work */
 export function buildServices(options: AppOptions<readonly Route[]>): Services {
+  checkOptions(options);
   const { orm, permissions = [], middleware = [] } = options;
   const settings = completeSettings(options.settings);
-  const router = new Router(options.routes, permissions, settings);
+  const router = new Router(options.routes, { permissions, middleware }, settings);
   const container = options.container ?? globalContainer.createChildContainer();
   provide(container, entityManagerToken, () => orm.em);
   const logger = provide(container, Logger, () => new Logger(settings.development ? 'debug' : 'info'));
@@ -65,7 +72,9 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const isDevelopment = settings.development;
   const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
+  provide(container, Rechecker, () => changes.rechecker);
   checkAndBuildProviders(container, options, router, unitOfWork);
+  provide(container, Tickets, () => ticketsOf(options, container, settings));
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
   const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, settings });
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
@@ -82,7 +91,9 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     stopListening: changes.listen(),
     handshake: new Handshake({
       router,
-      scopes: new ScopeBuilder(container, middleware, disposer),
+      scopes: new ScopeBuilder(container, disposer),
+      clock,
+      logger,
       unitOfWork,
       errors,
       disposer,
@@ -109,7 +120,10 @@ function checkAndBuildProviders(
   checkProviders(container, providers);
   checkConsumersAreNotShared(container, consumers);
   for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, unitOfWork);
-  for (const serializer of eventSerializersOf(router)) checkShowsEvents(container, serializer);
+  for (const serializer of eventSerializersOf(router)) {
+    checkShowsEvents(container, serializer);
+    checkRights(serializer);
+  }
   for (const consumer of consumers) checkModelConsumer(consumer, unitOfWork);
   buildSingletons(container, providers);
 }
@@ -153,6 +167,18 @@ function layerOf(
   if (channelLayer) container.registerInstance(ChannelLayer as InjectionToken<ChannelLayer>, channelLayer);
   const onFailure = (error: unknown): void => logger.error('A channel failed.', { error });
   return provide(container, ChannelLayer, () => new InMemoryChannelLayer(onFailure));
+}
+
+function ticketsOf(
+  { ticketStore }: AppOptions<readonly Route[]>,
+  container: DependencyContainer,
+  { ticketLifetime }: Settings,
+): Tickets {
+  const clock = container.resolve(Clock);
+  const store = ticketStore
+    ? container.resolve(ticketStore)
+    : new InMemoryTicketStore(clock, container.resolve(Logger));
+  return new Tickets(store, clock, ticketLifetime);
 }
 
 function mappersOf(

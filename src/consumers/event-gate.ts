@@ -1,0 +1,147 @@
+import { Revoked } from '../errors.js';
+import type { EventAction } from '../observers/group-diff.js';
+import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
+import type { ObservedEvent, Sight } from '../observers/observer-declaration.js';
+import {
+  requestsThrough,
+  type SubscribingRequest,
+  type SubscriptionRecord,
+  type Subscriptions,
+} from '../observers/subscriptions.js';
+import type { Delivery } from '../permissions/permission.js';
+import { ActionContext } from '../scope/action-context.js';
+import { Status } from '../status.js';
+import { encodeData, errorReply } from '../wire/codec.js';
+import type { Reply } from '../wire/messages.js';
+import { type Arrival, type EventArrival, type RecheckArrival, textOf } from './arrivals.js';
+import { type GrantParts, Grants, rightsThrough } from './grants.js';
+
+export interface GateParts extends GrantParts {
+  readonly subscriptions: Subscriptions;
+  readonly send: (reply: Reply) => void;
+}
+
+type Method = (event: SentEvent | SentSignal, subscription: Subscription) => unknown;
+
+/** One event and one subscription: past what may refuse it, to the observer's method, to a frame. */
+export class EventGate {
+  readonly #parts: GateParts;
+  readonly #grants: Grants;
+  /** Whether a permission has an opinion on deliveries. */
+  readonly #asks: boolean;
+
+  constructor(parts: GateParts) {
+    this.#parts = parts;
+    this.#grants = new Grants(parts);
+    this.#asks = parts.permissions.asksForDeliveries(parts.scope);
+  }
+
+  /** Sends what nobody has to be asked for. @returns whether it did */
+  sendAtOnce(arrival: Arrival): boolean {
+    if ('isRecheck' in arrival || this.#asks) return false;
+    const { record, action } = arrival;
+    const { passesThrough, revocations } = record.observer;
+    if (!passesThrough || revocations.length > 0 || this.#narrowing(arrival)) return false;
+    this.#send(record, action, textOf(arrival));
+    return true;
+  }
+
+  async pass(arrival: Arrival): Promise<void> {
+    if (!this.#parts.subscriptions.has(arrival.record)) return;
+    if ('isRecheck' in arrival) await this.#recheck(arrival);
+    else await this.#deliver(arrival);
+  }
+
+  async #recheck({ record, groups }: RecheckArrival): Promise<void> {
+    const holds = (await this.#grants.holds(record, groups)) && (await this.#grants.holdsForRows(record, groups));
+    if (holds) await this.#grants.askRights(record, groups);
+    else await this.#revoke(record);
+  }
+
+  async #deliver(arrival: EventArrival): Promise<void> {
+    const { record, action, pk } = arrival;
+    const { consumer, scope } = this.#parts;
+    const { signal } = record.observer;
+    await this.#askRights(arrival);
+    const body: unknown = JSON.parse(textOf(arrival));
+    const sight = await this.#look(arrival, { action: action as EventAction, pk, data: body });
+    if (await this.#isLost(arrival, sight)) return this.#revoke(record);
+    if (!sight.event) return;
+    if (!(await this.#mayReceive(arrival, { scope, ...sight.event }))) return;
+    sight.note();
+    const event = signal ? { signal: signal.name, data: body } : sight.event;
+    const method: Method = Reflect.get(consumer, record.observer.member);
+    await method.call(consumer, event, {
+      requestId: record.requestId,
+      kwargs: record.kwargs,
+      scope,
+      send: async (sent) => this.#send(record, 'signal' in sent ? sent.signal : sent.action, encodeData(sent.data)),
+    });
+  }
+
+  /** With what every request sent through which the event comes. */
+  async #mayReceive({ record, groups }: EventArrival, delivery: Delivery): Promise<boolean> {
+    if (!this.#asks) return true;
+    for (const { kwargs } of requestsThrough(record, groups)) {
+      if (!(await this.#parts.permissions.mayReceive(delivery, contextOf(record, kwargs, delivery)))) return false;
+    }
+    return true;
+  }
+
+  async #askRights({ record, groups }: EventArrival): Promise<void> {
+    if (record.observer.revocations.length > 0) await this.#grants.askRights(record, groups);
+  }
+
+  /** Asked once the data are there: what is read later than a permission might be what it would refuse. */
+  async #isLost({ record, groups }: EventArrival, { isRefused }: Sight): Promise<boolean> {
+    if (record.observer.revocations.length === 0) return false;
+    return isRefused || !(await this.#grants.holds(record, groups));
+  }
+
+  /** The request that has to be asked which rows its subscription may see; none where it sees all of them. */
+  #narrowing({ record, groups }: EventArrival): SubscribingRequest | undefined {
+    const { visibility } = record.observer;
+    const [request] = visibility ? requestsThrough(record, groups) : [];
+    return request && (visibility?.isNarrowed || this.#grants.asksForObject(request)) ? request : undefined;
+  }
+
+  async #look(arrival: EventArrival, event: ObservedEvent): Promise<Sight> {
+    const { record } = arrival;
+    const { visibility, serializer } = record.observer;
+    const request = this.#narrowing(arrival);
+    if (!visibility || !request) return { event, isRefused: false, note: () => {} };
+    return visibility.look(this.#parts.consumer, event, {
+      subscription: record,
+      context: this.#grants.contextOf(record, request),
+      ...(serializer && { serializer }),
+      maySee: (row) => this.#grants.maySee(record, request, row),
+      rights: async () => {
+        await this.#askRights(arrival);
+        return rightsThrough(record, arrival.groups);
+      },
+    });
+  }
+
+  /** All that the request id asked for has ended, and its client is told once. */
+  async #revoke(record: SubscriptionRecord): Promise<void> {
+    const { subscriptions, send } = this.#parts;
+    const { requestId } = record;
+    // Its client may have ended it while a permission was asked.
+    if (!subscriptions.has(record)) return;
+    const ended = subscriptions.end(requestId);
+    send(errorReply(new Revoked(), { action: 'revoked', requestId }));
+    await ended;
+  }
+
+  #send(record: SubscriptionRecord, action: string, data: string): void {
+    if (!this.#parts.subscriptions.has(record)) return;
+    const status = action === 'delete' && !record.observer.signal ? Status.noContent : Status.ok;
+    this.#parts.send({ action, requestId: record.requestId, status, data, errors: [] });
+  }
+}
+
+/** An event as the action that a permission is asked for. */
+function contextOf({ requestId }: SubscriptionRecord, kwargs: unknown, { scope, action }: Delivery): ActionContext {
+  const { signal } = new AbortController();
+  return new ActionContext({ scope, action, requestId, kwargs: { ...(kwargs as object) }, signal });
+}
