@@ -195,7 +195,7 @@ describe('The client, against a served application', () => {
     const waiting = chat.rooms.wait().catch((error: SignalboxError) => error.code);
     chat.$close();
     expect(await waiting).to.equal('connection_lost');
-    expect(await chat.rooms.list().catch((error: SignalboxError) => error.code)).to.equal('client_closed');
+    expect(await chat.rooms.list().catch((error: SignalboxError) => error.code)).to.equal('closed');
     expect(chat.$status).to.equal('closed');
   });
 });
