@@ -14,6 +14,7 @@ import type { Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
 import { addressOf, decodeObject, encodeFrame, encodeReply, errorReply, type JsonObject } from '../wire/codec.js';
 import type { Admission } from './handshake.js';
+import { pongTo } from './ping.js';
 import { settledWithin } from './settled-within.js';
 import type { Transport } from './transport.js';
 
@@ -107,7 +108,9 @@ export class Connection {
     const isMultiplexed = consumers instanceof Map;
     this.#answering(isMultiplexed ? null : undefined, undefined, () => {
       const frame = decodeObject(text);
-      if (isMultiplexed) this.#receiveInStream(frame, consumers);
+      const pong = pongTo(frame, consumers);
+      if (pong) this.#transport.send(encodeReply(pong, isMultiplexed ? null : undefined));
+      else if (isMultiplexed) this.#receiveInStream(frame, consumers);
       else this.#answering(undefined, frame, () => this.#receiveIn(only, consumers as CompiledConsumer, frame));
     });
   }
