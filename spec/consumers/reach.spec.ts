@@ -37,7 +37,7 @@ class Talking extends ApiConsumer {
   }
 
   @Action()
-  leave({ code }: Code) {
+  async leave({ code }: Code) {
     this.close(code);
   }
 
