@@ -36,8 +36,8 @@ class Talking extends ApiConsumer {
     return this.joinedGroups;
   }
 
-  @Action()
-  async leave({ code }: Code) {
+  @Action({ atomic: false })
+  leave({ code }: Code) {
     this.close(code);
   }
 

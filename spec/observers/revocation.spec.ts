@@ -11,6 +11,7 @@ import {
   type ChannelMessage,
   Consumer,
   createApp,
+  demultiplexer,
   GroupsForConsumer,
   GroupsForSignal,
   InMemoryChannelLayer,
@@ -28,7 +29,7 @@ import {
   Signal,
   type Subscription,
 } from 'signalbox';
-import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
+import { connect, MemoryLogger, type TestChannel, type TestConnection } from 'signalbox/testing';
 import { injectable, container as rootContainer } from 'tsyringe';
 import { observersOf } from '#signalbox/observers/observer.js';
 import { useDatabase } from '../support/database.js';
@@ -230,7 +231,7 @@ describe('A subscription whose right is revoked', () => {
     return createApp({ orm, container, channelLayer, routes });
   }
 
-  async function follow(requestId: string | number, room = 1, to = ann, action = 'follow'): Promise<void> {
+  async function follow(requestId: string | number, room = 1, to: TestChannel = ann, action = 'follow'): Promise<void> {
     expect(await to.request(action, { room, request_id: requestId })).to.include({ response_status: 201 });
   }
 
@@ -421,6 +422,23 @@ describe('A subscription whose right is revoked', () => {
     await database.orm.em.fork().nativeDelete(Seat, { room: 1, name: 'ann' });
     app.recheck(NoteConsumer, 'onKey', ['any: the observer has no groups']);
     expect(await ann.receive()).to.deep.equal(revoked);
+  });
+
+  it('is told so in its stream, also where it is the permission to connect that is gone', async () => {
+    let isWelcome = true;
+    class IsWelcome implements Permission {
+      canConnect() {
+        return isWelcome;
+      }
+    }
+    const routes = [path('/streams/', demultiplexer({ notes: NoteConsumer }))];
+    const other = createApp({ orm: database.orm, permissions: [IsWelcome], routes });
+    await using bob = await connect(other, '/streams/?name=bob');
+    await follow(7, 1, bob.channel('notes'));
+    isWelcome = false;
+    kicked.send({ room: 1 });
+    expect(await bob.channel('notes').receive()).to.deep.equal(revoked);
+    await other.close();
   });
 
   it('hears nothing, and has not ended, where nobody can tell', async () => {

@@ -1,10 +1,13 @@
 import type { Actions } from '../dispatch/actions.js';
 import { isThrown } from '../dispatch/is-thrown.js';
 import { ApiError } from '../errors.js';
+import type { Observer } from '../observers/observer.js';
 import { requestsThrough, type SubscribingRequest, type SubscriptionRecord } from '../observers/subscriptions.js';
 import type { PermissionChecker } from '../permissions/permission-checker.js';
+import type { GivenRights } from '../permissions/rights.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
+import { askRights, rightsIn, rightsKey } from '../serializers/field-rights.js';
 import { Status } from '../status.js';
 
 export interface GrantParts {
@@ -51,6 +54,13 @@ export class Grants {
     return true;
   }
 
+  /** Asks anew what the subscription may be shown. Until it is known, that is the least. */
+  async askRights(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
+    const requests = requestsThrough(record, groups);
+    for (const request of requests) request.rights = undefined;
+    for (const request of requests) request.rights = await rightsFor(record.observer, this.contextOf(record, request));
+  }
+
   /** Whether the request would be granted this object now. */
   maySee(record: SubscriptionRecord, request: SubscribingRequest, object: object): Promise<boolean> {
     return isGranted(() => this.#checkerOf(request.action).checkObject(this.contextOf(record, request), object));
@@ -65,6 +75,22 @@ export class Grants {
   #checkerOf(action: string): PermissionChecker {
     return this.#parts.actions.find(action)?.permissions ?? this.#parts.permissions;
   }
+}
+
+/** What a request may be shown of an observer's events. */
+export function rightsFor({ serializer }: Observer, request: ActionContext): Promise<GivenRights | undefined> {
+  if (!serializer || rightsIn(serializer).size === 0) return Promise.resolve(undefined);
+  const { container } = request.scope;
+  return askRights(serializer, { request, resolve: (provider) => container.resolve(provider) });
+}
+
+/** Where several requests are concerned that differ in their rights, the least. */
+export function rightsThrough(record: SubscriptionRecord, groups: readonly string[]): GivenRights | undefined {
+  const { serializer } = record.observer;
+  const [first, ...others] = requestsThrough(record, groups);
+  if (!serializer || !first) return undefined;
+  const key = rightsKey(serializer, first.rights);
+  return others.every(({ rights }) => rightsKey(serializer, rights) === key) ? first.rights : undefined;
 }
 
 /** @throws what is no refusal: nobody knows then */
