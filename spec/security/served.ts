@@ -20,11 +20,18 @@ export function userIdOf(scope: Scope | undefined): number {
 }
 
 /** Far above what a spec sends: what happens at a limit has specs of its own. */
+const far = 1_000_000;
 const limits = {
-  errorsPerMinute: 100_000,
-  messagesPerSecond: 100_000,
-  messageBurst: 100_000,
-  throttledPerMinute: 100_000,
+  errorsPerMinute: far,
+  messagesPerSecond: far,
+  messageBurst: far,
+  bytesPerSecond: far,
+  throttledPerMinute: far,
+  connectionsPerUser: far,
+  connectionsPerAddress: far,
+  addressHandshakesPerSecond: far,
+  addressHandshakeBurst: far,
+  handshakesPerSecond: far,
 };
 
 /** An application on a port, as attackers find it. */
