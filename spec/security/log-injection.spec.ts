@@ -103,7 +103,9 @@ describe('The log', () => {
     it(`has one sound line per entry where a path or a query has ${name}`, async () => {
       const encoded = encodeURIComponent(text).slice(0, 12_000);
       using raw = await RawClient.open(served.port);
-      raw.write(upgradeRequest(`/fail/${encoded}/?x=${encoded}`.slice(0, 15_000)));
+      // A path with a null character leads nowhere.
+      const part = encoded.replaceAll('%00', '');
+      raw.write(upgradeRequest(`/fail/${part}/?x=${encoded}`.slice(0, 15_000)));
       await raw.hear('500');
       expectSound();
     });
