@@ -76,11 +76,24 @@ export class NotAuthenticated extends ApiError {
   static override readonly detail: string = 'Authentication credentials were not provided.';
 }
 
+/** The time of whoever was logged in is up; a fresh token, or a new login, helps. */
+export class SessionExpired extends NotAuthenticated {
+  static override readonly code: string = 'session_expired';
+  static override readonly detail: string = 'The session has expired.';
+}
+
 /** The caller may not do this. */
 export class PermissionDenied extends ApiError {
   static override readonly status = Status.forbidden;
   static override readonly code: string = 'permission_denied';
   static override readonly detail: string = 'You do not have permission to perform this action.';
+}
+
+/** What let a client subscribe does not hold any more: its subscription has ended. */
+export class Revoked extends ApiError {
+  static override readonly status = Status.forbidden;
+  static override readonly code: string = 'revoked';
+  static override readonly detail: string = 'You may no longer follow this.';
 }
 
 export class NotFound extends ApiError {

@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 
 export type { Authentication, SessionStore, TokenVerifier, UserStore } from './authentication/authentication.js';
+export { Connections, type DisconnectCode, type Id } from './authentication/connections.js';
 export { ChannelLayer, type ChannelMessage, type ChannelReceiver } from './channel-layer/channel-layer.js';
 export { InMemoryChannelLayer } from './channel-layer/in-memory-channel-layer.js';
 export { Clock, type Timer } from './clock.js';

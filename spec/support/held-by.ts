@@ -3,6 +3,8 @@
  * file runs that spec; whoever writes a spec of its own takes the line out.
  */
 export const heldBy: Readonly<Record<string, string>> = {
+  'authentication/live-connections.ts': 'authentication/connections.spec.ts',
+  'authentication/orders.ts': 'authentication/connections.spec.ts',
   'channel-layer/channel-layer.ts': 'channel-layer/in-memory-channel-layer.spec.ts',
   'consumers/api-consumer.ts': 'consumers/consumer-channel.spec.ts',
   'consumers/background.ts': 'dcrf/detached.spec.ts',
@@ -13,6 +15,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'consumers/model-visibility.ts': 'dcrf/instance-visibility.spec.ts',
   'consumers/model-check.ts': 'filters/model-filters.spec.ts',
   'consumers/reach.ts': 'dcrf/groups.spec.ts',
+  'consumers/user-change.ts': 'authentication/login.spec.ts',
   'consumers/requests.ts': 'consumers/consumer-channel.spec.ts',
   'consumers/model-consumer.ts': 'consumers/model-mixins.spec.ts',
   'consumers/model-list.ts': 'dcrf/streamed-pages.spec.ts',
@@ -64,6 +67,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'server/http-server.ts': 'server/app.spec.ts',
   'server/providers.ts': 'server/services.spec.ts',
   'server/settled-within.ts': 'server/app.spec.ts',
+  'server/standing.ts': 'authentication/connections.spec.ts',
   'server/subprotocol.ts': 'dcrf/connecting.spec.ts',
   'server/upgrade.ts': 'server/app.spec.ts',
   'server/web-socket-transport.ts': 'server/app.spec.ts',

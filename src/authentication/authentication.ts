@@ -50,9 +50,9 @@ export function authenticate(scope: Scope, { user, session, ...proven }: Authent
   scope.session = session ?? undefined;
 }
 
-/** Whether it has ended by itself. */
+/** Whether it has ended by itself. One whose end is no date has. */
 export function isOver({ expiresAt }: Pick<Authentication, 'expiresAt'>, now: Date): boolean {
-  return expiresAt !== undefined && expiresAt <= now;
+  return expiresAt !== undefined && !(expiresAt > now);
 }
 
 function identityOf({ userId, sessionId, expiresAt }: Authentication): Identity {

@@ -29,6 +29,7 @@ import { BaseModelConsumer, modelOf, settingsOf } from './model-consumer.js';
 import { showResult } from './model-result.js';
 import { type ConsumerSocket, Reach } from './reach.js';
 import { Requests } from './requests.js';
+import { UserChange } from './user-change.js';
 
 export interface ChannelParts {
   readonly scope: Scope;
@@ -49,6 +50,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   readonly name = randomUUID();
   readonly instance: ApiConsumer;
   readonly reach: Reach;
+  readonly userChange: UserChange;
   readonly #compiled: CompiledConsumer;
   readonly #parts: ChannelParts;
   readonly #requests: Requests;
@@ -86,6 +88,8 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     });
     const inLine = (work: () => Promise<void> | void): Promise<void> => this.#inLine('message', work);
     this.#messages = new InboundMessages({ consumer, handlers: compiled.messages, inLine, logger });
+    const own = { requests: this.#requests, subscriptions: this.#subscriptions, hooks: this.#hooks, inLine };
+    this.userChange = new UserChange({ ...own, consumer, reach: this.reach, socket, groups: compiled.groups });
     const afterRequest = (begin: () => void): void => this.#afterRequest(begin);
     const { signal } = this;
     const outside = this.#outside;
@@ -183,9 +187,9 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   async subscribe(observer: Observer, kwargs: unknown, { requestId, signal }: ActionContext): Promise<void> {
     const groups = await observer.groupsOfSubscription(this.instance, kwargs);
     signal.throwIfAborted();
+    const exchange = this.userChange.requireCurrent();
     const { record, isNew } = this.#subscriptions.open(observer, requestId, kwargs, this.#parts.publisher.commits);
     const added = groups.filter((group) => !record.groups.has(group));
-    const exchange = this.#requests.findOpen(origin.getStore());
     if (isNew && exchange) this.#deliveries.holdUntilConfirmed(record, exchange);
     exchange?.whenEnded((hasSucceeded) => hasSucceeded || void this.#undo(record, added));
     await this.#subscriptions.listen(record, added);

@@ -1,4 +1,4 @@
-import type { ChannelLayer, ChannelMessage } from '../channel-layer/channel-layer.js';
+import { type ChannelLayer, type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
 import type { Membership } from '../channel-layer/membership.js';
 import { encodeData } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
@@ -33,10 +33,11 @@ export class Reach {
   }
 
   /** Resolves once the channel is in the group, also for whoever finds it joining. */
-  addGroup(group: string): Promise<void> {
+  async addGroup(group: string): Promise<void> {
+    checkApplicationGroup(group);
     const joined = this.#groups.get(group) ?? this.#join(group);
     this.#groups.set(group, joined);
-    return joined;
+    await joined;
   }
 
   async removeGroup(group: string): Promise<void> {
@@ -44,6 +45,7 @@ export class Reach {
   }
 
   sendToGroup(group: string, message: ChannelMessage): Promise<void> {
+    checkApplicationGroup(group);
     return this.#layer.sendToGroup(group, toConsumerMessage(message));
   }
 

@@ -69,6 +69,13 @@ export class Subscriptions {
     if (record) await this.leave(record, [...record.groups]);
   }
 
+  /** Ends all of them, at once for whoever asks. @returns their request ids */
+  async endAll(): Promise<ReadonlySet<string | number>> {
+    const ended = [...this.#records.values()];
+    await Promise.all(ended.map((record) => this.leave(record, [...record.groups])));
+    return new Set(ended.map(({ requestId }) => requestId));
+  }
+
   /** Takes these groups out of all subscriptions of an observer. */
   async removeGroups(observer: Observer, groups: readonly string[]): Promise<void> {
     for (const record of this.of(observer)) await this.leave(record, groups);

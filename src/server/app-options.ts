@@ -1,4 +1,5 @@
 import type { DependencyContainer } from 'tsyringe';
+import type { UserStore } from '../authentication/authentication.js';
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import type { ErrorMapperClass } from '../dispatch/error-translator.js';
 import type { ConcreteClass } from '../metadata.js';
@@ -61,5 +62,7 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly hooks?: readonly ConcreteClass<ApplicationHooks>[];
   /** Default: one within this process. */
   readonly channelLayer?: ChannelLayer;
+  /** Loads users anew, for connections that are checked again. */
+  readonly users?: ConcreteClass<UserStore>;
   readonly settings?: Partial<Settings>;
 }

@@ -1,6 +1,8 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { ChannelMessage } from '../channel-layer/channel-layer.js';
+import type { DisconnectCode, Id } from '../authentication/connections.js';
+import type { PendingHandshake } from '../authentication/live-connections.js';
+import { type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
 import { toConsumerMessage } from '../consumers/consumer-message.js';
 import { ServerClosing } from '../errors.js';
 import { registerSubscriber } from '../orm/orm-root.js';
@@ -59,6 +61,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    */
   async start(): Promise<void> {
     this.#checkOpen();
+    await this.#services.live.join();
     await this.#services.hooks.start();
     this.#checkOpen();
   }
@@ -102,13 +105,20 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
-    const admission = await this.#services.handshake.admit(request, prepare);
+    const { live, handshake, disposer } = this.#services;
+    const pending = live.begin();
     try {
-      this.#checkOpen();
-      return this.#open(admission, connect(admission.scope));
-    } catch (error) {
-      await this.#services.disposer.dispose(admission.scope);
-      throw error;
+      const admission = await handshake.admit(request, prepare);
+      try {
+        this.#checkOpen();
+        live.check(pending, admission.scope);
+        return this.#open(admission, connect(admission.scope), pending);
+      } catch (error) {
+        await disposer.dispose(admission.scope);
+        throw error;
+      }
+    } finally {
+      live.ended(pending);
     }
   }
 
@@ -122,12 +132,23 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    * A provider does the same with an injected `ChannelLayer`.
    */
   sendToGroup(group: string, message: ChannelMessage): Promise<void> {
+    checkApplicationGroup(group);
     return this.#services.layer.sendToGroup(group, toConsumerMessage(message));
   }
 
   /** Sends a message to the `@OnMessage` methods of one consumer, by its `channelName`. Dropped where it is gone. */
   sendToChannel(channel: string, message: ChannelMessage): Promise<void> {
     return this.#services.layer.send(channel, toConsumerMessage(message));
+  }
+
+  /** Closes every connection of a user, in every process, as injected `Connections` do. */
+  disconnectUser(id: Id, reason?: string, code?: DisconnectCode): Promise<void> {
+    return this.#services.connections.disconnectUser(id, reason, code);
+  }
+
+  /** The same for the connections of one session. */
+  disconnectSession(id: Id, reason?: string, code?: DisconnectCode): Promise<void> {
+    return this.#services.connections.disconnectSession(id, reason, code);
   }
 
   /** Resolves when all that was committed until now has been delivered to the connections of this process. */
@@ -146,9 +167,10 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   async #stop(): Promise<void> {
-    const { hooks, subscriber, stopListening } = this.#services;
+    const { hooks, live, subscriber, stopListening } = this.#services;
     subscriber.mute();
     stopListening();
+    live.leave();
     for (const detach of this.#detach.splice(0)) detach();
     const serversClosed = Promise.all(this.#servers.map(closeServer));
     await this.#endConnections();
@@ -177,9 +199,10 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     logger.warn('Some connections did not end in time.', { connections: this.#connections.size });
   }
 
-  #open(admission: Admission, transport: Transport): AcceptedConnection {
+  #open(admission: Admission, transport: Transport, pending: PendingHandshake): AcceptedConnection {
     const connection = new Connection(admission, transport, this.#services, (gone) => this.#connections.delete(gone));
     this.#connections.add(connection);
+    this.#services.live.add(connection.standing, pending, connection.closed);
     connection.open();
     return connection;
   }

@@ -57,7 +57,7 @@ export class Handshake {
     checkOrigin(request, settings.origins);
     const scope = await scopes.build(request, match.params, prepare);
     try {
-      const refused = await this.#refusals(match.route, scope);
+      const refused = await this.refusals(match.route, scope);
       scope.subprotocol = agreedSubprotocol(scope, match.route);
       return { route: match.route, scope, refused };
     } catch (error) {
@@ -66,8 +66,12 @@ export class Handshake {
     }
   }
 
-  /** Refuses the upgrade only if every stream refuses. */
-  async #refusals({ consumers }: CompiledRoute, scope: Scope): Promise<ReadonlyMap<string, ApiError>> {
+  /**
+   * The streams that may not be connected to.
+   *
+   * @throws what refuses where every stream does
+   */
+  async refusals({ consumers }: CompiledRoute, scope: Scope): Promise<ReadonlyMap<string, ApiError>> {
     const refused = new Map<string, ApiError>();
     if (!(consumers instanceof Map)) {
       await (consumers as CompiledConsumer).permissions.checkConnect(scope);

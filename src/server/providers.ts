@@ -7,10 +7,18 @@ import type { Route, Router } from './router.js';
 
 /** Every class that the container will be asked for, as far as declarations tell. */
 export function providersOf(
-  { middleware = [], errors = [], hooks = [] }: AppOptions<readonly Route[]>,
+  { middleware = [], errors = [], hooks = [], users }: AppOptions<readonly Route[]>,
   router: Router,
 ): readonly ConcreteClass[] {
-  return [...new Set<ConcreteClass>([...router.consumers.flatMap(ofConsumer), ...middleware, ...errors, ...hooks])];
+  return [
+    ...new Set<ConcreteClass>([
+      ...router.consumers.flatMap(ofConsumer),
+      ...middleware,
+      ...errors,
+      ...hooks,
+      ...(users ? [users] : []),
+    ]),
+  ];
 }
 
 function ofConsumer({ consumer, actions, observers, permission }: CompiledConsumer): ConcreteClass[] {

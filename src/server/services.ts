@@ -4,6 +4,8 @@ import {
   type InjectionToken,
   instanceCachingFactory,
 } from 'tsyringe';
+import { Connections } from '../authentication/connections.js';
+import { type LiveConnectionParts, LiveConnections } from '../authentication/live-connections.js';
 import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
 import { Clock } from '../clock.js';
@@ -44,6 +46,8 @@ export interface Services extends Changes {
   readonly stopListening: () => void;
   readonly handshake: Handshake;
   readonly hooks: Hooks;
+  readonly live: LiveConnections;
+  readonly connections: Connections;
 }
 
 /** @throws ConfigurationError for everything that could not work */
@@ -62,6 +66,8 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const isDevelopment = settings.development;
   const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
+  const live = liveConnectionsOf(options, { container, layer, clock, logger, unitOfWork });
+  const connections = provide(container, Connections, () => new Connections(live, clock));
   checkDeclarations(container, providersOf(options, router), router, unitOfWork);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
   const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, settings });
@@ -74,6 +80,8 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     errors,
     dispatcher,
     disposer,
+    live,
+    connections,
     ...changes,
     stopListening: changes.listen(),
     handshake: new Handshake({
@@ -109,6 +117,18 @@ function checkDeclarations(
   for (const serializer of eventSerializersOf(router)) checkShowsEvents(container, serializer);
   for (const { consumer } of router.consumers) checkModelConsumer(consumer, unitOfWork);
   buildSingletons(container, providers);
+}
+
+function liveConnectionsOf(
+  { users }: AppOptions<readonly Route[]>,
+  {
+    container,
+    unitOfWork,
+    ...parts
+  }: Omit<LiveConnectionParts, 'findUser'> & { container: DependencyContainer; unitOfWork: UnitOfWork },
+): LiveConnections {
+  const findUser = users && ((userId: string) => unitOfWork.run(async () => container.resolve(users).find(userId)));
+  return new LiveConnections({ ...parts, findUser });
 }
 
 /** @throws ConfigurationError for two databases of one context name: their contexts would be one */
