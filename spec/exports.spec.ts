@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import * as signalbox from 'signalbox';
+import * as client from 'signalbox/client';
 import * as testing from 'signalbox/testing';
 
 /** What applications may import. A name that goes, or changes its meaning, breaks them. */
@@ -24,6 +25,7 @@ describe('The public names', () => {
       'Conflict',
       'Connections',
       'Consumer',
+      'Counters',
       'Create',
       'CursorPage',
       'CursorPaginator',
@@ -50,6 +52,7 @@ describe('The public names', () => {
       'ObserveInstance',
       'Observer',
       'OnMessage',
+      'Overloaded',
       'Page',
       'PageNumberPaginator',
       'Paginator',
@@ -57,8 +60,10 @@ describe('The public names', () => {
       'Patch',
       'PermissionDenied',
       'Permissions',
+      'Rechecker',
       'Retrieve',
       'Revoked',
+      'RevokedBy',
       'Scope',
       'Serializer',
       'ServerClosing',
@@ -94,8 +99,13 @@ describe('The public names', () => {
     ]);
   });
 
+  it('of signalbox/client are these', () => {
+    expect(Object.keys(client).sort()).to.deep.equal(['SignalboxError', 'createClient', 'live']);
+  });
+
   it('of signalbox/testing are these', () => {
     expect(Object.keys(testing).sort()).to.deep.equal([
+      'MemoryCounters',
       'MemoryLogger',
       'MemoryTransport',
       'TestChannel',

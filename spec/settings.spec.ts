@@ -28,22 +28,28 @@ function actionsWith(settings: Parameters<typeof completeSettings>[0]) {
 }
 
 import { Actions } from '#signalbox/dispatch/actions.js';
+import { defaultLimits } from '#signalbox/limits.js';
 import { completeSettings, defaultSettings } from '#signalbox/settings.js';
 
 const known =
-  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, maxPayload, closeTimeout, origins, revealForbiddenObjects, development';
+  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, maxPayload, maxViewAnswer, closeTimeout, origins, revealForbiddenObjects, trustedProxies, limits, development';
+
+const proxies = 'Give addresses and networks such as "10.0.0.0/8".';
 
 describe('Settings', () => {
   it('have defaults', () => {
     expect(completeSettings()).to.deep.equal({
       syncActionsAtomic: true,
       asyncActionsAtomic: false,
-      actionTimeLimit: 30_000,
+      actionTimeLimit: 15_000,
       detachedActionTimeLimit: 3_600_000,
       maxPayload: 65_536,
+      maxViewAnswer: 1_048_576,
       closeTimeout: 1_000,
       origins: 'same',
       revealForbiddenObjects: false,
+      trustedProxies: [],
+      limits: defaultLimits,
       development: true,
     });
     expect(completeSettings({})).to.deep.equal(defaultSettings);
@@ -61,6 +67,7 @@ describe('Settings', () => {
     ['origins', []],
     ['origins', ['https://example.org', 'http://localhost:8080']],
     ['revealForbiddenObjects', true],
+    ['trustedProxies', ['127.0.0.1', '10.0.0.0/8', '::1', 'fd00::/8']],
     ['development', false],
   ];
   for (const [name, value] of accepted) {
@@ -69,12 +76,29 @@ describe('Settings', () => {
     });
   }
 
+  it('take some of the limits, and leave the others', () => {
+    expect(completeSettings({ limits: { groups: 7 } }).limits).to.deep.equal({ ...defaultLimits, groups: 7 });
+  });
+
   const refused: readonly [string, unknown, string][] = [
     ['maxPaylod', 1, `settings.maxPaylod: is no setting. Known are ${known}.`],
     ['toString', 1, `settings.toString: is no setting. Known are ${known}.`],
     ['constructor', 1, `settings.constructor: is no setting. Known are ${known}.`],
     ['syncActionsAtomic', 'yes', 'settings.syncActionsAtomic: is "yes". Give true or false.'],
     ['asyncActionsAtomic', 1, 'settings.asyncActionsAtomic: is 1. Give true or false.'],
+    ['trustedProxies', '10.0.0.0/8', `settings.trustedProxies: is "10.0.0.0/8". ${proxies}`],
+    ...['proxy.example.org', '10.0.0.0/33', 'fd00::/129', '10.0.0.0/', '10.0.0/8', 7].map(
+      (proxy): [string, unknown, string] => [
+        'trustedProxies',
+        ['::1', proxy],
+        `settings.trustedProxies: has ${JSON.stringify(proxy)}. ${proxies}`,
+      ],
+    ),
+    ['limits', 5, 'settings.limits: is 5. Give an object.'],
+    ['limits', null, 'settings.limits: is null. Give an object.'],
+    ['limits', { groups: 0 }, 'settings.limits.groups: is 0. Give a whole number from 1 to 2147483647.'],
+    ['limits', { groups: undefined }, 'settings.limits.groups: is undefined. Give a whole number'],
+    ['limits', { toString: 1 }, 'settings.limits.toString: is no limit. Known are messagesPerSecond, messageBurst, '],
     ['development', null, 'settings.development: is null. Give true or false.'],
     ['development', undefined, 'settings.development: is undefined. Give true or false.'],
     ['actionTimeLimit', 0, 'settings.actionTimeLimit: is 0. Give a whole number from 1 to 2147483647.'],
@@ -137,7 +161,7 @@ describe('Settings', () => {
 
   it('say how long actions may run unless they say it themselves', () => {
     const usual = actionsWith({});
-    expect(['async', 'detached', 'quick'].map((name) => usual(name).timeLimit)).to.deep.equal([30_000, 3_600_000, 5]);
+    expect(['async', 'detached', 'quick'].map((name) => usual(name).timeLimit)).to.deep.equal([15_000, 3_600_000, 5]);
     const set = actionsWith({ actionTimeLimit: 7, detachedActionTimeLimit: 9 });
     expect(['async', 'detached', 'quick'].map((name) => set(name).timeLimit)).to.deep.equal([7, 9, 5]);
   });

@@ -13,6 +13,8 @@ export abstract class SignalboxError extends Error {
 export interface ApiErrorOptions {
   readonly errors?: readonly ErrorDetail[];
   readonly cause?: unknown;
+  /** In how many milliseconds it is worth another try: `retry_after_ms` of the reply's data, or Retry-After of a refused upgrade. */
+  readonly retryAfter?: number;
 }
 
 /**
@@ -40,13 +42,15 @@ export class ApiError extends SignalboxError {
   readonly status: number;
   readonly code: string;
   readonly errors: readonly ErrorDetail[];
+  readonly retryAfter: number | undefined;
 
-  constructor(detail?: string, { errors, cause }: ApiErrorOptions = {}) {
+  constructor(detail?: string, { errors, cause, retryAfter }: ApiErrorOptions = {}) {
     const { status, code, detail: standing } = new.target;
     super(detail ?? standing, cause === undefined ? undefined : { cause });
     this.status = status;
     this.code = code;
     this.errors = errors ?? [this.message];
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -132,10 +136,18 @@ export class Conflict extends ApiError {
   static override readonly detail: string = 'The request conflicts with the current state.';
 }
 
+/** A client asks for more than it may; see `docs/limits.md`. */
 export class Throttled extends ApiError {
   static override readonly status = Status.tooManyRequests;
   static override readonly code: string = 'throttled';
   static override readonly detail: string = 'Request was throttled.';
+}
+
+/** The process has as many connections as it takes, or takes no more at this moment. */
+export class Overloaded extends ApiError {
+  static override readonly status = Status.unavailable;
+  static override readonly code: string = 'overloaded';
+  static override readonly detail: string = 'The server has no room for another connection.';
 }
 
 /** The client cancelled its request. */

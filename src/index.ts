@@ -41,6 +41,7 @@ export {
   type ObserveInstanceActions,
 } from './consumers/model-observe-instance.js';
 export type { ModelConsumerOptions, ModelTraits, PlainTraits, TraitsOf } from './consumers/model-options.js';
+export { type CounterLabels, Counters } from './counters.js';
 export { Action, type ActionOptions, DetailAction } from './decorators/action.js';
 export { Consumer, type ConsumerOptions, Groups, Permissions } from './decorators/consumer.js';
 export { Detached } from './decorators/detached.js';
@@ -53,11 +54,13 @@ export {
 } from './decorators/model-observer.js';
 export { Observer, type ObserverOptions } from './decorators/observer.js';
 export { OnMessage } from './decorators/on-message.js';
+export { RevokedBy } from './decorators/revoked-by.js';
 export type { ErrorMapper } from './dispatch/error-translator.js';
 export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';
 export type { FilterKwargsOf, FilterOptions, TextFieldOf } from './filters/filter-types.js';
 export type { KwargsInputOf, KwargsOf, KwargsSchema } from './kwargs/kwargs-schema.js';
+export type { Limits } from './limits.js';
 export { type LogFields, Logger, type LogLevel } from './logger.js';
 export type {
   ModelDeleted,
@@ -69,6 +72,7 @@ export type {
   SignalEvent,
   Subscription,
 } from './observers/model-event.js';
+export { type ObserverNameOf, Rechecker } from './observers/rechecker.js';
 export { Announcer } from './orm/announcer.js';
 export type { UnitOfWork } from './orm/unit-of-work.js';
 export { type CursorKwargs, CursorPage, CursorPaginator } from './paginators/cursor-paginator.js';
@@ -120,7 +124,7 @@ export type { ApplicationHooks, AppOptions, ListenAddress, UpgradableServer } fr
 export { type Demultiplexer, demultiplexer } from './server/demultiplexer.js';
 export { path, type Route } from './server/router.js';
 export type { Transport, TransportListener } from './server/transport.js';
-export type { Settings } from './settings.js';
+export type { GivenSettings, Settings } from './settings.js';
 export { Signal } from './signals/signal.js';
 export { CloseCode, Status } from './status.js';
 export { type InjectOptions, type InjectResponse, injectView } from './views/inject-view.js';

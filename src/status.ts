@@ -23,6 +23,7 @@ export const CloseCode = {
   normal: 1000,
   goingAway: 1001,
   unsupportedData: 1003,
+  policy: 1008,
   tooBig: 1009,
   serverError: 1011,
   /** Nobody is logged in any more: logged out, or expired. A client gets a fresh token and tries once more. */

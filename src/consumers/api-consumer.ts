@@ -1,10 +1,12 @@
 import type { ChannelMessage } from '../channel-layer/channel-layer.js';
 import { ConfigurationError } from '../errors.js';
+import type { Logger } from '../logger.js';
 import type { KwargsOfObserver, ObserverMethod } from '../observers/model-event.js';
 import type { Observer } from '../observers/observer.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
+import type { Settings } from '../settings.js';
 import { CloseCode, checkReason } from '../status.js';
 import { takeAction } from '../wire/codec.js';
 import type { RequestId } from '../wire/messages.js';
@@ -14,6 +16,7 @@ import type { Reach } from './reach.js';
 export interface ConsumerLink {
   readonly scope: Scope;
   readonly unitOfWork: UnitOfWork;
+  readonly services: { readonly settings: Settings; readonly logger: Logger };
   /** The address of this consumer. */
   readonly name: string;
   readonly reach: Reach;
@@ -57,7 +60,7 @@ export abstract class ApiConsumer {
     return linkOf(this).name;
   }
 
-  /** The groups that this consumer joined by `addGroup` or `@Groups`. */
+  /** The groups that this consumer joined by `addGroup` or `@Groups`; in `onDisconnect`, those that it was in. */
   protected get joinedGroups(): readonly string[] {
     return linkOf(this).reach.groups;
   }
@@ -132,7 +135,11 @@ export abstract class ApiConsumer {
     await link.unsubscribe(link.requireObserver(observer), kwargs, context?.requestId);
   }
 
-  /** From now on, messages to this group reach the `@OnMessage` methods of this consumer. Idempotent; ends with the connection. */
+  /**
+   * From now on, messages to this group reach the `@OnMessage` methods of this consumer. Idempotent; ends with the connection.
+   *
+   * @throws StreamClosed or Disconnected, once the connection or this stream of it has ended
+   */
   protected addGroup(group: string): Promise<void> {
     return linkOf(this).reach.addGroup(group);
   }
@@ -152,12 +159,15 @@ export abstract class ApiConsumer {
     return linkOf(this).reach.sendToChannel(channel, message);
   }
 
-  /** Sends a frame of the application's own making to the client, in the envelope of its stream where there is one. */
+  /**
+   * Sends a frame of the application's own making to the client, in the envelope of its stream where there is one. After the end
+   * of the connection or stream it is dropped, with a note in the development log.
+   */
   protected sendJson(value: unknown): void {
     linkOf(this).reach.sendJson(value);
   }
 
-  /** Sends a binary frame. @throws ConfigurationError behind a demultiplexer, where a binary frame names no stream */
+  /** Sends a binary frame, or drops it as `sendJson` does. @throws ConfigurationError behind a demultiplexer, where a binary frame names no stream */
   protected sendBinary(data: Uint8Array): void {
     linkOf(this).reach.sendBinary(data);
   }

@@ -2,10 +2,11 @@ import { origin } from '../signals/origin.js';
 import type { Signal } from '../signals/signal.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import type { Observer } from './observer.js';
+import { copyPayload } from './signal-payload.js';
 
-/** Listens to every signal that is observed. @returns what ends it */
+/** Listens to every signal that is observed, or that revokes. @returns what ends it */
 export function receiveSignals(observers: readonly Observer[], receive: (sent: SignalSent) => void): () => void {
-  const observed = observers.flatMap(({ signal }) => signal ?? []);
+  const observed = observers.flatMap((each) => [each, ...each.revocations]).flatMap(({ signal }) => signal ?? []);
   const ends = [true, false].flatMap((atOnce) => {
     const signals = new Set(observed.filter((each) => each.atOnce === atOnce).map(({ signal }) => signal));
     return [...signals].map((signal) => receiveOne(signal, atOnce, receive));
@@ -20,6 +21,6 @@ function receiveOne(signal: Signal<never>, atOnce: boolean, receive: (sent: Sign
     const request = origin.getStore();
     receive({ signal, payload, atOnce, ...(request && { origin: request }) });
   };
-  signal.connect(receiver);
+  signal.connect(receiver, (payload) => copyPayload(payload) as never);
   return () => signal.disconnect(receiver);
 }

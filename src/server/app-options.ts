@@ -6,7 +6,7 @@ import type { ConcreteClass } from '../metadata.js';
 import type { OrmRoot } from '../orm/orm-root.js';
 import type { PermissionExpression } from '../permissions/permission.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
-import type { Settings } from '../settings.js';
+import type { GivenSettings } from '../settings.js';
 import type { Route } from './router.js';
 
 /** Where an application listens. */
@@ -49,7 +49,7 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly otherOrms?: readonly OrmRoot[];
   readonly routes: Routes;
   /**
-   * Where consumers, permissions and serializers come from. `EntityManager`, `Logger`, `Clock` and `ChannelLayer` are
+   * Where consumers, permissions and serializers come from. `EntityManager`, `Logger`, `Clock`, `Counters` and `ChannelLayer` are
    * registered in it unless they are already. Default: a new child of tsyringe's global container.
    */
   readonly container?: DependencyContainer;
@@ -64,5 +64,5 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly channelLayer?: ChannelLayer;
   /** Loads users anew, for connections that are checked again. */
   readonly users?: ConcreteClass<UserStore>;
-  readonly settings?: Partial<Settings>;
+  readonly settings?: GivenSettings;
 }

@@ -1,13 +1,16 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { DisconnectCode, Id } from '../authentication/connections.js';
+import type { Connections } from '../authentication/connections.js';
 import type { PendingHandshake } from '../authentication/live-connections.js';
 import { type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
 import { toConsumerMessage } from '../consumers/consumer-message.js';
 import { ServerClosing } from '../errors.js';
+import type { Class } from '../metadata.js';
+import type { ObserverNameOf } from '../observers/rechecker.js';
 import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import { CloseCode } from '../status.js';
+import { admit } from './admit.js';
 import type { AppOptions, ListenAddress, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
 import type { Admission } from './handshake.js';
@@ -105,21 +108,10 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
-    const { live, handshake, disposer } = this.#services;
-    const pending = live.begin();
-    try {
-      const admission = await handshake.admit(request, prepare);
-      try {
-        this.#checkOpen();
-        live.check(pending, admission.scope);
-        return this.#open(admission, connect(admission.scope), pending);
-      } catch (error) {
-        await disposer.dispose(admission.scope);
-        throw error;
-      }
-    } finally {
-      live.ended(pending);
-    }
+    return admit(this.#services, request, prepare, (admission, pending) => {
+      this.#checkOpen();
+      return this.#open(admission, connect(admission.scope), pending);
+    });
   }
 
   /**
@@ -142,13 +134,31 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   /** Closes every connection of a user, in every process, as injected `Connections` do. */
-  disconnectUser(id: Id, reason?: string, code?: DisconnectCode): Promise<void> {
-    return this.#services.connections.disconnectUser(id, reason, code);
+  disconnectUser(...order: Parameters<Connections['disconnectUser']>): Promise<void> {
+    return this.#services.connections.disconnectUser(...order);
   }
 
   /** The same for the connections of one session. */
-  disconnectSession(id: Id, reason?: string, code?: DisconnectCode): Promise<void> {
-    return this.#services.connections.disconnectSession(id, reason, code);
+  disconnectSession(...order: Parameters<Connections['disconnectSession']>): Promise<void> {
+    return this.#services.connections.disconnectSession(...order);
+  }
+
+  /**
+   * Asks the subscriptions in these groups of an observer again, in every process; those that are refused end. A provider does
+   * the same with an injected `Rechecker`.
+   *
+   * ```ts
+   * app.recheck(RoomConsumer, 'onMessage', ['room-1']);
+   * ```
+   *
+   * @throws ConfigurationError for an observer that no routed consumer has
+   */
+  recheck<Consumer extends object>(
+    consumer: Class<Consumer>,
+    observer: ObserverNameOf<Consumer>,
+    groups: readonly string[],
+  ): void {
+    this.#services.rechecker.recheck(consumer, observer, groups);
   }
 
   /** Resolves when all that was committed until now has been delivered to the connections of this process. */

@@ -6,6 +6,7 @@ import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import { CloseCode } from '../status.js';
 import { addressOf, decodeObject, encodeFrame, encodeReply, errorReply, type JsonObject } from '../wire/codec.js';
 import type { Admission } from './handshake.js';
+import { pongTo } from './ping.js';
 import { settledWithin } from './settled-within.js';
 import { Standing, type StandingParts } from './standing.js';
 import type { Transport } from './transport.js';
@@ -106,7 +107,9 @@ export class Connection {
     const isMultiplexed = consumers instanceof Map;
     this.#answering(isMultiplexed ? null : undefined, undefined, () => {
       const frame = decodeObject(text);
-      if (isMultiplexed) this.#receiveInStream(frame, consumers);
+      const pong = pongTo(frame, consumers);
+      if (pong) this.#transport.send(encodeReply(pong, isMultiplexed ? null : undefined));
+      else if (isMultiplexed) this.#receiveInStream(frame, consumers);
       else this.#answering(undefined, frame, () => this.#receiveIn(only, consumers as CompiledConsumer, frame));
     });
   }

@@ -10,11 +10,13 @@ import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
 import { Clock } from '../clock.js';
 import { checkModelConsumer } from '../consumers/model-check.js';
+import { Counters, GuardedCounters, SilentCounters } from '../counters.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-translator.js';
 import { ConfigurationError } from '../errors.js';
 import { Logger } from '../logger.js';
 import type { Class, ConcreteClass } from '../metadata.js';
+import { Rechecker } from '../observers/rechecker.js';
 import { Announcer } from '../orm/announcer.js';
 import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerToken } from '../orm/orm-root.js';
@@ -27,6 +29,7 @@ import { isSerializerClass } from '../serializers/serializer.js';
 import { completeSettings, type Settings } from '../settings.js';
 import type { AppOptions } from './app-options.js';
 import { buildChanges, type Changes } from './changes.js';
+import { checkOptions } from './check-options.js';
 import { Handshake } from './handshake.js';
 import { Hooks } from './hooks.js';
 import { checkProviders } from './provider-check.js';
@@ -37,6 +40,7 @@ import { type Route, Router } from './router.js';
 export interface Services extends Changes {
   readonly settings: Settings;
   readonly logger: Logger;
+  readonly counters: Counters;
   readonly layer: ChannelLayer;
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
@@ -52,12 +56,14 @@ export interface Services extends Changes {
 
 /** @throws ConfigurationError for everything that could not work */
 export function buildServices(options: AppOptions<readonly Route[]>): Services {
+  checkOptions(options);
   const { orm, permissions = [], middleware = [] } = options;
   const settings = completeSettings(options.settings);
   const router = new Router(options.routes, permissions, settings);
   const container = options.container ?? globalContainer.createChildContainer();
   provide(container, entityManagerToken, () => orm.em);
   const logger = provide(container, Logger, () => new Logger(settings.development ? 'debug' : 'info'));
+  const counters = countersOf(container, logger);
   const clock = provide(container, Clock, () => new Clock());
   const layer = layerOf(options, container, logger);
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
@@ -66,15 +72,17 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const isDevelopment = settings.development;
   const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
+  provide(container, Rechecker, () => changes.rechecker);
   const live = liveConnectionsOf(options, { container, layer, clock, logger, unitOfWork });
   const connections = provide(container, Connections, () => new Connections(live, clock));
-  checkDeclarations(container, providersOf(options, router), router, unitOfWork);
+  checkAndBuildProviders(container, options, router, unitOfWork);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
   const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, settings });
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
   return {
     settings,
     logger,
+    counters,
     layer,
     unitOfWork,
     errors,
@@ -101,21 +109,20 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   };
 }
 
-/** @throws ConfigurationError */
-function checkDeclarations(
+/** Singletons are resolved from the root: what a connection resolved first would live and die with it. */
+function checkAndBuildProviders(
   container: DependencyContainer,
-  providers: readonly ConcreteClass[],
+  options: AppOptions<readonly Route[]>,
   router: Router,
   unitOfWork: UnitOfWork,
 ): void {
+  const providers = providersOf(options, router);
+  const consumers = router.consumers.map(({ consumer }) => consumer);
   checkProviders(container, providers);
-  checkConsumersAreNotShared(
-    container,
-    router.consumers.map(({ consumer }) => consumer),
-  );
+  checkConsumersAreNotShared(container, consumers);
   for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, unitOfWork);
   for (const serializer of eventSerializersOf(router)) checkShowsEvents(container, serializer);
-  for (const { consumer } of router.consumers) checkModelConsumer(consumer, unitOfWork);
+  for (const consumer of consumers) checkModelConsumer(consumer, unitOfWork);
   buildSingletons(container, providers);
 }
 
@@ -154,6 +161,11 @@ function provide<T>(container: DependencyContainer, provided: Class<T>, make: ()
   const token = provided as InjectionToken<T>;
   if (!container.isRegistered(token, true)) container.register(token, { useFactory: instanceCachingFactory(make) });
   return container.resolve(token);
+}
+
+function countersOf(container: DependencyContainer, logger: Logger): Counters {
+  const counters = provide(container, Counters, () => new SilentCounters());
+  return new GuardedCounters(counters, (error) => logger.error('The counters failed.', { error }));
 }
 
 /** The one that is injected is the one that is used. */

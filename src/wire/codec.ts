@@ -1,17 +1,16 @@
 import { ActionNotFound, type ApiError, ParseError } from '../errors.js';
+import { defaultLimits } from '../limits.js';
+import { checkJson, type JsonLimits } from './json-guard.js';
 import type { ActionRequest, Reply, RequestId } from './messages.js';
 
 /** Any JSON object that came from a client. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** Far more than a request needs, and far less than it takes to overflow the stack of whoever walks through it. */
-const deepest = 100;
-
-/** @throws ParseError where the text is no JSON, or no object, or nested too deep */
-export function decodeObject(text: string): JsonObject {
+/** @throws ParseError where the text is no JSON, or no object, or refused by the guard */
+export function decodeObject(text: string, limits: JsonLimits = defaultLimits): JsonObject {
+  checkJson(text, limits);
   const value = parse(text);
   if (!isJsonObject(value)) throw new ParseError('A frame has to be a JSON object.');
-  if (isDeeperThan(deepest, value)) throw new ParseError(`A frame may be nested ${deepest} levels deep.`);
   return value;
 }
 
@@ -23,12 +22,15 @@ export function isJsonObject(value: unknown): value is JsonObject {
  * What can be told of a request, even if it is none: a reply to a malformed one still names what it answers.
  * A request id that could not come back as it is, is answered with null.
  */
-export function addressOf(payload: unknown): { action: string | null; requestId: RequestId } {
+export function addressOf(
+  payload: unknown,
+  longestId = defaultLimits.requestIdLength,
+): { action: string | null; requestId: RequestId } {
   if (!isJsonObject(payload)) return { action: null, requestId: null };
   const { action, request_id: id } = payload;
   return {
     action: typeof action === 'string' ? action : null,
-    requestId: isRequestId(id) ? id : null,
+    requestId: isRequestId(id) && !isLonger(id, longestId) ? id : null,
   };
 }
 
@@ -43,12 +45,17 @@ export const takeAction: TakeActionName = (payload) => {
 
 /**
  * @throws ActionNotFound without an action
- * @throws ParseError where the payload is no object, or its action or request id has the wrong type
+ * @throws ParseError where the payload is no object, its action or request id has the wrong type, or the id is too long
  */
-export function toRequest(payload: unknown, takeName = takeAction): ActionRequest {
+export function toRequest(
+  payload: unknown,
+  takeName = takeAction,
+  longestId = defaultLimits.requestIdLength,
+): ActionRequest {
   if (!isJsonObject(payload)) throw new ParseError('A request has to be a JSON object.');
   const { request_id: id = null, ...kwargs } = payload;
   if (id !== null && !isRequestId(id)) throw new ParseError('The request_id has to be a string or a number.');
+  if (isLonger(id, longestId)) throw new ParseError(`The request_id may have ${longestId} characters.`);
   const action = takeName(kwargs);
   if (action === undefined || action === null) throw new ActionNotFound();
   if (typeof action !== 'string') throw new ParseError('The action has to be a string.');
@@ -77,8 +84,9 @@ export function encodeReply(reply: Reply, stream?: string | null): string {
 
 /** The reply that tells of an error. */
 export function errorReply(error: ApiError, to: { action: string | null; requestId: RequestId }): Reply {
-  const { status, errors, code } = error;
-  return { action: to.action, requestId: to.requestId, status, data: 'null', errors, code };
+  const { status, errors, code, retryAfter } = error;
+  const data = retryAfter === undefined ? 'null' : `{"retry_after_ms":${Math.ceil(retryAfter)}}`;
+  return { action: to.action, requestId: to.requestId, status, data, errors, code };
 }
 
 /** Numbers that would come back as another one are none. */
@@ -87,25 +95,16 @@ function isRequestId(id: unknown): id is string | number {
   return Number.isFinite(id) && Math.abs(id) <= Number.MAX_SAFE_INTEGER;
 }
 
-function isDeeperThan(levels: number, value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return levels === 0 || Object.values(value).some((part) => isDeeperThan(levels - 1, part));
+function isLonger(id: RequestId, longest: number): boolean {
+  return typeof id === 'string' && id.length > longest;
 }
-
-/** Either the key itself, or an escape that its letters may hide behind. */
-const prototypeKey = /__proto__|\\u00/;
 
 function parse(text: string): unknown {
   try {
-    // `__proto__` as an own key is legal JSON; it is dropped so that no copy of the object can take it for a prototype.
-    return prototypeKey.test(text) ? JSON.parse(text, withoutPrototypeKeys) : JSON.parse(text);
+    return JSON.parse(text);
   } catch {
     throw new ParseError('The frame is not valid JSON.');
   }
-}
-
-function withoutPrototypeKeys(key: string, value: unknown): unknown {
-  return key === '__proto__' ? undefined : value;
 }
 
 function bigintsAsText(_key: string, value: unknown): unknown {

@@ -1,0 +1,40 @@
+import { expect } from 'chai';
+import { Counters } from 'signalbox';
+import { MemoryCounters } from 'signalbox/testing';
+import { GuardedCounters, SilentCounters } from '#signalbox/counters.js';
+
+class BrokenCounters extends Counters {
+  increment(): void {
+    throw new Error('No space left.');
+  }
+
+  gauge(): void {
+    throw new Error('No space left.');
+  }
+}
+
+describe('Counters', () => {
+  it('count nothing unless the application registers its own', () => {
+    const counters = new SilentCounters();
+    expect(counters).to.be.instanceOf(Counters);
+    expect(counters.increment()).to.equal(undefined);
+    expect(counters.gauge()).to.equal(undefined);
+  });
+
+  it('that fail are told of, and harm nobody', () => {
+    const failures: unknown[] = [];
+    const counters = new GuardedCounters(new BrokenCounters(), (error) => failures.push(String(error)));
+    counters.increment('signalbox.refusals');
+    counters.gauge('signalbox.connections', 3);
+    expect(failures).to.deep.equal(['Error: No space left.', 'Error: No space left.']);
+  });
+
+  it('that are guarded count what they are told', () => {
+    const memory = new MemoryCounters();
+    const counters = new GuardedCounters(memory, () => {});
+    counters.increment('signalbox.refusals', { status: '429' });
+    counters.gauge('signalbox.connections', 3);
+    expect(memory.count('signalbox.refusals', { status: '429' })).to.equal(1);
+    expect(memory.value('signalbox.connections')).to.equal(3);
+  });
+});

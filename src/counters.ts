@@ -1,0 +1,51 @@
+export type CounterLabels = Readonly<Record<string, string>>;
+
+/**
+ * Where numbers go that tell how a process fares. Extend it and register your own; the default counts nothing. The names are
+ * listed in `docs/operations.md`, and their labels take few values, never a user's or a client's.
+ *
+ * ```ts
+ * container.registerInstance(Counters, new OpenTelemetryCounters());   // from signalbox/opentelemetry
+ * ```
+ */
+export abstract class Counters {
+  /** One more. */
+  abstract increment(name: string, labels?: CounterLabels): void;
+  /** So many now. */
+  abstract gauge(name: string, value: number, labels?: CounterLabels): void;
+}
+
+export class SilentCounters extends Counters {
+  increment(): void {}
+
+  gauge(): void {}
+}
+
+/** Counters that fail must not take what they count with them. */
+export class GuardedCounters extends Counters {
+  readonly #counters: Counters;
+  readonly #onFailure: (error: unknown) => void;
+
+  /** @param onFailure told of counters that threw */
+  constructor(counters: Counters, onFailure: (error: unknown) => void) {
+    super();
+    this.#counters = counters;
+    this.#onFailure = onFailure;
+  }
+
+  increment(name: string, labels?: CounterLabels): void {
+    this.#guard(() => this.#counters.increment(name, labels));
+  }
+
+  gauge(name: string, value: number, labels?: CounterLabels): void {
+    this.#guard(() => this.#counters.gauge(name, value, labels));
+  }
+
+  #guard(count: () => void): void {
+    try {
+      count();
+    } catch (error) {
+      this.#onFailure(error);
+    }
+  }
+}
