@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import * as signalbox from 'signalbox';
 import * as client from 'signalbox/client';
+import * as jsonWebTokens from 'signalbox/json-web-tokens';
 import * as testing from 'signalbox/testing';
 
 /** What applications may import. A name that goes, or changes its meaning, breaks them. */
@@ -37,7 +38,9 @@ describe('The public names', () => {
       'GroupsForBoth',
       'GroupsForConsumer',
       'GroupsForSignal',
+      'HandshakeTimedOut',
       'InMemoryChannelLayer',
+      'InMemoryTicketStore',
       'IsAuthenticated',
       'LimitOffsetPage',
       'LimitOffsetPaginator',
@@ -75,6 +78,7 @@ describe('The public names', () => {
       'StreamNotFound',
       'StreamedList',
       'Throttled',
+      'Tickets',
       'TimeLimitExceeded',
       'UnexpectedError',
       'Update',
@@ -82,18 +86,24 @@ describe('The public names', () => {
       'ViewFailed',
       'all',
       'any',
+      'bearerToken',
+      'cookieSession',
       'createApp',
       'demultiplexer',
       'describePermission',
+      'identityUser',
       'injectView',
       'mix',
       'nodeView',
       'not',
       'path',
+      'queryTicket',
       'reply',
       'route',
+      'router',
       'serializeMany',
       'serializeOne',
+      'subprotocolToken',
       'viewAsConsumer',
       'withOptions',
     ]);
@@ -101,6 +111,10 @@ describe('The public names', () => {
 
   it('of signalbox/client are these', () => {
     expect(Object.keys(client).sort()).to.deep.equal(['SignalboxError', 'createClient', 'live']);
+  });
+
+  it('of signalbox/json-web-tokens are these', () => {
+    expect(Object.keys(jsonWebTokens)).to.deep.equal(['jsonWebTokens']);
   });
 
   it('of signalbox/testing are these', () => {

@@ -164,6 +164,13 @@ export class ServerClosing extends ApiError {
   static override readonly detail: string = 'The server is closing.';
 }
 
+/** An upgrade was not answered within `handshakeTimeLimit`. */
+export class HandshakeTimedOut extends ApiError {
+  static override readonly status = Status.unavailable;
+  static override readonly code: string = 'handshake_timed_out';
+  static override readonly detail: string = 'The server took too long to answer. Try again later.';
+}
+
 /** The action ran past its time limit. */
 export class TimeLimitExceeded extends ApiError {
   static override readonly status = Status.timeLimit;

@@ -15,7 +15,7 @@ import type { AppOptions, ListenAddress, UpgradableServer } from './app-options.
 import { Connection } from './connection.js';
 import type { Admission } from './handshake.js';
 import { closeServer, listening, socketsOnly } from './http-server.js';
-import type { Route } from './router.js';
+import type { Route } from './route.js';
 import { buildServices, type Services } from './services.js';
 import { settledWithin } from './settled-within.js';
 import { answers, share } from './shared-server.js';
@@ -225,8 +225,10 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
         this.#acceptor.accept(request, socket, head, subprotocol),
       );
     } catch (thrown) {
-      const [at] = request.url?.split('?') ?? [];
-      refuseUpgrade(socket, this.#services.errors.translate(thrown, { handshake: at }));
+      const { url = '/' } = request;
+      const { errors, handshake } = this.#services;
+      const error = errors.translate(thrown, { handshake: url.split('?', 1)[0] });
+      refuseUpgrade(socket, error, handshake.refusalHeaders(url, error));
     }
   }
 

@@ -4,8 +4,8 @@ import {
   type InjectionToken,
   instanceCachingFactory,
 } from 'tsyringe';
-import { Connections } from '../authentication/connections.js';
-import { type LiveConnectionParts, LiveConnections } from '../authentication/live-connections.js';
+import { InMemoryTicketStore } from '../authentication/in-memory-ticket-store.js';
+import { Tickets } from '../authentication/tickets.js';
 import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
 import { Clock } from '../clock.js';
@@ -30,14 +30,16 @@ import { completeSettings, type Settings } from '../settings.js';
 import type { AppOptions } from './app-options.js';
 import { buildChanges, type Changes } from './changes.js';
 import { checkOptions } from './check-options.js';
+import { buildConnections, type ConnectionServices } from './connection-services.js';
 import { Handshake } from './handshake.js';
 import { Hooks } from './hooks.js';
 import { checkProviders } from './provider-check.js';
 import { eventSerializersOf, providersOf } from './providers.js';
-import { type Route, Router } from './router.js';
+import type { Route } from './route.js';
+import { Router } from './router.js';
 
 /** The parts of a running application, put together once. */
-export interface Services extends Changes {
+export interface Services extends Changes, ConnectionServices {
   readonly settings: Settings;
   readonly logger: Logger;
   readonly counters: Counters;
@@ -50,8 +52,6 @@ export interface Services extends Changes {
   readonly stopListening: () => void;
   readonly handshake: Handshake;
   readonly hooks: Hooks;
-  readonly live: LiveConnections;
-  readonly connections: Connections;
 }
 
 /** @throws ConfigurationError for everything that could not work */
@@ -59,7 +59,7 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   checkOptions(options);
   const { orm, permissions = [], middleware = [] } = options;
   const settings = completeSettings(options.settings);
-  const router = new Router(options.routes, permissions, settings);
+  const router = new Router(options.routes, { permissions, middleware }, settings);
   const container = options.container ?? globalContainer.createChildContainer();
   provide(container, entityManagerToken, () => orm.em);
   const logger = provide(container, Logger, () => new Logger(settings.development ? 'debug' : 'info'));
@@ -73,9 +73,9 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
   provide(container, Rechecker, () => changes.rechecker);
-  const live = liveConnectionsOf(options, { container, layer, clock, logger, unitOfWork });
-  const connections = provide(container, Connections, () => new Connections(live, clock));
+  const connections = buildConnections(options, { container, layer, clock, logger, unitOfWork });
   checkAndBuildProviders(container, options, router, unitOfWork);
+  provide(container, Tickets, () => ticketsOf(options, container, settings));
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
   const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, settings });
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
@@ -88,13 +88,14 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     errors,
     dispatcher,
     disposer,
-    live,
-    connections,
+    ...connections,
     ...changes,
     stopListening: changes.listen(),
     handshake: new Handshake({
       router,
-      scopes: new ScopeBuilder(container, middleware, disposer),
+      scopes: new ScopeBuilder(container, disposer),
+      clock,
+      logger,
       unitOfWork,
       errors,
       disposer,
@@ -124,18 +125,6 @@ function checkAndBuildProviders(
   for (const serializer of eventSerializersOf(router)) checkShowsEvents(container, serializer);
   for (const consumer of consumers) checkModelConsumer(consumer, unitOfWork);
   buildSingletons(container, providers);
-}
-
-function liveConnectionsOf(
-  { users }: AppOptions<readonly Route[]>,
-  {
-    container,
-    unitOfWork,
-    ...parts
-  }: Omit<LiveConnectionParts, 'findUser'> & { container: DependencyContainer; unitOfWork: UnitOfWork },
-): LiveConnections {
-  const findUser = users && ((userId: string) => unitOfWork.run(async () => container.resolve(users).find(userId)));
-  return new LiveConnections({ ...parts, findUser });
 }
 
 /** @throws ConfigurationError for two databases of one context name: their contexts would be one */
@@ -177,6 +166,18 @@ function layerOf(
   if (channelLayer) container.registerInstance(ChannelLayer as InjectionToken<ChannelLayer>, channelLayer);
   const onFailure = (error: unknown): void => logger.error('A channel failed.', { error });
   return provide(container, ChannelLayer, () => new InMemoryChannelLayer(onFailure));
+}
+
+function ticketsOf(
+  { ticketStore }: AppOptions<readonly Route[]>,
+  container: DependencyContainer,
+  { ticketLifetime }: Settings,
+): Tickets {
+  const clock = container.resolve(Clock);
+  const store = ticketStore
+    ? container.resolve(ticketStore)
+    : new InMemoryTicketStore(clock, container.resolve(Logger));
+  return new Tickets(store, clock, ticketLifetime);
 }
 
 function mappersOf(

@@ -6,11 +6,10 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { Scope } from '../scope/scope.js';
 import type { Settings } from '../settings.js';
 import { closeCodeOf, toReason } from '../status.js';
-import type { Admission, Handshake } from './handshake.js';
+import type { Admission } from './handshake.js';
 import { settledWithin } from './settled-within.js';
 
 export interface StandingParts {
-  readonly handshake: Pick<Handshake, 'refusals'>;
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
   readonly settings: Settings;
@@ -87,10 +86,10 @@ export class Standing implements LiveConnection {
   }
 
   async #recheck(): Promise<void> {
-    const { handshake, unitOfWork, errors } = this.#parts;
-    const { route, scope } = this.#admission;
+    const { unitOfWork, errors } = this.#parts;
+    const { ask, scope } = this.#admission;
     try {
-      this.#refused = await unitOfWork.run(() => handshake.refusals(route, scope));
+      this.#refused = await unitOfWork.run(ask);
     } catch (thrown) {
       const refusal = errors.translate(thrown, { path: scope.path });
       await this.end(refusal, closeCodeOf(refusal));
