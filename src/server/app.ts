@@ -11,7 +11,7 @@ import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import { CloseCode } from '../status.js';
 import { admit } from './admit.js';
-import type { AppOptions, ListenAddress, UpgradableServer } from './app-options.js';
+import type { AcceptedConnection, AppOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
 import type { Admission } from './handshake.js';
 import { closeServer, listening, socketsOnly } from './http-server.js';
@@ -25,18 +25,6 @@ import { WebSocketAcceptor } from './web-socket-transport.js';
 
 /** Carries types only; no value is ever there. */
 export declare const appTypes: unique symbol;
-
-export interface ListenOptions {
-  /** Default 0: any free port. */
-  readonly port?: number;
-  /** Default all addresses. */
-  readonly host?: string;
-}
-
-export interface AcceptedConnection {
-  /** Resolves when nothing of the connection is left. */
-  readonly closed: Promise<void>;
-}
 
 /** A running application: accepts sockets, closes them, and ends. */
 export class App<Routes extends readonly Route[] = readonly Route[]> {

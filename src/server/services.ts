@@ -70,37 +70,22 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const unitOfWork = unitOfWorkOf(options);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
   const isDevelopment = settings.development;
-  const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve });
+  const connections = buildConnections(options, { container, layer, clock, logger, unitOfWork });
+  const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve, ...connections });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
   provide(container, Rechecker, () => changes.rechecker);
-  const connections = buildConnections(options, { container, layer, clock, logger, unitOfWork });
   checkAndBuildProviders(container, options, router, unitOfWork);
   provide(container, Tickets, () => ticketsOf(options, container, settings));
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
   const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, settings });
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
+  const shared = { settings, logger, counters, layer, unitOfWork, errors, dispatcher, disposer };
   return {
-    settings,
-    logger,
-    counters,
-    layer,
-    unitOfWork,
-    errors,
-    dispatcher,
-    disposer,
+    ...shared,
     ...connections,
     ...changes,
     stopListening: changes.listen(),
-    handshake: new Handshake({
-      router,
-      scopes: new ScopeBuilder(container, disposer),
-      clock,
-      logger,
-      unitOfWork,
-      errors,
-      disposer,
-      settings,
-    }),
+    handshake: new Handshake({ ...shared, router, clock, scopes: new ScopeBuilder(container, disposer) }),
     hooks: new Hooks({
       hooks: (options.hooks ?? []).map(resolve),
       unitOfWork,
