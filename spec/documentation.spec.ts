@@ -45,15 +45,19 @@ describe('The documentation', () => {
     expect(output).to.equal('');
   });
 
-  it('shows in the tutorial what the sample app does', async () => {
-    const blocks = [...(await read('docs/tutorial.md')).matchAll(/```ts file=(\S+)\n([\s\S]*?)```/g)];
-    expect(blocks).to.have.length.above(10);
-    for (const [, file = '', code = ''] of blocks) {
-      for (const passage of code.split('\n\n')) {
-        expect(withoutIndent(await read(file)), file).to.include(withoutIndent(passage).trim());
+  for (const [page, source, least] of [
+    ['tutorial', 'the sample app does', 10],
+    ['authentication', 'the specs run', 5],
+  ] as const)
+    it(`shows in docs/${page}.md what ${source}`, async () => {
+      const blocks = [...(await read(`docs/${page}.md`)).matchAll(/```ts file=(\S+)\n([\s\S]*?)```/g)];
+      expect(blocks).to.have.length.above(least);
+      for (const [, file = '', code = ''] of blocks) {
+        for (const passage of code.split('\n\n')) {
+          expect(withoutIndent(await read(file)), file).to.include(withoutIndent(passage).trim());
+        }
       }
-    }
-  });
+    });
 
   it('lists every error code, with its class and status', async () => {
     const table = await read('docs/errors.md');

@@ -13,6 +13,7 @@ import {
   type Permission,
   Permissions,
   path,
+  reply,
   Scope,
   type ScopeMiddleware,
   Serializer,
@@ -119,11 +120,11 @@ class NoteConsumer extends ApiConsumer {
     super();
   }
 
-  @Action({ reply: NotesOfRoom })
+  @Action()
   async note({ kwargs }: ActionContext) {
     this.account.notes.push(String(kwargs['text']));
     await meeting.reach();
-    return this.em.findOneOrFail(Room, { name: 'lobby' });
+    return reply(await this.em.findOneOrFail(Room, { name: 'lobby' }), { serializer: NotesOfRoom });
   }
 
   @Action()

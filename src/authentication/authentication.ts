@@ -71,6 +71,7 @@ export function isOver({ expiresAt }: Pick<Authentication, 'expiresAt'>, now: Da
   return expiresAt !== undefined && !(expiresAt > now);
 }
 
-function identityOf({ userId, sessionId, expiresAt }: Authentication): Identity {
+/** The facts alone, without what was loaded along. */
+export function identityOf({ userId, sessionId, expiresAt }: Authentication): Identity {
   return { userId, ...(sessionId !== undefined && { sessionId }), ...(expiresAt !== undefined && { expiresAt }) };
 }

@@ -2,9 +2,9 @@ import type { Clock } from '../clock.js';
 import { ConfigurationError, PermissionDenied, SessionExpired } from '../errors.js';
 import type { Identity } from '../scope/identity.js';
 import type { Scope } from '../scope/scope.js';
-import type { ScopeSession, ScopeUser } from '../scope/scope-types.js';
+import type { ScopeUser } from '../scope/scope-types.js';
 import { CloseCode, checkReason } from '../status.js';
-import { isOver } from './authentication.js';
+import { type Authentication, identityOf, isOver } from './authentication.js';
 import type { LiveConnections } from './live-connections.js';
 
 /** A key as the database has it; compared as text. */
@@ -19,8 +19,8 @@ export type DisconnectCode = typeof CloseCode.unauthenticated | typeof CloseCode
  * ```ts
  * @Action()
  * async login({ name, password }: Credentials, { scope }: ActionContext) {
- *   const session = await this.sessions.open(name, password);
- *   await this.connections.login(scope, session.user, { userId: String(session.user.id), sessionId: session.id });
+ *   const { user, session } = await this.sessions.open(name, password);
+ *   await this.connections.login(scope, user, { userId: String(user.id), sessionId: session.id });
  * }
  * ```
  */
@@ -37,11 +37,13 @@ export class Connections {
    * Gives a connection to a user. All its streams see the user at once; what the one before had subscribed to ends; once the
    * request is answered, the permissions to connect are asked again. In a request that fails it has not happened.
    *
-   * @param identity bears the id of a new session, or none: one that was known before the login could be somebody else's too
+   * @param proven bears the id of a new session, or none: one that was known before the login could be somebody else's too
+   * @param session what `scope.session` becomes. Default: what was loaded along
    * @throws SessionExpired where the identity has expired
    * @throws ConfigurationError where the session is one that the client had before
    */
-  async login(scope: Scope, user: ScopeUser, identity: Identity, session?: ScopeSession): Promise<void> {
+  async login(scope: Scope, user: ScopeUser, proven: Authentication, session = proven.session): Promise<void> {
+    const identity = identityOf(proven);
     if (isOver(identity, this.#clock.now())) throw new SessionExpired();
     checkNewSession(scope, identity);
     await this.#change(scope, { user, session, identity });
@@ -58,7 +60,8 @@ export class Connections {
    * @throws SessionExpired where the time is up, of the connection or of the identity brought
    * @throws PermissionDenied where that is another user, or nobody is logged in; the connection stays what it was
    */
-  refresh(scope: Scope, identity: Identity): void {
+  refresh(scope: Scope, proven: Authentication): void {
+    const identity = identityOf(proven);
     const { identity: former } = scope;
     if (!former) throw new PermissionDenied('Nobody is logged in.');
     if (String(former.userId) !== String(identity.userId)) throw new PermissionDenied('That is somebody else.');

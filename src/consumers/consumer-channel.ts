@@ -90,6 +90,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
       send,
       subscriptions,
       findPending,
+      loadObject: (context) => this.loadObject(context),
     });
     const findRequest = (): Exchange | undefined => this.userChange.requireCurrent();
     const deliveries = this.#deliveries;
