@@ -311,6 +311,21 @@ describe('Connections', () => {
       expect(await isOpen(ann)).to.equal(true);
     });
 
+    it('are not opened before the channel layer hears, which may be tried again', async () => {
+      let failures = 1;
+      class Late extends InMemoryChannelLayer {
+        override async add(group: string, channel: string): Promise<void> {
+          if (failures-- > 0) throw new Error('Not yet.');
+          await super.add(group, channel);
+        }
+      }
+      const { app } = open({ channelLayer: new Late() });
+      const error = await connect(app, '/?user=1').catch((thrown: unknown) => thrown);
+      expect(error).to.have.property('message', 'Not yet.');
+      await using ann = await connect(app, '/?user=1');
+      expect(await isOpen(ann)).to.equal(true);
+    });
+
     it('are closed here although the channel layer fails, and whoever asked is told', async () => {
       class Failing extends InMemoryChannelLayer {
         override async sendToGroup(): Promise<void> {

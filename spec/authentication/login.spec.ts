@@ -1,3 +1,4 @@
+import { EntityManager } from '@mikro-orm/core';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
@@ -25,6 +26,8 @@ import {
 } from 'signalbox';
 import { connect, type MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
+import { useDatabase } from '../support/database.js';
+import { User } from '../support/entities.js';
 import { offlineOrm } from '../support/offline-orm.js';
 import { testProviders } from '../support/providers.js';
 
@@ -311,5 +314,67 @@ describe('A login in a socket', () => {
       expect(await ann.request('logout', { fail: true })).to.include({ response_status: 500 });
       expect((await ann.request('who')).data).to.deep.include({ user: { id: 'ann' } });
     });
+  });
+});
+
+let seen: number[] = [];
+
+@injectable()
+class CountsUsers implements Permission {
+  constructor(private readonly em: EntityManager) {}
+
+  async canConnect(): Promise<boolean> {
+    seen.push(await this.em.count(User));
+    return true;
+  }
+}
+
+/** Signs up and logs in, in one transaction. */
+@Permissions(CountsUsers)
+@Consumer()
+class SignUpConsumer extends ApiConsumer {
+  constructor(
+    private readonly em: EntityManager,
+    private readonly connections: Connections,
+  ) {
+    super();
+  }
+
+  @Action({ atomic: true })
+  async signUp({ scope, kwargs }: ActionContext) {
+    const user = this.em.create(User, { username: String(kwargs['name']), password: 'x' });
+    await this.em.flush();
+    await this.connections.login(scope, user, { userId: String(user.id) });
+    if (kwargs['twice']) this.em.create(User, { username: user.username, password: 'x' });
+  }
+
+  @Action()
+  async who({ scope }: ActionContext) {
+    return (scope.user as User | undefined)?.username ?? null;
+  }
+
+  protected override async onUserChange(): Promise<void> {
+    this.sendJson({ users: await this.em.count(User), for: (this.scope.user as User | undefined)?.username ?? null });
+  }
+}
+
+describe('A login in a transaction', () => {
+  const database = useDatabase('login_transaction');
+
+  it('counts once it is committed, and what is asked then sees what was committed', async () => {
+    seen = [];
+    const { container, logger } = testProviders();
+    const app = createApp({ orm: database.orm, container, routes: [path('/', SignUpConsumer)] });
+    await using ann = await connect(app, '/');
+    expect(await ann.request('sign_up', { name: 'ann' })).to.include({ response_status: 200 });
+    expect(await ann.receive()).to.deep.equal({ users: 1, for: 'ann' });
+    expect((await ann.request('who')).data).to.equal('ann');
+    expect(seen).to.deep.equal([0, 1]);
+    expect(await ann.request('sign_up', { name: 'bob', twice: true })).to.include({ response_status: 409 });
+    expect(await ann.receive()).to.deep.equal({ users: 1, for: 'ann' });
+    expect((await ann.request('who')).data).to.equal('ann');
+    expect(seen).to.deep.equal([0, 1, 1]);
+    expect(logger.at('error')).to.deep.equal([]);
+    await app.close();
   });
 });

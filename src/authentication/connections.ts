@@ -122,7 +122,7 @@ export class Connections {
     if (!connection) return;
     connection.afterRequest((hasSucceeded) => {
       if (!hasSucceeded && scope.identity === facts.identity) this.#apply(scope, { user, session, identity });
-      void connection.recheck();
+      this.#live.askAgain(connection);
     });
     if (!isSameUser(identity, facts.identity)) await connection.changeUser();
   }

@@ -46,9 +46,12 @@ export class LiveConnections {
     this.#expiry = new Expiry(parts.clock, (now) => this.#expire(now));
   }
 
-  /** Hears orders from now on. Done once. */
+  /** Hears orders from now on. Done once, unless it fails. */
   join(): Promise<void> {
-    this.#joined ??= this.#join();
+    this.#joined ??= this.#join().catch((error) => {
+      this.#joined = undefined;
+      throw error;
+    });
     return this.#joined;
   }
 
@@ -79,7 +82,7 @@ export class LiveConnections {
     const { scope } = connection;
     this.#connections.set(scope, connection);
     void closed.then(() => this.#connections.delete(scope));
-    this.#expiry.watch(scope.identity);
+    this.#watch(scope.identity);
     if (pending.orders.some((order) => concerns(order, scope.identity))) void this.#recheck(connection);
   }
 
@@ -88,10 +91,15 @@ export class LiveConnections {
     return this.#connections.get(scope);
   }
 
+  /** Asks the permissions to connect again, outside of the request that is the reason. */
+  askAgain(connection: LiveConnection): void {
+    this.#outside(() => void connection.recheck());
+  }
+
   /** Gives a connection another identity. */
   identify(scope: Scope, identity: Identity | undefined): void {
     scope.identity = identity;
-    this.#expiry.watch(identity);
+    this.#watch(identity);
   }
 
   /** Whether users can be loaded anew. */
@@ -103,6 +111,11 @@ export class LiveConnections {
   async give(order: Order): Promise<void> {
     this.#outside(() => this.#obey(order));
     if (this.#joined) await this.#parts.layer.sendToGroup(group, toMessage(order, this.#source));
+  }
+
+  /** A timer would keep the request that set it, and its transaction, for what it calls. */
+  #watch(identity: Identity | undefined): void {
+    this.#outside(() => this.#expiry.watch(identity));
   }
 
   async #join(): Promise<void> {

@@ -95,7 +95,8 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     const findRequest = (): Exchange | undefined => this.userChange.requireCurrent();
     const deliveries = this.#deliveries;
     this.#subscribing = new Subscribing({ ...parts, consumer, subscriptions, deliveries, findRequest });
-    const inLine = (work: () => Promise<void> | void): Promise<void> => this.#inLine('message', work);
+    const inLine = (work: () => Promise<void> | void): Promise<void> =>
+      this.#outside.runInAsyncScope(() => this.#inLine('message', work));
     this.#messages = new InboundMessages({ consumer, handlers: compiled.messages, inLine, logger });
     const own = { requests: this.#requests, subscriptions, hooks: this.#hooks, inLine };
     this.userChange = new UserChange({ ...own, consumer, reach: this.reach, socket, groups: compiled.groups });
