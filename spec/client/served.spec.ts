@@ -83,7 +83,7 @@ describe('The client, against a served application', () => {
     });
     expect(await chat.rooms.patch({ pk: 3, data: { name: 'lime' } })).to.include({ name: 'lime' });
     expect(await chat.rooms.archive({ pk: 3 })).to.include({ archived: true });
-    expect(await chat.rooms.delete({ pk: 3 })).to.equal(null);
+    expect(await chat.rooms.delete({ pk: 3 }, { timeout: Number.POSITIVE_INFINITY })).to.equal(null);
     expect(await chat.$request('rooms', { action: 'retrieve', pk: 1 })).to.include({ name: 'red' });
   });
 
