@@ -24,6 +24,7 @@ import {
   ObserveInstance,
   Patch,
   type Permission,
+  PermissionDenied,
   Permissions,
   path,
   Retrieve,
@@ -106,6 +107,7 @@ export class RoomConsumer extends mix(
 
   @Action({ status: 201, permissions: [MayFollow] })
   async subscribeToRoom({ room }: RoomKey, context: ActionContext) {
+    if (room < 0) throw new PermissionDenied();
     await this.subscribe(this.onMessage, { room }, context);
     return { room };
   }
