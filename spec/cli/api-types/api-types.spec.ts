@@ -8,7 +8,14 @@ import { TestTerminal } from '../../support/test-terminal.js';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
 const tsconfig = JSON.stringify({
-  compilerOptions: { strict: true, exactOptionalPropertyTypes: true, module: 'nodenext', target: 'es2023', types: [] },
+  compilerOptions: {
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    module: 'nodenext',
+    target: 'es2023',
+    lib: ['es2023'],
+    types: [],
+  },
   include: ['src'],
 });
 const header = '// Written by `signalbox api:types`. Do not edit it: run that again.\n\n';
