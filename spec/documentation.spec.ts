@@ -50,6 +50,7 @@ describe('The documentation', () => {
   });
 
   it('shows on other pages what specs run', async () => {
+    expect(await countShown('docs/authentication.md')).to.be.above(5);
     expect(await countShown('docs/react.md')).to.equal(1);
     expect(await countShown('docs/dcrf-client.md')).to.equal(7);
   });

@@ -274,6 +274,7 @@ describe('A request of a client', () => {
     socket.receive({ stream: 'rooms', payload: { shouted: 'hi' } });
     socket.receive('text');
     socket.onmessage?.({ data: 'no JSON' });
+    socket.reply('late', { id: 7 });
     stop();
     socket.receive({ shouted: 'unheard' });
     expect(heard).to.deep.equal([

@@ -95,6 +95,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'server/flat-routes.ts': 'server/router.spec.ts',
   'server/http-server.ts': 'server/app.spec.ts',
   'server/providers.ts': 'server/services.spec.ts',
+  'server/route-check.ts': 'server/router.spec.ts',
   'server/route-pattern.ts': 'server/router.spec.ts',
   'server/route.ts': 'server/router.spec.ts',
   'server/settled-within.ts': 'server/app.spec.ts',

@@ -80,7 +80,8 @@ export class Exchanges implements Desk, ConnectionListener {
     if (exchange) exchange.receive(payload);
     else if (action === 'drain') this.connection.drain(new SignalboxError(payload).retryAfter);
     else if (code === 'stream_closed') this.#closeStream(stream, payload);
-    else if (action !== 'ping') this.#frames.emit(payload, stream);
+    // With an id it is the answer to something that nobody waits for any more.
+    else if (id == null && action !== 'ping') this.#frames.emit(payload, stream);
   }
 
   lost(): void {

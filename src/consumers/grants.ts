@@ -14,6 +14,8 @@ export interface GrantParts {
   readonly scope: Scope;
   readonly actions: Actions;
   readonly permissions: PermissionChecker;
+  /** The object that a request names. @throws NotFound */
+  readonly loadObject: (context: ActionContext) => Promise<object>;
 }
 
 /** Asks again what a subscription was granted by. */
@@ -37,8 +39,7 @@ export class Grants {
   holds(record: SubscriptionRecord, groups: readonly string[]): Promise<boolean> {
     return isGranted(async () => {
       await this.#parts.permissions.checkConnect(this.#parts.scope);
-      for (const request of requestsThrough(record, groups))
-        await this.#checkerOf(request.action).checkAction(this.contextOf(record, request));
+      for (const request of requestsThrough(record, groups)) await this.#require(record, request);
     });
   }
 
@@ -68,6 +69,16 @@ export class Grants {
   contextOf({ requestId }: SubscriptionRecord, { action, sent }: SubscribingRequest): ActionContext {
     const { signal } = new AbortController();
     return new ActionContext({ scope: this.#parts.scope, action, requestId, kwargs: sent, signal });
+  }
+
+  /** The object of a detail action is loaded again. That of a subscription of a row is its row, which may be gone or hidden. */
+  async #require(record: SubscriptionRecord, request: SubscribingRequest): Promise<void> {
+    const { actions, loadObject } = this.#parts;
+    const context = this.contextOf(record, request);
+    const checker = this.#checkerOf(request.action);
+    await checker.checkAction(context);
+    if (record.observer.visibility || !actions.find(request.action)?.isDetail) return;
+    await checker.checkObject(context, await loadObject(context));
   }
 
   /** What an application subscribes under a name of its own is the consumer's permissions to decide. */
