@@ -21,6 +21,7 @@ import { origin } from '../signals/origin.js';
 import type { Reply, RequestId } from '../wire/messages.js';
 import { type ApiConsumer, bindConsumer, type ConsumerLink } from './api-consumer.js';
 import { Background } from './background.js';
+import type { Ceilings } from './ceilings.js';
 import { type CompiledConsumer, requireObserver } from './compiled-consumer.js';
 import { type Commits, Deliveries } from './deliveries.js';
 import { HookRunner } from './hook-runner.js';
@@ -39,6 +40,7 @@ export interface ChannelParts {
   readonly publisher: Commits;
   readonly logger: Logger;
   readonly socket: ConsumerSocket;
+  readonly ceilings: Ceilings;
 }
 
 /**
@@ -67,14 +69,15 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     this.#compiled = compiled;
     this.#parts = parts;
     this.instance = parts.scope.container.resolve(compiled.consumer);
-    const { layer, socket, logger, unitOfWork } = parts;
+    const { layer, socket, logger, unitOfWork, ceilings } = parts;
     const send = (reply: Reply): void => socket.reply(reply);
     const consumer = this.instance;
     this.#hooks = new HookRunner(parts, consumer);
     this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer });
-    const membership = new Membership(layer, this.name);
+    const membership = new Membership(layer, this.name, (added) => ceilings.requireGroups(added));
     this.reach = new Reach(layer, membership, socket);
-    this.#subscriptions = new Subscriptions(membership);
+    this.#subscriptions = new Subscriptions(membership, () => ceilings.requireSubscription());
+    ceilings.add({ requests: this.#requests, subscriptions: this.#subscriptions, groups: membership }, this.signal);
     const findPending = (id: string): Exchange | undefined => this.#findPending(id);
     this.#deliveries = new Deliveries({
       ...parts,

@@ -35,6 +35,10 @@ export class Exchange {
     return this.#isEnded;
   }
 
+  get isStarted(): boolean {
+    return this.#isStarted;
+  }
+
   start(): void {
     this.#isStarted = true;
   }

@@ -10,6 +10,7 @@ import { CloseCode } from '../status.js';
 import type { AppOptions, ListenAddress, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
 import type { Admission } from './handshake.js';
+import { type Place, userOf } from './handshake-limits.js';
 import { closeServer, listening, socketsOnly } from './http-server.js';
 import type { Route } from './router.js';
 import { buildServices, type Services } from './services.js';
@@ -49,7 +50,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   constructor(options: AppOptions<Routes>) {
     this.#services = buildServices(options);
     const { settings, logger, subscriber } = this.#services;
-    this.#acceptor = new WebSocketAcceptor(settings.maxPayload, logger);
+    this.#acceptor = new WebSocketAcceptor(settings, logger);
     for (const orm of [options.orm, ...(options.otherOrms ?? [])]) registerSubscriber(orm, subscriber);
   }
 
@@ -67,7 +68,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /** Serves sockets, and nothing else, on a port of its own. Resolves with the address that it listens on. */
   async listen({ port = 0, host }: ListenOptions = {}): Promise<ListenAddress> {
     await this.start();
-    const server = socketsOnly();
+    const server = socketsOnly(this.#services.settings.limits);
     this.#servers.push(server);
     await listening(server, port, host);
     await this.attach(server);
@@ -103,12 +104,18 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
-    const admission = await this.#services.handshake.admit(request, prepare);
+    const { handshakeLimits, addresses, handshake, logger } = this.#services;
+    const remoteAddress = addresses.of(request);
+    const place = handshakeLimits.enter(remoteAddress);
     try {
-      this.#checkOpen();
-      return this.#open(admission, connect(admission.scope));
+      const from = remoteAddress === undefined ? request : { ...request, remoteAddress };
+      const admission = await handshake.admit(from, prepare);
+      return await this.#seat(admission, connect, place).catch(async (error) => {
+        await disposeScope(admission.scope, logger);
+        throw error;
+      });
     } catch (error) {
-      await disposeScope(admission.scope, this.#services.logger);
+      place.leave();
       throw error;
     }
   }
@@ -178,8 +185,13 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     logger.warn('Some connections did not end in time.', { connections: this.#connections.size });
   }
 
-  #open(admission: Admission, transport: Transport): AcceptedConnection {
-    const connection = new Connection(admission, transport, this.#services, (gone) => this.#connections.delete(gone));
+  async #seat(admission: Admission, connect: (scope: Scope) => Transport, place: Place): Promise<AcceptedConnection> {
+    this.#checkOpen();
+    place.takeFor(userOf(admission.scope));
+    const connection = new Connection(admission, connect(admission.scope), this.#services, (gone) => {
+      this.#connections.delete(gone);
+      place.leave();
+    });
     this.#connections.add(connection);
     connection.open();
     return connection;

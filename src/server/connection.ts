@@ -1,3 +1,4 @@
+import { Ceilings } from '../consumers/ceilings.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { type ChannelParts, ConsumerChannel } from '../consumers/consumer-channel.js';
 import type { ConsumerSocket } from '../consumers/reach.js';
@@ -11,11 +12,13 @@ import {
 } from '../errors.js';
 import { disposeScope } from '../scope/scope-disposal.js';
 import { CloseCode } from '../status.js';
-import { addressOf, decodeObject, encodeFrame, encodeReply, errorReply, type JsonObject } from '../wire/codec.js';
+import { addressOf, encodeFrame, encodeReply, errorReply, type JsonObject, readFrame } from '../wire/codec.js';
+import type { Reply } from '../wire/messages.js';
 import type { Admission } from './handshake.js';
+import { type MessageLimitParts, MessageLimits } from './message-limits.js';
 import type { Transport } from './transport.js';
 
-export type ConnectionParts = Omit<ChannelParts, 'scope' | 'socket'>;
+export type ConnectionParts = Omit<ChannelParts, 'scope' | 'socket' | 'ceilings'> & MessageLimitParts;
 
 /** Marks the one consumer of a route without streams. */
 const only = '';
@@ -32,6 +35,8 @@ export class Connection {
   readonly #channels = new Map<string, ConsumerChannel>();
   /** Streams that their consumers closed. */
   readonly #gone = new Map<string, ApiError>();
+  readonly #limits: MessageLimits;
+  readonly #ceilings: Ceilings;
   #draining: ApiError | undefined;
   #isDeaf = false;
   #closing: Promise<void> | undefined;
@@ -47,6 +52,8 @@ export class Connection {
     this.#admission = admission;
     this.#transport = transport;
     this.#parts = parts;
+    this.#limits = new MessageLimits(parts);
+    this.#ceilings = new Ceilings(parts);
     this.#closed.promise.then(() => gone(this));
   }
 
@@ -57,6 +64,7 @@ export class Connection {
     this.#transport.listen({
       onText: (text) => this.#receive(text),
       onBinary: (data) => this.#receiveBinary(data),
+      onControl: (bytes) => this.#receiveControl(bytes),
       onClose: (code) => this.#end(code),
     });
   }
@@ -100,16 +108,23 @@ export class Connection {
     if (this.#isDeaf || this.#closing) return;
     const { consumers } = this.#admission.route;
     const isMultiplexed = consumers instanceof Map;
+    const tooMuch = this.#limits.refusal(Buffer.byteLength(text));
     this.#answering(isMultiplexed ? null : undefined, undefined, () => {
-      const frame = decodeObject(text);
-      if (isMultiplexed) this.#receiveInStream(frame, consumers);
-      else this.#answering(undefined, frame, () => this.#receiveIn(only, consumers as CompiledConsumer, frame));
+      const { frame, refusal = tooMuch } = readFrame(text, this.#parts.settings.limits);
+      if (isMultiplexed) this.#receiveInStream(frame, consumers, refusal);
+      else
+        this.#answering(undefined, frame, () => this.#receiveIn(only, consumers as CompiledConsumer, frame, refusal));
     });
   }
 
-  #receiveInStream({ stream, payload }: JsonObject, consumers: ReadonlyMap<string, CompiledConsumer>): void {
+  #receiveInStream(
+    { stream, payload }: JsonObject,
+    consumers: ReadonlyMap<string, CompiledConsumer>,
+    refusal: ApiError | undefined,
+  ): void {
     const name = typeof stream === 'string' ? stream : null;
     this.#answering(name, payload, () => {
+      if (refusal) throw refusal;
       if (name === null || payload === undefined) throw new ParseError('A frame has to have a stream and a payload.');
       const consumer = consumers.get(name);
       if (!consumer) throw new StreamNotFound(`No stream "${name}". There are: ${[...consumers.keys()].join(', ')}.`);
@@ -125,14 +140,22 @@ export class Connection {
       this.close(CloseCode.unsupportedData, 'Text frames only.');
       return;
     }
+    const tooMuch = this.#limits.refusal(data.byteLength);
     this.#answering(undefined, undefined, () => {
-      if (this.#draining) throw this.#draining;
+      const refusal = tooMuch ?? this.#draining;
+      if (refusal) throw refusal;
       this.#channel(only, consumers as CompiledConsumer).receiveBinary(data);
     });
   }
 
-  #receiveIn(stream: string, consumer: CompiledConsumer, payload: unknown): void {
-    const refusal = this.#draining ?? this.#gone.get(stream);
+  /** It is answered by the transport; one too many counts like a frame that is. */
+  #receiveControl(bytes: number): void {
+    if (this.#isDeaf || this.#closing) return;
+    this.#closeAfter(this.#limits.refusal(bytes)?.code);
+  }
+
+  #receiveIn(stream: string, consumer: CompiledConsumer, payload: unknown, refused?: ApiError): void {
+    const refusal = refused ?? this.#draining ?? this.#gone.get(stream);
     if (refusal) throw refusal;
     this.#channel(stream, consumer).receive(payload);
   }
@@ -142,14 +165,14 @@ export class Connection {
     if (existing) return existing;
     const { scope } = this.#admission;
     const socket = stream === only ? this.#wholeSocket() : this.#streamOf(stream, compiled);
-    const created = new ConsumerChannel(compiled, { ...this.#parts, scope, socket });
+    const created = new ConsumerChannel(compiled, { ...this.#parts, scope, socket, ceilings: this.#ceilings });
     this.#channels.set(stream, created);
     return created;
   }
 
   #wholeSocket(): ConsumerSocket {
     return {
-      reply: (reply) => this.#transport.send(encodeReply(reply)),
+      reply: (reply) => this.#reply(reply),
       json: (text) => this.#transport.send(encodeFrame(text)),
       binary: (data) => this.#transport.sendBinary(data),
       close: (code, reason) => this.close(code, reason),
@@ -158,7 +181,7 @@ export class Connection {
 
   #streamOf(stream: string, { consumer }: CompiledConsumer): ConsumerSocket {
     return {
-      reply: (reply) => this.#transport.send(encodeReply(reply, stream)),
+      reply: (reply) => this.#reply(reply, stream),
       json: (text) => this.#transport.send(encodeFrame(text, stream)),
       binary: () => {
         throw new ConfigurationError({
@@ -185,8 +208,22 @@ export class Connection {
     try {
       work();
     } catch (thrown) {
-      this.#transport.send(encodeReply(errorReply(this.#translate(thrown), addressOf(payload)), stream));
+      const { requestIdLength } = this.#parts.settings.limits;
+      this.#reply(errorReply(this.#translate(thrown), addressOf(payload, requestIdLength)), stream);
     }
+  }
+
+  #reply(reply: Reply, stream?: string | null): void {
+    this.#transport.send(encodeReply(reply, stream));
+    this.#closeAfter(reply.code);
+  }
+
+  /** Whoever sends mistake upon mistake, or does not heed that it is too much, is not heard any longer. */
+  #closeAfter(code: string | undefined): void {
+    const reason = this.#isDeaf ? undefined : this.#limits.reasonToClose(code);
+    if (reason === undefined) return;
+    this.#parts.logger.info('A connection was closed at a limit.', { path: this.#admission.scope.path, reason });
+    this.close(CloseCode.policy, reason);
   }
 
   #translate(thrown: unknown): ApiError {

@@ -1,6 +1,8 @@
+import type { Clock } from '../clock.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
+import { untilAborted } from '../dispatch/abort.js';
 import type { ErrorTranslator } from '../dispatch/error-translator.js';
-import { type ApiError, NotFound } from '../errors.js';
+import { type ApiError, NotFound, TimeLimitExceeded } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
@@ -26,6 +28,7 @@ export interface HandshakeParts {
   readonly errors: ErrorTranslator;
   readonly logger: Logger;
   readonly settings: Settings;
+  readonly clock: Clock;
 }
 
 /** Upgrade request -> admission, in this order: route, origin, scope, permissions to connect, subprotocol. */
@@ -45,9 +48,25 @@ export class Handshake {
   async admit(request: HandshakeRequest, prepare?: (scope: Scope) => void): Promise<Admission> {
     const { unitOfWork, errors } = this.#parts;
     try {
-      return await unitOfWork.run(() => this.#admit(request, prepare));
+      return await this.#withinTime(unitOfWork.run(() => this.#admit(request, prepare)));
     } catch (thrown) {
       throw errors.translate(thrown, { handshake: request.url.split('?', 1)[0] });
+    }
+  }
+
+  /** An admission that comes too late is taken back. */
+  async #withinTime(admitted: Promise<Admission>): Promise<Admission> {
+    const { clock, settings, logger } = this.#parts;
+    const limit = new AbortController();
+    const timer = clock.after(settings.limits.handshakeTime, () => {
+      limit.abort(new TimeLimitExceeded('The handshake exceeded its time limit.'));
+      admitted.then(({ scope }) => disposeScope(scope, logger)).catch(() => {});
+    });
+    const late = (error: unknown): void => logger.warn('A handshake failed after it was abandoned.', { error });
+    try {
+      return await untilAborted(limit.signal, admitted, late);
+    } finally {
+      timer.cancel();
     }
   }
 

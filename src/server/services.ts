@@ -25,7 +25,9 @@ import { isSerializerClass } from '../serializers/serializer.js';
 import { completeSettings, type Settings } from '../settings.js';
 import type { AppOptions } from './app-options.js';
 import { buildChanges, type Changes } from './changes.js';
+import { ClientAddresses } from './client-address.js';
 import { Handshake } from './handshake.js';
+import { HandshakeLimits } from './handshake-limits.js';
 import { Hooks } from './hooks.js';
 import { checkProviders } from './provider-check.js';
 import { eventSerializersOf, providersOf } from './providers.js';
@@ -43,6 +45,9 @@ export interface Services extends Changes {
   /** Ends the listening to signals and to writes. */
   readonly stopListening: () => void;
   readonly handshake: Handshake;
+  readonly handshakeLimits: HandshakeLimits;
+  readonly addresses: ClientAddresses;
+  readonly clock: Clock;
   readonly hooks: Hooks;
 }
 
@@ -82,7 +87,11 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
       errors,
       logger,
       settings,
+      clock,
     }),
+    handshakeLimits: new HandshakeLimits({ limits: settings.limits, clock, counters }),
+    addresses: new ClientAddresses(settings.trustedProxies),
+    clock,
     hooks: new Hooks({
       hooks: (options.hooks ?? []).map(resolve),
       unitOfWork,
