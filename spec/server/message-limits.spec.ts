@@ -133,11 +133,11 @@ describe('The limits of messages', () => {
     expect(client.frames.filter(({ response_status }) => response_status === 429)).to.have.length(201);
     expect(await other.request('count')).to.include({ response_status: 200 });
     expect(reached('throttled')).to.equal(1);
-    expect(logger.entries.filter(({ message }) => message === 'A connection was closed at a limit.')).to.deep.equal([
+    expect(logger.entries.filter(({ message }) => message === 'A connection was closed.')).to.deep.equal([
       {
         level: 'info',
-        message: 'A connection was closed at a limit.',
-        fields: { path: '/', reason: 'Too many messages.' },
+        message: 'A connection was closed.',
+        fields: { path: '/', code: 1008, reason: 'Too many messages.' },
       },
     ]);
   });

@@ -17,6 +17,7 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import type { SerializerContext } from '../serializers/serializer.js';
+import type { Settings } from '../settings.js';
 import { origin } from '../signals/origin.js';
 import type { Reply, RequestId } from '../wire/messages.js';
 import { type ApiConsumer, bindConsumer, type ConsumerLink } from './api-consumer.js';
@@ -39,6 +40,7 @@ export interface ChannelParts {
   readonly unitOfWork: UnitOfWork;
   readonly publisher: Commits;
   readonly logger: Logger;
+  readonly settings: Settings;
   readonly socket: ConsumerSocket;
   readonly ceilings: Ceilings;
 }
@@ -102,6 +104,10 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     return this.#parts.scope;
   }
 
+  get settings(): Settings {
+    return this.#parts.settings;
+  }
+
   get actions(): Actions {
     return this.#compiled.actions;
   }
@@ -143,6 +149,11 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     await Promise.all([this.#deliveries.idle(), this.#messages.idle()]);
   }
 
+  /** Resolves when nothing of it runs any more, not even what was abandoned. */
+  async settled(): Promise<void> {
+    await Promise.all([this.#requests.settled(), this.idle()]);
+  }
+
   closeSocket(code: number, reason: string): void {
     this.#afterRequest(() => this.#parts.socket.close(code, reason), true);
   }
@@ -178,14 +189,20 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   }
 
   /** Undone if its request fails; refused if its request has been answered already. */
-  async subscribe(observer: Observer, kwargs: unknown, { requestId, signal }: ActionContext): Promise<void> {
+  async subscribe(observer: Observer, kwargs: unknown, context: ActionContext): Promise<void> {
+    const { requestId, signal, action, kwargs: sent } = context;
     const groups = await observer.groupsOfSubscription(this.instance, kwargs);
     signal.throwIfAborted();
     const { record, isNew } = this.#subscriptions.open(observer, requestId, kwargs, this.#parts.publisher.commits);
     const added = groups.filter((group) => !record.groups.has(group));
+    const takeBack = this.#subscriptions.note(record, { action, sent, kwargs, groups });
     const exchange = this.#requests.findOpen(origin.getStore());
     if (isNew && exchange) this.#deliveries.holdUntilConfirmed(record, exchange);
-    exchange?.whenEnded((hasSucceeded) => hasSucceeded || void this.#undo(record, added));
+    exchange?.whenEnded((hasSucceeded) => {
+      if (hasSucceeded) return;
+      takeBack();
+      void this.#undo(record, added);
+    });
     await this.#subscriptions.listen(record, added);
   }
 

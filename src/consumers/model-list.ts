@@ -8,6 +8,7 @@ import type { KwargsSchema } from '../kwargs/kwargs-schema.js';
 import type { Page } from '../paginators/page.js';
 import type { PageKwargsOf, PageOf, Paginator } from '../paginators/paginator.js';
 import type { ActionContext } from '../scope/action-context.js';
+import { encodeData } from '../wire/codec.js';
 import type { Mixin, MixinTypes } from './mix.js';
 import { settingsOf } from './model-consumer.js';
 import type { ModelTraits } from './model-options.js';
@@ -128,12 +129,14 @@ export const StreamedList: Mixin<StreamedListTypes> = (base) => {
         const page = await paginator.page(await this.rows(kwargs, context), kwargs);
         signal.throwIfAborted();
         const next = paginator.next(page, kwargs);
-        if (!next) return page;
+        const following = { ...kwargs, ...next };
+        // A cursor that does not move on would show this page for ever.
+        if (!next || encodeData(following) === encodeData(kwargs)) return page;
         yield page;
         // What is sent is not needed any more.
         this.unitOfWork.em.clear();
         await pause(container.resolve(Clock), paginator.pause, signal);
-        kwargs = { ...kwargs, ...next };
+        kwargs = following;
       }
     }
   }

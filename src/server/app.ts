@@ -5,7 +5,6 @@ import { toConsumerMessage } from '../consumers/consumer-message.js';
 import { ServerClosing } from '../errors.js';
 import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
-import { disposeScope } from '../scope/scope-disposal.js';
 import { CloseCode } from '../status.js';
 import type { AppOptions, ListenAddress, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
@@ -104,14 +103,14 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
-    const { handshakeLimits, addresses, handshake, logger } = this.#services;
+    const { handshakeLimits, addresses, handshake, disposer } = this.#services;
     const remoteAddress = addresses.of(request);
     const place = handshakeLimits.enter(remoteAddress);
     try {
       const from = remoteAddress === undefined ? request : { ...request, remoteAddress };
       const admission = await handshake.admit(from, prepare);
       return await this.#seat(admission, connect, place).catch(async (error) => {
-        await disposeScope(admission.scope, logger);
+        await disposer.dispose(admission.scope);
         throw error;
       });
     } catch (error) {

@@ -2,26 +2,20 @@ import { Ceilings } from '../consumers/ceilings.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { type ChannelParts, ConsumerChannel } from '../consumers/consumer-channel.js';
 import type { ConsumerSocket } from '../consumers/reach.js';
-import {
-  type ApiError,
-  ConfigurationError,
-  ParseError,
-  PermissionDenied,
-  StreamClosed,
-  StreamNotFound,
-} from '../errors.js';
-import { disposeScope } from '../scope/scope-disposal.js';
-import { CloseCode } from '../status.js';
-import { addressOf, encodeFrame, encodeReply, errorReply, type JsonObject, readFrame } from '../wire/codec.js';
+import { type ApiError, ConfigurationError, StreamClosed } from '../errors.js';
+import type { ScopeDisposer } from '../scope/scope-disposal.js';
+import type { Settings } from '../settings.js';
+import { addressOf, encodeFrame, encodeReply, errorReply } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
 import type { Admission } from './handshake.js';
-import { type MessageLimitParts, MessageLimits } from './message-limits.js';
+import { type InboundFrameParts, InboundFrames, only } from './inbound-frames.js';
+import { settledWithin } from './settled-within.js';
 import type { Transport } from './transport.js';
 
-export type ConnectionParts = Omit<ChannelParts, 'scope' | 'socket' | 'ceilings'> & MessageLimitParts;
-
-/** Marks the one consumer of a route without streams. */
-const only = '';
+export interface ConnectionParts extends Omit<ChannelParts, 'scope' | 'socket' | 'ceilings'>, InboundFrameParts {
+  readonly disposer: ScopeDisposer;
+  readonly settings: Settings;
+}
 
 /**
  * One socket: its frames go to the consumer of their stream, and everything ends with it. A frame that leads nowhere is
@@ -35,7 +29,7 @@ export class Connection {
   readonly #channels = new Map<string, ConsumerChannel>();
   /** Streams that their consumers closed. */
   readonly #gone = new Map<string, ApiError>();
-  readonly #limits: MessageLimits;
+  readonly #frames: InboundFrames;
   readonly #ceilings: Ceilings;
   #draining: ApiError | undefined;
   #isDeaf = false;
@@ -52,7 +46,12 @@ export class Connection {
     this.#admission = admission;
     this.#transport = transport;
     this.#parts = parts;
-    this.#limits = new MessageLimits(parts);
+    this.#frames = new InboundFrames(admission, parts, {
+      receive: (stream, consumer, payload) => this.#receive(stream, consumer, payload),
+      receiveBinary: (consumer, data) => this.#receiveBinary(consumer, data),
+      reply: (reply, stream) => this.#reply(reply, stream),
+      close: (code, reason) => this.#refuse(code, reason),
+    });
     this.#ceilings = new Ceilings(parts);
     this.#closed.promise.then(() => gone(this));
   }
@@ -62,9 +61,9 @@ export class Connection {
     const { consumers } = this.#admission.route;
     if (!(consumers instanceof Map)) this.#open(consumers as CompiledConsumer);
     this.#transport.listen({
-      onText: (text) => this.#receive(text),
-      onBinary: (data) => this.#receiveBinary(data),
-      onControl: (bytes) => this.#receiveControl(bytes),
+      onText: (text) => this.#isHeard && this.#frames.receiveText(text),
+      onBinary: (data) => this.#isHeard && this.#frames.receiveBinary(data),
+      onControl: (bytes) => this.#isHeard && this.#frames.receiveControl(bytes),
       onClose: (code) => this.#end(code),
     });
   }
@@ -91,8 +90,18 @@ export class Connection {
     this.#transport.close(code, reason);
   }
 
+  /** A client that broke a rule. */
+  #refuse(code: number, reason: string): void {
+    this.#parts.logger.info('A connection was closed.', { path: this.#admission.scope.path, code, reason });
+    this.close(code, reason);
+  }
+
   terminate(): void {
     this.#transport.terminate();
+  }
+
+  get #isHeard(): boolean {
+    return !this.#isDeaf && !this.#closing;
   }
 
   /** What fails here fails again at each frame, and is answered there. */
@@ -104,60 +113,15 @@ export class Connection {
     }
   }
 
-  #receive(text: string): void {
-    if (this.#isDeaf || this.#closing) return;
-    const { consumers } = this.#admission.route;
-    const isMultiplexed = consumers instanceof Map;
-    const tooMuch = this.#limits.refusal(Buffer.byteLength(text));
-    this.#answering(isMultiplexed ? null : undefined, undefined, () => {
-      const { frame, refusal = tooMuch } = readFrame(text, this.#parts.settings.limits);
-      if (isMultiplexed) this.#receiveInStream(frame, consumers, refusal);
-      else
-        this.#answering(undefined, frame, () => this.#receiveIn(only, consumers as CompiledConsumer, frame, refusal));
-    });
-  }
-
-  #receiveInStream(
-    { stream, payload }: JsonObject,
-    consumers: ReadonlyMap<string, CompiledConsumer>,
-    refusal: ApiError | undefined,
-  ): void {
-    const name = typeof stream === 'string' ? stream : null;
-    this.#answering(name, payload, () => {
-      if (refusal) throw refusal;
-      if (name === null || payload === undefined) throw new ParseError('A frame has to have a stream and a payload.');
-      const consumer = consumers.get(name);
-      if (!consumer) throw new StreamNotFound(`No stream "${name}". There are: ${[...consumers.keys()].join(', ')}.`);
-      if (this.#admission.refused.has(name)) throw new PermissionDenied();
-      this.#receiveIn(name, consumer, payload);
-    });
-  }
-
-  #receiveBinary(data: Uint8Array): void {
-    if (this.#isDeaf || this.#closing) return;
-    const { consumers } = this.#admission.route;
-    if (consumers instanceof Map || !(consumers as CompiledConsumer).options.binary) {
-      this.close(CloseCode.unsupportedData, 'Text frames only.');
-      return;
-    }
-    const tooMuch = this.#limits.refusal(data.byteLength);
-    this.#answering(undefined, undefined, () => {
-      const refusal = tooMuch ?? this.#draining;
-      if (refusal) throw refusal;
-      this.#channel(only, consumers as CompiledConsumer).receiveBinary(data);
-    });
-  }
-
-  /** It is answered by the transport; one too many counts like a frame that is. */
-  #receiveControl(bytes: number): void {
-    if (this.#isDeaf || this.#closing) return;
-    this.#closeAfter(this.#limits.refusal(bytes)?.code);
-  }
-
-  #receiveIn(stream: string, consumer: CompiledConsumer, payload: unknown, refused?: ApiError): void {
-    const refusal = refused ?? this.#draining ?? this.#gone.get(stream);
+  #receive(stream: string, consumer: CompiledConsumer, payload: unknown): void {
+    const refusal = this.#draining ?? this.#gone.get(stream);
     if (refusal) throw refusal;
     this.#channel(stream, consumer).receive(payload);
+  }
+
+  #receiveBinary(consumer: CompiledConsumer, data: Uint8Array): void {
+    if (this.#draining) throw this.#draining;
+    this.#channel(only, consumer).receiveBinary(data);
   }
 
   #channel(stream: string, compiled: CompiledConsumer): ConsumerChannel {
@@ -203,27 +167,9 @@ export class Connection {
     this.#transport.send(encodeReply(errorReply(told, addressOf(undefined)), stream));
   }
 
-  /** @param stream of the frame that tells of a failure: null if it is not known, undefined on a route without streams */
-  #answering(stream: string | null | undefined, payload: unknown, work: () => void): void {
-    try {
-      work();
-    } catch (thrown) {
-      const { requestIdLength } = this.#parts.settings.limits;
-      this.#reply(errorReply(this.#translate(thrown), addressOf(payload, requestIdLength)), stream);
-    }
-  }
-
   #reply(reply: Reply, stream?: string | null): void {
     this.#transport.send(encodeReply(reply, stream));
-    this.#closeAfter(reply.code);
-  }
-
-  /** Whoever sends mistake upon mistake, or does not heed that it is too much, is not heard any longer. */
-  #closeAfter(code: string | undefined): void {
-    const reason = this.#isDeaf ? undefined : this.#limits.reasonToClose(code);
-    if (reason === undefined) return;
-    this.#parts.logger.info('A connection was closed at a limit.', { path: this.#admission.scope.path, reason });
-    this.close(CloseCode.policy, reason);
+    if (this.#isHeard) this.#frames.noteReply(reply.code);
   }
 
   #translate(thrown: unknown): ApiError {
@@ -235,7 +181,18 @@ export class Connection {
   }
 
   async #endAll(code: number): Promise<void> {
-    await Promise.allSettled([...this.#channels.values()].map((channel) => channel.close(code)));
-    await disposeScope(this.#admission.scope, this.#parts.logger);
+    const channels = [...this.#channels.values()];
+    await Promise.allSettled(channels.map((channel) => channel.close(code)));
+    await this.#awaitAbandoned(channels);
+    await this.#parts.disposer.dispose(this.#admission.scope);
+  }
+
+  /** Work that heeds its signal has ended; what does not is waited for, so that it finds its providers, but not for ever. */
+  async #awaitAbandoned(channels: readonly ConsumerChannel[]): Promise<void> {
+    const { logger, settings } = this.#parts;
+    const ended = Promise.all(channels.map((channel) => channel.settled()));
+    if (await settledWithin(ended, settings.closeTimeout)) return;
+    const { path } = this.#admission.scope;
+    logger.warn('Work of a connection goes on behind its end: heed context.signal.', { path });
   }
 }

@@ -21,8 +21,7 @@ export interface Place {
 }
 
 /** By whom connections are counted; undefined while nobody is known. */
-export function userOf(scope: Scope): string | undefined {
-  const { identity } = scope as { identity?: { userId: string } };
+export function userOf({ identity }: Scope): string | undefined {
   return identity?.userId;
 }
 

@@ -1,13 +1,10 @@
-import type { Clock } from '../clock.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
-import { untilAborted } from '../dispatch/abort.js';
 import type { ErrorTranslator } from '../dispatch/error-translator.js';
-import { type ApiError, NotFound, TimeLimitExceeded } from '../errors.js';
-import type { Logger } from '../logger.js';
+import { type ApiError, NotFound } from '../errors.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import type { ScopeBuilder } from '../scope/scope-builder.js';
-import { disposeScope } from '../scope/scope-disposal.js';
+import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { Settings } from '../settings.js';
 import { checkOrigin } from './origin-check.js';
 import type { CompiledRoute, Router } from './router.js';
@@ -26,9 +23,8 @@ export interface HandshakeParts {
   readonly scopes: ScopeBuilder;
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
-  readonly logger: Logger;
+  readonly disposer: ScopeDisposer;
   readonly settings: Settings;
-  readonly clock: Clock;
 }
 
 /** Upgrade request -> admission, in this order: route, origin, scope, permissions to connect, subprotocol. */
@@ -48,30 +44,14 @@ export class Handshake {
   async admit(request: HandshakeRequest, prepare?: (scope: Scope) => void): Promise<Admission> {
     const { unitOfWork, errors } = this.#parts;
     try {
-      return await this.#withinTime(unitOfWork.run(() => this.#admit(request, prepare)));
+      return await unitOfWork.run(() => this.#admit(request, prepare));
     } catch (thrown) {
       throw errors.translate(thrown, { handshake: request.url.split('?', 1)[0] });
     }
   }
 
-  /** An admission that comes too late is taken back. */
-  async #withinTime(admitted: Promise<Admission>): Promise<Admission> {
-    const { clock, settings, logger } = this.#parts;
-    const limit = new AbortController();
-    const timer = clock.after(settings.limits.handshakeTime, () => {
-      limit.abort(new TimeLimitExceeded('The handshake exceeded its time limit.'));
-      admitted.then(({ scope }) => disposeScope(scope, logger)).catch(() => {});
-    });
-    const late = (error: unknown): void => logger.warn('A handshake failed after it was abandoned.', { error });
-    try {
-      return await untilAborted(limit.signal, admitted, late);
-    } finally {
-      timer.cancel();
-    }
-  }
-
   async #admit(request: HandshakeRequest, prepare: ((scope: Scope) => void) | undefined): Promise<Admission> {
-    const { router, scopes, settings, logger } = this.#parts;
+    const { router, scopes, settings, disposer } = this.#parts;
     const match = router.match(request.url);
     if (!match) throw new NotFound('Nothing is served at this path.');
     checkOrigin(request, settings.origins);
@@ -81,7 +61,7 @@ export class Handshake {
       scope.subprotocol = agreedSubprotocol(scope, match.route);
       return { route: match.route, scope, refused };
     } catch (error) {
-      await disposeScope(scope, logger);
+      await disposer.dispose(scope);
       throw error;
     }
   }

@@ -19,6 +19,7 @@ import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerToken } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { ScopeBuilder } from '../scope/scope-builder.js';
+import { ScopeDisposer } from '../scope/scope-disposal.js';
 import { buildSingletons, checkConsumersAreNotShared, checkShowsEvents } from '../scope/singletons.js';
 import { checkModelSerializer } from '../serializers/model-serializer.js';
 import { isSerializerClass } from '../serializers/serializer.js';
@@ -42,6 +43,7 @@ export interface Services extends Changes {
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
   readonly dispatcher: Dispatcher;
+  readonly disposer: ScopeDisposer;
   /** Ends the listening to signals and to writes. */
   readonly stopListening: () => void;
   readonly handshake: Handshake;
@@ -70,6 +72,8 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
   checkAndBuildProviders(container, options, router, unitOfWork);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
+  const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, settings });
+  const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
   return {
     settings,
     logger,
@@ -77,17 +81,17 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     layer,
     unitOfWork,
     errors,
-    dispatcher: new Dispatcher({ unitOfWork, errors, clock, logger, settings }),
+    dispatcher,
+    disposer,
     ...changes,
     stopListening: changes.listen(),
     handshake: new Handshake({
       router,
-      scopes: new ScopeBuilder(container, middleware, logger),
+      scopes: new ScopeBuilder(container, middleware, disposer),
       unitOfWork,
       errors,
-      logger,
+      disposer,
       settings,
-      clock,
     }),
     handshakeLimits: new HandshakeLimits({ limits: settings.limits, clock, counters }),
     addresses: new ClientAddresses(settings.trustedProxies),
@@ -113,7 +117,7 @@ function checkAndBuildProviders(
   checkProviders(container, providers);
   checkConsumersAreNotShared(container, consumers);
   for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, unitOfWork);
-  for (const serializer of eventSerializersOf(router)) checkShowsEvents(serializer);
+  for (const serializer of eventSerializersOf(router)) checkShowsEvents(container, serializer);
   for (const consumer of consumers) checkModelConsumer(consumer, unitOfWork);
   buildSingletons(container, providers);
 }
