@@ -80,6 +80,9 @@ function observer(id: string): Observer {
     model: Object,
     passesThrough: true,
     groupsVary: false,
+    consumer: Object,
+    revocations: [],
+    named: (groups: readonly string[]) => [...groups],
     groupsOfRow: none,
     groupsOfSubscription: none,
   };

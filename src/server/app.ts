@@ -3,15 +3,16 @@ import type { Duplex } from 'node:stream';
 import type { ChannelMessage } from '../channel-layer/channel-layer.js';
 import { toConsumerMessage } from '../consumers/consumer-message.js';
 import { ServerClosing } from '../errors.js';
+import type { Class } from '../metadata.js';
+import type { ObserverNameOf } from '../observers/rechecker.js';
 import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import { CloseCode } from '../status.js';
 import type { AppOptions, ListenAddress, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
-import type { Admission } from './handshake.js';
-import { type Place, userOf } from './handshake-limits.js';
+import type { PlacedAdmission } from './gate.js';
 import { closeServer, listening, socketsOnly } from './http-server.js';
-import type { Route } from './router.js';
+import type { Route } from './route.js';
 import { buildServices, type Services } from './services.js';
 import { settledWithin } from './settled-within.js';
 import { answers, share } from './shared-server.js';
@@ -103,18 +104,13 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
-    const { handshakeLimits, addresses, handshake, disposer } = this.#services;
-    const remoteAddress = addresses.of(request);
-    const place = handshakeLimits.enter(remoteAddress);
+    const admission = await this.#services.gate.admit(request, prepare);
     try {
-      const from = remoteAddress === undefined ? request : { ...request, remoteAddress };
-      const admission = await handshake.admit(from, prepare);
-      return await this.#seat(admission, connect, place).catch(async (error) => {
-        await disposer.dispose(admission.scope);
-        throw error;
-      });
+      this.#checkOpen();
+      return this.#open(admission, connect(admission.scope));
     } catch (error) {
-      place.leave();
+      admission.leave();
+      await this.#services.disposer.dispose(admission.scope);
       throw error;
     }
   }
@@ -135,6 +131,24 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /** Sends a message to the `@OnMessage` methods of one consumer, by its `channelName`. Dropped where it is gone. */
   sendToChannel(channel: string, message: ChannelMessage): Promise<void> {
     return this.#services.layer.send(channel, toConsumerMessage(message));
+  }
+
+  /**
+   * Asks the subscriptions in these groups of an observer again, in every process; those that are refused end. A provider does
+   * the same with an injected `Rechecker`.
+   *
+   * ```ts
+   * app.recheck(RoomConsumer, 'onMessage', ['room-1']);
+   * ```
+   *
+   * @throws ConfigurationError for an observer that no routed consumer has
+   */
+  recheck<Consumer extends object>(
+    consumer: Class<Consumer>,
+    observer: ObserverNameOf<Consumer>,
+    groups: readonly string[],
+  ): void {
+    this.#services.rechecker.recheck(consumer, observer, groups);
   }
 
   /** Resolves when all that was committed until now has been delivered to the connections of this process. */
@@ -184,12 +198,10 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     logger.warn('Some connections did not end in time.', { connections: this.#connections.size });
   }
 
-  async #seat(admission: Admission, connect: (scope: Scope) => Transport, place: Place): Promise<AcceptedConnection> {
-    this.#checkOpen();
-    place.takeFor(userOf(admission.scope));
-    const connection = new Connection(admission, connect(admission.scope), this.#services, (gone) => {
+  #open(admission: PlacedAdmission, transport: Transport): AcceptedConnection {
+    const connection = new Connection(admission, transport, this.#services, (gone) => {
       this.#connections.delete(gone);
-      place.leave();
+      admission.leave();
     });
     this.#connections.add(connection);
     connection.open();
@@ -204,8 +216,10 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
         this.#acceptor.accept(request, socket, head, subprotocol),
       );
     } catch (thrown) {
-      const [at] = request.url?.split('?') ?? [];
-      refuseUpgrade(socket, this.#services.errors.translate(thrown, { handshake: at }));
+      const { url = '/' } = request;
+      const { errors, handshake } = this.#services;
+      const error = errors.translate(thrown, { handshake: url.split('?', 1)[0] });
+      refuseUpgrade(socket, error, handshake.refusalHeaders(url, error));
     }
   }
 

@@ -2,7 +2,6 @@ import type { Clock } from '../clock.js';
 import type { Counters } from '../counters.js';
 import { Overloaded, Throttled } from '../errors.js';
 import type { Limits } from '../limits.js';
-import type { Scope } from '../scope/scope.js';
 import { addressKey } from './client-address.js';
 import { TokenBucket } from './token-bucket.js';
 
@@ -18,11 +17,6 @@ export interface Place {
   takeFor(user: string | undefined): void;
   /** Once it is over. May be called twice. */
   leave(): void;
-}
-
-/** By whom connections are counted; undefined while nobody is known. */
-export function userOf({ identity }: Scope): string | undefined {
-  return identity?.userId;
 }
 
 interface Caller {

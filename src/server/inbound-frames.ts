@@ -6,6 +6,7 @@ import { addressOf, errorReply, type JsonObject, readFrame } from '../wire/codec
 import type { Reply } from '../wire/messages.js';
 import type { Admission } from './handshake.js';
 import { type MessageLimitParts, MessageLimits } from './message-limits.js';
+import { pongTo } from './ping.js';
 
 export interface InboundFrameParts extends MessageLimitParts {
   readonly errors: ErrorTranslator;
@@ -43,7 +44,9 @@ export class InboundFrames {
     const tooMuch = this.#limits.refusal(Buffer.byteLength(text));
     this.#answering(isMultiplexed ? null : undefined, undefined, () => {
       const { frame, refusal = tooMuch } = readFrame(text, this.#parts.settings.limits);
-      if (isMultiplexed) this.#receiveInStream(frame, consumers, refusal);
+      const pong = refusal ? undefined : pongTo(frame, consumers);
+      if (pong) this.#receiver.reply(pong, isMultiplexed ? null : undefined);
+      else if (isMultiplexed) this.#receiveInStream(frame, consumers, refusal);
       else this.#receiveAlone(frame, consumers as CompiledConsumer, refusal);
     });
   }

@@ -4,6 +4,8 @@ import {
   type InjectionToken,
   instanceCachingFactory,
 } from 'tsyringe';
+import { InMemoryTicketStore } from '../authentication/in-memory-ticket-store.js';
+import { Tickets } from '../authentication/tickets.js';
 import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
 import { Clock } from '../clock.js';
@@ -14,6 +16,7 @@ import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-translator.
 import { ConfigurationError } from '../errors.js';
 import { Logger } from '../logger.js';
 import type { Class, ConcreteClass } from '../metadata.js';
+import { Rechecker } from '../observers/rechecker.js';
 import { Announcer } from '../orm/announcer.js';
 import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerToken } from '../orm/orm-root.js';
@@ -26,13 +29,14 @@ import { isSerializerClass } from '../serializers/serializer.js';
 import { completeSettings, type Settings } from '../settings.js';
 import type { AppOptions } from './app-options.js';
 import { buildChanges, type Changes } from './changes.js';
-import { ClientAddresses } from './client-address.js';
+import { checkOptions } from './check-options.js';
+import { Gate } from './gate.js';
 import { Handshake } from './handshake.js';
-import { HandshakeLimits } from './handshake-limits.js';
 import { Hooks } from './hooks.js';
 import { checkProviders } from './provider-check.js';
 import { eventSerializersOf, providersOf } from './providers.js';
-import { type Route, Router } from './router.js';
+import type { Route } from './route.js';
+import { Router } from './router.js';
 
 /** The parts of a running application, put together once. */
 export interface Services extends Changes {
@@ -47,17 +51,17 @@ export interface Services extends Changes {
   /** Ends the listening to signals and to writes. */
   readonly stopListening: () => void;
   readonly handshake: Handshake;
-  readonly handshakeLimits: HandshakeLimits;
-  readonly addresses: ClientAddresses;
+  readonly gate: Gate;
   readonly clock: Clock;
   readonly hooks: Hooks;
 }
 
 /** @throws ConfigurationError for everything that could not work */
 export function buildServices(options: AppOptions<readonly Route[]>): Services {
+  checkOptions(options);
   const { orm, permissions = [], middleware = [] } = options;
   const settings = completeSettings(options.settings);
-  const router = new Router(options.routes, permissions, settings);
+  const router = new Router(options.routes, { permissions, middleware }, settings);
   const container = options.container ?? globalContainer.createChildContainer();
   provide(container, entityManagerToken, () => orm.em);
   const logger = provide(container, Logger, () => new Logger(settings.development ? 'debug' : 'info'));
@@ -70,10 +74,14 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const isDevelopment = settings.development;
   const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
+  provide(container, Rechecker, () => changes.rechecker);
   checkAndBuildProviders(container, options, router, unitOfWork);
+  provide(container, Tickets, () => ticketsOf(options, container, settings));
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
   const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, settings });
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
+  const scopes = new ScopeBuilder(container, disposer);
+  const handshake = new Handshake({ router, scopes, clock, logger, unitOfWork, errors, disposer, settings });
   return {
     settings,
     logger,
@@ -85,16 +93,8 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     disposer,
     ...changes,
     stopListening: changes.listen(),
-    handshake: new Handshake({
-      router,
-      scopes: new ScopeBuilder(container, middleware, disposer),
-      unitOfWork,
-      errors,
-      disposer,
-      settings,
-    }),
-    handshakeLimits: new HandshakeLimits({ limits: settings.limits, clock, counters }),
-    addresses: new ClientAddresses(settings.trustedProxies),
+    handshake,
+    gate: new Gate({ handshake, disposer, settings, clock, counters }),
     clock,
     hooks: new Hooks({
       hooks: (options.hooks ?? []).map(resolve),
@@ -161,6 +161,18 @@ function layerOf(
   if (channelLayer) container.registerInstance(ChannelLayer as InjectionToken<ChannelLayer>, channelLayer);
   const onFailure = (error: unknown): void => logger.error('A channel failed.', { error });
   return provide(container, ChannelLayer, () => new InMemoryChannelLayer(onFailure));
+}
+
+function ticketsOf(
+  { ticketStore }: AppOptions<readonly Route[]>,
+  container: DependencyContainer,
+  { ticketLifetime }: Settings,
+): Tickets {
+  const clock = container.resolve(Clock);
+  const store = ticketStore
+    ? container.resolve(ticketStore)
+    : new InMemoryTicketStore(clock, container.resolve(Logger));
+  return new Tickets(store, clock, ticketLifetime);
 }
 
 function mappersOf(
