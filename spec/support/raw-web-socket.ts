@@ -81,10 +81,15 @@ export class RawWebSocket implements Disposable {
     return this.#answers.take(timeout);
   }
 
-  /** Every answer until the socket ends. */
-  async rest(): Promise<Answer[]> {
+  /** Ends the client's side. */
+  end(): void {
+    this.#socket.end();
+  }
+
+  /** Every answer until the socket ends. @param timeout for each of them */
+  async rest(timeout = 4_000): Promise<Answer[]> {
     const answers: Answer[] = [];
-    for (let answer = await this.answer(); ; answer = await this.answer()) {
+    for (let answer = await this.answer(timeout); ; answer = await this.answer(timeout)) {
       answers.push(answer);
       if ('end' in answer) return answers;
     }
