@@ -3,6 +3,7 @@ import { Action, ApiConsumer, type App, Consumer, Counters, demultiplexer, type 
 import { connect, MemoryCounters, type MemoryLogger, type TestClock, type TestConnection } from 'signalbox/testing';
 import { useServer } from '../dcrf/wire-support.js';
 import { testProviders } from '../support/providers.js';
+import { frameBytes, RawWebSocket } from '../support/raw-web-socket.js';
 import { SocketClient } from '../support/sockets.js';
 
 let runs: number;
@@ -176,6 +177,32 @@ describe('The limits of messages', () => {
       expect(await client.closed).to.equal(1008);
     });
   }
+
+  it('cut who sends more pings than pongs can be sent for, and who does not answer a close', async () => {
+    await open({ closeHandshakeTime: 50 });
+    const { port } = await app.listen({ host: '127.0.0.1' });
+    using flooding = await RawWebSocket.open(port, '/');
+    flooding.write(Buffer.concat(Array.from({ length: 100 }, () => frameBytes('a', { opcode: 9 }))));
+    expect((await flooding.rest(1_000)).filter((answer) => 'pong' in answer)).to.have.length.at.most(10);
+    using silent = await RawWebSocket.open(port, '/many/');
+    silent.write(frameBytes('a', { opcode: 2 }));
+    expect(await silent.answer()).to.deep.equal({ close: 1003 });
+    expect(await silent.answer(1_000)).to.deep.equal({ end: true });
+  });
+
+  it('close with 1008 who sends a frame in more pieces than may wait', async () => {
+    await open({ bufferedChunks: 10, fragments: 2 });
+    const { port } = await app.listen({ host: '127.0.0.1' });
+    using client = await RawWebSocket.open(port, '/');
+    for (const byte of frameBytes('a'.repeat(200))) {
+      client.write(Buffer.from([byte]));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(await client.answer()).to.deep.equal({ close: 1008 });
+    using fragmenting = await RawWebSocket.open(port, '/');
+    for (const opcode of [1, 0, 0]) fragmenting.write(frameBytes('a', { opcode, fin: false }));
+    expect(await fragmenting.answer()).to.deep.equal({ close: 1008 });
+  });
 
   it('count pings, and close who sends too many of them', async () => {
     await open({ messageBurst: 5, throttledPerMinute: 3, pendingPongs: 100 });

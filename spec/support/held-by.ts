@@ -56,7 +56,6 @@ export const heldBy: Readonly<Record<string, string>> = {
   'dispatch/reply.ts': 'consumers/model-result.spec.ts',
   'dispatch/request-queue.ts': 'consumers/consumer-channel.spec.ts',
   'kwargs/kwargs-schema.ts': 'kwargs/kwargs-checker.spec.ts',
-  'limits.ts': 'settings.spec.ts',
   'observers/change-message.ts': 'consumers/deliveries.spec.ts',
   'observers/observer-declaration.ts': 'observers/observer.spec.ts',
   'observers/recheck-message.ts': 'observers/revocation.spec.ts',
