@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import * as signalbox from 'signalbox';
 import * as client from 'signalbox/client';
 import * as jsonWebTokens from 'signalbox/json-web-tokens';
+import * as react from 'signalbox/react';
 import * as testing from 'signalbox/testing';
 
 /** What applications may import. A name that goes, or changes its meaning, breaks them. */
@@ -126,5 +127,9 @@ describe('The public names', () => {
       'connect',
       'truncate',
     ]);
+  });
+
+  it('of signalbox/react are these', () => {
+    expect(Object.keys(react).sort()).to.deep.equal(['useLive', 'useStatus', 'useSubscription']);
   });
 });

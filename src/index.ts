@@ -106,6 +106,7 @@ export {
   type PermissionExpression,
   withOptions,
 } from './permissions/permission.js';
+export type { GivenRights, Rights, RightsNameOf, RightsProvider } from './permissions/rights.js';
 export { AllowAny, IsAuthenticated } from './permissions/standard-permissions.js';
 export { ActionContext } from './scope/action-context.js';
 export type { Identity } from './scope/identity.js';
@@ -114,6 +115,7 @@ export { type HandshakeRequest, Scope } from './scope/scope.js';
 export type { ScopeMiddleware, ScopeMiddlewareClass } from './scope/scope-middleware.js';
 // With a star, because only then applications can add to `ScopeTypes` by declaration merging.
 export * from './scope/scope-types.js';
+export type { FieldRights } from './serializers/field-rights.js';
 export { BaseModelSerializer, ModelSerializer } from './serializers/model-serializer.js';
 export type {
   DataOf,

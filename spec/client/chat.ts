@@ -28,7 +28,11 @@ import {
   type Subscription,
 } from 'signalbox';
 import { injectable } from 'tsyringe';
+import { Inbox } from '#signalbox/testing/inbox.js';
 import { Message, Room } from '../support/entities.js';
+
+/** Why waits ended. */
+export const abortions = new Inbox<unknown>();
 
 /** What is served to the client in its specs: rooms and their messages, and a clock on a route without streams. */
 
@@ -120,7 +124,12 @@ class RoomConsumer extends mix(
   /** Ends only when it is cancelled. */
   @Action({ detached: true })
   async wait({ signal }: ActionContext): Promise<null> {
-    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    return new Promise((_, reject) => {
+      signal.addEventListener('abort', () => {
+        abortions.put(signal.reason);
+        reject(signal.reason);
+      });
+    });
   }
 }
 

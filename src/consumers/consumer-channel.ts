@@ -91,6 +91,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
       send,
       subscriptions,
       findPending,
+      loadObject: (context) => this.loadObject(context),
     });
     const findRequest = (): Exchange | undefined => this.#requests.findOpen(origin.getStore());
     const deliveries = this.#deliveries;

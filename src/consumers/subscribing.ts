@@ -2,11 +2,12 @@ import type { Exchange } from '../dispatch/exchange.js';
 import type { Logger } from '../logger.js';
 import type { Observer } from '../observers/observer.js';
 import type { SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
-import type { ActionContext } from '../scope/action-context.js';
+import { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import type { RequestId } from '../wire/messages.js';
 import type { Commits } from './arrivals.js';
 import type { Deliveries } from './deliveries.js';
+import { rightsFor } from './grants.js';
 
 export interface SubscribingParts {
   readonly scope: Scope;
@@ -35,7 +36,7 @@ export class Subscribing {
     signal.throwIfAborted();
     const { record, isNew } = subscriptions.open(observer, requestId, kwargs, publisher.commits);
     const added = groups.filter((group) => !record.groups.has(group));
-    const takeBack = subscriptions.note(record, { action, sent, kwargs, groups });
+    const { noted, takeBack } = subscriptions.note(record, { action, sent, kwargs, groups });
     const exchange = findRequest();
     if (isNew && exchange) deliveries.holdUntilConfirmed(record, exchange);
     exchange?.whenEnded((hasSucceeded) => {
@@ -44,6 +45,8 @@ export class Subscribing {
       void this.#undo(record, added);
     });
     await subscriptions.listen(record, added);
+    // Behind the joining, and as if never asked before: what changes them from now on is asked again.
+    noted.rights = await rightsFor(observer, new ActionContext(context));
   }
 
   async unsubscribe(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {

@@ -2,6 +2,7 @@ import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import type { ConcreteClass } from '../metadata.js';
 import { permissionsIn } from '../permissions/permission.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
+import { rightsIn } from '../serializers/field-rights.js';
 import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
 import type { AppOptions } from './app-options.js';
 import type { Route } from './route.js';
@@ -42,6 +43,7 @@ function ofConsumer({ consumer, actions, observers, permission }: CompiledConsum
     ...permissionsIn(permission),
     ...actions.all.flatMap((action) => action.permissions.providers),
     ...serializers,
+    ...[...serializers].flatMap((serializer) => [...rightsIn(serializer).keys()]),
   ];
 }
 

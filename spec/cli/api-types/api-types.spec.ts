@@ -60,7 +60,9 @@ describe('signalbox api:types', function () {
     it('writes that of the sample app', async () => {
       const { written: text } = await run(root, '-p', 'sample-app/src/tsconfig.json');
       expect(text).to.contain('readonly createMessage: ActionApi<{ text: string }, ChatCreateMessageReply>;');
-      expect(text).to.contain('      /** What the lobby shows: every room, as it is opened, entered and left. */\n');
+      expect(text).to.contain(
+        '      /** What the lobby shows: every room that this user may know of, as it is opened, entered and left. */\n',
+      );
       expect(text).to.not.match(/\bimport\b/);
     });
 
