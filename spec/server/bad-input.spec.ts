@@ -319,6 +319,16 @@ describe('Bad input', () => {
       expect(await client.hear('\r\n\r\n')).to.match(/^HTTP\/1.1 408 /);
     });
 
+    it('is taken calmly: a client that resets its connection after any number of bytes', async () => {
+      const request = upgradeRequest('/');
+      for (let length = 0; length <= request.length; length += 1) {
+        using client = await RawClient.open(port);
+        client.write(request.slice(0, length));
+        await new Promise((resolve) => setImmediate(resolve));
+        client.socket.resetAndDestroy();
+      }
+    });
+
     it('48: a client that says nothing is answered with 408', async () => {
       using client = await RawClient.open(port);
       expect(await client.hear('\r\n\r\n')).to.match(/^HTTP\/1.1 408 /);
