@@ -28,6 +28,8 @@ describe('Statuses and close codes', () => {
       policy: 1008,
       tooBig: 1009,
       serverError: 1011,
+      unauthenticated: 4401,
+      forbidden: 4403,
     });
   });
 });

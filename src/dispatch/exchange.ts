@@ -32,12 +32,12 @@ export class Exchange {
     return this.#controller.signal;
   }
 
-  get isEnded(): boolean {
-    return this.#isEnded;
-  }
-
   get isStarted(): boolean {
     return this.#isStarted;
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
   }
 
   start(): void {

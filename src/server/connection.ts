@@ -4,17 +4,19 @@ import { type ChannelParts, ConsumerChannel } from '../consumers/consumer-channe
 import type { ConsumerSocket } from '../consumers/reach.js';
 import { type ApiError, ConfigurationError, StreamClosed } from '../errors.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
-import type { Settings } from '../settings.js';
 import { addressOf, encodeFrame, encodeReply, errorReply } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
 import type { Admission } from './handshake.js';
 import { type InboundFrameParts, InboundFrames, only } from './inbound-frames.js';
 import { settledWithin } from './settled-within.js';
+import { Standing, type StandingParts } from './standing.js';
 import type { Transport } from './transport.js';
 
-export interface ConnectionParts extends Omit<ChannelParts, 'scope' | 'socket' | 'ceilings'>, InboundFrameParts {
+export interface ConnectionParts
+  extends Omit<ChannelParts, 'scope' | 'socket' | 'ceilings'>,
+    InboundFrameParts,
+    StandingParts {
   readonly disposer: ScopeDisposer;
-  readonly settings: Settings;
 }
 
 /**
@@ -24,6 +26,7 @@ export interface ConnectionParts extends Omit<ChannelParts, 'scope' | 'socket' |
  */
 export class Connection {
   readonly #admission: Admission;
+  readonly standing: Standing;
   readonly #transport: Transport;
   readonly #parts: ConnectionParts;
   readonly #channels = new Map<string, ConsumerChannel>();
@@ -53,6 +56,12 @@ export class Connection {
       close: (code, reason) => this.#refuse(code, reason),
     });
     this.#ceilings = new Ceilings(parts);
+    const standee = {
+      channels: this.#channels,
+      drain: (reason: ApiError) => this.drain(reason),
+      close: (code: number, reason: string) => this.close(code, reason),
+    };
+    this.standing = new Standing(admission, standee, parts);
     this.#closed.promise.then(() => gone(this));
   }
 
@@ -61,8 +70,8 @@ export class Connection {
     const { consumers } = this.#admission.route;
     if (!(consumers instanceof Map)) this.#open(consumers as CompiledConsumer);
     this.#transport.listen({
-      onText: (text) => this.#isHeard && this.#frames.receiveText(text),
-      onBinary: (data) => this.#isHeard && this.#frames.receiveBinary(data),
+      onText: (text) => this.#whenHeard(() => this.#frames.receiveText(text)),
+      onBinary: (data) => this.#whenHeard(() => this.#frames.receiveBinary(data)),
       onControl: (bytes) => this.#isHeard && this.#frames.receiveControl(bytes),
       onClose: (code) => this.#end(code),
     });
@@ -100,6 +109,13 @@ export class Connection {
     this.#transport.terminate();
   }
 
+  /** Not while the permissions to connect are asked again. */
+  #whenHeard(work: () => void): void {
+    this.standing.whenChecked(() => {
+      if (this.#isHeard) work();
+    });
+  }
+
   get #isHeard(): boolean {
     return !this.#isDeaf && !this.#closing;
   }
@@ -114,6 +130,7 @@ export class Connection {
   }
 
   #receive(stream: string, consumer: CompiledConsumer, payload: unknown): void {
+    this.standing.check(stream);
     const refusal = this.#draining ?? this.#gone.get(stream);
     if (refusal) throw refusal;
     this.#channel(stream, consumer).receive(payload);
@@ -181,7 +198,7 @@ export class Connection {
   }
 
   async #endAll(code: number): Promise<void> {
-    const channels = [...this.#channels.values()];
+    const channels = [...this.#channels.values(), ...this.standing.revoked];
     await Promise.allSettled(channels.map((channel) => channel.close(code)));
     await this.#awaitAbandoned(channels);
     await this.#parts.disposer.dispose(this.#admission.scope);

@@ -1,6 +1,6 @@
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import type { ErrorTranslator } from '../dispatch/error-translator.js';
-import { type ApiError, ParseError, PermissionDenied, StreamNotFound } from '../errors.js';
+import { type ApiError, ParseError, StreamNotFound } from '../errors.js';
 import { CloseCode } from '../status.js';
 import { addressOf, errorReply, type JsonObject, readFrame } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
@@ -93,7 +93,6 @@ export class InboundFrames {
       if (name === null || payload === undefined) throw new ParseError('A frame has to have a stream and a payload.');
       const consumer = consumers.get(name);
       if (!consumer) throw new StreamNotFound(`No stream "${name}". There are: ${[...consumers.keys()].join(', ')}.`);
-      if (this.#admission.refused.has(name)) throw new PermissionDenied();
       this.#receiver.receive(name, consumer, payload);
     });
   }
