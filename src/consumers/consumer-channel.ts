@@ -86,16 +86,8 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer, unsubscribe });
     ceilings.add({ requests: this.#requests, subscriptions, groups: membership }, this.signal);
     const findPending = (id: string): Exchange | undefined => this.#findPending(id);
-    const loadObject = (context: ActionContext): Promise<object> => this.loadObject(context);
-    this.#deliveries = new Deliveries({
-      ...parts,
-      ...compiled,
-      consumer,
-      send,
-      subscriptions,
-      findPending,
-      loadObject,
-    });
+    const known = { ...parts, ...compiled, consumer, send, subscriptions };
+    this.#deliveries = new Deliveries({ ...known, findPending, loadObject: (context) => this.loadObject(context) });
     const findRequest = (): Exchange | undefined => this.userChange.requireCurrent();
     const deliveries = this.#deliveries;
     this.#subscribing = new Subscribing({ ...parts, consumer, subscriptions, deliveries, findRequest });
