@@ -2,6 +2,7 @@ import 'reflect-metadata';
 
 export type { Authentication, SessionStore, TokenVerifier, UserStore } from './authentication/authentication.js';
 export { bearerToken } from './authentication/bearer-token.js';
+export { Connections, type DisconnectCode, type Id } from './authentication/connections.js';
 export { type CookieSessionOptions, cookieSession } from './authentication/cookie-session.js';
 export { identityUser } from './authentication/identity-user.js';
 export { InMemoryTicketStore } from './authentication/in-memory-ticket-store.js';
@@ -68,7 +69,7 @@ export * from './errors.js';
 export type { FilterKwargsOf, FilterOptions, TextFieldOf } from './filters/filter-types.js';
 export type { KwargsInputOf, KwargsOf, KwargsSchema } from './kwargs/kwargs-schema.js';
 export type { Limits } from './limits.js';
-export { type LogFields, Logger, type LogLevel } from './logger.js';
+export { type LogFields, Logger, type LogLevel, type LogLimits } from './logger.js';
 export type {
   ModelDeleted,
   ModelEvent,
@@ -129,8 +130,24 @@ export type {
 export { serializeMany, serializeOne } from './serializers/serialize.js';
 export { Serializer, type SerializerClass, type SerializerContext } from './serializers/serializer.js';
 export type { AppApi } from './server/api-types.js';
-export { type AcceptedConnection, type App, createApp, type ListenOptions } from './server/app.js';
-export type { ApplicationHooks, AppOptions, ListenAddress, UpgradableServer } from './server/app-options.js';
+export { type App, createApp } from './server/app.js';
+export type {
+  AcceptedConnection,
+  ApplicationHooks,
+  AppOptions,
+  ListenAddress,
+  ListenOptions,
+  UpgradableServer,
+} from './server/app-options.js';
+export {
+  type ClosingOptions,
+  type Concerned,
+  type ConnectionRule,
+  closeOn,
+  type ModelCondition,
+  recheckOn,
+  type SignalCondition,
+} from './server/connection-rule.js';
 export { type Demultiplexer, demultiplexer } from './server/demultiplexer.js';
 export { type NestedRouter, path, type Route, type RouteOptions, type RouterOptions, router } from './server/route.js';
 export type { Transport, TransportListener } from './server/transport.js';

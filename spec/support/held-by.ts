@@ -3,6 +3,8 @@
  * file runs that spec; whoever writes a spec of its own takes the line out.
  */
 export const heldBy: Readonly<Record<string, string>> = {
+  'authentication/live-connections.ts': 'authentication/connections.spec.ts',
+  'authentication/orders.ts': 'authentication/connections.spec.ts',
   'authentication/query-ticket.ts': 'authentication/tickets.spec.ts',
   'channel-layer/channel-layer.ts': 'channel-layer/in-memory-channel-layer.spec.ts',
   'cli/api-types/compiler.ts': 'cli/api-types/api-types.spec.ts',
@@ -31,6 +33,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'consumers/inbound-messages.ts': 'dcrf/groups.spec.ts',
   'consumers/mix.ts': 'consumers/model-mixins.spec.ts',
   'consumers/model-check.ts': 'filters/model-filters.spec.ts',
+  'consumers/user-change.ts': 'authentication/login.spec.ts',
   'consumers/subscribing.ts': 'consumers/deliveries.spec.ts',
   'consumers/model-consumer.ts': 'consumers/model-mixins.spec.ts',
   'consumers/model-list.ts': 'dcrf/streamed-pages.spec.ts',
@@ -46,6 +49,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'dispatch/action-declaration.ts': 'dispatch/actions.spec.ts',
   'dispatch/action-run.ts': 'dispatch/dispatcher.spec.ts',
   'dispatch/exchange.ts': 'dispatch/dispatcher.spec.ts',
+  'dispatch/is-thrown.ts': 'security/error-texts.spec.ts',
   'dispatch/reply.ts': 'consumers/model-result.spec.ts',
   'dispatch/request-queue.ts': 'consumers/consumer-channel.spec.ts',
   'kwargs/kwargs-schema.ts': 'kwargs/kwargs-checker.spec.ts',
@@ -99,6 +103,11 @@ export const heldBy: Readonly<Record<string, string>> = {
   'server/route-pattern.ts': 'server/router.spec.ts',
   'server/route.ts': 'server/router.spec.ts',
   'server/settled-within.ts': 'server/app.spec.ts',
+  'server/connection-rule-check.ts': 'server/connection-rules.spec.ts',
+  'server/connection-rule.ts': 'server/connection-rules.spec.ts',
+  'server/connection-services.ts': 'server/connection-rules.spec.ts',
+  'server/admit.ts': 'authentication/connections.spec.ts',
+  'server/standing.ts': 'authentication/connections.spec.ts',
   'server/subprotocol.ts': 'dcrf/connecting.spec.ts',
   'server/upgrade.ts': 'server/app.spec.ts',
   'server/web-socket-transport.ts': 'server/app.spec.ts',

@@ -32,6 +32,7 @@ import { showResult } from './model-result.js';
 import { type ConsumerSocket, Reach } from './reach.js';
 import { Requests } from './requests.js';
 import { Subscribing } from './subscribing.js';
+import { UserChange } from './user-change.js';
 
 export interface ChannelParts {
   readonly scope: Scope;
@@ -53,6 +54,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   readonly name = randomUUID();
   readonly instance: ApiConsumer;
   readonly reach: Reach;
+  readonly userChange: UserChange;
   readonly #compiled: CompiledConsumer;
   readonly #parts: ChannelParts;
   readonly #requests: Requests;
@@ -90,11 +92,14 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
       findPending,
       loadObject: (context) => this.loadObject(context),
     });
-    const findRequest = (): Exchange | undefined => this.#requests.findOpen(origin.getStore());
+    const findRequest = (): Exchange | undefined => this.userChange.requireCurrent();
     const deliveries = this.#deliveries;
     this.#subscribing = new Subscribing({ ...parts, consumer, subscriptions, deliveries, findRequest });
-    const inLine = (work: () => Promise<void> | void): Promise<void> => this.#inLine('message', work);
+    const inLine = (work: () => Promise<void> | void): Promise<void> =>
+      this.#outside.runInAsyncScope(() => this.#inLine('message', work));
     this.#messages = new InboundMessages({ consumer, handlers: compiled.messages, inLine, logger });
+    const own = { requests: this.#requests, subscriptions, hooks: this.#hooks, inLine };
+    this.userChange = new UserChange({ ...own, consumer, reach: this.reach, socket, groups: compiled.groups });
     const afterRequest = (begin: () => void): void => this.#afterRequest(begin);
     const { signal } = this;
     const outside = this.#outside;

@@ -87,6 +87,11 @@ export class Requests {
     await Promise.all(this.#abandoned);
   }
 
+  /** Requests that run. */
+  get started(): readonly Exchange[] {
+    return [...this.#queue.open].filter((exchange) => exchange.isStarted && !exchange.isEnded);
+  }
+
   /** The request of an id of ours, while it waits for its reply. */
   findOpen(id: string | undefined): Exchange | undefined {
     return [...this.#queue.open].find((exchange) => exchange.id === id && !exchange.isEnded);

@@ -16,7 +16,7 @@ export interface SubscribingParts {
   readonly deliveries: Pick<Deliveries, 'holdUntilConfirmed'>;
   readonly publisher: Commits;
   readonly logger: Logger;
-  /** The request under way. */
+  /** The request under way. @throws Revoked where its user is not there any more */
   readonly findRequest: () => Exchange | undefined;
 }
 
@@ -34,10 +34,10 @@ export class Subscribing {
     const { requestId, signal, action, kwargs: sent } = context;
     const groups = await observer.groupsOfSubscription(consumer, kwargs);
     signal.throwIfAborted();
+    const exchange = findRequest();
     const { record, isNew } = subscriptions.open(observer, requestId, kwargs, publisher.commits);
     const added = groups.filter((group) => !record.groups.has(group));
     const { noted, takeBack } = subscriptions.note(record, { action, sent, kwargs, groups });
-    const exchange = findRequest();
     if (isNew && exchange) deliveries.holdUntilConfirmed(record, exchange);
     exchange?.whenEnded((hasSucceeded) => {
       if (hasSucceeded) return;

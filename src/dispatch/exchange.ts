@@ -32,6 +32,10 @@ export class Exchange {
     return this.#controller.signal;
   }
 
+  get isStarted(): boolean {
+    return this.#isStarted;
+  }
+
   get isEnded(): boolean {
     return this.#isEnded;
   }

@@ -100,6 +100,13 @@ export class Subscriptions {
     if (record) await this.leave(record, [...record.groups]);
   }
 
+  /** Ends all of them, at once for whoever asks. @returns their request ids */
+  async endAll(): Promise<ReadonlySet<string | number>> {
+    const ended = [...this.#records.values()];
+    await Promise.all(ended.map((record) => this.leave(record, [...record.groups])));
+    return new Set(ended.map(({ requestId }) => requestId));
+  }
+
   /** Ends all that a request id asked for, at once for whoever asks. */
   async end(requestId: string | number): Promise<void> {
     const ended = [...this.#records.values()].filter((record) => record.requestId === requestId);

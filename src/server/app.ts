@@ -1,6 +1,8 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { ChannelMessage } from '../channel-layer/channel-layer.js';
+import type { Connections } from '../authentication/connections.js';
+import type { PendingHandshake } from '../authentication/live-connections.js';
+import { type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
 import { toConsumerMessage } from '../consumers/consumer-message.js';
 import { ServerClosing } from '../errors.js';
 import type { Class } from '../metadata.js';
@@ -8,7 +10,8 @@ import type { ObserverNameOf } from '../observers/rechecker.js';
 import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import { CloseCode } from '../status.js';
-import type { AppOptions, ListenAddress, UpgradableServer } from './app-options.js';
+import { admit } from './admit.js';
+import type { AcceptedConnection, AppOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
 import type { Admission } from './handshake.js';
 import { closeServer, listening, socketsOnly } from './http-server.js';
@@ -22,18 +25,6 @@ import { WebSocketAcceptor } from './web-socket-transport.js';
 
 /** Carries types only; no value is ever there. */
 export declare const appTypes: unique symbol;
-
-export interface ListenOptions {
-  /** Default 0: any free port. */
-  readonly port?: number;
-  /** Default all addresses. */
-  readonly host?: string;
-}
-
-export interface AcceptedConnection {
-  /** Resolves when nothing of the connection is left. */
-  readonly closed: Promise<void>;
-}
 
 /** A running application: accepts sockets, closes them, and ends. */
 export class App<Routes extends readonly Route[] = readonly Route[]> {
@@ -61,6 +52,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    */
   async start(): Promise<void> {
     this.#checkOpen();
+    await this.#services.live.join();
     await this.#services.hooks.start();
     this.#checkOpen();
   }
@@ -104,14 +96,10 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
-    const admission = await this.#services.handshake.admit(request, prepare);
-    try {
+    return admit(this.#services, request, prepare, (admission, pending) => {
       this.#checkOpen();
-      return this.#open(admission, connect(admission.scope));
-    } catch (error) {
-      await this.#services.disposer.dispose(admission.scope);
-      throw error;
-    }
+      return this.#open(admission, connect(admission.scope), pending);
+    });
   }
 
   /**
@@ -124,12 +112,23 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    * A provider does the same with an injected `ChannelLayer`.
    */
   sendToGroup(group: string, message: ChannelMessage): Promise<void> {
+    checkApplicationGroup(group);
     return this.#services.layer.sendToGroup(group, toConsumerMessage(message));
   }
 
   /** Sends a message to the `@OnMessage` methods of one consumer, by its `channelName`. Dropped where it is gone. */
   sendToChannel(channel: string, message: ChannelMessage): Promise<void> {
     return this.#services.layer.send(channel, toConsumerMessage(message));
+  }
+
+  /** Closes every connection of a user, in every process, as injected `Connections` do. */
+  disconnectUser(...order: Parameters<Connections['disconnectUser']>): Promise<void> {
+    return this.#services.connections.disconnectUser(...order);
+  }
+
+  /** The same for the connections of one session. */
+  disconnectSession(...order: Parameters<Connections['disconnectSession']>): Promise<void> {
+    return this.#services.connections.disconnectSession(...order);
   }
 
   /**
@@ -166,9 +165,10 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   async #stop(): Promise<void> {
-    const { hooks, subscriber, stopListening } = this.#services;
+    const { hooks, live, subscriber, stopListening } = this.#services;
     subscriber.mute();
     stopListening();
+    live.leave();
     for (const detach of this.#detach.splice(0)) detach();
     const serversClosed = Promise.all(this.#servers.map(closeServer));
     await this.#endConnections();
@@ -197,9 +197,10 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     logger.warn('Some connections did not end in time.', { connections: this.#connections.size });
   }
 
-  #open(admission: Admission, transport: Transport): AcceptedConnection {
+  #open(admission: Admission, transport: Transport, pending: PendingHandshake): AcceptedConnection {
     const connection = new Connection(admission, transport, this.#services, (gone) => this.#connections.delete(gone));
     this.#connections.add(connection);
+    this.#services.live.add(connection.standing, pending, connection.closed);
     connection.open();
     return connection;
   }

@@ -1,26 +1,18 @@
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { type ChannelParts, ConsumerChannel } from '../consumers/consumer-channel.js';
 import type { ConsumerSocket } from '../consumers/reach.js';
-import {
-  type ApiError,
-  ConfigurationError,
-  ParseError,
-  PermissionDenied,
-  StreamClosed,
-  StreamNotFound,
-} from '../errors.js';
+import { type ApiError, ConfigurationError, ParseError, StreamClosed, StreamNotFound } from '../errors.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
-import type { Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
 import { addressOf, decodeObject, encodeFrame, encodeReply, errorReply, type JsonObject } from '../wire/codec.js';
 import type { Admission } from './handshake.js';
 import { pongTo } from './ping.js';
 import { settledWithin } from './settled-within.js';
+import { Standing, type StandingParts } from './standing.js';
 import type { Transport } from './transport.js';
 
-export interface ConnectionParts extends Omit<ChannelParts, 'scope' | 'socket'> {
+export interface ConnectionParts extends Omit<ChannelParts, 'scope' | 'socket'>, StandingParts {
   readonly disposer: ScopeDisposer;
-  readonly settings: Settings;
 }
 
 /** Marks the one consumer of a route without streams. */
@@ -33,6 +25,7 @@ const only = '';
  */
 export class Connection {
   readonly #admission: Admission;
+  readonly standing: Standing;
   readonly #transport: Transport;
   readonly #parts: ConnectionParts;
   readonly #channels = new Map<string, ConsumerChannel>();
@@ -53,6 +46,12 @@ export class Connection {
     this.#admission = admission;
     this.#transport = transport;
     this.#parts = parts;
+    const standee = {
+      channels: this.#channels,
+      drain: (reason: ApiError) => this.drain(reason),
+      close: (code: number, reason: string) => this.close(code, reason),
+    };
+    this.standing = new Standing(admission, standee, parts);
     this.#closed.promise.then(() => gone(this));
   }
 
@@ -61,8 +60,8 @@ export class Connection {
     const { consumers } = this.#admission.route;
     if (!(consumers instanceof Map)) this.#open(consumers as CompiledConsumer);
     this.#transport.listen({
-      onText: (text) => this.#receive(text),
-      onBinary: (data) => this.#receiveBinary(data),
+      onText: (text) => this.standing.whenChecked(() => this.#receive(text)),
+      onBinary: (data) => this.standing.whenChecked(() => this.#receiveBinary(data)),
       onClose: (code) => this.#end(code),
     });
   }
@@ -121,7 +120,7 @@ export class Connection {
       if (name === null || payload === undefined) throw new ParseError('A frame has to have a stream and a payload.');
       const consumer = consumers.get(name);
       if (!consumer) throw new StreamNotFound(`No stream "${name}". There are: ${[...consumers.keys()].join(', ')}.`);
-      if (this.#admission.refused.has(name)) throw new PermissionDenied();
+      this.standing.check(name);
       this.#receiveIn(name, consumer, payload);
     });
   }
@@ -206,7 +205,7 @@ export class Connection {
   }
 
   async #endAll(code: number): Promise<void> {
-    const channels = [...this.#channels.values()];
+    const channels = [...this.#channels.values(), ...this.standing.revoked];
     await Promise.allSettled(channels.map((channel) => channel.close(code)));
     await this.#awaitAbandoned(channels);
     await this.#parts.disposer.dispose(this.#admission.scope);

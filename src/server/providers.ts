@@ -10,7 +10,7 @@ import type { Router } from './router.js';
 
 /** Every class that the container will be asked for, as far as declarations tell. */
 export function providersOf(
-  { errors = [], hooks = [], ticketStore }: AppOptions<readonly Route[]>,
+  { errors = [], hooks = [], ticketStore, users }: AppOptions<readonly Route[]>,
   router: Router,
 ): readonly ConcreteClass[] {
   const middleware = router.routes.flatMap((route) => route.middleware).flatMap(withProviders);
@@ -20,6 +20,7 @@ export function providersOf(
       ...middleware,
       ...errors,
       ...hooks,
+      ...(users ? [users] : []),
       ...(ticketStore ? [ticketStore] : []),
     ]),
   ];

@@ -31,6 +31,7 @@ import { completeSettings, type Settings } from '../settings.js';
 import type { AppOptions } from './app-options.js';
 import { buildChanges, type Changes } from './changes.js';
 import { checkOptions } from './check-options.js';
+import { buildConnections, type ConnectionServices } from './connection-services.js';
 import { Handshake } from './handshake.js';
 import { Hooks } from './hooks.js';
 import { checkProviders } from './provider-check.js';
@@ -39,7 +40,7 @@ import type { Route } from './route.js';
 import { Router } from './router.js';
 
 /** The parts of a running application, put together once. */
-export interface Services extends Changes {
+export interface Services extends Changes, ConnectionServices {
   readonly settings: Settings;
   readonly logger: Logger;
   readonly counters: Counters;
@@ -70,7 +71,8 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const unitOfWork = unitOfWorkOf(options);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
   const isDevelopment = settings.development;
-  const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve });
+  const connections = buildConnections(options, { container, layer, clock, logger, unitOfWork });
+  const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve, ...connections });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
   provide(container, Rechecker, () => changes.rechecker);
   checkAndBuildProviders(container, options, router, unitOfWork);
@@ -78,27 +80,13 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
   const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, settings });
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
+  const shared = { settings, logger, counters, layer, unitOfWork, errors, dispatcher, disposer };
   return {
-    settings,
-    logger,
-    counters,
-    layer,
-    unitOfWork,
-    errors,
-    dispatcher,
-    disposer,
+    ...shared,
+    ...connections,
     ...changes,
     stopListening: changes.listen(),
-    handshake: new Handshake({
-      router,
-      scopes: new ScopeBuilder(container, disposer),
-      clock,
-      logger,
-      unitOfWork,
-      errors,
-      disposer,
-      settings,
-    }),
+    handshake: new Handshake({ ...shared, router, clock, scopes: new ScopeBuilder(container, disposer) }),
     hooks: new Hooks({
       hooks: (options.hooks ?? []).map(resolve),
       unitOfWork,
