@@ -69,7 +69,7 @@ export * from './errors.js';
 export type { FilterKwargsOf, FilterOptions, TextFieldOf } from './filters/filter-types.js';
 export type { KwargsInputOf, KwargsOf, KwargsSchema } from './kwargs/kwargs-schema.js';
 export type { Limits } from './limits.js';
-export { type LogFields, Logger, type LogLevel } from './logger.js';
+export { type LogFields, Logger, type LogLevel, type LogLimits } from './logger.js';
 export type {
   ModelDeleted,
   ModelEvent,

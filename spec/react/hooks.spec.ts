@@ -47,7 +47,7 @@ describe('The hooks of React, in StrictMode against a served application', () =>
 
   function connect(options: ClientOptions = {}): Client<ChatApi> {
     const url = `ws://127.0.0.1:${port}/ws/chat/`;
-    return createClient<ChatApi>(url, { firstDelay: 1, WebSocket: SpiedWebSocket as never, ...options });
+    return createClient<ChatApi>(url, { firstDelay: 1, WebSocket: SpiedWebSocket, ...options });
   }
 
   class SpiedWebSocket extends WebSocket {

@@ -49,6 +49,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'dispatch/action-declaration.ts': 'dispatch/actions.spec.ts',
   'dispatch/action-run.ts': 'dispatch/dispatcher.spec.ts',
   'dispatch/exchange.ts': 'dispatch/dispatcher.spec.ts',
+  'dispatch/is-thrown.ts': 'security/error-texts.spec.ts',
   'dispatch/reply.ts': 'consumers/model-result.spec.ts',
   'dispatch/request-queue.ts': 'consumers/consumer-channel.spec.ts',
   'kwargs/kwargs-schema.ts': 'kwargs/kwargs-checker.spec.ts',

@@ -120,11 +120,12 @@ export class Connection {
   #open(socket: WebSocketLike): void {
     this.#socket = socket;
     socket.onopen = () => this.#opened();
-    socket.onmessage = ({ data }) => {
+    socket.onmessage = ({ data }: { readonly data: unknown }) => {
       this.#isSilent = false;
       this.#listener.received(data);
     };
-    socket.onclose = ({ code, reason }) => this.#ended(code, reason);
+    socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) =>
+      this.#ended(code, reason);
     socket.onerror = () => {};
   }
 

@@ -1,4 +1,5 @@
 import type { Actions } from '../dispatch/actions.js';
+import { isThrown } from '../dispatch/is-thrown.js';
 import { ApiError } from '../errors.js';
 import type { Observer } from '../observers/observer.js';
 import { requestsThrough, type SubscribingRequest, type SubscriptionRecord } from '../observers/subscriptions.js';
@@ -116,5 +117,5 @@ async function isGranted(ask: () => Promise<void>): Promise<boolean> {
 
 /** A permission may refuse by any error that is the client's; a limit or a failure of the server is none. */
 function isRefusal(error: unknown): boolean {
-  return error instanceof ApiError && error.status < Status.serverError && error.status !== Status.tooManyRequests;
+  return isThrown(error, ApiError) && error.status < Status.serverError && error.status !== Status.tooManyRequests;
 }

@@ -60,8 +60,12 @@ async function showAll(results: readonly unknown[], { reply, model, context }: R
   if (reply && !isSerializerClass(reply)) return results.map((result) => toView(reply, result));
   const serializer = reply ?? model?.serializer;
   if (!serializer) return [...results];
+  // A serializer of the application's own making may be for anything, and nothing else knows what it hides.
+  const showsAnything = reply !== undefined && !(reply.prototype instanceof BaseModelSerializer);
   const isItsOwn = (result: unknown): result is object =>
-    Utils.isEntity(result) && (reply !== undefined || (model !== undefined && result instanceof model.entity));
+    Utils.isEntity(result)
+      ? reply !== undefined || (model !== undefined && result instanceof model.entity)
+      : showsAnything && typeof result === 'object' && result !== null;
   const entities = [...new Set(results.filter(isItsOwn))];
   const views = entities.length > 0 ? await serializeAll(serializer, entities, context) : [];
   const rights = reply ? await askRights(reply, context) : undefined;

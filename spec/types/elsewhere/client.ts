@@ -20,3 +20,6 @@ await client.rooms.archive({ pk: 'red' });
 await client.rooms.destroy({ pk: 1 });
 // @ts-expect-error no such observer
 client.rooms.$on('onMesage', 'subscribeToRoom', { room: 1 });
+
+// A class of one's own, as in a spec or where there is none.
+createClient<Api>('wss://example.org/ws/chat/', { WebSocket: class Spied extends WebSocket {} });
