@@ -3,6 +3,7 @@ import type { Browser, Page } from 'playwright-core';
 import { type Chat, createChat } from '../src/chat.js';
 import { launchBrowser, openPage } from './support/browser.js';
 import { sharedDatabase, TIME_TO_OPEN } from './support/database.js';
+import { bundledPages } from './support/pages.js';
 import { unique } from './support/unique.js';
 
 const password = 'correct horse battery';
@@ -16,6 +17,7 @@ describe('the pages', function () {
 
   before(async function () {
     browser = await launchBrowser(this);
+    await bundledPages();
     chat = await createChat((await sharedDatabase()).orm);
     address = await chat.http.listen({ host: '127.0.0.1', port: 0 });
   });
@@ -129,7 +131,7 @@ describe('the pages', function () {
     const room = await openRoom(adasPage, unique('Platform'));
     const gracesPage = await signedUp(grace, room);
     await adasPage.context().setOffline(true);
-    await adasPage.getByText('Connection lost. Reconnecting…').waitFor();
+    await adasPage.getByText('You are offline. Waiting for the network…').waitFor();
     await userIn(gracesPage, ada).waitFor({ state: 'detached' });
     await write(gracesPage, 'You missed this');
     await messageIn(gracesPage, 'You missed this').waitFor();

@@ -14,6 +14,7 @@ import { admit } from './admit.js';
 import type { AcceptedConnection, AppOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
 import type { Admission } from './handshake.js';
+import type { Place } from './handshake-limits.js';
 import { closeServer, listening, socketsOnly } from './http-server.js';
 import type { Route } from './route.js';
 import { buildServices, type Services } from './services.js';
@@ -41,7 +42,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   constructor(options: AppOptions<Routes>) {
     this.#services = buildServices(options);
     const { settings, logger, subscriber } = this.#services;
-    this.#acceptor = new WebSocketAcceptor(settings.maxPayload, logger);
+    this.#acceptor = new WebSocketAcceptor(settings, logger);
     for (const orm of [options.orm, ...(options.otherOrms ?? [])]) registerSubscriber(orm, subscriber);
   }
 
@@ -60,7 +61,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /** Serves sockets, and nothing else, on a port of its own. Resolves with the address that it listens on. */
   async listen({ port = 0, host }: ListenOptions = {}): Promise<ListenAddress> {
     await this.start();
-    const server = socketsOnly();
+    const server = socketsOnly(this.#services.settings.limits);
     this.#servers.push(server);
     await listening(server, port, host);
     await this.attach(server);
@@ -96,9 +97,9 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
-    return admit(this.#services, request, prepare, (admission, pending) => {
+    return admit(this.#services, request, prepare, (admission, ...held) => {
       this.#checkOpen();
-      return this.#open(admission, connect(admission.scope), pending);
+      return this.#open(admission, connect(admission.scope), ...held);
     });
   }
 
@@ -197,8 +198,9 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     logger.warn('Some connections did not end in time.', { connections: this.#connections.size });
   }
 
-  #open(admission: Admission, transport: Transport, pending: PendingHandshake): AcceptedConnection {
+  #open(admission: Admission, transport: Transport, pending: PendingHandshake, place: Place): AcceptedConnection {
     const connection = new Connection(admission, transport, this.#services, (gone) => this.#connections.delete(gone));
+    void connection.closed.then(place.leave);
     this.#connections.add(connection);
     this.#services.live.add(connection.standing, pending, connection.closed);
     connection.open();

@@ -1,22 +1,23 @@
+import { Ceilings } from '../consumers/ceilings.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { type ChannelParts, ConsumerChannel } from '../consumers/consumer-channel.js';
 import type { ConsumerSocket } from '../consumers/reach.js';
-import { type ApiError, ConfigurationError, ParseError, StreamClosed, StreamNotFound } from '../errors.js';
+import { type ApiError, ConfigurationError, StreamClosed } from '../errors.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
-import { CloseCode } from '../status.js';
-import { addressOf, decodeObject, encodeFrame, encodeReply, errorReply, type JsonObject } from '../wire/codec.js';
+import { addressOf, encodeFrame, encodeReply, errorReply } from '../wire/codec.js';
+import type { Reply } from '../wire/messages.js';
 import type { Admission } from './handshake.js';
-import { pongTo } from './ping.js';
+import { type InboundFrameParts, InboundFrames, only } from './inbound-frames.js';
 import { settledWithin } from './settled-within.js';
 import { Standing, type StandingParts } from './standing.js';
 import type { Transport } from './transport.js';
 
-export interface ConnectionParts extends Omit<ChannelParts, 'scope' | 'socket'>, StandingParts {
+export interface ConnectionParts
+  extends Omit<ChannelParts, 'scope' | 'socket' | 'ceilings'>,
+    InboundFrameParts,
+    StandingParts {
   readonly disposer: ScopeDisposer;
 }
-
-/** Marks the one consumer of a route without streams. */
-const only = '';
 
 /**
  * One socket: its frames go to the consumer of their stream, and everything ends with it. A frame that leads nowhere is
@@ -31,6 +32,8 @@ export class Connection {
   readonly #channels = new Map<string, ConsumerChannel>();
   /** Streams that their consumers closed. */
   readonly #gone = new Map<string, ApiError>();
+  readonly #frames: InboundFrames;
+  readonly #ceilings: Ceilings;
   #draining: ApiError | undefined;
   #isDeaf = false;
   #closing: Promise<void> | undefined;
@@ -46,6 +49,13 @@ export class Connection {
     this.#admission = admission;
     this.#transport = transport;
     this.#parts = parts;
+    this.#frames = new InboundFrames(admission, parts, {
+      receive: (stream, consumer, payload) => this.#receive(stream, consumer, payload),
+      receiveBinary: (consumer, data) => this.#receiveBinary(consumer, data),
+      reply: (reply, stream) => this.#reply(reply, stream),
+      close: (code, reason) => this.#refuse(code, reason),
+    });
+    this.#ceilings = new Ceilings(parts);
     const standee = {
       channels: this.#channels,
       drain: (reason: ApiError) => this.drain(reason),
@@ -60,8 +70,9 @@ export class Connection {
     const { consumers } = this.#admission.route;
     if (!(consumers instanceof Map)) this.#open(consumers as CompiledConsumer);
     this.#transport.listen({
-      onText: (text) => this.standing.whenChecked(() => this.#receive(text)),
-      onBinary: (data) => this.standing.whenChecked(() => this.#receiveBinary(data)),
+      onText: (text) => this.#whenHeard(() => this.#frames.receiveText(text)),
+      onBinary: (data) => this.#whenHeard(() => this.#frames.receiveBinary(data)),
+      onControl: (bytes) => this.#isHeard && this.#frames.receiveControl(bytes),
       onClose: (code) => this.#end(code),
     });
   }
@@ -88,8 +99,25 @@ export class Connection {
     this.#transport.close(code, reason);
   }
 
+  /** A client that broke a rule. */
+  #refuse(code: number, reason: string): void {
+    this.#parts.logger.info('A connection was closed.', { path: this.#admission.scope.path, code, reason });
+    this.close(code, reason);
+  }
+
   terminate(): void {
     this.#transport.terminate();
+  }
+
+  /** Not while the permissions to connect are asked again. */
+  #whenHeard(work: () => void): void {
+    this.standing.whenChecked(() => {
+      if (this.#isHeard) work();
+    });
+  }
+
+  get #isHeard(): boolean {
+    return !this.#isDeaf && !this.#closing;
   }
 
   /** What fails here fails again at each frame, and is answered there. */
@@ -101,47 +129,16 @@ export class Connection {
     }
   }
 
-  #receive(text: string): void {
-    if (this.#isDeaf || this.#closing) return;
-    const { consumers } = this.#admission.route;
-    const isMultiplexed = consumers instanceof Map;
-    this.#answering(isMultiplexed ? null : undefined, undefined, () => {
-      const frame = decodeObject(text);
-      const pong = pongTo(frame, consumers);
-      if (pong) this.#transport.send(encodeReply(pong, isMultiplexed ? null : undefined));
-      else if (isMultiplexed) this.#receiveInStream(frame, consumers);
-      else this.#answering(undefined, frame, () => this.#receiveIn(only, consumers as CompiledConsumer, frame));
-    });
-  }
-
-  #receiveInStream({ stream, payload }: JsonObject, consumers: ReadonlyMap<string, CompiledConsumer>): void {
-    const name = typeof stream === 'string' ? stream : null;
-    this.#answering(name, payload, () => {
-      if (name === null || payload === undefined) throw new ParseError('A frame has to have a stream and a payload.');
-      const consumer = consumers.get(name);
-      if (!consumer) throw new StreamNotFound(`No stream "${name}". There are: ${[...consumers.keys()].join(', ')}.`);
-      this.standing.check(name);
-      this.#receiveIn(name, consumer, payload);
-    });
-  }
-
-  #receiveBinary(data: Uint8Array): void {
-    if (this.#isDeaf || this.#closing) return;
-    const { consumers } = this.#admission.route;
-    if (consumers instanceof Map || !(consumers as CompiledConsumer).options.binary) {
-      this.close(CloseCode.unsupportedData, 'Text frames only.');
-      return;
-    }
-    this.#answering(undefined, undefined, () => {
-      if (this.#draining) throw this.#draining;
-      this.#channel(only, consumers as CompiledConsumer).receiveBinary(data);
-    });
-  }
-
-  #receiveIn(stream: string, consumer: CompiledConsumer, payload: unknown): void {
+  #receive(stream: string, consumer: CompiledConsumer, payload: unknown): void {
+    this.standing.check(stream);
     const refusal = this.#draining ?? this.#gone.get(stream);
     if (refusal) throw refusal;
     this.#channel(stream, consumer).receive(payload);
+  }
+
+  #receiveBinary(consumer: CompiledConsumer, data: Uint8Array): void {
+    if (this.#draining) throw this.#draining;
+    this.#channel(only, consumer).receiveBinary(data);
   }
 
   #channel(stream: string, compiled: CompiledConsumer): ConsumerChannel {
@@ -149,14 +146,14 @@ export class Connection {
     if (existing) return existing;
     const { scope } = this.#admission;
     const socket = stream === only ? this.#wholeSocket() : this.#streamOf(stream, compiled);
-    const created = new ConsumerChannel(compiled, { ...this.#parts, scope, socket });
+    const created = new ConsumerChannel(compiled, { ...this.#parts, scope, socket, ceilings: this.#ceilings });
     this.#channels.set(stream, created);
     return created;
   }
 
   #wholeSocket(): ConsumerSocket {
     return {
-      reply: (reply) => this.#transport.send(encodeReply(reply)),
+      reply: (reply) => this.#reply(reply),
       json: (text) => this.#transport.send(encodeFrame(text)),
       binary: (data) => this.#transport.sendBinary(data),
       close: (code, reason) => this.close(code, reason),
@@ -165,7 +162,7 @@ export class Connection {
 
   #streamOf(stream: string, { consumer }: CompiledConsumer): ConsumerSocket {
     return {
-      reply: (reply) => this.#transport.send(encodeReply(reply, stream)),
+      reply: (reply) => this.#reply(reply, stream),
       json: (text) => this.#transport.send(encodeFrame(text, stream)),
       binary: () => {
         throw new ConfigurationError({
@@ -187,13 +184,9 @@ export class Connection {
     this.#transport.send(encodeReply(errorReply(told, addressOf(undefined)), stream));
   }
 
-  /** @param stream of the frame that tells of a failure: null if it is not known, undefined on a route without streams */
-  #answering(stream: string | null | undefined, payload: unknown, work: () => void): void {
-    try {
-      work();
-    } catch (thrown) {
-      this.#transport.send(encodeReply(errorReply(this.#translate(thrown), addressOf(payload)), stream));
-    }
+  #reply(reply: Reply, stream?: string | null): void {
+    this.#transport.send(encodeReply(reply, stream));
+    if (this.#isHeard) this.#frames.noteReply(reply.code);
   }
 
   #translate(thrown: unknown): ApiError {

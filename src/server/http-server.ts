@@ -1,8 +1,15 @@
 import { createServer, type Server } from 'node:http';
+import type { Limits } from '../limits.js';
 
-/** An HTTP server that tells requests what it is there for. */
-export function socketsOnly(): Server {
-  return createServer((_request, response) => {
+/** An HTTP server that tells requests what it is there for, and waits for none for long: 408. */
+export function socketsOnly({ headersTime, requestTime, requestCheckInterval }: Limits): Server {
+  const options = {
+    headersTimeout: headersTime,
+    // Node has it that headers take no longer than the whole.
+    requestTimeout: Math.max(requestTime, headersTime),
+    connectionsCheckingInterval: requestCheckInterval,
+  };
+  return createServer(options, (_request, response) => {
     response.writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket', connection: 'upgrade' });
     response.end('This server speaks WebSocket.\n');
   });

@@ -32,6 +32,7 @@ import type { AppOptions } from './app-options.js';
 import { buildChanges, type Changes } from './changes.js';
 import { checkOptions } from './check-options.js';
 import { buildConnections, type ConnectionServices } from './connection-services.js';
+import { Gate } from './gate.js';
 import { Handshake } from './handshake.js';
 import { Hooks } from './hooks.js';
 import { checkProviders } from './provider-check.js';
@@ -52,6 +53,8 @@ export interface Services extends Changes, ConnectionServices {
   /** Ends the listening to signals and to writes. */
   readonly stopListening: () => void;
   readonly handshake: Handshake;
+  readonly gate: Gate;
+  readonly clock: Clock;
   readonly hooks: Hooks;
 }
 
@@ -87,6 +90,8 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     ...changes,
     stopListening: changes.listen(),
     handshake: new Handshake({ ...shared, router, clock, scopes: new ScopeBuilder(container, disposer) }),
+    gate: new Gate({ settings, clock, counters }),
+    clock,
     hooks: new Hooks({
       hooks: (options.hooks ?? []).map(resolve),
       unitOfWork,

@@ -15,6 +15,8 @@ export interface Transport {
 export interface TransportListener {
   onText(text: string): void;
   onBinary(data: Uint8Array): void;
+  /** A ping or pong of so many bytes, which the transport answers by itself. */
+  onControl?(bytes: number): void;
   /** Called exactly once. */
   onClose(code: number): void;
 }

@@ -1,12 +1,14 @@
 import { expect } from 'chai';
 import { type Chat, createChat } from '../../src/chat.js';
 import { sharedDatabase, TIME_TO_OPEN } from '../support/database.js';
+import { bundledPages } from '../support/pages.js';
 
 describe('pages over HTTP', () => {
   let chat: Chat;
 
   before(async function () {
     this.timeout(TIME_TO_OPEN);
+    await bundledPages();
     chat = await createChat((await sharedDatabase()).orm);
   });
   after(() => chat.close());

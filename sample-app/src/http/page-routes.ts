@@ -7,9 +7,9 @@ import type { Sessions } from '../accounts/sessions.js';
 const packageFolder = resolve(import.meta.dirname, '../../..');
 
 const pages = resolve(packageFolder, 'page');
-/** Styles and pictures lie beside the sources of the page, its compiled scripts in dist. */
+/** Styles and pictures lie beside the sources of the page, its bundled scripts in dist. */
 const assets = [pages, resolve(packageFolder, 'dist/page')];
-const isAsset = /\.(css|js|svg)$/;
+const isAsset = /\.(css|js|js\.map|svg)$/;
 
 export async function pageRoutes(server: FastifyInstance, sessions: Sessions): Promise<void> {
   await server.register(fastifyStatic, { root: pages, serve: false, cacheControl: false });
