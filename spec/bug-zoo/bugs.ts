@@ -288,6 +288,51 @@ const identity: readonly Bug[] = [
   },
 ];
 
+const limits: readonly Bug[] = [
+  {
+    name: 'a rate lets one too many through',
+    file: 'server/token-bucket.js',
+    sound: 'if (debt > this.#all)',
+    broken: 'if (debt > this.#all + this.#each)',
+    specs: ['server/token-bucket', 'server/message-limits'],
+  },
+  {
+    name: 'what is above a rate has an effect',
+    file: 'server/inbound-frames.js',
+    sound: 'this.#answering(undefined, frame, () => { if (refusal) throw refusal;',
+    broken: 'this.#answering(undefined, frame, () => {',
+    specs: ['server/message-limits'],
+  },
+  {
+    name: 'whoever does not heed a limit is never cut',
+    file: 'server/message-limits.js',
+    sound: 'if (code === Throttled.code)',
+    broken: 'if (false)',
+    specs: ['server/message-limits'],
+  },
+  {
+    name: 'a user has one connection too many',
+    file: 'server/handshake-limits.js',
+    sound: 'if (connections >= connectionsPerUser)',
+    broken: 'if (connections > connectionsPerUser)',
+    specs: ['server/handshake-limits'],
+  },
+  {
+    name: 'who leaves does not give back the place',
+    file: 'server/handshake-limits.js',
+    sound: 'caller.connections -= 1;',
+    broken: ';',
+    specs: ['server/handshake-limits'],
+  },
+  {
+    name: 'a client says itself where it calls from',
+    file: 'server/client-address.js',
+    sound: 'if (!this.#isTrusted(address) || isIP(next) === 0)',
+    broken: 'if (isIP(next) === 0)',
+    specs: ['server/client-address', 'server/handshake-limits'],
+  },
+];
+
 const client: readonly Bug[] = [
   {
     name: 'the client does not ask again for its subscriptions',
@@ -327,4 +372,4 @@ const client: readonly Bug[] = [
 ];
 
 /** Each breaks a promise of `docs/guarantees.md`. */
-export const bugs: readonly Bug[] = [...changes, ...requests, ...rights, ...identity, ...client];
+export const bugs: readonly Bug[] = [...changes, ...requests, ...rights, ...identity, ...limits, ...client];

@@ -73,8 +73,8 @@ function titleOf({ fullTitle }: Report['failures'][number]): string {
   return fullTitle.replaceAll(/\s+/g, ' ');
 }
 
-const [wanted = ''] = process.argv.slice(2);
-const chosen = bugs.filter(({ name }) => name.includes(wanted));
+const wanted = process.argv.slice(2);
+const chosen = bugs.filter(({ name }) => wanted.length === 0 || wanted.some((words) => name.includes(words)));
 await makeCopy();
 await checkHealth(chosen);
 let caught = 0;
