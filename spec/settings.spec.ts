@@ -32,7 +32,7 @@ import { defaultLimits } from '#signalbox/limits.js';
 import { completeSettings, defaultSettings } from '#signalbox/settings.js';
 
 const known =
-  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, maxPayload, closeTimeout, origins, revealForbiddenObjects, trustedProxies, limits, development';
+  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, maxPayload, maxViewAnswer, closeTimeout, origins, revealForbiddenObjects, trustedProxies, limits, development';
 
 const proxies = 'Give addresses and networks such as "10.0.0.0/8".';
 
@@ -44,6 +44,7 @@ describe('Settings', () => {
       actionTimeLimit: 15_000,
       detachedActionTimeLimit: 3_600_000,
       maxPayload: 65_536,
+      maxViewAnswer: 1_048_576,
       closeTimeout: 1_000,
       origins: 'same',
       revealForbiddenObjects: false,

@@ -14,6 +14,8 @@ export interface Settings {
   readonly detachedActionTimeLimit: number;
   /** The largest frame that is accepted; a larger one closes the socket with 1009. Default 65 536. */
   readonly maxPayload: number;
+  /** The largest answer of a view behind the socket; a larger one is an error. Default 1 048 576. */
+  readonly maxViewAnswer: number;
   /**
    * How long `app.close()` waits for clients to say goodbye before it cuts them, and then once more for what consumers do
    * at their end. Default 1 000.
@@ -48,6 +50,7 @@ export const defaultSettings: Settings = {
   actionTimeLimit: 15_000,
   detachedActionTimeLimit: 3_600_000,
   maxPayload: 65_536,
+  maxViewAnswer: 1_048_576,
   closeTimeout: 1_000,
   origins: 'same',
   revealForbiddenObjects: false,
@@ -65,7 +68,13 @@ export function completeSettings(given: GivenSettings = {}): Settings {
     if (!Object.hasOwn(defaultSettings, name)) throw fault(name, 'is no setting.', `Known are ${known()}.`);
   }
   const settings = { ...defaultSettings, ...given, limits: completeLimits(given.limits) };
-  for (const name of ['actionTimeLimit', 'detachedActionTimeLimit', 'maxPayload', 'closeTimeout'] as const) {
+  for (const name of [
+    'actionTimeLimit',
+    'detachedActionTimeLimit',
+    'maxPayload',
+    'maxViewAnswer',
+    'closeTimeout',
+  ] as const) {
     checkCount(name, settings[name]);
   }
   for (const name of ['syncActionsAtomic', 'asyncActionsAtomic', 'revealForbiddenObjects', 'development'] as const) {

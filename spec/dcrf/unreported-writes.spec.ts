@@ -76,10 +76,28 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
 
   it('warns where the database cascades a delete into rows that are observed', async () => {
     const em = database.orm.em.fork();
-    em.remove(await em.findOneOrFail(Tag, 1));
+    em.remove(await em.findOneOrFail(Tag, 2));
     await em.flush();
+    expect(warned()).to.deep.equal([]);
+    await em.nativeDelete(Tag, { id: 1 });
     expect(warned()).to.deep.equal(['The database may change rows of which no observer hears. Thing']);
     expect(String(logger.at('warn')[0]?.fields['place'])).to.match(/unreported-writes\.spec/);
+  });
+
+  it('tells members that a write past the unit of work changed, whether or not groups are derived from them', async () => {
+    const own = rootContainer.createChildContainer();
+    const other = createApp({ orm: database.orm, container: own, routes: [path('/', AllThings)] });
+    await using ann = await connect(other, '/');
+    await ann.request('subscribe_all', { request_id: 1 });
+    const sql = (text: string) => () => database.orm.em.getConnection().execute(text);
+    const announcing = own.resolve(Announcer).announcing.bind(own.resolve(Announcer));
+    await announcing(Thing, [1, 2], sql('insert into thing_tags (thing_id, tag_id) values (1, 1), (1, 2)'));
+    expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }));
+    await announcing(Thing, [1], sql('delete from thing_tags where tag_id = 1'));
+    expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }));
+    await announcing(Thing, [1], sql('update thing_tags set tag_id = tag_id'));
+    await ann.expectSilence();
+    await other.close();
   });
 
   it('tells an upsert by a unique property, and nothing of one that changes nothing', async () => {

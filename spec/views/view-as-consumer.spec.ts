@@ -149,6 +149,31 @@ describe('viewAsConsumer', () => {
           errors: [{ pk: ['This is no part of a path.'] }],
           response_status: 400,
         });
+        expect(await ann.request('retrieve', { pk: 'a\ud800' })).to.deep.include({
+          errors: [{ pk: ['This is no part of a path.'] }],
+          response_status: 400,
+        });
+        expect(await ann.request('list', { query: { tag: '\udc00' } })).to.deep.include({
+          errors: [{ query: ['tag is no plain value.'] }],
+          response_status: 400,
+        });
+      });
+
+      it('refuses an answer that is larger than the setting allows, and the socket lives', async () => {
+        const routes = [path('/ws/', viewAsConsumer(view, actions))];
+        const settings = { maxViewAnswer: 40 };
+        const small = createApp({ orm, container: testProviders().container, routes, settings });
+        await using ann = await connect(small, '/ws/');
+        expect(await ann.request('list', { request_id: 1, query: { tag: 'x'.repeat(50) } })).to.deep.equal({
+          errors: ['The answer of the view is larger than 40 bytes.'],
+          data: null,
+          action: 'list',
+          response_status: 500,
+          request_id: 1,
+          code: 'view_failed',
+        });
+        expect(await ann.request('drop', { pk: 4 })).to.include({ response_status: 204 });
+        await small.close();
       });
     });
   }

@@ -5,6 +5,7 @@ import type { Observer } from '../observers/observer.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
+import type { Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
 import { takeAction } from '../wire/codec.js';
 import type { RequestId } from '../wire/messages.js';
@@ -17,6 +18,7 @@ const longestReason = 123;
 export interface ConsumerLink {
   readonly scope: Scope;
   readonly unitOfWork: UnitOfWork;
+  readonly settings: Settings;
   /** The address of this consumer. */
   readonly name: string;
   readonly reach: Reach;

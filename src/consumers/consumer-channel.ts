@@ -17,6 +17,7 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import type { SerializerContext } from '../serializers/serializer.js';
+import type { Settings } from '../settings.js';
 import { origin } from '../signals/origin.js';
 import type { Reply, RequestId } from '../wire/messages.js';
 import { type ApiConsumer, bindConsumer, type ConsumerLink } from './api-consumer.js';
@@ -38,6 +39,7 @@ export interface ChannelParts {
   readonly unitOfWork: UnitOfWork;
   readonly publisher: Commits;
   readonly logger: Logger;
+  readonly settings: Settings;
   readonly socket: ConsumerSocket;
 }
 
@@ -97,6 +99,10 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
 
   get scope(): Scope {
     return this.#parts.scope;
+  }
+
+  get settings(): Settings {
+    return this.#parts.settings;
   }
 
   get actions(): Actions {

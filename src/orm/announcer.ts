@@ -1,7 +1,8 @@
-import type { EntityMetadata, Primary } from '@mikro-orm/core';
+import { type EntityMetadata, type Primary, Utils } from '@mikro-orm/core';
 import type { ConcreteClass } from '../metadata.js';
 import { announced } from './announced.js';
 import type { RowData } from './model-change.js';
+import { haveSameMembers, ownedRelations, readMembers } from './model-members.js';
 import { readRow } from './model-snapshot.js';
 import type { ModelSubscriber } from './model-subscriber.js';
 import type { UnitOfWork } from './unit-of-work.js';
@@ -65,7 +66,8 @@ export class Announcer {
     const rows: (RowData | undefined)[] = [];
     for (const key of keys) {
       const row = await readRow(em, meta, key);
-      rows.push(row && { ...row, ...(await this.#subscriber.membersOf(em, meta, key)) });
+      // Whether or not groups are derived from them: a write of the pivot table changes nothing else.
+      rows.push(row && { ...row, ...(await readMembers(em, meta, key, ownedRelations(meta))) });
     }
     return rows;
   }
@@ -78,10 +80,18 @@ export class Announcer {
     isForced = false,
   ): void {
     const em = this.#unitOfWork.of(model).em.getContext(false);
+    const relations = ownedRelations(em.getMetadata(model) as EntityMetadata);
     keys.forEach((key, index) => {
-      const isSame = JSON.stringify(before[index]) === JSON.stringify(after[index]);
-      if (isForced || !isSame) this.#subscriber.stageRow(em, model, key, before[index], after[index]);
+      if (isForced || !isSame(relations, before[index], after[index]))
+        this.#subscriber.stageRow(em, model, key, before[index], after[index]);
     });
     this.#subscriber.releaseLoose(em);
   }
+}
+
+/** Columns are compared as they are, the members of relations in whatever order the database gives them. */
+function isSame(relations: readonly string[], before: RowData | undefined, after: RowData | undefined): boolean {
+  if (!before || !after) return before === after;
+  const columns = Object.keys({ ...before, ...after }).filter((name) => !relations.includes(name));
+  return columns.every((name) => Utils.equals(before[name], after[name])) && haveSameMembers(relations, before, after);
 }

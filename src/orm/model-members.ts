@@ -33,9 +33,44 @@ export function noMembers(names: Iterable<string>): RowData {
 }
 
 /** Whether the same keys are held, in whatever order. */
-export function haveSameMembers(before: RowData, after: RowData): boolean {
+export function haveSameMembers(names: readonly string[], before: RowData, after: RowData): boolean {
   const sorted = (keys: unknown): string[] => (keys as unknown[]).map((key) => JSON.stringify(String(key))).sort();
-  return Object.keys(after).every((name) => Utils.equals(sorted(before[name]), sorted(after[name])));
+  return names.every((name) => Utils.equals(sorted(before[name]), sorted(after[name])));
+}
+
+/**
+ * The rows that own relations which hold rows that are removed: the database takes them out of the pivot tables. One query for
+ * each relation that leads to such a row.
+ */
+export async function unlinkedBy(
+  em: EntityManager,
+  removed: ReadonlySet<object>,
+  isWanted: (meta: EntityMetadata) => boolean,
+): Promise<Relinked> {
+  const unlinked = new Map<object, Set<string>>();
+  if (removed.size === 0) return unlinked;
+  for (const meta of [...em.getMetadata().getAll().values()].filter(isWanted)) {
+    for (const { name, targetMeta } of meta.relations.filter(({ kind, owner }) => kind === 'm:n' && owner)) {
+      const held = [...removed].filter((entity) => targetMeta && entity instanceof targetMeta.class);
+      for (const owner of await ownersOfMembers(em, meta, name, held)) {
+        unlinked.set(owner, (unlinked.get(owner) ?? new Set<string>()).add(name));
+      }
+    }
+  }
+  return unlinked;
+}
+
+async function ownersOfMembers(
+  em: EntityManager,
+  meta: EntityMetadata,
+  name: string,
+  members: readonly object[],
+): Promise<readonly object[]> {
+  if (members.length === 0) return [];
+  const fork = em.fork({ clear: true, keepTransactionContext: true, freshEventManager: true });
+  const holding = { $or: members.map((member) => ({ [name]: primaryKeyOf(member) })) };
+  const owners = await fork.find(meta.class, holding as never, { filters: false, fields: meta.primaryKeys as never });
+  return owners.map((owner: object) => ofWriter(em, owner));
 }
 
 /** The rows that own what these collections change; those of a collection that was replaced unread are looked up. */
@@ -68,10 +103,12 @@ async function storedOwners(em: EntityManager, { owner, property }: Collection<o
   const fork = em.fork({ clear: true, keepTransactionContext: true, freshEventManager: true });
   const row = fork.getReference(meta.class, primaryKeyOf(owner) as never);
   const collection = await collectionOf(row, property.name);
-  // The rows of the writing entity manager: they are told with the values that it gives them.
-  return collection
-    .getItems(false)
-    .map((item) => em.getReference(helper(item).__meta.class, primaryKeyOf(item) as never));
+  return collection.getItems(false).map((item) => ofWriter(em, item));
+}
+
+/** The row of the writing entity manager: it is told with the values that this one gives it. */
+function ofWriter(em: EntityManager, row: object): object {
+  return em.getReference(helper(row).__meta.class, primaryKeyOf(row) as never);
 }
 
 /** Whether the row was there before this flush. */

@@ -11,7 +11,8 @@ import { helper, Utils } from '@mikro-orm/core';
 import { origin } from '../signals/origin.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import { type ModelChange, mergeChanges, type RowData } from './model-change.js';
-import { haveSameMembers, isStored, noMembers, ownedRelations, readMembers, relinkedBy } from './model-members.js';
+import { noMembers, ownedRelations, readMembers } from './model-members.js';
+import { ModelRelinks } from './model-relinks.js';
 import { hasDerivedColumns, isComplete, primaryKeyOf, readRow, rowKey, snapshotOf } from './model-snapshot.js';
 import { conflictingRows } from './model-upsert.js';
 import { type TransactionEvent, TransactionStages } from './transaction-stages.js';
@@ -26,8 +27,7 @@ export type Committed = (changes: readonly ModelChange[], signals: readonly Sign
 export class ModelSubscriber implements EventSubscriber {
   readonly #stages: TransactionStages<ModelChange | SignalSent>;
   readonly #before = new WeakMap<object, RowData>();
-  readonly #relinked = new WeakMap<EntityManager, ReadonlyMap<object, RowData>>();
-
+  readonly #relinks: ModelRelinks;
   readonly #upserted = new WeakMap<EntityManager, Map<string, RowData>>();
   readonly #foreign = new WeakMap<object, RowData>();
   readonly #committed: Committed;
@@ -39,10 +39,16 @@ export class ModelSubscriber implements EventSubscriber {
   /**
    * @param committed told once per commit; never awaited, and called outside the flush's async context
    * @param groupsVary whether somebody derives groups from more than the key of a model's rows
+   * @param isObserved whether somebody hears of a model's rows: who holds a row that is removed is asked for those only
    */
-  constructor(committed: Committed, groupsVary: (model: EntityClass<object>) => boolean = () => false) {
+  constructor(
+    committed: Committed,
+    groupsVary: (model: EntityClass<object>) => boolean = () => false,
+    isObserved: (model: EntityClass<object>) => boolean = () => true,
+  ) {
     this.#committed = committed;
     this.#groupsVary = (meta) => groupsVary(meta.class);
+    this.#relinks = new ModelRelinks((meta) => Boolean(meta.class) && isObserved(meta.class));
     this.#stages = new TransactionStages(mergeStaged, (staged) => this.#release(staged));
   }
 
@@ -81,18 +87,8 @@ export class ModelSubscriber implements EventSubscriber {
   }
 
   /** Collections of a many-to-many relation change no column: the rows that own them count as updated. */
-  async onFlush({ em, uow }: FlushEventArgs): Promise<void> {
-    if (this.#isClosed) return;
-    const removed = uow.getRemoveStack();
-    const before = new Map<object, RowData>();
-    for (const [owner, names] of await relinkedBy(em, uow.getCollectionUpdates())) {
-      if (removed.has(owner)) continue;
-      const isRead = isStored(owner);
-      const pk = primaryKeyOf(owner);
-      before.set(owner, isRead ? await readMembers(em, helper(owner).__meta, pk, names) : noMembers(names));
-    }
-    // Always: a flush that failed has left its own behind.
-    this.#relinked.set(em, before);
+  async onFlush(event: FlushEventArgs): Promise<void> {
+    if (!this.#isClosed) await this.#relinks.flushing(event);
   }
 
   async afterCreate({ em, entity }: EventArgs<object>): Promise<void> {
@@ -208,16 +204,7 @@ export class ModelSubscriber implements EventSubscriber {
   }
 
   async #stageRelinked(em: EntityManager): Promise<void> {
-    const relinked = this.#relinked.get(em);
-    this.#relinked.delete(em);
-    for (const [owner, before] of relinked ?? []) {
-      const meta = helper(owner).__meta;
-      const after = await readMembers(em, meta, primaryKeyOf(owner), Object.keys(before));
-      if (haveSameMembers(before, after)) continue;
-      const known = snapshotOf(em, owner);
-      const row = isComplete(meta, known) ? known : await readRow(em, meta, primaryKeyOf(owner));
-      if (row) this.#stage(em, owner, { ...row, ...before }, { ...row, ...after });
-    }
+    for (const { owner, before, after } of await this.#relinks.take(em)) this.#stage(em, owner, before, after);
   }
 }
 

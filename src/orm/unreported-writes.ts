@@ -43,6 +43,7 @@ export function warnOfUnreportedWrites(
   const cascading = new Map(
     observed.flatMap((meta) => cascadingInto(meta).map((table) => [table, meta.className] as const)),
   );
+  const unlinking = new Map(observed.flatMap((meta) => heldBy(meta).map((table) => [table, meta.className] as const)));
   const places = new Set<string>();
   const warn = (message: string, model: string, stack: string): void => {
     const place = placeOf(stack);
@@ -54,25 +55,32 @@ export function warnOfUnreportedWrites(
     const table = writtenTable(sql) ?? '';
     const model = models.get(table);
     const cascaded = deleting.test(sql) ? cascading.get(table) : undefined;
-    if ((model ?? cascaded) === undefined || announced.getStore()) return;
+    const unlinked = deleting.test(sql) ? unlinking.get(table) : undefined;
+    if ((model ?? cascaded ?? unlinked) === undefined || announced.getStore()) return;
     const stack = callers.getStore() ?? longStack();
-    if (model !== undefined && !reporting.test(stack))
-      warn('Rows were written of which no observer hears.', model, stack);
-    else if (cascaded !== undefined) warn('The database may change rows of which no observer hears.', cascaded, stack);
+    const isReported = reporting.test(stack);
+    const changed = cascaded ?? (isReported ? undefined : unlinked);
+    if (model !== undefined && !isReported) warn('Rows were written of which no observer hears.', model, stack);
+    else if (changed !== undefined) warn('The database may change rows of which no observer hears.', changed, stack);
   };
   return models.size > 0 ? listen(em, listener) : () => {};
 }
 
 /** The tables whose rows take rows of a model with them when they are deleted, by the database and not by the ORM. */
 function cascadingInto(meta: EntityMetadata): readonly string[] {
-  return meta.relations.flatMap(({ kind, owner, deleteRule, targetMeta, name, inversedBy }) => {
-    if (!targetMeta) return [];
-    if (kind === 'm:n') return owner ? targetMeta.tableName : [];
-    if (deleteRule !== 'cascade') return [];
+  return meta.relations.flatMap(({ kind, deleteRule, targetMeta, name, inversedBy }) => {
+    if (!targetMeta || kind === 'm:n' || deleteRule !== 'cascade') return [];
     const inverse = targetMeta.relations.find((prop) => prop.name === inversedBy || prop.mappedBy === name);
     const isCascadedByOrm = inverse?.orphanRemoval || inverse?.cascade?.some((each) => /remove|all/.test(each));
     return isCascadedByOrm ? [] : targetMeta.tableName;
   });
+}
+
+/** The tables whose rows are taken out of the many-to-many relations of a model when they are deleted. */
+function heldBy(meta: EntityMetadata): readonly string[] {
+  return meta.relations.flatMap(({ kind, owner, targetMeta }) =>
+    kind === 'm:n' && owner && targetMeta ? targetMeta.tableName : [],
+  );
 }
 
 function listen(em: EntityManager, listener: Listener): () => void {

@@ -43,6 +43,7 @@ export function buildChanges(parts: ChangesParts): Changes {
       if (changes.length > 0) committed.send(changes);
     },
     observedBy(observers.filter(({ groupsVary }) => groupsVary)),
+    observedBy(observers),
   );
   const listen = (): (() => void) => {
     const stopSignals = receiveSignals(observers, (sent) => subscriber.stageSignal(orm.em, sent));

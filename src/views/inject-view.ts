@@ -37,16 +37,18 @@ export function injectView(inject: (options: InjectOptions) => Promise<InjectRes
       ...(payload.length > 0 && { payload }),
       ...(scope.remoteAddress !== undefined && { remoteAddress: scope.remoteAddress }),
     });
-    return toResponse(answer.statusCode, answer.headers, answer.rawPayload);
+    return toResponse(answer.statusCode, answer.headers, Buffer.from(answer.rawPayload));
   };
 }
 
 const neverWithBody = [204, 205, 304];
 
+type Body = ConstructorParameters<typeof Response>[0];
+
 /** The answer of a server as a fetch handler would give it. */
-export function toResponse(status: number, headers: InjectResponse['headers'], body: Uint8Array): Response {
+export function toResponse(status: number, headers: InjectResponse['headers'], body: Body): Response {
   const pairs = Object.entries(headers).flatMap(([name, value]) =>
     [value ?? []].flat().map((one): [string, string] => [name, String(one)]),
   );
-  return new Response(neverWithBody.includes(status) ? null : Buffer.from(body), { status, headers: pairs });
+  return new Response(neverWithBody.includes(status) ? null : body, { status, headers: pairs });
 }

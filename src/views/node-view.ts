@@ -5,8 +5,8 @@ import {
   type ServerResponse,
   request as sendRequest,
 } from 'node:http';
-import { type Duplex, duplexPair } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
+import { type Duplex, duplexPair, Readable } from 'node:stream';
+import type { ReadableStream } from 'node:stream/web';
 import { toResponse } from './inject-view.js';
 import type { View, ViewFacts } from './view.js';
 
@@ -33,7 +33,14 @@ export function nodeView<Incoming, Outgoing>(handler: NodeHandler<Incoming, Outg
   return async (request, facts) => {
     const body = Buffer.from(await request.arrayBuffer());
     const answer = await ask(server, request, body, facts);
-    return toResponse(answer.statusCode ?? 500, answer.headers, await buffer(answer));
+    const response = toResponse(
+      answer.statusCode ?? 500,
+      answer.headers,
+      Readable.toWeb(answer) as ReadableStream<Uint8Array>,
+    );
+    // What nobody reads would keep the connection.
+    if (!response.body) answer.resume();
+    return response;
   };
 }
 

@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { ApiConsumer } from '../consumers/api-consumer.js';
+import { ApiConsumer, linkOf } from '../consumers/api-consumer.js';
 import { Action, type ViewOfReply } from '../decorators/action.js';
 import { Consumer } from '../decorators/consumer.js';
 import type { ReplyClass } from '../dispatch/action-declaration.js';
@@ -84,10 +84,10 @@ export function viewAsConsumer<const Actions extends object = typeof defaultActi
 }
 
 function addAction(prototype: object, member: string, viewRoute: ViewRoute, view: View): void {
-  const method = async (kwargs: ViewKwargs, context: ActionContext): Promise<ActionReply> => {
+  const method = async function (this: ApiConsumer, kwargs: ViewKwargs, context: ActionContext): Promise<ActionReply> {
     const request = toRequest(viewRoute, kwargs, context);
     const response = await view(request, { parameters: kwargs.parameters, scope: context.scope });
-    const { status, data } = await fromResponse(response);
+    const { status, data } = await fromResponse(response, linkOf(this).settings.maxViewAnswer);
     return reply(data, { status });
   };
   const descriptor = { value: method, configurable: true, writable: true };

@@ -1,4 +1,6 @@
+import { MIMEType, TextDecoder } from 'node:util';
 import { ApiError, type ErrorDetail } from '../errors.js';
+import { Status } from '../status.js';
 import { isJsonObject } from '../wire/codec.js';
 
 /** A view answered with a status of 400 or more: the status is the view's, the texts are what its answer says. */
@@ -18,37 +20,71 @@ export interface ViewAnswer {
   readonly data: unknown;
 }
 
-/** @throws ViewFailed from status 400 on */
-export async function fromResponse(response: Response): Promise<ViewAnswer> {
+/**
+ * @param limit of bytes
+ * @throws ViewFailed from status 400 on, and beyond the limit
+ */
+export async function fromResponse(response: Response, limit: number): Promise<ViewAnswer> {
   const { status } = response;
-  const data = await dataOf(response);
+  const data = dataOf(response.headers.get('content-type'), await bytesOf(response, limit));
   if (status < 400) return { status, data };
   throw new ViewFailed(status, detailsOf(data) ?? [response.statusText || ViewFailed.detail]);
 }
 
-/** JSON as it is, text as text, anything else as the hexadecimal digits of its bytes. */
-async function dataOf(response: Response): Promise<unknown> {
-  const type = response.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
-  const bytes = new Uint8Array(await response.arrayBuffer());
+async function bytesOf({ body, status }: Response, limit: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body ?? []) {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size <= limit) continue;
+    const shown = status < 400 ? Status.serverError : status;
+    throw new ViewFailed(shown, [`The answer of the view is larger than ${limit} bytes.`]);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** JSON as it is, text in its charset, anything else as the hexadecimal digits of its bytes. */
+function dataOf(contentType: string | null, bytes: Buffer): unknown {
   if (bytes.length === 0) return null;
-  const text = isBinary(type) ? undefined : decoded(bytes);
-  if (text === undefined) return Buffer.from(bytes).toString('hex');
-  return isJson(type) ? JSON.parse(text) : text;
+  const type = typeOf(contentType);
+  const decoder = type && isText(type.essence) ? decoderOf(type) : undefined;
+  if (!type || !decoder) return bytes.toString('hex');
+  const text = decoder.decode(bytes);
+  return isJson(type.essence) ? parsed(text) : text;
+}
+
+function typeOf(contentType: string | null): MIMEType | undefined {
+  try {
+    return contentType === null ? undefined : new MIMEType(contentType);
+  } catch {
+    return undefined;
+  }
 }
 
 function isJson(type: string): boolean {
   return type === 'application/json' || type.endsWith('+json');
 }
 
-function isBinary(type: string): boolean {
-  return /^(image|audio|video|font)\/(?!svg)|^application\/(octet-stream|pdf|zip)$/.test(type);
+function isText(type: string): boolean {
+  return isJson(type) || /^text\/|^application\/(xml|x-www-form-urlencoded)$|\+xml$/.test(type);
 }
 
-function decoded(bytes: Uint8Array): string | undefined {
+/** None for a charset that nobody knows. */
+function decoderOf({ params }: MIMEType): TextDecoder | undefined {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return new TextDecoder(params.get('charset') ?? 'utf-8');
   } catch {
     return undefined;
+  }
+}
+
+/** What says that it is JSON and is none is shown as the text that it is. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
   }
 }
 

@@ -90,6 +90,8 @@ export function encodeQuery(query: JsonObject): string {
   return text === '' ? '' : `?${text}`;
 }
 
+/** Half a surrogate pair would reach the view as another character. */
 function isPlain(value: unknown): value is string | number | boolean {
-  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+  if (typeof value === 'string') return value.isWellFormed();
+  return typeof value === 'number' || typeof value === 'boolean';
 }

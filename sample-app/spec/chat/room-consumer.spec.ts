@@ -51,7 +51,11 @@ describe('RoomConsumer', () => {
   }
 
   const viewOf = ({ id, username }: User) => ({ id, username });
-  const listed = (...visits: Visit[]) => ({ id: room.id, currentUsers: visits.map(({ user }) => viewOf(user)) });
+  const listed = (...visits: Visit[]) => ({
+    id: room.id,
+    members: [viewOf(ada.user)],
+    currentUsers: visits.map(({ user }) => viewOf(user)),
+  });
   const join = (visit: { chat: TestChannel }) => visit.chat.request('join_room', { pk: room.id });
 
   it('refuses whoever is not logged in', async () => {
@@ -92,6 +96,7 @@ describe('RoomConsumer', () => {
         id: room.id,
         name: room.name,
         host: viewOf(ada.user),
+        isPrivate: false,
         currentUsers: [],
         lastMessage: null,
       });
@@ -182,6 +187,94 @@ describe('RoomConsumer', () => {
       await settled(ada);
       await grace.chat.request('join_room', { pk: (data as { id: number }).id });
       expect((await ada.chat.receive()).data).to.deep.equal(listed(ada));
+    });
+  });
+
+  describe('private rooms', () => {
+    beforeEach(async () => {
+      const data = { name: unique('private'), isPrivate: true };
+      room = (await ada.chat.request('create', { data })).data as typeof room;
+      await chat.app.idle();
+    });
+
+    const invite = (visit: Visit) => ada.chat.request('add_member', { pk: room.id, username: visit.user.username });
+    const remove = (visit: Visit) => ada.chat.request('remove_member', { pk: room.id, username: visit.user.username });
+
+    it('have their host as the first member', async () => {
+      const { data } = await ada.chat.request('retrieve', { pk: room.id });
+      expect(data).to.deep.include({ isPrivate: true, members: [viewOf(ada.user)] });
+    });
+
+    it('are to whoever is no member what a room is that does not exist', async () => {
+      for (const action of [
+        'retrieve',
+        'join_room',
+        'subscribe_to_messages_in_room',
+        'subscribe_instance',
+        'add_member',
+      ]) {
+        const kwargs = { pk: room.id, username: grace.user.username };
+        const { request_id: _, ...forbidden } = await grace.chat.request(action, kwargs);
+        const { request_id: __, ...absent } = await grace.chat.request(action, { ...kwargs, pk: 2147483647 });
+        expect(forbidden, action).to.deep.equal(absent);
+        expect(forbidden, action).to.include({ response_status: 404 });
+      }
+      const { data } = await grace.chat.request('list');
+      expect((data as { id: number }[]).map(({ id }) => id)).not.to.include(room.id);
+    });
+
+    it('are told to the lobbies of their members only', async () => {
+      expect(await grace.chat.request('subscribe_to_rooms')).to.include({ response_status: 201 });
+      await join(ada);
+      await chat.app.idle();
+      await grace.chat.expectSilence();
+    });
+
+    it('come into the lobby of a new member, and leave that of a former one', async () => {
+      await grace.chat.request('subscribe_to_rooms');
+      expect(await invite(grace)).to.deep.include({
+        response_status: 200,
+        data: { ...listed(), members: [viewOf(ada.user), viewOf(grace.user)] },
+      });
+      const arrival = await grace.chat.receive();
+      expect(arrival).to.include({ action: 'create' });
+      expect(arrival.data).to.deep.include({ id: room.id, name: room.name, isPrivate: true });
+      expect(await remove(grace)).to.deep.include({ response_status: 200, data: listed() });
+      expect(await grace.chat.receive()).to.deep.include({ action: 'delete', data: { pk: room.id } });
+    });
+
+    it('let their members in, to read and to write', async () => {
+      await invite(grace);
+      expect(await join(grace)).to.include({ response_status: 201 });
+      expect(await grace.chat.request('create_message', { text: 'Thank you.' })).to.include({ response_status: 201 });
+    });
+
+    it('do not take another word of a member who was removed, and count nobody who is not inside', async () => {
+      await invite(grace);
+      await join(grace);
+      await remove(grace);
+      expect(await grace.chat.request('create_message', { text: 'Still here?' })).to.include({ response_status: 409 });
+      const { data } = await ada.chat.request('retrieve', { pk: room.id });
+      expect(data).to.deep.include({ currentUsers: [] });
+    });
+
+    it('have one who says who is in them', async () => {
+      await invite(grace);
+      const reply = await grace.chat.request('remove_member', { pk: room.id, username: ada.user.username });
+      expect(reply).to.deep.include({
+        response_status: 403,
+        code: 'not_the_host',
+        errors: ['Only the host of a room may say who is in it.'],
+      });
+      expect(await remove(ada)).to.deep.include({
+        response_status: 400,
+        errors: [{ username: ['The host stays.'] }],
+      });
+      const stranger = await ada.chat.request('add_member', { pk: room.id, username: 'nobody at all' });
+      expect(stranger).to.deep.include({
+        response_status: 400,
+        errors: [{ username: ['There is no such user.'] }],
+      });
     });
   });
 

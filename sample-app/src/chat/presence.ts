@@ -32,6 +32,12 @@ export class Presence {
     await this.settle(room, user);
   }
 
+  /** Whoever may no longer be in a room is not in it, with however many connections. */
+  async expel(room: number, user: number): Promise<void> {
+    this.connections.delete(`${room}/${user}`);
+    await this.settle(room, user);
+  }
+
   private count(room: number, user: number, change: 1 | -1): void {
     const key = `${room}/${user}`;
     const count = (this.connections.get(key) ?? 0) + change;

@@ -21,21 +21,29 @@ import {
   Retrieve,
   reply,
   type Subscription,
+  ValidationFailed,
   type WritingSerializer,
 } from 'signalbox';
 import { Message } from '../entities/message.js';
 import { Room } from '../entities/room.js';
 import { User } from '../entities/user.js';
 import { CreateMessage } from './create-message.js';
+import { MemberName } from './member-name.js';
 import { MessageSerializer } from './message-serializer.js';
 import { NotInRoom } from './not-in-room.js';
+import { NotTheHost } from './not-the-host.js';
 import { Presence } from './presence.js';
 import { RoomSerializer } from './room-serializer.js';
 import { RoomSummarySerializer } from './room-summary-serializer.js';
 import { RoomUsersSerializer } from './room-users-serializer.js';
+import { roomsVisibleTo } from './visible-rooms.js';
 
 interface RoomKey {
   readonly room: number;
+}
+
+interface UserKey {
+  readonly user: number;
 }
 
 /** The chat: rooms, who is in them, and what is said. One instance serves one connection. */
@@ -77,17 +85,35 @@ export class RoomConsumer extends mix(
     if (this.joined === room.id) await this.leave();
   }
 
-  /** Not async: it runs in a transaction, which is committed before the reply is sent and the room is told. */
-  @Action({ status: 201 })
-  createMessage({ text }: CreateMessage, _context: ActionContext) {
-    if (this.joined === undefined) throw new NotInRoom();
+  /** In a transaction, which is committed before the reply is sent and the room is told. */
+  @Action({ status: 201, atomic: true })
+  async createMessage({ text }: CreateMessage, _context: ActionContext) {
     const message = this.em.create(Message, {
-      room: this.em.getReference(Room, this.joined),
+      room: await this.roomInside(),
       user: this.em.getReference(User, this.user.id),
       text,
       createdAt: this.clock.now(),
     });
     return reply(message, { serializer: MessageSerializer });
+  }
+
+  /** Told to everybody inside; to the new member it is a new room in the lobby. */
+  @DetailAction()
+  async addMember(room: Room, { username }: MemberName, _context: ActionContext) {
+    room.members.add(await this.memberNamed(username, room));
+    await this.em.flush();
+    return reply(room, { serializer: RoomUsersSerializer });
+  }
+
+  /** Whoever is inside hears no more of the room from here on, in all tabs. */
+  @DetailAction()
+  async removeMember(room: Room, { username }: MemberName, _context: ActionContext) {
+    const member = await this.memberNamed(username, room);
+    if (member.id === room.host.id) throw ValidationFailed.of({ username: ['The host stays.'] });
+    room.members.remove(member);
+    await this.em.flush();
+    await this.presence.expel(room.id, member.id);
+    return reply(room, { serializer: RoomUsersSerializer });
   }
 
   @DetailAction({ status: 201 })
@@ -100,10 +126,10 @@ export class RoomConsumer extends mix(
     await this.unsubscribe(this.onMessage, { room: room.id });
   }
 
-  /** What the lobby shows: every room, as it is opened, entered and left. */
+  /** What the lobby shows: every room that this user may know of, as it is opened, entered and left. */
   @Action({ status: 201 })
   async subscribeToRooms(context: ActionContext) {
-    await this.subscribe(this.onRoom, {}, context);
+    await this.subscribe(this.onRoom, { user: this.user.id }, context);
   }
 
   @ModelObserver(() => Message, { serializer: MessageSerializer })
@@ -137,8 +163,26 @@ export class RoomConsumer extends mix(
   }
 
   @ModelObserver(() => Room, { serializer: RoomSummarySerializer })
-  async onRoom(event: ModelEvent<RoomSummarySerializer>, subscription: Subscription<object>) {
+  async onRoom(event: ModelEvent<RoomSummarySerializer>, subscription: Subscription<UserKey>) {
     await subscription.send(event);
+  }
+
+  /** So that a private room comes into the lobby of a new member, and leaves that of a former one. */
+  @GroupsForSignal('onRoom')
+  protected *groupsOfSummary({ isPrivate, members }: Room) {
+    if (!isPrivate) yield 'everybody';
+    else for (const { id } of members) yield `user-${id}`;
+  }
+
+  @GroupsForConsumer('onRoom')
+  protected *groupsOfLobby({ user }: UserKey) {
+    yield 'everybody';
+    yield `user-${user}`;
+  }
+
+  /** Asked by every action that names a room: one that the user may not know of is a 404. */
+  protected override getQuery() {
+    return roomsVisibleTo(this.user);
   }
 
   protected override getSerializer({ action }: ActionContext) {
@@ -151,8 +195,8 @@ export class RoomConsumer extends mix(
     data: DataOf<typeof RoomSerializer>,
     context: ActionContext,
   ) {
-    const room = { ...data, host: this.em.getReference(User, this.user.id) };
-    return serializer.create(room, this.getSerializerContext(context));
+    const host = this.em.getReference(User, this.user.id);
+    return serializer.create({ ...data, host, members: [host] }, this.getSerializerContext(context));
   }
 
   protected override async onDisconnect() {
@@ -162,6 +206,21 @@ export class RoomConsumer extends mix(
   private get user(): User {
     if (!this.scope.user) throw new NotAuthenticated();
     return this.scope.user;
+  }
+
+  /** Asked again for every message: a member may have been removed since joining. */
+  private async roomInside(): Promise<Room> {
+    if (this.joined === undefined) throw new NotInRoom();
+    const room = await this.em.findOne(Room, { $and: [{ id: this.joined }, this.getQuery()] });
+    if (!room) throw new NotInRoom();
+    return room;
+  }
+
+  private async memberNamed(username: string, room: Room): Promise<User> {
+    if (room.host.id !== this.user.id) throw new NotTheHost();
+    const user = await this.em.findOne(User, { username });
+    if (!user) throw ValidationFailed.of({ username: ['There is no such user.'] });
+    return user;
   }
 
   private async leave() {

@@ -9,9 +9,9 @@ const SHOWN_MESSAGES = 100;
 /** A room from the inside, with what was said last in it. */
 @injectable()
 export class RoomSerializer extends ModelSerializer(Room, {
-  fields: ['id', 'name', 'host', 'currentUsers'],
+  fields: ['id', 'name', 'host', 'isPrivate', 'members', 'currentUsers'],
   readOnly: ['id'],
-  nested: { host: UserSerializer, currentUsers: UserSerializer },
+  nested: { host: UserSerializer, members: UserSerializer, currentUsers: UserSerializer },
   computed: ['messages', 'lastMessage'],
 }) {
   constructor(private readonly history: MessageHistory) {

@@ -7,7 +7,7 @@ import { UserSerializer } from './user-serializer.js';
 /** A room as the lobby shows it. */
 @injectable()
 export class RoomSummarySerializer extends ModelSerializer(Room, {
-  fields: ['id', 'name', 'host', 'currentUsers'],
+  fields: ['id', 'name', 'host', 'isPrivate', 'currentUsers'],
   readOnly: ['id'],
   nested: { host: UserSerializer, currentUsers: UserSerializer },
   computed: ['lastMessage'],

@@ -5,7 +5,7 @@ import { UserSerializer } from './user-serializer.js';
 
 @injectable()
 export class RoomUsersSerializer extends ModelSerializer(Room, {
-  fields: ['id', 'currentUsers'],
+  fields: ['id', 'members', 'currentUsers'],
   readOnly: ['id'],
-  nested: { currentUsers: UserSerializer },
+  nested: { members: UserSerializer, currentUsers: UserSerializer },
 }) {}

@@ -1,4 +1,4 @@
-import { Collection, type Rel } from '@mikro-orm/core';
+import { Collection, type Opt, type Rel } from '@mikro-orm/core';
 import { Entity, ManyToMany, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { Length, Matches } from 'class-validator';
 import { User } from './user.js';
@@ -15,6 +15,13 @@ export class Room {
 
   @ManyToOne(() => User)
   host!: Rel<User>;
+
+  /** Whether its members only may know of it; its host is one of them. */
+  @Property({ type: 'boolean', default: false })
+  isPrivate: Opt<boolean> = false;
+
+  @ManyToMany(() => User)
+  members = new Collection<User>(this);
 
   @ManyToMany(() => User)
   currentUsers = new Collection<User>(this);

@@ -1,3 +1,4 @@
+import { AddPrivateRooms } from './add-private-rooms.js';
 import { CreateAccounts } from './create-accounts.js';
 import { CreateRooms } from './create-rooms.js';
 
@@ -5,4 +6,5 @@ import { CreateRooms } from './create-rooms.js';
 export const migrations = [
   { name: '0001-create-accounts', class: CreateAccounts },
   { name: '0002-create-rooms', class: CreateRooms },
+  { name: '0003-add-private-rooms', class: AddPrivateRooms },
 ];
