@@ -27,6 +27,8 @@ describe('Statuses and close codes', () => {
       unsupportedData: 1003,
       tooBig: 1009,
       serverError: 1011,
+      restart: 1012,
+      slowReader: 4408,
     });
   });
 });

@@ -26,4 +26,6 @@ export const CloseCode = {
   policy: 1008,
   tooBig: 1009,
   serverError: 1011,
+  restart: 1012,
+  slowReader: 4408,
 } as const;

@@ -70,21 +70,20 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     this.#parts = parts;
     this.instance = parts.scope.container.resolve(compiled.consumer);
     const { layer, socket, logger, unitOfWork } = parts;
-    const send = (reply: Reply): void => socket.reply(reply);
+    const send = (reply: Reply, latest?: string): void => socket.reply(reply, latest && `${this.name}:${latest}`);
     const consumer = this.instance;
     this.#hooks = new HookRunner(parts, consumer);
     this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer });
     const membership = new Membership(layer, this.name);
     this.reach = new Reach(layer, membership, socket);
     this.#subscriptions = new Subscriptions(membership);
-    const findPending = (id: string): Exchange | undefined => this.#findPending(id);
     this.#deliveries = new Deliveries({
       ...parts,
       ...compiled,
       consumer,
       send,
       subscriptions: this.#subscriptions,
-      findPending,
+      findPending: (id) => this.#findPending(id),
     });
     const inLine = (work: () => Promise<void> | void): Promise<void> => this.#inLine('message', work);
     this.#messages = new InboundMessages({ consumer, handlers: compiled.messages, inLine, logger });
@@ -117,6 +116,10 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
 
   get signal(): AbortSignal {
     return this.#life.signal;
+  }
+
+  ready(): Promise<void> | undefined {
+    return this.#parts.socket.ready();
   }
 
   /** A request, or what a client took for one; answered in line with the others. Never throws. */

@@ -29,7 +29,8 @@ export interface DeliveryParts {
   readonly dispatcher: Pick<Dispatcher, 'runHook'>;
   readonly publisher: Commits;
   readonly logger: Logger;
-  readonly send: (reply: Reply) => void;
+  /** @param latest tells the row of an event of which only the latest is worth sending */
+  readonly send: (reply: Reply, latest?: string) => void;
   /** The request that a change came from, while its reply is still due on this consumer. */
   readonly findPending: (origin: string) => Exchange | undefined;
 }
@@ -142,7 +143,7 @@ export class Deliveries {
       const kept = this.#unconfirmed.get(arrival.record);
       if (kept) kept.push(arrival);
       else if (waiting.length === 0 && !this.#asks && arrival.record.observer.passesThrough)
-        this.#send(arrival.record, arrival.action, arrival.data);
+        this.#send(arrival.record, arrival.action, arrival.pk, arrival.data);
       else waiting.push(arrival);
     }
     if (waiting.length > 0) return this.#handleAll(waiting);
@@ -179,14 +180,16 @@ export class Deliveries {
       requestId: record.requestId,
       kwargs: record.kwargs,
       scope,
-      send: async (sent) => this.#send(record, 'signal' in sent ? sent.signal : sent.action, encodeData(sent.data)),
+      send: async (sent) => this.#send(record, 'signal' in sent ? sent.signal : sent.action, pk, encodeData(sent.data)),
     });
   }
 
-  #send(record: SubscriptionRecord, action: string, data: string): void {
+  #send(record: SubscriptionRecord, action: string, pk: unknown, data: string): void {
     if (!this.#parts.subscriptions.has(record)) return;
     const status = action === 'delete' && !record.observer.signal ? Status.noContent : Status.ok;
-    this.#parts.send({ action, requestId: record.requestId, status, data, errors: [] });
+    const { observer, requestId } = record;
+    const row = observer.latest ? JSON.stringify([observer.id, requestId, pk]) : undefined;
+    this.#parts.send({ action, requestId, status, data, errors: [] }, row);
   }
 
   #forgetOldest(): void {

@@ -98,7 +98,10 @@ export class Requests {
     this.#queue.add(exchange, () => this.#dispatch(exchange));
   }
 
+  /** What a client does not read holds up what it asks for. */
   async #dispatch(exchange: Exchange): Promise<void> {
+    await this.#parts.target.ready();
+    if (exchange.isEnded) return;
     if (this.#refusal) exchange.fail(this.#refusal);
     else await this.#parts.dispatcher.dispatch(this.#parts.target, exchange);
   }

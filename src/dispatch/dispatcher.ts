@@ -74,7 +74,7 @@ export class Dispatcher {
     const { clock } = this.#parts;
     const { unitOfWork } = target;
     const timer = clock.after(action.timeLimit, () => exchange.abort(new TimeLimitExceeded()));
-    const parts = new Parts(exchange, action.atomic);
+    const parts = new Parts(exchange, target, action.atomic);
     const commit = new Commit(exchange.signal);
     const work = async (): Promise<Outcome> => {
       exchange.signal.throwIfAborted();
@@ -86,7 +86,7 @@ export class Dispatcher {
       const outcome = await commit.wait(
         action.atomic ? unitOfWork.runAtomic(work, commit.aborted) : unitOfWork.run(work),
       );
-      parts.release();
+      await parts.release();
       return outcome;
     } finally {
       timer.cancel();
@@ -146,10 +146,12 @@ class Commit {
 /** The parts of a generator: sent as they come, or kept until the commit that makes them true. */
 class Parts {
   readonly #exchange: Exchange;
+  readonly #target: ActionTarget;
   readonly #kept: string[] | undefined;
 
-  constructor(exchange: Exchange, isAtomic: boolean) {
+  constructor(exchange: Exchange, target: ActionTarget, isAtomic: boolean) {
     this.#exchange = exchange;
+    this.#target = target;
     this.#kept = isAtomic ? [] : undefined;
   }
 
@@ -158,8 +160,12 @@ class Parts {
     else this.#exchange.part(data);
   }
 
-  release(): void {
-    for (const data of this.#kept?.splice(0) ?? []) this.#exchange.part(data);
+  /** As fast as the client reads. */
+  async release(): Promise<void> {
+    for (const data of this.#kept?.splice(0) ?? []) {
+      await this.#target.ready();
+      this.#exchange.part(data);
+    }
   }
 }
 

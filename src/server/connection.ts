@@ -12,10 +12,17 @@ import {
 import { disposeScope } from '../scope/scope-disposal.js';
 import { CloseCode } from '../status.js';
 import { addressOf, decodeObject, encodeFrame, encodeReply, errorReply, type JsonObject } from '../wire/codec.js';
+import type { Reply } from '../wire/messages.js';
 import type { Admission } from './handshake.js';
-import type { Transport } from './transport.js';
+import type { Heartbeat } from './heartbeat.js';
+import { Outbound } from './outbound.js';
+import type { OutboundTraffic } from './outbound-traffic.js';
+import type { Transport, TransportListener } from './transport.js';
 
-export type ConnectionParts = Omit<ChannelParts, 'scope' | 'socket'>;
+export interface ConnectionParts extends Omit<ChannelParts, 'scope' | 'socket'> {
+  readonly traffic: OutboundTraffic;
+  readonly heartbeat: Heartbeat;
+}
 
 /** Marks the one consumer of a route without streams. */
 const only = '';
@@ -27,7 +34,7 @@ const only = '';
  */
 export class Connection {
   readonly #admission: Admission;
-  readonly #transport: Transport;
+  readonly #outbound: Outbound;
   readonly #parts: ConnectionParts;
   readonly #channels = new Map<string, ConsumerChannel>();
   /** Streams that their consumers closed. */
@@ -45,7 +52,7 @@ export class Connection {
     gone: (connection: Connection) => void,
   ) {
     this.#admission = admission;
-    this.#transport = transport;
+    this.#outbound = new Outbound(transport, parts.traffic);
     this.#parts = parts;
     this.#closed.promise.then(() => gone(this));
   }
@@ -54,11 +61,12 @@ export class Connection {
   open(): void {
     const { consumers } = this.#admission.route;
     if (!(consumers instanceof Map)) this.#open(consumers as CompiledConsumer);
-    this.#transport.listen({
+    const listener: TransportListener = {
       onText: (text) => this.#receive(text),
       onBinary: (data) => this.#receiveBinary(data),
       onClose: (code) => this.#end(code),
-    });
+    };
+    this.#outbound.listen(this.#parts.heartbeat.follow(this.#outbound, listener));
   }
 
   /** Resolves when nothing of the connection is left. */
@@ -80,11 +88,11 @@ export class Connection {
   /** Begins the closing handshake. Whatever the client still says is not heard. */
   close(code: number, reason: string): void {
     this.#isDeaf = true;
-    this.#transport.close(code, reason);
+    this.#outbound.close(code, reason);
   }
 
   terminate(): void {
-    this.#transport.terminate();
+    this.#outbound.terminate();
   }
 
   /** What fails here fails again at each frame, and is answered there. */
@@ -149,17 +157,27 @@ export class Connection {
 
   #wholeSocket(): ConsumerSocket {
     return {
-      reply: (reply) => this.#transport.send(encodeReply(reply)),
-      json: (text) => this.#transport.send(encodeFrame(text)),
-      binary: (data) => this.#transport.sendBinary(data),
+      reply: (reply, latest) => this.#reply(reply, undefined, latest),
+      ready: () => this.#outbound.ready(),
+      json: (text) => this.#outbound.send(encodeFrame(text)),
+      binary: (data) => this.#outbound.sendBinary(data),
       close: (code, reason) => this.close(code, reason),
     };
   }
 
+  #reply(reply: Reply, stream: string | undefined, key: string | undefined): void {
+    const as = (action: string): string => encodeReply({ ...reply, action }, stream);
+    this.#outbound.send(
+      encodeReply(reply, stream),
+      key === undefined ? undefined : { key, action: reply.action ?? '', as },
+    );
+  }
+
   #streamOf(stream: string, { consumer }: CompiledConsumer): ConsumerSocket {
     return {
-      reply: (reply) => this.#transport.send(encodeReply(reply, stream)),
-      json: (text) => this.#transport.send(encodeFrame(text, stream)),
+      reply: (reply, latest) => this.#reply(reply, stream, latest),
+      ready: () => this.#outbound.ready(),
+      json: (text) => this.#outbound.send(encodeFrame(text, stream)),
       binary: () => {
         throw new ConfigurationError({
           class: consumer.name,
@@ -177,7 +195,7 @@ export class Connection {
     const told = new StreamClosed(`This stream was closed with code ${code}${reason && ` (${reason})`}.`);
     this.#gone.set(stream, told);
     void this.#channels.get(stream)?.close(code, told);
-    this.#transport.send(encodeReply(errorReply(told, addressOf(undefined)), stream));
+    this.#outbound.send(encodeReply(errorReply(told, addressOf(undefined)), stream));
   }
 
   /** @param stream of the frame that tells of a failure: null if it is not known, undefined on a route without streams */
@@ -185,7 +203,7 @@ export class Connection {
     try {
       work();
     } catch (thrown) {
-      this.#transport.send(encodeReply(errorReply(this.#translate(thrown), addressOf(payload)), stream));
+      this.#outbound.send(encodeReply(errorReply(this.#translate(thrown), addressOf(payload)), stream));
     }
   }
 

@@ -26,7 +26,9 @@ import { completeSettings, type Settings } from '../settings.js';
 import type { AppOptions } from './app-options.js';
 import { buildChanges, type Changes } from './changes.js';
 import { Handshake } from './handshake.js';
+import { Heartbeat } from './heartbeat.js';
 import { Hooks } from './hooks.js';
+import { OutboundTraffic } from './outbound-traffic.js';
 import { checkProviders } from './provider-check.js';
 import { eventSerializersOf, providersOf } from './providers.js';
 import { type Route, Router } from './router.js';
@@ -44,6 +46,8 @@ export interface Services extends Changes {
   readonly stopListening: () => void;
   readonly handshake: Handshake;
   readonly hooks: Hooks;
+  readonly traffic: OutboundTraffic;
+  readonly heartbeat: Heartbeat;
 }
 
 /** @throws ConfigurationError for everything that could not work */
@@ -56,7 +60,7 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const logger = provide(container, Logger, () => new Logger(settings.development ? 'debug' : 'info'));
   const counters = countersOf(container, logger);
   const clock = provide(container, Clock, () => new Clock());
-  const layer = layerOf(options, container, logger);
+  const layer = layerOf(options, container, logger, settings);
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
   const unitOfWork = unitOfWorkOf(options);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
@@ -74,6 +78,14 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     errors,
     dispatcher: new Dispatcher({ unitOfWork, errors, clock, logger, settings }),
     ...changes,
+    traffic: new OutboundTraffic({
+      settings: settings.outbound,
+      closeTimeout: settings.closeTimeout,
+      clock,
+      counters,
+      logger,
+    }),
+    heartbeat: new Heartbeat({ settings: settings.heartbeat, clock, counters }),
     stopListening: changes.listen(),
     handshake: new Handshake({
       router,
@@ -144,10 +156,11 @@ function layerOf(
   { channelLayer }: AppOptions<readonly Route[]>,
   container: DependencyContainer,
   logger: Logger,
+  settings: Settings,
 ): ChannelLayer {
   if (channelLayer) container.registerInstance(ChannelLayer as InjectionToken<ChannelLayer>, channelLayer);
   const onFailure = (error: unknown): void => logger.error('A channel failed.', { error });
-  return provide(container, ChannelLayer, () => new InMemoryChannelLayer(onFailure));
+  return provide(container, ChannelLayer, () => new InMemoryChannelLayer(onFailure, settings.outbound.groupSlice));
 }
 
 function mappersOf(
