@@ -23,7 +23,7 @@ import { heldBy } from './support/held-by.js';
 const ROOT = new URL('../../', import.meta.url);
 
 const ROOMS =
-  'wire signals channel-layer scope orm permissions kwargs serializers filters paginators observers dispatch decorators ' +
+  'wire signals channel-layer scope authentication orm permissions kwargs serializers filters paginators observers dispatch decorators ' +
   'consumers views server testing client cli explorer';
 
 const PLAN: Plan = {
@@ -40,8 +40,15 @@ const PLAN: Plan = {
     {
       name: 'tsyringe',
       opens: (specifier) => specifier === 'tsyringe',
-      stands: (path) => /^(scope|decorators|server)\//.test(path),
-      where: 'scope/, decorators/ and server/',
+      stands: (path) => /^(scope|authentication|decorators|server)\//.test(path),
+      where: 'scope/, authentication/, decorators/ and server/',
+    },
+    {
+      name: 'jose',
+      opens: (specifier) => specifier === 'jose',
+      stands: (path) => path.startsWith('authentication/'),
+      where: 'authentication/json-web-tokens.ts',
+      files: 1,
     },
     {
       name: 'MikroORM',

@@ -25,6 +25,7 @@ describe('Statuses and close codes', () => {
       normal: 1000,
       goingAway: 1001,
       unsupportedData: 1003,
+      policy: 1008,
       tooBig: 1009,
       serverError: 1011,
       restart: 1012,

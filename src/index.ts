@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 
+export type { Authentication, SessionStore, TokenVerifier, UserStore } from './authentication/authentication.js';
 export { ChannelLayer, type ChannelMessage, type ChannelReceiver } from './channel-layer/channel-layer.js';
 export { InMemoryChannelLayer } from './channel-layer/in-memory-channel-layer.js';
 export { Clock, type Timer } from './clock.js';
@@ -97,6 +98,7 @@ export {
 } from './permissions/permission.js';
 export { AllowAny, IsAuthenticated } from './permissions/standard-permissions.js';
 export { ActionContext } from './scope/action-context.js';
+export type { Identity } from './scope/identity.js';
 export { type HandshakeRequest, Scope } from './scope/scope.js';
 export type { ScopeMiddleware } from './scope/scope-middleware.js';
 // With a star, because only then applications can add to `ScopeTypes` by declaration merging.

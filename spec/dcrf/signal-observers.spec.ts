@@ -6,6 +6,7 @@ import {
   ActionContext,
   ApiConsumer,
   type App,
+  ConfigurationError,
   Consumer,
   createApp,
   GroupsForBoth,
@@ -78,6 +79,13 @@ class SignalConsumer extends ApiConsumer {
   fireAndThrow(kwargs: Fired) {
     fired.send(kwargs);
     throw new Error('no');
+  }
+
+  @Action()
+  fireAndChange(kwargs: Fired) {
+    const payload = { ...kwargs };
+    fired.send(payload);
+    payload.text = 'changed';
   }
 
   @Action()
@@ -209,6 +217,23 @@ describe('Observers of signals, as DCRF recorded them', () => {
     expect(await ann.receive()).to.deep.equal(event('heard', { text: 'released', sender: 'only-this' }));
     await ann.request('fire_and_throw', { text: '', sender: 'only-this', request_id: 3 });
     await ann.expectSilence();
+  });
+
+  it('shows what it was sent with, whatever the sender makes of it before the commit', async () => {
+    await using ann = await connect(app, '/ws/signal/');
+    await ann.request('subscribe_sender', { request_id: 1 });
+    await ann.request('subscribe_room', { room: 7, request_id: 2 });
+    await ann.request('fire_and_change', { text: 'sent', sender: 'only-this', room: 7, request_id: 3 });
+    expect(await ann.receive()).to.deep.equal(event('heard', { text: 'sent', sender: 'only-this', room: 7 }));
+    expect(await ann.receive()).to.deep.equal(event('on_room', { text: 'SENT' }, 2));
+    await ann.expectSilence();
+  });
+
+  it('refuses a payload that is no data where it is sent', () => {
+    const told =
+      'Signal.send: was given what cannot be sent on: payload.text is a function. ' +
+      'Send plain data: the key of an entity, or what of it is to be shown.';
+    expect(() => fired.send({ text: (() => 't') as never })).to.throw(ConfigurationError, told);
   });
 
   it('is told at once where it says so, whatever becomes of the transaction', async () => {

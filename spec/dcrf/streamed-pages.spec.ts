@@ -7,6 +7,7 @@ import {
   List,
   ModelConsumer,
   mix,
+  type PageSource,
   StreamedList,
 } from 'signalbox';
 import type { TestConnection } from 'signalbox/testing';
@@ -59,6 +60,25 @@ class CursorConsumer extends mix(
   StreamedList,
 ) {}
 
+/** Its cursor does not move on. */
+class StuckCursors extends CursorPaginator {
+  override readonly pageSize = 2;
+
+  override next() {
+    return { cursor: 'here' };
+  }
+
+  override page<Row>(source: PageSource<Row>) {
+    return super.page(source, {});
+  }
+}
+
+@Consumer()
+class StuckConsumer extends mix(
+  ModelConsumer(Thing, { serializer: ShortSerializer, paginator: StuckCursors }),
+  StreamedList,
+) {}
+
 @Consumer()
 class WholeConsumer extends mix(ModelConsumer(Thing, { serializer: ShortSerializer }), List) {
   @Action() ping() {
@@ -73,6 +93,7 @@ describe('DCRF: streamed pagination and list_cancel', () => {
     '/ws/stream-held/': HeldConsumer,
     '/ws/stream-cursor/': CursorConsumer,
     '/ws/stream-none/': WholeConsumer,
+    '/ws/stream-stuck/': StuckConsumer,
   });
   const all = [
     short(1, 'alpha'),
@@ -116,6 +137,12 @@ describe('DCRF: streamed pagination and list_cancel', () => {
     const a = await stream(4, '/ws/stream-fast/');
     await a.request('list', { request_id: 1 });
     expect(a.frames).to.deep.equal([part(4, all.slice(0, 2), 0), last(4, all.slice(2, 4), 2)]);
+  });
+
+  it('ends at the page whose cursor leads to itself', async () => {
+    const a = await stream(4, '/ws/stream-stuck/');
+    expect(await a.request('list', { request_id: 1 })).to.include({ response_status: 200 });
+    expect(a.frames.map(({ response_status }) => response_status)).to.deep.equal([206, 200]);
   });
 
   it('S151 no rows are one empty page', async () => {

@@ -180,7 +180,7 @@ describe('Kwargs', () => {
     it('are refused where nobody asked for them and the action is strict, at any depth', async () => {
       const raw = { room: 1, admin: true, first: { item: 'a', amount: 1, price: 0 } };
       expect(await textsOf(Order, raw, true)).to.deep.equal([
-        { 'first.price': ['property price should not exist.'], admin: ['property admin should not exist.'] },
+        { 'first.price': ['This field is not known.'], admin: ['This field is not known.'] },
       ]);
     });
 

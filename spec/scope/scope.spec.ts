@@ -21,10 +21,11 @@ describe('A scope', () => {
     expect(scope.remoteAddress).to.equal('127.0.0.1');
   });
 
-  it('has no user and no session until a middleware sets them', () => {
+  it('has no user, no session and no identity until a middleware sets them', () => {
     const scope = scopeOf({});
     expect(scope.user).to.equal(undefined);
     expect(scope.session).to.equal(undefined);
+    expect(scope.identity).to.equal(undefined);
     scope.user = { id: 1 };
     scope.session = { key: 'k' };
     expect(scope).to.deep.include({ user: { id: 1 }, session: { key: 'k' } });

@@ -14,9 +14,20 @@ import {
   Scope,
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
-import { container, inject, injectable, Lifecycle, scoped, singleton } from 'tsyringe';
+import {
+  container,
+  delay,
+  type InjectionToken,
+  inject,
+  injectAll,
+  injectable,
+  Lifecycle,
+  scoped,
+  singleton,
+} from 'tsyringe';
 import { checkShowsEvents } from '#signalbox/scope/singletons.js';
 import { offlineOrm } from '../support/offline-orm.js';
+import { testProviders } from '../support/providers.js';
 
 let told: string[] = [];
 
@@ -93,6 +104,61 @@ class CaptivePermission implements Permission {
 @Consumer()
 class GuardedConsumer extends ApiConsumer {}
 
+/** A consumer that is handed the provider, and tells whether it was. */
+function consumerNeeding(provider: InjectionToken) {
+  @Consumer()
+  class NeedingConsumer extends ApiConsumer {
+    constructor(@inject(provider) readonly needed: object) {
+      super();
+    }
+
+    @Action()
+    async show() {
+      return this.needed !== undefined;
+    }
+  }
+  return NeedingConsumer;
+}
+
+@scoped(Lifecycle.ContainerScoped)
+class Basket {}
+
+@singleton()
+class BasketKeeper {
+  constructor(readonly basket: Basket) {}
+}
+
+class ScopedBase {
+  constructor(@inject(Scope) readonly scope: Scope) {}
+}
+
+@singleton()
+class Heir extends ScopedBase {}
+
+@singleton()
+class Postponed {
+  constructor(@inject(delay(() => Greeter)) readonly greeter: Greeter) {}
+}
+
+@singleton()
+class AsksForName {
+  constructor(@inject('greeter') readonly greeter: Greeter) {}
+}
+
+@singleton()
+class AsksForAll {
+  constructor(@injectAll('greeter') readonly greeters: Greeter[]) {}
+}
+
+@injectable()
+class NamedMailer {
+  constructor(readonly greeter: Greeter) {}
+}
+@injectable()
+class AsksForMailer {
+  constructor(@inject('mailer') readonly mailer: NamedMailer) {}
+}
+
 @scoped(Lifecycle.ContainerScoped)
 class Seat {
   constructor(readonly scope: Scope) {
@@ -121,7 +187,7 @@ class SharedConsumer extends ApiConsumer {}
 
 describe('Serializers of events', () => {
   it('are refused where they need a connection, with the way to it', () => {
-    expect(() => checkShowsEvents(Greeter))
+    expect(() => checkShowsEvents(container, Greeter))
       .to.throw(ConfigurationError)
       .with.property(
         'message',
@@ -169,6 +235,47 @@ describe('Singletons', () => {
 
   it('are refused behind permissions and named tokens as well', () => {
     expect(() => open(GuardedConsumer)).to.throw(ConfigurationError, 'NamedCaptive -> Scope');
+  });
+
+  describe('are refused', () => {
+    const cases: readonly [string, InjectionToken, string][] = [
+      [
+        'with what every connection has its own of',
+        BasketKeeper,
+        'BasketKeeper: is a singleton and depends on Basket, of which every connection has its own: BasketKeeper -> Basket. ' +
+          'Take @singleton() off it, or hand that to its methods.',
+      ],
+      ['with an inherited constructor', Heir, 'Heir -> Scope.'],
+      ['with a delayed constructor', Postponed, 'Postponed -> Greeter -> Scope.'],
+      ['with a token that stands for a class', AsksForName, 'AsksForName -> "greeter" -> Greeter -> Scope.'],
+      ['with a token that stands for several', AsksForAll, 'AsksForAll -> "greeter" -> Greeter -> Scope.'],
+      [
+        'where they are registered by a token',
+        AsksForMailer,
+        '"mailer": is a singleton and depends on the scope of one connection: "mailer" -> NamedMailer -> Greeter -> Scope.',
+      ],
+    ];
+    for (const [name, provider, message] of cases) {
+      it(name, () => {
+        const child = container.createChildContainer();
+        child.register('greeter', { useClass: Greeter });
+        child.registerSingleton('mailer', NamedMailer);
+        expect(() => open(consumerNeeding(provider), { container: child })).to.throw(ConfigurationError, message);
+      });
+    }
+  });
+
+  it('that a factory hides a connection from are built without one, and fail', async () => {
+    const child = testProviders().container;
+    child.register('hidden', { useFactory: (from) => from.resolve(Scope) });
+    @singleton()
+    class Hiding {
+      constructor(@inject('hidden') readonly scope: Scope) {}
+    }
+    const app = open(consumerNeeding(Hiding), { container: child });
+    await using ann = await connect(app, '/');
+    expect(await ann.request('show')).to.include({ response_status: 500 });
+    await app.close();
   });
 
   it('may not be consumers, of which every connection has its own', () => {

@@ -30,6 +30,22 @@ describe('A signal', () => {
     expect(failures.map(String)).to.deep.equal(['Error: thrown', 'Error: rejected']);
   });
 
+  it('gives each receiver what was prepared for it, and reaches nobody where that fails', () => {
+    const seen: string[] = [];
+    const signal = new Signal<string>();
+    signal.connect((payload) => seen.push(payload));
+    signal.connect(
+      (payload) => seen.push(payload),
+      (payload) => {
+        if (payload === 'bad') throw new Error('no');
+        return payload.toUpperCase();
+      },
+    );
+    signal.send('one');
+    expect(() => signal.send('bad')).to.throw('no');
+    expect(seen).to.deep.equal(['one', 'ONE']);
+  });
+
   it('may lose a receiver while it is sent', () => {
     const seen: string[] = [];
     const signal = new Signal<string>(() => {});

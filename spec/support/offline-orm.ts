@@ -1,10 +1,13 @@
+import type { EntityClass } from '@mikro-orm/core';
+import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
 
 /** An ORM that never connects, for specs whose actions touch no database. */
-export async function offlineOrm(): Promise<MikroORM> {
+export async function offlineOrm(entities: EntityClass<object>[] = []): Promise<MikroORM> {
   return MikroORM.init({
     clientUrl: 'postgresql://nobody@127.0.0.1:1/none',
-    entities: [],
+    entities,
+    metadataProvider: ReflectMetadataProvider,
     discovery: { warnWhenNoEntities: false },
   });
 }

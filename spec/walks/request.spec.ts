@@ -408,7 +408,7 @@ describe('The request walk', () => {
       ['Kwargs that the action does not know were dropped.', { action: 'create', dropped: ['admin'] }],
     ]);
     expect(await bob.ask({ action: 'where_am_i', request_id: 2, room: 1, admin: true })).to.deep.equal({
-      errors: [{ admin: ['property admin should not exist.'] }],
+      errors: [{ admin: ['This field is not known.'] }],
       data: null,
       action: 'where_am_i',
       response_status: 400,

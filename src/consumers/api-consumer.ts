@@ -1,5 +1,6 @@
 import type { ChannelMessage } from '../channel-layer/channel-layer.js';
 import { ConfigurationError } from '../errors.js';
+import type { Logger } from '../logger.js';
 import type { KwargsOfObserver, ObserverMethod } from '../observers/model-event.js';
 import type { Observer } from '../observers/observer.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
@@ -18,7 +19,7 @@ const longestReason = 123;
 export interface ConsumerLink {
   readonly scope: Scope;
   readonly unitOfWork: UnitOfWork;
-  readonly settings: Settings;
+  readonly services: { readonly settings: Settings; readonly logger: Logger };
   /** The address of this consumer. */
   readonly name: string;
   readonly reach: Reach;
@@ -62,7 +63,7 @@ export abstract class ApiConsumer {
     return linkOf(this).name;
   }
 
-  /** The groups that this consumer joined by `addGroup` or `@Groups`. */
+  /** The groups that this consumer joined by `addGroup` or `@Groups`; in `onDisconnect`, those that it was in. */
   protected get joinedGroups(): readonly string[] {
     return linkOf(this).reach.groups;
   }
@@ -131,7 +132,11 @@ export abstract class ApiConsumer {
     await link.unsubscribe(link.requireObserver(observer), kwargs, context?.requestId);
   }
 
-  /** From now on, messages to this group reach the `@OnMessage` methods of this consumer. Idempotent; ends with the connection. */
+  /**
+   * From now on, messages to this group reach the `@OnMessage` methods of this consumer. Idempotent; ends with the connection.
+   *
+   * @throws StreamClosed or Disconnected, once the connection or this stream of it has ended
+   */
   protected addGroup(group: string): Promise<void> {
     return linkOf(this).reach.addGroup(group);
   }
@@ -151,12 +156,15 @@ export abstract class ApiConsumer {
     return linkOf(this).reach.sendToChannel(channel, message);
   }
 
-  /** Sends a frame of the application's own making to the client, in the envelope of its stream where there is one. */
+  /**
+   * Sends a frame of the application's own making to the client, in the envelope of its stream where there is one. After the end
+   * of the connection or stream it is dropped, with a note in the development log.
+   */
   protected sendJson(value: unknown): void {
     linkOf(this).reach.sendJson(value);
   }
 
-  /** Sends a binary frame. @throws ConfigurationError behind a demultiplexer, where a binary frame names no stream */
+  /** Sends a binary frame, or drops it as `sendJson` does. @throws ConfigurationError behind a demultiplexer, where a binary frame names no stream */
   protected sendBinary(data: Uint8Array): void {
     linkOf(this).reach.sendBinary(data);
   }

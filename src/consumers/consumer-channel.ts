@@ -75,7 +75,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     this.#hooks = new HookRunner(parts, consumer);
     this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer });
     const membership = new Membership(layer, this.name);
-    this.reach = new Reach(layer, membership, socket);
+    this.reach = new Reach({ ...parts, membership, consumer });
     this.#subscriptions = new Subscriptions(membership);
     this.#deliveries = new Deliveries({
       ...parts,
@@ -100,8 +100,8 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     return this.#parts.scope;
   }
 
-  get settings(): Settings {
-    return this.#parts.settings;
+  get services(): Pick<ChannelParts, 'settings' | 'logger'> {
+    return this.#parts;
   }
 
   get actions(): Actions {
@@ -149,6 +149,11 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     await Promise.all([this.#deliveries.idle(), this.#messages.idle()]);
   }
 
+  /** Resolves when nothing of it runs any more, not even what was abandoned. */
+  async settled(): Promise<void> {
+    await Promise.all([this.#requests.settled(), this.idle()]);
+  }
+
   closeSocket(code: number, reason: string): void {
     this.#afterRequest(() => this.#parts.socket.close(code, reason), true);
   }
@@ -184,14 +189,20 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   }
 
   /** Undone if its request fails; refused if its request has been answered already. */
-  async subscribe(observer: Observer, kwargs: unknown, { requestId, signal }: ActionContext): Promise<void> {
+  async subscribe(observer: Observer, kwargs: unknown, context: ActionContext): Promise<void> {
+    const { requestId, signal, action, kwargs: sent } = context;
     const groups = await observer.groupsOfSubscription(this.instance, kwargs);
     signal.throwIfAborted();
     const { record, isNew } = this.#subscriptions.open(observer, requestId, kwargs, this.#parts.publisher.commits);
     const added = groups.filter((group) => !record.groups.has(group));
+    const takeBack = this.#subscriptions.note(record, { action, sent, kwargs, groups });
     const exchange = this.#requests.findOpen(origin.getStore());
     if (isNew && exchange) this.#deliveries.holdUntilConfirmed(record, exchange);
-    exchange?.whenEnded((hasSucceeded) => hasSucceeded || void this.#undo(record, added));
+    exchange?.whenEnded((hasSucceeded) => {
+      if (hasSucceeded) return;
+      takeBack();
+      void this.#undo(record, added);
+    });
     await this.#subscriptions.listen(record, added);
   }
 
@@ -209,6 +220,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   }
 
   async #close(code: number, reason: ApiError | Disconnected): Promise<void> {
+    this.reach.end(reason);
     void this.abort(reason);
     await this.#requests.addWork(async () => {
       await this.#hooks.runUnheard('leave', () => this.#parts.layer.disconnect(this.name));

@@ -5,14 +5,19 @@ import type { ChangeMessage } from '../observers/change-message.js';
 import { type EventAction, eventFor } from '../observers/group-diff.js';
 import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
 import type { Observer } from '../observers/observer.js';
-import type { SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
+import type { ObservedEvent, Sight } from '../observers/observer-declaration.js';
+import {
+  requestsThrough,
+  type SubscribingRequest,
+  type SubscriptionRecord,
+  type Subscriptions,
+} from '../observers/subscriptions.js';
 import type { Delivery } from '../permissions/permission.js';
-import type { PermissionChecker } from '../permissions/permission-checker.js';
 import { ActionContext } from '../scope/action-context.js';
-import type { Scope } from '../scope/scope.js';
 import { Status } from '../status.js';
 import { encodeData } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
+import { type GrantParts, Grants } from './grants.js';
 
 /** The commits of this process. */
 export interface Commits {
@@ -20,12 +25,10 @@ export interface Commits {
   readonly commits: number;
 }
 
-export interface DeliveryParts {
+export interface DeliveryParts extends GrantParts {
   readonly consumer: object;
-  readonly scope: Scope;
   readonly observers: ReadonlyMap<string, Observer>;
   readonly subscriptions: Subscriptions;
-  readonly permissions: PermissionChecker;
   readonly dispatcher: Pick<Dispatcher, 'runHook'>;
   readonly publisher: Commits;
   readonly logger: Logger;
@@ -41,6 +44,8 @@ interface Arrival {
   readonly pk: unknown;
   /** JSON text. */
   readonly data: string;
+  /** Of the change, before and after. */
+  readonly groups: readonly string[];
 }
 
 type Method = (event: SentEvent | SentSignal, subscription: Subscription) => unknown;
@@ -54,6 +59,7 @@ const rememberedChanges = 256;
 export class Deliveries {
   readonly #parts: DeliveryParts;
   readonly #asks: boolean;
+  readonly #grants: Grants;
   readonly #observers: ReadonlyMap<string, Observer>;
   readonly #tasks: (() => Promise<void> | void)[] = [];
   readonly #seen = new Set<string>();
@@ -63,6 +69,7 @@ export class Deliveries {
 
   constructor(parts: DeliveryParts) {
     this.#parts = parts;
+    this.#grants = new Grants(parts);
     this.#asks = parts.permissions.asksForDeliveries(parts.scope);
     this.#observers = new Map([...parts.observers.values()].map((observer) => [observer.id, observer]));
   }
@@ -131,7 +138,13 @@ export class Deliveries {
       const event = isOurs && commit <= record.since ? undefined : eventFor(record.groups, before, after);
       const action = event && (observer.signal?.name ?? event);
       if (action)
-        arrivals.push({ record, action, pk, data: action === 'delete' ? encodeData({ pk }) : (data ?? 'null') });
+        arrivals.push({
+          record,
+          action,
+          pk,
+          data: action === 'delete' ? encodeData({ pk }) : (data ?? 'null'),
+          groups: [...before, ...after],
+        });
     }
     return arrivals;
   }
@@ -142,7 +155,7 @@ export class Deliveries {
     for (const arrival of arrivals) {
       const kept = this.#unconfirmed.get(arrival.record);
       if (kept) kept.push(arrival);
-      else if (waiting.length === 0 && !this.#asks && arrival.record.observer.passesThrough)
+      else if (waiting.length === 0 && !this.#asks && this.#passesThrough(arrival))
         this.#send(arrival.record, arrival.action, arrival.pk, arrival.data);
       else waiting.push(arrival);
     }
@@ -165,22 +178,47 @@ export class Deliveries {
     }
   }
 
-  async #handle({ record, action, pk, data }: Arrival): Promise<void> {
-    const { consumer, scope, permissions } = this.#parts;
-    const { signal, visibility } = record.observer;
+  async #handle(arrival: Arrival): Promise<void> {
+    const { record, action, pk, data } = arrival;
+    const { consumer, scope, permissions, subscriptions } = this.#parts;
+    if (!subscriptions.has(record)) return;
+    const { signal } = record.observer;
     const body: unknown = JSON.parse(data);
-    const arrived = { action: action as EventAction, pk, data: body };
-    const changed = visibility ? await visibility(consumer, arrived, record) : arrived;
-    if (!changed) return;
-    const delivery = { scope, ...changed };
+    const { event: seen, note } = await this.#look(arrival, { action: action as EventAction, pk, data: body });
+    if (!seen) return;
+    const delivery = { scope, ...seen };
     if (this.#asks && !(await permissions.mayReceive(delivery, contextOf(record, delivery)))) return;
-    const event = signal ? { signal: signal.name, data: body } : changed;
+    note();
+    const event = signal ? { signal: signal.name, data: body } : seen;
     const method: Method = Reflect.get(consumer, record.observer.member);
     await method.call(consumer, event, {
       requestId: record.requestId,
       kwargs: record.kwargs,
       scope,
       send: async (sent) => this.#send(record, 'signal' in sent ? sent.signal : sent.action, pk, encodeData(sent.data)),
+    });
+  }
+
+  #passesThrough({ record, groups }: Arrival): boolean {
+    return record.observer.passesThrough && !this.#narrowing(record, groups);
+  }
+
+  /** The request that has to be asked which rows its subscription may see; none where it sees all of them. */
+  #narrowing(record: SubscriptionRecord, groups: readonly string[]): SubscribingRequest | undefined {
+    const { visibility } = record.observer;
+    const [request] = visibility ? requestsThrough(record, groups) : [];
+    return request && (visibility?.isNarrowed || this.#grants.asksForObject(request)) ? request : undefined;
+  }
+
+  async #look({ record, groups }: Arrival, event: ObservedEvent): Promise<Sight> {
+    const { visibility, serializer } = record.observer;
+    const request = this.#narrowing(record, groups);
+    if (!visibility || !request) return { event, isRefused: false, note: () => {} };
+    return visibility.look(this.#parts.consumer, event, {
+      subscription: record,
+      context: this.#grants.contextOf(record, request),
+      ...(serializer && { serializer }),
+      maySee: (row) => this.#grants.maySee(record, request, row),
     });
   }
 

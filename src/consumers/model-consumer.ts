@@ -85,10 +85,18 @@ export abstract class BaseModelConsumer<
   /** What serializers are told. */
   protected getSerializerContext(request: ActionContext): SerializerContext {
     const { container } = this.scope;
+    const { settings, logger } = linkOf(this).services;
+    const noteDropped = (serializer: string, dropped: readonly string[]): void =>
+      logger.debug('Keys that the serializer does not accept were dropped.', {
+        action: request.action,
+        serializer,
+        dropped,
+      });
     return {
       unitOfWork: this.unitOfWork,
       request,
       consumer: this,
+      ...(settings.development && { noteDropped }),
       resolve: (serializer) => container.resolve(serializer),
     };
   }

@@ -3,11 +3,13 @@ import { Clock } from '../clock.js';
 import { actionDeclarations } from '../dispatch/action-declaration.js';
 import { Cancelled, ConfigurationError } from '../errors.js';
 import type { FilterKwargsOf } from '../filters/filter-types.js';
+import type { AnyFilterOptions } from '../filters/model-filters.js';
 import { checkKwargs } from '../kwargs/kwargs-checker.js';
 import type { KwargsSchema } from '../kwargs/kwargs-schema.js';
 import type { Page } from '../paginators/page.js';
 import type { PageKwargsOf, PageOf, Paginator } from '../paginators/paginator.js';
 import type { ActionContext } from '../scope/action-context.js';
+import { encodeData } from '../wire/codec.js';
 import type { Mixin, MixinTypes } from './mix.js';
 import { settingsOf } from './model-consumer.js';
 import type { ModelTraits } from './model-options.js';
@@ -81,17 +83,17 @@ export const List: Mixin<ListTypes> = (base) => {
       return paginator ? this.scope.container.resolve(paginator).page(rows, kwargs) : rows.all();
     }
   }
-  const takesKwargs = paginator !== undefined || Object.values(filters ?? {}).some((names) => names.length > 0);
+  const filterKwargs = namesOf(filters);
   actionDeclarations.write(Listing.prototype, 'list', {
     isDetail: false,
-    ...(takesKwargs && { kwargs: listKwargs(paginator?.kwargs) }),
+    ...((paginator || filterKwargs.length > 0) && { kwargs: listKwargs(paginator?.kwargs, filterKwargs) }),
   });
   return Listing;
 };
 
 /** `list` in pages that follow each other, and DCRF's `list_cancel`. One page at a time is in memory. */
 export const StreamedList: Mixin<StreamedListTypes> = (base) => {
-  const { paginator: pages } = base as unknown as ReturnType<typeof settingsOf>;
+  const { paginator: pages, filters } = base as unknown as ReturnType<typeof settingsOf>;
   if (!pages) {
     throw new ConfigurationError({
       class: 'StreamedList',
@@ -128,35 +130,44 @@ export const StreamedList: Mixin<StreamedListTypes> = (base) => {
         const page = await paginator.page(await this.rows(kwargs, context), kwargs);
         signal.throwIfAborted();
         const next = paginator.next(page, kwargs);
-        if (!next) return page;
+        const following = { ...kwargs, ...next };
+        // A cursor that does not move on would show this page for ever.
+        if (!next || encodeData(following) === encodeData(kwargs)) return page;
         yield page;
         // What is sent is not needed any more.
         this.unitOfWork.em.clear();
         await pause(container.resolve(Clock), paginator.pause, signal);
-        kwargs = { ...kwargs, ...next };
+        kwargs = following;
       }
     }
   }
   actionDeclarations.write(Streaming.prototype, 'list', {
     isDetail: false,
     detached: true,
-    kwargs: listKwargs(pages.kwargs),
+    kwargs: listKwargs(pages.kwargs, namesOf(filters)),
   });
   actionDeclarations.write(Streaming.prototype, 'listCancel', { isDetail: false, detached: true });
   return Streaming;
 };
 
-/** What the paginator makes of the kwargs, and all that came beside it: the filters and the consumer's hooks read it. */
-function listKwargs(schema: KwargsSchema | undefined): StandardSchemaV1<object> {
+/** The kwargs of a consumer's filters. */
+function namesOf({ fields = [], ordering = [], search = [] }: AnyFilterOptions = {}): readonly string[] {
+  const named = { filter: fields, ordering, search };
+  return Object.entries(named).flatMap(([name, columns]) => (columns.length > 0 ? name : []));
+}
+
+/** What the paginator makes of the kwargs, and what the filters will check. */
+function listKwargs(schema: KwargsSchema | undefined, filters: readonly string[]): StandardSchemaV1<object> {
   return {
     '~standard': {
       version: 1,
       vendor: 'signalbox',
       validate: async (value) => {
         const raw = value as Readonly<Record<string, unknown>>;
-        if (!schema) return { value: raw };
+        const filtering = Object.fromEntries(filters.filter((name) => name in raw).map((name) => [name, raw[name]]));
+        if (!schema) return { value: filtering };
         const checked = await checkKwargs(schema, raw, { strict: false });
-        return { value: { ...raw, ...(checked.value as object) } };
+        return { value: { ...filtering, ...(checked.value as object) } };
       },
     },
   };

@@ -12,12 +12,12 @@ interface DataKwargs {
   readonly data?: unknown;
 }
 
-/** Lets `data` through as it is; the serializer is what checks it. */
+/** Lets `data` through as it is, and nothing else; the serializer is what checks it. */
 const dataKwargs: StandardSchemaV1<DataKwargs> = {
   '~standard': {
     version: 1,
     vendor: 'signalbox',
-    validate: (value) => ({ value: { data: undefined, ...(value as DataKwargs) } }),
+    validate: (value) => ({ value: { data: (value as DataKwargs).data } }),
   },
 };
 

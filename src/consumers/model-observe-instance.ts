@@ -15,7 +15,7 @@ import { Status } from '../status.js';
 import { encodeData } from '../wire/codec.js';
 import type { Mixin, MixinTypes } from './mix.js';
 import { modelOf } from './model-consumer.js';
-import { rememberRequest, visibilityOf } from './model-visibility.js';
+import { visibilityOf } from './model-visibility.js';
 
 export interface InstanceKey<Key = unknown> {
   readonly pk: Key;
@@ -34,7 +34,8 @@ export interface ObserveInstanceActions<On> {
    * {"errors": [], "data": {"id": 1, "name": "new"}, "action": "update", "response_status": 200, "request_id": 4}
    * ```
    *
-   * A row that leaves those of the consumer's query is told as a delete; one that comes back, as a create.
+   * A row that leaves those of the consumer's query, or that a permission refuses from now on, is told as one delete; one
+   * that comes back, as a create. Where a query or a permission has to be asked, the data are what it sees now.
    */
   subscribeInstance(object: Model<On>, context: ActionContext): Promise<void>;
   /**
@@ -67,9 +68,7 @@ export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
     async subscribeInstance(object: object, context: ActionContext): Promise<void> {
       // A row of this transaction has its key from the database only.
       if (!helper(object).hasPrimaryKey()) await this.unitOfWork.em.flush();
-      const kwargs = { pk: primaryKeyOf(object) };
-      rememberRequest(kwargs, context);
-      await this.subscribe(this.onInstance, kwargs, context);
+      await this.subscribe(this.onInstance, { pk: primaryKeyOf(object) }, context);
     }
 
     @Action({ status: Status.noContent, kwargs: keyKwargs })

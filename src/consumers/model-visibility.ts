@@ -1,82 +1,75 @@
 import type { EntityMetadata } from '@mikro-orm/core';
 import type { Class } from '../metadata.js';
-import type { ObservedEvent, Visibility } from '../observers/observer-declaration.js';
-import { toPrimaryKey } from '../orm/model-key.js';
-import { ActionContext } from '../scope/action-context.js';
+import type { ObservedEvent, Sight, Viewer, Visibility } from '../observers/observer-declaration.js';
+import { serializeAll } from '../serializers/serialize.js';
 import { encodeData } from '../wire/codec.js';
 import { BaseModelConsumer, modelOf } from './model-consumer.js';
-
-/** As much of a subscription as tells which rows are visible to it. */
-interface Subscribed {
-  readonly kwargs: unknown;
-  readonly requestId: string | number;
-}
+import { byKey } from './model-lookup.js';
 
 type AnyModelConsumer = BaseModelConsumer<object, never>;
-
-/** The request behind the kwargs of a subscription: its consumer's query may need what the client sent with it. */
-const requests = new WeakMap<object, ActionContext>();
-
-/** The rows that a subscription heard leave, by their keys. */
-const hidden = new WeakMap<object, Set<string>>();
-
-export function rememberRequest(kwargs: object, context: ActionContext): void {
-  requests.set(kwargs, context);
-}
-
-/**
- * The rows that are visible to a connection are those of its consumer's query. Leaving them looks like a delete, coming
- * back like a create; what happens to a row outside of them is not told. Undefined where a consumer class shows every row,
- * so that no event of it has to ask the database.
- */
-export function visibilityOf(consumer: Class): Visibility | undefined {
-  const { getQuery, filterQuery } = BaseModelConsumer.prototype as unknown as Hooks;
-  const own = consumer.prototype as unknown as Hooks;
-  return own.getQuery === getQuery && own.filterQuery === filterQuery ? undefined : seenBy;
-}
 
 interface Hooks {
   readonly getQuery: unknown;
   readonly filterQuery: unknown;
 }
 
-async function seenBy(
-  consumer: object,
-  event: ObservedEvent,
-  subscription: object,
-): Promise<ObservedEvent | undefined> {
+/** The rows that a subscription heard leave, by their keys. */
+const heardLeave = new WeakMap<object, Set<string>>();
+
+/**
+ * The rows that are visible to a connection are those of its consumer's query that no permission refuses. Leaving them looks
+ * like a delete, coming back like a create; what happens to a row outside of them is not told.
+ */
+export function visibilityOf(consumer: Class): Visibility {
+  const { getQuery, filterQuery } = BaseModelConsumer.prototype as unknown as Hooks;
+  const own = consumer.prototype as unknown as Hooks;
+  return { isNarrowed: own.getQuery !== getQuery || own.filterQuery !== filterQuery, look };
+}
+
+/** The row is judged as it is by now, and so that is what is shown of it: as it was, it might have been hidden. */
+async function look(consumer: object, event: ObservedEvent, viewer: Viewer): Promise<Sight> {
   const { action, pk } = event;
-  const gone = hidden.get(subscription) ?? new Set();
-  hidden.set(subscription, gone);
+  const gone = goneFor(viewer);
   const key = encodeData(pk);
   const wasGone = gone.has(key);
-  if (action !== 'delete' && (await isVisible(consumer as AnyModelConsumer, pk, subscription as Subscribed))) {
-    gone.delete(key);
-    return wasGone ? { ...event, action: 'create' } : event;
+  const row = action === 'delete' ? undefined : await visibleRow(consumer as AnyModelConsumer, pk, viewer);
+  const isRefused = row !== undefined && !(await viewer.maySee(row));
+  if (row && !isRefused) {
+    const data = await show(consumer as AnyModelConsumer, row, viewer);
+    return { event: { action: wasGone ? 'create' : action, pk, data }, isRefused, note: () => gone.delete(key) };
   }
   // A row that is deleted may be there again, under the same key, and is then a new one.
-  gone.add(key);
-  return wasGone ? undefined : { action: 'delete', pk, data: { pk } };
+  const note = (): unknown => gone.add(key);
+  return wasGone ? { isRefused, note } : { event: { action: 'delete', pk, data: { pk } }, isRefused, note };
+}
+
+function goneFor({ subscription }: Viewer): Set<string> {
+  const gone = heardLeave.get(subscription) ?? new Set();
+  heardLeave.set(subscription, gone);
+  return gone;
 }
 
 /** By primary key, whatever clients name rows by. */
-async function isVisible(consumer: AnyModelConsumer, pk: unknown, subscription: Subscribed): Promise<boolean> {
+export async function visibleRow(
+  consumer: AnyModelConsumer,
+  pk: unknown,
+  { context }: Pick<Viewer, 'context'>,
+): Promise<object | undefined> {
   const { em } = consumer['unitOfWork'];
   const meta = em.getMetadata(modelOf(consumer)) as EntityMetadata;
-  const key = toPrimaryKey(meta, pk);
-  const [name] = meta.primaryKeys;
-  const named = meta.primaryKeys.length === 1 && name ? { [name]: key } : key;
-  const visible = await consumer['visibleRows'](contextOf(consumer, subscription));
-  return (await em.count(modelOf(consumer), { $and: [named, visible] } as never)) > 0;
+  const named = byKey(meta, pk);
+  if (!named) return undefined;
+  const where = { $and: [named, await consumer['visibleRows'](context)] };
+  return (await em.findOne(modelOf(consumer), where as never)) ?? undefined;
 }
 
-function contextOf(consumer: AnyModelConsumer, { kwargs, requestId }: Subscribed): ActionContext {
-  const known = typeof kwargs === 'object' && kwargs !== null ? requests.get(kwargs) : undefined;
-  const { signal } = new AbortController();
-  const facts = known ?? {
-    scope: consumer['scope'],
-    action: 'subscribe_instance',
-    kwargs: { ...(kwargs as object) },
-  };
-  return new ActionContext({ ...facts, requestId, signal });
+/** As events are shown, which know of no request. */
+async function show(consumer: AnyModelConsumer, row: object, { serializer }: Viewer): Promise<unknown> {
+  if (!serializer) return undefined;
+  const { container } = consumer['scope'];
+  const [data] = await serializeAll(serializer, [row], {
+    unitOfWork: consumer['unitOfWork'],
+    resolve: (provider) => container.resolve(provider),
+  });
+  return data;
 }

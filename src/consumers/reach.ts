@@ -1,5 +1,8 @@
 import type { ChannelLayer, ChannelMessage } from '../channel-layer/channel-layer.js';
 import type { Membership } from '../channel-layer/membership.js';
+import type { Logger } from '../logger.js';
+import type { Scope } from '../scope/scope.js';
+import type { Settings } from '../settings.js';
 import { encodeData } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
 import { toConsumerMessage } from './consumer-message.js';
@@ -17,55 +20,85 @@ export interface ConsumerSocket {
   close(code: number, reason: string): void;
 }
 
-/** Whom one consumer reaches of its own accord, and through which groups it is reached. */
+export interface ReachParts {
+  readonly layer: ChannelLayer;
+  readonly membership: Membership;
+  readonly socket: ConsumerSocket;
+  readonly scope: Pick<Scope, 'path'>;
+  readonly settings: Pick<Settings, 'development'>;
+  readonly logger: Logger;
+  readonly consumer: object;
+}
+
+/**
+ * Whom one consumer reaches of its own accord, and through which groups it is reached. After its end nobody hears its frames:
+ * they are dropped, for whoever works in the background cannot know. Groups are refused, for nobody would ever leave them.
+ */
 export class Reach {
-  readonly #layer: ChannelLayer;
-  readonly #membership: Membership;
-  readonly #socket: ConsumerSocket;
+  readonly #parts: ReachParts;
   /** Each with the promise of having joined. */
   readonly #groups = new Map<string, Promise<void>>();
+  #end: Error | undefined;
 
-  constructor(layer: ChannelLayer, membership: Membership, socket: ConsumerSocket) {
-    this.#layer = layer;
-    this.#membership = membership;
-    this.#socket = socket;
+  constructor(parts: ReachParts) {
+    this.#parts = parts;
+  }
+
+  /** The connection, or this stream of it, has ended for this reason. */
+  end(reason: Error): void {
+    this.#end ??= reason;
   }
 
   get groups(): readonly string[] {
     return [...this.#groups.keys()];
   }
 
-  /** Resolves once the channel is in the group, also for whoever finds it joining. */
-  addGroup(group: string): Promise<void> {
+  /**
+   * Resolves once the channel is in the group, also for whoever finds it joining.
+   *
+   * @throws the reason of the end, once the connection or stream has ended
+   */
+  async addGroup(group: string): Promise<void> {
+    if (this.#end) throw this.#end;
     const joined = this.#groups.get(group) ?? this.#join(group);
     this.#groups.set(group, joined);
-    return joined;
+    await joined;
   }
 
   async removeGroup(group: string): Promise<void> {
-    if (this.#groups.delete(group)) await this.#membership.discard(group);
+    if (this.#groups.delete(group)) await this.#parts.membership.discard(group);
   }
 
   sendToGroup(group: string, message: ChannelMessage): Promise<void> {
-    return this.#layer.sendToGroup(group, toConsumerMessage(message));
+    return this.#parts.layer.sendToGroup(group, toConsumerMessage(message));
   }
 
   sendToChannel(channel: string, message: ChannelMessage): Promise<void> {
-    return this.#layer.send(channel, toConsumerMessage(message));
+    return this.#parts.layer.send(channel, toConsumerMessage(message));
   }
 
   sendJson(value: unknown): void {
-    this.#socket.json(encodeData(value));
+    const text = encodeData(value);
+    if (!this.#isUnheard()) this.#parts.socket.json(text);
   }
 
   sendBinary(data: Uint8Array): void {
-    this.#socket.binary(data);
+    if (!this.#isUnheard()) this.#parts.socket.binary(data);
   }
 
-  /** One that cannot be joined is not noted as joined. */
+  #isUnheard(): boolean {
+    if (!this.#end) return false;
+    const { settings, logger, scope, consumer } = this.#parts;
+    const facts = { consumer: consumer.constructor.name, path: scope.path };
+    if (settings.development) logger.debug('A frame was dropped: its connection or stream has ended.', facts);
+    return true;
+  }
+
+  /** One that cannot be joined is not noted as joined; one that is joined too late is left again. */
   async #join(group: string): Promise<void> {
     try {
-      await this.#membership.add(group);
+      await this.#parts.membership.add(group);
+      if (this.#end) throw this.#end;
     } catch (error) {
       await this.removeGroup(group).catch(() => {});
       throw error;

@@ -26,6 +26,8 @@ export class Requests {
   readonly #parts: RequestParts;
   readonly #queue = new RequestQueue();
   readonly #takeName: TakeActionName | undefined;
+  /** What still runs of requests that were aborted. */
+  readonly #abandoned = new Set<Promise<void>>();
   #count = 0;
   #refusal: ApiError | undefined;
 
@@ -76,6 +78,11 @@ export class Requests {
     await Promise.all(open.map((exchange) => exchange.ended));
   }
 
+  /** Resolves when the work of aborted requests has ended as well. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#abandoned);
+  }
+
   /** The request of an id of ours, while it waits for its reply. */
   findOpen(id: string | undefined): Exchange | undefined {
     return [...this.#queue.open].find((exchange) => exchange.id === id && !exchange.isEnded);
@@ -104,6 +111,12 @@ export class Requests {
     if (exchange.isEnded) return;
     if (this.#refusal) exchange.fail(this.#refusal);
     else await this.#parts.dispatcher.dispatch(this.#parts.target, exchange);
+    if (exchange.signal.aborted) this.#note(exchange.settled);
+  }
+
+  #note(work: Promise<void>): void {
+    this.#abandoned.add(work);
+    void work.then(() => this.#abandoned.delete(work));
   }
 
   /** Not in line: it would wait behind what it is to cancel. */

@@ -52,18 +52,24 @@ export class ActionRun {
     return [object, ...kwargs, context];
   }
 
-  /** One parameter, or none where the action takes none: what its hooks may read of the context is not called unknown. */
+  /** One parameter, or none where the action takes none. The context has all that came. */
   async #kwargs(): Promise<unknown[]> {
-    const { target, action, context, developmentLog } = this.#parts;
+    const { target, action, context } = this.#parts;
     const raw = action.isDetail ? without(target.lookupKwarg, context.kwargs) : context.kwargs;
     if (!action.kwargs) {
       if (action.strict) refuseUnknown(Object.keys(raw));
+      this.#noteDropped(Object.keys(raw));
       return [];
     }
     const { value, dropped } = await checkKwargs(action.kwargs, raw, action);
+    this.#noteDropped(dropped);
+    return [value];
+  }
+
+  #noteDropped(dropped: readonly string[]): void {
+    const { action, developmentLog } = this.#parts;
     if (dropped.length > 0)
       developmentLog?.debug('Kwargs that the action does not know were dropped.', { action: action.name, dropped });
-    return [value];
   }
 
   /** Sends the parts of a generator; its return value is the result. */

@@ -109,7 +109,7 @@ export class Dispatcher {
       if (!tellsOf(signal.reason, error))
         logger.warn('An action failed after it was abandoned.', { ...factsOf(target, exchange), error });
     };
-    return untilAborted(signal, run.outcome(), late);
+    return untilAborted(signal, exchange.workedOn(run.outcome()), late);
   }
 }
 

@@ -14,6 +14,7 @@ export class Exchange {
   readonly #controller = new AbortController();
   readonly #send: (reply: Reply) => void;
   readonly #ended: ((hasSucceeded: boolean) => void)[] = [];
+  #work: Promise<unknown> = Promise.resolve();
   #isStarted = false;
   #isEnded = false;
 
@@ -64,6 +65,20 @@ export class Exchange {
   /** Resolves once the final reply is sent, or nobody is left to send it to. */
   get ended(): Promise<void> {
     return this.#isEnded ? Promise.resolve() : new Promise((resolve) => this.whenEnded(() => resolve()));
+  }
+
+  /** Notes what works for it, which nobody can stop. */
+  workedOn<T>(work: Promise<T>): Promise<T> {
+    this.#work = work;
+    return work;
+  }
+
+  /** Resolves once nothing works for it any more, which may be long after it ended. */
+  get settled(): Promise<void> {
+    return this.#work.then(
+      () => undefined,
+      () => undefined,
+    );
   }
 
   /** Calls back once the final reply is sent. */

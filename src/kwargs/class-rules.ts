@@ -1,10 +1,13 @@
 import 'reflect-metadata';
 import { plainToInstance } from 'class-transformer';
-import { getMetadataStorage, type ValidationError, validate } from 'class-validator';
+import { getMetadataStorage, type ValidationError, ValidationTypes, validate } from 'class-validator';
 import { ValidationFailed } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 
 type Texts = Record<string, string[]>;
+
+/** Of a name that came and that nobody knows. */
+export const unknownText = 'This field is not known.';
 
 /** Whether class-validator has a rule for the class or for one that it extends. */
 export function hasRules(owner: Class): boolean {
@@ -85,12 +88,14 @@ function textsOf(failures: readonly ValidationError[], path = ''): Texts {
   const texts: Texts = {};
   for (const { property, constraints, children } of failures) {
     const name = `${path}${property}`;
-    if (constraints) texts[name] = Object.values(constraints).map((text) => sentence(text));
+    if (constraints) texts[name] = Object.entries(constraints).map(([rule, text]) => textOf(rule, text));
     Object.assign(texts, textsOf(children ?? [], `${name}.`));
   }
   return texts;
 }
 
-function sentence(text: string): string {
+/** What no rule names is told in the same words as by the other kinds of kwargs. */
+function textOf(rule: string, text: string): string {
+  if (rule === ValidationTypes.WHITELIST) return unknownText;
   return text.endsWith('.') ? text : `${text}.`;
 }

@@ -1,6 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { ValidationFailed } from '../errors.js';
-import { toInstance } from './class-rules.js';
+import { toInstance, unknownText } from './class-rules.js';
 import { isStandardSchema, type KwargsSchema } from './kwargs-schema.js';
 
 export interface CheckedKwargs {
@@ -31,7 +31,7 @@ export async function checkKwargs(
 /** @throws ValidationFailed if there is any name */
 export function refuseUnknown(names: readonly string[]): void {
   if (names.length === 0) return;
-  throw ValidationFailed.of(Object.fromEntries(names.map((name) => [name, ['This field is not known.']])));
+  throw ValidationFailed.of(Object.fromEntries(names.map((name) => [name, [unknownText]])));
 }
 
 /** A property, or an accessor; not what every object inherits, and not a method. */

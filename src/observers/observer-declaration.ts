@@ -1,4 +1,5 @@
 import { type Class, MemberMetadata } from '../metadata.js';
+import type { ActionContext } from '../scope/action-context.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import type { Signal } from '../signals/signal.js';
 import type { SentEvent } from './model-event.js';
@@ -26,16 +27,36 @@ export interface ObserverDeclaration {
   readonly groupsByKey?: unknown;
   /** A method that only sends what it is given. Unless it is overridden, nobody needs to call it. */
   readonly passesThrough?: unknown;
-  /** What connections of a consumer class may see of the rows; undefined where they see all of them. */
-  readonly visibility?: (consumer: Class) => Visibility | undefined;
+  /** What connections of a consumer class may see of the rows. Default all of them. */
+  readonly visibility?: (consumer: Class) => Visibility;
 }
 
-/** What an event is to one subscription, given which rows its connection may see: perhaps another event, or none. */
-export type Visibility = (
-  consumer: object,
-  event: ObservedEvent,
-  subscription: object,
-) => Promise<ObservedEvent | undefined>;
+/** Which rows the connections of a consumer class may see. */
+export interface Visibility {
+  /** Whether every event has to be looked at, and not only where a permission has an opinion on objects. */
+  readonly isNarrowed: boolean;
+  look(consumer: object, event: ObservedEvent, viewer: Viewer): Promise<Sight>;
+}
+
+/** One subscription, as far as it matters to what it may see. */
+export interface Viewer {
+  /** The same object for every event of the subscription. */
+  readonly subscription: object;
+  /** The request that subscribed, and not the event. */
+  readonly context: ActionContext;
+  readonly serializer?: SerializerClass;
+  /** Asks the permissions for the row. */
+  maySee(row: object): Promise<boolean>;
+}
+
+/** What an event is to one subscription: perhaps another event, or none. */
+export interface Sight {
+  readonly event?: ObservedEvent;
+  /** Whether a permission refused the row. */
+  readonly isRefused: boolean;
+  /** To be called once the event was let through: the next one depends on it. */
+  note(): void;
+}
 
 /** An event before it is sent. */
 export interface ObservedEvent extends SentEvent {

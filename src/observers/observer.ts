@@ -91,8 +91,7 @@ function compile(
     ...(visibility && { visibility }),
     latest: latest === true,
     groupsVary: ofRow !== undefined && Reflect.get(consumer.prototype, ofRow) !== groupsByKey,
-    passesThrough:
-      !visibility && passesThrough !== undefined && Reflect.get(consumer.prototype, member) === passesThrough,
+    passesThrough: passesThrough !== undefined && Reflect.get(consumer.prototype, member) === passesThrough,
     groupsOfRow: async (row) => named(await collect(outside, ofRow, row)),
     groupsOfSubscription: async (instance, kwargs) => named(await collect(instance, ofConsumer, kwargs)),
   };

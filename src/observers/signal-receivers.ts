@@ -2,6 +2,7 @@ import { origin } from '../signals/origin.js';
 import type { Signal } from '../signals/signal.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import type { Observer } from './observer.js';
+import { copyPayload } from './signal-payload.js';
 
 /** Listens to every signal that is observed. @returns what ends it */
 export function receiveSignals(observers: readonly Observer[], receive: (sent: SignalSent) => void): () => void {
@@ -20,6 +21,6 @@ function receiveOne(signal: Signal<never>, atOnce: boolean, receive: (sent: Sign
     const request = origin.getStore();
     receive({ signal, payload, atOnce, ...(request && { origin: request }) });
   };
-  signal.connect(receiver);
+  signal.connect(receiver, (payload) => copyPayload(payload) as never);
   return () => signal.disconnect(receiver);
 }

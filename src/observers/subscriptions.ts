@@ -1,9 +1,20 @@
 import type { Membership } from '../channel-layer/membership.js';
 import { ParseError } from '../errors.js';
+import { encodeData } from '../wire/codec.js';
 import type { RequestId } from '../wire/messages.js';
 import type { Observer } from './observer.js';
 
-/** One request of this consumer to hear of changes. */
+/** A request that subscribed: as much of it as its permissions need to be asked again. */
+export interface SubscribingRequest {
+  readonly action: string;
+  /** What the client sent. */
+  readonly sent: Readonly<Record<string, unknown>>;
+  /** What its action subscribed with. */
+  readonly kwargs: unknown;
+  readonly groups: readonly string[];
+}
+
+/** One request id of this consumer to hear of changes. */
 export interface SubscriptionRecord {
   readonly observer: Observer;
   readonly requestId: string | number;
@@ -11,6 +22,8 @@ export interface SubscriptionRecord {
   readonly groups: Set<string>;
   /** The last commit of this process that came before it. */
   readonly since: number;
+  /** Those whose groups it listens to: several where a client used its request id again. */
+  requests: readonly SubscribingRequest[];
 }
 
 /**
@@ -44,9 +57,19 @@ export class Subscriptions {
     const key = keyOf(observer, requestId);
     const known = this.#records.get(key);
     if (known) return { record: known, isNew: false };
-    const record = { observer, requestId, kwargs, groups: new Set<string>(), since };
+    const record: SubscriptionRecord = { observer, requestId, kwargs, groups: new Set<string>(), since, requests: [] };
     this.#records.set(key, record);
     return { record, isNew: true };
+  }
+
+  /** @returns what takes it back; a request like another one is not noted again */
+  note(record: SubscriptionRecord, request: SubscribingRequest): () => void {
+    const text = encodeData(request);
+    if (record.requests.some((known) => encodeData(known) === text)) return () => {};
+    record.requests = [...record.requests, request];
+    return () => {
+      record.requests = record.requests.filter((known) => known !== request);
+    };
   }
 
   async listen(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
@@ -59,6 +82,7 @@ export class Subscriptions {
   /** Takes these groups out of one subscription; without any group left it has ended. */
   async leave(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
     const held = groups.filter((group) => record.groups.delete(group));
+    record.requests = record.requests.filter((request) => request.groups.some((group) => record.groups.has(group)));
     if (record.groups.size === 0 && this.has(record)) this.#records.delete(keyOf(record.observer, record.requestId));
     for (const group of held) await this.#membership.discard(group);
   }
@@ -81,6 +105,14 @@ export class Subscriptions {
   has(record: SubscriptionRecord): boolean {
     return this.#records.get(keyOf(record.observer, record.requestId)) === record;
   }
+}
+
+/** The requests through which something in these groups is heard. */
+export function requestsThrough(
+  { requests }: SubscriptionRecord,
+  groups: readonly string[],
+): readonly SubscribingRequest[] {
+  return requests.filter((request) => request.groups.some((group) => groups.includes(group)));
 }
 
 /** `1` and `"1"` are two request ids. */

@@ -1,4 +1,4 @@
-import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
+import { type EntityMetadata, type EntityProperty, Utils } from '@mikro-orm/core';
 
 const uuid = /^([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})$/i;
 const digits = /^-?\d{1,19}$/;
@@ -15,6 +15,11 @@ export function toPrimaryKey(meta: EntityMetadata, raw: unknown): unknown {
     (name) => [name, toKeyPart(keyProperty(meta, name), Reflect.get(raw, name))] as const,
   );
   return parts.some(([, part]) => part === undefined) ? undefined : Object.fromEntries(parts);
+}
+
+/** Whether an object is a row of the ORM, or a reference to one. */
+export function isEntity(value: object): boolean {
+  return Utils.isEntity(value, true);
 }
 
 function keyProperty(meta: EntityMetadata, name: string | undefined): EntityProperty | undefined {

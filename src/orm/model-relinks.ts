@@ -1,7 +1,15 @@
 import type { EntityManager, EntityMetadata, FlushEventArgs } from '@mikro-orm/core';
 import { helper } from '@mikro-orm/core';
 import type { RowData } from './model-change.js';
-import { haveSameMembers, isStored, noMembers, readMembers, relinkedBy, unlinkedBy } from './model-members.js';
+import {
+  haveSameMembers,
+  isStored,
+  noMembers,
+  ownedRelations,
+  readMembers,
+  relinkedBy,
+  unlinkedBy,
+} from './model-members.js';
 import { isComplete, primaryKeyOf, readRow, snapshotOf } from './model-snapshot.js';
 
 /** A row whose many-to-many relations a flush changed, and maybe nothing else of it. */
@@ -15,10 +23,15 @@ export interface RelinkedRow {
 export class ModelRelinks {
   readonly #before = new WeakMap<EntityManager, ReadonlyMap<object, RowData>>();
   readonly #isObserved: (meta: EntityMetadata) => boolean;
+  readonly #groupsVary: (meta: EntityMetadata) => boolean;
 
-  /** @param isObserved who holds a row that is removed is asked for these models only */
-  constructor(isObserved: (meta: EntityMetadata) => boolean) {
+  /**
+   * @param isObserved who holds a row that is removed is asked for these models only
+   * @param groupsVary groups may be derived from any relation of these models, so that all of them are read
+   */
+  constructor(isObserved: (meta: EntityMetadata) => boolean, groupsVary: (meta: EntityMetadata) => boolean) {
     this.#isObserved = isObserved;
+    this.#groupsVary = groupsVary;
   }
 
   /** Reads what the relations hold before the flush writes. */
@@ -27,9 +40,10 @@ export class ModelRelinks {
     const before = new Map<object, RowData>();
     const relinked = await relinkedBy(em, uow.getCollectionUpdates());
     const unlinked = await unlinkedBy(em, removed, this.#isObserved);
-    for (const [owner, names] of [...relinked, ...unlinked]) {
+    for (const [owner, changed] of [...relinked, ...unlinked]) {
       if (removed.has(owner)) continue;
       const { __meta: meta } = helper(owner);
+      const names = this.#groupsVary(meta) ? ownedRelations(meta) : changed;
       const members = isStored(owner) ? await readMembers(em, meta, primaryKeyOf(owner), names) : noMembers(names);
       before.set(owner, { ...before.get(owner), ...members });
     }

@@ -48,7 +48,7 @@ export class ModelSubscriber implements EventSubscriber {
   ) {
     this.#committed = committed;
     this.#groupsVary = (meta) => groupsVary(meta.class);
-    this.#relinks = new ModelRelinks((meta) => Boolean(meta.class) && isObserved(meta.class));
+    this.#relinks = new ModelRelinks((meta) => Boolean(meta.class) && isObserved(meta.class), this.#groupsVary);
     this.#stages = new TransactionStages(mergeStaged, (staged) => this.#release(staged));
   }
 

@@ -2,7 +2,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 
 type Issue = StandardSchemaV1.Issue;
 
-/** Kwargs that are whole numbers from a minimum on, and all that came beside them, which the consumer's hooks may read. */
+/** Kwargs that are whole numbers from a minimum on. */
 export function wholeNumbers<const Minima extends Readonly<Record<string, number>>>(
   minima: Minima,
 ): StandardSchemaV1<{ readonly [Name in keyof Minima]?: number }> {
@@ -30,7 +30,9 @@ export function schemaOf<
         const issues: Issue[] = [...numbers, ...strings].flatMap(([name, message]) =>
           message === undefined ? [] : [{ path: [name], message }],
         );
-        return issues.length > 0 ? { issues } : { value: { ...raw } as never };
+        if (issues.length > 0) return { issues };
+        const names = [...Object.keys(minima), ...Object.keys(texts)].filter((name) => raw[name] !== undefined);
+        return { value: Object.fromEntries(names.map((name) => [name, raw[name]])) as never };
       },
     },
   };

@@ -28,12 +28,13 @@ export class PermissionChecker {
    * Whether a delivery has to be asked for at all. Known before the first one, so that the others cost nothing. A question
    * may be a field, which only an instance shows.
    */
-  asksForDeliveries({ container }: Scope): boolean {
-    return this.providers.some((permission) => {
-      if (permission === AllowAny) return false;
-      const { canReceive, hasPermission } = container.resolve(permission);
-      return canReceive !== undefined || hasPermission !== undefined;
-    });
+  asksForDeliveries(scope: Scope): boolean {
+    return this.#anyAnswers(scope, 'canReceive', 'hasPermission');
+  }
+
+  /** Whether an object has to be asked for at all. */
+  asksForObjects(scope: Scope): boolean {
+    return this.#anyAnswers(scope, 'hasObjectPermission');
   }
 
   /** @throws NotAuthenticated while nobody is logged in, else PermissionDenied */
@@ -78,6 +79,14 @@ export class PermissionChecker {
       const mayAct = await ofAction(permission, options);
       if (mayAct === false || !permission.canReceive) return mayAct;
       return yes(permission.canReceive(delivery, options));
+    });
+  }
+
+  #anyAnswers({ container }: Scope, ...questions: readonly (keyof AnyPermission)[]): boolean {
+    return this.providers.some((provider) => {
+      if (provider === AllowAny) return false;
+      const permission: AnyPermission = container.resolve(provider);
+      return questions.some((question) => permission[question] !== undefined);
     });
   }
 

@@ -40,7 +40,8 @@ export interface Permission<Options = undefined> {
    */
   hasPermission?(context: ActionContext, options: Options): Answer;
   /**
-   * Asked once the object of an action is loaded. A refusal is answered as if it were not there (404), so that nobody learns
+   * Asked once the object of an action is loaded; of a subscription of a row, again before every event, as for the action
+   * that subscribed: a row that is refused then is told as one delete. A refusal of an action is answered as if it were not there (404), so that nobody learns
    * which keys exist; the setting `revealForbiddenObjects` makes it 403, and so does a permission that throws
    * `PermissionDenied` itself.
    */

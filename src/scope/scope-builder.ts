@@ -1,19 +1,19 @@
 import type { DependencyContainer } from 'tsyringe';
-import type { Logger } from '../logger.js';
+import { connectionContainer } from './connection-container.js';
 import { type HandshakeRequest, Scope } from './scope.js';
-import { disposeScope } from './scope-disposal.js';
+import type { ScopeDisposer } from './scope-disposal.js';
 import type { ScopeMiddlewareClass } from './scope-middleware.js';
 
 /** Upgrade request -> scope with a container of its own, or whatever a middleware refused with. */
 export class ScopeBuilder {
   readonly #root: DependencyContainer;
   readonly #middleware: readonly ScopeMiddlewareClass[];
-  readonly #logger: Logger;
+  readonly #disposer: ScopeDisposer;
 
-  constructor(root: DependencyContainer, middleware: readonly ScopeMiddlewareClass[], logger: Logger) {
+  constructor(root: DependencyContainer, middleware: readonly ScopeMiddlewareClass[], disposer: ScopeDisposer) {
     this.#root = root;
     this.#middleware = middleware;
-    this.#logger = logger;
+    this.#disposer = disposer;
   }
 
   /** @param prepare sets facts after the middleware ran; the testing kit logs users in this way */
@@ -22,7 +22,7 @@ export class ScopeBuilder {
     params: Readonly<Record<string, string>>,
     prepare: (scope: Scope) => void = () => {},
   ): Promise<Scope> {
-    const container = this.#root.createChildContainer();
+    const container = connectionContainer(this.#root);
     const scope = new Scope(request, params, container);
     container.registerInstance(Scope, scope);
     try {
@@ -30,7 +30,7 @@ export class ScopeBuilder {
       prepare(scope);
       return scope;
     } catch (error) {
-      await disposeScope(scope, this.#logger);
+      await this.#disposer.dispose(scope);
       throw error;
     }
   }

@@ -1,11 +1,59 @@
+import type { DependencyContainer } from 'tsyringe';
 import type { Logger } from '../logger.js';
+import { isDisposable, takeLastBuilt } from './connection-container.js';
 import type { Scope } from './scope.js';
 
-/** Ends the container of a connection, and with it every provider that was built for it alone. Never rejects. */
-export async function disposeScope({ container, path }: Scope, logger: Logger): Promise<void> {
-  try {
-    await container.dispose();
-  } catch (error) {
-    logger.error('A provider of a connection could not be disposed.', { path, error });
+/** Runs work in a request context of its own, for a limited time. */
+type Run = (work: () => Promise<void>) => Promise<void>;
+
+/** Ends the containers of connections, and with each every provider that was built for it alone. */
+export class ScopeDisposer {
+  readonly #run: Run;
+  readonly #logger: Logger;
+
+  /** @param run rejects with what the work throws, or when it takes too long */
+  constructor(run: Run, logger: Logger) {
+    this.#run = run;
+    this.#logger = logger;
   }
+
+  /** One after the other, the last that was built first: whatever a provider uses outlives it. Never rejects. */
+  async dispose({ container, path }: Scope): Promise<void> {
+    for (let next = takeLastBuilt(container); next; next = takeLastBuilt(container)) {
+      await this.#disposeOne(next, path);
+    }
+    await this.#end(container, path);
+  }
+
+  async #disposeOne(instance: object, path: string): Promise<void> {
+    try {
+      await this.#run(async () => disposeOf(instance));
+    } catch (error) {
+      const provider = instance.constructor.name;
+      this.#logger.error('A provider of a connection could not be disposed.', { provider, path, error });
+    }
+  }
+
+  /** Nothing is left in it; it only has to refuse whoever still asks. */
+  async #end(container: DependencyContainer, path: string): Promise<void> {
+    try {
+      await container.dispose();
+    } catch (error) {
+      this.#logger.error('The container of a connection could not be disposed.', { path, error });
+    }
+  }
+}
+
+async function disposeOf(instance: object): Promise<void> {
+  if (hasAsyncDispose(instance)) await instance[Symbol.asyncDispose]();
+  else if (hasDispose(instance)) instance[Symbol.dispose]();
+  else if (isDisposable(instance)) await instance.dispose();
+}
+
+function hasAsyncDispose(instance: object): instance is AsyncDisposable {
+  return Symbol.asyncDispose in instance;
+}
+
+function hasDispose(instance: object): instance is Disposable {
+  return Symbol.dispose in instance;
 }

@@ -1,4 +1,5 @@
 import type { DependencyContainer } from 'tsyringe';
+import type { Identity } from './identity.js';
 import type { ScopeSession, ScopeUser } from './scope-types.js';
 
 /** What is known of a handshake before anything is asked. */
@@ -28,6 +29,8 @@ export class Scope {
   user: ScopeUser | undefined;
   /** Set by scope middleware. */
   session: ScopeSession | undefined;
+  /** Set by scope middleware beside the user; undefined while nobody is authenticated. */
+  identity: Identity | undefined;
   /** The container of this connection; disposed with it. */
   readonly container: DependencyContainer;
 

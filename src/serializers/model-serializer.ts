@@ -12,7 +12,7 @@ import type {
   OnlyKnownOptions,
   RowData,
 } from './model-types.js';
-import { type RelationScope, validateModel } from './model-validation.js';
+import { type RelationScope, unacceptedKeys, validateModel } from './model-validation.js';
 import { Serializer, type SerializerClass, type SerializerContext } from './serializer.js';
 
 /** What `ModelSerializer(Entity, options)` gives to extend. */
@@ -47,7 +47,8 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
   }
 
   /**
-   * What came -> data to create or update with. Only accepted fields get in; whatever else came is left out.
+   * What came -> data to create or update with. Only accepted fields get in; whatever else came is left out, with a
+   * note in the development log.
    *
    * @param partial fields that are missing stay as they are (patch)
    * @throws ValidationFailed with the texts of each field
@@ -57,8 +58,11 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
     context: SerializerContext,
     { partial = false } = {},
   ): Promise<ModelData<Entity, Options>> {
+    const fields = this.#fieldsFor(context);
+    const dropped = unacceptedKeys(fields, raw);
+    if (dropped.length > 0) context.noteDropped?.(this.#class.name, dropped);
     const data = await validateModel({
-      fields: this.#fieldsFor(context),
+      fields,
       entity: this.#class.entity,
       raw,
       partial,

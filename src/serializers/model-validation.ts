@@ -42,6 +42,12 @@ export async function validateModel(input: ModelInput): Promise<Values> {
   return values;
 }
 
+/** What came and will be left out: keys of no field, of a read-only one, of a column that the database makes. */
+export function unacceptedKeys(fields: readonly ModelField[], raw: unknown): readonly string[] {
+  const accepted = new Set(fields.filter(({ isAccepted }) => isAccepted).map(({ name }) => name));
+  return isJsonObject(raw) ? Object.keys(raw).filter((key) => !accepted.has(key)) : [];
+}
+
 function objectOf(raw: unknown): Values {
   if (isJsonObject(raw)) return raw;
   const sentence = raw === undefined || raw === null ? 'No data provided.' : 'Invalid data. Expected an object.';

@@ -9,6 +9,8 @@ export interface SerializerContext {
   readonly request?: ActionContext;
   /** The consumer that answers it. */
   readonly consumer?: object;
+  /** Told of keys that came and that the serializer does not accept; none in production. */
+  noteDropped?(serializer: string, keys: readonly string[]): void;
   /** An instance of another serializer. */
   resolve<T>(serializer: ConcreteClass<T>): T;
 }

@@ -5,7 +5,6 @@ import { toConsumerMessage } from '../consumers/consumer-message.js';
 import { ServerClosing } from '../errors.js';
 import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
-import { disposeScope } from '../scope/scope-disposal.js';
 import { CloseCode } from '../status.js';
 import type { AppOptions, ListenAddress, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
@@ -108,7 +107,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
       this.#checkOpen();
       return this.#open(admission, connect(admission.scope));
     } catch (error) {
-      await disposeScope(admission.scope, this.#services.logger);
+      await this.#services.disposer.dispose(admission.scope);
       throw error;
     }
   }

@@ -9,7 +9,8 @@ import {
   StreamClosed,
   StreamNotFound,
 } from '../errors.js';
-import { disposeScope } from '../scope/scope-disposal.js';
+import type { ScopeDisposer } from '../scope/scope-disposal.js';
+import type { Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
 import { addressOf, decodeObject, encodeFrame, encodeReply, errorReply, type JsonObject } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
@@ -17,9 +18,12 @@ import type { Admission } from './handshake.js';
 import type { Heartbeat } from './heartbeat.js';
 import { Outbound } from './outbound.js';
 import type { OutboundTraffic } from './outbound-traffic.js';
+import { settledWithin } from './settled-within.js';
 import type { Transport, TransportListener } from './transport.js';
 
 export interface ConnectionParts extends Omit<ChannelParts, 'scope' | 'socket'> {
+  readonly disposer: ScopeDisposer;
+  readonly settings: Settings;
   readonly traffic: OutboundTraffic;
   readonly heartbeat: Heartbeat;
 }
@@ -216,7 +220,18 @@ export class Connection {
   }
 
   async #endAll(code: number): Promise<void> {
-    await Promise.allSettled([...this.#channels.values()].map((channel) => channel.close(code)));
-    await disposeScope(this.#admission.scope, this.#parts.logger);
+    const channels = [...this.#channels.values()];
+    await Promise.allSettled(channels.map((channel) => channel.close(code)));
+    await this.#awaitAbandoned(channels);
+    await this.#parts.disposer.dispose(this.#admission.scope);
+  }
+
+  /** Work that heeds its signal has ended; what does not is waited for, so that it finds its providers, but not for ever. */
+  async #awaitAbandoned(channels: readonly ConsumerChannel[]): Promise<void> {
+    const { logger, settings } = this.#parts;
+    const ended = Promise.all(channels.map((channel) => channel.settled()));
+    if (await settledWithin(ended, settings.closeTimeout)) return;
+    const { path } = this.#admission.scope;
+    logger.warn('Work of a connection goes on behind its end: heed context.signal.', { path });
   }
 }

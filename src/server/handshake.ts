@@ -1,11 +1,10 @@
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import type { ErrorTranslator } from '../dispatch/error-translator.js';
 import { type ApiError, NotFound } from '../errors.js';
-import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import type { ScopeBuilder } from '../scope/scope-builder.js';
-import { disposeScope } from '../scope/scope-disposal.js';
+import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { Settings } from '../settings.js';
 import { checkOrigin } from './origin-check.js';
 import type { CompiledRoute, Router } from './router.js';
@@ -24,7 +23,7 @@ export interface HandshakeParts {
   readonly scopes: ScopeBuilder;
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
-  readonly logger: Logger;
+  readonly disposer: ScopeDisposer;
   readonly settings: Settings;
 }
 
@@ -52,7 +51,7 @@ export class Handshake {
   }
 
   async #admit(request: HandshakeRequest, prepare: ((scope: Scope) => void) | undefined): Promise<Admission> {
-    const { router, scopes, settings, logger } = this.#parts;
+    const { router, scopes, settings, disposer } = this.#parts;
     const match = router.match(request.url);
     if (!match) throw new NotFound('Nothing is served at this path.');
     checkOrigin(request, settings.origins);
@@ -62,7 +61,7 @@ export class Handshake {
       scope.subprotocol = agreedSubprotocol(scope, match.route);
       return { route: match.route, scope, refused };
     } catch (error) {
-      await disposeScope(scope, logger);
+      await disposer.dispose(scope);
       throw error;
     }
   }

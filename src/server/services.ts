@@ -19,12 +19,14 @@ import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerToken } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { ScopeBuilder } from '../scope/scope-builder.js';
+import { ScopeDisposer } from '../scope/scope-disposal.js';
 import { buildSingletons, checkConsumersAreNotShared, checkShowsEvents } from '../scope/singletons.js';
 import { checkModelSerializer } from '../serializers/model-serializer.js';
 import { isSerializerClass } from '../serializers/serializer.js';
 import { completeSettings, type Settings } from '../settings.js';
 import type { AppOptions } from './app-options.js';
 import { buildChanges, type Changes } from './changes.js';
+import { checkOptions } from './check-options.js';
 import { Handshake } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
 import { Hooks } from './hooks.js';
@@ -37,11 +39,13 @@ import { type Route, Router } from './router.js';
 export interface Services extends Changes {
   readonly settings: Settings;
   readonly logger: Logger;
+  readonly clock: Clock;
   readonly counters: Counters;
   readonly layer: ChannelLayer;
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
   readonly dispatcher: Dispatcher;
+  readonly disposer: ScopeDisposer;
   /** Ends the listening to signals and to writes. */
   readonly stopListening: () => void;
   readonly handshake: Handshake;
@@ -52,6 +56,7 @@ export interface Services extends Changes {
 
 /** @throws ConfigurationError for everything that could not work */
 export function buildServices(options: AppOptions<readonly Route[]>): Services {
+  checkOptions(options);
   const { orm, permissions = [], middleware = [] } = options;
   const settings = completeSettings(options.settings);
   const router = new Router(options.routes, permissions, settings);
@@ -69,30 +74,27 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
   checkAndBuildProviders(container, options, router, unitOfWork);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
+  const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, settings });
+  const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
   return {
     settings,
     logger,
+    clock,
     counters,
     layer,
     unitOfWork,
     errors,
-    dispatcher: new Dispatcher({ unitOfWork, errors, clock, logger, settings }),
+    dispatcher,
+    disposer,
     ...changes,
-    traffic: new OutboundTraffic({
-      settings: settings.outbound,
-      closeTimeout: settings.closeTimeout,
-      clock,
-      counters,
-      logger,
-    }),
-    heartbeat: new Heartbeat({ settings: settings.heartbeat, clock, counters }),
+    ...socketKeepersOf(settings, { clock, counters, logger }),
     stopListening: changes.listen(),
     handshake: new Handshake({
       router,
-      scopes: new ScopeBuilder(container, middleware, logger),
+      scopes: new ScopeBuilder(container, middleware, disposer),
       unitOfWork,
       errors,
-      logger,
+      disposer,
       settings,
     }),
     hooks: new Hooks({
@@ -116,7 +118,7 @@ function checkAndBuildProviders(
   checkProviders(container, providers);
   checkConsumersAreNotShared(container, consumers);
   for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, unitOfWork);
-  for (const serializer of eventSerializersOf(router)) checkShowsEvents(serializer);
+  for (const serializer of eventSerializersOf(router)) checkShowsEvents(container, serializer);
   for (const consumer of consumers) checkModelConsumer(consumer, unitOfWork);
   buildSingletons(container, providers);
 }
@@ -136,6 +138,16 @@ function unitOfWorkOf({ orm, otherOrms = [] }: AppOptions<readonly Route[]>): Un
     reason: `has two databases with the context name "${twice}".`,
     remedy: 'Give each its own: MikroORM.init({ contextName }).',
   });
+}
+
+function socketKeepersOf(
+  { outbound, heartbeat, closeTimeout }: Settings,
+  parts: Pick<Services, 'clock' | 'counters' | 'logger'>,
+): Pick<Services, 'traffic' | 'heartbeat'> {
+  return {
+    traffic: new OutboundTraffic({ ...parts, settings: outbound, closeTimeout }),
+    heartbeat: new Heartbeat({ ...parts, settings: heartbeat }),
+  };
 }
 
 /** Keeps what the application registered itself. */

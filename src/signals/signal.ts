@@ -1,5 +1,8 @@
 export type Receiver<T> = (payload: T) => unknown;
 
+/** Makes what one receiver is given, while the sender waits. */
+export type Prepare<T> = (payload: T) => T;
+
 /**
  * A typed event inside the process. Whoever sends it is never disturbed by whoever receives it: a receiver that throws or
  * rejects is reported to `onFailure`, and the others are still called.
@@ -10,7 +13,7 @@ export type Receiver<T> = (payload: T) => unknown;
  * ```
  */
 export class Signal<T> {
-  readonly #receivers = new Set<Receiver<T>>();
+  readonly #receivers = new Map<Receiver<T>, Prepare<T>>();
   readonly #onFailure: (error: unknown) => void;
 
   /** @param onFailure told of a receiver that failed. Default: a warning of the process */
@@ -18,16 +21,19 @@ export class Signal<T> {
     this.#onFailure = onFailure;
   }
 
-  connect(receiver: Receiver<T>): void {
-    this.#receivers.add(receiver);
+  /** @param prepare what it throws reaches the sender, and nobody is called; default: what was sent, as it is */
+  connect(receiver: Receiver<T>, prepare: Prepare<T> = (payload) => payload): void {
+    this.#receivers.set(receiver, prepare);
   }
 
   disconnect(receiver: Receiver<T>): void {
     this.#receivers.delete(receiver);
   }
 
+  /** @throws ConfigurationError where an `@Observer` hears of it and the payload is no data: an entity, say, or a function */
   send(payload: T): void {
-    for (const receiver of [...this.#receivers]) this.#call(receiver, payload);
+    const calls = [...this.#receivers].map(([receiver, prepare]) => [receiver, prepare(payload)] as const);
+    for (const [receiver, prepared] of calls) this.#call(receiver, prepared);
   }
 
   async #call(receiver: Receiver<T>, payload: T): Promise<void> {

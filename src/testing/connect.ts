@@ -1,3 +1,4 @@
+import type { Identity } from '../scope/identity.js';
 import type { Scope } from '../scope/scope.js';
 import type { ScopeSession, ScopeUser } from '../scope/scope-types.js';
 import type { App } from '../server/app.js';
@@ -10,6 +11,7 @@ export interface ConnectOptions {
   /** Who is logged in, whatever the middleware says. */
   readonly user?: ScopeUser;
   readonly session?: ScopeSession;
+  readonly identity?: Identity;
   readonly headers?: Readonly<Record<string, string>>;
   /** What the client offers to speak, the preferred one first. */
   readonly subprotocols?: readonly string[];
@@ -155,8 +157,9 @@ function headersOf({ headers = {}, cookies = {}, subprotocols = [] }: ConnectOpt
   return pairs.length === 0 ? named : { ...named, cookie: pairs.join('; ') };
 }
 
-function prepare(scope: Scope, { user, session, prepare: more }: ConnectOptions): void {
+function prepare(scope: Scope, { user, session, identity, prepare: more }: ConnectOptions): void {
   if (user !== undefined) scope.user = user;
   if (session !== undefined) scope.session = session;
+  if (identity !== undefined) scope.identity = identity;
   more?.(scope);
 }

@@ -87,7 +87,7 @@ function addAction(prototype: object, member: string, viewRoute: ViewRoute, view
   const method = async function (this: ApiConsumer, kwargs: ViewKwargs, context: ActionContext): Promise<ActionReply> {
     const request = toRequest(viewRoute, kwargs, context);
     const response = await view(request, { parameters: kwargs.parameters, scope: context.scope });
-    const { status, data } = await fromResponse(response, linkOf(this).settings.maxViewAnswer);
+    const { status, data } = await fromResponse(response, linkOf(this).services.settings.maxViewAnswer);
     return reply(data, { status });
   };
   const descriptor = { value: method, configurable: true, writable: true };

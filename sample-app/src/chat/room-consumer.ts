@@ -110,6 +110,7 @@ export class RoomConsumer extends mix(
   async removeMember(room: Room, { username }: MemberName, _context: ActionContext) {
     const member = await this.memberNamed(username, room);
     if (member.id === room.host.id) throw ValidationFailed.of({ username: ['The host stays.'] });
+    await room.members.init();
     room.members.remove(member);
     await this.em.flush();
     await this.presence.expel(room.id, member.id);

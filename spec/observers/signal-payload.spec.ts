@@ -1,0 +1,83 @@
+import { expect } from 'chai';
+import { ConfigurationError } from 'signalbox';
+import { copyPayload } from '#signalbox/observers/signal-payload.js';
+import { entities, Room } from '../support/entities.js';
+import { offlineOrm } from '../support/offline-orm.js';
+
+class Money {
+  constructor(public amount: number) {}
+  get shown(): string {
+    return `${this.amount} EUR`;
+  }
+}
+
+class Moment {
+  toJSON() {
+    return 'now';
+  }
+}
+
+const shared = { a: 1 };
+const moment = new Moment();
+const itself: Record<string, unknown> = {};
+itself['list'] = [itself];
+
+/** Each payload, and how it is changed after it was sent. */
+const changed: readonly [string, object, (payload: never) => void, object][] = [
+  ['an object', { a: 1 }, (payload: object) => void Object.assign(payload, { a: 2 }), { a: 1 }],
+  ['a nested one', { a: { b: [1] } }, ({ a }: { a: { b: number[] } }) => void a.b.push(2), { a: { b: [1] } }],
+  ['a date', { at: new Date(0) }, ({ at }: { at: Date }) => void at.setTime(1), { at: new Date(0) }],
+  ['a map', new Map([['a', shared]]), (map: Map<string, object>) => map.clear(), new Map([['a', { a: 1 }]])],
+  ['a set', new Set([1]), (set: Set<number>) => set.clear(), new Set([1])],
+  ['bytes', new Uint8Array([1]), (bytes: Uint8Array) => void bytes.fill(0), new Uint8Array([1])],
+  ['a buffer', Buffer.from([1]), (bytes: Buffer) => void bytes.fill(0), Buffer.from([1])],
+  ['an instance', new Money(1), (money: Money) => void Object.assign(money, { amount: 2 }), new Money(1)],
+];
+
+const refused: readonly [string, unknown, string][] = [
+  ['a function', { on: [() => {}] }, 'payload.on[0] is a function'],
+  ['a symbol', Symbol('x'), 'payload is a symbol'],
+  ['what contains itself', itself, 'payload.list[0] contains itself'],
+];
+
+describe('The copy of a payload', () => {
+  for (const [name, payload, change, shown] of changed) {
+    it(`keeps ${name} as it was`, () => {
+      const copy = copyPayload(payload);
+      change(payload as never);
+      expect(copy).to.deep.equal(shown);
+    });
+  }
+
+  it('keeps the class of an instance, and what is shown by a toJSON of its own', () => {
+    expect(copyPayload(new Money(1)))
+      .to.be.instanceOf(Money)
+      .and.to.include({ shown: '1 EUR' });
+    expect(copyPayload({ moment })).to.deep.equal({ moment });
+    expect(copyPayload([shared, shared, null, undefined, 1n])).to.deep.equal([{ a: 1 }, { a: 1 }, null, undefined, 1n]);
+  });
+
+  it('takes a key named __proto__ for a key', () => {
+    const copy = copyPayload(JSON.parse('{"__proto__": {"admin": true}}')) as Record<string, unknown>;
+    expect(copy['admin']).to.equal(undefined);
+    expect(Object.getPrototypeOf(copy)).to.equal(Object.prototype);
+  });
+
+  for (const [name, payload, told] of refused) {
+    it(`refuses ${name}`, () => {
+      expect(() => copyPayload(payload)).to.throw(
+        ConfigurationError,
+        `Signal.send: was given what cannot be sent on: ${told}. Send plain data: the key of an entity, or what of it is to be shown.`,
+      );
+    });
+  }
+
+  it('refuses an entity, and a reference to one', async () => {
+    const orm = await offlineOrm(entities);
+    const em = orm.em.fork();
+    const text = 'payload.room is an entity (Room), which may change before the commit.';
+    expect(() => copyPayload({ room: em.create(Room, { name: 'red' }) })).to.throw(ConfigurationError, text);
+    expect(() => copyPayload({ room: em.getReference(Room, 1) })).to.throw(ConfigurationError, text);
+    await orm.close();
+  });
+});

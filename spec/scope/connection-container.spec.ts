@@ -1,0 +1,58 @@
+import { expect } from 'chai';
+import { container as globalContainer, inject, injectable, Lifecycle, scoped, singleton } from 'tsyringe';
+import { connectionContainer, takeLastBuilt } from '#signalbox/scope/connection-container.js';
+
+describe('The container of a connection', () => {
+  it('has a scoped provider of its own, though its root be older than the declaration', () => {
+    const root = globalContainer.createChildContainer();
+    @scoped(Lifecycle.ContainerScoped)
+    class Seat {}
+    const [ann, bob] = [connectionContainer(root), connectionContainer(root)];
+    expect(ann.resolve(Seat)).to.equal(ann.resolve(Seat));
+    expect(ann.resolve(Seat)).not.to.equal(bob.resolve(Seat));
+  });
+
+  it('takes singletons from its root, with what they need', () => {
+    const root = globalContainer.createChildContainer();
+    root.register('name', { useValue: 'root' });
+    @singleton()
+    class Shared {
+      constructor(@inject('name') readonly name: string) {}
+      dispose(): void {}
+    }
+    const connection = connectionContainer(root);
+    connection.register('name', { useValue: 'connection' });
+    const shared = connection.resolve(Shared);
+    expect(shared.name).to.equal('root');
+    expect(root.resolve(Shared)).to.equal(shared);
+    expect(takeLastBuilt(connection)).to.equal(undefined);
+  });
+
+  it('keeps a singleton of its own to itself', () => {
+    const root = globalContainer.createChildContainer();
+    @injectable()
+    class Basket {
+      dispose(): void {}
+    }
+    const [ann, bob] = [connectionContainer(root), connectionContainer(root)];
+    ann.registerSingleton(Basket);
+    const basket = ann.resolve(Basket);
+    expect(ann.resolve(Basket)).to.equal(basket);
+    expect(bob.resolve(Basket)).not.to.equal(basket);
+    expect(takeLastBuilt(ann)).to.equal(basket);
+  });
+
+  it('leaves it to the order of construction what tsyringe itself would dispose', async () => {
+    const connection = connectionContainer(globalContainer);
+    let disposed = 0;
+    @injectable()
+    class Lamp {
+      dispose(): void {
+        disposed += 1;
+      }
+    }
+    connection.resolve(Lamp);
+    await connection.dispose();
+    expect(disposed).to.equal(0);
+  });
+});

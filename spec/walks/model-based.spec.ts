@@ -1,0 +1,156 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import { IsInt } from 'class-validator';
+import fc from 'fast-check';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  type App,
+  Consumer,
+  createApp,
+  GroupsForBoth,
+  InMemoryChannelLayer,
+  type ModelEvent,
+  ModelObserver,
+  path,
+  type Subscription,
+} from 'signalbox';
+import { connect, type TestConnection } from 'signalbox/testing';
+import { Thing, things } from '../dcrf/observer-support.js';
+import { useDatabase } from '../support/database.js';
+import { checkAsyncProperty } from '../support/properties.js';
+import { type Row, type Script, type Step, script, type Transaction, World, type Write } from '../support/world.js';
+
+class ShelfKey {
+  @IsInt() shelf!: number;
+}
+
+@Consumer()
+class ShelfConsumer extends ApiConsumer {
+  @Action({ status: 201 })
+  async watch({ shelf }: ShelfKey, context: ActionContext) {
+    await this.subscribe(this.onThing, { shelf }, context);
+  }
+  @Action({ status: 204 })
+  async leave({ shelf }: ShelfKey, context: ActionContext) {
+    await this.unsubscribe(this.onThing, { shelf }, context);
+  }
+
+  @ModelObserver(() => Thing, { body: ({ id, shelf, count }) => ({ id, shelf, count }) })
+  async onThing(event: ModelEvent<Thing, Row>, subscription: Subscription<ShelfKey>) {
+    await subscription.send(event);
+  }
+  @GroupsForBoth('onThing') protected *groupsOfShelf({ shelf }: Thing | ShelfKey) {
+    yield `shelf-${shelf}`;
+  }
+}
+
+class RolledBack extends Error {}
+
+/** Plays a script against the real thing. */
+class Playback {
+  private readonly clients = new Map<number, TestConnection>();
+  private readonly heard: { connection: TestConnection; session: number }[] = [];
+
+  constructor(
+    private readonly app: App,
+    private readonly em: EntityManager,
+  ) {}
+
+  async play(step: Step, session: number): Promise<void> {
+    switch (step.kind) {
+      case 'connect': {
+        const connection = await connect(this.app, '/ws/');
+        this.clients.set(step.client, connection);
+        this.heard.push({ connection, session });
+        return;
+      }
+      case 'disconnect':
+        this.clients.get(step.client)?.close();
+        this.clients.delete(step.client);
+        return;
+      case 'subscribe':
+        await this.request(step.client, 'watch', step);
+        return;
+      case 'unsubscribe':
+        await this.request(step.client, 'leave', step);
+        return;
+      case 'transaction':
+        await this.transact(this.em.fork(), step.transaction);
+    }
+  }
+
+  /** The events that each session heard, by request id. */
+  async events(): Promise<
+    ReadonlyMap<number, readonly { requestId: unknown; action: string | null; data: unknown }[]>
+  > {
+    await this.app.idle();
+    return new Map(
+      this.heard.map(({ connection, session }) => [
+        session,
+        connection.frames
+          .filter(({ action }) => ['create', 'update', 'delete'].includes(String(action)))
+          .map(({ request_id: requestId, action, data }) => ({ requestId, action, data })),
+      ]),
+    );
+  }
+
+  async leave(): Promise<void> {
+    for (const { connection } of this.heard) await connection[Symbol.asyncDispose]();
+  }
+
+  private async request(client: number, action: string, { id, shelf }: { id: string; shelf: number }): Promise<void> {
+    const reply = await this.clients.get(client)?.request(action, { request_id: id, shelf });
+    expect(reply?.errors ?? []).to.deep.equal([]);
+  }
+
+  private async transact(em: EntityManager, { parts, isRolledBack }: Transaction): Promise<void> {
+    const work = em.transactional(async (inner) => {
+      for (const part of parts) {
+        if ('parts' in part) await this.transact(inner as EntityManager, part);
+        else await write(inner as EntityManager, part);
+        inner.clear();
+      }
+      if (isRolledBack) throw new RolledBack();
+    });
+    await work.catch((error) => {
+      if (!(error instanceof RolledBack)) throw error;
+    });
+  }
+}
+
+async function write(em: EntityManager, { pk, shelf, count }: Write): Promise<void> {
+  const thing = await em.findOne(Thing, pk);
+  if (shelf === undefined) {
+    if (thing) em.remove(thing);
+  } else if (thing) em.assign(thing, { shelf, count });
+  else em.create(Thing, { id: pk, name: 'thing', shelf, count });
+  await em.flush();
+}
+
+describe('Subscriptions and transactions in any order', () => {
+  const database = useDatabase('model_based', things);
+
+  it('tell each subscription what was committed while it lasted, in order, once, and nothing else', async function () {
+    this.timeout(0);
+    await checkAsyncProperty(fc.asyncProperty(script, playAndCompare), 60);
+  });
+
+  async function playAndCompare(steps: Script): Promise<void> {
+    await database.orm.em.execute('truncate thing cascade');
+    const layer = new InMemoryChannelLayer();
+    const app = createApp({ orm: database.orm, channelLayer: layer, routes: [path('/ws/', ShelfConsumer)] });
+    const playback = new Playback(app, database.orm.em);
+    const world = new World();
+    try {
+      for (const step of steps) if (world.permits(step)) await playback.play(step, world.play(step));
+      const events = await playback.events();
+      for (const [session, heard] of events) world.check(session, heard);
+      await playback.leave();
+      expect(layer.groupCount).to.equal(0);
+    } finally {
+      await app.close();
+    }
+  }
+});

@@ -1,0 +1,60 @@
+import type { Identity } from '../scope/identity.js';
+import type { Scope } from '../scope/scope.js';
+import type { ScopeSession, ScopeUser } from '../scope/scope-types.js';
+
+/** What a credential proves: an identity, and what the store that knew it has already loaded. */
+export interface Authentication {
+  /** The user's key as text. */
+  readonly userId: string;
+  readonly sessionId?: string | undefined;
+  /** When it ends by itself; once it is past nobody is authenticated by it. Absent: never. */
+  readonly expiresAt?: Date | undefined;
+  readonly user?: ScopeUser | undefined;
+  readonly session?: ScopeSession | undefined;
+}
+
+/**
+ * A provider that knows the sessions of an application.
+ *
+ * ```ts
+ * @injectable()
+ * class Sessions implements SessionStore {
+ *   constructor(private readonly em: EntityManager) {}
+ *   async find(token: string) {
+ *     const session = await this.em.findOne(Session, { id: hashOf(token) }, { populate: ['user'] });
+ *     return session && { userId: String(session.user.id), sessionId: session.id, expiresAt: session.expiresAt, user: session.user };
+ *   }
+ * }
+ * ```
+ */
+export interface SessionStore {
+  /** @param token what the client holds, such as the value of its cookie */
+  find(token: string): Promise<Authentication | null | undefined>;
+}
+
+/** A provider that tells what a bearer token proves; undefined or null for one that is not valid. */
+export interface TokenVerifier {
+  verify(token: string): Promise<Authentication | null | undefined>;
+}
+
+/** A provider that knows the users of an application. */
+export interface UserStore {
+  /** Undefined or null where there is no such user, or none that may log in any more. */
+  find(userId: string): Promise<ScopeUser | null | undefined>;
+}
+
+/** Notes in the scope whom the connection belongs to. */
+export function authenticate(scope: Scope, { user, session, ...proven }: Authentication): void {
+  scope.identity = identityOf(proven);
+  scope.user = user ?? undefined;
+  scope.session = session ?? undefined;
+}
+
+/** Whether it has ended by itself. */
+export function isOver({ expiresAt }: Pick<Authentication, 'expiresAt'>, now: Date): boolean {
+  return expiresAt !== undefined && expiresAt <= now;
+}
+
+function identityOf({ userId, sessionId, expiresAt }: Authentication): Identity {
+  return { userId, ...(sessionId !== undefined && { sessionId }), ...(expiresAt !== undefined && { expiresAt }) };
+}

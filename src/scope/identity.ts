@@ -1,0 +1,12 @@
+/**
+ * Who an authenticated connection belongs to: plain facts, set by scope middleware, changed by a login or a logout in the
+ * socket. `scope.user` is the application's own object; this is what sessions, limits and disconnects go by.
+ */
+export interface Identity {
+  /** The user's key as text. */
+  readonly userId: string;
+  /** Absent where no session stands behind the connection: a bearer token, say. */
+  readonly sessionId?: string;
+  /** When it ends by itself. Absent: never. */
+  readonly expiresAt?: Date;
+}
