@@ -119,6 +119,8 @@ export type { AppApi } from './server/api-types.js';
 export { type AcceptedConnection, type App, createApp, type ListenOptions } from './server/app.js';
 export type { ApplicationHooks, AppOptions, ListenAddress, UpgradableServer } from './server/app-options.js';
 export { type Demultiplexer, demultiplexer } from './server/demultiplexer.js';
+export type { Readiness } from './server/health.js';
+export type { SignalOptions } from './server/process-signals.js';
 export { path, type Route } from './server/router.js';
 export type { Transport, TransportListener } from './server/transport.js';
 export type { GivenSettings, Settings } from './settings.js';

@@ -132,6 +132,11 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     this.#requests.receiveWork(() => this.#hooks.run('binary', () => this.instance['onBinary'](data)));
   }
 
+  /** Resolves once what came until now is answered. */
+  answered(): Promise<void> {
+    return this.#requests.answered();
+  }
+
   /** Aborts what runs and waits, and refuses what still comes. Resolves when nothing is left to be answered. */
   async abort(reason: ApiError | Disconnected): Promise<void> {
     this.#life.abort(reason);

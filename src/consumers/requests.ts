@@ -83,6 +83,11 @@ export class Requests {
     await Promise.all(this.#abandoned);
   }
 
+  /** Resolves once what came until now is answered. */
+  async answered(): Promise<void> {
+    await Promise.all([...this.#queue.open].map((exchange) => exchange.ended));
+  }
+
   /** The request of an id of ours, while it waits for its reply. */
   findOpen(id: string | undefined): Exchange | undefined {
     return [...this.#queue.open].find((exchange) => exchange.id === id && !exchange.isEnded);

@@ -1,19 +1,21 @@
+import type { Clock } from '../clock.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { type ChannelParts, ConsumerChannel } from '../consumers/consumer-channel.js';
 import type { ConsumerSocket } from '../consumers/reach.js';
 import {
   type ApiError,
-  ConfigurationError,
   ParseError,
   PermissionDenied,
+  type ServerClosing,
   StreamClosed,
   StreamNotFound,
 } from '../errors.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
-import { addressOf, decodeObject, encodeFrame, encodeReply, errorReply, type JsonObject } from '../wire/codec.js';
-import type { Reply } from '../wire/messages.js';
+import { addressOf, decodeObject, encodeReply, errorReply, type JsonObject } from '../wire/codec.js';
+import { streamSocket, wholeSocket } from './client-sockets.js';
+import { restartText } from './drain.js';
 import type { Admission } from './handshake.js';
 import type { Heartbeat } from './heartbeat.js';
 import { Outbound } from './outbound.js';
@@ -24,6 +26,7 @@ import type { Transport, TransportListener } from './transport.js';
 export interface ConnectionParts extends Omit<ChannelParts, 'scope' | 'socket'> {
   readonly disposer: ScopeDisposer;
   readonly settings: Settings;
+  readonly clock: Clock;
   readonly traffic: OutboundTraffic;
   readonly heartbeat: Heartbeat;
 }
@@ -87,6 +90,21 @@ export class Connection {
   async drain(reason: ApiError): Promise<void> {
     this.#draining = reason;
     await Promise.all([...this.#channels.values()].map((channel) => channel.abort(reason)));
+  }
+
+  /** Tells the client to come back elsewhere, and ends once what is under way is answered, or answers 503 after this time. */
+  async leave(reason: ServerClosing, time: number): Promise<void> {
+    const { clock } = this.#parts;
+    this.#draining = reason;
+    const isMultiplexed = this.#admission.route.consumers instanceof Map;
+    const told = errorReply(reason, { action: 'drain', requestId: null });
+    this.#outbound.send(encodeReply(told, isMultiplexed ? null : undefined));
+    const answered = Promise.all([...this.#channels.values()].map((channel) => channel.answered()));
+    await settledWithin(answered, time, clock);
+    await this.drain(reason);
+    await this.#outbound.flushed();
+    this.close(CloseCode.restart, restartText);
+    await this.closed;
   }
 
   /** Begins the closing handshake. Whatever the client still says is not heard. */
@@ -153,44 +171,15 @@ export class Connection {
     const existing = this.#channels.get(stream);
     if (existing) return existing;
     const { scope } = this.#admission;
-    const socket = stream === only ? this.#wholeSocket() : this.#streamOf(stream, compiled);
+    const socket = this.#socketOf(stream, compiled);
     const created = new ConsumerChannel(compiled, { ...this.#parts, scope, socket });
     this.#channels.set(stream, created);
     return created;
   }
 
-  #wholeSocket(): ConsumerSocket {
-    return {
-      reply: (reply, latest) => this.#reply(reply, undefined, latest),
-      ready: () => this.#outbound.ready(),
-      json: (text) => this.#outbound.send(encodeFrame(text)),
-      binary: (data) => this.#outbound.sendBinary(data),
-      close: (code, reason) => this.close(code, reason),
-    };
-  }
-
-  #reply(reply: Reply, stream: string | undefined, key: string | undefined): void {
-    const as = (action: string): string => encodeReply({ ...reply, action }, stream);
-    this.#outbound.send(
-      encodeReply(reply, stream),
-      key === undefined ? undefined : { key, action: reply.action ?? '', as },
-    );
-  }
-
-  #streamOf(stream: string, { consumer }: CompiledConsumer): ConsumerSocket {
-    return {
-      reply: (reply, latest) => this.#reply(reply, stream, latest),
-      ready: () => this.#outbound.ready(),
-      json: (text) => this.#outbound.send(encodeFrame(text, stream)),
-      binary: () => {
-        throw new ConfigurationError({
-          class: consumer.name,
-          reason: 'sends a binary frame from a stream, which it could not name.',
-          remedy: 'Give it a route of its own, or send JSON.',
-        });
-      },
-      close: (code, reason) => this.#closeStream(stream, code, reason),
-    };
+  #socketOf(stream: string, { consumer }: CompiledConsumer): ConsumerSocket {
+    if (stream === only) return wholeSocket(this.#outbound, (code, reason) => this.close(code, reason));
+    return streamSocket(this.#outbound, stream, consumer, (code, reason) => this.#closeStream(stream, code, reason));
   }
 
   /** The others live. Its client is told at once, and again at whatever it still sends there. */

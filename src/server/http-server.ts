@@ -1,8 +1,13 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 
-/** An HTTP server that tells requests what it is there for. */
-export function socketsOnly(): Server {
-  return createServer((_request, response) => {
+/**
+ * An HTTP server that tells requests what it is there for.
+ *
+ * @param answers those that it is there for; returns whether the request was one
+ */
+export function socketsOnly(answers: (request: IncomingMessage, response: ServerResponse) => boolean): Server {
+  return createServer((request, response) => {
+    if (answers(request, response)) return;
     response.writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket', connection: 'upgrade' });
     response.end('This server speaks WebSocket.\n');
   });
