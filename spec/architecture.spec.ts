@@ -63,6 +63,12 @@ const PLAN: Plan = {
       where: 'kwargs/',
     },
     {
+      name: 'the TypeScript compiler',
+      opens: (specifier) => /^(@typescript\/)?typescript/.test(specifier),
+      stands: (path) => path.startsWith('cli/'),
+      where: 'cli/',
+    },
+    {
       name: 'redis',
       opens: (specifier) => /^(@redis\/.*|ioredis|redis)$/.test(specifier),
       stands: (path) => path.startsWith('channel-layer/redis'),

@@ -1,5 +1,7 @@
 import { expect } from 'chai';
 import * as signalbox from 'signalbox';
+import * as client from 'signalbox/client';
+import * as jsonWebTokens from 'signalbox/json-web-tokens';
 import * as testing from 'signalbox/testing';
 
 /** What applications may import. A name that goes, or changes its meaning, breaks them. */
@@ -35,7 +37,9 @@ describe('The public names', () => {
       'GroupsForBoth',
       'GroupsForConsumer',
       'GroupsForSignal',
+      'HandshakeTimedOut',
       'InMemoryChannelLayer',
+      'InMemoryTicketStore',
       'IsAuthenticated',
       'LimitOffsetPage',
       'LimitOffsetPaginator',
@@ -58,7 +62,10 @@ describe('The public names', () => {
       'Patch',
       'PermissionDenied',
       'Permissions',
+      'Rechecker',
       'Retrieve',
+      'Revoked',
+      'RevokedBy',
       'Scope',
       'Serializer',
       'ServerClosing',
@@ -69,6 +76,7 @@ describe('The public names', () => {
       'StreamNotFound',
       'StreamedList',
       'Throttled',
+      'Tickets',
       'TimeLimitExceeded',
       'UnexpectedError',
       'Update',
@@ -76,21 +84,35 @@ describe('The public names', () => {
       'ViewFailed',
       'all',
       'any',
+      'bearerToken',
+      'cookieSession',
       'createApp',
       'demultiplexer',
       'describePermission',
+      'identityUser',
       'injectView',
       'mix',
       'nodeView',
       'not',
       'path',
+      'queryTicket',
       'reply',
       'route',
+      'router',
       'serializeMany',
       'serializeOne',
+      'subprotocolToken',
       'viewAsConsumer',
       'withOptions',
     ]);
+  });
+
+  it('of signalbox/client are these', () => {
+    expect(Object.keys(client).sort()).to.deep.equal(['SignalboxError', 'createClient', 'live']);
+  });
+
+  it('of signalbox/json-web-tokens are these', () => {
+    expect(Object.keys(jsonWebTokens)).to.deep.equal(['jsonWebTokens']);
   });
 
   it('of signalbox/testing are these', () => {

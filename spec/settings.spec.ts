@@ -32,7 +32,7 @@ import { defaultLimits } from '#signalbox/limits.js';
 import { completeSettings, defaultSettings, type GivenSettings } from '#signalbox/settings.js';
 
 const known =
-  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, maxPayload, maxViewAnswer, closeTimeout, origins, revealForbiddenObjects, trustedProxies, limits, outbound, heartbeat, drain, log, development';
+  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, handshakeTimeLimit, ticketLifetime, maxPayload, maxViewAnswer, closeTimeout, origins, revealForbiddenObjects, trustedProxies, limits, outbound, heartbeat, drain, log, development';
 
 const proxies = 'Give addresses and networks such as "10.0.0.0/8".';
 
@@ -43,6 +43,8 @@ describe('Settings', () => {
       asyncActionsAtomic: false,
       actionTimeLimit: 15_000,
       detachedActionTimeLimit: 3_600_000,
+      handshakeTimeLimit: 10_000,
+      ticketLifetime: 30_000,
       maxPayload: 65_536,
       maxViewAnswer: 1_048_576,
       closeTimeout: 1_000,
@@ -80,6 +82,8 @@ describe('Settings', () => {
     ['asyncActionsAtomic', true],
     ['actionTimeLimit', 1],
     ['detachedActionTimeLimit', 2_147_483_647],
+    ['handshakeTimeLimit', 1],
+    ['ticketLifetime', 60_000],
     ['maxPayload', 1],
     ['closeTimeout', 50],
     ['origins', 'any'],

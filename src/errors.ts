@@ -87,6 +87,13 @@ export class PermissionDenied extends ApiError {
   static override readonly detail: string = 'You do not have permission to perform this action.';
 }
 
+/** What let a client subscribe does not hold any more: its subscription has ended. */
+export class Revoked extends ApiError {
+  static override readonly status = Status.forbidden;
+  static override readonly code: string = 'revoked';
+  static override readonly detail: string = 'You may no longer follow this.';
+}
+
 export class NotFound extends ApiError {
   static override readonly status = Status.notFound;
   static override readonly code: string = 'not_found';
@@ -149,6 +156,13 @@ export class ServerClosing extends ApiError {
   static override readonly status = Status.unavailable;
   static override readonly code: string = 'server_closing';
   static override readonly detail: string = 'The server is closing.';
+}
+
+/** An upgrade was not answered within `handshakeTimeLimit`. */
+export class HandshakeTimedOut extends ApiError {
+  static override readonly status = Status.unavailable;
+  static override readonly code: string = 'handshake_timed_out';
+  static override readonly detail: string = 'The server took too long to answer. Try again later.';
 }
 
 /** The action ran past its time limit. */

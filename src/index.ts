@@ -1,6 +1,14 @@
 import 'reflect-metadata';
 
 export type { Authentication, SessionStore, TokenVerifier, UserStore } from './authentication/authentication.js';
+export { bearerToken } from './authentication/bearer-token.js';
+export { type CookieSessionOptions, cookieSession } from './authentication/cookie-session.js';
+export { identityUser } from './authentication/identity-user.js';
+export { InMemoryTicketStore } from './authentication/in-memory-ticket-store.js';
+export { queryTicket } from './authentication/query-ticket.js';
+export { subprotocolToken } from './authentication/subprotocol-token.js';
+export type { StoredTicket, TicketStore } from './authentication/ticket-store.js';
+export { type IssuedTicket, Tickets } from './authentication/tickets.js';
 export { ChannelLayer, type ChannelMessage, type ChannelReceiver } from './channel-layer/channel-layer.js';
 export { InMemoryChannelLayer } from './channel-layer/in-memory-channel-layer.js';
 export { Clock, type Timer } from './clock.js';
@@ -53,6 +61,7 @@ export {
 } from './decorators/model-observer.js';
 export { Observer, type ObserverOptions } from './decorators/observer.js';
 export { OnMessage } from './decorators/on-message.js';
+export { RevokedBy } from './decorators/revoked-by.js';
 export type { ErrorMapper } from './dispatch/error-translator.js';
 export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';
@@ -70,6 +79,7 @@ export type {
   SignalEvent,
   Subscription,
 } from './observers/model-event.js';
+export { type ObserverNameOf, Rechecker } from './observers/rechecker.js';
 export { Announcer } from './orm/announcer.js';
 export type { UnitOfWork } from './orm/unit-of-work.js';
 export { type CursorKwargs, CursorPage, CursorPaginator } from './paginators/cursor-paginator.js';
@@ -99,8 +109,9 @@ export {
 export { AllowAny, IsAuthenticated } from './permissions/standard-permissions.js';
 export { ActionContext } from './scope/action-context.js';
 export type { Identity } from './scope/identity.js';
+export type { ParameterSchema, PathParams } from './scope/route-parameters.js';
 export { type HandshakeRequest, Scope } from './scope/scope.js';
-export type { ScopeMiddleware } from './scope/scope-middleware.js';
+export type { ScopeMiddleware, ScopeMiddlewareClass } from './scope/scope-middleware.js';
 // With a star, because only then applications can add to `ScopeTypes` by declaration merging.
 export * from './scope/scope-types.js';
 export { BaseModelSerializer, ModelSerializer } from './serializers/model-serializer.js';
@@ -116,12 +127,19 @@ export type {
 export { serializeMany, serializeOne } from './serializers/serialize.js';
 export { Serializer, type SerializerClass, type SerializerContext } from './serializers/serializer.js';
 export type { AppApi } from './server/api-types.js';
-export { type AcceptedConnection, type App, createApp, type ListenOptions } from './server/app.js';
-export type { ApplicationHooks, AppOptions, ListenAddress, UpgradableServer } from './server/app-options.js';
+export { type App, createApp } from './server/app.js';
+export type {
+  AcceptedConnection,
+  ApplicationHooks,
+  AppOptions,
+  ListenAddress,
+  ListenOptions,
+  UpgradableServer,
+} from './server/app-options.js';
 export { type Demultiplexer, demultiplexer } from './server/demultiplexer.js';
 export type { Readiness } from './server/health.js';
 export type { SignalOptions } from './server/process-signals.js';
-export { path, type Route } from './server/router.js';
+export { type NestedRouter, path, type Route, type RouteOptions, type RouterOptions, router } from './server/route.js';
 export type { Transport, TransportListener } from './server/transport.js';
 export type { GivenSettings, Settings } from './settings.js';
 export { Signal } from './signals/signal.js';

@@ -22,6 +22,13 @@ export interface Settings {
   readonly actionTimeLimit: number;
   /** How long a detached action may run. Default 3 600 000. */
   readonly detachedActionTimeLimit: number;
+  /**
+   * How long it may take to answer an upgrade: middleware, permissions, parameters; then 503. A scope that comes later is
+   * disposed of. Default 10 000.
+   */
+  readonly handshakeTimeLimit: number;
+  /** How long a ticket of `Tickets` is valid. Default 30 000. */
+  readonly ticketLifetime: number;
   /** The largest frame that is accepted; a larger one closes the socket with 1009. Default 65 536. */
   readonly maxPayload: number;
   /** The largest answer of a view behind the socket; a larger one is an error. Default 1 048 576. */
@@ -72,6 +79,8 @@ export const defaultSettings: Settings = {
   asyncActionsAtomic: false,
   actionTimeLimit: 15_000,
   detachedActionTimeLimit: 3_600_000,
+  handshakeTimeLimit: 10_000,
+  ticketLifetime: 30_000,
   maxPayload: 65_536,
   maxViewAnswer: 1_048_576,
   closeTimeout: 1_000,
@@ -106,6 +115,8 @@ export function completeSettings(given: GivenSettings = {}): Settings {
   for (const name of [
     'actionTimeLimit',
     'detachedActionTimeLimit',
+    'handshakeTimeLimit',
+    'ticketLifetime',
     'maxPayload',
     'maxViewAnswer',
     'closeTimeout',

@@ -1,7 +1,7 @@
 import { EntityManager, type MikroORM } from '@mikro-orm/core';
 import type { FastifyInstance } from 'fastify';
-import { type App, Clock, createApp, demultiplexer, Logger, path } from 'signalbox';
-import { container as root } from 'tsyringe';
+import { type AppApi, Clock, createApp, demultiplexer, Logger, path } from 'signalbox';
+import { type DependencyContainer, container as root } from 'tsyringe';
 import { Accounts } from './accounts/accounts.js';
 import { Passwords } from './accounts/passwords.js';
 import { SessionMiddleware } from './accounts/session-middleware.js';
@@ -11,12 +11,15 @@ import { RoomConsumer } from './chat/room-consumer.js';
 import { createHttpServer } from './http/http-server.js';
 
 export interface Chat {
-  readonly app: App;
+  readonly app: ReturnType<typeof createChatApp>;
   /** The pages and the accounts; the sockets come through it too. */
   readonly http: FastifyInstance;
   /** First the sockets, each with its goodbye, then the pages. The database stays open. */
   close(): Promise<void>;
 }
+
+/** Everything that a client may call, and what comes back. */
+export type Api = AppApi<Chat['app']>;
 
 export interface ChatOptions {
   readonly clock?: Clock;
@@ -32,13 +35,7 @@ export async function createChat(orm: MikroORM, options: ChatOptions = {}): Prom
   container.registerInstance<EntityManager>(EntityManager, orm.em);
   for (const provider of [Passwords, Accounts, Sessions, Presence]) container.registerSingleton<object>(provider);
 
-  const app = createApp({
-    orm,
-    container,
-    routes: [path('/ws/chat/', demultiplexer({ chat: RoomConsumer }))],
-    middleware: [SessionMiddleware],
-    hooks: [Presence],
-  });
+  const app = createChatApp(orm, container);
   const http = await createHttpServer({
     em: orm.em,
     logger,
@@ -47,4 +44,14 @@ export async function createChat(orm: MikroORM, options: ChatOptions = {}): Prom
   });
   await app.attach(http.server);
   return { app, http, close: () => app.close().then(() => http.close()) };
+}
+
+function createChatApp(orm: MikroORM, container: DependencyContainer) {
+  return createApp({
+    orm,
+    container,
+    routes: [path('/ws/chat/', demultiplexer({ chat: RoomConsumer }))],
+    middleware: [SessionMiddleware],
+    hooks: [Presence],
+  });
 }

@@ -81,6 +81,9 @@ function observer(id: string): Observer {
     passesThrough: true,
     latest: false,
     groupsVary: false,
+    consumer: Object,
+    revocations: [],
+    named: (groups: readonly string[]) => [...groups],
     groupsOfRow: none,
     groupsOfSubscription: none,
   };

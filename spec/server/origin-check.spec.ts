@@ -4,6 +4,7 @@ import { checkOrigin } from '#signalbox/server/origin-check.js';
 
 type Origins = 'same' | 'any' | readonly string[];
 
+/** Scheme and host have no case (RFC 6454, 4); a header that is more than an origin, or several, is none (6.2). */
 const list = ['https://example.org', 'http://localhost:8080'];
 
 describe('The check of the origin', () => {
@@ -26,6 +27,9 @@ describe('The check of the origin', () => {
     [false, 'same', 'https://evilexample.org', 'example.org'],
     [false, 'same', 'https://example.org@evil.org', 'example.org'],
     [false, 'same', 'https://evil.org/example.org', 'example.org'],
+    [false, 'same', 'https://example.org/', 'example.org'],
+    [false, 'same', 'https://example.org?', 'example.org'],
+    [false, 'same', 'https://example.org\\', 'example.org'],
     [false, 'same', 'null', 'example.org'],
     [false, 'same', 'null', 'null'],
     [false, 'same', '', 'example.org'],
@@ -43,7 +47,11 @@ describe('The check of the origin', () => {
     [false, list, 'http://example.org', 'example.org'],
     [false, list, 'https://example.org:8443', 'example.org'],
     [false, list, 'https://example.org.evil.org', 'example.org'],
-    [false, list, 'https://EXAMPLE.org', 'example.org'],
+    [true, list, 'https://EXAMPLE.org', 'example.org'],
+    [true, list, 'HTTPS://example.org:443', 'example.org'],
+    [false, list, 'https://example.org/', 'example.org'],
+    [false, list, 'https://example.org, http://localhost:8080', 'example.org'],
+    [false, list, 'https://example.org,https://example.org', 'example.org'],
     [false, list, 'null', 'example.org'],
     [false, [], 'https://example.org', 'example.org'],
   ];
@@ -54,4 +62,11 @@ describe('The check of the origin', () => {
       else expect(check).to.throw(PermissionDenied, 'This page may not connect here.');
     });
   }
+
+  it('takes a page without TLS for another origin where the client came over TLS', () => {
+    const check = (origin: string): void =>
+      checkOrigin({ url: '/', headers: { origin, host: 'example.org' }, encrypted: true }, 'same');
+    check('https://example.org');
+    expect(() => check('http://example.org')).to.throw(PermissionDenied);
+  });
 });

@@ -1,5 +1,14 @@
 import { expect } from 'chai';
-import { ApiConsumer, ConfigurationError, Consumer, demultiplexer, path, type Route } from 'signalbox';
+import {
+  ApiConsumer,
+  ConfigurationError,
+  Consumer,
+  demultiplexer,
+  router as nested,
+  path,
+  type Route,
+  type ScopeMiddleware,
+} from 'signalbox';
 import { Router } from '#signalbox/server/router.js';
 import { defaultSettings } from '#signalbox/settings.js';
 
@@ -9,8 +18,12 @@ class ChatConsumer extends ApiConsumer {}
 @Consumer()
 class RoomConsumer extends ApiConsumer {}
 
+class Tenant implements ScopeMiddleware {
+  apply(): void {}
+}
+
 function router(...routes: Route[]): Router {
-  return new Router(routes, [], defaultSettings);
+  return new Router(routes, { permissions: [], middleware: [] }, defaultSettings);
 }
 
 describe('The router', () => {
@@ -22,6 +35,16 @@ describe('The router', () => {
     path('/ws/:anything', ChatConsumer),
     path('/ws/rooms/never', RoomConsumer),
     path('/ws/räume', RoomConsumer),
+    path(
+      '/api/',
+      nested([
+        path('', ChatConsumer),
+        path('rooms/:room(int)/', RoomConsumer),
+        path('rooms/:id(uuid)/', RoomConsumer),
+        path('rooms/:name/', ChatConsumer),
+        path('users/:user/', nested([path('rooms/:room', RoomConsumer)])),
+      ]),
+    ),
   );
   const table: readonly [string, string, Record<string, string>][] = [
     ['/', '/', {}],
@@ -38,6 +61,20 @@ describe('The router', () => {
     ['/ws/rooms/__proto__', '/ws/rooms/:room', { room: '__proto__' }],
     ['/ws/rooms/never', '/ws/rooms/:room', { room: 'never' }],
     ['/ws/r%C3%A4ume', '/ws/:anything', { anything: 'räume' }],
+    ['/ws/rooms/100%25', '/ws/rooms/:room', { room: '100%' }],
+    ['/api', '/api/', {}],
+    ['/api/rooms/4/', '/api/rooms/:room(int)/', { room: '4' }],
+    ['/api/rooms/0', '/api/rooms/:room(int)/', { room: '0' }],
+    ['/api/rooms/04', '/api/rooms/:name/', { name: '04' }],
+    ['/api/rooms/-4', '/api/rooms/:name/', { name: '-4' }],
+    ['/api/rooms/4e2', '/api/rooms/:name/', { name: '4e2' }],
+    ['/api/rooms/9999999999999999', '/api/rooms/:name/', { name: '9999999999999999' }],
+    [
+      '/api/rooms/01890a5d-ac96-774b-bcce-b302099a8057',
+      '/api/rooms/:id(uuid)/',
+      { id: '01890a5d-ac96-774b-bcce-b302099a8057' },
+    ],
+    ['/api/users/ann/rooms/red', '/api/users/:user/rooms/:room', { user: 'ann', room: 'red' }],
   ];
   for (const [url, found, params] of table) {
     it(`leads ${url} to ${found}`, () => {
@@ -55,6 +92,11 @@ describe('The router', () => {
     '/ws/chat/more',
     '/ws/rooms/4/2/1',
     '/ws/rooms/%ff',
+    '/ws/rooms/%',
+    '/ws/rooms/%ED%A0%80',
+    '/ws/rooms/\ud800',
+    '/api/users/ann',
+    '/apirooms/4',
     '/ws/rooms//2',
     '',
     '*',
@@ -101,6 +143,51 @@ describe('The router', () => {
       'two parameters of one name',
       () => router(path('/:room/:room', ChatConsumer)),
       'createApp./:room/:room: has two parameters named "room". Give each a name of its own.',
+    ],
+    [
+      'two routes that take the same paths',
+      () => router(path('/ws/:room', ChatConsumer), path('/ws/:user/', RoomConsumer)),
+      'createApp./ws/:user/: is there twice, and only the first would be served. Drop one of them.',
+    ],
+    [
+      'a parameter of a kind that there is not',
+      () => router(path('/ws/:room(number)', ChatConsumer)),
+      'createApp./ws/:room(number): has a parameter "room" of the kind "number", which there is not. There are: text, int, uuid. Give a class as params for anything else.',
+    ],
+    [
+      'a kind that every object has',
+      () => router(path('/ws/:room(constructor)', ChatConsumer)),
+      'createApp./ws/:room(constructor): has a parameter "room" of the kind "constructor", which there is not. There are: text, int, uuid. Give a class as params for anything else.',
+    ],
+    [
+      'a parameter that is there above already',
+      () => router(path('/:room/', nested([path(':room/', ChatConsumer)]))),
+      'createApp./:room/:room/: has two parameters named "room". Give each a name of its own.',
+    ],
+    [
+      'a router below a path without a slash at its end',
+      () => router(path('/ws', nested([path('rooms/', ChatConsumer)]))),
+      'createApp./ws: has routes below it and no slash at its end. Write /ws/.',
+    ],
+    [
+      'a slash before a path below another',
+      () => router(path('/ws/', nested([path('/rooms/', ChatConsumer)]))),
+      'createApp./ws//rooms/: begins with a slash below another path. Write rooms/.',
+    ],
+    [
+      'a router without routes',
+      () => router(path('/ws/', nested([]))),
+      'createApp./ws/: leads to a router without routes. Give it one, or drop it.',
+    ],
+    [
+      'parameters that are declared at a router',
+      () => router(path('/ws/', nested([path('', ChatConsumer)]), { query: Date })),
+      'createApp./ws/: declares query and leads to a router. Declare them at the routes in it.',
+    ],
+    [
+      'a middleware that runs twice',
+      () => router(path('/ws/', nested([path('', ChatConsumer, { middleware: [Tenant] })], { middleware: [Tenant] }))),
+      'createApp./ws/: runs Tenant twice. Leave it to the application or to the route.',
     ],
     [
       'two routes of one path',

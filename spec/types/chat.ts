@@ -72,6 +72,7 @@ export class MessageSerializer extends ModelSerializer(Message, {
 
 export class CreateMessage {
   @IsInt() room!: number;
+  /** What is said. */
   @IsString() @Length(1, 500) text!: string;
 }
 
@@ -106,6 +107,7 @@ export class RoomConsumer extends mix(
     return reply(message, { serializer: MessageSerializer });
   }
 
+  /** Nobody writes into it any more. */
   @DetailAction()
   archive(room: Room) {
     room.archived = true;

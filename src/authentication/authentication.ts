@@ -1,3 +1,4 @@
+import { NotAuthenticated } from '../errors.js';
 import type { Identity } from '../scope/identity.js';
 import type { Scope } from '../scope/scope.js';
 import type { ScopeSession, ScopeUser } from '../scope/scope-types.js';
@@ -48,6 +49,21 @@ export function authenticate(scope: Scope, { user, session, ...proven }: Authent
   scope.identity = identityOf(proven);
   scope.user = user ?? undefined;
   scope.session = session ?? undefined;
+}
+
+/**
+ * Notes in the scope what a credential proves that the client states by itself, as no cookie is.
+ *
+ * @param kind of the credential, for the refusal: `token`, `ticket`
+ * @throws NotAuthenticated with one sentence for all that can be wrong with it
+ */
+export function authenticateStated(
+  scope: Scope,
+  proven: Authentication | null | undefined,
+  { now, kind }: { readonly now: Date; readonly kind: string },
+): void {
+  if (!proven || isOver(proven, now)) throw new NotAuthenticated(`The ${kind} is not valid.`);
+  authenticate(scope, proven);
 }
 
 /** Whether it has ended by itself. */

@@ -32,8 +32,8 @@ export interface ObserverApi<Kwargs, Event> {
  * declared `reply` leaves out. `reply(entity, { serializer })` and an annotated return type are seen.
  */
 export interface ConsumerApi<C> {
-  readonly actions: { readonly [Name in ActionName<C>]: ActionOf<C, C[Name]> };
-  readonly observers: { readonly [Name in ObserverName<C>]: ObserverOf<C[Name]> };
+  readonly actions: { readonly [Name in keyof C as Extract<ActionName<C>, Name>]: ActionOf<C, C[Name]> };
+  readonly observers: { readonly [Name in keyof C as Extract<ObserverName<C>, Name>]: ObserverOf<C[Name]> };
 }
 
 type Framework = keyof ApiConsumer | keyof BaseModelConsumer<object, never>;

@@ -10,9 +10,9 @@ import type { Exchange } from '../dispatch/exchange.js';
 import { ActionReply } from '../dispatch/reply.js';
 import { type ApiError, Disconnected, NotFound } from '../errors.js';
 import type { Logger } from '../logger.js';
-import { isChangeMessage } from '../observers/change-message.js';
 import type { Observer } from '../observers/observer.js';
-import { type SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
+import { isObserverMessage } from '../observers/recheck-message.js';
+import { Subscriptions } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
@@ -21,15 +21,17 @@ import type { Settings } from '../settings.js';
 import { origin } from '../signals/origin.js';
 import type { Reply, RequestId } from '../wire/messages.js';
 import { type ApiConsumer, bindConsumer, type ConsumerLink } from './api-consumer.js';
+import type { Commits } from './arrivals.js';
 import { Background } from './background.js';
 import { type CompiledConsumer, requireObserver } from './compiled-consumer.js';
-import { type Commits, Deliveries } from './deliveries.js';
+import { Deliveries } from './deliveries.js';
 import { HookRunner } from './hook-runner.js';
 import { InboundMessages } from './inbound-messages.js';
 import { BaseModelConsumer, modelOf, settingsOf } from './model-consumer.js';
 import { showResult } from './model-result.js';
 import { type ConsumerSocket, Reach } from './reach.js';
 import { Requests } from './requests.js';
+import { Subscribing } from './subscribing.js';
 
 export interface ChannelParts {
   readonly scope: Scope;
@@ -54,7 +56,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   readonly #compiled: CompiledConsumer;
   readonly #parts: ChannelParts;
   readonly #requests: Requests;
-  readonly #subscriptions: Subscriptions;
+  readonly #subscribing: Subscribing;
   readonly #deliveries: Deliveries;
   readonly #messages: InboundMessages;
   readonly #background: Background;
@@ -73,18 +75,22 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     const send = (reply: Reply, latest?: string): void => socket.reply(reply, latest && `${this.name}:${latest}`);
     const consumer = this.instance;
     this.#hooks = new HookRunner(parts, consumer);
-    this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer });
     const membership = new Membership(layer, this.name);
     this.reach = new Reach({ ...parts, membership, consumer });
-    this.#subscriptions = new Subscriptions(membership);
+    const subscriptions = new Subscriptions(membership);
+    const unsubscribe = (id: string | number): Promise<void> => subscriptions.end(id);
+    this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer, unsubscribe });
     this.#deliveries = new Deliveries({
       ...parts,
       ...compiled,
       consumer,
       send,
-      subscriptions: this.#subscriptions,
+      subscriptions,
       findPending: (id) => this.#findPending(id),
     });
+    const findRequest = (): Exchange | undefined => this.#requests.findOpen(origin.getStore());
+    const deliveries = this.#deliveries;
+    this.#subscribing = new Subscribing({ ...parts, consumer, subscriptions, deliveries, findRequest });
     const inLine = (work: () => Promise<void> | void): Promise<void> => this.#inLine('message', work);
     this.#messages = new InboundMessages({ consumer, handlers: compiled.messages, inLine, logger });
     const afterRequest = (begin: () => void): void => this.#afterRequest(begin);
@@ -193,35 +199,12 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     return requireObserver(this.#compiled, this.instance, method);
   }
 
-  /** Undone if its request fails; refused if its request has been answered already. */
-  async subscribe(observer: Observer, kwargs: unknown, context: ActionContext): Promise<void> {
-    const { requestId, signal, action, kwargs: sent } = context;
-    const groups = await observer.groupsOfSubscription(this.instance, kwargs);
-    signal.throwIfAborted();
-    const { record, isNew } = this.#subscriptions.open(observer, requestId, kwargs, this.#parts.publisher.commits);
-    const added = groups.filter((group) => !record.groups.has(group));
-    const takeBack = this.#subscriptions.note(record, { action, sent, kwargs, groups });
-    const exchange = this.#requests.findOpen(origin.getStore());
-    if (isNew && exchange) this.#deliveries.holdUntilConfirmed(record, exchange);
-    exchange?.whenEnded((hasSucceeded) => {
-      if (hasSucceeded) return;
-      takeBack();
-      void this.#undo(record, added);
-    });
-    await this.#subscriptions.listen(record, added);
+  subscribe(observer: Observer, kwargs: unknown, context: ActionContext): Promise<void> {
+    return this.#subscribing.subscribe(observer, kwargs, context);
   }
 
-  async unsubscribe(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {
-    if (requestId !== undefined && requestId !== null) return this.#subscriptions.removeRequest(observer, requestId);
-    return this.#subscriptions.removeGroups(observer, await observer.groupsOfSubscription(this.instance, kwargs));
-  }
-
-  async #undo(record: SubscriptionRecord, added: readonly string[]): Promise<void> {
-    try {
-      await this.#subscriptions.leave(record, added);
-    } catch (error) {
-      this.#parts.logger.error('A failed subscription could not leave its groups.', { path: this.scope.path, error });
-    }
+  unsubscribe(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {
+    return this.#subscribing.unsubscribe(observer, kwargs, requestId);
   }
 
   async #close(code: number, reason: ApiError | Disconnected): Promise<void> {
@@ -237,7 +220,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   async #connect(): Promise<void> {
     const failure = await this.#hooks.run('connect', async () => {
       await this.#parts.layer.connect(this.name, (message) => {
-        if (isChangeMessage(message)) this.#deliveries.receive(message);
+        if (isObserverMessage(message)) this.#deliveries.receive(message);
         else this.#outside.runInAsyncScope(() => this.#messages.receive(message));
       });
       for (const group of this.#compiled.groups) await this.reach.addGroup(group);

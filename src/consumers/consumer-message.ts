@@ -1,5 +1,5 @@
 import type { ChannelMessage } from '../channel-layer/channel-layer.js';
-import { isChangeMessage } from '../observers/change-message.js';
+import { isObserverMessage } from '../observers/recheck-message.js';
 import { encodeData } from '../wire/codec.js';
 
 /**
@@ -9,10 +9,10 @@ import { encodeData } from '../wire/codec.js';
  */
 export function toConsumerMessage(message: ChannelMessage): ChannelMessage {
   if (typeof message?.type !== 'string') throw new TypeError('A message needs a type, which is a string.');
-  if (isChangeMessage(message)) throw new TypeError(`Messages of type "${message.type}" are the framework's own.`);
+  if (isObserverMessage(message)) throw new TypeError(`Messages of type "${message.type}" are the framework's own.`);
   return JSON.parse(encodeData(message));
 }
 
 export function isReservedType(type: string): boolean {
-  return isChangeMessage({ type });
+  return isObserverMessage({ type });
 }

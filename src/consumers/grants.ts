@@ -1,12 +1,13 @@
 import type { Actions } from '../dispatch/actions.js';
 import { ApiError } from '../errors.js';
-import type { SubscribingRequest, SubscriptionRecord } from '../observers/subscriptions.js';
+import { requestsThrough, type SubscribingRequest, type SubscriptionRecord } from '../observers/subscriptions.js';
 import type { PermissionChecker } from '../permissions/permission-checker.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import { Status } from '../status.js';
 
 export interface GrantParts {
+  readonly consumer: object;
   readonly scope: Scope;
   readonly actions: Actions;
   readonly permissions: PermissionChecker;
@@ -27,6 +28,26 @@ export class Grants {
     const known = this.#asksForObjects.get(checker) ?? checker.asksForObjects(this.#parts.scope);
     this.#asksForObjects.set(checker, known);
     return known;
+  }
+
+  /** Whether everything that subscribed through these groups would be granted now. */
+  holds(record: SubscriptionRecord, groups: readonly string[]): Promise<boolean> {
+    return isGranted(async () => {
+      await this.#parts.permissions.checkConnect(this.#parts.scope);
+      for (const request of requestsThrough(record, groups))
+        await this.#checkerOf(request.action).checkAction(this.contextOf(record, request));
+    });
+  }
+
+  /** Whether their rows would be granted too. One that is not there, or not shown, is no matter of permissions. */
+  async holdsForRows(record: SubscriptionRecord, groups: readonly string[]): Promise<boolean> {
+    const { visibility } = record.observer;
+    for (const request of requestsThrough(record, groups)) {
+      if (!visibility || !this.asksForObject(request)) continue;
+      const row = await visibility.rowOf(this.#parts.consumer, request.kwargs, this.contextOf(record, request));
+      if (row && !(await this.maySee(record, request, row))) return false;
+    }
+    return true;
   }
 
   /** Whether the request would be granted this object now. */

@@ -1,6 +1,7 @@
 import type { EntityMetadata } from '@mikro-orm/core';
 import type { Class } from '../metadata.js';
 import type { ObservedEvent, Sight, Viewer, Visibility } from '../observers/observer-declaration.js';
+import type { ActionContext } from '../scope/action-context.js';
 import { serializeAll } from '../serializers/serialize.js';
 import { encodeData } from '../wire/codec.js';
 import { BaseModelConsumer, modelOf } from './model-consumer.js';
@@ -23,7 +24,7 @@ const heardLeave = new WeakMap<object, Set<string>>();
 export function visibilityOf(consumer: Class): Visibility {
   const { getQuery, filterQuery } = BaseModelConsumer.prototype as unknown as Hooks;
   const own = consumer.prototype as unknown as Hooks;
-  return { isNarrowed: own.getQuery !== getQuery || own.filterQuery !== filterQuery, look };
+  return { isNarrowed: own.getQuery !== getQuery || own.filterQuery !== filterQuery, look, rowOf };
 }
 
 /** The row is judged as it is by now, and so that is what is shown of it: as it was, it might have been hidden. */
@@ -32,7 +33,7 @@ async function look(consumer: object, event: ObservedEvent, viewer: Viewer): Pro
   const gone = goneFor(viewer);
   const key = encodeData(pk);
   const wasGone = gone.has(key);
-  const row = action === 'delete' ? undefined : await visibleRow(consumer as AnyModelConsumer, pk, viewer);
+  const row = action === 'delete' ? undefined : await visibleRow(consumer as AnyModelConsumer, pk, viewer.context);
   const isRefused = row !== undefined && !(await viewer.maySee(row));
   if (row && !isRefused) {
     const data = await show(consumer as AnyModelConsumer, row, viewer);
@@ -43,6 +44,10 @@ async function look(consumer: object, event: ObservedEvent, viewer: Viewer): Pro
   return wasGone ? { isRefused, note } : { event: { action: 'delete', pk, data: { pk } }, isRefused, note };
 }
 
+async function rowOf(consumer: object, kwargs: unknown, context: ActionContext): Promise<object | undefined> {
+  return visibleRow(consumer as AnyModelConsumer, (kwargs as { readonly pk: unknown }).pk, context);
+}
+
 function goneFor({ subscription }: Viewer): Set<string> {
   const gone = heardLeave.get(subscription) ?? new Set();
   heardLeave.set(subscription, gone);
@@ -50,10 +55,10 @@ function goneFor({ subscription }: Viewer): Set<string> {
 }
 
 /** By primary key, whatever clients name rows by. */
-export async function visibleRow(
+async function visibleRow(
   consumer: AnyModelConsumer,
   pk: unknown,
-  { context }: Pick<Viewer, 'context'>,
+  context: ActionContext,
 ): Promise<object | undefined> {
   const { em } = consumer['unitOfWork'];
   const meta = em.getMetadata(modelOf(consumer)) as EntityMetadata;

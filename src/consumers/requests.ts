@@ -17,9 +17,13 @@ export interface RequestParts {
   /** Begins the ids of its requests. */
   readonly name: string;
   readonly consumer: ApiConsumer;
+  /** Ends the subscriptions of a request id. */
+  readonly unsubscribe: (requestId: string | number) => Promise<void>;
 }
 
+/** Actions of the protocol; a consumer with one of its own of that name keeps it. */
 const cancelAction = 'cancel';
+const unsubscribeAction = 'unsubscribe';
 
 /** The requests of one consumer, from what came to the dispatcher. */
 export class Requests {
@@ -114,7 +118,9 @@ export class Requests {
   async #dispatch(exchange: Exchange): Promise<void> {
     await this.#parts.target.ready();
     if (exchange.isEnded) return;
+    const { action } = exchange.request;
     if (this.#refusal) exchange.fail(this.#refusal);
+    else if (action === unsubscribeAction && !this.#parts.target.actions.has(action)) await this.#unsubscribe(exchange);
     else await this.#parts.dispatcher.dispatch(this.#parts.target, exchange);
     if (exchange.signal.aborted) this.#note(exchange.settled);
   }
@@ -124,13 +130,33 @@ export class Requests {
     void work.then(() => this.#abandoned.delete(work));
   }
 
+  /** In line, so that it comes after the request that subscribed; one that is detached may still be about to. */
+  async #unsubscribe(exchange: Exchange): Promise<void> {
+    const { unsubscribe, errors, target: consumer } = this.#parts;
+    const { target } = exchange.request.kwargs;
+    const fail = (thrown: unknown): ApiError => errors.translate(thrown, { path: consumer.scope.path });
+    if (!isRequestId(target))
+      return exchange.fail(new ParseError('Name the request_id of the subscription as "target".'));
+    this.#findRequest(target)?.whenEnded(() => void unsubscribe(target).catch(fail));
+    try {
+      await unsubscribe(target);
+      exchange.succeed({ status: Status.noContent, data: 'null' });
+    } catch (thrown) {
+      exchange.fail(fail(thrown));
+    }
+  }
+
+  #findRequest(requestId: unknown): Exchange | undefined {
+    return [...this.#queue.open].find((open) => open.request.requestId === requestId && !open.isEnded);
+  }
+
   /** Not in line: it would wait behind what it is to cancel. */
   #cancel(request: ActionRequest): void {
     const { send } = this.#parts;
     const { action, requestId, kwargs } = request;
     const { target } = kwargs;
-    const exchange = [...this.#queue.open].find((open) => open.request.requestId === target && !open.isEnded);
-    if (typeof target !== 'string' && typeof target !== 'number') {
+    const exchange = this.#findRequest(target);
+    if (!isRequestId(target)) {
       send(errorReply(new ParseError('Name the request_id to cancel as "target".'), request));
     } else if (!exchange) {
       send(errorReply(new NotFound('No request of this id is waiting or running.'), request));
@@ -139,6 +165,10 @@ export class Requests {
       exchange.abort(new Cancelled());
     }
   }
+}
+
+function isRequestId(target: unknown): target is string | number {
+  return typeof target === 'string' || typeof target === 'number';
 }
 
 /** None where actions are told in the usual way. */

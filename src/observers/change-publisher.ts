@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import type { Logger } from '../logger.js';
 import type { ConcreteClass } from '../metadata.js';
-import type { ModelChange, RowData } from '../orm/model-change.js';
+import { isOfModel, type ModelChange, type RowData } from '../orm/model-change.js';
 import { restore } from '../orm/model-snapshot.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { serializeAll } from '../serializers/serialize.js';
@@ -13,6 +13,7 @@ import { encodeData } from '../wire/codec.js';
 import type { ChangeMessage } from './change-message.js';
 import { groupsConcerned } from './group-diff.js';
 import type { Observer } from './observer.js';
+import { RecheckPublisher } from './recheck-publisher.js';
 
 export interface PublisherParts {
   readonly observers: readonly Observer[];
@@ -33,11 +34,13 @@ export class ChangePublisher {
   /** Tells this process from the others on the channel layer. */
   readonly source = randomUUID();
   readonly #parts: PublisherParts;
+  readonly #rechecks: RecheckPublisher;
   #commits = 0;
   #tail: Promise<void> = Promise.resolve();
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
+    this.#rechecks = new RecheckPublisher(parts);
   }
 
   /** In a later turn of the event loop: the reply of the request that committed leaves first. */
@@ -45,6 +48,8 @@ export class ChangePublisher {
     const commit = ++this.#commits;
     this.#tail = this.#tail.then(async () => {
       await setImmediate();
+      // Before all that the same commit changed, whatever came first in it.
+      await this.#rechecks.publish({ changes, signals });
       for (const change of changes) await this.#publishOne(change, commit);
       for (const signal of signals) await this.#publishSignal(signal, commit);
     });
@@ -63,7 +68,7 @@ export class ChangePublisher {
   async #publishOne(change: ModelChange, commit: number): Promise<void> {
     const texts: Texts = new Map();
     for (const observer of this.#parts.observers) {
-      if (!isOf(change, observer)) continue;
+      if (!isOfModel(change, observer.model)) continue;
       try {
         await this.#tell(observer, change, commit, texts);
       } catch (error) {
@@ -154,8 +159,4 @@ export class ChangePublisher {
     const [data] = await serializeAll(serializer, [subject], { unitOfWork, resolve });
     return encodeData(data);
   }
-}
-
-function isOf({ entity }: ModelChange, { model }: Observer): boolean {
-  return model !== undefined && (entity === model || entity.prototype instanceof model);
 }

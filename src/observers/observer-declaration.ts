@@ -36,6 +36,8 @@ export interface Visibility {
   /** Whether every event has to be looked at, and not only where a permission has an opinion on objects. */
   readonly isNarrowed: boolean;
   look(consumer: object, event: ObservedEvent, viewer: Viewer): Promise<Sight>;
+  /** The row that was subscribed with these kwargs, if it is there and the consumer's query shows it. */
+  rowOf(consumer: object, kwargs: unknown, context: ActionContext): Promise<object | undefined>;
 }
 
 /** One subscription, as far as it matters to what it may see. */

@@ -12,11 +12,13 @@ import {
   signalGroupDeclarations,
   type Visibility,
 } from './observer-declaration.js';
+import { type Revocation, type RevocationDeclaration, revocationDeclarations } from './revocation.js';
 
 /** An observer as the running application needs it. */
 export interface Observer {
   /** The same in every process of the application. */
   readonly id: string;
+  readonly consumer: Class;
   readonly member: string;
   readonly model?: Class;
   readonly signal?: ObservedSignal;
@@ -29,6 +31,10 @@ export interface Observer {
   /** Whether events are sent as they are, without a call of the method. */
   readonly passesThrough: boolean;
   readonly visibility?: Visibility;
+  /** What the permission of its subscriptions depends on; where there is any, it is asked before every event. */
+  readonly revocations: readonly Revocation[];
+  /** What its groups are called outside of it; the group of all where it declares none. */
+  named(groups: readonly string[]): string[];
   /** The groups of a row. */
   groupsOfRow(row: object): Promise<string[]>;
   /** The groups that a consumer joins for a subscription. */
@@ -36,6 +42,17 @@ export interface Observer {
 }
 
 type GroupsMethod = (subject: unknown) => Groups;
+
+interface GroupMembers {
+  readonly ofRow: string | undefined;
+  readonly ofConsumer: string | undefined;
+  readonly revokedBy: readonly Revoking[];
+}
+
+/** A declaration and the member that bears it. */
+interface Revoking extends RevocationDeclaration {
+  readonly member: string;
+}
 
 /** The group of an observer that declares none: every subscription hears of every row. */
 const everyRow = ['all'];
@@ -45,17 +62,22 @@ export function observersOf(consumer: Class, id: string): ReadonlyMap<string, Ob
   const declared = observerDeclarations.read(consumer);
   const forSignal = membersByObserver(consumer, signalGroupDeclarations.read(consumer), declared);
   const forConsumer = membersByObserver(consumer, consumerGroupDeclarations.read(consumer), declared);
+  const revoking = revokingOf(consumer, declared);
   const observers = new Map<string, Observer>();
   for (const [member, declaration] of declared) {
     checkBothSides(consumer, member, forSignal.has(member), forConsumer.has(member));
-    observers.set(member, compile(consumer, `${id}.${member}`, member, declaration, forSignal, forConsumer));
+    const members = { ofRow: forSignal.get(member), ofConsumer: forConsumer.get(member) };
+    const revokedBy = revoking.filter(({ observer }) => observer === member);
+    observers.set(member, compile(consumer, `${id}.${member}`, member, declaration, { ...members, revokedBy }));
   }
   return observers;
 }
 
-/** Whether one of these observers hears of an entity. */
-export function observedBy(observers: readonly Observer[]): (entity: { readonly prototype: object }) => boolean {
-  const models = observers.flatMap(({ model }) => model ?? []);
+/** Whether one of these, observers or what revokes, hears of an entity. */
+export function observedBy(
+  listening: readonly { readonly model?: Class }[],
+): (entity: { readonly prototype: object }) => boolean {
+  const models = listening.flatMap(({ model }) => model ?? []);
   return ({ prototype }) => models.some((model) => prototype === model.prototype || prototype instanceof model);
 }
 
@@ -73,17 +95,23 @@ function compile(
     groupsByKey,
     visibility: visibilityFor,
   }: ObserverDeclaration,
-  forSignal: ReadonlyMap<string, string>,
-  forConsumer: ReadonlyMap<string, string>,
+  { ofRow, ofConsumer, revokedBy }: GroupMembers,
 ): Observer {
-  const named = (groups: string[]): string[] => [...new Set(groups.map((group) => nameOfGroup(id, group)))];
-  const ofRow = forSignal.get(member);
-  const ofConsumer = forConsumer.get(member);
+  const prefixed = (groups: readonly string[]): string[] => [...new Set(groups.map((group) => nameOfGroup(id, group)))];
+  const named = (groups: readonly string[]): string[] =>
+    prefixed(ofConsumer === undefined && groups.length > 0 ? everyRow : groups);
   const outside = outsideOfConnections(consumer);
   const visibility = visibilityFor?.(consumer);
   return {
     id,
+    consumer,
     member,
+    named,
+    revocations: revokedBy.map(({ member: yields, model: changed, signal: sent }) => ({
+      ...(changed && { model: changed() }),
+      ...(sent && { signal: { signal: sent, atOnce: false } }),
+      groupsOf: async (subject) => named(await collect(outside, yields, subject)),
+    })),
     ...(model && { model: model() }),
     ...(signal && { signal }),
     ...(serializer && { serializer }),
@@ -92,8 +120,8 @@ function compile(
     latest: latest === true,
     groupsVary: ofRow !== undefined && Reflect.get(consumer.prototype, ofRow) !== groupsByKey,
     passesThrough: passesThrough !== undefined && Reflect.get(consumer.prototype, member) === passesThrough,
-    groupsOfRow: async (row) => named(await collect(outside, ofRow, row)),
-    groupsOfSubscription: async (instance, kwargs) => named(await collect(instance, ofConsumer, kwargs)),
+    groupsOfRow: async (row) => prefixed(await collect(outside, ofRow, row)),
+    groupsOfSubscription: async (instance, kwargs) => prefixed(await collect(instance, ofConsumer, kwargs)),
   };
 }
 
@@ -144,16 +172,31 @@ function membersByObserver(
   notes: ReadonlyMap<string, string>,
   declared: ReadonlyMap<string, ObserverDeclaration>,
 ): ReadonlyMap<string, string> {
-  for (const [member, observer] of notes) {
-    if (declared.has(observer)) continue;
-    throw new ConfigurationError({
-      class: consumer.name,
-      member,
-      reason: `yields groups for "${observer}", which is no observer.`,
-      remedy: `Put @ModelObserver on ${observer}, or name one of: ${[...declared.keys()].join(', ') || 'none yet'}.`,
-    });
-  }
+  for (const [member, observer] of notes) checkNamed(consumer, member, observer, declared);
   return new Map([...notes].map(([member, observer]) => [observer, member]));
+}
+
+function revokingOf(consumer: Class, declared: ReadonlyMap<string, ObserverDeclaration>): readonly Revoking[] {
+  const revoking = [...revocationDeclarations.read(consumer)].flatMap(([member, declarations]) =>
+    declarations.map((declaration) => ({ ...declaration, member })),
+  );
+  for (const { member, observer } of revoking) checkNamed(consumer, member, observer, declared);
+  return revoking;
+}
+
+function checkNamed(
+  consumer: Class,
+  member: string,
+  observer: string,
+  declared: ReadonlyMap<string, ObserverDeclaration>,
+): void {
+  if (declared.has(observer)) return;
+  throw new ConfigurationError({
+    class: consumer.name,
+    member,
+    reason: `yields groups for "${observer}", which is no observer.`,
+    remedy: `Put @ModelObserver on ${observer}, or name one of: ${[...declared.keys()].join(', ') || 'none yet'}.`,
+  });
 }
 
 function checkBothSides(consumer: Class, member: string, hasSignal: boolean, hasConsumer: boolean): void {

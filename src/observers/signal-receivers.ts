@@ -4,9 +4,9 @@ import type { SignalSent } from '../signals/signal-sent.js';
 import type { Observer } from './observer.js';
 import { copyPayload } from './signal-payload.js';
 
-/** Listens to every signal that is observed. @returns what ends it */
+/** Listens to every signal that is observed, or that revokes. @returns what ends it */
 export function receiveSignals(observers: readonly Observer[], receive: (sent: SignalSent) => void): () => void {
-  const observed = observers.flatMap(({ signal }) => signal ?? []);
+  const observed = observers.flatMap((each) => [each, ...each.revocations]).flatMap(({ signal }) => signal ?? []);
   const ends = [true, false].flatMap((atOnce) => {
     const signals = new Set(observed.filter((each) => each.atOnce === atOnce).map(({ signal }) => signal));
     return [...signals].map((signal) => receiveOne(signal, atOnce, receive));

@@ -93,6 +93,12 @@ export class Subscriptions {
     if (record) await this.leave(record, [...record.groups]);
   }
 
+  /** Ends all that a request id asked for, at once for whoever asks. */
+  async end(requestId: string | number): Promise<void> {
+    const ended = [...this.#records.values()].filter((record) => record.requestId === requestId);
+    await Promise.all(ended.map((record) => this.leave(record, [...record.groups])));
+  }
+
   /** Takes these groups out of all subscriptions of an observer. */
   async removeGroups(observer: Observer, groups: readonly string[]): Promise<void> {
     for (const record of this.of(observer)) await this.leave(record, groups);

@@ -1,4 +1,5 @@
 import type { EntityClass } from '@mikro-orm/core';
+import type { Class } from '../metadata.js';
 
 /**
  * A row as the database has it: foreign keys are keys, embedded properties are flat, nothing is converted. What a
@@ -14,6 +15,11 @@ export interface ModelChange {
   readonly after?: RowData;
   /** The request that made it, if a request did. */
   readonly origin?: string;
+}
+
+/** Rows of a subclass are rows of the model too. */
+export function isOfModel({ entity }: ModelChange, model: Class | undefined): boolean {
+  return model !== undefined && (entity === model || entity.prototype instanceof model);
 }
 
 /**

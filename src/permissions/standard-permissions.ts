@@ -13,7 +13,7 @@ export class AllowAny implements Permission {
   }
 }
 
-/** Only while somebody is logged in (`scope.user` is set), at connect and at every action. */
+/** Only while somebody is logged in (`scope.user` or `scope.identity` is set), at connect and at every action. */
 export class IsAuthenticated implements Permission {
   canConnect(scope: Scope): boolean {
     return isLoggedIn(scope);
@@ -25,6 +25,6 @@ export class IsAuthenticated implements Permission {
 }
 
 /** Nobody may be told by null as well, which is what a query that found none gives. */
-export function isLoggedIn({ user }: Scope): boolean {
-  return user !== undefined && user !== null;
+export function isLoggedIn({ user, identity }: Scope): boolean {
+  return (user !== undefined && user !== null) || identity !== undefined;
 }

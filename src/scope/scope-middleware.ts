@@ -20,4 +20,13 @@ export interface ScopeMiddleware {
   apply(scope: Scope): Promise<void> | void;
 }
 
-export type ScopeMiddlewareClass = ConcreteClass<ScopeMiddleware>;
+export interface ScopeMiddlewareTraits {
+  /** The scheme by which a client may authenticate here; a refusal with 401 names it in `WWW-Authenticate`. */
+  readonly challenge?: string;
+  /** The cookie by which it authenticates. Browsers send it unasked, whatever page opens the socket. */
+  readonly cookie?: string;
+  /** Providers that the container builds for it; they are checked when the application starts. */
+  readonly providers?: readonly ConcreteClass[];
+}
+
+export type ScopeMiddlewareClass = ConcreteClass<ScopeMiddleware> & ScopeMiddlewareTraits;

@@ -1,6 +1,9 @@
 import type { DependencyContainer } from 'tsyringe';
+import { cookiesOf } from './cookies.js';
 import type { Identity } from './identity.js';
+import { type ParameterSchema, type PathParams, RouteParameters } from './route-parameters.js';
 import type { ScopeSession, ScopeUser } from './scope-types.js';
+import { offeredSubprotocols } from './subprotocols.js';
 
 /** What is known of a handshake before anything is asked. */
 export interface HandshakeRequest {
@@ -15,13 +18,13 @@ export interface HandshakeRequest {
 /** The facts of one connection: the same object for all its consumers, actions and permissions. */
 export class Scope {
   readonly path: string;
-  /** Set by the route: `/ws/rooms/:room/` gives `{ room: '1' }`. */
+  /** Set by the route, as text: `/ws/rooms/:room/` gives `{ room: '1' }`. `paramsAs` gives them checked and typed. */
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   readonly headers: HandshakeRequest['headers'];
   readonly cookies: Readonly<Record<string, string>>;
   readonly remoteAddress: string | undefined;
-  /** What the client offers to speak, the preferred one first. */
+  /** What the client offers to speak, the preferred one first. Tokens that it hides among them (`bearer.…`) are left out. */
   readonly subprotocols: readonly string[];
   /** The one that was agreed on. Scope middleware may choose one of those that are offered; else the consumer's options do. */
   subprotocol: string | undefined;
@@ -34,45 +37,47 @@ export class Scope {
   /** The container of this connection; disposed with it. */
   readonly container: DependencyContainer;
 
-  constructor(request: HandshakeRequest, params: Readonly<Record<string, string>>, container: DependencyContainer) {
-    const { pathname, searchParams } = new URL(request.url, 'ws://host');
-    this.path = pathname;
+  readonly #parameters: RouteParameters;
+
+  constructor(
+    request: HandshakeRequest,
+    params: Readonly<Record<string, string>>,
+    container: DependencyContainer,
+    parameters: RouteParameters = new RouteParameters(request.url),
+  ) {
+    const [path = '', ...query] = request.url.split('?');
+    this.path = path;
     this.params = params;
-    this.query = searchParams;
+    this.query = new URLSearchParams(query.join('?'));
     this.headers = request.headers;
     this.cookies = cookiesOf(request.headers.cookie);
     this.remoteAddress = request.remoteAddress;
-    this.subprotocols = subprotocolsOf(request.headers['sec-websocket-protocol']);
+    this.subprotocols = offeredSubprotocols(request.headers['sec-websocket-protocol']).names;
     this.container = container;
+    this.#parameters = parameters;
   }
-}
 
-/** The first cookie of a name wins (RFC 6265 gives no order; servers agree on the first). */
-function cookiesOf(header: string | string[] | undefined): Record<string, string> {
-  const cookies: Record<string, string> = Object.create(null);
-  for (const pair of [header ?? ''].flat().join(';').split(';')) {
-    const [name, ...rest] = pair.split('=');
-    const key = name?.trim();
-    if (!key || rest.length === 0 || key in cookies) continue;
-    cookies[key] = decoded(
-      rest
-        .join('=')
-        .trim()
-        .replace(/^"(.*)"$/, '$1'),
-    );
+  /**
+   * The parameters of the path: typed by the pattern of the route or a part of it, `scope.paramsAs(':room(int)').room`; or
+   * checked during the handshake by a class or a Standard Schema that the route declares,
+   * `path('/ws/rooms/:room(int)/', RoomConsumer, { params: RoomParams })`, `scope.paramsAs(RoomParams).room`.
+   *
+   * @throws ConfigurationError where the route does not declare it
+   */
+  paramsAs<const Pattern extends string>(pattern: Pattern): PathParams<Pattern>;
+  paramsAs<T>(schema: ParameterSchema<T>): T;
+  paramsAs<T>(declared: string | ParameterSchema<T>): object | T {
+    if (typeof declared === 'string') return this.#parameters.ofPattern(declared);
+    return this.#parameters.get('params', declared);
   }
-  return cookies;
-}
 
-function decoded(value: string): string {
-  try {
-    return decodeURIComponent(value);
-  } catch {
-    return value;
+  /** The query, checked likewise: `path('/ws/', RoomConsumer, { query: RoomQuery })`. @throws ConfigurationError */
+  queryAs<T>(schema: ParameterSchema<T>): T {
+    return this.#parameters.get('query', schema);
   }
-}
 
-function subprotocolsOf(header: string | string[] | undefined): string[] {
-  const names = [header ?? ''].flat().join(',').split(',');
-  return names.map((name) => name.trim()).filter((name) => name !== '');
+  /** The headers, by their names in lower case, checked likewise: `{ headers: TenantHeaders }`. @throws ConfigurationError */
+  headersAs<T>(schema: ParameterSchema<T>): T {
+    return this.#parameters.get('headers', schema);
+  }
 }

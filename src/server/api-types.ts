@@ -1,13 +1,26 @@
 import type { ConsumerApi } from '../consumers/api-types.js';
 import type { App } from './app.js';
 import type { Demultiplexer } from './demultiplexer.js';
-import type { Route, Routed } from './router.js';
+import type { NestedRouter, Route, Routed } from './route.js';
 
-type PathOf<Routes> = Routes extends readonly Route<infer Path>[] ? Path : never;
+/** The routes with their whole paths, as a union: those of a router stand below the path that leads to it. */
+type FlatRoute<Routes, Prefix extends string = ''> = Routes extends readonly (infer Each)[]
+  ? Each extends Route<infer Path, infer To>
+    ? string extends Path
+      ? { readonly path: string; readonly to: Routed }
+      : To extends NestedRouter<infer Inner>
+        ? FlatRoute<Inner, `${Prefix}${Path}`>
+        : { readonly path: `${Prefix}${Path}`; readonly to: To }
+    : never
+  : never;
+
+type PathOf<Routes> = FlatRoute<Routes>['path'];
 
 type InstanceOf<C> = C extends new (...parameters: never) => infer Instance ? Instance : never;
 
-type ApiOf<To extends Routed> =
+type ApiOf<To> = To extends Routed ? RoutedApi<To> : never;
+
+type RoutedApi<To extends Routed> =
   To extends Demultiplexer<infer Streams>
     ? { readonly [Name in keyof Streams]: ConsumerApi<InstanceOf<Streams[Name]>> }
     : ConsumerApi<InstanceOf<To>>;
@@ -20,9 +33,10 @@ type ApiOf<To extends Routed> =
  * export type Api = AppApi<typeof app>;                   // { rooms: { actions: { list: … }, observers: … } }
  * ```
  *
- * @typeParam Path which route, where there are several
+ * @typeParam Path which route, where there are several; the whole path of one below a router: `'/ws/rooms/:room/'`
  */
-export type AppApi<A, Path extends PathOf<RoutesOf<A>> = PathOf<RoutesOf<A>>> =
-  Extract<RoutesOf<A>[number], Route<Path>> extends Route<string, infer To> ? ApiOf<To> : never;
+export type AppApi<A, Path extends PathOf<RoutesOf<A>> = PathOf<RoutesOf<A>>> = ApiOf<
+  Extract<FlatRoute<RoutesOf<A>>, { readonly path: Path }>['to']
+>;
 
 type RoutesOf<A> = A extends App<infer Routes> ? Routes : never;

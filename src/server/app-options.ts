@@ -1,4 +1,5 @@
 import type { DependencyContainer } from 'tsyringe';
+import type { TicketStore } from '../authentication/ticket-store.js';
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import type { ErrorMapperClass } from '../dispatch/error-translator.js';
 import type { ConcreteClass } from '../metadata.js';
@@ -6,7 +7,19 @@ import type { OrmRoot } from '../orm/orm-root.js';
 import type { PermissionExpression } from '../permissions/permission.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { GivenSettings } from '../settings.js';
-import type { Route } from './router.js';
+import type { Route } from './route.js';
+
+export interface ListenOptions {
+  /** Default 0: any free port. */
+  readonly port?: number;
+  /** Default all addresses. */
+  readonly host?: string;
+}
+
+export interface AcceptedConnection {
+  /** Resolves when nothing of the connection is left. */
+  readonly closed: Promise<void>;
+}
 
 /** Where an application listens. */
 export interface ListenAddress {
@@ -52,7 +65,7 @@ export interface AppOptions<Routes extends readonly Route[]> {
    * registered in it unless they are already. Default: a new child of tsyringe's global container.
    */
   readonly container?: DependencyContainer;
-  /** Providers that add to the scope of each connection, in this order. */
+  /** Providers that add to the scope of each connection, in this order; those of its route come after them. */
   readonly middleware?: readonly ScopeMiddlewareClass[];
   /** For consumers without `@Permissions`. Default: none is asked. */
   readonly permissions?: readonly PermissionExpression[];
@@ -61,5 +74,7 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly hooks?: readonly ConcreteClass<ApplicationHooks>[];
   /** Default: one within this process. */
   readonly channelLayer?: ChannelLayer;
+  /** Where the tickets of `Tickets` wait. Default: the memory of this process. */
+  readonly ticketStore?: ConcreteClass<TicketStore>;
   readonly settings?: GivenSettings;
 }

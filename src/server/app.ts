@@ -2,15 +2,17 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ChannelMessage } from '../channel-layer/channel-layer.js';
 import { toConsumerMessage } from '../consumers/consumer-message.js';
+import type { Class } from '../metadata.js';
+import type { ObserverNameOf } from '../observers/rechecker.js';
 import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
-import type { AppOptions, ListenAddress, UpgradableServer } from './app-options.js';
+import type { AcceptedConnection, AppOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
 import type { Admission } from './handshake.js';
 import { Health, type Readiness } from './health.js';
 import { listening, socketsOnly } from './http-server.js';
 import { onProcessSignals, type SignalOptions } from './process-signals.js';
-import type { Route } from './router.js';
+import type { Route } from './route.js';
 import { buildServices, type Services } from './services.js';
 import { answers, share } from './shared-server.js';
 import { Shutdown } from './shutdown.js';
@@ -20,18 +22,6 @@ import { WebSocketAcceptor } from './web-socket-transport.js';
 
 /** Carries types only; no value is ever there. */
 export declare const appTypes: unique symbol;
-
-export interface ListenOptions {
-  /** Default 0: any free port. */
-  readonly port?: number;
-  /** Default all addresses. */
-  readonly host?: string;
-}
-
-export interface AcceptedConnection {
-  /** Resolves when nothing of the connection is left. */
-  readonly closed: Promise<void>;
-}
 
 /** A running application: accepts sockets, closes them, and ends. */
 export class App<Routes extends readonly Route[] = readonly Route[]> {
@@ -140,6 +130,24 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     return this.#services.layer.send(channel, toConsumerMessage(message));
   }
 
+  /**
+   * Asks the subscriptions in these groups of an observer again, in every process; those that are refused end. A provider does
+   * the same with an injected `Rechecker`.
+   *
+   * ```ts
+   * app.recheck(RoomConsumer, 'onMessage', ['room-1']);
+   * ```
+   *
+   * @throws ConfigurationError for an observer that no routed consumer has
+   */
+  recheck<Consumer extends object>(
+    consumer: Class<Consumer>,
+    observer: ObserverNameOf<Consumer>,
+    groups: readonly string[],
+  ): void {
+    this.#services.rechecker.recheck(consumer, observer, groups);
+  }
+
   /** Resolves when all that was committed until now has been delivered to the connections of this process. */
   async idle(): Promise<void> {
     await this.#services.publisher.idle();
@@ -207,8 +215,10 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
         this.#acceptor.accept(request, socket, head, subprotocol),
       );
     } catch (thrown) {
-      const [at] = request.url?.split('?') ?? [];
-      refuseUpgrade(socket, this.#services.errors.translate(thrown, { handshake: at }));
+      const { url = '/' } = request;
+      const { errors, handshake } = this.#services;
+      const error = errors.translate(thrown, { handshake: url.split('?', 1)[0] });
+      refuseUpgrade(socket, error, handshake.refusalHeaders(url, error));
     }
   }
 

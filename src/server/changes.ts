@@ -3,6 +3,7 @@ import type { Logger } from '../logger.js';
 import type { ConcreteClass } from '../metadata.js';
 import { ChangePublisher } from '../observers/change-publisher.js';
 import { type Observer, observedBy } from '../observers/observer.js';
+import { Rechecker } from '../observers/rechecker.js';
 import { receiveSignals } from '../observers/signal-receivers.js';
 import type { ModelChange } from '../orm/model-change.js';
 import { ModelSubscriber } from '../orm/model-subscriber.js';
@@ -17,6 +18,7 @@ export interface Changes {
   readonly committed: Signal<readonly ModelChange[]>;
   readonly publisher: ChangePublisher;
   readonly subscriber: ModelSubscriber;
+  readonly rechecker: Rechecker;
   /** Begins to listen to signals, and in development to writes of which nobody is told. @returns what ends it */
   listen(): () => void;
 }
@@ -34,6 +36,8 @@ export interface ChangesParts {
 export function buildChanges(parts: ChangesParts): Changes {
   const { orm, observers, logger, isDevelopment } = parts;
   const publisher = new ChangePublisher(parts);
+  const revocations = observers.flatMap((observer) => observer.revocations);
+  const isObserved = observedBy([...observers, ...revocations]);
   const committed = new Signal<readonly ModelChange[]>((error) =>
     logger.error('A receiver of changes failed.', { error }),
   );
@@ -42,16 +46,17 @@ export function buildChanges(parts: ChangesParts): Changes {
       publisher.publish(changes, signals);
       if (changes.length > 0) committed.send(changes);
     },
-    observedBy(observers.filter(({ groupsVary }) => groupsVary)),
-    observedBy(observers),
+    observedBy([...observers.filter(({ groupsVary }) => groupsVary), ...revocations]),
+    isObserved,
   );
   const listen = (): (() => void) => {
     const stopSignals = receiveSignals(observers, (sent) => subscriber.stageSignal(orm.em, sent));
-    const stopWarnings = isDevelopment ? warnOfUnreportedWrites(orm.em, observedBy(observers), logger) : undefined;
+    const stopWarnings = isDevelopment ? warnOfUnreportedWrites(orm.em, isObserved, logger) : undefined;
     return () => {
       stopSignals();
       stopWarnings?.();
     };
   };
-  return { committed, publisher, subscriber, listen };
+  const rechecker = new Rechecker(observers, (sent) => subscriber.stageSignal(orm.em, sent));
+  return { committed, publisher, subscriber, rechecker, listen };
 }

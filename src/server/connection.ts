@@ -20,6 +20,7 @@ import type { Admission } from './handshake.js';
 import type { Heartbeat } from './heartbeat.js';
 import { Outbound } from './outbound.js';
 import type { OutboundTraffic } from './outbound-traffic.js';
+import { pongTo } from './ping.js';
 import { settledWithin } from './settled-within.js';
 import type { Transport, TransportListener } from './transport.js';
 
@@ -132,7 +133,9 @@ export class Connection {
     const isMultiplexed = consumers instanceof Map;
     this.#answering(isMultiplexed ? null : undefined, undefined, () => {
       const frame = decodeObject(text);
-      if (isMultiplexed) this.#receiveInStream(frame, consumers);
+      const pong = pongTo(frame, consumers);
+      if (pong) this.#outbound.send(encodeReply(pong, isMultiplexed ? null : undefined));
+      else if (isMultiplexed) this.#receiveInStream(frame, consumers);
       else this.#answering(undefined, frame, () => this.#receiveIn(only, consumers as CompiledConsumer, frame));
     });
   }

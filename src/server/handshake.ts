@@ -1,12 +1,17 @@
+import { secretsOf, withoutSecrets } from '../authentication/secrets.js';
+import type { Clock } from '../clock.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import type { ErrorTranslator } from '../dispatch/error-translator.js';
-import { type ApiError, NotFound } from '../errors.js';
+import { ApiError, HandshakeTimedOut, NotFound } from '../errors.js';
+import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import type { ScopeBuilder } from '../scope/scope-builder.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { Settings } from '../settings.js';
+import { Status } from '../status.js';
 import { checkOrigin } from './origin-check.js';
+import { checkParameters } from './parameter-check.js';
 import type { CompiledRoute, Router } from './router.js';
 import { agreedSubprotocol } from './subprotocol.js';
 
@@ -21,13 +26,15 @@ export interface Admission {
 export interface HandshakeParts {
   readonly router: Router;
   readonly scopes: ScopeBuilder;
+  readonly clock: Clock;
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
   readonly disposer: ScopeDisposer;
+  readonly logger: Logger;
   readonly settings: Settings;
 }
 
-/** Upgrade request -> admission, in this order: route, origin, scope, permissions to connect, subprotocol. */
+/** Upgrade request -> admission, in this order: route, origin, parameters, scope, permissions to connect, subprotocol. */
 export class Handshake {
   readonly #parts: HandshakeParts;
 
@@ -40,14 +47,50 @@ export class Handshake {
     return this.#parts.router.match(url) !== undefined;
   }
 
+  /** What a refusal says beside its sentence: a 401 names the scheme by which a client may authenticate (RFC 9110, 11.6.1). */
+  refusalHeaders(url: string, { status }: ApiError): Readonly<Record<string, string>> {
+    if (status !== Status.unauthorized) return {};
+    const middleware = this.#parts.router.match(url)?.route.middleware ?? [];
+    const challenges = new Set(middleware.flatMap(({ challenge }) => challenge ?? []));
+    return challenges.size === 0 ? {} : { 'WWW-Authenticate': [...challenges].join(', ') };
+  }
+
   /** @throws ApiError whose status and sentence refuse the upgrade */
   async admit(request: HandshakeRequest, prepare?: (scope: Scope) => void): Promise<Admission> {
-    const { unitOfWork, errors } = this.#parts;
+    const { unitOfWork } = this.#parts;
     try {
-      return await unitOfWork.run(() => this.#admit(request, prepare));
+      return await this.#inTime(
+        unitOfWork.run(() => this.#admit(request, prepare)),
+        request,
+      );
     } catch (thrown) {
-      throw errors.translate(thrown, { handshake: request.url.split('?', 1)[0] });
+      throw this.#translate(thrown, request);
     }
+  }
+
+  /** What comes later than `handshakeTimeLimit` reaches nobody: a scope is disposed of, an error is logged. */
+  async #inTime(admission: Promise<Admission>, request: HandshakeRequest): Promise<Admission> {
+    const { clock, settings, logger, disposer } = this.#parts;
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = clock.after(settings.handshakeTimeLimit, () => {
+      logger.warn('A handshake exceeded its time limit.', { handshake: pathOf(request) });
+      reject(new HandshakeTimedOut(undefined, { retryAfter: 1_000 }));
+      admission.then(
+        ({ scope }) => disposer.dispose(scope),
+        (thrown) => this.#translate(thrown, request),
+      );
+    });
+    try {
+      return await Promise.race([admission, late]);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** An error may bear what the client proved itself with. */
+  #translate(thrown: unknown, request: HandshakeRequest): ApiError {
+    const shown = thrown instanceof ApiError ? thrown : withoutSecrets(thrown, secretsOf(request));
+    return this.#parts.errors.translate(shown, { handshake: pathOf(request) });
   }
 
   async #admit(request: HandshakeRequest, prepare: ((scope: Scope) => void) | undefined): Promise<Admission> {
@@ -55,11 +98,13 @@ export class Handshake {
     const match = router.match(request.url);
     if (!match) throw new NotFound('Nothing is served at this path.');
     checkOrigin(request, settings.origins);
-    const scope = await scopes.build(request, match.params, prepare);
+    const { route, params } = match;
+    const parameters = await checkParameters(match, request);
+    const scope = await scopes.build(request, { params, parameters, middleware: route.middleware, prepare });
     try {
-      const refused = await this.#refusals(match.route, scope);
-      scope.subprotocol = agreedSubprotocol(scope, match.route);
-      return { route: match.route, scope, refused };
+      const refused = await this.#refusals(route, scope, request);
+      scope.subprotocol = agreedSubprotocol(scope, route);
+      return { route, scope, refused };
     } catch (error) {
       await disposer.dispose(scope);
       throw error;
@@ -67,14 +112,18 @@ export class Handshake {
   }
 
   /** Refuses the upgrade only if every stream refuses. */
-  async #refusals({ consumers }: CompiledRoute, scope: Scope): Promise<ReadonlyMap<string, ApiError>> {
+  async #refusals(
+    { consumers }: CompiledRoute,
+    scope: Scope,
+    request: HandshakeRequest,
+  ): Promise<ReadonlyMap<string, ApiError>> {
     const refused = new Map<string, ApiError>();
     if (!(consumers instanceof Map)) {
       await (consumers as CompiledConsumer).permissions.checkConnect(scope);
       return refused;
     }
     for (const [stream, { permissions }] of consumers) {
-      const refusal = await this.#refusal(() => permissions.checkConnect(scope), scope);
+      const refusal = await this.#refusal(() => permissions.checkConnect(scope), request);
       if (refusal) refused.set(stream, refusal);
     }
     const [first] = refused.values();
@@ -82,12 +131,17 @@ export class Handshake {
     return refused;
   }
 
-  async #refusal(ask: () => Promise<void>, scope: Scope): Promise<ApiError | undefined> {
+  async #refusal(ask: () => Promise<void>, request: HandshakeRequest): Promise<ApiError | undefined> {
     try {
       await ask();
       return undefined;
     } catch (thrown) {
-      return this.#parts.errors.translate(thrown, { handshake: scope.path });
+      return this.#translate(thrown, request);
     }
   }
+}
+
+/** Without the query, where tickets stand: it is what logs show. */
+function pathOf({ url }: HandshakeRequest): string {
+  return url.split('?', 1)[0] ?? '';
 }

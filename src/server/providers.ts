@@ -1,16 +1,31 @@
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import type { ConcreteClass } from '../metadata.js';
 import { permissionsIn } from '../permissions/permission.js';
+import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
 import type { AppOptions } from './app-options.js';
-import type { Route, Router } from './router.js';
+import type { Route } from './route.js';
+import type { Router } from './router.js';
 
 /** Every class that the container will be asked for, as far as declarations tell. */
 export function providersOf(
-  { middleware = [], errors = [], hooks = [] }: AppOptions<readonly Route[]>,
+  { errors = [], hooks = [], ticketStore }: AppOptions<readonly Route[]>,
   router: Router,
 ): readonly ConcreteClass[] {
-  return [...new Set<ConcreteClass>([...router.consumers.flatMap(ofConsumer), ...middleware, ...errors, ...hooks])];
+  const middleware = router.routes.flatMap((route) => route.middleware).flatMap(withProviders);
+  return [
+    ...new Set<ConcreteClass>([
+      ...router.consumers.flatMap(ofConsumer),
+      ...middleware,
+      ...errors,
+      ...hooks,
+      ...(ticketStore ? [ticketStore] : []),
+    ]),
+  ];
+}
+
+function withProviders(middleware: ScopeMiddlewareClass): readonly ConcreteClass[] {
+  return [middleware, ...(middleware.providers ?? [])];
 }
 
 function ofConsumer({ consumer, actions, observers, permission }: CompiledConsumer): ConcreteClass[] {

@@ -1,29 +1,20 @@
 import { type CompiledConsumer, type ConsumerClass, compileConsumer } from '../consumers/compiled-consumer.js';
-import { ConfigurationError } from '../errors.js';
 import type { PermissionExpression } from '../permissions/permission.js';
+import type { ParameterSource } from '../scope/route-parameters.js';
+import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { Settings } from '../settings.js';
 import { Demultiplexer } from './demultiplexer.js';
-
-export type Routed = ConsumerClass | Demultiplexer;
-
-/** What a path leads to. */
-export interface Route<Path extends string = string, To extends Routed = Routed> {
-  readonly path: Path;
-  readonly to: To;
-}
-
-/**
- * @param pattern a path whose parts may be parameters: `/ws/rooms/:room/` gives `scope.params.room`. A slash at the end
- * makes no difference.
- */
-export function path<const Path extends string, const To extends Routed>(pattern: Path, to: To): Route<Path, To> {
-  return { path: pattern, to };
-}
+import { type FlatRoute, flatRoutes } from './flat-routes.js';
+import type { Route, RouteOptions } from './route.js';
+import { fault, paramsOf, patternOf, placeOf, type RoutePattern } from './route-pattern.js';
 
 /** A route with everything that decorators said about its consumers. */
 export interface CompiledRoute {
   readonly path: string;
-  readonly pattern: readonly string[];
+  readonly pattern: RoutePattern;
+  /** Of the application, of the routers around it, its own: in this order. */
+  readonly middleware: readonly ScopeMiddlewareClass[];
+  readonly schemas: Pick<RouteOptions, ParameterSource>;
   /** One consumer, or several by stream. */
   readonly consumers: CompiledConsumer | ReadonlyMap<string, CompiledConsumer>;
 }
@@ -33,6 +24,12 @@ export interface Match {
   readonly params: Readonly<Record<string, string>>;
 }
 
+/** What the application says for all routes. */
+export interface RouterDefaults {
+  readonly permissions: readonly PermissionExpression[];
+  readonly middleware: readonly ScopeMiddlewareClass[];
+}
+
 /** Path -> route. The first route that matches wins. */
 export class Router {
   readonly routes: readonly CompiledRoute[];
@@ -40,18 +37,20 @@ export class Router {
   readonly #names = new Map<string, number>();
 
   /** @throws ConfigurationError */
-  constructor(routes: readonly Route[], defaults: readonly PermissionExpression[], settings: Settings) {
-    const compile = (consumer: ConsumerClass): CompiledConsumer => this.#compile(consumer, defaults, settings);
+  constructor(routes: readonly Route[], { permissions, middleware }: RouterDefaults, settings: Settings) {
+    const compile = (consumer: ConsumerClass): CompiledConsumer => this.#compile(consumer, permissions, settings);
     const seen = new Set<string>();
-    this.routes = routes.map((route) => {
+    this.routes = flatRoutes(routes, { prefix: '', middleware }).map((route) => {
       const pattern = patternOf(route.path);
-      const place = pattern.join('/');
+      const place = placeOf(pattern);
       if (seen.has(place))
         throw fault(route.path, 'is there twice, and only the first would be served.', 'Drop one of them.');
       seen.add(place);
-      return { path: route.path, pattern, consumers: compileTarget(route, compile) };
+      checkMiddleware(route, settings);
+      const { path, middleware, options: schemas } = route;
+      return { path, pattern, middleware, schemas, consumers: compileTarget(route, compile) };
     });
-    if (routes.length === 0) throw fault('routes', 'are empty.', "Give at least one: path('/ws/', YourConsumer).");
+    if (this.routes.length === 0) throw fault('routes', 'are empty.', "Give at least one: path('/ws/', YourConsumer).");
   }
 
   get consumers(): readonly CompiledConsumer[] {
@@ -60,9 +59,9 @@ export class Router {
 
   match(url: string): Match | undefined {
     if (!url.startsWith('/')) return undefined;
-    const parts = partsOf(url.split('?', 1)[0] ?? '');
+    const [pathname = ''] = url.split('?', 1);
     for (const route of this.routes) {
-      const params = paramsOf(route.pattern, parts);
+      const params = paramsOf(route.pattern, pathname);
       if (params) return { route, params };
     }
     return undefined;
@@ -82,7 +81,7 @@ export class Router {
 }
 
 function compileTarget(
-  { path: at, to }: Route,
+  { path: at, to }: FlatRoute,
   compile: (consumer: ConsumerClass) => CompiledConsumer,
 ): CompiledRoute['consumers'] {
   if (!(to instanceof Demultiplexer)) return compile(to);
@@ -103,42 +102,15 @@ function compileTarget(
   return consumers;
 }
 
-function patternOf(at: string): string[] {
-  if (!at.startsWith('/')) throw fault(at, 'does not begin with a slash.', `Write /${at}.`);
-  const pattern = partsOf(at);
-  const names = pattern.filter((part) => part.startsWith(':')).map((part) => part.slice(1));
-  const again = names.find((name, index) => names.indexOf(name) !== index);
-  if (names.includes('')) throw fault(at, 'has a parameter without a name.', 'Write it as :room.');
-  if (again) throw fault(at, `has two parameters named "${again}".`, 'Give each a name of its own.');
-  return pattern;
-}
-
-function partsOf(pathname: string): string[] {
-  return pathname.replace(/\/$/, '').split('/').slice(1);
-}
-
-function paramsOf(pattern: readonly string[], parts: readonly string[]): Record<string, string> | undefined {
-  if (pattern.length !== parts.length) return undefined;
-  const params: Record<string, string> = Object.create(null);
-  for (const [index, expected] of pattern.entries()) {
-    const part = decoded(parts[index] ?? '');
-    if (part === undefined) return undefined;
-    if (!expected.startsWith(':')) {
-      if (expected !== part) return undefined;
-    } else if (part === '') return undefined;
-    else params[expected.slice(1)] = part;
-  }
-  return params;
-}
-
-function decoded(part: string): string | undefined {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return undefined;
-  }
-}
-
-function fault(member: string, reason: string, remedy: string): ConfigurationError {
-  return new ConfigurationError({ class: 'createApp', member, reason, remedy });
+/** @throws ConfigurationError */
+function checkMiddleware({ path: at, middleware }: FlatRoute, { origins }: Settings): void {
+  const twice = middleware.find((piece, index) => middleware.indexOf(piece) !== index);
+  if (twice) throw fault(at, `runs ${twice.name} twice.`, 'Leave it to the application or to the route.');
+  const byCookie = middleware.find(({ cookie }) => cookie !== undefined);
+  if (!byCookie || origins !== 'any') return;
+  throw fault(
+    at,
+    `logs users in by the cookie "${byCookie.cookie}", and the setting origins is "any": every page could act for them.`,
+    'List the origins that may connect.',
+  );
 }

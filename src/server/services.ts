@@ -4,16 +4,19 @@ import {
   type InjectionToken,
   instanceCachingFactory,
 } from 'tsyringe';
+import { InMemoryTicketStore } from '../authentication/in-memory-ticket-store.js';
+import { Tickets } from '../authentication/tickets.js';
 import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
 import { Clock } from '../clock.js';
 import { checkModelConsumer } from '../consumers/model-check.js';
-import { Counters, GuardedCounters, SilentCounters } from '../counters.js';
+import { Counters, GuardedCounters } from '../counters.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-translator.js';
 import { ConfigurationError } from '../errors.js';
 import { Logger } from '../logger.js';
 import type { Class, ConcreteClass } from '../metadata.js';
+import { Rechecker } from '../observers/rechecker.js';
 import { Announcer } from '../orm/announcer.js';
 import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerToken } from '../orm/orm-root.js';
@@ -33,7 +36,8 @@ import { Hooks } from './hooks.js';
 import { OutboundTraffic } from './outbound-traffic.js';
 import { checkProviders } from './provider-check.js';
 import { eventSerializersOf, providersOf } from './providers.js';
-import { type Route, Router } from './router.js';
+import type { Route } from './route.js';
+import { Router } from './router.js';
 
 /** The parts of a running application, put together once. */
 export interface Services extends Changes {
@@ -59,7 +63,7 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   checkOptions(options);
   const { orm, permissions = [], middleware = [] } = options;
   const settings = completeSettings(options.settings);
-  const router = new Router(options.routes, permissions, settings);
+  const router = new Router(options.routes, { permissions, middleware }, settings);
   const container = options.container ?? globalContainer.createChildContainer();
   provide(container, entityManagerToken, () => orm.em);
   const logger = provide(container, Logger, () => new Logger(settings.development ? 'debug' : 'info'));
@@ -72,7 +76,10 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const isDevelopment = settings.development;
   const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
+  provide(container, Rechecker, () => changes.rechecker);
   checkAndBuildProviders(container, options, router, unitOfWork);
+  provide(container, Tickets, () => ticketsOf(options, container, settings));
+  const hookProviders = (options.hooks ?? []).map(resolve);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
   const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, settings });
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
@@ -91,18 +98,15 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     stopListening: changes.listen(),
     handshake: new Handshake({
       router,
-      scopes: new ScopeBuilder(container, middleware, disposer),
+      scopes: new ScopeBuilder(container, disposer),
+      clock,
+      logger,
       unitOfWork,
       errors,
       disposer,
       settings,
     }),
-    hooks: new Hooks({
-      hooks: (options.hooks ?? []).map(resolve),
-      unitOfWork,
-      logger,
-      stopTimeout: settings.closeTimeout,
-    }),
+    hooks: new Hooks({ hooks: hookProviders, unitOfWork, logger, stopTimeout: settings.closeTimeout }),
   };
 }
 
@@ -159,7 +163,7 @@ function provide<T>(container: DependencyContainer, provided: Class<T>, make: ()
 }
 
 function countersOf(container: DependencyContainer, logger: Logger): Counters {
-  const counters = provide(container, Counters, () => new SilentCounters());
+  const counters = provide(container, Counters, () => new Counters());
   return new GuardedCounters(counters, (error) => logger.error('The counters failed.', { error }));
 }
 
@@ -173,6 +177,18 @@ function layerOf(
   if (channelLayer) container.registerInstance(ChannelLayer as InjectionToken<ChannelLayer>, channelLayer);
   const onFailure = (error: unknown): void => logger.error('A channel failed.', { error });
   return provide(container, ChannelLayer, () => new InMemoryChannelLayer(onFailure, settings.outbound.groupSlice));
+}
+
+function ticketsOf(
+  { ticketStore }: AppOptions<readonly Route[]>,
+  container: DependencyContainer,
+  { ticketLifetime }: Settings,
+): Tickets {
+  const clock = container.resolve(Clock);
+  const store = ticketStore
+    ? container.resolve(ticketStore)
+    : new InMemoryTicketStore(clock, container.resolve(Logger));
+  return new Tickets(store, clock, ticketLifetime);
 }
 
 function mappersOf(

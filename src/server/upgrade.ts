@@ -12,7 +12,11 @@ export function toHandshakeRequest({ url = '/', headers, socket }: IncomingMessa
  * Answers an upgrade request with a status and a sentence, before any frame, and hangs up: HTTP servers keep sockets half
  * open for clients that do not. Does nothing where the request is answered already or the client is gone.
  */
-export function refuseUpgrade(socket: Duplex, { status, message, retryAfter }: ApiError): void {
+export function refuseUpgrade(
+  socket: Duplex,
+  { status, message, retryAfter }: ApiError,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   if (!socket.writable) return;
   socket.once('finish', () => socket.destroy());
   const body = `${message}\n`;
@@ -20,6 +24,7 @@ export function refuseUpgrade(socket: Duplex, { status, message, retryAfter }: A
     [
       `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}`,
       'Connection: close',
+      ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
       'Content-Type: text/plain; charset=utf-8',
       `Content-Length: ${Buffer.byteLength(body)}`,
       ...(retryAfter === undefined ? [] : [`Retry-After: ${Math.ceil(retryAfter / 1000)}`]),

@@ -22,16 +22,16 @@ export type Json<T> = unknown extends T
 
 type Callable = (...parameters: never) => unknown;
 
-/** One object type, and not the intersection of what is always there and what may be missing. */
-type JsonObject<T> = { [Key in Exclude<ShownKey<T>, UndefinedKey<T>>]: Json<T[Key]> } & {
-  [Key in UndefinedKey<T>]?: Json<Exclude<T[Key], undefined>>;
+/** One object type, and not the intersection of what is always there and what may be missing. Order and comments stay. */
+type JsonObject<T> = { -readonly [Key in keyof T as Exclude<ShownKey<T, Key>, UndefinedKey<T>>]-?: Json<T[Key]> } & {
+  -readonly [Key in keyof T as Extract<ShownKey<T, Key>, UndefinedKey<T>>]?: Json<Exclude<T[Key], undefined>>;
 } extends infer Shown
   ? { [Key in keyof Shown]: Shown[Key] }
   : never;
 
-type ShownKey<T> = {
-  [Key in keyof T]-?: Exclude<T[Key], undefined> extends Callable ? never : Exclude<Key, symbol>;
-}[keyof T];
+type ShownKey<T, Key extends keyof T = keyof T> = {
+  [Each in Key]-?: Exclude<T[Each], undefined> extends Callable ? never : Exclude<Each, symbol>;
+}[Key];
 
 type UndefinedKey<T> = {
   [Key in ShownKey<T>]: unknown extends T[Key] ? never : undefined extends T[Key] ? Key : never;

@@ -1,0 +1,124 @@
+import { expect } from 'chai';
+import {
+  type App,
+  Consumer,
+  cookieSession,
+  createApp,
+  IsAuthenticated,
+  identityUser,
+  Permissions,
+  path,
+  type Settings,
+} from 'signalbox';
+import { connect } from 'signalbox/testing';
+import { useServer } from '../dcrf/wire-support.js';
+import { offlineOrm } from '../support/offline-orm.js';
+import { asked, inAnHour, Sessions, Users, WhoConsumer } from './authentication-support.js';
+
+@Permissions(IsAuthenticated)
+@Consumer()
+class MemberConsumer extends WhoConsumer {}
+
+const page = { origin: 'https://example.org', host: 'example.org' };
+
+describe('A cookie session', () => {
+  const serve = useServer();
+  let app: App;
+
+  beforeEach(async () => {
+    asked.length = 0;
+    ({ app } = await serve([
+      path('/ws/', WhoConsumer, { middleware: [cookieSession(Sessions), identityUser(Users)] }),
+      path('/members/', MemberConsumer, { middleware: [cookieSession(Sessions)] }),
+      path('/other-cookie/', WhoConsumer, {
+        middleware: [cookieSession(Sessions, { cookie: 'sid', withoutOrigin: true })],
+      }),
+    ]));
+  });
+
+  async function who(url: string, cookies: Record<string, string>, headers: Record<string, string> = page) {
+    await using ann = await connect(app, url, { cookies, headers });
+    return (await ann.request('who')).data;
+  }
+
+  async function refusal(url: string, cookies: Record<string, string>, headers: Record<string, string> = page) {
+    return connect(app, url, { cookies, headers }).catch((thrown: unknown) => thrown);
+  }
+
+  it('gives a connection its session, its user and its identity', async () => {
+    expect(await who('/ws/', { session: 'ann' })).to.deep.include({
+      user: { id: '1' },
+      session: { key: 's1' },
+      identity: { userId: '1', sessionId: 's1', expiresAt: inAnHour.toJSON() },
+    });
+  });
+
+  it('spares the query for a user that the session came with', async () => {
+    expect(await who('/ws/', { session: 'bob' })).to.deep.include({ user: { name: 'bob' }, identity: { userId: '2' } });
+    expect(asked).to.deep.equal(['session bob']);
+  });
+
+  for (const [name, cookies] of [
+    ['no cookie', {}],
+    ['an empty one', { session: '' }],
+    ['one that nobody knows', { session: 'nobody' }],
+    ['one whose session is over', { session: 'old' }],
+    ['one whose user is gone', { session: 'gone' }],
+  ] as const) {
+    it(`is nobody with ${name}`, async () => {
+      expect(await who('/ws/', cookies)).to.deep.include({ user: null, session: null, identity: null });
+    });
+  }
+
+  it('is asked for by permissions: 401 while nobody is logged in', async () => {
+    expect(await refusal('/members/', { session: 'nobody' })).to.include({ status: 401 });
+    expect(await who('/members/', { session: 'ann' })).to.deep.nested.include({ 'identity.userId': '1' });
+  });
+
+  it('is refused without an Origin header, unasked, unless the application allows it', async () => {
+    expect(await refusal('/ws/', { session: 'ann' }, {})).to.include({
+      status: 403,
+      message: 'A session cookie counts only beside an Origin header.',
+    });
+    expect(asked).to.deep.equal([]);
+    expect(await who('/ws/', {}, {})).to.deep.include({ identity: null });
+    expect(await who('/other-cookie/', { session: 'bob', sid: 'ann' }, {})).to.deep.nested.include({
+      'identity.userId': '1',
+    });
+  });
+
+  it('is refused to pages of other sites, unasked', async () => {
+    const headers = { origin: 'https://evil.example', host: 'example.org' };
+    expect(await refusal('/ws/', { session: 'ann' }, headers)).to.include({ status: 403 });
+    expect(asked).to.deep.equal([]);
+  });
+
+  it('cannot stand where any page may connect', async () => {
+    const orm = await offlineOrm();
+    const settings: Partial<Settings> = { origins: 'any' };
+    const middleware = [cookieSession(Sessions)];
+    const make = () => createApp({ orm, settings, middleware, routes: [path('/ws/', WhoConsumer)] });
+    expect(make)
+      .to.throw()
+      .with.property(
+        'message',
+        'createApp./ws/: logs users in by the cookie "session", and the setting origins is "any": every page could act for them. List the origins that may connect.',
+      );
+  });
+
+  it('needs a store that the container can build', async () => {
+    class Bare extends Sessions {
+      constructor(readonly clock: Date) {
+        super();
+      }
+    }
+    const orm = await offlineOrm();
+    const make = () => createApp({ orm, routes: [path('/ws/', WhoConsumer, { middleware: [cookieSession(Bare)] })] });
+    expect(make)
+      .to.throw()
+      .with.property(
+        'message',
+        'Bare: has 1 constructor parameter and no decorator of its own, so that the container would hand it nothing. Put @injectable() on it.',
+      );
+  });
+});

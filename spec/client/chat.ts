@@ -1,0 +1,158 @@
+import { EntityManager } from '@mikro-orm/core';
+import { Type } from 'class-transformer';
+import { IsDate, IsInt, IsString, Length } from 'class-validator';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  type AppApi,
+  Consumer,
+  Create,
+  createApp,
+  Delete,
+  DetailAction,
+  demultiplexer,
+  GroupsForConsumer,
+  GroupsForSignal,
+  List,
+  ModelConsumer,
+  type ModelEvent,
+  ModelObserver,
+  ModelSerializer,
+  mix,
+  ObserveInstance,
+  Patch,
+  PermissionDenied,
+  path,
+  Retrieve,
+  type Subscription,
+} from 'signalbox';
+import { injectable } from 'tsyringe';
+import { Message, Room } from '../support/entities.js';
+
+/** What is served to the client in its specs: rooms and their messages, and a clock on a route without streams. */
+
+@injectable()
+class RoomSerializer extends ModelSerializer(Room, {
+  fields: ['id', 'name', 'archived'],
+  readOnly: ['id', 'archived'],
+}) {}
+
+@injectable()
+class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text'], readOnly: ['id'] }) {}
+
+class RoomKey {
+  @IsInt() room!: number;
+}
+
+class NewMessage extends RoomKey {
+  @IsString() @Length(1, 500) text!: string;
+}
+
+class Countdown {
+  @IsInt() from!: number;
+}
+
+@Consumer()
+class RoomConsumer extends mix(
+  ModelConsumer(Room, { serializer: RoomSerializer }),
+  List,
+  Retrieve,
+  Create,
+  Patch,
+  Delete,
+  ObserveInstance,
+) {
+  constructor(private readonly em: EntityManager) {
+    super();
+  }
+
+  @DetailAction()
+  archive(room: Room) {
+    room.archived = true;
+    return room;
+  }
+
+  @Action({ status: 201, reply: MessageSerializer })
+  async createMessage({ room, text }: NewMessage) {
+    const message = this.em.create(Message, { room, text });
+    await this.em.flush();
+    return { id: message.id, text: message.text };
+  }
+
+  @Action()
+  async listMessages({ room }: RoomKey) {
+    const messages = await this.em.find(Message, { room }, { orderBy: { id: 'asc' } });
+    return messages.map(({ id, text }) => ({ id, text }));
+  }
+
+  @Action({ status: 201 })
+  async subscribeToRoom({ room }: RoomKey, context: ActionContext) {
+    if (room < 0) throw new PermissionDenied();
+    await this.subscribe(this.onMessage, { room }, context);
+    return { room };
+  }
+
+  @ModelObserver(() => Message, { serializer: MessageSerializer })
+  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) {
+    await subscription.send(event);
+  }
+
+  @GroupsForSignal('onMessage')
+  protected *groupsOfMessage(message: Message) {
+    yield `room-${message.room.id}`;
+  }
+
+  @GroupsForConsumer('onMessage')
+  protected *groupsOfRoom({ room }: RoomKey) {
+    yield `room-${room}`;
+  }
+
+  @Action()
+  async *countdown({ from }: Countdown, { signal }: ActionContext) {
+    for (let left = from; left > 0; left--) {
+      signal.throwIfAborted();
+      yield { left };
+    }
+    return { done: true };
+  }
+
+  /** Ends only when it is cancelled. */
+  @Action({ detached: true })
+  async wait({ signal }: ActionContext): Promise<null> {
+    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  }
+}
+
+class Moment {
+  @Type(() => Date) @IsDate() at!: Date;
+}
+
+@Consumer()
+class ClockConsumer extends ApiConsumer {
+  @Action()
+  async year({ at }: Moment) {
+    return { year: at.getUTCFullYear(), at, ticks: 2n };
+  }
+
+  @Action()
+  async leave() {
+    this.close(4000, 'Time is up.');
+    return null;
+  }
+
+  @Action()
+  async shout() {
+    this.sendJson({ shouted: 'hi' });
+  }
+}
+
+export function createChat(orm: Parameters<typeof createApp>[0]['orm']) {
+  return createApp({
+    orm,
+    routes: [path('/ws/chat/', demultiplexer({ rooms: RoomConsumer })), path('/ws/clock/', ClockConsumer)],
+  });
+}
+
+export type ChatApi = AppApi<ReturnType<typeof createChat>, '/ws/chat/'>;
+export type ClockApi = AppApi<ReturnType<typeof createChat>, '/ws/clock/'>;

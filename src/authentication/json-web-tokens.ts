@@ -1,0 +1,140 @@
+import type { CryptoKey, JWK, KeyObject } from 'jose';
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  errors,
+  type JSONWebKeySet,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  jwtVerify,
+} from 'jose';
+import { injectable } from 'tsyringe';
+import { Clock } from '../clock.js';
+import { ConfigurationError } from '../errors.js';
+import { Logger } from '../logger.js';
+import type { ConcreteClass } from '../metadata.js';
+import type { Authentication, TokenVerifier } from './authentication.js';
+
+export interface JsonWebTokenOptions {
+  /** The only ones that are taken, such as `['RS256']`; what a token says of itself counts for nothing. */
+  readonly algorithms: readonly string[];
+  readonly issuer: string | readonly string[];
+  readonly audience: string | readonly string[];
+  /** A public key, or a secret of at least 32 bytes. */
+  readonly key?: CryptoKey | KeyObject | JWK | Uint8Array;
+  /** Instead of one key: a JSON Web Key Set, or where it is fetched from, kept and fetched again when a key is unknown. */
+  readonly keys?: JSONWebKeySet | URL;
+  /** By how many milliseconds the clock of the issuer may be off. Default 0. */
+  readonly clockTolerance?: number;
+  /** What the claims prove. Default: `sub` is the user, `sid` the session. Undefined refuses the token. */
+  readonly identify?: (claims: JWTPayload) => Authentication | undefined;
+}
+
+/** What a token may be wrong in. Anything else is a fault of the server or of the issuer's, and no 401. */
+const refusals: ReadonlySet<string> = new Set([
+  errors.JOSEAlgNotAllowed.code,
+  errors.JOSENotSupported.code,
+  errors.JWKSMultipleMatchingKeys.code,
+  errors.JWKSNoMatchingKey.code,
+  errors.JWSInvalid.code,
+  errors.JWSSignatureVerificationFailed.code,
+  errors.JWTClaimValidationFailed.code,
+  errors.JWTExpired.code,
+  errors.JWTInvalid.code,
+]);
+
+/**
+ * A verifier of JSON Web Tokens for `bearerToken` and `subprotocolToken`. Every token needs `exp`, which ends the identity, and
+ * what `identify` asks for. Why one is refused stands in the log, at level debug; the client is not told.
+ *
+ * ```ts
+ * const ApiTokens = jsonWebTokens({ algorithms: ['RS256'], issuer, audience: 'chat', keys: new URL('/jwks.json', issuer) });
+ * path('/ws/', RoomConsumer, { middleware: [bearerToken(ApiTokens)] })
+ * ```
+ *
+ * @throws ConfigurationError for options that would take any token, or none
+ */
+export function jsonWebTokens(options: JsonWebTokenOptions): ConcreteClass<TokenVerifier> {
+  checkOptions(options);
+  const { algorithms, issuer, audience, clockTolerance = 0, identify = identityIn } = options;
+  const keyOf = keySource(options);
+
+  @injectable()
+  class JsonWebTokens implements TokenVerifier {
+    constructor(
+      private readonly clock: Clock,
+      private readonly logger: Logger,
+    ) {}
+
+    async verify(token: string): Promise<Authentication | undefined> {
+      const claims = await this.claimsOf(token);
+      const proven = claims && identify(claims);
+      return proven && { ...proven, expiresAt: proven.expiresAt ?? endOf(claims, clockTolerance) };
+    }
+
+    private async claimsOf(token: string): Promise<JWTPayload | undefined> {
+      try {
+        const { payload } = await jwtVerify(token, keyOf, {
+          algorithms: [...algorithms],
+          issuer: [issuer].flat(),
+          audience: [audience].flat(),
+          clockTolerance: clockTolerance / 1000,
+          currentDate: this.clock.now(),
+          requiredClaims: ['exp'],
+        });
+        return payload;
+      } catch (error) {
+        if (!(error instanceof errors.JOSEError) || !refusals.has(error.code)) throw error;
+        const claim = error instanceof errors.JWTClaimValidationFailed ? error.claim : undefined;
+        this.logger.debug('A token was refused.', { reason: error.code, ...(claim !== undefined && { claim }) });
+        return undefined;
+      }
+    }
+  }
+  return JsonWebTokens;
+}
+
+function identityIn({ sub, sid }: JWTPayload): Authentication | undefined {
+  if (sub === undefined || sub === '') return undefined;
+  return { userId: sub, ...(typeof sid === 'string' && { sessionId: sid }) };
+}
+
+/** The moment from which on the token would be refused. */
+function endOf({ exp = 0 }: JWTPayload, clockTolerance: number): Date {
+  return new Date(exp * 1000 + clockTolerance);
+}
+
+function keySource({ key, keys }: JsonWebTokenOptions): JWTVerifyGetKey {
+  if (keys instanceof URL) return createRemoteJWKSet(keys);
+  if (keys) return createLocalJWKSet(keys);
+  if (!key) throw fault('key', 'is not there.', 'Give a key, or keys.');
+  return async () => key;
+}
+
+/** @throws ConfigurationError */
+function checkOptions({ algorithms, issuer, audience, key, keys, clockTolerance = 0 }: JsonWebTokenOptions): void {
+  if (algorithms.length === 0) throw fault('algorithms', 'are empty.', "Name those of the issuer: ['RS256'].");
+  if (algorithms.includes('none')) throw fault('algorithms', 'have "none", which anybody can sign.', 'Leave it out.');
+  if ([issuer].flat().length === 0 || [issuer].flat().includes(''))
+    throw fault('issuer', 'is empty.', 'Name who issues the tokens.');
+  if ([audience].flat().length === 0 || [audience].flat().includes(''))
+    throw fault(
+      'audience',
+      'is empty, so that tokens for anybody would do.',
+      'Name this application as the issuer does.',
+    );
+  if ((key === undefined) === (keys === undefined))
+    throw fault(
+      'key',
+      key ? 'is there, and keys are too.' : 'is not there, and keys are not either.',
+      'Give one of them.',
+    );
+  if (key instanceof Uint8Array && key.length < 32)
+    throw fault('key', `is a secret of ${key.length} bytes, which can be guessed.`, 'Give at least 32 random bytes.');
+  if (!Number.isSafeInteger(clockTolerance) || clockTolerance < 0)
+    throw fault('clockTolerance', `is ${clockTolerance}.`, 'Give a whole number of milliseconds.');
+}
+
+function fault(member: string, reason: string, remedy: string): ConfigurationError {
+  return new ConfigurationError({ class: 'jsonWebTokens', member, reason, remedy });
+}

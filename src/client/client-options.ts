@@ -1,0 +1,85 @@
+import type { WebSocketLike } from './web-socket-like.js';
+
+export interface ClientTimer {
+  cancel(): void;
+}
+
+/** What happens later. `TestClock` of `signalbox/testing` is one that a spec moves by hand. */
+export interface ClientClock {
+  after(milliseconds: number, callback: () => void): ClientTimer;
+}
+
+/** Gives a value now, or after asking for it. */
+export type Asked<T> = () => T | Promise<T>;
+
+/** Times are in milliseconds. */
+export interface ClientOptions {
+  /** Subprotocols to offer, such as those of a consumer. Default none. */
+  readonly protocols?: readonly string[];
+  /**
+   * Asked before every attempt to connect; what it gives is offered as the subprotocols `signalbox` and `bearer.<token>`.
+   * Null offers none.
+   */
+  readonly token?: Asked<string | null>;
+  /** How long a request waits for its reply, or for its next part. Default 30 000; 0 waits for ever. */
+  readonly timeout?: number;
+  /** How often a request with `retry: true` is sent again. Default 3. */
+  readonly maxRetries?: number;
+  /** How many requests wait while there is no connection; one more is refused (`queue_full`). Default 100. */
+  readonly maxQueue?: number;
+  /** How many events wait for whoever iterates over a subscription; with one more it ends (`buffer_full`). Default 1000. */
+  readonly maxBuffer?: number;
+  /** The first delay before connecting again is random, from 0 to this. Default 3000. */
+  readonly firstDelay?: number;
+  /** It doubles with every failure, up to this. Default 30 000. */
+  readonly maxDelay?: number;
+  /** How long a connection has to last until failures are forgotten. Default 30 000. */
+  readonly healthyAfter?: number;
+  /** How long an attempt to connect may take. Default 10 000. */
+  readonly connectTimeout?: number;
+  /** After so long without a frame the server is asked for one. Default 20 000; 0 never asks. */
+  readonly heartbeat?: number;
+  /** How long that may take until the connection counts as dead. Default 10 000. */
+  readonly heartbeatTimeout?: number;
+  /** Whether to connect again after a close code; undefined leaves it to the table of the guide. */
+  readonly reconnectAfter?: (code: number, reason: string) => boolean | undefined;
+  /** Whether to wait for the first request or subscription before connecting. Default false. */
+  readonly lazy?: boolean;
+  /** Default the global one. */
+  readonly WebSocket?: new (
+    url: string,
+    protocols: string[],
+  ) => WebSocketLike;
+  readonly clock?: ClientClock;
+  /** From 0 up to 1. Default `Math.random`. */
+  readonly random?: () => number;
+}
+
+export type CompleteOptions = Required<Omit<ClientOptions, 'token' | 'reconnectAfter'>> & ClientOptions;
+
+export const defaultOptions = {
+  protocols: [],
+  timeout: 30_000,
+  maxRetries: 3,
+  maxQueue: 100,
+  maxBuffer: 1_000,
+  firstDelay: 3_000,
+  maxDelay: 30_000,
+  healthyAfter: 30_000,
+  connectTimeout: 10_000,
+  heartbeat: 20_000,
+  heartbeatTimeout: 10_000,
+  lazy: false,
+} as const satisfies ClientOptions;
+
+const systemClock: ClientClock = {
+  after(milliseconds, callback) {
+    const timer = setTimeout(callback, milliseconds);
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
+
+export function completeOptions(given: ClientOptions): CompleteOptions {
+  const { WebSocket } = globalThis as unknown as { WebSocket: CompleteOptions['WebSocket'] };
+  return { ...defaultOptions, WebSocket, clock: systemClock, random: Math.random, ...given };
+}

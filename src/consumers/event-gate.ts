@@ -1,0 +1,128 @@
+import { Revoked } from '../errors.js';
+import type { EventAction } from '../observers/group-diff.js';
+import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
+import type { ObservedEvent, Sight } from '../observers/observer-declaration.js';
+import {
+  requestsThrough,
+  type SubscribingRequest,
+  type SubscriptionRecord,
+  type Subscriptions,
+} from '../observers/subscriptions.js';
+import type { Delivery } from '../permissions/permission.js';
+import { ActionContext } from '../scope/action-context.js';
+import { Status } from '../status.js';
+import { encodeData, errorReply } from '../wire/codec.js';
+import type { Reply } from '../wire/messages.js';
+import type { Arrival, EventArrival, RecheckArrival } from './arrivals.js';
+import { type GrantParts, Grants } from './grants.js';
+
+export interface GateParts extends GrantParts {
+  readonly subscriptions: Subscriptions;
+  /** @param latest tells the row of an event of which only the latest is worth sending */
+  readonly send: (reply: Reply, latest?: string) => void;
+}
+
+type Method = (event: SentEvent | SentSignal, subscription: Subscription) => unknown;
+
+/** One event and one subscription: past what may refuse it, to the observer's method, to a frame. */
+export class EventGate {
+  readonly #parts: GateParts;
+  readonly #grants: Grants;
+  /** Whether a permission has an opinion on deliveries. */
+  readonly #asks: boolean;
+
+  constructor(parts: GateParts) {
+    this.#parts = parts;
+    this.#grants = new Grants(parts);
+    this.#asks = parts.permissions.asksForDeliveries(parts.scope);
+  }
+
+  /** Sends what nobody has to be asked for. @returns whether it did */
+  sendAtOnce(arrival: Arrival): boolean {
+    if ('isRecheck' in arrival || this.#asks) return false;
+    const { record, action, pk, data } = arrival;
+    const { passesThrough, revocations } = record.observer;
+    if (!passesThrough || revocations.length > 0 || this.#narrowing(arrival)) return false;
+    this.#send(record, action, pk, data);
+    return true;
+  }
+
+  async pass(arrival: Arrival): Promise<void> {
+    if (!this.#parts.subscriptions.has(arrival.record)) return;
+    if ('isRecheck' in arrival) await this.#recheck(arrival);
+    else await this.#deliver(arrival);
+  }
+
+  async #recheck({ record, groups }: RecheckArrival): Promise<void> {
+    const holds = (await this.#grants.holds(record, groups)) && (await this.#grants.holdsForRows(record, groups));
+    if (!holds) await this.#revoke(record);
+  }
+
+  async #deliver(arrival: EventArrival): Promise<void> {
+    const { record, action, pk, data } = arrival;
+    const { consumer, scope, permissions } = this.#parts;
+    const { signal } = record.observer;
+    const body: unknown = JSON.parse(data);
+    const sight = await this.#look(arrival, { action: action as EventAction, pk, data: body });
+    if (await this.#isLost(arrival, sight)) return this.#revoke(record);
+    if (!sight.event) return;
+    const delivery = { scope, ...sight.event };
+    if (this.#asks && !(await permissions.mayReceive(delivery, contextOf(record, delivery)))) return;
+    sight.note();
+    const event = signal ? { signal: signal.name, data: body } : sight.event;
+    const method: Method = Reflect.get(consumer, record.observer.member);
+    await method.call(consumer, event, {
+      requestId: record.requestId,
+      kwargs: record.kwargs,
+      scope,
+      send: async (sent) => this.#send(record, 'signal' in sent ? sent.signal : sent.action, pk, encodeData(sent.data)),
+    });
+  }
+
+  /** Asked once the data are there: what is read later than a permission might be what it would refuse. */
+  async #isLost({ record, groups }: EventArrival, { isRefused }: Sight): Promise<boolean> {
+    if (record.observer.revocations.length === 0) return false;
+    return isRefused || !(await this.#grants.holds(record, groups));
+  }
+
+  /** The request that has to be asked which rows its subscription may see; none where it sees all of them. */
+  #narrowing({ record, groups }: EventArrival): SubscribingRequest | undefined {
+    const { visibility } = record.observer;
+    const [request] = visibility ? requestsThrough(record, groups) : [];
+    return request && (visibility?.isNarrowed || this.#grants.asksForObject(request)) ? request : undefined;
+  }
+
+  async #look(arrival: EventArrival, event: ObservedEvent): Promise<Sight> {
+    const { record } = arrival;
+    const { visibility, serializer } = record.observer;
+    const request = this.#narrowing(arrival);
+    if (!visibility || !request) return { event, isRefused: false, note: () => {} };
+    return visibility.look(this.#parts.consumer, event, {
+      subscription: record,
+      context: this.#grants.contextOf(record, request),
+      ...(serializer && { serializer }),
+      maySee: (row) => this.#grants.maySee(record, request, row),
+    });
+  }
+
+  /** All that the request id asked for has ended, and its client is told once. */
+  async #revoke({ requestId }: SubscriptionRecord): Promise<void> {
+    const ended = this.#parts.subscriptions.end(requestId);
+    this.#parts.send(errorReply(new Revoked(), { action: 'revoked', requestId }));
+    await ended;
+  }
+
+  #send(record: SubscriptionRecord, action: string, pk: unknown, data: string): void {
+    if (!this.#parts.subscriptions.has(record)) return;
+    const status = action === 'delete' && !record.observer.signal ? Status.noContent : Status.ok;
+    const { observer, requestId } = record;
+    const row = observer.latest ? JSON.stringify([observer.id, requestId, pk]) : undefined;
+    this.#parts.send({ action, requestId, status, data, errors: [] }, row);
+  }
+}
+
+/** An event as the action that a permission is asked for. */
+function contextOf({ requestId, kwargs }: SubscriptionRecord, { scope, action }: Delivery): ActionContext {
+  const { signal } = new AbortController();
+  return new ActionContext({ scope, action, requestId, kwargs: { ...(kwargs as object) }, signal });
+}

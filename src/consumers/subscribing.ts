@@ -1,0 +1,63 @@
+import type { Exchange } from '../dispatch/exchange.js';
+import type { Logger } from '../logger.js';
+import type { Observer } from '../observers/observer.js';
+import type { SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
+import type { ActionContext } from '../scope/action-context.js';
+import type { Scope } from '../scope/scope.js';
+import type { RequestId } from '../wire/messages.js';
+import type { Commits } from './arrivals.js';
+import type { Deliveries } from './deliveries.js';
+
+export interface SubscribingParts {
+  readonly scope: Scope;
+  readonly consumer: object;
+  readonly subscriptions: Subscriptions;
+  readonly deliveries: Pick<Deliveries, 'holdUntilConfirmed'>;
+  readonly publisher: Commits;
+  readonly logger: Logger;
+  /** The request under way. */
+  readonly findRequest: () => Exchange | undefined;
+}
+
+/** What the actions of one consumer subscribe to, and end. */
+export class Subscribing {
+  readonly #parts: SubscribingParts;
+
+  constructor(parts: SubscribingParts) {
+    this.#parts = parts;
+  }
+
+  /** Undone if its request fails; refused if its request has been answered already. */
+  async subscribe(observer: Observer, kwargs: unknown, context: ActionContext): Promise<void> {
+    const { consumer, subscriptions, deliveries, publisher, findRequest } = this.#parts;
+    const { requestId, signal, action, kwargs: sent } = context;
+    const groups = await observer.groupsOfSubscription(consumer, kwargs);
+    signal.throwIfAborted();
+    const { record, isNew } = subscriptions.open(observer, requestId, kwargs, publisher.commits);
+    const added = groups.filter((group) => !record.groups.has(group));
+    const takeBack = subscriptions.note(record, { action, sent, kwargs, groups });
+    const exchange = findRequest();
+    if (isNew && exchange) deliveries.holdUntilConfirmed(record, exchange);
+    exchange?.whenEnded((hasSucceeded) => {
+      if (hasSucceeded) return;
+      takeBack();
+      void this.#undo(record, added);
+    });
+    await subscriptions.listen(record, added);
+  }
+
+  async unsubscribe(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {
+    const { consumer, subscriptions } = this.#parts;
+    if (requestId !== undefined && requestId !== null) return subscriptions.removeRequest(observer, requestId);
+    return subscriptions.removeGroups(observer, await observer.groupsOfSubscription(consumer, kwargs));
+  }
+
+  async #undo(record: SubscriptionRecord, added: readonly string[]): Promise<void> {
+    const { subscriptions, logger, scope } = this.#parts;
+    try {
+      await subscriptions.leave(record, added);
+    } catch (error) {
+      logger.error('A failed subscription could not leave its groups.', { path: scope.path, error });
+    }
+  }
+}

@@ -1,0 +1,46 @@
+import type { Class } from '../metadata.js';
+import type { ObservedBy, ObserverMethod } from '../observers/model-event.js';
+import type { Groups } from '../observers/observer-declaration.js';
+import { revocationDeclarations } from '../observers/revocation.js';
+import { Signal } from '../signals/signal.js';
+
+/** A text where it is none, so that the compiler's complaint says so. */
+type Observing<Consumer, Name extends keyof Consumer & string> = [ObservedBy<Consumer[Name]>] extends [never]
+  ? `${Name} is no observer`
+  : ObserverMethod;
+
+/**
+ * Says what the permission to follow an observer depends on. When such a row is created, changed or deleted, or the signal is
+ * sent, the subscriptions in the groups that the method yields are asked again for what granted them: the permissions to
+ * connect, those of the action that subscribed with what its client sent, and those of the object of a subscription of a row.
+ * One that is refused has ended. It is told so once, and is sent nothing of that commit or a later one.
+ *
+ * ```ts
+ * @RevokedBy('onMessage', () => Membership) protected *roomOfMembership({ room }: Membership) { yield `room-${room.id}`; }
+ * @RevokedBy('onMessage', kicked)           protected *roomOfKick({ room }: Kick) { yield `room-${room}`; }
+ * ```
+ *
+ * ```json
+ * {"errors": ["You may no longer follow this."], "data": null, "action": "revoked", "response_status": 403, "request_id": 7, "code": "revoked"}
+ * ```
+ *
+ * Runs once per change, before and after it, outside any connection. The permissions of such an observer are asked before every
+ * event as well, whatever process committed it.
+ *
+ * @param by a function, because entities and consumers may import each other; or a signal
+ */
+export function RevokedBy<Name extends string, Changed extends object>(
+  observer: Name,
+  by: (() => Class<Changed>) | Signal<Changed>,
+) {
+  return <Consumer extends { [Key in Name]: Observing<Consumer, Name> }, Yields extends (changed: Changed) => Groups>(
+    prototype: Consumer,
+    member: string,
+    _descriptor: TypedPropertyDescriptor<Yields>,
+  ): void => {
+    const owner = prototype.constructor as Class;
+    const others = revocationDeclarations.isOn(owner, member) ? revocationDeclarations.read(owner).get(member) : [];
+    const on = by instanceof Signal ? { signal: by as unknown as Signal<never> } : { model: by as () => Class };
+    revocationDeclarations.write(prototype, member, [...(others ?? []), { observer, ...on }]);
+  };
+}

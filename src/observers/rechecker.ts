@@ -1,0 +1,75 @@
+import { ConfigurationError } from '../errors.js';
+import type { Class } from '../metadata.js';
+import { origin } from '../signals/origin.js';
+import { Signal } from '../signals/signal.js';
+import type { SignalSent } from '../signals/signal-sent.js';
+import type { ObservedBy } from './model-event.js';
+import type { Observer } from './observer.js';
+
+/** The public observers of a consumer, by name. */
+export type ObserverNameOf<Consumer> = {
+  [Name in keyof Consumer]: Consumer[Name] extends (...parameters: never) => unknown
+    ? [ObservedBy<Consumer[Name]>] extends [never]
+      ? never
+      : Name
+    : never;
+}[keyof Consumer] &
+  string;
+
+export interface RecheckRequest {
+  readonly observer: Observer;
+  readonly groups: readonly string[];
+}
+
+/** Nobody sends it: it marks what was asked by hand among the signals that wait for a commit. */
+export const askedByHand = new Signal<never>();
+
+/**
+ * Asks subscriptions again whether they are still granted, where what that depends on is no row and no signal. Injected; inside
+ * a transaction they are asked after the commit, in every process.
+ *
+ * ```ts
+ * rechecker.recheck(RoomConsumer, 'onMessage', ['room-1']);   // groups as @GroupsForConsumer('onMessage') yields them
+ * ```
+ */
+export class Rechecker {
+  readonly #observers: readonly Observer[];
+  readonly #stage: (sent: SignalSent) => void;
+
+  /** Made by the application. */
+  constructor(observers: readonly Observer[], stage: (sent: SignalSent) => void) {
+    this.#observers = observers;
+    this.#stage = stage;
+  }
+
+  /**
+   * @param groups of the subscriptions; where the observer has no groups, all of them are asked
+   * @throws ConfigurationError for an observer that no routed consumer has
+   */
+  recheck<Consumer extends object>(
+    consumer: Class<Consumer>,
+    observer: ObserverNameOf<Consumer>,
+    groups: readonly string[],
+  ): void {
+    const request = origin.getStore();
+    for (const found of this.#find(consumer, observer)) {
+      const payload: RecheckRequest = { observer: found, groups: found.named(groups) };
+      this.#stage({ signal: askedByHand, payload, atOnce: false, ...(request && { origin: request }) });
+    }
+  }
+
+  #find(consumer: Class, member: string): readonly Observer[] {
+    const found = this.#observers.filter(
+      (observer) =>
+        observer.member === member &&
+        (observer.consumer === consumer || observer.consumer.prototype instanceof consumer),
+    );
+    if (found.length > 0) return found;
+    throw new ConfigurationError({
+      class: consumer.name,
+      member,
+      reason: 'is to be asked again, and no route leads to such an observer.',
+      remedy: 'Name a routed consumer and one of its observers.',
+    });
+  }
+}

@@ -1,0 +1,24 @@
+/** The first cookie of a name wins (RFC 6265 gives no order; servers agree on the first). */
+export function cookiesOf(header: string | string[] | undefined): Record<string, string> {
+  const cookies: Record<string, string> = Object.create(null);
+  for (const pair of [header ?? ''].flat().join(';').split(';')) {
+    const [name, ...rest] = pair.split('=');
+    const key = name?.trim();
+    if (!key || rest.length === 0 || key in cookies) continue;
+    cookies[key] = decoded(
+      rest
+        .join('=')
+        .trim()
+        .replace(/^"(.*)"$/, '$1'),
+    );
+  }
+  return cookies;
+}
+
+function decoded(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
+}
