@@ -69,7 +69,7 @@ describe('Settings', () => {
         timeLimit: 28_000,
       },
       log: {
-        actions: 'debug',
+        actions: false,
         redacted: ['password', 'token', 'authorization', 'cookie', 'secret', 'credential', 'api_key', 'apikey'],
       },
       development: true,
@@ -92,7 +92,7 @@ describe('Settings', () => {
     ['origins', ['https://example.org', 'http://localhost:8080']],
     ['revealForbiddenObjects', true],
     ['trustedProxies', ['127.0.0.1', '10.0.0.0/8', '::1', 'fd00::/8']],
-    ['development', false],
+    ['development', true],
   ];
   for (const [name, value] of accepted) {
     it(`take ${JSON.stringify(value)} for ${name}, and leave the rest`, () => {
@@ -201,6 +201,11 @@ describe('Settings', () => {
     expect(heartbeat).to.deep.equal({ ...defaultSettings.heartbeat, idleTimeLimit: 60_000 });
     expect(drain).to.deep.equal({ ...defaultSettings.drain, delay: 0 });
     expect(log).to.deep.equal({ actions: false, redacted: ['pin'] });
+  });
+
+  it('have a line in the log for each action in production only, unless they say', () => {
+    expect(completeSettings({ development: false }).log.actions).to.equal('info');
+    expect(completeSettings({ development: true, log: { actions: 'debug' } }).log.actions).to.equal('debug');
   });
 
   const count = 'Give a whole number from 1 to 2147483647.';

@@ -42,7 +42,10 @@ export interface DrainSettings {
 
 /** What is written down of every request, and what of it is not. */
 export interface LogSettings {
-  /** The level of the one line that each action and each refused delivery gets, or false for none. Default `debug`. */
+  /**
+   * The level of the one line that each action and each refused delivery gets, or false for none. Default `info`; false where
+   * the setting `development` is true.
+   */
   readonly actions: 'debug' | 'info' | false;
   /** Fields whose name contains one of these, in any case, are written as "[redacted]". */
   readonly redacted: readonly string[];
@@ -73,6 +76,6 @@ export const defaultDrain: DrainSettings = {
 };
 
 export const defaultLog: LogSettings = {
-  actions: 'debug',
+  actions: process.env.NODE_ENV === 'production' && 'info',
   redacted: ['password', 'token', 'authorization', 'cookie', 'secret', 'credential', 'api_key', 'apikey'],
 };

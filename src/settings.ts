@@ -103,6 +103,7 @@ export function completeSettings(given: GivenSettings = {}): Settings {
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(defaultSettings, name)) throw fault(name, 'is no setting.', `Known are ${known()}.`);
   }
+  const isDevelopment = given.development ?? defaultSettings.development;
   const settings = {
     ...defaultSettings,
     ...given,
@@ -110,7 +111,7 @@ export function completeSettings(given: GivenSettings = {}): Settings {
     outbound: completeGroup('outbound', given.outbound),
     heartbeat: completeGroup('heartbeat', given.heartbeat),
     drain: completeGroup('drain', given.drain),
-    log: completeGroup('log', given.log),
+    log: completeGroup('log', { actions: isDevelopment ? false : 'info', ...given.log }),
   };
   for (const name of [
     'actionTimeLimit',

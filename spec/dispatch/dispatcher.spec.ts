@@ -566,9 +566,9 @@ describe('The dispatcher', () => {
   });
 
   it('cancels its timer with the end of the action', async () => {
-    const before = clock.waiting;
     await client.request('returns');
     await client.request('throws');
-    expect(clock.waiting).to.equal(before);
+    // That of the heartbeat.
+    expect(clock.waiting).to.equal(1);
   });
 });

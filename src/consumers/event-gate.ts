@@ -1,3 +1,4 @@
+import type { Dispatcher } from '../dispatch/dispatcher.js';
 import { Revoked } from '../errors.js';
 import type { EventAction } from '../observers/group-diff.js';
 import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
@@ -17,6 +18,7 @@ import type { Arrival, EventArrival, RecheckArrival } from './arrivals.js';
 import { type GrantParts, Grants } from './grants.js';
 
 export interface GateParts extends GrantParts {
+  readonly dispatcher: Pick<Dispatcher, 'noteRefusal'>;
   readonly subscriptions: Subscriptions;
   /** @param latest tells the row of an event of which only the latest is worth sending */
   readonly send: (reply: Reply, latest?: string) => void;
@@ -67,7 +69,8 @@ export class EventGate {
     if (await this.#isLost(arrival, sight)) return this.#revoke(record);
     if (!sight.event) return;
     const delivery = { scope, ...sight.event };
-    if (this.#asks && !(await permissions.mayReceive(delivery, contextOf(record, delivery)))) return;
+    if (this.#asks && !(await permissions.mayReceive(delivery, contextOf(record, delivery))))
+      return this.#noteRefusal(arrival);
     sight.note();
     const event = signal ? { signal: signal.name, data: body } : sight.event;
     const method: Method = Reflect.get(consumer, record.observer.member);
@@ -103,6 +106,11 @@ export class EventGate {
       ...(serializer && { serializer }),
       maySee: (row) => this.#grants.maySee(record, request, row),
     });
+  }
+
+  #noteRefusal({ record, action }: EventArrival): void {
+    const { dispatcher, scope } = this.#parts;
+    dispatcher.noteRefusal(scope, { observer: record.observer.id, event: action, requestId: record.requestId });
   }
 
   /** All that the request id asked for has ended, and its client is told once. */

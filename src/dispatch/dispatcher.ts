@@ -3,6 +3,7 @@ import { Disconnected, TimeLimitExceeded } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ActionContext } from '../scope/action-context.js';
+import type { Scope } from '../scope/scope.js';
 import type { Settings } from '../settings.js';
 import { origin } from '../signals/origin.js';
 import { untilAborted } from './abort.js';
@@ -11,13 +12,11 @@ import type { ActionTarget } from './action-target.js';
 import type { ActionDefinition } from './actions.js';
 import type { ErrorTranslator } from './error-translator.js';
 import type { Exchange, Outcome } from './exchange.js';
+import { type RefusedDelivery, RequestLog, type RequestLogParts } from './request-log.js';
 
-export interface DispatcherParts {
+export interface DispatcherParts extends RequestLogParts {
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly settings: Settings;
 }
 
 /**
@@ -35,13 +34,19 @@ export interface DispatcherParts {
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts;
+  readonly #log: RequestLog;
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts;
+    this.#log = new RequestLog(parts);
   }
 
   async dispatch(target: ActionTarget, exchange: Exchange): Promise<void> {
     exchange.start();
+    await this.#log.follow(target, exchange, () => this.#dispatch(target, exchange));
+  }
+
+  async #dispatch(target: ActionTarget, exchange: Exchange): Promise<void> {
     try {
       const action = target.actions.require(exchange.request.action);
       exchange.succeed(await origin.run(exchange.id, () => this.#carry(target, action, exchange)));
@@ -50,6 +55,10 @@ export class Dispatcher {
       if (thrown instanceof Disconnected && exchange.isEnded) return;
       exchange.fail(this.#parts.errors.translate(thrown, factsOf(target, exchange)));
     }
+  }
+
+  noteRefusal(scope: Scope, delivery: RefusedDelivery): void {
+    this.#log.noteRefusal(scope, delivery);
   }
 
   /**

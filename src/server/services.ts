@@ -27,6 +27,7 @@ import { buildSingletons, checkConsumersAreNotShared, checkShowsEvents } from '.
 import { checkModelSerializer } from '../serializers/model-serializer.js';
 import { isSerializerClass } from '../serializers/serializer.js';
 import { completeSettings, type Settings } from '../settings.js';
+import { Tracer } from '../tracer.js';
 import type { AppOptions } from './app-options.js';
 import { buildChanges, type Changes } from './changes.js';
 import { checkOptions } from './check-options.js';
@@ -66,23 +67,29 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const router = new Router(options.routes, { permissions, middleware }, settings);
   const container = options.container ?? globalContainer.createChildContainer();
   provide(container, entityManagerToken, () => orm.em);
-  const logger = provide(container, Logger, () => new Logger(settings.development ? 'debug' : 'info'));
-  const counters = countersOf(container, logger);
-  const clock = provide(container, Clock, () => new Clock());
+  const { logger, counters, tracer, clock } = witnessesOf(container, settings);
   const layer = layerOf(options, container, logger, settings);
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
   const unitOfWork = unitOfWorkOf(options);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
-  const isDevelopment = settings.development;
-  const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve });
+  const changes = buildChanges({
+    orm,
+    observers,
+    layer,
+    unitOfWork,
+    logger,
+    isDevelopment: settings.development,
+    resolve,
+  });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
   provide(container, Rechecker, () => changes.rechecker);
   checkAndBuildProviders(container, options, router, unitOfWork);
   provide(container, Tickets, () => ticketsOf(options, container, settings));
   const hookProviders = (options.hooks ?? []).map(resolve);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
-  const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, settings });
+  const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, counters, tracer, settings });
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
+  const scopes = new ScopeBuilder(container, disposer);
   return {
     settings,
     logger,
@@ -96,16 +103,7 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     ...changes,
     ...socketKeepersOf(settings, { clock, counters, logger }),
     stopListening: changes.listen(),
-    handshake: new Handshake({
-      router,
-      scopes: new ScopeBuilder(container, disposer),
-      clock,
-      logger,
-      unitOfWork,
-      errors,
-      disposer,
-      settings,
-    }),
+    handshake: new Handshake({ router, scopes, clock, logger, unitOfWork, errors, disposer, settings }),
     hooks: new Hooks({ hooks: hookProviders, unitOfWork, logger, stopTimeout: settings.closeTimeout }),
   };
 }
@@ -162,9 +160,20 @@ function provide<T>(container: DependencyContainer, provided: Class<T>, make: ()
   return container.resolve(token);
 }
 
-function countersOf(container: DependencyContainer, logger: Logger): Counters {
+/** Those who tell what happens, and when. */
+function witnessesOf(
+  container: DependencyContainer,
+  { development, log }: Settings,
+): Pick<Services, 'logger' | 'counters' | 'clock'> & { readonly tracer: Tracer } {
+  const level = development ? 'debug' : 'info';
+  const logger = provide(container, Logger, () => new Logger(level, undefined, log.redacted));
   const counters = provide(container, Counters, () => new Counters());
-  return new GuardedCounters(counters, (error) => logger.error('The counters failed.', { error }));
+  return {
+    logger,
+    counters: new GuardedCounters(counters, (error) => logger.error('The counters failed.', { error })),
+    tracer: provide(container, Tracer, () => new Tracer()),
+    clock: provide(container, Clock, () => new Clock()),
+  };
 }
 
 /** The one that is injected is the one that is used. */
