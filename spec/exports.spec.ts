@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import * as signalbox from 'signalbox';
 import * as client from 'signalbox/client';
 import * as jsonWebTokens from 'signalbox/json-web-tokens';
+import * as opentelemetry from 'signalbox/opentelemetry';
 import * as testing from 'signalbox/testing';
 
 /** What applications may import. A name that goes, or changes its meaning, breaks them. */
@@ -78,6 +79,7 @@ describe('The public names', () => {
       'Throttled',
       'Tickets',
       'TimeLimitExceeded',
+      'Tracer',
       'UnexpectedError',
       'Update',
       'ValidationFailed',
@@ -113,6 +115,10 @@ describe('The public names', () => {
 
   it('of signalbox/json-web-tokens are these', () => {
     expect(Object.keys(jsonWebTokens)).to.deep.equal(['jsonWebTokens']);
+  });
+
+  it('of signalbox/opentelemetry are these', () => {
+    expect(Object.keys(opentelemetry).sort()).to.deep.equal(['OpenTelemetryCounters', 'OpenTelemetryTracer']);
   });
 
   it('of signalbox/testing are these', () => {

@@ -57,6 +57,8 @@ export const heldBy: Readonly<Record<string, string>> = {
   'dispatch/request-queue.ts': 'consumers/consumer-channel.spec.ts',
   'kwargs/kwargs-schema.ts': 'kwargs/kwargs-checker.spec.ts',
   'limits.ts': 'settings.spec.ts',
+  'opentelemetry/open-telemetry-counters.ts': 'opentelemetry/open-telemetry.spec.ts',
+  'opentelemetry/open-telemetry-tracer.ts': 'opentelemetry/open-telemetry.spec.ts',
   'observers/change-message.ts': 'consumers/deliveries.spec.ts',
   'observers/observer-declaration.ts': 'observers/observer.spec.ts',
   'observers/recheck-message.ts': 'observers/revocation.spec.ts',

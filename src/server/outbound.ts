@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CloseCode } from '../status.js';
 import { type Frame, type Latest, OutboundQueue } from './outbound-queue.js';
 import type { Backlog, OutboundTraffic, SlowReason } from './outbound-traffic.js';
@@ -21,6 +22,8 @@ export class Outbound implements Backlog {
   readonly #leaving: number[] = [];
   readonly #waiters = new Set<{ readonly level: number; readonly resolve: () => void }>();
   #isCorked = false;
+  /** Within this tick, more than one write takes. */
+  #hasWritten = false;
   #isFilling = false;
   #isClosing = false;
   #isOver = false;
@@ -56,7 +59,8 @@ export class Outbound implements Backlog {
 
   /** Resolves once the client has read enough for more to be worth sending, or is gone; undefined where that is so. */
   ready(): Promise<void> | undefined {
-    return this.#fallenTo(this.#traffic.settings.softLimit);
+    const { softLimit } = this.#traffic.settings;
+    return this.#hasWritten && !this.#isOver ? this.#fallenInTurn(softLimit) : this.#fallenTo(softLimit);
   }
 
   /** Resolves once everything has left the process, or the client is gone. */
@@ -90,6 +94,7 @@ export class Outbound implements Backlog {
 
   uncork(): void {
     this.#isCorked = false;
+    this.#hasWritten = false;
     this.#transport.uncork();
   }
 
@@ -157,6 +162,12 @@ export class Outbound implements Backlog {
     this.#hand(frame, frame.at);
   }
 
+  /** Whoever always has more to send would otherwise never let the event loop turn, for the network may always take it. */
+  async #fallenInTurn(level: number): Promise<void> {
+    await nextTurn();
+    await this.#fallenTo(level);
+  }
+
   #fallenTo(level: number): Promise<void> | undefined {
     if (this.#isOver || this.pending <= level) return undefined;
     return new Promise((resolve) => void this.#waiters.add({ level, resolve }));
@@ -170,6 +181,7 @@ export class Outbound implements Backlog {
   }
 
   #writeNow(): void {
+    this.#hasWritten = true;
     this.#transport.uncork();
     this.#transport.cork();
   }
