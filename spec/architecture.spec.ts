@@ -24,11 +24,11 @@ const ROOT = new URL('../../', import.meta.url);
 
 const ROOMS =
   'wire signals channel-layer scope authentication orm permissions kwargs serializers filters paginators observers dispatch decorators ' +
-  'consumers views server opentelemetry testing client cli explorer';
+  'consumers views server opentelemetry testing client react cli explorer';
 
 const PLAN: Plan = {
   rooms: ROOMS.split(' '),
-  narrow: { client: ['wire'] },
+  narrow: { client: ['wire'], react: ['client'] },
   doors: [
     {
       name: 'ws',
@@ -61,6 +61,12 @@ const PLAN: Plan = {
       opens: (specifier) => /^class-(validator|transformer)(\/|$)/.test(specifier),
       stands: (path) => path.startsWith('kwargs/'),
       where: 'kwargs/',
+    },
+    {
+      name: 'React',
+      opens: (specifier) => /^react(-dom)?(\/|$)/.test(specifier),
+      stands: (path) => path.startsWith('react/'),
+      where: 'react/',
     },
     {
       name: 'the TypeScript compiler',

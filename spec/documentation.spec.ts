@@ -46,13 +46,13 @@ describe('The documentation', () => {
   });
 
   it('shows in the tutorial what the sample app does', async () => {
-    const blocks = [...(await read('docs/tutorial.md')).matchAll(/```ts file=(\S+)\n([\s\S]*?)```/g)];
-    expect(blocks).to.have.length.above(10);
-    for (const [, file = '', code = ''] of blocks) {
-      for (const passage of code.split('\n\n')) {
-        expect(withoutIndent(await read(file)), file).to.include(withoutIndent(passage).trim());
-      }
-    }
+    expect(await countShown('docs/tutorial.md')).to.be.above(10);
+  });
+
+  it('shows on other pages what specs run', async () => {
+    expect(await countShown('docs/authentication.md')).to.be.above(5);
+    expect(await countShown('docs/react.md')).to.equal(1);
+    expect(await countShown('docs/dcrf-client.md')).to.equal(7);
   });
 
   it('lists every error code, with its class and status', async () => {
@@ -68,6 +68,17 @@ describe('The documentation', () => {
     expect(firstCells(await read('docs/settings.md'))).to.deep.equal(Object.keys(defaultSettings));
   });
 });
+
+/** How many blocks of a page name a file; each of their passages stands in it. */
+async function countShown(page: string): Promise<number> {
+  const blocks = [...(await read(page)).matchAll(/```ts file=(\S+)\n([\s\S]*?)```/g)];
+  for (const [, file = '', code = ''] of blocks) {
+    for (const passage of code.split('\n\n')) {
+      expect(withoutIndent(await read(file)), file).to.include(withoutIndent(passage).trim());
+    }
+  }
+  return blocks.length;
+}
 
 function pick(error: object): { code: unknown; status: unknown } {
   return { code: Reflect.get(error, 'code'), status: Reflect.get(error, 'status') };

@@ -3,6 +3,7 @@ import * as signalbox from 'signalbox';
 import * as client from 'signalbox/client';
 import * as jsonWebTokens from 'signalbox/json-web-tokens';
 import * as opentelemetry from 'signalbox/opentelemetry';
+import * as react from 'signalbox/react';
 import * as testing from 'signalbox/testing';
 
 /** What applications may import. A name that goes, or changes its meaning, breaks them. */
@@ -25,6 +26,7 @@ describe('The public names', () => {
       'CloseCode',
       'ConfigurationError',
       'Conflict',
+      'Connections',
       'Consumer',
       'Counters',
       'Create',
@@ -70,6 +72,7 @@ describe('The public names', () => {
       'Scope',
       'Serializer',
       'ServerClosing',
+      'SessionExpired',
       'Signal',
       'SignalboxError',
       'Status',
@@ -87,6 +90,7 @@ describe('The public names', () => {
       'all',
       'any',
       'bearerToken',
+      'closeOn',
       'cookieSession',
       'createApp',
       'demultiplexer',
@@ -98,6 +102,7 @@ describe('The public names', () => {
       'not',
       'path',
       'queryTicket',
+      'recheckOn',
       'reply',
       'route',
       'router',
@@ -132,5 +137,9 @@ describe('The public names', () => {
       'connect',
       'truncate',
     ]);
+  });
+
+  it('of signalbox/react are these', () => {
+    expect(Object.keys(react).sort()).to.deep.equal(['useLive', 'useStatus', 'useSubscription']);
   });
 });

@@ -29,6 +29,8 @@ describe('Statuses and close codes', () => {
       tooBig: 1009,
       serverError: 1011,
       restart: 1012,
+      unauthenticated: 4401,
+      forbidden: 4403,
       slowReader: 4408,
     });
   });

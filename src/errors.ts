@@ -80,6 +80,12 @@ export class NotAuthenticated extends ApiError {
   static override readonly detail: string = 'Authentication credentials were not provided.';
 }
 
+/** The time of whoever was logged in is up; a fresh token, or a new login, helps. */
+export class SessionExpired extends NotAuthenticated {
+  static override readonly code: string = 'session_expired';
+  static override readonly detail: string = 'The session has expired.';
+}
+
 /** The caller may not do this. */
 export class PermissionDenied extends ApiError {
   static override readonly status = Status.forbidden;

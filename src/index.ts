@@ -2,6 +2,7 @@ import 'reflect-metadata';
 
 export type { Authentication, SessionStore, TokenVerifier, UserStore } from './authentication/authentication.js';
 export { bearerToken } from './authentication/bearer-token.js';
+export { Connections, type DisconnectCode, type Id } from './authentication/connections.js';
 export { type CookieSessionOptions, cookieSession } from './authentication/cookie-session.js';
 export { identityUser } from './authentication/identity-user.js';
 export { InMemoryTicketStore } from './authentication/in-memory-ticket-store.js';
@@ -68,7 +69,7 @@ export * from './errors.js';
 export type { FilterKwargsOf, FilterOptions, TextFieldOf } from './filters/filter-types.js';
 export type { KwargsInputOf, KwargsOf, KwargsSchema } from './kwargs/kwargs-schema.js';
 export type { Limits } from './limits.js';
-export { type LogFields, Logger, type LogLevel } from './logger.js';
+export { type LogFields, Logger, type LogLevel, type LogLimits } from './logger.js';
 export type {
   ModelDeleted,
   ModelEvent,
@@ -106,6 +107,7 @@ export {
   type PermissionExpression,
   withOptions,
 } from './permissions/permission.js';
+export type { GivenRights, Rights, RightsNameOf, RightsProvider } from './permissions/rights.js';
 export { AllowAny, IsAuthenticated } from './permissions/standard-permissions.js';
 export { ActionContext } from './scope/action-context.js';
 export type { Identity } from './scope/identity.js';
@@ -114,6 +116,7 @@ export { type HandshakeRequest, Scope } from './scope/scope.js';
 export type { ScopeMiddleware, ScopeMiddlewareClass } from './scope/scope-middleware.js';
 // With a star, because only then applications can add to `ScopeTypes` by declaration merging.
 export * from './scope/scope-types.js';
+export type { FieldRights } from './serializers/field-rights.js';
 export { BaseModelSerializer, ModelSerializer } from './serializers/model-serializer.js';
 export type {
   DataOf,
@@ -136,6 +139,15 @@ export type {
   ListenOptions,
   UpgradableServer,
 } from './server/app-options.js';
+export {
+  type ClosingOptions,
+  type Concerned,
+  type ConnectionRule,
+  closeOn,
+  type ModelCondition,
+  recheckOn,
+  type SignalCondition,
+} from './server/connection-rule.js';
 export { type Demultiplexer, demultiplexer } from './server/demultiplexer.js';
 export type { Readiness } from './server/health.js';
 export type { SignalOptions } from './server/process-signals.js';

@@ -8,14 +8,28 @@ export type LogFields = Readonly<Record<string, unknown>>;
 const levels = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof levels)[number];
 
+/** How much of what a client may have sent gets into the log, in characters. */
+export interface LogLimits {
+  /** Of one text; what follows is counted, not shown. Default 1 000. */
+  readonly text: number;
+  /** Of the stack of an error. Default 8 000. */
+  readonly stack: number;
+  /** Of a line; a longer one keeps its head and the beginning of its fields. Default 32 768. */
+  readonly line: number;
+}
+
+const defaultLimits: LogLimits = { text: 1_000, stack: 8_000, line: 32_768 };
+
 /**
- * Where everything goes that no client is told: one JSON object a line, on standard error. Line breaks and control
- * characters inside values are escaped, so that a client cannot forge an entry. Extend it and register your own to send them elsewhere:
+ * Where everything goes that no client is told: one JSON object a line, on standard error. Line breaks, control characters and
+ * signs that turn the direction of writing are escaped inside values, so that a client cannot forge an entry, and long texts
+ * are cut. Extend it and register your own to send them elsewhere:
  * `container.register(Logger, { useClass: MyLogger })`.
  */
 export class Logger {
   readonly #floor: number;
   readonly #write: (line: string) => void;
+  readonly #limits: LogLimits;
   readonly #redaction: Redaction;
 
   /**
@@ -25,10 +39,12 @@ export class Logger {
   constructor(
     level: LogLevel = 'info',
     write: (line: string) => void = (line) => process.stderr.write(line),
+    limits: Partial<LogLimits> = {},
     redacted: readonly string[] = defaultLog.redacted,
   ) {
     this.#floor = levels.indexOf(level);
     this.#write = write;
+    this.#limits = { ...defaultLimits, ...limits };
     this.#redaction = new Redaction(redacted);
   }
 
@@ -53,7 +69,8 @@ export class Logger {
     try {
       this.log(level, message, fields && this.#redaction.apply(fields));
     } catch (error) {
-      process.stderr.write(`${toLine({ level: 'error', message: 'The logger failed.', lost: message, error })}\n`);
+      const head = { level: 'error', message: 'The logger failed.' };
+      process.stderr.write(`${toLine(head, { lost: message, error }, this.#limits)}\n`);
     }
   }
 
@@ -66,40 +83,64 @@ export class Logger {
   protected log(level: LogLevel, message: string, fields: LogFields = {}): void {
     if (levels.indexOf(level) < this.#floor) return;
     const head = { time: new Date().toISOString(), level, message };
-    this.#write(`${toLine({ ...head, ...this.context, ...fields, ...head })}\n`);
+    this.#write(`${toLine(head, { ...this.context, ...fields }, this.#limits)}\n`);
   }
 }
 
 /** Signs that JSON leaves as they are, and terminals and log viewers obey. */
-const unescaped = /[\u007f-\u009f\u2028\u2029]/g;
+const unescaped = /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
-function toLine(entry: LogFields): string {
-  return toJson(entry).replace(unescaped, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`);
+function toLine(head: LogFields, fields: LogFields, limits: LogLimits): string {
+  const whole = toJson({ ...head, ...fields, ...head }, limits);
+  const json = whole.length <= limits.line ? whole : toJson({ ...head, cut: toJson(fields, limits) }, limits);
+  return json.replace(unescaped, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** A field that is no JSON is shown as Node shows it: the log has to take whatever went wrong. */
-function toJson(entry: LogFields): string {
+function toJson(entry: LogFields, limits: LogLimits): string {
+  const replace = (key: string, value: unknown): unknown => jsonValue(key, value, limits);
   try {
-    return JSON.stringify(entry, jsonValue);
+    return JSON.stringify(entry, replace);
   } catch {
-    const shown = Object.entries(entry).map(([name, value]) => [name, isJson(value) ? value : inspect(value)]);
-    return JSON.stringify(Object.fromEntries(shown), jsonValue);
+    const shown = Object.entries(entry).map(([name, value]) => [
+      name,
+      isJson(value, replace) ? value : inspected(value),
+    ]);
+    return JSON.stringify(Object.fromEntries(shown), replace);
   }
 }
 
-function isJson(value: unknown): boolean {
+type Replace = (key: string, value: unknown) => unknown;
+
+function isJson(value: unknown, replace: Replace): boolean {
   try {
-    JSON.stringify(value, jsonValue);
+    JSON.stringify(value, replace);
     return true;
   } catch {
     return false;
   }
 }
 
-function jsonValue(_key: string, value: unknown): unknown {
+function inspected(value: unknown): string {
+  try {
+    return inspect(value);
+  } catch {
+    return 'It cannot be shown: it throws when it is looked at.';
+  }
+}
+
+function jsonValue(key: string, value: unknown, limits: LogLimits): unknown {
+  if (typeof value === 'string') return shortened(value, key === 'stack' ? limits.stack : limits.text);
   if (typeof value === 'bigint') return String(value);
+  // Somebody threw it.
+  if (value === undefined && key === 'error') return 'undefined';
+  if (typeof value === 'symbol' || typeof value === 'function') return inspected(value);
   if (!(value instanceof Error)) return value;
   const { name, message, stack, cause } = value;
   const errors = value instanceof AggregateError ? value.errors : undefined;
   return { name, message, stack, ...(cause !== undefined && { cause }), ...(errors && { errors }) };
+}
+
+function shortened(text: string, longest: number): string {
+  return text.length <= longest ? text : `${text.slice(0, longest)}… (${text.length - longest} more characters)`;
 }

@@ -40,7 +40,7 @@ export interface Settings {
   readonly closeTimeout: number;
   /**
    * Which pages may open a socket from a browser: those of the host they connect to (`same`), any (`any`), or the listed
-   * origins (`https://example.org`). Requests without an Origin header come from no browser and pass. Default `same`.
+   * origins (`https://example.org`). Requests without an Origin header come from no browser and pass; a session cookie does not count then. Default `same`.
    */
   readonly origins: 'same' | 'any' | readonly string[];
   /**

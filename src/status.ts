@@ -27,5 +27,30 @@ export const CloseCode = {
   tooBig: 1009,
   serverError: 1011,
   restart: 1012,
+  /** Nobody is logged in any more: logged out, or expired. A client gets a fresh token and tries once more. */
+  unauthenticated: 4401,
+  /** Whoever is logged in may not be here any more. A client stops. */
+  forbidden: 4403,
   slowReader: 4408,
 } as const;
+
+/** What a connection is closed with that is refused after its handshake. */
+export function closeCodeOf({ status }: { readonly status: number }): number {
+  if (status === Status.unauthorized) return CloseCode.unauthenticated;
+  return status === Status.forbidden ? CloseCode.forbidden : CloseCode.serverError;
+}
+
+/** How many bytes of UTF-8 fit into the reason of a close. */
+export const longestReason = 123;
+
+/** @throws RangeError for a reason that fits into no close frame */
+export function checkReason(reason: string): void {
+  if (Buffer.byteLength(reason) > longestReason)
+    throw new RangeError(`The reason of a close is at most ${longestReason} bytes long.`);
+}
+
+/** As much of a text as fits into the reason of a close. */
+export function toReason(text: string): string {
+  const { read } = new TextEncoder().encodeInto(text, new Uint8Array(longestReason));
+  return text.slice(0, read);
+}

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { expect } from 'chai';
 import { type App, path, subprotocolToken } from 'signalbox';
+import { createClient } from 'signalbox/client';
 import { connect } from 'signalbox/testing';
 import { WebSocket } from 'ws';
 import { useServer } from '../dcrf/wire-support.js';
@@ -80,6 +81,16 @@ describe('A token among the subprotocols', () => {
       });
     expect(asked).to.deep.equal(['token nobody', 'token old']);
   });
+
+  for (const url of ['/ws/', '/chat/']) {
+    it(`is what the client of the package offers, at ${url}`, async () => {
+      const { port } = await app.listen({ host: '127.0.0.1' });
+      const client = createClient(`ws://127.0.0.1:${port}${url}`, { token: () => 'ann' });
+      const who = await within(client.$request(null, { action: 'who' }), 'The reply');
+      expect(who).to.deep.nested.include({ 'identity.userId': '1', subprotocols: ['signalbox'] });
+      client.$close();
+    });
+  }
 
   it('is not asked for: who offers none is nobody', async () => {
     await using ann = await connect(app, '/ws/', { subprotocols: ['signalbox'] });

@@ -14,6 +14,7 @@ import {
   demultiplexer,
   GroupsForConsumer,
   GroupsForSignal,
+  IsAuthenticated,
   List,
   ModelConsumer,
   type ModelEvent,
@@ -22,13 +23,21 @@ import {
   mix,
   ObserveInstance,
   Patch,
+  type Permission,
   PermissionDenied,
+  Permissions,
   path,
   Retrieve,
   type Subscription,
+  subprotocolToken,
+  type TokenVerifier,
 } from 'signalbox';
 import { injectable } from 'tsyringe';
+import { Inbox } from '#signalbox/testing/inbox.js';
 import { Message, Room } from '../support/entities.js';
+
+/** Why waits ended. */
+export const abortions = new Inbox<unknown>();
 
 /** What is served to the client in its specs: rooms and their messages, and a clock on a route without streams. */
 
@@ -53,8 +62,18 @@ class Countdown {
   @IsInt() from!: number;
 }
 
+/** Rooms that nobody may follow any more. */
+export const lockedRooms = new Set<number>();
+
+@injectable()
+class MayFollow implements Permission {
+  hasPermission({ kwargs }: ActionContext) {
+    return !lockedRooms.has(Number(kwargs['room']));
+  }
+}
+
 @Consumer()
-class RoomConsumer extends mix(
+export class RoomConsumer extends mix(
   ModelConsumer(Room, { serializer: RoomSerializer }),
   List,
   Retrieve,
@@ -86,7 +105,7 @@ class RoomConsumer extends mix(
     return messages.map(({ id, text }) => ({ id, text }));
   }
 
-  @Action({ status: 201 })
+  @Action({ status: 201, permissions: [MayFollow] })
   async subscribeToRoom({ room }: RoomKey, context: ActionContext) {
     if (room < 0) throw new PermissionDenied();
     await this.subscribe(this.onMessage, { room }, context);
@@ -120,7 +139,12 @@ class RoomConsumer extends mix(
   /** Ends only when it is cancelled. */
   @Action({ detached: true })
   async wait({ signal }: ActionContext): Promise<null> {
-    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    return new Promise((_, reject) => {
+      signal.addEventListener('abort', () => {
+        abortions.put(signal.reason);
+        reject(signal.reason);
+      });
+    });
   }
 }
 
@@ -147,12 +171,38 @@ class ClockConsumer extends ApiConsumer {
   }
 }
 
+class Tokens implements TokenVerifier {
+  async verify(token: string) {
+    return token === 'fresh' ? { userId: '1' } : undefined;
+  }
+}
+
+@Consumer()
+@Permissions(IsAuthenticated)
+class MemberConsumer extends ApiConsumer {
+  @Action()
+  async who({ scope }: ActionContext) {
+    return { id: scope.identity?.userId ?? null };
+  }
+
+  @Action()
+  async expire() {
+    this.close(4401, 'The token expired.');
+    return null;
+  }
+}
+
 export function createChat(orm: Parameters<typeof createApp>[0]['orm']) {
   return createApp({
     orm,
-    routes: [path('/ws/chat/', demultiplexer({ rooms: RoomConsumer })), path('/ws/clock/', ClockConsumer)],
+    routes: [
+      path('/ws/chat/', demultiplexer({ rooms: RoomConsumer })),
+      path('/ws/clock/', ClockConsumer),
+      path('/ws/members/', MemberConsumer, { middleware: [subprotocolToken(Tokens)] }),
+    ],
   });
 }
 
 export type ChatApi = AppApi<ReturnType<typeof createChat>, '/ws/chat/'>;
 export type ClockApi = AppApi<ReturnType<typeof createChat>, '/ws/clock/'>;
+export type MemberApi = AppApi<ReturnType<typeof createChat>, '/ws/members/'>;

@@ -1,11 +1,26 @@
 import { expect } from 'chai';
 import type { App } from 'signalbox';
-import { type Client, type ClientOptions, type ConnectionStatus, createClient, SignalboxError } from 'signalbox/client';
+import {
+  type Client,
+  type ClientOptions,
+  type ConnectionStatus,
+  createClient,
+  live,
+  SignalboxError,
+} from 'signalbox/client';
 import { Inbox } from '#signalbox/testing/inbox.js';
 import { useDatabase } from '../support/database.js';
 import { within } from '../support/deadline.js';
 import { Message, Room } from '../support/entities.js';
-import { type ChatApi, type ClockApi, createChat } from './chat.js';
+import {
+  abortions,
+  type ChatApi,
+  type ClockApi,
+  createChat,
+  lockedRooms,
+  type MemberApi,
+  RoomConsumer,
+} from './chat.js';
 
 describe('The client, against a served application', () => {
   const database = useDatabase('client');
@@ -15,6 +30,7 @@ describe('The client, against a served application', () => {
   let chat: Client<ChatApi>;
 
   beforeEach(async () => {
+    lockedRooms.clear();
     app = createChat(database.orm);
     ({ port } = await app.listen({ port: 0, host: '127.0.0.1' }));
     chat = open<ChatApi>('/ws/chat/');
@@ -67,7 +83,7 @@ describe('The client, against a served application', () => {
     });
     expect(await chat.rooms.patch({ pk: 3, data: { name: 'lime' } })).to.include({ name: 'lime' });
     expect(await chat.rooms.archive({ pk: 3 })).to.include({ archived: true });
-    expect(await chat.rooms.delete({ pk: 3 })).to.equal(null);
+    expect(await chat.rooms.delete({ pk: 3 }, { timeout: Number.POSITIVE_INFINITY })).to.equal(null);
     expect(await chat.$request('rooms', { action: 'retrieve', pk: 1 })).to.include({ name: 'red' });
   });
 
@@ -93,15 +109,10 @@ describe('The client, against a served application', () => {
   it('cancels on the server what is aborted here', async () => {
     const abort = new AbortController();
     const waiting = chat.rooms.wait({}, { signal: abort.signal }).catch((error: unknown) => error);
-    const ended = new Inbox<unknown>();
     await chat.rooms.list();
-    chat.$onFrame((frame) => ended.put(frame));
     abort.abort('enough');
     expect(await waiting).to.equal('enough');
-    expect(await ended.take(4_000, (frame) => Reflect.get(frame as object, 'response_status') === 499)).to.include({
-      code: 'cancelled',
-      action: 'wait',
-    });
+    expect(await abortions.take(4_000)).to.include({ code: 'cancelled' });
   });
 
   it('talks to a route without streams', async () => {
@@ -159,10 +170,70 @@ describe('The client, against a served application', () => {
   });
 
   it('says why a subscription is refused', async () => {
-    const subscription = chat.rooms.$on('onMessage', 'subscribeToRoom', { room: -1 });
+    lockedRooms.add(2);
+    const subscription = chat.rooms.$on('onMessage', 'subscribeToRoom', { room: 2 });
     const refusal = await subscription.ready.catch((error: unknown) => error);
     expect(refusal).to.include({ status: 403, code: 'permission_denied' });
     expect(subscription).to.include({ state: 'refused', error: refusal });
+  });
+
+  it('ends a subscription that is revoked, and does not ask for it again', async () => {
+    const subscription = chat.rooms.$on('onMessage', 'subscribeToRoom', { room: 1 });
+    await subscription.ready;
+    const over = within(new Promise((resolve) => subscription.onChange(resolve)), 'The end of the subscription');
+    lockedRooms.add(1);
+    await app.recheck(RoomConsumer, 'onMessage', ['room-1']);
+    expect(await over).to.equal('revoked');
+    expect(subscription.error).to.include({ status: 403, code: 'revoked', action: 'revoked' });
+    lockedRooms.clear();
+    chat.$reconnect();
+    await until(chat, 'open');
+    await chat.rooms.list();
+    expect(subscription.state).to.equal('revoked');
+  });
+
+  it('asks for a fresh token where the one it had is refused, or expires', async () => {
+    const tokens = ['stale', 'fresh', 'fresh'];
+    const members = open<MemberApi>('/ws/members/', { token: async () => tokens.shift() ?? null });
+    expect(await members.who()).to.deep.equal({ id: '1' });
+    expect(tokens).to.deep.equal(['fresh']);
+    await members.expire();
+    await until(members, 'connecting');
+    expect(await members.who()).to.deep.equal({ id: '1' });
+    expect(tokens).to.deep.equal([]);
+    await members.expire();
+    await until(members, 'unauthenticated');
+  });
+
+  it('keeps a collection in step, over a restart as well', async () => {
+    await post(1, 'one');
+    const messages = live(chat.rooms.$on('onMessage', 'subscribeToRoom', { room: 1 }), {
+      list: () => chat.rooms.listMessages({ room: 1 }),
+      compare: (one, other) => one.id - other.id,
+    });
+    const shows = (...texts: readonly string[]): Promise<void> =>
+      within(
+        new Promise((resolve) => {
+          const look = (): void => {
+            const { rows, status } = messages.getSnapshot();
+            if (status === 'ready' && rows.map(({ text }) => text).join() === texts.join()) resolve();
+          };
+          messages.subscribe(look);
+          look();
+        }),
+        `The messages ${texts}`,
+      );
+    await shows('one');
+    await post(1, 'two');
+    await shows('one', 'two');
+    await app.close();
+    await post(1, 'three');
+    app = createChat(database.orm);
+    await app.listen({ port, host: '127.0.0.1' });
+    await shows('one', 'two', 'three');
+    await post(1, 'four');
+    await shows('one', 'two', 'three', 'four');
+    messages.close();
   });
 
   it('comes back after a restart of the server: subscriptions go on, and what waited is done', async () => {
@@ -195,7 +266,7 @@ describe('The client, against a served application', () => {
     const waiting = chat.rooms.wait().catch((error: SignalboxError) => error.code);
     chat.$close();
     expect(await waiting).to.equal('connection_lost');
-    expect(await chat.rooms.list().catch((error: SignalboxError) => error.code)).to.equal('client_closed');
+    expect(await chat.rooms.list().catch((error: SignalboxError) => error.code)).to.equal('closed');
     expect(chat.$status).to.equal('closed');
   });
 });

@@ -122,6 +122,14 @@ class OnlyKind implements Permission {
 }
 
 let isBanned = false;
+let closedRoom = 0;
+
+@injectable()
+class IsOpen implements Permission {
+  hasPermission({ kwargs }: ActionContext) {
+    return kwargs['room'] !== closedRoom;
+  }
+}
 
 @injectable()
 class IsWelcome implements Permission {
@@ -133,6 +141,10 @@ class IsWelcome implements Permission {
 @Consumer()
 @Permissions(IsWelcome)
 class WelcomingConsumer extends RoomConsumer {}
+
+@Consumer()
+@Permissions(IsOpen)
+class OpenConsumer extends RoomConsumer {}
 
 @Consumer()
 @Permissions(OnlyKind)
@@ -160,6 +172,7 @@ describe('The delivery of events', () => {
       path('/ws/', RoomConsumer),
       path('/guarded/', GuardedConsumer),
       path('/welcome/', WelcomingConsumer),
+      path('/open/', OpenConsumer),
     ];
     app = createApp({ orm: database.orm, container, channelLayer: layer, routes });
     ann = await connect(app, '/ws/');
@@ -193,6 +206,18 @@ describe('The delivery of events', () => {
     isBanned = true;
     await write();
     await bob.expectSilence();
+  });
+
+  it('asks with what the request subscribed through which it comes, where a request id was used for several', async () => {
+    closedRoom = 0;
+    await using bob = await connect(app, '/open/');
+    await subscribe('s', 1, bob);
+    await subscribe('s', 2, bob);
+    closedRoom = 2;
+    await write(2);
+    await bob.expectSilence();
+    await write(1);
+    expect(await bob.receive()).to.include({ request_id: 's' });
   });
 
   it('is none of a change that was committed before the subscription', async () => {

@@ -246,7 +246,7 @@ describe('The mixins of a model consumer', () => {
 
   it('answer a conflict of what was written', async () => {
     expect(await plain.request('patch', { pk: 2, data: { name: 'red' } })).to.deep.include({
-      errors: [{ name: ['Room with this name already exists.'] }],
+      errors: [{ name: ['An object with this name already exists.'] }],
       response_status: 409,
       code: 'conflict',
     });

@@ -36,7 +36,7 @@ class Talking extends ApiConsumer {
     return this.joinedGroups;
   }
 
-  @Action()
+  @Action({ atomic: false })
   leave({ code }: Code) {
     this.close(code);
   }

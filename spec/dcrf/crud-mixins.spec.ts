@@ -189,7 +189,7 @@ describe('DCRF: CRUD mixins', () => {
     );
     expect(await a.request('patch', { request_id: 2, pk: 1, data: {} })).to.deep.equal(reply('patch', patched, 2));
     expect(await a.request('patch', { request_id: 3, pk: 1, data: { name: 'beta' } })).to.deep.equal(
-      failure('patch', 409, 'conflict', { name: ['Thing with this name already exists.'] }, 3),
+      failure('patch', 409, 'conflict', { name: ['An object with this name already exists.'] }, 3),
     );
     expect(await a.request('patch', { request_id: 4, pk: 100, data: { count: 9 } })).to.deep.equal(
       notFound('patch', 4),

@@ -243,10 +243,11 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     expect(Busy.shown).to.equal(1);
   });
 
-  it('S206 (differs) loses no event of a subscriber that is busy', async () => {
+  it('S206 (differs) loses no event of a subscriber that is busy', async function () {
+    this.timeout(30_000);
     await using bob = await connect(app, '/ws/busy/');
     await bob.request('watch', { request_id: 1 });
-    const slow = bob.request('slow', { request_id: 2 });
+    const slow = bob.request('slow', { request_id: 2 }, { timeout: 20_000 });
     const em = database.orm.em.fork();
     const thing = await em.findOneOrFail(Thing, 1);
     for (let count = 1; count <= 150; count++) {

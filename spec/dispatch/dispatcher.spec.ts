@@ -313,7 +313,9 @@ describe('The dispatcher', () => {
       {
         when: 'a constraint fails at the flush',
         action: 'breaks_unique',
-        frames: [final('breaks_unique', 409, null, [{ name: ['Room with this name already exists.'] }], 'conflict')],
+        frames: [
+          final('breaks_unique', 409, null, [{ name: ['An object with this name already exists.'] }], 'conflict'),
+        ],
       },
       {
         when: 'its name is unknown',

@@ -5,12 +5,15 @@ import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import {
   Action,
-  type ActionContext,
+  ActionContext,
   ApiConsumer,
   type App,
   type ChannelMessage,
   Consumer,
   createApp,
+  DetailAction,
+  demultiplexer,
+  GroupsForBoth,
   GroupsForConsumer,
   GroupsForSignal,
   InMemoryChannelLayer,
@@ -28,7 +31,7 @@ import {
   Signal,
   type Subscription,
 } from 'signalbox';
-import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
+import { connect, MemoryLogger, type TestChannel, type TestConnection } from 'signalbox/testing';
 import { injectable, container as rootContainer } from 'tsyringe';
 import { observersOf } from '#signalbox/observers/observer.js';
 import { useDatabase } from '../support/database.js';
@@ -59,6 +62,9 @@ class Note {
 
 @injectable()
 class NoteSerializer extends ModelSerializer(Note, { fields: ['id', 'text'] }) {}
+
+@injectable()
+class SeatSerializer extends ModelSerializer(Seat, { fields: ['id', 'room', 'name'] }) {}
 
 class RoomKey {
   @IsInt() room!: number;
@@ -182,6 +188,34 @@ class RowConsumer extends mix(ModelConsumer(Note, { serializer: NoteSerializer }
   }
 }
 
+/** Follows what is said of the object that the client named, which its query has to show. */
+@Consumer()
+class SeatConsumer extends ModelConsumer(Seat, { serializer: SeatSerializer }) {
+  protected override getQuery() {
+    return { name: name(this.scope.query) };
+  }
+
+  @DetailAction({ status: 201 })
+  async follow({ room }: Seat, context: ActionContext) {
+    await this.subscribe(this.onNote, { room }, context);
+  }
+
+  @ModelObserver(() => Note, { serializer: NoteSerializer })
+  async onNote(event: ModelEvent<NoteSerializer>, subscription: Subscription<RoomKey>) {
+    await subscription.send(event);
+  }
+
+  @GroupsForBoth('onNote')
+  protected *groupsOfRoom({ room }: Note | RoomKey) {
+    yield `room-${room}`;
+  }
+
+  @RevokedBy('onNote', () => Seat)
+  protected *roomOfSeat({ room }: Seat) {
+    yield `room-${room}`;
+  }
+}
+
 /** Keeps what asks again until it is told to send it on. */
 class LateLayer extends InMemoryChannelLayer {
   readonly late: (() => Promise<void>)[] = [];
@@ -226,11 +260,11 @@ describe('A subscription whose right is revoked', () => {
   function application(channelLayer: InMemoryChannelLayer, orm: MikroORM = database.orm): App {
     const container = rootContainer.createChildContainer();
     container.registerInstance(Logger, logger);
-    const routes = [path('/ws/', NoteConsumer), path('/row/', RowConsumer)];
+    const routes = [path('/ws/', NoteConsumer), path('/row/', RowConsumer), path('/seat/', SeatConsumer)];
     return createApp({ orm, container, channelLayer, routes });
   }
 
-  async function follow(requestId: string | number, room = 1, to = ann, action = 'follow'): Promise<void> {
+  async function follow(requestId: string | number, room = 1, to: TestChannel = ann, action = 'follow'): Promise<void> {
     expect(await to.request(action, { room, request_id: requestId })).to.include({ response_status: 201 });
   }
 
@@ -273,6 +307,18 @@ describe('A subscription whose right is revoked', () => {
       expect(layer.groupCount).to.equal(0);
     });
   }
+
+  it('ends where the object that its detail action named is shown no more, or permitted no more', async () => {
+    await using seat = await connect(app, '/seat/?name=ann');
+    expect(await seat.request('follow', { pk: 1, request_id: 7 })).to.include({ response_status: 201 });
+    await unseat(1, 'bob');
+    await write('hi');
+    expect(await seat.receive()).to.deep.include({ action: 'create', data: { id: 2, text: 'hi' } });
+    await unseat();
+    await write('secret');
+    expect(await seat.receive()).to.deep.equal(revoked);
+    await seat.expectSilence();
+  });
 
   it('is told so without waiting for an event', async () => {
     await follow(7);
@@ -421,6 +467,23 @@ describe('A subscription whose right is revoked', () => {
     await database.orm.em.fork().nativeDelete(Seat, { room: 1, name: 'ann' });
     app.recheck(NoteConsumer, 'onKey', ['any: the observer has no groups']);
     expect(await ann.receive()).to.deep.equal(revoked);
+  });
+
+  it('is told so in its stream, also where it is the permission to connect that is gone', async () => {
+    let isWelcome = true;
+    class IsWelcome implements Permission {
+      canConnect() {
+        return isWelcome;
+      }
+    }
+    const routes = [path('/streams/', demultiplexer({ notes: NoteConsumer }))];
+    const other = createApp({ orm: database.orm, permissions: [IsWelcome], routes });
+    await using bob = await connect(other, '/streams/?name=bob');
+    await follow(7, 1, bob.channel('notes'));
+    isWelcome = false;
+    kicked.send({ room: 1 });
+    expect(await bob.channel('notes').receive()).to.deep.equal(revoked);
+    await other.close();
   });
 
   it('hears nothing, and has not ended, where nobody can tell', async () => {

@@ -49,7 +49,7 @@ describe('What an error of the ORM means to a client', () => {
     expect(await said(insert({ street: `'b'`, plate: `'one'` }))).to.deep.equal({
       status: 409,
       code: 'conflict',
-      errors: [{ doorPlate: ['House with this doorPlate already exists.'] }],
+      errors: [{ doorPlate: ['An object with this doorPlate already exists.'] }],
     });
   });
 
@@ -67,7 +67,7 @@ describe('What an error of the ORM means to a client', () => {
     expect(await said(insert({ street: `'b'`, owner: '1' }))).to.deep.equal({
       status: 409,
       code: 'conflict',
-      errors: [{ owner: ['House with this owner already exists.'] }],
+      errors: [{ owner: ['An object with this owner already exists.'] }],
     });
   });
 

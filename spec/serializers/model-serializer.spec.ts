@@ -287,7 +287,7 @@ describe('What a model serializer writes', () => {
   it('is nothing where a value has to be unique and is not: 409 with the field', async () => {
     await rooms.request('create', { data: { name: 'red' } });
     expect(await rooms.request('create', { data: { name: 'red' } })).to.deep.equal({
-      errors: [{ name: ['Room with this name already exists.'] }],
+      errors: [{ name: ['An object with this name already exists.'] }],
       data: null,
       action: 'create',
       response_status: 409,

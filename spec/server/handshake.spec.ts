@@ -231,6 +231,17 @@ describe('The handshake', () => {
       expect(logger.at('warn')).to.have.lengthOf(1);
     });
 
+    it('says when it is worth another try', async () => {
+      const { port, clock } = await listen();
+      using client = await RawClient.open(port);
+      client.write(upgradeRequest('/slow/'));
+      await within(asked.promise, 'The middleware');
+      clock.advance(10_000);
+      const answer = await client.hear('Try again later.\n');
+      expect(answer).to.match(/^HTTP\/1\.1 503 Service Unavailable\r\n/);
+      expect(answer).to.include('\r\nRetry-After: 1\r\n');
+    });
+
     it('may take as long as the application sets', async () => {
       const { app, clock } = await listen({ handshakeTimeLimit: 50 });
       const refused = connect(app, '/slow/').catch((error: unknown) => error);
@@ -285,6 +296,19 @@ describe('The handshake', () => {
       await using bob = await connect(app, '/ws/blue/');
       expect((await bob.channel('echo').request('echo')).data).to.deep.equal({ params: { tenant: 'blue' } });
     });
+  });
+
+  it('lives on where a client breaks off at any byte of it', async () => {
+    const { port, url } = await listen();
+    const request = upgradeRequest('/open/', { Cookie: 'session=ann', Origin: 'http://a' });
+    for (const end of request.split('').keys()) {
+      using client = await RawClient.open(port);
+      client.write(request.slice(0, end + 1));
+      client.socket.resetAndDestroy();
+    }
+    await using healthy = await SocketClient.open(`${url}/open/`);
+    healthy.sendText(echo(1));
+    expect(await healthy.receive()).to.include({ request_id: 1 });
   });
 
   it('lives on whatever stands in path and query', async () => {

@@ -94,6 +94,7 @@ describe('The router', () => {
     '/ws/rooms/%ff',
     '/ws/rooms/%',
     '/ws/rooms/%ED%A0%80',
+    '/ws/rooms/a%00',
     '/ws/rooms/\ud800',
     '/api/users/ann',
     '/apirooms/4',
@@ -183,6 +184,26 @@ describe('The router', () => {
       'parameters that are declared at a router',
       () => router(path('/ws/', nested([path('', ChatConsumer)]), { query: Date })),
       'createApp./ws/: declares query and leads to a router. Declare them at the routes in it.',
+    ],
+    [
+      'an option that there is not',
+      () => router(path('/ws/', ChatConsumer, { midleware: [] } as object)),
+      'createApp./ws/: has the option "midleware", which there is not. There are: middleware, params, query, headers.',
+    ],
+    [
+      'a middleware that a circular import left undefined',
+      () => router(path('/ws/', ChatConsumer, { middleware: [undefined as never] })),
+      'createApp./ws/: has undefined among its middleware, which is no class. Look for a circular import.',
+    ],
+    [
+      'a class of parameters without a rule',
+      () => router(path('/ws/', ChatConsumer, { query: ChatConsumer })),
+      "createApp./ws/: declares ChatConsumer as its query, which has no rule, so that nothing a client sends would reach it. Put class-validator's decorators on its properties.",
+    ],
+    [
+      'parameters that are no schema',
+      () => router(path('/ws/', ChatConsumer, { headers: { tenant: 'string' } as never })),
+      'createApp./ws/: declares headers that are no class and no Standard Schema. Give one of them.',
     ],
     [
       'a middleware that runs twice',

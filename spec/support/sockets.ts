@@ -13,12 +13,17 @@ export class SocketClient implements AsyncDisposable {
   readonly #socket: WebSocket;
   readonly #inbox = new Inbox<Frame>();
   readonly #closed: Promise<number>;
+  /** What the server said when it closed. */
+  reason: string | undefined;
 
   private constructor(socket: WebSocket) {
     this.#socket = socket;
     socket.on('message', (data) => this.#inbox.put(JSON.parse(String(data))));
     socket.on('error', () => {});
     this.#closed = new Promise((resolve) => void socket.once('close', resolve));
+    socket.once('close', (_, reason) => {
+      this.reason = String(reason);
+    });
   }
 
   /** @throws Error if the server refuses */

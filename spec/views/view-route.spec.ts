@@ -25,7 +25,7 @@ describe('fillPath', () => {
   });
 
   it('refuses what is missing, what is no plain value, and steps in the path', () => {
-    for (const pk of [undefined, null, '', '.', '..', {}, [1]])
+    for (const pk of [undefined, null, '', '.', '..', 'a\ud800', {}, [1]])
       expect(() => fillPath('/rooms/:pk', { pk }), JSON.stringify(pk)).to.throw(ValidationFailed);
   });
 });
@@ -38,7 +38,8 @@ describe('encodeQuery', () => {
     expect(encodeQuery({})).to.equal('');
   });
 
-  it('refuses objects', () => {
+  it('refuses objects, and half of a character', () => {
     expect(() => encodeQuery({ where: { id: 1 } })).to.throw(ValidationFailed);
+    expect(() => encodeQuery({ tag: ['a', '\udc00'] })).to.throw(ValidationFailed);
   });
 });

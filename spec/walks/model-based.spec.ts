@@ -74,6 +74,8 @@ class Playback {
         await this.request(step.client, 'watch', step);
         return;
       case 'unsubscribe':
+        // Who leaves is not owed what is on its way.
+        await this.app.idle();
         await this.request(step.client, 'leave', step);
         return;
       case 'transaction':

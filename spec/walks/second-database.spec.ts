@@ -97,7 +97,7 @@ describe('An application with a second database', () => {
     await invoices.request('create', { data: { number: 'A1' } });
     expect(await invoices.request('create', { data: { number: 'A1' } })).to.deep.include({
       response_status: 409,
-      errors: [{ number: ['Invoice with this number already exists.'] }],
+      errors: [{ number: ['An object with this number already exists.'] }],
     });
   });
 

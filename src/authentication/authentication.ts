@@ -66,11 +66,12 @@ export function authenticateStated(
   authenticate(scope, proven);
 }
 
-/** Whether it has ended by itself. */
+/** Whether it has ended by itself. One whose end is no date has. */
 export function isOver({ expiresAt }: Pick<Authentication, 'expiresAt'>, now: Date): boolean {
-  return expiresAt !== undefined && expiresAt <= now;
+  return expiresAt !== undefined && !(expiresAt > now);
 }
 
-function identityOf({ userId, sessionId, expiresAt }: Authentication): Identity {
+/** The facts alone, without what was loaded along. */
+export function identityOf({ userId, sessionId, expiresAt }: Authentication): Identity {
   return { userId, ...(sessionId !== undefined && { sessionId }), ...(expiresAt !== undefined && { expiresAt }) };
 }

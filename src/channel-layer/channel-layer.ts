@@ -35,3 +35,13 @@ export function checkGroupName(group: string): void {
   const shown = typeof group === 'string' ? `${group.length} characters` : typeof group;
   throw new RangeError(`A group's name is a string of 1 to ${maximumNameLength} characters, not ${shown}.`);
 }
+
+/** What the names of the framework's own groups begin with. */
+export const reservedPrefix = 'signalbox:';
+
+/** @throws RangeError for a name that no layer has to accept, or that is the framework's own */
+export function checkApplicationGroup(group: string): void {
+  checkGroupName(group);
+  if (group.startsWith(reservedPrefix))
+    throw new RangeError(`The names of groups that begin with "${reservedPrefix}" are the framework's own.`);
+}

@@ -1,4 +1,10 @@
-import { ChannelLayer, type ChannelMessage, type ChannelReceiver, checkGroupName } from './channel-layer.js';
+import {
+  ChannelLayer,
+  type ChannelMessage,
+  type ChannelReceiver,
+  checkGroupName,
+  reservedPrefix,
+} from './channel-layer.js';
 import { SlicedDelivery } from './sliced-delivery.js';
 
 /** The channel layer of one process. */
@@ -19,9 +25,9 @@ export class InMemoryChannelLayer extends ChannelLayer {
     this.#delivery = new SlicedDelivery(slice, (channel, message) => this.#deliver(channel, message));
   }
 
-  /** Nothing is left behind by channels that went; specs of leaks ask for it. */
+  /** How many groups applications have. Nothing is left behind by channels that went; specs of leaks ask for it. */
   get groupCount(): number {
-    return this.#channelsOfGroup.size;
+    return [...this.#channelsOfGroup.keys()].filter((group) => !group.startsWith(reservedPrefix)).length;
   }
 
   async connect(channel: string, receiver: ChannelReceiver): Promise<void> {

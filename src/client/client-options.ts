@@ -72,9 +72,12 @@ export const defaultOptions = {
   lazy: false,
 } as const satisfies ClientOptions;
 
+/** What timers can count; they take a longer time for no time at all. */
+const longestWait = 2_147_483_647;
+
 const systemClock: ClientClock = {
   after(milliseconds, callback) {
-    const timer = setTimeout(callback, milliseconds);
+    const timer = setTimeout(callback, Math.min(milliseconds, longestWait));
     return { cancel: () => clearTimeout(timer) };
   },
 };

@@ -4,13 +4,16 @@ export const unauthenticatedCode = 4401;
 export const overloadedCode = 1013;
 /** Before which an overloaded server is not tried again. */
 export const overloadedDelay = 10_000;
+/** A socket that died without a word. */
+export const lostCode = 1006;
 
-/** Our own mistakes, which the next socket would repeat. */
-const mistakes = [1002, 1003, 1007, 1008, 1009, 1010];
-/** A consumer too slow for its events. */
-const slowReaderCode = 4408;
+/** The server leaves, no code, lost, and a client that was too slow for its events. */
+const passing = [1001, 1005, lostCode, 4408];
 
-/** Whether another socket may fare better. What an application closes with (1000, 3000 to 4999) is its last word. */
+/**
+ * Whether another socket may fare better. Our own mistakes (up to 1010) it would repeat, and what an application closes with
+ * (1000, 3000 to 4999) is its last word.
+ */
 export function mayReconnectAfter(code: number): boolean {
-  return code === slowReaderCode || (code > 1000 && code < 3000 && !mistakes.includes(code));
+  return passing.includes(code) || (code > 1010 && code < 3000);
 }

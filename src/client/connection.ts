@@ -1,8 +1,8 @@
 import type { Asked, ClientTimer, CompleteOptions } from './client-options.js';
-import { mayReconnectAfter, overloadedCode, overloadedDelay, unauthenticatedCode } from './close-codes.js';
-import { listen, tell } from './listeners.js';
-import { Session } from './session.js';
-import { isOffline, wakeUps } from './wake-ups.js';
+import { lostCode, mayReconnectAfter, overloadedCode, overloadedDelay, unauthenticatedCode } from './close-codes.js';
+import { Emitter } from './emitter.js';
+import { isOffline, onWakeUp } from './wake-ups.js';
+import type { WebSocketLike } from './web-socket-like.js';
 
 /**
  * - `idle`: nothing was asked for yet (`lazy`)
@@ -42,96 +42,101 @@ export interface ConnectionListener {
   stopped(status: ConnectionStatus, why: StatusReason): void;
 }
 
-/** A connection that comes back: one session after the other. */
+/** A connection that comes back: one socket after the other. Of a socket that is not the present one nothing is heard. */
 export class Connection {
   readonly #url: string | Asked<string>;
   readonly #options: CompleteOptions;
   readonly #listener: ConnectionListener;
-  readonly #statusListeners = new Set<StatusListener>();
-  readonly #forgetWakeUps = wakeUps(() => this.#wake());
+  readonly #statuses = new Emitter<Parameters<StatusListener>>();
+  readonly #life = new AbortController();
   /** A new one with every change: what an older one still asks for is not used. */
   #attempt = {};
-  #session: Session | undefined;
+  #socket: WebSocketLike | undefined;
+  /** What comes next: the end of an attempt or of waiting, or a look at the heartbeat. */
   #timer: ClientTimer | undefined;
+  #healthy: ClientTimer | undefined;
   #failures = 0;
   #hasFreshToken = false;
-  #hint: number | undefined;
+  #isSilent = false;
+  /** The server said that it is about to end this socket. */
+  #drain: { readonly retryAfter: number | undefined } | undefined;
   #status: ConnectionStatus = 'idle';
+  readonly onStatus = this.#statuses.on;
 
   constructor(url: string | Asked<string>, options: CompleteOptions, listener: ConnectionListener) {
     this.#url = url;
     this.#options = options;
     this.#listener = listener;
+    onWakeUp(() => this.#wake(), this.#life.signal);
   }
 
   get status(): ConnectionStatus {
     return this.#status === 'waiting' && isOffline() ? 'offline' : this.#status;
   }
 
-  onStatus(listener: StatusListener): () => void {
-    return listen(this.#statusListeners, listener);
-  }
-
   /** Whether it was sent; never while there is no connection. */
   send(text: string): boolean {
     if (this.#status === 'idle') this.connect();
-    return this.#status === 'open' && !this.#session?.isDraining && this.#session?.send(text) === true;
+    const mayBeSent = !this.#drain && this.#socket?.readyState === 1;
+    if (mayBeSent) this.#socket?.send(text);
+    return mayBeSent;
   }
 
-  /** A new session at once, whatever there was. */
+  /** A new socket at once, whatever there was. */
   connect(): void {
     if (this.#status === 'closed') return;
-    const { connectTimeout } = this.#options;
-    const late = (): void => this.#wait({ reason: 'The attempt took too long.' });
-    void this.#begin(this.#change('connecting', {}, connectTimeout, late));
+    const late = (): void => this.#wait({ reason: 'It took too long.' });
+    void this.#begin(this.#change('connecting', {}, this.#options.connectTimeout, late));
   }
 
-  /** The server ends this session soon: nothing more is sent there, and the next one begins when it says. */
+  /** The server ends this socket soon: nothing more is sent there, and the next one begins when it says. */
   drain(retryAfter: number | undefined): void {
-    if (this.#session) this.#session.isDraining = true;
-    this.#hint = retryAfter;
+    this.#drain = { retryAfter };
   }
 
   /** Ends for good. */
   close(): void {
-    this.#forgetWakeUps();
+    this.#life.abort();
     this.#stop('closed', {});
   }
 
   async #begin(attempt: object): Promise<void> {
-    const { token, protocols } = this.#options;
+    const { token, protocols, WebSocket } = this.#options;
+    let isAsked = false;
     if (attempt !== this.#attempt) return;
     try {
       const url = await (typeof this.#url === 'string' ? this.#url : this.#url());
       const bearer = await token?.();
-      const offered = typeof bearer === 'string' ? ['signalbox', `bearer.${bearer}`] : [];
-      if (attempt === this.#attempt) this.#open(url, [...offered, ...protocols]);
+      if (attempt !== this.#attempt) return;
+      isAsked = true;
+      this.#open(new WebSocket(url, bearer ? ['signalbox', `bearer.${bearer}`, ...protocols] : [...protocols]));
     } catch (error) {
-      if (attempt === this.#attempt) this.#wait({ error });
+      // A url that is none today is none tomorrow.
+      if (isAsked) this.#stop('stopped', { error });
+      else if (attempt === this.#attempt) this.#wait({ error });
     }
   }
 
-  #open(url: string, protocols: string[]): void {
-    const { WebSocket } = this.#options;
-    try {
-      this.#session = new Session(new WebSocket(url, protocols), this.#options, {
-        opened: () => this.#opened(),
-        received: (data) => this.#listener.received(data),
-        ended: (code, reason) => this.#ended(code, reason),
-      });
-    } catch (error) {
-      // A url or a protocol that is none, now and later.
-      this.#stop('stopped', { error });
-    }
+  #open(socket: WebSocketLike): void {
+    this.#socket = socket;
+    socket.onopen = () => this.#opened();
+    socket.onmessage = ({ data }: { readonly data: unknown }) => {
+      this.#isSilent = false;
+      this.#listener.received(data);
+    };
+    socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) =>
+      this.#ended(code, reason);
+    socket.onerror = () => {};
   }
 
   #opened(): void {
-    this.#timer?.cancel();
-    this.#timer = this.#options.clock.after(this.#options.healthyAfter, () => {
+    const { clock, healthyAfter } = this.#options;
+    this.#healthy = clock.after(healthyAfter, () => {
       this.#failures = 0;
       this.#hasFreshToken = false;
     });
     this.#status = 'open';
+    this.#watch();
     this.#listener.opened();
     this.#tell({});
   }
@@ -148,12 +153,24 @@ export class Connection {
     }
   }
 
+  /** Looks once in each interval whether a frame came, which costs the frames nothing. */
+  #watch(interval = this.#options.heartbeat, silent = (): void => this.#probe()): void {
+    this.#isSilent = true;
+    this.#later(interval, interval ? () => (this.#isSilent ? silent() : this.#watch()) : undefined);
+  }
+
+  /** Asks the server for a sign of life. */
+  #probe(): void {
+    this.#socket?.send('{"action":"ping"}');
+    this.#watch(this.#options.heartbeatTimeout, () => this.#ended(lostCode, 'The server is silent.'));
+  }
+
   /** Full jitter, so that clients which were lost together do not come back together. */
   #wait(why: StatusReason): void {
     const { firstDelay, maxDelay, random } = this.#options;
     const longest = Math.min(maxDelay, firstDelay * 2 ** this.#failures++);
     const least = why.code === overloadedCode ? overloadedDelay : 0;
-    this.#change('waiting', why, this.#hint ?? least + random() * longest, () => this.connect());
+    this.#change('waiting', why, this.#drain?.retryAfter ?? least + random() * longest, () => this.connect());
   }
 
   #stop(status: ConnectionStatus, why: StatusReason): void {
@@ -161,29 +178,36 @@ export class Connection {
     this.#listener.stopped(status, why);
   }
 
-  /** Whatever there was of a session, or of waiting for one, is over. Listeners are told last: they may change it again. */
+  /** Whatever there was of a socket, or of waiting for one, is over. Listeners are told last: they may change it again. */
   #change(status: ConnectionStatus, why: StatusReason, delay = 0, next?: () => void): object {
     const attempt = {};
-    const session = this.#session;
-    this.#session = undefined;
+    const socket = this.#socket;
     this.#attempt = attempt;
-    this.#hint = undefined;
-    this.#timer?.cancel();
-    this.#timer = next && this.#options.clock.after(delay, next);
     this.#status = status;
-    session?.retire();
-    if (session) this.#listener.lost();
+    this.#socket = this.#drain = undefined;
+    this.#healthy?.cancel();
+    this.#later(delay, next);
+    if (socket) {
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.close();
+      this.#listener.lost();
+    }
     this.#tell(why);
     return attempt;
   }
 
+  #later(delay: number, next?: () => void): void {
+    this.#timer?.cancel();
+    this.#timer = next && this.#options.clock.after(delay, next);
+  }
+
   #wake(): void {
-    if (this.#status === 'open') this.#session?.probe();
+    if (this.#status === 'open') this.#probe();
     else if (this.status === 'waiting') this.connect();
     else this.#tell({});
   }
 
   #tell(why: StatusReason): void {
-    tell(this.#statusListeners, this.status, why);
+    this.#statuses.emit(this.status, why);
   }
 }

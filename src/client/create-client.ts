@@ -25,53 +25,51 @@ export function createClient<Api = Record<never, never>>(
     get $status() {
       return connection.status;
     },
-    $onStatus: (listener) => connection.onStatus(listener),
+    $onStatus: connection.onStatus,
+    $onFrame: exchanges.onFrame,
     $request: (stream, payload, options) => exchanges.request(stream, payload, options) as never,
     $subscribe: (stream, payload, listener) => exchanges.subscribe(stream, payload, listener as Listener) as never,
-    $onFrame: (listener) => exchanges.onFrame(listener),
     $reconnect: () => exchanges.reconnect(),
     $close: () => connection.close(),
   };
-  const own = Object.defineProperties(eventsOf(exchanges, null), Object.getOwnPropertyDescriptors(controls));
-  return named({}, own, (name) => streamOrAction(exchanges, name)) as Client<Api>;
+  // Whatever is not its own is a stream or an action.
+  return Object.setPrototypeOf(
+    controls,
+    named({}, (name) => streamOrAction(exchanges, name)),
+  );
 }
 
 type Listener = (event: unknown) => void;
 
-/** Which of the two a name is, only types know: it may be called, and its members are the actions of a stream. */
-function streamOrAction(exchanges: Exchanges, name: string): object {
-  const own = eventsOf(exchanges, name);
-  return named(actionOf(exchanges, null, name), own, (action) => actionOf(exchanges, name, action));
-}
-
-function actionOf(exchanges: Exchanges, stream: string | null, name: string): object {
-  const action = toWireName(name);
-  return (kwargs?: object, options?: RequestOptions) => exchanges.request(stream, { ...kwargs, action }, options);
-}
-
-function eventsOf(exchanges: Exchanges, stream: string | null): object {
-  const subscribe = (name: string, kwargs: object, listener?: Listener): unknown =>
-    exchanges.subscribe(stream, { ...kwargs, action: toWireName(name) }, listener);
-  return {
-    $on: (_observer: string, action: string, kwargs: object, listener?: Listener) =>
-      subscribe(action, kwargs, listener),
-    $onInstance: (kwargs: object, listener?: Listener) => subscribe('subscribeInstance', kwargs, listener),
-  };
+/** Which of the two a name is, only types know: it may be called, and its members are those of a stream. */
+function streamOrAction(exchanges: Exchanges, name: string): unknown {
+  const action = memberOf(exchanges, null, name);
+  return action && named(action, (member) => memberOf(exchanges, name, member));
 }
 
 /** What others ask of any object: it is no promise, and has no text of its own. */
 const foreignNames = /^(\$.*|then|toJSON|toString|valueOf)$/;
 
-/** An object whose members are made when they are first asked for. */
-function named(target: object, own: object, make: (name: string) => object): object {
-  const made = new Map<string, object>();
+function memberOf(exchanges: Exchanges, stream: string | null, name: string): object | undefined {
+  const subscribe = (action: string, kwargs: object, listener?: Listener): unknown =>
+    exchanges.subscribe(stream, { ...kwargs, action: toWireName(action) }, listener);
+  if (name === '$on')
+    return (_observer: string, action: string, kwargs: object, listener?: Listener) =>
+      subscribe(action, kwargs, listener);
+  if (name === '$onInstance')
+    return (kwargs: object, listener?: Listener) => subscribe('subscribeInstance', kwargs, listener);
+  if (foreignNames.test(name)) return undefined;
+  const action = toWireName(name);
+  return (kwargs?: object, options?: RequestOptions) => exchanges.request(stream, { ...kwargs, action }, options);
+}
+
+/** An object whose members are made when they are first asked for, and stay the same. */
+function named(target: object, make: (name: string) => unknown): object {
+  const made = new Map<string | symbol, unknown>();
   return new Proxy(target, {
     get(_, name) {
-      if (Object.hasOwn(own, name)) return Reflect.get(own, name);
-      if (typeof name === 'symbol' || foreignNames.test(name)) return undefined;
-      const member = made.get(name) ?? make(name);
-      made.set(name, member);
-      return member;
+      if (typeof name === 'string' && !made.has(name)) made.set(name, make(name));
+      return made.get(name);
     },
   });
 }

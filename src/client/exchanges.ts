@@ -1,22 +1,24 @@
+import type { ReplyFrame } from '../wire/messages.js';
 import type { Asked, CompleteOptions } from './client-options.js';
 import { Connection, type ConnectionListener, type ConnectionStatus, type StatusReason } from './connection.js';
-import { type Desk, type Exchange, encode, type Frame, type Payload } from './exchange.js';
-import { listen, tell } from './listeners.js';
+import { Emitter } from './emitter.js';
+import { type Desk, type Exchange, encode, type Payload } from './exchange.js';
 import { Request, type RequestOptions } from './request.js';
-import { clientError, errorOf, type SignalboxError } from './signalbox-error.js';
+import { SignalboxError } from './signalbox-error.js';
 import { OpenSubscription } from './subscription.js';
 
 /** Told of frames that belong to no request and no subscription: what consumers send of their own making. */
 export type FrameListener = (payload: unknown, stream: string | null) => void;
 
-/** Everything that is asked of the server and not over, by its request id; it outlives the sockets. */
+/** Everything that is asked of the server and not over, by its request id; it outlives the connections. */
 export class Exchanges implements Desk, ConnectionListener {
   readonly options: CompleteOptions;
   readonly connection: Connection;
-  readonly #requests = new Map<unknown, Request>();
-  readonly #subscriptions = new Map<unknown, OpenSubscription>();
-  readonly #frameListeners = new Set<FrameListener>();
+  readonly #open = new Map<unknown, Exchange>();
+  readonly #frames = new Emitter<Parameters<FrameListener>>();
+  readonly onFrame = this.#frames.on;
   #lastId = 0;
+  /** Why nothing more is asked. */
   #stop: SignalboxError | undefined;
 
   constructor(url: string | Asked<string>, options: CompleteOptions) {
@@ -25,51 +27,41 @@ export class Exchanges implements Desk, ConnectionListener {
     if (!options.lazy) this.connection.connect();
   }
 
-  request(stream: string | null, payload: Payload, options: RequestOptions = {}): Request['result'] {
+  request(stream: string | null, payload: Payload, options: RequestOptions = {}): Request['call'] {
     const { maxQueue } = this.options;
     const request = new Request(this, ++this.#lastId, stream, payload, options);
     if (options.signal?.aborted) request.fail(options.signal.reason);
     else if (this.#stop) request.fail(this.#stop);
     else {
-      this.#requests.set(request.id, request);
-      this.#ask(request);
-      if (!request.isSent && this.#countWaiting() > maxQueue)
-        request.fail(clientError('queue_full', `More than ${maxQueue} requests wait for a connection.`));
+      this.#begin(request);
+      if (!request.isSent && this.#all().filter(({ isSent, isStanding }) => !isSent && !isStanding).length > maxQueue)
+        request.fail(request.failure('queue_full', 'Too many requests wait for a connection.'));
     }
-    return request.result;
+    return request.call;
   }
 
   subscribe(stream: string | null, payload: Payload, listener?: (event: unknown) => void): OpenSubscription {
     const subscription = new OpenSubscription(this, ++this.#lastId, stream, payload);
     if (listener) subscription.onEvent(listener);
-    if (this.connection.status === 'closed') subscription.fail(closed);
-    else {
-      this.#subscriptions.set(subscription.id, subscription);
-      this.#ask(subscription);
-    }
+    if (this.#stop?.code === 'closed') subscription.fail(this.#stop);
+    else this.#begin(subscription);
     return subscription;
   }
 
-  onFrame(listener: FrameListener): () => void {
-    return listen(this.#frameListeners, listener);
-  }
-
   reconnect(): void {
-    if (this.connection.status === 'closed') return;
-    this.#stop = undefined;
+    if (this.#stop?.code !== 'closed') this.#stop = undefined;
     this.connection.connect();
   }
 
-  forget(id: number): void {
-    this.#requests.delete(id);
-    this.#subscriptions.delete(id);
+  forget({ id }: Exchange): void {
+    this.#open.delete(id);
   }
 
   askAgain(exchange: Exchange, { retryAfter }: SignalboxError): void {
     const { clock, random, firstDelay } = this.options;
     exchange.isSent = false;
     clock.after(retryAfter ?? random() * firstDelay, () => {
-      if (this.#find(exchange.id) === exchange && !exchange.isSent) this.#ask(exchange);
+      if (this.#open.has(exchange.id) && !exchange.isSent) this.#ask(exchange);
     });
   }
 
@@ -78,16 +70,18 @@ export class Exchanges implements Desk, ConnectionListener {
   }
 
   opened(): void {
-    for (const exchange of this.#all()) this.#ask(exchange);
+    for (const exchange of this.#all()) if (!exchange.isSent) this.#ask(exchange);
   }
 
   received(data: unknown): void {
     const { stream, payload } = unwrap(data);
-    const exchange = this.#find(payload?.request_id);
-    if (exchange) exchange.isSent && exchange.receive(payload);
-    else if (payload?.action === 'drain') this.connection.drain(errorOf(payload).retryAfter);
-    else if (payload?.code === 'stream_closed') this.#closeStream(stream, payload);
-    else if (payload?.action !== 'ping') tell(this.#frameListeners, payload, stream);
+    const { request_id: id, action, code } = payload ?? {};
+    const exchange = this.#open.get(id);
+    if (exchange) exchange.receive(payload);
+    else if (action === 'drain') this.connection.drain(new SignalboxError(payload).retryAfter);
+    else if (code === 'stream_closed') this.#closeStream(stream, payload);
+    // With an id it is the answer to something that nobody waits for any more.
+    else if (id == null && action !== 'ping') this.#frames.emit(payload, stream);
   }
 
   lost(): void {
@@ -98,30 +92,25 @@ export class Exchanges implements Desk, ConnectionListener {
     }
   }
 
-  /** Subscriptions stay for a `$reconnect()`, unless there will be none. */
+  /** Subscriptions wait for a `$reconnect()`, unless there will be none. */
   stopped(status: ConnectionStatus, why: StatusReason): void {
-    const error = stopError(status, why);
+    const error = new SignalboxError({ code: status, errors: [`The connection is ${status}.`], data: why });
     this.#stop = error;
-    for (const request of [...this.#requests.values()]) request.fail(error);
-    if (status === 'closed') for (const subscription of [...this.#subscriptions.values()]) subscription.fail(error);
+    for (const exchange of this.#all()) if (!exchange.isStanding || status === 'closed') exchange.fail(error);
   }
 
-  #closeStream(stream: string | null, frame: Frame): void {
-    for (const subscription of [...this.#subscriptions.values()])
-      if (subscription.stream === stream) subscription.receive(frame);
+  #closeStream(stream: string | null, frame: ReplyFrame): void {
+    for (const exchange of this.#all()) if (exchange.isStanding && exchange.stream === stream) exchange.receive(frame);
   }
 
   /** Subscriptions first: what requests cause is to be heard of. */
   #all(): Exchange[] {
-    return [...this.#subscriptions.values(), ...this.#requests.values()];
+    return [...this.#open.values()].sort((one, other) => +other.isStanding - +one.isStanding);
   }
 
-  #find(id: unknown): Exchange | undefined {
-    return this.#requests.get(id) ?? this.#subscriptions.get(id);
-  }
-
-  #countWaiting(): number {
-    return [...this.#requests.values()].filter(({ isSent }) => !isSent).length;
+  #begin(exchange: Exchange): void {
+    this.#open.set(exchange.id, exchange);
+    this.#ask(exchange);
   }
 
   #ask(exchange: Exchange): void {
@@ -129,21 +118,15 @@ export class Exchanges implements Desk, ConnectionListener {
   }
 }
 
-const closed = clientError('client_closed', 'The client was closed.');
-
-function stopError(status: ConnectionStatus, { code, reason, error }: StatusReason): SignalboxError {
-  if (status === 'closed') return closed;
-  if (status === 'unauthenticated')
-    return clientError('not_authenticated', 'The server takes the credentials for invalid.', { status: 401 });
-  return clientError('connection_stopped', `The connection was stopped: ${error ?? `${code} ${reason}`.trim()}.`);
+interface Envelope {
+  readonly stream: string | null;
+  readonly payload: ReplyFrame;
 }
 
-/** Whatever is no frame of a stream is a frame of a route without streams, or none of ours. */
-function unwrap(data: unknown): { stream: string | null; payload: Frame } {
-  const frame = parse(data);
-  return frame && typeof frame === 'object' && 'payload' in frame && 'stream' in frame
-    ? (frame as { stream: string | null; payload: Frame })
-    : { stream: null, payload: frame as Frame };
+/** What is no frame of a stream is a frame of a route without streams, or none of ours. */
+function unwrap(data: unknown): Envelope {
+  const frame = parse(data) as (Envelope & ReplyFrame) | null;
+  return frame?.stream !== undefined && frame.payload ? frame : { stream: null, payload: frame as ReplyFrame };
 }
 
 /** Binary data, and text that is no JSON, as they came. */

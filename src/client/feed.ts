@@ -1,14 +1,8 @@
 /** Items that come one after the other and wait for whoever iterates over them; one iterator at a time. */
-export class Feed<T, Result> {
+export class Feed<T> {
   readonly #items: T[] = [];
-  readonly #result: Promise<Result>;
   #isOver = false;
   #wake = (): void => {};
-
-  /** @param result settles once no item comes any more */
-  constructor(result: Promise<Result>) {
-    this.#result = result;
-  }
 
   get size(): number {
     return this.#items.length;
@@ -19,24 +13,30 @@ export class Feed<T, Result> {
     this.#wake();
   }
 
+  /** No item comes any more. */
+  end(): void {
+    this.#isOver = true;
+    this.#wake();
+  }
+
   takeAll(): T[] {
     return this.#items.splice(0);
   }
 
-  /** @param leave called when the iterator is left, early or not */
-  async *iterate(leave: () => void): AsyncGenerator<T, Result, void> {
-    const over = (): void => {
-      this.#isOver = true;
-      this.#wake();
-    };
-    // Not before: a rejection that nobody looks at has to stay an unhandled one.
-    this.#result.then(over, over);
+  /**
+   * @param result what the iterator returns, or throws, after the last item
+   * @param leave called when the iterator is left, early or not
+   */
+  async *iterate<Result>(result: () => Result | Promise<Result>, leave: () => void): AsyncGenerator<T, Result, void> {
     try {
-      while (this.#items.length > 0 || !this.#isOver) {
-        if (this.#items.length > 0) yield this.#items.shift() as T;
-        else await new Promise<void>((wake) => (this.#wake = wake));
+      for (;;) {
+        if (this.size > 0) yield this.#items.shift() as T;
+        else if (this.#isOver) return await result();
+        else
+          await new Promise<void>((wake) => {
+            this.#wake = wake;
+          });
       }
-      return await this.#result;
     } finally {
       leave();
     }

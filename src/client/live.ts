@@ -1,4 +1,4 @@
-import { listen, tell } from './listeners.js';
+import { Emitter } from './emitter.js';
 import type { Subscription } from './subscription.js';
 
 /** What an observer of a model sends. */
@@ -31,7 +31,7 @@ export type LiveOptions<Row> = CommonLiveOptions<Row> &
 /**
  * - `loading`: there are no rows yet
  * - `ready`: the rows are those of the server, as far as its events have come
- * - `stale`: the connection is away, or they are listed again
+ * - `stale`: the connection is away, they are listed again, or the collection is closed
  * - `failed`: they could not be listed, or the subscription is over; `error` tells why
  */
 export type LiveStatus = 'loading' | 'ready' | 'stale' | 'failed';
@@ -84,7 +84,7 @@ type CompleteLiveOptions<Row> = CommonLiveOptions<Row> & { readonly key: (row: R
 class LiveRows<Row> {
   readonly #subscription: Subscription<RowEvent>;
   readonly #options: CompleteLiveOptions<Row>;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Emitter<[]>();
   #rows = new Map<unknown, Row>();
   /** Events since the rows are being listed; what is listed may be older than they are, or newer. */
   #meanwhile: RowEvent[] | undefined;
@@ -107,12 +107,13 @@ class LiveRows<Row> {
   }
 
   get snapshot(): LiveSnapshot<Row> {
-    this.#snapshot ??= { rows: this.#sorted(), status: this.#status(), error: this.#error ?? this.#subscription.error };
+    const error = this.#error ?? this.#subscription.error;
+    this.#snapshot ??= { rows: this.#sorted(), status: error ? 'failed' : this.#status(), error };
     return this.#snapshot;
   }
 
   subscribe(listener: () => void): () => void {
-    return listen(this.#listeners, listener);
+    return this.#listeners.on(listener);
   }
 
   close(): void {
@@ -123,6 +124,7 @@ class LiveRows<Row> {
   async refetch(): Promise<void> {
     const listing = ++this.#listing;
     this.#meanwhile = [];
+    this.#error = undefined;
     this.#changed();
     try {
       const listed = await this.#options.list();
@@ -180,15 +182,13 @@ class LiveRows<Row> {
   }
 
   #status(): LiveStatus {
-    const { state } = this.#subscription;
-    if (this.#error !== undefined || (state !== 'live' && state !== 'pending')) return 'failed';
     if (!this.#isListed) return 'loading';
-    return state === 'live' && !this.#meanwhile ? 'ready' : 'stale';
+    return this.#subscription.state === 'live' && !this.#meanwhile ? 'ready' : 'stale';
   }
 
   #changed(): void {
     this.#snapshot = undefined;
-    tell(this.#listeners);
+    this.#listeners.emit();
   }
 }
 

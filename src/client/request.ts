@@ -1,7 +1,8 @@
+import type { ReplyFrame } from '../wire/messages.js';
 import type { ClientTimer } from './client-options.js';
-import { type Desk, type Exchange, encode, type Frame, isError, type Payload } from './exchange.js';
+import { type Desk, Exchange, type Payload } from './exchange.js';
 import { Feed } from './feed.js';
-import { clientError, errorOf, type SignalboxError } from './signalbox-error.js';
+import { SignalboxError } from './signalbox-error.js';
 
 export interface RequestOptions {
   /** How long to wait for the reply, or for the next part of it, in milliseconds; 0 waits for ever. Default that of the client. */
@@ -20,104 +21,81 @@ export type ActionCall<Reply, Part = never> = [Part] extends [never]
   ? Promise<Reply>
   : Promise<Reply> & AsyncIterable<Part, Reply>;
 
-const partial = 206;
-
 /** One request: sent when there is a connection, over with its reply. */
-export class Request implements Exchange {
-  readonly result: Promise<unknown> & AsyncIterable<unknown, unknown>;
-  readonly text: string;
-  readonly #desk: Desk;
-  readonly id: number;
-  readonly #stream: string | null;
-  readonly #action: string;
+export class Request extends Exchange {
+  override readonly isStanding = false;
   readonly #options: RequestOptions;
-  readonly #parts: Feed<unknown, unknown>;
+  readonly #parts = new Feed<unknown>();
   readonly #abort = (): void => this.#cancel(this.#options.signal?.reason);
-  #resolve!: (data: unknown) => void;
-  #reject!: (error: unknown) => void;
-  #retries: number;
   #timer: ClientTimer | undefined;
   #isOver = false;
-  isSent = false;
 
-  /** @throws TypeError for what is no JSON */
   constructor(desk: Desk, id: number, stream: string | null, payload: Payload, options: RequestOptions) {
-    this.text = encode(stream, payload, id);
-    this.#desk = desk;
-    this.id = id;
-    this.#stream = stream;
-    this.#action = payload.action;
+    super(desk, id, stream, payload);
     this.#options = options;
-    this.#retries = options.retry ? desk.options.maxRetries : 0;
-    const promise = new Promise<unknown>((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    this.#parts = new Feed(promise);
-    this.result = Object.assign(promise, {
-      [Symbol.asyncIterator]: () =>
-        this.#parts.iterate(() =>
-          this.#cancel(this.#error('cancelled', 'The loop over its parts was left.', this.isSent)),
-        ),
-    });
+    if (options.retry) this.retries = desk.options.maxRetries;
     options.signal?.addEventListener('abort', this.#abort);
     this.#startTimer();
   }
 
-  receive(frame: Frame): void {
-    if (frame.response_status === partial) {
-      // Sent again, the parts would come twice.
-      this.#retries = 0;
+  get call(): ActionCall<unknown, unknown> {
+    return Object.assign(this.reply, { [Symbol.asyncIterator]: () => this.#iterate() });
+  }
+
+  receive(frame: ReplyFrame): void {
+    const { response_status: status, data } = frame;
+    if (status === 206) {
+      // Asked again, it would send the parts again.
+      this.retries = 0;
       this.#startTimer();
-      this.#parts.push(frame.data);
-    } else if (!isError(frame)) {
+      this.#parts.push(data);
+    } else if (status < 300) {
       this.#end();
-      this.#resolve(frame.data);
-    } else this.#refuse(errorOf(frame));
+      this.resolve(data);
+    } else {
+      const error = new SignalboxError(frame);
+      if (this.mayRetry(error)) this.desk.askAgain(this, error);
+      else this.fail(error);
+    }
   }
 
   lose(): void {
-    if (this.#mayRetry()) return;
-    this.fail(this.#error('connection_lost', 'The connection was lost before the reply.', true));
+    const error = this.failure('connection_lost', 'The connection was lost.', true);
+    if (!this.mayRetry(error)) this.fail(error);
   }
 
   fail(error: unknown): void {
     this.#end();
-    this.#reject(error);
+    this.reject(error);
   }
 
-  #refuse(error: SignalboxError): void {
-    if (error.isRetryable && this.#mayRetry()) this.#desk.askAgain(this, error);
-    else this.fail(error);
-  }
-
-  #mayRetry(): boolean {
-    return this.#retries-- > 0;
+  #iterate(): AsyncIterator<unknown, unknown> {
+    // The loop throws it, as soon as it comes to it.
+    this.reply.catch(() => {});
+    return this.#parts.iterate(
+      () => this.reply,
+      () => this.#cancel(this.failure('cancelled', 'It was cancelled.')),
+    );
   }
 
   #cancel(reason: unknown): void {
     if (this.#isOver) return;
-    if (this.isSent) this.#desk.tell(this.#stream, 'cancel', this.id);
+    this.tellServer('cancel');
     this.fail(reason);
   }
 
   #startTimer(): void {
-    const { timeout = this.#desk.options.timeout } = this.#options;
+    const { timeout = this.desk.options.timeout } = this.#options;
+    const late = (): void => this.#cancel(this.failure('timeout', 'There was no reply in time.'));
     this.#timer?.cancel();
-    if (timeout === 0) return;
-    this.#timer = this.#desk.options.clock.after(timeout, () =>
-      this.#cancel(this.#error('timeout', `There was no reply within ${timeout} ms.`, this.isSent)),
-    );
-  }
-
-  #error(code: string, sentence: string, maybeExecuted: boolean): SignalboxError {
-    return clientError(code, sentence, { action: this.#action, requestId: this.id, maybeExecuted });
+    if (timeout) this.#timer = this.desk.options.clock.after(timeout, late);
   }
 
   #end(): void {
     this.#isOver = true;
+    this.#parts.end();
     this.#timer?.cancel();
     this.#options.signal?.removeEventListener('abort', this.#abort);
-    this.#desk.forget(this.id);
+    this.desk.forget(this);
   }
 }

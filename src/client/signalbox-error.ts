@@ -3,18 +3,8 @@ import type { ReplyFrame, RequestId } from '../wire/messages.js';
 /** One sentence, or the texts of each field. */
 export type ErrorDetail = ReplyFrame['errors'][number];
 
-export interface SignalboxErrorFacts {
-  readonly status?: number;
-  readonly code: string;
-  readonly errors: readonly ErrorDetail[];
-  readonly action?: string | null;
-  readonly requestId?: RequestId;
-  readonly data?: unknown;
-  readonly maybeExecuted?: boolean;
-}
-
-/** Statuses of work that the server stopped half-way. */
-const stoppedStatuses = [499, 500, 503, 504];
+/** Whether the same request may succeed a little later, with nothing changed. */
+const passing = /^(connection_lost|timeout|queue_full|throttled|server_closing)$/;
 
 /** What a request was answered with, or why it was not answered. */
 export class SignalboxError extends Error {
@@ -24,48 +14,44 @@ export class SignalboxError extends Error {
   /** The stable word of the reply, or of the client: `connection_lost`, `timeout`, `queue_full`, `buffer_full`, … */
   readonly code: string;
   readonly errors: readonly ErrorDetail[];
-  /** The name on the wire. */
+  /** By its name on the wire. */
   readonly action: string | null;
   readonly requestId: RequestId;
   readonly data: unknown;
   /** Whether the server may have done it all the same, wholly or in part: ask before you repeat what is not idempotent. */
   readonly maybeExecuted: boolean;
 
-  constructor({ status = 0, code, errors, action = null, requestId = null, data, maybeExecuted }: SignalboxErrorFacts) {
+  /**
+   * @param frame the reply, or what is known without one
+   * @param maybeExecuted by default where the server stopped half-way: 499, 500, 503 and 504
+   */
+  constructor(frame: Partial<ReplyFrame>, maybeExecuted?: boolean) {
+    const {
+      response_status: status = 0,
+      code = 'error',
+      errors = [],
+      data,
+      action = null,
+      request_id: id = null,
+    } = frame;
     super(errors.map(textOf).join(' '));
     this.status = status;
     this.code = code;
     this.errors = errors;
     this.action = action;
-    this.requestId = requestId;
+    this.requestId = id;
     this.data = data;
-    this.maybeExecuted = maybeExecuted ?? stoppedStatuses.includes(status);
+    this.maybeExecuted = maybeExecuted ?? status > 498;
   }
 
-  /** Whether the same request may succeed a little later, with nothing changed. */
   get isRetryable(): boolean {
-    return /^(connection_lost|timeout|queue_full|throttled|server_closing)$/.test(this.code);
+    return passing.test(this.code);
   }
 
   /** For how many milliseconds the server asks to be left alone, where it says so. */
   get retryAfter(): number | undefined {
-    const { retry_after_ms: hint } = (this.data ?? {}) as { retry_after_ms?: unknown };
-    return typeof hint === 'number' ? hint : undefined;
+    return (this.data as { readonly retry_after_ms?: number } | null | undefined)?.retry_after_ms;
   }
-}
-
-/** An error that no server sent. */
-export function clientError(
-  code: string,
-  sentence: string,
-  facts?: Pick<SignalboxErrorFacts, 'action' | 'requestId' | 'maybeExecuted' | 'status'>,
-): SignalboxError {
-  return new SignalboxError({ code, errors: [sentence], ...facts });
-}
-
-export function errorOf(frame: ReplyFrame): SignalboxError {
-  const { response_status: status, code = 'error', errors = [], action, request_id: requestId, data } = frame;
-  return new SignalboxError({ status, code, errors, action, requestId, data });
 }
 
 function textOf(detail: ErrorDetail): string {

@@ -1,7 +1,8 @@
-import { type Desk, type Exchange, encode, type Frame, isError, type Payload } from './exchange.js';
+import type { ReplyFrame } from '../wire/messages.js';
+import { Emitter } from './emitter.js';
+import { type Desk, Exchange, type Payload } from './exchange.js';
 import { Feed } from './feed.js';
-import { listen, tell } from './listeners.js';
-import { clientError, errorOf, type SignalboxError } from './signalbox-error.js';
+import { SignalboxError } from './signalbox-error.js';
 
 /**
  * - `pending`: asked for, or to be asked for once there is a connection
@@ -31,54 +32,34 @@ export interface Subscription<Event, Reply = unknown> extends AsyncIterable<Even
   onResync(listener: (reply: Reply) => void): () => void;
 }
 
-/** Of an action that subscribes nobody hears the parts, only the reply. */
-const partial = 206;
-
-export class OpenSubscription implements Subscription<unknown>, Exchange {
-  readonly ready: Promise<unknown>;
-  readonly text: string;
-  readonly #desk: Desk;
-  readonly id: number;
-  readonly stream: string | null;
-  readonly #events: Feed<unknown, void>;
-  readonly #eventListeners = new Set<(event: unknown) => void>();
-  readonly #changeListeners = new Set<(state: SubscriptionState) => void>();
-  readonly #resyncListeners = new Set<(reply: unknown) => void>();
+/** One subscription: over when it is cancelled, refused or revoked. */
+export class OpenSubscription extends Exchange implements Subscription<unknown> {
+  override readonly isStanding = true;
+  readonly ready: Promise<unknown> = this.reply;
+  readonly #events = new Feed<unknown>();
+  readonly #listeners = new Emitter<[event: unknown]>();
+  readonly #changes = new Emitter<[state: SubscriptionState]>();
+  readonly #resyncs = new Emitter<[reply: unknown]>();
+  readonly onChange = this.#changes.on;
+  readonly onResync = this.#resyncs.on;
   #isIterated = false;
   #wasLive = false;
-  #retries: number;
-  #resolve!: (reply: unknown) => void;
-  #reject!: (error: SignalboxError) => void;
-  #finish!: () => void;
   state: SubscriptionState = 'pending';
   error: SignalboxError | undefined;
-  isSent = false;
 
-  /** @throws TypeError for what is no JSON */
   constructor(desk: Desk, id: number, stream: string | null, payload: Payload) {
-    this.text = encode(stream, payload, id);
-    this.#desk = desk;
-    this.id = id;
-    this.stream = stream;
-    this.#retries = desk.options.maxRetries;
-    this.ready = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
+    super(desk, id, stream, payload);
+    this.retries = desk.options.maxRetries;
     // Whoever does not wait for it looks at the state.
     this.ready.catch(() => {});
-    const over = new Promise<void>((resolve) => (this.#finish = resolve)).then(() => {
-      if (this.error) throw this.error;
-    });
-    over.catch(() => {});
-    this.#events = new Feed(over);
   }
 
-  receive(frame: Frame): void {
-    if (isError(frame)) this.#refuse(errorOf(frame));
-    else if (frame.response_status === partial) return;
-    else if (this.state === 'live') this.#emit({ action: frame.action, data: frame.data });
-    else this.#begin(frame.data);
+  receive(frame: ReplyFrame): void {
+    const { response_status: status, action, data } = frame;
+    if (status >= 300) this.#refuse(new SignalboxError(frame));
+    else if (this.state === 'live') this.#emit({ action, data });
+    // Of an action that subscribes only the reply is heard, not its parts.
+    else if (status !== 206) this.#begin(data);
   }
 
   lose(): void {
@@ -94,70 +75,63 @@ export class OpenSubscription implements Subscription<unknown>, Exchange {
   }
 
   onEvent(listener: (event: unknown) => void): () => void {
-    const stop = listen(this.#eventListeners, listener);
     for (const event of this.#events.takeAll()) listener(event);
-    return stop;
-  }
-
-  onChange(listener: (state: SubscriptionState) => void): () => void {
-    return listen(this.#changeListeners, listener);
-  }
-
-  onResync(listener: (reply: unknown) => void): () => void {
-    return listen(this.#resyncListeners, listener);
+    return this.#listeners.on(listener);
   }
 
   [Symbol.asyncIterator](): AsyncIterator<unknown, void> {
     this.#isIterated = true;
-    return this.#events.iterate(() => this.cancel());
-  }
-
-  #begin(reply: unknown): void {
-    const wasLive = this.#wasLive;
-    this.#wasLive = true;
-    this.#retries = this.#desk.options.maxRetries;
-    this.#resolve(reply);
-    this.#change('live');
-    if (wasLive) tell(this.#resyncListeners, reply);
-  }
-
-  #emit(event: unknown): void {
-    tell(this.#eventListeners, event);
-    if (this.#eventListeners.size > 0 && !this.#isIterated) return;
-    this.#events.push(event);
-    const { maxBuffer } = this.#desk.options;
-    if (this.#events.size > maxBuffer)
-      this.#leave(clientError('buffer_full', `More than ${maxBuffer} events wait to be taken.`));
-  }
-
-  #leave(error?: SignalboxError): void {
-    if (this.#isOver) return;
-    if (this.isSent) this.#desk.tell(this.stream, 'unsubscribe', this.id);
-    this.#end('ended', error);
+    const result = (): void => {
+      if (this.error) throw this.error;
+    };
+    return this.#events.iterate(result, () => this.cancel());
   }
 
   get #isOver(): boolean {
     return this.state !== 'pending' && this.state !== 'live';
   }
 
+  #begin(reply: unknown): void {
+    const wasLive = this.#wasLive;
+    this.#wasLive = true;
+    this.retries = this.desk.options.maxRetries;
+    this.resolve(reply);
+    this.#change('live');
+    if (wasLive) this.#resyncs.emit(reply);
+  }
+
+  /** Kept for whoever iterates, or listens one day. */
+  #emit(event: unknown): void {
+    const { maxBuffer } = this.desk.options;
+    this.#listeners.emit(event);
+    if (this.#listeners.size && !this.#isIterated) return;
+    this.#events.push(event);
+    if (this.#events.size > maxBuffer) this.#leave(this.failure('buffer_full', 'Too many events wait.'));
+  }
+
   #refuse(error: SignalboxError): void {
     if (error.code === 'revoked') this.#end('revoked', error);
     else if (this.state === 'live') this.#end('ended', error);
-    else if (error.isRetryable && this.#retries-- > 0) this.#desk.askAgain(this, error);
+    else if (this.mayRetry(error)) this.desk.askAgain(this, error);
     else this.#end('refused', error);
   }
 
-  #end(state: SubscriptionState, error?: SignalboxError): void {
+  #leave(error?: SignalboxError): void {
     if (this.#isOver) return;
+    this.tellServer('unsubscribe');
+    this.#end('ended', error);
+  }
+
+  #end(state: SubscriptionState, error?: SignalboxError): void {
     this.error = error;
-    this.#desk.forget(this.id);
-    this.#reject(error ?? clientError('cancelled', 'The subscription was cancelled.'));
-    this.#finish();
+    this.desk.forget(this);
+    this.reject(error ?? this.failure('cancelled', 'It was cancelled.'));
     this.#change(state);
+    this.#events.end();
   }
 
   #change(state: SubscriptionState): void {
     this.state = state;
-    tell(this.#changeListeners, state);
+    this.#changes.emit(state);
   }
 }

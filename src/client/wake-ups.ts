@@ -1,13 +1,7 @@
 /** As much of a browser as there may be: none of it in Node, some of it in React Native. */
 interface Surroundings {
-  readonly document?: {
-    readonly visibilityState: string;
-    addEventListener?(name: string, listener: () => void): void;
-    removeEventListener?(name: string, listener: () => void): void;
-  };
   readonly navigator?: { readonly onLine?: boolean };
-  readonly addEventListener?: (name: string, listener: () => void) => void;
-  readonly removeEventListener?: (name: string, listener: () => void) => void;
+  readonly addEventListener?: (name: string, listener: () => void, options: { readonly signal: AbortSignal }) => void;
 }
 
 const here = globalThis as Surroundings;
@@ -20,19 +14,7 @@ export function isOffline(): boolean {
 /**
  * Calls back when the network comes or goes and when the page is looked at again: timers sleep in a hidden page, and
  * sockets die in a sleeping device without a word.
- *
- * @returns ends it
  */
-export function wakeUps(wake: () => void): () => void {
-  const looked = (): void => {
-    if (here.document?.visibilityState === 'visible') wake();
-  };
-  here.addEventListener?.('online', wake);
-  here.addEventListener?.('offline', wake);
-  here.document?.addEventListener?.('visibilitychange', looked);
-  return () => {
-    here.removeEventListener?.('online', wake);
-    here.removeEventListener?.('offline', wake);
-    here.document?.removeEventListener?.('visibilitychange', looked);
-  };
+export function onWakeUp(wake: () => void, signal: AbortSignal): void {
+  for (const name of ['online', 'offline', 'visibilitychange']) here.addEventListener?.(name, wake, { signal });
 }

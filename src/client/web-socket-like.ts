@@ -1,10 +1,13 @@
-/** As much of a WebSocket as is used. */
+/**
+ * As much of a WebSocket as is used. Its listeners take `never`, so that any class with events of its own fits: the
+ * browser's, that of `ws`.
+ */
 export interface WebSocketLike {
   /** 1 while it is open. */
   readonly readyState: number;
   onopen: ((event: never) => void) | null;
-  onmessage: ((event: { data: unknown }) => void) | null;
-  onclose: ((event: { code: number; reason: string }) => void) | null;
+  onmessage: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
   onerror: ((event: never) => void) | null;
   send(text: string): void;
   close(code?: number, reason?: string): void;

@@ -7,13 +7,10 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import type { Settings } from '../settings.js';
-import { CloseCode } from '../status.js';
+import { CloseCode, checkReason } from '../status.js';
 import { takeAction } from '../wire/codec.js';
 import type { RequestId } from '../wire/messages.js';
 import type { Reach } from './reach.js';
-
-/** What fits into a close frame. */
-const longestReason = 123;
 
 /** What a consumer needs of the connection that it serves. */
 export interface ConsumerLink {
@@ -100,6 +97,12 @@ export abstract class ApiConsumer {
   /** Takes the binary frames of a consumer with `@Consumer({ binary: true })`, in line with its requests. */
   protected onBinary(_data: Uint8Array): Promise<void> | void {}
 
+  /**
+   * Runs after somebody logged in or out in this socket, in line with the requests: `this.scope.user` is the new one. What the
+   * former one subscribed to, and the groups that they joined by `addGroup`, have ended.
+   */
+  protected onUserChange(): Promise<void> | void {}
+
   /** Runs once after the last request, however the connection, or this stream of it, ended. */
   protected onDisconnect(_code: number): Promise<void> | void {}
 
@@ -179,8 +182,7 @@ export abstract class ApiConsumer {
   protected close(code: number = CloseCode.normal, reason = ''): void {
     if (code !== CloseCode.normal && !(code >= 3000 && code <= 4999))
       throw new RangeError(`A close code is 1000, or 3000 to 4999, not ${code}.`);
-    if (Buffer.byteLength(reason) > longestReason)
-      throw new RangeError(`The reason of a close is at most ${longestReason} bytes long.`);
+    checkReason(reason);
     linkOf(this).closeSocket(code, reason);
   }
 }

@@ -3,7 +3,9 @@ import { eventFor } from '../observers/group-diff.js';
 import type { Observer } from '../observers/observer.js';
 import { isRecheckMessage, type ObserverMessage } from '../observers/recheck-message.js';
 import type { SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
+import { rightsKey } from '../serializers/field-rights.js';
 import { encodeData } from '../wire/codec.js';
+import { rightsThrough } from './grants.js';
 
 /** The commits of this process. */
 export interface Commits {
@@ -18,8 +20,7 @@ export interface EventArrival {
   readonly record: SubscriptionRecord;
   readonly action: string;
   readonly pk: unknown;
-  /** JSON text. */
-  readonly data: string;
+  readonly message: ChangeMessage;
   /** Of the change, before and after. */
   readonly groups: readonly string[];
 }
@@ -56,18 +57,27 @@ export class Arrivals {
 
   /** A change that was committed before somebody subscribed may arrive afterwards; it is none of the subscription's. */
   #events(records: readonly SubscriptionRecord[], message: ChangeMessage): EventArrival[] {
-    const { before, after, pk, data, source, commit } = message;
+    const { before, after, pk, source, commit } = message;
     const isOurs = source === this.#parts.publisher.source;
+    const groups = [...before, ...after];
     const arrivals: EventArrival[] = [];
     for (const record of records) {
       const event = isOurs && commit <= record.since ? undefined : eventFor(record.groups, before, after);
       const action = event && (record.observer.signal?.name ?? event);
-      if (!action) continue;
-      const text = action === 'delete' ? encodeData({ pk }) : (data ?? 'null');
-      arrivals.push({ record, action, pk, data: text, groups: [...before, ...after] });
+      if (action) arrivals.push({ record, action, pk, message, groups });
     }
     return arrivals;
   }
+}
+
+/** What is sent of an event, as JSON text, by the rights that its subscription has by now. */
+export function textOf({ record, action, pk, message, groups }: EventArrival): string {
+  const { serializer, signal } = record.observer;
+  const { data = 'null', dataByRights } = message;
+  if (action === 'delete' && !signal) return encodeData({ pk });
+  if (!serializer || !dataByRights) return data;
+  const key = rightsKey(serializer, rightsThrough(record, groups));
+  return Object.hasOwn(dataByRights, key) ? (dataByRights[key] ?? data) : data;
 }
 
 function rechecks(records: readonly SubscriptionRecord[], groups: readonly string[]): RecheckArrival[] {

@@ -50,7 +50,15 @@ export class Background {
   /** Work that ends because it was told to has not failed. */
   #failed(member: string, error: unknown): void {
     const { signal, logger, consumer } = this.#parts;
-    if (signal.aborted && (error === signal.reason || (error instanceof Error && error.name === 'AbortError'))) return;
+    if (signal.aborted && (error === signal.reason || isAbort(error))) return;
     logger.error('A detached method failed.', { consumer: consumer.constructor.name, member, error });
+  }
+}
+
+function isAbort(error: unknown): boolean {
+  try {
+    return error instanceof Error && error.name === 'AbortError';
+  } catch {
+    return false;
   }
 }

@@ -32,6 +32,7 @@ import { showResult } from './model-result.js';
 import { type ConsumerSocket, Reach } from './reach.js';
 import { Requests } from './requests.js';
 import { Subscribing } from './subscribing.js';
+import { UserChange } from './user-change.js';
 
 export interface ChannelParts {
   readonly scope: Scope;
@@ -53,6 +54,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   readonly name = randomUUID();
   readonly instance: ApiConsumer;
   readonly reach: Reach;
+  readonly userChange: UserChange;
   readonly #compiled: CompiledConsumer;
   readonly #parts: ChannelParts;
   readonly #requests: Requests;
@@ -86,18 +88,20 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
       consumer,
       send,
       subscriptions,
-      findPending: (id) => this.#findPending(id),
+      findPending: (id) => this.#requests.findPending(id),
+      loadObject: (context) => this.loadObject(context),
     });
-    const findRequest = (): Exchange | undefined => this.#requests.findOpen(origin.getStore());
+    const findRequest = (): Exchange | undefined => this.userChange.requireCurrent();
     const deliveries = this.#deliveries;
     this.#subscribing = new Subscribing({ ...parts, consumer, subscriptions, deliveries, findRequest });
-    const inLine = (work: () => Promise<void> | void): Promise<void> => this.#inLine('message', work);
+    const inLine = (work: () => Promise<void> | void): Promise<void> =>
+      this.#outside.runInAsyncScope(() => this.#inLine('message', work));
     this.#messages = new InboundMessages({ consumer, handlers: compiled.messages, inLine, logger });
+    const own = { requests: this.#requests, subscriptions, hooks: this.#hooks, inLine };
+    this.userChange = new UserChange({ ...own, consumer, reach: this.reach, socket, groups: compiled.groups });
     const afterRequest = (begin: () => void): void => this.#afterRequest(begin);
-    const { signal } = this;
-    const outside = this.#outside;
-    const members = compiled.detached;
-    this.#background = new Background({ consumer, members, unitOfWork, logger, signal, outside, afterRequest });
+    const life = { signal: this.signal, outside: this.#outside, members: compiled.detached };
+    this.#background = new Background({ ...life, consumer, unitOfWork, logger, afterRequest });
     bindConsumer(consumer, this);
     this.#requests.addWork(() => this.#connect());
   }
@@ -241,10 +245,5 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     const exchange = this.#requests.findOpen(origin.getStore());
     if (exchange) exchange.whenEnded((hasSucceeded) => (hasSucceeded || evenIfItFailed) && work());
     else work();
-  }
-
-  #findPending(id: string): Exchange | undefined {
-    const exchange = this.#requests.findOpen(id);
-    return exchange?.isDetached ? undefined : exchange;
   }
 }

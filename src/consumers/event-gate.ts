@@ -14,8 +14,8 @@ import { ActionContext } from '../scope/action-context.js';
 import { Status } from '../status.js';
 import { encodeData, errorReply } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
-import type { Arrival, EventArrival, RecheckArrival } from './arrivals.js';
-import { type GrantParts, Grants } from './grants.js';
+import { type Arrival, type EventArrival, type RecheckArrival, textOf } from './arrivals.js';
+import { type GrantParts, Grants, rightsThrough } from './grants.js';
 
 export interface GateParts extends GrantParts {
   readonly dispatcher: Pick<Dispatcher, 'noteRefusal'>;
@@ -42,10 +42,10 @@ export class EventGate {
   /** Sends what nobody has to be asked for. @returns whether it did */
   sendAtOnce(arrival: Arrival): boolean {
     if ('isRecheck' in arrival || this.#asks) return false;
-    const { record, action, pk, data } = arrival;
+    const { record, action, pk } = arrival;
     const { passesThrough, revocations } = record.observer;
     if (!passesThrough || revocations.length > 0 || this.#narrowing(arrival)) return false;
-    this.#send(record, action, pk, data);
+    this.#send(record, action, pk, textOf(arrival));
     return true;
   }
 
@@ -57,20 +57,20 @@ export class EventGate {
 
   async #recheck({ record, groups }: RecheckArrival): Promise<void> {
     const holds = (await this.#grants.holds(record, groups)) && (await this.#grants.holdsForRows(record, groups));
-    if (!holds) await this.#revoke(record);
+    if (holds) await this.#grants.askRights(record, groups);
+    else await this.#revoke(record);
   }
 
   async #deliver(arrival: EventArrival): Promise<void> {
-    const { record, action, pk, data } = arrival;
-    const { consumer, scope, permissions } = this.#parts;
+    const { record, action, pk } = arrival;
+    const { consumer, scope } = this.#parts;
     const { signal } = record.observer;
-    const body: unknown = JSON.parse(data);
+    await this.#askRights(arrival);
+    const body: unknown = JSON.parse(textOf(arrival));
     const sight = await this.#look(arrival, { action: action as EventAction, pk, data: body });
     if (await this.#isLost(arrival, sight)) return this.#revoke(record);
     if (!sight.event) return;
-    const delivery = { scope, ...sight.event };
-    if (this.#asks && !(await permissions.mayReceive(delivery, contextOf(record, delivery))))
-      return this.#noteRefusal(arrival);
+    if (!(await this.#mayReceive(arrival, { scope, ...sight.event }))) return this.#noteRefusal(arrival);
     sight.note();
     const event = signal ? { signal: signal.name, data: body } : sight.event;
     const method: Method = Reflect.get(consumer, record.observer.member);
@@ -80,6 +80,19 @@ export class EventGate {
       scope,
       send: async (sent) => this.#send(record, 'signal' in sent ? sent.signal : sent.action, pk, encodeData(sent.data)),
     });
+  }
+
+  /** With what every request sent through which the event comes. */
+  async #mayReceive({ record, groups }: EventArrival, delivery: Delivery): Promise<boolean> {
+    if (!this.#asks) return true;
+    for (const { kwargs } of requestsThrough(record, groups)) {
+      if (!(await this.#parts.permissions.mayReceive(delivery, contextOf(record, kwargs, delivery)))) return false;
+    }
+    return true;
+  }
+
+  async #askRights({ record, groups }: EventArrival): Promise<void> {
+    if (record.observer.revocations.length > 0) await this.#grants.askRights(record, groups);
   }
 
   /** Asked once the data are there: what is read later than a permission might be what it would refuse. */
@@ -105,6 +118,10 @@ export class EventGate {
       context: this.#grants.contextOf(record, request),
       ...(serializer && { serializer }),
       maySee: (row) => this.#grants.maySee(record, request, row),
+      rights: async () => {
+        await this.#askRights(arrival);
+        return rightsThrough(record, arrival.groups);
+      },
     });
   }
 
@@ -114,9 +131,13 @@ export class EventGate {
   }
 
   /** All that the request id asked for has ended, and its client is told once. */
-  async #revoke({ requestId }: SubscriptionRecord): Promise<void> {
-    const ended = this.#parts.subscriptions.end(requestId);
-    this.#parts.send(errorReply(new Revoked(), { action: 'revoked', requestId }));
+  async #revoke(record: SubscriptionRecord): Promise<void> {
+    const { subscriptions, send } = this.#parts;
+    const { requestId } = record;
+    // Its client may have ended it while a permission was asked.
+    if (!subscriptions.has(record)) return;
+    const ended = subscriptions.end(requestId);
+    send(errorReply(new Revoked(), { action: 'revoked', requestId }));
     await ended;
   }
 
@@ -130,7 +151,7 @@ export class EventGate {
 }
 
 /** An event as the action that a permission is asked for. */
-function contextOf({ requestId, kwargs }: SubscriptionRecord, { scope, action }: Delivery): ActionContext {
+function contextOf({ requestId }: SubscriptionRecord, kwargs: unknown, { scope, action }: Delivery): ActionContext {
   const { signal } = new AbortController();
   return new ActionContext({ scope, action, requestId, kwargs: { ...(kwargs as object) }, signal });
 }

@@ -1,9 +1,13 @@
 import type { Actions } from '../dispatch/actions.js';
+import { isThrown } from '../dispatch/is-thrown.js';
 import { ApiError } from '../errors.js';
+import type { Observer } from '../observers/observer.js';
 import { requestsThrough, type SubscribingRequest, type SubscriptionRecord } from '../observers/subscriptions.js';
 import type { PermissionChecker } from '../permissions/permission-checker.js';
+import type { GivenRights } from '../permissions/rights.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
+import { askRights, rightsIn, rightsKey } from '../serializers/field-rights.js';
 import { Status } from '../status.js';
 
 export interface GrantParts {
@@ -11,6 +15,8 @@ export interface GrantParts {
   readonly scope: Scope;
   readonly actions: Actions;
   readonly permissions: PermissionChecker;
+  /** The object that a request names. @throws NotFound */
+  readonly loadObject: (context: ActionContext) => Promise<object>;
 }
 
 /** Asks again what a subscription was granted by. */
@@ -34,8 +40,7 @@ export class Grants {
   holds(record: SubscriptionRecord, groups: readonly string[]): Promise<boolean> {
     return isGranted(async () => {
       await this.#parts.permissions.checkConnect(this.#parts.scope);
-      for (const request of requestsThrough(record, groups))
-        await this.#checkerOf(request.action).checkAction(this.contextOf(record, request));
+      for (const request of requestsThrough(record, groups)) await this.#require(record, request);
     });
   }
 
@@ -50,6 +55,13 @@ export class Grants {
     return true;
   }
 
+  /** Asks anew what the subscription may be shown. Until it is known, that is the least. */
+  async askRights(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
+    const requests = requestsThrough(record, groups);
+    for (const request of requests) request.rights = undefined;
+    for (const request of requests) request.rights = await rightsFor(record.observer, this.contextOf(record, request));
+  }
+
   /** Whether the request would be granted this object now. */
   maySee(record: SubscriptionRecord, request: SubscribingRequest, object: object): Promise<boolean> {
     return isGranted(() => this.#checkerOf(request.action).checkObject(this.contextOf(record, request), object));
@@ -60,10 +72,36 @@ export class Grants {
     return new ActionContext({ scope: this.#parts.scope, action, requestId, kwargs: sent, signal });
   }
 
+  /** The object of a detail action is loaded again. That of a subscription of a row is its row, which may be gone or hidden. */
+  async #require(record: SubscriptionRecord, request: SubscribingRequest): Promise<void> {
+    const { actions, loadObject } = this.#parts;
+    const context = this.contextOf(record, request);
+    const checker = this.#checkerOf(request.action);
+    await checker.checkAction(context);
+    if (record.observer.visibility || !actions.find(request.action)?.isDetail) return;
+    await checker.checkObject(context, await loadObject(context));
+  }
+
   /** What an application subscribes under a name of its own is the consumer's permissions to decide. */
   #checkerOf(action: string): PermissionChecker {
     return this.#parts.actions.find(action)?.permissions ?? this.#parts.permissions;
   }
+}
+
+/** What a request may be shown of an observer's events. */
+export function rightsFor({ serializer }: Observer, request: ActionContext): Promise<GivenRights | undefined> {
+  if (!serializer || rightsIn(serializer).size === 0) return Promise.resolve(undefined);
+  const { container } = request.scope;
+  return askRights(serializer, { request, resolve: (provider) => container.resolve(provider) });
+}
+
+/** Where several requests are concerned that differ in their rights, the least. */
+export function rightsThrough(record: SubscriptionRecord, groups: readonly string[]): GivenRights | undefined {
+  const { serializer } = record.observer;
+  const [first, ...others] = requestsThrough(record, groups);
+  if (!serializer || !first) return undefined;
+  const key = rightsKey(serializer, first.rights);
+  return others.every(({ rights }) => rightsKey(serializer, rights) === key) ? first.rights : undefined;
 }
 
 /** @throws what is no refusal: nobody knows then */
@@ -79,5 +117,5 @@ async function isGranted(ask: () => Promise<void>): Promise<boolean> {
 
 /** A permission may refuse by any error that is the client's; a limit or a failure of the server is none. */
 function isRefusal(error: unknown): boolean {
-  return error instanceof ApiError && error.status < Status.serverError && error.status !== Status.tooManyRequests;
+  return isThrown(error, ApiError) && error.status < Status.serverError && error.status !== Status.tooManyRequests;
 }

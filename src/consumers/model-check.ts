@@ -3,19 +3,36 @@ import { ConfigurationError } from '../errors.js';
 import { ModelFilters } from '../filters/model-filters.js';
 import type { Class } from '../metadata.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { BaseModelSerializer } from '../serializers/model-serializer.js';
+import type { SerializerClass } from '../serializers/serializer.js';
 import { BaseModelConsumer } from './model-consumer.js';
 
 /** @throws ConfigurationError where the options of a model consumer name what its model does not have */
 export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): void {
   if (!(consumer.prototype instanceof BaseModelConsumer)) return;
-  const { model, filters, lookupField } = consumer as unknown as typeof BaseModelConsumer;
+  const { model, filters, lookupField, serializer } = consumer as unknown as typeof BaseModelConsumer;
   const meta = unitOfWork.of(model).em.getMetadata(model as never) as EntityMetadata;
   if (filters) new ModelFilters(meta, filters);
+  checkUnrestricted(consumer, serializer, [...Object.values(filters ?? {}).flat(), lookupField]);
   if (lookupField === 'pk' || meta.props.some(({ name, kind }) => name === lookupField && kind === 'scalar')) return;
   throw new ConfigurationError({
     class: consumer.name,
     member: lookupField,
     reason: `is the lookupField, and no column of ${meta.className}.`,
     remedy: 'Name a column whose values are unique.',
+  });
+}
+
+/** Whoever may ask for the rows with a value finds out the value of a row. */
+function checkUnrestricted(consumer: Class, serializer: SerializerClass, names: readonly string[]): void {
+  if (!(serializer.prototype instanceof BaseModelSerializer)) return;
+  const { rights } = (serializer as unknown as typeof BaseModelSerializer).options;
+  const restricted = names.find((name) => rights && Object.hasOwn(rights.fields, name));
+  if (restricted === undefined) return;
+  throw new ConfigurationError({
+    class: consumer.name,
+    member: restricted,
+    reason: `is shown to some only, and everybody could find it out by filters, order or lookup.`,
+    remedy: 'Take it out of them, and write what some may ask in filterQuery.',
   });
 }

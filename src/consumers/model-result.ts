@@ -3,6 +3,8 @@ import type { ReplyClass } from '../dispatch/action-declaration.js';
 import { toView } from '../kwargs/class-rules.js';
 import type { Class } from '../metadata.js';
 import { Page } from '../paginators/page.js';
+import type { GivenRights } from '../permissions/rights.js';
+import { askRights, isWithin } from '../serializers/field-rights.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import { serializeAll } from '../serializers/serialize.js';
 import { isSerializerClass, type SerializerClass, type SerializerContext } from '../serializers/serializer.js';
@@ -58,21 +60,28 @@ async function showAll(results: readonly unknown[], { reply, model, context }: R
   if (reply && !isSerializerClass(reply)) return results.map((result) => toView(reply, result));
   const serializer = reply ?? model?.serializer;
   if (!serializer) return [...results];
+  // A serializer of the application's own making may be for anything, and nothing else knows what it hides.
+  const showsAnything = reply !== undefined && !(reply.prototype instanceof BaseModelSerializer);
   const isItsOwn = (result: unknown): result is object =>
-    Utils.isEntity(result) && (reply !== undefined || (model !== undefined && result instanceof model.entity));
+    Utils.isEntity(result)
+      ? reply !== undefined || (model !== undefined && result instanceof model.entity)
+      : showsAnything && typeof result === 'object' && result !== null;
   const entities = [...new Set(results.filter(isItsOwn))];
   const views = entities.length > 0 ? await serializeAll(serializer, entities, context) : [];
+  const rights = reply ? await askRights(reply, context) : undefined;
   const shown = new Map<unknown, unknown>(entities.map((entity, index) => [entity, views[index]]));
   return results.map((result) => {
     if (shown.has(result)) return shown.get(result);
-    return reply ? onlyFields(serializer, result) : result;
+    return reply ? onlyFields(serializer, result, rights) : result;
   });
 }
 
 /** Plain data where a serializer's view is asked for: whatever else they hold stays here. */
-function onlyFields(serializer: SerializerClass, data: unknown): unknown {
+function onlyFields(serializer: SerializerClass, data: unknown, rights: GivenRights | undefined): unknown {
   if (!(serializer.prototype instanceof BaseModelSerializer) || typeof data !== 'object' || data === null) return data;
-  const { fields, computed = [], writeOnly = [] } = (serializer as unknown as typeof BaseModelSerializer).options;
+  const { options } = serializer as unknown as typeof BaseModelSerializer;
+  const { fields, computed = [], writeOnly = [] } = options;
   const shown = [...fields, ...computed].filter((name) => !(writeOnly as readonly string[]).includes(name));
-  return Object.fromEntries(shown.filter((name) => name in data).map((name) => [name, Reflect.get(data, name)]));
+  const granted = shown.filter((name) => isWithin(options, name, rights));
+  return Object.fromEntries(granted.filter((name) => name in data).map((name) => [name, Reflect.get(data, name)]));
 }

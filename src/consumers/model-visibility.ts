@@ -69,12 +69,14 @@ async function visibleRow(
 }
 
 /** As events are shown, which know of no request. */
-async function show(consumer: AnyModelConsumer, row: object, { serializer }: Viewer): Promise<unknown> {
+async function show(consumer: AnyModelConsumer, row: object, { serializer, ...viewer }: Viewer): Promise<unknown> {
   if (!serializer) return undefined;
+  const rights = await viewer.rights();
   const { container } = consumer['scope'];
   const [data] = await serializeAll(serializer, [row], {
     unitOfWork: consumer['unitOfWork'],
     resolve: (provider) => container.resolve(provider),
+    ...(rights && { rights }),
   });
   return data;
 }

@@ -1,4 +1,4 @@
-import type { ChannelLayer, ChannelMessage } from '../channel-layer/channel-layer.js';
+import { type ChannelLayer, type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
 import type { Membership } from '../channel-layer/membership.js';
 import type { Logger } from '../logger.js';
 import type { Scope } from '../scope/scope.js';
@@ -59,6 +59,7 @@ export class Reach {
    * @throws the reason of the end, once the connection or stream has ended
    */
   async addGroup(group: string): Promise<void> {
+    checkApplicationGroup(group);
     if (this.#end) throw this.#end;
     const joined = this.#groups.get(group) ?? this.#join(group);
     this.#groups.set(group, joined);
@@ -70,6 +71,7 @@ export class Reach {
   }
 
   sendToGroup(group: string, message: ChannelMessage): Promise<void> {
+    checkApplicationGroup(group);
     return this.#parts.layer.sendToGroup(group, toConsumerMessage(message));
   }
 

@@ -92,6 +92,17 @@ export class Requests {
     await Promise.all([...this.#queue.open].map((exchange) => exchange.ended));
   }
 
+  /** The request of an id of ours, while a reply is due that events have to wait for. */
+  findPending(id: string): Exchange | undefined {
+    const exchange = this.findOpen(id);
+    return exchange?.isDetached ? undefined : exchange;
+  }
+
+  /** Requests that run. */
+  get started(): readonly Exchange[] {
+    return [...this.#queue.open].filter((exchange) => exchange.isStarted && !exchange.isEnded);
+  }
+
   /** The request of an id of ours, while it waits for its reply. */
   findOpen(id: string | undefined): Exchange | undefined {
     return [...this.#queue.open].find((exchange) => exchange.id === id && !exchange.isEnded);

@@ -2,11 +2,12 @@ import type { Exchange } from '../dispatch/exchange.js';
 import type { Logger } from '../logger.js';
 import type { Observer } from '../observers/observer.js';
 import type { SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
-import type { ActionContext } from '../scope/action-context.js';
+import { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import type { RequestId } from '../wire/messages.js';
 import type { Commits } from './arrivals.js';
 import type { Deliveries } from './deliveries.js';
+import { rightsFor } from './grants.js';
 
 export interface SubscribingParts {
   readonly scope: Scope;
@@ -15,7 +16,7 @@ export interface SubscribingParts {
   readonly deliveries: Pick<Deliveries, 'holdUntilConfirmed'>;
   readonly publisher: Commits;
   readonly logger: Logger;
-  /** The request under way. */
+  /** The request under way. @throws Revoked where its user is not there any more */
   readonly findRequest: () => Exchange | undefined;
 }
 
@@ -33,10 +34,10 @@ export class Subscribing {
     const { requestId, signal, action, kwargs: sent } = context;
     const groups = await observer.groupsOfSubscription(consumer, kwargs);
     signal.throwIfAborted();
+    const exchange = findRequest();
     const { record, isNew } = subscriptions.open(observer, requestId, kwargs, publisher.commits);
     const added = groups.filter((group) => !record.groups.has(group));
-    const takeBack = subscriptions.note(record, { action, sent, kwargs, groups });
-    const exchange = findRequest();
+    const { noted, takeBack } = subscriptions.note(record, { action, sent, kwargs, groups });
     if (isNew && exchange) deliveries.holdUntilConfirmed(record, exchange);
     exchange?.whenEnded((hasSucceeded) => {
       if (hasSucceeded) return;
@@ -44,6 +45,8 @@ export class Subscribing {
       void this.#undo(record, added);
     });
     await subscriptions.listen(record, added);
+    // Behind the joining, and as if never asked before: what changes them from now on is asked again.
+    noted.rights = await rightsFor(observer, new ActionContext(context));
   }
 
   async unsubscribe(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {

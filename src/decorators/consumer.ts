@@ -1,5 +1,5 @@
 import { injectable } from 'tsyringe';
-import { checkGroupName } from '../channel-layer/channel-layer.js';
+import { checkApplicationGroup } from '../channel-layer/channel-layer.js';
 import { permissionDeclarations } from '../dispatch/action-declaration.js';
 import { type Class, ClassMetadata, type ConcreteClass } from '../metadata.js';
 import type { PermissionExpression } from '../permissions/permission.js';
@@ -69,6 +69,6 @@ export function Permissions(...expressions: PermissionExpression[]) {
  * ```
  */
 export function Groups(...names: string[]) {
-  for (const name of names) checkGroupName(name);
+  for (const name of names) checkApplicationGroup(name);
   return (consumer: Class): void => groupDeclarations.write(consumer, names);
 }

@@ -12,6 +12,7 @@ import type { ActionTarget } from './action-target.js';
 import type { ActionDefinition } from './actions.js';
 import type { ErrorTranslator } from './error-translator.js';
 import type { Exchange, Outcome } from './exchange.js';
+import { isThrown } from './is-thrown.js';
 import { type RefusedDelivery, RequestLog, type RequestLogParts } from './request-log.js';
 
 export interface DispatcherParts extends RequestLogParts {
@@ -52,7 +53,7 @@ export class Dispatcher {
       exchange.succeed(await origin.run(exchange.id, () => this.#carry(target, action, exchange)));
     } catch (thrown) {
       // Thrown by an action, it is another connection's end: this client still waits.
-      if (thrown instanceof Disconnected && exchange.isEnded) return;
+      if (exchange.isEnded && isThrown(thrown, Disconnected)) return;
       exchange.fail(this.#parts.errors.translate(thrown, factsOf(target, exchange)));
     }
   }
@@ -180,7 +181,11 @@ class Parts {
 
 /** The ORM wraps the reason why a query was cancelled in an exception of its own, and keeps the message only. */
 function tellsOf(reason: Error, error: unknown): boolean {
-  return error instanceof Error && error.message === reason.message;
+  try {
+    return error instanceof Error && error.message === reason.message;
+  } catch {
+    return false;
+  }
 }
 
 function factsOf({ scope, instance }: ActionTarget, { request }: Exchange): Record<string, unknown> {

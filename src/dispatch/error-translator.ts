@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { ApiError, UnexpectedError } from '../errors.js';
 import type { LogFields, Logger } from '../logger.js';
 import type { ConcreteClass } from '../metadata.js';
+import { isThrown } from './is-thrown.js';
 
 /**
  * A provider that knows errors of another library: what it returns is what the client is told; undefined for those that
@@ -33,12 +34,14 @@ export class ErrorTranslator {
 
   /** Never throws. @param fields stand in the log beside an unexpected error */
   translate(thrown: unknown, fields: LogFields): ApiError {
-    if (thrown instanceof ApiError) return thrown;
+    if (isThrown(thrown, ApiError) && canBeTold(thrown)) return thrown;
     try {
       const known = this.#map(thrown);
-      // The client is told what it did wrong; a developer may see here that it was not the client.
-      if (known) this.#logger.debug('An error was mapped.', { ...fields, code: known.code, error: thrown });
-      if (known) return known;
+      if (known && canBeTold(known)) {
+        // The client is told what it did wrong; a developer may see here that it was not the client.
+        this.#logger.debug('An error was mapped.', { ...fields, code: known.code, error: thrown });
+        return known;
+      }
     } catch (error) {
       this.#logger.error('An error mapper failed.', { ...fields, error });
     }
@@ -53,5 +56,15 @@ export class ErrorTranslator {
       if (known) return known;
     }
     return undefined;
+  }
+}
+
+/** An error of the application's own making may hold what no frame can show. */
+function canBeTold({ status, code, errors }: ApiError): boolean {
+  if (!Number.isInteger(status) || typeof code !== 'string' || !Array.isArray(errors)) return false;
+  try {
+    return typeof JSON.stringify(errors) === 'string';
+  } catch {
+    return false;
   }
 }

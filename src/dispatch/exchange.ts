@@ -33,6 +33,10 @@ export class Exchange {
     return this.#controller.signal;
   }
 
+  get isStarted(): boolean {
+    return this.#isStarted;
+  }
+
   /** Of the final reply; undefined before it, and where nobody was left to be told. */
   get status(): number | undefined {
     return this.#status;

@@ -14,6 +14,8 @@ export interface ChangeMessage extends ChannelMessage {
   readonly after: readonly string[];
   /** JSON text, encoded once. Absent where the row is in no group any more. */
   readonly data?: string;
+  /** The same for those who have more than the least rights, by what rightsKey makes of these. */
+  readonly dataByRights?: Readonly<Record<string, string>>;
   readonly origin?: string;
 }
 

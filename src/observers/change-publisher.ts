@@ -6,6 +6,7 @@ import type { ConcreteClass } from '../metadata.js';
 import { isOfModel, type ModelChange, type RowData } from '../orm/model-change.js';
 import { restore } from '../orm/model-snapshot.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { everyRights, rightsKey } from '../serializers/field-rights.js';
 import { serializeAll } from '../serializers/serialize.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import type { SignalSent } from '../signals/signal-sent.js';
@@ -23,8 +24,11 @@ export interface PublisherParts {
   resolve<T>(provider: ConcreteClass<T>): T;
 }
 
-/** The texts of one change, by serializer: several observers may show a row by the same one. */
-type Texts = Map<SerializerClass, Promise<string>>;
+/** One change as it is shown: once for each of the rights that its serializer knows. */
+type Shown = Pick<ChangeMessage, 'data' | 'dataByRights'>;
+
+/** By serializer: several observers may show a row by the same one. */
+type Texts = Map<SerializerClass, Promise<Shown>>;
 
 /**
  * Committed changes -> groups -> channel layer, in the order of the commits. An observer or a serializer that throws is
@@ -94,7 +98,7 @@ export class ChangePublisher {
     const subject = payload as object;
     const after = await unitOfWork.run(() => observer.groupsOfRow(subject));
     if (after.length === 0) return;
-    const data = await unitOfWork.run(() => this.#show(observer, subject, unitOfWork));
+    const shown = await unitOfWork.run(() => this.#show(observer, subject, unitOfWork));
     const message: ChangeMessage = {
       type: 'change',
       id: randomUUID(),
@@ -104,7 +108,7 @@ export class ChangePublisher {
       pk: null,
       before: [],
       after,
-      data,
+      ...shown,
       ...(origin !== undefined && { origin }),
     };
     for (const group of after) await layer.sendToGroup(group, message);
@@ -114,7 +118,7 @@ export class ChangePublisher {
     const before = await this.#groupsOf(observer, change, change.before);
     const after = await this.#groupsOf(observer, change, change.after);
     if (before.length + after.length === 0) return;
-    const data = after.length > 0 ? await this.#textOf(observer, change, texts) : undefined;
+    const shown = after.length > 0 ? await this.#textOf(observer, change, texts) : undefined;
     const message: ChangeMessage = {
       type: 'change',
       id: randomUUID(),
@@ -124,7 +128,7 @@ export class ChangePublisher {
       pk: JSON.parse(encodeData(change.pk)) as unknown,
       before,
       after,
-      ...(data !== undefined && { data }),
+      ...shown,
       ...(change.origin !== undefined && { origin: change.origin }),
     };
     for (const group of groupsConcerned(before, after)) await this.#parts.layer.sendToGroup(group, message);
@@ -136,10 +140,10 @@ export class ChangePublisher {
     return unitOfWork.run(() => observer.groupsOfRow(restore(unitOfWork.em, entity, row)));
   }
 
-  #textOf(observer: Observer, change: ModelChange, texts: Texts): Promise<string> {
+  #textOf(observer: Observer, change: ModelChange, texts: Texts): Promise<Shown> {
     const { serializer, body } = observer;
     if (body) return this.#serialize(observer, change);
-    if (!serializer) return Promise.resolve(encodeData({ pk: change.pk }));
+    if (!serializer) return Promise.resolve({ data: encodeData({ pk: change.pk }) });
     const known = texts.get(serializer);
     if (known) return known;
     const text = this.#serialize(observer, change);
@@ -147,16 +151,21 @@ export class ChangePublisher {
     return text;
   }
 
-  #serialize(observer: Observer, { entity, after = {} }: ModelChange): Promise<string> {
+  #serialize(observer: Observer, { entity, after = {} }: ModelChange): Promise<Shown> {
     const unitOfWork = this.#parts.unitOfWork.of(entity);
     return unitOfWork.run(() => this.#show(observer, restore(unitOfWork.em, entity, after), unitOfWork));
   }
 
-  async #show({ serializer, body }: Observer, subject: object, unitOfWork: UnitOfWork): Promise<string> {
+  async #show({ serializer, body }: Observer, subject: object, unitOfWork: UnitOfWork): Promise<Shown> {
+    if (body) return { data: encodeData(await body(subject as never)) };
+    if (!serializer) return { data: encodeData(subject) };
     const { resolve } = this.#parts;
-    if (body) return encodeData(await body(subject as never));
-    if (!serializer) return encodeData(subject);
-    const [data] = await serializeAll(serializer, [subject], { unitOfWork, resolve });
-    return encodeData(data);
+    const texts: [key: string, text: string][] = [];
+    for (const rights of everyRights(serializer)) {
+      const [data] = await serializeAll(serializer, [subject], { unitOfWork, resolve, rights });
+      texts.push([rightsKey(serializer, rights), encodeData(data)]);
+    }
+    const [[, least] = ['', 'null'], ...others] = texts;
+    return { data: least, ...(others.length > 0 && { dataByRights: Object.fromEntries(others) }) };
   }
 }

@@ -1,4 +1,5 @@
 import { type Class, MemberMetadata } from '../metadata.js';
+import type { GivenRights } from '../permissions/rights.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import type { Signal } from '../signals/signal.js';
@@ -47,6 +48,8 @@ export interface Viewer {
   /** The request that subscribed, and not the event. */
   readonly context: ActionContext;
   readonly serializer?: SerializerClass;
+  /** What it may be shown now. Asked once the row is read. */
+  rights(): Promise<GivenRights | undefined>;
   /** Asks the permissions for the row. */
   maySee(row: object): Promise<boolean>;
 }

@@ -4,9 +4,20 @@ import type { SignalSent } from '../signals/signal-sent.js';
 import type { Observer } from './observer.js';
 import { copyPayload } from './signal-payload.js';
 
-/** Listens to every signal that is observed, or that revokes. @returns what ends it */
-export function receiveSignals(observers: readonly Observer[], receive: (sent: SignalSent) => void): () => void {
-  const observed = observers.flatMap((each) => [each, ...each.revocations]).flatMap(({ signal }) => signal ?? []);
+/**
+ * Listens to every signal that is observed, or that revokes.
+ *
+ * @param others that somebody else hears once they are committed
+ * @returns what ends it
+ */
+export function receiveSignals(
+  observers: readonly Observer[],
+  others: readonly Signal<never>[],
+  receive: (sent: SignalSent) => void,
+): () => void {
+  const ofOthers = others.map((signal) => ({ signal, atOnce: false }));
+  const ofObservers = observers.flatMap((each) => [each, ...each.revocations]).flatMap(({ signal }) => signal ?? []);
+  const observed = [...ofObservers, ...ofOthers];
   const ends = [true, false].flatMap((atOnce) => {
     const signals = new Set(observed.filter((each) => each.atOnce === atOnce).map(({ signal }) => signal));
     return [...signals].map((signal) => receiveOne(signal, atOnce, receive));

@@ -1,5 +1,6 @@
 import type { Membership } from '../channel-layer/membership.js';
 import { ParseError } from '../errors.js';
+import type { GivenRights } from '../permissions/rights.js';
 import { encodeData } from '../wire/codec.js';
 import type { RequestId } from '../wire/messages.js';
 import type { Observer } from './observer.js';
@@ -12,6 +13,8 @@ export interface SubscribingRequest {
   /** What its action subscribed with. */
   readonly kwargs: unknown;
   readonly groups: readonly string[];
+  /** What it may be shown; until that is known, the least. */
+  rights?: GivenRights | undefined;
 }
 
 /** One request id of this consumer to hear of changes. */
@@ -62,14 +65,18 @@ export class Subscriptions {
     return { record, isNew: true };
   }
 
-  /** @returns what takes it back; a request like another one is not noted again */
-  note(record: SubscriptionRecord, request: SubscribingRequest): () => void {
-    const text = encodeData(request);
-    if (record.requests.some((known) => encodeData(known) === text)) return () => {};
+  /** One like a request that is noted already is that one. @returns it, and what takes it back where it is new */
+  note(
+    record: SubscriptionRecord,
+    request: SubscribingRequest,
+  ): { readonly noted: SubscribingRequest; takeBack(): void } {
+    const known = record.requests.find((other) => textOf(other) === textOf(request));
+    if (known) return { noted: known, takeBack: () => {} };
     record.requests = [...record.requests, request];
-    return () => {
-      record.requests = record.requests.filter((known) => known !== request);
+    const takeBack = (): void => {
+      record.requests = record.requests.filter((other) => other !== request);
     };
+    return { noted: request, takeBack };
   }
 
   async listen(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
@@ -91,6 +98,13 @@ export class Subscriptions {
   async removeRequest(observer: Observer, requestId: string | number): Promise<void> {
     const record = this.#records.get(keyOf(observer, requestId));
     if (record) await this.leave(record, [...record.groups]);
+  }
+
+  /** Ends all of them, at once for whoever asks. @returns their request ids */
+  async endAll(): Promise<ReadonlySet<string | number>> {
+    const ended = [...this.#records.values()];
+    await Promise.all(ended.map((record) => this.leave(record, [...record.groups])));
+    return new Set(ended.map(({ requestId }) => requestId));
   }
 
   /** Ends all that a request id asked for, at once for whoever asks. */
@@ -119,6 +133,10 @@ export function requestsThrough(
   groups: readonly string[],
 ): readonly SubscribingRequest[] {
   return requests.filter((request) => request.groups.some((group) => groups.includes(group)));
+}
+
+function textOf({ action, sent, kwargs, groups }: SubscribingRequest): string {
+  return encodeData([action, sent, kwargs, groups]);
 }
 
 /** `1` and `"1"` are two request ids. */

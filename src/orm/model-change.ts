@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { EntityClass } from '@mikro-orm/core';
 import type { Class } from '../metadata.js';
 
@@ -20,6 +21,12 @@ export interface ModelChange {
 /** Rows of a subclass are rows of the model too. */
 export function isOfModel({ entity }: ModelChange, model: Class | undefined): boolean {
   return model !== undefined && (entity === model || entity.prototype instanceof model);
+}
+
+/** The columns that differ. */
+export function changedColumns(before: RowData, after: RowData): ReadonlySet<string> {
+  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
+  return new Set([...names].filter((name) => !isDeepStrictEqual(before[name], after[name])));
 }
 
 /**

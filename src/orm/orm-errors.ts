@@ -58,7 +58,7 @@ function uniqueTexts(meta: EntityMetadata | undefined, { detail }: Violation): R
   const [field] = fields;
   if (field === undefined || fields.includes('non_field_errors')) return { non_field_errors: ['This already exists.'] };
   if (fields.length > 1) return { non_field_errors: [`The fields ${fields.join(', ')} must make a unique set.`] };
-  return { [field]: [`${meta?.className ?? 'An object'} with this ${field} already exists.`] };
+  return { [field]: [`An object with this ${field} already exists.`] };
 }
 
 /** Names of hidden properties, and of columns that are no property, are nothing for clients. */

@@ -22,6 +22,12 @@ export class UnitOfWork {
     return other ? new UnitOfWork(other, [this.em, ...this.#others.filter((em) => em !== other)]) : this;
   }
 
+  /** The columns of an entity of this database; none where it has no such entity. */
+  columnsOf(entity: EntityName<object>): ReadonlySet<string> | undefined {
+    const meta = this.em.getMetadata().find(entity);
+    return meta && new Set(meta.comparableProps.map(({ name }) => name));
+  }
+
   /** Runs in a request context of its own, for every database. */
   run<T>(work: () => Promise<T>): Promise<T> {
     return RequestContext.create([this.em, ...this.#others], work);

@@ -2,6 +2,7 @@ import type { EntityManager, FilterQuery, RequiredEntityData } from '@mikro-orm/
 import { ConfigurationError } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { askRights, isWithin } from './field-rights.js';
 import { type ModelField, modelFields } from './model-fields.js';
 import { readField } from './model-reader.js';
 import type {
@@ -30,7 +31,7 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
   toData(entity: Entity, context: SerializerContext): Record<string, unknown> | Promise<Record<string, unknown>> {
     const data: Record<string, unknown> = {};
     const pending: Promise<void>[] = [];
-    for (const field of this.#fieldsFor(context)) {
+    for (const field of this.#fieldsWithin(context)) {
       if (!field.isShown) continue;
       const value = readField(this, field, entity, context);
       data[field.name] = value;
@@ -40,7 +41,7 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
   }
 
   override pathsToLoad(context: SerializerContext): readonly string[] {
-    const paths = this.#fieldsFor(context)
+    const paths = this.#fieldsWithin(context)
       .filter(({ isShown }) => isShown)
       .flatMap((field) => pathsOf(field, context));
     return [...paths, ...(this.#class.options.populate ?? [])];
@@ -48,7 +49,7 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
 
   /**
    * What came -> data to create or update with. Only accepted fields get in; whatever else came is left out, with a
-   * note in the development log.
+   * note in the development log, and so is what the client has no rights to.
    *
    * @param partial fields that are missing stay as they are (patch)
    * @throws ValidationFailed with the texts of each field
@@ -58,7 +59,8 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
     context: SerializerContext,
     { partial = false } = {},
   ): Promise<ModelData<Entity, Options>> {
-    const fields = this.#fieldsFor(context);
+    const rights = await askRights(this.#class, context);
+    const fields = this.#fieldsWithin({ ...context, rights });
     const dropped = unacceptedKeys(fields, raw);
     if (dropped.length > 0) context.noteDropped?.(this.#class.name, dropped);
     const data = await validateModel({
@@ -96,12 +98,17 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
     return {};
   }
 
-  get #class(): { entity: ConcreteClass<Entity>; options: ModelSerializerOptions<object>; name: string } {
-    return this.constructor as unknown as {
+  get #class(): SerializerClass & { entity: ConcreteClass<Entity>; options: ModelSerializerOptions<object> } {
+    return this.constructor as SerializerClass & {
       entity: ConcreteClass<Entity>;
       options: ModelSerializerOptions<object>;
-      name: string;
     };
+  }
+
+  #fieldsWithin(context: SerializerContext): readonly ModelField[] {
+    const { options } = this.#class;
+    const fields = this.#fieldsFor(context);
+    return options.rights ? fields.filter(({ name }) => isWithin(options, name, context.rights)) : fields;
   }
 
   #fieldsFor({ unitOfWork: { em } }: SerializerContext): readonly ModelField[] {

@@ -1,6 +1,8 @@
 import type { Opt, OptionalProps, PrimaryKeyProp, ScalarReference } from '@mikro-orm/core';
 import type { Class } from '../metadata.js';
+import type { RightsNameOf, RightsProvider } from '../permissions/rights.js';
 import type { Json } from '../wire/json.js';
+import type { FieldRights } from './field-rights.js';
 import type { AnySerializer, Serializer, SerializerClass } from './serializer.js';
 
 export interface ModelSerializerOptions<Entity> {
@@ -18,6 +20,11 @@ export interface ModelSerializerOptions<Entity> {
   readonly computed?: readonly string[];
   /** Relations that computed fields read. */
   readonly populate?: readonly string[];
+  /**
+   * Fields that are shown to, and accepted from, some only: `{ by: StaffRights, fields: { salary: 'hr', notes: ['hr', 'lead'] } }`.
+   * The provider says which rights a request has. An event is serialized once for each of them.
+   */
+  readonly rights?: FieldRights;
 }
 
 /** A property that is no method. */
@@ -33,7 +40,26 @@ export type OnlyKnownOptions<Options> = {
   readonly [Name in Exclude<keyof Options, keyof ModelSerializerOptions<object>>]: never;
 } & {
   readonly nested?: { readonly [Field in Exclude<keyof NestedOf<Options>, Names<Option<Options, 'fields'>>>]: never };
+} & { readonly rights?: KnownRights<Options> };
+
+/** Of fields that are shown, by names that the provider gives. */
+type KnownRights<Options> = {
+  readonly by: RightsProvider;
+  readonly fields: {
+    readonly [Field in RestrictedField<Options>]: Field extends
+      | Exclude<Names<Option<Options, 'fields'>>, Names<Option<Options, 'writeOnly'>>>
+      | Names<Option<Options, 'computed'>>
+      ? RightsName<Options> | readonly RightsName<Options>[]
+      : never;
+  };
 };
+
+type RightsName<Options> = Options extends { readonly rights: { readonly by: infer By } } ? RightsNameOf<By> : never;
+
+/** Whoever has not the rights gets the view without them. */
+type RestrictedField<Options> = Options extends { readonly rights: { readonly fields: infer Fields } }
+  ? keyof Fields & string
+  : never;
 
 /** Carries types only; no value is ever there. */
 export declare const modelTypes: unique symbol;
@@ -66,15 +92,26 @@ export type Fitting<Entity, S> = Entity extends EntityOf<S> ? unknown : 'it seri
 /** What a serializer shows, before it becomes JSON: the data of replies and events. */
 export type ViewOf<S> =
   InstanceOf<S> extends ModelTypes<infer Entity, infer Options>
-    ? {
-        [Field in ShownField<Entity, Options> | Names<Option<Options, 'computed'>>]: Field extends keyof Entity &
-          ShownField<Entity, Options>
-          ? FieldView<Entity[Field], NestedView<Options, Field>>
-          : ComputedView<InstanceOf<S>, Field>;
-      }
+    ? WithOptional<
+        RestrictedField<Options>,
+        {
+          [Field in ShownField<Entity, Options> | Names<Option<Options, 'computed'>>]: Field extends keyof Entity &
+            ShownField<Entity, Options>
+            ? FieldView<Entity[Field], NestedView<Options, Field>>
+            : ComputedView<InstanceOf<S>, Field>;
+        }
+      >
     : InstanceOf<S> extends Serializer<never, infer View>
       ? View
       : never;
+
+type WithOptional<Field, View> = [Field] extends [never]
+  ? View
+  : { [Name in Exclude<keyof View, Field>]: View[Name] } & {
+        [Name in Extract<keyof View, Field>]?: View[Name];
+      } extends infer Shown
+    ? { [Name in keyof Shown]: Shown[Name] }
+    : never;
 
 /** What a client sends to create or update a row: JSON, with relations by key. */
 export type InputOf<S> =
@@ -126,6 +163,7 @@ type AcceptedField<Entity, Options> = Exclude<
 /** The key is one of them, because the types do not say whether the database makes it. */
 type OptionalField<Entity, Options> =
   | Names<Option<Options, 'optional'>>
+  | RestrictedField<Options>
   | KeyName<Entity>
   | DeclaredOptional<Entity>
   | { [Field in keyof Entity]-?: MayBeAbsent<Entity[Field]> extends false ? never : Field }[keyof Entity];

@@ -1,4 +1,5 @@
 import type { ConcreteClass } from '../metadata.js';
+import { askRights } from './field-rights.js';
 import type { EntityOf, SerializerLike, ViewOf } from './model-types.js';
 import type { AnySerializer, SerializerClass, SerializerContext } from './serializer.js';
 
@@ -30,7 +31,7 @@ export async function serializeAll(
   entities: readonly object[],
   context: SerializerContext,
 ): Promise<unknown[]> {
-  const shared = withOneOfEach(context);
+  const shared = { ...withOneOfEach(context), rights: await askRights(serializer, context) };
   const instance: AnySerializer = shared.resolve(serializer);
   await context.unitOfWork.load(entities, instance.pathsToLoad(shared));
   return Promise.all(entities.map((entity) => instance.toData(entity, shared)));

@@ -1,5 +1,6 @@
 import type { ConcreteClass } from '../metadata.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import type { GivenRights } from '../permissions/rights.js';
 import type { ActionContext } from '../scope/action-context.js';
 
 /** What a serializer may need to know of where it works. */
@@ -7,6 +8,8 @@ export interface SerializerContext {
   readonly unitOfWork: UnitOfWork;
   /** The request it works for; none when an event is serialized, once for all who will receive it. */
   readonly request?: ActionContext;
+  /** The rights that it is shown by; whatever is not given is the least. Asked of the request where there is one. */
+  readonly rights?: GivenRights;
   /** The consumer that answers it. */
   readonly consumer?: object;
   /** Told of keys that came and that the serializer does not accept; none in production. */

@@ -1,4 +1,5 @@
 import type { DependencyContainer } from 'tsyringe';
+import type { UserStore } from '../authentication/authentication.js';
 import type { TicketStore } from '../authentication/ticket-store.js';
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import type { ErrorMapperClass } from '../dispatch/error-translator.js';
@@ -7,6 +8,7 @@ import type { OrmRoot } from '../orm/orm-root.js';
 import type { PermissionExpression } from '../permissions/permission.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { GivenSettings } from '../settings.js';
+import type { ConnectionRule } from './connection-rule.js';
 import type { Route } from './route.js';
 
 export interface ListenOptions {
@@ -26,6 +28,18 @@ export interface ListenAddress {
   readonly address: string;
   readonly family: string;
   readonly port: number;
+}
+
+export interface ListenOptions {
+  /** Default 0: any free port. */
+  readonly port?: number;
+  /** Default all addresses. */
+  readonly host?: string;
+}
+
+export interface AcceptedConnection {
+  /** Resolves when nothing of the connection is left. */
+  readonly closed: Promise<void>;
 }
 
 /**
@@ -74,6 +88,10 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly hooks?: readonly ConcreteClass<ApplicationHooks>[];
   /** Default: one within this process. */
   readonly channelLayer?: ChannelLayer;
+  /** What closes connections, or has them checked again: `closeOn(User, …)`, `recheckOn(roleChanged, …)`. */
+  readonly connections?: readonly ConnectionRule[];
+  /** Loads users anew, for connections that are checked again. */
+  readonly users?: ConcreteClass<UserStore>;
   /** Where the tickets of `Tickets` wait. Default: the memory of this process. */
   readonly ticketStore?: ConcreteClass<TicketStore>;
   readonly settings?: GivenSettings;

@@ -1,11 +1,14 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { ChannelMessage } from '../channel-layer/channel-layer.js';
+import type { Connections } from '../authentication/connections.js';
+import type { PendingHandshake } from '../authentication/live-connections.js';
+import { type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
 import { toConsumerMessage } from '../consumers/consumer-message.js';
 import type { Class } from '../metadata.js';
 import type { ObserverNameOf } from '../observers/rechecker.js';
 import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
+import { admit } from './admit.js';
 import type { AcceptedConnection, AppOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
 import type { Admission } from './handshake.js';
@@ -59,6 +62,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    */
   async start(): Promise<void> {
     this.#checkOpen();
+    await this.#services.live.join();
     await this.#services.hooks.start();
     this.#checkOpen();
   }
@@ -102,14 +106,10 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
-    const admission = await this.#services.handshake.admit(request, prepare);
-    try {
+    return admit(this.#services, request, prepare, (admission, pending) => {
       this.#checkOpen();
-      return this.#open(admission, connect(admission.scope));
-    } catch (error) {
-      await this.#services.disposer.dispose(admission.scope);
-      throw error;
-    }
+      return this.#open(admission, connect(admission.scope), pending);
+    });
   }
 
   /**
@@ -122,12 +122,23 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    * A provider does the same with an injected `ChannelLayer`.
    */
   sendToGroup(group: string, message: ChannelMessage): Promise<void> {
+    checkApplicationGroup(group);
     return this.#services.layer.sendToGroup(group, toConsumerMessage(message));
   }
 
   /** Sends a message to the `@OnMessage` methods of one consumer, by its `channelName`. Dropped where it is gone. */
   sendToChannel(channel: string, message: ChannelMessage): Promise<void> {
     return this.#services.layer.send(channel, toConsumerMessage(message));
+  }
+
+  /** Closes every connection of a user, in every process, as injected `Connections` do. */
+  disconnectUser(...order: Parameters<Connections['disconnectUser']>): Promise<void> {
+    return this.#services.connections.disconnectUser(...order);
+  }
+
+  /** The same for the connections of one session. */
+  disconnectSession(...order: Parameters<Connections['disconnectSession']>): Promise<void> {
+    return this.#services.connections.disconnectSession(...order);
   }
 
   /**
@@ -173,10 +184,6 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /**
    * Ends this process on SIGTERM (`drain`) and SIGINT (`close`), at the latest after 30 s; a second signal ends it at once.
    * Returns what takes the listeners off again.
-   *
-   * ```ts
-   * app.closeOnSignals({ after: () => orm.close() });
-   * ```
    */
   closeOnSignals(options: SignalOptions = {}): () => void {
     const { clock, logger } = this.#services;
@@ -191,18 +198,15 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /**
    * Answers `/livez` and `/readyz` on an HTTP server that the application is attached to; `listen` does it by itself.
    * Returns whether the request was one of them.
-   *
-   * ```ts
-   * createServer((request, response) => app.answerHealth(request, response) || handle(request, response));
-   * ```
    */
   answerHealth(request: IncomingMessage, response: ServerResponse): boolean {
     return this.#health.answer(request, response);
   }
 
-  #open(admission: Admission, transport: Transport): AcceptedConnection {
+  #open(admission: Admission, transport: Transport, pending: PendingHandshake): AcceptedConnection {
     const connection = new Connection(admission, transport, this.#services, (gone) => this.#connections.delete(gone));
     this.#connections.add(connection);
+    this.#services.live.add(connection.standing, pending, connection.closed);
     connection.open();
     return connection;
   }

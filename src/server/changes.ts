@@ -5,17 +5,14 @@ import { ChangePublisher } from '../observers/change-publisher.js';
 import { type Observer, observedBy } from '../observers/observer.js';
 import { Rechecker } from '../observers/rechecker.js';
 import { receiveSignals } from '../observers/signal-receivers.js';
-import type { ModelChange } from '../orm/model-change.js';
-import { ModelSubscriber } from '../orm/model-subscriber.js';
+import { type Committed, ModelSubscriber } from '../orm/model-subscriber.js';
 import type { OrmRoot } from '../orm/orm-root.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { warnOfUnreportedWrites } from '../orm/unreported-writes.js';
-import { Signal } from '../signals/signal.js';
+import { type ConnectionRule, modelOf, signalOf } from './connection-rule.js';
 
 /** What leads from a commit or a signal to those who observe it. */
 export interface Changes {
-  /** Sent once per commit with all that it changed. */
-  readonly committed: Signal<readonly ModelChange[]>;
   readonly publisher: ChangePublisher;
   readonly subscriber: ModelSubscriber;
   readonly rechecker: Rechecker;
@@ -30,27 +27,29 @@ export interface ChangesParts {
   readonly unitOfWork: UnitOfWork;
   readonly logger: Logger;
   readonly isDevelopment: boolean;
+  /** What commits do to connections. */
+  readonly rules: readonly ConnectionRule[];
+  readonly applyRules: Committed;
   resolve<T>(provider: ConcreteClass<T>): T;
 }
 
 export function buildChanges(parts: ChangesParts): Changes {
-  const { orm, observers, logger, isDevelopment } = parts;
+  const { orm, observers, logger, isDevelopment, rules, applyRules } = parts;
   const publisher = new ChangePublisher(parts);
   const revocations = observers.flatMap((observer) => observer.revocations);
-  const isObserved = observedBy([...observers, ...revocations]);
-  const committed = new Signal<readonly ModelChange[]>((error) =>
-    logger.error('A receiver of changes failed.', { error }),
-  );
+  const ruling = rules.flatMap((rule) => modelOf(rule) ?? []).map((model) => ({ model }));
+  const isObserved = observedBy([...observers, ...revocations, ...ruling]);
   const subscriber = new ModelSubscriber(
     (changes, signals) => {
       publisher.publish(changes, signals);
-      if (changes.length > 0) committed.send(changes);
+      applyRules(changes, signals);
     },
     observedBy([...observers.filter(({ groupsVary }) => groupsVary), ...revocations]),
     isObserved,
   );
   const listen = (): (() => void) => {
-    const stopSignals = receiveSignals(observers, (sent) => subscriber.stageSignal(orm.em, sent));
+    const others = rules.flatMap((rule) => signalOf(rule) ?? []);
+    const stopSignals = receiveSignals(observers, others, (sent) => subscriber.stageSignal(orm.em, sent));
     const stopWarnings = isDevelopment ? warnOfUnreportedWrites(orm.em, isObserved, logger) : undefined;
     return () => {
       stopSignals();
@@ -58,5 +57,5 @@ export function buildChanges(parts: ChangesParts): Changes {
     };
   };
   const rechecker = new Rechecker(observers, (sent) => subscriber.stageSignal(orm.em, sent));
-  return { committed, publisher, subscriber, rechecker, listen };
+  return { publisher, subscriber, rechecker, listen };
 }

@@ -2,16 +2,8 @@ import type { Clock } from '../clock.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { type ChannelParts, ConsumerChannel } from '../consumers/consumer-channel.js';
 import type { ConsumerSocket } from '../consumers/reach.js';
-import {
-  type ApiError,
-  ParseError,
-  PermissionDenied,
-  type ServerClosing,
-  StreamClosed,
-  StreamNotFound,
-} from '../errors.js';
+import { type ApiError, ParseError, type ServerClosing, StreamClosed, StreamNotFound } from '../errors.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
-import type { Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
 import { addressOf, decodeObject, encodeReply, errorReply, type JsonObject } from '../wire/codec.js';
 import { streamSocket, wholeSocket } from './client-sockets.js';
@@ -22,11 +14,11 @@ import { Outbound } from './outbound.js';
 import type { OutboundTraffic } from './outbound-traffic.js';
 import { pongTo } from './ping.js';
 import { settledWithin } from './settled-within.js';
+import { Standing, type StandingParts } from './standing.js';
 import type { Transport, TransportListener } from './transport.js';
 
-export interface ConnectionParts extends Omit<ChannelParts, 'scope' | 'socket'> {
+export interface ConnectionParts extends Omit<ChannelParts, 'scope' | 'socket'>, StandingParts {
   readonly disposer: ScopeDisposer;
-  readonly settings: Settings;
   readonly clock: Clock;
   readonly traffic: OutboundTraffic;
   readonly heartbeat: Heartbeat;
@@ -42,6 +34,7 @@ const only = '';
  */
 export class Connection {
   readonly #admission: Admission;
+  readonly standing: Standing;
   readonly #outbound: Outbound;
   readonly #parts: ConnectionParts;
   readonly #channels = new Map<string, ConsumerChannel>();
@@ -62,6 +55,12 @@ export class Connection {
     this.#admission = admission;
     this.#outbound = new Outbound(transport, parts.traffic);
     this.#parts = parts;
+    const standee = {
+      channels: this.#channels,
+      drain: (reason: ApiError) => this.drain(reason),
+      close: (code: number, reason: string) => this.close(code, reason),
+    };
+    this.standing = new Standing(admission, standee, parts);
     this.#closed.promise.then(() => gone(this));
   }
 
@@ -70,8 +69,8 @@ export class Connection {
     const { consumers } = this.#admission.route;
     if (!(consumers instanceof Map)) this.#open(consumers as CompiledConsumer);
     const listener: TransportListener = {
-      onText: (text) => this.#receive(text),
-      onBinary: (data) => this.#receiveBinary(data),
+      onText: (text) => this.standing.whenChecked(() => this.#receive(text)),
+      onBinary: (data) => this.standing.whenChecked(() => this.#receiveBinary(data)),
       onClose: (code) => this.#end(code),
     };
     this.#outbound.listen(this.#parts.heartbeat.follow(this.#outbound, listener));
@@ -146,7 +145,7 @@ export class Connection {
       if (name === null || payload === undefined) throw new ParseError('A frame has to have a stream and a payload.');
       const consumer = consumers.get(name);
       if (!consumer) throw new StreamNotFound(`No stream "${name}". There are: ${[...consumers.keys()].join(', ')}.`);
-      if (this.#admission.refused.has(name)) throw new PermissionDenied();
+      this.standing.check(name);
       this.#receiveIn(name, consumer, payload);
     });
   }
@@ -212,7 +211,7 @@ export class Connection {
   }
 
   async #endAll(code: number): Promise<void> {
-    const channels = [...this.#channels.values()];
+    const channels = [...this.#channels.values(), ...this.standing.revoked];
     await Promise.allSettled(channels.map((channel) => channel.close(code)));
     await this.#awaitAbandoned(channels);
     await this.#parts.disposer.dispose(this.#admission.scope);

@@ -21,6 +21,12 @@ export interface Admission {
   readonly scope: Scope;
   /** Streams whose permission refused; the others live. */
   readonly refused: ReadonlyMap<string, ApiError>;
+  /**
+   * Asks the permissions to connect again, for what is refused by now.
+   *
+   * @throws what refuses where every stream does
+   */
+  readonly ask: () => Promise<ReadonlyMap<string, ApiError>>;
 }
 
 export interface HandshakeParts {
@@ -102,9 +108,10 @@ export class Handshake {
     const parameters = await checkParameters(match, request);
     const scope = await scopes.build(request, { params, parameters, middleware: route.middleware, prepare });
     try {
-      const refused = await this.#refusals(route, scope, request);
+      const ask = () => this.#refusals(route, scope, request);
+      const refused = await ask();
       scope.subprotocol = agreedSubprotocol(scope, route);
-      return { route, scope, refused };
+      return { route, scope, refused, ask };
     } catch (error) {
       await disposer.dispose(scope);
       throw error;

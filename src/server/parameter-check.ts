@@ -20,15 +20,15 @@ const refusals: Readonly<Record<ParameterSource, (cause: ValidationFailed) => Ap
  */
 export async function checkParameters({ route, params }: Match, request: HandshakeRequest): Promise<RouteParameters> {
   const converted = convertedParams(route.pattern, params);
-  const given: Record<ParameterSource, Readonly<Record<string, unknown>>> = {
-    params: { ...converted },
-    query: queryOf(request.url),
-    headers: { ...request.headers },
+  const given: Readonly<Record<ParameterSource, () => Readonly<Record<string, unknown>>>> = {
+    params: () => ({ ...converted }),
+    query: () => queryOf(request.url),
+    headers: () => ({ ...request.headers }),
   };
   const checked: { -readonly [Source in ParameterSource]?: CheckedParameters[Source] } = {};
   for (const source of ['params', 'query', 'headers'] as const) {
     const schema = route.schemas[source];
-    if (schema) checked[source] = { schema, value: await checkedBy(schema as KwargsSchema, given[source], source) };
+    if (schema) checked[source] = { schema, value: await checkedBy(schema as KwargsSchema, given[source](), source) };
   }
   return new RouteParameters(route.path, converted, checked);
 }

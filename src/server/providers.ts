@@ -2,6 +2,7 @@ import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import type { ConcreteClass } from '../metadata.js';
 import { permissionsIn } from '../permissions/permission.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
+import { rightsIn } from '../serializers/field-rights.js';
 import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
 import type { AppOptions } from './app-options.js';
 import type { Route } from './route.js';
@@ -9,7 +10,7 @@ import type { Router } from './router.js';
 
 /** Every class that the container will be asked for, as far as declarations tell. */
 export function providersOf(
-  { errors = [], hooks = [], ticketStore }: AppOptions<readonly Route[]>,
+  { errors = [], hooks = [], ticketStore, users }: AppOptions<readonly Route[]>,
   router: Router,
 ): readonly ConcreteClass[] {
   const middleware = router.routes.flatMap((route) => route.middleware).flatMap(withProviders);
@@ -19,6 +20,7 @@ export function providersOf(
       ...middleware,
       ...errors,
       ...hooks,
+      ...(users ? [users] : []),
       ...(ticketStore ? [ticketStore] : []),
     ]),
   ];
@@ -42,6 +44,7 @@ function ofConsumer({ consumer, actions, observers, permission }: CompiledConsum
     ...permissionsIn(permission),
     ...actions.all.flatMap((action) => action.permissions.providers),
     ...serializers,
+    ...[...serializers].flatMap((serializer) => [...rightsIn(serializer).keys()]),
   ];
 }
 

@@ -81,10 +81,11 @@ function parameterOf(at: string, part: string): Parameter {
   );
 }
 
+/** Undefined for what is no text, or none that a database takes. */
 function decoded(part: string): string | undefined {
   try {
     const text = decodeURIComponent(part);
-    return text.isWellFormed() ? text : undefined;
+    return text.isWellFormed() && !text.includes('\0') ? text : undefined;
   } catch {
     return undefined;
   }

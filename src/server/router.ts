@@ -6,6 +6,7 @@ import type { Settings } from '../settings.js';
 import { Demultiplexer } from './demultiplexer.js';
 import { type FlatRoute, flatRoutes } from './flat-routes.js';
 import type { Route, RouteOptions } from './route.js';
+import { checkRoute } from './route-check.js';
 import { fault, paramsOf, patternOf, placeOf, type RoutePattern } from './route-pattern.js';
 
 /** A route with everything that decorators said about its consumers. */
@@ -46,7 +47,7 @@ export class Router {
       if (seen.has(place))
         throw fault(route.path, 'is there twice, and only the first would be served.', 'Drop one of them.');
       seen.add(place);
-      checkMiddleware(route, settings);
+      checkRoute(route, settings);
       const { path, middleware, options: schemas } = route;
       return { path, pattern, middleware, schemas, consumers: compileTarget(route, compile) };
     });
@@ -100,17 +101,4 @@ function compileTarget(
       );
   }
   return consumers;
-}
-
-/** @throws ConfigurationError */
-function checkMiddleware({ path: at, middleware }: FlatRoute, { origins }: Settings): void {
-  const twice = middleware.find((piece, index) => middleware.indexOf(piece) !== index);
-  if (twice) throw fault(at, `runs ${twice.name} twice.`, 'Leave it to the application or to the route.');
-  const byCookie = middleware.find(({ cookie }) => cookie !== undefined);
-  if (!byCookie || origins !== 'any') return;
-  throw fault(
-    at,
-    `logs users in by the cookie "${byCookie.cookie}", and the setting origins is "any": every page could act for them.`,
-    'List the origins that may connect.',
-  );
 }

@@ -24,6 +24,7 @@ import { UnitOfWork } from '../orm/unit-of-work.js';
 import { ScopeBuilder } from '../scope/scope-builder.js';
 import { ScopeDisposer } from '../scope/scope-disposal.js';
 import { buildSingletons, checkConsumersAreNotShared, checkShowsEvents } from '../scope/singletons.js';
+import { checkRights } from '../serializers/field-rights.js';
 import { checkModelSerializer } from '../serializers/model-serializer.js';
 import { isSerializerClass } from '../serializers/serializer.js';
 import { completeSettings, type Settings } from '../settings.js';
@@ -31,6 +32,7 @@ import { Tracer } from '../tracer.js';
 import type { AppOptions } from './app-options.js';
 import { buildChanges, type Changes } from './changes.js';
 import { checkOptions } from './check-options.js';
+import { buildConnections, type ConnectionServices } from './connection-services.js';
 import { Handshake } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
 import { Hooks } from './hooks.js';
@@ -41,7 +43,7 @@ import type { Route } from './route.js';
 import { Router } from './router.js';
 
 /** The parts of a running application, put together once. */
-export interface Services extends Changes {
+export interface Services extends Changes, ConnectionServices {
   readonly settings: Settings;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -72,15 +74,9 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
   const unitOfWork = unitOfWorkOf(options);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
-  const changes = buildChanges({
-    orm,
-    observers,
-    layer,
-    unitOfWork,
-    logger,
-    isDevelopment: settings.development,
-    resolve,
-  });
+  const isDevelopment = settings.development;
+  const connections = buildConnections(options, { container, layer, clock, logger, unitOfWork });
+  const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve, ...connections });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
   provide(container, Rechecker, () => changes.rechecker);
   checkAndBuildProviders(container, options, router, unitOfWork);
@@ -89,21 +85,14 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
   const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, counters, tracer, settings });
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
-  const scopes = new ScopeBuilder(container, disposer);
+  const shared = { settings, logger, clock, counters, layer, unitOfWork, errors, dispatcher, disposer };
   return {
-    settings,
-    logger,
-    clock,
-    counters,
-    layer,
-    unitOfWork,
-    errors,
-    dispatcher,
-    disposer,
+    ...shared,
+    ...connections,
     ...changes,
     ...socketKeepersOf(settings, { clock, counters, logger }),
     stopListening: changes.listen(),
-    handshake: new Handshake({ router, scopes, clock, logger, unitOfWork, errors, disposer, settings }),
+    handshake: new Handshake({ ...shared, router, scopes: new ScopeBuilder(container, disposer) }),
     hooks: new Hooks({ hooks: hookProviders, unitOfWork, logger, stopTimeout: settings.closeTimeout }),
   };
 }
@@ -120,7 +109,10 @@ function checkAndBuildProviders(
   checkProviders(container, providers);
   checkConsumersAreNotShared(container, consumers);
   for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, unitOfWork);
-  for (const serializer of eventSerializersOf(router)) checkShowsEvents(container, serializer);
+  for (const serializer of eventSerializersOf(router)) {
+    checkShowsEvents(container, serializer);
+    checkRights(serializer);
+  }
   for (const consumer of consumers) checkModelConsumer(consumer, unitOfWork);
   buildSingletons(container, providers);
 }
@@ -166,7 +158,7 @@ function witnessesOf(
   { development, log }: Settings,
 ): Pick<Services, 'logger' | 'counters' | 'clock'> & { readonly tracer: Tracer } {
   const level = development ? 'debug' : 'info';
-  const logger = provide(container, Logger, () => new Logger(level, undefined, log.redacted));
+  const logger = provide(container, Logger, () => new Logger(level, undefined, undefined, log.redacted));
   const counters = provide(container, Counters, () => new Counters());
   return {
     logger,

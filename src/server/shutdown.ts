@@ -66,10 +66,11 @@ export class Shutdown {
   }
 
   async #close(): Promise<void> {
-    const { hooks, subscriber, stopListening } = this.#services;
+    const { hooks, live, subscriber, stopListening } = this.#services;
     const { detach, servers } = this.#living;
     subscriber.mute();
     stopListening();
+    live.leave();
     for (const leave of detach.splice(0)) leave();
     const serversClosed = Promise.all(servers.map(closeServer));
     await this.#endConnections();

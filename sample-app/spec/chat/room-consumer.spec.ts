@@ -249,6 +249,22 @@ describe('RoomConsumer', () => {
       expect(await grace.chat.request('create_message', { text: 'Thank you.' })).to.include({ response_status: 201 });
     });
 
+    it('are revoked for a member who is removed, who hears nothing of what is said next', async () => {
+      await invite(grace);
+      grace.chat.send({ action: 'join_room', pk: room.id, request_id: 7 });
+      await grace.chat.reply(7);
+      grace.chat.send({ action: 'subscribe_to_messages_in_room', pk: room.id, request_id: 8 });
+      await grace.chat.reply(8);
+      await join(ada);
+      await settled(grace);
+      await remove(grace);
+      await ada.chat.request('create_message', { text: 'Among us.' });
+      await chat.app.idle();
+      const heard = grace.chat.frames.filter(({ action }) => action === 'revoked');
+      expect(heard.map(({ request_id }) => request_id)).to.have.members([7, 8]);
+      expect(JSON.stringify(grace.chat.frames)).not.to.include('Among us.');
+    });
+
     it('do not take another word of a member who was removed, and count nobody who is not inside', async () => {
       await invite(grace);
       await join(grace);

@@ -19,6 +19,7 @@ import {
   ObserveInstance,
   Permissions,
   Retrieve,
+  RevokedBy,
   reply,
   type Subscription,
   ValidationFailed,
@@ -146,6 +147,13 @@ export class RoomConsumer extends mix(
   @GroupsForConsumer('onMessage')
   protected *groupsOfMessages({ room }: RoomKey) {
     yield `room-${room}`;
+  }
+
+  /** Whoever may not know of the room any more is told so once, and hears nothing of what is said from then on. */
+  @RevokedBy('onMessage', () => Room)
+  @RevokedBy('onUsers', () => Room)
+  protected *subscribersOf({ id, isPrivate }: Room) {
+    if (isPrivate) yield `room-${id}`;
   }
 
   @ModelObserver(() => Room, { serializer: RoomUsersSerializer })

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { apiTypes } from '#signalbox/cli/api-types/api-types.js';
@@ -8,7 +8,14 @@ import { TestTerminal } from '../../support/test-terminal.js';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
 const tsconfig = JSON.stringify({
-  compilerOptions: { strict: true, exactOptionalPropertyTypes: true, module: 'nodenext', target: 'es2023', types: [] },
+  compilerOptions: {
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    module: 'nodenext',
+    target: 'es2023',
+    lib: ['es2023'],
+    types: [],
+  },
   include: ['src'],
 });
 const header = '// Written by `signalbox api:types`. Do not edit it: run that again.\n\n';
@@ -60,7 +67,9 @@ describe('signalbox api:types', function () {
     it('writes that of the sample app', async () => {
       const { written: text } = await run(root, '-p', 'sample-app/src/tsconfig.json');
       expect(text).to.contain('readonly createMessage: ActionApi<{ text: string }, ChatCreateMessageReply>;');
-      expect(text).to.contain('      /** What the lobby shows: every room, as it is opened, entered and left. */\n');
+      expect(text).to.contain(
+        '      /** What the lobby shows: every room that this user may know of, as it is opened, entered and left. */\n',
+      );
       expect(text).to.not.match(/\bimport\b/);
     });
 
@@ -299,6 +308,16 @@ export type Thread = {
       expect((await run(both.folder)).written).to.equal(`${header}export type Api = {\n  a: string;\n};\n`);
       await both.remove();
     }
+  });
+
+  it('takes a project as it is built, and writes nothing of its output', async () => {
+    const built = { outDir: 'out', composite: true, tsBuildInfoFile: 'out/info', emitDeclarationOnly: true };
+    const { compilerOptions, ...rest } = JSON.parse(tsconfig);
+    const config = JSON.stringify({ ...rest, compilerOptions: { ...compilerOptions, ...built } });
+    await project.write({ 'tsconfig.json': config, 'src/app.ts': 'export interface Api { a: string }' });
+    const { code, errors } = await run(project.folder);
+    expect({ code, errors }).to.deep.equal({ code: 0, errors: '' });
+    expect(await readdir(project.folder)).to.not.include('out');
   });
 
   describe('with --out', () => {

@@ -1,20 +1,25 @@
 // A client in another repository: of the server it has one file, written by `signalbox api:types`.
+import { createClient } from 'signalbox/client';
 import type { Api } from './api.js';
 
-type Actions = Api['rooms']['actions'];
+const client = createClient<Api>('wss://example.org/ws/chat/');
 
-declare function call<Name extends keyof Actions>(
-  name: Name,
-  kwargs: Actions[Name]['kwargs'],
-): Promise<Actions[Name]['reply']>;
-
-const [room] = await call('list', {});
+const [room] = await client.rooms.list();
 room?.visits satisfies string | undefined;
-(await call('createMessage', { room: 1, text: 'hi' })).user.username satisfies string;
-await call('patch', { pk: 1, data: {} });
+(await client.rooms.createMessage({ room: 1, text: 'hi' })).user.username satisfies string;
+await client.rooms.patch({ pk: 1, data: {} });
+for await (const { left } of client.rooms.countdown({ room: 1 })) left satisfies number;
+client.rooms.$on('onMessage', 'subscribeToRoom', { room: 1 }, (event) => {
+  if (event.action !== 'delete') event.data.text satisfies string;
+});
 // @ts-expect-error misspelt kwarg
-await call('createMessage', { room: 1, txet: 'hi' });
+await client.rooms.createMessage({ room: 1, txet: 'hi' });
 // @ts-expect-error a room is named by its number
-await call('archive', { pk: 'red' });
+await client.rooms.archive({ pk: 'red' });
 // @ts-expect-error no such action
-await call('destroy', { pk: 1 });
+await client.rooms.destroy({ pk: 1 });
+// @ts-expect-error no such observer
+client.rooms.$on('onMesage', 'subscribeToRoom', { room: 1 });
+
+// A class of one's own, as in a spec or where there is none.
+createClient<Api>('wss://example.org/ws/chat/', { WebSocket: class Spied extends WebSocket {} });

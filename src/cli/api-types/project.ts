@@ -27,7 +27,7 @@ export class Project {
     const parsed = this.parse();
     if (parsed.fileNames.length === 0)
       throw new CommandFailed(`${config} has no files. Name the server's project: --project`);
-    const options = { ...parsed.options, noEmit: true, skipLibCheck: true, composite: false, incremental: false };
+    const options = { ...parsed.options, skipLibCheck: true };
     const { projectReferences, fileNames: rootNames, errors: configFileParsingDiagnostics } = parsed;
     this.program = compiler.createProgram({
       rootNames,

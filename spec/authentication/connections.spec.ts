@@ -1,0 +1,416 @@
+import type { MikroORM } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  type App,
+  type AppOptions,
+  ChannelLayer,
+  Connections,
+  Consumer,
+  createApp,
+  demultiplexer,
+  InMemoryChannelLayer,
+  NotAuthenticated,
+  type Permission,
+  PermissionDenied,
+  Permissions,
+  path,
+  type Route,
+  type Scope,
+  type ScopeMiddleware,
+  type ScopeUser,
+  type UserStore,
+} from 'signalbox';
+import { connect, type TestConnection } from 'signalbox/testing';
+import { injectable } from 'tsyringe';
+import { offlineOrm } from '../support/offline-orm.js';
+import { testProviders } from '../support/providers.js';
+import { refusalOf, SocketClient } from '../support/sockets.js';
+
+let middlewareReached = Promise.withResolvers<void>();
+let middlewareLeft = Promise.withResolvers<void>();
+
+@Consumer()
+class WhoConsumer extends ApiConsumer {
+  constructor(private readonly connections: Connections) {
+    super();
+  }
+
+  @Action()
+  async who({ scope }: ActionContext) {
+    return scope.user ?? null;
+  }
+
+  @Action()
+  async wait({ signal }: ActionContext) {
+    this.sendJson('waiting');
+    await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  }
+
+  @Action()
+  async joinGroup({ kwargs }: ActionContext) {
+    await this.addGroup(String(kwargs['group']));
+  }
+
+  @Action()
+  async kick({ kwargs }: ActionContext) {
+    await this.connections.disconnectUser(Number(kwargs['user']));
+    return 'kicked';
+  }
+}
+
+/** Logs in by the query, and takes as long as the spec wishes. */
+@injectable()
+class SlowLogin implements ScopeMiddleware {
+  async apply(scope: Scope): Promise<void> {
+    const { query } = scope;
+    if (query.has('slow')) {
+      middlewareReached.resolve();
+      await middlewareLeft.promise;
+    }
+    const userId = query.get('user');
+    if (userId === null) return;
+    scope.user = { id: Number(userId), role: 'member' };
+    scope.identity = { userId, sessionId: query.get('session') ?? `session-of-${userId}` };
+  }
+}
+
+let roles = new Map<string, string>();
+
+@injectable()
+class Users implements UserStore {
+  async find(id: string): Promise<ScopeUser | undefined> {
+    if (roles.get(id) === 'unreachable') throw new Error('The database is gone.');
+    return roles.has(id) ? { id: Number(id), role: roles.get(id) } : undefined;
+  }
+}
+
+const roleOf = ({ user }: Scope): unknown => (user as { role?: string } | undefined)?.role;
+
+@injectable()
+class IsMember implements Permission {
+  canConnect(scope: Scope): boolean {
+    return roleOf(scope) !== 'stranger';
+  }
+}
+
+@injectable()
+class IsAdmin implements Permission {
+  canConnect(scope: Scope): boolean {
+    return roleOf(scope) === 'admin';
+  }
+}
+
+@Permissions(IsMember)
+@Consumer()
+class MemberConsumer extends WhoConsumer {}
+
+@Permissions(IsAdmin)
+@Consumer()
+class AdminConsumer extends WhoConsumer {}
+
+describe('Connections', () => {
+  let orm: MikroORM;
+  const opened: App[] = [];
+
+  before(async () => {
+    orm = await offlineOrm();
+  });
+  beforeEach(() => {
+    middlewareReached = Promise.withResolvers();
+    middlewareLeft = Promise.withResolvers();
+    roles = new Map();
+  });
+  afterEach(async () => {
+    await Promise.all(opened.splice(0).map((app) => app.close()));
+  });
+  after(() => orm.close(true));
+
+  function open(options: Partial<AppOptions<readonly Route[]>> = {}) {
+    const { container, clock, logger } = testProviders();
+    const routes = [
+      path('/', WhoConsumer),
+      path('/members/', MemberConsumer),
+      path('/streams/', demultiplexer({ members: MemberConsumer, admins: AdminConsumer })),
+    ];
+    const app = createApp({ orm, container, routes, middleware: [SlowLogin], ...options });
+    opened.push(app);
+    return { app, container, clock, logger };
+  }
+
+  const isOpen = async (connection: TestConnection): Promise<boolean> =>
+    (await connection.request('who')).response_status === 200;
+
+  describe('of a user', () => {
+    it('close with 4401 and a sentence, all of them and no others', async () => {
+      const { app } = open();
+      const { port } = await app.listen({ host: '127.0.0.1' });
+      const ann = await SocketClient.open(`ws://127.0.0.1:${port}/?user=1`);
+      const annToo = await SocketClient.open(`ws://127.0.0.1:${port}/?user=1`);
+      await using bob = await SocketClient.open(`ws://127.0.0.1:${port}/?user=11`);
+      await using nobody = await SocketClient.open(`ws://127.0.0.1:${port}/`);
+      await app.disconnectUser('1');
+      expect([await ann.closed, await annToo.closed]).to.deep.equal([4401, 4401]);
+      expect(ann.reason).to.equal('You were logged out.');
+      for (const other of [bob, nobody]) {
+        other.send({ action: 'who', request_id: 1 });
+        expect(await other.receive()).to.include({ response_status: 200 });
+      }
+    });
+
+    it('close with 4403 and a reason where that is said', async () => {
+      const { app } = open();
+      const { port } = await app.listen({ host: '127.0.0.1' });
+      const ann = await SocketClient.open(`ws://127.0.0.1:${port}/?user=1`);
+      await app.disconnectUser(1, 'You are banned: é.', 4403);
+      expect(await ann.closed).to.equal(4403);
+      expect(ann.reason).to.equal('You are banned: é.');
+    });
+
+    for (const id of [1, '1', 1n]) {
+      it(`are found by ${typeof id}s as well`, async () => {
+        const { app } = open();
+        await using ann = await connect(app, '/?user=1');
+        await app.disconnectUser(id);
+        expect(await ann.closed).to.equal(4401);
+      });
+    }
+
+    it('stay where the user is unknown, or was disconnected before', async () => {
+      const { app } = open();
+      await using ann = await connect(app, '/?user=1');
+      for (const id of ['', 'undefined', 'null', '01', ' 1', '__proto__', 2]) await app.disconnectUser(id);
+      expect(await isOpen(ann)).to.equal(true);
+      await app.disconnectUser(1);
+      await app.disconnectUser(1);
+      await app.disconnectSession('session-of-1');
+      expect(await ann.closed).to.equal(4401);
+    });
+
+    it('are told nothing for a reason that fits into no frame', async () => {
+      const { app } = open();
+      await using ann = await connect(app, '/?user=1');
+      const error = await Promise.try(() => app.disconnectUser(1, 'é'.repeat(62))).catch((thrown: unknown) => thrown);
+      expect(error)
+        .to.be.instanceOf(RangeError)
+        .with.property('message', 'The reason of a close is at most 123 bytes long.');
+      expect(await isOpen(ann)).to.equal(true);
+      await app.disconnectUser(1, 'x'.repeat(123));
+      expect(await ann.closed).to.equal(4401);
+    });
+
+    it('answer what runs before they close', async () => {
+      const { app } = open();
+      const { port } = await app.listen({ host: '127.0.0.1' });
+      const ann = await SocketClient.open(`ws://127.0.0.1:${port}/?user=1`);
+      ann.send({ action: 'wait', request_id: 7 });
+      await ann.receive();
+      await app.disconnectUser(1, 'You are banned.', 4403);
+      expect(await ann.receive()).to.deep.equal({
+        errors: ['You are banned.'],
+        data: null,
+        action: 'wait',
+        response_status: 403,
+        request_id: 7,
+        code: 'permission_denied',
+      });
+      expect(await ann.closed).to.equal(4403);
+    });
+
+    it('may be closed by an action of that user', async () => {
+      const { app } = open();
+      await using ann = await connect(app, '/?user=1');
+      expect(await ann.request('kick', { user: 1 })).to.include({ response_status: 401 });
+      expect(await ann.closed).to.equal(4401);
+    });
+  });
+
+  it('of a session close, and those of another session of the user stay', async () => {
+    const { app } = open();
+    await using phone = await connect(app, '/?user=1&session=phone');
+    await using laptop = await connect(app, '/?user=1&session=laptop');
+    await app.disconnectSession('phone');
+    expect(await phone.closed).to.equal(4401);
+    expect(await isOpen(laptop)).to.equal(true);
+  });
+
+  describe('whose handshake is under way', () => {
+    const during = async (app: App, disconnect: () => Promise<void>): Promise<unknown> => {
+      const connecting = connect(app, '/?user=1&slow=1').catch((error: unknown) => error);
+      await middlewareReached.promise;
+      await disconnect();
+      middlewareLeft.resolve();
+      return connecting;
+    };
+
+    it('are refused with 401 or 403', async () => {
+      const { app } = open();
+      expect(await during(app, () => app.disconnectUser(1))).to.be.instanceOf(NotAuthenticated);
+      middlewareReached = Promise.withResolvers();
+      const banned = await during(app, () => app.disconnectSession('session-of-1', 'You are banned.', 4403));
+      expect(banned).to.be.instanceOf(PermissionDenied).with.property('message', 'You are banned.');
+    });
+
+    it('are refused before the upgrade', async () => {
+      const { app } = open();
+      const { port } = await app.listen({ host: '127.0.0.1' });
+      const refusal = refusalOf(`ws://127.0.0.1:${port}/?user=1&slow=1`);
+      await middlewareReached.promise;
+      await app.disconnectUser(1);
+      middlewareLeft.resolve();
+      expect(await refusal).to.deep.equal({ status: 401, sentence: 'You were logged out.' });
+    });
+
+    it('are granted where it is somebody else, and where the handshake began afterwards', async () => {
+      const { app } = open();
+      const other = await during(app, () => app.disconnectUser(2));
+      expect(await isOpen(other as TestConnection)).to.equal(true);
+      await app.disconnectUser(1);
+      await using ann = await connect(app, '/?user=1');
+      expect(await isOpen(ann)).to.equal(true);
+    });
+  });
+
+  describe('in two processes', () => {
+    it('close in both, whichever is told, by an injected service too', async () => {
+      const channelLayer = new InMemoryChannelLayer();
+      const [one, other] = [open({ channelLayer }), open({ channelLayer })];
+      await using here = await connect(one.app, '/?user=1');
+      await using there = await connect(other.app, '/?user=1');
+      await using bob = await connect(other.app, '/?user=2');
+      await one.container.resolve(Connections).disconnectUser(1);
+      expect([await here.closed, await there.closed]).to.deep.equal([4401, 4401]);
+      expect(await isOpen(bob)).to.equal(true);
+    });
+
+    it('are refused in the other while they are being asked', async () => {
+      const channelLayer = new InMemoryChannelLayer();
+      const [one, other] = [open({ channelLayer }), open({ channelLayer })];
+      await one.app.start();
+      const connecting = connect(other.app, '/?user=1&slow=1').catch((error: unknown) => error);
+      await middlewareReached.promise;
+      await one.app.disconnectUser(1);
+      middlewareLeft.resolve();
+      expect(await connecting).to.be.instanceOf(NotAuthenticated);
+    });
+
+    it('are out of reach of the groups of applications', async () => {
+      const { app, container } = open();
+      await using ann = await connect(app, '/?user=1');
+      const order = { kind: 'disconnect', whose: { user: '1' }, reason: '', code: 4401 };
+      const message = { type: 'signalbox:order', order };
+      const send = Promise.try(() => app.sendToGroup('signalbox:orders', message)).catch((error: unknown) => error);
+      const sentence = 'The names of groups that begin with "signalbox:" are the framework\'s own.';
+      expect(await send)
+        .to.be.instanceOf(RangeError)
+        .with.property('message', sentence);
+      expect(await ann.request('join_group', { group: 'signalbox:orders' })).to.include({ response_status: 500 });
+      await container.resolve<ChannelLayer>(ChannelLayer as never).sendToGroup('orders', message);
+      expect(await isOpen(ann)).to.equal(true);
+    });
+
+    it('are not opened before the channel layer hears, which may be tried again', async () => {
+      let failures = 1;
+      class Late extends InMemoryChannelLayer {
+        override async add(group: string, channel: string): Promise<void> {
+          if (failures-- > 0) throw new Error('Not yet.');
+          await super.add(group, channel);
+        }
+      }
+      const { app } = open({ channelLayer: new Late() });
+      const error = await connect(app, '/?user=1').catch((thrown: unknown) => thrown);
+      expect(error).to.have.property('message', 'Not yet.');
+      await using ann = await connect(app, '/?user=1');
+      expect(await isOpen(ann)).to.equal(true);
+    });
+
+    it('are closed here although the channel layer fails, and whoever asked is told', async () => {
+      class Failing extends InMemoryChannelLayer {
+        override async sendToGroup(): Promise<void> {
+          throw new Error('The layer is gone.');
+        }
+      }
+      const { app } = open({ channelLayer: new Failing() });
+      await using ann = await connect(app, '/?user=1');
+      const error = await app.disconnectUser(1).catch((thrown: unknown) => thrown);
+      expect(error).to.have.property('message', 'The layer is gone.');
+      expect(await ann.closed).to.equal(4401);
+    });
+  });
+
+  describe('that are checked again', () => {
+    const recheck = (container: ReturnType<typeof open>['container'], id: number) =>
+      container.resolve(Connections).recheckUser(id);
+
+    it('see the user as the store has it now', async () => {
+      const { app, container } = open({ users: Users });
+      await using ann = await connect(app, '/members/?user=1');
+      roles.set('1', 'admin');
+      await recheck(container, 1);
+      await settled();
+      expect((await ann.request('who')).data).to.deep.equal({ id: 1, role: 'admin' });
+    });
+
+    it('close with 4403 where every stream refuses', async () => {
+      const { app, container } = open({ users: Users });
+      await using ann = await connect(app, '/members/?user=1');
+      roles.set('1', 'stranger');
+      await recheck(container, 1);
+      expect(await ann.closed).to.equal(4403);
+    });
+
+    it('close with 4401 where the user is gone', async () => {
+      const { app, container } = open({ users: Users });
+      await using ann = await connect(app, '/members/?user=1');
+      await recheck(container, 1);
+      expect(await ann.closed).to.equal(4401);
+    });
+
+    it('close with 1011 where nobody can tell, which is logged', async () => {
+      const { app, container, logger } = open({ users: Users });
+      await using ann = await connect(app, '/members/?user=1');
+      roles.set('1', 'unreachable');
+      await recheck(container, 1);
+      expect(await ann.closed).to.equal(1011);
+      expect(logger.at('error').map(({ message }) => message)).to.deep.equal([
+        'A connection could not be checked again.',
+      ]);
+    });
+
+    it('refuse single streams, and grant others', async () => {
+      const { app, container } = open({ users: Users });
+      await using ann = await connect(app, '/streams/?user=1');
+      expect(await ann.channel('admins').request('who')).to.include({ response_status: 403 });
+      roles.set('1', 'admin');
+      await recheck(container, 1);
+      await settled();
+      expect(await ann.channel('admins').request('who')).to.include({ response_status: 200 });
+      roles.set('1', 'member');
+      await recheck(container, 1);
+      await settled();
+      expect(await ann.channel('admins').request('who')).to.include({
+        response_status: 403,
+        code: 'permission_denied',
+      });
+      expect(await ann.channel('members').request('who')).to.include({ response_status: 200 });
+    });
+
+    it('need a store of users', async () => {
+      const { app, container } = open();
+      await app.start();
+      const error = await recheck(container, 1).catch((thrown: unknown) => thrown);
+      expect(error).to.have.property(
+        'message',
+        'createApp.users: is not given, so that nobody can be loaded anew to be checked again. ' +
+          'Name a provider that implements UserStore: createApp({ users: Users }).',
+      );
+    });
+  });
+});
+
+/** Nothing here waits for more than promises. */
+async function settled(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}

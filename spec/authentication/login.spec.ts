@@ -1,0 +1,380 @@
+import { EntityManager } from '@mikro-orm/core';
+import type { MikroORM } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  type App,
+  Connections,
+  Consumer,
+  createApp,
+  demultiplexer,
+  Groups,
+  GroupsForConsumer,
+  GroupsForSignal,
+  IsAuthenticated,
+  Observer,
+  OnMessage,
+  type Permission,
+  Permissions,
+  path,
+  type Scope,
+  Signal,
+  type SignalEvent,
+  type Subscription,
+} from 'signalbox';
+import { connect, type MemoryLogger, type TestConnection } from 'signalbox/testing';
+import { injectable } from 'tsyringe';
+import { useDatabase } from '../support/database.js';
+import { User } from '../support/entities.js';
+import { offlineOrm } from '../support/offline-orm.js';
+import { testProviders } from '../support/providers.js';
+
+interface Note {
+  readonly for: string;
+  readonly text: string;
+}
+
+const noted = new Signal<Note>();
+let gate = Promise.withResolvers<void>();
+
+@Consumer()
+class AccountConsumer extends ApiConsumer {
+  constructor(private readonly connections: Connections) {
+    super();
+  }
+
+  @Action()
+  async login({ scope, kwargs }: ActionContext) {
+    const { user, session } = kwargs;
+    const userId = String(user);
+    await this.connections.login(
+      scope,
+      { id: userId, banned: kwargs['banned'] },
+      { userId, ...(session !== undefined && { sessionId: String(session) }) },
+      { key: session },
+    );
+    if (kwargs['fail']) throw new TypeError('After the login.');
+    return 'welcome';
+  }
+
+  @Action()
+  async logout({ scope, kwargs }: ActionContext) {
+    await this.connections.logout(scope);
+    if (kwargs['fail']) throw new TypeError('After the logout.');
+    return 'bye';
+  }
+
+  @Action()
+  async who({ scope }: ActionContext) {
+    return { user: scope.user ?? null, session: scope.session ?? null, identity: scope.identity ?? null };
+  }
+}
+
+@injectable()
+class IsWelcome implements Permission {
+  canConnect({ user }: Scope): boolean {
+    return !(user as { banned?: boolean } | undefined)?.banned;
+  }
+}
+
+/** Who follows notes hears those for whoever they are; no permission knows the difference. */
+@Permissions(IsWelcome)
+@Consumer()
+@Groups('everybody')
+class NoteConsumer extends ApiConsumer {
+  readonly users: unknown[] = [];
+
+  @Action({ status: 201 })
+  async follow(context: ActionContext) {
+    const owner = context.scope.identity?.userId ?? 'nobody';
+    await this.addGroup(`user-${owner}`);
+    if (context.kwargs['slow']) {
+      this.sendJson('slow');
+      await gate.promise;
+    }
+    await this.subscribe(this.onNote, { owner }, context);
+  }
+
+  @Action()
+  async known() {
+    return { users: this.users, groups: this.joinedGroups };
+  }
+
+  protected override async onUserChange(): Promise<void> {
+    this.users.push(this.scope.identity?.userId ?? null);
+  }
+
+  @Observer(noted)
+  async onNote(event: SignalEvent<Note>, subscription: Subscription<{ owner: string }>) {
+    await subscription.send(event);
+  }
+
+  @GroupsForSignal('onNote')
+  protected *groupsOfNote(note: Note) {
+    yield note.for;
+  }
+
+  @GroupsForConsumer('onNote')
+  protected *groupsOfOwner({ owner }: { owner: string }) {
+    yield owner;
+  }
+
+  @OnMessage('shout')
+  protected onShout({ text }: { readonly type: 'shout'; readonly text: string }) {
+    this.sendJson({ shouted: text });
+  }
+}
+
+@Permissions(IsAuthenticated)
+@Consumer()
+class PrivateConsumer extends ApiConsumer {
+  @Action()
+  async who({ scope }: ActionContext) {
+    return scope.user;
+  }
+}
+
+@Permissions(IsAuthenticated)
+@Consumer()
+class PrivateAccountConsumer extends AccountConsumer {}
+
+describe('A login in a socket', () => {
+  let orm: MikroORM;
+  let app: App;
+  let logger: MemoryLogger;
+
+  before(async () => {
+    orm = await offlineOrm();
+  });
+  beforeEach(() => {
+    gate = Promise.withResolvers();
+    const providers = testProviders();
+    logger = providers.logger;
+    const streams = { account: AccountConsumer, notes: NoteConsumer, private: PrivateConsumer };
+    const routes = [path('/', demultiplexer(streams)), path('/private/', PrivateAccountConsumer)];
+    app = createApp({ orm, container: providers.container, routes });
+  });
+  afterEach(() => app.close());
+  after(() => orm.close(true));
+
+  const asAnn = (): Promise<TestConnection> =>
+    connect(app, '/', { user: { id: 'ann' }, identity: { userId: 'ann', sessionId: 'of-ann' } });
+  const login = (connection: TestConnection, user: string, rest: object = {}) =>
+    connection.channel('account').request('login', { user, ...rest });
+
+  it('shows the user to all streams at once, and opens those that had refused', async () => {
+    await using ann = await connect(app, '/');
+    expect(await ann.channel('private').request('who')).to.include({ response_status: 403 });
+    expect(await login(ann, 'ann', { session: 'new' })).to.include({ response_status: 200, data: 'welcome' });
+    expect((await ann.channel('private').request('who')).data).to.deep.equal({ id: 'ann' });
+    expect((await ann.channel('account').request('who')).data).to.deep.equal({
+      user: { id: 'ann' },
+      session: { key: 'new' },
+      identity: { userId: 'ann', sessionId: 'new' },
+    });
+  });
+
+  it('keeps neither the session nor the identity of whoever was there before', async () => {
+    await using ann = await asAnn();
+    await login(ann, 'bob');
+    expect((await ann.channel('account').request('who')).data).to.deep.equal({
+      user: { id: 'bob' },
+      session: {},
+      identity: { userId: 'bob' },
+    });
+  });
+
+  it('refuses a session that the client had before, and changes nothing', async () => {
+    await using eve = await connect(app, '/', { cookies: { session: 'planted' } });
+    expect(await login(eve, 'ann', { session: 'planted' })).to.include({ response_status: 500 });
+    expect((await eve.channel('account').request('who')).data).to.deep.equal({
+      user: null,
+      session: null,
+      identity: null,
+    });
+    await using ann = await asAnn();
+    expect(await login(ann, 'ann', { session: 'of-ann' })).to.include({ response_status: 500 });
+    expect(logger.at('error')[0]?.fields['error']).to.have.property(
+      'message',
+      'Connections.login: was given the session that the client had before. ' +
+        'Make a new session at every login, and delete the old one.',
+    );
+  });
+
+  it('ends what the former user subscribed to, though every permission would go on', async () => {
+    await using ann = await asAnn();
+    const notes = ann.channel('notes');
+    expect(await notes.request('follow', { request_id: 5 })).to.include({ response_status: 201 });
+    noted.send({ for: 'ann', text: 'first' });
+    expect(await notes.receive()).to.deep.include({ request_id: 5, data: { for: 'ann', text: 'first' } });
+    await login(ann, 'bob');
+    expect(await notes.receive()).to.deep.equal({
+      errors: ['You may no longer follow this.'],
+      data: null,
+      action: 'revoked',
+      response_status: 403,
+      request_id: 5,
+      code: 'revoked',
+    });
+    noted.send({ for: 'ann', text: 'second' });
+    await app.sendToGroup('user-ann', { type: 'shout', text: 'for ann' });
+    await notes.expectSilence();
+    expect(await notes.request('follow', { request_id: 6 })).to.include({ response_status: 201 });
+    noted.send({ for: 'bob', text: 'third' });
+    expect(await notes.receive()).to.deep.include({ request_id: 6, data: { for: 'bob', text: 'third' } });
+  });
+
+  it('takes no subscription of a request that began for the former user', async () => {
+    await using ann = await asAnn();
+    const notes = ann.channel('notes');
+    notes.send({ action: 'follow', request_id: 5, slow: true });
+    expect(await notes.receive()).to.equal('slow');
+    await login(ann, 'bob');
+    gate.resolve();
+    expect(await notes.receive()).to.include({ response_status: 403, code: 'revoked', request_id: 5 });
+    noted.send({ for: 'ann', text: 'second' });
+    await notes.expectSilence();
+  });
+
+  it('leaves the groups of the former user, keeps those of the class, and tells the consumer', async () => {
+    await using ann = await asAnn();
+    const notes = ann.channel('notes');
+    await notes.request('follow', { request_id: 5 });
+    expect((await notes.request('known')).data).to.deep.equal({ users: [], groups: ['everybody', 'user-ann'] });
+    await login(ann, 'bob');
+    await notes.receive();
+    expect((await notes.request('known')).data).to.deep.equal({ users: ['bob'], groups: ['everybody'] });
+    await app.sendToGroup('everybody', { type: 'shout', text: 'hi' });
+    expect(await notes.receive()).to.deep.equal({ shouted: 'hi' });
+  });
+
+  it('of the same user again ends no subscription', async () => {
+    await using ann = await asAnn();
+    const notes = ann.channel('notes');
+    await notes.request('follow', { request_id: 5 });
+    await login(ann, 'ann', { session: 'new' });
+    noted.send({ for: 'ann', text: 'still' });
+    expect(await notes.receive()).to.deep.include({ data: { for: 'ann', text: 'still' } });
+  });
+
+  it('asks the permissions to connect again, once it is answered', async () => {
+    await using ann = await asAnn();
+    const notes = ann.channel('notes');
+    await notes.request('follow', { request_id: 5 });
+    expect(await login(ann, 'bob', { banned: true })).to.include({ data: 'welcome' });
+    expect(await notes.receive()).to.include({ action: 'revoked', request_id: 5 });
+    expect(await notes.request('known')).to.include({ response_status: 403, code: 'permission_denied' });
+    expect((await ann.channel('private').request('who')).data).to.deep.equal({ id: 'bob', banned: true });
+  });
+
+  it('has not happened where its request fails', async () => {
+    await using ann = await connect(app, '/');
+    expect(await login(ann, 'ann', { fail: true })).to.include({ response_status: 500 });
+    expect((await ann.channel('account').request('who')).data).to.deep.equal({
+      user: null,
+      session: null,
+      identity: null,
+    });
+    expect(await ann.channel('private').request('who')).to.include({ response_status: 403 });
+  });
+
+  it('is found by what disconnects the user from then on, and by nothing that disconnects the former one', async () => {
+    await using ann = await asAnn();
+    await login(ann, 'bob');
+    await app.disconnectUser('ann');
+    await app.disconnectSession('of-ann');
+    expect(await ann.channel('account').request('who')).to.include({ response_status: 200 });
+    await app.disconnectUser('bob');
+    expect(await ann.closed).to.equal(4401);
+  });
+
+  describe('and a logout', () => {
+    it('takes the user from all streams, and refuses those that need one', async () => {
+      await using ann = await asAnn();
+      expect((await ann.channel('private').request('who')).data).to.deep.equal({ id: 'ann' });
+      expect(await ann.channel('account').request('logout')).to.include({ data: 'bye' });
+      expect(await ann.channel('private').request('who')).to.include({ response_status: 403 });
+      expect((await ann.channel('account').request('who')).data).to.deep.equal({
+        user: null,
+        session: null,
+        identity: null,
+      });
+    });
+
+    it('answers, and closes with 4401 where nothing is open to nobody', async () => {
+      await using ann = await connect(app, '/private/', { user: { id: 'ann' }, identity: { userId: 'ann' } });
+      expect(await ann.request('logout')).to.include({ response_status: 200, data: 'bye' });
+      expect(await ann.closed).to.equal(4401);
+    });
+
+    it('has not happened where its request fails', async () => {
+      await using ann = await connect(app, '/private/', { user: { id: 'ann' }, identity: { userId: 'ann' } });
+      expect(await ann.request('logout', { fail: true })).to.include({ response_status: 500 });
+      expect((await ann.request('who')).data).to.deep.include({ user: { id: 'ann' } });
+    });
+  });
+});
+
+let seen: number[] = [];
+
+@injectable()
+class CountsUsers implements Permission {
+  constructor(private readonly em: EntityManager) {}
+
+  async canConnect(): Promise<boolean> {
+    seen.push(await this.em.count(User));
+    return true;
+  }
+}
+
+/** Signs up and logs in, in one transaction. */
+@Permissions(CountsUsers)
+@Consumer()
+class SignUpConsumer extends ApiConsumer {
+  constructor(
+    private readonly em: EntityManager,
+    private readonly connections: Connections,
+  ) {
+    super();
+  }
+
+  @Action({ atomic: true })
+  async signUp({ scope, kwargs }: ActionContext) {
+    const user = this.em.create(User, { username: String(kwargs['name']), password: 'x' });
+    await this.em.flush();
+    await this.connections.login(scope, user, { userId: String(user.id) });
+    if (kwargs['twice']) this.em.create(User, { username: user.username, password: 'x' });
+  }
+
+  @Action()
+  async who({ scope }: ActionContext) {
+    return (scope.user as User | undefined)?.username ?? null;
+  }
+
+  protected override async onUserChange(): Promise<void> {
+    this.sendJson({ users: await this.em.count(User), for: (this.scope.user as User | undefined)?.username ?? null });
+  }
+}
+
+describe('A login in a transaction', () => {
+  const database = useDatabase('login_transaction');
+
+  it('counts once it is committed, and what is asked then sees what was committed', async () => {
+    seen = [];
+    const { container, logger } = testProviders();
+    const app = createApp({ orm: database.orm, container, routes: [path('/', SignUpConsumer)] });
+    await using ann = await connect(app, '/');
+    expect(await ann.request('sign_up', { name: 'ann' })).to.include({ response_status: 200 });
+    expect(await ann.receive()).to.deep.equal({ users: 1, for: 'ann' });
+    expect((await ann.request('who')).data).to.equal('ann');
+    expect(seen).to.deep.equal([0, 1]);
+    expect(await ann.request('sign_up', { name: 'bob', twice: true })).to.include({ response_status: 409 });
+    expect(await ann.receive()).to.deep.equal({ users: 1, for: 'ann' });
+    expect((await ann.request('who')).data).to.equal('ann');
+    expect(seen).to.deep.equal([0, 1, 1]);
+    expect(logger.at('error')).to.deep.equal([]);
+    await app.close();
+  });
+});

@@ -1,0 +1,42 @@
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { expect } from 'chai';
+import { type BuildResult, buildSync } from 'esbuild';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** What a page would load for one import. */
+function bundle(code: string): { readonly bytes: number; readonly files: readonly string[] } {
+  const { outputFiles, metafile }: BuildResult<{ write: false; metafile: true }> = buildSync({
+    stdin: { contents: code, resolveDir: root },
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    target: 'es2023',
+    write: false,
+    metafile: true,
+  });
+  const [output] = Object.values(metafile.outputs);
+  const used = Object.entries(output?.inputs ?? {}).filter(([, { bytesInOutput }]) => bytesInOutput > 0);
+  return { bytes: gzipSync(outputFiles[0]?.contents ?? '', { level: 9 }).length, files: used.map(([file]) => file) };
+}
+
+describe('What a page loads of the client', function () {
+  this.timeout(30_000);
+
+  it('is at most 4 kB, compressed, and nothing of the server', () => {
+    const { bytes, files } = bundle(`export { createClient } from 'signalbox/client';`);
+    expect(bytes).to.be.at.most(4_000);
+    for (const file of files.filter((name) => name !== '<stdin>'))
+      expect(file).to.match(/^dist\/(client\/[\w-]+|wire\/names)\.js$/);
+  });
+
+  it('has live collections only where they are used, for 1 kB more', () => {
+    const alone = bundle(`export { createClient } from 'signalbox/client';`);
+    const both = bundle(`export { createClient, live } from 'signalbox/client';`);
+    expect(alone.files).to.not.include('dist/client/live.js');
+    expect(both.files).to.include('dist/client/live.js');
+    expect(both.bytes - alone.bytes).to.be.at.most(1_000);
+  });
+});

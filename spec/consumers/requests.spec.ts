@@ -1,0 +1,117 @@
+import { expect } from 'chai';
+import { IsInt } from 'class-validator';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  type App,
+  Consumer,
+  createApp,
+  type ModelEvent,
+  ModelObserver,
+  path,
+  type Subscription,
+} from 'signalbox';
+import { connect } from 'signalbox/testing';
+import { AllThings, ByShelf } from '../dcrf/observer-consumers.js';
+import { createThing, done, event, fill, save, Thing, things } from '../dcrf/observer-support.js';
+import { failure, gate } from '../dcrf/wire-support.js';
+import { useDatabase } from '../support/database.js';
+
+let slow = gate();
+
+class Target {
+  @IsInt() target!: number;
+}
+
+/** Subscribes two observers by one request, late and out of line. */
+@Consumer()
+class LateConsumer extends ApiConsumer {
+  @Action({ detached: true, status: 201 })
+  async watch(context: ActionContext) {
+    await slow.promise;
+    await this.subscribe(this.onThing, {}, context);
+    await this.subscribe(this.onOther, {}, context);
+  }
+
+  @ModelObserver(() => Thing)
+  async onThing(event: ModelEvent<Thing>, subscription: Subscription<object>) {
+    await subscription.send(event);
+  }
+
+  @ModelObserver(() => Thing)
+  async onOther(event: ModelEvent<Thing>, subscription: Subscription<object>) {
+    await subscription.send(event);
+  }
+}
+
+@Consumer()
+class OwnUnsubscribe extends ApiConsumer {
+  @Action({ name: 'unsubscribe' })
+  async leave({ target }: Target) {
+    return { mine: target };
+  }
+}
+
+describe('Unsubscribing by request id', () => {
+  const database = useDatabase('requests', things);
+  let app: App;
+  before(() => {
+    app = createApp({
+      orm: database.orm,
+      routes: [
+        path('/ws/all/', AllThings),
+        path('/ws/shelf/', ByShelf),
+        path('/ws/late/', LateConsumer),
+        path('/ws/own/', OwnUnsubscribe),
+      ],
+    });
+  });
+  after(() => app.close());
+  beforeEach(() => {
+    slow = gate();
+    return fill(database.orm);
+  });
+
+  it('ends that subscription and no other', async () => {
+    await using ann = await connect(app, '/ws/shelf/');
+    await ann.request('subscribe_shelf', { shelf: 8, request_id: 5 });
+    await ann.request('subscribe_shelf', { shelf: 8, request_id: '5' });
+    expect(await ann.request('unsubscribe', { target: 5, request_id: 6 })).to.deep.equal(done('unsubscribe', 204, 6));
+    await createThing(database.orm, 'new', 8);
+    expect(await ann.receive()).to.deep.equal(event('create', { id: 4, name: 'new', shelf: 8 }, '5'));
+    await ann.expectSilence();
+  });
+
+  it('waits behind the request that subscribes', async () => {
+    await using ann = await connect(app, '/ws/all/');
+    ann.send({ action: 'subscribe_all', request_id: 1 });
+    expect(await ann.request('unsubscribe', { target: 1, request_id: 2 })).to.deep.equal(done('unsubscribe', 204, 2));
+    expect(await ann.receive()).to.deep.equal(done('subscribe_all', 201));
+    await save(database.orm, 1, { count: 3 });
+    await ann.expectSilence();
+  });
+
+  it('ends also what a detached request is still about to subscribe to, for all its observers', async () => {
+    await using ann = await connect(app, '/ws/late/');
+    ann.send({ action: 'watch', request_id: 1 });
+    expect(await ann.request('unsubscribe', { target: 1, request_id: 2 })).to.deep.equal(done('unsubscribe', 204, 2));
+    slow.resolve();
+    expect(await ann.receive()).to.deep.equal(done('watch', 201));
+    await save(database.orm, 1, { count: 3 });
+    await ann.expectSilence();
+  });
+
+  it('is a 204 where there is nothing to end, and a 400 without a target', async () => {
+    await using ann = await connect(app, '/ws/all/');
+    expect(await ann.request('unsubscribe', { target: 9, request_id: 1 })).to.deep.equal(done('unsubscribe', 204));
+    expect(await ann.request('unsubscribe', { request_id: 1 })).to.deep.equal(
+      failure('unsubscribe', 1, 400, 'parse_error', 'Name the request_id of the subscription as "target".'),
+    );
+  });
+
+  it('is left to a consumer that has an action of this name', async () => {
+    await using ann = await connect(app, '/ws/own/');
+    expect(await ann.request('unsubscribe', { target: 9, request_id: 1 })).to.deep.include({ data: { mine: 9 } });
+  });
+});

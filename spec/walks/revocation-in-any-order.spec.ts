@@ -1,0 +1,206 @@
+import { EntityManager } from '@mikro-orm/core';
+import { Entity, PrimaryKey, Property, ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
+import { MikroORM } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import fc from 'fast-check';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  ChannelLayer,
+  type ChannelMessage,
+  type ChannelReceiver,
+  Consumer,
+  createApp,
+  InMemoryChannelLayer,
+  type ModelEvent,
+  ModelObserver,
+  ModelSerializer,
+  type Permission,
+  path,
+  RevokedBy,
+  type Subscription,
+} from 'signalbox';
+import { connect, truncate } from 'signalbox/testing';
+import { injectable } from 'tsyringe';
+import { useDatabase } from '../support/database.js';
+import { checkAsyncProperty } from '../support/properties.js';
+
+@Entity()
+class Ticket {
+  @PrimaryKey({ type: 'integer' })
+  id!: number;
+}
+
+@Entity()
+class Line {
+  @PrimaryKey({ type: 'integer' })
+  id!: number;
+
+  @Property({ type: 'string' })
+  text!: string;
+}
+
+@injectable()
+class LineSerializer extends ModelSerializer(Line, { fields: ['text'] }) {}
+
+@injectable()
+class HasTicket implements Permission {
+  constructor(private readonly em: EntityManager) {}
+
+  async hasPermission({ action }: ActionContext) {
+    return action !== 'follow' || (await this.em.count(Ticket)) > 0;
+  }
+}
+
+@Consumer()
+class LineConsumer extends ApiConsumer {
+  @Action({ status: 201, permissions: [HasTicket] })
+  async follow(context: ActionContext) {
+    await this.subscribe(this.onLine, {}, context);
+  }
+
+  @ModelObserver(() => Line, { serializer: LineSerializer })
+  async onLine(event: ModelEvent<LineSerializer>, subscription: Subscription) {
+    await subscription.send(event);
+  }
+
+  @RevokedBy('onLine', () => Ticket)
+  protected *everybody() {
+    yield 'everybody';
+  }
+}
+
+/** One process's way to the others: in order, and as late as it likes. */
+class SlowWire extends ChannelLayer {
+  readonly #waiting: (() => Promise<void>)[] = [];
+
+  constructor(readonly hub: ChannelLayer) {
+    super();
+  }
+
+  async release(count: number): Promise<void> {
+    for (const send of this.#waiting.splice(0, count)) await send();
+  }
+
+  async sendToGroup(group: string, message: ChannelMessage): Promise<void> {
+    this.#waiting.push(() => this.hub.sendToGroup(group, message));
+  }
+
+  connect(channel: string, receiver: ChannelReceiver): Promise<void> {
+    return this.hub.connect(channel, receiver);
+  }
+
+  disconnect(channel: string): Promise<void> {
+    return this.hub.disconnect(channel);
+  }
+
+  add(group: string, channel: string): Promise<void> {
+    return this.hub.add(group, channel);
+  }
+
+  discard(group: string, channel: string): Promise<void> {
+    return this.hub.discard(group, channel);
+  }
+
+  send(channel: string, message: ChannelMessage): Promise<void> {
+    return this.hub.send(channel, message);
+  }
+
+  async close(): Promise<void> {}
+}
+
+interface Commit {
+  readonly process: number;
+  readonly writes: readonly ('line' | 'revoke')[];
+  readonly isRolledBack: boolean;
+  /** How many messages of each process arrive afterwards. */
+  readonly arriving: readonly [number, number];
+}
+
+const commits: fc.Arbitrary<readonly Commit[]> = fc.array(
+  fc.record({
+    process: fc.nat(1),
+    writes: fc.array(fc.constantFrom('line', 'line', 'line', 'revoke'), { minLength: 1, maxLength: 3 }),
+    isRolledBack: fc.boolean(),
+    arriving: fc.tuple(fc.nat(3), fc.nat(3)),
+  }),
+  { maxLength: 8 },
+) as fc.Arbitrary<readonly Commit[]>;
+
+class RolledBack extends Error {}
+
+describe('Revocation, in any order of transactions and messages of two processes', () => {
+  const database = useDatabase('revocation_order', [Ticket, Line]);
+  let elsewhere: MikroORM;
+
+  before(async () => {
+    elsewhere = await MikroORM.init({
+      clientUrl: database.orm.config.get('clientUrl') as string,
+      entities: [Ticket, Line],
+      metadataProvider: ReflectMetadataProvider,
+    });
+  });
+  after(() => elsewhere.close());
+
+  async function write({ writes, isRolledBack }: Commit, orm: MikroORM, text: () => string): Promise<void> {
+    const transaction = orm.em.fork().transactional(async (em) => {
+      for (const each of writes) {
+        if (each === 'line') em.create(Line, { text: text() });
+        else for (const ticket of await em.find(Ticket, {})) em.remove(ticket);
+        await em.flush();
+      }
+      if (isRolledBack) throw new RolledBack();
+    });
+    await transaction.catch((error) => {
+      if (!(error instanceof RolledBack)) throw error;
+    });
+  }
+
+  /** What a subscriber of the first process is told, and what it has to be told. */
+  async function run(history: readonly Commit[]): Promise<{ told: unknown[]; due: unknown[]; mayBeTold: unknown[] }> {
+    await truncate(database.orm);
+    await database.orm.em.execute('insert into ticket default values');
+    const hub = new InMemoryChannelLayer();
+    const wires = [new SlowWire(hub), new SlowWire(hub)] as const;
+    const orms = [database.orm, elsewhere] as const;
+    const apps = orms.map((orm, index) =>
+      createApp({ orm, channelLayer: wires[index] as SlowWire, routes: [path('/ws/', LineConsumer)] }),
+    );
+    const [app, other] = apps as [(typeof apps)[0], (typeof apps)[0]];
+    const ann = await connect(app, '/ws/');
+    expect(await ann.request('follow', { request_id: 7 })).to.include({ response_status: 201 });
+    const before: string[] = [];
+    let isRevoked = false;
+    let lines = 0;
+    for (const commit of history) {
+      const texts: string[] = [];
+      await write(commit, orms[commit.process] as MikroORM, () => texts[texts.push(`line ${++lines}`) - 1] as string);
+      isRevoked ||= !commit.isRolledBack && commit.writes.includes('revoke');
+      if (!isRevoked && !commit.isRolledBack) before.push(...texts);
+      for (const each of [app, other]) await each.idle();
+      for (const [index, wire] of wires.entries()) await wire.release(commit.arriving[index] as number);
+      await app.idle();
+    }
+    for (const wire of wires) await wire.release(Number.POSITIVE_INFINITY);
+    await app.idle();
+    const told = ann.frames.slice(1).map(({ action, data }) => (data as { text?: string } | null)?.text ?? action);
+    ann.close();
+    await Promise.all([app.close(), other.close()]);
+    return { told, due: isRevoked ? ['revoked'] : before, mayBeTold: isRevoked ? [...before, 'revoked'] : before };
+  }
+
+  it('a subscriber hears what was committed before its right was taken, then that it was, then nothing', async function () {
+    this.timeout(60_000);
+    await checkAsyncProperty(
+      fc.asyncProperty(commits, async (history) => {
+        const { told, due, mayBeTold } = await run(history);
+        expect(mayBeTold).to.include.members(told);
+        expect(told).to.include.members(due);
+        expect(new Set(told).size).to.equal(told.length);
+        if (due.includes('revoked')) expect(told.at(-1)).to.equal('revoked');
+      }),
+      40,
+    );
+  });
+});

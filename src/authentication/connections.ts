@@ -1,0 +1,160 @@
+import type { Clock } from '../clock.js';
+import { ConfigurationError, PermissionDenied, SessionExpired } from '../errors.js';
+import type { Identity } from '../scope/identity.js';
+import type { Scope } from '../scope/scope.js';
+import type { ScopeUser } from '../scope/scope-types.js';
+import { CloseCode, checkReason } from '../status.js';
+import { type Authentication, identityOf, isOver } from './authentication.js';
+import type { LiveConnections } from './live-connections.js';
+
+/** A key as the database has it; compared as text. */
+export type Id = string | number | bigint;
+
+/** What a connection is closed with: 4401 for whoever has to log in again, 4403 for whoever need not try. */
+export type DisconnectCode = typeof CloseCode.unauthenticated | typeof CloseCode.forbidden;
+
+/**
+ * Whose the open connections are. Inject it.
+ *
+ * ```ts
+ * @Action()
+ * async login({ name, password }: Credentials, { scope }: ActionContext) {
+ *   const { user, session } = await this.sessions.open(name, password);
+ *   await this.connections.login(scope, user, { userId: String(user.id), sessionId: session.id });
+ * }
+ * ```
+ */
+export class Connections {
+  readonly #live: LiveConnections;
+  readonly #clock: Clock;
+
+  constructor(live: LiveConnections, clock: Clock) {
+    this.#live = live;
+    this.#clock = clock;
+  }
+
+  /**
+   * Gives a connection to a user. All its streams see the user at once; what the one before had subscribed to ends; once the
+   * request is answered, the permissions to connect are asked again. In a request that fails it has not happened.
+   *
+   * @param proven bears the id of a new session, or none: one that was known before the login could be somebody else's too
+   * @param session what `scope.session` becomes. Default: what was loaded along
+   * @throws SessionExpired where the identity has expired
+   * @throws ConfigurationError where the session is one that the client had before
+   */
+  async login(scope: Scope, user: ScopeUser, proven: Authentication, session = proven.session): Promise<void> {
+    const identity = identityOf(proven);
+    if (isOver(identity, this.#clock.now())) throw new SessionExpired();
+    checkNewSession(scope, identity);
+    await this.#change(scope, { user, session, identity });
+  }
+
+  /** Takes a connection from its user, who stays logged in elsewhere. Else as `login`. */
+  async logout(scope: Scope): Promise<void> {
+    await this.#change(scope, { user: undefined, session: undefined, identity: undefined });
+  }
+
+  /**
+   * Notes until when a connection belongs to its user, after its client has brought a fresh token, say.
+   *
+   * @throws SessionExpired where the time is up, of the connection or of the identity brought
+   * @throws PermissionDenied where that is another user, or nobody is logged in; the connection stays what it was
+   */
+  refresh(scope: Scope, proven: Authentication): void {
+    const identity = identityOf(proven);
+    const { identity: former } = scope;
+    if (!former) throw new PermissionDenied('Nobody is logged in.');
+    if (String(former.userId) !== String(identity.userId)) throw new PermissionDenied('That is somebody else.');
+    const now = this.#clock.now();
+    if (isOver(former, now) || isOver(identity, now)) throw new SessionExpired();
+    const { sessionId } = former;
+    this.#live.identify(scope, { ...(sessionId !== undefined && { sessionId }), ...identity });
+  }
+
+  /**
+   * Closes every connection of a user, in every process, handshakes under way included. Nothing where there is none. Takes
+   * effect at once, whatever becomes of the transaction around it.
+   *
+   * @param reason a sentence for the client, at most 123 bytes
+   * @throws RangeError for a longer one
+   */
+  disconnectUser(
+    id: Id,
+    reason = 'You were logged out.',
+    code: DisconnectCode = CloseCode.unauthenticated,
+  ): Promise<void> {
+    return this.#disconnect({ user: String(id) }, reason, code);
+  }
+
+  /** The same for the connections of one session. */
+  disconnectSession(
+    id: Id,
+    reason = 'You were logged out.',
+    code: DisconnectCode = CloseCode.unauthenticated,
+  ): Promise<void> {
+    return this.#disconnect({ session: String(id) }, reason, code);
+  }
+
+  /**
+   * Loads a user anew for each of their connections, in every process, and asks the permissions to connect again. Closes
+   * with 4403 where all streams refuse, and with 4401 where there is no such user any more.
+   *
+   * @throws ConfigurationError where the application has no `users`
+   */
+  async recheckUser(id: Id): Promise<void> {
+    if (!this.#live.canRecheck) throw noUsers();
+    await this.#live.give({ kind: 'recheck', whose: { user: String(id) } });
+  }
+
+  async #disconnect(
+    whose: { readonly user: string } | { readonly session: string },
+    reason: string,
+    code: DisconnectCode,
+  ): Promise<void> {
+    checkReason(reason);
+    await this.#live.give({ kind: 'disconnect', whose, reason, code });
+  }
+
+  async #change(scope: Scope, facts: Pick<Scope, 'user' | 'session' | 'identity'>): Promise<void> {
+    const { user, session, identity } = scope;
+    const connection = this.#live.find(scope);
+    this.#apply(scope, facts);
+    if (!connection) return;
+    connection.afterRequest((hasSucceeded) => {
+      if (!hasSucceeded && scope.identity === facts.identity) this.#apply(scope, { user, session, identity });
+      this.#live.askAgain(connection);
+    });
+    if (!isSameUser(identity, facts.identity)) await connection.changeUser();
+  }
+
+  #apply(scope: Scope, { user, session, identity }: Pick<Scope, 'user' | 'session' | 'identity'>): void {
+    scope.user = user;
+    scope.session = session;
+    this.#live.identify(scope, identity);
+  }
+}
+
+export function noUsers(): ConfigurationError {
+  return new ConfigurationError({
+    class: 'createApp',
+    member: 'users',
+    reason: 'is not given, so that nobody can be loaded anew to be checked again.',
+    remedy: 'Name a provider that implements UserStore: createApp({ users: Users }).',
+  });
+}
+
+function isSameUser(one: Identity | undefined, other: Identity | undefined): boolean {
+  return one !== undefined && other !== undefined && String(one.userId) === String(other.userId);
+}
+
+/** A session that was there before the login may have been planted: whoever planted it would be logged in with it. */
+function checkNewSession({ identity: former, cookies }: Scope, { sessionId }: Identity): void {
+  if (sessionId === undefined) return;
+  if (sessionId !== former?.sessionId && !Object.values(cookies).includes(sessionId)) return;
+  throw new ConfigurationError({
+    class: 'Connections',
+    member: 'login',
+    reason: 'was given the session that the client had before.',
+    remedy: 'Make a new session at every login, and delete the old one.',
+  });
+}

@@ -1,0 +1,15 @@
+import type { ApiError } from '../errors.js';
+import type { Scope } from '../scope/scope.js';
+
+/** A connection that was admitted, as far as it matters whose it is. */
+export interface LiveConnection {
+  readonly scope: Scope;
+  /** Answers what waits and runs with the reason, then closes with the code. Only the first call counts. Never rejects. */
+  end(reason: ApiError, code: number): Promise<void>;
+  /** Ends what the former user subscribed to and joined, and tells the client so. Never rejects. */
+  changeUser(): Promise<void>;
+  /** Asks the permissions to connect again: closes where all streams refuse, else refuses single ones. Never rejects. */
+  recheck(): Promise<void>;
+  /** Calls back once the request under way is answered; at once outside of any. */
+  afterRequest(work: (hasSucceeded: boolean) => void): void;
+}

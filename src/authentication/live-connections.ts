@@ -1,0 +1,174 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { randomUUID } from 'node:crypto';
+import { type ChannelLayer, reservedPrefix } from '../channel-layer/channel-layer.js';
+import type { Clock } from '../clock.js';
+import { type ApiError, NotAuthenticated, PermissionDenied, SessionExpired } from '../errors.js';
+import type { Logger } from '../logger.js';
+import type { Identity } from '../scope/identity.js';
+import type { Scope } from '../scope/scope.js';
+import type { ScopeUser } from '../scope/scope-types.js';
+import { CloseCode } from '../status.js';
+import { isOver } from './authentication.js';
+import { Expiry } from './expiry.js';
+import type { LiveConnection } from './live-connection.js';
+import { concerns, fromMessage, type Order, toMessage } from './orders.js';
+
+/** Every process has one channel in this group. */
+const group = `${reservedPrefix}orders`;
+
+export interface LiveConnectionParts {
+  readonly layer: ChannelLayer;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** A user as the database has it now; undefined where there is none any more. Absent where the application cannot tell. */
+  readonly findUser?: ((userId: string) => Promise<ScopeUser | null | undefined>) | undefined;
+}
+
+/** A handshake that is under way, and the orders that came meanwhile: what it has read may be out of date. */
+export class PendingHandshake {
+  readonly orders: Order[] = [];
+}
+
+/** Everybody who is connected to this process, or about to be. Does what is ordered in any process. */
+export class LiveConnections {
+  readonly #parts: LiveConnectionParts;
+  readonly #connections = new Map<Scope, LiveConnection>();
+  readonly #pending = new Set<PendingHandshake>();
+  readonly #expiry: Expiry;
+  /** Orders are obeyed outside of the request, and the transaction, that gave them. */
+  readonly #outside = AsyncLocalStorage.snapshot();
+  /** Tells this process from the others. */
+  readonly #source = randomUUID();
+  #joined: Promise<void> | undefined;
+
+  constructor(parts: LiveConnectionParts) {
+    this.#parts = parts;
+    this.#expiry = new Expiry(parts.clock, (now) => this.#expire(now));
+  }
+
+  /** Hears orders from now on. Done once, unless it fails. */
+  join(): Promise<void> {
+    this.#joined ??= this.#join().catch((error) => {
+      this.#joined = undefined;
+      throw error;
+    });
+    return this.#joined;
+  }
+
+  leave(): void {
+    this.#expiry.stop();
+  }
+
+  /** Notes a handshake from before its first question. To be ended, whatever becomes of it. */
+  begin(): PendingHandshake {
+    const pending = new PendingHandshake();
+    this.#pending.add(pending);
+    return pending;
+  }
+
+  ended(pending: PendingHandshake): void {
+    this.#pending.delete(pending);
+  }
+
+  /** @throws ApiError where its time is up, or it was to be disconnected, while the handshake was under way */
+  check(pending: PendingHandshake, { identity }: Scope): void {
+    if (identity && isOver(identity, this.#parts.clock.now())) throw new SessionExpired();
+    for (const order of pending.orders) {
+      if (order.kind === 'disconnect' && concerns(order, identity)) throw refusalOf(order);
+    }
+  }
+
+  add(connection: LiveConnection, pending: PendingHandshake, closed: Promise<void>): void {
+    const { scope } = connection;
+    this.#connections.set(scope, connection);
+    void closed.then(() => this.#connections.delete(scope));
+    this.#watch(scope.identity);
+    if (pending.orders.some((order) => concerns(order, scope.identity))) void this.#recheck(connection);
+  }
+
+  /** None before the handshake is granted, and after the end. */
+  find(scope: Scope): LiveConnection | undefined {
+    return this.#connections.get(scope);
+  }
+
+  /** Asks the permissions to connect again, outside of the request that is the reason. */
+  askAgain(connection: LiveConnection): void {
+    this.#outside(() => void connection.recheck());
+  }
+
+  /** Gives a connection another identity. */
+  identify(scope: Scope, identity: Identity | undefined): void {
+    scope.identity = identity;
+    this.#watch(identity);
+  }
+
+  /** Whether users can be loaded anew. */
+  get canRecheck(): boolean {
+    return this.#parts.findUser !== undefined;
+  }
+
+  /** Resolves once the order is on its way to every process; in this one it is obeyed already. */
+  async give(order: Order): Promise<void> {
+    this.#outside(() => this.#obey(order));
+    if (this.#joined) await this.#parts.layer.sendToGroup(group, toMessage(order, this.#source));
+  }
+
+  /** A timer would keep the request that set it, and its transaction, for what it calls. */
+  #watch(identity: Identity | undefined): void {
+    this.#outside(() => this.#expiry.watch(identity));
+  }
+
+  async #join(): Promise<void> {
+    const { layer } = this.#parts;
+    const channel = `${group}:${this.#source}`;
+    await layer.connect(channel, (message) => {
+      const order = fromMessage(message, this.#source);
+      if (order) this.#outside(() => this.#obey(order));
+    });
+    await layer.add(group, channel);
+  }
+
+  /** What is ordered twice is done once, or does no harm twice. */
+  #obey(order: Order): void {
+    for (const pending of this.#pending) pending.orders.push(order);
+    for (const connection of [...this.#connections.values()]) {
+      if (!concerns(order, connection.scope.identity)) continue;
+      if (order.kind === 'disconnect') void connection.end(refusalOf(order), order.code);
+      else void this.#recheck(connection);
+    }
+  }
+
+  /** Whoever cannot be asked is let go: they may come again, and are asked then. */
+  async #recheck(connection: LiveConnection): Promise<void> {
+    const { findUser, logger } = this.#parts;
+    const { scope } = connection;
+    const { identity } = scope;
+    if (!identity || !findUser) return;
+    try {
+      const user = await findUser(identity.userId);
+      // Somebody else by now.
+      if (scope.identity?.userId !== identity.userId) return;
+      if (user === undefined || user === null) {
+        await connection.end(new NotAuthenticated('You were logged out.'), CloseCode.unauthenticated);
+        return;
+      }
+      scope.user = user;
+      await connection.recheck();
+    } catch (error) {
+      logger.error('A connection could not be checked again.', { path: scope.path, error });
+      await connection.end(new NotAuthenticated('Your rights could not be checked.'), CloseCode.serverError);
+    }
+  }
+
+  *#expire(now: Date): Iterable<Identity | undefined> {
+    for (const connection of [...this.#connections.values()]) {
+      const { identity } = connection.scope;
+      if (identity && isOver(identity, now)) void connection.end(new SessionExpired(), CloseCode.unauthenticated);
+      yield identity;
+    }
+  }
+}
+
+function refusalOf({ code, reason }: Order & { readonly kind: 'disconnect' }): ApiError {
+  return code === CloseCode.forbidden ? new PermissionDenied(reason) : new NotAuthenticated(reason);
+}

@@ -1,0 +1,75 @@
+import type { Exchange } from '../dispatch/exchange.js';
+import { Revoked } from '../errors.js';
+import type { Subscriptions } from '../observers/subscriptions.js';
+import { origin } from '../signals/origin.js';
+import { errorReply } from '../wire/codec.js';
+import type { ApiConsumer } from './api-consumer.js';
+import type { HookRunner } from './hook-runner.js';
+import type { ConsumerSocket, Reach } from './reach.js';
+import type { Requests } from './requests.js';
+
+export interface UserChangeParts {
+  readonly consumer: ApiConsumer;
+  readonly hooks: HookRunner;
+  /** Runs in line with the requests; never rejects. */
+  readonly inLine: (work: () => Promise<void> | void) => Promise<void>;
+  readonly requests: Requests;
+  readonly subscriptions: Subscriptions;
+  readonly reach: Reach;
+  readonly socket: ConsumerSocket;
+  /** The groups that every user of the consumer is in. */
+  readonly groups: readonly string[];
+}
+
+/**
+ * What one user leaves behind in a consumer when another takes over the socket. Groups may be named after users, so that no
+ * permission would tell whose they are: all subscriptions end, whoever may follow them.
+ */
+export class UserChange {
+  readonly #parts: UserChangeParts;
+  /** Requests that run for somebody who is not there any more. */
+  readonly #former = new WeakSet<Exchange>();
+
+  constructor(parts: UserChangeParts) {
+    this.#parts = parts;
+  }
+
+  /** Tells the consumer once the request under way is answered. Never rejects. */
+  async run(): Promise<void> {
+    const { requests, hooks, inLine, consumer } = this.#parts;
+    const own = this.requestUnderWay;
+    for (const exchange of requests.started) if (exchange !== own) this.#former.add(exchange);
+    await hooks.runUnheard('user', () => this.#leave());
+    void inLine(() => consumer['onUserChange']());
+  }
+
+  /** Ends all subscriptions, and tells the client so, once for each request id. Never rejects. */
+  async revoke(): Promise<void> {
+    await this.#parts.hooks.runUnheard('revoke', () => this.#revokeAll());
+  }
+
+  /** The request of this consumer that the running code works for. */
+  get requestUnderWay(): Exchange | undefined {
+    return this.#parts.requests.findOpen(origin.getStore());
+  }
+
+  /** The same. @throws Revoked where it is one of the former user's, which must not subscribe for the new one */
+  requireCurrent(): Exchange | undefined {
+    const exchange = this.requestUnderWay;
+    if (exchange && this.#former.has(exchange)) throw new Revoked();
+    return exchange;
+  }
+
+  async #leave(): Promise<void> {
+    const { reach, groups } = this.#parts;
+    await this.#revokeAll();
+    const joined = reach.groups.filter((group) => !groups.includes(group));
+    await Promise.all(joined.map((group) => reach.removeGroup(group)));
+  }
+
+  async #revokeAll(): Promise<void> {
+    const { subscriptions, socket } = this.#parts;
+    for (const requestId of await subscriptions.endAll())
+      socket.reply(errorReply(new Revoked(), { action: 'revoked', requestId }));
+  }
+}

@@ -1,0 +1,3 @@
+export { type LiveRows, useLive } from './use-live.js';
+export { useStatus } from './use-status.js';
+export { type SubscriptionListeners, type SubscriptionSnapshot, useSubscription } from './use-subscription.js';

@@ -1,0 +1,126 @@
+import { ConfigurationError } from '../errors.js';
+import type { GivenRights, RightsProvider } from '../permissions/rights.js';
+import type { ActionContext } from '../scope/action-context.js';
+import { isSerializerClass, type SerializerClass, type SerializerContext } from './serializer.js';
+
+/** What `rights` of a model serializer says. */
+export interface FieldRights {
+  readonly by: RightsProvider;
+  /** The name or names that show a field. */
+  readonly fields: Readonly<Record<string, string | readonly string[]>>;
+}
+
+interface DeclaredOptions {
+  readonly rights?: FieldRights;
+  readonly nested?: Readonly<Record<string, unknown>>;
+}
+
+type NamesByProvider = ReadonlyMap<RightsProvider, ReadonlySet<string>>;
+
+/** More texts than this of one event are a mistake rather than a wish. */
+const mostTexts = 16;
+
+const knownNames = new WeakMap<SerializerClass, NamesByProvider>();
+const answers = new WeakMap<ActionContext, Map<RightsProvider, Promise<string | undefined>>>();
+
+/** Whose rights a serializer and those that are nested in it ask for, and the names that show something. */
+export function rightsIn(serializer: SerializerClass): NamesByProvider {
+  const known = knownNames.get(serializer);
+  if (known) return known;
+  const names = new Map<RightsProvider, Set<string>>();
+  collect(serializer, names, new Set());
+  knownNames.set(serializer, names);
+  return names;
+}
+
+/** What a request has of the rights that a serializer asks for; those that are given already are not asked for again. */
+export async function askRights(
+  serializer: SerializerClass,
+  { rights, request, resolve }: Pick<SerializerContext, 'rights' | 'request' | 'resolve'>,
+): Promise<GivenRights> {
+  const given = new Map(rights);
+  for (const provider of rightsIn(serializer).keys()) {
+    if (request && !given.has(provider)) given.set(provider, await answerOf(provider, request, resolve));
+  }
+  return given;
+}
+
+/** Every combination of rights by which a serializer shows something else; the least comes first. */
+export function everyRights(serializer: SerializerClass): readonly GivenRights[] {
+  let combinations: Map<RightsProvider, string | undefined>[] = [new Map()];
+  for (const [provider, names] of rightsIn(serializer)) {
+    combinations = [undefined, ...names].flatMap((name) =>
+      combinations.map((given) => new Map([...given, [provider, name]])),
+    );
+  }
+  return combinations;
+}
+
+/** Tells rights apart, alike in every process; the same as for the least where they show nothing more. */
+export function rightsKey(serializer: SerializerClass, given: GivenRights | undefined): string {
+  const names = [...rightsIn(serializer)].map(([provider, known]) => {
+    const name = given?.get(provider);
+    return name !== undefined && known.has(name) ? name : null;
+  });
+  return JSON.stringify(names);
+}
+
+/** Whether a field is shown to, and accepted from, whoever has these rights. */
+export function isWithin(
+  { rights }: { readonly rights?: FieldRights },
+  field: string,
+  given: GivenRights | undefined,
+): boolean {
+  if (!rights || !Object.hasOwn(rights.fields, field)) return true;
+  const name = given?.get(rights.by);
+  return name !== undefined && namesOf(rights, field).includes(name);
+}
+
+/** @throws ConfigurationError for a serializer of events that would have to show each in very many ways */
+export function checkRights(serializer: SerializerClass): void {
+  const count = [...rightsIn(serializer).values()].reduce((product, names) => product * (names.size + 1), 1);
+  if (count <= mostTexts) return;
+  throw new ConfigurationError({
+    class: serializer.name,
+    member: 'rights',
+    reason: `would show each event in ${count} ways, more than ${mostTexts}: one for every combination of rights.`,
+    remedy: 'Let one provider say the rights, with fewer names.',
+  });
+}
+
+function namesOf({ fields }: FieldRights, field: string): readonly string[] {
+  return [fields[field] ?? []].flat();
+}
+
+function collect(serializer: SerializerClass, names: Map<RightsProvider, Set<string>>, seen: Set<unknown>): void {
+  if (seen.has(serializer)) return;
+  seen.add(serializer);
+  const { rights, nested = {} } = (Reflect.get(serializer, 'options') ?? {}) as DeclaredOptions;
+  if (rights) {
+    const known = names.get(rights.by) ?? new Set();
+    names.set(rights.by, known);
+    for (const field of Object.keys(rights.fields)) for (const name of namesOf(rights, field)) known.add(name);
+  }
+  for (const inner of Object.values(nested).filter(isSerializerClass)) collect(inner, names, seen);
+}
+
+/** Once per request, however many rows and serializers ask. */
+function answerOf(
+  provider: RightsProvider,
+  request: ActionContext,
+  resolve: SerializerContext['resolve'],
+): Promise<string | undefined> {
+  const known = answers.get(request) ?? new Map<RightsProvider, Promise<string | undefined>>();
+  answers.set(request, known);
+  const answer = known.get(provider) ?? ask(provider, request, resolve);
+  known.set(provider, answer);
+  return answer;
+}
+
+async function ask(
+  provider: RightsProvider,
+  request: ActionContext,
+  resolve: SerializerContext['resolve'],
+): Promise<string | undefined> {
+  return (await resolve(provider).rightsOf(request)) ?? undefined;
+}

@@ -1,0 +1,111 @@
+import type { LiveConnection } from '../authentication/live-connection.js';
+import type { ConsumerChannel } from '../consumers/consumer-channel.js';
+import type { ErrorTranslator } from '../dispatch/error-translator.js';
+import { type ApiError, PermissionDenied } from '../errors.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
+import type { Scope } from '../scope/scope.js';
+import type { Settings } from '../settings.js';
+import { closeCodeOf, toReason } from '../status.js';
+import type { Admission } from './handshake.js';
+import { settledWithin } from './settled-within.js';
+
+export interface StandingParts {
+  readonly unitOfWork: UnitOfWork;
+  readonly errors: ErrorTranslator;
+  readonly settings: Settings;
+}
+
+/** The connection that stands so. */
+export interface Standee {
+  readonly channels: Map<string, ConsumerChannel>;
+  drain(reason: ApiError): Promise<void>;
+  close(code: number, reason: string): void;
+}
+
+/** Whose a connection is, and which of its streams that opens to them: both may change while it lives. */
+export class Standing implements LiveConnection {
+  readonly #admission: Admission;
+  readonly #standee: Standee;
+  readonly #parts: StandingParts;
+  #refused: ReadonlyMap<string, ApiError>;
+  #isEnding = false;
+  #checking: Promise<void> | undefined;
+  /** The consumers of streams whose permission refused after a while. */
+  readonly revoked: ConsumerChannel[] = [];
+
+  constructor(admission: Admission, standee: Standee, parts: StandingParts) {
+    this.#admission = admission;
+    this.#standee = standee;
+    this.#parts = parts;
+    this.#refused = admission.refused;
+  }
+
+  get scope(): Scope {
+    return this.#admission.scope;
+  }
+
+  /** @throws PermissionDenied for a stream that refuses to be connected to */
+  check(stream: string): void {
+    if (this.#refused.has(stream)) throw new PermissionDenied();
+  }
+
+  async end(reason: ApiError, code: number): Promise<void> {
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    await settledWithin(this.#standee.drain(reason), this.#parts.settings.closeTimeout);
+    this.#standee.close(code, toReason(reason.message));
+  }
+
+  async changeUser(): Promise<void> {
+    await Promise.all([...this.#standee.channels.values()].map((channel) => channel.userChange.run()));
+  }
+
+  /** What comes meanwhile waits for the answer. */
+  recheck(): Promise<void> {
+    const before = this.#checking ?? Promise.resolve();
+    const checked = before
+      .then(() => this.#recheck())
+      .finally(() => {
+        if (this.#checking === checked) this.#checking = undefined;
+      });
+    this.#checking = checked;
+    return checked;
+  }
+
+  /** At once, unless the permissions are being asked again. */
+  whenChecked(work: () => void): void {
+    if (this.#checking) void this.#checking.then(work);
+    else work();
+  }
+
+  afterRequest(work: (hasSucceeded: boolean) => void): void {
+    const channels = [...this.#standee.channels.values()];
+    const [request] = channels.flatMap(({ userChange }) => userChange.requestUnderWay ?? []);
+    if (request) request.whenEnded(work);
+    else work(true);
+  }
+
+  async #recheck(): Promise<void> {
+    const { unitOfWork, errors } = this.#parts;
+    const { ask, scope } = this.#admission;
+    try {
+      this.#refused = await unitOfWork.run(ask);
+    } catch (thrown) {
+      const refusal = errors.translate(thrown, { path: scope.path });
+      await this.end(refusal, closeCodeOf(refusal));
+      return;
+    }
+    for (const [stream, refusal] of this.#refused) this.#revoke(stream, refusal);
+  }
+
+  /** Granted again, the stream gets another consumer. */
+  #revoke(stream: string, refusal: ApiError): void {
+    const { channels } = this.#standee;
+    const channel = channels.get(stream);
+    if (!channel) return;
+    channels.delete(stream);
+    this.revoked.push(channel);
+    void channel.userChange.revoke();
+    void channel.close(closeCodeOf(refusal), refusal);
+  }
+}
