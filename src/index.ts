@@ -149,7 +149,7 @@ export {
   type SignalCondition,
 } from './server/connection-rule.js';
 export { type Demultiplexer, demultiplexer } from './server/demultiplexer.js';
-export type { Readiness } from './server/health.js';
+export type { HealthRequest, HealthResponse, Readiness } from './server/health.js';
 export type { SignalOptions } from './server/process-signals.js';
 export { type NestedRouter, path, type Route, type RouteOptions, type RouterOptions, router } from './server/route.js';
 export type { Transport, TransportListener } from './server/transport.js';

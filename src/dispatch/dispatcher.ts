@@ -1,10 +1,7 @@
-import type { Clock } from '../clock.js';
 import { Disconnected, TimeLimitExceeded } from '../errors.js';
-import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
-import type { Settings } from '../settings.js';
 import { origin } from '../signals/origin.js';
 import { untilAborted } from './abort.js';
 import { ActionRun } from './action-run.js';

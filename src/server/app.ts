@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Connections } from '../authentication/connections.js';
 import type { PendingHandshake } from '../authentication/live-connections.js';
@@ -12,7 +12,7 @@ import { admit } from './admit.js';
 import type { AcceptedConnection, AppOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
 import type { Admission } from './handshake.js';
-import { Health, type Readiness } from './health.js';
+import { Health, type HealthRequest, type HealthResponse, type Readiness } from './health.js';
 import { listening, socketsOnly } from './http-server.js';
 import { onProcessSignals, type SignalOptions } from './process-signals.js';
 import type { Route } from './route.js';
@@ -199,7 +199,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    * Answers `/livez` and `/readyz` on an HTTP server that the application is attached to; `listen` does it by itself.
    * Returns whether the request was one of them.
    */
-  answerHealth(request: IncomingMessage, response: ServerResponse): boolean {
+  answerHealth(request: HealthRequest, response: HealthResponse): boolean {
     return this.#health.answer(request, response);
   }
 

@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import type { Clock } from '../clock.js';
 import type { Logger } from '../logger.js';
@@ -6,6 +5,17 @@ import { checkDatabase } from '../orm/database-check.js';
 import type { OrmRoot } from '../orm/orm-root.js';
 import { Status } from '../status.js';
 import { settledWithin } from './settled-within.js';
+
+/** As much of Node's `IncomingMessage` and `ServerResponse` as is needed, so that browsers can import the type of an application. */
+export interface HealthRequest {
+  readonly url?: string | undefined;
+  readonly method?: string | undefined;
+}
+
+export interface HealthResponse {
+  writeHead(status: number, headers: Readonly<Record<string, string>>): unknown;
+  end(body: string): unknown;
+}
 
 /** Whether a process should be sent clients. Why not is in the log. */
 export interface Readiness {
@@ -48,7 +58,7 @@ export class Health {
   }
 
   /** Answers `/livez` and `/readyz`. Returns whether it was one of them. */
-  answer({ url = '', method }: IncomingMessage, response: ServerResponse): boolean {
+  answer({ url = '', method }: HealthRequest, response: HealthResponse): boolean {
     const [path] = url.split('?', 1);
     if (path !== '/livez' && path !== '/readyz') return false;
     if (method !== 'GET' && method !== 'HEAD') this.#send(response, 405, { errors: ['GET and HEAD only.'] });
@@ -57,12 +67,12 @@ export class Health {
     return true;
   }
 
-  async #answerReadiness(response: ServerResponse): Promise<void> {
+  async #answerReadiness(response: HealthResponse): Promise<void> {
     const readiness = await this.readiness();
     this.#send(response, readiness.isReady ? Status.ok : Status.unavailable, readiness);
   }
 
-  #send(response: ServerResponse, status: number, body: object): void {
+  #send(response: HealthResponse, status: number, body: object): void {
     response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
     response.end(JSON.stringify(body));
   }
