@@ -51,6 +51,10 @@ export class SocketClient implements AsyncDisposable {
     this.#socket.send(bytes);
   }
 
+  ping(): void {
+    this.#socket.ping();
+  }
+
   receive(timeout = 4_000): Promise<Frame> {
     return this.#inbox.take(timeout);
   }

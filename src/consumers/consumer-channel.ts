@@ -23,6 +23,7 @@ import type { Reply, RequestId } from '../wire/messages.js';
 import { type ApiConsumer, bindConsumer, type ConsumerLink } from './api-consumer.js';
 import type { Commits } from './arrivals.js';
 import { Background } from './background.js';
+import type { Ceilings } from './ceilings.js';
 import { type CompiledConsumer, requireObserver } from './compiled-consumer.js';
 import { Deliveries } from './deliveries.js';
 import { HookRunner } from './hook-runner.js';
@@ -44,6 +45,7 @@ export interface ChannelParts {
   readonly logger: Logger;
   readonly settings: Settings;
   readonly socket: ConsumerSocket;
+  readonly ceilings: Ceilings;
 }
 
 /**
@@ -73,24 +75,19 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     this.#compiled = compiled;
     this.#parts = parts;
     this.instance = parts.scope.container.resolve(compiled.consumer);
-    const { layer, socket, logger, unitOfWork } = parts;
+    const { layer, socket, logger, unitOfWork, ceilings } = parts;
     const send = (reply: Reply, latest?: string): void => socket.reply(reply, latest && `${this.name}:${latest}`);
     const consumer = this.instance;
     this.#hooks = new HookRunner(parts, consumer);
-    const membership = new Membership(layer, this.name);
+    const membership = new Membership(layer, this.name, (added) => ceilings.requireGroups(added));
     this.reach = new Reach({ ...parts, membership, consumer });
-    const subscriptions = new Subscriptions(membership);
+    const subscriptions = new Subscriptions(membership, () => ceilings.requireSubscription());
     const unsubscribe = (id: string | number): Promise<void> => subscriptions.end(id);
     this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer, unsubscribe });
-    this.#deliveries = new Deliveries({
-      ...parts,
-      ...compiled,
-      consumer,
-      send,
-      subscriptions,
-      findPending: (id) => this.#requests.findPending(id),
-      loadObject: (context) => this.loadObject(context),
-    });
+    ceilings.add({ requests: this.#requests, subscriptions, groups: membership }, this.signal);
+    const findPending = (id: string): Exchange | undefined => this.#requests.findPending(id);
+    const known = { ...parts, ...compiled, consumer, send, subscriptions };
+    this.#deliveries = new Deliveries({ ...known, findPending, loadObject: (context) => this.loadObject(context) });
     const findRequest = (): Exchange | undefined => this.userChange.requireCurrent();
     const deliveries = this.#deliveries;
     this.#subscribing = new Subscribing({ ...parts, consumer, subscriptions, deliveries, findRequest });

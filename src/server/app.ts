@@ -12,6 +12,7 @@ import { admit } from './admit.js';
 import type { AcceptedConnection, AppOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
 import type { Admission } from './handshake.js';
+import type { Place } from './handshake-limits.js';
 import { Health, type HealthRequest, type HealthResponse, type Readiness } from './health.js';
 import { listening, socketsOnly } from './http-server.js';
 import { onProcessSignals, type SignalOptions } from './process-signals.js';
@@ -42,7 +43,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   constructor(options: AppOptions<Routes>) {
     this.#services = buildServices(options);
     const { settings, logger, subscriber } = this.#services;
-    this.#acceptor = new WebSocketAcceptor(settings.maxPayload, logger);
+    this.#acceptor = new WebSocketAcceptor(settings, logger);
     const orms = [options.orm, ...(options.otherOrms ?? [])];
     for (const orm of orms) registerSubscriber(orm, subscriber);
     this.#shutdown = new Shutdown(this.#services, {
@@ -51,8 +52,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
       detach: this.#detach,
       servers: this.#servers,
     });
-    const isEnding = (): boolean => this.#shutdown.refusal !== undefined;
-    this.#health = new Health({ ...this.#services, orms, isEnding });
+    this.#health = new Health({ ...this.#services, orms, isEnding: () => this.#shutdown.refusal !== undefined });
   }
 
   /**
@@ -70,7 +70,8 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /** Serves sockets, and nothing else, on a port of its own. Resolves with the address that it listens on. */
   async listen({ port = 0, host }: ListenOptions = {}): Promise<ListenAddress> {
     await this.start();
-    const server = socketsOnly((request, response) => this.answerHealth(request, response));
+    const { limits } = this.#services.settings;
+    const server = socketsOnly(limits, (request, response) => this.answerHealth(request, response));
     this.#servers.push(server);
     await listening(server, port, host);
     await this.attach(server);
@@ -106,9 +107,9 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
-    return admit(this.#services, request, prepare, (admission, pending) => {
+    return admit(this.#services, request, prepare, (admission, ...held) => {
       this.#checkOpen();
-      return this.#open(admission, connect(admission.scope), pending);
+      return this.#open(admission, connect(admission.scope), ...held);
     });
   }
 
@@ -203,8 +204,9 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     return this.#health.answer(request, response);
   }
 
-  #open(admission: Admission, transport: Transport, pending: PendingHandshake): AcceptedConnection {
+  #open(admission: Admission, transport: Transport, pending: PendingHandshake, place: Place): AcceptedConnection {
     const connection = new Connection(admission, transport, this.#services, (gone) => this.#connections.delete(gone));
+    void connection.closed.then(place.leave);
     this.#connections.add(connection);
     this.#services.live.add(connection.standing, pending, connection.closed);
     connection.open();

@@ -5,15 +5,22 @@ import { encodeFrame, encodeReply } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
 import type { Outbound } from './outbound.js';
 
-type Close = (code: number, reason: string) => void;
+/** What a connection lends to the consumers behind it. */
+export interface SocketParts {
+  readonly outbound: Outbound;
+  /** Told of every reply. */
+  readonly note: (reply: Reply) => void;
+  readonly close: (code: number, reason: string) => void;
+}
 
 /** The client's end of a route's only consumer. */
-export function wholeSocket(outbound: Outbound, close: Close): ConsumerSocket {
-  return { ...texts(outbound), binary: (data) => outbound.sendBinary(data), close };
+export function wholeSocket(parts: SocketParts): ConsumerSocket {
+  const { outbound, close } = parts;
+  return { ...texts(parts), binary: (data) => outbound.sendBinary(data), close };
 }
 
 /** The client's end of one stream of several. */
-export function streamSocket(outbound: Outbound, stream: string, consumer: Class, close: Close): ConsumerSocket {
+export function streamSocket(parts: SocketParts, stream: string, consumer: Class): ConsumerSocket {
   const binary = (): never => {
     throw new ConfigurationError({
       class: consumer.name,
@@ -21,12 +28,15 @@ export function streamSocket(outbound: Outbound, stream: string, consumer: Class
       remedy: 'Give it a route of its own, or send JSON.',
     });
   };
-  return { ...texts(outbound, stream), binary, close };
+  return { ...texts(parts, stream), binary, close: parts.close };
 }
 
-function texts(outbound: Outbound, stream?: string): Pick<ConsumerSocket, 'reply' | 'json' | 'ready'> {
+function texts({ outbound, note }: SocketParts, stream?: string): Pick<ConsumerSocket, 'reply' | 'json' | 'ready'> {
   return {
-    reply: (reply, latest) => send(outbound, reply, stream, latest),
+    reply: (reply, latest) => {
+      send(outbound, reply, stream, latest);
+      note(reply);
+    },
     json: (text) => outbound.send(encodeFrame(text, stream)),
     ready: () => outbound.ready(),
   };

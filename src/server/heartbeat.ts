@@ -75,6 +75,7 @@ export class Heartbeat {
       pulse.heard += 1;
     };
     return {
+      ...listener,
       onText: (text) => {
         hears();
         listener.onText(text);

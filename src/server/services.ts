@@ -33,6 +33,7 @@ import type { AppOptions } from './app-options.js';
 import { buildChanges, type Changes } from './changes.js';
 import { checkOptions } from './check-options.js';
 import { buildConnections, type ConnectionServices } from './connection-services.js';
+import { Gate } from './gate.js';
 import { Handshake } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
 import { Hooks } from './hooks.js';
@@ -46,7 +47,6 @@ import { Router } from './router.js';
 export interface Services extends Changes, ConnectionServices {
   readonly settings: Settings;
   readonly logger: Logger;
-  readonly clock: Clock;
   readonly counters: Counters;
   readonly layer: ChannelLayer;
   readonly unitOfWork: UnitOfWork;
@@ -56,6 +56,8 @@ export interface Services extends Changes, ConnectionServices {
   /** Ends the listening to signals and to writes. */
   readonly stopListening: () => void;
   readonly handshake: Handshake;
+  readonly gate: Gate;
+  readonly clock: Clock;
   readonly hooks: Hooks;
   readonly traffic: OutboundTraffic;
   readonly heartbeat: Heartbeat;
@@ -93,6 +95,7 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     ...socketKeepersOf(settings, { clock, counters, logger }),
     stopListening: changes.listen(),
     handshake: new Handshake({ ...shared, router, scopes: new ScopeBuilder(container, disposer) }),
+    gate: new Gate({ settings, clock, counters }),
     hooks: new Hooks({ hooks: hookProviders, unitOfWork, logger, stopTimeout: settings.closeTimeout }),
   };
 }

@@ -27,6 +27,8 @@ export interface TransportListener {
   onText(text: string): void;
   onBinary(data: Uint8Array): void;
   onPong?(): void;
+  /** A ping or pong of so many bytes, which the transport answers by itself. */
+  onControl?(bytes: number): void;
   /** Called exactly once. */
   onClose(code: number): void;
 }

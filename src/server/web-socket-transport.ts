@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { ParseError } from '../errors.js';
 import type { Logger } from '../logger.js';
+import type { Settings } from '../settings.js';
 import type { Transport, TransportListener } from './transport.js';
 
 /** Turns accepted upgrade requests into transports. The only file that knows `ws`. */
@@ -12,12 +13,17 @@ export class WebSocketAcceptor {
   /** Of the request that is being accepted. */
   #subprotocol: string | undefined;
 
-  constructor(maxPayload: number, logger: Logger) {
+  constructor({ maxPayload, limits }: Settings, logger: Logger) {
+    // Two of them are newer than the types of `ws`, which take no name that they do not know in a literal.
+    const newer = { maxPendingAutoPongs: limits.pendingPongs, closeTimeout: limits.closeHandshakeTime };
     this.#server = new WebSocketServer({
+      ...newer,
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload,
+      maxFragments: limits.fragments,
+      maxBufferedChunks: limits.bufferedChunks,
       handleProtocols: () => this.#subprotocol ?? false,
     });
     this.#logger = logger;
@@ -53,11 +59,15 @@ class WebSocketTransport implements Transport {
     return this.#socket.bufferedAmount;
   }
 
-  listen({ onText, onBinary, onPong, onClose }: TransportListener): void {
+  listen({ onText, onBinary, onPong, onControl, onClose }: TransportListener): void {
     this.#socket.on('message', (data: RawData, isBinary: boolean) =>
       isBinary ? onBinary(data as Buffer) : onText(String(data)),
     );
-    if (onPong) this.#socket.on('pong', () => onPong());
+    this.#socket.on('ping', (data) => onControl?.(data.length));
+    this.#socket.on('pong', (data) => {
+      onPong?.();
+      onControl?.(data.length);
+    });
     this.#socket.once('close', (code) => onClose(code));
     this.#socket.resume();
   }
