@@ -333,6 +333,58 @@ const limits: readonly Bug[] = [
   },
 ];
 
+const outbound: readonly Bug[] = [
+  {
+    name: 'any number of bytes may wait for a slow reader',
+    file: 'server/outbound.js',
+    sound: 'if (this.pending + bytes > hardLimit)',
+    broken: 'if (false)',
+    specs: ['server/outbound'],
+  },
+  {
+    name: 'a frame may wait for a slow reader for ever',
+    file: 'server/outbound-traffic.js',
+    sound: 'else if (oldest <= tooOld)',
+    broken: 'else if (false)',
+    specs: ['server/outbound'],
+  },
+  {
+    name: 'the delete of a row is lost with a slow reader',
+    file: 'server/outbound-queue.js',
+    sound: "|| earlier.latest.action === 'delete')",
+    broken: ')',
+    specs: ['server/outbound-queue'],
+  },
+  {
+    name: 'a socket that is gone without a word is never found',
+    file: 'server/heartbeat.js',
+    sound: 'socket.terminate();',
+    broken: ';',
+    specs: ['server/heartbeat'],
+  },
+  {
+    name: 'a drain closes without its frame',
+    file: 'server/connection.js',
+    sound: 'this.#outbound.send(encodeReply(told, isMultiplexed ? null : undefined));',
+    broken: '',
+    specs: ['server/drain'],
+  },
+  {
+    name: 'a drain does not wait for what is under way',
+    file: 'server/connection.js',
+    sound: 'await settledWithin(answered, time, clock);',
+    broken: '',
+    specs: ['server/drain'],
+  },
+  {
+    name: 'a drain sends all clients away at once',
+    file: 'server/drain.js',
+    sound: 'Math.max(1, Math.ceil((leavers.length * turn) / Math.max(turn, spread)))',
+    broken: 'leavers.length',
+    specs: ['server/drain'],
+  },
+];
+
 const client: readonly Bug[] = [
   {
     name: 'the client does not ask again for its subscriptions',
@@ -372,4 +424,12 @@ const client: readonly Bug[] = [
 ];
 
 /** Each breaks a promise of `docs/guarantees.md`. */
-export const bugs: readonly Bug[] = [...changes, ...requests, ...rights, ...identity, ...limits, ...client];
+export const bugs: readonly Bug[] = [
+  ...changes,
+  ...requests,
+  ...rights,
+  ...identity,
+  ...limits,
+  ...outbound,
+  ...client,
+];
