@@ -64,8 +64,10 @@ export class Tab {
     await this.member(username).waitFor({ state: 'detached' });
   }
 
-  async connected(): Promise<void> {
-    await this.page.getByText('Connected', { exact: true }).waitFor({ state: 'attached' });
+  /** @param timeout where it may have to wait for the next attempt to connect */
+  async connected(timeout?: number): Promise<void> {
+    const lamp = this.page.getByText('Connected', { exact: true });
+    await lamp.waitFor({ state: 'attached', ...(timeout ? { timeout } : {}) });
   }
 
   /** Until everything has come that the server had sent so far: a page that is looked at again asks for a sign of life. */
