@@ -74,12 +74,12 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const unitOfWork = unitOfWorkOf(options);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
   const isDevelopment = settings.development;
-  const connections = buildConnections(options, { container, layer, clock, logger, unitOfWork });
+  const connections = buildConnections(options, { container, layer, clock, logger, unitOfWork, settings });
   const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve, ...connections });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
   provide(container, Rechecker, () => changes.rechecker);
   checkAndBuildProviders(container, options, router, unitOfWork);
-  provide(container, Tickets, () => ticketsOf(options, container, settings));
+  provide(container, Tickets, () => ticketsOf(options, container, settings, connections));
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
   const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, settings });
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
@@ -166,12 +166,13 @@ function ticketsOf(
   { ticketStore }: AppOptions<readonly Route[]>,
   container: DependencyContainer,
   { ticketLifetime }: Settings,
+  { live }: ConnectionServices,
 ): Tickets {
   const clock = container.resolve(Clock);
   const store = ticketStore
     ? container.resolve(ticketStore)
     : new InMemoryTicketStore(clock, container.resolve(Logger));
-  return new Tickets(store, clock, ticketLifetime);
+  return new Tickets(store, clock, ticketLifetime, (moment, identity) => live.wasDisconnectedSince(moment, identity));
 }
 
 function mappersOf(
