@@ -127,7 +127,7 @@ export class LiveConnections {
   /** Resolves once the order is on its way to every process; in this one it is obeyed already. */
   async give(order: Order): Promise<void> {
     this.#outside(() => this.#obey(order));
-    if (this.#joined) await this.#parts.layer.sendToGroup(group, toMessage(order, this.#source));
+    await this.#parts.layer.sendToGroup(group, toMessage(order, this.#source));
   }
 
   /** A timer would keep the request that set it, and its transaction, for what it calls. */
