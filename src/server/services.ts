@@ -77,12 +77,12 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const unitOfWork = unitOfWorkOf(options);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
   const isDevelopment = settings.development;
-  const connections = buildConnections(options, { container, layer, clock, logger, unitOfWork });
+  const connections = buildConnections(options, { container, layer, clock, logger, unitOfWork, settings });
   const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve, ...connections });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
   provide(container, Rechecker, () => changes.rechecker);
   checkAndBuildProviders(container, options, router, unitOfWork);
-  provide(container, Tickets, () => ticketsOf(options, container, settings));
+  provide(container, Tickets, () => ticketsOf(options, container, settings, connections));
   const hookProviders = (options.hooks ?? []).map(resolve);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
   const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, counters, tracer, settings });
@@ -187,12 +187,13 @@ function ticketsOf(
   { ticketStore }: AppOptions<readonly Route[]>,
   container: DependencyContainer,
   { ticketLifetime }: Settings,
+  { live }: ConnectionServices,
 ): Tickets {
   const clock = container.resolve(Clock);
   const store = ticketStore
     ? container.resolve(ticketStore)
     : new InMemoryTicketStore(clock, container.resolve(Logger));
-  return new Tickets(store, clock, ticketLifetime);
+  return new Tickets(store, clock, ticketLifetime, (moment, identity) => live.wasDisconnectedSince(moment, identity));
 }
 
 function mappersOf(

@@ -1,6 +1,8 @@
 import type { LiveConnection } from '../authentication/live-connection.js';
+import type { Order } from '../authentication/orders.js';
 import type { ConsumerChannel } from '../consumers/consumer-channel.js';
 import type { ErrorTranslator } from '../dispatch/error-translator.js';
+import type { Exchange } from '../dispatch/exchange.js';
 import { type ApiError, PermissionDenied } from '../errors.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { Scope } from '../scope/scope.js';
@@ -28,6 +30,7 @@ export class Standing implements LiveConnection {
   readonly #standee: Standee;
   readonly #parts: StandingParts;
   #refused: ReadonlyMap<string, ApiError>;
+  readonly #meanwhile = new WeakMap<Exchange, Order[]>();
   #isEnding = false;
   #checking: Promise<void> | undefined;
   /** The consumers of streams whose permission refused after a while. */
@@ -78,11 +81,32 @@ export class Standing implements LiveConnection {
     else work();
   }
 
+  note(order: Order): void {
+    for (const { userChange } of this.#standee.channels.values())
+      for (const request of userChange.requestsUnderWay) this.#ordersSince(request).push(order);
+  }
+
+  ordersMeanwhile(): readonly Order[] {
+    const request = this.#requestUnderWay;
+    return request ? this.#ordersSince(request) : [];
+  }
+
   afterRequest(work: (hasSucceeded: boolean) => void): void {
-    const channels = [...this.#standee.channels.values()];
-    const [request] = channels.flatMap(({ userChange }) => userChange.requestUnderWay ?? []);
+    const request = this.#requestUnderWay;
     if (request) request.whenEnded(work);
     else work(true);
+  }
+
+  get #requestUnderWay(): Exchange | undefined {
+    const channels = [...this.#standee.channels.values()];
+    const [request] = channels.flatMap(({ userChange }) => userChange.requestUnderWay ?? []);
+    return request;
+  }
+
+  #ordersSince(request: Exchange): Order[] {
+    const orders = this.#meanwhile.get(request) ?? [];
+    this.#meanwhile.set(request, orders);
+    return orders;
   }
 
   async #recheck(): Promise<void> {
