@@ -76,7 +76,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     this.#parts = parts;
     this.instance = parts.scope.container.resolve(compiled.consumer);
     const { layer, socket, logger, unitOfWork, ceilings } = parts;
-    const send = (reply: Reply): void => socket.reply(reply);
+    const send = (reply: Reply, latest?: string): void => socket.reply(reply, latest && `${this.name}:${latest}`);
     const consumer = this.instance;
     this.#hooks = new HookRunner(parts, consumer);
     const membership = new Membership(layer, this.name, (added) => ceilings.requireGroups(added));
@@ -85,7 +85,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     const unsubscribe = (id: string | number): Promise<void> => subscriptions.end(id);
     this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer, unsubscribe });
     ceilings.add({ requests: this.#requests, subscriptions, groups: membership }, this.signal);
-    const findPending = (id: string): Exchange | undefined => this.#findPending(id);
+    const findPending = (id: string): Exchange | undefined => this.#requests.findPending(id);
     const known = { ...parts, ...compiled, consumer, send, subscriptions };
     this.#deliveries = new Deliveries({ ...known, findPending, loadObject: (context) => this.loadObject(context) });
     const findRequest = (): Exchange | undefined => this.userChange.requireCurrent();
@@ -97,10 +97,8 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     const own = { requests: this.#requests, subscriptions, hooks: this.#hooks, inLine };
     this.userChange = new UserChange({ ...own, consumer, reach: this.reach, socket, groups: compiled.groups });
     const afterRequest = (begin: () => void): void => this.#afterRequest(begin);
-    const { signal } = this;
-    const outside = this.#outside;
-    const members = compiled.detached;
-    this.#background = new Background({ consumer, members, unitOfWork, logger, signal, outside, afterRequest });
+    const life = { signal: this.signal, outside: this.#outside, members: compiled.detached };
+    this.#background = new Background({ ...life, consumer, unitOfWork, logger, afterRequest });
     bindConsumer(consumer, this);
     this.#requests.addWork(() => this.#connect());
   }
@@ -127,6 +125,10 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     return this.#life.signal;
   }
 
+  ready(): Promise<void> | undefined {
+    return this.#parts.socket.ready();
+  }
+
   /** A request, or what a client took for one; answered in line with the others. Never throws. */
   receive(payload: unknown): void {
     this.#requests.receive(payload);
@@ -135,6 +137,11 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   /** A binary frame, in line with the requests. What the consumer throws is answered. Never throws. */
   receiveBinary(data: Uint8Array): void {
     this.#requests.receiveWork(() => this.#hooks.run('binary', () => this.instance['onBinary'](data)));
+  }
+
+  /** Resolves once what came until now is answered. */
+  answered(): Promise<void> {
+    return this.#requests.answered();
   }
 
   /** Aborts what runs and waits, and refuses what still comes. Resolves when nothing is left to be answered. */
@@ -235,10 +242,5 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     const exchange = this.#requests.findOpen(origin.getStore());
     if (exchange) exchange.whenEnded((hasSucceeded) => (hasSucceeded || evenIfItFailed) && work());
     else work();
-  }
-
-  #findPending(id: string): Exchange | undefined {
-    const exchange = this.#requests.findOpen(id);
-    return exchange?.isDetached ? undefined : exchange;
   }
 }

@@ -114,6 +114,17 @@ export class Requests {
     await Promise.all(this.#abandoned);
   }
 
+  /** Resolves once what came until now is answered. */
+  async answered(): Promise<void> {
+    await Promise.all([...this.#queue.open].map((exchange) => exchange.ended));
+  }
+
+  /** The request of an id of ours, while a reply is due that events have to wait for. */
+  findPending(id: string): Exchange | undefined {
+    const exchange = this.findOpen(id);
+    return exchange?.isDetached ? undefined : exchange;
+  }
+
   /** Requests that run. */
   get started(): readonly Exchange[] {
     return [...this.#queue.open].filter((exchange) => exchange.isStarted && !exchange.isEnded);
@@ -142,7 +153,10 @@ export class Requests {
     this.#queue.add(exchange, () => this.#dispatch(exchange));
   }
 
+  /** What a client does not read holds up what it asks for. */
   async #dispatch(exchange: Exchange): Promise<void> {
+    await this.#parts.target.ready();
+    if (exchange.isEnded) return;
     const { action } = exchange.request;
     if (this.#refusal) exchange.fail(this.#refusal);
     else if (action === unsubscribeAction && !this.#parts.target.actions.has(action)) await this.#unsubscribe(exchange);

@@ -11,6 +11,18 @@ import type { GivenSettings } from '../settings.js';
 import type { ConnectionRule } from './connection-rule.js';
 import type { Route } from './route.js';
 
+export interface ListenOptions {
+  /** Default 0: any free port. */
+  readonly port?: number;
+  /** Default all addresses. */
+  readonly host?: string;
+}
+
+export interface AcceptedConnection {
+  /** Resolves when nothing of the connection is left. */
+  readonly closed: Promise<void>;
+}
+
 /** Where an application listens. */
 export interface ListenAddress {
   readonly address: string;

@@ -1,22 +1,32 @@
+import type { Clock } from '../clock.js';
 import { Ceilings } from '../consumers/ceilings.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { type ChannelParts, ConsumerChannel } from '../consumers/consumer-channel.js';
 import type { ConsumerSocket } from '../consumers/reach.js';
-import { type ApiError, ConfigurationError, StreamClosed } from '../errors.js';
+import { type ApiError, type ServerClosing, StreamClosed } from '../errors.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
-import { addressOf, encodeFrame, encodeReply, errorReply } from '../wire/codec.js';
+import { CloseCode } from '../status.js';
+import { addressOf, encodeReply, errorReply } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
+import { streamSocket, wholeSocket } from './client-sockets.js';
+import { restartText } from './drain.js';
 import type { Admission } from './handshake.js';
+import type { Heartbeat } from './heartbeat.js';
 import { type InboundFrameParts, InboundFrames, only } from './inbound-frames.js';
+import { Outbound } from './outbound.js';
+import type { OutboundTraffic } from './outbound-traffic.js';
 import { settledWithin } from './settled-within.js';
 import { Standing, type StandingParts } from './standing.js';
-import type { Transport } from './transport.js';
+import type { Transport, TransportListener } from './transport.js';
 
 export interface ConnectionParts
   extends Omit<ChannelParts, 'scope' | 'socket' | 'ceilings'>,
     InboundFrameParts,
     StandingParts {
   readonly disposer: ScopeDisposer;
+  readonly clock: Clock;
+  readonly traffic: OutboundTraffic;
+  readonly heartbeat: Heartbeat;
 }
 
 /**
@@ -27,7 +37,7 @@ export interface ConnectionParts
 export class Connection {
   readonly #admission: Admission;
   readonly standing: Standing;
-  readonly #transport: Transport;
+  readonly #outbound: Outbound;
   readonly #parts: ConnectionParts;
   readonly #channels = new Map<string, ConsumerChannel>();
   /** Streams that their consumers closed. */
@@ -47,7 +57,7 @@ export class Connection {
     gone: (connection: Connection) => void,
   ) {
     this.#admission = admission;
-    this.#transport = transport;
+    this.#outbound = new Outbound(transport, parts.traffic);
     this.#parts = parts;
     this.#frames = new InboundFrames(admission, parts, {
       receive: (stream, consumer, payload) => this.#receive(stream, consumer, payload),
@@ -69,12 +79,13 @@ export class Connection {
   open(): void {
     const { consumers } = this.#admission.route;
     if (!(consumers instanceof Map)) this.#open(consumers as CompiledConsumer);
-    this.#transport.listen({
+    const listener: TransportListener = {
       onText: (text) => this.#whenHeard(() => this.#frames.receiveText(text)),
       onBinary: (data) => this.#whenHeard(() => this.#frames.receiveBinary(data)),
       onControl: (bytes) => this.#isHeard && this.#frames.receiveControl(bytes),
       onClose: (code) => this.#end(code),
-    });
+    };
+    this.#outbound.listen(this.#parts.heartbeat.follow(this.#outbound, listener));
   }
 
   /** Resolves when nothing of the connection is left. */
@@ -93,10 +104,25 @@ export class Connection {
     await Promise.all([...this.#channels.values()].map((channel) => channel.abort(reason)));
   }
 
+  /** Tells the client to come back elsewhere, and ends once what is under way is answered, or answers 503 after this time. */
+  async leave(reason: ServerClosing, time: number): Promise<void> {
+    const { clock } = this.#parts;
+    this.#draining = reason;
+    const isMultiplexed = this.#admission.route.consumers instanceof Map;
+    const told = errorReply(reason, { action: 'drain', requestId: null });
+    this.#outbound.send(encodeReply(told, isMultiplexed ? null : undefined));
+    const answered = Promise.all([...this.#channels.values()].map((channel) => channel.answered()));
+    await settledWithin(answered, time, clock);
+    await this.drain(reason);
+    await this.#outbound.flushed();
+    this.close(CloseCode.restart, restartText);
+    await this.closed;
+  }
+
   /** Begins the closing handshake. Whatever the client still says is not heard. */
   close(code: number, reason: string): void {
     this.#isDeaf = true;
-    this.#transport.close(code, reason);
+    this.#outbound.close(code, reason);
   }
 
   /** A client that broke a rule. */
@@ -106,7 +132,7 @@ export class Connection {
   }
 
   terminate(): void {
-    this.#transport.terminate();
+    this.#outbound.terminate();
   }
 
   /** Not while the permissions to connect are asked again. */
@@ -145,34 +171,17 @@ export class Connection {
     const existing = this.#channels.get(stream);
     if (existing) return existing;
     const { scope } = this.#admission;
-    const socket = stream === only ? this.#wholeSocket() : this.#streamOf(stream, compiled);
+    const socket = this.#socketOf(stream, compiled);
     const created = new ConsumerChannel(compiled, { ...this.#parts, scope, socket, ceilings: this.#ceilings });
     this.#channels.set(stream, created);
     return created;
   }
 
-  #wholeSocket(): ConsumerSocket {
-    return {
-      reply: (reply) => this.#reply(reply),
-      json: (text) => this.#transport.send(encodeFrame(text)),
-      binary: (data) => this.#transport.sendBinary(data),
-      close: (code, reason) => this.close(code, reason),
-    };
-  }
-
-  #streamOf(stream: string, { consumer }: CompiledConsumer): ConsumerSocket {
-    return {
-      reply: (reply) => this.#reply(reply, stream),
-      json: (text) => this.#transport.send(encodeFrame(text, stream)),
-      binary: () => {
-        throw new ConfigurationError({
-          class: consumer.name,
-          reason: 'sends a binary frame from a stream, which it could not name.',
-          remedy: 'Give it a route of its own, or send JSON.',
-        });
-      },
-      close: (code, reason) => this.#closeStream(stream, code, reason),
-    };
+  #socketOf(stream: string, { consumer }: CompiledConsumer): ConsumerSocket {
+    const note = (reply: Reply): void => this.#noteReply(reply);
+    if (stream === only) return wholeSocket({ outbound: this.#outbound, note, close: (...why) => this.close(...why) });
+    const close = (code: number, reason: string): void => this.#closeStream(stream, code, reason);
+    return streamSocket({ outbound: this.#outbound, note, close }, stream, consumer);
   }
 
   /** The others live. Its client is told at once, and again at whatever it still sends there. */
@@ -181,12 +190,16 @@ export class Connection {
     const told = new StreamClosed(`This stream was closed with code ${code}${reason && ` (${reason})`}.`);
     this.#gone.set(stream, told);
     void this.#channels.get(stream)?.close(code, told);
-    this.#transport.send(encodeReply(errorReply(told, addressOf(undefined)), stream));
+    this.#outbound.send(encodeReply(errorReply(told, addressOf(undefined)), stream));
   }
 
   #reply(reply: Reply, stream?: string | null): void {
-    this.#transport.send(encodeReply(reply, stream));
-    if (this.#isHeard) this.#frames.noteReply(reply.code);
+    this.#outbound.send(encodeReply(reply, stream));
+    this.#noteReply(reply);
+  }
+
+  #noteReply({ code }: Reply): void {
+    if (this.#isHeard) this.#frames.noteReply(code);
   }
 
   #translate(thrown: unknown): ApiError {
