@@ -17,13 +17,14 @@ const list = new RoomList(
   find('#no-match', HTMLElement),
 );
 
-const client = connect(await showAccount());
+const client = connect(showAccount);
 const rooms = live(client.chat.$on('onRoom', 'subscribeToRooms', {}), { list: () => client.chat.list() });
 
 rooms.subscribe(() => {
   const { rows, status, error } = rooms.getSnapshot();
   if (status === 'failed') alert.textContent = sentenceOf(error);
-  if (status === 'ready') list.show(rows);
+  if (status !== 'ready') return;
+  list.show(rows);
   showChoice();
 });
 
