@@ -77,7 +77,7 @@ function leaveWith(subscription: Subscription<unknown>): void {
 
 function showTitle({ name, host, isPrivate }: RoomView): void {
   find('#room-name', HTMLElement).replaceChildren(...(isPrivate ? [lockSign(), ' '] : []), name);
-  find('#room-host', HTMLElement).textContent = `${isPrivate ? 'private, ' : ''}opened by ${host.username}`;
+  find('#room-host', HTMLElement).textContent = `opened by ${host.username}`;
   document.title = `${name} · Signalbox Chat`;
 }
 

@@ -103,4 +103,8 @@ describe('a private room', function () {
     await adas.member(grace).waitFor({ state: 'detached' });
     await page.locator('#member-name:focus').waitFor();
   });
+
+  it('meets no error and breaks no rule of the security policy', () => {
+    expect(visitors.unexpectedErrors()).to.deep.equal([]);
+  });
 });

@@ -8,7 +8,7 @@ const DEADLINE = 10_000;
 
 /** People with browsers. Each has cookies of their own; what they opened is closed with the spec. */
 export class Visitors {
-  readonly tabs: Tab[] = [];
+  private readonly tabs: Tab[] = [];
   private readonly contexts: BrowserContext[] = [];
 
   constructor(
@@ -37,6 +37,11 @@ export class Visitors {
     return tab;
   }
 
+  /** What the pages met so far: breaches of their security policy as well. */
+  unexpectedErrors(): string[] {
+    return this.tabs.flatMap(({ errors }) => errors).filter((text) => !expectedError.test(text));
+  }
+
   async leave(): Promise<void> {
     await Promise.all(this.contexts.splice(0).map((context) => context.close()));
   }
@@ -48,8 +53,11 @@ export class Visitors {
   }
 }
 
+/** What a browser says where a network is gone, and where nobody is logged in any more. */
+const expectedError = /ERR_INTERNET_DISCONNECTED|WebSocket connection|status of 401/;
+
 /** The app on a free port, and whoever visits it. */
-export function useVisitors(): Pick<Visitors, 'visit' | 'signedUp' | 'anotherTab' | 'tabs'> {
+export function useVisitors(): Pick<Visitors, 'visit' | 'signedUp' | 'anotherTab' | 'unexpectedErrors'> {
   let chat: Chat | undefined;
   let visitors: Visitors;
 
@@ -66,8 +74,6 @@ export function useVisitors(): Pick<Visitors, 'visit' | 'signedUp' | 'anotherTab
     visit: () => visitors.visit(),
     signedUp: (username, path) => visitors.signedUp(username, path),
     anotherTab: (tab, path) => visitors.anotherTab(tab, path),
-    get tabs() {
-      return visitors.tabs;
-    },
+    unexpectedErrors: () => visitors.unexpectedErrors(),
   };
 }
