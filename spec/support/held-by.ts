@@ -5,6 +5,7 @@
 export const heldBy: Readonly<Record<string, string>> = {
   'authentication/live-connections.ts': 'authentication/connections.spec.ts',
   'authentication/orders.ts': 'authentication/connections.spec.ts',
+  'authentication/recent-orders.ts': 'authentication/tickets.spec.ts',
   'authentication/query-ticket.ts': 'authentication/tickets.spec.ts',
   'channel-layer/channel-layer.ts': 'channel-layer/in-memory-channel-layer.spec.ts',
   'cli/api-types/compiler.ts': 'cli/api-types/api-types.spec.ts',
@@ -118,7 +119,6 @@ export const heldBy: Readonly<Record<string, string>> = {
   'server/connection-rule.ts': 'server/connection-rules.spec.ts',
   'server/connection-services.ts': 'server/connection-rules.spec.ts',
   'server/admit.ts': 'authentication/connections.spec.ts',
-  'server/standing.ts': 'authentication/connections.spec.ts',
   'server/subprotocol.ts': 'dcrf/connecting.spec.ts',
   'server/upgrade.ts': 'server/app.spec.ts',
   'server/web-socket-transport.ts': 'server/app.spec.ts',

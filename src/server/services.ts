@@ -19,7 +19,7 @@ import type { Class, ConcreteClass } from '../metadata.js';
 import { Rechecker } from '../observers/rechecker.js';
 import { Announcer } from '../orm/announcer.js';
 import { toApiError } from '../orm/orm-errors.js';
-import { entityManagerToken } from '../orm/orm-root.js';
+import { entityManagerTokens } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { ScopeBuilder } from '../scope/scope-builder.js';
 import { ScopeDisposer } from '../scope/scope-disposal.js';
@@ -70,19 +70,19 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const settings = completeSettings(options.settings);
   const router = new Router(options.routes, { permissions, middleware }, settings);
   const container = options.container ?? globalContainer.createChildContainer();
-  provide(container, entityManagerToken, () => orm.em);
+  for (const token of entityManagerTokens(orm)) provide(container, token, () => orm.em);
   const { logger, counters, tracer, clock } = witnessesOf(container, settings);
   const layer = layerOf(options, container, logger, settings);
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
   const unitOfWork = unitOfWorkOf(options);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
   const isDevelopment = settings.development;
-  const connections = buildConnections(options, { container, layer, clock, logger, unitOfWork });
+  const connections = buildConnections(options, { container, layer, clock, logger, unitOfWork, settings });
   const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve, ...connections });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
   provide(container, Rechecker, () => changes.rechecker);
   checkAndBuildProviders(container, options, router, unitOfWork);
-  provide(container, Tickets, () => ticketsOf(options, container, settings));
+  provide(container, Tickets, () => ticketsOf(options, container, settings, connections));
   const hookProviders = (options.hooks ?? []).map(resolve);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
   const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, counters, tracer, settings });
@@ -187,12 +187,13 @@ function ticketsOf(
   { ticketStore }: AppOptions<readonly Route[]>,
   container: DependencyContainer,
   { ticketLifetime }: Settings,
+  { live }: ConnectionServices,
 ): Tickets {
   const clock = container.resolve(Clock);
   const store = ticketStore
     ? container.resolve(ticketStore)
     : new InMemoryTicketStore(clock, container.resolve(Logger));
-  return new Tickets(store, clock, ticketLifetime);
+  return new Tickets(store, clock, ticketLifetime, (moment, identity) => live.wasDisconnectedSince(moment, identity));
 }
 
 function mappersOf(

@@ -274,6 +274,14 @@ describe('RoomConsumer', () => {
       expect(data).to.deep.include({ currentUsers: [] });
     });
 
+    it('count a member who was removed and added again, on the same connection', async () => {
+      await invite(grace);
+      await join(grace);
+      await remove(grace);
+      await invite(grace);
+      expect((await join(grace)).data).to.deep.include({ currentUsers: [viewOf(grace.user)] });
+    });
+
     it('have one who says who is in them', async () => {
       await invite(grace);
       const reply = await grace.chat.request('remove_member', { pk: room.id, username: ada.user.username });

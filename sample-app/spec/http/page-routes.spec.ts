@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { type Chat, createChat } from '../../src/chat.js';
+import { bundledPages } from '../support/browser.js';
 import { sharedDatabase, TIME_TO_OPEN } from '../support/database.js';
-import { bundledPages } from '../support/pages.js';
 
 describe('pages over HTTP', () => {
   let chat: Chat;

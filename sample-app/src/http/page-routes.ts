@@ -1,8 +1,7 @@
 import { resolve } from 'node:path';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { SESSION_COOKIE } from '../accounts/session-middleware.js';
-import type { Sessions } from '../accounts/sessions.js';
+import { SESSION_COOKIE, type Sessions } from '../accounts/sessions.js';
 
 const packageFolder = resolve(import.meta.dirname, '../../..');
 
@@ -23,7 +22,7 @@ export async function pageRoutes(server: FastifyInstance, sessions: Sessions): P
     allowedPath: (path) => isAsset.test(path),
   });
 
-  const isLoggedIn = async ({ cookies }: FastifyRequest) => Boolean(await sessions.findUser(cookies[SESSION_COOKIE]));
+  const isLoggedIn = async ({ cookies }: FastifyRequest) => Boolean(await sessions.find(cookies[SESSION_COOKIE] ?? ''));
 
   for (const page of ['log-in', 'sign-up']) {
     server.get(`/${page}`, async (request, reply) => {
