@@ -13,12 +13,10 @@ import type { RoomUsersView, RoomView, UserView } from './views.js';
 
 const pk = Number(location.pathname.split('/').at(-1));
 
-try {
-  const me = await showAccount();
-  enter(me, connect(me));
-} catch (error) {
-  showMissing('The server cannot be reached', `${sentenceOf(error)} Reload the page to try again.`);
-}
+const client = connect((me) => {
+  showAccount(me);
+  enter(me, client);
+});
 
 function enter(me: UserView, { chat }: ChatClient): void {
   const messages = new MessageList(me);
@@ -77,7 +75,7 @@ function leaveWith(subscription: Subscription<unknown>): void {
 
 function showTitle({ name, host, isPrivate }: RoomView): void {
   find('#room-name', HTMLElement).replaceChildren(...(isPrivate ? [lockSign(), ' '] : []), name);
-  find('#room-host', HTMLElement).textContent = `${isPrivate ? 'private, ' : ''}opened by ${host.username}`;
+  find('#room-host', HTMLElement).textContent = `opened by ${host.username}`;
   document.title = `${name} · Signalbox Chat`;
 }
 

@@ -99,8 +99,6 @@ describe('the pages', function () {
   });
 
   it('meet no error and break no rule of their security policy', () => {
-    const errors = visitors.tabs.flatMap((tab) => tab.errors);
-    const expected = /ERR_INTERNET_DISCONNECTED|WebSocket connection|status of 401/;
-    expect(errors.filter((text) => !expected.test(text))).to.deep.equal([]);
+    expect(visitors.unexpectedErrors()).to.deep.equal([]);
   });
 });

@@ -384,6 +384,43 @@ describe('A login in a socket', () => {
     expect(await ann.closed).to.equal(4401);
   });
 
+  describe('into a user with 20 connections', () => {
+    const annTimes = (count: number): Promise<TestConnection[]> => Promise.all(Array.from({ length: count }, asAnn));
+
+    it('is refused with 429, and the connection stays whose it was', async () => {
+      await annTimes(20);
+      await using bob = await connect(app, '/', { user: { id: 'bob' }, identity: { userId: 'bob' } });
+      expect(await login(bob, 'ann')).to.deep.equal({
+        errors: ['There may be 20 connections of one user.'],
+        data: { retry_after_ms: 10_000 },
+        action: 'login',
+        response_status: 429,
+        request_id: 'test-1',
+        code: 'throttled',
+      });
+      expect((await bob.channel('account').request('who')).data).to.deep.include({ identity: { userId: 'bob' } });
+    });
+
+    it('is granted once one of them has logged out, or in as somebody else', async () => {
+      const [first, second] = await annTimes(20);
+      await first?.channel('account').request('logout');
+      await using bob = await connect(app, '/');
+      expect(await login(bob, 'ann')).to.include({ response_status: 200 });
+      await using eve = await connect(app, '/');
+      expect(await login(eve, 'ann')).to.include({ response_status: 429 });
+      if (second) await login(second, 'bob');
+      expect(await login(eve, 'ann')).to.include({ response_status: 200 });
+    });
+
+    it('counts for nobody once it has failed', async () => {
+      await annTimes(19);
+      await using bob = await connect(app, '/');
+      expect(await login(bob, 'ann', { fail: true })).to.include({ response_status: 500 });
+      await annTimes(1);
+      expect(await login(bob, 'ann')).to.include({ response_status: 429 });
+    });
+  });
+
   describe('and a logout', () => {
     it('takes the user from all streams, and refuses those that need one', async () => {
       await using ann = await asAnn();

@@ -119,7 +119,6 @@ export const heldBy: Readonly<Record<string, string>> = {
   'server/connection-rule.ts': 'server/connection-rules.spec.ts',
   'server/connection-services.ts': 'server/connection-rules.spec.ts',
   'server/admit.ts': 'authentication/connections.spec.ts',
-  'server/standing.ts': 'authentication/connections.spec.ts',
   'server/subprotocol.ts': 'dcrf/connecting.spec.ts',
   'server/upgrade.ts': 'server/app.spec.ts',
   'server/web-socket-transport.ts': 'server/app.spec.ts',

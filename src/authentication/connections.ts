@@ -51,6 +51,7 @@ export class Connections {
    * @param session what `scope.session` becomes. Default: what was loaded along
    * @throws SessionExpired where the identity has expired
    * @throws NotAuthenticated, PermissionDenied where the user was disconnected since the request began
+   * @throws Throttled where the user has as many connections as it may have
    * @throws ConfigurationError where the session is one that the client had before
    */
   async login(scope: Scope, user: ScopeUser, proven: Authentication, session = proven.session): Promise<void> {
@@ -131,6 +132,7 @@ export class Connections {
     const connection = this.#live.find(scope);
     const missed = connection?.ordersMeanwhile() ?? [];
     checkOrders(missed, facts.identity);
+    this.#live.placeOf(scope)?.takeFor(userOf(facts));
     this.#apply(scope, facts);
     if (!connection) return;
     const change: Change = { former: { user, session, identity } };
@@ -152,7 +154,10 @@ export class Connections {
     changes.splice(index, 1);
     const next = changes[index];
     if (next) next.former = change.former;
-    else this.#apply(scope, change.former);
+    else {
+      this.#apply(scope, change.former);
+      this.#live.placeOf(scope)?.returnTo(userOf(change.former));
+    }
   }
 
   #apply(scope: Scope, { user, session, identity }: Facts): void {
@@ -178,6 +183,10 @@ function settle(changes: Change[], change: Change): void {
 
 function isSameUser(one: Identity | undefined, other: Identity | undefined): boolean {
   return one !== undefined && other !== undefined && String(one.userId) === String(other.userId);
+}
+
+function userOf({ identity }: Facts): string | undefined {
+  return identity && String(identity.userId);
 }
 
 /** A session that was there before the login may have been planted: whoever planted it would be logged in with it. */

@@ -2,6 +2,14 @@ import type { ApiError } from '../errors.js';
 import type { Scope } from '../scope/scope.js';
 import type { Order } from './orders.js';
 
+/** What a connection takes up of that which one user may have. */
+export interface UserPlace {
+  /** @throws Throttled where this user has as many connections as it may have; nothing has changed then */
+  takeFor(user: string | undefined): void;
+  /** Counts for a user who had it before, whether or not there is room by now. */
+  returnTo(user: string | undefined): void;
+}
+
 /** A connection that was admitted, as far as it matters whose it is. */
 export interface LiveConnection {
   readonly scope: Scope;

@@ -11,7 +11,7 @@ import type { Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
 import { isOver } from './authentication.js';
 import { Expiry } from './expiry.js';
-import type { LiveConnection } from './live-connection.js';
+import type { LiveConnection, UserPlace } from './live-connection.js';
 import { concerns, fromMessage, type Order, toMessage } from './orders.js';
 import { RecentOrders } from './recent-orders.js';
 
@@ -36,6 +36,7 @@ export class PendingHandshake {
 export class LiveConnections {
   readonly #parts: LiveConnectionParts;
   readonly #connections = new Map<Scope, LiveConnection>();
+  readonly #places = new WeakMap<Scope, UserPlace>();
   readonly #pending = new Set<PendingHandshake>();
   readonly #expiry: Expiry;
   readonly #recent: RecentOrders;
@@ -88,8 +89,9 @@ export class LiveConnections {
     return this.#recent.concernSince(moment, identity);
   }
 
-  add(connection: LiveConnection, pending: PendingHandshake, closed: Promise<void>): void {
+  add(connection: LiveConnection, place: UserPlace, pending: PendingHandshake, closed: Promise<void>): void {
     const { scope } = connection;
+    this.#places.set(scope, place);
     this.#connections.set(scope, connection);
     void closed.then(() => this.#connections.delete(scope));
     this.#watch(scope.identity);
@@ -111,6 +113,11 @@ export class LiveConnections {
       void connection.recheck();
       this.#obeyMissed(connection, missed);
     });
+  }
+
+  /** Where a connection counts; nowhere before the handshake is granted. */
+  placeOf(scope: Scope): UserPlace | undefined {
+    return this.#places.get(scope);
   }
 
   /** Gives a connection another identity. */

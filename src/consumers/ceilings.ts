@@ -25,6 +25,7 @@ export class Ceilings {
   readonly limits: Limits;
   readonly #counters: Counters;
   readonly #holdings = new Set<Holding>();
+  #waitingElsewhere = (): number => 0;
 
   constructor({ settings, counters }: CeilingParts) {
     this.limits = settings.limits;
@@ -37,12 +38,17 @@ export class Ceilings {
     end.addEventListener('abort', () => this.#holdings.delete(holding), { once: true });
   }
 
+  /** Requests that wait before they have reached a consumer count as well. */
+  addWaiting(count: () => number): void {
+    this.#waitingElsewhere = count;
+  }
+
   /** @throws Throttled */
   requireRequest(isDetached: boolean): void {
     const { detachedActions, waitingRequests } = this.limits;
     if (isDetached && this.#sum(({ requests }) => requests.detached) >= detachedActions)
       this.#refuse('detached_actions', `There may be ${detachedActions} detached actions under way.`, soon);
-    if (!isDetached && this.#sum(({ requests }) => requests.waiting) >= waitingRequests)
+    if (!isDetached && this.#sum(({ requests }) => requests.waiting) + this.#waitingElsewhere() >= waitingRequests)
       this.#refuse('waiting_requests', `There may be ${waitingRequests} requests waiting.`, soon);
   }
 

@@ -208,7 +208,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     const connection = new Connection(admission, transport, this.#services, (gone) => this.#connections.delete(gone));
     void connection.closed.then(place.leave);
     this.#connections.add(connection);
-    this.#services.live.add(connection.standing, pending, connection.closed);
+    this.#services.live.add(connection.standing, place, pending, connection.closed);
     connection.open();
     return connection;
   }

@@ -62,12 +62,14 @@ export class Connection {
     this.#frames = new InboundFrames(admission, parts, {
       receive: (stream, consumer, payload) => this.#receive(stream, consumer, payload),
       receiveBinary: (consumer, data) => this.#receiveBinary(consumer, data),
+      whenChecked: (work) => this.standing.whenChecked(() => this.#isHeard && work()),
       reply: (reply, stream) => this.#reply(reply, stream),
       close: (code, reason) => this.#refuse(code, reason),
     });
     this.#ceilings = new Ceilings(parts);
     const standee = {
       channels: this.#channels,
+      ceilings: this.#ceilings,
       drain: (reason: ApiError) => this.drain(reason),
       close: (code: number, reason: string) => this.close(code, reason),
     };
@@ -80,8 +82,8 @@ export class Connection {
     const { consumers } = this.#admission.route;
     if (!(consumers instanceof Map)) this.#open(consumers as CompiledConsumer);
     const listener: TransportListener = {
-      onText: (text) => this.#whenHeard(() => this.#frames.receiveText(text)),
-      onBinary: (data) => this.#whenHeard(() => this.#frames.receiveBinary(data)),
+      onText: (text) => this.#isHeard && this.#frames.receiveText(text),
+      onBinary: (data) => this.#isHeard && this.#frames.receiveBinary(data),
       onControl: (bytes) => this.#isHeard && this.#frames.receiveControl(bytes),
       onClose: (code) => this.#end(code),
     };
@@ -100,14 +102,14 @@ export class Connection {
 
   /** Answers what waits and runs, and whatever still comes, with the reason. Resolves when all of it is answered. */
   async drain(reason: ApiError): Promise<void> {
-    this.#draining = reason;
+    this.#turnAway(reason);
     await Promise.all([...this.#channels.values()].map((channel) => channel.abort(reason)));
   }
 
   /** Tells the client to come back elsewhere, and ends once what is under way is answered, or answers 503 after this time. */
   async leave(reason: ServerClosing, time: number): Promise<void> {
     const { clock } = this.#parts;
-    this.#draining = reason;
+    this.#turnAway(reason);
     const isMultiplexed = this.#admission.route.consumers instanceof Map;
     const told = errorReply(reason, { action: 'drain', requestId: null });
     this.#outbound.send(encodeReply(told, isMultiplexed ? null : undefined));
@@ -131,15 +133,14 @@ export class Connection {
     this.close(code, reason);
   }
 
-  terminate(): void {
-    this.#outbound.terminate();
+  /** From now on every request is answered so; those that wait for a check need not wait for it. */
+  #turnAway(reason: ApiError): void {
+    this.#draining = reason;
+    this.standing.release();
   }
 
-  /** Not while the permissions to connect are asked again. */
-  #whenHeard(work: () => void): void {
-    this.standing.whenChecked(() => {
-      if (this.#isHeard) work();
-    });
+  terminate(): void {
+    this.#outbound.terminate();
   }
 
   get #isHeard(): boolean {

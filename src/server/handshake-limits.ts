@@ -1,3 +1,4 @@
+import type { UserPlace } from '../authentication/live-connection.js';
 import type { Clock } from '../clock.js';
 import type { Counters } from '../counters.js';
 import { Overloaded, Throttled } from '../errors.js';
@@ -12,9 +13,7 @@ export interface HandshakeLimitParts {
 }
 
 /** What one connection takes up, from the first byte of its handshake to its end. */
-export interface Place {
-  /** @throws Throttled where this user has as many connections as it may have */
-  takeFor(user: string | undefined): void;
+export interface Place extends UserPlace {
   /** Once it is over. May be called twice. */
   leave(): void;
 }
@@ -82,36 +81,39 @@ export class HandshakeLimits {
   #place(caller: Caller | undefined): Place {
     let taken: string | undefined;
     let isLeft = false;
+    const returnTo = (user: string | undefined): void => {
+      if (isLeft || user === taken) return;
+      if (taken !== undefined) this.#countUser(taken, -1);
+      if (user !== undefined) this.#countUser(user, 1);
+      taken = user;
+    };
     return {
       takeFor: (user) => {
-        if (user === undefined || isLeft) return;
-        this.#addUser(user);
-        taken = user;
+        if (!isLeft && user !== undefined && user !== taken) this.#checkUser(user);
+        returnTo(user);
       },
+      returnTo,
       leave: () => {
         if (isLeft) return;
+        returnTo(undefined);
         isLeft = true;
         this.#connections -= 1;
         if (caller) caller.connections -= 1;
-        if (taken !== undefined) this.#removeUser(taken);
       },
     };
   }
 
-  #addUser(user: string): void {
+  #checkUser(user: string): void {
     const { connectionsPerUser } = this.#parts.limits;
-    const connections = this.#users.get(user) ?? 0;
-    if (connections >= connectionsPerUser) {
-      const text = `There may be ${connectionsPerUser} connections of one user.`;
-      this.#refuse('user_connections', new Throttled(text, { retryAfter: crowded }));
-    }
-    this.#users.set(user, connections + 1);
+    if ((this.#users.get(user) ?? 0) < connectionsPerUser) return;
+    const text = `There may be ${connectionsPerUser} connections of one user.`;
+    this.#refuse('user_connections', new Throttled(text, { retryAfter: crowded }));
   }
 
-  #removeUser(user: string): void {
-    const left = (this.#users.get(user) ?? 1) - 1;
-    if (left === 0) this.#users.delete(user);
-    else this.#users.set(user, left);
+  #countUser(user: string, change: 1 | -1): void {
+    const connections = (this.#users.get(user) ?? 0) + change;
+    if (connections === 0) this.#users.delete(user);
+    else this.#users.set(user, connections);
   }
 
   #caller(key: string): Caller {

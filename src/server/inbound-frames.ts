@@ -16,6 +16,12 @@ export interface InboundFrameParts extends MessageLimitParts {
 export interface FrameReceiver {
   receive(stream: string, consumer: CompiledConsumer, payload: unknown): void;
   receiveBinary(consumer: CompiledConsumer, data: Uint8Array): void;
+  /**
+   * Not before it is known whether the client may still be here.
+   *
+   * @throws Throttled where too much waits for that
+   */
+  whenChecked(work: () => void): void;
   /** @param stream null if it is not known, undefined on a route without streams */
   reply(reply: Reply, stream: string | null | undefined): void;
   close(code: number, reason: string): void;
@@ -60,7 +66,7 @@ export class InboundFrames {
     const tooMuch = this.#limits.refusal(data.byteLength);
     this.#answering(undefined, undefined, () => {
       if (tooMuch) throw tooMuch;
-      this.#receiver.receiveBinary(consumers as CompiledConsumer, data);
+      this.#whenChecked(undefined, undefined, () => this.#receiver.receiveBinary(consumers as CompiledConsumer, data));
     });
   }
 
@@ -78,7 +84,7 @@ export class InboundFrames {
   #receiveAlone(frame: JsonObject, consumer: CompiledConsumer, refusal: ApiError | undefined): void {
     this.#answering(undefined, frame, () => {
       if (refusal) throw refusal;
-      this.#receiver.receive(only, consumer, frame);
+      this.#whenChecked(undefined, frame, () => this.#receiver.receive(only, consumer, frame));
     });
   }
 
@@ -93,8 +99,12 @@ export class InboundFrames {
       if (name === null || payload === undefined) throw new ParseError('A frame has to have a stream and a payload.');
       const consumer = consumers.get(name);
       if (!consumer) throw new StreamNotFound(`No stream "${name}". There are: ${[...consumers.keys()].join(', ')}.`);
-      this.#receiver.receive(name, consumer, payload);
+      this.#whenChecked(name, payload, () => this.#receiver.receive(name, consumer, payload));
     });
+  }
+
+  #whenChecked(stream: string | undefined, payload: unknown, work: () => void): void {
+    this.#receiver.whenChecked(() => this.#answering(stream, payload, work));
   }
 
   #answering(stream: string | null | undefined, payload: unknown, work: () => void): void {

@@ -68,16 +68,23 @@ export class Shutdown {
   async #close(): Promise<void> {
     const { hooks, live, subscriber, stopListening } = this.#services;
     const { detach, servers } = this.#living;
-    subscriber.mute();
-    stopListening();
     live.leave();
     for (const leave of detach.splice(0)) leave();
     const serversClosed = Promise.all(servers.map(closeServer));
     await this.#endConnections();
     await serversClosed;
+    stopListening();
     subscriber.close();
+    await this.#tellTheRest();
     await this.#closeLayer();
     await hooks.stop();
+  }
+
+  /** Other processes hear what this one has committed, also while its connections ended. */
+  async #tellTheRest(): Promise<void> {
+    const { publisher, logger, settings } = this.#services;
+    if (await settledWithin(publisher.idle(), settings.closeTimeout)) return;
+    logger.warn('Some changes could not be told in time.');
   }
 
   async #closeLayer(): Promise<void> {

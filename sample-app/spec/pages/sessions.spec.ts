@@ -45,4 +45,8 @@ describe('the session of a browser', function () {
     await tab.page.locator('#me', { hasText: grace }).waitFor();
     await tab.connected();
   });
+
+  it('meets no error and breaks no rule of the security policy', () => {
+    expect(visitors.unexpectedErrors()).to.deep.equal([]);
+  });
 });
