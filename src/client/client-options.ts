@@ -55,22 +55,8 @@ export interface ClientOptions {
   readonly random?: () => number;
 }
 
-export type CompleteOptions = Required<Omit<ClientOptions, 'token' | 'reconnectAfter'>> & ClientOptions;
-
-export const defaultOptions = {
-  protocols: [],
-  timeout: 30_000,
-  maxRetries: 3,
-  maxQueue: 100,
-  maxBuffer: 1_000,
-  firstDelay: 3_000,
-  maxDelay: 30_000,
-  healthyAfter: 30_000,
-  connectTimeout: 10_000,
-  heartbeat: 20_000,
-  heartbeatTimeout: 10_000,
-  lazy: false,
-} as const satisfies ClientOptions;
+/** With defaults for what is used in several places. */
+export type CompleteOptions = ClientOptions & Required<Pick<ClientOptions, 'firstDelay' | 'clock' | 'random'>>;
 
 /** What timers can count; they take a longer time for no time at all. */
 const longestWait = 2_147_483_647;
@@ -83,6 +69,5 @@ const systemClock: ClientClock = {
 };
 
 export function completeOptions(given: ClientOptions): CompleteOptions {
-  const { WebSocket } = globalThis as unknown as { WebSocket: CompleteOptions['WebSocket'] };
-  return { ...defaultOptions, WebSocket, clock: systemClock, random: Math.random, ...given };
+  return { firstDelay: 3_000, clock: systemClock, random: Math.random, ...given };
 }

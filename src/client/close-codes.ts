@@ -14,6 +14,6 @@ const passing = [1001, 1005, lostCode, 4408];
  * Whether another socket may fare better. Our own mistakes (up to 1010) it would repeat, and what an application closes with
  * (1000, 3000 to 4999) is its last word.
  */
-export function mayReconnectAfter(code: number): boolean {
+export function mayReconnectAfter(code = 0): boolean {
   return passing.includes(code) || (code > 1010 && code < 3000);
 }
