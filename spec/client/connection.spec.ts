@@ -164,10 +164,12 @@ describe('The connection of a client', () => {
     let tokens = 0;
     await start({ token: () => `t${++tokens}`, heartbeat: 0 });
     (await network.open()).drop(4401);
+    await network.advance(0);
     await network.open();
     expect(network.socket.protocols).to.deep.equal(['signalbox', 'bearer.t2']);
     await network.advance(30_000);
     network.socket.drop(4401);
+    await network.advance(0);
     (await network.open()).drop(4401);
     expect([client.$status, tokens]).to.deep.equal(['unauthenticated', 3]);
     await network.advance(3_600_000);
@@ -192,7 +194,7 @@ describe('The connection of a client', () => {
     expect(client.$status).to.equal('stopped');
     expect(why.error).to.have.property('name', 'SyntaxError');
     const refusal = await client.$request(null, { action: 'list' }).catch((error: unknown) => error);
-    expect(refusal).to.include({ code: 'stopped', message: 'The connection is stopped.' });
+    expect(refusal).to.include({ code: 'stopped', message: 'list: stopped' });
   });
 
   it('gives up an attempt that takes too long, also that for a token', async () => {

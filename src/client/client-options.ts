@@ -68,6 +68,5 @@ const systemClock: ClientClock = {
   },
 };
 
-export function completeOptions(given: ClientOptions): CompleteOptions {
-  return { firstDelay: 3_000, clock: systemClock, random: Math.random, ...given };
-}
+/** What several places use. */
+export const commonDefaults = { firstDelay: 3_000, clock: systemClock, random: Math.random };

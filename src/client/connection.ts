@@ -1,7 +1,6 @@
 import { createAlarm } from './alarm.js';
 import type { Asked, CompleteOptions } from './client-options.js';
 import { createReconnection } from './reconnection.js';
-import type { SignalboxError } from './signalbox-error.js';
 import { openSocket, type Socket } from './socket.js';
 import { type ConnectionStatus, createStatus, type StatusReason } from './status.js';
 import { onWakeUp } from './wake-ups.js';
@@ -9,21 +8,21 @@ import { onWakeUp } from './wake-ups.js';
 /**
  * A connection that comes back: one socket after the other.
  *
- * @param renewed called when there is another socket, or none; with an error where none is tried any more
+ * @param renewed called when there is another socket, or none; with the status where none is tried any more
  * @returns what its owner controls; what sends a frame, and says whether it was sent; what is told of a drain
  */
 export function createConnection(
   url: string | Asked<string>,
   options: CompleteOptions,
   received: (data: unknown) => void,
-  renewed: (stop?: SignalboxError) => void,
+  renewed: (stop?: ConnectionStatus) => void,
 ) {
   const [controls, change] = createStatus(renewed);
   const [next, forget] = createReconnection(options);
   const alarm = createAlarm(options.clock);
   const life = new AbortController();
   let socket: Socket | undefined;
-  let drainDelay: number | undefined;
+  let drainDelay: number | null | undefined;
 
   /** Whatever there was of a socket, or of waiting for one, is over. Listeners are told last: they may change it again. */
   const leave = (status: ConnectionStatus, why: StatusReason, begin?: () => void): void => {
@@ -31,7 +30,7 @@ export function createConnection(
     socket?.leave();
     socket = drainDelay = undefined;
     begin?.();
-    change(status, why, !begin);
+    change(status, why, begin ? undefined : status);
   };
   const opened = (): void => {
     alarm(forget, options.healthyAfter ?? 30_000);
@@ -39,10 +38,11 @@ export function createConnection(
   };
   const ended = (why: StatusReason, again?: boolean): void => {
     const then = next(why, again);
-    const delay = drainDelay ?? then;
-    if (then === 'connecting') connect();
-    else if (typeof then === 'string') leave(then, why);
-    else leave('waiting', why, () => alarm(connect, delay as number));
+    if (typeof then === 'string') leave(then, why);
+    else {
+      const delay = drainDelay ?? then;
+      leave('waiting', why, () => alarm(connect, delay));
+    }
   };
   const connect = (): void => {
     const begin = (): void => {
@@ -54,7 +54,7 @@ export function createConnection(
     if (controls.$status === 'idle') connect();
     return drainDelay === undefined && !!socket?.send(text);
   };
-  const drain = (delay = options.random() * options.firstDelay): void => {
+  const drain = (delay: number | null = null): void => {
     drainDelay = delay;
   };
   const close = (): void => {
@@ -64,7 +64,7 @@ export function createConnection(
   onWakeUp(() => {
     if (controls.$status === 'open') socket?.probe();
     else if (controls.$status === 'waiting') connect();
-    else if (controls.$status === 'offline') change();
-  }, life.signal);
+    else if (controls.$status === 'offline') change('waiting', {});
+  }, life);
   return [Object.assign(controls, { $reconnect: connect, $close: close }), send, drain] as const;
 }

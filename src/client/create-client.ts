@@ -1,5 +1,5 @@
 import { toWireName } from '../wire/names.js';
-import { type Asked, type ClientOptions, completeOptions } from './client-options.js';
+import { type Asked, type ClientOptions, commonDefaults } from './client-options.js';
 import type { Client, ClientControls } from './client-types.js';
 import { createControls } from './exchanges.js';
 import type { RequestOptions } from './request.js';
@@ -19,7 +19,7 @@ export function createClient<Api = Record<never, never>>(
   url: string | Asked<string>,
   options: ClientOptions = {},
 ): Client<Api> {
-  const controls = createControls(url, completeOptions(options));
+  const controls = createControls(url, { ...commonDefaults, ...options });
   const client = consumer(controls, null, controls, controls, (call, name) => consumer(controls, name, call, {}));
   return client as Client<Api>;
 }

@@ -2,6 +2,7 @@ import type { ReplyFrame } from '../wire/messages.js';
 import type { CompleteOptions } from './client-options.js';
 import { createFeed, type Feed } from './feed.js';
 import { SignalboxError } from './signalbox-error.js';
+import type { ConnectionStatus } from './status.js';
 
 /** The kwargs of a request, and its `action` by its name on the wire. */
 export type Payload = Readonly<Record<string, unknown>> & { readonly action: string };
@@ -14,7 +15,7 @@ export interface Desk {
   readonly send: (text: string) => boolean;
   lastId: number;
   /** Why nothing more is asked. */
-  stop: SignalboxError | undefined;
+  stop: ConnectionStatus | undefined;
 }
 
 /** What the two kinds of exchanges do their own way. */
@@ -47,7 +48,7 @@ export interface Exchange {
   /** Nobody waits for it any more; the server is told. */
   leave(error?: SignalboxError): void;
   /** An error of the client's own. */
-  failure(code: string, maybeExecuted?: boolean): SignalboxError;
+  failure(code: string): SignalboxError;
 }
 
 export function createExchange(desk: Desk, stream: string | null, payload: Payload, kind: ExchangeKind): Exchange {
@@ -61,9 +62,11 @@ export function createExchange(desk: Desk, stream: string | null, payload: Paylo
     [resolve, reject] = settle;
   });
   const isOpen = (): boolean => open.has(id);
-  const failure = (code: string, maybeExecuted = isSent): SignalboxError => {
-    const { action } = payload;
-    return new SignalboxError({ code, errors: [`${action}: ${code}`], action, request_id: id }, maybeExecuted);
+  const failure = (code: string): SignalboxError => {
+    return new SignalboxError(
+      { code, errors: [`${payload.action}: ${code}`], action: payload.action, request_id: id },
+      isSent,
+    );
   };
   const end = (error?: SignalboxError): void => {
     if (!open.delete(id)) return;
@@ -72,8 +75,8 @@ export function createExchange(desk: Desk, stream: string | null, payload: Paylo
     feed.wake();
   };
   const leave = (error?: SignalboxError): void => {
-    const action = kind.isStanding ? 'unsubscribe' : 'cancel';
-    if (isSent && isOpen()) send(encode(stream, { action, target: id }, ++desk.lastId));
+    if (isSent && isOpen())
+      send(encode(stream, { action: kind.isStanding ? 'unsubscribe' : 'cancel', target: id }, ++desk.lastId));
     end(error);
   };
   const feed = createFeed(isOpen, leave);
@@ -87,12 +90,11 @@ export function createExchange(desk: Desk, stream: string | null, payload: Paylo
     else end(error);
   };
   const renew = (): boolean => {
-    const { stop } = desk;
     if (isSent) {
-      isSent = false;
       kind.lose();
+      isSent = false;
     }
-    if (stop && (!kind.isStanding || stop.code === 'closed')) end(stop);
+    if (desk.stop && (desk.stop === 'closed' || !kind.isStanding)) end(failure(desk.stop));
     else ask();
     return isSent;
   };

@@ -6,6 +6,7 @@ import { createEmitter } from './emitter.js';
 import type { Desk, Exchange } from './exchange.js';
 import { request } from './request.js';
 import { SignalboxError } from './signalbox-error.js';
+import type { ConnectionStatus } from './status.js';
 import { subscribe } from './subscription.js';
 
 /** Everything that is asked of the server and not over, by its request id; it outlives the connections. */
@@ -16,8 +17,7 @@ export function createControls(url: string | Asked<string>, options: CompleteOpt
   const received = (data: unknown): void => {
     const frame = parse(data);
     // What is no frame of a stream is a frame of a route without streams, or none of ours.
-    const isEnvelope = frame?.stream !== undefined && frame.payload;
-    const { stream, payload } = isEnvelope ? frame : { stream: null, payload: frame as ReplyFrame };
+    const { stream, payload = frame as ReplyFrame } = frame?.stream === undefined ? { stream: null } : frame;
     const { request_id: id, action, code, response_status: status } = payload ?? {};
     const receive = ({ kind, failed }: Exchange): void =>
       status < 300 ? kind.receive(payload) : failed(new SignalboxError(payload));
@@ -31,11 +31,11 @@ export function createControls(url: string | Asked<string>, options: CompleteOpt
     else if (id == null && action !== 'ping') tellFrame(payload, stream);
   };
 
-  const renewed = (stop?: SignalboxError): void => {
+  const renewed = (stop?: ConnectionStatus): void => {
     desk.stop = stop;
     // Subscriptions first: what requests cause is to be heard of.
-    const rank = ({ kind }: Exchange): number => +!kind.isStanding;
-    for (const exchange of [...open.values()].sort((one, other) => rank(one) - rank(other))) exchange.renew();
+    for (const isStanding of [true, false])
+      for (const exchange of [...open.values()]) if (exchange.kind.isStanding === isStanding) exchange.renew();
   };
 
   const [connection, send, drain] = createConnection(url, options, received, renewed);
@@ -44,8 +44,8 @@ export function createControls(url: string | Asked<string>, options: CompleteOpt
 
   return Object.assign(connection, {
     $onFrame,
-    $request: ((...asked: Parameters<ClientControls['$request']>) => request(desk, ...asked)) as never,
-    $subscribe: ((...asked: Parameters<ClientControls['$subscribe']>) => subscribe(desk, ...asked)) as never,
+    $request: request.bind(null, desk) as never,
+    $subscribe: subscribe.bind(null, desk) as never,
   });
 }
 

@@ -36,7 +36,7 @@ export function createFeed(isOpen: () => boolean, leave: () => void): Feed {
               wake = resolve;
             });
         }
-        return await result();
+        return result();
       } finally {
         leave();
       }

@@ -21,7 +21,7 @@ export function createReconnection({ random, firstDelay, maxDelay = 30_000, reco
     if (!(again ?? code === unauthenticatedCode)) return 'stopped';
     if (hasFreshToken) return 'unauthenticated';
     hasFreshToken = true;
-    return 'connecting';
+    return 0;
   };
   const forget = (): void => {
     failures = 0;

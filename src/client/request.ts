@@ -1,5 +1,5 @@
 import { createAlarm } from './alarm.js';
-import { createExchange, type Desk, type Exchange, type ExchangeKind, type Payload } from './exchange.js';
+import { createExchange, type Desk, type ExchangeKind, type Payload } from './exchange.js';
 
 export interface RequestOptions {
   /** How long to wait for the reply, or for the next part of it, in milliseconds; 0 waits for ever. Default that of the client. */
@@ -43,7 +43,7 @@ export function request(
         end();
       }
     },
-    lose: () => failed(failure('connection_lost', true)),
+    lose: () => failed(failure('connection_lost')),
     end() {
       alarm();
       signal?.removeEventListener('abort', abort);
@@ -53,8 +53,8 @@ export function request(
   startAlarm();
   signal?.addEventListener('abort', abort);
   if (signal?.aborted) abort();
-  const isRequest = ({ kind }: Exchange): boolean => !kind.isStanding;
-  if (!renew() && [...desk.open.values()].filter(isRequest).length > maxQueue) leave(failure('queue_full'));
+  if (!renew() && [...desk.open.values()].filter((one) => !one.kind.isStanding).length > maxQueue)
+    leave(failure('queue_full'));
   return Object.assign(reply, {
     [Symbol.asyncIterator]() {
       // The loop throws it, as soon as it comes to it.

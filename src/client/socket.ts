@@ -62,9 +62,9 @@ export function openSocket(
   return {
     probe,
     send(text) {
-      const isOpen = socket?.readyState === 1;
-      if (isOpen) socket?.send(text);
-      return isOpen;
+      if (socket?.readyState !== 1) return false;
+      socket.send(text);
+      return true;
     },
     leave() {
       isLeft = true;

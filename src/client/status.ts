@@ -1,5 +1,4 @@
 import { createEmitter, type Listen } from './emitter.js';
-import { SignalboxError } from './signalbox-error.js';
 import { isOffline } from './wake-ups.js';
 
 /**
@@ -37,24 +36,21 @@ export interface StatusControls {
   readonly $onStatus: Listen<Parameters<StatusListener>>;
 }
 
-/** @param then called after each change, before its listeners; with an error where nothing more is tried */
+/** @param then called after each change, before its listeners; with a status in which nothing more is tried */
 export function createStatus(
-  then: (stop?: SignalboxError) => void,
-): readonly [StatusControls, change: (next?: ConnectionStatus, why?: StatusReason, isFinal?: boolean) => void] {
+  then: (stop?: ConnectionStatus) => void,
+): readonly [StatusControls, change: (next: ConnectionStatus, why: StatusReason, stop?: ConnectionStatus) => void] {
   const [$onStatus, tell] = createEmitter<Parameters<StatusListener>>();
   let status: ConnectionStatus = 'idle';
-  let why: StatusReason;
   const controls: StatusControls = {
     get $status() {
       return status === 'waiting' && isOffline() ? 'offline' : status;
     },
     $onStatus,
   };
-  const change = (next = status, reason = why, isFinal = false): void => {
+  const change = (next: ConnectionStatus, why: StatusReason, stop?: ConnectionStatus): void => {
     status = next;
-    why = reason;
-    const error = { code: status, errors: [`The connection is ${status}.`], data: why };
-    then(isFinal ? new SignalboxError(error) : undefined);
+    then(stop);
     tell(controls.$status, why);
   };
   return [controls, change];

@@ -65,8 +65,8 @@ export function subscribe(
     },
     end(error) {
       subscription.error = error;
-      const refusal = subscription.state === 'pending' && error?.status ? 'refused' : 'ended';
-      change(error?.code === 'revoked' ? 'revoked' : refusal);
+      const isRefused = subscription.state === 'pending' && error?.status;
+      change(error?.code === 'revoked' ? 'revoked' : isRefused ? 'refused' : 'ended');
     },
   };
   const { reply, resolve, feed, leave, failure, renew } = createExchange(desk, stream, payload, kind);
