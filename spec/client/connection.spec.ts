@@ -189,6 +189,19 @@ describe('The connection of a client', () => {
     expect(network.socket.protocols).to.include('bearer.later');
   });
 
+  it('asks again for a url that throws at once', async () => {
+    const failure = new Error('not now');
+    let urls = 0;
+    const url = (): string => {
+      if (++urls === 1) throw failure;
+      return 'ws://later/';
+    };
+    await start({}, url);
+    expect([client.$status, why]).to.deep.equal(['waiting', { error: failure }]);
+    await network.advance(3_000);
+    expect([client.$status, network.socket.url]).to.deep.equal(['connecting', 'ws://later/']);
+  });
+
   it('stops at a url that is none', async () => {
     await start({ WebSocket: WebSocket as never }, () => 'no url at all');
     expect(client.$status).to.equal('stopped');

@@ -55,18 +55,21 @@ export interface ClientOptions {
   readonly random?: () => number;
 }
 
-/** With defaults for what is used in several places. */
-export type CompleteOptions = ClientOptions & Required<Pick<ClientOptions, 'firstDelay' | 'clock' | 'random'>>;
+/** What several places use; what one uses has its default there. */
+type CommonOptions = Required<Pick<ClientOptions, 'firstDelay' | 'clock' | 'random'>>;
+
+export type CompleteOptions = ClientOptions & CommonOptions;
 
 /** What timers can count; they take a longer time for no time at all. */
 const longestWait = 2_147_483_647;
 
-const systemClock: ClientClock = {
-  after(milliseconds, callback) {
-    const timer = setTimeout(callback, Math.min(milliseconds, longestWait));
-    return { cancel: () => clearTimeout(timer) };
+export const commonDefaults: CommonOptions = {
+  firstDelay: 3_000,
+  clock: {
+    after(milliseconds, callback) {
+      const timer = setTimeout(callback, Math.min(milliseconds, longestWait));
+      return { cancel: () => clearTimeout(timer) };
+    },
   },
+  random: Math.random,
 };
-
-/** What several places use. */
-export const commonDefaults = { firstDelay: 3_000, clock: systemClock, random: Math.random };

@@ -20,8 +20,8 @@ export interface Desk {
 
 /** What the two kinds of exchanges do their own way. */
 export interface ExchangeKind {
-  /** Whether it is asked for again on each new connection: a subscription. */
-  readonly isStanding: boolean;
+  /** Whether it stays after its reply, and is asked for again on each new connection: a subscription. */
+  readonly stays: boolean;
   /** How often it may be asked again. */
   retries: number;
   /** Hears a reply, a part of it or an event. */
@@ -62,12 +62,11 @@ export function createExchange(desk: Desk, stream: string | null, payload: Paylo
     [resolve, reject] = settle;
   });
   const isOpen = (): boolean => open.has(id);
-  const failure = (code: string): SignalboxError => {
-    return new SignalboxError(
+  const failure = (code: string): SignalboxError =>
+    new SignalboxError(
       { code, errors: [`${payload.action}: ${code}`], action: payload.action, request_id: id },
       isSent,
     );
-  };
   const end = (error?: SignalboxError): void => {
     if (!open.delete(id)) return;
     reject(error ?? failure('cancelled'));
@@ -76,12 +75,12 @@ export function createExchange(desk: Desk, stream: string | null, payload: Paylo
   };
   const leave = (error?: SignalboxError): void => {
     if (isSent && isOpen())
-      send(encode(stream, { action: kind.isStanding ? 'unsubscribe' : 'cancel', target: id }, ++desk.lastId));
+      send(encode(stream, { action: kind.stays ? 'unsubscribe' : 'cancel', target: id }, ++desk.lastId));
     end(error);
   };
   const feed = createFeed(isOpen, leave);
   const ask = (): void => {
-    if (isOpen()) isSent ||= send(text);
+    isSent ||= isOpen() && send(text);
   };
   const failed = (error: SignalboxError): void => {
     isSent = false;
@@ -94,7 +93,7 @@ export function createExchange(desk: Desk, stream: string | null, payload: Paylo
       kind.lose();
       isSent = false;
     }
-    if (desk.stop && (desk.stop === 'closed' || !kind.isStanding)) end(failure(desk.stop));
+    if (desk.stop && (desk.stop === 'closed' || !kind.stays)) end(failure(desk.stop));
     else ask();
     return isSent;
   };

@@ -25,7 +25,7 @@ export function createControls(url: string | Asked<string>, options: CompleteOpt
     if (exchange) receive(exchange);
     else if (action === 'drain') drain(new SignalboxError(payload).retryAfter);
     else if (code === 'stream_closed') {
-      for (const one of open.values()) if (one.kind.isStanding && one.stream === stream) receive(one);
+      for (const one of open.values()) if (one.kind.stays && one.stream === stream) receive(one);
     }
     // With an id it is the answer to something that nobody waits for any more.
     else if (id == null && action !== 'ping') tellFrame(payload, stream);
@@ -34,8 +34,8 @@ export function createControls(url: string | Asked<string>, options: CompleteOpt
   const renewed = (stop?: ConnectionStatus): void => {
     desk.stop = stop;
     // Subscriptions first: what requests cause is to be heard of.
-    for (const isStanding of [true, false])
-      for (const exchange of [...open.values()]) if (exchange.kind.isStanding === isStanding) exchange.renew();
+    for (const stays of [true, false])
+      for (const exchange of [...open.values()]) if (exchange.kind.stays === stays) exchange.renew();
   };
 
   const [connection, send, drain] = createConnection(url, options, received, renewed);

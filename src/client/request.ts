@@ -30,7 +30,7 @@ export function request(
   const startAlarm = (): void => alarm(timeout && (() => leave(failure('timeout'))), timeout);
   const abort = (): void => leave(signal?.reason);
   const kind: ExchangeKind = {
-    isStanding: false,
+    stays: false,
     retries: retry ? maxRetries : 0,
     receive({ response_status: status, data }) {
       if (status === 206) {
@@ -53,10 +53,10 @@ export function request(
   startAlarm();
   signal?.addEventListener('abort', abort);
   if (signal?.aborted) abort();
-  if (!renew() && [...desk.open.values()].filter((one) => !one.kind.isStanding).length > maxQueue)
+  if (!renew() && [...desk.open.values()].filter((one) => !one.kind.stays).length > maxQueue)
     leave(failure('queue_full'));
   return Object.assign(reply, {
-    [Symbol.asyncIterator]() {
+    [Symbol.asyncIterator]: () => {
       // The loop throws it, as soon as it comes to it.
       reply.catch(() => {});
       return feed.iterate(() => reply);

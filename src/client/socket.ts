@@ -14,9 +14,7 @@ export interface Socket {
   leave(): void;
 }
 
-/**
- * @param ended with whether another one may fare better, where that does not depend on a close code
- */
+/** @param ended told whether another one may fare better, where that does not depend on the close code */
 export function openSocket(
   url: string | Asked<string>,
   options: CompleteOptions,
@@ -43,6 +41,7 @@ export function openSocket(
       // A url that is none today is none tomorrow.
       again = false;
       socket = new WebSocket(address, bearer ? ['signalbox', `bearer.${bearer}`, ...protocols] : [...protocols]);
+      socket.onerror = () => {};
       socket.onopen = () => {
         watch();
         opened();
@@ -52,13 +51,12 @@ export function openSocket(
         received(data);
       };
       socket.onclose = ({ code, reason }: Required<StatusReason>) => ended({ code, reason });
-      socket.onerror = () => {};
     } catch (error) {
       if (!isLeft) ended({ error }, again);
     }
   };
   alarm(() => ended({ reason: 'It took too long.' }, true), options.connectTimeout ?? 10_000);
-  void open();
+  queueMicrotask(open); // Not at once: whoever opens it knows it before it can fail.
   return {
     probe,
     send(text) {
@@ -69,9 +67,8 @@ export function openSocket(
     leave() {
       isLeft = true;
       alarm();
-      if (!socket) return;
-      socket.onopen = socket.onmessage = socket.onclose = null;
-      socket.close();
+      if (socket) socket.onopen = socket.onmessage = socket.onclose = null;
+      socket?.close();
     },
   };
 }

@@ -46,7 +46,7 @@ export function subscribe(
     tellChange(state);
   };
   const kind: ExchangeKind = {
-    isStanding: true,
+    stays: true,
     retries: maxRetries,
     receive({ response_status: status, action, data }) {
       const isLive = subscription.state === 'live';
