@@ -60,6 +60,16 @@ const orm = await MikroORM.init({
   metadataProvider: ReflectMetadataProvider,
 });
 await orm.schema.create();
-const app = createApp({ orm, routes: [path('/', Bench)], settings: { development: false } });
+// One address connects and asks as no client may.
+const many = 2_147_483_647;
+const limits = {
+  messagesPerSecond: many,
+  messageBurst: many,
+  bytesPerSecond: many,
+  connectionsPerAddress: many,
+  addressHandshakeBurst: many,
+  handshakesPerSecond: many,
+};
+const app = createApp({ orm, routes: [path('/', Bench)], settings: { development: false, limits } });
 const { port } = await app.listen();
 process.send?.({ port });

@@ -24,7 +24,7 @@ const ROOT = new URL('../../', import.meta.url);
 
 const ROOMS =
   'wire signals channel-layer scope authentication orm permissions kwargs serializers filters paginators observers dispatch decorators ' +
-  'consumers views server testing client react cli explorer';
+  'consumers views server opentelemetry testing client react cli explorer';
 
 const PLAN: Plan = {
   rooms: ROOMS.split(' '),
@@ -79,6 +79,12 @@ const PLAN: Plan = {
       opens: (specifier) => /^(@redis\/.*|ioredis|redis)$/.test(specifier),
       stands: (path) => path.startsWith('channel-layer/redis'),
       where: 'channel-layer/redis',
+    },
+    {
+      name: 'OpenTelemetry',
+      opens: (specifier) => specifier.startsWith('@opentelemetry/'),
+      stands: (path) => path.startsWith('opentelemetry/'),
+      where: 'opentelemetry/',
     },
   ],
   barrels: exportedBarrels(),

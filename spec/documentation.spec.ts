@@ -64,6 +64,20 @@ describe('The documentation', () => {
     for (const { name, code, status } of family) expect(table).to.include(`| \`${code}\` | ${status} | \`${name}\` |`);
   });
 
+  it('names for every guarantee the specs that hold it', async () => {
+    const [guarantees = '', notPromised = ''] = (await read('docs/guarantees.md')).split('## Not promised\n');
+    expect(notPromised).to.match(/^- /m);
+    for (const promise of guarantees.split(/^(?=- )/m).slice(1)) {
+      const held = [...promise.matchAll(/^ {2}- `(\S+)`: (.+)$/gm)];
+      expect(held, promise).to.not.deep.equal([]);
+      for (const [, file = '', title = ''] of held) {
+        const quoted = /(?:it|describe)\(\s*(['"`])(.*?)\1,/g;
+        const titles = [...(await read(file)).matchAll(quoted)].map(([, , text]) => text);
+        expect(titles, file).to.include(title);
+      }
+    }
+  });
+
   it('lists every setting', async () => {
     expect(firstCells(await read('docs/settings.md'))).to.deep.equal(Object.keys(defaultSettings));
   });

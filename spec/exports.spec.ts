@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import * as signalbox from 'signalbox';
 import * as client from 'signalbox/client';
 import * as jsonWebTokens from 'signalbox/json-web-tokens';
+import * as opentelemetry from 'signalbox/opentelemetry';
 import * as react from 'signalbox/react';
 import * as testing from 'signalbox/testing';
 
@@ -81,6 +82,7 @@ describe('The public names', () => {
       'Throttled',
       'Tickets',
       'TimeLimitExceeded',
+      'Tracer',
       'UnexpectedError',
       'Update',
       'ValidationFailed',
@@ -118,6 +120,10 @@ describe('The public names', () => {
 
   it('of signalbox/json-web-tokens are these', () => {
     expect(Object.keys(jsonWebTokens)).to.deep.equal(['jsonWebTokens']);
+  });
+
+  it('of signalbox/opentelemetry are these', () => {
+    expect(Object.keys(opentelemetry).sort()).to.deep.equal(['OpenTelemetryCounters', 'OpenTelemetryTracer']);
   });
 
   it('of signalbox/testing are these', () => {

@@ -29,10 +29,10 @@ function actionsWith(settings: Parameters<typeof completeSettings>[0]) {
 
 import { Actions } from '#signalbox/dispatch/actions.js';
 import { defaultLimits } from '#signalbox/limits.js';
-import { completeSettings, defaultSettings } from '#signalbox/settings.js';
+import { completeSettings, defaultSettings, type GivenSettings } from '#signalbox/settings.js';
 
 const known =
-  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, handshakeTimeLimit, ticketLifetime, maxPayload, maxViewAnswer, closeTimeout, origins, revealForbiddenObjects, trustedProxies, limits, development';
+  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, handshakeTimeLimit, ticketLifetime, maxPayload, maxViewAnswer, closeTimeout, origins, revealForbiddenObjects, trustedProxies, limits, outbound, heartbeat, drain, log, development';
 
 const proxies = 'Give addresses and networks such as "10.0.0.0/8".';
 
@@ -52,6 +52,26 @@ describe('Settings', () => {
       revealForbiddenObjects: false,
       trustedProxies: [],
       limits: defaultLimits,
+      outbound: {
+        softLimit: 65_536,
+        hardLimit: 1_048_576,
+        totalLimit: 268_435_456,
+        timeLimit: 10_000,
+        groupSlice: 250,
+      },
+      heartbeat: { interval: 25_000, timeLimit: 10_000, idleTimeLimit: false, silentTimeLimit: false },
+      drain: {
+        delay: 5_000,
+        actionTimeLimit: 10_000,
+        rate: 400,
+        spread: 25_000,
+        retrySpread: 3_000,
+        timeLimit: 28_000,
+      },
+      log: {
+        actions: false,
+        redacted: ['password', 'token', 'authorization', 'cookie', 'secret', 'credential', 'api_key', 'apikey'],
+      },
       development: true,
     });
     expect(completeSettings({})).to.deep.equal(defaultSettings);
@@ -72,7 +92,7 @@ describe('Settings', () => {
     ['origins', ['https://example.org', 'http://localhost:8080']],
     ['revealForbiddenObjects', true],
     ['trustedProxies', ['127.0.0.1', '10.0.0.0/8', '::1', 'fd00::/8']],
-    ['development', false],
+    ['development', true],
   ];
   for (const [name, value] of accepted) {
     it(`take ${JSON.stringify(value)} for ${name}, and leave the rest`, () => {
@@ -169,4 +189,44 @@ describe('Settings', () => {
     const set = actionsWith({ actionTimeLimit: 7, detachedActionTimeLimit: 9 });
     expect(['async', 'detached', 'quick'].map((name) => set(name).timeLimit)).to.deep.equal([7, 9, 5]);
   });
+
+  it('take some of a group, and leave the rest of it', () => {
+    const { outbound, heartbeat, drain, log } = completeSettings({
+      outbound: { hardLimit: 1 },
+      heartbeat: { idleTimeLimit: 60_000, silentTimeLimit: false },
+      drain: { delay: 0 },
+      log: { actions: false, redacted: ['pin'] },
+    });
+    expect(outbound).to.deep.equal({ ...defaultSettings.outbound, hardLimit: 1 });
+    expect(heartbeat).to.deep.equal({ ...defaultSettings.heartbeat, idleTimeLimit: 60_000 });
+    expect(drain).to.deep.equal({ ...defaultSettings.drain, delay: 0 });
+    expect(log).to.deep.equal({ actions: false, redacted: ['pin'] });
+  });
+
+  it('have a line in the log for each action in production only, unless they say', () => {
+    expect(completeSettings({ development: false }).log.actions).to.equal('info');
+    expect(completeSettings({ development: true, log: { actions: 'debug' } }).log.actions).to.equal('debug');
+  });
+
+  const count = 'Give a whole number from 1 to 2147483647.';
+  const wrong: readonly [GivenSettings, string][] = [
+    [{ outbound: { hardLimit: 0 } }, `settings.outbound.hardLimit: is 0. ${count}`],
+    [{ heartbeat: { interval: 0.5 } }, `settings.heartbeat.interval: is 0.5. ${count}`],
+    [{ heartbeat: { idleTimeLimit: true as never } }, `settings.heartbeat.idleTimeLimit: is true. ${count}`],
+    [{ drain: { delay: -1 } }, `settings.drain.delay: is -1. ${count}`],
+    [{ drain: 5 as never }, 'settings.drain: is 5. Give an object.'],
+    [
+      { drain: { dealy: 1 } as never },
+      'settings.drain.dealy: is no setting. Known are delay, actionTimeLimit, rate, spread, retrySpread, timeLimit.',
+    ],
+    [{ log: { actions: 'loud' as never } }, 'settings.log.actions: is "loud". Give "debug", "info" or false.'],
+    [{ log: { redacted: [''] } }, 'settings.log.redacted: is [""]. Give a list of names such as "password".'],
+  ];
+  for (const [given, text] of wrong) {
+    it(`refuse ${JSON.stringify(given)}`, () => {
+      expect(() => completeSettings(given))
+        .to.throw(ConfigurationError)
+        .with.property('message', text);
+    });
+  }
 });

@@ -29,6 +29,8 @@ describe('Statuses and close codes', () => {
       policy: 1008,
       tooBig: 1009,
       serverError: 1011,
+      restart: 1012,
+      slowReader: 4408,
       unauthenticated: 4401,
       forbidden: 4403,
     });

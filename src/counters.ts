@@ -1,24 +1,19 @@
 export type CounterLabels = Readonly<Record<string, string>>;
 
 /**
- * Where numbers go that tell how a process fares. Extend it and register your own; the default counts nothing. The names are
+ * Where numbers go that tell how a process fares. Extend it and register your own; this one counts nothing. The names are
  * listed in `docs/operations.md`, and their labels take few values, never a user's or a client's.
  *
  * ```ts
  * container.registerInstance(Counters, new OpenTelemetryCounters());   // from signalbox/opentelemetry
  * ```
  */
-export abstract class Counters {
+export class Counters {
   /** One more. */
-  abstract increment(name: string, labels?: CounterLabels): void;
+  increment(_name: string, _labels?: CounterLabels): void {}
+
   /** So many now. */
-  abstract gauge(name: string, value: number, labels?: CounterLabels): void;
-}
-
-export class SilentCounters extends Counters {
-  increment(): void {}
-
-  gauge(): void {}
+  gauge(_name: string, _value: number, _labels?: CounterLabels): void {}
 }
 
 /** Counters that fail must not take what they count with them. */
@@ -33,11 +28,11 @@ export class GuardedCounters extends Counters {
     this.#onFailure = onFailure;
   }
 
-  increment(name: string, labels?: CounterLabels): void {
+  override increment(name: string, labels?: CounterLabels): void {
     this.#guard(() => this.#counters.increment(name, labels));
   }
 
-  gauge(name: string, value: number, labels?: CounterLabels): void {
+  override gauge(name: string, value: number, labels?: CounterLabels): void {
     this.#guard(() => this.#counters.gauge(name, value, labels));
   }
 

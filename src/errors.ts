@@ -164,7 +164,7 @@ export class ServerClosing extends ApiError {
   static override readonly detail: string = 'The server is closing.';
 }
 
-/** An upgrade was not answered within `handshakeTimeLimit`. */
+/** An upgrade was not answered within `handshakeTimeLimit`, or the permissions to connect not, when they were asked again. */
 export class HandshakeTimedOut extends ApiError {
   static override readonly status = Status.unavailable;
   static override readonly code: string = 'handshake_timed_out';

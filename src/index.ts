@@ -149,11 +149,14 @@ export {
   type SignalCondition,
 } from './server/connection-rule.js';
 export { type Demultiplexer, demultiplexer } from './server/demultiplexer.js';
+export type { HealthRequest, HealthResponse, Readiness } from './server/health.js';
+export type { SignalOptions } from './server/process-signals.js';
 export { type NestedRouter, path, type Route, type RouteOptions, type RouterOptions, router } from './server/route.js';
 export type { Transport, TransportListener } from './server/transport.js';
 export type { GivenSettings, Settings } from './settings.js';
 export { Signal } from './signals/signal.js';
 export { CloseCode, Status } from './status.js';
+export { type TraceAttributes, Tracer, type TraceSpan } from './tracer.js';
 export { type InjectOptions, type InjectResponse, injectView } from './views/inject-view.js';
 export { type NodeHandler, nodeView } from './views/node-view.js';
 export type { View, ViewFacts } from './views/view.js';

@@ -33,8 +33,6 @@ export interface Limits {
   readonly connections: number;
   /** Handshakes a second of this process, and at once after it was quiet. Default 500. */
   readonly handshakesPerSecond: number;
-  /** How long middleware and permissions may take to admit a connection. Default 10 000. */
-  readonly handshakeTime: number;
   /** Fragments of one message; one more closes with 1008. Default 16. */
   readonly fragments: number;
   /** Pieces in which one frame may arrive before it is whole; more close with 1008. Default 1 024. */
@@ -77,7 +75,6 @@ export const defaultLimits: Limits = {
   addressHandshakeBurst: 100,
   connections: 10_000,
   handshakesPerSecond: 500,
-  handshakeTime: 10_000,
   fragments: 16,
   bufferedChunks: 1_024,
   pendingPongs: 10,

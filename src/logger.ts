@@ -1,4 +1,7 @@
 import { inspect } from 'node:util';
+import { logContext } from './log-context.js';
+import { Redaction } from './redaction.js';
+import { defaultLog } from './server-settings.js';
 
 export type LogFields = Readonly<Record<string, unknown>>;
 
@@ -27,16 +30,22 @@ export class Logger {
   readonly #floor: number;
   readonly #write: (line: string) => void;
   readonly #limits: LogLimits;
+  readonly #redaction: Redaction;
 
-  /** @param level the lowest level that is written; default `info` */
+  /**
+   * @param level the lowest level that is written; default `info`
+   * @param redacted parts of the names of fields that hold secrets; default those of the setting `log.redacted`
+   */
   constructor(
     level: LogLevel = 'info',
     write: (line: string) => void = (line) => process.stderr.write(line),
     limits: Partial<LogLimits> = {},
+    redacted: readonly string[] = defaultLog.redacted,
   ) {
     this.#floor = levels.indexOf(level);
     this.#write = write;
     this.#limits = { ...defaultLimits, ...limits };
+    this.#redaction = new Redaction(redacted);
   }
 
   debug(message: string, fields?: LogFields): void {
@@ -58,18 +67,23 @@ export class Logger {
   /** A log that fails must not take what it tells of with it. */
   #log(level: LogLevel, message: string, fields?: LogFields): void {
     try {
-      this.log(level, message, fields);
+      this.log(level, message, fields && this.#redaction.apply(fields));
     } catch (error) {
       const head = { level: 'error', message: 'The logger failed.' };
       process.stderr.write(`${toLine(head, { lost: message, error }, this.#limits)}\n`);
     }
   }
 
-  /** All four levels end here. */
+  /** Which request is being worked for: its consumer, action, request id, path, user and trace. Empty outside of any. */
+  protected get context(): LogFields {
+    return logContext.getStore() ?? {};
+  }
+
+  /** All four levels end here; secrets are redacted by then. */
   protected log(level: LogLevel, message: string, fields: LogFields = {}): void {
     if (levels.indexOf(level) < this.#floor) return;
     const head = { time: new Date().toISOString(), level, message };
-    this.#write(`${toLine(head, fields, this.#limits)}\n`);
+    this.#write(`${toLine(head, { ...this.context, ...fields }, this.#limits)}\n`);
   }
 }
 

@@ -1,6 +1,16 @@
 import { isIP } from 'node:net';
 import { ConfigurationError } from './errors.js';
 import { defaultLimits, type Limits } from './limits.js';
+import {
+  type DrainSettings,
+  defaultDrain,
+  defaultHeartbeat,
+  defaultLog,
+  defaultOutbound,
+  type HeartbeatSettings,
+  type LogSettings,
+  type OutboundSettings,
+} from './server-settings.js';
 
 /** What an application may set, all of it optional. Times are in milliseconds, sizes in bytes. */
 export interface Settings {
@@ -44,12 +54,25 @@ export interface Settings {
   readonly trustedProxies: readonly string[];
   /** How much clients may ask for. */
   readonly limits: Limits;
+  /** How much may wait for clients that read slowly. */
+  readonly outbound: OutboundSettings;
+  /** How dead and idle connections are found. */
+  readonly heartbeat: HeartbeatSettings;
+  /** How `app.drain()` empties a process. */
+  readonly drain: DrainSettings;
+  /** What is written down of every request, and what of it is not. */
+  readonly log: LogSettings;
   /** Notes for developers in the log, such as kwargs that nobody asked for. Default: unless NODE_ENV is production. */
   readonly development: boolean;
 }
 
-/** What an application writes: any of the settings, and any of the limits. */
-export type GivenSettings = Partial<Omit<Settings, 'limits'>> & { readonly limits?: Partial<Limits> };
+/** Settings that are settings again. */
+type GroupName = 'limits' | 'outbound' | 'heartbeat' | 'drain' | 'log';
+
+/** What an application writes: any of the settings, and any of a group. */
+export type GivenSettings = Partial<Omit<Settings, GroupName>> & {
+  readonly [Name in GroupName]?: Partial<Settings[Name]>;
+};
 
 export const defaultSettings: Settings = {
   syncActionsAtomic: true,
@@ -65,6 +88,10 @@ export const defaultSettings: Settings = {
   revealForbiddenObjects: false,
   trustedProxies: [],
   limits: defaultLimits,
+  outbound: defaultOutbound,
+  heartbeat: defaultHeartbeat,
+  drain: defaultDrain,
+  log: defaultLog,
   development: process.env.NODE_ENV !== 'production',
 };
 
@@ -76,7 +103,16 @@ export function completeSettings(given: GivenSettings = {}): Settings {
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(defaultSettings, name)) throw fault(name, 'is no setting.', `Known are ${known()}.`);
   }
-  const settings = { ...defaultSettings, ...given, limits: completeLimits(given.limits) };
+  const isDevelopment = given.development ?? defaultSettings.development;
+  const settings = {
+    ...defaultSettings,
+    ...given,
+    limits: completeLimits(given.limits),
+    outbound: completeGroup('outbound', given.outbound),
+    heartbeat: completeGroup('heartbeat', given.heartbeat),
+    drain: completeGroup('drain', given.drain),
+    log: completeGroup('log', { actions: isDevelopment ? false : 'info', ...given.log }),
+  };
   for (const name of [
     'actionTimeLimit',
     'detachedActionTimeLimit',
@@ -106,6 +142,38 @@ function completeLimits(given: Partial<Limits> = {}): Limits {
     checkCount(`limits.${name}`, value);
   }
   return { ...defaultLimits, ...given };
+}
+
+function completeGroup<Name extends Exclude<GroupName, 'limits'>>(
+  name: Name,
+  given: Partial<Settings[Name]> = {},
+): Settings[Name] {
+  const defaults = defaultSettings[name];
+  if (typeof given !== 'object' || given === null) throw fault(name, `is ${shown(given)}.`, 'Give an object.');
+  for (const [member, value] of Object.entries(given)) {
+    const known = Object.keys(defaults).join(', ');
+    if (!Object.hasOwn(defaults, member)) throw fault(`${name}.${member}`, 'is no setting.', `Known are ${known}.`);
+    checkMember(`${name}.${member}`, value);
+  }
+  return { ...defaults, ...given };
+}
+
+function checkMember(name: string, value: unknown): void {
+  if (name === 'drain.delay' && value === 0) return;
+  if (/^heartbeat\.(idle|silent)TimeLimit$/.test(name) && value === false) return;
+  if (name === 'log.actions') checkLogLevel(name, value);
+  else if (name === 'log.redacted') checkNames(name, value);
+  else checkCount(name, value);
+}
+
+function checkLogLevel(name: string, value: unknown): void {
+  if (value === false || value === 'debug' || value === 'info') return;
+  throw fault(name, `is ${shown(value)}.`, 'Give "debug", "info" or false.');
+}
+
+function checkNames(name: string, value: unknown): void {
+  if (Array.isArray(value) && value.every((one) => typeof one === 'string' && one !== '')) return;
+  throw fault(name, `is ${shown(value)}.`, 'Give a list of names such as "password".');
 }
 
 function checkProxies(proxies: Settings['trustedProxies']): void {

@@ -26,10 +26,12 @@ export const CloseCode = {
   policy: 1008,
   tooBig: 1009,
   serverError: 1011,
+  restart: 1012,
   /** Nobody is logged in any more: logged out, or expired. A client gets a fresh token and tries once more. */
   unauthenticated: 4401,
   /** Whoever is logged in may not be here any more. A client stops. */
   forbidden: 4403,
+  slowReader: 4408,
 } as const;
 
 /** What a connection is closed with that is refused after its handshake. */

@@ -1,5 +1,6 @@
+import { SignalboxError } from 'signalbox/client';
 import { find } from './dom.js';
-import { RequestError } from './request-error.js';
+import { fieldErrors, sentenceOf } from './errors.js';
 import { post } from './session.js';
 
 const form = find('#account', HTMLFormElement);
@@ -36,15 +37,17 @@ async function send(): Promise<void> {
     await post(new URL(form.action).pathname, { username: username.value, password: password.value });
     location.assign(nextPage());
   } catch (error) {
-    showErrors(error instanceof RequestError ? error : new RequestError(0, ['Something went wrong.']));
+    showErrors(error instanceof SignalboxError ? error : new SignalboxError({ errors: ['Something went wrong.'] }));
   } finally {
     submit.disabled = false;
   }
 }
 
-function showErrors(error?: RequestError): void {
-  const isRefused = [username, password].map((field) => showFieldError(field, error?.fieldErrors(field.name) ?? ''));
-  alert.textContent = isRefused.includes(true) ? '' : (error?.message ?? '');
+function showErrors(error?: SignalboxError): void {
+  const isRefused = [username, password].map((field) =>
+    showFieldError(field, error ? fieldErrors(error, field.name) : ''),
+  );
+  alert.textContent = error && !isRefused.includes(true) ? sentenceOf(error) : '';
   if (!error) return;
   if (isRefused[0]) username.focus();
   else if (isRefused[1]) password.focus();

@@ -1,4 +1,6 @@
+import { SignalboxError } from 'signalbox/client';
 import { find } from './dom.js';
+import { sentenceOf } from './errors.js';
 
 const WARN_FROM = 400;
 
@@ -37,7 +39,7 @@ export class Composer {
       if (this.text.value.trim() === text) this.text.value = '';
       this.error.textContent = '';
     } catch (error) {
-      this.error.textContent = `Not sent. ${error instanceof Error ? error.message : ''}`;
+      this.error.textContent = reasonOf(error);
     } finally {
       this.showSending(false);
       this.showCount();
@@ -55,4 +57,11 @@ export class Composer {
     this.counter.hidden = length < WARN_FROM;
     this.counter.textContent = `${this.text.maxLength - length} left`;
   }
+}
+
+function reasonOf(error: unknown): string {
+  const isDoubtful = error instanceof SignalboxError && error.maybeExecuted;
+  if (isDoubtful)
+    return 'The connection was lost on the way. See whether your message has arrived before you send it again.';
+  return `Not sent. ${sentenceOf(error)}`;
 }

@@ -1,35 +1,37 @@
+import { live, SignalboxError } from 'signalbox/client';
 import { showAccount } from './account-bar.js';
-import { connect } from './connection.js';
+import { connect } from './client.js';
 import { find } from './dom.js';
-import { RequestError } from './request-error.js';
+import { sentenceOf } from './errors.js';
 import { RoomList } from './room-list.js';
 import type { RoomSummary } from './views.js';
 
 const form = find('#open-room', HTMLFormElement);
 const name = find('#name', HTMLInputElement);
+const isPrivate = find('#private', HTMLInputElement);
 const alert = find('#alert', HTMLElement);
 const submit = find('#submit', HTMLButtonElement);
-const rooms = new RoomList(
+const list = new RoomList(
   find('#rooms', HTMLUListElement),
   find('#empty', HTMLElement),
   find('#no-match', HTMLElement),
 );
 
-void showAccount();
-const socket = connect();
-socket.subscribe<null, RoomSummary>(
-  'subscribe_to_rooms',
-  {},
-  {
-    subscribed: () => void loadRooms(),
-    event: (room) => rooms.put(room),
-  },
-);
+const client = connect(showAccount);
+const rooms = live(client.chat.$on('onRoom', 'subscribeToRooms', {}), { list: () => client.chat.list() });
+
+rooms.subscribe(() => {
+  const { rows, status, error } = rooms.getSnapshot();
+  if (status === 'failed') alert.textContent = sentenceOf(error);
+  if (status !== 'ready') return;
+  list.show(rows);
+  showChoice();
+});
 
 name.addEventListener('input', () => {
   alert.textContent = '';
-  rooms.filter(name.value);
-  submit.textContent = rooms.named(name.value) ? 'Enter' : 'Open room';
+  list.filter(name.value);
+  showChoice();
 });
 
 submit.disabled = false;
@@ -38,34 +40,37 @@ form.addEventListener('submit', (event) => {
   void open(name.value.trim());
 });
 
-async function loadRooms(): Promise<void> {
-  try {
-    rooms.show(await socket.request<RoomSummary[]>('list'));
-  } catch (error) {
-    if (error instanceof RequestError && error.status !== 0) alert.textContent = error.message;
-  }
+/** What a room is, is said when it is opened, not when it is entered. */
+function showChoice(): void {
+  const isKnown = list.named(name.value) !== undefined;
+  submit.textContent = isKnown ? 'Enter' : 'Open room';
+  isPrivate.disabled = isKnown;
 }
 
 /** Enters the room of this name, which may have to be created first. */
 async function open(wanted: string): Promise<void> {
   if (!wanted) return name.focus();
-  const known = rooms.named(wanted);
+  const known = list.named(wanted);
   if (known) return enter(known);
   submit.disabled = true;
   try {
-    enter(await socket.request<RoomSummary>('create', { data: { name: wanted } }));
+    enter(await client.chat.create({ data: { name: wanted, isPrivate: isPrivate.checked } }));
   } catch (error) {
     // Somebody else may have opened it a moment ago; then it is there to be entered.
-    await loadRooms();
-    const opened = rooms.named(wanted);
+    const opened = list.named(wanted);
     if (opened) return enter(opened);
-    alert.textContent = error instanceof Error ? error.message : 'Something went wrong.';
+    alert.textContent = isTaken(error) ? 'This name is taken. Choose another one.' : sentenceOf(error);
     name.focus();
   } finally {
     submit.disabled = false;
   }
 }
 
-function enter({ id }: RoomSummary): void {
+/** By a private room of others, which is not in the list. */
+function isTaken(error: unknown): boolean {
+  return error instanceof SignalboxError && error.status === 409;
+}
+
+function enter({ id }: Pick<RoomSummary, 'id'>): void {
   location.assign(`/rooms/${id}`);
 }

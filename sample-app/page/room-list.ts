@@ -1,5 +1,6 @@
 import { avatarOf } from './avatar.js';
 import { element } from './dom.js';
+import { lockSign } from './lock.js';
 import { formatBriefly, timeElement } from './times.js';
 import type { RoomSummary } from './views.js';
 
@@ -19,11 +20,6 @@ export class RoomList {
   show(rooms: readonly RoomSummary[]): void {
     this.rooms.clear();
     for (const room of rooms) this.rooms.set(room.id, room);
-    this.render();
-  }
-
-  put(room: RoomSummary): void {
-    this.rooms.set(room.id, room);
     this.render();
   }
 
@@ -55,7 +51,7 @@ function lastOf({ lastMessage, id }: RoomSummary): number {
 
 function card(room: RoomSummary): HTMLLIElement {
   const link = element('a', { href: `/rooms/${room.id}`, id: `room-${room.id}` }, room.name);
-  const title = element('h3', {}, link);
+  const title = element('h3', {}, ...(room.isPrivate ? [lockSign(), ' '] : []), link);
   const heading = element('div', { class: 'card-heading' }, title);
   if (room.lastMessage)
     heading.append(timeElement(room.lastMessage.createdAt, formatBriefly(room.lastMessage.createdAt)));

@@ -1,75 +1,90 @@
+import { SignalboxError, type Subscription } from 'signalbox/client';
 import { showAccount } from './account-bar.js';
+import { type ChatClient, connect } from './client.js';
 import { Composer } from './composer.js';
-import { connect } from './connection.js';
 import { find } from './dom.js';
+import { sentenceOf } from './errors.js';
+import { lockSign } from './lock.js';
+import { MemberPanel } from './member-panel.js';
 import { MessageList } from './message-list.js';
-import { RequestError } from './request-error.js';
+import { showMissing } from './missing.js';
 import { UserList } from './user-list.js';
-import type { MessageView, RoomUsersView, RoomView, UserView } from './views.js';
+import type { RoomUsersView, RoomView, UserView } from './views.js';
 
 const pk = Number(location.pathname.split('/').at(-1));
-const me = await showAccount();
-if (me) enter(me);
-else showMissing('The server cannot be reached', 'Reload the page to try again.');
 
-function enter(user: UserView): void {
-  const messages = new MessageList(user);
-  const users = new UserList(user);
-  const socket = connect();
+const client = connect((me) => {
+  showAccount(me);
+  enter(me, client);
+});
 
-  socket.subscribe<RoomUsersView, RoomUsersView>(
-    'join_room',
-    { pk },
-    {
-      subscribed: ({ currentUsers }) => users.show(currentUsers),
-      event: ({ currentUsers }) => users.show(currentUsers),
-      refused: showRefusal,
-    },
-  );
+function enter(me: UserView, { chat }: ChatClient): void {
+  const messages = new MessageList(me);
+  const users = new UserList(me);
+  const members = new MemberPanel(me, {
+    add: (username) => chat.addMember({ pk, username }),
+    remove: (username) => chat.removeMember({ pk, username }),
+  });
+
+  const inside = chat.$on('onUsers', 'joinRoom', { pk }, ({ action, data }) => {
+    if (action !== 'delete') showPeople(data);
+  });
+  const said = chat.$on('onMessage', 'subscribeToMessagesInRoom', { pk }, ({ action, data }) => {
+    if (action === 'create') messages.add(data);
+  });
+  new Composer((text) => chat.createMessage({ text }));
+
+  whenLive(inside, showPeople);
   // Subscribed before the history is read: what is said between the two comes twice, which is better than never.
-  socket.subscribe<null, MessageView>(
-    'subscribe_to_messages_in_room',
-    { pk },
-    {
-      subscribed: () => void loadHistory(),
-      event: (message, action) => {
-        if (action === 'create') messages.add(message);
-      },
-    },
-  );
-  new Composer((text) => socket.request('create_message', { text }));
+  whenLive(said, loadHistory);
+  for (const subscription of [inside, said]) leaveWith(subscription);
+
+  function showPeople({ currentUsers, members: listed }: RoomUsersView): void {
+    users.show(currentUsers);
+    members.show(listed);
+  }
 
   async function loadHistory(): Promise<void> {
     try {
-      const room = await socket.request<RoomView>('retrieve', { pk });
+      const room = await chat.retrieve({ pk }, { retry: true });
       showTitle(room);
       messages.merge(room.messages);
+      if (room.isPrivate) members.open(room.host);
     } catch (error) {
       // Without a connection the next subscribing loads it.
-      if (error instanceof RequestError && error.status !== 0) showRefusal(error);
+      if (error instanceof SignalboxError && error.status !== 0) showRefusal(error);
     }
   }
 }
 
-function showTitle({ name, host }: RoomView): void {
-  find('#room-name', HTMLElement).textContent = name;
+/** Now, and whenever the connection has come back: what happened in between is not told later. */
+function whenLive<Reply>(subscription: Subscription<unknown, Reply>, show: (reply: Reply) => void): void {
+  subscription.ready.then(show, () => undefined);
+  subscription.onResync(show);
+}
+
+/** Whoever was removed is told at once, or at the next connecting. */
+function leaveWith(subscription: Subscription<unknown>): void {
+  let wasInside = false;
+  subscription.onChange((state) => {
+    if (state === 'live') wasInside = true;
+    else if (state === 'revoked' || (state === 'refused' && wasInside)) showRemoval();
+    else if (subscription.error) showRefusal(subscription.error);
+  });
+}
+
+function showTitle({ name, host, isPrivate }: RoomView): void {
+  find('#room-name', HTMLElement).replaceChildren(...(isPrivate ? [lockSign(), ' '] : []), name);
   find('#room-host', HTMLElement).textContent = `opened by ${host.username}`;
   document.title = `${name} · Signalbox Chat`;
 }
 
-function showRefusal(error: RequestError): void {
+function showRefusal(error: SignalboxError): void {
   if (error.status === 404)
     showMissing('There is no such room', 'It may never have existed. The lobby has the others.');
-  else showMissing('This room cannot be entered', error.message);
+  else showMissing('This room cannot be entered', sentenceOf(error));
 }
 
-function showMissing(title: string, text: string): void {
-  find('#room', HTMLElement).hidden = true;
-  find('#room-name', HTMLElement).textContent = 'Signalbox Chat';
-  const missing = find('#missing', HTMLElement);
-  missing.hidden = false;
-  const heading = find('#missing-title', HTMLElement);
-  heading.textContent = title;
-  find('#missing-text', HTMLElement).textContent = text;
-  heading.focus();
+function showRemoval(): void {
+  showMissing('You were removed from this room', 'Nothing of what is said there reaches you any more.');
 }

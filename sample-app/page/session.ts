@@ -1,27 +1,52 @@
-import { type ErrorDetail, RequestError } from './request-error.js';
+import { SignalboxError } from 'signalbox/client';
 import type { UserView } from './views.js';
 
 export async function post(path: string, body: object = {}): Promise<void> {
   const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
-  const response = await fetch(path, init).catch(() => {
-    throw new RequestError(0, ['The server cannot be reached. Is your connection up?']);
-  });
-  if (!response.ok) throw await errorOf(response);
+  await request(path, init);
 }
 
-async function errorOf(response: Response): Promise<RequestError> {
-  const body = (await response.json().catch(() => ({}))) as { errors?: ErrorDetail[] };
-  return new RequestError(response.status, body.errors ?? ['Something went wrong. Please try again.']);
+/** Whom the page shows, once it is known. */
+let shown: UserView | undefined;
+
+/**
+ * Who is logged in. Nobody leads to the log-in page; somebody else, who has logged in in another tab, begins the page anew.
+ *
+ * @throws SignalboxError when the server cannot be reached, with status 0
+ */
+export async function confirmUser(): Promise<UserView> {
+  const user = await whoAmI();
+  if (!user) location.replace(`/log-in?next=${encodeURIComponent(location.pathname)}`);
+  else if (shown && user.id !== shown.id) location.reload();
+  else {
+    shown = user;
+    return user;
+  }
+  // On a page that the browser is leaving nothing goes on.
+  return new Promise(() => undefined);
 }
 
-/** Who is logged in. Leads to the log-in page when nobody is; undefined when the server cannot be reached. */
-export async function whoAmI(): Promise<UserView | undefined> {
-  const response = await fetch('/api/me').catch(() => undefined);
-  if (response?.status === 401) location.replace(`/log-in?next=${encodeURIComponent(location.pathname)}`);
-  return response?.ok ? ((await response.json()) as UserView) : undefined;
+async function whoAmI(): Promise<UserView | undefined> {
+  try {
+    const response = await request('/api/me');
+    return (await response.json()) as UserView;
+  } catch (error) {
+    if (error instanceof SignalboxError && error.status === 401) return undefined;
+    throw error;
+  }
 }
 
 export async function logOut(): Promise<void> {
   await post('/api/log-out');
   location.assign('/log-in');
+}
+
+async function request(path: string, init?: RequestInit): Promise<Response> {
+  const response = await fetch(path, init).catch(() => {
+    throw new SignalboxError({ errors: ['The server cannot be reached. Is your connection up?'] });
+  });
+  if (response.ok) return response;
+  const body = (await response.json().catch(() => ({}))) as Partial<Pick<SignalboxError, 'errors' | 'code'>>;
+  const { errors = ['Something went wrong. Please try again.'], code = 'error' } = body;
+  throw new SignalboxError({ response_status: response.status, errors, code });
 }

@@ -1,29 +1,11 @@
-/** What the server sends: the views of its serializers. */
-export interface UserView {
-  readonly id: number;
-  readonly username: string;
-}
+import type { RowOf } from 'signalbox/client';
+import type { Api } from '../src/chat.js';
 
-export interface MessageView {
-  readonly id: number;
-  readonly text: string;
-  readonly user: UserView;
-  readonly createdAt: string;
-}
+type Actions = Api['chat']['actions'];
 
-export interface RoomSummary {
-  readonly id: number;
-  readonly name: string;
-  readonly host: UserView;
-  readonly currentUsers: readonly UserView[];
-  readonly lastMessage: MessageView | null;
-}
-
-export interface RoomView extends RoomSummary {
-  readonly messages: readonly MessageView[];
-}
-
-export interface RoomUsersView {
-  readonly id: number;
-  readonly currentUsers: readonly UserView[];
-}
+/** What the server sends, as it declares it: a change there that a page does not know of is an error of the compiler here. */
+export type RoomView = Actions['retrieve']['reply'];
+export type RoomUsersView = Actions['joinRoom']['reply'];
+export type RoomSummary = RowOf<Api['chat']['observers']['onRoom']['event']>;
+export type MessageView = Actions['createMessage']['reply'];
+export type UserView = MessageView['user'];

@@ -1,13 +1,13 @@
 import { EntityManager, type MikroORM } from '@mikro-orm/core';
 import type { FastifyInstance } from 'fastify';
-import { type AppApi, Clock, createApp, demultiplexer, Logger, path } from 'signalbox';
+import { type AppApi, Clock, closeOn, cookieSession, createApp, demultiplexer, Logger, path } from 'signalbox';
 import { type DependencyContainer, container as root } from 'tsyringe';
 import { Accounts } from './accounts/accounts.js';
 import { Passwords } from './accounts/passwords.js';
-import { SessionMiddleware } from './accounts/session-middleware.js';
-import { Sessions } from './accounts/sessions.js';
+import { SESSION_COOKIE, Sessions } from './accounts/sessions.js';
 import { Presence } from './chat/presence.js';
 import { RoomConsumer } from './chat/room-consumer.js';
+import { Session } from './entities/session.js';
 import { createHttpServer } from './http/http-server.js';
 
 export interface Chat {
@@ -51,7 +51,9 @@ function createChatApp(orm: MikroORM, container: DependencyContainer) {
     orm,
     container,
     routes: [path('/ws/chat/', demultiplexer({ chat: RoomConsumer }))],
-    middleware: [SessionMiddleware],
+    middleware: [cookieSession(Sessions, { cookie: SESSION_COOKIE })],
+    // Whoever logs out in one tab is logged out in all.
+    connections: [closeOn(Session, { session: ({ id }) => id, on: ['delete'] })],
     hooks: [Presence],
   });
 }

@@ -273,6 +273,28 @@ describe('Connections', () => {
     });
   });
 
+  it('have the user of the latest check, in whichever order the answers come', async () => {
+    class SlowUsers implements UserStore {
+      static readonly asked: PromiseWithResolvers<ScopeUser>[] = [];
+
+      find(): Promise<ScopeUser> {
+        const answer = Promise.withResolvers<ScopeUser>();
+        SlowUsers.asked.push(answer);
+        return answer.promise;
+      }
+    }
+    const { app, container } = open({ users: SlowUsers });
+    await using ann = await connect(app, '/?user=1');
+    const connections = container.resolve(Connections);
+    await connections.recheckUser(1);
+    await connections.recheckUser(1);
+    const [earlier, later] = SlowUsers.asked;
+    later?.resolve({ id: 1, role: 'member' });
+    earlier?.resolve({ id: 1, role: 'admin' });
+    await app.idle();
+    expect((await ann.request('who')).data).to.deep.equal({ id: 1, role: 'member' });
+  });
+
   describe('in two processes', () => {
     it('close in both, whichever is told, by an injected service too', async () => {
       const channelLayer = new InMemoryChannelLayer();

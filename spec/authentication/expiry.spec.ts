@@ -74,7 +74,8 @@ describe('The expiry of connections', () => {
     const { container } = testProviders();
     clock = new SteppedClock();
     container.registerInstance(Clock, clock);
-    app = createApp({ orm, container, routes: [path('/', TokenConsumer)] });
+    const limits = { connectionsPerUser: 2_000, handshakesPerSecond: 2_000 };
+    app = createApp({ orm, container, routes: [path('/', TokenConsumer)], settings: { limits } });
   });
   afterEach(() => app.close());
   after(() => orm.close(true));

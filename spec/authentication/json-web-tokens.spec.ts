@@ -1,3 +1,4 @@
+import { createSecretKey, generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -147,16 +148,31 @@ describe('JSON Web Tokens', () => {
     });
   }
 
-  for (const sub of [undefined, '']) {
+  for (const sub of [undefined, '', 7, { id: 7 }, null] as const) {
     it(`are refused where the subject is ${JSON.stringify(sub)}`, async () => {
       const claims = sub === undefined ? without('sub') : { ...good, sub };
-      expect(await ask(await sign(claims))).to.include({ status: 401, message: 'The token is not valid.' });
+      expect(await ask(await sign(claims as JWTPayload))).to.include({
+        status: 401,
+        message: 'The token is not valid.',
+      });
+      expect(logger.entries).to.deep.equal([
+        { level: 'debug', message: 'A token was refused.', fields: { reason: 'its claims identify nobody' } },
+      ]);
     });
   }
 
   it('may be signed with a secret', async () => {
     const options = { algorithms: ['HS256'], key: secret };
     expect(await ask(await sign(good, secret, { alg: 'HS256' }), options)).to.include({ userId: '7' });
+  });
+
+  it('may be signed with a secret in any form', async () => {
+    const jwk = { kty: 'oct', k: Buffer.from(secret).toString('base64url') };
+    const hmac = { name: 'HMAC', hash: 'SHA-256' };
+    const cryptoKey = await crypto.subtle.importKey('raw', secret, hmac, false, ['verify']);
+    const token = await sign(good, secret, { alg: 'HS256' });
+    for (const key of [createSecretKey(secret), jwk, cryptoKey])
+      expect(await ask(token, { algorithms: ['HS256'], key })).to.include({ userId: '7' });
   });
 
   it('may be signed with a key of a set, which the token names', async () => {
@@ -199,6 +215,26 @@ describe('JSON Web Tokens', () => {
     [
       { key: new Uint8Array(31) },
       'jsonWebTokens.key: is a secret of 31 bytes, which can be guessed. Give at least 32 random bytes.',
+    ],
+    [
+      { key: createSecretKey(Buffer.alloc(31)) },
+      'jsonWebTokens.key: is a secret of 31 bytes, which can be guessed. Give at least 32 random bytes.',
+    ],
+    [
+      { key: { kty: 'oct', k: Buffer.alloc(5).toString('base64url') } },
+      'jsonWebTokens.key: is a secret of 5 bytes, which can be guessed. Give at least 32 random bytes.',
+    ],
+    [
+      { algorithms: ['RS256', 'HS256'] },
+      'jsonWebTokens.algorithms: are of several kinds, RS256 and HS256, for one key. Give keys, a set.',
+    ],
+    [
+      { key: generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey },
+      'jsonWebTokens.key: is a public key, and HS256 take a secret. Give a secret.',
+    ],
+    [
+      { algorithms: ['RS256', 'PS256'] },
+      'jsonWebTokens.key: is a secret, and RS256 and PS256 take a public key. Give a public key.',
     ],
     [{ clockTolerance: -1 }, 'jsonWebTokens.clockTolerance: is -1. Give a whole number of milliseconds.'],
   ];

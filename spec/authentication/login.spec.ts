@@ -39,6 +39,12 @@ interface Note {
 const noted = new Signal<Note>();
 let gate = Promise.withResolvers<void>();
 
+/** Lets a spec do something amid an action. */
+async function pause(consumer: ApiConsumer, where: string): Promise<void> {
+  consumer['sendJson'](where);
+  await gate.promise;
+}
+
 @Consumer()
 class AccountConsumer extends ApiConsumer {
   constructor(private readonly connections: Connections) {
@@ -49,12 +55,14 @@ class AccountConsumer extends ApiConsumer {
   async login({ scope, kwargs }: ActionContext) {
     const { user, session } = kwargs;
     const userId = String(user);
+    if (kwargs['late']) await pause(this, 'before the login');
     await this.connections.login(
       scope,
       { id: userId, banned: kwargs['banned'] },
       { userId, ...(session !== undefined && { sessionId: String(session) }) },
       { key: session },
     );
+    if (kwargs['slow']) await pause(this, 'after the login');
     if (kwargs['fail']) throw new TypeError('After the login.');
     return 'welcome';
   }
@@ -95,6 +103,14 @@ class NoteConsumer extends ApiConsumer {
       await gate.promise;
     }
     await this.subscribe(this.onNote, { owner }, context);
+  }
+
+  @Action({ detached: true })
+  async *read({ scope }: ActionContext) {
+    const { userId } = scope.identity ?? {};
+    yield `first of ${userId}`;
+    await gate.promise;
+    yield `second of ${userId}`;
   }
 
   @Action()
@@ -152,7 +168,7 @@ describe('A login in a socket', () => {
     gate = Promise.withResolvers();
     const providers = testProviders();
     logger = providers.logger;
-    const streams = { account: AccountConsumer, notes: NoteConsumer, private: PrivateConsumer };
+    const streams = { account: AccountConsumer, other: AccountConsumer, notes: NoteConsumer, private: PrivateConsumer };
     const routes = [path('/', demultiplexer(streams)), path('/private/', PrivateAccountConsumer)];
     app = createApp({ orm, container: providers.container, routes });
   });
@@ -280,6 +296,84 @@ describe('A login in a socket', () => {
     expect(await ann.channel('private').request('who')).to.include({ response_status: 403 });
   });
 
+  describe('beside another one', () => {
+    const nobody = { user: null, session: null, identity: null };
+    const channels = (connection: TestConnection) =>
+      [connection.channel('account'), connection.channel('other')] as const;
+
+    it('has not happened where both fail, whichever fails first', async () => {
+      for (const order of [
+        [0, 1],
+        [1, 0],
+      ] as const) {
+        await using eve = await connect(app, '/');
+        const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
+        for (const [index, channel] of channels(eve).entries()) {
+          gate = gates[index as 0 | 1];
+          channel.send({ action: 'login', request_id: 1, user: `user ${index}`, slow: true, fail: true });
+          expect(await channel.receive()).to.equal('after the login');
+        }
+        for (const index of order) {
+          gates[index].resolve();
+          expect(await channels(eve)[index].receive()).to.include({ response_status: 500 });
+        }
+        expect((await eve.channel('account').request('who')).data).to.deep.equal(nobody);
+      }
+    });
+
+    it('stays where the earlier one fails after it', async () => {
+      await using ann = await connect(app, '/');
+      const [account, other] = channels(ann);
+      account.send({ action: 'login', request_id: 1, user: 'eve', slow: true, fail: true });
+      await account.receive();
+      await other.request('login', { user: 'ann' });
+      gate.resolve();
+      expect(await account.receive()).to.include({ response_status: 500 });
+      expect((await account.request('who')).data).to.deep.include({ identity: { userId: 'ann' } });
+    });
+  });
+
+  describe('of somebody who is disconnected meanwhile', () => {
+    it('is refused with the reason', async () => {
+      await using eve = await connect(app, '/');
+      const account = eve.channel('account');
+      account.send({ action: 'login', request_id: 1, user: 'eve', late: true });
+      expect(await account.receive()).to.equal('before the login');
+      await app.disconnectUser('ann');
+      await app.disconnectUser('eve', 'You are banned.', 4403);
+      gate.resolve();
+      expect(await account.receive()).to.deep.include({ response_status: 403, errors: ['You are banned.'] });
+      expect((await account.request('who')).data).to.deep.include({ identity: null });
+      expect(await login(eve, 'eve')).to.include({ response_status: 200 });
+    });
+
+    it('closes where it fails, and the former user is the one', async () => {
+      await using ann = await asAnn();
+      const account = ann.channel('account');
+      account.send({ action: 'login', request_id: 1, user: 'bob', slow: true, fail: true });
+      expect(await account.receive()).to.equal('after the login');
+      await app.disconnectUser('ann');
+      gate.resolve();
+      expect(await ann.closed).to.equal(4401);
+    });
+  });
+
+  it('aborts what the former user has detached', async () => {
+    await using ann = await asAnn();
+    const notes = ann.channel('notes');
+    notes.send({ action: 'read', request_id: 5 });
+    expect(await notes.receive()).to.deep.include({ response_status: 206, data: 'first of ann' });
+    await login(ann, 'bob');
+    gate.resolve();
+    expect(await notes.receive()).to.deep.include({
+      response_status: 403,
+      code: 'revoked',
+      errors: ['Whoever asked for this is not logged in any more.'],
+      request_id: 5,
+    });
+    await notes.expectSilence();
+  });
+
   it('is found by what disconnects the user from then on, and by nothing that disconnects the former one', async () => {
     await using ann = await asAnn();
     await login(ann, 'bob');
@@ -288,6 +382,43 @@ describe('A login in a socket', () => {
     expect(await ann.channel('account').request('who')).to.include({ response_status: 200 });
     await app.disconnectUser('bob');
     expect(await ann.closed).to.equal(4401);
+  });
+
+  describe('into a user with 20 connections', () => {
+    const annTimes = (count: number): Promise<TestConnection[]> => Promise.all(Array.from({ length: count }, asAnn));
+
+    it('is refused with 429, and the connection stays whose it was', async () => {
+      await annTimes(20);
+      await using bob = await connect(app, '/', { user: { id: 'bob' }, identity: { userId: 'bob' } });
+      expect(await login(bob, 'ann')).to.deep.equal({
+        errors: ['There may be 20 connections of one user.'],
+        data: { retry_after_ms: 10_000 },
+        action: 'login',
+        response_status: 429,
+        request_id: 'test-1',
+        code: 'throttled',
+      });
+      expect((await bob.channel('account').request('who')).data).to.deep.include({ identity: { userId: 'bob' } });
+    });
+
+    it('is granted once one of them has logged out, or in as somebody else', async () => {
+      const [first, second] = await annTimes(20);
+      await first?.channel('account').request('logout');
+      await using bob = await connect(app, '/');
+      expect(await login(bob, 'ann')).to.include({ response_status: 200 });
+      await using eve = await connect(app, '/');
+      expect(await login(eve, 'ann')).to.include({ response_status: 429 });
+      if (second) await login(second, 'bob');
+      expect(await login(eve, 'ann')).to.include({ response_status: 200 });
+    });
+
+    it('counts for nobody once it has failed', async () => {
+      await annTimes(19);
+      await using bob = await connect(app, '/');
+      expect(await login(bob, 'ann', { fail: true })).to.include({ response_status: 500 });
+      await annTimes(1);
+      expect(await login(bob, 'ann')).to.include({ response_status: 429 });
+    });
   });
 
   describe('and a logout', () => {

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import {
   type App,
   Consumer,
+  InMemoryChannelLayer,
   IsAuthenticated,
   Permissions,
   path,
@@ -67,6 +68,32 @@ describe('A ticket', () => {
   async function refusal(url: string, headers: Record<string, string> = page) {
     return connect(app, url, { headers }).catch((thrown: unknown) => thrown);
   }
+
+  for (const [what, order] of [
+    ['user', (): Promise<void> => app.disconnectUser('1')],
+    ['session', (): Promise<void> => app.disconnectSession('s1')],
+  ] as const) {
+    it(`opens none where its ${what} was disconnected after it was issued`, async () => {
+      const ticket = await issue();
+      clock.advance(1);
+      await app.disconnectUser('2');
+      expect(await who(`/ws/?ticket=${await issue()}`)).to.deep.nested.include({ 'identity.userId': '1' });
+      await order();
+      expect(await refusal(`/ws/?ticket=${ticket}`)).to.include({ status: 401, message: 'The ticket is not valid.' });
+      expect(await who(`/ws/?ticket=${await issue()}`)).to.deep.nested.include({ 'identity.userId': '1' });
+    });
+  }
+
+  it('opens none where the user was disconnected by another process', async () => {
+    const channelLayer = new InMemoryChannelLayer();
+    await start({ channelLayer });
+    await app.start();
+    const ticket = await issue();
+    clock.advance(1);
+    const { app: other } = await serve([path('/', WhoConsumer)], { channelLayer });
+    await other.disconnectUser('1');
+    expect(await refusal(`/ws/?ticket=${ticket}`)).to.include({ status: 401 });
+  });
 
   it('opens one socket for whom it was issued to, and is not seen afterwards', async () => {
     const ticket = await issue();

@@ -136,10 +136,12 @@ describe('DCRF: CRUD mixins', () => {
     }
   });
 
-  it('S117 (differs) retrieve of a pk above 64 bits is a 404', async () => {
+  it('S117 (differs) retrieve of a pk above 64 bits is a 404 as text, and a 400 as a number that could not be read', async () => {
     const a = await things();
-    a.sendText('{"action": "retrieve", "pk": 1000000000000000000000000000000, "request_id": 1}');
+    a.sendText('{"action": "retrieve", "pk": "1000000000000000000000000000000", "request_id": 1}');
     expect(await a.reply(1)).to.deep.equal(notFound('retrieve'));
+    a.sendText('{"action": "retrieve", "pk": 1000000000000000000000000000000, "request_id": 2}');
+    expect(await a.reply(2)).to.include({ response_status: 400, code: 'parse_error' });
     expect(await a.request('retrieve', { pk: 1 })).to.include({ response_status: 200 });
   });
 

@@ -273,10 +273,12 @@ describe('DCRF: envelope and dispatch', () => {
     expect(await a.receive()).to.deep.equal(success('returns_nan', 1, { v: null, i: null }));
   });
 
-  it('S016 takes the last one of duplicate keys', async () => {
+  it('S016 (differs) refuses duplicate keys', async () => {
     await using a = await connect(app, '/custom/');
     a.sendText('{"action":"nope","action":"value","request_id":1,"request_id":2,"v":1,"v":2}');
-    expect(await a.receive()).to.deep.equal(success('value', 2, { v: 2 }));
+    expect(await a.receive()).to.deep.equal(
+      failure('value', 2, 400, 'parse_error', 'The key "action" is there twice.'),
+    );
   });
 
   it('S017 answers the requests of one connection one at a time, in their order', async () => {

@@ -122,7 +122,7 @@ describe('DCRF: malformed frames', () => {
       expect(await answerTo(`{"action":"list","${key}":1,"request_id":1}`)).to.deep.equal(success('list', 1, []));
     }
     expect(await answerTo('{"action":"list","__proto__":1,"request_id":1}')).to.deep.equal(
-      failure(null, null, 400, 'parse_error', 'The key "__proto__" may not be used here.'),
+      failure('list', 1, 400, 'parse_error', 'The key "__proto__" may not be used here.'),
     );
   });
 

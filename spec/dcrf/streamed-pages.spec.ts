@@ -112,9 +112,9 @@ describe('DCRF: streamed pagination and list_cancel', () => {
     reply('list', { count, results, limit, offset }, id, 206);
   const last = (count: number, results: unknown, offset: number, id: unknown = 1, limit = 2) =>
     reply('list', { count, results, limit, offset }, id);
-  /** Moves the clock once the stream waits for it. Its time limit waits too. */
+  /** Moves the clock once the stream waits for it. Its time limit waits too, and the heartbeat. */
   const next = async (a: TestConnection) => {
-    for (let turn = 0; world.clock.waiting < 2 && turn < 1000; turn++) await new Promise(setImmediate);
+    for (let turn = 0; world.clock.waiting < 3 && turn < 1000; turn++) await new Promise(setImmediate);
     world.clock.advance(400);
     return a.receive();
   };
@@ -128,6 +128,8 @@ describe('DCRF: streamed pagination and list_cancel', () => {
     expect(await next(a)).to.deep.equal(part(5, all.slice(2, 4), 2));
     expect(await next(a)).to.deep.equal(last(5, all.slice(4, 5), 4));
     await a.expectSilence();
+    a.close();
+    await a.ended;
     expect(world.clock.waiting).to.equal(0);
   });
 

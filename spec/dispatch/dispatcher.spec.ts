@@ -435,17 +435,36 @@ describe('The dispatcher', () => {
 
     it('when it is cancelled while it waits in line: 499 at once, and it never runs', async () => {
       client.send({ action: 'waits', request_id: 'first' });
-      client.send({ action: 'returns', request_id: 'r' });
+      client.send({ action: 'returns_permitted', request_id: 'r' });
       await gate.reached.promise;
       client.send({ action: 'cancel', request_id: 'c', target: 'r' });
       expect(await client.reply('c')).to.include({ response_status: 200 });
       expect(await client.reply('r')).to.deep.equal(
-        final('returns', 499, null, ['The request was cancelled.'], 'cancelled'),
+        final('returns_permitted', 499, null, ['The request was cancelled.'], 'cancelled'),
       );
       gate.opened.resolve();
       await client.reply('first');
       await client.request('ping');
       expect(client.frames.filter(({ request_id }) => request_id === 'r')).to.have.length(1);
+      expect(asked).to.deep.equal([]);
+      expect(await names()).to.deep.equal(['red']);
+    });
+
+    it('when it is cancelled while it is being committed: what the commit says', async () => {
+      const [reached, opened] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      let isHeld = true;
+      database.orm.em.getEventManager().registerSubscriber({
+        async beforeTransactionCommit() {
+          reached.resolve();
+          if (isHeld) await opened.promise;
+        },
+      });
+      client.send({ action: 'returns', request_id: 'r' });
+      await reached.promise;
+      expect(await client.request('cancel', { target: 'r' })).to.include({ response_status: 200 });
+      isHeld = false;
+      opened.resolve();
+      expect(await framesOf(client, 'r')).to.deep.equal([final('returns', 202, { id: 'red' })]);
       expect(await names()).to.deep.equal(['red']);
     });
 
@@ -570,6 +589,7 @@ describe('The dispatcher', () => {
   it('cancels its timer with the end of the action', async () => {
     await client.request('returns');
     await client.request('throws');
-    expect(clock.waiting).to.equal(0);
+    // That of the heartbeat.
+    expect(clock.waiting).to.equal(1);
   });
 });

@@ -72,12 +72,15 @@ describe('The copy of a payload', () => {
     });
   }
 
-  it('refuses an entity, and a reference to one', async () => {
+  it('refuses an entity, a reference to one, and a collection of some', async () => {
     const orm = await offlineOrm(entities);
     const em = orm.em.fork();
     const text = 'payload.room is an entity (Room), which may change before the commit.';
     expect(() => copyPayload({ room: em.create(Room, { name: 'red' }) })).to.throw(ConfigurationError, text);
     expect(() => copyPayload({ room: em.getReference(Room, 1) })).to.throw(ConfigurationError, text);
+    const { members } = em.create(Room, { name: 'blue' });
+    const many = 'payload.members is a collection of entities (Collection), which may change before the commit.';
+    expect(() => copyPayload({ members })).to.throw(ConfigurationError, many);
     await orm.close();
   });
 });

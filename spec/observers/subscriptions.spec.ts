@@ -79,6 +79,7 @@ function observer(id: string): Observer {
     member: id,
     model: Object,
     passesThrough: true,
+    latest: false,
     groupsVary: false,
     consumer: Object,
     revocations: [],

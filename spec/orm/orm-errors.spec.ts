@@ -1,6 +1,14 @@
 import { OptimisticLockError } from '@mikro-orm/core';
-import { Check, Entity, ManyToOne, PrimaryKey, Property, Unique } from '@mikro-orm/decorators/legacy';
-import type { EntityManager } from '@mikro-orm/postgresql';
+import {
+  Check,
+  Entity,
+  ManyToOne,
+  PrimaryKey,
+  Property,
+  ReflectMetadataProvider,
+  Unique,
+} from '@mikro-orm/decorators/legacy';
+import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import type { ApiError } from 'signalbox';
 import { toApiError } from '#signalbox/orm/orm-errors.js';
@@ -43,6 +51,25 @@ describe('What an error of the ORM means to a client', () => {
     em = database.orm.em.fork();
     await em.execute('insert into owner default values');
     await insert({ plate: `'one'`, owner: '1' });
+  });
+
+  it('is 504 for a statement that takes longer than the driver is told to let it', async () => {
+    const clientUrl = database.orm.config.get('clientUrl') ?? '';
+    const hasty = await MikroORM.init({
+      clientUrl,
+      entities: [Owner, House],
+      metadataProvider: ReflectMetadataProvider,
+      driverOptions: { statement_timeout: 50 },
+    });
+    try {
+      expect(await said(hasty.em.fork().execute('select pg_sleep(10)'))).to.deep.equal({
+        status: 504,
+        code: 'time_limit_exceeded',
+        errors: ['The database took too long.'],
+      });
+    } finally {
+      await hasty.close(true);
+    }
   });
 
   it('is 409 with the property for a unique column', async () => {
@@ -126,6 +153,20 @@ describe('What an error of the ORM means to a client', () => {
       errors: ['Not found.'],
     });
   });
+
+  for (const { title, code } of [
+    { title: 'a deadlock', code: '40P01' },
+    { title: 'a transaction that cannot be brought in line with another one', code: '40001' },
+  ]) {
+    it(`is 409 for ${title}: the same request may succeed`, async () => {
+      const failing = em.execute(`do $$ begin raise exception 'secret' using errcode = '${code}'; end $$`);
+      expect(await said(failing)).to.deep.equal({
+        status: 409,
+        code: 'conflict',
+        errors: ['Someone else was writing the same rows. Try again.'],
+      });
+    });
+  }
 
   it('is 409 for a version that has moved on', async () => {
     expect(await said(Promise.reject(OptimisticLockError.lockFailed('House')))).to.deep.equal({

@@ -47,6 +47,7 @@ describe('A scope', () => {
     ['spaces around', '  a  =  1  ; b = 2 ', { a: '1', b: '2' }],
     ['several headers', ['a=1', 'b=2'], { a: '1', b: '2' }],
     ['names of Object.prototype', 'toString=1; constructor=2', { toString: '1', constructor: '2' }],
+    ['an escape that no database takes', 'a=%00; b=1', { a: '%00', b: '1' }],
   ];
   for (const [name, cookie, expected] of cookies) {
     it(`reads cookies: ${name}`, () => {

@@ -99,12 +99,12 @@ describe('A request id', () => {
     expect(await ann.closed).to.equal(1009);
   });
 
-  it('that is there twice in a frame is no frame', async () => {
+  it('that is there twice in a frame is refused, by the last of the two', async () => {
     await using ann = await served.open('/plain/');
     expect(await ask(ann, '{"action":"ping","request_id":1,"request_id":2}')).to.include({
       response_status: 400,
       code: 'parse_error',
-      request_id: null,
+      request_id: 2,
     });
   });
 

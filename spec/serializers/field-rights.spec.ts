@@ -1,4 +1,4 @@
-import type { EntityManager, Rel } from '@mikro-orm/core';
+import { EntityManager, type Rel, ref } from '@mikro-orm/core';
 import { Entity, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
@@ -122,8 +122,33 @@ class BadgeSerializer extends ModelSerializer(Badge, {
   rights: { by: DoorRights, fields: { code: 'guard' } },
 }) {}
 
+@injectable()
+class BareBadgeSerializer extends ModelSerializer(Badge, { fields: ['id', 'owner'] }) {}
+
 @Consumer()
-class BadgeConsumer extends mix(ModelConsumer(Badge, { serializer: BadgeSerializer }), Retrieve, ObserveInstance) {}
+class BadgeConsumer extends mix(ModelConsumer(Badge, { serializer: BadgeSerializer }), Retrieve, ObserveInstance) {
+  constructor(private readonly em: EntityManager) {
+    super();
+  }
+
+  @Action()
+  async plain() {
+    const owner = { id: 1, name: 'x', department: 1, salary: 7000, review: 'secret' };
+    return reply({ id: 9, code: 'secret', owner }, { serializer: BadgeSerializer });
+  }
+
+  @Action()
+  async plainOwned() {
+    const owner = await this.em.findOneOrFail(Employee, 1);
+    const badge = { id: 9, code: 'secret', owner };
+    if (this.scope.query.has('bare')) return reply(badge, { serializer: BareBadgeSerializer });
+    return reply(badge, { serializer: BadgeSerializer });
+  }
+}
+
+class Found {
+  constructor(readonly employee: Employee) {}
+}
 
 class DepartmentKey {
   @IsInt() department!: number;
@@ -138,6 +163,23 @@ class StaffConsumer extends mix(
   Patch,
   ObserveInstance,
 ) {
+  constructor(private readonly em: EntityManager) {
+    super();
+  }
+
+  @Action()
+  async wrapped({ kwargs }: ActionContext): Promise<unknown> {
+    const employee = await this.em.findOneOrFail(Employee, 1);
+    const ways: Record<string, unknown> = {
+      reference: ref(employee),
+      'reference inside': { employee: ref(employee) },
+      'references in a list': [ref(employee), { at: 1 }],
+      'an object of a class': new Found(employee),
+      'a promise inside': { employee: Promise.resolve(employee) },
+    };
+    return ways[String(kwargs['way'])];
+  }
+
   @Action()
   async plain() {
     const plain = { id: 1, name: 'x', department: 1, salary: 7000, review: 'secret' };
@@ -266,6 +308,31 @@ describe('Fields with rights', () => {
     await using hr = await connect(app, '/ws/?rights=hr');
     expect(await member.request('plain')).to.deep.include({ data: { id: 1, name: 'x' } });
     expect(await hr.request('plain')).to.deep.include({ data: { id: 1, name: 'x', salary: 7000, review: 'secret' } });
+  });
+
+  for (const [way, shown] of [
+    ['reference', { id: 1, name: 'ann' }],
+    ['reference inside', { employee: { id: 1, name: 'ann' } }],
+    ['references in a list', [{ id: 1, name: 'ann' }, { at: 1 }]],
+    ['an object of a class', { employee: { id: 1, name: 'ann' } }],
+    ['a promise inside', { employee: { id: 1, name: 'ann' } }],
+  ] as const) {
+    it(`are left out of a row that is wrapped: ${way}`, async () => {
+      await using member = await connect(app, '/ws/');
+      expect(await member.request('wrapped', { way })).to.deep.include({ data: shown });
+    });
+  }
+
+  it('are left out of plain data that stand in plain data, and of rows that do', async () => {
+    await using member = await connect(app, '/badges/');
+    await using bare = await connect(app, '/badges/?bare');
+    await using hr = await connect(app, '/badges/?rights=hr&guard');
+    expect(await member.request('plain')).to.deep.include({ data: { id: 9, owner: { id: 1, name: 'x' } } });
+    expect(await member.request('plain_owned')).to.deep.include({ data: { id: 9, owner: { id: 1, name: 'ann' } } });
+    expect(await bare.request('plain_owned')).to.deep.include({ data: { id: 9, owner: 1 } });
+    expect(await hr.request('plain')).to.deep.include({
+      data: { id: 9, code: 'secret', owner: { id: 1, name: 'x', salary: 7000, review: 'secret' } },
+    });
   });
 
   it('are accepted from those only who see them', async () => {

@@ -354,7 +354,7 @@ describe('A connection', () => {
       const url = await listen();
       await using other = await SocketClient.open(`${url}/one/`);
       const client = await SocketClient.open(`${url}/one/`);
-      const start = '{"action":"count","request_id":1,"text":"';
+      const start = `{"action":"count","request_id":1,"text":"${'x'.repeat(32_760)}","more":"`;
       const largest = `${start}${'x'.repeat(65_536 - start.length - 2)}"}`;
       expect(largest).to.have.lengthOf(65_536);
       client.sendText(largest);

@@ -1,4 +1,5 @@
 import { EntityManager } from '@mikro-orm/core';
+import { EntityManager as DriverEntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
@@ -135,6 +136,24 @@ describe('The parts of an application', () => {
     await app.close();
   });
 
+  it('have the entity manager by the name that the driver gives it, too', async () => {
+    @Consumer()
+    class DriverConsumer extends ApiConsumer {
+      constructor(private readonly em: DriverEntityManager) {
+        super();
+      }
+
+      @Action()
+      async ask() {
+        return [this.em === database.orm.em, await this.em.execute('select 1 as one')];
+      }
+    }
+    const app = open({ routes: [path('/', DriverConsumer)] });
+    await using ann = await connect(app, '/');
+    expect(await ann.request('ask')).to.deep.include({ data: [true, [{ one: 1 }]] });
+    await app.close();
+  });
+
   it('are made where the application registers none', async () => {
     const empty = container.createChildContainer();
     const app = open({ container: empty });
@@ -178,7 +197,8 @@ describe('The parts of an application', () => {
     await using ann = await connect(app, '/');
     await ann.request('unknown');
     const reply = ann.request('wait');
-    while (clock.waiting === 0) await new Promise(setImmediate);
+    // The heartbeat waits as well.
+    while (clock.waiting < 2) await new Promise(setImmediate);
     clock.advance(999);
     clock.advance(1);
     expect(await reply).to.include({ response_status: 504 });

@@ -1,23 +1,24 @@
 import fc from 'fast-check';
 
-/** How many times as many runs as in an everyday `npm test`: `PROPERTY_RUNS=100 npm test`. */
-const factor = Number(process.env.PROPERTY_RUNS ?? 1);
+/**
+ * How many times as many runs as in an everyday `npm test`, and where to begin:
+ * `PROPERTY_RUNS=100 PROPERTY_SEED=42 npm test`. A failure tells its seed, its path and the smallest example.
+ */
+const { PROPERTY_RUNS: factor = '1', PROPERTY_SEED: givenSeed, PROPERTY_PATH: path } = process.env;
 
-/** Tells the failing example, its seed and how to run it again: `PROPERTY_SEED=… PROPERTY_PATH=…`. */
-function parameters(runs: number): fc.Parameters<unknown> {
-  const { PROPERTY_SEED: seed, PROPERTY_PATH: path } = process.env;
-  return {
-    numRuns: runs * factor,
-    ...(seed !== undefined && { seed: Number(seed) }),
-    ...(path !== undefined && { path }),
-  };
+function parameters<T>(runs: number): fc.Parameters<T> {
+  const seed = Number(givenSeed ?? Date.now() % 2 ** 31);
+  // A long run that takes the process with it has said where it began.
+  if (factor !== '1') process.stderr.write(`      seed ${seed}\n`);
+  return { numRuns: runs * Number(factor), seed, ...(path !== undefined && { path }) };
 }
 
 /** @throws Error with the smallest example that fails, and its seed */
 export function checkProperty<T>(property: fc.IProperty<T>, runs = 300): void {
-  fc.assert(property, parameters(runs) as fc.Parameters<T>);
+  fc.assert(property, parameters<T>(runs));
 }
 
+/** Likewise. A spec that is to run long needs more time: `this.timeout(0)`. */
 export async function checkAsyncProperty<T>(property: fc.IAsyncProperty<T>, runs = 100): Promise<void> {
-  await fc.assert(property, parameters(runs) as fc.Parameters<T>);
+  await fc.assert(property, parameters<T>(runs));
 }

@@ -51,6 +51,10 @@ export class SocketClient implements AsyncDisposable {
     this.#socket.send(bytes);
   }
 
+  ping(): void {
+    this.#socket.ping();
+  }
+
   receive(timeout = 4_000): Promise<Frame> {
     return this.#inbox.take(timeout);
   }
@@ -75,8 +79,18 @@ export interface Refusal {
   readonly sentence: string;
 }
 
+export interface FullRefusal extends Refusal {
+  readonly headers: IncomingMessage['headers'];
+}
+
 /** What an upgrade is refused with. @throws Error if it is granted */
 export async function refusalOf(url: string, options: ClientOptions = {}): Promise<Refusal> {
+  const { status, sentence } = await fullRefusalOf(url, options);
+  return { status, sentence };
+}
+
+/** Likewise, with the headers. */
+export async function fullRefusalOf(url: string, options: ClientOptions = {}): Promise<FullRefusal> {
   const socket = new WebSocket(url, options);
   socket.on('error', () => {});
   const granted = new Promise<never>((_, reject) => {
@@ -88,7 +102,7 @@ export async function refusalOf(url: string, options: ClientOptions = {}): Promi
   const answered = once(socket, 'unexpected-response') as Promise<[unknown, IncomingMessage]>;
   const [, response] = await within(Promise.race([answered, granted]), `The refusal of ${url}`);
   const sentence = await text(response);
-  return { status: response.statusCode ?? 0, sentence: sentence.trimEnd() };
+  return { status: response.statusCode ?? 0, sentence: sentence.trimEnd(), headers: response.headers };
 }
 
 /** A client that says exactly what it is told to, and hears nothing but bytes. */

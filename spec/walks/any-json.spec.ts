@@ -156,7 +156,8 @@ describe('Any JSON', () => {
     const providers = testProviders();
     logger = providers.logger;
     const routes = [path('/rooms/', RoomConsumer), path('/streams/', demultiplexer({ rooms: RoomConsumer }))];
-    app = createApp({ orm: database.orm, container: providers.container, routes });
+    const limits = { messageBurst: 10_000, bytesPerSecond: 100_000_000, errorsPerMinute: 10_000 };
+    app = createApp({ orm: database.orm, container: providers.container, routes, settings: { limits } });
     const em = database.orm.em.fork();
     const host = em.create(User, { username: 'ann', password: 'secret' });
     em.create(Room, { id: 1, name: 'one' });

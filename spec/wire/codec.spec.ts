@@ -1,30 +1,36 @@
 import { expect } from 'chai';
 import { Conflict, Throttled, ValidationFailed } from 'signalbox';
 import { defaultLimits } from '#signalbox/limits.js';
-import { addressOf, decodeObject, encodeData, encodeReply, errorReply, toRequest } from '#signalbox/wire/codec.js';
+import { addressOf, encodeData, encodeReply, errorReply, readFrame, toRequest } from '#signalbox/wire/codec.js';
 
 describe('The codec', () => {
   describe('reads a frame', () => {
     it('that is a JSON object', () => {
-      expect(decodeObject('{"action": "list", "request_id": 1}')).to.deep.equal({ action: 'list', request_id: 1 });
+      expect(readFrame('{"action": "list", "request_id": 1}').frame).to.deep.equal({ action: 'list', request_id: 1 });
     });
 
     for (const text of ['', '{', 'undefined', "{'action': 1}", '{"a": 1}{']) {
       it(`and refuses ${JSON.stringify(text)}, which is no JSON`, () => {
-        expect(() => decodeObject(text)).to.throw('The frame is not valid JSON.');
+        expect(() => readFrame(text)).to.throw('The frame is not valid JSON.');
       });
     }
 
     for (const text of ['null', 'true', '1', '"list"', '[]', '[{"action": "list"}]']) {
       it(`and refuses ${text}, which is no object`, () => {
-        expect(() => decodeObject(text)).to.throw('A frame has to be a JSON object.');
+        expect(() => readFrame(text)).to.throw('A frame has to be a JSON object.');
       });
     }
 
-    it('and refuses what the guard of JSON refuses', () => {
-      expect(() => decodeObject('{"action": "list", "action": "delete"}')).to.throw('The key "action" is there twice.');
-      expect(() => decodeObject('{"a": [1, 2, 3]}', { ...defaultLimits, jsonArrayLength: 2 })).to.throw(
+    it('and says what the guard of JSON refuses, and yet whom to answer', () => {
+      const { frame, refusal } = readFrame('{"action": "list", "request_id": 3, "pk": 9007199254740993, "pk": 1}');
+      expect(refusal?.message).to.match(/^The number 9007199254740993 is beyond 2\^53/);
+      expect(addressOf(frame)).to.deep.equal({ action: 'list', requestId: 3 });
+      expect(readFrame('{"a": [1, 2, 3]}', { ...defaultLimits, jsonArrayLength: 2 }).refusal?.message).to.equal(
         'An array may have 2 elements.',
+      );
+      expect(() => readFrame('['.repeat(65_536))).to.throw('The frame is not valid JSON.');
+      expect(() => readFrame(`${'['.repeat(30_000)}${']'.repeat(30_000)}`)).to.throw(
+        'A frame may be nested 32 levels deep.',
       );
     });
   });

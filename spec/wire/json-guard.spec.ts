@@ -114,17 +114,16 @@ describe('The guard of JSON', () => {
     }
   });
 
-  it('takes no more than linear time, whatever comes', () => {
+  // In quadratic time it would not end before the deadline of a spec.
+  it('comes to its end with a large text, whatever it is made of', () => {
     const size = 400_000;
     for (const part of ['"\\\\', '\\"', '"a', '"\\"', '{"a":', '1-', '[],', '"",', '"\\u0041",', '{}', '-']) {
-      const start = process.hrtime.bigint();
       refusal(part.repeat(size / part.length), {
         jsonDepth: size,
         jsonKeys: size,
         jsonStringLength: size,
         jsonArrayLength: size,
       });
-      expect(Number(process.hrtime.bigint() - start) / 1e6, part).to.be.below(1_000);
     }
   });
 
@@ -179,7 +178,9 @@ function escaped(text: string): string {
 
 /** The same rules, on the value instead of the text. */
 function isWithin(limits: JsonLimits, value: unknown, written: string): boolean {
-  return isSmall(limits, value, 1) && !/(?<![\d.])-?\d{16,}(?![\d.e])/.test(written.replace(/"(?:[^"\\]|\\.)*"/g, ''));
+  const withoutTexts = written.replace(/"(?:[^"\\]|\\.)*"/g, '');
+  const integers = withoutTexts.match(/(?<![\d.e+-])-?\d+(?![\d.e])/g) ?? [];
+  return isSmall(limits, value, 1) && integers.every((integer) => Number.isSafeInteger(Number(integer)));
 }
 
 function isSmall(limits: JsonLimits, value: unknown, level: number): boolean {

@@ -5,13 +5,21 @@ import type { Scope } from '../scope/scope.js';
 import type { ScopeUser } from '../scope/scope-types.js';
 import { CloseCode, checkReason } from '../status.js';
 import { type Authentication, identityOf, isOver } from './authentication.js';
-import type { LiveConnections } from './live-connections.js';
+import { checkOrders, type LiveConnections } from './live-connections.js';
 
 /** A key as the database has it; compared as text. */
 export type Id = string | number | bigint;
 
 /** What a connection is closed with: 4401 for whoever has to log in again, 4403 for whoever need not try. */
 export type DisconnectCode = typeof CloseCode.unauthenticated | typeof CloseCode.forbidden;
+
+type Facts = Pick<Scope, 'user' | 'session' | 'identity'>;
+
+/** A login or logout whose request has not ended yet. */
+interface Change {
+  /** What it would be undone to. */
+  former: Facts;
+}
 
 /**
  * Whose the open connections are. Inject it.
@@ -27,6 +35,8 @@ export type DisconnectCode = typeof CloseCode.unauthenticated | typeof CloseCode
 export class Connections {
   readonly #live: LiveConnections;
   readonly #clock: Clock;
+  /** The earliest first; several where several streams log in at once. */
+  readonly #changes = new WeakMap<Scope, Change[]>();
 
   constructor(live: LiveConnections, clock: Clock) {
     this.#live = live;
@@ -40,6 +50,8 @@ export class Connections {
    * @param proven bears the id of a new session, or none: one that was known before the login could be somebody else's too
    * @param session what `scope.session` becomes. Default: what was loaded along
    * @throws SessionExpired where the identity has expired
+   * @throws NotAuthenticated, PermissionDenied where the user was disconnected since the request began
+   * @throws Throttled where the user has as many connections as it may have
    * @throws ConfigurationError where the session is one that the client had before
    */
   async login(scope: Scope, user: ScopeUser, proven: Authentication, session = proven.session): Promise<void> {
@@ -115,19 +127,40 @@ export class Connections {
     await this.#live.give({ kind: 'disconnect', whose, reason, code });
   }
 
-  async #change(scope: Scope, facts: Pick<Scope, 'user' | 'session' | 'identity'>): Promise<void> {
+  async #change(scope: Scope, facts: Facts): Promise<void> {
     const { user, session, identity } = scope;
     const connection = this.#live.find(scope);
+    const missed = connection?.ordersMeanwhile() ?? [];
+    checkOrders(missed, facts.identity);
+    this.#live.placeOf(scope)?.takeFor(userOf(facts));
     this.#apply(scope, facts);
     if (!connection) return;
+    const change: Change = { former: { user, session, identity } };
+    const changes = this.#changes.get(scope) ?? [];
+    this.#changes.set(scope, changes);
+    changes.push(change);
     connection.afterRequest((hasSucceeded) => {
-      if (!hasSucceeded && scope.identity === facts.identity) this.#apply(scope, { user, session, identity });
-      this.#live.askAgain(connection);
+      if (hasSucceeded) settle(changes, change);
+      else this.#undo(scope, changes, change);
+      this.#live.askAgain(connection, missed);
     });
     if (!isSameUser(identity, facts.identity)) await connection.changeUser();
   }
 
-  #apply(scope: Scope, { user, session, identity }: Pick<Scope, 'user' | 'session' | 'identity'>): void {
+  /** What came after it stays, and would be undone to what was before it. */
+  #undo(scope: Scope, changes: Change[], change: Change): void {
+    const index = changes.indexOf(change);
+    if (index === -1) return;
+    changes.splice(index, 1);
+    const next = changes[index];
+    if (next) next.former = change.former;
+    else {
+      this.#apply(scope, change.former);
+      this.#live.placeOf(scope)?.returnTo(userOf(change.former));
+    }
+  }
+
+  #apply(scope: Scope, { user, session, identity }: Facts): void {
     scope.user = user;
     scope.session = session;
     this.#live.identify(scope, identity);
@@ -143,8 +176,17 @@ export function noUsers(): ConfigurationError {
   });
 }
 
+/** It can be undone no more, and nor can those before it, over which it came. */
+function settle(changes: Change[], change: Change): void {
+  changes.splice(0, changes.indexOf(change) + 1);
+}
+
 function isSameUser(one: Identity | undefined, other: Identity | undefined): boolean {
   return one !== undefined && other !== undefined && String(one.userId) === String(other.userId);
+}
+
+function userOf({ identity }: Facts): string | undefined {
+  return identity && String(identity.userId);
 }
 
 /** A session that was there before the login may have been planted: whoever planted it would be logged in with it. */

@@ -1,4 +1,5 @@
-import type { CryptoKey, JWK, KeyObject } from 'jose';
+import { KeyObject } from 'node:crypto';
+import type { CryptoKey as AnyCryptoKey, JWK } from 'jose';
 import {
   createLocalJWKSet,
   createRemoteJWKSet,
@@ -21,7 +22,7 @@ export interface JsonWebTokenOptions {
   readonly issuer: string | readonly string[];
   readonly audience: string | readonly string[];
   /** A public key, or a secret of at least 32 bytes. */
-  readonly key?: CryptoKey | KeyObject | JWK | Uint8Array;
+  readonly key?: AnyCryptoKey | KeyObject | JWK | Uint8Array;
   /** Instead of one key: a JSON Web Key Set, or where it is fetched from, kept and fetched again when a key is unknown. */
   readonly keys?: JSONWebKeySet | URL;
   /** By how many milliseconds the clock of the issuer may be off. Default 0. */
@@ -69,6 +70,7 @@ export function jsonWebTokens(options: JsonWebTokenOptions): ConcreteClass<Token
     async verify(token: string): Promise<Authentication | undefined> {
       const claims = await this.claimsOf(token);
       const proven = claims && identify(claims);
+      if (claims && !proven) this.logger.debug('A token was refused.', { reason: 'its claims identify nobody' });
       return proven && { ...proven, expiresAt: proven.expiresAt ?? endOf(claims, clockTolerance) };
     }
 
@@ -95,7 +97,7 @@ export function jsonWebTokens(options: JsonWebTokenOptions): ConcreteClass<Token
 }
 
 function identityIn({ sub, sid }: JWTPayload): Authentication | undefined {
-  if (sub === undefined || sub === '') return undefined;
+  if (typeof sub !== 'string' || sub === '') return undefined;
   return { userId: sub, ...(typeof sid === 'string' && { sessionId: sid }) };
 }
 
@@ -129,10 +131,30 @@ function checkOptions({ algorithms, issuer, audience, key, keys, clockTolerance 
       key ? 'is there, and keys are too.' : 'is not there, and keys are not either.',
       'Give one of them.',
     );
-  if (key instanceof Uint8Array && key.length < 32)
-    throw fault('key', `is a secret of ${key.length} bytes, which can be guessed.`, 'Give at least 32 random bytes.');
+  if (key) checkKey(key, algorithms);
   if (!Number.isSafeInteger(clockTolerance) || clockTolerance < 0)
     throw fault('clockTolerance', `is ${clockTolerance}.`, 'Give a whole number of milliseconds.');
+}
+
+/** A key of one kind with algorithms of two would fail at tokens of the other one, and anybody could send these. */
+function checkKey(key: NonNullable<JsonWebTokenOptions['key']>, algorithms: readonly string[]): void {
+  const length = secretLengthOf(key);
+  if (length !== undefined && length < 32)
+    throw fault('key', `is a secret of ${length} bytes, which can be guessed.`, 'Give at least 32 random bytes.');
+  const kinds = new Set(algorithms.map((algorithm) => algorithm.slice(0, 2).replace('PS', 'RS')));
+  if (kinds.size > 1)
+    throw fault('algorithms', `are of several kinds, ${algorithms.join(' and ')}, for one key.`, 'Give keys, a set.');
+  if (kinds.has('HS') === (length !== undefined)) return;
+  const [needed, given] = kinds.has('HS') ? ['a secret', 'public key'] : ['a public key', 'secret'];
+  throw fault('key', `is a ${given}, and ${algorithms.join(' and ')} take ${needed}.`, `Give ${needed}.`);
+}
+
+/** In bytes. Undefined for a key that is no secret. */
+function secretLengthOf(key: NonNullable<JsonWebTokenOptions['key']>): number | undefined {
+  if (key instanceof Uint8Array) return key.length;
+  if (key instanceof CryptoKey) return 'length' in key.algorithm ? Number(key.algorithm.length) / 8 : undefined;
+  if (key instanceof KeyObject) return key.type === 'secret' ? key.symmetricKeySize : undefined;
+  return key.kty === 'oct' ? Buffer.from(key.k ?? '', 'base64url').length : undefined;
 }
 
 function fault(member: string, reason: string, remedy: string): ConfigurationError {

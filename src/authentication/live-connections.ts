@@ -7,11 +7,13 @@ import type { Logger } from '../logger.js';
 import type { Identity } from '../scope/identity.js';
 import type { Scope } from '../scope/scope.js';
 import type { ScopeUser } from '../scope/scope-types.js';
+import type { Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
 import { isOver } from './authentication.js';
 import { Expiry } from './expiry.js';
-import type { LiveConnection } from './live-connection.js';
+import type { LiveConnection, UserPlace } from './live-connection.js';
 import { concerns, fromMessage, type Order, toMessage } from './orders.js';
+import { RecentOrders } from './recent-orders.js';
 
 /** Every process has one channel in this group. */
 const group = `${reservedPrefix}orders`;
@@ -21,6 +23,7 @@ export interface LiveConnectionParts {
   readonly clock: Clock;
   readonly logger: Logger;
   /** A user as the database has it now; undefined where there is none any more. Absent where the application cannot tell. */
+  readonly settings: Pick<Settings, 'ticketLifetime'>;
   readonly findUser?: ((userId: string) => Promise<ScopeUser | null | undefined>) | undefined;
 }
 
@@ -33,8 +36,12 @@ export class PendingHandshake {
 export class LiveConnections {
   readonly #parts: LiveConnectionParts;
   readonly #connections = new Map<Scope, LiveConnection>();
+  readonly #places = new WeakMap<Scope, UserPlace>();
   readonly #pending = new Set<PendingHandshake>();
   readonly #expiry: Expiry;
+  readonly #recent: RecentOrders;
+  /** The latest check of each connection: what an earlier one learns later is out of date. */
+  readonly #checks = new WeakMap<LiveConnection, symbol>();
   /** Orders are obeyed outside of the request, and the transaction, that gave them. */
   readonly #outside = AsyncLocalStorage.snapshot();
   /** Tells this process from the others. */
@@ -44,6 +51,7 @@ export class LiveConnections {
   constructor(parts: LiveConnectionParts) {
     this.#parts = parts;
     this.#expiry = new Expiry(parts.clock, (now) => this.#expire(now));
+    this.#recent = new RecentOrders(parts.clock, parts.settings.ticketLifetime);
   }
 
   /** Hears orders from now on. Done once, unless it fails. */
@@ -71,19 +79,23 @@ export class LiveConnections {
   }
 
   /** @throws ApiError where its time is up, or it was to be disconnected, while the handshake was under way */
-  check(pending: PendingHandshake, { identity }: Scope): void {
+  check({ orders }: PendingHandshake, { identity }: Scope): void {
     if (identity && isOver(identity, this.#parts.clock.now())) throw new SessionExpired();
-    for (const order of pending.orders) {
-      if (order.kind === 'disconnect' && concerns(order, identity)) throw refusalOf(order);
-    }
+    checkOrders(orders, identity);
   }
 
-  add(connection: LiveConnection, pending: PendingHandshake, closed: Promise<void>): void {
+  /** Whether this user or session was disconnected since: within `ticketLifetime`, longer is not remembered. */
+  wasDisconnectedSince(moment: Date, identity: Identity): boolean {
+    return this.#recent.concernSince(moment, identity);
+  }
+
+  add(connection: LiveConnection, place: UserPlace, pending: PendingHandshake, closed: Promise<void>): void {
     const { scope } = connection;
+    this.#places.set(scope, place);
     this.#connections.set(scope, connection);
     void closed.then(() => this.#connections.delete(scope));
     this.#watch(scope.identity);
-    if (pending.orders.some((order) => concerns(order, scope.identity))) void this.#recheck(connection);
+    this.#obeyMissed(connection, pending.orders);
   }
 
   /** None before the handshake is granted, and after the end. */
@@ -91,9 +103,21 @@ export class LiveConnections {
     return this.#connections.get(scope);
   }
 
-  /** Asks the permissions to connect again, outside of the request that is the reason. */
-  askAgain(connection: LiveConnection): void {
-    this.#outside(() => void connection.recheck());
+  /**
+   * Asks the permissions to connect again, outside of the request that is the reason.
+   *
+   * @param missed orders that came while the connection was somebody else's
+   */
+  askAgain(connection: LiveConnection, missed: readonly Order[]): void {
+    this.#outside(() => {
+      void connection.recheck();
+      this.#obeyMissed(connection, missed);
+    });
+  }
+
+  /** Where a connection counts; nowhere before the handshake is granted. */
+  placeOf(scope: Scope): UserPlace | undefined {
+    return this.#places.get(scope);
   }
 
   /** Gives a connection another identity. */
@@ -110,7 +134,7 @@ export class LiveConnections {
   /** Resolves once the order is on its way to every process; in this one it is obeyed already. */
   async give(order: Order): Promise<void> {
     this.#outside(() => this.#obey(order));
-    if (this.#joined) await this.#parts.layer.sendToGroup(group, toMessage(order, this.#source));
+    await this.#parts.layer.sendToGroup(group, toMessage(order, this.#source));
   }
 
   /** A timer would keep the request that set it, and its transaction, for what it calls. */
@@ -130,12 +154,22 @@ export class LiveConnections {
 
   /** What is ordered twice is done once, or does no harm twice. */
   #obey(order: Order): void {
+    this.#recent.note(order);
     for (const pending of this.#pending) pending.orders.push(order);
     for (const connection of [...this.#connections.values()]) {
-      if (!concerns(order, connection.scope.identity)) continue;
-      if (order.kind === 'disconnect') void connection.end(refusalOf(order), order.code);
-      else void this.#recheck(connection);
+      connection.note(order);
+      this.#obeyFor(connection, order);
     }
+  }
+
+  #obeyMissed(connection: LiveConnection, orders: readonly Order[]): void {
+    for (const order of orders) this.#obeyFor(connection, order);
+  }
+
+  #obeyFor(connection: LiveConnection, order: Order): void {
+    if (!concerns(order, connection.scope.identity)) return;
+    if (order.kind === 'disconnect') void connection.end(refusalOf(order), order.code);
+    else void this.#recheck(connection);
   }
 
   /** Whoever cannot be asked is let go: they may come again, and are asked then. */
@@ -144,10 +178,12 @@ export class LiveConnections {
     const { scope } = connection;
     const { identity } = scope;
     if (!identity || !findUser) return;
+    const check = Symbol(identity.userId);
+    this.#checks.set(connection, check);
     try {
       const user = await findUser(identity.userId);
-      // Somebody else by now.
-      if (scope.identity?.userId !== identity.userId) return;
+      const isSomebodyElse = scope.identity?.userId !== identity.userId;
+      if (isSomebodyElse || this.#checks.get(connection) !== check) return;
       if (user === undefined || user === null) {
         await connection.end(new NotAuthenticated('You were logged out.'), CloseCode.unauthenticated);
         return;
@@ -167,6 +203,11 @@ export class LiveConnections {
       yield identity;
     }
   }
+}
+
+/** @throws what refuses somebody whom one of these orders disconnects */
+export function checkOrders(orders: readonly Order[], identity: Identity | undefined): void {
+  for (const order of orders) if (order.kind === 'disconnect' && concerns(order, identity)) throw refusalOf(order);
 }
 
 function refusalOf({ code, reason }: Order & { readonly kind: 'disconnect' }): ApiError {

@@ -24,9 +24,19 @@ export class Tickets {
   readonly #store: TicketStore;
   readonly #clock: Clock;
   readonly #lifetime: number;
+  readonly #wasDisconnectedSince: (moment: Date, identity: Identity) => boolean;
 
-  /** @param lifetime in milliseconds */
-  constructor(store: TicketStore, clock: Clock, lifetime: number) {
+  /**
+   * @param lifetime in milliseconds
+   * @param wasDisconnectedSince whether somebody was disconnected after a moment
+   */
+  constructor(
+    store: TicketStore,
+    clock: Clock,
+    lifetime: number,
+    wasDisconnectedSince: (moment: Date, identity: Identity) => boolean = () => false,
+  ) {
+    this.#wasDisconnectedSince = wasDisconnectedSince;
     this.#store = store;
     this.#clock = clock;
     this.#lifetime = lifetime;
@@ -40,10 +50,12 @@ export class Tickets {
     return { ticket, expiresAt };
   }
 
-  /** Whom it was issued to. It is used up by the question, whatever the answer. */
+  /** Whom it was issued to; nobody where they were disconnected since. It is used up by the question, whatever the answer. */
   async redeem(ticket: string, origin: string | string[] | undefined): Promise<Identity | undefined> {
     const stored = await this.#store.take(keyOf(ticket));
     if (!stored || stored.endsAt <= this.#clock.now()) return undefined;
+    const issuedAt = new Date(stored.endsAt.getTime() - this.#lifetime);
+    if (this.#wasDisconnectedSince(issuedAt, stored.identity)) return undefined;
     return stored.origin === comparable(origin) ? stored.identity : undefined;
   }
 }

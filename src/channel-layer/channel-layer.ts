@@ -20,6 +20,9 @@ export abstract class ChannelLayer {
   abstract discard(group: string, channel: string): Promise<void>;
   abstract send(channel: string, message: ChannelMessage): Promise<void>;
   abstract sendToGroup(group: string, message: ChannelMessage): Promise<void>;
+  /** Whether other processes can be reached; the readiness probe asks. @throws Error that says why not */
+  async check(): Promise<void> {}
+
   /** Ends everything; the layer is of no use afterwards. */
   abstract close(): Promise<void>;
 }

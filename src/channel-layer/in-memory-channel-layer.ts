@@ -5,6 +5,7 @@ import {
   checkGroupName,
   reservedPrefix,
 } from './channel-layer.js';
+import { SlicedDelivery } from './sliced-delivery.js';
 
 /** The channel layer of one process. */
 export class InMemoryChannelLayer extends ChannelLayer {
@@ -12,11 +13,16 @@ export class InMemoryChannelLayer extends ChannelLayer {
   readonly #channelsOfGroup = new Map<string, Set<string>>();
   readonly #groupsOfChannel = new Map<string, Set<string>>();
   readonly #onFailure: (error: unknown) => void;
+  readonly #delivery: SlicedDelivery;
 
-  /** @param onFailure told of a receiver that threw */
-  constructor(onFailure: (error: unknown) => void = () => {}) {
+  /**
+   * @param onFailure told of a receiver that threw
+   * @param slice to how many channels messages are handed before other work has its turn
+   */
+  constructor(onFailure: (error: unknown) => void = () => {}, slice = 250) {
     super();
     this.#onFailure = onFailure;
+    this.#delivery = new SlicedDelivery(slice, (channel, message) => this.#deliver(channel, message));
   }
 
   /** How many groups applications have. Nothing is left behind by channels that went; specs of leaks ask for it. */
@@ -47,12 +53,12 @@ export class InMemoryChannelLayer extends ChannelLayer {
   }
 
   async send(channel: string, message: ChannelMessage): Promise<void> {
-    this.#deliver(channel, message);
+    await this.#delivery.send([channel], message);
   }
 
   async sendToGroup(group: string, message: ChannelMessage): Promise<void> {
     checkGroupName(group);
-    for (const channel of [...(this.#channelsOfGroup.get(group) ?? [])]) this.#deliver(channel, message);
+    await this.#delivery.send([...(this.#channelsOfGroup.get(group) ?? [])], message);
   }
 
   async close(): Promise<void> {

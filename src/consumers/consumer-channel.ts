@@ -23,6 +23,7 @@ import type { Reply, RequestId } from '../wire/messages.js';
 import { type ApiConsumer, bindConsumer, type ConsumerLink } from './api-consumer.js';
 import type { Commits } from './arrivals.js';
 import { Background } from './background.js';
+import type { Ceilings } from './ceilings.js';
 import { type CompiledConsumer, requireObserver } from './compiled-consumer.js';
 import { Deliveries } from './deliveries.js';
 import { HookRunner } from './hook-runner.js';
@@ -44,6 +45,7 @@ export interface ChannelParts {
   readonly logger: Logger;
   readonly settings: Settings;
   readonly socket: ConsumerSocket;
+  readonly ceilings: Ceilings;
 }
 
 /**
@@ -73,25 +75,19 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     this.#compiled = compiled;
     this.#parts = parts;
     this.instance = parts.scope.container.resolve(compiled.consumer);
-    const { layer, socket, logger, unitOfWork } = parts;
-    const send = (reply: Reply): void => socket.reply(reply);
+    const { layer, socket, logger, unitOfWork, ceilings } = parts;
+    const send = (reply: Reply, latest?: string): void => socket.reply(reply, latest && `${this.name}:${latest}`);
     const consumer = this.instance;
     this.#hooks = new HookRunner(parts, consumer);
-    const membership = new Membership(layer, this.name);
+    const membership = new Membership(layer, this.name, (added) => ceilings.requireGroups(added));
     this.reach = new Reach({ ...parts, membership, consumer });
-    const subscriptions = new Subscriptions(membership);
+    const subscriptions = new Subscriptions(membership, () => ceilings.requireSubscription());
     const unsubscribe = (id: string | number): Promise<void> => subscriptions.end(id);
     this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer, unsubscribe });
-    const findPending = (id: string): Exchange | undefined => this.#findPending(id);
-    this.#deliveries = new Deliveries({
-      ...parts,
-      ...compiled,
-      consumer,
-      send,
-      subscriptions,
-      findPending,
-      loadObject: (context) => this.loadObject(context),
-    });
+    ceilings.add({ requests: this.#requests, subscriptions, groups: membership }, this.signal);
+    const findPending = (id: string): Exchange | undefined => this.#requests.findPending(id);
+    const known = { ...parts, ...compiled, consumer, send, subscriptions };
+    this.#deliveries = new Deliveries({ ...known, findPending, loadObject: (context) => this.loadObject(context) });
     const findRequest = (): Exchange | undefined => this.userChange.requireCurrent();
     const deliveries = this.#deliveries;
     this.#subscribing = new Subscribing({ ...parts, consumer, subscriptions, deliveries, findRequest });
@@ -101,10 +97,8 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     const own = { requests: this.#requests, subscriptions, hooks: this.#hooks, inLine };
     this.userChange = new UserChange({ ...own, consumer, reach: this.reach, socket, groups: compiled.groups });
     const afterRequest = (begin: () => void): void => this.#afterRequest(begin);
-    const { signal } = this;
-    const outside = this.#outside;
-    const members = compiled.detached;
-    this.#background = new Background({ consumer, members, unitOfWork, logger, signal, outside, afterRequest });
+    const life = { signal: this.signal, outside: this.#outside, members: compiled.detached };
+    this.#background = new Background({ ...life, consumer, unitOfWork, logger, afterRequest });
     bindConsumer(consumer, this);
     this.#requests.addWork(() => this.#connect());
   }
@@ -131,6 +125,10 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     return this.#life.signal;
   }
 
+  ready(): Promise<void> | undefined {
+    return this.#parts.socket.ready();
+  }
+
   /** A request, or what a client took for one; answered in line with the others. Never throws. */
   receive(payload: unknown): void {
     this.#requests.receive(payload);
@@ -139,6 +137,11 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   /** A binary frame, in line with the requests. What the consumer throws is answered. Never throws. */
   receiveBinary(data: Uint8Array): void {
     this.#requests.receiveWork(() => this.#hooks.run('binary', () => this.instance['onBinary'](data)));
+  }
+
+  /** Resolves once what came until now is answered. */
+  answered(): Promise<void> {
+    return this.#requests.answered();
   }
 
   /** Aborts what runs and waits, and refuses what still comes. Resolves when nothing is left to be answered. */
@@ -239,10 +242,5 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     const exchange = this.#requests.findOpen(origin.getStore());
     if (exchange) exchange.whenEnded((hasSucceeded) => (hasSucceeded || evenIfItFailed) && work());
     else work();
-  }
-
-  #findPending(id: string): Exchange | undefined {
-    const exchange = this.#requests.findOpen(id);
-    return exchange?.isDetached ? undefined : exchange;
   }
 }

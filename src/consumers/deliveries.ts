@@ -7,7 +7,7 @@ import { type Arrival, type ArrivalParts, Arrivals } from './arrivals.js';
 import { EventGate, type GateParts } from './event-gate.js';
 
 export interface DeliveryParts extends ArrivalParts, GateParts {
-  readonly dispatcher: Pick<Dispatcher, 'runHook'>;
+  readonly dispatcher: Pick<Dispatcher, 'runHook' | 'noteRefusal'>;
   readonly logger: Logger;
   /** The request that a change came from, while its reply is still due on this consumer. */
   readonly findPending: (origin: string) => Exchange | undefined;

@@ -1,3 +1,4 @@
+import type { Dispatcher } from '../dispatch/dispatcher.js';
 import { Revoked } from '../errors.js';
 import type { EventAction } from '../observers/group-diff.js';
 import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
@@ -17,8 +18,10 @@ import { type Arrival, type EventArrival, type RecheckArrival, textOf } from './
 import { type GrantParts, Grants, rightsThrough } from './grants.js';
 
 export interface GateParts extends GrantParts {
+  readonly dispatcher: Pick<Dispatcher, 'noteRefusal'>;
   readonly subscriptions: Subscriptions;
-  readonly send: (reply: Reply) => void;
+  /** @param latest tells the row of an event of which only the latest is worth sending */
+  readonly send: (reply: Reply, latest?: string) => void;
 }
 
 type Method = (event: SentEvent | SentSignal, subscription: Subscription) => unknown;
@@ -39,10 +42,10 @@ export class EventGate {
   /** Sends what nobody has to be asked for. @returns whether it did */
   sendAtOnce(arrival: Arrival): boolean {
     if ('isRecheck' in arrival || this.#asks) return false;
-    const { record, action } = arrival;
+    const { record, action, pk } = arrival;
     const { passesThrough, revocations } = record.observer;
     if (!passesThrough || revocations.length > 0 || this.#narrowing(arrival)) return false;
-    this.#send(record, action, textOf(arrival));
+    this.#send(record, action, pk, textOf(arrival));
     return true;
   }
 
@@ -67,7 +70,7 @@ export class EventGate {
     const sight = await this.#look(arrival, { action: action as EventAction, pk, data: body });
     if (await this.#isLost(arrival, sight)) return this.#revoke(record);
     if (!sight.event) return;
-    if (!(await this.#mayReceive(arrival, { scope, ...sight.event }))) return;
+    if (!(await this.#mayReceive(arrival, { scope, ...sight.event }))) return this.#noteRefusal(arrival);
     sight.note();
     const event = signal ? { signal: signal.name, data: body } : sight.event;
     const method: Method = Reflect.get(consumer, record.observer.member);
@@ -75,7 +78,7 @@ export class EventGate {
       requestId: record.requestId,
       kwargs: record.kwargs,
       scope,
-      send: async (sent) => this.#send(record, 'signal' in sent ? sent.signal : sent.action, encodeData(sent.data)),
+      send: async (sent) => this.#send(record, 'signal' in sent ? sent.signal : sent.action, pk, encodeData(sent.data)),
     });
   }
 
@@ -122,6 +125,11 @@ export class EventGate {
     });
   }
 
+  #noteRefusal({ record, action }: EventArrival): void {
+    const { dispatcher, scope } = this.#parts;
+    dispatcher.noteRefusal(scope, { observer: record.observer.id, event: action, requestId: record.requestId });
+  }
+
   /** All that the request id asked for has ended, and its client is told once. */
   async #revoke(record: SubscriptionRecord): Promise<void> {
     const { subscriptions, send } = this.#parts;
@@ -133,10 +141,12 @@ export class EventGate {
     await ended;
   }
 
-  #send(record: SubscriptionRecord, action: string, data: string): void {
+  #send(record: SubscriptionRecord, action: string, pk: unknown, data: string): void {
     if (!this.#parts.subscriptions.has(record)) return;
     const status = action === 'delete' && !record.observer.signal ? Status.noContent : Status.ok;
-    this.#parts.send({ action, requestId: record.requestId, status, data, errors: [] });
+    const { observer, requestId } = record;
+    const row = observer.latest ? JSON.stringify([observer.id, requestId, pk]) : undefined;
+    this.#parts.send({ action, requestId, status, data, errors: [] }, row);
   }
 }
 

@@ -1,9 +1,8 @@
-import { Collection, Utils } from '@mikro-orm/core';
+import { Collection, helper, Reference, Utils } from '@mikro-orm/core';
 import type { ReplyClass } from '../dispatch/action-declaration.js';
 import { toView } from '../kwargs/class-rules.js';
 import type { Class } from '../metadata.js';
 import { Page } from '../paginators/page.js';
-import type { GivenRights } from '../permissions/rights.js';
 import { askRights, isWithin } from '../serializers/field-rights.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import { serializeAll } from '../serializers/serialize.js';
@@ -22,13 +21,14 @@ export interface ResultRules {
  * go through its serializer, wherever in the result they stand; any other entity shows what MikroORM does not call hidden.
  */
 export async function showResult(
-  result: unknown,
+  returned: unknown,
   rules: ResultRules,
   around: readonly object[] = [],
 ): Promise<unknown> {
+  const result = unwrap(returned);
   if (result instanceof Page) return { ...result, results: await showAll(result.results, rules) };
   if (result instanceof Collection) return showAll(result.getItems(), rules);
-  if (!rules.reply && isPlain(result) && !around.includes(result))
+  if (!rules.reply && mayHoldEntities(result) && !around.includes(result))
     return showWithin(result, rules, [...around, result]);
   if (Array.isArray(result)) return showAll(result, rules);
   return (await showAll([result ?? null], rules))[0];
@@ -41,22 +41,30 @@ async function showWithin(
   around: readonly object[],
 ): Promise<Record<string, unknown> | unknown[]> {
   const shown = async (value: unknown): Promise<unknown> =>
-    value === undefined ? value : showResult(value, rules, around);
+    value === undefined ? value : showResult(await value, rules, around);
   if (Array.isArray(container)) return Promise.all(container.map(shown));
   const entries = Object.entries(container).map(async ([name, value]) => [name, await shown(value)] as const);
   return Object.fromEntries(await Promise.all(entries));
 }
 
-/** An object or a list that may hold entities. A list of entities alone is shown in one go, its relations loaded together. */
-function isPlain(value: unknown): value is object {
+/**
+ * An object or a list, of any class that JSON would show by its properties. A list of entities alone is shown in one go, its
+ * relations loaded together.
+ */
+function mayHoldEntities(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false;
   if (Array.isArray(value))
     return value.some((item) => !Utils.isEntity(item) && typeof item === 'object' && item !== null);
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return (prototype === Object.prototype || prototype === null) && !('toJSON' in value);
+  return !Utils.isEntity(value) && !('toJSON' in value) && !ArrayBuffer.isView(value);
 }
 
-async function showAll(results: readonly unknown[], { reply, model, context }: ResultRules): Promise<unknown[]> {
+/** MikroORM's wrapper would show every column of what it wraps. */
+function unwrap(value: unknown): unknown {
+  return Reference.isReference(value) ? value.unwrap() : value;
+}
+
+async function showAll(returned: readonly unknown[], { reply, model, context }: ResultRules): Promise<unknown[]> {
+  const results = returned.map(unwrap);
   if (reply && !isSerializerClass(reply)) return results.map((result) => toView(reply, result));
   const serializer = reply ?? model?.serializer;
   if (!serializer) return [...results];
@@ -68,20 +76,51 @@ async function showAll(results: readonly unknown[], { reply, model, context }: R
       : showsAnything && typeof result === 'object' && result !== null;
   const entities = [...new Set(results.filter(isItsOwn))];
   const views = entities.length > 0 ? await serializeAll(serializer, entities, context) : [];
-  const rights = reply ? await askRights(reply, context) : undefined;
   const shown = new Map<unknown, unknown>(entities.map((entity, index) => [entity, views[index]]));
-  return results.map((result) => {
-    if (shown.has(result)) return shown.get(result);
-    return reply ? onlyFields(serializer, result, rights) : result;
-  });
+  const granted = reply ? { ...context, rights: await askRights(reply, context) } : context;
+  return Promise.all(
+    results.map((result) => {
+      if (shown.has(result)) return shown.get(result);
+      return reply ? onlyFields(serializer, result, granted) : result;
+    }),
+  );
 }
 
-/** Plain data where a serializer's view is asked for: whatever else they hold stays here. */
-function onlyFields(serializer: SerializerClass, data: unknown, rights: GivenRights | undefined): unknown {
-  if (!(serializer.prototype instanceof BaseModelSerializer) || typeof data !== 'object' || data === null) return data;
-  const { options } = serializer as unknown as typeof BaseModelSerializer;
-  const { fields, computed = [], writeOnly = [] } = options;
-  const shown = [...fields, ...computed].filter((name) => !(writeOnly as readonly string[]).includes(name));
-  const granted = shown.filter((name) => isWithin(options, name, rights));
-  return Object.fromEntries(granted.filter((name) => name in data).map((name) => [name, Reflect.get(data, name)]));
+/** Plain data where a serializer's view is asked for: whatever else they hold stays here, however deep. */
+async function onlyFields(serializer: SerializerClass, data: unknown, context: SerializerContext): Promise<unknown> {
+  if (!isModelSerializer(serializer) || typeof data !== 'object' || data === null) return data;
+  const { options } = serializer;
+  const { fields, computed = [], writeOnly = [], nested = {} } = options;
+  const hidden: readonly string[] = writeOnly;
+  const shown = [...fields, ...computed].filter((name) => name in data && !hidden.includes(name));
+  const entries = shown
+    .filter((name) => isWithin(options, name, context.rights))
+    .map(async (name) => {
+      const value: unknown = await Reflect.get(data, name);
+      const inner: unknown = Reflect.get(nested, name);
+      if (isSerializerClass(inner)) return [name, await related(value, (one) => view(inner, one, context))] as const;
+      return [name, (computed as readonly string[]).includes(name) ? value : await related(value, keyOf)] as const;
+    });
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+/** One or many. */
+async function related(value: unknown, show: (one: unknown) => unknown): Promise<unknown> {
+  const items = value instanceof Collection ? value.getItems() : value;
+  return Array.isArray(items) ? Promise.all(items.map((item) => show(unwrap(item)))) : show(unwrap(items));
+}
+
+async function view(serializer: SerializerClass, data: unknown, context: SerializerContext): Promise<unknown> {
+  if (typeof data !== 'object' || data === null) return data;
+  if (isModelSerializer(serializer) && !Utils.isEntity(data)) return onlyFields(serializer, data, context);
+  return (await serializeAll(serializer, [data], context))[0];
+}
+
+/** A relation that nothing nests is its key. */
+function keyOf(value: unknown): unknown {
+  return Utils.isEntity<object>(value) ? helper(value).getPrimaryKey() : value;
+}
+
+function isModelSerializer(serializer: SerializerClass): serializer is SerializerClass & typeof BaseModelSerializer {
+  return serializer.prototype instanceof BaseModelSerializer;
 }

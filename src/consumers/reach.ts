@@ -9,7 +9,10 @@ import { toConsumerMessage } from './consumer-message.js';
 
 /** The client's end of one consumer: a socket, or a stream of one. */
 export interface ConsumerSocket {
-  reply(reply: Reply): void;
+  /** @param latest tells the row of an event of which only the latest is worth sending */
+  reply(reply: Reply, latest?: string): void;
+  /** Resolves once the client has read enough for more to be worth sending; undefined where it has. */
+  ready(): Promise<void> | undefined;
   /** A text frame that is no reply. */
   json(text: string): void;
   /** @throws ConfigurationError where a binary frame could not name its stream */

@@ -3,11 +3,12 @@ import type { Dispatcher } from '../dispatch/dispatcher.js';
 import type { ErrorTranslator } from '../dispatch/error-translator.js';
 import { Exchange } from '../dispatch/exchange.js';
 import { RequestQueue } from '../dispatch/request-queue.js';
-import { ApiError, Cancelled, type Disconnected, NotFound, ParseError } from '../errors.js';
+import { ApiError, Cancelled, type Disconnected, NotFound, ParseError, Throttled } from '../errors.js';
 import { Status } from '../status.js';
 import { addressOf, errorReply, type TakeActionName, toRequest } from '../wire/codec.js';
 import type { ActionRequest, Reply } from '../wire/messages.js';
 import { ApiConsumer } from './api-consumer.js';
+import type { Ceilings } from './ceilings.js';
 
 export interface RequestParts {
   readonly target: ActionTarget;
@@ -17,6 +18,7 @@ export interface RequestParts {
   /** Begins the ids of its requests. */
   readonly name: string;
   readonly consumer: ApiConsumer;
+  readonly ceilings: Ceilings;
   /** Ends the subscriptions of a request id. */
   readonly unsubscribe: (requestId: string | number) => Promise<void>;
 }
@@ -33,11 +35,23 @@ export class Requests {
   /** What still runs of requests that were aborted. */
   readonly #abandoned = new Set<Promise<void>>();
   #count = 0;
+  /** Binary frames that wait. */
+  #works = 0;
   #refusal: ApiError | undefined;
 
   constructor(parts: RequestParts) {
     this.#parts = parts;
     this.#takeName = takeNameOf(parts.consumer);
+  }
+
+  /** How many wait for those before them. */
+  get waiting(): number {
+    return this.#queue.waiting + this.#works;
+  }
+
+  /** How many detached ones are open, and what still runs of requests that were aborted. */
+  get detached(): number {
+    return this.#queue.detached + this.#abandoned.size;
   }
 
   /** What every request is answered with from now on. */
@@ -52,18 +66,31 @@ export class Requests {
 
   /** A request, or what a client took for one; answered in line with the others. Never throws. */
   receive(payload: unknown): void {
-    const { target, errors } = this.#parts;
+    const { target, errors, ceilings } = this.#parts;
     try {
-      this.#accept(toRequest(payload, this.#takeName));
+      this.#accept(toRequest(payload, this.#takeName, ceilings.limits.requestIdLength));
     } catch (thrown) {
       const error = errors.translate(thrown, { path: target.scope.path });
-      void this.addWork(async () => this.#tell(error, payload));
+      // A line that is full is not made longer.
+      if (error instanceof Throttled) this.#tell(error, payload);
+      else void this.addWork(async () => this.#tell(error, payload));
     }
   }
 
   /** What is no request, and yet in line with them: a failure is answered. Never throws. */
   receiveWork(work: () => Promise<ApiError | undefined>): void {
-    void this.addWork(async () => this.#tell(this.#refusal ?? (await work())));
+    const { ceilings, errors, target } = this.#parts;
+    try {
+      ceilings.requireRequest(false);
+    } catch (thrown) {
+      this.#tell(errors.translate(thrown, { path: target.scope.path }));
+      return;
+    }
+    this.#works += 1;
+    void this.addWork(async () => {
+      this.#works -= 1;
+      this.#tell(this.#refusal ?? (await work()));
+    });
   }
 
   /** Work of the consumer itself, in line with the requests. It never rejects. */
@@ -87,6 +114,17 @@ export class Requests {
     await Promise.all(this.#abandoned);
   }
 
+  /** Resolves once what came until now is answered. */
+  async answered(): Promise<void> {
+    await Promise.all([...this.#queue.open].map((exchange) => exchange.ended));
+  }
+
+  /** The request of an id of ours, while a reply is due that events have to wait for. */
+  findPending(id: string): Exchange | undefined {
+    const exchange = this.findOpen(id);
+    return exchange?.isDetached ? undefined : exchange;
+  }
+
   /** Requests that run. */
   get started(): readonly Exchange[] {
     return [...this.#queue.open].filter((exchange) => exchange.isStarted && !exchange.isEnded);
@@ -99,22 +137,26 @@ export class Requests {
 
   #tell(error: ApiError | undefined, payload?: unknown): void {
     if (!error) return;
-    const { action, requestId } = addressOf(payload);
+    const { action, requestId } = addressOf(payload, this.#parts.ceilings.limits.requestIdLength);
     this.#parts.send(errorReply(error, { action: this.#takeName ? null : action, requestId }));
   }
 
   #accept(request: ActionRequest): void {
-    const { target, name, send } = this.#parts;
+    const { target, name, send, ceilings } = this.#parts;
     if (request.action === cancelAction && !target.actions.has(cancelAction)) {
       this.#cancel(request);
       return;
     }
     const isDetached = target.actions.find(request.action)?.detached ?? false;
+    ceilings.requireRequest(isDetached);
     const exchange = new Exchange(`${name}:${this.#count++}`, request, isDetached, send);
     this.#queue.add(exchange, () => this.#dispatch(exchange));
   }
 
+  /** What a client does not read holds up what it asks for. */
   async #dispatch(exchange: Exchange): Promise<void> {
+    await this.#parts.target.ready();
+    if (exchange.isEnded) return;
     const { action } = exchange.request;
     if (this.#refusal) exchange.fail(this.#refusal);
     else if (action === unsubscribeAction && !this.#parts.target.actions.has(action)) await this.#unsubscribe(exchange);

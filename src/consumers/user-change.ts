@@ -38,7 +38,7 @@ export class UserChange {
   async run(): Promise<void> {
     const { requests, hooks, inLine, consumer } = this.#parts;
     const own = this.requestUnderWay;
-    for (const exchange of requests.started) if (exchange !== own) this.#former.add(exchange);
+    for (const exchange of requests.started) if (exchange !== own) this.#leaveBehind(exchange);
     await hooks.runUnheard('user', () => this.#leave());
     void inLine(() => consumer['onUserChange']());
   }
@@ -46,6 +46,10 @@ export class UserChange {
   /** Ends all subscriptions, and tells the client so, once for each request id. Never rejects. */
   async revoke(): Promise<void> {
     await this.#parts.hooks.runUnheard('revoke', () => this.#revokeAll());
+  }
+
+  get requestsUnderWay(): readonly Exchange[] {
+    return this.#parts.requests.started;
   }
 
   /** The request of this consumer that the running code works for. */
@@ -58,6 +62,12 @@ export class UserChange {
     const exchange = this.requestUnderWay;
     if (exchange && this.#former.has(exchange)) throw new Revoked();
     return exchange;
+  }
+
+  /** One that may go on for an hour would show the former user's things to the new one. */
+  #leaveBehind(exchange: Exchange): void {
+    this.#former.add(exchange);
+    if (exchange.isDetached) exchange.abort(new Revoked('Whoever asked for this is not logged in any more.'));
   }
 
   async #leave(): Promise<void> {

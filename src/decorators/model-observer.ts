@@ -23,11 +23,16 @@ type BodyOf<Entity, S, Body> = [S] extends [never]
     : Body
   : ViewOf<S>;
 
-/** One of the two, or neither: the data are then `{ pk }`. */
+/** A serializer or a body, or neither: the data are then `{ pk }`. */
 export interface ModelObserverOptions<Entity extends object, S extends SerializerClass<AnySerializer>, Body> {
   readonly serializer?: S & Fitting<Entity, S>;
   /** What is shown of a row that is there. Runs once per change, outside any connection. */
   readonly body?: (row: Entity) => Body | Promise<Body>;
+  /**
+   * Whether a client that reads slowly may be told of the last of several changes of a row only. What it was not told of
+   * stays a create, and no delete is left out. Default false.
+   */
+  readonly latest?: boolean;
 }
 
 /** A text where it is none, so that the compiler's complaint says so. */
@@ -61,7 +66,7 @@ type KwargsOf<Consumer, Name extends keyof Consumer & string> = [ObservedBy<Cons
  */
 export function ModelObserver<Entity extends object, S extends SerializerClass<AnySerializer> = never, Body = never>(
   model: () => Class<Entity>,
-  { serializer, body }: ModelObserverOptions<Entity, S, Body> = {},
+  { serializer, body, latest }: ModelObserverOptions<Entity, S, Body> = {},
 ) {
   return <Observer extends (event: EventOf<Entity, S, Body>, subscription: Subscription<never>) => unknown>(
     prototype: object,
@@ -72,6 +77,7 @@ export function ModelObserver<Entity extends object, S extends SerializerClass<A
       model: model as () => Class,
       ...(serializer && { serializer }),
       ...(body && { body }),
+      ...(latest && { latest }),
     });
   };
 }

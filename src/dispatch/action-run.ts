@@ -85,6 +85,8 @@ export class ActionRun {
         const { data } = await this.#toOutcome(await step.value);
         signal.throwIfAborted();
         this.#parts.part(data);
+        await this.#parts.target.ready();
+        signal.throwIfAborted();
       }
     } finally {
       signal.removeEventListener('abort', stop);

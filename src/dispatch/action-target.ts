@@ -12,6 +12,8 @@ export interface ActionTarget {
   readonly unitOfWork: UnitOfWork;
   /** The kwarg by which clients name an object. */
   readonly lookupKwarg: string;
+  /** Resolves once the client has read enough for more to be worth sending; undefined where it has. */
+  ready(): Promise<void> | undefined;
   /** @throws NotFound */
   loadObject(context: ActionContext): Promise<object>;
   /** What an action returned, as plain data. */

@@ -1,9 +1,7 @@
-import type { Clock } from '../clock.js';
 import { Disconnected, TimeLimitExceeded } from '../errors.js';
-import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ActionContext } from '../scope/action-context.js';
-import type { Settings } from '../settings.js';
+import type { Scope } from '../scope/scope.js';
 import { origin } from '../signals/origin.js';
 import { untilAborted } from './abort.js';
 import { ActionRun } from './action-run.js';
@@ -12,13 +10,11 @@ import type { ActionDefinition } from './actions.js';
 import type { ErrorTranslator } from './error-translator.js';
 import type { Exchange, Outcome } from './exchange.js';
 import { isThrown } from './is-thrown.js';
+import { type RefusedDelivery, RequestLog, type RequestLogParts } from './request-log.js';
 
-export interface DispatcherParts {
+export interface DispatcherParts extends RequestLogParts {
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly settings: Settings;
 }
 
 /**
@@ -36,13 +32,19 @@ export interface DispatcherParts {
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts;
+  readonly #log: RequestLog;
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts;
+    this.#log = new RequestLog(parts);
   }
 
   async dispatch(target: ActionTarget, exchange: Exchange): Promise<void> {
     exchange.start();
+    await this.#log.follow(target, exchange, () => this.#dispatch(target, exchange));
+  }
+
+  async #dispatch(target: ActionTarget, exchange: Exchange): Promise<void> {
     try {
       const action = target.actions.require(exchange.request.action);
       exchange.succeed(await origin.run(exchange.id, () => this.#carry(target, action, exchange)));
@@ -51,6 +53,10 @@ export class Dispatcher {
       if (exchange.isEnded && isThrown(thrown, Disconnected)) return;
       exchange.fail(this.#parts.errors.translate(thrown, factsOf(target, exchange)));
     }
+  }
+
+  noteRefusal(scope: Scope, delivery: RefusedDelivery): void {
+    this.#log.noteRefusal(scope, delivery);
   }
 
   /**
@@ -75,7 +81,7 @@ export class Dispatcher {
     const { clock } = this.#parts;
     const { unitOfWork } = target;
     const timer = clock.after(action.timeLimit, () => exchange.abort(new TimeLimitExceeded()));
-    const parts = new Parts(exchange, action.atomic);
+    const parts = new Parts(exchange, target, action.atomic);
     const commit = new Commit(exchange.signal);
     const work = async (): Promise<Outcome> => {
       exchange.signal.throwIfAborted();
@@ -87,7 +93,7 @@ export class Dispatcher {
       const outcome = await commit.wait(
         action.atomic ? unitOfWork.runAtomic(work, commit.aborted) : unitOfWork.run(work),
       );
-      parts.release();
+      await parts.release();
       return outcome;
     } finally {
       timer.cancel();
@@ -147,10 +153,12 @@ class Commit {
 /** The parts of a generator: sent as they come, or kept until the commit that makes them true. */
 class Parts {
   readonly #exchange: Exchange;
+  readonly #target: ActionTarget;
   readonly #kept: string[] | undefined;
 
-  constructor(exchange: Exchange, isAtomic: boolean) {
+  constructor(exchange: Exchange, target: ActionTarget, isAtomic: boolean) {
     this.#exchange = exchange;
+    this.#target = target;
     this.#kept = isAtomic ? [] : undefined;
   }
 
@@ -159,8 +167,12 @@ class Parts {
     else this.#exchange.part(data);
   }
 
-  release(): void {
-    for (const data of this.#kept?.splice(0) ?? []) this.#exchange.part(data);
+  /** As fast as the client reads. */
+  async release(): Promise<void> {
+    for (const data of this.#kept?.splice(0) ?? []) {
+      await this.#target.ready();
+      this.#exchange.part(data);
+    }
   }
 }
 

@@ -17,6 +17,7 @@ export class Exchange {
   #work: Promise<unknown> = Promise.resolve();
   #isStarted = false;
   #isEnded = false;
+  #status: number | undefined;
 
   /** @param id tells this request from every other one of the process */
   constructor(
@@ -34,6 +35,11 @@ export class Exchange {
 
   get isStarted(): boolean {
     return this.#isStarted;
+  }
+
+  /** Of the final reply; undefined before it, and where nobody was left to be told. */
+  get status(): number | undefined {
+    return this.#status;
   }
 
   get isEnded(): boolean {
@@ -93,6 +99,7 @@ export class Exchange {
   #end(reply?: Reply, hasSucceeded = false): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
+    this.#status = reply?.status;
     if (reply) this.#send(reply);
     for (const callback of this.#ended.splice(0)) callback(hasSucceeded);
   }

@@ -10,6 +10,16 @@ export class RequestQueue {
     return this.#open;
   }
 
+  /** How many wait that do not hold up others, or run. */
+  get detached(): number {
+    return [...this.#open].filter(({ isDetached }) => isDetached).length;
+  }
+
+  /** How many wait for those before them. */
+  get waiting(): number {
+    return [...this.#open].filter(({ isDetached, isStarted }) => !isDetached && !isStarted).length;
+  }
+
   /** @param run never rejects */
   add(exchange: Exchange, run: () => Promise<void>): void {
     this.#open.add(exchange);

@@ -22,6 +22,8 @@ export interface ObserverDeclaration {
   readonly serializer?: SerializerClass;
   /** What a row or payload is shown as, instead of a serializer. */
   readonly body?: (subject: never) => unknown;
+  /** Whether a slow client may be told of the last of several changes of a row only. */
+  readonly latest?: boolean;
   /** A groups method that yields nothing but the key: it is the same before and after every change. */
   readonly groupsByKey?: unknown;
   /** A method that only sends what it is given. Unless it is overridden, nobody needs to call it. */

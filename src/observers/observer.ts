@@ -26,6 +26,8 @@ export interface Observer {
   readonly body?: (subject: never) => unknown;
   /** Whether the groups of a row may change with its columns, so that those before a change have to be known. */
   readonly groupsVary: boolean;
+  /** Whether a slow client may be told of the last of several changes of a row only. */
+  readonly latest: boolean;
   /** Whether events are sent as they are, without a call of the method. */
   readonly passesThrough: boolean;
   readonly visibility?: Visibility;
@@ -83,7 +85,16 @@ function compile(
   consumer: Class,
   id: string,
   member: string,
-  { model, signal, serializer, body, passesThrough, groupsByKey, visibility: visibilityFor }: ObserverDeclaration,
+  {
+    model,
+    signal,
+    serializer,
+    body,
+    latest,
+    passesThrough,
+    groupsByKey,
+    visibility: visibilityFor,
+  }: ObserverDeclaration,
   { ofRow, ofConsumer, revokedBy }: GroupMembers,
 ): Observer {
   const prefixed = (groups: readonly string[]): string[] => [...new Set(groups.map((group) => nameOfGroup(id, group)))];
@@ -106,6 +117,7 @@ function compile(
     ...(serializer && { serializer }),
     ...(body && { body }),
     ...(visibility && { visibility }),
+    latest: latest === true,
     groupsVary: ofRow !== undefined && Reflect.get(consumer.prototype, ofRow) !== groupsByKey,
     passesThrough: passesThrough !== undefined && Reflect.get(consumer.prototype, member) === passesThrough,
     groupsOfRow: async (row) => prefixed(await collect(outside, ofRow, row)),

@@ -1,12 +1,12 @@
 import { types } from 'node:util';
 import { ConfigurationError } from '../errors.js';
-import { isEntity } from '../orm/model-key.js';
+import { isCollection, isEntity } from '../orm/model-key.js';
 
 /**
  * A copy of what a signal was sent with, so that it shows what it was then, whatever becomes of the original before the commit.
  * Instances keep their class; one of a class with a `toJSON` is taken for a value that nobody changes.
  *
- * @throws ConfigurationError for an entity, a function, a symbol, and what contains itself: nothing of the kind could be sent
+ * @throws ConfigurationError for an entity, a collection of some, a function, a symbol, and what contains itself: nothing of the kind could be sent
  */
 export function copyPayload(payload: unknown): unknown {
   return new Copying().copy(payload, 'payload');
@@ -19,6 +19,8 @@ class Copying {
   copy(value: unknown, place: string): unknown {
     if (typeof value === 'function' || typeof value === 'symbol') throw fault(place, `is a ${typeof value}`);
     if (typeof value !== 'object' || value === null) return value;
+    if (isCollection(value))
+      throw fault(place, `is a collection of entities (${value.constructor.name}), which may change before the commit`);
     if (isEntity(value))
       throw fault(place, `is an entity (${value.constructor.name}), which may change before the commit`);
     if (this.#open.has(value)) throw fault(place, 'contains itself');

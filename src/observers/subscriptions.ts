@@ -36,9 +36,12 @@ export interface SubscriptionRecord {
 export class Subscriptions {
   readonly #records = new Map<string, SubscriptionRecord>();
   readonly #membership: Membership;
+  readonly #requireRoom: () => void;
 
-  constructor(membership: Membership) {
+  /** @param requireRoom throws where there may not be one more */
+  constructor(membership: Membership, requireRoom: () => void = () => {}) {
     this.#membership = membership;
+    this.#requireRoom = requireRoom;
   }
 
   get size(): number {
@@ -48,7 +51,7 @@ export class Subscriptions {
   /**
    * The subscription of a request id, new or known. It listens to nothing yet.
    *
-   * @throws ParseError without a request id: its events could not say what they answer
+   * @throws ParseError without a request id: its events could not say what they answer; Throttled where there is no room
    */
   open(
     observer: Observer,
@@ -60,6 +63,7 @@ export class Subscriptions {
     const key = keyOf(observer, requestId);
     const known = this.#records.get(key);
     if (known) return { record: known, isNew: false };
+    this.#requireRoom();
     const record: SubscriptionRecord = { observer, requestId, kwargs, groups: new Set<string>(), since, requests: [] };
     this.#records.set(key, record);
     return { record, isNew: true };
@@ -81,9 +85,20 @@ export class Subscriptions {
 
   async listen(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
     const added = groups.filter((group) => !record.groups.has(group));
+    await this.#requireRoomFor(record, added);
     // All of them noted before the first is waited for: a subscription that ends meanwhile leaves every one.
     for (const group of added) record.groups.add(group);
     await Promise.all(added.map((group) => this.#membership.add(group)));
+  }
+
+  /** Before any group is noted: what is undone later must not be another's. */
+  async #requireRoomFor(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
+    try {
+      this.#membership.requireRoom(groups);
+    } catch (error) {
+      await this.leave(record, []);
+      throw error;
+    }
   }
 
   /** Takes these groups out of one subscription; without any group left it has ended. */

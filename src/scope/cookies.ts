@@ -15,9 +15,11 @@ export function cookiesOf(header: string | string[] | undefined): Record<string,
   return cookies;
 }
 
+/** As it came where its escapes mean no text, or none that a database takes. */
 function decoded(value: string): string {
   try {
-    return decodeURIComponent(value);
+    const text = decodeURIComponent(value);
+    return text.includes('\0') ? value : text;
   } catch {
     return value;
   }

@@ -1,9 +1,12 @@
 import type { LiveConnections, PendingHandshake } from '../authentication/live-connections.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
+import type { Gate } from './gate.js';
 import type { Admission, Handshake } from './handshake.js';
+import type { Place } from './handshake-limits.js';
 
 export interface AdmitParts {
+  readonly gate: Gate;
   readonly handshake: Handshake;
   readonly live: LiveConnections;
   readonly disposer: ScopeDisposer;
@@ -16,21 +19,26 @@ export interface AdmitParts {
  * @throws ApiError that refuses the handshake
  */
 export async function admit<T>(
-  { handshake, live, disposer }: AdmitParts,
+  { gate, handshake, live, disposer }: AdmitParts,
   request: HandshakeRequest,
   prepare: ((scope: Scope) => void) | undefined,
-  open: (admission: Admission, pending: PendingHandshake) => T,
+  open: (admission: Admission, pending: PendingHandshake, place: Place) => T,
 ): Promise<T> {
+  const { from, place } = gate.enter(request);
   const pending = live.begin();
   try {
-    const admission = await handshake.admit(request, prepare);
+    const admission = await handshake.admit(from, prepare);
     try {
       live.check(pending, admission.scope);
-      return open(admission, pending);
+      place.takeFor(admission.scope.identity?.userId);
+      return open(admission, pending, place);
     } catch (error) {
       await disposer.dispose(admission.scope);
       throw error;
     }
+  } catch (error) {
+    place.leave();
+    throw error;
   } finally {
     live.ended(pending);
   }

@@ -11,13 +11,6 @@ import type { GivenSettings } from '../settings.js';
 import type { ConnectionRule } from './connection-rule.js';
 import type { Route } from './route.js';
 
-/** Where an application listens. */
-export interface ListenAddress {
-  readonly address: string;
-  readonly family: string;
-  readonly port: number;
-}
-
 export interface ListenOptions {
   /** Default 0: any free port. */
   readonly port?: number;
@@ -28,6 +21,13 @@ export interface ListenOptions {
 export interface AcceptedConnection {
   /** Resolves when nothing of the connection is left. */
   readonly closed: Promise<void>;
+}
+
+/** Where an application listens. */
+export interface ListenAddress {
+  readonly address: string;
+  readonly family: string;
+  readonly port: number;
 }
 
 /**
@@ -63,7 +63,7 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly otherOrms?: readonly OrmRoot[];
   readonly routes: Routes;
   /**
-   * Where consumers, permissions and serializers come from. `EntityManager`, `Logger`, `Clock`, `Counters` and `ChannelLayer` are
+   * Where consumers, permissions and serializers come from. `EntityManager` (the core's or the driver's), `Logger`, `Clock`, `Counters` and `ChannelLayer` are
    * registered in it unless they are already. Default: a new child of tsyringe's global container.
    */
   readonly container?: DependencyContainer;

@@ -4,21 +4,22 @@ import type { Connections } from '../authentication/connections.js';
 import type { PendingHandshake } from '../authentication/live-connections.js';
 import { type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
 import { toConsumerMessage } from '../consumers/consumer-message.js';
-import { ServerClosing } from '../errors.js';
 import type { Class } from '../metadata.js';
 import type { ObserverNameOf } from '../observers/rechecker.js';
 import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
-import { CloseCode } from '../status.js';
 import { admit } from './admit.js';
 import type { AcceptedConnection, AppOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
 import type { Admission } from './handshake.js';
-import { closeServer, listening, socketsOnly } from './http-server.js';
+import type { Place } from './handshake-limits.js';
+import { Health, type HealthRequest, type HealthResponse, type Readiness } from './health.js';
+import { listening, socketsOnly } from './http-server.js';
+import { onProcessSignals, type SignalOptions } from './process-signals.js';
 import type { Route } from './route.js';
 import { buildServices, type Services } from './services.js';
-import { settledWithin } from './settled-within.js';
 import { answers, share } from './shared-server.js';
+import { Shutdown } from './shutdown.js';
 import type { Transport } from './transport.js';
 import { refuseUpgrade, toHandshakeRequest } from './upgrade.js';
 import { WebSocketAcceptor } from './web-socket-transport.js';
@@ -36,13 +37,22 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   readonly #handshakes = new Map<Duplex, Promise<void>>();
   readonly #detach: (() => void)[] = [];
   readonly #servers: Server[] = [];
-  #stopped: Promise<void> | undefined;
+  readonly #shutdown: Shutdown;
+  readonly #health: Health;
 
   constructor(options: AppOptions<Routes>) {
     this.#services = buildServices(options);
     const { settings, logger, subscriber } = this.#services;
-    this.#acceptor = new WebSocketAcceptor(settings.maxPayload, logger);
-    for (const orm of [options.orm, ...(options.otherOrms ?? [])]) registerSubscriber(orm, subscriber);
+    this.#acceptor = new WebSocketAcceptor(settings, logger);
+    const orms = [options.orm, ...(options.otherOrms ?? [])];
+    for (const orm of orms) registerSubscriber(orm, subscriber);
+    this.#shutdown = new Shutdown(this.#services, {
+      connections: this.#connections,
+      handshakes: this.#handshakes,
+      detach: this.#detach,
+      servers: this.#servers,
+    });
+    this.#health = new Health({ ...this.#services, orms, isEnding: () => this.#shutdown.refusal !== undefined });
   }
 
   /**
@@ -60,7 +70,8 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /** Serves sockets, and nothing else, on a port of its own. Resolves with the address that it listens on. */
   async listen({ port = 0, host }: ListenOptions = {}): Promise<ListenAddress> {
     await this.start();
-    const server = socketsOnly();
+    const { limits } = this.#services.settings;
+    const server = socketsOnly(limits, (request, response) => this.answerHealth(request, response));
     this.#servers.push(server);
     await listening(server, port, host);
     await this.attach(server);
@@ -96,9 +107,9 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
-    return admit(this.#services, request, prepare, (admission, pending) => {
+    return admit(this.#services, request, prepare, (admission, ...held) => {
       this.#checkOpen();
-      return this.#open(admission, connect(admission.scope), pending);
+      return this.#open(admission, connect(admission.scope), ...held);
     });
   }
 
@@ -156,51 +167,48 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   /**
-   * Ends: no new sockets, requests are answered 503, clients are told 1001 and cut after `closeTimeout`, hooks run. What
-   * was attached to stays open.
+   * Ends at once: no new sockets, requests are answered 503, clients are told 1001 and cut after `closeTimeout`, hooks run.
+   * What was attached to stays open.
    */
   close(): Promise<void> {
-    this.#stopped ??= this.#stop();
-    return this.#stopped;
+    return this.#shutdown.close();
   }
 
-  async #stop(): Promise<void> {
-    const { hooks, live, subscriber, stopListening } = this.#services;
-    subscriber.mute();
-    stopListening();
-    live.leave();
-    for (const detach of this.#detach.splice(0)) detach();
-    const serversClosed = Promise.all(this.#servers.map(closeServer));
-    await this.#endConnections();
-    await serversClosed;
-    subscriber.close();
-    await this.#closeLayer();
-    await hooks.stop();
+  /**
+   * Empties the process, then closes: it is not ready any more and takes no new sockets; after `drain.delay` each client in its
+   * turn is told to come back, has its requests answered, and is closed with 1012. `close()` cuts it short.
+   */
+  drain(): Promise<void> {
+    return this.#shutdown.drain();
   }
 
-  async #closeLayer(): Promise<void> {
-    const { layer, logger, settings } = this.#services;
-    const close = async (): Promise<void> => layer.close();
-    const closed = close().catch((error) => logger.error('The channel layer could not be closed.', { error }));
-    if (await settledWithin(closed, settings.closeTimeout)) return;
-    logger.warn('The channel layer did not close in time.');
+  /**
+   * Ends this process on SIGTERM (`drain`) and SIGINT (`close`), at the latest after 30 s; a second signal ends it at once.
+   * Returns what takes the listeners off again.
+   */
+  closeOnSignals(options: SignalOptions = {}): () => void {
+    const { clock, logger } = this.#services;
+    return onProcessSignals({ drain: () => this.drain(), close: () => this.close(), clock, logger }, options);
   }
 
-  /** Waits `closeTimeout` for the clients, and once more for what consumers do when their client is gone. */
-  async #endConnections(): Promise<void> {
-    const { settings, logger } = this.#services;
-    for (const socket of this.#handshakes.keys()) refuseUpgrade(socket, new ServerClosing());
-    const ended = Promise.all([...[...this.#connections].map(sayGoodbye), ...this.#handshakes.values()]);
-    if (await settledWithin(ended, settings.closeTimeout)) return;
-    for (const connection of this.#connections) connection.terminate();
-    if (await settledWithin(ended, settings.closeTimeout)) return;
-    logger.warn('Some connections did not end in time.', { connections: this.#connections.size });
+  /** Whether this process should be sent clients: its database and channel layer answer, and it does not end. */
+  readiness(): Promise<Readiness> {
+    return this.#health.readiness();
   }
 
-  #open(admission: Admission, transport: Transport, pending: PendingHandshake): AcceptedConnection {
+  /**
+   * Answers `/livez` and `/readyz` on an HTTP server that the application is attached to; `listen` does it by itself.
+   * Returns whether the request was one of them.
+   */
+  answerHealth(request: HealthRequest, response: HealthResponse): boolean {
+    return this.#health.answer(request, response);
+  }
+
+  #open(admission: Admission, transport: Transport, pending: PendingHandshake, place: Place): AcceptedConnection {
     const connection = new Connection(admission, transport, this.#services, (gone) => this.#connections.delete(gone));
+    void connection.closed.then(place.leave);
     this.#connections.add(connection);
-    this.#services.live.add(connection.standing, pending, connection.closed);
+    this.#services.live.add(connection.standing, place, pending, connection.closed);
     connection.open();
     return connection;
   }
@@ -221,14 +229,9 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   #checkOpen(): void {
-    if (this.#stopped) throw new ServerClosing();
+    const { refusal } = this.#shutdown;
+    if (refusal) throw refusal;
   }
-}
-
-async function sayGoodbye(connection: Connection): Promise<void> {
-  await connection.drain(new ServerClosing());
-  connection.close(CloseCode.goingAway, 'The server is closing.');
-  await connection.closed;
 }
 
 /**

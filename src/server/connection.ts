@@ -1,22 +1,33 @@
+import type { Clock } from '../clock.js';
+import { Ceilings } from '../consumers/ceilings.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { type ChannelParts, ConsumerChannel } from '../consumers/consumer-channel.js';
 import type { ConsumerSocket } from '../consumers/reach.js';
-import { type ApiError, ConfigurationError, ParseError, StreamClosed, StreamNotFound } from '../errors.js';
+import { type ApiError, type ServerClosing, StreamClosed } from '../errors.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import { CloseCode } from '../status.js';
-import { addressOf, decodeObject, encodeFrame, encodeReply, errorReply, type JsonObject } from '../wire/codec.js';
+import { addressOf, encodeReply, errorReply } from '../wire/codec.js';
+import type { Reply } from '../wire/messages.js';
+import { streamSocket, wholeSocket } from './client-sockets.js';
+import { restartText } from './drain.js';
 import type { Admission } from './handshake.js';
-import { pongTo } from './ping.js';
+import type { Heartbeat } from './heartbeat.js';
+import { type InboundFrameParts, InboundFrames, only } from './inbound-frames.js';
+import { Outbound } from './outbound.js';
+import type { OutboundTraffic } from './outbound-traffic.js';
 import { settledWithin } from './settled-within.js';
 import { Standing, type StandingParts } from './standing.js';
-import type { Transport } from './transport.js';
+import type { Transport, TransportListener } from './transport.js';
 
-export interface ConnectionParts extends Omit<ChannelParts, 'scope' | 'socket'>, StandingParts {
+export interface ConnectionParts
+  extends Omit<ChannelParts, 'scope' | 'socket' | 'ceilings'>,
+    InboundFrameParts,
+    StandingParts {
   readonly disposer: ScopeDisposer;
+  readonly clock: Clock;
+  readonly traffic: OutboundTraffic;
+  readonly heartbeat: Heartbeat;
 }
-
-/** Marks the one consumer of a route without streams. */
-const only = '';
 
 /**
  * One socket: its frames go to the consumer of their stream, and everything ends with it. A frame that leads nowhere is
@@ -26,11 +37,13 @@ const only = '';
 export class Connection {
   readonly #admission: Admission;
   readonly standing: Standing;
-  readonly #transport: Transport;
+  readonly #outbound: Outbound;
   readonly #parts: ConnectionParts;
   readonly #channels = new Map<string, ConsumerChannel>();
   /** Streams that their consumers closed. */
   readonly #gone = new Map<string, ApiError>();
+  readonly #frames: InboundFrames;
+  readonly #ceilings: Ceilings;
   #draining: ApiError | undefined;
   #isDeaf = false;
   #closing: Promise<void> | undefined;
@@ -44,10 +57,19 @@ export class Connection {
     gone: (connection: Connection) => void,
   ) {
     this.#admission = admission;
-    this.#transport = transport;
+    this.#outbound = new Outbound(transport, parts.traffic);
     this.#parts = parts;
+    this.#frames = new InboundFrames(admission, parts, {
+      receive: (stream, consumer, payload) => this.#receive(stream, consumer, payload),
+      receiveBinary: (consumer, data) => this.#receiveBinary(consumer, data),
+      whenChecked: (work) => this.standing.whenChecked(() => this.#isHeard && work()),
+      reply: (reply, stream) => this.#reply(reply, stream),
+      close: (code, reason) => this.#refuse(code, reason),
+    });
+    this.#ceilings = new Ceilings(parts);
     const standee = {
       channels: this.#channels,
+      ceilings: this.#ceilings,
       drain: (reason: ApiError) => this.drain(reason),
       close: (code: number, reason: string) => this.close(code, reason),
     };
@@ -59,11 +81,13 @@ export class Connection {
   open(): void {
     const { consumers } = this.#admission.route;
     if (!(consumers instanceof Map)) this.#open(consumers as CompiledConsumer);
-    this.#transport.listen({
-      onText: (text) => this.standing.whenChecked(() => this.#receive(text)),
-      onBinary: (data) => this.standing.whenChecked(() => this.#receiveBinary(data)),
+    const listener: TransportListener = {
+      onText: (text) => this.#isHeard && this.#frames.receiveText(text),
+      onBinary: (data) => this.#isHeard && this.#frames.receiveBinary(data),
+      onControl: (bytes) => this.#isHeard && this.#frames.receiveControl(bytes),
       onClose: (code) => this.#end(code),
-    });
+    };
+    this.#outbound.listen(this.#parts.heartbeat.follow(this.#outbound, listener));
   }
 
   /** Resolves when nothing of the connection is left. */
@@ -78,18 +102,49 @@ export class Connection {
 
   /** Answers what waits and runs, and whatever still comes, with the reason. Resolves when all of it is answered. */
   async drain(reason: ApiError): Promise<void> {
-    this.#draining = reason;
+    this.#turnAway(reason);
     await Promise.all([...this.#channels.values()].map((channel) => channel.abort(reason)));
+  }
+
+  /** Tells the client to come back elsewhere, and ends once what is under way is answered, or answers 503 after this time. */
+  async leave(reason: ServerClosing, time: number): Promise<void> {
+    const { clock } = this.#parts;
+    this.#turnAway(reason);
+    const isMultiplexed = this.#admission.route.consumers instanceof Map;
+    const told = errorReply(reason, { action: 'drain', requestId: null });
+    this.#outbound.send(encodeReply(told, isMultiplexed ? null : undefined));
+    const answered = Promise.all([...this.#channels.values()].map((channel) => channel.answered()));
+    await settledWithin(answered, time, clock);
+    await this.drain(reason);
+    await this.#outbound.flushed();
+    this.close(CloseCode.restart, restartText);
+    await this.closed;
   }
 
   /** Begins the closing handshake. Whatever the client still says is not heard. */
   close(code: number, reason: string): void {
     this.#isDeaf = true;
-    this.#transport.close(code, reason);
+    this.#outbound.close(code, reason);
+  }
+
+  /** A client that broke a rule. */
+  #refuse(code: number, reason: string): void {
+    this.#parts.logger.info('A connection was closed.', { path: this.#admission.scope.path, code, reason });
+    this.close(code, reason);
+  }
+
+  /** From now on every request is answered so; those that wait for a check need not wait for it. */
+  #turnAway(reason: ApiError): void {
+    this.#draining = reason;
+    this.standing.release();
   }
 
   terminate(): void {
-    this.#transport.terminate();
+    this.#outbound.terminate();
+  }
+
+  get #isHeard(): boolean {
+    return !this.#isDeaf && !this.#closing;
   }
 
   /** What fails here fails again at each frame, and is answered there. */
@@ -101,81 +156,33 @@ export class Connection {
     }
   }
 
-  #receive(text: string): void {
-    if (this.#isDeaf || this.#closing) return;
-    const { consumers } = this.#admission.route;
-    const isMultiplexed = consumers instanceof Map;
-    this.#answering(isMultiplexed ? null : undefined, undefined, () => {
-      const frame = decodeObject(text);
-      const pong = pongTo(frame, consumers);
-      if (pong) this.#transport.send(encodeReply(pong, isMultiplexed ? null : undefined));
-      else if (isMultiplexed) this.#receiveInStream(frame, consumers);
-      else this.#answering(undefined, frame, () => this.#receiveIn(only, consumers as CompiledConsumer, frame));
-    });
-  }
-
-  #receiveInStream({ stream, payload }: JsonObject, consumers: ReadonlyMap<string, CompiledConsumer>): void {
-    const name = typeof stream === 'string' ? stream : null;
-    this.#answering(name, payload, () => {
-      if (name === null || payload === undefined) throw new ParseError('A frame has to have a stream and a payload.');
-      const consumer = consumers.get(name);
-      if (!consumer) throw new StreamNotFound(`No stream "${name}". There are: ${[...consumers.keys()].join(', ')}.`);
-      this.standing.check(name);
-      this.#receiveIn(name, consumer, payload);
-    });
-  }
-
-  #receiveBinary(data: Uint8Array): void {
-    if (this.#isDeaf || this.#closing) return;
-    const { consumers } = this.#admission.route;
-    if (consumers instanceof Map || !(consumers as CompiledConsumer).options.binary) {
-      this.close(CloseCode.unsupportedData, 'Text frames only.');
-      return;
-    }
-    this.#answering(undefined, undefined, () => {
-      if (this.#draining) throw this.#draining;
-      this.#channel(only, consumers as CompiledConsumer).receiveBinary(data);
-    });
-  }
-
-  #receiveIn(stream: string, consumer: CompiledConsumer, payload: unknown): void {
+  #receive(stream: string, consumer: CompiledConsumer, payload: unknown): void {
+    this.standing.check(stream);
     const refusal = this.#draining ?? this.#gone.get(stream);
     if (refusal) throw refusal;
     this.#channel(stream, consumer).receive(payload);
+  }
+
+  #receiveBinary(consumer: CompiledConsumer, data: Uint8Array): void {
+    if (this.#draining) throw this.#draining;
+    this.#channel(only, consumer).receiveBinary(data);
   }
 
   #channel(stream: string, compiled: CompiledConsumer): ConsumerChannel {
     const existing = this.#channels.get(stream);
     if (existing) return existing;
     const { scope } = this.#admission;
-    const socket = stream === only ? this.#wholeSocket() : this.#streamOf(stream, compiled);
-    const created = new ConsumerChannel(compiled, { ...this.#parts, scope, socket });
+    const socket = this.#socketOf(stream, compiled);
+    const created = new ConsumerChannel(compiled, { ...this.#parts, scope, socket, ceilings: this.#ceilings });
     this.#channels.set(stream, created);
     return created;
   }
 
-  #wholeSocket(): ConsumerSocket {
-    return {
-      reply: (reply) => this.#transport.send(encodeReply(reply)),
-      json: (text) => this.#transport.send(encodeFrame(text)),
-      binary: (data) => this.#transport.sendBinary(data),
-      close: (code, reason) => this.close(code, reason),
-    };
-  }
-
-  #streamOf(stream: string, { consumer }: CompiledConsumer): ConsumerSocket {
-    return {
-      reply: (reply) => this.#transport.send(encodeReply(reply, stream)),
-      json: (text) => this.#transport.send(encodeFrame(text, stream)),
-      binary: () => {
-        throw new ConfigurationError({
-          class: consumer.name,
-          reason: 'sends a binary frame from a stream, which it could not name.',
-          remedy: 'Give it a route of its own, or send JSON.',
-        });
-      },
-      close: (code, reason) => this.#closeStream(stream, code, reason),
-    };
+  #socketOf(stream: string, { consumer }: CompiledConsumer): ConsumerSocket {
+    const note = (reply: Reply): void => this.#noteReply(reply);
+    if (stream === only) return wholeSocket({ outbound: this.#outbound, note, close: (...why) => this.close(...why) });
+    const close = (code: number, reason: string): void => this.#closeStream(stream, code, reason);
+    return streamSocket({ outbound: this.#outbound, note, close }, stream, consumer);
   }
 
   /** The others live. Its client is told at once, and again at whatever it still sends there. */
@@ -184,16 +191,16 @@ export class Connection {
     const told = new StreamClosed(`This stream was closed with code ${code}${reason && ` (${reason})`}.`);
     this.#gone.set(stream, told);
     void this.#channels.get(stream)?.close(code, told);
-    this.#transport.send(encodeReply(errorReply(told, addressOf(undefined)), stream));
+    this.#outbound.send(encodeReply(errorReply(told, addressOf(undefined)), stream));
   }
 
-  /** @param stream of the frame that tells of a failure: null if it is not known, undefined on a route without streams */
-  #answering(stream: string | null | undefined, payload: unknown, work: () => void): void {
-    try {
-      work();
-    } catch (thrown) {
-      this.#transport.send(encodeReply(errorReply(this.#translate(thrown), addressOf(payload)), stream));
-    }
+  #reply(reply: Reply, stream?: string | null): void {
+    this.#outbound.send(encodeReply(reply, stream));
+    this.#noteReply(reply);
+  }
+
+  #noteReply({ code }: Reply): void {
+    if (this.#isHeard) this.#frames.noteReply(code);
   }
 
   #translate(thrown: unknown): ApiError {

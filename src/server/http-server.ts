@@ -1,8 +1,23 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Limits } from '../limits.js';
 
-/** An HTTP server that tells requests what it is there for. */
-export function socketsOnly(): Server {
-  return createServer((_request, response) => {
+/**
+ * An HTTP server that tells requests what it is there for, and waits for none for long: 408.
+ *
+ * @param answers those that it is there for; returns whether the request was one
+ */
+export function socketsOnly(
+  { headersTime, requestTime, requestCheckInterval }: Limits,
+  answers: (request: IncomingMessage, response: ServerResponse) => boolean,
+): Server {
+  const options = {
+    headersTimeout: headersTime,
+    // Node has it that headers take no longer than the whole.
+    requestTimeout: Math.max(requestTime, headersTime),
+    connectionsCheckingInterval: requestCheckInterval,
+  };
+  return createServer(options, (request, response) => {
+    if (answers(request, response)) return;
     response.writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket', connection: 'upgrade' });
     response.end('This server speaks WebSocket.\n');
   });

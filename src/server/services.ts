@@ -10,7 +10,7 @@ import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
 import { Clock } from '../clock.js';
 import { checkModelConsumer } from '../consumers/model-check.js';
-import { Counters, GuardedCounters, SilentCounters } from '../counters.js';
+import { Counters, GuardedCounters } from '../counters.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-translator.js';
 import { ConfigurationError } from '../errors.js';
@@ -19,7 +19,7 @@ import type { Class, ConcreteClass } from '../metadata.js';
 import { Rechecker } from '../observers/rechecker.js';
 import { Announcer } from '../orm/announcer.js';
 import { toApiError } from '../orm/orm-errors.js';
-import { entityManagerToken } from '../orm/orm-root.js';
+import { entityManagerTokens } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { ScopeBuilder } from '../scope/scope-builder.js';
 import { ScopeDisposer } from '../scope/scope-disposal.js';
@@ -28,12 +28,16 @@ import { checkRights } from '../serializers/field-rights.js';
 import { checkModelSerializer } from '../serializers/model-serializer.js';
 import { isSerializerClass } from '../serializers/serializer.js';
 import { completeSettings, type Settings } from '../settings.js';
+import { Tracer } from '../tracer.js';
 import type { AppOptions } from './app-options.js';
 import { buildChanges, type Changes } from './changes.js';
 import { checkOptions } from './check-options.js';
 import { buildConnections, type ConnectionServices } from './connection-services.js';
+import { Gate } from './gate.js';
 import { Handshake } from './handshake.js';
+import { Heartbeat } from './heartbeat.js';
 import { Hooks } from './hooks.js';
+import { OutboundTraffic } from './outbound-traffic.js';
 import { checkProviders } from './provider-check.js';
 import { eventSerializersOf, providersOf } from './providers.js';
 import type { Route } from './route.js';
@@ -52,7 +56,11 @@ export interface Services extends Changes, ConnectionServices {
   /** Ends the listening to signals and to writes. */
   readonly stopListening: () => void;
   readonly handshake: Handshake;
+  readonly gate: Gate;
+  readonly clock: Clock;
   readonly hooks: Hooks;
+  readonly traffic: OutboundTraffic;
+  readonly heartbeat: Heartbeat;
 }
 
 /** @throws ConfigurationError for everything that could not work */
@@ -62,37 +70,33 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const settings = completeSettings(options.settings);
   const router = new Router(options.routes, { permissions, middleware }, settings);
   const container = options.container ?? globalContainer.createChildContainer();
-  provide(container, entityManagerToken, () => orm.em);
-  const logger = provide(container, Logger, () => new Logger(settings.development ? 'debug' : 'info'));
-  const counters = countersOf(container, logger);
-  const clock = provide(container, Clock, () => new Clock());
-  const layer = layerOf(options, container, logger);
+  for (const token of entityManagerTokens(orm)) provide(container, token, () => orm.em);
+  const { logger, counters, tracer, clock } = witnessesOf(container, settings);
+  const layer = layerOf(options, container, logger, settings);
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
   const unitOfWork = unitOfWorkOf(options);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
   const isDevelopment = settings.development;
-  const connections = buildConnections(options, { container, layer, clock, logger, unitOfWork });
+  const connections = buildConnections(options, { container, layer, clock, logger, unitOfWork, settings });
   const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve, ...connections });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
   provide(container, Rechecker, () => changes.rechecker);
   checkAndBuildProviders(container, options, router, unitOfWork);
-  provide(container, Tickets, () => ticketsOf(options, container, settings));
+  provide(container, Tickets, () => ticketsOf(options, container, settings, connections));
+  const hookProviders = (options.hooks ?? []).map(resolve);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
-  const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, settings });
+  const dispatcher = new Dispatcher({ unitOfWork, errors, clock, logger, counters, tracer, settings });
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
-  const shared = { settings, logger, counters, layer, unitOfWork, errors, dispatcher, disposer };
+  const shared = { settings, logger, clock, counters, layer, unitOfWork, errors, dispatcher, disposer };
   return {
     ...shared,
     ...connections,
     ...changes,
+    ...socketKeepersOf(settings, { clock, counters, logger }),
     stopListening: changes.listen(),
-    handshake: new Handshake({ ...shared, router, clock, scopes: new ScopeBuilder(container, disposer) }),
-    hooks: new Hooks({
-      hooks: (options.hooks ?? []).map(resolve),
-      unitOfWork,
-      logger,
-      stopTimeout: settings.closeTimeout,
-    }),
+    handshake: new Handshake({ ...shared, router, scopes: new ScopeBuilder(container, disposer) }),
+    gate: new Gate({ settings, clock, counters }),
+    hooks: new Hooks({ hooks: hookProviders, unitOfWork, logger, stopTimeout: settings.closeTimeout }),
   };
 }
 
@@ -133,6 +137,16 @@ function unitOfWorkOf({ orm, otherOrms = [] }: AppOptions<readonly Route[]>): Un
   });
 }
 
+function socketKeepersOf(
+  { outbound, heartbeat, closeTimeout }: Settings,
+  parts: Pick<Services, 'clock' | 'counters' | 'logger'>,
+): Pick<Services, 'traffic' | 'heartbeat'> {
+  return {
+    traffic: new OutboundTraffic({ ...parts, settings: outbound, closeTimeout }),
+    heartbeat: new Heartbeat({ ...parts, settings: heartbeat }),
+  };
+}
+
 /** Keeps what the application registered itself. */
 function provide<T>(container: DependencyContainer, provided: Class<T>, make: () => T): T {
   // Abstract classes are tokens as good as any; only tsyringe's types do not know.
@@ -141,9 +155,20 @@ function provide<T>(container: DependencyContainer, provided: Class<T>, make: ()
   return container.resolve(token);
 }
 
-function countersOf(container: DependencyContainer, logger: Logger): Counters {
-  const counters = provide(container, Counters, () => new SilentCounters());
-  return new GuardedCounters(counters, (error) => logger.error('The counters failed.', { error }));
+/** Those who tell what happens, and when. */
+function witnessesOf(
+  container: DependencyContainer,
+  { development, log }: Settings,
+): Pick<Services, 'logger' | 'counters' | 'clock'> & { readonly tracer: Tracer } {
+  const level = development ? 'debug' : 'info';
+  const logger = provide(container, Logger, () => new Logger(level, undefined, undefined, log.redacted));
+  const counters = provide(container, Counters, () => new Counters());
+  return {
+    logger,
+    counters: new GuardedCounters(counters, (error) => logger.error('The counters failed.', { error })),
+    tracer: provide(container, Tracer, () => new Tracer()),
+    clock: provide(container, Clock, () => new Clock()),
+  };
 }
 
 /** The one that is injected is the one that is used. */
@@ -151,22 +176,24 @@ function layerOf(
   { channelLayer }: AppOptions<readonly Route[]>,
   container: DependencyContainer,
   logger: Logger,
+  settings: Settings,
 ): ChannelLayer {
   if (channelLayer) container.registerInstance(ChannelLayer as InjectionToken<ChannelLayer>, channelLayer);
   const onFailure = (error: unknown): void => logger.error('A channel failed.', { error });
-  return provide(container, ChannelLayer, () => new InMemoryChannelLayer(onFailure));
+  return provide(container, ChannelLayer, () => new InMemoryChannelLayer(onFailure, settings.outbound.groupSlice));
 }
 
 function ticketsOf(
   { ticketStore }: AppOptions<readonly Route[]>,
   container: DependencyContainer,
   { ticketLifetime }: Settings,
+  { live }: ConnectionServices,
 ): Tickets {
   const clock = container.resolve(Clock);
   const store = ticketStore
     ? container.resolve(ticketStore)
     : new InMemoryTicketStore(clock, container.resolve(Logger));
-  return new Tickets(store, clock, ticketLifetime);
+  return new Tickets(store, clock, ticketLifetime, (moment, identity) => live.wasDisconnectedSince(moment, identity));
 }
 
 function mappersOf(

@@ -1,11 +1,16 @@
 import type { LiveConnection } from '../authentication/live-connection.js';
+import type { Order } from '../authentication/orders.js';
+import type { Clock } from '../clock.js';
+import type { Ceilings } from '../consumers/ceilings.js';
 import type { ConsumerChannel } from '../consumers/consumer-channel.js';
 import type { ErrorTranslator } from '../dispatch/error-translator.js';
-import { type ApiError, PermissionDenied } from '../errors.js';
+import type { Exchange } from '../dispatch/exchange.js';
+import { type ApiError, HandshakeTimedOut, PermissionDenied } from '../errors.js';
+import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { Scope } from '../scope/scope.js';
 import type { Settings } from '../settings.js';
-import { closeCodeOf, toReason } from '../status.js';
+import { CloseCode, closeCodeOf, toReason } from '../status.js';
 import type { Admission } from './handshake.js';
 import { settledWithin } from './settled-within.js';
 
@@ -13,11 +18,14 @@ export interface StandingParts {
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
   readonly settings: Settings;
+  readonly clock: Clock;
+  readonly logger: Logger;
 }
 
 /** The connection that stands so. */
 export interface Standee {
   readonly channels: Map<string, ConsumerChannel>;
+  readonly ceilings: Ceilings;
   drain(reason: ApiError): Promise<void>;
   close(code: number, reason: string): void;
 }
@@ -28,8 +36,11 @@ export class Standing implements LiveConnection {
   readonly #standee: Standee;
   readonly #parts: StandingParts;
   #refused: ReadonlyMap<string, ApiError>;
+  readonly #meanwhile = new WeakMap<Exchange, Order[]>();
   #isEnding = false;
   #checking: Promise<void> | undefined;
+  /** What came while the permissions are asked again. */
+  readonly #held: (() => void)[] = [];
   /** The consumers of streams whose permission refused after a while. */
   readonly revoked: ConsumerChannel[] = [];
 
@@ -38,6 +49,7 @@ export class Standing implements LiveConnection {
     this.#standee = standee;
     this.#parts = parts;
     this.#refused = admission.refused;
+    this.#standee.ceilings.addWaiting(() => this.#held.length);
   }
 
   get scope(): Scope {
@@ -66,36 +78,84 @@ export class Standing implements LiveConnection {
     const checked = before
       .then(() => this.#recheck())
       .finally(() => {
-        if (this.#checking === checked) this.#checking = undefined;
+        if (this.#checking !== checked) return;
+        this.#checking = undefined;
+        this.release();
       });
     this.#checking = checked;
     return checked;
   }
 
-  /** At once, unless the permissions are being asked again. */
+  /**
+   * At once, unless the permissions are being asked again.
+   *
+   * @throws Throttled where as many requests wait as may
+   */
   whenChecked(work: () => void): void {
-    if (this.#checking) void this.#checking.then(work);
-    else work();
+    if (!this.#checking || this.#isEnding) {
+      work();
+      return;
+    }
+    this.#standee.ceilings.requireRequest(false);
+    this.#held.push(work);
+  }
+
+  /** What waits for the answer goes on without it. */
+  release(): void {
+    for (const work of this.#held.splice(0)) work();
+  }
+
+  note(order: Order): void {
+    for (const { userChange } of this.#standee.channels.values())
+      for (const request of userChange.requestsUnderWay) this.#ordersSince(request).push(order);
+  }
+
+  ordersMeanwhile(): readonly Order[] {
+    const request = this.#requestUnderWay;
+    return request ? this.#ordersSince(request) : [];
   }
 
   afterRequest(work: (hasSucceeded: boolean) => void): void {
-    const channels = [...this.#standee.channels.values()];
-    const [request] = channels.flatMap(({ userChange }) => userChange.requestUnderWay ?? []);
+    const request = this.#requestUnderWay;
     if (request) request.whenEnded(work);
     else work(true);
   }
 
+  get #requestUnderWay(): Exchange | undefined {
+    const channels = [...this.#standee.channels.values()];
+    const [request] = channels.flatMap(({ userChange }) => userChange.requestUnderWay ?? []);
+    return request;
+  }
+
+  #ordersSince(request: Exchange): Order[] {
+    const orders = this.#meanwhile.get(request) ?? [];
+    this.#meanwhile.set(request, orders);
+    return orders;
+  }
+
   async #recheck(): Promise<void> {
-    const { unitOfWork, errors } = this.#parts;
+    if (this.#isEnding) return;
+    const { unitOfWork, errors, settings, clock } = this.#parts;
     const { ask, scope } = this.#admission;
+    const answer = unitOfWork.run(ask);
+    if (!(await settledWithin(answer, settings.handshakeTimeLimit, clock))) {
+      await this.#endUnanswered();
+      return;
+    }
     try {
-      this.#refused = await unitOfWork.run(ask);
+      this.#refused = await answer;
     } catch (thrown) {
       const refusal = errors.translate(thrown, { path: scope.path });
       await this.end(refusal, closeCodeOf(refusal));
       return;
     }
     for (const [stream, refusal] of this.#refused) this.#revoke(stream, refusal);
+  }
+
+  async #endUnanswered(): Promise<void> {
+    const { path } = this.scope;
+    this.#parts.logger.warn('The permissions to connect were not answered in time.', { path });
+    await this.end(new HandshakeTimedOut('Your rights could not be checked in time.'), CloseCode.serverError);
   }
 
   /** Granted again, the stream gets another consumer. */

@@ -1,10 +1,21 @@
 /** One socket as the server needs it: WebSocket frames over a network, or arrays in a spec. */
 export interface Transport {
-  /** Sends a text frame; does nothing once the socket is closed. */
-  send(text: string): void;
+  /** Bytes that were sent and have not left the process yet. */
+  readonly unsent: number;
+  /**
+   * Sends a text frame; does nothing once the socket is closed.
+   *
+   * @param left called once its bytes have left the process; perhaps at once, and perhaps never where the socket ends first
+   */
+  send(text: string, left?: () => void): void;
   /** Sends a binary frame; likewise. */
-  sendBinary(data: Uint8Array): void;
-  /** Begins the closing handshake. */
+  sendBinary(data: Uint8Array, left?: () => void): void;
+  /** Holds back what is sent, so that it leaves in one write. */
+  cork(): void;
+  uncork(): void;
+  /** Asks for a sign of life, which `onPong` tells of. */
+  ping(): void;
+  /** Begins the closing handshake, behind what was sent. */
   close(code: number, reason: string): void;
   /** Cuts the socket without a handshake. */
   terminate(): void;
@@ -15,6 +26,9 @@ export interface Transport {
 export interface TransportListener {
   onText(text: string): void;
   onBinary(data: Uint8Array): void;
+  onPong?(): void;
+  /** A ping or pong of so many bytes, which the transport answers by itself. */
+  onControl?(bytes: number): void;
   /** Called exactly once. */
   onClose(code: number): void;
 }

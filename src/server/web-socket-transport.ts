@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { ParseError } from '../errors.js';
 import type { Logger } from '../logger.js';
+import type { Settings } from '../settings.js';
 import type { Transport, TransportListener } from './transport.js';
 
 /** Turns accepted upgrade requests into transports. The only file that knows `ws`. */
@@ -12,12 +13,17 @@ export class WebSocketAcceptor {
   /** Of the request that is being accepted. */
   #subprotocol: string | undefined;
 
-  constructor(maxPayload: number, logger: Logger) {
+  constructor({ maxPayload, limits }: Settings, logger: Logger) {
+    // Two of them are newer than the types of `ws`, which take no name that they do not know in a literal.
+    const newer = { maxPendingAutoPongs: limits.pendingPongs, closeTimeout: limits.closeHandshakeTime };
     this.#server = new WebSocketServer({
+      ...newer,
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload,
+      maxFragments: limits.fragments,
+      maxBufferedChunks: limits.bufferedChunks,
       handleProtocols: () => this.#subprotocol ?? false,
     });
     this.#logger = logger;
@@ -30,36 +36,60 @@ export class WebSocketAcceptor {
     this.#server.handleUpgrade(request, socket, head, (webSocket) => accepted.push(webSocket));
     const [webSocket] = accepted;
     if (!webSocket) throw new ParseError('This is no WebSocket handshake.');
-    return new WebSocketTransport(webSocket, this.#logger);
+    return new WebSocketTransport(webSocket, socket, this.#logger);
   }
 }
 
 class WebSocketTransport implements Transport {
   readonly #socket: WebSocket;
+  /** The same socket, one layer below: `ws` writes each frame by itself. */
+  readonly #stream: Duplex;
   readonly #logger: Logger;
 
-  constructor(socket: WebSocket, logger: Logger) {
+  constructor(socket: WebSocket, stream: Duplex, logger: Logger) {
     this.#socket = socket;
+    this.#stream = stream;
     this.#logger = logger;
     // Frames that came with the handshake wait until somebody listens.
     socket.pause();
     socket.on('error', (error) => this.#logger.debug('A socket failed.', { error }));
   }
 
-  listen({ onText, onBinary, onClose }: TransportListener): void {
+  get unsent(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  listen({ onText, onBinary, onPong, onControl, onClose }: TransportListener): void {
     this.#socket.on('message', (data: RawData, isBinary: boolean) =>
       isBinary ? onBinary(data as Buffer) : onText(String(data)),
     );
+    this.#socket.on('ping', (data) => onControl?.(data.length));
+    this.#socket.on('pong', (data) => {
+      onPong?.();
+      onControl?.(data.length);
+    });
     this.#socket.once('close', (code) => onClose(code));
     this.#socket.resume();
   }
 
-  send(text: string): void {
-    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(text);
+  send(text: string, left?: () => void): void {
+    if (this.#isOpen) this.#socket.send(text, left);
   }
 
-  sendBinary(data: Uint8Array): void {
-    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(data);
+  sendBinary(data: Uint8Array, left?: () => void): void {
+    if (this.#isOpen) this.#socket.send(data, left);
+  }
+
+  cork(): void {
+    this.#stream.cork();
+  }
+
+  uncork(): void {
+    this.#stream.uncork();
+  }
+
+  ping(): void {
+    if (this.#isOpen) this.#socket.ping();
   }
 
   close(code: number, reason: string): void {
@@ -68,5 +98,9 @@ class WebSocketTransport implements Transport {
 
   terminate(): void {
     this.#socket.terminate();
+  }
+
+  get #isOpen(): boolean {
+    return this.#socket.readyState === this.#socket.OPEN;
   }
 }

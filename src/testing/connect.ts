@@ -77,6 +77,21 @@ export class TestConnection extends TestChannel implements AsyncDisposable {
     this.#transport.receiveBinary(data);
   }
 
+  /** Stops reading: what the server sends waits there. */
+  freeze(): void {
+    this.#transport.freeze();
+  }
+
+  /** Reads again, and gets all that waits. */
+  thaw(): void {
+    this.#transport.thaw();
+  }
+
+  /** Is gone without a word: it neither reads nor answers pings. */
+  die(): void {
+    this.#transport.die();
+  }
+
   close(code = 1000): void {
     this.#transport.receiveClose(code);
   }

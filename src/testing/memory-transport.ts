@@ -1,12 +1,22 @@
 import type { Transport, TransportListener } from '../server/transport.js';
 
+interface Sent {
+  readonly bytes: number;
+  readonly arrive: () => void;
+}
+
 /** A socket without a network: the server's end is a transport, the client's end these methods. */
 export class MemoryTransport implements Transport {
   readonly #onText: (text: string) => void;
   readonly #onBinary: (data: Uint8Array) => void;
   readonly #closed = Promise.withResolvers<number>();
+  /** What a client that does not read has not got. */
+  readonly #onTheWay: Sent[] = [];
   #listener: TransportListener | undefined;
   #isClosed = false;
+  #isFrozen = false;
+  #isDelivering = false;
+  #isDead = false;
 
   /** Both are told of every frame that the server sends. */
   constructor(onText: (text: string) => void, onBinary: (data: Uint8Array) => void = () => {}) {
@@ -19,12 +29,32 @@ export class MemoryTransport implements Transport {
     return this.#closed.promise;
   }
 
-  send(text: string): void {
-    if (!this.#isClosed) this.#onText(text);
+  get unsent(): number {
+    return this.#onTheWay.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  sendBinary(data: Uint8Array): void {
-    if (!this.#isClosed) this.#onBinary(data);
+  send(text: string, left: () => void = () => {}): void {
+    const arrive = (): void => {
+      this.#onText(text);
+      left();
+    };
+    this.#send({ bytes: Buffer.byteLength(text), arrive });
+  }
+
+  sendBinary(data: Uint8Array, left: () => void = () => {}): void {
+    const arrive = (): void => {
+      this.#onBinary(data);
+      left();
+    };
+    this.#send({ bytes: data.byteLength, arrive });
+  }
+
+  cork(): void {}
+
+  uncork(): void {}
+
+  ping(): void {
+    if (!this.#isClosed && !this.#isDead) this.#listener?.onPong?.();
   }
 
   close(code: number): void {
@@ -37,6 +67,23 @@ export class MemoryTransport implements Transport {
 
   listen(listener: TransportListener): void {
     this.#listener = listener;
+  }
+
+  /** The client stops reading: what is sent to it waits. */
+  freeze(): void {
+    this.#isFrozen = true;
+  }
+
+  /** The client reads again, and gets all that waits. */
+  thaw(): void {
+    this.#isFrozen = false;
+    this.#deliver();
+  }
+
+  /** The network is gone, and neither end was told: no ping is answered. */
+  die(): void {
+    this.#isDead = true;
+    this.freeze();
   }
 
   /** A frame from the client. It arrives in a later turn, as from a network. */
@@ -53,9 +100,27 @@ export class MemoryTransport implements Transport {
     queueMicrotask(() => this.#close(code));
   }
 
+  #send(sent: Sent): void {
+    if (this.#isClosed) return;
+    this.#onTheWay.push(sent);
+    this.#deliver();
+  }
+
+  /** Whoever is told of a frame may send the next one, which arrives behind those that are on the way. */
+  #deliver(): void {
+    if (this.#isDelivering) return;
+    this.#isDelivering = true;
+    try {
+      while (!this.#isFrozen && this.#onTheWay.length > 0) this.#onTheWay.shift()?.arrive();
+    } finally {
+      this.#isDelivering = false;
+    }
+  }
+
   #close(code: number): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#onTheWay.length = 0;
     this.#listener?.onClose(code);
     this.#closed.resolve(code);
   }

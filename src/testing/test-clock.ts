@@ -35,10 +35,15 @@ export class TestClock extends Clock {
     const end = this.#time + milliseconds;
     for (let due = this.#next(end); due; due = this.#next(end)) {
       this.#alarms.delete(due);
-      this.#time = due.at;
+      this.#time = Math.max(this.#time, due.at);
       due.callback();
     }
     this.#time = end;
+  }
+
+  /** Lets time pass in which this process does nothing, as if it were blocked: what is due is called back later. */
+  stand(milliseconds: number): void {
+    this.#time += milliseconds;
   }
 
   #next(end: number): Alarm | undefined {

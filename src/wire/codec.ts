@@ -6,12 +6,28 @@ import type { ActionRequest, Reply, RequestId } from './messages.js';
 /** Any JSON object that came from a client. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** @throws ParseError where the text is no JSON, or no object, or refused by the guard */
-export function decodeObject(text: string, limits: JsonLimits = defaultLimits): JsonObject {
-  checkJson(text, limits);
-  const value = parse(text);
-  if (!isJsonObject(value)) throw new ParseError('A frame has to be a JSON object.');
-  return value;
+export interface Frame {
+  readonly frame: JsonObject;
+  /** Why the guard refuses it; whom to answer is all that may be read of it then. */
+  readonly refusal: ParseError | undefined;
+}
+
+/** @throws ParseError where the text is no JSON, or no object */
+export function readFrame(text: string, limits: JsonLimits = defaultLimits): Frame {
+  const refusal = refusalOf(text, limits);
+  const frame = parse(text);
+  if (!isJsonObject(frame)) throw refusal ?? new ParseError('A frame has to be a JSON object.');
+  return { frame, refusal };
+}
+
+function refusalOf(text: string, limits: JsonLimits): ParseError | undefined {
+  try {
+    checkJson(text, limits);
+    return undefined;
+  } catch (error) {
+    if (error instanceof ParseError) return error;
+    throw error;
+  }
 }
 
 export function isJsonObject(value: unknown): value is JsonObject {

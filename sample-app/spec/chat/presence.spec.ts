@@ -7,6 +7,7 @@ import { sharedDatabase, TIME_TO_OPEN } from '../support/database.js';
 import { unique } from '../support/unique.js';
 
 describe('Presence', () => {
+  const [tab, otherTab] = [{}, {}];
   let orm: MikroORM;
   let presence: Presence;
   let room: number;
@@ -35,35 +36,46 @@ describe('Presence', () => {
   }
 
   it('lists who entered until they leave', async () => {
-    await presence.enter(room, ada);
-    await presence.enter(room, grace);
+    await presence.enter(room, ada, tab);
+    await presence.enter(room, grace, tab);
     expect(await inside()).to.deep.equal([ada, grace]);
-    await presence.leave(room, ada);
+    await presence.leave(room, ada, tab);
     expect(await inside()).to.deep.equal([grace]);
   });
 
   it('lists a user with two connections until both have left', async () => {
-    await Promise.all([presence.enter(room, ada), presence.enter(room, ada)]);
-    await presence.leave(room, ada);
+    await Promise.all([presence.enter(room, ada, tab), presence.enter(room, ada, otherTab)]);
+    await presence.leave(room, ada, tab);
+    await presence.leave(room, ada, tab);
     expect(await inside()).to.deep.equal([ada]);
-    await presence.leave(room, ada);
+    await presence.leave(room, ada, otherTab);
     expect(await inside()).to.be.empty;
   });
 
+  it('lists a user who was expelled and came back until the new connection leaves', async () => {
+    await presence.enter(room, ada, tab);
+    await presence.expel(room, ada);
+    expect(await inside()).to.be.empty;
+    await presence.enter(room, ada, otherTab);
+    await presence.leave(room, ada, tab);
+    expect(await inside()).to.deep.equal([ada]);
+  });
+
   it('is right in the end, in whatever order they come and go', async () => {
-    await presence.enter(room, ada);
+    await presence.enter(room, ada, tab);
+    const tabs = Array.from({ length: 10 }, () => ({}));
     const moves: Promise<void>[] = [];
-    for (let i = 0; i < 10; i++)
-      moves.push(presence.leave(room, ada), presence.enter(room, ada), presence.enter(room, grace));
-    for (let i = 0; i < 9; i++) moves.push(presence.leave(room, grace));
+    for (const each of tabs)
+      moves.push(presence.leave(room, ada, tab), presence.enter(room, ada, tab), presence.enter(room, grace, each));
+    for (const each of tabs.slice(1)) moves.push(presence.leave(room, grace, each));
     await Promise.all(moves);
     expect(await inside()).to.deep.equal([ada, grace]);
-    await presence.leave(room, grace);
+    await presence.leave(room, grace, tabs[0] ?? {});
     expect(await inside()).to.deep.equal([ada]);
   });
 
   it('empties every room at the start', async () => {
-    await presence.enter(room, ada);
+    await presence.enter(room, ada, tab);
     await new Presence(orm.em).start();
     expect(await inside()).to.be.empty;
   });

@@ -1,17 +1,20 @@
 import { expect } from 'chai';
 import type { LightMyRequestResponse } from 'fastify';
+import { connect, TestClock } from 'signalbox/testing';
 import { type Chat, createChat } from '../../src/chat.js';
 import { sharedDatabase, TIME_TO_OPEN } from '../support/database.js';
 import { unique } from '../support/unique.js';
 
+const own = { host: 'chat.example', origin: 'http://chat.example' };
 const password = 'correct horse battery';
 
 describe('accounts over HTTP', () => {
+  const clock = new TestClock();
   let chat: Chat;
 
   before(async function () {
     this.timeout(TIME_TO_OPEN);
-    chat = await createChat((await sharedDatabase()).orm);
+    chat = await createChat((await sharedDatabase()).orm, { clock });
   });
   after(() => chat.close());
 
@@ -25,6 +28,7 @@ describe('accounts over HTTP', () => {
     return { username, cookie: cookieOf(response) };
   }
 
+  const socketOf = (cookie: string) => connect(chat.app, '/ws/chat/', { headers: { ...own, cookie } });
   const me = (cookie: string) => chat.http.inject({ url: '/api/me', headers: { cookie } });
 
   it('sign-up makes an account and logs it in', async () => {
@@ -66,6 +70,32 @@ describe('accounts over HTTP', () => {
     const { cookie } = await signUp();
     expect((await post('/api/log-out', {}, { cookie })).statusCode).to.equal(204);
     expect((await me(cookie)).statusCode).to.equal(401);
+  });
+
+  it('log-out closes the sockets of the session, and those of no other', async () => {
+    const { username, cookie } = await signUp();
+    const elsewhere = cookieOf(await post('/api/log-in', { username, password }));
+    const [first, second, other] = [await socketOf(cookie), await socketOf(cookie), await socketOf(elsewhere)];
+    await post('/api/log-out', {}, { cookie });
+    expect(await Promise.all([first.closed, second.closed])).to.deep.equal([4401, 4401]);
+    expect(await socketOf(cookie).catch(({ status }) => status)).to.equal(401);
+    expect(await other.channel('chat').request('list')).to.include({ response_status: 200 });
+    other.close();
+  });
+
+  it('log-in as another user closes the sockets that the browser had before', async () => {
+    const { cookie } = await signUp();
+    const { username } = await signUp();
+    const socket = await socketOf(cookie);
+    await post('/api/log-in', { username, password }, { cookie });
+    expect(await socket.closed).to.equal(4401);
+  });
+
+  it('a session that is over opens no socket', async () => {
+    const { cookie } = await signUp();
+    clock.advance(14 * 24 * 60 * 60 * 1000);
+    expect((await me(cookie)).statusCode).to.equal(401);
+    expect(await socketOf(cookie).catch(({ status }) => status)).to.equal(401);
   });
 
   it('log-in ends the session that the browser had before', async () => {

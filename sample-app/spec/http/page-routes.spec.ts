@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { type Chat, createChat } from '../../src/chat.js';
+import { bundledPages } from '../support/browser.js';
 import { sharedDatabase, TIME_TO_OPEN } from '../support/database.js';
 
 describe('pages over HTTP', () => {
@@ -7,6 +8,7 @@ describe('pages over HTTP', () => {
 
   before(async function () {
     this.timeout(TIME_TO_OPEN);
+    await bundledPages();
     chat = await createChat((await sharedDatabase()).orm);
   });
   after(() => chat.close());

@@ -1,27 +1,33 @@
 import { existsSync } from 'node:fs';
 import type { Context } from 'mocha';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { type Browser, chromium } from 'playwright-core';
+import { bundlePages } from '../../src/bundle-pages.js';
 
 const executablePath = process.env.CHROMIUM || '/usr/bin/chromium';
 
-const DEADLINE = 10_000;
+let launching: Promise<Browser> | undefined;
+let bundling: Promise<void> | undefined;
 
-/** Skips the suite where there is no Chromium, by name in the report; on CI that is a failure. */
-export async function launchBrowser(context: Context): Promise<Browser> {
+/**
+ * One Chromium for the whole run, since one takes a second to start; visitors have contexts of their own. Skips the suite
+ * where there is none, by name in the report; on CI that is a failure.
+ */
+export async function sharedBrowser(context: Context): Promise<Browser> {
   if (!existsSync(executablePath)) {
     if (process.env.CI === 'true') throw new Error(`There is no Chromium at ${executablePath}; set CHROMIUM.`);
     return context.skip();
   }
-  return chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  await bundledPages();
+  launching ??= chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  return launching;
 }
 
-/** A page of somebody else: its own cookies, and every error it meets. */
-export async function openPage(browser: Browser, baseURL: string): Promise<{ page: Page; errors: string[] }> {
-  const context = await browser.newContext({ baseURL });
-  context.setDefaultTimeout(DEADLINE);
-  const page = await context.newPage();
-  const errors: string[] = [];
-  page.on('pageerror', ({ message }) => errors.push(message));
-  page.on('console', (entry) => entry.type() === 'error' && errors.push(entry.text()));
-  return { page, errors };
+/** The scripts of the pages as their sources are now; `tsc` alone does not make them. */
+export function bundledPages(): Promise<void> {
+  bundling ??= bundlePages();
+  return bundling;
 }
+
+after(async () => {
+  await (await launching)?.close();
+});

@@ -36,7 +36,7 @@ export class Visitor {
   }
 
   async connect(): Promise<void> {
-    const init = { headers: { cookie: this.cookie } };
+    const init = { headers: { cookie: this.cookie, origin: this.address } };
     const socket = new WebSocket(`${this.address.replace('http', 'ws')}/ws/chat/`, init);
     this.socket = socket;
     socket.addEventListener('message', ({ data }) => this.hear(String(data)));

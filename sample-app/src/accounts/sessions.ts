@@ -1,42 +1,61 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { EntityManager } from '@mikro-orm/core';
-import { Clock } from 'signalbox';
+import { type Authentication, Clock, type SessionStore } from 'signalbox';
 import { injectable } from 'tsyringe';
 import { Session } from '../entities/session.js';
 import type { User } from '../entities/user.js';
 
+export const SESSION_COOKIE = 'session';
+
 const DAYS_OF_A_SESSION = 14;
 const DAY = 24 * 60 * 60 * 1000;
+
+declare module 'signalbox' {
+  interface ScopeTypes {
+    user: User;
+  }
+}
+
+/** Whose it is. */
+export interface LiveSession extends Authentication {
+  readonly user: User;
+}
 
 export interface OpenedSession {
   readonly token: string;
   readonly expiresAt: Date;
 }
 
+/** Who is logged in, for sockets and for HTTP: what the token in the cookie of a browser stands for. */
 @injectable()
-export class Sessions {
+export class Sessions implements SessionStore {
   constructor(
     private readonly em: EntityManager,
     private readonly clock: Clock,
   ) {}
 
   async open(user: User): Promise<OpenedSession> {
+    const now = this.clock.now();
     const token = randomBytes(32).toString('base64url');
-    const expiresAt = new Date(this.clock.now().getTime() + DAYS_OF_A_SESSION * DAY);
-    await this.em.nativeDelete(Session, { expiresAt: { $lte: this.clock.now() } });
-    await this.em.insert(Session, { id: idOf(token), user, expiresAt });
+    const expiresAt = new Date(now.getTime() + DAYS_OF_A_SESSION * DAY);
+    this.em.remove(await this.em.find(Session, { expiresAt: { $lte: now } }));
+    this.em.create(Session, { id: idOf(token), user, expiresAt });
+    await this.em.flush();
     return { token, expiresAt };
   }
 
-  async findUser(token: string | undefined): Promise<User | undefined> {
-    if (!token) return undefined;
+  async find(token: string): Promise<LiveSession | undefined> {
     const live = { id: idOf(token), expiresAt: { $gt: this.clock.now() } };
     const session = await this.em.findOne(Session, live, { populate: ['user'] });
-    return session?.user;
+    if (!session) return undefined;
+    const { id, user, expiresAt } = session;
+    return { userId: String(user.id), sessionId: id, expiresAt, user };
   }
 
-  async close(token: string | undefined): Promise<void> {
-    if (token) await this.em.nativeDelete(Session, { id: idOf(token) });
+  /** By the unit of work, which tells of it: the sockets of the session are closed. */
+  async close(token: string): Promise<void> {
+    const session = await this.em.findOne(Session, idOf(token));
+    if (session) await this.em.remove(session).flush();
   }
 }
 

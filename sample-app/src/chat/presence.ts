@@ -4,12 +4,12 @@ import { Room } from '../entities/room.js';
 import { User } from '../entities/user.js';
 
 /**
- * Who is in which room: a user is, from the first connection that enters to the last one that leaves. The counts live in
- * this process; the result is written to Room.currentUsers, which everybody in the room observes.
+ * Who is in which room: a user is, from the first connection that enters to the last one that leaves. The connections of
+ * this process are known here; the result is written to Room.currentUsers, which everybody in the room observes.
  */
 @injectable()
 export class Presence {
-  private readonly connections = new Map<string, number>();
+  private readonly visits = new Map<string, Set<object>>();
   private readonly writes = new Map<number, Promise<void>>();
 
   constructor(private readonly em: EntityManager) {}
@@ -22,27 +22,25 @@ export class Presence {
     await em.flush();
   }
 
-  async enter(room: number, user: number): Promise<void> {
-    this.count(room, user, 1);
+  /** @param visit the connection; entering or leaving twice is no different from once */
+  async enter(room: number, user: number, visit: object): Promise<void> {
+    const key = keyOf(room, user);
+    this.visits.set(key, (this.visits.get(key) ?? new Set()).add(visit));
     await this.settle(room, user);
   }
 
-  async leave(room: number, user: number): Promise<void> {
-    this.count(room, user, -1);
+  async leave(room: number, user: number, visit: object): Promise<void> {
+    const key = keyOf(room, user);
+    const visits = this.visits.get(key);
+    visits?.delete(visit);
+    if (visits?.size === 0) this.visits.delete(key);
     await this.settle(room, user);
   }
 
   /** Whoever may no longer be in a room is not in it, with however many connections. */
   async expel(room: number, user: number): Promise<void> {
-    this.connections.delete(`${room}/${user}`);
+    this.visits.delete(keyOf(room, user));
     await this.settle(room, user);
-  }
-
-  private count(room: number, user: number, change: 1 | -1): void {
-    const key = `${room}/${user}`;
-    const count = (this.connections.get(key) ?? 0) + change;
-    if (count > 0) this.connections.set(key, count);
-    else this.connections.delete(key);
   }
 
   /**
@@ -63,9 +61,13 @@ export class Presence {
     const room = await em.findOne(Room, roomId, { populate: ['currentUsers'] });
     if (!room) return;
     const user = em.getReference(User, userId);
-    const isInside = this.connections.has(`${roomId}/${userId}`);
+    const isInside = this.visits.has(keyOf(roomId, userId));
     if (isInside) room.currentUsers.add(user);
     else room.currentUsers.remove(user);
     await em.flush();
   }
+}
+
+function keyOf(room: number, user: number): string {
+  return `${room}/${user}`;
 }

@@ -76,8 +76,9 @@ export class RoomConsumer extends mix(
       await this.leave();
       context.signal.throwIfAborted();
       this.joined = room.id;
-      await this.presence.enter(room.id, this.user.id);
     }
+    // A member who was removed and added again is inside again.
+    await this.presence.enter(room.id, this.user.id, this);
     return reply(room, { serializer: RoomUsersSerializer, status: 201 });
   }
 
@@ -237,6 +238,6 @@ export class RoomConsumer extends mix(
     if (room === undefined) return;
     this.joined = undefined;
     await this.unsubscribe(this.onUsers, { room });
-    await this.presence.leave(room, this.user.id);
+    await this.presence.leave(room, this.user.id, this);
   }
 }

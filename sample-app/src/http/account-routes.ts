@@ -2,8 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { NotAuthenticated } from 'signalbox';
 import { Accounts } from '../accounts/accounts.js';
 import { Credentials, NewCredentials } from '../accounts/credentials.js';
-import { SESSION_COOKIE } from '../accounts/session-middleware.js';
-import { Sessions } from '../accounts/sessions.js';
+import { SESSION_COOKIE, Sessions } from '../accounts/sessions.js';
 import type { User } from '../entities/user.js';
 import { readBody } from './read-body.js';
 
@@ -26,18 +25,18 @@ export function accountRoutes(server: FastifyInstance, { accounts, sessions }: A
   });
 
   server.post('/api/log-out', async (request, reply) => {
-    await sessions.close(request.cookies[SESSION_COOKIE]);
+    await closeSession(request);
     return reply.clearCookie(SESSION_COOKIE, { path: '/' }).code(204).send();
   });
 
   server.get('/api/me', async (request, reply) => {
-    const user = await sessions.findUser(request.cookies[SESSION_COOKIE]);
-    if (!user) throw new NotAuthenticated();
-    return reply.header('cache-control', 'no-store').send(viewOf(user));
+    const session = await sessions.find(request.cookies[SESSION_COOKIE] ?? '');
+    if (!session) throw new NotAuthenticated();
+    return reply.header('cache-control', 'no-store').send(viewOf(session.user));
   });
 
   async function openSession(user: User, request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    await sessions.close(request.cookies[SESSION_COOKIE]);
+    await closeSession(request);
     const { token, expiresAt } = await sessions.open(user);
     reply.setCookie(SESSION_COOKIE, token, {
       path: '/',
@@ -46,6 +45,11 @@ export function accountRoutes(server: FastifyInstance, { accounts, sessions }: A
       secure: isHttps(request),
       expires: expiresAt,
     });
+  }
+
+  /** That of the browser: no tab of it goes on as who it was. */
+  async function closeSession({ cookies }: FastifyRequest): Promise<void> {
+    await sessions.close(cookies[SESSION_COOKIE] ?? '');
   }
 }
 

@@ -1,15 +1,14 @@
 import { resolve } from 'node:path';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { SESSION_COOKIE } from '../accounts/session-middleware.js';
-import type { Sessions } from '../accounts/sessions.js';
+import { SESSION_COOKIE, type Sessions } from '../accounts/sessions.js';
 
 const packageFolder = resolve(import.meta.dirname, '../../..');
 
 const pages = resolve(packageFolder, 'page');
-/** Styles and pictures lie beside the sources of the page, its compiled scripts in dist. */
+/** Styles and pictures lie beside the sources of the page, its bundled scripts in dist. */
 const assets = [pages, resolve(packageFolder, 'dist/page')];
-const isAsset = /\.(css|js|svg)$/;
+const isAsset = /\.(css|js|js\.map|svg)$/;
 
 export async function pageRoutes(server: FastifyInstance, sessions: Sessions): Promise<void> {
   await server.register(fastifyStatic, { root: pages, serve: false, cacheControl: false });
@@ -23,7 +22,7 @@ export async function pageRoutes(server: FastifyInstance, sessions: Sessions): P
     allowedPath: (path) => isAsset.test(path),
   });
 
-  const isLoggedIn = async ({ cookies }: FastifyRequest) => Boolean(await sessions.findUser(cookies[SESSION_COOKIE]));
+  const isLoggedIn = async ({ cookies }: FastifyRequest) => Boolean(await sessions.find(cookies[SESSION_COOKIE] ?? ''));
 
   for (const page of ['log-in', 'sign-up']) {
     server.get(`/${page}`, async (request, reply) => {

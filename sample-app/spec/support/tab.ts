@@ -1,0 +1,112 @@
+import type { Locator, Page, WebSocket } from 'playwright-core';
+
+const PASSWORD = 'correct horse battery';
+
+/** One tab of somebody's browser: what they do there, what they see, and what their sockets are told. */
+export class Tab {
+  /** Every frame that came, in order, over all sockets. */
+  readonly frames: string[] = [];
+  /** What went wrong on the page, for whoever reads its console. */
+  readonly errors: string[] = [];
+  private socket: WebSocket | undefined;
+
+  constructor(readonly page: Page) {
+    page.on('pageerror', ({ message }) => this.errors.push(message));
+    page.on('console', (entry) => entry.type() === 'error' && this.errors.push(entry.text()));
+    page.on('websocket', (socket) => {
+      this.socket = socket;
+      socket.on('framereceived', ({ payload }) => this.frames.push(String(payload)));
+    });
+  }
+
+  /** By HTTP, which is quicker than the form. */
+  async signUp(username: string, path: string): Promise<void> {
+    const response = await this.page.request.post('/api/sign-up', { data: { username, password: PASSWORD } });
+    if (response.status() !== 201) throw new Error(`The sign-up was answered with ${response.status()}.`);
+    await this.page.goto(path);
+    await this.connected();
+  }
+
+  /** On the log-in page, or any page that leads to it. */
+  async signUpByForm(username: string): Promise<void> {
+    await this.page.getByRole('link', { name: 'Make an account' }).click();
+    await this.heading('Make an account').waitFor();
+    await this.sendAccount(username, 'Sign up');
+  }
+
+  async logIn(username: string): Promise<void> {
+    await this.heading('Welcome back').waitFor();
+    await this.sendAccount(username, 'Log in');
+  }
+
+  /** @returns its path */
+  async openRoom(name: string, { isPrivate = false } = {}): Promise<string> {
+    await this.page.getByLabel('Name of a room').fill(name);
+    await this.page.getByLabel('Private').setChecked(isPrivate);
+    await this.page.getByRole('button', { name: 'Open room' }).click();
+    await this.heading(name).waitFor();
+    return new URL(this.page.url()).pathname;
+  }
+
+  async write(text: string): Promise<void> {
+    await this.page.getByLabel('Message', { exact: true }).fill(text);
+    await this.page.keyboard.press('Enter');
+  }
+
+  async addMember(username: string): Promise<void> {
+    await this.page.getByLabel('Add a member').fill(username);
+    await this.page.keyboard.press('Enter');
+    await this.member(username).waitFor();
+  }
+
+  async removeMember(username: string): Promise<void> {
+    await this.page.getByRole('button', { name: `Remove ${username}` }).click();
+    await this.member(username).waitFor({ state: 'detached' });
+  }
+
+  /** @param timeout where it may have to wait for the next attempt to connect */
+  async connected(timeout?: number): Promise<void> {
+    const lamp = this.page.getByText('Connected', { exact: true });
+    await lamp.waitFor({ state: 'attached', ...(timeout ? { timeout } : {}) });
+  }
+
+  /** Until everything has come that the server had sent so far: a page that is looked at again asks for a sign of life. */
+  async caughtUp(): Promise<void> {
+    if (!this.socket || this.socket.isClosed()) throw new Error('This tab has no socket.');
+    const answered = this.socket.waitForEvent('framereceived', ({ payload }) => String(payload).includes('"ping"'));
+    await this.page.evaluate("dispatchEvent(new Event('visibilitychange'))");
+    await answered;
+  }
+
+  /** The present socket, once it is closed. */
+  async closed(): Promise<void> {
+    if (this.socket && !this.socket.isClosed()) await this.socket.waitForEvent('close');
+  }
+
+  heading(name: string): Locator {
+    return this.page.getByRole('heading', { name });
+  }
+
+  message(text: string): Locator {
+    return this.page.getByRole('log').getByText(text, { exact: true });
+  }
+
+  user(username: string): Locator {
+    return this.page.locator(`#users [data-user="${username}"]`);
+  }
+
+  member(username: string): Locator {
+    return this.page.locator(`#members [data-member="${username}"]`);
+  }
+
+  card(room: string): Locator {
+    return this.page.getByRole('listitem').filter({ hasText: room });
+  }
+
+  private async sendAccount(username: string, button: string): Promise<void> {
+    await this.page.getByLabel('User name').fill(username);
+    await this.page.getByRole('textbox', { name: 'Password' }).fill(PASSWORD);
+    await this.page.getByRole('button', { name: button }).click();
+    await this.connected();
+  }
+}

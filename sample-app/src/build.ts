@@ -1,0 +1,3 @@
+import { bundlePages } from './bundle-pages.js';
+
+await bundlePages();

@@ -1,0 +1,263 @@
+import { expect } from 'chai';
+import { IsInt, IsString } from 'class-validator';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  type App,
+  Consumer,
+  Counters,
+  demultiplexer,
+  GroupsForBoth,
+  type Limits,
+  Observer,
+  path,
+  Signal,
+  type SignalEvent,
+  type Subscription,
+} from 'signalbox';
+import { connect, MemoryCounters, type TestConnection } from 'signalbox/testing';
+import { gate, useServer } from '../dcrf/wire-support.js';
+import { testProviders } from '../support/providers.js';
+
+class Rang {
+  @IsString() bell!: string;
+}
+
+class Bells {
+  @IsInt() count!: number;
+}
+
+const rang = new Signal<Rang>();
+let held: PromiseWithResolvers<void>;
+let running: number;
+
+class BusyConsumer extends ApiConsumer {
+  @Action()
+  async hold() {
+    await held.promise;
+  }
+
+  @Action({ detached: true })
+  async work() {
+    running += 1;
+    await held.promise;
+  }
+
+  @Action({ status: 201 })
+  async listen(bells: Bells, context: ActionContext) {
+    await this.subscribe(this.onRang, bells, context);
+  }
+
+  @Action({ status: 204 })
+  async unlisten(context: ActionContext) {
+    await this.unsubscribe(this.onRang, {}, context);
+  }
+
+  @Action()
+  async join({ count }: Bells) {
+    for (let each = 0; each < count; each += 1) await this.addGroup(`group-${each}`);
+  }
+
+  @Action()
+  async end() {
+    this.close(4001, 'Enough.');
+  }
+
+  @Observer(rang)
+  async onRang(event: SignalEvent<Rang>, subscription: Subscription<object>) {
+    await subscription.send(event);
+  }
+
+  @GroupsForBoth('onRang')
+  protected *groupsOfRang(subject: Rang | object) {
+    const count = subject instanceof Bells ? subject.count : 0;
+    for (let each = 0; each <= count; each += 1) yield `bell-${each}`;
+  }
+}
+
+@Consumer({ binary: true })
+class OneConsumer extends BusyConsumer {
+  protected override async onBinary() {
+    running += 1;
+    this.sendJson({ running });
+  }
+}
+
+@Consumer()
+class OtherConsumer extends BusyConsumer {}
+
+describe('The ceilings of a connection', () => {
+  const serve = useServer();
+  let app: App;
+  let counters: MemoryCounters;
+
+  async function open(limits: Partial<Limits> = {}): Promise<void> {
+    const { container } = testProviders();
+    counters = new MemoryCounters();
+    container.registerInstance(Counters as never, counters as never);
+    const streams = demultiplexer({ one: OtherConsumer, two: OtherConsumer });
+    const rates = { messageBurst: 10_000 };
+    ({ app } = await serve([path('/', OneConsumer), path('/many/', streams)], {
+      container,
+      settings: { limits: { ...rates, ...limits } },
+    }));
+  }
+
+  beforeEach(async () => {
+    held = gate();
+    running = 0;
+    await open();
+  });
+  afterEach(() => held.resolve());
+
+  const refused = (action: string | null, id: number | null, text: string, wait?: number): object => ({
+    errors: [text],
+    data: wait === undefined ? null : { retry_after_ms: wait },
+    action,
+    response_status: 429,
+    request_id: id,
+    code: 'throttled',
+  });
+  const reached = (limit: string): number => counters.count('limits_reached', { limit });
+
+  function send(client: { send(payload: unknown): void }, action: string, count: number, kwargs: object = {}): void {
+    for (let id = 1; id <= count; id += 1) client.send({ action, request_id: id, ...kwargs });
+  }
+
+  it('let 64 requests wait behind the one that runs, and refuse the next at once', async () => {
+    await using client = await connect(app, '/');
+    send(client, 'hold', 1);
+    await app.idle();
+    for (let id = 2; id <= 66; id += 1) client.send({ action: 'hold', request_id: id });
+    expect(await client.receive()).to.deep.equal(refused('hold', 66, 'There may be 64 requests waiting.', 1_000));
+    expect(reached('waiting_requests')).to.equal(1);
+    held.resolve();
+    for (let id = 1; id <= 65; id += 1)
+      expect(await client.receive()).to.include({ request_id: id, response_status: 200 });
+    expect(await client.request('hold')).to.include({ response_status: 200 });
+  });
+
+  it('count requests that were cancelled while they waited, until it is their turn', async () => {
+    await open({ waitingRequests: 2 });
+    await using client = await connect(app, '/');
+    send(client, 'hold', 1);
+    await app.idle();
+    for (const id of [2, 3]) {
+      client.send({ action: 'hold', request_id: id });
+      client.send({ action: 'cancel', request_id: 10 + id, target: id });
+      expect(await client.reply(id)).to.include({ response_status: 499 });
+    }
+    client.send({ action: 'hold', request_id: 4 });
+    expect(await client.reply(4)).to.include({ response_status: 429 });
+  });
+
+  it('count the binary frames that wait', async () => {
+    await open({ waitingRequests: 2 });
+    await using client = await connect(app, '/');
+    send(client, 'hold', 1);
+    await app.idle();
+    for (let each = 0; each < 3; each += 1) client.sendBinary();
+    expect(await client.receive()).to.deep.equal(refused(null, null, 'There may be 2 requests waiting.', 1_000));
+    held.resolve();
+    await client.reply(1);
+    expect(await client.receive()).to.deep.equal({ running: 1 });
+    expect(await client.receive()).to.deep.equal({ running: 2 });
+    expect(await client.request('hold')).to.include({ response_status: 200 });
+  });
+
+  it('count the requests of all streams together', async () => {
+    await open({ waitingRequests: 2 });
+    await using client = await connect(app, '/many/');
+    const [one, two] = [client.channel('one'), client.channel('two')];
+    send(one, 'hold', 1);
+    send(two, 'hold', 1);
+    await app.idle();
+    one.send({ action: 'hold', request_id: 2 });
+    two.send({ action: 'hold', request_id: 2 });
+    two.send({ action: 'hold', request_id: 3 });
+    expect(await two.reply(3)).to.include({ response_status: 429 });
+  });
+
+  it('let 16 detached actions run, and refuse the next, which holds up no other', async () => {
+    await using client = await connect(app, '/');
+    await using other = await connect(app, '/');
+    send(client, 'work', 17);
+    expect(await client.receive()).to.deep.equal(
+      refused('work', 17, 'There may be 16 detached actions under way.', 1_000),
+    );
+    expect(await client.request('join', { count: 1 })).to.include({ response_status: 200 });
+    expect(running).to.equal(16);
+    other.send({ action: 'work', request_id: 1 });
+    expect(await other.request('join', { count: 1 })).to.include({ response_status: 200 });
+    expect(running).to.equal(17);
+    client.send({ action: 'cancel', request_id: 20, target: 3 });
+    await client.reply(3);
+    held.resolve();
+    await client.reply(16);
+    expect(await client.request('work')).to.include({ response_status: 200 });
+    expect(reached('detached_actions')).to.equal(1);
+  });
+
+  it('allow 128 subscriptions, whichever end makes room for others', async () => {
+    await using client = await connect(app, '/');
+    await using other = await connect(app, '/');
+    for (let id = 1; id <= 128; id += 1)
+      expect(await client.request('listen', { request_id: id, count: 0 })).to.include({ response_status: 201 });
+    expect(await client.request('listen', { request_id: 129, count: 0 })).to.deep.equal(
+      refused('listen', 129, 'A connection may have 128 subscriptions.'),
+    );
+    expect(await client.request('listen', { request_id: 5, count: 0 })).to.include({ response_status: 201 });
+    expect(await other.request('listen', { request_id: 1, count: 0 })).to.include({ response_status: 201 });
+    expect(await client.request('unlisten', { request_id: 7 })).to.include({ response_status: 204 });
+    expect(await client.request('listen', { request_id: 129, count: 0 })).to.include({ response_status: 201 });
+    expect(reached('subscriptions')).to.equal(1);
+  });
+
+  it('count the subscriptions of all streams together, but for those of a stream that is closed', async () => {
+    await open({ subscriptions: 2 });
+    await using client = await connect(app, '/many/');
+    const [one, two] = [client.channel('one'), client.channel('two')];
+    await one.request('listen', { count: 0 });
+    await two.request('listen', { count: 0 });
+    expect(await two.request('listen', { count: 0 })).to.include({ response_status: 429 });
+    await one.request('end');
+    await one.receive();
+    expect(await two.request('listen', { count: 0 })).to.include({ response_status: 201 });
+  });
+
+  it('allow 1,024 groups', async () => {
+    await using client = await connect(app, '/');
+    expect(await client.request('join', { count: 1_024 })).to.include({ response_status: 200 });
+    expect(await client.request('join', { count: 1_025 })).to.include({
+      response_status: 429,
+      data: null,
+    });
+    expect(await client.request('join', { count: 1_024 })).to.include({ response_status: 200 });
+    expect(reached('groups')).to.equal(1);
+  });
+
+  it('leave the groups of others alone when a subscription finds no room for its own', async () => {
+    await open({ groups: 3 });
+    await using client = await connect(app, '/');
+    expect(await client.request('listen', { request_id: 1, count: 1 })).to.include({ response_status: 201 });
+    expect(await client.request('listen', { request_id: 2, count: 4 })).to.deep.equal(
+      refused('listen', 2, 'A connection may be in 3 groups.'),
+    );
+    expect(await client.request('listen', { request_id: 3, count: 2 })).to.include({ response_status: 201 });
+    await ring();
+    expect(await told(client)).to.deep.equal([1, 3]);
+  });
+
+  async function ring(): Promise<void> {
+    await app.start();
+    rang.send({ bell: 'one' });
+    await app.idle();
+  }
+
+  async function told(client: TestConnection): Promise<unknown[]> {
+    const frames = [await client.receive(), await client.receive()];
+    await client.expectSilence();
+    return frames.map(({ request_id }) => request_id).sort();
+  }
+});

@@ -1,0 +1,144 @@
+import type { MikroORM } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import {
+  Action,
+  ApiConsumer,
+  type App,
+  Clock,
+  Consumer,
+  Counters,
+  createApp,
+  Logger,
+  NotFound,
+  path,
+  type TraceAttributes,
+  Tracer,
+  type TraceSpan,
+} from 'signalbox';
+import { connect, MemoryCounters, TestClock } from 'signalbox/testing';
+import { container, injectable } from 'tsyringe';
+import type { LogSettings } from '#signalbox/server-settings.js';
+import { offlineOrm } from '../support/offline-orm.js';
+
+class FakeTracer extends Tracer {
+  readonly spans: unknown[] = [];
+
+  override run<T>(name: string, attributes: TraceAttributes, work: (span: TraceSpan) => T): T {
+    return work({ traceId: 'trace-1', end: (status) => this.spans.push([name, attributes, status]) });
+  }
+}
+
+@Consumer()
+@injectable()
+class Talking extends ApiConsumer {
+  constructor(
+    private readonly logger: Logger,
+    private readonly clock: Clock,
+  ) {
+    super();
+  }
+
+  @Action()
+  async hello() {
+    (this.clock as TestClock).advance(12);
+    this.logger.info('Saying hello.', { password: 'hunter2' });
+    return 'a secret of the house';
+  }
+
+  @Action()
+  async fail() {
+    throw new NotFound();
+  }
+
+  @Action()
+  async wait() {
+    await new Promise(() => {});
+  }
+}
+
+describe('The log of requests', () => {
+  let orm: MikroORM;
+  let lines: string[];
+  let counters: MemoryCounters;
+  let tracer: FakeTracer;
+  const opened: App[] = [];
+
+  before(async () => {
+    orm = await offlineOrm();
+  });
+  afterEach(async () => {
+    await Promise.all(opened.splice(0).map((app) => app.close()));
+  });
+  after(() => orm.close(true));
+
+  function open(log: Partial<LogSettings> = {}): App {
+    lines = [];
+    counters = new MemoryCounters();
+    tracer = new FakeTracer();
+    const child = container.createChildContainer();
+    child.registerInstance(Logger, new Logger('info', (line) => lines.push(line)));
+    child.registerInstance(Clock, new TestClock());
+    child.registerInstance(Counters, counters);
+    child.registerInstance(Tracer, tracer);
+    const routes = [path('/talk/', Talking)];
+    const app = createApp({ orm, container: child, routes, settings: { development: false, log } });
+    opened.push(app);
+    return app;
+  }
+
+  const entries = (): Record<string, unknown>[] =>
+    lines.map((line) => {
+      const { time: _, ...rest } = JSON.parse(line);
+      return rest;
+    });
+
+  const facts = { consumer: 'Talking', action: 'hello', requestId: 7, path: '/talk/', user: 3, trace: 'trace-1' };
+
+  it('is one line per action with user, request id, status, duration and trace, and no payload', async () => {
+    await using ann = await connect(open(), '/talk/', { user: { id: 3, password: 'hunter2' } });
+    await ann.request('hello', { request_id: 7, text: 'private' });
+    const [, answered] = entries();
+    expect(answered).to.deep.equal({
+      level: 'info',
+      message: 'An action was answered.',
+      ...facts,
+      status: 200,
+      duration: 12,
+    });
+    expect(lines.join()).to.not.match(/hunter2|private|secret of/);
+  });
+
+  it('tells with every line that an action writes which request it belongs to', async () => {
+    await using ann = await connect(open(), '/talk/', { user: { id: 3 } });
+    await ann.request('hello', { request_id: 7 });
+    expect(entries()[0]).to.deep.equal({ level: 'info', message: 'Saying hello.', ...facts, password: '[redacted]' });
+  });
+
+  it('counts actions by status, and traces them, whatever their end', async () => {
+    const ann = await connect(open(), '/talk/');
+    await ann.request('hello');
+    await ann.request('fail');
+    await ann.request('made_up_by_the_client');
+    ann.send({ action: 'wait', request_id: 1 });
+    await ann.expectSilence();
+    ann.close();
+    await ann.ended;
+    expect(counters.count('signalbox.actions', { action: 'hello', status: '200' })).to.equal(1);
+    expect(counters.count('signalbox.actions', { action: 'fail', status: '404' })).to.equal(1);
+    expect(counters.count('signalbox.actions', { action: 'unknown', status: '405' })).to.equal(1);
+    expect(counters.count('signalbox.actions', { action: 'wait', status: 'disconnected' })).to.equal(1);
+    const attributes = (action: string) => ({ 'signalbox.consumer': 'Talking', 'signalbox.action': action });
+    expect(tracer.spans).to.deep.equal([
+      ['Talking hello', attributes('hello'), 200],
+      ['Talking fail', attributes('fail'), 404],
+      ['Talking unknown', attributes('unknown'), 405],
+      ['Talking wait', attributes('wait'), undefined],
+    ]);
+  });
+
+  it('is silent where the setting says so', async () => {
+    await using ann = await connect(open({ actions: false }), '/talk/');
+    await ann.request('fail');
+    expect(lines).to.deep.equal([]);
+  });
+});

@@ -1,0 +1,42 @@
+import { expect } from 'chai';
+import { Redaction } from '#signalbox/redaction.js';
+import { defaultLog } from '#signalbox/server-settings.js';
+
+describe('Redaction', () => {
+  const redaction = new Redaction(defaultLog.redacted);
+
+  it('hides fields whose names tell of secrets, in any case and at any depth', () => {
+    const fields = {
+      password: 'a',
+      newPassword: 'b',
+      headers: [{ Authorization: 'Bearer c', 'set-cookie': ['d'], host: 'e' }],
+      clientSecret: { value: 'f' },
+      access_token: 7,
+      name: 'ann',
+    };
+    expect(redaction.apply(fields)).to.deep.equal({
+      password: '[redacted]',
+      newPassword: '[redacted]',
+      headers: [{ Authorization: '[redacted]', 'set-cookie': '[redacted]', host: 'e' }],
+      clientSecret: '[redacted]',
+      access_token: '[redacted]',
+      name: 'ann',
+    });
+    expect(fields.password).to.equal('a');
+  });
+
+  it('gives what has no secrets back as it is', () => {
+    const fields = { a: 1, error: new Error('x'), list: [1, { b: 2 }] };
+    expect(redaction.apply(fields)).to.equal(fields);
+  });
+
+  it('hides what it is told to, and takes names literally', () => {
+    expect(new Redaction(['pin', 'a.b']).apply({ PIN: 1, 'a.b': 2, axb: 3, token: 4 })).to.deep.equal({
+      PIN: '[redacted]',
+      'a.b': '[redacted]',
+      axb: 3,
+      token: 4,
+    });
+    expect(new Redaction([]).apply({ password: 1 })).to.deep.equal({ password: 1 });
+  });
+});

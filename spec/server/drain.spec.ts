@@ -1,0 +1,205 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { MikroORM } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import { Action, ApiConsumer, type App, Clock, Consumer, createApp, demultiplexer, Logger, path } from 'signalbox';
+import { connect, MemoryLogger, TestClock, type TestConnection } from 'signalbox/testing';
+import { container } from 'tsyringe';
+import type { DrainSettings } from '#signalbox/server-settings.js';
+import { within } from '../support/deadline.js';
+import { offlineOrm } from '../support/offline-orm.js';
+import { fullRefusalOf, SocketClient } from '../support/sockets.js';
+
+let release: PromiseWithResolvers<void>;
+
+@Consumer()
+class Working extends ApiConsumer {
+  @Action()
+  async work() {
+    await release.promise;
+    return 'done';
+  }
+
+  @Action()
+  async hello() {
+    return 'hello';
+  }
+}
+
+const told = { action: 'drain', response_status: 503, request_id: null, code: 'server_closing' };
+
+describe('An application that drains', () => {
+  let orm: MikroORM;
+  let clock: TestClock;
+  const opened: App[] = [];
+
+  before(async () => {
+    orm = await offlineOrm();
+  });
+  beforeEach(() => {
+    release = Promise.withResolvers();
+    clock = new TestClock();
+  });
+  afterEach(async () => {
+    release.resolve();
+    await Promise.all(opened.splice(0).map((app) => app.close()));
+  });
+  after(() => orm.close(true));
+
+  function open(drain: Partial<DrainSettings> = {}): App {
+    const child = container.createChildContainer();
+    child.registerInstance(Clock, clock);
+    child.registerInstance(Logger, new MemoryLogger());
+    const routes = [path('/', Working), path('/many/', demultiplexer({ one: Working }))];
+    const limits = { connections: 100_000, handshakesPerSecond: 100_000 };
+    const app = createApp({ orm, container: child, routes, settings: { drain, limits } });
+    opened.push(app);
+    return app;
+  }
+
+  /** Moves the clock by so many milliseconds, and lets whoever waited for it go on. */
+  async function advance(milliseconds: number): Promise<void> {
+    for (let passed = 0; passed < milliseconds; passed += 100) {
+      clock.advance(100);
+      await nextTurn();
+    }
+  }
+
+  it('serves those who are there for 5 s, and is not ready for others at once', async () => {
+    const app = open();
+    await using ann = await connect(app, '/');
+    const drained = app.drain();
+    expect((await app.readiness()).isEnding).to.equal(true);
+    await expectRefusal(() => connect(app, '/'));
+    await advance(4_900);
+    expect(await ann.request('hello')).to.include({ response_status: 200 });
+    expect(ann.frames).to.have.length(1);
+    await advance(200);
+    await within(drained, 'The drain');
+    expect(ann.frames[1]).to.include(told);
+    expect(await ann.closed).to.equal(1012);
+  });
+
+  it('tells each client once why and when to come back, then closes with 1012', async () => {
+    const app = open({ delay: 0 });
+    const clients = [await connect(app, '/'), await connect(app, '/many/')];
+    await within(app.drain(), 'The drain');
+    const [ann, bob] = clients.map(({ frames }) => frames);
+    expect(ann).to.have.length(1);
+    expect(ann?.[0]).to.include(told);
+    expect(ann?.[0]?.errors).to.deep.equal(['The server is restarting.']);
+    expect(Reflect.get(ann?.[0]?.data as object, 'retry_after_ms')).to.be.within(0, 3_000);
+    expect(bob).to.have.length(1);
+    expect(bob?.[0]).to.have.property('stream', null);
+    expect(Reflect.get(bob?.[0] ?? {}, 'payload')).to.include(told);
+    expect(await Promise.all(clients.map(({ closed }) => closed))).to.deep.equal([1012, 1012]);
+  });
+
+  it('answers what is under way, and refuses what still comes with 503', async () => {
+    const app = open({ delay: 0 });
+    await using ann = await connect(app, '/');
+    const work = ann.request('work');
+    await nextTurn();
+    const drained = app.drain();
+    await nextTurn();
+    const late = await ann.request('hello');
+    expect(late).to.include({ response_status: 503, code: 'server_closing' });
+    release.resolve();
+    expect(await work).to.include({ response_status: 200, data: 'done' });
+    expect(await ann.closed).to.equal(1012);
+    await within(drained, 'The drain');
+  });
+
+  it('answers 503 to what has not ended after 10 s', async () => {
+    const app = open({ delay: 0 });
+    await using ann = await connect(app, '/');
+    const work = ann.request('work');
+    await nextTurn();
+    const drained = app.drain();
+    await advance(9_900);
+    expect(ann.frames).to.have.length(1);
+    await advance(200);
+    expect(await work).to.include({ response_status: 503, code: 'server_closing' });
+    expect(await ann.closed).to.equal(1012);
+    await within(drained, 'The drain');
+  });
+
+  it('tells 400 of them in a second, and no more', async () => {
+    const app = open({ delay: 0 });
+    const clients: TestConnection[] = [];
+    for (let each = 0; each < 1_000; each += 1) clients.push(await connect(app, '/'));
+    const drained = app.drain();
+    const counts: number[] = [];
+    for (let second = 0; second < 3; second += 1) {
+      await advance(1_000);
+      counts.push(clients.filter(({ frames }) => frames.length > 0).length);
+    }
+    await within(drained, 'The drain');
+    expect(counts[0]).to.be.within(400, 440);
+    expect(counts[1]).to.be.within(800, 840);
+    expect(counts[2]).to.equal(1_000);
+    const times = clients.map(({ frames }) => Reflect.get(frames[0]?.data as object, 'retry_after_ms') as number);
+    expect(new Set(times).size).to.be.above(100);
+  });
+
+  it('spreads the returns over what the time for leaving does not suffice for', async () => {
+    const app = open({ delay: 0, rate: 1, spread: 100 });
+    const clients: TestConnection[] = [];
+    for (let each = 0; each < 60; each += 1) clients.push(await connect(app, '/'));
+    await within(app.drain(), 'The drain');
+    const times = clients.map(({ frames }) => Reflect.get(frames[0]?.data as object, 'retry_after_ms') as number);
+    expect(Math.max(...times)).to.be.within(20_000, 60_000);
+  });
+
+  it('cuts what is left after 28 s', async () => {
+    const app = open({ delay: 0, actionTimeLimit: 60_000, timeLimit: 5_000 });
+    await using ann = await connect(app, '/');
+    const work = ann.request('work');
+    await nextTurn();
+    const drained = app.drain();
+    await advance(3_200);
+    expect(await work).to.include({ response_status: 503 });
+    await within(drained, 'The drain');
+  });
+
+  it('is cut short by close', async () => {
+    const app = open();
+    await using ann = await connect(app, '/');
+    const drained = app.drain();
+    await app.close();
+    expect(await ann.closed).to.equal(1001);
+    await within(drained, 'The drain');
+  });
+
+  it('sends what waits before it closes', async () => {
+    const app = open({ delay: 0 });
+    await using ann = await connect(app, '/');
+    ann.freeze();
+    ann.send({ action: 'hello', request_id: 1 });
+    for (let turn = 0; turn < 10; turn += 1) await nextTurn();
+    const drained = app.drain();
+    await advance(200);
+    ann.thaw();
+    await within(drained, 'The drain');
+    expect(ann.frames.map(({ action }) => action)).to.deep.equal(['hello', 'drain']);
+    expect(await ann.closed).to.equal(1012);
+  });
+
+  it('refuses new sockets with 503 and a time to come back', async () => {
+    const app = open();
+    const { port } = await app.listen({ host: '127.0.0.1' });
+    await using ann = await SocketClient.open(`ws://127.0.0.1:${port}/`);
+    const drained = app.drain();
+    const { status, sentence, headers } = await fullRefusalOf(`ws://127.0.0.1:${port}/`);
+    expect({ status, sentence }).to.deep.equal({ status: 503, sentence: 'The server is restarting.' });
+    expect(Number(headers['retry-after'])).to.be.within(1, 3);
+    await advance(5_100);
+    expect(await ann.receive()).to.include(told);
+    expect(await ann.closed).to.equal(1012);
+    await within(drained, 'The drain');
+  });
+
+  async function expectRefusal(attempt: () => Promise<unknown>): Promise<void> {
+    const refusal = await attempt().catch((error: unknown) => error);
+    expect(refusal).to.include({ status: 503, code: 'server_closing' });
+  }
+});

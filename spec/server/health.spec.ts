@@ -1,0 +1,126 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { MikroORM } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import { ApiConsumer, type App, Clock, Consumer, createApp, InMemoryChannelLayer, Logger, path } from 'signalbox';
+import { MemoryLogger, TestClock } from 'signalbox/testing';
+import { container } from 'tsyringe';
+import { useDatabase } from '../support/database.js';
+import { offlineOrm } from '../support/offline-orm.js';
+
+@Consumer()
+class Plain extends ApiConsumer {}
+
+class LostLayer extends InMemoryChannelLayer {
+  override async check(): Promise<void> {
+    throw new Error('Nobody answers.');
+  }
+}
+
+class MuteLayer extends InMemoryChannelLayer {
+  override check(): Promise<void> {
+    return new Promise(() => {});
+  }
+}
+
+describe('The health of a process', () => {
+  const database = useDatabase('health');
+  let offline: MikroORM;
+  let clock: TestClock;
+  let logger: MemoryLogger;
+  const opened: App[] = [];
+
+  before(async () => {
+    offline = await offlineOrm();
+  });
+  afterEach(async () => {
+    await Promise.all(opened.splice(0).map((app) => app.close()));
+  });
+  after(() => offline.close(true));
+
+  function open(orm: MikroORM, channelLayer = new InMemoryChannelLayer()): App {
+    clock = new TestClock();
+    logger = new MemoryLogger();
+    const child = container.createChildContainer();
+    child.registerInstance(Clock, clock);
+    child.registerInstance(Logger, logger);
+    const app = createApp({ orm, container: child, routes: [path('/', Plain)], channelLayer });
+    opened.push(app);
+    return app;
+  }
+
+  async function get(port: number, path: string, method = 'GET'): Promise<unknown> {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { method });
+    return [response.status, response.headers.get('content-type'), await response.text()];
+  }
+
+  const json = (status: number, body: object): unknown => [status, 'application/json', JSON.stringify(body)];
+
+  it('is answered by the server of the application', async () => {
+    const { port } = await open(database.orm).listen({ host: '127.0.0.1' });
+    expect(await get(port, '/livez')).to.deep.equal(json(200, { isLive: true }));
+    const ready = { isReady: true, database: true, channelLayer: true, isEnding: false };
+    expect(await get(port, '/readyz?verbose')).to.deep.equal(json(200, ready));
+    expect(await get(port, '/livez', 'POST')).to.deep.equal(json(405, { errors: ['GET and HEAD only.'] }));
+    expect(await get(port, '/other')).to.include(426);
+  });
+
+  it('is answered on a server that the application is attached to', async () => {
+    const app = open(database.orm);
+    const server = createServer((request, response) => {
+      if (!app.answerHealth(request, response)) response.end('A page.');
+    });
+    await app.attach(server);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    expect(await get(port, '/livez')).to.include(200);
+    expect(await get(port, '/')).to.include('A page.');
+    server.close();
+  });
+
+  it('is 503 while the database cannot be reached', async () => {
+    const { port } = await open(offline).listen({ host: '127.0.0.1' });
+    const ready = { isReady: false, database: false, channelLayer: true, isEnding: false };
+    expect(await get(port, '/readyz')).to.deep.equal(json(503, ready));
+    expect(await get(port, '/livez')).to.include(200);
+    expect(logger.at('warn').map(({ message }) => message)).to.deep.equal(['The database cannot be reached.']);
+  });
+
+  it('is 503 while the channel layer cannot be reached', async () => {
+    const readiness = await open(database.orm, new LostLayer()).readiness();
+    expect(readiness).to.deep.equal({ isReady: false, database: true, channelLayer: false, isEnding: false });
+    expect(logger.at('warn').map(({ message }) => message)).to.deep.equal(['The channel layer cannot be reached.']);
+  });
+
+  it('waits 2 s for an answer, and no longer', async () => {
+    const app = open(database.orm, new MuteLayer());
+    const readiness = app.readiness();
+    clock.advance(2_000);
+    expect(await readiness).to.include({ isReady: false, channelLayer: false });
+    expect(logger.at('warn').map(({ message }) => message)).to.include('The channel layer did not answer in time.');
+  });
+
+  it('is asked for once a second at most, however many probes there are', async () => {
+    let asked = 0;
+    class CountingLayer extends InMemoryChannelLayer {
+      override async check(): Promise<void> {
+        asked += 1;
+      }
+    }
+    const app = open(database.orm, new CountingLayer());
+    await Promise.all(Array.from({ length: 20 }, () => app.readiness()));
+    expect(asked).to.equal(1);
+    clock.advance(1_000);
+    await app.readiness();
+    expect(asked).to.equal(2);
+  });
+
+  it('is not ready once the application ends', async () => {
+    const app = open(database.orm);
+    expect((await app.readiness()).isReady).to.equal(true);
+    await app.close();
+    expect(await app.readiness()).to.include({ isReady: false, isEnding: true });
+  });
+});

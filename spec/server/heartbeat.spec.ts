@@ -1,0 +1,146 @@
+import { expect } from 'chai';
+import { MemoryCounters, TestClock } from 'signalbox/testing';
+import { Heartbeat } from '#signalbox/server/heartbeat.js';
+import type { TransportListener } from '#signalbox/server/transport.js';
+import { defaultHeartbeat, type HeartbeatSettings } from '#signalbox/server-settings.js';
+
+/** A socket that answers pings while it lives. */
+class Peer {
+  readonly pings: number[] = [];
+  readonly ends: unknown[] = [];
+  sent = 0;
+  isAlive = true;
+  listener: TransportListener | undefined;
+
+  constructor(readonly clock: TestClock) {}
+
+  ping(): void {
+    this.pings.push(this.clock.now().getTime());
+    if (this.isAlive) this.listener?.onPong?.();
+  }
+
+  close(code: number): void {
+    this.end(code);
+  }
+
+  terminate(): void {
+    this.end('terminated');
+  }
+
+  end(how: unknown): void {
+    this.ends.push(how);
+    this.listener?.onClose(1006);
+  }
+}
+
+describe('The heartbeat', () => {
+  let clock: TestClock;
+  let counters: MemoryCounters;
+  let heartbeat: Heartbeat;
+  let heard: string[];
+
+  function setUp(settings: Partial<HeartbeatSettings> = {}): void {
+    clock = new TestClock();
+    counters = new MemoryCounters();
+    heard = [];
+    heartbeat = new Heartbeat({ settings: { ...defaultHeartbeat, ...settings }, clock, counters });
+  }
+
+  function open(): Peer {
+    const peer = new Peer(clock);
+    peer.listener = heartbeat.follow(peer, {
+      onText: (text) => heard.push(text),
+      onBinary: () => heard.push('bytes'),
+      onClose: (code) => heard.push(`closed ${code}`),
+    });
+    return peer;
+  }
+
+  beforeEach(() => setUp());
+
+  it('pings each socket every 25 s, and leaves those that answer', () => {
+    const peer = open();
+    clock.advance(100_000);
+    expect(peer.pings).to.have.length(4);
+    const [first = 0, second = 0] = peer.pings;
+    expect(second - first).to.equal(25_000);
+    expect(peer.ends).to.deep.equal([]);
+  });
+
+  it('cuts a socket that does not answer within 10 s: 37 s after it died at the latest', () => {
+    const peers = Array.from({ length: 50 }, () => open());
+    clock.advance(30_000);
+    for (const peer of peers) peer.isAlive = false;
+    clock.advance(37_000);
+    expect(peers.map(({ ends }) => ends)).to.deep.equal(peers.map(() => ['terminated']));
+    expect(counters.count('signalbox.dead_sockets')).to.equal(50);
+    expect(counters.value('signalbox.connections')).to.equal(0);
+  });
+
+  it('takes any frame for a sign of life', () => {
+    const peer = open();
+    peer.isAlive = false;
+    for (let second = 0; second < 60; second += 1) {
+      clock.advance(1_000);
+      peer.listener?.onText('still here');
+    }
+    expect(peer.ends).to.deep.equal([]);
+    expect(heard).to.have.length(60);
+  });
+
+  it('spreads the pings, and has one timer for all of them', () => {
+    const peers = Array.from({ length: 100 }, () => open());
+    expect(clock.waiting).to.equal(1);
+    clock.advance(25_000);
+    const moments = new Set(peers.flatMap(({ pings }) => pings));
+    expect(moments.size).to.equal(25);
+  });
+
+  it('has no timer where there are no sockets', () => {
+    const peer = open();
+    expect(counters.value('signalbox.connections')).to.equal(1);
+    peer.end('left');
+    expect(clock.waiting).to.equal(0);
+    expect(heard).to.deep.equal(['closed 1006']);
+    open();
+    expect(clock.waiting).to.equal(1);
+  });
+
+  it('takes nobody for dead because this process stood still', () => {
+    const peer = open();
+    peer.isAlive = false;
+    clock.advance(1_500);
+    expect(peer.pings).to.have.length(1);
+    clock.stand(60_000);
+    clock.advance(1_000);
+    expect(peer.ends).to.deep.equal([]);
+    peer.listener?.onPong?.();
+    clock.advance(10_000);
+    expect(peer.ends).to.deep.equal([]);
+  });
+
+  it('leaves idle and silent sockets alone unless it is told otherwise', () => {
+    const peer = open();
+    clock.advance(3_600_000);
+    expect(peer.ends).to.deep.equal([]);
+  });
+
+  it('closes a socket without a frame in either direction with 1000', () => {
+    setUp({ idleTimeLimit: 60_000 });
+    const [idle, listening, asking] = [open(), open(), open()];
+    for (let half = 0; half < 4; half += 1) {
+      listening.sent += 1;
+      asking.listener?.onBinary(new Uint8Array());
+      clock.advance(30_000);
+    }
+    expect([idle, listening, asking].map(({ ends }) => ends)).to.deep.equal([[1000], [], []]);
+  });
+
+  it('closes a socket whose client has said nothing yet with 1008', () => {
+    setUp({ silentTimeLimit: 10_000 });
+    const [silent, talking] = [open(), open()];
+    talking.listener?.onText('hello');
+    clock.advance(12_000);
+    expect([silent, talking].map(({ ends }) => ends)).to.deep.equal([[1008], []]);
+  });
+});

@@ -1,0 +1,189 @@
+import { expect } from 'chai';
+import { MemoryCounters, MemoryLogger, MemoryTransport, TestClock } from 'signalbox/testing';
+import { Outbound } from '#signalbox/server/outbound.js';
+import { OutboundTraffic } from '#signalbox/server/outbound-traffic.js';
+import { defaultOutbound, type OutboundSettings } from '#signalbox/server-settings.js';
+import { within } from '../support/deadline.js';
+
+const kilobyte = 'x'.repeat(1024);
+
+/** More than a socket is handed before its client has read any of it. */
+const handed = 64;
+
+describe('What goes out', () => {
+  let clock: TestClock;
+  let counters: MemoryCounters;
+  let logger: MemoryLogger;
+  let traffic: OutboundTraffic;
+
+  interface Client {
+    readonly out: Outbound;
+    readonly transport: MemoryTransport;
+    readonly got: string[];
+    readonly closed: number[];
+  }
+
+  function setUp(settings: Partial<OutboundSettings> = {}): void {
+    clock = new TestClock();
+    counters = new MemoryCounters();
+    logger = new MemoryLogger();
+    const outbound = { ...defaultOutbound, ...settings };
+    traffic = new OutboundTraffic({ settings: outbound, closeTimeout: 1_000, clock, counters, logger });
+  }
+
+  function open(): Client {
+    const got: string[] = [];
+    const closed: number[] = [];
+    const transport = new MemoryTransport((text) => got.push(text));
+    const out = new Outbound(transport, traffic);
+    out.listen({ onText: () => {}, onBinary: () => {}, onClose: (code) => closed.push(code) });
+    return { out, transport, got, closed };
+  }
+
+  beforeEach(() => setUp());
+
+  it('leaves in its order, before a reader slows down and after', () => {
+    const { out, transport, got } = open();
+    out.send('first');
+    transport.freeze();
+    for (let each = 0; each < 200; each += 1) out.send(`${each} ${kilobyte}`);
+    expect(got).to.deep.equal(['first']);
+    transport.thaw();
+    expect(got.map((text) => text.split(' ')[0])).to.deep.equal([
+      'first',
+      ...Array.from({ length: 200 }, (_, i) => `${i}`),
+    ]);
+    expect(out.pending).to.equal(0);
+  });
+
+  it('is counted in bytes until the client reads', () => {
+    const { out, transport } = open();
+    transport.freeze();
+    out.send('é'.repeat(100));
+    out.sendBinary(new Uint8Array(50));
+    for (let each = 0; each < handed; each += 1) out.send(kilobyte);
+    out.send('é'.repeat(100));
+    expect(out.pending).to.equal(200 + 50 + handed * 1024 + 200);
+  });
+
+  it('is not more than 1 MiB for one client: 4408, then the end', () => {
+    const { out, transport, closed } = open();
+    transport.freeze();
+    for (let each = 0; each < 1024; each += 1) out.send(kilobyte);
+    expect(out.pending).to.equal(1_048_576);
+    expect(closed).to.deep.equal([]);
+    out.send('!');
+    expect(closed).to.deep.equal([4408]);
+    expect(out.pending).to.equal(0);
+    expect(counters.count('signalbox.slow_readers', { reason: 'size' })).to.equal(1);
+    expect(logger.at('warn').map(({ message, fields }) => [message, fields['reason']])).to.deep.equal([
+      ['A client that reads too slowly was cut.', 'size'],
+    ]);
+  });
+
+  it('is a frame of any size where nothing waits before it', () => {
+    const { out, got, closed } = open();
+    out.send('x'.repeat(2_000_000));
+    expect(got[0]).to.have.length(2_000_000);
+    expect(closed).to.deep.equal([]);
+  });
+
+  it('waits no longer than 10 s for a client that does not read', () => {
+    const { out, transport, closed } = open();
+    transport.freeze();
+    out.send('a');
+    clock.advance(9_000);
+    expect(closed).to.deep.equal([]);
+    clock.advance(2_000);
+    expect(closed).to.deep.equal([4408]);
+    expect(counters.count('signalbox.slow_readers', { reason: 'time' })).to.equal(1);
+    clock.advance(5_000);
+    expect(clock.waiting).to.equal(0);
+  });
+
+  it('cuts nobody who reads, however slowly, as long as each frame leaves in time', () => {
+    const { out, transport, closed } = open();
+    for (let round = 0; round < 10; round += 1) {
+      transport.freeze();
+      out.send('a');
+      clock.advance(8_000);
+      transport.thaw();
+    }
+    expect(closed).to.deep.equal([]);
+  });
+
+  it('sheds the worst reader first where all of them together take too much', () => {
+    setUp({ totalLimit: 500 * 1024 });
+    const [bad, worse, good] = [open(), open(), open()];
+    bad.transport.freeze();
+    worse.transport.freeze();
+    for (let each = 0; each < 200; each += 1) bad.out.send(kilobyte);
+    for (let each = 0; each < 300; each += 1) worse.out.send(kilobyte);
+    clock.advance(1_000);
+    expect(counters.value('signalbox.outbound_bytes')).to.equal(500 * 1024);
+    expect([bad, worse, good].map(({ closed }) => closed)).to.deep.equal([[], [], []]);
+    bad.out.send('!');
+    clock.advance(1_000);
+    expect([bad, worse, good].map(({ closed }) => closed)).to.deep.equal([[], [4408], []]);
+    expect(counters.count('signalbox.slow_readers', { reason: 'total' })).to.equal(1);
+  });
+
+  it('lets whoever has more to send wait until the client has read enough', async () => {
+    const { out, transport } = open();
+    expect(out.ready()).to.equal(undefined);
+    transport.freeze();
+    for (let each = 0; each < 64; each += 1) out.send(kilobyte);
+    await within(Promise.resolve(out.ready()), 'Being ready at 64 KiB');
+    out.send('!');
+    const ready = out.ready();
+    expect(ready).to.be.instanceOf(Promise);
+    transport.thaw();
+    await within(Promise.resolve(ready), 'Being ready');
+    expect(out.pending).to.equal(0);
+  });
+
+  it('lets nobody wait for a client that is gone', async () => {
+    const { out, transport } = open();
+    transport.freeze();
+    for (let each = 0; each < 100; each += 1) out.send(kilobyte);
+    const waiting = [out.ready(), out.flushed()];
+    transport.terminate();
+    await within(Promise.all(waiting), 'The end of the wait');
+    out.send('to nobody');
+    expect(out.pending).to.equal(0);
+  });
+
+  it('conflates events above the soft limit only', () => {
+    const { out, transport, got } = open();
+    const event = (data: string): void =>
+      out.send(`update ${data}`, { key: 'row', action: 'update', as: (action) => `${action} ${data}` });
+    transport.freeze();
+    event('1');
+    event('2');
+    for (let each = 0; each < handed; each += 1) out.send(kilobyte);
+    event('3');
+    event('4');
+    event('5');
+    transport.thaw();
+    expect(got.filter((text) => text !== kilobyte)).to.deep.equal(['update 1', 'update 2', 'update 5']);
+  });
+
+  it('is sent before a close', () => {
+    const { out, transport, got } = open();
+    out.send('last words');
+    out.close(1000, '');
+    out.send('too late');
+    expect(got).to.deep.equal(['last words']);
+    expect(transport.unsent).to.equal(0);
+  });
+
+  it('leaves no timer once it has left', () => {
+    const { out, transport } = open();
+    transport.freeze();
+    out.send('a');
+    expect(clock.waiting).to.equal(1);
+    transport.thaw();
+    clock.advance(1_000);
+    expect(clock.waiting).to.equal(0);
+  });
+});

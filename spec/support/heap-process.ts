@@ -1,0 +1,29 @@
+import 'reflect-metadata';
+import { Inn, stories } from './comings-and-goings.js';
+
+const [cycles = 1_000, windows = 3] = process.argv.slice(2).map(Number);
+
+/** The heap when nothing is left to be collected. */
+async function settledHeap(): Promise<number> {
+  let least = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 8; round += 1) {
+    await new Promise(setImmediate);
+    globalThis.gc?.();
+    least = Math.min(least, process.memoryUsage().heapUsed);
+  }
+  return least;
+}
+
+/** Tells by how many bytes the heap grows in each of several windows of so many cycles, once everything has happened often. */
+const inn = await Inn.open();
+await inn.host(40 * stories.length);
+const growths: number[] = [];
+let before = await settledHeap();
+for (let window = 0; window < windows; window += 1) {
+  await inn.host(cycles);
+  const after = await settledHeap();
+  growths.push(after - before);
+  before = after;
+}
+await inn.close();
+process.send?.(growths);

@@ -1,0 +1,69 @@
+import { AsyncResource } from 'node:async_hooks';
+import type { ChannelMessage } from './channel-layer.js';
+
+interface Job {
+  readonly channels: readonly string[];
+  readonly message: ChannelMessage;
+  readonly done: PromiseWithResolvers<void>;
+  next: number;
+}
+
+/**
+ * Hands messages to channels of this process, in the order in which they were sent, and no more than a slice of them per turn
+ * of the event loop: a large group, or many messages, must not keep everybody else waiting.
+ */
+export class SlicedDelivery {
+  readonly #deliver: (channel: string, message: ChannelMessage) => void;
+  readonly #slice: number;
+  /** Later slices are none of the request in which the first one was sent. */
+  readonly #outside = new AsyncResource('SignalboxDelivery');
+  readonly #jobs: Job[] = [];
+  #left: number;
+  #isRunning = false;
+  #isTurning = false;
+
+  /** @param deliver never throws */
+  constructor(slice: number, deliver: (channel: string, message: ChannelMessage) => void) {
+    this.#slice = slice;
+    this.#left = slice;
+    this.#deliver = deliver;
+  }
+
+  /** Resolves once the message was handed to all. */
+  send(channels: readonly string[], message: ChannelMessage): Promise<void> {
+    const job = { channels, message, done: Promise.withResolvers<void>(), next: 0 };
+    this.#jobs.push(job);
+    this.#run();
+    return job.done.promise;
+  }
+
+  #run(): void {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    for (let [job] = this.#jobs; job && this.#left > 0; [job] = this.#jobs) this.#runJob(job);
+    this.#isRunning = false;
+    this.#turnLater();
+  }
+
+  #runJob(job: Job): void {
+    for (; job.next < job.channels.length && this.#left > 0; this.#left -= 1) {
+      const channel = job.channels[job.next++];
+      if (channel !== undefined) this.#deliver(channel, job.message);
+    }
+    if (job.next < job.channels.length) return;
+    this.#jobs.shift();
+    job.done.resolve();
+  }
+
+  #turnLater(): void {
+    if (this.#isTurning || this.#left === this.#slice) return;
+    this.#isTurning = true;
+    this.#outside.runInAsyncScope(() => setImmediate(() => this.#turn()));
+  }
+
+  #turn(): void {
+    this.#isTurning = false;
+    this.#left = this.#slice;
+    this.#run();
+  }
+}

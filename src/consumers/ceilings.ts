@@ -1,0 +1,77 @@
+import type { Counters } from '../counters.js';
+import { Throttled } from '../errors.js';
+import type { Limits } from '../limits.js';
+
+/** What one consumer of a connection holds. */
+export interface Holding {
+  readonly requests: { readonly waiting: number; readonly detached: number };
+  readonly subscriptions: { readonly size: number };
+  readonly groups: { readonly size: number };
+}
+
+export interface CeilingParts {
+  readonly settings: { readonly limits: Limits };
+  readonly counters: Counters;
+}
+
+/** How long a client is asked to wait until one of its requests may have ended. */
+const soon = 1_000;
+
+/**
+ * How much the consumers of one connection may hold together. It is counted when somebody asks for more, and in no book of
+ * its own, which could go out of step with theirs.
+ */
+export class Ceilings {
+  readonly limits: Limits;
+  readonly #counters: Counters;
+  readonly #holdings = new Set<Holding>();
+  #waitingElsewhere = (): number => 0;
+
+  constructor({ settings, counters }: CeilingParts) {
+    this.limits = settings.limits;
+    this.#counters = counters;
+  }
+
+  /** @param end aborted once the consumer holds nothing any more */
+  add(holding: Holding, end: AbortSignal): void {
+    this.#holdings.add(holding);
+    end.addEventListener('abort', () => this.#holdings.delete(holding), { once: true });
+  }
+
+  /** Requests that wait before they have reached a consumer count as well. */
+  addWaiting(count: () => number): void {
+    this.#waitingElsewhere = count;
+  }
+
+  /** @throws Throttled */
+  requireRequest(isDetached: boolean): void {
+    const { detachedActions, waitingRequests } = this.limits;
+    if (isDetached && this.#sum(({ requests }) => requests.detached) >= detachedActions)
+      this.#refuse('detached_actions', `There may be ${detachedActions} detached actions under way.`, soon);
+    if (!isDetached && this.#sum(({ requests }) => requests.waiting) + this.#waitingElsewhere() >= waitingRequests)
+      this.#refuse('waiting_requests', `There may be ${waitingRequests} requests waiting.`, soon);
+  }
+
+  /** @throws Throttled without a time to try again: only the client can make room */
+  requireSubscription(): void {
+    const { subscriptions } = this.limits;
+    if (this.#sum((holding) => holding.subscriptions.size) >= subscriptions)
+      this.#refuse('subscriptions', `A connection may have ${subscriptions} subscriptions.`);
+  }
+
+  /** @throws Throttled, likewise */
+  requireGroups(added: number): void {
+    const { groups } = this.limits;
+    if (this.#sum((holding) => holding.groups.size) + added > groups)
+      this.#refuse('groups', `A connection may be in ${groups} groups.`);
+  }
+
+  #sum(count: (holding: Holding) => number): number {
+    return [...this.#holdings].reduce((sum, holding) => sum + count(holding), 0);
+  }
+
+  #refuse(limit: string, text: string, retryAfter?: number): never {
+    this.#counters.increment('limits_reached', { limit });
+    throw new Throttled(text, retryAfter === undefined ? {} : { retryAfter });
+  }
+}

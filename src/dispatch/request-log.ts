@@ -1,0 +1,87 @@
+import type { Clock } from '../clock.js';
+import type { Counters } from '../counters.js';
+import { logContext } from '../log-context.js';
+import type { LogFields, Logger } from '../logger.js';
+import type { Scope } from '../scope/scope.js';
+import { userKeyOf } from '../scope/user-key.js';
+import type { Settings } from '../settings.js';
+import type { Tracer } from '../tracer.js';
+import type { RequestId } from '../wire/messages.js';
+import type { ActionTarget } from './action-target.js';
+import type { Exchange } from './exchange.js';
+
+export interface RequestLogParts {
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly tracer: Tracer;
+  readonly logger: Logger;
+  readonly settings: Settings;
+}
+
+/** An event that was kept from a subscription. */
+export interface RefusedDelivery {
+  readonly observer: string;
+  readonly event: string;
+  readonly requestId: RequestId;
+}
+
+/** What is told of every request: one log line, one span, one count. Never what was in it. */
+export class RequestLog {
+  readonly #parts: RequestLogParts;
+
+  constructor(parts: RequestLogParts) {
+    this.#parts = parts;
+  }
+
+  /** Runs the work, whose log lines say which request they belong to. */
+  async follow(target: ActionTarget, exchange: Exchange, work: () => Promise<void>): Promise<void> {
+    const { clock, tracer } = this.#parts;
+    const begun = clock.now().getTime();
+    const { consumer, action } = factsOf(target, exchange);
+    await tracer.run(
+      `${consumer} ${action}`,
+      { 'signalbox.consumer': consumer, 'signalbox.action': action },
+      (span) => {
+        const context = { ...factsOf(target, exchange), ...(span.traceId !== undefined && { trace: span.traceId }) };
+        exchange.whenEnded(() => {
+          span.end(exchange.status);
+          logContext.run(context, () => this.#tell(action, exchange.status, clock.now().getTime() - begun));
+        });
+        return logContext.run(context, work);
+      },
+    );
+  }
+
+  /** An event that a permission kept from its subscription. */
+  noteRefusal(scope: Scope, facts: RefusedDelivery): void {
+    const { logger, counters, settings } = this.#parts;
+    counters.increment('signalbox.refused_deliveries', { observer: facts.observer });
+    const level = settings.log.actions;
+    if (level) logger[level]('A delivery was refused.', { ...facts, path: scope.path, user: userKeyOf(scope) });
+  }
+
+  #tell(action: string, status: number | undefined, duration: number): void {
+    const { logger, counters, settings } = this.#parts;
+    counters.increment('signalbox.actions', { action, status: String(status ?? 'disconnected') });
+    const level = settings.log.actions;
+    if (level) logger[level]('An action was answered.', { status: status ?? null, duration });
+  }
+}
+
+/** Names that only declared actions bear, so that no client can make up counters. */
+function factsOf({ scope, instance, actions }: ActionTarget, { request }: Exchange): RequestFacts {
+  const action = actions.find(request.action)?.name ?? 'unknown';
+  const user = userKeyOf(scope);
+  return {
+    consumer: instance.constructor.name,
+    action,
+    requestId: request.requestId,
+    path: scope.path,
+    ...(user !== undefined && { user }),
+  };
+}
+
+interface RequestFacts extends LogFields {
+  readonly consumer: string;
+  readonly action: string;
+}

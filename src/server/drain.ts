@@ -1,0 +1,76 @@
+import type { Clock } from '../clock.js';
+import { ServerClosing } from '../errors.js';
+import type { DrainSettings } from '../server-settings.js';
+import { settledWithin } from './settled-within.js';
+
+/** A connection, as far as it can be asked to leave. */
+export interface Leaver {
+  /** Resolves once nothing of it is left. Never rejects. */
+  leave(reason: ServerClosing, time: number): Promise<void>;
+}
+
+export interface DrainParts {
+  readonly settings: DrainSettings;
+  /** How long may be needed for what does not leave. */
+  readonly reserve: number;
+  readonly clock: Clock;
+  /** Resolves where everything is to end at once. */
+  readonly interrupted: Promise<void>;
+}
+
+/** So often, in milliseconds, the next connections are told to leave. */
+const turn = 100;
+
+export const restartText = 'The server is restarting.';
+
+/**
+ * Empties a process without a storm: connections are told to leave one after the other, each with a time of its own to come
+ * back elsewhere, so that neither they nor the servers that take them meet all at once.
+ */
+export class Drain {
+  readonly #parts: DrainParts;
+  readonly #begun: number;
+
+  constructor(parts: DrainParts) {
+    this.#parts = parts;
+    this.#begun = this.#now();
+  }
+
+  /** @param leavers asked for once the balancer has had its time. Resolves when all have left, or the time is over */
+  async run(leavers: () => readonly Leaver[]): Promise<void> {
+    const { settings, clock, interrupted } = this.#parts;
+    if (settings.delay > 0 && (await settledWithin(interrupted, settings.delay, clock))) return;
+    const left = this.#leaveAll(leavers());
+    await settledWithin(Promise.race([left, interrupted]), this.#left(), clock);
+  }
+
+  async #leaveAll(leavers: readonly Leaver[]): Promise<void> {
+    const { settings, clock, interrupted } = this.#parts;
+    const wanted = (leavers.length / settings.rate) * 1_000;
+    const spread = Math.min(wanted, settings.spread, this.#left());
+    const retryWindow = Math.max(settings.retrySpread, wanted - spread);
+    const slice = Math.max(1, Math.ceil((leavers.length * turn) / Math.max(turn, spread)));
+    const leaving: Promise<void>[] = [];
+    for (let next = 0; next < leavers.length; next += slice) {
+      if (next > 0 && (await settledWithin(interrupted, turn, clock))) return;
+      const time = Math.max(1, Math.min(settings.actionTimeLimit, this.#left()));
+      for (const leaver of leavers.slice(next, next + slice))
+        leaving.push(leaver.leave(this.#reason(retryWindow), time));
+    }
+    await Promise.all(leaving);
+  }
+
+  #reason(window: number): ServerClosing {
+    return new ServerClosing(restartText, { retryAfter: Math.floor(Math.random() * window) });
+  }
+
+  /** Milliseconds that are left for whoever leaves. */
+  #left(): number {
+    const { settings, reserve } = this.#parts;
+    return Math.max(1, this.#begun + settings.timeLimit - reserve - this.#now());
+  }
+
+  #now(): number {
+    return this.#parts.clock.now().getTime();
+  }
+}

@@ -1,0 +1,107 @@
+import type { ChannelLayer } from '../channel-layer/channel-layer.js';
+import type { Clock } from '../clock.js';
+import type { Logger } from '../logger.js';
+import { checkDatabase } from '../orm/database-check.js';
+import type { OrmRoot } from '../orm/orm-root.js';
+import { Status } from '../status.js';
+import { settledWithin } from './settled-within.js';
+
+/** As much of Node's `IncomingMessage` and `ServerResponse` as is needed, so that browsers can import the type of an application. */
+export interface HealthRequest {
+  readonly url?: string | undefined;
+  readonly method?: string | undefined;
+}
+
+export interface HealthResponse {
+  writeHead(status: number, headers: Readonly<Record<string, string>>): unknown;
+  end(body: string): unknown;
+}
+
+/** Whether a process should be sent clients. Why not is in the log. */
+export interface Readiness {
+  readonly isReady: boolean;
+  readonly database: boolean;
+  readonly channelLayer: boolean;
+  /** Whether `app.drain()` or `app.close()` was called. */
+  readonly isEnding: boolean;
+}
+
+export interface HealthParts {
+  readonly orms: readonly OrmRoot[];
+  readonly layer: ChannelLayer;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly isEnding: () => boolean;
+}
+
+/** How long the database and the channel layer may take to answer, in milliseconds. */
+const patience = 2_000;
+
+/** How long an answer is good for: probes ask often, and anybody may ask. */
+const freshness = 1_000;
+
+type Checks = Pick<Readiness, 'database' | 'channelLayer'>;
+
+/** What load balancers and orchestrators ask a process for. */
+export class Health {
+  readonly #parts: HealthParts;
+  #last: { readonly at: number; readonly checks: Promise<Checks> } | undefined;
+
+  constructor(parts: HealthParts) {
+    this.#parts = parts;
+  }
+
+  async readiness(): Promise<Readiness> {
+    const checks = await this.#checks();
+    const isEnding = this.#parts.isEnding();
+    return { isReady: checks.database && checks.channelLayer && !isEnding, ...checks, isEnding };
+  }
+
+  /** Answers `/livez` and `/readyz`. Returns whether it was one of them. */
+  answer({ url = '', method }: HealthRequest, response: HealthResponse): boolean {
+    const [path] = url.split('?', 1);
+    if (path !== '/livez' && path !== '/readyz') return false;
+    if (method !== 'GET' && method !== 'HEAD') this.#send(response, 405, { errors: ['GET and HEAD only.'] });
+    else if (path === '/livez') this.#send(response, Status.ok, { isLive: true });
+    else void this.#answerReadiness(response);
+    return true;
+  }
+
+  async #answerReadiness(response: HealthResponse): Promise<void> {
+    const readiness = await this.readiness();
+    this.#send(response, readiness.isReady ? Status.ok : Status.unavailable, readiness);
+  }
+
+  #send(response: HealthResponse, status: number, body: object): void {
+    response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+    response.end(JSON.stringify(body));
+  }
+
+  #checks(): Promise<Checks> {
+    const now = this.#parts.clock.now().getTime();
+    if (!this.#last || now - this.#last.at >= freshness) this.#last = { at: now, checks: this.#check() };
+    return this.#last.checks;
+  }
+
+  async #check(): Promise<Checks> {
+    const { orms, layer } = this.#parts;
+    const [database, channelLayer] = await Promise.all([
+      this.#passes('database', async () => void (await Promise.all(orms.map(checkDatabase)))),
+      this.#passes('channel layer', async () => layer.check()),
+    ]);
+    return { database, channelLayer };
+  }
+
+  async #passes(what: string, check: () => Promise<void>): Promise<boolean> {
+    const { clock, logger } = this.#parts;
+    let isGood = false;
+    const checked = check().then(
+      () => {
+        isGood = true;
+      },
+      (error) => logger.warn(`The ${what} cannot be reached.`, { error }),
+    );
+    if (!(await settledWithin(checked, patience, clock))) logger.warn(`The ${what} did not answer in time.`);
+    return isGood;
+  }
+}

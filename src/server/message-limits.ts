@@ -1,0 +1,66 @@
+import type { Clock } from '../clock.js';
+import type { Counters } from '../counters.js';
+import { ActionNotFound, ParseError, StreamNotFound, Throttled } from '../errors.js';
+import type { Settings } from '../settings.js';
+import { TokenBucket } from './token-bucket.js';
+
+export interface MessageLimitParts {
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly counters: Counters;
+}
+
+/** What only a client sends that is broken, or looks for a weakness. */
+const mistakes: ReadonlySet<string> = new Set([ParseError.code, ActionNotFound.code, StreamNotFound.code]);
+
+/**
+ * How much one connection may send. What is above its rate is refused and has no effect; a connection that does not heed
+ * it, or sends mistake upon mistake, is to be closed.
+ */
+export class MessageLimits {
+  readonly #clock: Clock;
+  readonly #counters: Counters;
+  readonly #messages: TokenBucket;
+  readonly #bytes: TokenBucket;
+  readonly #throttled: TokenBucket;
+  readonly #errors: TokenBucket;
+
+  constructor({ settings, clock, counters }: MessageLimitParts) {
+    const { maxPayload, limits } = settings;
+    const now = clock.now().getTime();
+    this.#clock = clock;
+    this.#counters = counters;
+    this.#messages = new TokenBucket(limits.messagesPerSecond, limits.messageBurst, now);
+    // The largest frame that is accepted has to pass at some time.
+    this.#bytes = new TokenBucket(limits.bytesPerSecond, Math.max(limits.bytesPerSecond, maxPayload), now);
+    this.#throttled = new TokenBucket(limits.throttledPerMinute / 60, limits.throttledPerMinute, now);
+    this.#errors = new TokenBucket(limits.errorsPerMinute / 60, limits.errorsPerMinute, now);
+  }
+
+  /** A frame of the client. @returns how it is refused, if it is */
+  refusal(bytes: number): Throttled | undefined {
+    const now = this.#clock.now().getTime();
+    const tooMany = this.#messages.take(1, now);
+    if (tooMany > 0) return this.#refuse('messages', 'Too many messages.', tooMany);
+    const tooMuch = this.#bytes.take(bytes, now);
+    return tooMuch > 0 ? this.#refuse('bytes', 'Too many bytes.', tooMuch) : undefined;
+  }
+
+  /** An error was answered, or would have been. @returns why the connection is to be closed, if it is */
+  reasonToClose(code: string | undefined): string | undefined {
+    if (code === Throttled.code) return this.#overflow('throttled', this.#throttled, 'Too many messages.');
+    if (code !== undefined && mistakes.has(code)) return this.#overflow('errors', this.#errors, 'Too many errors.');
+    return undefined;
+  }
+
+  #refuse(limit: string, text: string, retryAfter: number): Throttled {
+    this.#counters.increment('limits_reached', { limit });
+    return new Throttled(text, { retryAfter });
+  }
+
+  #overflow(limit: string, bucket: TokenBucket, reason: string): string | undefined {
+    if (bucket.take(1, this.#clock.now().getTime()) === 0) return undefined;
+    this.#counters.increment('limits_reached', { limit });
+    return reason;
+  }
+}

@@ -1,0 +1,80 @@
+/** Marks the frame of an event of which only the latest is worth sending. */
+export interface Latest {
+  /** Tells the row and its subscription. */
+  readonly key: string;
+  readonly action: string;
+  /** The same frame under another action. */
+  readonly as: (action: string) => string;
+}
+
+export interface Frame {
+  readonly data: string | Uint8Array;
+  readonly latest?: Latest | undefined;
+}
+
+export interface WaitingFrame extends Frame {
+  readonly bytes: number;
+  /** When it began to wait, in milliseconds. */
+  readonly at: number;
+}
+
+/** Frames that wait for a slow reader, in order, counted in bytes. */
+export class OutboundQueue {
+  #frames: (WaitingFrame | undefined)[] = [];
+  /** Where the first one is; what stands before it has left. */
+  #first = 0;
+  /** The place of the last frame of each key. */
+  readonly #places = new Map<string, number>();
+  #bytes = 0;
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.#first === this.#frames.length;
+  }
+
+  get oldest(): number | undefined {
+    return this.#frames[this.#first]?.at;
+  }
+
+  push(frame: WaitingFrame): void {
+    if (frame.latest) this.#places.set(frame.latest.key, this.#frames.length);
+    this.#frames.push(frame);
+    this.#bytes += frame.bytes;
+  }
+
+  /**
+   * Puts an event in the place of the one that waits for the same row. What was not told yet stays a create; a delete is
+   * never replaced, for a row that comes back after it is another one to the client. Returns whether there was a place.
+   */
+  conflate({ latest }: Frame): boolean {
+    const place = latest && this.#places.get(latest.key);
+    const earlier = place === undefined ? undefined : this.#frames[place];
+    if (!latest || !earlier?.latest || place === undefined || earlier.latest.action === 'delete') return false;
+    const action = earlier.latest.action === 'create' && latest.action === 'update' ? 'create' : latest.action;
+    const data = latest.as(action);
+    const bytes = Buffer.byteLength(data);
+    this.#frames[place] = { data, bytes, at: earlier.at, latest: { ...latest, action } };
+    this.#bytes += bytes - earlier.bytes;
+    return true;
+  }
+
+  shift(): WaitingFrame | undefined {
+    const frame = this.#frames[this.#first];
+    if (!frame) return undefined;
+    if (frame.latest && this.#places.get(frame.latest.key) === this.#first) this.#places.delete(frame.latest.key);
+    this.#frames[this.#first++] = undefined;
+    this.#bytes -= frame.bytes;
+    if (this.isEmpty) this.clear();
+    return frame;
+  }
+
+  clear(): void {
+    this.#frames = [];
+    this.#first = 0;
+    this.#places.clear();
+    this.#bytes = 0;
+  }
+}

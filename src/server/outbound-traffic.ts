@@ -1,0 +1,118 @@
+import type { Clock } from '../clock.js';
+import type { Counters } from '../counters.js';
+import type { Logger } from '../logger.js';
+import type { OutboundSettings } from '../server-settings.js';
+
+/** Which limit a slow reader broke. */
+export type SlowReason = 'time' | 'size' | 'total';
+
+/** What one connection has sent and its client has not read. */
+export interface Backlog {
+  /** In bytes. */
+  readonly pending: number;
+  /** Since when the oldest frame waits, in milliseconds; undefined where none does. */
+  readonly oldest: number | undefined;
+  uncork(): void;
+  cut(reason: SlowReason): void;
+}
+
+export interface TrafficParts {
+  readonly settings: OutboundSettings;
+  /** How long a client that is closed may take to say goodbye. */
+  readonly closeTimeout: number;
+  readonly clock: Clock;
+  readonly counters: Counters;
+  readonly logger: Logger;
+}
+
+/** What waits to go out of this process: one timer and one sum for all connections. */
+export class OutboundTraffic {
+  readonly #parts: TrafficParts;
+  /** Connections with frames that had not left when it was last looked. */
+  readonly #watched = new Set<Backlog>();
+  #corked: Backlog[] = [];
+  #queued = 0;
+  #isLooking = false;
+
+  constructor(parts: TrafficParts) {
+    this.#parts = parts;
+  }
+
+  get settings(): OutboundSettings {
+    return this.#parts.settings;
+  }
+
+  now(): number {
+    return this.#parts.clock.now().getTime();
+  }
+
+  later(work: () => void): void {
+    this.#parts.clock.after(this.#parts.closeTimeout, work);
+  }
+
+  /** All that is sent in one tick, to whomever, is written at its end. */
+  uncorkLater(backlog: Backlog): void {
+    if (this.#corked.length === 0) process.nextTick(() => this.#uncork());
+    this.#corked.push(backlog);
+  }
+
+  watch(backlog: Backlog): void {
+    this.#watched.add(backlog);
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    const interval = Math.max(1, Math.min(1_000, Math.ceil(this.settings.timeLimit / 10)));
+    this.#parts.clock.after(interval, () => this.#look());
+  }
+
+  forget(backlog: Backlog): void {
+    this.#watched.delete(backlog);
+  }
+
+  /** @param bytes that wait in a queue of ours, more or less */
+  grow(bytes: number): void {
+    this.#queued += bytes;
+    if (bytes > 0 && this.#queued > this.settings.totalLimit) this.#shed();
+  }
+
+  noteCut(reason: SlowReason, pending: number): void {
+    const { counters, logger } = this.#parts;
+    counters.increment('signalbox.slow_readers', { reason });
+    logger.warn('A client that reads too slowly was cut.', { reason, pending });
+  }
+
+  #uncork(): void {
+    const corked = this.#corked;
+    this.#corked = [];
+    for (const backlog of corked) backlog.uncork();
+  }
+
+  #look(): void {
+    this.#isLooking = false;
+    const tooOld = this.now() - this.settings.timeLimit;
+    for (const backlog of [...this.#watched]) {
+      const { oldest } = backlog;
+      if (oldest === undefined) this.#watched.delete(backlog);
+      else if (oldest <= tooOld) backlog.cut('time');
+    }
+    this.#parts.counters.gauge('signalbox.outbound_bytes', this.#pending);
+    this.#shed();
+    const [still] = this.#watched;
+    if (still) this.watch(still);
+  }
+
+  get #pending(): number {
+    return [...this.#watched].reduce((sum, backlog) => sum + backlog.pending, 0);
+  }
+
+  /** The worst first, and no more of them than it takes. */
+  #shed(): void {
+    let excess = this.#pending - this.settings.totalLimit;
+    if (excess <= 0) return;
+    const worst = [...this.#watched].map((backlog) => ({ backlog, pending: backlog.pending }));
+    for (const { backlog, pending } of worst.sort((one, other) => other.pending - one.pending)) {
+      if (excess <= 0) return;
+      backlog.cut('total');
+      excess -= pending;
+    }
+  }
+}

@@ -1,0 +1,198 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { CloseCode } from '../status.js';
+import { type Frame, type Latest, OutboundQueue } from './outbound-queue.js';
+import type { Backlog, OutboundTraffic, SlowReason } from './outbound-traffic.js';
+import type { Transport, TransportListener } from './transport.js';
+
+/** So much is handed to the socket before its client has read any of it; what is more waits here, where it is counted. */
+const window = 65_536;
+
+/** So much is held back at most to leave in one write: what the network takes at once need not wait for the end of the tick. */
+const longestWrite = 16_384;
+
+/**
+ * What goes out through one socket. Frames of one tick leave in one write. A client that does not read makes its own requests
+ * wait and, beyond the limits, loses its connection; it never holds up the others, nor takes the memory of the process.
+ */
+export class Outbound implements Backlog {
+  readonly #transport: Transport;
+  readonly #traffic: OutboundTraffic;
+  readonly #queue = new OutboundQueue();
+  /** When the frames were handed over that have not left the process. */
+  readonly #leaving: number[] = [];
+  readonly #waiters = new Set<{ readonly level: number; readonly resolve: () => void }>();
+  #isCorked = false;
+  /** Within this tick, more than one write takes. */
+  #hasWritten = false;
+  #isFilling = false;
+  #isClosing = false;
+  #isOver = false;
+  #sent = 0;
+
+  constructor(transport: Transport, traffic: OutboundTraffic) {
+    this.#transport = transport;
+    this.#traffic = traffic;
+  }
+
+  /** Frames so far. */
+  get sent(): number {
+    return this.#sent;
+  }
+
+  /** Bytes that have not left the process. */
+  get pending(): number {
+    return this.#queue.bytes + this.#transport.unsent;
+  }
+
+  /** Since when the oldest frame waits, in milliseconds; undefined where none does. */
+  get oldest(): number | undefined {
+    return this.#leaving[0] ?? this.#queue.oldest;
+  }
+
+  send(text: string, latest?: Latest): void {
+    this.#send({ data: text, latest });
+  }
+
+  sendBinary(data: Uint8Array): void {
+    this.#send({ data });
+  }
+
+  /** Resolves once the client has read enough for more to be worth sending, or is gone; undefined where that is so. */
+  ready(): Promise<void> | undefined {
+    const { softLimit } = this.#traffic.settings;
+    return this.#hasWritten && !this.#isOver ? this.#fallenInTurn(softLimit) : this.#fallenTo(softLimit);
+  }
+
+  /** Resolves once everything has left the process, or the client is gone. */
+  async flushed(): Promise<void> {
+    await this.#fallenTo(0);
+  }
+
+  ping(): void {
+    this.#transport.ping();
+  }
+
+  /** What waits is sent before. */
+  close(code: number, reason: string): void {
+    this.#isClosing = true;
+    this.#traffic.grow(-this.#queue.bytes);
+    for (let frame = this.#queue.shift(); frame; frame = this.#queue.shift()) this.#hand(frame, frame.at);
+    this.#transport.close(code, reason);
+  }
+
+  terminate(): void {
+    this.#transport.terminate();
+  }
+
+  listen(listener: TransportListener): void {
+    const onClose = (code: number): void => {
+      this.#end();
+      listener.onClose(code);
+    };
+    this.#transport.listen({ ...listener, onClose });
+  }
+
+  uncork(): void {
+    this.#isCorked = false;
+    this.#hasWritten = false;
+    this.#transport.uncork();
+  }
+
+  /** Ends a client that reads too slowly. Its close code stands behind what it does not read, so its socket is cut as well. */
+  cut(reason: SlowReason): void {
+    if (this.#isOver) return;
+    this.#traffic.noteCut(reason, this.pending);
+    this.#end();
+    this.#transport.close(CloseCode.slowReader, 'The client reads too slowly.');
+    this.#traffic.later(() => this.#transport.terminate());
+  }
+
+  #send(frame: Frame): void {
+    if (this.#isOver || this.#isClosing) return;
+    this.#sent += 1;
+    if (this.#queue.isEmpty && this.#transport.unsent < window) this.#hand(frame, this.#traffic.now());
+    else this.#wait(frame);
+  }
+
+  #hand({ data }: Frame, at: number): void {
+    this.#cork();
+    this.#leaving.push(at);
+    if (typeof data === 'string') this.#transport.send(data, this.#left);
+    else this.#transport.sendBinary(data, this.#left);
+    if (this.#transport.unsent > longestWrite && this.#isCorked) this.#writeNow();
+    if (this.#leaving.length > 0) this.#traffic.watch(this);
+  }
+
+  #wait(frame: Frame): void {
+    const { softLimit, hardLimit } = this.#traffic.settings;
+    const before = this.#queue.bytes;
+    if (!(this.pending > softLimit && this.#queue.conflate(frame))) {
+      const bytes = typeof frame.data === 'string' ? Buffer.byteLength(frame.data) : frame.data.byteLength;
+      if (this.pending + bytes > hardLimit) {
+        this.cut('size');
+        return;
+      }
+      this.#queue.push({ ...frame, bytes, at: this.#traffic.now() });
+    }
+    this.#traffic.grow(this.#queue.bytes - before);
+  }
+
+  readonly #left = (): void => {
+    this.#leaving.shift();
+    this.#fill();
+    for (const waiter of this.#waiters) {
+      if (this.pending > waiter.level) continue;
+      this.#waiters.delete(waiter);
+      waiter.resolve();
+    }
+  };
+
+  /** What is handed over may leave at once, which would fill it again from within. */
+  #fill(): void {
+    if (this.#isFilling) return;
+    this.#isFilling = true;
+    while (!this.#queue.isEmpty && this.#transport.unsent < window) this.#handNext();
+    this.#isFilling = false;
+  }
+
+  #handNext(): void {
+    const frame = this.#queue.shift();
+    if (!frame) return;
+    this.#traffic.grow(-frame.bytes);
+    this.#hand(frame, frame.at);
+  }
+
+  /** Whoever always has more to send would otherwise never let the event loop turn, for the network may always take it. */
+  async #fallenInTurn(level: number): Promise<void> {
+    await nextTurn();
+    await this.#fallenTo(level);
+  }
+
+  #fallenTo(level: number): Promise<void> | undefined {
+    if (this.#isOver || this.pending <= level) return undefined;
+    return new Promise((resolve) => void this.#waiters.add({ level, resolve }));
+  }
+
+  #cork(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    this.#transport.cork();
+    this.#traffic.uncorkLater(this);
+  }
+
+  #writeNow(): void {
+    this.#hasWritten = true;
+    this.#transport.uncork();
+    this.#transport.cork();
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#traffic.grow(-this.#queue.bytes);
+    this.#queue.clear();
+    this.#leaving.length = 0;
+    this.#traffic.forget(this);
+    for (const { resolve } of this.#waiters) resolve();
+    this.#waiters.clear();
+  }
+}

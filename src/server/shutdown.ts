@@ -1,0 +1,115 @@
+import type { Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { ServerClosing } from '../errors.js';
+import { CloseCode } from '../status.js';
+import type { Connection } from './connection.js';
+import { Drain, restartText } from './drain.js';
+import { closeServer } from './http-server.js';
+import type { Services } from './services.js';
+import { settledWithin } from './settled-within.js';
+import { refuseUpgrade } from './upgrade.js';
+
+/** What of an application lives, and has to end with it. */
+export interface Living {
+  readonly connections: ReadonlySet<Connection>;
+  /** Sockets that are still being asked, and what becomes of them. */
+  readonly handshakes: ReadonlyMap<Duplex, Promise<void>>;
+  readonly detach: (() => void)[];
+  readonly servers: readonly Server[];
+}
+
+/** The two ways in which an application ends: at once, or when its clients have left. */
+export class Shutdown {
+  readonly #services: Services;
+  readonly #living: Living;
+  readonly #interrupted = Promise.withResolvers<void>();
+  #drained: Promise<void> | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(services: Services, living: Living) {
+    this.#services = services;
+    this.#living = living;
+  }
+
+  /** What whoever comes is refused with; undefined while nothing ends. */
+  get refusal(): ServerClosing | undefined {
+    if (this.#closed) return new ServerClosing();
+    if (!this.#drained) return undefined;
+    const { retrySpread } = this.#services.settings.drain;
+    return new ServerClosing(restartText, { retryAfter: Math.ceil(Math.random() * retrySpread) });
+  }
+
+  close(): Promise<void> {
+    this.#interrupted.resolve();
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  drain(): Promise<void> {
+    this.#drained ??= this.#drain();
+    return this.#drained;
+  }
+
+  async #drain(): Promise<void> {
+    const { settings, clock, logger } = this.#services;
+    const { connections } = this.#living;
+    logger.info('The application drains.', { connections: connections.size });
+    const drain = new Drain({
+      settings: settings.drain,
+      reserve: 2 * settings.closeTimeout,
+      clock,
+      interrupted: this.#interrupted.promise,
+    });
+    await drain.run(() => [...connections]);
+    logger.info('The application has drained.', { connectionsLeft: connections.size });
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    const { hooks, live, subscriber, stopListening } = this.#services;
+    const { detach, servers } = this.#living;
+    live.leave();
+    for (const leave of detach.splice(0)) leave();
+    const serversClosed = Promise.all(servers.map(closeServer));
+    await this.#endConnections();
+    await serversClosed;
+    stopListening();
+    subscriber.close();
+    await this.#tellTheRest();
+    await this.#closeLayer();
+    await hooks.stop();
+  }
+
+  /** Other processes hear what this one has committed, also while its connections ended. */
+  async #tellTheRest(): Promise<void> {
+    const { publisher, logger, settings } = this.#services;
+    if (await settledWithin(publisher.idle(), settings.closeTimeout)) return;
+    logger.warn('Some changes could not be told in time.');
+  }
+
+  async #closeLayer(): Promise<void> {
+    const { layer, logger, settings } = this.#services;
+    const close = async (): Promise<void> => layer.close();
+    const closed = close().catch((error) => logger.error('The channel layer could not be closed.', { error }));
+    if (await settledWithin(closed, settings.closeTimeout)) return;
+    logger.warn('The channel layer did not close in time.');
+  }
+
+  /** Waits `closeTimeout` for the clients, and once more for what consumers do when their client is gone. */
+  async #endConnections(): Promise<void> {
+    const { settings, logger } = this.#services;
+    const { connections, handshakes } = this.#living;
+    for (const socket of handshakes.keys()) refuseUpgrade(socket, new ServerClosing());
+    const ended = Promise.all([...[...connections].map(sayGoodbye), ...handshakes.values()]);
+    if (await settledWithin(ended, settings.closeTimeout)) return;
+    for (const connection of connections) connection.terminate();
+    if (await settledWithin(ended, settings.closeTimeout)) return;
+    logger.warn('Some connections did not end in time.', { connections: connections.size });
+  }
+}
+
+async function sayGoodbye(connection: Connection): Promise<void> {
+  await connection.drain(new ServerClosing());
+  connection.close(CloseCode.goingAway, 'The server is closing.');
+  await connection.closed;
+}
