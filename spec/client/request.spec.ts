@@ -190,6 +190,86 @@ describe('A request of a client', () => {
     expect([codes(), socket.sent.length]).to.deep.equal([['timeout'], 1]);
   });
 
+  it('says that it may have happened where it ends while it waits to be sent again', async () => {
+    await start();
+    ask({ retry: true, timeout: 100 });
+    ask({ retry: true });
+    ask({ retry: true });
+    socket.reply({ retry_after_ms: 250 }, { status: 503, code: 'server_closing', id: 3 });
+    network.random = 1;
+    socket.drop();
+    await network.advance(100);
+    client.$close();
+    await settled();
+    expect(errors().map((error) => [(error as SignalboxError).code, (error as SignalboxError).maybeExecuted])).to.eql([
+      ['timeout', true],
+      ['closed', true],
+      ['closed', true],
+    ]);
+  });
+
+  it('says that it never happened where it was not sent', async () => {
+    await start();
+    socket.drop();
+    network.random = 1;
+    ask({ timeout: 100 });
+    ask();
+    await network.advance(100);
+    client.$close();
+    ask();
+    await settled();
+    expect(errors().map((error) => [(error as SignalboxError).code, (error as SignalboxError).maybeExecuted])).to.eql([
+      ['timeout', false],
+      ['closed', false],
+      ['closed', false],
+    ]);
+  });
+
+  it('rejects with what an error says, however deep it is nested, as servers of DCRF do', async () => {
+    await start();
+    const errors = [{ address: { street: ['This field is required.'] } }, { lines: [{}, { amount: ['Too much.'] }] }];
+    ask();
+    socket.receive({ errors, data: null, action: 'list', response_status: 400, request_id: 1 });
+    ask();
+    socket.receive({ errors: null, data: null, action: 'list', response_status: 400, request_id: 2 });
+    await settled();
+    expect(outcomes.map((outcome) => 'error' in outcome && (outcome.error as SignalboxError).status)).to.eql([
+      400, 400,
+    ]);
+    expect((outcomes[0] as { error: SignalboxError }).error.errors).to.deep.equal(errors);
+    expect((outcomes[0] as { error: SignalboxError }).error.message).to.include('This field is required.');
+  });
+
+  it('is not taken for the drain of the server where its action has that name', async () => {
+    await start();
+    ask({ timeout: 100 }, 'drain');
+    await network.advance(100);
+    const late = { data: null, errors: ['The request was cancelled.'], code: 'cancelled' };
+    socket.receive({ ...late, action: 'drain', response_status: 499, request_id: 1 });
+    ask();
+    expect(socket.last).to.include({ action: 'list' });
+  });
+
+  it('is not sent again where a throttling server names no time, because waiting does not help', async () => {
+    await start();
+    ask({ retry: true });
+    socket.reply(null, { status: 429, code: 'throttled' });
+    await settled();
+    expect(errors()[0]).to.include({ code: 'throttled', isRetryable: false, maybeExecuted: false });
+  });
+
+  it('is sent again one after the other where several were too many', async () => {
+    await start();
+    for (const id of [1, 2, 3]) {
+      ask({ retry: true });
+      socket.reply({ retry_after_ms: 10 }, { status: 429, code: 'throttled', id });
+    }
+    for (const count of [4, 5, 6]) {
+      await network.advance(count === 4 ? 10 : 20);
+      expect(socket.sent).to.have.length(count);
+    }
+  });
+
   it('is cancelled on the server when its time is over', async () => {
     await start();
     ask();

@@ -210,19 +210,13 @@ describe('A subscription of a client', () => {
   });
 
   it('goes on telling the others where one listener throws, which is reported', async () => {
-    const reported: unknown[] = [];
-    const listeners = process.listeners('uncaughtException');
-    process.removeAllListeners('uncaughtException');
-    process.once('uncaughtException', (error) => reported.push(error.message));
     const events: unknown[] = [];
     const subscription = client.$subscribe<Event>(null, { action: 'watch' }, () => {
       throw new Error('broken');
     });
     subscription.onEvent(({ data }) => events.push(data));
     socket.reply();
-    happen(1);
-    await settled();
-    for (const listener of listeners) process.on('uncaughtException', listener);
+    const reported = await reportedOf(() => happen(1));
     expect([events, reported]).to.deep.equal([[1], ['broken']]);
   });
 
@@ -236,6 +230,47 @@ describe('A subscription of a client', () => {
     happen(3);
     stop();
     expect(events).to.deep.equal([1, 2, 3]);
+  });
+
+  it('tells an event once, also where its only listener ends the listening with it', async () => {
+    const events: unknown[] = [];
+    const subscription = client.$subscribe<Event>(null, { action: 'watch' });
+    socket.reply();
+    const stop = subscription.onEvent(({ data }) => {
+      events.push(data);
+      stop();
+    });
+    happen(1);
+    subscription.onEvent(({ data }) => events.push(data));
+    happen(2);
+    expect(events).to.deep.equal([1, 2]);
+  });
+
+  it('tells nobody of an event once it is cancelled by another listener', async () => {
+    const events: unknown[] = [];
+    const subscription = client.$subscribe<Event>(null, { action: 'watch' });
+    socket.reply();
+    subscription.onEvent(() => subscription.cancel());
+    const stop = subscription.onEvent(({ data }) => events.push(data));
+    happen(1);
+    stop();
+    subscription.onEvent(({ data }) => events.push(data));
+    expect(events).to.deep.equal([]);
+  });
+
+  it('loses no event that waited where a listener throws at one of them', async () => {
+    const events: unknown[] = [];
+    const subscription = client.$subscribe<Event>(null, { action: 'watch' });
+    socket.reply();
+    for (const data of [1, 2, 3]) happen(data);
+    const reported = await reportedOf(() => {
+      subscription.onEvent(({ data }) => {
+        events.push(data);
+        if (data === 1) throw new Error('broken');
+      });
+      happen(4);
+    });
+    expect([events, reported]).to.deep.equal([[1, 2, 3, 4], ['broken']]);
   });
 
   it('is iterated over, and ended by leaving the loop', async () => {
@@ -283,3 +318,17 @@ describe('A subscription of a client', () => {
     expect(subscription.state).to.equal('ended');
   });
 });
+
+/** The texts of what was thrown where nobody could catch it. */
+async function reportedOf(act: () => void): Promise<string[]> {
+  const reported: string[] = [];
+  const report = ({ message }: Error): void => void reported.push(message);
+  const listeners = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  process.on('uncaughtException', report);
+  act();
+  await settled();
+  process.off('uncaughtException', report);
+  for (const listener of listeners) process.on('uncaughtException', listener);
+  return reported;
+}

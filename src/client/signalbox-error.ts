@@ -4,7 +4,7 @@ import type { ReplyFrame, RequestId } from '../wire/messages.js';
 export type ErrorDetail = ReplyFrame['errors'][number];
 
 /** Whether the same request may succeed a little later, with nothing changed. */
-const passing = /^(connection_lost|timeout|queue_full|throttled|server_closing)$/;
+const passing = /^(connection_lost|timeout|queue_full|server_closing)$/;
 
 /** What a request was answered with, or why it was not answered. */
 export class SignalboxError extends Error {
@@ -36,12 +36,12 @@ export class SignalboxError extends Error {
     }: Partial<ReplyFrame>,
     maybeExecuted = status > 498,
   ) {
-    super(errors.map(textOf).join(' '));
+    super(textOf(errors));
     Object.assign(this, { name: 'SignalboxError', status, code, errors, data, action, requestId, maybeExecuted });
   }
 
   get isRetryable(): boolean {
-    return passing.test(this.code);
+    return passing.test(this.code) || this.retryAfter !== undefined;
   }
 
   /** For how many milliseconds the server asks to be left alone, where it says so. */
@@ -50,9 +50,10 @@ export class SignalboxError extends Error {
   }
 }
 
-function textOf(detail: ErrorDetail): string {
-  if (typeof detail === 'string') return detail;
-  return Object.entries(detail)
-    .map(([field, texts]) => `${field}: ${texts.join(' ')}`)
+/** Servers of DCRF nest them. */
+function textOf(detail: unknown): string {
+  if (typeof detail !== 'object') return String(detail);
+  return Object.entries(detail ?? {})
+    .map(([field, inner]) => (Array.isArray(detail) ? '' : `${field}: `) + textOf(inner))
     .join(' ');
 }

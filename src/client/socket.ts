@@ -1,4 +1,4 @@
-import { createAlarm } from './alarm.js';
+import { type Alarm, createAlarm } from './alarm.js';
 import type { Asked, CompleteOptions } from './client-options.js';
 import { lostCode } from './close-codes.js';
 import type { StatusReason } from './status.js';
@@ -22,16 +22,17 @@ export function openSocket(
   received: (data: unknown) => void,
   ended: (why: StatusReason, again?: boolean) => void,
 ): Socket {
-  const { clock, protocols = [], heartbeat = 20_000, heartbeatTimeout = 10_000 } = options;
+  const { clock, protocols = [] } = options;
   const { WebSocket = globalThis.WebSocket } = options as { WebSocket: NonNullable<CompleteOptions['WebSocket']> };
   const alarm = createAlarm(clock);
   let socket: WebSocketLike | undefined;
   let isLeft = false;
-  const probe = (): void => {
-    socket?.send('{"action":"ping"}');
-    alarm(() => ended({ code: lostCode, reason: 'The server is silent.' }), heartbeatTimeout);
-  };
-  const watch = (): void => alarm(heartbeat && probe, heartbeat);
+  const [probe, watch] = createHeartbeat(
+    options,
+    alarm,
+    () => socket?.send('{"action":"ping"}'),
+    () => ended({ code: lostCode, reason: 'The server is silent.' }),
+  );
   const open = async (): Promise<void> => {
     let again = true;
     try {
@@ -71,4 +72,22 @@ export function openSocket(
       socket?.close();
     },
   };
+}
+
+/** @returns what asks for a sign of life, and what is told of one */
+function createHeartbeat(options: CompleteOptions, alarm: Alarm, ask: () => void, died: () => void) {
+  const { heartbeat = 20_000, heartbeatTimeout = 10_000 } = options;
+  let isAsked = false;
+  const probe = (): void => {
+    // To ask again would put its end off.
+    if (isAsked) return;
+    isAsked = true;
+    ask();
+    alarm(died, heartbeatTimeout);
+  };
+  const watch = (): void => {
+    isAsked = false;
+    alarm(heartbeat && probe, heartbeat);
+  };
+  return [probe, watch] as const;
 }
