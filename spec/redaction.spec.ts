@@ -25,8 +25,39 @@ describe('Redaction', () => {
     expect(fields.password).to.equal('a');
   });
 
+  it('hides them in objects of classes too, such as kwargs and entities', () => {
+    class Login {
+      name = 'ann';
+      password = 'a';
+      at = new Date(0);
+    }
+    class Shown {
+      readonly #token = 'b';
+      toJSON() {
+        return { token: this.#token, id: 1 };
+      }
+    }
+    const fields = { kwargs: new Login(), list: [new Shown()], by: new Map([['secret', 'c']]) };
+    expect(JSON.parse(JSON.stringify(redaction.apply(fields)))).to.deep.equal({
+      kwargs: { name: 'ann', password: '[redacted]', at: '1970-01-01T00:00:00.000Z' },
+      list: [{ token: '[redacted]', id: 1 }],
+      by: {},
+    });
+  });
+
+  it('ends where objects know each other', () => {
+    class Person {
+      password = 'a';
+      friends: Person[] = [];
+    }
+    const people = Array.from({ length: 50 }, () => new Person());
+    for (const person of people) person.friends = people;
+    const { ann } = redaction.apply({ ann: people[0] }) as { ann: Person };
+    expect(ann.friends[7]?.friends[8]?.password).to.equal('[redacted]');
+  });
+
   it('gives what has no secrets back as it is', () => {
-    const fields = { a: 1, error: new Error('x'), list: [1, { b: 2 }] };
+    const fields = { a: 1, error: new Error('x'), list: [1, { b: 2 }], at: new Date(0), bytes: new Uint8Array(1) };
     expect(redaction.apply(fields)).to.equal(fields);
   });
 

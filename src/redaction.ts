@@ -1,10 +1,7 @@
 import { types } from 'node:util';
 
-const { isProxy } = types;
+const { isProxy, isNativeError } = types;
 const redactedText = '[redacted]';
-
-/** Deeper than that nothing is looked at; the log is no place for it. */
-const deepest = 6;
 
 /** Takes secrets out of what is logged, by the names of the fields that hold them. */
 export class Redaction {
@@ -16,34 +13,57 @@ export class Redaction {
     this.#pattern = names.length > 0 ? new RegExp(escaped.join('|'), 'i') : undefined;
   }
 
-  /** The same fields where there is nothing to redact, else a copy. Plain objects and arrays are looked into. */
+  /** The same fields where there is nothing to redact, else a copy. Objects of classes are looked into as the log shows them. */
   apply<T extends object>(fields: T): T {
-    return this.#pattern ? (this.#clean(fields, this.#pattern, 0) as T) : fields;
-  }
-
-  #clean(value: unknown, pattern: RegExp, depth: number): unknown {
-    if (depth > deepest || !isPlain(value)) return value;
-    try {
-      return this.#cleanFields(value, pattern, depth);
-    } catch {
-      // What cannot be read is no secret of ours; the log shows it as it can.
-      return value;
-    }
-  }
-
-  #cleanFields(value: object, pattern: RegExp, depth: number): unknown {
-    const entries = Object.entries(value);
-    const cleaned = entries.map(([name, one]): [string, unknown] => [
-      name,
-      pattern.test(name) ? redactedText : this.#clean(one, pattern, depth + 1),
-    ]);
-    if (cleaned.every(([, one], index) => one === entries[index]?.[1])) return value;
-    return Array.isArray(value) ? cleaned.map(([, one]) => one) : Object.fromEntries(cleaned);
+    if (!this.#pattern || !hasSecrets(fields, this.#pattern, new Set())) return fields;
+    return cleaned(fields, this.#pattern, new Map()) as T;
   }
 }
 
-function isPlain(value: unknown): value is object {
-  if (typeof value !== 'object' || value === null || isProxy(value)) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return Array.isArray(value) || prototype === Object.prototype || prototype === null;
+function hasSecrets(value: unknown, pattern: RegExp, seen: Set<unknown>): boolean {
+  if (seen.has(value)) return false;
+  const shown = asShown(value);
+  if (!shown) return false;
+  seen.add(value);
+  return fieldsOf(shown).some(([name, one]) => pattern.test(name) || hasSecrets(one, pattern, seen));
+}
+
+/** @param copies of what was met before, for objects may know each other */
+function cleaned(value: unknown, pattern: RegExp, copies: Map<unknown, object>): unknown {
+  const known = copies.get(value);
+  if (known) return known;
+  const shown = asShown(value);
+  if (!shown) return value;
+  const copy: object = Array.isArray(shown) ? [] : {};
+  copies.set(value, copy);
+  for (const [name, one] of fieldsOf(shown)) {
+    const field = pattern.test(name) ? redactedText : cleaned(one, pattern, copies);
+    Object.defineProperty(copy, name, { value: field, enumerable: true, configurable: true, writable: true });
+  }
+  return copy;
+}
+
+/** The object whose fields the log shows; undefined for what has none of its own, and for errors, which are shown otherwise. */
+function asShown(value: unknown): object | undefined {
+  if (typeof value !== 'object' || value === null || isProxy(value)) return undefined;
+  if (isNativeError(value) || ArrayBuffer.isView(value)) return undefined;
+  try {
+    const shown: unknown = 'toJSON' in value && typeof value.toJSON === 'function' ? value.toJSON() : value;
+    return typeof shown === 'object' && shown !== null && !isProxy(shown) ? shown : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function fieldsOf(value: object): [string, unknown][] {
+  return Object.keys(value).map((name) => [name, read(value, name)]);
+}
+
+/** A getter may throw. */
+function read(value: object, name: string): unknown {
+  try {
+    return Reflect.get(value, name);
+  } catch {
+    return undefined;
+  }
 }

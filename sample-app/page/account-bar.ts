@@ -1,13 +1,11 @@
 import { avatarOf } from './avatar.js';
 import { find } from './dom.js';
-import { logOut, whoAmI } from './session.js';
+import { logOut } from './session.js';
 import type { UserView } from './views.js';
 
 /** Shows who is logged in, and the way out. */
-export async function showAccount(): Promise<UserView> {
+export function showAccount(user: UserView): void {
   const button = find('#log-out', HTMLButtonElement);
   button.addEventListener('click', () => void logOut().catch(() => (button.textContent = 'Log out failed, try again')));
-  const user = await whoAmI();
   find('#me', HTMLElement).replaceChildren(avatarOf(user), user.username);
-  return user;
 }

@@ -6,10 +6,19 @@ import type { UserView } from './views.js';
 
 export type ChatClient = ReturnType<typeof connect>;
 
-/** The chat as this user sees it. No page is told why an upgrade was refused; so it asks before each attempt to connect. */
-export function connect(user: UserView) {
+/**
+ * The chat, for whoever is logged in. No page is told why an upgrade was refused; so it asks before each attempt to connect.
+ *
+ * @param begin called once, when it is known who that is
+ */
+export function connect(begin: (me: UserView) => void) {
+  let hasBegun = false;
   const url = async () => {
-    await confirmUser(user);
+    const me = await confirmUser();
+    if (!hasBegun) {
+      hasBegun = true;
+      begin(me);
+    }
     return `${location.origin.replace('http', 'ws')}/ws/chat/`;
   };
   // A browser keeps a socket for a while whose network is gone. Before the client hears of it, so that the goodbye still goes out.

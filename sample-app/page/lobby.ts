@@ -1,4 +1,4 @@
-import { live } from 'signalbox/client';
+import { live, SignalboxError } from 'signalbox/client';
 import { showAccount } from './account-bar.js';
 import { connect } from './client.js';
 import { find } from './dom.js';
@@ -17,13 +17,14 @@ const list = new RoomList(
   find('#no-match', HTMLElement),
 );
 
-const client = connect(await showAccount());
+const client = connect(showAccount);
 const rooms = live(client.chat.$on('onRoom', 'subscribeToRooms', {}), { list: () => client.chat.list() });
 
 rooms.subscribe(() => {
   const { rows, status, error } = rooms.getSnapshot();
   if (status === 'failed') alert.textContent = sentenceOf(error);
-  if (status === 'ready') list.show(rows);
+  if (status !== 'ready') return;
+  list.show(rows);
   showChoice();
 });
 
@@ -58,11 +59,16 @@ async function open(wanted: string): Promise<void> {
     // Somebody else may have opened it a moment ago; then it is there to be entered.
     const opened = list.named(wanted);
     if (opened) return enter(opened);
-    alert.textContent = sentenceOf(error);
+    alert.textContent = isTaken(error) ? 'This name is taken. Choose another one.' : sentenceOf(error);
     name.focus();
   } finally {
     submit.disabled = false;
   }
+}
+
+/** By a private room of others, which is not in the list. */
+function isTaken(error: unknown): boolean {
+  return error instanceof SignalboxError && error.status === 409;
 }
 
 function enter({ id }: Pick<RoomSummary, 'id'>): void {

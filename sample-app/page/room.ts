@@ -13,12 +13,10 @@ import type { RoomUsersView, RoomView, UserView } from './views.js';
 
 const pk = Number(location.pathname.split('/').at(-1));
 
-try {
-  const me = await showAccount();
-  enter(me, connect(me));
-} catch (error) {
-  showMissing('The server cannot be reached', `${sentenceOf(error)} Reload the page to try again.`);
-}
+const client = connect((me) => {
+  showAccount(me);
+  enter(me, client);
+});
 
 function enter(me: UserView, { chat }: ChatClient): void {
   const messages = new MessageList(me);

@@ -6,28 +6,34 @@ export async function post(path: string, body: object = {}): Promise<void> {
   await request(path, init);
 }
 
+/** Whom the page shows, once it is known. */
+let shown: UserView | undefined;
+
 /**
- * Who is logged in. Leads to the log-in page when nobody is.
+ * Who is logged in. Nobody leads to the log-in page; somebody else, who has logged in in another tab, begins the page anew.
  *
  * @throws SignalboxError when the server cannot be reached, with status 0
  */
-export async function whoAmI(): Promise<UserView> {
+export async function confirmUser(): Promise<UserView> {
+  const user = await whoAmI();
+  if (!user) location.replace(`/log-in?next=${encodeURIComponent(location.pathname)}`);
+  else if (shown && user.id !== shown.id) location.reload();
+  else {
+    shown = user;
+    return user;
+  }
+  // On a page that the browser is leaving nothing goes on.
+  return new Promise(() => undefined);
+}
+
+async function whoAmI(): Promise<UserView | undefined> {
   try {
     const response = await request('/api/me');
     return (await response.json()) as UserView;
   } catch (error) {
-    if (!(error instanceof SignalboxError) || error.status !== 401) throw error;
-    location.replace(`/log-in?next=${encodeURIComponent(location.pathname)}`);
-    return left();
+    if (error instanceof SignalboxError && error.status === 401) return undefined;
+    throw error;
   }
-}
-
-/** Makes sure that the page shows who is logged in: in another tab somebody else may have logged in since. */
-export async function confirmUser(shown: UserView): Promise<void> {
-  const { id } = await whoAmI();
-  if (id === shown.id) return;
-  location.reload();
-  await left();
 }
 
 export async function logOut(): Promise<void> {
@@ -43,9 +49,4 @@ async function request(path: string, init?: RequestInit): Promise<Response> {
   const body = (await response.json().catch(() => ({}))) as Partial<Pick<SignalboxError, 'errors' | 'code'>>;
   const { errors = ['Something went wrong. Please try again.'], code = 'error' } = body;
   throw new SignalboxError({ response_status: response.status, errors, code });
-}
-
-/** On a page that the browser is leaving nothing goes on. */
-function left(): Promise<never> {
-  return new Promise(() => undefined);
 }

@@ -86,7 +86,8 @@ export class Sessions implements SessionStore {
   }
 
   async find(token: string): Promise<Authentication | undefined> {
-    const session = await this.em.findOne(Session, { id: hashOf(token) }, { populate: ['account'] });
+    const known = { id: hashOf(token), account: { active: true } };
+    const session = await this.em.findOne(Session, known, { populate: ['account'] });
     if (!session) return undefined;
     const { id, account, expiresAt } = session;
     return { userId: String(account.id), sessionId: id, expiresAt, user: account, session };
@@ -173,7 +174,7 @@ export function open(orm: MikroORM, container: NonNullable<AppOptions<readonly R
       path(
         '/ws/',
         router([path('rooms/:room(int)/', RoomConsumer, { query: RoomQuery })], {
-          middleware: [cookieSession(Sessions), queryTicket()],
+          middleware: [cookieSession(Sessions), queryTicket(), identityUser(Accounts)],
         }),
       ),
       path('/api/rooms/:room(int)/', RoomConsumer, {

@@ -38,6 +38,12 @@ class BusyConsumer extends ApiConsumer {
     await held.promise;
   }
 
+  @Action()
+  async linger() {
+    this.sendJson('begun');
+    await held.promise;
+  }
+
   @Action({ detached: true })
   async work() {
     running += 1;
@@ -164,6 +170,36 @@ describe('The ceilings of a connection', () => {
     expect(await client.receive()).to.deep.equal({ running: 1 });
     expect(await client.receive()).to.deep.equal({ running: 2 });
     expect(await client.request('hold')).to.include({ response_status: 200 });
+  });
+
+  it('count what is no request and waits for its answer', async () => {
+    await open({ waitingRequests: 2 });
+    await using client = await connect(app, '/');
+    send(client, 'hold', 1);
+    await app.idle();
+    for (const id of [2, 3, 4]) client.send({ action: 5, request_id: id });
+    expect(await client.receive()).to.deep.equal(refused(null, 4, 'There may be 2 requests waiting.', 1_000));
+    held.resolve();
+    for (const id of [1, 2, 3])
+      expect(await client.receive()).to.include({ request_id: id, response_status: id === 1 ? 200 : 400 });
+  });
+
+  it('let 16 actions run on that were cancelled, and refuse what comes then', async () => {
+    await using client = await connect(app, '/');
+    for (let id = 1; id <= 16; id += 1) {
+      client.send({ action: 'linger', request_id: id });
+      expect(await client.receive()).to.equal('begun');
+      client.send({ action: 'cancel', request_id: 100, target: id });
+      expect(await client.reply(100)).to.include({ response_status: 200 });
+      expect(await client.reply(id)).to.include({ response_status: 499 });
+    }
+    expect(await client.request('linger', { request_id: 17 })).to.deep.equal(
+      refused('linger', 17, '16 cancelled actions still run.', 1_000),
+    );
+    held.resolve();
+    await app.idle();
+    expect(await client.request('hold')).to.include({ response_status: 200 });
+    expect(reached('detached_actions')).to.equal(1);
   });
 
   it('count the requests of all streams together', async () => {

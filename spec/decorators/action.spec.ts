@@ -60,7 +60,7 @@ describe('@Action', () => {
           }
           return Consumer;
         },
-        `Consumer.act: ${absent(1, 'Function')} ${wayOut}`,
+        "Consumer.act: the class of parameter 1 is imported as a type, so that it does not exist at run time. Import it as a value, without `type`. The context too: import { ActionContext } from 'signalbox'.",
       ],
       'an interface': [
         () => {

@@ -154,6 +154,20 @@ describe('What an error of the ORM means to a client', () => {
     });
   });
 
+  for (const { title, code } of [
+    { title: 'a deadlock', code: '40P01' },
+    { title: 'a transaction that cannot be brought in line with another one', code: '40001' },
+  ]) {
+    it(`is 409 for ${title}: the same request may succeed`, async () => {
+      const failing = em.execute(`do $$ begin raise exception 'secret' using errcode = '${code}'; end $$`);
+      expect(await said(failing)).to.deep.equal({
+        status: 409,
+        code: 'conflict',
+        errors: ['Someone else was writing the same rows. Try again.'],
+      });
+    });
+  }
+
   it('is 409 for a version that has moved on', async () => {
     expect(await said(Promise.reject(OptimisticLockError.lockFailed('House')))).to.deep.equal({
       status: 409,

@@ -36,6 +36,11 @@ describe('The options of createApp', () => {
       () => ({ orm, otherOrms: [undefined], routes }),
       `createApp.otherOrms[0]: is missing. ${remedy}`,
     ],
+    [
+      'a name that nobody knows',
+      () => ({ orm, routes, permission: [] }),
+      'createApp.permission: is no option. There are: orm, otherOrms, routes, container, middleware, permissions, errors, hooks, channelLayer, connections, users, ticketStore, settings.',
+    ],
     ['no routes', () => ({ orm }), `createApp.routes: are missing. ${routeRemedy}`],
     ['a route that is no list', () => ({ orm, routes: routes[0] }), `createApp.routes: are no list. ${routeRemedy}`],
   ];

@@ -33,14 +33,23 @@ class Peer {
   }
 }
 
+/** Timers go on as they were where somebody sets the clock. */
+class SetClock extends TestClock {
+  set = 0;
+
+  override now(): Date {
+    return new Date(super.now().getTime() + this.set);
+  }
+}
+
 describe('The heartbeat', () => {
-  let clock: TestClock;
+  let clock: SetClock;
   let counters: MemoryCounters;
   let heartbeat: Heartbeat;
   let heard: string[];
 
   function setUp(settings: Partial<HeartbeatSettings> = {}): void {
-    clock = new TestClock();
+    clock = new SetClock();
     counters = new MemoryCounters();
     heard = [];
     heartbeat = new Heartbeat({ settings: { ...defaultHeartbeat, ...settings }, clock, counters });
@@ -117,6 +126,37 @@ describe('The heartbeat', () => {
     peer.listener?.onPong?.();
     clock.advance(10_000);
     expect(peer.ends).to.deep.equal([]);
+  });
+
+  it('keeps its times where the clock is set back or forward', () => {
+    for (const hour of [-3_600_000, 3_600_000]) {
+      setUp({ idleTimeLimit: 60_000, silentTimeLimit: 90_000 });
+      const [gone, quiet] = [open(), open()];
+      gone.isAlive = false;
+      clock.advance(1_500);
+      clock.set = hour;
+      clock.advance(1_000);
+      expect([gone.ends, quiet.ends]).to.deep.equal([[], []]);
+      clock.advance(11_000);
+      expect([gone.ends, quiet.ends]).to.deep.equal([['terminated'], []]);
+      clock.advance(50_000);
+      expect(quiet.ends).to.deep.equal([1000]);
+    }
+  });
+
+  it('looks once a second, however seldom it pings', () => {
+    setUp({ interval: 300_000, silentTimeLimit: 5_000 });
+    const [silent, gone] = [open(), open()];
+    gone.listener?.onText('hello');
+    gone.isAlive = false;
+    clock.advance(6_000);
+    expect([silent.ends, gone.ends]).to.deep.equal([[1008], []]);
+    clock.advance(19_000);
+    expect([gone.pings.length, gone.ends]).to.deep.equal([1, ['terminated']]);
+    setUp({ interval: 2_147_483_647, silentTimeLimit: 5_000 });
+    const other = open();
+    clock.advance(6_000);
+    expect([other.pings.length, other.ends]).to.deep.equal([1, [1008]]);
   });
 
   it('leaves idle and silent sockets alone unless it is told otherwise', () => {

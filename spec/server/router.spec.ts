@@ -6,6 +6,7 @@ import {
   demultiplexer,
   router as nested,
   path,
+  queryTicket,
   type Route,
   type ScopeMiddleware,
 } from 'signalbox';
@@ -194,6 +195,11 @@ describe('The router', () => {
       'a middleware that a circular import left undefined',
       () => router(path('/ws/', ChatConsumer, { middleware: [undefined as never] })),
       'createApp./ws/: has undefined among its middleware, which is no class. Look for a circular import.',
+    ],
+    [
+      'a maker of middleware that was not called',
+      () => router(path('/ws/', ChatConsumer, { middleware: [queryTicket as never] })),
+      'createApp./ws/: has queryTicket among its middleware, which is a function that makes one, and was not called. Call it: queryTicket(…).',
     ],
     [
       'a class of parameters without a rule',

@@ -1,4 +1,5 @@
 import { EntityManager } from '@mikro-orm/core';
+import { EntityManager as DriverEntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
@@ -132,6 +133,24 @@ describe('The parts of an application', () => {
     expect(child.resolve(layerToken)).to.be.instanceOf(InMemoryChannelLayer);
     await using ann = await connect(app, '/');
     expect(await ann.request('show')).to.deep.include({ data: { users: 0, year: 2026 } });
+    await app.close();
+  });
+
+  it('have the entity manager by the name that the driver gives it, too', async () => {
+    @Consumer()
+    class DriverConsumer extends ApiConsumer {
+      constructor(private readonly em: DriverEntityManager) {
+        super();
+      }
+
+      @Action()
+      async ask() {
+        return [this.em === database.orm.em, await this.em.execute('select 1 as one')];
+      }
+    }
+    const app = open({ routes: [path('/', DriverConsumer)] });
+    await using ann = await connect(app, '/');
+    expect(await ann.request('ask')).to.deep.include({ data: [true, [{ one: 1 }]] });
     await app.close();
   });
 

@@ -55,7 +55,9 @@ function transactionOf(part: fc.Arbitrary<Write | Transaction>): fc.Arbitrary<Tr
 
 const innermost = transactionOf(write);
 const savepoint = transactionOf(fc.oneof({ weight: 3, arbitrary: write }, { weight: 1, arbitrary: innermost }));
-const transaction = transactionOf(fc.oneof({ weight: 3, arbitrary: write }, { weight: 1, arbitrary: savepoint }));
+export const transaction = transactionOf(
+  fc.oneof({ weight: 3, arbitrary: write }, { weight: 1, arbitrary: savepoint }),
+);
 
 /** A request id always means the same shelf, so that asking twice is asking for the same. */
 const subscription = fc

@@ -1,6 +1,17 @@
 import { EntityManager } from '@mikro-orm/core';
 import { expect } from 'chai';
-import { Action, ApiConsumer, Consumer, createApp, path } from 'signalbox';
+import {
+  Action,
+  ApiConsumer,
+  type ChannelMessage,
+  Consumer,
+  createApp,
+  InMemoryChannelLayer,
+  type ModelEvent,
+  ModelObserver,
+  path,
+  type Subscription,
+} from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
 import { User } from '../support/entities.js';
@@ -20,6 +31,41 @@ class UserConsumer extends ApiConsumer {
     written.resolve();
     await new Promise(() => {});
   }
+
+  @ModelObserver(() => User, { body: ({ username }) => ({ username }) })
+  async onUser(event: ModelEvent<User, { username: string }>, subscription: Subscription) {
+    await subscription.send(event);
+  }
+
+  @Action()
+  addAtOnce() {
+    return this.#create('bob').username;
+  }
+
+  protected override async onDisconnect() {
+    this.#create('eve');
+    await this.em.flush();
+  }
+
+  #create(username: string): User {
+    return this.em.create(User, { username, password: 'x' });
+  }
+}
+
+/** What other processes are sent before the layer closes. */
+class Wire extends InMemoryChannelLayer {
+  readonly sent: unknown[] = [];
+  #isClosed = false;
+
+  override async sendToGroup(group: string, message: ChannelMessage) {
+    if (message['data'] !== undefined && !this.#isClosed) this.sent.push(JSON.parse(String(message['data'])));
+    await super.sendToGroup(group, message);
+  }
+
+  override async close() {
+    this.#isClosed = true;
+    await super.close();
+  }
 }
 
 describe('An application that closes', () => {
@@ -33,6 +79,27 @@ describe('An application that closes', () => {
     await app.close();
     expect(await reply).to.include({ response_status: 503, code: 'server_closing' });
     expect(await ann.closed).to.equal(1001);
-    expect(await database.orm.em.fork().count(User)).to.equal(0);
+    expect(await database.orm.em.fork().count(User, { username: 'ann' })).to.equal(0);
+  });
+
+  it('tells other processes what it commits until its last connection has ended', async () => {
+    const committing = Promise.withResolvers<void>();
+    const closing = Promise.withResolvers<void>();
+    database.orm.em.getEventManager().registerSubscriber({
+      async beforeTransactionCommit() {
+        committing.resolve();
+        await closing.promise;
+      },
+    });
+    const layer = new Wire();
+    const app = createApp({ orm: database.orm, channelLayer: layer, routes: [path('/', UserConsumer)] });
+    await using ann = await connect(app, '/');
+    const reply = ann.request('add_at_once');
+    await committing.promise;
+    const closed = app.close();
+    closing.resolve();
+    await closed;
+    expect(await reply).to.include({ response_status: 200, data: 'bob' });
+    expect(layer.sent).to.deep.equal([{ username: 'bob' }, { username: 'eve' }]);
   });
 });

@@ -20,7 +20,8 @@ import { connect, type TestConnection } from 'signalbox/testing';
 import { Thing, things } from '../dcrf/observer-support.js';
 import { useDatabase } from '../support/database.js';
 import { checkAsyncProperty } from '../support/properties.js';
-import { type Row, type Script, type Step, script, type Transaction, World, type Write } from '../support/world.js';
+import { transact } from '../support/transact.js';
+import { type Row, type Script, type Step, script, World } from '../support/world.js';
 
 class ShelfKey {
   @IsInt() shelf!: number;
@@ -45,8 +46,6 @@ class ShelfConsumer extends ApiConsumer {
     yield `shelf-${shelf}`;
   }
 }
-
-class RolledBack extends Error {}
 
 /** Plays a script against the real thing. */
 class Playback {
@@ -79,7 +78,7 @@ class Playback {
         await this.request(step.client, 'leave', step);
         return;
       case 'transaction':
-        await this.transact(this.em.fork(), step.transaction);
+        await transact(this.em.fork(), step.transaction);
     }
   }
 
@@ -106,29 +105,6 @@ class Playback {
     const reply = await this.clients.get(client)?.request(action, { request_id: id, shelf });
     expect(reply?.errors ?? []).to.deep.equal([]);
   }
-
-  private async transact(em: EntityManager, { parts, isRolledBack }: Transaction): Promise<void> {
-    const work = em.transactional(async (inner) => {
-      for (const part of parts) {
-        if ('parts' in part) await this.transact(inner as EntityManager, part);
-        else await write(inner as EntityManager, part);
-        inner.clear();
-      }
-      if (isRolledBack) throw new RolledBack();
-    });
-    await work.catch((error) => {
-      if (!(error instanceof RolledBack)) throw error;
-    });
-  }
-}
-
-async function write(em: EntityManager, { pk, shelf, count }: Write): Promise<void> {
-  const thing = await em.findOne(Thing, pk);
-  if (shelf === undefined) {
-    if (thing) em.remove(thing);
-  } else if (thing) em.assign(thing, { shelf, count });
-  else em.create(Thing, { id: pk, name: 'thing', shelf, count });
-  await em.flush();
 }
 
 describe('Subscriptions and transactions in any order', () => {

@@ -152,9 +152,9 @@ function checkKey(key: NonNullable<JsonWebTokenOptions['key']>, algorithms: read
 /** In bytes. Undefined for a key that is no secret. */
 function secretLengthOf(key: NonNullable<JsonWebTokenOptions['key']>): number | undefined {
   if (key instanceof Uint8Array) return key.length;
-  const made = key instanceof CryptoKey ? KeyObject.from(key) : key;
-  if (made instanceof KeyObject) return made.type === 'secret' ? made.symmetricKeySize : undefined;
-  return made.kty === 'oct' ? Buffer.from(made.k ?? '', 'base64url').length : undefined;
+  if (key instanceof CryptoKey) return 'length' in key.algorithm ? Number(key.algorithm.length) / 8 : undefined;
+  if (key instanceof KeyObject) return key.type === 'secret' ? key.symmetricKeySize : undefined;
+  return key.kty === 'oct' ? Buffer.from(key.k ?? '', 'base64url').length : undefined;
 }
 
 function fault(member: string, reason: string, remedy: string): ConfigurationError {

@@ -4,7 +4,7 @@ import type { Limits } from '../limits.js';
 
 /** What one consumer of a connection holds. */
 export interface Holding {
-  readonly requests: { readonly waiting: number; readonly detached: number };
+  readonly requests: { readonly waiting: number; readonly detached: number; readonly abandoned: number };
   readonly subscriptions: { readonly size: number };
   readonly groups: { readonly size: number };
 }
@@ -45,11 +45,19 @@ export class Ceilings {
 
   /** @throws Throttled */
   requireRequest(isDetached: boolean): void {
+    this.#requireAbandonedToEnd();
     const { detachedActions, waitingRequests } = this.limits;
     if (isDetached && this.#sum(({ requests }) => requests.detached) >= detachedActions)
       this.#refuse('detached_actions', `There may be ${detachedActions} detached actions under way.`, soon);
     if (!isDetached && this.#sum(({ requests }) => requests.waiting) + this.#waitingElsewhere() >= waitingRequests)
       this.#refuse('waiting_requests', `There may be ${waitingRequests} requests waiting.`, soon);
+  }
+
+  /** Else whoever cancels what it asked for could have any number of actions run. */
+  #requireAbandonedToEnd(): void {
+    const { detachedActions } = this.limits;
+    if (this.#sum(({ requests }) => requests.abandoned) >= detachedActions)
+      this.#refuse('detached_actions', `${detachedActions} cancelled actions still run.`, soon);
   }
 
   /** @throws Throttled without a time to try again: only the client can make room */

@@ -35,7 +35,7 @@ export class Requests {
   /** What still runs of requests that were aborted. */
   readonly #abandoned = new Set<Promise<void>>();
   #count = 0;
-  /** Binary frames that wait. */
+  /** Binary frames, and answers to what is no request, that wait. */
   #works = 0;
   #refusal: ApiError | undefined;
 
@@ -52,6 +52,11 @@ export class Requests {
   /** How many detached ones are open, and what still runs of requests that were aborted. */
   get detached(): number {
     return this.#queue.detached + this.#abandoned.size;
+  }
+
+  /** How many still run although they were aborted. */
+  get abandoned(): number {
+    return this.#abandoned.size + this.#queue.ending;
   }
 
   /** What every request is answered with from now on. */
@@ -73,23 +78,27 @@ export class Requests {
       const error = errors.translate(thrown, { path: target.scope.path });
       // A line that is full is not made longer.
       if (error instanceof Throttled) this.#tell(error, payload);
-      else void this.addWork(async () => this.#tell(error, payload));
+      else this.#addInLine(async () => error, payload);
     }
   }
 
   /** What is no request, and yet in line with them: a failure is answered. Never throws. */
   receiveWork(work: () => Promise<ApiError | undefined>): void {
+    this.#addInLine(async () => this.#refusal ?? (await work()));
+  }
+
+  #addInLine(work: () => Promise<ApiError | undefined>, payload?: unknown): void {
     const { ceilings, errors, target } = this.#parts;
     try {
       ceilings.requireRequest(false);
     } catch (thrown) {
-      this.#tell(errors.translate(thrown, { path: target.scope.path }));
+      this.#tell(errors.translate(thrown, { path: target.scope.path }), payload);
       return;
     }
     this.#works += 1;
     void this.addWork(async () => {
       this.#works -= 1;
-      this.#tell(this.#refusal ?? (await work()));
+      this.#tell(await work(), payload);
     });
   }
 

@@ -14,11 +14,22 @@ export function parameterClass(prototype: object, member: string, position: numb
   const types = parameterTypes(prototype, member);
   const type = types[position];
   if (!shapeless.has(type)) return type as ConcreteClass<object>;
+  if (type === Function) throw importedAsType(prototype, member, position);
   throw new ConfigurationError({
     class: prototype.constructor.name,
     member,
     reason: `the type of parameter ${position + 1} does not exist at run time (it is ${nameOf(type)} there): an \`import type\`, an inline object type, an interface, a union or an array.`,
     remedy: 'Declare a class and import it as a value, or name it: @Action({ kwargs: TheClass }).',
+  });
+}
+
+/** What the compiler writes for a class that is there as a type only; also for a type of functions, which nobody gives a method. */
+function importedAsType(prototype: object, member: string, position: number): ConfigurationError {
+  return new ConfigurationError({
+    class: prototype.constructor.name,
+    member,
+    reason: `the class of parameter ${position + 1} is imported as a type, so that it does not exist at run time.`,
+    remedy: "Import it as a value, without `type`. The context too: import { ActionContext } from 'signalbox'.",
   });
 }
 

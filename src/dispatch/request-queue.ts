@@ -20,6 +20,11 @@ export class RequestQueue {
     return [...this.#open].filter(({ isDetached, isStarted }) => !isDetached && !isStarted).length;
   }
 
+  /** How many are answered and not over yet. */
+  get ending(): number {
+    return [...this.#open].filter(({ isStarted, isEnded }) => isStarted && isEnded).length;
+  }
+
   /** @param run never rejects */
   add(exchange: Exchange, run: () => Promise<void>): void {
     this.#open.add(exchange);

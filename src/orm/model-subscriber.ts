@@ -33,7 +33,6 @@ export class ModelSubscriber implements EventSubscriber {
   readonly #committed: Committed;
   readonly #groupsVary: (meta: EntityMetadata) => boolean;
   #signals = 0;
-  #isMuted = false;
   #isClosed = false;
 
   /**
@@ -50,11 +49,6 @@ export class ModelSubscriber implements EventSubscriber {
     this.#groupsVary = (meta) => groupsVary(meta.class);
     this.#relinks = new ModelRelinks((meta) => Boolean(meta.class) && isObserved(meta.class), this.#groupsVary);
     this.#stages = new TransactionStages(mergeStaged, (staged) => this.#release(staged));
-  }
-
-  /** Tells nothing any more, and goes on asking whether transactions are sound. */
-  mute(): void {
-    this.#isMuted = true;
   }
 
   /** Notes nothing any more: the ORM keeps its subscribers for good. */
@@ -81,7 +75,6 @@ export class ModelSubscriber implements EventSubscriber {
 
   /** A signal waits for the transaction that its sender is in, if there is one. */
   stageSignal(em: EntityManager, sent: SignalSent): void {
-    if (this.#isMuted) return;
     if (sent.atOnce || !em.getTransactionContext()) this.#committed([], [sent]);
     else this.#stages.of(em).stage(`signal:${++this.#signals}`, sent);
   }
@@ -188,7 +181,7 @@ export class ModelSubscriber implements EventSubscriber {
   #release(staged: readonly (ModelChange | SignalSent)[]): void {
     const signals = staged.filter(isSignal);
     const changes = staged.flatMap((entry) => (isSignal(entry) ? [] : entry));
-    if (!this.#isMuted) this.#committed(changes, signals);
+    this.#committed(changes, signals);
   }
 
   #stage(em: EntityManager, entity: object, before: RowData | undefined, after: RowData | undefined): void {

@@ -25,6 +25,9 @@ const unfit: ReadonlySet<string> = new Set(['22001', '22003', '22007', '22008', 
 /** PostgreSQL's code for a statement that was cancelled; whoever cancels an action is told so by other means. */
 const cancelledStatement = '57014';
 
+/** PostgreSQL's codes for a transaction that it gave up in favour of another one: a deadlock, or one that fits into no order. */
+const givenUp: ReadonlySet<string> = new Set(['40P01', '40001']);
+
 /** What the ORM's errors mean to a client; undefined for those that are none of its business. Nothing of SQL gets out. */
 export function toApiError(storages: readonly MetadataStorage[], thrown: unknown): ApiError | undefined {
   const cause = { cause: thrown };
@@ -50,6 +53,8 @@ export function toApiError(storages: readonly MetadataStorage[], thrown: unknown
   }
   if (thrown instanceof CheckConstraintViolationException)
     return new ValidationFailed('A value is out of its bounds.', cause);
+  if (givenUp.has(String(violation.code)))
+    return new Conflict('Someone else was writing the same rows. Try again.', cause);
   if (violation.code === cancelledStatement) return new TimeLimitExceeded('The database took too long.', cause);
   return unfit.has(String(violation.code))
     ? new ValidationFailed('A value does not fit its column.', cause)

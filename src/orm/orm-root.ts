@@ -1,4 +1,5 @@
 import { EntityManager, type EventSubscriber } from '@mikro-orm/core';
+import type { Class } from '../metadata.js';
 
 /** As much of MikroORM as the framework needs: any driver's `MikroORM` object is one. */
 export interface OrmRoot {
@@ -11,8 +12,16 @@ export function isOrmRoot(value: unknown): value is OrmRoot {
   return typeof em?.getMetadata === 'function' && typeof em.getEventManager === 'function';
 }
 
-/** What `EntityManager` is injected by, whichever driver it comes from. */
-export const entityManagerToken = EntityManager;
+/**
+ * What the entity manager is injected by: the core's `EntityManager`, whichever driver it comes from, and the driver's own classes
+ * in between, one of which its package exports under the same name.
+ */
+export function entityManagerTokens({ em }: OrmRoot): readonly Class<EntityManager>[] {
+  const tokens = new Set<Class<EntityManager>>([EntityManager]);
+  for (let own = em.constructor; own.prototype instanceof EntityManager; own = Object.getPrototypeOf(own))
+    tokens.add(own as unknown as Class<EntityManager>);
+  return [...tokens];
+}
 
 export function registerSubscriber({ em }: OrmRoot, subscriber: EventSubscriber): void {
   em.getEventManager().registerSubscriber(subscriber);

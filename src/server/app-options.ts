@@ -30,18 +30,6 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-export interface ListenOptions {
-  /** Default 0: any free port. */
-  readonly port?: number;
-  /** Default all addresses. */
-  readonly host?: string;
-}
-
-export interface AcceptedConnection {
-  /** Resolves when nothing of the connection is left. */
-  readonly closed: Promise<void>;
-}
-
 /**
  * As much of Node's `http.Server` and `https.Server` as is needed. Not theirs, so that a browser project can import the
  * type of an application without the types of Node.
@@ -75,7 +63,7 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly otherOrms?: readonly OrmRoot[];
   readonly routes: Routes;
   /**
-   * Where consumers, permissions and serializers come from. `EntityManager`, `Logger`, `Clock`, `Counters` and `ChannelLayer` are
+   * Where consumers, permissions and serializers come from. `EntityManager` (the core's or the driver's), `Logger`, `Clock`, `Counters` and `ChannelLayer` are
    * registered in it unless they are already. Default: a new child of tsyringe's global container.
    */
   readonly container?: DependencyContainer;

@@ -1,14 +1,34 @@
 import { ConfigurationError } from '../errors.js';
 import { isOrmRoot } from '../orm/orm-root.js';
+import type { AppOptions } from './app-options.js';
+import type { Route } from './route.js';
+
+const known: Readonly<Record<keyof AppOptions<readonly Route[]>, true>> = {
+  orm: true,
+  otherOrms: true,
+  routes: true,
+  container: true,
+  middleware: true,
+  permissions: true,
+  errors: true,
+  hooks: true,
+  channelLayer: true,
+  connections: true,
+  users: true,
+  ticketStore: true,
+  settings: true,
+};
 
 /**
  * What a compiler would have refused, had there been one.
  *
- * @throws ConfigurationError where a database or the routes are missing, or are something else
+ * @throws ConfigurationError where a database or the routes are missing, or are something else, and for names that nobody knows
  */
 export function checkOptions(options: unknown): void {
   const { orm, otherOrms = [], routes } = (options ?? {}) as Readonly<Record<string, unknown>>;
   checkOrm('orm', orm);
+  const unknown = Object.keys(options as object).find((name) => !Object.hasOwn(known, name));
+  if (unknown !== undefined) throw fault(unknown, 'is no option.', `There are: ${Object.keys(known).join(', ')}.`);
   if (!Array.isArray(otherOrms)) throw fault('otherOrms', 'is no list.', 'Give a list of MikroORM objects.');
   for (const [index, other] of otherOrms.entries()) checkOrm(`otherOrms[${index}]`, other);
   if (!Array.isArray(routes)) {

@@ -22,7 +22,7 @@ interface Pulse {
   /** Frames in both directions when it was last looked, and when that number changed. */
   frames: number;
   changedAt: number;
-  readonly openedAt: number;
+  openedAt: number;
 }
 
 /** A part of the connections that is pinged together. */
@@ -34,6 +34,9 @@ interface Slot {
 /** Pings of one round are spread over so many moments. */
 const slotCount = 25;
 
+/** So often, in milliseconds, the sockets are looked at, however seldom they are pinged. */
+const longestPause = 1_000;
+
 /**
  * Finds sockets whose other end is gone without a word, by one timer for all: each is pinged once per interval, and cut where
  * no pong comes in time. Closes idle ones where the settings say so.
@@ -42,12 +45,15 @@ export class Heartbeat {
   readonly #settings: HeartbeatSettings;
   readonly #clock: Clock;
   readonly #counters: Counters;
+  /** How often it is looked, and after how many looks the next slot is pinged. */
+  readonly #pause: number;
+  readonly #ticksPerPing: number;
   readonly #slots: readonly Slot[] = Array.from({ length: slotCount }, () => ({
     pulses: new Set<Pulse>(),
     pingedAt: undefined,
   }));
   #size = 0;
-  #turn = 0;
+  #ticks = 0;
   #joined = 0;
   #timer: Timer | undefined;
 
@@ -63,6 +69,9 @@ export class Heartbeat {
     this.#settings = settings;
     this.#clock = clock;
     this.#counters = counters;
+    const step = settings.interval / slotCount;
+    this.#ticksPerPing = Math.ceil(step / longestPause);
+    this.#pause = Math.max(1, Math.ceil(step / this.#ticksPerPing));
   }
 
   /** Follows a socket until it closes. Returns the listener that hears what its client sends. */
@@ -111,23 +120,33 @@ export class Heartbeat {
   }
 
   #next(): Timer {
-    const pause = Math.max(1, Math.ceil(this.#settings.interval / slotCount));
-    const due = this.#now() + pause;
-    return this.#clock.after(pause, () => this.#tick(due));
+    const due = this.#now() + this.#pause;
+    return this.#clock.after(this.#pause, () => this.#tick(due));
   }
 
   #tick(due: number): void {
     const now = this.#now();
-    // While this process stood still nobody was heard, whoever spoke.
-    if (now - due > this.#settings.timeLimit / 2) for (const slot of this.#slots) slot.pingedAt &&= now;
+    if (Math.abs(now - due) > this.#settings.timeLimit / 2) this.#shift(now - due);
     const { timeLimit, idleTimeLimit, silentTimeLimit } = this.#settings;
     for (const slot of this.#slots) {
       if (slot.pingedAt !== undefined && now - slot.pingedAt >= timeLimit) this.#cutSilent(slot);
       if (idleTimeLimit !== false) for (const pulse of slot.pulses) this.#closeIdle(pulse, now, idleTimeLimit);
       if (silentTimeLimit !== false) for (const pulse of slot.pulses) this.#closeSilent(pulse, now, silentTimeLimit);
     }
-    this.#ping(this.#slots[this.#turn++ % slotCount] as Slot, now);
+    const turn = this.#ticks++ / this.#ticksPerPing;
+    if (Number.isInteger(turn)) this.#ping(this.#slots[turn % slotCount] as Slot, now);
     this.#timer = this.#size > 0 ? this.#next() : undefined;
+  }
+
+  /** While this process stood still nobody was heard, whoever spoke; and the clock may have been set. */
+  #shift(time: number): void {
+    for (const slot of this.#slots) {
+      if (slot.pingedAt !== undefined) slot.pingedAt += time;
+      for (const pulse of slot.pulses) {
+        pulse.changedAt += time;
+        pulse.openedAt += time;
+      }
+    }
   }
 
   #ping(slot: Slot, now: number): void {

@@ -35,8 +35,18 @@ function checkSchema(at: string, source: ParameterSource, schema: unknown): void
 }
 
 function checkPiece(at: string, piece: unknown): void {
-  if (typeof piece === 'function') return;
+  if (typeof piece === 'function') {
+    if (!isMaker(piece)) return;
+    const reason = `has ${piece.name} among its middleware, which is a function that makes one, and was not called.`;
+    throw fault(at, reason, `Call it: ${piece.name}(…).`);
+  }
   throw fault(at, `has ${String(piece)} among its middleware, which is no class.`, 'Look for a circular import.');
+}
+
+/** A class may have `apply` as a field, which only an instance shows. */
+function isMaker(piece: NonNullable<unknown> & { readonly prototype?: object }): boolean {
+  if (typeof piece.prototype === 'object' && 'apply' in piece.prototype) return false;
+  return !Function.prototype.toString.call(piece).startsWith('class');
 }
 
 function checkCookie({ path: at, middleware }: FlatRoute, { origins }: Settings): void {

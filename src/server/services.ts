@@ -19,7 +19,7 @@ import type { Class, ConcreteClass } from '../metadata.js';
 import { Rechecker } from '../observers/rechecker.js';
 import { Announcer } from '../orm/announcer.js';
 import { toApiError } from '../orm/orm-errors.js';
-import { entityManagerToken } from '../orm/orm-root.js';
+import { entityManagerTokens } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { ScopeBuilder } from '../scope/scope-builder.js';
 import { ScopeDisposer } from '../scope/scope-disposal.js';
@@ -70,7 +70,7 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const settings = completeSettings(options.settings);
   const router = new Router(options.routes, { permissions, middleware }, settings);
   const container = options.container ?? globalContainer.createChildContainer();
-  provide(container, entityManagerToken, () => orm.em);
+  for (const token of entityManagerTokens(orm)) provide(container, token, () => orm.em);
   const { logger, counters, tracer, clock } = witnessesOf(container, settings);
   const layer = layerOf(options, container, logger, settings);
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);

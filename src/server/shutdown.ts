@@ -57,15 +57,22 @@ export class Shutdown {
 
   async #close(): Promise<void> {
     const { hooks, live, subscriber, stopListening } = this.#services;
-    subscriber.mute();
-    stopListening();
     live.leave();
     const entranceClosed = this.#entrance.close();
     await this.#endConnections();
     await entranceClosed;
+    stopListening();
     subscriber.close();
+    await this.#tellTheRest();
     await this.#closeLayer();
     await hooks.stop();
+  }
+
+  /** Other processes hear what this one has committed, also while its connections ended. */
+  async #tellTheRest(): Promise<void> {
+    const { publisher, logger, settings, clock } = this.#services;
+    if (await settledWithin(publisher.idle(), settings.closeTimeout, clock)) return;
+    logger.warn('Some changes could not be told in time.');
   }
 
   async #closeLayer(): Promise<void> {

@@ -7,17 +7,20 @@ import { useVisitors } from '../support/visitors.js';
 describe('a private room', function () {
   this.timeout(TIME_TO_OPEN);
   const visitors = useVisitors();
+  const [ada, grace] = [unique('ada'), unique('grace')];
   let name: string;
   let path: string;
-  let ada: string;
-  let grace: string;
   let adas: Tab;
   let graces: Tab;
 
-  beforeEach(async () => {
-    [name, ada, grace] = [unique('Signal box'), unique('ada'), unique('grace')];
+  before(async () => {
     [adas, graces] = await Promise.all([visitors.signedUp(ada), visitors.signedUp(grace)]);
+  });
+  beforeEach(async () => {
+    name = unique('Signal box');
+    await Promise.all([adas, graces].map(({ page }) => page.goto('/')));
     path = await adas.openRoom(name, { isPrivate: true });
+    await graces.connected();
   });
 
   it('comes into the lobby of a new member and leaves that of a former one', async () => {
@@ -28,7 +31,10 @@ describe('a private room', function () {
     await graces.card(name).waitFor({ state: 'detached' });
   });
 
-  it('does not exist for whoever is no member', async () => {
+  it('does not exist for whoever is no member, save that its name is taken', async () => {
+    await graces.page.getByLabel('Name of a room').fill(name);
+    await graces.page.keyboard.press('Enter');
+    await graces.page.getByRole('alert').getByText('This name is taken. Choose another one.').waitFor();
     await graces.page.goto(path);
     await graces.heading('There is no such room').waitFor();
   });

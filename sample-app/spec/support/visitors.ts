@@ -4,9 +4,9 @@ import { sharedBrowser } from './browser.js';
 import { sharedDatabase, TIME_TO_OPEN } from './database.js';
 import { Tab } from './tab.js';
 
-const DEADLINE = 10_000;
+const DEADLINE = 20_000;
 
-/** People with browsers. Each has cookies of their own; what they opened is closed with the spec. */
+/** People with browsers. Each has cookies of their own; all is closed when they leave. */
 export class Visitors {
   private readonly tabs: Tab[] = [];
   private readonly contexts: BrowserContext[] = [];
@@ -59,7 +59,7 @@ const expectedError = /ERR_INTERNET_DISCONNECTED|WebSocket connection|status of 
 /** The app on a free port, and whoever visits it. */
 export function useVisitors(): Pick<Visitors, 'visit' | 'signedUp' | 'anotherTab' | 'unexpectedErrors'> {
   let chat: Chat | undefined;
-  let visitors: Visitors;
+  let visitors: Visitors | undefined;
 
   before(async function () {
     this.timeout(TIME_TO_OPEN);
@@ -67,13 +67,19 @@ export function useVisitors(): Pick<Visitors, 'visit' | 'signedUp' | 'anotherTab
     chat = await createChat((await sharedDatabase()).orm);
     visitors = new Visitors(browser, await chat.http.listen({ host: '127.0.0.1', port: 0 }));
   });
-  afterEach(() => visitors.leave());
-  after(() => chat?.close());
+  after(async () => {
+    await visitors?.leave();
+    await chat?.close();
+  });
 
+  const ready = () => {
+    if (!visitors) throw new Error('Nobody visits before the hooks have run.');
+    return visitors;
+  };
   return {
-    visit: () => visitors.visit(),
-    signedUp: (username, path) => visitors.signedUp(username, path),
-    anotherTab: (tab, path) => visitors.anotherTab(tab, path),
-    unexpectedErrors: () => visitors.unexpectedErrors(),
+    visit: () => ready().visit(),
+    signedUp: (username, path) => ready().signedUp(username, path),
+    anotherTab: (tab, path) => ready().anotherTab(tab, path),
+    unexpectedErrors: () => ready().unexpectedErrors(),
   };
 }

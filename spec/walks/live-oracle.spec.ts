@@ -1,0 +1,286 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { EntityManager } from '@mikro-orm/core';
+import type { MikroORM } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import { IsInt } from 'class-validator';
+import fc from 'fast-check';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  type App,
+  type AppApi,
+  Consumer,
+  createApp,
+  GroupsForBoth,
+  Logger,
+  type ModelEvent,
+  ModelObserver,
+  path,
+  type Subscription,
+} from 'signalbox';
+import { type Client, createClient, type LiveCollection, live } from 'signalbox/client';
+import { MemoryLogger } from 'signalbox/testing';
+import { container } from 'tsyringe';
+import { WebSocket } from 'ws';
+import { Thing, things } from '../dcrf/observer-support.js';
+import { useDatabase } from '../support/database.js';
+import { within } from '../support/deadline.js';
+import { checkAsyncProperty } from '../support/properties.js';
+import { transact } from '../support/transact.js';
+import { type Row, type Transaction, transaction, type Write } from '../support/world.js';
+
+class ShelfKey {
+  @IsInt() shelf!: number;
+}
+
+class Count {
+  @IsInt() pk!: number;
+  @IsInt() count!: number;
+}
+
+const shown = ({ id, shelf, count }: Row): Row => ({ id, shelf, count });
+
+@Consumer()
+class ShelfConsumer extends ApiConsumer {
+  constructor(private readonly em: EntityManager) {
+    super();
+  }
+
+  @Action() async hello() {}
+
+  @Action()
+  async list({ shelf }: ShelfKey) {
+    return (await this.em.find(Thing, { shelf }, { orderBy: { id: 'asc' } })).map(shown);
+  }
+
+  @Action({ atomic: true })
+  async count({ pk, count }: Count) {
+    const thing = await this.em.findOneOrFail(Thing, pk);
+    thing.count = count;
+  }
+
+  @Action({ status: 201 })
+  async watch({ shelf }: ShelfKey, context: ActionContext) {
+    await this.subscribe(this.onThing, { shelf }, context);
+  }
+
+  @ModelObserver(() => Thing, { body: shown })
+  async onThing(event: ModelEvent<Thing, Row>, subscription: Subscription<ShelfKey>) {
+    await subscription.send(event);
+  }
+  @GroupsForBoth('onThing') protected *groupsOfShelf({ shelf }: Thing | ShelfKey) {
+    yield `shelf-${shelf}`;
+  }
+}
+
+function serve(orm: MikroORM, logger: MemoryLogger) {
+  const many = 1_000_000;
+  const child = container.createChildContainer();
+  child.registerInstance(Logger, logger);
+  const drain = { delay: 0, spread: 10, retrySpread: 10 };
+  const limits = { messageBurst: many, addressHandshakeBurst: many };
+  return createApp({
+    orm,
+    container: child,
+    routes: [path('/ws/', ShelfConsumer)],
+    settings: { drain, limits },
+  });
+}
+
+type Api = AppApi<ReturnType<typeof serve>>;
+
+type Step =
+  | { readonly kind: 'follow' | 'leave'; readonly client: number; readonly shelf: number }
+  | { readonly kind: 'cut' | 'reconnect'; readonly client: number }
+  | { readonly kind: 'count'; readonly client: number; readonly write: Pick<Write, 'pk' | 'count'> }
+  | { readonly kind: 'transaction'; readonly transaction: Transaction }
+  | { readonly kind: 'settle' | 'turn' | 'close' | 'drain' };
+
+const client = fc.nat(2);
+const shelf = fc.integer({ min: 1, max: 3 });
+const write = fc.record({ pk: fc.integer({ min: 1, max: 3 }), count: fc.nat(1_000) });
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('follow', 'follow', 'leave'), client, shelf }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('cut', 'reconnect'), client }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('count'), client, write }) },
+  { weight: 9, arbitrary: fc.record({ kind: fc.constant('transaction'), transaction }) },
+  { weight: 5, arbitrary: fc.record({ kind: fc.constantFrom('settle', 'turn', 'turn', 'turn') }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('close', 'drain') }) },
+);
+
+interface Followed {
+  readonly client: number;
+  readonly shelf: number;
+  readonly rows: LiveCollection<Row>;
+}
+
+/** Three clients over real sockets, and a server that comes and goes on its port. */
+class Playback {
+  readonly #orm: MikroORM;
+  readonly #sockets: WebSocket[][] = [[], [], []];
+  #clients: readonly Client<Api>[] = [];
+  #followed: readonly Followed[] = [];
+  /** Transactions and requests that nobody has waited for yet. */
+  #underWay: Promise<unknown>[] = [];
+  readonly #logger = new MemoryLogger();
+  #app: App;
+  #port = 0;
+
+  constructor(orm: MikroORM) {
+    this.#orm = orm;
+    this.#app = serve(orm, this.#logger);
+  }
+
+  async begin(): Promise<void> {
+    ({ port: this.#port } = await this.#app.listen({ host: '127.0.0.1' }));
+    this.#clients = this.#sockets.map((sockets) => this.#connect(sockets));
+  }
+
+  async play(step: Step): Promise<void> {
+    switch (step.kind) {
+      case 'follow':
+        this.#follow(step.client, step.shelf);
+        return;
+      case 'leave':
+        this.#leave(step.client, step.shelf);
+        return;
+      case 'cut':
+        for (const socket of this.#sockets[step.client] ?? []) socket.terminate();
+        return;
+      case 'reconnect':
+        this.#clientOf(step.client).$reconnect();
+        return;
+      case 'count':
+        this.#begin(this.#clientOf(step.client).count(step.write));
+        return;
+      case 'transaction':
+        this.#begin(transact(this.#orm.em.fork(), step.transaction));
+        return;
+      case 'turn':
+        await nextTurn();
+        return;
+      case 'settle':
+        await this.#settle();
+        return;
+      default:
+        await this.#restart(step.kind);
+    }
+  }
+
+  /** At rest, every collection is what the database says. */
+  async check(): Promise<void> {
+    await this.#settle();
+    await within(this.#rest(), 'The rest of all clients', 20_000);
+    const stored = await this.#orm.em.fork().find(Thing, {}, { orderBy: { id: 'asc' } });
+    for (const { shelf, rows } of this.#followed) {
+      const expected = stored.filter((row) => row.shelf === shelf).map(shown);
+      expect(rows.getSnapshot()).to.deep.equal({ rows: expected, status: 'ready', error: undefined });
+    }
+    expect(this.#logger.at('error').map(({ message, fields }) => `${message} ${fields['error']}`)).to.deep.equal([]);
+  }
+
+  async end(): Promise<void> {
+    for (const client of this.#clients) client.$close();
+    await this.#settle();
+    await this.#app.close();
+  }
+
+  #connect(sockets: WebSocket[]): Client<Api> {
+    class Recorded extends WebSocket {
+      constructor(url: string, protocols: string[]) {
+        super(url, protocols);
+        this.on('error', () => {});
+        sockets.push(this);
+      }
+    }
+    const url = `ws://127.0.0.1:${this.#port}/ws/`;
+    return createClient<Api>(url, { WebSocket: Recorded, firstDelay: 10, maxDelay: 50 });
+  }
+
+  #follow(client: number, shelf: number): void {
+    const api = this.#clientOf(client);
+    const rows = live(api.$on('onThing', 'watch', { shelf }), {
+      list: () => api.list({ shelf }),
+      compare: (one, other) => one.id - other.id,
+    });
+    this.#followed = [...this.#followed, { client, shelf, rows }];
+  }
+
+  #leave(client: number, shelf: number): void {
+    const isLeft = (each: Followed): boolean => each.client === client && each.shelf === shelf;
+    for (const { rows } of this.#followed.filter(isLeft)) rows.close();
+    this.#followed = this.#followed.filter((each) => !isLeft(each));
+  }
+
+  /** Deadlocks, conflicts and lost connections are no failures here: whatever came of it is what the database says. */
+  #begin(work: PromiseLike<unknown>): void {
+    this.#underWay.push(Promise.allSettled([work]));
+  }
+
+  async #settle(): Promise<void> {
+    await Promise.all(this.#underWay.splice(0));
+  }
+
+  /** A transaction that outlives its server is nobody's: in earnest it would have died with the process. */
+  async #restart(way: 'close' | 'drain'): Promise<void> {
+    await this.#settle();
+    await this.#app[way]();
+    this.#app = serve(this.#orm, this.#logger);
+    await this.#app.listen({ port: this.#port, host: '127.0.0.1' });
+  }
+
+  /** Every answer comes behind the events that were sent before it; who lists again meanwhile is waited for. */
+  async #rest(): Promise<void> {
+    do {
+      await this.#app.idle();
+      await Promise.all(this.#clients.map((client) => client.hello({}, { retry: true })));
+      await Promise.all(this.#followed.map(({ rows }) => ready(rows)));
+      await this.#app.idle();
+      await Promise.all(this.#clients.map((client) => client.hello({}, { retry: true })));
+    } while (!this.#followed.every(({ rows }) => rows.getSnapshot().status === 'ready'));
+  }
+
+  #clientOf(index: number): Client<Api> {
+    const client = this.#clients[index];
+    if (!client) throw new Error(`There is no client ${index}.`);
+    return client;
+  }
+}
+
+function ready(rows: LiveCollection<Row>): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (rows.getSnapshot().status === 'ready') resolve();
+    };
+    rows.subscribe(look);
+    look();
+  });
+}
+
+describe('Live collections of clients that come and go', () => {
+  const database = useDatabase('live_oracle', things);
+
+  before(() =>
+    database.orm.em.execute(
+      "do $$ begin execute format('alter database %I set deadlock_timeout to 20', current_database()); end $$",
+    ),
+  );
+
+  it('are what the database says once everybody is at rest', async function () {
+    this.timeout(0);
+    await checkAsyncProperty(fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), playAndCompare), 15);
+  });
+
+  async function playAndCompare(steps: readonly Step[]): Promise<void> {
+    await database.orm.em.execute('truncate thing cascade');
+    const playback = new Playback(database.orm);
+    await playback.begin();
+    try {
+      for (const each of steps) await playback.play(each);
+      await playback.check();
+    } finally {
+      await playback.end();
+    }
+  }
+});
