@@ -21,7 +21,7 @@ import { buildServices, type Services } from './services.js';
 import { answers, share } from './shared-server.js';
 import { Shutdown } from './shutdown.js';
 import type { Transport } from './transport.js';
-import { refuseUpgrade, toHandshakeRequest } from './upgrade.js';
+import { destroyOnError, refuseUpgrade, toHandshakeRequest } from './upgrade.js';
 import { WebSocketAcceptor } from './web-socket-transport.js';
 
 /** Carries types only; no value is ever there. */
@@ -215,7 +215,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
 
   /** Never rejects. */
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    socket.on('error', () => socket.destroy());
+    destroyOnError(socket);
     try {
       await this.accept(toHandshakeRequest(request), ({ subprotocol }) =>
         this.#acceptor.accept(request, socket, head, subprotocol),
