@@ -118,6 +118,30 @@ const changes: readonly Bug[] = [
   },
 ];
 
+const stale: readonly Bug[] = [
+  {
+    name: 'a stale writer is told of by what it had loaded',
+    file: 'orm/model-subscriber.js',
+    sound: 'const isRead = this.#groupsVary(meta) && meta.versionProperty === undefined;',
+    broken: 'const isRead = false;',
+    specs: ['dcrf/unreported-writes'],
+  },
+  {
+    name: 'a row that took the key of one that was waited for is overlooked',
+    file: 'orm/model-snapshot.js',
+    sound: '(lock ? await find() : null)',
+    broken: 'null',
+    specs: ['dcrf/unreported-writes'],
+  },
+  {
+    name: 'what an application commits while it closes is told to nobody',
+    file: 'server/shutdown.js',
+    sound: 'await this.#tellTheRest();',
+    broken: '',
+    specs: ['walks/closing'],
+  },
+];
+
 const requests: readonly Bug[] = [
   {
     name: 'an event overtakes the reply of the request that caused it',
@@ -313,8 +337,8 @@ const limits: readonly Bug[] = [
   {
     name: 'a user has one connection too many',
     file: 'server/handshake-limits.js',
-    sound: 'if (connections >= connectionsPerUser)',
-    broken: 'if (connections > connectionsPerUser)',
+    sound: '(this.#users.get(user) ?? 0) < connectionsPerUser',
+    broken: '(this.#users.get(user) ?? 0) <= connectionsPerUser',
     specs: ['server/handshake-limits'],
   },
   {
@@ -426,6 +450,7 @@ const client: readonly Bug[] = [
 /** Each breaks a promise of `docs/guarantees.md`. */
 export const bugs: readonly Bug[] = [
   ...changes,
+  ...stale,
   ...requests,
   ...rights,
   ...identity,

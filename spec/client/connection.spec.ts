@@ -164,10 +164,12 @@ describe('The connection of a client', () => {
     let tokens = 0;
     await start({ token: () => `t${++tokens}`, heartbeat: 0 });
     (await network.open()).drop(4401);
+    await network.advance(0);
     await network.open();
     expect(network.socket.protocols).to.deep.equal(['signalbox', 'bearer.t2']);
     await network.advance(30_000);
     network.socket.drop(4401);
+    await network.advance(0);
     (await network.open()).drop(4401);
     expect([client.$status, tokens]).to.deep.equal(['unauthenticated', 3]);
     await network.advance(3_600_000);
@@ -187,12 +189,25 @@ describe('The connection of a client', () => {
     expect(network.socket.protocols).to.include('bearer.later');
   });
 
+  it('asks again for a url that throws at once', async () => {
+    const failure = new Error('not now');
+    let urls = 0;
+    const url = (): string => {
+      if (++urls === 1) throw failure;
+      return 'ws://later/';
+    };
+    await start({}, url);
+    expect([client.$status, why]).to.deep.equal(['waiting', { error: failure }]);
+    await network.advance(3_000);
+    expect([client.$status, network.socket.url]).to.deep.equal(['connecting', 'ws://later/']);
+  });
+
   it('stops at a url that is none', async () => {
     await start({ WebSocket: WebSocket as never }, () => 'no url at all');
     expect(client.$status).to.equal('stopped');
     expect(why.error).to.have.property('name', 'SyntaxError');
     const refusal = await client.$request(null, { action: 'list' }).catch((error: unknown) => error);
-    expect(refusal).to.include({ code: 'stopped', message: 'The connection is stopped.' });
+    expect(refusal).to.include({ code: 'stopped', message: 'list: stopped' });
   });
 
   it('gives up an attempt that takes too long, also that for a token', async () => {
@@ -226,7 +241,7 @@ describe('The connection of a client', () => {
     socket.receive({ errors: [], data: null, action: 'ping', response_status: 200, request_id: null });
     await network.advance(29_999);
     expect(client.$status).to.equal('open');
-    await network.advance(10_001);
+    await network.advance(1);
     expect([client.$status, why.reason]).to.deep.equal(['waiting', 'The server is silent.']);
   });
 

@@ -111,7 +111,7 @@ describe('A request of a client', () => {
     ask({ timeout: 1 });
     ask();
     await network.advance(1);
-    expect(errors()[1]).to.include({ code: 'timeout', maybeExecuted: false, message: 'There was no reply in time.' });
+    expect(errors()[1]).to.include({ code: 'timeout', maybeExecuted: false, message: 'list: timeout' });
     await network.advance(3_000);
     socket = await network.open();
     expect(socket.sent.map((frame) => frame['request_id'])).to.deep.equal([1, 3]);

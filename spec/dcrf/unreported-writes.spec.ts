@@ -1,8 +1,10 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { Announcer, type App, createApp, Logger, path } from 'signalbox';
 import { connect, MemoryLogger } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
 import { openDatabase, useDatabase } from '../support/database.js';
+import { within } from '../support/deadline.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
 import { createThing, event, fill, Owner, save, Tag, Thing, things } from './observer-support.js';
 
@@ -157,6 +159,44 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
     expect(await ann.receive()).to.deep.equal(event('update', { id: 1, name: 'late', shelf: 2 }, 2));
     await ann.expectSilence();
   });
+
+  /** Resolves once a statement waits for a lock. */
+  async function blocked(): Promise<void> {
+    const em = database.orm.em.fork();
+    for (;;) {
+      const [waiting] = await em.execute(`select 1 from pg_locks where not granted`);
+      if (waiting) return;
+    }
+  }
+
+  for (const { what, write, told } of [
+    { what: 'deletes', write: (em: EntityManager, thing: Thing) => em.remove(thing), told: event('delete', { pk: 1 }) },
+    {
+      what: 'changes',
+      write: (_: EntityManager, thing: Thing) => Object.assign(thing, { name: 'late' }),
+      told: event('update', { id: 1, name: 'late', shelf: 2 }),
+    },
+  ]) {
+    it(`tells that a writer ${what} a row which was deleted and created anew while it waited`, async () => {
+      await using ann = await connect(app, '/ws/shelf/');
+      await ann.request('subscribe_shelf', { shelf: 2, request_id: 1 });
+      const late = database.orm.em.fork();
+      write(late, await late.findOneOrFail(Thing, 1));
+      let written: Promise<void> | undefined;
+      await database.orm.em.fork().transactional(async (em) => {
+        em.remove(await em.findOneOrFail(Thing, 1));
+        await em.flush();
+        em.create(Thing, { id: 1, name: 'new', shelf: 2 });
+        await em.flush();
+        written = late.flush();
+        await within(blocked(), 'The lock');
+      });
+      await written;
+      expect(await ann.receive()).to.deep.equal(event('create', { id: 1, name: 'new', shelf: 2 }));
+      expect(await ann.receive()).to.deep.equal(told);
+      await ann.expectSilence();
+    });
+  }
 
   it('costs nothing once the application is closed', async () => {
     const closing = new MemoryLogger();

@@ -15,6 +15,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'cli/api-types/shape-reader.ts': 'cli/api-types/api-types.spec.ts',
   'cli/api-types/symbols.ts': 'cli/api-types/api-types.spec.ts',
   'cli/command.ts': 'cli/command-line.spec.ts',
+  'client/alarm.ts': 'client/connection.spec.ts',
   'client/client-options.ts': 'client/connection.spec.ts',
   'client/close-codes.ts': 'client/connection.spec.ts',
   'client/create-client.ts': 'client/served.spec.ts',
@@ -23,7 +24,10 @@ export const heldBy: Readonly<Record<string, string>> = {
   'client/feed.ts': 'client/request.spec.ts',
   'client/emitter.ts': 'client/subscription.spec.ts',
 
+  'client/reconnection.ts': 'client/connection.spec.ts',
   'client/signalbox-error.ts': 'client/request.spec.ts',
+  'client/socket.ts': 'client/connection.spec.ts',
+  'client/status.ts': 'client/connection.spec.ts',
   'consumers/api-consumer.ts': 'consumers/consumer-channel.spec.ts',
   'consumers/arrivals.ts': 'consumers/deliveries.spec.ts',
   'consumers/background.ts': 'dcrf/detached.spec.ts',

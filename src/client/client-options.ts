@@ -55,34 +55,21 @@ export interface ClientOptions {
   readonly random?: () => number;
 }
 
-export type CompleteOptions = Required<Omit<ClientOptions, 'token' | 'reconnectAfter'>> & ClientOptions;
+/** What several places use; what one uses has its default there. */
+type CommonOptions = Required<Pick<ClientOptions, 'firstDelay' | 'clock' | 'random'>>;
 
-export const defaultOptions = {
-  protocols: [],
-  timeout: 30_000,
-  maxRetries: 3,
-  maxQueue: 100,
-  maxBuffer: 1_000,
-  firstDelay: 3_000,
-  maxDelay: 30_000,
-  healthyAfter: 30_000,
-  connectTimeout: 10_000,
-  heartbeat: 20_000,
-  heartbeatTimeout: 10_000,
-  lazy: false,
-} as const satisfies ClientOptions;
+export type CompleteOptions = ClientOptions & CommonOptions;
 
 /** What timers can count; they take a longer time for no time at all. */
 const longestWait = 2_147_483_647;
 
-const systemClock: ClientClock = {
-  after(milliseconds, callback) {
-    const timer = setTimeout(callback, Math.min(milliseconds, longestWait));
-    return { cancel: () => clearTimeout(timer) };
+export const commonDefaults: CommonOptions = {
+  firstDelay: 3_000,
+  clock: {
+    after(milliseconds, callback) {
+      const timer = setTimeout(callback, Math.min(milliseconds, longestWait));
+      return { cancel: () => clearTimeout(timer) };
+    },
   },
+  random: Math.random,
 };
-
-export function completeOptions(given: ClientOptions): CompleteOptions {
-  const { WebSocket } = globalThis as unknown as { WebSocket: CompleteOptions['WebSocket'] };
-  return { ...defaultOptions, WebSocket, clock: systemClock, random: Math.random, ...given };
-}

@@ -1,7 +1,6 @@
-import type { ConnectionStatus, StatusListener } from './connection.js';
 import type { Payload } from './exchange.js';
-import type { FrameListener } from './exchanges.js';
 import type { ActionCall, RequestOptions } from './request.js';
+import type { ConnectionStatus, StatusListener } from './status.js';
 import type { Subscription } from './subscription.js';
 
 /** As much of `ConsumerApi` as a client needs. */
@@ -71,6 +70,9 @@ type InstanceClient<View extends ConsumerView> = View extends {
 }
   ? ObservingInstance<Kwargs, Event>
   : unknown;
+
+/** Told of frames that belong to no request and no subscription: what consumers send of their own making. */
+export type FrameListener = (payload: unknown, stream: string | null) => void;
 
 /** What is the client's own; the names of the application never begin with `$`. */
 export interface ClientControls {

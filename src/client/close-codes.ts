@@ -7,13 +7,11 @@ export const overloadedDelay = 10_000;
 /** A socket that died without a word. */
 export const lostCode = 1006;
 
-/** The server leaves, no code, lost, and a client that was too slow for its events. */
-const passing = [1001, 1005, lostCode, 4408];
-
 /**
  * Whether another socket may fare better. Our own mistakes (up to 1010) it would repeat, and what an application closes with
- * (1000, 3000 to 4999) is its last word.
+ * (1000, 3000 to 4999) is its last word; but the server leaves, no code, lost, and a client that was too slow for its events
+ * pass.
  */
 export function mayReconnectAfter(code: number): boolean {
-  return passing.includes(code) || (code > 1010 && code < 3000);
+  return [1001, 1005, lostCode, 4408].includes(code) || (code > 1010 && code < 3000);
 }

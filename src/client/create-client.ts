@@ -1,7 +1,7 @@
 import { toWireName } from '../wire/names.js';
-import { type Asked, type ClientOptions, completeOptions } from './client-options.js';
+import { type Asked, type ClientOptions, commonDefaults } from './client-options.js';
 import type { Client, ClientControls } from './client-types.js';
-import { Exchanges } from './exchanges.js';
+import { createControls } from './exchanges.js';
 import type { RequestOptions } from './request.js';
 
 /**
@@ -19,57 +19,37 @@ export function createClient<Api = Record<never, never>>(
   url: string | Asked<string>,
   options: ClientOptions = {},
 ): Client<Api> {
-  const exchanges = new Exchanges(url, completeOptions(options));
-  const { connection } = exchanges;
-  const controls: ClientControls = {
-    get $status() {
-      return connection.status;
-    },
-    $onStatus: connection.onStatus,
-    $onFrame: exchanges.onFrame,
-    $request: (stream, payload, options) => exchanges.request(stream, payload, options) as never,
-    $subscribe: (stream, payload, listener) => exchanges.subscribe(stream, payload, listener as Listener) as never,
-    $reconnect: () => exchanges.reconnect(),
-    $close: () => connection.close(),
-  };
-  // Whatever is not its own is a stream or an action.
-  return Object.setPrototypeOf(
-    controls,
-    named({}, (name) => streamOrAction(exchanges, name)),
-  );
+  const controls = createControls(url, { ...commonDefaults, ...options });
+  const client = consumer(controls, null, controls, controls, (call, name) => consumer(controls, name, call, {}));
+  return client as Client<Api>;
 }
 
-type Listener = (event: unknown) => void;
+/** What others ask of any object: it is no promise, and no text of JSON. */
+const foreignNames = /^(\$.*|then|toJSON)$/;
 
-/** Which of the two a name is, only types know: it may be called, and its members are those of a stream. */
-function streamOrAction(exchanges: Exchanges, name: string): unknown {
-  const action = memberOf(exchanges, null, name);
-  return action && named(action, (member) => memberOf(exchanges, name, member));
-}
+type Call = (kwargs?: object, options?: RequestOptions) => unknown;
 
-/** What others ask of any object: it is no promise, and has no text of its own. */
-const foreignNames = /^(\$.*|then|toJSON|toString|valueOf)$/;
-
-function memberOf(exchanges: Exchanges, stream: string | null, name: string): object | undefined {
-  const subscribe = (action: string, kwargs: object, listener?: Listener): unknown =>
-    exchanges.subscribe(stream, { ...kwargs, action: toWireName(action) }, listener);
-  if (name === '$on')
-    return (_observer: string, action: string, kwargs: object, listener?: Listener) =>
-      subscribe(action, kwargs, listener);
-  if (name === '$onInstance')
-    return (kwargs: object, listener?: Listener) => subscribe('subscribeInstance', kwargs, listener);
-  if (foreignNames.test(name)) return undefined;
-  const action = toWireName(name);
-  return (kwargs?: object, options?: RequestOptions) => exchanges.request(stream, { ...kwargs, action }, options);
-}
-
-/** An object whose members are made when they are first asked for, and stay the same. */
-function named(target: object, make: (name: string) => unknown): object {
-  const made = new Map<string | symbol, unknown>();
+/** A consumer whose actions are made when they are first asked for, and stay the same. */
+function consumer(
+  controls: ClientControls,
+  stream: string | null,
+  target: object,
+  own: object,
+  make: (call: Call, name: string) => unknown = (call) => call,
+): object {
+  const subscribe = (action: string, kwargs: object, listener?: () => void): unknown =>
+    controls.$subscribe(stream, { ...kwargs, action: toWireName(action) }, listener);
+  const members: Record<string | symbol, unknown> = Object.assign(own, {
+    $on: (_observer: string, action: string, kwargs: object, listener?: () => void) =>
+      subscribe(action, kwargs, listener),
+    $onInstance: (kwargs: object, listener?: () => void) => subscribe('subscribeInstance', kwargs, listener),
+  });
+  const action = (name: string): unknown =>
+    make((kwargs, options) => controls.$request(stream, { ...kwargs, action: toWireName(name) }, options), name);
   return new Proxy(target, {
     get(_, name) {
-      if (typeof name === 'string' && !made.has(name)) made.set(name, make(name));
-      return made.get(name);
+      if (typeof name === 'string' && !foreignNames.test(name)) members[name] ??= action(name);
+      return members[name];
     },
   });
 }

@@ -1,20 +1,18 @@
-/** Listeners to one thing. */
-export class Emitter<Values extends unknown[]> {
-  readonly #listeners = new Set<(...values: Values) => void>();
+/** Listens to one thing. @returns ends the listening */
+export type Listen<Values extends unknown[]> = (listener: (...values: Values) => void) => () => void;
 
-  get size(): number {
-    return this.#listeners.size;
-  }
+/** Tells all listeners. @returns how many there are */
+export type Tell<Values extends unknown[]> = (...values: Values) => number;
 
-  /** @returns ends the listening */
-  readonly on = (listener: (...values: Values) => void): (() => void) => {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
+export function createEmitter<Values extends unknown[]>(): readonly [Listen<Values>, Tell<Values>] {
+  const listeners = new Set<(...values: Values) => void>();
+  const listen: Listen<Values> = (listener) => {
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
   };
-
-  /** What a listener throws is reported like what an event listener throws, and keeps nothing from the others. */
-  emit(...values: Values): void {
-    for (const listener of [...this.#listeners]) {
+  // What a listener throws is reported like what an event listener throws, and keeps nothing from the others.
+  const tell: Tell<Values> = (...values) => {
+    for (const listener of [...listeners]) {
       try {
         listener(...values);
       } catch (error) {
@@ -23,5 +21,7 @@ export class Emitter<Values extends unknown[]> {
         });
       }
     }
-  }
+    return listeners.size;
+  };
+  return [listen, tell];
 }

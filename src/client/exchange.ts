@@ -1,75 +1,108 @@
 import type { ReplyFrame } from '../wire/messages.js';
 import type { CompleteOptions } from './client-options.js';
+import { createFeed, type Feed } from './feed.js';
 import { SignalboxError } from './signalbox-error.js';
+import type { ConnectionStatus } from './status.js';
 
 /** The kwargs of a request, and its `action` by its name on the wire. */
 export type Payload = Readonly<Record<string, unknown>> & { readonly action: string };
 
-/** What an exchange needs of the client. */
+/** What the exchanges of a client share. */
 export interface Desk {
   readonly options: CompleteOptions;
-  /** Forgets an exchange that is over: whatever still comes is none of its. */
-  forget(exchange: Exchange): void;
-  /** Sends it again, when the refusal says or in a while. */
-  askAgain(exchange: Exchange, refusal: SignalboxError): void;
-  /** Sends a frame that nobody waits for, if there is a connection: `cancel` or `unsubscribe` of an exchange. */
-  tell(stream: string | null, action: string, target: number): void;
+  /** What is not over, by its request id: whatever still comes for others is heard by nobody. */
+  readonly open: Map<unknown, Exchange>;
+  readonly send: (text: string) => boolean;
+  lastId: number;
+  /** Why nothing more is asked. */
+  stop: ConnectionStatus | undefined;
+}
+
+/** What the two kinds of exchanges do their own way. */
+export interface ExchangeKind {
+  /** Whether it stays after its reply, and is asked for again on each new connection: a subscription. */
+  readonly stays: boolean;
+  /** How often it may be asked again. */
+  retries: number;
+  /** Hears a reply, a part of it or an event. */
+  receive(frame: ReplyFrame): void;
+  /** The connection that it was sent on is gone. */
+  lose(): void;
+  end(error?: SignalboxError): void;
 }
 
 /** What is asked of the server and not over yet: a request until its reply, a subscription until its end. */
-export abstract class Exchange {
-  /** Whether it is asked for again on each new connection. */
-  abstract readonly isStanding: boolean;
-  /** The frame that asks. */
-  readonly text: string;
-  /** On the present connection. */
-  isSent = false;
-  /** How often it may be asked again. */
-  protected retries = 0;
+export interface Exchange {
+  readonly stream: string | null;
+  readonly kind: ExchangeKind;
   /** Its reply, the first one. */
-  protected readonly reply: Promise<unknown>;
-  protected resolve!: (data: unknown) => void;
-  protected reject!: (error: unknown) => void;
-
-  /** @throws TypeError for what is no JSON, such as a bigint */
-  constructor(
-    protected readonly desk: Desk,
-    readonly id: number,
-    readonly stream: string | null,
-    readonly payload: Payload,
-  ) {
-    this.text = encode(stream, payload, id);
-    this.reply = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
-  }
-
-  abstract receive(frame: ReplyFrame): void;
-
-  /** The connection that it was sent on is gone. */
-  abstract lose(): void;
-
+  readonly reply: Promise<unknown>;
+  readonly resolve: (data: unknown) => void;
+  /** Its parts or events. */
+  readonly feed: Feed;
+  /** Sends it, or keeps it until there is a connection. @returns whether it is sent */
+  renew(): boolean;
+  failed(error: SignalboxError): void;
   /** Nothing comes any more. */
-  abstract fail(error: unknown): void;
-
-  protected mayRetry({ isRetryable }: SignalboxError): boolean {
-    return isRetryable && this.retries-- > 0;
-  }
-
-  /** Tells the server that nobody waits for it any more. */
-  protected tellServer(action: string): void {
-    if (this.isSent) this.desk.tell(this.stream, action, this.id);
-  }
-
+  end(error?: SignalboxError): void;
+  /** Nobody waits for it any more; the server is told. */
+  leave(error?: SignalboxError): void;
   /** An error of the client's own. */
-  failure(code: string, sentence: string, maybeExecuted = this.isSent): SignalboxError {
-    const { action } = this.payload;
-    return new SignalboxError({ code, errors: [sentence], action, request_id: this.id }, maybeExecuted);
-  }
+  failure(code: string): SignalboxError;
 }
 
-export function encode(stream: string | null, payload: Payload, id: number): string {
+export function createExchange(desk: Desk, stream: string | null, payload: Payload, kind: ExchangeKind): Exchange {
+  const { options, open, send } = desk;
+  const id = ++desk.lastId;
+  const text = encode(stream, payload, id);
+  let isSent = false;
+  let resolve!: (data: unknown) => void;
+  let reject!: (error: unknown) => void;
+  const reply = new Promise((...settle) => {
+    [resolve, reject] = settle;
+  });
+  const isOpen = (): boolean => open.has(id);
+  const failure = (code: string): SignalboxError =>
+    new SignalboxError(
+      { code, errors: [`${payload.action}: ${code}`], action: payload.action, request_id: id },
+      isSent,
+    );
+  const end = (error?: SignalboxError): void => {
+    if (!open.delete(id)) return;
+    reject(error ?? failure('cancelled'));
+    kind.end(error);
+    feed.wake();
+  };
+  const leave = (error?: SignalboxError): void => {
+    if (isSent && isOpen())
+      send(encode(stream, { action: kind.stays ? 'unsubscribe' : 'cancel', target: id }, ++desk.lastId));
+    end(error);
+  };
+  const feed = createFeed(isOpen, leave);
+  const ask = (): void => {
+    isSent ||= isOpen() && send(text);
+  };
+  const failed = (error: SignalboxError): void => {
+    isSent = false;
+    const mayRetry = error.isRetryable && kind.retries-- > 0;
+    if (mayRetry) options.clock.after(error.retryAfter ?? options.random() * options.firstDelay, ask);
+    else end(error);
+  };
+  const renew = (): boolean => {
+    if (isSent) {
+      kind.lose();
+      isSent = false;
+    }
+    if (desk.stop && (desk.stop === 'closed' || !kind.stays)) end(failure(desk.stop));
+    else ask();
+    return isSent;
+  };
+  const exchange = { stream, kind, reply, resolve, feed, failure, end, leave, failed, renew };
+  open.set(id, exchange);
+  return exchange;
+}
+
+function encode(stream: string | null, payload: Payload, id: number): string {
   const request = { ...payload, request_id: id };
   return JSON.stringify(stream === null ? request : { stream, payload: request });
 }

@@ -1,44 +1,46 @@
-/** Items that come one after the other and wait for whoever iterates over them; one iterator at a time. */
-export class Feed<T> {
-  readonly #items: T[] = [];
-  #isOver = false;
-  #wake = (): void => {};
+import { createEmitter, type Listen } from './emitter.js';
 
-  get size(): number {
-    return this.#items.length;
-  }
+/** Items that come one after the other: for listeners, or kept for whoever listens or iterates one day. */
+export interface Feed {
+  /** @returns how many are kept */
+  push(item: unknown): number;
+  readonly listen: Listen<[item: unknown]>;
+  /** Gives the items until it is over, and then the result, or throws it. To leave it early is to end it. */
+  iterate<Result>(result: () => Result | Promise<Result>): AsyncGenerator<unknown, Result, void>;
+  /** It may be over by now. */
+  readonly wake: () => void;
+}
 
-  push(item: T): void {
-    this.#items.push(item);
-    this.#wake();
-  }
-
-  /** No item comes any more. */
-  end(): void {
-    this.#isOver = true;
-    this.#wake();
-  }
-
-  takeAll(): T[] {
-    return this.#items.splice(0);
-  }
-
-  /**
-   * @param result what the iterator returns, or throws, after the last item
-   * @param leave called when the iterator is left, early or not
-   */
-  async *iterate<Result>(result: () => Result | Promise<Result>, leave: () => void): AsyncGenerator<T, Result, void> {
-    try {
-      for (;;) {
-        if (this.size > 0) yield this.#items.shift() as T;
-        else if (this.#isOver) return await result();
-        else
-          await new Promise<void>((wake) => {
-            this.#wake = wake;
-          });
+export function createFeed(isOpen: () => boolean, leave: () => void): Feed {
+  const items: unknown[] = [];
+  const [listen, tell] = createEmitter<[item: unknown]>();
+  let isIterated = false;
+  let wake = (): void => {};
+  return {
+    push(item) {
+      if (tell(item) && !isIterated) return 0;
+      wake();
+      return items.push(item);
+    },
+    listen(listener) {
+      for (const item of items.splice(0)) listener(item);
+      return listen(listener);
+    },
+    async *iterate(result) {
+      isIterated = true;
+      try {
+        while (items.length || isOpen()) {
+          if (items.length) yield items.shift();
+          else
+            await new Promise<void>((resolve) => {
+              wake = resolve;
+            });
+        }
+        return result();
+      } finally {
+        leave();
       }
-    } finally {
-      leave();
-    }
-  }
+    },
+    wake: () => wake(),
+  };
 }

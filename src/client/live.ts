@@ -1,4 +1,4 @@
-import { Emitter } from './emitter.js';
+import { createEmitter } from './emitter.js';
 import type { Subscription } from './subscription.js';
 
 /** What an observer of a model sends. */
@@ -84,7 +84,7 @@ type CompleteLiveOptions<Row> = CommonLiveOptions<Row> & { readonly key: (row: R
 class LiveRows<Row> {
   readonly #subscription: Subscription<RowEvent>;
   readonly #options: CompleteLiveOptions<Row>;
-  readonly #listeners = new Emitter<[]>();
+  readonly #listeners = createEmitter<[]>();
   #rows = new Map<unknown, Row>();
   /** Events since the rows are being listed; what is listed may be older than they are, or newer. */
   #meanwhile: RowEvent[] | undefined;
@@ -113,7 +113,7 @@ class LiveRows<Row> {
   }
 
   subscribe(listener: () => void): () => void {
-    return this.#listeners.on(listener);
+    return this.#listeners[0](listener);
   }
 
   close(): void {
@@ -188,7 +188,7 @@ class LiveRows<Row> {
 
   #changed(): void {
     this.#snapshot = undefined;
-    this.#listeners.emit();
+    this.#listeners[1]();
   }
 }
 

@@ -8,40 +8,36 @@ const passing = /^(connection_lost|timeout|queue_full|throttled|server_closing)$
 
 /** What a request was answered with, or why it was not answered. */
 export class SignalboxError extends Error {
-  override readonly name: string = 'SignalboxError';
+  declare readonly name: string;
   /** That of the reply; 0 where there is none. */
-  readonly status: number;
+  declare readonly status: number;
   /** The stable word of the reply, or of the client: `connection_lost`, `timeout`, `queue_full`, `buffer_full`, … */
-  readonly code: string;
-  readonly errors: readonly ErrorDetail[];
+  declare readonly code: string;
+  declare readonly errors: readonly ErrorDetail[];
   /** By its name on the wire. */
-  readonly action: string | null;
-  readonly requestId: RequestId;
-  readonly data: unknown;
+  declare readonly action: string | null;
+  declare readonly requestId: RequestId;
+  declare readonly data: unknown;
   /** Whether the server may have done it all the same, wholly or in part: ask before you repeat what is not idempotent. */
-  readonly maybeExecuted: boolean;
+  declare readonly maybeExecuted: boolean;
 
   /**
    * @param frame the reply, or what is known without one
    * @param maybeExecuted by default where the server stopped half-way: 499, 500, 503 and 504
    */
-  constructor(frame: Partial<ReplyFrame>, maybeExecuted?: boolean) {
-    const {
+  constructor(
+    {
       response_status: status = 0,
       code = 'error',
       errors = [],
       data,
       action = null,
-      request_id: id = null,
-    } = frame;
+      request_id: requestId = null,
+    }: Partial<ReplyFrame>,
+    maybeExecuted = status > 498,
+  ) {
     super(errors.map(textOf).join(' '));
-    this.status = status;
-    this.code = code;
-    this.errors = errors;
-    this.action = action;
-    this.requestId = id;
-    this.data = data;
-    this.maybeExecuted = maybeExecuted ?? status > 498;
+    Object.assign(this, { name: 'SignalboxError', status, code, errors, data, action, requestId, maybeExecuted });
   }
 
   get isRetryable(): boolean {

@@ -15,6 +15,6 @@ export function isOffline(): boolean {
  * Calls back when the network comes or goes and when the page is looked at again: timers sleep in a hidden page, and
  * sockets die in a sleeping device without a word.
  */
-export function onWakeUp(wake: () => void, signal: AbortSignal): void {
-  for (const name of ['online', 'offline', 'visibilitychange']) here.addEventListener?.(name, wake, { signal });
+export function onWakeUp(wake: () => void, life: { readonly signal: AbortSignal }): void {
+  for (const name of ['online', 'offline', 'visibilitychange']) here.addEventListener?.(name, wake, life);
 }

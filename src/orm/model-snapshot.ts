@@ -44,7 +44,10 @@ export async function readRow(
   const fork = em.fork({ clear: true, keepTransactionContext: true, freshEventManager: true });
   // A join of an eager relation could not be locked.
   const lock = isLocked && fork.isInTransaction() && { lockMode: LockMode.PESSIMISTIC_WRITE, strategy: 'select-in' };
-  const row = await fork.findOne(meta.class, pk as object, { filters: false, ...lock } as object);
+  const find = (): Promise<object | null> =>
+    fork.findOne(meta.class, pk as object, { filters: false, ...lock } as object);
+  // Who waited for the lock on a row that was deleted then, finds what has its key now by a statement of its own.
+  const row = (await find()) ?? (lock ? await find() : null);
   return row ? snapshotOf(fork, row) : undefined;
 }
 

@@ -1,6 +1,6 @@
 import { useCallback, useSyncExternalStore } from 'react';
 import type { ClientControls } from '../client/client-types.js';
-import type { ConnectionStatus } from '../client/connection.js';
+import type { ConnectionStatus } from '../client/status.js';
 
 /** The status of a client's connection: `'open'`, `'waiting'`, … */
 export function useStatus(client: Pick<ClientControls, '$status' | '$onStatus'>): ConnectionStatus {

@@ -1,7 +1,4 @@
 /** The name of a member on the wire: `subscribeInstance` -> `subscribe_instance`, `exportCSV2` -> `export_csv2`. */
 export function toWireName(member: string): string {
-  return member
-    .replace(/([A-Z]+)([A-Z][a-z])/g, '$1_$2')
-    .replace(/([a-z0-9])([A-Z])/g, '$1_$2')
-    .toLowerCase();
+  return member.replace(/[a-z0-9](?=[A-Z])|[A-Z](?=[A-Z][a-z])/g, '$&_').toLowerCase();
 }

@@ -85,7 +85,19 @@ describe('signalbox api:types', function () {
       const { code, errors } = await run(annotated.folder);
       await annotated.remove();
       expect(errors).to.match(
-        /^Api says nothing of an application: it is .*\. Is the application annotated as App\? Leave that out, so that its routes are inferred\.\n$/,
+        /^Api does not say what one route offers: it is .*\. Where it is annotated as App, leave that out, so that its routes are inferred\.\n$/,
+      );
+      expect(code).to.equal(1);
+    });
+
+    it('refuses one of several routes where none is named', async () => {
+      await project.write({
+        'src/app.ts': `type Route<Name extends string> = { readonly actions: { readonly [N in Name]: { reply: string } } };
+          export type Api = Route<'now'> | { readonly rooms: Route<'list'> };`,
+      });
+      const { code, errors } = await run(project.folder);
+      expect(errors).to.match(
+        /^Api does not say what one route offers: it is .*\. Where the application has several routes, name the whole path of one: AppApi<typeof app, '\/ws\/'>\./,
       );
       expect(code).to.equal(1);
     });

@@ -58,8 +58,9 @@ function write({ project = 'tsconfig.json', from, export: name = 'Api' }: ApiTyp
   const shape = new ShapeReader(compiler, checker).read(type, [name]);
   if (shape.kind !== 'object' || isAnyApplication(checker, type)) {
     throw new CommandFailed(
-      `${name} says nothing of an application: it is ${checker.typeToString(type)}. Is the application annotated as App? ` +
-        'Leave that out, so that its routes are inferred.',
+      `${name} does not say what one route offers: it is ${checker.typeToString(type)}. Where the application has several ` +
+        "routes, name the whole path of one: AppApi<typeof app, '/ws/'>. Where it is annotated as App, leave that out, so that " +
+        'its routes are inferred.',
     );
   }
   return HEADER + printDeclarations(shape, name);

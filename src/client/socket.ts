@@ -1,0 +1,74 @@
+import { createAlarm } from './alarm.js';
+import type { Asked, CompleteOptions } from './client-options.js';
+import { lostCode } from './close-codes.js';
+import type { StatusReason } from './status.js';
+import type { WebSocketLike } from './web-socket-like.js';
+
+/** One attempt to connect, and the socket that comes of it, which notices when it is dead. */
+export interface Socket {
+  /** Whether it was sent; never before it is open. */
+  send(text: string): boolean;
+  /** Asks the server for a sign of life, which any frame is. */
+  probe(): void;
+  /** Nothing is heard of it any more. */
+  leave(): void;
+}
+
+/** @param ended told whether another one may fare better, where that does not depend on the close code */
+export function openSocket(
+  url: string | Asked<string>,
+  options: CompleteOptions,
+  opened: () => void,
+  received: (data: unknown) => void,
+  ended: (why: StatusReason, again?: boolean) => void,
+): Socket {
+  const { clock, protocols = [], heartbeat = 20_000, heartbeatTimeout = 10_000 } = options;
+  const { WebSocket = globalThis.WebSocket } = options as { WebSocket: NonNullable<CompleteOptions['WebSocket']> };
+  const alarm = createAlarm(clock);
+  let socket: WebSocketLike | undefined;
+  let isLeft = false;
+  const probe = (): void => {
+    socket?.send('{"action":"ping"}');
+    alarm(() => ended({ code: lostCode, reason: 'The server is silent.' }), heartbeatTimeout);
+  };
+  const watch = (): void => alarm(heartbeat && probe, heartbeat);
+  const open = async (): Promise<void> => {
+    let again = true;
+    try {
+      const address = await (typeof url === 'string' ? url : url());
+      const bearer = await options.token?.();
+      if (isLeft) return;
+      // A url that is none today is none tomorrow.
+      again = false;
+      socket = new WebSocket(address, bearer ? ['signalbox', `bearer.${bearer}`, ...protocols] : [...protocols]);
+      socket.onerror = () => {};
+      socket.onopen = () => {
+        watch();
+        opened();
+      };
+      socket.onmessage = ({ data }: { readonly data: unknown }) => {
+        watch();
+        received(data);
+      };
+      socket.onclose = ({ code, reason }: Required<StatusReason>) => ended({ code, reason });
+    } catch (error) {
+      if (!isLeft) ended({ error }, again);
+    }
+  };
+  alarm(() => ended({ reason: 'It took too long.' }, true), options.connectTimeout ?? 10_000);
+  queueMicrotask(open); // Not at once: whoever opens it knows it before it can fail.
+  return {
+    probe,
+    send(text) {
+      if (socket?.readyState !== 1) return false;
+      socket.send(text);
+      return true;
+    },
+    leave() {
+      isLeft = true;
+      alarm();
+      if (socket) socket.onopen = socket.onmessage = socket.onclose = null;
+      socket?.close();
+    },
+  };
+}
