@@ -225,21 +225,6 @@ describe('A request of a client', () => {
     ]);
   });
 
-  it('rejects with what an error says, however deep it is nested, as servers of DCRF do', async () => {
-    await start();
-    const errors = [{ address: { street: ['This field is required.'] } }, { lines: [{}, { amount: ['Too much.'] }] }];
-    ask();
-    socket.receive({ errors, data: null, action: 'list', response_status: 400, request_id: 1 });
-    ask();
-    socket.receive({ errors: null, data: null, action: 'list', response_status: 400, request_id: 2 });
-    await settled();
-    expect(outcomes.map((outcome) => 'error' in outcome && (outcome.error as SignalboxError).status)).to.eql([
-      400, 400,
-    ]);
-    expect((outcomes[0] as { error: SignalboxError }).error.errors).to.deep.equal(errors);
-    expect((outcomes[0] as { error: SignalboxError }).error.message).to.include('This field is required.');
-  });
-
   it('is not taken for the drain of the server where its action has that name', async () => {
     await start();
     ask({ timeout: 100 }, 'drain');
@@ -256,18 +241,6 @@ describe('A request of a client', () => {
     socket.reply(null, { status: 429, code: 'throttled' });
     await settled();
     expect(errors()[0]).to.include({ code: 'throttled', isRetryable: false, maybeExecuted: false });
-  });
-
-  it('is sent again one after the other where several were too many', async () => {
-    await start();
-    for (const id of [1, 2, 3]) {
-      ask({ retry: true });
-      socket.reply({ retry_after_ms: 10 }, { status: 429, code: 'throttled', id });
-    }
-    for (const count of [4, 5, 6]) {
-      await network.advance(count === 4 ? 10 : 20);
-      expect(socket.sent).to.have.length(count);
-    }
   });
 
   it('is cancelled on the server when its time is over', async () => {

@@ -71,14 +71,6 @@ describe('A client in a browser', () => {
     expect(client.$status).to.equal('waiting');
   });
 
-  it('gives up a dead connection in time, however often its page is looked at', async () => {
-    for (let count = 0; count < 4; count++) {
-      browser.tell('visibilitychange');
-      await network.advance(2_500);
-    }
-    expect(client.$status).to.equal('waiting');
-  });
-
   it('hears no more of it when it is closed', async () => {
     client.$close();
     browser.tell('online');

@@ -7,27 +7,22 @@ export type Tell<Values extends unknown[]> = (...values: Values) => number;
 export function createEmitter<Values extends unknown[]>(): readonly [Listen<Values>, Tell<Values>] {
   const listeners = new Set<(...values: Values) => void>();
   const listen: Listen<Values> = (listener) => {
-    const heard = guarded(listener);
-    listeners.add(heard);
-    return () => void listeners.delete(heard);
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
   };
+  // What a listener throws is reported like what an event listener throws, and keeps nothing from the others.
   const tell: Tell<Values> = (...values) => {
-    const told = [...listeners];
-    for (const listener of told) listener(...values);
-    return told.length;
+    const { size } = listeners;
+    for (const listener of [...listeners]) {
+      try {
+        listener(...values);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+    return size;
   };
   return [listen, tell];
-}
-
-/** What a listener throws is reported like what an event listener throws, and keeps nothing from the others. */
-export function guarded<Values extends unknown[]>(listener: (...values: Values) => void) {
-  return (...values: Values): void => {
-    try {
-      listener(...values);
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
-  };
 }

@@ -14,8 +14,6 @@ export interface Desk {
   readonly open: Map<unknown, Exchange>;
   readonly send: (text: string) => boolean;
   lastId: number;
-  /** How many wait to be asked again. */
-  turns: number;
   /** Why nothing more is asked. */
   stop: ConnectionStatus | undefined;
 }
@@ -53,16 +51,12 @@ export interface Exchange {
   failure(code: string): SignalboxError;
 }
 
-/** Milliseconds between those that are asked again: 50 a second, which a server takes unless it is set otherwise. */
-const pace = 20;
-
 export function createExchange(desk: Desk, stream: string | null, payload: Payload, kind: ExchangeKind): Exchange {
-  const { open, send } = desk;
+  const { options, open, send } = desk;
   const id = ++desk.lastId;
   const text = encode(stream, payload, id);
   let isSent = false;
-  /** It was sent before, and may have been done. */
-  let isUncertain = false;
+  let isUncertain = false; // It was sent before, and may have been done.
   let resolve!: (data: unknown) => void;
   let reject!: (error: unknown) => void;
   const reply = new Promise((...settle) => {
@@ -90,9 +84,10 @@ export function createExchange(desk: Desk, stream: string | null, payload: Paylo
     isSent ||= isOpen() && send(text);
   };
   const failed = (error: SignalboxError): void => {
-    isSent = false;
     isUncertain ||= error.maybeExecuted;
-    if (error.isRetryable && kind.retries-- > 0) inTurn(desk, error, ask);
+    isSent = false;
+    const mayRetry = error.isRetryable && kind.retries-- > 0;
+    if (mayRetry) options.clock.after(error.retryAfter ?? options.random() * options.firstDelay, ask);
     else end(error);
   };
   const renew = (): boolean => {
@@ -107,15 +102,6 @@ export function createExchange(desk: Desk, stream: string | null, payload: Paylo
   const exchange = { stream, kind, reply, resolve, feed, failure, end, leave, failed, renew };
   open.set(id, exchange);
   return exchange;
-}
-
-/** One after the other: together they would be too many again. */
-function inTurn(desk: Desk, { retryAfter }: SignalboxError, ask: () => void): void {
-  const { clock, random, firstDelay } = desk.options;
-  clock.after((retryAfter ?? random() * firstDelay) + pace * desk.turns++, () => {
-    desk.turns--;
-    ask();
-  });
 }
 
 function encode(stream: string | null, payload: Payload, id: number): string {

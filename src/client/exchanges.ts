@@ -27,9 +27,8 @@ export function createControls(url: string | Asked<string>, options: CompleteOpt
       for (const one of open.values()) if (one.kind.stays && one.stream === stream) receive(one);
     }
     // With an id it is the answer to something that nobody waits for any more.
-    else if (id != null || action === 'ping') return;
-    else if (action === 'drain') drain(new SignalboxError(payload).retryAfter);
-    else tellFrame(payload, stream);
+    else if (id == null && action === 'drain') drain(new SignalboxError(payload).retryAfter);
+    else if (id == null && action !== 'ping') tellFrame(payload, stream);
   };
 
   const renewed = (stop?: ConnectionStatus): void => {
@@ -40,7 +39,7 @@ export function createControls(url: string | Asked<string>, options: CompleteOpt
   };
 
   const [connection, send, drain] = createConnection(url, options, received, renewed);
-  const desk: Desk = { options, open, send, lastId: 0, turns: 0, stop: undefined };
+  const desk: Desk = { options, open, send, lastId: 0, stop: undefined };
   if (!options.lazy) connection.$reconnect();
 
   return Object.assign(connection, {

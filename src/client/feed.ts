@@ -1,4 +1,4 @@
-import { createEmitter, guarded, type Listen } from './emitter.js';
+import { createEmitter, type Listen } from './emitter.js';
 
 /** Items that come one after the other: for listeners, or kept for whoever listens or iterates one day. */
 export interface Feed {
@@ -23,8 +23,8 @@ export function createFeed(isOpen: () => boolean, leave: () => void): Feed {
       return items.push(item);
     },
     listen(listener) {
-      items.splice(0).forEach(guarded(listener));
-      return listen((item) => isOpen() && listener(item));
+      for (const item of items.splice(0)) listener(item);
+      return listen(listener);
     },
     async *iterate(result) {
       isIterated = true;

@@ -36,12 +36,12 @@ export class SignalboxError extends Error {
     }: Partial<ReplyFrame>,
     maybeExecuted = status > 498,
   ) {
-    super(textOf(errors));
+    super(errors.map(textOf).join(' '));
     Object.assign(this, { name: 'SignalboxError', status, code, errors, data, action, requestId, maybeExecuted });
   }
 
   get isRetryable(): boolean {
-    return passing.test(this.code) || this.retryAfter !== undefined;
+    return passing.test(this.code) || !!this.retryAfter;
   }
 
   /** For how many milliseconds the server asks to be left alone, where it says so. */
@@ -50,10 +50,9 @@ export class SignalboxError extends Error {
   }
 }
 
-/** Servers of DCRF nest them. */
-function textOf(detail: unknown): string {
-  if (typeof detail !== 'object') return String(detail);
-  return Object.entries(detail ?? {})
-    .map(([field, inner]) => (Array.isArray(detail) ? '' : `${field}: `) + textOf(inner))
+function textOf(detail: ErrorDetail): string {
+  if (typeof detail === 'string') return detail;
+  return Object.entries(detail)
+    .map(([field, texts]) => `${field}: ${texts.join(' ')}`)
     .join(' ');
 }

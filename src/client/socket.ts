@@ -1,4 +1,4 @@
-import { type Alarm, createAlarm } from './alarm.js';
+import { createAlarm } from './alarm.js';
 import type { Asked, CompleteOptions } from './client-options.js';
 import { lostCode } from './close-codes.js';
 import type { StatusReason } from './status.js';
@@ -22,17 +22,16 @@ export function openSocket(
   received: (data: unknown) => void,
   ended: (why: StatusReason, again?: boolean) => void,
 ): Socket {
-  const { clock, protocols = [] } = options;
+  const { clock, protocols = [], heartbeat = 20_000, heartbeatTimeout = 10_000 } = options;
   const { WebSocket = globalThis.WebSocket } = options as { WebSocket: NonNullable<CompleteOptions['WebSocket']> };
   const alarm = createAlarm(clock);
   let socket: WebSocketLike | undefined;
   let isLeft = false;
-  const [probe, watch] = createHeartbeat(
-    options,
-    alarm,
-    () => socket?.send('{"action":"ping"}'),
-    () => ended({ code: lostCode, reason: 'The server is silent.' }),
-  );
+  const probe = (): void => {
+    socket?.send('{"action":"ping"}');
+    alarm(() => ended({ code: lostCode, reason: 'timeout' }), heartbeatTimeout);
+  };
+  const watch = (): void => alarm(heartbeat && probe, heartbeat);
   const open = async (): Promise<void> => {
     let again = true;
     try {
@@ -56,7 +55,7 @@ export function openSocket(
       if (!isLeft) ended({ error }, again);
     }
   };
-  alarm(() => ended({ reason: 'It took too long.' }, true), options.connectTimeout ?? 10_000);
+  alarm(() => ended({ reason: 'timeout' }, true), options.connectTimeout ?? 10_000);
   queueMicrotask(open); // Not at once: whoever opens it knows it before it can fail.
   return {
     probe,
@@ -72,22 +71,4 @@ export function openSocket(
       socket?.close();
     },
   };
-}
-
-/** @returns what asks for a sign of life, and what is told of one */
-function createHeartbeat(options: CompleteOptions, alarm: Alarm, ask: () => void, died: () => void) {
-  const { heartbeat = 20_000, heartbeatTimeout = 10_000 } = options;
-  let isAsked = false;
-  const probe = (): void => {
-    // To ask again would put its end off.
-    if (isAsked) return;
-    isAsked = true;
-    ask();
-    alarm(died, heartbeatTimeout);
-  };
-  const watch = (): void => {
-    isAsked = false;
-    alarm(heartbeat && probe, heartbeat);
-  };
-  return [probe, watch] as const;
 }
