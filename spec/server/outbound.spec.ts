@@ -153,6 +153,20 @@ describe('What goes out', () => {
     expect(out.pending).to.equal(0);
   });
 
+  it('lets the event loop turn for whoever sends without end to a client that is gone', async () => {
+    const { out, transport } = open();
+    let turned = false;
+    transport.terminate();
+    setImmediate(() => {
+      turned = true;
+    });
+    for (let each = 0; each < 1_000 && !turned; each += 1) {
+      out.send(kilobyte);
+      await out.ready();
+    }
+    expect(turned).to.equal(true);
+  });
+
   it('conflates events above the soft limit only', () => {
     const { out, transport, got } = open();
     const event = (data: string): void =>

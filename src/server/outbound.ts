@@ -10,6 +10,9 @@ const window = 65_536;
 /** So much is held back at most to leave in one write: what the network takes at once need not wait for the end of the tick. */
 const longestWrite = 16_384;
 
+/** Only a turn of the event loop tells that a client is gone; so often somebody may ask for more without one. */
+const longestRun = 64;
+
 /**
  * What goes out through one socket. Frames of one tick leave in one write. A client that does not read makes its own requests
  * wait and, beyond the limits, loses its connection; it never holds up the others, nor takes the memory of the process.
@@ -28,6 +31,8 @@ export class Outbound implements Backlog {
   #isClosing = false;
   #isOver = false;
   #sent = 0;
+  /** How often somebody asked whether to send more. */
+  #asked = 0;
 
   constructor(transport: Transport, traffic: OutboundTraffic) {
     this.#transport = transport;
@@ -60,7 +65,9 @@ export class Outbound implements Backlog {
   /** Resolves once the client has read enough for more to be worth sending, or is gone; undefined where that is so. */
   ready(): Promise<void> | undefined {
     const { softLimit } = this.#traffic.settings;
-    return this.#hasWritten && !this.#isOver ? this.#fallenInTurn(softLimit) : this.#fallenTo(softLimit);
+    this.#asked += 1;
+    const mustTurn = this.#hasWritten || this.#asked % longestRun === 0;
+    return mustTurn ? this.#fallenInTurn(softLimit) : this.#fallenTo(softLimit);
   }
 
   /** Resolves once everything has left the process, or the client is gone. */

@@ -74,10 +74,12 @@ class WebSocketTransport implements Transport {
 
   send(text: string, left?: () => void): void {
     if (this.#isOpen) this.#socket.send(text, left);
+    else left?.();
   }
 
   sendBinary(data: Uint8Array, left?: () => void): void {
     if (this.#isOpen) this.#socket.send(data, left);
+    else left?.();
   }
 
   cork(): void {
