@@ -172,6 +172,13 @@ describe('Settings', () => {
     });
   }
 
+  it('refuse a bigint as what it is', () => {
+    expect(() => completeSettings({ maxPayload: 10n as never })).to.throw(
+      ConfigurationError,
+      'settings.maxPayload: is 10. Give a whole number from 1 to 2147483647.',
+    );
+  });
+
   it('say which actions run in a transaction unless they say it themselves', () => {
     const usual = actionsWith({});
     expect(['sync', 'async', 'loose_sync', 'atomic_async', 'detached'].map((name) => usual(name).atomic)).to.deep.equal(
@@ -192,12 +199,12 @@ describe('Settings', () => {
 
   it('take some of a group, and leave the rest of it', () => {
     const { outbound, heartbeat, drain, log } = completeSettings({
-      outbound: { hardLimit: 1 },
+      outbound: { hardLimit: 65_536 },
       heartbeat: { idleTimeLimit: 60_000, silentTimeLimit: false },
       drain: { delay: 0 },
       log: { actions: false, redacted: ['pin'] },
     });
-    expect(outbound).to.deep.equal({ ...defaultSettings.outbound, hardLimit: 1 });
+    expect(outbound).to.deep.equal({ ...defaultSettings.outbound, hardLimit: 65_536 });
     expect(heartbeat).to.deep.equal({ ...defaultSettings.heartbeat, idleTimeLimit: 60_000 });
     expect(drain).to.deep.equal({ ...defaultSettings.drain, delay: 0 });
     expect(log).to.deep.equal({ actions: false, redacted: ['pin'] });
@@ -214,6 +221,22 @@ describe('Settings', () => {
     [{ heartbeat: { interval: 0.5 } }, `settings.heartbeat.interval: is 0.5. ${count}`],
     [{ heartbeat: { idleTimeLimit: true as never } }, `settings.heartbeat.idleTimeLimit: is true. ${count}`],
     [{ drain: { delay: -1 } }, `settings.drain.delay: is -1. ${count}`],
+    [
+      { drain: { delay: 60_000 } },
+      'settings.drain.delay: is 60000, and drain.timeLimit is 28000. Give at most drain.timeLimit, or raise that.',
+    ],
+    [
+      { outbound: { softLimit: 2_000_000 } },
+      'settings.outbound.softLimit: is 2000000, and outbound.hardLimit is 1048576. Give at most outbound.hardLimit, or raise that.',
+    ],
+    [
+      { outbound: { totalLimit: 1_000_000 } },
+      'settings.outbound.hardLimit: is 1048576, and outbound.totalLimit is 1000000. Give at most outbound.totalLimit, or raise that.',
+    ],
+    [{ limits: [] as never }, 'settings.limits: is []. Give an object.'],
+    [{ outbound: [] as never }, 'settings.outbound: is []. Give an object.'],
+    [null as never, 'createApp.settings: is null. Give an object.'],
+    [5 as never, 'createApp.settings: is 5. Give an object.'],
     [{ drain: 5 as never }, 'settings.drain: is 5. Give an object.'],
     [
       { drain: { dealy: 1 } as never },

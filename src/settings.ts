@@ -100,6 +100,7 @@ const largest = 2_147_483_647;
 
 /** @throws ConfigurationError where a name is unknown or a value is out of range */
 export function completeSettings(given: GivenSettings = {}): Settings {
+  if (!isFields(given)) throw fault('settings', `is ${shown(given)}.`, 'Give an object.', 'createApp');
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(defaultSettings, name)) throw fault(name, 'is no setting.', `Known are ${known()}.`);
   }
@@ -129,13 +130,16 @@ export function completeSettings(given: GivenSettings = {}): Settings {
       throw fault(name, `is ${shown(settings[name])}.`, 'Give true or false.');
     }
   }
+  checkOrder('outbound', settings.outbound, 'softLimit', 'hardLimit');
+  checkOrder('outbound', settings.outbound, 'hardLimit', 'totalLimit');
+  checkOrder('drain', settings.drain, 'delay', 'timeLimit');
   checkOrigins(settings.origins);
   checkProxies(settings.trustedProxies);
   return settings;
 }
 
 function completeLimits(given: Partial<Limits> = {}): Limits {
-  if (typeof given !== 'object' || given === null) throw fault('limits', `is ${shown(given)}.`, 'Give an object.');
+  if (!isFields(given)) throw fault('limits', `is ${shown(given)}.`, 'Give an object.');
   for (const [name, value] of Object.entries(given)) {
     const known = Object.keys(defaultLimits).join(', ');
     if (!Object.hasOwn(defaultLimits, name)) throw fault(`limits.${name}`, 'is no limit.', `Known are ${known}.`);
@@ -149,13 +153,21 @@ function completeGroup<Name extends Exclude<GroupName, 'limits'>>(
   given: Partial<Settings[Name]> = {},
 ): Settings[Name] {
   const defaults = defaultSettings[name];
-  if (typeof given !== 'object' || given === null) throw fault(name, `is ${shown(given)}.`, 'Give an object.');
+  if (!isFields(given)) throw fault(name, `is ${shown(given)}.`, 'Give an object.');
   for (const [member, value] of Object.entries(given)) {
     const known = Object.keys(defaults).join(', ');
     if (!Object.hasOwn(defaults, member)) throw fault(`${name}.${member}`, 'is no setting.', `Known are ${known}.`);
     checkMember(`${name}.${member}`, value);
   }
   return { ...defaults, ...given };
+}
+
+/** Of two that contradict each other one would be broken silently. */
+function checkOrder(group: 'outbound' | 'drain', values: object, less: string, more: string): void {
+  const [low, high] = [less, more].map((name) => Number(Reflect.get(values, name))) as [number, number];
+  if (low <= high) return;
+  const reason = `is ${low}, and ${group}.${more} is ${high}.`;
+  throw fault(`${group}.${less}`, reason, `Give at most ${group}.${more}, or raise that.`);
 }
 
 function checkMember(name: string, value: unknown): void {
@@ -211,14 +223,18 @@ function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= largest;
 }
 
+function isFields(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 function shown(value: unknown): string {
-  return typeof value === 'number' ? String(value) : String(JSON.stringify(value));
+  return typeof value === 'number' || typeof value === 'bigint' ? String(value) : String(JSON.stringify(value));
 }
 
 function known(): string {
   return Object.keys(defaultSettings).join(', ');
 }
 
-function fault(member: string, reason: string, remedy: string): ConfigurationError {
-  return new ConfigurationError({ class: 'settings', member, reason, remedy });
+function fault(member: string, reason: string, remedy: string, owner = 'settings'): ConfigurationError {
+  return new ConfigurationError({ class: owner, member, reason, remedy });
 }

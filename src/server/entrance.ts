@@ -8,7 +8,7 @@ import { closeServer, listening, socketsOnly } from './http-server.js';
 import type { Services } from './services.js';
 import { answers, share } from './shared-server.js';
 import type { Transport } from './transport.js';
-import { refuseUpgrade, toHandshakeRequest } from './upgrade.js';
+import { destroyOnError, refuseUpgrade, toHandshakeRequest } from './upgrade.js';
 import { WebSocketAcceptor } from './web-socket-transport.js';
 
 /** Who decides about those that come in. */
@@ -71,7 +71,7 @@ export class Entrance {
 
   /** Never rejects. */
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    socket.on('error', () => socket.destroy());
+    destroyOnError(socket);
     try {
       await this.#host.accept(toHandshakeRequest(request), ({ subprotocol }) =>
         this.#acceptor.accept(request, socket, head, subprotocol),

@@ -8,6 +8,11 @@ export function toHandshakeRequest({ url = '/', headers, socket }: IncomingMessa
   return { url, headers, encrypted: 'encrypted' in socket, ...(remoteAddress !== undefined && { remoteAddress }) };
 }
 
+/** Knows nothing of the request, which would live as long as its socket. */
+export function destroyOnError(socket: Duplex): void {
+  socket.on('error', () => socket.destroy());
+}
+
 /**
  * Answers an upgrade request with a status and a sentence, before any frame, and hangs up: HTTP servers keep sockets half
  * open for clients that do not. Does nothing where the request is answered already or the client is gone.
