@@ -33,10 +33,8 @@ export class Shutdown {
 
   /** What whoever comes is refused with; undefined while nothing ends. */
   get refusal(): ServerClosing | undefined {
-    if (this.#closed) return new ServerClosing();
-    if (!this.#drained) return undefined;
-    const { retrySpread } = this.#services.settings.drain;
-    return new ServerClosing(restartText, { retryAfter: Math.ceil(Math.random() * retrySpread) });
+    if (this.#closed) return this.#refusalOf(undefined);
+    return this.#drained && this.#refusalOf(restartText);
   }
 
   close(): Promise<void> {
@@ -48,6 +46,12 @@ export class Shutdown {
   drain(): Promise<void> {
     this.#drained ??= this.#drain();
     return this.#drained;
+  }
+
+  /** With a time of its own to come back. */
+  #refusalOf(text: string | undefined): ServerClosing {
+    const { retrySpread } = this.#services.settings.drain;
+    return new ServerClosing(text, { retryAfter: Math.ceil(Math.random() * retrySpread) });
   }
 
   async #drain(): Promise<void> {
@@ -99,7 +103,7 @@ export class Shutdown {
   async #endConnections(): Promise<void> {
     const { settings, logger } = this.#services;
     const { connections, handshakes } = this.#living;
-    for (const socket of handshakes.keys()) refuseUpgrade(socket, new ServerClosing());
+    for (const socket of handshakes.keys()) refuseUpgrade(socket, this.#refusalOf(undefined));
     const ended = Promise.all([...[...connections].map(sayGoodbye), ...handshakes.values()]);
     if (await settledWithin(ended, settings.closeTimeout)) return;
     for (const connection of connections) connection.terminate();
