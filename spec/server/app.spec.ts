@@ -29,7 +29,7 @@ import { WebSocketServer } from 'ws';
 import { within } from '../support/deadline.js';
 import { handlesWithout, openHandles } from '../support/handles.js';
 import { offlineOrm } from '../support/offline-orm.js';
-import { RawClient, fullRefusalOf, refusalOf, SocketClient, textFrame, upgradeRequest } from '../support/sockets.js';
+import { fullRefusalOf, RawClient, refusalOf, SocketClient, textFrame, upgradeRequest } from '../support/sockets.js';
 
 /** What the specs are told of connections. */
 let told: string[] = [];
