@@ -32,30 +32,34 @@ const echo: Work = async (port) => {
   return time / echoes;
 };
 
-/** Microseconds per delivery. */
-const fanOut: Work = async (port) => {
-  const clients = await Promise.all(Array.from({ length: listeners }, () => Client.open(port)));
-  await Promise.all(
-    clients.map((client) =>
-      told(client, 'subscribe_notes', () => client.send({ action: 'subscribe_notes', request_id: 1 })),
-    ),
-  );
-  const [writer] = clients;
-  const time = await timed(async () => {
-    for (let each = 0; each < changes; each += 1) {
-      const all = Promise.all(clients.map((client) => told(client, 'create')));
-      writer?.send({ action: 'create_note', request_id: 2 });
-      await all;
-    }
-  });
-  for (const client of clients) client.close();
-  return time / changes / listeners;
-};
+/** Microseconds per delivery, so many changes at a time. */
+const fanOut =
+  (together: number): Work =>
+  async (port) => {
+    const clients = await Promise.all(Array.from({ length: listeners }, () => Client.open(port)));
+    await Promise.all(
+      clients.map((client) =>
+        told(client, 'subscribe_notes', 1, () => client.send({ action: 'subscribe_notes', request_id: 1 })),
+      ),
+    );
+    const writers = clients.slice(0, together);
+    const time = await timed(async () => {
+      for (let each = 0; each < changes; each += 1) {
+        const all = Promise.all(clients.map((client) => told(client, 'create', together)));
+        for (let each = 0; each < together; each += 1) writers[each]?.send({ action: 'create_note', request_id: 2 });
+        await all;
+      }
+    });
+    for (const client of clients) client.close();
+    return time / changes / together / listeners;
+  };
 
-function told(client: Client, action: string, begin: () => void = () => {}): Promise<void> {
+function told(client: Client, action: string, times = 1, begin: () => void = () => {}): Promise<void> {
+  let left = times;
   return new Promise((resolve) => {
     client.onFrame = (frame) => {
-      if (frame.action === action) resolve();
+      if (frame.action === action) left -= 1;
+      if (left === 0) resolve();
     };
     begin();
   });
@@ -86,7 +90,7 @@ async function compare(name: string, work: Work, signalbox: number, raw: number)
   }
   const [mine, other] = [median(ours), median(theirs)];
   process.stdout.write(
-    `${name.padEnd(8)} signalbox ${mine.toFixed(1)} us, by hand ${other.toFixed(1)} us, ratio ${(mine / other).toFixed(2)}\n`,
+    `${name.padEnd(12)} signalbox ${mine.toFixed(1)} us, by hand ${other.toFixed(1)} us, ratio ${(mine / other).toFixed(2)}\n`,
   );
 }
 
@@ -94,7 +98,8 @@ const postgres = await startPostgres();
 const ours = await serve('signalbox-server.js', await postgres.createDatabase('bench_signalbox'));
 const theirs = await serve('raw-server.js', await postgres.createDatabase('bench_raw'));
 await compare('echo', echo, ours.port, theirs.port);
-await compare('fan-out', fanOut, ours.port, theirs.port);
+await compare('fan-out', fanOut(1), ours.port, theirs.port);
+await compare('fan-out of 4', fanOut(4), ours.port, theirs.port);
 ours.child.kill();
 theirs.child.kill();
 await postgres.stop();

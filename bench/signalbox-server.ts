@@ -70,6 +70,10 @@ const limits = {
   addressHandshakeBurst: many,
   handshakesPerSecond: many,
 };
-const app = createApp({ orm, routes: [path('/', Bench)], settings: { development: false, limits } });
+const app = createApp({
+  orm,
+  routes: [path('/', Bench)],
+  settings: { development: false, log: { actions: false }, limits },
+});
 const { port } = await app.listen();
 process.send?.({ port });

@@ -9,7 +9,7 @@ export interface Limits {
   readonly messageBurst: number;
   /** Bytes a second from one connection, and at once after it was quiet; never less than `maxPayload`. Default 262 144. */
   readonly bytesPerSecond: number;
-  /** Frames above these rates that one connection may send in a minute; one more closes it with 1008. Default 200. */
+  /** Frames of one connection in a minute that are answered 429, whatever the reason; one more closes it with 1008. Default 200. */
   readonly throttledPerMinute: number;
   /** Frames that are no request, or name no action or stream, in a minute; one more closes with 1008. Default 20. */
   readonly errorsPerMinute: number;
@@ -21,7 +21,7 @@ export interface Limits {
   readonly subscriptions: number;
   /** Groups of one connection, those of its subscriptions among them. Default 1 024. */
   readonly groups: number;
-  /** Connections of one user to this process. Default 20. */
+  /** Connections of one user to this process, those that logged in later among them. Default 20. */
   readonly connectionsPerUser: number;
   /** Connections of one address to this process; an IPv6 address counts as its /64. Default 100. */
   readonly connectionsPerAddress: number;

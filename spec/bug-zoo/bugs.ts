@@ -412,9 +412,9 @@ const outbound: readonly Bug[] = [
 const client: readonly Bug[] = [
   {
     name: 'the client does not ask again for its subscriptions',
-    file: 'client/exchanges.js',
-    sound: 'exchange.lose();',
-    broken: 'exchange.lose(); exchange.isSent = exchange.isStanding;',
+    file: 'client/exchange.js',
+    sound: 'kind.lose(); isSent = false;',
+    broken: 'kind.lose(); isSent = Boolean(kind.stays);',
     specs: ['client/subscription'],
   },
   {
@@ -427,8 +427,8 @@ const client: readonly Bug[] = [
   {
     name: 'the client sends a request again that may have happened',
     file: 'client/exchange.js',
-    sound: 'return isRetryable && this.retries-- > 0;',
-    broken: 'return isRetryable;',
+    sound: 'error.isRetryable && kind.retries-- > 0',
+    broken: 'error.isRetryable',
     specs: ['client/request'],
   },
   {

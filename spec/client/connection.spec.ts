@@ -213,7 +213,7 @@ describe('The connection of a client', () => {
   it('gives up an attempt that takes too long, also that for a token', async () => {
     await start();
     await network.advance(10_000);
-    expect([client.$status, why]).to.deep.equal(['waiting', { reason: 'It took too long.' }]);
+    expect([client.$status, why]).to.deep.equal(['waiting', { reason: 'No answer.' }]);
     client.$close();
     await start({ token: () => new Promise(() => {}), connectTimeout: 50 });
     await network.advance(50);
@@ -242,7 +242,7 @@ describe('The connection of a client', () => {
     await network.advance(29_999);
     expect(client.$status).to.equal('open');
     await network.advance(1);
-    expect([client.$status, why.reason]).to.deep.equal(['waiting', 'The server is silent.']);
+    expect([client.$status, why.reason]).to.deep.equal(['waiting', 'Silence.']);
   });
 
   it('takes any frame for a sign of life', async () => {

@@ -1,6 +1,15 @@
 import { expect } from 'chai';
-import { ApiConsumer, type ApplicationHooks, Consumer, createApp, InMemoryChannelLayer, Logger, path } from 'signalbox';
-import { MemoryLogger } from 'signalbox/testing';
+import {
+  ApiConsumer,
+  type ApplicationHooks,
+  Clock,
+  Consumer,
+  createApp,
+  InMemoryChannelLayer,
+  Logger,
+  path,
+} from 'signalbox';
+import { MemoryLogger, TestClock } from 'signalbox/testing';
 import { container } from 'tsyringe';
 import { within } from '../support/deadline.js';
 import { offlineOrm } from '../support/offline-orm.js';
@@ -40,10 +49,16 @@ class FailingLayer extends InMemoryChannelLayer {
   }
 }
 
-async function appWith(options: { hooks?: (new () => ApplicationHooks)[]; channelLayer?: InMemoryChannelLayer }) {
+interface Given {
+  readonly hooks?: (new () => ApplicationHooks)[];
+  readonly channelLayer?: InMemoryChannelLayer;
+}
+
+async function appWith(options: Given, clock = new Clock()) {
   const logger = new MemoryLogger();
   const child = container.createChildContainer();
   child.registerInstance<Logger>(Logger, logger);
+  child.registerInstance(Clock, clock);
   const app = createApp({
     orm: await offlineOrm(),
     container: child,
@@ -65,6 +80,20 @@ describe('An application that closes', () => {
     await within(app.close(), 'The end of the application');
     expect(stopped).to.deep.equal(['first']);
     expect(messages()).to.deep.equal(['A stop hook did not end in time.']);
+  });
+
+  it('waits by the clock that is injected', async () => {
+    const clock = new TestClock();
+    const { app } = await appWith({ hooks: [First, NeverStopping] }, clock);
+    await app.start();
+    const closed = app.close();
+    for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+    clock.advance(19);
+    await new Promise(setImmediate);
+    expect(stopped).to.deep.equal([]);
+    clock.advance(1);
+    await within(closed, 'The end of the application');
+    expect(stopped).to.deep.equal(['first']);
   });
 
   it('does not wait for a start hook that never settles', async () => {

@@ -29,7 +29,7 @@ export function openSocket(
   let isLeft = false;
   const probe = (): void => {
     socket?.send('{"action":"ping"}');
-    alarm(() => ended({ code: lostCode, reason: 'The server is silent.' }), heartbeatTimeout);
+    alarm(() => ended({ code: lostCode, reason: 'Silence.' }), heartbeatTimeout);
   };
   const watch = (): void => alarm(heartbeat && probe, heartbeat);
   const open = async (): Promise<void> => {
@@ -55,7 +55,7 @@ export function openSocket(
       if (!isLeft) ended({ error }, again);
     }
   };
-  alarm(() => ended({ reason: 'It took too long.' }, true), options.connectTimeout ?? 10_000);
+  alarm(() => ended({ reason: 'No answer.' }, true), options.connectTimeout ?? 10_000);
   queueMicrotask(open); // Not at once: whoever opens it knows it before it can fail.
   return {
     probe,

@@ -1,5 +1,3 @@
-import type { IncomingMessage, Server } from 'node:http';
-import type { Duplex } from 'node:stream';
 import type { Connections } from '../authentication/connections.js';
 import type { PendingHandshake } from '../authentication/live-connections.js';
 import { type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
@@ -11,18 +9,15 @@ import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import { admit } from './admit.js';
 import type { AcceptedConnection, AppOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
+import { Entrance } from './entrance.js';
 import type { Admission } from './handshake.js';
 import type { Place } from './handshake-limits.js';
 import { Health, type HealthRequest, type HealthResponse, type Readiness } from './health.js';
-import { listening, socketsOnly } from './http-server.js';
 import { onProcessSignals, type SignalOptions } from './process-signals.js';
 import type { Route } from './route.js';
 import { buildServices, type Services } from './services.js';
-import { answers, share } from './shared-server.js';
 import { Shutdown } from './shutdown.js';
 import type { Transport } from './transport.js';
-import { destroyOnError, refuseUpgrade, toHandshakeRequest } from './upgrade.js';
-import { WebSocketAcceptor } from './web-socket-transport.js';
 
 /** Carries types only; no value is ever there. */
 export declare const appTypes: unique symbol;
@@ -31,27 +26,18 @@ export declare const appTypes: unique symbol;
 export class App<Routes extends readonly Route[] = readonly Route[]> {
   declare readonly [appTypes]: Routes;
   readonly #services: Services;
-  readonly #acceptor: WebSocketAcceptor;
+  readonly #entrance: Entrance;
   readonly #connections = new Set<Connection>();
-  /** Sockets that are still being asked, and what becomes of them. */
-  readonly #handshakes = new Map<Duplex, Promise<void>>();
-  readonly #detach: (() => void)[] = [];
-  readonly #servers: Server[] = [];
   readonly #shutdown: Shutdown;
   readonly #health: Health;
 
   constructor(options: AppOptions<Routes>) {
     this.#services = buildServices(options);
-    const { settings, logger, subscriber } = this.#services;
-    this.#acceptor = new WebSocketAcceptor(settings, logger);
+    const { subscriber } = this.#services;
+    this.#entrance = new Entrance(this.#services, this);
     const orms = [options.orm, ...(options.otherOrms ?? [])];
     for (const orm of orms) registerSubscriber(orm, subscriber);
-    this.#shutdown = new Shutdown(this.#services, {
-      connections: this.#connections,
-      handshakes: this.#handshakes,
-      detach: this.#detach,
-      servers: this.#servers,
-    });
+    this.#shutdown = new Shutdown(this.#services, this.#connections, this.#entrance);
     this.#health = new Health({ ...this.#services, orms, isEnding: () => this.#shutdown.refusal !== undefined });
   }
 
@@ -68,12 +54,9 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   /** Serves sockets, and nothing else, on a port of its own. Resolves with the address that it listens on. */
-  async listen({ port = 0, host }: ListenOptions = {}): Promise<ListenAddress> {
+  async listen(options: ListenOptions = {}): Promise<ListenAddress> {
     await this.start();
-    const { limits } = this.#services.settings;
-    const server = socketsOnly(limits, (request, response) => this.answerHealth(request, response));
-    this.#servers.push(server);
-    await listening(server, port, host);
+    const server = await this.#entrance.listen(options);
     await this.attach(server);
     return server.address() as ListenAddress;
   }
@@ -81,16 +64,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /** Serves sockets on an HTTP server that stays the caller's: its requests, its port and its closing. */
   async attach(server: UpgradableServer): Promise<void> {
     await this.start();
-    const serves = (url: string): boolean => this.#services.handshake.serves(url);
-    const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-      const { url = '/' } = request;
-      if (!answers(server, url, serves)) return;
-      const handshake = this.#upgrade(request, socket, head).finally(() => this.#handshakes.delete(socket));
-      this.#handshakes.set(socket, handshake);
-    };
-    const leave = share(server, serves);
-    server.on('upgrade', upgrade);
-    this.#detach.push(leave, () => server.off('upgrade', upgrade));
+    this.#entrance.attach(server);
     await this.#services.hooks.ready();
   }
 
@@ -211,21 +185,6 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     this.#services.live.add(connection.standing, place, pending, connection.closed);
     connection.open();
     return connection;
-  }
-
-  /** Never rejects. */
-  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    destroyOnError(socket);
-    try {
-      await this.accept(toHandshakeRequest(request), ({ subprotocol }) =>
-        this.#acceptor.accept(request, socket, head, subprotocol),
-      );
-    } catch (thrown) {
-      const { url = '/' } = request;
-      const { errors, handshake } = this.#services;
-      const error = errors.translate(thrown, { handshake: url.split('?', 1)[0] });
-      refuseUpgrade(socket, error, handshake.refusalHeaders(url, error));
-    }
   }
 
   #checkOpen(): void {

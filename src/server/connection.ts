@@ -15,7 +15,7 @@ import type { Heartbeat } from './heartbeat.js';
 import { type InboundFrameParts, InboundFrames, only } from './inbound-frames.js';
 import { Outbound } from './outbound.js';
 import type { OutboundTraffic } from './outbound-traffic.js';
-import { settledWithin } from './settled-within.js';
+import { machineClock, settledWithin } from './settled-within.js';
 import { Standing, type StandingParts } from './standing.js';
 import type { Transport, TransportListener } from './transport.js';
 
@@ -222,7 +222,7 @@ export class Connection {
   async #awaitAbandoned(channels: readonly ConsumerChannel[]): Promise<void> {
     const { logger, settings } = this.#parts;
     const ended = Promise.all(channels.map((channel) => channel.settled()));
-    if (await settledWithin(ended, settings.closeTimeout)) return;
+    if (await settledWithin(ended, settings.closeTimeout, machineClock)) return;
     const { path } = this.#admission.scope;
     logger.warn('Work of a connection goes on behind its end: heed context.signal.', { path });
   }

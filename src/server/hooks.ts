@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.js';
 import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ApplicationHooks } from './app-options.js';
@@ -7,6 +8,7 @@ export interface HookParts {
   readonly hooks: readonly ApplicationHooks[];
   readonly unitOfWork: UnitOfWork;
   readonly logger: Logger;
+  readonly clock: Clock;
   /** How long one that stops is waited for. */
   readonly stopTimeout: number;
 }
@@ -34,7 +36,8 @@ export class Hooks {
 
   /** Stops those that did start, once they have. Never rejects, and waits for nobody for ever. */
   async stop(): Promise<void> {
-    if (this.#starting) await settledWithin(this.#starting, this.#parts.stopTimeout);
+    const { stopTimeout, clock } = this.#parts;
+    if (this.#starting) await settledWithin(this.#starting, stopTimeout, clock);
     for (const hook of this.#started.toReversed()) await this.#stop(hook);
   }
 
@@ -47,11 +50,12 @@ export class Hooks {
   }
 
   async #stop(hook: ApplicationHooks): Promise<void> {
-    const { unitOfWork, logger, stopTimeout } = this.#parts;
+    const { unitOfWork, logger, stopTimeout, clock } = this.#parts;
     const provider = hook.constructor.name;
     const stopped = unitOfWork
       .run(async () => hook.stop?.())
       .catch((error) => logger.error('A stop hook failed.', { provider, error }));
-    if (!(await settledWithin(stopped, stopTimeout))) logger.warn('A stop hook did not end in time.', { provider });
+    if (!(await settledWithin(stopped, stopTimeout, clock)))
+      logger.warn('A stop hook did not end in time.', { provider });
   }
 }

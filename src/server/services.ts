@@ -96,7 +96,7 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     stopListening: changes.listen(),
     handshake: new Handshake({ ...shared, router, scopes: new ScopeBuilder(container, disposer) }),
     gate: new Gate({ settings, clock, counters }),
-    hooks: new Hooks({ hooks: hookProviders, unitOfWork, logger, stopTimeout: settings.closeTimeout }),
+    hooks: new Hooks({ hooks: hookProviders, unitOfWork, logger, clock, stopTimeout: settings.closeTimeout }),
   };
 }
 

@@ -1,34 +1,24 @@
-import type { Server } from 'node:http';
-import type { Duplex } from 'node:stream';
 import { ServerClosing } from '../errors.js';
 import { CloseCode } from '../status.js';
 import type { Connection } from './connection.js';
 import { Drain, restartText } from './drain.js';
-import { closeServer } from './http-server.js';
+import type { Entrance } from './entrance.js';
 import type { Services } from './services.js';
 import { settledWithin } from './settled-within.js';
-import { refuseUpgrade } from './upgrade.js';
-
-/** What of an application lives, and has to end with it. */
-export interface Living {
-  readonly connections: ReadonlySet<Connection>;
-  /** Sockets that are still being asked, and what becomes of them. */
-  readonly handshakes: ReadonlyMap<Duplex, Promise<void>>;
-  readonly detach: (() => void)[];
-  readonly servers: readonly Server[];
-}
 
 /** The two ways in which an application ends: at once, or when its clients have left. */
 export class Shutdown {
   readonly #services: Services;
-  readonly #living: Living;
+  readonly #connections: ReadonlySet<Connection>;
+  readonly #entrance: Entrance;
   readonly #interrupted = Promise.withResolvers<void>();
   #drained: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(services: Services, living: Living) {
+  constructor(services: Services, connections: ReadonlySet<Connection>, entrance: Entrance) {
     this.#services = services;
-    this.#living = living;
+    this.#connections = connections;
+    this.#entrance = entrance;
   }
 
   /** What whoever comes is refused with; undefined while nothing ends. */
@@ -56,7 +46,7 @@ export class Shutdown {
 
   async #drain(): Promise<void> {
     const { settings, clock, logger } = this.#services;
-    const { connections } = this.#living;
+    const connections = this.#connections;
     logger.info('The application drains.', { connections: connections.size });
     const drain = new Drain({
       settings: settings.drain,
@@ -71,12 +61,10 @@ export class Shutdown {
 
   async #close(): Promise<void> {
     const { hooks, live, subscriber, stopListening } = this.#services;
-    const { detach, servers } = this.#living;
     live.leave();
-    for (const leave of detach.splice(0)) leave();
-    const serversClosed = Promise.all(servers.map(closeServer));
+    const entranceClosed = this.#entrance.close();
     await this.#endConnections();
-    await serversClosed;
+    await entranceClosed;
     stopListening();
     subscriber.close();
     await this.#tellTheRest();
@@ -86,28 +74,28 @@ export class Shutdown {
 
   /** Other processes hear what this one has committed, also while its connections ended. */
   async #tellTheRest(): Promise<void> {
-    const { publisher, logger, settings } = this.#services;
-    if (await settledWithin(publisher.idle(), settings.closeTimeout)) return;
+    const { publisher, logger, settings, clock } = this.#services;
+    if (await settledWithin(publisher.idle(), settings.closeTimeout, clock)) return;
     logger.warn('Some changes could not be told in time.');
   }
 
   async #closeLayer(): Promise<void> {
-    const { layer, logger, settings } = this.#services;
+    const { layer, logger, settings, clock } = this.#services;
     const close = async (): Promise<void> => layer.close();
     const closed = close().catch((error) => logger.error('The channel layer could not be closed.', { error }));
-    if (await settledWithin(closed, settings.closeTimeout)) return;
+    if (await settledWithin(closed, settings.closeTimeout, clock)) return;
     logger.warn('The channel layer did not close in time.');
   }
 
   /** Waits `closeTimeout` for the clients, and once more for what consumers do when their client is gone. */
   async #endConnections(): Promise<void> {
-    const { settings, logger } = this.#services;
-    const { connections, handshakes } = this.#living;
-    for (const socket of handshakes.keys()) refuseUpgrade(socket, this.#refusalOf(undefined));
-    const ended = Promise.all([...[...connections].map(sayGoodbye), ...handshakes.values()]);
-    if (await settledWithin(ended, settings.closeTimeout)) return;
+    const { settings, logger, clock } = this.#services;
+    const connections = this.#connections;
+    const refused = this.#entrance.refuse(this.#refusalOf(undefined));
+    const ended = Promise.all([refused, ...[...connections].map(sayGoodbye)]);
+    if (await settledWithin(ended, settings.closeTimeout, clock)) return;
     for (const connection of connections) connection.terminate();
-    if (await settledWithin(ended, settings.closeTimeout)) return;
+    if (await settledWithin(ended, settings.closeTimeout, clock)) return;
     logger.warn('Some connections did not end in time.', { connections: connections.size });
   }
 }

@@ -64,7 +64,8 @@ export class Standing implements LiveConnection {
   async end(reason: ApiError, code: number): Promise<void> {
     if (this.#isEnding) return;
     this.#isEnding = true;
-    await settledWithin(this.#standee.drain(reason), this.#parts.settings.closeTimeout);
+    const { settings, clock } = this.#parts;
+    await settledWithin(this.#standee.drain(reason), settings.closeTimeout, clock);
     this.#standee.close(code, toReason(reason.message));
   }
 
