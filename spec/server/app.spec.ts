@@ -29,7 +29,7 @@ import { WebSocketServer } from 'ws';
 import { within } from '../support/deadline.js';
 import { handlesWithout, openHandles } from '../support/handles.js';
 import { offlineOrm } from '../support/offline-orm.js';
-import { RawClient, refusalOf, SocketClient, textFrame, upgradeRequest } from '../support/sockets.js';
+import { fullRefusalOf, RawClient, refusalOf, SocketClient, textFrame, upgradeRequest } from '../support/sockets.js';
 
 /** What the specs are told of connections. */
 let told: string[] = [];
@@ -511,11 +511,13 @@ describe('An application', () => {
 
     it('refuses a handshake that was still being asked', async () => {
       const { app, url } = await listen();
-      const refused = refusalOf(`${url}/ws/echo/?wait`);
+      const refused = fullRefusalOf(`${url}/ws/echo/?wait`);
       await heard('asked');
       const closing = app.close();
       release.resolve();
-      expect(await refused).to.deep.equal({ status: 503, sentence: 'The server is closing.' });
+      const { status, sentence, headers } = await refused;
+      expect({ status, sentence }).to.deep.equal({ status: 503, sentence: 'The server is closing.' });
+      expect(Number(headers['retry-after'])).to.be.within(1, 3);
       await closing;
       expect(told).to.deep.equal(['asked', 'disposed']);
     });

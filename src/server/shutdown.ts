@@ -23,10 +23,8 @@ export class Shutdown {
 
   /** What whoever comes is refused with; undefined while nothing ends. */
   get refusal(): ServerClosing | undefined {
-    if (this.#closed) return new ServerClosing();
-    if (!this.#drained) return undefined;
-    const { retrySpread } = this.#services.settings.drain;
-    return new ServerClosing(restartText, { retryAfter: Math.ceil(Math.random() * retrySpread) });
+    if (this.#closed) return this.#refusalOf(undefined);
+    return this.#drained && this.#refusalOf(restartText);
   }
 
   close(): Promise<void> {
@@ -38,6 +36,12 @@ export class Shutdown {
   drain(): Promise<void> {
     this.#drained ??= this.#drain();
     return this.#drained;
+  }
+
+  /** With a time of its own to come back. */
+  #refusalOf(text: string | undefined): ServerClosing {
+    const { retrySpread } = this.#services.settings.drain;
+    return new ServerClosing(text, { retryAfter: Math.ceil(Math.random() * retrySpread) });
   }
 
   async #drain(): Promise<void> {
@@ -87,7 +91,7 @@ export class Shutdown {
   async #endConnections(): Promise<void> {
     const { settings, logger, clock } = this.#services;
     const connections = this.#connections;
-    const refused = this.#entrance.refuse(new ServerClosing());
+    const refused = this.#entrance.refuse(this.#refusalOf(undefined));
     const ended = Promise.all([refused, ...[...connections].map(sayGoodbye)]);
     if (await settledWithin(ended, settings.closeTimeout, clock)) return;
     for (const connection of connections) connection.terminate();
