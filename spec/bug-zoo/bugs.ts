@@ -427,7 +427,7 @@ const client: readonly Bug[] = [
   {
     name: 'the client sends a request again that may have happened',
     file: 'client/exchange.js',
-    sound: 'error.isRetryable && kind.retries-- > 0',
+    sound: 'error.isRetryable && (error.status === 429 || kind.retries-- > 0)',
     broken: 'error.isRetryable',
     specs: ['client/request'],
   },

@@ -67,21 +67,21 @@ describe('A request of a client', () => {
       errors: [{ name: ['Too long.', 'No.'] }, 'Sorry.'],
       data: { retry_after_ms: 250 },
       action: 'list',
-      response_status: 429,
+      response_status: 503,
       request_id: 1,
-      code: 'throttled',
+      code: 'server_closing',
     });
     await settled();
     expect(errors()[0]).to.be.instanceOf(SignalboxError);
     expect(errors()[0]).to.deep.include({
       message: 'name: Too long. No. Sorry.',
       errors: [{ name: ['Too long.', 'No.'] }, 'Sorry.'],
-      status: 429,
-      code: 'throttled',
+      status: 503,
+      code: 'server_closing',
       action: 'list',
       requestId: 1,
       isRetryable: true,
-      maybeExecuted: false,
+      maybeExecuted: true,
       retryAfter: 250,
     });
   });
@@ -167,19 +167,22 @@ describe('A request of a client', () => {
     expect(codes()).to.deep.equal(['connection_lost']);
   });
 
-  it('is sent again when a throttling server says', async () => {
+  it('is sent again when a throttling server says, whether or not it may be repeated: it has not begun', async () => {
     await start();
     ask({ retry: true });
-    ask();
+    ask({ timeout: 300 });
     socket.reply({ retry_after_ms: 250 }, { status: 429, code: 'throttled', id: 1 });
     socket.reply({ retry_after_ms: 250 }, { status: 429, code: 'throttled', id: 2 });
     await network.advance(249);
     expect(socket.sent).to.have.length(2);
     await network.advance(1);
-    expect(socket.sent.slice(2)).to.deep.equal([{ action: 'list', request_id: 1 }]);
-    socket.reply('done');
-    await settled();
-    expect(codes()).to.deep.equal(['done', 'throttled']);
+    expect(socket.sent.slice(2)).to.deep.equal([
+      { action: 'list', request_id: 1 },
+      { action: 'list', request_id: 2 },
+    ]);
+    socket.reply('done', { id: 1 });
+    await network.advance(50);
+    expect(codes()).to.deep.equal(['done', 'timeout']);
   });
 
   it('is not sent again where it ended while it waited for that', async () => {

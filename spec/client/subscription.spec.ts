@@ -61,9 +61,9 @@ describe('A subscription of a client', () => {
     expect(socket.sent).to.deep.equal([]);
   });
 
-  it('is asked for again where the server only has no time, and refused after three more tries', async () => {
+  it('is asked for again as long as the server only has no time, and refused where waiting does not help', async () => {
     const subscription = watch();
-    for (let turn = 1; turn <= 3; turn++) {
+    for (let turn = 1; turn <= 5; turn++) {
       socket.reply({ retry_after_ms: 10 }, { status: 429, code: 'throttled', id: 1 });
       await network.advance(10);
       expect([subscription.state, socket.sent.length]).to.deep.equal(['pending', turn + 1]);

@@ -86,7 +86,8 @@ export function createExchange(desk: Desk, stream: string | null, payload: Paylo
   const failed = (error: SignalboxError): void => {
     isUncertain ||= error.maybeExecuted;
     isSent = false;
-    const mayRetry = error.isRetryable && kind.retries-- > 0;
+    // What was throttled has not begun.
+    const mayRetry = error.isRetryable && (error.status === 429 || kind.retries-- > 0);
     if (mayRetry) options.clock.after(error.retryAfter ?? options.random() * options.firstDelay, ask);
     else end(error);
   };

@@ -7,8 +7,8 @@ export interface RequestOptions {
   /** Cancels the request, on the server too; it then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
   /**
-   * Whether to send it again where it was not answered, or with 429 or 503: for what may happen twice without harm. At
-   * most `maxRetries` times.
+   * Whether to send it again where it was not answered, or with 503: for what may happen twice without harm. At most
+   * `maxRetries` times. What was answered 429 with a time has not begun, and is always sent again, until its time limit.
    */
   readonly retry?: boolean;
 }
