@@ -42,6 +42,7 @@ export interface Exchange {
   readonly feed: Feed;
   /** Sends it, or keeps it until there is a connection. @returns whether it is sent */
   renew(): boolean;
+  /** Asks again or ends. What was throttled has not begun, and may always be asked again. */
   failed(error: SignalboxError): void;
   /** Nothing comes any more. */
   end(error?: SignalboxError): void;
@@ -86,7 +87,6 @@ export function createExchange(desk: Desk, stream: string | null, payload: Paylo
   const failed = (error: SignalboxError): void => {
     isUncertain ||= error.maybeExecuted;
     isSent = false;
-    // What was throttled has not begun.
     const mayRetry = error.isRetryable && (error.status === 429 || kind.retries-- > 0);
     if (mayRetry) options.clock.after(error.retryAfter ?? options.random() * options.firstDelay, ask);
     else end(error);
