@@ -125,7 +125,7 @@ describe('The ceilings of a connection', () => {
     request_id: id,
     code: 'throttled',
   });
-  const reached = (limit: string): number => counters.count('limits_reached', { limit });
+  const reached = (limit: string): number => counters.count('signalbox.limits_reached', { limit });
 
   function send(client: { send(payload: unknown): void }, action: string, count: number, kwargs: object = {}): void {
     for (let id = 1; id <= count; id += 1) client.send({ action, request_id: id, ...kwargs });

@@ -63,8 +63,8 @@ describe('The limits of handshakes', () => {
       expect(() => limits.enter(undefined))
         .to.throw(Overloaded, 'The server has no room for another connection.')
         .with.property('retryAfter', 10_000);
-      expect(counters.count('limits_reached', { limit: 'handshakes' })).to.equal(19);
-      expect(counters.count('limits_reached', { limit: 'connections' })).to.equal(1);
+      expect(counters.count('signalbox.limits_reached', { limit: 'handshakes' })).to.equal(19);
+      expect(counters.count('signalbox.limits_reached', { limit: 'connections' })).to.equal(1);
     });
 
     it('take 100 connections of one address, and another one when one of them leaves', () => {
@@ -79,7 +79,7 @@ describe('The limits of handshakes', () => {
       places[0]?.leave();
       limits.enter('203.0.113.9');
       expect(() => limits.enter('203.0.113.9')).to.throw(Throttled);
-      expect(counters.count('limits_reached', { limit: 'address_connections' })).to.equal(2);
+      expect(counters.count('signalbox.limits_reached', { limit: 'address_connections' })).to.equal(2);
     });
 
     it('take 100 handshakes of one address at once, then 10 a second, and those refused cost the others nothing', () => {
@@ -93,7 +93,7 @@ describe('The limits of handshakes', () => {
       limits.enter('203.0.113.10');
       clock.advance(100);
       limits.enter('203.0.113.9');
-      expect(counters.count('limits_reached', { limit: 'address_handshakes' })).to.equal(1_000);
+      expect(counters.count('signalbox.limits_reached', { limit: 'address_handshakes' })).to.equal(1_000);
     });
 
     it('count all addresses of an IPv6 network of 64 bits as one', () => {
@@ -114,7 +114,7 @@ describe('The limits of handshakes', () => {
       limits.enter(undefined).takeFor(undefined);
       places[3]?.leave();
       places[20]?.takeFor('ann');
-      expect(counters.count('limits_reached', { limit: 'user_connections' })).to.equal(1);
+      expect(counters.count('signalbox.limits_reached', { limit: 'user_connections' })).to.equal(1);
     });
 
     it('forget addresses of which nothing needs to be known', () => {
@@ -228,7 +228,7 @@ describe('The limits of handshakes', () => {
       const { port, url } = await open({ connections: 1 }, { container });
       await using _ = await SocketClient.open(url);
       await refused(port);
-      expect(counters.count('limits_reached', { limit: 'connections' })).to.equal(1);
+      expect(counters.count('signalbox.limits_reached', { limit: 'connections' })).to.equal(1);
     });
 
     it('answers 408 whoever takes too long to say what he wants', async () => {

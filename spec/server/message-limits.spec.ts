@@ -55,7 +55,7 @@ describe('The limits of messages', () => {
     await open();
   });
 
-  const reached = (limit: string): number => counters.count('limits_reached', { limit });
+  const reached = (limit: string): number => counters.count('signalbox.limits_reached', { limit });
   const tooMany = (id: number, wait: number, text = 'Too many messages.'): object => ({
     errors: [text],
     data: { retry_after_ms: wait },

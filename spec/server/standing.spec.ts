@@ -114,7 +114,7 @@ describe('While the permissions to connect are asked again', () => {
       code: 'throttled',
     });
     expect(await client.reply(66)).to.include({ response_status: 429 });
-    expect(counters.count('limits_reached', { limit: 'waiting_requests' })).to.equal(2);
+    expect(counters.count('signalbox.limits_reached', { limit: 'waiting_requests' })).to.equal(2);
     grant(true);
     expect(await client.reply(64)).to.include({ response_status: 200, data: 64 });
     expect(calls).to.equal(64);

@@ -22,8 +22,8 @@ export interface LiveConnectionParts {
   readonly layer: ChannelLayer;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** A user as the database has it now; undefined where there is none any more. Absent where the application cannot tell. */
   readonly settings: Pick<Settings, 'ticketLifetime'>;
+  /** A user as the database has it now; undefined where there is none any more. Absent where the application cannot tell. */
   readonly findUser?: ((userId: string) => Promise<ScopeUser | null | undefined>) | undefined;
 }
 

@@ -1,4 +1,4 @@
-import { type ChangeMessage } from '../observers/change-message.js';
+import type { ChangeMessage } from '../observers/change-message.js';
 import { eventFor } from '../observers/group-diff.js';
 import type { Observer } from '../observers/observer.js';
 import { isRecheckMessage, type ObserverMessage } from '../observers/recheck-message.js';

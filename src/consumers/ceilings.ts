@@ -79,7 +79,7 @@ export class Ceilings {
   }
 
   #refuse(limit: string, text: string, retryAfter?: number): never {
-    this.#counters.increment('limits_reached', { limit });
+    this.#counters.increment('signalbox.limits_reached', { limit });
     throw new Throttled(text, retryAfter === undefined ? {} : { retryAfter });
   }
 }

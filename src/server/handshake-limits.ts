@@ -138,7 +138,7 @@ export class HandshakeLimits {
   }
 
   #refuse(limit: string, error: Throttled | Overloaded): never {
-    this.#parts.counters.increment('limits_reached', { limit });
+    this.#parts.counters.increment('signalbox.limits_reached', { limit });
     throw error;
   }
 

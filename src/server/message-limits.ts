@@ -54,13 +54,13 @@ export class MessageLimits {
   }
 
   #refuse(limit: string, text: string, retryAfter: number): Throttled {
-    this.#counters.increment('limits_reached', { limit });
+    this.#counters.increment('signalbox.limits_reached', { limit });
     return new Throttled(text, { retryAfter });
   }
 
   #overflow(limit: string, bucket: TokenBucket, reason: string): string | undefined {
     if (bucket.take(1, this.#clock.now().getTime()) === 0) return undefined;
-    this.#counters.increment('limits_reached', { limit });
+    this.#counters.increment('signalbox.limits_reached', { limit });
     return reason;
   }
 }
