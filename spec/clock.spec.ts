@@ -1,12 +1,23 @@
 import { once } from 'node:events';
 import { expect } from 'chai';
 import { Clock } from 'signalbox';
+import { TestClock } from 'signalbox/testing';
 
 describe('The clock', () => {
   it('tells the time', () => {
     const before = Date.now();
     const now = new Clock().now().getTime();
     expect(now).to.be.within(before, Date.now());
+  });
+
+  it('tells for how long something takes', () => {
+    const clock = new Clock();
+    const before = clock.elapsed();
+    expect(clock.elapsed()).to.be.at.least(before);
+    const test = new TestClock();
+    const begun = test.elapsed();
+    test.advance(250);
+    expect(test.elapsed() - begun).to.equal(250);
   });
 
   it('calls back once after so many milliseconds', async () => {

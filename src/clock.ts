@@ -11,6 +11,11 @@ export class Clock {
     return new Date();
   }
 
+  /** Milliseconds since some moment. Unlike `now` it never leaps: for how long something takes, whoever sets the time. */
+  elapsed(): number {
+    return performance.now();
+  }
+
   /** Calls back once after so many milliseconds, 24.8 days at most. A waiting timer does not keep the process alive. */
   after(milliseconds: number, callback: () => void): Timer {
     const timer = setTimeout(callback, Math.min(milliseconds, longestWait));

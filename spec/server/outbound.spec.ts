@@ -7,11 +7,24 @@ import { within } from '../support/deadline.js';
 
 const kilobyte = 'x'.repeat(1024);
 
+/** A clock that somebody sets, forward or back. */
+class SetClock extends TestClock {
+  #offset = 0;
+
+  override now(): Date {
+    return new Date(super.now().getTime() + this.#offset);
+  }
+
+  set(milliseconds: number): void {
+    this.#offset += milliseconds;
+  }
+}
+
 /** More than a socket is handed before its client has read any of it. */
 const handed = 64;
 
 describe('What goes out', () => {
-  let clock: TestClock;
+  let clock: SetClock;
   let counters: MemoryCounters;
   let logger: MemoryLogger;
   let traffic: OutboundTraffic;
@@ -24,7 +37,7 @@ describe('What goes out', () => {
   }
 
   function setUp(settings: Partial<OutboundSettings> = {}): void {
-    clock = new TestClock();
+    clock = new SetClock();
     counters = new MemoryCounters();
     logger = new MemoryLogger();
     const outbound = { ...defaultOutbound, ...settings };
@@ -109,6 +122,29 @@ describe('What goes out', () => {
       clock.advance(8_000);
       transport.thaw();
     }
+    expect(closed).to.deep.equal([]);
+  });
+
+  it('cuts nobody where the clock is set forward, and cuts in time where it is set back', () => {
+    const { out, transport, closed } = open();
+    transport.freeze();
+    out.send('a');
+    clock.set(3_600_000);
+    clock.advance(5_000);
+    expect(closed).to.deep.equal([]);
+    clock.set(-7_200_000);
+    clock.advance(6_000);
+    expect(closed).to.deep.equal([4408]);
+  });
+
+  it('cuts nobody who read while this process stood still', () => {
+    const { out, transport, closed } = open();
+    transport.freeze();
+    out.send('a');
+    clock.stand(60_000);
+    clock.advance(1);
+    transport.thaw();
+    clock.advance(30_000);
     expect(closed).to.deep.equal([]);
   });
 

@@ -42,8 +42,9 @@ export class OutboundTraffic {
     return this.#parts.settings;
   }
 
+  /** For how long frames wait; no time of day. */
   now(): number {
-    return this.#parts.clock.now().getTime();
+    return this.#parts.clock.elapsed();
   }
 
   later(work: () => void): void {
@@ -61,7 +62,8 @@ export class OutboundTraffic {
     if (this.#isLooking) return;
     this.#isLooking = true;
     const interval = Math.max(1, Math.min(1_000, Math.ceil(this.settings.timeLimit / 10)));
-    this.#parts.clock.after(interval, () => this.#look());
+    const due = this.now() + interval;
+    this.#parts.clock.after(interval, () => this.#look(this.now() - due));
   }
 
   forget(backlog: Backlog): void {
@@ -86,9 +88,11 @@ export class OutboundTraffic {
     for (const backlog of corked) backlog.uncork();
   }
 
-  #look(): void {
+  /** @param late while this process stood still, it noticed nothing of what its clients read */
+  #look(late: number): void {
     this.#isLooking = false;
-    const tooOld = this.now() - this.settings.timeLimit;
+    const { timeLimit } = this.settings;
+    const tooOld = late > timeLimit / 2 ? Number.NEGATIVE_INFINITY : this.now() - timeLimit;
     for (const backlog of [...this.#watched]) {
       const { oldest } = backlog;
       if (oldest === undefined) this.#watched.delete(backlog);

@@ -24,6 +24,10 @@ export class TestClock extends Clock {
     return new Date(this.#time);
   }
 
+  override elapsed(): number {
+    return this.#time;
+  }
+
   override after(milliseconds: number, callback: () => void): Timer {
     const alarm = { at: this.#time + milliseconds, callback };
     this.#alarms.add(alarm);
