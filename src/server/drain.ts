@@ -71,6 +71,6 @@ export class Drain {
   }
 
   #now(): number {
-    return this.#parts.clock.now().getTime();
+    return this.#parts.clock.elapsed();
   }
 }

@@ -143,6 +143,6 @@ export class HandshakeLimits {
   }
 
   #now(): number {
-    return this.#parts.clock.now().getTime();
+    return this.#parts.clock.elapsed();
   }
 }

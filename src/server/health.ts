@@ -78,7 +78,7 @@ export class Health {
   }
 
   #checks(): Promise<Checks> {
-    const now = this.#parts.clock.now().getTime();
+    const now = this.#parts.clock.elapsed();
     if (!this.#last || now - this.#last.at >= freshness) this.#last = { at: now, checks: this.#check() };
     return this.#last.checks;
   }

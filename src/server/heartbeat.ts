@@ -126,7 +126,7 @@ export class Heartbeat {
 
   #tick(due: number): void {
     const now = this.#now();
-    if (Math.abs(now - due) > this.#settings.timeLimit / 2) this.#shift(now - due);
+    if (now - due > this.#settings.timeLimit / 2) this.#shift(now - due);
     const { timeLimit, idleTimeLimit, silentTimeLimit } = this.#settings;
     for (const slot of this.#slots) {
       if (slot.pingedAt !== undefined && now - slot.pingedAt >= timeLimit) this.#cutSilent(slot);
@@ -138,7 +138,7 @@ export class Heartbeat {
     this.#timer = this.#size > 0 ? this.#next() : undefined;
   }
 
-  /** While this process stood still nobody was heard, whoever spoke; and the clock may have been set. */
+  /** While this process stood still nobody was heard, whoever spoke. */
   #shift(time: number): void {
     for (const slot of this.#slots) {
       if (slot.pingedAt !== undefined) slot.pingedAt += time;
@@ -184,6 +184,6 @@ export class Heartbeat {
   }
 
   #now(): number {
-    return this.#clock.now().getTime();
+    return this.#clock.elapsed();
   }
 }

@@ -27,7 +27,7 @@ export class MessageLimits {
 
   constructor({ settings, clock, counters }: MessageLimitParts) {
     const { maxPayload, limits } = settings;
-    const now = clock.now().getTime();
+    const now = clock.elapsed();
     this.#clock = clock;
     this.#counters = counters;
     this.#messages = new TokenBucket(limits.messagesPerSecond, limits.messageBurst, now);
@@ -39,7 +39,7 @@ export class MessageLimits {
 
   /** A frame of the client. @returns how it is refused, if it is */
   refusal(bytes: number): Throttled | undefined {
-    const now = this.#clock.now().getTime();
+    const now = this.#clock.elapsed();
     const tooMany = this.#messages.take(1, now);
     if (tooMany > 0) return this.#refuse('messages', 'Too many messages.', tooMany);
     const tooMuch = this.#bytes.take(bytes, now);
@@ -59,7 +59,7 @@ export class MessageLimits {
   }
 
   #overflow(limit: string, bucket: TokenBucket, reason: string): string | undefined {
-    if (bucket.take(1, this.#clock.now().getTime()) === 0) return undefined;
+    if (bucket.take(1, this.#clock.elapsed()) === 0) return undefined;
     this.#counters.increment('signalbox.limits_reached', { limit });
     return reason;
   }
