@@ -95,7 +95,8 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
       this.#outside.runInAsyncScope(() => this.#inLine('message', work));
     this.#messages = new InboundMessages({ consumer, handlers: compiled.messages, inLine, logger });
     const own = { requests: this.#requests, subscriptions, hooks: this.#hooks, inLine };
-    this.userChange = new UserChange({ ...own, consumer, reach: this.reach, socket, groups: compiled.groups });
+    const close = (code: number, reason: string): void => this.closeSocket(code, reason);
+    this.userChange = new UserChange({ ...own, consumer, reach: this.reach, socket, close, groups: compiled.groups });
     const afterRequest = (begin: () => void): void => this.#afterRequest(begin);
     const life = { signal: this.signal, outside: this.#outside, members: compiled.detached };
     this.#background = new Background({ ...life, consumer, unitOfWork, logger, afterRequest });

@@ -41,7 +41,11 @@ export class Dispatcher {
 
   async dispatch(target: ActionTarget, exchange: Exchange): Promise<void> {
     exchange.start();
-    await this.#log.follow(target, exchange, () => this.#dispatch(target, exchange));
+    try {
+      await this.#log.follow(target, exchange, () => this.#dispatch(target, exchange));
+    } catch (thrown) {
+      exchange.fail(this.#parts.errors.translate(thrown, { path: target.scope.path }));
+    }
   }
 
   async #dispatch(target: ActionTarget, exchange: Exchange): Promise<void> {

@@ -41,7 +41,7 @@ export class RequestLog {
     await tracer.run(
       `${consumer} ${action}`,
       { 'signalbox.consumer': consumer, 'signalbox.action': action },
-      (span) => {
+      async (span) => {
         const context = { ...factsOf(target, exchange), ...(span.traceId !== undefined && { trace: span.traceId }) };
         exchange.whenEnded(() => {
           span.end(exchange.status);
