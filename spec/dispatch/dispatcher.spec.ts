@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { EntityManager, LockMode } from '@mikro-orm/core';
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
@@ -103,6 +104,12 @@ class WorkConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
   @Action() async failsLate(context: ActionContext) {
     await gate.pass(context);
     throw new Error('Too late.');
+  }
+
+  /** As timers, files and sockets of Node end by a signal: with an error of their own. */
+  @Action() async heeds(context: ActionContext) {
+    gate.reached.resolve(context);
+    await once(new EventEmitter(), 'never', { signal: context.signal });
   }
 
   @Action() async locks(context: ActionContext) {
@@ -400,6 +407,16 @@ describe('The dispatcher', () => {
       expect(entry).to.include({ level: 'warn', message: 'An action failed after it was abandoned.' });
       expect(entry?.fields).to.deep.include({ consumer: 'WorkConsumer', action: 'fails_late', requestId: 'r' });
       expect(more).to.deep.equal([]);
+    });
+
+    it('when it heeds its signal, which is nothing to log', async () => {
+      client.send({ action: 'heeds', request_id: 'r' });
+      await gate.reached.promise;
+      clock.advance(30_000);
+      expect(await client.reply('r')).to.include({ response_status: 504 });
+      await client.request('ping');
+      await client.expectSilence();
+      expect(logger.entries).to.deep.equal([]);
     });
 
     it('when the database does not answer: 504 at its time limit, and the requests behind it go on', async () => {

@@ -180,10 +180,13 @@ class Parts {
   }
 }
 
-/** The ORM wraps the reason why a query was cancelled in an exception of its own, and keeps the message only. */
+/**
+ * The ORM wraps the reason why a query was cancelled in an exception of its own, and keeps the message only; what ends by a
+ * signal in Node and in browsers is an AbortError.
+ */
 function tellsOf(reason: Error, error: unknown): boolean {
   try {
-    return error instanceof Error && error.message === reason.message;
+    return error instanceof Error && (error.message === reason.message || error.name === 'AbortError');
   } catch {
     return false;
   }
