@@ -380,6 +380,20 @@ const outbound: readonly Bug[] = [
     specs: ['server/outbound'],
   },
   {
+    name: 'any number of events may wait for a permission',
+    file: 'consumers/ceilings.js',
+    sound: 'if (waiting < this.limits.waitingEvents)',
+    broken: 'if (true)',
+    specs: ['consumers/intake'],
+  },
+  {
+    name: 'events go on waiting for a client that has left',
+    file: 'consumers/intake.js',
+    sound: 'this.#parts.deliveries.end();',
+    broken: '',
+    specs: ['consumers/intake'],
+  },
+  {
     name: 'a frame may wait for a slow reader for ever',
     file: 'server/outbound-traffic.js',
     sound: 'else if (oldest <= tooOld)',

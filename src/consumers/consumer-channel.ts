@@ -11,7 +11,6 @@ import { ActionReply } from '../dispatch/reply.js';
 import { type ApiError, Disconnected, NotFound } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { Observer } from '../observers/observer.js';
-import { isObserverMessage } from '../observers/recheck-message.js';
 import { Subscriptions } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
@@ -28,6 +27,7 @@ import { type CompiledConsumer, requireObserver } from './compiled-consumer.js';
 import { Deliveries } from './deliveries.js';
 import { HookRunner } from './hook-runner.js';
 import { InboundMessages } from './inbound-messages.js';
+import { Intake } from './intake.js';
 import { BaseModelConsumer, modelOf, settingsOf } from './model-consumer.js';
 import { showResult } from './model-result.js';
 import { type ConsumerSocket, Reach } from './reach.js';
@@ -61,8 +61,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   readonly #parts: ChannelParts;
   readonly #requests: Requests;
   readonly #subscribing: Subscribing;
-  readonly #deliveries: Deliveries;
-  readonly #messages: InboundMessages;
+  readonly #intake: Intake;
   readonly #background: Background;
   readonly #hooks: HookRunner;
   readonly #life = new AbortController();
@@ -87,13 +86,14 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     ceilings.add({ requests: this.#requests, subscriptions, groups: membership }, this.signal);
     const findPending = (id: string): Exchange | undefined => this.#requests.findPending(id);
     const known = { ...parts, ...compiled, consumer, send, subscriptions };
-    this.#deliveries = new Deliveries({ ...known, findPending, loadObject: (context) => this.loadObject(context) });
+    const deliveries = new Deliveries({ ...known, findPending, loadObject: (context) => this.loadObject(context) });
     const findRequest = (): Exchange | undefined => this.userChange.requireCurrent();
-    const deliveries = this.#deliveries;
     this.#subscribing = new Subscribing({ ...parts, consumer, subscriptions, deliveries, findRequest });
     const inLine = (work: () => Promise<void> | void): Promise<void> =>
       this.#outside.runInAsyncScope(() => this.#inLine('message', work));
-    this.#messages = new InboundMessages({ consumer, handlers: compiled.messages, inLine, logger });
+    const messages = new InboundMessages({ consumer, handlers: compiled.messages, inLine, logger });
+    const cut = (code: number, reason: string): void => socket.close(code, reason);
+    this.#intake = new Intake({ ...parts, deliveries, messages, consumer, close: cut });
     const own = { requests: this.#requests, subscriptions, hooks: this.#hooks, inLine };
     const close = (code: number, reason: string): void => this.closeSocket(code, reason);
     this.userChange = new UserChange({ ...own, consumer, reach: this.reach, socket, close, groups: compiled.groups });
@@ -159,7 +159,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
 
   /** Resolves when every event that arrived has been delivered. */
   async idle(): Promise<void> {
-    await Promise.all([this.#deliveries.idle(), this.#messages.idle()]);
+    await this.#intake.idle();
   }
 
   /** Resolves when nothing of it runs any more, not even what was abandoned. */
@@ -211,6 +211,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
 
   async #close(code: number, reason: ApiError | Disconnected): Promise<void> {
     this.reach.end(reason);
+    this.#intake.end();
     void this.abort(reason);
     await this.#requests.addWork(async () => {
       await this.#hooks.runUnheard('leave', () => this.#parts.layer.disconnect(this.name));
@@ -221,10 +222,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
 
   async #connect(): Promise<void> {
     const failure = await this.#hooks.run('connect', async () => {
-      await this.#parts.layer.connect(this.name, (message) => {
-        if (isObserverMessage(message)) this.#deliveries.receive(message);
-        else this.#outside.runInAsyncScope(() => this.#messages.receive(message));
-      });
+      await this.#parts.layer.connect(this.name, (message) => this.#intake.receive(message));
       for (const group of this.#compiled.groups) await this.reach.addGroup(group);
       await this.instance['onConnect']();
     });

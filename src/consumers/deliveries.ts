@@ -28,6 +28,7 @@ export class Deliveries {
   readonly #unconfirmed = new Map<SubscriptionRecord, Arrival[]>();
   readonly #waiters: (() => void)[] = [];
   #isBusy = false;
+  #isEnded = false;
 
   constructor(parts: DeliveryParts) {
     this.#parts = parts;
@@ -37,7 +38,7 @@ export class Deliveries {
 
   /** A channel in several groups of one change gets it several times; the copies are known by their id. */
   receive(message: ObserverMessage): void {
-    if (this.#seen.has(message.id)) return;
+    if (this.#isEnded || this.#seen.has(message.id)) return;
     this.#seen.add(message.id);
     if (this.#seen.size > rememberedChanges) this.#forgetOldest();
     this.#tasks.push(
@@ -53,9 +54,21 @@ export class Deliveries {
     this.#unconfirmed.set(record, kept);
     exchange.whenEnded((hasSucceeded) => {
       this.#unconfirmed.delete(record);
-      if (hasSucceeded) this.#tasks.unshift(() => this.#deliverAll(kept));
+      if (hasSucceeded && !this.#isEnded) this.#tasks.unshift(() => this.#deliverAll(kept));
       this.#drain();
     });
+  }
+
+  /** How many changes have to wait for what is being delivered. */
+  get waiting(): number {
+    return Math.ceil(this.#tasks.length / 2);
+  }
+
+  /** Drops what waits. */
+  end(): void {
+    this.#isEnded = true;
+    this.#tasks.length = 0;
+    this.#unconfirmed.clear();
   }
 
   /** Resolves when everything that arrived has been delivered. */
@@ -102,6 +115,7 @@ export class Deliveries {
 
   async #handleAll(arrivals: readonly Arrival[]): Promise<void> {
     for (const arrival of arrivals) {
+      if (this.#isEnded) return;
       try {
         await this.#parts.dispatcher.runHook(() => this.#gate.pass(arrival));
       } catch (error) {
