@@ -125,6 +125,16 @@ describe('The limits of handshakes', () => {
       }
       expect(limits.remembered).to.be.below(20_001);
     });
+
+    it('forget users when their last connection leaves', () => {
+      const limits = limitsOf();
+      const places = [1, 2].map(() => limits.enter(undefined));
+      for (const place of places) place.takeFor('ann');
+      places[0]?.leave();
+      expect(limits.users).to.equal(1);
+      places[1]?.leave();
+      expect(limits.users).to.equal(0);
+    });
   });
 
   describe('of an application', () => {

@@ -164,6 +164,17 @@ describe('What goes out', () => {
     expect(counters.count('signalbox.slow_readers', { reason: 'total' })).to.equal(1);
   });
 
+  it('sheds at once, and not only when it is looked for old frames', () => {
+    setUp({ totalLimit: 300 * 1024 });
+    const { out, transport, closed } = open();
+    transport.freeze();
+    for (let each = 0; each < handed + 300; each += 1) out.send(kilobyte);
+    expect(closed).to.deep.equal([]);
+    out.send('!');
+    expect(closed).to.deep.equal([4408]);
+    expect(counters.count('signalbox.slow_readers', { reason: 'total' })).to.equal(1);
+  });
+
   it('lets whoever has more to send wait until the client has read enough', async () => {
     const { out, transport } = open();
     expect(out.ready()).to.equal(undefined);
@@ -216,6 +227,20 @@ describe('What goes out', () => {
     event('5');
     transport.thaw();
     expect(got.filter((text) => text !== kilobyte)).to.deep.equal(['update 1', 'update 2', 'update 5']);
+  });
+
+  it('leaves events as they are while they wait below a soft limit that was raised', () => {
+    setUp({ softLimit: 200 * 1024 });
+    const { out, transport, got } = open();
+    const event = (data: string): void => out.send(data, { key: 'row', action: 'update', as: () => data });
+    transport.freeze();
+    for (let each = 0; each < handed; each += 1) out.send(kilobyte);
+    event('1');
+    event('2');
+    for (let each = 0; each < 200; each += 1) out.send(kilobyte);
+    event('3');
+    transport.thaw();
+    expect(got.filter((text) => text !== kilobyte)).to.deep.equal(['1', '3']);
   });
 
   it('is sent before a close', () => {

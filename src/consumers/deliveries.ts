@@ -38,7 +38,7 @@ export class Deliveries {
 
   /** A channel in several groups of one change gets it several times; the copies are known by their id. */
   receive(message: ObserverMessage): void {
-    if (this.#isEnded || this.#seen.has(message.id)) return;
+    if (this.#seen.has(message.id)) return;
     this.#seen.add(message.id);
     if (this.#seen.size > rememberedChanges) this.#forgetOldest();
     this.#tasks.push(
