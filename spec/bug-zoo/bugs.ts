@@ -98,8 +98,8 @@ const changes: readonly Bug[] = [
   {
     name: 'a subscription that ended stays in its groups',
     file: 'observers/subscriptions.js',
-    sound: 'await this.#membership.discard(group);',
-    broken: ';',
+    sound: 'held.map((group) => this.#membership.discard(group))',
+    broken: 'held',
     specs: ['observers/subscriptions', 'walks/model-based'],
   },
   {
