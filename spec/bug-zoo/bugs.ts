@@ -77,7 +77,7 @@ const changes: readonly Bug[] = [
   {
     name: 'a change in two groups of a subscription is told twice',
     file: 'consumers/deliveries.js',
-    sound: 'if (this.#seen.has(message.id))',
+    sound: 'if (message.id !== undefined && this.#isKnown(message.id))',
     broken: 'if (false)',
     specs: ['walks/change', 'dcrf/observer-groups'],
   },
@@ -105,14 +105,14 @@ const changes: readonly Bug[] = [
   {
     name: 'a channel leaves a group with the first of its holders',
     file: 'channel-layer/membership.js',
-    sound: 'if (held.holders > 1)',
+    sound: 'if (holders > 1)',
     broken: 'if (false)',
     specs: ['channel-layer/membership'],
   },
   {
     name: 'a channel that disconnects stays in its groups',
     file: 'channel-layer/in-memory-channel-layer.js',
-    sound: 'for (const group of this.#groupsOfChannel.get(channel) ?? [])',
+    sound: 'for (const group of member.groups)',
     broken: 'for (const group of [])',
     specs: ['channel-layer/in-memory-channel-layer'],
   },
@@ -160,8 +160,8 @@ const requests: readonly Bug[] = [
   {
     name: 'an event overtakes the reply of the request that caused it',
     file: 'consumers/deliveries.js',
-    sound: 'if (pending)',
-    broken: 'if (false)',
+    sound: 'if (!pending)',
+    broken: 'if (true)',
     specs: ['consumers/deliveries'],
   },
   {
@@ -188,8 +188,8 @@ const requests: readonly Bug[] = [
   {
     name: '1 and "1" are one subscription',
     file: 'observers/subscriptions.js',
-    sound: `\${typeof requestId}:`,
-    broken: '',
+    sound: 'record.observer === observer && record.requestId === requestId',
+    broken: 'record.observer === observer && record.requestId == requestId',
     specs: ['observers/subscriptions', 'dcrf/instance'],
   },
   {
@@ -306,8 +306,15 @@ const identity: readonly Bug[] = [
   {
     name: 'the next user hears what the former one subscribed to',
     file: 'consumers/user-change.js',
-    sound: 'await this.#revokeAll();',
-    broken: '',
+    sound: '[this.#revokeAll(), ...joined',
+    broken: '[...joined',
+    specs: ['authentication/login'],
+  },
+  {
+    name: 'the next user hears groups that the former one could not leave',
+    file: 'consumers/user-change.js',
+    sound: "close(CloseCode.serverError, 'The user could not be changed.');",
+    broken: ';',
     specs: ['authentication/login'],
   },
   {
