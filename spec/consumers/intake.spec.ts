@@ -141,7 +141,10 @@ describe('What comes for a consumer', () => {
   it('is dropped without a word once its client has left', async () => {
     const slow = await connect(app, '/?slow');
     await slow.request('listen', { request_id: 1 });
+    await using other = await connect(app, '/');
+    await other.request('listen', { request_id: 1 });
     ring(3);
+    for (const bell of [0, 1, 2]) expect(await other.receive()).to.deep.include({ data: { bell } });
     await within(reached.promise, 'The first question');
     slow.close();
     gate.resolve();
