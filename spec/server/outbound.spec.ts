@@ -20,6 +20,33 @@ class SetClock extends TestClock {
   }
 }
 
+/** Whose client neither reads nor says goodbye, and which tells what it is asked to do. */
+class WitnessTransport extends MemoryTransport {
+  readonly asked: string[] = [];
+
+  override send(text: string, left?: () => void): void {
+    this.asked.push(text);
+    super.send(text, left);
+  }
+
+  override cork(): void {
+    this.asked.push('cork');
+  }
+
+  override uncork(): void {
+    this.asked.push('uncork');
+  }
+
+  override close(code: number): void {
+    this.asked.push(`close ${code}`);
+  }
+
+  override terminate(): void {
+    this.asked.push('terminate');
+    super.terminate();
+  }
+}
+
 /** More than a socket is handed before its client has read any of it. */
 const handed = 64;
 
@@ -112,6 +139,28 @@ describe('What goes out', () => {
     expect(counters.count('signalbox.slow_readers', { reason: 'time' })).to.equal(1);
     clock.advance(5_000);
     expect(clock.waiting).to.equal(0);
+  });
+
+  it('is written at once, whatever is sent in one tick', async () => {
+    const transport = new WitnessTransport(() => {});
+    const out = new Outbound(transport, traffic);
+    out.send('a');
+    out.send('b');
+    await new Promise((resolve) => setImmediate(resolve));
+    out.send('c');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(transport.asked).to.deep.equal(['cork', 'a', 'b', 'uncork', 'cork', 'c', 'uncork']);
+  });
+
+  it('is cut a second after the close that stands behind what nobody reads', () => {
+    const transport = new WitnessTransport(() => {});
+    const out = new Outbound(transport, traffic);
+    transport.freeze();
+    out.send('a');
+    clock.advance(10_000);
+    expect(transport.asked.at(-1)).to.equal('close 4408');
+    clock.advance(1_000);
+    expect(transport.asked.at(-1)).to.equal('terminate');
   });
 
   it('cuts nobody who reads, however slowly, as long as each frame leaves in time', () => {
