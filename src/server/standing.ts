@@ -36,7 +36,8 @@ export class Standing implements LiveConnection {
   readonly #standee: Standee;
   readonly #parts: StandingParts;
   #refused: ReadonlyMap<string, ApiError>;
-  readonly #meanwhile = new WeakMap<Exchange, Order[]>();
+  /** The orders since each request began that is under way. */
+  #meanwhile: WeakMap<Exchange, Order[]> | undefined;
   #isEnding = false;
   #checking: Promise<void> | undefined;
   /** What came while the permissions are asked again. */
@@ -129,6 +130,7 @@ export class Standing implements LiveConnection {
   }
 
   #ordersSince(request: Exchange): Order[] {
+    this.#meanwhile ??= new WeakMap();
     const orders = this.#meanwhile.get(request) ?? [];
     this.#meanwhile.set(request, orders);
     return orders;
