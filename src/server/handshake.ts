@@ -29,6 +29,9 @@ export interface Admission {
   readonly ask: () => Promise<ReadonlyMap<string, ApiError>>;
 }
 
+/** Nothing is refused. */
+const none: ReadonlyMap<string, ApiError> = new Map();
+
 export interface HandshakeParts {
   readonly router: Router;
   readonly scopes: ScopeBuilder;
@@ -124,18 +127,18 @@ export class Handshake {
     scope: Scope,
     request: HandshakeRequest,
   ): Promise<ReadonlyMap<string, ApiError>> {
-    const refused = new Map<string, ApiError>();
     if (!(consumers instanceof Map)) {
       await (consumers as CompiledConsumer).permissions.checkConnect(scope);
-      return refused;
+      return none;
     }
+    const refused = new Map<string, ApiError>();
     for (const [stream, { permissions }] of consumers) {
       const refusal = await this.#refusal(() => permissions.checkConnect(scope), request);
       if (refusal) refused.set(stream, refusal);
     }
     const [first] = refused.values();
     if (first && refused.size === consumers.size) throw first;
-    return refused;
+    return first ? refused : none;
   }
 
   async #refusal(ask: () => Promise<void>, request: HandshakeRequest): Promise<ApiError | undefined> {
