@@ -174,11 +174,18 @@ export class Connection implements TransportListener, FrameReceiver, SocketOwner
   #channel(stream: string, compiled: CompiledConsumer): ConsumerChannel {
     const existing = this.channels.get(stream);
     if (existing) return existing;
-    const { scope } = this.#admission;
-    const socket = stream === only ? new WholeSocket(this) : new StreamSocket(this, stream, compiled.consumer);
-    const created = new ConsumerChannel(compiled, { ...this.#parts, scope, socket, ceilings: this.ceilings });
+    const created = new ConsumerChannel(compiled, this.#channelParts(stream, compiled));
     this.channels.set(stream, created);
     return created;
+  }
+
+  /** These and no others: each of its parts makes a copy. */
+  #channelParts(stream: string, { consumer }: CompiledConsumer): ChannelParts {
+    const { layer, dispatcher, errors, unitOfWork, publisher, logger, settings } = this.#parts;
+    const { ceilings } = this;
+    const { scope } = this.#admission;
+    const socket = stream === only ? new WholeSocket(this) : new StreamSocket(this, stream, consumer);
+    return { scope, socket, ceilings, layer, dispatcher, errors, unitOfWork, publisher, logger, settings };
   }
 
   /** The others live. Its client is told at once, and again at whatever it still sends there. */
