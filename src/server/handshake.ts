@@ -21,12 +21,7 @@ export interface Admission {
   readonly scope: Scope;
   /** Streams whose permission refused; the others live. */
   readonly refused: ReadonlyMap<string, ApiError>;
-  /**
-   * Asks the permissions to connect again, for what is refused by now.
-   *
-   * @throws what refuses where every stream does
-   */
-  readonly ask: () => Promise<ReadonlyMap<string, ApiError>>;
+  readonly request: HandshakeRequest;
 }
 
 /** Nothing is refused. */
@@ -77,6 +72,15 @@ export class Handshake {
     }
   }
 
+  /**
+   * Asks the permissions to connect again, for what is refused by now.
+   *
+   * @throws what refuses where every stream does
+   */
+  ask({ route, scope, request }: Admission): Promise<ReadonlyMap<string, ApiError>> {
+    return this.#refusals(route, scope, request);
+  }
+
   /** What comes later than `handshakeTimeLimit` reaches nobody: a scope is disposed of, an error is logged. */
   async #inTime(admission: Promise<Admission>, request: HandshakeRequest): Promise<Admission> {
     const { clock, settings, logger, disposer } = this.#parts;
@@ -111,10 +115,9 @@ export class Handshake {
     const parameters = await checkParameters(match, request);
     const scope = await scopes.build(request, { params, parameters, middleware: route.middleware, prepare });
     try {
-      const ask = () => this.#refusals(route, scope, request);
-      const refused = await ask();
+      const refused = await this.#refusals(route, scope, request);
       scope.subprotocol = agreedSubprotocol(scope, route);
-      return { route, scope, refused, ask };
+      return { route, scope, refused, request };
     } catch (error) {
       await disposer.dispose(scope);
       throw error;

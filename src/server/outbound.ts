@@ -158,7 +158,9 @@ export class Outbound implements Backlog {
   }
 
   readonly #left = (): void => {
-    this.#leaving.shift();
+    // The room of an array stays with it until it is cut to nothing, and most connections have nothing to send.
+    if (this.#leaving.length > 1) this.#leaving.shift();
+    else this.#leaving.length = 0;
     this.#fill();
     if (this.#waiters.length > 0) this.#wake();
   };

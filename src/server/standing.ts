@@ -11,10 +11,11 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { Scope } from '../scope/scope.js';
 import type { Settings } from '../settings.js';
 import { CloseCode, closeCodeOf, toReason } from '../status.js';
-import type { Admission } from './handshake.js';
+import type { Admission, Handshake } from './handshake.js';
 import { settledWithin } from './settled-within.js';
 
 export interface StandingParts {
+  readonly handshake: Handshake;
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
   readonly settings: Settings;
@@ -138,9 +139,8 @@ export class Standing implements LiveConnection {
 
   async #recheck(): Promise<void> {
     if (this.#isEnding) return;
-    const { unitOfWork, errors, settings, clock } = this.#parts;
-    const { ask, scope } = this.#admission;
-    const answer = unitOfWork.run(ask);
+    const { handshake, unitOfWork, errors, settings, clock } = this.#parts;
+    const answer = unitOfWork.run(() => handshake.ask(this.#admission));
     if (!(await settledWithin(answer, settings.handshakeTimeLimit, clock))) {
       await this.#endUnanswered();
       return;
@@ -148,7 +148,7 @@ export class Standing implements LiveConnection {
     try {
       this.#refused = await answer;
     } catch (thrown) {
-      const refusal = errors.translate(thrown, { path: scope.path });
+      const refusal = errors.translate(thrown, { path: this.scope.path });
       await this.end(refusal, closeCodeOf(refusal));
       return;
     }
