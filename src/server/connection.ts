@@ -1,7 +1,8 @@
 import type { Clock } from '../clock.js';
 import { Ceilings } from '../consumers/ceilings.js';
+import type { ChannelServices } from '../consumers/channel-parts.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
-import { type ChannelParts, ConsumerChannel } from '../consumers/consumer-channel.js';
+import { ConsumerChannel } from '../consumers/consumer-channel.js';
 import { type ApiError, type ServerClosing, StreamClosed } from '../errors.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import { CloseCode } from '../status.js';
@@ -18,10 +19,7 @@ import { machineClock, settledWithin } from './settled-within.js';
 import { type Standee, Standing, type StandingParts } from './standing.js';
 import type { Transport, TransportListener } from './transport.js';
 
-export interface ConnectionParts
-  extends Omit<ChannelParts, 'scope' | 'socket' | 'ceilings'>,
-    InboundFrameParts,
-    StandingParts {
+export interface ConnectionParts extends ChannelServices, InboundFrameParts, StandingParts {
   readonly disposer: ScopeDisposer;
   readonly clock: Clock;
   readonly traffic: OutboundTraffic;
@@ -174,18 +172,11 @@ export class Connection implements TransportListener, FrameReceiver, SocketOwner
   #channel(stream: string, compiled: CompiledConsumer): ConsumerChannel {
     const existing = this.channels.get(stream);
     if (existing) return existing;
-    const created = new ConsumerChannel(compiled, this.#channelParts(stream, compiled));
+    const { scope } = this.#admission;
+    const socket = stream === only ? new WholeSocket(this) : new StreamSocket(this, stream, compiled.consumer);
+    const created = new ConsumerChannel(compiled, this.#parts, { scope, socket, ceilings: this.ceilings });
     this.channels.set(stream, created);
     return created;
-  }
-
-  /** These and no others: each of its parts makes a copy. */
-  #channelParts(stream: string, { consumer }: CompiledConsumer): ChannelParts {
-    const { layer, dispatcher, errors, unitOfWork, publisher, logger, settings } = this.#parts;
-    const { ceilings } = this;
-    const { scope } = this.#admission;
-    const socket = stream === only ? new WholeSocket(this) : new StreamSocket(this, stream, consumer);
-    return { scope, socket, ceilings, layer, dispatcher, errors, unitOfWork, publisher, logger, settings };
   }
 
   /** The others live. Its client is told at once, and again at whatever it still sends there. */
