@@ -389,7 +389,7 @@ const outbound: readonly Bug[] = [
   {
     name: 'a drain closes without its frame',
     file: 'server/connection.js',
-    sound: 'this.#outbound.send(encodeReply(told, isMultiplexed ? null : undefined));',
+    sound: 'this.outbound.send(encodeReply(told, isMultiplexed ? null : undefined));',
     broken: '',
     specs: ['server/drain'],
   },
