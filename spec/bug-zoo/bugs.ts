@@ -313,7 +313,7 @@ const identity: readonly Bug[] = [
   {
     name: 'the next user hears groups that the former one could not leave',
     file: 'consumers/user-change.js',
-    sound: "close(CloseCode.serverError, 'The user could not be changed.');",
+    sound: "target.closeSocket(CloseCode.serverError, 'The user could not be changed.');",
     broken: ';',
     specs: ['authentication/login'],
   },
@@ -396,7 +396,7 @@ const outbound: readonly Bug[] = [
   {
     name: 'events go on waiting for a client that has left',
     file: 'consumers/intake.js',
-    sound: 'this.#parts.deliveries.end();',
+    sound: 'this.#deliveries.end();',
     broken: '',
     specs: ['consumers/intake'],
   },
@@ -424,7 +424,7 @@ const outbound: readonly Bug[] = [
   {
     name: 'a drain closes without its frame',
     file: 'server/connection.js',
-    sound: 'this.#outbound.send(encodeReply(told, isMultiplexed ? null : undefined));',
+    sound: 'this.outbound.send(encodeReply(told, isMultiplexed ? null : undefined));',
     broken: '',
     specs: ['server/drain'],
   },

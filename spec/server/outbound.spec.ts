@@ -76,7 +76,11 @@ describe('What goes out', () => {
     const closed: number[] = [];
     const transport = new MemoryTransport((text) => got.push(text));
     const out = new Outbound(transport, traffic);
-    out.listen({ onText: () => {}, onBinary: () => {}, onClose: (code) => closed.push(code) });
+    const onClose = (code: number): void => {
+      out.end();
+      closed.push(code);
+    };
+    out.listen({ onText: () => {}, onBinary: () => {}, onClose });
     return { out, transport, got, closed };
   }
 

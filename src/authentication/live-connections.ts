@@ -89,13 +89,16 @@ export class LiveConnections {
     return this.#recent.concernSince(moment, identity);
   }
 
-  add(connection: LiveConnection, place: UserPlace, pending: PendingHandshake, closed: Promise<void>): void {
+  add(connection: LiveConnection, place: UserPlace, pending: PendingHandshake): void {
     const { scope } = connection;
     this.#places.set(scope, place);
     this.#connections.set(scope, connection);
-    void closed.then(() => this.#connections.delete(scope));
     this.#watch(scope.identity);
     this.#obeyMissed(connection, pending.orders);
+  }
+
+  remove({ scope }: LiveConnection): void {
+    this.#connections.delete(scope);
   }
 
   /** None before the handshake is granted, and after the end. */

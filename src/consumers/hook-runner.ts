@@ -9,18 +9,17 @@ export interface HookRunnerParts {
   readonly errors: ErrorTranslator;
   readonly logger: Logger;
   readonly scope: Scope;
+  readonly consumer: object;
 }
 
-type Work = () => Promise<void> | void;
+export type Work = () => Promise<void> | void;
 
 /** Runs what a consumer does besides its actions, for as long as an action may take. */
 export class HookRunner {
   readonly #parts: HookRunnerParts;
-  readonly #consumer: string;
 
-  constructor(parts: HookRunnerParts, consumer: object) {
+  constructor(parts: HookRunnerParts) {
     this.#parts = parts;
-    this.#consumer = consumer.constructor.name;
   }
 
   /** What it failed with, for the client to be told. */
@@ -51,6 +50,6 @@ export class HookRunner {
   }
 
   #facts(hook: string): LogFields {
-    return { consumer: this.#consumer, hook, path: this.#parts.scope.path };
+    return { consumer: this.#parts.consumer.constructor.name, hook, path: this.#parts.scope.path };
   }
 }

@@ -6,16 +6,14 @@ import { CloseCode } from '../status.js';
 import type { Ceilings } from './ceilings.js';
 import type { Deliveries } from './deliveries.js';
 import type { InboundMessages } from './inbound-messages.js';
+import type { ConsumerSocket } from './reach.js';
 
 export interface IntakeParts {
-  readonly deliveries: Deliveries;
-  readonly messages: InboundMessages;
   readonly ceilings: Ceilings;
   readonly logger: Logger;
   readonly scope: Pick<Scope, 'path'>;
   readonly consumer: object;
-  /** Ends the socket, or this stream of it. */
-  readonly close: (code: number, reason: string) => void;
+  readonly socket: Pick<ConsumerSocket, 'close'>;
 }
 
 /**
@@ -25,34 +23,38 @@ export interface IntakeParts {
  */
 export class Intake {
   readonly #parts: IntakeParts;
+  readonly #deliveries: Deliveries;
+  readonly #messages: InboundMessages;
   #isOver = false;
 
-  constructor(parts: IntakeParts) {
+  constructor(parts: IntakeParts, deliveries: Deliveries, messages: InboundMessages) {
     this.#parts = parts;
+    this.#deliveries = deliveries;
+    this.#messages = messages;
   }
 
   /** Never throws. */
   receive(message: ChannelMessage): void {
     if (this.#isOver) return;
-    const { deliveries, messages, ceilings } = this.#parts;
-    if (!ceilings.hasRoomForEvent(deliveries.waiting + messages.waiting)) this.#overflow();
-    else if (isObserverMessage(message)) deliveries.receive(message);
-    else messages.receive(message);
+    const waiting = this.#deliveries.waiting + this.#messages.waiting;
+    if (!this.#parts.ceilings.hasRoomForEvent(waiting)) this.#overflow();
+    else if (isObserverMessage(message)) this.#deliveries.receive(message);
+    else this.#messages.receive(message);
   }
 
   /** Nobody is left to hear what still waits. */
   end(): void {
     this.#isOver = true;
-    this.#parts.deliveries.end();
+    this.#deliveries.end();
   }
 
   /** Resolves when everything that arrived has been told. */
   async idle(): Promise<void> {
-    await Promise.all([this.#parts.deliveries.idle(), this.#parts.messages.idle()]);
+    await Promise.all([this.#deliveries.idle(), this.#messages.idle()]);
   }
 
   #overflow(): void {
-    const { ceilings, logger, scope, consumer, close } = this.#parts;
+    const { ceilings, logger, scope, consumer, socket } = this.#parts;
     const limit = ceilings.limits.waitingEvents;
     this.end();
     logger.warn('Too many events wait for a consumer.', {
@@ -60,6 +62,6 @@ export class Intake {
       path: scope.path,
       limit,
     });
-    close(CloseCode.overloaded, 'Too many events wait.');
+    socket.close(CloseCode.overloaded, 'Too many events wait.');
   }
 }

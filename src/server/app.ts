@@ -179,10 +179,14 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   #open(admission: Admission, transport: Transport, pending: PendingHandshake, place: Place): AcceptedConnection {
-    const connection = new Connection(admission, transport, this.#services, (gone) => this.#connections.delete(gone));
-    void connection.closed.then(place.leave);
+    const { live } = this.#services;
+    const connection = new Connection(admission, transport, this.#services, () => {
+      this.#connections.delete(connection);
+      live.remove(connection.standing);
+      place.leave();
+    });
     this.#connections.add(connection);
-    this.#services.live.add(connection.standing, place, pending, connection.closed);
+    live.add(connection.standing, place, pending);
     connection.open();
     return connection;
   }

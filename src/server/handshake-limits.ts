@@ -64,7 +64,13 @@ export class HandshakeLimits {
     this.#checkProcess();
     if (caller) caller.connections += 1;
     this.#connections += 1;
-    return this.#place(caller);
+    return new TakenPlace(this, caller);
+  }
+
+  /** A connection is over. */
+  leave(caller: Caller | undefined): void {
+    this.#connections -= 1;
+    if (caller) caller.connections -= 1;
   }
 
   #checkCaller({ connections, handshakes }: Caller): void {
@@ -83,39 +89,15 @@ export class HandshakeLimits {
     if (wait > 0) this.#refuse('handshakes', new Overloaded('Too many handshakes.', { retryAfter: wait }));
   }
 
-  #place(caller: Caller | undefined): Place {
-    let taken: string | undefined;
-    let isLeft = false;
-    const returnTo = (user: string | undefined): void => {
-      if (isLeft || user === taken) return;
-      if (taken !== undefined) this.#countUser(taken, -1);
-      if (user !== undefined) this.#countUser(user, 1);
-      taken = user;
-    };
-    return {
-      takeFor: (user) => {
-        if (!isLeft && user !== undefined && user !== taken) this.#checkUser(user);
-        returnTo(user);
-      },
-      returnTo,
-      leave: () => {
-        if (isLeft) return;
-        returnTo(undefined);
-        isLeft = true;
-        this.#connections -= 1;
-        if (caller) caller.connections -= 1;
-      },
-    };
-  }
-
-  #checkUser(user: string): void {
+  /** @throws Throttled where this user has as many connections as it may have */
+  checkUser(user: string): void {
     const { connectionsPerUser } = this.#parts.limits;
     if ((this.#users.get(user) ?? 0) < connectionsPerUser) return;
     const text = `There may be ${connectionsPerUser} connections of one user.`;
     this.#refuse('user_connections', new Throttled(text, { retryAfter: crowded }));
   }
 
-  #countUser(user: string, change: 1 | -1): void {
+  countUser(user: string, change: 1 | -1): void {
     const connections = (this.#users.get(user) ?? 0) + change;
     if (connections === 0) this.#users.delete(user);
     else this.#users.set(user, connections);
@@ -149,5 +131,36 @@ export class HandshakeLimits {
 
   #now(): number {
     return this.#parts.clock.elapsed();
+  }
+}
+
+class TakenPlace implements Place {
+  readonly #limits: HandshakeLimits;
+  readonly #caller: Caller | undefined;
+  #user: string | undefined;
+  #isLeft = false;
+
+  constructor(limits: HandshakeLimits, caller: Caller | undefined) {
+    this.#limits = limits;
+    this.#caller = caller;
+  }
+
+  takeFor(user: string | undefined): void {
+    if (!this.#isLeft && user !== undefined && user !== this.#user) this.#limits.checkUser(user);
+    this.returnTo(user);
+  }
+
+  returnTo(user: string | undefined): void {
+    if (this.#isLeft || user === this.#user) return;
+    if (this.#user !== undefined) this.#limits.countUser(this.#user, -1);
+    if (user !== undefined) this.#limits.countUser(user, 1);
+    this.#user = user;
+  }
+
+  leave(): void {
+    if (this.#isLeft) return;
+    this.returnTo(undefined);
+    this.#isLeft = true;
+    this.#limits.leave(this.#caller);
   }
 }

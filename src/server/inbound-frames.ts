@@ -24,7 +24,8 @@ export interface FrameReceiver {
   whenChecked(work: () => void): void;
   /** @param stream null if it is not known, undefined on a route without streams */
   reply(reply: Reply, stream: string | null | undefined): void;
-  close(code: number, reason: string): void;
+  /** Closes: the client broke a rule. */
+  refuse(code: number, reason: string): void;
 }
 
 /** Marks the one consumer of a route without streams. */
@@ -60,7 +61,7 @@ export class InboundFrames {
   receiveBinary(data: Uint8Array): void {
     const { consumers } = this.#admission.route;
     if (consumers instanceof Map || !(consumers as CompiledConsumer).options.binary) {
-      this.#receiver.close(CloseCode.unsupportedData, 'Text frames only.');
+      this.#receiver.refuse(CloseCode.unsupportedData, 'Text frames only.');
       return;
     }
     const tooMuch = this.#limits.refusal(data.byteLength);
@@ -78,7 +79,7 @@ export class InboundFrames {
   /** Whoever sends mistake upon mistake, or does not heed that it is too much, is not heard any longer. */
   noteReply(code: string | undefined): void {
     const reason = this.#limits.reasonToClose(code);
-    if (reason !== undefined) this.#receiver.close(CloseCode.policy, reason);
+    if (reason !== undefined) this.#receiver.refuse(CloseCode.policy, reason);
   }
 
   #receiveAlone(frame: JsonObject, consumer: CompiledConsumer, refusal: ApiError | undefined): void {

@@ -18,28 +18,25 @@ const mistakes: ReadonlySet<string> = new Set([ParseError.code, ActionNotFound.c
  * it, or sends mistake upon mistake, is to be closed.
  */
 export class MessageLimits {
-  readonly #clock: Clock;
-  readonly #counters: Counters;
+  readonly #parts: MessageLimitParts;
   readonly #messages: TokenBucket;
   readonly #bytes: TokenBucket;
-  readonly #throttled: TokenBucket;
-  readonly #errors: TokenBucket;
+  /** Made at the first frame that is answered so: most clients make no mistakes. */
+  #throttled: TokenBucket | undefined;
+  #errors: TokenBucket | undefined;
 
-  constructor({ settings, clock, counters }: MessageLimitParts) {
-    const { maxPayload, limits } = settings;
-    const now = clock.elapsed();
-    this.#clock = clock;
-    this.#counters = counters;
+  constructor(parts: MessageLimitParts) {
+    const { maxPayload, limits } = parts.settings;
+    const now = parts.clock.elapsed();
+    this.#parts = parts;
     this.#messages = new TokenBucket(limits.messagesPerSecond, limits.messageBurst, now);
     // The largest frame that is accepted has to pass at some time.
     this.#bytes = new TokenBucket(limits.bytesPerSecond, Math.max(limits.bytesPerSecond, maxPayload), now);
-    this.#throttled = new TokenBucket(limits.throttledPerMinute / 60, limits.throttledPerMinute, now);
-    this.#errors = new TokenBucket(limits.errorsPerMinute / 60, limits.errorsPerMinute, now);
   }
 
   /** A frame of the client. @returns how it is refused, if it is */
   refusal(bytes: number): Throttled | undefined {
-    const now = this.#clock.elapsed();
+    const now = this.#parts.clock.elapsed();
     const tooMany = this.#messages.take(1, now);
     if (tooMany > 0) return this.#refuse('messages', 'Too many messages.', tooMany);
     const tooMuch = this.#bytes.take(bytes, now);
@@ -48,19 +45,30 @@ export class MessageLimits {
 
   /** An error was answered, or would have been. @returns why the connection is to be closed, if it is */
   reasonToClose(code: string | undefined): string | undefined {
-    if (code === Throttled.code) return this.#overflow('throttled', this.#throttled, 'Too many messages.');
-    if (code !== undefined && mistakes.has(code)) return this.#overflow('errors', this.#errors, 'Too many errors.');
+    const { throttledPerMinute, errorsPerMinute } = this.#parts.settings.limits;
+    if (code === Throttled.code) {
+      this.#throttled ??= this.#perMinute(throttledPerMinute);
+      return this.#overflow('throttled', this.#throttled, 'Too many messages.');
+    }
+    if (code !== undefined && mistakes.has(code)) {
+      this.#errors ??= this.#perMinute(errorsPerMinute);
+      return this.#overflow('errors', this.#errors, 'Too many errors.');
+    }
     return undefined;
   }
 
+  #perMinute(count: number): TokenBucket {
+    return new TokenBucket(count / 60, count, this.#parts.clock.elapsed());
+  }
+
   #refuse(limit: string, text: string, retryAfter: number): Throttled {
-    this.#counters.increment('signalbox.limits_reached', { limit });
+    this.#parts.counters.increment('signalbox.limits_reached', { limit });
     return new Throttled(text, { retryAfter });
   }
 
   #overflow(limit: string, bucket: TokenBucket, reason: string): string | undefined {
-    if (bucket.take(1, this.#clock.elapsed()) === 0) return undefined;
-    this.#counters.increment('signalbox.limits_reached', { limit });
+    if (bucket.take(1, this.#parts.clock.elapsed()) === 0) return undefined;
+    this.#parts.counters.increment('signalbox.limits_reached', { limit });
     return reason;
   }
 }

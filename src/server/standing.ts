@@ -11,10 +11,11 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { Scope } from '../scope/scope.js';
 import type { Settings } from '../settings.js';
 import { CloseCode, closeCodeOf, toReason } from '../status.js';
-import type { Admission } from './handshake.js';
+import type { Admission, Handshake } from './handshake.js';
 import { settledWithin } from './settled-within.js';
 
 export interface StandingParts {
+  readonly handshake: Handshake;
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
   readonly settings: Settings;
@@ -36,7 +37,8 @@ export class Standing implements LiveConnection {
   readonly #standee: Standee;
   readonly #parts: StandingParts;
   #refused: ReadonlyMap<string, ApiError>;
-  readonly #meanwhile = new WeakMap<Exchange, Order[]>();
+  /** The orders since each request began that is under way. */
+  #meanwhile: WeakMap<Exchange, Order[]> | undefined;
   #isEnding = false;
   #checking: Promise<void> | undefined;
   /** What came while the permissions are asked again. */
@@ -129,6 +131,7 @@ export class Standing implements LiveConnection {
   }
 
   #ordersSince(request: Exchange): Order[] {
+    this.#meanwhile ??= new WeakMap();
     const orders = this.#meanwhile.get(request) ?? [];
     this.#meanwhile.set(request, orders);
     return orders;
@@ -136,9 +139,8 @@ export class Standing implements LiveConnection {
 
   async #recheck(): Promise<void> {
     if (this.#isEnding) return;
-    const { unitOfWork, errors, settings, clock } = this.#parts;
-    const { ask, scope } = this.#admission;
-    const answer = unitOfWork.run(ask);
+    const { handshake, unitOfWork, errors, settings, clock } = this.#parts;
+    const answer = unitOfWork.run(() => handshake.ask(this.#admission));
     if (!(await settledWithin(answer, settings.handshakeTimeLimit, clock))) {
       await this.#endUnanswered();
       return;
@@ -146,7 +148,7 @@ export class Standing implements LiveConnection {
     try {
       this.#refused = await answer;
     } catch (thrown) {
-      const refusal = errors.translate(thrown, { path: scope.path });
+      const refusal = errors.translate(thrown, { path: this.scope.path });
       await this.end(refusal, closeCodeOf(refusal));
       return;
     }
