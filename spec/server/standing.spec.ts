@@ -145,6 +145,7 @@ describe('While the permissions to connect are asked again', () => {
     expect(logger.at('warn').map(({ message }) => message)).to.include(
       'The permissions to connect were not answered in time.',
     );
+    expect(counters.count('signalbox.unchecked_connections', { asked: 'permissions' })).to.equal(1);
   });
 
   it('answers 403 to what waits and closes with 4403 where it is refused', async () => {
