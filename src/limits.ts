@@ -25,6 +25,11 @@ export interface Limits {
   readonly connectionsPerUser: number;
   /** Connections of one address to this process; an IPv6 address counts as its /64. Default 100. */
   readonly connectionsPerAddress: number;
+  /**
+   * Sockets of one address to `listen`'s server that have not asked for a handshake; one more is cut. Never less than
+   * `connectionsPerAddress`. Those of `trustedProxies` are not counted. Default 100.
+   */
+  readonly socketsPerAddress: number;
   /** Handshakes a second from one address. Default 10. */
   readonly addressHandshakesPerSecond: number;
   /** Handshakes that one address may begin at once after it was quiet. Default 100. */
@@ -71,6 +76,7 @@ export const defaultLimits: Limits = {
   groups: 1_024,
   connectionsPerUser: 20,
   connectionsPerAddress: 100,
+  socketsPerAddress: 100,
   addressHandshakesPerSecond: 10,
   addressHandshakeBurst: 100,
   connections: 10_000,

@@ -19,6 +19,8 @@ export interface Place extends UserPlace {
 }
 
 interface Caller {
+  /** Those that have not asked for a handshake yet. */
+  sockets: number;
   connections: number;
   readonly handshakes: TokenBucket;
 }
@@ -60,6 +62,24 @@ export class HandshakeLimits {
     if (caller) caller.connections += 1;
     this.#connections += 1;
     return this.#place(caller);
+  }
+
+  /**
+   * A socket before its handshake.
+   *
+   * @returns what ends that, to be called once; undefined where there are too many
+   */
+  knock(address: string): (() => void) | undefined {
+    const caller = this.#caller(addressKey(address));
+    const { socketsPerAddress, connectionsPerAddress } = this.#parts.limits;
+    if (caller.sockets >= Math.max(socketsPerAddress, connectionsPerAddress)) {
+      this.#count('address_sockets');
+      return undefined;
+    }
+    caller.sockets += 1;
+    return () => {
+      caller.sockets -= 1;
+    };
   }
 
   #checkCaller({ connections, handshakes }: Caller): void {
@@ -122,7 +142,7 @@ export class HandshakeLimits {
     this.#forgetIdle();
     const { addressHandshakesPerSecond, addressHandshakeBurst } = this.#parts.limits;
     const handshakes = new TokenBucket(addressHandshakesPerSecond, addressHandshakeBurst, this.#now());
-    const caller = { connections: 0, handshakes };
+    const caller = { sockets: 0, connections: 0, handshakes };
     this.#callers.set(key, caller);
     return caller;
   }
@@ -132,14 +152,18 @@ export class HandshakeLimits {
     const now = this.#now();
     if (this.#callers.size < manyCallers || Math.abs(now - this.#forgottenAt) < 1_000) return;
     this.#forgottenAt = now;
-    for (const [key, { connections, handshakes }] of this.#callers) {
-      if (connections === 0 && handshakes.isFull(now)) this.#callers.delete(key);
+    for (const [key, { sockets, connections, handshakes }] of this.#callers) {
+      if (sockets + connections === 0 && handshakes.isFull(now)) this.#callers.delete(key);
     }
   }
 
   #refuse(limit: string, error: Throttled | Overloaded): never {
-    this.#parts.counters.increment('signalbox.limits_reached', { limit });
+    this.#count(limit);
     throw error;
+  }
+
+  #count(limit: string): void {
+    this.#parts.counters.increment('signalbox.limits_reached', { limit });
   }
 
   #now(): number {
