@@ -9,7 +9,7 @@ export interface Limits {
   readonly messageBurst: number;
   /** Bytes a second from one connection, and at once after it was quiet; never less than `maxPayload`. Default 262 144. */
   readonly bytesPerSecond: number;
-  /** Frames of one connection in a minute that are answered 429, whatever the reason; one more closes it with 1008. Default 200. */
+  /** Frames of one connection in a minute that are answered 429, whatever the reason; one more closes it with 1013. Default 200. */
   readonly throttledPerMinute: number;
   /** Frames that are no request, or name no action or stream, in a minute; one more closes with 1008. Default 20. */
   readonly errorsPerMinute: number;

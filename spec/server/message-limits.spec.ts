@@ -126,11 +126,11 @@ describe('The limits of messages', () => {
     expect(await client.receive()).to.deep.equal({ runs: 1 });
   });
 
-  it('close with 1008 who sends more than 200 frames in a minute above the rate, and no other', async () => {
+  it('close with 1013 who sends more than 200 frames in a minute above the rate, and no other', async () => {
     await using other = await connect(app, '/');
     const client = await connect(app, '/');
     for (let id = 1; id <= 400; id += 1) client.send({ action: 'count', request_id: id });
-    expect(await client.closed).to.equal(1008);
+    expect(await client.closed).to.equal(1013);
     expect(client.frames.filter(({ response_status }) => response_status === 429)).to.have.length(201);
     expect(await other.request('count')).to.include({ response_status: 200 });
     expect(reached('throttled')).to.equal(1);
@@ -138,7 +138,7 @@ describe('The limits of messages', () => {
       {
         level: 'info',
         message: 'A connection was closed.',
-        fields: { path: '/', code: 1008, reason: 'Too many messages.' },
+        fields: { path: '/', code: 1013, reason: 'Too many messages.' },
       },
     ]);
   });
@@ -212,6 +212,6 @@ describe('The limits of messages', () => {
     client.send({ action: 'count', request_id: 1 });
     expect(await client.receive()).to.deep.equal(tooMany(1, 20));
     for (let each = 0; each < 3; each += 1) client.ping();
-    expect(await client.closed).to.equal(1008);
+    expect(await client.closed).to.equal(1013);
   });
 });

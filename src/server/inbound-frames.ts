@@ -77,8 +77,8 @@ export class InboundFrames {
 
   /** Whoever sends mistake upon mistake, or does not heed that it is too much, is not heard any longer. */
   noteReply(code: string | undefined): void {
-    const reason = this.#limits.reasonToClose(code);
-    if (reason !== undefined) this.#receiver.close(CloseCode.policy, reason);
+    const closing = this.#limits.closing(code);
+    if (closing) this.#receiver.close(closing.code, closing.reason);
   }
 
   #receiveAlone(frame: JsonObject, consumer: CompiledConsumer, refusal: ApiError | undefined): void {

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.js';
 import type { Counters } from '../counters.js';
 import { ActionNotFound, ParseError, StreamNotFound, Throttled } from '../errors.js';
 import type { Settings } from '../settings.js';
+import { CloseCode } from '../status.js';
 import { TokenBucket } from './token-bucket.js';
 
 export interface MessageLimitParts {
@@ -9,6 +10,15 @@ export interface MessageLimitParts {
   readonly clock: Clock;
   readonly counters: Counters;
 }
+
+/** How a connection is closed that breaks a limit again and again. */
+export interface Closing {
+  readonly code: number;
+  readonly reason: string;
+}
+
+const throttledTooOften: Closing = { code: CloseCode.overloaded, reason: 'Too many messages.' };
+const mistakenTooOften: Closing = { code: CloseCode.policy, reason: 'Too many errors.' };
 
 /** What only a client sends that is broken, or looks for a weakness. */
 const mistakes: ReadonlySet<string> = new Set([ParseError.code, ActionNotFound.code, StreamNotFound.code]);
@@ -46,10 +56,10 @@ export class MessageLimits {
     return tooMuch > 0 ? this.#refuse('bytes', 'Too many bytes.', tooMuch) : undefined;
   }
 
-  /** An error was answered, or would have been. @returns why the connection is to be closed, if it is */
-  reasonToClose(code: string | undefined): string | undefined {
-    if (code === Throttled.code) return this.#overflow('throttled', this.#throttled, 'Too many messages.');
-    if (code !== undefined && mistakes.has(code)) return this.#overflow('errors', this.#errors, 'Too many errors.');
+  /** An error was answered, or would have been. @returns how the connection is to be closed, if it is */
+  closing(code: string | undefined): Closing | undefined {
+    if (code === Throttled.code) return this.#overflow('throttled', this.#throttled, throttledTooOften);
+    if (code !== undefined && mistakes.has(code)) return this.#overflow('errors', this.#errors, mistakenTooOften);
     return undefined;
   }
 
@@ -58,9 +68,9 @@ export class MessageLimits {
     return new Throttled(text, { retryAfter });
   }
 
-  #overflow(limit: string, bucket: TokenBucket, reason: string): string | undefined {
+  #overflow(limit: string, bucket: TokenBucket, closing: Closing): Closing | undefined {
     if (bucket.take(1, this.#clock.elapsed()) === 0) return undefined;
     this.#counters.increment('signalbox.limits_reached', { limit });
-    return reason;
+    return closing;
   }
 }
