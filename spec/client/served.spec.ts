@@ -261,7 +261,7 @@ describe('The client, against a served application', () => {
     const clock: ClientOptions['clock'] = {
       after(milliseconds, callback) {
         if (milliseconds >= 10_000) long.push(milliseconds);
-        const timer = setTimeout(callback, milliseconds >= 10_000 ? 0 : milliseconds);
+        const timer = setTimeout(callback, milliseconds >= 10_000 ? 50 : milliseconds);
         return { cancel: () => clearTimeout(timer) };
       },
     };
