@@ -42,6 +42,7 @@ export class Dispatcher {
   async dispatch(target: ActionTarget, exchange: Exchange): Promise<void> {
     exchange.start();
     await this.#log.follow(target, exchange, () => this.#dispatch(target, exchange));
+    if (exchange.signal.aborted) this.#log.watchAborted(target, exchange);
   }
 
   async #dispatch(target: ActionTarget, exchange: Exchange): Promise<void> {
@@ -53,6 +54,11 @@ export class Dispatcher {
       if (exchange.isEnded && isThrown(thrown, Disconnected)) return;
       exchange.fail(this.#parts.errors.translate(thrown, factsOf(target, exchange)));
     }
+  }
+
+  /** To be told of each request that waits: those that end before it is their turn are counted and logged as well. */
+  expect(target: ActionTarget, exchange: Exchange): void {
+    exchange.whenEnded(() => exchange.isStarted || this.#log.noteUnbegun(target, exchange));
   }
 
   noteRefusal(scope: Scope, delivery: RefusedDelivery): void {

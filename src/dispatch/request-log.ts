@@ -52,6 +52,23 @@ export class RequestLog {
     );
   }
 
+  /** A request that is answered, or has nobody to be answered to, before anything of it ran. */
+  noteUnbegun(target: ActionTarget, exchange: Exchange): void {
+    const facts = factsOf(target, exchange);
+    logContext.run(facts, () => this.#tell(facts.action, exchange.status, 0));
+  }
+
+  /** Work that goes on although it was aborted: nobody can stop it, and it counts against its connection. */
+  watchAborted(target: ActionTarget, exchange: Exchange): void {
+    const { clock, counters, logger, settings } = this.#parts;
+    const facts = factsOf(target, exchange);
+    const timer = clock.after(settings.closeTimeout, () => {
+      counters.increment('signalbox.abandoned_actions', { action: facts.action });
+      logger.warn('An action goes on although it was aborted: heed context.signal.', facts);
+    });
+    void exchange.settled.then(() => timer.cancel());
+  }
+
   /** An event that a permission kept from its subscription. */
   noteRefusal(scope: Scope, facts: RefusedDelivery): void {
     const { logger, counters, settings } = this.#parts;
