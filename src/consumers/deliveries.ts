@@ -7,7 +7,7 @@ import { type Arrival, type ArrivalParts, Arrivals } from './arrivals.js';
 import { EventGate, type GateParts } from './event-gate.js';
 
 export interface DeliveryParts extends ArrivalParts, GateParts {
-  readonly dispatcher: Pick<Dispatcher, 'runHook' | 'noteRefusal'>;
+  readonly dispatcher: Pick<Dispatcher, 'runHook' | 'deliver' | 'noteRefusal'>;
   readonly logger: Logger;
   /** The request that a change came from, while its reply is still due on this consumer. */
   readonly findPending: (origin: string) => Exchange | undefined;
@@ -103,7 +103,7 @@ export class Deliveries {
   async #handleAll(arrivals: readonly Arrival[]): Promise<void> {
     for (const arrival of arrivals) {
       try {
-        await this.#parts.dispatcher.runHook(() => this.#gate.pass(arrival));
+        await this.#handle(arrival);
       } catch (error) {
         const { observer, requestId } = arrival.record;
         this.#parts.logger.error('An event could not be delivered.', {
@@ -114,6 +114,13 @@ export class Deliveries {
         });
       }
     }
+  }
+
+  #handle(arrival: Arrival): Promise<void> {
+    const { dispatcher } = this.#parts;
+    if ('isRecheck' in arrival) return dispatcher.runHook(() => this.#gate.recheck(arrival));
+    const { record, message } = arrival;
+    return dispatcher.deliver(record.observer.id, message.cause, () => this.#gate.deliver(arrival));
   }
 
   #forgetOldest(): void {

@@ -49,28 +49,31 @@ export class EventGate {
     return true;
   }
 
-  async pass(arrival: Arrival): Promise<void> {
-    if (!this.#parts.subscriptions.has(arrival.record)) return;
-    if ('isRecheck' in arrival) await this.#recheck(arrival);
-    else await this.#deliver(arrival);
-  }
-
-  async #recheck({ record, groups }: RecheckArrival): Promise<void> {
+  async recheck({ record, groups }: RecheckArrival): Promise<void> {
+    if (!this.#parts.subscriptions.has(record)) return;
     const holds = (await this.#grants.holds(record, groups)) && (await this.#grants.holdsForRows(record, groups));
     if (holds) await this.#grants.askRights(record, groups);
     else await this.#revoke(record);
   }
 
-  async #deliver(arrival: EventArrival): Promise<void> {
+  /** @returns whether nobody refused */
+  async deliver(arrival: EventArrival): Promise<boolean> {
     const { record, action, pk } = arrival;
-    const { consumer, scope } = this.#parts;
+    const { consumer, scope, subscriptions } = this.#parts;
+    if (!subscriptions.has(record)) return true;
     const { signal } = record.observer;
     await this.#askRights(arrival);
     const body: unknown = JSON.parse(textOf(arrival));
     const sight = await this.#look(arrival, { action: action as EventAction, pk, data: body });
-    if (await this.#isLost(arrival, sight)) return this.#revoke(record);
-    if (!sight.event) return;
-    if (!(await this.#mayReceive(arrival, { scope, ...sight.event }))) return this.#noteRefusal(arrival);
+    if (await this.#isLost(arrival, sight)) {
+      await this.#revoke(record);
+      return false;
+    }
+    if (!sight.event) return true;
+    if (!(await this.#mayReceive(arrival, { scope, ...sight.event }))) {
+      this.#noteRefusal(arrival);
+      return false;
+    }
     sight.note();
     const event = signal ? { signal: signal.name, data: body } : sight.event;
     const method: Method = Reflect.get(consumer, record.observer.member);
@@ -80,6 +83,7 @@ export class EventGate {
       scope,
       send: async (sent) => this.#send(record, 'signal' in sent ? sent.signal : sent.action, pk, encodeData(sent.data)),
     });
+    return true;
   }
 
   /** With what every request sent through which the event comes. */

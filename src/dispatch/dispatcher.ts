@@ -61,6 +61,11 @@ export class Dispatcher {
     exchange.whenEnded(() => exchange.isStarted || this.#log.noteUnbegun(target, exchange));
   }
 
+  /** Runs the delivery of an event, as `runHook` does, in a trace that names the one of its commit. */
+  async deliver(observer: string, cause: string | undefined, work: () => Promise<boolean>): Promise<void> {
+    await this.runHook(() => this.#log.followDelivery(observer, cause, work));
+  }
+
   noteRefusal(scope: Scope, delivery: RefusedDelivery): void {
     this.#log.noteRefusal(scope, delivery);
   }

@@ -5,7 +5,9 @@ import type { LogFields, Logger } from '../logger.js';
 import type { Scope } from '../scope/scope.js';
 import { userKeyOf } from '../scope/user-key.js';
 import type { Settings } from '../settings.js';
-import type { Tracer } from '../tracer.js';
+import { Status } from '../status.js';
+import { readTraceParent } from '../trace-parent.js';
+import type { Tracer, TraceSpan } from '../tracer.js';
 import type { RequestId } from '../wire/messages.js';
 import type { ActionTarget } from './action-target.js';
 import type { Exchange } from './exchange.js';
@@ -42,7 +44,7 @@ export class RequestLog {
       `${consumer} ${action}`,
       { 'signalbox.consumer': consumer, 'signalbox.action': action },
       (span) => {
-        const context = { ...factsOf(target, exchange), ...(span.traceId !== undefined && { trace: span.traceId }) };
+        const context = { ...factsOf(target, exchange), ...tracesOf(span) };
         exchange.whenEnded(() => {
           span.end(exchange.status);
           logContext.run(context, () => this.#tell(action, exchange.status, clock.now().getTime() - begun));
@@ -69,6 +71,24 @@ export class RequestLog {
     void exchange.settled.then(() => timer.cancel());
   }
 
+  /**
+   * Runs the delivery of an event to a subscription, whose log lines say which commit it comes from.
+   *
+   * @param cause the trace of the commit
+   * @param work tells whether the event was let through
+   */
+  async followDelivery(observer: string, cause: string | undefined, work: () => Promise<boolean>): Promise<void> {
+    const attributes = { 'signalbox.observer': observer };
+    await this.#parts.tracer.deliver(`deliver ${observer}`, attributes, cause, async (span) => {
+      let status: number = Status.serverError;
+      try {
+        status = (await logContext.run(tracesOf(span, cause), work)) ? Status.ok : Status.forbidden;
+      } finally {
+        span.end(status);
+      }
+    });
+  }
+
   /** An event that a permission kept from its subscription. */
   noteRefusal(scope: Scope, facts: RefusedDelivery): void {
     const { logger, counters, settings } = this.#parts;
@@ -83,6 +103,12 @@ export class RequestLog {
     const level = settings.log.actions;
     if (level) logger[level]('An action was answered.', { status: status ?? null, duration });
   }
+}
+
+/** Which trace the work is in, and which one it comes from. */
+function tracesOf({ traceId }: TraceSpan, cause?: string): LogFields {
+  const from = readTraceParent(cause)?.traceId;
+  return { ...(traceId !== undefined && { trace: traceId }), ...(from !== undefined && { cause: from }) };
 }
 
 /** Names that only declared actions bear, so that no client can make up counters. */

@@ -78,7 +78,8 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
   const isDevelopment = settings.development;
   const connections = buildConnections(options, { container, layer, clock, logger, counters, unitOfWork, settings });
-  const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve, ...connections });
+  const changeParts = { orm, observers, layer, unitOfWork, logger, tracer, isDevelopment, resolve };
+  const changes = buildChanges({ ...changeParts, ...connections });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
   provide(container, Rechecker, () => changes.rechecker);
   checkAndBuildProviders(container, options, router, unitOfWork);
