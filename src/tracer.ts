@@ -22,7 +22,7 @@ export class Tracer {
    *
    * @param cause the trace of the commit, as `current` told it there; to be linked to
    */
-  deliver<T>(_name: string, _attributes: TraceAttributes, _cause: string | undefined, work: (span: TraceSpan) => T): T {
+  deliver<T>(_name: string, _attributes: TraceAttributes, _cause: string, work: (span: TraceSpan) => T): T {
     return work(noSpan);
   }
 

@@ -38,16 +38,15 @@ class CountingTracer extends Tracer {
   readonly #active = new AsyncLocalStorage<string>();
   #count = 0;
 
-  override run<T>(name: string, attributes: TraceAttributes, work: (span: TraceSpan) => T): T {
-    return this.deliver(name, attributes, undefined, work);
+  override run<T>(name: string, _: TraceAttributes, work: (span: TraceSpan) => T): T {
+    return this.#trace(name, undefined, work);
   }
 
-  override deliver<T>(
-    name: string,
-    _attributes: TraceAttributes,
-    cause: string | undefined,
-    work: (span: TraceSpan) => T,
-  ): T {
+  override deliver<T>(name: string, _: TraceAttributes, cause: string, work: (span: TraceSpan) => T): T {
+    return this.#trace(name, cause, work);
+  }
+
+  #trace<T>(name: string, cause: string | undefined, work: (span: TraceSpan) => T): T {
     const traceId = traceOf(++this.#count);
     const end = (status: number | undefined) => this.ended.push([name, traceId, cause, status]);
     return this.#active.run(parentOf(traceId), () => work({ traceId, end }));

@@ -77,7 +77,7 @@ export class RequestLog {
    * @param cause the trace of the commit
    * @param work tells whether the event was let through
    */
-  async followDelivery(observer: string, cause: string | undefined, work: () => Promise<boolean>): Promise<void> {
+  async followDelivery(observer: string, cause: string, work: () => Promise<boolean>): Promise<void> {
     const attributes = { 'signalbox.observer': observer };
     await this.#parts.tracer.deliver(`deliver ${observer}`, attributes, cause, async (span) => {
       let status: number = Status.serverError;

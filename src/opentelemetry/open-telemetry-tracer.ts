@@ -10,12 +10,7 @@ export class OpenTelemetryTracer extends Tracer {
   }
 
   /** Links instead of a parent, as the conventions for messaging have it: the trace of a commit would have no end. */
-  override deliver<T>(
-    name: string,
-    attributes: TraceAttributes,
-    cause: string | undefined,
-    work: (span: TraceSpan) => T,
-  ): T {
+  override deliver<T>(name: string, attributes: TraceAttributes, cause: string, work: (span: TraceSpan) => T): T {
     const parent = readTraceParent(cause);
     const links = parent ? [{ context: { ...parent, isRemote: true } }] : [];
     const options = { kind: SpanKind.CONSUMER, attributes: { ...attributes }, links, root: true };
