@@ -7,6 +7,10 @@ export interface Limits {
   readonly messagesPerSecond: number;
   /** Frames that one connection may send at once after it was quiet. Default 100. */
   readonly messageBurst: number;
+  /** Frames a second of one user, through all connections to this process; never less than `messagesPerSecond`. Default 200. */
+  readonly userMessagesPerSecond: number;
+  /** Frames that one user may send at once after it was quiet; never less than `messageBurst`. Default 1 000. */
+  readonly userMessageBurst: number;
   /** Bytes a second from one connection, and at once after it was quiet; never less than `maxPayload`. Default 262 144. */
   readonly bytesPerSecond: number;
   /** Frames of one connection in a minute that are answered 429, whatever the reason; one more closes it with 1013. Default 200. */
@@ -67,6 +71,8 @@ export interface Limits {
 export const defaultLimits: Limits = {
   messagesPerSecond: 50,
   messageBurst: 100,
+  userMessagesPerSecond: 200,
+  userMessageBurst: 1_000,
   bytesPerSecond: 262_144,
   throttledPerMinute: 200,
   errorsPerMinute: 20,

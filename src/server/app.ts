@@ -183,7 +183,8 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   #open(admission: Admission, transport: Transport, pending: PendingHandshake, place: Place): AcceptedConnection {
-    const connection = new Connection(admission, transport, this.#services, (gone) => this.#connections.delete(gone));
+    const gone = (connection: Connection): unknown => this.#connections.delete(connection);
+    const connection = new Connection(admission, place, transport, this.#services, gone);
     void connection.closed.then(place.leave);
     this.#connections.add(connection);
     this.#services.live.add(connection.standing, place, pending, connection.closed);

@@ -11,6 +11,7 @@ import type { Reply } from '../wire/messages.js';
 import { streamSocket, wholeSocket } from './client-sockets.js';
 import { restartText } from './drain.js';
 import type { Admission } from './handshake.js';
+import type { Place } from './handshake-limits.js';
 import type { Heartbeat } from './heartbeat.js';
 import { type InboundFrameParts, InboundFrames, only } from './inbound-frames.js';
 import { Outbound } from './outbound.js';
@@ -52,6 +53,7 @@ export class Connection {
   /** @param gone told once all consumers and the container have ended */
   constructor(
     admission: Admission,
+    place: Place,
     transport: Transport,
     parts: ConnectionParts,
     gone: (connection: Connection) => void,
@@ -59,7 +61,7 @@ export class Connection {
     this.#admission = admission;
     this.#outbound = new Outbound(transport, parts.traffic);
     this.#parts = parts;
-    this.#frames = new InboundFrames(admission, parts, {
+    this.#frames = new InboundFrames(admission, place, parts, {
       receive: (stream, consumer, payload) => this.#receive(stream, consumer, payload),
       receiveBinary: (consumer, data) => this.#receiveBinary(consumer, data),
       whenChecked: (work) => this.standing.whenChecked(() => this.#isHeard && work()),

@@ -14,6 +14,8 @@ export interface HandshakeLimitParts {
 
 /** What one connection takes up, from the first byte of its handshake to its end. */
 export interface Place extends UserPlace {
+  /** What the connections of its user may send together; undefined where it is nobody's. */
+  readonly messages: TokenBucket | undefined;
   /** Once it is over. May be called twice. */
   leave(): void;
 }
@@ -25,11 +27,16 @@ interface Caller {
   readonly handshakes: TokenBucket;
 }
 
+interface User {
+  connections: number;
+  readonly messages: TokenBucket;
+}
+
 /** Nobody knows when somebody leaves. */
 const crowded = 10_000;
 
-/** Addresses that are remembered before those are forgotten of whom nothing needs to be known. */
-const manyCallers = 10_000;
+/** Addresses, and users, that are remembered before those are forgotten of whom nothing needs to be known. */
+const many = 10_000;
 
 /**
  * How many may connect. An address that calls too often is refused before it takes anything of what all have in common, and
@@ -39,7 +46,7 @@ export class HandshakeLimits {
   readonly #parts: HandshakeLimitParts;
   readonly #handshakes: TokenBucket;
   readonly #callers = new Map<string, Caller>();
-  readonly #users = new Map<string, number>();
+  readonly #users = new Map<string, User>();
   #connections = 0;
   #forgottenAt = 0;
 
@@ -100,17 +107,22 @@ export class HandshakeLimits {
 
   #place(caller: Caller | undefined): Place {
     let taken: string | undefined;
+    let user: User | undefined;
     let isLeft = false;
-    const returnTo = (user: string | undefined): void => {
-      if (isLeft || user === taken) return;
-      if (taken !== undefined) this.#countUser(taken, -1);
-      if (user !== undefined) this.#countUser(user, 1);
-      taken = user;
+    const returnTo = (name: string | undefined): void => {
+      if (isLeft || name === taken) return;
+      if (user) user.connections -= 1;
+      user = name === undefined ? undefined : this.#user(name);
+      if (user) user.connections += 1;
+      taken = name;
     };
     return {
-      takeFor: (user) => {
-        if (!isLeft && user !== undefined && user !== taken) this.#checkUser(user);
-        returnTo(user);
+      get messages() {
+        return user?.messages;
+      },
+      takeFor: (name) => {
+        if (!isLeft && name !== undefined && name !== taken) this.#checkUser(name);
+        returnTo(name);
       },
       returnTo,
       leave: () => {
@@ -123,23 +135,35 @@ export class HandshakeLimits {
     };
   }
 
-  #checkUser(user: string): void {
+  #checkUser(name: string): void {
     const { connectionsPerUser } = this.#parts.limits;
-    if ((this.#users.get(user) ?? 0) < connectionsPerUser) return;
+    if ((this.#users.get(name)?.connections ?? 0) < connectionsPerUser) return;
     const text = `There may be ${connectionsPerUser} connections of one user.`;
     this.#refuse('user_connections', new Throttled(text, { retryAfter: crowded }));
   }
 
-  #countUser(user: string, change: 1 | -1): void {
-    const connections = (this.#users.get(user) ?? 0) + change;
-    if (connections === 0) this.#users.delete(user);
-    else this.#users.set(user, connections);
+  /** Outlives its connections, so that who comes back finds what it had left. */
+  #user(name: string): User {
+    const known = this.#users.get(name);
+    if (known) return known;
+    this.#forgetIdle(this.#users, ({ connections, messages }, now) => connections === 0 && messages.isFull(now));
+    const { userMessagesPerSecond, userMessageBurst, messagesPerSecond, messageBurst } = this.#parts.limits;
+    const rate = Math.max(userMessagesPerSecond, messagesPerSecond);
+    const user = {
+      connections: 0,
+      messages: new TokenBucket(rate, Math.max(userMessageBurst, messageBurst), this.#now()),
+    };
+    this.#users.set(name, user);
+    return user;
   }
 
   #caller(key: string): Caller {
     const known = this.#callers.get(key);
     if (known) return known;
-    this.#forgetIdle();
+    this.#forgetIdle(
+      this.#callers,
+      ({ sockets, connections, handshakes }, now) => sockets + connections === 0 && handshakes.isFull(now),
+    );
     const { addressHandshakesPerSecond, addressHandshakeBurst } = this.#parts.limits;
     const handshakes = new TokenBucket(addressHandshakesPerSecond, addressHandshakeBurst, this.#now());
     const caller = { sockets: 0, connections: 0, handshakes };
@@ -148,13 +172,11 @@ export class HandshakeLimits {
   }
 
   /** At most once a second: a look at all of them costs. */
-  #forgetIdle(): void {
+  #forgetIdle<T>(known: Map<string, T>, isIdle: (one: T, now: number) => boolean): void {
     const now = this.#now();
-    if (this.#callers.size < manyCallers || Math.abs(now - this.#forgottenAt) < 1_000) return;
+    if (known.size < many || Math.abs(now - this.#forgottenAt) < 1_000) return;
     this.#forgottenAt = now;
-    for (const [key, { sockets, connections, handshakes }] of this.#callers) {
-      if (sockets + connections === 0 && handshakes.isFull(now)) this.#callers.delete(key);
-    }
+    for (const [key, one] of known) if (isIdle(one, now)) known.delete(key);
   }
 
   #refuse(limit: string, error: Throttled | Overloaded): never {

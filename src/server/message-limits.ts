@@ -47,13 +47,22 @@ export class MessageLimits {
     this.#errors = new TokenBucket(limits.errorsPerMinute / 60, limits.errorsPerMinute, now);
   }
 
-  /** A frame of the client. @returns how it is refused, if it is */
-  refusal(bytes: number): Throttled | undefined {
+  /**
+   * A frame of the client.
+   *
+   * @param user what all connections of its user may send
+   * @returns how it is refused, if it is
+   */
+  refusal(bytes: number, user: TokenBucket | undefined): Throttled | undefined {
     const now = this.#clock.elapsed();
     const tooMany = this.#messages.take(1, now);
     if (tooMany > 0) return this.#refuse('messages', 'Too many messages.', tooMany);
     const tooMuch = this.#bytes.take(bytes, now);
-    return tooMuch > 0 ? this.#refuse('bytes', 'Too many bytes.', tooMuch) : undefined;
+    if (tooMuch > 0) return this.#refuse('bytes', 'Too many bytes.', tooMuch);
+    const tooManyOfUser = user?.take(1, now) ?? 0;
+    return tooManyOfUser > 0
+      ? this.#refuse('user_messages', 'Too many messages of one user.', tooManyOfUser)
+      : undefined;
   }
 
   /** An error was answered, or would have been. @returns how the connection is to be closed, if it is */
