@@ -13,6 +13,12 @@ export interface DeliveryParts extends ArrivalParts, GateParts {
   readonly findPending: (origin: string) => Exchange | undefined;
 }
 
+/** A subscription whose request is not answered, and the events that wait for that. */
+interface Unconfirmed {
+  readonly record: SubscriptionRecord;
+  readonly kept: Arrival[];
+}
+
 const rememberedChanges = 256;
 
 /**
@@ -25,7 +31,7 @@ export class Deliveries {
   readonly #gate: EventGate;
   readonly #tasks: (() => Promise<void> | void)[] = [];
   #seen: Set<string> | undefined;
-  readonly #unconfirmed = new Map<SubscriptionRecord, Arrival[]>();
+  #unconfirmed: readonly Unconfirmed[] = [];
   readonly #waiters: (() => void)[] = [];
   #isBusy = false;
 
@@ -44,11 +50,11 @@ export class Deliveries {
 
   /** Keeps the events of a new subscription until its request is answered; after an error answer there are none. */
   holdUntilConfirmed(record: SubscriptionRecord, exchange: Exchange): void {
-    const kept: Arrival[] = [];
-    this.#unconfirmed.set(record, kept);
+    const unconfirmed: Unconfirmed = { record, kept: [] };
+    this.#unconfirmed = this.#unconfirmed.concat(unconfirmed);
     exchange.whenEnded((hasSucceeded) => {
-      this.#unconfirmed.delete(record);
-      if (hasSucceeded) this.#tasks.unshift(() => this.#deliverAll(kept));
+      this.#unconfirmed = this.#unconfirmed.filter((other) => other !== unconfirmed);
+      if (hasSucceeded) this.#tasks.unshift(() => this.#deliverAll(unconfirmed.kept));
       this.#drain();
     });
   }
@@ -91,8 +97,8 @@ export class Deliveries {
   #deliverAll(arrivals: readonly Arrival[]): Promise<void> | void {
     const waiting: Arrival[] = [];
     for (const arrival of arrivals) {
-      const kept = this.#unconfirmed.get(arrival.record);
-      if (kept) kept.push(arrival);
+      const unconfirmed = this.#unconfirmed.find(({ record }) => record === arrival.record);
+      if (unconfirmed) unconfirmed.kept.push(arrival);
       else if (waiting.length > 0 || !this.#gate.sendAtOnce(arrival)) waiting.push(arrival);
     }
     if (waiting.length > 0) return this.#handleAll(waiting);

@@ -9,28 +9,27 @@ export interface HookRunnerParts {
   readonly errors: ErrorTranslator;
   readonly logger: Logger;
   readonly scope: Scope;
+  readonly consumer: object;
 }
 
-type Work = () => Promise<void> | void;
+export type Work = () => Promise<void> | void;
 
 /** Runs what a consumer does besides its actions, for as long as an action may take. */
 export class HookRunner {
   readonly #parts: HookRunnerParts;
-  readonly #consumer: string;
 
-  constructor(parts: HookRunnerParts, consumer: object) {
+  constructor(parts: HookRunnerParts) {
     this.#parts = parts;
-    this.#consumer = consumer.constructor.name;
   }
 
   /** What it failed with, for the client to be told. */
   async run(hook: string, work: Work): Promise<ApiError | undefined> {
-    const { dispatcher, errors, scope } = this.#parts;
+    const { dispatcher, errors, scope, consumer } = this.#parts;
     try {
       await dispatcher.runHook(work);
       return undefined;
     } catch (thrown) {
-      return errors.translate(thrown, { consumer: this.#consumer, hook, path: scope.path });
+      return errors.translate(thrown, { consumer: consumer.constructor.name, hook, path: scope.path });
     }
   }
 
@@ -39,9 +38,9 @@ export class HookRunner {
     const error = await this.run(hook, work);
     // What was unforeseen is in the log already.
     if (!error || error instanceof UnexpectedError) return;
-    const { logger, scope } = this.#parts;
+    const { logger, scope, consumer } = this.#parts;
     try {
-      logger.error('A hook failed.', { consumer: this.#consumer, hook, path: scope.path, error });
+      logger.error('A hook failed.', { consumer: consumer.constructor.name, hook, path: scope.path, error });
     } catch {
       // A log that fails must not end the line of requests.
     }

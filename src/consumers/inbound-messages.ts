@@ -4,7 +4,7 @@ import type { Logger } from '../logger.js';
 export interface InboundMessageParts {
   readonly consumer: object;
   /** The methods that take messages, by type. */
-  readonly handlers: ReadonlyMap<string, string>;
+  readonly messages: ReadonlyMap<string, string>;
   /** Runs in line with the requests; never rejects. */
   readonly inLine: (work: () => Promise<void> | void) => Promise<void>;
   readonly logger: Logger;
@@ -22,9 +22,9 @@ export class InboundMessages {
   }
 
   receive(message: ChannelMessage): void {
-    const { consumer, handlers, inLine, logger } = this.#parts;
+    const { consumer, messages, inLine, logger } = this.#parts;
     const { type } = message;
-    const member = handlers.get(type);
+    const member = messages.get(type);
     if (member === undefined) {
       logger.warn('A message of a type that its consumer does not take was dropped.', {
         consumer: consumer.constructor.name,

@@ -1,7 +1,8 @@
 import type { Clock } from '../clock.js';
 import { Ceilings } from '../consumers/ceilings.js';
+import type { ChannelServices } from '../consumers/channel-parts.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
-import { type ChannelParts, ConsumerChannel } from '../consumers/consumer-channel.js';
+import { ConsumerChannel } from '../consumers/consumer-channel.js';
 import type { ConsumerSocket } from '../consumers/reach.js';
 import { type ApiError, type ServerClosing, StreamClosed } from '../errors.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
@@ -20,10 +21,7 @@ import { machineClock, settledWithin } from './settled-within.js';
 import { Standing, type StandingParts } from './standing.js';
 import type { Transport, TransportListener } from './transport.js';
 
-export interface ConnectionParts
-  extends Omit<ChannelParts, 'scope' | 'socket' | 'ceilings'>,
-    InboundFrameParts,
-    StandingParts {
+export interface ConnectionParts extends ChannelServices, InboundFrameParts, StandingParts {
   readonly disposer: ScopeDisposer;
   readonly clock: Clock;
   readonly traffic: OutboundTraffic;
@@ -175,7 +173,7 @@ export class Connection {
     if (existing) return existing;
     const { scope } = this.#admission;
     const socket = this.#socketOf(stream, compiled);
-    const created = new ConsumerChannel(compiled, { ...this.#parts, scope, socket, ceilings: this.#ceilings });
+    const created = new ConsumerChannel(compiled, this.#parts, { scope, socket, ceilings: this.#ceilings });
     this.#channels.set(stream, created);
     return created;
   }
