@@ -16,4 +16,18 @@ export class Tracer {
   run<T>(_name: string, _attributes: TraceAttributes, work: (span: TraceSpan) => T): T {
     return work(noSpan);
   }
+
+  /**
+   * The same for an event on its way to a subscription, in a trace of its own: one commit reaches many, in other processes too.
+   *
+   * @param cause the trace of the commit, as `current` told it there; to be linked to
+   */
+  deliver<T>(_name: string, _attributes: TraceAttributes, _cause: string, work: (span: TraceSpan) => T): T {
+    return work(noSpan);
+  }
+
+  /** The active span as the text of a W3C `traceparent`. It travels with what is committed; undefined where nothing is traced. */
+  current(): string | undefined {
+    return undefined;
+  }
 }

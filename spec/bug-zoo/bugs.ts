@@ -337,8 +337,8 @@ const limits: readonly Bug[] = [
   {
     name: 'a user has one connection too many',
     file: 'server/handshake-limits.js',
-    sound: '(this.#users.get(user) ?? 0) < connectionsPerUser',
-    broken: '(this.#users.get(user) ?? 0) <= connectionsPerUser',
+    sound: '(this.#users.get(name)?.connections ?? 0) < connectionsPerUser',
+    broken: '(this.#users.get(name)?.connections ?? 0) <= connectionsPerUser',
     specs: ['server/handshake-limits'],
   },
   {
