@@ -27,10 +27,9 @@ export interface Gauges {
   cpu(): Cpu;
   /** Files that are open, and what else keeps the process alive. */
   resources(): { readonly files: number; readonly handles: number };
-  /** Delays of the event loop are noted from here on; those noted before stay. */
+  /** Delays of the event loop are noted from here on. */
   watchDelays(): void;
-  pauseDelays(): void;
-  /** Delays since the last answer, as far as they were noted. */
+  /** Those that were noted. */
   delays(): Delays;
   /** What the server counts by itself, by name. */
   counts(): Readonly<Record<string, number>>;
@@ -43,7 +42,8 @@ interface Question {
   readonly gauge: GaugeName;
 }
 
-const loop = monitorEventLoopDelay({ resolution: 1 });
+/** A new one each time: one that was paused counts the pause as a delay. */
+let loop = monitorEventLoopDelay({ resolution: 1 });
 const counted: Record<string, number> = {};
 
 const gauges: Gauges = {
@@ -62,12 +62,14 @@ const gauges: Gauges = {
     files: readdirSync('/proc/self/fd').length,
     handles: process.getActiveResourcesInfo().length,
   }),
-  watchDelays: () => void loop.enable(),
-  pauseDelays: () => void loop.disable(),
+  watchDelays() {
+    loop = monitorEventLoopDelay({ resolution: 1 });
+    loop.enable();
+  },
   delays() {
+    loop.disable();
     const inMilliseconds = (nanoseconds: number): number => nanoseconds / 1e6;
     const [p50, p99, max] = [loop.percentile(50), loop.percentile(99), loop.max].map(inMilliseconds);
-    loop.reset();
     return { p50: p50 ?? 0, p99: p99 ?? 0, max: max ?? 0 };
   },
   counts: () => ({ ...counted }),
