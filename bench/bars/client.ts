@@ -52,7 +52,7 @@ export class Client {
     );
     return new Promise((resolve, reject) => {
       this.#whenUpgraded = resolve;
-      this.onClose = () => reject(new Error('The socket ended during its handshake.'));
+      this.onClose = () => reject(new Error('The socket ended during its handshake.', { cause: this.socket.errored }));
     });
   }
 

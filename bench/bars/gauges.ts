@@ -24,6 +24,8 @@ export interface Delays {
 export interface Gauges {
   /** After garbage was collected, and until it grew no smaller. */
   memory(): Promise<Memory>;
+  /** Resident memory as it is, in bytes. */
+  resident(): number;
   cpu(): Cpu;
   /** Files that are open, and what else keeps the process alive. */
   resources(): { readonly files: number; readonly handles: number };
@@ -57,6 +59,7 @@ const gauges: Gauges = {
     }
     return { rss: least.rss, heapUsed: least.heapUsed, external: least.external };
   },
+  resident: () => process.memoryUsage.rss(),
   cpu: () => process.cpuUsage(),
   resources: () => ({
     files: readdirSync('/proc/self/fd').length,

@@ -26,6 +26,12 @@ export class Report {
     this.#write(`${bar.padEnd(4)}${isMet ? 'met   ' : 'missed'} ${what}: ${shown(value)} ${unit} (bar: ${demanded})`);
   }
 
+  /** Where there is no figure. */
+  failure(bar: string, text: string): void {
+    this.#missed += 1;
+    this.#write(`${bar.padEnd(4)}missed ${text}`);
+  }
+
   /** A figure that tells more about one with a bar. */
   note(bar: string, text: string): void {
     this.#write(`${bar.padEnd(10)} ${text}`);
