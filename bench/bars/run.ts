@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { startPostgres } from '../../spec/support/postgres.js';
 import type { Bar } from './bar.js';
 import { broadcast } from './broadcast.js';
+import { drain } from './drain.js';
 import { fanOut } from './fan-out.js';
 import { frozenReaders } from './frozen-readers.js';
 import { handshakes } from './handshakes.js';
@@ -17,6 +18,7 @@ const bars: Readonly<Record<string, Bar>> = {
   'fan-out': fanOut,
   broadcast,
   frozen: frozenReaders,
+  drain,
 };
 
 /** It takes hours. */
