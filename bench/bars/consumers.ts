@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { EntityManager } from '@mikro-orm/core';
 import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
-import { IsInt, IsString } from 'class-validator';
+import { IsInt, IsString, Max, Min } from 'class-validator';
 import {
   Action,
   ActionContext,
@@ -51,12 +51,12 @@ class Publication extends Topic {
   /** Of the first event. */
   @IsInt() number!: number;
   /** At once, in one commit. */
-  @IsInt() events!: number;
+  @IsInt() @Min(0) @Max(1_000) events!: number;
   @IsString() text!: string;
 }
 
 class Wait {
-  @IsInt() milliseconds!: number;
+  @IsInt() @Min(0) @Max(1_000) milliseconds!: number;
 }
 
 /** What the works ask for beside events. */

@@ -38,10 +38,12 @@ class Stay {
   toldAt: number | undefined;
   retryAfter = 0;
   #asked = 0;
+  #askedAt = 0;
   #answered = 0;
 
   constructor(client: Client, isBusy: boolean) {
     const ask = (): void => {
+      this.#askedAt = performance.now();
       client.send({ action: 'wait', request_id: 1_000 + this.#asked++, milliseconds: duration });
     };
     client.onText = (text) => {
@@ -67,6 +69,11 @@ class Stay {
     return this.#asked - this.#answered;
   }
 
+  /** Its last request was under way to the server while the drain frame was under way to it, as far as times can tell. */
+  get hasCrossed(): boolean {
+    return this.lost === 1 && this.toldAt !== undefined && this.toldAt - this.#askedAt < 100;
+  }
+
   #leave(text: Buffer): void {
     const { data } = JSON.parse(String(text)) as { data: { retry_after_ms: number } };
     this.toldAt = performance.now();
@@ -88,7 +95,10 @@ function tell(
   report.figure({ bar: 'B16', what: `from SIGTERM to the exit, ${whose}`, value: seconds, unit: 's', atMost: 30 });
   report.figure({ bar: 'B16', what: 'exit code', value: code ?? 137, unit: '', atMost: 0 });
   report.figure({ bar: 'B16', what: `replies lost, of ${shown(asked)} requests`, value: lost, unit: '', atMost: 0 });
+  const crossed = stays.filter(({ hasCrossed }) => hasCrossed).length;
+  if (crossed > 0) report.note('B16', `${crossed} of them were sent within 100 ms before the drain frame was read`);
   report.figure({ bar: 'B16', what: `without a drain frame or 1012, ${whose}`, value: untold, unit: '', atMost: 0 });
+  report.note('B16', `close codes: ${JSON.stringify(countBy(stays.map(({ closeCode }) => String(closeCode))))}`);
   report.figure({
     bar: 'B16',
     what: 'closes in one second',
@@ -115,4 +125,10 @@ function mostPerSecond(moments: readonly number[]): number {
     most = Math.max(most, last - first + 1);
   }
   return most;
+}
+
+function countBy(values: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const value of values) counts[value] = (counts[value] ?? 0) + 1;
+  return counts;
 }

@@ -5,6 +5,7 @@ import { broadcast } from './broadcast.js';
 import { drain } from './drain.js';
 import { fanOut } from './fan-out.js';
 import { frozenReaders } from './frozen-readers.js';
+import { fuzz } from './fuzz.js';
 import { handshakes } from './handshakes.js';
 import { idle } from './idle.js';
 import { memory } from './memory.js';
@@ -18,6 +19,7 @@ const bars: Readonly<Record<string, Bar>> = {
   'fan-out': fanOut,
   broadcast,
   frozen: frozenReaders,
+  fuzz,
   drain,
 };
 
