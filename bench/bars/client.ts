@@ -18,6 +18,8 @@ export class Client {
   readonly socket: Socket;
   /** Text frames so far. */
   received = 0;
+  /** What came while only replies were waited for. */
+  readonly early: Buffer[] = [];
   onText: ((text: Buffer) => void) | undefined;
   onClose: ((code: number | undefined) => void) | undefined;
   #closeCode: number | undefined;
@@ -65,13 +67,14 @@ export class Client {
     if (this.socket.writable) this.socket.write(bytes);
   }
 
-  /** The next text frames. @throws Error where the socket ends before */
-  nextOnes(frames: number): Promise<readonly Buffer[]> {
+  /** The next text frames; of one action only, where it is told. @throws Error where the socket ends before */
+  nextOnes(frames: number, action?: string): Promise<readonly Buffer[]> {
     const taken: Buffer[] = [];
+    const isOther = (text: Buffer): boolean => action !== undefined && !text.includes(`"action":"${action}"`);
     return new Promise((resolve, reject) => {
       this.onClose = (code) => reject(new Error(`The socket was closed with ${code}.`));
       this.onText = (text) => {
-        taken.push(Buffer.from(text));
+        (isOther(text) ? this.early : taken).push(Buffer.from(text));
         if (taken.length === frames) resolve(taken);
       };
     });

@@ -64,7 +64,7 @@ async function join(index: number, options: CrowdOptions): Promise<Client> {
   const { subscriptions = 0, topicOf = defaultTopic } = options;
   const client = await connect(index, options);
   if (subscriptions === 0) return client;
-  const replies = client.nextOnes(subscriptions);
+  const replies = client.nextOnes(subscriptions, 'subscribe_topic');
   client.send(
     ...Array.from({ length: subscriptions }, (_, each) => ({
       action: 'subscribe_topic',

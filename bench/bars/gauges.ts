@@ -21,14 +21,21 @@ export interface Delays {
   readonly max: number;
 }
 
+export interface Resources {
+  readonly files: number;
+  readonly handles: number;
+}
+
 export interface Gauges {
   /** After garbage was collected, and until it grew no smaller. */
   memory(): Promise<Memory>;
+  /** After garbage was collected once, as it may happen at any time. */
+  collected(): Memory;
   /** Resident memory as it is, in bytes. */
   resident(): number;
   cpu(): Cpu;
   /** Files that are open, and what else keeps the process alive. */
-  resources(): { readonly files: number; readonly handles: number };
+  resources(): Resources;
   /** Delays of the event loop are noted from here on. */
   watchDelays(): void;
   /** Those that were noted. */
@@ -58,6 +65,10 @@ const gauges: Gauges = {
       if (now.rss < least.rss || now.heapUsed < least.heapUsed) least = now;
     }
     return { rss: least.rss, heapUsed: least.heapUsed, external: least.external };
+  },
+  collected() {
+    globalThis.gc?.();
+    return process.memoryUsage();
   },
   resident: () => process.memoryUsage.rss(),
   cpu: () => process.cpuUsage(),

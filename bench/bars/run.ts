@@ -11,6 +11,7 @@ import { idle } from './idle.js';
 import { memory } from './memory.js';
 import { readCommandLine } from './options.js';
 import { Report } from './report.js';
+import { soak } from './soak.js';
 
 const bars: Readonly<Record<string, Bar>> = {
   memory,
@@ -21,6 +22,7 @@ const bars: Readonly<Record<string, Bar>> = {
   frozen: frozenReaders,
   fuzz,
   drain,
+  soak,
 };
 
 /** It takes hours. */
