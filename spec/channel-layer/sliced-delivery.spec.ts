@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
 import { SlicedDelivery } from '#signalbox/channel-layer/sliced-delivery.js';
@@ -58,6 +59,14 @@ describe('A sliced delivery', () => {
     });
     await slices.send(channels(2), { type: 'a' });
     expect(told).to.deep.equal(['a channel-0', 'a channel-1', 'answer channel-1']);
+  });
+
+  it('is in no context of the sender, not even the first slice', async () => {
+    const context = new AsyncLocalStorage<string>();
+    const seen: unknown[] = [];
+    const slices = new SlicedDelivery(2, () => seen.push(context.getStore()));
+    await context.run('the sender', () => slices.send(channels(3), { type: 'a' }));
+    expect(seen).to.deep.equal([undefined, undefined, undefined]);
   });
 
   it('ends where a group is empty', async () => {

@@ -139,6 +139,14 @@ class IsWelcome implements Permission {
 }
 
 @Consumer()
+class MarkingConsumer extends RoomConsumer {
+  override async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) {
+    Object.assign(event.data, { text: 'mine' });
+    await subscription.send(event);
+  }
+}
+
+@Consumer()
 @Permissions(IsWelcome)
 class WelcomingConsumer extends RoomConsumer {}
 
@@ -173,6 +181,7 @@ describe('The delivery of events', () => {
       path('/guarded/', GuardedConsumer),
       path('/welcome/', WelcomingConsumer),
       path('/open/', OpenConsumer),
+      path('/marking/', MarkingConsumer),
     ];
     app = createApp({ orm: database.orm, container, channelLayer: layer, routes });
     ann = await connect(app, '/ws/');
@@ -313,6 +322,18 @@ describe('The delivery of events', () => {
     await subscribe('1');
     await write();
     expect(await requestIds(2)).to.deep.equal([1, '1']);
+  });
+
+  it('shares its data with all that are told, so that no method may change them', async () => {
+    const bob = await connect(app, '/marking/');
+    await subscribe(1);
+    await subscribe(2, 1, bob);
+    await write();
+    expect(await ann.receive()).to.deep.include({ data: { id: 1, text: 'hi' }, request_id: 1 });
+    await bob.expectSilence();
+    const [entry] = logger.at('error');
+    expect(entry).to.deep.include({ message: 'An event could not be delivered.' });
+    expect(String(entry?.fields['error'])).to.match(/^TypeError: Cannot assign to read only property 'text'/);
   });
 
   it('needs a request id', async () => {

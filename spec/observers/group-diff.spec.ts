@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { eventFor, groupsConcerned } from '#signalbox/observers/group-diff.js';
 
-const red = new Set(['red', 'pink']);
+const red = ['red', 'pink'];
 
 describe('What a change means to a listener', () => {
   for (const { title, before, after, event } of [

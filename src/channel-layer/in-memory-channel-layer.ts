@@ -7,13 +7,18 @@ import {
 } from './channel-layer.js';
 import { SlicedDelivery } from './sliced-delivery.js';
 
+/** One channel; without a receiver it has been disconnected. */
+interface Member {
+  receiver: ChannelReceiver | undefined;
+  groups: readonly string[];
+}
+
 /** The channel layer of one process. */
 export class InMemoryChannelLayer extends ChannelLayer {
-  readonly #receivers = new Map<string, ChannelReceiver>();
-  readonly #channelsOfGroup = new Map<string, Set<string>>();
-  readonly #groupsOfChannel = new Map<string, Set<string>>();
+  readonly #members = new Map<string, Member>();
+  readonly #groups = new Map<string, Set<Member>>();
   readonly #onFailure: (error: unknown) => void;
-  readonly #delivery: SlicedDelivery;
+  readonly #delivery: SlicedDelivery<Member>;
 
   /**
    * @param onFailure told of a receiver that threw
@@ -22,70 +27,72 @@ export class InMemoryChannelLayer extends ChannelLayer {
   constructor(onFailure: (error: unknown) => void = () => {}, slice = 250) {
     super();
     this.#onFailure = onFailure;
-    this.#delivery = new SlicedDelivery(slice, (channel, message) => this.#deliver(channel, message));
+    this.#delivery = new SlicedDelivery(slice, (member, message) => this.#deliver(member, message));
   }
 
   /** How many groups applications have. Nothing is left behind by channels that went; specs of leaks ask for it. */
   get groupCount(): number {
-    return [...this.#channelsOfGroup.keys()].filter((group) => !group.startsWith(reservedPrefix)).length;
+    return [...this.#groups.keys()].filter((group) => !group.startsWith(reservedPrefix)).length;
   }
 
   async connect(channel: string, receiver: ChannelReceiver): Promise<void> {
-    this.#receivers.set(channel, receiver);
+    const known = this.#members.get(channel);
+    if (known) known.receiver = receiver;
+    else this.#members.set(channel, { receiver, groups: [] });
   }
 
   async disconnect(channel: string): Promise<void> {
-    for (const group of this.#groupsOfChannel.get(channel) ?? []) this.#remove(group, channel);
-    this.#groupsOfChannel.delete(channel);
-    this.#receivers.delete(channel);
+    const member = this.#members.get(channel);
+    if (!member) return;
+    this.#members.delete(channel);
+    member.receiver = undefined;
+    for (const group of member.groups) this.#remove(group, member);
   }
 
   async add(group: string, channel: string): Promise<void> {
     checkGroupName(group);
-    if (!this.#receivers.has(channel)) return;
-    setOf(this.#channelsOfGroup, group).add(channel);
-    setOf(this.#groupsOfChannel, channel).add(group);
+    const member = this.#members.get(channel);
+    if (!member) return;
+    const members = this.#groups.get(group) ?? new Set<Member>();
+    if (members.has(member)) return;
+    this.#groups.set(group, members.add(member));
+    member.groups = member.groups.concat(group);
   }
 
   async discard(group: string, channel: string): Promise<void> {
-    this.#remove(group, channel);
-    this.#groupsOfChannel.get(channel)?.delete(group);
+    const member = this.#members.get(channel);
+    if (!member) return;
+    this.#remove(group, member);
+    member.groups = member.groups.filter((other) => other !== group);
   }
 
   async send(channel: string, message: ChannelMessage): Promise<void> {
-    await this.#delivery.send([channel], message);
+    const member = this.#members.get(channel);
+    if (member) await this.#delivery.send([member], message);
   }
 
   async sendToGroup(group: string, message: ChannelMessage): Promise<void> {
     checkGroupName(group);
-    await this.#delivery.send([...(this.#channelsOfGroup.get(group) ?? [])], message);
+    await this.#delivery.send([...(this.#groups.get(group) ?? [])], message);
   }
 
   async close(): Promise<void> {
-    this.#receivers.clear();
-    this.#channelsOfGroup.clear();
-    this.#groupsOfChannel.clear();
+    for (const member of this.#members.values()) member.receiver = undefined;
+    this.#members.clear();
+    this.#groups.clear();
   }
 
-  #deliver(channel: string, message: ChannelMessage): void {
+  #deliver({ receiver }: Member, message: ChannelMessage): void {
     try {
-      this.#receivers.get(channel)?.(message);
+      receiver?.(message);
     } catch (error) {
       this.#onFailure(error);
     }
   }
 
-  #remove(group: string, channel: string): void {
-    const channels = this.#channelsOfGroup.get(group);
-    channels?.delete(channel);
-    if (channels?.size === 0) this.#channelsOfGroup.delete(group);
+  #remove(group: string, member: Member): void {
+    const members = this.#groups.get(group);
+    members?.delete(member);
+    if (members?.size === 0) this.#groups.delete(group);
   }
-}
-
-function setOf(sets: Map<string, Set<string>>, key: string): Set<string> {
-  const existing = sets.get(key);
-  if (existing) return existing;
-  const created = new Set<string>();
-  sets.set(key, created);
-  return created;
 }

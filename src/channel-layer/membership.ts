@@ -1,7 +1,7 @@
 import type { ChannelLayer } from './channel-layer.js';
 
-interface Holding {
-  readonly holders: number;
+interface Joining {
+  readonly group: string;
   readonly joined: Promise<void>;
 }
 
@@ -10,7 +10,10 @@ interface Holding {
  * with the last.
  */
 export class Membership {
-  readonly #holdings = new Map<string, Holding>();
+  /** How many hold each. */
+  readonly #holders = new Map<string, number>();
+  /** Those that are not joined yet, or could not be. */
+  #joining: readonly Joining[] = [];
   readonly #layer: ChannelLayer;
   readonly #checkRoom: (added: number) => void;
 
@@ -25,38 +28,44 @@ export class Membership {
   }
 
   get groups(): readonly string[] {
-    return [...this.#holdings.keys()];
+    return [...this.#holders.keys()];
   }
 
   get size(): number {
-    return this.#holdings.size;
+    return this.#holders.size;
   }
 
   /** @throws what `checkRoom` throws for those of the groups that are new */
   requireRoom(groups: readonly string[]): void {
-    const added = groups.filter((group) => !this.#holdings.has(group));
+    const added = groups.filter((group) => !this.#holders.has(group));
     if (added.length > 0) this.#checkRoom(new Set(added).size);
   }
 
   /** Resolves once the channel is in the group, also for a holder that finds another one joining. */
   async add(group: string): Promise<void> {
     this.requireRoom([group]);
-    const { holders, joined } = this.#holdings.get(group) ?? {
-      holders: 0,
-      joined: this.#layer.add(group, this.channel),
-    };
-    this.#holdings.set(group, { holders: holders + 1, joined });
-    await joined;
+    const holders = this.#holders.get(group) ?? 0;
+    this.#holders.set(group, holders + 1);
+    await (holders === 0 ? this.#join(group) : this.#joining.find((other) => other.group === group)?.joined);
   }
 
   async discard(group: string): Promise<void> {
-    const held = this.#holdings.get(group);
-    if (!held) return;
-    if (held.holders > 1) {
-      this.#holdings.set(group, { ...held, holders: held.holders - 1 });
+    const holders = this.#holders.get(group);
+    if (holders === undefined) return;
+    if (holders > 1) {
+      this.#holders.set(group, holders - 1);
       return;
     }
-    this.#holdings.delete(group);
+    this.#holders.delete(group);
+    this.#joining = this.#joining.filter((other) => other.group !== group);
     await this.#layer.discard(group, this.channel);
+  }
+
+  /** One that fails stays noted, for all that hold it. */
+  async #join(group: string): Promise<void> {
+    const joining = { group, joined: this.#layer.add(group, this.channel) };
+    this.#joining = this.#joining.concat(joining);
+    await joining.joined;
+    this.#joining = this.#joining.filter((other) => other !== joining);
   }
 }

@@ -1,8 +1,8 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { ChannelMessage } from './channel-layer.js';
 
-interface Job {
-  readonly channels: readonly string[];
+interface Job<Channel> {
+  readonly channels: readonly Channel[];
   readonly message: ChannelMessage;
   readonly done: PromiseWithResolvers<void>;
   next: number;
@@ -12,28 +12,28 @@ interface Job {
  * Hands messages to channels of this process, in the order in which they were sent, and no more than a slice of them per turn
  * of the event loop: a large group, or many messages, must not keep everybody else waiting.
  */
-export class SlicedDelivery {
-  readonly #deliver: (channel: string, message: ChannelMessage) => void;
+export class SlicedDelivery<Channel = string> {
+  readonly #deliver: (channel: Channel, message: ChannelMessage) => void;
   readonly #slice: number;
-  /** Later slices are none of the request in which the first one was sent. */
+  /** A delivery is none of the request in which the message was sent. */
   readonly #outside = new AsyncResource('SignalboxDelivery');
-  readonly #jobs: Job[] = [];
+  readonly #jobs: Job<Channel>[] = [];
   #left: number;
   #isRunning = false;
   #isTurning = false;
 
   /** @param deliver never throws */
-  constructor(slice: number, deliver: (channel: string, message: ChannelMessage) => void) {
+  constructor(slice: number, deliver: (channel: Channel, message: ChannelMessage) => void) {
     this.#slice = slice;
     this.#left = slice;
     this.#deliver = deliver;
   }
 
   /** Resolves once the message was handed to all. */
-  send(channels: readonly string[], message: ChannelMessage): Promise<void> {
+  send(channels: readonly Channel[], message: ChannelMessage): Promise<void> {
     const job = { channels, message, done: Promise.withResolvers<void>(), next: 0 };
     this.#jobs.push(job);
-    this.#run();
+    this.#outside.runInAsyncScope(() => this.#run());
     return job.done.promise;
   }
 
@@ -45,7 +45,7 @@ export class SlicedDelivery {
     this.#turnLater();
   }
 
-  #runJob(job: Job): void {
+  #runJob(job: Job<Channel>): void {
     for (; job.next < job.channels.length && this.#left > 0; this.#left -= 1) {
       const channel = job.channels[job.next++];
       if (channel !== undefined) this.#deliver(channel, job.message);
@@ -58,7 +58,7 @@ export class SlicedDelivery {
   #turnLater(): void {
     if (this.#isTurning || this.#left === this.#slice) return;
     this.#isTurning = true;
-    this.#outside.runInAsyncScope(() => setImmediate(() => this.#turn()));
+    setImmediate(() => this.#turn());
   }
 
   #turn(): void {

@@ -81,6 +81,6 @@ export function textOf({ record, action, pk, message, groups }: EventArrival): s
 }
 
 function rechecks(records: readonly SubscriptionRecord[], groups: readonly string[]): RecheckArrival[] {
-  const concerned = records.filter((record) => groups.some((group) => record.groups.has(group)));
+  const concerned = records.filter((record) => groups.some((group) => record.groups.includes(group)));
   return concerned.map((record) => ({ record, groups, isRecheck: true }));
 }

@@ -11,6 +11,7 @@ import { PermissionChecker } from '../permissions/permission-checker.js';
 import type { Settings } from '../settings.js';
 import { ApiConsumer } from './api-consumer.js';
 import { isReservedType } from './consumer-message.js';
+import { EventBodies } from './event-bodies.js';
 import { BaseModelConsumer, modelOf } from './model-consumer.js';
 
 export type ConsumerClass = ConcreteClass<ApiConsumer>;
@@ -22,6 +23,7 @@ export interface CompiledConsumer {
   readonly observers: ReadonlyMap<string, Observer>;
   readonly permission: PermissionExpression;
   readonly permissions: PermissionChecker;
+  readonly bodies: EventBodies;
   /** What `@Consumer` was given. */
   readonly options: ConsumerOptions;
   /** The groups that each connection joins. */
@@ -51,6 +53,7 @@ export function compileConsumer(
     observers: observersOf(consumer, id),
     permission,
     permissions: new PermissionChecker(permission),
+    bodies: new EventBodies(),
     options: optionsOf(consumer),
     groups: groupDeclarations.find(consumer) ?? [],
     messages: messagesOf(consumer),

@@ -24,7 +24,7 @@ export class Deliveries {
   readonly #arrivals: Arrivals;
   readonly #gate: EventGate;
   readonly #tasks: (() => Promise<void> | void)[] = [];
-  readonly #seen = new Set<string>();
+  #seen: Set<string> | undefined;
   readonly #unconfirmed = new Map<SubscriptionRecord, Arrival[]>();
   readonly #waiters: (() => void)[] = [];
   #isBusy = false;
@@ -35,15 +35,10 @@ export class Deliveries {
     this.#gate = new EventGate(parts);
   }
 
-  /** A channel in several groups of one change gets it several times; the copies are known by their id. */
+  /** Copies of a message are known by their id. */
   receive(message: ObserverMessage): void {
-    if (this.#seen.has(message.id)) return;
-    this.#seen.add(message.id);
-    if (this.#seen.size > rememberedChanges) this.#forgetOldest();
-    this.#tasks.push(
-      () => this.#awaitOrigin(message),
-      () => this.#deliverAll(this.#arrivals.of(message)),
-    );
+    if (message.id !== undefined && this.#isKnown(message.id)) return;
+    this.#tasks.push(() => this.#deliver(message));
     this.#drain();
   }
 
@@ -84,9 +79,12 @@ export class Deliveries {
     for (const waiter of this.#waiters.splice(0)) waiter();
   }
 
-  #awaitOrigin({ origin }: ObserverMessage): Promise<void> | void {
+  #deliver(message: ObserverMessage): Promise<void> | void {
+    const { origin } = message;
     const pending = origin === undefined ? undefined : this.#parts.findPending(origin);
-    if (pending) return new Promise((resolve) => pending.whenEnded(() => resolve()));
+    if (!pending) return this.#deliverAll(this.#arrivals.of(message));
+    this.#tasks.unshift(() => this.#deliverAll(this.#arrivals.of(message)));
+    return pending.ended;
   }
 
   /** A promise only where something has to be waited for. */
@@ -116,9 +114,17 @@ export class Deliveries {
     }
   }
 
-  #forgetOldest(): void {
-    for (const id of this.#seen) {
-      this.#seen.delete(id);
+  #isKnown(id: string): boolean {
+    this.#seen ??= new Set();
+    if (this.#seen.has(id)) return true;
+    this.#seen.add(id);
+    if (this.#seen.size > rememberedChanges) this.#forgetOldest(this.#seen);
+    return false;
+  }
+
+  #forgetOldest(seen: Set<string>): void {
+    for (const id of seen) {
+      seen.delete(id);
       return;
     }
   }

@@ -15,9 +15,11 @@ import { Status } from '../status.js';
 import { encodeData, errorReply } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
 import { type Arrival, type EventArrival, type RecheckArrival, textOf } from './arrivals.js';
+import type { EventBodies, EventBody } from './event-bodies.js';
 import { type GrantParts, Grants, rightsThrough } from './grants.js';
 
 export interface GateParts extends GrantParts {
+  readonly bodies: EventBodies;
   readonly dispatcher: Pick<Dispatcher, 'noteRefusal'>;
   readonly subscriptions: Subscriptions;
   /** @param latest tells the row of an event of which only the latest is worth sending */
@@ -43,8 +45,7 @@ export class EventGate {
   sendAtOnce(arrival: Arrival): boolean {
     if ('isRecheck' in arrival || this.#asks) return false;
     const { record, action, pk } = arrival;
-    const { passesThrough, revocations } = record.observer;
-    if (!passesThrough || revocations.length > 0 || this.#narrowing(arrival)) return false;
+    if (!record.observer.passesThrough || this.#isAsked(arrival)) return false;
     this.#send(record, action, pk, textOf(arrival));
     return true;
   }
@@ -52,7 +53,13 @@ export class EventGate {
   async pass(arrival: Arrival): Promise<void> {
     if (!this.#parts.subscriptions.has(arrival.record)) return;
     if ('isRecheck' in arrival) await this.#recheck(arrival);
-    else await this.#deliver(arrival);
+    else if (this.#isAsked(arrival)) await this.#deliver(arrival);
+    else await this.#deliverUnasked(arrival);
+  }
+
+  /** Whether somebody is to be asked for this event. */
+  #isAsked(arrival: EventArrival): boolean {
+    return this.#asks || arrival.record.observer.revocations.length > 0 || this.#narrowing(arrival) !== undefined;
   }
 
   async #recheck({ record, groups }: RecheckArrival): Promise<void> {
@@ -62,29 +69,43 @@ export class EventGate {
   }
 
   async #deliver(arrival: EventArrival): Promise<void> {
-    const { record, action, pk } = arrival;
-    const { consumer, scope } = this.#parts;
-    const { signal } = record.observer;
+    const { record } = arrival;
     await this.#askRights(arrival);
-    const body: unknown = JSON.parse(textOf(arrival));
-    const sight = await this.#look(arrival, { action: action as EventAction, pk, data: body });
+    const body = this.#bodyOf(arrival);
+    const sight = await this.#look(arrival, eventOf(arrival, body));
     if (await this.#isLost(arrival, sight)) return this.#revoke(record);
     if (!sight.event) return;
-    if (!(await this.#mayReceive(arrival, { scope, ...sight.event }))) return this.#noteRefusal(arrival);
+    if (!(await this.#mayReceive(arrival, sight.event))) return this.#noteRefusal(arrival);
     sight.note();
-    const event = signal ? { signal: signal.name, data: body } : sight.event;
-    const method: Method = Reflect.get(consumer, record.observer.member);
-    await method.call(consumer, event, {
-      requestId: record.requestId,
-      kwargs: record.kwargs,
-      scope,
-      send: async (sent) => this.#send(record, 'signal' in sent ? sent.signal : sent.action, pk, encodeData(sent.data)),
-    });
+    await this.#hand(arrival, sight.event, body);
+  }
+
+  async #deliverUnasked(arrival: EventArrival): Promise<void> {
+    const body = this.#bodyOf(arrival);
+    await this.#hand(arrival, eventOf(arrival, body), body);
+  }
+
+  #bodyOf(arrival: EventArrival): EventBody {
+    return this.#parts.bodies.of(textOf(arrival));
+  }
+
+  /** To the observer's method. What it sends on as it came has its text already. */
+  async #hand({ record, pk }: EventArrival, observed: ObservedEvent, body: EventBody): Promise<void> {
+    const { consumer, scope } = this.#parts;
+    const { observer, requestId, kwargs } = record;
+    const event = observer.signal ? { signal: observer.signal.name, data: observed.data } : observed;
+    const send = async (sent: SentEvent | SentSignal): Promise<void> => {
+      const text = sent.data === body.data ? body.text : encodeData(sent.data);
+      this.#send(record, 'signal' in sent ? sent.signal : sent.action, pk, text);
+    };
+    const method: Method = Reflect.get(consumer, observer.member);
+    await method.call(consumer, event, { requestId, kwargs, scope, send });
   }
 
   /** With what every request sent through which the event comes. */
-  async #mayReceive({ record, groups }: EventArrival, delivery: Delivery): Promise<boolean> {
+  async #mayReceive({ record, groups }: EventArrival, event: ObservedEvent): Promise<boolean> {
     if (!this.#asks) return true;
+    const delivery = { scope: this.#parts.scope, ...event };
     for (const { kwargs } of requestsThrough(record, groups)) {
       if (!(await this.#parts.permissions.mayReceive(delivery, contextOf(record, kwargs, delivery)))) return false;
     }
@@ -148,6 +169,10 @@ export class EventGate {
     const row = observer.latest ? JSON.stringify([observer.id, requestId, pk]) : undefined;
     this.#parts.send({ action, requestId, status, data, errors: [] }, row);
   }
+}
+
+function eventOf({ action, pk }: EventArrival, { data }: EventBody): ObservedEvent {
+  return { action: action as EventAction, pk, data };
 }
 
 /** An event as the action that a permission is asked for. */

@@ -1,7 +1,7 @@
 import type { Exchange } from '../dispatch/exchange.js';
 import type { Logger } from '../logger.js';
 import type { Observer } from '../observers/observer.js';
-import type { SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
+import { type SubscriptionRecord, type Subscriptions, without } from '../observers/subscriptions.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import type { RequestId } from '../wire/messages.js';
@@ -36,8 +36,8 @@ export class Subscribing {
     signal.throwIfAborted();
     const exchange = findRequest();
     const { record, isNew } = subscriptions.open(observer, requestId, kwargs, publisher.commits);
-    const added = groups.filter((group) => !record.groups.has(group));
-    const { noted, takeBack } = subscriptions.note(record, { action, sent, kwargs, groups });
+    const added = without(groups, record.groups);
+    const { noted, takeBack } = subscriptions.note(record, { action, sent, kwargs, groups, rights: undefined });
     if (isNew && exchange) deliveries.holdUntilConfirmed(record, exchange);
     exchange?.whenEnded((hasSucceeded) => {
       if (hasSucceeded) return;

@@ -64,17 +64,25 @@ export class Dispatcher {
    *
    * @throws what the hook throws, or TimeLimitExceeded
    */
-  async runHook(hook: () => Promise<void> | void): Promise<void> {
+  runHook(hook: () => Promise<void> | void): Promise<void> {
     const { clock, unitOfWork, settings, logger } = this.#parts;
-    const limit = new AbortController();
-    const timer = clock.after(settings.actionTimeLimit, () => limit.abort(new TimeLimitExceeded()));
-    const late = (error: unknown): void => logger.warn('A hook failed after it was abandoned.', { error });
-    const work = unitOfWork.run(async () => hook());
-    try {
-      await untilAborted(limit.signal, work, late);
-    } finally {
-      timer.cancel();
-    }
+    return new Promise((resolve, reject) => {
+      let isLate = false;
+      const timer = clock.after(settings.actionTimeLimit, () => {
+        isLate = true;
+        reject(new TimeLimitExceeded());
+      });
+      const fail = (error: unknown): void => {
+        timer.cancel();
+        if (isLate) logger.warn('A hook failed after it was abandoned.', { error });
+        else reject(error);
+      };
+      const succeed = (): void => {
+        timer.cancel();
+        resolve();
+      };
+      unitOfWork.run(async () => hook()).then(succeed, fail);
+    });
   }
 
   async #carry(target: ActionTarget, action: ActionDefinition, exchange: Exchange): Promise<Outcome> {

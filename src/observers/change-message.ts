@@ -1,10 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import type { ChannelMessage } from '../channel-layer/channel-layer.js';
 
 /** One change as it travels to the channels of its groups. */
 export interface ChangeMessage extends ChannelMessage {
   readonly type: 'change';
-  /** Tells copies apart that one channel gets through several groups. */
-  readonly id: string;
+  /** Tells copies apart that one channel gets through several groups. Absent where it is sent to one. */
+  readonly id?: string;
   readonly observer: string;
   /** The process that committed, and which of its commits it was. */
   readonly source: string;
@@ -21,4 +22,9 @@ export interface ChangeMessage extends ChannelMessage {
 
 export function isChangeMessage(message: ChannelMessage): message is ChangeMessage {
   return message.type === 'change';
+}
+
+/** @param groups each of them once */
+export function idFor(groups: readonly string[]): Pick<ChangeMessage, 'id'> {
+  return groups.length > 1 ? { id: randomUUID() } : {};
 }

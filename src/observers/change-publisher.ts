@@ -11,7 +11,7 @@ import { serializeAll } from '../serializers/serialize.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import { encodeData } from '../wire/codec.js';
-import type { ChangeMessage } from './change-message.js';
+import { type ChangeMessage, idFor } from './change-message.js';
 import { groupsConcerned } from './group-diff.js';
 import type { Observer } from './observer.js';
 import { RecheckPublisher } from './recheck-publisher.js';
@@ -101,7 +101,7 @@ export class ChangePublisher {
     const shown = await unitOfWork.run(() => this.#show(observer, subject, unitOfWork));
     const message: ChangeMessage = {
       type: 'change',
-      id: randomUUID(),
+      ...idFor(after),
       observer: observer.id,
       source: this.source,
       commit,
@@ -119,9 +119,10 @@ export class ChangePublisher {
     const after = await this.#groupsOf(observer, change, change.after);
     if (before.length + after.length === 0) return;
     const shown = after.length > 0 ? await this.#textOf(observer, change, texts) : undefined;
+    const groups = groupsConcerned(before, after);
     const message: ChangeMessage = {
       type: 'change',
-      id: randomUUID(),
+      ...idFor(groups),
       observer: observer.id,
       source: this.source,
       commit,
@@ -131,7 +132,7 @@ export class ChangePublisher {
       ...shown,
       ...(change.origin !== undefined && { origin: change.origin }),
     };
-    for (const group of groupsConcerned(before, after)) await this.#parts.layer.sendToGroup(group, message);
+    for (const group of groups) await this.#parts.layer.sendToGroup(group, message);
   }
 
   async #groupsOf(observer: Observer, { entity }: ModelChange, row: RowData | undefined): Promise<string[]> {

@@ -5,12 +5,12 @@ export type EventAction = 'create' | 'update' | 'delete';
  * and in none after a delete, in both an update, in neither nothing.
  */
 export function eventFor(
-  listening: ReadonlySet<string>,
+  listening: readonly string[],
   before: readonly string[],
   after: readonly string[],
 ): EventAction | undefined {
-  const was = before.some((group) => listening.has(group));
-  const is = after.some((group) => listening.has(group));
+  const was = before.some((group) => listening.includes(group));
+  const is = after.some((group) => listening.includes(group));
   if (was && is) return 'update';
   if (is) return 'create';
   return was ? 'delete' : undefined;

@@ -4,8 +4,8 @@ import { type ChangeMessage, isChangeMessage } from './change-message.js';
 /** Asks the subscriptions in some groups of an observer whether they are still granted. */
 export interface RecheckMessage extends ChannelMessage {
   readonly type: 'recheck';
-  /** Tells copies apart that one channel gets through several groups. */
-  readonly id: string;
+  /** Tells copies apart that one channel gets through several groups. Absent where it is sent to one. */
+  readonly id?: string;
   readonly observer: string;
   readonly groups: readonly string[];
   readonly origin?: string;

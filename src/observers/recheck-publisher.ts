@@ -1,10 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import type { Logger } from '../logger.js';
 import { isOfModel, type ModelChange } from '../orm/model-change.js';
 import { restore } from '../orm/model-snapshot.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { SignalSent } from '../signals/signal-sent.js';
+import { idFor } from './change-message.js';
 import type { Observer } from './observer.js';
 import type { RecheckMessage } from './recheck-message.js';
 import { askedByHand, type RecheckRequest } from './rechecker.js';
@@ -53,7 +53,7 @@ export class RecheckPublisher {
     const origin = [...changes, ...signals].find((each) => each.origin !== undefined)?.origin;
     const message: RecheckMessage = {
       type: 'recheck',
-      id: randomUUID(),
+      ...idFor([...groups]),
       observer: observer.id,
       groups: [...groups],
       ...(origin !== undefined && { origin }),

@@ -14,7 +14,7 @@ export interface SubscribingRequest {
   readonly kwargs: unknown;
   readonly groups: readonly string[];
   /** What it may be shown; until that is known, the least. */
-  rights?: GivenRights | undefined;
+  rights: GivenRights | undefined;
 }
 
 /** One request id of this consumer to hear of changes. */
@@ -22,7 +22,7 @@ export interface SubscriptionRecord {
   readonly observer: Observer;
   readonly requestId: string | number;
   readonly kwargs: unknown;
-  readonly groups: Set<string>;
+  groups: readonly string[];
   /** The last commit of this process that came before it. */
   readonly since: number;
   /** Those whose groups it listens to: several where a client used its request id again. */
@@ -34,7 +34,8 @@ export interface SubscriptionRecord {
  * observer, however often it is asked for; two ids are two subscriptions, even for the same row.
  */
 export class Subscriptions {
-  readonly #records = new Map<string, SubscriptionRecord>();
+  /** A list: there are few, and in a process there are many such lists. */
+  #records: readonly SubscriptionRecord[] = [];
   readonly #membership: Membership;
   readonly #requireRoom: () => void;
 
@@ -45,7 +46,7 @@ export class Subscriptions {
   }
 
   get size(): number {
-    return this.#records.size;
+    return this.#records.length;
   }
 
   /**
@@ -60,12 +61,11 @@ export class Subscriptions {
     since = 0,
   ): { record: SubscriptionRecord; isNew: boolean } {
     if (requestId === null) throw new ParseError('A subscription needs a request_id.');
-    const key = keyOf(observer, requestId);
-    const known = this.#records.get(key);
+    const known = this.#find(observer, requestId);
     if (known) return { record: known, isNew: false };
     this.#requireRoom();
-    const record: SubscriptionRecord = { observer, requestId, kwargs, groups: new Set<string>(), since, requests: [] };
-    this.#records.set(key, record);
+    const record: SubscriptionRecord = { observer, requestId, kwargs, groups: [], since, requests: [] };
+    this.#records = this.#records.concat(record);
     return { record, isNew: true };
   }
 
@@ -76,7 +76,7 @@ export class Subscriptions {
   ): { readonly noted: SubscribingRequest; takeBack(): void } {
     const known = record.requests.find((other) => textOf(other) === textOf(request));
     if (known) return { noted: known, takeBack: () => {} };
-    record.requests = [...record.requests, request];
+    record.requests = record.requests.concat(request);
     const takeBack = (): void => {
       record.requests = record.requests.filter((other) => other !== request);
     };
@@ -84,10 +84,10 @@ export class Subscriptions {
   }
 
   async listen(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
-    const added = groups.filter((group) => !record.groups.has(group));
+    const added = without(groups, record.groups);
     await this.#requireRoomFor(record, added);
     // All of them noted before the first is waited for: a subscription that ends meanwhile leaves every one.
-    for (const group of added) record.groups.add(group);
+    record.groups = record.groups.length === 0 ? added : record.groups.concat(added);
     await Promise.all(added.map((group) => this.#membership.add(group)));
   }
 
@@ -103,29 +103,31 @@ export class Subscriptions {
 
   /** Takes these groups out of one subscription; without any group left it has ended. */
   async leave(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
-    const held = groups.filter((group) => record.groups.delete(group));
-    record.requests = record.requests.filter((request) => request.groups.some((group) => record.groups.has(group)));
-    if (record.groups.size === 0 && this.has(record)) this.#records.delete(keyOf(record.observer, record.requestId));
+    const left = without(record.groups, groups);
+    const held = without(record.groups, left);
+    record.groups = left;
+    record.requests = record.requests.filter((request) => request.groups.some((group) => left.includes(group)));
+    if (left.length === 0) this.#records = this.#records.filter((other) => other !== record);
     for (const group of held) await this.#membership.discard(group);
   }
 
   /** Ends the one subscription of an observer and a request id, with all its groups. */
   async removeRequest(observer: Observer, requestId: string | number): Promise<void> {
-    const record = this.#records.get(keyOf(observer, requestId));
-    if (record) await this.leave(record, [...record.groups]);
+    const record = this.#find(observer, requestId);
+    if (record) await this.leave(record, record.groups);
   }
 
   /** Ends all of them, at once for whoever asks. @returns their request ids */
   async endAll(): Promise<ReadonlySet<string | number>> {
-    const ended = [...this.#records.values()];
-    await Promise.all(ended.map((record) => this.leave(record, [...record.groups])));
+    const ended = this.#records;
+    await Promise.all(ended.map((record) => this.leave(record, record.groups)));
     return new Set(ended.map(({ requestId }) => requestId));
   }
 
   /** Ends all that a request id asked for, at once for whoever asks. */
   async end(requestId: string | number): Promise<void> {
-    const ended = [...this.#records.values()].filter((record) => record.requestId === requestId);
-    await Promise.all(ended.map((record) => this.leave(record, [...record.groups])));
+    const ended = this.#records.filter((record) => record.requestId === requestId);
+    await Promise.all(ended.map((record) => this.leave(record, record.groups)));
   }
 
   /** Takes these groups out of all subscriptions of an observer. */
@@ -134,11 +136,16 @@ export class Subscriptions {
   }
 
   of(observer: Observer): readonly SubscriptionRecord[] {
-    return [...this.#records.values()].filter((record) => record.observer === observer);
+    return this.#records.filter((record) => record.observer === observer);
   }
 
   has(record: SubscriptionRecord): boolean {
-    return this.#records.get(keyOf(record.observer, record.requestId)) === record;
+    return this.#records.includes(record);
+  }
+
+  /** `1` and `"1"` are two request ids. */
+  #find(observer: Observer, requestId: string | number): SubscriptionRecord | undefined {
+    return this.#records.find((record) => record.observer === observer && record.requestId === requestId);
   }
 }
 
@@ -154,7 +161,9 @@ function textOf({ action, sent, kwargs, groups }: SubscribingRequest): string {
   return encodeData([action, sent, kwargs, groups]);
 }
 
-/** `1` and `"1"` are two request ids. */
-function keyOf(observer: Observer, requestId: string | number): string {
-  return `${typeof requestId}:${requestId}@${observer.id}`;
+/** Those of a list that are not in another. Lists of groups are not changed: subscription and request may share one. */
+export function without(groups: readonly string[], others: readonly string[]): readonly string[] {
+  if (others.length === 0) return groups;
+  const excluded = new Set(others);
+  return groups.filter((group) => !excluded.has(group));
 }

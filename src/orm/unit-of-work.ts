@@ -1,4 +1,8 @@
+import { AsyncResource } from 'node:async_hooks';
 import { type EntityManager, type EntityName, RequestContext } from '@mikro-orm/core';
+
+/** A fork begins with the state of the context around it: here there is none. */
+const outside = new AsyncResource('SignalboxUnitOfWork');
 
 /**
  * The framework's way into MikroORM. Every action, permission, observer and hook runs in a request context of its own, so
@@ -30,7 +34,10 @@ export class UnitOfWork {
 
   /** Runs in a request context of its own, for every database. */
   run<T>(work: () => Promise<T>): Promise<T> {
-    return RequestContext.create([this.em, ...this.#others], work);
+    return RequestContext.create([], () => {
+      this.#forkOnDemand(RequestContext.currentRequestContext()?.map);
+      return work();
+    });
   }
 
   /**
@@ -57,5 +64,21 @@ export class UnitOfWork {
   /** Writes what is pending, inside the transaction if there is one. */
   flush(): Promise<void> {
     return this.em.flush();
+  }
+
+  /** Most events need no manager, and making one takes longer than all the rest of a delivery. */
+  #forkOnDemand(forks: Map<string, EntityManager> | undefined): void {
+    if (!forks) return;
+    forks.get = (name) => {
+      const known = Map.prototype.get.call(forks, name);
+      const fork = known ?? this.#fork(name);
+      if (fork && !known) forks.set(name, fork);
+      return fork;
+    };
+  }
+
+  #fork(name: string): EntityManager | undefined {
+    const root = [this.em, ...this.#others].find((em) => em.name === name);
+    return root && outside.runInAsyncScope(() => root.fork({ useContext: true }));
   }
 }

@@ -65,17 +65,22 @@ export const takeAction: TakeActionName = (payload) => {
  */
 export function toRequest(
   payload: unknown,
-  takeName = takeAction,
+  takeName?: TakeActionName,
   longestId = defaultLimits.requestIdLength,
 ): ActionRequest {
   if (!isJsonObject(payload)) throw new ParseError('A request has to be a JSON object.');
-  const { request_id: id = null, ...kwargs } = payload;
+  const { request_id: id = null, ...rest } = payload;
   if (id !== null && !isRequestId(id)) throw new ParseError('The request_id has to be a string or a number.');
   if (isLonger(id, longestId)) throw new ParseError(`The request_id may have ${longestId} characters.`);
-  const action = takeName(kwargs);
+  const { action, kwargs } = takeName ? { action: takeName(rest), kwargs: rest } : takeApart(rest);
   if (action === undefined || action === null) throw new ActionNotFound();
   if (typeof action !== 'string') throw new ParseError('The action has to be a string.');
   return { action, requestId: id, kwargs };
+}
+
+/** No deletion: what a deletion leaves behind takes several times the memory, for as long as a subscription keeps it. */
+function takeApart({ action, ...kwargs }: JsonObject): { action: unknown; kwargs: JsonObject } {
+  return { action, kwargs };
 }
 
 /** JSON text of anything that JSON can show; a bigint becomes a string, undefined becomes null. */
