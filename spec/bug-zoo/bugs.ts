@@ -438,8 +438,15 @@ const outbound: readonly Bug[] = [
   {
     name: 'a drain sends all clients away at once',
     file: 'server/drain.js',
-    sound: 'Math.max(1, Math.ceil((leavers.length * turn) / Math.max(turn, spread)))',
+    sound: 'Math.min(due, leaving.length + mostSlices * slice)',
     broken: 'leavers.length',
+    specs: ['server/drain'],
+  },
+  {
+    name: 'a drain counts turns instead of time, and does not come to the last clients',
+    file: 'server/drain.js',
+    sound: 'Math.ceil((leavers.length * (this.#now() - begun + turn)) / spread)',
+    broken: 'leaving.length + slice',
     specs: ['server/drain'],
   },
 ];
