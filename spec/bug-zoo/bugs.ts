@@ -313,7 +313,7 @@ const identity: readonly Bug[] = [
   {
     name: 'the next user hears groups that the former one could not leave',
     file: 'consumers/user-change.js',
-    sound: "target.closeSocket(CloseCode.serverError, 'The user could not be changed.');",
+    sound: "close(CloseCode.serverError, 'The user could not be changed.');",
     broken: ';',
     specs: ['authentication/login'],
   },
@@ -358,8 +358,8 @@ const limits: readonly Bug[] = [
   {
     name: 'a user has one connection too many',
     file: 'server/handshake-limits.js',
-    sound: '(this.#users.get(user) ?? 0) < connectionsPerUser',
-    broken: '(this.#users.get(user) ?? 0) <= connectionsPerUser',
+    sound: '(this.#users.get(name)?.connections ?? 0) < connectionsPerUser',
+    broken: '(this.#users.get(name)?.connections ?? 0) <= connectionsPerUser',
     specs: ['server/handshake-limits'],
   },
   {
@@ -396,7 +396,7 @@ const outbound: readonly Bug[] = [
   {
     name: 'events go on waiting for a client that has left',
     file: 'consumers/intake.js',
-    sound: 'this.#deliveries.end();',
+    sound: 'this.#receivers.deliveries.end();',
     broken: '',
     specs: ['consumers/intake'],
   },
@@ -438,8 +438,15 @@ const outbound: readonly Bug[] = [
   {
     name: 'a drain sends all clients away at once',
     file: 'server/drain.js',
-    sound: 'Math.max(1, Math.ceil((leavers.length * turn) / Math.max(turn, spread)))',
+    sound: 'Math.min(due, leaving.length + mostSlices * slice)',
     broken: 'leavers.length',
+    specs: ['server/drain'],
+  },
+  {
+    name: 'a drain counts turns instead of time, and does not come to the last clients',
+    file: 'server/drain.js',
+    sound: 'Math.ceil((leavers.length * (this.#now() - begun + turn)) / spread)',
+    broken: 'leaving.length + slice',
     specs: ['server/drain'],
   },
 ];

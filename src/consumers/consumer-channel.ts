@@ -77,6 +77,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
       inLine: (work: Work): Promise<void> => this.#outside.runInAsyncScope(() => this.#inLine('message', work)),
       findPending: (id: string): Exchange | undefined => this.#requests.findPending(id),
       findRequest: (): Exchange | undefined => this.userChange.requireCurrent(),
+      close: (code: number, reason: string): void => this.closeSocket(code, reason),
       loadObject: (context: ActionContext): Promise<object> => this.loadObject(context),
     };
     this.#hooks = new HookRunner(known);
@@ -86,7 +87,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     ceilings.add(this.#holding);
     const deliveries = new Deliveries(known);
     this.#subscribing = new Subscribing(known, deliveries);
-    this.#intake = new Intake(known, deliveries, new InboundMessages(known));
+    this.#intake = new Intake(known, { deliveries, messages: new InboundMessages(known) });
     this.userChange = new UserChange(known, { requests: this.#requests, hooks: this.#hooks, reach: this.reach });
     this.#background = this.#makeBackground();
     bindConsumer(consumer, this);

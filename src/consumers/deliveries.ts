@@ -7,7 +7,7 @@ import { type Arrival, type ArrivalParts, Arrivals } from './arrivals.js';
 import { EventGate, type GateParts } from './event-gate.js';
 
 export interface DeliveryParts extends ArrivalParts, GateParts {
-  readonly dispatcher: Pick<Dispatcher, 'runHook' | 'noteRefusal'>;
+  readonly dispatcher: Pick<Dispatcher, 'runHook' | 'deliver' | 'noteRefusal'>;
   readonly logger: Logger;
   /** The request that a change came from, while its reply is still due on this consumer. */
   readonly findPending: (origin: string) => Exchange | undefined;
@@ -121,7 +121,7 @@ export class Deliveries {
     for (const arrival of arrivals) {
       if (this.#isEnded) return;
       try {
-        await this.#parts.dispatcher.runHook(() => this.#gate.pass(arrival));
+        await this.#handle(arrival);
       } catch (error) {
         const { observer, requestId } = arrival.record;
         this.#parts.logger.error('An event could not be delivered.', {
@@ -132,6 +132,15 @@ export class Deliveries {
         });
       }
     }
+  }
+
+  /** Without a trace to tell of, nothing is spent on one. */
+  #handle(arrival: Arrival): Promise<void> {
+    const { dispatcher } = this.#parts;
+    const pass = (): Promise<boolean | void> | void => this.#gate.pass(arrival);
+    const cause = 'message' in arrival ? arrival.message.cause : undefined;
+    if (cause === undefined) return dispatcher.runHook(pass);
+    return dispatcher.deliver(arrival.record.observer.id, cause, pass);
   }
 
   #isKnown(id: string): boolean {

@@ -50,8 +50,12 @@ export class EventGate {
     return true;
   }
 
-  /** A promise only where there is something to wait for: with ten thousand listeners each counts. */
-  pass(arrival: Arrival): Promise<void> | void {
+  /**
+   * A promise only where there is something to wait for: with ten thousand listeners each counts.
+   *
+   * @returns false where somebody refused
+   */
+  pass(arrival: Arrival): Promise<boolean | void> | void {
     if (!this.#parts.subscriptions.has(arrival.record)) return;
     if ('isRecheck' in arrival) return this.#recheck(arrival);
     return this.#isAsked(arrival) ? this.#deliver(arrival) : this.#deliverUnasked(arrival);
@@ -62,22 +66,24 @@ export class EventGate {
     return this.#asks || arrival.record.observer.revocations.length > 0 || this.#narrowing(arrival) !== undefined;
   }
 
-  async #recheck({ record, groups }: RecheckArrival): Promise<void> {
+  async #recheck({ record, groups }: RecheckArrival): Promise<boolean> {
     const holds = (await this.#grants.holds(record, groups)) && (await this.#grants.holdsForRows(record, groups));
     if (holds) await this.#grants.askRights(record, groups);
     else await this.#revoke(record);
+    return holds;
   }
 
-  async #deliver(arrival: EventArrival): Promise<void> {
+  async #deliver(arrival: EventArrival): Promise<boolean> {
     const { record } = arrival;
     await this.#askRights(arrival);
     const body = this.#bodyOf(arrival);
     const sight = await this.#look(arrival, eventOf(arrival, body));
     if (await this.#isLost(arrival, sight)) return this.#revoke(record);
-    if (!sight.event) return;
+    if (!sight.event) return true;
     if (!(await this.#mayReceive(arrival, sight.event))) return this.#noteRefusal(arrival);
     sight.note();
     await this.#hand(arrival, sight.event, body);
+    return true;
   }
 
   #deliverUnasked(arrival: EventArrival): Promise<void> | void {
@@ -146,20 +152,22 @@ export class EventGate {
     });
   }
 
-  #noteRefusal({ record, action }: EventArrival): void {
+  #noteRefusal({ record, action }: EventArrival): false {
     const { dispatcher, scope } = this.#parts;
     dispatcher.noteRefusal(scope, { observer: record.observer.id, event: action, requestId: record.requestId });
+    return false;
   }
 
   /** All that the request id asked for has ended, and its client is told once. */
-  async #revoke(record: SubscriptionRecord): Promise<void> {
+  async #revoke(record: SubscriptionRecord): Promise<false> {
     const { subscriptions, send } = this.#parts;
     const { requestId } = record;
     // Its client may have ended it while a permission was asked.
-    if (!subscriptions.has(record)) return;
+    if (!subscriptions.has(record)) return false;
     const ended = subscriptions.end(requestId);
     send(errorReply(new Revoked(), { action: 'revoked', requestId }));
     await ended;
+    return false;
   }
 
   #send(record: SubscriptionRecord, action: string, pk: unknown, data: string): void {

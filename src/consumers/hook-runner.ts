@@ -50,6 +50,7 @@ export class HookRunner {
   }
 
   #facts(hook: string): LogFields {
-    return { consumer: this.#parts.consumer.constructor.name, hook, path: this.#parts.scope.path };
+    const { consumer, scope } = this.#parts;
+    return { consumer: consumer.constructor.name, hook, path: scope.path };
   }
 }

@@ -16,6 +16,12 @@ export interface IntakeParts {
   readonly socket: Pick<ConsumerSocket, 'close'>;
 }
 
+/** Where it goes. */
+export interface Receivers {
+  readonly deliveries: Deliveries;
+  readonly messages: InboundMessages;
+}
+
 /**
  * What comes from the channel layer for one consumer: events and messages. Permissions, observers and actions that take their
  * time make them wait; whoever falls too far behind loses the connection and reads anew, rather than miss some of them or
@@ -23,34 +29,33 @@ export interface IntakeParts {
  */
 export class Intake {
   readonly #parts: IntakeParts;
-  readonly #deliveries: Deliveries;
-  readonly #messages: InboundMessages;
+  readonly #receivers: Receivers;
   #isOver = false;
 
-  constructor(parts: IntakeParts, deliveries: Deliveries, messages: InboundMessages) {
+  constructor(parts: IntakeParts, receivers: Receivers) {
     this.#parts = parts;
-    this.#deliveries = deliveries;
-    this.#messages = messages;
+    this.#receivers = receivers;
   }
 
   /** Never throws. */
   receive(message: ChannelMessage): void {
     if (this.#isOver) return;
-    const waiting = this.#deliveries.waiting + this.#messages.waiting;
-    if (!this.#parts.ceilings.hasRoomForEvent(waiting)) this.#overflow();
-    else if (isObserverMessage(message)) this.#deliveries.receive(message);
-    else this.#messages.receive(message);
+    const { deliveries, messages } = this.#receivers;
+    const { ceilings } = this.#parts;
+    if (!ceilings.hasRoomForEvent(deliveries.waiting + messages.waiting)) this.#overflow();
+    else if (isObserverMessage(message)) deliveries.receive(message);
+    else messages.receive(message);
   }
 
   /** Nobody is left to hear what still waits. */
   end(): void {
     this.#isOver = true;
-    this.#deliveries.end();
+    this.#receivers.deliveries.end();
   }
 
   /** Resolves when everything that arrived has been told. */
   async idle(): Promise<void> {
-    await Promise.all([this.#deliveries.idle(), this.#messages.idle()]);
+    await Promise.all([this.#receivers.deliveries.idle(), this.#receivers.messages.idle()]);
   }
 
   #overflow(): void {

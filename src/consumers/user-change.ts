@@ -15,8 +15,8 @@ export interface UserChangeParts {
   readonly inLine: (work: () => Promise<void> | void) => Promise<void>;
   readonly subscriptions: Subscriptions;
   readonly socket: ConsumerSocket;
-  /** Its socket, or its stream of one, is closed once the request under way is answered. */
-  readonly target: { closeSocket(code: number, reason: string): void };
+  /** Ends the socket, or this stream of it, once the request under way is answered. */
+  readonly close: (code: number, reason: string) => void;
   /** The groups that every user of the consumer is in. */
   readonly groups: readonly string[];
 }
@@ -45,13 +45,13 @@ export class UserChange {
 
   /** Tells the consumer once the request under way is answered. Never rejects. */
   async run(): Promise<void> {
-    const { inLine, consumer, target } = this.#parts;
+    const { inLine, consumer, close } = this.#parts;
     const { requests, hooks } = this.#leaving;
     const own = this.requestUnderWay;
     for (const exchange of requests.started) if (exchange !== own) this.#leaveBehind(exchange);
     if (await hooks.runUnheard('user', () => this.#leave())) void inLine(() => consumer['onUserChange']());
     // Whatever still comes through a group that could not be left is the former user's.
-    else target.closeSocket(CloseCode.serverError, 'The user could not be changed.');
+    else close(CloseCode.serverError, 'The user could not be changed.');
   }
 
   /** Ends all subscriptions, and tells the client so, once for each request id. Never rejects. */

@@ -46,6 +46,7 @@ export class Dispatcher {
     } catch (thrown) {
       exchange.fail(this.#parts.errors.translate(thrown, { path: target.scope.path }));
     }
+    if (exchange.signal.aborted) this.#log.watchAborted(target, exchange);
   }
 
   async #dispatch(target: ActionTarget, exchange: Exchange): Promise<void> {
@@ -59,6 +60,16 @@ export class Dispatcher {
     }
   }
 
+  /** To be told of each request that waits: those that end before it is their turn are counted and logged as well. */
+  expect(target: ActionTarget, exchange: Exchange): void {
+    exchange.whenEnded(() => exchange.isStarted || this.#log.noteUnbegun(target, exchange));
+  }
+
+  /** Runs the delivery of an event, as `runHook` does, in a trace that names the one of its commit. */
+  async deliver(observer: string, cause: string, work: () => Promise<boolean | void> | void): Promise<void> {
+    await this.runHook(() => this.#log.followDelivery(observer, cause, work));
+  }
+
   noteRefusal(scope: Scope, delivery: RefusedDelivery): void {
     this.#log.noteRefusal(scope, delivery);
   }
@@ -68,7 +79,7 @@ export class Dispatcher {
    *
    * @throws what the hook throws, or TimeLimitExceeded
    */
-  runHook(hook: () => Promise<void> | void): Promise<void> {
+  runHook(hook: () => Promise<unknown> | void): Promise<void> {
     const { clock, unitOfWork, settings, logger } = this.#parts;
     return new Promise((resolve, reject) => {
       let isLate = false;

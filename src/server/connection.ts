@@ -11,6 +11,7 @@ import type { Reply } from '../wire/messages.js';
 import { type SocketOwner, StreamSocket, WholeSocket } from './client-sockets.js';
 import { restartText } from './drain.js';
 import type { Admission } from './handshake.js';
+import type { Place } from './handshake-limits.js';
 import type { Heartbeat } from './heartbeat.js';
 import { type FrameReceiver, type InboundFrameParts, InboundFrames, only } from './inbound-frames.js';
 import { Outbound } from './outbound.js';
@@ -49,11 +50,11 @@ export class Connection implements TransportListener, FrameReceiver, SocketOwner
   readonly #ended: () => void;
 
   /** @param ended told once all consumers and the container have ended */
-  constructor(admission: Admission, transport: Transport, parts: ConnectionParts, ended: () => void) {
+  constructor(admission: Admission, place: Place, transport: Transport, parts: ConnectionParts, ended: () => void) {
     this.#admission = admission;
     this.outbound = new Outbound(transport, parts.traffic);
     this.#parts = parts;
-    this.#frames = new InboundFrames(admission, parts, this);
+    this.#frames = new InboundFrames(admission, place, parts, this);
     this.ceilings = new Ceilings(parts);
     this.standing = new Standing(admission, this, parts);
     this.#ended = ended;

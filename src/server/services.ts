@@ -77,8 +77,9 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const unitOfWork = unitOfWorkOf(options);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
   const isDevelopment = settings.development;
-  const connections = buildConnections(options, { container, layer, clock, logger, unitOfWork, settings });
-  const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve, ...connections });
+  const connections = buildConnections(options, { container, layer, clock, logger, counters, unitOfWork, settings });
+  const changeParts = { orm, observers, layer, unitOfWork, logger, tracer, isDevelopment, resolve };
+  const changes = buildChanges({ ...changeParts, ...connections });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
   provide(container, Rechecker, () => changes.rechecker);
   checkAndBuildProviders(container, options, router, unitOfWork);
