@@ -129,13 +129,11 @@ describe('What comes for a consumer', () => {
     expect(await client.closed).to.equal(1013);
   });
 
-  it('closes its stream only, where there are several', async () => {
-    await using client = await connect(app, '/many/?slow');
-    const { a, b } = { a: client.channel('a'), b: client.channel('b') };
-    await a.request('listen', { request_id: 1 });
+  it('closes the socket where its consumer is one of several, for a stream alone would not come back', async () => {
+    const client = await connect(app, '/many/?slow');
+    await client.channel('a').request('listen', { request_id: 1 });
     ring(5);
-    expect(await a.receive()).to.include({ response_status: 410, code: 'stream_closed' });
-    expect(await b.request('listen', { request_id: 1 })).to.include({ response_status: 201 });
+    expect(await client.closed).to.equal(1013);
   });
 
   it('is dropped without a word once its client has left', async () => {
