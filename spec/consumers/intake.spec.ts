@@ -57,6 +57,13 @@ class BellConsumer extends ApiConsumer {
     await this.subscribe(this.onRang, {}, context);
   }
 
+  @Action({ detached: true, status: 201 })
+  async listenAtLength(context: ActionContext) {
+    await this.subscribe(this.onRang, {}, context);
+    this.sendJson('subscribed');
+    await gate.promise;
+  }
+
   @Action()
   async hold() {
     await gate.promise;
@@ -126,6 +133,14 @@ describe('What comes for a consumer', () => {
     const client = await connect(app, '/');
     client.send({ action: 'hold', request_id: 1 });
     for (let each = 0; each < 4; each += 1) await app.sendToGroup('everybody', { type: 'shout' });
+    expect(await client.closed).to.equal(1013);
+  });
+
+  it('is counted while it waits for the reply that confirms its subscription', async () => {
+    const client = await connect(app, '/');
+    client.send({ action: 'listen_at_length', request_id: 1 });
+    expect(await client.receive()).to.equal('subscribed');
+    ring(4);
     expect(await client.closed).to.equal(1013);
   });
 
