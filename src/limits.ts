@@ -21,6 +21,8 @@ export interface Limits {
   readonly detachedActions: number;
   /** Requests of one connection that wait for those before them. Default 64. */
   readonly waitingRequests: number;
+  /** Events and messages that wait for one consumer's permissions, observers and actions; one more closes with 1013. Default 10 000. */
+  readonly waitingEvents: number;
   /** Subscriptions of one connection. Default 128. */
   readonly subscriptions: number;
   /** Groups of one connection, those of its subscriptions among them. Default 1 024. */
@@ -78,6 +80,7 @@ export const defaultLimits: Limits = {
   errorsPerMinute: 20,
   detachedActions: 16,
   waitingRequests: 64,
+  waitingEvents: 10_000,
   subscriptions: 128,
   groups: 1_024,
   connectionsPerUser: 20,

@@ -11,7 +11,11 @@ import {
   createApp,
   Logger,
   NotFound,
+  Observer,
   path,
+  Signal,
+  type SignalEvent,
+  type Subscription,
   type TraceAttributes,
   Tracer,
   type TraceSpan,
@@ -28,6 +32,26 @@ class FakeTracer extends Tracer {
     return work({ traceId: 'trace-1', end: (status) => this.spans.push([name, attributes, status]) });
   }
 }
+
+/** What a tracer may do wrong, each with the request that it is asked to follow. */
+const failing: Readonly<Record<string, Tracer['run']>> = {
+  'before its span': () => {
+    throw new Error('No collector.');
+  },
+  'behind its span': (_name, _attributes, work) => {
+    work({ traceId: undefined, end: () => {} });
+    throw new Error('No collector.');
+  },
+  'at the end of its span': (_name, _attributes, work) =>
+    work({
+      traceId: undefined,
+      end: () => {
+        throw new Error('No collector.');
+      },
+    }),
+};
+
+const bells = new Signal<{ readonly bell: string }>();
 
 @Consumer()
 @injectable()
@@ -84,6 +108,21 @@ class Talking extends ApiConsumer {
     } finally {
       await new Promise(() => {});
     }
+  }
+
+  @Action({ status: 201 })
+  async listen(context: ActionContext) {
+    await this.subscribe(this.onBell, {}, context);
+  }
+
+  @Action()
+  async ring() {
+    bells.send({ bell: 'front' });
+  }
+
+  @Observer(bells)
+  async onBell(event: SignalEvent<{ readonly bell: string }>, subscription: Subscription<object>) {
+    await subscription.send(event);
   }
 }
 
@@ -253,6 +292,31 @@ describe('The log of requests', () => {
     clock.advance(60_000);
     expect(counters.count('signalbox.abandoned_actions', { action: 'heed' })).to.equal(0);
     expect(entries().filter(({ level }) => level === 'warn')).to.deep.equal([]);
+  });
+
+  for (const [when, run] of Object.entries(failing)) {
+    it(`tells of a tracer that fails ${when}, and each request and event takes its way`, async () => {
+      const app = open();
+      Object.assign(tracer, { run });
+      await using ann = await connect(app, '/talk/');
+      expect(await ann.request('listen', { request_id: 1 })).to.include({ response_status: 201 });
+      expect(await ann.request('hello')).to.include({ response_status: 200 });
+      expect(await ann.request('ring', { request_id: 2 })).to.include({ response_status: 200 });
+      expect(await ann.receive()).to.deep.include({ action: 'on_bell', data: { bell: 'front' } });
+      const told = entries().filter(({ level }) => level === 'error');
+      expect(told.map(({ message }) => message)).to.deep.equal(Array(3).fill('The tracer failed.'));
+    });
+  }
+
+  it('answers 500 where it cannot be told who asked, and the next request as well', async () => {
+    const user = {
+      get id(): number {
+        throw new Error('Nobody knows.');
+      },
+    };
+    await using ann = await connect(open(), '/talk/', { user });
+    expect(await ann.request('hello')).to.include({ response_status: 500 });
+    expect(await ann.request('hello')).to.include({ response_status: 500 });
   });
 
   it('is silent where the setting says so', async () => {

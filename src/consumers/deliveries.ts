@@ -34,6 +34,7 @@ export class Deliveries {
   #unconfirmed: readonly Unconfirmed[] = [];
   readonly #waiters: (() => void)[] = [];
   #isBusy = false;
+  #isEnded = false;
 
   constructor(parts: DeliveryParts) {
     this.#parts = parts;
@@ -54,9 +55,21 @@ export class Deliveries {
     this.#unconfirmed = this.#unconfirmed.concat(unconfirmed);
     exchange.whenEnded((hasSucceeded) => {
       this.#unconfirmed = this.#unconfirmed.filter((other) => other !== unconfirmed);
-      if (hasSucceeded) this.#tasks.unshift(() => this.#deliverAll(unconfirmed.kept));
+      if (hasSucceeded && !this.#isEnded) this.#tasks.unshift(() => this.#deliverAll(unconfirmed.kept));
       this.#drain();
     });
+  }
+
+  /** How many changes have to wait for what is being delivered. */
+  get waiting(): number {
+    return this.#tasks.length;
+  }
+
+  /** Drops what waits. */
+  end(): void {
+    this.#isEnded = true;
+    this.#tasks.length = 0;
+    this.#unconfirmed = [];
   }
 
   /** Resolves when everything that arrived has been delivered. */
@@ -106,6 +119,7 @@ export class Deliveries {
 
   async #handleAll(arrivals: readonly Arrival[]): Promise<void> {
     for (const arrival of arrivals) {
+      if (this.#isEnded) return;
       try {
         await this.#handle(arrival);
       } catch (error) {

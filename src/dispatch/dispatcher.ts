@@ -41,7 +41,11 @@ export class Dispatcher {
 
   async dispatch(target: ActionTarget, exchange: Exchange): Promise<void> {
     exchange.start();
-    await this.#log.follow(target, exchange, () => this.#dispatch(target, exchange));
+    try {
+      await this.#log.follow(target, exchange, () => this.#dispatch(target, exchange));
+    } catch (thrown) {
+      exchange.fail(this.#parts.errors.translate(thrown, { path: target.scope.path }));
+    }
     if (exchange.signal.aborted) this.#log.watchAborted(target, exchange);
   }
 
@@ -195,10 +199,13 @@ class Parts {
   }
 }
 
-/** The ORM wraps the reason why a query was cancelled in an exception of its own, and keeps the message only. */
+/**
+ * The ORM wraps the reason why a query was cancelled in an exception of its own, and keeps the message only; what ends by a
+ * signal in Node and in browsers is an AbortError.
+ */
 function tellsOf(reason: Error, error: unknown): boolean {
   try {
-    return error instanceof Error && error.message === reason.message;
+    return error instanceof Error && (error.message === reason.message || error.name === 'AbortError');
   } catch {
     return false;
   }

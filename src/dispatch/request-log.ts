@@ -43,7 +43,7 @@ export class RequestLog {
     await tracer.run(
       `${consumer} ${action}`,
       { 'signalbox.consumer': consumer, 'signalbox.action': action },
-      (span) => {
+      async (span) => {
         const context = { ...factsOf(target, exchange), ...tracesOf(span) };
         exchange.whenEnded(() => {
           span.end(exchange.status);

@@ -62,6 +62,11 @@ export class HandshakeLimits {
     return this.#callers.size;
   }
 
+  /** Of how many users something is known. */
+  get users(): number {
+    return this.#users.size;
+  }
+
   /** @throws Throttled, Overloaded; both say when to try again */
   enter(address: string | undefined): Place {
     const caller = address === undefined ? undefined : this.#caller(addressKey(address));
