@@ -141,6 +141,22 @@ describe('An application that drains', () => {
     expect(new Set(times).size).to.be.above(100);
   });
 
+  it('tells everybody in the time that there is, also where the process has so much to do that its timers are late', async () => {
+    const app = open({ delay: 0, timeLimit: 4_000 });
+    const clients: TestConnection[] = [];
+    for (let each = 0; each < 1_000; each += 1) clients.push(await connect(app, '/'));
+    const drained = app.drain();
+    for (let late = 0; late < 2_100; late += 150) {
+      clock.advance(150);
+      await nextTurn();
+    }
+    await within(drained, 'The drain');
+    const untold = clients.filter(({ frames }) => frames[0]?.action !== 'drain');
+    expect(untold).to.have.length(0);
+    const codes = await Promise.all(clients.map(({ closed }) => closed));
+    expect(new Set(codes)).to.deep.equal(new Set([1012]));
+  });
+
   it('spreads the returns over what the time for leaving does not suffice for', async () => {
     const app = open({ delay: 0, rate: 1, spread: 100 });
     const clients: TestConnection[] = [];

@@ -77,6 +77,13 @@ export class Ceilings {
       this.#refuse('groups', `A connection may be in ${groups} groups.`);
   }
 
+  /** @param waiting events and messages for one consumer. @returns whether one more may wait */
+  hasRoomForEvent(waiting: number): boolean {
+    if (waiting < this.limits.waitingEvents) return true;
+    this.#counters.increment('signalbox.limits_reached', { limit: 'waiting_events' });
+    return false;
+  }
+
   #sum(count: (holding: Holding) => number): number {
     return this.#holdings.reduce((sum, holding) => sum + count(holding), 0);
   }

@@ -7,7 +7,6 @@ import type { Exchange } from '../dispatch/exchange.js';
 import { ActionReply } from '../dispatch/reply.js';
 import { type ApiError, Disconnected, NotFound } from '../errors.js';
 import type { Observer } from '../observers/observer.js';
-import { isObserverMessage } from '../observers/recheck-message.js';
 import { Subscriptions } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
@@ -23,6 +22,7 @@ import { type CompiledConsumer, requireObserver } from './compiled-consumer.js';
 import { Deliveries } from './deliveries.js';
 import { HookRunner, type Work } from './hook-runner.js';
 import { InboundMessages } from './inbound-messages.js';
+import { Intake } from './intake.js';
 import { BaseModelConsumer, modelOf, settingsOf } from './model-consumer.js';
 import { showResult } from './model-result.js';
 import { Reach } from './reach.js';
@@ -44,8 +44,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   readonly #parts: ChannelParts;
   readonly #requests: Requests;
   readonly #subscribing: Subscribing;
-  readonly #deliveries: Deliveries;
-  readonly #messages: InboundMessages;
+  readonly #intake: Intake;
   readonly #background: Background | undefined;
   readonly #hooks: HookRunner;
   readonly #life = new AbortController();
@@ -78,6 +77,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
       inLine: (work: Work): Promise<void> => this.#outside.runInAsyncScope(() => this.#inLine('message', work)),
       findPending: (id: string): Exchange | undefined => this.#requests.findPending(id),
       findRequest: (): Exchange | undefined => this.userChange.requireCurrent(),
+      close: (code: number, reason: string): void => this.closeSocket(code, reason),
       loadObject: (context: ActionContext): Promise<object> => this.loadObject(context),
     };
     this.#hooks = new HookRunner(known);
@@ -85,9 +85,9 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     this.#requests = new Requests(known);
     this.#holding = { requests: this.#requests, subscriptions, groups: membership };
     ceilings.add(this.#holding);
-    this.#deliveries = new Deliveries(known);
-    this.#subscribing = new Subscribing(known, this.#deliveries);
-    this.#messages = new InboundMessages(known);
+    const deliveries = new Deliveries(known);
+    this.#subscribing = new Subscribing(known, deliveries);
+    this.#intake = new Intake(known, { deliveries, messages: new InboundMessages(known) });
     this.userChange = new UserChange(known, { requests: this.#requests, hooks: this.#hooks, reach: this.reach });
     this.#background = this.#makeBackground();
     bindConsumer(consumer, this);
@@ -150,7 +150,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
 
   /** Resolves when every event that arrived has been delivered. */
   async idle(): Promise<void> {
-    await Promise.all([this.#deliveries.idle(), this.#messages.idle()]);
+    await this.#intake.idle();
   }
 
   /** Resolves when nothing of it runs any more, not even what was abandoned. */
@@ -202,6 +202,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
 
   async #close(code: number, reason: ApiError | Disconnected): Promise<void> {
     this.reach.end(reason);
+    this.#intake.end();
     void this.abort(reason);
     await this.#requests.addWork(async () => {
       await this.#hooks.runUnheard('leave', () => this.#services.layer.disconnect(this.name));
@@ -221,10 +222,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
 
   async #connect(): Promise<void> {
     const failure = await this.#hooks.run('connect', async () => {
-      await this.#services.layer.connect(this.name, (message) => {
-        if (isObserverMessage(message)) this.#deliveries.receive(message);
-        else this.#outside.runInAsyncScope(() => this.#messages.receive(message));
-      });
+      await this.#services.layer.connect(this.name, (message) => this.#intake.receive(message));
       for (const group of this.#compiled.groups) await this.reach.addGroup(group);
       await this.instance['onConnect']();
     });

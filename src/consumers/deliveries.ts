@@ -7,7 +7,7 @@ import { type Arrival, type ArrivalParts, Arrivals } from './arrivals.js';
 import { EventGate, type GateParts } from './event-gate.js';
 
 export interface DeliveryParts extends ArrivalParts, GateParts {
-  readonly dispatcher: Pick<Dispatcher, 'runHook' | 'noteRefusal'>;
+  readonly dispatcher: Pick<Dispatcher, 'runHook' | 'deliver' | 'noteRefusal'>;
   readonly logger: Logger;
   /** The request that a change came from, while its reply is still due on this consumer. */
   readonly findPending: (origin: string) => Exchange | undefined;
@@ -34,6 +34,7 @@ export class Deliveries {
   #unconfirmed: readonly Unconfirmed[] = [];
   readonly #waiters: (() => void)[] = [];
   #isBusy = false;
+  #isEnded = false;
 
   constructor(parts: DeliveryParts) {
     this.#parts = parts;
@@ -54,9 +55,21 @@ export class Deliveries {
     this.#unconfirmed = this.#unconfirmed.concat(unconfirmed);
     exchange.whenEnded((hasSucceeded) => {
       this.#unconfirmed = this.#unconfirmed.filter((other) => other !== unconfirmed);
-      if (hasSucceeded) this.#tasks.unshift(() => this.#deliverAll(unconfirmed.kept));
+      if (hasSucceeded && !this.#isEnded) this.#tasks.unshift(() => this.#deliverAll(unconfirmed.kept));
       this.#drain();
     });
+  }
+
+  /** How many changes have to wait for what is being delivered. */
+  get waiting(): number {
+    return this.#tasks.length;
+  }
+
+  /** Drops what waits. */
+  end(): void {
+    this.#isEnded = true;
+    this.#tasks.length = 0;
+    this.#unconfirmed = [];
   }
 
   /** Resolves when everything that arrived has been delivered. */
@@ -106,8 +119,9 @@ export class Deliveries {
 
   async #handleAll(arrivals: readonly Arrival[]): Promise<void> {
     for (const arrival of arrivals) {
+      if (this.#isEnded) return;
       try {
-        await this.#parts.dispatcher.runHook(() => this.#gate.pass(arrival));
+        await this.#handle(arrival);
       } catch (error) {
         const { observer, requestId } = arrival.record;
         this.#parts.logger.error('An event could not be delivered.', {
@@ -118,6 +132,15 @@ export class Deliveries {
         });
       }
     }
+  }
+
+  /** Without a trace to tell of, nothing is spent on one. */
+  #handle(arrival: Arrival): Promise<void> {
+    const { dispatcher } = this.#parts;
+    const pass = (): Promise<boolean | void> | void => this.#gate.pass(arrival);
+    const cause = 'message' in arrival ? arrival.message.cause : undefined;
+    if (cause === undefined) return dispatcher.runHook(pass);
+    return dispatcher.deliver(arrival.record.observer.id, cause, pass);
   }
 
   #isKnown(id: string): boolean {

@@ -1,7 +1,7 @@
 import type { Dispatcher } from '../dispatch/dispatcher.js';
 import type { ErrorTranslator } from '../dispatch/error-translator.js';
-import { type ApiError, UnexpectedError } from '../errors.js';
-import type { Logger } from '../logger.js';
+import { type ApiError, TimeLimitExceeded, UnexpectedError } from '../errors.js';
+import type { LogFields, Logger } from '../logger.js';
 import type { Scope } from '../scope/scope.js';
 
 export interface HookRunnerParts {
@@ -24,25 +24,33 @@ export class HookRunner {
 
   /** What it failed with, for the client to be told. */
   async run(hook: string, work: Work): Promise<ApiError | undefined> {
-    const { dispatcher, errors, scope, consumer } = this.#parts;
+    const error = await this.#failure(hook, work);
+    if (error instanceof TimeLimitExceeded)
+      this.#parts.logger.warn('A hook exceeded its time limit.', this.#facts(hook));
+    return error;
+  }
+
+  /** Where no client is told, the log is, of whatever it was. @returns whether it did not fail */
+  async runUnheard(hook: string, work: Work): Promise<boolean> {
+    const error = await this.#failure(hook, work);
+    // What was unforeseen is in the log already.
+    if (error && !(error instanceof UnexpectedError))
+      this.#parts.logger.error('A hook failed.', { ...this.#facts(hook), error });
+    return !error;
+  }
+
+  async #failure(hook: string, work: Work): Promise<ApiError | undefined> {
+    const { dispatcher, errors } = this.#parts;
     try {
       await dispatcher.runHook(work);
       return undefined;
     } catch (thrown) {
-      return errors.translate(thrown, { consumer: consumer.constructor.name, hook, path: scope.path });
+      return errors.translate(thrown, this.#facts(hook));
     }
   }
 
-  /** Where no client is told, the log is, of whatever it was. */
-  async runUnheard(hook: string, work: Work): Promise<void> {
-    const error = await this.run(hook, work);
-    // What was unforeseen is in the log already.
-    if (!error || error instanceof UnexpectedError) return;
-    const { logger, scope, consumer } = this.#parts;
-    try {
-      logger.error('A hook failed.', { consumer: consumer.constructor.name, hook, path: scope.path, error });
-    } catch {
-      // A log that fails must not end the line of requests.
-    }
+  #facts(hook: string): LogFields {
+    const { consumer, scope } = this.#parts;
+    return { consumer: consumer.constructor.name, hook, path: scope.path };
   }
 }

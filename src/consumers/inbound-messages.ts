@@ -16,6 +16,7 @@ type Handler = (message: ChannelMessage) => Promise<void> | void;
 export class InboundMessages {
   readonly #parts: InboundMessageParts;
   #last = Promise.resolve();
+  #waiting = 0;
 
   constructor(parts: InboundMessageParts) {
     this.#parts = parts;
@@ -33,7 +34,15 @@ export class InboundMessages {
       return;
     }
     const handler: Handler = Reflect.get(consumer, member);
-    this.#last = inLine(() => handler.call(consumer, message));
+    this.#waiting += 1;
+    this.#last = inLine(() => handler.call(consumer, message)).finally(() => {
+      this.#waiting -= 1;
+    });
+  }
+
+  /** How many were not taken yet. */
+  get waiting(): number {
+    return this.#waiting;
   }
 
   /** Resolves when every message that arrived has been taken. */

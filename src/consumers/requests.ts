@@ -151,7 +151,7 @@ export class Requests {
   }
 
   #accept(request: ActionRequest): void {
-    const { target, name, send, ceilings } = this.#parts;
+    const { target, name, send, ceilings, dispatcher } = this.#parts;
     if (request.action === cancelAction && !target.actions.has(cancelAction)) {
       this.#cancel(request);
       return;
@@ -159,6 +159,7 @@ export class Requests {
     const isDetached = target.actions.find(request.action)?.detached ?? false;
     ceilings.requireRequest(isDetached);
     const exchange = new Exchange(`${name}:${this.#count++}`, request, isDetached, send);
+    if (!this.#isUnsubscribe(request)) dispatcher.expect(target, exchange);
     this.#queue.add(exchange, () => this.#dispatch(exchange));
   }
 
@@ -166,11 +167,15 @@ export class Requests {
   async #dispatch(exchange: Exchange): Promise<void> {
     await this.#parts.target.ready();
     if (exchange.isEnded) return;
-    const { action } = exchange.request;
     if (this.#refusal) exchange.fail(this.#refusal);
-    else if (action === unsubscribeAction && !this.#parts.target.actions.has(action)) await this.#unsubscribe(exchange);
+    else if (this.#isUnsubscribe(exchange.request)) await this.#unsubscribe(exchange);
     else await this.#parts.dispatcher.dispatch(this.#parts.target, exchange);
     if (exchange.signal.aborted) this.#note(exchange.settled);
+  }
+
+  /** A consumer with an action of this name keeps it. */
+  #isUnsubscribe({ action }: ActionRequest): boolean {
+    return action === unsubscribeAction && !this.#parts.target.actions.has(action);
   }
 
   #note(work: Promise<void>): void {

@@ -2,6 +2,7 @@ import type { Exchange } from '../dispatch/exchange.js';
 import { Revoked } from '../errors.js';
 import type { Subscriptions } from '../observers/subscriptions.js';
 import { origin } from '../signals/origin.js';
+import { CloseCode } from '../status.js';
 import { errorReply } from '../wire/codec.js';
 import type { ApiConsumer } from './api-consumer.js';
 import type { HookRunner } from './hook-runner.js';
@@ -14,6 +15,8 @@ export interface UserChangeParts {
   readonly inLine: (work: () => Promise<void> | void) => Promise<void>;
   readonly subscriptions: Subscriptions;
   readonly socket: ConsumerSocket;
+  /** Ends the socket, or this stream of it, once the request under way is answered. */
+  readonly close: (code: number, reason: string) => void;
   /** The groups that every user of the consumer is in. */
   readonly groups: readonly string[];
 }
@@ -42,12 +45,13 @@ export class UserChange {
 
   /** Tells the consumer once the request under way is answered. Never rejects. */
   async run(): Promise<void> {
-    const { inLine, consumer } = this.#parts;
+    const { inLine, consumer, close } = this.#parts;
     const { requests, hooks } = this.#leaving;
     const own = this.requestUnderWay;
     for (const exchange of requests.started) if (exchange !== own) this.#leaveBehind(exchange);
-    await hooks.runUnheard('user', () => this.#leave());
-    void inLine(() => consumer['onUserChange']());
+    if (await hooks.runUnheard('user', () => this.#leave())) void inLine(() => consumer['onUserChange']());
+    // Whatever still comes through a group that could not be left is the former user's.
+    else close(CloseCode.serverError, 'The user could not be changed.');
   }
 
   /** Ends all subscriptions, and tells the client so, once for each request id. Never rejects. */
@@ -81,14 +85,14 @@ export class UserChange {
   async #leave(): Promise<void> {
     const { groups } = this.#parts;
     const { reach } = this.#leaving;
-    await this.#revokeAll();
     const joined = reach.groups.filter((group) => !groups.includes(group));
-    await Promise.all(joined.map((group) => reach.removeGroup(group)));
+    await Promise.all([this.#revokeAll(), ...joined.map((group) => reach.removeGroup(group))]);
   }
 
   async #revokeAll(): Promise<void> {
     const { subscriptions, socket } = this.#parts;
-    for (const requestId of await subscriptions.endAll())
-      socket.reply(errorReply(new Revoked(), { action: 'revoked', requestId }));
+    const { requestIds, left } = subscriptions.endAll();
+    for (const requestId of requestIds) socket.reply(errorReply(new Revoked(), { action: 'revoked', requestId }));
+    await left;
   }
 }

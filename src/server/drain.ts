@@ -21,6 +21,12 @@ export interface DrainParts {
 /** So often, in milliseconds, the next connections are told to leave. */
 const turn = 100;
 
+/** So many turns at most are made up for in one: who is late must not make a storm. */
+const mostSlices = 2;
+
+/** So long, in milliseconds, the last ones have to leave. */
+const lastLeave = 500;
+
 export const restartText = 'The server is restarting.';
 
 /**
@@ -47,14 +53,18 @@ export class Drain {
   async #leaveAll(leavers: readonly Leaver[]): Promise<void> {
     const { settings, clock, interrupted } = this.#parts;
     const wanted = (leavers.length / settings.rate) * 1_000;
-    const spread = Math.min(wanted, settings.spread, this.#left());
+    const spread = Math.max(turn, Math.min(wanted, settings.spread, this.#left() - lastLeave));
     const retryWindow = Math.max(settings.retrySpread, wanted - spread);
-    const slice = Math.max(1, Math.ceil((leavers.length * turn) / Math.max(turn, spread)));
+    const slice = Math.ceil((leavers.length * turn) / spread);
     const leaving: Promise<void>[] = [];
-    for (let next = 0; next < leavers.length; next += slice) {
-      if (next > 0 && (await settledWithin(interrupted, turn, clock))) return;
+    const begun = this.#now();
+    while (leaving.length < leavers.length) {
+      if (leaving.length > 0 && (await settledWithin(interrupted, turn, clock))) return;
       const time = Math.max(1, Math.min(settings.actionTimeLimit, this.#left()));
-      for (const leaver of leavers.slice(next, next + slice))
+      // By the time that has passed, not by turns: in a busy process they take longer, and the last ones would never be told.
+      const due = Math.ceil((leavers.length * (this.#now() - begun + turn)) / spread);
+      const end = Math.min(due, leaving.length + mostSlices * slice);
+      for (const leaver of leavers.slice(leaving.length, end))
         leaving.push(leaver.leave(this.#reason(retryWindow), time));
     }
     await Promise.all(leaving);

@@ -1,10 +1,10 @@
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import type { ErrorTranslator } from '../dispatch/error-translator.js';
-import { type ApiError, ParseError, StreamNotFound } from '../errors.js';
+import { type ApiError, ParseError, StreamNotFound, type Throttled } from '../errors.js';
 import { CloseCode } from '../status.js';
 import { addressOf, errorReply, type JsonObject, readFrame } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
-import type { Admission } from './handshake.js';
+import type { AdmissionWithPlace } from './admit.js';
 import { type MessageLimitParts, MessageLimits } from './message-limits.js';
 import { pongTo } from './ping.js';
 
@@ -33,12 +33,12 @@ export const only = '';
 
 /** What comes out of one socket: each frame is held against the limits, read, and led to its consumer, or answered. */
 export class InboundFrames {
-  readonly #admission: Admission;
+  readonly #admission: AdmissionWithPlace;
   readonly #parts: InboundFrameParts;
   readonly #receiver: FrameReceiver;
   readonly #limits: MessageLimits;
 
-  constructor(admission: Admission, parts: InboundFrameParts, receiver: FrameReceiver) {
+  constructor(admission: AdmissionWithPlace, parts: InboundFrameParts, receiver: FrameReceiver) {
     this.#admission = admission;
     this.#parts = parts;
     this.#receiver = receiver;
@@ -48,7 +48,7 @@ export class InboundFrames {
   receiveText(text: string): void {
     const { consumers } = this.#admission.route;
     const isMultiplexed = consumers instanceof Map;
-    const tooMuch = this.#limits.refusal(Buffer.byteLength(text));
+    const tooMuch = this.#refusal(Buffer.byteLength(text));
     this.#answering(isMultiplexed ? null : undefined, undefined, () => {
       const { frame, refusal = tooMuch } = readFrame(text, this.#parts.settings.limits);
       const pong = refusal ? undefined : pongTo(frame, consumers);
@@ -64,7 +64,7 @@ export class InboundFrames {
       this.#receiver.refuse(CloseCode.unsupportedData, 'Text frames only.');
       return;
     }
-    const tooMuch = this.#limits.refusal(data.byteLength);
+    const tooMuch = this.#refusal(data.byteLength);
     this.#answering(undefined, undefined, () => {
       if (tooMuch) throw tooMuch;
       this.#whenChecked(undefined, undefined, () => this.#receiver.receiveBinary(consumers as CompiledConsumer, data));
@@ -73,13 +73,17 @@ export class InboundFrames {
 
   /** A ping or pong, which the transport answers; one too many counts like a frame that is refused. */
   receiveControl(bytes: number): void {
-    this.noteReply(this.#limits.refusal(bytes)?.code);
+    this.noteReply(this.#refusal(bytes)?.code);
   }
 
   /** Whoever sends mistake upon mistake, or does not heed that it is too much, is not heard any longer. */
   noteReply(code: string | undefined): void {
-    const reason = this.#limits.reasonToClose(code);
-    if (reason !== undefined) this.#receiver.refuse(CloseCode.policy, reason);
+    const closing = this.#limits.closing(code);
+    if (closing) this.#receiver.refuse(closing.code, closing.reason);
+  }
+
+  #refusal(bytes: number): Throttled | undefined {
+    return this.#limits.refusal(bytes, this.#admission.place.messages);
   }
 
   #receiveAlone(frame: JsonObject, consumer: CompiledConsumer, refusal: ApiError | undefined): void {

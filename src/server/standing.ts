@@ -3,6 +3,7 @@ import type { Order } from '../authentication/orders.js';
 import type { Clock } from '../clock.js';
 import type { Ceilings } from '../consumers/ceilings.js';
 import type { ConsumerChannel } from '../consumers/consumer-channel.js';
+import type { Counters } from '../counters.js';
 import type { ErrorTranslator } from '../dispatch/error-translator.js';
 import type { Exchange } from '../dispatch/exchange.js';
 import { type ApiError, HandshakeTimedOut, PermissionDenied } from '../errors.js';
@@ -23,6 +24,7 @@ export interface StandingParts {
   readonly settings: Settings;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly counters: Counters;
 }
 
 /** The connection that stands so. */
@@ -163,7 +165,9 @@ export class Standing implements LiveConnection {
 
   async #endUnanswered(): Promise<void> {
     const { path } = this.scope;
-    this.#parts.logger.warn('The permissions to connect were not answered in time.', { path });
+    const { logger, counters } = this.#parts;
+    counters.increment('signalbox.unchecked_connections', { asked: 'permissions' });
+    logger.warn('The permissions to connect were not answered in time.', { path });
     await this.end(new HandshakeTimedOut('Your rights could not be checked in time.'), CloseCode.serverError);
   }
 
