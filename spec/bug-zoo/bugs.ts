@@ -105,14 +105,14 @@ const changes: readonly Bug[] = [
   {
     name: 'a subscription that ended stays in its groups',
     file: 'observers/subscriptions.js',
-    sound: 'held.map((group) => this.#membership.discard(group))',
+    sound: 'held.map((group) => this.#membership.discard(group, record))',
     broken: 'held',
     specs: ['observers/subscriptions', 'walks/model-based'],
   },
   {
     name: 'a channel leaves a group with the first of its holders',
     file: 'channel-layer/membership.js',
-    sound: 'if (holders > 1)',
+    sound: 'if (left.length > 0)',
     broken: 'if (false)',
     specs: ['channel-layer/membership'],
   },

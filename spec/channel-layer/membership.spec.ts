@@ -24,16 +24,22 @@ class SlowLayer extends InMemoryChannelLayer {
 }
 
 describe('The membership of a channel', () => {
+  const one = { name: 'one' };
+  const other = { name: 'other' };
+
   it('joins a group with its first holder, and leaves it with its last', async () => {
     const layer = new SlowLayer();
     layer.open();
     const membership = new Membership(layer, 'ann');
-    await membership.add('red');
-    await membership.add('red');
-    await membership.discard('red');
+    await membership.add('red', one);
+    await membership.add('red', other);
+    expect(membership.holdersOf('red')).to.deep.equal([one, other]);
+    await membership.discard('red', one);
+    await membership.discard('red', one);
     expect(membership.groups).to.deep.equal(['red']);
-    await membership.discard('red');
-    await membership.discard('red');
+    await membership.discard('red', other);
+    await membership.discard('red', other);
+    expect(membership.holdersOf('red')).to.deep.equal([]);
     expect(membership.groups).to.deep.equal([]);
     expect(layer.asked).to.deep.equal(['add red', 'discard red']);
   });
@@ -42,8 +48,8 @@ describe('The membership of a channel', () => {
     const layer = new SlowLayer();
     await layer.connect('ann', () => {});
     const membership = new Membership(layer, 'ann');
-    const first = membership.add('red');
-    const second = membership.add('red').then(() => layer.groupCount);
+    const first = membership.add('red', one);
+    const second = membership.add('red', other).then(() => layer.groupCount);
     layer.open();
     await first;
     expect(await second).to.equal(1);

@@ -6,12 +6,10 @@ interface Joining {
 }
 
 /**
- * The groups of one channel. Several subscriptions may want the same group: the channel joins with the first and leaves
- * with the last.
+ * The groups of one channel, and who of it is in each: the channel joins with the first and leaves with the last.
  */
 export class Membership {
-  /** How many hold each. */
-  readonly #holders = new Map<string, number>();
+  readonly #holders = new Map<string, readonly object[]>();
   /** Those that are not joined yet, or could not be. */
   #joining: readonly Joining[] = [];
   readonly #layer: ChannelLayer;
@@ -35,6 +33,11 @@ export class Membership {
     return this.#holders.size;
   }
 
+  /** In the order in which they joined. */
+  holdersOf(group: string): readonly object[] {
+    return this.#holders.get(group) ?? [];
+  }
+
   /** @throws what `checkRoom` throws for those of the groups that are new */
   requireRoom(groups: readonly string[]): void {
     const added = groups.filter((group) => !this.#holders.has(group));
@@ -42,18 +45,19 @@ export class Membership {
   }
 
   /** Resolves once the channel is in the group, also for a holder that finds another one joining. */
-  async add(group: string): Promise<void> {
+  async add(group: string, holder: object): Promise<void> {
     this.requireRoom([group]);
-    const holders = this.#holders.get(group) ?? 0;
-    this.#holders.set(group, holders + 1);
-    await (holders === 0 ? this.#join(group) : this.#joining.find((other) => other.group === group)?.joined);
+    const known = this.#holders.get(group);
+    this.#holders.set(group, known ? known.concat(holder) : [holder]);
+    await (known ? this.#joining.find((other) => other.group === group)?.joined : this.#join(group));
   }
 
-  async discard(group: string): Promise<void> {
-    const holders = this.#holders.get(group);
-    if (holders === undefined) return;
-    if (holders > 1) {
-      this.#holders.set(group, holders - 1);
+  async discard(group: string, holder: object): Promise<void> {
+    const known = this.#holders.get(group);
+    if (!known?.includes(holder)) return;
+    const left = known.filter((other) => other !== holder);
+    if (left.length > 0) {
+      this.#holders.set(group, left);
       return;
     }
     this.#holders.delete(group);

@@ -1,4 +1,4 @@
-import { AsyncResource } from 'node:async_hooks';
+import { outside } from '../outside.js';
 import type { ChannelMessage } from './channel-layer.js';
 
 interface Job<Channel> {
@@ -16,8 +16,6 @@ interface Job<Channel> {
 export class SlicedDelivery<Channel = string> {
   readonly #deliver: (channel: Channel, message: ChannelMessage) => void;
   readonly #slice: number;
-  /** A delivery is none of the request in which the message was sent. */
-  readonly #outside = new AsyncResource('SignalboxDelivery');
   readonly #jobs: Job<Channel>[] = [];
   #left: number;
   #isRunning = false;
@@ -34,7 +32,8 @@ export class SlicedDelivery<Channel = string> {
   send(channels: readonly Channel[], message: ChannelMessage): Promise<void> {
     const job = this.#jobFor(channels);
     job.messages.push(message);
-    this.#outside.runInAsyncScope(() => this.#run());
+    // A delivery is none of the request in which the message was sent.
+    outside(() => this.#run());
     return job.done.promise;
   }
 

@@ -49,17 +49,18 @@ export class Arrivals {
   of(message: ObserverMessage): Arrival[] {
     const observer = this.#parts.observersById.get(message.observer);
     if (!observer) return [];
-    const records = this.#parts.subscriptions.of(observer);
-    return isRecheckMessage(message) ? rechecks(records, message.groups) : this.#events(records, message);
+    return isRecheckMessage(message)
+      ? rechecks(this.#parts.subscriptions.of(observer), message.groups)
+      : this.#events(observer, message);
   }
 
   /** A change that was committed before somebody subscribed may arrive afterwards; it is none of the subscription's. */
-  #events(records: readonly SubscriptionRecord[], message: ChangeMessage): EventArrival[] {
+  #events(observer: Observer, message: ChangeMessage): EventArrival[] {
     const { before, after, pk, source, commit } = message;
     const isOurs = source === this.#parts.publisher.source;
     const groups = [...before, ...after];
     const arrivals: EventArrival[] = [];
-    for (const record of records) {
+    for (const record of this.#parts.subscriptions.near(observer, groups)) {
       const event = isOurs && commit <= record.since ? undefined : eventFor(record.groups, before, after);
       const action = event && (record.observer.signal?.name ?? event);
       if (action) arrivals.push({ record, action, pk, message, groups });

@@ -1,6 +1,6 @@
-import type { AsyncResource } from 'node:async_hooks';
 import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { outside } from '../outside.js';
 
 export interface BackgroundParts {
   readonly unitOfWork: UnitOfWork;
@@ -10,8 +10,6 @@ export interface BackgroundParts {
   /** Calls back once the request under way has succeeded; at once where there is none. */
   readonly afterRequest: (begin: () => void) => void;
   readonly signal: AbortSignal;
-  /** A place outside of every request. */
-  readonly outside: AsyncResource;
 }
 
 type Method = (...parameters: readonly unknown[]) => unknown;
@@ -38,10 +36,9 @@ export class Background {
   }
 
   #begin(member: string, work: () => unknown): void {
-    const { signal, unitOfWork, outside } = this.#parts;
+    const { signal, unitOfWork } = this.#parts;
     if (signal.aborted) return;
-    const running = outside
-      .runInAsyncScope(() => unitOfWork.run(async () => void (await work())))
+    const running = outside(() => unitOfWork.run(async () => void (await work())))
       .catch((error) => this.#failed(member, error))
       .finally(() => this.#running.delete(running));
     this.#running.add(running);

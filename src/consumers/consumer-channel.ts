@@ -1,5 +1,4 @@
-import { AsyncResource } from 'node:async_hooks';
-import { randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { Membership } from '../channel-layer/membership.js';
 import type { ActionTarget } from '../dispatch/action-target.js';
 import type { ActionDefinition, Actions } from '../dispatch/actions.js';
@@ -9,6 +8,7 @@ import { type ApiError, Disconnected, NotFound } from '../errors.js';
 import type { Observer } from '../observers/observer.js';
 import { Subscriptions } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { outside } from '../outside.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import type { SerializerContext } from '../serializers/serializer.js';
@@ -35,7 +35,8 @@ import { UserChange } from './user-change.js';
  * channel layer to its subscriptions.
  */
 export class ConsumerChannel implements ActionTarget, ConsumerLink {
-  readonly name = randomUUID();
+  /** Not a UUID, which Node makes of twelve texts that it all keeps. */
+  readonly name = randomBytes(15).toString('base64url');
   readonly instance: ApiConsumer;
   readonly reach: Reach;
   readonly userChange: UserChange;
@@ -49,8 +50,6 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   readonly #hooks: HookRunner;
   readonly #life = new AbortController();
   readonly #holding: Holding;
-  /** Outside of every request: messages and background work are nobody's transaction. */
-  readonly #outside = new AsyncResource('SignalboxConsumer');
   #closing: Promise<void> | undefined;
 
   /** @throws what the consumer's constructor throws */
@@ -74,7 +73,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
       membership,
       subscriptions,
       send: (reply: Reply, latest?: string): void => socket.reply(reply, latest && `${this.name}:${latest}`),
-      inLine: (work: Work): Promise<void> => this.#outside.runInAsyncScope(() => this.#inLine('message', work)),
+      inLine: (work: Work): Promise<void> => outside(() => this.#inLine('message', work)),
       findPending: (id: string): Exchange | undefined => this.#requests.findPending(id),
       findRequest: (): Exchange | undefined => this.userChange.requireCurrent(),
       close: (code: number, reason: string): void => this.closeSocket(code, reason),
@@ -216,7 +215,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     if (members.length === 0) return undefined;
     const { unitOfWork, logger } = this.#services;
     const afterRequest = (begin: () => void): void => this.#afterRequest(begin);
-    const life = { signal: this.signal, outside: this.#outside, afterRequest };
+    const life = { signal: this.signal, afterRequest };
     return new Background({ ...life, members, consumer: this.instance, unitOfWork, logger });
   }
 

@@ -70,7 +70,7 @@ export class Reach {
   }
 
   async removeGroup(group: string): Promise<void> {
-    if (this.#groups?.delete(group)) await this.#parts.membership.discard(group);
+    if (this.#groups?.delete(group)) await this.#parts.membership.discard(group, this);
   }
 
   sendToGroup(group: string, message: ChannelMessage): Promise<void> {
@@ -102,7 +102,7 @@ export class Reach {
   /** One that cannot be joined is not noted as joined; one that is joined too late is left again. */
   async #join(group: string): Promise<void> {
     try {
-      await this.#parts.membership.add(group);
+      await this.#parts.membership.add(group, this);
       if (this.#end) throw this.#end;
     } catch (error) {
       await this.removeGroup(group).catch(() => {});

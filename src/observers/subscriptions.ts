@@ -88,7 +88,7 @@ export class Subscriptions {
     await this.#requireRoomFor(record, added);
     // All of them noted before the first is waited for: a subscription that ends meanwhile leaves every one.
     record.groups = record.groups.length === 0 ? added : record.groups.concat(added);
-    await Promise.all(added.map((group) => this.#membership.add(group)));
+    await Promise.all(added.map((group) => this.#membership.add(group, record)));
   }
 
   /** Before any group is noted: what is undone later must not be another's. */
@@ -109,7 +109,7 @@ export class Subscriptions {
     record.requests = record.requests.filter((request) => request.groups.some((group) => left.includes(group)));
     if (left.length === 0) this.#records = this.#records.filter((other) => other !== record);
     // One that cannot be left must not keep it in the others.
-    await Promise.all(held.map((group) => this.#membership.discard(group)));
+    await Promise.all(held.map((group) => this.#membership.discard(group, record)));
   }
 
   /** Ends the one subscription of an observer and a request id, with all its groups. */
@@ -140,6 +140,13 @@ export class Subscriptions {
     return this.#records.filter((record) => record.observer === observer);
   }
 
+  /** Those of an observer that may hear of a change in these groups: no fewer, and not many more. */
+  near(observer: Observer, groups: readonly string[]): readonly SubscriptionRecord[] {
+    const [group] = groups;
+    if (group === undefined || groups.some((other) => other !== group)) return this.of(observer);
+    return this.#membership.holdersOf(group).filter((holder) => isRecordOf(holder, observer));
+  }
+
   has(record: SubscriptionRecord): boolean {
     return this.#records.includes(record);
   }
@@ -148,6 +155,10 @@ export class Subscriptions {
   #find(observer: Observer, requestId: string | number): SubscriptionRecord | undefined {
     return this.#records.find((record) => record.observer === observer && record.requestId === requestId);
   }
+}
+
+function isRecordOf(holder: object, observer: Observer): holder is SubscriptionRecord {
+  return 'observer' in holder && holder.observer === observer;
 }
 
 /** The requests through which something in these groups is heard. */

@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { outside } from '../outside.js';
 import { Stage } from '../signals/stage.js';
 
 /** As much of a transaction's events as the stages need. */
@@ -15,9 +15,6 @@ interface TransactionOwner {
 interface SqlConnection {
   execute(sql: string, parameters: unknown[], method: 'all', transaction: object): Promise<unknown>;
 }
-
-// Taken at start-up: inside a flush the ORM's own async context would switch off the auto-flush of whatever is run there.
-const outsideOfFlush = AsyncLocalStorage.snapshot();
 
 /** One stage per open transaction and savepoint. Released on the outermost commit only. */
 export class TransactionStages<T> {
@@ -81,7 +78,8 @@ export class TransactionStages<T> {
     const entries = stage.release();
     if (entries.length === 0) return;
     const cause = this.#cause();
-    outsideOfFlush(() => this.#released(entries, cause));
+    // Inside a flush the ORM's own async context would switch off the auto-flush of whatever is run there.
+    outside(() => this.#released(entries, cause));
   }
 
   #find(key: object): Stage<T> {

@@ -1,8 +1,5 @@
-import { AsyncResource } from 'node:async_hooks';
 import { type EntityManager, type EntityName, RequestContext } from '@mikro-orm/core';
-
-/** A fork begins with the state of the context around it: here there is none. */
-const outside = new AsyncResource('SignalboxUnitOfWork');
+import { outside } from '../outside.js';
 
 /**
  * The framework's way into MikroORM. Every action, permission, observer and hook runs in a request context of its own, so
@@ -77,8 +74,9 @@ export class UnitOfWork {
     };
   }
 
+  /** It begins with the state of the context around it: of none. */
   #fork(name: string): EntityManager | undefined {
     const root = [this.em, ...this.#others].find((em) => em.name === name);
-    return root && outside.runInAsyncScope(() => root.fork({ useContext: true }));
+    return root && outside(() => root.fork({ useContext: true }));
   }
 }
