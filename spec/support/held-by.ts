@@ -113,7 +113,6 @@ export const heldBy: Readonly<Record<string, string>> = {
   'server/demultiplexer.ts': 'server/connection.spec.ts',
   'server/flat-routes.ts': 'server/router.spec.ts',
   'server/entrance.ts': 'server/app.spec.ts',
-  'server/http-server.ts': 'server/app.spec.ts',
   'server/outbound-traffic.ts': 'server/outbound.spec.ts',
   'server/providers.ts': 'server/services.spec.ts',
   'server/route-check.ts': 'server/router.spec.ts',
