@@ -30,6 +30,7 @@ describe('Statuses and close codes', () => {
       tooBig: 1009,
       serverError: 1011,
       restart: 1012,
+      overloaded: 1013,
       slowReader: 4408,
       unauthenticated: 4401,
       forbidden: 4403,

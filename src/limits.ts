@@ -7,9 +7,13 @@ export interface Limits {
   readonly messagesPerSecond: number;
   /** Frames that one connection may send at once after it was quiet. Default 100. */
   readonly messageBurst: number;
+  /** Frames a second of one user, through all connections to this process; never less than `messagesPerSecond`. Default 200. */
+  readonly userMessagesPerSecond: number;
+  /** Frames that one user may send at once after it was quiet; never less than `messageBurst`. Default 1 000. */
+  readonly userMessageBurst: number;
   /** Bytes a second from one connection, and at once after it was quiet; never less than `maxPayload`. Default 262 144. */
   readonly bytesPerSecond: number;
-  /** Frames of one connection in a minute that are answered 429, whatever the reason; one more closes it with 1008. Default 200. */
+  /** Frames of one connection in a minute that are answered 429, whatever the reason; one more closes it with 1013. Default 200. */
   readonly throttledPerMinute: number;
   /** Frames that are no request, or name no action or stream, in a minute; one more closes with 1008. Default 20. */
   readonly errorsPerMinute: number;
@@ -17,6 +21,8 @@ export interface Limits {
   readonly detachedActions: number;
   /** Requests of one connection that wait for those before them. Default 64. */
   readonly waitingRequests: number;
+  /** Events and messages that wait for one consumer's permissions, observers and actions; one more closes with 1013. Default 10 000. */
+  readonly waitingEvents: number;
   /** Subscriptions of one connection. Default 128. */
   readonly subscriptions: number;
   /** Groups of one connection, those of its subscriptions among them. Default 1 024. */
@@ -25,6 +31,11 @@ export interface Limits {
   readonly connectionsPerUser: number;
   /** Connections of one address to this process; an IPv6 address counts as its /64. Default 100. */
   readonly connectionsPerAddress: number;
+  /**
+   * Sockets of one address to `listen`'s server that have not asked for a handshake; one more is cut. Never less than
+   * `connectionsPerAddress`. Those of `trustedProxies` are not counted. Default 100.
+   */
+  readonly socketsPerAddress: number;
   /** Handshakes a second from one address. Default 10. */
   readonly addressHandshakesPerSecond: number;
   /** Handshakes that one address may begin at once after it was quiet. Default 100. */
@@ -62,15 +73,19 @@ export interface Limits {
 export const defaultLimits: Limits = {
   messagesPerSecond: 50,
   messageBurst: 100,
+  userMessagesPerSecond: 200,
+  userMessageBurst: 1_000,
   bytesPerSecond: 262_144,
   throttledPerMinute: 200,
   errorsPerMinute: 20,
   detachedActions: 16,
   waitingRequests: 64,
+  waitingEvents: 10_000,
   subscriptions: 128,
   groups: 1_024,
   connectionsPerUser: 20,
   connectionsPerAddress: 100,
+  socketsPerAddress: 100,
   addressHandshakesPerSecond: 10,
   addressHandshakeBurst: 100,
   connections: 10_000,

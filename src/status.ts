@@ -27,6 +27,8 @@ export const CloseCode = {
   tooBig: 1009,
   serverError: 1011,
   restart: 1012,
+  /** Too much for too long. A client stays away for ten seconds or more, then comes back. */
+  overloaded: 1013,
   /** Nobody is logged in any more: logged out, or expired. A client gets a fresh token and tries once more. */
   unauthenticated: 4401,
   /** Whoever is logged in may not be here any more. A client stops. */

@@ -16,4 +16,75 @@ export class Tracer {
   run<T>(_name: string, _attributes: TraceAttributes, work: (span: TraceSpan) => T): T {
     return work(noSpan);
   }
+
+  /**
+   * The same for an event on its way to a subscription, in a trace of its own: one commit reaches many, in other processes too.
+   *
+   * @param cause the trace of the commit, as `current` told it there; to be linked to
+   */
+  deliver<T>(_name: string, _attributes: TraceAttributes, _cause: string, work: (span: TraceSpan) => T): T {
+    return work(noSpan);
+  }
+
+  /** The active span as the text of a W3C `traceparent`. It travels with what is committed; undefined where nothing is traced. */
+  current(): string | undefined {
+    return undefined;
+  }
+}
+
+/** A tracer that fails must not take what it traces with it: the work is done once, whatever becomes of its span. */
+export class GuardedTracer extends Tracer {
+  readonly #tracer: Tracer;
+  readonly #onFailure: (error: unknown) => void;
+
+  /** @param onFailure told of a tracer that threw */
+  constructor(tracer: Tracer, onFailure: (error: unknown) => void) {
+    super();
+    this.#tracer = tracer;
+    this.#onFailure = onFailure;
+  }
+
+  /** @param work rejects rather than throws */
+  override run<T>(name: string, attributes: TraceAttributes, work: (span: TraceSpan) => T): T {
+    return this.#guard(work, (begin) => this.#tracer.run(name, attributes, begin));
+  }
+
+  /** @param work rejects rather than throws */
+  override deliver<T>(name: string, attributes: TraceAttributes, cause: string, work: (span: TraceSpan) => T): T {
+    return this.#guard(work, (begin) => this.#tracer.deliver(name, attributes, cause, begin));
+  }
+
+  override current(): string | undefined {
+    try {
+      return this.#tracer.current();
+    } catch (error) {
+      this.#onFailure(error);
+      return undefined;
+    }
+  }
+
+  #guard<T>(work: (span: TraceSpan) => T, trace: (begin: (span: TraceSpan) => T) => T): T {
+    let begun: { readonly result: T } | undefined;
+    const begin = (span: TraceSpan): T => {
+      begun = { result: work(this.#guarded(span)) };
+      return begun.result;
+    };
+    try {
+      return trace(begin);
+    } catch (error) {
+      this.#onFailure(error);
+      return begun ? begun.result : work(noSpan);
+    }
+  }
+
+  #guarded(span: TraceSpan): TraceSpan {
+    const end = (status: number | undefined): void => {
+      try {
+        span.end(status);
+      } catch (error) {
+        this.#onFailure(error);
+      }
+    };
+    return { traceId: span.traceId, end };
+  }
 }

@@ -9,6 +9,7 @@ import {
   ChannelLayer,
   Connections,
   Consumer,
+  Counters,
   createApp,
   demultiplexer,
   InMemoryChannelLayer,
@@ -23,7 +24,7 @@ import {
   type ScopeUser,
   type UserStore,
 } from 'signalbox';
-import { connect, type TestConnection } from 'signalbox/testing';
+import { connect, MemoryCounters, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { offlineOrm } from '../support/offline-orm.js';
 import { testProviders } from '../support/providers.js';
@@ -82,6 +83,7 @@ let roles = new Map<string, string>();
 @injectable()
 class Users implements UserStore {
   async find(id: string): Promise<ScopeUser | undefined> {
+    if (roles.get(id) === 'silent') return new Promise(() => {});
     if (roles.get(id) === 'unreachable') throw new Error('The database is gone.');
     return roles.has(id) ? { id: Number(id), role: roles.get(id) } : undefined;
   }
@@ -130,6 +132,8 @@ describe('Connections', () => {
 
   function open(options: Partial<AppOptions<readonly Route[]>> = {}) {
     const { container, clock, logger } = testProviders();
+    const counters = new MemoryCounters();
+    container.registerInstance(Counters, counters);
     const routes = [
       path('/', WhoConsumer),
       path('/members/', MemberConsumer),
@@ -137,7 +141,7 @@ describe('Connections', () => {
     ];
     const app = createApp({ orm, container, routes, middleware: [SlowLogin], ...options });
     opened.push(app);
-    return { app, container, clock, logger };
+    return { app, container, clock, logger, counters };
   }
 
   const isOpen = async (connection: TestConnection): Promise<boolean> =>
@@ -399,6 +403,59 @@ describe('Connections', () => {
       expect(logger.at('error').map(({ message }) => message)).to.deep.equal([
         'A connection could not be checked again.',
       ]);
+    });
+
+    it('close with 1011 where the store has no answer within handshakeTimeLimit, which is logged and counted', async () => {
+      const { app, container, logger, clock, counters } = open({ users: Users });
+      await using ann = await connect(app, '/members/?user=1');
+      await using bob = await connect(app, '/members/?user=2');
+      roles.set('1', 'silent');
+      await recheck(container, 1);
+      ann.send({ action: 'wait', request_id: 1 });
+      expect(await ann.receive()).to.equal('waiting');
+      clock.advance(9_999);
+      await settled();
+      await ann.expectSilence();
+      clock.advance(1);
+      expect(await ann.reply(1)).to.deep.equal({
+        errors: ['Your rights could not be checked in time.'],
+        data: null,
+        action: 'wait',
+        response_status: 503,
+        request_id: 1,
+        code: 'handshake_timed_out',
+      });
+      expect(await ann.closed).to.equal(1011);
+      expect(await isOpen(bob)).to.equal(true);
+      expect(logger.at('error').map(({ message }) => message)).to.deep.equal([
+        'A connection could not be checked again.',
+      ]);
+      expect(counters.count('signalbox.unchecked_connections', { asked: 'user' })).to.equal(1);
+    });
+
+    it('stay where a later check was answered, whatever becomes of an earlier one', async () => {
+      const { app, container, clock, logger } = open({ users: Users });
+      await using ann = await connect(app, '/members/?user=1');
+      roles.set('1', 'silent');
+      await recheck(container, 1);
+      roles.set('1', 'admin');
+      await recheck(container, 1);
+      await settled();
+      clock.advance(10_000);
+      await settled();
+      expect((await ann.request('who')).data).to.deep.equal({ id: 1, role: 'admin' });
+      expect(logger.at('error')).to.deep.equal([]);
+    });
+
+    it('close although a later check is under way that has no answer either', async () => {
+      const { app, container, clock } = open({ users: Users });
+      await using ann = await connect(app, '/members/?user=1');
+      roles.set('1', 'silent');
+      await recheck(container, 1);
+      clock.advance(9_000);
+      await recheck(container, 1);
+      clock.advance(1_000);
+      expect(await ann.closed).to.equal(1011);
     });
 
     it('refuse single streams, and grant others', async () => {

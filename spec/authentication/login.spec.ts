@@ -13,6 +13,7 @@ import {
   Groups,
   GroupsForConsumer,
   GroupsForSignal,
+  InMemoryChannelLayer,
   IsAuthenticated,
   Observer,
   OnMessage,
@@ -156,7 +157,18 @@ class PrivateConsumer extends ApiConsumer {
 @Consumer()
 class PrivateAccountConsumer extends AccountConsumer {}
 
+/** Which nobody can leave while it is broken. */
+class BreakingLayer extends InMemoryChannelLayer {
+  isBroken = false;
+
+  override async discard(group: string, channel: string): Promise<void> {
+    if (this.isBroken) throw new Error('No connection to the layer.');
+    await super.discard(group, channel);
+  }
+}
+
 describe('A login in a socket', () => {
+  let layer: BreakingLayer;
   let orm: MikroORM;
   let app: App;
   let logger: MemoryLogger;
@@ -170,7 +182,8 @@ describe('A login in a socket', () => {
     logger = providers.logger;
     const streams = { account: AccountConsumer, other: AccountConsumer, notes: NoteConsumer, private: PrivateConsumer };
     const routes = [path('/', demultiplexer(streams)), path('/private/', PrivateAccountConsumer)];
-    app = createApp({ orm, container: providers.container, routes });
+    layer = new BreakingLayer();
+    app = createApp({ orm, container: providers.container, routes, channelLayer: layer });
   });
   afterEach(() => app.close());
   after(() => orm.close(true));
@@ -264,6 +277,22 @@ describe('A login in a socket', () => {
     expect((await notes.request('known')).data).to.deep.equal({ users: ['bob'], groups: ['everybody'] });
     await app.sendToGroup('everybody', { type: 'shout', text: 'hi' });
     expect(await notes.receive()).to.deep.equal({ shouted: 'hi' });
+  });
+
+  it('ends the stream whose groups cannot be left, for the next user would hear them', async () => {
+    await using ann = await asAnn();
+    const notes = ann.channel('notes');
+    await notes.request('follow', { request_id: 5 });
+    layer.isBroken = true;
+    expect(await login(ann, 'bob')).to.include({ response_status: 200 });
+    expect(await notes.receive()).to.deep.include({ request_id: 5, code: 'revoked' });
+    expect(await notes.receive()).to.deep.include({
+      errors: ['This stream was closed with code 1011 (The user could not be changed.).'],
+      code: 'stream_closed',
+    });
+    await app.sendToGroup('user-ann', { type: 'shout', text: 'for ann' });
+    await notes.expectSilence();
+    expect(logger.at('error')[0]?.fields['error']).to.have.property('message', 'No connection to the layer.');
   });
 
   it('of the same user again ends no subscription', async () => {

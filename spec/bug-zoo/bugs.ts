@@ -98,8 +98,8 @@ const changes: readonly Bug[] = [
   {
     name: 'a subscription that ended stays in its groups',
     file: 'observers/subscriptions.js',
-    sound: 'await this.#membership.discard(group);',
-    broken: ';',
+    sound: 'held.map((group) => this.#membership.discard(group))',
+    broken: 'held',
     specs: ['observers/subscriptions', 'walks/model-based'],
   },
   {
@@ -131,6 +131,20 @@ const stale: readonly Bug[] = [
     file: 'orm/model-snapshot.js',
     sound: '(lock ? await find() : null)',
     broken: 'null',
+    specs: ['dcrf/unreported-writes'],
+  },
+  {
+    name: 'an upsert is told by what was there before it waited',
+    file: 'orm/model-upsert.js',
+    sound: 'const lock = em.isInTransaction() &&',
+    broken: 'const lock = false &&',
+    specs: ['dcrf/unreported-writes'],
+  },
+  {
+    name: 'an upsert outside of a transaction is told by what was there before it waited',
+    file: 'orm/model-upsert.js',
+    sound: 'fork.transactional(find)',
+    broken: 'find(fork)',
     specs: ['dcrf/unreported-writes'],
   },
   {
@@ -292,8 +306,15 @@ const identity: readonly Bug[] = [
   {
     name: 'the next user hears what the former one subscribed to',
     file: 'consumers/user-change.js',
-    sound: 'await this.#revokeAll();',
-    broken: '',
+    sound: '[this.#revokeAll(), ...joined',
+    broken: '[...joined',
+    specs: ['authentication/login'],
+  },
+  {
+    name: 'the next user hears groups that the former one could not leave',
+    file: 'consumers/user-change.js',
+    sound: "close(CloseCode.serverError, 'The user could not be changed.');",
+    broken: ';',
     specs: ['authentication/login'],
   },
   {
@@ -337,8 +358,8 @@ const limits: readonly Bug[] = [
   {
     name: 'a user has one connection too many',
     file: 'server/handshake-limits.js',
-    sound: '(this.#users.get(user) ?? 0) < connectionsPerUser',
-    broken: '(this.#users.get(user) ?? 0) <= connectionsPerUser',
+    sound: '(this.#users.get(name)?.connections ?? 0) < connectionsPerUser',
+    broken: '(this.#users.get(name)?.connections ?? 0) <= connectionsPerUser',
     specs: ['server/handshake-limits'],
   },
   {
@@ -366,6 +387,20 @@ const outbound: readonly Bug[] = [
     specs: ['server/outbound'],
   },
   {
+    name: 'any number of events may wait for a permission',
+    file: 'consumers/ceilings.js',
+    sound: 'if (waiting < this.limits.waitingEvents)',
+    broken: 'if (true)',
+    specs: ['consumers/intake'],
+  },
+  {
+    name: 'events go on waiting for a client that has left',
+    file: 'consumers/intake.js',
+    sound: 'this.#receivers.deliveries.end();',
+    broken: '',
+    specs: ['consumers/intake'],
+  },
+  {
     name: 'a frame may wait for a slow reader for ever',
     file: 'server/outbound-traffic.js',
     sound: 'else if (oldest <= tooOld)',
@@ -389,7 +424,7 @@ const outbound: readonly Bug[] = [
   {
     name: 'a drain closes without its frame',
     file: 'server/connection.js',
-    sound: 'this.#outbound.send(encodeReply(told, isMultiplexed ? null : undefined));',
+    sound: 'this.outbound.send(encodeReply(told, isMultiplexed ? null : undefined));',
     broken: '',
     specs: ['server/drain'],
   },

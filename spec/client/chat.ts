@@ -12,6 +12,7 @@ import {
   Delete,
   DetailAction,
   demultiplexer,
+  type GivenSettings,
   GroupsForConsumer,
   GroupsForSignal,
   IsAuthenticated,
@@ -192,9 +193,10 @@ class MemberConsumer extends ApiConsumer {
   }
 }
 
-export function createChat(orm: Parameters<typeof createApp>[0]['orm']) {
+export function createChat(orm: Parameters<typeof createApp>[0]['orm'], settings: GivenSettings = {}) {
   return createApp({
     orm,
+    settings,
     routes: [
       path('/ws/chat/', demultiplexer({ rooms: RoomConsumer })),
       path('/ws/clock/', ClockConsumer),

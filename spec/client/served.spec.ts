@@ -252,6 +252,32 @@ describe('The client, against a served application', () => {
     expect(await events.take(4_000)).to.deep.equal({ action: 'create', data: await message });
   });
 
+  it('comes back ten seconds after it sent too much for too long, and asks again for what was throttled', async () => {
+    await app.close();
+    const limits = { messagesPerSecond: 100, messageBurst: 1, throttledPerMinute: 1 };
+    app = createChat(database.orm, { limits });
+    await app.listen({ port, host: '127.0.0.1' });
+    const long: number[] = [];
+    const clock: ClientOptions['clock'] = {
+      after(milliseconds, callback) {
+        if (milliseconds >= 10_000) long.push(milliseconds);
+        const timer = setTimeout(callback, milliseconds >= 10_000 ? 50 : milliseconds);
+        return { cancel: () => clearTimeout(timer) };
+      },
+    };
+    const times = { timeout: 4_000, heartbeat: 0, connectTimeout: 4_000, healthyAfter: 9_000 };
+    const eager = open<ClockApi>('/ws/clock/', { ...times, clock, random: () => 0.5 });
+    const reasons: unknown[] = [];
+    eager.$onStatus((status, why) => status === 'waiting' && reasons.push(why));
+    await until(eager, 'open');
+    const ask = () => eager.year({ at: '1970-01-01T00:00:00Z' });
+    const [, ...throttled] = [ask().catch(() => {}), ask(), ask()];
+    const years = await within(Promise.all(throttled), 'The replies');
+    expect(years.map((reply) => reply?.year)).to.deep.equal([1970, 1970]);
+    expect(reasons).to.deep.equal([{ code: 1013, reason: 'Too many messages.' }]);
+    expect(long).to.deep.equal([10_010]);
+  });
+
   it('is asked for a ping where nothing was said for long, and is answered', async () => {
     const patient = open<ChatApi>('/ws/chat/', { heartbeat: 5, heartbeatTimeout: 1_000 });
     const statuses: ConnectionStatus[] = [];

@@ -287,13 +287,16 @@ describe('A consumer', () => {
       expect(logger.at('error')[0]?.fields).to.include({ consumer: 'ConnectingConsumer', hook: 'connect' });
     });
 
-    it('and gives it up at the time limit of an action', async () => {
+    it('and gives it up at the time limit of an action, with a note in the log', async () => {
       await using client = await connect(app, '/connecting/?wait');
       client.send({ action: 'quick', request_id: 1 });
       await new Promise((resolve) => setImmediate(resolve));
       clock.advance(30_000);
       expect(await client.receive()).to.include({ request_id: 1, response_status: 504 });
       expect(await client.request('quick')).to.include({ response_status: 504 });
+      expect(logger.at('warn').map(({ message, fields }) => [message, fields])).to.deep.equal([
+        ['A hook exceeded its time limit.', { consumer: 'ConnectingConsumer', hook: 'connect', path: '/connecting/' }],
+      ]);
     });
 
     it('to its end before the disconnect hook, also where its client has left', async () => {

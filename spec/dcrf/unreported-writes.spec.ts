@@ -198,6 +198,68 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
     });
   }
 
+  for (const { where, upsert } of [
+    { where: 'of its own', upsert: (row: object) => database.orm.em.fork().upsert(Thing, row) },
+    {
+      where: 'in a transaction',
+      upsert: (row: object) => database.orm.em.fork().transactional((em) => em.upsert(Thing, row)),
+    },
+  ]) {
+    const meanwhile = async (write: (em: EntityManager, thing: Thing) => Promise<void>, row: object) => {
+      let upserted: Promise<Thing> | undefined;
+      await database.orm.em.fork().transactional(async (em) => {
+        await write(em, await em.findOneOrFail(Thing, 1));
+        await em.flush();
+        upserted = upsert(row);
+        await within(blocked(), 'The lock');
+      });
+      await upserted;
+    };
+
+    it(`tells an upsert ${where} by the row that was moved while it waited`, async () => {
+      await using ann = await connect(app, '/ws/shelf/');
+      await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
+      await ann.request('subscribe_shelf', { shelf: 2, request_id: 2 });
+      await meanwhile(
+        async (_, thing) => {
+          thing.shelf = 2;
+        },
+        { id: 1, name: 'late', shelf: 2 },
+      );
+      expect(await ann.receive()).to.deep.equal(event('delete', { pk: 1 }));
+      expect(await ann.receive()).to.deep.equal(event('create', { id: 1, name: 'alpha', shelf: 2 }, 2));
+      expect(await ann.receive()).to.deep.equal(event('update', { id: 1, name: 'late', shelf: 2 }, 2));
+      await ann.expectSilence();
+    });
+
+    it(`tells an upsert ${where} as a create of a row that was deleted while it waited, also with the same columns`, async () => {
+      await using ann = await connect(app, '/ws/shelf/');
+      await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
+      await meanwhile(async (em, thing) => void em.remove(thing), { id: 1, name: 'alpha', shelf: 1, count: 0 });
+      expect(await ann.receive()).to.deep.equal(event('delete', { pk: 1 }));
+      expect(await ann.receive()).to.deep.equal(event('create', { id: 1, name: 'alpha', shelf: 1 }));
+      await ann.expectSilence();
+    });
+
+    it(`tells an upsert ${where} by the row that was deleted and created anew while it waited`, async () => {
+      await using ann = await connect(app, '/ws/shelf/');
+      await ann.request('subscribe_shelf', { shelf: 1, request_id: 1 });
+      await ann.request('subscribe_shelf', { shelf: 2, request_id: 2 });
+      await meanwhile(
+        async (em, thing) => {
+          em.remove(thing);
+          await em.flush();
+          em.create(Thing, { id: 1, name: 'new', shelf: 2 });
+        },
+        { id: 1, name: 'late', shelf: 2 },
+      );
+      expect(await ann.receive()).to.deep.equal(event('delete', { pk: 1 }));
+      expect(await ann.receive()).to.deep.equal(event('create', { id: 1, name: 'new', shelf: 2 }, 2));
+      expect(await ann.receive()).to.deep.equal(event('update', { id: 1, name: 'late', shelf: 2 }, 2));
+      await ann.expectSilence();
+    });
+  }
+
   it('costs nothing once the application is closed', async () => {
     const closing = new MemoryLogger();
     const own = rootContainer.createChildContainer();

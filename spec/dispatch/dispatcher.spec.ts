@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { EntityManager, LockMode } from '@mikro-orm/core';
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
@@ -103,6 +104,17 @@ class WorkConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
   @Action() async failsLate(context: ActionContext) {
     await gate.pass(context);
     throw new Error('Too late.');
+  }
+
+  @Action({ atomic: true }) async *countsAll(context: ActionContext) {
+    for (let each = 0; each < 2_000; each += 1) yield 'x'.repeat(1_024);
+    gate.reached.resolve(context);
+  }
+
+  /** As timers, files and sockets of Node end by a signal: with an error of their own. */
+  @Action() async heeds(context: ActionContext) {
+    gate.reached.resolve(context);
+    await once(new EventEmitter(), 'never', { signal: context.signal });
   }
 
   @Action() async locks(context: ActionContext) {
@@ -400,6 +412,27 @@ describe('The dispatcher', () => {
       expect(entry).to.include({ level: 'warn', message: 'An action failed after it was abandoned.' });
       expect(entry?.fields).to.deep.include({ consumer: 'WorkConsumer', action: 'fails_late', requestId: 'r' });
       expect(more).to.deep.equal([]);
+    });
+
+    it('whose parts wait for a client that does not read, although they are more than its queue takes', async () => {
+      await using slow = await connect(app, '/work/');
+      slow.freeze();
+      const reply = slow.request('counts_all');
+      await gate.reached.promise;
+      for (let each = 0; each < 20; each += 1) await database.orm.em.fork().execute('select 1');
+      slow.thaw();
+      expect(await reply).to.include({ response_status: 200 });
+      expect(slow.frames.filter(({ response_status }) => response_status === 206)).to.have.length(2_000);
+    });
+
+    it('when it heeds its signal, which is nothing to log', async () => {
+      client.send({ action: 'heeds', request_id: 'r' });
+      await gate.reached.promise;
+      clock.advance(30_000);
+      expect(await client.reply('r')).to.include({ response_status: 504 });
+      await client.request('ping');
+      await client.expectSilence();
+      expect(logger.entries).to.deep.equal([]);
     });
 
     it('when the database does not answer: 504 at its time limit, and the requests behind it go on', async () => {

@@ -68,6 +68,25 @@ describe('The error translator', () => {
     });
   }
 
+  for (const [what, spoilt] of [
+    ['a time to try again that is no number', new Conflict('Later.', { retryAfter: Number.NaN })],
+    ['a time to try again without end', new Conflict('Never.', { retryAfter: Number.POSITIVE_INFINITY })],
+    ['errors that no JSON shows', new Conflict('So much.', { errors: [{ amount: [1n as never] }] })],
+    [
+      'errors that throw when they are looked at',
+      Object.defineProperty(new Conflict(), 'errors', {
+        get() {
+          throw new Error('Not here.');
+        },
+      }),
+    ],
+  ] as const) {
+    it(`takes an error of the application's own with ${what} for an unknown one`, () => {
+      expect(translate(spoilt)).to.include({ status: 500, code: 'server_error' });
+      expect(logger.entries[0]?.fields.error).to.equal(spoilt);
+    });
+  }
+
   it('survives a mapper that throws', () => {
     const failure = new Error('The mapper failed.');
     const failing: ErrorMapper = {

@@ -2,6 +2,7 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
+  ActionContext,
   ApiConsumer,
   type App,
   Clock,
@@ -10,7 +11,11 @@ import {
   createApp,
   Logger,
   NotFound,
+  Observer,
   path,
+  Signal,
+  type SignalEvent,
+  type Subscription,
   type TraceAttributes,
   Tracer,
   type TraceSpan,
@@ -27,6 +32,26 @@ class FakeTracer extends Tracer {
     return work({ traceId: 'trace-1', end: (status) => this.spans.push([name, attributes, status]) });
   }
 }
+
+/** What a tracer may do wrong, each with the request that it is asked to follow. */
+const failing: Readonly<Record<string, Tracer['run']>> = {
+  'before its span': () => {
+    throw new Error('No collector.');
+  },
+  'behind its span': (_name, _attributes, work) => {
+    work({ traceId: undefined, end: () => {} });
+    throw new Error('No collector.');
+  },
+  'at the end of its span': (_name, _attributes, work) =>
+    work({
+      traceId: undefined,
+      end: () => {
+        throw new Error('No collector.');
+      },
+    }),
+};
+
+const bells = new Signal<{ readonly bell: string }>();
 
 @Consumer()
 @injectable()
@@ -52,7 +77,52 @@ class Talking extends ApiConsumer {
 
   @Action()
   async wait() {
+    this.sendJson('begun');
     await new Promise(() => {});
+  }
+
+  @Action()
+  async heed({ signal }: ActionContext) {
+    this.sendJson('begun');
+    await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  }
+
+  @Action()
+  async *cleanUp() {
+    this.sendJson('begun');
+    try {
+      yield 1;
+      await new Promise(() => {});
+    } finally {
+      await new Promise(() => {});
+    }
+  }
+
+  @Action()
+  async *dawdle({ signal }: ActionContext) {
+    this.sendJson('begun');
+    try {
+      yield 1;
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+      yield 2;
+    } finally {
+      await new Promise(() => {});
+    }
+  }
+
+  @Action({ status: 201 })
+  async listen(context: ActionContext) {
+    await this.subscribe(this.onBell, {}, context);
+  }
+
+  @Action()
+  async ring() {
+    bells.send({ bell: 'front' });
+  }
+
+  @Observer(bells)
+  async onBell(event: SignalEvent<{ readonly bell: string }>, subscription: Subscription<object>) {
+    await subscription.send(event);
   }
 }
 
@@ -61,6 +131,7 @@ describe('The log of requests', () => {
   let lines: string[];
   let counters: MemoryCounters;
   let tracer: FakeTracer;
+  let clock: TestClock;
   const opened: App[] = [];
 
   before(async () => {
@@ -77,11 +148,12 @@ describe('The log of requests', () => {
     tracer = new FakeTracer();
     const child = container.createChildContainer();
     child.registerInstance(Logger, new Logger('info', (line) => lines.push(line)));
-    child.registerInstance(Clock, new TestClock());
+    clock = new TestClock();
+    child.registerInstance(Clock, clock);
     child.registerInstance(Counters, counters);
     child.registerInstance(Tracer, tracer);
     const routes = [path('/talk/', Talking)];
-    const app = createApp({ orm, container: child, routes, settings: { development: false, log } });
+    const app = createApp({ orm, container: child, routes, settings: { development: false, closeTimeout: 100, log } });
     opened.push(app);
     return app;
   }
@@ -134,6 +206,117 @@ describe('The log of requests', () => {
       ['Talking unknown', attributes('unknown'), 405],
       ['Talking wait', attributes('wait'), undefined],
     ]);
+  });
+
+  it('tells of requests that were cancelled before they ran, and counts them', async () => {
+    await using ann = await connect(open(), '/talk/', { user: { id: 3 } });
+    ann.send({ action: 'heed', request_id: 1 });
+    expect(await ann.receive()).to.equal('begun');
+    ann.send({ action: 'hello', request_id: 2 });
+    await ann.request('cancel', { target: 2 });
+    expect(await ann.reply(2)).to.include({ response_status: 499 });
+    expect(entries()).to.deep.equal([
+      {
+        level: 'info',
+        message: 'An action was answered.',
+        consumer: 'Talking',
+        action: 'hello',
+        requestId: 2,
+        path: '/talk/',
+        user: 3,
+        status: 499,
+        duration: 0,
+      },
+    ]);
+    ann.close();
+    await ann.ended;
+    expect(counters.count('signalbox.actions', { action: 'hello', status: '499' })).to.equal(1);
+    expect(counters.count('signalbox.actions', { action: 'heed', status: 'disconnected' })).to.equal(1);
+    expect(tracer.spans.map((span) => (span as unknown[])[0])).to.deep.equal(['Talking heed']);
+  });
+
+  for (const action of ['hello', 'wait']) {
+    it(`counts what waits when the client leaves, or the server closes: ${action}`, async () => {
+      const app = open();
+      const ann = await connect(app, '/talk/');
+      ann.send({ action: 'heed', request_id: 1 });
+      expect(await ann.receive()).to.equal('begun');
+      ann.send({ action, request_id: 2 });
+      ann.close();
+      await ann.ended;
+      expect(counters.count('signalbox.actions', { action, status: 'disconnected' })).to.equal(1);
+      const bob = await connect(app, '/talk/');
+      bob.send({ action: 'heed', request_id: 1 });
+      expect(await bob.receive()).to.equal('begun');
+      bob.send({ action, request_id: 2 });
+      await bob.request('ping');
+      await app.close();
+      expect(counters.count('signalbox.actions', { action, status: '503' })).to.equal(1);
+    });
+  }
+
+  for (const action of ['wait', 'clean_up', 'dawdle']) {
+    it(`tells of what goes on closeTimeout after it was aborted, once, and counts it: ${action}`, async () => {
+      await using ann = await connect(open(), '/talk/');
+      ann.send({ action, request_id: 1 });
+      expect(await ann.receive()).to.equal('begun');
+      await ann.request('cancel', { target: 1 });
+      await ann.reply(1);
+      await ann.request('fail');
+      clock.advance(99);
+      const told = () => entries().filter(({ level }) => level === 'warn');
+      expect(told()).to.deep.equal([]);
+      clock.advance(1);
+      expect(told()).to.deep.equal([
+        {
+          level: 'warn',
+          message: 'An action goes on although it was aborted: heed context.signal.',
+          consumer: 'Talking',
+          action,
+          requestId: 1,
+          path: '/talk/',
+        },
+      ]);
+      clock.advance(60_000);
+      expect(counters.count('signalbox.abandoned_actions', { action })).to.equal(1);
+    });
+  }
+
+  it('tells nothing of what ends when it is aborted', async () => {
+    await using ann = await connect(open(), '/talk/');
+    ann.send({ action: 'heed', request_id: 1 });
+    expect(await ann.receive()).to.equal('begun');
+    await ann.request('cancel', { target: 1 });
+    await ann.reply(1);
+    await ann.request('fail');
+    clock.advance(60_000);
+    expect(counters.count('signalbox.abandoned_actions', { action: 'heed' })).to.equal(0);
+    expect(entries().filter(({ level }) => level === 'warn')).to.deep.equal([]);
+  });
+
+  for (const [when, run] of Object.entries(failing)) {
+    it(`tells of a tracer that fails ${when}, and each request and event takes its way`, async () => {
+      const app = open();
+      Object.assign(tracer, { run });
+      await using ann = await connect(app, '/talk/');
+      expect(await ann.request('listen', { request_id: 1 })).to.include({ response_status: 201 });
+      expect(await ann.request('hello')).to.include({ response_status: 200 });
+      expect(await ann.request('ring', { request_id: 2 })).to.include({ response_status: 200 });
+      expect(await ann.receive()).to.deep.include({ action: 'on_bell', data: { bell: 'front' } });
+      const told = entries().filter(({ level }) => level === 'error');
+      expect(told.map(({ message }) => message)).to.deep.equal(Array(3).fill('The tracer failed.'));
+    });
+  }
+
+  it('answers 500 where it cannot be told who asked, and the next request as well', async () => {
+    const user = {
+      get id(): number {
+        throw new Error('Nobody knows.');
+      },
+    };
+    await using ann = await connect(open(), '/talk/', { user });
+    expect(await ann.request('hello')).to.include({ response_status: 500 });
+    expect(await ann.request('hello')).to.include({ response_status: 500 });
   });
 
   it('is silent where the setting says so', async () => {

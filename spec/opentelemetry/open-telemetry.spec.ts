@@ -1,7 +1,10 @@
 import {
+  type ContextManager,
+  context,
   type Meter,
   type MeterProvider,
   metrics,
+  ROOT_CONTEXT,
   type Span,
   type Tracer,
   type TracerProvider,
@@ -18,6 +21,7 @@ describe('The binding to OpenTelemetry', () => {
   });
   afterEach(() => {
     trace.disable();
+    context.disable();
     metrics.disable();
   });
 
@@ -64,6 +68,49 @@ describe('The binding to OpenTelemetry', () => {
       ['attribute', 'signalbox.status', 'disconnected'],
       'end',
     ]);
+  });
+
+  it('links a delivery to the trace of its commit, in a trace of its own', () => {
+    setUpTraces();
+    const tracer = new OpenTelemetryTracer();
+    const cause = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+    tracer.deliver('deliver Rooms.onRoom', { 'signalbox.observer': 'Rooms.onRoom' }, cause, (span) => span.end(403));
+    const linked = {
+      traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
+      spanId: '00f067aa0ba902b7',
+      traceFlags: 1,
+      isRemote: true,
+    };
+    const attributes = { 'signalbox.observer': 'Rooms.onRoom' };
+    expect(told).to.deep.equal([
+      ['deliver Rooms.onRoom', { kind: 4, attributes, links: [{ context: linked }], root: true }],
+      ['attribute', 'signalbox.status', 403],
+      'end',
+    ]);
+  });
+
+  for (const cause of ['', 'nonsense', '00-1-2-01', `00-${'0'.repeat(32)}-${'0'.repeat(16)}-01`, 7 as never]) {
+    it(`links a delivery to nothing where the message says ${JSON.stringify(cause)}`, () => {
+      setUpTraces();
+      new OpenTelemetryTracer().deliver('deliver Rooms.onRoom', {}, cause, () => {});
+      expect(told).to.deep.equal([['deliver Rooms.onRoom', { kind: 4, attributes: {}, links: [], root: true }]]);
+    });
+  }
+
+  it('tells the active span as W3C traceparent, and nothing without one', () => {
+    const tracer = new OpenTelemetryTracer();
+    expect(tracer.current()).to.equal(undefined);
+    const active = trace.wrapSpanContext({
+      traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
+      spanId: '00f067aa0ba902b7',
+      traceFlags: 1,
+    });
+    const manager = {
+      active: () => trace.setSpan(ROOT_CONTEXT, active),
+      disable: () => {},
+    } as unknown as ContextManager;
+    context.setGlobalContextManager(manager);
+    expect(tracer.current()).to.equal('00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01');
   });
 
   it('traces nothing where no SDK is set up', () => {

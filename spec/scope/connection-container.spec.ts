@@ -55,4 +55,28 @@ describe('The container of a connection', () => {
     await connection.dispose();
     expect(disposed).to.equal(0);
   });
+
+  it('keeps what is to happen at a resolution to itself', () => {
+    const [ann, bob] = [connectionContainer(globalContainer), connectionContainer(globalContainer)];
+    class Door {}
+    const heard: string[] = [];
+    ann.beforeResolution(Door, () => void heard.push('before'));
+    ann.afterResolution(Door, () => void heard.push('after'));
+    bob.resolve(Door);
+    expect(heard).to.deep.equal([]);
+    ann.resolve(Door);
+    expect(heard).to.deep.equal(['before', 'after']);
+  });
+
+  it('gives a child of its own what is scoped to containers', () => {
+    const root = globalContainer.createChildContainer();
+    @injectable()
+    class Seat {}
+    root.register(Seat, { useClass: Seat }, { lifecycle: Lifecycle.ContainerScoped });
+    const connection = connectionContainer(root);
+    const child = connection.createChildContainer();
+    expect(child.resolve(Seat)).to.equal(child.resolve(Seat));
+    expect(child.resolve(Seat)).not.to.equal(connection.resolve(Seat));
+    expect(connectionContainer(root).resolve(Seat)).not.to.equal(connection.resolve(Seat));
+  });
 });

@@ -9,6 +9,7 @@ import {
   Conflict,
   Consumer,
   createApp,
+  Detached,
   type Permission,
   Permissions,
   path,
@@ -109,6 +110,18 @@ class DeskConsumer extends ApiConsumer {
   }
 
   @Action()
+  async begin() {
+    await this.tidy();
+  }
+
+  @Detached()
+  protected async tidy() {
+    await new Promise((resolve) => this.signal.addEventListener('abort', resolve));
+    for (let turn = 0; turn < 50; turn += 1) await null;
+    told.push('tidied');
+  }
+
+  @Action()
   async sleep() {
     this.sendJson('begun');
     await new Promise<never>(() => {});
@@ -194,6 +207,16 @@ describe('The providers of a connection', () => {
     ann.close();
     await ann.ended;
     expect(told.indexOf('worked')).to.be.greaterThan(-1).and.lessThan(told.indexOf('faulty'));
+    await app.close();
+  });
+
+  it('outlive its detached methods', async () => {
+    const app = open();
+    await using ann = await connect(app, '/');
+    await ann.request('begin');
+    ann.close();
+    await ann.ended;
+    expect(told).to.deep.equal(['disconnected', 'tidied', 'faulty', 'desk', 'ledger', 'wire']);
     await app.close();
   });
 

@@ -125,6 +125,19 @@ describe('The limits of handshakes', () => {
       }
       expect(limits.remembered).to.be.below(20_001);
     });
+
+    it('forget users who left, once there are many of them', () => {
+      const limits = limitsOf({ handshakesPerSecond: 100_000, connections: 100_000 });
+      const stays = limits.enter(undefined);
+      stays.takeFor('ann');
+      for (let each = 0; each < 30_000; each += 1) {
+        const place = limits.enter(undefined);
+        place.takeFor(`user ${each}`);
+        place.leave();
+        if (each % 10_000 === 0) clock.advance(1_000);
+      }
+      expect(limits.users).to.be.below(20_001);
+    });
   });
 
   describe('of an application', () => {

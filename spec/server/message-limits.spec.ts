@@ -1,6 +1,8 @@
 import { expect } from 'chai';
 import { Action, ApiConsumer, type App, Consumer, Counters, demultiplexer, type Limits, path } from 'signalbox';
 import { connect, MemoryCounters, type MemoryLogger, type TestClock, type TestConnection } from 'signalbox/testing';
+import { defaultLimits } from '#signalbox/limits.js';
+import { HandshakeLimits } from '#signalbox/server/handshake-limits.js';
 import { useServer } from '../dcrf/wire-support.js';
 import { testProviders } from '../support/providers.js';
 import { frameBytes, RawWebSocket } from '../support/raw-web-socket.js';
@@ -92,6 +94,63 @@ describe('The limits of messages', () => {
     expect(answers.filter((status) => status === 429)).to.have.length(2);
   });
 
+  describe('of one user', () => {
+    const as = (userId: string): Promise<TestConnection> => connect(app, '/', { identity: { userId } });
+    const busy = (count: number): Promise<TestConnection[]> =>
+      Promise.all(Array.from({ length: count }, () => as('ann')));
+
+    it('take 1,000 frames at once through all connections, then 200 a second, and leave others theirs', async () => {
+      const clients = await busy(12);
+      await using bob = await as('bob');
+      await using nobody = await connect(app, '/');
+      const burst = (await Promise.all(clients.map((client) => statuses(client, 100)))).flat();
+      expect(burst.filter((status) => status === 200)).to.have.length(1_000);
+      expect(burst.filter((status) => status === 429)).to.have.length(200);
+      expect(reached('user_messages')).to.equal(200);
+      for (const other of [bob, nobody]) expect(await other.request('count')).to.include({ response_status: 200 });
+      clock.advance(1_000);
+      const later = (await Promise.all(clients.map((client) => statuses(client, 50)))).flat();
+      expect(later.filter((status) => status === 200)).to.have.length(200);
+      await using late = await as('ann');
+      expect(await late.request('count', { request_id: 7 })).to.deep.equal(
+        tooMany(7, 5, 'Too many messages of one user.'),
+      );
+      for (const client of clients) client.close();
+      await Promise.all(clients.map((client) => client.ended));
+    });
+
+    it('are not begun anew by who leaves and comes back', async () => {
+      await open({ userMessageBurst: 100 });
+      const gone = await as('ann');
+      await statuses(gone, 100);
+      gone.close();
+      await gone.ended;
+      await using ann = await as('ann');
+      expect(await ann.request('count')).to.include({ response_status: 429 });
+    });
+
+    it('are never less than those of one connection', async () => {
+      await open({ userMessagesPerSecond: 1, userMessageBurst: 1 });
+      await using ann = await as('ann');
+      expect(new Set(await statuses(ann, 100))).to.deep.equal(new Set([200]));
+      clock.advance(1_000);
+      expect((await statuses(ann, 60)).filter((status) => status === 200)).to.have.length(50);
+    });
+
+    it('belong to whoever a connection belongs to by now', () => {
+      const limits = new HandshakeLimits({ limits: defaultLimits, clock, counters });
+      const [one, other] = [limits.enter(undefined), limits.enter(undefined)];
+      expect(one.messages).to.equal(undefined);
+      one.takeFor('ann');
+      other.takeFor('bob');
+      expect(one.messages).to.not.equal(other.messages);
+      other.takeFor('ann');
+      expect(one.messages).to.equal(other.messages);
+      other.takeFor(undefined);
+      expect(other.messages).to.equal(undefined);
+    });
+  });
+
   it('answer in the stream of the frame', async () => {
     await open({ messageBurst: 1 });
     await using client = await connect(app, '/many/');
@@ -126,11 +185,11 @@ describe('The limits of messages', () => {
     expect(await client.receive()).to.deep.equal({ runs: 1 });
   });
 
-  it('close with 1008 who sends more than 200 frames in a minute above the rate, and no other', async () => {
+  it('close with 1013 who sends more than 200 frames in a minute above the rate, and no other', async () => {
     await using other = await connect(app, '/');
     const client = await connect(app, '/');
     for (let id = 1; id <= 400; id += 1) client.send({ action: 'count', request_id: id });
-    expect(await client.closed).to.equal(1008);
+    expect(await client.closed).to.equal(1013);
     expect(client.frames.filter(({ response_status }) => response_status === 429)).to.have.length(201);
     expect(await other.request('count')).to.include({ response_status: 200 });
     expect(reached('throttled')).to.equal(1);
@@ -138,7 +197,7 @@ describe('The limits of messages', () => {
       {
         level: 'info',
         message: 'A connection was closed.',
-        fields: { path: '/', code: 1008, reason: 'Too many messages.' },
+        fields: { path: '/', code: 1013, reason: 'Too many messages.' },
       },
     ]);
   });
@@ -212,6 +271,6 @@ describe('The limits of messages', () => {
     client.send({ action: 'count', request_id: 1 });
     expect(await client.receive()).to.deep.equal(tooMany(1, 20));
     for (let each = 0; each < 3; each += 1) client.ping();
-    expect(await client.closed).to.equal(1008);
+    expect(await client.closed).to.equal(1013);
   });
 });

@@ -20,6 +20,33 @@ class SetClock extends TestClock {
   }
 }
 
+/** Whose client neither reads nor says goodbye, and which tells what it is asked to do. */
+class WitnessTransport extends MemoryTransport {
+  readonly asked: string[] = [];
+
+  override send(text: string, left?: () => void): void {
+    this.asked.push(text);
+    super.send(text, left);
+  }
+
+  override cork(): void {
+    this.asked.push('cork');
+  }
+
+  override uncork(): void {
+    this.asked.push('uncork');
+  }
+
+  override close(code: number): void {
+    this.asked.push(`close ${code}`);
+  }
+
+  override terminate(): void {
+    this.asked.push('terminate');
+    super.terminate();
+  }
+}
+
 /** More than a socket is handed before its client has read any of it. */
 const handed = 64;
 
@@ -49,7 +76,11 @@ describe('What goes out', () => {
     const closed: number[] = [];
     const transport = new MemoryTransport((text) => got.push(text));
     const out = new Outbound(transport, traffic);
-    out.listen({ onText: () => {}, onBinary: () => {}, onClose: (code) => closed.push(code) });
+    const onClose = (code: number): void => {
+      out.end();
+      closed.push(code);
+    };
+    out.listen({ onText: () => {}, onBinary: () => {}, onClose });
     return { out, transport, got, closed };
   }
 
@@ -114,6 +145,28 @@ describe('What goes out', () => {
     expect(clock.waiting).to.equal(0);
   });
 
+  it('is written at once, whatever is sent in one tick', async () => {
+    const transport = new WitnessTransport(() => {});
+    const out = new Outbound(transport, traffic);
+    out.send('a');
+    out.send('b');
+    await new Promise((resolve) => setImmediate(resolve));
+    out.send('c');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(transport.asked).to.deep.equal(['cork', 'a', 'b', 'uncork', 'cork', 'c', 'uncork']);
+  });
+
+  it('is cut a second after the close that stands behind what nobody reads', () => {
+    const transport = new WitnessTransport(() => {});
+    const out = new Outbound(transport, traffic);
+    transport.freeze();
+    out.send('a');
+    clock.advance(10_000);
+    expect(transport.asked.at(-1)).to.equal('close 4408');
+    clock.advance(1_000);
+    expect(transport.asked.at(-1)).to.equal('terminate');
+  });
+
   it('cuts nobody who reads, however slowly, as long as each frame leaves in time', () => {
     const { out, transport, closed } = open();
     for (let round = 0; round < 10; round += 1) {
@@ -161,6 +214,17 @@ describe('What goes out', () => {
     bad.out.send('!');
     clock.advance(1_000);
     expect([bad, worse, good].map(({ closed }) => closed)).to.deep.equal([[], [4408], []]);
+    expect(counters.count('signalbox.slow_readers', { reason: 'total' })).to.equal(1);
+  });
+
+  it('sheds at once, and not only when it is looked for old frames', () => {
+    setUp({ totalLimit: 300 * 1024 });
+    const { out, transport, closed } = open();
+    transport.freeze();
+    for (let each = 0; each < handed + 300; each += 1) out.send(kilobyte);
+    expect(closed).to.deep.equal([]);
+    out.send('!');
+    expect(closed).to.deep.equal([4408]);
     expect(counters.count('signalbox.slow_readers', { reason: 'total' })).to.equal(1);
   });
 
@@ -216,6 +280,20 @@ describe('What goes out', () => {
     event('5');
     transport.thaw();
     expect(got.filter((text) => text !== kilobyte)).to.deep.equal(['update 1', 'update 2', 'update 5']);
+  });
+
+  it('leaves events as they are while they wait below a soft limit that was raised', () => {
+    setUp({ softLimit: 200 * 1024 });
+    const { out, transport, got } = open();
+    const event = (data: string): void => out.send(data, { key: 'row', action: 'update', as: () => data });
+    transport.freeze();
+    for (let each = 0; each < handed; each += 1) out.send(kilobyte);
+    event('1');
+    event('2');
+    for (let each = 0; each < 200; each += 1) out.send(kilobyte);
+    event('3');
+    transport.thaw();
+    expect(got.filter((text) => text !== kilobyte)).to.deep.equal(['1', '3']);
   });
 
   it('is sent before a close', () => {

@@ -1,10 +1,70 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
+import { ApiConsumer, type App, ConfigurationError, Consumer, createApp, path } from 'signalbox';
+import type { TestClock } from 'signalbox/testing';
 import { within } from '../support/deadline.js';
+import { offlineOrm } from '../support/offline-orm.js';
+import { testProviders } from '../support/providers.js';
 import { SocketClient } from '../support/sockets.js';
 
 const program = new URL('../support/ending-process.js', import.meta.url);
+
+@Consumer()
+class Quiet extends ApiConsumer {}
+
+describe('The time in which a process ends', () => {
+  const { exit: exitOfProcess } = process;
+  let orm: MikroORM;
+  let exits: unknown[];
+
+  before(async () => {
+    orm = await offlineOrm();
+  });
+  beforeEach(() => {
+    exits = [];
+    process.exit = ((code: unknown) => exits.push(code)) as typeof process.exit;
+  });
+  afterEach(() => {
+    process.exit = exitOfProcess;
+  });
+  after(() => orm.close(true));
+
+  function open(timeLimit?: number): { readonly app: App; readonly clock: TestClock } {
+    const { container, clock } = testProviders();
+    const drain = timeLimit === undefined ? {} : { timeLimit };
+    return { app: createApp({ orm, container, routes: [path('/', Quiet)], settings: { drain } }), clock };
+  }
+
+  for (const [what, limit, time] of [
+    ['30 s', undefined, 30_000],
+    ['2 s more than a drain may take', 60_000, 62_000],
+  ] as const) {
+    it(`is ${what}`, () => {
+      const { app, clock } = open(limit);
+      const stop = app.closeOnSignals({ after: () => new Promise(() => {}) });
+      process.emit('SIGTERM');
+      stop();
+      clock.advance(time - 1);
+      expect(exits).to.deep.equal([]);
+      clock.advance(1);
+      expect(exits).to.deep.equal([1]);
+    });
+  }
+
+  it('is refused where it is not above that of a drain', () => {
+    const { app } = open();
+    const listeners = process.listenerCount('SIGTERM');
+    const sentence =
+      'closeOnSignals.exitWithin: is 28000, and drain.timeLimit is 28000: the process would exit before its drain is over. ' +
+      'Give more than drain.timeLimit, or lower that: settings: { drain: { timeLimit } }.';
+    expect(() => app.closeOnSignals({ exitWithin: 28_000 })).to.throw(ConfigurationError, sentence);
+    expect(() => app.closeOnSignals({ exitWithin: Number.NaN })).to.throw(ConfigurationError, 'is NaN,');
+    expect(process.listenerCount('SIGTERM')).to.equal(listeners);
+    app.closeOnSignals({ exitWithin: 28_001 })();
+  });
+});
 
 describe('A process that ends on signals', () => {
   let child: ChildProcess;

@@ -136,6 +136,23 @@ describe('The parts of an application', () => {
     await app.close();
   });
 
+  it('hand a message to no more channels in a turn than the setting says', async () => {
+    const app = open({ settings: { outbound: { groupSlice: 2 } } });
+    const layer = child.resolve(layerToken);
+    let told = 0;
+    for (const channel of ['a', 'b', 'c']) {
+      await layer.connect(channel, () => {
+        told += 1;
+      });
+      await layer.add('all', channel);
+    }
+    const sent = layer.sendToGroup('all', { type: 'hello' });
+    expect(told).to.equal(2);
+    await sent;
+    expect(told).to.equal(3);
+    await app.close();
+  });
+
   it('have the entity manager by the name that the driver gives it, too', async () => {
     @Consumer()
     class DriverConsumer extends ApiConsumer {

@@ -120,9 +120,9 @@ describe('While the permissions to connect are asked again', () => {
     expect(calls).to.equal(64);
   });
 
-  it('counts frames when they come, and closes with 1008 who does not heed it', async () => {
+  it('counts frames when they come, and closes with 1013 who does not heed it', async () => {
     callTimes(400);
-    expect(await client.closed).to.equal(1008);
+    expect(await client.closed).to.equal(1013);
     expect(calls).to.equal(0);
   });
 
@@ -145,6 +145,7 @@ describe('While the permissions to connect are asked again', () => {
     expect(logger.at('warn').map(({ message }) => message)).to.include(
       'The permissions to connect were not answered in time.',
     );
+    expect(counters.count('signalbox.unchecked_connections', { asked: 'permissions' })).to.equal(1);
   });
 
   it('answers 403 to what waits and closes with 4403 where it is refused', async () => {

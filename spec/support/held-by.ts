@@ -104,6 +104,7 @@ export const heldBy: Readonly<Record<string, string>> = {
   'serializers/serializer.ts': 'serializers/model-serializer.spec.ts',
   'log-context.ts': 'dispatch/request-log.spec.ts',
   'tracer.ts': 'dispatch/request-log.spec.ts',
+  'trace-parent.ts': 'opentelemetry/open-telemetry.spec.ts',
   'scope/user-key.ts': 'dispatch/request-log.spec.ts',
   'server-settings.ts': 'settings.spec.ts',
   'server/changes.ts': 'server/services.spec.ts',

@@ -2,7 +2,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import { type ChannelLayer, reservedPrefix } from '../channel-layer/channel-layer.js';
 import type { Clock } from '../clock.js';
-import { type ApiError, NotAuthenticated, PermissionDenied, SessionExpired } from '../errors.js';
+import type { Counters } from '../counters.js';
+import { type ApiError, HandshakeTimedOut, NotAuthenticated, PermissionDenied, SessionExpired } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { Identity } from '../scope/identity.js';
 import type { Scope } from '../scope/scope.js';
@@ -22,6 +23,7 @@ export interface LiveConnectionParts {
   readonly layer: ChannelLayer;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly counters: Counters;
   readonly settings: Pick<Settings, 'ticketLifetime'>;
   /** A user as the database has it now; undefined where there is none any more. Absent where the application cannot tell. */
   readonly findUser?: ((userId: string) => Promise<ScopeUser | null | undefined>) | undefined;
@@ -40,8 +42,9 @@ export class LiveConnections {
   readonly #pending = new Set<PendingHandshake>();
   readonly #expiry: Expiry;
   readonly #recent: RecentOrders;
-  /** The latest check of each connection: what an earlier one learns later is out of date. */
-  readonly #checks = new WeakMap<LiveConnection, symbol>();
+  /** The latest check of each connection that was answered: what an earlier one learns later is out of date. */
+  readonly #answered = new WeakMap<LiveConnection, number>();
+  #checks = 0;
   /** Orders are obeyed outside of the request, and the transaction, that gave them. */
   readonly #outside = AsyncLocalStorage.snapshot();
   /** Tells this process from the others. */
@@ -89,13 +92,16 @@ export class LiveConnections {
     return this.#recent.concernSince(moment, identity);
   }
 
-  add(connection: LiveConnection, place: UserPlace, pending: PendingHandshake, closed: Promise<void>): void {
+  add(connection: LiveConnection, place: UserPlace, pending: PendingHandshake): void {
     const { scope } = connection;
     this.#places.set(scope, place);
     this.#connections.set(scope, connection);
-    void closed.then(() => this.#connections.delete(scope));
     this.#watch(scope.identity);
     this.#obeyMissed(connection, pending.orders);
+  }
+
+  remove({ scope }: LiveConnection): void {
+    this.#connections.delete(scope);
   }
 
   /** None before the handshake is granted, and after the end. */
@@ -172,18 +178,18 @@ export class LiveConnections {
     else void this.#recheck(connection);
   }
 
-  /** Whoever cannot be asked is let go: they may come again, and are asked then. */
   async #recheck(connection: LiveConnection): Promise<void> {
-    const { findUser, logger } = this.#parts;
+    const { findUser } = this.#parts;
     const { scope } = connection;
     const { identity } = scope;
     if (!identity || !findUser) return;
-    const check = Symbol(identity.userId);
-    this.#checks.set(connection, check);
+    const check = ++this.#checks;
+    const isOutdated = (): boolean =>
+      scope.identity?.userId !== identity.userId || (this.#answered.get(connection) ?? 0) > check;
     try {
       const user = await findUser(identity.userId);
-      const isSomebodyElse = scope.identity?.userId !== identity.userId;
-      if (isSomebodyElse || this.#checks.get(connection) !== check) return;
+      if (isOutdated()) return;
+      this.#answered.set(connection, check);
       if (user === undefined || user === null) {
         await connection.end(new NotAuthenticated('You were logged out.'), CloseCode.unauthenticated);
         return;
@@ -191,9 +197,18 @@ export class LiveConnections {
       scope.user = user;
       await connection.recheck();
     } catch (error) {
-      logger.error('A connection could not be checked again.', { path: scope.path, error });
-      await connection.end(new NotAuthenticated('Your rights could not be checked.'), CloseCode.serverError);
+      if (!isOutdated()) await this.#endUnchecked(connection, error);
     }
+  }
+
+  /** Whoever cannot be asked is let go: they may come again, and are asked then. */
+  async #endUnchecked(connection: LiveConnection, error: unknown): Promise<void> {
+    const { logger, counters } = this.#parts;
+    counters.increment('signalbox.unchecked_connections', { asked: 'user' });
+    logger.error('A connection could not be checked again.', { path: connection.scope.path, error });
+    const reason =
+      error instanceof HandshakeTimedOut ? error : new NotAuthenticated('Your rights could not be checked.');
+    await connection.end(reason, CloseCode.serverError);
   }
 
   *#expire(now: Date): Iterable<Identity | undefined> {

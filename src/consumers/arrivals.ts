@@ -33,7 +33,7 @@ export interface RecheckArrival {
 }
 
 export interface ArrivalParts {
-  readonly observers: ReadonlyMap<string, Observer>;
+  readonly observersById: ReadonlyMap<string, Observer>;
   readonly subscriptions: Subscriptions;
   readonly publisher: Commits;
 }
@@ -41,15 +41,13 @@ export interface ArrivalParts {
 /** Messages of the channel layer -> what they are to each subscription of one consumer. */
 export class Arrivals {
   readonly #parts: ArrivalParts;
-  readonly #observers: ReadonlyMap<string, Observer>;
 
   constructor(parts: ArrivalParts) {
     this.#parts = parts;
-    this.#observers = new Map([...parts.observers.values()].map((observer) => [observer.id, observer]));
   }
 
   of(message: ObserverMessage): Arrival[] {
-    const observer = this.#observers.get(message.observer);
+    const observer = this.#parts.observersById.get(message.observer);
     if (!observer) return [];
     const records = this.#parts.subscriptions.of(observer);
     return isRecheckMessage(message) ? rechecks(records, message.groups) : this.#events(records, message);

@@ -24,7 +24,7 @@ const soon = 1_000;
 export class Ceilings {
   readonly limits: Limits;
   readonly #counters: Counters;
-  readonly #holdings = new Set<Holding>();
+  #holdings: readonly Holding[] = [];
   #waitingElsewhere = (): number => 0;
 
   constructor({ settings, counters }: CeilingParts) {
@@ -32,10 +32,13 @@ export class Ceilings {
     this.#counters = counters;
   }
 
-  /** @param end aborted once the consumer holds nothing any more */
-  add(holding: Holding, end: AbortSignal): void {
-    this.#holdings.add(holding);
-    end.addEventListener('abort', () => this.#holdings.delete(holding), { once: true });
+  add(holding: Holding): void {
+    this.#holdings = this.#holdings.concat(holding);
+  }
+
+  /** One that gets nothing any more. */
+  remove(holding: Holding): void {
+    this.#holdings = this.#holdings.filter((other) => other !== holding);
   }
 
   /** Requests that wait before they have reached a consumer count as well. */
@@ -74,8 +77,15 @@ export class Ceilings {
       this.#refuse('groups', `A connection may be in ${groups} groups.`);
   }
 
+  /** @param waiting events and messages for one consumer. @returns whether one more may wait */
+  hasRoomForEvent(waiting: number): boolean {
+    if (waiting < this.limits.waitingEvents) return true;
+    this.#counters.increment('signalbox.limits_reached', { limit: 'waiting_events' });
+    return false;
+  }
+
   #sum(count: (holding: Holding) => number): number {
-    return [...this.#holdings].reduce((sum, holding) => sum + count(holding), 0);
+    return this.#holdings.reduce((sum, holding) => sum + count(holding), 0);
   }
 
   #refuse(limit: string, text: string, retryAfter?: number): never {

@@ -20,7 +20,9 @@ export type ConsumerClass = ConcreteClass<ApiConsumer>;
 export interface CompiledConsumer {
   readonly consumer: ConsumerClass;
   readonly actions: Actions;
+  /** By the member that observes. */
   readonly observers: ReadonlyMap<string, Observer>;
+  readonly observersById: ReadonlyMap<string, Observer>;
   readonly permission: PermissionExpression;
   readonly permissions: PermissionChecker;
   readonly bodies: EventBodies;
@@ -47,10 +49,12 @@ export function compileConsumer(
   const permission = all(...(permissionDeclarations.find(consumer) ?? defaults));
   const actions = new Actions(consumer, [permission], settings);
   checkDetailActions(consumer, actions);
+  const observers = observersOf(consumer, id);
   return {
     consumer,
     actions,
-    observers: observersOf(consumer, id),
+    observers,
+    observersById: new Map([...observers.values()].map((observer) => [observer.id, observer])),
     permission,
     permissions: new PermissionChecker(permission),
     bodies: new EventBodies(),

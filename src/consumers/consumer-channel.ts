@@ -1,52 +1,34 @@
 import { AsyncResource } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
-import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { Membership } from '../channel-layer/membership.js';
 import type { ActionTarget } from '../dispatch/action-target.js';
 import type { ActionDefinition, Actions } from '../dispatch/actions.js';
-import type { Dispatcher } from '../dispatch/dispatcher.js';
-import type { ErrorTranslator } from '../dispatch/error-translator.js';
 import type { Exchange } from '../dispatch/exchange.js';
 import { ActionReply } from '../dispatch/reply.js';
 import { type ApiError, Disconnected, NotFound } from '../errors.js';
-import type { Logger } from '../logger.js';
 import type { Observer } from '../observers/observer.js';
-import { isObserverMessage } from '../observers/recheck-message.js';
 import { Subscriptions } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import type { SerializerContext } from '../serializers/serializer.js';
-import type { Settings } from '../settings.js';
 import { origin } from '../signals/origin.js';
 import type { Reply, RequestId } from '../wire/messages.js';
 import { type ApiConsumer, bindConsumer, type ConsumerLink } from './api-consumer.js';
-import type { Commits } from './arrivals.js';
 import { Background } from './background.js';
-import type { Ceilings } from './ceilings.js';
+import type { Holding } from './ceilings.js';
+import type { ChannelParts, ChannelServices } from './channel-parts.js';
 import { type CompiledConsumer, requireObserver } from './compiled-consumer.js';
 import { Deliveries } from './deliveries.js';
-import { HookRunner } from './hook-runner.js';
+import { HookRunner, type Work } from './hook-runner.js';
 import { InboundMessages } from './inbound-messages.js';
+import { Intake } from './intake.js';
 import { BaseModelConsumer, modelOf, settingsOf } from './model-consumer.js';
 import { showResult } from './model-result.js';
-import { type ConsumerSocket, Reach } from './reach.js';
+import { Reach } from './reach.js';
 import { Requests } from './requests.js';
 import { Subscribing } from './subscribing.js';
 import { UserChange } from './user-change.js';
-
-export interface ChannelParts {
-  readonly scope: Scope;
-  readonly layer: ChannelLayer;
-  readonly dispatcher: Dispatcher;
-  readonly errors: ErrorTranslator;
-  readonly unitOfWork: UnitOfWork;
-  readonly publisher: Commits;
-  readonly logger: Logger;
-  readonly settings: Settings;
-  readonly socket: ConsumerSocket;
-  readonly ceilings: Ceilings;
-}
 
 /**
  * One consumer at its address: what comes from the socket goes through its queue to the dispatcher, what comes from the
@@ -58,47 +40,56 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   readonly reach: Reach;
   readonly userChange: UserChange;
   readonly #compiled: CompiledConsumer;
+  readonly #services: ChannelServices;
   readonly #parts: ChannelParts;
   readonly #requests: Requests;
   readonly #subscribing: Subscribing;
-  readonly #deliveries: Deliveries;
-  readonly #messages: InboundMessages;
-  readonly #background: Background;
+  readonly #intake: Intake;
+  readonly #background: Background | undefined;
   readonly #hooks: HookRunner;
   readonly #life = new AbortController();
+  readonly #holding: Holding;
   /** Outside of every request: messages and background work are nobody's transaction. */
   readonly #outside = new AsyncResource('SignalboxConsumer');
   #closing: Promise<void> | undefined;
 
   /** @throws what the consumer's constructor throws */
-  constructor(compiled: CompiledConsumer, parts: ChannelParts) {
+  constructor(compiled: CompiledConsumer, services: ChannelServices, parts: ChannelParts) {
     this.#compiled = compiled;
+    this.#services = services;
     this.#parts = parts;
-    this.instance = parts.scope.container.resolve(compiled.consumer);
-    const { layer, socket, logger, unitOfWork, ceilings } = parts;
-    const send = (reply: Reply, latest?: string): void => socket.reply(reply, latest && `${this.name}:${latest}`);
-    const consumer = this.instance;
-    this.#hooks = new HookRunner(parts, consumer);
-    const membership = new Membership(layer, this.name, (added) => ceilings.requireGroups(added));
-    this.reach = new Reach({ ...parts, membership, consumer });
+    const consumer = parts.scope.container.resolve(compiled.consumer);
+    this.instance = consumer;
+    const { socket, ceilings } = parts;
+    const membership = new Membership(services.layer, this.name, (added) => ceilings.requireGroups(added));
     const subscriptions = new Subscriptions(membership, () => ceilings.requireSubscription());
-    const unsubscribe = (id: string | number): Promise<void> => subscriptions.end(id);
-    this.#requests = new Requests({ ...parts, target: this, send, name: this.name, consumer, unsubscribe });
-    ceilings.add({ requests: this.#requests, subscriptions, groups: membership }, this.signal);
-    const findPending = (id: string): Exchange | undefined => this.#requests.findPending(id);
-    const known = { ...parts, ...compiled, consumer, send, subscriptions };
-    this.#deliveries = new Deliveries({ ...known, findPending, loadObject: (context) => this.loadObject(context) });
-    const findRequest = (): Exchange | undefined => this.userChange.requireCurrent();
-    const deliveries = this.#deliveries;
-    this.#subscribing = new Subscribing({ ...parts, consumer, subscriptions, deliveries, findRequest });
-    const inLine = (work: () => Promise<void> | void): Promise<void> =>
-      this.#outside.runInAsyncScope(() => this.#inLine('message', work));
-    this.#messages = new InboundMessages({ consumer, handlers: compiled.messages, inLine, logger });
-    const own = { requests: this.#requests, subscriptions, hooks: this.#hooks, inLine };
-    this.userChange = new UserChange({ ...own, consumer, reach: this.reach, socket, groups: compiled.groups });
-    const afterRequest = (begin: () => void): void => this.#afterRequest(begin);
-    const life = { signal: this.signal, outside: this.#outside, members: compiled.detached };
-    this.#background = new Background({ ...life, consumer, unitOfWork, logger, afterRequest });
+    // One object for all below: there may be ten thousand connections.
+    const known = {
+      ...services,
+      ...compiled,
+      ...parts,
+      name: this.name,
+      target: this,
+      consumer,
+      membership,
+      subscriptions,
+      send: (reply: Reply, latest?: string): void => socket.reply(reply, latest && `${this.name}:${latest}`),
+      inLine: (work: Work): Promise<void> => this.#outside.runInAsyncScope(() => this.#inLine('message', work)),
+      findPending: (id: string): Exchange | undefined => this.#requests.findPending(id),
+      findRequest: (): Exchange | undefined => this.userChange.requireCurrent(),
+      close: (code: number, reason: string): void => this.closeSocket(code, reason),
+      loadObject: (context: ActionContext): Promise<object> => this.loadObject(context),
+    };
+    this.#hooks = new HookRunner(known);
+    this.reach = new Reach(known);
+    this.#requests = new Requests(known);
+    this.#holding = { requests: this.#requests, subscriptions, groups: membership };
+    ceilings.add(this.#holding);
+    const deliveries = new Deliveries(known);
+    this.#subscribing = new Subscribing(known, deliveries);
+    this.#intake = new Intake(known, { deliveries, messages: new InboundMessages(known) });
+    this.userChange = new UserChange(known, { requests: this.#requests, hooks: this.#hooks, reach: this.reach });
+    this.#background = this.#makeBackground();
     bindConsumer(consumer, this);
     this.#requests.addWork(() => this.#connect());
   }
@@ -107,8 +98,8 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
     return this.#parts.scope;
   }
 
-  get services(): Pick<ChannelParts, 'settings' | 'logger'> {
-    return this.#parts;
+  get services(): Pick<ChannelServices, 'settings' | 'logger'> {
+    return this.#services;
   }
 
   get actions(): Actions {
@@ -117,7 +108,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
 
   /** Begun from the database of the consumer's model. */
   get unitOfWork(): UnitOfWork {
-    const { unitOfWork } = this.#parts;
+    const { unitOfWork } = this.#services;
     return this.instance instanceof BaseModelConsumer ? unitOfWork.of(modelOf(this.instance)) : unitOfWork;
   }
 
@@ -146,6 +137,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
 
   /** Aborts what runs and waits, and refuses what still comes. Resolves when nothing is left to be answered. */
   async abort(reason: ApiError | Disconnected): Promise<void> {
+    this.#parts.ceilings.remove(this.#holding);
     this.#life.abort(reason);
     await this.#requests.abort(reason);
   }
@@ -158,7 +150,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
 
   /** Resolves when every event that arrived has been delivered. */
   async idle(): Promise<void> {
-    await Promise.all([this.#deliveries.idle(), this.#messages.idle()]);
+    await this.#intake.idle();
   }
 
   /** Resolves when nothing of it runs any more, not even what was abandoned. */
@@ -210,20 +202,27 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
 
   async #close(code: number, reason: ApiError | Disconnected): Promise<void> {
     this.reach.end(reason);
+    this.#intake.end();
     void this.abort(reason);
     await this.#requests.addWork(async () => {
-      await this.#hooks.runUnheard('leave', () => this.#parts.layer.disconnect(this.name));
+      await this.#hooks.runUnheard('leave', () => this.#services.layer.disconnect(this.name));
       await this.#hooks.runUnheard('disconnect', () => this.instance['onDisconnect'](code));
-      await this.#hooks.runUnheard('detached', () => this.#background.ended());
+      await this.#hooks.runUnheard('detached', () => this.#background?.ended());
     });
+  }
+
+  #makeBackground(): Background | undefined {
+    const { detached: members } = this.#compiled;
+    if (members.length === 0) return undefined;
+    const { unitOfWork, logger } = this.#services;
+    const afterRequest = (begin: () => void): void => this.#afterRequest(begin);
+    const life = { signal: this.signal, outside: this.#outside, afterRequest };
+    return new Background({ ...life, members, consumer: this.instance, unitOfWork, logger });
   }
 
   async #connect(): Promise<void> {
     const failure = await this.#hooks.run('connect', async () => {
-      await this.#parts.layer.connect(this.name, (message) => {
-        if (isObserverMessage(message)) this.#deliveries.receive(message);
-        else this.#outside.runInAsyncScope(() => this.#messages.receive(message));
-      });
+      await this.#services.layer.connect(this.name, (message) => this.#intake.receive(message));
       for (const group of this.#compiled.groups) await this.reach.addGroup(group);
       await this.instance['onConnect']();
     });
@@ -231,7 +230,7 @@ export class ConsumerChannel implements ActionTarget, ConsumerLink {
   }
 
   /** Nothing any more for a consumer that refused to connect, or is gone. */
-  #inLine(hook: string, work: () => Promise<void> | void): Promise<void> {
+  #inLine(hook: string, work: Work): Promise<void> {
     return this.#requests.addWork(async () => {
       if (!this.signal.aborted && !this.#requests.refusal) await this.#hooks.runUnheard(hook, work);
     });

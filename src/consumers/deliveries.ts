@@ -7,10 +7,16 @@ import { type Arrival, type ArrivalParts, Arrivals } from './arrivals.js';
 import { EventGate, type GateParts } from './event-gate.js';
 
 export interface DeliveryParts extends ArrivalParts, GateParts {
-  readonly dispatcher: Pick<Dispatcher, 'runHook' | 'noteRefusal'>;
+  readonly dispatcher: Pick<Dispatcher, 'runHook' | 'deliver' | 'noteRefusal'>;
   readonly logger: Logger;
   /** The request that a change came from, while its reply is still due on this consumer. */
   readonly findPending: (origin: string) => Exchange | undefined;
+}
+
+/** A subscription whose request is not answered, and the events that wait for that. */
+interface Unconfirmed {
+  readonly record: SubscriptionRecord;
+  readonly kept: Arrival[];
 }
 
 const rememberedChanges = 256;
@@ -25,9 +31,10 @@ export class Deliveries {
   readonly #gate: EventGate;
   readonly #tasks: (() => Promise<void> | void)[] = [];
   #seen: Set<string> | undefined;
-  readonly #unconfirmed = new Map<SubscriptionRecord, Arrival[]>();
+  #unconfirmed: readonly Unconfirmed[] = [];
   readonly #waiters: (() => void)[] = [];
   #isBusy = false;
+  #isEnded = false;
 
   constructor(parts: DeliveryParts) {
     this.#parts = parts;
@@ -44,13 +51,25 @@ export class Deliveries {
 
   /** Keeps the events of a new subscription until its request is answered; after an error answer there are none. */
   holdUntilConfirmed(record: SubscriptionRecord, exchange: Exchange): void {
-    const kept: Arrival[] = [];
-    this.#unconfirmed.set(record, kept);
+    const unconfirmed: Unconfirmed = { record, kept: [] };
+    this.#unconfirmed = this.#unconfirmed.concat(unconfirmed);
     exchange.whenEnded((hasSucceeded) => {
-      this.#unconfirmed.delete(record);
-      if (hasSucceeded) this.#tasks.unshift(() => this.#deliverAll(kept));
+      this.#unconfirmed = this.#unconfirmed.filter((other) => other !== unconfirmed);
+      if (hasSucceeded && !this.#isEnded) this.#tasks.unshift(() => this.#deliverAll(unconfirmed.kept));
       this.#drain();
     });
+  }
+
+  /** How many changes have to wait for what is being delivered. */
+  get waiting(): number {
+    return this.#tasks.length;
+  }
+
+  /** Drops what waits. */
+  end(): void {
+    this.#isEnded = true;
+    this.#tasks.length = 0;
+    this.#unconfirmed = [];
   }
 
   /** Resolves when everything that arrived has been delivered. */
@@ -91,8 +110,8 @@ export class Deliveries {
   #deliverAll(arrivals: readonly Arrival[]): Promise<void> | void {
     const waiting: Arrival[] = [];
     for (const arrival of arrivals) {
-      const kept = this.#unconfirmed.get(arrival.record);
-      if (kept) kept.push(arrival);
+      const unconfirmed = this.#unconfirmed.find(({ record }) => record === arrival.record);
+      if (unconfirmed) unconfirmed.kept.push(arrival);
       else if (waiting.length > 0 || !this.#gate.sendAtOnce(arrival)) waiting.push(arrival);
     }
     if (waiting.length > 0) return this.#handleAll(waiting);
@@ -100,8 +119,9 @@ export class Deliveries {
 
   async #handleAll(arrivals: readonly Arrival[]): Promise<void> {
     for (const arrival of arrivals) {
+      if (this.#isEnded) return;
       try {
-        await this.#parts.dispatcher.runHook(() => this.#gate.pass(arrival));
+        await this.#handle(arrival);
       } catch (error) {
         const { observer, requestId } = arrival.record;
         this.#parts.logger.error('An event could not be delivered.', {
@@ -112,6 +132,15 @@ export class Deliveries {
         });
       }
     }
+  }
+
+  /** Without a trace to tell of, nothing is spent on one. */
+  #handle(arrival: Arrival): Promise<void> {
+    const { dispatcher } = this.#parts;
+    const pass = (): Promise<boolean | void> | void => this.#gate.pass(arrival);
+    const cause = 'message' in arrival ? arrival.message.cause : undefined;
+    if (cause === undefined) return dispatcher.runHook(pass);
+    return dispatcher.deliver(arrival.record.observer.id, cause, pass);
   }
 
   #isKnown(id: string): boolean {

@@ -26,7 +26,7 @@ export interface GateParts extends GrantParts {
   readonly send: (reply: Reply, latest?: string) => void;
 }
 
-type Method = (event: SentEvent | SentSignal, subscription: Subscription) => unknown;
+type Method = (event: SentEvent | SentSignal, subscription: Subscription) => Promise<void> | void;
 
 /** One event and one subscription: past what may refuse it, to the observer's method, to a frame. */
 export class EventGate {
@@ -50,11 +50,15 @@ export class EventGate {
     return true;
   }
 
-  async pass(arrival: Arrival): Promise<void> {
+  /**
+   * A promise only where there is something to wait for: with ten thousand listeners each counts.
+   *
+   * @returns false where somebody refused
+   */
+  pass(arrival: Arrival): Promise<boolean | void> | void {
     if (!this.#parts.subscriptions.has(arrival.record)) return;
-    if ('isRecheck' in arrival) await this.#recheck(arrival);
-    else if (this.#isAsked(arrival)) await this.#deliver(arrival);
-    else await this.#deliverUnasked(arrival);
+    if ('isRecheck' in arrival) return this.#recheck(arrival);
+    return this.#isAsked(arrival) ? this.#deliver(arrival) : this.#deliverUnasked(arrival);
   }
 
   /** Whether somebody is to be asked for this event. */
@@ -62,27 +66,29 @@ export class EventGate {
     return this.#asks || arrival.record.observer.revocations.length > 0 || this.#narrowing(arrival) !== undefined;
   }
 
-  async #recheck({ record, groups }: RecheckArrival): Promise<void> {
+  async #recheck({ record, groups }: RecheckArrival): Promise<boolean> {
     const holds = (await this.#grants.holds(record, groups)) && (await this.#grants.holdsForRows(record, groups));
     if (holds) await this.#grants.askRights(record, groups);
     else await this.#revoke(record);
+    return holds;
   }
 
-  async #deliver(arrival: EventArrival): Promise<void> {
+  async #deliver(arrival: EventArrival): Promise<boolean> {
     const { record } = arrival;
     await this.#askRights(arrival);
     const body = this.#bodyOf(arrival);
     const sight = await this.#look(arrival, eventOf(arrival, body));
     if (await this.#isLost(arrival, sight)) return this.#revoke(record);
-    if (!sight.event) return;
+    if (!sight.event) return true;
     if (!(await this.#mayReceive(arrival, sight.event))) return this.#noteRefusal(arrival);
     sight.note();
     await this.#hand(arrival, sight.event, body);
+    return true;
   }
 
-  async #deliverUnasked(arrival: EventArrival): Promise<void> {
+  #deliverUnasked(arrival: EventArrival): Promise<void> | void {
     const body = this.#bodyOf(arrival);
-    await this.#hand(arrival, eventOf(arrival, body), body);
+    return this.#hand(arrival, eventOf(arrival, body), body);
   }
 
   #bodyOf(arrival: EventArrival): EventBody {
@@ -90,7 +96,7 @@ export class EventGate {
   }
 
   /** To the observer's method. What it sends on as it came has its text already. */
-  async #hand({ record, pk }: EventArrival, observed: ObservedEvent, body: EventBody): Promise<void> {
+  #hand({ record, pk }: EventArrival, observed: ObservedEvent, body: EventBody): Promise<void> | void {
     const { consumer, scope } = this.#parts;
     const { observer, requestId, kwargs } = record;
     const event = observer.signal ? { signal: observer.signal.name, data: observed.data } : observed;
@@ -99,7 +105,7 @@ export class EventGate {
       this.#send(record, 'signal' in sent ? sent.signal : sent.action, pk, text);
     };
     const method: Method = Reflect.get(consumer, observer.member);
-    await method.call(consumer, event, { requestId, kwargs, scope, send });
+    return method.call(consumer, event, { requestId, kwargs, scope, send });
   }
 
   /** With what every request sent through which the event comes. */
@@ -146,20 +152,22 @@ export class EventGate {
     });
   }
 
-  #noteRefusal({ record, action }: EventArrival): void {
+  #noteRefusal({ record, action }: EventArrival): false {
     const { dispatcher, scope } = this.#parts;
     dispatcher.noteRefusal(scope, { observer: record.observer.id, event: action, requestId: record.requestId });
+    return false;
   }
 
   /** All that the request id asked for has ended, and its client is told once. */
-  async #revoke(record: SubscriptionRecord): Promise<void> {
+  async #revoke(record: SubscriptionRecord): Promise<false> {
     const { subscriptions, send } = this.#parts;
     const { requestId } = record;
     // Its client may have ended it while a permission was asked.
-    if (!subscriptions.has(record)) return;
+    if (!subscriptions.has(record)) return false;
     const ended = subscriptions.end(requestId);
     send(errorReply(new Revoked(), { action: 'revoked', requestId }));
     await ended;
+    return false;
   }
 
   #send(record: SubscriptionRecord, action: string, pk: unknown, data: string): void {

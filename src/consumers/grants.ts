@@ -22,7 +22,7 @@ export interface GrantParts {
 /** Asks again what a subscription was granted by. */
 export class Grants {
   readonly #parts: GrantParts;
-  readonly #asksForObjects = new Map<PermissionChecker, boolean>();
+  #asksForObjects: Map<PermissionChecker, boolean> | undefined;
 
   constructor(parts: GrantParts) {
     this.#parts = parts;
@@ -31,6 +31,7 @@ export class Grants {
   /** Whether a permission has an opinion on the objects of this request. */
   asksForObject({ action }: SubscribingRequest): boolean {
     const checker = this.#checkerOf(action);
+    this.#asksForObjects ??= new Map();
     const known = this.#asksForObjects.get(checker) ?? checker.asksForObjects(this.#parts.scope);
     this.#asksForObjects.set(checker, known);
     return known;

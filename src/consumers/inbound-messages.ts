@@ -4,7 +4,7 @@ import type { Logger } from '../logger.js';
 export interface InboundMessageParts {
   readonly consumer: object;
   /** The methods that take messages, by type. */
-  readonly handlers: ReadonlyMap<string, string>;
+  readonly messages: ReadonlyMap<string, string>;
   /** Runs in line with the requests; never rejects. */
   readonly inLine: (work: () => Promise<void> | void) => Promise<void>;
   readonly logger: Logger;
@@ -16,15 +16,16 @@ type Handler = (message: ChannelMessage) => Promise<void> | void;
 export class InboundMessages {
   readonly #parts: InboundMessageParts;
   #last = Promise.resolve();
+  #waiting = 0;
 
   constructor(parts: InboundMessageParts) {
     this.#parts = parts;
   }
 
   receive(message: ChannelMessage): void {
-    const { consumer, handlers, inLine, logger } = this.#parts;
+    const { consumer, messages, inLine, logger } = this.#parts;
     const { type } = message;
-    const member = handlers.get(type);
+    const member = messages.get(type);
     if (member === undefined) {
       logger.warn('A message of a type that its consumer does not take was dropped.', {
         consumer: consumer.constructor.name,
@@ -33,7 +34,15 @@ export class InboundMessages {
       return;
     }
     const handler: Handler = Reflect.get(consumer, member);
-    this.#last = inLine(() => handler.call(consumer, message));
+    this.#waiting += 1;
+    this.#last = inLine(() => handler.call(consumer, message)).finally(() => {
+      this.#waiting -= 1;
+    });
+  }
+
+  /** How many were not taken yet. */
+  get waiting(): number {
+    return this.#waiting;
   }
 
   /** Resolves when every message that arrived has been taken. */

@@ -37,7 +37,7 @@ export interface ReachParts {
 export class Reach {
   readonly #parts: ReachParts;
   /** Each with the promise of having joined. */
-  readonly #groups = new Map<string, Promise<void>>();
+  #groups: Map<string, Promise<void>> | undefined;
   #end: Error | undefined;
 
   constructor(parts: ReachParts) {
@@ -50,7 +50,7 @@ export class Reach {
   }
 
   get groups(): readonly string[] {
-    return [...this.#groups.keys()];
+    return [...(this.#groups?.keys() ?? [])];
   }
 
   /**
@@ -61,13 +61,14 @@ export class Reach {
   async addGroup(group: string): Promise<void> {
     checkApplicationGroup(group);
     if (this.#end) throw this.#end;
+    this.#groups ??= new Map();
     const joined = this.#groups.get(group) ?? this.#join(group);
     this.#groups.set(group, joined);
     await joined;
   }
 
   async removeGroup(group: string): Promise<void> {
-    if (this.#groups.delete(group)) await this.#parts.membership.discard(group);
+    if (this.#groups?.delete(group)) await this.#parts.membership.discard(group);
   }
 
   sendToGroup(group: string, message: ChannelMessage): Promise<void> {

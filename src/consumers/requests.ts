@@ -4,6 +4,7 @@ import type { ErrorTranslator } from '../dispatch/error-translator.js';
 import { Exchange } from '../dispatch/exchange.js';
 import { RequestQueue } from '../dispatch/request-queue.js';
 import { ApiError, Cancelled, type Disconnected, NotFound, ParseError, Throttled } from '../errors.js';
+import type { Subscriptions } from '../observers/subscriptions.js';
 import { Status } from '../status.js';
 import { addressOf, errorReply, type TakeActionName, toRequest } from '../wire/codec.js';
 import type { ActionRequest, Reply } from '../wire/messages.js';
@@ -19,8 +20,7 @@ export interface RequestParts {
   readonly name: string;
   readonly consumer: ApiConsumer;
   readonly ceilings: Ceilings;
-  /** Ends the subscriptions of a request id. */
-  readonly unsubscribe: (requestId: string | number) => Promise<void>;
+  readonly subscriptions: Pick<Subscriptions, 'end'>;
 }
 
 /** Actions of the protocol; a consumer with one of its own of that name keeps it. */
@@ -33,7 +33,7 @@ export class Requests {
   readonly #queue = new RequestQueue();
   readonly #takeName: TakeActionName | undefined;
   /** What still runs of requests that were aborted. */
-  readonly #abandoned = new Set<Promise<void>>();
+  #abandoned: readonly Promise<void>[] = [];
   #count = 0;
   /** Binary frames, and answers to what is no request, that wait. */
   #works = 0;
@@ -51,12 +51,12 @@ export class Requests {
 
   /** How many detached ones are open, and what still runs of requests that were aborted. */
   get detached(): number {
-    return this.#queue.detached + this.#abandoned.size;
+    return this.#queue.detached + this.#abandoned.length;
   }
 
   /** How many still run although they were aborted. */
   get abandoned(): number {
-    return this.#abandoned.size + this.#queue.ending;
+    return this.#abandoned.length + this.#queue.ending;
   }
 
   /** What every request is answered with from now on. */
@@ -113,7 +113,7 @@ export class Requests {
    */
   async abort(reason: ApiError | Disconnected): Promise<void> {
     if (reason instanceof ApiError) this.#refusal = reason;
-    const open = [...this.#queue.open];
+    const { open } = this.#queue;
     for (const exchange of open) exchange.abort(reason);
     await Promise.all(open.map((exchange) => exchange.ended));
   }
@@ -125,7 +125,7 @@ export class Requests {
 
   /** Resolves once what came until now is answered. */
   async answered(): Promise<void> {
-    await Promise.all([...this.#queue.open].map((exchange) => exchange.ended));
+    await Promise.all(this.#queue.open.map((exchange) => exchange.ended));
   }
 
   /** The request of an id of ours, while a reply is due that events have to wait for. */
@@ -136,12 +136,12 @@ export class Requests {
 
   /** Requests that run. */
   get started(): readonly Exchange[] {
-    return [...this.#queue.open].filter((exchange) => exchange.isStarted && !exchange.isEnded);
+    return this.#queue.open.filter((exchange) => exchange.isStarted && !exchange.isEnded);
   }
 
   /** The request of an id of ours, while it waits for its reply. */
   findOpen(id: string | undefined): Exchange | undefined {
-    return [...this.#queue.open].find((exchange) => exchange.id === id && !exchange.isEnded);
+    return this.#queue.open.find((exchange) => exchange.id === id && !exchange.isEnded);
   }
 
   #tell(error: ApiError | undefined, payload?: unknown): void {
@@ -151,7 +151,7 @@ export class Requests {
   }
 
   #accept(request: ActionRequest): void {
-    const { target, name, send, ceilings } = this.#parts;
+    const { target, name, send, ceilings, dispatcher } = this.#parts;
     if (request.action === cancelAction && !target.actions.has(cancelAction)) {
       this.#cancel(request);
       return;
@@ -159,6 +159,7 @@ export class Requests {
     const isDetached = target.actions.find(request.action)?.detached ?? false;
     ceilings.requireRequest(isDetached);
     const exchange = new Exchange(`${name}:${this.#count++}`, request, isDetached, send);
+    if (!this.#isUnsubscribe(request)) dispatcher.expect(target, exchange);
     this.#queue.add(exchange, () => this.#dispatch(exchange));
   }
 
@@ -166,28 +167,34 @@ export class Requests {
   async #dispatch(exchange: Exchange): Promise<void> {
     await this.#parts.target.ready();
     if (exchange.isEnded) return;
-    const { action } = exchange.request;
     if (this.#refusal) exchange.fail(this.#refusal);
-    else if (action === unsubscribeAction && !this.#parts.target.actions.has(action)) await this.#unsubscribe(exchange);
+    else if (this.#isUnsubscribe(exchange.request)) await this.#unsubscribe(exchange);
     else await this.#parts.dispatcher.dispatch(this.#parts.target, exchange);
     if (exchange.signal.aborted) this.#note(exchange.settled);
   }
 
+  /** A consumer with an action of this name keeps it. */
+  #isUnsubscribe({ action }: ActionRequest): boolean {
+    return action === unsubscribeAction && !this.#parts.target.actions.has(action);
+  }
+
   #note(work: Promise<void>): void {
-    this.#abandoned.add(work);
-    void work.then(() => this.#abandoned.delete(work));
+    this.#abandoned = this.#abandoned.concat(work);
+    void work.then(() => {
+      this.#abandoned = this.#abandoned.filter((other) => other !== work);
+    });
   }
 
   /** In line, so that it comes after the request that subscribed; one that is detached may still be about to. */
   async #unsubscribe(exchange: Exchange): Promise<void> {
-    const { unsubscribe, errors, target: consumer } = this.#parts;
+    const { subscriptions, errors, target: consumer } = this.#parts;
     const { target } = exchange.request.kwargs;
     const fail = (thrown: unknown): ApiError => errors.translate(thrown, { path: consumer.scope.path });
     if (!isRequestId(target))
       return exchange.fail(new ParseError('Name the request_id of the subscription as "target".'));
-    this.#findRequest(target)?.whenEnded(() => void unsubscribe(target).catch(fail));
+    this.#findRequest(target)?.whenEnded(() => void subscriptions.end(target).catch(fail));
     try {
-      await unsubscribe(target);
+      await subscriptions.end(target);
       exchange.succeed({ status: Status.noContent, data: 'null' });
     } catch (thrown) {
       exchange.fail(fail(thrown));
@@ -195,7 +202,7 @@ export class Requests {
   }
 
   #findRequest(requestId: unknown): Exchange | undefined {
-    return [...this.#queue.open].find((open) => open.request.requestId === requestId && !open.isEnded);
+    return this.#queue.open.find((open) => open.request.requestId === requestId && !open.isEnded);
   }
 
   /** Not in line: it would wait behind what it is to cancel. */

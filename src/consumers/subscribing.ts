@@ -13,7 +13,6 @@ export interface SubscribingParts {
   readonly scope: Scope;
   readonly consumer: object;
   readonly subscriptions: Subscriptions;
-  readonly deliveries: Pick<Deliveries, 'holdUntilConfirmed'>;
   readonly publisher: Commits;
   readonly logger: Logger;
   /** The request under way. @throws Revoked where its user is not there any more */
@@ -23,14 +22,16 @@ export interface SubscribingParts {
 /** What the actions of one consumer subscribe to, and end. */
 export class Subscribing {
   readonly #parts: SubscribingParts;
+  readonly #deliveries: Pick<Deliveries, 'holdUntilConfirmed'>;
 
-  constructor(parts: SubscribingParts) {
+  constructor(parts: SubscribingParts, deliveries: Pick<Deliveries, 'holdUntilConfirmed'>) {
     this.#parts = parts;
+    this.#deliveries = deliveries;
   }
 
   /** Undone if its request fails; refused if its request has been answered already. */
   async subscribe(observer: Observer, kwargs: unknown, context: ActionContext): Promise<void> {
-    const { consumer, subscriptions, deliveries, publisher, findRequest } = this.#parts;
+    const { consumer, subscriptions, publisher, findRequest } = this.#parts;
     const { requestId, signal, action, kwargs: sent } = context;
     const groups = await observer.groupsOfSubscription(consumer, kwargs);
     signal.throwIfAborted();
@@ -38,7 +39,7 @@ export class Subscribing {
     const { record, isNew } = subscriptions.open(observer, requestId, kwargs, publisher.commits);
     const added = without(groups, record.groups);
     const { noted, takeBack } = subscriptions.note(record, { action, sent, kwargs, groups, rights: undefined });
-    if (isNew && exchange) deliveries.holdUntilConfirmed(record, exchange);
+    if (isNew && exchange) this.#deliveries.holdUntilConfirmed(record, exchange);
     exchange?.whenEnded((hasSucceeded) => {
       if (hasSucceeded) return;
       takeBack();

@@ -76,7 +76,10 @@ export class ActionRun {
   async #exhaust(result: unknown): Promise<unknown> {
     if (!isGenerator(result)) return result;
     const { signal } = this.#parts.context;
-    const stop = (): void => void stopQuietly(result);
+    let stopped: Promise<void> | undefined;
+    const stop = (): void => {
+      stopped = stopQuietly(result);
+    };
     signal.addEventListener('abort', stop, { once: true });
     try {
       for (let step = await result.next(); ; step = await result.next()) {
@@ -90,6 +93,7 @@ export class ActionRun {
       }
     } finally {
       signal.removeEventListener('abort', stop);
+      await stopped;
     }
   }
 

@@ -41,7 +41,12 @@ export class Dispatcher {
 
   async dispatch(target: ActionTarget, exchange: Exchange): Promise<void> {
     exchange.start();
-    await this.#log.follow(target, exchange, () => this.#dispatch(target, exchange));
+    try {
+      await this.#log.follow(target, exchange, () => this.#dispatch(target, exchange));
+    } catch (thrown) {
+      exchange.fail(this.#parts.errors.translate(thrown, { path: target.scope.path }));
+    }
+    if (exchange.signal.aborted) this.#log.watchAborted(target, exchange);
   }
 
   async #dispatch(target: ActionTarget, exchange: Exchange): Promise<void> {
@@ -55,6 +60,16 @@ export class Dispatcher {
     }
   }
 
+  /** To be told of each request that waits: those that end before it is their turn are counted and logged as well. */
+  expect(target: ActionTarget, exchange: Exchange): void {
+    exchange.whenEnded(() => exchange.isStarted || this.#log.noteUnbegun(target, exchange));
+  }
+
+  /** Runs the delivery of an event, as `runHook` does, in a trace that names the one of its commit. */
+  async deliver(observer: string, cause: string, work: () => Promise<boolean | void> | void): Promise<void> {
+    await this.runHook(() => this.#log.followDelivery(observer, cause, work));
+  }
+
   noteRefusal(scope: Scope, delivery: RefusedDelivery): void {
     this.#log.noteRefusal(scope, delivery);
   }
@@ -64,7 +79,7 @@ export class Dispatcher {
    *
    * @throws what the hook throws, or TimeLimitExceeded
    */
-  runHook(hook: () => Promise<void> | void): Promise<void> {
+  runHook(hook: () => Promise<unknown> | void): Promise<void> {
     const { clock, unitOfWork, settings, logger } = this.#parts;
     return new Promise((resolve, reject) => {
       let isLate = false;
@@ -184,10 +199,13 @@ class Parts {
   }
 }
 
-/** The ORM wraps the reason why a query was cancelled in an exception of its own, and keeps the message only. */
+/**
+ * The ORM wraps the reason why a query was cancelled in an exception of its own, and keeps the message only; what ends by a
+ * signal in Node and in browsers is an AbortError.
+ */
 function tellsOf(reason: Error, error: unknown): boolean {
   try {
-    return error instanceof Error && error.message === reason.message;
+    return error instanceof Error && (error.message === reason.message || error.name === 'AbortError');
   } catch {
     return false;
   }

@@ -59,11 +59,12 @@ export class ErrorTranslator {
   }
 }
 
-/** An error of the application's own making may hold what no frame can show. */
-function canBeTold({ status, code, errors }: ApiError): boolean {
-  if (!Number.isInteger(status) || typeof code !== 'string' || !Array.isArray(errors)) return false;
+/** An error of the application's own making may hold what no frame can show, or throw when it is looked at. */
+function canBeTold(error: ApiError): boolean {
   try {
-    return typeof JSON.stringify(errors) === 'string';
+    const { status, code, errors, retryAfter = 0 } = error;
+    if (!Number.isInteger(status) || typeof code !== 'string' || !Number.isFinite(retryAfter)) return false;
+    return Array.isArray(errors) && typeof JSON.stringify(errors) === 'string';
   } catch {
     return false;
   }

@@ -5,7 +5,9 @@ import type { LogFields, Logger } from '../logger.js';
 import type { Scope } from '../scope/scope.js';
 import { userKeyOf } from '../scope/user-key.js';
 import type { Settings } from '../settings.js';
-import type { Tracer } from '../tracer.js';
+import { Status } from '../status.js';
+import { readTraceParent } from '../trace-parent.js';
+import type { Tracer, TraceSpan } from '../tracer.js';
 import type { RequestId } from '../wire/messages.js';
 import type { ActionTarget } from './action-target.js';
 import type { Exchange } from './exchange.js';
@@ -41,8 +43,8 @@ export class RequestLog {
     await tracer.run(
       `${consumer} ${action}`,
       { 'signalbox.consumer': consumer, 'signalbox.action': action },
-      (span) => {
-        const context = { ...factsOf(target, exchange), ...(span.traceId !== undefined && { trace: span.traceId }) };
+      async (span) => {
+        const context = { ...factsOf(target, exchange), ...tracesOf(span) };
         exchange.whenEnded(() => {
           span.end(exchange.status);
           logContext.run(context, () => this.#tell(action, exchange.status, clock.now().getTime() - begun));
@@ -50,6 +52,42 @@ export class RequestLog {
         return logContext.run(context, work);
       },
     );
+  }
+
+  /** A request that is answered, or has nobody to be answered to, before anything of it ran. */
+  noteUnbegun(target: ActionTarget, exchange: Exchange): void {
+    const facts = factsOf(target, exchange);
+    logContext.run(facts, () => this.#tell(facts.action, exchange.status, 0));
+  }
+
+  /** Work that goes on although it was aborted: nobody can stop it, and it counts against its connection. */
+  watchAborted(target: ActionTarget, exchange: Exchange): void {
+    const { clock, counters, logger, settings } = this.#parts;
+    const facts = factsOf(target, exchange);
+    const timer = clock.after(settings.closeTimeout, () => {
+      counters.increment('signalbox.abandoned_actions', { action: facts.action });
+      logger.warn('An action goes on although it was aborted: heed context.signal.', facts);
+    });
+    void exchange.settled.then(() => timer.cancel());
+  }
+
+  /**
+   * Runs the delivery of an event to a subscription, whose log lines say which commit it comes from.
+   *
+   * @param cause the trace of the commit
+   * @param work gives false where the event was refused
+   */
+  async followDelivery(observer: string, cause: string, work: () => Promise<boolean | void> | void): Promise<void> {
+    const attributes = { 'signalbox.observer': observer };
+    await this.#parts.tracer.deliver(`deliver ${observer}`, attributes, cause, async (span) => {
+      let status: number = Status.serverError;
+      try {
+        const passed = await logContext.run(tracesOf(span, cause), work);
+        status = passed === false ? Status.forbidden : Status.ok;
+      } finally {
+        span.end(status);
+      }
+    });
   }
 
   /** An event that a permission kept from its subscription. */
@@ -66,6 +104,12 @@ export class RequestLog {
     const level = settings.log.actions;
     if (level) logger[level]('An action was answered.', { status: status ?? null, duration });
   }
+}
+
+/** Which trace the work is in, and which one it comes from. */
+function tracesOf({ traceId }: TraceSpan, cause?: string): LogFields {
+  const from = readTraceParent(cause)?.traceId;
+  return { ...(traceId !== undefined && { trace: traceId }), ...(from !== undefined && { cause: from }) };
 }
 
 /** Names that only declared actions bear, so that no client can make up counters. */

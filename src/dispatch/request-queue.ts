@@ -3,31 +3,31 @@ import type { Exchange } from './exchange.js';
 /** Requests of one consumer, answered in the order in which they came. Detached ones do not hold up those behind them. */
 export class RequestQueue {
   #tail: Promise<void> = Promise.resolve();
-  readonly #open = new Set<Exchange>();
+  #open: readonly Exchange[] = [];
 
   /** Requests that wait or run. */
-  get open(): ReadonlySet<Exchange> {
+  get open(): readonly Exchange[] {
     return this.#open;
   }
 
   /** How many wait that do not hold up others, or run. */
   get detached(): number {
-    return [...this.#open].filter(({ isDetached }) => isDetached).length;
+    return this.#open.filter(({ isDetached }) => isDetached).length;
   }
 
   /** How many wait for those before them. */
   get waiting(): number {
-    return [...this.#open].filter(({ isDetached, isStarted }) => !isDetached && !isStarted).length;
+    return this.#open.filter(({ isDetached, isStarted }) => !isDetached && !isStarted).length;
   }
 
   /** How many are answered and not over yet. */
   get ending(): number {
-    return [...this.#open].filter(({ isStarted, isEnded }) => isStarted && isEnded).length;
+    return this.#open.filter(({ isStarted, isEnded }) => isStarted && isEnded).length;
   }
 
   /** @param run never rejects */
   add(exchange: Exchange, run: () => Promise<void>): void {
-    this.#open.add(exchange);
+    this.#open = this.#open.concat(exchange);
     this.#tail = this.#tail.then(async () => {
       const done = this.#run(exchange, run);
       if (!exchange.isDetached) await done;
@@ -42,6 +42,6 @@ export class RequestQueue {
 
   async #run(exchange: Exchange, run: () => Promise<void>): Promise<void> {
     if (!exchange.isEnded) await run();
-    this.#open.delete(exchange);
+    this.#open = this.#open.filter((other) => other !== exchange);
   }
 }

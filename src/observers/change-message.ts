@@ -18,6 +18,8 @@ export interface ChangeMessage extends ChannelMessage {
   /** The same for those who have more than the least rights, by what rightsKey makes of these. */
   readonly dataByRights?: Readonly<Record<string, string>>;
   readonly origin?: string;
+  /** The trace of the commit, as W3C `traceparent`; absent where nothing is traced. */
+  readonly cause?: string;
 }
 
 export function isChangeMessage(message: ChannelMessage): message is ChangeMessage {

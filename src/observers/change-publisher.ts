@@ -27,6 +27,9 @@ export interface PublisherParts {
 /** One change as it is shown: once for each of the rights that its serializer knows. */
 type Shown = Pick<ChangeMessage, 'data' | 'dataByRights'>;
 
+/** Which commit it was, and what it belonged to. */
+type Commit = Pick<ChangeMessage, 'commit' | 'cause'>;
+
 /** By serializer: several observers may show a row by the same one. */
 type Texts = Map<SerializerClass, Promise<Shown>>;
 
@@ -48,8 +51,8 @@ export class ChangePublisher {
   }
 
   /** In a later turn of the event loop: the reply of the request that committed leaves first. */
-  publish(changes: readonly ModelChange[], signals: readonly SignalSent[] = []): void {
-    const commit = ++this.#commits;
+  publish(changes: readonly ModelChange[], signals: readonly SignalSent[] = [], cause?: string): void {
+    const commit = { commit: ++this.#commits, ...(cause !== undefined && { cause }) };
     this.#tail = this.#tail.then(async () => {
       await setImmediate();
       // Before all that the same commit changed, whatever came first in it.
@@ -69,7 +72,7 @@ export class ChangePublisher {
     return this.#tail;
   }
 
-  async #publishOne(change: ModelChange, commit: number): Promise<void> {
+  async #publishOne(change: ModelChange, commit: Commit): Promise<void> {
     const texts: Texts = new Map();
     for (const observer of this.#parts.observers) {
       if (!isOfModel(change, observer.model)) continue;
@@ -81,7 +84,7 @@ export class ChangePublisher {
     }
   }
 
-  async #publishSignal(sent: SignalSent, commit: number): Promise<void> {
+  async #publishSignal(sent: SignalSent, commit: Commit): Promise<void> {
     for (const observer of this.#parts.observers) {
       if (observer.signal?.signal !== sent.signal || observer.signal.atOnce !== sent.atOnce) continue;
       try {
@@ -92,7 +95,7 @@ export class ChangePublisher {
     }
   }
 
-  async #tellSignal(observer: Observer, { payload, origin }: SignalSent, commit: number): Promise<void> {
+  async #tellSignal(observer: Observer, { payload, origin }: SignalSent, commit: Commit): Promise<void> {
     const { unitOfWork, layer } = this.#parts;
     if (!observer.signal?.when(payload)) return;
     const subject = payload as object;
@@ -104,7 +107,7 @@ export class ChangePublisher {
       ...idFor(after),
       observer: observer.id,
       source: this.source,
-      commit,
+      ...commit,
       pk: null,
       before: [],
       after,
@@ -114,7 +117,7 @@ export class ChangePublisher {
     for (const group of after) await layer.sendToGroup(group, message);
   }
 
-  async #tell(observer: Observer, change: ModelChange, commit: number, texts: Texts): Promise<void> {
+  async #tell(observer: Observer, change: ModelChange, commit: Commit, texts: Texts): Promise<void> {
     const before = await this.#groupsOf(observer, change, change.before);
     const after = await this.#groupsOf(observer, change, change.after);
     if (before.length + after.length === 0) return;
@@ -125,7 +128,7 @@ export class ChangePublisher {
       ...idFor(groups),
       observer: observer.id,
       source: this.source,
-      commit,
+      ...commit,
       pk: JSON.parse(encodeData(change.pk)) as unknown,
       before,
       after,

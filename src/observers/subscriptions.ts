@@ -108,7 +108,8 @@ export class Subscriptions {
     record.groups = left;
     record.requests = record.requests.filter((request) => request.groups.some((group) => left.includes(group)));
     if (left.length === 0) this.#records = this.#records.filter((other) => other !== record);
-    for (const group of held) await this.#membership.discard(group);
+    // One that cannot be left must not keep it in the others.
+    await Promise.all(held.map((group) => this.#membership.discard(group)));
   }
 
   /** Ends the one subscription of an observer and a request id, with all its groups. */
@@ -117,11 +118,11 @@ export class Subscriptions {
     if (record) await this.leave(record, record.groups);
   }
 
-  /** Ends all of them, at once for whoever asks. @returns their request ids */
-  async endAll(): Promise<ReadonlySet<string | number>> {
+  /** Ends all of them, at once for whoever asks. @returns their request ids, and what resolves once their groups are left */
+  endAll(): { readonly requestIds: ReadonlySet<string | number>; readonly left: Promise<unknown> } {
     const ended = this.#records;
-    await Promise.all(ended.map((record) => this.leave(record, record.groups)));
-    return new Set(ended.map(({ requestId }) => requestId));
+    const left = Promise.all(ended.map((record) => this.leave(record, record.groups)));
+    return { requestIds: new Set(ended.map(({ requestId }) => requestId)), left };
   }
 
   /** Ends all that a request id asked for, at once for whoever asks. */

@@ -1,11 +1,25 @@
-import { type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import { isSpanContextValid, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import { readTraceParent, toTraceParent } from '../trace-parent.js';
 import { type TraceAttributes, Tracer, type TraceSpan } from '../tracer.js';
 
-/** A span for each action, in whatever OpenTelemetry SDK the process has set up; without one it costs next to nothing. */
+/** A span for each action and each delivery that asks somebody, in whatever OpenTelemetry SDK the process has set up; without one it costs next to nothing. */
 export class OpenTelemetryTracer extends Tracer {
   override run<T>(name: string, attributes: TraceAttributes, work: (span: TraceSpan) => T): T {
     const options = { kind: SpanKind.SERVER, attributes: { ...attributes } };
     return trace.getTracer('signalbox').startActiveSpan(name, options, (span) => work(toTraceSpan(span)));
+  }
+
+  /** Links instead of a parent, as the conventions for messaging have it: the trace of a commit would have no end. */
+  override deliver<T>(name: string, attributes: TraceAttributes, cause: string, work: (span: TraceSpan) => T): T {
+    const parent = readTraceParent(cause);
+    const links = parent ? [{ context: { ...parent, isRemote: true } }] : [];
+    const options = { kind: SpanKind.CONSUMER, attributes: { ...attributes }, links, root: true };
+    return trace.getTracer('signalbox').startActiveSpan(name, options, (span) => work(toTraceSpan(span)));
+  }
+
+  override current(): string | undefined {
+    const context = trace.getActiveSpan()?.spanContext();
+    return context && isSpanContextValid(context) ? toTraceParent(context) : undefined;
   }
 }
 

@@ -17,8 +17,12 @@ import { hasDerivedColumns, isComplete, primaryKeyOf, readRow, rowKey, snapshotO
 import { conflictingRows } from './model-upsert.js';
 import { type TransactionEvent, TransactionStages } from './transaction-stages.js';
 
-/** Told once per commit of what it changed and of the signals that waited for it. */
-export type Committed = (changes: readonly ModelChange[], signals: readonly SignalSent[]) => void;
+/**
+ * Told once per commit of what it changed and of the signals that waited for it.
+ *
+ * @param cause the trace that the commit belongs to, as W3C `traceparent`
+ */
+export type Committed = (changes: readonly ModelChange[], signals: readonly SignalSent[], cause?: string) => void;
 
 /**
  * Flush -> stage. Notes what each flush does to each row; what the outermost transaction commits, and only that, is handed
@@ -31,6 +35,7 @@ export class ModelSubscriber implements EventSubscriber {
   readonly #upserted = new WeakMap<EntityManager, Map<string, RowData>>();
   readonly #foreign = new WeakMap<object, RowData>();
   readonly #committed: Committed;
+  readonly #cause: () => string | undefined;
   readonly #groupsVary: (meta: EntityMetadata) => boolean;
   #signals = 0;
   #isClosed = false;
@@ -39,16 +44,19 @@ export class ModelSubscriber implements EventSubscriber {
    * @param committed told once per commit; never awaited, and called outside the flush's async context
    * @param groupsVary whether somebody derives groups from more than the key of a model's rows
    * @param isObserved whether somebody hears of a model's rows: who holds a row that is removed is asked for those only
+   * @param cause tells which trace is under way
    */
   constructor(
     committed: Committed,
     groupsVary: (model: EntityClass<object>) => boolean = () => false,
     isObserved: (model: EntityClass<object>) => boolean = () => true,
+    cause: () => string | undefined = () => undefined,
   ) {
     this.#committed = committed;
+    this.#cause = cause;
     this.#groupsVary = (meta) => groupsVary(meta.class);
     this.#relinks = new ModelRelinks((meta) => Boolean(meta.class) && isObserved(meta.class), this.#groupsVary);
-    this.#stages = new TransactionStages(mergeStaged, (staged) => this.#release(staged));
+    this.#stages = new TransactionStages(mergeStaged, (...staged) => this.#release(...staged), cause);
   }
 
   /** Notes nothing any more: the ORM keeps its subscribers for good. */
@@ -75,7 +83,7 @@ export class ModelSubscriber implements EventSubscriber {
 
   /** A signal waits for the transaction that its sender is in, if there is one. */
   stageSignal(em: EntityManager, sent: SignalSent): void {
-    if (sent.atOnce || !em.getTransactionContext()) this.#committed([], [sent]);
+    if (sent.atOnce || !em.getTransactionContext()) this.#committed([], [sent], this.#cause());
     else this.#stages.of(em).stage(`signal:${++this.#signals}`, sent);
   }
 
@@ -178,10 +186,10 @@ export class ModelSubscriber implements EventSubscriber {
     this.#stages.rolledBack(event as TransactionEvent);
   }
 
-  #release(staged: readonly (ModelChange | SignalSent)[]): void {
+  #release(staged: readonly (ModelChange | SignalSent)[], cause: string | undefined): void {
     const signals = staged.filter(isSignal);
     const changes = staged.flatMap((entry) => (isSignal(entry) ? [] : entry));
-    this.#committed(changes, signals);
+    this.#committed(changes, signals, cause);
   }
 
   #stage(em: EntityManager, entity: object, before: RowData | undefined, after: RowData | undefined): void {

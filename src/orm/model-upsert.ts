@@ -1,8 +1,12 @@
 import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
+import { LockMode } from '@mikro-orm/core';
 import type { RowData } from './model-change.js';
 import { rowKey, snapshotOf } from './model-snapshot.js';
 
-/** The rows that an upsert may find in its way: those with its key, or with the values of one of its unique properties. */
+/**
+ * The rows that an upsert may find in its way: those with its key, or with the values of one of its unique properties.
+ * Whoever is writing them is waited for here, as the upsert itself would do, and what was read before that would be stale.
+ */
 export async function conflictingRows(
   em: EntityManager,
   meta: EntityMetadata,
@@ -14,8 +18,18 @@ export async function conflictingRows(
   });
   if (conditions.length === 0) return new Map();
   const fork = em.fork({ clear: true, keepTransactionContext: true, freshEventManager: true });
-  const rows = await fork.find(meta.class, { $or: conditions } as object, { filters: false });
+  const find = (locking: EntityManager): Promise<object[]> => lockedRows(locking, meta, { $or: conditions });
+  const rows = await (fork.isInTransaction() ? find(fork) : fork.transactional(find));
   return new Map(rows.map((row) => [rowKey(meta, row), snapshotOf(fork, row)]));
+}
+
+async function lockedRows(em: EntityManager, meta: EntityMetadata, where: object): Promise<object[]> {
+  // A join of an eager relation could not be locked.
+  const lock = em.isInTransaction() && { lockMode: LockMode.PESSIMISTIC_WRITE, strategy: 'select-in' };
+  const find = (): Promise<object[]> => em.find(meta.class, where, { filters: false, ...lock } as object);
+  const rows = await find();
+  // Who waited for the lock on a row that was deleted then, finds what has its key now by a statement of its own.
+  return rows.length > 0 ? rows : find();
 }
 
 function uniqueSets(meta: EntityMetadata): readonly (readonly string[])[] {

@@ -25,11 +25,18 @@ export class TransactionStages<T> {
   readonly #stages = new WeakMap<object, Stage<T>>();
   readonly #around = new WeakMap<object, object>();
   readonly #merge: (earlier: T, later: T) => T | undefined;
-  readonly #released: (entries: readonly T[]) => void;
+  readonly #released: (entries: readonly T[], cause: string | undefined) => void;
+  readonly #cause: () => string | undefined;
 
-  constructor(merge: (earlier: T, later: T) => T | undefined, released: (entries: readonly T[]) => void) {
+  /** @param cause asked at the commit what it belongs to, which `released` is told: it runs outside of that */
+  constructor(
+    merge: (earlier: T, later: T) => T | undefined,
+    released: (entries: readonly T[], cause: string | undefined) => void,
+    cause: () => string | undefined = () => undefined,
+  ) {
     this.#merge = merge;
     this.#released = released;
+    this.#cause = cause;
   }
 
   /** The stage of what this entity manager writes now; without a transaction, one that its flush releases. */
@@ -72,7 +79,9 @@ export class TransactionStages<T> {
 
   #release(stage: Stage<T>): void {
     const entries = stage.release();
-    if (entries.length > 0) outsideOfFlush(() => this.#released(entries));
+    if (entries.length === 0) return;
+    const cause = this.#cause();
+    outsideOfFlush(() => this.#released(entries, cause));
   }
 
   #find(key: object): Stage<T> {

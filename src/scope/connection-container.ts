@@ -1,4 +1,4 @@
-import { type DependencyContainer, Lifecycle } from 'tsyringe';
+import { type DependencyContainer, container as globalContainer, Lifecycle } from 'tsyringe';
 import type { ConcreteClass } from '../metadata.js';
 
 interface Registration {
@@ -6,15 +6,24 @@ interface Registration {
   readonly options: { readonly lifecycle: Lifecycle };
 }
 
-/** What tsyringe's container asks itself for everything that it builds; no type of its tells. */
+/** What tsyringe's container holds, and asks itself for everything that it builds; no type of its tells. */
 interface Workshop {
-  construct(provider: ConcreteClass | object, context: unknown): object;
-  resolveRegistration(registration: Registration, context: unknown): unknown;
-  readonly disposables: Set<object>;
+  readonly parent: Workshop;
+  _registry: object;
+  interceptors: object;
+  disposables: Set<object>;
+  construct(provider: ConcreteClass | object, context: object): object;
+  resolveRegistration(registration: Registration, context: object): unknown;
+  register(token: never, provider: never, options: Registration['options']): unknown;
+  beforeResolution(...interceptor: readonly never[]): void;
+  afterResolution(...interceptor: readonly never[]): void;
 }
 
-/** What was built in each container and has to be disposed, in the order of its construction. */
-const built = new WeakMap<DependencyContainer, object[]>();
+/** The class of tsyringe's containers, which has no name outside. */
+const Container = globalContainer.constructor as new (parent?: Workshop) => Workshop;
+
+/** Made by every container for itself, and shared by ours, in which they stay empty. */
+const { interceptors, disposables } = new Container();
 
 /**
  * The container of one connection. In three things it is not what tsyringe makes of a child:
@@ -24,41 +33,71 @@ const built = new WeakMap<DependencyContainer, object[]>();
  * - It knows the order in which it built what has to be disposed, and by which symbol. tsyringe disposes in the order of
  *   construction, all at once, and stops at the first that throws.
  */
+class ConnectionContainer extends Container {
+  /** What has to be disposed, in the order of its construction. */
+  readonly built: object[] = [];
+  #copies: Map<Registration, Registration> | undefined;
+
+  constructor(root: DependencyContainer) {
+    super(workshopOf(root));
+    this._registry = workshopOf(root.createChildContainer())._registry;
+    this.interceptors = interceptors;
+    this.disposables = disposables;
+  }
+
+  override construct(provider: ConcreteClass | object, context: object): object {
+    const instance = super.construct(provider, context);
+    // A delayed one is a proxy, which builds at the first touch; what it builds comes here as well.
+    if (typeof provider !== 'function' || !hasToBeDisposed(instance)) return instance;
+    this.built.push(instance);
+    this.disposables.delete(instance);
+    return instance;
+  }
+
+  override resolveRegistration(registration: Registration, context: object): unknown {
+    const { lifecycle } = registration.options;
+    if (lifecycle === Lifecycle.Singleton) return this.parent.resolveRegistration(registration, freshLike(context));
+    return super.resolveRegistration(this.#ownOf(registration), context);
+  }
+
+  /** A singleton of this container is one of this connection. */
+  override register(token: never, provider: never, options = { lifecycle: Lifecycle.Transient }): unknown {
+    const isOne = options.lifecycle === Lifecycle.Singleton;
+    return super.register(token, provider, isOne ? { lifecycle: Lifecycle.ContainerScoped } : options);
+  }
+
+  override beforeResolution(...interceptor: readonly never[]): void {
+    this.#ownInterceptors();
+    super.beforeResolution(...interceptor);
+  }
+
+  override afterResolution(...interceptor: readonly never[]): void {
+    this.#ownInterceptors();
+    super.afterResolution(...interceptor);
+  }
+
+  #ownInterceptors(): void {
+    if (this.interceptors === interceptors) this.interceptors = new Container().interceptors;
+  }
+
+  /** A registration holds its instance, and is the same for all containers below the one in which it was made. */
+  #ownOf(registration: Registration): Registration {
+    if (registration.options.lifecycle !== Lifecycle.ContainerScoped) return registration;
+    const { provider, options } = registration;
+    this.#copies ??= new Map();
+    const copy = this.#copies.get(registration) ?? { provider, options };
+    this.#copies.set(registration, copy);
+    return copy;
+  }
+}
+
 export function connectionContainer(root: DependencyContainer): DependencyContainer {
-  const container = root.createChildContainer();
-  const shared = workshopOf(root);
-  const own = workshopOf(container);
-  const { construct, resolveRegistration } = own;
-  const { register } = container;
-  const copies = new Map<Registration, Registration>();
-  const disposables: object[] = [];
-  built.set(container, disposables);
-  Object.assign(container, {
-    construct(provider: ConcreteClass | object, context: unknown): object {
-      const instance = construct.call(container, provider, context);
-      // A delayed one is a proxy, which builds at the first touch; what it builds comes here as well.
-      if (typeof provider !== 'function' || !hasToBeDisposed(instance)) return instance;
-      disposables.push(instance);
-      own.disposables.delete(instance);
-      return instance;
-    },
-    resolveRegistration(registration: Registration, context: object): unknown {
-      const { lifecycle } = registration.options;
-      if (lifecycle === Lifecycle.Singleton) return shared.resolveRegistration(registration, freshLike(context));
-      return resolveRegistration.call(container, ofConnection(registration, copies), context);
-    },
-    /** A singleton of this container is one of this connection. */
-    register(token: never, provider: never, options: { lifecycle: Lifecycle } = { lifecycle: Lifecycle.Transient }) {
-      const isOne = options.lifecycle === Lifecycle.Singleton;
-      return register.call(container, token, provider, isOne ? { lifecycle: Lifecycle.ContainerScoped } : options);
-    },
-  });
-  return container;
+  return new ConnectionContainer(root) as unknown as DependencyContainer;
 }
 
 /** Takes the last that was built; what is built meanwhile comes before it. */
 export function takeLastBuilt(container: DependencyContainer): object | undefined {
-  return built.get(container)?.pop();
+  return container instanceof ConnectionContainer ? container.built.pop() : undefined;
 }
 
 /** As tsyringe has it, `dispose` takes no parameters; a method that does is something else. */
@@ -71,17 +110,8 @@ function hasToBeDisposed(instance: object): boolean {
   return Symbol.asyncDispose in instance || Symbol.dispose in instance || isDisposable(instance);
 }
 
-/** A registration holds its instance, and is the same for all containers below the one in which it was made. */
-function ofConnection(registration: Registration, copies: Map<Registration, Registration>): Registration {
-  if (registration.options.lifecycle !== Lifecycle.ContainerScoped) return registration;
-  const { provider, options } = registration;
-  const copy = copies.get(registration) ?? { provider, options };
-  copies.set(registration, copy);
-  return copy;
-}
-
 /** What is one per resolution in a connection must not be kept by a singleton. */
-function freshLike(context: object): unknown {
+function freshLike(context: object): object {
   return Reflect.construct(context.constructor as ConcreteClass, []);
 }
 

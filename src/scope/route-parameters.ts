@@ -26,6 +26,9 @@ type ParameterPart<Pattern extends string> = Pattern extends `${infer Head}/${in
 
 type NameOfPart<Part extends string> = Part extends `${infer Name}(${string})` ? Name : Part;
 
+/** Those of a route that has none. */
+export const noParameters: Readonly<Record<string, never>> = Object.freeze(Object.create(null));
+
 /** The parameters of one connection, as its route declares them. */
 export class RouteParameters {
   readonly #route: string;
@@ -33,7 +36,11 @@ export class RouteParameters {
   readonly #checked: CheckedParameters;
 
   /** @param values those of the path, converted */
-  constructor(route: string, values: Readonly<Record<string, string | number>> = {}, checked: CheckedParameters = {}) {
+  constructor(
+    route: string,
+    values: Readonly<Record<string, string | number>> = noParameters,
+    checked: CheckedParameters = noParameters,
+  ) {
     this.#route = route;
     this.#values = values;
     this.#checked = checked;

@@ -157,12 +157,16 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   /**
-   * Ends this process on SIGTERM (`drain`) and SIGINT (`close`), at the latest after 30 s; a second signal ends it at once.
-   * Returns what takes the listeners off again.
+   * Ends this process on SIGTERM (`drain`) and SIGINT (`close`), at the latest 2 s after `drain.timeLimit`; a second signal ends
+   * it at once. Returns what takes the listeners off again.
+   *
+   * @throws ConfigurationError for an `exitWithin` that is not above `drain.timeLimit`
    */
   closeOnSignals(options: SignalOptions = {}): () => void {
-    const { clock, logger } = this.#services;
-    return onProcessSignals({ drain: () => this.drain(), close: () => this.close(), clock, logger }, options);
+    const { clock, logger, settings } = this.#services;
+    const drainTimeLimit = settings.drain.timeLimit;
+    const ways = { drain: () => this.drain(), close: () => this.close() };
+    return onProcessSignals({ ...ways, clock, logger, drainTimeLimit }, options);
   }
 
   /** Whether this process should be sent clients: its database and channel layer answer, and it does not end. */
@@ -179,10 +183,14 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   #open(admission: Admission, transport: Transport, pending: PendingHandshake, place: Place): AcceptedConnection {
-    const connection = new Connection(admission, transport, this.#services, (gone) => this.#connections.delete(gone));
-    void connection.closed.then(place.leave);
+    const { live } = this.#services;
+    const connection = new Connection(admission, place, transport, this.#services, () => {
+      this.#connections.delete(connection);
+      live.remove(connection.standing);
+      place.leave();
+    });
     this.#connections.add(connection);
-    this.#services.live.add(connection.standing, place, pending, connection.closed);
+    live.add(connection.standing, place, pending);
     connection.open();
     return connection;
   }

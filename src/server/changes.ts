@@ -9,6 +9,7 @@ import { type Committed, ModelSubscriber } from '../orm/model-subscriber.js';
 import type { OrmRoot } from '../orm/orm-root.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { warnOfUnreportedWrites } from '../orm/unreported-writes.js';
+import type { Tracer } from '../tracer.js';
 import { type ConnectionRule, modelOf, signalOf } from './connection-rule.js';
 
 /** What leads from a commit or a signal to those who observe it. */
@@ -26,6 +27,7 @@ export interface ChangesParts {
   readonly layer: ChannelLayer;
   readonly unitOfWork: UnitOfWork;
   readonly logger: Logger;
+  readonly tracer: Pick<Tracer, 'current'>;
   readonly isDevelopment: boolean;
   /** What commits do to connections. */
   readonly rules: readonly ConnectionRule[];
@@ -40,12 +42,13 @@ export function buildChanges(parts: ChangesParts): Changes {
   const ruling = rules.flatMap((rule) => modelOf(rule) ?? []).map((model) => ({ model }));
   const isObserved = observedBy([...observers, ...revocations, ...ruling]);
   const subscriber = new ModelSubscriber(
-    (changes, signals) => {
-      publisher.publish(changes, signals);
+    (changes, signals, cause) => {
+      publisher.publish(changes, signals, cause);
       applyRules(changes, signals);
     },
     observedBy([...observers.filter(({ groupsVary }) => groupsVary), ...revocations]),
     isObserved,
+    () => currentTrace(parts),
   );
   const listen = (): (() => void) => {
     const others = rules.flatMap((rule) => signalOf(rule) ?? []);
@@ -58,4 +61,14 @@ export function buildChanges(parts: ChangesParts): Changes {
   };
   const rechecker = new Rechecker(observers, (sent) => subscriber.stageSignal(orm.em, sent));
   return { publisher, subscriber, rechecker, listen };
+}
+
+/** A tracer that fails must not take the commit with it. */
+function currentTrace({ tracer, logger }: Pick<ChangesParts, 'tracer' | 'logger'>): string | undefined {
+  try {
+    return tracer.current();
+  } catch (error) {
+    logger.error('The tracer failed.', { error });
+    return undefined;
+  }
 }

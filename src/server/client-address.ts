@@ -31,6 +31,12 @@ export class ClientAddresses {
     return address;
   }
 
+  /** The address of a socket, unless it is a trusted proxy's. */
+  ofClient(remoteAddress: string | undefined): string | undefined {
+    const address = remoteAddress && plain(remoteAddress);
+    return address && !this.#isTrusted(address) ? address : undefined;
+  }
+
   #isTrusted(address: string): boolean {
     return isIP(address) !== 0 && this.#trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
   }

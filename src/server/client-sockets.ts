@@ -6,47 +6,86 @@ import type { Reply } from '../wire/messages.js';
 import type { Outbound } from './outbound.js';
 
 /** What a connection lends to the consumers behind it. */
-export interface SocketParts {
+export interface SocketOwner {
   readonly outbound: Outbound;
   /** Told of every reply. */
-  readonly note: (reply: Reply) => void;
-  readonly close: (code: number, reason: string) => void;
+  noteReply(reply: Reply): void;
+  close(code: number, reason: string): void;
+  closeStream(stream: string, code: number, reason: string): void;
 }
 
 /** The client's end of a route's only consumer. */
-export function wholeSocket(parts: SocketParts): ConsumerSocket {
-  const { outbound, close } = parts;
-  return { ...texts(parts), binary: (data) => outbound.sendBinary(data), close };
+export class WholeSocket implements ConsumerSocket {
+  readonly #owner: SocketOwner;
+
+  constructor(owner: SocketOwner) {
+    this.#owner = owner;
+  }
+
+  reply(reply: Reply, latest?: string): void {
+    send(this.#owner, reply, undefined, latest);
+  }
+
+  json(text: string): void {
+    this.#owner.outbound.send(encodeFrame(text));
+  }
+
+  binary(data: Uint8Array): void {
+    this.#owner.outbound.sendBinary(data);
+  }
+
+  ready(): Promise<void> | undefined {
+    return this.#owner.outbound.ready();
+  }
+
+  close(code: number, reason: string): void {
+    this.#owner.close(code, reason);
+  }
 }
 
 /** The client's end of one stream of several. */
-export function streamSocket(parts: SocketParts, stream: string, consumer: Class): ConsumerSocket {
-  const binary = (): never => {
+export class StreamSocket implements ConsumerSocket {
+  readonly #owner: SocketOwner;
+  readonly #stream: string;
+  readonly #consumer: Class;
+
+  constructor(owner: SocketOwner, stream: string, consumer: Class) {
+    this.#owner = owner;
+    this.#stream = stream;
+    this.#consumer = consumer;
+  }
+
+  reply(reply: Reply, latest?: string): void {
+    send(this.#owner, reply, this.#stream, latest);
+  }
+
+  json(text: string): void {
+    this.#owner.outbound.send(encodeFrame(text, this.#stream));
+  }
+
+  binary(): never {
     throw new ConfigurationError({
-      class: consumer.name,
+      class: this.#consumer.name,
       reason: 'sends a binary frame from a stream, which it could not name.',
       remedy: 'Give it a route of its own, or send JSON.',
     });
-  };
-  return { ...texts(parts, stream), binary, close: parts.close };
+  }
+
+  ready(): Promise<void> | undefined {
+    return this.#owner.outbound.ready();
+  }
+
+  close(code: number, reason: string): void {
+    this.#owner.closeStream(this.#stream, code, reason);
+  }
 }
 
-function texts({ outbound, note }: SocketParts, stream?: string): Pick<ConsumerSocket, 'reply' | 'json' | 'ready'> {
-  return {
-    reply: (reply, latest) => {
-      send(outbound, reply, stream, latest);
-      note(reply);
-    },
-    json: (text) => outbound.send(encodeFrame(text, stream)),
-    ready: () => outbound.ready(),
-  };
-}
-
-function send(outbound: Outbound, reply: Reply, stream: string | undefined, key: string | undefined): void {
+function send(owner: SocketOwner, reply: Reply, stream: string | undefined, key: string | undefined): void {
   const text = encodeReply(reply, stream);
-  if (key === undefined) outbound.send(text);
+  if (key === undefined) owner.outbound.send(text);
   else {
     const as = (action: string): string => encodeReply({ ...reply, action }, stream);
-    outbound.send(text, { key, action: reply.action ?? '', as });
+    owner.outbound.send(text, { key, action: reply.action ?? '', as });
   }
+  owner.noteReply(reply);
 }

@@ -1,28 +1,26 @@
 import type { Clock } from '../clock.js';
 import { Ceilings } from '../consumers/ceilings.js';
+import type { ChannelServices } from '../consumers/channel-parts.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
-import { type ChannelParts, ConsumerChannel } from '../consumers/consumer-channel.js';
-import type { ConsumerSocket } from '../consumers/reach.js';
+import { ConsumerChannel } from '../consumers/consumer-channel.js';
 import { type ApiError, type ServerClosing, StreamClosed } from '../errors.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import { CloseCode } from '../status.js';
 import { addressOf, encodeReply, errorReply } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
-import { streamSocket, wholeSocket } from './client-sockets.js';
+import { type SocketOwner, StreamSocket, WholeSocket } from './client-sockets.js';
 import { restartText } from './drain.js';
 import type { Admission } from './handshake.js';
+import type { Place } from './handshake-limits.js';
 import type { Heartbeat } from './heartbeat.js';
-import { type InboundFrameParts, InboundFrames, only } from './inbound-frames.js';
+import { type FrameReceiver, type InboundFrameParts, InboundFrames, only } from './inbound-frames.js';
 import { Outbound } from './outbound.js';
 import type { OutboundTraffic } from './outbound-traffic.js';
 import { machineClock, settledWithin } from './settled-within.js';
-import { Standing, type StandingParts } from './standing.js';
+import { type Standee, Standing, type StandingParts } from './standing.js';
 import type { Transport, TransportListener } from './transport.js';
 
-export interface ConnectionParts
-  extends Omit<ChannelParts, 'scope' | 'socket' | 'ceilings'>,
-    InboundFrameParts,
-    StandingParts {
+export interface ConnectionParts extends ChannelServices, InboundFrameParts, StandingParts {
   readonly disposer: ScopeDisposer;
   readonly clock: Clock;
   readonly traffic: OutboundTraffic;
@@ -34,76 +32,77 @@ export interface ConnectionParts
  * answered with a frame; a consumer that cannot be built answers each frame of its stream with an error, and the others
  * live.
  */
-export class Connection {
+export class Connection implements TransportListener, FrameReceiver, SocketOwner, Standee {
   readonly #admission: Admission;
   readonly standing: Standing;
-  readonly #outbound: Outbound;
+  readonly outbound: Outbound;
+  readonly channels = new Map<string, ConsumerChannel>();
+  readonly ceilings: Ceilings;
   readonly #parts: ConnectionParts;
-  readonly #channels = new Map<string, ConsumerChannel>();
   /** Streams that their consumers closed. */
-  readonly #gone = new Map<string, ApiError>();
+  #gone: Map<string, ApiError> | undefined;
   readonly #frames: InboundFrames;
-  readonly #ceilings: Ceilings;
   #draining: ApiError | undefined;
   #isDeaf = false;
   #closing: Promise<void> | undefined;
-  readonly #closed = Promise.withResolvers<void>();
+  /** Made when somebody waits for the end before it begins. */
+  #closed: PromiseWithResolvers<void> | undefined;
+  readonly #ended: () => void;
 
-  /** @param gone told once all consumers and the container have ended */
-  constructor(
-    admission: Admission,
-    transport: Transport,
-    parts: ConnectionParts,
-    gone: (connection: Connection) => void,
-  ) {
+  /** @param ended told once all consumers and the container have ended */
+  constructor(admission: Admission, place: Place, transport: Transport, parts: ConnectionParts, ended: () => void) {
     this.#admission = admission;
-    this.#outbound = new Outbound(transport, parts.traffic);
+    this.outbound = new Outbound(transport, parts.traffic);
     this.#parts = parts;
-    this.#frames = new InboundFrames(admission, parts, {
-      receive: (stream, consumer, payload) => this.#receive(stream, consumer, payload),
-      receiveBinary: (consumer, data) => this.#receiveBinary(consumer, data),
-      whenChecked: (work) => this.standing.whenChecked(() => this.#isHeard && work()),
-      reply: (reply, stream) => this.#reply(reply, stream),
-      close: (code, reason) => this.#refuse(code, reason),
-    });
-    this.#ceilings = new Ceilings(parts);
-    const standee = {
-      channels: this.#channels,
-      ceilings: this.#ceilings,
-      drain: (reason: ApiError) => this.drain(reason),
-      close: (code: number, reason: string) => this.close(code, reason),
-    };
-    this.standing = new Standing(admission, standee, parts);
-    this.#closed.promise.then(() => gone(this));
+    this.#frames = new InboundFrames(admission, place, parts, this);
+    this.ceilings = new Ceilings(parts);
+    this.standing = new Standing(admission, this, parts);
+    this.#ended = ended;
   }
 
   /** A route's one consumer is built at once, a stream's at its first frame. */
   open(): void {
     const { consumers } = this.#admission.route;
     if (!(consumers instanceof Map)) this.#open(consumers as CompiledConsumer);
-    const listener: TransportListener = {
-      onText: (text) => this.#isHeard && this.#frames.receiveText(text),
-      onBinary: (data) => this.#isHeard && this.#frames.receiveBinary(data),
-      onControl: (bytes) => this.#isHeard && this.#frames.receiveControl(bytes),
-      onClose: (code) => this.#end(code),
-    };
-    this.#outbound.listen(this.#parts.heartbeat.follow(this.#outbound, listener));
+    this.outbound.listen(this.#parts.heartbeat.follow(this.outbound, this));
+  }
+
+  onText(text: string): void {
+    if (this.#isHeard) this.#frames.receiveText(text);
+  }
+
+  onBinary(data: Uint8Array): void {
+    if (this.#isHeard) this.#frames.receiveBinary(data);
+  }
+
+  onControl(bytes: number): void {
+    if (this.#isHeard) this.#frames.receiveControl(bytes);
+  }
+
+  onClose(code: number): void {
+    this.outbound.end();
+    this.#closing ??= this.#endAll(code).finally(() => {
+      this.#ended();
+      this.#closed?.resolve();
+    });
   }
 
   /** Resolves when nothing of the connection is left. */
   get closed(): Promise<void> {
+    if (this.#closing) return this.#closing;
+    this.#closed ??= Promise.withResolvers();
     return this.#closed.promise;
   }
 
   /** Resolves when every event that arrived has been delivered. */
   async idle(): Promise<void> {
-    await Promise.all([...this.#channels.values()].map((channel) => channel.idle()));
+    await Promise.all([...this.channels.values()].map((channel) => channel.idle()));
   }
 
   /** Answers what waits and runs, and whatever still comes, with the reason. Resolves when all of it is answered. */
   async drain(reason: ApiError): Promise<void> {
     this.#turnAway(reason);
-    await Promise.all([...this.#channels.values()].map((channel) => channel.abort(reason)));
+    await Promise.all([...this.channels.values()].map((channel) => channel.abort(reason)));
   }
 
   /** Tells the client to come back elsewhere, and ends once what is under way is answered, or answers 503 after this time. */
@@ -112,11 +111,11 @@ export class Connection {
     this.#turnAway(reason);
     const isMultiplexed = this.#admission.route.consumers instanceof Map;
     const told = errorReply(reason, { action: 'drain', requestId: null });
-    this.#outbound.send(encodeReply(told, isMultiplexed ? null : undefined));
-    const answered = Promise.all([...this.#channels.values()].map((channel) => channel.answered()));
+    this.outbound.send(encodeReply(told, isMultiplexed ? null : undefined));
+    const answered = Promise.all([...this.channels.values()].map((channel) => channel.answered()));
     await settledWithin(answered, time, clock);
     await this.drain(reason);
-    await this.#outbound.flushed();
+    await this.outbound.flushed();
     this.close(CloseCode.restart, restartText);
     await this.closed;
   }
@@ -124,11 +123,10 @@ export class Connection {
   /** Begins the closing handshake. Whatever the client still says is not heard. */
   close(code: number, reason: string): void {
     this.#isDeaf = true;
-    this.#outbound.close(code, reason);
+    this.outbound.close(code, reason);
   }
 
-  /** A client that broke a rule. */
-  #refuse(code: number, reason: string): void {
+  refuse(code: number, reason: string): void {
     this.#parts.logger.info('A connection was closed.', { path: this.#admission.scope.path, code, reason });
     this.close(code, reason);
   }
@@ -140,7 +138,7 @@ export class Connection {
   }
 
   terminate(): void {
-    this.#outbound.terminate();
+    this.outbound.terminate();
   }
 
   get #isHeard(): boolean {
@@ -156,50 +154,48 @@ export class Connection {
     }
   }
 
-  #receive(stream: string, consumer: CompiledConsumer, payload: unknown): void {
+  receive(stream: string, consumer: CompiledConsumer, payload: unknown): void {
     this.standing.check(stream);
-    const refusal = this.#draining ?? this.#gone.get(stream);
+    const refusal = this.#draining ?? this.#gone?.get(stream);
     if (refusal) throw refusal;
     this.#channel(stream, consumer).receive(payload);
   }
 
-  #receiveBinary(consumer: CompiledConsumer, data: Uint8Array): void {
+  receiveBinary(consumer: CompiledConsumer, data: Uint8Array): void {
     if (this.#draining) throw this.#draining;
     this.#channel(only, consumer).receiveBinary(data);
   }
 
+  whenChecked(work: () => void): void {
+    this.standing.whenChecked(() => this.#isHeard && work());
+  }
+
   #channel(stream: string, compiled: CompiledConsumer): ConsumerChannel {
-    const existing = this.#channels.get(stream);
+    const existing = this.channels.get(stream);
     if (existing) return existing;
     const { scope } = this.#admission;
-    const socket = this.#socketOf(stream, compiled);
-    const created = new ConsumerChannel(compiled, { ...this.#parts, scope, socket, ceilings: this.#ceilings });
-    this.#channels.set(stream, created);
+    const socket = stream === only ? new WholeSocket(this) : new StreamSocket(this, stream, compiled.consumer);
+    const created = new ConsumerChannel(compiled, this.#parts, { scope, socket, ceilings: this.ceilings });
+    this.channels.set(stream, created);
     return created;
   }
 
-  #socketOf(stream: string, { consumer }: CompiledConsumer): ConsumerSocket {
-    const note = (reply: Reply): void => this.#noteReply(reply);
-    if (stream === only) return wholeSocket({ outbound: this.#outbound, note, close: (...why) => this.close(...why) });
-    const close = (code: number, reason: string): void => this.#closeStream(stream, code, reason);
-    return streamSocket({ outbound: this.#outbound, note, close }, stream, consumer);
-  }
-
   /** The others live. Its client is told at once, and again at whatever it still sends there. */
-  #closeStream(stream: string, code: number, reason: string): void {
-    if (this.#gone.has(stream)) return;
+  closeStream(stream: string, code: number, reason: string): void {
+    if (this.#gone?.has(stream)) return;
     const told = new StreamClosed(`This stream was closed with code ${code}${reason && ` (${reason})`}.`);
+    this.#gone ??= new Map();
     this.#gone.set(stream, told);
-    void this.#channels.get(stream)?.close(code, told);
-    this.#outbound.send(encodeReply(errorReply(told, addressOf(undefined)), stream));
+    void this.channels.get(stream)?.close(code, told);
+    this.outbound.send(encodeReply(errorReply(told, addressOf(undefined)), stream));
   }
 
-  #reply(reply: Reply, stream?: string | null): void {
-    this.#outbound.send(encodeReply(reply, stream));
-    this.#noteReply(reply);
+  reply(reply: Reply, stream?: string | null): void {
+    this.outbound.send(encodeReply(reply, stream));
+    this.noteReply(reply);
   }
 
-  #noteReply({ code }: Reply): void {
+  noteReply({ code }: Reply): void {
     if (this.#isHeard) this.#frames.noteReply(code);
   }
 
@@ -207,12 +203,8 @@ export class Connection {
     return this.#parts.errors.translate(thrown, { path: this.#admission.scope.path });
   }
 
-  #end(code: number): void {
-    this.#closing ??= this.#endAll(code).finally(() => this.#closed.resolve());
-  }
-
   async #endAll(code: number): Promise<void> {
-    const channels = [...this.#channels.values(), ...this.standing.revoked];
+    const channels = [...this.channels.values(), ...this.standing.revoked];
     await Promise.allSettled(channels.map((channel) => channel.close(code)));
     await this.#awaitAbandoned(channels);
     await this.#parts.disposer.dispose(this.#admission.scope);

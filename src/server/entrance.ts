@@ -9,6 +9,7 @@ import type { Services } from './services.js';
 import { answers, share } from './shared-server.js';
 import type { Transport } from './transport.js';
 import { destroyOnError, refuseUpgrade, toHandshakeRequest } from './upgrade.js';
+import { WaitingSockets } from './waiting-sockets.js';
 import { WebSocketAcceptor } from './web-socket-transport.js';
 
 /** Who decides about those that come in. */
@@ -24,6 +25,7 @@ export class Entrance {
   readonly #services: Services;
   readonly #host: Host;
   readonly #acceptor: WebSocketAcceptor;
+  readonly #waiting: WaitingSockets;
   /** Sockets that are still being asked, and what becomes of them. */
   readonly #handshakes = new Map<Duplex, Promise<void>>();
   readonly #detach: (() => void)[] = [];
@@ -33,12 +35,14 @@ export class Entrance {
     this.#services = services;
     this.#host = host;
     this.#acceptor = new WebSocketAcceptor(services.settings, services.logger);
+    this.#waiting = new WaitingSockets(services.gate);
   }
 
   /** Makes a server that serves sockets, and nothing else. */
   async listen({ port = 0, host }: ListenOptions): Promise<Server> {
     const { limits } = this.#services.settings;
     const server = socketsOnly(limits, (request, response) => this.#host.answerHealth(request, response));
+    server.on('connection', (socket) => this.#waiting.add(socket));
     this.#servers.push(server);
     await listening(server, port, host);
     return server;
@@ -48,6 +52,7 @@ export class Entrance {
     const serves = (url: string): boolean => this.#services.handshake.serves(url);
     const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
       const { url = '/' } = request;
+      this.#waiting.delete(socket);
       if (!answers(server, url, serves)) return;
       const handshake = this.#upgrade(request, socket, head).finally(() => this.#handshakes.delete(socket));
       this.#handshakes.set(socket, handshake);

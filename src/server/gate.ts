@@ -27,6 +27,16 @@ export class Gate {
     this.#limits = new HandshakeLimits({ limits: settings.limits, clock, counters });
   }
 
+  /**
+   * A socket that says nothing yet. What comes from a trusted proxy is not counted: whose it is stands in its headers.
+   *
+   * @returns what ends that; undefined where its address has too many of them
+   */
+  knock(remoteAddress: string | undefined): (() => void) | undefined {
+    const address = this.#addresses.ofClient(remoteAddress);
+    return address === undefined ? () => {} : this.#limits.knock(address);
+  }
+
   /** @throws Throttled, Overloaded */
   enter(request: HandshakeRequest): Entry {
     const remoteAddress = this.#addresses.of(request);

@@ -21,13 +21,11 @@ export interface Admission {
   readonly scope: Scope;
   /** Streams whose permission refused; the others live. */
   readonly refused: ReadonlyMap<string, ApiError>;
-  /**
-   * Asks the permissions to connect again, for what is refused by now.
-   *
-   * @throws what refuses where every stream does
-   */
-  readonly ask: () => Promise<ReadonlyMap<string, ApiError>>;
+  readonly request: HandshakeRequest;
 }
+
+/** Nothing is refused. */
+const none: ReadonlyMap<string, ApiError> = new Map();
 
 export interface HandshakeParts {
   readonly router: Router;
@@ -74,6 +72,15 @@ export class Handshake {
     }
   }
 
+  /**
+   * Asks the permissions to connect again, for what is refused by now.
+   *
+   * @throws what refuses where every stream does
+   */
+  ask({ route, scope, request }: Admission): Promise<ReadonlyMap<string, ApiError>> {
+    return this.#refusals(route, scope, request);
+  }
+
   /** What comes later than `handshakeTimeLimit` reaches nobody: a scope is disposed of, an error is logged. */
   async #inTime(admission: Promise<Admission>, request: HandshakeRequest): Promise<Admission> {
     const { clock, settings, logger, disposer } = this.#parts;
@@ -108,10 +115,9 @@ export class Handshake {
     const parameters = await checkParameters(match, request);
     const scope = await scopes.build(request, { params, parameters, middleware: route.middleware, prepare });
     try {
-      const ask = () => this.#refusals(route, scope, request);
-      const refused = await ask();
+      const refused = await this.#refusals(route, scope, request);
       scope.subprotocol = agreedSubprotocol(scope, route);
-      return { route, scope, refused, ask };
+      return { route, scope, refused, request };
     } catch (error) {
       await disposer.dispose(scope);
       throw error;
@@ -124,18 +130,18 @@ export class Handshake {
     scope: Scope,
     request: HandshakeRequest,
   ): Promise<ReadonlyMap<string, ApiError>> {
-    const refused = new Map<string, ApiError>();
     if (!(consumers instanceof Map)) {
       await (consumers as CompiledConsumer).permissions.checkConnect(scope);
-      return refused;
+      return none;
     }
+    const refused = new Map<string, ApiError>();
     for (const [stream, { permissions }] of consumers) {
       const refusal = await this.#refusal(() => permissions.checkConnect(scope), request);
       if (refusal) refused.set(stream, refusal);
     }
     const [first] = refused.values();
     if (first && refused.size === consumers.size) throw first;
-    return refused;
+    return first ? refused : none;
   }
 
   async #refusal(ask: () => Promise<void>, request: HandshakeRequest): Promise<ApiError | undefined> {

@@ -13,22 +13,67 @@ export interface Beating {
   terminate(): void;
 }
 
-/** One connection, and what is known of its life. */
-interface Pulse {
-  readonly socket: Beating;
-  isAwaited: boolean;
-  /** Frames that the client has sent. */
-  heard: number;
-  /** Frames in both directions when it was last looked, and when that number changed. */
-  frames: number;
-  changedAt: number;
-  openedAt: number;
-}
-
 /** A part of the connections that is pinged together. */
 interface Slot {
   readonly pulses: Set<Pulse>;
   pingedAt: number | undefined;
+}
+
+/** One connection, and what is known of its life: it hears what the client sends, and passes it on. */
+class Pulse implements TransportListener {
+  readonly socket: Beating;
+  readonly slot: Slot;
+  readonly #listener: TransportListener;
+  readonly #ended: (pulse: Pulse) => void;
+  isAwaited = false;
+  /** Frames that the client has sent. */
+  heard = 0;
+  /** Frames in both directions when it was last looked, and when that number changed. */
+  frames = 0;
+  changedAt: number;
+  openedAt: number;
+
+  constructor(
+    socket: Beating,
+    slot: Slot,
+    listener: TransportListener,
+    { now, ended }: { readonly now: number; readonly ended: (pulse: Pulse) => void },
+  ) {
+    this.socket = socket;
+    this.slot = slot;
+    this.#listener = listener;
+    this.#ended = ended;
+    this.changedAt = now;
+    this.openedAt = now;
+  }
+
+  onText(text: string): void {
+    this.#hear();
+    this.#listener.onText(text);
+  }
+
+  onBinary(data: Uint8Array): void {
+    this.#hear();
+    this.#listener.onBinary(data);
+  }
+
+  onPong(): void {
+    this.isAwaited = false;
+  }
+
+  onControl(bytes: number): void {
+    this.#listener.onControl?.(bytes);
+  }
+
+  onClose(code: number): void {
+    this.#ended(this);
+    this.#listener.onClose(code);
+  }
+
+  #hear(): void {
+    this.isAwaited = false;
+    this.heard += 1;
+  }
 }
 
 /** Pings of one round are spread over so many moments. */
@@ -76,48 +121,23 @@ export class Heartbeat {
 
   /** Follows a socket until it closes. Returns the listener that hears what its client sends. */
   follow(socket: Beating, listener: TransportListener): TransportListener {
-    const now = this.#now();
-    const pulse: Pulse = { socket, isAwaited: false, heard: 0, frames: 0, changedAt: now, openedAt: now };
-    const leave = this.#join(pulse);
-    const hears = (): void => {
-      pulse.isAwaited = false;
-      pulse.heard += 1;
-    };
-    return {
-      ...listener,
-      onText: (text) => {
-        hears();
-        listener.onText(text);
-      },
-      onBinary: (data) => {
-        hears();
-        listener.onBinary(data);
-      },
-      onPong: () => {
-        pulse.isAwaited = false;
-      },
-      onClose: (code) => {
-        leave();
-        listener.onClose(code);
-      },
-    };
-  }
-
-  #join(pulse: Pulse): () => void {
     const slot = this.#slots[this.#joined++ % slotCount] as Slot;
+    const pulse = new Pulse(socket, slot, listener, { now: this.#now(), ended: this.#ended });
     slot.pulses.add(pulse);
     this.#size += 1;
     this.#timer ??= this.#next();
     this.#counters.gauge('signalbox.connections', this.#size);
-    return () => {
-      if (!slot.pulses.delete(pulse)) return;
-      this.#size -= 1;
-      this.#counters.gauge('signalbox.connections', this.#size);
-      if (this.#size > 0) return;
-      this.#timer?.cancel();
-      this.#timer = undefined;
-    };
+    return pulse;
   }
+
+  readonly #ended = (pulse: Pulse): void => {
+    if (!pulse.slot.pulses.delete(pulse)) return;
+    this.#size -= 1;
+    this.#counters.gauge('signalbox.connections', this.#size);
+    if (this.#size > 0) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  };
 
   #next(): Timer {
     const due = this.#now() + this.#pause;

@@ -1,10 +1,11 @@
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import type { ErrorTranslator } from '../dispatch/error-translator.js';
-import { type ApiError, ParseError, StreamNotFound } from '../errors.js';
+import { type ApiError, ParseError, StreamNotFound, type Throttled } from '../errors.js';
 import { CloseCode } from '../status.js';
 import { addressOf, errorReply, type JsonObject, readFrame } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
 import type { Admission } from './handshake.js';
+import type { Place } from './handshake-limits.js';
 import { type MessageLimitParts, MessageLimits } from './message-limits.js';
 import { pongTo } from './ping.js';
 
@@ -24,7 +25,8 @@ export interface FrameReceiver {
   whenChecked(work: () => void): void;
   /** @param stream null if it is not known, undefined on a route without streams */
   reply(reply: Reply, stream: string | null | undefined): void;
-  close(code: number, reason: string): void;
+  /** Closes: the client broke a rule. */
+  refuse(code: number, reason: string): void;
 }
 
 /** Marks the one consumer of a route without streams. */
@@ -36,8 +38,10 @@ export class InboundFrames {
   readonly #parts: InboundFrameParts;
   readonly #receiver: FrameReceiver;
   readonly #limits: MessageLimits;
+  readonly #place: Pick<Place, 'messages'>;
 
-  constructor(admission: Admission, parts: InboundFrameParts, receiver: FrameReceiver) {
+  constructor(admission: Admission, place: Pick<Place, 'messages'>, parts: InboundFrameParts, receiver: FrameReceiver) {
+    this.#place = place;
     this.#admission = admission;
     this.#parts = parts;
     this.#receiver = receiver;
@@ -47,7 +51,7 @@ export class InboundFrames {
   receiveText(text: string): void {
     const { consumers } = this.#admission.route;
     const isMultiplexed = consumers instanceof Map;
-    const tooMuch = this.#limits.refusal(Buffer.byteLength(text));
+    const tooMuch = this.#refusal(Buffer.byteLength(text));
     this.#answering(isMultiplexed ? null : undefined, undefined, () => {
       const { frame, refusal = tooMuch } = readFrame(text, this.#parts.settings.limits);
       const pong = refusal ? undefined : pongTo(frame, consumers);
@@ -60,10 +64,10 @@ export class InboundFrames {
   receiveBinary(data: Uint8Array): void {
     const { consumers } = this.#admission.route;
     if (consumers instanceof Map || !(consumers as CompiledConsumer).options.binary) {
-      this.#receiver.close(CloseCode.unsupportedData, 'Text frames only.');
+      this.#receiver.refuse(CloseCode.unsupportedData, 'Text frames only.');
       return;
     }
-    const tooMuch = this.#limits.refusal(data.byteLength);
+    const tooMuch = this.#refusal(data.byteLength);
     this.#answering(undefined, undefined, () => {
       if (tooMuch) throw tooMuch;
       this.#whenChecked(undefined, undefined, () => this.#receiver.receiveBinary(consumers as CompiledConsumer, data));
@@ -72,13 +76,17 @@ export class InboundFrames {
 
   /** A ping or pong, which the transport answers; one too many counts like a frame that is refused. */
   receiveControl(bytes: number): void {
-    this.noteReply(this.#limits.refusal(bytes)?.code);
+    this.noteReply(this.#refusal(bytes)?.code);
   }
 
   /** Whoever sends mistake upon mistake, or does not heed that it is too much, is not heard any longer. */
   noteReply(code: string | undefined): void {
-    const reason = this.#limits.reasonToClose(code);
-    if (reason !== undefined) this.#receiver.close(CloseCode.policy, reason);
+    const closing = this.#limits.closing(code);
+    if (closing) this.#receiver.refuse(closing.code, closing.reason);
+  }
+
+  #refusal(bytes: number): Throttled | undefined {
+    return this.#limits.refusal(bytes, this.#place.messages);
   }
 
   #receiveAlone(frame: JsonObject, consumer: CompiledConsumer, refusal: ApiError | undefined): void {

@@ -23,8 +23,8 @@ export class OutboundQueue {
   #frames: (WaitingFrame | undefined)[] = [];
   /** Where the first one is; what stands before it has left. */
   #first = 0;
-  /** The place of the last frame of each key. */
-  readonly #places = new Map<string, number>();
+  /** The place of the last frame of each key. Made when there is one: few clients read slowly. */
+  #places: Map<string, number> | undefined;
   #bytes = 0;
 
   get bytes(): number {
@@ -40,7 +40,10 @@ export class OutboundQueue {
   }
 
   push(frame: WaitingFrame): void {
-    if (frame.latest) this.#places.set(frame.latest.key, this.#frames.length);
+    if (frame.latest) {
+      this.#places ??= new Map();
+      this.#places.set(frame.latest.key, this.#frames.length);
+    }
     this.#frames.push(frame);
     this.#bytes += frame.bytes;
   }
@@ -50,7 +53,7 @@ export class OutboundQueue {
    * never replaced, for a row that comes back after it is another one to the client. Returns whether there was a place.
    */
   conflate({ latest }: Frame): boolean {
-    const place = latest && this.#places.get(latest.key);
+    const place = latest && this.#places?.get(latest.key);
     const earlier = place === undefined ? undefined : this.#frames[place];
     if (!latest || !earlier?.latest || place === undefined || earlier.latest.action === 'delete') return false;
     const action = earlier.latest.action === 'create' && latest.action === 'update' ? 'create' : latest.action;
@@ -64,7 +67,7 @@ export class OutboundQueue {
   shift(): WaitingFrame | undefined {
     const frame = this.#frames[this.#first];
     if (!frame) return undefined;
-    if (frame.latest && this.#places.get(frame.latest.key) === this.#first) this.#places.delete(frame.latest.key);
+    if (frame.latest && this.#places?.get(frame.latest.key) === this.#first) this.#places.delete(frame.latest.key);
     this.#frames[this.#first++] = undefined;
     this.#bytes -= frame.bytes;
     if (this.isEmpty) this.clear();
@@ -74,7 +77,7 @@ export class OutboundQueue {
   clear(): void {
     this.#frames = [];
     this.#first = 0;
-    this.#places.clear();
+    this.#places = undefined;
     this.#bytes = 0;
   }
 }

@@ -13,6 +13,12 @@ const longestWrite = 16_384;
 /** Only a turn of the event loop tells that a client is gone; so often somebody may ask for more without one. */
 const longestRun = 64;
 
+/** Resolves once no more bytes than these are pending. */
+interface Waiter {
+  readonly level: number;
+  readonly resolve: () => void;
+}
+
 /**
  * What goes out through one socket. Frames of one tick leave in one write. A client that does not read makes its own requests
  * wait and, beyond the limits, loses its connection; it never holds up the others, nor takes the memory of the process.
@@ -23,7 +29,7 @@ export class Outbound implements Backlog {
   readonly #queue = new OutboundQueue();
   /** When the frames were handed over that have not left the process. */
   readonly #leaving: number[] = [];
-  readonly #waiters = new Set<{ readonly level: number; readonly resolve: () => void }>();
+  #waiters: Waiter[] = [];
   #isCorked = false;
   /** Within this tick, more than one write takes. */
   #hasWritten = false;
@@ -92,11 +98,18 @@ export class Outbound implements Backlog {
   }
 
   listen(listener: TransportListener): void {
-    const onClose = (code: number): void => {
-      this.#end();
-      listener.onClose(code);
-    };
-    this.#transport.listen({ ...listener, onClose });
+    this.#transport.listen(listener);
+  }
+
+  /** The socket is closed. */
+  end(): void {
+    this.#isOver = true;
+    this.#traffic.grow(-this.#queue.bytes);
+    this.#queue.clear();
+    this.#leaving.length = 0;
+    this.#traffic.forget(this);
+    for (const { resolve } of this.#waiters) resolve();
+    this.#waiters = [];
   }
 
   uncork(): void {
@@ -109,7 +122,7 @@ export class Outbound implements Backlog {
   cut(reason: SlowReason): void {
     if (this.#isOver) return;
     this.#traffic.noteCut(reason, this.pending);
-    this.#end();
+    this.end();
     this.#transport.close(CloseCode.slowReader, 'The client reads too slowly.');
     this.#traffic.later(() => this.#transport.terminate());
   }
@@ -145,14 +158,21 @@ export class Outbound implements Backlog {
   }
 
   readonly #left = (): void => {
-    this.#leaving.shift();
+    // The room of an array stays with it until it is cut to nothing, and most connections have nothing to send.
+    if (this.#leaving.length > 1) this.#leaving.shift();
+    else this.#leaving.length = 0;
     this.#fill();
-    for (const waiter of this.#waiters) {
-      if (this.pending > waiter.level) continue;
-      this.#waiters.delete(waiter);
-      waiter.resolve();
-    }
+    if (this.#waiters.length > 0) this.#wake();
   };
+
+  #wake(): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) {
+      if (this.pending > waiter.level) this.#waiters.push(waiter);
+      else waiter.resolve();
+    }
+  }
 
   /** What is handed over may leave at once, which would fill it again from within. */
   #fill(): void {
@@ -177,7 +197,7 @@ export class Outbound implements Backlog {
 
   #fallenTo(level: number): Promise<void> | undefined {
     if (this.#isOver || this.pending <= level) return undefined;
-    return new Promise((resolve) => void this.#waiters.add({ level, resolve }));
+    return new Promise((resolve) => void this.#waiters.push({ level, resolve }));
   }
 
   #cork(): void {
@@ -191,15 +211,5 @@ export class Outbound implements Backlog {
     this.#hasWritten = true;
     this.#transport.uncork();
     this.#transport.cork();
-  }
-
-  #end(): void {
-    this.#isOver = true;
-    this.#traffic.grow(-this.#queue.bytes);
-    this.#queue.clear();
-    this.#leaving.length = 0;
-    this.#traffic.forget(this);
-    for (const { resolve } of this.#waiters) resolve();
-    this.#waiters.clear();
   }
 }

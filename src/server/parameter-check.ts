@@ -1,7 +1,12 @@
 import { type ApiError, type ErrorDetail, NotFound, ValidationFailed } from '../errors.js';
 import { checkKwargs } from '../kwargs/kwargs-checker.js';
 import type { KwargsSchema } from '../kwargs/kwargs-schema.js';
-import { type CheckedParameters, type ParameterSource, RouteParameters } from '../scope/route-parameters.js';
+import {
+  type CheckedParameters,
+  noParameters,
+  type ParameterSource,
+  RouteParameters,
+} from '../scope/route-parameters.js';
 import type { HandshakeRequest } from '../scope/scope.js';
 import { convertedParams } from './route-pattern.js';
 import type { Match } from './router.js';
@@ -25,10 +30,12 @@ export async function checkParameters({ route, params }: Match, request: Handsha
     query: () => queryOf(request.url),
     headers: () => ({ ...request.headers }),
   };
-  const checked: { -readonly [Source in ParameterSource]?: CheckedParameters[Source] } = {};
+  let checked: CheckedParameters = noParameters;
   for (const source of ['params', 'query', 'headers'] as const) {
     const schema = route.schemas[source];
-    if (schema) checked[source] = { schema, value: await checkedBy(schema as KwargsSchema, given[source](), source) };
+    if (!schema) continue;
+    const value = await checkedBy(schema as KwargsSchema, given[source](), source);
+    checked = { ...checked, [source]: { schema, value } };
   }
   return new RouteParameters(route.path, converted, checked);
 }

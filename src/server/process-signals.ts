@@ -1,10 +1,14 @@
 import type { Clock } from '../clock.js';
+import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
 
 export interface SignalOptions {
   /** What is to end behind the application, such as the database: `() => orm.close()`. */
   readonly after?: () => Promise<unknown> | unknown;
-  /** After so many milliseconds the process exits, whatever is left. Default 30 000. */
+  /**
+   * After so many milliseconds the process exits, whatever is left; above `drain.timeLimit`. Default: 2 000 more than that, so
+   * 30 000 unless it is set.
+   */
   readonly exitWithin?: number;
 }
 
@@ -13,15 +17,25 @@ export interface SignalParts {
   readonly close: () => Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** How long a drain may take. */
+  readonly drainTimeLimit: number;
 }
 
-/** SIGTERM drains, SIGINT closes; the second signal of either kind ends the process at once. Returns what takes it back. */
+/** What comes after a drain: closing, and what is to end behind the application. */
+const afterDrain = 2_000;
+
+/**
+ * SIGTERM drains, SIGINT closes; the second signal of either kind ends the process at once. Returns what takes it back.
+ *
+ * @throws ConfigurationError where the process would exit before its drain is over
+ */
 export function onProcessSignals(parts: SignalParts, options: SignalOptions): () => void {
+  const exitWithin = checkedTime(options.exitWithin, parts.drainTimeLimit);
   let isEnding = false;
   const end = (signal: string, way: () => Promise<void>): void => {
     if (isEnding) process.exit(1);
     isEnding = true;
-    void endProcess(signal, way, parts, options);
+    void endProcess(signal, way, parts, { ...options, exitWithin });
   };
   const onTerminate = (): void => end('SIGTERM', parts.drain);
   const onInterrupt = (): void => end('SIGINT', parts.close);
@@ -29,11 +43,22 @@ export function onProcessSignals(parts: SignalParts, options: SignalOptions): ()
   return () => process.off('SIGTERM', onTerminate).off('SIGINT', onInterrupt);
 }
 
+function checkedTime(exitWithin: number | undefined, drainTimeLimit: number): number {
+  if (exitWithin === undefined) return drainTimeLimit + afterDrain;
+  if (exitWithin > drainTimeLimit) return exitWithin;
+  throw new ConfigurationError({
+    class: 'closeOnSignals',
+    member: 'exitWithin',
+    reason: `is ${exitWithin}, and drain.timeLimit is ${drainTimeLimit}: the process would exit before its drain is over.`,
+    remedy: 'Give more than drain.timeLimit, or lower that: settings: { drain: { timeLimit } }.',
+  });
+}
+
 async function endProcess(
   signal: string,
   way: () => Promise<void>,
   { clock, logger }: SignalParts,
-  { after, exitWithin = 30_000 }: SignalOptions,
+  { after, exitWithin }: SignalOptions & { readonly exitWithin: number },
 ): Promise<void> {
   logger.info('The process ends.', { signal });
   clock.after(exitWithin, () => {

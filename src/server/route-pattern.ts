@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../errors.js';
+import { noParameters } from '../scope/route-parameters.js';
 
 interface Converter {
   readonly takes: RegExp;
@@ -37,10 +38,10 @@ export function placeOf(pattern: RoutePattern): string {
 }
 
 /** The parameters of a path that the pattern takes. A path whose escapes mean no text is taken by none. */
-export function paramsOf(pattern: RoutePattern, pathname: string): Record<string, string> | undefined {
+export function paramsOf(pattern: RoutePattern, pathname: string): Readonly<Record<string, string>> | undefined {
   const parts = partsOf(pathname);
   if (pattern.length !== parts.length) return undefined;
-  const params: Record<string, string> = Object.create(null);
+  const params: Record<string, string> = hasParameters(pattern) ? Object.create(null) : noParameters;
   for (const [index, expected] of pattern.entries()) {
     const part = decoded(parts[index] ?? '');
     if (part === undefined) return undefined;
@@ -56,13 +57,18 @@ export function paramsOf(pattern: RoutePattern, pathname: string): Record<string
 export function convertedParams(
   pattern: RoutePattern,
   params: Readonly<Record<string, string>>,
-): Record<string, string | number> {
+): Readonly<Record<string, string | number>> {
+  if (!hasParameters(pattern)) return noParameters;
   const converted: Record<string, string | number> = Object.create(null);
   for (const part of pattern) {
     const text = typeof part === 'string' ? undefined : params[part.name];
     if (typeof part !== 'string' && text !== undefined) converted[part.name] = part.converter.convert(text);
   }
   return converted;
+}
+
+function hasParameters(pattern: RoutePattern): boolean {
+  return pattern.some((part) => typeof part !== 'string');
 }
 
 function partsOf(pathname: string): string[] {

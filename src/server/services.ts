@@ -28,7 +28,7 @@ import { checkRights } from '../serializers/field-rights.js';
 import { checkModelSerializer } from '../serializers/model-serializer.js';
 import { isSerializerClass } from '../serializers/serializer.js';
 import { completeSettings, type Settings } from '../settings.js';
-import { Tracer } from '../tracer.js';
+import { GuardedTracer, Tracer } from '../tracer.js';
 import type { AppOptions } from './app-options.js';
 import { buildChanges, type Changes } from './changes.js';
 import { checkOptions } from './check-options.js';
@@ -77,8 +77,9 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const unitOfWork = unitOfWorkOf(options);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
   const isDevelopment = settings.development;
-  const connections = buildConnections(options, { container, layer, clock, logger, unitOfWork, settings });
-  const changes = buildChanges({ orm, observers, layer, unitOfWork, logger, isDevelopment, resolve, ...connections });
+  const connections = buildConnections(options, { container, layer, clock, logger, counters, unitOfWork, settings });
+  const changeParts = { orm, observers, layer, unitOfWork, logger, tracer, isDevelopment, resolve };
+  const changes = buildChanges({ ...changeParts, ...connections });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
   provide(container, Rechecker, () => changes.rechecker);
   checkAndBuildProviders(container, options, router, unitOfWork);
@@ -163,10 +164,11 @@ function witnessesOf(
   const level = development ? 'debug' : 'info';
   const logger = provide(container, Logger, () => new Logger(level, undefined, undefined, log.redacted));
   const counters = provide(container, Counters, () => new Counters());
+  const tracer = provide(container, Tracer, () => new Tracer());
   return {
     logger,
     counters: new GuardedCounters(counters, (error) => logger.error('The counters failed.', { error })),
-    tracer: provide(container, Tracer, () => new Tracer()),
+    tracer: new GuardedTracer(tracer, (error) => logger.error('The tracer failed.', { error })),
     clock: provide(container, Clock, () => new Clock()),
   };
 }

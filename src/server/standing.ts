@@ -3,6 +3,7 @@ import type { Order } from '../authentication/orders.js';
 import type { Clock } from '../clock.js';
 import type { Ceilings } from '../consumers/ceilings.js';
 import type { ConsumerChannel } from '../consumers/consumer-channel.js';
+import type { Counters } from '../counters.js';
 import type { ErrorTranslator } from '../dispatch/error-translator.js';
 import type { Exchange } from '../dispatch/exchange.js';
 import { type ApiError, HandshakeTimedOut, PermissionDenied } from '../errors.js';
@@ -11,15 +12,17 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { Scope } from '../scope/scope.js';
 import type { Settings } from '../settings.js';
 import { CloseCode, closeCodeOf, toReason } from '../status.js';
-import type { Admission } from './handshake.js';
+import type { Admission, Handshake } from './handshake.js';
 import { settledWithin } from './settled-within.js';
 
 export interface StandingParts {
+  readonly handshake: Handshake;
   readonly unitOfWork: UnitOfWork;
   readonly errors: ErrorTranslator;
   readonly settings: Settings;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly counters: Counters;
 }
 
 /** The connection that stands so. */
@@ -36,7 +39,8 @@ export class Standing implements LiveConnection {
   readonly #standee: Standee;
   readonly #parts: StandingParts;
   #refused: ReadonlyMap<string, ApiError>;
-  readonly #meanwhile = new WeakMap<Exchange, Order[]>();
+  /** The orders since each request began that is under way. */
+  #meanwhile: WeakMap<Exchange, Order[]> | undefined;
   #isEnding = false;
   #checking: Promise<void> | undefined;
   /** What came while the permissions are asked again. */
@@ -129,6 +133,7 @@ export class Standing implements LiveConnection {
   }
 
   #ordersSince(request: Exchange): Order[] {
+    this.#meanwhile ??= new WeakMap();
     const orders = this.#meanwhile.get(request) ?? [];
     this.#meanwhile.set(request, orders);
     return orders;
@@ -136,9 +141,8 @@ export class Standing implements LiveConnection {
 
   async #recheck(): Promise<void> {
     if (this.#isEnding) return;
-    const { unitOfWork, errors, settings, clock } = this.#parts;
-    const { ask, scope } = this.#admission;
-    const answer = unitOfWork.run(ask);
+    const { handshake, unitOfWork, errors, settings, clock } = this.#parts;
+    const answer = unitOfWork.run(() => handshake.ask(this.#admission));
     if (!(await settledWithin(answer, settings.handshakeTimeLimit, clock))) {
       await this.#endUnanswered();
       return;
@@ -146,7 +150,7 @@ export class Standing implements LiveConnection {
     try {
       this.#refused = await answer;
     } catch (thrown) {
-      const refusal = errors.translate(thrown, { path: scope.path });
+      const refusal = errors.translate(thrown, { path: this.scope.path });
       await this.end(refusal, closeCodeOf(refusal));
       return;
     }
@@ -155,7 +159,9 @@ export class Standing implements LiveConnection {
 
   async #endUnanswered(): Promise<void> {
     const { path } = this.scope;
-    this.#parts.logger.warn('The permissions to connect were not answered in time.', { path });
+    const { logger, counters } = this.#parts;
+    counters.increment('signalbox.unchecked_connections', { asked: 'permissions' });
+    logger.warn('The permissions to connect were not answered in time.', { path });
     await this.end(new HandshakeTimedOut('Your rights could not be checked in time.'), CloseCode.serverError);
   }
 

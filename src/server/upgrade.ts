@@ -10,7 +10,11 @@ export function toHandshakeRequest({ url = '/', headers, socket }: IncomingMessa
 
 /** Knows nothing of the request, which would live as long as its socket. */
 export function destroyOnError(socket: Duplex): void {
-  socket.on('error', () => socket.destroy());
+  socket.on('error', destroy);
+}
+
+function destroy(this: Duplex): void {
+  this.destroy();
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { type RawData, type WebSocket, WebSocketServer } from 'ws';
+import { type RawData, type Server, WebSocket, WebSocketServer } from 'ws';
 import { ParseError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { Settings } from '../settings.js';
@@ -8,8 +8,8 @@ import type { Transport, TransportListener } from './transport.js';
 
 /** Turns accepted upgrade requests into transports. The only file that knows `ws`. */
 export class WebSocketAcceptor {
-  readonly #server: WebSocketServer;
-  readonly #logger: Logger;
+  readonly #server: Server<typeof HeardSocket>;
+  readonly #failed: (error: Error) => void;
   /** Of the request that is being accepted. */
   #subprotocol: string | undefined;
 
@@ -18,6 +18,7 @@ export class WebSocketAcceptor {
     const newer = { maxPendingAutoPongs: limits.pendingPongs, closeTimeout: limits.closeHandshakeTime };
     this.#server = new WebSocketServer({
       ...newer,
+      WebSocket: HeardSocket,
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
@@ -26,50 +27,67 @@ export class WebSocketAcceptor {
       maxBufferedChunks: limits.bufferedChunks,
       handleProtocols: () => this.#subprotocol ?? false,
     });
-    this.#logger = logger;
+    this.#failed = (error) => logger.debug('A socket failed.', { error });
   }
 
   /** @throws ParseError where the request is no WebSocket handshake, which `ws` has answered, or the client is gone */
   accept(request: IncomingMessage, socket: Duplex, head: Buffer, subprotocol: string | undefined): Transport {
     this.#subprotocol = subprotocol;
-    const accepted: WebSocket[] = [];
+    const accepted: HeardSocket[] = [];
     this.#server.handleUpgrade(request, socket, head, (webSocket) => accepted.push(webSocket));
     const [webSocket] = accepted;
     if (!webSocket) throw new ParseError('This is no WebSocket handshake.');
-    return new WebSocketTransport(webSocket, socket, this.#logger);
+    webSocket.on('error', this.#failed);
+    return new WebSocketTransport(webSocket, socket);
   }
 }
 
+/** Knows who hears it, so that the functions that listen to it are the same for all sockets. */
+class HeardSocket extends WebSocket {
+  listener: TransportListener | undefined;
+}
+
+function listenerOf(socket: WebSocket): TransportListener | undefined {
+  return (socket as HeardSocket).listener;
+}
+
+function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
+  if (isBinary) listenerOf(this)?.onBinary(data as Buffer);
+  else listenerOf(this)?.onText(String(data));
+}
+
+function onPing(this: WebSocket, data: Buffer): void {
+  listenerOf(this)?.onControl?.(data.length);
+}
+
+function onPong(this: WebSocket, data: Buffer): void {
+  listenerOf(this)?.onPong?.();
+  listenerOf(this)?.onControl?.(data.length);
+}
+
+function onClose(this: WebSocket, code: number): void {
+  listenerOf(this)?.onClose(code);
+}
+
 class WebSocketTransport implements Transport {
-  readonly #socket: WebSocket;
+  readonly #socket: HeardSocket;
   /** The same socket, one layer below: `ws` writes each frame by itself. */
   readonly #stream: Duplex;
-  readonly #logger: Logger;
 
-  constructor(socket: WebSocket, stream: Duplex, logger: Logger) {
+  constructor(socket: HeardSocket, stream: Duplex) {
     this.#socket = socket;
     this.#stream = stream;
-    this.#logger = logger;
     // Frames that came with the handshake wait until somebody listens.
     socket.pause();
-    socket.on('error', (error) => this.#logger.debug('A socket failed.', { error }));
   }
 
   get unsent(): number {
     return this.#socket.bufferedAmount;
   }
 
-  listen({ onText, onBinary, onPong, onControl, onClose }: TransportListener): void {
-    this.#socket.on('message', (data: RawData, isBinary: boolean) =>
-      isBinary ? onBinary(data as Buffer) : onText(String(data)),
-    );
-    this.#socket.on('ping', (data) => onControl?.(data.length));
-    this.#socket.on('pong', (data) => {
-      onPong?.();
-      onControl?.(data.length);
-    });
-    this.#socket.once('close', (code) => onClose(code));
-    this.#socket.resume();
+  listen(listener: TransportListener): void {
+    this.#socket.listener = listener;
+    this.#socket.on('message', onMessage).on('ping', onPing).on('pong', onPong).on('close', onClose).resume();
   }
 
   send(text: string, left?: () => void): void {

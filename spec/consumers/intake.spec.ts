@@ -1,0 +1,169 @@
+import type { MikroORM } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  type App,
+  Consumer,
+  Counters,
+  createApp,
+  type Delivery,
+  demultiplexer,
+  Groups,
+  Observer,
+  OnMessage,
+  type Permission,
+  Permissions,
+  path,
+  Signal,
+  type SignalEvent,
+  type Subscription,
+} from 'signalbox';
+import { connect, MemoryCounters, type MemoryLogger } from 'signalbox/testing';
+import { injectable } from 'tsyringe';
+import { within } from '../support/deadline.js';
+import { offlineOrm } from '../support/offline-orm.js';
+import { testProviders } from '../support/providers.js';
+
+interface Rang {
+  readonly bell: number;
+}
+
+const rang = new Signal<Rang>();
+let asked: number[];
+let gate: PromiseWithResolvers<void>;
+/** The first question has been asked. */
+let reached: PromiseWithResolvers<void>;
+
+/** Takes its time for those who are asked for slowly. */
+@injectable()
+class IsAwake implements Permission {
+  async canReceive({ scope, data }: Delivery) {
+    if (!scope.query.has('slow')) return true;
+    asked.push((data as Rang).bell);
+    reached.resolve();
+    await gate.promise;
+    return true;
+  }
+}
+
+@Permissions(IsAwake)
+@Consumer()
+@Groups('everybody')
+class BellConsumer extends ApiConsumer {
+  @Action({ status: 201 })
+  async listen(context: ActionContext) {
+    await this.subscribe(this.onRang, {}, context);
+  }
+
+  @Action()
+  async hold() {
+    await gate.promise;
+  }
+
+  @Observer(rang)
+  async onRang(event: SignalEvent<Rang>, subscription: Subscription<object>) {
+    await subscription.send(event);
+  }
+
+  @OnMessage('shout')
+  protected onShout() {
+    this.sendJson('shouted');
+  }
+}
+
+describe('What comes for a consumer', () => {
+  let orm: MikroORM;
+  let app: App;
+  let logger: MemoryLogger;
+  let counters: MemoryCounters;
+
+  before(async () => {
+    orm = await offlineOrm();
+  });
+  after(() => orm.close(true));
+  beforeEach(() => {
+    asked = [];
+    gate = Promise.withResolvers();
+    reached = Promise.withResolvers();
+    counters = new MemoryCounters();
+    const providers = testProviders();
+    ({ logger } = providers);
+    providers.container.registerInstance(Counters, counters);
+    const routes = [path('/', BellConsumer), path('/many/', demultiplexer({ a: BellConsumer, b: BellConsumer }))];
+    const settings = { limits: { waitingEvents: 3 }, closeTimeout: 50 };
+    app = createApp({ orm, container: providers.container, routes, settings });
+  });
+  afterEach(async () => {
+    gate.resolve();
+    await app.close();
+  });
+
+  const ring = (count: number): void => {
+    for (let bell = 0; bell < count; bell += 1) rang.send({ bell });
+  };
+
+  it('may wait up to the limit; one event more closes with 1013, and nobody else is disturbed', async () => {
+    const slow = await connect(app, '/?slow');
+    await slow.request('listen', { request_id: 1 });
+    await using other = await connect(app, '/');
+    await other.request('listen', { request_id: 1 });
+    ring(4);
+    for (const bell of [0, 1, 2, 3]) expect(await other.receive()).to.deep.include({ data: { bell } });
+    expect(counters.count('signalbox.limits_reached', { limit: 'waiting_events' })).to.equal(0);
+    ring(3);
+    expect(await slow.closed).to.equal(1013);
+    expect(counters.count('signalbox.limits_reached', { limit: 'waiting_events' })).to.equal(1);
+    expect(logger.at('warn')[0]).to.deep.include({
+      message: 'Too many events wait for a consumer.',
+      fields: { consumer: 'BellConsumer', path: '/', limit: 3 },
+    });
+    for (const bell of [0, 1, 2]) expect(await other.receive()).to.deep.include({ data: { bell } });
+  });
+
+  it('is counted with the messages that wait for an action', async () => {
+    const client = await connect(app, '/');
+    client.send({ action: 'hold', request_id: 1 });
+    for (let each = 0; each < 4; each += 1) await app.sendToGroup('everybody', { type: 'shout' });
+    expect(await client.closed).to.equal(1013);
+  });
+
+  it('closes its stream only, where there are several', async () => {
+    await using client = await connect(app, '/many/?slow');
+    const { a, b } = { a: client.channel('a'), b: client.channel('b') };
+    await a.request('listen', { request_id: 1 });
+    ring(5);
+    expect(await a.receive()).to.include({ response_status: 410, code: 'stream_closed' });
+    expect(await b.request('listen', { request_id: 1 })).to.include({ response_status: 201 });
+  });
+
+  it('is dropped without a word once its client has left', async () => {
+    const slow = await connect(app, '/?slow');
+    await slow.request('listen', { request_id: 1 });
+    await using other = await connect(app, '/');
+    await other.request('listen', { request_id: 1 });
+    ring(3);
+    for (const bell of [0, 1, 2]) expect(await other.receive()).to.deep.include({ data: { bell } });
+    await within(reached.promise, 'The first question');
+    slow.close();
+    gate.resolve();
+    await slow.ended;
+    await app.idle();
+    expect(asked).to.deep.equal([0]);
+    expect(logger.entries).to.deep.equal([]);
+  });
+
+  it('is counted no more once it was told', async () => {
+    await using slow = await connect(app, '/?slow');
+    await slow.request('listen', { request_id: 1 });
+    for (const _ of [1, 2, 3]) {
+      ring(3);
+      gate.resolve();
+      for (const bell of [0, 1, 2]) expect(await slow.receive()).to.deep.include({ data: { bell } });
+      gate = Promise.withResolvers();
+      for (let each = 0; each < 3; each += 1) await app.sendToGroup('everybody', { type: 'shout' });
+      for (const _each of [1, 2, 3]) expect(await slow.receive()).to.equal('shouted');
+    }
+  });
+});
