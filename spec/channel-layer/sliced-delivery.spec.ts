@@ -52,6 +52,18 @@ describe('A sliced delivery', () => {
     }
   });
 
+  it('hands messages that wait for the same channels to one channel after the other', async () => {
+    const slices = delivery(2);
+    const same = channels(3);
+    const sent = ['a', 'b', 'c'].map((type) => slices.send(same, { type }));
+    await Promise.all([...sent, slices.send(channels(1), { type: 'd' })]);
+    expect(told).to.deep.equal([
+      ...['a channel-0', 'a channel-1', 'a channel-2'],
+      ...['b channel-0', 'c channel-0', 'b channel-1', 'c channel-1', 'b channel-2', 'c channel-2'],
+      'd channel-0',
+    ]);
+  });
+
   it('delivers what a receiver sends behind what is being delivered', async () => {
     const slices: SlicedDelivery = new SlicedDelivery(10, (channel, { type }) => {
       told.push(`${type} ${channel}`);

@@ -13,10 +13,16 @@ interface Member {
   groups: readonly string[];
 }
 
+interface Group {
+  readonly members: Set<Member>;
+  /** The same, as long as nobody comes or goes. */
+  list?: readonly Member[] | undefined;
+}
+
 /** The channel layer of one process. */
 export class InMemoryChannelLayer extends ChannelLayer {
   readonly #members = new Map<string, Member>();
-  readonly #groups = new Map<string, Set<Member>>();
+  readonly #groups = new Map<string, Group>();
   readonly #onFailure: (error: unknown) => void;
   readonly #delivery: SlicedDelivery<Member>;
 
@@ -53,9 +59,11 @@ export class InMemoryChannelLayer extends ChannelLayer {
     checkGroupName(group);
     const member = this.#members.get(channel);
     if (!member) return;
-    const members = this.#groups.get(group) ?? new Set<Member>();
-    if (members.has(member)) return;
-    this.#groups.set(group, members.add(member));
+    const joined = this.#groups.get(group) ?? { members: new Set<Member>() };
+    if (joined.members.has(member)) return;
+    joined.members.add(member);
+    joined.list = undefined;
+    this.#groups.set(group, joined);
     member.groups = member.groups.concat(group);
   }
 
@@ -73,7 +81,10 @@ export class InMemoryChannelLayer extends ChannelLayer {
 
   async sendToGroup(group: string, message: ChannelMessage): Promise<void> {
     checkGroupName(group);
-    await this.#delivery.send([...(this.#groups.get(group) ?? [])], message);
+    const found = this.#groups.get(group);
+    if (!found) return;
+    found.list ??= [...found.members];
+    await this.#delivery.send(found.list, message);
   }
 
   async close(): Promise<void> {
@@ -91,8 +102,10 @@ export class InMemoryChannelLayer extends ChannelLayer {
   }
 
   #remove(group: string, member: Member): void {
-    const members = this.#groups.get(group);
-    members?.delete(member);
-    if (members?.size === 0) this.#groups.delete(group);
+    const left = this.#groups.get(group);
+    if (!left) return;
+    left.members.delete(member);
+    left.list = undefined;
+    if (left.members.size === 0) this.#groups.delete(group);
   }
 }

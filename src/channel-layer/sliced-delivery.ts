@@ -3,14 +3,15 @@ import type { ChannelMessage } from './channel-layer.js';
 
 interface Job<Channel> {
   readonly channels: readonly Channel[];
-  readonly message: ChannelMessage;
+  readonly messages: ChannelMessage[];
   readonly done: PromiseWithResolvers<void>;
   next: number;
 }
 
 /**
  * Hands messages to channels of this process, in the order in which they were sent, and no more than a slice of them per turn
- * of the event loop: a large group, or many messages, must not keep everybody else waiting.
+ * of the event loop: a large group, or many messages, must not keep everybody else waiting. Those that wait for the same list of
+ * channels are handed to one channel after the other, which can send them on in one write.
  */
 export class SlicedDelivery<Channel = string> {
   readonly #deliver: (channel: Channel, message: ChannelMessage) => void;
@@ -31,10 +32,18 @@ export class SlicedDelivery<Channel = string> {
 
   /** Resolves once the message was handed to all. */
   send(channels: readonly Channel[], message: ChannelMessage): Promise<void> {
-    const job = { channels, message, done: Promise.withResolvers<void>(), next: 0 };
-    this.#jobs.push(job);
+    const job = this.#jobFor(channels);
+    job.messages.push(message);
     this.#outside.runInAsyncScope(() => this.#run());
     return job.done.promise;
+  }
+
+  #jobFor(channels: readonly Channel[]): Job<Channel> {
+    const last = this.#jobs.at(-1);
+    if (last?.next === 0 && last.channels === channels) return last;
+    const job = { channels, messages: [], done: Promise.withResolvers<void>(), next: 0 };
+    this.#jobs.push(job);
+    return job;
   }
 
   #run(): void {
@@ -46,9 +55,9 @@ export class SlicedDelivery<Channel = string> {
   }
 
   #runJob(job: Job<Channel>): void {
-    for (; job.next < job.channels.length && this.#left > 0; this.#left -= 1) {
+    for (; job.next < job.channels.length && this.#left > 0; this.#left -= job.messages.length) {
       const channel = job.channels[job.next++];
-      if (channel !== undefined) this.#deliver(channel, job.message);
+      for (const message of job.messages) if (channel !== undefined) this.#deliver(channel, message);
     }
     if (job.next < job.channels.length) return;
     this.#jobs.shift();

@@ -11,6 +11,7 @@ import type { ErrorTranslator } from './error-translator.js';
 import type { Exchange, Outcome } from './exchange.js';
 import { isThrown } from './is-thrown.js';
 import { type RefusedDelivery, RequestLog, type RequestLogParts } from './request-log.js';
+import { SharedTimeLimit } from './shared-time-limit.js';
 
 export interface DispatcherParts extends RequestLogParts {
   readonly unitOfWork: UnitOfWork;
@@ -33,9 +34,11 @@ export interface DispatcherParts extends RequestLogParts {
 export class Dispatcher {
   readonly #parts: DispatcherParts;
   readonly #log: RequestLog;
+  readonly #hookTimeLimit: SharedTimeLimit;
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts;
+    this.#hookTimeLimit = new SharedTimeLimit(parts.clock, parts.settings.actionTimeLimit);
     this.#log = new RequestLog(parts);
   }
 
@@ -80,24 +83,12 @@ export class Dispatcher {
    * @throws what the hook throws, or TimeLimitExceeded
    */
   runHook(hook: () => Promise<unknown> | void): Promise<void> {
-    const { clock, unitOfWork, settings, logger } = this.#parts;
-    return new Promise((resolve, reject) => {
-      let isLate = false;
-      const timer = clock.after(settings.actionTimeLimit, () => {
-        isLate = true;
-        reject(new TimeLimitExceeded());
-      });
-      const fail = (error: unknown): void => {
-        timer.cancel();
-        if (isLate) logger.warn('A hook failed after it was abandoned.', { error });
-        else reject(error);
-      };
-      const succeed = (): void => {
-        timer.cancel();
-        resolve();
-      };
-      unitOfWork.run(async () => hook()).then(succeed, fail);
-    });
+    const { unitOfWork, logger } = this.#parts;
+    const late = (error: unknown): void => logger.warn('A hook failed after it was abandoned.', { error });
+    return this.#hookTimeLimit.hold(
+      unitOfWork.run(async () => void (await hook())),
+      late,
+    );
   }
 
   async #carry(target: ActionTarget, action: ActionDefinition, exchange: Exchange): Promise<Outcome> {

@@ -13,6 +13,7 @@ import type { SignalSent } from '../signals/signal-sent.js';
 import { encodeData } from '../wire/codec.js';
 import { type ChangeMessage, idFor } from './change-message.js';
 import { groupsConcerned } from './group-diff.js';
+import { MessageSender } from './message-sender.js';
 import type { Observer } from './observer.js';
 import { RecheckPublisher } from './recheck-publisher.js';
 
@@ -30,6 +31,8 @@ type Shown = Pick<ChangeMessage, 'data' | 'dataByRights'>;
 /** Which commit it was, and what it belonged to. */
 type Commit = Pick<ChangeMessage, 'commit' | 'cause'>;
 
+type Fail = (error: unknown) => void;
+
 /** By serializer: several observers may show a row by the same one. */
 type Texts = Map<SerializerClass, Promise<Shown>>;
 
@@ -42,12 +45,14 @@ export class ChangePublisher {
   readonly source = randomUUID();
   readonly #parts: PublisherParts;
   readonly #rechecks: RecheckPublisher;
+  readonly #sender: MessageSender;
   #commits = 0;
   #tail: Promise<void> = Promise.resolve();
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
     this.#rechecks = new RecheckPublisher(parts);
+    this.#sender = new MessageSender(parts.layer);
   }
 
   /** In a later turn of the event loop: the reply of the request that committed leaves first. */
@@ -59,6 +64,7 @@ export class ChangePublisher {
       await this.#rechecks.publish({ changes, signals });
       for (const change of changes) await this.#publishOne(change, commit);
       for (const signal of signals) await this.#publishSignal(signal, commit);
+      await this.#sender.arrived();
     });
   }
 
@@ -76,10 +82,12 @@ export class ChangePublisher {
     const texts: Texts = new Map();
     for (const observer of this.#parts.observers) {
       if (!isOfModel(change, observer.model)) continue;
-      try {
-        await this.#tell(observer, change, commit, texts);
-      } catch (error) {
+      const fail = (error: unknown): void =>
         this.#parts.logger.error('A change could not be announced.', { observer: observer.id, pk: change.pk, error });
+      try {
+        await this.#tell(observer, change, commit, texts, fail);
+      } catch (error) {
+        fail(error);
       }
     }
   }
@@ -87,16 +95,18 @@ export class ChangePublisher {
   async #publishSignal(sent: SignalSent, commit: Commit): Promise<void> {
     for (const observer of this.#parts.observers) {
       if (observer.signal?.signal !== sent.signal || observer.signal.atOnce !== sent.atOnce) continue;
-      try {
-        await this.#tellSignal(observer, sent, commit);
-      } catch (error) {
+      const fail = (error: unknown): void =>
         this.#parts.logger.error('A signal could not be announced.', { observer: observer.id, error });
+      try {
+        await this.#tellSignal(observer, sent, commit, fail);
+      } catch (error) {
+        fail(error);
       }
     }
   }
 
-  async #tellSignal(observer: Observer, { payload, origin }: SignalSent, commit: Commit): Promise<void> {
-    const { unitOfWork, layer } = this.#parts;
+  async #tellSignal(observer: Observer, { payload, origin }: SignalSent, commit: Commit, fail: Fail): Promise<void> {
+    const { unitOfWork } = this.#parts;
     if (!observer.signal?.when(payload)) return;
     const subject = payload as object;
     const after = await unitOfWork.run(() => observer.groupsOfRow(subject));
@@ -114,10 +124,10 @@ export class ChangePublisher {
       ...shown,
       ...(origin !== undefined && { origin }),
     };
-    for (const group of after) await layer.sendToGroup(group, message);
+    await this.#sender.send(after, message, fail);
   }
 
-  async #tell(observer: Observer, change: ModelChange, commit: Commit, texts: Texts): Promise<void> {
+  async #tell(observer: Observer, change: ModelChange, commit: Commit, texts: Texts, fail: Fail): Promise<void> {
     const before = await this.#groupsOf(observer, change, change.before);
     const after = await this.#groupsOf(observer, change, change.after);
     if (before.length + after.length === 0) return;
@@ -135,7 +145,7 @@ export class ChangePublisher {
       ...shown,
       ...(change.origin !== undefined && { origin: change.origin }),
     };
-    for (const group of groups) await this.#parts.layer.sendToGroup(group, message);
+    await this.#sender.send(groups, message, fail);
   }
 
   async #groupsOf(observer: Observer, { entity }: ModelChange, row: RowData | undefined): Promise<string[]> {
