@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { Inn, stories } from './comings-and-goings.js';
+import { Inn } from './comings-and-goings.js';
 
 const [cycles = 1_000, windows = 3] = process.argv.slice(2).map(Number);
 
@@ -26,7 +26,7 @@ async function host(guests: number): Promise<void> {
 
 /** Tells by how many bytes the heap grows in each of several windows of so many cycles, once everything has happened often. */
 const inn = await Inn.open();
-await inn.host(40 * stories.length);
+await host(2 * between);
 const growths: number[] = [];
 let before = await settledHeap();
 for (let window = 0; window < windows; window += 1) {

@@ -48,6 +48,7 @@ export class ChangePublisher {
   readonly #sender: MessageSender;
   #commits = 0;
   #tail: Promise<void> = Promise.resolve();
+  #turned: Promise<void> | undefined;
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
@@ -58,13 +59,13 @@ export class ChangePublisher {
   /** In a later turn of the event loop: the reply of the request that committed leaves first. */
   publish(changes: readonly ModelChange[], signals: readonly SignalSent[] = [], cause?: string): void {
     const commit = { commit: ++this.#commits, ...(cause !== undefined && { cause }) };
+    const turned = this.#turned ?? this.#turn();
     this.#tail = this.#tail.then(async () => {
-      await setImmediate();
+      await turned;
       // Before all that the same commit changed, whatever came first in it.
       await this.#rechecks.publish({ changes, signals });
       for (const change of changes) await this.#publishOne(change, commit);
       for (const signal of signals) await this.#publishSignal(signal, commit);
-      await this.#sender.arrived();
     });
   }
 
@@ -74,8 +75,17 @@ export class ChangePublisher {
   }
 
   /** Resolves when all that was committed until now has been handed to the channel layer. */
-  idle(): Promise<void> {
-    return this.#tail;
+  async idle(): Promise<void> {
+    await this.#tail;
+    await this.#sender.arrived();
+  }
+
+  /** What is committed in one turn of the event loop is told in one. */
+  #turn(): Promise<void> {
+    this.#turned = setImmediate().then(() => {
+      this.#turned = undefined;
+    });
+    return this.#turned;
   }
 
   async #publishOne(change: ModelChange, commit: Commit): Promise<void> {

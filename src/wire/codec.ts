@@ -95,7 +95,7 @@ export function encodeFrame(payload: string, stream?: string | null): string {
 
 /** The frame of a reply, wrapped in its stream's envelope where there is one. */
 export function encodeReply(reply: Reply, stream?: string | null): string {
-  const errors = JSON.stringify(reply.errors);
+  const errors = reply.errors.length === 0 ? '[]' : JSON.stringify(reply.errors);
   const action = JSON.stringify(reply.action);
   const id = JSON.stringify(reply.requestId);
   const code = reply.code === undefined ? '' : `,"code":${JSON.stringify(reply.code)}`;
