@@ -14,6 +14,7 @@ import {
   demultiplexer,
   InMemoryChannelLayer,
   NotAuthenticated,
+  Observer,
   type Permission,
   PermissionDenied,
   Permissions,
@@ -22,6 +23,9 @@ import {
   type Scope,
   type ScopeMiddleware,
   type ScopeUser,
+  Signal,
+  type SignalEvent,
+  type Subscription,
   type UserStore,
 } from 'signalbox';
 import { connect, MemoryCounters, type TestConnection } from 'signalbox/testing';
@@ -109,9 +113,21 @@ class IsAdmin implements Permission {
 @Consumer()
 class MemberConsumer extends WhoConsumer {}
 
+const raised = new Signal<{ readonly alarm: string }>();
+
 @Permissions(IsAdmin)
 @Consumer()
-class AdminConsumer extends WhoConsumer {}
+class AdminConsumer extends WhoConsumer {
+  @Action({ status: 201 })
+  async follow(context: ActionContext) {
+    await this.subscribe(this.onAlarm, {}, context);
+  }
+
+  @Observer(raised)
+  async onAlarm(event: SignalEvent<{ readonly alarm: string }>, subscription: Subscription<object>) {
+    await subscription.send(event);
+  }
+}
 
 describe('Connections', () => {
   let orm: MikroORM;
@@ -474,6 +490,22 @@ describe('Connections', () => {
         code: 'permission_denied',
       });
       expect(await ann.channel('members').request('who')).to.include({ response_status: 200 });
+    });
+
+    it('tell a stream that is refused by now that its subscriptions have ended, and nothing after that', async () => {
+      const { app, container } = open({ users: Users });
+      roles.set('1', 'admin');
+      await using ann = await connect(app, '/streams/?user=1');
+      const admins = ann.channel('admins');
+      await recheck(container, 1);
+      await settled();
+      expect(await admins.request('follow', { request_id: 7 })).to.include({ response_status: 201 });
+      roles.set('1', 'member');
+      await recheck(container, 1);
+      await settled();
+      raised.send({ alarm: 'fire' });
+      expect(await admins.receive()).to.include({ action: 'revoked', request_id: 7, response_status: 403 });
+      await admins.expectSilence();
     });
 
     it('need a store of users', async () => {

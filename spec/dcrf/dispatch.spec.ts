@@ -105,6 +105,7 @@ class CustomConsumer extends ApiConsumer {
   @Action()
   async closeThenReply() {
     this.close(4322, 'Enough.');
+    this.close(4323, 'Once more.');
     return 'bye';
   }
 
@@ -310,6 +311,7 @@ describe('DCRF: envelope and dispatch', () => {
     );
     const told = 'This stream was closed with code 4322 (Enough.).';
     expect(await custom.receive()).to.deep.equal(failure(null, null, 410, 'stream_closed', told));
+    await custom.expectSilence();
     expect(await custom.request('echo', { request_id: 2 })).to.deep.equal(
       failure('echo', 2, 410, 'stream_closed', told),
     );

@@ -308,15 +308,29 @@ describe('The log of requests', () => {
     });
   }
 
-  it('answers 500 where it cannot be told who asked, and the next request as well', async () => {
+  it('names no user whose key cannot be read', async () => {
     const user = {
       get id(): number {
         throw new Error('Nobody knows.');
       },
     };
     await using ann = await connect(open(), '/talk/', { user });
+    expect(await ann.request('hello')).to.include({ response_status: 200 });
+    expect(entries().at(-1)).to.include({ message: 'An action was answered.' }).and.not.have.property('user');
+  });
+
+  it('takes no request with it where it fails itself: 500, and the next one is answered too', async () => {
+    const app = open();
+    await using ann = await connect(app, '/talk/');
+    const now = clock.now.bind(clock);
+    Object.assign(clock, {
+      now: () => {
+        Object.assign(clock, { now });
+        throw new Error('The clock has stopped.');
+      },
+    });
     expect(await ann.request('hello')).to.include({ response_status: 500 });
-    expect(await ann.request('hello')).to.include({ response_status: 500 });
+    expect(await ann.request('hello')).to.include({ response_status: 200 });
   });
 
   it('is silent where the setting says so', async () => {

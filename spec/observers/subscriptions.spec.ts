@@ -62,6 +62,25 @@ describe('The subscriptions of a consumer', () => {
     expect(membership.groups).to.deep.equal(['blue']);
   });
 
+  it('leave all groups that they can, where one cannot be left', async () => {
+    const layer = new InMemoryChannelLayer();
+    const discard = layer.discard.bind(layer);
+    const discarded: string[] = [];
+    layer.discard = async (group, channel) => {
+      if (group === 'red') throw new Error('No connection to the layer.');
+      discarded.push(group);
+      await discard(group, channel);
+    };
+    membership = new Membership(layer, 'ann');
+    subscriptions = new Subscriptions(membership);
+    await subscribe(messages, 1, 'red', 'blue', 'green');
+    const failure = await subscriptions.removeRequest(messages, 1).catch((error: Error) => error.message);
+    expect(failure).to.equal('No connection to the layer.');
+    expect(discarded).to.deep.equal(['blue', 'green']);
+    expect(membership.groups).to.deep.equal([]);
+    expect(subscriptions.size).to.equal(0);
+  });
+
   it('are known as ended once they are', async () => {
     const { record } = subscriptions.open(messages, 1, {});
     await subscriptions.listen(record, ['red']);

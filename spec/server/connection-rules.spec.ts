@@ -217,7 +217,8 @@ describe('Connections that the application closes on a change', () => {
   });
 
   it('are checked again: the user is loaded anew, and let go with 4403 where nothing is open to them', async () => {
-    const app = open([recheckOn(User, { user: (user) => user.id, changed: ['username'] })]);
+    const rules = [recheckOn(User, { user: (user) => user.id, changed: ['username'] })];
+    const app = open(rules, { settings: { limits: { messageBurst: 100_000 } } });
     await using hers = await as(app, ann);
     await write(async (em) => {
       (await em.findOneOrFail(User, ann.id)).username = 'anna';

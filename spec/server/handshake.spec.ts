@@ -15,6 +15,7 @@ import {
 } from 'signalbox';
 import { connect, type MemoryLogger } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
+import type { GivenSettings } from '#signalbox/settings.js';
 import { useServer } from '../dcrf/wire-support.js';
 import { within } from '../support/deadline.js';
 import { RawClient, refusalOf, SocketClient, textFrame, upgradeRequest } from '../support/sockets.js';
@@ -82,7 +83,7 @@ describe('The handshake', () => {
   });
   afterEach(() => release.resolve());
 
-  async function listen(settings: Partial<Settings> = {}) {
+  async function listen(settings: GivenSettings = {}) {
     const served = await serve(
       [
         path('/cookie/', EchoConsumer, { middleware: [cookieSession(Sessions)] }),
@@ -248,6 +249,17 @@ describe('The handshake', () => {
       await asked.promise;
       clock.advance(50);
       expect(await refused).to.include({ status: 503, code: 'handshake_timed_out' });
+    });
+
+    it('is refused where the application drains meanwhile', async () => {
+      const { app } = await listen({ drain: { delay: 0 } });
+      const refused = connect(app, '/slow/').catch((error: unknown) => error);
+      await asked.promise;
+      const drained = app.drain();
+      release.resolve();
+      expect(await refused).to.include({ status: 503, code: 'server_closing' });
+      await within(disposed.promise, 'The end of the scope');
+      await drained;
     });
 
     it('leaves no timer behind where it did not', async () => {

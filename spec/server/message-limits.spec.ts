@@ -94,6 +94,16 @@ describe('The limits of messages', () => {
     expect(answers.filter((status) => status === 429)).to.have.length(2);
   });
 
+  it('count pings of the protocol, which get no pong above the rate', async () => {
+    await open({ messageBurst: 1 });
+    await using client = await connect(app, '/');
+    for (const id of [1, 2]) client.send({ action: 'ping', request_id: id });
+    expect([await client.receive(), await client.receive()]).to.deep.equal([
+      { errors: [], data: null, action: 'ping', response_status: 200, request_id: 1 },
+      { ...tooMany(2, 20), action: 'ping' },
+    ]);
+  });
+
   describe('of one user', () => {
     const as = (userId: string): Promise<TestConnection> => connect(app, '/', { identity: { userId } });
     const busy = (count: number): Promise<TestConnection[]> =>

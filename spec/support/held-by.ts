@@ -53,7 +53,6 @@ export const heldBy: Readonly<Record<string, string>> = {
   'dispatch/abort.ts': 'dispatch/dispatcher.spec.ts',
   'dispatch/action-declaration.ts': 'dispatch/actions.spec.ts',
   'dispatch/action-run.ts': 'dispatch/dispatcher.spec.ts',
-  'dispatch/exchange.ts': 'dispatch/dispatcher.spec.ts',
   'dispatch/is-thrown.ts': 'security/error-texts.spec.ts',
   'dispatch/reply.ts': 'consumers/model-result.spec.ts',
   'dispatch/request-queue.ts': 'consumers/consumer-channel.spec.ts',

@@ -5,6 +5,7 @@ import type { Scope } from '../scope/scope.js';
 import type { ScopeUser } from '../scope/scope-types.js';
 import { CloseCode, checkReason } from '../status.js';
 import { type Authentication, identityOf, isOver } from './authentication.js';
+import type { LiveConnection } from './live-connection.js';
 import { checkOrders, type LiveConnections } from './live-connections.js';
 
 /** A key as the database has it; compared as text. */
@@ -132,7 +133,7 @@ export class Connections {
     const connection = this.#live.find(scope);
     const missed = connection?.ordersMeanwhile() ?? [];
     checkOrders(missed, facts.identity);
-    this.#live.placeOf(scope)?.takeFor(userOf(facts));
+    connection?.place.takeFor(userOf(facts));
     this.#apply(scope, facts);
     if (!connection) return;
     const change: Change = { former: { user, session, identity } };
@@ -141,14 +142,14 @@ export class Connections {
     changes.push(change);
     connection.afterRequest((hasSucceeded) => {
       if (hasSucceeded) settle(changes, change);
-      else this.#undo(scope, changes, change);
+      else this.#undo(connection, changes, change);
       this.#live.askAgain(connection, missed);
     });
     if (!isSameUser(identity, facts.identity)) await connection.changeUser();
   }
 
   /** What came after it stays, and would be undone to what was before it. */
-  #undo(scope: Scope, changes: Change[], change: Change): void {
+  #undo({ scope, place }: LiveConnection, changes: Change[], change: Change): void {
     const index = changes.indexOf(change);
     if (index === -1) return;
     changes.splice(index, 1);
@@ -156,7 +157,7 @@ export class Connections {
     if (next) next.former = change.former;
     else {
       this.#apply(scope, change.former);
-      this.#live.placeOf(scope)?.returnTo(userOf(change.former));
+      place.returnTo(userOf(change.former));
     }
   }
 

@@ -13,6 +13,7 @@ export interface UserPlace {
 /** A connection that was admitted, as far as it matters whose it is. */
 export interface LiveConnection {
   readonly scope: Scope;
+  readonly place: UserPlace;
   /** Answers what waits and runs with the reason, then closes with the code. Only the first call counts. Never rejects. */
   end(reason: ApiError, code: number): Promise<void>;
   /** Ends what the former user subscribed to and joined, and tells the client so. Never rejects. */

@@ -12,7 +12,7 @@ import type { Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
 import { isOver } from './authentication.js';
 import { Expiry } from './expiry.js';
-import type { LiveConnection, UserPlace } from './live-connection.js';
+import type { LiveConnection } from './live-connection.js';
 import { concerns, fromMessage, type Order, toMessage } from './orders.js';
 import { RecentOrders } from './recent-orders.js';
 
@@ -38,7 +38,6 @@ export class PendingHandshake {
 export class LiveConnections {
   readonly #parts: LiveConnectionParts;
   readonly #connections = new Map<Scope, LiveConnection>();
-  readonly #places = new WeakMap<Scope, UserPlace>();
   readonly #pending = new Set<PendingHandshake>();
   readonly #expiry: Expiry;
   readonly #recent: RecentOrders;
@@ -92,9 +91,8 @@ export class LiveConnections {
     return this.#recent.concernSince(moment, identity);
   }
 
-  add(connection: LiveConnection, place: UserPlace, pending: PendingHandshake): void {
+  add(connection: LiveConnection, pending: PendingHandshake): void {
     const { scope } = connection;
-    this.#places.set(scope, place);
     this.#connections.set(scope, connection);
     this.#watch(scope.identity);
     this.#obeyMissed(connection, pending.orders);
@@ -119,11 +117,6 @@ export class LiveConnections {
       void connection.recheck();
       this.#obeyMissed(connection, missed);
     });
-  }
-
-  /** Where a connection counts; nowhere before the handshake is granted. */
-  placeOf(scope: Scope): UserPlace | undefined {
-    return this.#places.get(scope);
   }
 
   /** Gives a connection another identity. */

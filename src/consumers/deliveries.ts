@@ -60,9 +60,9 @@ export class Deliveries {
     });
   }
 
-  /** How many changes have to wait for what is being delivered. */
+  /** How many changes have to wait for what is being delivered, or for the reply that confirms their subscription. */
   get waiting(): number {
-    return this.#tasks.length;
+    return this.#unconfirmed.reduce((sum, { kept }) => sum + kept.length, this.#tasks.length);
   }
 
   /** Drops what waits. */

@@ -13,7 +13,7 @@ export interface IntakeParts {
   readonly logger: Logger;
   readonly scope: Pick<Scope, 'path'>;
   readonly consumer: object;
-  readonly socket: Pick<ConsumerSocket, 'close'>;
+  readonly socket: Pick<ConsumerSocket, 'cut'>;
 }
 
 /** Where it goes. */
@@ -67,6 +67,7 @@ export class Intake {
       path: scope.path,
       limit,
     });
-    socket.close(CloseCode.overloaded, 'Too many events wait.');
+    // A stream alone would end for good; whoever loses the socket comes back.
+    socket.cut(CloseCode.overloaded, 'Too many events wait.');
   }
 }

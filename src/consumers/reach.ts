@@ -18,6 +18,8 @@ export interface ConsumerSocket {
   /** @throws ConfigurationError where a binary frame could not name its stream */
   binary(data: Uint8Array): void;
   close(code: number, reason: string): void;
+  /** Closes the socket, whatever else goes through it. */
+  cut(code: number, reason: string): void;
 }
 
 export interface ReachParts {

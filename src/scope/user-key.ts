@@ -4,8 +4,17 @@ import type { Scope } from './scope.js';
 export function userKeyOf({ identity, user }: Scope): string | number | undefined {
   if (identity) return identity.userId;
   if (isKey(user)) return user;
-  const id: unknown = typeof user === 'object' && user !== null && 'id' in user ? user.id : undefined;
+  const id = idOf(user);
   return isKey(id) ? id : undefined;
+}
+
+/** A user of the application's making may throw when it is looked at; no request ends for that. */
+function idOf(user: unknown): unknown {
+  try {
+    return typeof user === 'object' && user !== null && 'id' in user ? user.id : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function isKey(value: unknown): value is string | number {

@@ -12,6 +12,11 @@ export interface AdmitParts {
   readonly disposer: ScopeDisposer;
 }
 
+/** A handshake that was granted, for whose connection there is room. */
+export interface AdmissionWithPlace extends Admission {
+  readonly place: Place;
+}
+
 /**
  * Shakes hands and opens, unless what the handshake has read was overtaken meanwhile: there is no moment between the last look
  * and the opening.
@@ -22,7 +27,7 @@ export async function admit<T>(
   { gate, handshake, live, disposer }: AdmitParts,
   request: HandshakeRequest,
   prepare: ((scope: Scope) => void) | undefined,
-  open: (admission: Admission, pending: PendingHandshake, place: Place) => T,
+  open: (admission: AdmissionWithPlace, pending: PendingHandshake) => T,
 ): Promise<T> {
   const { from, place } = gate.enter(request);
   const pending = live.begin();
@@ -31,7 +36,7 @@ export async function admit<T>(
     try {
       live.check(pending, admission.scope);
       place.takeFor(admission.scope.identity?.userId);
-      return open(admission, pending, place);
+      return open({ ...admission, place }, pending);
     } catch (error) {
       await disposer.dispose(admission.scope);
       throw error;

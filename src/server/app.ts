@@ -6,12 +6,10 @@ import type { Class } from '../metadata.js';
 import type { ObserverNameOf } from '../observers/rechecker.js';
 import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
-import { admit } from './admit.js';
+import { type AdmissionWithPlace, admit } from './admit.js';
 import type { AcceptedConnection, AppOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import { Connection } from './connection.js';
 import { Entrance } from './entrance.js';
-import type { Admission } from './handshake.js';
-import type { Place } from './handshake-limits.js';
 import { Health, type HealthRequest, type HealthResponse, type Readiness } from './health.js';
 import { onProcessSignals, type SignalOptions } from './process-signals.js';
 import type { Route } from './route.js';
@@ -81,9 +79,9 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
-    return admit(this.#services, request, prepare, (admission, ...held) => {
+    return admit(this.#services, request, prepare, (admission, pending) => {
       this.#checkOpen();
-      return this.#open(admission, connect(admission.scope), ...held);
+      return this.#open(admission, connect(admission.scope), pending);
     });
   }
 
@@ -182,18 +180,19 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     return this.#health.answer(request, response);
   }
 
-  #open(admission: Admission, transport: Transport, pending: PendingHandshake, place: Place): AcceptedConnection {
-    const { live } = this.#services;
-    const connection = new Connection(admission, place, transport, this.#services, () => {
-      this.#connections.delete(connection);
-      live.remove(connection.standing);
-      place.leave();
-    });
+  #open(admission: AdmissionWithPlace, transport: Transport, pending: PendingHandshake): AcceptedConnection {
+    const connection = new Connection(admission, transport, this.#services, this.#ended);
     this.#connections.add(connection);
-    live.add(connection.standing, place, pending);
+    this.#services.live.add(connection.standing, pending);
     connection.open();
     return connection;
   }
+
+  readonly #ended = (connection: Connection): void => {
+    this.#connections.delete(connection);
+    this.#services.live.remove(connection.standing);
+    connection.standing.place.leave();
+  };
 
   #checkOpen(): void {
     const { refusal } = this.#shutdown;

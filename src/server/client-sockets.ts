@@ -41,6 +41,10 @@ export class WholeSocket implements ConsumerSocket {
   close(code: number, reason: string): void {
     this.#owner.close(code, reason);
   }
+
+  cut(code: number, reason: string): void {
+    this.#owner.close(code, reason);
+  }
 }
 
 /** The client's end of one stream of several. */
@@ -77,6 +81,10 @@ export class StreamSocket implements ConsumerSocket {
 
   close(code: number, reason: string): void {
     this.#owner.closeStream(this.#stream, code, reason);
+  }
+
+  cut(code: number, reason: string): void {
+    this.#owner.close(code, reason);
   }
 }
 

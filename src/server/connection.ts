@@ -8,10 +8,9 @@ import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import { CloseCode } from '../status.js';
 import { addressOf, encodeReply, errorReply } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
+import type { AdmissionWithPlace } from './admit.js';
 import { type SocketOwner, StreamSocket, WholeSocket } from './client-sockets.js';
 import { restartText } from './drain.js';
-import type { Admission } from './handshake.js';
-import type { Place } from './handshake-limits.js';
 import type { Heartbeat } from './heartbeat.js';
 import { type FrameReceiver, type InboundFrameParts, InboundFrames, only } from './inbound-frames.js';
 import { Outbound } from './outbound.js';
@@ -33,7 +32,7 @@ export interface ConnectionParts extends ChannelServices, InboundFrameParts, Sta
  * live.
  */
 export class Connection implements TransportListener, FrameReceiver, SocketOwner, Standee {
-  readonly #admission: Admission;
+  readonly #admission: AdmissionWithPlace;
   readonly standing: Standing;
   readonly outbound: Outbound;
   readonly channels = new Map<string, ConsumerChannel>();
@@ -47,14 +46,19 @@ export class Connection implements TransportListener, FrameReceiver, SocketOwner
   #closing: Promise<void> | undefined;
   /** Made when somebody waits for the end before it begins. */
   #closed: PromiseWithResolvers<void> | undefined;
-  readonly #ended: () => void;
+  readonly #ended: (connection: Connection) => void;
 
   /** @param ended told once all consumers and the container have ended */
-  constructor(admission: Admission, place: Place, transport: Transport, parts: ConnectionParts, ended: () => void) {
+  constructor(
+    admission: AdmissionWithPlace,
+    transport: Transport,
+    parts: ConnectionParts,
+    ended: (connection: Connection) => void,
+  ) {
     this.#admission = admission;
     this.outbound = new Outbound(transport, parts.traffic);
     this.#parts = parts;
-    this.#frames = new InboundFrames(admission, place, parts, this);
+    this.#frames = new InboundFrames(admission, parts, this);
     this.ceilings = new Ceilings(parts);
     this.standing = new Standing(admission, this, parts);
     this.#ended = ended;
@@ -82,7 +86,7 @@ export class Connection implements TransportListener, FrameReceiver, SocketOwner
   onClose(code: number): void {
     this.outbound.end();
     this.#closing ??= this.#endAll(code).finally(() => {
-      this.#ended();
+      this.#ended(this);
       this.#closed?.resolve();
     });
   }

@@ -4,8 +4,7 @@ import { type ApiError, ParseError, StreamNotFound, type Throttled } from '../er
 import { CloseCode } from '../status.js';
 import { addressOf, errorReply, type JsonObject, readFrame } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
-import type { Admission } from './handshake.js';
-import type { Place } from './handshake-limits.js';
+import type { AdmissionWithPlace } from './admit.js';
 import { type MessageLimitParts, MessageLimits } from './message-limits.js';
 import { pongTo } from './ping.js';
 
@@ -34,14 +33,12 @@ export const only = '';
 
 /** What comes out of one socket: each frame is held against the limits, read, and led to its consumer, or answered. */
 export class InboundFrames {
-  readonly #admission: Admission;
+  readonly #admission: AdmissionWithPlace;
   readonly #parts: InboundFrameParts;
   readonly #receiver: FrameReceiver;
   readonly #limits: MessageLimits;
-  readonly #place: Pick<Place, 'messages'>;
 
-  constructor(admission: Admission, place: Pick<Place, 'messages'>, parts: InboundFrameParts, receiver: FrameReceiver) {
-    this.#place = place;
+  constructor(admission: AdmissionWithPlace, parts: InboundFrameParts, receiver: FrameReceiver) {
     this.#admission = admission;
     this.#parts = parts;
     this.#receiver = receiver;
@@ -86,7 +83,7 @@ export class InboundFrames {
   }
 
   #refusal(bytes: number): Throttled | undefined {
-    return this.#limits.refusal(bytes, this.#place.messages);
+    return this.#limits.refusal(bytes, this.#admission.place.messages);
   }
 
   #receiveAlone(frame: JsonObject, consumer: CompiledConsumer, refusal: ApiError | undefined): void {

@@ -12,7 +12,9 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { Scope } from '../scope/scope.js';
 import type { Settings } from '../settings.js';
 import { CloseCode, closeCodeOf, toReason } from '../status.js';
-import type { Admission, Handshake } from './handshake.js';
+import type { AdmissionWithPlace } from './admit.js';
+import type { Handshake } from './handshake.js';
+import type { Place } from './handshake-limits.js';
 import { settledWithin } from './settled-within.js';
 
 export interface StandingParts {
@@ -35,7 +37,7 @@ export interface Standee {
 
 /** Whose a connection is, and which of its streams that opens to them: both may change while it lives. */
 export class Standing implements LiveConnection {
-  readonly #admission: Admission;
+  readonly #admission: AdmissionWithPlace;
   readonly #standee: Standee;
   readonly #parts: StandingParts;
   #refused: ReadonlyMap<string, ApiError>;
@@ -48,7 +50,7 @@ export class Standing implements LiveConnection {
   /** The consumers of streams whose permission refused after a while. */
   readonly revoked: ConsumerChannel[] = [];
 
-  constructor(admission: Admission, standee: Standee, parts: StandingParts) {
+  constructor(admission: AdmissionWithPlace, standee: Standee, parts: StandingParts) {
     this.#admission = admission;
     this.#standee = standee;
     this.#parts = parts;
@@ -58,6 +60,10 @@ export class Standing implements LiveConnection {
 
   get scope(): Scope {
     return this.#admission.scope;
+  }
+
+  get place(): Place {
+    return this.#admission.place;
   }
 
   /** @throws PermissionDenied for a stream that refuses to be connected to */
