@@ -110,7 +110,7 @@ interface Rang {
 
 const rang = new Signal<Rang>();
 
-/** The same without a database. */
+/** The same without a row. */
 @Consumer()
 export class SignalBars extends BarConsumer {
   @Action({ status: 201 })
@@ -119,7 +119,7 @@ export class SignalBars extends BarConsumer {
   }
 
   @Action()
-  async publish({ topic, number, events, text }: Publication) {
+  publish({ topic, number, events, text }: Publication) {
     for (let each = 0; each < events; each += 1) rang.send({ topic, number: number + each, at: now(), text });
   }
 

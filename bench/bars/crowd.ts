@@ -7,38 +7,36 @@ export const common = 0;
 /** The other topics, each of which a part of the crowd follows. */
 const others = 1_000;
 
-/** So many handshakes are under way at once. */
+/** So many handshakes are under way at once where the server is to have always something to do. */
 const abreast = 200;
+
+/** Milliseconds between attempts at most. */
+const longestDelay = 30_000;
 
 export interface CrowdOptions extends Omit<ClientOptions, 'source'> {
   readonly size: number;
   readonly subscriptions?: number;
-  /** Milliseconds over which they come by chance. Without: as fast as the server takes them. */
+  /**
+   * Milliseconds over which they come by chance, twice as many after each failure, as `signalbox/client` does. Without: as fast as
+   * the server takes them, and none may fail.
+   */
   readonly jitter?: number;
   readonly headersOf?: (index: number) => Readonly<Record<string, string>>;
   readonly topicOf?: (index: number, each: number) => number;
-  /** Told of each handshake: how many milliseconds after its first attempt, and how many failed before. */
+  /** Told of each handshake: how many milliseconds it took, and how many failed before. */
   readonly onOpened?: (milliseconds: number, failures: number) => void;
-  /** How many attempts may fail for each client. */
-  readonly failures?: number;
 }
 
 /** Connects so many clients, each with its subscriptions, and resolves once all have been answered. */
 export async function gather(options: CrowdOptions): Promise<readonly Client[]> {
   const { size, jitter } = options;
   const indices = Array.from({ length: size }, (_, index) => index);
-  if (jitter === undefined) return inTurn(indices, (index) => join(index, options));
-  return Promise.all(
-    indices.map(async (index) => {
-      await delay(Math.random() * jitter);
-      return join(index, options);
-    }),
-  );
+  return inTurn(indices, jitter === undefined ? abreast : size, (index) => join(index, options));
 }
 
-/** So many at once that the server has always something to do. */
 async function inTurn(
   indices: readonly number[],
+  together: number,
   work: (index: number) => Promise<Client>,
 ): Promise<readonly Client[]> {
   const clients: Client[] = [];
@@ -49,7 +47,7 @@ async function inTurn(
       clients[index] = await work(index);
     }
   };
-  await Promise.all(Array.from({ length: abreast }, workSome));
+  await Promise.all(Array.from({ length: together }, workSome));
   return clients;
 }
 
@@ -80,15 +78,16 @@ async function join(index: number, options: CrowdOptions): Promise<Client> {
 }
 
 async function connect(index: number, options: CrowdOptions): Promise<Client> {
-  const { headersOf, onOpened, failures = 0 } = options;
-  const begun = performance.now();
-  for (let failed = 0; ; failed += 1) {
+  const { headersOf, onOpened, jitter } = options;
+  for (let failures = 0; ; failures += 1) {
+    if (jitter !== undefined) await delay(Math.random() * Math.min(longestDelay, jitter * 2 ** failures));
+    const begun = performance.now();
     try {
       const client = await Client.open({ ...options, source: index, ...(headersOf && { headers: headersOf(index) }) });
-      onOpened?.(performance.now() - begun, failed);
+      onOpened?.(performance.now() - begun, failures);
       return client;
     } catch (error) {
-      if (failed === failures) throw error;
+      if (jitter === undefined) throw error;
     }
   }
 }

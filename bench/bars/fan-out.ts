@@ -20,7 +20,7 @@ interface Cost {
 export const fanOut: Bar = {
   ids: ['B4', 'B5'],
   about: `what a delivery costs: ${subscribers} subscribers, ${frameSize} bytes, one event at a time, and ten in a commit`,
-  options: { connections: subscribers },
+  options: { connections: subscribers, events: 100 },
   async run(bench) {
     for (const burst of bursts) {
       const byHand = await costsOf(bench, subjects[2], burst);

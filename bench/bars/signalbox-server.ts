@@ -48,11 +48,14 @@ class CountsOfBars extends Counters {
   }
 }
 
+/** Counts what is unusual, and shows some of it: a thousand slow readers have a line each. */
 class LogOfBars extends Logger {
   constructor() {
+    let left = 5;
     super('warn', (line) => {
       count('log lines');
-      process.stderr.write(line);
+      if (left > 0) process.stderr.write(line);
+      left -= 1;
     });
   }
 }
@@ -72,6 +75,8 @@ const limits = {
   messagesPerSecond: many,
   messageBurst: many,
   bytesPerSecond: many,
+  userMessagesPerSecond: many,
+  userMessageBurst: many,
   waitingRequests: many,
   detachedActions: many,
   connections: many,

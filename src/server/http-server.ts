@@ -23,10 +23,16 @@ export function socketsOnly(
   });
 }
 
+/**
+ * So many sockets may wait to be accepted, if the system allows it. When a server is gone, all its clients come at once; beyond
+ * this number the system drops them, and they try again seconds later.
+ */
+const backlog = 4_096;
+
 /** Resolves once the server listens. @throws Error where it cannot, such as EADDRINUSE */
 export function listening(server: Server, port: number, host: string | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject).listen(port, host, () => {
+    server.once('error', reject).listen(port, host, backlog, () => {
       server.off('error', reject);
       resolve();
     });
