@@ -61,7 +61,7 @@ describe('Settings', () => {
       },
       heartbeat: { interval: 25_000, timeLimit: 10_000, idleTimeLimit: false, silentTimeLimit: false },
       drain: {
-        delay: 5_000,
+        delay: 4_000,
         actionTimeLimit: 10_000,
         rate: 400,
         spread: 25_000,

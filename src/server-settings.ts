@@ -26,7 +26,7 @@ export interface HeartbeatSettings {
 
 /** How `app.drain()` empties a process. Times in milliseconds. */
 export interface DrainSettings {
-  /** How long connections are served as before, so that the balancer can notice. Default 5 000. */
+  /** How long connections are served as before, so that the balancer can notice. Default 4 000. */
   readonly delay: number;
   /** How long requests under way may take to end. Default 10 000. */
   readonly actionTimeLimit: number;
@@ -67,7 +67,7 @@ export const defaultHeartbeat: HeartbeatSettings = {
 };
 
 export const defaultDrain: DrainSettings = {
-  delay: 5_000,
+  delay: 4_000,
   actionTimeLimit: 10_000,
   rate: 400,
   spread: 25_000,

@@ -64,13 +64,13 @@ describe('An application that drains', () => {
     }
   }
 
-  it('serves those who are there for 5 s, and is not ready for others at once', async () => {
+  it('serves those who are there for 4 s, and is not ready for others at once', async () => {
     const app = open();
     await using ann = await connect(app, '/');
     const drained = app.drain();
     expect((await app.readiness()).isEnding).to.equal(true);
     await expectRefusal(() => connect(app, '/'));
-    await advance(4_900);
+    await advance(3_900);
     expect(await ann.request('hello')).to.include({ response_status: 200 });
     expect(ann.frames).to.have.length(1);
     await advance(200);
@@ -109,6 +109,37 @@ describe('An application that drains', () => {
     await within(drained, 'The drain');
   });
 
+  it('answers 503 to what was on its way when the client was told', async () => {
+    const app = open({ delay: 0 });
+    const { port } = await app.listen({ host: '127.0.0.1' });
+    await using ann = await SocketClient.open(`ws://127.0.0.1:${port}/`, { autoPong: false });
+    const pinged = ann.pinged();
+    const drained = app.drain();
+    expect(await ann.receive()).to.include(told);
+    const mark = await pinged;
+    ann.send({ action: 'hello', request_id: 7 });
+    ann.pong(mark);
+    expect(await ann.receive()).to.include({ response_status: 503, code: 'server_closing', request_id: 7 });
+    expect(await ann.closed).to.equal(1012);
+    await within(drained, 'The drain');
+  });
+
+  it('waits 1 s at most for a client that does not show that it was told', async () => {
+    const app = open({ delay: 0 });
+    const { port } = await app.listen({ host: '127.0.0.1' });
+    await using ann = await SocketClient.open(`ws://127.0.0.1:${port}/`, { autoPong: false });
+    const pinged = ann.pinged();
+    const drained = app.drain();
+    await pinged;
+    await advance(900);
+    ann.send({ action: 'hello', request_id: 7 });
+    expect(await ann.receive()).to.include(told);
+    expect(await ann.receive()).to.include({ response_status: 503 });
+    await advance(200);
+    expect(await ann.closed).to.equal(1012);
+    await within(drained, 'The drain');
+  });
+
   it('answers 503 to what has not ended after 10 s', async () => {
     const app = open({ delay: 0 });
     await using ann = await connect(app, '/');
@@ -141,12 +172,64 @@ describe('An application that drains', () => {
     expect(new Set(times).size).to.be.above(100);
   });
 
+  it('spreads those who come back as evenly as those who leave', async () => {
+    const app = open({ delay: 0 });
+    const clients: TestConnection[] = [];
+    for (let each = 0; each < 2_000; each += 1) clients.push(await connect(app, '/'));
+    const drained = app.drain();
+    const untold = new Set(clients);
+    const returns: number[] = [];
+    for (let now = 0; now < 5_000; now += 20) {
+      clock.advance(20);
+      for (let turn = 0; turn < 3; turn += 1) await nextTurn();
+      for (const client of untold) {
+        const [frame] = client.frames;
+        if (!frame) continue;
+        untold.delete(client);
+        returns.push(now + (Reflect.get(frame.data as object, 'retry_after_ms') as number));
+      }
+    }
+    await within(drained, 'The drain');
+    const seconds = [0, 1, 2, 3, 4, 5, 6, 7].map(
+      (second) => returns.filter((at) => Math.floor(at / 1_000) === second).length,
+    );
+    expect(returns).to.have.length(2_000);
+    expect(Math.max(...seconds)).to.be.within(390, 415);
+  });
+
+  it('parts those who came together', async () => {
+    const app = open({ delay: 0 });
+    const clients: TestConnection[] = [];
+    for (let each = 0; each < 400; each += 1) clients.push(await connect(app, '/'));
+    const drained = app.drain();
+    await advance(500);
+    const early = clients.slice(0, 200).filter(({ frames }) => frames.length > 0);
+    expect(early.length).to.be.within(60, 140);
+    await advance(600);
+    await within(drained, 'The drain');
+  });
+
+  it('does not make up at once for the time that a busy process has lost', async () => {
+    const app = open({ delay: 0 });
+    const clients: TestConnection[] = [];
+    for (let each = 0; each < 1_000; each += 1) clients.push(await connect(app, '/'));
+    const drained = app.drain();
+    await advance(500);
+    const before = clients.filter(({ frames }) => frames.length > 0).length;
+    clock.advance(1_000);
+    for (let turn = 0; turn < 3; turn += 1) await nextTurn();
+    const after = clients.filter(({ frames }) => frames.length > 0).length;
+    expect(after - before).to.be.within(40, 90);
+    await advance(1_500);
+    await within(drained, 'The drain');
+  });
+
   it('tells everybody in the time that there is, also where the process has so much to do that its timers are late', async () => {
     const app = open({ delay: 0, timeLimit: 4_000 });
     const clients: TestConnection[] = [];
     for (let each = 0; each < 1_000; each += 1) clients.push(await connect(app, '/'));
     const drained = app.drain();
-    for (let late = 0; late < 2_100; late += 150) {
+    for (let late = 0; late < 3_000; late += 150) {
       clock.advance(150);
       await nextTurn();
     }
@@ -161,7 +244,9 @@ describe('An application that drains', () => {
     const app = open({ delay: 0, rate: 1, spread: 100 });
     const clients: TestConnection[] = [];
     for (let each = 0; each < 60; each += 1) clients.push(await connect(app, '/'));
-    await within(app.drain(), 'The drain');
+    const drained = app.drain();
+    await advance(200);
+    await within(drained, 'The drain');
     const times = clients.map(({ frames }) => Reflect.get(frames[0]?.data as object, 'retry_after_ms') as number);
     expect(Math.max(...times)).to.be.within(20_000, 60_000);
   });
@@ -172,7 +257,7 @@ describe('An application that drains', () => {
     const work = ann.request('work');
     await nextTurn();
     const drained = app.drain();
-    await advance(3_200);
+    await advance(4_200);
     expect(await work).to.include({ response_status: 503 });
     await within(drained, 'The drain');
   });
@@ -208,7 +293,7 @@ describe('An application that drains', () => {
     const { status, sentence, headers } = await fullRefusalOf(`ws://127.0.0.1:${port}/`);
     expect({ status, sentence }).to.deep.equal({ status: 503, sentence: 'The server is restarting.' });
     expect(Number(headers['retry-after'])).to.be.within(1, 3);
-    await advance(5_100);
+    await advance(4_100);
     expect(await ann.receive()).to.include(told);
     expect(await ann.closed).to.equal(1012);
     await within(drained, 'The drain');

@@ -55,6 +55,16 @@ export class SocketClient implements AsyncDisposable {
     this.#socket.ping();
   }
 
+  /** Resolves with what the next ping says. One that was opened with `autoPong: false` answers none by itself. */
+  async pinged(): Promise<Buffer> {
+    const [mark] = await within(once(this.#socket, 'ping'), 'A ping');
+    return mark as Buffer;
+  }
+
+  pong(mark: Buffer): void {
+    this.#socket.pong(mark);
+  }
+
   receive(timeout = 4_000): Promise<Frame> {
     return this.#inbox.take(timeout);
   }

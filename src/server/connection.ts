@@ -26,6 +26,9 @@ export interface ConnectionParts extends ChannelServices, InboundFrameParts, Sta
   readonly heartbeat: Heartbeat;
 }
 
+/** Marks the ping behind the frame that tells a client to leave. */
+const farewell = 'drain';
+
 /**
  * One socket: its frames go to the consumer of their stream, and everything ends with it. A frame that leads nowhere is
  * answered with a frame; a consumer that cannot be built answers each frame of its stream with an error, and the others
@@ -42,6 +45,8 @@ export class Connection implements TransportListener, FrameReceiver, SocketOwner
   #gone: Map<string, ApiError> | undefined;
   readonly #frames: InboundFrames;
   #draining: ApiError | undefined;
+  /** Resolved once everything has arrived that the client sent before it was told to leave. */
+  #heardOut: PromiseWithResolvers<void> | undefined;
   #isDeaf = false;
   #closing: Promise<void> | undefined;
   /** Made when somebody waits for the end before it begins. */
@@ -79,12 +84,17 @@ export class Connection implements TransportListener, FrameReceiver, SocketOwner
     if (this.#isHeard) this.#frames.receiveBinary(data);
   }
 
+  onPong(mark?: string): void {
+    if (mark === farewell) this.#heardOut?.resolve();
+  }
+
   onControl(bytes: number): void {
     if (this.#isHeard) this.#frames.receiveControl(bytes);
   }
 
   onClose(code: number): void {
     this.outbound.end();
+    this.#heardOut?.resolve();
     this.#closing ??= this.#endAll(code).finally(() => {
       this.#ended(this);
       this.#closed?.resolve();
@@ -111,17 +121,27 @@ export class Connection implements TransportListener, FrameReceiver, SocketOwner
 
   /** Tells the client to come back elsewhere, and ends once what is under way is answered, or answers 503 after this time. */
   async leave(reason: ServerClosing, time: number): Promise<void> {
-    const { clock } = this.#parts;
+    const { clock, settings } = this.#parts;
     this.#turnAway(reason);
     const isMultiplexed = this.#admission.route.consumers instanceof Map;
     const told = errorReply(reason, { action: 'drain', requestId: null });
     this.outbound.send(encodeReply(told, isMultiplexed ? null : undefined));
     const answered = Promise.all([...this.channels.values()].map((channel) => channel.answered()));
+    const heardOut = settledWithin(this.#hearOut(), Math.min(time, settings.closeTimeout), clock);
     await settledWithin(answered, time, clock);
+    await heardOut;
     await this.drain(reason);
     await this.outbound.flushed();
     this.close(CloseCode.restart, restartText);
     await this.closed;
+  }
+
+  /** What was under way when the client was told to leave arrives before its answer to a ping that follows. */
+  async #hearOut(): Promise<void> {
+    this.#heardOut = Promise.withResolvers();
+    await this.outbound.flushed();
+    this.outbound.ping(farewell);
+    if (!this.#closing) await this.#heardOut.promise;
   }
 
   /** Begins the closing handshake. Whatever the client still says is not heard. */

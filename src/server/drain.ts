@@ -19,13 +19,16 @@ export interface DrainParts {
 }
 
 /** So often, in milliseconds, the next connections are told to leave. */
-const turn = 100;
+const turn = 20;
 
-/** So many turns at most are made up for in one: who is late must not make a storm. */
-const mostSlices = 2;
+/** So many milliseconds at most are made up for in one turn: who is late must not make a storm. */
+const longestTurn = 200;
 
 /** So long, in milliseconds, the last ones have to leave. */
 const lastLeave = 500;
+
+/** Its multiples, but for their whole parts, are never far from even between 0 and 1, however many there are. */
+const goldenRatio = (Math.sqrt(5) - 1) / 2;
 
 export const restartText = 'The server is restarting.';
 
@@ -36,6 +39,8 @@ export const restartText = 'The server is restarting.';
 export class Drain {
   readonly #parts: DrainParts;
   readonly #begun: number;
+  /** Of the time for coming back: that of whoever was told last. */
+  #share = Math.random();
 
   constructor(parts: DrainParts) {
     this.#parts = parts;
@@ -50,28 +55,32 @@ export class Drain {
     await settledWithin(Promise.race([left, interrupted]), this.#left(), clock);
   }
 
-  async #leaveAll(leavers: readonly Leaver[]): Promise<void> {
+  async #leaveAll(all: readonly Leaver[]): Promise<void> {
+    const leavers = shuffled(all);
     const { settings, clock, interrupted } = this.#parts;
     const wanted = (leavers.length / settings.rate) * 1_000;
     const spread = Math.max(turn, Math.min(wanted, settings.spread, this.#left() - lastLeave));
     const retryWindow = Math.max(settings.retrySpread, wanted - spread);
-    const slice = Math.ceil((leavers.length * turn) / spread);
     const leaving: Promise<void>[] = [];
-    const begun = this.#now();
-    while (leaving.length < leavers.length) {
+    let before = this.#now() - turn;
+    const end = before + spread;
+    for (let due = 0; leaving.length < leavers.length; ) {
       if (leaving.length > 0 && (await settledWithin(interrupted, turn, clock))) return;
+      // What a busy process is late with is spread over the time that is left, so that the last ones are told in time.
+      const passed = Math.min(this.#now() - before, longestTurn);
+      due += (leavers.length - due) * Math.min(1, passed / Math.max(1, end - before));
+      before = this.#now();
       const time = Math.max(1, Math.min(settings.actionTimeLimit, this.#left()));
-      // By the time that has passed, not by turns: in a busy process they take longer, and the last ones would never be told.
-      const due = Math.ceil((leavers.length * (this.#now() - begun + turn)) / spread);
-      const end = Math.min(due, leaving.length + mostSlices * slice);
-      for (const leaver of leavers.slice(leaving.length, end))
+      for (const leaver of leavers.slice(leaving.length, Math.ceil(due)))
         leaving.push(leaver.leave(this.#reason(retryWindow), time));
     }
     await Promise.all(leaving);
   }
 
+  /** As even as those who leave are, those who come back are; where they begin is chance, for several processes may drain. */
   #reason(window: number): ServerClosing {
-    return new ServerClosing(restartText, { retryAfter: Math.floor(Math.random() * window) });
+    this.#share = (this.#share + goldenRatio) % 1;
+    return new ServerClosing(restartText, { retryAfter: Math.floor(this.#share * window) });
   }
 
   /** Milliseconds that are left for whoever leaves. */
@@ -83,4 +92,10 @@ export class Drain {
   #now(): number {
     return this.#parts.clock.elapsed();
   }
+}
+
+/** Who came together has often the same to do, and would take equally long to leave. */
+function shuffled(leavers: readonly Leaver[]): readonly Leaver[] {
+  const placed = leavers.map((leaver) => ({ leaver, place: Math.random() }));
+  return placed.sort((one, other) => one.place - other.place).map(({ leaver }) => leaver);
 }

@@ -57,8 +57,9 @@ class Pulse implements TransportListener {
     this.#listener.onBinary(data);
   }
 
-  onPong(): void {
+  onPong(mark?: string): void {
     this.isAwaited = false;
+    this.#listener.onPong?.(mark);
   }
 
   onControl(bytes: number): void {

@@ -81,8 +81,8 @@ export class Outbound implements Backlog {
     await this.#fallenTo(0);
   }
 
-  ping(): void {
-    this.#transport.ping();
+  ping(mark?: string): void {
+    this.#transport.ping(mark);
   }
 
   /** What waits is sent before. */

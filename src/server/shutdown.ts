@@ -50,7 +50,7 @@ export class Shutdown {
     logger.info('The application drains.', { connections: connections.size });
     const drain = new Drain({
       settings: settings.drain,
-      reserve: 2 * settings.closeTimeout,
+      reserve: settings.closeTimeout,
       clock,
       interrupted: this.#interrupted.promise,
     });

@@ -13,8 +13,8 @@ export interface Transport {
   /** Holds back what is sent, so that it leaves in one write. */
   cork(): void;
   uncork(): void;
-  /** Asks for a sign of life, which `onPong` tells of. */
-  ping(): void;
+  /** Asks for a sign of life, which `onPong` tells of. A client answers the latest ping at least. */
+  ping(mark?: string): void;
   /** Begins the closing handshake, behind what was sent. */
   close(code: number, reason: string): void;
   /** Cuts the socket without a handshake. */
@@ -26,7 +26,8 @@ export interface Transport {
 export interface TransportListener {
   onText(text: string): void;
   onBinary(data: Uint8Array): void;
-  onPong?(): void;
+  /** @param mark that of the ping */
+  onPong?(mark?: string): void;
   /** A ping or pong of so many bytes, which the transport answers by itself. */
   onControl?(bytes: number): void;
   /** Called exactly once. */

@@ -61,7 +61,7 @@ function onPing(this: WebSocket, data: Buffer): void {
 }
 
 function onPong(this: WebSocket, data: Buffer): void {
-  listenerOf(this)?.onPong?.();
+  listenerOf(this)?.onPong?.(String(data));
   listenerOf(this)?.onControl?.(data.length);
 }
 
@@ -108,8 +108,8 @@ class WebSocketTransport implements Transport {
     this.#stream.uncork();
   }
 
-  ping(): void {
-    if (this.#isOpen) this.#socket.ping();
+  ping(mark?: string): void {
+    if (this.#isOpen) this.#socket.ping(mark);
   }
 
   close(code: number, reason: string): void {

@@ -53,8 +53,9 @@ export class MemoryTransport implements Transport {
 
   uncork(): void {}
 
-  ping(): void {
-    if (!this.#isClosed && !this.#isDead) this.#listener?.onPong?.();
+  /** Answered behind what the client has sent. */
+  ping(mark?: string): void {
+    queueMicrotask(() => this.#isClosed || this.#isDead || this.#listener?.onPong?.(mark));
   }
 
   close(code: number): void {
