@@ -99,6 +99,7 @@ function tell(
   if (crossed > 0) report.note('B16', `${crossed} of them were sent within 100 ms before the drain frame was read`);
   report.figure({ bar: 'B16', what: `without a drain frame or 1012, ${whose}`, value: untold, unit: '', atMost: 0 });
   report.note('B16', `close codes: ${JSON.stringify(countBy(stays.map(({ closeCode }) => String(closeCode))))}`);
+  report.note('B16', `told in one second: ${mostPerSecond(stays.map(({ toldAt = 0 }) => toldAt))} at most`);
   report.figure({
     bar: 'B16',
     what: 'closes in one second',
