@@ -4,7 +4,7 @@ export interface OutboundSettings {
   readonly softLimit: number;
   /** Above it a connection is closed with 4408. Default 1 048 576. */
   readonly hardLimit: number;
-  /** What all connections may have waiting; above it the worst one is closed with 4408. Default 268 435 456. */
+  /** What all connections may have waiting; above it the worst ones are closed with 4408. Default 268 435 456. */
   readonly totalLimit: number;
   /** How long a frame may wait to leave; then the connection is closed with 4408. Default 10 000. */
   readonly timeLimit: number;

@@ -34,14 +34,15 @@ async function measure({ report }: Bench, server: Server, path: string): Promise
   const alone = await latencies(readers, publisher, () => delay(before * 1_000));
   await disperse(others);
   for (const client of await gather({ port, path, size: frozen, subscriptions: 1 })) client.socket.pause();
-  const start = await server.ask('resident');
+  const { rss: start } = await server.ask('usage');
   const begun = performance.now();
-  let most = start;
+  let most = await server.ask('usage');
   let noticed: number | undefined;
   const beside = await latencies(readers, publisher, async () => {
     for (let counts = await server.ask('counts'); !isOver(counts, begun); counts = await server.ask('counts')) {
       if (counts['signalbox.outbound_bytes']) noticed ??= performance.now();
-      most = Math.max(most, await server.ask('resident'));
+      const usage = await server.ask('usage');
+      if (usage.rss > most.rss) most = usage;
       await delay(100);
     }
   });
@@ -51,7 +52,7 @@ async function measure({ report }: Bench, server: Server, path: string): Promise
   report.figure({
     bar: 'B11',
     what: 'more resident memory',
-    value: (most - start) / 1_048_576,
+    value: (most.rss - start) / 1_048_576,
     unit: 'MiB',
     atMost: 300,
   });
@@ -64,6 +65,8 @@ async function measure({ report }: Bench, server: Server, path: string): Promise
   });
   report.figure({ bar: 'B11', what: 'frozen ones that were left', value: left, unit: '', atMost: 0 });
   report.figure({ bar: 'B11', what: "the healthy ones' p99, times as long", value: ratio, unit: '', atMost: 2 });
+  const parts = [most.heapUsed, most.heapTotal, most.external].map((bytes) => shown(bytes / 1_048_576)).join(', ');
+  report.note('B11', `heap in use, heap in all, outside of it, when there was most: ${parts} MiB`);
   const p = (values: readonly number[]): string =>
     `p50 ${shown(percentile(values, 0.5))}, p99 ${shown(percentile(values, 0.99))} ms`;
   report.note('B11', `from the event to the healthy ones: ${p(alone)} while all read, ${p(beside)} beside frozen ones`);

@@ -33,6 +33,8 @@ export interface Gauges {
   collected(): Memory;
   /** Resident memory as it is, in bytes. */
   resident(): number;
+  /** The same, and what it is made of, in bytes. */
+  usage(): NodeJS.MemoryUsage;
   cpu(): Cpu;
   /** Files that are open, and what else keeps the process alive. */
   resources(): Resources;
@@ -71,6 +73,7 @@ const gauges: Gauges = {
     return process.memoryUsage();
   },
   resident: () => process.memoryUsage.rss(),
+  usage: () => process.memoryUsage(),
   cpu: () => process.cpuUsage(),
   resources: () => ({
     files: readdirSync('/proc/self/fd').length,

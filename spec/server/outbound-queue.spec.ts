@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { FrameSizes } from '#signalbox/server/frame-sizes.js';
 import { type Latest, OutboundQueue } from '#signalbox/server/outbound-queue.js';
 
 function latest(key: string, action: string, data: string): Latest {
@@ -7,6 +8,7 @@ function latest(key: string, action: string, data: string): Latest {
 
 describe('The queue of a slow reader', () => {
   let queue: OutboundQueue;
+  const sizes = new FrameSizes();
 
   beforeEach(() => {
     queue = new OutboundQueue();
@@ -16,7 +18,7 @@ describe('The queue of a slow reader', () => {
   const tell = (key: string, action: string, data: string): void => {
     const event = latest(key, action, data);
     const text = event.as(action);
-    if (!queue.conflate({ data: text, latest: event }))
+    if (!queue.conflate({ data: text, latest: event }, sizes))
       queue.push({ data: text, bytes: text.length, at: 0, latest: event });
   };
   const drain = (): unknown[] => {

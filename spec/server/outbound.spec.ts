@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import { MemoryCounters, MemoryLogger, MemoryTransport, TestClock } from 'signalbox/testing';
 import { Outbound } from '#signalbox/server/outbound.js';
@@ -45,6 +47,14 @@ class WitnessTransport extends MemoryTransport {
     this.asked.push('terminate');
     super.terminate();
   }
+}
+
+/** When nothing is left to be collected. */
+function heapUsed(): number {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  return process.memoryUsage().heapUsed;
 }
 
 /** More than a socket is handed before its client has read any of it. */
@@ -201,6 +211,21 @@ describe('What goes out', () => {
     expect(closed).to.deep.equal([]);
   });
 
+  it('shares an event among all frames that wait with it', () => {
+    const clients = Array.from({ length: 100 }, () => open());
+    for (const { transport } of clients) transport.freeze();
+    for (const { out } of clients) out.send('x'.repeat(64 * 1024));
+    const before = heapUsed();
+    for (let event = 0; event < 10; event += 1) {
+      const body = JSON.stringify(`${event} ${'é'.repeat(20_000)}`);
+      for (const [id, { out }] of clients.entries()) out.send(`{"data":${body},"request_id":${id}}`, undefined, body);
+    }
+    expect(heapUsed() - before).to.be.below(2_000_000);
+    expect(clients[5]?.out.pending).to.equal(64 * 1024 + 10 * (40_004 + 24));
+    for (const { transport } of clients) transport.thaw();
+    expect(clients[5]?.got[2]).to.match(/^.{9}1 é{20000}","request_id":5}$/);
+  });
+
   it('sheds the worst reader first where all of them together take too much', () => {
     setUp({ totalLimit: 500 * 1024 });
     const [bad, worse, good] = [open(), open(), open()];
@@ -221,11 +246,20 @@ describe('What goes out', () => {
     setUp({ totalLimit: 300 * 1024 });
     const { out, transport, closed } = open();
     transport.freeze();
-    for (let each = 0; each < handed + 300; each += 1) out.send(kilobyte);
+    for (let each = 0; each < 300; each += 1) out.send(kilobyte);
     expect(closed).to.deep.equal([]);
     out.send('!');
     expect(closed).to.deep.equal([4408]);
     expect(counters.count('signalbox.slow_readers', { reason: 'total' })).to.equal(1);
+  });
+
+  it('sheds somewhat more than it must, so that it need not look for the worst at each frame', () => {
+    setUp({ totalLimit: 1_600 * 1024 });
+    const clients = Array.from({ length: 20 }, () => open());
+    for (const { transport } of clients) transport.freeze();
+    for (const { out } of clients) for (let each = 0; each < 80; each += 1) out.send(kilobyte);
+    clients[0]?.out.send('!');
+    expect(clients.filter(({ closed }) => closed.length > 0)).to.have.length(2);
   });
 
   it('lets whoever has more to send wait until the client has read enough', async () => {

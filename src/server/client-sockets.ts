@@ -27,7 +27,7 @@ export class WholeSocket implements ConsumerSocket {
   }
 
   json(text: string): void {
-    this.#owner.outbound.send(encodeFrame(text));
+    this.#owner.outbound.send(text);
   }
 
   binary(data: Uint8Array): void {
@@ -64,7 +64,7 @@ export class StreamSocket implements ConsumerSocket {
   }
 
   json(text: string): void {
-    this.#owner.outbound.send(encodeFrame(text, this.#stream));
+    this.#owner.outbound.send(encodeFrame(text, this.#stream), undefined, text);
   }
 
   binary(): never {
@@ -90,10 +90,10 @@ export class StreamSocket implements ConsumerSocket {
 
 function send(owner: SocketOwner, reply: Reply, stream: string | undefined, key: string | undefined): void {
   const text = encodeReply(reply, stream);
-  if (key === undefined) owner.outbound.send(text);
+  if (key === undefined) owner.outbound.send(text, undefined, reply.data);
   else {
     const as = (action: string): string => encodeReply({ ...reply, action }, stream);
-    owner.outbound.send(text, { key, action: reply.action ?? '', as });
+    owner.outbound.send(text, { key, action: reply.action ?? '', as }, reply.data);
   }
   owner.noteReply(reply);
 }

@@ -1,3 +1,5 @@
+import type { FrameSizes } from './frame-sizes.js';
+
 /** Marks the frame of an event of which only the latest is worth sending. */
 export interface Latest {
   /** Tells the row and its subscription. */
@@ -10,6 +12,8 @@ export interface Latest {
 export interface Frame {
   readonly data: string | Uint8Array;
   readonly latest?: Latest | undefined;
+  /** The longest part of a text, which other frames may have as well. */
+  readonly body?: string | undefined;
 }
 
 export interface WaitingFrame extends Frame {
@@ -52,14 +56,14 @@ export class OutboundQueue {
    * Puts an event in the place of the one that waits for the same row. What was not told yet stays a create; a delete is
    * never replaced, for a row that comes back after it is another one to the client. Returns whether there was a place.
    */
-  conflate({ latest }: Frame): boolean {
+  conflate({ latest, body }: Frame, sizes: FrameSizes): boolean {
     const place = latest && this.#places?.get(latest.key);
     const earlier = place === undefined ? undefined : this.#frames[place];
     if (!latest || !earlier?.latest || place === undefined || earlier.latest.action === 'delete') return false;
     const action = earlier.latest.action === 'create' && latest.action === 'update' ? 'create' : latest.action;
     const data = latest.as(action);
-    const bytes = Buffer.byteLength(data);
-    this.#frames[place] = { data, bytes, at: earlier.at, latest: { ...latest, action } };
+    const bytes = sizes.of(data, body);
+    this.#frames[place] = { data, body, bytes, at: earlier.at, latest: { ...latest, action } };
     this.#bytes += bytes - earlier.bytes;
     return true;
   }

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.js';
 import type { Counters } from '../counters.js';
 import type { Logger } from '../logger.js';
 import type { OutboundSettings } from '../server-settings.js';
+import { FrameSizes } from './frame-sizes.js';
 
 /** Which limit a slow reader broke. */
 export type SlowReason = 'time' | 'size' | 'total';
@@ -16,6 +17,9 @@ export interface Backlog {
   cut(reason: SlowReason): void;
 }
 
+/** This part of the limit is kept where there was more. */
+const room = 15 / 16;
+
 export interface TrafficParts {
   readonly settings: OutboundSettings;
   /** How long a client that is closed may take to say goodbye. */
@@ -27,6 +31,7 @@ export interface TrafficParts {
 
 /** What waits to go out of this process: one timer and one sum for all connections. */
 export class OutboundTraffic {
+  readonly sizes = new FrameSizes();
   readonly #parts: TrafficParts;
   /** Connections with frames that had not left when it was last looked. */
   readonly #watched = new Set<Backlog>();
@@ -70,7 +75,7 @@ export class OutboundTraffic {
     this.#watched.delete(backlog);
   }
 
-  /** @param bytes that wait in a queue of ours, more or less */
+  /** @param bytes that wait for slow readers, more or less */
   grow(bytes: number): void {
     this.#queued += bytes;
     if (bytes > 0 && this.#queued > this.settings.totalLimit) this.#shed();
@@ -108,10 +113,12 @@ export class OutboundTraffic {
     return [...this.#watched].reduce((sum, backlog) => sum + backlog.pending, 0);
   }
 
-  /** The worst first, and no more of them than it takes. */
+  /** The worst first, until there is some room: who is at the limit would otherwise look for the worst at each frame. */
   #shed(): void {
-    let excess = this.#pending - this.settings.totalLimit;
-    if (excess <= 0) return;
+    const { totalLimit } = this.settings;
+    const pending = this.#pending;
+    if (pending <= totalLimit) return;
+    let excess = pending - totalLimit * room;
     const worst = [...this.#watched].map((backlog) => ({ backlog, pending: backlog.pending }));
     for (const { backlog, pending } of worst.sort((one, other) => other.pending - one.pending)) {
       if (excess <= 0) return;

@@ -60,8 +60,9 @@ export class Outbound implements Backlog {
     return this.#leaving[0] ?? this.#queue.oldest;
   }
 
-  send(text: string, latest?: Latest): void {
-    this.#send({ data: text, latest });
+  /** @param body the longest part of the text, where other frames have it as well */
+  send(text: string, latest?: Latest, body?: string): void {
+    this.#send({ data: text, latest, body });
   }
 
   sendBinary(data: Uint8Array): void {
@@ -88,7 +89,7 @@ export class Outbound implements Backlog {
   /** What waits is sent before. */
   close(code: number, reason: string): void {
     this.#isClosing = true;
-    this.#traffic.grow(-this.#queue.bytes);
+    this.#traffic.grow(-this.#held);
     for (let frame = this.#queue.shift(); frame; frame = this.#queue.shift()) this.#hand(frame, frame.at);
     this.#transport.close(code, reason);
   }
@@ -104,7 +105,7 @@ export class Outbound implements Backlog {
   /** The socket is closed. */
   end(): void {
     this.#isOver = true;
-    this.#traffic.grow(-this.#queue.bytes);
+    this.#traffic.grow(-this.#held);
     this.#queue.clear();
     this.#leaving.length = 0;
     this.#traffic.forget(this);
@@ -144,17 +145,23 @@ export class Outbound implements Backlog {
   }
 
   #wait(frame: Frame): void {
+    const { sizes } = this.#traffic;
     const { softLimit, hardLimit } = this.#traffic.settings;
-    const before = this.#queue.bytes;
-    if (!(this.pending > softLimit && this.#queue.conflate(frame))) {
-      const bytes = typeof frame.data === 'string' ? Buffer.byteLength(frame.data) : frame.data.byteLength;
+    const before = this.#held;
+    if (!(this.pending > softLimit && this.#queue.conflate(frame, sizes))) {
+      const bytes = sizes.of(frame.data, frame.body);
       if (this.pending + bytes > hardLimit) {
         this.cut('size');
         return;
       }
       this.#queue.push({ ...frame, bytes, at: this.#traffic.now() });
     }
-    this.#traffic.grow(this.#queue.bytes - before);
+    this.#traffic.grow(this.#held - before);
+  }
+
+  /** What waits here, and what its socket was handed before, as much as that takes. */
+  get #held(): number {
+    return this.#queue.isEmpty ? 0 : this.#queue.bytes + window;
   }
 
   readonly #left = (): void => {
@@ -183,9 +190,10 @@ export class Outbound implements Backlog {
   }
 
   #handNext(): void {
+    const before = this.#held;
     const frame = this.#queue.shift();
     if (!frame) return;
-    this.#traffic.grow(-frame.bytes);
+    this.#traffic.grow(this.#held - before);
     this.#hand(frame, frame.at);
   }
 
