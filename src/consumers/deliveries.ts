@@ -86,13 +86,15 @@ export class Deliveries {
       const done = task();
       if (!done) continue;
       this.#isBusy = true;
-      done.finally(() => {
-        this.#isBusy = false;
-        this.#drain();
-      });
+      void done.then(this.#resume, this.#resume);
     }
     if (!this.#isBusy) this.#rest();
   }
+
+  readonly #resume = (): void => {
+    this.#isBusy = false;
+    this.#drain();
+  };
 
   #rest(): void {
     for (const waiter of this.#waiters.splice(0)) waiter();
@@ -114,28 +116,28 @@ export class Deliveries {
       if (unconfirmed) unconfirmed.kept.push(arrival);
       else if (waiting.length > 0 || !this.#gate.sendAtOnce(arrival)) waiting.push(arrival);
     }
-    if (waiting.length > 0) return this.#handleAll(waiting);
+    const [first, ...others] = waiting;
+    if (first) return others.length === 0 ? this.#handle(first) : this.#handleAll(waiting);
   }
 
   async #handleAll(arrivals: readonly Arrival[]): Promise<void> {
     for (const arrival of arrivals) {
       if (this.#isEnded) return;
-      try {
-        await this.#handle(arrival);
-      } catch (error) {
-        const { observer, requestId } = arrival.record;
-        this.#parts.logger.error('An event could not be delivered.', {
-          observer: observer.id,
-          requestId,
-          ...('pk' in arrival && { pk: arrival.pk }),
-          error,
-        });
-      }
+      await this.#handle(arrival);
     }
   }
 
-  /** Without a trace to tell of, nothing is spent on one. */
+  /** Never rejects. */
   #handle(arrival: Arrival): Promise<void> {
+    return this.#run(arrival).catch((error) => {
+      const { observer, requestId } = arrival.record;
+      const row = 'pk' in arrival ? { pk: arrival.pk } : {};
+      this.#parts.logger.error('An event could not be delivered.', { observer: observer.id, requestId, ...row, error });
+    });
+  }
+
+  /** Without a trace to tell of, nothing is spent on one. */
+  #run(arrival: Arrival): Promise<void> {
     const { dispatcher } = this.#parts;
     const pass = (): Promise<boolean | void> | void => this.#gate.pass(arrival);
     const cause = 'message' in arrival ? arrival.message.cause : undefined;

@@ -83,13 +83,11 @@ export class Dispatcher {
    * @throws what the hook throws, or TimeLimitExceeded
    */
   runHook(hook: () => Promise<unknown> | void): Promise<void> {
-    const { unitOfWork, logger } = this.#parts;
-    const late = (error: unknown): void => logger.warn('A hook failed after it was abandoned.', { error });
-    return this.#hookTimeLimit.hold(
-      unitOfWork.run(async () => void (await hook())),
-      late,
-    );
+    return this.#hookTimeLimit.hold(() => this.#parts.unitOfWork.run(hook), this.#tellLate);
   }
+
+  readonly #tellLate = (error: unknown): void =>
+    this.#parts.logger.warn('A hook failed after it was abandoned.', { error });
 
   async #carry(target: ActionTarget, action: ActionDefinition, exchange: Exchange): Promise<Outcome> {
     const { clock } = this.#parts;

@@ -4,13 +4,19 @@ import { TimeLimitExceeded } from '../errors.js';
 interface Running {
   readonly due: number;
   readonly expire: () => void;
+  isOver: boolean;
 }
 
-/** Ends what takes longer than a time that is the same for all of it: one timer, however much runs. */
+/**
+ * Ends what takes longer than a time that is the same for all of it: one timer, however much runs. It is asked for every event
+ * of every client, nearly all of which are over within the turn of the event loop in which they began: those cost an entry in a list.
+ */
 export class SharedTimeLimit {
   readonly #clock: Clock;
   readonly #time: number;
-  /** What was begun first is due first. */
+  /** What was begun in this turn of the event loop. */
+  #begun: Running[] = [];
+  /** What goes on since an earlier one; the first is due first. */
   readonly #running = new Set<Running>();
   #timer: Timer | undefined;
 
@@ -21,35 +27,50 @@ export class SharedTimeLimit {
   }
 
   /**
-   * Settles with the work, or rejects when its time is over.
+   * Runs work, and settles with it or rejects when its time is over.
    *
    * @param late told what the work throws afterwards
    * @throws TimeLimitExceeded
    */
-  hold<T>(work: Promise<T>, late: (error: unknown) => void): Promise<T> {
+  hold(work: () => Promise<unknown> | void, late: (error: unknown) => void): Promise<void> {
     return new Promise((resolve, reject) => {
-      const running = { due: this.#clock.elapsed() + this.#time, expire: () => reject(new TimeLimitExceeded()) };
-      this.#begin(running);
-      work.then(
-        (result) => {
+      const begun = work();
+      if (!begun) {
+        resolve();
+        return;
+      }
+      const running = this.#begin(() => reject(new TimeLimitExceeded()));
+      begun.then(
+        () => {
           this.#end(running);
-          resolve(result);
+          resolve();
         },
-        (error) => (this.#end(running) ? reject(error) : late(error)),
+        (error) => {
+          if (running.isOver) late(error);
+          else reject(error);
+          this.#end(running);
+        },
       );
     });
   }
 
-  #begin(running: Running): void {
-    this.#running.add(running);
-    this.#timer ??= this.#clock.after(this.#time, () => this.#expire());
+  #begin(expire: () => void): Running {
+    const running = { due: this.#clock.elapsed() + this.#time, expire, isOver: false };
+    if (this.#begun.length === 0) setImmediate(() => this.#turn());
+    this.#begun.push(running);
+    return running;
   }
 
-  /** @returns whether its time was not over */
-  #end(running: Running): boolean {
-    const isInTime = this.#running.delete(running);
-    if (this.#running.size === 0) this.#stop();
-    return isInTime;
+  #end(running: Running): void {
+    running.isOver = true;
+    if (this.#running.delete(running) && this.#running.size === 0) this.#stop();
+  }
+
+  #turn(): void {
+    const begun = this.#begun;
+    this.#begun = [];
+    for (const running of begun) if (!running.isOver) this.#running.add(running);
+    if (!this.#timer) this.#expire();
   }
 
   #expire(): void {
@@ -61,6 +82,7 @@ export class SharedTimeLimit {
         return;
       }
       this.#running.delete(running);
+      running.isOver = true;
       running.expire();
     }
   }

@@ -30,7 +30,7 @@ export class UnitOfWork {
   }
 
   /** Runs in a request context of its own, for every database. */
-  run<T>(work: () => Promise<T>): Promise<T> {
+  run<T>(work: () => T): T {
     return RequestContext.create([], () => {
       this.#forkOnDemand(RequestContext.currentRequestContext()?.map);
       return work();
