@@ -39,6 +39,11 @@ export interface Settings {
    */
   readonly closeTimeout: number;
   /**
+   * How long the channel layer may take to say that a message has arrived, or that this process has joined; then it is not
+   * waited for any longer, with a warning in the log. Default 10 000.
+   */
+  readonly channelLayerTimeLimit: number;
+  /**
    * Which pages may open a socket from a browser: those of the host they connect to (`same`), any (`any`), or the listed
    * origins (`https://example.org`). Requests without an Origin header come from no browser and pass; a session cookie does not count then. Default `same`.
    */
@@ -84,6 +89,7 @@ export const defaultSettings: Settings = {
   maxPayload: 65_536,
   maxViewAnswer: 1_048_576,
   closeTimeout: 1_000,
+  channelLayerTimeLimit: 10_000,
   origins: 'same',
   revealForbiddenObjects: false,
   trustedProxies: [],
@@ -122,6 +128,7 @@ export function completeSettings(given: GivenSettings = {}): Settings {
     'maxPayload',
     'maxViewAnswer',
     'closeTimeout',
+    'channelLayerTimeLimit',
   ] as const) {
     checkCount(name, settings[name]);
   }

@@ -1,7 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import type { ChannelLayer } from '../channel-layer/channel-layer.js';
-import type { Logger } from '../logger.js';
 import type { ConcreteClass } from '../metadata.js';
 import { isOfModel, type ModelChange, type RowData } from '../orm/model-change.js';
 import { restore } from '../orm/model-snapshot.js';
@@ -13,15 +11,13 @@ import type { SignalSent } from '../signals/signal-sent.js';
 import { encodeData } from '../wire/codec.js';
 import { type ChangeMessage, idFor } from './change-message.js';
 import { groupsConcerned } from './group-diff.js';
-import { MessageSender } from './message-sender.js';
+import { MessageSender, type SenderParts } from './message-sender.js';
 import type { Observer } from './observer.js';
 import { RecheckPublisher } from './recheck-publisher.js';
 
-export interface PublisherParts {
+export interface PublisherParts extends SenderParts {
   readonly observers: readonly Observer[];
-  readonly layer: ChannelLayer;
   readonly unitOfWork: UnitOfWork;
-  readonly logger: Logger;
   resolve<T>(provider: ConcreteClass<T>): T;
 }
 
@@ -52,8 +48,8 @@ export class ChangePublisher {
 
   constructor(parts: PublisherParts) {
     this.#parts = parts;
-    this.#rechecks = new RecheckPublisher(parts);
-    this.#sender = new MessageSender(parts.layer);
+    this.#sender = new MessageSender(parts);
+    this.#rechecks = new RecheckPublisher(parts, this.#sender);
   }
 
   /** In a later turn of the event loop: the reply of the request that committed leaves first. */

@@ -1,10 +1,10 @@
-import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import type { Logger } from '../logger.js';
 import { isOfModel, type ModelChange } from '../orm/model-change.js';
 import { restore } from '../orm/model-snapshot.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import { idFor } from './change-message.js';
+import type { MessageSender } from './message-sender.js';
 import type { Observer } from './observer.js';
 import type { RecheckMessage } from './recheck-message.js';
 import { askedByHand, type RecheckRequest } from './rechecker.js';
@@ -12,7 +12,6 @@ import type { Revocation } from './revocation.js';
 
 export interface RecheckParts {
   readonly observers: readonly Observer[];
-  readonly layer: ChannelLayer;
   readonly unitOfWork: UnitOfWork;
   readonly logger: Logger;
 }
@@ -26,23 +25,31 @@ export interface CommittedChanges {
 /** Committed changes -> whose subscriptions have to be asked again -> channel layer, one message per observer. */
 export class RecheckPublisher {
   readonly #parts: RecheckParts;
+  readonly #sender: MessageSender;
 
-  constructor(parts: RecheckParts) {
+  constructor(parts: RecheckParts, sender: MessageSender) {
     this.#parts = parts;
+    this.#sender = sender;
   }
 
   /** What throws is logged: neither the writer nor the other observers hear of it. */
   async publish(committed: CommittedChanges): Promise<void> {
     for (const observer of this.#parts.observers) {
-      try {
-        await this.#ask(observer, committed);
-      } catch (error) {
+      const fail = (error: unknown): void =>
         this.#parts.logger.error('Subscriptions could not be asked again.', { observer: observer.id, error });
+      try {
+        await this.#ask(observer, committed, fail);
+      } catch (error) {
+        fail(error);
       }
     }
   }
 
-  async #ask(observer: Observer, { changes, signals }: CommittedChanges): Promise<void> {
+  async #ask(
+    observer: Observer,
+    { changes, signals }: CommittedChanges,
+    fail: (error: unknown) => void,
+  ): Promise<void> {
     const groups = new Set<string>(signals.flatMap((sent) => groupsByHand(observer, sent)));
     for (const revocation of observer.revocations) {
       for (const change of changes)
@@ -58,7 +65,8 @@ export class RecheckPublisher {
       groups: [...groups],
       ...(origin !== undefined && { origin }),
     };
-    for (const group of groups) await this.#parts.layer.sendToGroup(group, message);
+    await this.#sender.send([...groups], message, fail);
+    await this.#sender.arrived();
   }
 
   /** Those before and after it: a membership may have moved from one room to another. */

@@ -46,7 +46,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    */
   async start(): Promise<void> {
     this.#checkOpen();
-    await this.#services.live.join();
+    await this.#services.joining.begin();
     await this.#services.hooks.start();
     this.#checkOpen();
   }

@@ -1,13 +1,9 @@
-import type { ChannelLayer } from '../channel-layer/channel-layer.js';
-import type { Logger } from '../logger.js';
-import type { ConcreteClass } from '../metadata.js';
-import { ChangePublisher } from '../observers/change-publisher.js';
-import { type Observer, observedBy } from '../observers/observer.js';
+import { ChangePublisher, type PublisherParts } from '../observers/change-publisher.js';
+import { observedBy } from '../observers/observer.js';
 import { Rechecker } from '../observers/rechecker.js';
 import { receiveSignals } from '../observers/signal-receivers.js';
 import { type Committed, ModelSubscriber } from '../orm/model-subscriber.js';
 import type { OrmRoot } from '../orm/orm-root.js';
-import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { warnOfUnreportedWrites } from '../orm/unreported-writes.js';
 import type { Tracer } from '../tracer.js';
 import { type ConnectionRule, modelOf, signalOf } from './connection-rule.js';
@@ -21,18 +17,13 @@ export interface Changes {
   listen(): () => void;
 }
 
-export interface ChangesParts {
+export interface ChangesParts extends PublisherParts {
   readonly orm: OrmRoot;
-  readonly observers: readonly Observer[];
-  readonly layer: ChannelLayer;
-  readonly unitOfWork: UnitOfWork;
-  readonly logger: Logger;
   readonly tracer: Pick<Tracer, 'current'>;
   readonly isDevelopment: boolean;
   /** What commits do to connections. */
   readonly rules: readonly ConnectionRule[];
   readonly applyRules: Committed;
-  resolve<T>(provider: ConcreteClass<T>): T;
 }
 
 export function buildChanges(parts: ChangesParts): Changes {

@@ -4,6 +4,7 @@ import type { Logger } from '../logger.js';
 import { checkDatabase } from '../orm/database-check.js';
 import type { OrmRoot } from '../orm/orm-root.js';
 import { Status } from '../status.js';
+import type { Joining } from './joining.js';
 import { settledWithin } from './settled-within.js';
 
 /** As much of Node's `IncomingMessage` and `ServerResponse` as is needed, so that browsers can import the type of an application. */
@@ -31,6 +32,7 @@ export interface HealthParts {
   readonly layer: ChannelLayer;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly joining: Pick<Joining, 'isLate'>;
   readonly isEnding: () => boolean;
 }
 
@@ -84,12 +86,12 @@ export class Health {
   }
 
   async #check(): Promise<Checks> {
-    const { orms, layer } = this.#parts;
+    const { orms, layer, joining } = this.#parts;
     const [database, channelLayer] = await Promise.all([
       this.#passes('database', async () => void (await Promise.all(orms.map(checkDatabase)))),
       this.#passes('channel layer', async () => layer.check()),
     ]);
-    return { database, channelLayer };
+    return { database, channelLayer: channelLayer && !joining.isLate };
   }
 
   async #passes(what: string, check: () => Promise<void>): Promise<boolean> {

@@ -37,6 +37,7 @@ import { Gate } from './gate.js';
 import { Handshake } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
 import { Hooks } from './hooks.js';
+import { Joining } from './joining.js';
 import { OutboundTraffic } from './outbound-traffic.js';
 import { checkProviders } from './provider-check.js';
 import { eventSerializersOf, providersOf } from './providers.js';
@@ -59,6 +60,7 @@ export interface Services extends Changes, ConnectionServices {
   readonly gate: Gate;
   readonly clock: Clock;
   readonly hooks: Hooks;
+  readonly joining: Joining;
   readonly traffic: OutboundTraffic;
   readonly heartbeat: Heartbeat;
 }
@@ -78,7 +80,7 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
   const isDevelopment = settings.development;
   const connections = buildConnections(options, { container, layer, clock, logger, counters, unitOfWork, settings });
-  const changeParts = { orm, observers, layer, unitOfWork, logger, tracer, isDevelopment, resolve };
+  const changeParts = { orm, observers, layer, unitOfWork, logger, clock, settings, tracer, isDevelopment, resolve };
   const changes = buildChanges({ ...changeParts, ...connections });
   provide(container, Announcer, () => new Announcer(unitOfWork, changes.subscriber));
   provide(container, Rechecker, () => changes.rechecker);
@@ -97,6 +99,7 @@ export function buildServices(options: AppOptions<readonly Route[]>): Services {
     stopListening: changes.listen(),
     handshake: new Handshake({ ...shared, router, scopes: new ScopeBuilder(container, disposer) }),
     gate: new Gate({ settings, clock, counters }),
+    joining: new Joining({ ...shared, live: connections.live }),
     hooks: new Hooks({ hooks: hookProviders, unitOfWork, logger, clock, stopTimeout: settings.closeTimeout }),
   };
 }

@@ -1,0 +1,92 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { MikroORM } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import { ApiConsumer, type App, Clock, Consumer, createApp, InMemoryChannelLayer, Logger, path } from 'signalbox';
+import { connect, MemoryLogger, TestClock } from 'signalbox/testing';
+import { container } from 'tsyringe';
+import { within } from '../support/deadline.js';
+import { offlineOrm } from '../support/offline-orm.js';
+
+@Consumer()
+class Plain extends ApiConsumer {}
+
+/** Lets nobody join before it is told to. */
+class StuckLayer extends InMemoryChannelLayer {
+  readonly answer = Promise.withResolvers<void>();
+
+  override async add(group: string, channel: string): Promise<void> {
+    await this.answer.promise;
+    await super.add(group, channel);
+  }
+}
+
+const warning =
+  'The channel layer does not say that this process has joined, which is not ready meanwhile: see whether connect and add settle, and whether its server answers.';
+
+describe('An application whose channel layer lets it not join', () => {
+  let orm: MikroORM;
+  let clock: TestClock;
+  let logger: MemoryLogger;
+  let layer: StuckLayer;
+  let app: App;
+
+  before(async () => {
+    orm = await offlineOrm();
+  });
+  beforeEach(() => {
+    clock = new TestClock();
+    logger = new MemoryLogger();
+    layer = new StuckLayer();
+    const child = container.createChildContainer();
+    child.registerInstance(Clock, clock);
+    child.registerInstance(Logger, logger);
+    app = createApp({ orm, container: child, routes: [path('/', Plain)], channelLayer: layer });
+  });
+  afterEach(() => app.close());
+  after(() => orm.close(true));
+
+  async function startLate(): Promise<void> {
+    const started = app.start();
+    await nextTurn();
+    clock.advance(10_000);
+    await within(started, 'The start');
+  }
+
+  it('starts after 10 s all the same, and says what to look at', async () => {
+    await startLate();
+    const warnings = logger.at('warn');
+    expect(warnings.map(({ message }) => message)).to.deep.equal([warning]);
+    expect(warnings[0]?.fields).to.include({ layer: 'StuckLayer', timeLimit: 10_000 });
+    await within(app.start(), 'The second start');
+    await using ann = await connect(app, '/');
+    expect(ann.frames).to.deep.equal([]);
+  });
+
+  it('is not ready until it has joined', async () => {
+    await startLate();
+    expect((await app.readiness()).channelLayer).to.equal(false);
+    layer.answer.resolve();
+    await nextTurn();
+    clock.advance(1_000);
+    expect((await app.readiness()).channelLayer).to.equal(true);
+    expect(logger.at('info').map(({ message }) => message)).to.include('This process has joined the channel layer.');
+  });
+
+  it('stays unready where joining fails in the end, and says so', async () => {
+    await startLate();
+    layer.answer.reject(new Error('gone'));
+    await nextTurn();
+    expect((await app.readiness()).channelLayer).to.equal(false);
+    expect(logger.at('error').map(({ message }) => message)).to.include(
+      'This process could not join the channel layer.',
+    );
+  });
+
+  it('does not start where joining fails in time', async () => {
+    const started = app.start().catch((error: unknown) => error);
+    layer.answer.reject(new Error('gone'));
+    expect(await within(started, 'The start'))
+      .to.be.an('error')
+      .with.property('message', 'gone');
+  });
+});
