@@ -1,7 +1,9 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
+import { ApiConsumer } from 'signalbox';
 import { MemoryCounters, MemoryLogger, MemoryTransport, TestClock } from 'signalbox/testing';
+import { StreamSocket, WholeSocket } from '#signalbox/server/client-sockets.js';
 import { Outbound } from '#signalbox/server/outbound.js';
 import { OutboundTraffic } from '#signalbox/server/outbound-traffic.js';
 import { defaultOutbound, type OutboundSettings } from '#signalbox/server-settings.js';
@@ -224,6 +226,26 @@ describe('What goes out', () => {
     expect(clients[5]?.out.pending).to.equal(64 * 1024 + 10 * (40_004 + 24));
     for (const { transport } of clients) transport.thaw();
     expect(clients[5]?.got[2]).to.match(/^.{9}1 é{20000}","request_id":5}$/);
+  });
+
+  it('shares it whether it comes from a consumer of its own route, of a stream, or as text', () => {
+    const clients = Array.from({ length: 100 }, () => open());
+    for (const { transport } of clients) transport.freeze();
+    const owners = clients.map(({ out }) => ({ outbound: out, noteReply() {}, close() {}, closeStream() {} }));
+    for (const { out } of clients) out.send('x'.repeat(64 * 1024));
+    const before = heapUsed();
+    for (let event = 0; event < 3; event += 1) {
+      const data = JSON.stringify(`${event} ${'x'.repeat(40_000)}`);
+      for (const [requestId, owner] of owners.entries()) {
+        const reply = { action: 'update', requestId, status: 200, data, errors: [] } as const;
+        new WholeSocket(owner).reply(reply);
+        new WholeSocket(owner).reply(reply, `row-${event}`);
+        new StreamSocket(owner, 'rooms', ApiConsumer).reply(reply);
+        new StreamSocket(owner, 'rooms', ApiConsumer).json(data);
+      }
+    }
+    expect(heapUsed() - before).to.be.below(3_000_000);
+    expect(clients[0]?.out.pending).to.be.above(64 * 1024 + 12 * 40_000);
   });
 
   it('sheds the worst reader first where all of them together take too much', () => {
