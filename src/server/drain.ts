@@ -22,7 +22,7 @@ export interface DrainParts {
 const turn = 20;
 
 /** So many milliseconds at most are made up for in one turn: who is late must not make a storm. */
-const longestTurn = 200;
+const longestTurn = 60;
 
 /** So long, in milliseconds, the last ones have to leave. */
 const lastLeave = 500;
