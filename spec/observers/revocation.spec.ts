@@ -25,6 +25,7 @@ import {
   mix,
   ObserveInstance,
   type Permission,
+  PermissionDenied,
   path,
   Rechecker,
   RevokedBy,
@@ -147,6 +148,12 @@ class NoteConsumer extends Base {
   async followTwice({ room }: RoomKey, context: ActionContext) {
     await this.subscribe(this.onNote, { room }, context);
     await this.subscribe(this.onKey, { room }, context);
+  }
+
+  @Action({ status: 201, permissions: [HasSeat] })
+  async followInVain({ room }: RoomKey, context: ActionContext) {
+    await this.subscribe(this.onNote, { room }, context);
+    throw new PermissionDenied();
   }
 
   @Action({ status: 201, permissions: [HasSeat] })
@@ -460,6 +467,15 @@ describe('A subscription whose right is revoked', () => {
     ann.send({ action: 'leave_past_the_orm', request_id: 'l', room: 1 });
     expect(await ann.receive()).to.include({ request_id: 'l', response_status: 204 });
     expect(await ann.receive()).to.deep.equal(revoked);
+  });
+
+  it('is not asked again for a request that failed, although that had its request id and its groups', async () => {
+    await follow(7);
+    expect(await ann.request('follow_in_vain', { room: 1, request_id: 7 })).to.include({ response_status: 403 });
+    asked.splice(0);
+    app.recheck(NoteConsumer, 'onNote', ['room-1']);
+    await ann.expectSilence();
+    expect(asked).to.deep.equal(['ann follow {"room":1}']);
   });
 
   it('is asked by hand although it declares nothing', async () => {

@@ -15,6 +15,7 @@ type ObservedEntity<Model> = Model extends SerializerLike ? EntityOf<Model> : Mo
 export interface ModelWritten<Entity, View> extends EventTypes<Entity> {
   readonly action: 'create' | 'update';
   readonly pk: KeyOf<Entity>;
+  /** Frozen, for all who are told share it: send a copy where something else is to be sent. */
   readonly data: View;
 }
 
@@ -38,6 +39,7 @@ export type ModelEvent<Model, View = Model extends SerializerLike ? ViewOf<Model
 export interface SignalEvent<Payload, Body = Payload> extends EventTypes<Payload> {
   /** The `action` of the frame: the observer's name in snake_case, unless it was given another. */
   readonly signal: string;
+  /** Frozen, for all who are told share it. */
   readonly data: Body;
 }
 

@@ -27,7 +27,7 @@ export interface ChangesParts extends PublisherParts {
 }
 
 export function buildChanges(parts: ChangesParts): Changes {
-  const { orm, observers, logger, isDevelopment, rules, applyRules } = parts;
+  const { orm, observers, logger, tracer, isDevelopment, rules, applyRules } = parts;
   const publisher = new ChangePublisher(parts);
   const revocations = observers.flatMap((observer) => observer.revocations);
   const ruling = rules.flatMap((rule) => modelOf(rule) ?? []).map((model) => ({ model }));
@@ -39,7 +39,7 @@ export function buildChanges(parts: ChangesParts): Changes {
     },
     observedBy([...observers.filter(({ groupsVary }) => groupsVary), ...revocations]),
     isObserved,
-    () => currentTrace(parts),
+    () => tracer.current(),
   );
   const listen = (): (() => void) => {
     const others = rules.flatMap((rule) => signalOf(rule) ?? []);
@@ -52,14 +52,4 @@ export function buildChanges(parts: ChangesParts): Changes {
   };
   const rechecker = new Rechecker(observers, (sent) => subscriber.stageSignal(orm.em, sent));
   return { publisher, subscriber, rechecker, listen };
-}
-
-/** A tracer that fails must not take the commit with it. */
-function currentTrace({ tracer, logger }: Pick<ChangesParts, 'tracer' | 'logger'>): string | undefined {
-  try {
-    return tracer.current();
-  } catch (error) {
-    logger.error('The tracer failed.', { error });
-    return undefined;
-  }
 }
