@@ -71,7 +71,6 @@ export const heldBy: Readonly<Record<string, string>> = {
   'orm/model-members.ts': 'dcrf/many-to-many.spec.ts',
   'orm/model-upsert.ts': 'dcrf/unreported-writes.spec.ts',
   'orm/orm-root.ts': 'server/services.spec.ts',
-  'orm/unit-of-work.ts': 'dispatch/dispatcher.spec.ts',
   'orm/unreported-writes.ts': 'dcrf/unreported-writes.spec.ts',
   'paginators/cursor-paginator.ts': 'paginators/paginators.spec.ts',
   'paginators/limit-offset-paginator.ts': 'paginators/paginators.spec.ts',

@@ -1,0 +1,44 @@
+import type { EntityManager } from '@mikro-orm/core';
+import type { MikroORM } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import { UnitOfWork } from '#signalbox/orm/unit-of-work.js';
+import { offlineOrm } from '../support/offline-orm.js';
+
+describe('A unit of work', () => {
+  let orm: MikroORM;
+  let unitOfWork: UnitOfWork;
+
+  before(async () => {
+    orm = await offlineOrm();
+    unitOfWork = new UnitOfWork(orm.em);
+  });
+  after(() => orm.close());
+
+  /** Which manager the application's means here. */
+  const here = (): EntityManager => orm.em.getContext(false);
+
+  it('has a manager of its own, the same from its first use to its end', async () => {
+    const seen = await unitOfWork.run(async () => {
+      const first = here();
+      await Promise.resolve();
+      return [first, here()];
+    });
+    expect(seen[0]).to.equal(seen[1]);
+    expect(seen[0]).not.to.equal(orm.em);
+    expect(await unitOfWork.run(async () => here())).not.to.equal(seen[0]);
+  });
+
+  it('makes none where nobody asks for it', async () => {
+    const { id } = await unitOfWork.run(async () => here());
+    await unitOfWork.run(async () => {});
+    expect(await unitOfWork.run(async () => here().id)).to.equal(id + 1);
+  });
+
+  it('begins with the state of the application, and not of whoever runs it', async () => {
+    const params = await unitOfWork.run(async () => {
+      orm.em.setFilterParams('tenant', { id: 1 });
+      return [orm.em.getFilterParams('tenant'), await unitOfWork.run(async () => orm.em.getFilterParams('tenant'))];
+    });
+    expect(params).to.deep.equal([{ id: 1 }, undefined]);
+  });
+});
