@@ -50,7 +50,7 @@ const changes: readonly Bug[] = [
     name: 'what an observer throws stops all events behind it',
     file: 'observers/change-publisher.js',
     sound: "this.#parts.logger.error('A change could not be announced.',",
-    broken: "throw error; ('',",
+    broken: "(() => { throw error; })('',",
     specs: ['observers/change-publisher'],
   },
   {
