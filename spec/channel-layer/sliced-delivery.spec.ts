@@ -64,6 +64,24 @@ describe('A sliced delivery', () => {
     ]);
   });
 
+  it('hands out no more in a turn than a slice has, however many messages wait for the same channels', async () => {
+    const slices = delivery(4);
+    const same = channels(3);
+    const sent = Array.from({ length: 9 }, (_, index) => slices.send(same, { type: `${index}` }));
+    const counts = [told.length];
+    while (told.length < 27) {
+      const before = told.length;
+      await nextTurn();
+      counts.push(told.length - before);
+    }
+    await Promise.all(sent);
+    expect(Math.max(...counts)).to.equal(4);
+    for (const channel of same) {
+      const types = told.filter((one) => one.endsWith(channel)).map((one) => one[0]);
+      expect(types.join(''), channel).to.equal('012345678');
+    }
+  });
+
   it('delivers what a receiver sends behind what is being delivered', async () => {
     const slices: SlicedDelivery = new SlicedDelivery(10, (channel, { type }) => {
       told.push(`${type} ${channel}`);

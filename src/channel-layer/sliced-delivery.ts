@@ -39,7 +39,7 @@ export class SlicedDelivery<Channel = string> {
 
   #jobFor(channels: readonly Channel[]): Job<Channel> {
     const last = this.#jobs.at(-1);
-    if (last?.next === 0 && last.channels === channels) return last;
+    if (last?.next === 0 && last.channels === channels && last.messages.length < this.#slice) return last;
     const job = { channels, messages: [], done: Promise.withResolvers<void>(), next: 0 };
     this.#jobs.push(job);
     return job;
@@ -54,11 +54,14 @@ export class SlicedDelivery<Channel = string> {
   }
 
   #runJob(job: Job<Channel>): void {
-    for (; job.next < job.channels.length && this.#left > 0; this.#left -= job.messages.length) {
+    for (; job.next < job.channels.length; this.#left -= job.messages.length) {
+      if (this.#left < job.messages.length) {
+        this.#left = 0;
+        return;
+      }
       const channel = job.channels[job.next++];
       for (const message of job.messages) if (channel !== undefined) this.#deliver(channel, message);
     }
-    if (job.next < job.channels.length) return;
     this.#jobs.shift();
     job.done.resolve();
   }
