@@ -1,10 +1,10 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import { type ChannelLayer, reservedPrefix } from '../channel-layer/channel-layer.js';
 import type { Clock } from '../clock.js';
 import type { Counters } from '../counters.js';
 import { type ApiError, HandshakeTimedOut, NotAuthenticated, PermissionDenied, SessionExpired } from '../errors.js';
 import type { Logger } from '../logger.js';
+import { outside } from '../outside.js';
 import type { Identity } from '../scope/identity.js';
 import type { Scope } from '../scope/scope.js';
 import type { ScopeUser } from '../scope/scope-types.js';
@@ -44,8 +44,6 @@ export class LiveConnections {
   /** The latest check of each connection that was answered: what an earlier one learns later is out of date. */
   readonly #answered = new WeakMap<LiveConnection, number>();
   #checks = 0;
-  /** Orders are obeyed outside of the request, and the transaction, that gave them. */
-  readonly #outside = AsyncLocalStorage.snapshot();
   /** Tells this process from the others. */
   readonly #source = randomUUID();
   #joined: Promise<void> | undefined;
@@ -113,7 +111,7 @@ export class LiveConnections {
    * @param missed orders that came while the connection was somebody else's
    */
   askAgain(connection: LiveConnection, missed: readonly Order[]): void {
-    this.#outside(() => {
+    outside(() => {
       void connection.recheck();
       this.#obeyMissed(connection, missed);
     });
@@ -132,13 +130,13 @@ export class LiveConnections {
 
   /** Resolves once the order is on its way to every process; in this one it is obeyed already. */
   async give(order: Order): Promise<void> {
-    this.#outside(() => this.#obey(order));
+    outside(() => this.#obey(order));
     await this.#parts.layer.sendToGroup(group, toMessage(order, this.#source));
   }
 
   /** A timer would keep the request that set it, and its transaction, for what it calls. */
   #watch(identity: Identity | undefined): void {
-    this.#outside(() => this.#expiry.watch(identity));
+    outside(() => this.#expiry.watch(identity));
   }
 
   async #join(): Promise<void> {
@@ -146,7 +144,7 @@ export class LiveConnections {
     const channel = `${group}:${this.#source}`;
     await layer.connect(channel, (message) => {
       const order = fromMessage(message, this.#source);
-      if (order) this.#outside(() => this.#obey(order));
+      if (order) outside(() => this.#obey(order));
     });
     await layer.add(group, channel);
   }

@@ -116,8 +116,7 @@ export class Deliveries {
       if (unconfirmed) unconfirmed.kept.push(arrival);
       else if (waiting.length > 0 || !this.#gate.sendAtOnce(arrival)) waiting.push(arrival);
     }
-    const [first, ...others] = waiting;
-    if (first) return others.length === 0 ? this.#handle(first) : this.#handleAll(waiting);
+    if (waiting.length > 0) return this.#handleAll(waiting);
   }
 
   async #handleAll(arrivals: readonly Arrival[]): Promise<void> {

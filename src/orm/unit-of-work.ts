@@ -63,7 +63,7 @@ export class UnitOfWork {
     return this.em.flush();
   }
 
-  /** Most events need no manager, and making one takes longer than all the rest of a delivery. */
+  /** Most events need no manager, and there are many events. */
   #forkOnDemand(forks: Map<string, EntityManager> | undefined): void {
     if (!forks) return;
     forks.get = (name) => {
