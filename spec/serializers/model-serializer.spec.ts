@@ -1,4 +1,5 @@
 import { type EntityManager, wrap } from '@mikro-orm/core';
+import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import {
   type ActionContext,
@@ -12,6 +13,7 @@ import {
   ModelConsumer,
   ModelSerializer,
   mix,
+  ObserveInstance,
   Patch,
   path,
   Retrieve,
@@ -316,5 +318,43 @@ describe('What a model serializer writes', () => {
     await rooms.request('create', { data: { name: 'red' } });
     await using names = await connect(app, '/names/');
     expect(await names.request('retrieve', { pk: 1 })).to.deep.include({ data: { title: 'red!' } });
+  });
+});
+
+let made = 0;
+
+@Entity()
+class Sheet {
+  @PrimaryKey({ type: 'integer' }) id!: number;
+  @Property({ type: 'text' }) title!: string;
+  @Property({ type: 'text' }) size!: string;
+
+  constructor() {
+    made += 1;
+  }
+}
+
+@injectable()
+class SheetSerializer extends ModelSerializer(Sheet, { fields: ['id', 'title', 'size'] }) {}
+
+@Consumer()
+class SheetConsumer extends mix(ModelConsumer(Sheet, { serializer: SheetSerializer }), Retrieve, ObserveInstance) {}
+
+describe('The fields of a model serializer', () => {
+  const database = useDatabase('model_serializer_fields', [Sheet]);
+
+  it('are compiled once per class: neither requests nor events make entities to find out their defaults', async () => {
+    await database.orm.em.execute(`insert into sheet (title, size) values ('plan', 'A3')`);
+    const app = createApp({ orm: database.orm, routes: [path('/sheets/', SheetConsumer)] });
+    await using sheets = await connect(app, '/sheets/');
+    await sheets.request('subscribe_instance', { pk: 1 });
+    made = 0;
+    const fork = database.orm.em.fork();
+    (await fork.findOneOrFail(Sheet, 1)).title = 'draft';
+    await fork.flush();
+    expect(await sheets.receive()).to.deep.include({ data: { id: 1, title: 'draft', size: 'A3' } });
+    for (let count = 0; count < 3; count += 1) await sheets.request('retrieve', { pk: 1 });
+    expect(made).to.equal(0);
+    await app.close();
   });
 });

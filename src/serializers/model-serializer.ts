@@ -25,8 +25,6 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
   static readonly entity: Class;
   static readonly options: ModelSerializerOptions<object>;
 
-  readonly #fields = new WeakMap<object, readonly ModelField[]>();
-
   /** The shown fields; a promise only where a computed field is one. */
   toData(entity: Entity, context: SerializerContext): Record<string, unknown> | Promise<Record<string, unknown>> {
     const data: Record<string, unknown> = {};
@@ -112,12 +110,7 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
   }
 
   #fieldsFor({ unitOfWork: { em } }: SerializerContext): readonly ModelField[] {
-    const storage = em.getMetadata();
-    const known = this.#fields.get(storage);
-    if (known) return known;
-    const fields = compileFields(this, this.#class, em);
-    this.#fields.set(storage, fields);
-    return fields;
+    return fieldsOf(this.#class, em);
   }
 }
 
@@ -169,18 +162,37 @@ function pathsOf(field: ModelField, context: SerializerContext): string[] {
  */
 export function checkModelSerializer(serializer: SerializerClass, unitOfWork: UnitOfWork): void {
   if (!(serializer.prototype instanceof BaseModelSerializer)) return;
-  const declared = serializer as unknown as typeof BaseModelSerializer & { name: string };
-  compileFields(serializer.prototype, declared, unitOfWork.of(declared.entity).em);
+  const declared = serializer as unknown as DeclaredSerializer;
+  fieldsOf(declared, unitOfWork.of(declared.entity).em);
+}
+
+/** Compiled once per class and database: the container makes serializers for each request, and compiling makes entities. */
+const compiled = new WeakMap<object, WeakMap<object, readonly ModelField[]>>();
+
+interface DeclaredSerializer {
+  readonly name: string;
+  readonly prototype: object;
+  readonly entity: Class;
+  readonly options: ModelSerializerOptions<object>;
+}
+
+function fieldsOf(serializer: DeclaredSerializer, em: EntityManager): readonly ModelField[] {
+  const byDatabase = compiled.get(serializer) ?? new WeakMap<object, readonly ModelField[]>();
+  compiled.set(serializer, byDatabase);
+  const known = byDatabase.get(em.getMetadata());
+  if (known) return known;
+  const fields = compileFields(serializer, em);
+  byDatabase.set(em.getMetadata(), fields);
+  return fields;
 }
 
 function compileFields(
-  serializer: object,
-  { entity, options, name }: { entity: Class; options: ModelSerializerOptions<object>; name: string },
+  { name, prototype, entity, options }: DeclaredSerializer,
   em: EntityManager,
 ): readonly ModelField[] {
   const fields = modelFields(name, em.getMetadata(entity as never), options);
   const missing = fields.find(
-    (field) => field.kind === 'computed' && typeof Reflect.get(serializer, field.name) !== 'function',
+    (field) => field.kind === 'computed' && typeof Reflect.get(prototype, field.name) !== 'function',
   );
   if (!missing) return fields;
   throw new ConfigurationError({
