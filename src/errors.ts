@@ -203,3 +203,14 @@ export class ConfigurationError extends SignalboxError {
     super(`${member === undefined ? className : `${className}.${member}`}: ${reason} ${remedy}`);
   }
 }
+
+/** An action without a transaction returned before it flushed what it changed; answered as a `server_error`. */
+export class UnflushedChanges extends SignalboxError {
+  /** @param changes such as `Room.name`, `Room.members`, `new Room`, `removed Room` */
+  constructor(consumer: string, action: string, changes: readonly string[]) {
+    super(
+      `${consumer}.${action} returned with changes that are not stored: ${changes.join(', ')}. ` +
+        'Call `await this.em.flush()` before it returns, or make it atomic: @Action({ atomic: true }).',
+    );
+  }
+}

@@ -117,6 +117,41 @@ class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
     this.em.create(Room, { name });
   }
 
+  @Action()
+  async renameUnflushed({ name }: CreateRoom) {
+    const room = await this.em.findOneOrFail(Room, { name: 'blue' });
+    room.name = name;
+    return room;
+  }
+
+  @Action()
+  async renameFlushed({ name }: CreateRoom) {
+    const room = await this.em.findOneOrFail(Room, { name: 'blue' });
+    room.name = name;
+    await this.em.flush();
+    return room;
+  }
+
+  @Action()
+  async inviteUnflushed(_kwargs: CreateRoom) {
+    const room = await this.em.findOneOrFail(Room, { name: 'blue' });
+    room.members.add(await this.em.findOneOrFail(User, { username: 'cem' }));
+    return room;
+  }
+
+  @Action()
+  async removeUnflushed(_kwargs: CreateRoom) {
+    this.em.remove(await this.em.findOneOrFail(Room, { name: 'blue' }));
+  }
+
+  @Action()
+  async *streamUnflushed({ name }: CreateRoom) {
+    const room = await this.em.findOneOrFail(Room, { name: 'blue' });
+    room.name = name;
+    yield room;
+    await this.em.flush();
+  }
+
   /** Not async: what it returns is awaited inside of its transaction. */
   @Action()
   createLater({ name }: CreateRoom) {
@@ -417,17 +452,41 @@ describe('The request walk', () => {
     });
   });
 
-  it('tells the developer of what an action without a transaction left unwritten', async () => {
-    await start({ settings: { development: true } });
+  for (const development of [true, false]) {
+    const mode = development ? 'in development' : 'in production';
+    it(`answers 500 where an action without a transaction leaves changes unflushed, and names them in the log, ${mode}`, async () => {
+      await start({ settings: { development } });
+      await database.orm.em.execute(`insert into "user" (username, password) values ('cem', 'x')`);
+      await database.orm.em.execute(`insert into room (name) values ('blue')`);
+      const bob = await client().open();
+      const slips = {
+        create_unflushed: 'RoomConsumer.createUnflushed returned with changes that are not stored: new Room.',
+        rename_unflushed: 'RoomConsumer.renameUnflushed returned with changes that are not stored: Room.name.',
+        invite_unflushed: 'RoomConsumer.inviteUnflushed returned with changes that are not stored: Room.members.',
+        remove_unflushed: 'RoomConsumer.removeUnflushed returned with changes that are not stored: removed Room.',
+        stream_unflushed: 'RoomConsumer.streamUnflushed returned with changes that are not stored: Room.name.',
+      };
+      for (const [action, text] of Object.entries(slips)) {
+        const reply = await bob.ask({ action, request_id: action, name: 'red' });
+        expect(reply).to.include({ response_status: 500, data: null, request_id: action, code: 'server_error' });
+        expect(String(providers.logger.at('error').at(-1)?.fields?.['error'])).to.equal(
+          `UnflushedChanges: ${text} Call \`await this.em.flush()\` before it returns, or make it atomic: @Action({ atomic: true }).`,
+        );
+      }
+      expect(await database.orm.em.fork().find(Room, {})).to.have.length(1);
+    });
+  }
+
+  it('answers with what an action without a transaction has flushed, or loaded and left alone', async () => {
+    await start();
+    await database.orm.em.execute(`insert into room (name) values ('blue')`);
     const bob = await client().open();
-    await bob.ask({ action: 'create_unflushed', request_id: 1, name: 'red' });
-    await bob.ask({ action: 'create', request_id: 2, name: 'blue' });
-    expect(providers.logger.at('warn').map(({ message, fields }) => [message, fields])).to.deep.equal([
-      [
-        'An action without a transaction left entities unwritten: flush them, or make it atomic.',
-        { action: 'create_unflushed' },
-      ],
-    ]);
+    expect(await bob.ask({ action: 'rename_flushed', request_id: 1, name: 'red' })).to.include({
+      response_status: 200,
+    });
+    expect(await bob.ask({ action: 'retrieve', request_id: 2, pk: 1 })).to.deep.include({
+      data: { id: 1, name: 'red', host: null },
+    });
   });
 
   it('takes no note outside of development', async () => {

@@ -1,3 +1,4 @@
+import { UnflushedChanges } from '../errors.js';
 import { checkKwargs, refuseUnknown } from '../kwargs/kwargs-checker.js';
 import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
@@ -39,7 +40,7 @@ export class ActionRun {
     const method: Method = Reflect.get(target.instance, action.member);
     const result = await this.#exhaust(await method.call(target.instance, ...parameters));
     if (action.atomic) await unitOfWork.flush();
-    else this.#noteUnwritten();
+    else this.#checkFlushed();
     return this.#toOutcome(result);
   }
 
@@ -85,7 +86,9 @@ export class ActionRun {
       for (let step = await result.next(); ; step = await result.next()) {
         signal.throwIfAborted();
         if (step.done) return await step.value;
-        const { data } = await this.#toOutcome(await step.value);
+        const part = await step.value;
+        if (!this.#parts.action.atomic) this.#checkFlushed();
+        const { data } = await this.#toOutcome(part);
         signal.throwIfAborted();
         this.#parts.part(data);
         await this.#parts.target.ready();
@@ -97,12 +100,15 @@ export class ActionRun {
     }
   }
 
-  /** The commonest slip: an async action that forgets to flush answers with a row that nobody will find. */
-  #noteUnwritten(): void {
-    const { action, unitOfWork, developmentLog } = this.#parts;
-    if (!developmentLog || !unitOfWork.hasPending) return;
-    const advice = 'An action without a transaction left entities unwritten: flush them, or make it atomic.';
-    developmentLog.warn(advice, { action: action.name });
+  /**
+   * Without a transaction nobody flushes behind the action: its reply would show rows that are not stored.
+   *
+   * @throws UnflushedChanges
+   */
+  #checkFlushed(): void {
+    const { action, target, unitOfWork } = this.#parts;
+    const changes = unitOfWork.unflushed();
+    if (changes.length > 0) throw new UnflushedChanges(target.instance.constructor.name, action.member, changes);
   }
 
   /** Encoded here, before the commit: what cannot be shown must not have happened. */

@@ -1,4 +1,11 @@
-import { type EntityManager, type EntityName, RequestContext } from '@mikro-orm/core';
+import {
+  ChangeSetType,
+  type Collection,
+  type EntityManager,
+  type EntityName,
+  helper,
+  RequestContext,
+} from '@mikro-orm/core';
 import { outside } from '../outside.js';
 
 /**
@@ -52,10 +59,13 @@ export class UnitOfWork {
     if (entities.length > 0 && paths.length > 0) await this.em.populate([...entities], paths as never);
   }
 
-  /** Whether something new or removed waits for a flush. Changes of rows that were loaded are not looked for. */
-  get hasPending(): boolean {
-    const unitOfWork = this.em.getUnitOfWork();
-    return unitOfWork.getPersistStack().size + unitOfWork.getRemoveStack().size > 0;
+  /**
+   * What a flush of this context would write: `Room.name`, `Room.members`, `new Room`, `removed Room`. Compares every loaded row
+   * with what was read, as a flush does; a context that has loaded nothing costs nothing.
+   */
+  unflushed(): readonly string[] {
+    const forks = RequestContext.currentRequestContext()?.map.values() ?? [];
+    return [...forks].flatMap(unflushedIn);
   }
 
   /** Writes what is pending, inside the transaction if there is one. */
@@ -79,4 +89,26 @@ export class UnitOfWork {
     const root = [this.em, ...this.#others].find((em) => em.name === name);
     return root && outside(() => root.fork({ useContext: true }));
   }
+}
+
+function unflushedIn(em: EntityManager): readonly string[] {
+  const unitOfWork = em.getUnitOfWork(false);
+  unitOfWork.computeChangeSets();
+  const rows = [...unitOfWork.getChangeSets()].flatMap(({ type, meta, payload }) => {
+    if (type === ChangeSetType.CREATE) return `new ${meta.className}`;
+    if (type === ChangeSetType.DELETE || type === ChangeSetType.DELETE_EARLY) return `removed ${meta.className}`;
+    return Object.keys(payload).map((property) => `${meta.className}.${property}`);
+  });
+  const collections = unitOfWork
+    .getCollectionUpdates()
+    .filter(isWrittenByItself)
+    .map(({ owner, property }) => `${helper(owner).__meta.className}.${property.name}`);
+  return [...new Set([...rows, ...collections])];
+}
+
+/** Not so a loaded collection of rows that bear the foreign key: these are written, and stand among the rows. */
+function isWrittenByItself(collection: Collection<object>): boolean {
+  const { property } = collection;
+  if (property.kind === 'm:n' || collection.getSnapshot() === undefined) return true;
+  return collection.getItems(false).some((item) => !helper(item).isInitialized());
 }
