@@ -1,5 +1,6 @@
 import { basename, dirname, posix } from 'node:path';
-import { type Span, sourceShape } from './source-shape.js';
+// The TypeScript 7 that compiles this has no API yet.
+import ts from 'typescript-6';
 
 /** Paths below `src/`, with slashes, and the text of each file. */
 export type Sources = ReadonlyMap<string, string>;
@@ -22,9 +23,6 @@ export interface Plan {
   /** The `index.ts` of the main export and of each subpath export. */
   readonly barrels: readonly string[];
   readonly forbiddenFolders: readonly string[];
-  readonly fileLines: number;
-  readonly medianLines: number;
-  readonly functionLines: number;
 }
 
 interface Import {
@@ -37,9 +35,7 @@ interface Import {
 interface Module {
   readonly path: string;
   readonly room: string;
-  readonly lines: number;
   readonly imports: readonly Import[];
-  readonly functions: readonly Span[];
 }
 
 export interface Architecture {
@@ -52,13 +48,29 @@ export function architecture(sources: Sources, plan: Plan): Architecture {
 }
 
 function moduleOf(path: string, text: string, sources: Sources): Module {
-  const { imports, functions, lines } = sourceShape(path, text);
-  const resolved = imports.map(({ specifier, line }) => ({
-    specifier,
-    line,
-    target: targetOf(path, specifier, sources),
-  }));
-  return { path, room: roomOf(path), lines, imports: resolved, functions };
+  const source = ts.createSourceFile(path, text, ts.ScriptTarget.ES2023, true);
+  const imports = descendants(source).flatMap((node) => {
+    const found = specifierOf(node);
+    if (found === undefined || !ts.isStringLiteralLike(found)) return [];
+    const line = source.getLineAndCharacterOfPosition(found.getStart()).line + 1;
+    return [{ specifier: found.text, line, target: targetOf(path, found.text, sources) }];
+  });
+  return { path, room: roomOf(path), imports };
+}
+
+function descendants(node: ts.Node): ts.Node[] {
+  const children: ts.Node[] = [];
+  node.forEachChild((child) => void children.push(child));
+  return children.flatMap((child) => [child, ...descendants(child)]);
+}
+
+/** Of `import … from`, `export … from`, `import()`, `typeof import()` and `import x = require()`. */
+function specifierOf(node: ts.Node): ts.Node | undefined {
+  if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) return node.moduleSpecifier;
+  if (ts.isExternalModuleReference(node)) return node.expression;
+  if (ts.isImportTypeNode(node)) return ts.isLiteralTypeNode(node.argument) ? node.argument.literal : undefined;
+  if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) return node.arguments[0];
+  return undefined;
 }
 
 function roomOf(path: string): string {
@@ -148,33 +160,6 @@ function cycleMessage(trail: readonly string[]): string {
   return `${trail.join(' -> ')} is a cycle (type imports count): move what both sides need to a file below both`;
 }
 
-export function longFiles({ plan, modules }: Architecture): string[] {
-  const long = modules.filter(({ lines }) => lines > plan.fileLines);
-  return long.map(
-    ({ path, lines }) => `${path} has ${lines} lines, at most ${plan.fileLines} are allowed: split it by what it does`,
-  );
-}
-
-export function longMedian({ plan, modules }: Architecture): string[] {
-  const sorted = modules.map(({ lines }) => lines).sort((a, b) => a - b);
-  const median = sorted[Math.floor(sorted.length / 2)] ?? 0;
-  if (median <= plan.medianLines) return [];
-  return [
-    `Half of the files of src/ have ${median} lines or more, about ${plan.medianLines} are allowed: split the longest`,
-  ];
-}
-
-export function longFunctions({ plan, modules }: Architecture): string[] {
-  return modules.flatMap(({ path, functions }) =>
-    functions
-      .filter(({ lines }) => lines > plan.functionLines)
-      .map(
-        ({ name, line, lines }) =>
-          `${path}:${line} the body of ${name} has ${lines} lines, at most ${plan.functionLines} are allowed`,
-      ),
-  );
-}
-
 export function badNames({ plan, modules }: Architecture): string[] {
   return modules.flatMap(({ path }) => {
     const folders = path.split('/').slice(0, -1);
@@ -189,45 +174,6 @@ export function badNames({ plan, modules }: Architecture): string[] {
       ...misnamed.map((name) => `${path}: ${name} is not kebab-case, as the names of files and folders are`),
     ];
   });
-}
-
-/** What is known of the specs of `src/`; all paths are relative to `src/` or `spec/`. */
-export interface Coverage {
-  readonly specs: readonly string[];
-  /** Whether anything of a file of `src/` is left at run time. */
-  readonly hasCode: (path: string) => boolean;
-  /** Files of `src/` without a spec of their own, and the spec that proves them. */
-  readonly heldBy: Readonly<Record<string, string>>;
-}
-
-/** Types and barrels need no spec of their own. Whatever runs has one at the same path, or one that is named for it. */
-export function missingSpecs({ modules }: Architecture, { specs, hasCode, heldBy }: Coverage): string[] {
-  const paths = modules.map(({ path }) => path).filter((path) => basename(path) !== 'index.ts' && hasCode(path));
-  const hasMirror = (path: string): boolean => specs.includes(mirrorOf(path));
-  const missing = paths.filter((path) => !hasMirror(path) && !Object.hasOwn(heldBy, path));
-  const needless = Object.keys(heldBy).filter((path) => !paths.includes(path) || hasMirror(path));
-  const untrue = Object.entries(heldBy).filter(([, spec]) => !specs.includes(spec));
-  return [
-    ...missing.map(
-      (path) => `src/${path} has no spec/${mirrorOf(path)}: write it, or name in held-by.ts the spec that holds it`,
-    ),
-    ...needless.map(
-      (path) => `src/${path} stands in held-by.ts, but is gone, has no code or has its own spec: take it out`,
-    ),
-    ...untrue.map(
-      ([path, spec]) => `src/${path} is said to be held by spec/${spec}, which does not exist: name another`,
-    ),
-  ];
-}
-
-function mirrorOf(path: string): string {
-  return path.replace(/\.tsx?$/, '.spec.ts');
-}
-
-/** Whether a compiled module does or exports anything: types leave an empty export, and imports for their effect. */
-export function isCode(compiled: string): boolean {
-  const rest = compiled.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*$|^export \{\s*\};$|^import '[^']*';$/gm, '');
-  return rest.trim() !== '';
 }
 
 function isMainBarrel(path: string): boolean {
