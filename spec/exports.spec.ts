@@ -84,6 +84,7 @@ describe('The public names', () => {
       'TimeLimitExceeded',
       'Tracer',
       'UnexpectedError',
+      'UnflushedChanges',
       'Update',
       'ValidationFailed',
       'ViewFailed',

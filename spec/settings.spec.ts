@@ -24,7 +24,7 @@ class WorkConsumer extends ApiConsumer {
 
 function actionsWith(settings: Parameters<typeof completeSettings>[0]) {
   const actions = new Actions(WorkConsumer, [], completeSettings(settings));
-  return (name: string) => actions.require(name);
+  return (name: string) => actions.find(name);
 }
 
 import { Actions } from '#signalbox/dispatch/actions.js';
@@ -183,20 +183,20 @@ describe('Settings', () => {
 
   it('say which actions run in a transaction unless they say it themselves', () => {
     const usual = actionsWith({});
-    expect(['sync', 'async', 'loose_sync', 'atomic_async', 'detached'].map((name) => usual(name).atomic)).to.deep.equal(
-      [true, false, false, true, false],
-    );
+    expect(
+      ['sync', 'async', 'loose_sync', 'atomic_async', 'detached'].map((name) => usual(name)?.atomic),
+    ).to.deep.equal([true, false, false, true, false]);
     const turned = actionsWith({ syncActionsAtomic: false, asyncActionsAtomic: true });
     expect(
-      ['sync', 'async', 'loose_sync', 'atomic_async', 'detached'].map((name) => turned(name).atomic),
+      ['sync', 'async', 'loose_sync', 'atomic_async', 'detached'].map((name) => turned(name)?.atomic),
     ).to.deep.equal([false, true, false, true, false]);
   });
 
   it('say how long actions may run unless they say it themselves', () => {
     const usual = actionsWith({});
-    expect(['async', 'detached', 'quick'].map((name) => usual(name).timeLimit)).to.deep.equal([15_000, 3_600_000, 5]);
+    expect(['async', 'detached', 'quick'].map((name) => usual(name)?.timeLimit)).to.deep.equal([15_000, 3_600_000, 5]);
     const set = actionsWith({ actionTimeLimit: 7, detachedActionTimeLimit: 9 });
-    expect(['async', 'detached', 'quick'].map((name) => set(name).timeLimit)).to.deep.equal([7, 9, 5]);
+    expect(['async', 'detached', 'quick'].map((name) => set(name)?.timeLimit)).to.deep.equal([7, 9, 5]);
   });
 
   it('take some of a group, and leave the rest of it', () => {

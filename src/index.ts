@@ -63,7 +63,7 @@ export {
 export { Observer, type ObserverOptions } from './decorators/observer.js';
 export { OnMessage } from './decorators/on-message.js';
 export { RevokedBy } from './decorators/revoked-by.js';
-export type { ErrorMapper } from './dispatch/error-translator.js';
+export type { ErrorMapper } from './dispatch/error-mapping.js';
 export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';
 export type { FilterKwargsOf, FilterOptions, TextFieldOf } from './filters/filter-types.js';
@@ -147,11 +147,19 @@ export {
   type ModelCondition,
   recheckOn,
   type SignalCondition,
-} from './server/connection-rule.js';
-export { type Demultiplexer, demultiplexer } from './server/demultiplexer.js';
+} from './server/connection-rules.js';
 export type { HealthRequest, HealthResponse, Readiness } from './server/health.js';
-export type { SignalOptions } from './server/process-signals.js';
-export { type NestedRouter, path, type Route, type RouteOptions, type RouterOptions, router } from './server/route.js';
+export type { ShutdownOptions } from './server/process-signals.js';
+export {
+  type Demultiplexer,
+  demultiplexer,
+  type NestedRouter,
+  path,
+  type Route,
+  type RouteOptions,
+  type RouterOptions,
+  router,
+} from './server/routes.js';
 export type { Transport, TransportListener } from './server/transport.js';
 export type { GivenSettings, Settings } from './settings.js';
 export { Signal } from './signals/signal.js';

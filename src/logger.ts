@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { logContext } from './log-context.js';
+import { currentWork } from './async-context.js';
 import { Redaction } from './redaction.js';
 import { defaultLog } from './server-settings.js';
 
@@ -76,7 +76,7 @@ export class Logger {
 
   /** Which request is being worked for: its consumer, action, request id, path, user and trace. Empty outside of any. */
   protected get context(): LogFields {
-    return logContext.getStore() ?? {};
+    return currentWork.getStore()?.logFields ?? {};
   }
 
   /** All four levels end here; secrets are redacted by then. */

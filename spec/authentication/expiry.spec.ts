@@ -13,7 +13,6 @@ import {
   SessionExpired,
 } from 'signalbox';
 import { connect, TestClock, type TestConnection } from 'signalbox/testing';
-import { Expiry } from '#signalbox/authentication/expiry.js';
 import { offlineOrm } from '../support/offline-orm.js';
 import { testProviders } from '../support/providers.js';
 
@@ -184,20 +183,6 @@ describe('The expiry of connections', () => {
     await using _ann = await open(60_000);
     await app.close();
     expect(clock.waiting).to.equal(0);
-  });
-
-  it('lets the process end while it waits', () => {
-    const waits: number[] = [];
-    class Noting extends Clock {
-      override after(milliseconds: number, callback: () => void) {
-        waits.push(milliseconds);
-        return super.after(milliseconds, callback);
-      }
-    }
-    const expiry = new Expiry(new Noting(), () => []);
-    expiry.watch({ userId: '1', expiresAt: new Date(Date.now() + 60_000) });
-    expect(waits).to.deep.equal([10_000]);
-    expiry.stop();
   });
 
   describe('may be put off by a refresh', () => {

@@ -397,7 +397,7 @@ describe('A login in a socket', () => {
     expect(await notes.receive()).to.deep.include({
       response_status: 403,
       code: 'revoked',
-      errors: ['Whoever asked for this is not logged in any more.'],
+      errors: ['The user who asked for this is not logged in any more.'],
       request_id: 5,
     });
     await notes.expectSilence();

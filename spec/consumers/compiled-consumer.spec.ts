@@ -105,10 +105,7 @@ describe('A consumer class', () => {
       class WithAction extends ApiConsumer {
         @Action({ permissions: [IsBanned] }) act() {}
       }
-      expect(compile(WithAction).actions.require('act').permissions.providers).to.deep.equal([
-        IsAuthenticated,
-        IsBanned,
-      ]);
+      expect(compile(WithAction).actions.find('act')?.permissions.providers).to.deep.equal([IsAuthenticated, IsBanned]);
     });
   });
 

@@ -192,7 +192,7 @@ describe('The log of requests', () => {
     await ann.request('fail');
     await ann.request('made_up_by_the_client');
     ann.send({ action: 'wait', request_id: 1 });
-    await ann.expectSilence();
+    expect(await ann.receive()).to.equal('begun');
     ann.close();
     await ann.ended;
     expect(counters.count('signalbox.actions', { action: 'hello', status: '200' })).to.equal(1);
@@ -275,6 +275,7 @@ describe('The log of requests', () => {
           action,
           requestId: 1,
           path: '/talk/',
+          trace: 'trace-1',
         },
       ]);
       clock.advance(60_000);
@@ -322,14 +323,15 @@ describe('The log of requests', () => {
   it('takes no request with it where it fails itself: 500, and the next one is answered too', async () => {
     const app = open();
     await using ann = await connect(app, '/talk/');
-    const now = clock.now.bind(clock);
+    const elapsed = clock.elapsed.bind(clock);
     Object.assign(clock, {
-      now: () => {
-        Object.assign(clock, { now });
+      elapsed: () => {
+        Object.assign(clock, { elapsed });
         throw new Error('The clock has stopped.');
       },
     });
-    expect(await ann.request('hello')).to.include({ response_status: 500 });
+    ann.send({ action: 'hello', request_id: 1 });
+    expect(await ann.receive()).to.include({ response_status: 500 });
     expect(await ann.request('hello')).to.include({ response_status: 200 });
   });
 

@@ -1,13 +1,26 @@
 import { expect } from 'chai';
-import { container as globalContainer, inject, injectable, Lifecycle, scoped, singleton } from 'tsyringe';
+import {
+  type DependencyContainer,
+  container as globalContainer,
+  inject,
+  injectable,
+  Lifecycle,
+  scoped,
+  singleton,
+} from 'tsyringe';
 import { connectionContainer, takeLastBuilt } from '#signalbox/scope/connection-container.js';
+import { Scope } from '#signalbox/scope/scope.js';
+
+function containerOf(root: DependencyContainer): DependencyContainer {
+  return new Scope({ url: '/', headers: {} }, {}, (scope) => connectionContainer(root, scope)).container;
+}
 
 describe('The container of a connection', () => {
   it('has a scoped provider of its own, though its root be older than the declaration', () => {
     const root = globalContainer.createChildContainer();
     @scoped(Lifecycle.ContainerScoped)
     class Seat {}
-    const [ann, bob] = [connectionContainer(root), connectionContainer(root)];
+    const [ann, bob] = [containerOf(root), containerOf(root)];
     expect(ann.resolve(Seat)).to.equal(ann.resolve(Seat));
     expect(ann.resolve(Seat)).not.to.equal(bob.resolve(Seat));
   });
@@ -20,7 +33,7 @@ describe('The container of a connection', () => {
       constructor(@inject('name') readonly name: string) {}
       dispose(): void {}
     }
-    const connection = connectionContainer(root);
+    const connection = containerOf(root);
     connection.register('name', { useValue: 'connection' });
     const shared = connection.resolve(Shared);
     expect(shared.name).to.equal('root');
@@ -34,7 +47,7 @@ describe('The container of a connection', () => {
     class Basket {
       dispose(): void {}
     }
-    const [ann, bob] = [connectionContainer(root), connectionContainer(root)];
+    const [ann, bob] = [containerOf(root), containerOf(root)];
     ann.registerSingleton(Basket);
     const basket = ann.resolve(Basket);
     expect(ann.resolve(Basket)).to.equal(basket);
@@ -43,7 +56,7 @@ describe('The container of a connection', () => {
   });
 
   it('leaves it to the order of construction what tsyringe itself would dispose', async () => {
-    const connection = connectionContainer(globalContainer);
+    const connection = containerOf(globalContainer);
     let disposed = 0;
     @injectable()
     class Lamp {
@@ -57,7 +70,7 @@ describe('The container of a connection', () => {
   });
 
   it('keeps what is to happen at a resolution to itself', () => {
-    const [ann, bob] = [connectionContainer(globalContainer), connectionContainer(globalContainer)];
+    const [ann, bob] = [containerOf(globalContainer), containerOf(globalContainer)];
     class Door {}
     const heard: string[] = [];
     ann.beforeResolution(Door, () => void heard.push('before'));
@@ -73,10 +86,10 @@ describe('The container of a connection', () => {
     @injectable()
     class Seat {}
     root.register(Seat, { useClass: Seat }, { lifecycle: Lifecycle.ContainerScoped });
-    const connection = connectionContainer(root);
+    const connection = containerOf(root);
     const child = connection.createChildContainer();
     expect(child.resolve(Seat)).to.equal(child.resolve(Seat));
     expect(child.resolve(Seat)).not.to.equal(connection.resolve(Seat));
-    expect(connectionContainer(root).resolve(Seat)).not.to.equal(connection.resolve(Seat));
+    expect(containerOf(root).resolve(Seat)).not.to.equal(connection.resolve(Seat));
   });
 });

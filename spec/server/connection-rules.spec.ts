@@ -255,7 +255,7 @@ describe('Connections that the application closes on a change', () => {
       closeOn(User, { user: (user) => user.id, changed: ['pasword' as 'password'] }),
       'closeOn.User: waits for a change of "pasword", which is no column. There are: id, username, password.',
     ],
-    ['nobody', closeOn(User, {}), 'closeOn.User: says of nobody whose connections are meant. Give user or session.'],
+    ['nobody', closeOn(User, {}), 'closeOn.User: names no user and no session. Give user or session.'],
     [
       'no entity',
       closeOn(Users, { user: () => 1 }),

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { FrameSizes } from '#signalbox/server/frame-sizes.js';
+import { FrameSizes } from '#signalbox/server/outbound-queue.js';
 
 describe('The size of a frame', () => {
   const sizes = new FrameSizes();

@@ -200,6 +200,7 @@ describe('The handshake', () => {
       const { url, clock, logger } = await listen();
       const refusal = refusalOf(url + target);
       await within(asked.promise, 'The middleware');
+      await new Promise(setImmediate);
       clock.advance(9_999);
       expect(clock.waiting).to.equal(1);
       clock.advance(1);

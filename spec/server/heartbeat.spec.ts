@@ -1,22 +1,34 @@
 import { expect } from 'chai';
 import { MemoryCounters, TestClock } from 'signalbox/testing';
-import { Heartbeat } from '#signalbox/server/heartbeat.js';
-import type { TransportListener } from '#signalbox/server/transport.js';
+import { Heartbeat, type Liveness, type LivingConnection } from '#signalbox/server/heartbeat.js';
 import { defaultHeartbeat, type HeartbeatSettings } from '#signalbox/server-settings.js';
 
-/** A socket that answers pings while it lives. */
-class Peer {
+/** A connection whose client answers pings while it lives. */
+class Peer implements LivingConnection {
   readonly pings: number[] = [];
   readonly ends: unknown[] = [];
   sent = 0;
   isAlive = true;
-  listener: TransportListener | undefined;
 
-  constructor(readonly clock: TestClock) {}
+  constructor(
+    readonly liveness: Liveness,
+    readonly clock: TestClock,
+    readonly ended: (peer: Peer) => void,
+  ) {}
+
+  /** The client sends a frame. */
+  speak(): void {
+    this.liveness.heard += 1;
+    this.liveness.isAwaited = false;
+  }
+
+  pong(): void {
+    this.liveness.isAwaited = false;
+  }
 
   ping(): void {
     this.pings.push(this.clock.now().getTime());
-    if (this.isAlive) this.listener?.onPong?.();
+    if (this.isAlive) this.pong();
   }
 
   close(code: number): void {
@@ -29,7 +41,7 @@ class Peer {
 
   end(how: unknown): void {
     this.ends.push(how);
-    this.listener?.onClose(1006);
+    this.ended(this);
   }
 }
 
@@ -46,22 +58,22 @@ describe('The heartbeat', () => {
   let clock: SetClock;
   let counters: MemoryCounters;
   let heartbeat: Heartbeat;
-  let heard: string[];
+  let peers: Set<Peer>;
 
   function setUp(settings: Partial<HeartbeatSettings> = {}): void {
     clock = new SetClock();
     counters = new MemoryCounters();
-    heard = [];
-    heartbeat = new Heartbeat({ settings: { ...defaultHeartbeat, ...settings }, clock, counters });
+    peers = new Set();
+    heartbeat = new Heartbeat({ ...defaultHeartbeat, ...settings }, clock, counters, peers);
   }
 
   function open(): Peer {
-    const peer = new Peer(clock);
-    peer.listener = heartbeat.follow(peer, {
-      onText: (text) => heard.push(text),
-      onBinary: () => heard.push('bytes'),
-      onClose: (code) => heard.push(`closed ${code}`),
+    const peer = new Peer(heartbeat.begin(), clock, (ended) => {
+      peers.delete(ended);
+      heartbeat.closed();
     });
+    peers.add(peer);
+    heartbeat.opened();
     return peer;
   }
 
@@ -77,11 +89,11 @@ describe('The heartbeat', () => {
   });
 
   it('cuts a socket that does not answer within 10 s: 37 s after it died at the latest', () => {
-    const peers = Array.from({ length: 50 }, () => open());
+    const all = Array.from({ length: 50 }, () => open());
     clock.advance(30_000);
-    for (const peer of peers) peer.isAlive = false;
+    for (const peer of all) peer.isAlive = false;
     clock.advance(37_000);
-    expect(peers.map(({ ends }) => ends)).to.deep.equal(peers.map(() => ['terminated']));
+    expect(all.map(({ ends }) => ends)).to.deep.equal(all.map(() => ['terminated']));
     expect(counters.count('signalbox.dead_sockets')).to.equal(50);
     expect(counters.value('signalbox.connections')).to.equal(0);
   });
@@ -91,17 +103,16 @@ describe('The heartbeat', () => {
     peer.isAlive = false;
     for (let second = 0; second < 60; second += 1) {
       clock.advance(1_000);
-      peer.listener?.onText('still here');
+      peer.speak();
     }
     expect(peer.ends).to.deep.equal([]);
-    expect(heard).to.have.length(60);
   });
 
   it('spreads the pings, and has one timer for all of them', () => {
-    const peers = Array.from({ length: 100 }, () => open());
+    const all = Array.from({ length: 100 }, () => open());
     expect(clock.waiting).to.equal(1);
     clock.advance(25_000);
-    const moments = new Set(peers.flatMap(({ pings }) => pings));
+    const moments = new Set(all.flatMap(({ pings }) => pings));
     expect(moments.size).to.equal(25);
   });
 
@@ -110,12 +121,11 @@ describe('The heartbeat', () => {
     expect(counters.value('signalbox.connections')).to.equal(1);
     peer.end('left');
     expect(clock.waiting).to.equal(0);
-    expect(heard).to.deep.equal(['closed 1006']);
     open();
     expect(clock.waiting).to.equal(1);
   });
 
-  it('takes nobody for dead because this process stood still', () => {
+  it('takes no client for dead because this process stood still', () => {
     const peer = open();
     peer.isAlive = false;
     clock.advance(1_500);
@@ -123,7 +133,7 @@ describe('The heartbeat', () => {
     clock.stand(60_000);
     clock.advance(1_000);
     expect(peer.ends).to.deep.equal([]);
-    peer.listener?.onPong?.();
+    peer.pong();
     clock.advance(10_000);
     expect(peer.ends).to.deep.equal([]);
   });
@@ -147,7 +157,7 @@ describe('The heartbeat', () => {
   it('looks once a second, however seldom it pings', () => {
     setUp({ interval: 300_000, silentTimeLimit: 5_000 });
     const [silent, gone] = [open(), open()];
-    gone.listener?.onText('hello');
+    gone.speak();
     gone.isAlive = false;
     clock.advance(6_000);
     expect([silent.ends, gone.ends]).to.deep.equal([[1008], []]);
@@ -170,7 +180,7 @@ describe('The heartbeat', () => {
     const [idle, listening, asking] = [open(), open(), open()];
     for (let half = 0; half < 4; half += 1) {
       listening.sent += 1;
-      asking.listener?.onBinary(new Uint8Array());
+      asking.speak();
       clock.advance(30_000);
     }
     expect([idle, listening, asking].map(({ ends }) => ends)).to.deep.equal([[1000], [], []]);
@@ -179,7 +189,7 @@ describe('The heartbeat', () => {
   it('closes a socket whose client has said nothing yet with 1008', () => {
     setUp({ silentTimeLimit: 10_000 });
     const [silent, talking] = [open(), open()];
-    talking.listener?.onText('hello');
+    talking.speak();
     clock.advance(12_000);
     expect([silent, talking].map(({ ends }) => ends)).to.deep.equal([[1008], []]);
   });

@@ -1,42 +1,63 @@
-import { Server } from 'node:http';
+import http, { Server } from 'node:http';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { defaultLimits } from '#signalbox/limits.js';
-import { closeServer, listening, socketsOnly } from '#signalbox/server/http-server.js';
+import { ApiConsumer, Consumer, createApp, type GivenSettings, path } from 'signalbox';
+import { offlineOrm } from '../support/offline-orm.js';
 
-class NotingServer extends Server {
-  asked: unknown[] = [];
-
-  override listen(...asked: unknown[]): this {
-    this.asked = asked;
-    return super.listen(...(asked as [number]));
-  }
-}
+@Consumer()
+class QuietConsumer extends ApiConsumer {}
 
 describe('The server of listen', () => {
-  const timesOf = (limits: object) => {
-    const { headersTimeout, requestTimeout } = socketsOnly({ ...defaultLimits, ...limits }, () => false);
+  let orm: MikroORM;
+
+  before(async () => {
+    orm = await offlineOrm();
+  });
+  after(() => orm.close(true));
+
+  /** The server that `listen` made, and what it was told to listen on. */
+  async function served(limits: NonNullable<GivenSettings['limits']>): Promise<{ server: Server; asked: unknown[] }> {
+    const app = createApp({ orm, routes: [path('/', QuietConsumer)], settings: { limits } });
+    const { listen } = Server.prototype;
+    const listened: { server: Server; asked: unknown[] }[] = [];
+    Server.prototype.listen = function (this: Server, ...asked: unknown[]) {
+      listened.push({ server: this, asked });
+      return listen.apply(this, asked as [number]);
+    };
+    try {
+      await app.listen({ host: '127.0.0.1' });
+    } finally {
+      Server.prototype.listen = listen;
+    }
+    await app.close();
+    const [one] = listened;
+    if (!one) throw new Error('Nothing listens.');
+    return one;
+  }
+
+  const timesOf = async (limits: NonNullable<GivenSettings['limits']>) => {
+    const { headersTimeout, requestTimeout } = (await served(limits)).server;
     return { headersTimeout, requestTimeout };
   };
 
-  it('waits 10 s for headers and 15 s for a request', () => {
-    expect(timesOf({})).to.deep.equal({ headersTimeout: 10_000, requestTimeout: 15_000 });
+  it('waits 10 s for headers and 15 s for a request', async () => {
+    expect(http.createServer().headersTimeout).to.equal(60_000);
+    expect(await timesOf({})).to.deep.equal({ headersTimeout: 10_000, requestTimeout: 15_000 });
   });
 
-  it('waits as long as its settings say, and for a request no shorter than for its headers', () => {
-    expect(timesOf({ headersTime: 3_000, requestTime: 4_000 })).to.deep.equal({
+  it('waits as long as its settings say, and for a request no shorter than for its headers', async () => {
+    expect(await timesOf({ headersTime: 3_000, requestTime: 4_000 })).to.deep.equal({
       headersTimeout: 3_000,
       requestTimeout: 4_000,
     });
-    expect(timesOf({ headersTime: 5_000, requestTime: 4_000 })).to.deep.equal({
+    expect(await timesOf({ headersTime: 5_000, requestTime: 4_000 })).to.deep.equal({
       headersTimeout: 5_000,
       requestTimeout: 5_000,
     });
   });
 
   it('lets 4 096 sockets wait to be accepted, so that all clients of a server that is gone may come at once', async () => {
-    const server = new NotingServer();
-    await listening(server, 0, '127.0.0.1');
-    expect(server.asked.slice(0, 3)).to.deep.equal([0, '127.0.0.1', 4_096]);
-    await closeServer(server);
+    const { asked } = await served({});
+    expect(asked.slice(0, 3)).to.deep.equal([0, '127.0.0.1', 4_096]);
   });
 });

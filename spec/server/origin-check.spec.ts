@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { PermissionDenied } from 'signalbox';
-import { checkOrigin } from '#signalbox/server/origin-check.js';
+import { checkOrigin } from '#signalbox/server/handshake.js';
 
 type Origins = 'same' | 'any' | readonly string[];
 

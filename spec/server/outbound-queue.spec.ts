@@ -1,6 +1,5 @@
 import { expect } from 'chai';
-import { FrameSizes } from '#signalbox/server/frame-sizes.js';
-import { type Latest, OutboundQueue } from '#signalbox/server/outbound-queue.js';
+import { FrameSizes, type Latest, OutboundQueue } from '#signalbox/server/outbound-queue.js';
 
 function latest(key: string, action: string, data: string): Latest {
   return { key, action, as: (other) => `${other} ${key} ${data}` };

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { ConfigurationError } from 'signalbox';
 import { container, injectable, singleton } from 'tsyringe';
-import { checkProviders } from '#signalbox/server/provider-check.js';
+import { checkProviders } from '#signalbox/scope/provider-checks.js';
 
 class Clerk {}
 

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { TokenBucket } from '#signalbox/server/token-bucket.js';
+import { TokenBucket } from '#signalbox/server/rate-limit.js';
 import { checkProperty } from '../support/properties.js';
 
 describe('A token bucket', () => {

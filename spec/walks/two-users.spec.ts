@@ -142,7 +142,9 @@ class NoteConsumer extends ApiConsumer {
     room.name = `lobby of ${nameOf(scope)}`;
     await meeting.reach();
     const again = await this.em.findOneOrFail(Room, { id: room.id });
-    return { name: again.name, isSame: again === room };
+    const seen = { name: again.name, isSame: again === room };
+    this.em.clear();
+    return seen;
   }
 
   /** In a transaction of its own; one of the two rolls back. */

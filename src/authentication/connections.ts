@@ -5,8 +5,8 @@ import type { Scope } from '../scope/scope.js';
 import type { ScopeUser } from '../scope/scope-types.js';
 import { CloseCode, checkReason } from '../status.js';
 import { type Authentication, identityOf, isOver } from './authentication.js';
-import type { LiveConnection } from './live-connection.js';
-import { checkOrders, type LiveConnections } from './live-connections.js';
+import { type ConnectionOwner, checkCommands } from './connection-commands.js';
+import type { ConnectionRegistry, RegisteredConnection } from './connection-registry.js';
 
 /** A key as the database has it; compared as text. */
 export type Id = string | number | bigint;
@@ -34,15 +34,14 @@ interface Change {
  * ```
  */
 export class Connections {
-  readonly #live: LiveConnections;
-  readonly #clock: Clock;
   /** The earliest first; several where several streams log in at once. */
   readonly #changes = new WeakMap<Scope, Change[]>();
 
-  constructor(live: LiveConnections, clock: Clock) {
-    this.#live = live;
-    this.#clock = clock;
-  }
+  /** Made by the application. */
+  constructor(
+    private readonly registry: ConnectionRegistry,
+    private readonly clock: Clock,
+  ) {}
 
   /**
    * Gives a connection to a user. All its streams see the user at once; what the one before had subscribed to ends; once the
@@ -55,16 +54,18 @@ export class Connections {
    * @throws Throttled where the user has as many connections as it may have
    * @throws ConfigurationError where the session is one that the client had before
    */
-  async login(scope: Scope, user: ScopeUser, proven: Authentication, session = proven.session): Promise<void> {
-    const identity = identityOf(proven);
-    if (isOver(identity, this.#clock.now())) throw new SessionExpired();
-    checkNewSession(scope, identity);
-    await this.#change(scope, { user, session, identity });
+  login(scope: Scope, user: ScopeUser, proven: Authentication, session = proven.session): Promise<void> {
+    return this.#own(scope, async () => {
+      const identity = identityOf(proven);
+      if (isOver(identity, this.clock.now())) throw new SessionExpired();
+      checkNewSession(scope, identity);
+      await this.#change(scope, { user, session, identity });
+    });
   }
 
   /** Takes a connection from its user, who stays logged in elsewhere. Else as `login`. */
-  async logout(scope: Scope): Promise<void> {
-    await this.#change(scope, { user: undefined, session: undefined, identity: undefined });
+  logout(scope: Scope): Promise<void> {
+    return this.#own(scope, () => this.#change(scope, { user: undefined, session: undefined, identity: undefined }));
   }
 
   /**
@@ -78,10 +79,10 @@ export class Connections {
     const { identity: former } = scope;
     if (!former) throw new PermissionDenied('Nobody is logged in.');
     if (String(former.userId) !== String(identity.userId)) throw new PermissionDenied('That is somebody else.');
-    const now = this.#clock.now();
+    const now = this.clock.now();
     if (isOver(former, now) || isOver(identity, now)) throw new SessionExpired();
     const { sessionId } = former;
-    this.#live.identify(scope, { ...(sessionId !== undefined && { sessionId }), ...identity });
+    this.registry.identify(scope, { ...(sessionId !== undefined && { sessionId }), ...identity });
   }
 
   /**
@@ -115,25 +116,27 @@ export class Connections {
    * @throws ConfigurationError where the application has no `users`
    */
   async recheckUser(id: Id): Promise<void> {
-    if (!this.#live.canRecheck) throw noUsers();
-    await this.#live.give({ kind: 'recheck', whose: { user: String(id) } });
+    if (!this.registry.canRecheck) throw noUsers();
+    await this.registry.broadcast({ kind: 'recheck', owner: { user: String(id) } });
   }
 
-  async #disconnect(
-    whose: { readonly user: string } | { readonly session: string },
-    reason: string,
-    code: DisconnectCode,
-  ): Promise<void> {
+  async #disconnect(owner: ConnectionOwner, reason: string, code: DisconnectCode): Promise<void> {
     checkReason(reason);
-    await this.#live.give({ kind: 'disconnect', whose, reason, code });
+    await this.registry.broadcast({ kind: 'disconnect', owner, reason, code });
+  }
+
+  /** Awaited or not, it belongs to the request under way. */
+  #own(scope: Scope, work: () => Promise<void>): Promise<void> {
+    const connection = this.registry.find(scope);
+    return connection ? connection.own(work()) : work();
   }
 
   async #change(scope: Scope, facts: Facts): Promise<void> {
     const { user, session, identity } = scope;
-    const connection = this.#live.find(scope);
-    const missed = connection?.ordersMeanwhile() ?? [];
-    checkOrders(missed, facts.identity);
-    connection?.place.takeFor(userOf(facts));
+    const connection = this.registry.find(scope);
+    const missed = connection?.commandsMeanwhile() ?? [];
+    checkCommands(missed, facts.identity);
+    connection?.slot.takeFor(userOf(facts));
     this.#apply(scope, facts);
     if (!connection) return;
     const change: Change = { former: { user, session, identity } };
@@ -143,13 +146,13 @@ export class Connections {
     connection.afterRequest((hasSucceeded) => {
       if (hasSucceeded) settle(changes, change);
       else this.#undo(connection, changes, change);
-      this.#live.askAgain(connection, missed);
+      this.registry.askAgain(connection, missed);
     });
-    if (!isSameUser(identity, facts.identity)) await connection.changeUser();
+    if (!isSameUser(identity, facts.identity)) await connection.switchUser();
   }
 
   /** What came after it stays, and would be undone to what was before it. */
-  #undo({ scope, place }: LiveConnection, changes: Change[], change: Change): void {
+  #undo({ scope, slot }: RegisteredConnection, changes: Change[], change: Change): void {
     const index = changes.indexOf(change);
     if (index === -1) return;
     changes.splice(index, 1);
@@ -157,14 +160,14 @@ export class Connections {
     if (next) next.former = change.former;
     else {
       this.#apply(scope, change.former);
-      place.returnTo(userOf(change.former));
+      slot.returnTo(userOf(change.former));
     }
   }
 
   #apply(scope: Scope, { user, session, identity }: Facts): void {
     scope.user = user;
     scope.session = session;
-    this.#live.identify(scope, identity);
+    this.registry.identify(scope, identity);
   }
 }
 

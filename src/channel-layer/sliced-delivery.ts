@@ -1,4 +1,4 @@
-import { outside } from '../outside.js';
+import { runDetached } from '../async-context.js';
 import type { ChannelMessage } from './channel-layer.js';
 
 interface Job<Channel> {
@@ -33,7 +33,7 @@ export class SlicedDelivery<Channel = string> {
     const job = this.#jobFor(channels);
     job.messages.push(message);
     // A delivery is none of the request in which the message was sent.
-    outside(() => this.#run());
+    runDetached(() => this.#run());
     return job.done.promise;
   }
 

@@ -10,64 +10,75 @@ import type { Settings } from '../settings.js';
 import { CloseCode, checkReason } from '../status.js';
 import { takeAction } from '../wire/codec.js';
 import type { RequestId } from '../wire/messages.js';
-import type { Reach } from './reach.js';
+import type { ConsumerGroups } from './consumer-groups.js';
 
-/** What a consumer needs of the connection that it serves. */
-export interface ConsumerLink {
+/** The session of a consumer, as far as the consumer itself asks it for something. */
+export interface BoundSession {
   readonly scope: Scope;
   readonly unitOfWork: UnitOfWork;
-  readonly services: { readonly settings: Settings; readonly logger: Logger };
+  readonly settings: Settings;
+  readonly logger: Logger;
   /** The address of this consumer. */
   readonly name: string;
-  readonly reach: Reach;
+  readonly groups: ConsumerGroups;
   readonly signal: AbortSignal;
-  closeSocket(code: number, reason: string): void;
   requireObserver(method: unknown): Observer;
   subscribe(observer: Observer, kwargs: unknown, context: ActionContext): Promise<void>;
   unsubscribe(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void>;
+  sendToGroup(group: string, message: ChannelMessage): Promise<void>;
+  sendToChannel(channel: string, message: ChannelMessage): Promise<void>;
+  sendJson(value: unknown): void;
+  sendBinary(data: Uint8Array): void;
+  closeSocket(code: number, reason: string): void;
+  /** The request under way waits for the promise before its reply, awaited or not. */
+  own<T>(work: Promise<T>): Promise<T>;
 }
 
-const links = new WeakMap<ApiConsumer, ConsumerLink>();
+/** Binds a consumer to its session; done once, after the container built it. */
+export let bindConsumer: (consumer: ApiConsumer, session: BoundSession) => void;
 
-/** Binds a consumer to its connection; done once, after the container built it. */
-export function bindConsumer(consumer: ApiConsumer, link: ConsumerLink): void {
-  links.set(consumer, link);
-}
-
-/** @throws ConfigurationError in a constructor, where the consumer serves no connection yet */
-export function linkOf(consumer: ApiConsumer): ConsumerLink {
-  const link = links.get(consumer);
-  if (link) return link;
-  throw new ConfigurationError({
-    class: consumer.constructor.name,
-    reason: 'its constructor uses the connection, which it is given afterwards.',
-    remedy: 'Do it in onConnect(), or inject Scope.',
-  });
-}
+/** @throws ConfigurationError in a constructor, where the consumer has no session yet */
+export let sessionOf: (consumer: ApiConsumer) => BoundSession;
 
 /**
  * The base of all consumers: one instance per connection and stream. Its public methods with `@Action` are what clients
  * may call; an observer is a public method with `@ModelObserver`; everything else is protected or private.
  */
 export abstract class ApiConsumer {
+  #session: BoundSession | undefined;
+
+  static {
+    bindConsumer = (consumer, session) => {
+      consumer.#session = session;
+    };
+    sessionOf = (consumer) => {
+      if (consumer.#session) return consumer.#session;
+      throw new ConfigurationError({
+        class: consumer.constructor.name,
+        reason: 'its constructor uses the connection, which it is given afterwards.',
+        remedy: 'Do it in onConnect(), or inject Scope.',
+      });
+    };
+  }
+
   /** The facts of the connection. */
   protected get scope(): Scope {
-    return linkOf(this).scope;
+    return sessionOf(this).scope;
   }
 
   /** The address of this consumer, for `sendToChannel` from anywhere else. */
   protected get channelName(): string {
-    return linkOf(this).name;
+    return sessionOf(this).name;
   }
 
   /** The groups that this consumer joined by `addGroup` or `@Groups`; in `onDisconnect`, those that it was in. */
   protected get joinedGroups(): readonly string[] {
-    return linkOf(this).reach.groups;
+    return sessionOf(this).groups.names;
   }
 
   /** Aborted when the connection, or this stream of it, ends, and when the server closes. */
   protected get signal(): AbortSignal {
-    return linkOf(this).signal;
+    return sessionOf(this).signal;
   }
 
   /**
@@ -113,26 +124,26 @@ export abstract class ApiConsumer {
    *
    * @throws ParseError for a request without a request id (400)
    */
-  protected async subscribe<Method extends ObserverMethod>(
+  protected subscribe<Method extends ObserverMethod>(
     observer: Method,
     kwargs: KwargsOfObserver<Method>,
     context: ActionContext,
   ): Promise<void> {
-    const link = linkOf(this);
-    await link.subscribe(link.requireObserver(observer), kwargs, context);
+    return own(this, async (session) => session.subscribe(session.requireObserver(observer), kwargs, context));
   }
 
   /**
    * Ends the subscription with the request id of the context, as DCRF does; without a context, takes the groups of these
    * kwargs out of all subscriptions of this connection. Ending what is not there is no error.
    */
-  protected async unsubscribe<Method extends ObserverMethod>(
+  protected unsubscribe<Method extends ObserverMethod>(
     observer: Method,
     kwargs: KwargsOfObserver<Method>,
     context?: ActionContext,
   ): Promise<void> {
-    const link = linkOf(this);
-    await link.unsubscribe(link.requireObserver(observer), kwargs, context?.requestId);
+    return own(this, async (session) =>
+      session.unsubscribe(session.requireObserver(observer), kwargs, context?.requestId),
+    );
   }
 
   /**
@@ -141,22 +152,22 @@ export abstract class ApiConsumer {
    * @throws StreamClosed or Disconnected, once the connection or this stream of it has ended
    */
   protected addGroup(group: string): Promise<void> {
-    return linkOf(this).reach.addGroup(group);
+    return own(this, (session) => session.groups.add(group));
   }
 
   /** Leaves a group. Idempotent; what subscriptions listen to is not touched. */
   protected removeGroup(group: string): Promise<void> {
-    return linkOf(this).reach.removeGroup(group);
+    return own(this, (session) => session.groups.remove(group));
   }
 
   /** Sends a message of JSON values to the `@OnMessage` methods of all consumers in a group. */
   protected sendToGroup(group: string, message: ChannelMessage): Promise<void> {
-    return linkOf(this).reach.sendToGroup(group, message);
+    return sessionOf(this).sendToGroup(group, message);
   }
 
   /** Sends a message to the `@OnMessage` methods of one consumer, by its `channelName`. Dropped where it is gone. */
   protected sendToChannel(channel: string, message: ChannelMessage): Promise<void> {
-    return linkOf(this).reach.sendToChannel(channel, message);
+    return sessionOf(this).sendToChannel(channel, message);
   }
 
   /**
@@ -164,12 +175,12 @@ export abstract class ApiConsumer {
    * of the connection or stream it is dropped, with a note in the development log.
    */
   protected sendJson(value: unknown): void {
-    linkOf(this).reach.sendJson(value);
+    sessionOf(this).sendJson(value);
   }
 
   /** Sends a binary frame, or drops it as `sendJson` does. @throws ConfigurationError behind a demultiplexer, where a binary frame names no stream */
   protected sendBinary(data: Uint8Array): void {
-    linkOf(this).reach.sendBinary(data);
+    sessionOf(this).sendBinary(data);
   }
 
   /**
@@ -183,6 +194,12 @@ export abstract class ApiConsumer {
     if (code !== CloseCode.normal && !(code >= 3000 && code <= 4999))
       throw new RangeError(`A close code is 1000, or 3000 to 4999, not ${code}.`);
     checkReason(reason);
-    linkOf(this).closeSocket(code, reason);
+    sessionOf(this).closeSocket(code, reason);
   }
+}
+
+/** Awaited or not, what it does belongs to the request under way. */
+function own<T>(consumer: ApiConsumer, work: (session: BoundSession) => Promise<T>): Promise<T> {
+  const session = sessionOf(consumer);
+  return session.own(work(session));
 }

@@ -12,7 +12,7 @@ import type { Settings } from '../settings.js';
 import { ApiConsumer } from './api-consumer.js';
 import { isReservedType } from './consumer-message.js';
 import { EventBodies } from './event-bodies.js';
-import { BaseModelConsumer, modelOf } from './model-consumer.js';
+import { BaseModelConsumer, modelOf, settingsOf } from './model-consumer.js';
 
 export type ConsumerClass = ConcreteClass<ApiConsumer>;
 
@@ -33,6 +33,12 @@ export interface CompiledConsumer {
   /** The methods that take messages, by type. */
   readonly messages: ReadonlyMap<string, string>;
   readonly detached: readonly string[];
+  /** The model of a model consumer. */
+  readonly model: ConcreteClass | undefined;
+  /** The kwarg by which clients name an object. */
+  readonly lookupKwarg: string;
+  /** Whether `getActionName` is overridden: the name of an action is not its `action` then. */
+  readonly takesActionName: boolean;
 }
 
 /**
@@ -50,6 +56,7 @@ export function compileConsumer(
   const actions = new Actions(consumer, [permission], settings);
   checkDetailActions(consumer, actions);
   const observers = observersOf(consumer, id);
+  const model = consumer.prototype instanceof BaseModelConsumer ? modelOf(consumer.prototype) : undefined;
   return {
     consumer,
     actions,
@@ -62,6 +69,9 @@ export function compileConsumer(
     groups: groupDeclarations.find(consumer) ?? [],
     messages: messagesOf(consumer),
     detached: [...detachedDeclarations.read(consumer).keys()],
+    model,
+    lookupKwarg: model ? settingsOf(consumer.prototype).lookupUrlKwarg : 'pk',
+    takesActionName: consumer.prototype['getActionName'] !== ApiConsumer.prototype['getActionName'],
   };
 }
 

@@ -10,7 +10,7 @@ import type { PaginatorClass } from '../paginators/paginator.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { DataOf, FieldOf, Fitting, RowData, SerializerLike } from '../serializers/model-types.js';
 import type { AnySerializer, Serializer, SerializerClass, SerializerContext } from '../serializers/serializer.js';
-import { ApiConsumer, linkOf } from './api-consumer.js';
+import { ApiConsumer, sessionOf } from './api-consumer.js';
 import { byColumn, byKey } from './model-lookup.js';
 import type { ModelConsumerOptions, ModelTraits, PlainTraits, TraitsOf } from './model-options.js';
 
@@ -85,7 +85,7 @@ export abstract class BaseModelConsumer<
   /** What serializers are told. */
   protected getSerializerContext(request: ActionContext): SerializerContext {
     const { container } = this.scope;
-    const { settings, logger } = linkOf(this).services;
+    const { settings, logger } = sessionOf(this);
     const noteDropped = (serializer: string, dropped: readonly string[]): void =>
       logger.debug('Keys that the serializer does not accept were dropped.', {
         action: request.action,
@@ -134,7 +134,7 @@ export abstract class BaseModelConsumer<
   }
 
   protected get unitOfWork(): UnitOfWork {
-    return linkOf(this).unitOfWork;
+    return sessionOf(this).unitOfWork;
   }
 
   /** The query of the consumer, narrowed by the client's. */

@@ -1,4 +1,5 @@
-import { ActionNotFound, ConfigurationError } from '../errors.js';
+import { longestDelay } from '../clock.js';
+import { ConfigurationError } from '../errors.js';
 import type { Class } from '../metadata.js';
 import { all, type PermissionExpression } from '../permissions/permission.js';
 import { PermissionChecker } from '../permissions/permission-checker.js';
@@ -18,6 +19,8 @@ export interface ActionDefinition extends Omit<ActionDeclaration, 'permissions' 
   readonly strict: boolean;
   readonly timeLimit: number;
   readonly permissions: PermissionChecker;
+  /** Whether nothing is asked, checked, loaded, committed or filtered: the method is called with the context, and answered. */
+  readonly isPlain: boolean;
 }
 
 /** The actions of a consumer class by their names on the wire. */
@@ -42,13 +45,6 @@ export class Actions {
 
   find(name: string): ActionDefinition | undefined {
     return this.#byName.get(name);
-  }
-
-  /** @throws ActionNotFound */
-  require(name: string): ActionDefinition {
-    const action = this.#byName.get(name);
-    if (!action) throw ActionNotFound.named(name);
-    return action;
   }
 
   #claim(consumer: Class, name: string, action: ActionDefinition): void {
@@ -76,6 +72,9 @@ function define(
   const isAsync = isAsyncFunction(Reflect.get(consumer.prototype, member));
   const usually = isAsync ? settings.asyncActionsAtomic : settings.syncActionsAtomic;
   const usualLimit = detached ? settings.detachedActionTimeLimit : settings.actionTimeLimit;
+  const atomic = declaration.atomic ?? (usually && !detached);
+  const checker = new PermissionChecker(all(...inherited, ...permissions), settings.revealForbiddenObjects);
+  const { kwargs, reply, isDetail } = declaration;
   return {
     ...declaration,
     member,
@@ -83,22 +82,20 @@ function define(
     status,
     strict,
     detached,
-    atomic: declaration.atomic ?? (usually && !detached),
+    atomic,
     timeLimit: checkedLimit(consumer, member, declaration.timeLimit ?? usualLimit),
-    permissions: new PermissionChecker(all(...inherited, ...permissions), settings.revealForbiddenObjects),
+    permissions: checker,
+    isPlain: checker.isOpen && !kwargs && !reply && !isDetail && !atomic && !strict,
   };
 }
 
-/** The longest that a timer waits; beyond it, Node.js does not wait at all. */
-const longest = 2_147_483_647;
-
 function checkedLimit(consumer: Class, member: string, timeLimit: number): number {
-  if (timeLimit > 0 && timeLimit <= longest) return timeLimit;
+  if (timeLimit > 0 && timeLimit <= longestDelay) return timeLimit;
   throw new ConfigurationError({
     class: consumer.name,
     member,
     reason: `has a time limit of ${timeLimit} ms.`,
-    remedy: `Give one above 0 and below ${longest + 1}, which is 24 days.`,
+    remedy: `Give one above 0 and below ${longestDelay + 1}, which is 24 days.`,
   });
 }
 

@@ -1,22 +1,18 @@
-import { Disconnected, TimeLimitExceeded } from '../errors.js';
+import { currentWork } from '../async-context.js';
+import type { Deadlines } from '../deadlines.js';
+import { ActionNotFound, TimeLimitExceeded, UnflushedChanges } from '../errors.js';
+import { checkKwargs, refuseUnknown } from '../kwargs/kwargs-checker.js';
+import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import { ActionContext } from '../scope/action-context.js';
-import type { Scope } from '../scope/scope.js';
-import { origin } from '../signals/origin.js';
-import { untilAborted } from './abort.js';
-import { ActionRun } from './action-run.js';
-import type { ActionTarget } from './action-target.js';
+import type { Settings } from '../settings.js';
+import { encodeData, isPlainData } from '../wire/codec.js';
 import type { ActionDefinition } from './actions.js';
-import type { ErrorTranslator } from './error-translator.js';
-import type { Exchange, Outcome } from './exchange.js';
-import { isThrown } from './is-thrown.js';
-import { type RefusedDelivery, RequestLog, type RequestLogParts } from './request-log.js';
-import { SharedTimeLimit } from './shared-time-limit.js';
+import type { ErrorTranslator } from './error-mapping.js';
+import { ActionReply } from './reply.js';
+import type { Outcome, Request } from './request.js';
+import type { RequestLog } from './request-log.js';
 
-export interface DispatcherParts extends RequestLogParts {
-  readonly unitOfWork: UnitOfWork;
-  readonly errors: ErrorTranslator;
-}
+type Method = (...parameters: unknown[]) => unknown;
 
 /**
  * Carries one request from its name to its reply:
@@ -28,53 +24,28 @@ export interface DispatcherParts extends RequestLogParts {
  * 5. commit;
  * 6. turn the outcome, or whatever was thrown on the way, into one reply.
  *
- * Never throws. What runs past its time limit, is cancelled or loses its socket is abandoned before the commit or not at all;
- * its client is told so at once, whatever the work, the database or the rollback still waits for.
+ * Never throws. A request that exceeds its time limit, is cancelled or loses its socket is answered at once, before its commit or
+ * not at all, whatever its work, the database or the rollback still waits for.
  */
 export class Dispatcher {
-  readonly #parts: DispatcherParts;
-  readonly #log: RequestLog;
-  readonly #hookTimeLimit: SharedTimeLimit;
+  constructor(
+    private readonly errors: ErrorTranslator,
+    readonly log: RequestLog,
+    private readonly deadlines: Deadlines,
+    private readonly logger: Logger,
+    private readonly settings: Pick<Settings, 'actionTimeLimit' | 'development'>,
+    private readonly unitOfWork: UnitOfWork,
+  ) {}
 
-  constructor(parts: DispatcherParts) {
-    this.#parts = parts;
-    this.#hookTimeLimit = new SharedTimeLimit(parts.clock, parts.settings.actionTimeLimit);
-    this.#log = new RequestLog(parts);
-  }
-
-  async dispatch(target: ActionTarget, exchange: Exchange): Promise<void> {
-    exchange.start();
+  /** The request tells its target when it is answered, and when nothing works for it any more. */
+  dispatch(request: Request): void {
+    request.isStarted = true;
     try {
-      await this.#log.follow(target, exchange, () => this.#dispatch(target, exchange));
+      currentWork.run(request, () => this.log.follow(request, () => this.#run(request)));
     } catch (thrown) {
-      exchange.fail(this.#parts.errors.translate(thrown, { path: target.scope.path }));
+      request.fail(this.errors.translate(thrown, factsOf(request)));
+      request.settle();
     }
-    if (exchange.signal.aborted) this.#log.watchAborted(target, exchange);
-  }
-
-  async #dispatch(target: ActionTarget, exchange: Exchange): Promise<void> {
-    try {
-      const action = target.actions.require(exchange.request.action);
-      exchange.succeed(await origin.run(exchange.id, () => this.#carry(target, action, exchange)));
-    } catch (thrown) {
-      // Thrown by an action, it is another connection's end: this client still waits.
-      if (exchange.isEnded && isThrown(thrown, Disconnected)) return;
-      exchange.fail(this.#parts.errors.translate(thrown, factsOf(target, exchange)));
-    }
-  }
-
-  /** To be told of each request that waits: those that end before it is their turn are counted and logged as well. */
-  expect(target: ActionTarget, exchange: Exchange): void {
-    exchange.whenEnded(() => exchange.isStarted || this.#log.noteUnbegun(target, exchange));
-  }
-
-  /** Runs the delivery of an event, as `runHook` does, in a trace that names the one of its commit. */
-  async deliver(observer: string, cause: string, work: () => Promise<boolean | void> | void): Promise<void> {
-    await this.runHook(() => this.#log.followDelivery(observer, cause, work));
-  }
-
-  noteRefusal(scope: Scope, delivery: RefusedDelivery): void {
-    this.#log.noteRefusal(scope, delivery);
   }
 
   /**
@@ -82,125 +53,247 @@ export class Dispatcher {
    *
    * @throws what the hook throws, or TimeLimitExceeded
    */
-  runHook(hook: () => Promise<unknown> | void): Promise<void> {
-    return this.#hookTimeLimit.hold(() => this.#parts.unitOfWork.run(hook), this.#tellLate);
+  async runHook(hook: () => Promise<unknown> | void): Promise<void> {
+    const running = this.unitOfWork.run(hook);
+    if (!running) return;
+    await this.deadlines.limit(running, {
+      milliseconds: this.settings.actionTimeLimit,
+      error: () => new TimeLimitExceeded(),
+      onLate: (error) => this.logger.warn('A hook failed after it was abandoned.', { error }),
+    });
   }
 
-  readonly #tellLate = (error: unknown): void =>
-    this.#parts.logger.warn('A hook failed after it was abandoned.', { error });
+  #run(request: Request): void {
+    const { definition: action } = request;
+    if (!action) {
+      request.fail(ActionNotFound.named(request.action));
+      request.settle();
+      return;
+    }
+    this.deadlines.begin(request, action.timeLimit);
+    if (action.isPlain) this.#runPlain(request, action);
+    else void this.#carry(request, action);
+  }
 
-  async #carry(target: ActionTarget, action: ActionDefinition, exchange: Exchange): Promise<Outcome> {
-    const { clock } = this.#parts;
-    const { unitOfWork } = target;
-    const timer = clock.after(action.timeLimit, () => exchange.abort(new TimeLimitExceeded()));
-    const parts = new Parts(exchange, target, action.atomic);
-    const commit = new Commit(exchange.signal);
+  /**
+   * The short way of an action that asks no permission, checks no kwargs, loads nothing and has no transaction. It takes no promise
+   * beside the method's own, and falls into the long way where the result has to be awaited or loaded.
+   */
+  #runPlain(request: Request, action: ActionDefinition): void {
+    const { target } = request;
+    const fail = (thrown: unknown): void => this.#fail(request, action, thrown);
+    if (this.settings.development) this.#noteDropped(action, Object.keys(request.kwargs));
+    target.unitOfWork.run(() => {
+      try {
+        const method: Method = Reflect.get(target.instance, action.member);
+        const result = method.call(target.instance, request);
+        if (result instanceof Promise) result.then((value) => this.#finishPlain(request, action, value), fail);
+        else this.#finishPlain(request, action, result);
+      } catch (thrown) {
+        fail(thrown);
+      }
+    });
+  }
+
+  #finishPlain(request: Request, action: ActionDefinition, result: unknown): void {
+    try {
+      if (request.ownedWork() || !isPlainData(result)) {
+        void this.#conclude(request, action, this.#outcomeOf(request, action, result));
+        return;
+      }
+      this.#checkFlushed(request, action);
+      request.succeed({ status: action.status, data: encodeData(result) });
+      request.settle();
+    } catch (thrown) {
+      this.#fail(request, action, thrown);
+    }
+  }
+
+  #carry(request: Request, action: ActionDefinition): Promise<void> {
+    const { unitOfWork } = request.target;
+    const outcome = action.atomic
+      ? this.#commit(request, action)
+      : unitOfWork.run(() => this.#outcome(request, action));
+    return this.#conclude(request, action, outcome);
+  }
+
+  async #conclude(request: Request, action: ActionDefinition, outcome: Promise<Outcome>): Promise<void> {
+    try {
+      request.succeed(await outcome);
+    } catch (thrown) {
+      this.#fail(request, action, thrown);
+      return;
+    }
+    request.settle();
+  }
+
+  /** Nothing of an action that is aborted before its commit begins is stored, whatever its method still does. */
+  async #commit(request: Request, action: ActionDefinition): Promise<Outcome> {
+    const { unitOfWork } = request.target;
+    const parts: string[] = [];
+    let method: Promise<Outcome> | undefined;
     const work = async (): Promise<Outcome> => {
-      exchange.signal.throwIfAborted();
-      const outcome = await this.#untilAborted(target, action, exchange, parts);
-      commit.begin();
+      request.throwIfAborted();
+      method = this.#outcome(request, action, parts);
+      const outcome = await request.untilAborted(method, (late) => this.#noteLate(request, late));
+      request.beginCommit();
       return outcome;
     };
     try {
-      const outcome = await commit.wait(
-        action.atomic ? unitOfWork.runAtomic(work, commit.aborted) : unitOfWork.run(work),
-      );
-      await parts.release();
+      const outcome = await unitOfWork.runAtomic(work, request.signalUntilCommit);
+      await this.#sendParts(request, parts);
       return outcome;
-    } finally {
-      timer.cancel();
+    } catch (thrown) {
+      if (request.isAnswered) await method?.catch(() => {});
+      throw thrown;
     }
-  }
-
-  #untilAborted(target: ActionTarget, action: ActionDefinition, exchange: Exchange, parts: Parts): Promise<Outcome> {
-    const { logger, settings } = this.#parts;
-    const { scope, unitOfWork } = target;
-    const { signal, request } = exchange;
-    const run = new ActionRun({
-      target,
-      action,
-      context: new ActionContext({ scope, signal, ...request }),
-      part: (data) => parts.send(data),
-      unitOfWork,
-      developmentLog: settings.development ? logger : undefined,
-    });
-    const late = (error: unknown): void => {
-      if (!tellsOf(signal.reason, error))
-        logger.warn('An action failed after it was abandoned.', { ...factsOf(target, exchange), error });
-    };
-    return untilAborted(signal, exchange.workedOn(run.outcome()), late);
-  }
-}
-
-/**
- * Tells what may still be aborted from what may not. A request need not wait for a connection, a lock or its own rollback to
- * be told that it is aborted: nothing of it will be committed. Once its commit begins, the commit alone decides.
- */
-class Commit {
-  readonly #signal: AbortSignal;
-  readonly #aborted = new AbortController();
-  #hasBegun = false;
-
-  constructor(signal: AbortSignal) {
-    this.#signal = signal;
-    signal.addEventListener('abort', () => this.#hasBegun || this.#aborted.abort(signal.reason), { once: true });
-  }
-
-  /** Aborted unless the commit has begun. */
-  get aborted(): AbortSignal {
-    return this.#aborted.signal;
-  }
-
-  /** @throws the reason of an abort that came first */
-  begin(): void {
-    this.#signal.throwIfAborted();
-    this.#hasBegun = true;
-  }
-
-  wait<T>(work: Promise<T>): Promise<T> {
-    return untilAborted(this.#aborted.signal, work, () => {});
-  }
-}
-
-/** The parts of a generator: sent as they come, or kept until the commit that makes them true. */
-class Parts {
-  readonly #exchange: Exchange;
-  readonly #target: ActionTarget;
-  readonly #kept: string[] | undefined;
-
-  constructor(exchange: Exchange, target: ActionTarget, isAtomic: boolean) {
-    this.#exchange = exchange;
-    this.#target = target;
-    this.#kept = isAtomic ? [] : undefined;
-  }
-
-  send(data: string): void {
-    if (this.#kept) this.#kept.push(data);
-    else this.#exchange.part(data);
   }
 
   /** As fast as the client reads. */
-  async release(): Promise<void> {
-    for (const data of this.#kept?.splice(0) ?? []) {
-      await this.#target.ready();
-      this.#exchange.part(data);
+  async #sendParts(request: Request, parts: readonly string[]): Promise<void> {
+    for (const data of parts) {
+      await request.target.ready();
+      request.part(data);
     }
+  }
+
+  /** @param parts takes those of a generator whose transaction has to commit before they are true */
+  async #outcome(request: Request, action: ActionDefinition, parts?: string[]): Promise<Outcome> {
+    const { instance } = request.target;
+    await action.permissions.checkAction(request);
+    const parameters = await this.#parameters(request, action);
+    request.throwIfAborted();
+    const method: Method = Reflect.get(instance, action.member);
+    return this.#outcomeOf(request, action, await method.call(instance, ...parameters), parts);
+  }
+
+  async #parameters(request: Request, action: ActionDefinition): Promise<unknown[]> {
+    const { target } = request;
+    const kwargs = await this.#checkedKwargs(request, action);
+    if (!action.isDetail) return [...kwargs, request];
+    const object = await target.loadObject(request);
+    await action.permissions.checkObject(request, object);
+    return [object, ...kwargs, request];
+  }
+
+  /** One parameter, or none where the action takes none. The context has all that came. */
+  async #checkedKwargs(request: Request, action: ActionDefinition): Promise<unknown[]> {
+    const raw = action.isDetail ? without(request.target.lookupKwarg, request.kwargs) : request.kwargs;
+    if (!action.kwargs) {
+      const names = Object.keys(raw);
+      if (action.strict) refuseUnknown(names);
+      this.#noteDropped(action, names);
+      return [];
+    }
+    const { value, dropped } = await checkKwargs(action.kwargs, raw, action);
+    this.#noteDropped(action, dropped);
+    return [value];
+  }
+
+  /** Serialized before the commit: an action whose result cannot be shown has not happened. */
+  async #outcomeOf(request: Request, action: ActionDefinition, returned: unknown, parts?: string[]): Promise<Outcome> {
+    const result = isGenerator(returned) ? await this.#exhaust(request, action, returned, parts) : returned;
+    await request.ownedWork();
+    if (action.atomic) await request.target.unitOfWork.flush();
+    else this.#checkFlushed(request, action);
+    return this.#shown(request, action, result);
+  }
+
+  /** Sends the parts of a generator; its return value is the result. An abort stops it where it stands. */
+  async #exhaust(
+    request: Request,
+    action: ActionDefinition,
+    generator: Generator | AsyncGenerator,
+    parts?: string[],
+  ): Promise<unknown> {
+    const { signal, target } = request;
+    let stopped: Promise<void> | undefined;
+    const stop = (): void => {
+      stopped = stopQuietly(generator);
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      for (let step = await generator.next(); ; step = await generator.next()) {
+        request.throwIfAborted();
+        if (step.done) return await step.value;
+        const part = await step.value;
+        if (!action.atomic) this.#checkFlushed(request, action);
+        const { data } = await this.#shown(request, action, part);
+        request.throwIfAborted();
+        if (parts) parts.push(data);
+        else request.part(data);
+        await target.ready();
+        request.throwIfAborted();
+      }
+    } finally {
+      signal.removeEventListener('abort', stop);
+      await stopped;
+    }
+  }
+
+  async #shown(request: Request, action: ActionDefinition, result: unknown): Promise<Outcome> {
+    const status = (result instanceof ActionReply ? result.status : undefined) ?? action.status;
+    return { status, data: encodeData(await request.target.show(result, request)) };
+  }
+
+  /**
+   * Without a transaction nobody flushes behind the action: its reply would show rows that are not stored.
+   *
+   * @throws UnflushedChanges
+   */
+  #checkFlushed({ target }: Request, action: ActionDefinition): void {
+    const changes = target.unitOfWork.unflushed();
+    if (changes.length > 0) throw new UnflushedChanges(target.instance.constructor.name, action.member, changes);
+  }
+
+  #fail(request: Request, action: ActionDefinition, thrown: unknown): void {
+    if (!request.isAnswered) request.fail(this.errors.translate(thrown, factsOf(request)));
+    // What an aborted transaction ends with tells nothing new; its method has been heard already.
+    else if (!action.atomic) this.#noteLate(request, thrown);
+    request.settle();
+  }
+
+  #noteLate(request: Request, thrown: unknown): void {
+    if (tellsOf(request.abortReason, thrown)) return;
+    this.logger.warn('An action failed after it was abandoned.', { ...factsOf(request), error: thrown });
+  }
+
+  #noteDropped(action: ActionDefinition, dropped: readonly string[]): void {
+    if (dropped.length === 0 || !this.settings.development) return;
+    this.logger.debug('Kwargs that the action does not know were dropped.', { action: action.name, dropped });
   }
 }
 
-/**
- * The ORM wraps the reason why a query was cancelled in an exception of its own, and keeps the message only; what ends by a
- * signal in Node and in browsers is an AbortError.
- */
-function tellsOf(reason: Error, error: unknown): boolean {
+function without(name: string, kwargs: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { [name]: _, ...rest } = kwargs;
+  return rest;
+}
+
+function isGenerator(value: unknown): value is Generator | AsyncGenerator {
+  if (typeof value !== 'object' || value === null) return false;
+  const isIterable = Symbol.asyncIterator in value || Symbol.iterator in value;
+  return isIterable && 'next' in value && 'return' in value && typeof value.next === 'function';
+}
+
+/** The request is answered already: what the clean-up of its generator throws, at once or later, is no answer. */
+async function stopQuietly(generator: Generator | AsyncGenerator): Promise<void> {
   try {
-    return error instanceof Error && (error.message === reason.message || error.name === 'AbortError');
+    await generator.return(undefined);
+  } catch {}
+}
+
+/**
+ * Whether an error only tells of the abort. The ORM wraps the reason for which a query was cancelled in an exception of its own and
+ * keeps the message only; what ends by a signal in Node.js and in browsers is an AbortError.
+ */
+function tellsOf(reason: Error | undefined, error: unknown): boolean {
+  try {
+    return error instanceof Error && (error.message === reason?.message || error.name === 'AbortError');
   } catch {
     return false;
   }
 }
 
-function factsOf({ scope, instance }: ActionTarget, { request }: Exchange): Record<string, unknown> {
-  const { action, requestId } = request;
-  return { consumer: instance.constructor.name, action, requestId, path: scope.path };
+function factsOf({ target, action, requestId, scope }: Request): Record<string, unknown> {
+  return { consumer: target.instance.constructor.name, action, requestId, path: scope.path };
 }

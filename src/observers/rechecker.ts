@@ -1,6 +1,6 @@
+import { currentWork } from '../async-context.js';
 import { ConfigurationError } from '../errors.js';
 import type { Class } from '../metadata.js';
-import { origin } from '../signals/origin.js';
 import { Signal } from '../signals/signal.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import type { ObservedBy } from './model-event.js';
@@ -51,7 +51,7 @@ export class Rechecker {
     observer: ObserverNameOf<Consumer>,
     groups: readonly string[],
   ): void {
-    const request = origin.getStore();
+    const request = currentWork.getStore()?.id;
     for (const found of this.#find(consumer, observer)) {
       const payload: RecheckRequest = { observer: found, groups: found.named(groups) };
       this.#stage({ signal: askedByHand, payload, atOnce: false, ...(request && { origin: request }) });

@@ -1,4 +1,4 @@
-import { origin } from '../signals/origin.js';
+import { currentWork } from '../async-context.js';
 import type { Signal } from '../signals/signal.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import type { Observer } from './observer.js';
@@ -29,7 +29,7 @@ export function receiveSignals(
 
 function receiveOne(signal: Signal<never>, atOnce: boolean, receive: (sent: SignalSent) => void): () => void {
   const receiver = (payload: unknown): void => {
-    const request = origin.getStore();
+    const request = currentWork.getStore()?.id;
     receive({ signal, payload, atOnce, ...(request && { origin: request }) });
   };
   signal.connect(receiver, (payload) => copyPayload(payload) as never);

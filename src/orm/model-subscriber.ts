@@ -8,7 +8,7 @@ import type {
   TransactionEventArgs,
 } from '@mikro-orm/core';
 import { helper, Utils } from '@mikro-orm/core';
-import { origin } from '../signals/origin.js';
+import { currentWork } from '../async-context.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import { type ModelChange, mergeChanges, type RowData } from './model-change.js';
 import { noMembers, ownedRelations, readMembers } from './model-members.js';
@@ -194,7 +194,7 @@ export class ModelSubscriber implements EventSubscriber {
 
   #stage(em: EntityManager, entity: object, before: RowData | undefined, after: RowData | undefined): void {
     const meta = helper(entity).__meta;
-    const request = origin.getStore();
+    const request = currentWork.getStore()?.id;
     this.#stages.of(em).stage(rowKey(meta, entity), {
       entity: meta.class,
       pk: primaryKeyOf(entity),

@@ -1,4 +1,4 @@
-import { outside } from '../outside.js';
+import { runDetached } from '../async-context.js';
 import { Stage } from '../signals/stage.js';
 
 /** As much of a transaction's events as the stages need. */
@@ -79,7 +79,7 @@ export class TransactionStages<T> {
     if (entries.length === 0) return;
     const cause = this.#cause();
     // Inside a flush the ORM's own async context would switch off the auto-flush of whatever is run there.
-    outside(() => this.#released(entries, cause));
+    runDetached(() => this.#released(entries, cause));
   }
 
   #find(key: object): Stage<T> {

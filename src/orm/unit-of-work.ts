@@ -6,7 +6,7 @@ import {
   helper,
   RequestContext,
 } from '@mikro-orm/core';
-import { outside } from '../outside.js';
+import { runDetached } from '../async-context.js';
 
 /**
  * The framework's way into MikroORM. Every action, permission, observer and hook runs in a request context of its own, so
@@ -87,7 +87,7 @@ export class UnitOfWork {
   /** It begins with the state of the context around it: of none. */
   #fork(name: string): EntityManager | undefined {
     const root = [this.em, ...this.#others].find((em) => em.name === name);
-    return root && outside(() => root.fork({ useContext: true }));
+    return root && runDetached(() => root.fork({ useContext: true }));
   }
 }
 

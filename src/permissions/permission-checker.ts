@@ -20,6 +20,11 @@ export class PermissionChecker {
     private readonly revealsForbidden = false,
   ) {}
 
+  /** Whether everyone may do everything, so that nobody has to be asked. */
+  get isOpen(): boolean {
+    return this.providers.every((provider) => provider === AllowAny);
+  }
+
   get providers(): readonly PermissionClass[] {
     return permissionsIn(this.expression);
   }

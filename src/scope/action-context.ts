@@ -6,7 +6,8 @@ export interface ActionFacts {
   readonly action: string;
   readonly requestId: RequestId;
   readonly kwargs: Readonly<Record<string, unknown>>;
-  readonly signal: AbortSignal;
+  /** Default: one that is never aborted. */
+  readonly signal?: AbortSignal;
 }
 
 /** The facts of one request; the last parameter of every action. */
@@ -17,14 +18,19 @@ export class ActionContext {
   readonly requestId: RequestId;
   /** What came, unchecked. The checked instance is the action's own parameter. */
   readonly kwargs: Readonly<Record<string, unknown>>;
-  /** Aborted by disconnect, by a cancel of this request, by its time limit, by shutdown. Its reason is the error. */
-  readonly signal: AbortSignal;
+  #signal: AbortSignal | undefined;
 
   constructor({ scope, action, requestId, kwargs, signal }: ActionFacts) {
     this.scope = scope;
     this.action = action;
     this.requestId = requestId;
     this.kwargs = kwargs;
-    this.signal = signal;
+    this.#signal = signal;
+  }
+
+  /** Aborted by disconnect, by a cancel of this request, by its time limit, by shutdown. Its reason is the error. */
+  get signal(): AbortSignal {
+    this.#signal ??= new AbortController().signal;
+    return this.#signal;
   }
 }

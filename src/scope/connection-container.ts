@@ -1,5 +1,6 @@
 import { type DependencyContainer, container as globalContainer, Lifecycle } from 'tsyringe';
 import type { ConcreteClass } from '../metadata.js';
+import { Scope } from './scope.js';
 
 interface Registration {
   readonly provider: unknown;
@@ -91,8 +92,11 @@ class ConnectionContainer extends Container {
   }
 }
 
-export function connectionContainer(root: DependencyContainer): DependencyContainer {
-  return new ConnectionContainer(root) as unknown as DependencyContainer;
+/** The container of a connection, from which its consumers, permissions and serializers are resolved; `Scope` is its own there. */
+export function connectionContainer(root: DependencyContainer, scope: Scope): DependencyContainer {
+  const container = new ConnectionContainer(root) as unknown as DependencyContainer;
+  container.registerInstance(Scope, scope);
+  return container;
 }
 
 /** Takes the last that was built; what is built meanwhile comes before it. */

@@ -18,7 +18,9 @@ export class ScopeDisposer {
   }
 
   /** One after the other, the last that was built first: whatever a provider uses outlives it. Never rejects. */
-  async dispose({ container, path }: Scope): Promise<void> {
+  async dispose(scope: Scope): Promise<void> {
+    if (!scope.hasContainer) return;
+    const { container, path } = scope;
     for (let next = takeLastBuilt(container); next; next = takeLastBuilt(container)) {
       await this.#disposeOne(next, path);
     }

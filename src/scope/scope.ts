@@ -17,15 +17,12 @@ export interface HandshakeRequest {
 
 /** The facts of one connection: the same object for all its consumers, actions and permissions. */
 export class Scope {
+  /** Of the URL, without its query. */
   readonly path: string;
   /** Set by the route, as text: `/ws/rooms/:room/` gives `{ room: '1' }`. `paramsAs` gives them checked and typed. */
   readonly params: Readonly<Record<string, string>>;
-  readonly query: URLSearchParams;
   readonly headers: HandshakeRequest['headers'];
-  readonly cookies: Readonly<Record<string, string>>;
   readonly remoteAddress: string | undefined;
-  /** What the client offers to speak, the preferred one first. Tokens that it hides among them (`bearer.…`) are left out. */
-  readonly subprotocols: readonly string[];
   /** The one that was agreed on. Scope middleware may choose one of those that are offered; else the consumer's options do. */
   subprotocol: string | undefined;
   /** Set by scope middleware; undefined while nobody is logged in. */
@@ -34,27 +31,54 @@ export class Scope {
   session: ScopeSession | undefined;
   /** Set by scope middleware beside the user; undefined while nobody is authenticated. */
   identity: Identity | undefined;
-  /** The container of this connection; disposed with it. */
-  readonly container: DependencyContainer;
 
+  readonly #url: string;
   readonly #parameters: RouteParameters;
+  #query: URLSearchParams | undefined;
+  #cookies: Readonly<Record<string, string>> | undefined;
+  #container: DependencyContainer | ((scope: Scope) => DependencyContainer);
 
+  /** @param container of the connection, or what makes it when it is asked for */
   constructor(
     request: HandshakeRequest,
     params: Readonly<Record<string, string>>,
-    container: DependencyContainer,
+    container: DependencyContainer | ((scope: Scope) => DependencyContainer),
     parameters: RouteParameters = new RouteParameters(request.url),
   ) {
-    const [path = '', ...query] = request.url.split('?');
-    this.path = path;
+    const query = request.url.indexOf('?');
+    this.path = query === -1 ? request.url : request.url.slice(0, query);
     this.params = params;
-    this.query = new URLSearchParams(query.join('?'));
     this.headers = request.headers;
-    this.cookies = cookiesOf(request.headers.cookie);
     this.remoteAddress = request.remoteAddress;
-    this.subprotocols = offeredSubprotocols(request.headers['sec-websocket-protocol']).names;
-    this.container = container;
+    this.#url = request.url;
+    this.#container = container;
     this.#parameters = parameters;
+  }
+
+  get query(): URLSearchParams {
+    this.#query ??= new URLSearchParams(this.#url.slice(this.path.length + 1));
+    return this.#query;
+  }
+
+  get cookies(): Readonly<Record<string, string>> {
+    this.#cookies ??= cookiesOf(this.headers.cookie);
+    return this.#cookies;
+  }
+
+  /** What the client offers to speak, the preferred one first. Tokens that it hides among them (`bearer.…`) are left out. */
+  get subprotocols(): readonly string[] {
+    return offeredSubprotocols(this.headers['sec-websocket-protocol']).names;
+  }
+
+  /** The container of this connection; disposed with it. */
+  get container(): DependencyContainer {
+    if (typeof this.#container === 'function') this.#container = this.#container(this);
+    return this.#container;
+  }
+
+  /** Whether there is a container: a connection that resolves nothing has none. */
+  get hasContainer(): boolean {
+    return typeof this.#container !== 'function';
   }
 
   /**

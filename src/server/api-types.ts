@@ -1,7 +1,6 @@
 import type { ConsumerApi } from '../consumers/api-types.js';
 import type { App } from './app.js';
-import type { Demultiplexer } from './demultiplexer.js';
-import type { NestedRouter, Route, Routed } from './route.js';
+import type { Demultiplexer, NestedRouter, Route, Routed } from './routes.js';
 
 /** The routes with their whole paths, as a union: those of a router stand below the path that leads to it. */
 type FlatRoute<Routes, Prefix extends string = ''> = Routes extends readonly (infer Each)[]

@@ -1,21 +1,19 @@
 import type { Connections } from '../authentication/connections.js';
-import type { PendingHandshake } from '../authentication/live-connections.js';
 import { type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
 import { toConsumerMessage } from '../consumers/consumer-message.js';
 import type { Class } from '../metadata.js';
 import type { ObserverNameOf } from '../observers/rechecker.js';
-import { registerSubscriber } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
-import { type AdmissionWithPlace, admit } from './admit.js';
 import type { AcceptedConnection, AppOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
+import { buildServices, type Services } from './composition.js';
 import { Connection } from './connection.js';
-import { Entrance } from './entrance.js';
 import { Health, type HealthRequest, type HealthResponse, type Readiness } from './health.js';
-import { onProcessSignals, type SignalOptions } from './process-signals.js';
-import type { Route } from './route.js';
-import { buildServices, type Services } from './services.js';
+import { HttpServer } from './http-server.js';
+import { onProcessSignals, type ShutdownOptions } from './process-signals.js';
+import type { Route } from './routes.js';
 import { Shutdown } from './shutdown.js';
 import type { Transport } from './transport.js';
+import { WebSocketAcceptor } from './web-socket-transport.js';
 
 /** Carries types only; no value is ever there. */
 export declare const appTypes: unique symbol;
@@ -24,19 +22,21 @@ export declare const appTypes: unique symbol;
 export class App<Routes extends readonly Route[] = readonly Route[]> {
   declare readonly [appTypes]: Routes;
   readonly #services: Services;
-  readonly #entrance: Entrance;
-  readonly #connections = new Set<Connection>();
+  readonly #httpServer: HttpServer;
   readonly #shutdown: Shutdown;
   readonly #health: Health;
 
   constructor(options: AppOptions<Routes>) {
-    this.#services = buildServices(options);
-    const { subscriber } = this.#services;
-    this.#entrance = new Entrance(this.#services, this);
+    const services = buildServices(options);
+    const { handshake, limiter, addresses, errors, settings, layer, clock, deadlines, logger, joining } = services;
+    const acceptor = new WebSocketAcceptor(settings, logger);
+    const { limits } = settings;
+    this.#services = services;
+    this.#httpServer = new HttpServer(this, handshake, acceptor, limiter, addresses, errors, limits);
+    this.#shutdown = new Shutdown(services, this.#httpServer);
     const orms = [options.orm, ...(options.otherOrms ?? [])];
-    for (const orm of orms) registerSubscriber(orm, subscriber);
-    this.#shutdown = new Shutdown(this.#services, this.#connections, this.#entrance);
-    this.#health = new Health({ ...this.#services, orms, isEnding: () => this.#shutdown.refusal !== undefined });
+    const isEnding = (): boolean => this.#shutdown.refusal !== undefined;
+    this.#health = new Health(orms, layer, clock, deadlines, logger, joining, isEnding);
   }
 
   /**
@@ -47,14 +47,14 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   async start(): Promise<void> {
     this.#checkOpen();
     await this.#services.joining.begin();
-    await this.#services.hooks.start();
+    await this.#services.lifecycle.start();
     this.#checkOpen();
   }
 
   /** Serves sockets, and nothing else, on a port of its own. Resolves with the address that it listens on. */
   async listen(options: ListenOptions = {}): Promise<ListenAddress> {
     await this.start();
-    const server = await this.#entrance.listen(options);
+    const server = await this.#httpServer.listen(options);
     await this.attach(server);
     return server.address() as ListenAddress;
   }
@@ -62,8 +62,8 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /** Serves sockets on an HTTP server that stays the caller's: its requests, its port and its closing. */
   async attach(server: UpgradableServer): Promise<void> {
     await this.start();
-    this.#entrance.attach(server);
-    await this.#services.hooks.ready();
+    this.#httpServer.attach(server);
+    await this.#services.lifecycle.ready();
   }
 
   /**
@@ -79,9 +79,13 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
-    return admit(this.#services, request, prepare, (admission, pending) => {
+    const { handshake, registry } = this.#services;
+    return handshake.admit(request, prepare, (admission, pending) => {
       this.#checkOpen();
-      return this.#open(admission, connect(admission.scope), pending);
+      const connection = new Connection(admission, connect(admission.scope), this.#services, this.#ended);
+      registry.add(connection, pending);
+      connection.open();
+      return connection;
     });
   }
 
@@ -135,7 +139,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /** Resolves when all that was committed until now has been delivered to the connections of this process. */
   async idle(): Promise<void> {
     await this.#services.publisher.idle();
-    await Promise.all([...this.#connections].map((connection) => connection.idle()));
+    await Promise.all([...this.#services.registry].map((connection) => connection.idle()));
   }
 
   /**
@@ -160,7 +164,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    *
    * @throws ConfigurationError for an `exitWithin` that is not above `drain.timeLimit`
    */
-  closeOnSignals(options: SignalOptions = {}): () => void {
+  closeOnSignals(options: ShutdownOptions = {}): () => void {
     const { clock, logger, settings } = this.#services;
     const drainTimeLimit = settings.drain.timeLimit;
     const ways = { drain: () => this.drain(), close: () => this.close() };
@@ -180,18 +184,10 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     return this.#health.answer(request, response);
   }
 
-  #open(admission: AdmissionWithPlace, transport: Transport, pending: PendingHandshake): AcceptedConnection {
-    const connection = new Connection(admission, transport, this.#services, this.#ended);
-    this.#connections.add(connection);
-    this.#services.live.add(connection.standing, pending);
-    connection.open();
-    return connection;
-  }
-
   readonly #ended = (connection: Connection): void => {
-    this.#connections.delete(connection);
-    this.#services.live.remove(connection.standing);
-    connection.standing.place.leave();
+    this.#services.registry.remove(connection);
+    this.#services.heartbeat.closed();
+    connection.slot.leave();
   };
 
   #checkOpen(): void {

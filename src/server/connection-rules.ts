@@ -1,15 +1,105 @@
-import type { Connections } from '../authentication/connections.js';
+import { type Connections, type DisconnectCode, type Id, noUsers } from '../authentication/connections.js';
+import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
-import { changedColumns, type ModelChange, type RowData } from '../orm/model-change.js';
+import type { Class } from '../metadata.js';
+import { changedColumns, isOfModel, type ModelChange, type RowData } from '../orm/model-change.js';
 import { restore } from '../orm/model-snapshot.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { Signal } from '../signals/signal.js';
 import type { SignalSent } from '../signals/signal-sent.js';
-import { type ConnectionRule, modelOf, signalOf } from './connection-rule.js';
+import { checkReason } from '../status.js';
 
-export interface ConnectionRuleParts {
-  readonly connections: Connections;
-  readonly unitOfWork: UnitOfWork;
-  readonly logger: Logger;
+/** One, several or none. */
+type Ids = Id | readonly Id[] | null | undefined;
+
+/** Whose connections a change or a signal concerns: those of users, of sessions, or both. */
+export interface Concerned<Subject> {
+  readonly user?: (subject: Subject) => Ids;
+  readonly session?: (subject: Subject) => Ids;
+}
+
+export interface SignalCondition<Payload> {
+  /** Default: always. */
+  readonly when?: (payload: Payload) => boolean;
+}
+
+export interface ModelCondition<Entity> {
+  /** An update counts only where one of these columns has changed. Default: any. */
+  readonly changed?: readonly (keyof Entity & string)[];
+  /** Default: all three. */
+  readonly on?: readonly ('create' | 'update' | 'delete')[];
+  /**
+   * Default: always.
+   *
+   * @param row as the commit left it, or as it was where it is deleted
+   * @param before undefined where it is created
+   */
+  readonly when?: (row: Entity, before: Entity | undefined) => boolean;
+}
+
+export interface ClosingOptions {
+  /** A sentence for the client, at most 123 bytes. Default: that they were logged out. */
+  readonly reason?: string;
+  /** Default 4401. */
+  readonly code?: DisconnectCode;
+}
+
+/** What closes connections, or has them checked again. */
+export interface ConnectionRule {
+  readonly kind: 'disconnect' | 'recheck';
+  readonly source: Class | Signal<never>;
+  readonly options: Concerned<never> & ModelCondition<never> & ClosingOptions;
+}
+
+/**
+ * Closes the connections of whom a committed change, or a signal, concerns, in every process.
+ *
+ * ```ts
+ * createApp({ …, connections: [
+ *   closeOn(User, { user: (user) => user.id, changed: ['password'] }),
+ *   closeOn(Session, { session: (session) => session.id, on: ['delete'] }),
+ *   closeOn(banned, { user: ({ userId }) => userId, code: 4403, reason: 'You were banned.' }),   // a Signal<{ userId: number }>
+ * ] });
+ * ```
+ */
+export function closeOn<Entity extends object>(
+  model: Class<Entity>,
+  options: Concerned<Entity> & ModelCondition<Entity> & ClosingOptions,
+): ConnectionRule;
+export function closeOn<Payload>(
+  signal: Signal<Payload>,
+  options: Concerned<Payload> & SignalCondition<Payload> & ClosingOptions,
+): ConnectionRule;
+export function closeOn(source: object, options: object): ConnectionRule {
+  return { kind: 'disconnect', source, options } as ConnectionRule;
+}
+
+/**
+ * Loads users anew and asks the permissions to connect again for whom a committed change, or a signal, concerns. Where all
+ * streams refuse the connection is closed with 4403, else single streams are. Needs `users`.
+ *
+ * ```ts
+ * createApp({ …, users: Users, connections: [recheckOn(User, { user: (user) => user.id, changed: ['role'] })] });
+ * ```
+ */
+export function recheckOn<Entity extends object>(
+  model: Class<Entity>,
+  options: Pick<Concerned<Entity>, 'user'> & ModelCondition<Entity>,
+): ConnectionRule;
+export function recheckOn<Payload>(
+  signal: Signal<Payload>,
+  options: Pick<Concerned<Payload>, 'user'> & SignalCondition<Payload>,
+): ConnectionRule;
+export function recheckOn(source: object, options: object): ConnectionRule {
+  return { kind: 'recheck', source, options } as ConnectionRule;
+}
+
+export function modelOf({ source }: ConnectionRule): Class | undefined {
+  return source instanceof Signal ? undefined : source;
+}
+
+export function signalOf({ source }: ConnectionRule): Signal<never> | undefined {
+  return source instanceof Signal ? source : undefined;
 }
 
 /** A subject as a rule's functions take it. */
@@ -17,18 +107,18 @@ type Asking = (subject: object, before?: object) => unknown;
 
 /** Does what an application has declared that a commit does to connections. A rule that throws is logged. */
 export class ConnectionRules {
-  readonly #rules: readonly ConnectionRule[];
-  readonly #parts: ConnectionRuleParts;
-
-  constructor(rules: readonly ConnectionRule[], parts: ConnectionRuleParts) {
-    this.#rules = rules;
-    this.#parts = parts;
-  }
+  constructor(
+    private readonly rules: readonly ConnectionRule[],
+    private readonly connections: Connections,
+    private readonly unitOfWork: UnitOfWork,
+    private readonly logger: Logger,
+  ) {}
 
   /** Told of what was committed, and of nothing else. */
   async apply(changes: readonly ModelChange[], signals: readonly SignalSent[]): Promise<void> {
-    for (const rule of this.#rules) {
-      for (const change of changes) if (isOf(change, rule)) await this.#guarded(rule, () => this.#change(rule, change));
+    for (const rule of this.rules) {
+      for (const change of changes)
+        if (isOfModel(change, modelOf(rule))) await this.#guarded(rule, () => this.#change(rule, change));
       for (const sent of signals)
         if (signalOf(rule) === sent.signal && !sent.atOnce) await this.#guarded(rule, () => this.#signal(rule, sent));
     }
@@ -36,10 +126,10 @@ export class ConnectionRules {
 
   async #guarded(rule: ConnectionRule, work: () => Promise<void>): Promise<void> {
     try {
-      await this.#parts.unitOfWork.run(work);
+      await this.unitOfWork.run(work);
     } catch (error) {
       const { name } = modelOf(rule) ?? { name: 'a signal' };
-      this.#parts.logger.error('Connections could not be closed or checked again.', { of: name, error });
+      this.logger.error('Connections could not be closed or checked again.', { of: name, error });
     }
   }
 
@@ -50,7 +140,7 @@ export class ConnectionRules {
 
   async #change({ kind, options }: ConnectionRule, { entity, before, after }: ModelChange): Promise<void> {
     if (!counts(options, before, after)) return;
-    const { em } = this.#parts.unitOfWork.of(entity);
+    const { em } = this.unitOfWork.of(entity);
     // Each in a fork of its own: in one, the row before and after would be one entity.
     const [was, is] = [before, after].map((row) => row && restore(em.fork(), entity, row));
     const row = is ?? was;
@@ -64,18 +154,13 @@ export class ConnectionRules {
     { user, session, reason, code }: ConnectionRule['options'],
     subjects: readonly object[],
   ): Promise<void> {
-    const { connections } = this.#parts;
+    const { connections } = this;
     for (const id of idsOf(user, subjects)) {
       if (kind === 'recheck') await connections.recheckUser(id);
       else await connections.disconnectUser(id, reason, code);
     }
     for (const id of idsOf(session, subjects)) await connections.disconnectSession(id, reason, code);
   }
-}
-
-function isOf({ entity }: ModelChange, rule: ConnectionRule): boolean {
-  const model = modelOf(rule);
-  return model !== undefined && (entity === model || entity.prototype instanceof model);
 }
 
 function counts(
@@ -94,4 +179,38 @@ function idsOf(ask: ((subject: never) => unknown) | undefined, subjects: readonl
   if (!ask) return new Set();
   const found = subjects.flatMap((subject) => (ask as Asking)(subject) ?? []);
   return new Set(found.map(String));
+}
+
+/** @throws ConfigurationError for a rule that could never do anything, or would fail each time */
+export function checkConnectionRules(
+  rules: readonly ConnectionRule[],
+  { hasUsers, unitOfWork }: { readonly hasUsers: boolean; readonly unitOfWork: UnitOfWork },
+): void {
+  for (const rule of rules) {
+    const { kind, options } = rule;
+    if (kind === 'recheck' && !hasUsers) throw noUsers();
+    if (!options.user && !options.session) throw fault(rule, 'names no user and no session.', 'Give user or session.');
+    if (options.reason !== undefined) checkReason(options.reason);
+    checkColumns(rule, unitOfWork);
+  }
+}
+
+function checkColumns(rule: ConnectionRule, unitOfWork: UnitOfWork): void {
+  const model = modelOf(rule);
+  if (!model) return;
+  const columns = unitOfWork.of(model).columnsOf(model);
+  if (!columns) throw fault(rule, 'is no entity of the application.', 'Name one, or a Signal.');
+  const changed: readonly string[] = rule.options.changed ?? [];
+  const unknown = changed.find((name) => !columns.has(name));
+  if (unknown === undefined) return;
+  throw fault(
+    rule,
+    `waits for a change of "${unknown}", which is no column.`,
+    `There are: ${[...columns].join(', ')}.`,
+  );
+}
+
+function fault(rule: ConnectionRule, reason: string, remedy: string): ConfigurationError {
+  const name = rule.kind === 'recheck' ? 'recheckOn' : 'closeOn';
+  return new ConfigurationError({ class: name, member: modelOf(rule)?.name ?? 'signal', reason, remedy });
 }

@@ -1,30 +1,46 @@
+import type { ConnectionCommand } from '../authentication/connection-commands.js';
+import type { RegisteredConnection } from '../authentication/connection-registry.js';
 import type { Clock } from '../clock.js';
-import { Ceilings } from '../consumers/ceilings.js';
-import type { ChannelServices } from '../consumers/channel-parts.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
-import { ConsumerChannel } from '../consumers/consumer-channel.js';
-import { type ApiError, type ServerClosing, StreamClosed } from '../errors.js';
+import { ConsumerSession, type SessionConnection, type SessionServices } from '../consumers/consumer-session.js';
+import { Quotas } from '../consumers/quotas.js';
+import type { Counters } from '../counters.js';
+import { type Deadlines, machineDeadlines } from '../deadlines.js';
+import { currentRequest, type Request } from '../dispatch/request.js';
+import {
+  type ApiError,
+  ConfigurationError,
+  ParseError,
+  type ServerClosing,
+  StreamClosed,
+  StreamNotFound,
+} from '../errors.js';
+import type { Scope } from '../scope/scope.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
-import { CloseCode } from '../status.js';
-import { addressOf, encodeReply, errorReply } from '../wire/codec.js';
+import { CloseCode, closeCodeOf, toReason } from '../status.js';
+import { addressOf, encodeFrame, encodeReply, errorReply, type JsonObject, pongTo, readFrame } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
-import type { AdmissionWithPlace } from './admit.js';
-import { type SocketOwner, StreamSocket, WholeSocket } from './client-sockets.js';
-import { restartText } from './drain.js';
-import type { Heartbeat } from './heartbeat.js';
-import { type FrameReceiver, type InboundFrameParts, InboundFrames, only } from './inbound-frames.js';
-import { Outbound } from './outbound.js';
-import type { OutboundTraffic } from './outbound-traffic.js';
-import { machineClock, settledWithin } from './settled-within.js';
-import { type Standee, Standing, type StandingParts } from './standing.js';
+import type { Backpressure } from './backpressure.js';
+import type { ConnectionSlot } from './connection-limiter.js';
+import type { Admission } from './handshake.js';
+import type { Heartbeat, Liveness, LivingConnection } from './heartbeat.js';
+import { OutboundFrames } from './outbound-frames.js';
+import { MessageRates } from './rate-limit.js';
+import { type AuthorizedConnection, Reauthorization } from './reauthorization.js';
+import type { CompiledRoute } from './router.js';
 import type { Transport, TransportListener } from './transport.js';
 
-export interface ConnectionParts extends ChannelServices, InboundFrameParts, StandingParts {
-  readonly disposer: ScopeDisposer;
+/** What all connections of an application share. */
+export interface ConnectionServices extends SessionServices {
   readonly clock: Clock;
-  readonly traffic: OutboundTraffic;
+  readonly deadlines: Deadlines;
+  readonly counters: Counters;
+  readonly disposer: ScopeDisposer;
+  readonly backpressure: Backpressure;
   readonly heartbeat: Heartbeat;
 }
+
+export const restartText = 'The server is restarting.';
 
 /** Marks the ping behind the frame that tells a client to leave. */
 const farewell = 'drain';
@@ -34,69 +50,363 @@ const farewell = 'drain';
  * answered with a frame; a consumer that cannot be built answers each frame of its stream with an error, and the others
  * live.
  */
-export class Connection implements TransportListener, FrameReceiver, SocketOwner, Standee {
-  readonly #admission: AdmissionWithPlace;
-  readonly standing: Standing;
-  readonly outbound: Outbound;
-  readonly channels = new Map<string, ConsumerChannel>();
-  readonly ceilings: Ceilings;
-  readonly #parts: ConnectionParts;
+export class Connection
+  implements TransportListener, SessionConnection, RegisteredConnection, LivingConnection, AuthorizedConnection
+{
+  readonly route: CompiledRoute;
+  readonly scope: Scope;
+  readonly slot: ConnectionSlot;
+  readonly quotas: Quotas;
+  readonly liveness: Liveness;
+  /** By stream; of a route with one consumer, by undefined. */
+  readonly #sessions = new Map<string | undefined, ConsumerSession>();
+  readonly #outbound: OutboundFrames;
+  readonly #rates: MessageRates;
+  readonly #reauthorization: Reauthorization;
   /** Streams that their consumers closed. */
-  #gone: Map<string, ApiError> | undefined;
-  readonly #frames: InboundFrames;
+  #closedStreams: Map<string, ApiError> | undefined;
+  /** The consumers of streams whose permission refused after a while. */
+  #revoked: ConsumerSession[] | undefined;
   #draining: ApiError | undefined;
+  #isEnding = false;
+  /** Whether frames of the client are ignored, because the socket is closing. */
+  #isDeaf = false;
   /** Resolved once everything has arrived that the client sent before it was told to leave. */
   #heardOut: PromiseWithResolvers<void> | undefined;
-  #isDeaf = false;
   #closing: Promise<void> | undefined;
   /** Made when somebody waits for the end before it begins. */
   #closed: PromiseWithResolvers<void> | undefined;
-  readonly #ended: (connection: Connection) => void;
 
-  /** @param ended told once all consumers and the container have ended */
+  /** @param ended called once all consumers and the container have ended */
   constructor(
-    admission: AdmissionWithPlace,
-    transport: Transport,
-    parts: ConnectionParts,
-    ended: (connection: Connection) => void,
+    admission: Admission,
+    private readonly transport: Transport,
+    private readonly services: ConnectionServices,
+    private readonly ended: (connection: Connection) => void,
   ) {
-    this.#admission = admission;
-    this.outbound = new Outbound(transport, parts.traffic);
-    this.#parts = parts;
-    this.#frames = new InboundFrames(admission, parts, this);
-    this.ceilings = new Ceilings(parts);
-    this.standing = new Standing(admission, this, parts);
-    this.#ended = ended;
+    const { settings, clock, counters, unitOfWork, errors, deadlines, logger } = services;
+    this.route = admission.route;
+    this.scope = admission.scope;
+    this.slot = admission.slot;
+    this.quotas = new Quotas(settings.limits, counters);
+    this.liveness = services.heartbeat.begin();
+    this.#outbound = new OutboundFrames(transport, services.backpressure);
+    this.#rates = new MessageRates(settings, clock, counters);
+    this.#reauthorization = new Reauthorization(
+      this,
+      admission.refused,
+      unitOfWork,
+      errors,
+      deadlines,
+      settings,
+      logger,
+      counters,
+    );
   }
 
   /** A route's one consumer is built at once, a stream's at its first frame. */
   open(): void {
-    const { consumers } = this.#admission.route;
-    if (!(consumers instanceof Map)) this.#open(consumers as CompiledConsumer);
-    this.outbound.listen(this.#parts.heartbeat.follow(this.outbound, this));
+    const { consumers } = this.route;
+    if (!(consumers instanceof Map)) this.#openAlone(consumers as CompiledConsumer);
+    this.transport.listen(this);
+    this.services.heartbeat.opened();
   }
 
-  onText(text: string): void {
-    if (this.#isHeard) this.#frames.receiveText(text);
+  /** What fails here fails again at each frame, and is answered there. */
+  #openAlone(consumer: CompiledConsumer): void {
+    try {
+      this.#session(undefined, consumer);
+    } catch (thrown) {
+      this.#translate(thrown);
+    }
+  }
+
+  // Frames that come in
+
+  /** @param bytes of the frame, where the transport knows them */
+  onText(text: string, bytes = Buffer.byteLength(text)): void {
+    this.#hear();
+    if (this.#isDeaf) return;
+    const { consumers } = this.route;
+    const isMultiplexed = consumers instanceof Map;
+    // Null while the stream is not known; undefined on a route without streams.
+    let stream: string | null | undefined = isMultiplexed ? null : undefined;
+    let payload: unknown;
+    try {
+      const tooMuch = this.#rates.refusal(bytes, this.slot.messages);
+      const { frame, refusal = tooMuch } = readFrame(text, this.services.settings.limits);
+      const pong = refusal ? undefined : pongTo(frame);
+      if (pong && (isMultiplexed || !(consumers as CompiledConsumer).actions.has('ping'))) {
+        this.#reply(pong, stream);
+        return;
+      }
+      if (isMultiplexed) stream = typeof frame['stream'] === 'string' ? frame['stream'] : null;
+      payload = isMultiplexed ? frame['payload'] : frame;
+      if (refusal) throw refusal;
+      const consumer = isMultiplexed ? requireStream(consumers, frame) : (consumers as CompiledConsumer);
+      this.#route(stream ?? undefined, payload, (session) => session.receive(payload), consumer);
+    } catch (thrown) {
+      this.#answerError(thrown, payload, stream);
+    }
   }
 
   onBinary(data: Uint8Array): void {
-    if (this.#isHeard) this.#frames.receiveBinary(data);
+    this.#hear();
+    if (this.#isDeaf) return;
+    const { consumers } = this.route;
+    if (consumers instanceof Map || !(consumers as CompiledConsumer).options.binary) {
+      this.#refuse(CloseCode.unsupportedData, 'Text frames only.');
+      return;
+    }
+    try {
+      const tooMuch = this.#rates.refusal(data.byteLength, this.slot.messages);
+      if (tooMuch) throw tooMuch;
+      this.#route(undefined, undefined, (session) => session.receiveBinary(data), consumers as CompiledConsumer);
+    } catch (thrown) {
+      this.#answerError(thrown, undefined, undefined);
+    }
+  }
+
+  /** A ping or pong, which the transport answers; one too many counts like a frame that is refused. */
+  onControl(bytes: number): void {
+    if (this.#isDeaf) return;
+    const tooMuch = this.#rates.refusal(bytes, this.slot.messages);
+    if (tooMuch) this.#noteError(tooMuch.code);
   }
 
   onPong(mark?: string): void {
+    this.liveness.isAwaited = false;
     if (mark === farewell) this.#heardOut?.resolve();
   }
 
-  onControl(bytes: number): void {
-    if (this.#isHeard) this.#frames.receiveControl(bytes);
+  #hear(): void {
+    this.liveness.isAwaited = false;
+    this.liveness.heard += 1;
+  }
+
+  /** Leads a frame to its consumer; not before it is known whether the client may still be here. */
+  #route(
+    stream: string | undefined,
+    payload: unknown,
+    receive: (session: ConsumerSession) => void,
+    consumer: CompiledConsumer,
+  ): void {
+    const isHeld = this.#reauthorization.isChecking && !this.#isEnding && !this.#draining;
+    if (!isHeld) {
+      receive(this.#admit(stream, consumer));
+      return;
+    }
+    this.#reauthorization.hold(() => {
+      if (this.#isDeaf) return;
+      try {
+        receive(this.#admit(stream, consumer));
+      } catch (thrown) {
+        this.#answerError(thrown, payload, stream);
+      }
+    });
+  }
+
+  /** @throws what refuses every frame of the stream */
+  #admit(stream: string | undefined, consumer: CompiledConsumer): ConsumerSession {
+    if (stream !== undefined) this.#reauthorization.checkStream(stream);
+    const refusal = this.#draining ?? (stream === undefined ? undefined : this.#closedStreams?.get(stream));
+    if (refusal) throw refusal;
+    return this.#session(stream, consumer);
+  }
+
+  #session(stream: string | undefined, consumer: CompiledConsumer): ConsumerSession {
+    const existing = this.#sessions.get(stream);
+    if (existing) return existing;
+    const created = new ConsumerSession(consumer, this, this.services, stream);
+    this.#sessions.set(stream, created);
+    return created;
+  }
+
+  #answerError(thrown: unknown, payload: unknown, stream: string | null | undefined): void {
+    const { requestIdLength } = this.services.settings.limits;
+    this.#reply(errorReply(this.#translate(thrown), addressOf(payload, requestIdLength)), stream);
+  }
+
+  // Frames that go out
+
+  send(reply: Reply, stream: string | undefined, latest?: string): void {
+    this.#reply(reply, stream, latest);
+  }
+
+  sendText(text: string, stream: string | undefined): void {
+    this.#outbound.send(encodeFrame(text, stream), undefined, text);
+  }
+
+  sendBinary(data: Uint8Array, stream: string | undefined): void {
+    if (stream === undefined) {
+      this.#outbound.sendBinary(data);
+      return;
+    }
+    throw new ConfigurationError({
+      class: this.#sessions.get(stream)?.instance.constructor.name ?? 'Consumer',
+      reason: 'sends a binary frame from a stream, which it could not name.',
+      remedy: 'Give it a route of its own, or send JSON.',
+    });
+  }
+
+  ready(): Promise<void> | undefined {
+    return this.#outbound.ready();
+  }
+
+  get sent(): number {
+    return this.#outbound.sent;
+  }
+
+  ping(): void {
+    this.transport.ping();
+  }
+
+  #reply(reply: Reply, stream: string | null | undefined, key?: string): void {
+    const text = encodeReply(reply, stream);
+    if (key === undefined) this.#outbound.send(text, undefined, reply.data);
+    else {
+      const as = (action: string): string => encodeReply({ ...reply, action }, stream);
+      this.#outbound.send(text, { key, action: reply.action ?? '', as }, reply.data);
+    }
+    if (reply.code !== undefined) this.#noteError(reply.code);
+  }
+
+  /** A client that sends mistake upon mistake, or goes on above its rate, is not heard any longer. */
+  #noteError(code: string): void {
+    if (this.#isDeaf) return;
+    const closing = this.#rates.closing(code);
+    if (closing) this.#refuse(closing.code, closing.reason);
+  }
+
+  // Whose it is
+
+  async switchUser(): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map((session) => session.switchUser()));
+  }
+
+  async recheck(): Promise<void> {
+    if (!this.#isEnding) await this.#reauthorization.recheck();
+  }
+
+  /** Granted again, the stream gets another consumer. */
+  revokeStream(stream: string, refusal: ApiError): void {
+    const session = this.#sessions.get(stream);
+    if (!session) return;
+    this.#sessions.delete(stream);
+    this.#revoked ??= [];
+    this.#revoked.push(session);
+    void session.revoke();
+    void session.close(closeCodeOf(refusal), refusal);
+  }
+
+  note(command: ConnectionCommand): void {
+    for (const session of this.#sessions.values())
+      for (const request of session.runningRequests) commandsSince(request).push(command);
+  }
+
+  commandsMeanwhile(): readonly ConnectionCommand[] {
+    const request = this.#requestUnderWay;
+    return request ? commandsSince(request) : [];
+  }
+
+  afterRequest(work: (hasSucceeded: boolean) => void): void {
+    const request = this.#requestUnderWay;
+    if (request) request.whenAnswered(work);
+    else work(true);
+  }
+
+  own<T>(work: Promise<T>): Promise<T> {
+    return this.#requestUnderWay?.own(work) ?? work;
+  }
+
+  get #requestUnderWay(): Request | undefined {
+    const request = currentRequest();
+    return request?.scope === this.scope && !request.isAnswered ? request : undefined;
+  }
+
+  // Its end
+
+  async end(reason: ApiError, code: number): Promise<void> {
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    const { settings, deadlines } = this.services;
+    await deadlines.settles(this.drain(reason), settings.closeTimeout);
+    this.close(code, toReason(reason.message));
+  }
+
+  /** Answers what waits and runs, and whatever still comes, with the reason. Resolves when all of it is answered. */
+  async drain(reason: ApiError): Promise<void> {
+    this.#turnAway(reason);
+    await Promise.all([...this.#sessions.values()].map((session) => session.abort(reason)));
+  }
+
+  /** Tells the client to come back elsewhere, and ends once what is under way is answered, or answers 503 after this time. */
+  async leave(reason: ServerClosing, time: number): Promise<void> {
+    const { deadlines, settings } = this.services;
+    this.#turnAway(reason);
+    const isMultiplexed = this.route.consumers instanceof Map;
+    const told = errorReply(reason, { action: 'drain', requestId: null });
+    this.#outbound.send(encodeReply(told, isMultiplexed ? null : undefined));
+    const answered = Promise.all([...this.#sessions.values()].map((session) => session.answeredAll()));
+    const heardOut = deadlines.settles(this.#hearOut(), Math.min(time, settings.closeTimeout));
+    await deadlines.settles(answered, time);
+    await heardOut;
+    await this.drain(reason);
+    await this.#outbound.flushed();
+    this.close(CloseCode.restart, restartText);
+    await this.closed;
+  }
+
+  /** Frames that were on their way when the client was told to leave arrive before its answer to a ping that follows. */
+  async #hearOut(): Promise<void> {
+    this.#heardOut = Promise.withResolvers();
+    await this.#outbound.flushed();
+    this.transport.ping(farewell);
+    if (!this.#closing) await this.#heardOut.promise;
+  }
+
+  /** From now on every request is answered so; those that wait for a check need not wait for it. */
+  #turnAway(reason: ApiError): void {
+    this.#draining = reason;
+    this.#reauthorization.release();
+  }
+
+  /** The others live. Its client is told at once, and again at whatever it still sends there. */
+  closeStream(stream: string | undefined, code: number, reason: string): void {
+    if (stream === undefined) {
+      this.close(code, reason);
+      return;
+    }
+    if (this.#closedStreams?.has(stream)) return;
+    const told = new StreamClosed(`This stream was closed with code ${code}${reason && ` (${reason})`}.`);
+    this.#closedStreams ??= new Map();
+    this.#closedStreams.set(stream, told);
+    void this.#sessions.get(stream)?.close(code, told);
+    this.#outbound.send(encodeReply(errorReply(told, addressOf(undefined)), stream));
+  }
+
+  /** Begins the closing handshake. Frames that the client still sends are ignored. */
+  close(code: number, reason: string): void {
+    this.#isDeaf = true;
+    this.#outbound.close(code, reason);
+  }
+
+  /** The client broke a rule. */
+  #refuse(code: number, reason: string): void {
+    this.services.logger.info('A connection was closed.', { path: this.scope.path, code, reason });
+    this.close(code, reason);
+  }
+
+  terminate(): void {
+    this.transport.terminate();
   }
 
   onClose(code: number): void {
-    this.outbound.end();
+    this.#isDeaf = true;
+    this.#outbound.end();
     this.#heardOut?.resolve();
     this.#closing ??= this.#endAll(code).finally(() => {
-      this.#ended(this);
+      this.ended(this);
       this.#closed?.resolve();
     });
   }
@@ -108,138 +418,47 @@ export class Connection implements TransportListener, FrameReceiver, SocketOwner
     return this.#closed.promise;
   }
 
-  /** Resolves when every event that arrived has been delivered. */
+  /** Resolves when every event that arrived has been delivered, and handed to the socket. */
   async idle(): Promise<void> {
-    await Promise.all([...this.channels.values()].map((channel) => channel.idle()));
-  }
-
-  /** Answers what waits and runs, and whatever still comes, with the reason. Resolves when all of it is answered. */
-  async drain(reason: ApiError): Promise<void> {
-    this.#turnAway(reason);
-    await Promise.all([...this.channels.values()].map((channel) => channel.abort(reason)));
-  }
-
-  /** Tells the client to come back elsewhere, and ends once what is under way is answered, or answers 503 after this time. */
-  async leave(reason: ServerClosing, time: number): Promise<void> {
-    const { clock, settings } = this.#parts;
-    this.#turnAway(reason);
-    const isMultiplexed = this.#admission.route.consumers instanceof Map;
-    const told = errorReply(reason, { action: 'drain', requestId: null });
-    this.outbound.send(encodeReply(told, isMultiplexed ? null : undefined));
-    const answered = Promise.all([...this.channels.values()].map((channel) => channel.answered()));
-    const heardOut = settledWithin(this.#hearOut(), Math.min(time, settings.closeTimeout), clock);
-    await settledWithin(answered, time, clock);
-    await heardOut;
-    await this.drain(reason);
-    await this.outbound.flushed();
-    this.close(CloseCode.restart, restartText);
-    await this.closed;
-  }
-
-  /** What was under way when the client was told to leave arrives before its answer to a ping that follows. */
-  async #hearOut(): Promise<void> {
-    this.#heardOut = Promise.withResolvers();
-    await this.outbound.flushed();
-    this.outbound.ping(farewell);
-    if (!this.#closing) await this.#heardOut.promise;
-  }
-
-  /** Begins the closing handshake. Whatever the client still says is not heard. */
-  close(code: number, reason: string): void {
-    this.#isDeaf = true;
-    this.outbound.close(code, reason);
-  }
-
-  refuse(code: number, reason: string): void {
-    this.#parts.logger.info('A connection was closed.', { path: this.#admission.scope.path, code, reason });
-    this.close(code, reason);
-  }
-
-  /** From now on every request is answered so; those that wait for a check need not wait for it. */
-  #turnAway(reason: ApiError): void {
-    this.#draining = reason;
-    this.standing.release();
-  }
-
-  terminate(): void {
-    this.outbound.terminate();
-  }
-
-  get #isHeard(): boolean {
-    return !this.#isDeaf && !this.#closing;
-  }
-
-  /** What fails here fails again at each frame, and is answered there. */
-  #open(consumer: CompiledConsumer): void {
-    try {
-      this.#channel(only, consumer);
-    } catch (thrown) {
-      this.#translate(thrown);
-    }
-  }
-
-  receive(stream: string, consumer: CompiledConsumer, payload: unknown): void {
-    this.standing.check(stream);
-    const refusal = this.#draining ?? this.#gone?.get(stream);
-    if (refusal) throw refusal;
-    this.#channel(stream, consumer).receive(payload);
-  }
-
-  receiveBinary(consumer: CompiledConsumer, data: Uint8Array): void {
-    if (this.#draining) throw this.#draining;
-    this.#channel(only, consumer).receiveBinary(data);
-  }
-
-  whenChecked(work: () => void): void {
-    this.standing.whenChecked(() => this.#isHeard && work());
-  }
-
-  #channel(stream: string, compiled: CompiledConsumer): ConsumerChannel {
-    const existing = this.channels.get(stream);
-    if (existing) return existing;
-    const { scope } = this.#admission;
-    const socket = stream === only ? new WholeSocket(this) : new StreamSocket(this, stream, compiled.consumer);
-    const created = new ConsumerChannel(compiled, this.#parts, { scope, socket, ceilings: this.ceilings });
-    this.channels.set(stream, created);
-    return created;
-  }
-
-  /** The others live. Its client is told at once, and again at whatever it still sends there. */
-  closeStream(stream: string, code: number, reason: string): void {
-    if (this.#gone?.has(stream)) return;
-    const told = new StreamClosed(`This stream was closed with code ${code}${reason && ` (${reason})`}.`);
-    this.#gone ??= new Map();
-    this.#gone.set(stream, told);
-    void this.channels.get(stream)?.close(code, told);
-    this.outbound.send(encodeReply(errorReply(told, addressOf(undefined)), stream));
-  }
-
-  reply(reply: Reply, stream?: string | null): void {
-    this.outbound.send(encodeReply(reply, stream));
-    this.noteReply(reply);
-  }
-
-  noteReply({ code }: Reply): void {
-    if (this.#isHeard) this.#frames.noteReply(code);
-  }
-
-  #translate(thrown: unknown): ApiError {
-    return this.#parts.errors.translate(thrown, { path: this.#admission.scope.path });
+    await Promise.all([...this.#sessions.values()].map((session) => session.idle()));
+    this.#outbound.flush();
   }
 
   async #endAll(code: number): Promise<void> {
-    const channels = [...this.channels.values(), ...this.standing.revoked];
-    await Promise.allSettled(channels.map((channel) => channel.close(code)));
-    await this.#awaitAbandoned(channels);
-    await this.#parts.disposer.dispose(this.#admission.scope);
+    const sessions = [...this.#sessions.values(), ...(this.#revoked ?? [])];
+    await Promise.allSettled(sessions.map((session) => session.close(code)));
+    await this.#awaitAbandoned(sessions);
+    await this.services.disposer.dispose(this.scope);
   }
 
   /** Work that heeds its signal has ended; what does not is waited for, so that it finds its providers, but not for ever. */
-  async #awaitAbandoned(channels: readonly ConsumerChannel[]): Promise<void> {
-    const { logger, settings } = this.#parts;
-    const ended = Promise.all(channels.map((channel) => channel.settled()));
-    if (await settledWithin(ended, settings.closeTimeout, machineClock)) return;
-    const { path } = this.#admission.scope;
+  async #awaitAbandoned(sessions: readonly ConsumerSession[]): Promise<void> {
+    const { logger, settings } = this.services;
+    const ended = Promise.all(sessions.map((session) => session.settledAll()));
+    if (await machineDeadlines.settles(ended, settings.closeTimeout)) return;
+    const { path } = this.scope;
     logger.warn('Work of a connection goes on behind its end: heed context.signal.', { path });
   }
+
+  #translate(thrown: unknown): ApiError {
+    return this.services.errors.translate(thrown, { path: this.scope.path });
+  }
+}
+
+/** @throws ParseError without a stream and a payload; StreamNotFound */
+function requireStream(
+  consumers: ReadonlyMap<string, CompiledConsumer>,
+  { stream, payload }: JsonObject,
+): CompiledConsumer {
+  if (typeof stream !== 'string' || payload === undefined)
+    throw new ParseError('A frame has to have a stream and a payload.');
+  const consumer = consumers.get(stream);
+  if (consumer) return consumer;
+  throw new StreamNotFound(`No stream "${stream}". There are: ${[...consumers.keys()].join(', ')}.`);
+}
+
+/** The commands since the request began. */
+function commandsSince(request: Request): ConnectionCommand[] {
+  request.commandsMeanwhile ??= [];
+  return request.commandsMeanwhile;
 }

@@ -1,6 +1,6 @@
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
-import { NestedRouter, type Route, type Routed, type RouteOptions } from './route.js';
 import { fault } from './route-pattern.js';
+import { NestedRouter, type Route, type Routed, type RouteOptions } from './routes.js';
 
 /** A route with all that stands around it. */
 export interface FlatRoute {

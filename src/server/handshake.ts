@@ -1,160 +1,245 @@
+import type { DependencyContainer } from 'tsyringe';
+import type { ConnectionRegistry, PendingHandshake } from '../authentication/connection-registry.js';
 import { secretsOf, withoutSecrets } from '../authentication/secrets.js';
-import type { Clock } from '../clock.js';
-import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
-import type { ErrorTranslator } from '../dispatch/error-translator.js';
-import { ApiError, HandshakeTimedOut, NotFound } from '../errors.js';
+import type { Deadlines } from '../deadlines.js';
+import type { ErrorTranslator } from '../dispatch/error-mapping.js';
+import { ApiError, ConfigurationError, HandshakeTimedOut, NotFound, ParseError, PermissionDenied } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import type { HandshakeRequest, Scope } from '../scope/scope.js';
-import type { ScopeBuilder } from '../scope/scope-builder.js';
+import { connectionContainer } from '../scope/connection-container.js';
+import { originOf } from '../scope/origin.js';
+import { RouteParameters } from '../scope/route-parameters.js';
+import { type HandshakeRequest, Scope } from '../scope/scope.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
+import { offeredSubprotocols, standingSubprotocol } from '../scope/subprotocols.js';
 import type { Settings } from '../settings.js';
 import { Status } from '../status.js';
-import { checkOrigin } from './origin-check.js';
+import type { ClientAddresses } from './client-address.js';
+import { refusalsOf } from './connect-permissions.js';
+import type { ConnectionLimiter, ConnectionSlot } from './connection-limiter.js';
 import { checkParameters } from './parameter-check.js';
-import type { CompiledRoute, Router } from './router.js';
-import { agreedSubprotocol } from './subprotocol.js';
+import type { CompiledRoute, Match, Router } from './router.js';
 
 /** A handshake that was granted. */
 export interface Admission {
   readonly route: CompiledRoute;
   readonly scope: Scope;
+  readonly slot: ConnectionSlot;
   /** Streams whose permission refused; the others live. */
   readonly refused: ReadonlyMap<string, ApiError>;
-  readonly request: HandshakeRequest;
 }
 
-/** Nothing is refused. */
-const none: ReadonlyMap<string, ApiError> = new Map();
+/** Opens a connection that was admitted. */
+type Open<T> = (admission: Admission, pending: PendingHandshake) => T;
 
-export interface HandshakeParts {
-  readonly router: Router;
-  readonly scopes: ScopeBuilder;
-  readonly clock: Clock;
-  readonly unitOfWork: UnitOfWork;
-  readonly errors: ErrorTranslator;
-  readonly disposer: ScopeDisposer;
-  readonly logger: Logger;
-  readonly settings: Settings;
-}
+type Prepare = ((scope: Scope) => void) | undefined;
 
-/** Upgrade request -> admission, in this order: route, origin, parameters, scope, permissions to connect, subprotocol. */
+/** A scope, and the streams that refuse it. */
+type Authorized = Pick<Admission, 'scope' | 'refused'>;
+
+/**
+ * Upgrade request -> connection, past one guard after the other: room, route, origin, parameters, scope, permissions to connect,
+ * subprotocol, commands meanwhile, room for the user.
+ */
 export class Handshake {
-  readonly #parts: HandshakeParts;
-
-  constructor(parts: HandshakeParts) {
-    this.#parts = parts;
-  }
+  constructor(
+    private readonly router: Router,
+    private readonly addresses: ClientAddresses,
+    private readonly limiter: ConnectionLimiter,
+    private readonly registry: ConnectionRegistry,
+    private readonly container: DependencyContainer,
+    private readonly unitOfWork: UnitOfWork,
+    private readonly errors: ErrorTranslator,
+    private readonly disposer: ScopeDisposer,
+    private readonly deadlines: Deadlines,
+    private readonly logger: Logger,
+    private readonly settings: Settings,
+  ) {}
 
   /** Whether a route leads there. */
   serves(url: string): boolean {
-    return this.#parts.router.match(url) !== undefined;
+    return this.router.match(url) !== undefined;
   }
 
   /** What a refusal says beside its sentence: a 401 names the scheme by which a client may authenticate (RFC 9110, 11.6.1). */
   refusalHeaders(url: string, { status }: ApiError): Readonly<Record<string, string>> {
     if (status !== Status.unauthorized) return {};
-    const middleware = this.#parts.router.match(url)?.route.middleware ?? [];
+    const middleware = this.router.match(url)?.route.middleware ?? [];
     const challenges = new Set(middleware.flatMap(({ challenge }) => challenge ?? []));
     return challenges.size === 0 ? {} : { 'WWW-Authenticate': [...challenges].join(', ') };
   }
 
-  /** @throws ApiError whose status and sentence refuse the upgrade */
-  async admit(request: HandshakeRequest, prepare?: (scope: Scope) => void): Promise<Admission> {
-    const { unitOfWork } = this.#parts;
+  /**
+   * Opens at once where no middleware, schema or permission has to be asked.
+   *
+   * @param prepare sets facts of the scope after the middleware ran
+   * @param open called at the moment of the last check, so that nothing can come between
+   * @throws ApiError whose status and sentence refuse the upgrade
+   */
+  admit<T>(request: HandshakeRequest, prepare: Prepare, open: Open<T>): Promise<T> | T {
+    const remoteAddress = this.addresses.of(request);
+    const slot = this.limiter.enter(remoteAddress);
+    const pending = this.registry.begin();
     try {
-      return await this.#inTime(
-        unitOfWork.run(() => this.#admit(request, prepare)),
-        request,
-      );
+      const match = this.#match(request);
+      const from = remoteAddress === undefined ? request : { ...request, remoteAddress };
+      if (!match.route.isOpen) return this.#admitLater(match, from, prepare, slot, pending, open);
+      const scope = this.#scopeOf(from, match, new RouteParameters(match.route.path));
+      prepare?.(scope);
+      const admitted = this.#open({ scope, refused: noRefusals }, match, slot, pending, open);
+      this.registry.ended(pending);
+      return admitted;
     } catch (thrown) {
+      slot.leave();
+      this.registry.ended(pending);
       throw this.#translate(thrown, request);
     }
   }
 
-  /**
-   * Asks the permissions to connect again, for what is refused by now.
-   *
-   * @throws what refuses where every stream does
-   */
-  ask({ route, scope, request }: Admission): Promise<ReadonlyMap<string, ApiError>> {
-    return this.#refusals(route, scope, request);
+  async #admitLater<T>(
+    match: Match,
+    request: HandshakeRequest,
+    prepare: Prepare,
+    slot: ConnectionSlot,
+    pending: PendingHandshake,
+    open: Open<T>,
+  ): Promise<T> {
+    try {
+      const authorizing = this.unitOfWork.run(() => this.#authorize(match, request, prepare));
+      const authorized = await this.#inTime(authorizing, request);
+      try {
+        return this.#open(authorized, match, slot, pending, open);
+      } catch (error) {
+        await this.disposer.dispose(authorized.scope);
+        throw error;
+      }
+    } catch (thrown) {
+      slot.leave();
+      throw this.#translate(thrown, request);
+    } finally {
+      this.registry.ended(pending);
+    }
   }
 
-  /** What comes later than `handshakeTimeLimit` reaches nobody: a scope is disposed of, an error is logged. */
-  async #inTime(admission: Promise<Admission>, request: HandshakeRequest): Promise<Admission> {
-    const { clock, settings, logger, disposer } = this.#parts;
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = clock.after(settings.handshakeTimeLimit, () => {
-      logger.warn('A handshake exceeded its time limit.', { handshake: pathOf(request) });
-      reject(new HandshakeTimedOut(undefined, { retryAfter: 1_000 }));
-      admission.then(
-        ({ scope }) => disposer.dispose(scope),
-        (thrown) => this.#translate(thrown, request),
-      );
-    });
+  /** What the handshake has read may have been overtaken meanwhile: there is no moment between the last look and the opening. */
+  #open<T>(authorized: Authorized, match: Match, slot: ConnectionSlot, pending: PendingHandshake, open: Open<T>): T {
+    const { scope, refused } = authorized;
+    const { route } = match;
+    scope.subprotocol = agreedSubprotocol(scope, route);
+    this.registry.check(pending, scope);
+    slot.takeFor(scope.identity?.userId);
+    return open({ route, scope, slot, refused }, pending);
+  }
+
+  #match(request: HandshakeRequest): Match {
+    const match = this.router.match(request.url);
+    if (!match) throw new NotFound('Nothing is served at this path.');
+    checkOrigin(request, this.settings.origins);
+    return match;
+  }
+
+  async #authorize(match: Match, request: HandshakeRequest, prepare: Prepare): Promise<Authorized> {
+    const scope = this.#scopeOf(request, match, await checkParameters(match, request));
     try {
-      return await Promise.race([admission, late]);
-    } finally {
-      timer.cancel();
+      for (const piece of match.route.middleware) await scope.container.resolve(piece).apply(scope);
+      prepare?.(scope);
+      const translate = (thrown: unknown): ApiError => this.#translate(thrown, request);
+      return { scope, refused: await refusalsOf(match.route, scope, translate) };
+    } catch (error) {
+      await this.disposer.dispose(scope);
+      throw error;
     }
+  }
+
+  #scopeOf(request: HandshakeRequest, { params }: Match, parameters: RouteParameters): Scope {
+    return new Scope(request, params, (scope) => connectionContainer(this.container, scope), parameters);
+  }
+
+  /** What comes later than `handshakeTimeLimit` reaches no client: a scope is disposed of, an error is logged. */
+  #inTime(authorizing: Promise<Authorized>, request: HandshakeRequest): Promise<Authorized> {
+    return this.deadlines.limit(authorizing, {
+      milliseconds: this.settings.handshakeTimeLimit,
+      error: () => {
+        this.logger.warn('A handshake exceeded its time limit.', { handshake: pathOf(request) });
+        authorizing.then(
+          ({ scope }) => this.disposer.dispose(scope),
+          (thrown) => this.#translate(thrown, request),
+        );
+        return new HandshakeTimedOut(undefined, { retryAfter: 1_000 });
+      },
+    });
   }
 
   /** An error may bear what the client proved itself with. */
   #translate(thrown: unknown, request: HandshakeRequest): ApiError {
     const shown = thrown instanceof ApiError ? thrown : withoutSecrets(thrown, secretsOf(request));
-    return this.#parts.errors.translate(shown, { handshake: pathOf(request) });
-  }
-
-  async #admit(request: HandshakeRequest, prepare: ((scope: Scope) => void) | undefined): Promise<Admission> {
-    const { router, scopes, settings, disposer } = this.#parts;
-    const match = router.match(request.url);
-    if (!match) throw new NotFound('Nothing is served at this path.');
-    checkOrigin(request, settings.origins);
-    const { route, params } = match;
-    const parameters = await checkParameters(match, request);
-    const scope = await scopes.build(request, { params, parameters, middleware: route.middleware, prepare });
-    try {
-      const refused = await this.#refusals(route, scope, request);
-      scope.subprotocol = agreedSubprotocol(scope, route);
-      return { route, scope, refused, request };
-    } catch (error) {
-      await disposer.dispose(scope);
-      throw error;
-    }
-  }
-
-  /** Refuses the upgrade only if every stream refuses. */
-  async #refusals(
-    { consumers }: CompiledRoute,
-    scope: Scope,
-    request: HandshakeRequest,
-  ): Promise<ReadonlyMap<string, ApiError>> {
-    if (!(consumers instanceof Map)) {
-      await (consumers as CompiledConsumer).permissions.checkConnect(scope);
-      return none;
-    }
-    const refused = new Map<string, ApiError>();
-    for (const [stream, { permissions }] of consumers) {
-      const refusal = await this.#refusal(() => permissions.checkConnect(scope), request);
-      if (refusal) refused.set(stream, refusal);
-    }
-    const [first] = refused.values();
-    if (first && refused.size === consumers.size) throw first;
-    return first ? refused : none;
-  }
-
-  async #refusal(ask: () => Promise<void>, request: HandshakeRequest): Promise<ApiError | undefined> {
-    try {
-      await ask();
-      return undefined;
-    } catch (thrown) {
-      return this.#translate(thrown, request);
-    }
+    return this.errors.translate(shown, { handshake: pathOf(request) });
   }
 }
 
+const noRefusals: ReadonlyMap<string, ApiError> = new Map();
+
 /** Without the query, where tickets stand: it is what logs show. */
-function pathOf({ url }: HandshakeRequest): string {
+export function pathOf({ url = '/' }: { readonly url?: string | undefined }): string {
   return url.split('?', 1)[0] ?? '';
+}
+
+/**
+ * Browsers send cookies along with a socket that any page opens (cross-site WebSocket hijacking), and they tell which page
+ * it is by the Origin header. Other clients send none, and could send any: what a cookie proves is not enough then, and its
+ * middleware says so.
+ *
+ * @throws PermissionDenied
+ */
+export function checkOrigin({ headers, encrypted = false }: HandshakeRequest, allowed: Settings['origins']): void {
+  if (allowed === 'any' || headers.origin === undefined) return;
+  const origin = originOf(headers.origin);
+  if (origin !== undefined && (allowed === 'same' ? isSame(origin, headers.host, encrypted) : allowed.includes(origin)))
+    return;
+  throw new PermissionDenied('This page may not connect here.');
+}
+
+/**
+ * Behind a proxy the scheme that the client speaks is not known; where it is known to be TLS, a page without it is another
+ * origin.
+ */
+function isSame(origin: string, host: string | string[] | undefined, isEncrypted: boolean): boolean {
+  const { protocol, host: page } = new URL(origin);
+  if (isEncrypted && protocol !== 'https:') return false;
+  const here = `${protocol}//${host}`;
+  return typeof host === 'string' && URL.canParse(here) && new URL(here).host === page;
+}
+
+/**
+ * Browsers cut a socket whose server agrees on none of the subprotocols that they offered, and on one that they did not
+ * offer. So a client that offers some is given one of them, or told why not while there is still an answer. A token is never
+ * agreed on, because the answer would echo it.
+ *
+ * @throws ParseError (400) where all that is offered is foreign to the consumers of the route, or a token
+ */
+function agreedSubprotocol(scope: Scope, route: CompiledRoute): string | undefined {
+  const { subprotocol: chosen } = scope;
+  if (chosen === undefined && scope.headers['sec-websocket-protocol'] === undefined) return undefined;
+  const { names, tokens } = offeredSubprotocols(scope.headers['sec-websocket-protocol']);
+  if (chosen !== undefined) return checkOffered(chosen, names);
+  const [preferred] = names;
+  if (preferred === undefined) {
+    if (tokens.length === 0) return undefined;
+    throw new ParseError(`Offer a subprotocol beside the token, such as ${standingSubprotocol}.`);
+  }
+  const { subprotocols: spoken } = route;
+  if (spoken.length === 0) return preferred;
+  const agreed = [...spoken, standingSubprotocol].find((subprotocol) => names.includes(subprotocol));
+  if (agreed !== undefined) return agreed;
+  throw new ParseError(`None of the offered subprotocols is spoken here. There are: ${spoken.join(', ')}.`);
+}
+
+function checkOffered(chosen: string, offered: readonly string[]): string {
+  if (offered.includes(chosen)) return chosen;
+  throw new ConfigurationError({
+    class: 'Scope',
+    member: 'subprotocol',
+    reason: `a middleware chose "${chosen}", which the client does not offer.`,
+    remedy: 'Choose one of scope.subprotocols, or none.',
+  });
 }

@@ -1,11 +1,11 @@
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import type { Clock } from '../clock.js';
+import type { Deadlines } from '../deadlines.js';
 import type { Logger } from '../logger.js';
 import { checkDatabase } from '../orm/database-check.js';
 import type { OrmRoot } from '../orm/orm-root.js';
 import { Status } from '../status.js';
-import type { Joining } from './joining.js';
-import { settledWithin } from './settled-within.js';
+import type { Joining } from './startup.js';
 
 /** As much of Node's `IncomingMessage` and `ServerResponse` as is needed, so that browsers can import the type of an application. */
 export interface HealthRequest {
@@ -27,15 +27,6 @@ export interface Readiness {
   readonly isEnding: boolean;
 }
 
-export interface HealthParts {
-  readonly orms: readonly OrmRoot[];
-  readonly layer: ChannelLayer;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly joining: Pick<Joining, 'isLate'>;
-  readonly isEnding: () => boolean;
-}
-
 /** How long the database and the channel layer may take to answer, in milliseconds. */
 const patience = 2_000;
 
@@ -46,16 +37,22 @@ type Checks = Pick<Readiness, 'database' | 'channelLayer'>;
 
 /** What load balancers and orchestrators ask a process for. */
 export class Health {
-  readonly #parts: HealthParts;
   #last: { readonly at: number; readonly checks: Promise<Checks> } | undefined;
 
-  constructor(parts: HealthParts) {
-    this.#parts = parts;
-  }
+  /** @param isEnding whether `app.drain()` or `app.close()` was called */
+  constructor(
+    private readonly orms: readonly OrmRoot[],
+    private readonly layer: ChannelLayer,
+    private readonly clock: Clock,
+    private readonly deadlines: Deadlines,
+    private readonly logger: Logger,
+    private readonly joining: Pick<Joining, 'isLate'>,
+    private readonly isEnding: () => boolean,
+  ) {}
 
   async readiness(): Promise<Readiness> {
     const checks = await this.#checks();
-    const isEnding = this.#parts.isEnding();
+    const isEnding = this.isEnding();
     return { isReady: checks.database && checks.channelLayer && !isEnding, ...checks, isEnding };
   }
 
@@ -80,13 +77,13 @@ export class Health {
   }
 
   #checks(): Promise<Checks> {
-    const now = this.#parts.clock.elapsed();
+    const now = this.clock.elapsed();
     if (!this.#last || now - this.#last.at >= freshness) this.#last = { at: now, checks: this.#check() };
     return this.#last.checks;
   }
 
   async #check(): Promise<Checks> {
-    const { orms, layer, joining } = this.#parts;
+    const { orms, layer, joining } = this;
     const [database, channelLayer] = await Promise.all([
       this.#passes('database', async () => void (await Promise.all(orms.map(checkDatabase)))),
       this.#passes('channel layer', async () => layer.check()),
@@ -95,7 +92,7 @@ export class Health {
   }
 
   async #passes(what: string, check: () => Promise<void>): Promise<boolean> {
-    const { clock, logger } = this.#parts;
+    const { deadlines, logger } = this;
     let isGood = false;
     const checked = check().then(
       () => {
@@ -103,7 +100,7 @@ export class Health {
       },
       (error) => logger.warn(`The ${what} cannot be reached.`, { error }),
     );
-    if (!(await settledWithin(checked, patience, clock))) logger.warn(`The ${what} did not answer in time.`);
+    if (!(await deadlines.settles(checked, patience))) logger.warn(`The ${what} did not answer in time.`);
     return isGood;
   }
 }

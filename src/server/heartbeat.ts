@@ -2,10 +2,24 @@ import type { Clock, Timer } from '../clock.js';
 import type { Counters } from '../counters.js';
 import type { HeartbeatSettings } from '../server-settings.js';
 import { CloseCode } from '../status.js';
-import type { TransportListener } from './transport.js';
 
-/** The server's end of a socket, as far as its life goes. */
-export interface Beating {
+/** What is known of the life of one connection. */
+export interface Liveness {
+  /** The part of the connections with which it is pinged. */
+  slot: number;
+  /** Whether it owes an answer to a ping. */
+  isAwaited: boolean;
+  /** Frames that the client has sent. */
+  heard: number;
+  /** Frames in both directions when it was last looked, and when that number changed. */
+  frames: number;
+  changedAt: number;
+  openedAt: number;
+}
+
+/** A connection, as far as its life goes. */
+export interface LivingConnection {
+  readonly liveness: Liveness;
   /** Frames that were sent so far. */
   readonly sent: number;
   ping(): void;
@@ -13,74 +27,10 @@ export interface Beating {
   terminate(): void;
 }
 
-/** A part of the connections that is pinged together. */
-interface Slot {
-  readonly pulses: Set<Pulse>;
-  pingedAt: number | undefined;
-}
-
-/** One connection, and what is known of its life: it hears what the client sends, and passes it on. */
-class Pulse implements TransportListener {
-  readonly socket: Beating;
-  readonly slot: Slot;
-  readonly #listener: TransportListener;
-  readonly #ended: (pulse: Pulse) => void;
-  isAwaited = false;
-  /** Frames that the client has sent. */
-  heard = 0;
-  /** Frames in both directions when it was last looked, and when that number changed. */
-  frames = 0;
-  changedAt: number;
-  openedAt: number;
-
-  constructor(
-    socket: Beating,
-    slot: Slot,
-    listener: TransportListener,
-    { now, ended }: { readonly now: number; readonly ended: (pulse: Pulse) => void },
-  ) {
-    this.socket = socket;
-    this.slot = slot;
-    this.#listener = listener;
-    this.#ended = ended;
-    this.changedAt = now;
-    this.openedAt = now;
-  }
-
-  onText(text: string): void {
-    this.#hear();
-    this.#listener.onText(text);
-  }
-
-  onBinary(data: Uint8Array): void {
-    this.#hear();
-    this.#listener.onBinary(data);
-  }
-
-  onPong(mark?: string): void {
-    this.isAwaited = false;
-    this.#listener.onPong?.(mark);
-  }
-
-  onControl(bytes: number): void {
-    this.#listener.onControl?.(bytes);
-  }
-
-  onClose(code: number): void {
-    this.#ended(this);
-    this.#listener.onClose(code);
-  }
-
-  #hear(): void {
-    this.isAwaited = false;
-    this.heard += 1;
-  }
-}
-
 /** Pings of one round are spread over so many moments. */
 const slotCount = 25;
 
-/** So often, in milliseconds, the sockets are looked at, however seldom they are pinged. */
+/** The longest pause in milliseconds between two looks at the connections, however seldom they are pinged. */
 const longestPause = 1_000;
 
 /**
@@ -88,123 +38,112 @@ const longestPause = 1_000;
  * no pong comes in time. Closes idle ones where the settings say so.
  */
 export class Heartbeat {
-  readonly #settings: HeartbeatSettings;
-  readonly #clock: Clock;
-  readonly #counters: Counters;
-  /** How often it is looked, and after how many looks the next slot is pinged. */
+  /** How long to wait between two looks, and after how many looks the next slot is pinged. */
   readonly #pause: number;
   readonly #ticksPerPing: number;
-  readonly #slots: readonly Slot[] = Array.from({ length: slotCount }, () => ({
-    pulses: new Set<Pulse>(),
-    pingedAt: undefined,
-  }));
-  #size = 0;
+  /** When each slot was pinged that still owes answers. */
+  readonly #pingedAt: (number | undefined)[] = Array.from({ length: slotCount });
   #ticks = 0;
   #joined = 0;
   #timer: Timer | undefined;
 
-  constructor({
-    settings,
-    clock,
-    counters,
-  }: {
-    readonly settings: HeartbeatSettings;
-    readonly clock: Clock;
-    readonly counters: Counters;
-  }) {
-    this.#settings = settings;
-    this.#clock = clock;
-    this.#counters = counters;
+  /** @param connections all that are open, asked anew at each look */
+  constructor(
+    private readonly settings: HeartbeatSettings,
+    private readonly clock: Clock,
+    private readonly counters: Counters,
+    private readonly connections: Iterable<LivingConnection> & { readonly size: number },
+  ) {
     const step = settings.interval / slotCount;
     this.#ticksPerPing = Math.ceil(step / longestPause);
     this.#pause = Math.max(1, Math.ceil(step / this.#ticksPerPing));
   }
 
-  /** Follows a socket until it closes. Returns the listener that hears what its client sends. */
-  follow(socket: Beating, listener: TransportListener): TransportListener {
-    const slot = this.#slots[this.#joined++ % slotCount] as Slot;
-    const pulse = new Pulse(socket, slot, listener, { now: this.#now(), ended: this.#ended });
-    slot.pulses.add(pulse);
-    this.#size += 1;
-    this.#timer ??= this.#next();
-    this.#counters.gauge('signalbox.connections', this.#size);
-    return pulse;
+  /** What is known of a connection that opens. */
+  begin(): Liveness {
+    const now = this.clock.elapsed();
+    return { slot: this.#joined++ % slotCount, isAwaited: false, heard: 0, frames: 0, changedAt: now, openedAt: now };
   }
 
-  readonly #ended = (pulse: Pulse): void => {
-    if (!pulse.slot.pulses.delete(pulse)) return;
-    this.#size -= 1;
-    this.#counters.gauge('signalbox.connections', this.#size);
-    if (this.#size > 0) return;
+  /** A connection was opened. */
+  opened(): void {
+    this.#timer ??= this.#next();
+    this.counters.gauge('signalbox.connections', this.connections.size);
+  }
+
+  /** A connection is over. */
+  closed(): void {
+    this.counters.gauge('signalbox.connections', this.connections.size);
+    if (this.connections.size > 0) return;
     this.#timer?.cancel();
     this.#timer = undefined;
-  };
+  }
 
   #next(): Timer {
-    const due = this.#now() + this.#pause;
-    return this.#clock.after(this.#pause, () => this.#tick(due));
+    const due = this.clock.elapsed() + this.#pause;
+    return this.clock.after(this.#pause, () => this.#tick(due));
   }
 
   #tick(due: number): void {
-    const now = this.#now();
-    if (now - due > this.#settings.timeLimit / 2) this.#shift(now - due);
-    const { timeLimit, idleTimeLimit, silentTimeLimit } = this.#settings;
-    for (const slot of this.#slots) {
-      if (slot.pingedAt !== undefined && now - slot.pingedAt >= timeLimit) this.#cutSilent(slot);
-      if (idleTimeLimit !== false) for (const pulse of slot.pulses) this.#closeIdle(pulse, now, idleTimeLimit);
-      if (silentTimeLimit !== false) for (const pulse of slot.pulses) this.#closeSilent(pulse, now, silentTimeLimit);
-    }
+    const now = this.clock.elapsed();
+    if (now - due > this.settings.timeLimit / 2) this.#shift(now - due);
     const turn = this.#ticks++ / this.#ticksPerPing;
-    if (Number.isInteger(turn)) this.#ping(this.#slots[turn % slotCount] as Slot, now);
-    this.#timer = this.#size > 0 ? this.#next() : undefined;
-  }
-
-  /** While this process stood still nobody was heard, whoever spoke. */
-  #shift(time: number): void {
-    for (const slot of this.#slots) {
-      if (slot.pingedAt !== undefined) slot.pingedAt += time;
-      for (const pulse of slot.pulses) {
-        pulse.changedAt += time;
-        pulse.openedAt += time;
+    const slot = turn % slotCount;
+    const overdue = this.#overdueSlots(now);
+    // A slot that still owes answers is not pinged again.
+    const isPinged = Number.isInteger(turn) && (overdue.has(slot) || this.#pingedAt[slot] === undefined);
+    for (const connection of this.connections) {
+      const { liveness } = connection;
+      if (overdue.has(liveness.slot) && liveness.isAwaited) this.#cut(connection);
+      else {
+        this.#closeIdle(connection, now);
+        if (isPinged && liveness.slot === slot) this.#ping(connection);
       }
     }
+    for (const one of overdue) this.#pingedAt[one] = undefined;
+    if (isPinged) this.#pingedAt[slot] = now;
+    this.#timer = this.connections.size > 0 ? this.#next() : undefined;
   }
 
-  #ping(slot: Slot, now: number): void {
-    // Those that still owe a pong are not asked again.
-    if (slot.pingedAt !== undefined) return;
-    slot.pingedAt = now;
-    for (const pulse of slot.pulses) {
-      pulse.isAwaited = true;
-      pulse.socket.ping();
+  /** While this process stood still it heard no client, whatever they sent. */
+  #shift(time: number): void {
+    for (const [slot, at] of this.#pingedAt.entries()) if (at !== undefined) this.#pingedAt[slot] = at + time;
+    for (const { liveness } of this.connections) {
+      liveness.changedAt += time;
+      liveness.openedAt += time;
     }
   }
 
-  #cutSilent(slot: Slot): void {
-    slot.pingedAt = undefined;
-    for (const { socket, isAwaited } of slot.pulses) {
-      if (!isAwaited) continue;
-      this.#counters.increment('signalbox.dead_sockets');
-      socket.terminate();
+  #overdueSlots(now: number): ReadonlySet<number> {
+    const overdue = new Set<number>();
+    for (const [slot, at] of this.#pingedAt.entries())
+      if (at !== undefined && now - at >= this.settings.timeLimit) overdue.add(slot);
+    return overdue;
+  }
+
+  #ping(connection: LivingConnection): void {
+    connection.liveness.isAwaited = true;
+    connection.ping();
+  }
+
+  #cut(connection: LivingConnection): void {
+    this.counters.increment('signalbox.dead_sockets');
+    connection.terminate();
+  }
+
+  #closeIdle(connection: LivingConnection, now: number): void {
+    const { idleTimeLimit, silentTimeLimit } = this.settings;
+    const { liveness } = connection;
+    if (silentTimeLimit !== false && liveness.heard === 0 && now - liveness.openedAt >= silentTimeLimit)
+      connection.close(CloseCode.policy, 'Nothing was said.');
+    if (idleTimeLimit === false) return;
+    const frames = liveness.heard + connection.sent;
+    if (frames !== liveness.frames) {
+      liveness.frames = frames;
+      liveness.changedAt = now;
+    } else if (now - liveness.changedAt >= idleTimeLimit) {
+      liveness.changedAt = now;
+      connection.close(CloseCode.normal, 'The connection was idle.');
     }
-  }
-
-  #closeIdle(pulse: Pulse, now: number, limit: number): void {
-    const frames = pulse.heard + pulse.socket.sent;
-    if (frames !== pulse.frames) {
-      pulse.frames = frames;
-      pulse.changedAt = now;
-    } else if (now - pulse.changedAt >= limit) {
-      pulse.changedAt = now;
-      pulse.socket.close(CloseCode.normal, 'The connection was idle.');
-    }
-  }
-
-  #closeSilent(pulse: Pulse, now: number, limit: number): void {
-    if (pulse.heard === 0 && now - pulse.openedAt >= limit) pulse.socket.close(CloseCode.policy, 'Nothing was said.');
-  }
-
-  #now(): number {
-    return this.#clock.elapsed();
   }
 }

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.js';
 import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
 
-export interface SignalOptions {
+export interface ShutdownOptions {
   /** What is to end behind the application, such as the database: `() => orm.close()`. */
   readonly after?: () => Promise<unknown> | unknown;
   /**
@@ -29,7 +29,7 @@ const afterDrain = 2_000;
  *
  * @throws ConfigurationError where the process would exit before its drain is over
  */
-export function onProcessSignals(parts: SignalParts, options: SignalOptions): () => void {
+export function onProcessSignals(parts: SignalParts, options: ShutdownOptions): () => void {
   const exitWithin = checkedTime(options.exitWithin, parts.drainTimeLimit);
   let isEnding = false;
   const end = (signal: string, way: () => Promise<void>): void => {
@@ -58,7 +58,7 @@ async function endProcess(
   signal: string,
   way: () => Promise<void>,
   { clock, logger }: SignalParts,
-  { after, exitWithin }: SignalOptions & { readonly exitWithin: number },
+  { after, exitWithin }: ShutdownOptions & { readonly exitWithin: number },
 ): Promise<void> {
   logger.info('The process ends.', { signal });
   clock.after(exitWithin, () => {

@@ -3,11 +3,10 @@ import type { PermissionExpression } from '../permissions/permission.js';
 import type { ParameterSource } from '../scope/route-parameters.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { Settings } from '../settings.js';
-import { Demultiplexer } from './demultiplexer.js';
 import { type FlatRoute, flatRoutes } from './flat-routes.js';
-import type { Route, RouteOptions } from './route.js';
 import { checkRoute } from './route-check.js';
 import { fault, paramsOf, patternOf, placeOf, type RoutePattern } from './route-pattern.js';
+import { Demultiplexer, type Route, type RouteOptions } from './routes.js';
 
 /** A route with everything that decorators said about its consumers. */
 export interface CompiledRoute {
@@ -18,6 +17,10 @@ export interface CompiledRoute {
   readonly schemas: Pick<RouteOptions, ParameterSource>;
   /** One consumer, or several by stream. */
   readonly consumers: CompiledConsumer | ReadonlyMap<string, CompiledConsumer>;
+  /** The subprotocols of its consumers. */
+  readonly subprotocols: readonly string[];
+  /** Whether a handshake asks nobody: there is no middleware, no schema and no permission to connect. */
+  readonly isOpen: boolean;
 }
 
 export interface Match {
@@ -48,8 +51,7 @@ export class Router {
         throw fault(route.path, 'is there twice, and only the first would be served.', 'Drop one of them.');
       seen.add(place);
       checkRoute(route, settings);
-      const { path, middleware, options: schemas } = route;
-      return { path, pattern, middleware, schemas, consumers: compileTarget(route, compile) };
+      return compiledRoute(route, pattern, compileTarget(route, compile));
     });
     if (this.routes.length === 0) throw fault('routes', 'are empty.', "Give at least one: path('/ws/', YourConsumer).");
   }
@@ -79,6 +81,28 @@ export class Router {
     this.#compiled.set(consumer, compiled);
     return compiled;
   }
+}
+
+function compiledRoute(
+  { path, middleware, options: schemas }: FlatRoute,
+  pattern: RoutePattern,
+  consumers: CompiledRoute['consumers'],
+): CompiledRoute {
+  const all = consumers instanceof Map ? [...consumers.values()] : [consumers as CompiledConsumer];
+  const hasSchema = schemas.params || schemas.query || schemas.headers;
+  return {
+    path,
+    pattern,
+    middleware,
+    schemas,
+    consumers,
+    subprotocols: all.flatMap(({ options }) => options.subprotocols ?? []),
+    isOpen:
+      middleware.length === 0 &&
+      !hasSchema &&
+      pattern.every((part) => typeof part === 'string') &&
+      all.every(({ permissions }) => permissions.isOpen),
+  };
 }
 
 function compileTarget(

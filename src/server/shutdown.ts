@@ -1,27 +1,24 @@
+import type { Clock } from '../clock.js';
+import type { Deadlines } from '../deadlines.js';
 import { ServerClosing } from '../errors.js';
+import type { DrainSettings } from '../server-settings.js';
 import { CloseCode } from '../status.js';
-import type { Connection } from './connection.js';
-import { Drain, restartText } from './drain.js';
-import type { Entrance } from './entrance.js';
-import type { Services } from './services.js';
-import { settledWithin } from './settled-within.js';
+import type { Services } from './composition.js';
+import { type Connection, restartText } from './connection.js';
+import type { HttpServer } from './http-server.js';
 
 /** The two ways in which an application ends: at once, or when its clients have left. */
 export class Shutdown {
-  readonly #services: Services;
-  readonly #connections: ReadonlySet<Connection>;
-  readonly #entrance: Entrance;
   readonly #interrupted = Promise.withResolvers<void>();
   #drained: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(services: Services, connections: ReadonlySet<Connection>, entrance: Entrance) {
-    this.#services = services;
-    this.#connections = connections;
-    this.#entrance = entrance;
-  }
+  constructor(
+    private readonly services: Services,
+    private readonly httpServer: HttpServer,
+  ) {}
 
-  /** What whoever comes is refused with; undefined while nothing ends. */
+  /** What new sockets are refused with; undefined while nothing ends. */
   get refusal(): ServerClosing | undefined {
     if (this.#closed) return this.#refusalOf(undefined);
     return this.#drained && this.#refusalOf(restartText);
@@ -40,63 +37,57 @@ export class Shutdown {
 
   /** With a time of its own to come back. */
   #refusalOf(text: string | undefined): ServerClosing {
-    const { retrySpread } = this.#services.settings.drain;
+    const { retrySpread } = this.services.settings.drain;
     return new ServerClosing(text, { retryAfter: Math.ceil(Math.random() * retrySpread) });
   }
 
   async #drain(): Promise<void> {
-    const { settings, clock, logger } = this.#services;
-    const connections = this.#connections;
-    logger.info('The application drains.', { connections: connections.size });
-    const drain = new Drain({
-      settings: settings.drain,
-      reserve: settings.closeTimeout,
-      clock,
-      interrupted: this.#interrupted.promise,
-    });
-    await drain.run(() => [...connections]);
-    logger.info('The application has drained.', { connectionsLeft: connections.size });
+    const { settings, clock, deadlines, logger, registry } = this.services;
+    logger.info('The application drains.', { connections: registry.size });
+    const interrupted = this.#interrupted.promise;
+    const drain = new Drain(settings.drain, settings.closeTimeout, clock, deadlines, interrupted);
+    await drain.run(() => [...registry]);
+    logger.info('The application has drained.', { connectionsLeft: registry.size });
     await this.close();
   }
 
   async #close(): Promise<void> {
-    const { hooks, live, subscriber, stopListening } = this.#services;
-    live.leave();
-    const entranceClosed = this.#entrance.close();
+    const { lifecycle, registry, subscriber, stopListening } = this.services;
+    registry.leave();
+    const entranceClosed = this.httpServer.close();
     await this.#endConnections();
     await entranceClosed;
     stopListening();
     subscriber.close();
     await this.#tellTheRest();
     await this.#closeLayer();
-    await hooks.stop();
+    await lifecycle.stop();
   }
 
   /** Other processes hear what this one has committed, also while its connections ended. */
   async #tellTheRest(): Promise<void> {
-    const { publisher, logger, settings, clock } = this.#services;
-    if (await settledWithin(publisher.idle(), settings.closeTimeout, clock)) return;
+    const { publisher, logger, settings, deadlines } = this.services;
+    if (await deadlines.settles(publisher.idle(), settings.closeTimeout)) return;
     logger.warn('Some changes could not be told in time.');
   }
 
   async #closeLayer(): Promise<void> {
-    const { layer, logger, settings, clock } = this.#services;
+    const { layer, logger, settings, deadlines } = this.services;
     const close = async (): Promise<void> => layer.close();
     const closed = close().catch((error) => logger.error('The channel layer could not be closed.', { error }));
-    if (await settledWithin(closed, settings.closeTimeout, clock)) return;
+    if (await deadlines.settles(closed, settings.closeTimeout)) return;
     logger.warn('The channel layer did not close in time.');
   }
 
   /** Waits `closeTimeout` for the clients, and once more for what consumers do when their client is gone. */
   async #endConnections(): Promise<void> {
-    const { settings, logger, clock } = this.#services;
-    const connections = this.#connections;
-    const refused = this.#entrance.refuse(this.#refusalOf(undefined));
-    const ended = Promise.all([refused, ...[...connections].map(sayGoodbye)]);
-    if (await settledWithin(ended, settings.closeTimeout, clock)) return;
-    for (const connection of connections) connection.terminate();
-    if (await settledWithin(ended, settings.closeTimeout, clock)) return;
-    logger.warn('Some connections did not end in time.', { connections: connections.size });
+    const { settings, logger, deadlines, registry } = this.services;
+    const refused = this.httpServer.refuse(this.#refusalOf(undefined));
+    const ended = Promise.all([refused, ...[...registry].map(sayGoodbye)]);
+    if (await deadlines.settles(ended, settings.closeTimeout)) return;
+    for (const connection of registry) connection.terminate();
+    if (await deadlines.settles(ended, settings.closeTimeout)) return;
+    logger.warn('Some connections did not end in time.', { connections: registry.size });
   }
 }
 
@@ -104,4 +95,98 @@ async function sayGoodbye(connection: Connection): Promise<void> {
   await connection.drain(new ServerClosing());
   connection.close(CloseCode.goingAway, 'The server is closing.');
   await connection.closed;
+}
+
+/** A connection, as far as it can be asked to leave. */
+interface Leaver {
+  /** Resolves once nothing of it is left. Never rejects. */
+  leave(reason: ServerClosing, time: number): Promise<void>;
+}
+
+/** Every so many milliseconds the next connections are told to leave. */
+const turn = 20;
+
+/** The most milliseconds that are made up for in one turn: a process that is late must not make a storm. */
+const longestTurn = 60;
+
+/** How many milliseconds the last connections have to leave. */
+const lastLeave = 500;
+
+/** Its multiples, but for their whole parts, are never far from even between 0 and 1, however many there are. */
+const goldenRatio = (Math.sqrt(5) - 1) / 2;
+
+/**
+ * Empties a process without a storm: connections are told to leave one after the other, each with a time of its own to come
+ * back elsewhere, so that neither they nor the servers that take them meet all at once.
+ */
+class Drain {
+  readonly #begun: number;
+  /** The share of the time for coming back that the last connection was given. */
+  #share = Math.random();
+
+  /**
+   * @param reserve how long may be needed for what does not leave, in milliseconds
+   * @param interrupted resolves where everything is to end at once
+   */
+  constructor(
+    private readonly settings: DrainSettings,
+    private readonly reserve: number,
+    private readonly clock: Clock,
+    private readonly deadlines: Deadlines,
+    private readonly interrupted: Promise<void>,
+  ) {
+    this.#begun = this.#now();
+  }
+
+  /** @param leavers asked for once the balancer has had its time. Resolves when all have left, or the time is over */
+  async run(leavers: () => readonly Leaver[]): Promise<void> {
+    const { settings, deadlines, interrupted } = this;
+    if (settings.delay > 0 && (await deadlines.settles(interrupted, settings.delay))) return;
+    const left = this.#leaveAll(leavers());
+    await deadlines.settles(Promise.race([left, interrupted]), this.#left());
+  }
+
+  async #leaveAll(all: readonly Leaver[]): Promise<void> {
+    const leavers = shuffled(all);
+    const { settings, deadlines, interrupted } = this;
+    const wanted = (leavers.length / settings.rate) * 1_000;
+    const spread = Math.max(turn, Math.min(wanted, settings.spread, this.#left() - lastLeave));
+    const retryWindow = Math.max(settings.retrySpread, wanted - spread);
+    const leaving: Promise<void>[] = [];
+    let before = this.#now() - turn;
+    const end = before + spread;
+    for (let due = 0; leaving.length < leavers.length; ) {
+      if (leaving.length > 0 && (await deadlines.settles(interrupted, turn))) return;
+      // What a busy process is late with is spread over the time that is left, so that the last ones are told in time.
+      const passed = Math.min(this.#now() - before, longestTurn);
+      due += (leavers.length - due) * Math.min(1, passed / Math.max(1, end - before));
+      before = this.#now();
+      const time = Math.max(1, Math.min(settings.actionTimeLimit, this.#left()));
+      for (const leaver of leavers.slice(leaving.length, Math.ceil(due)))
+        leaving.push(leaver.leave(this.#reason(retryWindow), time));
+    }
+    await Promise.all(leaving);
+  }
+
+  /** Clients come back as evenly as they leave; where they begin is chance, for several processes may drain. */
+  #reason(window: number): ServerClosing {
+    this.#share = (this.#share + goldenRatio) % 1;
+    return new ServerClosing(restartText, { retryAfter: Math.floor(this.#share * window) });
+  }
+
+  /** Milliseconds that are left for leaving. */
+  #left(): number {
+    const { settings, reserve } = this;
+    return Math.max(1, this.#begun + settings.timeLimit - reserve - this.#now());
+  }
+
+  #now(): number {
+    return this.clock.elapsed();
+  }
+}
+
+/** Clients that came together often do the same, and would take equally long to leave. */
+function shuffled(leavers: readonly Leaver[]): readonly Leaver[] {
+  const placed = leavers.map((leaver) => ({ leaver, place: Math.random() }));
+  return placed.sort((one, other) => one.place - other.place).map(({ leaver }) => leaver);
 }

@@ -24,7 +24,8 @@ export interface Transport {
 }
 
 export interface TransportListener {
-  onText(text: string): void;
+  /** @param bytes of the text in UTF-8, where the transport knows them */
+  onText(text: string, bytes?: number): void;
   onBinary(data: Uint8Array): void;
   /** @param mark that of the ping */
   onPong?(mark?: string): void;

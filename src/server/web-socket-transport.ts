@@ -53,7 +53,7 @@ function listenerOf(socket: WebSocket): TransportListener | undefined {
 
 function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
   if (isBinary) listenerOf(this)?.onBinary(data as Buffer);
-  else listenerOf(this)?.onText(String(data));
+  else listenerOf(this)?.onText(String(data), (data as Buffer).length);
 }
 
 function onPing(this: WebSocket, data: Buffer): void {

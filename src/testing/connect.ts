@@ -2,7 +2,7 @@ import type { Identity } from '../scope/identity.js';
 import type { Scope } from '../scope/scope.js';
 import type { ScopeSession, ScopeUser } from '../scope/scope-types.js';
 import type { App } from '../server/app.js';
-import type { Route } from '../server/route.js';
+import type { Route } from '../server/routes.js';
 import type { ReplyFrame } from '../wire/messages.js';
 import { MemoryTransport } from './memory-transport.js';
 import { TestChannel } from './test-channel.js';

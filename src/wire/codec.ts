@@ -1,5 +1,6 @@
 import { ActionNotFound, type ApiError, ParseError } from '../errors.js';
 import { defaultLimits } from '../limits.js';
+import { Status } from '../status.js';
 import { checkJson, type JsonLimits } from './json-guard.js';
 import type { ActionRequest, Reply, RequestId } from './messages.js';
 
@@ -85,7 +86,27 @@ function takeApart({ action, ...kwargs }: JsonObject): { action: unknown; kwargs
 
 /** JSON text of anything that JSON can show; a bigint becomes a string, undefined becomes null. */
 export function encodeData(data: unknown): string {
-  return JSON.stringify(data, bigintsAsText) ?? 'null';
+  try {
+    return JSON.stringify(data) ?? 'null';
+  } catch (error) {
+    // A replacer leaves the fast path of V8, and bigints are rare.
+    if (error instanceof TypeError) return JSON.stringify(data, bigintsAsText) ?? 'null';
+    throw error;
+  }
+}
+
+/** Deeper data are left to those who know how to show entities. */
+const plainDepth = 32;
+
+/** Whether JSON text shows a value as it is: there are no promises, entities or other objects of classes in it. */
+export function isPlainData(value: unknown, depth = 0): boolean {
+  if (typeof value !== 'object' || value === null) return typeof value !== 'function';
+  if (depth > plainDepth) return false;
+  if (Array.isArray(value)) return value.every((item) => isPlainData(item, depth + 1));
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) return false;
+  for (const name in value) if (!isPlainData(Reflect.get(value, name), depth + 1)) return false;
+  return true;
 }
 
 /** A frame of the application's own making, JSON text already. */
@@ -130,4 +151,13 @@ function parse(text: string): unknown {
 
 function bigintsAsText(_key: string, value: unknown): unknown {
   return typeof value === 'bigint' ? String(value) : value;
+}
+
+/**
+ * The answer to `{"action": "ping"}`, undefined for any other frame. Browsers cannot see the pings of WebSocket, so this is how
+ * they ask for a sign of life. It needs no stream and no consumer, and does not wait.
+ */
+export function pongTo(frame: JsonObject): Reply | undefined {
+  if (frame['action'] !== 'ping' || Object.keys(frame).some((key) => key !== 'action' && key !== 'request_id')) return;
+  return { ...addressOf(frame), status: Status.ok, data: 'null', errors: [] };
 }

@@ -1,0 +1,310 @@
+import type { MikroORM } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import {
+  Action,
+  ApiConsumer,
+  type AppOptions,
+  ConfigurationError,
+  Consumer,
+  createApp,
+  type Permission,
+  Permissions,
+  path,
+  type Route,
+  Scope,
+} from 'signalbox';
+import { connect } from 'signalbox/testing';
+import {
+  container,
+  delay,
+  type InjectionToken,
+  inject,
+  injectAll,
+  injectable,
+  Lifecycle,
+  scoped,
+  singleton,
+} from 'tsyringe';
+import { checkShowsEvents } from '#signalbox/scope/provider-checks.js';
+import { offlineOrm } from '../support/offline-orm.js';
+import { testProviders } from '../support/providers.js';
+
+let told: string[] = [];
+
+@singleton()
+class Counter {
+  #count = 0;
+
+  constructor() {
+    told.push('counter');
+  }
+
+  next(): number {
+    this.#count += 1;
+    return this.#count;
+  }
+
+  dispose(): void {
+    told.push('counter disposed');
+  }
+}
+
+@injectable()
+class Desk {
+  constructor(readonly counter: Counter) {}
+}
+
+@Consumer()
+class TicketConsumer extends ApiConsumer {
+  constructor(
+    private readonly desk: Desk,
+    readonly scoped: Scope,
+  ) {
+    super();
+  }
+
+  @Action()
+  async draw() {
+    return this.desk.counter.next();
+  }
+}
+
+@injectable()
+class Greeter {
+  constructor(readonly scope: Scope) {}
+}
+
+@singleton()
+class Captive {
+  constructor(readonly greeter: Greeter) {}
+}
+
+@Consumer()
+class CaptiveConsumer extends ApiConsumer {
+  constructor(readonly captive: Captive) {
+    super();
+  }
+}
+
+@singleton()
+class NamedCaptive {
+  constructor(@inject(Scope) readonly facts: { readonly path: string }) {}
+}
+
+@injectable()
+class CaptivePermission implements Permission {
+  constructor(readonly captive: NamedCaptive) {}
+
+  hasPermission(): boolean {
+    return true;
+  }
+}
+
+@Permissions(CaptivePermission)
+@Consumer()
+class GuardedConsumer extends ApiConsumer {}
+
+/** A consumer that is handed the provider, and tells whether it was. */
+function consumerNeeding(provider: InjectionToken) {
+  @Consumer()
+  class NeedingConsumer extends ApiConsumer {
+    constructor(@inject(provider) readonly needed: object) {
+      super();
+    }
+
+    @Action()
+    async show() {
+      return this.needed !== undefined;
+    }
+  }
+  return NeedingConsumer;
+}
+
+@scoped(Lifecycle.ContainerScoped)
+class Basket {}
+
+@singleton()
+class BasketKeeper {
+  constructor(readonly basket: Basket) {}
+}
+
+class ScopedBase {
+  constructor(@inject(Scope) readonly scope: Scope) {}
+}
+
+@singleton()
+class Heir extends ScopedBase {}
+
+@singleton()
+class Postponed {
+  constructor(@inject(delay(() => Greeter)) readonly greeter: Greeter) {}
+}
+
+@singleton()
+class AsksForName {
+  constructor(@inject('greeter') readonly greeter: Greeter) {}
+}
+
+@singleton()
+class AsksForAll {
+  constructor(@injectAll('greeter') readonly greeters: Greeter[]) {}
+}
+
+@injectable()
+class NamedMailer {
+  constructor(readonly greeter: Greeter) {}
+}
+@injectable()
+class AsksForMailer {
+  constructor(@inject('mailer') readonly mailer: NamedMailer) {}
+}
+
+@scoped(Lifecycle.ContainerScoped)
+class Seat {
+  constructor(readonly scope: Scope) {
+    told.push('seat');
+  }
+}
+
+@Consumer()
+class SeatConsumer extends ApiConsumer {
+  constructor(
+    readonly one: Seat,
+    readonly other: Seat,
+  ) {
+    super();
+  }
+
+  @Action()
+  async show() {
+    return this.one === this.other && this.one.scope === this.scope;
+  }
+}
+
+@Consumer()
+@singleton()
+class SharedConsumer extends ApiConsumer {}
+
+describe('Serializers of events', () => {
+  it('are refused where they need a connection, with the way to it', () => {
+    expect(() => checkShowsEvents(container, Greeter))
+      .to.throw(ConfigurationError)
+      .with.property(
+        'message',
+        'Greeter: shows events, once per change and outside any connection, and depends on the scope of one: Greeter -> Scope. ' +
+          'Take the scope from context.request where there is a request, or observe with another serializer.',
+      );
+  });
+});
+
+describe('Singletons', () => {
+  let orm: MikroORM;
+
+  before(async () => {
+    orm = await offlineOrm();
+  });
+  after(() => orm.close(true));
+
+  const open = (to: Route['to'], options: Partial<AppOptions<readonly Route[]>> = {}) =>
+    createApp({ orm, routes: [path('/', to)], ...options });
+
+  it('are built once, with the application, and serve every connection', async () => {
+    told = [];
+    const app = open(TicketConsumer);
+    expect(told).to.deep.equal(['counter']);
+    await using ann = await connect(app, '/');
+    await using bob = await connect(app, '/');
+    expect(await ann.request('draw')).to.include({ data: 1 });
+    expect(await bob.request('draw')).to.include({ data: 2 });
+    ann.close();
+    await ann.ended;
+    expect(await bob.request('draw')).to.include({ data: 3 });
+    await app.close();
+    expect(told).to.deep.equal(['counter']);
+  });
+
+  it('that would keep the scope of whoever came first are refused, with the way to it', () => {
+    expect(() => open(CaptiveConsumer))
+      .to.throw(ConfigurationError)
+      .with.property(
+        'message',
+        'Captive: is a singleton and depends on the scope of one connection: Captive -> Greeter -> Scope. ' +
+          'Take @singleton() off it, or hand the scope to its methods.',
+      );
+  });
+
+  it('are refused behind permissions and named tokens as well', () => {
+    expect(() => open(GuardedConsumer)).to.throw(ConfigurationError, 'NamedCaptive -> Scope');
+  });
+
+  describe('are refused', () => {
+    const cases: readonly [string, InjectionToken, string][] = [
+      [
+        'with what every connection has its own of',
+        BasketKeeper,
+        'BasketKeeper: is a singleton and depends on Basket, of which every connection has its own: BasketKeeper -> Basket. ' +
+          'Take @singleton() off it, or hand that to its methods.',
+      ],
+      ['with an inherited constructor', Heir, 'Heir -> Scope.'],
+      ['with a delayed constructor', Postponed, 'Postponed -> Greeter -> Scope.'],
+      ['with a token that stands for a class', AsksForName, 'AsksForName -> "greeter" -> Greeter -> Scope.'],
+      ['with a token that stands for several', AsksForAll, 'AsksForAll -> "greeter" -> Greeter -> Scope.'],
+      [
+        'where they are registered by a token',
+        AsksForMailer,
+        '"mailer": is a singleton and depends on the scope of one connection: "mailer" -> NamedMailer -> Greeter -> Scope.',
+      ],
+    ];
+    for (const [name, provider, message] of cases) {
+      it(name, () => {
+        const child = container.createChildContainer();
+        child.register('greeter', { useClass: Greeter });
+        child.registerSingleton('mailer', NamedMailer);
+        expect(() => open(consumerNeeding(provider), { container: child })).to.throw(ConfigurationError, message);
+      });
+    }
+  });
+
+  it('that a factory hides a connection from are built without one, and fail', async () => {
+    const child = testProviders().container;
+    child.register('hidden', { useFactory: (from) => from.resolve(Scope) });
+    @singleton()
+    class Hiding {
+      constructor(@inject('hidden') readonly scope: Scope) {}
+    }
+    const app = open(consumerNeeding(Hiding), { container: child });
+    await using ann = await connect(app, '/');
+    expect(await ann.request('show')).to.include({ response_status: 500 });
+    await app.close();
+  });
+
+  it('may not be consumers, of which every connection has its own', () => {
+    expect(() => open(SharedConsumer))
+      .to.throw(ConfigurationError)
+      .with.property(
+        'message',
+        'SharedConsumer: is a singleton, and every connection needs a consumer of its own. Take @singleton() off it.',
+      );
+  });
+
+  it('are not what providers of a connection are', async () => {
+    told = [];
+    const app = open(SeatConsumer);
+    await using ann = await connect(app, '/');
+    await using bob = await connect(app, '/');
+    expect(await ann.request('show')).to.include({ data: true });
+    expect(await bob.request('show')).to.include({ data: true });
+    expect(told).to.deep.equal(['seat', 'seat']);
+    await app.close();
+  });
+  it('of the container given are used as they are', async () => {
+    const child = container.createChildContainer();
+    const counter = new Counter();
+    child.registerInstance(Counter, counter);
+    const app = open(TicketConsumer, { container: child });
+    await using ann = await connect(app, '/');
+    expect(await ann.request('draw')).to.include({ data: 1 });
+    expect(counter.next()).to.equal(2);
+    await app.close();
+  });
+});

@@ -1,0 +1,39 @@
+import type { ChannelMessage } from '../channel-layer/channel-layer.js';
+import { type ApiError, NotAuthenticated, PermissionDenied } from '../errors.js';
+import type { Identity } from '../scope/identity.js';
+import { CloseCode } from '../status.js';
+
+/** Whose connections are meant. */
+export type ConnectionOwner = { readonly user: string } | { readonly session: string };
+
+/** What is to become of the connections of a user or a session, in every process. */
+export type ConnectionCommand =
+  | { readonly kind: 'disconnect'; readonly owner: ConnectionOwner; readonly reason: string; readonly code: number }
+  | { readonly kind: 'recheck'; readonly owner: ConnectionOwner };
+
+const messageType = 'signalbox:command';
+
+/** @param source the process that gives the command */
+export function toMessage(command: ConnectionCommand, source: string): ChannelMessage {
+  return { type: messageType, command, source };
+}
+
+/** Undefined for other messages, and for commands of this process, which has applied them already. */
+export function fromMessage({ type, command, source }: ChannelMessage, self: string): ConnectionCommand | undefined {
+  return type === messageType && source !== self ? (command as ConnectionCommand) : undefined;
+}
+
+export function concerns({ owner }: ConnectionCommand, identity: Identity | undefined): boolean {
+  if (!identity) return false;
+  return 'user' in owner ? String(identity.userId) === owner.user : identity.sessionId === owner.session;
+}
+
+/** @throws what refuses a user or session that one of these commands disconnects */
+export function checkCommands(commands: readonly ConnectionCommand[], identity: Identity | undefined): void {
+  for (const command of commands)
+    if (command.kind === 'disconnect' && concerns(command, identity)) throw refusalOf(command);
+}
+
+export function refusalOf({ code, reason }: ConnectionCommand & { readonly kind: 'disconnect' }): ApiError {
+  return code === CloseCode.forbidden ? new PermissionDenied(reason) : new NotAuthenticated(reason);
+}

@@ -1,0 +1,279 @@
+import { randomUUID } from 'node:crypto';
+import { runDetached } from '../async-context.js';
+import { type ChannelLayer, reservedPrefix } from '../channel-layer/channel-layer.js';
+import type { Clock, Timer } from '../clock.js';
+import type { Counters } from '../counters.js';
+import { type ApiError, HandshakeTimedOut, NotAuthenticated, SessionExpired } from '../errors.js';
+import type { Logger } from '../logger.js';
+import type { Identity } from '../scope/identity.js';
+import type { Scope } from '../scope/scope.js';
+import type { ScopeUser } from '../scope/scope-types.js';
+import { CloseCode } from '../status.js';
+import { isOver } from './authentication.js';
+import {
+  type ConnectionCommand,
+  checkCommands,
+  concerns,
+  fromMessage,
+  refusalOf,
+  toMessage,
+} from './connection-commands.js';
+
+/** The place that a connection takes among those of its user. */
+export interface UserSlot {
+  /** @throws Throttled where this user has as many connections as it may have; nothing has changed then */
+  takeFor(user: string | undefined): void;
+  /** Counts for a user who had it before, whether or not there is room by now. */
+  returnTo(user: string | undefined): void;
+}
+
+/** A connection that was admitted, as far as it matters whose it is. */
+export interface RegisteredConnection {
+  readonly scope: Scope;
+  readonly slot: UserSlot;
+  /** Answers what waits and runs with the reason, then closes with the code. Only the first call counts. Never rejects. */
+  end(reason: ApiError, code: number): Promise<void>;
+  /** Ends what the former user subscribed to and joined, and tells the client so. Never rejects. */
+  switchUser(): Promise<void>;
+  /** Asks the permissions to connect again: closes where all streams refuse, else refuses single ones. Never rejects. */
+  recheck(): Promise<void>;
+  /** Keeps a command for the requests under way: what they have read may be out of date by it. */
+  note(command: ConnectionCommand): void;
+  /** The commands since the request under way began, those that are still to come too; none outside of any. */
+  commandsMeanwhile(): readonly ConnectionCommand[];
+  /** Calls back once the request under way is answered; at once outside of any. */
+  afterRequest(work: (hasSucceeded: boolean) => void): void;
+  /** The request under way waits for the promise before its reply, and fails with it unless it is awaited. */
+  own<T>(work: Promise<T>): Promise<T>;
+}
+
+/** A handshake that is under way, and the commands that came meanwhile: what it has read may be out of date. */
+export interface PendingHandshake {
+  readonly commands: ConnectionCommand[];
+}
+
+/** Every process has one channel in this group. */
+const group = `${reservedPrefix}commands`;
+
+/** The longest time in milliseconds until it is noticed that the clock was put forward. */
+const longestWait = 10_000;
+
+/** Every connection of this process, and every handshake that is under way. Applies the commands of all processes. */
+export class ConnectionRegistry<Connection extends RegisteredConnection = RegisteredConnection> {
+  readonly #connections = new Map<Scope, Connection>();
+  readonly #pending = new Set<PendingHandshake>();
+  /** Disconnects of the last `ticketLifetime`, the oldest first: a ticket issued before proves nothing any more. */
+  #recent: { readonly command: ConnectionCommand; readonly at: number }[] = [];
+  /** The latest check of each connection that was answered: what an earlier one learns later is out of date. */
+  readonly #answered = new WeakMap<RegisteredConnection, number>();
+  #checks = 0;
+  /** Tells this process from the others. */
+  readonly #source = randomUUID();
+  #joined: Promise<void> | undefined;
+  #nextExpiry = Number.POSITIVE_INFINITY;
+  #timer: Timer | undefined;
+
+  /**
+   * @param ticketLifetime in milliseconds: for so long disconnects are remembered
+   * @param findUser a user as the database has it now. Absent where the application cannot tell
+   */
+  constructor(
+    private readonly layer: ChannelLayer,
+    private readonly clock: Clock,
+    private readonly logger: Logger,
+    private readonly counters: Counters,
+    private readonly ticketLifetime: number,
+    private readonly findUser?: (userId: string) => Promise<ScopeUser | null | undefined>,
+  ) {}
+
+  get size(): number {
+    return this.#connections.size;
+  }
+
+  [Symbol.iterator](): Iterator<Connection> {
+    return this.#connections.values();
+  }
+
+  /** Notes a handshake from before its first question. To be ended, whatever becomes of it. */
+  begin(): PendingHandshake {
+    const pending = { commands: [] };
+    this.#pending.add(pending);
+    return pending;
+  }
+
+  ended(pending: PendingHandshake): void {
+    this.#pending.delete(pending);
+  }
+
+  /** @throws ApiError where its time is up, or it was to be disconnected, while the handshake was under way */
+  check({ commands }: PendingHandshake, { identity }: Scope): void {
+    if (identity && isOver(identity, this.clock.now())) throw new SessionExpired();
+    checkCommands(commands, identity);
+  }
+
+  add(connection: Connection, pending: PendingHandshake): void {
+    const { scope } = connection;
+    this.#connections.set(scope, connection);
+    this.#watch(scope.identity);
+    this.#applyMissed(connection, pending.commands);
+  }
+
+  remove({ scope }: Connection): void {
+    this.#connections.delete(scope);
+  }
+
+  /** Undefined before the handshake is granted, and after the end. */
+  find(scope: Scope): Connection | undefined {
+    return this.#connections.get(scope);
+  }
+
+  /** Whether this user or session was disconnected after a moment; remembered for `ticketLifetime`. */
+  wasDisconnectedSince(moment: Date, identity: Identity): boolean {
+    return this.#recent.some(({ command, at }) => at > moment.getTime() && concerns(command, identity));
+  }
+
+  /** Whether users can be loaded anew. */
+  get canRecheck(): boolean {
+    return this.findUser !== undefined;
+  }
+
+  /** Gives a connection another identity. */
+  identify(scope: Scope, identity: Identity | undefined): void {
+    scope.identity = identity;
+    this.#watch(identity);
+  }
+
+  /**
+   * Asks the permissions to connect again, outside of the request that is the reason.
+   *
+   * @param missed commands that came while the connection was another user's
+   */
+  askAgain(connection: RegisteredConnection, missed: readonly ConnectionCommand[]): void {
+    runDetached(() => {
+      void connection.recheck();
+      this.#applyMissed(connection, missed);
+    });
+  }
+
+  /** Hears the commands of other processes from now on. Done once, unless it fails. */
+  join(): Promise<void> {
+    this.#joined ??= this.#join().catch((error) => {
+      this.#joined = undefined;
+      throw error;
+    });
+    return this.#joined;
+  }
+
+  leave(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  /** Resolves once the command is on its way to every process; in this one it is applied already. */
+  async broadcast(command: ConnectionCommand): Promise<void> {
+    runDetached(() => this.#apply(command));
+    await this.layer.sendToGroup(group, toMessage(command, this.#source));
+  }
+
+  async #join(): Promise<void> {
+    const channel = `${group}:${this.#source}`;
+    await this.layer.connect(channel, (message) => {
+      const command = fromMessage(message, this.#source);
+      if (command) runDetached(() => this.#apply(command));
+    });
+    await this.layer.add(group, channel);
+  }
+
+  /** A command that comes twice is applied once, or does no harm twice. */
+  #apply(command: ConnectionCommand): void {
+    this.#remember(command);
+    for (const pending of this.#pending) pending.commands.push(command);
+    for (const connection of [...this.#connections.values()]) {
+      connection.note(command);
+      this.#applyTo(connection, command);
+    }
+  }
+
+  #remember(command: ConnectionCommand): void {
+    if (command.kind !== 'disconnect') return;
+    const now = this.clock.now().getTime();
+    this.#recent = this.#recent.filter(({ at }) => at + this.ticketLifetime >= now);
+    this.#recent.push({ command, at: now });
+  }
+
+  #applyMissed(connection: RegisteredConnection, commands: readonly ConnectionCommand[]): void {
+    for (const command of commands) this.#applyTo(connection, command);
+  }
+
+  #applyTo(connection: RegisteredConnection, command: ConnectionCommand): void {
+    if (!concerns(command, connection.scope.identity)) return;
+    if (command.kind === 'disconnect') void connection.end(refusalOf(command), command.code);
+    else void this.#recheck(connection);
+  }
+
+  async #recheck(connection: RegisteredConnection): Promise<void> {
+    const { scope } = connection;
+    const { identity } = scope;
+    if (!identity || !this.findUser) return;
+    const check = ++this.#checks;
+    const isOutdated = (): boolean =>
+      scope.identity?.userId !== identity.userId || (this.#answered.get(connection) ?? 0) > check;
+    try {
+      const user = await this.findUser(identity.userId);
+      if (isOutdated()) return;
+      this.#answered.set(connection, check);
+      if (user === undefined || user === null) {
+        await connection.end(new NotAuthenticated('You were logged out.'), CloseCode.unauthenticated);
+        return;
+      }
+      scope.user = user;
+      await connection.recheck();
+    } catch (error) {
+      if (!isOutdated()) await this.#endUnchecked(connection, error);
+    }
+  }
+
+  /** A connection whose user cannot be loaded is closed: the client may come again, and is asked then. */
+  async #endUnchecked(connection: RegisteredConnection, error: unknown): Promise<void> {
+    this.counters.increment('signalbox.unchecked_connections', { asked: 'user' });
+    this.logger.error('A connection could not be checked again.', { path: connection.scope.path, error });
+    const reason =
+      error instanceof HandshakeTimedOut ? error : new NotAuthenticated('Your rights could not be checked.');
+    await connection.end(reason, CloseCode.serverError);
+  }
+
+  // One timer for all identities, at the full second in which the next one expires. It counts by the clock, so that it
+  // follows where the clock is put forward or back.
+
+  #watch(identity: Identity | undefined): void {
+    const due = expiryOf(identity);
+    if (due >= this.#nextExpiry) return;
+    this.#nextExpiry = due;
+    // A timer would keep the request that set it, and its transaction, for the code that it calls.
+    runDetached(() => this.#waitForExpiry());
+  }
+
+  #waitForExpiry(): void {
+    this.leave();
+    const wait = Math.max(0, this.#nextExpiry - this.clock.now().getTime());
+    this.#timer = this.clock.after(Math.min(wait, longestWait), () => this.#expire());
+  }
+
+  #expire(): void {
+    const now = this.clock.now();
+    this.#nextExpiry = Number.POSITIVE_INFINITY;
+    for (const connection of [...this.#connections.values()]) {
+      const { identity } = connection.scope;
+      if (identity && isOver(identity, now)) void connection.end(new SessionExpired(), CloseCode.unauthenticated);
+      else this.#nextExpiry = Math.min(this.#nextExpiry, expiryOf(identity));
+    }
+    this.#timer = undefined;
+    if (this.#nextExpiry < Number.POSITIVE_INFINITY) this.#waitForExpiry();
+  }
+}
+
+/** The full second in which it expires: expiries of one second are handled at once. */
+function expiryOf(identity: Identity | undefined): number {
+  if (!identity?.expiresAt) return Number.POSITIVE_INFINITY;
+  return Math.ceil((identity.expiresAt.getTime() || 0) / 1_000) * 1_000;
+}

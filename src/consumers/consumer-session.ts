@@ -1,0 +1,614 @@
+import { randomBytes } from 'node:crypto';
+import { runDetached } from '../async-context.js';
+import { type ChannelLayer, type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
+import { Membership } from '../channel-layer/membership.js';
+import type { Dispatcher } from '../dispatch/dispatcher.js';
+import type { ErrorTranslator } from '../dispatch/error-mapping.js';
+import { ActionReply } from '../dispatch/reply.js';
+import { currentRequest, OwnedPromise, Request, type RequestTarget } from '../dispatch/request.js';
+import {
+  ApiError,
+  Cancelled,
+  Disconnected,
+  NotFound,
+  ParseError,
+  Revoked,
+  Throttled,
+  TimeLimitExceeded,
+  UnexpectedError,
+} from '../errors.js';
+import type { LogFields, Logger } from '../logger.js';
+import type { Observer } from '../observers/observer.js';
+import { isObserverMessage } from '../observers/recheck-message.js';
+import { type SubscriptionRecord, Subscriptions, without } from '../observers/subscriptions.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { ActionContext } from '../scope/action-context.js';
+import type { Scope } from '../scope/scope.js';
+import type { SerializerContext } from '../serializers/serializer.js';
+import type { Settings } from '../settings.js';
+import { CloseCode, Status } from '../status.js';
+import { addressOf, encodeData, errorReply, toRequest } from '../wire/codec.js';
+import type { ActionRequest, Reply, RequestId } from '../wire/messages.js';
+import { type ApiConsumer, type BoundSession, bindConsumer } from './api-consumer.js';
+import { type CompiledConsumer, requireObserver } from './compiled-consumer.js';
+import { ConsumerGroups } from './consumer-groups.js';
+import { toConsumerMessage } from './consumer-message.js';
+import { DetachedMethods } from './detached-methods.js';
+import { type Commits, EventDelivery } from './event-delivery.js';
+import { BaseModelConsumer } from './model-consumer.js';
+import { showResult } from './model-result.js';
+import type { Quotas } from './quotas.js';
+import { RequestQueue } from './request-queue.js';
+import { rightsFor } from './subscription-authorizer.js';
+
+/** What all connections of an application share. */
+export interface SessionServices {
+  readonly layer: ChannelLayer;
+  readonly dispatcher: Dispatcher;
+  readonly errors: ErrorTranslator;
+  readonly unitOfWork: UnitOfWork;
+  readonly publisher: Commits;
+  readonly logger: Logger;
+  readonly settings: Settings;
+}
+
+/** The connection behind a session. */
+export interface SessionConnection {
+  readonly scope: Scope;
+  readonly quotas: Quotas;
+  /** @param latest tells the row of an event of which only the latest is worth sending */
+  send(reply: Reply, stream: string | undefined, latest?: string): void;
+  /** A text frame that is no reply. */
+  sendText(text: string, stream: string | undefined): void;
+  /** @throws ConfigurationError where a binary frame could not name its stream */
+  sendBinary(data: Uint8Array, stream: string | undefined): void;
+  /** Resolves once the client has read enough for more to be worth sending; undefined where it has. */
+  ready(): Promise<void> | undefined;
+  /** Closes the socket, or this stream of it where there are several. */
+  closeStream(stream: string | undefined, code: number, reason: string): void;
+  /** Closes the socket, whatever else goes through it. */
+  close(code: number, reason: string): void;
+}
+
+type Work = () => Promise<void> | void;
+
+/** Actions of the protocol; a consumer with one of its own of that name keeps it. */
+const cancelAction = 'cancel';
+const unsubscribeAction = 'unsubscribe';
+
+/** Tells the channels of this process from those of others. */
+const processName = randomBytes(15).toString('base64url');
+let sessions = 0;
+let requests = 0;
+
+/**
+ * One consumer of one connection, from its first frame to its end: requests go through its queue to the dispatcher, messages of the
+ * channel layer to its observers and message methods.
+ */
+export class ConsumerSession implements RequestTarget, BoundSession {
+  /** The address of the consumer on the channel layer. */
+  readonly name = `${processName}.${++sessions}`;
+  readonly instance: ApiConsumer;
+  /** Begun from the database of the consumer's model. */
+  readonly unitOfWork: UnitOfWork;
+  readonly groups: ConsumerGroups;
+  readonly membership: Membership;
+  readonly subscriptions: Subscriptions;
+  readonly #queue: RequestQueue;
+  readonly #events: EventDelivery;
+  readonly #detached: DetachedMethods | undefined;
+  /** Aborts the consumer's `signal`. Made when somebody asks for it. */
+  #controller: AbortController | undefined;
+  #end: ApiError | Disconnected | undefined;
+  /** What every request is answered with from now on. */
+  #refusal: ApiError | undefined;
+  #closing: Promise<void> | undefined;
+  #waitingMessages = 0;
+  #lastMessage: Promise<void> = Promise.resolve();
+
+  /**
+   * @param stream undefined on a route with one consumer
+   * @throws what the consumer's constructor throws
+   */
+  constructor(
+    readonly compiled: CompiledConsumer,
+    readonly connection: SessionConnection,
+    readonly services: SessionServices,
+    readonly stream: string | undefined,
+  ) {
+    const { quotas } = connection;
+    const { unitOfWork } = services;
+    this.unitOfWork = compiled.model ? unitOfWork.of(compiled.model) : unitOfWork;
+    this.instance = connection.scope.container.resolve(compiled.consumer);
+    this.membership = new Membership(services.layer, this.name, (added) => quotas.requireGroups(added));
+    this.subscriptions = new Subscriptions(this.membership, () => quotas.requireSubscription());
+    this.groups = new ConsumerGroups(this.membership);
+    this.#queue = new RequestQueue((request) => this.#start(request), quotas);
+    this.#events = new EventDelivery(this);
+    quotas.sessions.add(this);
+    bindConsumer(this.instance, this);
+    this.#detached = this.#detachedMethods();
+    void this.#queue.addWork(() => this.#connect());
+  }
+
+  get scope(): Scope {
+    return this.connection.scope;
+  }
+
+  get lookupKwarg(): string {
+    return this.compiled.lookupKwarg;
+  }
+
+  get settings(): Settings {
+    return this.services.settings;
+  }
+
+  get logger(): Logger {
+    return this.services.logger;
+  }
+
+  /** Aborted when the connection, or this stream of it, ends, and when the server closes. */
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#end) this.#controller.abort(this.#end);
+    }
+    return this.#controller.signal;
+  }
+
+  // What comes from the client
+
+  /** A request, or what a client took for one; answered in line with the others. Never throws. */
+  receive(payload: unknown): void {
+    const { quotas } = this.connection;
+    try {
+      const takeName = this.compiled.takesActionName
+        ? (rest: Record<string, unknown>) => this.instance['getActionName'](rest)
+        : undefined;
+      this.#accept(toRequest(payload, takeName, quotas.limits.requestIdLength));
+    } catch (thrown) {
+      const error = this.#translate(thrown);
+      // A line that is full is not made longer.
+      if (error instanceof Throttled) this.#tell(error, payload);
+      else this.#receiveInLine(async () => error, payload);
+    }
+  }
+
+  /** A binary frame, in line with the requests. What the consumer throws is answered. Never throws. */
+  receiveBinary(data: Uint8Array): void {
+    this.#receiveInLine(
+      async () => this.#refusal ?? (await this.#runHook('binary', () => this.instance['onBinary'](data))),
+    );
+  }
+
+  #receiveInLine(work: () => Promise<ApiError | undefined>, payload?: unknown): void {
+    try {
+      this.connection.quotas.requireRequest(false);
+    } catch (thrown) {
+      this.#tell(this.#translate(thrown), payload);
+      return;
+    }
+    void this.#queue.addWork(async () => this.#tell(await work(), payload), true);
+  }
+
+  #tell(error: ApiError | undefined, payload?: unknown): void {
+    if (!error) return;
+    const { action, requestId } = addressOf(payload, this.connection.quotas.limits.requestIdLength);
+    this.send(errorReply(error, { action: this.compiled.takesActionName ? null : action, requestId }));
+  }
+
+  #accept(asked: ActionRequest): void {
+    const definition = this.compiled.actions.find(asked.action);
+    if (!definition && asked.action === cancelAction) {
+      this.#cancel(asked);
+      return;
+    }
+    this.connection.quotas.requireRequest(definition?.detached ?? false);
+    this.#queue.add(new Request(this, definition, ++requests, asked));
+  }
+
+  /** Not in line: it would wait behind what it is to cancel. */
+  #cancel(asked: ActionRequest): void {
+    const { action, requestId } = asked;
+    const { target } = asked.kwargs;
+    const request = this.#queue.find(target);
+    if (!isRequestId(target)) {
+      this.send(errorReply(new ParseError('Name the request_id to cancel as "target".'), asked));
+    } else if (!request) {
+      this.send(errorReply(new NotFound('No request of this id is waiting or running.'), asked));
+    } else {
+      this.send({ action, requestId, status: Status.ok, data: 'null', errors: [] });
+      request.abort(new Cancelled());
+    }
+  }
+
+  /** A client that does not read what it was sent holds up what it asks for. */
+  #start(request: Request): void {
+    const ready = this.ready();
+    if (ready) void ready.then(() => this.#carry(request));
+    else this.#carry(request);
+  }
+
+  #carry(request: Request): void {
+    // It may have been cancelled while it waited.
+    if (request.isAnswered) request.settle();
+    else if (this.#refusal) {
+      request.fail(this.#refusal);
+      request.settle();
+    } else if (isUnsubscribe(request)) void this.#unsubscribe(request);
+    else this.services.dispatcher.dispatch(request);
+  }
+
+  /** In line, so that it comes after the request that subscribed; one that is detached may still be about to. */
+  async #unsubscribe(request: Request): Promise<void> {
+    const { target } = request.kwargs;
+    request.isStarted = true;
+    try {
+      if (!isRequestId(target)) throw new ParseError('Name the request_id of the subscription as "target".');
+      const subscribing = this.#queue.find(target);
+      subscribing?.whenAnswered(() => void this.subscriptions.end(target).catch((thrown) => this.#translate(thrown)));
+      await this.subscriptions.end(target);
+      request.succeed({ status: Status.noContent, data: 'null' });
+    } catch (thrown) {
+      request.fail(this.#translate(thrown));
+    }
+    request.settle();
+  }
+
+  // What the dispatcher asks of the consumer
+
+  async loadObject(context: ActionContext): Promise<object> {
+    const key = context.kwargs[this.lookupKwarg];
+    if (this.instance instanceof BaseModelConsumer) return this.instance['getObject'](key, context);
+    throw new NotFound();
+  }
+
+  show(result: unknown, request: Request): Promise<unknown> {
+    const consumer = this.instance;
+    const { model } = this.compiled;
+    const { container } = this.scope;
+    const plain: SerializerContext = {
+      unitOfWork: this.unitOfWork,
+      request,
+      resolve: (serializer) => container.resolve(serializer),
+    };
+    const isModel = model !== undefined && consumer instanceof BaseModelConsumer;
+    return showResult(result instanceof ActionReply ? result.data : result, {
+      reply: (result instanceof ActionReply ? result.serializer : undefined) ?? request.definition?.reply,
+      model: isModel ? { entity: model, serializer: consumer['getSerializer'](request) } : undefined,
+      context: isModel ? consumer['getSerializerContext'](request) : plain,
+    });
+  }
+
+  ready(): Promise<void> | undefined {
+    return this.connection.ready();
+  }
+
+  send(reply: Reply, latest?: string): void {
+    this.connection.send(reply, this.stream, latest);
+  }
+
+  answered(request: Request): void {
+    if (!isUnsubscribe(request)) this.services.dispatcher.log.answered(request);
+  }
+
+  abandoned(request: Request): void {
+    const { quotas } = this.connection;
+    if (request.isDetached) quotas.abandonedDetached += 1;
+    else quotas.abandoned += 1;
+    // Work that heeds its signal ends within this tick.
+    queueMicrotask(() => {
+      if (!request.isSettled) request.timer = this.services.dispatcher.log.watchAbandoned(request);
+    });
+    this.#queue.release(request);
+  }
+
+  settled(request: Request): void {
+    const { quotas } = this.connection;
+    if (request.isAbandoned) {
+      request.timer?.cancel();
+      if (request.isDetached) quotas.abandonedDetached -= 1;
+      else quotas.abandoned -= 1;
+    }
+    this.#queue.settled(request);
+  }
+
+  // What the consumer does
+
+  /** The request of this consumer that the running code works for, while it is not answered. */
+  get requestUnderWay(): Request | undefined {
+    const request = currentRequest();
+    return request?.target === this && !request.isAnswered ? request : undefined;
+  }
+
+  get runningRequests(): readonly Request[] {
+    return this.#queue.running;
+  }
+
+  requireObserver(method: unknown): Observer {
+    return requireObserver(this.compiled, this.instance, method);
+  }
+
+  /** Undone if its request fails; refused if its request has been answered already, or its user is not there any more. */
+  async subscribe(observer: Observer, kwargs: unknown, context: ActionContext): Promise<void> {
+    const { subscriptions } = this;
+    const { requestId, signal, action, kwargs: sent } = context;
+    const groups = await observer.groupsOfSubscription(this.instance, kwargs);
+    signal.throwIfAborted();
+    const request = this.requestUnderWay;
+    if (request?.isOfFormerUser) throw new Revoked();
+    const { record, isNew } = subscriptions.open(observer, requestId, kwargs, this.services.publisher.commits);
+    const added = without(groups, record.groups);
+    const { noted, takeBack } = subscriptions.note(record, { action, sent, kwargs, groups, rights: undefined });
+    if (isNew && request) this.#events.holdUntilConfirmed(record, request);
+    request?.whenAnswered((hasSucceeded) => {
+      if (hasSucceeded) return;
+      takeBack();
+      void this.#undo(record, added);
+    });
+    await subscriptions.listen(record, added);
+    // Behind the joining, and as if never asked before: what changes the rights from now on is asked again.
+    noted.rights = await rightsFor(observer, context);
+  }
+
+  async unsubscribe(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {
+    const { subscriptions } = this;
+    if (requestId !== undefined && requestId !== null) return subscriptions.removeRequest(observer, requestId);
+    return subscriptions.removeGroups(observer, await observer.groupsOfSubscription(this.instance, kwargs));
+  }
+
+  async #undo(record: SubscriptionRecord, added: readonly string[]): Promise<void> {
+    try {
+      await this.subscriptions.leave(record, added);
+    } catch (error) {
+      this.logger.error('A failed subscription could not leave its groups.', { path: this.scope.path, error });
+    }
+  }
+
+  sendToGroup(group: string, message: ChannelMessage): Promise<void> {
+    checkApplicationGroup(group);
+    return this.services.layer.sendToGroup(group, toConsumerMessage(message));
+  }
+
+  sendToChannel(channel: string, message: ChannelMessage): Promise<void> {
+    return this.services.layer.send(channel, toConsumerMessage(message));
+  }
+
+  sendJson(value: unknown): void {
+    const text = encodeData(value);
+    if (!this.#isUnheard()) this.connection.sendText(text, this.stream);
+  }
+
+  sendBinary(data: Uint8Array): void {
+    if (!this.#isUnheard()) this.connection.sendBinary(data, this.stream);
+  }
+
+  /** After the end, code in the background cannot know that nobody hears its frames; they are dropped. */
+  #isUnheard(): boolean {
+    if (!this.groups.ended) return false;
+    if (this.settings.development)
+      this.logger.debug('A frame was dropped: its connection or stream has ended.', {
+        consumer: this.instance.constructor.name,
+        path: this.scope.path,
+      });
+    return true;
+  }
+
+  closeSocket(code: number, reason: string): void {
+    this.afterRequest(() => this.connection.closeStream(this.stream, code, reason), true);
+  }
+
+  /** Once the request under way is answered; at once outside of any. */
+  afterRequest(work: () => void, evenIfItFailed = false): void {
+    const request = this.requestUnderWay;
+    if (request) request.whenAnswered((hasSucceeded) => (hasSucceeded || evenIfItFailed) && work());
+    else work();
+  }
+
+  /**
+   * A promise of the framework that the consumer may forget to await belongs to the request under way, which then fails with it.
+   * Outside of any request a failure that nothing handles is logged.
+   */
+  own<T>(work: Promise<T>): Promise<T> {
+    const request = this.requestUnderWay;
+    if (request) return request.own(work);
+    const owned = new OwnedPromise<T>((resolve, reject) => work.then(resolve, reject));
+    owned.expectRejection();
+    work.catch((error) => setImmediate(() => owned.isAwaited || this.#logUnawaited(error)));
+    return owned;
+  }
+
+  #logUnawaited(error: unknown): void {
+    const facts = { consumer: this.instance.constructor.name, path: this.scope.path };
+    this.logger.error('A promise that the consumer does not await was rejected.', { ...facts, error });
+  }
+
+  // What comes from the channel layer
+
+  /**
+   * Events and messages wait while permissions, observers and actions take their time. A consumer that falls too far behind loses
+   * the connection and reads anew, rather than miss some of them or take the memory of the process.
+   */
+  receiveMessage(message: ChannelMessage): void {
+    if (this.groups.ended) return;
+    if (!this.connection.quotas.hasRoomForEvent(this.#events.waiting + this.#waitingMessages)) this.#overflow();
+    else if (isObserverMessage(message)) this.#events.receive(message);
+    else this.#takeMessage(message);
+  }
+
+  #takeMessage(message: ChannelMessage): void {
+    const { type } = message;
+    const member = this.compiled.messages.get(type);
+    if (member === undefined) {
+      const facts = { consumer: this.instance.constructor.name, type };
+      this.logger.warn('A message of a type that its consumer does not take was dropped.', facts);
+      return;
+    }
+    const method: (message: ChannelMessage) => Promise<void> | void = Reflect.get(this.instance, member);
+    this.#waitingMessages += 1;
+    this.#lastMessage = runDetached(() => this.#inLine('message', () => method.call(this.instance, message))).finally(
+      () => {
+        this.#waitingMessages -= 1;
+      },
+    );
+  }
+
+  #overflow(): void {
+    const { waitingEvents: limit } = this.connection.quotas.limits;
+    this.groups.end(new Disconnected());
+    this.#events.end();
+    const facts = { consumer: this.instance.constructor.name, path: this.scope.path, limit };
+    this.logger.warn('Too many events wait for a consumer.', facts);
+    // A stream alone would end for good; a client that loses the socket comes back.
+    this.connection.close(CloseCode.overloaded, 'Too many events wait.');
+  }
+
+  // Its life
+
+  async #connect(): Promise<void> {
+    const { layer } = this.services;
+    const failure = await this.#runHook('connect', async () => {
+      await layer.connect(this.name, (message) => this.receiveMessage(message));
+      for (const group of this.compiled.groups) await this.groups.add(group);
+      await this.instance['onConnect']();
+    });
+    this.#refusal ??= failure;
+  }
+
+  /**
+   * Another user takes over the socket. Groups may be named after users, so that no permission would tell whose they are: all
+   * subscriptions end, and all groups that the former user joined. Never rejects.
+   */
+  async switchUser(): Promise<void> {
+    const own = this.requestUnderWay;
+    for (const request of this.runningRequests) if (request !== own) leaveBehind(request);
+    const hasLeft = await this.#runUnheard('user', async () => {
+      const joined = this.groups.names.filter((group) => !this.compiled.groups.includes(group));
+      await Promise.all([this.#endSubscriptions(), ...joined.map((group) => this.groups.remove(group))]);
+    });
+    if (hasLeft) void runDetached(() => this.#inLine('message', () => this.instance['onUserChange']()));
+    // What still comes through a group that could not be left is the former user's.
+    else this.closeSocket(CloseCode.serverError, 'The user could not be changed.');
+  }
+
+  /** Ends all subscriptions, and tells the client so, once for each request id. Never rejects. */
+  async revoke(): Promise<void> {
+    await this.#runUnheard('revoke', () => this.#endSubscriptions());
+  }
+
+  async #endSubscriptions(): Promise<void> {
+    const { requestIds, left } = this.subscriptions.endAll();
+    for (const requestId of requestIds) this.send(errorReply(new Revoked(), { action: 'revoked', requestId }));
+    await left;
+  }
+
+  /** Resolves once what came until now is answered. */
+  async answeredAll(): Promise<void> {
+    await Promise.all([...this.#queue.open].map((request) => request.answered));
+  }
+
+  /**
+   * Aborts what runs and waits, and refuses what still comes; a reason other than Disconnected is told to the client. Resolves when
+   * nothing is left to be answered.
+   */
+  async abort(reason: ApiError | Disconnected): Promise<void> {
+    this.connection.quotas.sessions.delete(this);
+    this.#end ??= reason;
+    this.#controller?.abort(reason);
+    if (reason instanceof ApiError) this.#refusal = reason;
+    const open = [...this.#queue.open];
+    for (const request of open) request.abort(reason);
+    await Promise.all(open.map((request) => request.answered));
+  }
+
+  /** Leaves all groups, calls the consumer's disconnect hook, and waits for what it left running. Never rejects. */
+  close(code: number, reason: ApiError | Disconnected = new Disconnected()): Promise<void> {
+    this.#closing ??= this.#close(code, reason);
+    return this.#closing;
+  }
+
+  async #close(code: number, reason: ApiError | Disconnected): Promise<void> {
+    this.groups.end(reason);
+    this.#events.end();
+    void this.abort(reason);
+    await this.#queue.addWork(async () => {
+      await this.#runUnheard('leave', () => this.services.layer.disconnect(this.name));
+      await this.#runUnheard('disconnect', () => this.instance['onDisconnect'](code));
+      await this.#runUnheard('detached', () => this.#detached?.ended());
+    });
+  }
+
+  /** Resolves when every event and message that arrived has been delivered. */
+  async idle(): Promise<void> {
+    await Promise.all([this.#events.idle(), this.#lastMessage]);
+  }
+
+  /** Resolves when nothing of it runs any more, not even what was abandoned. */
+  async settledAll(): Promise<void> {
+    const abandoned = [...this.#queue.open].filter(({ isAbandoned }) => isAbandoned);
+    await Promise.all([...abandoned.map((request) => request.whenSettled), this.idle()]);
+  }
+
+  #detachedMethods(): DetachedMethods | undefined {
+    const { detached } = this.compiled;
+    if (detached.length === 0) return undefined;
+    const { logger, unitOfWork } = this;
+    return new DetachedMethods(this.instance, detached, unitOfWork, logger, this.signal, (begin) =>
+      this.afterRequest(begin),
+    );
+  }
+
+  /** Nothing any more for a consumer that refused to connect, or is gone. */
+  #inLine(hook: string, work: Work): Promise<void> {
+    return this.#queue.addWork(async () => {
+      if (!this.#end && !this.#refusal) await this.#runUnheard(hook, work);
+    });
+  }
+
+  /** Runs a hook for as long as an action may take. @returns what it failed with, for the client to be told */
+  async #runHook(hook: string, work: Work): Promise<ApiError | undefined> {
+    const error = await this.#failureOf(hook, work);
+    if (error instanceof TimeLimitExceeded) this.logger.warn('A hook exceeded its time limit.', this.#factsOf(hook));
+    return error;
+  }
+
+  /** Where no client is told, the log is, of any failure. @returns whether it did not fail */
+  async #runUnheard(hook: string, work: Work): Promise<boolean> {
+    const error = await this.#failureOf(hook, work);
+    // What was unforeseen is in the log already.
+    if (error && !(error instanceof UnexpectedError))
+      this.logger.error('A hook failed.', { ...this.#factsOf(hook), error });
+    return !error;
+  }
+
+  async #failureOf(hook: string, work: Work): Promise<ApiError | undefined> {
+    try {
+      await this.services.dispatcher.runHook(work);
+      return undefined;
+    } catch (thrown) {
+      return this.services.errors.translate(thrown, this.#factsOf(hook));
+    }
+  }
+
+  #factsOf(hook: string): LogFields {
+    return { consumer: this.instance.constructor.name, hook, path: this.scope.path };
+  }
+
+  #translate(thrown: unknown): ApiError {
+    return this.services.errors.translate(thrown, { path: this.scope.path });
+  }
+}
+
+function isRequestId(target: unknown): target is string | number {
+  return typeof target === 'string' || typeof target === 'number';
+}
+
+function isUnsubscribe({ definition, action }: Request): boolean {
+  return !definition && action === unsubscribeAction;
+}
+
+/** A detached one, which may go on for an hour, would show the former user's data to the new one. */
+function leaveBehind(request: Request): void {
+  request.isOfFormerUser = true;
+  if (request.isDetached) request.abort(new Revoked('The user who asked for this is not logged in any more.'));
+}

@@ -1,0 +1,55 @@
+import { runDetached } from '../async-context.js';
+import type { Logger } from '../logger.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
+
+type Method = (...parameters: readonly unknown[]) => unknown;
+
+/** The methods with `@Detached` of one consumer: each call runs on its own, outside the transaction and the request of its caller. */
+export class DetachedMethods {
+  readonly #running = new Set<Promise<void>>();
+
+  /** @param afterRequest calls back once the request under way has succeeded; at once where there is none */
+  constructor(
+    private readonly consumer: object,
+    members: readonly string[],
+    private readonly unitOfWork: UnitOfWork,
+    private readonly logger: Logger,
+    private readonly signal: AbortSignal,
+    afterRequest: (begin: () => void) => void,
+  ) {
+    for (const member of members) {
+      const method: Method = Reflect.get(consumer, member);
+      const call = async (...parameters: readonly unknown[]): Promise<void> =>
+        afterRequest(() => this.#begin(member, () => method.apply(consumer, [...parameters])));
+      Object.defineProperty(consumer, member, { value: call, configurable: true });
+    }
+  }
+
+  /** Resolves when nothing runs any more. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#running);
+  }
+
+  #begin(member: string, work: () => unknown): void {
+    if (this.signal.aborted) return;
+    const running = runDetached(() => this.unitOfWork.run(async () => void (await work())))
+      .catch((error) => this.#failed(member, error))
+      .finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  /** Work that ends because it was told to has not failed. */
+  #failed(member: string, error: unknown): void {
+    const { signal, logger, consumer } = this;
+    if (signal.aborted && (error === signal.reason || isAbort(error))) return;
+    logger.error('A detached method failed.', { consumer: consumer.constructor.name, member, error });
+  }
+}
+
+function isAbort(error: unknown): boolean {
+  try {
+    return error instanceof Error && error.name === 'AbortError';
+  } catch {
+    return false;
+  }
+}

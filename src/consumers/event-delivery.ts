@@ -1,0 +1,398 @@
+import type { Dispatcher } from '../dispatch/dispatcher.js';
+import type { Request } from '../dispatch/request.js';
+import { Revoked } from '../errors.js';
+import type { Logger } from '../logger.js';
+import type { ChangeMessage } from '../observers/change-message.js';
+import { type EventAction, eventFor } from '../observers/group-diff.js';
+import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
+import type { Observer } from '../observers/observer.js';
+import type { ObservedEvent, Sight } from '../observers/observer-declaration.js';
+import { isRecheckMessage, type ObserverMessage } from '../observers/recheck-message.js';
+import {
+  requestsThrough,
+  type SubscribingRequest,
+  type SubscriptionRecord,
+  type Subscriptions,
+} from '../observers/subscriptions.js';
+import type { Delivery } from '../permissions/permission.js';
+import { ActionContext } from '../scope/action-context.js';
+import type { Scope } from '../scope/scope.js';
+import { rightsKey } from '../serializers/field-rights.js';
+import { Status } from '../status.js';
+import { encodeData, errorReply } from '../wire/codec.js';
+import type { Reply } from '../wire/messages.js';
+import type { CompiledConsumer } from './compiled-consumer.js';
+import type { EventBody } from './event-bodies.js';
+import { rightsThrough, SubscriptionAuthorizer } from './subscription-authorizer.js';
+
+/** The commits of this process. */
+export interface Commits {
+  readonly source: string;
+  readonly commits: number;
+}
+
+/** The session whose subscriptions hear of events. */
+export interface SubscribedSession {
+  readonly compiled: CompiledConsumer;
+  readonly instance: object;
+  readonly scope: Scope;
+  readonly subscriptions: Subscriptions;
+  readonly services: { readonly dispatcher: Dispatcher; readonly logger: Logger; readonly publisher: Commits };
+  readonly runningRequests: readonly Request[];
+  loadObject(context: ActionContext): Promise<object>;
+  /** @param latest tells the row of an event of which only the latest is worth sending */
+  send(reply: Reply, latest?: string): void;
+}
+
+/** What a message is to one subscription. */
+type Arrival = EventArrival | RecheckArrival;
+
+interface EventArrival {
+  readonly record: SubscriptionRecord;
+  readonly action: string;
+  readonly pk: unknown;
+  readonly message: ChangeMessage;
+  /** Of the change, before and after. */
+  readonly groups: readonly string[];
+}
+
+/** To be asked whether it is still granted. */
+interface RecheckArrival {
+  readonly record: SubscriptionRecord;
+  readonly groups: readonly string[];
+  readonly isRecheck: true;
+}
+
+/** A subscription whose request is not answered, and the events that wait for that. */
+interface Unconfirmed {
+  readonly record: SubscriptionRecord;
+  readonly kept: Arrival[];
+}
+
+type Method = (event: SentEvent | SentSignal, subscription: Subscription) => Promise<void> | void;
+
+const rememberedChanges = 256;
+
+/**
+ * Changes from the channel layer -> frames, one per subscription, in the order in which they came. An event waits for the
+ * reply of the request that caused it, and for the reply of the request that subscribed.
+ */
+export class EventDelivery {
+  readonly #session: SubscribedSession;
+  readonly #authorizer: SubscriptionAuthorizer;
+  /** Whether a permission has an opinion on deliveries. */
+  readonly #asks: boolean;
+  readonly #tasks: (() => Promise<void> | void)[] = [];
+  #seen: Set<string> | undefined;
+  #unconfirmed: readonly Unconfirmed[] = [];
+  readonly #waiters: (() => void)[] = [];
+  #isBusy = false;
+  #isEnded = false;
+
+  constructor(session: SubscribedSession) {
+    const { compiled, instance, scope } = session;
+    this.#session = session;
+    this.#authorizer = new SubscriptionAuthorizer(compiled, instance, scope, (context) => session.loadObject(context));
+    this.#asks = compiled.permissions.asksForDeliveries(scope);
+  }
+
+  /** Copies of a message are known by their id. */
+  receive(message: ObserverMessage): void {
+    if (message.id !== undefined && this.#isKnown(message.id)) return;
+    this.#tasks.push(() => this.#deliver(message));
+    this.#drain();
+  }
+
+  /** Keeps the events of a new subscription until its request is answered; after an error answer there are none. */
+  holdUntilConfirmed(record: SubscriptionRecord, request: Request): void {
+    const unconfirmed: Unconfirmed = { record, kept: [] };
+    this.#unconfirmed = this.#unconfirmed.concat(unconfirmed);
+    request.whenAnswered((hasSucceeded) => {
+      this.#unconfirmed = this.#unconfirmed.filter((other) => other !== unconfirmed);
+      if (hasSucceeded && !this.#isEnded) this.#tasks.unshift(() => this.#deliverAll(unconfirmed.kept));
+      this.#drain();
+    });
+  }
+
+  /** How many changes have to wait for what is being delivered, or for the reply that confirms their subscription. */
+  get waiting(): number {
+    return this.#unconfirmed.reduce((sum, { kept }) => sum + kept.length, this.#tasks.length);
+  }
+
+  /** Drops what waits. */
+  end(): void {
+    this.#isEnded = true;
+    this.#tasks.length = 0;
+    this.#unconfirmed = [];
+  }
+
+  /** Resolves when everything that arrived has been delivered. */
+  idle(): Promise<void> {
+    if (!this.#isBusy) return Promise.resolve();
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  /** One task after the other; nothing overtakes one that has to wait. */
+  #drain(): void {
+    while (!this.#isBusy) {
+      const task = this.#tasks.shift();
+      if (!task) break;
+      const done = task();
+      if (!done) continue;
+      this.#isBusy = true;
+      void done.then(this.#resume, this.#resume);
+    }
+    if (!this.#isBusy) for (const waiter of this.#waiters.splice(0)) waiter();
+  }
+
+  readonly #resume = (): void => {
+    this.#isBusy = false;
+    this.#drain();
+  };
+
+  #isKnown(id: string): boolean {
+    this.#seen ??= new Set();
+    if (this.#seen.has(id)) return true;
+    this.#seen.add(id);
+    const [oldest] = this.#seen;
+    if (this.#seen.size > rememberedChanges && oldest !== undefined) this.#seen.delete(oldest);
+    return false;
+  }
+
+  #deliver(message: ObserverMessage): Promise<void> | void {
+    const { origin } = message;
+    const pending = origin === undefined ? undefined : this.#pendingRequest(origin);
+    if (!pending) return this.#deliverAll(this.#arrivalsOf(message));
+    this.#tasks.unshift(() => this.#deliverAll(this.#arrivalsOf(message)));
+    return pending.answered;
+  }
+
+  /** The request that a change came from, while its reply is still due here. Events do not wait for detached ones. */
+  #pendingRequest(id: string): Request | undefined {
+    return this.#session.runningRequests.find((request) => request.id === id && !request.isDetached);
+  }
+
+  /** A promise only where something has to be waited for. */
+  #deliverAll(arrivals: readonly Arrival[]): Promise<void> | void {
+    const waiting: Arrival[] = [];
+    for (const arrival of arrivals) {
+      const unconfirmed = this.#unconfirmed.find(({ record }) => record === arrival.record);
+      if (unconfirmed) unconfirmed.kept.push(arrival);
+      else if (waiting.length > 0 || !this.#sendAtOnce(arrival)) waiting.push(arrival);
+    }
+    if (waiting.length > 0) return this.#handleAll(waiting);
+  }
+
+  async #handleAll(arrivals: readonly Arrival[]): Promise<void> {
+    for (const arrival of arrivals) {
+      if (this.#isEnded) return;
+      await this.#handle(arrival);
+    }
+  }
+
+  /** Never rejects. */
+  #handle(arrival: Arrival): Promise<void> {
+    return this.#run(arrival).catch((error) => {
+      const { observer, requestId } = arrival.record;
+      const row = 'pk' in arrival ? { pk: arrival.pk } : {};
+      const facts = { observer: observer.id, requestId, ...row, error };
+      this.#session.services.logger.error('An event could not be delivered.', facts);
+    });
+  }
+
+  /** Without a trace to tell of, nothing is spent on one. */
+  async #run(arrival: Arrival): Promise<void> {
+    const { dispatcher } = this.#session.services;
+    const cause = 'message' in arrival ? arrival.message.cause : undefined;
+    const pass = (): Promise<boolean | void> | void => this.#pass(arrival);
+    await dispatcher.runHook(
+      cause === undefined ? pass : () => dispatcher.log.followDelivery(arrival.record.observer.id, cause, pass),
+    );
+  }
+
+  #arrivalsOf(message: ObserverMessage): Arrival[] {
+    const observer = this.#session.compiled.observersById.get(message.observer);
+    if (!observer) return [];
+    return isRecheckMessage(message)
+      ? rechecks(this.#session.subscriptions.of(observer), message.groups)
+      : this.#events(observer, message);
+  }
+
+  /** A change that was committed before the client subscribed may arrive afterwards; it is none of the subscription's. */
+  #events(observer: Observer, message: ChangeMessage): EventArrival[] {
+    const { before, after, pk, source, commit } = message;
+    const isOurs = source === this.#session.services.publisher.source;
+    const groups = [...before, ...after];
+    const arrivals: EventArrival[] = [];
+    for (const record of this.#session.subscriptions.near(observer, groups)) {
+      const event = isOurs && commit <= record.since ? undefined : eventFor(record.groups, before, after);
+      const action = event && (record.observer.signal?.name ?? event);
+      if (action) arrivals.push({ record, action, pk, message, groups });
+    }
+    return arrivals;
+  }
+
+  /** Sends an event for which no permission has to be asked. @returns whether it did */
+  #sendAtOnce(arrival: Arrival): boolean {
+    if ('isRecheck' in arrival || this.#asks) return false;
+    const { record, action, pk } = arrival;
+    if (!record.observer.passesThrough || this.#isAsked(arrival)) return false;
+    this.#send(record, action, pk, textOf(arrival));
+    return true;
+  }
+
+  /**
+   * A promise only where there is something to wait for: with ten thousand listeners each counts.
+   *
+   * @returns false where a permission refused
+   */
+  #pass(arrival: Arrival): Promise<boolean | void> | void {
+    if (!this.#session.subscriptions.has(arrival.record)) return;
+    if ('isRecheck' in arrival) return this.#recheck(arrival);
+    return this.#isAsked(arrival) ? this.#deliverAsked(arrival) : this.#deliverUnasked(arrival);
+  }
+
+  /** Whether a permission or a query has to be asked for this event. */
+  #isAsked(arrival: EventArrival): boolean {
+    return this.#asks || arrival.record.observer.revocations.length > 0 || this.#narrowing(arrival) !== undefined;
+  }
+
+  async #recheck({ record, groups }: RecheckArrival): Promise<boolean> {
+    const holds =
+      (await this.#authorizer.holds(record, groups)) && (await this.#authorizer.holdsForRows(record, groups));
+    if (holds) await this.#authorizer.askRights(record, groups);
+    else await this.#revoke(record);
+    return holds;
+  }
+
+  async #deliverAsked(arrival: EventArrival): Promise<boolean> {
+    const { record } = arrival;
+    await this.#askRights(arrival);
+    const body = this.#bodyOf(arrival);
+    const sight = await this.#look(arrival, eventOf(arrival, body));
+    if (await this.#isLost(arrival, sight)) return this.#revoke(record);
+    if (!sight.event) return true;
+    if (!(await this.#mayReceive(arrival, sight.event))) return this.#noteRefusal(arrival);
+    sight.note();
+    await this.#hand(arrival, sight.event, body);
+    return true;
+  }
+
+  #deliverUnasked(arrival: EventArrival): Promise<void> | void {
+    const body = this.#bodyOf(arrival);
+    return this.#hand(arrival, eventOf(arrival, body), body);
+  }
+
+  #bodyOf(arrival: EventArrival): EventBody {
+    return this.#session.compiled.bodies.of(textOf(arrival));
+  }
+
+  /** To the observer's method. What it sends on as it came has its text already. */
+  #hand({ record, pk }: EventArrival, observed: ObservedEvent, body: EventBody): Promise<void> | void {
+    const { instance, scope } = this.#session;
+    const { observer, requestId, kwargs } = record;
+    const event = observer.signal ? { signal: observer.signal.name, data: observed.data } : observed;
+    const send = async (sent: SentEvent | SentSignal): Promise<void> => {
+      const text = sent.data === body.data ? body.text : encodeData(sent.data);
+      this.#send(record, 'signal' in sent ? sent.signal : sent.action, pk, text);
+    };
+    const method: Method = Reflect.get(instance, observer.member);
+    return method.call(instance, event, { requestId, kwargs, scope, send });
+  }
+
+  /** With what every request sent through which the event comes. */
+  async #mayReceive({ record, groups }: EventArrival, event: ObservedEvent): Promise<boolean> {
+    if (!this.#asks) return true;
+    const { scope, compiled } = this.#session;
+    const delivery = { scope, ...event };
+    for (const { kwargs } of requestsThrough(record, groups)) {
+      if (!(await compiled.permissions.mayReceive(delivery, contextOf(record, kwargs, delivery)))) return false;
+    }
+    return true;
+  }
+
+  async #askRights({ record, groups }: EventArrival): Promise<void> {
+    if (record.observer.revocations.length > 0) await this.#authorizer.askRights(record, groups);
+  }
+
+  /** Asked once the data are there: what is read later than a permission might be what it would refuse. */
+  async #isLost({ record, groups }: EventArrival, { isRefused }: Sight): Promise<boolean> {
+    if (record.observer.revocations.length === 0) return false;
+    return isRefused || !(await this.#authorizer.holds(record, groups));
+  }
+
+  /** The request that has to be asked which rows its subscription may see; none where it sees all of them. */
+  #narrowing({ record, groups }: EventArrival): SubscribingRequest | undefined {
+    const { visibility } = record.observer;
+    const [request] = visibility ? requestsThrough(record, groups) : [];
+    return request && (visibility?.isNarrowed || this.#authorizer.asksForObject(request)) ? request : undefined;
+  }
+
+  async #look(arrival: EventArrival, event: ObservedEvent): Promise<Sight> {
+    const { record } = arrival;
+    const { visibility, serializer } = record.observer;
+    const request = this.#narrowing(arrival);
+    if (!visibility || !request) return { event, isRefused: false, note: () => {} };
+    return visibility.look(this.#session.instance, event, {
+      subscription: record,
+      context: this.#authorizer.contextOf(record, request),
+      ...(serializer && { serializer }),
+      maySee: (row) => this.#authorizer.maySee(record, request, row),
+      rights: async () => {
+        await this.#askRights(arrival);
+        return rightsThrough(record, arrival.groups);
+      },
+    });
+  }
+
+  #noteRefusal({ record, action }: EventArrival): false {
+    const { scope, services } = this.#session;
+    const facts = { observer: record.observer.id, event: action, requestId: record.requestId };
+    services.dispatcher.log.refusedDelivery(scope, facts);
+    return false;
+  }
+
+  /** All that the request id asked for has ended, and its client is told once. */
+  async #revoke(record: SubscriptionRecord): Promise<false> {
+    const { subscriptions } = this.#session;
+    const { requestId } = record;
+    // Its client may have ended it while a permission was asked.
+    if (!subscriptions.has(record)) return false;
+    const ended = subscriptions.end(requestId);
+    this.#session.send(errorReply(new Revoked(), { action: 'revoked', requestId }));
+    await ended;
+    return false;
+  }
+
+  #send(record: SubscriptionRecord, action: string, pk: unknown, data: string): void {
+    if (!this.#session.subscriptions.has(record)) return;
+    const status = action === 'delete' && !record.observer.signal ? Status.noContent : Status.ok;
+    const { observer, requestId } = record;
+    const row = observer.latest ? JSON.stringify([observer.id, requestId, pk]) : undefined;
+    this.#session.send({ action, requestId, status, data, errors: [] }, row);
+  }
+}
+
+/** What is sent of an event, as JSON text, by the rights that its subscription has by now. */
+function textOf({ record, action, pk, message, groups }: EventArrival): string {
+  const { serializer, signal } = record.observer;
+  const { data = 'null', dataByRights } = message;
+  if (action === 'delete' && !signal) return encodeData({ pk });
+  if (!serializer || !dataByRights) return data;
+  const key = rightsKey(serializer, rightsThrough(record, groups));
+  return Object.hasOwn(dataByRights, key) ? (dataByRights[key] ?? data) : data;
+}
+
+function rechecks(records: readonly SubscriptionRecord[], groups: readonly string[]): RecheckArrival[] {
+  const concerned = records.filter((record) => groups.some((group) => record.groups.includes(group)));
+  return concerned.map((record) => ({ record, groups, isRecheck: true }));
+}
+
+function eventOf({ action, pk }: EventArrival, { data }: EventBody): ObservedEvent {
+  return { action: action as EventAction, pk, data };
+}
+
+/** An event as the action that a permission is asked for. */
+function contextOf({ requestId }: SubscriptionRecord, kwargs: unknown, { scope, action }: Delivery): ActionContext {
+  return new ActionContext({ scope, action, requestId, kwargs: { ...(kwargs as object) } });
+}

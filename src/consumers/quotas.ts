@@ -1,0 +1,73 @@
+import type { Counters } from '../counters.js';
+import { Throttled } from '../errors.js';
+import type { Limits } from '../limits.js';
+
+/** A consumer of the connection, as far as it holds something. */
+interface Holder {
+  readonly subscriptions: { readonly size: number };
+  readonly membership: { readonly size: number };
+}
+
+/** Suggested delay in milliseconds until one of the client's requests may have ended. */
+const retryDelay = 1_000;
+
+/** What one connection holds, all its streams together, and how much of it there may be. */
+export class Quotas {
+  /** Requests and other frames that wait for those before them. */
+  waiting = 0;
+  /** Detached requests that are not settled. */
+  detached = 0;
+  /** Requests that were answered by an abort and still run: detached ones, and others. */
+  abandonedDetached = 0;
+  abandoned = 0;
+  readonly sessions = new Set<Holder>();
+
+  constructor(
+    readonly limits: Limits,
+    private readonly counters: Counters,
+  ) {}
+
+  /** @throws Throttled where there is no room for one more request */
+  requireRequest(isDetached: boolean): void {
+    const { detachedActions, waitingRequests } = this.limits;
+    // Cancelled actions may keep running; they count, or cancelling would bypass the limit.
+    if (this.abandoned + this.abandonedDetached >= detachedActions)
+      this.#refuse('detached_actions', `${detachedActions} cancelled actions still run.`, retryDelay);
+    if (isDetached && this.detached + this.abandoned >= detachedActions)
+      this.#refuse('detached_actions', `There may be ${detachedActions} detached actions under way.`, retryDelay);
+    if (!isDetached && this.waiting >= waitingRequests)
+      this.#refuse('waiting_requests', `There may be ${waitingRequests} requests waiting.`, retryDelay);
+  }
+
+  /** @throws Throttled without a time to try again: only the client can make room */
+  requireSubscription(): void {
+    const { subscriptions } = this.limits;
+    if (this.#sum(({ subscriptions: { size } }) => size) >= subscriptions)
+      this.#refuse('subscriptions', `A connection may have ${subscriptions} subscriptions.`);
+  }
+
+  /** @throws Throttled without a time to try again: only the client can make room */
+  requireGroups(added: number): void {
+    const { groups } = this.limits;
+    if (this.#sum(({ membership: { size } }) => size) + added > groups)
+      this.#refuse('groups', `A connection may be in ${groups} groups.`);
+  }
+
+  /** @param waiting events and messages for one consumer. @returns whether one more may wait */
+  hasRoomForEvent(waiting: number): boolean {
+    if (waiting < this.limits.waitingEvents) return true;
+    this.counters.increment('signalbox.limits_reached', { limit: 'waiting_events' });
+    return false;
+  }
+
+  #sum(count: (holder: Holder) => number): number {
+    let sum = 0;
+    for (const holder of this.sessions) sum += count(holder);
+    return sum;
+  }
+
+  #refuse(limit: string, text: string, retryAfter?: number): never {
+    this.counters.increment('signalbox.limits_reached', { limit });
+    throw new Throttled(text, retryAfter === undefined ? {} : { retryAfter });
+  }
+}

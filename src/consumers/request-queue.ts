@@ -1,0 +1,95 @@
+import { runDetached } from '../async-context.js';
+import { Request } from '../dispatch/request.js';
+import type { Quotas } from './quotas.js';
+
+/** What is no request and yet in line with them: a hook, a message, a binary frame. */
+interface QueuedWork {
+  /** Never rejects. */
+  readonly run: () => Promise<void>;
+  readonly done: () => void;
+  /** Whether the client has sent it, so that it counts among what waits. */
+  readonly isCounted: boolean;
+}
+
+/** The requests of one consumer, which run one after the other. Detached ones do not hold up those behind them. */
+export class RequestQueue {
+  readonly #line: (Request | QueuedWork)[] = [];
+  #running: Request | QueuedWork | undefined;
+  #isDraining = false;
+  /** Those that are not settled: they wait, run, or go on behind their answer. */
+  readonly open = new Set<Request>();
+
+  /** @param start carries a request; whoever settles it calls `settled` */
+  constructor(
+    private readonly start: (request: Request) => void,
+    private readonly quotas: Quotas,
+  ) {}
+
+  add(request: Request): void {
+    this.open.add(request);
+    if (request.isDetached) this.quotas.detached += 1;
+    else this.quotas.waiting += 1;
+    this.#line.push(request);
+    this.#drain();
+  }
+
+  /** Resolves once the work, which never rejects, is done. */
+  addWork(run: () => Promise<void>, isCounted = false): Promise<void> {
+    return new Promise((done) => {
+      if (isCounted) this.quotas.waiting += 1;
+      this.#line.push({ run, done, isCounted });
+      this.#drain();
+    });
+  }
+
+  /** The request is answered, though it may run on: the next one is due. */
+  release(request: Request | QueuedWork): void {
+    if (this.#running !== request) return;
+    this.#running = undefined;
+    // The next one has nothing to do with the contexts of this one.
+    if (this.#line.length > 0 && !this.#isDraining) runDetached(() => this.#drain());
+  }
+
+  settled(request: Request): void {
+    this.open.delete(request);
+    if (request.isDetached) this.quotas.detached -= 1;
+    this.release(request);
+  }
+
+  find(requestId: unknown): Request | undefined {
+    for (const request of this.open) if (request.requestId === requestId && !request.isAnswered) return request;
+    return undefined;
+  }
+
+  /** Those that run and are not answered. */
+  get running(): readonly Request[] {
+    return [...this.open].filter(({ isStarted, isAnswered }) => isStarted && !isAnswered);
+  }
+
+  #drain(): void {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    for (let next = this.#running ? undefined : this.#line.shift(); next; ) {
+      this.#begin(next);
+      next = this.#running ? undefined : this.#line.shift();
+    }
+    this.#isDraining = false;
+  }
+
+  #begin(next: Request | QueuedWork): void {
+    if (next instanceof Request) {
+      if (!next.isDetached) {
+        this.quotas.waiting -= 1;
+        this.#running = next;
+      }
+      this.start(next);
+      return;
+    }
+    if (next.isCounted) this.quotas.waiting -= 1;
+    this.#running = next;
+    void next.run().then(() => {
+      next.done();
+      this.release(next);
+    });
+  }
+}

@@ -1,0 +1,352 @@
+import {
+  type DependencyContainer,
+  container as globalContainer,
+  type InjectionToken,
+  instanceCachingFactory,
+} from 'tsyringe';
+import { ConnectionRegistry } from '../authentication/connection-registry.js';
+import { Connections } from '../authentication/connections.js';
+import { InMemoryTicketStore } from '../authentication/in-memory-ticket-store.js';
+import { Tickets } from '../authentication/tickets.js';
+import { ChannelLayer } from '../channel-layer/channel-layer.js';
+import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
+import { Clock } from '../clock.js';
+import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
+import { checkModelConsumer } from '../consumers/model-check.js';
+import { Counters, GuardedCounters } from '../counters.js';
+import { Deadlines } from '../deadlines.js';
+import { Dispatcher } from '../dispatch/dispatcher.js';
+import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-mapping.js';
+import { RequestLog } from '../dispatch/request-log.js';
+import { ConfigurationError, HandshakeTimedOut } from '../errors.js';
+import { Logger } from '../logger.js';
+import type { Class, ConcreteClass } from '../metadata.js';
+import { ChangePublisher } from '../observers/change-publisher.js';
+import { type Observer, observedBy } from '../observers/observer.js';
+import { Rechecker } from '../observers/rechecker.js';
+import { receiveSignals } from '../observers/signal-receivers.js';
+import { Announcer } from '../orm/announcer.js';
+import { ModelSubscriber } from '../orm/model-subscriber.js';
+import { toApiError } from '../orm/orm-errors.js';
+import { entityManagerTokens, registerSubscriber } from '../orm/orm-root.js';
+import { UnitOfWork } from '../orm/unit-of-work.js';
+import { warnOfUnreportedWrites } from '../orm/unreported-writes.js';
+import { permissionsIn } from '../permissions/permission.js';
+import {
+  buildSingletons,
+  checkConsumersAreNotShared,
+  checkProviders,
+  checkShowsEvents,
+} from '../scope/provider-checks.js';
+import { ScopeDisposer } from '../scope/scope-disposal.js';
+import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
+import type { ScopeUser } from '../scope/scope-types.js';
+import { checkRights, rightsIn } from '../serializers/field-rights.js';
+import { checkModelSerializer } from '../serializers/model-serializer.js';
+import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
+import { completeSettings, type Settings } from '../settings.js';
+import { GuardedTracer, Tracer } from '../tracer.js';
+import { type AppOptions, checkOptions } from './app-options.js';
+import { Backpressure } from './backpressure.js';
+import { ClientAddresses } from './client-address.js';
+import type { Connection, ConnectionServices } from './connection.js';
+import { ConnectionLimiter } from './connection-limiter.js';
+import { ConnectionRules, checkConnectionRules, modelOf, signalOf } from './connection-rules.js';
+import { Handshake } from './handshake.js';
+import { Heartbeat } from './heartbeat.js';
+import { Router } from './router.js';
+import type { Route } from './routes.js';
+import { Joining, Lifecycle } from './startup.js';
+
+type Options = AppOptions<readonly Route[]>;
+
+/** The parts of a running application, put together once. */
+export interface Services extends ConnectionServices {
+  readonly publisher: ChangePublisher;
+  readonly subscriber: ModelSubscriber;
+  readonly rechecker: Rechecker;
+  readonly registry: ConnectionRegistry<Connection>;
+  readonly connections: Connections;
+  readonly handshake: Handshake;
+  readonly limiter: ConnectionLimiter;
+  readonly addresses: ClientAddresses;
+  readonly lifecycle: Lifecycle;
+  readonly joining: Joining;
+  /** Ends the listening to signals and, in development, to writes that no observer hears of. */
+  readonly stopListening: () => void;
+}
+
+/** @throws ConfigurationError for everything that could not work */
+export function buildServices(options: Options): Services {
+  checkOptions(options);
+  const { orm, otherOrms = [], permissions = [], middleware = [], connections: rules = [] } = options;
+  const settings = completeSettings(options.settings);
+  const unitOfWork = unitOfWorkOf(options);
+  const container = options.container ?? globalContainer.createChildContainer();
+  const router = new Router(options.routes, { permissions, middleware }, settings);
+  for (const token of entityManagerTokens(orm)) provide(container, token, () => orm.em);
+
+  // What tells what happens, and when
+  const level = settings.development ? 'debug' : 'info';
+  const logger = provide(container, Logger, () => new Logger(level, undefined, undefined, settings.log.redacted));
+  const clock = provide(container, Clock, () => new Clock());
+  const deadlines = new Deadlines(clock);
+  const counters = new GuardedCounters(
+    provide(container, Counters, () => new Counters()),
+    (error) => logger.error('The counters failed.', { error }),
+  );
+  const tracer = new GuardedTracer(
+    provide(container, Tracer, () => new Tracer()),
+    (error) => logger.error('The tracer failed.', { error }),
+  );
+
+  // Connections, and what commits do to them
+  const layer = channelLayerOf(options, container, logger, settings);
+  const findUser = userFinder(options, container, unitOfWork, deadlines, settings);
+  const registry = new ConnectionRegistry<Connection>(
+    layer,
+    clock,
+    logger,
+    counters,
+    settings.ticketLifetime,
+    findUser,
+  );
+  const connections = new Connections(registry, clock);
+  container.registerInstance(Connections, connections);
+  checkConnectionRules(rules, { hasUsers: options.users !== undefined, unitOfWork });
+
+  // Changes: from a commit to the messages of its observers
+  const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
+  const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
+  const publisher = new ChangePublisher({ observers, layer, unitOfWork, logger, clock, settings, resolve });
+  const connectionRules = new ConnectionRules(rules, connections, unitOfWork, logger);
+  const ruling = rules.flatMap((rule) => modelOf(rule) ?? []).map((model) => ({ model }));
+  const revocations = observers.flatMap((observer) => observer.revocations);
+  const isObserved = observedBy([...observers, ...revocations, ...ruling]);
+  const subscriber = new ModelSubscriber(
+    (changes, signals, cause) => {
+      publisher.publish(changes, signals, cause);
+      void connectionRules.apply(changes, signals);
+    },
+    observedBy([...observers.filter(({ groupsVary }) => groupsVary), ...revocations]),
+    isObserved,
+    () => tracer.current(),
+  );
+  const rechecker = new Rechecker(observers, (sent) => subscriber.stageSignal(orm.em, sent));
+
+  // Providers: checked here, before the first socket
+  provide(container, Announcer, () => new Announcer(unitOfWork, subscriber));
+  provide(container, Rechecker, () => rechecker);
+  checkAndBuildProviders(container, options, router, unitOfWork);
+  provide(container, Tickets, () => ticketsOf(options, container, clock, settings, registry));
+  const hooks = (options.hooks ?? []).map(resolve);
+  const errors = new ErrorTranslator(mappersOf(options, container), logger);
+
+  // The way of a request
+  const log = new RequestLog(clock, counters, tracer, logger, settings);
+  const dispatcher = new Dispatcher(errors, log, deadlines, logger, settings, unitOfWork);
+  const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
+  const addresses = new ClientAddresses(settings.trustedProxies);
+  const limiter = new ConnectionLimiter(settings.limits, clock, counters);
+  const handshake = new Handshake(
+    router,
+    addresses,
+    limiter,
+    registry,
+    container,
+    unitOfWork,
+    errors,
+    disposer,
+    deadlines,
+    logger,
+    settings,
+  );
+
+  for (const each of [orm, ...otherOrms]) registerSubscriber(each, subscriber);
+  const stopSignals = receiveSignals(
+    observers,
+    rules.flatMap((rule) => signalOf(rule) ?? []),
+    (sent) => subscriber.stageSignal(orm.em, sent),
+  );
+  const stopWarnings = settings.development ? warnOfUnreportedWrites(orm.em, isObserved, logger) : undefined;
+  return {
+    settings,
+    clock,
+    deadlines,
+    logger,
+    counters,
+    layer,
+    unitOfWork,
+    errors,
+    dispatcher,
+    disposer,
+    publisher,
+    subscriber,
+    rechecker,
+    registry,
+    connections,
+    handshake,
+    limiter,
+    addresses,
+    backpressure: new Backpressure(settings.outbound, settings.closeTimeout, clock, counters, logger),
+    heartbeat: new Heartbeat(settings.heartbeat, clock, counters, registry),
+    lifecycle: new Lifecycle(hooks, unitOfWork, logger, deadlines, settings.closeTimeout),
+    joining: new Joining(registry, layer, deadlines, logger, settings.channelLayerTimeLimit),
+    stopListening: () => {
+      stopSignals();
+      stopWarnings?.();
+    },
+  };
+}
+
+/** Keeps what the application registered itself. */
+function provide<T>(container: DependencyContainer, provided: Class<T>, make: () => T): T {
+  // Abstract classes are tokens as good as any; only tsyringe's types do not know.
+  const token = provided as InjectionToken<T>;
+  if (!container.isRegistered(token, true)) container.register(token, { useFactory: instanceCachingFactory(make) });
+  return container.resolve(token);
+}
+
+/** @throws ConfigurationError for two databases of one context name: their contexts would be one */
+function unitOfWorkOf({ orm, otherOrms = [] }: Options): UnitOfWork {
+  const names = [orm, ...otherOrms].map(({ em }) => em.name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice === undefined)
+    return new UnitOfWork(
+      orm.em,
+      otherOrms.map(({ em }) => em),
+    );
+  throw new ConfigurationError({
+    class: 'createApp',
+    member: 'otherOrms',
+    reason: `has two databases with the context name "${twice}".`,
+    remedy: 'Give each its own: MikroORM.init({ contextName }).',
+  });
+}
+
+/** The one that is injected is the one that is used. */
+function channelLayerOf(
+  { channelLayer }: Options,
+  container: DependencyContainer,
+  logger: Logger,
+  settings: Settings,
+): ChannelLayer {
+  if (channelLayer) container.registerInstance(ChannelLayer as InjectionToken<ChannelLayer>, channelLayer);
+  const onFailure = (error: unknown): void => logger.error('A channel failed.', { error });
+  return provide(container, ChannelLayer, () => new InMemoryChannelLayer(onFailure, settings.outbound.groupSlice));
+}
+
+/** Loads a user anew, for as long as asking the permissions may take. Undefined where the application has no `users`. */
+function userFinder(
+  { users }: Options,
+  container: DependencyContainer,
+  unitOfWork: UnitOfWork,
+  deadlines: Deadlines,
+  { handshakeTimeLimit: milliseconds }: Settings,
+): ((userId: string) => Promise<ScopeUser | null | undefined>) | undefined {
+  if (!users) return undefined;
+  const error = (): Error => new HandshakeTimedOut('Your rights could not be checked in time.');
+  return (userId) => {
+    const found = unitOfWork.run(async () => container.resolve(users).find(userId));
+    return deadlines.limit(found, { milliseconds, error });
+  };
+}
+
+function ticketsOf(
+  { ticketStore }: Options,
+  container: DependencyContainer,
+  clock: Clock,
+  { ticketLifetime }: Settings,
+  registry: ConnectionRegistry<Connection>,
+): Tickets {
+  const store = ticketStore
+    ? container.resolve(ticketStore)
+    : new InMemoryTicketStore(clock, container.resolve(Logger));
+  return new Tickets(store, clock, ticketLifetime, (moment, identity) =>
+    registry.wasDisconnectedSince(moment, identity),
+  );
+}
+
+function mappersOf(
+  { orm, otherOrms = [], errors = [] }: Options,
+  container: DependencyContainer,
+): readonly ErrorMapper[] {
+  const metadata = [orm, ...otherOrms].map(({ em }) => em.getMetadata());
+  const ormErrors: ErrorMapper = { toApiError: (thrown) => toApiError(metadata, thrown) };
+  return [...errors.map((mapper) => container.resolve(mapper)), ormErrors];
+}
+
+/** Singletons are resolved from the root: what a connection resolved first would live and die with it. */
+function checkAndBuildProviders(
+  container: DependencyContainer,
+  options: Options,
+  router: Router,
+  unitOfWork: UnitOfWork,
+): void {
+  const providers = providersOf(options, router);
+  const consumers = router.consumers.map(({ consumer }) => consumer);
+  checkProviders(container, providers);
+  checkConsumersAreNotShared(container, consumers);
+  for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, unitOfWork);
+  for (const serializer of withNested(router.consumers.flatMap(observersOf).map(({ serializer }) => serializer))) {
+    checkShowsEvents(container, serializer);
+    checkRights(serializer);
+  }
+  for (const consumer of consumers) checkModelConsumer(consumer, unitOfWork);
+  buildSingletons(container, providers);
+}
+
+/** Every class that the container will be asked for, as far as declarations tell. */
+function providersOf(
+  { errors = [], hooks = [], ticketStore, users }: Options,
+  router: Router,
+): readonly ConcreteClass[] {
+  const middleware = router.routes.flatMap((route) => route.middleware);
+  return [
+    ...new Set<ConcreteClass>([
+      ...router.consumers.flatMap(providersOfConsumer),
+      ...middleware.flatMap((piece: ScopeMiddlewareClass) => [piece, ...(piece.providers ?? [])]),
+      ...errors,
+      ...hooks,
+      ...(users ? [users] : []),
+      ...(ticketStore ? [ticketStore] : []),
+    ]),
+  ];
+}
+
+function providersOfConsumer(compiled: CompiledConsumer): ConcreteClass[] {
+  const { consumer, actions, permission } = compiled;
+  const paginator: ConcreteClass | undefined = Reflect.get(consumer, 'paginator');
+  const serializers = withNested([
+    Reflect.get(consumer, 'serializer'),
+    ...actions.all.map(({ reply }) => reply),
+    ...observersOf(compiled).map(({ serializer }) => serializer),
+  ]);
+  return [
+    consumer,
+    ...(paginator ? [paginator] : []),
+    ...permissionsIn(permission),
+    ...actions.all.flatMap((action) => action.permissions.providers),
+    ...serializers,
+    ...[...serializers].flatMap((serializer) => [...rightsIn(serializer).keys()]),
+  ];
+}
+
+function observersOf({ observers }: CompiledConsumer): readonly Observer[] {
+  return [...observers.values()];
+}
+
+/** The serializers among these, and those that are nested in them. */
+function withNested(shown: readonly unknown[]): ReadonlySet<SerializerClass> {
+  const serializers = new Set<SerializerClass>();
+  const collect = (serializer: SerializerClass): void => {
+    if (serializers.has(serializer)) return;
+    serializers.add(serializer);
+    const options: { readonly nested?: object } | undefined = Reflect.get(serializer, 'options');
+    Object.values(options?.nested ?? {})
+      .filter(isSerializerClass)
+      .forEach(collect);
+  };
+  shown.filter(isSerializerClass).forEach(collect);
+  return serializers;
+}

@@ -1,0 +1,102 @@
+import type { ConnectionRegistry } from '../authentication/connection-registry.js';
+import type { ChannelLayer } from '../channel-layer/channel-layer.js';
+import type { Deadlines } from '../deadlines.js';
+import type { Logger } from '../logger.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
+import type { ApplicationHooks } from './app-options.js';
+
+/** The hooks of an application's life, each called once. */
+export class Lifecycle {
+  readonly #started: ApplicationHooks[] = [];
+  #starting: Promise<void> | undefined;
+  #readying: Promise<void> | undefined;
+
+  /** @param stopTimeout how long a stop hook is waited for, in milliseconds */
+  constructor(
+    private readonly hooks: readonly ApplicationHooks[],
+    private readonly unitOfWork: UnitOfWork,
+    private readonly logger: Logger,
+    private readonly deadlines: Deadlines,
+    private readonly stopTimeout: number,
+  ) {}
+
+  start(): Promise<void> {
+    this.#starting ??= this.#each('start', (hook) => this.#started.push(hook));
+    return this.#starting;
+  }
+
+  ready(): Promise<void> {
+    this.#readying ??= this.#each('ready');
+    return this.#readying;
+  }
+
+  /** Stops those that did start, once they have. Never rejects, and waits for none of them for ever. */
+  async stop(): Promise<void> {
+    if (this.#starting) await this.deadlines.settles(this.#starting, this.stopTimeout);
+    for (const hook of this.#started.toReversed()) await this.#stop(hook);
+  }
+
+  async #each(name: 'start' | 'ready', done: (hook: ApplicationHooks) => void = () => {}): Promise<void> {
+    const { hooks, unitOfWork } = this;
+    for (const hook of hooks) {
+      await unitOfWork.run(async () => hook[name]?.());
+      done(hook);
+    }
+  }
+
+  async #stop(hook: ApplicationHooks): Promise<void> {
+    const { unitOfWork, logger, stopTimeout, deadlines } = this;
+    const provider = hook.constructor.name;
+    const stopped = unitOfWork
+      .run(async () => hook.stop?.())
+      .catch((error) => logger.error('A stop hook failed.', { provider, error }));
+    if (!(await deadlines.settles(stopped, stopTimeout))) logger.warn('A stop hook did not end in time.', { provider });
+  }
+}
+
+/**
+ * This process begins to hear the commands of others. Where the channel layer does not answer, the process starts all the same, but
+ * is not ready: its connections would stay when another process ends those of their user.
+ */
+export class Joining {
+  #begun: Promise<void> | undefined;
+  #isLate = false;
+
+  constructor(
+    private readonly registry: Pick<ConnectionRegistry, 'join'>,
+    private readonly layer: ChannelLayer,
+    private readonly deadlines: Deadlines,
+    private readonly logger: Logger,
+    private readonly timeLimit: number,
+  ) {}
+
+  /** Whether it took too long, and is not done yet. */
+  get isLate(): boolean {
+    return this.#isLate;
+  }
+
+  /** Done once, unless it fails. @throws what the channel layer throws in time */
+  begin(): Promise<void> {
+    this.#begun ??= this.#begin().catch((error) => {
+      this.#begun = undefined;
+      throw error;
+    });
+    return this.#begun;
+  }
+
+  async #begin(): Promise<void> {
+    const { registry, layer, deadlines, logger, timeLimit } = this;
+    const joined = registry.join();
+    if (await deadlines.settles(joined, timeLimit)) return joined;
+    this.#isLate = true;
+    logger.warn(
+      'The channel layer does not say that this process has joined, which is not ready meanwhile: see whether connect and add settle, and whether its server answers.',
+      { layer: layer.constructor.name, timeLimit },
+    );
+    const end = (): void => {
+      this.#isLate = false;
+      logger.info('This process has joined the channel layer.');
+    };
+    joined.then(end, (error) => logger.error('This process could not join the channel layer.', { error }));
+  }
+}
