@@ -23,11 +23,11 @@ class WorkConsumer extends ApiConsumer {
 }
 
 function actionsWith(settings: Parameters<typeof completeSettings>[0]) {
-  const actions = new Actions(WorkConsumer, [], completeSettings(settings));
-  return (name: string) => actions.find(name);
+  const actions = actionsOf(WorkConsumer, [], completeSettings(settings));
+  return (name: string) => actions.get(name);
 }
 
-import { Actions } from '#signalbox/dispatch/actions.js';
+import { actionsOf } from '#signalbox/dispatch/actions.js';
 import { defaultLimits } from '#signalbox/limits.js';
 import { completeSettings, defaultSettings, type GivenSettings } from '#signalbox/settings.js';
 

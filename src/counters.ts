@@ -18,12 +18,15 @@ export class Counters {
 
 /** Counters that fail must not take what they count with them. */
 export class GuardedCounters extends Counters {
+  /** Whether anything is counted: the default counts nothing, and costs nothing. */
+  readonly isOn: boolean;
   readonly #counters: Counters;
   readonly #onFailure: (error: unknown) => void;
 
   /** @param onFailure told of counters that threw */
   constructor(counters: Counters, onFailure: (error: unknown) => void) {
     super();
+    this.isOn = counters.constructor !== Counters;
     this.#counters = counters;
     this.#onFailure = onFailure;
   }

@@ -67,7 +67,7 @@ export type { ErrorMapper } from './dispatch/error-mapping.js';
 export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';
 export type { FilterKwargsOf, FilterOptions, TextFieldOf } from './filters/filter-types.js';
-export type { KwargsInputOf, KwargsOf, KwargsSchema } from './kwargs/kwargs-schema.js';
+export type { KwargsInputOf, KwargsOf, KwargsSchema } from './kwargs/kwargs-checker.js';
 export type { Limits } from './limits.js';
 export { type LogFields, Logger, type LogLevel, type LogLimits } from './logger.js';
 export type {

@@ -34,12 +34,15 @@ export class Tracer {
 
 /** A tracer that fails must not take what it traces with it: the work is done once, whatever becomes of its span. */
 export class GuardedTracer extends Tracer {
+  /** Whether anything is traced: the default traces nothing, and costs nothing. */
+  readonly isOn: boolean;
   readonly #tracer: Tracer;
   readonly #onFailure: (error: unknown) => void;
 
   /** @param onFailure told of a tracer that threw */
   constructor(tracer: Tracer, onFailure: (error: unknown) => void) {
     super();
+    this.isOn = tracer.constructor !== Tracer;
     this.#tracer = tracer;
     this.#onFailure = onFailure;
   }

@@ -61,14 +61,14 @@ describe('A consumer class', () => {
       @Action() part() {}
     }
     const { actions, observers } = compile(Derived);
-    expect(actions.all.map(({ name }) => name)).to.deep.equal(['greet', 'part']);
+    expect([...actions.values()].map(({ name }) => name)).to.deep.equal(['greet', 'part']);
     expect([...observers.keys()]).to.deep.equal(['onMessage']);
   });
 
   it('has no action that is not mixed in', () => {
     @Consumer()
     class Rooms extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), List) {}
-    expect(compile(Rooms).actions.all.map(({ name }) => name)).to.deep.equal(['list']);
+    expect([...compile(Rooms).actions.keys()]).to.deep.equal(['list']);
   });
 
   describe('asks', () => {
@@ -105,7 +105,7 @@ describe('A consumer class', () => {
       class WithAction extends ApiConsumer {
         @Action({ permissions: [IsBanned] }) act() {}
       }
-      expect(compile(WithAction).actions.find('act')?.permissions.providers).to.deep.equal([IsAuthenticated, IsBanned]);
+      expect(compile(WithAction).actions.get('act')?.permissions.providers).to.deep.equal([IsAuthenticated, IsBanned]);
     });
   });
 

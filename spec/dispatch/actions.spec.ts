@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { Action, ApiConsumer, ConfigurationError, type Settings } from 'signalbox';
-import { Actions } from '#signalbox/dispatch/actions.js';
+import { type Actions, actionsOf } from '#signalbox/dispatch/actions.js';
 import type { Class } from '#signalbox/metadata.js';
 import { completeSettings } from '#signalbox/settings.js';
 
@@ -17,14 +17,12 @@ class Base extends ApiConsumer {
   @Action({ detached: true }) async detachedAsync() {}
 }
 
-function actionsOf(consumer: Class, settings: Partial<Settings> = {}): Actions {
-  return new Actions(consumer, [], completeSettings(settings));
+function actionsFor(consumer: Class, settings: Partial<Settings> = {}): Actions {
+  return actionsOf(consumer, [], completeSettings(settings));
 }
 
 function atomicOnes(settings: Partial<Settings>): string[] {
-  return actionsOf(Base, settings)
-    .all.filter(({ atomic }) => atomic)
-    .map(({ member }) => member);
+  return [...new Set(actionsFor(Base, settings).values())].filter(({ atomic }) => atomic).map(({ member }) => member);
 }
 
 describe('The actions of a consumer', () => {
@@ -53,7 +51,7 @@ describe('The actions of a consumer', () => {
         override sync = Base.prototype.sync;
         override async promise() {}
       }
-      expect(actionsOf(Derived).find('promise')?.atomic).to.equal(false);
+      expect(actionsFor(Derived).get('promise')?.atomic).to.equal(false);
     });
   });
 
@@ -64,24 +62,24 @@ describe('The actions of a consumer', () => {
     }
 
     it("their method's name in snake_case", () => {
-      expect(actionsOf(Named).find('leave_room')?.member).to.equal('leaveRoom');
+      expect(actionsFor(Named).get('leave_room')?.member).to.equal('leaveRoom');
     });
 
     it("a name of their own, and their method's name as well", () => {
-      const actions = actionsOf(Named);
-      expect(actions.find('say')?.member).to.equal('sendMessage');
-      expect(actions.find('send_message')).to.equal(actions.find('say'));
-      expect(actions.find('say')?.name).to.equal('say');
-      expect(actions.all.filter(({ member }) => member === 'sendMessage')).to.have.length(1);
+      const actions = actionsFor(Named);
+      expect(actions.get('say')?.member).to.equal('sendMessage');
+      expect(actions.get('send_message')).to.equal(actions.get('say'));
+      expect(actions.get('say')?.name).to.equal('say');
+      expect([...new Set(actions.values())].filter(({ member }) => member === 'sendMessage')).to.have.length(1);
     });
 
     it('inherited names', () => {
-      expect(actionsOf(Named).find('always_atomic')?.member).to.equal('alwaysAtomic');
+      expect(actionsFor(Named).get('always_atomic')?.member).to.equal('alwaysAtomic');
     });
 
     it('nothing else', () => {
       for (const name of ['sendMessage', 'constructor', 'toString', 'onConnect', 'on_connect', '__proto__', '']) {
-        expect(actionsOf(Named).find(name), name).to.equal(undefined);
+        expect(actionsFor(Named).get(name), name).to.equal(undefined);
       }
     });
   });
@@ -90,15 +88,15 @@ describe('The actions of a consumer', () => {
     class Derived extends Base {
       @Action({ status: 202, atomic: false }) override sync() {}
     }
-    expect(actionsOf(Derived).find('sync')).to.include({ status: 202, atomic: false });
-    expect(actionsOf(Base).find('sync')).to.include({ status: 200, atomic: true });
+    expect(actionsFor(Derived).get('sync')).to.include({ status: 202, atomic: false });
+    expect(actionsFor(Base).get('sync')).to.include({ status: 200, atomic: true });
   });
 
   it('keep what was decorated where it is overridden without a decorator', () => {
     class Derived extends Base {
       override neverAtomic() {}
     }
-    expect(actionsOf(Derived).find('never_atomic')).to.include({ atomic: false, member: 'neverAtomic' });
+    expect(actionsFor(Derived).get('never_atomic')).to.include({ atomic: false, member: 'neverAtomic' });
   });
 
   it('have the time limits of the application, or their own', () => {
@@ -107,8 +105,8 @@ describe('The actions of a consumer', () => {
       @Action({ detached: true }) async long() {}
       @Action({ timeLimit: 50 }) short() {}
     }
-    const actions = actionsOf(Timed, { actionTimeLimit: 1_000, detachedActionTimeLimit: 9_000 });
-    expect(actions.all.map(({ member, timeLimit }) => [member, timeLimit])).to.deep.equal([
+    const actions = actionsFor(Timed, { actionTimeLimit: 1_000, detachedActionTimeLimit: 9_000 });
+    expect([...actions.values()].map(({ member, timeLimit }) => [member, timeLimit])).to.deep.equal([
       ['usual', 1_000],
       ['long', 9_000],
       ['short', 50],
@@ -121,7 +119,7 @@ describe('The actions of a consumer', () => {
         @Action() send() {}
         @Action({ name: 'send' }) post() {}
       }
-      expect(() => actionsOf(Twice)).to.throw(
+      expect(() => actionsFor(Twice)).to.throw(
         ConfigurationError,
         'Twice.post: answers to "send", and so does send. Give one of them another name: @Action({ name }).',
       );
@@ -132,7 +130,7 @@ describe('The actions of a consumer', () => {
         @Action() sendAll() {}
         @Action() send_all() {}
       }
-      expect(() => actionsOf(Alike)).to.throw('Alike.send_all: answers to "send_all", and so does sendAll.');
+      expect(() => actionsFor(Alike)).to.throw('Alike.send_all: answers to "send_all", and so does sendAll.');
     });
 
     for (const timeLimit of [0, -1, Number.NaN, Number.POSITIVE_INFINITY, 2_147_483_648]) {
@@ -140,7 +138,7 @@ describe('The actions of a consumer', () => {
         class Timeless extends ApiConsumer {
           @Action({ timeLimit }) act() {}
         }
-        expect(() => actionsOf(Timeless)).to.throw(
+        expect(() => actionsFor(Timeless)).to.throw(
           ConfigurationError,
           `Timeless.act: has a time limit of ${timeLimit} ms. Give one above 0 and below 2147483648, which is 24 days.`,
         );

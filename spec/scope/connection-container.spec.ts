@@ -9,18 +9,13 @@ import {
   singleton,
 } from 'tsyringe';
 import { connectionContainer, takeLastBuilt } from '#signalbox/scope/connection-container.js';
-import { Scope } from '#signalbox/scope/scope.js';
-
-function containerOf(root: DependencyContainer): DependencyContainer {
-  return new Scope({ url: '/', headers: {} }, {}, (scope) => connectionContainer(root, scope)).container;
-}
 
 describe('The container of a connection', () => {
   it('has a scoped provider of its own, though its root be older than the declaration', () => {
     const root = globalContainer.createChildContainer();
     @scoped(Lifecycle.ContainerScoped)
     class Seat {}
-    const [ann, bob] = [containerOf(root), containerOf(root)];
+    const [ann, bob] = [connectionContainer(root), connectionContainer(root)];
     expect(ann.resolve(Seat)).to.equal(ann.resolve(Seat));
     expect(ann.resolve(Seat)).not.to.equal(bob.resolve(Seat));
   });
@@ -33,7 +28,7 @@ describe('The container of a connection', () => {
       constructor(@inject('name') readonly name: string) {}
       dispose(): void {}
     }
-    const connection = containerOf(root);
+    const connection = connectionContainer(root);
     connection.register('name', { useValue: 'connection' });
     const shared = connection.resolve(Shared);
     expect(shared.name).to.equal('root');
@@ -47,7 +42,7 @@ describe('The container of a connection', () => {
     class Basket {
       dispose(): void {}
     }
-    const [ann, bob] = [containerOf(root), containerOf(root)];
+    const [ann, bob] = [connectionContainer(root), connectionContainer(root)];
     ann.registerSingleton(Basket);
     const basket = ann.resolve(Basket);
     expect(ann.resolve(Basket)).to.equal(basket);
@@ -56,7 +51,7 @@ describe('The container of a connection', () => {
   });
 
   it('leaves it to the order of construction what tsyringe itself would dispose', async () => {
-    const connection = containerOf(globalContainer);
+    const connection = connectionContainer(globalContainer);
     let disposed = 0;
     @injectable()
     class Lamp {
@@ -70,7 +65,7 @@ describe('The container of a connection', () => {
   });
 
   it('keeps what is to happen at a resolution to itself', () => {
-    const [ann, bob] = [containerOf(globalContainer), containerOf(globalContainer)];
+    const [ann, bob] = [connectionContainer(globalContainer), connectionContainer(globalContainer)];
     class Door {}
     const heard: string[] = [];
     ann.beforeResolution(Door, () => void heard.push('before'));
@@ -86,10 +81,10 @@ describe('The container of a connection', () => {
     @injectable()
     class Seat {}
     root.register(Seat, { useClass: Seat }, { lifecycle: Lifecycle.ContainerScoped });
-    const connection = containerOf(root);
+    const connection = connectionContainer(root);
     const child = connection.createChildContainer();
     expect(child.resolve(Seat)).to.equal(child.resolve(Seat));
     expect(child.resolve(Seat)).not.to.equal(connection.resolve(Seat));
-    expect(containerOf(root).resolve(Seat)).not.to.equal(connection.resolve(Seat));
+    expect(connectionContainer(root).resolve(Seat)).not.to.equal(connection.resolve(Seat));
   });
 });

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { Action, ActionContext, ApiConsumer, Consumer, path } from 'signalbox';
-import { addressKey, ClientAddresses } from '#signalbox/server/client-address.js';
+import { ClientAddresses } from '#signalbox/server/client-address.js';
+import { addressKey } from '#signalbox/server/rate-limit.js';
 import { useServer } from '../dcrf/wire-support.js';
 import { SocketClient } from '../support/sockets.js';
 

@@ -13,7 +13,7 @@ import {
 import { MemoryCounters, TestClock } from 'signalbox/testing';
 import { type DependencyContainer, injectable } from 'tsyringe';
 import { defaultLimits } from '#signalbox/limits.js';
-import { ConnectionLimiter } from '#signalbox/server/connection-limiter.js';
+import { ConnectionLimiter } from '#signalbox/server/rate-limit.js';
 import { useServer } from '../dcrf/wire-support.js';
 import { within } from '../support/deadline.js';
 import { testProviders } from '../support/providers.js';

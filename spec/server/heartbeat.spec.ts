@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { MemoryCounters, TestClock } from 'signalbox/testing';
+import { GuardedCounters } from '#signalbox/counters.js';
 import { Heartbeat, type Liveness, type LivingConnection } from '#signalbox/server/heartbeat.js';
 import { defaultHeartbeat, type HeartbeatSettings } from '#signalbox/server-settings.js';
 
@@ -45,6 +46,11 @@ class Peer implements LivingConnection {
   }
 }
 
+/** Before the heartbeat knows of the connection. */
+function unknownLiveness(): Liveness {
+  return { slot: 0, isAwaited: false, heard: 0, frames: 0, changedAt: 0, openedAt: 0 };
+}
+
 /** Timers go on as they were where somebody sets the clock. */
 class SetClock extends TestClock {
   set = 0;
@@ -64,16 +70,21 @@ describe('The heartbeat', () => {
     clock = new SetClock();
     counters = new MemoryCounters();
     peers = new Set();
-    heartbeat = new Heartbeat({ ...defaultHeartbeat, ...settings }, clock, counters, peers);
+    heartbeat = new Heartbeat(
+      { ...defaultHeartbeat, ...settings },
+      clock,
+      new GuardedCounters(counters, () => {}),
+      peers,
+    );
   }
 
   function open(): Peer {
-    const peer = new Peer(heartbeat.begin(), clock, (ended) => {
+    const peer = new Peer(unknownLiveness(), clock, (ended) => {
       peers.delete(ended);
       heartbeat.closed();
     });
     peers.add(peer);
-    heartbeat.opened();
+    heartbeat.opened(peer);
     return peer;
   }
 

@@ -51,14 +51,22 @@ class WitnessTransport extends MemoryTransport {
 
 /** Sends each frame in a tick of its own. */
 class EachInItsTick extends OutboundFrames {
+  constructor(
+    transport: MemoryTransport,
+    backpressure: Backpressure,
+    private readonly clock: TestClock,
+  ) {
+    super(transport, backpressure);
+  }
+
   override send(...parameters: Parameters<OutboundFrames['send']>): void {
     super.send(...parameters);
-    this.flush();
+    this.flush(this.clock.elapsed());
   }
 
   override sendBinary(data: Uint8Array): void {
     super.sendBinary(data);
-    this.flush();
+    this.flush(this.clock.elapsed());
   }
 }
 
@@ -98,7 +106,7 @@ describe('What goes out', () => {
     const got: string[] = [];
     const closed: number[] = [];
     const transport = new MemoryTransport((text) => got.push(text));
-    const out = new EachInItsTick(transport, backpressure);
+    const out = new EachInItsTick(transport, backpressure, clock);
     const onClose = (code: number): void => {
       out.end();
       closed.push(code);
@@ -184,7 +192,7 @@ describe('What goes out', () => {
     const out = new OutboundFrames(transport, backpressure);
     transport.freeze();
     out.send('a');
-    out.flush();
+    out.flush(clock.elapsed());
     clock.advance(10_000);
     expect(transport.asked.at(-1)).to.equal('close 4408');
     clock.advance(1_000);

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { Action, ApiConsumer, type App, Consumer, Counters, demultiplexer, type Limits, path } from 'signalbox';
 import { connect, MemoryCounters, type MemoryLogger, type TestClock, type TestConnection } from 'signalbox/testing';
 import { defaultLimits } from '#signalbox/limits.js';
-import { ConnectionLimiter } from '#signalbox/server/connection-limiter.js';
+import { ConnectionLimiter } from '#signalbox/server/rate-limit.js';
 import { useServer } from '../dcrf/wire-support.js';
 import { testProviders } from '../support/providers.js';
 import { frameBytes, RawWebSocket } from '../support/raw-web-socket.js';

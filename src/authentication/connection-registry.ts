@@ -60,7 +60,7 @@ const longestWait = 10_000;
 
 /** Every connection of this process, and every handshake that is under way. Applies the commands of all processes. */
 export class ConnectionRegistry<Connection extends RegisteredConnection = RegisteredConnection> {
-  readonly #connections = new Map<Scope, Connection>();
+  readonly connections = new Map<Scope, Connection>();
   readonly #pending = new Set<PendingHandshake>();
   /** Disconnects of the last `ticketLifetime`, the oldest first: a ticket issued before proves nothing any more. */
   #recent: { readonly command: ConnectionCommand; readonly at: number }[] = [];
@@ -86,14 +86,6 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
     private readonly findUser?: (userId: string) => Promise<ScopeUser | null | undefined>,
   ) {}
 
-  get size(): number {
-    return this.#connections.size;
-  }
-
-  [Symbol.iterator](): Iterator<Connection> {
-    return this.#connections.values();
-  }
-
   /** Notes a handshake from before its first question. To be ended, whatever becomes of it. */
   begin(): PendingHandshake {
     const pending = { commands: [] };
@@ -108,23 +100,24 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
   /** @throws ApiError where its time is up, or it was to be disconnected, while the handshake was under way */
   check({ commands }: PendingHandshake, { identity }: Scope): void {
     if (identity && isOver(identity, this.clock.now())) throw new SessionExpired();
-    checkCommands(commands, identity);
+    if (commands.length > 0) checkCommands(commands, identity);
   }
 
   add(connection: Connection, pending: PendingHandshake): void {
     const { scope } = connection;
-    this.#connections.set(scope, connection);
+    this.connections.set(scope, connection);
     this.#watch(scope.identity);
     this.#applyMissed(connection, pending.commands);
+    this.#pending.delete(pending);
   }
 
   remove({ scope }: Connection): void {
-    this.#connections.delete(scope);
+    this.connections.delete(scope);
   }
 
   /** Undefined before the handshake is granted, and after the end. */
   find(scope: Scope): Connection | undefined {
-    return this.#connections.get(scope);
+    return this.connections.get(scope);
   }
 
   /** Whether this user or session was disconnected after a moment; remembered for `ticketLifetime`. */
@@ -188,7 +181,7 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
   #apply(command: ConnectionCommand): void {
     this.#remember(command);
     for (const pending of this.#pending) pending.commands.push(command);
-    for (const connection of [...this.#connections.values()]) {
+    for (const connection of [...this.connections.values()]) {
       connection.note(command);
       this.#applyTo(connection, command);
     }
@@ -262,7 +255,7 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
   #expire(): void {
     const now = this.clock.now();
     this.#nextExpiry = Number.POSITIVE_INFINITY;
-    for (const connection of [...this.#connections.values()]) {
+    for (const connection of [...this.connections.values()]) {
       const { identity } = connection.scope;
       if (identity && isOver(identity, now)) void connection.end(new SessionExpired(), CloseCode.unauthenticated);
       else this.#nextExpiry = Math.min(this.#nextExpiry, expiryOf(identity));

@@ -12,25 +12,16 @@ export class Membership {
   readonly #holders = new Map<string, readonly object[]>();
   /** Those that are not joined yet, or could not be. */
   #joining: readonly Joining[] = [];
-  readonly #layer: ChannelLayer;
-  readonly #checkRoom: (added: number) => void;
 
-  /** @param checkRoom throws where there may not be so many groups more */
+  /** @param count where the number of groups is kept */
   constructor(
-    layer: ChannelLayer,
+    private readonly layer: ChannelLayer,
     readonly channel: string,
-    checkRoom: (added: number) => void = () => {},
-  ) {
-    this.#layer = layer;
-    this.#checkRoom = checkRoom;
-  }
+    private readonly count: { groups: number } = { groups: 0 },
+  ) {}
 
   get groups(): readonly string[] {
     return [...this.#holders.keys()];
-  }
-
-  get size(): number {
-    return this.#holders.size;
   }
 
   /** In the order in which they joined. */
@@ -38,16 +29,15 @@ export class Membership {
     return this.#holders.get(group) ?? [];
   }
 
-  /** @throws what `checkRoom` throws for those of the groups that are new */
-  requireRoom(groups: readonly string[]): void {
-    const added = groups.filter((group) => !this.#holders.has(group));
-    if (added.length > 0) this.#checkRoom(new Set(added).size);
+  /** How many of these groups the channel is not in. */
+  countNew(groups: readonly string[]): number {
+    return new Set(groups.filter((group) => !this.#holders.has(group))).size;
   }
 
   /** Resolves once the channel is in the group, also for a holder that finds another one joining. */
   async add(group: string, holder: object): Promise<void> {
-    this.requireRoom([group]);
     const known = this.#holders.get(group);
+    if (!known) this.count.groups += 1;
     this.#holders.set(group, known ? known.concat(holder) : [holder]);
     await (known ? this.#joining.find((other) => other.group === group)?.joined : this.#join(group));
   }
@@ -61,13 +51,14 @@ export class Membership {
       return;
     }
     this.#holders.delete(group);
+    this.count.groups -= 1;
     this.#joining = this.#joining.filter((other) => other.group !== group);
-    await this.#layer.discard(group, this.channel);
+    await this.layer.discard(group, this.channel);
   }
 
   /** One that fails stays noted, for all that hold it. */
   async #join(group: string): Promise<void> {
-    const joining = { group, joined: this.#layer.add(group, this.channel) };
+    const joining = { group, joined: this.layer.add(group, this.channel) };
     this.#joining = this.#joining.concat(joining);
     await joining.joined;
     this.#joining = this.#joining.filter((other) => other !== joining);

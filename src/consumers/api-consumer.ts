@@ -2,7 +2,6 @@ import type { ChannelMessage } from '../channel-layer/channel-layer.js';
 import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { KwargsOfObserver, ObserverMethod } from '../observers/model-event.js';
-import type { Observer } from '../observers/observer.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
@@ -22,9 +21,9 @@ export interface BoundSession {
   readonly name: string;
   readonly groups: ConsumerGroups;
   readonly signal: AbortSignal;
-  requireObserver(method: unknown): Observer;
-  subscribe(observer: Observer, kwargs: unknown, context: ActionContext): Promise<void>;
-  unsubscribe(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void>;
+  /** Both belong to the request under way, awaited or not. @throws ConfigurationError for a method that observes nothing */
+  subscribe(method: unknown, kwargs: unknown, context: ActionContext): Promise<void>;
+  unsubscribe(method: unknown, kwargs: unknown, requestId: RequestId | undefined): Promise<void>;
   sendToGroup(group: string, message: ChannelMessage): Promise<void>;
   sendToChannel(channel: string, message: ChannelMessage): Promise<void>;
   sendJson(value: unknown): void;
@@ -34,51 +33,46 @@ export interface BoundSession {
   own<T>(work: Promise<T>): Promise<T>;
 }
 
-/** Binds a consumer to its session; done once, after the container built it. */
-export let bindConsumer: (consumer: ApiConsumer, session: BoundSession) => void;
+/** Where a consumer has its session, once it is bound. */
+export const boundSession: unique symbol = Symbol('signalbox:session');
 
-/** @throws ConfigurationError in a constructor, where the consumer has no session yet */
-export let sessionOf: (consumer: ApiConsumer) => BoundSession;
+/** Binds a consumer to its session; done once, after the container built it. */
+export function bindConsumer(consumer: ApiConsumer, session: BoundSession): void {
+  Object.defineProperty(consumer, boundSession, { value: session });
+}
 
 /**
  * The base of all consumers: one instance per connection and stream. Its public methods with `@Action` are what clients
  * may call; an observer is a public method with `@ModelObserver`; everything else is protected or private.
  */
 export abstract class ApiConsumer {
-  #session: BoundSession | undefined;
-
-  static {
-    bindConsumer = (consumer, session) => {
-      consumer.#session = session;
-    };
-    sessionOf = (consumer) => {
-      if (consumer.#session) return consumer.#session;
-      throw new ConfigurationError({
-        class: consumer.constructor.name,
-        reason: 'its constructor uses the connection, which it is given afterwards.',
-        remedy: 'Do it in onConnect(), or inject Scope.',
-      });
-    };
+  /** @throws ConfigurationError in a constructor, where the consumer has no session yet */
+  protected get [boundSession](): BoundSession {
+    throw new ConfigurationError({
+      class: this.constructor.name,
+      reason: 'its constructor uses the connection, which it is given afterwards.',
+      remedy: 'Do it in onConnect(), or inject Scope.',
+    });
   }
 
   /** The facts of the connection. */
   protected get scope(): Scope {
-    return sessionOf(this).scope;
+    return this[boundSession].scope;
   }
 
   /** The address of this consumer, for `sendToChannel` from anywhere else. */
   protected get channelName(): string {
-    return sessionOf(this).name;
+    return this[boundSession].name;
   }
 
   /** The groups that this consumer joined by `addGroup` or `@Groups`; in `onDisconnect`, those that it was in. */
   protected get joinedGroups(): readonly string[] {
-    return sessionOf(this).groups.names;
+    return this[boundSession].groups.names;
   }
 
   /** Aborted when the connection, or this stream of it, ends, and when the server closes. */
   protected get signal(): AbortSignal {
-    return sessionOf(this).signal;
+    return this[boundSession].signal;
   }
 
   /**
@@ -129,7 +123,7 @@ export abstract class ApiConsumer {
     kwargs: KwargsOfObserver<Method>,
     context: ActionContext,
   ): Promise<void> {
-    return own(this, async (session) => session.subscribe(session.requireObserver(observer), kwargs, context));
+    return this[boundSession].subscribe(observer, kwargs, context);
   }
 
   /**
@@ -141,9 +135,7 @@ export abstract class ApiConsumer {
     kwargs: KwargsOfObserver<Method>,
     context?: ActionContext,
   ): Promise<void> {
-    return own(this, async (session) =>
-      session.unsubscribe(session.requireObserver(observer), kwargs, context?.requestId),
-    );
+    return this[boundSession].unsubscribe(observer, kwargs, context?.requestId);
   }
 
   /**
@@ -152,22 +144,22 @@ export abstract class ApiConsumer {
    * @throws StreamClosed or Disconnected, once the connection or this stream of it has ended
    */
   protected addGroup(group: string): Promise<void> {
-    return own(this, (session) => session.groups.add(group));
+    return this.#own((session) => session.groups.add(group));
   }
 
   /** Leaves a group. Idempotent; what subscriptions listen to is not touched. */
   protected removeGroup(group: string): Promise<void> {
-    return own(this, (session) => session.groups.remove(group));
+    return this.#own((session) => session.groups.remove(group));
   }
 
   /** Sends a message of JSON values to the `@OnMessage` methods of all consumers in a group. */
   protected sendToGroup(group: string, message: ChannelMessage): Promise<void> {
-    return sessionOf(this).sendToGroup(group, message);
+    return this[boundSession].sendToGroup(group, message);
   }
 
   /** Sends a message to the `@OnMessage` methods of one consumer, by its `channelName`. Dropped where it is gone. */
   protected sendToChannel(channel: string, message: ChannelMessage): Promise<void> {
-    return sessionOf(this).sendToChannel(channel, message);
+    return this[boundSession].sendToChannel(channel, message);
   }
 
   /**
@@ -175,12 +167,12 @@ export abstract class ApiConsumer {
    * of the connection or stream it is dropped, with a note in the development log.
    */
   protected sendJson(value: unknown): void {
-    sessionOf(this).sendJson(value);
+    this[boundSession].sendJson(value);
   }
 
   /** Sends a binary frame, or drops it as `sendJson` does. @throws ConfigurationError behind a demultiplexer, where a binary frame names no stream */
   protected sendBinary(data: Uint8Array): void {
-    sessionOf(this).sendBinary(data);
+    this[boundSession].sendBinary(data);
   }
 
   /**
@@ -194,12 +186,12 @@ export abstract class ApiConsumer {
     if (code !== CloseCode.normal && !(code >= 3000 && code <= 4999))
       throw new RangeError(`A close code is 1000, or 3000 to 4999, not ${code}.`);
     checkReason(reason);
-    sessionOf(this).closeSocket(code, reason);
+    this[boundSession].closeSocket(code, reason);
   }
-}
 
-/** Awaited or not, what it does belongs to the request under way. */
-function own<T>(consumer: ApiConsumer, work: (session: BoundSession) => Promise<T>): Promise<T> {
-  const session = sessionOf(consumer);
-  return session.own(work(session));
+  /** Awaited or not, what it does belongs to the request under way. */
+  #own<T>(work: (session: BoundSession) => Promise<T>): Promise<T> {
+    const session = this[boundSession];
+    return session.own(work(session));
+  }
 }

@@ -2,7 +2,7 @@ import { type ConsumerOptions, consumerDeclarations, groupDeclarations } from '.
 import { detachedDeclarations } from '../decorators/detached.js';
 import { messageDeclarations } from '../decorators/on-message.js';
 import { permissionDeclarations } from '../dispatch/action-declaration.js';
-import { Actions } from '../dispatch/actions.js';
+import { type Actions, actionsOf } from '../dispatch/actions.js';
 import { ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
 import { type Observer, observersOf } from '../observers/observer.js';
@@ -53,7 +53,7 @@ export function compileConsumer(
 ): CompiledConsumer {
   checkDecorated(consumer);
   const permission = all(...(permissionDeclarations.find(consumer) ?? defaults));
-  const actions = new Actions(consumer, [permission], settings);
+  const actions = actionsOf(consumer, [permission], settings);
   checkDetailActions(consumer, actions);
   const observers = observersOf(consumer, id);
   const model = consumer.prototype instanceof BaseModelConsumer ? modelOf(consumer.prototype) : undefined;
@@ -73,18 +73,6 @@ export function compileConsumer(
     lookupKwarg: model ? settingsOf(consumer.prototype).lookupUrlKwarg : 'pk',
     takesActionName: consumer.prototype['getActionName'] !== ApiConsumer.prototype['getActionName'],
   };
-}
-
-/** @throws ConfigurationError where a consumer has no such observer */
-export function requireObserver(compiled: CompiledConsumer, instance: ApiConsumer, method: unknown): Observer {
-  for (const observer of compiled.observers.values()) {
-    if (Reflect.get(instance, observer.member) === method) return observer;
-  }
-  throw new ConfigurationError({
-    class: instance.constructor.name,
-    reason: 'subscribes to a method that is no observer of it.',
-    remedy: 'Hand over one with @ModelObserver: this.subscribe(this.onMessage, …).',
-  });
 }
 
 function checkDecorated(consumer: ConsumerClass): void {
@@ -134,7 +122,7 @@ function messagesOf(consumer: ConsumerClass): ReadonlyMap<string, string> {
 
 function checkDetailActions(consumer: ConsumerClass, actions: Actions): void {
   const model = consumer.prototype instanceof BaseModelConsumer ? modelOf(consumer.prototype) : undefined;
-  for (const { member, isDetail, model: taken } of actions.all) {
+  for (const { member, isDetail, model: taken } of actions.values()) {
     if (!isDetail || (model && isOf(model, taken))) continue;
     const rest = model
       ? {

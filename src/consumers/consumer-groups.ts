@@ -1,5 +1,6 @@
 import { checkApplicationGroup } from '../channel-layer/channel-layer.js';
 import type { Membership } from '../channel-layer/membership.js';
+import type { Quotas } from './quotas.js';
 
 /** The groups that one consumer has joined of its own accord, by `addGroup` or `@Groups`. */
 export class ConsumerGroups {
@@ -7,7 +8,10 @@ export class ConsumerGroups {
   #joined: Map<string, Promise<void>> | undefined;
   #end: Error | undefined;
 
-  constructor(private readonly membership: Membership) {}
+  constructor(
+    private readonly membership: Membership,
+    private readonly quotas: Quotas,
+  ) {}
 
   /** The connection, or this stream of it, has ended for this reason; a group that was joined now would never be left. */
   end(reason: Error): void {
@@ -44,6 +48,7 @@ export class ConsumerGroups {
   /** One that cannot be joined is not noted as joined; one that is joined too late is left again. */
   async #join(group: string): Promise<void> {
     try {
+      this.quotas.requireGroups(this.membership.countNew([group]));
       await this.membership.add(group, this);
       if (this.#end) throw this.#end;
     } catch (error) {

@@ -9,6 +9,7 @@ import { currentRequest, OwnedPromise, Request, type RequestTarget } from '../di
 import {
   ApiError,
   Cancelled,
+  ConfigurationError,
   Disconnected,
   NotFound,
   ParseError,
@@ -30,14 +31,14 @@ import { CloseCode, Status } from '../status.js';
 import { addressOf, encodeData, errorReply, toRequest } from '../wire/codec.js';
 import type { ActionRequest, Reply, RequestId } from '../wire/messages.js';
 import { type ApiConsumer, type BoundSession, bindConsumer } from './api-consumer.js';
-import { type CompiledConsumer, requireObserver } from './compiled-consumer.js';
+import type { CompiledConsumer } from './compiled-consumer.js';
 import { ConsumerGroups } from './consumer-groups.js';
 import { toConsumerMessage } from './consumer-message.js';
 import { DetachedMethods } from './detached-methods.js';
 import { type Commits, EventDelivery } from './event-delivery.js';
 import { BaseModelConsumer } from './model-consumer.js';
 import { showResult } from './model-result.js';
-import type { Quotas } from './quotas.js';
+import type { Holdings, Quotas } from './quotas.js';
 import { RequestQueue } from './request-queue.js';
 import { rightsFor } from './subscription-authorizer.js';
 
@@ -62,8 +63,12 @@ export interface SessionConnection {
   sendText(text: string, stream: string | undefined): void;
   /** @throws ConfigurationError where a binary frame could not name its stream */
   sendBinary(data: Uint8Array, stream: string | undefined): void;
-  /** Resolves once the client has read enough for more to be worth sending; undefined where it has. */
-  ready(): Promise<void> | undefined;
+  readonly outbound: {
+    /** Whether everything that was sent has left. */
+    readonly isIdle: boolean;
+    /** Resolves once the client has read enough for more to be worth sending; undefined where it has. */
+    ready(): Promise<void> | undefined;
+  };
   /** Closes the socket, or this stream of it where there are several. */
   closeStream(stream: string | undefined, code: number, reason: string): void;
   /** Closes the socket, whatever else goes through it. */
@@ -89,11 +94,17 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   /** The address of the consumer on the channel layer. */
   readonly name = `${processName}.${++sessions}`;
   readonly instance: ApiConsumer;
+  readonly scope: Scope;
+  readonly quotas: Quotas;
+  readonly settings: Settings;
+  readonly logger: Logger;
+  readonly lookupKwarg: string;
   /** Begun from the database of the consumer's model. */
   readonly unitOfWork: UnitOfWork;
   readonly groups: ConsumerGroups;
   readonly membership: Membership;
   readonly subscriptions: Subscriptions;
+  readonly #holdings: Holdings = { subscriptions: 0, groups: 0 };
   readonly #queue: RequestQueue;
   readonly #events: EventDelivery;
   readonly #detached: DetachedMethods | undefined;
@@ -117,34 +128,23 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     readonly stream: string | undefined,
   ) {
     const { quotas } = connection;
-    const { unitOfWork } = services;
+    this.quotas = quotas;
+    const { unitOfWork, settings, logger } = services;
+    this.scope = connection.scope;
+    this.settings = settings;
+    this.logger = logger;
+    this.lookupKwarg = compiled.lookupKwarg;
     this.unitOfWork = compiled.model ? unitOfWork.of(compiled.model) : unitOfWork;
-    this.instance = connection.scope.container.resolve(compiled.consumer);
-    this.membership = new Membership(services.layer, this.name, (added) => quotas.requireGroups(added));
-    this.subscriptions = new Subscriptions(this.membership, () => quotas.requireSubscription());
-    this.groups = new ConsumerGroups(this.membership);
+    this.instance = this.scope.container.resolve(compiled.consumer);
+    this.membership = new Membership(services.layer, this.name, this.#holdings);
+    this.subscriptions = new Subscriptions(this.membership, this.#holdings);
+    this.groups = new ConsumerGroups(this.membership, quotas);
     this.#queue = new RequestQueue((request) => this.#start(request), quotas);
     this.#events = new EventDelivery(this);
-    quotas.sessions.add(this);
+    quotas.holdings.add(this.#holdings);
     bindConsumer(this.instance, this);
     this.#detached = this.#detachedMethods();
     void this.#queue.addWork(() => this.#connect());
-  }
-
-  get scope(): Scope {
-    return this.connection.scope;
-  }
-
-  get lookupKwarg(): string {
-    return this.compiled.lookupKwarg;
-  }
-
-  get settings(): Settings {
-    return this.services.settings;
-  }
-
-  get logger(): Logger {
-    return this.services.logger;
   }
 
   /** Aborted when the connection, or this stream of it, ends, and when the server closes. */
@@ -160,7 +160,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
 
   /** A request, or what a client took for one; answered in line with the others. Never throws. */
   receive(payload: unknown): void {
-    const { quotas } = this.connection;
+    const { quotas } = this;
     try {
       const takeName = this.compiled.takesActionName
         ? (rest: Record<string, unknown>) => this.instance['getActionName'](rest)
@@ -183,7 +183,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
 
   #receiveInLine(work: () => Promise<ApiError | undefined>, payload?: unknown): void {
     try {
-      this.connection.quotas.requireRequest(false);
+      this.quotas.requireRequest(false);
     } catch (thrown) {
       this.#tell(this.#translate(thrown), payload);
       return;
@@ -193,17 +193,17 @@ export class ConsumerSession implements RequestTarget, BoundSession {
 
   #tell(error: ApiError | undefined, payload?: unknown): void {
     if (!error) return;
-    const { action, requestId } = addressOf(payload, this.connection.quotas.limits.requestIdLength);
+    const { action, requestId } = addressOf(payload, this.quotas.limits.requestIdLength);
     this.send(errorReply(error, { action: this.compiled.takesActionName ? null : action, requestId }));
   }
 
   #accept(asked: ActionRequest): void {
-    const definition = this.compiled.actions.find(asked.action);
+    const definition = this.compiled.actions.get(asked.action);
     if (!definition && asked.action === cancelAction) {
       this.#cancel(asked);
       return;
     }
-    this.connection.quotas.requireRequest(definition?.detached ?? false);
+    this.quotas.requireRequest(definition?.detached ?? false);
     this.#queue.add(new Request(this, definition, ++requests, asked));
   }
 
@@ -224,14 +224,14 @@ export class ConsumerSession implements RequestTarget, BoundSession {
 
   /** A client that does not read what it was sent holds up what it asks for. */
   #start(request: Request): void {
-    const ready = this.ready();
+    const ready = this.connection.outbound.isIdle ? undefined : this.ready();
     if (ready) void ready.then(() => this.#carry(request));
     else this.#carry(request);
   }
 
   #carry(request: Request): void {
     // It may have been cancelled while it waited.
-    if (request.isAnswered) request.settle();
+    if (request.isOver) request.settle();
     else if (this.#refusal) {
       request.fail(this.#refusal);
       request.settle();
@@ -265,23 +265,23 @@ export class ConsumerSession implements RequestTarget, BoundSession {
 
   show(result: unknown, request: Request): Promise<unknown> {
     const consumer = this.instance;
-    const { model } = this.compiled;
-    const { container } = this.scope;
-    const plain: SerializerContext = {
-      unitOfWork: this.unitOfWork,
-      request,
-      resolve: (serializer) => container.resolve(serializer),
-    };
-    const isModel = model !== undefined && consumer instanceof BaseModelConsumer;
-    return showResult(result instanceof ActionReply ? result.data : result, {
-      reply: (result instanceof ActionReply ? result.serializer : undefined) ?? request.definition?.reply,
-      model: isModel ? { entity: model, serializer: consumer['getSerializer'](request) } : undefined,
-      context: isModel ? consumer['getSerializerContext'](request) : plain,
-    });
+    const { model: entity } = this.compiled;
+    const isReply = result instanceof ActionReply;
+    const reply = (isReply ? result.serializer : undefined) ?? request.definition?.reply;
+    const data = isReply ? result.data : result;
+    if (!entity || !(consumer instanceof BaseModelConsumer))
+      return showResult(data, { reply, model: undefined, context: this.#serializerContext(request) });
+    const model = { entity, serializer: consumer['getSerializer'](request) };
+    return showResult(data, { reply, model, context: consumer['getSerializerContext'](request) });
+  }
+
+  #serializerContext(request: Request): SerializerContext {
+    const { unitOfWork, scope } = this;
+    return { unitOfWork, request, resolve: (serializer) => scope.container.resolve(serializer) };
   }
 
   ready(): Promise<void> | undefined {
-    return this.connection.ready();
+    return this.connection.outbound.ready();
   }
 
   send(reply: Reply, latest?: string): void {
@@ -293,7 +293,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   abandoned(request: Request): void {
-    const { quotas } = this.connection;
+    const { quotas } = this;
     if (request.isDetached) quotas.abandonedDetached += 1;
     else quotas.abandoned += 1;
     // Work that heeds its signal ends within this tick.
@@ -304,7 +304,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   settled(request: Request): void {
-    const { quotas } = this.connection;
+    const { quotas } = this;
     if (request.isAbandoned) {
       request.timer?.cancel();
       if (request.isDetached) quotas.abandonedDetached -= 1;
@@ -318,29 +318,51 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   /** The request of this consumer that the running code works for, while it is not answered. */
   get requestUnderWay(): Request | undefined {
     const request = currentRequest();
-    return request?.target === this && !request.isAnswered ? request : undefined;
+    return request?.target === this && !request.isOver ? request : undefined;
   }
 
   get runningRequests(): readonly Request[] {
     return this.#queue.running;
   }
 
-  requireObserver(method: unknown): Observer {
-    return requireObserver(this.compiled, this.instance, method);
+  /** @throws ConfigurationError where the method is no observer of the consumer */
+  #requireObserver(method: unknown): Observer {
+    for (const observer of this.compiled.observers.values())
+      if (Reflect.get(this.instance, observer.member) === method) return observer;
+    throw new ConfigurationError({
+      class: this.instance.constructor.name,
+      reason: 'subscribes to a method that is no observer of it.',
+      remedy: 'Hand over one with @ModelObserver: this.subscribe(this.onMessage, …).',
+    });
+  }
+
+  subscribe(method: unknown, kwargs: unknown, context: ActionContext): Promise<void> {
+    const request = this.requestUnderWay;
+    return this.own(this.#subscribe(this.#requireObserver(method), kwargs, context, request), request);
   }
 
   /** Undone if its request fails; refused if its request has been answered already, or its user is not there any more. */
-  async subscribe(observer: Observer, kwargs: unknown, context: ActionContext): Promise<void> {
-    const { subscriptions } = this;
-    const { requestId, signal, action, kwargs: sent } = context;
+  async #subscribe(
+    observer: Observer,
+    kwargs: unknown,
+    context: ActionContext,
+    request: Request | undefined,
+  ): Promise<void> {
+    const { subscriptions, membership } = this;
+    const { quotas } = this;
+    const { requestId, action, kwargs: sent } = context;
     const groups = await observer.groupsOfSubscription(this.instance, kwargs);
-    signal.throwIfAborted();
-    const request = this.requestUnderWay;
+    if (!request) context.signal.throwIfAborted();
+    else if (request.abortReason) throw request.abortReason;
     if (request?.isOfFormerUser) throw new Revoked();
-    const { record, isNew } = subscriptions.open(observer, requestId, kwargs, this.services.publisher.commits);
-    const added = without(groups, record.groups);
+    const known = subscriptions.find(observer, requestId);
+    const added = known ? without(groups, known.groups) : groups;
+    const joining = membership.countNew(added);
+    if (!known) quotas.requireSubscription();
+    quotas.requireGroups(joining);
+    const record = known ?? subscriptions.open(observer, requestId, kwargs, this.services.publisher.commits);
     const { noted, takeBack } = subscriptions.note(record, { action, sent, kwargs, groups, rights: undefined });
-    if (isNew && request) this.#events.holdUntilConfirmed(record, request);
+    if (!known && request) this.#events.holdUntilConfirmed(record, request);
     request?.whenAnswered((hasSucceeded) => {
       if (hasSucceeded) return;
       takeBack();
@@ -351,7 +373,11 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     noted.rights = await rightsFor(observer, context);
   }
 
-  async unsubscribe(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {
+  unsubscribe(method: unknown, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {
+    return this.own(this.#endSubscription(this.#requireObserver(method), kwargs, requestId));
+  }
+
+  async #endSubscription(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {
     const { subscriptions } = this;
     if (requestId !== undefined && requestId !== null) return subscriptions.removeRequest(observer, requestId);
     return subscriptions.removeGroups(observer, await observer.groupsOfSubscription(this.instance, kwargs));
@@ -409,8 +435,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
    * A promise of the framework that the consumer may forget to await belongs to the request under way, which then fails with it.
    * Outside of any request a failure that nothing handles is logged.
    */
-  own<T>(work: Promise<T>): Promise<T> {
-    const request = this.requestUnderWay;
+  own<T>(work: Promise<T>, request = this.requestUnderWay): Promise<T> {
     if (request) return request.own(work);
     const owned = new OwnedPromise<T>((resolve, reject) => work.then(resolve, reject));
     owned.expectRejection();
@@ -431,7 +456,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
    */
   receiveMessage(message: ChannelMessage): void {
     if (this.groups.ended) return;
-    if (!this.connection.quotas.hasRoomForEvent(this.#events.waiting + this.#waitingMessages)) this.#overflow();
+    if (!this.quotas.hasRoomForEvent(this.#events.waiting + this.#waitingMessages)) this.#overflow();
     else if (isObserverMessage(message)) this.#events.receive(message);
     else this.#takeMessage(message);
   }
@@ -454,7 +479,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   #overflow(): void {
-    const { waitingEvents: limit } = this.connection.quotas.limits;
+    const { waitingEvents: limit } = this.quotas.limits;
     this.groups.end(new Disconnected());
     this.#events.end();
     const facts = { consumer: this.instance.constructor.name, path: this.scope.path, limit };
@@ -512,7 +537,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
    * nothing is left to be answered.
    */
   async abort(reason: ApiError | Disconnected): Promise<void> {
-    this.connection.quotas.sessions.delete(this);
+    this.quotas.holdings.delete(this.#holdings);
     this.#end ??= reason;
     this.#controller?.abort(reason);
     if (reason instanceof ApiError) this.#refusal = reason;

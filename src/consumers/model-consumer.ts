@@ -4,14 +4,14 @@ import { Conflict, NotFound } from '../errors.js';
 import type { TextFieldOf } from '../filters/filter-types.js';
 import { type AnyFilterOptions, ModelFilters } from '../filters/model-filters.js';
 import type { Class, ConcreteClass } from '../metadata.js';
+import { byColumn, byKey } from '../orm/model-key.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ModelPageSource } from '../paginators/model-page-source.js';
 import type { PaginatorClass } from '../paginators/paginator.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { DataOf, FieldOf, Fitting, RowData, SerializerLike } from '../serializers/model-types.js';
 import type { AnySerializer, Serializer, SerializerClass, SerializerContext } from '../serializers/serializer.js';
-import { ApiConsumer, sessionOf } from './api-consumer.js';
-import { byColumn, byKey } from './model-lookup.js';
+import { ApiConsumer, boundSession } from './api-consumer.js';
 import type { ModelConsumerOptions, ModelTraits, PlainTraits, TraitsOf } from './model-options.js';
 
 /** A serializer that can also write. */
@@ -84,8 +84,8 @@ export abstract class BaseModelConsumer<
 
   /** What serializers are told. */
   protected getSerializerContext(request: ActionContext): SerializerContext {
-    const { container } = this.scope;
-    const { settings, logger } = sessionOf(this);
+    const { settings, logger, scope, unitOfWork } = this[boundSession];
+    const { container } = scope;
     const noteDropped = (serializer: string, dropped: readonly string[]): void =>
       logger.debug('Keys that the serializer does not accept were dropped.', {
         action: request.action,
@@ -93,7 +93,7 @@ export abstract class BaseModelConsumer<
         dropped,
       });
     return {
-      unitOfWork: this.unitOfWork,
+      unitOfWork,
       request,
       consumer: this,
       ...(settings.development && { noteDropped }),
@@ -134,7 +134,7 @@ export abstract class BaseModelConsumer<
   }
 
   protected get unitOfWork(): UnitOfWork {
-    return sessionOf(this).unitOfWork;
+    return this[boundSession].unitOfWork;
   }
 
   /** The query of the consumer, narrowed by the client's. */

@@ -1,11 +1,11 @@
 import type { EntityMetadata } from '@mikro-orm/core';
 import type { Class } from '../metadata.js';
 import type { ObservedEvent, Sight, Viewer, Visibility } from '../observers/observer-declaration.js';
+import { byKey } from '../orm/model-key.js';
 import type { ActionContext } from '../scope/action-context.js';
 import { serializeAll } from '../serializers/serialize.js';
 import { encodeData } from '../wire/codec.js';
 import { BaseModelConsumer, modelOf } from './model-consumer.js';
-import { byKey } from './model-lookup.js';
 
 type AnyModelConsumer = BaseModelConsumer<object, never>;
 

@@ -2,10 +2,10 @@ import type { Counters } from '../counters.js';
 import { Throttled } from '../errors.js';
 import type { Limits } from '../limits.js';
 
-/** A consumer of the connection, as far as it holds something. */
-interface Holder {
-  readonly subscriptions: { readonly size: number };
-  readonly membership: { readonly size: number };
+/** What one consumer of the connection holds. */
+export interface Holdings {
+  subscriptions: number;
+  groups: number;
 }
 
 /** Suggested delay in milliseconds until one of the client's requests may have ended. */
@@ -20,7 +20,8 @@ export class Quotas {
   /** Requests that were answered by an abort and still run: detached ones, and others. */
   abandonedDetached = 0;
   abandoned = 0;
-  readonly sessions = new Set<Holder>();
+  /** Of the consumers that are not closed. */
+  readonly holdings = new Set<Holdings>();
 
   constructor(
     readonly limits: Limits,
@@ -42,15 +43,17 @@ export class Quotas {
   /** @throws Throttled without a time to try again: only the client can make room */
   requireSubscription(): void {
     const { subscriptions } = this.limits;
-    if (this.#sum(({ subscriptions: { size } }) => size) >= subscriptions)
-      this.#refuse('subscriptions', `A connection may have ${subscriptions} subscriptions.`);
+    let held = 0;
+    for (const holding of this.holdings) held += holding.subscriptions;
+    if (held >= subscriptions) this.#refuse('subscriptions', `A connection may have ${subscriptions} subscriptions.`);
   }
 
   /** @throws Throttled without a time to try again: only the client can make room */
   requireGroups(added: number): void {
     const { groups } = this.limits;
-    if (this.#sum(({ membership: { size } }) => size) + added > groups)
-      this.#refuse('groups', `A connection may be in ${groups} groups.`);
+    let held = added;
+    for (const holding of this.holdings) held += holding.groups;
+    if (held > groups) this.#refuse('groups', `A connection may be in ${groups} groups.`);
   }
 
   /** @param waiting events and messages for one consumer. @returns whether one more may wait */
@@ -58,12 +61,6 @@ export class Quotas {
     if (waiting < this.limits.waitingEvents) return true;
     this.counters.increment('signalbox.limits_reached', { limit: 'waiting_events' });
     return false;
-  }
-
-  #sum(count: (holder: Holder) => number): number {
-    let sum = 0;
-    for (const holder of this.sessions) sum += count(holder);
-    return sum;
   }
 
   #refuse(limit: string, text: string, retryAfter?: number): never {

@@ -57,13 +57,13 @@ export class RequestQueue {
   }
 
   find(requestId: unknown): Request | undefined {
-    for (const request of this.open) if (request.requestId === requestId && !request.isAnswered) return request;
+    for (const request of this.open) if (request.requestId === requestId && !request.isOver) return request;
     return undefined;
   }
 
   /** Those that run and are not answered. */
   get running(): readonly Request[] {
-    return [...this.open].filter(({ isStarted, isAnswered }) => isStarted && !isAnswered);
+    return [...this.open].filter(({ isStarted, isOver }) => isStarted && !isOver);
   }
 
   #drain(): void {

@@ -71,13 +71,13 @@ export class SubscriptionAuthorizer {
     const context = this.contextOf(record, request);
     const checker = this.#checkerOf(request.action);
     await checker.checkAction(context);
-    if (record.observer.visibility || !this.compiled.actions.find(request.action)?.isDetail) return;
+    if (record.observer.visibility || !this.compiled.actions.get(request.action)?.isDetail) return;
     await checker.checkObject(context, await this.loadObject(context));
   }
 
   /** Where an application subscribes under a name of its own, the consumer's permissions decide. */
   #checkerOf(action: string): PermissionChecker {
-    return this.compiled.actions.find(action)?.permissions ?? this.compiled.permissions;
+    return this.compiled.actions.get(action)?.permissions ?? this.compiled.permissions;
   }
 }
 

@@ -2,7 +2,7 @@ import type { ActionDeclaration, ModelConsumerTypes, ReplyClass } from '../dispa
 import { actionDeclarations } from '../dispatch/action-declaration.js';
 import type { ActionReply } from '../dispatch/reply.js';
 import { ConfigurationError } from '../errors.js';
-import { isStandardSchema, type KwargsOf, type KwargsSchema } from '../kwargs/kwargs-schema.js';
+import { isStandardSchema, type KwargsOf, type KwargsSchema } from '../kwargs/kwargs-checker.js';
 import type { ConcreteClass } from '../metadata.js';
 import type { PermissionExpression } from '../permissions/permission.js';
 import { ActionContext } from '../scope/action-context.js';

@@ -1,4 +1,4 @@
-import type { KwargsSchema } from '../kwargs/kwargs-schema.js';
+import type { KwargsSchema } from '../kwargs/kwargs-checker.js';
 import { ClassMetadata, type ConcreteClass, MemberMetadata } from '../metadata.js';
 import type { PermissionExpression } from '../permissions/permission.js';
 import type { SerializerClass } from '../serializers/serializer.js';

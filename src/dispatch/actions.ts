@@ -23,42 +23,35 @@ export interface ActionDefinition extends Omit<ActionDeclaration, 'permissions' 
   readonly isPlain: boolean;
 }
 
-/** The actions of a consumer class by their names on the wire. */
-export class Actions {
-  readonly #byName = new Map<string, ActionDefinition>();
+/** The actions of a consumer class by their names on the wire; an action with another name answers to its method's as well. */
+export type Actions = ReadonlyMap<string, ActionDefinition>;
 
-  /** @throws ConfigurationError where two methods claim one name, or an option contradicts another */
-  constructor(consumer: Class, inherited: readonly PermissionExpression[], settings: Settings) {
-    for (const [member, declaration] of actionDeclarations.read(consumer)) {
-      const action = define(consumer, member, declaration, inherited, settings);
-      for (const name of new Set([action.name, toWireName(member)])) this.#claim(consumer, name, action);
+/** @throws ConfigurationError where two methods claim one name, or an option contradicts another */
+export function actionsOf(consumer: Class, inherited: readonly PermissionExpression[], settings: Settings): Actions {
+  const actions = new Map<string, ActionDefinition>();
+  for (const [member, declaration] of actionDeclarations.read(consumer)) {
+    const action = define(consumer, member, declaration, inherited, settings);
+    for (const name of new Set([action.name, toWireName(member)])) {
+      const other = actions.get(name);
+      if (other) throw claimedTwice(consumer, name, action, other);
+      actions.set(name, action);
     }
   }
+  return actions;
+}
 
-  get all(): readonly ActionDefinition[] {
-    return [...new Set(this.#byName.values())];
-  }
-
-  has(name: string): boolean {
-    return this.#byName.has(name);
-  }
-
-  find(name: string): ActionDefinition | undefined {
-    return this.#byName.get(name);
-  }
-
-  #claim(consumer: Class, name: string, action: ActionDefinition): void {
-    const other = this.#byName.get(name);
-    if (other) {
-      throw new ConfigurationError({
-        class: consumer.name,
-        member: action.member,
-        reason: `answers to "${name}", and so does ${other.member}.`,
-        remedy: 'Give one of them another name: @Action({ name }).',
-      });
-    }
-    this.#byName.set(name, action);
-  }
+function claimedTwice(
+  consumer: Class,
+  name: string,
+  { member }: ActionDefinition,
+  other: ActionDefinition,
+): ConfigurationError {
+  return new ConfigurationError({
+    class: consumer.name,
+    member,
+    reason: `answers to "${name}", and so does ${other.member}.`,
+    remedy: 'Give one of them another name: @Action({ name }).',
+  });
 }
 
 function define(

@@ -1,5 +1,5 @@
 import { currentWork } from '../async-context.js';
-import type { Deadlines } from '../deadlines.js';
+import type { Clock, Deadlines } from '../clock.js';
 import { ActionNotFound, TimeLimitExceeded, UnflushedChanges } from '../errors.js';
 import { checkKwargs, refuseUnknown } from '../kwargs/kwargs-checker.js';
 import type { Logger } from '../logger.js';
@@ -31,6 +31,7 @@ export class Dispatcher {
   constructor(
     private readonly errors: ErrorTranslator,
     readonly log: RequestLog,
+    private readonly clock: Clock,
     private readonly deadlines: Deadlines,
     private readonly logger: Logger,
     private readonly settings: Pick<Settings, 'actionTimeLimit' | 'development'>,
@@ -41,7 +42,10 @@ export class Dispatcher {
   dispatch(request: Request): void {
     request.isStarted = true;
     try {
-      currentWork.run(request, () => this.log.follow(request, () => this.#run(request)));
+      currentWork.run(request, () => {
+        if (this.log.tracer.isOn) this.log.follow(request, () => this.#run(request));
+        else this.#run(request);
+      });
     } catch (thrown) {
       request.fail(this.errors.translate(thrown, factsOf(request)));
       request.settle();
@@ -70,7 +74,8 @@ export class Dispatcher {
       request.settle();
       return;
     }
-    this.deadlines.begin(request, action.timeLimit);
+    request.startedAt = this.clock.elapsed();
+    this.deadlines.begin(request, action.timeLimit, request.startedAt);
     if (action.isPlain) this.#runPlain(request, action);
     else void this.#carry(request, action);
   }
@@ -97,7 +102,7 @@ export class Dispatcher {
 
   #finishPlain(request: Request, action: ActionDefinition, result: unknown): void {
     try {
-      if (request.ownedWork() || !isPlainData(result)) {
+      if (request.owned || !isPlainData(result)) {
         void this.#conclude(request, action, this.#outcomeOf(request, action, result));
         return;
       }
@@ -144,7 +149,7 @@ export class Dispatcher {
       await this.#sendParts(request, parts);
       return outcome;
     } catch (thrown) {
-      if (request.isAnswered) await method?.catch(() => {});
+      if (request.isOver) await method?.catch(() => {});
       throw thrown;
     }
   }
@@ -162,7 +167,7 @@ export class Dispatcher {
     const { instance } = request.target;
     await action.permissions.checkAction(request);
     const parameters = await this.#parameters(request, action);
-    request.throwIfAborted();
+    if (request.abortReason) throw request.abortReason;
     const method: Method = Reflect.get(instance, action.member);
     return this.#outcomeOf(request, action, await method.call(instance, ...parameters), parts);
   }
@@ -193,7 +198,7 @@ export class Dispatcher {
   /** Serialized before the commit: an action whose result cannot be shown has not happened. */
   async #outcomeOf(request: Request, action: ActionDefinition, returned: unknown, parts?: string[]): Promise<Outcome> {
     const result = isGenerator(returned) ? await this.#exhaust(request, action, returned, parts) : returned;
-    await request.ownedWork();
+    if (request.owned) await request.ownedWork();
     if (action.atomic) await request.target.unitOfWork.flush();
     else this.#checkFlushed(request, action);
     return this.#shown(request, action, result);
@@ -247,7 +252,7 @@ export class Dispatcher {
   }
 
   #fail(request: Request, action: ActionDefinition, thrown: unknown): void {
-    if (!request.isAnswered) request.fail(this.errors.translate(thrown, factsOf(request)));
+    if (!request.isOver) request.fail(this.errors.translate(thrown, factsOf(request)));
     // What an aborted transaction ends with tells nothing new; its method has been heard already.
     else if (!action.atomic) this.#noteLate(request, thrown);
     request.settle();

@@ -1,13 +1,13 @@
 import { currentWork, type Work } from '../async-context.js';
 import type { Clock, Timer } from '../clock.js';
-import type { Counters } from '../counters.js';
+import type { GuardedCounters } from '../counters.js';
 import type { LogFields, Logger } from '../logger.js';
 import type { Scope } from '../scope/scope.js';
 import { userKeyOf } from '../scope/user-key.js';
 import type { Settings } from '../settings.js';
 import { Status } from '../status.js';
 import { readTraceParent } from '../trace-parent.js';
-import { Tracer, type TraceSpan } from '../tracer.js';
+import type { GuardedTracer, TraceSpan } from '../tracer.js';
 import type { RequestId } from '../wire/messages.js';
 import type { Request } from './request.js';
 
@@ -20,25 +20,16 @@ export interface RefusedDelivery {
 
 /** What is written down of every request and delivery: a log line, a span, a count. Never what was in it. */
 export class RequestLog {
-  readonly #isTraced: boolean;
-
   constructor(
     private readonly clock: Clock,
-    private readonly counters: Counters,
-    private readonly tracer: Tracer,
+    private readonly counters: GuardedCounters,
+    readonly tracer: GuardedTracer,
     private readonly logger: Logger,
     private readonly settings: Pick<Settings, 'closeTimeout' | 'log'>,
-  ) {
-    this.#isTraced = tracer.constructor !== Tracer;
-  }
+  ) {}
 
   /** Runs the request in a span of its own, which ends with its reply. */
   follow(request: Request, work: () => void): void {
-    request.startedAt = this.clock.elapsed();
-    if (!this.#isTraced) {
-      work();
-      return;
-    }
     const consumer = request.target.instance.constructor.name;
     const attributes = { 'signalbox.consumer': consumer, 'signalbox.action': request.name };
     this.tracer.run(`${consumer} ${request.name}`, attributes, (span) => {
@@ -51,7 +42,8 @@ export class RequestLog {
   /** A request was answered, or has nobody to be answered to; perhaps before anything of it ran. */
   answered(request: Request): void {
     const { name: action, status, isStarted, startedAt } = request;
-    this.counters.increment('signalbox.actions', { action, status: String(status ?? 'disconnected') });
+    if (this.counters.isOn)
+      this.counters.increment('signalbox.actions', { action, status: String(status ?? 'disconnected') });
     const level = this.settings.log.actions;
     if (!level) return;
     const duration = isStarted ? this.clock.elapsed() - startedAt : 0;

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { currentWork, type Work } from '../async-context.js';
 import type { ConnectionCommand } from '../authentication/connection-commands.js';
-import type { Timer } from '../clock.js';
-import type { Expiring } from '../deadlines.js';
+import type { Expiring, Timer } from '../clock.js';
 import { type ApiError, Disconnected, TimeLimitExceeded } from '../errors.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ActionContext } from '../scope/action-context.js';
@@ -76,10 +75,15 @@ export class OwnedPromise<T> extends Promise<T> {
  */
 export class Request extends ActionContext implements Work, Expiring {
   isStarted = false;
-  isAnswered = false;
+  /** Whether the final reply is sent, or nobody is left to send it to. */
+  isOver = false;
   /** Whether it was answered before its work was done. */
   isAbandoned = false;
   isSettled = false;
+  /** Why it was aborted, if it was. */
+  abortReason: ApiError | Disconnected | undefined;
+  /** Promises of the framework that the action began. */
+  owned: OwnedPromise<unknown>[] | undefined;
   /** Whether another user has taken over the connection since: it must not subscribe for the new one. */
   isOfFormerUser = false;
   /** Disconnects and rechecks that were ordered since it began: what it has read may be out of date by them. */
@@ -92,15 +96,16 @@ export class Request extends ActionContext implements Work, Expiring {
   trace: string | undefined;
   due = 0;
   timer: Timer | undefined;
+  readonly isDetached: boolean;
+  /** Never the name that a client made up: only declared actions have names in logs and counters. */
+  readonly name: string;
   readonly #number: number;
   #controller: AbortController | undefined;
   /** Aborted with the request, unless its commit has begun. */
   #untilCommit: AbortController | undefined;
-  #reason: ApiError | Disconnected | undefined;
   #isCommitting = false;
   #settled: PromiseWithResolvers<void> | undefined;
   #callbacks: ((hasSucceeded: boolean) => void)[] | undefined;
-  #owned: OwnedPromise<unknown>[] | undefined;
   #logFields: Readonly<Record<string, unknown>> | undefined;
 
   /**
@@ -115,23 +120,12 @@ export class Request extends ActionContext implements Work, Expiring {
   ) {
     super({ scope: target.scope, action, requestId, kwargs });
     this.#number = number;
+    this.isDetached = definition?.detached ?? false;
+    this.name = definition?.name ?? 'unknown';
   }
 
   get id(): string {
     return `${processId}:${this.#number}`;
-  }
-
-  get isDetached(): boolean {
-    return this.definition?.detached ?? false;
-  }
-
-  get isOver(): boolean {
-    return this.isAnswered;
-  }
-
-  /** Never the name that a client made up: only declared actions have names in logs and counters. */
-  get name(): string {
-    return this.definition?.name ?? 'unknown';
   }
 
   get logFields(): Readonly<Record<string, unknown>> {
@@ -152,7 +146,7 @@ export class Request extends ActionContext implements Work, Expiring {
   override get signal(): AbortSignal {
     if (!this.#controller) {
       this.#controller = new AbortController();
-      if (this.#reason) this.#controller.abort(this.#reason);
+      if (this.abortReason) this.#controller.abort(this.abortReason);
     }
     return this.#controller.signal;
   }
@@ -160,18 +154,13 @@ export class Request extends ActionContext implements Work, Expiring {
   /** For the transaction of the action: once its commit has begun, the commit alone decides. */
   get signalUntilCommit(): AbortSignal {
     this.#untilCommit ??= new AbortController();
-    if (this.#reason) this.#untilCommit.abort(this.#reason);
+    if (this.abortReason) this.#untilCommit.abort(this.abortReason);
     return this.#untilCommit.signal;
-  }
-
-  /** Why it was aborted, if it was. */
-  get abortReason(): ApiError | Disconnected | undefined {
-    return this.#reason;
   }
 
   /** @throws the reason of an abort */
   throwIfAborted(): void {
-    if (this.#reason) throw this.#reason;
+    if (this.abortReason) throw this.abortReason;
   }
 
   /** @throws the reason of an abort that came first */
@@ -198,7 +187,7 @@ export class Request extends ActionContext implements Work, Expiring {
   }
 
   part(data: string): void {
-    if (!this.isAnswered) this.target.send(this.#reply({ status: Status.partial, data }));
+    if (!this.isOver) this.target.send(this.#reply({ status: Status.partial, data }));
   }
 
   succeed(outcome: Outcome): void {
@@ -214,8 +203,8 @@ export class Request extends ActionContext implements Work, Expiring {
    * stopped: it is told by `signal`.
    */
   abort(reason: ApiError | Disconnected): void {
-    this.#reason ??= reason;
-    const isUndecided = !this.isAnswered && (!this.#isCommitting || reason instanceof Disconnected);
+    this.abortReason ??= reason;
+    const isUndecided = !this.isOver && (!this.#isCommitting || reason instanceof Disconnected);
     this.#controller?.abort(reason);
     if (!this.#isCommitting) this.#untilCommit?.abort(reason);
     if (!isUndecided) return;
@@ -255,24 +244,24 @@ export class Request extends ActionContext implements Work, Expiring {
   own<T>(work: Promise<T>): Promise<T> {
     const owned = new OwnedPromise<T>((resolve, reject) => work.then(resolve, reject));
     owned.expectRejection();
-    this.#owned ??= [];
-    this.#owned.push(owned);
+    this.owned ??= [];
+    this.owned.push(owned);
     return owned;
   }
 
   /** Undefined where the action has awaited all that it began. @throws what the first of the others fails with */
   ownedWork(): Promise<unknown> | undefined {
-    const forgotten = this.#owned?.filter(({ isAwaited }) => !isAwaited) ?? [];
+    const forgotten = this.owned?.filter(({ isAwaited }) => !isAwaited) ?? [];
     return forgotten.length === 0 ? undefined : Promise.all(forgotten);
   }
 
   get answered(): Promise<void> {
-    return this.isAnswered ? Promise.resolve() : new Promise((resolve) => this.whenAnswered(() => resolve()));
+    return this.isOver ? Promise.resolve() : new Promise((resolve) => this.whenAnswered(() => resolve()));
   }
 
   #answer(reply?: Reply, hasSucceeded = false): void {
-    if (this.isAnswered) return;
-    this.isAnswered = true;
+    if (this.isOver) return;
+    this.isOver = true;
     this.status = reply?.status;
     this.timer?.cancel();
     if (reply) this.target.send(reply);

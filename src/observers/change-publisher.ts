@@ -42,7 +42,8 @@ export class ChangePublisher {
   readonly #parts: PublisherParts;
   readonly #rechecks: RecheckPublisher;
   readonly #sender: MessageSender;
-  #commits = 0;
+  /** How many commits there were until now: a subscription hears of those that follow. */
+  commits = 0;
   #tail: Promise<void> = Promise.resolve();
   #turned: Promise<void> | undefined;
 
@@ -54,7 +55,7 @@ export class ChangePublisher {
 
   /** In a later turn of the event loop: the reply of the request that committed leaves first. */
   publish(changes: readonly ModelChange[], signals: readonly SignalSent[] = [], cause?: string): void {
-    const commit = { commit: ++this.#commits, ...(cause !== undefined && { cause }) };
+    const commit = { commit: ++this.commits, ...(cause !== undefined && { cause }) };
     const turned = this.#turned ?? this.#turn();
     this.#tail = this.#tail.then(async () => {
       await turned;
@@ -63,11 +64,6 @@ export class ChangePublisher {
       for (const change of changes) await this.#publishOne(change, commit);
       for (const signal of signals) await this.#publishSignal(signal, commit);
     });
-  }
-
-  /** How many commits there were until now: who begins to listen is told of those that follow. */
-  get commits(): number {
-    return this.#commits;
   }
 
   /** Resolves when all that was committed until now has been handed to the channel layer. */

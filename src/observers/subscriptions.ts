@@ -36,37 +36,29 @@ export interface SubscriptionRecord {
 export class Subscriptions {
   /** A list: there are few, and in a process there are many such lists. */
   #records: readonly SubscriptionRecord[] = [];
-  readonly #membership: Membership;
-  readonly #requireRoom: () => void;
 
-  /** @param requireRoom throws where there may not be one more */
-  constructor(membership: Membership, requireRoom: () => void = () => {}) {
-    this.#membership = membership;
-    this.#requireRoom = requireRoom;
-  }
+  /** @param count where the number of subscriptions is kept */
+  constructor(
+    private readonly membership: Membership,
+    private readonly count: { subscriptions: number } = { subscriptions: 0 },
+  ) {}
 
-  get size(): number {
-    return this.#records.length;
+  /** `1` and `"1"` are two request ids. */
+  find(observer: Observer, requestId: RequestId): SubscriptionRecord | undefined {
+    return this.#records.find((record) => record.observer === observer && record.requestId === requestId);
   }
 
   /**
-   * The subscription of a request id, new or known. It listens to nothing yet.
+   * A new subscription. It listens to nothing yet.
    *
-   * @throws ParseError without a request id: its events could not say what they answer; Throttled where there is no room
+   * @throws ParseError without a request id: its events could not say what they answer
    */
-  open(
-    observer: Observer,
-    requestId: RequestId,
-    kwargs: unknown,
-    since = 0,
-  ): { record: SubscriptionRecord; isNew: boolean } {
+  open(observer: Observer, requestId: RequestId, kwargs: unknown, since = 0): SubscriptionRecord {
     if (requestId === null) throw new ParseError('A subscription needs a request_id.');
-    const known = this.#find(observer, requestId);
-    if (known) return { record: known, isNew: false };
-    this.#requireRoom();
     const record: SubscriptionRecord = { observer, requestId, kwargs, groups: [], since, requests: [] };
     this.#records = this.#records.concat(record);
-    return { record, isNew: true };
+    this.count.subscriptions += 1;
+    return record;
   }
 
   /** One like a request that is noted already is that one. @returns it, and what takes it back where it is new */
@@ -85,20 +77,9 @@ export class Subscriptions {
 
   async listen(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
     const added = without(groups, record.groups);
-    await this.#requireRoomFor(record, added);
     // All of them noted before the first is waited for: a subscription that ends meanwhile leaves every one.
     record.groups = record.groups.length === 0 ? added : record.groups.concat(added);
-    await Promise.all(added.map((group) => this.#membership.add(group, record)));
-  }
-
-  /** Before any group is noted: what is undone later must not be another's. */
-  async #requireRoomFor(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
-    try {
-      this.#membership.requireRoom(groups);
-    } catch (error) {
-      await this.leave(record, []);
-      throw error;
-    }
+    await Promise.all(added.map((group) => this.membership.add(group, record)));
   }
 
   /** Takes these groups out of one subscription; without any group left it has ended. */
@@ -107,25 +88,25 @@ export class Subscriptions {
     const held = without(record.groups, left);
     record.groups = left;
     record.requests = record.requests.filter((request) => request.groups.some((group) => left.includes(group)));
-    if (left.length === 0) this.#records = this.#records.filter((other) => other !== record);
+    if (left.length === 0) this.#remove(record);
     // One that cannot be left must not keep it in the others.
-    await Promise.all(held.map((group) => this.#membership.discard(group, record)));
+    await Promise.all(held.map((group) => this.membership.discard(group, record)));
   }
 
   /** Ends the one subscription of an observer and a request id, with all its groups. */
   async removeRequest(observer: Observer, requestId: string | number): Promise<void> {
-    const record = this.#find(observer, requestId);
+    const record = this.find(observer, requestId);
     if (record) await this.leave(record, record.groups);
   }
 
-  /** Ends all of them, at once for whoever asks. @returns their request ids, and what resolves once their groups are left */
+  /** Ends all of them, at once for those who ask. @returns their request ids, and what resolves once their groups are left */
   endAll(): { readonly requestIds: ReadonlySet<string | number>; readonly left: Promise<unknown> } {
     const ended = this.#records;
     const left = Promise.all(ended.map((record) => this.leave(record, record.groups)));
     return { requestIds: new Set(ended.map(({ requestId }) => requestId)), left };
   }
 
-  /** Ends all that a request id asked for, at once for whoever asks. */
+  /** Ends all that a request id asked for, at once for those who ask. */
   async end(requestId: string | number): Promise<void> {
     const ended = this.#records.filter((record) => record.requestId === requestId);
     await Promise.all(ended.map((record) => this.leave(record, record.groups)));
@@ -144,16 +125,17 @@ export class Subscriptions {
   near(observer: Observer, groups: readonly string[]): readonly SubscriptionRecord[] {
     const [group] = groups;
     if (group === undefined || groups.some((other) => other !== group)) return this.of(observer);
-    return this.#membership.holdersOf(group).filter((holder) => isRecordOf(holder, observer));
+    return this.membership.holdersOf(group).filter((holder) => isRecordOf(holder, observer));
   }
 
   has(record: SubscriptionRecord): boolean {
     return this.#records.includes(record);
   }
 
-  /** `1` and `"1"` are two request ids. */
-  #find(observer: Observer, requestId: string | number): SubscriptionRecord | undefined {
-    return this.#records.find((record) => record.observer === observer && record.requestId === requestId);
+  #remove(record: SubscriptionRecord): void {
+    if (!this.#records.includes(record)) return;
+    this.#records = this.#records.filter((other) => other !== record);
+    this.count.subscriptions -= 1;
   }
 }
 

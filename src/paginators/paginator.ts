@@ -1,4 +1,4 @@
-import type { KwargsOf, KwargsSchema } from '../kwargs/kwargs-schema.js';
+import type { KwargsOf, KwargsSchema } from '../kwargs/kwargs-checker.js';
 import type { ConcreteClass } from '../metadata.js';
 import type { Page } from './page.js';
 

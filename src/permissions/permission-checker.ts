@@ -10,23 +10,28 @@ import {
   permissionsIn,
 } from './permission.js';
 import { AllowAny, isLoggedIn } from './standard-permissions.js';
-import { ask, type Question } from './verdict.js';
+
+/** `neutral`: nobody asked had an opinion. */
+type Verdict = 'granted' | 'refused' | 'neutral';
+
+/** One question put to one permission; undefined where the permission has no opinion. */
+type Question = (permission: AnyPermission, options: unknown) => boolean | undefined | Promise<boolean | undefined>;
+
+type ResolvePermission = (permission: PermissionClass) => AnyPermission;
 
 /** Puts the four questions to permissions that are resolved from the connection's own container. */
 export class PermissionChecker {
+  readonly providers: readonly PermissionClass[];
+  /** Whether every client may do everything, so that no permission has to be asked. */
+  readonly isOpen: boolean;
+
   /** @param revealsForbidden whether a refused object is told from an absent one */
   constructor(
     private readonly expression: PermissionExpression,
     private readonly revealsForbidden = false,
-  ) {}
-
-  /** Whether everyone may do everything, so that nobody has to be asked. */
-  get isOpen(): boolean {
-    return this.providers.every((provider) => provider === AllowAny);
-  }
-
-  get providers(): readonly PermissionClass[] {
-    return permissionsIn(this.expression);
+  ) {
+    this.providers = permissionsIn(expression);
+    this.isOpen = this.providers.every((provider) => provider === AllowAny);
   }
 
   /**
@@ -42,7 +47,7 @@ export class PermissionChecker {
     return this.#anyAnswers(scope, 'hasObjectPermission');
   }
 
-  /** @throws NotAuthenticated while nobody is logged in, else PermissionDenied */
+  /** @throws NotAuthenticated while no user is logged in, else PermissionDenied */
   async checkConnect(scope: Scope): Promise<void> {
     const question: Question = (permission, options) =>
       permission.canConnect && yes(permission.canConnect(scope, options));
@@ -105,7 +110,48 @@ function onAction(context: ActionContext): Question {
   return (permission, options) => permission.hasPermission && yes(permission.hasPermission(context, options));
 }
 
-/** Whoever answers at all says yes or no: a forgotten `return` is no missing opinion. */
+/** A permission that answers at all says yes or no: a forgotten `return` is no missing opinion. */
 async function yes(answer: Answer): Promise<boolean> {
   return Boolean(await answer);
+}
+
+/** Puts a question to every permission that the answer depends on. */
+async function ask(expression: PermissionExpression, question: Question, resolve: ResolvePermission): Promise<Verdict> {
+  if (typeof expression === 'function') return opinionOf(await question(resolve(expression), undefined));
+  switch (expression.kind) {
+    case 'with':
+      return opinionOf(await question(resolve(expression.permission), expression.options));
+    case 'not':
+      return opposite(await ask(expression.operand, question, resolve));
+    case 'all':
+      return combine(expression.operands, 'refused', question, resolve);
+    case 'any':
+      return combine(expression.operands, 'granted', question, resolve);
+  }
+}
+
+/** The first decisive verdict, else the other opinion if there is one, else none. */
+async function combine(
+  operands: readonly PermissionExpression[],
+  decisive: 'granted' | 'refused',
+  question: Question,
+  resolve: ResolvePermission,
+): Promise<Verdict> {
+  let verdict: Verdict = 'neutral';
+  for (const operand of operands) {
+    const opinion = await ask(operand, question, resolve);
+    if (opinion === decisive) return decisive;
+    if (opinion !== 'neutral') verdict = opinion;
+  }
+  return verdict;
+}
+
+function opinionOf(answer: boolean | undefined): Verdict {
+  if (answer === undefined) return 'neutral';
+  return answer ? 'granted' : 'refused';
+}
+
+function opposite(verdict: Verdict): Verdict {
+  if (verdict === 'neutral') return verdict;
+  return verdict === 'granted' ? 'refused' : 'granted';
 }

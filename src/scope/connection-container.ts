@@ -1,6 +1,5 @@
 import { type DependencyContainer, container as globalContainer, Lifecycle } from 'tsyringe';
 import type { ConcreteClass } from '../metadata.js';
-import { Scope } from './scope.js';
 
 interface Registration {
   readonly provider: unknown;
@@ -92,11 +91,9 @@ class ConnectionContainer extends Container {
   }
 }
 
-/** The container of a connection, from which its consumers, permissions and serializers are resolved; `Scope` is its own there. */
-export function connectionContainer(root: DependencyContainer, scope: Scope): DependencyContainer {
-  const container = new ConnectionContainer(root) as unknown as DependencyContainer;
-  container.registerInstance(Scope, scope);
-  return container;
+/** The container of a connection, from which its consumers, permissions and serializers are resolved. */
+export function connectionContainer(root: DependencyContainer): DependencyContainer {
+  return new ConnectionContainer(root) as unknown as DependencyContainer;
 }
 
 /** Takes the last that was built; what is built meanwhile comes before it. */

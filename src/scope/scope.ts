@@ -1,4 +1,5 @@
 import type { DependencyContainer } from 'tsyringe';
+import { connectionContainer } from './connection-container.js';
 import { cookiesOf } from './cookies.js';
 import type { Identity } from './identity.js';
 import { type ParameterSchema, type PathParams, RouteParameters } from './route-parameters.js';
@@ -36,13 +37,13 @@ export class Scope {
   readonly #parameters: RouteParameters;
   #query: URLSearchParams | undefined;
   #cookies: Readonly<Record<string, string>> | undefined;
-  #container: DependencyContainer | ((scope: Scope) => DependencyContainer);
+  readonly #root: DependencyContainer;
 
-  /** @param container of the connection, or what makes it when it is asked for */
+  /** @param root the container of the application; that of the connection is its child */
   constructor(
     request: HandshakeRequest,
     params: Readonly<Record<string, string>>,
-    container: DependencyContainer | ((scope: Scope) => DependencyContainer),
+    root: DependencyContainer,
     parameters: RouteParameters = new RouteParameters(request.url),
   ) {
     const query = request.url.indexOf('?');
@@ -51,7 +52,7 @@ export class Scope {
     this.headers = request.headers;
     this.remoteAddress = request.remoteAddress;
     this.#url = request.url;
-    this.#container = container;
+    this.#root = root;
     this.#parameters = parameters;
   }
 
@@ -70,15 +71,17 @@ export class Scope {
     return offeredSubprotocols(this.headers['sec-websocket-protocol']).names;
   }
 
-  /** The container of this connection; disposed with it. */
+  /** The container of this connection, made when something is resolved from it; disposed with it. */
   get container(): DependencyContainer {
-    if (typeof this.#container === 'function') this.#container = this.#container(this);
-    return this.#container;
+    const container = connectionContainer(this.#root);
+    container.registerInstance(Scope, this);
+    Object.defineProperty(this, 'container', { value: container });
+    return container;
   }
 
-  /** Whether there is a container: a connection that resolves nothing has none. */
+  /** Whether anything was resolved from the container. */
   get hasContainer(): boolean {
-    return typeof this.#container !== 'function';
+    return Object.hasOwn(this, 'container');
   }
 
   /**

@@ -1,10 +1,16 @@
-import type { EntityManager, FilterQuery, RequiredEntityData } from '@mikro-orm/core';
+import {
+  Collection,
+  type EntityManager,
+  type FilterQuery,
+  helper,
+  Reference,
+  type RequiredEntityData,
+} from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { askRights, isWithin } from './field-rights.js';
 import { type ModelField, modelFields } from './model-fields.js';
-import { readField } from './model-reader.js';
 import type {
   ModelData,
   ModelSerializerOptions,
@@ -14,7 +20,7 @@ import type {
   RowData,
 } from './model-types.js';
 import { type RelationScope, unacceptedKeys, validateModel } from './model-validation.js';
-import { Serializer, type SerializerClass, type SerializerContext } from './serializer.js';
+import { type AnySerializer, Serializer, type SerializerClass, type SerializerContext } from './serializer.js';
 
 /** What `ModelSerializer(Entity, options)` gives to extend. */
 export abstract class BaseModelSerializer<Entity extends object, Options>
@@ -140,6 +146,35 @@ export function ModelSerializer<Entity extends object, const Options extends Mod
     static override readonly options = options as unknown as ModelSerializerOptions<object>;
   }
   return Generated;
+}
+
+/** The value of one field as it is shown. */
+function readField(serializer: AnySerializer, field: ModelField, entity: object, context: SerializerContext): unknown {
+  if (field.kind === 'computed') return compute(serializer, field.name, entity, context);
+  const value: unknown = Reflect.get(entity, field.name);
+  if (value === null || value === undefined) return field.kind === 'many' ? [] : null;
+  if (field.kind === 'column') return value;
+  if (field.kind === 'one') return showRelated(field, unwrap(value), context);
+  const items = value instanceof Collection ? value.getItems(false) : [];
+  return settled(items.map((item) => showRelated(field, item, context)));
+}
+
+function compute(serializer: object, name: string, entity: object, context: SerializerContext): unknown {
+  const method: (entity: object, context: SerializerContext) => unknown = Reflect.get(serializer, name);
+  return method.call(serializer, entity, context);
+}
+
+function showRelated({ nested }: ModelField, related: object, context: SerializerContext): unknown {
+  return nested ? context.resolve(nested).toData(related, context) : helper(related).getPrimaryKey();
+}
+
+function unwrap(value: unknown): object {
+  return value instanceof Reference ? value.unwrap() : (value as object);
+}
+
+/** One promise where any of the values is one. */
+function settled(values: unknown[]): unknown {
+  return values.some((value) => value instanceof Promise) ? Promise.all(values) : values;
 }
 
 async function settle(data: Record<string, unknown>, name: string, value: Promise<unknown>): Promise<void> {

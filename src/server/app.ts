@@ -35,7 +35,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     this.#httpServer = new HttpServer(this, handshake, acceptor, limiter, addresses, errors, limits);
     this.#shutdown = new Shutdown(services, this.#httpServer);
     const orms = [options.orm, ...(options.otherOrms ?? [])];
-    const isEnding = (): boolean => this.#shutdown.refusal !== undefined;
+    const isEnding = (): boolean => this.#shutdown.isEnding;
     this.#health = new Health(orms, layer, clock, deadlines, logger, joining, isEnding);
   }
 
@@ -80,13 +80,17 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
     const { handshake, registry } = this.#services;
-    return handshake.admit(request, prepare, (admission, pending) => {
+    const admission = await handshake.admit(request, prepare);
+    try {
       this.#checkOpen();
       const connection = new Connection(admission, connect(admission.scope), this.#services, this.#ended);
-      registry.add(connection, pending);
+      registry.add(connection, admission.pending);
       connection.open();
       return connection;
-    });
+    } catch (thrown) {
+      await handshake.refuse(admission);
+      throw handshake.translate(thrown, request);
+    }
   }
 
   /**
@@ -139,7 +143,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /** Resolves when all that was committed until now has been delivered to the connections of this process. */
   async idle(): Promise<void> {
     await this.#services.publisher.idle();
-    await Promise.all([...this.#services.registry].map((connection) => connection.idle()));
+    await Promise.all([...this.#services.registry.connections.values()].map((connection) => connection.idle()));
   }
 
   /**
@@ -191,8 +195,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   };
 
   #checkOpen(): void {
-    const { refusal } = this.#shutdown;
-    if (refusal) throw refusal;
+    if (this.#shutdown.isEnding) throw this.#shutdown.refusal;
   }
 }
 

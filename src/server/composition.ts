@@ -10,11 +10,10 @@ import { InMemoryTicketStore } from '../authentication/in-memory-ticket-store.js
 import { Tickets } from '../authentication/tickets.js';
 import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
-import { Clock } from '../clock.js';
+import { Clock, Deadlines } from '../clock.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { checkModelConsumer } from '../consumers/model-check.js';
 import { Counters, GuardedCounters } from '../counters.js';
-import { Deadlines } from '../deadlines.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-mapping.js';
 import { RequestLog } from '../dispatch/request-log.js';
@@ -50,10 +49,10 @@ import { type AppOptions, checkOptions } from './app-options.js';
 import { Backpressure } from './backpressure.js';
 import { ClientAddresses } from './client-address.js';
 import type { Connection, ConnectionServices } from './connection.js';
-import { ConnectionLimiter } from './connection-limiter.js';
 import { ConnectionRules, checkConnectionRules, modelOf, signalOf } from './connection-rules.js';
 import { Handshake } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
+import { ConnectionLimiter } from './rate-limit.js';
 import { Router } from './router.js';
 import type { Route } from './routes.js';
 import { Joining, Lifecycle } from './startup.js';
@@ -144,7 +143,7 @@ export function buildServices(options: Options): Services {
 
   // The way of a request
   const log = new RequestLog(clock, counters, tracer, logger, settings);
-  const dispatcher = new Dispatcher(errors, log, deadlines, logger, settings, unitOfWork);
+  const dispatcher = new Dispatcher(errors, log, clock, deadlines, logger, settings, unitOfWork);
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
   const addresses = new ClientAddresses(settings.trustedProxies);
   const limiter = new ConnectionLimiter(settings.limits, clock, counters);
@@ -189,7 +188,7 @@ export function buildServices(options: Options): Services {
     limiter,
     addresses,
     backpressure: new Backpressure(settings.outbound, settings.closeTimeout, clock, counters, logger),
-    heartbeat: new Heartbeat(settings.heartbeat, clock, counters, registry),
+    heartbeat: new Heartbeat(settings.heartbeat, clock, counters, registry.connections),
     lifecycle: new Lifecycle(hooks, unitOfWork, logger, deadlines, settings.closeTimeout),
     joining: new Joining(registry, layer, deadlines, logger, settings.channelLayerTimeLimit),
     stopListening: () => {
@@ -319,14 +318,14 @@ function providersOfConsumer(compiled: CompiledConsumer): ConcreteClass[] {
   const paginator: ConcreteClass | undefined = Reflect.get(consumer, 'paginator');
   const serializers = withNested([
     Reflect.get(consumer, 'serializer'),
-    ...actions.all.map(({ reply }) => reply),
+    ...[...actions.values()].map(({ reply }) => reply),
     ...observersOf(compiled).map(({ serializer }) => serializer),
   ]);
   return [
     consumer,
     ...(paginator ? [paginator] : []),
     ...permissionsIn(permission),
-    ...actions.all.flatMap((action) => action.permissions.providers),
+    ...[...actions.values()].flatMap((action) => action.permissions.providers),
     ...serializers,
     ...[...serializers].flatMap((serializer) => [...rightsIn(serializer).keys()]),
   ];

@@ -1,11 +1,11 @@
 import type { ConnectionCommand } from '../authentication/connection-commands.js';
 import type { RegisteredConnection } from '../authentication/connection-registry.js';
 import type { Clock } from '../clock.js';
+import { type Deadlines, machineDeadlines } from '../clock.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { ConsumerSession, type SessionConnection, type SessionServices } from '../consumers/consumer-session.js';
 import { Quotas } from '../consumers/quotas.js';
 import type { Counters } from '../counters.js';
-import { type Deadlines, machineDeadlines } from '../deadlines.js';
 import { currentRequest, type Request } from '../dispatch/request.js';
 import {
   type ApiError,
@@ -14,6 +14,7 @@ import {
   type ServerClosing,
   StreamClosed,
   StreamNotFound,
+  type Throttled,
 } from '../errors.js';
 import type { Scope } from '../scope/scope.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
@@ -21,10 +22,10 @@ import { CloseCode, closeCodeOf, toReason } from '../status.js';
 import { addressOf, encodeFrame, encodeReply, errorReply, type JsonObject, pongTo, readFrame } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
 import type { Backpressure } from './backpressure.js';
-import type { ConnectionSlot } from './connection-limiter.js';
 import type { Admission } from './handshake.js';
 import type { Heartbeat, Liveness, LivingConnection } from './heartbeat.js';
 import { OutboundFrames } from './outbound-frames.js';
+import type { ConnectionSlot } from './rate-limit.js';
 import { MessageRates } from './rate-limit.js';
 import { type AuthorizedConnection, Reauthorization } from './reauthorization.js';
 import type { CompiledRoute } from './router.js';
@@ -56,13 +57,15 @@ export class Connection
   readonly route: CompiledRoute;
   readonly scope: Scope;
   readonly slot: ConnectionSlot;
-  readonly quotas: Quotas;
-  readonly liveness: Liveness;
+  readonly liveness: Liveness = { slot: 0, isAwaited: false, heard: 0, frames: 0, changedAt: 0, openedAt: 0 };
+  readonly outbound: OutboundFrames;
   /** By stream; of a route with one consumer, by undefined. */
   readonly #sessions = new Map<string | undefined, ConsumerSession>();
-  readonly #outbound: OutboundFrames;
-  readonly #rates: MessageRates;
-  readonly #reauthorization: Reauthorization;
+  #quotas: Quotas | undefined;
+  /** Made at the first frame: a connection may listen only. */
+  #rates: MessageRates | undefined;
+  /** Made where a stream is refused, or the permissions are asked again. */
+  #reauthorization: Reauthorization | undefined;
   /** Streams that their consumers closed. */
   #closedStreams: Map<string, ApiError> | undefined;
   /** The consumers of streams whose permission refused after a while. */
@@ -84,24 +87,22 @@ export class Connection
     private readonly services: ConnectionServices,
     private readonly ended: (connection: Connection) => void,
   ) {
-    const { settings, clock, counters, unitOfWork, errors, deadlines, logger } = services;
     this.route = admission.route;
     this.scope = admission.scope;
     this.slot = admission.slot;
-    this.quotas = new Quotas(settings.limits, counters);
-    this.liveness = services.heartbeat.begin();
-    this.#outbound = new OutboundFrames(transport, services.backpressure);
-    this.#rates = new MessageRates(settings, clock, counters);
-    this.#reauthorization = new Reauthorization(
-      this,
-      admission.refused,
-      unitOfWork,
-      errors,
-      deadlines,
-      settings,
-      logger,
-      counters,
-    );
+    this.outbound = new OutboundFrames(transport, services.backpressure);
+    if (admission.refused.size > 0) this.#reauthorization = this.#authorize(admission.refused);
+  }
+
+  /** Made with the first consumer: a client may connect only. */
+  get quotas(): Quotas {
+    this.#quotas ??= new Quotas(this.services.settings.limits, this.services.counters);
+    return this.#quotas;
+  }
+
+  #authorize(refused: ReadonlyMap<string, ApiError>): Reauthorization {
+    const { unitOfWork, errors, deadlines, settings, logger, counters } = this.services;
+    return new Reauthorization(this, refused, unitOfWork, errors, deadlines, settings, logger, counters);
   }
 
   /** A route's one consumer is built at once, a stream's at its first frame. */
@@ -109,7 +110,7 @@ export class Connection
     const { consumers } = this.route;
     if (!(consumers instanceof Map)) this.#openAlone(consumers as CompiledConsumer);
     this.transport.listen(this);
-    this.services.heartbeat.opened();
+    this.services.heartbeat.opened(this);
   }
 
   /** What fails here fails again at each frame, and is answered there. */
@@ -133,7 +134,7 @@ export class Connection
     let stream: string | null | undefined = isMultiplexed ? null : undefined;
     let payload: unknown;
     try {
-      const tooMuch = this.#rates.refusal(bytes, this.slot.messages);
+      const tooMuch = this.#tooMuch(bytes);
       const { frame, refusal = tooMuch } = readFrame(text, this.services.settings.limits);
       const pong = refusal ? undefined : pongTo(frame);
       if (pong && (isMultiplexed || !(consumers as CompiledConsumer).actions.has('ping'))) {
@@ -159,7 +160,7 @@ export class Connection
       return;
     }
     try {
-      const tooMuch = this.#rates.refusal(data.byteLength, this.slot.messages);
+      const tooMuch = this.#tooMuch(data.byteLength);
       if (tooMuch) throw tooMuch;
       this.#route(undefined, undefined, (session) => session.receiveBinary(data), consumers as CompiledConsumer);
     } catch (thrown) {
@@ -170,13 +171,20 @@ export class Connection
   /** A ping or pong, which the transport answers; one too many counts like a frame that is refused. */
   onControl(bytes: number): void {
     if (this.#isDeaf) return;
-    const tooMuch = this.#rates.refusal(bytes, this.slot.messages);
+    const tooMuch = this.#tooMuch(bytes);
     if (tooMuch) this.#noteError(tooMuch.code);
   }
 
   onPong(mark?: string): void {
     this.liveness.isAwaited = false;
     if (mark === farewell) this.#heardOut?.resolve();
+  }
+
+  /** How a frame is refused that is above the rate of the connection or its user, if it is. */
+  #tooMuch(bytes: number): Throttled | undefined {
+    const now = this.services.clock.elapsed();
+    this.#rates ??= new MessageRates(this.services.settings, this.services.counters, now);
+    return this.#rates.refusal(bytes, this.slot.messages, now);
   }
 
   #hear(): void {
@@ -191,12 +199,12 @@ export class Connection
     receive: (session: ConsumerSession) => void,
     consumer: CompiledConsumer,
   ): void {
-    const isHeld = this.#reauthorization.isChecking && !this.#isEnding && !this.#draining;
-    if (!isHeld) {
+    const { isChecking = false } = this.#reauthorization ?? {};
+    if (!isChecking || this.#isEnding || this.#draining) {
       receive(this.#admit(stream, consumer));
       return;
     }
-    this.#reauthorization.hold(() => {
+    this.#reauthorization?.hold(() => {
       if (this.#isDeaf) return;
       try {
         receive(this.#admit(stream, consumer));
@@ -208,7 +216,7 @@ export class Connection
 
   /** @throws what refuses every frame of the stream */
   #admit(stream: string | undefined, consumer: CompiledConsumer): ConsumerSession {
-    if (stream !== undefined) this.#reauthorization.checkStream(stream);
+    if (stream !== undefined) this.#reauthorization?.checkStream(stream);
     const refusal = this.#draining ?? (stream === undefined ? undefined : this.#closedStreams?.get(stream));
     if (refusal) throw refusal;
     return this.#session(stream, consumer);
@@ -234,12 +242,12 @@ export class Connection
   }
 
   sendText(text: string, stream: string | undefined): void {
-    this.#outbound.send(encodeFrame(text, stream), undefined, text);
+    this.outbound.send(encodeFrame(text, stream), undefined, text);
   }
 
   sendBinary(data: Uint8Array, stream: string | undefined): void {
     if (stream === undefined) {
-      this.#outbound.sendBinary(data);
+      this.outbound.sendBinary(data);
       return;
     }
     throw new ConfigurationError({
@@ -249,12 +257,8 @@ export class Connection
     });
   }
 
-  ready(): Promise<void> | undefined {
-    return this.#outbound.ready();
-  }
-
   get sent(): number {
-    return this.#outbound.sent;
+    return this.outbound.sent;
   }
 
   ping(): void {
@@ -263,10 +267,10 @@ export class Connection
 
   #reply(reply: Reply, stream: string | null | undefined, key?: string): void {
     const text = encodeReply(reply, stream);
-    if (key === undefined) this.#outbound.send(text, undefined, reply.data);
+    if (key === undefined) this.outbound.send(text, undefined, reply.data);
     else {
       const as = (action: string): string => encodeReply({ ...reply, action }, stream);
-      this.#outbound.send(text, { key, action: reply.action ?? '', as }, reply.data);
+      this.outbound.send(text, { key, action: reply.action ?? '', as }, reply.data);
     }
     if (reply.code !== undefined) this.#noteError(reply.code);
   }
@@ -274,7 +278,7 @@ export class Connection
   /** A client that sends mistake upon mistake, or goes on above its rate, is not heard any longer. */
   #noteError(code: string): void {
     if (this.#isDeaf) return;
-    const closing = this.#rates.closing(code);
+    const closing = this.#rates?.closing(code, this.services.clock.elapsed());
     if (closing) this.#refuse(closing.code, closing.reason);
   }
 
@@ -285,7 +289,9 @@ export class Connection
   }
 
   async recheck(): Promise<void> {
-    if (!this.#isEnding) await this.#reauthorization.recheck();
+    if (this.#isEnding) return;
+    this.#reauthorization ??= this.#authorize(new Map());
+    await this.#reauthorization.recheck();
   }
 
   /** Granted again, the stream gets another consumer. */
@@ -321,7 +327,7 @@ export class Connection
 
   get #requestUnderWay(): Request | undefined {
     const request = currentRequest();
-    return request?.scope === this.scope && !request.isAnswered ? request : undefined;
+    return request?.scope === this.scope && !request.isOver ? request : undefined;
   }
 
   // Its end
@@ -346,13 +352,13 @@ export class Connection
     this.#turnAway(reason);
     const isMultiplexed = this.route.consumers instanceof Map;
     const told = errorReply(reason, { action: 'drain', requestId: null });
-    this.#outbound.send(encodeReply(told, isMultiplexed ? null : undefined));
+    this.outbound.send(encodeReply(told, isMultiplexed ? null : undefined));
     const answered = Promise.all([...this.#sessions.values()].map((session) => session.answeredAll()));
     const heardOut = deadlines.settles(this.#hearOut(), Math.min(time, settings.closeTimeout));
     await deadlines.settles(answered, time);
     await heardOut;
     await this.drain(reason);
-    await this.#outbound.flushed();
+    await this.outbound.flushed();
     this.close(CloseCode.restart, restartText);
     await this.closed;
   }
@@ -360,7 +366,7 @@ export class Connection
   /** Frames that were on their way when the client was told to leave arrive before its answer to a ping that follows. */
   async #hearOut(): Promise<void> {
     this.#heardOut = Promise.withResolvers();
-    await this.#outbound.flushed();
+    await this.outbound.flushed();
     this.transport.ping(farewell);
     if (!this.#closing) await this.#heardOut.promise;
   }
@@ -368,7 +374,7 @@ export class Connection
   /** From now on every request is answered so; those that wait for a check need not wait for it. */
   #turnAway(reason: ApiError): void {
     this.#draining = reason;
-    this.#reauthorization.release();
+    this.#reauthorization?.release();
   }
 
   /** The others live. Its client is told at once, and again at whatever it still sends there. */
@@ -382,13 +388,13 @@ export class Connection
     this.#closedStreams ??= new Map();
     this.#closedStreams.set(stream, told);
     void this.#sessions.get(stream)?.close(code, told);
-    this.#outbound.send(encodeReply(errorReply(told, addressOf(undefined)), stream));
+    this.outbound.send(encodeReply(errorReply(told, addressOf(undefined)), stream));
   }
 
   /** Begins the closing handshake. Frames that the client still sends are ignored. */
   close(code: number, reason: string): void {
     this.#isDeaf = true;
-    this.#outbound.close(code, reason);
+    this.outbound.close(code, reason);
   }
 
   /** The client broke a rule. */
@@ -403,7 +409,7 @@ export class Connection
 
   onClose(code: number): void {
     this.#isDeaf = true;
-    this.#outbound.end();
+    this.outbound.end();
     this.#heardOut?.resolve();
     this.#closing ??= this.#endAll(code).finally(() => {
       this.ended(this);
@@ -421,7 +427,7 @@ export class Connection
   /** Resolves when every event that arrived has been delivered, and handed to the socket. */
   async idle(): Promise<void> {
     await Promise.all([...this.#sessions.values()].map((session) => session.idle()));
-    this.#outbound.flush();
+    this.outbound.flush(this.services.clock.elapsed());
   }
 
   async #endAll(code: number): Promise<void> {

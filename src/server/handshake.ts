@@ -1,23 +1,22 @@
 import type { DependencyContainer } from 'tsyringe';
 import type { ConnectionRegistry, PendingHandshake } from '../authentication/connection-registry.js';
 import { secretsOf, withoutSecrets } from '../authentication/secrets.js';
-import type { Deadlines } from '../deadlines.js';
+import type { Deadlines } from '../clock.js';
+import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import type { ErrorTranslator } from '../dispatch/error-mapping.js';
 import { ApiError, ConfigurationError, HandshakeTimedOut, NotFound, ParseError, PermissionDenied } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import { connectionContainer } from '../scope/connection-container.js';
 import { originOf } from '../scope/origin.js';
-import { RouteParameters } from '../scope/route-parameters.js';
+import type { RouteParameters } from '../scope/route-parameters.js';
 import { type HandshakeRequest, Scope } from '../scope/scope.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import { offeredSubprotocols, standingSubprotocol } from '../scope/subprotocols.js';
 import type { Settings } from '../settings.js';
 import { Status } from '../status.js';
 import type { ClientAddresses } from './client-address.js';
-import { refusalsOf } from './connect-permissions.js';
-import type { ConnectionLimiter, ConnectionSlot } from './connection-limiter.js';
 import { checkParameters } from './parameter-check.js';
+import type { ConnectionLimiter, ConnectionSlot } from './rate-limit.js';
 import type { CompiledRoute, Match, Router } from './router.js';
 
 /** A handshake that was granted. */
@@ -27,10 +26,9 @@ export interface Admission {
   readonly slot: ConnectionSlot;
   /** Streams whose permission refused; the others live. */
   readonly refused: ReadonlyMap<string, ApiError>;
+  /** What came since the last check; the registry applies it where the connection opens. */
+  readonly pending: PendingHandshake;
 }
-
-/** Opens a connection that was admitted. */
-type Open<T> = (admission: Admission, pending: PendingHandshake) => T;
 
 type Prepare = ((scope: Scope) => void) | undefined;
 
@@ -70,65 +68,67 @@ export class Handshake {
   }
 
   /**
-   * Opens at once where no middleware, schema or permission has to be asked.
+   * Admits at once where no middleware, schema or permission has to be asked. Whoever is given the admission opens a connection with
+   * it, or gives it back by `refuse`.
    *
    * @param prepare sets facts of the scope after the middleware ran
-   * @param open called at the moment of the last check, so that nothing can come between
    * @throws ApiError whose status and sentence refuse the upgrade
    */
-  admit<T>(request: HandshakeRequest, prepare: Prepare, open: Open<T>): Promise<T> | T {
+  admit(request: HandshakeRequest, prepare: Prepare): Promise<Admission> | Admission {
     const remoteAddress = this.addresses.of(request);
     const slot = this.limiter.enter(remoteAddress);
     const pending = this.registry.begin();
     try {
       const match = this.#match(request);
       const from = remoteAddress === undefined ? request : { ...request, remoteAddress };
-      if (!match.route.isOpen) return this.#admitLater(match, from, prepare, slot, pending, open);
-      const scope = this.#scopeOf(from, match, new RouteParameters(match.route.path));
+      if (!match.route.isOpen) return this.#admitLater(match, from, prepare, slot, pending);
+      const scope = this.#scopeOf(from, match, match.route.noParameters);
       prepare?.(scope);
-      const admitted = this.#open({ scope, refused: noRefusals }, match, slot, pending, open);
-      this.registry.ended(pending);
-      return admitted;
+      return this.#admission({ scope, refused: noRefusals }, match, slot, pending);
     } catch (thrown) {
-      slot.leave();
-      this.registry.ended(pending);
-      throw this.#translate(thrown, request);
+      throw this.#refusal(thrown, request, slot, pending);
     }
   }
 
-  async #admitLater<T>(
+  async #admitLater(
     match: Match,
     request: HandshakeRequest,
     prepare: Prepare,
     slot: ConnectionSlot,
     pending: PendingHandshake,
-    open: Open<T>,
-  ): Promise<T> {
+  ): Promise<Admission> {
+    let authorized: Authorized | undefined;
     try {
       const authorizing = this.unitOfWork.run(() => this.#authorize(match, request, prepare));
-      const authorized = await this.#inTime(authorizing, request);
-      try {
-        return this.#open(authorized, match, slot, pending, open);
-      } catch (error) {
-        await this.disposer.dispose(authorized.scope);
-        throw error;
-      }
+      authorized = await this.#inTime(authorizing, request);
+      return this.#admission(authorized, match, slot, pending);
     } catch (thrown) {
-      slot.leave();
-      throw this.#translate(thrown, request);
-    } finally {
-      this.registry.ended(pending);
+      if (authorized) await this.disposer.dispose(authorized.scope);
+      throw this.#refusal(thrown, request, slot, pending);
     }
   }
 
-  /** What the handshake has read may have been overtaken meanwhile: there is no moment between the last look and the opening. */
-  #open<T>(authorized: Authorized, match: Match, slot: ConnectionSlot, pending: PendingHandshake, open: Open<T>): T {
+  /** What the handshake has read may have been overtaken meanwhile. */
+  #admission(authorized: Authorized, match: Match, slot: ConnectionSlot, pending: PendingHandshake): Admission {
     const { scope, refused } = authorized;
     const { route } = match;
     scope.subprotocol = agreedSubprotocol(scope, route);
     this.registry.check(pending, scope);
     slot.takeFor(scope.identity?.userId);
-    return open({ route, scope, slot, refused }, pending);
+    return { route, scope, slot, refused, pending };
+  }
+
+  /** Gives back an admission of which no connection came. */
+  async refuse({ scope, slot, pending }: Admission): Promise<void> {
+    slot.leave();
+    this.registry.ended(pending);
+    await this.disposer.dispose(scope);
+  }
+
+  #refusal(thrown: unknown, request: HandshakeRequest, slot: ConnectionSlot, pending: PendingHandshake): ApiError {
+    slot.leave();
+    this.registry.ended(pending);
+    return this.translate(thrown, request);
   }
 
   #match(request: HandshakeRequest): Match {
@@ -139,12 +139,14 @@ export class Handshake {
   }
 
   async #authorize(match: Match, request: HandshakeRequest, prepare: Prepare): Promise<Authorized> {
-    const scope = this.#scopeOf(request, match, await checkParameters(match, request));
+    const { route } = match;
+    const parameters = route.hasParameters ? await checkParameters(match, request) : route.noParameters;
+    const scope = this.#scopeOf(request, match, parameters);
     try {
-      for (const piece of match.route.middleware) await scope.container.resolve(piece).apply(scope);
+      for (const piece of route.middleware) await scope.container.resolve(piece).apply(scope);
       prepare?.(scope);
-      const translate = (thrown: unknown): ApiError => this.#translate(thrown, request);
-      return { scope, refused: await refusalsOf(match.route, scope, translate) };
+      const translate = (thrown: unknown): ApiError => this.translate(thrown, request);
+      return { scope, refused: await refusalsOf(route, scope, translate) };
     } catch (error) {
       await this.disposer.dispose(scope);
       throw error;
@@ -152,7 +154,7 @@ export class Handshake {
   }
 
   #scopeOf(request: HandshakeRequest, { params }: Match, parameters: RouteParameters): Scope {
-    return new Scope(request, params, (scope) => connectionContainer(this.container, scope), parameters);
+    return new Scope(request, params, this.container, parameters);
   }
 
   /** What comes later than `handshakeTimeLimit` reaches no client: a scope is disposed of, an error is logged. */
@@ -163,7 +165,7 @@ export class Handshake {
         this.logger.warn('A handshake exceeded its time limit.', { handshake: pathOf(request) });
         authorizing.then(
           ({ scope }) => this.disposer.dispose(scope),
-          (thrown) => this.#translate(thrown, request),
+          (thrown) => this.translate(thrown, request),
         );
         return new HandshakeTimedOut(undefined, { retryAfter: 1_000 });
       },
@@ -171,13 +173,52 @@ export class Handshake {
   }
 
   /** An error may bear what the client proved itself with. */
-  #translate(thrown: unknown, request: HandshakeRequest): ApiError {
+  translate(thrown: unknown, request: HandshakeRequest): ApiError {
     const shown = thrown instanceof ApiError ? thrown : withoutSecrets(thrown, secretsOf(request));
     return this.errors.translate(shown, { handshake: pathOf(request) });
   }
 }
 
 const noRefusals: ReadonlyMap<string, ApiError> = new Map();
+
+/**
+ * Asks the permissions to connect of every stream. Behind a demultiplexer the connection is refused only if all streams refuse.
+ *
+ * @param translate makes an error for the client of what a permission throws
+ * @returns the streams that refuse; a promise only where a permission has to be asked
+ * @throws the refusal of the only consumer, or of the first stream where all refuse
+ */
+export function refusalsOf(
+  { consumers }: CompiledRoute,
+  scope: Scope,
+  translate: (thrown: unknown) => ApiError,
+): Promise<ReadonlyMap<string, ApiError>> | ReadonlyMap<string, ApiError> {
+  if (!(consumers instanceof Map)) {
+    const { permissions } = consumers as CompiledConsumer;
+    return permissions.isOpen ? noRefusals : permissions.checkConnect(scope).then(() => noRefusals);
+  }
+  for (const { permissions } of consumers.values())
+    if (!permissions.isOpen) return askEach(consumers, scope, translate);
+  return noRefusals;
+}
+
+async function askEach(
+  consumers: ReadonlyMap<string, CompiledConsumer>,
+  scope: Scope,
+  translate: (thrown: unknown) => ApiError,
+): Promise<ReadonlyMap<string, ApiError>> {
+  const refused = new Map<string, ApiError>();
+  for (const [stream, { permissions }] of consumers) {
+    try {
+      await permissions.checkConnect(scope);
+    } catch (thrown) {
+      refused.set(stream, translate(thrown));
+    }
+  }
+  const [first] = refused.values();
+  if (first && refused.size === consumers.size) throw first;
+  return first ? refused : noRefusals;
+}
 
 /** Without the query, where tickets stand: it is what logs show. */
 export function pathOf({ url = '/' }: { readonly url?: string | undefined }): string {

@@ -1,6 +1,5 @@
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
-import type { Clock } from '../clock.js';
-import type { Deadlines } from '../deadlines.js';
+import type { Clock, Deadlines } from '../clock.js';
 import type { Logger } from '../logger.js';
 import { checkDatabase } from '../orm/database-check.js';
 import type { OrmRoot } from '../orm/orm-root.js';

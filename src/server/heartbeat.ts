@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../clock.js';
-import type { Counters } from '../counters.js';
+import type { GuardedCounters } from '../counters.js';
 import type { HeartbeatSettings } from '../server-settings.js';
 import { CloseCode } from '../status.js';
 
@@ -51,36 +51,38 @@ export class Heartbeat {
   constructor(
     private readonly settings: HeartbeatSettings,
     private readonly clock: Clock,
-    private readonly counters: Counters,
-    private readonly connections: Iterable<LivingConnection> & { readonly size: number },
+    private readonly counters: GuardedCounters,
+    private readonly connections: { readonly size: number; values(): Iterable<LivingConnection> },
   ) {
     const step = settings.interval / slotCount;
     this.#ticksPerPing = Math.ceil(step / longestPause);
     this.#pause = Math.max(1, Math.ceil(step / this.#ticksPerPing));
   }
 
-  /** What is known of a connection that opens. */
-  begin(): Liveness {
+  /** A connection is open. */
+  opened({ liveness }: LivingConnection): void {
     const now = this.clock.elapsed();
-    return { slot: this.#joined++ % slotCount, isAwaited: false, heard: 0, frames: 0, changedAt: now, openedAt: now };
-  }
-
-  /** A connection was opened. */
-  opened(): void {
-    this.#timer ??= this.#next();
-    this.counters.gauge('signalbox.connections', this.connections.size);
+    liveness.slot = this.#joined++ % slotCount;
+    liveness.openedAt = now;
+    liveness.changedAt = now;
+    this.#count();
+    this.#timer ??= this.#next(now);
   }
 
   /** A connection is over. */
   closed(): void {
-    this.counters.gauge('signalbox.connections', this.connections.size);
+    this.#count();
     if (this.connections.size > 0) return;
     this.#timer?.cancel();
     this.#timer = undefined;
   }
 
-  #next(): Timer {
-    const due = this.clock.elapsed() + this.#pause;
+  #count(): void {
+    if (this.counters.isOn) this.counters.gauge('signalbox.connections', this.connections.size);
+  }
+
+  #next(now: number): Timer {
+    const due = now + this.#pause;
     return this.clock.after(this.#pause, () => this.#tick(due));
   }
 
@@ -92,7 +94,7 @@ export class Heartbeat {
     const overdue = this.#overdueSlots(now);
     // A slot that still owes answers is not pinged again.
     const isPinged = Number.isInteger(turn) && (overdue.has(slot) || this.#pingedAt[slot] === undefined);
-    for (const connection of this.connections) {
+    for (const connection of this.connections.values()) {
       const { liveness } = connection;
       if (overdue.has(liveness.slot) && liveness.isAwaited) this.#cut(connection);
       else {
@@ -102,13 +104,13 @@ export class Heartbeat {
     }
     for (const one of overdue) this.#pingedAt[one] = undefined;
     if (isPinged) this.#pingedAt[slot] = now;
-    this.#timer = this.connections.size > 0 ? this.#next() : undefined;
+    this.#timer = this.connections.size > 0 ? this.#next(now) : undefined;
   }
 
   /** While this process stood still it heard no client, whatever they sent. */
   #shift(time: number): void {
     for (const [slot, at] of this.#pingedAt.entries()) if (at !== undefined) this.#pingedAt[slot] = at + time;
-    for (const { liveness } of this.connections) {
+    for (const { liveness } of this.connections.values()) {
       liveness.changedAt += time;
       liveness.openedAt += time;
     }

@@ -7,9 +7,9 @@ import type { Limits } from '../limits.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import type { ListenOptions, UpgradableServer } from './app-options.js';
 import type { ClientAddresses } from './client-address.js';
-import type { ConnectionLimiter } from './connection-limiter.js';
 import { type Handshake, pathOf } from './handshake.js';
 import type { HealthRequest, HealthResponse } from './health.js';
+import type { ConnectionLimiter } from './rate-limit.js';
 import type { Transport } from './transport.js';
 import type { WebSocketAcceptor } from './web-socket-transport.js';
 
@@ -61,11 +61,11 @@ export class HttpServer {
   }
 
   attach(server: UpgradableServer): void {
+    const isOwn = this.#servers.includes(server as Server);
     const serves = (url: string): boolean => this.handshake.serves(url);
     const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-      const { url = '/' } = request;
       this.#silent.get(socket)?.();
-      if (!answers(server, url, serves)) return;
+      if (!isOwn && !answers(server, request.url ?? '/', serves)) return;
       const handshake = this.#upgrade(request, socket, head).finally(() => this.#handshakes.delete(socket));
       this.#handshakes.set(socket, handshake);
     };
@@ -92,14 +92,15 @@ export class HttpServer {
    */
   #countSilent(socket: Socket): void {
     const address = this.addresses.ofClient(socket.remoteAddress);
-    const release = address === undefined ? () => {} : this.limiter.addSocket(address);
-    if (!release) {
+    if (address === undefined) return;
+    const caller = this.limiter.addSocket(address);
+    if (!caller) {
       socket.destroy();
       return;
     }
     const leave = (): void => {
       socket.off('close', leave);
-      if (this.#silent.delete(socket)) release();
+      if (this.#silent.delete(socket)) caller.sockets -= 1;
     };
     this.#silent.set(socket, leave);
     socket.once('close', leave);

@@ -24,7 +24,8 @@ interface Waiter {
  * wait and, beyond the limits, loses its connection; it never holds up the others, nor takes the memory of the process.
  */
 export class OutboundFrames implements OutboundBacklog {
-  readonly #queue = new OutboundQueue();
+  /** Made where a client reads slowly. */
+  #queue: OutboundQueue | undefined;
   /** Frames of this tick, which are not handed to the socket yet. */
   #tick: Frame[] = [];
   #tickLength = 0;
@@ -40,6 +41,8 @@ export class OutboundFrames implements OutboundBacklog {
   #asked = 0;
   /** Frames so far. */
   sent = 0;
+  /** Whether everything that was sent has left. */
+  isIdle = true;
 
   constructor(
     private readonly transport: Transport,
@@ -48,11 +51,11 @@ export class OutboundFrames implements OutboundBacklog {
 
   /** Bytes that have not left the process. */
   get pending(): number {
-    return this.#queue.bytes + this.#tickLength + this.transport.unsent;
+    return (this.#queue?.bytes ?? 0) + this.#tickLength + this.transport.unsent;
   }
 
   get oldest(): number | undefined {
-    return this.#leaving[0] ?? this.#queue.oldest;
+    return this.#leaving[0] ?? this.#queue?.oldest;
   }
 
   /** @param body the longest part of the text, where other frames have it as well */
@@ -68,22 +71,23 @@ export class OutboundFrames implements OutboundBacklog {
   ready(): Promise<void> | undefined {
     const { softLimit } = this.backpressure.settings;
     this.#asked += 1;
+    if (this.isIdle && this.#asked % longestRun !== 0) return undefined;
     const mustTurn = this.#hasWritten || this.#asked % longestRun === 0;
     return mustTurn ? this.#fallenInTurn(softLimit) : this.#fallenTo(softLimit);
   }
 
   /** Resolves once everything has left the process, or the client is gone. */
   async flushed(): Promise<void> {
-    this.flush();
+    this.flush(this.backpressure.now());
     await this.#fallenTo(0);
   }
 
   /** What waits is sent before. */
   close(code: number, reason: string): void {
     this.#isClosing = true;
-    this.flush();
+    this.flush(this.backpressure.now());
     this.backpressure.grow(-this.#held);
-    for (let frame = this.#queue.shift(); frame; frame = this.#queue.shift()) this.#write([frame], frame.at);
+    for (let frame = this.#queue?.shift(); frame; frame = this.#queue?.shift()) this.#write([frame], frame.at);
     this.transport.close(code, reason);
   }
 
@@ -91,7 +95,7 @@ export class OutboundFrames implements OutboundBacklog {
   end(): void {
     this.#isOver = true;
     this.backpressure.grow(-this.#held);
-    this.#queue.clear();
+    this.#queue?.clear();
     this.#tick = [];
     this.#tickLength = 0;
     this.#leaving.length = 0;
@@ -110,15 +114,17 @@ export class OutboundFrames implements OutboundBacklog {
   }
 
   /** Hands the frames of this tick to the socket. */
-  flush(): void {
+  flush(now: number): void {
     this.#hasWritten = false;
-    this.#writeTick();
+    this.#writeTick(now);
   }
 
   #send(frame: Frame): void {
     if (this.#isOver || this.#isClosing) return;
     this.sent += 1;
-    if (!this.#queue.isEmpty || this.#tickLength + this.transport.unsent >= window) {
+    this.isIdle = false;
+    const unsent = this.#leaving.length === 0 ? 0 : this.transport.unsent;
+    if (!this.#isQueueEmpty || this.#tickLength + unsent >= window) {
       this.#wait(frame);
       return;
     }
@@ -127,15 +133,15 @@ export class OutboundFrames implements OutboundBacklog {
     this.#tickLength += frame.data.length;
     if (this.#tickLength <= longestWrite) return;
     this.#hasWritten = true;
-    this.#writeTick();
+    this.#writeTick(this.backpressure.now());
   }
 
-  #writeTick(): void {
+  #writeTick(now: number): void {
     const frames = this.#tick;
     if (frames.length === 0) return;
     this.#tick = [];
     this.#tickLength = 0;
-    this.#write(frames, this.backpressure.now());
+    this.#write(frames, now);
   }
 
   /** One write, of which the last frame tells when it has left. */
@@ -157,6 +163,7 @@ export class OutboundFrames implements OutboundBacklog {
   #wait(frame: Frame): void {
     const { sizes, settings } = this.backpressure;
     const before = this.#held;
+    this.#queue ??= new OutboundQueue();
     if (!(this.pending > settings.softLimit && this.#queue.conflate(frame, sizes))) {
       const bytes = sizes.of(frame.data, frame.body);
       if (this.pending + bytes > settings.hardLimit) {
@@ -168,17 +175,22 @@ export class OutboundFrames implements OutboundBacklog {
     this.backpressure.grow(this.#held - before);
   }
 
+  get #isQueueEmpty(): boolean {
+    return this.#queue?.isEmpty ?? true;
+  }
+
   /** What waits here, and what its socket was handed before, as much as that takes. */
   get #held(): number {
-    return this.#queue.isEmpty ? 0 : this.#queue.bytes + window;
+    return this.#queue && !this.#queue.isEmpty ? this.#queue.bytes + window : 0;
   }
 
   readonly #left = (): void => {
     // An array keeps its capacity until it is cut to nothing, and most connections have nothing to send.
     if (this.#leaving.length > 1) this.#leaving.shift();
     else this.#leaving.length = 0;
-    if (!this.#queue.isEmpty) this.#fill();
+    if (this.#queue && !this.#queue.isEmpty) this.#fill(this.#queue);
     if (this.#waiters) this.#wake(this.#waiters);
+    this.isIdle = this.#leaving.length === 0 && this.#tick.length === 0 && !this.#hasWritten && this.#isQueueEmpty;
   };
 
   #wake(waiters: readonly Waiter[]): void {
@@ -190,16 +202,16 @@ export class OutboundFrames implements OutboundBacklog {
   }
 
   /** A frame that is handed over may leave at once, which would fill it again from within. */
-  #fill(): void {
+  #fill(queue: OutboundQueue): void {
     if (this.#isFilling) return;
     this.#isFilling = true;
-    while (!this.#queue.isEmpty && this.transport.unsent < window) this.#handNext();
+    while (!queue.isEmpty && this.transport.unsent < window) this.#handNext(queue);
     this.#isFilling = false;
   }
 
-  #handNext(): void {
+  #handNext(queue: OutboundQueue): void {
     const before = this.#held;
-    const frame = this.#queue.shift();
+    const frame = queue.shift();
     if (!frame) return;
     this.backpressure.grow(this.#held - before);
     this.#write([frame], frame.at);

@@ -48,15 +48,8 @@ export class OutboundQueue {
   #first = 0;
   /** The place of the last frame of each key. Made when there is one: few clients read slowly. */
   #places: Map<string, number> | undefined;
-  #bytes = 0;
-
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  get isEmpty(): boolean {
-    return this.#first === this.#frames.length;
-  }
+  bytes = 0;
+  isEmpty = true;
 
   get oldest(): number | undefined {
     return this.#frames[this.#first]?.at;
@@ -68,7 +61,8 @@ export class OutboundQueue {
       this.#places.set(frame.latest.key, this.#frames.length);
     }
     this.#frames.push(frame);
-    this.#bytes += frame.bytes;
+    this.isEmpty = false;
+    this.bytes += frame.bytes;
   }
 
   /**
@@ -83,7 +77,7 @@ export class OutboundQueue {
     const data = latest.as(action);
     const bytes = sizes.of(data, body);
     this.#frames[place] = { data, body, bytes, at: earlier.at, latest: { ...latest, action } };
-    this.#bytes += bytes - earlier.bytes;
+    this.bytes += bytes - earlier.bytes;
     return true;
   }
 
@@ -92,8 +86,8 @@ export class OutboundQueue {
     if (!frame) return undefined;
     if (frame.latest && this.#places?.get(frame.latest.key) === this.#first) this.#places.delete(frame.latest.key);
     this.#frames[this.#first++] = undefined;
-    this.#bytes -= frame.bytes;
-    if (this.isEmpty) this.clear();
+    this.bytes -= frame.bytes;
+    if (this.#first === this.#frames.length) this.clear();
     return frame;
   }
 
@@ -101,6 +95,7 @@ export class OutboundQueue {
     this.#frames = [];
     this.#first = 0;
     this.#places = undefined;
-    this.#bytes = 0;
+    this.bytes = 0;
+    this.isEmpty = true;
   }
 }

@@ -1,6 +1,6 @@
 import { type ApiError, type ErrorDetail, NotFound, ValidationFailed } from '../errors.js';
+import type { KwargsSchema } from '../kwargs/kwargs-checker.js';
 import { checkKwargs } from '../kwargs/kwargs-checker.js';
-import type { KwargsSchema } from '../kwargs/kwargs-schema.js';
 import {
   type CheckedParameters,
   noParameters,
@@ -8,8 +8,7 @@ import {
   RouteParameters,
 } from '../scope/route-parameters.js';
 import type { HandshakeRequest } from '../scope/scope.js';
-import { convertedParams } from './route-pattern.js';
-import type { Match } from './router.js';
+import { convertedParams, type Match } from './router.js';
 
 /** Where they come from, and what says that they do not fit. A path that fits nothing is a path that is not there. */
 const refusals: Readonly<Record<ParameterSource, (cause: ValidationFailed) => ApiError>> = {

@@ -1,6 +1,6 @@
+import type { Deadlines } from '../clock.js';
 import type { Quotas } from '../consumers/quotas.js';
 import type { Counters } from '../counters.js';
-import type { Deadlines } from '../deadlines.js';
 import type { ErrorTranslator } from '../dispatch/error-mapping.js';
 import { type ApiError, HandshakeTimedOut, PermissionDenied } from '../errors.js';
 import type { Logger } from '../logger.js';
@@ -8,7 +8,7 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { Scope } from '../scope/scope.js';
 import type { Settings } from '../settings.js';
 import { CloseCode, closeCodeOf } from '../status.js';
-import { refusalsOf } from './connect-permissions.js';
+import { refusalsOf } from './handshake.js';
 import type { CompiledRoute } from './router.js';
 
 /** The connection whose authorization this tracks. */
@@ -25,6 +25,8 @@ export interface AuthorizedConnection {
 export class Reauthorization {
   #refused: ReadonlyMap<string, ApiError>;
   #checking: Promise<void> | undefined;
+  /** Whether frames have to wait for an answer of the permissions. */
+  isChecking = false;
   /** Frames that came while the permissions are asked again. */
   #held: (() => void)[] | undefined;
 
@@ -39,11 +41,6 @@ export class Reauthorization {
     private readonly counters: Counters,
   ) {
     this.#refused = refused;
-  }
-
-  /** Whether frames have to wait for an answer of the permissions. */
-  get isChecking(): boolean {
-    return this.#checking !== undefined;
   }
 
   /** @throws PermissionDenied for a stream that refuses to be connected to */
@@ -80,9 +77,11 @@ export class Reauthorization {
       .finally(() => {
         if (this.#checking !== checked) return;
         this.#checking = undefined;
+        this.isChecking = false;
         this.release();
       });
     this.#checking = checked;
+    this.isChecking = true;
     return checked;
   }
 

@@ -1,5 +1,4 @@
-import type { Clock } from '../clock.js';
-import type { Deadlines } from '../deadlines.js';
+import type { Clock, Deadlines } from '../clock.js';
 import { ServerClosing } from '../errors.js';
 import type { DrainSettings } from '../server-settings.js';
 import { CloseCode } from '../status.js';
@@ -9,6 +8,8 @@ import type { HttpServer } from './http-server.js';
 
 /** The two ways in which an application ends: at once, or when its clients have left. */
 export class Shutdown {
+  /** Whether `close` or `drain` was called. */
+  isEnding = false;
   readonly #interrupted = Promise.withResolvers<void>();
   #drained: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
@@ -18,19 +19,20 @@ export class Shutdown {
     private readonly httpServer: HttpServer,
   ) {}
 
-  /** What new sockets are refused with; undefined while nothing ends. */
-  get refusal(): ServerClosing | undefined {
-    if (this.#closed) return this.#refusalOf(undefined);
-    return this.#drained && this.#refusalOf(restartText);
+  /** What new sockets are refused with, once it ends. */
+  get refusal(): ServerClosing {
+    return this.#refusalOf(this.#closed ? undefined : restartText);
   }
 
   close(): Promise<void> {
     this.#interrupted.resolve();
+    this.isEnding = true;
     this.#closed ??= this.#close();
     return this.#closed;
   }
 
   drain(): Promise<void> {
+    this.isEnding = true;
     this.#drained ??= this.#drain();
     return this.#drained;
   }
@@ -43,11 +45,11 @@ export class Shutdown {
 
   async #drain(): Promise<void> {
     const { settings, clock, deadlines, logger, registry } = this.services;
-    logger.info('The application drains.', { connections: registry.size });
+    logger.info('The application drains.', { connections: registry.connections.size });
     const interrupted = this.#interrupted.promise;
     const drain = new Drain(settings.drain, settings.closeTimeout, clock, deadlines, interrupted);
-    await drain.run(() => [...registry]);
-    logger.info('The application has drained.', { connectionsLeft: registry.size });
+    await drain.run(() => [...registry.connections.values()]);
+    logger.info('The application has drained.', { connectionsLeft: registry.connections.size });
     await this.close();
   }
 
@@ -83,11 +85,11 @@ export class Shutdown {
   async #endConnections(): Promise<void> {
     const { settings, logger, deadlines, registry } = this.services;
     const refused = this.httpServer.refuse(this.#refusalOf(undefined));
-    const ended = Promise.all([refused, ...[...registry].map(sayGoodbye)]);
+    const ended = Promise.all([refused, ...[...registry.connections.values()].map(sayGoodbye)]);
     if (await deadlines.settles(ended, settings.closeTimeout)) return;
-    for (const connection of registry) connection.terminate();
+    for (const connection of registry.connections.values()) connection.terminate();
     if (await deadlines.settles(ended, settings.closeTimeout)) return;
-    logger.warn('Some connections did not end in time.', { connections: registry.size });
+    logger.warn('Some connections did not end in time.', { connections: registry.connections.size });
   }
 }
 

@@ -1,6 +1,6 @@
 import type { ConnectionRegistry } from '../authentication/connection-registry.js';
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
-import type { Deadlines } from '../deadlines.js';
+import type { Deadlines } from '../clock.js';
 import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ApplicationHooks } from './app-options.js';

@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { ApiConsumer, sessionOf } from '../consumers/api-consumer.js';
+import { ApiConsumer, boundSession } from '../consumers/api-consumer.js';
 import { Action, type ViewOfReply } from '../decorators/action.js';
 import { Consumer } from '../decorators/consumer.js';
 import type { ReplyClass } from '../dispatch/action-declaration.js';
@@ -87,7 +87,7 @@ function addAction(prototype: object, member: string, viewRoute: ViewRoute, view
   const method = async function (this: ApiConsumer, kwargs: ViewKwargs, context: ActionContext): Promise<ActionReply> {
     const request = toRequest(viewRoute, kwargs, context);
     const response = await view(request, { parameters: kwargs.parameters, scope: context.scope });
-    const { status, data } = await fromResponse(response, sessionOf(this).settings.maxViewAnswer);
+    const { status, data } = await fromResponse(response, this[boundSession].settings.maxViewAnswer);
     return reply(data, { status });
   };
   const descriptor = { value: method, configurable: true, writable: true };
