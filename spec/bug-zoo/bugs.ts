@@ -1,603 +1,842 @@
-/** A known way to break a promise, as a change of one passage of the compiled framework. */
-export interface Bug {
-  readonly name: string;
-  /** In `dist/`. */
-  readonly file: string;
-  /** Stands there exactly once, however its lines are broken. */
-  readonly sound: string;
-  readonly broken: string;
-  /** In `spec/`, without `.spec.ts`: at least one of their facts has to fail. */
-  readonly specs: readonly string[];
+import { setTimeout as passed } from 'node:timers/promises';
+import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
+import type { Settings, StoredTicket } from 'signalbox';
+import { always, answered, given, leftOut, made } from './faults.js';
+import type { Bug, Fault } from './plant.js';
+
+/** A limit that never applies: in milliseconds, or a number of what is limited. */
+const noLimit = 2_147_483_647;
+
+/** The default of the setting. */
+const closeTimeout = 1_000;
+
+/** The framework runs with other settings than the application gave. */
+function settings(change: (settings: Settings) => Settings): Fault {
+  return { symbol: 'completeSettings', with: answered(change) };
 }
 
 const changes: readonly Bug[] = [
   {
-    name: 'a flush tells before its transaction commits',
-    file: 'orm/model-subscriber.js',
-    sound: 'if (!em.getTransactionContext())',
-    broken: 'this.#release(this.#stages.of(em).release()); if (false)',
-    specs: ['orm/transaction-stages', 'walks/change'],
+    name: 'events are sent before their transaction commits',
+    story: 'A flush inside a transaction hands on what it wrote.',
+    plant: {
+      symbol: 'ModelSubscriber.afterFlush',
+      with: (afterFlush: (event: FlushEvent) => Promise<void>) =>
+        async function (this: TransactionListener, event: FlushEvent) {
+          await afterFlush.call(this, event);
+          this.afterTransactionCommit({ em: event.em, transaction: event.em.getTransactionContext() });
+        },
+    },
+    caughtBy: ['walks/change'],
   },
   {
-    name: 'a released savepoint tells before the transaction around it commits',
-    file: 'signals/stage.js',
-    sound: 'if (!this.parent)',
-    broken: 'if (true)',
-    specs: ['orm/transaction-stages'],
+    name: 'events of a released savepoint are sent before the transaction around it commits',
+    story: 'A savepoint does not know which transaction it is in.',
+    plant: {
+      symbol: 'ModelSubscriber.beforeTransactionStart',
+      with: given(({ em }: TransactionEvent) => [{ em }]),
+    },
+    caughtBy: ['dcrf/transactions'],
   },
   {
-    name: 'what was rolled back to a savepoint is told',
-    file: 'orm/transaction-stages.js',
-    sound: 'this.#stages.delete(transaction);',
-    broken: 'this.#find(transaction).release();',
-    specs: ['orm/transaction-stages', 'walks/model-based'],
+    name: 'events are sent of what was rolled back to a savepoint',
+    story: 'The rollback of a savepoint counts as its release.',
+    plant: {
+      symbol: 'ModelSubscriber.afterTransactionRollback',
+      with: (rolledBack: (event: TransactionEvent) => void) =>
+        function (this: TransactionListener, event: TransactionEvent) {
+          if (event.transaction?.savepointName) this.afterTransactionCommit(event);
+          else rolledBack.call(this, event);
+        },
+    },
+    caughtBy: ['dcrf/transactions'],
   },
   {
-    name: 'a delivery does not know in which trace its commit was',
-    file: 'orm/transaction-stages.js',
-    sound: 'const cause = this.#cause();',
-    broken: 'const cause = undefined;',
-    specs: ['walks/traces'],
+    name: 'a delivery does not name the trace of its commit',
+    story: 'What a commit hands on does not say which trace was under way.',
+    plant: { symbol: 'ChangePublisher.publish', with: given((changes, signals) => [changes, signals]) },
+    caughtBy: ['walks/traces'],
   },
   {
-    name: 'an aborted transaction that PostgreSQL "commits" is told',
-    file: 'orm/transaction-stages.js',
-    sound: "await connection.execute?.('select 1', [], 'all', transaction);",
-    broken: '',
-    specs: ['orm/transaction-stages'],
+    name: 'events are sent of an aborted transaction that PostgreSQL "commits"',
+    story: 'Nothing asks before the commit whether the transaction is aborted.',
+    plant: { symbol: 'ModelSubscriber.beforeTransactionCommit', with: leftOut },
+    caughtBy: ['walks/change'],
   },
   {
-    name: 'what an observer throws stops all events behind it',
-    file: 'observers/change-publisher.js',
-    sound: "this.#parts.logger.error('A change could not be announced.',",
-    broken: "(() => { throw error; })('',",
-    specs: ['observers/change-publisher'],
+    name: 'an observer that throws stops all later events',
+    story: 'The publisher throws again what it catches.',
+    plant: {
+      symbol: 'ChangePublisher',
+      with: made((parts: object) => [{ ...parts, logger: { error: fail, warn: fail } }]),
+    },
+    caughtBy: ['observers/change-publisher'],
   },
   {
     name: 'a channel layer that never settles stops all events',
-    file: 'observers/message-sender.js',
-    sound: 'await Promise.race([sent.arrived, late]);',
-    broken: 'await sent.arrived;',
-    specs: ['observers/message-sender'],
+    story: 'channelLayerTimeLimit does not apply to messages.',
+    plant: {
+      symbol: 'MessageSender',
+      with: made((parts: object) => [{ ...parts, settings: { channelLayerTimeLimit: noLimit } }]),
+    },
+    caughtBy: ['observers/message-sender'],
   },
   {
-    name: 'what a receiver of a signal throws reaches its sender',
-    file: 'signals/signal.js',
-    sound: 'this.#call(receiver, prepared);',
-    broken: 'receiver(prepared);',
-    specs: ['signals/signal'],
+    name: 'what a receiver of a signal throws reaches the sender of the signal',
+    story: 'Receivers are called outside of any try.',
+    plant: {
+      symbol: 'Signal',
+      with: (original: new (...given: unknown[]) => object) =>
+        class extends original {
+          readonly receivers = new Map<Receiver, Receiver>();
+
+          connect(receiver: Receiver, prepare: Receiver = (payload) => payload): void {
+            this.receivers.set(receiver, prepare);
+          }
+
+          disconnect(receiver: Receiver): void {
+            this.receivers.delete(receiver);
+          }
+
+          send(payload: unknown): void {
+            for (const [receiver, prepare] of this.receivers) receiver(prepare(payload));
+          }
+        },
+    },
+    caughtBy: ['signals/signal'],
   },
   {
-    name: 'the groups that a row leaves are forgotten',
-    file: 'observers/change-publisher.js',
-    sound: 'this.#groupsOf(observer, change, change.before)',
-    broken: 'this.#groupsOf(observer, change, change.after ?? change.before)',
-    specs: ['walks/change', 'dcrf/observer-groups'],
+    name: 'the groups that a row leaves hear nothing of it',
+    story: 'A change goes to the groups that the row is in afterwards.',
+    plant: { symbol: 'groupsConcerned', with: () => (_before: unknown, after: unknown) => after },
+    caughtBy: ['dcrf/observer-groups'],
   },
   {
     name: 'a row that leaves a group is shown to it',
-    file: 'consumers/arrivals.js',
-    sound: "if (action === 'delete' && !signal)",
-    broken: "if (action === 'delete' && !signal && data === 'null')",
-    specs: ['dcrf/observer-groups', 'walks/model-based'],
+    story: 'Where the row is somewhere else now, a delete is an update.',
+    plant: {
+      symbol: 'eventFor',
+      with:
+        (eventFor: (...given: EventInput) => string | undefined) =>
+        (...given: EventInput) => {
+          const event = eventFor(...given);
+          return event === 'delete' && given[2].length > 0 ? 'update' : event;
+        },
+    },
+    caughtBy: ['dcrf/observer-groups'],
   },
   {
     name: 'a row that comes into a group is an update',
-    file: 'observers/group-diff.js',
-    sound: "return 'create';",
-    broken: "return 'update';",
-    specs: ['walks/change'],
+    story: 'What was in no group of a subscription before counts as known to it.',
+    plant: { symbol: 'eventFor', with: answered((event) => (event === 'create' ? 'update' : event)) },
+    caughtBy: ['dcrf/observer-groups'],
   },
   {
-    name: 'a change in two groups of a subscription is told twice',
-    file: 'consumers/deliveries.js',
-    sound: 'if (message.id !== undefined && this.#isKnown(message.id))',
-    broken: 'if (false)',
-    specs: ['walks/change', 'dcrf/observer-groups'],
+    name: 'a change in two groups of a subscription is sent twice',
+    story: 'Copies of one message for several groups have nothing in common.',
+    plant: { symbol: 'idFor', with: always({}) },
+    caughtBy: ['dcrf/observer-groups'],
   },
   {
-    name: 'a row that is created and deleted in one commit is told',
-    file: 'orm/model-change.js',
-    sound: 'merged.before === undefined && merged.after === undefined ? undefined : merged',
-    broken: 'merged',
-    specs: ['orm/model-subscriber', 'walks/model-based'],
+    name: 'an event is sent of a row that one commit creates and deletes',
+    story: 'A create and a delete do not cancel out: the delete is left.',
+    plant: {
+      symbol: 'mergeChanges',
+      with: (merge: (earlier: unknown, later: unknown) => unknown) => (earlier: unknown, later: unknown) =>
+        merge(earlier, later) ?? later,
+    },
+    caughtBy: ['walks/change'],
   },
   {
-    name: 'a commit is told that came before the subscription',
-    file: 'consumers/arrivals.js',
-    sound: 'commit <= record.since',
-    broken: 'false',
-    specs: ['consumers/deliveries'],
+    name: 'a subscription hears of a commit that came before it',
+    story: 'A subscription does not note which commit was the last one before it.',
+    plant: {
+      symbol: 'Subscriptions.open',
+      with: given((observer, requestId, kwargs) => [observer, requestId, kwargs]),
+    },
+    caughtBy: ['consumers/event-delivery'],
   },
   {
-    name: 'a subscription that ended stays in its groups',
-    file: 'observers/subscriptions.js',
-    sound: 'held.map((group) => this.#membership.discard(group, record))',
-    broken: 'held',
-    specs: ['observers/subscriptions', 'walks/model-based'],
+    name: 'a consumer stays in the groups that it leaves',
+    story: 'Neither the end of a subscription nor the consumer itself takes its channel out of a group.',
+    plant: { symbol: 'Membership.discard', with: leftOut },
+    caughtBy: ['dcrf/groups'],
   },
   {
-    name: 'a channel leaves a group with the first of its holders',
-    file: 'channel-layer/membership.js',
-    sound: 'if (left.length > 0)',
-    broken: 'if (false)',
-    specs: ['channel-layer/membership'],
+    name: 'a channel leaves a group with the first of its subscriptions',
+    story: 'Where one subscription gives up a group, all of them do.',
+    plant: {
+      symbol: 'Membership.discard',
+      with: (discard: (group: string, holder: object) => Promise<void>) =>
+        async function (this: { holdersOf(group: string): readonly object[] }, group: string) {
+          for (const holder of this.holdersOf(group)) await discard.call(this, group, holder);
+        },
+    },
+    caughtBy: ['dcrf/instance'],
   },
   {
     name: 'a channel that disconnects stays in its groups',
-    file: 'channel-layer/in-memory-channel-layer.js',
-    sound: 'for (const group of member.groups)',
-    broken: 'for (const group of [])',
-    specs: ['channel-layer/in-memory-channel-layer'],
+    story: 'Disconnecting a channel takes its receiver away and nothing else.',
+    plant: {
+      symbol: 'InMemoryChannelLayer.disconnect',
+      with: () =>
+        function (this: ChannelConnector, channel: string) {
+          return this.connect(channel, () => undefined);
+        },
+    },
+    caughtBy: ['channel-layer/in-memory-channel-layer'],
   },
 ];
 
 const stale: readonly Bug[] = [
   {
-    name: 'a stale writer is told of by what it had loaded',
-    file: 'orm/model-subscriber.js',
-    sound: 'const isRead = this.#groupsVary(meta) && meta.versionProperty === undefined;',
-    broken: 'const isRead = false;',
-    specs: ['dcrf/unreported-writes'],
+    name: 'a writer that had loaded an old row sends its event to the groups of that',
+    story: 'The row is not read again before it is written: what was loaded counts as what is stored.',
+    plant: {
+      symbol: 'readRow',
+      with: (read: ReadRow) => async (em: EntityManager, meta: EntityMetadata, pk: unknown, isLocked?: boolean) => {
+        const unitOfWork = em.getUnitOfWork(false);
+        const loaded = isLocked ? unitOfWork.getById(meta.class, pk as string) : undefined;
+        return (loaded && unitOfWork.getOriginalEntityData(loaded)) ?? read(em, meta, pk, isLocked);
+      },
+    },
+    caughtBy: ['dcrf/unreported-writes'],
   },
   {
-    name: 'a row that took the key of one that was waited for is overlooked',
-    file: 'orm/model-snapshot.js',
-    sound: '(lock ? await find() : null)',
-    broken: 'null',
-    specs: ['dcrf/unreported-writes'],
+    name: 'no event is sent of a row that took the key of the one that its writer waited for',
+    story: 'Where the row that was waited for is gone, nothing looks who has its key now.',
+    plant: {
+      symbol: 'EntityManager.findOne',
+      of: '@mikro-orm/core',
+      with: (findOne: (...given: Finding) => Promise<object | null>) => {
+        const disappointed = new WeakSet<object>();
+        return async function (this: object, ...given: Finding) {
+          const row = disappointed.has(this) ? null : await findOne.apply(this, given);
+          if (!row && given[2]?.lockMode) disappointed.add(this);
+          return row;
+        };
+      },
+    },
+    caughtBy: ['dcrf/unreported-writes'],
   },
   {
-    name: 'an upsert is told by what was there before it waited',
-    file: 'orm/model-upsert.js',
-    sound: 'const lock = em.isInTransaction() &&',
-    broken: 'const lock = false &&',
-    specs: ['dcrf/unreported-writes'],
+    name: 'the event of an upsert goes to the groups from before it waited',
+    story: 'The rows that an upsert may find in its way are read without a lock.',
+    plant: {
+      symbol: 'EntityManager.find',
+      of: '@mikro-orm/core',
+      with: given((...[entity, where, { lockMode: _, ...options } = {}]: Finding) => [entity, where, options]),
+    },
+    caughtBy: ['dcrf/unreported-writes'],
   },
   {
-    name: 'an upsert outside of a transaction is told by what was there before it waited',
-    file: 'orm/model-upsert.js',
-    sound: 'fork.transactional(find)',
-    broken: 'find(fork)',
-    specs: ['dcrf/unreported-writes'],
+    name: 'the event of an upsert outside of a transaction goes to the groups from before it waited',
+    story: 'Outside of a transaction, what an upsert may find in its way is read outside of one too.',
+    plant: {
+      symbol: 'conflictingRows',
+      with: given((em: EntityManager, ...rest) => [em.isInTransaction() ? em : withoutTransactions(em), ...rest]),
+    },
+    caughtBy: ['dcrf/unreported-writes'],
   },
   {
-    name: 'what an application commits while it closes is told to nobody',
-    file: 'server/shutdown.js',
-    sound: 'await this.#tellTheRest();',
-    broken: '',
-    specs: ['walks/closing'],
+    name: 'an application that closes does not tell other processes of its last commits',
+    story: 'The end does not wait until what was committed is handed on.',
+    plant: { symbol: 'ChangePublisher.idle', with: leftOut },
+    caughtBy: ['walks/closing'],
   },
 ];
 
 const requests: readonly Bug[] = [
   {
     name: 'an event overtakes the reply of the request that caused it',
-    file: 'consumers/deliveries.js',
-    sound: 'if (!pending)',
-    broken: 'if (true)',
-    specs: ['consumers/deliveries'],
+    story: 'An event does not say which request it comes from.',
+    plant: { symbol: 'EventDelivery.receive', with: given((message: object) => [{ ...message, origin: undefined }]) },
+    caughtBy: ['consumers/event-delivery'],
   },
   {
     name: 'an event overtakes the reply of the request that subscribed',
-    file: 'consumers/subscribing.js',
-    sound: 'if (isNew && exchange)',
-    broken: 'if (false)',
-    specs: ['consumers/deliveries'],
+    story: 'The events of a new subscription do not wait for that reply.',
+    plant: { symbol: 'EventDelivery.holdUntilConfirmed', with: leftOut },
+    caughtBy: ['consumers/event-delivery'],
   },
   {
     name: 'requests run side by side',
-    file: 'dispatch/request-queue.js',
-    sound: 'if (!exchange.isDetached)',
-    broken: 'if (false)',
-    specs: ['consumers/consumer-channel', 'walks/request'],
+    story: 'The next request begins as soon as the one before it has begun.',
+    plant: {
+      symbol: 'RequestQueue',
+      with: (original: new (...given: unknown[]) => { release(request: unknown): void }) =>
+        class extends original {
+          constructor(start: (request: unknown) => void, quotas: unknown) {
+            const startOnly = (request: unknown): void => {
+              start(request);
+              queueMicrotask(() => this.release(request));
+            };
+            super(startOnly, quotas);
+          }
+        },
+    },
+    caughtBy: ['dcrf/dispatch'],
   },
   {
     name: 'the request id of a reply is a text',
-    file: 'wire/codec.js',
-    sound: 'JSON.stringify(reply.requestId)',
-    broken: 'JSON.stringify(String(reply.requestId))',
-    specs: ['security/request-ids'],
+    story: 'The request id loses its type on the way.',
+    plant: {
+      symbol: 'encodeReply',
+      with: given((reply: { requestId: unknown }, stream) => [
+        { ...reply, requestId: String(reply.requestId) },
+        stream,
+      ]),
+    },
+    caughtBy: ['security/request-ids'],
   },
   {
     name: '1 and "1" are one subscription',
-    file: 'observers/subscriptions.js',
-    sound: 'record.observer === observer && record.requestId === requestId',
-    broken: 'record.observer === observer && record.requestId == requestId',
-    specs: ['observers/subscriptions', 'dcrf/instance'],
+    story: 'Request ids are compared as texts.',
+    plant: {
+      symbol: 'Subscriptions.open',
+      with: (open: (...given: unknown[]) => unknown) =>
+        function (this: SubscriptionBook, observer: unknown, requestId: unknown, ...rest: unknown[]) {
+          const known = this.of(observer).find((record) => String(record.requestId) === String(requestId));
+          return open.call(this, observer, known?.requestId ?? requestId, ...rest);
+        },
+    },
+    caughtBy: ['dcrf/instance'],
   },
   {
     name: 'abandoned work writes outside of its transaction',
-    file: 'orm/unit-of-work.js',
-    sound: 'this.em.transactional(work, { signal })',
-    broken: 'this.em.transactional(work)',
-    specs: ['dispatch/dispatcher'],
+    story: 'The queries of an atomic action are not bound to its abort signal.',
+    plant: {
+      symbol: 'EntityManager.transactional',
+      of: '@mikro-orm/core',
+      with: given((work, { signal: _, ...options }: { signal?: AbortSignal } = {}) => [work, options]),
+    },
+    caughtBy: ['dispatch/dispatcher'],
   },
   {
-    name: 'what is being committed is told to be abandoned',
-    file: 'dispatch/dispatcher.js',
-    sound: 'this.#hasBegun || this.#aborted.abort(signal.reason)',
-    broken: 'this.#aborted.abort(signal.reason)',
-    specs: ['dispatch/dispatcher'],
+    name: 'a client hears that its request was abandoned while the request is being committed',
+    story: 'A request can be aborted after its commit has begun.',
+    plant: { symbol: 'Request.beginCommit', with: leftOut },
+    caughtBy: ['dispatch/dispatcher'],
   },
   {
-    name: 'parts are sent before the commit that makes them true',
-    file: 'dispatch/dispatcher.js',
-    sound: 'this.#kept = isAtomic ? [] : undefined;',
-    broken: '',
-    specs: ['dispatch/dispatcher'],
+    name: 'the parts and the reply of an atomic action are sent before the commit that makes them true',
+    story: 'An atomic action counts as committed as soon as its work is done.',
+    plant: {
+      symbol: 'UnitOfWork.runAtomic',
+      with: (run: (work: () => Promise<unknown>, signal: AbortSignal) => Promise<unknown>) =>
+        function (this: unknown, work: () => Promise<unknown>, signal: AbortSignal) {
+          const done = Promise.withResolvers<unknown>();
+          const committed = run.call(
+            this,
+            async () => {
+              done.resolve(await work());
+              await passed(50);
+            },
+            signal,
+          );
+          committed.catch(done.reject);
+          return done.promise;
+        },
+    },
+    caughtBy: ['dispatch/dispatcher'],
   },
   {
     name: 'a reply shows what was not written yet',
-    file: 'dispatch/action-run.js',
-    sound: 'await unitOfWork.flush();',
-    broken: ';',
-    specs: ['walks/request', 'dispatch/dispatcher', 'consumers/model-mixins'],
+    story: 'The changes of an atomic action are not flushed before its reply is made.',
+    plant: { symbol: 'UnitOfWork.flush', with: leftOut },
+    caughtBy: ['walks/request'],
   },
 ];
+
+/** The groups whose subscriptions are to be asked again, as the messages about it have them. */
+const askedAgain = new WeakSet<object>();
 
 const rights: readonly Bug[] = [
   {
     name: 'no permission is asked at delivery',
-    file: 'consumers/event-gate.js',
-    sound: 'parts.permissions.asksForDeliveries(parts.scope)',
-    broken: 'false',
-    specs: ['consumers/deliveries', 'walks/two-users'],
+    story: 'No permission seems to have an opinion on deliveries.',
+    plant: { symbol: 'PermissionChecker.asksForDeliveries', with: always(false) },
+    caughtBy: ['walks/two-users'],
   },
   {
-    name: 'nobody is asked again where a right goes',
-    file: 'observers/recheck-publisher.js',
-    sound: 'if (groups.size === 0)',
-    broken: 'if (true)',
-    specs: ['observers/revocation'],
+    name: 'no subscription is asked again where a right goes',
+    story: 'Commits are not held against @RevokedBy.',
+    plant: { symbol: 'RecheckPublisher.publish', with: leftOut },
+    caughtBy: ['observers/revocation'],
   },
   {
-    name: 'an event that overtakes the question about a right is delivered',
-    file: 'consumers/event-gate.js',
-    sound: 'return isRefused || !(await this.#grants.holds(record, groups));',
-    broken: 'return false;',
-    specs: ['observers/revocation', 'walks/revocation-in-any-order'],
+    name: 'an event is delivered that overtakes the question whether its subscription still holds',
+    story: 'An event does not ask whether its subscription is still granted: only that question does.',
+    plant: [
+      {
+        symbol: 'EventDelivery.receive',
+        with: given((message: { type: string; groups: object }) => {
+          if (message.type === 'recheck') askedAgain.add(message.groups);
+          return [message];
+        }),
+      },
+      {
+        symbol: 'SubscriptionAuthorizer.holds',
+        with: (holds: (record: unknown, groups: object) => Promise<boolean>) =>
+          async function (this: unknown, record: unknown, groups: object) {
+            return !askedAgain.has(groups) || holds.call(this, record, groups);
+          },
+      },
+    ],
+    caughtBy: ['observers/revocation'],
   },
   {
     name: 'a revoked subscription goes on',
-    file: 'consumers/event-gate.js',
-    sound: 'const ended = subscriptions.end(requestId);',
-    broken: 'const ended = undefined;',
-    specs: ['observers/revocation'],
+    story: 'The client is told of the end, and the subscription stays.',
+    plant: { symbol: 'Subscriptions.end', with: leftOut },
+    caughtBy: ['observers/revocation'],
   },
   {
-    name: 'everybody has the most rights to fields',
-    file: 'consumers/arrivals.js',
-    sound: 'rightsKey(serializer, rightsThrough(record, groups))',
-    broken: 'Object.keys(dataByRights).at(-1)',
-    specs: ['serializers/field-rights'],
+    name: 'every client has the most rights to fields',
+    story: 'Nothing asks which rights a client has.',
+    plant: {
+      symbol: 'askRights',
+      with: () => async (serializer: { readonly options: { readonly rights: FieldRights } }) => {
+        const { by, fields } = serializer.options.rights;
+        return new Map([[by, Object.values(fields).flat().at(-1)]]);
+      },
+    },
+    caughtBy: ['serializers/field-rights'],
   },
   {
-    name: 'fields are accepted from those who do not see them',
-    file: 'serializers/field-rights.js',
-    sound: 'return name !== undefined && namesOf(rights, field).includes(name);',
-    broken: 'return true;',
-    specs: ['serializers/field-rights'],
+    name: 'fields are accepted from clients that may not see them',
+    story: 'Every field is within the rights of every client.',
+    plant: { symbol: 'isWithin', with: always(true) },
+    caughtBy: ['serializers/field-rights'],
   },
   {
-    name: 'a forbidden object is told from an absent one',
-    file: 'permissions/permission-checker.js',
-    sound: 'this.revealsForbidden ? new PermissionDenied() : new NotFound()',
-    broken: 'new PermissionDenied()',
-    specs: ['security/enumeration', 'walks/request'],
+    name: 'a client can tell a forbidden object from an absent one',
+    story: 'Where a permission refuses an object, the client is told so.',
+    plant: {
+      symbol: 'PermissionChecker.checkObject',
+      with: (check: (...given: unknown[]) => Promise<void>) =>
+        async function (this: unknown, ...given: unknown[]) {
+          const { PermissionDenied } = await import('signalbox');
+          await check.apply(this, given).catch(() => Promise.reject(new PermissionDenied()));
+        },
+    },
+    caughtBy: ['security/enumeration'],
   },
 ];
 
 const identity: readonly Bug[] = [
   {
     name: 'a ticket is good for two upgrades',
-    file: 'authentication/in-memory-ticket-store.js',
-    sound: 'this.#tickets.delete(key); return',
-    broken: 'return',
-    specs: ['authentication/in-memory-ticket-store', 'authentication/tickets'],
+    story: 'A ticket that was taken is still there.',
+    plant: {
+      symbol: 'InMemoryTicketStore.take',
+      with: (take: (key: string) => Promise<StoredTicket | undefined>) =>
+        async function (this: { add(key: string, ticket: StoredTicket): Promise<void> }, key: string) {
+          const ticket = await take.call(this, key);
+          if (ticket) await this.add(key, ticket);
+          return ticket;
+        },
+    },
+    caughtBy: ['authentication/tickets'],
   },
   {
     name: 'a ticket is good for any page',
-    file: 'authentication/tickets.js',
-    sound: 'stored.origin === comparable(origin)',
-    broken: 'true',
-    specs: ['authentication/tickets'],
+    story: 'Neither the issue of a ticket nor its use looks at the page.',
+    plant: [
+      { symbol: 'Tickets.issue', with: given((identity) => [identity, undefined]) },
+      { symbol: 'Tickets.redeem', with: given((ticket) => [ticket, undefined]) },
+    ],
+    caughtBy: ['authentication/tickets'],
   },
   {
-    name: 'what has expired goes on',
-    file: 'authentication/expiry.js',
-    sound: 'if (due >= this.#due)',
-    broken: 'if (true)',
-    specs: ['authentication/expiry'],
+    name: 'a connection goes on after its session has expired',
+    story: 'The end of a session is not watched.',
+    plant: { symbol: 'expiryOf', with: always(Number.POSITIVE_INFINITY) },
+    caughtBy: ['authentication/expiry'],
   },
   {
-    name: 'whoever is disconnected during the handshake gets in',
-    file: 'authentication/live-connections.js',
-    sound: 'pending.orders.push(order);',
-    broken: ';',
-    specs: ['authentication/connections'],
+    name: 'a user who is disconnected during the handshake gets in',
+    story: 'A handshake under way hears of no order.',
+    plant: {
+      symbol: 'ConnectionRegistry.begin',
+      with: (begin: () => object) =>
+        function (this: { ended(pending: object): void }) {
+          const pending = begin.call(this);
+          this.ended(pending);
+          return pending;
+        },
+    },
+    caughtBy: ['authentication/connections'],
   },
   {
     name: 'the next user hears what the former one subscribed to',
-    file: 'consumers/user-change.js',
-    sound: '[this.#revokeAll(), ...joined',
-    broken: '[...joined',
-    specs: ['authentication/login'],
+    story: 'The subscriptions stay where the user of a socket changes.',
+    plant: { symbol: 'Subscriptions.endAll', with: always({ requestIds: new Set(), left: Promise.resolve() }) },
+    caughtBy: ['authentication/login'],
   },
   {
     name: 'the next user hears groups that the former one could not leave',
-    file: 'consumers/user-change.js',
-    sound: "close(CloseCode.serverError, 'The user could not be changed.');",
-    broken: ';',
-    specs: ['authentication/login'],
+    story: 'A stream goes on whether or not its former user could leave all groups.',
+    plant: {
+      symbol: 'ConsumerSession.closeSocket',
+      with: (close: (code: number, reason: string) => void) =>
+        function (this: unknown, code: number, reason: string) {
+          if (code !== 1011) close.call(this, code, reason);
+        },
+    },
+    caughtBy: ['authentication/login'],
   },
   {
     name: 'pages of any origin may connect',
-    file: 'server/origin-check.js',
-    sound: "if (allowed === 'any' || headers.origin === undefined)",
-    broken: 'if (true)',
-    specs: ['server/origin-check', 'server/handshake'],
+    story: 'The Origin header is not looked at.',
+    plant: { symbol: 'checkOrigin', with: leftOut },
+    caughtBy: ['server/handshake'],
   },
   {
     name: 'the providers of a connection are never disposed',
-    file: 'server/connection.js',
-    sound: 'await this.#parts.disposer.dispose(this.#admission.scope);',
-    broken: '',
-    specs: ['scope/scope-disposal'],
+    story: 'The end of a connection leaves its container alone.',
+    plant: { symbol: 'ScopeDisposer.dispose', with: leftOut },
+    caughtBy: ['scope/scope-disposal'],
   },
 ];
 
 const limits: readonly Bug[] = [
   {
-    name: 'a rate lets one too many through',
-    file: 'server/token-bucket.js',
-    sound: 'if (debt > this.#all)',
-    broken: 'if (debt > this.#all + this.#each)',
-    specs: ['server/token-bucket', 'server/message-limits'],
+    name: 'a rate lets one frame too many through',
+    story: 'A bucket is larger by one token.',
+    plant: { symbol: 'TokenBucket', with: made((rate, burst: number, now) => [rate, burst + 1, now]) },
+    caughtBy: ['server/rate-limit'],
   },
   {
-    name: 'what is above a rate has an effect',
-    file: 'server/inbound-frames.js',
-    sound: 'this.#answering(undefined, frame, () => { if (refusal) throw refusal;',
-    broken: 'this.#answering(undefined, frame, () => {',
-    specs: ['server/message-limits'],
+    name: 'a frame above the rate has an effect',
+    story: 'The refusal of a frame is counted and forgotten.',
+    plant: { symbol: 'MessageRates.refusal', with: answered(() => undefined) },
+    caughtBy: ['server/rate-limit'],
   },
   {
-    name: 'whoever does not heed a limit is never cut',
-    file: 'server/message-limits.js',
-    sound: 'if (code === Throttled.code)',
-    broken: 'if (false)',
-    specs: ['server/message-limits'],
+    name: 'a client that ignores a limit is never cut',
+    story: 'limits.throttledPerMinute does not apply.',
+    plant: settings((all) => ({ ...all, limits: { ...all.limits, throttledPerMinute: noLimit } })),
+    caughtBy: ['server/rate-limit'],
   },
   {
     name: 'a user has one connection too many',
-    file: 'server/handshake-limits.js',
-    sound: '(this.#users.get(name)?.connections ?? 0) < connectionsPerUser',
-    broken: '(this.#users.get(name)?.connections ?? 0) <= connectionsPerUser',
-    specs: ['server/handshake-limits'],
+    story: 'limits.connectionsPerUser counts from 0.',
+    plant: settings((all) => ({
+      ...all,
+      limits: { ...all.limits, connectionsPerUser: all.limits.connectionsPerUser + 1 },
+    })),
+    caughtBy: ['server/connection-limiter'],
   },
   {
-    name: 'who leaves does not give back the place',
-    file: 'server/handshake-limits.js',
-    sound: 'caller.connections -= 1;',
-    broken: ';',
-    specs: ['server/handshake-limits'],
+    name: 'a connection that ends still counts for its address',
+    story: 'The end of a connection gives its place back to the process and not to the address.',
+    plant: { symbol: 'ConnectionLimiter.leave', with: given(() => [undefined]) },
+    caughtBy: ['server/connection-limiter'],
   },
   {
-    name: 'a client says itself where it calls from',
-    file: 'server/client-address.js',
-    sound: 'if (!this.#isTrusted(address) || isIP(next) === 0)',
-    broken: 'if (isIP(next) === 0)',
-    specs: ['server/client-address', 'server/handshake-limits'],
+    name: 'a client says itself which address it calls from',
+    story: 'X-Forwarded-For is believed, whether or not a trusted proxy wrote it.',
+    plant: {
+      symbol: 'ClientAddresses.of',
+      with: (addressOf: (request: AddressedRequest) => string | undefined) =>
+        function (this: unknown, request: AddressedRequest) {
+          return request.headers['x-forwarded-for'] ?? addressOf.call(this, request);
+        },
+    },
+    caughtBy: ['server/connection-limiter'],
   },
   {
-    name: 'any number of sockets may ask for nothing',
-    file: 'server/handshake-limits.js',
-    sound: 'if (caller.sockets >= Math.max(socketsPerAddress, connectionsPerAddress))',
-    broken: 'if (false)',
-    specs: ['server/waiting-sockets'],
+    name: 'any number of sockets may wait without a handshake',
+    story: 'limits.socketsPerAddress does not apply.',
+    plant: settings((all) => ({ ...all, limits: { ...all.limits, socketsPerAddress: noLimit } })),
+    caughtBy: ['server/waiting-sockets'],
   },
   {
-    name: 'a socket that asked for nothing counts for ever',
-    file: 'server/waiting-sockets.js',
-    sound: 'if (this.#leave.delete(socket)) release();',
-    broken: 'this.#leave.delete(socket);',
-    specs: ['server/waiting-sockets'],
+    name: 'a socket that waited for its handshake counts for ever',
+    story: 'Neither its handshake nor its end gives its place back.',
+    plant: {
+      symbol: 'ConnectionLimiter.addSocket',
+      with: answered((release: unknown) => release && (() => undefined)),
+    },
+    caughtBy: ['server/waiting-sockets'],
   },
   {
     name: 'each connection of a user has a budget of its own',
-    file: 'server/message-limits.js',
-    sound: 'user?.take(1, now) ?? 0',
-    broken: '0',
-    specs: ['server/message-limits'],
+    story: 'limits.userMessagesPerSecond and userMessageBurst do not apply.',
+    plant: settings((all) => ({
+      ...all,
+      limits: { ...all.limits, userMessagesPerSecond: noLimit, userMessageBurst: noLimit },
+    })),
+    caughtBy: ['server/rate-limit'],
   },
   {
-    name: 'who sent too much for too long is told to stop for good',
-    file: 'server/message-limits.js',
-    sound: 'code: CloseCode.overloaded',
-    broken: 'code: CloseCode.policy',
-    specs: ['server/message-limits'],
+    name: 'a client that sent too much for too long is told never to come back',
+    story: 'The close code is that of a broken rule, 1008, in place of 1013.',
+    plant: {
+      symbol: 'MessageRates.closing',
+      with: answered((closing: object | undefined) => closing && { ...closing, code: 1008 }),
+    },
+    caughtBy: ['server/rate-limit'],
   },
   {
-    name: 'a store of users without an answer is waited for for ever',
-    file: 'server/connection-services.js',
-    sound: 'return await Promise.race([answer, late]);',
-    broken: 'return await answer;',
-    specs: ['authentication/connections'],
+    name: 'a connection waits for ever for a store of users that does not answer',
+    story: 'The question who a user is has no time limit.',
+    plant: settings((all) => ({ ...all, handshakeTimeLimit: noLimit })),
+    caughtBy: ['authentication/connections'],
   },
   {
-    name: 'the clean-up of a generator may go on for ever, unnoticed',
-    file: 'dispatch/action-run.js',
-    sound: 'await stopped;',
-    broken: '',
-    specs: ['dispatch/request-log'],
+    name: 'the clean-up of a generator goes on for ever, and nothing notices',
+    story: 'A generator that was stopped counts as over before its clean-up is.',
+    plant: {
+      symbol: 'stopQuietly',
+      with: (stop: (generator: unknown) => Promise<void>) => async (generator: unknown) => void stop(generator),
+    },
+    caughtBy: ['dispatch/request-log'],
   },
   {
-    name: 'a request that is cancelled before it runs is told nowhere',
-    file: 'dispatch/dispatcher.js',
-    sound: 'exchange.isStarted || this.#log.noteUnbegun(target, exchange)',
-    broken: 'exchange.isStarted',
-    specs: ['dispatch/request-log'],
+    name: 'a request that is cancelled before it runs is in no log',
+    story: 'Requests are followed from their beginning, and not from their arrival.',
+    plant: {
+      symbol: 'RequestLog.answered',
+      with: (answered: (request: { isStarted: boolean }) => void) =>
+        function (this: unknown, request: { isStarted: boolean }) {
+          if (request.isStarted) answered.call(this, request);
+        },
+    },
+    caughtBy: ['dispatch/request-log'],
   },
   {
     name: 'a process exits before its drain is over',
-    file: 'server/process-signals.js',
-    sound: 'return drainTimeLimit + afterDrain;',
-    broken: 'return 30_000;',
-    specs: ['server/process-signals'],
+    story: 'The time in which a process ends is 30 s, however long a drain may take.',
+    plant: {
+      symbol: 'onProcessSignals',
+      with: given((parts: object, options) => [{ ...parts, drainTimeLimit: 28_000 }, options]),
+    },
+    caughtBy: ['server/process-signals'],
   },
 ];
 
 const outbound: readonly Bug[] = [
   {
     name: 'any number of bytes may wait for a slow reader',
-    file: 'server/outbound.js',
-    sound: 'if (this.pending + bytes > hardLimit)',
-    broken: 'if (false)',
-    specs: ['server/outbound'],
+    story: 'outbound.hardLimit does not apply.',
+    plant: {
+      symbol: 'Backpressure',
+      with: made((settings: object, ...rest) => [{ ...settings, hardLimit: noLimit }, ...rest]),
+    },
+    caughtBy: ['server/outbound-frames'],
   },
   {
     name: 'any number of events may wait for a permission',
-    file: 'consumers/ceilings.js',
-    sound: 'if (waiting < this.limits.waitingEvents)',
-    broken: 'if (true)',
-    specs: ['consumers/intake'],
+    story: 'limits.waitingEvents does not apply.',
+    plant: settings((all) => ({ ...all, limits: { ...all.limits, waitingEvents: noLimit } })),
+    caughtBy: ['consumers/waiting-events'],
   },
   {
     name: 'events go on waiting for a client that has left',
-    file: 'consumers/intake.js',
-    sound: 'this.#receivers.deliveries.end();',
-    broken: '',
-    specs: ['consumers/intake'],
+    story: 'The end of a connection does not drop the events that wait for it.',
+    plant: { symbol: 'EventDelivery.end', with: leftOut },
+    caughtBy: ['consumers/waiting-events'],
   },
   {
     name: 'each frame that waits has a copy of its event',
-    file: 'server/frame-sizes.js',
-    sound: 'if (body.length < data.length / 2)',
-    broken: 'if (true)',
-    specs: ['server/outbound'],
+    story: 'The size of a frame is measured as a whole, which makes one text of its parts.',
+    plant: { symbol: 'FrameSizes.of', with: given((data) => [data]) },
+    caughtBy: ['server/outbound-frames'],
   },
   {
-    name: 'an event is not known as what its frames have in common',
-    file: 'server/client-sockets.js',
-    sound: 'owner.outbound.send(text, undefined, reply.data);',
-    broken: 'owner.outbound.send(text);',
-    specs: ['server/outbound'],
+    name: 'the frames of one event have nothing in common',
+    story: 'A frame does not say which part of it other frames have as well.',
+    plant: { symbol: 'OutboundFrames.send', with: given((text, latest) => [text, latest]) },
+    caughtBy: ['server/outbound-frames'],
   },
   {
     name: 'a frame may wait for a slow reader for ever',
-    file: 'server/outbound-traffic.js',
-    sound: 'else if (oldest <= tooOld)',
-    broken: 'else if (false)',
-    specs: ['server/outbound'],
+    story: 'outbound.timeLimit does not apply.',
+    plant: {
+      symbol: 'Backpressure',
+      with: made((settings: object, ...rest) => [{ ...settings, timeLimit: noLimit }, ...rest]),
+    },
+    caughtBy: ['server/outbound-frames'],
   },
   {
-    name: 'the delete of a row is lost with a slow reader',
-    file: 'server/outbound-queue.js',
-    sound: "|| earlier.latest.action === 'delete')",
-    broken: ')',
-    specs: ['server/outbound-queue'],
+    name: 'a slow reader is not told of the delete of a row',
+    story: 'A later event of a row takes the place of its delete.',
+    plant: {
+      symbol: 'OutboundQueue.push',
+      with: given(({ latest, ...frame }: { latest?: { action: string } }) => [
+        { ...frame, latest: latest?.action === 'delete' ? { ...latest, action: 'update' } : latest },
+      ]),
+    },
+    caughtBy: ['server/outbound-queue'],
   },
   {
-    name: 'a socket that is gone without a word is never found',
-    file: 'server/heartbeat.js',
-    sound: 'socket.terminate();',
-    broken: ';',
-    specs: ['server/heartbeat'],
+    name: 'a socket whose client is gone without a word is never found',
+    story: 'A socket that does not answer is not cut.',
+    plant: {
+      symbol: 'Heartbeat',
+      with: made((settings, clock, counters, connections: ReadonlySet<object>) => {
+        const uncut = (connection: object): object =>
+          Object.create(connection, { terminate: { value: () => undefined } });
+        const all = {
+          get size() {
+            return connections.size;
+          },
+          [Symbol.iterator]: () => connections.values().map(uncut),
+        };
+        return [settings, clock, counters, all];
+      }),
+    },
+    caughtBy: ['server/heartbeat'],
   },
   {
-    name: 'a drain closes without its frame',
-    file: 'server/connection.js',
-    sound: 'this.outbound.send(encodeReply(told, isMultiplexed ? null : undefined));',
-    broken: '',
-    specs: ['server/drain'],
+    name: 'a drain closes connections without its frame',
+    story: 'The frame that announces the end is not sent.',
+    plant: {
+      symbol: 'OutboundFrames.send',
+      with: (send: (text: string, ...rest: unknown[]) => void) =>
+        function (this: unknown, text: string, ...rest: unknown[]) {
+          if (!text.includes('"action":"drain"')) send.call(this, text, ...rest);
+        },
+    },
+    caughtBy: ['server/drain'],
   },
   {
-    name: 'a drain does not wait for what is under way',
-    file: 'server/connection.js',
-    sound: 'await settledWithin(answered, time, clock);',
-    broken: '',
-    specs: ['server/drain'],
+    name: 'a drain does not wait for requests that are under way',
+    story: 'A consumer counts as done while its requests run.',
+    plant: { symbol: 'ConsumerSession.answeredAll', with: leftOut },
+    caughtBy: ['server/drain'],
   },
   {
     name: 'a drain sends all clients away at once',
-    file: 'server/drain.js',
-    sound: 'leavers.slice(leaving.length, Math.ceil(due))',
-    broken: 'leavers.slice(leaving.length)',
-    specs: ['server/drain'],
+    story: 'drain.rate does not apply.',
+    plant: settings((all) => ({ ...all, drain: { ...all.drain, rate: noLimit } })),
+    caughtBy: ['server/drain'],
   },
   {
-    name: 'a drain counts turns instead of time, and does not come to the last clients',
-    file: 'server/drain.js',
-    sound: 'Math.min(this.#now() - before, longestTurn)',
-    broken: 'turn',
-    specs: ['server/drain'],
+    name: 'a drain counts turns in place of time, and does not come to the last clients',
+    story: 'However late a turn is, it makes up for no more than 20 ms.',
+    plant: { symbol: 'longestTurn', with: () => 20 },
+    caughtBy: ['server/drain'],
   },
   {
-    name: 'a drain makes up at once for what a busy process was late with',
-    file: 'server/drain.js',
-    sound: 'Math.min(this.#now() - before, longestTurn)',
-    broken: '(this.#now() - before)',
-    specs: ['server/drain'],
+    name: 'a drain makes up at once for all that a busy process was late with',
+    story: 'A late turn sends away all clients whose time has passed.',
+    plant: { symbol: 'longestTurn', with: () => noLimit },
+    caughtBy: ['server/drain'],
   },
   {
     name: 'a drain loses the requests that are on their way to the server',
-    file: 'server/connection.js',
-    sound: 'await heardOut;',
-    broken: '',
-    specs: ['server/drain'],
+    story: 'A client counts as told before it has answered the ping behind its frame.',
+    plant: {
+      symbol: 'Connection.leave',
+      with: (leave: (...given: unknown[]) => Promise<void>) =>
+        function (this: { onPong(mark: string): void }, ...given: unknown[]) {
+          const left = leave.apply(this, given);
+          this.onPong('drain');
+          return left;
+        },
+    },
+    caughtBy: ['server/drain'],
   },
   {
     name: 'a drain waits for ever for a client that answers no ping',
-    file: 'server/connection.js',
-    sound: 'settledWithin(this.#hearOut(), Math.min(time, settings.closeTimeout), clock)',
-    broken: 'this.#hearOut()',
-    specs: ['server/drain'],
+    story: 'What may take closeTimeout may take for ever.',
+    plant: {
+      symbol: 'Deadlines.settles',
+      with: given((work, time) => [work, time === closeTimeout ? noLimit : time]),
+    },
+    caughtBy: ['server/drain'],
   },
   {
-    name: 'those whom a drain sends away come back in heaps',
-    file: 'server/drain.js',
-    sound: 'this.#share = (this.#share + goldenRatio) % 1;',
-    broken: 'this.#share = 0;',
-    specs: ['server/drain'],
+    name: 'the clients that a drain sends away come back in heaps',
+    story: 'All of them hear the same time to come back.',
+    plant: {
+      symbol: 'errorReply',
+      with: given((error: object, to: { action: unknown }) => [
+        to.action === 'drain' ? Object.create(error, { retryAfter: { value: 1_000 } }) : error,
+        to,
+      ]),
+    },
+    caughtBy: ['server/drain'],
   },
 ];
 
 const client: readonly Bug[] = [
   {
     name: 'the client does not ask again for its subscriptions',
-    file: 'client/exchange.js',
-    sound: 'kind.lose(); isSent = false;',
-    broken: 'kind.lose(); isSent = Boolean(kind.stays);',
-    specs: ['client/subscription'],
+    story: 'What was sent on a connection that is lost counts as asked for on the next.',
+    plant: {
+      symbol: 'createExchange',
+      with:
+        (create: (...given: Asking) => { renew(): boolean }) =>
+        (...given: Asking) => {
+          const exchange = create(...given);
+          const { renew } = exchange;
+          const [, , , kind] = given;
+          let isSent = false;
+          exchange.renew = () => {
+            if (isSent && kind.stays) kind.lose();
+            else isSent = renew();
+            return isSent;
+          };
+          return exchange;
+        },
+    },
+    caughtBy: ['client/subscription'],
   },
   {
     name: 'the client does not say that it missed something',
-    file: 'client/subscription.js',
-    sound: 'if (wasLive)',
-    broken: 'if (false)',
-    specs: ['client/subscription'],
+    story: 'A subscription that is back tells its listeners nothing.',
+    plant: {
+      symbol: 'subscribe',
+      with: answered((subscription: object) => Object.assign(subscription, { onResync: () => () => undefined })),
+    },
+    caughtBy: ['client/subscription'],
   },
   {
     name: 'the client sends a request again that may have happened',
-    file: 'client/exchange.js',
-    sound: 'error.isRetryable && (error.status === 429 || kind.retries-- > 0)',
-    broken: 'error.isRetryable',
-    specs: ['client/request'],
+    story: 'Every request counts as one that may happen twice.',
+    plant: {
+      symbol: 'request',
+      with: given((desk, stream, payload, options: object) => [desk, stream, payload, { ...options, retry: true }]),
+    },
+    caughtBy: ['client/request'],
   },
   {
-    name: 'a live collection forgets what came while it listed',
-    file: 'client/live.js',
-    sound: 'for (const event of this.#meanwhile ?? [])',
-    broken: 'for (const event of [])',
-    specs: ['client/live', 'client/live-interleavings'],
+    name: 'a live collection forgets the events that come while it lists',
+    story: 'An event that comes while the rows are listed is dropped.',
+    plant: {
+      symbol: 'live',
+      with: given((subscription: LiveEvents, options: { list(): PromiseLike<unknown> }) => {
+        let listings = 0;
+        const list = async (): Promise<unknown> => {
+          listings += 1;
+          try {
+            return await options.list();
+          } finally {
+            listings -= 1;
+          }
+        };
+        const onEvent = (listener: Receiver): unknown =>
+          subscription.onEvent((event) => listings > 0 || listener(event));
+        return [Object.create(subscription, { onEvent: { value: onEvent } }), { ...options, list }];
+      }),
+    },
+    caughtBy: ['client/live'],
   },
   {
     name: 'a live collection does not list again after a gap',
-    file: 'client/live.js',
-    sound: 'subscription.onResync(() => void this.refetch());',
-    broken: '',
-    specs: ['client/live'],
+    story: 'It does not listen to whether it missed something.',
+    plant: {
+      symbol: 'live',
+      with: given((subscription: object, options) => [
+        Object.create(subscription, { onResync: { value: () => undefined } }),
+        options,
+      ]),
+    },
+    caughtBy: ['client/live'],
   },
 ];
 
@@ -612,3 +851,56 @@ export const bugs: readonly Bug[] = [
   ...outbound,
   ...client,
 ];
+
+// What the faults above have to know of what they replace.
+
+interface TransactionEvent {
+  readonly em: EntityManager;
+  readonly transaction?: { readonly savepointName?: string } | undefined;
+}
+
+interface TransactionListener {
+  afterTransactionCommit(event: TransactionEvent): void;
+}
+
+type FlushEvent = { readonly em: EntityManager };
+type EventInput = [listening: readonly string[], before: readonly string[], after: readonly string[]];
+type Receiver = (payload: unknown) => unknown;
+type ReadRow = (em: EntityManager, meta: EntityMetadata, pk: unknown, isLocked?: boolean) => Promise<unknown>;
+type Finding = [entity: unknown, where: unknown, options?: { readonly lockMode?: unknown }];
+
+interface ChannelConnector {
+  connect(channel: string, receiver: () => void): Promise<void>;
+}
+
+interface SubscriptionBook {
+  of(observer: unknown): readonly { readonly requestId: unknown }[];
+}
+
+interface FieldRights {
+  readonly by: unknown;
+  readonly fields: Readonly<Record<string, string | readonly string[]>>;
+}
+
+interface AddressedRequest {
+  readonly headers: { readonly 'x-forwarded-for'?: string };
+}
+
+type Asking = [desk: unknown, stream: unknown, payload: unknown, kind: { readonly stays: boolean; lose(): void }];
+
+interface LiveEvents {
+  onEvent(listener: Receiver): unknown;
+}
+
+function fail(): never {
+  throw new Error('The publisher threw again what it had caught.');
+}
+
+/** An entity manager whose forks begin no transaction. */
+function withoutTransactions(em: EntityManager): EntityManager {
+  const fork = (options: object): EntityManager => {
+    const forked = em.fork(options);
+    return Object.assign(forked, { transactional: (work: (em: EntityManager) => unknown) => work(forked) });
+  };
+  return Object.create(em, { fork: { value: fork } });
+}

@@ -1,28 +1,112 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { EventEmitter } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, sep } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { expect } from 'chai';
-import { type Bug, bugs } from './bugs.js';
-import { plant } from './plant.js';
+import { bugs } from './bugs.js';
+import { always, answered, given, made } from './faults.js';
+import { type Fault, plant } from './plant.js';
 
+const { rawListeners } = EventEmitter.prototype;
 const root = new URL('../../../', import.meta.url);
 
-const bug: Bug = { name: 'no answer', file: 'a.js', sound: 'if (a) return b;', broken: '', specs: [] };
-
 describe('The bug zoo', () => {
-  it('has a place for every bug, and specs that are there', () => {
-    for (const each of bugs) {
-      plant(each, readFileSync(new URL(`dist/${each.file}`, root), 'utf8'));
-      for (const spec of each.specs) expect(existsSync(new URL(`spec/${spec}.spec.ts`, root)), spec).to.equal(true);
-    }
+  it('finds the symbols of all bugs', async () => {
+    const planted = new URL('planted.js', import.meta.url).href;
+    await promisify(execFile)(process.execPath, ['--import', planted, '--eval', '']);
+  });
+
+  it('has one bug of each name, and the specs that catch it', () => {
     expect(new Set(bugs.map(({ name }) => name)).size).to.equal(bugs.length);
-  });
-
-  it('plants a bug, however lines are broken there', () => {
-    expect(plant(bug, 'x();\nif (a)\n    return b;\ny();')).to.equal('x();\n\ny();');
-  });
-
-  it('says so where the place of a bug is gone, or there twice', () => {
-    const message = 'The bug "no answer" cannot be planted: in dist/a.js this';
-    expect(() => plant(bug, 'x();')).to.throw(`${message} is not there: if (a) return b;`);
-    expect(() => plant(bug, 'if (a) return b; if (a) return b;')).to.throw(`${message} is there 2 times`);
+    const specs = new Set(bugs.flatMap(({ caughtBy }) => caughtBy));
+    expect([...specs].filter((spec) => !existsSync(new URL(`spec/${spec}.spec.ts`, root)))).to.deep.equal([]);
   });
 });
+
+describe('The planter of bugs', () => {
+  let folder: URL;
+  let urls: readonly URL[];
+
+  beforeEach(async () => {
+    folder = pathToFileURL((await mkdtemp(join(tmpdir(), 'signalbox-zoo-'))) + sep);
+    urls = [];
+  });
+
+  afterEach(() => rm(folder, { recursive: true }));
+
+  async function write(modules: Readonly<Record<string, string>>): Promise<void> {
+    await writeFile(new URL('package.json', folder), '{ "type": "module" }');
+    for (const [name, code] of Object.entries(modules)) await writeFile(new URL(name, folder), code);
+    urls = Object.keys(modules).map((name) => new URL(name, folder));
+  }
+
+  function plantAll(...faults: readonly Fault[]): Promise<void> {
+    return plant([{ name: 'no light', story: '', plant: faults, caughtBy: [] }], urls);
+  }
+
+  it('replaces methods, accessors, functions, classes and constants for all modules, the own one too', async () => {
+    await write({
+      'lamp.js': `
+const volts = 230;
+function twice(value) { return 2 * value; }
+class Bulb { constructor(power) { this.power = power; } }
+export class Lamp {
+    get colour() { return 'white'; }
+    shine() { return [twice(21), volts, new Bulb(60).power]; }
+    dim() { return 1; }
+}`,
+      'room.js': `import { Lamp } from './lamp.js';
+export const seen = () => { const lamp = new Lamp(); return [lamp.colour, lamp.dim(), ...lamp.shine()]; };`,
+    });
+    await plantAll(
+      { symbol: 'Lamp.colour', with: answered((colour) => `${colour}?`) },
+      { symbol: 'Lamp.dim', with: () => () => 0 },
+      { symbol: 'twice', with: given((value: number) => [value + 1]) },
+      { symbol: 'Bulb', with: made((power: number) => [power / 2]) },
+      { symbol: 'volts', with: (volts: number) => -volts },
+    );
+    const { seen } = await import(new URL('room.js', folder).href);
+    expect(seen()).to.deep.equal(['white?', 0, 44, -230, 30]);
+  });
+
+  it('replaces a method of a package', async () => {
+    await plantAll({ symbol: 'EventEmitter.rawListeners', of: 'node:events', with: always('none') });
+    expect(new EventEmitter().rawListeners('any')).to.equal('none');
+    EventEmitter.prototype.rawListeners = rawListeners;
+    const missing = plantAll({ symbol: 'EventEmitter.sink', of: 'node:events', with: always('none') });
+    expect(await complaintOf(missing)).to.equal(
+      'The bug "no light" cannot be planted: there is no "EventEmitter.sink". Correct its symbol in bugs.ts.',
+    );
+  });
+
+  it('names each symbol that is not there, or is there twice', async () => {
+    await write({
+      'lamp.js': 'export class Lamp {}\nexport const wire = 1;',
+      'room.js': 'const wire = 2;',
+    });
+    const complaint = await complaintOf(plantAll(...['Lamp.shine', 'Torch', 'wire'].map(harmless)));
+    const way = 'Correct its symbol in bugs.ts.';
+    expect(complaint.replaceAll(folder.href, '')).to.deep.equal(
+      [
+        `The bug "no light" cannot be planted: no module declares "Torch". ${way}`,
+        `The bug "no light" cannot be planted: "wire" is declared in lamp.js and room.js. ${way}`,
+        `The bug "no light" cannot be planted: there is no "Lamp.shine". ${way}`,
+      ].join('\n'),
+    );
+  });
+
+  function harmless(symbol: string): Fault {
+    return { symbol, with: (original) => original };
+  }
+});
+
+async function complaintOf(planted: Promise<void>): Promise<string> {
+  return planted.then(
+    () => 'none',
+    (error: Error) => error.message,
+  );
+}

@@ -1,42 +1,38 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { type Bug, bugs } from './bugs.js';
-import { plant } from './plant.js';
+import { bugs } from './bugs.js';
+import type { Bug } from './plant.js';
 
 /** As much of mocha's JSON as is read here. */
 interface Report {
-  readonly stats: { readonly passes: number };
   readonly failures: readonly { readonly fullTitle: string }[];
 }
 
 const root = new URL('../../../', import.meta.url);
-/** A copy of what is compiled: `signalbox` and `#signalbox/*` mean the `dist/` beside the nearest package.json. */
-const copy = new URL('build/bug-zoo/', root);
-const longestRun = 180_000;
+const reports = new URL('build/bug-zoo/', root);
+const longestRun = 300_000;
 
+const planted = ['--import', new URL('planted.js', import.meta.url).href];
 const run = promisify(execFile);
+let runs = 0;
+let caught = 0;
 
-async function makeCopy(): Promise<void> {
-  await rm(copy, { recursive: true, force: true });
-  await mkdir(new URL('build/', copy), { recursive: true });
-  await cp(new URL('package.json', root), new URL('package.json', copy));
-  await cp(new URL('dist/', root), new URL('dist/', copy), { recursive: true });
-  await cp(new URL('build/spec/', root), new URL('build/spec/', copy), { recursive: true });
-  await symlink(new URL('node_modules', root), new URL('node_modules', copy));
-}
-
-/** @throws Error where the specs did not even load, or never ended: then they have noticed nothing */
-async function report(specs: readonly string[], options: readonly string[] = []): Promise<Report> {
+/**
+ * @param bug planted for this run; without one, all symbols are replaced by themselves
+ * @throws Error where the specs did not even load, or never ended: then they have noticed nothing
+ */
+async function report(specs: readonly string[], bug?: Bug): Promise<Report> {
   const mocha = fileURLToPath(new URL('node_modules/mocha/bin/mocha.js', root));
-  const output = new URL('report.json', copy);
+  const output = fileURLToPath(new URL(`${++runs}.json`, reports));
   const files = specs.map((spec) => `build/spec/${spec}.spec.js`);
-  const setting = ['--no-config', '--require', 'build/spec/support/setup.js', '--timeout', '10000', '--exit'];
-  const reporting = ['--reporter', 'json', '--reporter-option', `output=${fileURLToPath(output)}`];
-  await rm(output, { force: true });
-  const ran = run(process.execPath, [mocha, ...setting, ...reporting, ...options, ...files], {
-    cwd: fileURLToPath(copy),
+  const setting = ['--no-config', '--require', 'build/spec/support/setup.js', '--timeout', '30000', '--exit'];
+  const reporting = ['--reporter', 'json', '--reporter-option', `output=${output}`, ...(bug ? ['--bail'] : [])];
+  const ran = run(process.execPath, [...planted, mocha, ...setting, ...reporting, ...files], {
+    cwd: fileURLToPath(root),
+    env: { ...process.env, ...(bug && { SIGNALBOX_BUG: bug.name }) },
     timeout: longestRun,
     maxBuffer: Number.POSITIVE_INFINITY,
   });
@@ -51,38 +47,36 @@ async function report(specs: readonly string[], options: readonly string[] = [])
 
 /** What is red without any bug would catch all of them. */
 async function checkHealth(chosen: readonly Bug[]): Promise<void> {
-  const specs = [...new Set(chosen.flatMap((bug) => bug.specs))];
+  const specs = [...new Set(chosen.flatMap((bug) => bug.caughtBy))];
   const { failures } = await report(specs);
   if (failures.length > 0) throw new Error(`Red without any bug: ${failures.map(titleOf).join('; ')}`);
 }
 
-/** @returns the fact that failed, if one did */
-async function catchBug(bug: Bug): Promise<string | undefined> {
-  const file = new URL(`dist/${bug.file}`, copy);
-  const sound = await readFile(file, 'utf8');
-  await writeFile(file, plant(bug, sound));
-  try {
-    const [failure] = (await report(bug.specs, ['--bail'])).failures;
-    return failure && titleOf(failure);
-  } finally {
-    await writeFile(file, sound);
-  }
+async function catchBug(bug: Bug): Promise<void> {
+  const [failure] = (await report(bug.caughtBy, bug)).failures;
+  if (failure) caught += 1;
+  process.stdout.write(`| ${bug.name} | ${failure ? titleOf(failure) : '**NOTHING**'} |\n`);
 }
 
 function titleOf({ fullTitle }: Report['failures'][number]): string {
   return fullTitle.replaceAll(/\s+/g, ' ');
 }
 
+async function workOff(work: (() => Promise<void>)[]): Promise<void> {
+  for (let next = work.shift(); next; next = work.shift()) await next();
+}
+
 const wanted = process.argv.slice(2);
 const chosen = bugs.filter(({ name }) => wanted.length === 0 || wanted.some((words) => name.includes(words)));
-await makeCopy();
-await checkHealth(chosen);
-let caught = 0;
+if (chosen.length === 0) throw new Error(`No bug has one of these in its name: ${wanted.join(', ')}.`);
+await run(process.execPath, [...planted, '--eval', '']).catch(({ stderr }: { stderr: string }) => {
+  process.stderr.write(stderr);
+  process.exit(1);
+});
+await rm(reports, { recursive: true, force: true });
+await mkdir(reports, { recursive: true });
 process.stdout.write('| bug | caught by |\n| --- | --- |\n');
-for (const bug of chosen) {
-  const by = await catchBug(bug);
-  if (by) caught += 1;
-  process.stdout.write(`| ${bug.name} | ${by ?? '**NOBODY**'} |\n`);
-}
+const work = [() => checkHealth(chosen), ...chosen.map((bug) => () => catchBug(bug))];
+await Promise.all(Array.from({ length: availableParallelism() }, () => workOff(work)));
 process.stdout.write(`\n${caught} of ${chosen.length} bugs were caught\n`);
 process.exitCode = caught === chosen.length && caught > 0 ? 0 : 1;
