@@ -1,13 +1,5 @@
 import { expect } from 'chai';
-import {
-  type DependencyContainer,
-  container as globalContainer,
-  inject,
-  injectable,
-  Lifecycle,
-  scoped,
-  singleton,
-} from 'tsyringe';
+import { container as globalContainer, inject, injectable, Lifecycle, scoped, singleton } from 'tsyringe';
 import { connectionContainer, takeLastBuilt } from '#signalbox/scope/connection-container.js';
 
 describe('The container of a connection', () => {
