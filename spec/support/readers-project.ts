@@ -18,14 +18,14 @@ const TIME_TO_START = 120_000;
 export interface Instructions {
   /** Of all its blocks, one a line. */
   readonly commands: readonly string[];
-  /** path -> text */
+  /** path -> text, of the blocks below a line that names the path */
   readonly files: Readonly<Record<string, string>>;
 }
 
 export async function readInstructions(page: string): Promise<Instructions> {
   const markdown = await readFile(join(root, page), 'utf8');
   const blocks = [...markdown.matchAll(/^```sh\n([\s\S]*?)^```$/gm)];
-  const files = [...markdown.matchAll(/^```\w+ file=(\S+)\n([\s\S]*?)^```$/gm)];
+  const files = [...markdown.matchAll(/^`(\S+)`:\n\n```\w+\n([\s\S]*?)^```$/gm)];
   return {
     commands: blocks.flatMap(([, commands = '']) => commands.trim().split('\n')),
     files: Object.fromEntries(files.map(([, path = '', text = '']) => [path, text])),
