@@ -1,3 +1,4 @@
+import './node-version.js';
 import 'reflect-metadata';
 
 export type { Authentication, SessionStore, TokenVerifier, UserStore } from './authentication/authentication.js';

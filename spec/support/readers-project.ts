@@ -1,0 +1,159 @@
+import { type ChildProcess, exec, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { within } from './deadline.js';
+import { linkPackages, linkPrograms } from './scratch-project.js';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** In milliseconds. PGlite takes seconds of a processor, and the suite may have little of it. */
+const TIME_TO_START = 120_000;
+
+/** What a page of the docs tells its reader to do. */
+export interface Instructions {
+  /** Of all its blocks, one a line. */
+  readonly commands: readonly string[];
+  /** path -> text, of the blocks below a line that names the path */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+export async function readInstructions(page: string): Promise<Instructions> {
+  const markdown = await readFile(join(root, page), 'utf8');
+  const blocks = [...markdown.matchAll(/^```sh\n([\s\S]*?)^```$/gm)];
+  const files = [...markdown.matchAll(/^`(\S+)`:\n\n```\w+\n([\s\S]*?)^```$/gm)];
+  return {
+    commands: blocks.flatMap(([, commands = '']) => commands.trim().split('\n')),
+    files: Object.fromEntries(files.map(([, path = '', text = '']) => [path, text])),
+  };
+}
+
+/** Packs what would be published. @returns the path of the tarball, in a folder of its own */
+export async function packSignalbox(): Promise<string> {
+  const folder = await realpath(await mkdtemp(join(tmpdir(), 'signalbox-package-')));
+  const name = await run(`npm pack --silent --ignore-scripts --pack-destination "${folder}"`, root);
+  return join(folder, name.trim());
+}
+
+/** The project that a reader of a page has. */
+export class ReadersProject {
+  #folder: string;
+  #server: ChildProcess | undefined;
+
+  private constructor(private readonly scratch: string) {
+    this.#folder = scratch;
+  }
+
+  /**
+   * Runs the commands before the build, and writes the files.
+   *
+   * @param tarball what is installed in the place of the published Signalbox
+   * @param typescript the compiler of this repository that is linked into the project, with all else that the commands install.
+   *   Where it is undefined, `npm install` runs as it is printed.
+   */
+  static async create(
+    { commands, files }: Instructions,
+    tarball: string,
+    typescript: string | undefined,
+  ): Promise<ReadersProject> {
+    const project = new ReadersProject(await realpath(await mkdtemp(join(tmpdir(), 'signalbox-reader-'))));
+    for (const command of commands.slice(0, commands.indexOf('npm run build'))) {
+      if (command.startsWith('cd ')) project.#folder = join(project.#folder, command.slice('cd '.length));
+      else if (!command.startsWith('npm install ')) await project.run(command);
+      else if (typescript === undefined) await project.run(command.replace(' signalbox ', ` "${tarball}" `));
+      else await project.#link(command, tarball, typescript);
+    }
+    await project.write(files);
+    return project;
+  }
+
+  /** @throws Error with everything that the command printed, where it fails */
+  run(command: string): Promise<string> {
+    return run(command, this.#folder);
+  }
+
+  async write(files: Readonly<Record<string, string>>): Promise<void> {
+    for (const [path, text] of Object.entries(files)) await writeFile(join(this.#folder, path), text);
+  }
+
+  /** Runs the program of `npm start`, without npm between so that it can be ended. Resolves with the address that it prints. */
+  async start(): Promise<string> {
+    const { scripts } = JSON.parse(await readFile(join(this.#folder, 'package.json'), 'utf8'));
+    const [program, ...words]: string[] = scripts.start.split(' ');
+    if (program !== 'node') throw new Error(`The start script is ${scripts.start}`);
+    const env = { ...environment(), PORT: String(await freePort()) };
+    this.#server = spawn(process.execPath, words, { cwd: this.#folder, env });
+    return within(addressOf(this.#server), 'The start of the server', TIME_TO_START);
+  }
+
+  async remove(): Promise<void> {
+    if (this.#server && this.#server.exitCode === null) {
+      this.#server.kill('SIGKILL');
+      await once(this.#server, 'close');
+    }
+    await rm(this.scratch, { recursive: true, force: true });
+  }
+
+  /** Does what `npm install` does, without a registry. What no command names is not there, but for what Signalbox itself depends on. */
+  async #link(command: string, tarball: string, typescript: string): Promise<void> {
+    const named = command
+      .split(' ')
+      .slice(2)
+      .filter((word) => !word.startsWith('-'));
+    const names = named.map((word) => word.replace(/(?<=.)@.*/, '')).filter((name) => name !== 'signalbox');
+    if (names.length < named.length) {
+      const unpacked = join(this.#folder, 'node_modules/signalbox');
+      await mkdir(unpacked, { recursive: true });
+      await this.run(`tar -xzf "${tarball}" --strip-components=1 -C "${unpacked}"`);
+      const { dependencies } = JSON.parse(await readFile(join(unpacked, 'package.json'), 'utf8'));
+      names.push(...Object.keys(dependencies));
+    }
+    const targets = names.map((name) => [name, name === 'typescript' ? typescript : name]);
+    await linkPackages(this.#folder, Object.fromEntries(targets));
+    await linkPrograms(this.#folder, names);
+  }
+}
+
+async function run(command: string, folder: string): Promise<string> {
+  const { stdout } = await promisify(exec)(command, { cwd: folder, env: environment() }).catch(({ stdout, stderr }) => {
+    throw new Error(`${command} failed:\n${stdout}${stderr}`);
+  });
+  return stdout;
+}
+
+/** What the first line says that names an address; rejects with what was printed, where the process ends before. */
+function addressOf(server: ChildProcess): Promise<string> {
+  let printed = '';
+  return new Promise((resolve, reject) => {
+    for (const stream of [server.stdout, server.stderr]) {
+      stream?.on('data', (chunk: Buffer) => {
+        printed += chunk;
+        const [address] = /http:\/\/localhost:\d+/.exec(printed) ?? [];
+        if (address) resolve(address);
+      });
+    }
+    server.once('close', () => reject(new Error(`The server has ended:\n${printed}`)));
+  });
+}
+
+/** What the reader's shell has: nothing that npm tells the scripts of this repository, and none of its programs but Node. */
+function environment(): NodeJS.ProcessEnv {
+  const own = Object.entries(process.env).filter(
+    ([name]) => !/^(path$|npm_(?!config_(registry|cache|userconfig)$))/i.test(name),
+  );
+  const programs = (process.env.PATH ?? '').split(delimiter).filter((folder) => !folder.endsWith('.bin'));
+  return { ...Object.fromEntries(own), PATH: [dirname(process.execPath), ...programs].join(delimiter) };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
