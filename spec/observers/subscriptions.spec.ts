@@ -101,6 +101,7 @@ function observer(id: string): Observer {
     member: id,
     model: Object,
     passesThrough: true,
+    hasRights: false,
     latest: false,
     groupsVary: false,
     consumer: Object,

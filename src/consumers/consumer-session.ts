@@ -370,7 +370,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     });
     await subscriptions.listen(record, added);
     // Behind the joining, and as if never asked before: what changes the rights from now on is asked again.
-    noted.rights = await rightsFor(observer, context);
+    if (observer.hasRights) noted.rights = await rightsFor(observer, context);
   }
 
   unsubscribe(method: unknown, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {

@@ -238,7 +238,9 @@ export class Dispatcher {
 
   async #shown(request: Request, action: ActionDefinition, result: unknown): Promise<Outcome> {
     const status = (result instanceof ActionReply ? result.status : undefined) ?? action.status;
-    return { status, data: encodeData(await request.target.show(result, request)) };
+    // Plain data show themselves, unless the action declares what of them may be shown.
+    const isShown = !action.reply && isPlainData(result);
+    return { status, data: encodeData(isShown ? result : await request.target.show(result, request)) };
   }
 
   /**

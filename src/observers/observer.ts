@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { maximumNameLength } from '../channel-layer/channel-layer.js';
 import { ConfigurationError } from '../errors.js';
 import type { Class } from '../metadata.js';
+import { rightsIn } from '../serializers/field-rights.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import {
   consumerGroupDeclarations,
@@ -31,6 +32,8 @@ export interface Observer {
   /** Whether events are sent as they are, without a call of the method. */
   readonly passesThrough: boolean;
   readonly visibility?: Visibility;
+  /** Whether its serializer shows some fields to some clients only. */
+  readonly hasRights: boolean;
   /** What the permission of its subscriptions depends on; where there is any, it is asked before every event. */
   readonly revocations: readonly Revocation[];
   /** What its groups are called outside of it; the group of all where it declares none. */
@@ -117,6 +120,7 @@ function compile(
     ...(serializer && { serializer }),
     ...(body && { body }),
     ...(visibility && { visibility }),
+    hasRights: serializer !== undefined && rightsIn(serializer).size > 0,
     latest: latest === true,
     groupsVary: ofRow !== undefined && Reflect.get(consumer.prototype, ofRow) !== groupsByKey,
     passesThrough: passesThrough !== undefined && Reflect.get(consumer.prototype, member) === passesThrough,
