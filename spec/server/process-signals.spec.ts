@@ -124,4 +124,29 @@ describe('A process that ends on signals', () => {
     child.kill('SIGTERM');
     expect(await ended).to.equal(1);
   });
+
+  it('answers what is under way when a promise is rejected that no code waits for, and exits with 1', async () => {
+    await using ann = await working();
+    await using bob = await SocketClient.open(`ws://127.0.0.1:${port}/`);
+    const ended = exit();
+    bob.send({ action: 'forget', request_id: 2 });
+    expect(await bob.receive()).to.include({ action: 'forget', data: 'forgotten' });
+    expect(await ann.receive()).to.include({ action: 'drain', response_status: 503 });
+    child.send('go on');
+    expect(await ann.receive()).to.include({ action: 'work', data: 'done' });
+    expect(await ann.closed).to.equal(1012);
+    expect(await ended).to.equal(1);
+  });
+
+  it('goes on draining when it is told to terminate after such a rejection', async () => {
+    await using ann = await working();
+    await using bob = await SocketClient.open(`ws://127.0.0.1:${port}/`);
+    const ended = exit();
+    bob.send({ action: 'forget', request_id: 2 });
+    expect(await ann.receive()).to.include({ action: 'drain' });
+    child.kill('SIGTERM');
+    child.send('go on');
+    expect(await ann.receive()).to.include({ action: 'work', data: 'done' });
+    expect(await ended).to.equal(1);
+  });
 });

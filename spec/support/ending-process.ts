@@ -10,6 +10,12 @@ class Working extends ApiConsumer {
     await new Promise((resolve) => process.once('message', resolve));
     return 'done';
   }
+
+  @Action()
+  async forget() {
+    void Promise.reject(new Error('the mail server is away'));
+    return 'forgotten';
+  }
 }
 
 /** A process that serves one consumer until a signal ends it. */

@@ -164,7 +164,8 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
 
   /**
    * Ends this process on SIGTERM (`drain`) and SIGINT (`close`), at the latest 2 s after `drain.timeLimit`; a second signal ends
-   * it at once. Returns what takes the listeners off again.
+   * it at once. A rejected promise that no code waits for is logged, the process drains and exits with 1. Returns what takes the
+   * listeners off again.
    *
    * @throws ConfigurationError for an `exitWithin` that is not above `drain.timeLimit`
    */

@@ -21,26 +21,42 @@ export interface SignalParts {
   readonly drainTimeLimit: number;
 }
 
-/** What comes after a drain: closing, and what is to end behind the application. */
+interface Ending {
+  /** The signal that asks for the end; none where a rejection does. */
+  readonly signal?: string | undefined;
+  readonly way: () => Promise<void>;
+  readonly exitCode: number;
+}
+
+/** Milliseconds for what comes after a drain: closing, and what is to end behind the application. */
 const afterDrain = 2_000;
 
 /**
- * SIGTERM drains, SIGINT closes; the second signal of either kind ends the process at once. Returns what takes it back.
+ * SIGTERM drains, SIGINT closes; the second signal of either kind ends the process at once. A promise that was rejected and that
+ * no code waits for would make Node exit in the middle of other clients' requests: it drains too, and the process exits with 1.
+ * Returns what takes the listeners off again.
  *
  * @throws ConfigurationError where the process would exit before its drain is over
  */
 export function onProcessSignals(parts: SignalParts, options: ShutdownOptions): () => void {
   const exitWithin = checkedTime(options.exitWithin, parts.drainTimeLimit);
-  let isEnding = false;
-  const end = (signal: string, way: () => Promise<void>): void => {
-    if (isEnding) process.exit(1);
-    isEnding = true;
-    void endProcess(signal, way, parts, { ...options, exitWithin });
+  let ending: Ending | undefined;
+  const end = (next: Ending): void => {
+    if (ending === undefined) void endProcess(next, parts, { ...options, exitWithin });
+    else if (ending.signal !== undefined && next.signal !== undefined) process.exit(1);
+    // A signal after a rejection is the first signal, and the process drains already.
+    ending = { ...next, signal: ending?.signal ?? next.signal };
   };
-  const onTerminate = (): void => end('SIGTERM', parts.drain);
-  const onInterrupt = (): void => end('SIGINT', parts.close);
-  process.on('SIGTERM', onTerminate).on('SIGINT', onInterrupt);
-  return () => process.off('SIGTERM', onTerminate).off('SIGINT', onInterrupt);
+  const onTerminate = (): void => end({ signal: 'SIGTERM', way: parts.drain, exitCode: 0 });
+  const onInterrupt = (): void => end({ signal: 'SIGINT', way: parts.close, exitCode: 0 });
+  const onRejection = (error: unknown): void => {
+    parts.logger.error('A promise was rejected that no code waits for; the process drains and exits with 1.', {
+      error,
+    });
+    end({ way: parts.drain, exitCode: 1 });
+  };
+  process.on('SIGTERM', onTerminate).on('SIGINT', onInterrupt).on('unhandledRejection', onRejection);
+  return () => process.off('SIGTERM', onTerminate).off('SIGINT', onInterrupt).off('unhandledRejection', onRejection);
 }
 
 function checkedTime(exitWithin: number | undefined, drainTimeLimit: number): number {
@@ -55,12 +71,11 @@ function checkedTime(exitWithin: number | undefined, drainTimeLimit: number): nu
 }
 
 async function endProcess(
-  signal: string,
-  way: () => Promise<void>,
+  { signal, way, exitCode }: Ending,
   { clock, logger }: SignalParts,
   { after, exitWithin }: ShutdownOptions & { readonly exitWithin: number },
 ): Promise<void> {
-  logger.info('The process ends.', { signal });
+  logger.info('The process ends.', signal === undefined ? {} : { signal });
   clock.after(exitWithin, () => {
     logger.error('The process did not end in time.', { exitWithin });
     process.exit(1);
@@ -68,7 +83,7 @@ async function endProcess(
   try {
     await way();
     await after?.();
-    process.exit(0);
+    process.exit(exitCode);
   } catch (error) {
     logger.error('The process could not end cleanly.', { error });
     process.exit(1);
