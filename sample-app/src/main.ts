@@ -14,15 +14,19 @@ function fail(error: unknown): never {
 /** The first signal stops cleanly; the second, or a stop that takes too long, at once. */
 function stopOnSignal({ stop }: Running): void {
   let isStopping = false;
-  const onSignal = () => {
-    if (isStopping) process.exit(1);
+  const begin = () => {
     isStopping = true;
     print('Stopping');
     setTimeout(() => process.exit(1), TIME_TO_STOP).unref();
     stop().then(() => process.exit(0), fail);
   };
+  const onSignal = () => (isStopping ? process.exit(1) : begin());
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  // dev.js stops the app by closing its end of their channel, which also closes when dev.js is killed.
+  const onDisconnect = () => isStopping || begin();
+  process.on('disconnect', onDisconnect);
+  if (process.connected === false) onDisconnect();
 }
 
 try {

@@ -5,15 +5,28 @@ import { resolve } from 'node:path';
 const main = resolve(import.meta.dirname, '../../src/main.js');
 const TIME_TO_START = 60_000;
 
-/** `node dist/src/main.js` as its own process, and everything that it prints. */
+export interface Program {
+  /** Default: `node dist/src/main.js`. */
+  readonly command?: readonly [string, ...string[]];
+  readonly folder?: string;
+  /** Leads a process group of its own, as a program does that is started in a terminal. Default: false. */
+  readonly leadsGroup?: boolean;
+}
+
+/** The app as its own process, and everything that it prints. */
 export class RunningApp {
   output = '';
   private readonly child: ChildProcess;
   private readonly exit: Promise<number | null>;
 
-  constructor(env: Readonly<Record<string, string>>) {
+  constructor(env: Readonly<Record<string, string>>, { command = [process.execPath, main], ...program }: Program = {}) {
     const { DATABASE_URL: _, ...inherited } = process.env;
-    this.child = spawn(process.execPath, [main], { env: { ...inherited, PORT: '0', ...env } });
+    const [file, ...args] = command;
+    this.child = spawn(file, args, {
+      env: { ...inherited, PORT: '0', ...env },
+      ...(program.folder ? { cwd: program.folder } : {}),
+      detached: program.leadsGroup ?? false,
+    });
     this.exit = once(this.child, 'close').then(() => this.child.exitCode);
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.on('data', (chunk: Buffer) => {
@@ -29,18 +42,27 @@ export class RunningApp {
 
   /** Where it listens; rejects with what it printed when it ends before. */
   async address(): Promise<string> {
+    const [, address = ''] = await this.prints(/Open (http:\S+)/);
+    return address;
+  }
+
+  /** Resolves when it has printed this, after the first `from` characters; rejects with what it printed when it ends before. */
+  async prints(pattern: RegExp, from = 0): Promise<RegExpExecArray> {
     const deadline = AbortSignal.timeout(TIME_TO_START);
     for (;;) {
-      const [, address] = /Open (http:\S+)/.exec(this.output) ?? [];
-      if (address) return address;
+      const found = pattern.exec(this.output.slice(from));
+      if (found) return found;
       const hasEnded = this.exit.then(() => {
         throw new Error(`The app has ended:\n${this.output}`);
       });
-      await Promise.race([once(this.child, 'output', { signal: deadline }), hasEnded]);
+      const isLate = once(this.child, 'output', { signal: deadline }).catch(() => {
+        throw new Error(`In ${TIME_TO_START} ms the app did not print ${pattern}, only:\n${this.output}`);
+      });
+      await Promise.race([isLate, hasEnded]);
     }
   }
 
-  /** The exit code, once it has ended by itself. */
+  /** The exit code, once it has ended by itself, and with it every process that it started. */
   ended(): Promise<number | null> {
     return this.exit;
   }

@@ -1,0 +1,146 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { expect } from 'chai';
+import { RunningApp } from './support/running-app.js';
+import { TemporaryFolder } from './support/temporary-folder.js';
+
+const TIME_FOR_PROCESSES = 120_000;
+const packageFolder = resolve(import.meta.dirname, '../..');
+
+/**
+ * A copy of the app whose sources a spec may change. It lies in dist, where Node and the compiler find the app's packages.
+ * The specs and the framework are not part of it.
+ */
+class AppCopy {
+  readonly path = mkdtempSync(join(packageFolder, 'dist/copy-'));
+
+  constructor() {
+    for (const name of ['src', 'page', 'package.json', 'tsconfig.base.json']) {
+      cpSync(join(packageFolder, name), join(this.path, name), { recursive: true });
+    }
+    this.write('tsconfig.json', JSON.stringify({ files: [], references: [{ path: 'src' }, { path: 'page' }] }));
+    const { references: _, ...config } = JSON.parse(this.read('src/tsconfig.json'));
+    this.write('src/tsconfig.json', JSON.stringify(config));
+  }
+
+  read(file: string): string {
+    return readFileSync(join(this.path, file), 'utf8');
+  }
+
+  write(file: string, text: string): void {
+    writeFileSync(join(this.path, file), text);
+  }
+
+  /** Saves as `sed -i`, `git checkout` and many editors do: writes another file, and renames it to the first one's name. */
+  replace(file: string, text: string, modified = new Date()): void {
+    const path = join(this.path, file);
+    writeFileSync(`${path}.new`, text);
+    utimesSync(`${path}.new`, modified, modified);
+    renameSync(`${path}.new`, path);
+  }
+
+  remove(): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** One story: the app is started, its sources are changed in several ways, and it is ended. */
+describe('npm run dev', function () {
+  this.timeout(TIME_FOR_PROCESSES);
+
+  let copy: AppCopy;
+  let data: TemporaryFolder;
+  let dev: RunningApp;
+  let main: string;
+
+  const start = (...command: [string, ...string[]]) =>
+    new RunningApp({ CHAT_DATA: data.path }, { command, folder: copy.path, leadsGroup: true });
+
+  before(async () => {
+    copy = new AppCopy();
+    data = new TemporaryFolder();
+    main = copy.read('src/main.ts');
+    dev = start('npm', 'run', 'dev');
+    await dev.address();
+  });
+  after(() => {
+    endGroup(dev);
+    data.remove();
+    copy.remove();
+  });
+
+  /** `main.ts` with another word in the line that the app prints when it listens. */
+  const mainSaying = (word: string) => main.replace('`Listening.', `\`${word}.`);
+
+  it('restarts the app when a file is replaced by rename, twice in a row', async () => {
+    copy.replace('src/main.ts', mainSaying('First'));
+    await dev.prints(/First\. Open http:/);
+    copy.replace('src/main.ts', mainSaying('Second'));
+    await dev.prints(/Second\. Open http:/);
+  });
+
+  it('restarts the app when the earlier file is put back with its earlier time', async () => {
+    const from = dev.output.length;
+    copy.replace('src/main.ts', main, new Date(Date.now() - 3_600_000));
+    await dev.prints(/Listening\. Open http:/, from);
+  });
+
+  it('restarts the app when a folder is made and used', async () => {
+    cpSync(join(copy.path, 'src/print.ts'), join(copy.path, 'src/made/print.ts'));
+    copy.replace('src/main.ts', mainSaying('Third').replace("'./print.js'", "'./made/print.js'"));
+    await dev.prints(/Third\. Open http:/);
+  });
+
+  it('leaves the last good app running until everything compiles again', async () => {
+    const from = dev.output.length;
+    copy.write('src/main.ts', `${main}\nconst wrong: number = 'text';\n`);
+    await dev.prints(/src\/main\.ts.*error TS2322/, from);
+    const [, address = ''] = /.*Open (http:\S+)/s.exec(dev.output) ?? [];
+    expect((await fetch(`${address}/log-in`)).status).to.equal(200);
+    copy.write('src/main.ts', mainSaying('Fourth'));
+    await dev.prints(/Fourth\. Open http:/, from);
+  });
+
+  it('builds a page again and leaves the app running', async () => {
+    const from = dev.output.length;
+    copy.replace('page/lobby.ts', `${copy.read('page/lobby.ts')}\ndocument.title = 'The built page';\n`);
+    await dev.prints(/Built\. Reload the page\./, from);
+    expect(copy.read('dist/page/lobby.js')).to.include('The built page');
+    expect(dev.output.slice(from)).to.not.include('Open http:');
+  });
+
+  it('starts an app that has ended by itself when the next file is saved', async () => {
+    const from = dev.output.length;
+    copy.write('src/main.ts', main.replace('try {', "try {\n  throw new Error('The mistake of a minute');"));
+    await dev.prints(/The app has ended\. It starts again when a file is saved\./, from);
+    copy.write('src/main.ts', mainSaying('Fifth'));
+    await dev.prints(/Fifth\. Open http:/, from);
+  });
+
+  it('ends on Ctrl+C with every process that it started, and closes the database', async () => {
+    // As a terminal does: to every process of the group.
+    process.kill(-dev.pid, 'SIGINT');
+    await dev.ended();
+    expect(isGroupRunning(dev)).to.equal(false);
+    expect(readdirSync(data.path)).to.deep.equal(['pglite']);
+  });
+
+  it('takes the app with it when it is killed', async () => {
+    dev = start(process.execPath, 'dist/src/dev.js');
+    await dev.address();
+    await dev.stop('SIGKILL');
+    expect(readdirSync(data.path)).to.deep.equal(['pglite']);
+  });
+});
+
+function isGroupRunning({ pid }: RunningApp): boolean {
+  try {
+    return process.kill(-pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+function endGroup(app: RunningApp | undefined): void {
+  if (app && isGroupRunning(app)) process.kill(-app.pid, 'SIGKILL');
+}
