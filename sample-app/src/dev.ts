@@ -8,8 +8,8 @@ import { print } from './print.js';
 
 /**
  * Builds and starts the app, and does so again after every save. It polls the times of the files: on Linux `fs.watch` with
- * `recursive` loses a file that was replaced by rename, and nowhere does it report changes in the folders that virtual
- * machines and containers share. One poll of 350 files takes about 3 ms.
+ * `recursive` loses a file that was replaced by rename, and it is unreliable in folders that virtual machines and containers
+ * share. One poll of 350 files takes about 3 ms.
  */
 
 /** Milliseconds between two polls. */
