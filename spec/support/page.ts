@@ -1,4 +1,4 @@
-import { JSDOM } from 'jsdom';
+import { Window } from 'happy-dom';
 import type { ReactNode } from 'react';
 import type { Root } from 'react-dom/client';
 import { within } from './deadline.js';
@@ -14,30 +14,30 @@ export interface Page {
 
 /** One page for each spec of a file, in a document of its own. */
 export function usePage(): Page {
-  let dom: JSDOM;
+  let window: Window;
   let root: Root;
-  const body = () => dom.window.document.body;
+  const body = () => window.document.body;
 
   before(() => {
     // Before React is loaded, which looks for a document then.
-    dom = new JSDOM('', { pretendToBeVisual: true });
-    Object.assign(globalThis, { window: dom.window, document: dom.window.document });
+    window = new Window();
+    Object.assign(globalThis, { window, document: window.document });
   });
   beforeEach(async () => {
     const { createRoot } = await import('react-dom/client');
     body().innerHTML = '<main></main>';
-    root = createRoot(dom.window.document.querySelector('main') as never);
+    root = createRoot(window.document.querySelector('main') as never);
   });
   afterEach(() => root.unmount());
-  after(() => {
-    dom.window.close();
+  after(async () => {
+    await window.happyDOM.close();
     Reflect.deleteProperty(globalThis, 'window');
     Reflect.deleteProperty(globalThis, 'document');
   });
 
   return {
     show: (element) => root.render(element),
-    shows: (text) => within(shown(dom, text), `Until the page shows "${text}"`),
+    shows: (text) => within(shown(window, text), `Until the page shows "${text}"`),
     get text() {
       return body().textContent;
     },
@@ -45,11 +45,11 @@ export function usePage(): Page {
   };
 }
 
-function shown(dom: JSDOM, text: string): Promise<void> {
-  const { body } = dom.window.document;
+function shown(window: Window, text: string): Promise<void> {
+  const { body } = window.document;
   if (body.textContent === text) return Promise.resolve();
   return new Promise((resolve) => {
-    const observer = new dom.window.MutationObserver(() => {
+    const observer = new window.MutationObserver(() => {
       if (body.textContent !== text) return;
       observer.disconnect();
       resolve();
