@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
@@ -78,6 +79,21 @@ describe('The documentation', () => {
     }
   });
 
+  it('has no relative link that leads to a missing file or heading', async () => {
+    const pages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'bench/README.md', 'sample-app/README.md'];
+    const docs = await readdir(new URL('docs/', root), { recursive: true });
+    pages.push(...docs.filter((file) => file.endsWith('.md')).map((file) => `docs/${file}`));
+    const broken = await Promise.all(pages.map(brokenLinks));
+    expect(broken.flat()).to.deep.equal([]);
+  });
+
+  it('names no page twice in the list of the README', async () => {
+    const [, list = ''] = /^## Read on\n([\s\S]*?)^## /m.exec(await read('README.md')) ?? [];
+    const targets = linksOf(list);
+    expect(targets).to.include('docs/guarantees.md');
+    expect(targets.filter((target, index) => targets.indexOf(target) !== index)).to.deep.equal([]);
+  });
+
   it('lists every setting', async () => {
     expect(firstCells(await read('docs/settings.md'))).to.deep.equal(Object.keys(defaultSettings));
   });
@@ -92,6 +108,45 @@ async function countShown(page: string): Promise<number> {
     }
   }
   return blocks.length;
+}
+
+function withoutBlocks(markdown: string): string {
+  return markdown.replace(/^( *)(```+)[\s\S]*?^\1\2/gm, '');
+}
+
+/** The targets of the links, images and link definitions of a page. */
+function linksOf(markdown: string): string[] {
+  const links = /\]\(<?([^)\s>]+)|^ *\[[^\]]+\]: *(\S+)/gm;
+  const text = withoutBlocks(markdown).replace(/(`+).*?\1/g, '');
+  return [...text.matchAll(links)].map(([, inline, defined]) => inline ?? defined ?? '');
+}
+
+/** The anchors that GitHub gives to the headings of a page. */
+function anchorsOf(markdown: string): string[] {
+  const taken = new Map<string, number>();
+  const headings = withoutBlocks(markdown).matchAll(/^#{1,6} +(.*?)(?: +#+)? *$/gm);
+  return Array.from(headings, ([, heading = '']) => {
+    const text = heading.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase();
+    const slug = text.replace(/[^\p{L}\p{M}\p{N}\p{Pc}\- ]/gu, '').replaceAll(' ', '-');
+    const earlier = taken.get(slug) ?? 0;
+    taken.set(slug, earlier + 1);
+    return earlier === 0 ? slug : `${slug}-${earlier}`;
+  });
+}
+
+async function brokenLinks(page: string): Promise<string[]> {
+  const broken: string[] = [];
+  for (const link of linksOf(await read(page))) {
+    if (/^[a-z][a-z+.-]*:/i.test(link)) continue;
+    const target = new URL(link, new URL(page, root));
+    const anchor = decodeURIComponent(target.hash.slice(1));
+    target.hash = '';
+    if (!existsSync(target)) broken.push(`${page}: ${link} is no file`);
+    else if (anchor && !anchorsOf(await readFile(target, 'utf8')).includes(anchor)) {
+      broken.push(`${page}: ${link} is no heading`);
+    }
+  }
+  return broken;
 }
 
 function pick(error: object): { code: unknown; status: unknown } {
