@@ -60,8 +60,7 @@ export class Deadlines {
   /** @param now by `Clock.elapsed` */
   begin(work: Expiring, milliseconds: number, now = this.#clock.elapsed()): void {
     work.due = now + milliseconds;
-    // A timer keeps the async context in which it is made, and with it the request and its transaction.
-    if (this.#begun.length === 0) runDetached(() => setImmediate(() => this.#arm()));
+    if (this.#begun.length === 0) setImmediate(this.#armLater);
     this.#begun.push(work);
   }
 
@@ -102,10 +101,14 @@ export class Deadlines {
     }
   }
 
-  #arm(): void {
+  readonly #armLater = (): void => {
     const begun = this.#begun.filter(({ isOver }) => !isOver);
     this.#begun = [];
-    if (begun.length === 0) return;
+    // A timer keeps the async context in which it is made, and with it the request and its transaction.
+    if (begun.length > 0) runDetached(() => this.#arm(begun));
+  };
+
+  #arm(begun: readonly Expiring[]): void {
     const now = this.#clock.elapsed();
     for (const work of begun) {
       if (work.due <= now) work.expire();

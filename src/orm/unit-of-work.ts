@@ -8,6 +8,8 @@ import {
 } from '@mikro-orm/core';
 import { runDetached } from '../async-context.js';
 
+const none: readonly string[] = [];
+
 /**
  * The framework's way into MikroORM. Every action, permission, observer and hook runs in a request context of its own, so
  * that the one EntityManager that is injected everywhere means this context's fork, and never another request's.
@@ -39,7 +41,8 @@ export class UnitOfWork {
   /** Runs in a request context of its own, for every database. */
   run<T>(work: () => T): T {
     return RequestContext.create([], () => {
-      this.#forkOnDemand(RequestContext.currentRequestContext()?.map);
+      const context = RequestContext.currentRequestContext();
+      if (context) Object.assign(context, { map: new Forks(this) });
       return work();
     });
   }
@@ -64,8 +67,8 @@ export class UnitOfWork {
    * with what was read, as a flush does; a context that has loaded nothing costs nothing.
    */
   unflushed(): readonly string[] {
-    const forks = RequestContext.currentRequestContext()?.map.values() ?? [];
-    return [...forks].flatMap(unflushedIn);
+    const forks = RequestContext.currentRequestContext()?.map;
+    return forks && forks.size > 0 ? [...forks.values()].flatMap(unflushedIn) : none;
   }
 
   /** Writes what is pending, inside the transaction if there is one. */
@@ -73,21 +76,25 @@ export class UnitOfWork {
     return this.em.flush();
   }
 
-  /** Most events need no manager, and there are many events. */
-  #forkOnDemand(forks: Map<string, EntityManager> | undefined): void {
-    if (!forks) return;
-    forks.get = (name) => {
-      const known = Map.prototype.get.call(forks, name);
-      const fork = known ?? this.#fork(name);
-      if (fork && !known) forks.set(name, fork);
-      return fork;
-    };
-  }
-
-  /** It begins with the state of the context around it: of none. */
-  #fork(name: string): EntityManager | undefined {
+  /** A manager for a new context, which begins with the state of the context around it: of none. */
+  fork(name: string): EntityManager | undefined {
     const root = [this.em, ...this.#others].find((em) => em.name === name);
     return root && runDetached(() => root.fork({ useContext: true }));
+  }
+}
+
+/** The managers of one request context, by name. Most requests and events need none, so each is forked when it is asked for. */
+class Forks extends Map<string, EntityManager> {
+  constructor(private readonly unitOfWork: UnitOfWork) {
+    super();
+  }
+
+  override get(name: string): EntityManager | undefined {
+    const known = super.get(name);
+    if (known) return known;
+    const fork = this.unitOfWork.fork(name);
+    if (fork) this.set(name, fork);
+    return fork;
   }
 }
 

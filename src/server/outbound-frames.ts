@@ -41,8 +41,6 @@ export class OutboundFrames implements OutboundBacklog {
   #asked = 0;
   /** Frames so far. */
   sent = 0;
-  /** Whether everything that was sent has left. */
-  isIdle = true;
 
   constructor(
     private readonly transport: Transport,
@@ -52,6 +50,11 @@ export class OutboundFrames implements OutboundBacklog {
   /** Bytes that have not left the process. */
   get pending(): number {
     return (this.#queue?.bytes ?? 0) + this.#tickLength + this.transport.unsent;
+  }
+
+  /** Whether everything that was sent has left. */
+  get isIdle(): boolean {
+    return this.#leaving.length === 0 && this.#tick.length === 0 && !this.#hasWritten && this.#isQueueEmpty;
   }
 
   get oldest(): number | undefined {
@@ -122,7 +125,6 @@ export class OutboundFrames implements OutboundBacklog {
   #send(frame: Frame): void {
     if (this.#isOver || this.#isClosing) return;
     this.sent += 1;
-    this.isIdle = false;
     const unsent = this.#leaving.length === 0 ? 0 : this.transport.unsent;
     if (!this.#isQueueEmpty || this.#tickLength + unsent >= window) {
       this.#wait(frame);
@@ -144,20 +146,13 @@ export class OutboundFrames implements OutboundBacklog {
     this.#write(frames, now);
   }
 
-  /** One write, of which the last frame tells when it has left. */
   #write(frames: readonly Frame[], at: number): void {
-    const { transport } = this;
-    const last = frames.length - 1;
-    this.#leaving.push(at);
-    if (last > 0) transport.cork();
-    for (let index = 0; index <= last; index += 1) {
-      const data = frames[index]?.data ?? '';
-      const left = index === last ? this.#left : undefined;
-      if (typeof data === 'string') transport.send(data, left);
-      else transport.sendBinary(data, left);
+    if (this.transport.send(frames.map(dataOf), this.#left)) {
+      this.#settle();
+      return;
     }
-    if (last > 0) transport.uncork();
-    if (this.#leaving.length > 0) this.backpressure.watch(this);
+    this.#leaving.push(at);
+    this.backpressure.watch(this);
   }
 
   #wait(frame: Frame): void {
@@ -188,10 +183,14 @@ export class OutboundFrames implements OutboundBacklog {
     // An array keeps its capacity until it is cut to nothing, and most connections have nothing to send.
     if (this.#leaving.length > 1) this.#leaving.shift();
     else this.#leaving.length = 0;
+    this.#settle();
+  };
+
+  /** Bytes have left the process. */
+  #settle(): void {
     if (this.#queue && !this.#queue.isEmpty) this.#fill(this.#queue);
     if (this.#waiters) this.#wake(this.#waiters);
-    this.isIdle = this.#leaving.length === 0 && this.#tick.length === 0 && !this.#hasWritten && this.#isQueueEmpty;
-  };
+  }
 
   #wake(waiters: readonly Waiter[]): void {
     this.#waiters = undefined;
@@ -232,4 +231,8 @@ export class OutboundFrames implements OutboundBacklog {
     this.#waiters ??= [];
     this.#waiters.push(waiter);
   }
+}
+
+function dataOf({ data }: Frame): string | Uint8Array {
+  return data;
 }

@@ -3,16 +3,12 @@ export interface Transport {
   /** Bytes that were sent and have not left the process yet. */
   readonly unsent: number;
   /**
-   * Sends a text frame; does nothing once the socket is closed.
+   * Sends frames, of text or binary, in one write; does nothing once the socket is closed. Returns whether their bytes have left
+   * the process, or never will.
    *
-   * @param left called once its bytes have left the process; perhaps at once, and perhaps never where the socket ends first
+   * @param left where they have not, called once they have; never where the socket ends first
    */
-  send(text: string, left?: () => void): void;
-  /** Sends a binary frame; likewise. */
-  sendBinary(data: Uint8Array, left?: () => void): void;
-  /** Holds back what is sent, so that it leaves in one write. */
-  cork(): void;
-  uncork(): void;
+  send(frames: readonly (string | Uint8Array)[], left: () => void): boolean;
   /** Asks for a sign of life, which `onPong` tells of. A client answers the latest ping at least. */
   ping(mark?: string): void;
   /** Begins the closing handshake, behind what was sent. */

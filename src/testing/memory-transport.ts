@@ -33,25 +33,19 @@ export class MemoryTransport implements Transport {
     return this.#onTheWay.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  send(text: string, left: () => void = () => {}): void {
-    const arrive = (): void => {
-      this.#onText(text);
-      left();
+  send(frames: readonly (string | Uint8Array)[], left: () => void = () => {}): boolean {
+    if (this.#isClosed) return true;
+    const last = frames.length - 1;
+    let hasLeft = false;
+    let isSync = true;
+    const arrived = (): void => {
+      hasLeft = true;
+      if (!isSync) left();
     };
-    this.#send({ bytes: Buffer.byteLength(text), arrive });
+    for (const [index, frame] of frames.entries()) this.#sendFrame(frame, index === last ? arrived : undefined);
+    isSync = false;
+    return hasLeft;
   }
-
-  sendBinary(data: Uint8Array, left: () => void = () => {}): void {
-    const arrive = (): void => {
-      this.#onBinary(data);
-      left();
-    };
-    this.#send({ bytes: data.byteLength, arrive });
-  }
-
-  cork(): void {}
-
-  uncork(): void {}
 
   /** Answered at once, since a clock that a spec moves by minutes leaves no time for an answer. */
   ping(mark?: string): void {
@@ -99,6 +93,15 @@ export class MemoryTransport implements Transport {
   /** The client closes. What it has sent before arrives before. */
   receiveClose(code: number): void {
     queueMicrotask(() => this.#close(code));
+  }
+
+  #sendFrame(frame: string | Uint8Array, left: (() => void) | undefined): void {
+    const arrive = (): void => {
+      if (typeof frame === 'string') this.#onText(frame);
+      else this.#onBinary(frame);
+      left?.();
+    };
+    this.#send({ bytes: Buffer.byteLength(frame), arrive });
   }
 
   #send(sent: Sent): void {

@@ -70,18 +70,27 @@ export function toRequest(
   longestId = defaultLimits.requestIdLength,
 ): ActionRequest {
   if (!isJsonObject(payload)) throw new ParseError('A request has to be a JSON object.');
-  const { request_id: id = null, ...rest } = payload;
+  const { action, id, kwargs } = takeName ? takeNamed(payload, takeName) : takeApart(payload);
   if (id !== null && !isRequestId(id)) throw new ParseError('The request_id has to be a string or a number.');
   if (isLonger(id, longestId)) throw new ParseError(`The request_id may have ${longestId} characters.`);
-  const { action, kwargs } = takeName ? { action: takeName(rest), kwargs: rest } : takeApart(rest);
   if (action === undefined || action === null) throw new ActionNotFound();
   if (typeof action !== 'string') throw new ParseError('The action has to be a string.');
   return { action, requestId: id, kwargs };
 }
 
+interface RequestParts {
+  readonly action: unknown;
+  readonly id: unknown;
+  readonly kwargs: JsonObject;
+}
+
 /** No deletion: what a deletion leaves behind takes several times the memory, for as long as a subscription keeps it. */
-function takeApart({ action, ...kwargs }: JsonObject): { action: unknown; kwargs: JsonObject } {
-  return { action, kwargs };
+function takeApart({ action, request_id: id = null, ...kwargs }: JsonObject): RequestParts {
+  return { action, id, kwargs };
+}
+
+function takeNamed({ request_id: id = null, ...kwargs }: JsonObject, takeName: TakeActionName): RequestParts {
+  return { action: takeName(kwargs), id, kwargs };
 }
 
 /** JSON text of anything that JSON can show; a bigint becomes a string, undefined becomes null. */
