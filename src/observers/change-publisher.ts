@@ -11,6 +11,7 @@ import type { SignalSent } from '../signals/signal-sent.js';
 import { encodeData } from '../wire/codec.js';
 import { type ChangeMessage, idFor } from './change-message.js';
 import { groupsConcerned } from './group-diff.js';
+import type { LeaveOut } from './group-names.js';
 import { MessageSender, type SenderParts } from './message-sender.js';
 import type { Observer } from './observer.js';
 import { RecheckPublisher } from './recheck-publisher.js';
@@ -111,7 +112,7 @@ export class ChangePublisher {
     const { unitOfWork } = this.#parts;
     if (!observer.signal?.when(payload)) return;
     const subject = payload as object;
-    const after = await unitOfWork.run(() => observer.groupsOfRow(subject));
+    const after = await unitOfWork.run(() => observer.groupsOfRow(subject, this.#leaveOut(observer, null)));
     if (after.length === 0) return;
     const shown = await unitOfWork.run(() => this.#show(observer, subject, unitOfWork));
     const message: ChangeMessage = {
@@ -150,10 +151,16 @@ export class ChangePublisher {
     await this.#sender.send(groups, message, fail);
   }
 
-  async #groupsOf(observer: Observer, { entity }: ModelChange, row: RowData | undefined): Promise<string[]> {
+  async #groupsOf(observer: Observer, { entity, pk }: ModelChange, row: RowData | undefined): Promise<string[]> {
     if (!row) return [];
     const unitOfWork = this.#parts.unitOfWork.of(entity);
-    return unitOfWork.run(() => observer.groupsOfRow(restore(unitOfWork.em, entity, row)));
+    const leaveOut = this.#leaveOut(observer, pk);
+    return unitOfWork.run(() => observer.groupsOfRow(restore(unitOfWork.em, entity, row), leaveOut));
+  }
+
+  /** The other groups of a change are told of it nevertheless. */
+  #leaveOut({ id }: Observer, pk: unknown): LeaveOut {
+    return (error) => this.#parts.logger.error('A group of a change was left out.', { observer: id, pk, error });
   }
 
   #textOf(observer: Observer, change: ModelChange, texts: Texts): Promise<Shown> {
