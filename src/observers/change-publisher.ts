@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
+import type { ActivityLog } from '../activity-log.js';
 import type { ConcreteClass } from '../metadata.js';
 import { isOfModel, type ModelChange, type RowData } from '../orm/model-change.js';
 import { restore } from '../orm/model-snapshot.js';
@@ -19,6 +20,7 @@ import { RecheckPublisher } from './recheck-publisher.js';
 export interface PublisherParts extends SenderParts {
   readonly observers: readonly Observer[];
   readonly unitOfWork: UnitOfWork;
+  readonly activity: ActivityLog | undefined;
   resolve<T>(provider: ConcreteClass<T>): T;
 }
 
@@ -127,6 +129,7 @@ export class ChangePublisher {
       ...shown,
       ...(origin !== undefined && { origin }),
     };
+    this.#parts.activity?.announced(message, observer.signal.name);
     await this.#sender.send(after, message, fail);
   }
 
@@ -148,6 +151,7 @@ export class ChangePublisher {
       ...shown,
       ...(change.origin !== undefined && { origin: change.origin }),
     };
+    this.#parts.activity?.announced(message);
     await this.#sender.send(groups, message, fail);
   }
 
