@@ -79,6 +79,7 @@ describe('The public names', () => {
       'StreamClosed',
       'StreamNotFound',
       'StreamedList',
+      'TerminalLogger',
       'Throttled',
       'Tickets',
       'TimeLimitExceeded',

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { type LogFields, Logger, type LogLevel } from 'signalbox';
+import { ApiError, Conflict, type LogFields, Logger, type LogLevel, NotFound } from 'signalbox';
 
 describe('The logger', () => {
   it('writes one JSON object a line, with time, level, message and fields', () => {
@@ -50,6 +50,30 @@ describe('The logger', () => {
       'error.cause.cause': 'a text',
     });
     expect(entry).to.have.nested.property('error.stack').that.includes('logger.spec');
+  });
+
+  it('shows no stack of a mistake that a client made, and none of what caused it', () => {
+    const { logger, entries } = collecting('info');
+    const cause = new TypeError('The driver says no.');
+    logger.info('It was refused.', { error: new Conflict('That name is taken.', { cause }) });
+    logger.info('It was refused.', { error: new NotFound() });
+    logger.info('It failed.', { error: new ApiError('The payment service does not answer.', { cause }) });
+    const [conflict, absent, failed] = entries();
+    expect(conflict?.['error']).to.deep.equal({
+      name: 'Conflict',
+      message: 'That name is taken.',
+      cause: 'TypeError: The driver says no.',
+    });
+    expect(absent?.['error']).to.deep.equal({ name: 'NotFound', message: 'Not found.' });
+    expect(failed).to.have.nested.property('error.stack').that.includes('logger.spec');
+    expect(failed).to.have.nested.property('error.cause.stack').that.includes('logger.spec');
+  });
+
+  it('says which levels it writes', () => {
+    const levels = ['debug', 'info', 'warn', 'error'] as const;
+    const enabled = (logger: Logger) => levels.filter((level) => logger.isLevelEnabled(level));
+    expect(enabled(new Logger('warn'))).to.deep.equal(['warn', 'error']);
+    expect(enabled(new Logger())).to.deep.equal(['info', 'warn', 'error']);
   });
 
   it('shows what an AggregateError gathered', () => {

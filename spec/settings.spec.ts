@@ -71,6 +71,7 @@ describe('Settings', () => {
       },
       log: {
         actions: false,
+        slowActionTime: 1_000,
         redacted: ['password', 'token', 'authorization', 'cookie', 'secret', 'credential', 'api_key', 'apikey'],
       },
       development: true,
@@ -209,13 +210,28 @@ describe('Settings', () => {
     expect(outbound).to.deep.equal({ ...defaultSettings.outbound, hardLimit: 65_536 });
     expect(heartbeat).to.deep.equal({ ...defaultSettings.heartbeat, idleTimeLimit: 60_000 });
     expect(drain).to.deep.equal({ ...defaultSettings.drain, delay: 0 });
-    expect(log).to.deep.equal({ actions: false, redacted: ['pin'] });
+    expect(log).to.deep.equal({ actions: false, slowActionTime: 1_000, redacted: ['pin'] });
   });
 
-  it('have a line in the log for each action in production only, unless they say', () => {
-    expect(completeSettings({ development: false }).log.actions).to.equal('info');
-    expect(completeSettings({ development: true, log: { actions: 'debug' } }).log.actions).to.equal('debug');
-  });
+  for (const [variable, development, actions] of [
+    [undefined, true, 'all'],
+    ['development', true, 'all'],
+    ['test', true, false],
+    ['test', false, 'problems'],
+    ['production', false, 'problems'],
+    ['production', true, 'all'],
+  ] as const) {
+    it(`log ${actions || 'no'} actions where NODE_ENV is ${variable} and development ${development}, unless they say`, () => {
+      const { NODE_ENV } = process.env;
+      Object.assign(process.env, { NODE_ENV: variable ?? '' });
+      try {
+        expect(completeSettings({ development }).log.actions).to.equal(actions);
+        expect(completeSettings({ development, log: { actions: 'problems' } }).log.actions).to.equal('problems');
+      } finally {
+        Object.assign(process.env, { NODE_ENV });
+      }
+    });
+  }
 
   const count = 'Give a whole number from 1 to 2147483647.';
   const wrong: readonly [GivenSettings, string][] = [
@@ -244,7 +260,8 @@ describe('Settings', () => {
       { drain: { dealy: 1 } as never },
       'settings.drain.dealy: is no setting. Known are delay, actionTimeLimit, rate, spread, retrySpread, timeLimit.',
     ],
-    [{ log: { actions: 'loud' as never } }, 'settings.log.actions: is "loud". Give "debug", "info" or false.'],
+    [{ log: { actions: 'loud' as never } }, 'settings.log.actions: is "loud". Give "all", "problems" or false.'],
+    [{ log: { slowActionTime: 0 } }, `settings.log.slowActionTime: is 0. ${count}`],
     [{ log: { redacted: [''] } }, 'settings.log.redacted: is [""]. Give a list of names such as "password".'],
   ];
   for (const [given, text] of wrong) {

@@ -15,6 +15,8 @@ export interface ApiErrorOptions {
   readonly cause?: unknown;
   /** In how many milliseconds it is worth another try: `retry_after_ms` of the reply's data, or Retry-After of a refused upgrade. */
   readonly retryAfter?: number;
+  /** What a developer would have to change for it not to be thrown. It stands in the log, and no client sees it. */
+  readonly remedy?: string | undefined;
 }
 
 /**
@@ -43,14 +45,16 @@ export class ApiError extends SignalboxError {
   readonly code: string;
   readonly errors: readonly ErrorDetail[];
   readonly retryAfter: number | undefined;
+  readonly remedy: string | undefined;
 
-  constructor(detail?: string, { errors, cause, retryAfter }: ApiErrorOptions = {}) {
+  constructor(detail?: string, { errors, cause, retryAfter, remedy }: ApiErrorOptions = {}) {
     const { status, code, detail: standing } = new.target;
     super(detail ?? standing, cause === undefined ? undefined : { cause });
     this.status = status;
     this.code = code;
     this.errors = errors ?? [this.message];
     this.retryAfter = retryAfter;
+    this.remedy = remedy;
   }
 }
 

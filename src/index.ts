@@ -165,6 +165,7 @@ export type { Transport, TransportListener } from './server/transport.js';
 export type { GivenSettings, Settings } from './settings.js';
 export { Signal } from './signals/signal.js';
 export { CloseCode, Status } from './status.js';
+export { type LogStream, TerminalLogger } from './terminal-logger.js';
 export { type TraceAttributes, Tracer, type TraceSpan } from './tracer.js';
 export { type InjectOptions, type InjectResponse, injectView } from './views/inject-view.js';
 export { type NodeHandler, nodeView } from './views/node-view.js';

@@ -1,7 +1,9 @@
 import { inspect } from 'node:util';
 import { currentWork } from './async-context.js';
+import { ApiError } from './errors.js';
 import { Redaction } from './redaction.js';
 import { defaultLog } from './server-settings.js';
+import { Status } from './status.js';
 
 export type LogFields = Readonly<Record<string, unknown>>;
 
@@ -18,7 +20,7 @@ export interface LogLimits {
   readonly line: number;
 }
 
-const defaultLimits: LogLimits = { text: 1_000, stack: 8_000, line: 32_768 };
+export const defaultLimits: LogLimits = { text: 1_000, stack: 8_000, line: 32_768 };
 
 /**
  * Where everything goes that no client is told: one JSON object a line, on standard error. Line breaks, control characters and
@@ -64,6 +66,11 @@ export class Logger {
     this.#log('error', message, fields);
   }
 
+  /** Whether entries of this level are written: what is costly to put into words need not be, where they are not. */
+  isLevelEnabled(level: LogLevel): boolean {
+    return levels.indexOf(level) >= this.#floor;
+  }
+
   /** A log that fails must not take what it tells of with it. */
   #log(level: LogLevel, message: string, fields?: LogFields): void {
     try {
@@ -81,23 +88,28 @@ export class Logger {
 
   /** All four levels end here; secrets are redacted by then. */
   protected log(level: LogLevel, message: string, fields: LogFields = {}): void {
-    if (levels.indexOf(level) < this.#floor) return;
+    if (!this.isLevelEnabled(level)) return;
     const head = { time: new Date().toISOString(), level, message };
     this.#write(`${toLine(head, { ...this.context, ...fields }, this.#limits)}\n`);
   }
 }
 
-/** Signs that JSON leaves as they are, and terminals and log viewers obey. */
-const unescaped = /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+/** Signs that terminals and log viewers obey; JSON escapes only some of them. */
+const obeyed = /[\p{Cc}\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/gu;
+
+/** The text with these signs escaped as in JSON, so that it stays on one line and forges nothing. */
+export function escaped(text: string): string {
+  return text.replace(obeyed, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
 
 function toLine(head: LogFields, fields: LogFields, limits: LogLimits): string {
   const whole = toJson({ ...head, ...fields, ...head }, limits);
   const json = whole.length <= limits.line ? whole : toJson({ ...head, cut: toJson(fields, limits) }, limits);
-  return json.replace(unescaped, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return escaped(json);
 }
 
 /** A field that is no JSON is shown as Node shows it: the log has to take whatever went wrong. */
-function toJson(entry: LogFields, limits: LogLimits): string {
+export function toJson(entry: LogFields, limits: LogLimits): string {
   const replace = (key: string, value: unknown): unknown => jsonValue(key, value, limits);
   try {
     return JSON.stringify(entry, replace);
@@ -135,12 +147,28 @@ function jsonValue(key: string, value: unknown, limits: LogLimits): unknown {
   // Somebody threw it.
   if (value === undefined && key === 'error') return 'undefined';
   if (typeof value === 'symbol' || typeof value === 'function') return inspected(value);
-  if (!(value instanceof Error)) return value;
-  const { name, message, stack, cause } = value;
-  const errors = value instanceof AggregateError ? value.errors : undefined;
+  return value instanceof Error ? errorFields(value) : value;
+}
+
+export interface ErrorFields {
+  readonly name: string;
+  readonly message: string;
+  readonly stack?: string | undefined;
+  readonly cause?: unknown;
+  readonly errors?: readonly unknown[];
+}
+
+/** What the log shows of an error. A client's mistake (4xx) has no stack: no line of code is at fault. */
+export function errorFields(error: Error): ErrorFields {
+  const { name, message, stack, cause } = error;
+  if (error instanceof ApiError && error.status < Status.serverError) {
+    const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : cause;
+    return { name, message, ...(reason !== undefined && { cause: reason }) };
+  }
+  const errors: unknown[] | undefined = error instanceof AggregateError ? error.errors : undefined;
   return { name, message, stack, ...(cause !== undefined && { cause }), ...(errors && { errors }) };
 }
 
-function shortened(text: string, longest: number): string {
+export function shortened(text: string, longest: number): string {
   return text.length <= longest ? text : `${text.slice(0, longest)}… (${text.length - longest} more characters)`;
 }

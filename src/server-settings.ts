@@ -43,10 +43,13 @@ export interface DrainSettings {
 /** What is written down of every request, and what of it is not. */
 export interface LogSettings {
   /**
-   * The level of the one line that each action and each refused delivery gets, or false for none. Default `info`; false where
-   * the setting `development` is true.
+   * Which actions get a line in the log: `all`, or `problems`, which are those that failed (5xx), were refused (401, 403, 429) or
+   * were slow; false for none. With `all`, each refused delivery has a line too, and where `development` is true each
+   * subscription and each event. Default `problems`; where `development` is true, `all`, or false while NODE_ENV is `test`.
    */
-  readonly actions: 'debug' | 'info' | false;
+  readonly actions: 'all' | 'problems' | false;
+  /** An action that takes this many milliseconds is slow, unless it is detached. Default 1 000. */
+  readonly slowActionTime: number;
   /** Fields whose name contains one of these, in any case, are written as "[redacted]". */
   readonly redacted: readonly string[];
 }
@@ -76,6 +79,18 @@ export const defaultDrain: DrainSettings = {
 };
 
 export const defaultLog: LogSettings = {
-  actions: process.env.NODE_ENV === 'production' && 'info',
+  actions: loggedActions(process.env.NODE_ENV !== 'production'),
+  slowActionTime: 1_000,
   redacted: ['password', 'token', 'authorization', 'cookie', 'secret', 'credential', 'api_key', 'apikey'],
 };
+
+/** Of the setting `log.actions`. The output of specs is no place for a line per request. */
+export function loggedActions(isDevelopment: boolean): LogSettings['actions'] {
+  if (!isDevelopment) return 'problems';
+  return isTestRun() ? false : 'all';
+}
+
+/** Test runners set this variable, or their users do. */
+export function isTestRun(): boolean {
+  return process.env.NODE_ENV === 'test';
+}

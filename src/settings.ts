@@ -9,6 +9,7 @@ import {
   defaultOutbound,
   type HeartbeatSettings,
   type LogSettings,
+  loggedActions,
   type OutboundSettings,
 } from './server-settings.js';
 
@@ -67,7 +68,10 @@ export interface Settings {
   readonly drain: DrainSettings;
   /** What is written down of every request, and what of it is not. */
   readonly log: LogSettings;
-  /** Notes for developers in the log, such as kwargs that nobody asked for. Default: unless NODE_ENV is production. */
+  /**
+   * Whether the log is written for developers: lines of text instead of JSON, and notes such as kwargs that no action asked for.
+   * Default: unless NODE_ENV is production.
+   */
   readonly development: boolean;
 }
 
@@ -118,7 +122,7 @@ export function completeSettings(given: GivenSettings = {}): Settings {
     outbound: completeGroup('outbound', given.outbound),
     heartbeat: completeGroup('heartbeat', given.heartbeat),
     drain: completeGroup('drain', given.drain),
-    log: completeGroup('log', { actions: isDevelopment ? false : 'info', ...given.log }),
+    log: completeGroup('log', { actions: loggedActions(isDevelopment), ...given.log }),
   };
   for (const name of [
     'actionTimeLimit',
@@ -180,14 +184,14 @@ function checkOrder(group: 'outbound' | 'drain', values: object, less: string, m
 function checkMember(name: string, value: unknown): void {
   if (name === 'drain.delay' && value === 0) return;
   if (/^heartbeat\.(idle|silent)TimeLimit$/.test(name) && value === false) return;
-  if (name === 'log.actions') checkLogLevel(name, value);
+  if (name === 'log.actions') checkLoggedActions(name, value);
   else if (name === 'log.redacted') checkNames(name, value);
   else checkCount(name, value);
 }
 
-function checkLogLevel(name: string, value: unknown): void {
-  if (value === false || value === 'debug' || value === 'info') return;
-  throw fault(name, `is ${shown(value)}.`, 'Give "debug", "info" or false.');
+function checkLoggedActions(name: string, value: unknown): void {
+  if (value === false || value === 'all' || value === 'problems') return;
+  throw fault(name, `is ${shown(value)}.`, 'Give "all", "problems" or false.');
 }
 
 function checkNames(name: string, value: unknown): void {

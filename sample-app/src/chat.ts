@@ -27,18 +27,19 @@ export interface ChatOptions {
 }
 
 export async function createChat(orm: MikroORM, options: ChatOptions = {}): Promise<Chat> {
-  const { clock = new Clock(), logger = new Logger() } = options;
+  const { clock = new Clock(), logger } = options;
   // A container of its own: two chats in one process, as in the specs, share nothing.
   const container = root.createChildContainer();
   container.registerInstance(Clock, clock);
-  container.registerInstance(Logger, logger);
+  // Without one, Signalbox registers its own: lines for people in development, JSON in production.
+  if (logger) container.registerInstance(Logger, logger);
   container.registerInstance<EntityManager>(EntityManager, orm.em);
   for (const provider of [Passwords, Accounts, Sessions, Presence]) container.registerSingleton<object>(provider);
 
   const app = createChatApp(orm, container);
   const http = await createHttpServer({
     em: orm.em,
-    logger,
+    logger: container.resolve(Logger),
     accounts: container.resolve(Accounts),
     sessions: container.resolve(Sessions),
   });

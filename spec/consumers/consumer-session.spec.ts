@@ -252,8 +252,10 @@ describe('A consumer', () => {
       request_id: 2,
       code: 'conflict',
     });
-    expect(logger.entries.map(({ level, message }) => [level, message])).to.deep.equal([
-      ['debug', 'An error was mapped.'],
+    // The client is told of its mistake, and a stack would say nothing of it.
+    const fields = { consumer: 'OrderConsumer', action: 'pay', requestId: 2, path: '/order/', code: 'conflict' };
+    expect(logger.entries).to.deep.equal([
+      { level: 'debug', message: 'An error was mapped.', fields: { ...fields, error: 'Error: number 4711' } },
     ]);
   });
 

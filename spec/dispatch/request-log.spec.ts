@@ -10,12 +10,17 @@ import {
   Counters,
   createApp,
   Logger,
+  NotAuthenticated,
   NotFound,
   Observer,
+  type Permission,
+  PermissionDenied,
+  Permissions,
   path,
   Signal,
   type SignalEvent,
   type Subscription,
+  Throttled,
   type TraceAttributes,
   Tracer,
   type TraceSpan,
@@ -75,6 +80,31 @@ class Talking extends ApiConsumer {
     throw new NotFound();
   }
 
+  @Action({ detached: true })
+  async helloDetached() {
+    return this.hello();
+  }
+
+  @Action()
+  async breakDown() {
+    throw new TypeError('Broken.');
+  }
+
+  @Action()
+  async forbid() {
+    throw new PermissionDenied();
+  }
+
+  @Action()
+  async limit() {
+    throw new Throttled();
+  }
+
+  @Action()
+  async logInFirst() {
+    throw new NotAuthenticated();
+  }
+
   @Action()
   async wait() {
     this.sendJson('begun');
@@ -126,6 +156,17 @@ class Talking extends ApiConsumer {
   }
 }
 
+class HearsNothing implements Permission {
+  canReceive(): boolean {
+    return false;
+  }
+}
+
+@Consumer()
+@injectable()
+@Permissions(HearsNothing)
+class Deaf extends Talking {}
+
 describe('The log of requests', () => {
   let orm: MikroORM;
   let lines: string[];
@@ -142,7 +183,7 @@ describe('The log of requests', () => {
   });
   after(() => orm.close(true));
 
-  function open(log: Partial<LogSettings> = {}): App {
+  function open(log: Partial<LogSettings> = { actions: 'all' }): App {
     lines = [];
     counters = new MemoryCounters();
     tracer = new FakeTracer();
@@ -152,7 +193,7 @@ describe('The log of requests', () => {
     child.registerInstance(Clock, clock);
     child.registerInstance(Counters, counters);
     child.registerInstance(Tracer, tracer);
-    const routes = [path('/talk/', Talking)];
+    const routes = [path('/talk/', Talking), path('/deaf/', Deaf)];
     const app = createApp({ orm, container: child, routes, settings: { development: false, closeTimeout: 100, log } });
     opened.push(app);
     return app;
@@ -226,6 +267,7 @@ describe('The log of requests', () => {
         user: 3,
         status: 499,
         duration: 0,
+        code: 'cancelled',
       },
     ]);
     ann.close();
@@ -333,6 +375,66 @@ describe('The log of requests', () => {
     ann.send({ action: 'hello', request_id: 1 });
     expect(await ann.receive()).to.include({ response_status: 500 });
     expect(await ann.request('hello')).to.include({ response_status: 200 });
+  });
+
+  describe('in production', () => {
+    const answered = (): unknown[] =>
+      entries()
+        .filter(({ message }) => message === 'An action was answered.')
+        .map(({ level, action, status, duration, code, isSlow }) => ({
+          level,
+          action,
+          status,
+          duration,
+          code,
+          isSlow,
+        }));
+
+    it('is a line for what failed or was refused, and none for what a client did wrong', async () => {
+      await using ann = await connect(open({}), '/talk/');
+      for (const action of ['ring', 'fail', 'made_up_by_the_client', 'break_down', 'forbid', 'limit', 'log_in_first'])
+        await ann.request(action);
+      const line = { duration: 0, isSlow: undefined };
+      expect(answered()).to.deep.equal([
+        { level: 'warn', action: 'break_down', status: 500, code: 'server_error', ...line },
+        { level: 'info', action: 'forbid', status: 403, code: 'permission_denied', ...line },
+        { level: 'info', action: 'limit', status: 429, code: 'throttled', ...line },
+        { level: 'info', action: 'log_in_first', status: 401, code: 'not_authenticated', ...line },
+      ]);
+      expect(entries().filter(({ message }) => message === 'An action failed.')).to.have.lengthOf(1);
+    });
+
+    it('is a warning for what took as long as the setting says, unless it is detached', async () => {
+      await using ann = await connect(open({ slowActionTime: 12 }), '/talk/');
+      await ann.request('hello');
+      await ann.request('hello_detached');
+      const slow = { level: 'warn', action: 'hello', status: 200, duration: 12, code: undefined, isSlow: true };
+      expect(answered()).to.deep.equal([slow]);
+    });
+
+    it('is none for what took less', async () => {
+      await using ann = await connect(open({ slowActionTime: 13 }), '/talk/');
+      await ann.request('hello');
+      expect(answered()).to.deep.equal([]);
+    });
+
+    it('leaves refused deliveries to the counter', async () => {
+      await using ann = await connect(open({}), '/deaf/');
+      await ann.request('listen', { request_id: 1 });
+      await ann.request('ring', { request_id: 2 });
+      await ann.expectSilence();
+      expect(counters.count('signalbox.refused_deliveries', { observer: 'Deaf.onBell' })).to.equal(1);
+      expect(entries()).to.deep.equal([]);
+    });
+
+    it('has a line for a refused delivery where all actions have one', async () => {
+      await using ann = await connect(open(), '/deaf/', { user: { id: 3 } });
+      await ann.request('listen', { request_id: 1 });
+      await ann.request('ring', { request_id: 2 });
+      await ann.expectSilence();
+      const facts = { observer: 'Deaf.onBell', event: 'on_bell', requestId: 1, path: '/deaf/', user: 3 };
+      expect(entries().at(-1)).to.deep.equal({ level: 'info', message: 'A delivery was refused.', ...facts });
+    });
   });
 
   it('is silent where the setting says so', async () => {

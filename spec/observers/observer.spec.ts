@@ -248,7 +248,7 @@ describe('The observers of a class', () => {
       }
     }
     const observer = observersOf(Twice, '/ws/Twice').get('onMessage');
-    expect(await observer?.groupsOfRow(new Message())).to.deep.equal(['/ws/Twice.onMessage/all']);
+    expect(await observer?.groupsOfRow(new Message(), () => {})).to.deep.equal(['/ws/Twice.onMessage/all']);
     expect(await observer?.groupsOfSubscription(new Twice(), undefined)).to.deep.equal(['/ws/Twice.onMessage/all']);
   });
 });

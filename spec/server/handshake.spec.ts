@@ -213,8 +213,11 @@ describe('The handshake', () => {
       const { logger } = await exceed('/slow/');
       release.resolve();
       await within(disposed.promise, 'The end of the scope');
-      expect(logger.entries).to.deep.equal([
-        { level: 'warn', message: 'A handshake exceeded its time limit.', fields: { handshake: '/slow/' } },
+      expect(
+        logger.at('warn').map(({ message, fields }) => [message, fields['handshake'] ?? fields['path']]),
+      ).to.deep.equal([
+        ['A handshake exceeded its time limit.', '/slow/'],
+        ['An upgrade was refused.', '/slow/'],
       ]);
     });
 
@@ -230,7 +233,7 @@ describe('The handshake', () => {
 
     it('is refused also where a middleware never settles, and keeps no application from closing', async () => {
       const { logger } = await exceed('/slow/');
-      expect(logger.at('warn')).to.have.lengthOf(1);
+      expect(logger.at('warn')).to.have.lengthOf(2);
     });
 
     it('says when it is worth another try', async () => {

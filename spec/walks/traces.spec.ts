@@ -134,7 +134,7 @@ describe('Traces', () => {
     const { container } = testProviders();
     container.registerInstance(Tracer, traced);
     container.registerInstance(Logger, new Logger('info', (line) => lines.push(line)));
-    const settings = { development: false, log: { actions: 'info' as const } };
+    const settings = { development: false, log: { actions: 'all' as const } };
     const routes = [path('/', ChatConsumer)];
     app = createApp({ orm: database.orm, container, routes, channelLayer: layer, settings });
     const ann = await connect(app, '/');

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { ActivityLog } from '../activity-log.js';
 import { runDetached } from '../async-context.js';
 import { type ChannelLayer, type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
 import { Membership } from '../channel-layer/membership.js';
@@ -50,6 +51,7 @@ export interface SessionServices {
   readonly unitOfWork: UnitOfWork;
   readonly publisher: Commits;
   readonly logger: Logger;
+  readonly activity: ActivityLog | undefined;
   readonly settings: Settings;
 }
 
@@ -194,7 +196,13 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   #tell(error: ApiError | undefined, payload?: unknown): void {
     if (!error) return;
     const { action, requestId } = addressOf(payload, this.quotas.limits.requestIdLength);
-    this.send(errorReply(error, { action: this.compiled.takesActionName ? null : action, requestId }));
+    this.#answer(errorReply(error, { action: this.compiled.takesActionName ? null : action, requestId }), error);
+  }
+
+  /** Answers a frame that does not become a request of the dispatcher, which would log it. */
+  #answer(reply: Reply, error?: ApiError): void {
+    this.send(reply);
+    this.services.activity?.request(reply, this.stream ?? this.instance.constructor.name, error);
   }
 
   #accept(asked: ActionRequest): void {
@@ -212,14 +220,15 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     const { action, requestId } = asked;
     const { target } = asked.kwargs;
     const request = this.#queue.find(target);
-    if (!isRequestId(target)) {
-      this.send(errorReply(new ParseError('Name the request_id to cancel as "target".'), asked));
-    } else if (!request) {
-      this.send(errorReply(new NotFound('No request of this id is waiting or running.'), asked));
-    } else {
-      this.send({ action, requestId, status: Status.ok, data: 'null', errors: [] });
+    if (isRequestId(target) && request) {
+      this.#answer({ action, requestId, status: Status.ok, data: 'null', errors: [] });
       request.abort(new Cancelled());
+      return;
     }
+    const error = isRequestId(target)
+      ? new NotFound('No request of this id is waiting or running.')
+      : new ParseError('Name the request_id to cancel as "target".');
+    this.#answer(errorReply(error, asked), error);
   }
 
   /** A client that does not read what it was sent holds up what it asks for. */
@@ -290,6 +299,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
 
   answered(request: Request): void {
     if (!isUnsubscribe(request)) this.services.dispatcher.log.answered(request);
+    else this.services.activity?.request(request, request.label, request.error);
   }
 
   abandoned(request: Request): void {
@@ -371,6 +381,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     await subscriptions.listen(record, added);
     // Behind the joining, and as if never asked before: what changes the rights from now on is asked again.
     if (observer.hasRights) noted.rights = await rightsFor(observer, context);
+    this.services.activity?.subscribed(observer.id, record.requestId, groups);
   }
 
   unsubscribe(method: unknown, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {

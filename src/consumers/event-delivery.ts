@@ -1,3 +1,4 @@
+import type { ActivityLog, WithheldEvent } from '../activity-log.js';
 import type { Dispatcher } from '../dispatch/dispatcher.js';
 import type { Request } from '../dispatch/request.js';
 import { Revoked } from '../errors.js';
@@ -17,13 +18,14 @@ import {
 import type { Delivery } from '../permissions/permission.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
+import { userKeyOf } from '../scope/user-key.js';
 import { rightsKey } from '../serializers/field-rights.js';
 import { Status } from '../status.js';
 import { encodeData, errorReply } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
 import type { CompiledConsumer } from './compiled-consumer.js';
 import type { EventBody } from './event-bodies.js';
-import { rightsThrough, SubscriptionAuthorizer } from './subscription-authorizer.js';
+import { isRefusal, rightsThrough, SubscriptionAuthorizer } from './subscription-authorizer.js';
 
 /** The commits of this process. */
 export interface Commits {
@@ -37,7 +39,12 @@ export interface SubscribedSession {
   readonly instance: object;
   readonly scope: Scope;
   readonly subscriptions: Subscriptions;
-  readonly services: { readonly dispatcher: Dispatcher; readonly logger: Logger; readonly publisher: Commits };
+  readonly services: {
+    readonly dispatcher: Dispatcher;
+    readonly logger: Logger;
+    readonly activity: ActivityLog | undefined;
+    readonly publisher: Commits;
+  };
   readonly runningRequests: readonly Request[];
   loadObject(context: ActionContext): Promise<object>;
   /** @param latest tells the row of an event of which only the latest is worth sending */
@@ -235,9 +242,8 @@ export class EventDelivery {
   /** Sends an event for which no permission has to be asked. @returns whether it did */
   #sendAtOnce(arrival: Arrival): boolean {
     if ('isRecheck' in arrival || this.#asks) return false;
-    const { record, action, pk } = arrival;
-    if (!record.observer.passesThrough || this.#isAsked(arrival)) return false;
-    this.#send(record, action, pk, textOf(arrival));
+    if (!arrival.record.observer.passesThrough || this.#isAsked(arrival)) return false;
+    this.#send(arrival, arrival.action, textOf(arrival));
     return true;
   }
 
@@ -271,7 +277,7 @@ export class EventDelivery {
     const body = this.#bodyOf(arrival);
     const sight = await this.#look(arrival, eventOf(arrival, body));
     if (await this.#isLost(arrival, sight)) return this.#revoke(record);
-    if (!sight.event) return true;
+    if (!sight.event) return this.#noteHidden(arrival, sight);
     if (!(await this.#mayReceive(arrival, sight.event))) return this.#noteRefusal(arrival);
     sight.note();
     await this.#hand(arrival, sight.event, body);
@@ -288,27 +294,32 @@ export class EventDelivery {
   }
 
   /** To the observer's method. What it sends on as it came has its text already. */
-  #hand({ record, pk }: EventArrival, observed: ObservedEvent, body: EventBody): Promise<void> | void {
+  #hand(arrival: EventArrival, observed: ObservedEvent, body: EventBody): Promise<void> | void {
     const { instance, scope } = this.#session;
-    const { observer, requestId, kwargs } = record;
+    const { observer, requestId, kwargs } = arrival.record;
     const event = observer.signal ? { signal: observer.signal.name, data: observed.data } : observed;
     const send = async (sent: SentEvent | SentSignal): Promise<void> => {
       const text = sent.data === body.data ? body.text : encodeData(sent.data);
-      this.#send(record, 'signal' in sent ? sent.signal : sent.action, pk, text);
+      this.#send(arrival, 'signal' in sent ? sent.signal : sent.action, text);
     };
     const method: Method = Reflect.get(instance, observer.member);
     return method.call(instance, event, { requestId, kwargs, scope, send });
   }
 
-  /** With what every request sent through which the event comes. */
+  /** With what every request sent through which the event comes. An ApiError that a permission throws is its refusal. */
   async #mayReceive({ record, groups }: EventArrival, event: ObservedEvent): Promise<boolean> {
     if (!this.#asks) return true;
     const { scope, compiled } = this.#session;
     const delivery = { scope, ...event };
-    for (const { kwargs } of requestsThrough(record, groups)) {
-      if (!(await compiled.permissions.mayReceive(delivery, contextOf(record, kwargs, delivery)))) return false;
+    try {
+      for (const { kwargs } of requestsThrough(record, groups)) {
+        if (!(await compiled.permissions.mayReceive(delivery, contextOf(record, kwargs, delivery)))) return false;
+      }
+      return true;
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      return false;
     }
-    return true;
   }
 
   async #askRights({ record, groups }: EventArrival): Promise<void> {
@@ -345,32 +356,48 @@ export class EventDelivery {
     });
   }
 
-  #noteRefusal({ record, action }: EventArrival): false {
-    const { scope, services } = this.#session;
-    const facts = { observer: record.observer.id, event: action, requestId: record.requestId };
-    services.dispatcher.log.refusedDelivery(scope, facts);
+  #noteRefusal(arrival: EventArrival): false {
+    const { scope, services, compiled } = this.#session;
+    services.dispatcher.log.refusedDelivery(scope, withheld(arrival, compiled.permissions.description));
     return false;
+  }
+
+  /** The row is out of sight: the subscription was told that it left, and hears no more of it. */
+  #noteHidden(arrival: EventArrival, { isRefused }: Sight): true {
+    const { scope, services } = this.#session;
+    const { activity } = services;
+    if (!activity) return true;
+    const by = isRefused ? 'a permission refuses the row' : "the row is outside of the consumer's query";
+    activity.withheld(withheld(arrival, by), userKeyOf(scope));
+    return true;
   }
 
   /** All that the request id asked for has ended, and its client is told once. */
   async #revoke(record: SubscriptionRecord): Promise<false> {
-    const { subscriptions } = this.#session;
-    const { requestId } = record;
+    const { subscriptions, services } = this.#session;
+    const { requestId, observer } = record;
     // Its client may have ended it while a permission was asked.
     if (!subscriptions.has(record)) return false;
     const ended = subscriptions.end(requestId);
+    services.activity?.revoked(observer.id, requestId);
     this.#session.send(errorReply(new Revoked(), { action: 'revoked', requestId }));
     await ended;
     return false;
   }
 
-  #send(record: SubscriptionRecord, action: string, pk: unknown, data: string): void {
+  /** @param action that the subscription is told of, which may be another than the change's */
+  #send({ record, pk, message }: EventArrival, action: string, data: string): void {
     if (!this.#session.subscriptions.has(record)) return;
     const status = action === 'delete' && !record.observer.signal ? Status.noContent : Status.ok;
     const { observer, requestId } = record;
     const row = observer.latest ? JSON.stringify([observer.id, requestId, pk]) : undefined;
     this.#session.send({ action, requestId, status, data, errors: [] }, row);
+    this.#session.services.activity?.sent(message, action);
   }
+}
+
+function withheld({ record, action, pk }: EventArrival, by: string): WithheldEvent {
+  return { observer: record.observer.id, event: action, pk, requestId: record.requestId, by };
 }
 
 /** What is sent of an event, as JSON text, by the rights that its subscription has by now. */

@@ -112,7 +112,7 @@ async function isGranted(ask: () => Promise<void>): Promise<boolean> {
 }
 
 /** A permission may refuse by any error that is the client's; a limit or a failure of the server is none. */
-function isRefusal(error: unknown): boolean {
+export function isRefusal(error: unknown): boolean {
   return (
     safeInstanceof(error, ApiError) && error.status < Status.serverError && error.status !== Status.tooManyRequests
   );

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { ApiError, UnexpectedError } from '../errors.js';
 import type { LogFields, Logger } from '../logger.js';
 import type { ConcreteClass } from '../metadata.js';
+import { Status } from '../status.js';
 
 /**
  * A provider that knows errors of another library: what it returns is what the client is told; undefined for those that
@@ -38,7 +39,8 @@ export class ErrorTranslator {
       const known = this.#map(thrown);
       if (known && canBeTold(known)) {
         // The client is told what it did wrong; a developer may see here that it was not the client.
-        this.#logger.debug('An error was mapped.', { ...fields, code: known.code, error: thrown });
+        const error = known.status < Status.serverError ? sentenceOf(thrown) : thrown;
+        this.#logger.debug('An error was mapped.', { ...fields, code: known.code, error });
         return known;
       }
     } catch (error) {
@@ -56,6 +58,11 @@ export class ErrorTranslator {
     }
     return undefined;
   }
+}
+
+/** Without its stack, which the mistake of a client does not need. */
+function sentenceOf(thrown: unknown): unknown {
+  return safeInstanceof(thrown, Error) ? `${thrown.name}: ${thrown.message}` : thrown;
 }
 
 /** An error of the application's own making may hold what no frame can show, or throw when it is looked at. */

@@ -1,3 +1,4 @@
+import type { ActivityLog, WithheldEvent } from '../activity-log.js';
 import { currentWork, type Work } from '../async-context.js';
 import type { Clock, Timer } from '../clock.js';
 import type { GuardedCounters } from '../counters.js';
@@ -8,17 +9,9 @@ import type { Settings } from '../settings.js';
 import { Status } from '../status.js';
 import { readTraceParent } from '../trace-parent.js';
 import type { GuardedTracer, TraceSpan } from '../tracer.js';
-import type { RequestId } from '../wire/messages.js';
 import type { Request } from './request.js';
 
-/** An event that a permission kept from a subscription. */
-export interface RefusedDelivery {
-  readonly observer: string;
-  readonly event: string;
-  readonly requestId: RequestId;
-}
-
-/** What is written down of every request and delivery: a log line, a span, a count. Never what was in it. */
+/** A count and a span for every request and delivery, and a log line where the settings ask for one. Never what was in it. */
 export class RequestLog {
   constructor(
     private readonly clock: Clock,
@@ -26,6 +19,7 @@ export class RequestLog {
     readonly tracer: GuardedTracer,
     private readonly logger: Logger,
     private readonly settings: Pick<Settings, 'closeTimeout' | 'log'>,
+    private readonly activity: ActivityLog | undefined,
   ) {}
 
   /** Runs the request in a span of its own, which ends with its reply. */
@@ -41,13 +35,21 @@ export class RequestLog {
 
   /** A request was answered, or has nobody to be answered to; perhaps before anything of it ran. */
   answered(request: Request): void {
-    const { name: action, status, isStarted, startedAt } = request;
+    const { name: action, status, startedAt, isDetached, error } = request;
     if (this.counters.isOn)
       this.counters.increment('signalbox.actions', { action, status: String(status ?? 'disconnected') });
-    const level = this.settings.log.actions;
-    if (!level) return;
-    const duration = isStarted ? this.clock.elapsed() - startedAt : 0;
-    currentWork.run(request, () => this.logger[level]('An action was answered.', { status: status ?? null, duration }));
+    const { actions, slowActionTime } = this.settings.log;
+    if (!actions) return;
+    const duration = startedAt === 0 ? 0 : Math.round(this.clock.elapsed() - startedAt);
+    const isSlow = duration >= slowActionTime && !isDetached;
+    if (this.activity)
+      currentWork.run(request, () => this.activity?.request(request, request.label, error, { duration, isSlow }));
+    else if (actions === 'all' || isSlow || isProblem(status)) {
+      const level = isSlow || (status ?? 0) >= Status.serverError ? 'warn' : 'info';
+      if (!this.logger.isLevelEnabled(level)) return;
+      const facts = { status: status ?? null, duration, ...(error && { code: error.code }), ...(isSlow && { isSlow }) };
+      currentWork.run(request, () => this.logger[level]('An action was answered.', facts));
+    }
   }
 
   /** Work that goes on although it was aborted counts against its connection. @returns what to cancel once it ends */
@@ -78,12 +80,24 @@ export class RequestLog {
     });
   }
 
-  refusedDelivery(scope: Scope, facts: RefusedDelivery): void {
-    this.counters.increment('signalbox.refused_deliveries', { observer: facts.observer });
-    const level = this.settings.log.actions;
-    if (level) this.logger[level]('A delivery was refused.', { ...facts, path: scope.path, user: userKeyOf(scope) });
+  /** An event that a permission kept from a subscription. */
+  refusedDelivery(scope: Scope, refused: WithheldEvent): void {
+    const { observer, event, requestId } = refused;
+    this.counters.increment('signalbox.refused_deliveries', { observer });
+    if (this.activity) this.activity.withheld(refused, userKeyOf(scope));
+    else if (this.settings.log.actions === 'all') {
+      const facts = { observer, event, requestId, path: scope.path, user: userKeyOf(scope) };
+      this.logger.info('A delivery was refused.', facts);
+    }
   }
 }
+
+/** A failure of the server, or a refusal: not what a client merely did wrong. */
+function isProblem(status = 0): boolean {
+  return status >= Status.serverError || refusals.has(status);
+}
+
+const refusals: ReadonlySet<number> = new Set([Status.unauthorized, Status.forbidden, Status.tooManyRequests]);
 
 /** Which trace the work is in, and which one it comes from. */
 function tracesOf({ traceId }: TraceSpan, cause: string): LogFields {

@@ -16,6 +16,8 @@ import type { ActionDefinition } from './actions.js';
 export interface RequestTarget {
   readonly instance: object;
   readonly scope: Scope;
+  /** Undefined on a route without streams. */
+  readonly stream: string | undefined;
   /** Begun from the database that the consumer's atomic actions write. */
   readonly unitOfWork: UnitOfWork;
   /** The kwarg by which clients name an object. */
@@ -90,6 +92,8 @@ export class Request extends ActionContext implements Work, Expiring {
   commandsMeanwhile: ConnectionCommand[] | undefined;
   /** Of the final reply; undefined before it, and where nobody was left to be told. */
   status: number | undefined;
+  /** What the final reply tells of; undefined where it tells of none. */
+  error: ApiError | undefined;
   /** When it began to run, by `Clock.elapsed`. */
   startedAt = 0;
   /** The id of the trace that it is in. */
@@ -126,6 +130,11 @@ export class Request extends ActionContext implements Work, Expiring {
 
   get id(): string {
     return `${processId}:${this.#number}`;
+  }
+
+  /** The consumer as log lines for developers call it. */
+  get label(): string {
+    return this.target.stream ?? this.target.instance.constructor.name;
   }
 
   get logFields(): Readonly<Record<string, unknown>> {
@@ -195,6 +204,7 @@ export class Request extends ActionContext implements Work, Expiring {
   }
 
   fail(error: ApiError): void {
+    if (!this.isOver) this.error = error;
     this.#answer(errorReply(error, this));
   }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
+import type { ActivityLog } from '../activity-log.js';
 import type { ConcreteClass } from '../metadata.js';
 import { isOfModel, type ModelChange, type RowData } from '../orm/model-change.js';
 import { restore } from '../orm/model-snapshot.js';
@@ -11,6 +12,7 @@ import type { SignalSent } from '../signals/signal-sent.js';
 import { encodeData } from '../wire/codec.js';
 import { type ChangeMessage, idFor } from './change-message.js';
 import { groupsConcerned } from './group-diff.js';
+import type { LeaveOut } from './group-names.js';
 import { MessageSender, type SenderParts } from './message-sender.js';
 import type { Observer } from './observer.js';
 import { RecheckPublisher } from './recheck-publisher.js';
@@ -18,6 +20,7 @@ import { RecheckPublisher } from './recheck-publisher.js';
 export interface PublisherParts extends SenderParts {
   readonly observers: readonly Observer[];
   readonly unitOfWork: UnitOfWork;
+  readonly activity: ActivityLog | undefined;
   resolve<T>(provider: ConcreteClass<T>): T;
 }
 
@@ -111,7 +114,7 @@ export class ChangePublisher {
     const { unitOfWork } = this.#parts;
     if (!observer.signal?.when(payload)) return;
     const subject = payload as object;
-    const after = await unitOfWork.run(() => observer.groupsOfRow(subject));
+    const after = await unitOfWork.run(() => observer.groupsOfRow(subject, this.#leaveOut(observer, null)));
     if (after.length === 0) return;
     const shown = await unitOfWork.run(() => this.#show(observer, subject, unitOfWork));
     const message: ChangeMessage = {
@@ -126,6 +129,7 @@ export class ChangePublisher {
       ...shown,
       ...(origin !== undefined && { origin }),
     };
+    this.#parts.activity?.announced(message, observer.signal.name);
     await this.#sender.send(after, message, fail);
   }
 
@@ -147,13 +151,20 @@ export class ChangePublisher {
       ...shown,
       ...(change.origin !== undefined && { origin: change.origin }),
     };
+    this.#parts.activity?.announced(message);
     await this.#sender.send(groups, message, fail);
   }
 
-  async #groupsOf(observer: Observer, { entity }: ModelChange, row: RowData | undefined): Promise<string[]> {
+  async #groupsOf(observer: Observer, { entity, pk }: ModelChange, row: RowData | undefined): Promise<string[]> {
     if (!row) return [];
     const unitOfWork = this.#parts.unitOfWork.of(entity);
-    return unitOfWork.run(() => observer.groupsOfRow(restore(unitOfWork.em, entity, row)));
+    const leaveOut = this.#leaveOut(observer, pk);
+    return unitOfWork.run(() => observer.groupsOfRow(restore(unitOfWork.em, entity, row), leaveOut));
+  }
+
+  /** The other groups of a change are told of it nevertheless. */
+  #leaveOut({ id }: Observer, pk: unknown): LeaveOut {
+    return (error) => this.#parts.logger.error('A group of a change was left out.', { observer: id, pk, error });
   }
 
   #textOf(observer: Observer, change: ModelChange, texts: Texts): Promise<Shown> {

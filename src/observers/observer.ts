@@ -4,9 +4,9 @@ import { ConfigurationError } from '../errors.js';
 import type { Class } from '../metadata.js';
 import { rightsIn } from '../serializers/field-rights.js';
 import type { SerializerClass } from '../serializers/serializer.js';
+import { type GroupsMethod, groupNames, type LeaveOut } from './group-names.js';
 import {
   consumerGroupDeclarations,
-  type Groups,
   type ObservedSignal,
   type ObserverDeclaration,
   observerDeclarations,
@@ -38,13 +38,15 @@ export interface Observer {
   readonly revocations: readonly Revocation[];
   /** What its groups are called outside of it; the group of all where it declares none. */
   named(groups: readonly string[]): string[];
-  /** The groups of a row. */
-  groupsOfRow(row: object): Promise<string[]>;
-  /** The groups that a consumer joins for a subscription. */
+  /** The groups of a row or a payload. @param leaveOut told of each name that is none */
+  groupsOfRow(row: object, leaveOut: LeaveOut): Promise<string[]>;
+  /**
+   * The groups that a consumer joins for a subscription.
+   *
+   * @throws ConfigurationError for a name that is none
+   */
   groupsOfSubscription(consumer: object, kwargs: unknown): Promise<string[]>;
 }
-
-type GroupsMethod = (subject: unknown) => Groups;
 
 interface GroupMembers {
   readonly ofRow: string | undefined;
@@ -103,6 +105,16 @@ function compile(
   const prefixed = (groups: readonly string[]): string[] => [...new Set(groups.map((group) => nameOfGroup(id, group)))];
   const named = (groups: readonly string[]): string[] =>
     prefixed(ofConsumer === undefined && groups.length > 0 ? everyRow : groups);
+  const collect = async (
+    self: object,
+    yields: string | undefined,
+    subject: unknown,
+    leaveOut: LeaveOut,
+  ): Promise<string[]> => {
+    if (yields === undefined) return everyRow;
+    const method: GroupsMethod['method'] = Reflect.get(self, yields);
+    return groupNames({ consumer: consumer.name, member: yields, self, method }, subject, leaveOut);
+  };
   const outside = outsideOfConnections(consumer);
   const visibility = visibilityFor?.(consumer);
   return {
@@ -113,7 +125,7 @@ function compile(
     revocations: revokedBy.map(({ member: yields, model: changed, signal: sent }) => ({
       ...(changed && { model: changed() }),
       ...(sent && { signal: { signal: sent, atOnce: false } }),
-      groupsOf: async (subject) => named(await collect(outside, yields, subject)),
+      groupsOf: async (subject, leaveOut) => named(await collect(outside, yields, subject, leaveOut)),
     })),
     ...(model && { model: model() }),
     ...(signal && { signal }),
@@ -124,9 +136,13 @@ function compile(
     latest: latest === true,
     groupsVary: ofRow !== undefined && Reflect.get(consumer.prototype, ofRow) !== groupsByKey,
     passesThrough: passesThrough !== undefined && Reflect.get(consumer.prototype, member) === passesThrough,
-    groupsOfRow: async (row) => prefixed(await collect(outside, ofRow, row)),
-    groupsOfSubscription: async (instance, kwargs) => prefixed(await collect(instance, ofConsumer, kwargs)),
+    groupsOfRow: async (row, leaveOut) => prefixed(await collect(outside, ofRow, row, leaveOut)),
+    groupsOfSubscription: async (instance, kwargs) => prefixed(await collect(instance, ofConsumer, kwargs, raise)),
   };
+}
+
+function raise(fault: ConfigurationError): never {
+  throw fault;
 }
 
 /** A client's kwargs may make a name of any length, and no layer has to accept long ones. */
@@ -134,15 +150,6 @@ function nameOfGroup(id: string, group: string): string {
   const name = `${id}/${group}`;
   if (name.length <= maximumNameLength) return name;
   return `${id}/sha256:${createHash('sha256').update(group).digest('hex')}`;
-}
-
-async function collect(self: object, member: string | undefined, subject: unknown): Promise<string[]> {
-  if (member === undefined) return everyRow;
-  const method: GroupsMethod = Reflect.get(self, member);
-  const groups = await method.call(self, subject);
-  const names: string[] = [];
-  for await (const group of groups) names.push(String(group));
-  return names;
 }
 
 /**

@@ -4,6 +4,7 @@ import { restore } from '../orm/model-snapshot.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import { idFor } from './change-message.js';
+import type { LeaveOut } from './group-names.js';
 import type { MessageSender } from './message-sender.js';
 import type { Observer } from './observer.js';
 import type { RecheckMessage } from './recheck-message.js';
@@ -53,8 +54,9 @@ export class RecheckPublisher {
     const groups = new Set<string>(signals.flatMap((sent) => groupsByHand(observer, sent)));
     for (const revocation of observer.revocations) {
       for (const change of changes)
-        for (const group of await this.#groupsOfChange(revocation, change)) groups.add(group);
-      for (const sent of signals) for (const group of await this.#groupsOfSignal(revocation, sent)) groups.add(group);
+        for (const group of await this.#groupsOfChange(revocation, change, fail)) groups.add(group);
+      for (const sent of signals)
+        for (const group of await this.#groupsOfSignal(revocation, sent, fail)) groups.add(group);
     }
     if (groups.size === 0) return;
     const origin = [...changes, ...signals].find((each) => each.origin !== undefined)?.origin;
@@ -70,21 +72,25 @@ export class RecheckPublisher {
   }
 
   /** Those before and after it: a membership may have moved from one room to another. */
-  async #groupsOfChange(revocation: Revocation, change: ModelChange): Promise<readonly string[]> {
+  async #groupsOfChange(revocation: Revocation, change: ModelChange, fail: LeaveOut): Promise<readonly string[]> {
     const { entity, before, after } = change;
     if (!isOfModel(change, revocation.model)) return [];
     const unitOfWork = this.#parts.unitOfWork.of(entity);
     const groups: string[] = [];
     for (const row of [before, after]) {
       if (!row) continue;
-      groups.push(...(await unitOfWork.run(() => revocation.groupsOf(restore(unitOfWork.em, entity, row)))));
+      groups.push(...(await unitOfWork.run(() => revocation.groupsOf(restore(unitOfWork.em, entity, row), fail))));
     }
     return groups;
   }
 
-  async #groupsOfSignal({ signal, groupsOf }: Revocation, sent: SignalSent): Promise<readonly string[]> {
+  async #groupsOfSignal(
+    { signal, groupsOf }: Revocation,
+    sent: SignalSent,
+    fail: LeaveOut,
+  ): Promise<readonly string[]> {
     if (signal?.signal !== sent.signal || sent.atOnce) return [];
-    return this.#parts.unitOfWork.run(() => groupsOf(sent.payload as object));
+    return this.#parts.unitOfWork.run(() => groupsOf(sent.payload as object, fail));
   }
 }
 

@@ -1,5 +1,6 @@
 import { type Class, MemberMetadata } from '../metadata.js';
 import type { Signal } from '../signals/signal.js';
+import type { LeaveOut } from './group-names.js';
 
 /** What `@RevokedBy` wrote on a method that yields groups. */
 export interface RevocationDeclaration {
@@ -16,6 +17,6 @@ export const revocationDeclarations = new MemberMetadata<readonly RevocationDecl
 export interface Revocation {
   readonly model?: Class;
   readonly signal?: { readonly signal: Signal<never>; readonly atOnce: false };
-  /** The groups whose subscriptions are asked again. */
-  groupsOf(changed: object): Promise<string[]>;
+  /** The groups whose subscriptions are asked again. @param leaveOut told of each name that is none */
+  groupsOf(changed: object, leaveOut: LeaveOut): Promise<string[]>;
 }

@@ -1,4 +1,4 @@
-import { Collection, type EntityMetadata, type EntityProperty, Utils } from '@mikro-orm/core';
+import { Collection, type EntityMetadata, type EntityProperty, helper, Utils } from '@mikro-orm/core';
 
 const uuid = /^([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})$/i;
 const digits = /^-?\d{1,19}$/;
@@ -20,6 +20,11 @@ export function toPrimaryKey(meta: EntityMetadata, raw: unknown): unknown {
 /** Whether an object is a row of the ORM, or a reference to one. */
 export function isEntity(value: object): boolean {
   return Utils.isEntity(value, true);
+}
+
+/** Whether only the key of an entity is known, as of a relation that was not loaded. */
+export function isUnloaded(value: object): boolean {
+  return Utils.isEntity(value) && !helper(value).isInitialized();
 }
 
 /** Whether an object is a relation to many rows. */

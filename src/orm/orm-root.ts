@@ -13,6 +13,25 @@ export function isOrmRoot(value: unknown): value is OrmRoot {
 }
 
 /**
+ * Which database it is, for the log: `pglite ./data`, `postgresql localhost:5432/chat`. Neither user nor password, whether they stand in
+ * settings of their own or in the URL.
+ */
+export function describeDatabase({ em }: OrmRoot): string {
+  const { config } = em;
+  const driver = em
+    .getDriver()
+    .constructor.name.replace(/Driver$/, '')
+    .toLowerCase();
+  const name = config.get('dbName') ?? '';
+  const options: { readonly dataDir?: unknown } = Object(config.get('driverOptions'));
+  if (driver === 'pglite') return `${driver} ${options.dataDir === undefined ? name : `${options.dataDir} ${name}`}`;
+  const url = config.get('clientUrl') ?? '';
+  const { hostname = '', port = '' } = URL.canParse(url) ? new URL(url) : {};
+  const at = config.get('port') ?? port;
+  return `${driver} ${config.get('host') ?? decodeURIComponent(hostname)}${at && `:${at}`}/${name}`;
+}
+
+/**
  * What the entity manager is injected by: the core's `EntityManager`, whichever driver it comes from, and the driver's own classes
  * in between, one of which its package exports under the same name.
  */

@@ -5,6 +5,7 @@ import {
   type Answer,
   type AnyPermission,
   type Delivery,
+  describePermission,
   type PermissionClass,
   type PermissionExpression,
   permissionsIn,
@@ -24,6 +25,8 @@ export class PermissionChecker {
   readonly providers: readonly PermissionClass[];
   /** Whether every client may do everything, so that no permission has to be asked. */
   readonly isOpen: boolean;
+  /** Put together for the first refusal, and kept. */
+  #description: string | undefined;
 
   /** @param revealsForbidden whether a refused object is told from an absent one */
   constructor(
@@ -32,6 +35,12 @@ export class PermissionChecker {
   ) {
     this.providers = permissionsIn(expression);
     this.isOpen = this.providers.every((provider) => provider === AllowAny);
+  }
+
+  /** `@Permissions(IsAuthenticated, IsMember)`, for the log. */
+  get description(): string {
+    this.#description ??= `@Permissions(${operandsOf(this.expression).map(describePermission).join(', ')})`;
+    return this.#description;
   }
 
   /**
@@ -52,12 +61,15 @@ export class PermissionChecker {
     const question: Question = (permission, options) =>
       permission.canConnect && yes(permission.canConnect(scope, options));
     if (await this.#allows(scope, question)) return;
-    throw isLoggedIn(scope) ? new PermissionDenied() : new NotAuthenticated();
+    throw isLoggedIn(scope)
+      ? new PermissionDenied(undefined, this.#toChange)
+      : new NotAuthenticated(undefined, { remedy: `Nobody is logged in: see the middleware, or ${this.description}.` });
   }
 
   /** @throws PermissionDenied */
   async checkAction(context: ActionContext): Promise<void> {
-    if (!(await this.#allows(context.scope, onAction(context)))) throw new PermissionDenied();
+    if (await this.#allows(context.scope, onAction(context))) return;
+    throw new PermissionDenied(undefined, this.#toChange);
   }
 
   /**
@@ -75,7 +87,8 @@ export class PermissionChecker {
       return yes(permission.hasObjectPermission(context, object, options));
     };
     if (await this.#allows(context.scope, question)) return;
-    throw this.revealsForbidden ? new PermissionDenied() : new NotFound();
+    const Refusal = this.revealsForbidden ? PermissionDenied : NotFound;
+    throw new Refusal(undefined, this.#toChange);
   }
 
   /**
@@ -92,6 +105,10 @@ export class PermissionChecker {
     });
   }
 
+  get #toChange(): { readonly remedy: string } {
+    return { remedy: `See ${this.description}.` };
+  }
+
   #anyAnswers({ container }: Scope, ...questions: readonly (keyof AnyPermission)[]): boolean {
     return this.providers.some((provider) => {
       if (provider === AllowAny) return false;
@@ -104,6 +121,12 @@ export class PermissionChecker {
     const resolve = (permission: PermissionClass): AnyPermission => container.resolve(permission);
     return (await ask(this.expression, question, resolve)) !== 'refused';
   }
+}
+
+/** Those of a consumer and those of its action, as they were written. */
+function operandsOf(expression: PermissionExpression): readonly PermissionExpression[] {
+  const isAll = typeof expression !== 'function' && expression.kind === 'all';
+  return isAll ? expression.operands.flatMap(operandsOf) : [expression];
 }
 
 function onAction(context: ActionContext): Question {

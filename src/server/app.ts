@@ -3,12 +3,13 @@ import { type ChannelMessage, checkApplicationGroup } from '../channel-layer/cha
 import { toConsumerMessage } from '../consumers/consumer-message.js';
 import type { Class } from '../metadata.js';
 import type { ObserverNameOf } from '../observers/rechecker.js';
+import { describeDatabase } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import type { AcceptedConnection, AppOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import { buildServices, type Services } from './composition.js';
 import { Connection } from './connection.js';
 import { Health, type HealthRequest, type HealthResponse, type Readiness } from './health.js';
-import { HttpServer } from './http-server.js';
+import { HttpServer, urlOf } from './http-server.js';
 import { onProcessSignals, type ShutdownOptions } from './process-signals.js';
 import type { Route } from './routes.js';
 import { Shutdown } from './shutdown.js';
@@ -25,6 +26,8 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   readonly #httpServer: HttpServer;
   readonly #shutdown: Shutdown;
   readonly #health: Health;
+  /** For the log. */
+  readonly #databases: readonly string[];
 
   constructor(options: AppOptions<Routes>) {
     const services = buildServices(options);
@@ -32,9 +35,10 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     const acceptor = new WebSocketAcceptor(settings, logger);
     const { limits } = settings;
     this.#services = services;
-    this.#httpServer = new HttpServer(this, handshake, acceptor, limiter, addresses, errors, limits);
+    this.#httpServer = new HttpServer(this, handshake, acceptor, limiter, addresses, errors, limits, clock, logger);
     this.#shutdown = new Shutdown(services, this.#httpServer);
     const orms = [options.orm, ...(options.otherOrms ?? [])];
+    this.#databases = orms.map(describeDatabase);
     const isEnding = (): boolean => this.#shutdown.isEnding;
     this.#health = new Health(orms, layer, clock, deadlines, logger, joining, isEnding);
   }
@@ -55,15 +59,23 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   async listen(options: ListenOptions = {}): Promise<ListenAddress> {
     await this.start();
     const server = await this.#httpServer.listen(options);
-    await this.attach(server);
-    return server.address() as ListenAddress;
+    const address = server.address() as ListenAddress;
+    await this.#attach(server, `listening on ${urlOf(address, options.host)}`);
+    return address;
   }
 
   /** Serves sockets on an HTTP server that stays the caller's: its requests, its port and its closing. */
   async attach(server: UpgradableServer): Promise<void> {
     await this.start();
+    await this.#attach(server, 'attached to an HTTP server');
+  }
+
+  /** @param where begins the line of the log that says what is served, and with which database */
+  async #attach(server: UpgradableServer, where: string): Promise<void> {
+    const { handshake, lifecycle, logger } = this.#services;
     this.#httpServer.attach(server);
-    await this.#services.lifecycle.ready();
+    logger.info(`${where} (paths ${handshake.paths.join(', ')}), database ${this.#databases.join(', ')}`);
+    await lifecycle.ready();
   }
 
   /**

@@ -4,6 +4,7 @@ import {
   type InjectionToken,
   instanceCachingFactory,
 } from 'tsyringe';
+import { ActivityLog } from '../activity-log.js';
 import { ConnectionRegistry } from '../authentication/connection-registry.js';
 import { Connections } from '../authentication/connections.js';
 import { InMemoryTicketStore } from '../authentication/in-memory-ticket-store.js';
@@ -43,7 +44,9 @@ import type { ScopeUser } from '../scope/scope-types.js';
 import { checkRights, rightsIn } from '../serializers/field-rights.js';
 import { checkModelSerializer } from '../serializers/model-serializer.js';
 import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
+import { isTestRun } from '../server-settings.js';
 import { completeSettings, type Settings } from '../settings.js';
+import { TerminalLogger } from '../terminal-logger.js';
 import { GuardedTracer, Tracer } from '../tracer.js';
 import { type AppOptions, checkOptions } from './app-options.js';
 import { Backpressure } from './backpressure.js';
@@ -86,9 +89,9 @@ export function buildServices(options: Options): Services {
   for (const token of entityManagerTokens(orm)) provide(container, token, () => orm.em);
 
   // What tells what happens, and when
-  const level = settings.development ? 'debug' : 'info';
-  const logger = provide(container, Logger, () => new Logger(level, undefined, undefined, settings.log.redacted));
+  const logger = provide(container, Logger, () => loggerFor(settings));
   const clock = provide(container, Clock, () => new Clock());
+  const activity = activityLogFor(settings, logger, clock);
   const deadlines = new Deadlines(clock);
   const counters = new GuardedCounters(
     provide(container, Counters, () => new Counters()),
@@ -117,7 +120,7 @@ export function buildServices(options: Options): Services {
   // Changes: from a commit to the messages of its observers
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
-  const publisher = new ChangePublisher({ observers, layer, unitOfWork, logger, clock, settings, resolve });
+  const publisher = new ChangePublisher({ observers, layer, unitOfWork, logger, activity, clock, settings, resolve });
   const connectionRules = new ConnectionRules(rules, connections, unitOfWork, logger);
   const ruling = rules.flatMap((rule) => modelOf(rule) ?? []).map((model) => ({ model }));
   const revocations = observers.flatMap((observer) => observer.revocations);
@@ -142,7 +145,7 @@ export function buildServices(options: Options): Services {
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
 
   // The way of a request
-  const log = new RequestLog(clock, counters, tracer, logger, settings);
+  const log = new RequestLog(clock, counters, tracer, logger, settings, activity);
   const dispatcher = new Dispatcher(errors, log, clock, deadlines, logger, settings, unitOfWork);
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
   const addresses = new ClientAddresses(settings.trustedProxies);
@@ -173,6 +176,7 @@ export function buildServices(options: Options): Services {
     clock,
     deadlines,
     logger,
+    activity,
     counters,
     layer,
     unitOfWork,
@@ -221,6 +225,18 @@ function unitOfWorkOf({ orm, otherOrms = [] }: Options): UnitOfWork {
     reason: `has two databases with the context name "${twice}".`,
     remedy: 'Give each its own: MikroORM.init({ contextName }).',
   });
+}
+
+/** For developers, or for machines. In specs the log shows what goes wrong, and not what listens where. */
+function loggerFor({ development, log: { redacted } }: Settings): Logger {
+  if (!development) return new Logger('info', undefined, undefined, redacted);
+  return new TerminalLogger(isTestRun() ? 'warn' : 'debug', undefined, undefined, redacted);
+}
+
+/** None where its lines would not be written: then nothing is put into words. */
+function activityLogFor({ development, log }: Settings, logger: Logger, clock: Clock): ActivityLog | undefined {
+  const isWritten = development && log.actions === 'all' && logger.isLevelEnabled('info');
+  return isWritten ? new ActivityLog(logger, clock) : undefined;
 }
 
 /** The one that is injected is the one that is used. */

@@ -232,7 +232,10 @@ export class Connection
 
   #answerError(thrown: unknown, payload: unknown, stream: string | null | undefined): void {
     const { requestIdLength } = this.services.settings.limits;
-    this.#reply(errorReply(this.#translate(thrown), addressOf(payload, requestIdLength)), stream);
+    const error = this.#translate(thrown);
+    const reply = errorReply(error, addressOf(payload, requestIdLength));
+    this.#reply(reply, stream);
+    this.services.activity?.request(reply, stream ?? undefined, error);
   }
 
   // Frames that go out

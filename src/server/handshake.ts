@@ -59,6 +59,11 @@ export class Handshake {
     return this.router.match(url) !== undefined;
   }
 
+  /** Of all routes, as they were declared. */
+  get paths(): readonly string[] {
+    return this.router.routes.map(({ path }) => path);
+  }
+
   /** What a refusal says beside its sentence: a 401 names the scheme by which a client may authenticate (RFC 9110, 11.6.1). */
   refusalHeaders(url: string, { status }: ApiError): Readonly<Record<string, string>> {
     if (status !== Status.unauthorized) return {};
@@ -133,7 +138,8 @@ export class Handshake {
 
   #match(request: HandshakeRequest): Match {
     const match = this.router.match(request.url);
-    if (!match) throw new NotFound('Nothing is served at this path.');
+    if (!match)
+      throw new NotFound('Nothing is served at this path.', { remedy: `Served are ${this.paths.join(', ')}.` });
     checkOrigin(request, this.settings.origins);
     return match;
   }
@@ -167,7 +173,8 @@ export class Handshake {
           ({ scope }) => this.disposer.dispose(scope),
           (thrown) => this.translate(thrown, request),
         );
-        return new HandshakeTimedOut(undefined, { retryAfter: 1_000 });
+        const remedy = 'See what middleware and permissions wait for, or raise settings.handshakeTimeLimit.';
+        return new HandshakeTimedOut(undefined, { retryAfter: 1_000, remedy });
       },
     });
   }
@@ -237,7 +244,14 @@ export function checkOrigin({ headers, encrypted = false }: HandshakeRequest, al
   const origin = originOf(headers.origin);
   if (origin !== undefined && (allowed === 'same' ? isSame(origin, headers.host, encrypted) : allowed.includes(origin)))
     return;
-  throw new PermissionDenied('This page may not connect here.');
+  throw new PermissionDenied('This page may not connect here.', { remedy: remedyFor(origin, allowed) });
+}
+
+function remedyFor(origin: string | undefined, allowed: Exclude<Settings['origins'], 'any'>): string {
+  const setting = `settings.origins, which is ${JSON.stringify(allowed)}`;
+  if (origin === undefined) return `Only "any" would do for ${setting}.`;
+  const proxy = allowed === 'same' ? ', or let the proxy in between keep the Host header' : '';
+  return `Add "${origin}" to ${setting}${proxy}.`;
 }
 
 /**

@@ -1,11 +1,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
+import { isIPv6, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { Clock } from '../clock.js';
 import type { ErrorTranslator } from '../dispatch/error-mapping.js';
 import type { ApiError } from '../errors.js';
 import type { Limits } from '../limits.js';
+import type { Logger } from '../logger.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
-import type { ListenOptions, UpgradableServer } from './app-options.js';
+import { Status } from '../status.js';
+import type { ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import type { ClientAddresses } from './client-address.js';
 import { type Handshake, pathOf } from './handshake.js';
 import type { HealthRequest, HealthResponse } from './health.js';
@@ -35,6 +38,8 @@ export class HttpServer {
   readonly #handshakes = new Map<Duplex, Promise<void>>();
   readonly #detach: (() => void)[] = [];
   readonly #servers: Server[] = [];
+  /** When a refusal at a limit was logged last, by `Clock.elapsed`. */
+  #limitLoggedAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly application: HttpApplication,
@@ -44,6 +49,8 @@ export class HttpServer {
     private readonly addresses: ClientAddresses,
     private readonly errors: ErrorTranslator,
     private readonly limits: Limits,
+    private readonly clock: Clock,
+    private readonly logger: Logger,
   ) {}
 
   /** Makes a server that serves sockets, and nothing else. @throws Error where it cannot listen, such as EADDRINUSE */
@@ -116,8 +123,40 @@ export class HttpServer {
     } catch (thrown) {
       const error = this.errors.translate(thrown, { handshake: pathOf(request) });
       refuseUpgrade(socket, error, this.handshake.refusalHeaders(request.url ?? '/', error));
+      this.#noteRefusal(request, error);
     }
   }
+
+  /** Refusals at a limit come by the thousand and are counted: a line a second is enough of them. */
+  #noteRefusal(request: IncomingMessage, error: ApiError): void {
+    const { status, code, remedy = remedies[error.status] } = error;
+    if (status === Status.tooManyRequests || status === Status.unavailable) {
+      const now = this.clock.elapsed();
+      if (now - this.#limitLoggedAt < 1_000) return;
+      this.#limitLoggedAt = now;
+    }
+    const { origin, host } = request.headers;
+    const level = status >= Status.serverError ? 'warn' : 'info';
+    this.logger[level]('An upgrade was refused.', { path: pathOf(request), status, code, origin, host, remedy });
+  }
+}
+
+/** What would have to change, where the error does not say. */
+const remedies: Readonly<Record<number, string>> = {
+  [Status.badRequest]: 'See the parameters of the route, and whether the client speaks WebSocket.',
+  [Status.unauthorized]: 'See the middleware that authenticates on this route.',
+  [Status.forbidden]: 'See the permissions of the consumers and the middleware of this route.',
+};
+
+/**
+ * Where clients find a server of `listen`: `ws://localhost:8000`.
+ *
+ * @param host that it was told to listen on; undefined for all addresses
+ */
+export function urlOf({ address, port }: ListenAddress, host: string | undefined): string {
+  const isEverywhere = address === '::' || address === '0.0.0.0';
+  const name = isEverywhere ? 'localhost' : (host ?? address);
+  return `ws://${isIPv6(name) ? `[${name}]` : name}:${port}`;
 }
 
 /** Knows nothing of the request, which would live as long as its socket. */

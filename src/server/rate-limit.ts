@@ -217,7 +217,8 @@ export class ConnectionLimiter {
     const { connectionsPerUser } = this.limits;
     if ((this.#users.get(name)?.connections ?? 0) < connectionsPerUser) return;
     const text = `There may be ${connectionsPerUser} connections of one user.`;
-    this.#refuse('user_connections', new Throttled(text, { retryAfter: retryDelay }));
+    const remedy = 'Raise settings.limits.connectionsPerUser.';
+    this.#refuse('user_connections', new Throttled(text, { retryAfter: retryDelay, remedy }));
   }
 
   /** Outlives its connections, so that a user who comes back finds what it had left. */
@@ -250,17 +251,26 @@ export class ConnectionLimiter {
     const { connectionsPerAddress, addressHandshakesPerSecond, addressHandshakeBurst } = this.limits;
     caller.handshakes ??= new TokenBucket(addressHandshakesPerSecond, addressHandshakeBurst, now);
     const wait = caller.handshakes.take(1, now);
-    if (wait > 0) this.#refuse('address_handshakes', new Throttled('Too many handshakes.', { retryAfter: wait }));
+    if (wait > 0) {
+      const remedy = 'Raise settings.limits.addressHandshakesPerSecond or addressHandshakeBurst.';
+      this.#refuse('address_handshakes', new Throttled('Too many handshakes.', { retryAfter: wait, remedy }));
+    }
     if (caller.connections < connectionsPerAddress) return;
     const text = `There may be ${connectionsPerAddress} connections of one address.`;
-    this.#refuse('address_connections', new Throttled(text, { retryAfter: retryDelay }));
+    const remedy = 'Raise settings.limits.connectionsPerAddress.';
+    this.#refuse('address_connections', new Throttled(text, { retryAfter: retryDelay, remedy }));
   }
 
   #checkProcess(now: number): void {
-    if (this.#connections >= this.limits.connections)
-      this.#refuse('connections', new Overloaded(undefined, { retryAfter: retryDelay }));
+    if (this.#connections >= this.limits.connections) {
+      const remedy = 'Raise settings.limits.connections.';
+      this.#refuse('connections', new Overloaded(undefined, { retryAfter: retryDelay, remedy }));
+    }
     const wait = this.#handshakes.take(1, now);
-    if (wait > 0) this.#refuse('handshakes', new Overloaded('Too many handshakes.', { retryAfter: wait }));
+    if (wait > 0) {
+      const remedy = 'Raise settings.limits.handshakesPerSecond.';
+      this.#refuse('handshakes', new Overloaded('Too many handshakes.', { retryAfter: wait, remedy }));
+    }
   }
 
   /** At most once a second: a look at all of them costs. */

@@ -45,7 +45,8 @@ export class Reauthorization {
 
   /** @throws PermissionDenied for a stream that refuses to be connected to */
   checkStream(stream: string): void {
-    if (this.#refused.has(stream)) throw new PermissionDenied();
+    const refusal = this.#refused.get(stream);
+    if (refusal) throw new PermissionDenied(undefined, { remedy: refusal.remedy });
   }
 
   /**
