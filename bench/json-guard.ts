@@ -1,4 +1,4 @@
-import { defaultLimits } from '#signalbox/limits.js';
+import { defaultSettings } from '#signalbox/settings.js';
 import { checkJson } from '#signalbox/wire/json-guard.js';
 
 const rows = Array.from({ length: 100 }, (_, id) => ({
@@ -43,7 +43,7 @@ for (const [name, text] of Object.entries(texts)) {
     bare.push(time(() => JSON.parse(text), runs));
     guarded.push(
       time(() => {
-        checkJson(text, defaultLimits);
+        checkJson(text, defaultSettings.limits);
         JSON.parse(text);
       }, runs),
     );

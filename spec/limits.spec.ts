@@ -16,11 +16,37 @@ async function rows(): Promise<[string, number | false][]> {
 function numbers(): [string, number | false][] {
   const { limits, outbound, heartbeat, drain } = defaultSettings;
   const groups = Object.entries({ limits, outbound, heartbeat, drain }).flatMap(([group, members]) =>
-    Object.entries(members).map(([name, value]) => [`${group}.${name}`, value] as [string, number | false]),
+    Object.entries<number | false>({ ...members }).map(([name, value]): [string, number | false] => [
+      `${group}.${name}`,
+      value,
+    ]),
   );
-  const alone = Object.entries(defaultSettings).filter(([, value]) => typeof value === 'number');
+  const alone = Object.entries(defaultSettings).flatMap(([name, value]): [string, number | false][] =>
+    typeof value === 'number' ? [[name, value]] : [],
+  );
   return [...groups, ...alone];
 }
+
+/** `[name, default]` of each row of the table whose comment tells a number. */
+async function toldInComments(): Promise<[string, number][]> {
+  const source = await readFile(new URL('../../src/settings.ts', import.meta.url), 'utf8');
+  const rows = source.matchAll(/Default ([\d ]+\d)\. ?\*?\n?\s*\*\/\n {2}(\w+): \w+\(([\d_]+)\)/g);
+  return [...rows].map(([, told = '', name = '', value = '']) => [
+    `${name} ${value.replaceAll('_', '')}`,
+    Number(told.replaceAll(' ', '')),
+  ]);
+}
+
+describe('The table of settings', () => {
+  it('tells the default of each number in its comment', async () => {
+    const told = await toldInComments();
+    const members = Object.values(defaultSettings).flatMap((one) =>
+      typeof one === 'object' ? Object.values(one) : [one],
+    );
+    expect(told).to.have.length(members.filter((value) => typeof value === 'number').length);
+    for (const [row, value] of told) expect(row.split(' ')[1], row).to.equal(String(value));
+  });
+});
 
 describe('The page on limits', () => {
   it('has every limit once, with its option and its default', async () => {

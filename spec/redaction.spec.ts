@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { Redaction } from '#signalbox/redaction.js';
-import { defaultLog } from '#signalbox/server-settings.js';
+import { defaultSettings } from '#signalbox/settings.js';
 
 describe('Redaction', () => {
-  const redaction = new Redaction(defaultLog.redacted);
+  const redaction = new Redaction(defaultSettings.log.redacted);
 
   it('hides fields whose names tell of secrets, in any case and at any depth', () => {
     const fields = {

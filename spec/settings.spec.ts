@@ -28,7 +28,6 @@ function actionsWith(settings: Parameters<typeof completeSettings>[0]) {
 }
 
 import { actionsOf } from '#signalbox/dispatch/actions.js';
-import { defaultLimits } from '#signalbox/limits.js';
 import { completeSettings, defaultSettings, type GivenSettings } from '#signalbox/settings.js';
 
 const known =
@@ -52,7 +51,7 @@ describe('Settings', () => {
       origins: 'same',
       revealForbiddenObjects: false,
       trustedProxies: [],
-      limits: defaultLimits,
+      limits: defaultSettings.limits,
       outbound: {
         softLimit: 65_536,
         hardLimit: 1_048_576,
@@ -104,7 +103,7 @@ describe('Settings', () => {
   }
 
   it('take some of the limits, and leave the others', () => {
-    expect(completeSettings({ limits: { groups: 7 } }).limits).to.deep.equal({ ...defaultLimits, groups: 7 });
+    expect(completeSettings({ limits: { groups: 7 } }).limits).to.deep.equal({ ...defaultSettings.limits, groups: 7 });
   });
 
   const refused: readonly [string, unknown, string][] = [

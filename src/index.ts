@@ -69,7 +69,6 @@ export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';
 export type { FilterKwargsOf, FilterOptions, TextFieldOf } from './filters/filter-types.js';
 export type { KwargsInputOf, KwargsOf, KwargsSchema } from './kwargs/kwargs-checker.js';
-export type { Limits } from './limits.js';
 export { type LogFields, Logger, type LogLevel, type LogLimits } from './logger.js';
 export type {
   ModelDeleted,
@@ -162,7 +161,7 @@ export {
   router,
 } from './server/routes.js';
 export type { Transport, TransportListener } from './server/transport.js';
-export type { GivenSettings, Settings } from './settings.js';
+export type { GivenSettings, Limits, Settings } from './settings.js';
 export { Signal } from './signals/signal.js';
 export { CloseCode, Status } from './status.js';
 export { type LogStream, TerminalLogger } from './terminal-logger.js';

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { currentWork } from './async-context.js';
 import { ApiError } from './errors.js';
 import { Redaction } from './redaction.js';
-import { defaultLog } from './server-settings.js';
+import { defaultSettings } from './settings.js';
 import { Status } from './status.js';
 
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -42,7 +42,7 @@ export class Logger {
     level: LogLevel = 'info',
     write: (line: string) => void = (line) => process.stderr.write(line),
     limits: Partial<LogLimits> = {},
-    redacted: readonly string[] = defaultLog.redacted,
+    redacted: readonly string[] = defaultSettings.log.redacted,
   ) {
     this.#floor = levels.indexOf(level);
     this.#write = write;

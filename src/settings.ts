@@ -1,79 +1,234 @@
 import { isIP } from 'node:net';
 import { ConfigurationError } from './errors.js';
-import { defaultLimits, type Limits } from './limits.js';
-import {
-  type DrainSettings,
-  defaultDrain,
-  defaultHeartbeat,
-  defaultLog,
-  defaultOutbound,
-  type HeartbeatSettings,
-  type LogSettings,
-  loggedActions,
-  type OutboundSettings,
-} from './server-settings.js';
 
-/** What an application may set, all of it optional. Times are in milliseconds, sizes in bytes. */
-export interface Settings {
+/*
+ * The one table of all settings. A row gives the type, the default and the check of a setting, and its comment the text that an
+ * editor shows; specs hold docs/settings.md and docs/limits.md against it. Times are in milliseconds, sizes in bytes.
+ */
+
+/** One row of the table. */
+interface Setting<Value> {
+  readonly default: Value;
+  /**
+   * Completes and checks what the application gives.
+   *
+   * @throws ConfigurationError
+   */
+  readonly complete: (name: string, given: unknown) => Value;
+}
+
+/** The values that a table describes. */
+type Values<Table> = {
+  readonly [Name in keyof Table]: Table[Name] extends Setting<infer Value> ? Value : never;
+};
+
+type Table = Readonly<Record<string, Setting<unknown>>>;
+
+/** Timers and `ws` count in 32 bits; a larger number would mean "at once" to the ones and "no limit" to the other. */
+const largest = 2_147_483_647;
+
+const secretNames = ['password', 'token', 'authorization', 'cookie', 'secret', 'credential', 'api_key', 'apikey'];
+
+const limits = {
+  /** Frames a second from one connection, control frames among them. Default 50. */
+  messagesPerSecond: count(50),
+  /** Frames that one connection may send at once after it was quiet. Default 100. */
+  messageBurst: count(100),
+  /** Frames a second of one user, through all connections to this process; never less than `messagesPerSecond`. Default 200. */
+  userMessagesPerSecond: count(200),
+  /** Frames that one user may send at once after it was quiet; never less than `messageBurst`. Default 1 000. */
+  userMessageBurst: count(1_000),
+  /** Bytes a second from one connection, and at once after it was quiet; never less than `maxPayload`. Default 262 144. */
+  bytesPerSecond: count(262_144),
+  /** Frames of one connection in a minute that are answered 429, whatever the reason; one more closes it with 1013. Default 200. */
+  throttledPerMinute: count(200),
+  /** Frames that are no request, or name no action or stream, in a minute; one more closes with 1008. Default 20. */
+  errorsPerMinute: count(20),
+  /** Detached actions that one connection may have under way. Default 16. */
+  detachedActions: count(16),
+  /** Requests of one connection that wait for those before them. Default 64. */
+  waitingRequests: count(64),
+  /** Events and messages that wait for one consumer's permissions, observers and actions; one more closes with 1013. Default 10 000. */
+  waitingEvents: count(10_000),
+  /** Subscriptions of one connection. Default 128. */
+  subscriptions: count(128),
+  /** Groups of one connection, those of its subscriptions among them. Default 1 024. */
+  groups: count(1_024),
+  /** Connections of one user to this process, those that logged in later among them. Default 20. */
+  connectionsPerUser: count(20),
+  /** Connections of one address to this process; an IPv6 address counts as its /64. Default 100. */
+  connectionsPerAddress: count(100),
+  /**
+   * Sockets of one address to `listen`'s server that have not asked for a handshake; one more is cut. Never less than
+   * `connectionsPerAddress`. Those of `trustedProxies` are not counted. Default 100.
+   */
+  socketsPerAddress: count(100),
+  /** Handshakes a second from one address. Default 10. */
+  addressHandshakesPerSecond: count(10),
+  /** Handshakes that one address may begin at once after it was quiet. Default 100. */
+  addressHandshakeBurst: count(100),
+  /** Connections of this process. Default 10 000. */
+  connections: count(10_000),
+  /** Handshakes a second of this process, and at once after it was quiet. Default 500. */
+  handshakesPerSecond: count(500),
+  /** Fragments of one message; one more closes with 1008. Default 16. */
+  fragments: count(16),
+  /** Pieces in which one frame may arrive before it is whole; more close with 1008. Default 1 024. */
+  bufferedChunks: count(1_024),
+  /** Pongs that wait to be sent; a ping beyond them cuts the socket. Default 10. */
+  pendingPongs: count(10),
+  /** How long a client may take to answer a close. Default 3 000. */
+  closeHandshakeTime: count(3_000),
+  /** Levels of objects and arrays in a frame. Default 32. */
+  jsonDepth: count(32),
+  /** Keys of one object in a frame. Default 1 000. */
+  jsonKeys: count(1_000),
+  /** Characters of one string or key in a frame. Default 32 768. */
+  jsonStringLength: count(32_768),
+  /** Elements of one array in a frame. Default 1 000. */
+  jsonArrayLength: count(1_000),
+  /** Characters of a request id. Default 64. */
+  requestIdLength: count(64),
+  /** How long the headers of a request to `listen`'s server may take. Default 10 000. */
+  headersTime: count(10_000),
+  /** How long a whole request to `listen`'s server may take. Default 15 000. */
+  requestTime: count(15_000),
+  /** How often `listen`'s server looks for requests that take too long. Default 2 000. */
+  requestCheckInterval: count(2_000),
+};
+
+/**
+ * How much one client, one user, one address and the whole process may ask for. `docs/limits.md` says what happens at each.
+ */
+export interface Limits extends Values<typeof limits> {}
+
+const outbound = {
+  /** Above it a connection's requests and generators wait, and `latest` events are conflated. Default 65 536. */
+  softLimit: count(65_536),
+  /** Above it a connection is closed with 4408. Default 1 048 576. */
+  hardLimit: count(1_048_576),
+  /** What all connections may have waiting; above it the worst ones are closed with 4408. Default 268 435 456. */
+  totalLimit: count(268_435_456),
+  /** How long a frame may wait to leave; then the connection is closed with 4408. Default 10 000. */
+  timeLimit: count(10_000),
+  /** To how many channels of a group a message is handed before other work has its turn. Default 250. */
+  groupSlice: count(250),
+};
+
+/** How much may wait for clients that read slowly. */
+export interface OutboundSettings extends Values<typeof outbound> {}
+
+const heartbeat = {
+  /** How often each client is pinged. Default 25 000. */
+  interval: count(25_000),
+  /** How long it may take to answer a ping; then its socket is cut. Default 10 000. */
+  timeLimit: count(10_000),
+  /** How long a connection may live without a frame in either direction; then it is closed with 1000. Default false: for ever. */
+  idleTimeLimit: countOrOff(),
+  /** How long a client may take for its first frame; then it is closed with 1008. Default false: for ever. */
+  silentTimeLimit: countOrOff(),
+};
+
+/** How dead and idle connections are found. */
+export interface HeartbeatSettings extends Values<typeof heartbeat> {}
+
+const drain = {
+  /** How long connections are served as before, so that the balancer can notice. Default 4 000. */
+  delay: countFromZero(4_000),
+  /** How long requests under way may take to end. Default 10 000. */
+  actionTimeLimit: count(10_000),
+  /** How many connections are told to leave in a second. Default 400. */
+  rate: count(400),
+  /** The longest time over which that is spread, whatever the rate. Default 25 000. */
+  spread: count(25_000),
+  /** The longest `retry_after_ms`, unless the rate asks for more. Default 3 000. */
+  retrySpread: count(3_000),
+  /** All of it together; what is left then is cut. Default 28 000. */
+  timeLimit: count(28_000),
+};
+
+/** How `app.drain()` empties a process. */
+export interface DrainSettings extends Values<typeof drain> {}
+
+const log = {
+  /**
+   * Which actions get a line in the log: `all`, or `problems`, which are those that failed (5xx), were refused (401, 403, 429) or
+   * were slow; false for none. With `all`, each refused delivery has a line too, and where `development` is true each
+   * subscription and each event. Default `problems`; where `development` is true, `all`, or false while NODE_ENV is `test`.
+   */
+  actions: setting<'all' | 'problems' | false>(loggedActions(isDevelopmentRun()), checkLoggedActions),
+  /** An action that takes this many milliseconds is slow, unless it is detached. Default 1 000. */
+  slowActionTime: count(1_000),
+  /** Fields whose name contains one of these, in any case, are written as "[redacted]". */
+  redacted: setting<readonly string[]>(secretNames, checkNames),
+};
+
+/** What is written down of every request, and what of it is not. */
+export interface LogSettings extends Values<typeof log> {}
+
+const table = {
   /** Whether an action that is no async function runs in a transaction unless it says. Default true. */
-  readonly syncActionsAtomic: boolean;
+  syncActionsAtomic: flag(true),
   /** Whether an async action runs in a transaction unless it says. Default false. */
-  readonly asyncActionsAtomic: boolean;
+  asyncActionsAtomic: flag(false),
   /** How long an action may run. Default 15 000. */
-  readonly actionTimeLimit: number;
+  actionTimeLimit: count(15_000),
   /** How long a detached action may run. Default 3 600 000. */
-  readonly detachedActionTimeLimit: number;
+  detachedActionTimeLimit: count(3_600_000),
   /**
    * How long it may take to answer an upgrade: middleware, permissions, parameters; then 503. A scope that comes later is
    * disposed of. Default 10 000.
    */
-  readonly handshakeTimeLimit: number;
+  handshakeTimeLimit: count(10_000),
   /** How long a ticket of `Tickets` is valid. Default 30 000. */
-  readonly ticketLifetime: number;
+  ticketLifetime: count(30_000),
   /** The largest frame that is accepted; a larger one closes the socket with 1009. Default 65 536. */
-  readonly maxPayload: number;
+  maxPayload: count(65_536),
   /** The largest answer of a view behind the socket; a larger one is an error. Default 1 048 576. */
-  readonly maxViewAnswer: number;
+  maxViewAnswer: count(1_048_576),
   /**
    * How long `app.close()` waits for clients to say goodbye before it cuts them, and then once more for what consumers do
    * at their end. Default 1 000.
    */
-  readonly closeTimeout: number;
+  closeTimeout: count(1_000),
   /**
    * How long the channel layer may take to say that a message has arrived, or that this process has joined; then it is not
    * waited for any longer, with a warning in the log. Default 10 000.
    */
-  readonly channelLayerTimeLimit: number;
+  channelLayerTimeLimit: count(10_000),
   /**
    * Which pages may open a socket from a browser: those of the host they connect to (`same`), any (`any`), or the listed
    * origins (`https://example.org`). Requests without an Origin header come from no browser and pass; a session cookie does not count then. Default `same`.
    */
-  readonly origins: 'same' | 'any' | readonly string[];
+  origins: setting<'same' | 'any' | readonly string[]>('same', checkOrigins),
   /**
    * Whether an object that a permission refuses is answered 403 instead of 404, which tells that it exists. Default false.
    */
-  readonly revealForbiddenObjects: boolean;
+  revealForbiddenObjects: flag(false),
   /**
    * Addresses of the proxies before this process, and networks of them (`10.0.0.0/8`): only what they say in
    * X-Forwarded-For is believed. Default none.
    */
-  readonly trustedProxies: readonly string[];
+  trustedProxies: setting<readonly string[]>([], checkProxies),
   /** How much clients may ask for. */
-  readonly limits: Limits;
+  limits: group<Limits>(limits, 'limit'),
   /** How much may wait for clients that read slowly. */
-  readonly outbound: OutboundSettings;
+  outbound: group<OutboundSettings>(outbound),
   /** How dead and idle connections are found. */
-  readonly heartbeat: HeartbeatSettings;
+  heartbeat: group<HeartbeatSettings>(heartbeat),
   /** How `app.drain()` empties a process. */
-  readonly drain: DrainSettings;
+  drain: group<DrainSettings>(drain),
   /** What is written down of every request, and what of it is not. */
-  readonly log: LogSettings;
+  log: group<LogSettings>(log),
   /**
    * Whether the log is written for developers: lines of text instead of JSON, and notes such as kwargs that no action asked for.
    * Default: unless NODE_ENV is production.
    */
-  readonly development: boolean;
-}
+  development: flag(isDevelopmentRun()),
+};
+
+/** What an application may set, all of it optional. Times are in milliseconds, sizes in bytes. */
+export interface Settings extends Values<typeof table> {}
 
 /** Settings that are settings again. */
 type GroupName = 'limits' | 'outbound' | 'heartbeat' | 'drain' | 'log';
@@ -83,95 +238,77 @@ export type GivenSettings = Partial<Omit<Settings, GroupName>> & {
   readonly [Name in GroupName]?: Partial<Settings[Name]>;
 };
 
-export const defaultSettings: Settings = {
-  syncActionsAtomic: true,
-  asyncActionsAtomic: false,
-  actionTimeLimit: 15_000,
-  detachedActionTimeLimit: 3_600_000,
-  handshakeTimeLimit: 10_000,
-  ticketLifetime: 30_000,
-  maxPayload: 65_536,
-  maxViewAnswer: 1_048_576,
-  closeTimeout: 1_000,
-  channelLayerTimeLimit: 10_000,
-  origins: 'same',
-  revealForbiddenObjects: false,
-  trustedProxies: [],
-  limits: defaultLimits,
-  outbound: defaultOutbound,
-  heartbeat: defaultHeartbeat,
-  drain: defaultDrain,
-  log: defaultLog,
-  development: process.env.NODE_ENV !== 'production',
-};
-
-/** Timers and `ws` count in 32 bits; a larger number would mean "at once" to the ones and "no limit" to the other. */
-const largest = 2_147_483_647;
+export const defaultSettings: Settings = defaultsOf(table);
 
 /** @throws ConfigurationError where a name is unknown or a value is out of range */
 export function completeSettings(given: GivenSettings = {}): Settings {
   if (!isFields(given)) throw fault('settings', `is ${shown(given)}.`, 'Give an object.', 'createApp');
-  for (const name of Object.keys(given)) {
-    if (!Object.hasOwn(defaultSettings, name)) throw fault(name, 'is no setting.', `Known are ${known()}.`);
-  }
-  const isDevelopment = given.development ?? defaultSettings.development;
-  const settings = {
-    ...defaultSettings,
-    ...given,
-    limits: completeLimits(given.limits),
-    outbound: completeGroup('outbound', given.outbound),
-    heartbeat: completeGroup('heartbeat', given.heartbeat),
-    drain: completeGroup('drain', given.drain),
-    log: completeGroup('log', { actions: loggedActions(isDevelopment), ...given.log }),
-  };
-  for (const name of [
-    'actionTimeLimit',
-    'detachedActionTimeLimit',
-    'handshakeTimeLimit',
-    'ticketLifetime',
-    'maxPayload',
-    'maxViewAnswer',
-    'closeTimeout',
-    'channelLayerTimeLimit',
-  ] as const) {
-    checkCount(name, settings[name]);
-  }
-  for (const name of ['syncActionsAtomic', 'asyncActionsAtomic', 'revealForbiddenObjects', 'development'] as const) {
-    if (typeof settings[name] !== 'boolean') {
-      throw fault(name, `is ${shown(settings[name])}.`, 'Give true or false.');
-    }
-  }
+  const completed = complete(table, given);
+  const actions = given.log?.actions ?? loggedActions(completed.development);
+  const settings = { ...completed, log: { ...completed.log, actions } };
   checkOrder('outbound', settings.outbound, 'softLimit', 'hardLimit');
   checkOrder('outbound', settings.outbound, 'hardLimit', 'totalLimit');
   checkOrder('drain', settings.drain, 'delay', 'timeLimit');
-  checkOrigins(settings.origins);
-  checkProxies(settings.trustedProxies);
   return settings;
 }
 
-function completeLimits(given: Partial<Limits> = {}): Limits {
-  if (!isFields(given)) throw fault('limits', `is ${shown(given)}.`, 'Give an object.');
-  for (const [name, value] of Object.entries(given)) {
-    const known = Object.keys(defaultLimits).join(', ');
-    if (!Object.hasOwn(defaultLimits, name)) throw fault(`limits.${name}`, 'is no limit.', `Known are ${known}.`);
-    checkCount(`limits.${name}`, value);
-  }
-  return { ...defaultLimits, ...given };
+// The kinds of rows
+
+/** A whole number from 1. */
+function count(value: number): Setting<number> {
+  return setting(value, checkCount);
 }
 
-function completeGroup<Name extends Exclude<GroupName, 'limits'>>(
-  name: Name,
-  given: Partial<Settings[Name]> = {},
-): Settings[Name] {
-  const defaults = defaultSettings[name];
-  if (!isFields(given)) throw fault(name, `is ${shown(given)}.`, 'Give an object.');
-  for (const [member, value] of Object.entries(given)) {
-    const known = Object.keys(defaults).join(', ');
-    if (!Object.hasOwn(defaults, member)) throw fault(`${name}.${member}`, 'is no setting.', `Known are ${known}.`);
-    checkMember(`${name}.${member}`, value);
-  }
-  return { ...defaults, ...given };
+function countFromZero(value: number): Setting<number> {
+  return setting(value, (name, given) => given === 0 || checkCount(name, given));
 }
+
+/** Off unless it is set. */
+function countOrOff(): Setting<number | false> {
+  return setting<number | false>(false, (name, given) => given === false || checkCount(name, given));
+}
+
+function flag(value: boolean): Setting<boolean> {
+  return setting(value, (name, given) => {
+    if (typeof given !== 'boolean') throw fault(name, `is ${shown(given)}.`, 'Give true or false.');
+  });
+}
+
+function setting<Value>(value: Value, check: (name: string, given: Value) => unknown): Setting<Value> {
+  const checked = (name: string, given: unknown): Value => {
+    check(name, given as Value);
+    return given as Value;
+  };
+  return { default: value, complete: checked };
+}
+
+function group<Group>(
+  rows: { readonly [Name in keyof Group]: Setting<Group[Name]> },
+  noun = 'setting',
+): Setting<Group> {
+  return {
+    default: defaultsOf(rows) as Group,
+    complete: (name, given = {}) => complete(rows, given, name, noun) as Group,
+  };
+}
+
+function defaultsOf<Rows>(rows: Rows): Values<Rows> {
+  return Object.fromEntries(Object.entries(rows as Table).map(([name, row]) => [name, row.default])) as Values<Rows>;
+}
+
+function complete<Rows>(rows: Rows, given: unknown, owner?: string, noun = 'setting'): Values<Rows> {
+  if (!isFields(given)) throw fault(owner ?? 'settings', `is ${shown(given)}.`, 'Give an object.');
+  const known = rows as Table;
+  const completed = Object.entries(given).map(([name, value]) => {
+    const member = owner === undefined ? name : `${owner}.${name}`;
+    const row = Object.hasOwn(known, name) ? known[name] : undefined;
+    if (!row) throw fault(member, `is no ${noun}.`, `Known are ${Object.keys(known).join(', ')}.`);
+    return [name, row.complete(member, value)];
+  });
+  return { ...defaultsOf(rows), ...Object.fromEntries(completed) };
+}
+
+// What is checked
 
 /** Of two that contradict each other one would be broken silently. */
 function checkOrder(group: 'outbound' | 'drain', values: object, less: string, more: string): void {
@@ -179,14 +316,6 @@ function checkOrder(group: 'outbound' | 'drain', values: object, less: string, m
   if (low <= high) return;
   const reason = `is ${low}, and ${group}.${more} is ${high}.`;
   throw fault(`${group}.${less}`, reason, `Give at most ${group}.${more}, or raise that.`);
-}
-
-function checkMember(name: string, value: unknown): void {
-  if (name === 'drain.delay' && value === 0) return;
-  if (/^heartbeat\.(idle|silent)TimeLimit$/.test(name) && value === false) return;
-  if (name === 'log.actions') checkLoggedActions(name, value);
-  else if (name === 'log.redacted') checkNames(name, value);
-  else checkCount(name, value);
 }
 
 function checkLoggedActions(name: string, value: unknown): void {
@@ -199,12 +328,8 @@ function checkNames(name: string, value: unknown): void {
   throw fault(name, `is ${shown(value)}.`, 'Give a list of names such as "password".');
 }
 
-function checkProxies(proxies: Settings['trustedProxies']): void {
-  const remedy = 'Give addresses and networks such as "10.0.0.0/8".';
-  if (!Array.isArray(proxies)) throw fault('trustedProxies', `is ${shown(proxies)}.`, remedy);
-  for (const proxy of proxies) {
-    if (!isNetwork(proxy)) throw fault('trustedProxies', `has ${shown(proxy)}.`, remedy);
-  }
+function checkProxies(name: string, proxies: unknown): void {
+  checkList(name, proxies, isNetwork, 'Give addresses and networks such as "10.0.0.0/8".');
 }
 
 function isNetwork(text: unknown): boolean {
@@ -213,13 +338,14 @@ function isNetwork(text: unknown): boolean {
   return typeof text === 'string' && version !== 0 && Number(prefix) <= (version === 4 ? 32 : 128);
 }
 
-function checkOrigins(origins: Settings['origins']): void {
+function checkOrigins(name: string, origins: unknown): void {
   if (origins === 'same' || origins === 'any') return;
-  const remedy = 'Give "same", "any" or origins such as "https://example.org".';
-  if (!Array.isArray(origins)) throw fault('origins', `is ${shown(origins)}.`, remedy);
-  for (const origin of origins) {
-    if (!isOrigin(origin)) throw fault('origins', `has ${shown(origin)}.`, remedy);
-  }
+  checkList(name, origins, isOrigin, 'Give "same", "any" or origins such as "https://example.org".');
+}
+
+function checkList(name: string, given: unknown, isValid: (one: unknown) => boolean, remedy: string): void {
+  if (!Array.isArray(given)) throw fault(name, `is ${shown(given)}.`, remedy);
+  for (const one of given) if (!isValid(one)) throw fault(name, `has ${shown(one)}.`, remedy);
 }
 
 function isOrigin(text: unknown): boolean {
@@ -242,8 +368,20 @@ function shown(value: unknown): string {
   return typeof value === 'number' || typeof value === 'bigint' ? String(value) : String(JSON.stringify(value));
 }
 
-function known(): string {
-  return Object.keys(defaultSettings).join(', ');
+/** Node's own default of NODE_ENV is none. */
+function isDevelopmentRun(): boolean {
+  return process.env.NODE_ENV !== 'production';
+}
+
+/** Test runners set this variable, or their users do. */
+export function isTestRun(): boolean {
+  return process.env.NODE_ENV === 'test';
+}
+
+/** Of the setting `log.actions`. The output of specs is no place for a line per request. */
+function loggedActions(isDevelopment: boolean): 'all' | 'problems' | false {
+  if (!isDevelopment) return 'problems';
+  return isTestRun() ? false : 'all';
 }
 
 function fault(member: string, reason: string, remedy: string, owner = 'settings'): ConfigurationError {

@@ -10,7 +10,7 @@ import {
   shortened,
   toJson,
 } from './logger.js';
-import { defaultLog } from './server-settings.js';
+import { defaultSettings } from './settings.js';
 
 /** As much of a stream as is needed. */
 export interface LogStream {
@@ -54,7 +54,7 @@ export class TerminalLogger extends Logger {
     level: LogLevel = 'debug',
     stream: LogStream = process.stderr,
     limits: Partial<LogLimits> = {},
-    redacted: readonly string[] = defaultLog.redacted,
+    redacted: readonly string[] = defaultSettings.log.redacted,
   ) {
     super(level, undefined, limits, redacted);
     this.#stream = stream;

@@ -27,7 +27,7 @@ import {
 } from 'signalbox';
 import { connect, MemoryCounters, TestClock } from 'signalbox/testing';
 import { container, injectable } from 'tsyringe';
-import type { LogSettings } from '#signalbox/server-settings.js';
+import type { LogSettings } from '#signalbox/settings.js';
 import { offlineOrm } from '../support/offline-orm.js';
 
 class FakeTracer extends Tracer {

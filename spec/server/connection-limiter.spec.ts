@@ -12,8 +12,8 @@ import {
 } from 'signalbox';
 import { MemoryCounters, TestClock } from 'signalbox/testing';
 import { type DependencyContainer, injectable } from 'tsyringe';
-import { defaultLimits } from '#signalbox/limits.js';
 import { ConnectionLimiter } from '#signalbox/server/rate-limit.js';
+import { defaultSettings } from '#signalbox/settings.js';
 import { useServer } from '../dcrf/wire-support.js';
 import { within } from '../support/deadline.js';
 import { testProviders } from '../support/providers.js';
@@ -46,7 +46,7 @@ describe('The limits of handshakes', () => {
     });
 
     function limitsOf(limits: Partial<Limits> = {}): ConnectionLimiter {
-      return new ConnectionLimiter({ ...defaultLimits, ...limits }, clock, counters);
+      return new ConnectionLimiter({ ...defaultSettings.limits, ...limits }, clock, counters);
     }
 
     it('take 10,000 connections, and 500 handshakes a second', () => {

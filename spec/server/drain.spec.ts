@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { Action, ApiConsumer, type App, Clock, Consumer, createApp, demultiplexer, Logger, path } from 'signalbox';
 import { connect, MemoryLogger, TestClock, type TestConnection } from 'signalbox/testing';
 import { container } from 'tsyringe';
-import type { DrainSettings } from '#signalbox/server-settings.js';
+import type { DrainSettings } from '#signalbox/settings.js';
 import { within } from '../support/deadline.js';
 import { offlineOrm } from '../support/offline-orm.js';
 import { fullRefusalOf, SocketClient } from '../support/sockets.js';

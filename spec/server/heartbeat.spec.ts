@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { MemoryCounters, TestClock } from 'signalbox/testing';
 import { GuardedCounters } from '#signalbox/counters.js';
 import { Heartbeat, type Liveness, type LivingConnection } from '#signalbox/server/heartbeat.js';
-import { defaultHeartbeat, type HeartbeatSettings } from '#signalbox/server-settings.js';
+import { defaultSettings, type HeartbeatSettings } from '#signalbox/settings.js';
 
 /** A connection whose client answers pings while it lives. */
 class Peer implements LivingConnection {
@@ -71,7 +71,7 @@ describe('The heartbeat', () => {
     counters = new MemoryCounters();
     peers = new Set();
     heartbeat = new Heartbeat(
-      { ...defaultHeartbeat, ...settings },
+      { ...defaultSettings.heartbeat, ...settings },
       clock,
       new GuardedCounters(counters, () => {}),
       peers,

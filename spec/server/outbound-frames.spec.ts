@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { MemoryCounters, MemoryLogger, MemoryTransport, TestClock } from 'signalbox/testing';
 import { Backpressure } from '#signalbox/server/backpressure.js';
 import { OutboundFrames } from '#signalbox/server/outbound-frames.js';
-import { defaultOutbound, type OutboundSettings } from '#signalbox/server-settings.js';
+import { defaultSettings, type OutboundSettings } from '#signalbox/settings.js';
 import { within } from '../support/deadline.js';
 
 const kilobyte = 'x'.repeat(1024);
@@ -90,7 +90,7 @@ describe('What goes out', () => {
     clock = new SetClock();
     counters = new MemoryCounters();
     logger = new MemoryLogger();
-    const outbound = { ...defaultOutbound, ...settings };
+    const outbound = { ...defaultSettings.outbound, ...settings };
     backpressure = new Backpressure(outbound, 1_000, clock, counters, logger);
   }
 

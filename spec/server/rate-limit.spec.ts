@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { Action, ApiConsumer, type App, Consumer, Counters, demultiplexer, type Limits, path } from 'signalbox';
 import { connect, MemoryCounters, type MemoryLogger, type TestClock, type TestConnection } from 'signalbox/testing';
-import { defaultLimits } from '#signalbox/limits.js';
 import { ConnectionLimiter } from '#signalbox/server/rate-limit.js';
+import { defaultSettings } from '#signalbox/settings.js';
 import { useServer } from '../dcrf/wire-support.js';
 import { testProviders } from '../support/providers.js';
 import { frameBytes, RawWebSocket } from '../support/raw-web-socket.js';
@@ -148,7 +148,7 @@ describe('The limits of messages', () => {
     });
 
     it('belong to whoever a connection belongs to by now', () => {
-      const limits = new ConnectionLimiter(defaultLimits, clock, counters);
+      const limits = new ConnectionLimiter(defaultSettings.limits, clock, counters);
       const [one, other] = [limits.enter(undefined), limits.enter(undefined)];
       expect(one.messages).to.equal(undefined);
       one.takeFor('ann');

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { Conflict, Throttled, ValidationFailed } from 'signalbox';
-import { defaultLimits } from '#signalbox/limits.js';
+import { defaultSettings } from '#signalbox/settings.js';
 import { addressOf, encodeData, encodeReply, errorReply, readFrame, toRequest } from '#signalbox/wire/codec.js';
 
 describe('The codec', () => {
@@ -25,9 +25,9 @@ describe('The codec', () => {
       const { frame, refusal } = readFrame('{"action": "list", "request_id": 3, "pk": 9007199254740993, "pk": 1}');
       expect(refusal?.message).to.match(/^The number 9007199254740993 is beyond 2\^53/);
       expect(addressOf(frame)).to.deep.equal({ action: 'list', requestId: 3 });
-      expect(readFrame('{"a": [1, 2, 3]}', { ...defaultLimits, jsonArrayLength: 2 }).refusal?.message).to.equal(
-        'An array may have 2 elements.',
-      );
+      expect(
+        readFrame('{"a": [1, 2, 3]}', { ...defaultSettings.limits, jsonArrayLength: 2 }).refusal?.message,
+      ).to.equal('An array may have 2 elements.');
       expect(() => readFrame('['.repeat(65_536))).to.throw('The frame is not valid JSON.');
       expect(() => readFrame(`${'['.repeat(30_000)}${']'.repeat(30_000)}`)).to.throw(
         'A frame may be nested 32 levels deep.',

@@ -1,12 +1,12 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { ParseError } from 'signalbox';
-import { defaultLimits } from '#signalbox/limits.js';
+import { defaultSettings } from '#signalbox/settings.js';
 import { checkJson, type JsonLimits } from '#signalbox/wire/json-guard.js';
 import { checkProperty } from '../support/properties.js';
 
 /** What the guard says of a text; undefined if it lets it pass. */
-function refusal(text: string, limits: JsonLimits = defaultLimits): string | undefined {
+function refusal(text: string, limits: JsonLimits = defaultSettings.limits): string | undefined {
   try {
     checkJson(text, limits);
     return undefined;

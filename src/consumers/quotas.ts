@@ -1,6 +1,6 @@
 import type { Counters } from '../counters.js';
 import { Throttled } from '../errors.js';
-import type { Limits } from '../limits.js';
+import type { Limits } from '../settings.js';
 
 /** What one consumer of the connection holds. */
 export interface Holdings {

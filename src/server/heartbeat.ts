@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../clock.js';
 import type { GuardedCounters } from '../counters.js';
-import type { HeartbeatSettings } from '../server-settings.js';
+import type { HeartbeatSettings } from '../settings.js';
 import { CloseCode } from '../status.js';
 
 /** What is known of the life of one connection. */

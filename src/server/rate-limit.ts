@@ -3,8 +3,7 @@ import type { UserSlot } from '../authentication/connection-registry.js';
 import type { Clock } from '../clock.js';
 import type { Counters } from '../counters.js';
 import { ActionNotFound, Overloaded, ParseError, StreamNotFound, Throttled } from '../errors.js';
-import type { Limits } from '../limits.js';
-import type { Settings } from '../settings.js';
+import type { Limits, Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
 
 /** A rate per second, and a burst after a quiet time. */

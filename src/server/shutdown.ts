@@ -1,6 +1,6 @@
 import type { Clock, Deadlines } from '../clock.js';
 import { ServerClosing } from '../errors.js';
-import type { DrainSettings } from '../server-settings.js';
+import type { DrainSettings } from '../settings.js';
 import { CloseCode } from '../status.js';
 import type { Services } from './composition.js';
 import { type Connection, restartText } from './connection.js';

@@ -1,5 +1,5 @@
 import { ActionNotFound, type ApiError, ParseError } from '../errors.js';
-import { defaultLimits } from '../limits.js';
+import { defaultSettings } from '../settings.js';
 import { Status } from '../status.js';
 import { checkJson, type JsonLimits } from './json-guard.js';
 import type { ActionRequest, Reply, RequestId } from './messages.js';
@@ -14,7 +14,7 @@ export interface Frame {
 }
 
 /** @throws ParseError where the text is no JSON, or no object */
-export function readFrame(text: string, limits: JsonLimits = defaultLimits): Frame {
+export function readFrame(text: string, limits: JsonLimits = defaultSettings.limits): Frame {
   const refusal = refusalOf(text, limits);
   const frame = parse(text);
   if (!isJsonObject(frame)) throw refusal ?? new ParseError('A frame has to be a JSON object.');
@@ -41,7 +41,7 @@ export function isJsonObject(value: unknown): value is JsonObject {
  */
 export function addressOf(
   payload: unknown,
-  longestId = defaultLimits.requestIdLength,
+  longestId = defaultSettings.limits.requestIdLength,
 ): { action: string | null; requestId: RequestId } {
   if (!isJsonObject(payload)) return { action: null, requestId: null };
   const { action, request_id: id } = payload;
@@ -67,7 +67,7 @@ export const takeAction: TakeActionName = (payload) => {
 export function toRequest(
   payload: unknown,
   takeName?: TakeActionName,
-  longestId = defaultLimits.requestIdLength,
+  longestId = defaultSettings.limits.requestIdLength,
 ): ActionRequest {
   if (!isJsonObject(payload)) throw new ParseError('A request has to be a JSON object.');
   const { action, id, kwargs } = takeName ? takeNamed(payload, takeName) : takeApart(payload);

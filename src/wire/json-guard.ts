@@ -1,5 +1,5 @@
 import { ParseError } from '../errors.js';
-import type { Limits } from '../limits.js';
+import type { Limits } from '../settings.js';
 
 export type JsonLimits = Pick<Limits, 'jsonDepth' | 'jsonKeys' | 'jsonStringLength' | 'jsonArrayLength'>;
 
