@@ -27,6 +27,10 @@ function numbers(): [string, number | false][] {
   return [...groups, ...alone];
 }
 
+function isGroup(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
 /** `[name, default]` of each row of the table whose comment tells a number. */
 async function toldInComments(): Promise<[string, number][]> {
   const source = await readFile(new URL('../../src/settings.ts', import.meta.url), 'utf8');
@@ -40,8 +44,8 @@ async function toldInComments(): Promise<[string, number][]> {
 describe('The table of settings', () => {
   it('tells the default of each number in its comment', async () => {
     const told = await toldInComments();
-    const members = Object.values(defaultSettings).flatMap((one) =>
-      typeof one === 'object' ? Object.values(one) : [one],
+    const members = Object.values<unknown>(defaultSettings).flatMap((one) =>
+      isGroup(one) ? Object.values(one) : [one],
     );
     expect(told).to.have.length(members.filter((value) => typeof value === 'number').length);
     for (const [row, value] of told) expect(row.split(' ')[1], row).to.equal(String(value));
