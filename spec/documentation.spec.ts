@@ -94,6 +94,12 @@ describe('The documentation', () => {
     expect(targets.filter((target, index) => targets.indexOf(target) !== index)).to.deep.equal([]);
   });
 
+  it('walks through files that are there', async () => {
+    const files = [...(await read('docs/walks.md')).matchAll(/[a-z][a-z-]*\/[a-z-]+\.ts/g)].map(([file]) => file);
+    expect(files).to.include('dispatch/dispatcher.ts');
+    expect(files.filter((file) => !existsSync(new URL(`src/${file}`, root)))).to.deep.equal([]);
+  });
+
   it('lists every setting', async () => {
     expect(firstCells(await read('docs/settings.md'))).to.deep.equal(Object.keys(defaultSettings));
   });
