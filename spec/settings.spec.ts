@@ -31,7 +31,7 @@ import { actionsOf } from '#signalbox/dispatch/actions.js';
 import { completeSettings, defaultSettings, type GivenSettings } from '#signalbox/settings.js';
 
 const known =
-  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, handshakeTimeLimit, ticketLifetime, maxPayload, maxViewAnswer, closeTimeout, channelLayerTimeLimit, origins, revealForbiddenObjects, trustedProxies, limits, outbound, heartbeat, drain, log, development';
+  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, handshakeTimeLimit, ticketLifetime, maxPayload, maxViewAnswer, closeTimeout, channelLayerTimeLimit, tidyAfterConnections, origins, revealForbiddenObjects, trustedProxies, limits, outbound, heartbeat, drain, log, development';
 
 const proxies = 'Give addresses and networks such as "10.0.0.0/8".';
 
@@ -48,6 +48,7 @@ describe('Settings', () => {
       maxViewAnswer: 1_048_576,
       closeTimeout: 1_000,
       channelLayerTimeLimit: 10_000,
+      tidyAfterConnections: false,
       origins: 'same',
       revealForbiddenObjects: false,
       trustedProxies: [],
@@ -88,6 +89,8 @@ describe('Settings', () => {
     ['maxPayload', 1],
     ['closeTimeout', 50],
     ['channelLayerTimeLimit', 1],
+    ['tidyAfterConnections', 1_000],
+    ['tidyAfterConnections', false],
     ['origins', 'any'],
     ['origins', 'same'],
     ['origins', []],
@@ -125,6 +128,8 @@ describe('Settings', () => {
     ['limits', { groups: 0 }, 'settings.limits.groups: is 0. Give a whole number from 1 to 2147483647.'],
     ['limits', { groups: undefined }, 'settings.limits.groups: is undefined. Give a whole number'],
     ['limits', { toString: 1 }, 'settings.limits.toString: is no limit. Known are messagesPerSecond, messageBurst, '],
+    ['tidyAfterConnections', 0, 'settings.tidyAfterConnections: is 0. Give a whole number from 1 to 2147483647.'],
+    ['tidyAfterConnections', true, 'settings.tidyAfterConnections: is true. Give a whole number from 1 to 2147483647.'],
     ['development', null, 'settings.development: is null. Give true or false.'],
     ['development', undefined, 'settings.development: is undefined. Give true or false.'],
     ['actionTimeLimit', 0, 'settings.actionTimeLimit: is 0. Give a whole number from 1 to 2147483647.'],

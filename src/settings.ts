@@ -197,6 +197,11 @@ const table = {
    */
   channelLayerTimeLimit: count(10_000),
   /**
+   * After so many new connections, and once the event loop has been idle for a second, the process gives the memory of their
+   * handshakes back. Everything stands still meanwhile; the log tells for how long. Default false: never.
+   */
+  tidyAfterConnections: countOrOff(),
+  /**
    * Which pages may open a socket from a browser: those of the host they connect to (`same`), any (`any`), or the listed
    * origins (`https://example.org`). Requests without an Origin header come from no browser and pass; a session cookie does not count then. Default `same`.
    */

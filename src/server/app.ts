@@ -91,13 +91,14 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
-    const { handshake, registry } = this.#services;
+    const { handshake, registry, tidying } = this.#services;
     const admission = await handshake.admit(request, prepare);
     try {
       this.#checkOpen();
       const connection = new Connection(admission, connect(admission.scope), this.#services, this.#ended);
       registry.add(connection, admission.pending);
       connection.open();
+      tidying?.opened();
       return connection;
     } catch (thrown) {
       await handshake.refuse(admission);

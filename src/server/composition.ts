@@ -54,6 +54,7 @@ import type { Connection, ConnectionServices } from './connection.js';
 import { ConnectionRules, checkConnectionRules, modelOf, signalOf } from './connection-rules.js';
 import { Handshake } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
+import { IdleTidying } from './idle-tidying.js';
 import { ConnectionLimiter } from './rate-limit.js';
 import { Router } from './router.js';
 import type { Route } from './routes.js';
@@ -73,6 +74,7 @@ export interface Services extends ConnectionServices {
   readonly addresses: ClientAddresses;
   readonly lifecycle: Lifecycle;
   readonly joining: Joining;
+  readonly tidying: IdleTidying | undefined;
   /** Ends the listening to signals and, in development, to writes that no observer hears of. */
   readonly stopListening: () => void;
 }
@@ -193,6 +195,10 @@ export function buildServices(options: Options): Services {
     backpressure: new Backpressure(settings.outbound, settings.closeTimeout, clock, counters, logger),
     heartbeat: new Heartbeat(settings.heartbeat, clock, counters, registry.connections),
     lifecycle: new Lifecycle(hooks, unitOfWork, logger, deadlines, settings.closeTimeout),
+    tidying:
+      settings.tidyAfterConnections === false
+        ? undefined
+        : new IdleTidying(settings.tidyAfterConnections, clock, logger),
     joining: new Joining(registry, layer, deadlines, logger, settings.channelLayerTimeLimit),
     stopListening: () => {
       stopSignals();
