@@ -94,6 +94,8 @@ class OneConsumer extends BusyConsumer {
 class OtherConsumer extends BusyConsumer {}
 
 describe('The ceilings of a connection', () => {
+  // Before the hook of useServer, which closes the application and waits for what is held.
+  afterEach(() => held.resolve());
   const serve = useServer();
   let app: App;
   let counters: MemoryCounters;
@@ -115,7 +117,6 @@ describe('The ceilings of a connection', () => {
     running = 0;
     await open();
   });
-  afterEach(() => held.resolve());
 
   const refused = (action: string | null, id: number | null, text: string, wait?: number): object => ({
     errors: [text],

@@ -77,12 +77,12 @@ describe('A process that ends on signals', () => {
   afterEach(() => child.kill('SIGKILL'));
 
   async function message<T>(): Promise<T> {
-    const [first] = await within(once(child, 'message'), 'A message of the process', 8_000);
+    const [first] = await within(once(child, 'message'), 'A message of the process');
     return first as T;
   }
 
   async function exit(): Promise<unknown> {
-    const [code, signal] = await within(once(child, 'exit'), 'The end of the process', 8_000);
+    const [code, signal] = await within(once(child, 'exit'), 'The end of the process');
     return code ?? signal;
   }
 

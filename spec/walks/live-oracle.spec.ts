@@ -171,7 +171,7 @@ class Playback {
   /** At rest, every collection is what the database says. */
   async check(): Promise<void> {
     await this.#settle();
-    await within(this.#rest(), 'The rest of all clients', 20_000);
+    await within(this.#rest(), 'The rest of all clients');
     const stored = await this.#orm.em.fork().find(Thing, {}, { orderBy: { id: 'asc' } });
     for (const { shelf, rows } of this.#followed) {
       const expected = stored.filter((row) => row.shelf === shelf).map(shown);
