@@ -79,11 +79,12 @@ function forget(keeper: Keeper): void {
 
 async function execute(clientUrl: string, sql: string): Promise<void> {
   // Here and not above: setup.ts loads this file for every run, also for one without a database.
-  const { MikroORM } = await import('@mikro-orm/postgresql');
-  const orm = await MikroORM.init({ clientUrl, entities: [], discovery: { warnWhenNoEntities: false } });
+  const { default: pg } = await import('pg');
+  const client = new pg.Client(clientUrl);
+  await client.connect();
   try {
-    await orm.em.getConnection().execute(sql);
+    await client.query(sql);
   } finally {
-    await orm.close(true);
+    await client.end();
   }
 }
