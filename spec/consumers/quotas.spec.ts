@@ -94,8 +94,6 @@ class OneConsumer extends BusyConsumer {
 class OtherConsumer extends BusyConsumer {}
 
 describe('The ceilings of a connection', () => {
-  // Before the hook of useServer, which closes the application and waits for what is held.
-  afterEach(() => held.resolve());
   const serve = useServer();
   let app: App;
   let counters: MemoryCounters;
@@ -117,6 +115,7 @@ describe('The ceilings of a connection', () => {
     running = 0;
     await open();
   });
+  afterEach(() => held.resolve());
 
   const refused = (action: string | null, id: number | null, text: string, wait?: number): object => ({
     errors: [text],
@@ -157,6 +156,7 @@ describe('The ceilings of a connection', () => {
     }
     client.send({ action: 'hold', request_id: 4 });
     expect(await client.reply(4)).to.include({ response_status: 429 });
+    held.resolve();
   });
 
   it('count the binary frames that wait', async () => {
@@ -214,6 +214,7 @@ describe('The ceilings of a connection', () => {
     two.send({ action: 'hold', request_id: 2 });
     two.send({ action: 'hold', request_id: 3 });
     expect(await two.reply(3)).to.include({ response_status: 429 });
+    held.resolve();
   });
 
   it('let 16 detached actions run, and refuse the next, which holds up no other', async () => {
