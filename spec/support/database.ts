@@ -2,13 +2,15 @@ import type { EntityClass } from '@mikro-orm/core';
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { entities } from './entities.js';
-import { createDatabase } from './postgres.js';
+import { createDatabase, sharedPostgres } from './postgres.js';
 
 type EntityClasses = EntityClass<object>[];
 
 /** A database of its own for a spec file, emptied before each spec. */
 export function useDatabase(name: string, classes: EntityClasses = entities): { readonly orm: MikroORM } {
   let opened: MikroORM | undefined;
+  // The server starts while mocha loads the other files.
+  void sharedPostgres();
   before(async function () {
     this.timeout(30_000);
     opened = await openDatabase(name, classes);

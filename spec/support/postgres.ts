@@ -18,10 +18,17 @@ export interface PostgresServer {
 
 let shared: Promise<PostgresServer> | undefined;
 
-/** A new empty database on the server of this mocha process, which the first call starts. Gives the address. */
-export async function createDatabase(name: string): Promise<string> {
+/** The server of this mocha process, which the first call starts. */
+export function sharedPostgres(): Promise<PostgresServer> {
   shared ??= startPostgres();
-  const server = await shared;
+  // Whoever needs it fails; that nobody needs it yet is no failure of the process.
+  shared.catch(() => undefined);
+  return shared;
+}
+
+/** A new empty database on the shared server. Gives the address. */
+export async function createDatabase(name: string): Promise<string> {
+  const server = await sharedPostgres();
   return server.createDatabase(name);
 }
 
@@ -41,7 +48,6 @@ export async function startPostgres(): Promise<PostgresServer> {
   const address = `postgresql://postgres@127.0.0.1:${await portOf(keeper)}`;
   const client = new pg.Client(`${address}/postgres`);
   client.on('error', () => undefined);
-  await client.connect();
   let databases = 0;
 
   async function make(): Promise<string> {
@@ -58,12 +64,13 @@ export async function startPostgres(): Promise<PostgresServer> {
     return renamed;
   }
 
-  // To make one takes a tenth of a second; the next one is made while specs run.
-  let spare = make();
+  // To make one takes a tenth of a second; from the second on, they are made while specs run.
+  let spare: Promise<string> | undefined;
 
   return {
     url: `${address}/postgres`,
     async createDatabase(name) {
+      spare ??= client.connect().then(make);
       const given = spare.then((database) => rename(database, name));
       spare = given.then(make);
       spare.catch(() => undefined);
