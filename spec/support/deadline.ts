@@ -6,10 +6,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
  */
 export const patience = 20_000;
 
-/** Settles with the promise, or fails with what was waited for. */
-export async function within<T>(promise: Promise<T>, what: string): Promise<T> {
+/** Settles with the promise, or fails with what was waited for. @param milliseconds for work that takes long by itself */
+export async function within<T>(promise: Promise<T>, what: string, milliseconds = patience): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`${what} took longer than ${patience} ms.`)), patience);
+  const timer = setTimeout(() => reject(new Error(`${what} took longer than ${milliseconds} ms.`)), milliseconds);
   try {
     return await Promise.race([promise, late]);
   } finally {
