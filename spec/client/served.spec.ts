@@ -13,6 +13,7 @@ import { Inbox } from '#signalbox/testing/inbox.js';
 import { useDatabase } from '../support/database.js';
 import { patience, within } from '../support/deadline.js';
 import { Message, Room } from '../support/entities.js';
+import { lastingPort } from '../support/ports.js';
 import {
   abortions,
   type ChatApi,
@@ -33,7 +34,8 @@ describe('The client, against a served application', () => {
   beforeEach(async () => {
     lockedRooms.clear();
     app = createChat(database.orm);
-    ({ port } = await app.listen({ port: 0, host: '127.0.0.1' }));
+    port = await lastingPort();
+    await app.listen({ port, host: '127.0.0.1' });
     chat = open<ChatApi>('/ws/chat/');
     const em = database.orm.em.fork();
     for (const name of ['red', 'blue']) em.create(Room, { name });

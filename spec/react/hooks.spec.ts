@@ -10,6 +10,7 @@ import { useDatabase } from '../support/database.js';
 import { patience } from '../support/deadline.js';
 import { Message, Room } from '../support/entities.js';
 import { usePage } from '../support/page.js';
+import { lastingPort } from '../support/ports.js';
 import { useMessages } from './message-queries.js';
 
 interface SentFrame {
@@ -32,7 +33,8 @@ describe('The hooks of React, in StrictMode against a served application', () =>
 
   beforeEach(async () => {
     app = createChat(database.orm);
-    ({ port } = await app.listen({ port: 0, host: '127.0.0.1' }));
+    port = await lastingPort();
+    await app.listen({ port, host: '127.0.0.1' });
     sent = [];
     chat = connect();
     const em = database.orm.em.fork();

@@ -26,6 +26,7 @@ import { WebSocket } from 'ws';
 import { Thing, things } from '../dcrf/observer-support.js';
 import { useDatabase } from '../support/database.js';
 import { within } from '../support/deadline.js';
+import { lastingPort } from '../support/ports.js';
 import { checkAsyncProperty } from '../support/properties.js';
 import { transact } from '../support/transact.js';
 import { type Row, type Transaction, transaction, type Write } from '../support/world.js';
@@ -133,7 +134,8 @@ class Playback {
   }
 
   async begin(): Promise<void> {
-    ({ port: this.#port } = await this.#app.listen({ host: '127.0.0.1' }));
+    this.#port = await lastingPort();
+    await this.#app.listen({ port: this.#port, host: '127.0.0.1' });
     this.#clients = this.#sockets.map((sockets) => this.#connect(sockets));
   }
 
