@@ -7,7 +7,7 @@ import { isFlat, type Window, windowsUntilFlat } from '../support/heap-growth.js
 
 /** The first window is as long as the warm-up. For longer ones: `LEAK_CYCLES=20000`. */
 const warmUp = Number(process.env['LEAK_CYCLES'] ?? 1_000);
-const most = { healthy: 32 * warmUp, leaky: 4 * warmUp };
+const most = { healthy: 16 * warmUp, leaky: 4 * warmUp };
 /** Under heavy load a client comes and goes in 10 ms, on an idle machine in half of one. */
 const timeLimit = 60_000 + 20 * most.healthy;
 
