@@ -10,7 +10,7 @@ const root = new URL('../../', import.meta.url);
 /** In milliseconds, on a busy machine. */
 const TIME_TO_PACK = 60_000;
 const TIME_TO_BUILD = 240_000;
-const TIME_TO_SHOW = 10_000;
+const TIME_TO_SHOW = 30_000;
 
 /** Compiled with the reader's project: the second client follows what the first one does. */
 const twoClients = `

@@ -9,6 +9,7 @@ import type { App } from 'signalbox';
 import { launchChromium, needsChromium } from '../support/chromium.js';
 import { useDatabase } from '../support/database.js';
 import { Room } from '../support/entities.js';
+import { lastingPort } from '../support/ports.js';
 import { createChat } from './chat.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -53,7 +54,7 @@ describe('The client in Chromium', () => {
     const em = database.orm.em.fork();
     em.create(Room, { name: 'red' });
     await em.flush();
-    await serve(0);
+    await serve(await lastingPort());
     page = await browser.newPage();
     await page.goto(`http://127.0.0.1:${port()}/`);
   });

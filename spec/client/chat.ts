@@ -6,6 +6,7 @@ import {
   ActionContext,
   ApiConsumer,
   type AppApi,
+  Clock,
   Consumer,
   Create,
   createApp,
@@ -33,7 +34,7 @@ import {
   subprotocolToken,
   type TokenVerifier,
 } from 'signalbox';
-import { injectable } from 'tsyringe';
+import { injectable, container as rootContainer } from 'tsyringe';
 import { Inbox } from '#signalbox/testing/inbox.js';
 import { Message, Room } from '../support/entities.js';
 
@@ -193,10 +194,17 @@ class MemberConsumer extends ApiConsumer {
   }
 }
 
-export function createChat(orm: Parameters<typeof createApp>[0]['orm'], settings: GivenSettings = {}) {
+export function createChat(
+  orm: Parameters<typeof createApp>[0]['orm'],
+  settings: GivenSettings = {},
+  clock: Clock = new Clock(),
+) {
+  const container = rootContainer.createChildContainer();
+  container.registerInstance(Clock, clock);
   return createApp({
     orm,
     settings,
+    container,
     routes: [
       path('/ws/chat/', demultiplexer({ rooms: RoomConsumer })),
       path('/ws/clock/', ClockConsumer),

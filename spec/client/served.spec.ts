@@ -8,10 +8,12 @@ import {
   live,
   SignalboxError,
 } from 'signalbox/client';
+import { TestClock } from 'signalbox/testing';
 import { Inbox } from '#signalbox/testing/inbox.js';
 import { useDatabase } from '../support/database.js';
-import { within } from '../support/deadline.js';
+import { patience, within } from '../support/deadline.js';
 import { Message, Room } from '../support/entities.js';
+import { lastingPort } from '../support/ports.js';
 import {
   abortions,
   type ChatApi,
@@ -32,7 +34,8 @@ describe('The client, against a served application', () => {
   beforeEach(async () => {
     lockedRooms.clear();
     app = createChat(database.orm);
-    ({ port } = await app.listen({ port: 0, host: '127.0.0.1' }));
+    port = await lastingPort();
+    await app.listen({ port, host: '127.0.0.1' });
     chat = open<ChatApi>('/ws/chat/');
     const em = database.orm.em.fork();
     for (const name of ['red', 'blue']) em.create(Room, { name });
@@ -112,7 +115,7 @@ describe('The client, against a served application', () => {
     await chat.rooms.list();
     abort.abort('enough');
     expect(await waiting).to.equal('enough');
-    expect(await abortions.take(4_000)).to.include({ code: 'cancelled' });
+    expect(await abortions.take(patience)).to.include({ code: 'cancelled' });
   });
 
   it('talks to a route without streams', async () => {
@@ -122,7 +125,7 @@ describe('The client, against a served application', () => {
     const frames = new Inbox<unknown>();
     clock.$onFrame((frame) => frames.put(frame));
     await clock.shout();
-    expect(await frames.take(4_000)).to.deep.equal({ shouted: 'hi' });
+    expect(await frames.take(patience)).to.deep.equal({ shouted: 'hi' });
     await clock.leave();
     await until(clock, 'stopped');
   });
@@ -134,7 +137,7 @@ describe('The client, against a served application', () => {
     expect(await subscription.ready).to.deep.equal({ room: 1 });
     expect(subscription.state).to.equal('live');
     const message = await chat.rooms.createMessage({ room: 1, text: 'hi' });
-    expect(await events.take(4_000)).to.deep.equal({ action: 'create', data: message });
+    expect(await events.take(patience)).to.deep.equal({ action: 'create', data: message });
     subscription.cancel();
     await chat.rooms.list();
     const frames: unknown[] = [];
@@ -150,9 +153,12 @@ describe('The client, against a served application', () => {
     const subscription = chat.rooms.$onInstance({ pk: 1 }, (event) => events.put(event));
     await subscription.ready;
     await chat.rooms.archive({ pk: 1 });
-    expect(await events.take(4_000)).to.deep.equal({ action: 'update', data: { id: 1, name: 'red', archived: true } });
+    expect(await events.take(patience)).to.deep.equal({
+      action: 'update',
+      data: { id: 1, name: 'red', archived: true },
+    });
     await chat.rooms.delete({ pk: 1 });
-    expect(await events.take(4_000)).to.deep.equal({ action: 'delete', data: { pk: 1 } });
+    expect(await events.take(patience)).to.deep.equal({ action: 'delete', data: { pk: 1 } });
   });
 
   it('iterates over events, and ends the subscription with the loop', async () => {
@@ -248,24 +254,30 @@ describe('The client, against a served application', () => {
     expect(subscription.state).to.equal('pending');
     const message = chat.rooms.createMessage({ room: 1, text: 'while away' });
     await restarted;
-    expect(await resyncs.take(4_000)).to.deep.equal({ room: 1 });
-    expect(await events.take(4_000)).to.deep.equal({ action: 'create', data: await message });
+    expect(await resyncs.take(patience)).to.deep.equal({ room: 1 });
+    expect(await events.take(patience)).to.deep.equal({ action: 'create', data: await message });
   });
 
   it('comes back ten seconds after it sent too much for too long, and asks again for what was throttled', async () => {
     await app.close();
     const limits = { messagesPerSecond: 100, messageBurst: 1, throttledPerMinute: 1 };
-    app = createChat(database.orm, { limits });
+    const ours = new TestClock();
+    app = createChat(database.orm, { limits }, ours);
     await app.listen({ port, host: '127.0.0.1' });
     const long: number[] = [];
+    // No time passes for the server but while the client waits: a second frame is never late enough to be granted.
     const clock: ClientOptions['clock'] = {
       after(milliseconds, callback) {
         if (milliseconds >= 10_000) long.push(milliseconds);
-        const timer = setTimeout(callback, milliseconds >= 10_000 ? 50 : milliseconds);
+        const wait = (): void => {
+          ours.advance(milliseconds);
+          callback();
+        };
+        const timer = setTimeout(wait, milliseconds >= 10_000 ? 50 : milliseconds);
         return { cancel: () => clearTimeout(timer) };
       },
     };
-    const times = { timeout: 4_000, heartbeat: 0, connectTimeout: 4_000, healthyAfter: 9_000 };
+    const times = { timeout: 0, heartbeat: 0, connectTimeout: 9_000, healthyAfter: 9_000 };
     const eager = open<ClockApi>('/ws/clock/', { ...times, clock, random: () => 0.5 });
     const reasons: unknown[] = [];
     eager.$onStatus((status, why) => status === 'waiting' && reasons.push(why));
@@ -279,10 +291,19 @@ describe('The client, against a served application', () => {
   });
 
   it('is asked for a ping where nothing was said for long, and is answered', async () => {
-    const patient = open<ChatApi>('/ws/chat/', { heartbeat: 5, heartbeatTimeout: 1_000 });
+    const pongs = new Inbox<unknown>();
+    class SpiedWebSocket extends WebSocket {
+      constructor(...given: ConstructorParameters<typeof WebSocket>) {
+        super(...given);
+        this.addEventListener('message', ({ data }) => String(data).includes('"ping"') && pongs.put(data));
+      }
+    }
+    const times = { heartbeat: 5, heartbeatTimeout: patience };
+    const patient = open<ChatApi>('/ws/chat/', { ...times, WebSocket: SpiedWebSocket });
     const statuses: ConnectionStatus[] = [];
     patient.$onStatus((status) => statuses.push(status));
     await until(patient, 'open');
+    for (let each = 0; each < 2; each += 1) await pongs.take(patience);
     await patient.rooms.countdown({ from: 3 });
     expect(statuses).to.deep.equal(['open']);
   });

@@ -156,6 +156,7 @@ describe('The ceilings of a connection', () => {
     }
     client.send({ action: 'hold', request_id: 4 });
     expect(await client.reply(4)).to.include({ response_status: 429 });
+    held.resolve();
   });
 
   it('count the binary frames that wait', async () => {
@@ -213,6 +214,7 @@ describe('The ceilings of a connection', () => {
     two.send({ action: 'hold', request_id: 2 });
     two.send({ action: 'hold', request_id: 3 });
     expect(await two.reply(3)).to.include({ response_status: 429 });
+    held.resolve();
   });
 
   it('let 16 detached actions run, and refuse the next, which holds up no other', async () => {

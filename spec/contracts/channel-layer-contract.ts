@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { ChannelLayer, ChannelMessage } from 'signalbox';
 import { Inbox } from '#signalbox/testing/inbox.js';
+import { patience } from '../support/deadline.js';
 
 /** What an implementation is tried with. */
 export interface ChannelLayerUnderTest {
@@ -17,7 +18,7 @@ class Listener {
   readonly receive = (message: ChannelMessage): void => this.#inbox.put(message);
 
   async next(): Promise<unknown> {
-    return (await this.#inbox.take(2_000))['text'];
+    return (await this.#inbox.take(patience))['text'];
   }
 
   all(): unknown[] {
@@ -61,7 +62,7 @@ export function behavesLikeAChannelLayer(make: () => ChannelLayerUnderTest | Pro
     const messages = new Inbox<ChannelMessage>();
     await layer.connect('ann', (message) => messages.put(message));
     await peer.send('ann', { type: 'note', list: [1, null, { deep: 'ü' }], flag: false });
-    expect(await messages.take(2_000)).to.deep.equal({ type: 'note', list: [1, null, { deep: 'ü' }], flag: false });
+    expect(await messages.take(patience)).to.deep.equal({ type: 'note', list: [1, null, { deep: 'ü' }], flag: false });
   });
 
   it('drops what is sent to nobody', async () => {

@@ -5,6 +5,7 @@ import { WebSocket } from 'ws';
 import { Inbox } from '#signalbox/testing/inbox.js';
 import { createChat } from '../client/chat.js';
 import { useDatabase } from '../support/database.js';
+import { patience } from '../support/deadline.js';
 import { Room } from '../support/entities.js';
 
 interface EventFrame {
@@ -77,8 +78,8 @@ describe('The guide to dcrf-client', () => {
     await client.patch('rooms', 1, { name: 'crimson' });
     await client.delete('rooms', 1);
 
-    expect(await events.take(4_000)).to.equal('update crimson');
-    expect(await events.take(4_000)).to.equal('delete 1');
+    expect(await events.take(patience)).to.equal('update crimson');
+    expect(await events.take(patience)).to.equal('delete 1');
   });
 
   it('ends what it follows', async () => {
@@ -102,6 +103,6 @@ describe('The guide to dcrf-client', () => {
     client.transport.on('reconnect', follow);
     await client.request('rooms', { action: 'create_message', room: 1, text: 'hi' });
 
-    expect(await events.take(4_000)).to.equal('hi');
+    expect(await events.take(patience)).to.equal('hi');
   });
 });

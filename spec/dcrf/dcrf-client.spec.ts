@@ -7,6 +7,7 @@ import { type App, createApp, demultiplexer, path } from 'signalbox';
 import { type ClientOptions, WebSocket } from 'ws';
 import { Inbox } from '#signalbox/testing/inbox.js';
 import { useDatabase } from '../support/database.js';
+import { patience } from '../support/deadline.js';
 import { Thing, ThingConsumer, Server as ThingServer } from './instance-support.js';
 
 interface Frame {
@@ -84,11 +85,11 @@ describe('dcrf-client 0.3.0 from npm, against a served application', () => {
   it('subscribes, and hears updates and the delete of the row', async () => {
     expect(await client.subscribe('things', 1, note)).to.equal(null);
     await client.patch('things', 1, { count: 5 });
-    expect(await events.take(4_000)).to.deep.equal({ action: 'update', data: { ...alpha, count: 5 } });
+    expect(await events.take(patience)).to.deep.equal({ action: 'update', data: { ...alpha, count: 5 } });
     await server.save(1, { count: 6 });
-    expect(await events.take(4_000)).to.deep.equal({ action: 'update', data: { ...alpha, count: 6 } });
+    expect(await events.take(patience)).to.deep.equal({ action: 'update', data: { ...alpha, count: 6 } });
     await server.delete(1);
-    expect(await events.take(4_000)).to.deep.equal({ action: 'delete', data: { id: 1 } });
+    expect(await events.take(patience)).to.deep.equal({ action: 'delete', data: { id: 1 } });
   });
 
   it('hears no more after it cancelled', async () => {
@@ -103,13 +104,13 @@ describe('dcrf-client 0.3.0 from npm, against a served application', () => {
 
   it('goes on with its subscriptions after a reconnection', async () => {
     await client.subscribe('things', 1, note, 'the-same-id');
-    await frames.take(4_000);
+    await frames.take(patience);
     sockets[0]?.terminate();
-    const again = await frames.take(8_000, ({ payload }) => payload.action === 'subscribe_instance');
+    const again = await frames.take(patience, ({ payload }) => payload.action === 'subscribe_instance');
     expect(again).to.have.nested.include({ 'payload.request_id': 'the-same-id', 'payload.response_status': 201 });
     expect(sockets).to.have.length(2);
     await server.save(1, { count: 7 });
-    expect(await events.take(4_000)).to.deep.equal({ action: 'update', data: { ...alpha, count: 7 } });
+    expect(await events.take(patience)).to.deep.equal({ action: 'update', data: { ...alpha, count: 7 } });
     expect(await client.retrieve('things', 2)).to.include({ name: 'beta' });
     expect(events.size).to.equal(0);
   });

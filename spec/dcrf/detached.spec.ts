@@ -261,7 +261,8 @@ describe('DCRF: detached actions and methods, cancellation', () => {
   });
 
   it('S104 (differs) lets a plain action know that its client left, answers nobody, and ends the connection at once', async () => {
-    const b = await connect(app, '/');
+    const { app: hasty } = await serve([path('/', CustomConsumer)], { settings: { closeTimeout: 20 } });
+    const b = await connect(hasty, '/');
     b.send({ action: 'slow_plain', request_id: 1 });
     await begun.promise;
     b.close();

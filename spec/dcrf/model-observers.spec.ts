@@ -3,6 +3,7 @@ import { type App, createApp, Logger, path } from 'signalbox';
 import { connect, MemoryLogger } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
+import { patience } from '../support/deadline.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
 import { Busy, Described, Dup, DupToo, Failing, Guarded, Notes, Underscored } from './observer-handlers.js';
 import { createThing, done, event, fill, Owner, removeThing, save, Thing, things } from './observer-support.js';
@@ -247,7 +248,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     this.timeout(30_000);
     await using bob = await connect(app, '/ws/busy/');
     await bob.request('watch', { request_id: 1 });
-    const slow = bob.request('slow', { request_id: 2 }, { timeout: 20_000 });
+    const slow = bob.request('slow', { request_id: 2 }, { timeout: patience });
     const em = database.orm.em.fork();
     const thing = await em.findOneOrFail(Thing, 1);
     for (let count = 1; count <= 150; count++) {

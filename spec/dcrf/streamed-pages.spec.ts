@@ -11,6 +11,7 @@ import {
   StreamedList,
 } from 'signalbox';
 import type { TestConnection } from 'signalbox/testing';
+import { until } from '../support/deadline.js';
 import { failure, invalid, reply, ShortSerializer, short, Thing, useScenarios } from './crud-support.js';
 
 class Pairs extends LimitOffsetPaginator {
@@ -114,7 +115,7 @@ describe('DCRF: streamed pagination and list_cancel', () => {
     reply('list', { count, results, limit, offset }, id);
   /** Moves the clock once the stream waits for it. Its time limit waits too, and the heartbeat. */
   const next = async (a: TestConnection) => {
-    for (let turn = 0; world.clock.waiting < 3 && turn < 1000; turn++) await new Promise(setImmediate);
+    await until(() => world.clock.waiting >= 3, 'The pause before the next page');
     world.clock.advance(400);
     return a.receive();
   };

@@ -17,9 +17,9 @@ import {
   path,
   type Subscription,
 } from 'signalbox';
-import { connect, MemoryLogger, type TestConnection, truncate } from 'signalbox/testing';
+import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
-import { useDatabase } from '../support/database.js';
+import { emptyDatabase, useDatabase } from '../support/database.js';
 import { createDatabase } from '../support/postgres.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
 import { createThing, event, fill, removeThing, save, Thing, things } from './observer-support.js';
@@ -81,7 +81,7 @@ describe('Transactions, as DCRF recorded them', () => {
     await other.close(true);
   });
   beforeEach(async () => {
-    await truncate(other);
+    await emptyDatabase(other);
     await fill(database.orm);
   });
 

@@ -550,7 +550,10 @@ describe('The dispatcher', () => {
       client.send({ action: 'waits', request_id: 'r' });
       client.send({ action: 'returns', request_id: 'waiting' });
       await gate.reached.promise;
-      await app.close();
+      const closed = app.close();
+      await client.closed;
+      gate.opened.resolve();
+      await closed;
       expect(
         client.frames.map(({ request_id, response_status, code }) => [request_id, response_status, code]),
       ).to.have.deep.members([
@@ -569,6 +572,7 @@ describe('The dispatcher', () => {
     await client.closed;
     expect(signal.aborted).to.equal(true);
     expect(signal.reason).to.include({ name: 'Disconnected' });
+    gate.opened.resolve();
     await app.close();
     expect(client.frames).to.deep.equal([]);
     expect(await names()).to.deep.equal([]);

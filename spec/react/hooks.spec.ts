@@ -7,8 +7,10 @@ import { useLive, useStatus, useSubscription } from 'signalbox/react';
 import { Inbox } from '#signalbox/testing/inbox.js';
 import { type ChatApi, createChat } from '../client/chat.js';
 import { useDatabase } from '../support/database.js';
+import { patience } from '../support/deadline.js';
 import { Message, Room } from '../support/entities.js';
 import { usePage } from '../support/page.js';
+import { lastingPort } from '../support/ports.js';
 import { useMessages } from './message-queries.js';
 
 interface SentFrame {
@@ -31,7 +33,8 @@ describe('The hooks of React, in StrictMode against a served application', () =>
 
   beforeEach(async () => {
     app = createChat(database.orm);
-    ({ port } = await app.listen({ port: 0, host: '127.0.0.1' }));
+    port = await lastingPort();
+    await app.listen({ port, host: '127.0.0.1' });
     sent = [];
     chat = connect();
     const em = database.orm.em.fork();
@@ -195,11 +198,11 @@ describe('The hooks of React, in StrictMode against a served application', () =>
       showListener('ann');
       await page.shows('ann live');
       await post(1, 'one');
-      expect(await heard.take(4_000)).to.equal('ann: one');
+      expect(await heard.take(patience)).to.equal('ann: one');
       showListener('bob');
       await page.shows('bob live');
       await post(1, 'two');
-      expect(await heard.take(4_000)).to.equal('bob: two');
+      expect(await heard.take(patience)).to.equal('bob: two');
       expect(followed()).to.deep.equal([1]);
       page.unmount();
       await post(1, 'three');
@@ -227,7 +230,7 @@ describe('The hooks of React, in StrictMode against a served application', () =>
       });
       await page.shows('live');
       chat.$reconnect();
-      expect(await resynced.take(4_000)).to.deep.equal({ room: 1 });
+      expect(await resynced.take(patience)).to.deep.equal({ room: 1 });
       expect(resynced.size).to.equal(0);
     });
   });

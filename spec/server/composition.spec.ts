@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import { EntityManager } from '@mikro-orm/core';
 import { EntityManager as DriverEntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
+  ActionContext,
   ApiConsumer,
   type AppOptions,
   ChannelLayer,
@@ -27,6 +29,7 @@ import {
 import { connect, MemoryLogger, TestClock } from 'signalbox/testing';
 import { container, type DependencyContainer, type InjectionToken, injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
+import { until } from '../support/deadline.js';
 import { Message, Room, User } from '../support/entities.js';
 
 const layerToken = ChannelLayer as InjectionToken<ChannelLayer>;
@@ -51,8 +54,8 @@ class ToolConsumer extends ApiConsumer {
   }
 
   @Action({ timeLimit: 1_000 })
-  async wait() {
-    await new Promise(() => {});
+  async wait({ signal }: ActionContext) {
+    await once(signal, 'abort');
   }
 }
 
@@ -215,7 +218,7 @@ describe('The parts of an application', () => {
     await ann.request('unknown');
     const reply = ann.request('wait');
     // The heartbeat waits as well.
-    while (clock.waiting < 2) await new Promise(setImmediate);
+    await until(() => clock.waiting === 2, 'The time limit');
     clock.advance(999);
     clock.advance(1);
     expect(await reply).to.include({ response_status: 504 });

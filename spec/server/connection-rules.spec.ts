@@ -21,6 +21,7 @@ import {
 import { connect, type MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
+import { until } from '../support/deadline.js';
 import { Message, Room, User } from '../support/entities.js';
 import { testProviders } from '../support/providers.js';
 
@@ -223,7 +224,7 @@ describe('Connections that the application closes on a change', () => {
     await write(async (em) => {
       (await em.findOneOrFail(User, ann.id)).username = 'anna';
     });
-    await until(async () => (await hers.request('who')).data === 'anna');
+    await until(async () => (await hers.request('who')).data === 'anna', 'The user as it is now');
     await write(async (em) => {
       (await em.findOneOrFail(User, ann.id)).username = 'stranger';
     });
@@ -272,11 +273,3 @@ describe('Connections that the application closes on a change', () => {
     expect(() => open(rules, { users: undefined })).to.throw('createApp.users: is not given');
   });
 });
-
-async function until(isTrue: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 2_000;
-  while (!(await isTrue())) {
-    if (Date.now() > deadline) throw new Error('It never came true.');
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}

@@ -151,6 +151,7 @@ describe('An application that drains', () => {
     await advance(200);
     expect(await work).to.include({ response_status: 503, code: 'server_closing' });
     expect(await ann.closed).to.equal(1012);
+    release.resolve();
     await within(drained, 'The drain');
   });
 

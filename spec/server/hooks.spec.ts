@@ -11,7 +11,7 @@ import {
 } from 'signalbox';
 import { MemoryLogger, TestClock } from 'signalbox/testing';
 import { container } from 'tsyringe';
-import { within } from '../support/deadline.js';
+import { until, within } from '../support/deadline.js';
 import { offlineOrm } from '../support/offline-orm.js';
 
 @Consumer()
@@ -25,8 +25,11 @@ class First implements ApplicationHooks {
   }
 }
 
+let asked = Promise.withResolvers<void>();
+
 class NeverStopping implements ApplicationHooks {
   stop(): Promise<void> {
+    asked.resolve();
     return new Promise(() => {});
   }
 }
@@ -72,6 +75,7 @@ async function appWith(options: Given, clock = new Clock()) {
 describe('An application that closes', () => {
   beforeEach(() => {
     stopped = [];
+    asked = Promise.withResolvers();
   });
 
   it('gives a stop hook up that never settles, and stops the others', async () => {
@@ -87,7 +91,8 @@ describe('An application that closes', () => {
     const { app } = await appWith({ hooks: [First, NeverStopping] }, clock);
     await app.start();
     const closed = app.close();
-    for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+    await within(asked.promise, 'The stop hook');
+    await until(() => clock.waiting === 1, 'The time limit of the stop hook');
     clock.advance(19);
     await new Promise(setImmediate);
     expect(stopped).to.deep.equal([]);

@@ -1,11 +1,10 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import { MemoryCounters, MemoryLogger, MemoryTransport, TestClock } from 'signalbox/testing';
 import { Backpressure } from '#signalbox/server/backpressure.js';
 import { OutboundFrames } from '#signalbox/server/outbound-frames.js';
 import { defaultSettings, type OutboundSettings } from '#signalbox/settings.js';
 import { within } from '../support/deadline.js';
+import { memoryHeld } from '../support/memory.js';
 
 const kilobyte = 'x'.repeat(1024);
 
@@ -60,14 +59,6 @@ class EachInItsTick extends OutboundFrames {
     super.sendBinary(data);
     this.flush(this.clock.elapsed());
   }
-}
-
-/** When nothing is left to be collected. */
-function heapUsed(): number {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  collect();
-  return process.memoryUsage().heapUsed;
 }
 
 /** More than a socket is handed before its client has read any of it. */
@@ -229,12 +220,12 @@ describe('What goes out', () => {
     const clients = Array.from({ length: 100 }, () => open());
     for (const { transport } of clients) transport.freeze();
     for (const { out } of clients) out.send('x'.repeat(64 * 1024));
-    const before = heapUsed();
+    const before = memoryHeld();
     for (let event = 0; event < 10; event += 1) {
       const body = JSON.stringify(`${event} ${'é'.repeat(20_000)}`);
       for (const [id, { out }] of clients.entries()) out.send(`{"data":${body},"request_id":${id}}`, undefined, body);
     }
-    expect(heapUsed() - before).to.be.below(2_000_000);
+    expect(memoryHeld() - before).to.be.below(2_000_000);
     expect(clients[5]?.out.pending).to.equal(64 * 1024 + 10 * (40_004 + 24));
     for (const { transport } of clients) transport.thaw();
     expect(clients[5]?.got[2]).to.match(/^.{9}1 é{20000}","request_id":5}$/);

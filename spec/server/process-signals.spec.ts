@@ -66,7 +66,11 @@ describe('The time in which a process ends', () => {
   });
 });
 
-describe('A process that ends on signals', () => {
+/** In milliseconds. A process loads all of Signalbox, on a busy machine. */
+const TIME_TO_START = 60_000;
+
+describe('A process that ends on signals', function () {
+  this.timeout(2 * TIME_TO_START);
   let child: ChildProcess;
   let port: number;
 
@@ -77,12 +81,12 @@ describe('A process that ends on signals', () => {
   afterEach(() => child.kill('SIGKILL'));
 
   async function message<T>(): Promise<T> {
-    const [first] = await within(once(child, 'message'), 'A message of the process', 8_000);
+    const [first] = await within(once(child, 'message'), 'A message of the process', TIME_TO_START);
     return first as T;
   }
 
   async function exit(): Promise<unknown> {
-    const [code, signal] = await within(once(child, 'exit'), 'The end of the process', 8_000);
+    const [code, signal] = await within(once(child, 'exit'), 'The end of the process');
     return code ?? signal;
   }
 

@@ -49,15 +49,25 @@ describe('Sockets that ask for nothing', () => {
     expect(silent.filter(({ readyState }) => readyState === 'open')).to.have.length(100);
   });
 
-  it('hold up nobody of another address: with 5,000 of them a client shakes hands within a second', async function () {
-    this.timeout(30_000);
+  it('hold up nobody of another address: after 5,000 of them a client shakes hands as fast as before', async function () {
+    this.timeout(60_000);
     const port = await open({ limits: { headersTime: 60_000 } });
+    const before = await fastestHandshake(port);
     for (let batch = 0; batch < 10; batch += 1) await openSilent(port, 500, batch === 0 ? 400 : 500);
     expect(cut()).to.equal(4_900);
-    const begun = performance.now();
-    await using _ = await SocketClient.open(`ws://127.0.0.1:${port}/`, { localAddress: '127.0.0.2' });
-    expect(performance.now() - begun).to.be.below(1_000);
+    // The fastest of several is what the work takes, however busy the machine is. One takes about a millisecond.
+    expect(await fastestHandshake(port)).to.be.below(10 * before);
   });
+
+  async function fastestHandshake(port: number): Promise<number> {
+    const times: number[] = [];
+    for (let each = 0; each < 10; each += 1) {
+      const begun = performance.now();
+      await using _ = await SocketClient.open(`ws://127.0.0.1:${port}/`, { localAddress: '127.0.0.2' });
+      times.push(performance.now() - begun);
+    }
+    return Math.min(...times);
+  }
 
   it('count no more once they ask for an upgrade, and once they are gone', async () => {
     const port = await open({ limits: { socketsPerAddress: 1, connectionsPerAddress: 1 } });

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { patience } from './deadline.js';
 
 /** What keeps the process alive: sockets, servers and timers, by name. */
 export async function openHandles(): Promise<readonly string[]> {
@@ -13,8 +14,8 @@ function namesOfHandles(): string[] {
 }
 
 /** Waits for what is closed to be gone, as it is a few turns of the event loop later. */
-export async function handlesWithout(before: readonly string[], milliseconds = 500): Promise<readonly string[]> {
-  const end = Date.now() + milliseconds;
+export async function handlesWithout(before: readonly string[]): Promise<readonly string[]> {
+  const end = Date.now() + patience;
   while (extra(before).length > 0 && Date.now() < end) await nextTurn();
   return extra(before);
 }

@@ -1,10 +1,12 @@
 import 'reflect-metadata';
 import { Inn } from './comings-and-goings.js';
+import { windowsUntilFlat } from './heap-growth.js';
 
-const [cycles = 1_000, windows = 3] = process.argv.slice(2).map(Number);
+/** How many cycles the process warms up, how many it goes through at most, and whether each of them leaks a reference. */
+const [warmUp = 0, most = 0, isLeaky = 0] = process.argv.slice(2).map(Number);
 
 /** The heap when nothing is left to be collected. */
-async function settledHeap(): Promise<number> {
+async function heapUsed(): Promise<number> {
   let least = Number.POSITIVE_INFINITY;
   for (let round = 0; round < 8; round += 1) {
     await new Promise(setImmediate);
@@ -14,26 +16,23 @@ async function settledHeap(): Promise<number> {
   return least;
 }
 
-/** What holds things weakly grows with all that came between two collections, and keeps its size: no more than so many come. */
-const between = 1_000;
+/**
+ * Tables of weak references grow with the number of objects that came since the last collection, and keep their size. After
+ * this many cycles there is a collection.
+ */
+const between = 250;
+const leaked: number[] = [];
 
-async function host(guests: number): Promise<void> {
-  for (let left = guests; left > 0; left -= between) {
-    await inn.host(Math.min(left, between));
+async function run(cycles: number): Promise<void> {
+  for (let left = cycles; left > 0; left -= between) {
+    const some = Math.min(left, between);
+    await inn.host(some);
+    if (isLeaky) for (let each = 0; each < some; each += 1) leaked.push(each);
     globalThis.gc?.();
   }
 }
 
-/** Tells by how many bytes the heap grows in each of several windows of so many cycles, once everything has happened often. */
 const inn = await Inn.open();
-await host(2 * between);
-const growths: number[] = [];
-let before = await settledHeap();
-for (let window = 0; window < windows; window += 1) {
-  await host(cycles);
-  const after = await settledHeap();
-  growths.push(after - before);
-  before = after;
-}
+const windows = await windowsUntilFlat({ run, heapUsed }, { warmUp, most });
 await inn.close();
-process.send?.(growths);
+process.send?.(windows);

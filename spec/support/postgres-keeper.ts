@@ -121,9 +121,9 @@ async function becomesReady({ data }: Site, { process: child }: Server): Promise
   return false;
 }
 
-/** First without the open sessions, then at once, then by force. */
+/** At once, as nobody needs the data again, then by force. */
 async function stop({ process: child, exited }: Server): Promise<void> {
-  for (const signal of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
+  for (const signal of ['SIGQUIT', 'SIGKILL'] as const) {
     if (child.pid === undefined || hasEnded(child)) return;
     child.kill(signal);
     await Promise.race([exited, pause(STOP_LIMIT, undefined, { ref: false })]);

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { Inbox } from '#signalbox/testing/inbox.js';
-import { within } from './deadline.js';
+import { patience, within } from './deadline.js';
 import { upgradeRequest } from './sockets.js';
 
 export interface FrameBits {
@@ -77,8 +77,8 @@ export class RawWebSocket implements Disposable {
     if (this.#socket.writable) this.#socket.write(bytes);
   }
 
-  answer(timeout = 4_000): Promise<Answer> {
-    return this.#answers.take(timeout);
+  answer(): Promise<Answer> {
+    return this.#answers.take(patience);
   }
 
   /** Ends the client's side. */
@@ -86,10 +86,10 @@ export class RawWebSocket implements Disposable {
     this.#socket.end();
   }
 
-  /** Every answer until the socket ends. @param timeout for each of them */
-  async rest(timeout = 4_000): Promise<Answer[]> {
+  /** Every answer until the socket ends. */
+  async rest(): Promise<Answer[]> {
     const answers: Answer[] = [];
-    for (let answer = await this.answer(timeout); ; answer = await this.answer(timeout)) {
+    for (let answer = await this.answer(); ; answer = await this.answer()) {
       answers.push(answer);
       if ('end' in answer) return answers;
     }

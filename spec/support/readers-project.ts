@@ -1,12 +1,12 @@
 import { type ChildProcess, exec, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { within } from './deadline.js';
+import { lastingPort } from './ports.js';
 import { linkPackages, linkPrograms } from './scratch-project.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -85,7 +85,7 @@ export class ReadersProject {
     const { scripts } = JSON.parse(await readFile(join(this.#folder, 'package.json'), 'utf8'));
     const [program, ...words]: string[] = scripts.start.split(' ');
     if (program !== 'node') throw new Error(`The start script is ${scripts.start}`);
-    const env = { ...environment(), PORT: String(await freePort()) };
+    const env = { ...environment(), PORT: String(await lastingPort()) };
     this.#server = spawn(process.execPath, words, { cwd: this.#folder, env });
     return within(addressOf(this.#server), 'The start of the server', TIME_TO_START);
   }
@@ -147,13 +147,4 @@ function environment(): NodeJS.ProcessEnv {
   );
   const programs = (process.env.PATH ?? '').split(delimiter).filter((folder) => !folder.endsWith('.bin'));
   return { ...Object.fromEntries(own), PATH: [dirname(process.execPath), ...programs].join(delimiter) };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

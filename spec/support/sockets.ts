@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { type ClientOptions, WebSocket } from 'ws';
 import { Inbox } from '#signalbox/testing/inbox.js';
-import { within } from './deadline.js';
+import { patience, within } from './deadline.js';
 
 export type Frame = Record<string, unknown>;
 
@@ -65,8 +65,8 @@ export class SocketClient implements AsyncDisposable {
     this.#socket.pong(mark);
   }
 
-  receive(timeout = 4_000): Promise<Frame> {
-    return this.#inbox.take(timeout);
+  receive(): Promise<Frame> {
+    return this.#inbox.take(patience);
   }
 
   close(code = 1000): void {

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
@@ -16,6 +17,7 @@ import {
   path,
 } from 'signalbox';
 import { connect, TestConnection } from 'signalbox/testing';
+import { until } from '../support/deadline.js';
 import { offlineOrm } from '../support/offline-orm.js';
 
 let told: string[] = [];
@@ -42,8 +44,8 @@ class EchoConsumer extends ApiConsumer {
   }
 
   @Action()
-  async wait() {
-    await new Promise(() => {});
+  async wait({ signal }: ActionContext) {
+    await once(signal, 'abort');
   }
 }
 
@@ -123,10 +125,10 @@ describe('connect', () => {
       'Nothing fitting arrived within 5 ms. There is: []',
     );
     ann.send({ action: 'nothing', request_id: 8 });
-    const error = await thrownBy(ann.reply(9, { timeout: 20 }));
-    expect(error)
+    await until(() => ann.frames.length === 4, 'The reply');
+    expect(await thrownBy(ann.reply(9, { timeout: 5 })))
       .to.have.property('message')
-      .that.matches(/^Nothing fitting arrived within 20 ms\. There is: \[\{.*"request_id":8,.*\}\]$/);
+      .that.matches(/^Nothing fitting arrived within 5 ms\. There is: \[\{.*"request_id":8,.*\}\]$/);
   });
 
   it('gives the final reply of a request, and leaves its parts', async () => {

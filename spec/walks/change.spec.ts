@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { EntityManager, RequestContext } from '@mikro-orm/core';
 import { Transactional } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
@@ -7,6 +8,7 @@ import {
   ActionContext,
   ApiConsumer,
   type App,
+  Clock,
   Consumer,
   Create,
   createApp,
@@ -25,7 +27,7 @@ import {
   path,
   type Subscription,
 } from 'signalbox';
-import { connect, MemoryLogger, type TestChannel, type TestConnection } from 'signalbox/testing';
+import { connect, MemoryLogger, type TestChannel, TestClock, type TestConnection } from 'signalbox/testing';
 import { injectable, container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { Message, Room, User } from '../support/entities.js';
@@ -70,6 +72,8 @@ class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
   }
 }
 
+let flushed: PromiseWithResolvers<void>;
+
 /** Writes in every way that an action can. */
 @Consumer()
 class MessageConsumer extends mix(ModelConsumer(Message, { serializer: MessageSerializer }), Delete) {
@@ -105,7 +109,8 @@ class MessageConsumer extends mix(ModelConsumer(Message, { serializer: MessageSe
   async flushAndLinger({ room }: RoomKey, { signal }: ActionContext) {
     this.em.create(Message, { room, text: 'too late' });
     await this.em.flush();
-    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    flushed.resolve();
+    if (!signal.aborted) await once(signal, 'abort');
   }
 
   @Action({ atomic: true })
@@ -157,6 +162,7 @@ class Mover {
 describe('The change walk', () => {
   const database = useDatabase('change_walk');
   let app: App;
+  let clock: TestClock;
   let em: EntityManager;
   let ann: TestConnection;
   let rooms: TestChannel;
@@ -170,11 +176,14 @@ describe('The change walk', () => {
     const streams = { rooms: RoomConsumer, messages: MessageConsumer, audit: AuditConsumer };
     const container = rootContainer.createChildContainer();
     container.registerInstance(Logger, new MemoryLogger());
+    clock = new TestClock();
+    container.registerInstance(Clock, clock);
     app = createApp({ orm: database.orm, container, routes: [path('/ws/', demultiplexer(streams))] });
     ann = await connect(app, '/ws/');
     rooms = ann.channel('rooms');
     messages = ann.channel('messages');
     shown = [];
+    flushed = Promise.withResolvers();
   });
   afterEach(() => app.close());
 
@@ -256,7 +265,10 @@ describe('The change walk', () => {
     }
 
     it('where the action ran past its time limit', async () => {
-      expect(await messages.request('flush_and_linger', { room: 1 })).to.include({ response_status: 504 });
+      const reply = messages.request('flush_and_linger', { room: 1 });
+      await flushed.promise;
+      clock.advance(20);
+      expect(await reply).to.include({ response_status: 504 });
       await rooms.expectSilence();
       expect(await em.count(Message)).to.equal(1);
     });

@@ -17,6 +17,7 @@ import { useDatabase } from '../support/database.js';
 import { User } from '../support/entities.js';
 
 const written = Promise.withResolvers<void>();
+const released = Promise.withResolvers<void>();
 
 @Consumer()
 class UserConsumer extends ApiConsumer {
@@ -29,7 +30,7 @@ class UserConsumer extends ApiConsumer {
     this.em.create(User, { username: 'ann', password: 'x' });
     await this.em.flush();
     written.resolve();
-    await new Promise(() => {});
+    await released.promise;
   }
 
   @ModelObserver(() => User, { body: ({ username }) => ({ username }) })
@@ -76,9 +77,11 @@ describe('An application that closes', () => {
     await using ann = await connect(app, '/');
     const reply = ann.request('add');
     await written.promise;
-    await app.close();
+    const closed = app.close();
     expect(await reply).to.include({ response_status: 503, code: 'server_closing' });
     expect(await ann.closed).to.equal(1001);
+    released.resolve();
+    await closed;
     expect(await database.orm.em.fork().count(User, { username: 'ann' })).to.equal(0);
   });
 

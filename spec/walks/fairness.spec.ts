@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { Action, ActionContext, ApiConsumer, type App, Consumer, createApp, path } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
+import { patience } from '../support/deadline.js';
 import { testProviders } from '../support/providers.js';
 
 const sockets = 20;
@@ -54,7 +55,7 @@ describe('A user with 20 sockets, who has asked ten times at once through each',
       const before = ended.length;
       expect(await other.request(action)).to.include({ response_status: 200 });
       expect(ended.indexOf('other') - before).to.be.at.most(2 * sockets);
-      await Promise.all(busy.map((client) => client.reply(requests, { timeout: 8_000 })));
+      await Promise.all(busy.map((client) => client.reply(requests, { timeout: patience })));
     });
   }
 });

@@ -19,7 +19,7 @@ import {
 import { MemoryCounters } from 'signalbox/testing';
 import { container, injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { within } from '../support/deadline.js';
+import { until, within } from '../support/deadline.js';
 import { User } from '../support/entities.js';
 
 const program = new URL('../support/doomed-client.js', import.meta.url);
@@ -115,13 +115,10 @@ describe('A client that is killed', () => {
   /** Kills a client once the server works for it, and waits until the server has noticed. */
   async function kill(...frames: readonly object[]): Promise<void> {
     const child = fork(program, [url, ...frames.map((frame) => JSON.stringify(frame))], { execArgv: [] });
-    await within(working.promise, 'The work for the client', 8_000);
+    await within(working.promise, 'The work for the client');
     child.kill('SIGKILL');
     await within(once(child, 'exit'), 'The end of the client');
-    const gone = async (): Promise<void> => {
-      while (guests > 0 || counters.value('signalbox.connections') !== 0) await new Promise(setImmediate);
-    };
-    await within(gone(), 'The end of its connection', 8_000);
+    await until(() => guests === 0 && counters.value('signalbox.connections') === 0, 'The end of its connection');
   }
 
   function expectNothing(): void {

@@ -26,6 +26,7 @@ import { WebSocket } from 'ws';
 import { Thing, things } from '../dcrf/observer-support.js';
 import { useDatabase } from '../support/database.js';
 import { within } from '../support/deadline.js';
+import { lastingPort } from '../support/ports.js';
 import { checkAsyncProperty } from '../support/properties.js';
 import { transact } from '../support/transact.js';
 import { type Row, type Transaction, transaction, type Write } from '../support/world.js';
@@ -133,7 +134,8 @@ class Playback {
   }
 
   async begin(): Promise<void> {
-    ({ port: this.#port } = await this.#app.listen({ host: '127.0.0.1' }));
+    this.#port = await lastingPort();
+    await this.#app.listen({ port: this.#port, host: '127.0.0.1' });
     this.#clients = this.#sockets.map((sockets) => this.#connect(sockets));
   }
 
@@ -171,7 +173,7 @@ class Playback {
   /** At rest, every collection is what the database says. */
   async check(): Promise<void> {
     await this.#settle();
-    await within(this.#rest(), 'The rest of all clients', 20_000);
+    await within(this.#rest(), 'The rest of all clients');
     const stored = await this.#orm.em.fork().find(Thing, {}, { orderBy: { id: 'asc' } });
     for (const { shelf, rows } of this.#followed) {
       const expected = stored.filter((row) => row.shelf === shelf).map(shown);

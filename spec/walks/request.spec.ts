@@ -26,6 +26,7 @@ import {
 import { injectable } from 'tsyringe';
 import { type ClientOptions, WebSocket } from 'ws';
 import { useDatabase } from '../support/database.js';
+import { within } from '../support/deadline.js';
 import { Room, User } from '../support/entities.js';
 import { type TestProviders, testProviders } from '../support/providers.js';
 
@@ -215,13 +216,13 @@ class Client {
   }
 
   async open(): Promise<this> {
-    await once(this.#socket, 'open', { signal: AbortSignal.timeout(2_000) });
+    await within(once(this.#socket, 'open'), 'The handshake');
     return this;
   }
 
   async refusal(): Promise<number | undefined> {
     this.#socket.on('error', () => {});
-    const [, response] = await once(this.#socket, 'unexpected-response', { signal: AbortSignal.timeout(2_000) });
+    const [, response] = await within(once(this.#socket, 'unexpected-response'), 'The refusal');
     return response.statusCode;
   }
 
@@ -230,8 +231,7 @@ class Client {
   }
 
   async receive(): Promise<unknown> {
-    const deadline = { signal: AbortSignal.timeout(2_000) };
-    while (this.#frames.length === 0) await once(this.#socket, 'message', deadline);
+    while (this.#frames.length === 0) await within(once(this.#socket, 'message'), 'A frame');
     return this.#frames.shift();
   }
 

@@ -21,9 +21,9 @@ import {
   RevokedBy,
   type Subscription,
 } from 'signalbox';
-import { connect, truncate } from 'signalbox/testing';
+import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { useDatabase } from '../support/database.js';
+import { emptyDatabase, useDatabase } from '../support/database.js';
 import { checkAsyncProperty } from '../support/properties.js';
 
 @Entity()
@@ -159,7 +159,7 @@ describe('Revocation, in any order of transactions and messages of two processes
 
   /** What a subscriber of the first process is told, and what it has to be told. */
   async function run(history: readonly Commit[]): Promise<{ told: unknown[]; due: unknown[]; mayBeTold: unknown[] }> {
-    await truncate(database.orm);
+    await emptyDatabase(database.orm);
     await database.orm.em.execute('insert into ticket default values');
     const hub = new InMemoryChannelLayer();
     const wires = [new SlowWire(hub), new SlowWire(hub)] as const;

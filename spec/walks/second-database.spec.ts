@@ -17,9 +17,9 @@ import {
   Patch,
   path,
 } from 'signalbox';
-import { connect, type TestChannel, type TestConnection, truncate } from 'signalbox/testing';
+import { connect, type TestChannel, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { useDatabase } from '../support/database.js';
+import { emptyDatabase, useDatabase } from '../support/database.js';
 import { Room } from '../support/entities.js';
 import { createDatabase } from '../support/postgres.js';
 import { testProviders } from '../support/providers.js';
@@ -72,7 +72,7 @@ describe('An application with a second database', () => {
   after(() => billing.close(true));
 
   beforeEach(async () => {
-    await truncate(billing);
+    await emptyDatabase(billing);
     providers = testProviders();
     const routes = [path('/', demultiplexer({ rooms: RoomConsumer, invoices: InvoiceConsumer }))] as const;
     app = createApp({ orm: database.orm, otherOrms: [billing], routes, container: providers.container });

@@ -2,11 +2,11 @@ import type { ReplyFrame } from '../wire/messages.js';
 import { Inbox } from './inbox.js';
 
 export interface ReceiveOptions {
-  /** How long to wait, in milliseconds. Default 2 000. */
+  /** How long to wait, in milliseconds. Default 4 000. */
   readonly timeout?: number;
 }
 
-const defaultTimeout = 2_000;
+const defaultTimeout = 4_000;
 
 /** The client's end of one consumer. */
 export class TestChannel {

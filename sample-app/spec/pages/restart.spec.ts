@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { expect } from 'chai';
 import { sharedBrowser } from '../support/browser.js';
 import { RunningApp } from '../support/running-app.js';
@@ -7,6 +8,9 @@ import { unique } from '../support/unique.js';
 import { Visitors } from '../support/visitors.js';
 
 const TIME_FOR_PROCESSES = 120_000;
+
+/** The system gives higher ones to outgoing connections, and might do so while the process is away. */
+const PORT = String(randomInt(20_000, 32_000));
 
 /** The tabs stay open in all of them; the process has the same port and folder each time. */
 describe('a server that is started again under open tabs', function () {
@@ -22,7 +26,7 @@ describe('a server that is started again under open tabs', function () {
   before(async function () {
     const browser = await sharedBrowser(this);
     folder = new TemporaryFolder();
-    app = new RunningApp({ CHAT_DATA: folder.path });
+    app = new RunningApp({ CHAT_DATA: folder.path, PORT });
     visitors = new Visitors(browser, await app.address());
     adas = await visitors.signedUp(ada);
     room = await adas.openRoom(unique('Platform'));
@@ -36,7 +40,7 @@ describe('a server that is started again under open tabs', function () {
   });
 
   async function startAgain(): Promise<void> {
-    app = new RunningApp({ CHAT_DATA: folder?.path ?? '', PORT: new URL(visitors.address).port });
+    app = new RunningApp({ CHAT_DATA: folder?.path ?? '', PORT });
     await app.address();
   }
 

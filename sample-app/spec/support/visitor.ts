@@ -12,7 +12,7 @@ interface Waiting {
   readonly settle: (frame: Frame) => void;
 }
 
-const DEADLINE = 10_000;
+const DEADLINE = 60_000;
 
 /** A user without a browser: logs in by HTTP and talks over a real WebSocket. Remembers all that it was told. */
 export class Visitor {
