@@ -32,7 +32,7 @@ import { defaultLimits } from '#signalbox/limits.js';
 import { completeSettings, defaultSettings, type GivenSettings } from '#signalbox/settings.js';
 
 const known =
-  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, handshakeTimeLimit, ticketLifetime, maxPayload, maxViewAnswer, closeTimeout, channelLayerTimeLimit, origins, revealForbiddenObjects, trustedProxies, limits, outbound, heartbeat, drain, log, development';
+  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, handshakeTimeLimit, ticketLifetime, maxPayload, maxViewAnswer, closeTimeout, channelLayerTimeLimit, poolTimeLimit, origins, revealForbiddenObjects, trustedProxies, limits, outbound, heartbeat, drain, log, development';
 
 const proxies = 'Give addresses and networks such as "10.0.0.0/8".';
 
@@ -49,6 +49,7 @@ describe('Settings', () => {
       maxViewAnswer: 1_048_576,
       closeTimeout: 1_000,
       channelLayerTimeLimit: 10_000,
+      poolTimeLimit: 60_000,
       origins: 'same',
       revealForbiddenObjects: false,
       trustedProxies: [],
@@ -88,6 +89,7 @@ describe('Settings', () => {
     ['maxPayload', 1],
     ['closeTimeout', 50],
     ['channelLayerTimeLimit', 1],
+    ['poolTimeLimit', 1],
     ['origins', 'any'],
     ['origins', 'same'],
     ['origins', []],

@@ -44,6 +44,11 @@ export interface Settings {
    */
   readonly channelLayerTimeLimit: number;
   /**
+   * How long the pool of the database may be used up without anybody being given a connection, and without the database running a
+   * statement for it; then `/livez` is 503, because nothing but a restart gives the process its connections back. Default 60 000.
+   */
+  readonly poolTimeLimit: number;
+  /**
    * Which pages may open a socket from a browser: those of the host they connect to (`same`), any (`any`), or the listed
    * origins (`https://example.org`). Requests without an Origin header come from no browser and pass; a session cookie does not count then. Default `same`.
    */
@@ -90,6 +95,7 @@ export const defaultSettings: Settings = {
   maxViewAnswer: 1_048_576,
   closeTimeout: 1_000,
   channelLayerTimeLimit: 10_000,
+  poolTimeLimit: 60_000,
   origins: 'same',
   revealForbiddenObjects: false,
   trustedProxies: [],
@@ -129,6 +135,7 @@ export function completeSettings(given: GivenSettings = {}): Settings {
     'maxViewAnswer',
     'closeTimeout',
     'channelLayerTimeLimit',
+    'poolTimeLimit',
   ] as const) {
     checkCount(name, settings[name]);
   }

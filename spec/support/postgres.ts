@@ -1,6 +1,6 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createInterface } from 'node:readline';
+import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +13,10 @@ export interface PostgresServer {
   /** Of the administrator's database; specs use the address that `createDatabase` gives. */
   readonly url: string;
   createDatabase(name: string): Promise<string>;
+  /** Ends the server and all its sessions, for now: `fast` with a word to each of them, `immediate` like a crash. */
+  halt(mode: 'fast' | 'immediate'): Promise<void>;
+  /** Starts it again under the same address, with its data. */
+  resume(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -36,7 +40,13 @@ export async function startPostgres(): Promise<PostgresServer> {
   // In a group of its own, so that an interrupt from the terminal or a killed group leaves it alive to clean up.
   const keeper = spawn(process.execPath, [KEEPER], { detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
   keeper.stdin.on('error', () => undefined);
-  const address = `postgresql://postgres@127.0.0.1:${await portOf(keeper)}`;
+  const lines = createInterface(keeper.stdout);
+  const address = `postgresql://postgres@127.0.0.1:${await portOf(keeper, lines)}`;
+  const order = async (text: string): Promise<void> => {
+    const obeyed = once(lines, 'line');
+    keeper.stdin.write(`${text}\n`);
+    await obeyed;
+  };
   let databases = 0;
   return {
     url: `${address}/postgres`,
@@ -49,6 +59,8 @@ export async function startPostgres(): Promise<PostgresServer> {
       await execute(`${address}/postgres`, `create database "${database}" template template0`);
       return `${address}/${database}`;
     },
+    halt: (mode) => order(`halt ${mode}`),
+    resume: () => order('resume'),
     async stop() {
       const exited = once(keeper, 'exit');
       if (keeper.exitCode !== null || keeper.signalCode !== null) return;
@@ -59,9 +71,8 @@ export async function startPostgres(): Promise<PostgresServer> {
   };
 }
 
-async function portOf(keeper: Keeper): Promise<number> {
+async function portOf(keeper: Keeper, lines: Interface): Promise<number> {
   const complaint = text(keeper.stderr);
-  const lines = createInterface(keeper.stdout);
   const first = await Promise.race([once(lines, 'line'), once(lines, 'close')]);
   const port = Number(first[0]);
   if (!Number.isInteger(port)) throw new Error(`The PostgreSQL of the specs did not start. ${await complaint}`);

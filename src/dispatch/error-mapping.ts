@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { ApiError, UnexpectedError } from '../errors.js';
 import type { LogFields, Logger } from '../logger.js';
 import type { ConcreteClass } from '../metadata.js';
+import { Status } from '../status.js';
 
 /**
  * A provider that knows errors of another library: what it returns is what the client is told; undefined for those that
@@ -37,8 +38,10 @@ export class ErrorTranslator {
     try {
       const known = this.#map(thrown);
       if (known && canBeTold(known)) {
+        const facts = { ...fields, code: known.code, error: thrown };
         // The client is told what it did wrong; a developer may see here that it was not the client.
-        this.#logger.debug('An error was mapped.', { ...fields, code: known.code, error: thrown });
+        if (known.status < Status.serverError) this.#logger.debug('An error was mapped.', facts);
+        else this.#logger.warn('An action could not be carried out.', facts);
         return known;
       }
     } catch (error) {
