@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { EventEmitter } from 'node:events';
 import { ConfigurationError } from '../errors.js';
-import { CommitInDoubt, isConnectionFailure, isDatabaseFailure, isUnsent } from './orm-errors.js';
+import { CommitInDoubt, isDatabaseFailure, isWithoutEffect } from './orm-errors.js';
 import type { OrmRoot } from './orm-root.js';
 
 /** A connection of `pg`, from the moment when it is checked out. */
@@ -160,9 +160,7 @@ export class ConnectionPool {
       try {
         await command.execute();
       } catch (error) {
-        const converted = this.#converted(error);
-        const isRefused = isDatabaseFailure(error) && !isConnectionFailure(converted);
-        throw isRefused || isUnsent(error) ? converted : new CommitInDoubt(error as Error);
+        throw isWithoutEffect(error) ? this.#converted(error) : new CommitInDoubt(error as Error);
       }
     };
     return { execute };

@@ -83,7 +83,7 @@ export class CommitInDoubt extends ConnectionException {}
 /** Whether PostgreSQL, its driver or the way to it failed, and MikroORM has not made an error of its own of that yet. */
 export function isDatabaseFailure(error: unknown): error is Error {
   if (!(error instanceof Error) || error instanceof DriverException) return false;
-  return 'severity' in error || lost.has(error.message) || isBrokenWay(error);
+  return 'severity' in error || error.message === lateAnswer || lost.has(error.message) || isBrokenWay(error);
 }
 
 /** Whether the connection failed, and not the statement. */
@@ -96,8 +96,10 @@ export function isConnectionFailure(error: unknown): boolean {
   return lost.has(error.message) || (error instanceof DriverException && isBrokenWay(error));
 }
 
-export function isUnsent(error: unknown): boolean {
-  return error instanceof Error && unsent.has(error.message);
+/** Whether a statement took no effect although it failed: PostgreSQL refused it, or never got it. */
+export function isWithoutEffect(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return unsent.has(error.message) || ('severity' in error && !isConnectionFailure(error));
 }
 
 /** A socket of Unix that is not there is a server that does not run. */
