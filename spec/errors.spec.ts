@@ -8,6 +8,7 @@ import {
   Disconnected,
   NotAuthenticated,
   NotFound,
+  OutcomeUnknown,
   Overloaded,
   ParseError,
   PermissionDenied,
@@ -16,6 +17,7 @@ import {
   StreamNotFound,
   Throttled,
   TimeLimitExceeded,
+  Unavailable,
   UnexpectedError,
   ValidationFailed,
 } from 'signalbox';
@@ -36,6 +38,13 @@ describe('The family of errors', () => {
     [new Throttled(), 429, 'throttled', 'Request was throttled.'],
     [new Cancelled(), 499, 'cancelled', 'The request was cancelled.'],
     [new ServerClosing(), 503, 'server_closing', 'The server is closing.'],
+    [new Unavailable(), 503, 'unavailable', 'The connection to the database failed. Try again later.'],
+    [
+      new OutcomeUnknown(),
+      503,
+      'outcome_unknown',
+      'The connection to the database was lost during the commit. The request may have taken effect.',
+    ],
     [new TimeLimitExceeded(), 504, 'time_limit_exceeded', 'The action exceeded its time limit.'],
     [new UnexpectedError('c-1'), 500, 'server_error', 'A server error occurred. Correlation id: c-1.'],
   ];

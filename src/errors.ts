@@ -168,6 +168,27 @@ export class ServerClosing extends ApiError {
   static override readonly detail: string = 'The server is closing.';
 }
 
+/**
+ * The database cannot be reached, or ended the connection. The request took no effect unless it is an action without a transaction;
+ * `retry_after_ms` says when to send it again.
+ */
+export class Unavailable extends ApiError {
+  static override readonly status = Status.unavailable;
+  static override readonly code: string = 'unavailable';
+  static override readonly detail: string = 'The connection to the database failed. Try again later.';
+}
+
+/**
+ * The connection to the database broke while it committed: the request took effect, or it did not. A client finds out before it
+ * repeats what may not happen twice.
+ */
+export class OutcomeUnknown extends ApiError {
+  static override readonly status = Status.unavailable;
+  static override readonly code: string = 'outcome_unknown';
+  static override readonly detail: string =
+    'The connection to the database was lost during the commit. The request may have taken effect.';
+}
+
 /** An upgrade was not answered within `handshakeTimeLimit`, or the permissions to connect not, when they were asked again. */
 export class HandshakeTimedOut extends ApiError {
   static override readonly status = Status.unavailable;

@@ -197,6 +197,11 @@ const table = {
    */
   channelLayerTimeLimit: count(10_000),
   /**
+   * How long the pool of the database may be used up without anybody being given a connection, and without the database running a
+   * statement for it; then `/livez` is 503, because nothing but a restart gives the process its connections back. Default 60 000.
+   */
+  poolTimeLimit: count(60_000),
+  /**
    * After so many new connections, and once the event loop has been idle for a second, the process gives the memory of their
    * handshakes back. Everything stands still meanwhile; the log tells for how long. Default false: never.
    */

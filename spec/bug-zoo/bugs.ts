@@ -840,6 +840,34 @@ const client: readonly Bug[] = [
   },
 ];
 
+const database: readonly Bug[] = [
+  {
+    name: 'connections of the pool are lost when the server ends their sessions',
+    story: 'The pool is not watched.',
+    plant: { symbol: 'ConnectionPool.watch', with: leftOut },
+    caughtBy: ['orm/connection-pool'],
+  },
+  {
+    name: 'a request is answered "nothing happened" although its commit may have succeeded',
+    story: 'A commit without an answer counts as refused.',
+    plant: { symbol: 'isWithoutEffect', with: always(true) },
+    caughtBy: ['orm/connection-pool'],
+  },
+  {
+    name: 'the orchestrator restarts a process whose database is busy',
+    story: 'Nothing asks the database whether it works for the connections of the pool.',
+    plant: {
+      symbol: 'ConnectionPool.isExhausted',
+      with: (isExhausted: (milliseconds: number) => Promise<boolean>) =>
+        async function (this: { readonly wasExhausted?: boolean }, milliseconds: number) {
+          const wasExhausted = this.wasExhausted || (await isExhausted.call(this, milliseconds));
+          return Object.assign(this, { wasExhausted }).wasExhausted;
+        },
+    },
+    caughtBy: ['orm/connection-pool'],
+  },
+];
+
 /** Each breaks a promise of `docs/guarantees.md`. */
 export const bugs: readonly Bug[] = [
   ...changes,
@@ -850,6 +878,7 @@ export const bugs: readonly Bug[] = [
   ...limits,
   ...outbound,
   ...client,
+  ...database,
 ];
 
 // What the faults above have to know of what they replace.

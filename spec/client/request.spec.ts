@@ -104,6 +104,22 @@ describe('A request of a client', () => {
     });
   }
 
+  for (const [code, data] of [
+    ['unavailable', { retry_after_ms: 250 }],
+    ['outcome_unknown', null],
+  ] as const) {
+    it(`is sent again by choice where the database failed it (${code})`, async () => {
+      await start();
+      ask();
+      ask({ retry: true });
+      for (const id of [1, 2]) socket.reply(data, { status: 503, code, id });
+      await settled();
+      expect(errors()[0]).to.include({ status: 503, code, isRetryable: true, maybeExecuted: true });
+      await network.advance(3_000);
+      expect(socket.sent.map((frame) => frame['request_id'])).to.deep.equal([1, 2, 2]);
+    });
+  }
+
   it('waits for its turn while the client is away, each with its own time limit', async () => {
     await start();
     socket.drop();

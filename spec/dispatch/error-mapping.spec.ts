@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { ApiError, Conflict, type ErrorMapper, Logger, NotFound } from 'signalbox';
+import { ApiError, Conflict, type ErrorMapper, Logger, NotFound, Unavailable } from 'signalbox';
 import { MemoryLogger } from 'signalbox/testing';
 import { ErrorTranslator } from '#signalbox/dispatch/error-mapping.js';
 
@@ -44,6 +44,19 @@ describe('The error translator', () => {
     expect(logger.entries.map(({ level, fields }) => [level, fields.code])).to.deep.equal([
       ['debug', 'conflict'],
       ['debug', 'not_found'],
+    ]);
+  });
+
+  it('warns of a known error that is none of the client', () => {
+    const thrown = new Error('Nobody answers.');
+    const lost: ErrorMapper = { toApiError: () => new Unavailable() };
+    expect(translate(thrown, [lost])).to.include({ status: 503, code: 'unavailable' });
+    expect(logger.entries).to.deep.equal([
+      {
+        level: 'warn',
+        message: 'An action could not be carried out.',
+        fields: { action: 'pay', code: 'unavailable', error: thrown },
+      },
     ]);
   });
 

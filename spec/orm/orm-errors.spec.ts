@@ -54,13 +54,7 @@ describe('What an error of the ORM means to a client', () => {
   });
 
   it('is 504 for a statement that takes longer than the driver is told to let it', async () => {
-    const clientUrl = database.orm.config.get('clientUrl') ?? '';
-    const hasty = await MikroORM.init({
-      clientUrl,
-      entities: [Owner, House],
-      metadataProvider: ReflectMetadataProvider,
-      driverOptions: { statement_timeout: 50 },
-    });
+    const hasty = await opened({ statement_timeout: 50 });
     try {
       expect(await said(hasty.em.fork().execute('select pg_sleep(10)'))).to.deep.equal({
         status: 504,
@@ -176,11 +170,80 @@ describe('What an error of the ORM means to a client', () => {
     });
   });
 
+  it('is 504 for a statement that the driver does not wait for', async () => {
+    const hasty = await opened({ query_timeout: 50 });
+    try {
+      expect(await said(hasty.em.fork().execute('select pg_sleep(1)'))).to.deep.equal({
+        status: 504,
+        code: 'time_limit_exceeded',
+        errors: ['The database took too long.'],
+      });
+    } finally {
+      await hasty.close(true);
+    }
+  });
+
+  const unavailable = {
+    status: 503,
+    code: 'unavailable',
+    errors: ['The connection to the database failed. Try again later.'],
+  };
+
+  for (const code of ['08000', '08003', '08006', '25P03', '25P04', '53300', '57P01', '57P02', '57P03', '57P05']) {
+    it(`is 503 for a connection that the database ends or refuses (${code})`, async () => {
+      const failing = em.execute(`do $$ begin raise exception 'secret' using errcode = '${code}'; end $$`);
+      expect(await said(failing)).to.deep.equal(unavailable);
+    });
+  }
+
+  it('is 503 for a database that is not there, by address, by name and by socket', async () => {
+    for (const options of [{ port: 1 }, { host: 'nowhere.invalid' }, { host: '/nowhere' }]) {
+      const lost = await opened(options);
+      try {
+        expect(await said(lost.em.fork().execute('select 1'))).to.deep.equal(unavailable);
+      } finally {
+        await lost.close(true);
+      }
+    }
+  });
+
+  it('is 503 where the pool gives no connection in time', async () => {
+    const crowded = await opened({ max: 1, connectionTimeoutMillis: 50 });
+    const busy = crowded.em.fork();
+    try {
+      await busy.begin();
+      expect(await said(crowded.em.fork().execute('select 1'))).to.deep.equal(unavailable);
+      await busy.rollback();
+    } finally {
+      await crowded.close(true);
+    }
+  });
+
+  it('says when it is worth another try, some time from 1 s to 3 s', async () => {
+    const thrown = await em.execute(`do $$ begin raise exception 'no' using errcode = '57P01'; end $$`).catch((e) => e);
+    expect(toApiError([], thrown)?.retryAfter).to.be.within(1_000, 3_000);
+  });
+
+  it('is none for sockets that are not of the database', async () => {
+    const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED', syscall: 'connect' });
+    expect(await said(Promise.reject(refused))).to.equal(undefined);
+  });
+
   it('is none for faulty SQL and for errors of others', async () => {
     expect(await said(em.execute('select no_such_column'))).to.equal(undefined);
     expect(await said(em.execute('select 1 / 0'))).to.equal(undefined);
     expect(await said(Promise.reject(new Error('no')))).to.equal(undefined);
   });
+
+  function opened(driverOptions: object): Promise<MikroORM> {
+    return MikroORM.init({
+      clientUrl: database.orm.config.get('clientUrl') ?? '',
+      entities: [Owner, House],
+      metadataProvider: ReflectMetadataProvider,
+      ensureDatabase: false,
+      driverOptions,
+    });
+  }
 
   function insert({ number = '1', street = `'a'`, plate = 'null', owner = 'null' }): Promise<unknown> {
     return em.execute(

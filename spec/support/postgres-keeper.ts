@@ -1,6 +1,7 @@
 /**
  * A process of its own between the specs and their PostgreSQL: it starts the server, prints its port, and when its
- * standard input ends, as it does however the specs die, stops the server and removes its folder.
+ * standard input ends, as it does however the specs die, stops the server and removes its folder. On the way it takes orders, one a
+ * line, and prints each when it is done: `halt fast` and `halt immediate` stop the server, `resume` starts it again on its port.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,6 +9,7 @@ import { chown, mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Account, runnableBinaries, unprivilegedAccount } from './postgres-binaries.js';
 
@@ -45,9 +47,22 @@ async function keep(): Promise<void> {
   const released = specsAreGone();
   const folder = await mkdtemp(join(tmpdir(), 'signalbox-postgres-'));
   try {
-    const server = await start(await prepare(folder));
+    const site = await prepare(folder);
+    const { promise: died, resolve: die } = Promise.withResolvers<void>();
+    let server = await start(site);
+    let isWanted = true;
+    const watch = (): unknown => server.exited.then(() => isWanted && die());
+    const obey = async (order: string): Promise<void> => {
+      isWanted = order === 'resume';
+      if (isWanted) server = await start(site, server.port);
+      else await stop(server, order === 'halt fast' ? 'SIGINT' : 'SIGQUIT');
+      if (isWanted) watch();
+      process.stdout.write(`${order}\n`);
+    };
+    watch();
+    createInterface(process.stdin).on('line', (order) => obey(order).catch(die));
     process.stdout.write(`${server.port}\n`);
-    await Promise.race([released, server.exited]);
+    await Promise.race([released, died]);
     await stop(server);
   } finally {
     await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
@@ -84,9 +99,9 @@ function initialize({ folder, data, bin, account }: Site): void {
   if (status !== 0) throw new Error(`initdb failed: ${error?.message ?? stderr}`);
 }
 
-async function start(site: Site): Promise<Server> {
+async function start(site: Site, port?: number): Promise<Server> {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-    const server = await launch(site, await freePort());
+    const server = await launch(site, port ?? (await freePort()));
     if (await becomesReady(site, server)) return server;
     await stop(server);
   }
@@ -121,9 +136,9 @@ async function becomesReady({ data }: Site, { process: child }: Server): Promise
   return false;
 }
 
-/** At once, as nobody needs the data again, then by force. */
-async function stop({ process: child, exited }: Server): Promise<void> {
-  for (const signal of ['SIGQUIT', 'SIGKILL'] as const) {
+/** At once, as no spec needs the data again, or first without the open sessions; then by force. */
+async function stop({ process: child, exited }: Server, first: 'SIGINT' | 'SIGQUIT' = 'SIGQUIT'): Promise<void> {
+  for (const signal of [first, 'SIGQUIT', 'SIGKILL'] as const) {
     if (child.pid === undefined || hasEnded(child)) return;
     child.kill(signal);
     await Promise.race([exited, pause(STOP_LIMIT, undefined, { ref: false })]);

@@ -1,6 +1,6 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createInterface } from 'node:readline';
+import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +13,10 @@ export interface PostgresServer {
   /** Of the administrator's database; specs use the address that `createDatabase` gives. */
   readonly url: string;
   createDatabase(name: string): Promise<string>;
+  /** Ends the server and all its sessions, for now: `fast` with a word to each of them, `immediate` like a crash. */
+  halt(mode: 'fast' | 'immediate'): Promise<void>;
+  /** Starts it again under the same address, with its data. */
+  resume(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -45,9 +49,15 @@ export async function startPostgres(): Promise<PostgresServer> {
   // In a group of its own, so that an interrupt from the terminal or a killed group leaves it alive to clean up.
   const keeper = spawn(process.execPath, [KEEPER], { detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
   keeper.stdin.on('error', () => undefined);
-  const address = `postgresql://postgres@127.0.0.1:${await portOf(keeper)}`;
+  const lines = createInterface(keeper.stdout);
+  const address = `postgresql://postgres@127.0.0.1:${await portOf(keeper, lines)}`;
   const client = new pg.Client(`${address}/postgres`);
   client.on('error', () => undefined);
+  const order = async (text: string): Promise<void> => {
+    const obeyed = once(lines, 'line');
+    keeper.stdin.write(`${text}\n`);
+    await obeyed;
+  };
   let databases = 0;
 
   async function make(): Promise<string> {
@@ -76,6 +86,8 @@ export async function startPostgres(): Promise<PostgresServer> {
       spare.catch(() => undefined);
       return `${address}/${await given}`;
     },
+    halt: (mode) => order(`halt ${mode}`),
+    resume: () => order('resume'),
     async stop() {
       await client.end();
       const exited = once(keeper, 'exit');
@@ -87,9 +99,8 @@ export async function startPostgres(): Promise<PostgresServer> {
   };
 }
 
-async function portOf(keeper: Keeper): Promise<number> {
+async function portOf(keeper: Keeper, lines: Interface): Promise<number> {
   const complaint = text(keeper.stderr);
-  const lines = createInterface(keeper.stdout);
   const first = await Promise.race([once(lines, 'line'), once(lines, 'close')]);
   const port = Number(first[0]);
   if (!Number.isInteger(port)) throw new Error(`The PostgreSQL of the specs did not start. ${await complaint}`);

@@ -4,7 +4,7 @@ import type { ReplyFrame, RequestId } from '../wire/messages.js';
 export type ErrorDetail = ReplyFrame['errors'][number];
 
 /** Whether the same request may succeed a little later, with nothing changed. */
-const passing = /^(connection_lost|timeout|queue_full|server_closing)$/;
+const passing = /^(connection_lost|timeout|server_closing|outcome_unknown|queue_full)$/;
 
 /** What a request was answered with, or why it was not answered. */
 export class SignalboxError extends Error {

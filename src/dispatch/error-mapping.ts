@@ -38,9 +38,11 @@ export class ErrorTranslator {
     try {
       const known = this.#map(thrown);
       if (known && canBeTold(known)) {
+        const facts = { ...fields, code: known.code, error: thrown };
         // The client is told what it did wrong; a developer may see here that it was not the client.
-        const error = known.status < Status.serverError ? sentenceOf(thrown) : thrown;
-        this.#logger.debug('An error was mapped.', { ...fields, code: known.code, error });
+        if (known.status < Status.serverError)
+          this.#logger.debug('An error was mapped.', { ...facts, error: sentenceOf(thrown) });
+        else this.#logger.warn('An action could not be carried out.', facts);
         return known;
       }
     } catch (error) {

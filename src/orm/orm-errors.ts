@@ -1,5 +1,6 @@
 import {
   CheckConstraintViolationException,
+  ConnectionException,
   DriverException,
   type EntityMetadata,
   ForeignKeyConstraintViolationException,
@@ -9,7 +10,15 @@ import {
   OptimisticLockError,
   UniqueConstraintViolationException,
 } from '@mikro-orm/core';
-import { type ApiError, Conflict, NotFound, TimeLimitExceeded, ValidationFailed } from '../errors.js';
+import {
+  type ApiError,
+  Conflict,
+  NotFound,
+  OutcomeUnknown,
+  TimeLimitExceeded,
+  Unavailable,
+  ValidationFailed,
+} from '../errors.js';
 
 /** What PostgreSQL tells of a violated constraint. */
 interface Violation {
@@ -28,12 +37,94 @@ const cancelledStatement = '57014';
 /** PostgreSQL's codes for a transaction that it gave up in favour of another one: a deadlock, or one that fits into no order. */
 const givenUp: ReadonlySet<string> = new Set(['40P01', '40001']);
 
+/** What `pg` says of a statement that took longer than its `query_timeout`. */
+const lateAnswer = 'Query read timeout';
+
+/**
+ * PostgreSQL's codes for connections that it refuses or ends: connection exceptions, a statement of which it does not know whether it
+ * was completed, time limits of sessions and transactions, too many connections, a shutdown, a start.
+ */
+const disconnections = /^(08...|40003|25P0[34]|53300|57P0[1235])$/;
+
+/** Node's codes for a way to the database that is closed or broken. */
+const brokenWays: ReadonlySet<string> = new Set([
+  'EAI_AGAIN',
+  'ECONNABORTED',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTDOWN',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EPIPE',
+  'ETIMEDOUT',
+]);
+
+/** What `pg` says of a statement that it has not sent, because it knows already that the connection is lost. */
+const unsent: ReadonlySet<string> = new Set([
+  'Client has encountered a connection error and is not queryable',
+  'Client was closed and is not queryable',
+]);
+
+/** What `pg` and its pool say of a connection that is lost, or not to be had in time. */
+const lost: ReadonlySet<string> = new Set([
+  ...unsent,
+  'Connection terminated',
+  'Connection terminated unexpectedly',
+  'Connection terminated due to connection timeout',
+  'timeout exceeded when trying to connect',
+  'timeout expired',
+]);
+
+/** COMMIT was sent and not answered: nobody knows whether the transaction took effect. */
+export class CommitInDoubt extends ConnectionException {}
+
+/** Whether PostgreSQL, its driver or the way to it failed, and MikroORM has not made an error of its own of that yet. */
+export function isDatabaseFailure(error: unknown): error is Error {
+  if (!(error instanceof Error) || error instanceof DriverException) return false;
+  return 'severity' in error || error.message === lateAnswer || lost.has(error.message) || isBrokenWay(error);
+}
+
+/** Whether the connection failed, and not the statement. */
+export function isConnectionFailure(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = codeOf(error);
+  // A protocol violation is what PostgreSQL says of values that it cannot read, and poolers say of connections that they end.
+  if ('severity' in error) return disconnections.test(code) && (code !== '08P01' || error.severity === 'FATAL');
+  // Other sockets break as well: only MikroORM knows that it was one of the database.
+  return lost.has(error.message) || (error instanceof DriverException && isBrokenWay(error));
+}
+
+/** Whether a statement took no effect although it failed: PostgreSQL refused it, or never got it. */
+export function isWithoutEffect(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return unsent.has(error.message) || ('severity' in error && !isConnectionFailure(error));
+}
+
+/** A socket of Unix that is not there is a server that does not run. */
+function isBrokenWay(error: Error): boolean {
+  const code = codeOf(error);
+  return brokenWays.has(code) || (code === 'ENOENT' && Reflect.get(error, 'syscall') === 'connect');
+}
+
+function codeOf(error: Error): string {
+  return String(Reflect.get(error, 'code'));
+}
+
+/** When it is worth another try, in milliseconds. By chance, so that not all who were refused come back at once. */
+function retryAfter(): number {
+  return 1_000 + Math.random() * 2_000;
+}
+
 /** What the ORM's errors mean to a client; undefined for those that are none of its business. Nothing of SQL gets out. */
 export function toApiError(storages: readonly MetadataStorage[], thrown: unknown): ApiError | undefined {
   const cause = { cause: thrown };
   if (thrown instanceof NotFoundError) return new NotFound(undefined, cause);
   if (thrown instanceof OptimisticLockError)
     return new Conflict('The row was changed by someone else meanwhile.', cause);
+  if (thrown instanceof CommitInDoubt) return new OutcomeUnknown(undefined, cause);
+  if (isConnectionFailure(thrown)) return new Unavailable(undefined, { ...cause, retryAfter: retryAfter() });
   if (!(thrown instanceof DriverException)) return undefined;
   const violation: Violation = thrown as DriverException & Violation;
   const meta = storages
@@ -55,7 +146,8 @@ export function toApiError(storages: readonly MetadataStorage[], thrown: unknown
     return new ValidationFailed('A value is out of its bounds.', cause);
   if (givenUp.has(String(violation.code)))
     return new Conflict('Someone else was writing the same rows. Try again.', cause);
-  if (violation.code === cancelledStatement) return new TimeLimitExceeded('The database took too long.', cause);
+  if (violation.code === cancelledStatement || thrown.message === lateAnswer)
+    return new TimeLimitExceeded('The database took too long.', cause);
   return unfit.has(String(violation.code))
     ? new ValidationFailed('A value does not fit its column.', cause)
     : undefined;

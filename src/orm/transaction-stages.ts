@@ -9,10 +9,10 @@ export interface TransactionEvent {
 
 interface TransactionOwner {
   getTransactionContext(): object | undefined;
-  getConnection(type: 'write'): unknown;
+  getDriver(): unknown;
 }
 
-interface SqlConnection {
+interface SqlDriver {
   execute(sql: string, parameters: unknown[], method: 'all', transaction: object): Promise<unknown>;
 }
 
@@ -58,8 +58,8 @@ export class TransactionStages<T> {
    */
   async committing({ em, transaction }: TransactionEvent): Promise<void> {
     if (!transaction || transaction.savepointName || this.#find(transaction).isEmpty) return;
-    const connection = em.getConnection('write') as Partial<SqlConnection>;
-    await connection.execute?.('select 1', [], 'all', transaction);
+    const driver = em.getDriver() as Partial<SqlDriver>;
+    await driver.execute?.('select 1', [], 'all', transaction);
   }
 
   committed({ transaction }: TransactionEvent): void {

@@ -31,7 +31,8 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
 
   constructor(options: AppOptions<Routes>) {
     const services = buildServices(options);
-    const { handshake, limiter, addresses, errors, settings, layer, clock, deadlines, logger, joining } = services;
+    const { handshake, limiter, addresses, errors, settings, layer, pools, clock, deadlines, logger, joining } =
+      services;
     const acceptor = new WebSocketAcceptor(settings, logger);
     const { limits } = settings;
     this.#services = services;
@@ -40,7 +41,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     const orms = [options.orm, ...(options.otherOrms ?? [])];
     this.#databases = orms.map(describeDatabase);
     const isEnding = (): boolean => this.#shutdown.isEnding;
-    this.#health = new Health(orms, layer, clock, deadlines, logger, joining, isEnding);
+    this.#health = new Health(orms, pools, layer, clock, deadlines, logger, joining, settings.poolTimeLimit, isEnding);
   }
 
   /**
@@ -192,6 +193,11 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /** Whether this process should be sent clients: its database and channel layer answer, and it does not end. */
   readiness(): Promise<Readiness> {
     return this.#health.readiness();
+  }
+
+  /** Whether this process can still serve clients; false where nothing but a restart helps. */
+  liveness(): Promise<boolean> {
+    return this.#health.liveness();
   }
 
   /**

@@ -26,6 +26,7 @@ import { type Observer, observedBy } from '../observers/observer.js';
 import { Rechecker } from '../observers/rechecker.js';
 import { receiveSignals } from '../observers/signal-receivers.js';
 import { Announcer } from '../orm/announcer.js';
+import { ConnectionPool } from '../orm/connection-pool.js';
 import { ModelSubscriber } from '../orm/model-subscriber.js';
 import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerTokens, registerSubscriber } from '../orm/orm-root.js';
@@ -67,6 +68,8 @@ export interface Services extends ConnectionServices {
   readonly publisher: ChangePublisher;
   readonly subscriber: ModelSubscriber;
   readonly rechecker: Rechecker;
+  /** Of each database. */
+  readonly pools: readonly ConnectionPool[];
   readonly registry: ConnectionRegistry<Connection>;
   readonly connections: Connections;
   readonly handshake: Handshake;
@@ -165,6 +168,8 @@ export function buildServices(options: Options): Services {
     settings,
   );
 
+  const pools = [orm, ...otherOrms].map((each) => ConnectionPool.of(each));
+  for (const pool of pools) pool.watch();
   for (const each of [orm, ...otherOrms]) registerSubscriber(each, subscriber);
   const stopSignals = receiveSignals(
     observers,
@@ -187,6 +192,7 @@ export function buildServices(options: Options): Services {
     publisher,
     subscriber,
     rechecker,
+    pools,
     registry,
     connections,
     handshake,

@@ -1,6 +1,7 @@
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import type { Clock, Deadlines } from '../clock.js';
 import type { Logger } from '../logger.js';
+import type { ConnectionPool } from '../orm/connection-pool.js';
 import { checkDatabase } from '../orm/database-check.js';
 import type { OrmRoot } from '../orm/orm-root.js';
 import { Status } from '../status.js';
@@ -36,21 +37,31 @@ type Checks = Pick<Readiness, 'database' | 'channelLayer'>;
 
 /** What load balancers and orchestrators ask a process for. */
 export class Health {
-  #last: { readonly at: number; readonly checks: Promise<Checks> } | undefined;
+  readonly #checks = freshly(() => this.#check());
+  readonly #isLive = freshly(() => this.#checkLiveness());
 
-  /** @param isEnding whether `app.drain()` or `app.close()` was called */
+  /**
+   * @param poolTimeLimit how long a pool may be exhausted, in milliseconds
+   * @param isEnding whether `app.drain()` or `app.close()` was called
+   */
   constructor(
     private readonly orms: readonly OrmRoot[],
+    private readonly pools: readonly ConnectionPool[],
     private readonly layer: ChannelLayer,
     private readonly clock: Clock,
     private readonly deadlines: Deadlines,
     private readonly logger: Logger,
     private readonly joining: Pick<Joining, 'isLate'>,
+    private readonly poolTimeLimit: number,
     private readonly isEnding: () => boolean,
   ) {}
 
+  liveness(): Promise<boolean> {
+    return this.#isLive(this.clock);
+  }
+
   async readiness(): Promise<Readiness> {
-    const checks = await this.#checks();
+    const checks = await this.#checks(this.clock);
     const isEnding = this.isEnding();
     return { isReady: checks.database && checks.channelLayer && !isEnding, ...checks, isEnding };
   }
@@ -60,9 +71,14 @@ export class Health {
     const [path] = url.split('?', 1);
     if (path !== '/livez' && path !== '/readyz') return false;
     if (method !== 'GET' && method !== 'HEAD') this.#send(response, 405, { errors: ['GET and HEAD only.'] });
-    else if (path === '/livez') this.#send(response, Status.ok, { isLive: true });
+    else if (path === '/livez') void this.#answerLiveness(response);
     else void this.#answerReadiness(response);
     return true;
+  }
+
+  async #answerLiveness(response: HealthResponse): Promise<void> {
+    const isLive = await this.liveness();
+    this.#send(response, isLive ? Status.ok : Status.unavailable, { isLive });
   }
 
   async #answerReadiness(response: HealthResponse): Promise<void> {
@@ -75,10 +91,12 @@ export class Health {
     response.end(JSON.stringify(body));
   }
 
-  #checks(): Promise<Checks> {
-    const now = this.clock.elapsed();
-    if (!this.#last || now - this.#last.at >= freshness) this.#last = { at: now, checks: this.#check() };
-    return this.#last.checks;
+  async #checkLiveness(): Promise<boolean> {
+    const { pools, poolTimeLimit, logger } = this;
+    const exhausted = await Promise.all(pools.map((pool) => pool.isExhausted(poolTimeLimit)));
+    if (!exhausted.includes(true)) return true;
+    logger.error('Nothing gives the connections of the database pool back: restart this process.', { poolTimeLimit });
+    return false;
   }
 
   async #check(): Promise<Checks> {
@@ -102,4 +120,14 @@ export class Health {
     if (!(await deadlines.settles(checked, patience))) logger.warn(`The ${what} did not answer in time.`);
     return isGood;
   }
+}
+
+/** Asks again once the last answer is not fresh any more. */
+function freshly<T>(ask: () => Promise<T>): (clock: Clock) => Promise<T> {
+  let last: { readonly at: number; readonly answer: Promise<T> } | undefined;
+  return (clock) => {
+    const now = clock.elapsed();
+    if (!last || now - last.at >= freshness) last = { at: now, answer: ask() };
+    return last.answer;
+  };
 }

@@ -54,7 +54,7 @@ export class Shutdown {
   }
 
   async #close(): Promise<void> {
-    const { lifecycle, registry, subscriber, stopListening } = this.services;
+    const { lifecycle, pools, registry, subscriber, stopListening } = this.services;
     registry.leave();
     const entranceClosed = this.httpServer.close();
     await this.#endConnections();
@@ -64,6 +64,7 @@ export class Shutdown {
     await this.#tellTheRest();
     await this.#closeLayer();
     await lifecycle.stop();
+    for (const pool of pools) pool.unwatch();
   }
 
   /** Other processes hear what this one has committed, also while its connections ended. */

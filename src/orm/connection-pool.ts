@@ -1,0 +1,281 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { EventEmitter } from 'node:events';
+import { ConfigurationError } from '../errors.js';
+import { CommitInDoubt, isDatabaseFailure, isWithoutEffect } from './orm-errors.js';
+import type { OrmRoot } from './orm-root.js';
+
+/** A connection of `pg`, from the moment when it is checked out. */
+interface PoolClient extends EventEmitter {
+  readonly processID?: number | null;
+  release(failure?: unknown): void;
+}
+
+type Connected = (
+  error: Error | undefined,
+  client: PoolClient | undefined,
+  release: (failure?: unknown) => void,
+) => void;
+
+/** As much of `pg.Pool` as is needed. */
+interface Pool {
+  readonly Client: new (
+    options: object,
+  ) => EventEmitter & {
+    connect(): Promise<unknown>;
+    query(sql: string, values: readonly unknown[]): Promise<{ readonly rows: readonly unknown[] }>;
+    end(): Promise<void>;
+  };
+  readonly options: { readonly max: number; readonly password?: unknown };
+  readonly totalCount: number;
+  readonly idleCount: number;
+  readonly waitingCount: number;
+  connect: {
+    (connected: Connected): void;
+    (connected?: undefined): Promise<PoolClient>;
+  };
+}
+
+interface Command {
+  execute(): Promise<void>;
+}
+
+/** What MikroORM calls the context of a transaction; a savepoint is one with a name. */
+interface Transaction {
+  readonly savepointName?: string;
+  commit(): Command;
+}
+
+interface SqlConnection {
+  begin(options?: { readonly ctx?: object }): Promise<Transaction>;
+  rollback(transaction: Transaction, ...more: unknown[]): Promise<void>;
+  getNativeClient(): Promise<unknown>;
+  getPlatform(): { getExceptionConverter(): { convertException(error: Error): Error } };
+}
+
+/** One use of a connection, from the moment when the pool hands it out. */
+interface Checkout {
+  readonly processID: number | undefined;
+  /** Closes the connection and frees its place in the pool, unless it was given back. */
+  readonly discard: () => void;
+}
+
+/** How long the database may take to connect, and then to answer, in milliseconds: probes of `/livez` often wait for one second. */
+const patience = 400;
+
+const pools = new WeakMap<object, ConnectionPool>();
+
+/**
+ * Keeps the pool of an ORM from losing connections. The query builder below MikroORM (kysely 0.29) gives the connection of a
+ * transaction back after a COMMIT or a ROLLBACK that succeeded, and in no other case: where the server ended the connection, each
+ * one occupies its place in the pool for ever. Two rules hold instead, whatever the reason is:
+ *
+ * 1. A connection that has ended is discarded at once, whoever has it.
+ * 2. A transaction that fails to begin or to roll back has its connection discarded.
+ *
+ * On the way out, errors of BEGIN, COMMIT and ROLLBACK become those of MikroORM, as errors of other statements are. Databases
+ * without a pool, PGlite for one, have only this.
+ */
+export class ConnectionPool {
+  readonly #connection: SqlConnection;
+  readonly #checkouts = new Set<Checkout>();
+  readonly #checkoutOf = new WeakMap<Transaction, Checkout>();
+  /** The transaction that begins, which a connection is checked out for. */
+  readonly #beginning = new AsyncLocalStorage<{ checkout?: Checkout | undefined }>();
+  #pool: Pool | undefined;
+  /** Since when somebody asks for a connection while nobody has been given one. */
+  #wantedSince: number | undefined;
+  #users = 0;
+
+  private constructor(connection: SqlConnection) {
+    this.#connection = connection;
+  }
+
+  /**
+   * That of an ORM, which may serve several applications.
+   *
+   * @throws ConfigurationError for a pool that is hidden in a Kysely or a dialect
+   */
+  static of({ em }: OrmRoot): ConnectionPool {
+    const given: unknown = em.config.get('driverOptions');
+    if (typeof given === 'object' && given !== null && ('createDriver' in given || 'startTransaction' in given))
+      throw hiddenPool();
+    const connection = em.getConnection('write') as unknown as SqlConnection;
+    const pool = pools.get(connection) ?? new ConnectionPool(connection);
+    pools.set(connection, pool);
+    return pool;
+  }
+
+  /** Keeps watch until `unwatch` was called as often. */
+  watch(): void {
+    this.#users += 1;
+    if (this.#users > 1) return;
+    const connection = this.#connection;
+    const { begin, rollback } = connection;
+    connection.begin = (options) => {
+      const run = () => begin.call(connection, options);
+      return options?.ctx ? run() : this.#begin(run);
+    };
+    connection.rollback = (transaction, ...more) =>
+      this.#rollback(transaction, () => rollback.call(connection, transaction, ...more));
+  }
+
+  unwatch(): void {
+    this.#users -= 1;
+    if (this.#users > 0) return;
+    Reflect.deleteProperty(this.#connection, 'begin');
+    Reflect.deleteProperty(this.#connection, 'rollback');
+    if (this.#pool) Reflect.deleteProperty(this.#pool, 'connect');
+    this.#pool = undefined;
+  }
+
+  /**
+   * Whether the pool has been used up for so many milliseconds, and will not recover: all its connections are checked out, none was
+   * handed out although somebody asked, and the database answers another connection that it runs no statement for any of them.
+   */
+  async isExhausted(milliseconds: number): Promise<boolean> {
+    const pool = this.#pool;
+    if (!pool || this.#wantedSince === undefined) return false;
+    if (pool.idleCount > 0 || pool.totalCount < pool.options.max) return false;
+    return performance.now() - this.#wantedSince >= milliseconds && (await this.#isIdleInDatabase(pool));
+  }
+
+  async #begin(begin: () => Promise<Transaction>): Promise<Transaction> {
+    const beginning: { checkout?: Checkout } = {};
+    try {
+      this.#watchPool(await this.#nativeClient());
+      const transaction = await this.#beginning.run(beginning, begin);
+      const { checkout } = beginning;
+      if (checkout) this.#checkoutOf.set(transaction, checkout);
+      const commit = transaction.commit.bind(transaction);
+      transaction.commit = () => this.#commit(commit());
+      return transaction;
+    } catch (error) {
+      beginning.checkout?.discard();
+      throw this.#converted(error);
+    }
+  }
+
+  #commit(command: Command): Command {
+    const execute = async (): Promise<void> => {
+      try {
+        await command.execute();
+      } catch (error) {
+        throw isWithoutEffect(error) ? this.#converted(error) : new CommitInDoubt(error as Error);
+      }
+    };
+    return { execute };
+  }
+
+  async #rollback(transaction: Transaction, rollback: () => Promise<void>): Promise<void> {
+    try {
+      await rollback();
+    } catch (error) {
+      // After a savepoint comes the transaction that it is in.
+      if (transaction.savepointName === undefined) this.#checkoutOf.get(transaction)?.discard();
+      throw this.#converted(error);
+    }
+  }
+
+  /** What a listener of the transaction throws, or the application, stays what it is. */
+  #converted(error: unknown): unknown {
+    if (!isDatabaseFailure(error)) return error;
+    return this.#connection.getPlatform().getExceptionConverter().convertException(error);
+  }
+
+  async #nativeClient(): Promise<unknown> {
+    try {
+      return await this.#connection.getNativeClient();
+    } catch (error) {
+      throw String(error).includes('native client is not available') ? hiddenPool() : error;
+    }
+  }
+
+  /** MikroORM makes its pool with the first query, and a new one where it connects anew. */
+  #watchPool(client: unknown): void {
+    if (client === this.#pool || !isPool(client)) return;
+    const pool = client;
+    const connect = pool.connect.bind(pool);
+    this.#pool = pool;
+    this.#wantedSince = undefined;
+    const watched = (connected?: Connected) => {
+      if (!connected) {
+        return new Promise<PoolClient>((resolve, reject) =>
+          pool.connect((error, one) => (one ? resolve(one) : reject(error))),
+        );
+      }
+      const beginning = this.#beginning.getStore();
+      this.#wantedSince ??= performance.now();
+      return connect((error, one, release) => {
+        if (!one) return connected(error, one, release);
+        const checkout = this.#checkOut(pool, one);
+        // A listener that is told before BEGIN may use a connection of its own.
+        if (beginning && !(beginning.checkout && this.#checkouts.has(beginning.checkout)))
+          beginning.checkout = checkout;
+        connected(error, one, one.release);
+      });
+    };
+    pool.connect = watched as Pool['connect'];
+  }
+
+  #checkOut(pool: Pool, client: PoolClient): Checkout {
+    this.#wantedSince = pool.waitingCount > 0 ? performance.now() : undefined;
+    // The pool sets a new one for each use.
+    const { release } = client;
+    let isDiscarded = false;
+    client.release = (failure) => {
+      // The holder does not know that its connection was discarded.
+      if (isDiscarded) return;
+      this.#checkouts.delete(checkout);
+      client.off('end', discard);
+      release(failure);
+    };
+    const giveBack = client.release;
+    const discard = (): void => {
+      if (!this.#checkouts.has(checkout)) return;
+      giveBack(true);
+      isDiscarded = true;
+    };
+    const checkout: Checkout = { processID: client.processID ?? undefined, discard };
+    this.#checkouts.add(checkout);
+    client.once('end', discard);
+    return checkout;
+  }
+
+  /** Also asked through a pooler, which has process ids of its own: then it answers that there are none. */
+  async #isIdleInDatabase({ Client, options }: Pool): Promise<boolean> {
+    const processIDs = [...this.#checkouts].flatMap(({ processID }) => processID ?? []);
+    // The password is not enumerable.
+    const client = new Client({
+      ...options,
+      password: options.password,
+      connectionTimeoutMillis: patience,
+      query_timeout: patience,
+    });
+    client.on('error', () => {});
+    try {
+      await client.connect();
+      const sql = `select 1 from pg_stat_activity where pid = any($1) and state not like 'idle%'`;
+      const { rows } = await client.query(sql, [processIDs]);
+      return rows.length === 0;
+    } catch {
+      return false;
+    } finally {
+      client.end().catch(() => {});
+    }
+  }
+}
+
+function isPool(client: unknown): client is Pool {
+  const { connect, totalCount, Client } = Object(client) as Partial<Pool>;
+  return typeof connect === 'function' && typeof totalCount === 'number' && typeof Client === 'function';
+}
+
+function hiddenPool(): ConfigurationError {
+  return new ConfigurationError({
+    class: 'createApp',
+    member: 'orm',
+    reason:
+      'has a Kysely or a dialect of its own in `driverOptions`, whose connections cannot be watched: each one that the server ended in a transaction would be lost for ever.',
+    remedy: 'Give MikroORM the options of the pool instead: driverOptions: { max: 10, … }.',
+  });
+}
