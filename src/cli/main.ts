@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { apiTypes } from './api-types/api-types.js';
 import { runCommandLine } from './command-line.js';
 
