@@ -7,8 +7,10 @@ import { Passwords } from './accounts/passwords.js';
 import { SESSION_COOKIE, Sessions } from './accounts/sessions.js';
 import { Presence } from './chat/presence.js';
 import { RoomConsumer } from './chat/room-consumer.js';
+import { createOrm } from './database/open-database.js';
 import { Session } from './entities/session.js';
 import { createHttpServer } from './http/http-server.js';
+import { readSettings } from './settings.js';
 
 export interface Chat {
   readonly app: ReturnType<typeof createChatApp>;
@@ -27,17 +29,10 @@ export interface ChatOptions {
 }
 
 export async function createChat(orm: MikroORM, options: ChatOptions = {}): Promise<Chat> {
-  const { clock = new Clock(), logger } = options;
-  // A container of its own: two chats in one process, as in the specs, share nothing.
-  const container = root.createChildContainer();
-  container.registerInstance(Clock, clock);
-  // Without one, Signalbox registers its own: lines for people in development, JSON in production.
-  if (logger) container.registerInstance(Logger, logger);
-  container.registerInstance<EntityManager>(EntityManager, orm.em);
-  for (const provider of [Passwords, Accounts, Sessions, Presence]) container.registerSingleton<object>(provider);
-
+  const container = createContainer(orm, options);
   const app = createChatApp(orm, container);
   const http = await createHttpServer({
+    app,
     em: orm.em,
     logger: container.resolve(Logger),
     accounts: container.resolve(Accounts),
@@ -45,6 +40,23 @@ export async function createChat(orm: MikroORM, options: ChatOptions = {}): Prom
   });
   await app.attach(http.server);
   return { app, http, close: () => app.close().then(() => http.close()) };
+}
+
+/** For `signalbox routes` and `signalbox doctor`: the application, neither listening nor connected to its database. */
+export default async () => {
+  const orm = await createOrm(readSettings(process.env));
+  return createChatApp(orm, createContainer(orm));
+};
+
+/** A container of its own: two chats in one process, as in the specs, share nothing. */
+function createContainer(orm: MikroORM, { clock = new Clock(), logger }: ChatOptions = {}) {
+  const container = root.createChildContainer();
+  container.registerInstance(Clock, clock);
+  // Without one, Signalbox registers its own: lines for people in development, JSON in production.
+  if (logger) container.registerInstance(Logger, logger);
+  container.registerInstance<EntityManager>(EntityManager, orm.em);
+  for (const provider of [Passwords, Accounts, Sessions, Presence]) container.registerSingleton<object>(provider);
+  return container;
 }
 
 function createChatApp(orm: MikroORM, container: DependencyContainer) {
