@@ -21,8 +21,11 @@ interface NewOptions {
   readonly yes?: boolean;
 }
 
-const DESCRIPTION = `Makes a new application in a folder: copies a template, initialises git, and installs the packages. Nothing
-else is fetched. What no option says is asked; without a terminal, or with --yes, it is the default.`;
+const DESCRIPTION =
+  'Makes a new application in a folder: copies a template, initialises git, and installs the packages. Nothing else is ' +
+  'fetched. What no option says is asked; without a terminal, or with --yes, it is the default.';
+
+const FRAMEWORK = 'the Signalbox to depend on: a version, a tarball or a folder (default: this version)';
 
 /** `signalbox new my-app`: from nothing to an application that runs. */
 export const newApplication: AddCommand = (program, terminal) => {
@@ -31,27 +34,21 @@ export const newApplication: AddCommand = (program, terminal) => {
     .summary('make a new application')
     .description(DESCRIPTION)
     .argument('[folder]', 'where; its name is the name of the application')
-    .addOption(
-      new Option('-t, --template <name>', `${listed(templates)} (default: minimal)`).choices(Object.keys(templates)),
-    )
-    .addOption(
-      new Option('-d, --database <name>', `${listed(databases)} (default: pglite)`).choices(Object.keys(databases)),
-    )
-    .addOption(
-      new Option(
-        '-p, --package-manager <name>',
-        'what installs the packages (default: the one that runs this)',
-      ).choices(packageManagerNames),
-    )
-    .option(
-      '--framework <version>',
-      'the Signalbox to depend on: a version, a tarball or a folder (default: this version)',
-    )
+    .addOption(option('-t, --template <name>', 'what it begins with', Object.keys(templates), 'minimal'))
+    .addOption(option('-d, --database <name>', 'where its rows are', Object.keys(databases), 'pglite'))
+    .addOption(option('-p, --package-manager <name>', 'what installs', packageManagerNames, 'what runs this'))
+    .option('--framework <version>', FRAMEWORK)
     .option('--no-install', 'do not install the packages')
     .option('--no-git', 'do not initialise git')
     .option('-y, --yes', 'ask nothing')
+    .addHelpText('after', `\nTemplates:\n${listed(templates)}\nDatabases:\n${listed(databases)}`)
     .action((folder: string | undefined, options: NewOptions) => create(folder, options, terminal));
 };
+
+/** The default is named and not set: what no option says may still be asked. */
+function option(flags: string, about: string, choices: readonly string[], usual: string): Option {
+  return new Option(flags, `${about} (default: ${usual})`).choices(choices);
+}
 
 async function create(given: string | undefined, options: NewOptions, terminal: Terminal): Promise<void> {
   const started = performance.now();
@@ -113,11 +110,7 @@ async function choose<Choices extends Readonly<Record<string, string>>>(
   { err }: Terminal,
 ): Promise<keyof Choices & string> {
   if (!ask) return usual;
-  err(
-    `${what}:\n${Object.entries(choices)
-      .map(([name, about]) => `  ${name.padEnd(12)}${about}\n`)
-      .join('')}`,
-  );
+  err(`${what}:\n${listed(choices)}`);
   for (;;) {
     const answer = (await ask(`${what} (${usual}): `)).trim() || usual;
     if (Object.hasOwn(choices, answer)) return answer;
@@ -179,9 +172,9 @@ function indented(commands: readonly string[]): string {
   return commands.map((command) => `  ${command}`).join('\n');
 }
 
-/** `minimal, one entity; chat, the sample app` */
+/** One line for each choice. */
 function listed(choices: Readonly<Record<string, string>>): string {
   return Object.entries(choices)
-    .map(([name, about]) => `${name} (${about})`)
-    .join(', ');
+    .map(([name, about]) => `  ${name.padEnd(12)}${about}\n`)
+    .join('');
 }

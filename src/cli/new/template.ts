@@ -35,7 +35,6 @@ const minimal = join(root, 'templates/minimal');
 const shared = [
   '.dockerignore',
   '.env.example',
-  '.mocharc.json',
   'tsconfig.base.json',
   'tsconfig.json',
   'page/dom.ts',
