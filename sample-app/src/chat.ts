@@ -13,7 +13,7 @@ import { createHttpServer } from './http/http-server.js';
 import { readSettings } from './settings.js';
 
 export interface Chat {
-  readonly app: ReturnType<typeof createChatApp>;
+  readonly app: ReturnType<typeof createApplication>;
   /** The pages and the accounts; the sockets come through it too. */
   readonly http: FastifyInstance;
   /** First the sockets, each with its goodbye, then the pages. The database stays open. */
@@ -30,7 +30,7 @@ export interface ChatOptions {
 
 export async function createChat(orm: MikroORM, options: ChatOptions = {}): Promise<Chat> {
   const container = createContainer(orm, options);
-  const app = createChatApp(orm, container);
+  const app = createApplication(orm, container);
   const http = await createHttpServer({
     app,
     em: orm.em,
@@ -43,10 +43,7 @@ export async function createChat(orm: MikroORM, options: ChatOptions = {}): Prom
 }
 
 /** For `signalbox routes` and `signalbox doctor`: the application, neither listening nor connected to its database. */
-export default async () => {
-  const orm = await createOrm(readSettings(process.env));
-  return createChatApp(orm, createContainer(orm));
-};
+export default async () => createApplication(await createOrm(readSettings(process.env)));
 
 /** A container of its own: two chats in one process, as in the specs, share nothing. */
 function createContainer(orm: MikroORM, { clock = new Clock(), logger }: ChatOptions = {}) {
@@ -59,7 +56,7 @@ function createContainer(orm: MikroORM, { clock = new Clock(), logger }: ChatOpt
   return container;
 }
 
-function createChatApp(orm: MikroORM, container: DependencyContainer) {
+export function createApplication(orm: MikroORM, container: DependencyContainer = createContainer(orm)) {
   return createApp({
     orm,
     container,

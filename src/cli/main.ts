@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline/promises';
 import { apiTypes } from './api-types/api-types.js';
 import type { Terminal } from './command.js';
 import { runCommandLine } from './command-line.js';
+import { makeCommands } from './make/make.js';
 import { newApplication } from './new/new-application.js';
 
 const { stdin, stdout, stderr } = process;
@@ -23,6 +24,6 @@ async function ask(question: string): Promise<string> {
   return answer;
 }
 
-void runCommandLine([newApplication, apiTypes], process.argv.slice(2), terminal).then((code) => {
+void runCommandLine([newApplication, makeCommands, apiTypes], process.argv.slice(2), terminal).then((code) => {
   process.exitCode = code;
 });

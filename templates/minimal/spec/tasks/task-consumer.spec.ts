@@ -1,16 +1,19 @@
+import type { MikroORM } from '@mikro-orm/core';
 import { expect } from 'chai';
-import { connect } from 'signalbox/testing';
+import { connect, truncate } from 'signalbox/testing';
 import { createApplication } from '../../src/app.js';
 import { sharedDatabase, TIME_TO_OPEN } from '../support/database.js';
 
 describe('TaskConsumer', () => {
+  let orm: MikroORM;
   let app: ReturnType<typeof createApplication>;
 
   before(async function () {
     this.timeout(TIME_TO_OPEN);
-    const { orm } = await sharedDatabase();
+    ({ orm } = await sharedDatabase());
     app = createApplication(orm);
   });
+  beforeEach(() => truncate(orm));
   after(() => app.close());
 
   it('creates, changes, lists and deletes tasks', async () => {
@@ -34,7 +37,7 @@ describe('TaskConsumer', () => {
     expect(await his.receive()).to.deep.include({
       action: 'create',
       request_id: 7,
-      data: { id: 2, title: 'Tell Bob', done: false },
+      data: { id: 1, title: 'Tell Bob', done: false },
     });
   });
 
