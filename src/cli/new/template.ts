@@ -92,7 +92,7 @@ async function rename(folder: string, template: Template, name: string): Promise
       .replaceAll(`signalbox-${template}`, name)
       .replaceAll(`Signalbox ${titleOf(template)}`, title)
       // In the repository the sources of the framework are compiled together with the template.
-      .replace(/,\s*"references": \[\{ "path": "\.\.\/\.\.\/src" \}\]/, '');
+      .replace(/,\s*"references": \[[^\]]*"\.\.\/\.\.\/src[^\]]*\]/, '');
     if (renamed !== text) await writeFile(path, renamed);
   }
 }
