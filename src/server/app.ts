@@ -8,6 +8,7 @@ import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import type { AcceptedConnection, AppOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import { buildServices, type Services } from './composition.js';
 import { Connection } from './connection.js';
+import { type ApplicationDescription, describeRoutes } from './description.js';
 import { Health, type HealthRequest, type HealthResponse, type Readiness } from './health.js';
 import { HttpServer, urlOf } from './http-server.js';
 import { onProcessSignals, type ShutdownOptions } from './process-signals.js';
@@ -186,6 +187,15 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     const drainTimeLimit = settings.drain.timeLimit;
     const ways = { drain: () => this.drain(), close: () => this.close() };
     return onProcessSignals({ ...ways, clock, logger, drainTimeLimit }, options);
+  }
+
+  /**
+   * What the application offers to its clients, as plain JSON data: paths, streams, actions with their kwargs and replies,
+   * observers, serializers and permissions. Asks nothing of the database.
+   */
+  describe(): ApplicationDescription {
+    const { router, unitOfWork } = this.#services;
+    return describeRoutes(router.routes, unitOfWork);
   }
 
   /** Whether this process should be sent clients: its database and channel layer answer, and it does not end. */

@@ -68,6 +68,7 @@ export interface Services extends ConnectionServices {
   readonly rechecker: Rechecker;
   readonly registry: ConnectionRegistry<Connection>;
   readonly connections: Connections;
+  readonly router: Router;
   readonly handshake: Handshake;
   readonly limiter: ConnectionLimiter;
   readonly addresses: ClientAddresses;
@@ -187,6 +188,7 @@ export function buildServices(options: Options): Services {
     rechecker,
     registry,
     connections,
+    router,
     handshake,
     limiter,
     addresses,
