@@ -2,8 +2,10 @@ import { createInterface } from 'node:readline/promises';
 import { apiTypes } from './api-types/api-types.js';
 import type { Terminal } from './command.js';
 import { runCommandLine } from './command-line.js';
+import { doctor } from './doctor/doctor.js';
 import { makeCommands } from './make/make.js';
 import { newApplication } from './new/new-application.js';
+import { routes } from './routes.js';
 
 const { stdin, stdout, stderr } = process;
 
@@ -24,6 +26,9 @@ async function ask(question: string): Promise<string> {
   return answer;
 }
 
-void runCommandLine([newApplication, makeCommands, apiTypes], process.argv.slice(2), terminal).then((code) => {
-  process.exitCode = code;
-});
+void runCommandLine([newApplication, makeCommands, routes, doctor, apiTypes], process.argv.slice(2), terminal).then(
+  (code) => {
+    // An application that was looked at may hold the process open. What was written has to leave before.
+    stdout.write('', () => process.exit(code));
+  },
+);

@@ -3,8 +3,9 @@ import { type ChannelMessage, checkApplicationGroup } from '../channel-layer/cha
 import { toConsumerMessage } from '../consumers/consumer-message.js';
 import type { Class } from '../metadata.js';
 import type { ObserverNameOf } from '../observers/rechecker.js';
-import { describeDatabase } from '../orm/orm-root.js';
+import { describeDatabase, type OrmRoot } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
+import type { Settings } from '../settings.js';
 import type { AcceptedConnection, AppOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import { buildServices, type Services } from './composition.js';
 import { Connection } from './connection.js';
@@ -24,6 +25,8 @@ export declare const appTypes: unique symbol;
 /** A running application: accepts sockets, closes them, and ends. */
 export class App<Routes extends readonly Route[] = readonly Route[]> {
   declare readonly [appTypes]: Routes;
+  /** What `MikroORM.init` gave: for tools that look at an application. */
+  readonly orm: OrmRoot;
   readonly #services: Services;
   readonly #httpServer: HttpServer;
   readonly #shutdown: Shutdown;
@@ -36,6 +39,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     const { handshake, limiter, addresses, errors, settings, layer, clock, deadlines, logger, joining } = services;
     const acceptor = new WebSocketAcceptor(settings, logger);
     const { limits } = settings;
+    this.orm = options.orm;
     this.#services = services;
     this.#httpServer = new HttpServer(this, handshake, acceptor, limiter, addresses, errors, limits, clock, logger);
     this.#shutdown = new Shutdown(services, this.#httpServer);
@@ -43,6 +47,11 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     this.#databases = orms.map(describeDatabase);
     const isEnding = (): boolean => this.#shutdown.isEnding;
     this.#health = new Health(orms, layer, clock, deadlines, logger, joining, isEnding);
+  }
+
+  /** Every setting, those that were left out with their defaults. */
+  get settings(): Settings {
+    return this.#services.settings;
   }
 
   /**
