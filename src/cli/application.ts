@@ -50,6 +50,8 @@ export async function loadApplication({ folder, err }: Pick<Terminal, 'folder' |
     throw new CommandFailed(`${named} is not there. ${way}`);
   }
   await noteStaleness(folder, path, err);
+  // As the scripts of the templates do. What the environment has already wins.
+  if (existsSync(join(folder, '.env'))) process.loadEnvFile(join(folder, '.env'));
   // A program imports it first; the module of the application alone may not.
   await importFrom(folder, 'reflect-metadata');
   const exported = await attempt(named, () => import(pathToFileURL(path).href));

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { runCommandLine } from '#signalbox/cli/command-line.js';
 import { newApplication } from '#signalbox/cli/new/new-application.js';
+import { routes } from '#signalbox/cli/routes.js';
 import { TestTerminal } from '../../support/test-terminal.js';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
@@ -77,12 +78,17 @@ describe('signalbox new', () => {
       expect(terminal.written).to.equal('\nNext:\n\n  cd my-app\n  npm install --no-audit --no-fund\n  npm run dev\n');
     });
 
-    it('compiles, and passes its specs', async function () {
+    it('compiles, passes its specs, and offers what docs/cli.md shows', async function () {
       this.timeout(120_000);
       await create();
       await symlink(join(root, 'node_modules'), join(folder, 'my-app/node_modules'), 'junction');
       const { stdout } = await promisify(execFile)('npm', ['test'], { cwd: join(folder, 'my-app') });
       expect(stdout).to.match(/\n {2}3 passing/);
+
+      const looking = new TestTerminal(join(folder, 'my-app'));
+      expect(await runCommandLine([routes], ['routes'], looking), looking.errors).to.equal(0);
+      const page = await readFile(join(root, 'docs/cli.md'), 'utf8');
+      expect(page).to.contain(`## routes\n\n\`\`\`\n${looking.written}\`\`\`\n`);
     });
   });
 
