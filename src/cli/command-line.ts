@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { type AddCommand, CommandFailed, type Terminal, UsageError } from './command.js';
+import { ownManifest } from './own-manifest.js';
 
 /** Columns of the help texts, whatever the width of the terminal. */
 const HELP_WIDTH = 100;
@@ -38,7 +38,7 @@ export async function runCommandLine(
 function createProgram({ out, err }: Terminal): Command {
   return new Command('signalbox')
     .description('The command of Signalbox: REST-like actions and live models over one WebSocket.')
-    .version(ownVersion(), '-v, --version', 'print the version of Signalbox')
+    .version(ownManifest().version, '-v, --version', 'print the version of Signalbox')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
     .configureHelp({ showGlobalOptions: false })
@@ -51,12 +51,4 @@ function createProgram({ out, err }: Terminal): Command {
     .showHelpAfterError('See: signalbox --help')
     .addHelpText('after', '\nsignalbox <command> --help describes the options of a command.')
     .exitOverride();
-}
-
-/** The version in package.json. */
-export function ownVersion(): string {
-  const manifest: { readonly version: string } = JSON.parse(
-    readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
-  );
-  return manifest.version;
 }

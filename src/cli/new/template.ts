@@ -1,7 +1,7 @@
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ownVersion } from '../command-line.js';
+import { ownManifest } from '../own-manifest.js';
 import { dockerfile, type PackageManager } from './package-manager.js';
 
 /** What an application begins with. */
@@ -107,8 +107,12 @@ async function writeManifest(folder: string, name: string, { database, framework
     devDependencies['@mikro-orm/pglite'] = dependencies['@mikro-orm/pglite'];
     delete dependencies['@mikro-orm/pglite'];
   }
-  const sorted = { ...manifest, name, dependencies, devDependencies: inOrder(devDependencies) };
-  await writeFile(path, `${JSON.stringify(sorted, null, 2)}\n`);
+  const { name: _, version, private: isPrivate, type, ...rest } = manifest;
+  const written = {
+    ...{ name, version, private: isPrivate, type, engines: ownManifest().engines },
+    ...{ ...rest, dependencies, devDependencies: inOrder(devDependencies) },
+  };
+  await writeFile(path, `${JSON.stringify(written, null, 2)}\n`);
 }
 
 async function writeSettings(folder: string, name: string, { database }: ApplicationChoices): Promise<void> {
@@ -143,7 +147,7 @@ volumes:
 
 /** This version, exactly: MikroORM's packages and Signalbox are updated together. */
 export function publishedFramework(): string {
-  return ownVersion();
+  return ownManifest().version;
 }
 
 /** `my-app` -> `My App` */
