@@ -144,6 +144,15 @@ describe('npm run dev', function () {
     expect(dev.output.slice(from)).to.not.include('Open http:');
   });
 
+  it('reloads open tabs when a style or the text of a page is saved', async () => {
+    const from = dev.output.length;
+    await using tab = await OpenTab.of(dev);
+    const before = await tab.version();
+    copy.write('page/lobby.css', `${copy.read('page/lobby.css')}\n`);
+    expect(await tab.version()).to.not.equal(before);
+    expect(dev.output.slice(from)).to.not.include('Open http:');
+  });
+
   it('reloads open tabs when the app has started again', async () => {
     const from = dev.output.length;
     await using tab = await OpenTab.of(dev);

@@ -37,7 +37,7 @@ function readSources(): Sources {
   for (const folder of folders) {
     for (const { parentPath, name } of readdirSync(folder, { recursive: true, withFileTypes: true })) {
       // Files that begin with a dot are locks and swap files of editors.
-      if (!/^[^.].*\.ts$/.test(name)) continue;
+      if (!/^[^.].*\.(ts|html|css)$/.test(name)) continue;
       const stats = statSync(join(parentPath, name), { throwIfNoEntry: false });
       if (stats) sources.set(join(parentPath, name), stats);
     }

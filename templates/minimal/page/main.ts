@@ -16,7 +16,9 @@ tasks.subscribe(() => {
   const { rows, status, error } = tasks.getSnapshot();
   if (status === 'failed') show(error);
   if (status !== 'ready') return;
+  const focused = document.activeElement?.id;
   list.replaceChildren(...rows.map(taskItem));
+  if (focused) document.getElementById(focused)?.focus();
   list.removeAttribute('aria-busy');
   find('#empty', HTMLElement).hidden = rows.length > 0;
 });
@@ -36,10 +38,10 @@ form.addEventListener('submit', (event) => {
 type Task = Awaited<ReturnType<typeof client.tasks.list>>[number];
 
 function taskItem({ id, title, done }: Task): HTMLLIElement {
-  const box = element('input', { type: 'checkbox' });
+  const box = element('input', { type: 'checkbox', id: `done-${id}` });
   box.checked = done;
   box.addEventListener('change', () => attempt(() => client.tasks.patch({ pk: id, data: { done: box.checked } })));
-  const button = element('button', { type: 'button', 'aria-label': `Delete ${title}` }, 'Delete');
+  const button = element('button', { type: 'button', id: `delete-${id}`, 'aria-label': `Delete ${title}` }, 'Delete');
   button.addEventListener('click', () => attempt(() => client.tasks.delete({ pk: id })));
   return element('li', {}, element('label', {}, box, element('span', {}, title)), button);
 }

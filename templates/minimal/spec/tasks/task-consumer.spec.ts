@@ -45,7 +45,7 @@ describe('TaskConsumer', () => {
     await using client = await connect(app, '/ws/');
     expect(await client.channel('tasks').request('create', { data: { title: '' } })).to.deep.include({
       response_status: 400,
-      errors: [{ title: ['title must be longer than or equal to 1 characters.'] }],
+      errors: [{ title: ['Write a title of 1 to 200 characters.'] }],
     });
   });
 });

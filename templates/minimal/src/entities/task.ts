@@ -8,7 +8,7 @@ export class Task {
   id!: number;
 
   /** The rule is checked whenever a client sends a title. */
-  @Length(1, 200)
+  @Length(1, 200, { message: 'Write a title of 1 to 200 characters.' })
   @Property({ type: 'string', length: 200 })
   title!: string;
 

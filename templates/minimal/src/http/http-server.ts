@@ -34,7 +34,7 @@ async function sendFile(path: string, response: ServerResponse): Promise<void> {
   response.writeHead(200, {
     'content-type': type,
     'cache-control': 'no-cache',
-    'content-security-policy': "default-src 'self'",
+    'content-security-policy': "default-src 'self'; img-src 'self' data:",
     'x-content-type-options': 'nosniff',
   });
   response.end(body);
