@@ -107,9 +107,11 @@ export const originsAreLimited = ofApplication(({ settings: { origins, trustedPr
 const FAR = 20;
 
 export const limitsAreThere = ofApplication(({ settings }) => {
-  const loose = Object.entries(defaultSettings.limits).flatMap(([name, usual]) => {
+  const loose = Object.entries<unknown>(defaultSettings.limits).flatMap(([name, usual]) => {
     const value: unknown = Reflect.get(settings.limits, name);
-    return typeof value === 'number' && value > usual * FAR ? [`${name} (${value} instead of ${usual})`] : [];
+    return typeof value === 'number' && typeof usual === 'number' && value > usual * FAR
+      ? [`${name} (${value} instead of ${usual})`]
+      : [];
   });
   const { maxPayload } = settings;
   if (maxPayload > defaultSettings.maxPayload * FAR)
