@@ -68,6 +68,7 @@ export type { ErrorMapper } from './dispatch/error-mapping.js';
 export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';
 export type { FilterKwargsOf, FilterOptions, TextFieldOf } from './filters/filter-types.js';
+export type { JsonSchema } from './kwargs/json-schema.js';
 export type { KwargsInputOf, KwargsOf, KwargsSchema } from './kwargs/kwargs-checker.js';
 export { type LogFields, Logger, type LogLevel, type LogLimits } from './logger.js';
 export type {
@@ -148,6 +149,17 @@ export {
   recheckOn,
   type SignalCondition,
 } from './server/connection-rules.js';
+export type {
+  ActionDescription,
+  ApplicationDescription,
+  FieldDescription,
+  ObserverDescription,
+  PermissionData,
+  PermissionDescription,
+  RouteDescription,
+  SerializerDescription,
+  StreamDescription,
+} from './server/description.js';
 export type { HealthRequest, HealthResponse, Readiness } from './server/health.js';
 export type { ShutdownOptions } from './server/process-signals.js';
 export {

@@ -44,6 +44,38 @@ class AppCopy {
   }
 }
 
+/** What the script of an open tab listens to: page/live-pages.ts. */
+class OpenTab implements AsyncDisposable {
+  private text = '';
+
+  private constructor(private readonly reader: ReadableStreamDefaultReader<Uint8Array>) {}
+
+  static async of(dev: RunningApp): Promise<OpenTab> {
+    const [, address = ''] = /.*Open (http:\S+)/s.exec(dev.output) ?? [];
+    const { body } = await fetch(`${address}/dev/version`, { signal: AbortSignal.timeout(TIME_FOR_PROCESSES) });
+    if (!body) throw new Error('The app sends no versions.');
+    return new OpenTab(body.getReader());
+  }
+
+  /** The next version that it is told; a tab that knows another one reloads. */
+  async version(): Promise<string> {
+    for (;;) {
+      const [whole, version] = /data: (\S+)\n\n/.exec(this.text) ?? [];
+      if (whole && version) {
+        this.text = this.text.slice(this.text.indexOf(whole) + whole.length);
+        return version;
+      }
+      const { value } = await this.reader.read();
+      this.text += Buffer.from(value ?? []).toString();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // An app that was started again has ended it.
+    await this.reader.cancel().catch(() => undefined);
+  }
+}
+
 /** One story: the app is started, its sources are changed in several ways, and it is ended. */
 describe('npm run dev', function () {
   this.timeout(TIME_FOR_PROCESSES);
@@ -54,7 +86,7 @@ describe('npm run dev', function () {
   let main: string;
 
   const start = (...command: [string, ...string[]]) =>
-    new RunningApp({ CHAT_DATA: data.path }, { command, folder: copy.path, leadsGroup: true });
+    new RunningApp({ DATA_FOLDER: data.path }, { command, folder: copy.path, leadsGroup: true });
 
   before(async () => {
     copy = new AppCopy();
@@ -101,12 +133,34 @@ describe('npm run dev', function () {
     await dev.prints(/Fourth\. Open http:/, from);
   });
 
-  it('builds a page again and leaves the app running', async () => {
+  it('builds a page again, reloads open tabs, and leaves the app running', async () => {
     const from = dev.output.length;
+    await using tab = await OpenTab.of(dev);
+    const before = await tab.version();
     copy.replace('page/lobby.ts', `${copy.read('page/lobby.ts')}\ndocument.title = 'The built page';\n`);
-    await dev.prints(/Built\. Reload the page\./, from);
+    await dev.prints(/Built\. Open tabs reload\./, from);
+    expect(await tab.version()).to.not.equal(before);
     expect(copy.read('dist/page/lobby.js')).to.include('The built page');
     expect(dev.output.slice(from)).to.not.include('Open http:');
+  });
+
+  it('reloads open tabs when a style or the text of a page is saved', async () => {
+    const from = dev.output.length;
+    await using tab = await OpenTab.of(dev);
+    const before = await tab.version();
+    copy.write('page/lobby.css', `${copy.read('page/lobby.css')}\n`);
+    expect(await tab.version()).to.not.equal(before);
+    expect(dev.output.slice(from)).to.not.include('Open http:');
+  });
+
+  it('reloads open tabs when the app has started again', async () => {
+    const from = dev.output.length;
+    await using tab = await OpenTab.of(dev);
+    const before = await tab.version();
+    copy.write('src/main.ts', mainSaying('Again'));
+    await dev.prints(/Again\. Open http:/, from);
+    await using returned = await OpenTab.of(dev);
+    expect(await returned.version()).to.not.equal(before);
   });
 
   it('starts an app that has ended by itself when the next file is saved', async () => {

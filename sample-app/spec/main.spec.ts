@@ -24,7 +24,7 @@ describe('main.js', function () {
   const visitors: Visitor[] = [];
 
   function start(env: Readonly<Record<string, string>> = {}): RunningApp {
-    const started = new RunningApp({ CHAT_DATA: folder.path, ...env });
+    const started = new RunningApp({ DATA_FOLDER: folder.path, ...env });
     apps.push(started);
     return started;
   }
@@ -58,7 +58,7 @@ describe('main.js', function () {
     const second = start();
     expect(await second.ended()).to.equal(1);
     expect(second.output.trim().split('\n').at(-1)).to.equal(
-      `The folder ${folder.path} is in use by process ${app.pid}: stop that one first, or choose another folder with CHAT_DATA.`,
+      `The folder ${folder.path} is in use by process ${app.pid}: stop that one first, or choose another folder with DATA_FOLDER.`,
     );
   });
 

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { build } from 'esbuild';
+import { livePages } from './http/live-pages.js';
 
 const packageFolder = resolve(import.meta.dirname, '../..');
 
@@ -13,6 +14,7 @@ export async function bundlePages(): Promise<void> {
   await build({
     entryPoints: ['account', 'lobby', 'room'].map((page) => resolve(packageFolder, `page/${page}.ts`)),
     outdir: bundleFolder,
+    inject: livePages.scripts,
     bundle: true,
     format: 'esm',
     target: 'es2023',

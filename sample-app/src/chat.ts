@@ -7,11 +7,13 @@ import { Passwords } from './accounts/passwords.js';
 import { SESSION_COOKIE, Sessions } from './accounts/sessions.js';
 import { Presence } from './chat/presence.js';
 import { RoomConsumer } from './chat/room-consumer.js';
+import { createOrm } from './database/open-database.js';
 import { Session } from './entities/session.js';
 import { createHttpServer } from './http/http-server.js';
+import { readSettings } from './settings.js';
 
 export interface Chat {
-  readonly app: ReturnType<typeof createChatApp>;
+  readonly app: ReturnType<typeof createApplication>;
   /** The pages and the accounts; the sockets come through it too. */
   readonly http: FastifyInstance;
   /** First the sockets, each with its goodbye, then the pages. The database stays open. */
@@ -27,17 +29,10 @@ export interface ChatOptions {
 }
 
 export async function createChat(orm: MikroORM, options: ChatOptions = {}): Promise<Chat> {
-  const { clock = new Clock(), logger } = options;
-  // A container of its own: two chats in one process, as in the specs, share nothing.
-  const container = root.createChildContainer();
-  container.registerInstance(Clock, clock);
-  // Without one, Signalbox registers its own: lines for people in development, JSON in production.
-  if (logger) container.registerInstance(Logger, logger);
-  container.registerInstance<EntityManager>(EntityManager, orm.em);
-  for (const provider of [Passwords, Accounts, Sessions, Presence]) container.registerSingleton<object>(provider);
-
-  const app = createChatApp(orm, container);
+  const container = createContainer(orm, options);
+  const app = createApplication(orm, container);
   const http = await createHttpServer({
+    app,
     em: orm.em,
     logger: container.resolve(Logger),
     accounts: container.resolve(Accounts),
@@ -47,7 +42,21 @@ export async function createChat(orm: MikroORM, options: ChatOptions = {}): Prom
   return { app, http, close: () => app.close().then(() => http.close()) };
 }
 
-function createChatApp(orm: MikroORM, container: DependencyContainer) {
+/** For `signalbox routes` and `signalbox doctor`: the application, neither listening nor connected to its database. */
+export default async () => createApplication(await createOrm(readSettings(process.env)));
+
+/** A container of its own: two chats in one process, as in the specs, share nothing. */
+function createContainer(orm: MikroORM, { clock = new Clock(), logger }: ChatOptions = {}) {
+  const container = root.createChildContainer();
+  container.registerInstance(Clock, clock);
+  // Without one, Signalbox registers its own: lines for people in development, JSON in production.
+  if (logger) container.registerInstance(Logger, logger);
+  container.registerInstance<EntityManager>(EntityManager, orm.em);
+  for (const provider of [Passwords, Accounts, Sessions, Presence]) container.registerSingleton<object>(provider);
+  return container;
+}
+
+export function createApplication(orm: MikroORM, container: DependencyContainer = createContainer(orm)) {
   return createApp({
     orm,
     container,

@@ -37,7 +37,7 @@ function readSources(): Sources {
   for (const folder of folders) {
     for (const { parentPath, name } of readdirSync(folder, { recursive: true, withFileTypes: true })) {
       // Files that begin with a dot are locks and swap files of editors.
-      if (!/^[^.].*\.ts$/.test(name)) continue;
+      if (!/^[^.].*\.(ts|html|css)$/.test(name)) continue;
       const stats = statSync(join(parentPath, name), { throwIfNoEntry: false });
       if (stats) sources.set(join(parentPath, name), stats);
     }
@@ -111,7 +111,8 @@ async function develop(signal: AbortSignal): Promise<void> {
       if (!isBuilt) continue;
       const needsRestart = changedFiles(sourcesOfApp, sources).some((path) => !path.startsWith(pages + sep));
       if (isRunning(app) && !needsRestart) {
-        print('Built. Reload the page.');
+        app.send('pages');
+        print('Built. Open tabs reload.');
         continue;
       }
       await stop(app);
@@ -125,6 +126,8 @@ async function develop(signal: AbortSignal): Promise<void> {
   }
 }
 
+// For the build and for the app: see src/http/live-pages.ts.
+process.env.LIVE_PAGES = '1';
 const stopping = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stopping.abort());
 await develop(stopping.signal).catch((error) => {

@@ -19,7 +19,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
   return {
     host: env.HOST || '127.0.0.1',
     port: readPort(env.PORT),
-    dataFolder: resolve(env.CHAT_DATA || join(packageFolder, 'data')),
+    dataFolder: resolve(env.DATA_FOLDER || join(packageFolder, 'data')),
     ...(env.DATABASE_URL ? { databaseUrl: env.DATABASE_URL } : {}),
   };
 }

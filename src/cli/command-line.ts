@@ -1,5 +1,9 @@
-import { parseArgs } from 'node:util';
-import { type Command, CommandFailed, type Options, type Terminal, UsageError } from './command.js';
+import { Command, CommanderError } from 'commander';
+import { type AddCommand, CommandFailed, type Terminal, UsageError } from './command.js';
+import { ownManifest } from './own-manifest.js';
+
+/** Columns of the help texts, whatever the width of the terminal. */
+const HELP_WIDTH = 100;
 
 /**
  * Runs `signalbox <command> [options]`.
@@ -8,51 +12,43 @@ import { type Command, CommandFailed, type Options, type Terminal, UsageError } 
  * @returns the exit code: 0 done, 1 the command failed, 2 the command line is wrong
  */
 export async function runCommandLine(
-  commands: readonly Command[],
+  commands: readonly AddCommand[],
   words: readonly string[],
   terminal: Terminal,
 ): Promise<number> {
+  const program = createProgram(terminal);
+  for (const add of commands) add(program, terminal);
+  for (const command of program.commands) command.showHelpAfterError(`See: signalbox ${command.name()} --help`);
+  if (words.length === 0) {
+    program.outputHelp({ error: true });
+    return 2;
+  }
   try {
-    await runCommand(commands, words, terminal);
+    await program.parseAsync(words, { from: 'user' });
     return 0;
   } catch (error) {
+    // Commander has written its message by now; help and version end with 0.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (!(error instanceof CommandFailed)) throw error;
     terminal.err(`${error.message}\n`);
     return error instanceof UsageError ? 2 : 1;
   }
 }
 
-async function runCommand(
-  commands: readonly Command[],
-  [name, ...rest]: readonly string[],
-  terminal: Terminal,
-): Promise<void> {
-  if (name === '--help' || name === '-h') return terminal.out(overview(commands));
-  if (name === undefined) throw new UsageError(overview(commands).trimEnd());
-  const command = commands.find((each) => each.name === name);
-  if (!command) throw new UsageError(`There is no command ${name}. ${namesOf(commands)}`);
-  const options = parse(command, rest);
-  if (options.help === true) return terminal.out(command.help);
-  await command.run(options, terminal);
-}
-
-function parse({ name, options }: Command, words: readonly string[]): Options {
-  const help = { type: 'boolean', short: 'h' } as const;
-  try {
-    const { values } = parseArgs({ args: [...words], options: { ...options, help }, allowPositionals: false });
-    return values as Options;
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`${reason.replace(/[^.]$/, '$&.')} See \`signalbox ${name} --help\`.`);
-  }
-}
-
-function overview(commands: readonly Command[]): string {
-  const width = Math.max(...commands.map(({ name }) => name.length));
-  const lines = commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
-  return `Usage: signalbox <command> [options]\n\n${lines.join('\n')}\n\nsignalbox <command> --help says more.\n`;
-}
-
-function namesOf(commands: readonly Command[]): string {
-  return `The commands are: ${commands.map(({ name }) => name).join(', ')}.`;
+function createProgram({ out, err }: Terminal): Command {
+  return new Command('signalbox')
+    .description('The command of Signalbox: REST-like actions and live models over one WebSocket.')
+    .version(ownManifest().version, '-v, --version', 'print the version of Signalbox')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .configureHelp({ showGlobalOptions: false })
+    .configureOutput({
+      writeOut: out,
+      writeErr: err,
+      getOutHelpWidth: () => HELP_WIDTH,
+      getErrHelpWidth: () => HELP_WIDTH,
+    })
+    .showHelpAfterError('See: signalbox --help')
+    .addHelpText('after', '\nsignalbox <command> --help describes the options of a command.')
+    .exitOverride();
 }

@@ -1,29 +1,18 @@
-import type { ParseArgsOptionsConfig } from 'node:util';
+import type { Command } from 'commander';
 import { SignalboxError } from '../errors.js';
 
 /** Where a command runs, and what it writes to: results to `out`, everything else to `err`. */
 export interface Terminal {
   readonly folder: string;
+  readonly env: NodeJS.ProcessEnv;
   out(text: string): void;
   err(text: string): void;
+  /** Resolves with the line that was typed. Absent where no person sits at the terminal. */
+  readonly ask?: (question: string) => Promise<string>;
 }
 
-/** What came after the command's name, parsed: text for each option with a value, true for each flag that is there. */
-export type Options = Readonly<Record<string, string | boolean | undefined>>;
-
-/** One command of `signalbox`. */
-export interface Command {
-  /** As it is typed. */
-  readonly name: string;
-  /** One line of `signalbox --help`. */
-  readonly summary: string;
-  /** What `signalbox <name> --help` prints. */
-  readonly help: string;
-  /** As `parseArgs` of node:util takes them. */
-  readonly options: ParseArgsOptionsConfig;
-  /** Throws a CommandFailed for what the user can mend. */
-  run(options: Options, terminal: Terminal): Promise<void>;
-}
+/** Adds one command to `signalbox`. What it runs throws a CommandFailed for what the user can mend. */
+export type AddCommand = (program: Command, terminal: Terminal) => void;
 
 /** Ends a command with exit code 1 and this sentence. */
 export class CommandFailed extends SignalboxError {}

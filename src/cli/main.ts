@@ -1,13 +1,34 @@
-#!/usr/bin/env node
+import { createInterface } from 'node:readline/promises';
 import { apiTypes } from './api-types/api-types.js';
+import type { Terminal } from './command.js';
 import { runCommandLine } from './command-line.js';
+import { doctor } from './doctor/doctor.js';
+import { makeCommands } from './make/make.js';
+import { newApplication } from './new/new-application.js';
+import { routes } from './routes.js';
 
-const terminal = {
+const { stdin, stdout, stderr } = process;
+
+const terminal: Terminal = {
   folder: process.cwd(),
-  out: (text: string) => void process.stdout.write(text),
-  err: (text: string) => void process.stderr.write(text),
+  env: process.env,
+  out: (text) => void stdout.write(text),
+  err: (text) => void stderr.write(text),
+  ...(stdin.isTTY && stderr.isTTY && { ask }),
 };
 
-void runCommandLine([apiTypes], process.argv.slice(2), terminal).then((code) => {
-  process.exitCode = code;
-});
+async function ask(question: string): Promise<string> {
+  const reader = createInterface({ input: stdin, output: stderr });
+  // Ctrl+C and Ctrl+D: whoever leaves a question leaves the command.
+  reader.once('close', () => process.exit(130));
+  const answer = await reader.question(question);
+  reader.removeAllListeners('close').close();
+  return answer;
+}
+
+void runCommandLine([newApplication, makeCommands, routes, doctor, apiTypes], process.argv.slice(2), terminal).then(
+  (code) => {
+    // An application that was looked at may hold the process open. What was written has to leave before.
+    stdout.write('', () => process.exit(code));
+  },
+);

@@ -1,11 +1,12 @@
-import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Clock } from '../clock.js';
-import { actionDeclarations } from '../dispatch/action-declaration.js';
+import { actionDeclarations, replyShapes } from '../dispatch/action-declaration.js';
 import { Cancelled, ConfigurationError } from '../errors.js';
 import type { FilterKwargsOf } from '../filters/filter-types.js';
 import type { AnyFilterOptions } from '../filters/model-filters.js';
-import type { KwargsSchema } from '../kwargs/kwargs-checker.js';
-import { checkKwargs } from '../kwargs/kwargs-checker.js';
+import { describeKwargs } from '../kwargs/described-kwargs.js';
+import { objectSchema } from '../kwargs/json-schema.js';
+import { checkKwargs, type KwargsSchema } from '../kwargs/kwargs-checker.js';
+import { type OwnSchema, ownSchema } from '../kwargs/own-schema.js';
 import type { Page } from '../paginators/page.js';
 import type { PageKwargsOf, PageOf, Paginator } from '../paginators/paginator.js';
 import type { ActionContext } from '../scope/action-context.js';
@@ -88,6 +89,7 @@ export const List: Mixin<ListTypes> = (base) => {
     isDetail: false,
     ...((paginator || filterKwargs.length > 0) && { kwargs: listKwargs(paginator?.kwargs, filterKwargs) }),
   });
+  replyShapes.write(Listing.prototype, 'list', 'rows');
   return Listing;
 };
 
@@ -147,6 +149,8 @@ export const StreamedList: Mixin<StreamedListTypes> = (base) => {
     kwargs: listKwargs(pages.kwargs, namesOf(filters)),
   });
   actionDeclarations.write(Streaming.prototype, 'listCancel', { isDetail: false, detached: true });
+  replyShapes.write(Streaming.prototype, 'list', 'rows');
+  replyShapes.write(Streaming.prototype, 'listCancel', 'nothing');
   return Streaming;
 };
 
@@ -157,20 +161,20 @@ function namesOf({ fields = [], ordering = [], search = [] }: AnyFilterOptions =
 }
 
 /** What the paginator makes of the kwargs, and what the filters will check. */
-function listKwargs(schema: KwargsSchema | undefined, filters: readonly string[]): StandardSchemaV1<object> {
-  return {
-    '~standard': {
-      version: 1,
-      vendor: 'signalbox',
-      validate: async (value) => {
-        const raw = value as Readonly<Record<string, unknown>>;
-        const filtering = Object.fromEntries(filters.filter((name) => name in raw).map((name) => [name, raw[name]]));
-        if (!schema) return { value: filtering };
-        const checked = await checkKwargs(schema, raw, { strict: false });
-        return { value: { ...filtering, ...(checked.value as object) } };
-      },
+function listKwargs(schema: KwargsSchema | undefined, filters: readonly string[]): OwnSchema<object> {
+  return ownSchema(
+    async (value) => {
+      const raw = value as Readonly<Record<string, unknown>>;
+      const filtering = Object.fromEntries(filters.filter((name) => name in raw).map((name) => [name, raw[name]]));
+      if (!schema) return { value: filtering };
+      const checked = await checkKwargs(schema, raw, { strict: false });
+      return { value: { ...filtering, ...(checked.value as object) } };
     },
-  };
+    (where) => {
+      const { properties = {}, required = [] } = schema ? describeKwargs(schema, where, 'Page') : {};
+      return objectSchema({ ...properties, ...where.model?.filters }, required);
+    },
+  );
 }
 
 /** @throws the reason of an abort that comes first */

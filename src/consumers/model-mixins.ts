@@ -1,5 +1,7 @@
-import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Action, DetailAction } from '../decorators/action.js';
+import { replyShapes } from '../dispatch/action-declaration.js';
+import { objectSchema } from '../kwargs/json-schema.js';
+import { type OwnSchema, ownSchema } from '../kwargs/own-schema.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { InputOf } from '../serializers/model-types.js';
 import { Status } from '../status.js';
@@ -13,13 +15,15 @@ interface DataKwargs {
 }
 
 /** Lets `data` through as it is, and nothing else; the serializer is what checks it. */
-const dataKwargs: StandardSchemaV1<DataKwargs> = {
-  '~standard': {
-    version: 1,
-    vendor: 'signalbox',
-    validate: (value) => ({ value: { data: (value as DataKwargs).data } }),
-  },
-};
+function dataKwargs(isPartial: boolean): OwnSchema<DataKwargs> {
+  return ownSchema(
+    (value) => ({ value: { data: (value as DataKwargs).data } }),
+    ({ model }) => objectSchema({ data: model?.data(isPartial) ?? {} }),
+  );
+}
+
+const wholeRow = dataKwargs(false);
+const partOfRow = dataKwargs(true);
 
 export interface RetrieveActions<On> {
   /** One row. `{"action": "retrieve", "request_id": 1, "pk": 4}` -> 200, `"data": {…}` */
@@ -73,42 +77,46 @@ export const Retrieve: Mixin<RetrieveTypes> = (base) => {
       return object;
     }
   }
+  replyShapes.write(Retrieving.prototype, 'retrieve', 'row');
   return Retrieving;
 };
 
 export const Create: Mixin<CreateTypes> = (base) => {
   abstract class Creating extends base {
-    @Action({ atomic: true, status: Status.created, kwargs: dataKwargs })
+    @Action({ atomic: true, status: Status.created, kwargs: wholeRow })
     async create({ data }: DataKwargs, context: ActionContext): Promise<object> {
       const serializer = this.writingSerializer(context);
       const checked = await serializer.validate(data, this.getSerializerContext(context));
       return this.performCreate(serializer, checked, context);
     }
   }
+  replyShapes.write(Creating.prototype, 'create', 'row');
   return Creating;
 };
 
 export const Update: Mixin<UpdateTypes> = (base) => {
   abstract class Updating extends base {
-    @DetailAction({ atomic: true, kwargs: dataKwargs })
+    @DetailAction({ atomic: true, kwargs: wholeRow })
     async update(object: object, { data }: DataKwargs, context: ActionContext): Promise<object> {
       const serializer = this.writingSerializer(context);
       const checked = await serializer.validate(data, this.getSerializerContext(context));
       return this.performUpdate(serializer, object, checked, context);
     }
   }
+  replyShapes.write(Updating.prototype, 'update', 'row');
   return Updating;
 };
 
 export const Patch: Mixin<PatchTypes> = (base) => {
   abstract class Patching extends base {
-    @DetailAction({ atomic: true, kwargs: dataKwargs })
+    @DetailAction({ atomic: true, kwargs: partOfRow })
     async patch(object: object, { data }: DataKwargs, context: ActionContext): Promise<object> {
       const serializer = this.writingSerializer(context);
       const checked = await serializer.validate(data, this.getSerializerContext(context), { partial: true });
       return this.performPatch(serializer, object, checked, context);
     }
   }
+  replyShapes.write(Patching.prototype, 'patch', 'row');
   return Patching;
 };
 
@@ -119,5 +127,6 @@ export const Delete: Mixin<DeleteTypes> = (base) => {
       await this.performDelete(object, context);
     }
   }
+  replyShapes.write(Deleting.prototype, 'delete', 'nothing');
   return Deleting;
 };

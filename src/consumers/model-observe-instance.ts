@@ -1,8 +1,10 @@
 import { type EntityMetadata, helper } from '@mikro-orm/core';
-import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { Action, DetailAction } from '../decorators/action.js';
 import { GroupsForConsumer, GroupsForSignal } from '../decorators/model-observer.js';
+import { replyShapes } from '../dispatch/action-declaration.js';
 import { NotFound } from '../errors.js';
+import { objectSchema } from '../kwargs/json-schema.js';
+import { ownSchema } from '../kwargs/own-schema.js';
 import type { Class } from '../metadata.js';
 import type { eventTypes, ModelEvent, SentEvent, Subscription } from '../observers/model-event.js';
 import { observerDeclarations } from '../observers/observer-declaration.js';
@@ -53,13 +55,10 @@ export interface ObserveInstanceTypes extends MixinTypes {
 type AnyEvent = SentEvent & { readonly [eventTypes]: object };
 
 /** The object of a key; where it has to be a row's, toPrimaryKey says. */
-const keyKwargs: StandardSchemaV1<InstanceKey> = {
-  '~standard': {
-    version: 1,
-    vendor: 'signalbox',
-    validate: (value) => ({ value: { pk: (value as Partial<InstanceKey>).pk } }),
-  },
-};
+const keyKwargs = ownSchema<InstanceKey>(
+  (value) => ({ value: { pk: (value as Partial<InstanceKey>).pk } }),
+  ({ model }) => objectSchema({ pk: model?.key ?? {} }, []),
+);
 
 /** `subscribe_instance` and `unsubscribe_instance`, as DCRF's ObserverModelInstanceMixin has them. */
 export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
@@ -108,6 +107,8 @@ export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
     groupsByKey,
     visibility: visibilityOf,
   });
+  replyShapes.write(Observing.prototype, 'subscribeInstance', 'nothing');
+  replyShapes.write(Observing.prototype, 'unsubscribeInstance', 'nothing');
   return Observing;
 };
 

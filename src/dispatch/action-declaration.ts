@@ -34,5 +34,11 @@ export interface ActionDeclaration {
 
 export const actionDeclarations = new MemberMetadata<ActionDeclaration>('action');
 
+/** What an action replies with, where its own declaration does not say it. */
+export type ReplyShape = 'row' | 'rows' | 'nothing';
+
+/** Written by the mixins. An override keeps it: its type has to fit. */
+export const replyShapes = new MemberMetadata<ReplyShape>('reply-shape');
+
 /** What `@Permissions` wrote on a consumer. */
 export const permissionDeclarations = new ClassMetadata<readonly PermissionExpression[]>('permissions');

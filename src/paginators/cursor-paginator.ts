@@ -1,4 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { type JsonSchema, objectSchema } from '../kwargs/json-schema.js';
 import { Page } from './page.js';
 import { schemaOf } from './page-kwargs.js';
 import { type PageSource, Paginator, type PaginatorTypes, type paginatorTypes } from './paginator.js';
@@ -36,6 +37,14 @@ export interface CursorTypes extends PaginatorTypes {
 export class CursorPaginator extends Paginator {
   declare readonly [paginatorTypes]: CursorTypes;
   static override readonly kwargs: StandardSchemaV1<CursorKwargs> = schemaOf({ limit: 1 }, { cursor: true });
+
+  static override pageSchema(row: JsonSchema): JsonSchema {
+    return objectSchema({
+      results: { type: 'array', items: row },
+      limit: { type: 'integer' },
+      next: { type: ['string', 'null'] },
+    });
+  }
 
   async page<Row>(source: PageSource<Row>, { cursor, limit }: CursorKwargs): Promise<CursorPage<Row>> {
     const size = this.sizeOf(limit);

@@ -1,4 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { type JsonSchema, objectSchema } from '../kwargs/json-schema.js';
 import { Page } from './page.js';
 import { wholeNumbers } from './page-kwargs.js';
 import { type PageSource, Paginator, type PaginatorTypes, type paginatorTypes } from './paginator.js';
@@ -34,6 +35,11 @@ export interface LimitOffsetTypes extends PaginatorTypes {
 export class LimitOffsetPaginator extends Paginator {
   declare readonly [paginatorTypes]: LimitOffsetTypes;
   static override readonly kwargs: StandardSchemaV1<LimitOffsetKwargs> = wholeNumbers({ limit: 1, offset: 0 });
+
+  static override pageSchema(row: JsonSchema): JsonSchema {
+    const whole = { type: 'integer' };
+    return objectSchema({ count: whole, results: { type: 'array', items: row }, limit: whole, offset: whole });
+  }
 
   async page<Row>(source: PageSource<Row>, { limit, offset = 0 }: LimitOffsetKwargs): Promise<LimitOffsetPage<Row>> {
     const size = this.sizeOf(limit);

@@ -1,11 +1,13 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { objectSchema } from '../kwargs/json-schema.js';
+import { type OwnSchema, ownSchema } from '../kwargs/own-schema.js';
 
 type Issue = StandardSchemaV1.Issue;
 
 /** Kwargs that are whole numbers from a minimum on. */
 export function wholeNumbers<const Minima extends Readonly<Record<string, number>>>(
   minima: Minima,
-): StandardSchemaV1<{ readonly [Name in keyof Minima]?: number }> {
+): OwnSchema<{ readonly [Name in keyof Minima]?: number }> {
   return schemaOf(minima, {});
 }
 
@@ -16,26 +18,27 @@ export function schemaOf<
 >(
   minima: Minima,
   texts: Texts,
-): StandardSchemaV1<{ readonly [Name in keyof Minima]?: number } & { readonly [Name in keyof Texts]?: string }> {
-  return {
-    '~standard': {
-      version: 1,
-      vendor: 'signalbox',
-      validate: (value) => {
-        const raw = value as Readonly<Record<string, unknown>>;
-        const numbers = Object.entries(minima).map(
-          ([name, minimum]) => [name, textOfNumber(raw[name], minimum)] as const,
-        );
-        const strings = Object.keys(texts).map((name) => [name, textOfText(raw[name])] as const);
-        const issues: Issue[] = [...numbers, ...strings].flatMap(([name, message]) =>
-          message === undefined ? [] : [{ path: [name], message }],
-        );
-        if (issues.length > 0) return { issues };
-        const names = [...Object.keys(minima), ...Object.keys(texts)].filter((name) => raw[name] !== undefined);
-        return { value: Object.fromEntries(names.map((name) => [name, raw[name]])) as never };
-      },
+): OwnSchema<{ readonly [Name in keyof Minima]?: number } & { readonly [Name in keyof Texts]?: string }> {
+  return ownSchema(
+    (value) => {
+      const raw = value as Readonly<Record<string, unknown>>;
+      const numbers = Object.entries(minima).map(
+        ([name, minimum]) => [name, textOfNumber(raw[name], minimum)] as const,
+      );
+      const strings = Object.keys(texts).map((name) => [name, textOfText(raw[name])] as const);
+      const issues: Issue[] = [...numbers, ...strings].flatMap(([name, message]) =>
+        message === undefined ? [] : [{ path: [name], message }],
+      );
+      if (issues.length > 0) return { issues };
+      const names = [...Object.keys(minima), ...Object.keys(texts)].filter((name) => raw[name] !== undefined);
+      return { value: Object.fromEntries(names.map((name) => [name, raw[name]])) as never };
     },
-  };
+    () => {
+      const numbers = Object.entries(minima).map(([name, minimum]) => [name, { type: 'integer', minimum }] as const);
+      const strings = Object.keys(texts).map((name) => [name, { type: 'string' }] as const);
+      return objectSchema(Object.fromEntries([...numbers, ...strings]), []);
+    },
+  );
 }
 
 function textOfNumber(value: unknown, minimum: number): string | undefined {

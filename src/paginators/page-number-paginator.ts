@@ -1,4 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { type JsonSchema, objectSchema } from '../kwargs/json-schema.js';
 import { Page } from './page.js';
 import { wholeNumbers } from './page-kwargs.js';
 import { type PageSource, Paginator, type PaginatorTypes, type paginatorTypes } from './paginator.js';
@@ -36,6 +37,17 @@ export interface PageNumberTypes extends PaginatorTypes {
 export class PageNumberPaginator extends Paginator {
   declare readonly [paginatorTypes]: PageNumberTypes;
   static override readonly kwargs: StandardSchemaV1<PageNumberKwargs> = wholeNumbers({ page: 1, limit: 1 });
+
+  static override pageSchema(row: JsonSchema): JsonSchema {
+    const whole = { type: 'integer' };
+    return objectSchema({
+      count: whole,
+      results: { type: 'array', items: row },
+      limit: whole,
+      page: whole,
+      pages: whole,
+    });
+  }
 
   async page<Row>(source: PageSource<Row>, { limit, page = 1 }: PageNumberKwargs): Promise<NumberedPage<Row>> {
     const size = this.sizeOf(limit);

@@ -1,3 +1,4 @@
+import { type JsonSchema, objectSchema } from '../kwargs/json-schema.js';
 import type { KwargsOf, KwargsSchema } from '../kwargs/kwargs-checker.js';
 import type { ConcreteClass } from '../metadata.js';
 import type { Page } from './page.js';
@@ -56,6 +57,11 @@ export abstract class Paginator {
   /** What clients may send: a class with class-validator's rules, or any Standard Schema. */
   static readonly kwargs: KwargsSchema;
 
+  /** Describes its pages for the explorer and the AsyncAPI document. Default: `{ results }`. */
+  static pageSchema(row: JsonSchema): JsonSchema {
+    return objectSchema({ results: { type: 'array', items: row } });
+  }
+
   /** How many rows a page has unless the client says. Default 25. */
   readonly pageSize: number = 25;
   /** How many it may ask for; a larger number is cut to this one. Default 100. */
@@ -73,7 +79,10 @@ export abstract class Paginator {
   }
 }
 
-export type PaginatorClass = ConcreteClass<Paginator> & { readonly kwargs: KwargsSchema };
+export type PaginatorClass = ConcreteClass<Paginator> & {
+  readonly kwargs: KwargsSchema;
+  pageSchema(row: JsonSchema): JsonSchema;
+};
 
 /** The page that a paginator makes of rows. */
 export type PageOf<P, Row> =

@@ -30,7 +30,7 @@ export class PermissionChecker {
 
   /** @param revealsForbidden whether a refused object is told from an absent one */
   constructor(
-    private readonly expression: PermissionExpression,
+    readonly expression: PermissionExpression,
     private readonly revealsForbidden = false,
   ) {
     this.providers = permissionsIn(expression);

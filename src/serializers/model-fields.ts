@@ -1,7 +1,7 @@
 import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
-import { type ColumnCheck, columnCheck } from './model-columns.js';
+import { type ColumnKind, columnKind } from './model-columns.js';
 import type { ModelSerializerOptions } from './model-types.js';
 import type { SerializerClass } from './serializer.js';
 
@@ -13,13 +13,13 @@ export interface ModelField {
   readonly isRequired: boolean;
   readonly isNullable: boolean;
   readonly isLazy: boolean;
-  readonly check: ColumnCheck;
+  readonly column: ColumnKind;
   /** Of a relation. */
   readonly target?: EntityMetadata;
   readonly nested?: SerializerClass;
 }
 
-const accept: ColumnCheck = (value) => ({ value });
+const anything: ColumnKind = { check: (value) => ({ value }), accepts: {}, shows: {} };
 
 /** The fields of a model serializer, as its options and the entity's columns make them. */
 export function modelFields(
@@ -59,7 +59,7 @@ function storedField(
     isRequired: isAccepted && !listed(options.optional) && isRequired(prop) && !hasInitializer(meta, name),
     isNullable: prop.nullable ?? false,
     isLazy: prop.lazy ?? false,
-    check: columnCheck(prop),
+    column: columnKind(prop),
     ...(prop.targetMeta && { target: prop.targetMeta }),
     ...(nested && { nested }),
   };
@@ -67,7 +67,7 @@ function storedField(
 
 function computedField(name: string): ModelField {
   const never = { isAccepted: false, isRequired: false, isNullable: false, isLazy: false };
-  return { name, kind: 'computed', isShown: true, ...never, check: accept };
+  return { name, kind: 'computed', isShown: true, ...never, column: anything };
 }
 
 function kindOf(prop: EntityProperty): ModelField['kind'] {

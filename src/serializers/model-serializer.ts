@@ -196,9 +196,17 @@ function pathsOf(field: ModelField, context: SerializerContext): string[] {
  * @throws ConfigurationError for a field that the entity does not have, or a computed one without a method
  */
 export function checkModelSerializer(serializer: SerializerClass, unitOfWork: UnitOfWork): void {
-  if (!(serializer.prototype instanceof BaseModelSerializer)) return;
+  fieldsOfSerializer(serializer, unitOfWork);
+}
+
+/** The fields of a model serializer; undefined for another one. */
+export function fieldsOfSerializer(
+  serializer: SerializerClass,
+  unitOfWork: UnitOfWork,
+): readonly ModelField[] | undefined {
+  if (!(serializer.prototype instanceof BaseModelSerializer)) return undefined;
   const declared = serializer as unknown as DeclaredSerializer;
-  fieldsOf(declared, unitOfWork.of(declared.entity).em);
+  return fieldsOf(declared, unitOfWork.of(declared.entity).em);
 }
 
 /** Compiled once per class and database: the container makes serializers for each request, and compiling makes entities. */

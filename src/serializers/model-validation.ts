@@ -65,7 +65,7 @@ function checkField(
   const value = raw[field.name];
   if (value === null) return field.isNullable ? { value } : { text: 'This field may not be null.' };
   if (field.kind === 'many' && !Array.isArray(value)) return { text: 'Expected a list of items.' };
-  return field.target ? { value } : field.check(value);
+  return field.target ? { value } : field.column.check(value);
 }
 
 function addTexts(texts: Texts, more: Texts): void {

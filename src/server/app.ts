@@ -3,11 +3,14 @@ import { type ChannelMessage, checkApplicationGroup } from '../channel-layer/cha
 import { toConsumerMessage } from '../consumers/consumer-message.js';
 import type { Class } from '../metadata.js';
 import type { ObserverNameOf } from '../observers/rechecker.js';
-import { describeDatabase } from '../orm/orm-root.js';
+import { describeDatabase, type OrmRoot } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
+import type { Settings } from '../settings.js';
 import type { AcceptedConnection, AppOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import { buildServices, type Services } from './composition.js';
 import { Connection } from './connection.js';
+import { describeRoutes } from './describe-routes.js';
+import type { ApplicationDescription } from './description.js';
 import { Health, type HealthRequest, type HealthResponse, type Readiness } from './health.js';
 import { HttpServer, urlOf } from './http-server.js';
 import { onProcessSignals, type ShutdownOptions } from './process-signals.js';
@@ -22,6 +25,8 @@ export declare const appTypes: unique symbol;
 /** A running application: accepts sockets, closes them, and ends. */
 export class App<Routes extends readonly Route[] = readonly Route[]> {
   declare readonly [appTypes]: Routes;
+  /** What `MikroORM.init` gave: for tools that look at an application. */
+  readonly orm: OrmRoot;
   readonly #services: Services;
   readonly #httpServer: HttpServer;
   readonly #shutdown: Shutdown;
@@ -35,6 +40,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
       services;
     const acceptor = new WebSocketAcceptor(settings, logger);
     const { limits } = settings;
+    this.orm = options.orm;
     this.#services = services;
     this.#httpServer = new HttpServer(this, handshake, acceptor, limiter, addresses, errors, limits, clock, logger);
     this.#shutdown = new Shutdown(services, this.#httpServer);
@@ -42,6 +48,11 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     this.#databases = orms.map(describeDatabase);
     const isEnding = (): boolean => this.#shutdown.isEnding;
     this.#health = new Health(orms, pools, layer, clock, deadlines, logger, joining, settings.poolTimeLimit, isEnding);
+  }
+
+  /** Every setting, those that were left out with their defaults. */
+  get settings(): Settings {
+    return this.#services.settings;
   }
 
   /**
@@ -188,6 +199,15 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     const drainTimeLimit = settings.drain.timeLimit;
     const ways = { drain: () => this.drain(), close: () => this.close() };
     return onProcessSignals({ ...ways, clock, logger, drainTimeLimit }, options);
+  }
+
+  /**
+   * What the application offers to its clients, as plain JSON data: paths, streams, actions with their kwargs and replies,
+   * observers, serializers and permissions. Asks nothing of the database.
+   */
+  describe(): ApplicationDescription {
+    const { router, unitOfWork } = this.#services;
+    return describeRoutes(router.routes, unitOfWork);
   }
 
   /** Whether this process should be sent clients: its database and channel layer answer, and it does not end. */

@@ -72,6 +72,7 @@ export interface Services extends ConnectionServices {
   readonly pools: readonly ConnectionPool[];
   readonly registry: ConnectionRegistry<Connection>;
   readonly connections: Connections;
+  readonly router: Router;
   readonly handshake: Handshake;
   readonly limiter: ConnectionLimiter;
   readonly addresses: ClientAddresses;
@@ -195,6 +196,7 @@ export function buildServices(options: Options): Services {
     pools,
     registry,
     connections,
+    router,
     handshake,
     limiter,
     addresses,

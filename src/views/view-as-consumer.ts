@@ -1,15 +1,16 @@
-import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { ApiConsumer, boundSession } from '../consumers/api-consumer.js';
 import { Action, type ViewOfReply } from '../decorators/action.js';
 import { Consumer } from '../decorators/consumer.js';
 import type { ReplyClass } from '../dispatch/action-declaration.js';
 import { type ActionReply, reply } from '../dispatch/reply.js';
+import { objectSchema } from '../kwargs/json-schema.js';
+import { type OwnSchema, ownSchema } from '../kwargs/own-schema.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { JsonObject } from '../wire/codec.js';
 import type { View } from './view.js';
 import { toRequest, toViewKwargs, type ViewKwargs } from './view-request.js';
 import { fromResponse } from './view-response.js';
-import { route, type ViewRoute, type ViewTarget } from './view-route.js';
+import { parametersOf, route, type ViewRoute, type ViewTarget } from './view-route.js';
 
 /** The actions of a view consumer by their methods' names. */
 export type ViewActions = Readonly<Record<string, ViewRoute<ViewTarget, never> | ViewRoute>>;
@@ -94,19 +95,23 @@ function addAction(prototype: object, member: string, viewRoute: ViewRoute, view
   Object.defineProperty(prototype, member, descriptor);
   const { reply: shown } = viewRoute as ViewRoute<ViewTarget, ReplyClass>;
   const options = { kwargs: kwargsSchema(viewRoute), atomic: false, ...(shown && { reply: shown }) };
-  Action<StandardSchemaV1<unknown, ViewKwargs>, never>(options as { kwargs: StandardSchemaV1<unknown, ViewKwargs> })(
-    prototype,
-    member,
-    descriptor,
-  );
+  Action<OwnSchema<ViewKwargs>, never>(options as { kwargs: OwnSchema<ViewKwargs> })(prototype, member, descriptor);
 }
 
-function kwargsSchema(viewRoute: ViewRoute): StandardSchemaV1<unknown, ViewKwargs> {
-  return {
-    '~standard': {
-      version: 1,
-      vendor: 'signalbox',
-      validate: (value) => ({ value: toViewKwargs(value as JsonObject, viewRoute) }),
-    },
-  };
+function kwargsSchema(viewRoute: ViewRoute): OwnSchema<ViewKwargs> {
+  const names = parametersOf(viewRoute);
+  const hasBody = viewRoute.method !== 'GET' && viewRoute.method !== 'HEAD';
+  return ownSchema(
+    (value) => ({ value: toViewKwargs(value as JsonObject, viewRoute) }),
+    () =>
+      objectSchema(
+        {
+          ...Object.fromEntries(names.map((name) => [name, { type: ['string', 'number', 'boolean'] }])),
+          query: { type: 'object' },
+          ...(viewRoute.path === undefined && { parameters: { type: 'object' } }),
+          ...(hasBody && { data: {} }),
+        },
+        names,
+      ),
+  );
 }

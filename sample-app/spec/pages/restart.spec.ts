@@ -26,7 +26,7 @@ describe('a server that is started again under open tabs', function () {
   before(async function () {
     const browser = await sharedBrowser(this);
     folder = new TemporaryFolder();
-    app = new RunningApp({ CHAT_DATA: folder.path, PORT });
+    app = new RunningApp({ DATA_FOLDER: folder.path, PORT });
     visitors = new Visitors(browser, await app.address());
     adas = await visitors.signedUp(ada);
     room = await adas.openRoom(unique('Platform'));
@@ -40,7 +40,7 @@ describe('a server that is started again under open tabs', function () {
   });
 
   async function startAgain(): Promise<void> {
-    app = new RunningApp({ CHAT_DATA: folder?.path ?? '', PORT });
+    app = new RunningApp({ DATA_FOLDER: folder?.path ?? '', PORT });
     await app.address();
   }
 

@@ -65,7 +65,7 @@ function refuseIfHeld(path: string, folder: string): void {
   }
   if (!isRunning(owner)) return;
   throw new StartError(
-    `The folder ${folder} is in use by process ${owner.pid}: stop that one first, or choose another folder with CHAT_DATA.`,
+    `The folder ${folder} is in use by process ${owner.pid}: stop that one first, or choose another folder with DATA_FOLDER.`,
   );
 }
 

@@ -17,6 +17,8 @@ const common = {
   metadataProvider: ReflectMetadataProvider,
   extensions: [Migrator],
   migrations: { migrationsList: migrations, snapshot: false, silent: true },
+  // Tables of the framework, which no migration of the application touches.
+  schemaGenerator: { ignoreSchema: ['signalbox'] },
 };
 
 /** DATABASE_URL moves the app to a PostgreSQL server; without it an embedded one keeps its files in the folder. */
@@ -24,24 +26,46 @@ export async function openDatabase({ databaseUrl, dataFolder }: Settings): Promi
   if (databaseUrl) return openServer(databaseUrl);
   const lock = FolderLock.acquire(dataFolder);
   try {
-    return await openEmbedded(join(dataFolder, 'pglite'), () => lock.release());
+    return await openEmbedded(filesIn(dataFolder), () => lock.release());
   } catch (error) {
     lock.release();
     throw error;
   }
 }
 
-/** Only the driver in use is imported: the embedded one brings PostgreSQL itself along. */
+/** The ORM of the same database, not connected: for what only asks which entities and settings there are. */
+export function createOrm({ databaseUrl, dataFolder }: Settings): Promise<MikroORM> {
+  return databaseUrl ? ormOfServer(databaseUrl) : ormOfFiles(filesIn(dataFolder));
+}
+
 async function openServer(clientUrl: string): Promise<Database> {
-  const { PostgreSqlDriver } = await import('@mikro-orm/postgresql');
-  const orm = await MikroORM.init({ ...common, driver: PostgreSqlDriver, clientUrl });
+  const orm = await ormOfServer(clientUrl);
   return opened(orm, () => orm.close());
 }
 
 export async function openEmbedded(dbName: string, onClose: () => void = () => undefined): Promise<Database> {
-  const { PgliteDriver } = await import('@mikro-orm/pglite');
-  const orm = await MikroORM.init({ ...common, driver: PgliteDriver, dbName });
+  const orm = await ormOfFiles(dbName);
   return opened(orm, () => orm.close().finally(onClose));
+}
+
+/** Only the driver in use is imported: the embedded one brings PostgreSQL itself along. */
+async function ormOfServer(clientUrl: string): Promise<MikroORM> {
+  const { PostgreSqlDriver } = await import('@mikro-orm/postgresql');
+  return MikroORM.init({ ...common, driver: PostgreSqlDriver, clientUrl });
+}
+
+async function ormOfFiles(dbName: string): Promise<MikroORM> {
+  const { PgliteDriver } = await import('@mikro-orm/pglite').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new StartError(
+      'DATABASE_URL is not set, and the embedded database is not installed: npm install @mikro-orm/pglite@7.2.1',
+    );
+  });
+  return MikroORM.init({ ...common, driver: PgliteDriver, dbName });
+}
+
+function filesIn(dataFolder: string): string {
+  return join(dataFolder, 'pglite');
 }
 
 /** MikroORM would connect with the first query; whether that works is to be told here and now. */

@@ -2,13 +2,16 @@ import { randomUUID } from 'node:crypto';
 import fastifyCookie from '@fastify/cookie';
 import { type EntityManager, RequestContext } from '@mikro-orm/core';
 import { type FastifyError, type FastifyInstance, type FastifyReply, fastify } from 'fastify';
-import { ApiError, type Logger } from 'signalbox';
+import { ApiError, type App, type Logger } from 'signalbox';
 import { type AccountServices, accountRoutes } from './account-routes.js';
+import { livePages } from './live-pages.js';
 import { pageRoutes, sendPage } from './page-routes.js';
 import { refuseForeignOrigin } from './same-origin.js';
 import { securityHeaders } from './security-headers.js';
 
 export interface HttpServices extends AccountServices {
+  /** Says whether this process is healthy, for whoever runs it. */
+  readonly app: Pick<App, 'answerHealth'>;
   readonly em: EntityManager;
   readonly logger: Logger;
 }
@@ -17,6 +20,8 @@ export async function createHttpServer(services: HttpServices): Promise<FastifyI
   const server = fastify({ bodyLimit: 4096, requestTimeout: 30_000, forceCloseConnections: true });
   await server.register(fastifyCookie);
   server.addHook('onRequest', async (request, reply) => {
+    const { raw } = reply;
+    if (services.app.answerHealth(request.raw, raw) || livePages.answer(request.raw, raw)) return reply.hijack();
     reply.headers(securityHeaders);
     refuseForeignOrigin(request);
   });

@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type ts from 'typescript-6';
-import { type Command, CommandFailed, type Terminal, UsageError } from '../command.js';
+import { type AddCommand, CommandFailed, type Terminal, UsageError } from '../command.js';
 import { loadCompiler } from './compiler.js';
 import { Project } from './project.js';
 import { printDeclarations } from './shape-printer.js';
@@ -9,19 +9,9 @@ import { ShapeReader } from './shape-reader.js';
 
 const HEADER = '// Written by `signalbox api:types`. Do not edit it: run that again.\n\n';
 
-const HELP = `Usage: signalbox api:types [options]
-
-Writes the type of everything that a client may call as one declaration file without imports: for clients in another
-repository. It needs the compiler interface of TypeScript 6 (or 5.9); a project that is compiled with TypeScript 7 installs
-it beside: npm install --save-dev @typescript/typescript6
-
-  -p, --project <path>  the server's project (tsconfig.json)
-      --from <path>     the file that exports the type (the only one of the project that does)
-      --export <name>   the type: export type Api = AppApi<typeof app> (Api)
-  -o, --out <path>      the file to write (what is written goes to the standard output)
-      --check           writes nothing; exit code 1 if the file is not as it would be written
-  -h, --help
-`;
+const DESCRIPTION = `Writes the type of everything that a client may call as one declaration file without imports, for clients in
+another repository. It needs the compiler interface of TypeScript 6 (or 5.9); a project that is compiled with
+TypeScript 7 installs it beside: npm install --save-dev @typescript/typescript6`;
 
 interface ApiTypesOptions {
   readonly project?: string;
@@ -32,24 +22,23 @@ interface ApiTypesOptions {
 }
 
 /** `signalbox api:types`: the inferred type of an application, expanded into one file. */
-export const apiTypes: Command = {
-  name: 'api:types',
-  summary: 'writes the types of the API as one file, for clients in another repository',
-  help: HELP,
-  options: {
-    project: { type: 'string', short: 'p' },
-    from: { type: 'string' },
-    export: { type: 'string' },
-    out: { type: 'string', short: 'o' },
-    check: { type: 'boolean' },
-  },
-  async run(options: ApiTypesOptions, terminal) {
-    const { out, check = false } = options;
-    if (check && out === undefined) throw new UsageError('--check compares a file: name it with --out.');
-    const written = write(options, terminal.folder);
-    if (out === undefined) return terminal.out(written);
-    await (check ? compare(written, out, terminal) : save(written, out, terminal));
-  },
+export const apiTypes: AddCommand = (program, terminal) => {
+  program
+    .command('api:types')
+    .summary('write the types of the API as one file, for clients in another repository')
+    .description(DESCRIPTION)
+    .option('-p, --project <path>', "the server's project (default: tsconfig.json)")
+    .option('--from <path>', 'the file that exports the type (default: the only one of the project that does)')
+    .option('--export <name>', 'the type, as in: export type Api = AppApi<typeof app> (default: Api)')
+    .option('-o, --out <path>', 'the file to write (default: the standard output)')
+    .option('--check', 'write nothing; exit code 1 if the file is not as it would be written')
+    .action(async (options: ApiTypesOptions) => {
+      const { out, check = false } = options;
+      if (check && out === undefined) throw new UsageError('--check compares a file: name it with --out.');
+      const written = write(options, terminal.folder);
+      if (out === undefined) return terminal.out(written);
+      await (check ? compare(written, out, terminal) : save(written, out, terminal));
+    });
 };
 
 function write({ project = 'tsconfig.json', from, export: name = 'Api' }: ApiTypesOptions, folder: string): string {

@@ -1,0 +1,153 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { checkDatabase } from '../../orm/database-check.js';
+import type { App } from '../../server/app.js';
+import { defaultSettings } from '../../settings.js';
+import type { Check, Finding } from './check.js';
+
+/** How long a database server may take to answer, in milliseconds. */
+const PATIENCE = 5_000;
+
+/** What start-up refuses is found here: captive dependencies, providers without a decorator, contradicting options. */
+export const applicationIsPutTogether: Check = ({ app }) => {
+  if (!(app instanceof Error)) return [];
+  return [{ severity: 'error', text: app.message, remedy: 'Mend it, build, and ask again: other checks need it.' }];
+};
+
+export const observersHaveGroups = ofApplication((app) => {
+  const streams = app.describe().routes.flatMap((route) => route.streams);
+  const open = streams.flatMap(({ consumer, observers }) =>
+    observers
+      .filter(({ groups }) => groups === null)
+      .map(({ member, model, signal }) => ({ consumer, member, of: model ?? signal })),
+  );
+  return open.map(({ consumer, member, of }) => ({
+    severity: 'note',
+    text: `${consumer}.${member} has no groups, so each change of ${of} is sent to every subscription.`,
+    remedy: `Where a subscription concerns some of them only, yield groups: @GroupsForSignal('${member}') and @GroupsForConsumer('${member}').`,
+  }));
+});
+
+/** An entity in a file that nobody imports is not even defined; so the sources are read. */
+export const entitiesAreDiscovered: Check = async ({ app, folder }) => {
+  if (app instanceof Error) return [];
+  const known = new Set([...app.orm.em.getMetadata().getAll().values()].map(({ className }) => className));
+  const names = await readdir(join(folder, 'src'), { recursive: true }).catch(() => []);
+  const findings: Finding[] = [];
+  for (const name of names.filter((one) => one.endsWith('.ts')).sort()) {
+    const text = await readFile(join(folder, 'src', name), 'utf8');
+    for (const [, entity = ''] of text.matchAll(
+      /^@Entity\([^\n]*\)\n(?:@[^\n]*\n)*export (?:abstract )?class (\w+)/gm,
+    )) {
+      if (known.has(entity)) continue;
+      findings.push({
+        severity: 'warning',
+        text: `src/${name} has the entity ${entity}, which MikroORM does not know.`,
+        remedy: 'Add it to the `entities` of MikroORM.init.',
+      });
+    }
+  }
+  return findings;
+};
+
+export const databaseAnswers: Check = async ({ app }) => {
+  if (app instanceof Error) return [];
+  const { em } = app.orm;
+  // Its files belong to one process, which may be running.
+  if (em.getDriver().constructor.name === 'PgliteDriver') return [];
+  try {
+    await within(PATIENCE, checkDatabase(app.orm));
+    return [];
+  } catch (error) {
+    const reason = error instanceof Error ? error.message || error.name : String(error);
+    return [
+      {
+        severity: 'error',
+        text: `The database does not answer: ${reason}`,
+        remedy: 'Start it, or correct its address (DATABASE_URL in the environment or in .env).',
+      },
+    ];
+  } finally {
+    await em.getConnection().close();
+  }
+};
+
+export const schemaOfFrameworkIsIgnored = ofApplication((app) => {
+  const { ignoreSchema = [] } = app.orm.em.config.get('schemaGenerator');
+  if (ignoreSchema.includes('signalbox')) return [];
+  return [
+    {
+      severity: 'warning',
+      text: 'MikroORM takes the tables of Signalbox, in the schema "signalbox", for its own: a schema update or a new migration would drop them.',
+      remedy: "Leave them out: MikroORM.init({ schemaGenerator: { ignoreSchema: ['signalbox'] } }).",
+    },
+  ];
+});
+
+export const originsAreLimited = ofApplication(({ settings: { origins, trustedProxies } }) => [
+  ...(origins === 'any'
+    ? [
+        {
+          severity: 'warning' as const,
+          text: 'The setting `origins` is "any": every page that a user visits may open a socket as that user.',
+          remedy: 'List the origins of your pages, or leave it out where they come from the same host.',
+        },
+      ]
+    : []),
+  ...trustedProxies
+    .filter((proxy) => proxy.endsWith('/0'))
+    .map((proxy) => ({
+      severity: 'error' as const,
+      text: `The setting \`trustedProxies\` holds ${proxy}: every client may say which address it has, and evade the limits by address.`,
+      remedy: 'Name the addresses of your proxies only.',
+    })),
+]);
+
+/** A limit that is this many times its default hardly limits. */
+const FAR = 20;
+
+export const limitsAreThere = ofApplication(({ settings }) => {
+  const loose = Object.entries<unknown>(defaultSettings.limits).flatMap(([name, usual]) => {
+    const value: unknown = Reflect.get(settings.limits, name);
+    return typeof value === 'number' && typeof usual === 'number' && value > usual * FAR
+      ? [`${name} (${value} instead of ${usual})`]
+      : [];
+  });
+  const { maxPayload } = settings;
+  if (maxPayload > defaultSettings.maxPayload * FAR)
+    loose.push(`maxPayload (${maxPayload} instead of ${defaultSettings.maxPayload})`);
+  if (loose.length === 0) return [];
+  return [
+    {
+      severity: 'warning',
+      text: `These limits are more than ${FAR} times their default: ${loose.join(', ')}.`,
+      remedy: 'Lower them to what your clients need: one client may take the process from all others.',
+    },
+  ];
+});
+
+export const productionIsNoDevelopment: Check = ({ app, env }) => {
+  if (app instanceof Error || env['NODE_ENV'] !== 'production' || !app.settings.development) return [];
+  return [
+    {
+      severity: 'warning',
+      text: 'NODE_ENV is production, and the setting `development` is true: the log says what only developers should read.',
+      remedy: 'Leave the setting out; it follows NODE_ENV.',
+    },
+  ];
+};
+
+/** Says nothing where the application cannot be loaded; another check does. */
+function ofApplication(check: (app: App) => readonly Finding[]): Check {
+  return ({ app }) => (app instanceof Error ? [] : check(app));
+}
+
+async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`no answer in ${milliseconds} ms`)), milliseconds);
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

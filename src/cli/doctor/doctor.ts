@@ -1,0 +1,80 @@
+import { loadApplication, readManifest } from '../application.js';
+import { type AddCommand, CommandFailed, type Terminal } from '../command.js';
+import {
+  applicationIsPutTogether,
+  databaseAnswers,
+  entitiesAreDiscovered,
+  limitsAreThere,
+  observersHaveGroups,
+  originsAreLimited,
+  productionIsNoDevelopment,
+  schemaOfFrameworkIsIgnored,
+} from './application-checks.js';
+import type { Check, Finding, Patient } from './check.js';
+import {
+  metadataIsEmitted,
+  nodeIsNewEnough,
+  ormPackagesAreOfOneVersion,
+  peersAreThereOnce,
+  scriptsCompileWithMetadata,
+  signalboxIsInstalled,
+  typescriptIsNewEnough,
+} from './installation-checks.js';
+
+/** In the order in which their findings are printed. */
+const checks: readonly Check[] = [
+  nodeIsNewEnough,
+  signalboxIsInstalled,
+  typescriptIsNewEnough,
+  ormPackagesAreOfOneVersion,
+  peersAreThereOnce,
+  scriptsCompileWithMetadata,
+  metadataIsEmitted,
+  applicationIsPutTogether,
+  entitiesAreDiscovered,
+  observersHaveGroups,
+  databaseAnswers,
+  schemaOfFrameworkIsIgnored,
+  originsAreLimited,
+  limitsAreThere,
+  productionIsNoDevelopment,
+];
+
+const DESCRIPTION =
+  'Looks at the installation and the built application, and prints what is wrong with each, and what to do about it. The ' +
+  'application is not started. The exit code is 1 where there is an error.';
+
+/** `signalbox doctor`: what is wrong, and the way out. */
+export const doctor: AddCommand = (program, terminal) => {
+  program
+    .command('doctor')
+    .summary('print what is wrong with the installation and the application')
+    .description(DESCRIPTION)
+    .option('--json', 'print the findings as JSON')
+    .action(async ({ json = false }: { readonly json?: boolean }) => {
+      const findings = await examine(await patientOf(terminal));
+      terminal.out(json ? `${JSON.stringify(findings, null, 2)}\n` : textOf(findings));
+      const errors = findings.filter(({ severity }) => severity === 'error').length;
+      if (errors > 0) throw new CommandFailed(errors === 1 ? 'There is one error.' : `There are ${errors} errors.`);
+    });
+};
+
+async function patientOf({ folder, env, err }: Terminal): Promise<Patient> {
+  const manifest = await readManifest(folder);
+  const app = await loadApplication({ folder, err }).catch((error: unknown) => {
+    if (error instanceof CommandFailed) return error;
+    throw error;
+  });
+  return { folder, env, manifest, app };
+}
+
+async function examine(patient: Patient): Promise<readonly Finding[]> {
+  const found: Finding[] = [];
+  for (const check of checks) found.push(...(await check(patient)));
+  return found;
+}
+
+function textOf(findings: readonly Finding[]): string {
+  if (findings.length === 0) return `Nothing is wrong: ${checks.length} checks passed.\n`;
+  return findings.map(({ severity, text, remedy }) => `${severity}: ${text}\n  ${remedy}\n`).join('\n');
+}

@@ -1,0 +1,154 @@
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Check, Finding } from './check.js';
+
+const ownRoot = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** An installed package. */
+interface Installed {
+  readonly name: string;
+  readonly version: string;
+  /** Its folder, with links resolved. */
+  readonly folder: string;
+  readonly engines?: { readonly node?: string };
+  readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>;
+}
+
+export const nodeIsNewEnough: Check = ({ folder }) => {
+  const wanted = findPackage('signalbox', folder)?.engines?.node?.replace('>=', '');
+  if (wanted === undefined || isAtLeast(process.versions.node, wanted)) return [];
+  return error(
+    `Node.js is ${process.versions.node}, and Signalbox needs ${wanted} or newer.`,
+    'Install a newer Node.js.',
+  );
+};
+
+export const signalboxIsInstalled: Check = ({ folder }) => {
+  const installed = findPackage('signalbox', folder);
+  if (!installed) return error('Signalbox is not installed.', 'Install the packages: npm install');
+  const own = readPackage(ownRoot);
+  if (!own || installed.folder === own.folder) return [];
+  return warning(
+    `This command belongs to Signalbox ${own.version} in ${own.folder}, and the application uses ${installed.version} in ${installed.folder}.`,
+    "Run the application's own: npx signalbox doctor",
+  );
+};
+
+export const typescriptIsNewEnough: Check = ({ folder }) => {
+  const found = findPackage('typescript', folder);
+  if (!found || isAtLeast(found.version, '5.9')) return [];
+  return error(
+    `TypeScript is ${found.version}, and the types of Signalbox need 5.9 or newer.`,
+    'Install a newer one: npm install --save-dev typescript@latest',
+  );
+};
+
+/** Each of MikroORM's packages has the exact version of the others as its peer. */
+export const ormPackagesAreOfOneVersion: Check = ({ folder }) => {
+  const packages = nodeModulesOf(folder).flatMap((modules) => {
+    const scope = join(modules, '@mikro-orm');
+    return existsSync(scope) ? readdirSync(scope).flatMap((name) => readPackage(join(scope, name)) ?? []) : [];
+  });
+  const versions = new Set(packages.map(({ version }) => version));
+  if (packages.length === 0)
+    return error('MikroORM is not installed.', 'Install @mikro-orm/core and the package of a driver, in one version.');
+  if (versions.size === 1) return [];
+  const listed = packages.map(({ name, version }) => `${name} ${version}`).sort();
+  const core = packages.find(({ name }) => name === '@mikro-orm/core')?.version ?? [...versions][0];
+  const names = [...new Set(packages.map(({ name }) => `${name}@${core}`))].sort();
+  return error(
+    `MikroORM's packages differ in version: ${listed.join(', ')}.`,
+    `Install all of them in one version: npm install --save-exact ${names.join(' ')}`,
+  );
+};
+
+/** Two copies of a package have two sets of classes: metadata and container tokens of one mean nothing to the other. */
+export const peersAreThereOnce: Check = ({ folder }) => {
+  const signalbox = findPackage('signalbox', folder);
+  if (!signalbox) return [];
+  const { peerDependencies = {}, peerDependenciesMeta = {} } = signalbox;
+  const isRequired = (name: string): boolean => peerDependenciesMeta[name]?.optional !== true;
+  return Object.keys(peerDependencies).flatMap((name): readonly Finding[] => {
+    const ofApplication = findPackage(name, folder);
+    const ofSignalbox = findPackage(name, signalbox.folder);
+    if (!ofApplication) {
+      if (!isRequired(name)) return [];
+      return error(`${name} is not installed, and Signalbox needs it.`, `Install it: npm install ${name}`);
+    }
+    if (!ofSignalbox || ofSignalbox.folder === ofApplication.folder) return [];
+    return error(
+      `${name} is installed twice: ${ofApplication.version} in ${ofApplication.folder} for the application, and ${ofSignalbox.version} in ${ofSignalbox.folder} for Signalbox.`,
+      `Let both use one: bring the versions in package.json together, then npm dedupe. \`npm ls ${name}\` shows who asks for which.`,
+    );
+  });
+};
+
+const unfitRunners = /(^|[\s/])(tsx|esbuild-register|esno|vite-node|node --experimental-strip-types)(\s|$)/;
+
+/** They compile without the types of parameters and properties, which the container and the decorators read. */
+export const scriptsCompileWithMetadata: Check = ({ manifest }) => {
+  const { scripts = {} } = manifest as { readonly scripts?: Readonly<Record<string, string>> };
+  return Object.entries(scripts).flatMap(([name, script]) => {
+    const [, , runner] = unfitRunners.exec(script) ?? [];
+    if (runner === undefined) return [];
+    return warning(
+      `The script "${name}" uses ${runner}, which emits no decorator metadata: classes are built without what they ask for.`,
+      'Compile with tsc and run the result: tsc -b && node dist/main.js',
+    );
+  });
+};
+
+export const metadataIsEmitted: Check = async ({ folder }) => {
+  const names = await readdir(join(folder, 'dist'), { recursive: true }).catch(() => []);
+  const texts = await Promise.all(
+    names.filter((name) => name.endsWith('.js')).map((name) => readFile(join(folder, 'dist', name), 'utf8')),
+  );
+  const decorated = texts.filter((text) => text.includes('__decorate(['));
+  if (decorated.length === 0 || decorated.some((text) => text.includes('__metadata("design:'))) return [];
+  return error(
+    'The classes in dist/ are decorated, and compiled without the types of their members and parameters.',
+    'Set "experimentalDecorators" and "emitDecoratorMetadata" to true in tsconfig.json, and build with tsc.',
+  );
+};
+
+/** As Node looks a package up: in the node_modules of the folder and of those above it. */
+function findPackage(name: string, folder: string): Installed | undefined {
+  for (const modules of nodeModulesOf(folder)) {
+    const found = readPackage(join(modules, name));
+    if (found) return found;
+  }
+  return undefined;
+}
+
+function nodeModulesOf(folder: string): readonly string[] {
+  const above = dirname(folder);
+  const own = join(folder, 'node_modules');
+  return [...(existsSync(own) ? [own] : []), ...(above === folder ? [] : nodeModulesOf(above))];
+}
+
+function readPackage(folder: string): Installed | undefined {
+  const path = join(folder, 'package.json');
+  if (!existsSync(path)) return undefined;
+  return { ...JSON.parse(readFileSync(path, 'utf8')), folder: realpathSync(folder) };
+}
+
+/** Compares dotted numbers; what comes after a hyphen does not count. */
+function isAtLeast(version: string, wanted: string): boolean {
+  const numbersOf = (text: string): number[] => (text.split('-')[0] ?? '').split('.').map(Number);
+  const [found, needed] = [numbersOf(version), numbersOf(wanted)];
+  for (const [at, number] of needed.entries()) {
+    if ((found[at] ?? 0) !== number) return (found[at] ?? 0) > number;
+  }
+  return true;
+}
+
+function error(text: string, remedy: string): readonly Finding[] {
+  return [{ severity: 'error', text, remedy }];
+}
+
+function warning(text: string, remedy: string): readonly Finding[] {
+  return [{ severity: 'warning', text, remedy }];
+}

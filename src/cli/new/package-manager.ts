@@ -1,0 +1,63 @@
+/** The package managers that an application can be made for, and what is different with each. */
+export const packageManagers = {
+  npm: { install: ['npm', 'install', '--no-audit', '--no-fund'], run: 'npm run', lockFile: 'package-lock.json' },
+  pnpm: { install: ['pnpm', 'install'], run: 'pnpm', lockFile: 'pnpm-lock.yaml' },
+  yarn: { install: ['yarn', 'install'], run: 'yarn', lockFile: 'yarn.lock' },
+  bun: { install: ['bun', 'install'], run: 'bun run', lockFile: 'bun.lock' },
+} as const;
+
+export type PackageManager = keyof typeof packageManagers;
+
+export const packageManagerNames = Object.keys(packageManagers) as readonly PackageManager[];
+
+/** Each package manager names itself in the environment of what it runs: `pnpm/10.1.0 npm/? node/v24.0.0 linux x64`. */
+export function detectedPackageManager(env: NodeJS.ProcessEnv): PackageManager {
+  const [name] = (env['npm_config_user_agent'] ?? '').split('/');
+  return packageManagerNames.find((known) => known === name) ?? 'npm';
+}
+
+/** How the image of an application installs, builds and prunes its packages. */
+const inImage: Readonly<Record<PackageManager, { readonly install: string; readonly prune: string }>> = {
+  npm: { install: 'npm ci', prune: 'npm prune --omit=dev' },
+  pnpm: {
+    install: 'npm install --global pnpm && pnpm install --frozen-lockfile',
+    prune: 'CI=true pnpm prune --prod',
+  },
+  yarn: {
+    install: 'yarn install --frozen-lockfile',
+    prune: 'yarn install --frozen-lockfile --production --ignore-scripts',
+  },
+  bun: {
+    install: 'npm install --global bun && bun install --frozen-lockfile',
+    prune: 'rm -rf node_modules && bun install --frozen-lockfile --production',
+  },
+};
+
+export function dockerfile(manager: PackageManager): string {
+  const { install, prune } = inImage[manager];
+  const { run, lockFile } = packageManagers[manager];
+  const settings = manager === 'yarn' ? ' .yarnrc.yml' : '';
+  return `# docker build -t app . && docker run -p 8000:8000 -v app-data:/app/data app
+FROM node:24-slim AS build
+WORKDIR /app
+COPY package.json ${lockFile}${settings} ./
+RUN ${install}
+COPY . .
+RUN ${run} build && ${prune}
+
+FROM node:24-slim
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=8000
+WORKDIR /app
+COPY --from=build /app/package.json ./
+COPY --from=build /app/node_modules ./node_modules
+COPY --from=build /app/dist ./dist
+COPY --from=build /app/page ./page
+# For the embedded database. With DATABASE_URL it stays empty.
+RUN mkdir data && chown node:node data
+VOLUME /app/data
+USER node
+EXPOSE 8000
+HEALTHCHECK --start-period=20s CMD ["node", "-e", "fetch('http://localhost:8000/readyz').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "--enable-source-maps", "dist/src/main.js"]
+`;
+}

@@ -1,0 +1,96 @@
+import type { Class } from '../metadata.js';
+
+/** As much of JSON Schema (draft 7) as the description of an application says. `$ref` is `#/schemas/Name`. */
+export interface JsonSchema {
+  readonly $ref?: string;
+  readonly type?: string | readonly string[];
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly required?: readonly string[];
+  readonly items?: JsonSchema;
+  readonly enum?: readonly unknown[];
+  readonly anyOf?: readonly JsonSchema[];
+  readonly [keyword: string]: unknown;
+}
+
+const place = '#/schemas/';
+
+/** Schemas that are referred to by name: each class has one, however often it is used and whatever refers to itself. */
+export class Schemas {
+  readonly #byName = new Map<string, JsonSchema>();
+  readonly #names = new Map<Class, Map<string, string>>();
+
+  /**
+   * A reference to the schema of a class.
+   *
+   * @param variant tells several schemas of one class apart; it is added to the name
+   * @param make called once for each class and variant
+   */
+  refer(owner: Class, variant: string, make: () => JsonSchema): JsonSchema {
+    const known = this.#names.get(owner)?.get(variant);
+    if (known !== undefined) return { $ref: place + known };
+    const name = this.#freeName(`${owner.name}${variant}`);
+    this.#names.set(owner, new Map([...(this.#names.get(owner) ?? []), [variant, name]]));
+    // The name is taken before the schema is made: a class may refer to itself.
+    this.#byName.set(name, {});
+    this.#byName.set(name, make());
+    return { $ref: place + name };
+  }
+
+  /** Takes in a schema that another library made: its own definitions get names here. */
+  adopt(foreign: JsonSchema, name: string): JsonSchema {
+    const { $schema: _dialect, definitions = {}, $defs = {}, ...schema } = foreign;
+    const inner = Object.entries({ ...(definitions as object), ...($defs as object) }) as [string, JsonSchema][];
+    const names = new Map(inner.map(([own]) => [own, this.#reserve(`${name}.${own}`)]));
+    const moved = (one: unknown): unknown => movedReferences(one, names);
+    for (const [own, one] of inner) this.#byName.set(names.get(own) ?? own, moved(one) as JsonSchema);
+    return moved(schema) as JsonSchema;
+  }
+
+  toJSON(): Readonly<Record<string, JsonSchema>> {
+    return Object.fromEntries(this.#byName);
+  }
+
+  #reserve(wanted: string): string {
+    const name = this.#freeName(wanted);
+    this.#byName.set(name, {});
+    return name;
+  }
+
+  #freeName(wanted: string): string {
+    const plain = wanted.replace(/[^\w.-]/g, '_') || 'Anonymous';
+    let name = plain;
+    for (let count = 2; this.#byName.has(name); count += 1) name = `${plain}${count}`;
+    return name;
+  }
+}
+
+function movedReferences(schema: unknown, names: ReadonlyMap<string, string>): unknown {
+  if (Array.isArray(schema)) return schema.map((one) => movedReferences(one, names));
+  if (typeof schema !== 'object' || schema === null) return schema;
+  const entries = Object.entries(schema).map(([key, value]) => {
+    const own = key === '$ref' ? /^#\/(?:definitions|\$defs)\/(.+)$/.exec(String(value))?.[1] : undefined;
+    return [key, own === undefined ? movedReferences(value, names) : place + (names.get(own) ?? own)] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+/** The same, or null. */
+export function orNull(schema: JsonSchema): JsonSchema {
+  const { type, enum: values } = schema;
+  if (type === undefined && values === undefined) {
+    return Object.keys(schema).length === 0 ? schema : { anyOf: [schema, { type: 'null' }] };
+  }
+  return {
+    ...schema,
+    ...(type !== undefined && { type: [...[type].flat(), 'null'] }),
+    ...(values && { enum: [...values, null] }),
+  };
+}
+
+/** An object with these properties. Those of `required` have to be there. */
+export function objectSchema(
+  properties: Readonly<Record<string, JsonSchema>>,
+  required: readonly string[] = Object.keys(properties),
+): JsonSchema {
+  return { type: 'object', properties, ...(required.length > 0 && { required }) };
+}

@@ -1,0 +1,76 @@
+import type { EntityMetadata } from '@mikro-orm/core';
+import { propertyRules } from '../kwargs/described-kwargs.js';
+import { type JsonSchema, objectSchema, orNull, type Schemas } from '../kwargs/json-schema.js';
+import type { Class } from '../metadata.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { type ColumnKind, columnKind } from './model-columns.js';
+import type { ModelField } from './model-fields.js';
+import { fieldsOfSerializer } from './model-serializer.js';
+import type { SerializerClass } from './serializer.js';
+
+export interface SchemaParts {
+  readonly schemas: Schemas;
+  readonly unitOfWork: UnitOfWork;
+}
+
+/** What clients are shown of a row. Of a serializer of the application's own making nothing is known. */
+export function shownSchema(serializer: SerializerClass, parts: SchemaParts): JsonSchema {
+  const fields = fieldsOfSerializer(serializer, parts.unitOfWork);
+  if (!fields) return {};
+  return parts.schemas.refer(serializer, '', () => {
+    const shown = fields.filter(({ isShown }) => isShown);
+    // A field with rights is left out for those who do not have them.
+    const { rights } = (Reflect.get(serializer, 'options') ?? {}) as { readonly rights?: { readonly fields: object } };
+    const always = shown.filter(({ name }) => !Object.hasOwn(rights?.fields ?? {}, name));
+    const entries = shown.map((field) => [field.name, shownField(field, parts)]);
+    return objectSchema(
+      Object.fromEntries(entries),
+      always.map(({ name }) => name),
+    );
+  });
+}
+
+/** What clients may send for a row. */
+export function acceptedSchema(serializer: SerializerClass, isPartial: boolean, parts: SchemaParts): JsonSchema {
+  const fields = fieldsOfSerializer(serializer, parts.unitOfWork);
+  if (!fields) return { type: 'object' };
+  return parts.schemas.refer(serializer, isPartial ? 'Patch' : 'Input', () => {
+    const accepted = fields.filter(({ isAccepted }) => isAccepted);
+    const required = isPartial ? [] : accepted.filter(({ isRequired }) => isRequired);
+    const rules = propertyRules(Reflect.get(serializer, 'entity'));
+    return objectSchema(
+      Object.fromEntries(accepted.map((field) => [field.name, acceptedField(field, rules.get(field.name))])),
+      required.map(({ name }) => name),
+    );
+  });
+}
+
+/** What a row's key is shown as. */
+export function shownKey(entity: Class, { unitOfWork }: SchemaParts): JsonSchema {
+  return keySchema(unitOfWork.of(entity).em.getMetadata(entity) as EntityMetadata, 'shows');
+}
+
+/** A key of one column; a composite one is an object of them. */
+export function keySchema(meta: EntityMetadata, side: 'accepts' | 'shows'): JsonSchema {
+  const parts = meta.primaryKeys.map((name) => [name, keyPart(meta, name, side)] as const);
+  const [only] = parts;
+  return parts.length === 1 && only ? only[1] : objectSchema(Object.fromEntries(parts));
+}
+
+function keyPart(meta: EntityMetadata, name: string, side: keyof Omit<ColumnKind, 'check'>): JsonSchema {
+  const prop = meta.props.find((candidate) => candidate.name === name);
+  if (!prop) return {};
+  return prop.targetMeta ? keySchema(prop.targetMeta, side) : columnKind(prop)[side];
+}
+
+function shownField({ kind, column, target, nested, isNullable }: ModelField, parts: SchemaParts): JsonSchema {
+  const one = nested ? shownSchema(nested, parts) : target ? keySchema(target, 'shows') : column.shows;
+  if (kind === 'many') return { type: 'array', items: one };
+  return isNullable ? orNull(one) : one;
+}
+
+function acceptedField({ kind, column, target, isNullable }: ModelField, rules: JsonSchema = {}): JsonSchema {
+  const one = target ? keySchema(target, 'accepts') : { ...column.accepts, ...rules };
+  if (kind === 'many') return { type: 'array', items: one };
+  return isNullable ? orNull(one) : one;
+}
