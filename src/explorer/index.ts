@@ -1,0 +1,8 @@
+export {
+  type AsyncApiChannel,
+  type AsyncApiDocument,
+  type AsyncApiInfo,
+  type AsyncApiMessage,
+  type AsyncApiOperation,
+  toAsyncApi,
+} from './asyncapi.js';
