@@ -6,3 +6,4 @@ export {
   type AsyncApiOperation,
   toAsyncApi,
 } from './asyncapi.js';
+export { type ExplorerOptions, explorer } from './explorer.js';
