@@ -1,12 +1,12 @@
 /**
- * What the explorer is told of changes and their delivery. Nobody listens where there is no explorer, and then nothing is
- * made for it: each place that tells costs one look whether somebody listens.
+ * Hears of committed changes, for the explorer. Without an explorer there is no inspector, and nothing is made for it: each
+ * place that reports to one checks first whether it is there.
  */
 export interface ChangeInspector {
   published(event: PublishedEvent): void;
 }
 
-/** A committed change, or a signal, that an observer turned into groups. Told once for each observer of this process. */
+/** A committed change, or a signal, and the groups that one observer gives it. Reported once per observer. */
 export interface PublishedEvent {
   /** Which commit of this process it belongs to. */
   readonly commit: number;
@@ -25,7 +25,7 @@ export interface PublishedEvent {
   readonly after: readonly string[];
 }
 
-/** Told of what becomes of the events of one connection. */
+/** Hears what becomes of the events of one connection. */
 export interface DeliveryInspector {
   /** @param stream null on a route with one consumer */
   decided(stream: string | null, decision: DeliveryDecision): void;

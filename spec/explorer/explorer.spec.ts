@@ -87,7 +87,7 @@ describe('The explorer', () => {
       await open.close();
     });
 
-    it('is nobody in production, unless it is asked for and said to whom', async () => {
+    it('is no client in production, unless the application asks for it and says who', async () => {
       const production = { development: false };
       const hidden = exploredApp(database.orm, {}, production);
       expect(await asked(local, hidden)).to.equal(undefined);
@@ -96,7 +96,7 @@ describe('The explorer', () => {
         .to.throw(ConfigurationError)
         .with.property(
           'message',
-          'explorer.production: is true, and nobody says who may see it: behind a proxy every client would seem to be on this machine. Say it: explorer({ production: true, allow: (request) => … }).',
+          'explorer.production: is true without allow: behind a proxy, every client would seem to be on this machine. Say who may see it: explorer({ production: true, allow: (request) => … }).',
         );
       const shown = exploredApp(database.orm, { production: true, allow: () => true }, production);
       expect(await asked({ socket: { remoteAddress: '192.0.2.7' } }, shown)).to.equal(200);
@@ -198,7 +198,7 @@ describe('The explorer', () => {
         outcome: 'sent',
         groups: ['room-1'],
         asked: [
-          { permission: 'IsSomebody', answer: null },
+          { permission: 'IsKnown', answer: null },
           { permission: 'NoWhispers', answer: true },
         ],
       });
@@ -211,7 +211,7 @@ describe('The explorer', () => {
       expect(await trace.next('decided')).to.deep.include({
         outcome: 'refused',
         asked: [
-          { permission: 'IsSomebody', answer: null },
+          { permission: 'IsKnown', answer: null },
           { permission: 'NoWhispers', answer: false },
         ],
       });

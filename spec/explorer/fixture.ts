@@ -41,7 +41,7 @@ class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name', 'arc
 @injectable()
 class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'room', 'text'] }) {}
 
-/** `?as=ann` is ann; nobody is refused unless `?as=nobody` says so. */
+/** `?as=ann` logs in as ann, `?as=nobody` as no user. */
 @injectable()
 class ByQuery implements ScopeMiddleware {
   apply(scope: Scope): void {
@@ -51,13 +51,13 @@ class ByQuery implements ScopeMiddleware {
 }
 
 @injectable()
-class IsSomebody implements Permission {
+class IsKnown implements Permission {
   canConnect({ user }: Scope): boolean {
     return user !== undefined;
   }
 }
 
-/** What is whispered reaches nobody. */
+/** Refuses to deliver messages that begin with psst. */
 @injectable()
 class NoWhispers implements Permission {
   canReceive({ data }: Delivery): boolean {
@@ -74,7 +74,7 @@ class CreateMessage extends RoomKey {
 }
 
 @Consumer()
-@Permissions(IsSomebody)
+@Permissions(IsKnown)
 class RoomConsumer extends mix(
   ModelConsumer(Room, { serializer: RoomSerializer }),
   List,
@@ -83,14 +83,13 @@ class RoomConsumer extends mix(
   Patch,
   ObserveInstance,
 ) {
-  /** An archived room is nobody's any more. */
   protected override getQuery() {
     return { archived: false };
   }
 }
 
 @Consumer()
-@Permissions(IsSomebody, NoWhispers)
+@Permissions(IsKnown, NoWhispers)
 class MessageConsumer extends ApiConsumer {
   constructor(private readonly em: EntityManager) {
     super();

@@ -183,12 +183,12 @@ describe('The page of the explorer, in Chromium', () => {
     await say('2', 'psst');
     await page.waitForSelector('.why:has-text("NoWhispers says no")');
     expect(await first.textContent()).to.equal(
-      'Request #2: a permission refused it (IsSomebody has no opinion, NoWhispers says no).',
+      'Request #2: a permission refused it (IsKnown has no opinion, NoWhispers says no).',
     );
     await say('2', 'aloud');
     await page.waitForSelector('.change.sent');
     expect(await first.textContent()).to.equal(
-      'Request #2: sent as create (IsSomebody has no opinion, NoWhispers says yes).',
+      'Request #2: sent as create (IsKnown has no opinion, NoWhispers says yes).',
     );
   });
 

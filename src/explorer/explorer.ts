@@ -13,7 +13,7 @@ export interface ExplorerOptions {
   readonly info?: AsyncApiInfo;
   /** Who may see it. Default: browsers on the machine that the application runs on, and not through a proxy. */
   readonly allow?: (request: PlainRequest) => boolean | Promise<boolean>;
-  /** Serves it in production as well, to those whom `allow` lets in. Default false: its paths are nobody's there. */
+  /** Serves it in production as well, to those whom `allow` lets in. Default false: then its paths do not exist there. */
   readonly production?: boolean;
 }
 
@@ -26,7 +26,7 @@ export interface ExplorerOptions {
  * await app.listen({ port: 8000 });                       // http://localhost:8000/explorer/
  * ```
  *
- * @throws ConfigurationError by `createApp`, where it is to be served in production and nobody says to whom
+ * @throws ConfigurationError by `createApp`, for `production` without `allow`
  */
 export function explorer(options: ExplorerOptions = {}): AppExplorer {
   return { begin: (app) => begin(app, options) };
@@ -46,8 +46,8 @@ function begin(app: ExploredApp, options: ExplorerOptions): AppInspector | undef
   if (allow) return new Explorer(app, options);
   throw fault(
     'production',
-    'is true, and nobody says who may see it: behind a proxy every client would seem to be on this machine.',
-    'Say it: explorer({ production: true, allow: (request) => … }).',
+    'is true without allow: behind a proxy, every client would seem to be on this machine.',
+    'Say who may see it: explorer({ production: true, allow: (request) => … }).',
   );
 }
 

@@ -15,8 +15,8 @@ interface Trace {
 }
 
 /**
- * What the pages of the explorer are told, each in an answer that stays open (server-sent events). A page makes a key that
- * nobody can guess, opens its trace with it, and then marks its sockets with it.
+ * The messages to the pages of the explorer, each in an answer that stays open (server-sent events). A page makes a random key
+ * of 128 bits, opens its trace with it, and then marks its sockets with it.
  */
 export class Traces {
   readonly #traces = new Map<string, Trace>();

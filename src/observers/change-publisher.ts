@@ -22,7 +22,7 @@ export interface PublisherParts extends SenderParts {
   readonly observers: readonly Observer[];
   readonly unitOfWork: UnitOfWork;
   readonly activity: ActivityLog | undefined;
-  /** Absent where nobody looks. */
+  /** Absent without an explorer. */
   readonly inspector?: ChangeInspector | undefined;
   resolve<T>(provider: ConcreteClass<T>): T;
 }

@@ -10,7 +10,7 @@ export interface AppExplorer {
   /**
    * Called once, by `createApp`.
    *
-   * @returns undefined where it is not to be seen: nothing is told then, and its paths are nobody's
+   * @returns undefined where it must not be seen: it then answers no request and hears of nothing
    * @throws ConfigurationError
    */
   begin(app: ExploredApp): AppInspector | undefined;
@@ -23,7 +23,7 @@ export interface ExploredApp {
   describe(): ApplicationDescription;
 }
 
-/** An explorer at work: it answers plain requests, and is told of changes and of the connections that its pages open. */
+/** A running explorer: answers plain requests, and hears of changes and of the connections that its pages open. */
 export interface AppInspector extends ChangeInspector {
   /** Returns whether the request was one of the explorer's. */
   answer(request: PlainRequest, response: PlainResponse): boolean;
@@ -38,12 +38,12 @@ export interface WatchedHandshake extends DeliveryInspector {
   /** As any client would send it: without what marks it. */
   readonly request: HandshakeRequest;
   refused(error: ApiError): void;
-  /** @param inspect tells what the connection is like at that time */
+  /** @param inspect reads the state of the connection at the time of the call */
   opened(inspect: () => ConnectionState): void;
   closed(): void;
 }
 
-/** What a connection is like, as plain data. Secrets of the handshake are left out. */
+/** The state of a connection, as plain data. Secrets of the handshake are redacted. */
 export interface ConnectionState {
   readonly path: string;
   readonly params: Readonly<Record<string, string>>;

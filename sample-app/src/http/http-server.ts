@@ -10,7 +10,7 @@ import { refuseForeignOrigin } from './same-origin.js';
 import { securityHeaders } from './security-headers.js';
 
 export interface HttpServices extends AccountServices {
-  /** Says whether this process is healthy, for whoever runs it; in development, it answers the explorer's pages too. */
+  /** Answers health checks and, in development, the pages of the explorer. */
   readonly app: Pick<App, 'answer'>;
   readonly em: EntityManager;
   readonly logger: Logger;

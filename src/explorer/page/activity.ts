@@ -62,7 +62,7 @@ export class ChangesPanel {
       this.show();
     });
     const introduction =
-      'Every change that this process commits and an observer observes, whoever made it, and what became of it on this connection.';
+      'Every change that this process commits and an observer observes, by any connection, and what became of it on this one.';
     fill(
       this.element,
       element('div', { class: 'row' }, element('p', { class: 'hint grow' }, introduction), clear),
@@ -74,7 +74,7 @@ export class ChangesPanel {
   show(): void {
     const { changes } = this.#session;
     const empty =
-      'Nothing was committed yet. Writes that the ORM reports to nobody (nativeUpdate, raw SQL) have to be announced.';
+      'Nothing was committed yet. Writes that the ORM does not report (nativeUpdate, raw SQL) have to be announced.';
     fill(
       this.#list,
       ...changes
