@@ -5,6 +5,7 @@ import { Inbox } from '#signalbox/testing/inbox.js';
 import { useDatabase } from '../support/database.js';
 import { within } from '../support/deadline.js';
 import { Message, Room } from '../support/entities.js';
+import { testProviders } from '../support/providers.js';
 import { type Frame, refusalOf, SocketClient } from '../support/sockets.js';
 import { exploredApp } from './fixture.js';
 
@@ -46,6 +47,15 @@ describe('The explorer', () => {
       expect((await get('/explorer/..%2fexplorer.js')).status).to.equal(404);
       expect((await get('/explorer/', { method: 'POST' })).status).to.equal(405);
       expect((await get('/elsewhere')).status).to.equal(426);
+    });
+
+    it('stands in the line of the log that says what is served', async () => {
+      const providers = testProviders();
+      const logged = exploredApp(database.orm, { path: '/debug/' }, {}, providers);
+      await logged.listen({ host: '127.0.0.1' });
+      await logged.close();
+      const line = providers.logger.entries.find(({ message }) => message.startsWith('listening on'))?.message;
+      expect(line).to.match(/, explorer \/debug\/$/);
     });
 
     it('gives the description and the AsyncAPI document', async () => {

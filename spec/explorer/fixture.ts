@@ -33,7 +33,7 @@ import {
 import { type ExplorerOptions, explorer } from 'signalbox/explorer';
 import { injectable } from 'tsyringe';
 import { Message, Room } from '../support/entities.js';
-import { testProviders } from '../support/providers.js';
+import { type TestProviders, testProviders } from '../support/providers.js';
 
 @injectable()
 class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name', 'archived'] }) {}
@@ -132,10 +132,15 @@ class TenantConsumer extends ApiConsumer {
 }
 
 /** An application with an explorer, on any free port of this machine. */
-export function exploredApp(orm: MikroORM, options: ExplorerOptions = {}, settings: GivenSettings = {}): App {
+export function exploredApp(
+  orm: MikroORM,
+  options: ExplorerOptions = {},
+  settings: GivenSettings = {},
+  { container }: Pick<TestProviders, 'container'> = testProviders(),
+): App {
   return createApp({
     orm,
-    container: testProviders().container,
+    container,
     routes: [
       path('/ws/', demultiplexer({ rooms: RoomConsumer, messages: MessageConsumer })),
       path('/ws/tenants/:tenant(int)/', TenantConsumer),

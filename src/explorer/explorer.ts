@@ -68,32 +68,32 @@ const files: Readonly<Record<string, readonly [folder: string, type: string]>> =
 const textHeaders = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' };
 
 class Explorer implements AppInspector {
+  readonly path: string;
   readonly published: AppInspector['published'];
   readonly watch: AppInspector['watch'];
   readonly #app: ExploredApp;
   readonly #options: ExplorerOptions;
-  readonly #path: string;
   readonly #traces = new Traces();
 
   constructor(app: ExploredApp, options: ExplorerOptions) {
     this.#app = app;
     this.#options = options;
-    this.#path = options.path ?? '/explorer/';
+    this.path = options.path ?? '/explorer/';
     this.published = (event) => this.#traces.tellAll('published', event);
     this.watch = (request) => this.#traces.watch(request);
   }
 
   answer(request: PlainRequest, response: PlainResponse): boolean {
     const [pathname = '', query = ''] = (request.url ?? '').split('?', 2);
-    if (pathname === this.#path.slice(0, -1) && pathname !== '') {
-      response.writeHead(308, { location: this.#path, ...textHeaders });
+    if (pathname === this.path.slice(0, -1) && pathname !== '') {
+      response.writeHead(308, { location: this.path, ...textHeaders });
       response.end();
       return true;
     }
-    if (!pathname.startsWith(this.#path)) return false;
-    const name = pathname.slice(this.#path.length) || 'index.html';
+    if (!pathname.startsWith(this.path)) return false;
+    const name = pathname.slice(this.path.length) || 'index.html';
     // At the root everything else is the application's.
-    if (this.#path === '/' && !isOurs(name)) return false;
+    if (this.path === '/' && !isOurs(name)) return false;
     void this.#answer(name, new URLSearchParams(query), request, response);
     return true;
   }
@@ -110,7 +110,7 @@ class Explorer implements AppInspector {
       if (allow ? !(await allow(request)) : !isOnThisMachine(request)) return send(response, 403, refusal(allow));
       await this.#serve(name, query, request, response);
     } catch (error) {
-      this.#app.logger.error('The explorer could not answer.', { path: this.#path + name, error });
+      this.#app.logger.error('The explorer could not answer.', { path: this.path + name, error });
       send(response, 500, 'The explorer could not answer: the log says why.\n');
     }
   }

@@ -25,6 +25,8 @@ export interface ExploredApp {
 
 /** A running explorer: answers plain requests, and hears of changes and of the connections that its pages open. */
 export interface AppInspector extends ChangeInspector {
+  /** Where its page is. */
+  readonly path: string;
   /** Returns whether the request was one of the explorer's. */
   answer(request: PlainRequest, response: PlainResponse): boolean;
   /** Undefined for the handshake of any other client. */

@@ -83,9 +83,10 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
 
   /** @param where begins the line of the log that says what is served, and with which database */
   async #attach(server: UpgradableServer, where: string): Promise<void> {
-    const { handshake, lifecycle, logger } = this.#services;
+    const { handshake, lifecycle, logger, inspector } = this.#services;
     this.#httpServer.attach(server);
-    logger.info(`${where} (paths ${handshake.paths.join(', ')}), database ${this.#databases.join(', ')}`);
+    const explorer = inspector ? `, explorer ${inspector.path}` : '';
+    logger.info(`${where} (paths ${handshake.paths.join(', ')}), database ${this.#databases.join(', ')}${explorer}`);
     await lifecycle.ready();
   }
 
