@@ -18,7 +18,7 @@ const ROOT = new URL('../../', import.meta.url);
 
 const ROOMS =
   'wire signals channel-layer scope authentication orm log permissions kwargs serializers filters paginators observers dispatch decorators ' +
-  'consumers views server opentelemetry testing client react cli explorer';
+  'consumers views server opentelemetry testing client react explorer cli';
 
 const PLAN: Plan = {
   rooms: ROOMS.split(' '),

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import * as signalbox from 'signalbox';
 import * as client from 'signalbox/client';
+import * as explorer from 'signalbox/explorer';
 import * as jsonWebTokens from 'signalbox/json-web-tokens';
 import * as opentelemetry from 'signalbox/opentelemetry';
 import * as react from 'signalbox/react';
@@ -116,6 +117,10 @@ describe('The public names', () => {
       'viewAsConsumer',
       'withOptions',
     ]);
+  });
+
+  it('of signalbox/explorer are these', () => {
+    expect(Object.keys(explorer).sort()).to.deep.equal(['explorer', 'toAsyncApi']);
   });
 
   it('of signalbox/client are these', () => {

@@ -1,6 +1,7 @@
 import { EntityManager, type MikroORM } from '@mikro-orm/core';
 import type { FastifyInstance } from 'fastify';
 import { type AppApi, Clock, closeOn, cookieSession, createApp, demultiplexer, Logger, path } from 'signalbox';
+import { explorer } from 'signalbox/explorer';
 import { type DependencyContainer, container as root } from 'tsyringe';
 import { Accounts } from './accounts/accounts.js';
 import { Passwords } from './accounts/passwords.js';
@@ -65,5 +66,7 @@ export function createApplication(orm: MikroORM, container: DependencyContainer 
     // Whoever logs out in one tab is logged out in all.
     connections: [closeOn(Session, { session: ({ id }) => id, on: ['delete'] })],
     hooks: [Presence],
+    // In development only: /explorer/ shows and tries all that the chat offers.
+    explorer: explorer({ info: { title: 'Chat', version: '1.0.0' } }),
   });
 }

@@ -39,7 +39,7 @@ describe('The options of createApp', () => {
     [
       'a name that nobody knows',
       () => ({ orm, routes, permission: [] }),
-      'createApp.permission: is no option. There are: orm, otherOrms, routes, container, middleware, permissions, errors, hooks, channelLayer, connections, users, ticketStore, settings.',
+      'createApp.permission: is no option. There are: orm, otherOrms, routes, container, middleware, permissions, errors, hooks, channelLayer, connections, users, ticketStore, explorer, settings.',
     ],
     ['no routes', () => ({ orm }), `createApp.routes: are missing. ${routeRemedy}`],
     ['a route that is no list', () => ({ orm, routes: routes[0] }), `createApp.routes: are no list. ${routeRemedy}`],

@@ -9,6 +9,8 @@ import { CommandFailed, type Terminal } from './command.js';
 
 /** As much of an application's package.json as is read. */
 export interface Manifest {
+  readonly name?: string;
+  readonly version?: string;
   readonly signalbox?: { readonly app?: string };
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;

@@ -1,7 +1,9 @@
 import { createInterface } from 'node:readline/promises';
 import { apiTypes } from './api-types/api-types.js';
+import { asyncApi } from './asyncapi.js';
 import type { Terminal } from './command.js';
 import { runCommandLine } from './command-line.js';
+import { contract } from './contract/contract.js';
 import { doctor } from './doctor/doctor.js';
 import { makeCommands } from './make/make.js';
 import { newApplication } from './new/new-application.js';
@@ -26,9 +28,9 @@ async function ask(question: string): Promise<string> {
   return answer;
 }
 
-void runCommandLine([newApplication, makeCommands, routes, doctor, apiTypes], process.argv.slice(2), terminal).then(
-  (code) => {
-    // An application that was looked at may hold the process open. What was written has to leave before.
-    stdout.write('', () => process.exit(code));
-  },
-);
+const commands = [newApplication, makeCommands, routes, doctor, apiTypes, asyncApi, contract];
+
+void runCommandLine(commands, process.argv.slice(2), terminal).then((code) => {
+  // An application that was looked at may hold the process open. What was written has to leave before.
+  stdout.write('', () => process.exit(code));
+});

@@ -19,6 +19,7 @@ import {
   TimeLimitExceeded,
   UnexpectedError,
 } from '../errors.js';
+import type { DeliveryInspector } from '../inspection.js';
 import type { LogFields, Logger } from '../logger.js';
 import type { Observer } from '../observers/observer.js';
 import { isObserverMessage } from '../observers/recheck-message.js';
@@ -59,6 +60,8 @@ export interface SessionServices {
 export interface SessionConnection {
   readonly scope: Scope;
   readonly quotas: Quotas;
+  /** Undefined unless the explorer looks at it. */
+  readonly inspector: DeliveryInspector | undefined;
   /** @param latest tells the row of an event of which only the latest is worth sending */
   send(reply: Reply, stream: string | undefined, latest?: string): void;
   /** A text frame that is no reply. */
@@ -147,6 +150,10 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     bindConsumer(this.instance, this);
     this.#detached = this.#detachedMethods();
     void this.#queue.addWork(() => this.#connect());
+  }
+
+  get inspector(): DeliveryInspector | undefined {
+    return this.connection.inspector;
   }
 
   /** Aborted when the connection, or this stream of it, ends, and when the server closes. */

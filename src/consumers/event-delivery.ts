@@ -2,11 +2,12 @@ import type { ActivityLog, WithheldEvent } from '../activity-log.js';
 import type { Dispatcher } from '../dispatch/dispatcher.js';
 import type { Request } from '../dispatch/request.js';
 import { Revoked } from '../errors.js';
+import type { DeliveryDecision, DeliveryInspector, PermissionAnswer } from '../inspection.js';
 import type { Logger } from '../logger.js';
 import type { ChangeMessage } from '../observers/change-message.js';
 import { type EventAction, eventFor } from '../observers/group-diff.js';
 import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
-import type { Observer } from '../observers/observer.js';
+import { type Observer, shortGroups } from '../observers/observer.js';
 import type { ObservedEvent, Sight } from '../observers/observer-declaration.js';
 import { isRecheckMessage, type ObserverMessage } from '../observers/recheck-message.js';
 import {
@@ -46,6 +47,9 @@ export interface SubscribedSession {
     readonly publisher: Commits;
   };
   readonly runningRequests: readonly Request[];
+  readonly stream: string | undefined;
+  /** Undefined unless the explorer looks at the connection. */
+  readonly inspector: DeliveryInspector | undefined;
   loadObject(context: ActionContext): Promise<object>;
   /** @param latest tells the row of an event of which only the latest is worth sending */
   send(reply: Reply, latest?: string): void;
@@ -204,6 +208,7 @@ export class EventDelivery {
       const row = 'pk' in arrival ? { pk: arrival.pk } : {};
       const facts = { observer: observer.id, requestId, ...row, error };
       this.#session.services.logger.error('An event could not be delivered.', facts);
+      this.#tell(arrival, 'failed');
     });
   }
 
@@ -253,7 +258,7 @@ export class EventDelivery {
    * @returns false where a permission refused
    */
   #pass(arrival: Arrival): Promise<boolean | void> | void {
-    if (!this.#session.subscriptions.has(arrival.record)) return;
+    if (!this.#session.subscriptions.has(arrival.record)) return this.#tell(arrival, 'ended');
     if ('isRecheck' in arrival) return this.#recheck(arrival);
     return this.#isAsked(arrival) ? this.#deliverAsked(arrival) : this.#deliverUnasked(arrival);
   }
@@ -276,11 +281,15 @@ export class EventDelivery {
     await this.#askRights(arrival);
     const body = this.#bodyOf(arrival);
     const sight = await this.#look(arrival, eventOf(arrival, body));
-    if (await this.#isLost(arrival, sight)) return this.#revoke(record);
+    if (await this.#isLost(arrival, sight)) {
+      this.#tell(arrival, 'revoked');
+      return this.#revoke(record);
+    }
     if (!sight.event) return this.#noteHidden(arrival, sight);
-    if (!(await this.#mayReceive(arrival, sight.event))) return this.#noteRefusal(arrival);
+    const asked: PermissionAnswer[] = [];
+    if (!(await this.#mayReceive(arrival, sight.event, asked))) return this.#noteRefusal(arrival, asked);
     sight.note();
-    await this.#hand(arrival, sight.event, body);
+    await this.#hand(arrival, sight.event, body, asked);
     return true;
   }
 
@@ -294,26 +303,65 @@ export class EventDelivery {
   }
 
   /** To the observer's method. What it sends on as it came has its text already. */
-  #hand(arrival: EventArrival, observed: ObservedEvent, body: EventBody): Promise<void> | void {
-    const { instance, scope } = this.#session;
+  #hand(
+    arrival: EventArrival,
+    observed: ObservedEvent,
+    body: EventBody,
+    asked: readonly PermissionAnswer[] = [],
+  ): Promise<void> | void {
+    const { instance, scope, inspector } = this.#session;
     const { observer, requestId, kwargs } = arrival.record;
     const event = observer.signal ? { signal: observer.signal.name, data: observed.data } : observed;
+    let isSent = false;
     const send = async (sent: SentEvent | SentSignal): Promise<void> => {
       const text = sent.data === body.data ? body.text : encodeData(sent.data);
-      this.#send(arrival, 'signal' in sent ? sent.signal : sent.action, text);
+      isSent = true;
+      this.#send(arrival, 'signal' in sent ? sent.signal : sent.action, text, asked);
     };
     const method: Method = Reflect.get(instance, observer.member);
-    return method.call(instance, event, { requestId, kwargs, scope, send });
+    const done = method.call(instance, event, { requestId, kwargs, scope, send });
+    if (!inspector) return done;
+    return Promise.resolve(done).then(() => {
+      if (!isSent) this.#tell(arrival, 'kept', { asked });
+    });
+  }
+
+  /** Tells the explorer what becomes of an event, if it looks at the connection. */
+  #tell(
+    arrival: Arrival,
+    outcome: DeliveryDecision['outcome'],
+    facts: Partial<Pick<DeliveryDecision, 'asked' | 'sentAs'>> = {},
+  ): void {
+    const { inspector, stream = null, services } = this.#session;
+    if (!inspector || 'isRecheck' in arrival) return;
+    const { record, action, pk, message } = arrival;
+    const { observer, requestId, groups } = record;
+    inspector.decided(stream, {
+      asked: [],
+      ...facts,
+      observer: observer.id,
+      commit: message.source === services.publisher.source ? message.commit : 0,
+      requestId,
+      pk,
+      action,
+      outcome,
+      groups: shortGroups(observer.id, groups),
+    });
   }
 
   /** With what every request sent through which the event comes. An ApiError that a permission throws is its refusal. */
-  async #mayReceive({ record, groups }: EventArrival, event: ObservedEvent): Promise<boolean> {
+  async #mayReceive(
+    { record, groups }: EventArrival,
+    event: ObservedEvent,
+    asked: PermissionAnswer[],
+  ): Promise<boolean> {
     if (!this.#asks) return true;
-    const { scope, compiled } = this.#session;
+    const { scope, compiled, inspector } = this.#session;
     const delivery = { scope, ...event };
+    const note = inspector && ((answer: PermissionAnswer): void => void asked.push(answer));
     try {
       for (const { kwargs } of requestsThrough(record, groups)) {
-        if (!(await compiled.permissions.mayReceive(delivery, contextOf(record, kwargs, delivery)))) return false;
+        if (!(await compiled.permissions.mayReceive(delivery, contextOf(record, kwargs, delivery), note))) return false;
       }
       return true;
     } catch (error) {
@@ -356,8 +404,9 @@ export class EventDelivery {
     });
   }
 
-  #noteRefusal(arrival: EventArrival): false {
+  #noteRefusal(arrival: EventArrival, asked: readonly PermissionAnswer[]): false {
     const { scope, services, compiled } = this.#session;
+    this.#tell(arrival, 'refused', { asked });
     services.dispatcher.log.refusedDelivery(scope, withheld(arrival, compiled.permissions.description));
     return false;
   }
@@ -366,6 +415,7 @@ export class EventDelivery {
   #noteHidden(arrival: EventArrival, { isRefused }: Sight): true {
     const { scope, services } = this.#session;
     const { activity } = services;
+    this.#tell(arrival, 'hidden');
     if (!activity) return true;
     const by = isRefused ? 'a permission refuses the row' : "the row is outside of the consumer's query";
     activity.withheld(withheld(arrival, by), userKeyOf(scope));
@@ -386,13 +436,20 @@ export class EventDelivery {
   }
 
   /** @param action that the subscription is told of, which may be another than the change's */
-  #send({ record, pk, message }: EventArrival, action: string, data: string): void {
-    if (!this.#session.subscriptions.has(record)) return;
+  #send(arrival: EventArrival, action: string, data: string, asked?: readonly PermissionAnswer[]): void {
+    const { record, pk, message } = arrival;
+    if (!this.#session.subscriptions.has(record)) {
+      this.#tell(arrival, 'ended');
+      return;
+    }
     const status = action === 'delete' && !record.observer.signal ? Status.noContent : Status.ok;
     const { observer, requestId } = record;
     const row = observer.latest ? JSON.stringify([observer.id, requestId, pk]) : undefined;
     this.#session.send({ action, requestId, status, data, errors: [] }, row);
     this.#session.services.activity?.sent(message, action);
+    if (this.#session.inspector) {
+      this.#tell(arrival, 'sent', { ...(asked && { asked }), ...(action !== arrival.action && { sentAs: action }) });
+    }
   }
 }
 

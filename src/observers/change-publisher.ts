@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { ActivityLog } from '../activity-log.js';
+import type { ChangeInspector, PublishedEvent } from '../inspection.js';
 import type { ConcreteClass } from '../metadata.js';
 import { isOfModel, type ModelChange, type RowData } from '../orm/model-change.js';
 import { restore } from '../orm/model-snapshot.js';
@@ -14,13 +15,15 @@ import { type ChangeMessage, idFor } from './change-message.js';
 import { groupsConcerned } from './group-diff.js';
 import type { LeaveOut } from './group-names.js';
 import { MessageSender, type SenderParts } from './message-sender.js';
-import type { Observer } from './observer.js';
+import { type Observer, shortGroups } from './observer.js';
 import { RecheckPublisher } from './recheck-publisher.js';
 
 export interface PublisherParts extends SenderParts {
   readonly observers: readonly Observer[];
   readonly unitOfWork: UnitOfWork;
   readonly activity: ActivityLog | undefined;
+  /** Absent without an explorer. */
+  readonly inspector?: ChangeInspector | undefined;
   resolve<T>(provider: ConcreteClass<T>): T;
 }
 
@@ -115,6 +118,9 @@ export class ChangePublisher {
     if (!observer.signal?.when(payload)) return;
     const subject = payload as object;
     const after = await unitOfWork.run(() => observer.groupsOfRow(subject, this.#leaveOut(observer, null)));
+    this.#parts.inspector?.published(
+      publishedEvent(observer, commit, { pk: null, before: [], after, change: 'signal' }),
+    );
     if (after.length === 0) return;
     const shown = await unitOfWork.run(() => this.#show(observer, subject, unitOfWork));
     const message: ChangeMessage = {
@@ -136,6 +142,11 @@ export class ChangePublisher {
   async #tell(observer: Observer, change: ModelChange, commit: Commit, texts: Texts, fail: Fail): Promise<void> {
     const before = await this.#groupsOf(observer, change, change.before);
     const after = await this.#groupsOf(observer, change, change.after);
+    if (this.#parts.inspector) {
+      const kind = !change.before ? 'create' : change.after ? 'update' : 'delete';
+      const { pk } = change;
+      this.#parts.inspector.published(publishedEvent(observer, commit, { pk, before, after, change: kind }));
+    }
     if (before.length + after.length === 0) return;
     const shown = after.length > 0 ? await this.#textOf(observer, change, texts) : undefined;
     const groups = groupsConcerned(before, after);
@@ -195,4 +206,21 @@ export class ChangePublisher {
     const [[, least] = ['', 'null'], ...others] = texts;
     return { data: least, ...(others.length > 0 && { dataByRights: Object.fromEntries(others) }) };
   }
+}
+
+function publishedEvent(
+  { id, consumer, member, model, signal }: Observer,
+  { commit }: Commit,
+  { before, after, ...rest }: Pick<PublishedEvent, 'pk' | 'change' | 'before' | 'after'>,
+): PublishedEvent {
+  return {
+    ...rest,
+    commit,
+    observer: id,
+    consumer: consumer.name,
+    member,
+    subject: model?.name ?? signal?.name ?? member,
+    before: shortGroups(id, before),
+    after: shortGroups(id, after),
+  };
 }

@@ -145,6 +145,11 @@ function raise(fault: ConfigurationError): never {
   throw fault;
 }
 
+/** Groups as the consumer's methods yield them, without the name of the observer. */
+export function shortGroups(id: string, groups: readonly string[]): readonly string[] {
+  return groups.map((group) => (group.startsWith(`${id}/`) ? group.slice(id.length + 1) : group));
+}
+
 /** A client's kwargs may make a name of any length, and no layer has to accept long ones. */
 function nameOfGroup(id: string, group: string): string {
   const name = `${id}/${group}`;

@@ -43,6 +43,10 @@ export class Subscriptions {
     private readonly count: { subscriptions: number } = { subscriptions: 0 },
   ) {}
 
+  get all(): readonly SubscriptionRecord[] {
+    return this.#records;
+  }
+
   /** `1` and `"1"` are two request ids. */
   find(observer: Observer, requestId: RequestId): SubscriptionRecord | undefined {
     return this.#records.find((record) => record.observer === observer && record.requestId === requestId);

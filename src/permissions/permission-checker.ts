@@ -1,4 +1,5 @@
 import { NotAuthenticated, NotFound, PermissionDenied } from '../errors.js';
+import type { PermissionAnswer } from '../inspection.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import {
@@ -95,13 +96,30 @@ export class PermissionChecker {
    * Asks again, for every event: what let a client subscribe may not hold any more.
    *
    * @param context the event as an action: its name is `create`, `update` or `delete`, its kwargs those of the subscription
+   * @param note told what each permission answers
    */
-  async mayReceive(delivery: Delivery, context: ActionContext): Promise<boolean> {
+  async mayReceive(
+    delivery: Delivery,
+    context: ActionContext,
+    note?: (answer: PermissionAnswer) => void,
+  ): Promise<boolean> {
     const ofAction = onAction(context);
-    return this.#allows(delivery.scope, async (permission, options) => {
+    const question: Question = async (permission, options) => {
       const mayAct = await ofAction(permission, options);
       if (mayAct === false || !permission.canReceive) return mayAct;
       return yes(permission.canReceive(delivery, options));
+    };
+    if (!note) return this.#allows(delivery.scope, question);
+    return this.#allows(delivery.scope, async (permission, options) => {
+      const { name } = permission.constructor;
+      try {
+        const answer = await question(permission, options);
+        note({ permission: name, answer: answer ?? null });
+        return answer;
+      } catch (error) {
+        note({ permission: name, answer: false });
+        throw error;
+      }
     });
   }
 

@@ -9,6 +9,7 @@ import { isOrmRoot, type OrmRoot } from '../orm/orm-root.js';
 import type { PermissionExpression } from '../permissions/permission.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { GivenSettings } from '../settings.js';
+import type { AppExplorer } from './app-explorer.js';
 import type { ConnectionRule } from './connection-rules.js';
 import type { Route } from './routes.js';
 
@@ -83,6 +84,8 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly users?: ConcreteClass<UserStore>;
   /** Where the tickets of `Tickets` wait. Default: the memory of this process. */
   readonly ticketStore?: ConcreteClass<TicketStore>;
+  /** The debug page: `explorer()` of `signalbox/explorer`. Default: none. */
+  readonly explorer?: AppExplorer;
   readonly settings?: GivenSettings;
 }
 
@@ -99,6 +102,7 @@ const known: Readonly<Record<keyof AppOptions<readonly Route[]>, true>> = {
   connections: true,
   users: true,
   ticketStore: true,
+  explorer: true,
   settings: true,
 };
 
@@ -108,16 +112,23 @@ const known: Readonly<Record<keyof AppOptions<readonly Route[]>, true>> = {
  * @throws ConfigurationError where a database or the routes are missing, or are something else, and for names that nobody knows
  */
 export function checkOptions(options: unknown): void {
-  const { orm, otherOrms = [], routes } = (options ?? {}) as Readonly<Record<string, unknown>>;
+  const { orm, otherOrms = [], routes, explorer } = (options ?? {}) as Readonly<Record<string, unknown>>;
   checkOrm('orm', orm);
   const unknown = Object.keys(options as object).find((name) => !Object.hasOwn(known, name));
   if (unknown !== undefined) throw fault(unknown, 'is no option.', `There are: ${Object.keys(known).join(', ')}.`);
   if (!Array.isArray(otherOrms)) throw fault('otherOrms', 'is no list.', 'Give a list of MikroORM objects.');
+  checkExplorer(explorer);
   for (const [index, other] of otherOrms.entries()) checkOrm(`otherOrms[${index}]`, other);
   if (!Array.isArray(routes)) {
     const reason = routes === undefined ? 'are missing.' : 'are no list.';
     throw fault('routes', reason, "Give at least one: routes: [path('/ws/', YourConsumer)].");
   }
+}
+
+function checkExplorer(explorer: unknown): void {
+  const isOne = typeof explorer === 'object' && explorer !== null && 'begin' in explorer;
+  if (explorer === undefined || isOne) return;
+  throw fault('explorer', 'is no explorer.', "Call it: explorer: explorer(), from 'signalbox/explorer'.");
 }
 
 function checkOrm(member: string, orm: unknown): void {

@@ -6,10 +6,10 @@ import type { ObserverNameOf } from '../observers/rechecker.js';
 import { describeDatabase, type OrmRoot } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import type { Settings } from '../settings.js';
+import type { PlainRequest, PlainResponse, WatchedHandshake } from './app-explorer.js';
 import type { AcceptedConnection, AppOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import { buildServices, type Services } from './composition.js';
 import { Connection } from './connection.js';
-import { describeRoutes } from './describe-routes.js';
 import type { ApplicationDescription } from './description.js';
 import { Health, type HealthRequest, type HealthResponse, type Readiness } from './health.js';
 import { HttpServer, urlOf } from './http-server.js';
@@ -84,9 +84,10 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
 
   /** @param where begins the line of the log that says what is served, and with which database */
   async #attach(server: UpgradableServer, where: string): Promise<void> {
-    const { handshake, lifecycle, logger } = this.#services;
+    const { handshake, lifecycle, logger, inspector } = this.#services;
     this.#httpServer.attach(server);
-    logger.info(`${where} (paths ${handshake.paths.join(', ')}), database ${this.#databases.join(', ')}`);
+    const explorer = inspector ? `, explorer ${inspector.path}` : '';
+    logger.info(`${where} (paths ${handshake.paths.join(', ')}), database ${this.#databases.join(', ')}${explorer}`);
     await lifecycle.ready();
   }
 
@@ -103,11 +104,28 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
+    const { handshake, inspector } = this.#services;
+    const watched = inspector?.watch(request);
+    if (!watched) return this.#open(request, connect, prepare);
+    try {
+      return await this.#open(watched.request, connect, prepare, watched);
+    } catch (thrown) {
+      watched.refused(handshake.translate(thrown, watched.request));
+      throw thrown;
+    }
+  }
+
+  async #open(
+    request: HandshakeRequest,
+    connect: (scope: Scope) => Transport,
+    prepare: ((scope: Scope) => void) | undefined,
+    watched?: WatchedHandshake,
+  ): Promise<AcceptedConnection> {
     const { handshake, registry, tidying } = this.#services;
     const admission = await handshake.admit(request, prepare);
     try {
       this.#checkOpen();
-      const connection = new Connection(admission, connect(admission.scope), this.#services, this.#ended);
+      const connection = new Connection(admission, connect(admission.scope), this.#services, this.#ended, watched);
       registry.add(connection, admission.pending);
       connection.open();
       tidying?.opened();
@@ -206,8 +224,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    * observers, serializers and permissions. Asks nothing of the database.
    */
   describe(): ApplicationDescription {
-    const { router, unitOfWork } = this.#services;
-    return describeRoutes(router.routes, unitOfWork);
+    return this.#services.describe();
   }
 
   /** Whether this process should be sent clients: its database and channel layer answer, and it does not end. */
@@ -226,6 +243,19 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    */
   answerHealth(request: HealthRequest, response: HealthResponse): boolean {
     return this.#health.answer(request, response);
+  }
+
+  /**
+   * Answers what `answerHealth` answers, and the pages of the explorer where there is one; `listen` does it by itself.
+   * Returns whether the request was the framework's.
+   *
+   * ```ts
+   * const server = createServer((request, response) => app.answer(request, response) || pages(request, response));
+   * await app.attach(server);
+   * ```
+   */
+  answer(request: PlainRequest, response: PlainResponse): boolean {
+    return this.#health.answer(request, response) || (this.#services.inspector?.answer(request, response) ?? false);
   }
 
   readonly #ended = (connection: Connection): void => {

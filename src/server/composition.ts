@@ -48,11 +48,14 @@ import { isSerializerClass, type SerializerClass } from '../serializers/serializ
 import { completeSettings, isTestRun, type Settings } from '../settings.js';
 import { TerminalLogger } from '../terminal-logger.js';
 import { GuardedTracer, Tracer } from '../tracer.js';
+import type { AppInspector } from './app-explorer.js';
 import { type AppOptions, checkOptions } from './app-options.js';
 import { Backpressure } from './backpressure.js';
 import { ClientAddresses } from './client-address.js';
 import type { Connection, ConnectionServices } from './connection.js';
 import { ConnectionRules, checkConnectionRules, modelOf, signalOf } from './connection-rules.js';
+import { describeRoutes } from './describe-routes.js';
+import type { ApplicationDescription } from './description.js';
 import { Handshake } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
 import { IdleTidying } from './idle-tidying.js';
@@ -72,7 +75,9 @@ export interface Services extends ConnectionServices {
   readonly pools: readonly ConnectionPool[];
   readonly registry: ConnectionRegistry<Connection>;
   readonly connections: Connections;
-  readonly router: Router;
+  describe(): ApplicationDescription;
+  /** Undefined where there is no explorer, or it is not to be seen. */
+  readonly inspector: AppInspector | undefined;
   readonly handshake: Handshake;
   readonly limiter: ConnectionLimiter;
   readonly addresses: ClientAddresses;
@@ -107,6 +112,9 @@ export function buildServices(options: Options): Services {
     (error) => logger.error('The tracer failed.', { error }),
   );
 
+  const describe = (): ApplicationDescription => describeRoutes(router.routes, unitOfWork);
+  const inspector = options.explorer?.begin({ settings, logger, describe });
+
   // Connections, and what commits do to them
   const layer = channelLayerOf(options, container, logger, settings);
   const findUser = userFinder(options, container, unitOfWork, deadlines, settings);
@@ -125,7 +133,17 @@ export function buildServices(options: Options): Services {
   // Changes: from a commit to the messages of its observers
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
-  const publisher = new ChangePublisher({ observers, layer, unitOfWork, logger, activity, clock, settings, resolve });
+  const publisher = new ChangePublisher({
+    observers,
+    layer,
+    unitOfWork,
+    logger,
+    activity,
+    clock,
+    settings,
+    resolve,
+    inspector,
+  });
   const connectionRules = new ConnectionRules(rules, connections, unitOfWork, logger);
   const ruling = rules.flatMap((rule) => modelOf(rule) ?? []).map((model) => ({ model }));
   const revocations = observers.flatMap((observer) => observer.revocations);
@@ -196,7 +214,8 @@ export function buildServices(options: Options): Services {
     pools,
     registry,
     connections,
-    router,
+    describe,
+    inspector,
     handshake,
     limiter,
     addresses,

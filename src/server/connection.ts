@@ -21,7 +21,9 @@ import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import { CloseCode, closeCodeOf, toReason } from '../status.js';
 import { addressOf, encodeFrame, encodeReply, errorReply, type JsonObject, pongTo, readFrame } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
+import type { ConnectionState, WatchedHandshake } from './app-explorer.js';
 import type { Backpressure } from './backpressure.js';
+import { connectionState } from './connection-state.js';
 import type { Admission } from './handshake.js';
 import type { Heartbeat, Liveness, LivingConnection } from './heartbeat.js';
 import { OutboundFrames } from './outbound-frames.js';
@@ -80,12 +82,16 @@ export class Connection
   /** Made when somebody waits for the end before it begins. */
   #closed: PromiseWithResolvers<void> | undefined;
 
-  /** @param ended called once all consumers and the container have ended */
+  /**
+   * @param ended called once all consumers and the container have ended
+   * @param inspector the explorer, where it looks at this connection
+   */
   constructor(
     admission: Admission,
     private readonly transport: Transport,
     private readonly services: ConnectionServices,
     private readonly ended: (connection: Connection) => void,
+    readonly inspector: WatchedHandshake | undefined = undefined,
   ) {
     this.route = admission.route;
     this.scope = admission.scope;
@@ -111,6 +117,12 @@ export class Connection
     if (!(consumers instanceof Map)) this.#openAlone(consumers as CompiledConsumer);
     this.transport.listen(this);
     this.services.heartbeat.opened(this);
+    this.inspector?.opened(() => this.#inspect());
+  }
+
+  #inspect(): ConnectionState {
+    const refused = this.#reauthorization?.refused.keys() ?? [];
+    return connectionState(this.scope, this.#sessions, [...refused], this.services.settings);
   }
 
   /** What fails here fails again at each frame, and is answered there. */
@@ -416,6 +428,7 @@ export class Connection
     this.#heardOut?.resolve();
     this.#closing ??= this.#endAll(code).finally(() => {
       this.ended(this);
+      this.inspector?.closed();
       this.#closed?.resolve();
     });
   }

@@ -8,10 +8,10 @@ import type { Logger } from '../logger.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import type { Limits } from '../settings.js';
 import { Status } from '../status.js';
+import type { PlainRequest, PlainResponse } from './app-explorer.js';
 import type { ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import type { ClientAddresses } from './client-address.js';
 import { type Handshake, pathOf } from './handshake.js';
-import type { HealthRequest, HealthResponse } from './health.js';
 import type { ConnectionLimiter } from './rate-limit.js';
 import type { Transport } from './transport.js';
 import type { WebSocketAcceptor } from './web-socket-transport.js';
@@ -20,8 +20,8 @@ import type { WebSocketAcceptor } from './web-socket-transport.js';
 export interface HttpApplication {
   /** @throws ApiError that refuses the handshake */
   accept(request: HandshakeRequest, connect: (scope: Scope) => Transport): Promise<unknown>;
-  /** Answers a plain request about the health of the process; returns whether it was one. */
-  answerHealth(request: HealthRequest, response: HealthResponse): boolean;
+  /** Answers a plain request that is the framework's; returns whether it was one. */
+  answer(request: PlainRequest, response: PlainResponse): boolean;
 }
 
 /**
@@ -55,7 +55,7 @@ export class HttpServer {
 
   /** Makes a server that serves sockets, and nothing else. @throws Error where it cannot listen, such as EADDRINUSE */
   async listen({ port = 0, host }: ListenOptions): Promise<Server> {
-    const server = socketsOnly(this.limits, (request, response) => this.application.answerHealth(request, response));
+    const server = socketsOnly(this.limits, (request, response) => this.application.answer(request, response));
     server.on('connection', (socket) => this.#countSilent(socket));
     this.#servers.push(server);
     await new Promise<void>((resolve, reject) => {
@@ -198,7 +198,7 @@ function refuseUpgrade(
 /** Answers plain requests with 426, and waits for none for long: 408. */
 function socketsOnly(
   { headersTime, requestTime, requestCheckInterval }: Limits,
-  answersHealth: (request: IncomingMessage, response: ServerResponse) => boolean,
+  answers: (request: IncomingMessage, response: ServerResponse) => boolean,
 ): Server {
   const options = {
     headersTimeout: headersTime,
@@ -207,7 +207,7 @@ function socketsOnly(
     connectionsCheckingInterval: requestCheckInterval,
   };
   return createServer(options, (request, response) => {
-    if (answersHealth(request, response)) return;
+    if (answers(request, response)) return;
     response.writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket', connection: 'upgrade' });
     response.end('This server speaks WebSocket.\n');
   });

@@ -43,6 +43,10 @@ export class Reauthorization {
     this.#refused = refused;
   }
 
+  get refused(): ReadonlyMap<string, ApiError> {
+    return this.#refused;
+  }
+
   /** @throws PermissionDenied for a stream that refuses to be connected to */
   checkStream(stream: string): void {
     const refusal = this.#refused.get(stream);

@@ -54,7 +54,8 @@ export class Shutdown {
   }
 
   async #close(): Promise<void> {
-    const { lifecycle, pools, registry, subscriber, stopListening } = this.services;
+    const { lifecycle, pools, registry, subscriber, stopListening, inspector } = this.services;
+    inspector?.close();
     registry.leave();
     const entranceClosed = this.httpServer.close();
     await this.#endConnections();

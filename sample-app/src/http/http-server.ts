@@ -10,8 +10,8 @@ import { refuseForeignOrigin } from './same-origin.js';
 import { securityHeaders } from './security-headers.js';
 
 export interface HttpServices extends AccountServices {
-  /** Says whether this process is healthy, for whoever runs it. */
-  readonly app: Pick<App, 'answerHealth'>;
+  /** Answers health checks and, in development, the pages of the explorer. */
+  readonly app: Pick<App, 'answer'>;
   readonly em: EntityManager;
   readonly logger: Logger;
 }
@@ -21,7 +21,7 @@ export async function createHttpServer(services: HttpServices): Promise<FastifyI
   await server.register(fastifyCookie);
   server.addHook('onRequest', async (request, reply) => {
     const { raw } = reply;
-    if (services.app.answerHealth(request.raw, raw) || livePages.answer(request.raw, raw)) return reply.hijack();
+    if (services.app.answer(request.raw, raw) || livePages.answer(request.raw, raw)) return reply.hijack();
     reply.headers(securityHeaders);
     refuseForeignOrigin(request);
   });

@@ -1,5 +1,6 @@
 import type { MikroORM } from '@mikro-orm/core';
 import { type AppApi, createApp, demultiplexer, path } from 'signalbox';
+import { explorer } from 'signalbox/explorer';
 import { createOrm } from './database/open-database.js';
 import { readSettings } from './settings.js';
 import { TaskConsumer } from './tasks/task-consumer.js';
@@ -12,6 +13,8 @@ export function createApplication(orm: MikroORM) {
   return createApp({
     orm,
     routes: [path('/ws/', demultiplexer({ tasks: TaskConsumer }))],
+    // In development only: /explorer/ shows and tries everything.
+    explorer: explorer(),
   });
 }
 

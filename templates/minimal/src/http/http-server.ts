@@ -14,10 +14,10 @@ const files = new Map([
   ['/page/main.js.map', ['dist/page/main.js.map', 'application/json']],
 ] as const);
 
-/** The page, and `/livez` and `/readyz` for whoever runs this process. The sockets are attached to the same server. */
-export function createHttpServer(app: Pick<App, 'answerHealth'>): Server {
+/** The page; `/livez` and `/readyz` for whoever runs this process; in development, the explorer. The sockets are attached to the same server. */
+export function createHttpServer(app: Pick<App, 'answer'>): Server {
   return createServer((request, response) => {
-    if (app.answerHealth(request, response) || livePages.answer(request, response)) return;
+    if (app.answer(request, response) || livePages.answer(request, response)) return;
     sendFile(new URL(request.url ?? '/', 'http://localhost').pathname, response).catch(() => {
       response.writeHead(500).end();
     });

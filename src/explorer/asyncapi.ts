@@ -1,0 +1,319 @@
+import type { JsonSchema } from '../kwargs/json-schema.js';
+import type {
+  ActionDescription,
+  ApplicationDescription,
+  ObserverDescription,
+  RouteDescription,
+  StreamDescription,
+} from '../server/description.js';
+
+export interface AsyncApiInfo {
+  readonly title: string;
+  readonly version: string;
+  readonly description?: string;
+}
+
+/** As much of an AsyncAPI 3 document as this file writes. */
+export interface AsyncApiDocument {
+  readonly asyncapi: '3.0.0';
+  readonly info: AsyncApiInfo;
+  readonly defaultContentType: 'application/json';
+  readonly servers?: Readonly<Record<string, { readonly host: string; readonly protocol: 'ws' | 'wss' }>>;
+  readonly channels: Readonly<Record<string, AsyncApiChannel>>;
+  readonly operations: Readonly<Record<string, AsyncApiOperation>>;
+  readonly components: { readonly schemas: Readonly<Record<string, JsonSchema>> };
+}
+
+export interface AsyncApiChannel {
+  readonly address: string;
+  readonly title: string;
+  readonly parameters?: Readonly<Record<string, { readonly description: string }>>;
+  readonly bindings?: { readonly ws: object };
+  readonly messages: Readonly<Record<string, AsyncApiMessage>>;
+}
+
+export interface AsyncApiMessage {
+  readonly name: string;
+  readonly title: string;
+  readonly payload: JsonSchema;
+  readonly correlationId?: { readonly location: string };
+}
+
+interface Reference {
+  readonly $ref: string;
+}
+
+/** `receive`: a client sends it to the server. `send`: the server sends it to clients. */
+export interface AsyncApiOperation {
+  readonly action: 'receive' | 'send';
+  readonly channel: Reference;
+  readonly title: string;
+  readonly summary: string;
+  readonly messages: readonly Reference[];
+  readonly reply?: { readonly channel: Reference; readonly messages: readonly Reference[] };
+  readonly [extension: `x-${string}`]: unknown;
+}
+
+/**
+ * The AsyncAPI 3 document of an application's whole socket API: a channel for each path, an operation for each action with
+ * its reply, and one for the events of each observer.
+ *
+ * @param url where the application is reached, such as `wss://example.org`; a document without it names no server
+ */
+export function toAsyncApi(application: ApplicationDescription, info: AsyncApiInfo, url?: string): AsyncApiDocument {
+  const names = channelNames(application.routes);
+  const channels = application.routes.map((route, index) => new Channel(names[index] ?? route.path, route));
+  const document: AsyncApiDocument = {
+    asyncapi: '3.0.0',
+    info,
+    defaultContentType: 'application/json',
+    ...(url !== undefined && { servers: { server: serverOf(url) } }),
+    channels: Object.fromEntries(channels.map((channel) => [channel.name, channel.describe()])),
+    operations: Object.fromEntries(channels.flatMap((channel) => [...channel.operations])),
+    components: { schemas: application.schemas },
+  };
+  return inComponents(document) as AsyncApiDocument;
+}
+
+const text: JsonSchema = { type: 'string' };
+const requestId: JsonSchema = { type: ['string', 'number', 'null'] };
+const noErrors: JsonSchema = { type: 'array', maxItems: 0 };
+const noData: JsonSchema = { type: 'null' };
+
+/** Of an action: `{"errors": ["text"]}` or `{"errors": [{"field": ["text"]}]}`. */
+const failure: JsonSchema = frame({
+  errors: { type: 'array', items: { anyOf: [text, { type: 'object', additionalProperties: true }] } },
+  data: {},
+  action: { type: ['string', 'null'] },
+  response_status: { type: 'integer', minimum: 400 },
+  request_id: requestId,
+  code: text,
+});
+
+/** What the framework itself answers in each stream, unless the consumer has an action of that name. */
+const builtIn = [
+  { name: 'cancel', summary: 'Aborts a request that waits or runs.', status: 200 },
+  { name: 'unsubscribe', summary: 'Ends every subscription of a request id.', status: 204 },
+];
+
+/** One path: its messages, and what is done with them. */
+class Channel {
+  readonly operations = new Map<string, AsyncApiOperation>();
+  readonly #messages = new Map<string, AsyncApiMessage>();
+
+  constructor(
+    readonly name: string,
+    private readonly route: RouteDescription,
+  ) {
+    for (const stream of route.streams) this.#addStream(stream);
+    for (const one of builtIn) this.#addBuiltIn(one);
+    this.#addPing();
+  }
+
+  describe(): AsyncApiChannel {
+    const { path, parameters, checks } = this.route;
+    const bindings = {
+      ...(checks.query && { query: checks.query }),
+      ...(checks.headers && { headers: checks.headers }),
+    };
+    const kinds = { text: 'Any text.', int: 'A whole number.', uuid: 'A UUID.' };
+    return {
+      address: path.replaceAll(/:([^()/]+)(\([^()]*\))?/g, '{$1}'),
+      title: path,
+      ...(parameters.length > 0 && {
+        parameters: Object.fromEntries(parameters.map(({ name, kind }) => [name, { description: kinds[kind] }])),
+      }),
+      ...(Object.keys(bindings).length > 0 && { bindings: { ws: { ...bindings, bindingVersion: '0.1.0' } } }),
+      messages: Object.fromEntries(this.#messages),
+    };
+  }
+
+  #addStream(stream: StreamDescription): void {
+    for (const action of stream.actions) this.#addAction(stream, action);
+    for (const observer of stream.observers) this.#addObserver(stream, observer);
+  }
+
+  #addAction({ stream, consumer }: StreamDescription, action: ActionDescription): void {
+    const key = this.#keyOf(stream, action.name);
+    const request = this.#message(`${key}.request`, stream, `${action.name} of ${consumer}`, {
+      ...requestSchema(action),
+    });
+    const { status, reply, name } = action;
+    const success = replySchema(name, status, reply ?? {});
+    const replies = [
+      this.#message(`${key}.reply`, stream, `The reply to ${name}`, success),
+      ...(action.sendsParts
+        ? [this.#message(`${key}.part`, stream, `A part of the reply to ${name}`, replySchema(name, 206, {}))]
+        : []),
+      this.#message('error', this.route.isMultiplexed ? undefined : null, 'An error', failure),
+    ];
+    this.operations.set(`${this.name}.${key}`, {
+      action: 'receive',
+      channel: this.#reference(),
+      title: key,
+      summary: `Calls ${consumer}.${action.member}.`,
+      messages: [request],
+      reply: { channel: this.#reference(), messages: replies },
+      'x-permissions': action.permissions.text,
+      'x-atomic': action.isAtomic,
+      'x-detached': action.isDetached,
+      'x-time-limit': action.timeLimit,
+      ...(action.aliases.length > 0 && { 'x-aliases': action.aliases }),
+      ...(action.subscribesTo.length > 0 && { 'x-subscribes-to': action.subscribesTo }),
+    });
+  }
+
+  #addObserver({ stream, consumer }: StreamDescription, observer: ObserverDescription): void {
+    const key = this.#keyOf(stream, observer.member);
+    const messages = observer.actions.map((action) => {
+      const isDelete = action === 'delete' && observer.deleted !== null;
+      const data = (isDelete ? observer.deleted : observer.data) ?? {};
+      const schema = replySchema(action, isDelete ? 204 : 200, data);
+      return this.#message(`${key}.${action}`, stream, `${action} of ${observer.model ?? observer.member}`, schema);
+    });
+    this.operations.set(`${this.name}.${key}`, {
+      action: 'send',
+      channel: this.#reference(),
+      title: key,
+      summary: `Sends ${consumer}.${observer.member} to its subscribers.`,
+      messages,
+      'x-subscribed-by': observer.subscribedBy,
+    });
+  }
+
+  #addBuiltIn({ name, summary, status }: (typeof builtIn)[number]): void {
+    const streams = this.route.streams.filter(({ actions }) => actions.every((action) => action.name !== name));
+    if (streams.length === 0) return;
+    const asked = frame({ action: { const: name }, request_id: requestId, target: { type: ['string', 'number'] } }, [
+      'action',
+      'target',
+    ]);
+    this.#addOwn(
+      name,
+      summary,
+      asked,
+      status,
+      streams.map(({ stream }) => stream),
+    );
+  }
+
+  #addPing(): void {
+    const asked = frame({ action: { const: 'ping' }, request_id: requestId }, ['action']);
+    this.#addOwn('ping', 'Asks for a sign of life. It names no stream.', asked, 200, [undefined]);
+  }
+
+  #addOwn(
+    name: string,
+    summary: string,
+    asked: JsonSchema,
+    status: number,
+    streams: readonly (string | null | undefined)[],
+  ): void {
+    const wrap = (schema: JsonSchema, ofReply: boolean): JsonSchema => {
+      if (!this.route.isMultiplexed) return schema;
+      if (streams[0] === undefined) return ofReply ? enveloped(schema, { type: 'null' }) : schema;
+      return enveloped(schema, { enum: streams });
+    };
+    const title = `${name} of the framework`;
+    const request = this.#add(`${name}.request`, title, wrap(asked, false));
+    const reply = this.#add(`${name}.reply`, `The reply to ${name}`, wrap(replySchema(name, status, noData), true));
+    this.operations.set(`${this.name}.${name}`, {
+      action: 'receive',
+      channel: this.#reference(),
+      title: name,
+      summary,
+      messages: [request],
+      reply: { channel: this.#reference(), messages: [reply] },
+    });
+  }
+
+  /** @param stream null where the route has none; undefined: any stream, or none */
+  #message(name: string, stream: string | null | undefined, title: string, payload: JsonSchema): Reference {
+    if (stream === null) return this.#add(name, title, payload);
+    const of: JsonSchema = stream === undefined ? { type: ['string', 'null'] } : { const: stream };
+    return this.#add(name, title, enveloped(payload, of));
+  }
+
+  #add(name: string, title: string, payload: JsonSchema): Reference {
+    const place = this.route.isMultiplexed && !name.startsWith('ping.request') ? '/payload' : '';
+    const correlationId = { location: `$message.payload#${place}/request_id` };
+    this.#messages.set(name, { name, title, payload, correlationId });
+    return { $ref: `#/channels/${this.name}/messages/${name}` };
+  }
+
+  #keyOf(stream: string | null, member: string): string {
+    return stream === null ? inKey(member) : `${inKey(stream)}.${inKey(member)}`;
+  }
+
+  #reference(): Reference {
+    return { $ref: `#/channels/${this.name}` };
+  }
+}
+
+function enveloped(payload: JsonSchema, stream: JsonSchema): JsonSchema {
+  return frame({ stream, payload });
+}
+
+/** What a client sends for an action. */
+function requestSchema({ name, kwargs, isStrict, subscribesTo }: ActionDescription): JsonSchema {
+  const own = {
+    action: { const: name },
+    request_id: subscribesTo.length > 0 ? { type: ['string', 'number'] } : requestId,
+  };
+  const always = subscribesTo.length > 0 ? ['action', 'request_id'] : ['action'];
+  const { properties, required = [], allOf } = kwargs;
+  if (!properties && Object.keys(kwargs).length > 1)
+    return { allOf: [frame(own, always), ...((allOf as []) ?? [kwargs])] };
+  return {
+    ...frame({ ...own, ...properties }, [...always, ...required]),
+    ...(isStrict && { additionalProperties: false }),
+  };
+}
+
+function replySchema(action: string, status: number, data: JsonSchema): JsonSchema {
+  return frame({
+    errors: noErrors,
+    data,
+    action: { const: action },
+    response_status: { const: status },
+    request_id: requestId,
+  });
+}
+
+function frame(properties: Readonly<Record<string, JsonSchema>>, required = Object.keys(properties)): JsonSchema {
+  return { type: 'object', properties, required };
+}
+
+/** `/ws/rooms/:room(int)/` -> `ws_rooms_room`, each name once. */
+function channelNames(routes: readonly RouteDescription[]): readonly string[] {
+  const taken = new Set<string>();
+  return routes.map(({ path }) => {
+    const plain = inKey(path.replaceAll(/\([^()]*\)/g, '').replaceAll(/^\/|\/$/g, '')) || 'root';
+    let name = plain;
+    for (let count = 2; taken.has(name); count += 1) name = `${plain}${count}`;
+    taken.add(name);
+    return name;
+  });
+}
+
+/** Keys of a document are letters, digits, dots, dashes and underscores. */
+function inKey(name: string): string {
+  return name.replaceAll(/[^\w-]+/g, '_').replaceAll(/^_+|_+$/g, '');
+}
+
+function serverOf(url: string): { readonly host: string; readonly protocol: 'ws' | 'wss' } {
+  const { host, protocol } = new URL(url);
+  return { host, protocol: protocol === 'wss:' || protocol === 'https:' ? 'wss' : 'ws' };
+}
+
+/** The schemas of a description are the document's components. */
+function inComponents(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inComponents);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, one]) => {
+      const isReference = key === '$ref' && typeof one === 'string';
+      return [key, isReference ? one.replace(/^#\/schemas\//, '#/components/schemas/') : inComponents(one)];
+    }),
+  );
+}

@@ -1,0 +1,33 @@
+import { BlockList, isIP } from 'node:net';
+import type { PlainRequest } from '../server/app-explorer.js';
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+
+/**
+ * Whether a request comes from a browser on this machine. It names this machine as its host as well: a page of another name
+ * that leads here (DNS rebinding) could read the answer. What came through a proxy is somebody else's.
+ */
+export function isOnThisMachine({ headers, socket }: PlainRequest): boolean {
+  if (headers['x-forwarded-for'] !== undefined || headers['forwarded'] !== undefined) return false;
+  return isLoopback(socket.remoteAddress ?? '') && isLocalName(hostnameOf(String(headers['host'] ?? '')));
+}
+
+function isLoopback(address: string): boolean {
+  const plain = address.replace(/^::ffff:/i, '');
+  const version = isIP(plain);
+  return version !== 0 && loopback.check(plain, version === 4 ? 'ipv4' : 'ipv6');
+}
+
+function isLocalName(hostname: string): boolean {
+  return hostname === 'localhost' || hostname.endsWith('.localhost') || isLoopback(hostname);
+}
+
+/** `[::1]:8000` -> `::1` */
+function hostnameOf(host: string): string {
+  return host
+    .replace(/:\d+$/, '')
+    .replace(/^\[(.*)\]$/, '$1')
+    .toLowerCase();
+}
