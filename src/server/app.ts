@@ -103,7 +103,6 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     connect: (scope: Scope) => Transport,
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
-    this.#checkOpen();
     const { handshake, inspector } = this.#services;
     const watched = inspector?.watch(request);
     if (!watched) return this.#open(request, connect, prepare);
@@ -121,6 +120,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     prepare: ((scope: Scope) => void) | undefined,
     watched?: WatchedHandshake,
   ): Promise<AcceptedConnection> {
+    this.#checkOpen();
     const { handshake, registry, tidying } = this.#services;
     const admission = await handshake.admit(request, prepare);
     try {
