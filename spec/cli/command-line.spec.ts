@@ -86,7 +86,7 @@ Options:
     ['greet --lout', "error: unknown option '--lout'\n(Did you mean --loud?)\nSee: signalbox greet --help\n"],
     [
       'greet loudly',
-      "error: too many arguments for 'greet'. Expected 0 arguments but got 1: loudly.\nSee: signalbox greet --help\n",
+      "error: too many arguments for 'greet'. Expected 0 arguments but got 1.\nSee: signalbox greet --help\n",
     ],
     ['greet --word', "error: option '-w, --word <text>' argument missing\nSee: signalbox greet --help\n"],
   ];
