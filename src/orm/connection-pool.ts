@@ -69,7 +69,7 @@ const pools = new WeakMap<object, ConnectionPool>();
  * transaction back after a COMMIT or a ROLLBACK that succeeded, and in no other case: where the server ended the connection, each
  * one occupies its place in the pool for ever. Two rules hold instead, whatever the reason is:
  *
- * 1. A connection that has ended is discarded at once, whoever has it.
+ * 1. A connection that has ended is discarded at once, also while it is checked out.
  * 2. A transaction that fails to begin or to roll back has its connection discarded.
  *
  * On the way out, errors of BEGIN, COMMIT and ROLLBACK become those of MikroORM, as errors of other statements are. Databases
@@ -82,7 +82,7 @@ export class ConnectionPool {
   /** The transaction that begins, which a connection is checked out for. */
   readonly #beginning = new AsyncLocalStorage<{ checkout?: Checkout | undefined }>();
   #pool: Pool | undefined;
-  /** Since when somebody asks for a connection while nobody has been given one. */
+  /** When the first request came for which the pool has had no connection since, by `performance.now()`. */
   #wantedSince: number | undefined;
   #users = 0;
 
@@ -130,7 +130,7 @@ export class ConnectionPool {
 
   /**
    * Whether the pool has been used up for so many milliseconds, and will not recover: all its connections are checked out, none was
-   * handed out although somebody asked, and the database answers another connection that it runs no statement for any of them.
+   * handed out although requests asked for one, and the database answers another connection that it runs no statement for any of them.
    */
   async isExhausted(milliseconds: number): Promise<boolean> {
     const pool = this.#pool;

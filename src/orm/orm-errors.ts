@@ -77,7 +77,7 @@ const lost: ReadonlySet<string> = new Set([
   'timeout expired',
 ]);
 
-/** COMMIT was sent and not answered: nobody knows whether the transaction took effect. */
+/** COMMIT was sent and not answered: the transaction took effect, or it did not. */
 export class CommitInDoubt extends ConnectionException {}
 
 /** Whether PostgreSQL, its driver or the way to it failed, and MikroORM has not made an error of its own of that yet. */
