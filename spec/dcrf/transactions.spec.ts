@@ -100,7 +100,12 @@ describe('Transactions, as DCRF recorded them', () => {
       orm: database.orm,
       container,
       channelLayer: layer,
-      routes: [path('/ws/shelf/', ByShelf), path('/ws/all-things/', AllThings), path('/ws/bad-body/', BadBody), path('/ws/bad-serializer/', BadSerialization)],
+      routes: [
+        path('/ws/shelf/', ByShelf),
+        path('/ws/all-things/', AllThings),
+        path('/ws/bad-body/', BadBody),
+        path('/ws/bad-serializer/', BadSerialization),
+      ],
     });
   });
   after(async () => {
