@@ -17,8 +17,8 @@ import {
   type Subscription,
 } from 'signalbox';
 import { connect, MemoryCounters, type TestConnection } from 'signalbox/testing';
-import { gate, useServer } from '../dcrf/wire-support.js';
 import { testProviders } from '../support/providers.js';
+import { gate, useServer } from '../support/serving.js';
 
 class Rang {
   @IsString() bell!: string;
@@ -104,7 +104,7 @@ describe('The ceilings of a connection', () => {
     container.registerInstance(Counters as never, counters as never);
     const streams = demultiplexer({ one: OtherConsumer, two: OtherConsumer });
     const rates = { messageBurst: 10_000 };
-    ({ app } = await serve([path('/', OneConsumer), path('/many/', streams)], {
+    ({ app } = serve([path('/', OneConsumer), path('/many/', streams)], {
       container,
       settings: { limits: { ...rates, ...limits } },
     }));

@@ -17,7 +17,7 @@ import {
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
-import { failure, success, useServer } from './wire-support.js';
+import { failure, success, useServer } from '../support/serving.js';
 
 @Entity()
 class Thing {
@@ -127,7 +127,7 @@ describe('DCRF: atomic actions', () => {
   });
 
   async function open(settings: Partial<Settings> = {}): Promise<App> {
-    return (await serve([path('/', ThingConsumer)], { orm: database.orm, settings })).app;
+    return serve([path('/', ThingConsumer)], { orm: database.orm, settings }).app;
   }
 
   it('S086 commits on return, and rolls back what an error reply tells of', async () => {

@@ -19,7 +19,7 @@ import {
   Throttled,
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
-import { failure, success, useServer } from './wire-support.js';
+import { failure, success, useServer } from '../support/serving.js';
 
 let asked: string[] = [];
 
@@ -144,7 +144,7 @@ describe('DCRF: permissions', () => {
   });
 
   async function open(...expressions: PermissionExpression[]): Promise<App> {
-    return (await serve([path('/', under(...expressions))])).app;
+    return serve([path('/', under(...expressions))]).app;
   }
 
   /** The status that a handshake is refused with. */
@@ -342,13 +342,13 @@ describe('DCRF: permissions', () => {
       }
     }
     const routes = [path('/', PlainConsumer), path('/open/', under(Yes))];
-    const { app } = await serve(routes, { permissions: [IsAuthenticated] });
+    const { app } = serve(routes, { permissions: [IsAuthenticated] });
     expect(await refusal(app)).to.include({ status: 401 });
     await using a = await connect(app, '/', alice);
     expect(await a.request('list')).to.include({ response_status: 200 });
     await using b = await connect(app, '/open/');
     expect(await b.request('list')).to.include({ response_status: 200 });
-    const { app: without } = await serve([path('/', PlainConsumer)]);
+    const { app: without } = serve([path('/', PlainConsumer)]);
     await using c = await connect(without, '/');
     expect(await c.request('list')).to.include({ response_status: 200 });
   });

@@ -1,9 +1,21 @@
 import { expect } from 'chai';
-import { type HandshakeRequest, Scope, Action, ActionContext, ApiConsumer, type App, type AppOptions, Conflict, Consumer, createApp, Logger, type Permission, Permissions, path, type Route, type ScopeMiddleware } from 'signalbox';
-import { container, injectable } from 'tsyringe';
-import type { MikroORM } from '@mikro-orm/postgresql';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  type App,
+  Conflict,
+  Consumer,
+  type HandshakeRequest,
+  type Permission,
+  Permissions,
+  path,
+  Scope,
+  type ScopeMiddleware,
+} from 'signalbox';
 import { connect, MemoryLogger } from 'signalbox/testing';
-import { offlineOrm } from '../support/offline-orm.js';
+import { container, injectable } from 'tsyringe';
+import { useServer } from '../support/serving.js';
 
 function scopeOf(request: Partial<HandshakeRequest>, params: Record<string, string> = {}): Scope {
   return new Scope({ url: '/', headers: {}, ...request }, params, container.createChildContainer());
@@ -126,27 +138,14 @@ class VisitConsumer extends ApiConsumer {
 }
 
 describe('The scope of a connection', () => {
-  let orm: MikroORM;
+  const serve = useServer();
   let logger: MemoryLogger;
   let app: App;
 
-  before(async () => {
-    orm = await offlineOrm();
-  });
   beforeEach(() => {
     told = [];
-    logger = new MemoryLogger();
-    app = open();
+    ({ app, logger } = serve([path('/visit/', VisitConsumer)], { middleware: [LogIn, Greet] }));
   });
-  afterEach(() => app.close());
-  after(() => orm.close(true));
-
-  function open(options: Partial<AppOptions<readonly Route[]>> = {}): App {
-    const child = container.createChildContainer();
-    child.registerInstance(Logger, logger);
-    const routes = [path('/visit/', VisitConsumer)];
-    return createApp({ orm, container: child, routes, middleware: [LogIn, Greet], ...options });
-  }
 
   it('goes through the middleware in its order, each awaited', async () => {
     await using ann = await connect(app, '/visit/?name=ann');

@@ -1,4 +1,3 @@
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
@@ -7,10 +6,8 @@ import {
   type App,
   type AppOptions,
   Consumer,
-  createApp,
   demultiplexer,
   IsAuthenticated,
-  Logger,
   NotAuthenticated,
   type Permission,
   PermissionDenied,
@@ -20,9 +17,8 @@ import {
   type Scope,
 } from 'signalbox';
 import { connect, MemoryLogger } from 'signalbox/testing';
-import { container, injectable } from 'tsyringe';
-import { gate, success, useServer } from '../dcrf/wire-support.js';
-import { offlineOrm } from '../support/offline-orm.js';
+import { injectable } from 'tsyringe';
+import { gate, success, useServer } from '../support/serving.js';
 import { refusalOf, SocketClient } from '../support/sockets.js';
 
 let told: string[] = [];
@@ -89,25 +85,14 @@ class LateConsumer extends ApiConsumer {
 }
 
 describe('A connection', () => {
-  let orm: MikroORM;
+  const serve = useServer();
   let logger: MemoryLogger;
-  const opened: App[] = [];
 
-  before(async () => {
-    orm = await offlineOrm();
-  });
   beforeEach(() => {
     told = [];
-    logger = new MemoryLogger();
   });
-  afterEach(async () => {
-    await Promise.all(opened.splice(0).map((app) => app.close()));
-  });
-  after(() => orm.close(true));
 
   function open(options: Partial<AppOptions<readonly Route[]>> = {}): App {
-    const child = container.createChildContainer();
-    child.registerInstance(Logger, logger);
     const streams = {
       open: OpenConsumer,
       twin: OpenConsumer,
@@ -124,9 +109,9 @@ describe('A connection', () => {
       path('/many/', demultiplexer(streams)),
       path('/none/', demultiplexer({ members: MembersConsumer, closed: ClosedConsumer })),
     ];
-    const app = createApp({ orm, container: child, routes, ...options });
-    opened.push(app);
-    return app;
+    const served = serve(routes, options);
+    logger = served.logger;
+    return served.app;
   }
 
   async function listen(options: Partial<AppOptions<readonly Route[]>> = {}): Promise<string> {
@@ -418,7 +403,7 @@ describe('A ping', () => {
   const serve = useServer();
 
   it('is answered at once, whatever its consumer is busy with', async () => {
-    const { app } = await serve([path('/ws/', PlainConsumer)]);
+    const { app } = serve([path('/ws/', PlainConsumer)]);
     await using ann = await connect(app, '/ws/');
     ann.send({ action: 'ping' });
     expect(await ann.receive()).to.deep.equal(success('ping', null, null));
@@ -428,20 +413,20 @@ describe('A ping', () => {
   });
 
   it('needs no stream behind a demultiplexer', async () => {
-    const { app } = await serve([path('/ws/', demultiplexer({ plain: PlainConsumer }))]);
+    const { app } = serve([path('/ws/', demultiplexer({ plain: PlainConsumer }))]);
     await using ann = await connect(app, '/ws/');
     ann.sendText('{"action": "ping"}');
     expect(await ann.receive()).to.deep.equal({ stream: null, payload: success('ping', null, null) });
   });
 
   it('goes to the consumer of a route that has an action of this name', async () => {
-    const { app } = await serve([path('/ws/', PingConsumer)]);
+    const { app } = serve([path('/ws/', PingConsumer)]);
     await using ann = await connect(app, '/ws/');
     expect(await ann.request('ping', { request_id: 1 })).to.deep.equal(success('ping', 1, 'mine'));
   });
 
   it('is none with anything else in the frame', async () => {
-    const { app } = await serve([path('/ws/', demultiplexer({ plain: PingConsumer }))]);
+    const { app } = serve([path('/ws/', demultiplexer({ plain: PingConsumer }))]);
     await using ann = await connect(app, '/ws/');
     ann.send({ action: 'ping', pk: 1 });
     expect(await ann.receive()).to.have.nested.include({ 'payload.response_status': 400 });

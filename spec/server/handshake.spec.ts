@@ -18,8 +18,8 @@ import { connect, type MemoryLogger } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { checkOrigin } from '#signalbox/server/handshake.js';
 import type { GivenSettings } from '#signalbox/settings.js';
-import { useServer } from '../dcrf/wire-support.js';
 import { within } from '../support/deadline.js';
+import { useServer } from '../support/serving.js';
 import { RawClient, refusalOf, SocketClient, textFrame, upgradeRequest } from '../support/sockets.js';
 
 let told: string[] = [];
@@ -86,7 +86,7 @@ describe('The handshake', () => {
   afterEach(() => release.resolve());
 
   async function listen(settings: GivenSettings = {}) {
-    const served = await serve(
+    const served = serve(
       [
         path('/cookie/', EchoConsumer, { middleware: [cookieSession(Sessions)] }),
         path('/open/', EchoConsumer),
@@ -294,7 +294,7 @@ describe('The handshake', () => {
         ),
         path('/other/', EchoConsumer),
       ];
-      ({ app } = await serve(routes, { middleware: [tells('application')] }));
+      ({ app } = serve(routes, { middleware: [tells('application')] }));
     });
 
     it('runs the middleware from outside in', async () => {

@@ -21,11 +21,11 @@ import { connect, MemoryCounters, type MemoryLogger, TestClock, type TestConnect
 import { type DependencyContainer, injectable } from 'tsyringe';
 import { ConnectionLimiter, TokenBucket } from '#signalbox/server/rate-limit.js';
 import { defaultSettings } from '#signalbox/settings.js';
-import { useServer } from '../dcrf/wire-support.js';
 import { within } from '../support/deadline.js';
 import { checkProperty } from '../support/properties.js';
 import { testProviders } from '../support/providers.js';
 import { frameBytes, RawWebSocket } from '../support/raw-web-socket.js';
+import { useServer } from '../support/serving.js';
 import { RawClient, SocketClient, upgradeRequest } from '../support/sockets.js';
 
 let runs: number;
@@ -66,7 +66,7 @@ describe('The limits of messages', () => {
     counters = new MemoryCounters();
     providers.container.registerInstance(Counters as never, counters as never);
     const routes = [path('/', CountConsumer), path('/many/', demultiplexer({ counts: StreamConsumer }))];
-    ({ app } = await serve(routes, {
+    ({ app } = serve(routes, {
       container: providers.container,
       settings: { limits: { waitingRequests: 1_000, ...limits } },
     }));
@@ -489,7 +489,7 @@ describe('The limits of handshakes', () => {
     afterEach(() => answer.resolve());
 
     async function open(limits: Partial<Limits>, options: { readonly container?: DependencyContainer } = {}) {
-      const { app } = await serve([path('/', QuietConsumer)], {
+      const { app } = serve([path('/', QuietConsumer)], {
         middleware: [Doorkeeper],
         settings: { limits },
         ...options,
@@ -539,7 +539,7 @@ describe('The limits of handshakes', () => {
     });
 
     it('tells clients of a trusted proxy apart', async () => {
-      const { app } = await serve([path('/', QuietConsumer)], {
+      const { app } = serve([path('/', QuietConsumer)], {
         settings: { trustedProxies: ['127.0.0.1'], limits: { connectionsPerAddress: 1 } },
       });
       const { port } = await app.listen({ host: '127.0.0.1' });
@@ -614,7 +614,7 @@ describe('Sockets that ask for nothing', () => {
     const { container } = testProviders();
     counters = new MemoryCounters();
     container.registerInstance(Counters, counters);
-    const { app } = await serve([path('/', QuietConsumer)], { container, settings });
+    const { app } = serve([path('/', QuietConsumer)], { container, settings });
     return (await app.listen({ host: '127.0.0.1' })).port;
   }
 

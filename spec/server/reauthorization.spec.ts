@@ -14,8 +14,8 @@ import {
 } from 'signalbox';
 import { connect, MemoryCounters, type MemoryLogger, type TestClock, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { useServer } from '../dcrf/wire-support.js';
 import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 
 let calls: number;
 let asked: PromiseWithResolvers<void>;
@@ -64,7 +64,7 @@ describe('While the permissions to connect are asked again', () => {
     ({ clock, logger } = witnesses);
     counters = new MemoryCounters();
     container.registerInstance(Counters as never, counters as never);
-    ({ app } = await serve([path('/', CallConsumer)], { container, users: Users }));
+    ({ app } = serve([path('/', CallConsumer)], { container, users: Users }));
     client = await connect(app, '/', { user: { id: '1' }, identity: { userId: '1' } });
     asked = Promise.withResolvers();
     ({ promise: answer, resolve: grant } = Promise.withResolvers<boolean>());
