@@ -1,5 +1,4 @@
-import { EntityManager, type Opt } from '@mikro-orm/core';
-import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import { EntityManager } from '@mikro-orm/core';
 import { expect } from 'chai';
 import { IsBoolean, IsInt, IsOptional, IsString } from 'class-validator';
 import {
@@ -18,18 +17,7 @@ import {
 import { connect } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
 import { failure, success, useServer } from '../support/serving.js';
-
-@Entity()
-class Thing {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-
-  @Property({ type: 'string' })
-  name!: string;
-
-  @Property({ type: 'integer', default: 1 })
-  shelf: Opt<number> = 1;
-}
+import { models, Thing } from './crud-support.js';
 
 class Rename {
   @IsInt()
@@ -119,7 +107,7 @@ class ThingConsumer extends ApiConsumer {
 }
 
 describe('DCRF: atomic actions', () => {
-  const database = useDatabase('dcrf_atomic', [Thing]);
+  const database = useDatabase('dcrf_atomic', models);
   const serve = useServer();
 
   beforeEach(() => {

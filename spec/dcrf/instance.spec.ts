@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { type App, createApp, demultiplexer, InMemoryChannelLayer, path } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
+import { models, Thing } from './crud-support.js';
 import {
   CodeConsumer,
   CodeThing,
@@ -11,7 +12,6 @@ import {
   Server,
   subscribe,
   subscribed,
-  Thing,
   ThingConsumer,
   unsubscribed,
 } from './instance-support.js';
@@ -20,7 +20,7 @@ const alpha = { id: 1, name: 'alpha', shelf: 1 };
 const beta = { id: 2, name: 'beta', shelf: 1 };
 
 describe('DCRF 19: ObserverModelInstanceMixin', () => {
-  const database = useDatabase('dcrf_instance', [Thing, CodeThing]);
+  const database = useDatabase('dcrf_instance', [...models, CodeThing]);
   let app: App;
   let layer: InMemoryChannelLayer;
   let server: Server;

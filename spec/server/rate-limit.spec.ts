@@ -7,7 +7,6 @@ import {
   ApiConsumer,
   type App,
   Consumer,
-  Counters,
   demultiplexer,
   type GivenSettings,
   type Limits,
@@ -18,12 +17,11 @@ import {
   Throttled,
 } from 'signalbox';
 import { connect, MemoryCounters, type MemoryLogger, TestClock, type TestConnection } from 'signalbox/testing';
-import { type DependencyContainer, injectable } from 'tsyringe';
+import { injectable } from 'tsyringe';
 import { ConnectionLimiter, TokenBucket } from '#signalbox/server/rate-limit.js';
 import { defaultSettings } from '#signalbox/settings.js';
 import { within } from '../support/deadline.js';
 import { checkProperty } from '../support/properties.js';
-import { testProviders } from '../support/providers.js';
 import { frameBytes, RawWebSocket } from '../support/raw-web-socket.js';
 import { useServer } from '../support/serving.js';
 import { RawClient, SocketClient, upgradeRequest } from '../support/sockets.js';
@@ -60,21 +58,14 @@ describe('The limits of messages', () => {
   let logger: MemoryLogger;
   let counters: MemoryCounters;
 
-  async function open(limits: Partial<Limits> = {}): Promise<void> {
-    const providers = testProviders();
-    ({ clock, logger } = providers);
-    counters = new MemoryCounters();
-    providers.container.registerInstance(Counters as never, counters as never);
+  function open(limits: Partial<Limits> = {}): void {
     const routes = [path('/', CountConsumer), path('/many/', demultiplexer({ counts: StreamConsumer }))];
-    ({ app } = serve(routes, {
-      container: providers.container,
-      settings: { limits: { waitingRequests: 1_000, ...limits } },
-    }));
+    ({ app, clock, logger, counters } = serve(routes, { settings: { limits: { waitingRequests: 1_000, ...limits } } }));
   }
 
-  beforeEach(async () => {
+  beforeEach(() => {
     runs = 0;
-    await open();
+    open();
   });
 
   const reached = (limit: string): number => counters.count('signalbox.limits_reached', { limit });
@@ -115,7 +106,7 @@ describe('The limits of messages', () => {
   });
 
   it('count pings of the protocol, which get no pong above the rate', async () => {
-    await open({ messageBurst: 1 });
+    open({ messageBurst: 1 });
     await using client = await connect(app, '/');
     for (const id of [1, 2]) client.send({ action: 'ping', request_id: id });
     expect([await client.receive(), await client.receive()]).to.deep.equal([
@@ -150,7 +141,7 @@ describe('The limits of messages', () => {
     });
 
     it('are not begun anew by who leaves and comes back', async () => {
-      await open({ userMessageBurst: 100 });
+      open({ userMessageBurst: 100 });
       const gone = await as('ann');
       await statuses(gone, 100);
       gone.close();
@@ -160,7 +151,7 @@ describe('The limits of messages', () => {
     });
 
     it('are never less than those of one connection', async () => {
-      await open({ userMessagesPerSecond: 1, userMessageBurst: 1 });
+      open({ userMessagesPerSecond: 1, userMessageBurst: 1 });
       await using ann = await as('ann');
       expect(new Set(await statuses(ann, 100))).to.deep.equal(new Set([200]));
       clock.advance(1_000);
@@ -182,7 +173,7 @@ describe('The limits of messages', () => {
   });
 
   it('answer in the stream of the frame', async () => {
-    await open({ messageBurst: 1 });
+    open({ messageBurst: 1 });
     await using client = await connect(app, '/many/');
     const counts = client.channel('counts');
     await counts.request('count');
@@ -191,7 +182,7 @@ describe('The limits of messages', () => {
   });
 
   it('take 256 KiB at once and a second, and the largest frame whatever the rate', async () => {
-    await open({ bytesPerSecond: 1_000 });
+    open({ bytesPerSecond: 1_000 });
     await using client = await connect(app, '/');
     const large = { action: 'count', text: 'x'.repeat(32_700), more: 'x'.repeat(32_700) };
     expect(await client.request('count', { ...large, request_id: 1 })).to.include({ response_status: 200 });
@@ -199,7 +190,7 @@ describe('The limits of messages', () => {
       tooMany(2, 65_370, 'Too many bytes.'),
     );
     expect(reached('bytes')).to.equal(1);
-    await open();
+    open();
     await using usual = await connect(app, '/');
     const sent = Array.from({ length: 5 }, (_, id) => usual.request('count', { ...large, request_id: id }));
     const answers = (await Promise.all(sent)).map(({ response_status }) => response_status);
@@ -207,7 +198,7 @@ describe('The limits of messages', () => {
   });
 
   it('count binary frames, which are refused with no id', async () => {
-    await open({ messageBurst: 1 });
+    open({ messageBurst: 1 });
     await using client = await connect(app, '/');
     client.sendBinary(new Uint8Array(3));
     client.sendBinary(new Uint8Array(3));
@@ -268,7 +259,7 @@ describe('The limits of messages', () => {
   }
 
   it('cut who sends more pings than pongs can be sent for, and who does not answer a close', async () => {
-    await open({ closeHandshakeTime: 50 });
+    open({ closeHandshakeTime: 50 });
     const { port } = await app.listen({ host: '127.0.0.1' });
     using flooding = await RawWebSocket.open(port, '/');
     flooding.write(Buffer.concat(Array.from({ length: 100 }, () => frameBytes('a', { opcode: 9 }))));
@@ -280,7 +271,7 @@ describe('The limits of messages', () => {
   });
 
   it('close with 1008 who sends a frame in more pieces than may wait', async () => {
-    await open({ bufferedChunks: 10, fragments: 2 });
+    open({ bufferedChunks: 10, fragments: 2 });
     const { port } = await app.listen({ host: '127.0.0.1' });
     using client = await RawWebSocket.open(port, '/');
     for (const byte of frameBytes('a'.repeat(200))) {
@@ -294,7 +285,7 @@ describe('The limits of messages', () => {
   });
 
   it('count pings, and close who sends too many of them', async () => {
-    await open({ messageBurst: 5, throttledPerMinute: 3, pendingPongs: 100 });
+    open({ messageBurst: 5, throttledPerMinute: 3, pendingPongs: 100 });
     const { port } = await app.listen({ host: '127.0.0.1' });
     const client = await SocketClient.open(`ws://127.0.0.1:${port}/`);
     for (let each = 0; each < 5; each += 1) client.ping();
@@ -488,14 +479,10 @@ describe('The limits of handshakes', () => {
     });
     afterEach(() => answer.resolve());
 
-    async function open(limits: Partial<Limits>, options: { readonly container?: DependencyContainer } = {}) {
-      const { app } = serve([path('/', QuietConsumer)], {
-        middleware: [Doorkeeper],
-        settings: { limits },
-        ...options,
-      });
+    async function open(limits: Partial<Limits>) {
+      const { app, counters } = serve([path('/', QuietConsumer)], { middleware: [Doorkeeper], settings: { limits } });
       const { port } = await app.listen({ host: '127.0.0.1' });
-      return { app, port, url: `ws://127.0.0.1:${port}/` };
+      return { counters, port, url: `ws://127.0.0.1:${port}/` };
     }
 
     /** All that a server says to an upgrade that it refuses. */
@@ -574,10 +561,7 @@ describe('The limits of handshakes', () => {
     });
 
     it('counts what it refuses', async () => {
-      const { container } = testProviders();
-      const counters = new MemoryCounters();
-      container.registerInstance(Counters as never, counters as never);
-      const { port, url } = await open({ connections: 1 }, { container });
+      const { port, url, counters } = await open({ connections: 1 });
       await using _ = await SocketClient.open(url);
       await refused(port);
       expect(counters.count('signalbox.limits_reached', { limit: 'connections' })).to.equal(1);
@@ -611,11 +595,9 @@ describe('Sockets that ask for nothing', () => {
   });
 
   async function open(settings: GivenSettings = {}): Promise<number> {
-    const { container } = testProviders();
-    counters = new MemoryCounters();
-    container.registerInstance(Counters, counters);
-    const { app } = serve([path('/', QuietConsumer)], { container, settings });
-    return (await app.listen({ host: '127.0.0.1' })).port;
+    const served = serve([path('/', QuietConsumer)], { settings });
+    counters = served.counters;
+    return (await served.app.listen({ host: '127.0.0.1' })).port;
   }
 
   const cut = (): number => counters.count('signalbox.limits_reached', { limit: 'address_sockets' });
