@@ -1,5 +1,4 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
@@ -19,6 +18,7 @@ import { container } from 'tsyringe';
 import type { DrainSettings } from '#signalbox/settings.js';
 import { until, within } from '../support/deadline.js';
 import { offlineOrm } from '../support/offline-orm.js';
+import { useServer } from '../support/serving.js';
 import { fullRefusalOf, SocketClient } from '../support/sockets.js';
 
 let release: PromiseWithResolvers<void>;
@@ -40,32 +40,20 @@ class Working extends ApiConsumer {
 const told = { action: 'drain', response_status: 503, request_id: null, code: 'server_closing' };
 
 describe('An application that drains', () => {
-  let orm: MikroORM;
+  afterEach(() => release.resolve());
+  const serve = useServer();
   let clock: TestClock;
-  const opened: App[] = [];
 
-  before(async () => {
-    orm = await offlineOrm();
-  });
   beforeEach(() => {
     release = Promise.withResolvers();
-    clock = new TestClock();
   });
-  afterEach(async () => {
-    release.resolve();
-    await Promise.all(opened.splice(0).map((app) => app.close()));
-  });
-  after(() => orm.close(true));
 
   function open(drain: Partial<DrainSettings> = {}): App {
-    const child = container.createChildContainer();
-    child.registerInstance(Clock, clock);
-    child.registerInstance(Logger, new MemoryLogger());
     const routes = [path('/', Working), path('/many/', demultiplexer({ one: Working }))];
     const limits = { connections: 100_000, handshakesPerSecond: 100_000 };
-    const app = createApp({ orm, container: child, routes, settings: { drain, limits } });
-    opened.push(app);
-    return app;
+    const served = serve(routes, { settings: { drain, limits } });
+    clock = served.clock;
+    return served.app;
   }
 
   /** Moves the clock by so many milliseconds, and lets whoever waited for it go on. */
