@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { type App, bearerToken, cookieSession, identityUser, path } from 'signalbox';
 import { connect } from 'signalbox/testing';
-import { useServer } from '../dcrf/wire-support.js';
+import { useServer } from '../support/serving.js';
 import { RawClient, upgradeRequest } from '../support/sockets.js';
 import { ApiTokens, asked, inAnHour, Sessions, Users, WhoConsumer } from './authentication-support.js';
 
@@ -11,7 +11,7 @@ describe('A bearer token', () => {
 
   beforeEach(async () => {
     asked.length = 0;
-    ({ app } = await serve([
+    ({ app } = serve([
       path('/ws/', WhoConsumer, { middleware: [bearerToken(ApiTokens), cookieSession(Sessions), identityUser(Users)] }),
       path('/cookies/', WhoConsumer, { middleware: [cookieSession(Sessions)] }),
     ]));

@@ -1,4 +1,3 @@
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
@@ -9,8 +8,6 @@ import {
   ChannelLayer,
   Connections,
   Consumer,
-  Counters,
-  createApp,
   demultiplexer,
   InMemoryChannelLayer,
   NotAuthenticated,
@@ -28,10 +25,9 @@ import {
   type Subscription,
   type UserStore,
 } from 'signalbox';
-import { connect, MemoryCounters, type TestConnection } from 'signalbox/testing';
+import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { offlineOrm } from '../support/offline-orm.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 import { refusalOf, SocketClient } from '../support/sockets.js';
 
 let middlewareReached = Promise.withResolvers<void>();
@@ -130,34 +126,21 @@ class AdminConsumer extends WhoConsumer {
 }
 
 describe('Connections', () => {
-  let orm: MikroORM;
-  const opened: App[] = [];
+  const serve = useServer();
 
-  before(async () => {
-    orm = await offlineOrm();
-  });
   beforeEach(() => {
     middlewareReached = Promise.withResolvers();
     middlewareLeft = Promise.withResolvers();
     roles = new Map();
   });
-  afterEach(async () => {
-    await Promise.all(opened.splice(0).map((app) => app.close()));
-  });
-  after(() => orm.close(true));
 
   function open(options: Partial<AppOptions<readonly Route[]>> = {}) {
-    const { container, clock, logger } = testProviders();
-    const counters = new MemoryCounters();
-    container.registerInstance(Counters, counters);
     const routes = [
       path('/', WhoConsumer),
       path('/members/', MemberConsumer),
       path('/streams/', demultiplexer({ members: MemberConsumer, admins: AdminConsumer })),
     ];
-    const app = createApp({ orm, container, routes, middleware: [SlowLogin], ...options });
-    opened.push(app);
-    return { app, container, clock, logger, counters };
+    return serve(routes, { middleware: [SlowLogin], ...options });
   }
 
   const isOpen = async (connection: TestConnection): Promise<boolean> =>

@@ -11,8 +11,8 @@ import {
   type Settings,
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
-import { useServer } from '../dcrf/wire-support.js';
 import { offlineOrm } from '../support/offline-orm.js';
+import { useServer } from '../support/serving.js';
 import { asked, inAnHour, Sessions, Users, WhoConsumer } from './authentication-support.js';
 
 @Permissions(IsAuthenticated)
@@ -27,7 +27,7 @@ describe('A cookie session', () => {
 
   beforeEach(async () => {
     asked.length = 0;
-    ({ app } = await serve([
+    ({ app } = serve([
       path('/ws/', WhoConsumer, { middleware: [cookieSession(Sessions), identityUser(Users)] }),
       path('/members/', MemberConsumer, { middleware: [cookieSession(Sessions)] }),
       path('/other-cookie/', WhoConsumer, {

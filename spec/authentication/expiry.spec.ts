@@ -1,4 +1,3 @@
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
@@ -8,13 +7,12 @@ import {
   Clock,
   Connections,
   Consumer,
-  createApp,
   path,
   SessionExpired,
 } from 'signalbox';
 import { connect, TestClock, type TestConnection } from 'signalbox/testing';
-import { offlineOrm } from '../support/offline-orm.js';
 import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 
 /** A clock that somebody may put forward or back, as an administrator does. */
 class SteppedClock extends TestClock {
@@ -62,22 +60,17 @@ const start = new Date('2026-01-01T00:00:00Z');
 const at = (milliseconds: number): Date => new Date(start.getTime() + milliseconds);
 
 describe('The expiry of connections', () => {
-  let orm: MikroORM;
+  const serve = useServer();
   let app: App;
   let clock: SteppedClock;
 
-  before(async () => {
-    orm = await offlineOrm();
-  });
   beforeEach(() => {
     const { container } = testProviders();
     clock = new SteppedClock();
     container.registerInstance(Clock, clock);
     const limits = { connectionsPerUser: 2_000, handshakesPerSecond: 2_000 };
-    app = createApp({ orm, container, routes: [path('/', TokenConsumer)], settings: { limits } });
+    ({ app } = serve([path('/', TokenConsumer)], { container, settings: { limits } }));
   });
-  afterEach(() => app.close());
-  after(() => orm.close(true));
 
   /** Once its connect hook has run, and waits for no time limit any more. */
   const open = async (milliseconds?: number): Promise<TestConnection> => {

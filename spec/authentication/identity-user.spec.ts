@@ -1,16 +1,14 @@
 import { expect } from 'chai';
 import { bearerToken, identityUser, path } from 'signalbox';
 import { connect } from 'signalbox/testing';
-import { useServer } from '../dcrf/wire-support.js';
+import { useServer } from '../support/serving.js';
 import { ApiTokens, asked, Users, WhoConsumer } from './authentication-support.js';
 
 describe('The user of an identity', () => {
   const serve = useServer();
 
   async function who(headers: Record<string, string>) {
-    const { app } = await serve([
-      path('/ws/', WhoConsumer, { middleware: [bearerToken(ApiTokens), identityUser(Users)] }),
-    ]);
+    const { app } = serve([path('/ws/', WhoConsumer, { middleware: [bearerToken(ApiTokens), identityUser(Users)] })]);
     asked.length = 0;
     await using ann = await connect(app, '/ws/', { headers });
     return (await ann.request('who')).data;

@@ -7,7 +7,7 @@ import { type CryptoKey, exportJWK, generateKeyPair, type JWTPayload, SignJWT } 
 import { bearerToken, ConfigurationError, path } from 'signalbox';
 import { type JsonWebTokenOptions, jsonWebTokens } from 'signalbox/json-web-tokens';
 import { connect, type MemoryLogger } from 'signalbox/testing';
-import { useServer } from '../dcrf/wire-support.js';
+import { useServer } from '../support/serving.js';
 import { WhoConsumer } from './authentication-support.js';
 
 const issuer = 'https://issuer.example';
@@ -40,7 +40,7 @@ describe('JSON Web Tokens', () => {
     const { keys: set, key = set ? undefined : keys.publicKey, ...rest } = options;
     const one = set ? { keys: set } : { key: key as CryptoKey };
     const ApiTokens = jsonWebTokens({ algorithms: ['ES256'], issuer, audience, ...one, ...rest });
-    const served = await serve([path('/ws/', WhoConsumer, { middleware: [bearerToken(ApiTokens)] })]);
+    const served = serve([path('/ws/', WhoConsumer, { middleware: [bearerToken(ApiTokens)] })]);
     logger = served.logger;
     try {
       await using ann = await connect(served.app, '/ws/', { headers: { authorization: `Bearer ${token}` } });

@@ -1,5 +1,4 @@
 import { EntityManager } from '@mikro-orm/core';
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
@@ -29,8 +28,8 @@ import { connect, type MemoryLogger, type TestConnection } from 'signalbox/testi
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { User } from '../support/entities.js';
-import { offlineOrm } from '../support/offline-orm.js';
 import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 
 interface Note {
   readonly for: string;
@@ -168,25 +167,18 @@ class BreakingLayer extends InMemoryChannelLayer {
 }
 
 describe('A login in a socket', () => {
+  const serve = useServer();
   let layer: BreakingLayer;
-  let orm: MikroORM;
   let app: App;
   let logger: MemoryLogger;
 
-  before(async () => {
-    orm = await offlineOrm();
-  });
   beforeEach(() => {
     gate = Promise.withResolvers();
-    const providers = testProviders();
-    logger = providers.logger;
     const streams = { account: AccountConsumer, other: AccountConsumer, notes: NoteConsumer, private: PrivateConsumer };
     const routes = [path('/', demultiplexer(streams)), path('/private/', PrivateAccountConsumer)];
     layer = new BreakingLayer();
-    app = createApp({ orm, container: providers.container, routes, channelLayer: layer });
+    ({ app, logger } = serve(routes, { channelLayer: layer }));
   });
-  afterEach(() => app.close());
-  after(() => orm.close(true));
 
   const asAnn = (): Promise<TestConnection> =>
     connect(app, '/', { user: { id: 'ann' }, identity: { userId: 'ann', sessionId: 'of-ann' } });

@@ -11,8 +11,8 @@ import {
   Tickets,
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
-import { useServer } from '../dcrf/wire-support.js';
 import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 import { ApiTokens, WhoConsumer } from './authentication-support.js';
 
 const secret = 'ann.0123456789abcdef';
@@ -76,7 +76,7 @@ describe('What a client proves itself with', () => {
         const { container, logger, clock } = testProviders();
         container.registerInstance(Tickets, new Tickets(new TicketsOf(tokens), clock, 30_000));
         const middleware = [bearerToken(tokens), subprotocolToken(tokens), queryTicket(), cookieSession(tokens)];
-        const { app } = await serve([path('/ws/', WhoConsumer, { middleware })], { container });
+        const { app } = serve([path('/ws/', WhoConsumer, { middleware })], { container });
         const status = await connect(app, url, { headers }).then(
           async (ann) => {
             await ann.request('nothing');
@@ -96,7 +96,7 @@ describe('What a client proves itself with', () => {
 
   it('leaves an error readable that had it in its message', async () => {
     const { container, logger } = testProviders();
-    const { app } = await serve([path('/ws/', WhoConsumer, { middleware: [bearerToken(LeakyTokens)] })], { container });
+    const { app } = serve([path('/ws/', WhoConsumer, { middleware: [bearerToken(LeakyTokens)] })], { container });
     await connect(app, '/ws/', { headers: { authorization: `Bearer ${secret}` } }).catch(() => {});
     const [entry] = logger.at('error');
     expect(entry?.fields['error']).to.include({
@@ -107,7 +107,7 @@ describe('What a client proves itself with', () => {
 
   it('reaches no log either where something else than an error is thrown', async () => {
     const { container, logger } = testProviders();
-    const { app } = await serve([path('/ws/', WhoConsumer, { middleware: [Thrower] })], { container });
+    const { app } = serve([path('/ws/', WhoConsumer, { middleware: [Thrower] })], { container });
     const headers = { authorization: `Basic ${secret}`, cookie: `a=${secret}` };
     await connect(app, '/ws/', { headers }).catch(() => {});
     expect(inspect(logger.entries, { depth: 20 })).not.to.include(secret);

@@ -4,8 +4,8 @@ import { type App, path, subprotocolToken } from 'signalbox';
 import { createClient } from 'signalbox/client';
 import { connect } from 'signalbox/testing';
 import { WebSocket } from 'ws';
-import { useServer } from '../dcrf/wire-support.js';
 import { within } from '../support/deadline.js';
+import { useServer } from '../support/serving.js';
 import { RawClient, upgradeRequest } from '../support/sockets.js';
 import { ApiTokens, asked, ChatConsumer, WhoConsumer } from './authentication-support.js';
 
@@ -18,7 +18,7 @@ describe('A token among the subprotocols', () => {
   beforeEach(async () => {
     asked.length = 0;
     const middleware = [subprotocolToken(ApiTokens)];
-    ({ app } = await serve([
+    ({ app } = serve([
       path('/ws/', WhoConsumer, { middleware }),
       path('/chat/', ChatConsumer, { middleware }),
       path('/without/', WhoConsumer),

@@ -13,8 +13,8 @@ import {
 } from 'signalbox';
 import { connect, type TestClock } from 'signalbox/testing';
 import type { DependencyContainer } from 'tsyringe';
-import { useServer } from '../dcrf/wire-support.js';
 import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 import { inAnHour, WhoConsumer } from './authentication-support.js';
 
 @Permissions(IsAuthenticated)
@@ -51,7 +51,7 @@ describe('A ticket', () => {
       path('/ws/', MemberConsumer, { middleware: [queryTicket()] }),
       path('/key/', MemberConsumer, { middleware: [queryTicket({ parameter: 'key' })] }),
     ];
-    ({ app } = await serve(routes, { container, ...options }));
+    ({ app } = serve(routes, { container, ...options }));
   }
 
   beforeEach(() => start());
@@ -90,7 +90,7 @@ describe('A ticket', () => {
     await app.start();
     const ticket = await issue();
     clock.advance(1);
-    const { app: other } = await serve([path('/', WhoConsumer)], { channelLayer });
+    const { app: other } = serve([path('/', WhoConsumer)], { channelLayer });
     await other.disconnectUser('1');
     expect(await refusal(`/ws/?ticket=${ticket}`)).to.include({ status: 401 });
   });

@@ -5,16 +5,14 @@ import {
   ApiConsumer,
   type App,
   Consumer,
-  createApp,
   Disconnected,
   demultiplexer,
   OnMessage,
   path,
   StreamClosed,
 } from 'signalbox';
-import { connect } from 'signalbox/testing';
-import { offlineOrm } from '../support/offline-orm.js';
-import { type TestProviders, testProviders } from '../support/providers.js';
+import { connect, type MemoryLogger } from 'signalbox/testing';
+import { useServer } from '../support/serving.js';
 
 class Code {
   @IsInt() code!: number;
@@ -66,28 +64,22 @@ class Talking extends ApiConsumer {
 const dropped = 'A frame was dropped: its connection or stream has ended.';
 
 describe('What a consumer reaches', () => {
-  let providers: TestProviders;
+  const serve = useServer();
   let app: App;
-  let orm: Awaited<ReturnType<typeof offlineOrm>>;
+  let logger: MemoryLogger;
 
-  before(async () => {
-    orm = await offlineOrm();
-  });
-  after(() => orm.close());
   beforeEach(() => {
     built.splice(0);
-    providers = testProviders();
     const routes = [path('/many/', demultiplexer({ one: Talking, two: Talking })), path('/one/', Talking)];
-    app = createApp({ orm, container: providers.container, settings: { development: true }, routes });
+    ({ app, logger } = serve(routes, { settings: { development: true } }));
   });
-  afterEach(() => app.close());
 
   const refusalOf = (consumer: Talking | undefined): Promise<unknown> =>
     (consumer as Talking).enter().then(
       () => undefined,
       (error: unknown) => error,
     );
-  const notes = () => providers.logger.at('debug').filter(({ message }) => message === dropped);
+  const notes = () => logger.at('debug').filter(({ message }) => message === dropped);
 
   it('ends with its stream: frames are dropped with a note, and groups are refused', async () => {
     await using ann = await connect(app, '/many/');

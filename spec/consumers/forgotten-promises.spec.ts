@@ -1,4 +1,3 @@
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
@@ -7,7 +6,6 @@ import {
   type App,
   Connections,
   Consumer,
-  createApp,
   Observer,
   ParseError,
   path,
@@ -16,8 +14,7 @@ import {
   type Subscription,
 } from 'signalbox';
 import { connect, type MemoryLogger } from 'signalbox/testing';
-import { offlineOrm } from '../support/offline-orm.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 
 const bells = new Signal<{ readonly bell: string }>();
 
@@ -102,21 +99,13 @@ class HastyConsumer extends ApiConsumer {
 }
 
 describe('A promise of the framework that an action does not await', () => {
-  let orm: MikroORM;
+  const serve = useServer();
   let app: App;
   let logger: MemoryLogger;
 
-  before(async () => {
-    orm = await offlineOrm();
-  });
   beforeEach(() => {
-    const providers = testProviders();
-    logger = providers.logger;
-    const routes = [path('/', ForgetfulConsumer), path('/hasty/', HastyConsumer)];
-    app = createApp({ orm, container: providers.container, routes });
+    ({ app, logger } = serve([path('/', ForgetfulConsumer), path('/hasty/', HastyConsumer)]));
   });
-  afterEach(() => app.close());
-  after(() => orm.close(true));
 
   it('fails the request with its error, and never the process', async () => {
     await using ann = await connect(app, '/');

@@ -6,7 +6,6 @@ import {
   ApiConsumer,
   type App,
   Consumer,
-  Counters,
   demultiplexer,
   GroupsForBoth,
   type Limits,
@@ -17,8 +16,7 @@ import {
   type Subscription,
 } from 'signalbox';
 import { connect, MemoryCounters, type TestConnection } from 'signalbox/testing';
-import { gate, useServer } from '../dcrf/wire-support.js';
-import { testProviders } from '../support/providers.js';
+import { gate, useServer } from '../support/serving.js';
 
 class Rang {
   @IsString() bell!: string;
@@ -98,14 +96,10 @@ describe('The ceilings of a connection', () => {
   let app: App;
   let counters: MemoryCounters;
 
-  async function open(limits: Partial<Limits> = {}): Promise<void> {
-    const { container } = testProviders();
-    counters = new MemoryCounters();
-    container.registerInstance(Counters as never, counters as never);
+  function open(limits: Partial<Limits> = {}): void {
     const streams = demultiplexer({ one: OtherConsumer, two: OtherConsumer });
     const rates = { messageBurst: 10_000 };
-    ({ app } = await serve([path('/', OneConsumer), path('/many/', streams)], {
-      container,
+    ({ app, counters } = serve([path('/', OneConsumer), path('/many/', streams)], {
       settings: { limits: { ...rates, ...limits } },
     }));
   }
@@ -113,7 +107,7 @@ describe('The ceilings of a connection', () => {
   beforeEach(async () => {
     held = gate();
     running = 0;
-    await open();
+    open();
   });
   afterEach(() => held.resolve());
 
@@ -145,7 +139,7 @@ describe('The ceilings of a connection', () => {
   });
 
   it('count requests that were cancelled while they waited, until it is their turn', async () => {
-    await open({ waitingRequests: 2 });
+    open({ waitingRequests: 2 });
     await using client = await connect(app, '/');
     send(client, 'hold', 1);
     await app.idle();
@@ -160,7 +154,7 @@ describe('The ceilings of a connection', () => {
   });
 
   it('count the binary frames that wait', async () => {
-    await open({ waitingRequests: 2 });
+    open({ waitingRequests: 2 });
     await using client = await connect(app, '/');
     send(client, 'hold', 1);
     await app.idle();
@@ -174,7 +168,7 @@ describe('The ceilings of a connection', () => {
   });
 
   it('count what is no request and waits for its answer', async () => {
-    await open({ waitingRequests: 2 });
+    open({ waitingRequests: 2 });
     await using client = await connect(app, '/');
     send(client, 'hold', 1);
     await app.idle();
@@ -204,7 +198,7 @@ describe('The ceilings of a connection', () => {
   });
 
   it('count the requests of all streams together', async () => {
-    await open({ waitingRequests: 2 });
+    open({ waitingRequests: 2 });
     await using client = await connect(app, '/many/');
     const [one, two] = [client.channel('one'), client.channel('two')];
     send(one, 'hold', 1);
@@ -253,7 +247,7 @@ describe('The ceilings of a connection', () => {
   });
 
   it('count the subscriptions of all streams together, but for those of a stream that is closed', async () => {
-    await open({ subscriptions: 2 });
+    open({ subscriptions: 2 });
     await using client = await connect(app, '/many/');
     const [one, two] = [client.channel('one'), client.channel('two')];
     await one.request('listen', { count: 0 });
@@ -276,7 +270,7 @@ describe('The ceilings of a connection', () => {
   });
 
   it('leave the groups of others alone when a subscription finds no room for its own', async () => {
-    await open({ groups: 3 });
+    open({ groups: 3 });
     await using client = await connect(app, '/');
     expect(await client.request('listen', { request_id: 1, count: 1 })).to.include({ response_status: 201 });
     expect(await client.request('listen', { request_id: 2, count: 4 })).to.deep.equal(

@@ -15,8 +15,8 @@ import {
 import { connect } from 'signalbox/testing';
 import { AllThings, ByShelf } from '../dcrf/observer-consumers.js';
 import { createThing, done, event, fill, save, Thing, things } from '../dcrf/observer-support.js';
-import { failure, gate } from '../dcrf/wire-support.js';
 import { useDatabase } from '../support/database.js';
+import { failure, gate } from '../support/serving.js';
 
 let slow = gate();
 

@@ -1,4 +1,3 @@
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
@@ -6,8 +5,6 @@ import {
   ApiConsumer,
   type App,
   Consumer,
-  Counters,
-  createApp,
   type Delivery,
   demultiplexer,
   Groups,
@@ -23,8 +20,7 @@ import {
 import { connect, MemoryCounters, type MemoryLogger } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { within } from '../support/deadline.js';
-import { offlineOrm } from '../support/offline-orm.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 
 interface Rang {
   readonly bell: number;
@@ -81,30 +77,19 @@ class BellConsumer extends ApiConsumer {
 }
 
 describe('What comes for a consumer', () => {
-  let orm: MikroORM;
+  afterEach(() => gate.resolve());
+  const serve = useServer();
   let app: App;
   let logger: MemoryLogger;
   let counters: MemoryCounters;
 
-  before(async () => {
-    orm = await offlineOrm();
-  });
-  after(() => orm.close(true));
   beforeEach(() => {
     asked = [];
     gate = Promise.withResolvers();
     reached = Promise.withResolvers();
-    counters = new MemoryCounters();
-    const providers = testProviders();
-    ({ logger } = providers);
-    providers.container.registerInstance(Counters, counters);
     const routes = [path('/', BellConsumer), path('/many/', demultiplexer({ a: BellConsumer, b: BellConsumer }))];
     const settings = { limits: { waitingEvents: 3 }, closeTimeout: 50 };
-    app = createApp({ orm, container: providers.container, routes, settings });
-  });
-  afterEach(async () => {
-    gate.resolve();
-    await app.close();
+    ({ app, logger, counters } = serve(routes, { settings }));
   });
 
   const ring = (count: number): void => {

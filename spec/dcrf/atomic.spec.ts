@@ -1,5 +1,4 @@
-import { EntityManager, type Opt } from '@mikro-orm/core';
-import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import { EntityManager } from '@mikro-orm/core';
 import { expect } from 'chai';
 import { IsBoolean, IsInt, IsOptional, IsString } from 'class-validator';
 import {
@@ -17,19 +16,8 @@ import {
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
-import { failure, success, useServer } from './wire-support.js';
-
-@Entity()
-class Thing {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-
-  @Property({ type: 'string' })
-  name!: string;
-
-  @Property({ type: 'integer', default: 1 })
-  shelf: Opt<number> = 1;
-}
+import { failure, success, useServer } from '../support/serving.js';
+import { models, Thing } from './crud-support.js';
 
 class Rename {
   @IsInt()
@@ -119,7 +107,7 @@ class ThingConsumer extends ApiConsumer {
 }
 
 describe('DCRF: atomic actions', () => {
-  const database = useDatabase('dcrf_atomic', [Thing]);
+  const database = useDatabase('dcrf_atomic', models);
   const serve = useServer();
 
   beforeEach(() => {
@@ -127,7 +115,7 @@ describe('DCRF: atomic actions', () => {
   });
 
   async function open(settings: Partial<Settings> = {}): Promise<App> {
-    return (await serve([path('/', ThingConsumer)], { orm: database.orm, settings })).app;
+    return serve([path('/', ThingConsumer)], { orm: database.orm, settings }).app;
   }
 
   it('S086 commits on return, and rolls back what an error reply tells of', async () => {

@@ -20,8 +20,8 @@ import { connect } from 'signalbox/testing';
 import { WebSocket } from 'ws';
 import { within } from '../support/deadline.js';
 import { offlineOrm } from '../support/offline-orm.js';
+import { failure, success, useServer } from '../support/serving.js';
 import { refusalOf } from '../support/sockets.js';
-import { failure, success, useServer } from './wire-support.js';
 
 class NoConnect implements Permission {
   canConnect() {
@@ -117,7 +117,7 @@ describe('DCRF: connecting', () => {
   let app: App;
 
   beforeEach(async () => {
-    ({ app } = await serve(routes, { middleware: [LastSubprotocol] }));
+    ({ app } = serve(routes, { middleware: [LastSubprotocol] }));
   });
 
   async function refusal(url: string): Promise<unknown> {
@@ -242,7 +242,7 @@ describe('DCRF: connecting', () => {
         return texts;
       }
     }
-    const { app: other } = await serve([path('/', WrongConsumer)]);
+    const { app: other } = serve([path('/', WrongConsumer)]);
     await using a = await connect(other, '/');
     expect((await a.request('wrong')).data).to.deep.equal([
       'A close code is 1000, or 3000 to 4999, not 1005.',

@@ -245,9 +245,20 @@ describe('DCRF: generic consumer hooks', () => {
   it('S136 (differs) a model and a serializer are arguments that the compiler asks for, and serializers know the request', async () => {
     // @ts-expect-error no serializer
     void (() => ModelConsumer(Thing, {}));
-    await world.things(1);
+    // @ts-expect-error no options
+    void (() => ModelConsumer(Thing));
+    // @ts-expect-error no model
+    void (() => ModelConsumer({ serializer: LinkSerializer }));
+    // @ts-expect-error the serializer of another model
+    void (() => ModelConsumer(Thing, { serializer: PersonSerializer }));
+    await world.things(2);
     const a = await world.open('/ws/links/');
-    expect(await a.request('list', { request_id: 1 })).to.deep.equal(reply('list', [{ id: 1, url: '/ws/links/1/' }]));
+    expect(await a.request('list', { request_id: 1 })).to.deep.equal(
+      reply('list', [
+        { id: 1, url: '/ws/links/1/' },
+        { id: 2, url: '/ws/links/2/' },
+      ]),
+    );
   });
 
   it('S137 (differs) a query is a condition, asked anew by each request', async () => {

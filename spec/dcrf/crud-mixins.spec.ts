@@ -165,7 +165,7 @@ describe('DCRF: CRUD mixins', () => {
     );
   });
 
-  it('S121 update without a required field is a 400; a missing row is a 404 before', async () => {
+  it('S121 (differs) update without a required field is a 400 and writes nothing; a missing row is a 404 before', async () => {
     const a = await things();
     const required = { name: ['This field is required.'] };
     expect(await a.request('update', { request_id: 1, pk: 1, data: { count: 3 } })).to.deep.equal(
@@ -173,6 +173,9 @@ describe('DCRF: CRUD mixins', () => {
     );
     expect(await a.request('update', { request_id: 2, pk: 1, data: {} })).to.deep.equal(invalid('update', required, 2));
     expect(await a.request('update', { request_id: 3, pk: 100, data: {} })).to.deep.equal(notFound('update', 3));
+    expect(await a.request('retrieve', { request_id: 4, pk: 1 })).to.deep.equal(
+      reply('retrieve', thing(1, 'alpha'), 4),
+    );
   });
 
   it('S122 (differs) update with the pk inside data only is a 404, and the socket lives on', async () => {

@@ -8,7 +8,8 @@ import { type ClientOptions, WebSocket } from 'ws';
 import { Inbox } from '#signalbox/testing/inbox.js';
 import { useDatabase } from '../support/database.js';
 import { patience } from '../support/deadline.js';
-import { Thing, ThingConsumer, Server as ThingServer } from './instance-support.js';
+import { models } from './crud-support.js';
+import { ThingConsumer, Server as ThingServer } from './instance-support.js';
 
 interface Frame {
   readonly stream: string;
@@ -31,7 +32,7 @@ class SpiedWebSocket extends WebSocket {
 const alpha = { id: 1, name: 'alpha', count: 0, shelf: 1 };
 
 describe('dcrf-client 0.3.0 from npm, against a served application', () => {
-  const database = useDatabase('dcrf_client', [Thing]);
+  const database = useDatabase('dcrf_client', models);
   let app: App;
   let http: Server;
   let server: ThingServer;

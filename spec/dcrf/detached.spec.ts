@@ -15,7 +15,7 @@ import {
 } from 'signalbox';
 import { connect, type MemoryLogger } from 'signalbox/testing';
 import { within } from '../support/deadline.js';
-import { failure, gate, success, useServer } from './wire-support.js';
+import { failure, gate, success, useServer } from '../support/serving.js';
 
 class Tagged {
   @IsString()
@@ -147,7 +147,7 @@ describe('DCRF: detached actions and methods, cancellation', () => {
     told = [];
     begun = gate();
     open = gate();
-    ({ app, logger } = await serve([path('/', CustomConsumer)]));
+    ({ app, logger } = serve([path('/', CustomConsumer)]));
   });
 
   it('S094 (differs) runs a detached method behind the action that started it', async () => {

@@ -12,7 +12,7 @@ import {
   path,
 } from 'signalbox';
 import { connect, MemoryTransport } from 'signalbox/testing';
-import { failure, gate, success, useServer } from './wire-support.js';
+import { failure, gate, success, useServer } from '../support/serving.js';
 
 class Keyed {
   @IsInt()
@@ -144,7 +144,7 @@ describe('DCRF: envelope and dispatch', () => {
     slow = gate();
     const streams = demultiplexer({ typed: TypeRoutedConsumer, custom: CustomConsumer });
     const routes = [path('/custom/', CustomConsumer), path('/type/', TypeRoutedConsumer), path('/streams/', streams)];
-    ({ app } = await serve(routes));
+    ({ app } = serve(routes));
   });
 
   it('S001 answers a sync and an async action in one envelope', async () => {

@@ -16,7 +16,7 @@ import {
   ValidationFailed,
 } from 'signalbox';
 import { connect, type MemoryLogger } from 'signalbox/testing';
-import { failure, gate, success, useServer } from './wire-support.js';
+import { failure, gate, success, useServer } from '../support/serving.js';
 
 class UnsupportedMedia extends ApiError {
   static override readonly status = 415;
@@ -96,7 +96,7 @@ describe('DCRF: error replies and crashes', () => {
   beforeEach(async () => {
     begun = gate();
     aborted = [];
-    ({ app, logger } = await serve([path('/', CustomConsumer)]));
+    ({ app, logger } = serve([path('/', CustomConsumer)]));
   });
 
   const server = 'A server error occurred.';

@@ -16,7 +16,7 @@ import {
 import { connect, type MemoryLogger } from 'signalbox/testing';
 import { within } from '../support/deadline.js';
 import { offlineOrm } from '../support/offline-orm.js';
-import { gate, success, useServer } from './wire-support.js';
+import { gate, success, useServer } from '../support/serving.js';
 
 interface Shout {
   readonly type: 'shout';
@@ -113,7 +113,7 @@ describe('DCRF: groups and messages of the application', () => {
     begun = gate();
     const streams = demultiplexer({ one: CustomConsumer, two: WithGroupsConsumer });
     const routes = [path('/with-groups/', WithGroupsConsumer), path('/', CustomConsumer), path('/streams/', streams)];
-    ({ app, logger } = await serve(routes));
+    ({ app, logger } = serve(routes));
   });
 
   it('S020 joins the groups of the class, whose messages reach its methods by their type', async () => {
@@ -206,7 +206,7 @@ describe('DCRF: groups and messages of the application', () => {
         await new Promise(() => {});
       }
     }
-    const { app: other, logger: log, clock } = await serve([path('/', Endless)]);
+    const { app: other, logger: log, clock } = serve([path('/', Endless)]);
     await using a = await connect(other, '/');
     await a.request('join', { name: 'g' });
     await other.sendToGroup('g', { type: 'wait' });
@@ -253,7 +253,7 @@ describe('DCRF: groups and messages of the application', () => {
         await this.removeGroup('g');
       }
     }
-    const { app: other } = await serve([path('/', Hasty)]);
+    const { app: other } = serve([path('/', Hasty)]);
     await using a = await connect(other, '/');
     await a.request('join_twice');
     await other.sendToGroup('g', { type: 'shout', text: 'hi' });

@@ -1,4 +1,4 @@
-import { EntityManager, MikroORM, type Opt } from '@mikro-orm/core';
+import { EntityManager, MikroORM } from '@mikro-orm/core';
 import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { IsInt, Length } from 'class-validator';
 import {
@@ -18,25 +18,7 @@ import {
 } from 'signalbox';
 import type { TestChannel } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-
-@Entity()
-export class Thing {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-
-  @Length(1, 100)
-  @Property({ type: 'string', length: 100, unique: true })
-  name!: string;
-
-  @Property({ type: 'integer', default: 0 })
-  count: Opt<number> = 0;
-
-  @Property({ type: 'integer', default: 1 })
-  shelf: Opt<number> = 1;
-
-  @Property({ type: 'boolean', default: false })
-  hidden: Opt<boolean> = false;
-}
+import { ShortSerializer, Thing } from './crud-support.js';
 
 @Entity()
 export class CodeThing {
@@ -53,9 +35,6 @@ export class ThingSerializer extends ModelSerializer(Thing, {
   fields: ['id', 'name', 'count', 'shelf'],
   readOnly: ['id'],
 }) {}
-
-@injectable()
-export class ShortSerializer extends ModelSerializer(Thing, { fields: ['id', 'name', 'shelf'], readOnly: ['id'] }) {}
 
 @injectable()
 export class CodeSerializer extends ModelSerializer(CodeThing, { fields: ['code', 'name'] }) {}

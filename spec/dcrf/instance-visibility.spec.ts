@@ -18,6 +18,7 @@ import {
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
+import { models, ShortSerializer, Thing } from './crud-support.js';
 import {
   CodeConsumer,
   CodeThing,
@@ -25,10 +26,8 @@ import {
   event,
   InstanceConsumer,
   Server,
-  ShortSerializer,
   subscribe,
   subscribed,
-  Thing,
   ThingConsumer,
 } from './instance-support.js';
 
@@ -105,7 +104,7 @@ function application(orm: MikroORM): App {
 }
 
 describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () => {
-  const database = useDatabase('dcrf_visibility', [Thing, CodeThing]);
+  const database = useDatabase('dcrf_visibility', [...models, CodeThing]);
   let app: App;
   let server: Server;
 

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { type App, createApp, demultiplexer, InMemoryChannelLayer, path } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
+import { models, Thing } from './crud-support.js';
 import {
   CodeConsumer,
   CodeThing,
@@ -11,7 +12,6 @@ import {
   Server,
   subscribe,
   subscribed,
-  Thing,
   ThingConsumer,
   unsubscribed,
 } from './instance-support.js';
@@ -20,7 +20,7 @@ const alpha = { id: 1, name: 'alpha', shelf: 1 };
 const beta = { id: 2, name: 'beta', shelf: 1 };
 
 describe('DCRF 19: ObserverModelInstanceMixin', () => {
-  const database = useDatabase('dcrf_instance', [Thing, CodeThing]);
+  const database = useDatabase('dcrf_instance', [...models, CodeThing]);
   let app: App;
   let layer: InMemoryChannelLayer;
   let server: Server;
@@ -102,18 +102,49 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
   it('S266 replies first, then tells the subscriber of its own change', async () => {
     await using bob = await connect(app, '/ws/things/');
     await subscribe(bob, 1, 'sub');
+    const replied = (action: string, requestId: string, data: unknown, status = 200) => ({
+      errors: [],
+      data,
+      action,
+      response_status: status,
+      request_id: requestId,
+    });
+    const told = async (frame: object) => {
+      bob.send(frame);
+      return [await bob.receive(), await bob.receive()];
+    };
+    const patched = { ...alpha, count: 5 };
+    expect(await told({ action: 'patch', pk: 1, data: { count: 5 }, request_id: 'patch' })).to.deep.equal([
+      replied('patch', 'patch', patched),
+      event('update', 'sub', patched),
+    ]);
+    expect(await told({ action: 'rename_async', pk: 1, name: 'ra', request_id: 'ra' })).to.deep.equal([
+      replied('rename_async', 'ra', { pk: 1 }),
+      event('update', 'sub', { ...patched, name: 'ra' }),
+    ]);
+    expect(await told({ action: 'delete', pk: 1, request_id: 'del' })).to.deep.equal([
+      replied('delete', 'del', null, 204),
+      deleted('sub', 1),
+    ]);
+    await bob.expectSilence();
+  });
+
+  it('S266 replies first also to requests that come at once', async () => {
+    await using bob = await connect(app, '/ws/things/');
+    await subscribe(bob, 1, 'sub');
     bob.send({ action: 'patch', pk: 1, data: { count: 5 }, request_id: 'patch' });
     bob.send({ action: 'rename_async', pk: 1, name: 'ra', request_id: 'ra' });
     bob.send({ action: 'delete', pk: 1, request_id: 'del' });
     await bob.reply('del');
     await app.idle();
     const order = bob.frames.slice(1).map(({ action, request_id: id }) => `${action} ${id}`);
-    expect(order.filter((line) => !line.endsWith('sub'))).to.deep.equal([
+    const ofSubscription = (line: string) => line.endsWith(' sub');
+    expect(order.filter((line) => !ofSubscription(line))).to.deep.equal([
       'patch patch',
       'rename_async ra',
       'delete del',
     ]);
-    expect(order.filter((line) => line.endsWith('sub'))).to.deep.equal(['update sub', 'update sub', 'delete sub']);
+    expect(order.filter(ofSubscription)).to.deep.equal(['update sub', 'update sub', 'delete sub']);
     expect(order.indexOf('update sub')).to.be.greaterThan(order.indexOf('patch patch'));
     expect(order.lastIndexOf('update sub')).to.be.greaterThan(order.indexOf('rename_async ra'));
     expect(order.indexOf('delete sub')).to.be.greaterThan(order.indexOf('delete del'));

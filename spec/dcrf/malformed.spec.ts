@@ -3,7 +3,7 @@ import { IsInt } from 'class-validator';
 import { Action, ApiConsumer, type App, ConfigurationError, Consumer, createApp, demultiplexer, path } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { offlineOrm } from '../support/offline-orm.js';
-import { failure, success, useServer } from './wire-support.js';
+import { failure, success, useServer } from '../support/serving.js';
 
 class Keyed {
   @IsInt()
@@ -51,7 +51,7 @@ describe('DCRF: malformed frames', () => {
   let app: App;
 
   beforeEach(async () => {
-    ({ app } = await serve([path('/things/', ThingConsumer), path('/binary/', BinaryConsumer)]));
+    ({ app } = serve([path('/things/', ThingConsumer), path('/binary/', BinaryConsumer)]));
   });
 
   /** What a frame is answered with; the socket lives on. */

@@ -18,17 +18,8 @@ import {
 import { connect, type TestChannel } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
 import { testProviders } from '../support/providers.js';
-import {
-  deleted,
-  event,
-  Server,
-  ShortSerializer,
-  subscribe,
-  subscribed,
-  Thing,
-  ThingConsumer,
-  unsubscribed,
-} from './instance-support.js';
+import { models, ShortSerializer, Thing } from './crud-support.js';
+import { deleted, event, Server, subscribe, subscribed, ThingConsumer, unsubscribed } from './instance-support.js';
 
 class ShelfKey {
   @IsInt() shelf!: number;
@@ -73,7 +64,7 @@ const alpha = { id: 1, name: 'alpha', shelf: 1, count: 0 };
 const uuid = '2a0c6d4e-6d0c-4b7e-9f58-0a8f4d7b7c11';
 
 describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
-  const database = useDatabase('dcrf_multiplexer', [Thing]);
+  const database = useDatabase('dcrf_multiplexer', models);
   let app: App;
   let server: Server;
   let providers: ReturnType<typeof testProviders>;

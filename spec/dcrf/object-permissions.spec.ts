@@ -22,7 +22,7 @@ import {
 import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { failure, success, useServer } from './wire-support.js';
+import { failure, success, useServer } from '../support/serving.js';
 
 @Entity()
 class Diary {
@@ -97,7 +97,7 @@ describe('DCRF: object permissions', () => {
       path('/open/', OpenDiaryConsumer),
       path('/watched/', WatchedDiaryConsumer),
     ];
-    return (await serve(routes, { orm: database.orm, settings })).app;
+    return serve(routes, { orm: database.orm, settings }).app;
   }
 
   const actions = ['retrieve', 'patch', 'delete', 'subscribe_instance', 'burn'];

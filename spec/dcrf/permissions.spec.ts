@@ -19,7 +19,7 @@ import {
   Throttled,
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
-import { failure, success, useServer } from './wire-support.js';
+import { failure, success, useServer } from '../support/serving.js';
 
 let asked: string[] = [];
 
@@ -57,7 +57,8 @@ class Never implements Permission {
 }
 
 class No implements Permission {
-  hasPermission() {
+  hasPermission({ action }: ActionContext) {
+    asked.push(`No ${action}`);
     return false;
   }
 }
@@ -120,6 +121,11 @@ function under(...expressions: PermissionExpression[]) {
     }
 
     @Action()
+    async retrieve() {
+      return { id: 1 };
+    }
+
+    @Action()
     async target() {
       return { response: true };
     }
@@ -138,7 +144,7 @@ describe('DCRF: permissions', () => {
   });
 
   async function open(...expressions: PermissionExpression[]): Promise<App> {
-    return (await serve([path('/', under(...expressions))])).app;
+    return serve([path('/', under(...expressions))]).app;
   }
 
   /** The status that a handshake is refused with. */
@@ -164,11 +170,17 @@ describe('DCRF: permissions', () => {
     expect(asked).to.deep.equal(['Yes connect', 'Yes target']);
   });
 
-  it('S051 asks both of all(), from left to right', async () => {
+  it('S051 asks both of all(), from left to right, and nothing behind the first that refuses', async () => {
     await using a = await connect(await open(all(Yes, AlsoYes)), '/');
     a.send({ action: 'target', request_id: 10 });
     expect(await a.receive()).to.deep.equal(success('target', 10, { response: true }));
     expect(asked).to.deep.equal(['Yes connect', 'AlsoYes connect', 'Yes target', 'AlsoYes target']);
+    asked = [];
+    await refusal(await open(all(Yes, Never, AlsoYes)));
+    expect(asked).to.deep.equal(['Yes connect', 'Never connect']);
+    asked = [];
+    expect(await statusUnder(all(Yes, No, AlsoYes))).to.equal(403);
+    expect(asked).to.deep.equal(['Yes connect', 'AlsoYes connect', 'Yes target', 'No target']);
   });
 
   it('S052 combines permissions of every kind', async () => {
@@ -285,11 +297,15 @@ describe('DCRF: permissions', () => {
   });
 
   it('S077 (differs) lets a permission tell reading actions from others by their name', async () => {
-    await using a = await connect(await open(IsAuthenticatedOrReads), '/');
-    expect(await a.request('list')).to.include({ response_status: 200 });
+    const app = await open(IsAuthenticatedOrReads);
+    await using a = await connect(app, '/');
+    expect(await a.request('list', { request_id: 1 })).to.deep.equal(success('list', 1, []));
+    expect(await a.request('retrieve', { request_id: 2 })).to.deep.equal(success('retrieve', 2, { id: 1 }));
     expect(await a.request('target', { request_id: 3 })).to.deep.equal(
       failure('target', 3, 403, 'permission_denied', denied),
     );
+    await using b = await connect(app, '/', alice);
+    expect(await b.request('target', { request_id: 4 })).to.deep.equal(success('target', 4, { response: true }));
   });
 
   it('S079 (differs) refuses the connect with one permission, and passes its not() and nested ones', async () => {
@@ -326,13 +342,13 @@ describe('DCRF: permissions', () => {
       }
     }
     const routes = [path('/', PlainConsumer), path('/open/', under(Yes))];
-    const { app } = await serve(routes, { permissions: [IsAuthenticated] });
+    const { app } = serve(routes, { permissions: [IsAuthenticated] });
     expect(await refusal(app)).to.include({ status: 401 });
     await using a = await connect(app, '/', alice);
     expect(await a.request('list')).to.include({ response_status: 200 });
     await using b = await connect(app, '/open/');
     expect(await b.request('list')).to.include({ response_status: 200 });
-    const { app: without } = await serve([path('/', PlainConsumer)]);
+    const { app: without } = serve([path('/', PlainConsumer)]);
     await using c = await connect(without, '/');
     expect(await c.request('list')).to.include({ response_status: 200 });
   });

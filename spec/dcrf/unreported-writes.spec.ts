@@ -1,12 +1,13 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
+import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
+import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { Announcer, type App, createApp, Logger, path } from 'signalbox';
+import { Announcer, type App, createApp, InMemoryChannelLayer, Logger, path } from 'signalbox';
 import { connect, MemoryLogger } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
-import { openDatabase, useDatabase } from '../support/database.js';
+import { useDatabase } from '../support/database.js';
 import { within } from '../support/deadline.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
-import { createThing, event, fill, Owner, save, Tag, Thing, things } from './observer-support.js';
+import { event, fill, Owner, save, Tag, Thing, things } from './observer-support.js';
 
 describe('Writes past the unit of work, as DCRF recorded them', () => {
   const database = useDatabase('dcrf_unreported', things);
@@ -56,15 +57,39 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
     expect(warned()).to.have.lengthOf(5);
   });
 
-  it('S204 (differs) hears of what another process writes once that is announced', async () => {
-    await using ann = await connect(app, '/ws/all-things/');
+  it('S204 (differs) hears of what another process writes where both run the application on one channel layer, and else once it is announced', async () => {
+    const elsewhere = await MikroORM.init({
+      clientUrl: database.orm.config.get('clientUrl') as string,
+      entities: things,
+      metadataProvider: ReflectMetadataProvider,
+    });
+    const routes = [path('/ws/all-things/', AllThings)];
+    const channelLayer = new InMemoryChannelLayer();
+    const own = rootContainer.createChildContainer();
+    const here = createApp({ orm: database.orm, container: own, channelLayer, routes });
+    await using ann = await connect(here, '/ws/all-things/');
     await ann.request('subscribe_all', { request_id: 4 });
-    const elsewhere = await openDatabase('dcrf_unreported_elsewhere', things);
-    await createThing(elsewhere, 'elsewhere');
-    await elsewhere.close(true);
+
+    // A process without the application, as one of DCRF that has not imported the consumers.
+    await save(elsewhere, 1, { count: 1 });
     await ann.expectSilence();
-    await announcer.announce(Thing, [1], 'update');
+    await own.resolve(Announcer).announce(Thing, [1], 'update');
     expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }, 4));
+
+    const apart = createApp({ orm: elsewhere, routes });
+    await save(elsewhere, 1, { count: 2 });
+    await apart.idle();
+    await ann.expectSilence();
+    await apart.close();
+
+    const joined = createApp({ orm: elsewhere, channelLayer, routes });
+    await save(elsewhere, 1, { count: 3 });
+    expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }, 4));
+    await ann.expectSilence();
+    expect(await database.orm.em.fork().findOneOrFail(Thing, 1)).to.include({ count: 3 });
+    await joined.close();
+    await here.close();
+    await elsewhere.close(true);
   });
 
   it('warns once per place, and not of what is announced', async () => {

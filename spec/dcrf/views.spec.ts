@@ -1,10 +1,7 @@
 import { expect } from 'chai';
-import { type App, createApp, path, route, type View, viewAsConsumer } from 'signalbox';
+import { type App, path, route, type View, viewAsConsumer } from 'signalbox';
 import { connect } from 'signalbox/testing';
-import { offlineOrm } from '../support/offline-orm.js';
-import { testProviders } from '../support/providers.js';
-
-let orm: Awaited<ReturnType<typeof offlineOrm>>;
+import { useServer } from '../support/serving.js';
 
 const things = [
   { id: 1, name: 'alpha', shelf: 1 },
@@ -81,17 +78,12 @@ const routes = [
 ];
 
 describe('DCRF 11: view_as_consumer', () => {
-  before(async () => {
-    orm = await offlineOrm();
-  });
-  after(() => orm.close());
-
+  const serve = useServer();
   let app: App;
 
   beforeEach(() => {
-    app = createApp({ orm, container: testProviders().container, routes });
+    ({ app } = serve(routes));
   });
-  afterEach(() => app.close());
 
   it('S160 a view behind the socket answers retrieve with what it answers to GET', async () => {
     await using ann = await connect(app, '/ws/view-list/');

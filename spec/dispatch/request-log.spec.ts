@@ -1,4 +1,3 @@
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
@@ -7,8 +6,6 @@ import {
   type App,
   Clock,
   Consumer,
-  Counters,
-  createApp,
   Logger,
   NotAuthenticated,
   NotFound,
@@ -26,9 +23,10 @@ import {
   type TraceSpan,
 } from 'signalbox';
 import { connect, MemoryCounters, TestClock } from 'signalbox/testing';
-import { container, injectable } from 'tsyringe';
+import { injectable } from 'tsyringe';
 import type { LogSettings } from '#signalbox/settings.js';
-import { offlineOrm } from '../support/offline-orm.js';
+import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 
 class FakeTracer extends Tracer {
   readonly spans: unknown[] = [];
@@ -168,35 +166,22 @@ class HearsNothing implements Permission {
 class Deaf extends Talking {}
 
 describe('The log of requests', () => {
-  let orm: MikroORM;
+  const serve = useServer();
   let lines: string[];
   let counters: MemoryCounters;
   let tracer: FakeTracer;
   let clock: TestClock;
-  const opened: App[] = [];
-
-  before(async () => {
-    orm = await offlineOrm();
-  });
-  afterEach(async () => {
-    await Promise.all(opened.splice(0).map((app) => app.close()));
-  });
-  after(() => orm.close(true));
 
   function open(log: Partial<LogSettings> = { actions: 'all' }): App {
     lines = [];
-    counters = new MemoryCounters();
     tracer = new FakeTracer();
-    const child = container.createChildContainer();
-    child.registerInstance(Logger, new Logger('info', (line) => lines.push(line)));
-    clock = new TestClock();
-    child.registerInstance(Clock, clock);
-    child.registerInstance(Counters, counters);
-    child.registerInstance(Tracer, tracer);
+    const providers = testProviders();
+    ({ clock, counters } = providers);
+    const { container } = providers;
+    container.registerInstance(Logger, new Logger('info', (line) => lines.push(line)));
+    container.registerInstance(Tracer, tracer);
     const routes = [path('/talk/', Talking), path('/deaf/', Deaf)];
-    const app = createApp({ orm, container: child, routes, settings: { development: false, closeTimeout: 100, log } });
-    opened.push(app);
-    return app;
+    return serve(routes, { container, settings: { development: false, closeTimeout: 100, log } }).app;
   }
 
   const entries = (): Record<string, unknown>[] =>

@@ -1,5 +1,4 @@
 import { EntityManager } from '@mikro-orm/core';
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
@@ -8,7 +7,6 @@ import {
   type AppOptions,
   Conflict,
   Consumer,
-  createApp,
   Detached,
   type Permission,
   Permissions,
@@ -19,8 +17,7 @@ import {
 } from 'signalbox';
 import { connect, type MemoryLogger } from 'signalbox/testing';
 import { injectable, Lifecycle, scoped, singleton } from 'tsyringe';
-import { offlineOrm } from '../support/offline-orm.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 
 let told: string[] = [];
 
@@ -151,22 +148,17 @@ class OpensDesk implements ScopeMiddleware {
 }
 
 describe('The providers of a connection', () => {
-  let orm: MikroORM;
+  const serve = useServer();
   let logger: MemoryLogger;
 
-  before(async () => {
-    orm = await offlineOrm();
-  });
   beforeEach(() => {
     told = [];
   });
-  after(() => orm.close(true));
 
   function open(options: Partial<AppOptions<readonly Route[]>> = {}) {
-    const providers = testProviders();
-    logger = providers.logger;
-    const routes = [path('/', DeskConsumer), path('/guarded/', GuardedConsumer)];
-    return createApp({ orm, container: providers.container, routes, ...options });
+    const served = serve([path('/', DeskConsumer), path('/guarded/', GuardedConsumer)], options);
+    logger = served.logger;
+    return served.app;
   }
 
   it('are disposed at its end, the last that was built first, each awaited, after the disconnect hook', async () => {
@@ -175,7 +167,6 @@ describe('The providers of a connection', () => {
     ann.close();
     await ann.ended;
     expect(told).to.deep.equal(['disconnected', 'faulty', 'desk', 'ledger', 'wire']);
-    await app.close();
   });
 
   it('are disposed although one of them fails, which is logged', async () => {
@@ -186,7 +177,6 @@ describe('The providers of a connection', () => {
     expect(logger.at('error').map(({ message, fields }) => [message, fields['provider']])).to.deep.equal([
       ['A provider of a connection could not be disposed.', 'Faulty'],
     ]);
-    await app.close();
   });
 
   for (const query of ['full', 'conflict']) {
@@ -195,7 +185,6 @@ describe('The providers of a connection', () => {
       const refused = await connect(app, `/guarded/?${query}`).catch((error: unknown) => error);
       expect(refused).to.have.property('status').that.is.oneOf([401, 409]);
       expect(told.slice(-3)).to.deep.equal(['desk', 'ledger', 'wire']);
-      await app.close();
     });
   }
 
@@ -207,7 +196,6 @@ describe('The providers of a connection', () => {
     ann.close();
     await ann.ended;
     expect(told.indexOf('worked')).to.be.greaterThan(-1).and.lessThan(told.indexOf('faulty'));
-    await app.close();
   });
 
   it('outlive its detached methods', async () => {
@@ -217,7 +205,6 @@ describe('The providers of a connection', () => {
     ann.close();
     await ann.ended;
     expect(told).to.deep.equal(['disconnected', 'tidied', 'faulty', 'desk', 'ledger', 'wire']);
-    await app.close();
   });
 
   it('are disposed although abandoned work never ends, which is logged', async () => {
@@ -231,7 +218,6 @@ describe('The providers of a connection', () => {
     expect(logger.at('warn').map(({ message }) => message)).to.deep.equal([
       'Work of a connection goes on behind its end: heed context.signal.',
     ]);
-    await app.close();
   });
 
   it('never are singletons, though a connection be the first to ask', async () => {
@@ -241,6 +227,5 @@ describe('The providers of a connection', () => {
     ann.close();
     await ann.ended;
     expect(told).not.to.include('office');
-    await app.close();
   });
 });

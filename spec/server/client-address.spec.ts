@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { Action, ActionContext, ApiConsumer, Consumer, path } from 'signalbox';
 import { ClientAddresses } from '#signalbox/server/client-address.js';
 import { addressKey } from '#signalbox/server/rate-limit.js';
-import { useServer } from '../dcrf/wire-support.js';
+import { useServer } from '../support/serving.js';
 import { SocketClient } from '../support/sockets.js';
 
 function addressOf(proxies: readonly string[], remoteAddress: string, forwarded?: string | string[]) {
@@ -64,7 +64,7 @@ describe('The address of a client', () => {
       [['127.0.0.0/8'], '203.0.113.9'],
     ] as const) {
       it(`stands in the scope as ${address}, where ${trustedProxies.length} proxies are trusted`, async () => {
-        const { app } = await serve([path('/', AddressConsumer)], { settings: { trustedProxies } });
+        const { app } = serve([path('/', AddressConsumer)], { settings: { trustedProxies } });
         const { port } = await app.listen({ host: '127.0.0.1' });
         await using client = await SocketClient.open(`ws://127.0.0.1:${port}/`, { headers });
         client.send({ action: 'address', request_id: 1 });

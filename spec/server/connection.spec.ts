@@ -1,4 +1,3 @@
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
@@ -7,10 +6,8 @@ import {
   type App,
   type AppOptions,
   Consumer,
-  createApp,
   demultiplexer,
   IsAuthenticated,
-  Logger,
   NotAuthenticated,
   type Permission,
   PermissionDenied,
@@ -20,8 +17,8 @@ import {
   type Scope,
 } from 'signalbox';
 import { connect, MemoryLogger } from 'signalbox/testing';
-import { container, injectable } from 'tsyringe';
-import { offlineOrm } from '../support/offline-orm.js';
+import { injectable } from 'tsyringe';
+import { gate, success, useServer } from '../support/serving.js';
 import { refusalOf, SocketClient } from '../support/sockets.js';
 
 let told: string[] = [];
@@ -88,25 +85,14 @@ class LateConsumer extends ApiConsumer {
 }
 
 describe('A connection', () => {
-  let orm: MikroORM;
+  const serve = useServer();
   let logger: MemoryLogger;
-  const opened: App[] = [];
 
-  before(async () => {
-    orm = await offlineOrm();
-  });
   beforeEach(() => {
     told = [];
-    logger = new MemoryLogger();
   });
-  afterEach(async () => {
-    await Promise.all(opened.splice(0).map((app) => app.close()));
-  });
-  after(() => orm.close(true));
 
   function open(options: Partial<AppOptions<readonly Route[]>> = {}): App {
-    const child = container.createChildContainer();
-    child.registerInstance(Logger, logger);
     const streams = {
       open: OpenConsumer,
       twin: OpenConsumer,
@@ -123,9 +109,9 @@ describe('A connection', () => {
       path('/many/', demultiplexer(streams)),
       path('/none/', demultiplexer({ members: MembersConsumer, closed: ClosedConsumer })),
     ];
-    const app = createApp({ orm, container: child, routes, ...options });
-    opened.push(app);
-    return app;
+    const served = serve(routes, options);
+    logger = served.logger;
+    return served.app;
   }
 
   async function listen(options: Partial<AppOptions<readonly Route[]>> = {}): Promise<string> {
@@ -390,3 +376,60 @@ async function refused(connecting: Promise<unknown>): Promise<unknown> {
     (error: unknown) => error,
   );
 }
+
+const busy = gate();
+
+@Consumer()
+class PlainConsumer extends ApiConsumer {
+  protected override onConnect(): Promise<void> {
+    return busy.promise;
+  }
+
+  @Action()
+  async list() {
+    return [];
+  }
+}
+
+@Consumer()
+class PingConsumer extends ApiConsumer {
+  @Action()
+  async ping() {
+    return 'mine';
+  }
+}
+
+describe('A ping', () => {
+  const serve = useServer();
+
+  it('is answered at once, whatever its consumer is busy with', async () => {
+    const { app } = serve([path('/ws/', PlainConsumer)]);
+    await using ann = await connect(app, '/ws/');
+    ann.send({ action: 'ping' });
+    expect(await ann.receive()).to.deep.equal(success('ping', null, null));
+    ann.send({ action: 'ping', request_id: 'now' });
+    expect(await ann.receive()).to.deep.equal(success('ping', 'now', null));
+    busy.resolve();
+  });
+
+  it('needs no stream behind a demultiplexer', async () => {
+    const { app } = serve([path('/ws/', demultiplexer({ plain: PlainConsumer }))]);
+    await using ann = await connect(app, '/ws/');
+    ann.sendText('{"action": "ping"}');
+    expect(await ann.receive()).to.deep.equal({ stream: null, payload: success('ping', null, null) });
+  });
+
+  it('goes to the consumer of a route that has an action of this name', async () => {
+    const { app } = serve([path('/ws/', PingConsumer)]);
+    await using ann = await connect(app, '/ws/');
+    expect(await ann.request('ping', { request_id: 1 })).to.deep.equal(success('ping', 1, 'mine'));
+  });
+
+  it('is none with anything else in the frame', async () => {
+    const { app } = serve([path('/ws/', demultiplexer({ plain: PingConsumer }))]);
+    await using ann = await connect(app, '/ws/');
+    ann.send({ action: 'ping', pk: 1 });
+    expect(await ann.receive()).to.have.nested.include({ 'payload.response_status': 400 });
+    expect(await ann.channel('plain').request('ping', { request_id: 1 })).to.deep.equal(success('ping', 1, 'mine'));
+  });
+});

@@ -1,8 +1,11 @@
-import http, { Server } from 'node:http';
+import { once } from 'node:events';
+import http, { createServer, Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { ApiConsumer, Consumer, createApp, type GivenSettings, path } from 'signalbox';
+import { Action, ApiConsumer, type App, Consumer, createApp, type GivenSettings, path } from 'signalbox';
 import { offlineOrm } from '../support/offline-orm.js';
+import { refusalOf, SocketClient } from '../support/sockets.js';
 
 @Consumer()
 class QuietConsumer extends ApiConsumer {}
@@ -59,5 +62,53 @@ describe('The server of listen', () => {
   it('lets 4 096 sockets wait to be accepted, so that all clients of a server that is gone may come at once', async () => {
     const { asked } = await served({});
     expect(asked.slice(0, 3)).to.deep.equal([0, '127.0.0.1', 4_096]);
+  });
+});
+
+@Consumer()
+class NameConsumer extends ApiConsumer {
+  @Action()
+  async path() {
+    return this.scope.path;
+  }
+}
+
+describe('Two applications on one HTTP server', () => {
+  let server: Server;
+  let apps: App[];
+  let at: string;
+
+  beforeEach(async () => {
+    server = createServer();
+    apps = [];
+    for (const route of ['/ws/one/', '/ws/two/']) {
+      const app = createApp({ orm: await offlineOrm(), routes: [path(route, NameConsumer)] });
+      await app.attach(server);
+      apps.push(app as App);
+    }
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    at = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+
+  afterEach(async () => {
+    for (const app of apps) await app.close();
+    server.close();
+  });
+
+  it('answer for the paths of their own', async () => {
+    for (const route of ['/ws/one/', '/ws/two/']) {
+      await using client = await SocketClient.open(`${at}${route}`);
+      client.send({ action: 'path', request_id: 1 });
+      expect((await client.receive())['data']).to.equal(route);
+    }
+  });
+
+  it('answer 404 once for a path that neither serves', async () => {
+    expect(await refusalOf(`${at}/ws/three/`)).to.include({ status: 404 });
+  });
+
+  it('answer 404 once for it also after the first of them closed', async () => {
+    await apps[0]?.close();
+    expect(await refusalOf(`${at}/ws/one/`)).to.include({ status: 404 });
   });
 });

@@ -5,7 +5,7 @@ import { IsInt, IsOptional, Length, Max, Min } from 'class-validator';
 import { Action, ApiConsumer, type App, ConfigurationError, Consumer, path, router } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { z } from 'zod';
-import { useServer } from '../dcrf/wire-support.js';
+import { useServer } from '../support/serving.js';
 import { refusalOf } from '../support/sockets.js';
 
 class RoomParams {
@@ -77,7 +77,7 @@ describe('The parameters of a route', () => {
   let app: App;
 
   beforeEach(async () => {
-    ({ app } = await serve([
+    ({ app } = serve([
       path('/rooms/:room(int)/:seat/', RoomConsumer, { params: RoomParams }),
       path('/query/', RoomConsumer, { query: RoomQuery }),
       path('/tenant/', router([path('', RoomConsumer, { headers: Tenant })])),

@@ -1,12 +1,30 @@
+import { once } from 'node:events';
+import { connect as connectSocket, type Socket } from 'node:net';
 import { expect } from 'chai';
-import { Action, ApiConsumer, type App, Consumer, Counters, demultiplexer, type Limits, path } from 'signalbox';
-import { connect, MemoryCounters, type MemoryLogger, type TestClock, type TestConnection } from 'signalbox/testing';
-import { ConnectionLimiter } from '#signalbox/server/rate-limit.js';
+import fc from 'fast-check';
+import {
+  Action,
+  ApiConsumer,
+  type App,
+  Consumer,
+  demultiplexer,
+  type GivenSettings,
+  type Limits,
+  Overloaded,
+  path,
+  type Scope,
+  type ScopeMiddleware,
+  Throttled,
+} from 'signalbox';
+import { connect, MemoryCounters, type MemoryLogger, TestClock, type TestConnection } from 'signalbox/testing';
+import { injectable } from 'tsyringe';
+import { ConnectionLimiter, TokenBucket } from '#signalbox/server/rate-limit.js';
 import { defaultSettings } from '#signalbox/settings.js';
-import { useServer } from '../dcrf/wire-support.js';
-import { testProviders } from '../support/providers.js';
+import { within } from '../support/deadline.js';
+import { checkProperty } from '../support/properties.js';
 import { frameBytes, RawWebSocket } from '../support/raw-web-socket.js';
-import { SocketClient } from '../support/sockets.js';
+import { useServer } from '../support/serving.js';
+import { RawClient, SocketClient, upgradeRequest } from '../support/sockets.js';
 
 let runs: number;
 
@@ -40,21 +58,14 @@ describe('The limits of messages', () => {
   let logger: MemoryLogger;
   let counters: MemoryCounters;
 
-  async function open(limits: Partial<Limits> = {}): Promise<void> {
-    const providers = testProviders();
-    ({ clock, logger } = providers);
-    counters = new MemoryCounters();
-    providers.container.registerInstance(Counters as never, counters as never);
+  function open(limits: Partial<Limits> = {}): void {
     const routes = [path('/', CountConsumer), path('/many/', demultiplexer({ counts: StreamConsumer }))];
-    ({ app } = await serve(routes, {
-      container: providers.container,
-      settings: { limits: { waitingRequests: 1_000, ...limits } },
-    }));
+    ({ app, clock, logger, counters } = serve(routes, { settings: { limits: { waitingRequests: 1_000, ...limits } } }));
   }
 
-  beforeEach(async () => {
+  beforeEach(() => {
     runs = 0;
-    await open();
+    open();
   });
 
   const reached = (limit: string): number => counters.count('signalbox.limits_reached', { limit });
@@ -95,7 +106,7 @@ describe('The limits of messages', () => {
   });
 
   it('count pings of the protocol, which get no pong above the rate', async () => {
-    await open({ messageBurst: 1 });
+    open({ messageBurst: 1 });
     await using client = await connect(app, '/');
     for (const id of [1, 2]) client.send({ action: 'ping', request_id: id });
     expect([await client.receive(), await client.receive()]).to.deep.equal([
@@ -130,7 +141,7 @@ describe('The limits of messages', () => {
     });
 
     it('are not begun anew by who leaves and comes back', async () => {
-      await open({ userMessageBurst: 100 });
+      open({ userMessageBurst: 100 });
       const gone = await as('ann');
       await statuses(gone, 100);
       gone.close();
@@ -140,7 +151,7 @@ describe('The limits of messages', () => {
     });
 
     it('are never less than those of one connection', async () => {
-      await open({ userMessagesPerSecond: 1, userMessageBurst: 1 });
+      open({ userMessagesPerSecond: 1, userMessageBurst: 1 });
       await using ann = await as('ann');
       expect(new Set(await statuses(ann, 100))).to.deep.equal(new Set([200]));
       clock.advance(1_000);
@@ -162,7 +173,7 @@ describe('The limits of messages', () => {
   });
 
   it('answer in the stream of the frame', async () => {
-    await open({ messageBurst: 1 });
+    open({ messageBurst: 1 });
     await using client = await connect(app, '/many/');
     const counts = client.channel('counts');
     await counts.request('count');
@@ -171,7 +182,7 @@ describe('The limits of messages', () => {
   });
 
   it('take 256 KiB at once and a second, and the largest frame whatever the rate', async () => {
-    await open({ bytesPerSecond: 1_000 });
+    open({ bytesPerSecond: 1_000 });
     await using client = await connect(app, '/');
     const large = { action: 'count', text: 'x'.repeat(32_700), more: 'x'.repeat(32_700) };
     expect(await client.request('count', { ...large, request_id: 1 })).to.include({ response_status: 200 });
@@ -179,7 +190,7 @@ describe('The limits of messages', () => {
       tooMany(2, 65_370, 'Too many bytes.'),
     );
     expect(reached('bytes')).to.equal(1);
-    await open();
+    open();
     await using usual = await connect(app, '/');
     const sent = Array.from({ length: 5 }, (_, id) => usual.request('count', { ...large, request_id: id }));
     const answers = (await Promise.all(sent)).map(({ response_status }) => response_status);
@@ -187,7 +198,7 @@ describe('The limits of messages', () => {
   });
 
   it('count binary frames, which are refused with no id', async () => {
-    await open({ messageBurst: 1 });
+    open({ messageBurst: 1 });
     await using client = await connect(app, '/');
     client.sendBinary(new Uint8Array(3));
     client.sendBinary(new Uint8Array(3));
@@ -248,7 +259,7 @@ describe('The limits of messages', () => {
   }
 
   it('cut who sends more pings than pongs can be sent for, and who does not answer a close', async () => {
-    await open({ closeHandshakeTime: 50 });
+    open({ closeHandshakeTime: 50 });
     const { port } = await app.listen({ host: '127.0.0.1' });
     using flooding = await RawWebSocket.open(port, '/');
     flooding.write(Buffer.concat(Array.from({ length: 100 }, () => frameBytes('a', { opcode: 9 }))));
@@ -260,7 +271,7 @@ describe('The limits of messages', () => {
   });
 
   it('close with 1008 who sends a frame in more pieces than may wait', async () => {
-    await open({ bufferedChunks: 10, fragments: 2 });
+    open({ bufferedChunks: 10, fragments: 2 });
     const { port } = await app.listen({ host: '127.0.0.1' });
     using client = await RawWebSocket.open(port, '/');
     for (const byte of frameBytes('a'.repeat(200))) {
@@ -274,7 +285,7 @@ describe('The limits of messages', () => {
   });
 
   it('count pings, and close who sends too many of them', async () => {
-    await open({ messageBurst: 5, throttledPerMinute: 3, pendingPongs: 100 });
+    open({ messageBurst: 5, throttledPerMinute: 3, pendingPongs: 100 });
     const { port } = await app.listen({ host: '127.0.0.1' });
     const client = await SocketClient.open(`ws://127.0.0.1:${port}/`);
     for (let each = 0; each < 5; each += 1) client.ping();
@@ -282,5 +293,386 @@ describe('The limits of messages', () => {
     expect(await client.receive()).to.deep.equal(tooMany(1, 20));
     for (let each = 0; each < 3; each += 1) client.ping();
     expect(await client.closed).to.equal(1013);
+  });
+});
+
+describe('A token bucket', () => {
+  it('gives its burst at once, then its rate, and says when the next will be there', () => {
+    const bucket = new TokenBucket(10, 3, 1_000);
+    expect([1, 1, 1, 1].map((count) => bucket.take(count, 1_000))).to.deep.equal([0, 0, 0, 100]);
+    expect(bucket.take(1, 1_099)).to.equal(1);
+    expect(bucket.take(1, 1_100)).to.equal(0);
+    expect(bucket.take(2, 1_100)).to.equal(200);
+  });
+
+  it('is full after a quiet time, and never more than full', () => {
+    const bucket = new TokenBucket(10, 3, 0);
+    bucket.take(3, 0);
+    expect(bucket.isFull(299)).to.equal(false);
+    expect(bucket.isFull(300)).to.equal(true);
+    expect([1, 1, 1, 1].map((count) => bucket.take(count, 100_000))).to.deep.equal([0, 0, 0, 100]);
+  });
+
+  it('neither gives nor takes when the clock is set back', () => {
+    const bucket = new TokenBucket(10, 2, 10_000);
+    bucket.take(2, 10_000);
+    expect(bucket.take(1, 0)).to.equal(100);
+    expect(bucket.take(1, 100)).to.equal(0);
+  });
+
+  it('never gives more than burst and rate allow in any stretch of time, and what it promises (any calls)', () => {
+    const call = fc.record({ wait: fc.integer({ min: 0, max: 500 }), count: fc.integer({ min: 1, max: 5 }) });
+    checkProperty(
+      fc.property(
+        fc.integer({ min: 1, max: 50 }),
+        fc.integer({ min: 5, max: 20 }),
+        fc.array(call),
+        (rate, burst, calls) => {
+          const bucket = new TokenBucket(rate, burst, 0);
+          let now = 0;
+          let given = 0;
+          for (const { wait, count } of calls) {
+            now += wait;
+            const late = bucket.take(count, now);
+            if (late === 0) given += count;
+            expect(given).to.be.at.most(burst + (now / 1_000) * rate + 1e-6);
+            if (late === 0) continue;
+            now += late;
+            // A millisecond more: what a computer adds up is never exact.
+            expect(bucket.take(count, now + 1)).to.equal(0);
+            now += 1;
+            given += count;
+          }
+        },
+      ),
+    );
+  });
+});
+
+let asked: number;
+let answer: PromiseWithResolvers<void>;
+
+@injectable()
+class Doorkeeper implements ScopeMiddleware {
+  async apply(scope: Scope): Promise<void> {
+    asked += 1;
+    const userId = scope.query.get('user');
+    if (userId !== null) scope.identity = { userId };
+    if (scope.query.has('wait')) await answer.promise;
+  }
+}
+
+@Consumer()
+class QuietConsumer extends ApiConsumer {}
+
+describe('The limits of handshakes', () => {
+  describe('of a process', () => {
+    let clock: TestClock;
+    let counters: MemoryCounters;
+
+    beforeEach(() => {
+      clock = new TestClock();
+      counters = new MemoryCounters();
+    });
+
+    function limitsOf(limits: Partial<Limits> = {}): ConnectionLimiter {
+      return new ConnectionLimiter({ ...defaultSettings.limits, ...limits }, clock, counters);
+    }
+
+    it('take 10,000 connections, and 500 handshakes a second', () => {
+      const limits = limitsOf();
+      for (let count = 0; count < 20; count += 1) {
+        for (let each = 0; each < 500; each += 1) limits.enter(undefined);
+        if (count < 19) {
+          expect(() => limits.enter(undefined))
+            .to.throw(Overloaded, 'Too many handshakes.')
+            .with.property('retryAfter', 2);
+        }
+        clock.advance(1_000);
+      }
+      expect(() => limits.enter(undefined))
+        .to.throw(Overloaded, 'The server has no room for another connection.')
+        .with.property('retryAfter', 10_000);
+      expect(counters.count('signalbox.limits_reached', { limit: 'handshakes' })).to.equal(19);
+      expect(counters.count('signalbox.limits_reached', { limit: 'connections' })).to.equal(1);
+    });
+
+    it('take 100 connections of one address, and another one when one of them leaves', () => {
+      const limits = limitsOf();
+      const places = Array.from({ length: 100 }, () => limits.enter('203.0.113.9'));
+      clock.advance(1_000);
+      expect(() => limits.enter('203.0.113.9'))
+        .to.throw(Throttled, 'There may be 100 connections of one address.')
+        .with.property('retryAfter', 10_000);
+      limits.enter('203.0.113.10');
+      places[0]?.leave();
+      places[0]?.leave();
+      limits.enter('203.0.113.9');
+      expect(() => limits.enter('203.0.113.9')).to.throw(Throttled);
+      expect(counters.count('signalbox.limits_reached', { limit: 'address_connections' })).to.equal(2);
+    });
+
+    it('take 100 handshakes of one address at once, then 10 a second, and those refused cost the others nothing', () => {
+      const limits = limitsOf({ handshakesPerSecond: 101 });
+      for (let each = 0; each < 100; each += 1) limits.enter('203.0.113.9').leave();
+      for (let each = 0; each < 1_000; each += 1) {
+        expect(() => limits.enter('203.0.113.9'))
+          .to.throw(Throttled, 'Too many handshakes.')
+          .with.property('retryAfter', 100);
+      }
+      limits.enter('203.0.113.10');
+      clock.advance(100);
+      limits.enter('203.0.113.9');
+      expect(counters.count('signalbox.limits_reached', { limit: 'address_handshakes' })).to.equal(1_000);
+    });
+
+    it('count all addresses of an IPv6 network of 64 bits as one', () => {
+      const limits = limitsOf({ connectionsPerAddress: 1 });
+      limits.enter('2001:db8::1');
+      expect(() => limits.enter('2001:db8::2')).to.throw(Throttled);
+      limits.enter('2001:db8:0:1::1');
+    });
+
+    it('take 20 connections of one user, and another one when one of them leaves', () => {
+      const limits = limitsOf();
+      const places = Array.from({ length: 21 }, () => limits.enter(undefined));
+      for (const place of places.slice(0, 20)) place.takeFor('ann');
+      expect(() => places[20]?.takeFor('ann'))
+        .to.throw(Throttled, 'There may be 20 connections of one user.')
+        .with.property('retryAfter', 10_000);
+      limits.enter(undefined).takeFor('bob');
+      limits.enter(undefined).takeFor(undefined);
+      places[3]?.leave();
+      places[20]?.takeFor('ann');
+      expect(counters.count('signalbox.limits_reached', { limit: 'user_connections' })).to.equal(1);
+    });
+
+    it('forget addresses of which nothing needs to be known', () => {
+      const limits = limitsOf({ handshakesPerSecond: 100_000, connections: 100_000 });
+      for (let each = 0; each < 30_000; each += 1) {
+        limits.enter(`10.${each >> 16}.${(each >> 8) & 255}.${each & 255}`).leave();
+        if (each % 10_000 === 0) clock.advance(1_000);
+      }
+      expect(limits.knownAddresses).to.be.below(20_001);
+    });
+
+    it('forget users who left, once there are many of them', () => {
+      const limits = limitsOf({ handshakesPerSecond: 100_000, connections: 100_000 });
+      const stays = limits.enter(undefined);
+      stays.takeFor('ann');
+      for (let each = 0; each < 30_000; each += 1) {
+        const place = limits.enter(undefined);
+        place.takeFor(`user ${each}`);
+        place.leave();
+        if (each % 10_000 === 0) clock.advance(1_000);
+      }
+      expect(limits.knownUsers).to.be.below(20_001);
+    });
+  });
+
+  describe('of an application', () => {
+    const serve = useServer();
+
+    beforeEach(() => {
+      asked = 0;
+      answer = Promise.withResolvers();
+    });
+    afterEach(() => answer.resolve());
+
+    async function open(limits: Partial<Limits>) {
+      const { app, counters } = serve([path('/', QuietConsumer)], { middleware: [Doorkeeper], settings: { limits } });
+      const { port } = await app.listen({ host: '127.0.0.1' });
+      return { counters, port, url: `ws://127.0.0.1:${port}/` };
+    }
+
+    /** All that a server says to an upgrade that it refuses. */
+    async function refused(port: number, url = '/'): Promise<string> {
+      using raw = await RawClient.open(port);
+      raw.write(upgradeRequest(url));
+      await raw.hear('\r\n\r\n');
+      return raw.hear('.\n');
+    }
+
+    it('refuses with 503, Retry-After and a sentence when it is full, before anybody is asked who he is', async () => {
+      const { port, url } = await open({ connections: 1 });
+      const client = await SocketClient.open(url);
+      const refusal = await refused(port);
+      expect(refusal)
+        .to.match(/^HTTP\/1.1 503 Service Unavailable\r\n/)
+        .and.include('\r\nRetry-After: 10\r\n');
+      expect(refusal).to.match(/\r\n\r\nThe server has no room for another connection\.\n$/);
+      expect(asked).to.equal(1);
+      client.close();
+      await client.closed;
+      await using _ = await SocketClient.open(url);
+    });
+
+    it('refuses with 429 and Retry-After an address that has called too often', async () => {
+      const { port, url } = await open({ addressHandshakeBurst: 1, addressHandshakesPerSecond: 1 });
+      await using _ = await SocketClient.open(url);
+      const refusal = await refused(port);
+      expect(refusal)
+        .to.match(/^HTTP\/1.1 429 Too Many Requests\r\n/)
+        .and.include('\r\nRetry-After: 1\r\n');
+      expect(refusal).to.match(/\r\n\r\nToo many handshakes\.\n$/);
+    });
+
+    it('believes no client that says it calls from elsewhere', async () => {
+      const { port, url } = await open({ connectionsPerAddress: 1 });
+      await using _ = await SocketClient.open(url, { headers: { 'x-forwarded-for': '203.0.113.1' } });
+      using raw = await RawClient.open(port);
+      raw.write(upgradeRequest('/', { 'X-Forwarded-For': '203.0.113.2' }));
+      expect(await raw.hear('.\n')).to.match(/^HTTP\/1.1 429 /);
+    });
+
+    it('tells clients of a trusted proxy apart', async () => {
+      const { app } = serve([path('/', QuietConsumer)], {
+        settings: { trustedProxies: ['127.0.0.1'], limits: { connectionsPerAddress: 1 } },
+      });
+      const { port } = await app.listen({ host: '127.0.0.1' });
+      const from = (address: string) =>
+        SocketClient.open(`ws://127.0.0.1:${port}/`, { headers: { 'x-forwarded-for': address } });
+      await using _one = await from('203.0.113.1');
+      await using _two = await from('203.0.113.2');
+      using raw = await RawClient.open(port);
+      raw.write(upgradeRequest('/', { 'X-Forwarded-For': '203.0.113.2' }));
+      expect(await raw.hear('.\n')).to.match(/^HTTP\/1.1 429 /);
+    });
+
+    it('refuses with 429 one connection too many of one user, and no other user', async () => {
+      const { port, url } = await open({ connectionsPerUser: 1 });
+      await using _ann = await SocketClient.open(`${url}?user=ann`);
+      const refusal = await refused(port, '/?user=ann');
+      expect(refusal)
+        .to.match(/^HTTP\/1.1 429 /)
+        .and.include('There may be 1 connections of one user.');
+      await using _bob = await SocketClient.open(`${url}?user=bob`);
+    });
+
+    it('frees the place of a handshake that failed, and of a client that left while it was asked', async () => {
+      const { port, url } = await open({ connections: 1 });
+      for (const left of ['/nowhere', '/?wait=1']) {
+        using raw = await RawClient.open(port);
+        raw.write(upgradeRequest(left));
+        if (left === '/nowhere') await raw.hear('404');
+      }
+      answer.resolve();
+      await within(opensInTheEnd(url), 'The place');
+    });
+
+    it('counts what it refuses', async () => {
+      const { port, url, counters } = await open({ connections: 1 });
+      await using _ = await SocketClient.open(url);
+      await refused(port);
+      expect(counters.count('signalbox.limits_reached', { limit: 'connections' })).to.equal(1);
+    });
+
+    it('answers 408 whoever takes too long to say what he wants', async () => {
+      const { port } = await open({ headersTime: 50, requestTime: 50, requestCheckInterval: 20 });
+      for (const start of ['', 'GET / HTTP/1.1\r\nHost: a\r\n']) {
+        using raw = await RawClient.open(port);
+        raw.write(start);
+        expect(await raw.hear('\r\n\r\n'), start).to.match(/^HTTP\/1.1 408 /);
+      }
+    });
+  });
+});
+
+async function opensInTheEnd(url: string): Promise<void> {
+  const client = await SocketClient.open(url).catch(() => undefined);
+  if (!client) return opensInTheEnd(url);
+  client.terminate();
+  return undefined;
+}
+
+describe('Sockets that ask for nothing', () => {
+  const serve = useServer();
+  const silent: Socket[] = [];
+  let counters: MemoryCounters;
+
+  afterEach(() => {
+    for (const socket of silent.splice(0)) socket.destroy();
+  });
+
+  async function open(settings: GivenSettings = {}): Promise<number> {
+    const served = serve([path('/', QuietConsumer)], { settings });
+    counters = served.counters;
+    return (await served.app.listen({ host: '127.0.0.1' })).port;
+  }
+
+  const cut = (): number => counters.count('signalbox.limits_reached', { limit: 'address_sockets' });
+
+  /** Resolves once all have connected, and so many of them were cut. */
+  async function openSilent(port: number, count: number, expectedCuts: number): Promise<void> {
+    const sockets = Array.from({ length: count }, () => connectSocket({ port, host: '127.0.0.1' }));
+    silent.push(...sockets);
+    const ends = sockets.map((socket) => once(socket.on('error', () => {}).resume(), 'close'));
+    let ended = 0;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    for (const end of ends) void end.then(() => ++ended === expectedCuts && resolve());
+    await Promise.all(sockets.map((socket) => once(socket, 'connect').catch(() => {})));
+    if (expectedCuts > 0) await within(promise, 'The end of the sockets');
+  }
+
+  it('are at most 100 of one address; those above are cut, and counted', async () => {
+    const port = await open();
+    await openSilent(port, 103, 3);
+    expect(cut()).to.equal(3);
+    expect(silent.filter(({ readyState }) => readyState === 'open')).to.have.length(100);
+  });
+
+  it('hold up nobody of another address: after 5,000 of them a client shakes hands as fast as before', async function () {
+    this.timeout(60_000);
+    const port = await open({ limits: { headersTime: 60_000 } });
+    const before = await fastestHandshake(port);
+    for (let batch = 0; batch < 10; batch += 1) await openSilent(port, 500, batch === 0 ? 400 : 500);
+    expect(cut()).to.equal(4_900);
+    // The fastest of several is what the work takes, however busy the machine is. One takes about a millisecond.
+    expect(await fastestHandshake(port)).to.be.below(10 * before);
+  });
+
+  async function fastestHandshake(port: number): Promise<number> {
+    const times: number[] = [];
+    for (let each = 0; each < 10; each += 1) {
+      const begun = performance.now();
+      await using _ = await SocketClient.open(`ws://127.0.0.1:${port}/`, { localAddress: '127.0.0.2' });
+      times.push(performance.now() - begun);
+    }
+    return Math.min(...times);
+  }
+
+  it('count no more once they ask for an upgrade, and once they are gone', async () => {
+    const port = await open({ limits: { socketsPerAddress: 1, connectionsPerAddress: 1 } });
+    using first = await RawClient.open(port);
+    await openSilent(port, 1, 1);
+    first.write(upgradeRequest('/'));
+    await first.hear('101');
+    using second = await RawClient.open(port);
+    second.write('GET /livez HTTP/1.1\r\nHost: a\r\n\r\n');
+    await second.hear('200');
+    await openSilent(port, 1, 1);
+    second.write('nonsense\r\n\r\n');
+    await within(once(second.socket, 'end'), 'The end of the plain client');
+    using third = await RawClient.open(port);
+    third.write(upgradeRequest('/'));
+    await third.hear('429');
+    expect(cut()).to.equal(2);
+  });
+
+  it('may be as many as connections of their address', async () => {
+    const port = await open({ limits: { socketsPerAddress: 1, connectionsPerAddress: 5 } });
+    await openSilent(port, 6, 1);
+    expect(cut()).to.equal(1);
+  });
+
+  it('are not counted where they come from a trusted proxy', async () => {
+    const port = await open({
+      limits: { socketsPerAddress: 1, connectionsPerAddress: 1 },
+      trustedProxies: ['127.0.0.1'],
+    });
+    await openSilent(port, 10, 0);
+    const headers = { 'x-forwarded-for': '203.0.113.1' };
+    await using _ = await SocketClient.open(`ws://127.0.0.1:${port}/`, { headers });
+    expect(cut()).to.equal(0);
   });
 });

@@ -5,7 +5,6 @@ import {
   type App,
   Connections,
   Consumer,
-  Counters,
   type Permission,
   Permissions,
   path,
@@ -14,8 +13,7 @@ import {
 } from 'signalbox';
 import { connect, MemoryCounters, type MemoryLogger, type TestClock, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { useServer } from '../dcrf/wire-support.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 
 let calls: number;
 let asked: PromiseWithResolvers<void>;
@@ -60,11 +58,8 @@ describe('While the permissions to connect are asked again', () => {
     calls = 0;
     asked = Promise.withResolvers();
     answer = Promise.resolve(true);
-    const { container, ...witnesses } = testProviders();
-    ({ clock, logger } = witnesses);
-    counters = new MemoryCounters();
-    container.registerInstance(Counters as never, counters as never);
-    ({ app } = await serve([path('/', CallConsumer)], { container, users: Users }));
+    const { container, ...served } = serve([path('/', CallConsumer)], { users: Users });
+    ({ app, clock, logger, counters } = served);
     client = await connect(app, '/', { user: { id: '1' }, identity: { userId: '1' } });
     asked = Promise.withResolvers();
     ({ promise: answer, resolve: grant } = Promise.withResolvers<boolean>());

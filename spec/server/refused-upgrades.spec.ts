@@ -13,7 +13,7 @@ import {
   type ScopeMiddleware,
   withOptions,
 } from 'signalbox';
-import { useServer } from '../dcrf/wire-support.js';
+import { useServer } from '../support/serving.js';
 import { RawClient, refusalOf, SocketClient, upgradeRequest } from '../support/sockets.js';
 
 class IsInvited implements Permission<{ to: string }> {
@@ -70,7 +70,7 @@ describe('A refused upgrade', () => {
   const serve = useServer();
 
   async function listen(settings: GivenSettings = {}) {
-    const { app, logger, clock } = await serve(routes, { settings });
+    const { app, logger, clock } = serve(routes, { settings });
     const { port } = await app.listen({ host: '127.0.0.1' });
     const host = `127.0.0.1:${port}`;
     const told = () => logger.entries.filter(({ message }) => message === 'An upgrade was refused.');

@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
@@ -7,7 +6,6 @@ import {
   ApiConsumer,
   type App,
   Consumer,
-  createApp,
   demultiplexer,
   IsAuthenticated,
   NotAuthenticated,
@@ -18,7 +16,7 @@ import {
 } from 'signalbox';
 import { connect, TestConnection } from 'signalbox/testing';
 import { until } from '../support/deadline.js';
-import { offlineOrm } from '../support/offline-orm.js';
+import { useServer } from '../support/serving.js';
 
 let told: string[] = [];
 
@@ -52,21 +50,14 @@ class EchoConsumer extends ApiConsumer {
 const user = { id: 1 };
 
 describe('connect', () => {
-  let orm: MikroORM;
+  const serve = useServer();
   let app: App;
 
-  before(async () => {
-    orm = await offlineOrm();
-  });
   beforeEach(() => {
     told = [];
-    app = createApp({
-      orm,
-      routes: [path('/one/', EchoConsumer), path('/many/', demultiplexer({ a: EchoConsumer, b: EchoConsumer }))],
-    });
+    const routes = [path('/one/', EchoConsumer), path('/many/', demultiplexer({ a: EchoConsumer, b: EchoConsumer }))];
+    ({ app } = serve(routes));
   });
-  afterEach(() => app.close());
-  after(() => orm.close(true));
 
   it('sends a request and gives its reply', async () => {
     await using ann = await connect(app, '/one/', { user });

@@ -6,7 +6,6 @@ import { Hono } from 'hono';
 import {
   type App,
   Consumer,
-  createApp,
   IsAuthenticated,
   injectView,
   nodeView,
@@ -17,8 +16,7 @@ import {
   viewAsConsumer,
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
-import { offlineOrm } from '../support/offline-orm.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 
 class RoomView {
   @Expose() id!: number;
@@ -82,22 +80,15 @@ const views: Readonly<Record<string, View>> = {
 };
 
 describe('viewAsConsumer', () => {
-  let orm: Awaited<ReturnType<typeof offlineOrm>>;
-
-  before(async () => {
-    orm = await offlineOrm();
-  });
-  after(() => orm.close());
+  const serve = useServer();
 
   for (const [name, view] of Object.entries(views)) {
     describe(`with ${name}`, () => {
       let app: App;
 
       beforeEach(() => {
-        const routes = [path('/ws/', viewAsConsumer(view, actions))];
-        app = createApp({ orm, container: testProviders().container, routes });
+        ({ app } = serve([path('/ws/', viewAsConsumer(view, actions))]));
       });
-      afterEach(() => app.close());
 
       it('fills the path with what the client names, and shows what the declared reply shows', async () => {
         await using ann = await connect(app, '/ws/');
@@ -154,7 +145,7 @@ describe('viewAsConsumer', () => {
       it('refuses an answer that is larger than the setting allows, and the socket lives', async () => {
         const routes = [path('/ws/', viewAsConsumer(view, actions))];
         const settings = { maxViewAnswer: 40 };
-        const small = createApp({ orm, container: testProviders().container, routes, settings });
+        const { app: small } = serve(routes, { settings });
         await using ann = await connect(small, '/ws/');
         expect(await ann.request('list', { request_id: 1, query: { tag: 'x'.repeat(50) } })).to.deep.equal({
           errors: ['The answer of the view is larger than 40 bytes.'],
@@ -165,7 +156,6 @@ describe('viewAsConsumer', () => {
           code: 'view_failed',
         });
         expect(await ann.request('drop', { pk: 4 })).to.include({ response_status: 204 });
-        await small.close();
       });
     });
   }
@@ -175,7 +165,7 @@ describe('viewAsConsumer', () => {
     @Permissions(IsAuthenticated)
     class Rooms extends viewAsConsumer(() => Response.json('in')) {}
 
-    const app = createApp({ orm, container: testProviders().container, routes: [path('/ws/', Rooms)] });
+    const { app } = serve([path('/ws/', Rooms)]);
     const refused = await connect(app, '/ws/').then(
       () => undefined,
       (error: unknown) => error,
@@ -185,7 +175,6 @@ describe('viewAsConsumer', () => {
       prepare: (scope) => void Object.assign(scope, { user: { id: 1 } }),
     });
     expect(await ann.request('list')).to.include({ data: 'in' });
-    await app.close();
   });
 
   it('aborts the request when the client leaves', async () => {
@@ -194,22 +183,19 @@ describe('viewAsConsumer', () => {
       started.resolve(signal);
       return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
     };
-    const routes = [path('/ws/', viewAsConsumer(view))];
-    const app = createApp({ orm, container: testProviders().container, routes });
+    const { app } = serve([path('/ws/', viewAsConsumer(view))]);
     const ann = await connect(app, '/ws/');
     ann.send({ action: 'list', request_id: 1 });
     const signal = await started.promise;
     ann.close();
     await ann.ended;
     expect(signal.aborted).to.equal(true);
-    await app.close();
   });
 
   it('answers 500 where a handler of Node rejects', async () => {
     const routes = [path('/ws/', viewAsConsumer(nodeView(() => Promise.reject(new Error('secret')))))];
-    const app = createApp({ orm, container: testProviders().container, routes });
+    const { app } = serve(routes);
     await using ann = await connect(app, '/ws/');
     expect(await ann.request('list')).to.include({ response_status: 500, code: 'server_error' });
-    await app.close();
   });
 });

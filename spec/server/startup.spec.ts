@@ -1,11 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { ApiConsumer, type App, Clock, Consumer, createApp, InMemoryChannelLayer, Logger, path } from 'signalbox';
+import { ApiConsumer, type App, Consumer, InMemoryChannelLayer, path } from 'signalbox';
 import { connect, MemoryLogger, TestClock } from 'signalbox/testing';
-import { container } from 'tsyringe';
 import { within } from '../support/deadline.js';
-import { offlineOrm } from '../support/offline-orm.js';
+import { useServer } from '../support/serving.js';
 
 @Consumer()
 class Plain extends ApiConsumer {}
@@ -24,26 +22,16 @@ const warning =
   'The channel layer does not say that this process has joined, which is not ready meanwhile: see whether connect and add settle, and whether its server answers.';
 
 describe('An application whose channel layer lets it not join', () => {
-  let orm: MikroORM;
+  const serve = useServer();
   let clock: TestClock;
   let logger: MemoryLogger;
   let layer: StuckLayer;
   let app: App;
 
-  before(async () => {
-    orm = await offlineOrm();
-  });
   beforeEach(() => {
-    clock = new TestClock();
-    logger = new MemoryLogger();
     layer = new StuckLayer();
-    const child = container.createChildContainer();
-    child.registerInstance(Clock, clock);
-    child.registerInstance(Logger, logger);
-    app = createApp({ orm, container: child, routes: [path('/', Plain)], channelLayer: layer });
+    ({ app, clock, logger } = serve([path('/', Plain)], { channelLayer: layer }));
   });
-  afterEach(() => app.close());
-  after(() => orm.close(true));
 
   async function startLate(): Promise<void> {
     const started = app.start();

@@ -1,29 +1,31 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { type App, type AppOptions, createApp, type Route } from 'signalbox';
-import type { MemoryLogger, TestClock } from 'signalbox/testing';
-import { offlineOrm } from '../support/offline-orm.js';
-import { testProviders } from '../support/providers.js';
+import { offlineOrm } from './offline-orm.js';
+import { type TestProviders, testProviders } from './providers.js';
 
-export interface Served {
+export interface Served extends TestProviders {
   readonly app: App;
-  readonly logger: MemoryLogger;
-  readonly clock: TestClock;
 }
 
-type Options = Partial<AppOptions<readonly Route[]>> & { readonly orm?: MikroORM };
-
-/** Serves routes in a spec, and closes what it served after it. Without an ORM, one that never connects. */
-export function useServer(): (routes: readonly Route[], options?: Options) => Promise<Served> {
+/**
+ * Serves routes in a spec, and closes what it served after it: with an ORM that never connects, and with providers of its
+ * own, where the options name no others.
+ */
+export function useServer(): (routes: readonly Route[], options?: Partial<AppOptions<readonly Route[]>>) => Served {
+  let offline: MikroORM;
   const opened: App[] = [];
-  afterEach(async () => {
-    for (const app of opened.splice(0)) await app.close();
+  before(async () => {
+    offline = await offlineOrm();
   });
-  return async (routes, options = {}) => {
-    const { container, logger, clock } = testProviders();
-    const orm = options.orm ?? (await offlineOrm());
-    const app = createApp({ container, ...options, orm, routes });
+  afterEach(async () => {
+    await Promise.all(opened.splice(0).map((app) => app.close()));
+  });
+  after(() => offline.close(true));
+  return (routes, options = {}) => {
+    const providers = testProviders();
+    const app = createApp({ orm: offline, container: providers.container, ...options, routes });
     opened.push(app);
-    return { app, logger, clock };
+    return { ...providers, app };
   };
 }
 

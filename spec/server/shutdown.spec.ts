@@ -1,12 +1,24 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { Action, ApiConsumer, type App, Clock, Consumer, createApp, demultiplexer, Logger, path } from 'signalbox';
+import {
+  Action,
+  ApiConsumer,
+  type App,
+  type ApplicationHooks,
+  Clock,
+  Consumer,
+  createApp,
+  demultiplexer,
+  InMemoryChannelLayer,
+  Logger,
+  path,
+} from 'signalbox';
 import { connect, MemoryLogger, TestClock, type TestConnection } from 'signalbox/testing';
 import { container } from 'tsyringe';
 import type { DrainSettings } from '#signalbox/settings.js';
-import { within } from '../support/deadline.js';
+import { until, within } from '../support/deadline.js';
 import { offlineOrm } from '../support/offline-orm.js';
+import { useServer } from '../support/serving.js';
 import { fullRefusalOf, SocketClient } from '../support/sockets.js';
 
 let release: PromiseWithResolvers<void>;
@@ -28,32 +40,20 @@ class Working extends ApiConsumer {
 const told = { action: 'drain', response_status: 503, request_id: null, code: 'server_closing' };
 
 describe('An application that drains', () => {
-  let orm: MikroORM;
+  afterEach(() => release.resolve());
+  const serve = useServer();
   let clock: TestClock;
-  const opened: App[] = [];
 
-  before(async () => {
-    orm = await offlineOrm();
-  });
   beforeEach(() => {
     release = Promise.withResolvers();
-    clock = new TestClock();
   });
-  afterEach(async () => {
-    release.resolve();
-    await Promise.all(opened.splice(0).map((app) => app.close()));
-  });
-  after(() => orm.close(true));
 
   function open(drain: Partial<DrainSettings> = {}): App {
-    const child = container.createChildContainer();
-    child.registerInstance(Clock, clock);
-    child.registerInstance(Logger, new MemoryLogger());
     const routes = [path('/', Working), path('/many/', demultiplexer({ one: Working }))];
     const limits = { connections: 100_000, handshakesPerSecond: 100_000 };
-    const app = createApp({ orm, container: child, routes, settings: { drain, limits } });
-    opened.push(app);
-    return app;
+    const served = serve(routes, { settings: { drain, limits } });
+    clock = served.clock;
+    return served.app;
   }
 
   /** Moves the clock by so many milliseconds, and lets whoever waited for it go on. */
@@ -304,4 +304,115 @@ describe('An application that drains', () => {
     const refusal = await attempt().catch((error: unknown) => error);
     expect(refusal).to.include({ status: 503, code: 'server_closing' });
   }
+});
+
+@Consumer()
+class SilentConsumer extends ApiConsumer {}
+
+let stopped: string[] = [];
+
+class First implements ApplicationHooks {
+  stop(): void {
+    stopped.push('first');
+  }
+}
+
+let asked = Promise.withResolvers<void>();
+
+class NeverStopping implements ApplicationHooks {
+  stop(): Promise<void> {
+    asked.resolve();
+    return new Promise(() => {});
+  }
+}
+
+class NeverStarting implements ApplicationHooks {
+  start(): Promise<void> {
+    return new Promise(() => {});
+  }
+}
+
+class NeverClosing extends InMemoryChannelLayer {
+  override close(): Promise<void> {
+    return new Promise(() => {});
+  }
+}
+
+class FailingLayer extends InMemoryChannelLayer {
+  override async close(): Promise<void> {
+    throw new Error('The line is dead.');
+  }
+}
+
+interface Given {
+  readonly hooks?: (new () => ApplicationHooks)[];
+  readonly channelLayer?: InMemoryChannelLayer;
+}
+
+async function appWith(options: Given, clock = new Clock()) {
+  const logger = new MemoryLogger();
+  const child = container.createChildContainer();
+  child.registerInstance<Logger>(Logger, logger);
+  child.registerInstance(Clock, clock);
+  const app = createApp({
+    orm: await offlineOrm(),
+    container: child,
+    routes: [path('/ws/', SilentConsumer)],
+    settings: { closeTimeout: 20 },
+    ...options,
+  });
+  return { app, messages: () => logger.entries.map(({ message }) => message) };
+}
+
+describe('An application that closes', () => {
+  beforeEach(() => {
+    stopped = [];
+    asked = Promise.withResolvers();
+  });
+
+  it('gives a stop hook up that never settles, and stops the others', async () => {
+    const { app, messages } = await appWith({ hooks: [First, NeverStopping] });
+    await app.start();
+    await within(app.close(), 'The end of the application');
+    expect(stopped).to.deep.equal(['first']);
+    expect(messages()).to.deep.equal(['A stop hook did not end in time.']);
+  });
+
+  it('waits by the clock that is injected', async () => {
+    const clock = new TestClock();
+    const { app } = await appWith({ hooks: [First, NeverStopping] }, clock);
+    await app.start();
+    const closed = app.close();
+    await within(asked.promise, 'The stop hook');
+    await until(() => clock.waiting === 1, 'The time limit of the stop hook');
+    clock.advance(19);
+    await new Promise(setImmediate);
+    expect(stopped).to.deep.equal([]);
+    clock.advance(1);
+    await within(closed, 'The end of the application');
+    expect(stopped).to.deep.equal(['first']);
+  });
+
+  it('does not wait for a start hook that never settles', async () => {
+    const { app } = await appWith({ hooks: [First, NeverStarting] });
+    void app.start().catch(() => {});
+    await within(app.close(), 'The end of the application');
+    expect(stopped).to.deep.equal(['first']);
+  });
+
+  it('gives a channel layer up that never closes, and stops its hooks', async () => {
+    const { app, messages } = await appWith({ hooks: [First], channelLayer: new NeverClosing() });
+    await app.start();
+    await within(app.close(), 'The end of the application');
+    expect(stopped).to.deep.equal(['first']);
+    expect(messages()).to.deep.equal(['The channel layer did not close in time.']);
+  });
+
+  it('logs that its channel layer cannot be closed, and stops its hooks', async () => {
+    const { app, messages } = await appWith({ hooks: [First], channelLayer: new FailingLayer() });
+    await app.start();
+    await within(app.close(), 'The end of the application');
+    expect(stopped).to.deep.equal(['first']);
+    expect(messages()).to.deep.equal(['The channel layer could not be closed.']);
+  });
 });
