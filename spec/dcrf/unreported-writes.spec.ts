@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
@@ -5,7 +6,7 @@ import { Announcer, type App, createApp, InMemoryChannelLayer, Logger, path } fr
 import { connect, MemoryLogger } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { within } from '../support/deadline.js';
+import { until } from '../support/deadline.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
 import { event, fill, Owner, save, Tag, Thing, things } from './observer-support.js';
 
@@ -15,7 +16,14 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
   const container = rootContainer.createChildContainer();
   let app: App;
   let announcer: Announcer;
+  /** What the write of an asynchronous context waits for at its end: see `secondly`. */
+  const held = new AsyncLocalStorage<Promise<void>>();
   before(() => {
+    // Before createApp, so that it is asked before the framework.
+    database.orm.em.getEventManager().registerSubscriber({
+      afterUpsert: async () => held.getStore(),
+      beforeTransactionCommit: async () => held.getStore(),
+    });
     container.registerInstance(Logger, logger);
     app = createApp({
       orm: database.orm,
@@ -185,13 +193,29 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  /** Resolves once a statement waits for a lock. */
+  /** Resolves once a statement waits for a lock in this database; in others of the server, statements of others may. */
   async function blocked(): Promise<void> {
     const em = database.orm.em.fork();
-    for (;;) {
-      const [waiting] = await em.execute(`select 1 from pg_locks where not granted`);
-      if (waiting) return;
-    }
+    const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    await until(async () => (await em.execute(waiting)).length > 0, 'The lock');
+  }
+
+  /**
+   * Commits what `first` writes while `second` waits for its rows. The database answers both at about the same time, and
+   * the process may read the second answer first; then the events come in that order (docs/guarantees.md). Here the second
+   * write ends when the first one is answered.
+   */
+  async function secondly(first: (em: EntityManager) => Promise<void>, second: () => Promise<unknown>): Promise<void> {
+    const answered = Promise.withResolvers<void>();
+    let written: Promise<unknown> | undefined;
+    await database.orm.em.fork().transactional(async (em) => {
+      await first(em);
+      await em.flush();
+      written = held.run(answered.promise, second);
+      await blocked();
+    });
+    answered.resolve();
+    await written;
   }
 
   for (const { what, write, told } of [
@@ -207,16 +231,14 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
       await ann.request('subscribe_shelf', { shelf: 2, request_id: 1 });
       const late = database.orm.em.fork();
       write(late, await late.findOneOrFail(Thing, 1));
-      let written: Promise<void> | undefined;
-      await database.orm.em.fork().transactional(async (em) => {
-        em.remove(await em.findOneOrFail(Thing, 1));
-        await em.flush();
-        em.create(Thing, { id: 1, name: 'new', shelf: 2 });
-        await em.flush();
-        written = late.flush();
-        await within(blocked(), 'The lock');
-      });
-      await written;
+      await secondly(
+        async (em) => {
+          em.remove(await em.findOneOrFail(Thing, 1));
+          await em.flush();
+          em.create(Thing, { id: 1, name: 'new', shelf: 2 });
+        },
+        () => late.flush(),
+      );
       expect(await ann.receive()).to.deep.equal(event('create', { id: 1, name: 'new', shelf: 2 }));
       expect(await ann.receive()).to.deep.equal(told);
       await ann.expectSilence();
@@ -230,16 +252,11 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
       upsert: (row: object) => database.orm.em.fork().transactional((em) => em.upsert(Thing, row)),
     },
   ]) {
-    const meanwhile = async (write: (em: EntityManager, thing: Thing) => Promise<void>, row: object) => {
-      let upserted: Promise<Thing> | undefined;
-      await database.orm.em.fork().transactional(async (em) => {
-        await write(em, await em.findOneOrFail(Thing, 1));
-        await em.flush();
-        upserted = upsert(row);
-        await within(blocked(), 'The lock');
-      });
-      await upserted;
-    };
+    const meanwhile = (write: (em: EntityManager, thing: Thing) => Promise<void>, row: object) =>
+      secondly(
+        async (em) => write(em, await em.findOneOrFail(Thing, 1)),
+        () => upsert(row),
+      );
 
     it(`tells an upsert ${where} by the row that was moved while it waited`, async () => {
       await using ann = await connect(app, '/ws/shelf/');
