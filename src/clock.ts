@@ -18,7 +18,7 @@ export class Clock {
     return performance.now();
   }
 
-  /** Calls back once after so many milliseconds, 24.8 days at most. A waiting timer does not keep the process alive. */
+  /** Calls back once after this many milliseconds, 24.8 days at most. A waiting timer does not keep the process alive. */
   after(milliseconds: number, callback: () => void): Timer {
     const timer = setTimeout(callback, Math.min(milliseconds, longestDelay));
     timer.unref();
@@ -32,13 +32,13 @@ export interface Expiring {
   readonly isOver: boolean;
   /** When it is due, by `Clock.elapsed`; set by `Deadlines`. */
   due: number;
-  /** Set by `Deadlines` where it outlasts the turn of the event loop in which it began; whoever ends it cancels it. */
+  /** Set by `Deadlines` where it outlasts the turn of the event loop in which it began; the code that ends the work cancels it. */
   timer: Timer | undefined;
   /** Called once where it has not ended in time. */
   expire(): void;
 }
 
-/** What `limit` rejects with, and who is told of work that fails after it was given up. */
+/** What `limit` rejects with, and what is called with the error of work that fails after it was given up. */
 export interface Limit {
   readonly milliseconds: number;
   readonly error: () => Error;
@@ -87,7 +87,7 @@ export class Deadlines {
     });
   }
 
-  /** Whether the work settles, either way, before so many milliseconds have passed. Keeps the process alive meanwhile. */
+  /** Whether the work settles, either way, within this many milliseconds. Keeps the process alive meanwhile. */
   async settles(work: Promise<unknown>, milliseconds: number): Promise<boolean> {
     const { promise: late, resolve } = Promise.withResolvers<false>();
     const timer = this.#clock.after(milliseconds, () => resolve(false));

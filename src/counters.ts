@@ -23,7 +23,7 @@ export class GuardedCounters extends Counters {
   readonly #counters: Counters;
   readonly #onFailure: (error: unknown) => void;
 
-  /** @param onFailure told of counters that threw */
+  /** @param onFailure called with what the counters threw */
   constructor(counters: Counters, onFailure: (error: unknown) => void) {
     super();
     this.isOn = counters.constructor !== Counters;

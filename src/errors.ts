@@ -203,7 +203,7 @@ export class TimeLimitExceeded extends ApiError {
   static override readonly detail: string = 'The action exceeded its time limit.';
 }
 
-/** What a client is told of an error that is not its business. The correlation id is in the log beside the whole error. */
+/** What a client is answered where an error is unexpected. The correlation id is in the log beside the whole error. */
 export class UnexpectedError extends ApiError {
   static override readonly code: string = 'server_error';
 
@@ -212,7 +212,7 @@ export class UnexpectedError extends ApiError {
   }
 }
 
-/** The socket is gone. Nobody is left to be told; it is the reason of an aborted signal. */
+/** The socket is gone. It is never sent; it is the reason of an aborted signal. */
 export class Disconnected extends SignalboxError {}
 
 export interface ConfigurationFault {

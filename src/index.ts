@@ -31,7 +31,7 @@ export {
   StreamedList,
   type StreamedListActions,
 } from './consumers/model-list.js';
-// The interfaces of the mixins too: a compiler that emits declarations has to name them for whoever exports a consumer.
+// The interfaces of the mixins too: a compiler that emits declarations has to name them where an application exports a consumer.
 export {
   Create,
   type CreateActions,

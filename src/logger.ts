@@ -23,7 +23,7 @@ export interface LogLimits {
 export const defaultLimits: LogLimits = { text: 1_000, stack: 8_000, line: 32_768 };
 
 /**
- * Where everything goes that no client is told: one JSON object a line, on standard error. Line breaks, control characters and
+ * Everything that clients do not see: one JSON object a line, on standard error. Line breaks, control characters and
  * signs that turn the direction of writing are escaped inside values, so that a client cannot forge an entry, and long texts
  * are cut. Extend it and register your own to send them elsewhere:
  * `container.register(Logger, { useClass: MyLogger })`.
@@ -144,7 +144,7 @@ function inspected(value: unknown): string {
 function jsonValue(key: string, value: unknown, limits: LogLimits): unknown {
   if (typeof value === 'string') return shortened(value, key === 'stack' ? limits.stack : limits.text);
   if (typeof value === 'bigint') return String(value);
-  // Somebody threw it.
+  // Application code threw it.
   if (value === undefined && key === 'error') return 'undefined';
   if (typeof value === 'symbol' || typeof value === 'function') return inspected(value);
   return value instanceof Error ? errorFields(value) : value;

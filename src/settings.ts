@@ -137,13 +137,13 @@ const drain = {
   delay: countFromZero(4_000),
   /** How long requests under way may take to end. Default 10 000. */
   actionTimeLimit: count(10_000),
-  /** How many connections are told to leave in a second. Default 400. */
+  /** Connections that get the drain frame in a second. Default 400. */
   rate: count(400),
   /** The longest time over which that is spread, whatever the rate. Default 25 000. */
   spread: count(25_000),
   /** The longest `retry_after_ms`, unless the rate asks for more. Default 3 000. */
   retrySpread: count(3_000),
-  /** All of it together; what is left then is cut. Default 28 000. */
+  /** The longest time of a whole drain; connections that are left then are cut. Default 28 000. */
   timeLimit: count(28_000),
 };
 
@@ -197,7 +197,7 @@ const table = {
    */
   channelLayerTimeLimit: count(10_000),
   /**
-   * How long the pool of the database may be used up without anybody being given a connection, and without the database running a
+   * How long the pool of the database may be used up without giving out a connection, and without the database running a
    * statement for it; then `/livez` is 503, because nothing but a restart gives the process its connections back. Default 60 000.
    */
   poolTimeLimit: count(60_000),

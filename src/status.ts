@@ -29,9 +29,9 @@ export const CloseCode = {
   restart: 1012,
   /** Too much for too long. A client stays away for ten seconds or more, then comes back. */
   overloaded: 1013,
-  /** Nobody is logged in any more: logged out, or expired. A client gets a fresh token and tries once more. */
+  /** The user has logged out, or the login expired. A client gets a fresh token and tries once more. */
   unauthenticated: 4401,
-  /** Whoever is logged in may not be here any more. A client stops. */
+  /** The user who is logged in may not be here any more. A client stops. */
   forbidden: 4403,
   slowReader: 4408,
 } as const;

@@ -80,7 +80,7 @@ export class TerminalLogger extends Logger {
     this.#stream.write(`${head} ${mark}${line}${rest}\n${stacks.join('')}`);
   }
 
-  /** A status that the message tells is not told again. */
+  /** A status that stands in the message is not repeated. */
   #field(message: string, name: string, value: unknown): string[] {
     if (name === 'status' && ` ${message} `.includes(` ${value} `)) return [];
     const json = toJson({ [name]: value }, this.#limits).slice(JSON.stringify(name).length + 2, -1);

@@ -2,7 +2,7 @@
 export interface TraceSpan {
   /** Stands in every log line of the work, as `trace`. */
   readonly traceId: string | undefined;
-  /** @param status that the client was told; undefined where it was gone */
+  /** @param status of the reply; undefined where the client was gone */
   end(status: number | undefined): void;
 }
 
@@ -20,7 +20,7 @@ export class Tracer {
   /**
    * The same for an event on its way to a subscription, in a trace of its own: one commit reaches many, in other processes too.
    *
-   * @param cause the trace of the commit, as `current` told it there; to be linked to
+   * @param cause the trace of the commit, as `current` gave it there; to be linked to
    */
   deliver<T>(_name: string, _attributes: TraceAttributes, _cause: string, work: (span: TraceSpan) => T): T {
     return work(noSpan);
@@ -39,7 +39,7 @@ export class GuardedTracer extends Tracer {
   readonly #tracer: Tracer;
   readonly #onFailure: (error: unknown) => void;
 
-  /** @param onFailure told of a tracer that threw */
+  /** @param onFailure called with what the tracer threw */
   constructor(tracer: Tracer, onFailure: (error: unknown) => void) {
     super();
     this.isOn = tracer.constructor !== Tracer;

@@ -8,7 +8,7 @@ export interface Authentication {
   /** The user's key as text. */
   readonly userId: string;
   readonly sessionId?: string | undefined;
-  /** When it ends by itself; once it is past nobody is authenticated by it. Absent: never. */
+  /** When it ends by itself; after that it authenticates no user. Absent: never. */
   readonly expiresAt?: Date | undefined;
   readonly user?: ScopeUser | undefined;
   readonly session?: ScopeSession | undefined;

@@ -11,7 +11,7 @@ import type { ConnectionRegistry, RegisteredConnection } from './connection-regi
 /** A key as the database has it; compared as text. */
 export type Id = string | number | bigint;
 
-/** What a connection is closed with: 4401 for whoever has to log in again, 4403 for whoever need not try. */
+/** What a connection is closed with: 4401 where the user has to log in again, 4403 where that would not help. */
 export type DisconnectCode = typeof CloseCode.unauthenticated | typeof CloseCode.forbidden;
 
 type Facts = Pick<Scope, 'user' | 'session' | 'identity'>;
@@ -47,7 +47,7 @@ export class Connections {
    * Gives a connection to a user. All its streams see the user at once; what the one before had subscribed to ends; once the
    * request is answered, the permissions to connect are asked again. In a request that fails it has not happened.
    *
-   * @param proven bears the id of a new session, or none: one that was known before the login could be somebody else's too
+   * @param proven bears the id of a new session, or none: one that was known before the login could be another user's too
    * @param session what `scope.session` becomes. Default: what was loaded along
    * @throws SessionExpired where the identity has expired
    * @throws NotAuthenticated, PermissionDenied where the user was disconnected since the request began
@@ -72,7 +72,7 @@ export class Connections {
    * Notes until when a connection belongs to its user, after its client has brought a fresh token, say.
    *
    * @throws SessionExpired where the time is up, of the connection or of the identity brought
-   * @throws PermissionDenied where that is another user, or nobody is logged in; the connection stays what it was
+   * @throws PermissionDenied where that is another user, or no user is logged in; the connection stays what it was
    */
   refresh(scope: Scope, proven: Authentication): void {
     const identity = identityOf(proven);
@@ -193,7 +193,7 @@ function userOf({ identity }: Facts): string | undefined {
   return identity && String(identity.userId);
 }
 
-/** A session that was there before the login may have been planted: whoever planted it would be logged in with it. */
+/** A session that was there before the login may have been planted: an attacker who planted it would be logged in with it. */
 function checkNewSession({ identity: former, cookies }: Scope, { sessionId }: Identity): void {
   if (sessionId === undefined) return;
   if (sessionId !== former?.sessionId && !Object.values(cookies).includes(sessionId)) return;

@@ -6,7 +6,7 @@ import type { UserStore } from './authentication.js';
 
 /**
  * Scope middleware: loads the user of the identity that a piece before it found, unless that piece brought the user along.
- * Where there is no such user any more, nobody is authenticated.
+ * Where there is no such user any more, the request is anonymous.
  *
  * ```ts
  * path('/ws/', RoomConsumer, { middleware: [bearerToken(ApiTokens), identityUser(Users)] })

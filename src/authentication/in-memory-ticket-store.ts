@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../logger.js';
 import type { StoredTicket, TicketStore } from './ticket-store.js';
 
-/** How often what nobody took is swept out. */
+/** How often expired tickets are removed, in milliseconds. */
 const sweepInterval = 10_000;
 
 /** The tickets of one process. */

@@ -46,7 +46,7 @@ const refusals: ReadonlySet<string> = new Set([
 
 /**
  * A verifier of JSON Web Tokens for `bearerToken` and `subprotocolToken`. Every token needs `exp`, which ends the identity, and
- * what `identify` asks for. Why one is refused stands in the log, at level debug; the client is not told.
+ * what `identify` asks for. Why one is refused stands in the log, at level debug; the client gets 401 and no reason.
  *
  * ```ts
  * const ApiTokens = jsonWebTokens({ algorithms: ['RS256'], issuer, audience: 'chat', keys: new URL('/jwks.json', issuer) });
@@ -136,7 +136,7 @@ function checkOptions({ algorithms, issuer, audience, key, keys, clockTolerance 
     throw fault('clockTolerance', `is ${clockTolerance}.`, 'Give a whole number of milliseconds.');
 }
 
-/** A key of one kind with algorithms of two would fail at tokens of the other one, and anybody could send these. */
+/** A key of one kind with algorithms of two would fail at tokens of the other one, and any client could make these. */
 function checkKey(key: NonNullable<JsonWebTokenOptions['key']>, algorithms: readonly string[]): void {
   const length = secretLengthOf(key);
   if (length !== undefined && length < 32)

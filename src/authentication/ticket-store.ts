@@ -14,7 +14,7 @@ export interface StoredTicket {
  * that they share: `createApp({ …, ticketStore: DatabaseTickets })`.
  */
 export interface TicketStore {
-  /** @param key a hash of the ticket: whoever reads the store holds no ticket */
+  /** @param key a hash of the ticket: an attacker who reads the store holds no ticket */
   add(key: string, ticket: StoredTicket): Promise<void>;
   /** Takes it out: of two that ask for one key, also in two processes, at most one is given the ticket. */
   take(key: string): Promise<StoredTicket | undefined>;

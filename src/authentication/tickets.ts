@@ -12,7 +12,7 @@ export interface IssuedTicket {
 
 /**
  * Tickets for one upgrade each: a browser can state no other credential in the URL of a socket without leaving a lasting one
- * in logs. Injected where an HTTP route hands them out to whoever is logged in there.
+ * in logs. Injected where an HTTP route hands them out to the user who is logged in there.
  *
  * ```ts
  * server.post('/api/ticket', async (request) => tickets.issue({ userId: String(user.id) }, request.headers.origin));
@@ -28,7 +28,7 @@ export class Tickets {
 
   /**
    * @param lifetime in milliseconds
-   * @param wasDisconnectedSince whether somebody was disconnected after a moment
+   * @param wasDisconnectedSince whether a user was disconnected after a moment
    */
   constructor(
     store: TicketStore,
@@ -50,7 +50,7 @@ export class Tickets {
     return { ticket, expiresAt };
   }
 
-  /** Whom it was issued to; nobody where they were disconnected since. It is used up by the question, whatever the answer. */
+  /** The user it was issued to; none where they were disconnected since. It is used up by the question, whatever the answer. */
   async redeem(ticket: string, origin: string | string[] | undefined): Promise<Identity | undefined> {
     const stored = await this.#store.take(keyOf(ticket));
     if (!stored || stored.endsAt <= this.#clock.now()) return undefined;

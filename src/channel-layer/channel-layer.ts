@@ -1,4 +1,4 @@
-/** What travels between consumers. Nothing but JSON values, for it may cross processes; whoever receives it must not change it. */
+/** What travels between consumers. Nothing but JSON values, for it may cross processes; a receiver must not change it. */
 export type ChannelMessage = Readonly<Record<string, unknown>> & { readonly type: string };
 
 export type ChannelReceiver = (message: ChannelMessage) => void;

@@ -15,7 +15,7 @@ interface Member {
 
 interface Group {
   readonly members: Set<Member>;
-  /** The same, as long as nobody comes or goes. */
+  /** The same, as long as no channel joins or leaves. */
   list?: readonly Member[] | undefined;
 }
 

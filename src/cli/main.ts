@@ -21,7 +21,7 @@ const terminal: Terminal = {
 
 async function ask(question: string): Promise<string> {
   const reader = createInterface({ input: stdin, output: stderr });
-  // Ctrl+C and Ctrl+D: whoever leaves a question leaves the command.
+  // Ctrl+C and Ctrl+D: a user who leaves a question leaves the command.
   reader.once('close', () => process.exit(130));
   const answer = await reader.question(question);
   reader.removeAllListeners('close').close();

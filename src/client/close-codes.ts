@@ -1,4 +1,4 @@
-/** Nobody is logged in, or the token expired. */
+/** The client is not logged in, or its token expired. */
 export const unauthenticatedCode = 4401;
 /** The server is overloaded. */
 export const overloadedCode = 1013;

@@ -103,7 +103,7 @@ export abstract class ApiConsumer {
   protected onBinary(_data: Uint8Array): Promise<void> | void {}
 
   /**
-   * Runs after somebody logged in or out in this socket, in line with the requests: `this.scope.user` is the new one. What the
+   * Runs after a user logged in or out in this socket, in line with the requests: `this.scope.user` is the new one. What the
    * former one subscribed to, and the groups that they joined by `addGroup`, have ended.
    */
   protected onUserChange(): Promise<void> | void {}
@@ -176,7 +176,7 @@ export abstract class ApiConsumer {
   }
 
   /**
-   * Closes the socket; behind a demultiplexer this stream only, whose client is told so with a frame (410), and the others
+   * Closes the socket; behind a demultiplexer this stream only, and the client gets a frame (410), and the others
    * live. Called within a request, once that has been answered.
    *
    * @throws RangeError for a code that must not be sent (1000 and 3000 to 4999 are an application's own), or a reason above

@@ -3,7 +3,7 @@ import { isObserverMessage } from '../observers/recheck-message.js';
 import { encodeData } from '../wire/codec.js';
 
 /**
- * What an application sends to consumers, as it arrives in every process: JSON values only, and nobody's but the receiver's.
+ * What an application sends to consumers, as it arrives in every process: JSON values only, a copy of the receiver's own.
  *
  * @throws TypeError without a type, or with one that is the framework's own
  */

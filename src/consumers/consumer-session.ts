@@ -113,7 +113,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   readonly #queue: RequestQueue;
   readonly #events: EventDelivery;
   readonly #detached: DetachedMethods | undefined;
-  /** Aborts the consumer's `signal`. Made when somebody asks for it. */
+  /** Aborts the consumer's `signal`. Made when the consumer asks for it. */
   #controller: AbortController | undefined;
   #end: ApiError | Disconnected | undefined;
   /** What every request is answered with from now on. */
@@ -427,7 +427,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     if (!this.#isUnheard()) this.connection.sendBinary(data, this.stream);
   }
 
-  /** After the end, code in the background cannot know that nobody hears its frames; they are dropped. */
+  /** After the end, code in the background cannot know that its client is gone; its frames are dropped. */
   #isUnheard(): boolean {
     if (!this.groups.ended) return false;
     if (this.settings.development)
@@ -551,7 +551,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   /**
-   * Aborts what runs and waits, and refuses what still comes; a reason other than Disconnected is told to the client. Resolves when
+   * Aborts what runs and waits, and refuses what still comes; a reason other than Disconnected is answered to the client. Resolves when
    * nothing is left to be answered.
    */
   async abort(reason: ApiError | Disconnected): Promise<void> {
@@ -608,14 +608,14 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     });
   }
 
-  /** Runs a hook for as long as an action may take. @returns what it failed with, for the client to be told */
+  /** Runs a hook for as long as an action may take. @returns what it failed with, to be answered to the client */
   async #runHook(hook: string, work: Work): Promise<ApiError | undefined> {
     const error = await this.#failureOf(hook, work);
     if (error instanceof TimeLimitExceeded) this.logger.warn('A hook exceeded its time limit.', this.#factsOf(hook));
     return error;
   }
 
-  /** Where no client is told, the log is, of any failure. @returns whether it did not fail */
+  /** Where no client can be answered, a failure is logged. @returns whether it did not fail */
   async #runUnheard(hook: string, work: Work): Promise<boolean> {
     const error = await this.#failureOf(hook, work);
     // What was unforeseen is in the log already.

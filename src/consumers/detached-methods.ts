@@ -38,7 +38,7 @@ export class DetachedMethods {
     this.#running.add(running);
   }
 
-  /** Work that ends because it was told to has not failed. */
+  /** Work that ends because its signal was aborted has not failed. */
   #failed(member: string, error: unknown): void {
     const { signal, logger, consumer } = this;
     if (signal.aborted && (error === signal.reason || isAbort(error))) return;

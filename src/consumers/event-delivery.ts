@@ -411,7 +411,7 @@ export class EventDelivery {
     return false;
   }
 
-  /** The row is out of sight: the subscription was told that it left, and hears no more of it. */
+  /** The row is hidden: the subscription got a delete, and gets no more events of it. */
   #noteHidden(arrival: EventArrival, { isRefused }: Sight): true {
     const { scope, services } = this.#session;
     const { activity } = services;
@@ -422,7 +422,7 @@ export class EventDelivery {
     return true;
   }
 
-  /** All that the request id asked for has ended, and its client is told once. */
+  /** All subscriptions of the request id have ended; the client gets one frame. */
   async #revoke(record: SubscriptionRecord): Promise<false> {
     const { subscriptions, services } = this.#session;
     const { requestId, observer } = record;
@@ -435,7 +435,7 @@ export class EventDelivery {
     return false;
   }
 
-  /** @param action that the subscription is told of, which may be another than the change's */
+  /** @param action in the event of this subscription, which may be another than the change's */
   #send(arrival: EventArrival, action: string, data: string, asked?: readonly PermissionAnswer[]): void {
     const { record, pk, message } = arrival;
     if (!this.#session.subscriptions.has(record)) {

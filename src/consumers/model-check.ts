@@ -23,7 +23,7 @@ export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): voi
   });
 }
 
-/** Whoever may ask for the rows with a value finds out the value of a row. */
+/** A client that may ask for the rows with a value finds out the value of a row. */
 function checkUnrestricted(consumer: Class, serializer: SerializerClass, names: readonly string[]): void {
   if (!(serializer.prototype instanceof BaseModelSerializer)) return;
   const { rights } = (serializer as unknown as typeof BaseModelSerializer).options;

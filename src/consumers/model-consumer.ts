@@ -82,7 +82,7 @@ export abstract class BaseModelConsumer<
     return settingsOf(this).serializer as SerializerClass<Serializer<Entity>>;
   }
 
-  /** What serializers are told. */
+  /** The context of serializers. */
   protected getSerializerContext(request: ActionContext): SerializerContext {
     const { settings, logger, scope, unitOfWork } = this[boundSession];
     const { container } = scope;

@@ -36,7 +36,7 @@ export interface ObserveInstanceActions<On> {
    * {"errors": [], "data": {"id": 1, "name": "new"}, "action": "update", "response_status": 200, "request_id": 4}
    * ```
    *
-   * A row that leaves those of the consumer's query, or that a permission refuses from now on, is told as one delete; one
+   * A row that leaves those of the consumer's query, or that a permission refuses from now on, is sent as one delete; one
    * that comes back, as a create. Where a query or a permission has to be asked, the data are what it sees now.
    */
   subscribeInstance(object: Model<On>, context: ActionContext): Promise<void>;

@@ -19,7 +19,7 @@ const heardLeave = new WeakMap<object, Set<string>>();
 
 /**
  * The rows that are visible to a connection are those of its consumer's query that no permission refuses. Leaving them looks
- * like a delete, coming back like a create; what happens to a row outside of them is not told.
+ * like a delete, coming back like a create; what happens to a row outside of them makes no event.
  */
 export function visibilityOf(consumer: Class): Visibility {
   const { getQuery, filterQuery } = BaseModelConsumer.prototype as unknown as Hooks;

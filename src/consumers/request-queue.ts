@@ -19,7 +19,7 @@ export class RequestQueue {
   /** Those that are not settled: they wait, run, or go on behind their answer. */
   readonly open = new Set<Request>();
 
-  /** @param start carries a request; whoever settles it calls `settled` */
+  /** @param start carries a request; the code that settles it calls `settled` */
   constructor(
     private readonly start: (request: Request) => void,
     private readonly quotas: Quotas,

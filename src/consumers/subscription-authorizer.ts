@@ -81,7 +81,7 @@ export class SubscriptionAuthorizer {
   }
 }
 
-/** What a request may be shown of an observer's events. Asked anew, whatever the request was told before. */
+/** What a request may be shown of an observer's events. Asked anew, whatever was answered before. */
 export async function rightsFor({ serializer }: Observer, request: ActionContext): Promise<GivenRights | undefined> {
   if (!serializer || rightsIn(serializer).size === 0) return undefined;
   const { container } = request.scope;

@@ -11,7 +11,7 @@ import { type ActionDeclaration, actionDeclarations } from './action-declaration
 /** An action as the running application needs it: every option decided. */
 export interface ActionDefinition extends Omit<ActionDeclaration, 'permissions' | 'name'> {
   readonly member: string;
-  /** The name that the client is told; it may be called by the method's name as well. */
+  /** The name in frames to the client; the client may use the name of the method as well. */
   readonly name: string;
   readonly status: number;
   readonly atomic: boolean;

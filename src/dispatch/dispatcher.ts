@@ -244,7 +244,7 @@ export class Dispatcher {
   }
 
   /**
-   * Without a transaction nobody flushes behind the action: its reply would show rows that are not stored.
+   * Without a transaction no code flushes behind the action: its reply would show rows that are not stored.
    *
    * @throws UnflushedChanges
    */

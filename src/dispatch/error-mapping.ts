@@ -5,7 +5,7 @@ import type { ConcreteClass } from '../metadata.js';
 import { Status } from '../status.js';
 
 /**
- * A provider that knows errors of another library: what it returns is what the client is told; undefined for those that
+ * A provider that knows errors of another library: what it returns is what the client is answered; undefined for those that
  * it does not know.
  *
  * ```ts
@@ -39,7 +39,7 @@ export class ErrorTranslator {
       const known = this.#map(thrown);
       if (known && canBeTold(known)) {
         const facts = { ...fields, code: known.code, error: thrown };
-        // The client is told what it did wrong; a developer may see here that it was not the client.
+        // The client is answered what it did wrong; a developer may see here that it was not the client.
         if (known.status < Status.serverError)
           this.#logger.debug('An error was mapped.', { ...facts, error: sentenceOf(thrown) });
         else this.#logger.warn('An action could not be carried out.', facts);

@@ -33,7 +33,7 @@ export class RequestLog {
     });
   }
 
-  /** A request was answered, or has nobody to be answered to; perhaps before anything of it ran. */
+  /** A request was answered, or its client is gone; perhaps before anything of it ran. */
   answered(request: Request): void {
     const { name: action, status, startedAt, isDetached, error } = request;
     if (this.counters.isOn)

@@ -29,9 +29,9 @@ export interface RequestTarget {
   /** What an action returned, as plain data. */
   show(result: unknown, request: Request): Promise<unknown>;
   send(reply: Reply): void;
-  /** The final reply is sent, or nobody is left to send it to. */
+  /** The final reply is sent, or the client is gone. */
   answered(request: Request): void;
-  /** The request was answered while its work goes on, which nobody can stop. */
+  /** The request was answered while its work goes on, which cannot be stopped. */
   abandoned(request: Request): void;
   /** Nothing works for the request any more. */
   settled(request: Request): void;
@@ -77,7 +77,7 @@ export class OwnedPromise<T> extends Promise<T> {
  */
 export class Request extends ActionContext implements Work, Expiring {
   isStarted = false;
-  /** Whether the final reply is sent, or nobody is left to send it to. */
+  /** Whether the final reply is sent, or the client is gone. */
   isOver = false;
   /** Whether it was answered before its work was done. */
   isAbandoned = false;
@@ -90,7 +90,7 @@ export class Request extends ActionContext implements Work, Expiring {
   isOfFormerUser = false;
   /** Disconnects and rechecks that were ordered since it began: what it has read may be out of date by them. */
   commandsMeanwhile: ConnectionCommand[] | undefined;
-  /** Of the final reply; undefined before it, and where nobody was left to be told. */
+  /** Of the final reply; undefined before it, and where the client was gone. */
   status: number | undefined;
   /** What the final reply tells of; undefined where it tells of none. */
   error: ApiError | undefined;
@@ -181,7 +181,7 @@ export class Request extends ActionContext implements Work, Expiring {
   /**
    * Settles with the work, or rejects with the reason of an abort as soon as there is one. The work goes on all the same.
    *
-   * @param onLate told what it fails with afterwards
+   * @param onLate called with what it fails with afterwards
    */
   untilAborted<T>(work: Promise<T>, onLate: (error: unknown) => void): Promise<T> {
     const signal = this.signalUntilCommit;
@@ -210,7 +210,7 @@ export class Request extends ActionContext implements Work, Expiring {
 
   /**
    * Answers with the reason at once, unless the client has left, or the commit has begun and decides. The work itself cannot be
-   * stopped: it is told by `signal`.
+   * stopped: `signal` is aborted.
    */
   abort(reason: ApiError | Disconnected): void {
     this.abortReason ??= reason;
@@ -241,7 +241,7 @@ export class Request extends ActionContext implements Work, Expiring {
     return this.#settled.promise;
   }
 
-  /** Calls back once the final reply is sent, or nobody is left to send it to; at once where that is so. */
+  /** Calls back once the final reply is sent, or the client is gone; at once where that is so. */
   whenAnswered(callback: (hasSucceeded: boolean) => void): void {
     this.#callbacks ??= [];
     this.#callbacks.push(callback);

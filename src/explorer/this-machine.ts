@@ -7,7 +7,7 @@ loopback.addAddress('::1', 'ipv6');
 
 /**
  * Whether a request comes from a browser on this machine. It names this machine as its host as well: a page of another name
- * that leads here (DNS rebinding) could read the answer. What came through a proxy is somebody else's.
+ * that leads here (DNS rebinding) could read the answer. A request through a proxy comes from another machine.
  */
 export function isOnThisMachine({ headers, socket }: PlainRequest): boolean {
   if (headers['x-forwarded-for'] !== undefined || headers['forwarded'] !== undefined) return false;

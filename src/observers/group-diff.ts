@@ -1,7 +1,7 @@
 export type EventAction = 'create' | 'update' | 'delete';
 
 /**
- * What a change means to whoever listens to some of the groups: in none before and in one after is a create, in one before
+ * What a change means to a subscription that listens to some of the groups: in none before and in one after is a create, in one before
  * and in none after a delete, in both an update, in neither nothing.
  */
 export function eventFor(

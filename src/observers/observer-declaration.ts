@@ -26,7 +26,7 @@ export interface ObserverDeclaration {
   readonly latest?: boolean;
   /** A groups method that yields nothing but the key: it is the same before and after every change. */
   readonly groupsByKey?: unknown;
-  /** A method that only sends what it is given. Unless it is overridden, nobody needs to call it. */
+  /** A method that only sends what it is given. Unless it is overridden, it need not be called. */
   readonly passesThrough?: unknown;
   /** What connections of a consumer class may see of the rows. Default all of them. */
   readonly visibility?: (consumer: Class) => Visibility;

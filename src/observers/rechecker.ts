@@ -21,7 +21,7 @@ export interface RecheckRequest {
   readonly groups: readonly string[];
 }
 
-/** Nobody sends it: it marks what was asked by hand among the signals that wait for a commit. */
+/** It is never sent: it marks what was asked by hand among the signals that wait for a commit. */
 export const askedByHand = new Signal<never>();
 
 /**

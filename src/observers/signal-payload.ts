@@ -4,7 +4,7 @@ import { isCollection, isEntity } from '../orm/model-key.js';
 
 /**
  * A copy of what a signal was sent with, so that it shows what it was then, whatever becomes of the original before the commit.
- * Instances keep their class; one of a class with a `toJSON` is taken for a value that nobody changes.
+ * Instances keep their class; one of a class with a `toJSON` is taken for a value that does not change.
  *
  * @throws ConfigurationError for an entity, a collection of some, a function, a symbol, and what contains itself: nothing of the kind could be sent
  */

@@ -7,7 +7,7 @@ import { copyPayload } from './signal-payload.js';
 /**
  * Listens to every signal that is observed, or that revokes.
  *
- * @param others that somebody else hears once they are committed
+ * @param others that other code hears once they are committed
  * @returns what ends it
  */
 export function receiveSignals(

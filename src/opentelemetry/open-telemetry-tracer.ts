@@ -2,7 +2,7 @@ import { isSpanContextValid, type Span, SpanKind, SpanStatusCode, trace } from '
 import { readTraceParent, toTraceParent } from '../trace-parent.js';
 import { type TraceAttributes, Tracer, type TraceSpan } from '../tracer.js';
 
-/** A span for each action and each delivery that asks somebody, in whatever OpenTelemetry SDK the process has set up; without one it costs next to nothing. */
+/** A span for each action and each delivery that asks a permission or a method, in whatever OpenTelemetry SDK the process has set up; without one it costs next to nothing. */
 export class OpenTelemetryTracer extends Tracer {
   override run<T>(name: string, attributes: TraceAttributes, work: (span: TraceSpan) => T): T {
     const options = { kind: SpanKind.SERVER, attributes: { ...attributes } };

@@ -1,4 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** Writes of which somebody has said that they are announced. */
+/** Writes that the application has said it announces. */
 export const announced = new AsyncLocalStorage<true>();

@@ -8,7 +8,7 @@ import type { ModelSubscriber } from './model-subscriber.js';
 import type { UnitOfWork } from './unit-of-work.js';
 
 /**
- * Announces writes that the ORM reports to nobody: `nativeUpdate`, `nativeDelete`, `insertMany`, the query builder, raw
+ * Announces writes that the ORM reports to no subscriber: `nativeUpdate`, `nativeDelete`, `insertMany`, the query builder, raw
  * SQL, what the database cascades. Injected; inside a transaction it is told after the commit, as any other change.
  *
  * ```ts
@@ -47,7 +47,7 @@ export class Announcer {
 
   /**
    * Announces rows that are written already. An update tells the row as it is, in the groups that it has now; a delete is
-   * announced before it is done, for only then anybody knows the groups of the row. `'delete'` before and `'create'` after
+   * announced before it is done, because the groups of the row are known only then. `'delete'` before and `'create'` after
    * are one update within one transaction.
    */
   async announce<Entity extends object>(

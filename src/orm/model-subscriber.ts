@@ -42,8 +42,8 @@ export class ModelSubscriber implements EventSubscriber {
 
   /**
    * @param committed told once per commit; never awaited, and called outside the flush's async context
-   * @param groupsVary whether somebody derives groups from more than the key of a model's rows
-   * @param isObserved whether somebody hears of a model's rows: who holds a row that is removed is asked for those only
+   * @param groupsVary whether an observer derives groups from more than the key of a model's rows
+   * @param isObserved whether an observer hears of a model's rows: who holds a row that is removed is asked for those only
    * @param cause tells which trace is under way
    */
   constructor(

@@ -5,7 +5,7 @@ import { rowKey, snapshotOf } from './model-snapshot.js';
 
 /**
  * The rows that an upsert may find in its way: those with its key, or with the values of one of its unique properties.
- * Whoever is writing them is waited for here, as the upsert itself would do, and what was read before that would be stale.
+ * This waits for a transaction that is writing them, as the upsert itself would do, because what was read before that would be stale.
  */
 export async function conflictingRows(
   em: EntityManager,

@@ -31,7 +31,7 @@ interface Violation {
 /** PostgreSQL's codes for values too long, too large or of the wrong form: a client's, where no check came first. */
 const unfit: ReadonlySet<string> = new Set(['22001', '22003', '22007', '22008', '22021', '22P02', '22P05', '08P01']);
 
-/** PostgreSQL's code for a statement that was cancelled; whoever cancels an action is told so by other means. */
+/** PostgreSQL's code for a statement that was cancelled; a client that cancels an action is answered by the request itself. */
 const cancelledStatement = '57014';
 
 /** PostgreSQL's codes for a transaction that it gave up in favour of another one: a deadlock, or one that fits into no order. */

@@ -15,12 +15,12 @@ const driverWrites = [
   'nativeDelete',
   'syncCollections',
 ];
-/** The stack of whoever called the driver. */
+/** The stack of the code that called the driver. */
 const callers = new AsyncLocalStorage<string>();
 const listeners = new WeakMap<object, Set<Listener>>();
 const writing =
   /^\s*(?:with\b[\s\S]*?\b)?(?:insert\s+into|update|delete\s+from)\s+(?:only\s+)?((?:"?[\w$]+"?\.)?"?[\w$]+"?)/i;
-/** Whoever writes through these is told of by events. */
+/** Writes through these make events. */
 const reporting = /UnitOfWork|ChangeSetPersister|EntityManager\.upsert/;
 const deleting = /^\s*(?:with\b[\s\S]*?\b)?delete\b/i;
 const remedy = 'Inject Announcer and write inside announcing(), or write through the unit of work.';
@@ -30,7 +30,7 @@ const foreign = /node:|node_modules|orm[\\/]unreported-writes/;
  * Warns of writes that no observer hears of, with the place in the application that made them, once per place. For
  * development: every write costs a stack trace.
  *
- * @param isObserved which models somebody observes
+ * @param isObserved which models have an observer
  * @returns what ends it
  */
 export function warnOfUnreportedWrites(

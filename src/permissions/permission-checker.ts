@@ -13,7 +13,7 @@ import {
 } from './permission.js';
 import { AllowAny, isLoggedIn } from './standard-permissions.js';
 
-/** `neutral`: nobody asked had an opinion. */
+/** `neutral`: no permission that was asked had an opinion. */
 type Verdict = 'granted' | 'refused' | 'neutral';
 
 /** One question put to one permission; undefined where the permission has no opinion. */
@@ -29,7 +29,7 @@ export class PermissionChecker {
   /** Put together for the first refusal, and kept. */
   #description: string | undefined;
 
-  /** @param revealsForbidden whether a refused object is told from an absent one */
+  /** @param revealsForbidden whether the answer tells a refused object from an absent one */
   constructor(
     readonly expression: PermissionExpression,
     private readonly revealsForbidden = false,
@@ -77,7 +77,7 @@ export class PermissionChecker {
    * A permission that refuses the action refuses its object too. Else `any(IsOwner, IsAdmin)` would let a stranger in: no
    * owner, and an administrator's permission that has no opinion on objects.
    *
-   * @throws NotFound, as for an object that is not there, unless forbidden ones may be told
+   * @throws NotFound, as for an object that is not there, unless forbidden objects may be revealed
    * @throws PermissionDenied where they may
    */
   async checkObject(context: ActionContext, object: object): Promise<void> {
@@ -96,7 +96,7 @@ export class PermissionChecker {
    * Asks again, for every event: what let a client subscribe may not hold any more.
    *
    * @param context the event as an action: its name is `create`, `update` or `delete`, its kwargs those of the subscription
-   * @param note told what each permission answers
+   * @param note called with what each permission answers
    */
   async mayReceive(
     delivery: Delivery,

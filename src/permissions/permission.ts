@@ -32,7 +32,7 @@ export interface Delivery {
  * `{"errors": ["You do not have permission to perform this action."], …, "response_status": 403, "code": "permission_denied"}`.
  */
 export interface Permission<Options = undefined> {
-  /** Asked during the handshake; a refusal is 401 while nobody is logged in, else 403. */
+  /** Asked during the handshake; a refusal is 401 while the client is not logged in, else 403. */
   canConnect?(scope: Scope, options: Options): Answer;
   /**
    * Asked before every action, and again before every event is delivered: `context.action` is then `create`, `update` or
@@ -41,7 +41,7 @@ export interface Permission<Options = undefined> {
   hasPermission?(context: ActionContext, options: Options): Answer;
   /**
    * Asked once the object of an action is loaded; of a subscription of a row, again before every event, as for the action
-   * that subscribed: a row that is refused then is told as one delete. A refusal of an action is answered as if it were not there (404), so that nobody learns
+   * that subscribed: a row that is refused then is sent as one delete. A refusal of an action is answered as if it were not there (404), so that no client learns
    * which keys exist; the setting `revealForbiddenObjects` makes it 403, and so does a permission that throws
    * `PermissionDenied` itself.
    */

@@ -13,7 +13,7 @@ export class AllowAny implements Permission {
   }
 }
 
-/** Only while somebody is logged in (`scope.user` or `scope.identity` is set), at connect and at every action. */
+/** Only while a user is logged in (`scope.user` or `scope.identity` is set), at connect and at every action. */
 export class IsAuthenticated implements Permission {
   canConnect(scope: Scope): boolean {
     return isLoggedIn(scope);
@@ -24,7 +24,7 @@ export class IsAuthenticated implements Permission {
   }
 }
 
-/** Nobody may be told by null as well, which is what a query that found none gives. */
+/** A query that finds no user gives null, which means the same as undefined here. */
 export function isLoggedIn({ user, identity }: Scope): boolean {
   return (user !== undefined && user !== null) || identity !== undefined;
 }

@@ -7,7 +7,7 @@ export interface Source<Snapshot> {
 }
 
 /**
- * A source that is there while somebody listens. React may render a component and never mount it, and mounts it twice in
+ * A source that is there while a component listens. React may render a component and never mount it, and mounts it twice in
  * StrictMode: so rendering opens nothing, and each first listener opens anew.
  */
 export class Opened<Snapshot, S extends Source<Snapshot>> {

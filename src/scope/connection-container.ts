@@ -28,7 +28,7 @@ const { interceptors, disposables } = new Container();
 /**
  * The container of one connection. In three things it is not what tsyringe makes of a child:
  *
- * - A singleton is built by the root, whoever asks first. It never sees a connection, and never ends with one.
+ * - A singleton is built by the root container, whichever container asks first. It never sees a connection, and never ends with one.
  * - Providers scoped to their container are the connection's own also where the root is older than their declaration.
  * - It knows the order in which it built what has to be disposed, and by which symbol. tsyringe disposes in the order of
  *   construction, all at once, and stops at the first that throws.

@@ -36,7 +36,7 @@ export class ScopeDisposer {
     }
   }
 
-  /** Nothing is left in it; it only has to refuse whoever still asks. */
+  /** Nothing is left in it; it only has to refuse code that still asks. */
   async #end(container: DependencyContainer, path: string): Promise<void> {
     try {
       await container.dispose();

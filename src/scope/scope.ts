@@ -26,11 +26,11 @@ export class Scope {
   readonly remoteAddress: string | undefined;
   /** The one that was agreed on. Scope middleware may choose one of those that are offered; else the consumer's options do. */
   subprotocol: string | undefined;
-  /** Set by scope middleware; undefined while nobody is logged in. */
+  /** Set by scope middleware; undefined while no user is logged in. */
   user: ScopeUser | undefined;
   /** Set by scope middleware. */
   session: ScopeSession | undefined;
-  /** Set by scope middleware beside the user; undefined while nobody is authenticated. */
+  /** Set by scope middleware beside the user; undefined while no user is authenticated. */
   identity: Identity | undefined;
 
   readonly #url: string;
@@ -98,12 +98,12 @@ export class Scope {
     return this.#parameters.get('params', declared);
   }
 
-  /** The query, checked likewise: `path('/ws/', RoomConsumer, { query: RoomQuery })`. @throws ConfigurationError */
+  /** The query, checked by its class or schema: `path('/ws/', RoomConsumer, { query: RoomQuery })`. @throws ConfigurationError */
   queryAs<T>(schema: ParameterSchema<T>): T {
     return this.#parameters.get('query', schema);
   }
 
-  /** The headers, by their names in lower case, checked likewise: `{ headers: TenantHeaders }`. @throws ConfigurationError */
+  /** The headers, by their names in lower case, checked by their class or schema: `{ headers: TenantHeaders }`. @throws ConfigurationError */
   headersAs<T>(schema: ParameterSchema<T>): T {
     return this.#parameters.get('headers', schema);
   }

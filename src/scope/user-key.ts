@@ -1,6 +1,6 @@
 import type { Scope } from './scope.js';
 
-/** The key of whoever is logged in, for logs: nothing else of a user is anybody's business there. */
+/** The key of the user who is logged in, for logs: nothing else of a user belongs there. */
 export function userKeyOf({ identity, user }: Scope): string | number | undefined {
   if (identity) return identity.userId;
   if (isKey(user)) return user;

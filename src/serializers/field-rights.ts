@@ -65,7 +65,7 @@ export function rightsKey(serializer: SerializerClass, given: GivenRights | unde
   return JSON.stringify(names);
 }
 
-/** Whether a field is shown to, and accepted from, whoever has these rights. */
+/** Whether a field is shown to, and accepted from, a client with these rights. */
 export function isWithin(
   { rights }: { readonly rights?: FieldRights },
   field: string,

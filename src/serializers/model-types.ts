@@ -56,7 +56,7 @@ type KnownRights<Options> = {
 
 type RightsName<Options> = Options extends { readonly rights: { readonly by: infer By } } ? RightsNameOf<By> : never;
 
-/** Whoever has not the rights gets the view without them. */
+/** A client without the rights gets the view without these fields. */
 type RestrictedField<Options> = Options extends { readonly rights: { readonly fields: infer Fields } }
   ? keyof Fields & string
   : never;

@@ -109,7 +109,7 @@ const known: Readonly<Record<keyof AppOptions<readonly Route[]>, true>> = {
 /**
  * What a compiler would have refused, had there been one.
  *
- * @throws ConfigurationError where a database or the routes are missing, or are something else, and for names that nobody knows
+ * @throws ConfigurationError where a database or the routes are missing, or are something else, and for unknown names
  */
 export function checkOptions(options: unknown): void {
   const { orm, otherOrms = [], routes, explorer } = (options ?? {}) as Readonly<Record<string, unknown>>;

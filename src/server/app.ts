@@ -190,7 +190,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   /**
-   * Ends at once: no new sockets, requests are answered 503, clients are told 1001 and cut after `closeTimeout`, hooks run.
+   * Ends at once: no new sockets, requests are answered 503, sockets are closed with 1001 and cut after `closeTimeout`, hooks run.
    * What was attached to stays open.
    */
   close(): Promise<void> {
@@ -199,7 +199,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
 
   /**
    * Empties the process, then closes: it is not ready any more and takes no new sockets; after `drain.delay` each client in its
-   * turn is told to come back, has its requests answered, and is closed with 1012. `close()` cuts it short.
+   * turn gets the drain frame, has its requests answered, and is closed with 1012. `close()` cuts it short.
    */
   drain(): Promise<void> {
     return this.#shutdown.drain();

@@ -2,7 +2,7 @@ import { BlockList, isIP } from 'node:net';
 import type { HandshakeRequest } from '../scope/scope.js';
 
 /**
- * Where a request came from. Whoever connects may write what it likes into X-Forwarded-For; each proxy adds at the end where
+ * Where a request came from. A client may write what it likes into X-Forwarded-For; each proxy adds at the end where
  * its own client came from. So the list is read from its end, and only as far as proxies that are trusted reach.
  */
 export class ClientAddresses {

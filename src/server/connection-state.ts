@@ -48,7 +48,7 @@ function streamState({ instance, groups, subscriptions }: ConsumerSession): Stre
   };
 }
 
-/** As JSON shows it: columns that the ORM hides are not there. What JSON cannot show is told by its type. */
+/** As JSON shows it: columns that the ORM hides are not there. What JSON cannot show is shown as the name of its type. */
 function plain(value: unknown): unknown {
   try {
     return JSON.parse(encodeData(value)) as unknown;

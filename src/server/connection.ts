@@ -76,10 +76,10 @@ export class Connection
   #isEnding = false;
   /** Whether frames of the client are ignored, because the socket is closing. */
   #isDeaf = false;
-  /** Resolved once everything has arrived that the client sent before it was told to leave. */
+  /** Resolved once every frame has arrived that the client sent before it got the drain frame. */
   #heardOut: PromiseWithResolvers<void> | undefined;
   #closing: Promise<void> | undefined;
-  /** Made when somebody waits for the end before it begins. */
+  /** Made when a caller waits for the end before it begins. */
   #closed: PromiseWithResolvers<void> | undefined;
 
   /**
@@ -378,7 +378,7 @@ export class Connection
     await this.closed;
   }
 
-  /** Frames that were on their way when the client was told to leave arrive before its answer to a ping that follows. */
+  /** Frames that were on their way when the drain frame left arrive before the pong to a ping that follows it. */
   async #hearOut(): Promise<void> {
     this.#heardOut = Promise.withResolvers();
     await this.outbound.flushed();
@@ -392,7 +392,7 @@ export class Connection
     this.#reauthorization?.release();
   }
 
-  /** The others live. Its client is told at once, and again at whatever it still sends there. */
+  /** The other streams live. The client gets one frame at once, and one for each frame that it still sends there. */
   closeStream(stream: string | undefined, code: number, reason: string): void {
     if (stream === undefined) {
       this.close(code, reason);

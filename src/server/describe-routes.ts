@@ -242,7 +242,7 @@ function onePermission({ name, prototype }: PermissionClass): PermissionData & {
   return { kind: 'permission', name, asks: questions.filter((question) => question in prototype) };
 }
 
-/** Options are the application's own: whatever JSON cannot show is told by its type. */
+/** Options are the application's own: what JSON cannot show is shown as the name of its type. */
 function plain(options: unknown): unknown {
   try {
     return JSON.parse(JSON.stringify(options) ?? 'null') as unknown;

@@ -73,7 +73,7 @@ export class Handshake {
   }
 
   /**
-   * Admits at once where no middleware, schema or permission has to be asked. Whoever is given the admission opens a connection with
+   * Admits at once where no middleware, schema or permission has to be asked. The caller opens a connection with the admission,
    * it, or gives it back by `refuse`.
    *
    * @param prepare sets facts of the scope after the middleware ran
@@ -267,7 +267,7 @@ function isSame(origin: string, host: string | string[] | undefined, isEncrypted
 
 /**
  * Browsers cut a socket whose server agrees on none of the subprotocols that they offered, and on one that they did not
- * offer. So a client that offers some is given one of them, or told why not while there is still an answer. A token is never
+ * offer. So a client that offers some is given one of them, or refused with the reason while there is still an HTTP answer. A token is never
  * agreed on, because the answer would echo it.
  *
  * @throws ParseError (400) where all that is offered is foreign to the consumers of the route, or a token

@@ -30,7 +30,7 @@ export interface Readiness {
 /** How long the database and the channel layer may take to answer, in milliseconds. */
 const patience = 2_000;
 
-/** How long an answer is good for: probes ask often, and anybody may ask. */
+/** How long an answer is good for: probes ask often, and the address is open to all. */
 const freshness = 1_000;
 
 type Checks = Pick<Readiness, 'database' | 'channelLayer'>;

@@ -27,7 +27,7 @@ export interface LivingConnection {
   terminate(): void;
 }
 
-/** Pings of one round are spread over so many moments. */
+/** The number of moments over which the pings of one round are spread. */
 const slotCount = 25;
 
 /** The longest pause in milliseconds between two looks at the connections, however seldom they are pinged. */

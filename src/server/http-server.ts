@@ -151,7 +151,7 @@ const remedies: Readonly<Record<number, string>> = {
 /**
  * Where clients find a server of `listen`: `ws://localhost:8000`.
  *
- * @param host that it was told to listen on; undefined for all addresses
+ * @param host to listen on; undefined for all addresses
  */
 export function urlOf({ address, port }: ListenAddress, host: string | undefined): string {
   const isEverywhere = address === '::' || address === '0.0.0.0';

@@ -25,7 +25,7 @@ export class IdleTidying {
   #opened = 0;
   #isLooking = false;
 
-  /** @param after so many new connections */
+  /** @param after number of new connections */
   constructor(
     private readonly after: number,
     private readonly clock: Clock,

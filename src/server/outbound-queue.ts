@@ -66,7 +66,7 @@ export class OutboundQueue {
   }
 
   /**
-   * Puts an event in the place of the one that waits for the same row. What was not told yet stays a create; a delete is
+   * Puts an event in the place of the one that waits for the same row. A create that has not left yet stays a create; a delete is
    * never replaced, for a row that comes back after it is another one to the client. Returns whether there was a place.
    */
   conflate({ latest, body }: Frame, sizes: FrameSizes): boolean {

@@ -6,7 +6,7 @@ export interface ShutdownOptions {
   /** What is to end behind the application, such as the database: `() => orm.close()`. */
   readonly after?: () => Promise<unknown> | unknown;
   /**
-   * After so many milliseconds the process exits, whatever is left; above `drain.timeLimit`. Default: 2 000 more than that, so
+   * Milliseconds after which the process exits, whatever still runs; above `drain.timeLimit`. Default: 2 000 more than that, so
    * 30 000 unless it is set.
    */
   readonly exitWithin?: number;

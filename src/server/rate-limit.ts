@@ -22,7 +22,7 @@ export class TokenBucket {
     this.#at = now;
   }
 
-  /** Takes so many tokens, or none. @returns 0, or in how many milliseconds they will be there */
+  /** Takes this many tokens, or none. @returns 0, or in how many milliseconds they will be there */
   take(count: number, now: number): number {
     this.#refill(now);
     const debt = this.#debt + count * this.#each;
@@ -137,7 +137,7 @@ interface User {
   readonly messages: TokenBucket;
 }
 
-/** Suggested retry delay in milliseconds when a connection limit is reached: nobody knows when a connection ends. */
+/** Suggested retry delay in milliseconds when a connection limit is reached; when a connection ends is not known. */
 const retryDelay = 10_000;
 
 /** Addresses, and users, that are remembered before the idle ones are forgotten. */

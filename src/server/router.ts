@@ -23,7 +23,7 @@ export interface CompiledRoute {
   readonly subprotocols: readonly string[];
   /** Whether it declares parameters, of the path, the query or the headers. */
   readonly hasParameters: boolean;
-  /** Whether a handshake asks nobody: there is no middleware, no parameter and no permission to connect. */
+  /** Whether a handshake has nothing to ask: there is no middleware, no parameter and no permission to connect. */
   readonly isOpen: boolean;
 }
 

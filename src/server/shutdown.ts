@@ -107,7 +107,7 @@ interface Leaver {
   leave(reason: ServerClosing, time: number): Promise<void>;
 }
 
-/** Every so many milliseconds the next connections are told to leave. */
+/** Milliseconds from one batch of drain frames to the next. */
 const turn = 20;
 
 /** The most milliseconds that are made up for in one turn: a process that is late must not make a storm. */
@@ -120,7 +120,7 @@ const lastLeave = 500;
 const goldenRatio = (Math.sqrt(5) - 1) / 2;
 
 /**
- * Empties a process without a storm: connections are told to leave one after the other, each with a time of its own to come
+ * Empties a process without a storm: connections get the drain frame one after the other, each with a time of its own to come
  * back elsewhere, so that neither they nor the servers that take them meet all at once.
  */
 class Drain {
@@ -161,7 +161,7 @@ class Drain {
     const end = before + spread;
     for (let due = 0; leaving.length < leavers.length; ) {
       if (leaving.length > 0 && (await deadlines.settles(interrupted, turn))) return;
-      // What a busy process is late with is spread over the time that is left, so that the last ones are told in time.
+      // What a busy process is late with is spread over the time that is left, so that the last ones get the frame in time.
       const passed = Math.min(this.#now() - before, longestTurn);
       due += (leavers.length - due) * Math.min(1, passed / Math.max(1, end - before));
       before = this.#now();

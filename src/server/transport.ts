@@ -25,7 +25,7 @@ export interface TransportListener {
   onBinary(data: Uint8Array): void;
   /** @param mark that of the ping */
   onPong?(mark?: string): void;
-  /** A ping or pong of so many bytes, which the transport answers by itself. */
+  /** A ping or pong arrived, whose payload has this many bytes, and which the transport answers by itself. */
   onControl?(bytes: number): void;
   /** Called exactly once. */
   onClose(code: number): void;

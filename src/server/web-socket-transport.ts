@@ -77,7 +77,7 @@ class WebSocketTransport implements Transport {
   constructor(socket: HeardSocket, stream: Duplex) {
     this.#socket = socket;
     this.#stream = stream;
-    // Frames that came with the handshake wait until somebody listens.
+    // Frames that came with the handshake wait until the connection listens.
     socket.pause();
   }
 

@@ -4,7 +4,7 @@ export type Receiver<T> = (payload: T) => unknown;
 export type Prepare<T> = (payload: T) => T;
 
 /**
- * A typed event inside the process. Whoever sends it is never disturbed by whoever receives it: a receiver that throws or
+ * A typed event inside the process. A receiver never disturbs the sender: a receiver that throws or
  * rejects is reported to `onFailure`, and the others are still called.
  *
  * ```ts
@@ -21,7 +21,7 @@ export class Signal<T> {
     this.#onFailure = onFailure;
   }
 
-  /** @param prepare what it throws reaches the sender, and nobody is called; default: what was sent, as it is */
+  /** @param prepare what it throws reaches the sender, and no receiver is called; default: what was sent, as it is */
   connect(receiver: Receiver<T>, prepare: Prepare<T> = (payload) => payload): void {
     this.#receivers.set(receiver, prepare);
   }

@@ -27,7 +27,7 @@ export type NodeHandler<Incoming = never, Outgoing = never> = (request: Incoming
 export function nodeView<Incoming, Outgoing>(handler: NodeHandler<Incoming, Outgoing>): View {
   const handle = handler as unknown as NodeHandler<IncomingMessage, ServerResponse>;
   const server = createServer((request, response) => {
-    // A handler that rejects would be nobody's error, and leave its caller waiting.
+    // Without this, a handler that rejects would leave its caller waiting.
     void (async () => handle(request, response))().catch((error) => response.destroy(error));
   });
   return async (request, facts) => {
@@ -38,7 +38,7 @@ export function nodeView<Incoming, Outgoing>(handler: NodeHandler<Incoming, Outg
       answer.headers,
       Readable.toWeb(answer) as ReadableStream<Uint8Array>,
     );
-    // What nobody reads would keep the connection.
+    // A body that is not read would keep the connection.
     if (!response.body) answer.resume();
     return response;
   };

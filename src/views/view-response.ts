@@ -70,7 +70,7 @@ function isText(type: string): boolean {
   return isJson(type) || /^text\/|^application\/(xml|x-www-form-urlencoded)$|\+xml$/.test(type);
 }
 
-/** None for a charset that nobody knows. */
+/** None for an unknown charset. */
 function decoderOf({ params }: MIMEType): TextDecoder | undefined {
   try {
     return new TextDecoder(params.get('charset') ?? 'utf-8');

@@ -36,7 +36,7 @@ export function isJsonObject(value: unknown): value is JsonObject {
 }
 
 /**
- * What can be told of a request, even if it is none: a reply to a malformed one still names what it answers.
+ * The action and the request id of a frame, even of one that is no request: a reply to a malformed one still names what it answers.
  * A request id that could not come back as it is, is answered with null.
  */
 export function addressOf(
@@ -51,7 +51,7 @@ export function addressOf(
   };
 }
 
-/** Takes the action's name out of a payload; what is left of it is kwargs. */
+/** Takes the action's name out of a payload; the rest of it is kwargs. */
 export type TakeActionName = (payload: Record<string, unknown>) => unknown;
 
 export const takeAction: TakeActionName = (payload) => {

@@ -24,7 +24,7 @@ const closeBracket = 0x5d;
 const openBrace = 0x7b;
 const closeBrace = 0x7d;
 
-/** An integer of so many characters, or any number without an exponent, needs no second look. */
+/** An integer of at most this many characters, or any number without an exponent, needs no second look. */
 const safeLength = 15;
 
 /** An object or array that is not closed yet. */
@@ -169,7 +169,7 @@ function isNumberSign(sign: number): boolean {
   return sign === 0x2e || sign === 0x65 || sign === 0x45 || sign === 0x2b || sign === minus;
 }
 
-/** Below so many keys a look through the list is faster than a set. */
+/** Up to this number of keys a search of the list is faster than a set. */
 const few = 8;
 
 /** @returns whether it is new */

@@ -28,7 +28,7 @@ export const observersHaveGroups = ofApplication((app) => {
   }));
 });
 
-/** An entity in a file that nobody imports is not even defined; so the sources are read. */
+/** An entity in a file that is not imported is not even defined; so the sources are read. */
 export const entitiesAreDiscovered: Check = async ({ app, folder }) => {
   if (app instanceof Error) return [];
   const known = new Set([...app.orm.em.getMetadata().getAll().values()].map(({ className }) => className));

@@ -127,7 +127,7 @@ async function writeSettings(folder: string, name: string, { database }: Applica
   await cp(example, join(folder, '.env'));
 }
 
-/** A server for whoever develops the application. */
+/** A server for developers of the application. */
 function compose(database: string): string {
   return `# docker compose up -d starts the database that .env names.
 services:

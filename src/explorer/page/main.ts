@@ -68,7 +68,7 @@ class Page {
       find('#main').scrollTop = 0;
     });
     find('#toggle').addEventListener('click', () => this.#toggle());
-    // Whoever logs in on another page comes back to this one.
+    // A developer who logs in on another page comes back to this one.
     document.addEventListener('visibilitychange', () => {
       const isBack = document.visibilityState === 'visible' && this.#session.status === 'refused';
       if (isBack) this.#session.connect(this.#target);

@@ -260,7 +260,7 @@ function permissionText({ permissions }: ActionDescription): string {
   return permissions.text === 'all()' ? 'no permission' : permissions.text;
 }
 
-/** The kwargs of a frame that somebody wrote. */
+/** The kwargs of a frame that the developer wrote. */
 function kwargsIn(text: string): Readonly<Record<string, unknown>> {
   const frame = asObject(safely(text));
   const { action: _action, request_id: _id, ...kwargs } = asObject('payload' in frame ? frame['payload'] : frame);
