@@ -50,13 +50,7 @@ const rows: Row[] = [];
 for (const [name, work] of chosen) await measureRows(name, work);
 for (const server of servers) await stop(server);
 await postgres.stop();
-process.stdout.write(
-  `${method()}\n${table(
-    rows,
-    signalbox.name,
-    others.map(({ name }) => name),
-  )}`,
-);
+process.stdout.write(`${method()}\n${table(rows, signalbox.name, peerNames)}`);
 process.exit();
 
 function isNamed(name: string): boolean {
