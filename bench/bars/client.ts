@@ -63,6 +63,10 @@ export class Client {
     this.write(Buffer.concat(payloads.map((payload) => frameOf(1, JSON.stringify(payload)))));
   }
 
+  sendText(text: string): void {
+    this.write(frameOf(1, text));
+  }
+
   write(bytes: Buffer): void {
     if (this.socket.writable) this.socket.write(bytes);
   }
