@@ -64,6 +64,7 @@ export {
 export { Observer, type ObserverOptions } from './decorators/observer.js';
 export { OnMessage } from './decorators/on-message.js';
 export { RevokedBy } from './decorators/revoked-by.js';
+export type { ReplyClass } from './dispatch/action-declaration.js';
 export type { ErrorMapper } from './dispatch/error-mapping.js';
 export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';
@@ -181,7 +182,12 @@ export { type TraceAttributes, Tracer, type TraceSpan } from './tracer.js';
 export { type InjectOptions, type InjectResponse, injectView } from './views/inject-view.js';
 export { type NodeHandler, nodeView } from './views/node-view.js';
 export type { View, ViewFacts } from './views/view.js';
-export { type ViewActions, type ViewMethods, viewAsConsumer } from './views/view-as-consumer.js';
+export {
+  type ViewActions,
+  type ViewConsumerClass,
+  type ViewMethods,
+  viewAsConsumer,
+} from './views/view-as-consumer.js';
 export { ViewFailed } from './views/view-response.js';
 export { route, type ViewRoute, type ViewTarget } from './views/view-route.js';
 export type { Json } from './wire/json.js';
