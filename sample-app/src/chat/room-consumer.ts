@@ -14,7 +14,6 @@ import {
   type ModelEvent,
   ModelObserver,
   mix,
-  NotAuthenticated,
   ObserveInstance,
   type PerformCreate,
   Permissions,
@@ -206,11 +205,6 @@ export class RoomConsumer extends mix(
 
   protected override async onDisconnect() {
     await this.leave();
-  }
-
-  private get user(): User {
-    if (!this.scope.user) throw new NotAuthenticated();
-    return this.scope.user;
   }
 
   /** Asked again for every message: a member may have been removed since joining. */
