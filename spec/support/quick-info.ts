@@ -7,8 +7,8 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 const path = `${root}spec/types/hovered.ts`;
 
 /**
- * What an editor shows of a program: the quick info of what stands behind a comment, `/*name*\/client.rooms.list`, as its text.
- * The declarations are those that users get.
+ * The quick info that an editor shows of a program, as its text. A comment before an expression marks what is looked at. Signalbox is
+ * read from its declarations in dist/, as users have it.
  */
 export class QuickInfo {
   readonly #text: string;
