@@ -16,10 +16,22 @@ export { InMemoryChannelLayer } from './channel-layer/in-memory-channel-layer.js
 export { Clock, type Timer } from './clock.js';
 export { ApiConsumer } from './consumers/api-consumer.js';
 export type { ActionApi, ConsumerApi, ObserverApi } from './consumers/api-types.js';
-export { type MixedInto, type Mixin, type MixinBase, type MixinModel, type MixinTypes, mix } from './consumers/mix.js';
+export {
+  type MixedConsumerClass,
+  type MixedInto,
+  type Mixin,
+  type MixinBase,
+  type MixinModel,
+  type MixinTypes,
+  mix,
+} from './consumers/mix.js';
 export {
   BaseModelConsumer,
   ModelConsumer,
+  type ModelConsumerClass,
+  type PerformCreate,
+  type PerformDelete,
+  type PerformUpdate,
   type WritingSerializer,
 } from './consumers/model-consumer.js';
 export {
@@ -49,7 +61,13 @@ export {
   ObserveInstance,
   type ObserveInstanceActions,
 } from './consumers/model-observe-instance.js';
-export type { ModelConsumerOptions, ModelTraits, PlainTraits, TraitsOf } from './consumers/model-options.js';
+export type {
+  AnyModelOptions,
+  ModelConsumerOptions,
+  ModelTraits,
+  PlainTraits,
+  TraitsOf,
+} from './consumers/model-options.js';
 export { type CounterLabels, Counters } from './counters.js';
 export { Action, type ActionOptions, DetailAction } from './decorators/action.js';
 export { Consumer, type ConsumerOptions, Groups, Permissions } from './decorators/consumer.js';
@@ -64,6 +82,7 @@ export {
 export { Observer, type ObserverOptions } from './decorators/observer.js';
 export { OnMessage } from './decorators/on-message.js';
 export { RevokedBy } from './decorators/revoked-by.js';
+export type { ReplyClass } from './dispatch/action-declaration.js';
 export type { ErrorMapper } from './dispatch/error-mapping.js';
 export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';
@@ -118,7 +137,7 @@ export type { ScopeMiddleware, ScopeMiddlewareClass } from './scope/scope-middle
 // With a star, because only then applications can add to `ScopeTypes` by declaration merging.
 export * from './scope/scope-types.js';
 export type { FieldRights } from './serializers/field-rights.js';
-export { BaseModelSerializer, ModelSerializer } from './serializers/model-serializer.js';
+export { BaseModelSerializer, ModelSerializer, type ModelSerializerClass } from './serializers/model-serializer.js';
 export type {
   DataOf,
   EntityOf,
@@ -181,7 +200,12 @@ export { type TraceAttributes, Tracer, type TraceSpan } from './tracer.js';
 export { type InjectOptions, type InjectResponse, injectView } from './views/inject-view.js';
 export { type NodeHandler, nodeView } from './views/node-view.js';
 export type { View, ViewFacts } from './views/view.js';
-export { type ViewActions, type ViewMethods, viewAsConsumer } from './views/view-as-consumer.js';
+export {
+  type ViewActions,
+  type ViewConsumerClass,
+  type ViewMethods,
+  viewAsConsumer,
+} from './views/view-as-consumer.js';
 export { ViewFailed } from './views/view-response.js';
 export { route, type ViewRoute, type ViewTarget } from './views/view-route.js';
 export type { Json } from './wire/json.js';

@@ -134,7 +134,7 @@ class PlainConsumer extends ApiConsumer {
     super();
   }
 
-  @Action() async user() {
+  @Action() async member() {
     return this.em.findOneOrFail(User, 1);
   }
 
@@ -236,7 +236,7 @@ describe('What an action returns', () => {
 
   it('is filtered by a consumer without a model', async () => {
     const plain = client.channel('plain');
-    expect(await plain.request('user')).to.deep.include({ data: ann });
+    expect(await plain.request('member')).to.deep.include({ data: ann });
     expect(await plain.request('room')).to.deep.include({ data: { id: 1, name: 'red' } });
   });
 });

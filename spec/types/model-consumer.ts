@@ -17,6 +17,9 @@ import {
   mix,
   ObserveInstance,
   Patch,
+  type PerformCreate,
+  type PerformDelete,
+  type PerformUpdate,
   Retrieve,
   Serializer,
   Update,
@@ -195,6 +198,42 @@ class Hooked extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), Li
     return serializer.update(room, { ...data, deputy: null }, this.getSerializerContext(context));
   }
 }
+// One annotation is enough, and super takes what the application sets
+
+@Consumer()
+class Owned extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), Create, Update, Patch, Delete) {
+  protected override performCreate(...[serializer, data, context]: PerformCreate<RoomSerializer>) {
+    same<typeof data, DataOf<typeof RoomSerializer>>();
+    return super.performCreate(serializer, { ...data, host: some<User>() }, context);
+  }
+  protected override async performUpdate(...[serializer, room, data, context]: PerformUpdate<RoomSerializer>) {
+    same<typeof room, Room>();
+    return super.performUpdate(serializer, room, { ...data, deputy: null }, context);
+  }
+  protected override async performPatch(...[serializer, room, data, context]: PerformUpdate<typeof RoomSerializer>) {
+    return serializer.update(room, { ...data, deputy: null }, this.getSerializerContext(context));
+  }
+  protected override async performDelete(...[room, context]: PerformDelete<RoomSerializer>) {
+    room.archived = true;
+    return super.performDelete(room, context);
+  }
+}
+@Consumer()
+class WronglyOwned extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), Create, Update, Delete) {
+  protected override performCreate(...[serializer, data, context]: PerformCreate<RoomSerializer>) {
+    // @ts-expect-error a room has no such property
+    return super.performCreate(serializer, { ...data, hots: some<User>() }, context);
+  }
+  // @ts-expect-error it updates rooms
+  protected override performUpdate(...[serializer, message, data, context]: PerformUpdate<MessageSerializer>) {
+    return super.performUpdate(serializer as never, message as never, data as never, context);
+  }
+  // @ts-expect-error it deletes rooms
+  protected override async performDelete(..._parameters: PerformDelete<MessageSerializer>) {}
+}
+same<keyof ConsumerApi<Owned>['actions'], 'create' | 'update' | 'patch' | 'delete'>();
+some<WronglyOwned>();
+
 @Consumer()
 class WronglyHooked extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), List, Delete) {
   // @ts-expect-error a room has no such column

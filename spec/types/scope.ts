@@ -1,4 +1,16 @@
-import { type ActionContext, type Permission, type Scope, type ScopeMiddleware, type ScopeTypes } from 'signalbox';
+import {
+  Action,
+  type ActionContext,
+  ApiConsumer,
+  Consumer,
+  type ConsumerApi,
+  IsAuthenticated,
+  type Permission,
+  Permissions,
+  type Scope,
+  type ScopeMiddleware,
+  type ScopeTypes,
+} from 'signalbox';
 import { type ConnectOptions, connect } from 'signalbox/testing';
 import { User } from './entities.js';
 import { same, some } from './support.js';
@@ -43,6 +55,29 @@ class IsAnn implements Permission {
   }
 }
 some<SessionMiddleware | IsAnn>();
+
+@Consumer()
+@Permissions(IsAuthenticated)
+class Greeter extends ApiConsumer {
+  @Action() greet() {
+    same<typeof this.user, User>();
+    // @ts-expect-error a user has no such property
+    this.user.name;
+    // @ts-expect-error who is logged in is set by the middleware
+    this.user = some<User>();
+    return `Hello ${this.user.username}`;
+  }
+}
+@Consumer()
+class Guests extends ApiConsumer {
+  @Action() greet() {
+    // @ts-expect-error nobody may be logged in
+    return `Hello ${this.scope.user.username}`;
+  }
+}
+// @ts-expect-error it is no action
+some<ConsumerApi<Greeter>['actions']>().user;
+some<Guests>();
 
 await connect(some(), '/ws/', { user: some<User>(), session: some<Session>() });
 // @ts-expect-error a name is no user

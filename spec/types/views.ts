@@ -1,13 +1,22 @@
 import { Expose } from 'class-transformer';
-import { type ActionApi, type ConsumerApi, nodeView, route, viewAsConsumer } from 'signalbox';
+import {
+  type ActionApi,
+  type AppApi,
+  type ConsumerApi,
+  createApp,
+  nodeView,
+  path,
+  route,
+  viewAsConsumer,
+} from 'signalbox';
 import { same, some } from './support.js';
 
-class RoomView {
+export class RoomView {
   @Expose() id!: number;
   @Expose() since!: Date;
 }
 
-const Rooms = viewAsConsumer(() => Response.json({}), {
+export const Rooms = viewAsConsumer(() => Response.json({}), {
   retrieve: route('GET /rooms/:pk', RoomView),
   tag: route('PUT /rooms/:room/tags/:name'),
 });
@@ -24,7 +33,7 @@ some<Api['retrieve']['kwargs']>().id;
 // @ts-expect-error nothing is mapped to create
 some<Api>().create;
 
-const Legacy = viewAsConsumer(nodeView(() => {}));
+export const Legacy = viewAsConsumer(nodeView(() => {}));
 type LegacyApi = ConsumerApi<InstanceType<typeof Legacy>>['actions'];
 same<keyof LegacyApi, 'create' | 'update' | 'list' | 'retrieve'>();
 same<LegacyApi['list'], ActionApi<LegacyApi['retrieve']['kwargs'], unknown, never>>();
@@ -35,3 +44,12 @@ viewAsConsumer(() => 'text');
 route('FETCH /rooms');
 // @ts-expect-error an action needs a route
 viewAsConsumer(() => Response.json({}), { list: 'GET /rooms' });
+
+// An application that is exported can be named where declarations are emitted
+
+export class OldRooms extends viewAsConsumer(() => Response.json({}), { list: route('GET /rooms') }) {}
+export const app = createApp({
+  orm: some(),
+  routes: [path('/ws/rooms/', Rooms), path('/ws/legacy/', Legacy), path('/ws/old/', OldRooms)],
+});
+same<AppApi<typeof app, '/ws/rooms/'>['actions'], Api>();

@@ -1,10 +1,11 @@
 import type { ChannelMessage } from '../channel-layer/channel-layer.js';
-import { ConfigurationError } from '../errors.js';
+import { ConfigurationError, NotAuthenticated } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { KwargsOfObserver, ObserverMethod } from '../observers/model-event.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
+import type { ScopeUser } from '../scope/scope-types.js';
 import type { Settings } from '../settings.js';
 import { CloseCode, checkReason } from '../status.js';
 import { takeAction } from '../wire/codec.js';
@@ -58,6 +59,24 @@ export abstract class ApiConsumer {
   /** The facts of the connection. */
   protected get scope(): Scope {
     return this[boundSession].scope;
+  }
+
+  /**
+   * The user who is logged in: there is one in every action behind `@Permissions(IsAuthenticated)`. A consumer that serves guests too
+   * asks for `this.scope.user`, which may be undefined.
+   *
+   * @throws NotAuthenticated while nobody is logged in (401)
+   * @throws ConfigurationError for an identity whose user no middleware loads
+   */
+  protected get user(): NonNullable<ScopeUser> {
+    const { user, identity } = this.scope;
+    if (user !== undefined && user !== null) return user;
+    if (!identity) throw new NotAuthenticated();
+    throw new ConfigurationError({
+      class: this.constructor.name,
+      reason: 'asks for the user of an identity, and no middleware loads it.',
+      remedy: 'Add identityUser(Users) behind the middleware that finds the identity, or use this.scope.identity.',
+    });
   }
 
   /** The address of this consumer, for `sendToChannel` from anywhere else. */

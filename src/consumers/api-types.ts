@@ -75,7 +75,8 @@ type LookupOf<C> = C extends { readonly [modelConsumerTypes]: { readonly traits:
   : PlainTraits;
 type LookupValue<Entity, Field> = Field extends keyof Entity ? FieldInput<Entity[Field]> : KeyOf<Entity>;
 
-type OneObject<T> = { [Key in keyof T]: T[Key] };
+/** Inferred, so that editors show the object and not the name of this type. */
+type OneObject<T> = T extends infer Shown ? { [Key in keyof Shown]: Shown[Key] } : never;
 type NoKwargs = Record<never, never>;
 
 /** `[object?, kwargs?, context?]` -> what a client sends. */

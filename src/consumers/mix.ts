@@ -1,7 +1,6 @@
 import type { Class } from '../metadata.js';
-import type { SerializerClass } from '../serializers/serializer.js';
-import type { BaseModelConsumer } from './model-consumer.js';
-import type { ModelTraits, PlainTraits } from './model-options.js';
+import type { BaseModelConsumer, ModelConsumerClass } from './model-consumer.js';
+import type { AnyModelOptions, TraitsOf } from './model-options.js';
 
 /** What a mixin's actions are typed by: the entity, the serializer's class, and the options. Unknown until it is mixed in. */
 export interface MixinModel {
@@ -10,10 +9,11 @@ export interface MixinModel {
   readonly traits: unknown;
 }
 
-export interface MixedInto<Entity, S, Traits = PlainTraits> extends MixinModel {
+/** What the consumer of an entity, with these options, is to its mixins. */
+export interface MixedInto<Entity, Options extends AnyModelOptions> extends MixinModel {
   readonly model: Entity;
-  readonly serializer: S;
-  readonly traits: Traits;
+  readonly serializer: Options['serializer'];
+  readonly traits: TraitsOf<Options>;
 }
 
 /**
@@ -34,7 +34,7 @@ export interface MixinTypes {
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: inside a mixin the model is not known; outside, its types are
-export type MixinBase = abstract new (...parameters: any[]) => BaseModelConsumer<object, SerializerClass, ModelTraits>;
+export type MixinBase = abstract new (...parameters: any[]) => BaseModelConsumer<object, AnyModelOptions>;
 
 /** A function from a model consumer to one with more actions. The phantom second parameter carries its types. */
 export type Mixin<Types extends MixinTypes> = (base: MixinBase, types?: Types) => Class;
@@ -51,6 +51,13 @@ type Mixed<Mixins extends readonly Mixin<never>[], On extends MixinModel> = All<
   { [Index in keyof Mixins]: Mixins[Index] extends Mixin<infer Types> ? ActionsOf<Types, On> : never }[number]
 >;
 
+/** The class that `mix` gives to extend: a model consumer with the actions of its mixins. */
+export type MixedConsumerClass<
+  Entity extends object,
+  Options extends AnyModelOptions,
+  Mixins extends readonly Mixin<never>[],
+> = abstract new () => BaseModelConsumer<Entity, Options> & Mixed<Mixins, MixedInto<Entity, Options>>;
+
 /**
  * A model consumer with the actions of its mixins, and no others: what is not mixed in exists neither in the type nor on
  * the wire. They can be overridden, and `super` calls what is overridden.
@@ -59,15 +66,10 @@ type Mixed<Mixins extends readonly Mixin<never>[], On extends MixinModel> = All<
  * class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), List, Retrieve) {}
  * ```
  */
-export function mix<
-  Entity extends object,
-  S extends SerializerClass,
-  Traits extends ModelTraits,
-  const Mixins extends readonly Mixin<never>[],
->(
-  base: abstract new () => BaseModelConsumer<Entity, S, Traits>,
+export function mix<Entity extends object, Options extends AnyModelOptions, Mixins extends readonly Mixin<never>[]>(
+  base: ModelConsumerClass<Entity, Options>,
   ...mixins: Mixins
-): abstract new () => BaseModelConsumer<Entity, S, Traits> & Mixed<Mixins, MixedInto<Entity, S, Traits>> {
+): MixedConsumerClass<Entity, Options, Mixins> {
   const mixed = mixins.reduce<Class>((current, mixin) => mixin(current as MixinBase), base);
-  return mixed as ReturnType<typeof mix<Entity, S, Traits, Mixins>>;
+  return mixed as MixedConsumerClass<Entity, Options, Mixins>;
 }

@@ -1,7 +1,6 @@
 import type { EntityMetadata, FilterQuery } from '@mikro-orm/core';
 import type { ModelConsumerTypes, modelConsumerTypes } from '../dispatch/action-declaration.js';
 import { Conflict, NotFound } from '../errors.js';
-import type { TextFieldOf } from '../filters/filter-types.js';
 import { type AnyFilterOptions, ModelFilters } from '../filters/model-filters.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { byColumn, byKey } from '../orm/model-key.js';
@@ -9,10 +8,10 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ModelPageSource } from '../paginators/model-page-source.js';
 import type { PaginatorClass } from '../paginators/paginator.js';
 import type { ActionContext } from '../scope/action-context.js';
-import type { DataOf, FieldOf, Fitting, RowData, SerializerLike } from '../serializers/model-types.js';
+import type { DataOf, EntityOf, RowData, SerializerLike } from '../serializers/model-types.js';
 import type { AnySerializer, Serializer, SerializerClass, SerializerContext } from '../serializers/serializer.js';
 import { ApiConsumer, boundSession } from './api-consumer.js';
-import type { ModelConsumerOptions, ModelTraits, PlainTraits, TraitsOf } from './model-options.js';
+import type { AnyModelOptions, ModelConsumerOptions, SoundOptions, TraitsOf } from './model-options.js';
 
 /** A serializer that can also write. */
 export interface WritingSerializer<Entity, S> extends AnySerializer {
@@ -22,16 +21,42 @@ export interface WritingSerializer<Entity, S> extends AnySerializer {
   update(entity: Entity, data: DataOf<S> | RowData<Entity>, context: SerializerContext): Promise<Entity>;
 }
 
+/**
+ * The parameters of `performCreate`, so that an override is typed by one annotation:
+ *
+ * ```ts
+ * protected override performCreate(...[serializer, data, context]: PerformCreate<RoomSerializer>) {
+ *   return super.performCreate(serializer, { ...data, host: this.user }, context);
+ * }
+ * ```
+ */
+export type PerformCreate<S extends SerializerLike> = [
+  serializer: WritingSerializer<EntityOf<S>, S>,
+  data: DataOf<S>,
+  context: ActionContext,
+];
+
+/** The parameters of `performUpdate` and of `performPatch`. */
+export type PerformUpdate<S extends SerializerLike> = [
+  serializer: WritingSerializer<EntityOf<S>, S>,
+  entity: EntityOf<S>,
+  data: DataOf<S>,
+  context: ActionContext,
+];
+
+/** The parameters of `performDelete`. */
+export type PerformDelete<S extends SerializerLike> = [entity: EntityOf<S>, context: ActionContext];
+
 /** What `ModelConsumer(Entity, options)` gives to extend: no action yet; mixins bring them. */
-export abstract class BaseModelConsumer<
-    Entity extends object,
-    S extends SerializerClass,
-    Traits extends ModelTraits = PlainTraits,
-  >
+export abstract class BaseModelConsumer<Entity extends object, Options extends AnyModelOptions>
   extends ApiConsumer
-  implements ModelConsumerTypes<Entity, S>
+  implements ModelConsumerTypes<Entity, Options['serializer']>
 {
-  declare readonly [modelConsumerTypes]: { readonly model: Entity; readonly serializer: S; readonly traits: Traits };
+  declare readonly [modelConsumerTypes]: {
+    readonly model: Entity;
+    readonly serializer: Options['serializer'];
+    readonly traits: TraitsOf<Options>;
+  };
   static readonly model: Class;
   static readonly serializer: SerializerClass;
   static readonly paginator: PaginatorClass | undefined;
@@ -101,19 +126,23 @@ export abstract class BaseModelConsumer<
     };
   }
 
-  /** Writes a new row. Override to set what the client may not: `serializer.create({ ...data, host: user }, …)`. */
+  /**
+   * Writes a new row. Override to set what the client may not: see PerformCreate.
+   *
+   * @param data what was validated, and whatever else an override sets
+   */
   protected performCreate(
-    serializer: WritingSerializer<Entity, S>,
-    data: DataOf<S>,
+    serializer: WritingSerializer<Entity, Options['serializer']>,
+    data: DataOf<Options['serializer']> | RowData<Entity>,
     context: ActionContext,
   ): Promise<Entity> {
     return serializer.create(data, this.getSerializerContext(context));
   }
 
   protected performUpdate(
-    serializer: WritingSerializer<Entity, S>,
+    serializer: WritingSerializer<Entity, Options['serializer']>,
     entity: Entity,
-    data: DataOf<S>,
+    data: DataOf<Options['serializer']> | RowData<Entity>,
     context: ActionContext,
   ): Promise<Entity> {
     return serializer.update(entity, data, this.getSerializerContext(context));
@@ -121,9 +150,9 @@ export abstract class BaseModelConsumer<
 
   /** As performUpdate, unless it is overridden. */
   protected performPatch(
-    serializer: WritingSerializer<Entity, S>,
+    serializer: WritingSerializer<Entity, Options['serializer']>,
     entity: Entity,
-    data: DataOf<S>,
+    data: DataOf<Options['serializer']> | RowData<Entity>,
     context: ActionContext,
   ): Promise<Entity> {
     return this.performUpdate(serializer, entity, data, context);
@@ -158,8 +187,11 @@ export abstract class BaseModelConsumer<
     return new ModelPageSource({ em: this.unitOfWork.em, model: modelOf(this), where, order });
   }
 
-  protected writingSerializer(context: ActionContext): WritingSerializer<Entity, S> {
-    return this.getSerializerContext(context).resolve(this.getSerializer(context)) as WritingSerializer<Entity, S>;
+  protected writingSerializer(context: ActionContext): WritingSerializer<Entity, Options['serializer']> {
+    return this.getSerializerContext(context).resolve(this.getSerializer(context)) as WritingSerializer<
+      Entity,
+      Options['serializer']
+    >;
   }
 
   get #meta(): EntityMetadata {
@@ -175,6 +207,12 @@ export function modelOf(consumer: object): ConcreteClass<object> {
 export function settingsOf(consumer: object): typeof BaseModelConsumer {
   return consumer.constructor as unknown as typeof BaseModelConsumer;
 }
+
+/** The class that `ModelConsumer(Entity, options)` gives to extend. */
+export type ModelConsumerClass<
+  Entity extends object,
+  Options extends AnyModelOptions,
+> = abstract new () => BaseModelConsumer<Entity, Options>;
 
 /**
  * A consumer of one model.
@@ -198,19 +236,10 @@ export function settingsOf(consumer: object): typeof BaseModelConsumer {
  */
 export function ModelConsumer<
   Entity extends object,
-  S extends SerializerClass & SerializerLike,
-  P extends PaginatorClass | undefined = undefined,
-  const Field extends FieldOf<Entity> = never,
-  const Ordering extends FieldOf<Entity> = never,
-  const Search extends TextFieldOf<Entity> = never,
-  const Lookup extends FieldOf<Entity> | 'pk' = 'pk',
-  const Kwarg extends string = Lookup,
->(
-  entity: ConcreteClass<Entity>,
-  options: ModelConsumerOptions<S & Fitting<Entity, S>, P, Field, Ordering, Search, Lookup, Kwarg>,
-): abstract new () => BaseModelConsumer<Entity, S, TraitsOf<P, Field, Ordering, Search, Lookup, Kwarg>> {
-  const { serializer, paginator, filters, lookupField = 'pk', lookupUrlKwarg = lookupField } = options;
-  abstract class Generated extends BaseModelConsumer<Entity, S, TraitsOf<P, Field, Ordering, Search, Lookup, Kwarg>> {
+  const Options extends ModelConsumerOptions<Entity> & SoundOptions<Entity, Options>,
+>(entity: ConcreteClass<Entity>, options: Options): ModelConsumerClass<Entity, Options> {
+  const { serializer, paginator, filters, lookupField = 'pk', lookupUrlKwarg = lookupField }: AnyModelOptions = options;
+  abstract class Generated extends BaseModelConsumer<Entity, Options> {
     static override readonly model = entity;
     static override readonly serializer = serializer;
     static override readonly paginator = paginator;

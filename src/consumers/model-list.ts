@@ -75,7 +75,9 @@ export interface StreamedListTypes extends MixinTypes {
 /** The parameters of `list` at run time. */
 type Parameters = [kwargs: object, context: ActionContext] | [context: ActionContext];
 
-export const List: Mixin<ListTypes> = (base) => {
+export interface List extends Mixin<ListTypes> {}
+
+export const List: List = (base) => {
   const { paginator, filters } = base as unknown as ReturnType<typeof settingsOf>;
   abstract class Listing extends base {
     async list(...parameters: Parameters): Promise<object> {
@@ -94,7 +96,9 @@ export const List: Mixin<ListTypes> = (base) => {
 };
 
 /** `list` in pages that follow each other, and DCRF's `list_cancel`. One page at a time is in memory. */
-export const StreamedList: Mixin<StreamedListTypes> = (base) => {
+export interface StreamedList extends Mixin<StreamedListTypes> {}
+
+export const StreamedList: StreamedList = (base) => {
   const { paginator: pages, filters } = base as unknown as ReturnType<typeof settingsOf>;
   if (!pages) {
     throw new ConfigurationError({

@@ -70,7 +70,9 @@ export interface DeleteTypes extends MixinTypes {
   readonly actions: DeleteActions<this['on']>;
 }
 
-export const Retrieve: Mixin<RetrieveTypes> = (base) => {
+export interface Retrieve extends Mixin<RetrieveTypes> {}
+
+export const Retrieve: Retrieve = (base) => {
   abstract class Retrieving extends base {
     @DetailAction()
     async retrieve(object: object, _context: ActionContext): Promise<object> {
@@ -81,7 +83,9 @@ export const Retrieve: Mixin<RetrieveTypes> = (base) => {
   return Retrieving;
 };
 
-export const Create: Mixin<CreateTypes> = (base) => {
+export interface Create extends Mixin<CreateTypes> {}
+
+export const Create: Create = (base) => {
   abstract class Creating extends base {
     @Action({ atomic: true, status: Status.created, kwargs: wholeRow })
     async create({ data }: DataKwargs, context: ActionContext): Promise<object> {
@@ -94,7 +98,9 @@ export const Create: Mixin<CreateTypes> = (base) => {
   return Creating;
 };
 
-export const Update: Mixin<UpdateTypes> = (base) => {
+export interface Update extends Mixin<UpdateTypes> {}
+
+export const Update: Update = (base) => {
   abstract class Updating extends base {
     @DetailAction({ atomic: true, kwargs: wholeRow })
     async update(object: object, { data }: DataKwargs, context: ActionContext): Promise<object> {
@@ -107,7 +113,9 @@ export const Update: Mixin<UpdateTypes> = (base) => {
   return Updating;
 };
 
-export const Patch: Mixin<PatchTypes> = (base) => {
+export interface Patch extends Mixin<PatchTypes> {}
+
+export const Patch: Patch = (base) => {
   abstract class Patching extends base {
     @DetailAction({ atomic: true, kwargs: partOfRow })
     async patch(object: object, { data }: DataKwargs, context: ActionContext): Promise<object> {
@@ -120,7 +128,9 @@ export const Patch: Mixin<PatchTypes> = (base) => {
   return Patching;
 };
 
-export const Delete: Mixin<DeleteTypes> = (base) => {
+export interface Delete extends Mixin<DeleteTypes> {}
+
+export const Delete: Delete = (base) => {
   abstract class Deleting extends base {
     @DetailAction({ atomic: true, status: Status.noContent })
     async delete(object: object, context: ActionContext): Promise<void> {

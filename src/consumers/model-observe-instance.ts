@@ -61,7 +61,9 @@ const keyKwargs = ownSchema<InstanceKey>(
 );
 
 /** `subscribe_instance` and `unsubscribe_instance`, as DCRF's ObserverModelInstanceMixin has them. */
-export const ObserveInstance: Mixin<ObserveInstanceTypes> = (base) => {
+export interface ObserveInstance extends Mixin<ObserveInstanceTypes> {}
+
+export const ObserveInstance: ObserveInstance = (base) => {
   abstract class Observing extends base {
     @DetailAction({ status: Status.created })
     async subscribeInstance(object: object, context: ActionContext): Promise<void> {

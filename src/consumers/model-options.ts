@@ -1,30 +1,41 @@
-import type { FilterNames, FilterOptions } from '../filters/filter-types.js';
+import type { FilterNames, FilterOptions, TextFieldOf } from '../filters/filter-types.js';
 import type { PaginatorClass } from '../paginators/paginator.js';
+import type { FieldOf, Fitting } from '../serializers/model-types.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 
-export interface ModelConsumerOptions<
-  S extends SerializerClass,
-  P extends PaginatorClass | undefined,
-  Field extends string,
-  Ordering extends string,
-  Search extends string,
-  Lookup extends string,
-  Kwarg extends string,
-> {
+/** The options of a model consumer, whatever its entity is. */
+export interface AnyModelOptions {
+  readonly serializer: SerializerClass;
+  readonly paginator?: PaginatorClass | undefined;
+  readonly filters?: FilterOptions<string, string, string>;
+  readonly lookupField?: string;
+  readonly lookupUrlKwarg?: string;
+}
+
+export interface ModelConsumerOptions<Entity> extends AnyModelOptions {
   /** What rows look like in replies and events, and what may be sent for them. */
-  readonly serializer: S;
+  readonly serializer: SerializerClass;
   /** Cuts `list` into pages; without one, a list is whole. */
-  readonly paginator?: P;
+  readonly paginator?: PaginatorClass | undefined;
   /** What clients may narrow and order `list` by. */
-  readonly filters?: FilterOptions<Field, Ordering, Search>;
+  readonly filters?: FilterOptions<FieldOf<Entity>, FieldOf<Entity>, TextFieldOf<Entity>>;
   /**
    * The column that objects are looked up by; default their key. Where several of the consumer's rows share a value, a client
    * that names it is answered with 409.
    */
-  readonly lookupField?: Lookup;
+  readonly lookupField?: FieldOf<Entity> | 'pk';
   /** What clients call it: `{"action": "retrieve", "slug": "red"}`; default as the field, and `pk` for the key. */
-  readonly lookupUrlKwarg?: Kwarg;
+  readonly lookupUrlKwarg?: string;
 }
+
+/** What an inferred type does not refuse by itself; texts, so that the compiler's complaint says what is wrong. */
+export type SoundOptions<Entity, Options extends AnyModelOptions> = {
+  readonly serializer: Fitting<Entity, Options['serializer']>;
+} & NoOthers<keyof Options, keyof AnyModelOptions> & {
+    readonly filters?: NoOthers<keyof Options['filters'], keyof FilterOptions<never, never, never>>;
+  };
+
+type NoOthers<Given, Known> = { readonly [Name in Exclude<Given, Known> & string]: 'there is no such option' };
 
 /** What the options of a model consumer make of its actions. */
 export interface ModelTraits {
@@ -34,19 +45,28 @@ export interface ModelTraits {
   readonly lookupUrlKwarg: string;
 }
 
-export interface TraitsOf<
-  P extends PaginatorClass | undefined,
-  Field extends string,
-  Ordering extends string,
-  Search extends string,
-  Lookup extends string,
-  Kwarg extends string,
-> extends ModelTraits {
-  readonly paginator: P;
-  readonly filters: { readonly fields: Field; readonly ordering: Ordering; readonly search: Search };
-  readonly lookupField: Lookup;
-  readonly lookupUrlKwarg: Kwarg;
+export interface TraitsOf<Options extends AnyModelOptions> extends ModelTraits {
+  readonly paginator: Options extends { readonly paginator: infer P extends PaginatorClass | undefined }
+    ? P
+    : undefined;
+  readonly filters: {
+    readonly fields: FilterNameOf<Options, 'fields'>;
+    readonly ordering: FilterNameOf<Options, 'ordering'>;
+    readonly search: FilterNameOf<Options, 'search'>;
+  };
+  readonly lookupField: LookupFieldOf<Options>;
+  readonly lookupUrlKwarg: Options extends { readonly lookupUrlKwarg: infer Kwarg extends string }
+    ? Kwarg
+    : LookupFieldOf<Options>;
 }
 
+type FilterNameOf<Options, Kind extends string> = Options extends {
+  readonly filters: { readonly [Key in Kind]: readonly (infer Name extends string)[] };
+}
+  ? Name
+  : never;
+
+type LookupFieldOf<Options> = Options extends { readonly lookupField: infer Field extends string } ? Field : 'pk';
+
 /** Those of one without options. */
-export type PlainTraits = TraitsOf<undefined, never, never, never, 'pk', 'pk'>;
+export type PlainTraits = TraitsOf<AnyModelOptions>;

@@ -120,6 +120,12 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
   }
 }
 
+/** The class that `ModelSerializer(Entity, options)` gives to extend. */
+export type ModelSerializerClass<Entity extends object, Options> = abstract new () => BaseModelSerializer<
+  Entity,
+  Options
+>;
+
 /**
  * A serializer that follows from an entity.
  *
@@ -137,10 +143,10 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
  * class-validator's decorators on the entity; a value that has to be unique and is not is a 409. Shown as
  * `{"id": 1, "text": "hi", "user": {"id": 2, "username": "ann"}, "age": 1200}`.
  */
-export function ModelSerializer<Entity extends object, const Options extends ModelSerializerOptions<Entity>>(
-  entity: ConcreteClass<Entity>,
-  options: Options & OnlyKnownOptions<Options>,
-): abstract new () => BaseModelSerializer<Entity, Options> {
+export function ModelSerializer<
+  Entity extends object,
+  const Options extends ModelSerializerOptions<Entity> & OnlyKnownOptions<Options>,
+>(entity: ConcreteClass<Entity>, options: Options): ModelSerializerClass<Entity, Options> {
   abstract class Generated extends BaseModelSerializer<Entity, Options> {
     static override readonly entity = entity;
     static override readonly options = options as unknown as ModelSerializerOptions<object>;

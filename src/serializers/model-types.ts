@@ -35,11 +35,19 @@ export type FieldOf<Entity> = {
 
 type Callable = (...parameters: never) => unknown;
 
-/** What an inferred type does not refuse by itself: `readonly` for `readOnly`, a nested field that is not shown. */
+/**
+ * What an inferred type does not refuse by itself: `readonly` for `readOnly`, a nested field that is not shown. Texts, so that the
+ * compiler's complaint says what is wrong.
+ */
 export type OnlyKnownOptions<Options> = {
-  readonly [Name in Exclude<keyof Options, keyof ModelSerializerOptions<object>>]: never;
+  readonly [Name in Exclude<keyof Options, keyof ModelSerializerOptions<object>>]: 'there is no such option';
 } & {
-  readonly nested?: { readonly [Field in Exclude<keyof NestedOf<Options>, Names<Option<Options, 'fields'>>>]: never };
+  readonly nested?: {
+    readonly [Field in Exclude<
+      keyof NestedOf<Options>,
+      Names<Option<Options, 'fields'>>
+    >]: 'it is not among the fields';
+  };
 } & { readonly rights?: KnownRights<Options> };
 
 /** Of fields that are shown, by names that the provider gives. */

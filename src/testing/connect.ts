@@ -5,7 +5,7 @@ import type { App } from '../server/app.js';
 import type { Route } from '../server/routes.js';
 import type { ReplyFrame } from '../wire/messages.js';
 import { MemoryTransport } from './memory-transport.js';
-import { TestChannel } from './test-channel.js';
+import { type ConsumerView, TestChannel } from './test-channel.js';
 
 export interface ConnectOptions {
   /** Who is logged in, whatever the middleware says. */
@@ -25,8 +25,18 @@ interface Envelope {
   readonly payload: ReplyFrame;
 }
 
-/** The client's end of one connection; behind a demultiplexer, `channel(stream)` is that of one stream. */
-export class TestConnection extends TestChannel implements AsyncDisposable {
+/** The streams of an API; any text where its type is unknown. */
+export type TestStream<Api> = unknown extends Api ? string : Api extends ConsumerView ? never : keyof Api & string;
+
+/**
+ * The client's end of one connection; behind a demultiplexer, `channel(stream)` is that of one stream.
+ *
+ * @typeParam Api the type of the application, `AppApi<typeof app>`. Without one, requests and replies are not typed.
+ */
+export class TestConnection<Api = unknown>
+  extends TestChannel<Api extends ConsumerView ? Api : unknown>
+  implements AsyncDisposable
+{
   readonly #transport: MemoryTransport;
   readonly #channels: Map<string, TestChannel>;
   /** Every binary frame that came. */
@@ -60,10 +70,11 @@ export class TestConnection extends TestChannel implements AsyncDisposable {
   }
 
   /** One stream: payloads are wrapped and unwrapped. */
-  channel(stream: string): TestChannel {
+  channel<Stream extends TestStream<Api>>(
+    stream: Stream,
+  ): TestChannel<Stream extends keyof Api ? Api[Stream] : unknown> {
     const existing = this.#channels.get(stream);
-    if (existing) return existing;
-    const channel = new TestChannel((payload) => this.send({ stream, payload }), this.#idle);
+    const channel = existing ?? new TestChannel((payload) => this.send({ stream, payload }), this.#idle);
     this.#channels.set(stream, channel);
     return channel;
   }
@@ -113,13 +124,20 @@ export class TestConnection extends TestChannel implements AsyncDisposable {
  * await rooms.expectSilence();
  * ```
  *
+ * With the type of the application, requests and replies are typed:
+ *
+ * ```ts
+ * const ann = await connect<AppApi<typeof app>>(app, '/ws/chat/', { user });
+ * const { data } = await ann.channel('rooms').request('retrieve', { pk: 1 });   // { id: number; name: string }
+ * ```
+ *
  * @throws ApiError where the handshake is refused
  */
-export async function connect(
+export async function connect<Api = unknown>(
   app: App<readonly Route[]>,
   url: string,
   options: ConnectOptions = {},
-): Promise<TestConnection> {
+): Promise<TestConnection<Api>> {
   const channels = new Map<string, TestChannel>();
   const transport: MemoryTransport = new MemoryTransport(
     (text) => sort(JSON.parse(text), channels, connection),
@@ -127,7 +145,7 @@ export async function connect(
   );
   const idle = (): Promise<void> => app.idle();
   let ended = Promise.resolve();
-  const connection: TestConnection = new TestConnection(transport, channels, idle, () => ended);
+  const connection: TestConnection<Api> = new TestConnection<Api>(transport, channels, idle, () => ended);
   await app.start();
   const accepted = await app.accept(
     { url, headers: headersOf(options) },
@@ -142,7 +160,11 @@ export async function connect(
 }
 
 /** A frame of a stream that nobody asked for goes to the connection, envelope and all. */
-function sort(frame: ReplyFrame | Envelope, channels: ReadonlyMap<string, TestChannel>, connection: TestChannel): void {
+function sort(
+  frame: ReplyFrame | Envelope,
+  channels: ReadonlyMap<string, TestChannel>,
+  connection: Pick<TestChannel, 'put'>,
+): void {
   const envelope = typeof frame === 'object' && frame !== null && 'payload' in frame ? frame : undefined;
   const channel = envelope && channels.get(String(envelope.stream));
   if (channel) channel.put(envelope.payload);

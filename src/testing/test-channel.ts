@@ -1,4 +1,6 @@
+import type { ActionApi } from '../consumers/api-types.js';
 import type { ReplyFrame } from '../wire/messages.js';
+import type { WireName } from '../wire/names.js';
 import { Inbox } from './inbox.js';
 
 export interface ReceiveOptions {
@@ -8,8 +10,46 @@ export interface ReceiveOptions {
 
 const defaultTimeout = 4_000;
 
-/** The client's end of one consumer. */
-export class TestChannel {
+/** As much of `ConsumerApi` as a channel needs. */
+export interface ConsumerView {
+  readonly actions: { readonly [name: string]: ActionApi<unknown, unknown, unknown> };
+  readonly observers: object;
+}
+
+/** The actions of a consumer by their names on the wire; any action where its type is unknown. */
+type ActionsOf<View> = View extends ConsumerView
+  ? { readonly [Name in keyof View['actions'] & string as WireName<Name>]: View['actions'][Name] }
+  : { readonly [name: string]: { readonly kwargs: Readonly<Record<string, unknown>>; readonly reply: unknown } };
+
+/** The names on the wire of a consumer's actions. */
+export type TestActionName<View> = keyof ActionsOf<View> & string;
+
+/** What `request` takes behind the action's name: kwargs are optional where the action needs none. */
+export type TestRequest<View, Name extends TestActionName<View>> = ActionsOf<View>[Name] extends {
+  readonly kwargs: infer Kwargs;
+}
+  ? Record<never, never> extends Kwargs
+    ? [kwargs?: RequestIdentity & Kwargs, options?: ReceiveOptions]
+    : [kwargs: RequestIdentity & Kwargs, options?: ReceiveOptions]
+  : never;
+
+/** The data of its reply where it succeeds. */
+export type TestReply<View, Name extends TestActionName<View>> = ActionsOf<View>[Name] extends {
+  readonly reply: infer Reply;
+}
+  ? Reply
+  : never;
+
+interface RequestIdentity {
+  readonly request_id?: string | number;
+}
+
+/**
+ * The client's end of one consumer.
+ *
+ * @typeParam View the type of the consumer: `Api['rooms']`. Without one, requests and replies are not typed.
+ */
+export class TestChannel<View = unknown> {
   /** Every frame that came, taken or not. */
   readonly frames: ReplyFrame[] = [];
   readonly #inbox = new Inbox<ReplyFrame>();
@@ -22,6 +62,11 @@ export class TestChannel {
     this.#idle = idle;
   }
 
+  /** This channel without types, for requests that they refuse: `rooms.untyped.request('create', { data: { name: 7 } })`. */
+  get untyped(): TestChannel {
+    return this as unknown as TestChannel;
+  }
+
   /** Sends a payload as it is: `{ action: 'list', request_id: 1 }`. */
   send(payload: unknown): void {
     this.#post(payload);
@@ -30,15 +75,17 @@ export class TestChannel {
   /**
    * Sends a request with an id of its own unless the kwargs have a `request_id`, and resolves with its final reply; parts and
    * events stay in the inbox.
+   *
+   * @param action its name on the wire: `create_message`
+   * @returns where the type of the consumer is known, `data` has the type of a success, and is null where the request failed
    */
-  request(
-    action: string,
-    kwargs: { readonly request_id?: string | number } & Readonly<Record<string, unknown>> = {},
-    { timeout = defaultTimeout }: ReceiveOptions = {},
-  ): Promise<ReplyFrame> {
-    const { request_id: id = `test-${++this.#lastId}`, ...rest } = kwargs;
+  request<Name extends TestActionName<View>>(
+    action: Name,
+    ...[kwargs = {}, { timeout = defaultTimeout } = {}]: TestRequest<View, Name>
+  ): Promise<ReplyFrame<TestReply<View, Name>>> {
+    const { request_id: id = `test-${++this.#lastId}`, ...rest }: RequestIdentity = kwargs;
     this.send({ action, request_id: id, ...rest });
-    return this.reply(id, { timeout });
+    return this.reply(id, { timeout }) as Promise<ReplyFrame<TestReply<View, Name>>>;
   }
 
   /** The final reply to a request id. */

@@ -43,6 +43,9 @@ export type ViewMethods<Actions> = {
     : never;
 };
 
+/** The class that `viewAsConsumer` gives to a route, or to extend. */
+export type ViewConsumerClass<Actions> = new () => ApiConsumer & ViewMethods<Actions>;
+
 /** DCRF's mapping. Everything else is answered 405. */
 const defaultActions = {
   create: route('PUT'),
@@ -76,12 +79,12 @@ const defaultActions = {
 export function viewAsConsumer<const Actions extends object = typeof defaultActions>(
   view: View,
   actions?: Actions & ViewActions,
-): new () => ApiConsumer & ViewMethods<Actions> {
+): ViewConsumerClass<Actions> {
   class ViewConsumer extends ApiConsumer {}
   const asked = Object.entries<ViewRoute>((actions ?? defaultActions) as Readonly<Record<string, ViewRoute>>);
   for (const [member, viewRoute] of asked) addAction(ViewConsumer.prototype, member, viewRoute, view);
   Consumer()(ViewConsumer);
-  return ViewConsumer as unknown as new () => ApiConsumer & ViewMethods<Actions>;
+  return ViewConsumer as unknown as ViewConsumerClass<Actions>;
 }
 
 function addAction(prototype: object, member: string, viewRoute: ViewRoute, view: View): void {

@@ -1,24 +1,29 @@
 /**
  * A value after it went through JSON: dates and bigints are text, what has a `toJSON` is what that gives, a property that
- * may be undefined may be missing, methods are gone. Nothing at all is null.
+ * may be undefined may be missing, methods are gone. Nothing at all is null. An enum of texts is the union of its values.
  */
 export type Json<T> = unknown extends T
   ? T
   : T extends Date | bigint
     ? string
-    : T extends string | number | boolean | null
-      ? T
-      : T extends undefined | void
-        ? null
-        : T extends { toJSON(): infer Shown }
-          ? Json<Shown>
-          : T extends Callable
-            ? never
-            : T extends readonly unknown[]
-              ? { [Index in keyof T]: Json<T[Index]> }
-              : T extends object
-                ? JsonObject<T>
-                : T;
+    : T extends string
+      ? JsonText<T>
+      : T extends number | boolean | null
+        ? T
+        : T extends undefined | void
+          ? null
+          : T extends { toJSON(): infer Shown }
+            ? Json<Shown>
+            : T extends Callable
+              ? never
+              : T extends readonly unknown[]
+                ? { [Index in keyof T]: Json<T[Index]> }
+                : T extends object
+                  ? JsonObject<T>
+                  : T;
+
+/** A client does not have the enum, but its values. A text with a brand keeps it: a template would make it unreadable. */
+type JsonText<T extends string> = T extends object ? T : `${T}`;
 
 type Callable = (...parameters: never) => unknown;
 

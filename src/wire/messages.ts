@@ -22,9 +22,9 @@ export interface Reply {
 }
 
 /** The frame of a reply, as clients see it. */
-export interface ReplyFrame {
+export interface ReplyFrame<Data = unknown> {
   readonly errors: readonly ErrorDetail[];
-  readonly data: unknown;
+  readonly data: Data;
   readonly action: string | null;
   readonly response_status: number;
   readonly request_id: RequestId;

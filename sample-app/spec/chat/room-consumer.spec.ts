@@ -1,15 +1,15 @@
 import type { MikroORM } from '@mikro-orm/core';
 import { expect } from 'chai';
 import { connect, MemoryLogger, type TestChannel, TestClock, type TestConnection } from 'signalbox/testing';
-import { type Chat, createChat } from '../../src/chat.js';
+import { type Api, type Chat, createChat } from '../../src/chat.js';
 import { User } from '../../src/entities/user.js';
 import { sharedDatabase, TIME_TO_OPEN } from '../support/database.js';
 import { unique } from '../support/unique.js';
 
 interface Visit {
   readonly user: User;
-  readonly connection: TestConnection;
-  readonly chat: TestChannel;
+  readonly connection: TestConnection<Api>;
+  readonly chat: TestChannel<Api['chat']>;
 }
 
 describe('RoomConsumer', () => {
@@ -30,7 +30,7 @@ describe('RoomConsumer', () => {
 
   beforeEach(async () => {
     [ada, grace] = [await visit('ada'), await visit('grace')];
-    room = (await ada.chat.request('create', { data: { name: unique('room') } })).data as typeof room;
+    room = (await ada.chat.request('create', { data: { name: unique('room') } })).data;
     await chat.app.idle();
   });
   afterEach(() => {
@@ -46,7 +46,7 @@ describe('RoomConsumer', () => {
   }
 
   async function again(user: User): Promise<Omit<Visit, 'user'>> {
-    const connection = await connect(chat.app, '/ws/chat/', { user });
+    const connection = await connect<Api>(chat.app, '/ws/chat/', { user });
     return { connection, chat: connection.channel('chat') };
   }
 
@@ -56,7 +56,7 @@ describe('RoomConsumer', () => {
     members: [viewOf(ada.user)],
     currentUsers: visits.map(({ user }) => viewOf(user)),
   });
-  const join = (visit: { chat: TestChannel }) => visit.chat.request('join_room', { pk: room.id });
+  const join = (visit: Pick<Visit, 'chat'>) => visit.chat.request('join_room', { pk: room.id });
 
   it('refuses whoever is not logged in', async () => {
     const refusal = await connect(chat.app, '/ws/chat/').then(
@@ -69,7 +69,7 @@ describe('RoomConsumer', () => {
   describe('rooms', () => {
     it('are created with the logged-in user as their host, whatever the client says', async () => {
       const name = unique('room');
-      const reply = await ada.chat.request('create', {
+      const reply = await ada.chat.untyped.request('create', {
         data: { name, host: grace.user.id, currentUsers: [grace.user.id] },
       });
       expect(reply).to.include({ response_status: 201 });
@@ -83,7 +83,8 @@ describe('RoomConsumer', () => {
     });
 
     it('have one name each, of 1 to 255 characters in one line', async () => {
-      const create = async (name: unknown) => (await ada.chat.request('create', { data: { name } })).response_status;
+      const create = async (name: unknown) =>
+        (await ada.chat.untyped.request('create', { data: { name } })).response_status;
       expect(await create(room.name)).to.equal(409);
       for (const name of ['', ' ', ' a', 'a\nb', 'a'.repeat(256), 7, null, undefined])
         expect(await create(name)).to.equal(400);
@@ -91,7 +92,7 @@ describe('RoomConsumer', () => {
 
     it('are listed without their history', async () => {
       const { data } = await grace.chat.request('list');
-      const summary = (data as { id: number }[]).find(({ id }) => id === room.id);
+      const summary = data.find(({ id }) => id === room.id);
       expect(summary).to.deep.equal({
         id: room.id,
         name: room.name,
@@ -110,7 +111,7 @@ describe('RoomConsumer', () => {
         'subscribe_to_messages_in_room',
         'subscribe_instance',
       ]) {
-        expect(await ada.chat.request(action, { pk: 2147483647 }), action).to.include({ response_status: 404 });
+        expect(await ada.chat.untyped.request(action, { pk: 2147483647 }), action).to.include({ response_status: 404 });
       }
     });
 
@@ -126,7 +127,7 @@ describe('RoomConsumer', () => {
     it('are told to the lobby when they are opened, entered and left', async () => {
       expect(await grace.chat.request('subscribe_to_rooms')).to.include({ response_status: 201 });
       const { data } = await ada.chat.request('create', { data: { name: unique('room') } });
-      const { id: pk } = data as { id: number };
+      const { id: pk } = data;
       expect((await grace.chat.receive()).data).to.deep.include({ id: pk, currentUsers: [] });
       await ada.chat.request('join_room', { pk });
       expect((await grace.chat.receive()).data).to.deep.include({ id: pk, currentUsers: [viewOf(ada.user)] });
@@ -185,7 +186,7 @@ describe('RoomConsumer', () => {
       await join(ada);
       await join(grace);
       await settled(ada);
-      await grace.chat.request('join_room', { pk: (data as { id: number }).id });
+      await grace.chat.request('join_room', { pk: data.id });
       expect((await ada.chat.receive()).data).to.deep.equal(listed(ada));
     });
   });
@@ -193,7 +194,7 @@ describe('RoomConsumer', () => {
   describe('private rooms', () => {
     beforeEach(async () => {
       const data = { name: unique('private'), isPrivate: true };
-      room = (await ada.chat.request('create', { data })).data as typeof room;
+      room = (await ada.chat.request('create', { data })).data;
       await chat.app.idle();
     });
 
@@ -214,13 +215,13 @@ describe('RoomConsumer', () => {
         'add_member',
       ]) {
         const kwargs = { pk: room.id, username: grace.user.username };
-        const { request_id: _, ...forbidden } = await grace.chat.request(action, kwargs);
-        const { request_id: __, ...absent } = await grace.chat.request(action, { ...kwargs, pk: 2147483647 });
+        const { request_id: _, ...forbidden } = await grace.chat.untyped.request(action, kwargs);
+        const { request_id: __, ...absent } = await grace.chat.untyped.request(action, { ...kwargs, pk: 2147483647 });
         expect(forbidden, action).to.deep.equal(absent);
         expect(forbidden, action).to.include({ response_status: 404 });
       }
       const { data } = await grace.chat.request('list');
-      expect((data as { id: number }[]).map(({ id }) => id)).not.to.include(room.id);
+      expect(data.map(({ id }) => id)).not.to.include(room.id);
     });
 
     it('are told to the lobbies of their members only', async () => {
@@ -308,7 +309,7 @@ describe('RoomConsumer', () => {
       await settled(ada);
     });
 
-    const say = (text: unknown) => ada.chat.request('create_message', { text });
+    const say = (text: unknown) => ada.chat.untyped.request('create_message', { text });
     const listen = (requestId: number) => {
       grace.chat.send({ action: 'subscribe_to_messages_in_room', pk: room.id, request_id: requestId });
       return grace.chat.reply(requestId);
@@ -342,15 +343,15 @@ describe('RoomConsumer', () => {
         clock.advance(20);
       }
       const { data } = await grace.chat.request('retrieve', { pk: room.id });
-      const { messages, lastMessage } = data as { messages: { text: string }[]; lastMessage: { text: string } };
+      const { messages, lastMessage } = data;
       expect(messages.map(({ text }) => text)).to.deep.equal(Array.from({ length: 100 }, (_, i) => `line ${i + 2}`));
-      expect(lastMessage.text).to.equal('line 101');
+      expect(lastMessage?.text).to.equal('line 101');
     });
 
     it('of another room are not told', async () => {
       await listen(7);
       const { data } = await ada.chat.request('create', { data: { name: unique('room') } });
-      await ada.chat.request('join_room', { pk: (data as { id: number }).id });
+      await ada.chat.request('join_room', { pk: data.id });
       await say('Elsewhere');
       await grace.chat.expectSilence();
     });

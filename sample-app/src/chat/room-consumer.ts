@@ -5,7 +5,6 @@ import {
   Clock,
   Consumer,
   Create,
-  type DataOf,
   DetailAction,
   GroupsForConsumer,
   GroupsForSignal,
@@ -15,15 +14,14 @@ import {
   type ModelEvent,
   ModelObserver,
   mix,
-  NotAuthenticated,
   ObserveInstance,
+  type PerformCreate,
   Permissions,
   Retrieve,
   RevokedBy,
   reply,
   type Subscription,
   ValidationFailed,
-  type WritingSerializer,
 } from 'signalbox';
 import { Message } from '../entities/message.js';
 import { Room } from '../entities/room.js';
@@ -200,22 +198,13 @@ export class RoomConsumer extends mix(
   }
 
   /** Whoever opens a room is its host, whatever the client says. */
-  protected override performCreate(
-    serializer: WritingSerializer<Room, typeof RoomSerializer>,
-    data: DataOf<typeof RoomSerializer>,
-    context: ActionContext,
-  ) {
+  protected override performCreate(...[serializer, data, context]: PerformCreate<RoomSerializer>) {
     const host = this.em.getReference(User, this.user.id);
-    return serializer.create({ ...data, host, members: [host] }, this.getSerializerContext(context));
+    return super.performCreate(serializer, { ...data, host, members: [host] }, context);
   }
 
   protected override async onDisconnect() {
     await this.leave();
-  }
-
-  private get user(): User {
-    if (!this.scope.user) throw new NotAuthenticated();
-    return this.scope.user;
   }
 
   /** Asked again for every message: a member may have been removed since joining. */

@@ -1,0 +1,58 @@
+import { expect } from 'chai';
+import { Action, ApiConsumer, Consumer, createApp, IsAuthenticated, Logger, Permissions, path } from 'signalbox';
+import { connect, MemoryLogger } from 'signalbox/testing';
+import { container as root } from 'tsyringe';
+import { offlineOrm } from '../support/offline-orm.js';
+
+@Consumer()
+@Permissions(IsAuthenticated)
+class Members extends ApiConsumer {
+  @Action() async me() {
+    return this.user;
+  }
+}
+
+@Consumer()
+class Guests extends ApiConsumer {
+  @Action() async me() {
+    return this.user;
+  }
+}
+
+describe('The user of a consumer', () => {
+  const serve = async () => {
+    const logger = new MemoryLogger();
+    const container = root.createChildContainer();
+    container.registerInstance(Logger, logger);
+    const routes = [path('/members/', Members), path('/guests/', Guests)];
+    return { app: createApp({ orm: await offlineOrm(), container, routes }), logger };
+  };
+
+  it('is who is logged in', async () => {
+    const { app } = await serve();
+    await using ann = await connect(app, '/members/', { user: { id: 1 } });
+    expect(await ann.request('me')).to.deep.include({ response_status: 200, data: { id: 1 } });
+  });
+
+  for (const user of [undefined, null]) {
+    it(`is a 401 where nobody is logged in, and the middleware says ${user}`, async () => {
+      const { app } = await serve();
+      await using guest = await connect(app, '/guests/', { prepare: (scope) => Object.assign(scope, { user }) });
+      expect(await guest.request('me')).to.deep.include({
+        response_status: 401,
+        code: 'not_authenticated',
+        errors: ['Authentication credentials were not provided.'],
+      });
+    });
+  }
+
+  it('has to be loaded where a token proves an identity only, as the log says', async () => {
+    const { app, logger } = await serve();
+    await using ann = await connect(app, '/members/', { identity: { userId: '1' } });
+    expect(await ann.request('me')).to.deep.include({ response_status: 500, code: 'server_error' });
+    expect(logger.at('error').map(({ fields }) => (fields['error'] as Error).message)).to.deep.equal([
+      'Members: asks for the user of an identity, and no middleware loads it. ' +
+        'Add identityUser(Users) behind the middleware that finds the identity, or use this.scope.identity.',
+    ]);
+  });
+});
