@@ -16,16 +16,25 @@ export function detectedPackageManager(env: NodeJS.ProcessEnv): PackageManager {
   return packageManagerNames.find((known) => known === name) ?? 'npm';
 }
 
-/** How the image of an application installs, builds and prunes its packages. */
-const inImage: Readonly<Record<PackageManager, { readonly install: string; readonly prune: string }>> = {
+/** How the image of an application installs and prunes its packages, and which files say how, besides the lock file. */
+interface ImageSteps {
+  readonly install: string;
+  readonly prune: string;
+  readonly settings?: string;
+}
+
+const inImage: Readonly<Record<PackageManager, ImageSteps>> = {
   npm: { install: 'npm ci', prune: 'npm prune --omit=dev' },
   pnpm: {
     install: 'npm install --global pnpm && pnpm install --frozen-lockfile',
     prune: 'CI=true pnpm prune --prod',
+    settings: 'pnpm-workspace.yaml',
   },
   yarn: {
-    install: 'yarn install --frozen-lockfile',
-    prune: 'yarn install --frozen-lockfile --production --ignore-scripts',
+    // The image has Yarn 1, under the same name.
+    install: 'npm install --global --force @yarnpkg/cli-dist && yarn install --immutable',
+    prune: 'yarn workspaces focus --production',
+    settings: '.yarnrc.yml',
   },
   bun: {
     install: 'npm install --global bun && bun install --frozen-lockfile',
@@ -34,13 +43,13 @@ const inImage: Readonly<Record<PackageManager, { readonly install: string; reado
 };
 
 export function dockerfile(manager: PackageManager): string {
-  const { install, prune } = inImage[manager];
+  const { install, prune, settings } = inImage[manager];
   const { run, lockFile } = packageManagers[manager];
-  const settings = manager === 'yarn' ? ' .yarnrc.yml' : '';
+  const copied = ['package.json', lockFile, ...(settings ? [settings] : [])].join(' ');
   return `# docker build -t app . && docker run -p 8000:8000 -v app-data:/app/data app
 FROM node:24-slim AS build
 WORKDIR /app
-COPY package.json ${lockFile}${settings} ./
+COPY ${copied} ./
 RUN ${install}
 COPY . .
 RUN ${run} build && ${prune}

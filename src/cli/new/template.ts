@@ -41,6 +41,7 @@ const shared = [
   'page/live-pages.ts',
   'page/tsconfig.json',
   'spec/support/database.ts',
+  'spec/support/environment.ts',
   'spec/tsconfig.json',
   'src/database',
   'src/dev.ts',
@@ -50,6 +51,9 @@ const shared = [
   'src/settings.ts',
   'src/tsconfig.json',
 ];
+
+/** esbuild's install script makes its command start faster, and nothing else. pnpm fails where nobody has said yes or no to one. */
+const PNPM_SETTINGS = 'allowBuilds:\n  esbuild: false\n';
 
 /** What a build, an installation or a start of the sample app leaves in its folder. */
 const made = /^(node_modules|dist|data|\.env|.*\.tsbuildinfo)$/;
@@ -74,6 +78,7 @@ export async function copyTemplate(folder: string, name: string, choices: Applic
   await writeSettings(folder, name, choices);
   await writeFile(join(folder, '.gitignore'), lines(ignored));
   await writeFile(join(folder, 'Dockerfile'), dockerfile(choices.packageManager));
+  if (choices.packageManager === 'pnpm') await writeFile(join(folder, 'pnpm-workspace.yaml'), PNPM_SETTINGS);
   // The default of Yarn, Plug'n'Play, hides packages from tools that look for them in node_modules.
   if (choices.packageManager === 'yarn') await writeFile(join(folder, '.yarnrc.yml'), 'nodeLinker: node-modules\n');
   return (await filesIn(folder)).length;
@@ -109,7 +114,7 @@ async function writeManifest(folder: string, name: string, { database, framework
   }
   const { name: _, version, private: isPrivate, type, ...rest } = manifest;
   const written = {
-    ...{ name, version, private: isPrivate, type, engines: ownManifest().engines },
+    ...{ name, version, private: isPrivate, type, engines: ownManifest().engines, allowScripts: { esbuild: false } },
     ...{ ...rest, dependencies, devDependencies: inOrder(devDependencies) },
   };
   await writeFile(path, `${JSON.stringify(written, null, 2)}\n`);

@@ -7,25 +7,24 @@ import { livePages } from './live-pages.js';
 const packageFolder = resolve(import.meta.dirname, '../../..');
 
 /** Everything that is served: the path, its file and its type. */
-const files = new Map([
+const files: ReadonlyMap<string, readonly [file: string, type: string]> = new Map([
   ['/', ['page/index.html', 'text/html; charset=utf-8']],
   ['/page/style.css', ['page/style.css', 'text/css; charset=utf-8']],
   ['/page/main.js', ['dist/page/main.js', 'text/javascript; charset=utf-8']],
   ['/page/main.js.map', ['dist/page/main.js.map', 'application/json']],
-] as const);
+]);
 
 /** The page; `/livez` and `/readyz` for whoever runs this process; in development, the explorer. The sockets are attached to the same server. */
 export function createHttpServer(app: Pick<App, 'answer'>): Server {
   return createServer((request, response) => {
     if (app.answer(request, response) || livePages.answer(request, response)) return;
-    sendFile(new URL(request.url ?? '/', 'http://localhost').pathname, response).catch(() => {
-      response.writeHead(500).end();
-    });
+    const [path = '/'] = (request.url ?? '/').split('?');
+    sendFile(path, response).catch(() => response.writeHead(500).end());
   });
 }
 
 async function sendFile(path: string, response: ServerResponse): Promise<void> {
-  const [file, type] = files.get(path as never) ?? [];
+  const [file, type] = files.get(path) ?? [];
   if (!file || !type) {
     response.writeHead(404, { 'content-type': 'text/plain' }).end('Not found.');
     return;
