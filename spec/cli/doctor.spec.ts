@@ -43,7 +43,7 @@ export default async () => {
 `;
 
 describe('signalbox doctor', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   let project: ScratchProject;
   let env: NodeJS.ProcessEnv;
   let count = 0;

@@ -17,7 +17,7 @@ async function run(folder: string, ...words: string[]) {
 
 describe('signalbox routes', function () {
   // The sample app is imported.
-  this.timeout(20_000);
+  this.timeout(60_000);
 
   it('prints what the application offers, without a start and without a database', async () => {
     const { code, written } = await run(sampleApp);

@@ -3,7 +3,6 @@ import { type App, createApp, Logger, path } from 'signalbox';
 import { connect, MemoryLogger } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { patience } from '../support/deadline.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
 import { Busy, Described, Dup, DupToo, Failing, Guarded, Notes, Underscored } from './observer-handlers.js';
 import { createThing, done, event, fill, Owner, removeThing, save, Thing, things } from './observer-support.js';
@@ -246,10 +245,12 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
   });
 
   it('S206 (differs) loses no event of a subscriber that is busy', async function () {
-    this.timeout(30_000);
+    // A hundred and fifty commits, on a busy machine.
+    const timeout = 120_000;
+    this.timeout(timeout);
     await using bob = await connect(app, '/ws/busy/');
     await bob.request('watch', { request_id: 1 });
-    const slow = bob.request('slow', { request_id: 2 }, { timeout: patience });
+    const slow = bob.request('slow', { request_id: 2 }, { timeout });
     const em = database.orm.em.fork();
     const thing = await em.findOneOrFail(Thing, 1);
     for (let count = 1; count <= 150; count++) {

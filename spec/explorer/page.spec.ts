@@ -3,7 +3,9 @@ import type { Browser, Page } from 'playwright-core';
 import type { App } from 'signalbox';
 import { launchChromium, needsChromium } from '../support/chromium.js';
 import { useDatabase } from '../support/database.js';
+import { patience } from '../support/deadline.js';
 import { Room } from '../support/entities.js';
+import { lastingPort } from '../support/ports.js';
 import { exploredApp } from './fixture.js';
 
 describe('The page of the explorer, in Chromium', () => {
@@ -27,11 +29,12 @@ describe('The page of the explorer, in Chromium', () => {
     em.create(Room, { name: 'blue' });
     await em.flush();
     app = exploredApp(database.orm);
-    const { port } = await app.listen({ host: '127.0.0.1' });
+    const port = await lastingPort();
+    await app.listen({ host: '127.0.0.1', port });
     address = `http://127.0.0.1:${port}/explorer/`;
     const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] });
     page = await context.newPage();
-    page.setDefaultTimeout(10_000);
+    page.setDefaultTimeout(patience);
     faults.length = 0;
     page.on('pageerror', ({ message }) => faults.push(message));
     page.on('console', (said) => said.type() === 'error' && faults.push(said.text()));

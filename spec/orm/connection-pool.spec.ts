@@ -16,7 +16,7 @@ import {
 } from 'signalbox';
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { container } from 'tsyringe';
-import { within } from '../support/deadline.js';
+import { patience, until, within } from '../support/deadline.js';
 import { createDatabase, type PostgresServer, startPostgres } from '../support/postgres.js';
 import { type TestProviders, testProviders } from '../support/providers.js';
 
@@ -112,10 +112,13 @@ class CoinConsumer extends ApiConsumer {
     await this.em.flush();
   }
 
+  /** The setting is that of this transaction: on a busy machine sound ones are idle for some time as well. */
   @Action({ atomic: true }) async staysIdle(context: ActionContext) {
     this.add(context);
     await this.em.flush();
-    await ended(await processId(this.em));
+    const pid = await processId(this.em);
+    await execute(this.em, 'set local idle_in_transaction_session_timeout = 50');
+    await ended(pid);
   }
 
   @Action({ atomic: true }) async diesElsewhere() {
@@ -245,7 +248,7 @@ describe('The pool of connections', () => {
   });
 
   it('loses none of them to idle_in_transaction_session_timeout', async () => {
-    await start({ pool: { max: 1 }, driverOptions: { idle_in_transaction_session_timeout: 400 } });
+    await start({ pool: { max: 1 } });
     expect(await repeat('stays_idle', 2)).to.deep.equal([unavailable]);
     expect(await client.request('add')).to.include({ response_status: 201 });
     expect(await stored()).to.equal(1);
@@ -296,7 +299,8 @@ describe('The pool of connections', () => {
   it('loses none of them to statements that the driver does not wait for', async () => {
     await start({ pool: { max: 1 }, driverOptions: { query_timeout: 300 } });
     expect(await repeat('takes_long', 2)).to.deep.equal(['504 time_limit_exceeded The database took too long.']);
-    expect(await client.request('add')).to.include({ response_status: 201 });
+    // On a busy machine a sound statement may take as long.
+    await until(async () => (await client.request('add')).response_status === 201, 'A statement in time');
   });
 
   it('loses none of them to actions that are aborted while they wait for one', async () => {
@@ -413,7 +417,7 @@ describe('The pool of connections', () => {
       await expectLiveness(200);
       const [one, two] = [orm.em.fork(), orm.em.fork()];
       await Promise.all([one.begin(), two.begin()]);
-      const waiting = client.request('add');
+      const waiting = client.request('add', {}, { timeout: patience });
       await expectLiveness(503);
       expect(await app.liveness()).to.equal(false);
       expect(providers.logger.at('error')[0]).to.deep.include({
@@ -455,7 +459,7 @@ describe('A database that is restarted under load', () => {
   });
 
   it('is asked again by every client, and answers all of them', async function () {
-    this.timeout(30_000);
+    this.timeout(120_000);
     // By the real clock, for that of specs would have to pass the time limits of actions.
     const child = container.createChildContainer();
     child.registerInstance(Logger, new MemoryLogger());
@@ -470,7 +474,11 @@ describe('A database that is restarted under load', () => {
       const client = await connect(app, '/');
       for (let time = 0; !isOver; time += 1) {
         const face = `${writer}-${time}`;
-        const { response_status: status, code = '', data } = await client.request('add', { face }, { timeout: 8_000 });
+        const {
+          response_status: status,
+          code = '',
+          data,
+        } = await client.request('add', { face }, { timeout: patience });
         told.set(face, `${status} ${code}`.trim());
         if (code === 'unavailable') retries.add(Object.keys(Object(data)).join());
         if (status === 201) stored += 1;

@@ -6,11 +6,11 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chown, mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
+import { lastingPort } from './ports.js';
 import { type Account, runnableBinaries, unprivilegedAccount } from './postgres-binaries.js';
 
 const ATTEMPTS = 3;
@@ -101,7 +101,7 @@ function initialize({ folder, data, bin, account }: Site): void {
 
 async function start(site: Site, port?: number): Promise<Server> {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-    const server = await launch(site, port ?? (await freePort()));
+    const server = await launch(site, port ?? (await lastingPort()));
     if (await becomesReady(site, server)) return server;
     await stop(server);
   }
@@ -147,15 +147,6 @@ async function stop({ process: child, exited }: Server, first: 'SIGINT' | 'SIGQU
 
 function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('The system gave no free port');
-  return address.port;
 }
 
 /** PGDATA, PGPORT and their like would speak to another server. */

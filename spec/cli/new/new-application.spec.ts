@@ -74,7 +74,7 @@ describe('signalbox new', () => {
         'tsconfig.json',
       ]);
       expect(terminal.errors).to.match(
-        /^Creating my-app from the template minimal, with pglite\.\nCopied 39 files\.\nDone in \d\.\d s\.\n$/,
+        /^Creating my-app from the template minimal, with pglite\.\nCopied 39 files\.\nDone in \d+\.\d s\.\n$/,
       );
       expect(terminal.written).to.equal('\nNext:\n\n  cd my-app\n  npm install --no-audit --no-fund\n  npm run dev\n');
     });
