@@ -526,13 +526,13 @@ const limits: readonly Bug[] = [
       ...all,
       limits: { ...all.limits, connectionsPerUser: all.limits.connectionsPerUser + 1 },
     })),
-    caughtBy: ['server/connection-limiter'],
+    caughtBy: ['server/rate-limit'],
   },
   {
     name: 'a connection that ends still counts for its address',
     story: 'The end of a connection gives its place back to the process and not to the address.',
     plant: { symbol: 'ConnectionLimiter.leave', with: given(() => [undefined]) },
-    caughtBy: ['server/connection-limiter'],
+    caughtBy: ['server/rate-limit'],
   },
   {
     name: 'a client says itself which address it calls from',
@@ -544,13 +544,13 @@ const limits: readonly Bug[] = [
           return request.headers['x-forwarded-for'] ?? addressOf.call(this, request);
         },
     },
-    caughtBy: ['server/connection-limiter'],
+    caughtBy: ['server/rate-limit'],
   },
   {
     name: 'any number of sockets may wait without a handshake',
     story: 'limits.socketsPerAddress does not apply.',
     plant: settings((all) => ({ ...all, limits: { ...all.limits, socketsPerAddress: noLimit } })),
-    caughtBy: ['server/waiting-sockets'],
+    caughtBy: ['server/rate-limit'],
   },
   {
     name: 'a socket that waited for its handshake counts for ever',
@@ -559,7 +559,7 @@ const limits: readonly Bug[] = [
       symbol: 'ConnectionLimiter.addSocket',
       with: answered((release: unknown) => release && (() => undefined)),
     },
-    caughtBy: ['server/waiting-sockets'],
+    caughtBy: ['server/rate-limit'],
   },
   {
     name: 'each connection of a user has a budget of its own',
@@ -700,31 +700,31 @@ const outbound: readonly Bug[] = [
           if (!text.includes('"action":"drain"')) send.call(this, text, ...rest);
         },
     },
-    caughtBy: ['server/drain'],
+    caughtBy: ['server/shutdown'],
   },
   {
     name: 'a drain does not wait for requests that are under way',
     story: 'A consumer counts as done while its requests run.',
     plant: { symbol: 'ConsumerSession.answeredAll', with: leftOut },
-    caughtBy: ['server/drain'],
+    caughtBy: ['server/shutdown'],
   },
   {
     name: 'a drain sends all clients away at once',
     story: 'drain.rate does not apply.',
     plant: settings((all) => ({ ...all, drain: { ...all.drain, rate: noLimit } })),
-    caughtBy: ['server/drain'],
+    caughtBy: ['server/shutdown'],
   },
   {
     name: 'a drain counts turns in place of time, and does not come to the last clients',
     story: 'However late a turn is, it makes up for no more than 20 ms.',
     plant: { symbol: 'longestTurn', with: () => 20 },
-    caughtBy: ['server/drain'],
+    caughtBy: ['server/shutdown'],
   },
   {
     name: 'a drain makes up at once for all that a busy process was late with',
     story: 'A late turn sends away all clients whose time has passed.',
     plant: { symbol: 'longestTurn', with: () => noLimit },
-    caughtBy: ['server/drain'],
+    caughtBy: ['server/shutdown'],
   },
   {
     name: 'a drain loses the requests that are on their way to the server',
@@ -738,7 +738,7 @@ const outbound: readonly Bug[] = [
           return left;
         },
     },
-    caughtBy: ['server/drain'],
+    caughtBy: ['server/shutdown'],
   },
   {
     name: 'a drain waits for ever for a client that answers no ping',
@@ -747,7 +747,7 @@ const outbound: readonly Bug[] = [
       symbol: 'Deadlines.settles',
       with: given((work, time) => [work, time === closeTimeout ? noLimit : time]),
     },
-    caughtBy: ['server/drain'],
+    caughtBy: ['server/shutdown'],
   },
   {
     name: 'the clients that a drain sends away come back in heaps',
@@ -759,7 +759,7 @@ const outbound: readonly Bug[] = [
         to,
       ]),
     },
-    caughtBy: ['server/drain'],
+    caughtBy: ['server/shutdown'],
   },
 ];
 
