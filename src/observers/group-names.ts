@@ -10,11 +10,11 @@ export interface GroupsMethod {
   readonly method: (this: object, subject: unknown) => Groups;
 }
 
-/** Told of a name that is no group. */
+/** Called with the reason why a name is no group. */
 export type LeaveOut = (fault: ConfigurationError) => void;
 
 /** What a template makes of a value that is missing, or has no text of its own. `null` and `NaN` are also the beginnings of words. */
-const valueless = /undefined|null(?![a-z])|NaN(?![A-Za-z])|\[object \w+\]/;
+export const valueless = /undefined|null(?![a-z])|NaN(?![A-Za-z])|\[object \w+\]/;
 
 /** A value that a groups method read: of its subject, or of `this`. */
 interface Read {
@@ -29,22 +29,15 @@ interface Read {
 }
 
 /**
- * The names that a groups method yields. One that shows a missing value, such as `room-undefined`, is no group: rows and
- * subscriptions would miss each other in it, or meet by mistake. It goes to `leaveOut`, as an error that says what was missing.
+ * Why a name that shows a missing value, such as `room-undefined`, is no group: rows and subscriptions would miss each other in it, or meet by mistake.
+ *
+ * @returns undefined where the text is data: a client may well call its room "null"
  */
-export async function groupNames(groups: GroupsMethod, subject: unknown, leaveOut: LeaveOut): Promise<string[]> {
-  const names: string[] = [];
-  for await (const group of await groups.method.call(groups.self, subject)) {
-    const name = String(group);
-    const fault = valueless.test(name) ? await faultOf(groups, subject, name) : undefined;
-    if (fault) leaveOut(fault);
-    else names.push(name);
-  }
-  return names;
-}
-
-/** @returns undefined where the text is data: a client may well call its room "null" */
-async function faultOf(groups: GroupsMethod, subject: unknown, name: string): Promise<ConfigurationError | undefined> {
+export async function faultOf(
+  groups: GroupsMethod,
+  subject: unknown,
+  name: string,
+): Promise<ConfigurationError | undefined> {
   const [text = ''] = valueless.exec(name) ?? [];
   const reads = await readsOf(groups, subject);
   const data = [...reads.map(({ value }) => value), ...Object.values(subject ?? {})];

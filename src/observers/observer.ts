@@ -4,7 +4,7 @@ import { ConfigurationError } from '../errors.js';
 import type { Class } from '../metadata.js';
 import { rightsIn } from '../serializers/field-rights.js';
 import type { SerializerClass } from '../serializers/serializer.js';
-import { type GroupsMethod, groupNames, type LeaveOut } from './group-names.js';
+import { faultOf, type GroupsMethod, type LeaveOut, valueless } from './group-names.js';
 import {
   consumerGroupDeclarations,
   type ObservedSignal,
@@ -113,7 +113,7 @@ function compile(
   ): Promise<string[]> => {
     if (yields === undefined) return everyRow;
     const method: GroupsMethod['method'] = Reflect.get(self, yields);
-    return groupNames({ consumer: consumer.name, member: yields, self, method }, subject, leaveOut);
+    return namesOf({ consumer: consumer.name, member: yields, self, method }, subject, leaveOut);
   };
   const outside = outsideOfConnections(consumer);
   const visibility = visibilityFor?.(consumer);
@@ -224,4 +224,16 @@ function checkBothSides(consumer: Class, member: string, hasSignal: boolean, has
     reason: `has groups for one side only, so that no subscription would ever hear of a change.`,
     remedy: `Add a method with @${missing}('${member}').`,
   });
+}
+
+/** The names that a groups method yields; one that shows a missing value goes to `leaveOut` instead. */
+async function namesOf(groups: GroupsMethod, subject: unknown, leaveOut: LeaveOut): Promise<string[]> {
+  const names: string[] = [];
+  for await (const group of await groups.method.call(groups.self, subject)) {
+    const name = String(group);
+    const fault = valueless.test(name) ? await faultOf(groups, subject, name) : undefined;
+    if (fault) leaveOut(fault);
+    else names.push(name);
+  }
+  return names;
 }
