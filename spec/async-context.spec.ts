@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { runDetached } from '#signalbox/async-context.js';
 
 describe('Work outside', () => {
-  it('is in no context of whoever calls, and what follows it is in none either', async () => {
+  it('is in no context of its caller, and what follows it is in none either', async () => {
     const context = new AsyncLocalStorage<string>();
     const seen = await context.run('a request', () =>
       runDetached(async () => {
@@ -13,5 +13,11 @@ describe('Work outside', () => {
       }),
     );
     expect(seen).to.deep.equal([undefined, undefined]);
+  });
+
+  it('is in no context that other detached work has begun around it', () => {
+    const context = new AsyncLocalStorage<string>();
+    const seen = runDetached(() => context.run('a request', () => runDetached(() => context.getStore())));
+    expect(seen).to.equal(undefined);
   });
 });

@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 
 /** What the running code works for: a request, or the delivery of an event. */
 export interface Work {
@@ -14,8 +14,25 @@ export interface Work {
 /** Undefined outside of any request and delivery. */
 export const currentWork = new AsyncLocalStorage<Work>();
 
+/** Nothing is ever run in it, so that it stays without a context. */
+const outside = new AsyncResource('signalbox.outside');
+
 /**
- * Runs work outside of the request, the transaction and the trace of the caller. The snapshot is taken when the module is loaded,
- * where there is none of them.
+ * Runs work outside of the request, the transaction and the trace of the caller. What is detached is what there is when this module is
+ * loaded, where there is none of them.
  */
-export const runDetached: <T>(work: () => T) => T = AsyncLocalStorage.snapshot();
+export const runDetached: <T>(work: () => T) => T = keepsSnapshots() ? AsyncLocalStorage.snapshot() : runInNewScope;
+
+function runInNewScope<T>(work: () => T): T {
+  const scope = outside.runInAsyncScope(() => new AsyncResource('signalbox.detached'));
+  return scope.runInAsyncScope(work);
+}
+
+/** Before Node 24, `run` writes into the scope of a snapshot, and the same snapshot within it finds what was written. */
+function keepsSnapshots(): boolean {
+  const probe = new AsyncLocalStorage<true>();
+  const snapshot = AsyncLocalStorage.snapshot();
+  const found = snapshot(() => probe.run(true, () => snapshot(() => probe.getStore())));
+  probe.disable();
+  return found === undefined;
+}
