@@ -77,14 +77,14 @@ export class ValidationFailed extends ApiError {
   }
 }
 
-/** Nobody is logged in where somebody has to be. */
+/** The client is not logged in, and has to be. */
 export class NotAuthenticated extends ApiError {
   static override readonly status = Status.unauthorized;
   static override readonly code: string = 'not_authenticated';
   static override readonly detail: string = 'Authentication credentials were not provided.';
 }
 
-/** The time of whoever was logged in is up; a fresh token, or a new login, helps. */
+/** The session or token has expired; a fresh token, or a new login, helps. */
 export class SessionExpired extends NotAuthenticated {
   static override readonly code: string = 'session_expired';
   static override readonly detail: string = 'The session has expired.';

@@ -27,7 +27,7 @@ export interface ClientOptions {
   readonly maxRetries?: number;
   /** How many requests wait while there is no connection; one more is refused (`queue_full`). Default 100. */
   readonly maxQueue?: number;
-  /** How many events wait for whoever iterates over a subscription; with one more it ends (`buffer_full`). Default 1000. */
+  /** How many events wait for the loop over a subscription; with one more it ends (`buffer_full`). Default 1000. */
   readonly maxBuffer?: number;
   /** The first delay before connecting again is random, from 0 to this. Default 3000. */
   readonly firstDelay?: number;

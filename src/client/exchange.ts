@@ -10,7 +10,7 @@ export type Payload = Readonly<Record<string, unknown>> & { readonly action: str
 /** What the exchanges of a client share. */
 export interface Desk {
   readonly options: CompleteOptions;
-  /** What is not over, by its request id: whatever still comes for others is heard by nobody. */
+  /** What is not over, by its request id: frames for any other id are dropped. */
   readonly open: Map<unknown, Exchange>;
   readonly send: (text: string) => boolean;
   lastId: number;
@@ -46,7 +46,7 @@ export interface Exchange {
   failed(error: SignalboxError): void;
   /** Nothing comes any more. */
   end(error?: SignalboxError): void;
-  /** Nobody waits for it any more; the server is told. */
+  /** The caller does not wait for it any more; the server gets a cancel. */
   leave(error?: SignalboxError): void;
   /** An error of the client's own. */
   failure(code: string): SignalboxError;

@@ -26,7 +26,7 @@ export function createControls(url: string | Asked<string>, options: CompleteOpt
     else if (code === 'stream_closed') {
       for (const one of open.values()) if (one.kind.stays && one.stream === stream) receive(one);
     }
-    // With an id it is the answer to something that nobody waits for any more.
+    // With an id it is the answer to a request that no caller waits for any more.
     else if (id == null && action === 'drain') drain(new SignalboxError(payload).retryAfter);
     else if (id == null && action !== 'ping') tellFrame(payload, stream);
   };

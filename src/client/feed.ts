@@ -1,6 +1,6 @@
 import { createEmitter, type Listen } from './emitter.js';
 
-/** Items that come one after the other: for listeners, or kept for whoever listens or iterates one day. */
+/** Items that come one after the other: for listeners, or kept for the first listener or loop. */
 export interface Feed {
   /** @returns how many are kept */
   push(item: unknown): number;

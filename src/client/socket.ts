@@ -56,7 +56,7 @@ export function openSocket(
     }
   };
   alarm(() => ended({ reason: 'timeout' }, true), options.connectTimeout ?? 10_000);
-  queueMicrotask(open); // Not at once: whoever opens it knows it before it can fail.
+  queueMicrotask(open); // Not at once: the caller holds the socket before it can fail.
   return {
     probe,
     send(text) {

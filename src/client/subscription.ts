@@ -13,7 +13,7 @@ export type SubscriptionState = 'pending' | 'live' | 'refused' | 'revoked' | 'en
 
 /**
  * Events of the server, until it is cancelled: it is asked for again after every reconnection. Iterating over it (once) gives
- * its events and ends it with the loop; events wait as long as nobody takes them.
+ * its events and ends it with the loop; events wait until a listener or a loop takes them.
  */
 export interface Subscription<Event, Reply = unknown> extends AsyncIterable<Event, void> {
   readonly state: SubscriptionState;
@@ -83,7 +83,7 @@ export function subscribe(
         if (subscription.error) throw subscription.error;
       }),
   };
-  reply.catch(() => {}); // Whoever does not wait for it looks at the state.
+  reply.catch(() => {}); // A caller that does not wait for it looks at the state.
   if (listener) feed.listen(listener);
   renew();
   return subscription;

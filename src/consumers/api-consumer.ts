@@ -65,7 +65,7 @@ export abstract class ApiConsumer {
    * The user who is logged in: there is one in every action behind `@Permissions(IsAuthenticated)`. A consumer that serves guests too
    * asks for `this.scope.user`, which may be undefined.
    *
-   * @throws NotAuthenticated while nobody is logged in (401)
+   * @throws NotAuthenticated while no user is logged in (401)
    * @throws ConfigurationError for an identity whose user no middleware loads
    */
   protected get user(): NonNullable<ScopeUser> {

@@ -22,7 +22,7 @@ export interface ActionOptions<Schema extends KwargsSchema, View extends ReplyCl
   readonly detached?: boolean;
   /** The class or schema of its kwargs; default the type of the parameter. */
   readonly kwargs?: Schema;
-  /** Answers 400 to kwargs that nobody asked for, instead of dropping them. Default false. */
+  /** Answers 400 to unknown kwargs, instead of dropping them. Default false. */
   readonly strict?: boolean;
   /**
    * A serializer, or a class whose `@Expose`d properties are all that gets out. What the method returns has to fit. An

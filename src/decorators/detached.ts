@@ -6,7 +6,7 @@ import { MemberMetadata } from '../metadata.js';
 export const detachedDeclarations = new MemberMetadata<true>('detached');
 
 /**
- * A method that runs in the background: whoever calls it goes on at once, and awaiting it waits for nothing. Called from an
+ * A method that runs in the background: its caller goes on at once, and awaiting it waits for nothing. Called from an
  * action, it begins when the action has been answered, so that it sees what was committed; of an action that failed it does
  * not begin. `this.signal` is aborted when the connection or the stream ends, or the server closes. What it throws is logged.
  *
@@ -31,7 +31,7 @@ export function Detached() {
   };
 }
 
-/** @throws ConfigurationError for a method that would hold up whoever starts it */
+/** @throws ConfigurationError for a method that would hold up its caller */
 export function checkAsync(prototype: object, member: string, method: unknown): void {
   if (isAsyncFunction(method)) return;
   throw new ConfigurationError({

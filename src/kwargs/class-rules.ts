@@ -6,7 +6,7 @@ import type { Class, ConcreteClass } from '../metadata.js';
 
 type Texts = Record<string, string[]>;
 
-/** Of a name that came and that nobody knows. */
+/** The text for an unknown name. */
 export const unknownText = 'This field is not known.';
 
 /** Whether class-validator has a rule for the class or for one that it extends. */

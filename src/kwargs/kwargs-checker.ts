@@ -28,7 +28,7 @@ export function isStandardSchema(schema: KwargsSchema): schema is StandardSchema
 
 export interface CheckedKwargs {
   readonly value: unknown;
-  /** Names that came and that nobody asked for. */
+  /** Unknown names that came. */
   readonly dropped: readonly string[];
 }
 

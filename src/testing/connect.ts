@@ -159,7 +159,7 @@ export async function connect<Api = unknown>(
   return connection;
 }
 
-/** A frame of a stream that nobody asked for goes to the connection, envelope and all. */
+/** A frame of a stream that the spec has not opened goes to the connection, envelope and all. */
 function sort(
   frame: ReplyFrame | Envelope,
   channels: ReadonlyMap<string, TestChannel>,

@@ -110,7 +110,7 @@ export class MemoryTransport implements Transport {
     this.#deliver();
   }
 
-  /** Whoever is told of a frame may send the next one, which arrives behind those that are on the way. */
+  /** A receiver of a frame may send the next one, which arrives behind those that are on the way. */
   #deliver(): void {
     if (this.#isDelivering) return;
     this.#isDelivering = true;

@@ -98,7 +98,7 @@ export class TestChannel<View = unknown> {
     return this.#inbox.take(timeout);
   }
 
-  /** Waits until everything that was committed is delivered. @throws Error if a frame is there that nobody took */
+  /** Waits until everything that was committed is delivered. @throws Error if a frame is there that the spec has not taken */
   async expectSilence(): Promise<void> {
     await this.#idle();
     const frames = this.#inbox.takeAll();

@@ -52,7 +52,7 @@ const shared = [
   'src/tsconfig.json',
 ];
 
-/** esbuild's install script makes its command start faster, and nothing else. pnpm fails where nobody has said yes or no to one. */
+/** esbuild's install script makes its command start faster, and nothing else. pnpm fails where a script is neither allowed nor refused. */
 const PNPM_SETTINGS = 'allowBuilds:\n  esbuild: false\n';
 
 /** What a build, an installation or a start of the sample app leaves in its folder. */
