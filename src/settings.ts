@@ -166,6 +166,14 @@ const log = {
 /** What is written down of every request, and what of it is not. */
 export interface LogSettings extends Values<typeof log> {}
 
+const changeLog = {
+  /** The longest entry in bytes; beyond it the entry tells the classes of its rows only. Default 16 MiB. */
+  largestEntry: count(16 * 1_024 * 1_024),
+};
+
+/** The table that tells what was committed. */
+export interface ChangeLogSettings extends Values<typeof changeLog> {}
+
 const table = {
   /** Whether an action that is no async function runs in a transaction unless it says. Default true. */
   syncActionsAtomic: flag(true),
@@ -230,6 +238,8 @@ const table = {
   drain: group<DrainSettings>(drain),
   /** What is written down of every request, and what of it is not. */
   log: group<LogSettings>(log),
+  /** The table that tells what was committed. */
+  changeLog: group<ChangeLogSettings>(changeLog),
   /**
    * Whether the log is written for developers: lines of text instead of JSON, and notes such as kwargs that no action asked for.
    * Default: unless NODE_ENV is production.
@@ -241,7 +251,7 @@ const table = {
 export interface Settings extends Values<typeof table> {}
 
 /** Settings that are settings again. */
-type GroupName = 'limits' | 'outbound' | 'heartbeat' | 'drain' | 'log';
+type GroupName = 'limits' | 'outbound' | 'heartbeat' | 'drain' | 'log' | 'changeLog';
 
 /** What an application writes: any of the settings, and any of a group. */
 export type GivenSettings = Partial<Omit<Settings, GroupName>> & {

@@ -10,7 +10,6 @@ import { all, type PermissionExpression } from '../permissions/permission.js';
 import { PermissionChecker } from '../permissions/permission-checker.js';
 import type { Settings } from '../settings.js';
 import { ApiConsumer } from './api-consumer.js';
-import { isReservedType } from './consumer-message.js';
 import { EventBodies } from './event-bodies.js';
 import { BaseModelConsumer, modelOf, settingsOf } from './model-consumer.js';
 
@@ -107,11 +106,11 @@ function messagesOf(consumer: ConsumerClass): ReadonlyMap<string, string> {
   const members = new Map<string, string>();
   for (const [member, type] of messageDeclarations.read(consumer)) {
     const other = members.get(type);
-    if (isReservedType(type) || other) {
+    if (other) {
       throw new ConfigurationError({
         class: consumer.name,
         member,
-        reason: `takes messages of type "${type}", ${other ? `and so does ${other}` : "which are the framework's own"}.`,
+        reason: `takes messages of type "${type}", and so does ${other}.`,
         remedy: "Give it another type: @OnMessage('type').",
       });
     }

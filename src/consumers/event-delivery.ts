@@ -4,12 +4,16 @@ import type { Request } from '../dispatch/request.js';
 import { Revoked } from '../errors.js';
 import type { DeliveryDecision, DeliveryInspector, PermissionAnswer } from '../inspection.js';
 import type { Logger } from '../logger.js';
-import type { ChangeMessage } from '../observers/change-message.js';
-import { type EventAction, eventFor } from '../observers/group-diff.js';
+import {
+  type EventAction,
+  type EventMessage,
+  eventFor,
+  isRecheck,
+  type ObserverMessage,
+} from '../observers/event-message.js';
 import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
 import { type Observer, shortGroups } from '../observers/observer.js';
 import type { ObservedEvent, Sight } from '../observers/observer-declaration.js';
-import { isRecheckMessage, type ObserverMessage } from '../observers/recheck-message.js';
 import {
   requestsThrough,
   type SubscribingRequest,
@@ -28,12 +32,6 @@ import type { CompiledConsumer } from './compiled-consumer.js';
 import type { EventBody } from './event-bodies.js';
 import { isRefusal, rightsThrough, SubscriptionAuthorizer } from './subscription-authorizer.js';
 
-/** The commits of this process. */
-export interface Commits {
-  readonly source: string;
-  readonly commits: number;
-}
-
 /** The session whose subscriptions hear of events. */
 export interface SubscribedSession {
   readonly compiled: CompiledConsumer;
@@ -44,7 +42,6 @@ export interface SubscribedSession {
     readonly dispatcher: Dispatcher;
     readonly logger: Logger;
     readonly activity: ActivityLog | undefined;
-    readonly publisher: Commits;
   };
   readonly runningRequests: readonly Request[];
   readonly stream: string | undefined;
@@ -62,7 +59,7 @@ interface EventArrival {
   readonly record: SubscriptionRecord;
   readonly action: string;
   readonly pk: unknown;
-  readonly message: ChangeMessage;
+  readonly message: EventMessage;
   /** Of the change, before and after. */
   readonly groups: readonly string[];
 }
@@ -82,10 +79,8 @@ interface Unconfirmed {
 
 type Method = (event: SentEvent | SentSignal, subscription: Subscription) => Promise<void> | void;
 
-const rememberedChanges = 256;
-
 /**
- * Changes from the channel layer -> frames, one per subscription, in the order in which they came. An event waits for the
+ * Messages of observers -> frames, one per subscription, in the order in which they came. An event waits for the
  * reply of the request that caused it, and for the reply of the request that subscribed.
  */
 export class EventDelivery {
@@ -94,7 +89,6 @@ export class EventDelivery {
   /** Whether a permission has an opinion on deliveries. */
   readonly #asks: boolean;
   readonly #tasks: (() => Promise<void> | void)[] = [];
-  #seen: Set<string> | undefined;
   #unconfirmed: readonly Unconfirmed[] = [];
   readonly #waiters: (() => void)[] = [];
   #isBusy = false;
@@ -107,10 +101,11 @@ export class EventDelivery {
     this.#asks = compiled.permissions.asksForDeliveries(scope);
   }
 
-  /** Copies of a message are known by their id. */
-  receive(message: ObserverMessage): void {
-    if (message.id !== undefined && this.#isKnown(message.id)) return;
-    this.#tasks.push(() => this.#deliver(message));
+  receive(message: ObserverMessage, record: SubscriptionRecord): void {
+    if (!isRecheck(message) && message.batch <= record.since) return;
+    const arrival = arrivalOf(message, record);
+    if (!arrival) return;
+    this.#tasks.push(() => this.#deliver(arrival, message.origin));
     this.#drain();
   }
 
@@ -161,20 +156,10 @@ export class EventDelivery {
     this.#drain();
   };
 
-  #isKnown(id: string): boolean {
-    this.#seen ??= new Set();
-    if (this.#seen.has(id)) return true;
-    this.#seen.add(id);
-    const [oldest] = this.#seen;
-    if (this.#seen.size > rememberedChanges && oldest !== undefined) this.#seen.delete(oldest);
-    return false;
-  }
-
-  #deliver(message: ObserverMessage): Promise<void> | void {
-    const { origin } = message;
+  #deliver(arrival: Arrival, origin: string | undefined): Promise<void> | void {
     const pending = origin === undefined ? undefined : this.#pendingRequest(origin);
-    if (!pending) return this.#deliverAll(this.#arrivalsOf(message));
-    this.#tasks.unshift(() => this.#deliverAll(this.#arrivalsOf(message)));
+    if (!pending) return this.#deliverAll([arrival]);
+    this.#tasks.unshift(() => this.#deliverAll([arrival]));
     return pending.answered;
   }
 
@@ -220,28 +205,6 @@ export class EventDelivery {
     await dispatcher.runHook(
       cause === undefined ? pass : () => dispatcher.log.followDelivery(arrival.record.observer.id, cause, pass),
     );
-  }
-
-  #arrivalsOf(message: ObserverMessage): Arrival[] {
-    const observer = this.#session.compiled.observersById.get(message.observer);
-    if (!observer) return [];
-    return isRecheckMessage(message)
-      ? rechecks(this.#session.subscriptions.of(observer), message.groups)
-      : this.#events(observer, message);
-  }
-
-  /** A change that was committed before the client subscribed may arrive afterwards; it is none of the subscription's. */
-  #events(observer: Observer, message: ChangeMessage): EventArrival[] {
-    const { before, after, pk, source, commit } = message;
-    const isOurs = source === this.#session.services.publisher.source;
-    const groups = [...before, ...after];
-    const arrivals: EventArrival[] = [];
-    for (const record of this.#session.subscriptions.near(observer, groups)) {
-      const event = isOurs && commit <= record.since ? undefined : eventFor(record.groups, before, after);
-      const action = event && (record.observer.signal?.name ?? event);
-      if (action) arrivals.push({ record, action, pk, message, groups });
-    }
-    return arrivals;
   }
 
   /** Sends an event for which no permission has to be asked. @returns whether it did */
@@ -332,7 +295,7 @@ export class EventDelivery {
     outcome: DeliveryDecision['outcome'],
     facts: Partial<Pick<DeliveryDecision, 'asked' | 'sentAs'>> = {},
   ): void {
-    const { inspector, stream = null, services } = this.#session;
+    const { inspector, stream = null } = this.#session;
     if (!inspector || 'isRecheck' in arrival) return;
     const { record, action, pk, message } = arrival;
     const { observer, requestId, groups } = record;
@@ -340,7 +303,7 @@ export class EventDelivery {
       asked: [],
       ...facts,
       observer: observer.id,
-      commit: message.source === services.publisher.source ? message.commit : 0,
+      commit: message.commit,
       requestId,
       pk,
       action,
@@ -428,10 +391,9 @@ export class EventDelivery {
     const { requestId, observer } = record;
     // Its client may have ended it while a permission was asked.
     if (!subscriptions.has(record)) return false;
-    const ended = subscriptions.end(requestId);
+    subscriptions.end(requestId);
     services.activity?.revoked(observer.id, requestId);
     this.#session.send(errorReply(new Revoked(), { action: 'revoked', requestId }));
-    await ended;
     return false;
   }
 
@@ -467,9 +429,13 @@ function textOf({ record, action, pk, message, groups }: EventArrival): string {
   return Object.hasOwn(dataByRights, key) ? (dataByRights[key] ?? data) : data;
 }
 
-function rechecks(records: readonly SubscriptionRecord[], groups: readonly string[]): RecheckArrival[] {
-  const concerned = records.filter((record) => groups.some((group) => record.groups.includes(group)));
-  return concerned.map((record) => ({ record, groups, isRecheck: true }));
+/** What a message is to a subscription in one of its groups. */
+function arrivalOf(message: ObserverMessage, record: SubscriptionRecord): Arrival | undefined {
+  if (isRecheck(message)) return { record, groups: message.recheck, isRecheck: true };
+  const { before, after, pk } = message;
+  const event = eventFor(record.groups, before, after);
+  if (!event) return undefined;
+  return { record, action: record.observer.signal?.name ?? event, pk, message, groups: [...before, ...after] };
 }
 
 function eventOf({ action, pk }: EventArrival, { data }: EventBody): ObservedEvent {

@@ -9,7 +9,7 @@ import type { Class } from '../metadata.js';
 import type { eventTypes, ModelEvent, SentEvent, Subscription } from '../observers/model-event.js';
 import { observerDeclarations } from '../observers/observer-declaration.js';
 import { toPrimaryKey } from '../orm/model-key.js';
-import { primaryKeyOf } from '../orm/model-snapshot.js';
+import { primaryKeyOf } from '../orm/row.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { KeyOf } from '../serializers/model-types.js';
 import type { SerializerClass } from '../serializers/serializer.js';

@@ -7,6 +7,8 @@ import type { OrmRoot } from './orm-root.js';
 /** A connection of `pg`, from the moment when it is checked out. */
 interface PoolClient extends EventEmitter {
   readonly processID?: number | null;
+  /** `T` in a transaction, `E` in one that a failed statement has aborted, `I` in none. */
+  getTransactionStatus?(): string | null;
   release(failure?: unknown): void;
 }
 
@@ -43,6 +45,15 @@ interface Command {
 interface Transaction {
   readonly savepointName?: string;
   commit(): Command;
+  executeQuery(query: { readonly sql: unknown }, options?: object): Promise<unknown>;
+}
+
+/** Hears of the end of transactions. */
+export interface CommitListener {
+  /** Runs as the last statements of a transaction. What it throws rolls the transaction back. */
+  committing(transaction: object): Promise<void>;
+  /** The transaction has taken effect. Never throws. */
+  committed(transaction: object): void;
 }
 
 interface SqlConnection {
@@ -55,6 +66,7 @@ interface SqlConnection {
 /** One use of a connection, from the moment when the pool hands it out. */
 interface Checkout {
   readonly processID: number | undefined;
+  readonly status: () => string | undefined;
   /** Closes the connection and frees its place in the pool, unless it was given back. */
   readonly discard: () => void;
 }
@@ -72,19 +84,22 @@ const pools = new WeakMap<object, ConnectionPool>();
  * 1. A connection that has ended is discarded at once, also while it is checked out.
  * 2. A transaction that fails to begin or to roll back has its connection discarded.
  *
- * On the way out, errors of BEGIN, COMMIT and ROLLBACK become those of MikroORM, as errors of other statements are. Databases
- * without a pool, PGlite for one, have only this.
+ * On the way out, errors of BEGIN, COMMIT and ROLLBACK become those of MikroORM, as errors of other statements are. PostgreSQL "commits"
+ * a transaction that an error has aborted, by rolling it back without a word, and one that raw SQL has ended before: both fail instead.
+ * Databases without a pool, PGlite for one, have only this.
  */
 export class ConnectionPool {
   readonly #connection: SqlConnection;
   readonly #checkouts = new Set<Checkout>();
   readonly #checkoutOf = new WeakMap<Transaction, Checkout>();
+  readonly #known = new WeakSet<object>();
   /** The transaction that begins, which a connection is checked out for. */
   readonly #beginning = new AsyncLocalStorage<{ checkout?: Checkout | undefined }>();
   #pool: Pool | undefined;
   /** When the first request came for which the pool has had no connection since, by `performance.now()`. */
   #wantedSince: number | undefined;
   #users = 0;
+  #listener: CommitListener | undefined;
 
   private constructor(connection: SqlConnection) {
     this.#connection = connection;
@@ -128,6 +143,15 @@ export class ConnectionPool {
     this.#pool = undefined;
   }
 
+  onCommit(listener: CommitListener | undefined): void {
+    this.#listener = listener;
+  }
+
+  /** Whether the end of this transaction will be heard of. */
+  knows(transaction: object): boolean {
+    return this.#known.has(transaction);
+  }
+
   /**
    * Whether the pool has been used up for so many milliseconds, and will not recover: all its connections are checked out, none was
    * handed out although requests asked for one, and the database answers another connection that it runs no statement for any of them.
@@ -146,22 +170,31 @@ export class ConnectionPool {
       const transaction = await this.#beginning.run(beginning, begin);
       const { checkout } = beginning;
       if (checkout) this.#checkoutOf.set(transaction, checkout);
+      this.#known.add(transaction);
       const commit = transaction.commit.bind(transaction);
-      transaction.commit = () => this.#commit(commit());
+      const status = checkout?.status ?? watchStatements(transaction);
+      transaction.commit = () => this.#commit(transaction, commit(), status);
       return transaction;
     } catch (error) {
       beginning.checkout?.discard();
-      throw this.#converted(error);
+      throw this.converted(error);
     }
   }
 
-  #commit(command: Command): Command {
+  #commit(transaction: Transaction, command: Command, status: () => string | undefined): Command {
     const execute = async (): Promise<void> => {
+      requireOpen(status());
+      try {
+        await this.#listener?.committing(transaction);
+      } catch (error) {
+        throw this.converted(error);
+      }
       try {
         await command.execute();
       } catch (error) {
-        throw isWithoutEffect(error) ? this.#converted(error) : new CommitInDoubt(error as Error);
+        throw isWithoutEffect(error) ? this.converted(error) : new CommitInDoubt(error as Error);
       }
+      this.#listener?.committed(transaction);
     };
     return { execute };
   }
@@ -172,12 +205,12 @@ export class ConnectionPool {
     } catch (error) {
       // After a savepoint comes the transaction that it is in.
       if (transaction.savepointName === undefined) this.#checkoutOf.get(transaction)?.discard();
-      throw this.#converted(error);
+      throw this.converted(error);
     }
   }
 
-  /** What a listener of the transaction throws, or the application, stays what it is. */
-  #converted(error: unknown): unknown {
+  /** As MikroORM's own error, what the database or the way to it failed with; what a listener throws, or the application, stays what it is. */
+  converted(error: unknown): unknown {
     if (!isDatabaseFailure(error)) return error;
     return this.#connection.getPlatform().getExceptionConverter().convertException(error);
   }
@@ -235,7 +268,8 @@ export class ConnectionPool {
       giveBack(true);
       isDiscarded = true;
     };
-    const checkout: Checkout = { processID: client.processID ?? undefined, discard };
+    const status = (): string | undefined => client.getTransactionStatus?.() ?? undefined;
+    const checkout: Checkout = { processID: client.processID ?? undefined, status, discard };
     this.#checkouts.add(checkout);
     client.once('end', discard);
     return checkout;
@@ -263,6 +297,41 @@ export class ConnectionPool {
       client.end().catch(() => {});
     }
   }
+}
+
+/**
+ * What a driver that does not say so knows of a transaction: a statement that failed has aborted it, and raw SQL may have ended it.
+ * Statements within savepoints are none of these: a savepoint that is aborted cannot be released.
+ */
+function watchStatements(transaction: Transaction): () => string {
+  let status = 'T';
+  const { executeQuery } = transaction;
+  transaction.executeQuery = async (query, options) => {
+    try {
+      const result = await executeQuery.call(transaction, query, options);
+      if (typeof query.sql === 'string') status = statusAfter(query.sql, status);
+      return result;
+    } catch (error) {
+      if (isDatabaseFailure(error)) status = 'E';
+      throw error;
+    }
+  };
+  return () => status;
+}
+
+function statusAfter(sql: string, status: string): string {
+  if (/^\s*rollback\s+(?:work\s+|transaction\s+)?to\b/i.test(sql)) return 'T';
+  return /^\s*(?:commit|end|rollback|abort)\b/i.test(sql) ? 'I' : status;
+}
+
+/** @throws Error where COMMIT would not commit what the transaction wrote */
+function requireOpen(status: string | undefined): void {
+  if (status === 'E')
+    throw new Error(
+      'PostgreSQL has rolled the transaction back: a statement in it failed, and the code that caught the error went on.',
+    );
+  if (status === 'I')
+    throw new Error('The transaction was ended by raw SQL before its end: COMMIT and ROLLBACK belong to MikroORM.');
 }
 
 function isPool(client: unknown): client is Pool {

@@ -157,7 +157,7 @@ export class Connection
       payload = isMultiplexed ? frame['payload'] : frame;
       if (refusal) throw refusal;
       const consumer = isMultiplexed ? requireStream(consumers, frame) : (consumers as CompiledConsumer);
-      this.#route(stream ?? undefined, payload, (session) => session.receive(payload), consumer);
+      this.#route(stream ?? undefined, payload, (session) => session.receiveRequest(payload), consumer);
     } catch (thrown) {
       this.#answerError(thrown, payload, stream);
     }
@@ -295,6 +295,11 @@ export class Connection
     if (this.#isDeaf) return;
     const closing = this.#rates?.closing(code, this.services.clock.elapsed());
     if (closing) this.#refuse(closing.code, closing.reason);
+  }
+
+  /** Whether a client waits for events. */
+  get isSubscribed(): boolean {
+    return [...this.#sessions.values()].some(({ subscriptions }) => subscriptions.all.length > 0);
   }
 
   // Whose it is
