@@ -27,8 +27,10 @@ export function recordChanges(database: { readonly orm: MikroORM }): RecordedCha
   let log: ChangeLog;
   let detach: () => Promise<void>;
   before(async () => {
-    log = ChangeLog.of(database.orm, completeSettings().changeLog, new MemoryLogger());
+    log = ChangeLog.of(database.orm);
     detach = log.attach({
+      settings: completeSettings().changeLog,
+      logger: new MemoryLogger(),
       isObserved: () => true,
       needsBefore: () => true,
       shownOf: () => [],

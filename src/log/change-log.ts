@@ -12,8 +12,8 @@ import { ChangeCapture } from '../orm/change-capture.js';
 import { CommitBuffer, type LoggedRecheck, type LoggedSignal, type Stage } from '../orm/commit-buffer.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
 import type { OrmRoot } from '../orm/orm-root.js';
-import { clientOf, RowReader } from '../orm/row-reader.js';
-import { runStatement, type StatementConnection } from '../orm/statements.js';
+import { RowReader } from '../orm/row-reader.js';
+import { type RunStatement, type StatementConnection, statementRunner, writeConnection } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import type { Commit } from './entry.js';
 import { decodeCommits } from './log-decoder.js';
@@ -24,6 +24,8 @@ import { Retention } from './retention.js';
 
 /** An application that the changes of a database are read for. */
 export interface LogUser {
+  readonly settings: ChangeLogSettings;
+  readonly logger: Logger;
   isObserved(entity: EntityClass<object>): boolean;
   /** Whether the row before a change is needed, and what its many-to-many relations held. */
   needsBefore(entity: EntityClass<object>): boolean;
@@ -48,53 +50,31 @@ export class ChangeLog {
   readonly capture: ChangeCapture;
   readonly #em: EntityManager;
   readonly #pool: ConnectionPool;
-  readonly #settings: ChangeLogSettings;
-  readonly #logger: Logger;
   readonly #users = new Set<LogUser>();
   readonly #buffer = new CommitBuffer();
   readonly #rows = new RowReader((meta) => new Set([...this.#users].flatMap((user) => [...user.shownOf(meta)])));
-  readonly #reader: LogReader;
-  readonly #retention: Retention;
+  /** Undefined until the first application has begun, and behind the last. */
+  #reader: LogReader | undefined;
+  #retention: Retention | undefined;
   #preparing: Promise<void> | undefined;
   #isReady = false;
   #decoded: Promise<void> = Promise.resolve();
   /** Transactions that have an entry. */
   readonly #appended = new WeakSet<object>();
 
-  private constructor(orm: OrmRoot, settings: ChangeLogSettings, logger: Logger) {
+  private constructor(orm: OrmRoot) {
     this.#em = orm.em;
     this.#pool = ConnectionPool.of(orm);
-    this.#settings = settings;
-    this.#logger = logger;
     const observed = {
       isObserved: (entity: EntityClass<object>) => this.#isReady && this.#some((user) => user.isObserved(entity)),
       needsBefore: (entity: EntityClass<object>) => this.#some((user) => user.needsBefore(entity)),
     };
     this.capture = new ChangeCapture(this.#buffer, this.#rows, observed, (em) => this.#writeLoose(em));
     orm.em.getEventManager().registerSubscriber(this.capture);
-    const read = async <Row>(
-      statement: { readonly name?: string; readonly text: string },
-      parameters: readonly unknown[],
-    ) => {
-      try {
-        return await runStatement<Row>(clientOf(this.#em), statement, parameters);
-      } catch (error) {
-        throw this.#pool.converted(error);
-      }
-    };
-    this.#reader = new LogReader({
-      read,
-      settings,
-      logger,
-      receive: (batch) => this.#receive(batch),
-      missed: (reason) => this.#missed(reason),
-    });
-    this.#retention = new Retention({ read, settings, logger });
   }
 
-  /** That of an ORM; the settings are those of the application that asks first. */
-  static of(orm: OrmRoot, settings: ChangeLogSettings, logger: Logger): ChangeLog {
-    const log = logs.get(orm.em.config) ?? new ChangeLog(orm, settings, logger);
+  static of(orm: OrmRoot): ChangeLog {
+    const log = logs.get(orm.em.config) ?? new ChangeLog(orm);
     logs.set(orm.em.config, log);
     return log;
   }
@@ -106,7 +86,7 @@ export class ChangeLog {
 
   /** The number of the last read. */
   get batch(): number {
-    return this.#reader.batch;
+    return this.#reader?.batch ?? 0;
   }
 
   get isReady(): boolean {
@@ -115,7 +95,7 @@ export class ChangeLog {
 
   /** Milliseconds since the last complete read began. */
   get lag(): number {
-    return this.#reader.lag;
+    return this.#reader?.lag ?? 0;
   }
 
   /** @returns what ends it; the last application stops the reader */
@@ -149,14 +129,35 @@ export class ChangeLog {
   }
 
   async #prepare(): Promise<void> {
+    const { settings, logger } = this.#first;
+    const em = this.#em;
+    const prepare = (): Promise<void> => prepareLog(em, settings, logger);
+    const run = statementRunner(em, settings);
+    const read: RunStatement = (...parameters) => this.#converting(() => run(...parameters));
+    const receive = (batch: LogBatch): void => this.#receive(batch);
+    const reader = new LogReader({
+      read,
+      prepare,
+      settings,
+      logger,
+      receive,
+      missed: (reason) => this.#missed(reason),
+    });
+    await this.#converting(prepare);
+    await reader.start();
+    this.#reader = reader;
+    this.#retention = new Retention(em, settings, logger);
+    this.#retention.start();
+    this.#isReady = true;
+  }
+
+  /** What the database fails with is an error of MikroORM, as elsewhere. */
+  async #converting<T>(work: () => Promise<T>): Promise<T> {
     try {
-      await prepareLog(this.#em, this.#settings, this.#logger);
+      return await work();
     } catch (error) {
       throw this.#pool.converted(error);
     }
-    await this.#reader.start();
-    this.#retention.start();
-    this.#isReady = true;
   }
 
   async #stop(): Promise<void> {
@@ -164,8 +165,16 @@ export class ChangeLog {
     this.#preparing = undefined;
     this.#pool.onCommit(undefined);
     this.#pool.unwatch();
-    await this.#retention.stop();
-    await this.#reader.stop();
+    await this.#retention?.stop();
+    await this.#reader?.stop();
+    this.#reader = undefined;
+  }
+
+  /** Several applications of one database have the settings and the logger of the one that came first. */
+  get #first(): LogUser {
+    const [first] = this.#users;
+    if (!first) throw new Error('The change log has no application.');
+    return first;
   }
 
   /**
@@ -175,12 +184,12 @@ export class ChangeLog {
    */
   async read(): Promise<number> {
     await this.ready();
-    return this.#reader.read();
+    return this.#running.read();
   }
 
   /** Resolves when all that was committed until now has been handed to the applications. */
   async idle(): Promise<void> {
-    if (this.#isReady) await this.#reader.read();
+    if (this.#reader) await this.#reader.read();
     await this.#decoded;
   }
 
@@ -210,7 +219,7 @@ export class ChangeLog {
     try {
       await work();
     } catch (error) {
-      this.#logger.error('Work that waited for a commit failed.', { error });
+      this.#first.logger.error('Work that waited for a commit failed.', { error });
     }
   }
 
@@ -232,12 +241,12 @@ export class ChangeLog {
 
   async #write(connection: StatementConnection, stage: Stage): Promise<void> {
     const [cause] = [...this.#users].flatMap((user) => user.cause() ?? []);
-    await append(this.#em, connection, this.#rows, stage, this.#settings, cause);
+    await append(this.#em, connection, this.#rows, stage, this.#first.settings, cause);
   }
 
   #committed(transaction: object): void {
     const { works } = this.#buffer.take(transaction);
-    if (this.#appended.has(transaction)) this.#reader.ring();
+    if (this.#appended.has(transaction)) this.#reader?.ring();
     if (works.length > 0) runDetached(() => works.map((work) => this.run(work)));
   }
 
@@ -248,15 +257,26 @@ export class ChangeLog {
     const stage = this.#buffer.of(em);
     if (stage.isEmpty) return;
     this.#buffer.take(transaction ?? em);
-    await this.#write((transaction ?? clientOf(em)) as StatementConnection, stage);
-    if (transaction) this.#reader.expect();
-    else this.#reader.ring();
+    await this.#write((transaction ?? writeConnection(em).getClient()) as StatementConnection, stage);
+    if (transaction) this.#expect();
+    else this.#reader?.ring();
+  }
+
+  /** The end of a transaction that MikroORM did not begin is heard of by nothing: the log is read until it is likely to be over. */
+  #expect(): void {
+    for (const delay of [10, 100, 1_000, 5_000])
+      runDetached(() => setTimeout(() => this.#reader?.ring(), delay).unref());
+  }
+
+  get #running(): LogReader {
+    if (!this.#reader) throw new Error('The change log is not read.');
+    return this.#reader;
   }
 
   #receive({ number, rows }: LogBatch): void {
-    const { em, logger } = { em: this.#em, logger: this.#logger };
+    const { logger } = this.#first;
     this.#decoded = this.#decoded.then(async () => {
-      const commits = await decodeCommits({ em, rows: this.#rows, logger }, rows);
+      const commits = await decodeCommits({ em: this.#em, rows: this.#rows, logger }, rows);
       for (const user of this.#users) user.receive(commits, number);
     });
   }

@@ -7,7 +7,6 @@ import type { OrmRoot } from './orm-root.js';
 /** A connection of `pg`, from the moment when it is checked out. */
 interface PoolClient extends EventEmitter {
   readonly processID?: number | null;
-  /** `T` in a transaction, `E` in one that a failed statement has aborted, `I` in none. */
   getTransactionStatus?(): string | null;
   release(failure?: unknown): void;
 }
@@ -63,10 +62,13 @@ interface SqlConnection {
   getPlatform(): { getExceptionConverter(): { convertException(error: Error): Error } };
 }
 
+/** `T` in a transaction, `E` in one that a failed statement has aborted, `I` in none; undefined where nothing is known. */
+type Status = () => string | null | undefined | Promise<string>;
+
 /** One use of a connection, from the moment when the pool hands it out. */
 interface Checkout {
   readonly processID: number | undefined;
-  readonly status: () => string | undefined;
+  readonly status: Status;
   /** Closes the connection and frees its place in the pool, unless it was given back. */
   readonly discard: () => void;
 }
@@ -181,9 +183,9 @@ export class ConnectionPool {
     }
   }
 
-  #commit(transaction: Transaction, command: Command, status: () => string | undefined): Command {
+  #commit(transaction: Transaction, command: Command, status: Status): Command {
     const execute = async (): Promise<void> => {
-      requireOpen(status());
+      requireOpen(await status());
       try {
         await this.#listener?.committing(transaction);
       } catch (error) {
@@ -268,7 +270,7 @@ export class ConnectionPool {
       giveBack(true);
       isDiscarded = true;
     };
-    const status = (): string | undefined => client.getTransactionStatus?.() ?? undefined;
+    const status: Status = () => client.getTransactionStatus?.();
     const checkout: Checkout = { processID: client.processID ?? undefined, status, discard };
     this.#checkouts.add(checkout);
     client.once('end', discard);
@@ -300,32 +302,36 @@ export class ConnectionPool {
 }
 
 /**
- * What a driver that does not say so knows of a transaction: a statement that failed has aborted it, and raw SQL may have ended it.
- * Statements within savepoints are none of these: a savepoint that is aborted cannot be released.
+ * What is known of a transaction whose driver does not say: raw SQL may have ended it, and where a statement failed, another one shows
+ * whether that has aborted the transaction, or only a savepoint.
  */
-function watchStatements(transaction: Transaction): () => string {
+function watchStatements(transaction: Transaction): Status {
   let status = 'T';
   const { executeQuery } = transaction;
   transaction.executeQuery = async (query, options) => {
     try {
       const result = await executeQuery.call(transaction, query, options);
-      if (typeof query.sql === 'string') status = statusAfter(query.sql, status);
+      if (typeof query.sql === 'string' && ending.test(query.sql)) status = 'I';
       return result;
     } catch (error) {
       if (isDatabaseFailure(error)) status = 'E';
       throw error;
     }
   };
-  return () => status;
+  return async () => {
+    if (status !== 'E') return status;
+    const probe = { sql: 'select 1', parameters: [], query: { kind: 'RawNode' }, queryId: { queryId: 'signalbox' } };
+    return executeQuery.call(transaction, probe).then(
+      () => 'T',
+      () => 'E',
+    );
+  };
 }
 
-function statusAfter(sql: string, status: string): string {
-  if (/^\s*rollback\s+(?:work\s+|transaction\s+)?to\b/i.test(sql)) return 'T';
-  return /^\s*(?:commit|end|rollback|abort)\b/i.test(sql) ? 'I' : status;
-}
+const ending = /^\s*(?:commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b/i;
 
 /** @throws Error where COMMIT would not commit what the transaction wrote */
-function requireOpen(status: string | undefined): void {
+function requireOpen(status: string | null | undefined): void {
   if (status === 'E')
     throw new Error(
       'PostgreSQL has rolled the transaction back: a statement in it failed, and the code that caught the error went on.',

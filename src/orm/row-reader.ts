@@ -2,7 +2,7 @@ import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
 import { type ParserOf, parserOf } from './column-parsers.js';
 import { parseRow, type RowShape, readShape, type StoredRow } from './row.js';
 import { splitRow } from './row-text.js';
-import { runStatement, type StatementConnection } from './statements.js';
+import { runStatement, type StatementConnection, writeConnection } from './statements.js';
 
 /**
  * Reads rows as text, the way the statement that ends a transaction does it, and makes values of the text. What a class' text means
@@ -117,8 +117,7 @@ export class RowReader {
 
 /** The connections of the pool, outside of any transaction. */
 export function clientOf(em: EntityManager): StatementConnection {
-  const connection = em.getConnection('write') as unknown as { getClient(): StatementConnection };
-  return connection.getClient();
+  return writeConnection(em).getClient();
 }
 
 async function select(

@@ -59,8 +59,10 @@ export class ChangeFeed {
     const hasObserved = ({ em }: OrmRoot): boolean =>
       models.all.some(({ model }) => model && em.getMetadata().has(model));
     const used = orms.filter((orm, index) => hasObserved(orm) || (index === 0 && receivers.areHeard));
-    this.#logs = new Map(used.map((orm) => [orm, ChangeLog.of(orm, settings, logger)]));
+    this.#logs = new Map(used.map((orm) => [orm, ChangeLog.of(orm)]));
     const user: LogUser = {
+      settings,
+      logger,
       isObserved,
       needsBefore,
       shownOf: (_meta: EntityMetadata) => [],
