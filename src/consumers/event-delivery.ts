@@ -12,7 +12,7 @@ import {
   type ObserverMessage,
 } from '../observers/event-message.js';
 import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
-import { type Observer, shortGroups } from '../observers/observer.js';
+import { shortGroups } from '../observers/observer.js';
 import type { ObservedEvent, Sight } from '../observers/observer-declaration.js';
 import {
   requestsThrough,

@@ -204,9 +204,9 @@ export class ChangeLog {
 
   /** Without a log, nothing but this process can be told. */
   #note(em: EntityManager, otherwise: () => void, note: (stage: Stage) => void): void {
-    if (!em.getTransactionContext()) return otherwise();
-    const stage = this.#buffer.of(em);
-    if (this.#isReady) note(stage);
+    const stage = em.getTransactionContext() && this.#buffer.of(em);
+    if (!stage) otherwise();
+    else if (this.#isReady) note(stage);
     else stage.works.push(otherwise);
   }
 

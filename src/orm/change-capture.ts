@@ -173,7 +173,7 @@ export class ChangeCapture implements EventSubscriber {
     const known = this.#upserted.get(em) ?? new Map<string, unknown>();
     const keys = (await conflictingRows(em, meta, entity)).map(keyOf);
     const rows = await this.#rows.read(em, meta, schemaOf(em, meta), keys, this.#needsBefore(meta));
-    keys.forEach((key, index) => known.set(String(key), rows[index]));
+    for (const [index, key] of keys.entries()) known.set(String(key), rows[index]);
     this.#upserted.set(em, known);
   }
 
