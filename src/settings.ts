@@ -166,6 +166,32 @@ const log = {
 /** What is written down of every request, and what of it is not. */
 export interface LogSettings extends Values<typeof log> {}
 
+const changeLog = {
+  /**
+   * Whether what was committed stands in the log after a crash of the database server too. `unlogged` tables cost a sixth of the
+   * write-ahead log, stay out of replicas and base backups, and are empty after a crash: clients list again then. Default `unlogged`.
+   */
+  durability: setting<'unlogged' | 'logged'>('unlogged', checkDurability),
+  /** Minutes of changes in each of the log's eight tables; the oldest six to seven of them are kept. Default 15. */
+  slotMinutes: minutes(15),
+  /** How often the log is read where nothing tells that it has grown; less than half of a slot. Default 30 000. */
+  pollInterval: count(30_000),
+  /** Rows that are read at once; where there are more, they are passed over and clients list again. Default 50 000. */
+  largestBatch: count(50_000),
+  /** Bytes that are read at once; where there are more, they are passed over and clients list again. Default 67 108 864. */
+  largestBatchBytes: count(67_108_864),
+  /** Bytes of one transaction's changes; beyond them the log says only which models changed. Default 16 777 216. */
+  largestEntry: count(16_777_216),
+  /**
+   * Whether statements are prepared under a name, which saves planning them each time. Set it to false where a pooler in transaction
+   * mode, which does not know such names, stands before the database. Default true.
+   */
+  preparedStatements: flag(true),
+};
+
+/** How committed changes are kept and read. */
+export interface ChangeLogSettings extends Values<typeof changeLog> {}
+
 const table = {
   /** Whether an action that is no async function runs in a transaction unless it says. Default true. */
   syncActionsAtomic: flag(true),
@@ -230,6 +256,8 @@ const table = {
   drain: group<DrainSettings>(drain),
   /** What is written down of every request, and what of it is not. */
   log: group<LogSettings>(log),
+  /** How committed changes are kept and read. */
+  changeLog: group<ChangeLogSettings>(changeLog),
   /**
    * Whether the log is written for developers: lines of text instead of JSON, and notes such as kwargs that no action asked for.
    * Default: unless NODE_ENV is production.
@@ -241,7 +269,7 @@ const table = {
 export interface Settings extends Values<typeof table> {}
 
 /** Settings that are settings again. */
-type GroupName = 'limits' | 'outbound' | 'heartbeat' | 'drain' | 'log';
+type GroupName = 'limits' | 'outbound' | 'heartbeat' | 'drain' | 'log' | 'changeLog';
 
 /** What an application writes: any of the settings, and any of a group. */
 export type GivenSettings = Partial<Omit<Settings, GroupName>> & {
@@ -259,6 +287,7 @@ export function completeSettings(given: GivenSettings = {}): Settings {
   checkOrder('outbound', settings.outbound, 'softLimit', 'hardLimit');
   checkOrder('outbound', settings.outbound, 'hardLimit', 'totalLimit');
   checkOrder('drain', settings.drain, 'delay', 'timeLimit');
+  checkPolling(settings.changeLog);
   return settings;
 }
 
@@ -271,6 +300,11 @@ function count(value: number): Setting<number> {
 
 function countFromZero(value: number): Setting<number> {
   return setting(value, (name, given) => given === 0 || checkCount(name, given));
+}
+
+/** From 1 to a week. */
+function minutes(value: number): Setting<number> {
+  return setting(value, checkMinutes);
 }
 
 /** Off unless it is set. */
@@ -326,6 +360,28 @@ function checkOrder(group: 'outbound' | 'drain', values: object, less: string, m
   if (low <= high) return;
   const reason = `is ${low}, and ${group}.${more} is ${high}.`;
   throw fault(`${group}.${less}`, reason, `Give at most ${group}.${more}, or raise that.`);
+}
+
+/** A reader that reads less often than slots are emptied would miss what was in them. */
+function checkPolling({ pollInterval, slotMinutes }: ChangeLogSettings): void {
+  const largest = slotMinutes * 30_000;
+  if (pollInterval <= largest) return;
+  const reason = `is ${pollInterval}, and changeLog.slotMinutes is ${slotMinutes}.`;
+  throw fault(
+    'changeLog.pollInterval',
+    reason,
+    `Give at most ${largest}, half of a slot, or raise changeLog.slotMinutes.`,
+  );
+}
+
+function checkDurability(name: string, value: unknown): void {
+  if (value === 'unlogged' || value === 'logged') return;
+  throw fault(name, `is ${shown(value)}.`, 'Give "unlogged" or "logged".');
+}
+
+function checkMinutes(name: string, value: unknown): void {
+  if (Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= 10_080) return;
+  throw fault(name, `is ${shown(value)}.`, 'Give a whole number from 1 to 10080, which is a week.');
 }
 
 function checkLoggedActions(name: string, value: unknown): void {

@@ -5,6 +5,7 @@ import type { Terminal } from './command.js';
 import { runCommandLine } from './command-line.js';
 import { contract } from './contract/contract.js';
 import { doctor } from './doctor/doctor.js';
+import { logSql } from './log-sql.js';
 import { makeCommands } from './make/make.js';
 import { newApplication } from './new/new-application.js';
 import { routes } from './routes.js';
@@ -28,7 +29,7 @@ async function ask(question: string): Promise<string> {
   return answer;
 }
 
-const commands = [newApplication, makeCommands, routes, doctor, apiTypes, asyncApi, contract];
+const commands = [newApplication, makeCommands, routes, doctor, apiTypes, asyncApi, contract, logSql];
 
 void runCommandLine(commands, process.argv.slice(2), terminal).then((code) => {
   // An application that was looked at may hold the process open. What was written has to leave before.

@@ -1,0 +1,293 @@
+import { runDetached } from '../async-context.js';
+import type { Logger } from '../logger.js';
+import type { ChangeLogSettings } from '../settings.js';
+import { codeOf } from './log-schema.js';
+import { Position } from './position.js';
+import type { RunStatement } from './statements.js';
+
+/** A row of the log. One transaction may have several, with the same `xid`, which need not follow each other. */
+export interface LogRow {
+  readonly id: number;
+  /** The transaction's number, as PostgreSQL writes it. */
+  readonly xid: string;
+  readonly entries: string;
+}
+
+export interface LogBatch {
+  /** The number of the read: later ones are higher. */
+  readonly number: number;
+  /** By id, which is the order in which transactions that wrote the same row committed. */
+  readonly rows: readonly LogRow[];
+}
+
+/**
+ * Why changes were passed over: `epoch`, the log was emptied by a crash of the server, restored or made anew; `overflow`, there were too
+ * many at once; `lag`, they were pruned before they were read.
+ */
+export type MissedReason = 'epoch' | 'overflow' | 'lag';
+
+export interface LogReaderOptions {
+  /** Runs a statement outside of any transaction, on whichever connection. */
+  readonly read: RunStatement;
+  /** Makes the tables where they are gone. */
+  readonly prepare: () => Promise<void>;
+  readonly settings: Pick<ChangeLogSettings, 'pollInterval' | 'largestBatch' | 'largestBatchBytes'>;
+  readonly logger: Logger;
+  /** Called with each batch that has rows. What it throws is logged, and the batch is not given again. */
+  readonly receive: (batch: LogBatch) => void;
+  /** Called where rows were passed over. Those of later batches follow without another gap. */
+  readonly missed: (reason: MissedReason) => void;
+}
+
+/** What `read_log` says of its snapshot. */
+interface Head {
+  readonly snapshot: string;
+  /** Null where `state` is empty. */
+  readonly epoch: string | null;
+  readonly floor: string;
+  readonly floor_id: unknown;
+}
+
+/** A row of the log as it comes from the database; without its entries where the batch is too large. */
+interface FoundRow {
+  readonly id: unknown;
+  readonly xid: string;
+  readonly entries: string | null;
+}
+
+const readStatement = { name: 'read', text: 'select * from signalbox.read_log($1, $2, $3, $4, $5)' };
+
+const headStatement = {
+  text: `select pg_current_snapshot()::text as snapshot,
+  (select epoch || '/' || signalbox.timeline() from signalbox.state) as epoch,
+  greatest((select floor_id from signalbox.state), (select max(id) from signalbox.log), 0) as newest`,
+};
+
+/** PostgreSQL's codes for a schema, a table and a function that are not there. */
+const gone: ReadonlySet<string> = new Set(['3F000', '42P01', '42883']);
+
+/** Waits after the first failed read and at most, in milliseconds. */
+const firstRetry = 100;
+const longestRetry = 5_000;
+
+/**
+ * Reads the log of one database, from where it stands at `start`. Every row that is committed from then on is received once, in the order of
+ * commits that concern the same row, or `missed` is called.
+ *
+ * One read runs at a time. It asks for what its snapshot sees and the one before did not (see `Position`), so that neither open
+ * transactions nor those that commit late hold it up or are passed over.
+ */
+export class LogReader {
+  #position = Position.of('1:1:', 0);
+  #epoch: string | null = null;
+  #number = 0;
+  #isStarted = false;
+  /** Settled by the read that begins in the next turn of the event loop, or after the one that runs. */
+  #next: PromiseWithResolvers<number> | undefined;
+  #running: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  /** When the read that runs was given its connection, by `performance.now()`. */
+  #connectedAt: number | undefined;
+  /** When the first of the reads began that have failed since the last complete one. */
+  #failingSince: number | undefined;
+  #retryAfter = firstRetry;
+  #failedReceivers = 0;
+
+  constructor(private readonly options: LogReaderOptions) {}
+
+  /** The number of the last complete read. */
+  get batch(): number {
+    return this.#number;
+  }
+
+  /**
+   * For how many milliseconds the reader has been behind the database: since the first of the reads began that failed, or since the
+   * one that runs was given its connection. 0 where no read is due. A read that waits for a connection does not count: on PGlite, and
+   * with a pool of one, it waits for the action that has it.
+   */
+  get lag(): number {
+    const since = this.#failingSince ?? this.#connectedAt;
+    return since === undefined ? 0 : performance.now() - since;
+  }
+
+  /** How many batches `receive` failed on. */
+  get failedReceivers(): number {
+    return this.#failedReceivers;
+  }
+
+  /** Takes its position at the end of the log. @throws what the database throws */
+  async start(): Promise<void> {
+    await this.#goToHead();
+    this.#isStarted = true;
+    this.#readAfter(this.options.settings.pollInterval);
+  }
+
+  /** Something was committed: reads in the next turn of the event loop, or after the read that runs. */
+  ring(): void {
+    if (this.#isStarted) this.#demand().catch(() => {});
+  }
+
+  /**
+   * A read that begins after this call. Calls of one turn of the event loop share it.
+   *
+   * @returns the batch number, after its rows were received
+   * @throws what the database throws; the reader itself goes on
+   */
+  read(): Promise<number> {
+    return this.#isStarted ? this.#demand() : Promise.reject(new Error('The reader of the change log is not running.'));
+  }
+
+  /** Waits for the read that runs; those that have not begun are rejected. `start` begins again at the end of the log. */
+  async stop(): Promise<void> {
+    this.#isStarted = false;
+    clearTimeout(this.#timer);
+    this.#next?.reject(new Error('The reader of the change log was stopped.'));
+    this.#next = undefined;
+    await this.#running;
+  }
+
+  #demand(): Promise<number> {
+    if (this.#next) return this.#next.promise;
+    this.#next = Promise.withResolvers();
+    // Rings do not wait for it, and a read that fails is logged.
+    this.#next.promise.catch(() => {});
+    if (!this.#running) this.#beginSoon();
+    return this.#next.promise;
+  }
+
+  /** Outside of the request that rings, whose transaction would be the reader's too. */
+  #beginSoon(): void {
+    runDetached(() => setImmediate(() => this.#begin()));
+  }
+
+  #begin(): void {
+    const demand = this.#next;
+    if (!demand || this.#running) return;
+    this.#next = undefined;
+    clearTimeout(this.#timer);
+    this.#running = this.#attempt(demand).finally(() => {
+      this.#running = undefined;
+      if (this.#next) this.#beginSoon();
+    });
+  }
+
+  async #attempt({ resolve, reject }: PromiseWithResolvers<number>): Promise<void> {
+    const began = performance.now();
+    try {
+      await this.#read();
+      this.#noteSuccess();
+      this.#readAfter(this.options.settings.pollInterval);
+      resolve(this.#number);
+    } catch (error) {
+      this.#noteFailure(error, began);
+      this.#readAfter(this.#retryAfter);
+      this.#retryAfter = Math.min(this.#retryAfter * 2, longestRetry);
+      reject(error);
+    } finally {
+      this.#connectedAt = undefined;
+    }
+  }
+
+  #readAfter(milliseconds: number): void {
+    clearTimeout(this.#timer);
+    if (!this.#isStarted) return;
+    runDetached(() => {
+      this.#timer = setTimeout(() => this.ring(), milliseconds).unref();
+    });
+  }
+
+  #noteFailure(error: unknown, began: number): void {
+    if (this.#failingSince === undefined)
+      this.options.logger.warn('The change log cannot be read. The reader tries again and goes on from where it is.', {
+        error,
+      });
+    this.#failingSince ??= began;
+  }
+
+  #noteSuccess(): void {
+    if (this.#failingSince !== undefined)
+      this.options.logger.info('The change log is read again.', { after: Math.round(this.lag) });
+    this.#failingSince = undefined;
+    this.#retryAfter = firstRetry;
+  }
+
+  async #read(): Promise<void> {
+    // What answers after an outage may be another server.
+    if (this.#failingSince !== undefined) await this.options.prepare();
+    const found = await this.#unseen();
+    if (!found || found.head.epoch !== this.#epoch) return this.#passOver('epoch');
+    const { head, rows } = found;
+    if (this.#position.isBefore(Position.of(head.floor, Number(head.floor_id)))) return this.#passOver('lag');
+    const complete = rows.filter(isComplete);
+    const { largestBatch } = this.options.settings;
+    if (complete.length < rows.length || rows.length > largestBatch) return this.#passOver('overflow');
+    const batch = complete.map(({ id, xid, entries }) => ({ id: Number(id), xid, entries }));
+    const newest = Math.max(this.#position.newest, batch.at(-1)?.id ?? 0);
+    // Before anybody hears of the rows: a receiver that fails on them is not given them again.
+    this.#position = Position.of(head.snapshot, newest);
+    this.#number += 1;
+    if (batch.length > 0) this.#tell(() => this.options.receive({ number: this.#number, rows: batch }));
+  }
+
+  /** Undefined where the tables were gone. They are there again then. */
+  async #unseen(): Promise<{ readonly head: Head; readonly rows: readonly FoundRow[] } | undefined> {
+    const { largestBatch, largestBatchBytes } = this.options.settings;
+    const { end, open, newest } = this.#position;
+    const parameters = [String(end), `{${open.join(',')}}`, newest, largestBatch + 1, largestBatchBytes];
+    try {
+      const [head, ...rows] = await this.#run<Head & FoundRow>(readStatement, parameters);
+      if (!head) throw new Error('read_log returned nothing.');
+      return { head, rows };
+    } catch (error) {
+      if (!gone.has(codeOf(error))) throw error;
+      await this.options.prepare();
+      return undefined;
+    }
+  }
+
+  async #passOver(reason: MissedReason): Promise<void> {
+    await this.#goToHead();
+    this.#number += 1;
+    this.options.logger.warn('The reader of the change log has passed over changes.', { reason });
+    this.#tell(() => this.options.missed(reason));
+  }
+
+  async #goToHead(): Promise<void> {
+    let head = await this.#head().catch((error: unknown) => {
+      if (!gone.has(codeOf(error))) throw error;
+      return undefined;
+    });
+    if (!head || head.epoch === null) {
+      await this.options.prepare();
+      head = await this.#head();
+    }
+    this.#epoch = head.epoch;
+    this.#position = Position.of(head.snapshot, Number(head.newest));
+  }
+
+  async #head(): Promise<{ readonly snapshot: string; readonly epoch: string | null; readonly newest: unknown }> {
+    const [head] = await this.#run<{ snapshot: string; epoch: string | null; newest: unknown }>(headStatement, []);
+    if (!head) throw new Error('The database does not say where the log ends.');
+    return head;
+  }
+
+  async #run<Row>(statement: { readonly name?: string; readonly text: string }, parameters: readonly unknown[]) {
+    this.#connectedAt = undefined;
+    return this.options.read<Row>(statement, parameters, () => {
+      this.#connectedAt = performance.now();
+    });
+  }
+
+  #tell(receiver: () => void): void {
+    try {
+      receiver();
+    } catch (error) {
+      this.#failedReceivers += 1;
+      this.options.logger.error('A receiver of the change log failed.', { error, batch: this.#number });
+    }
+  }
+}
+
+function isComplete(row: FoundRow): row is FoundRow & { readonly entries: string } {
+  return row.entries !== null;
+}
