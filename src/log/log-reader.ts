@@ -1,9 +1,9 @@
 import { runDetached } from '../async-context.js';
 import type { Logger } from '../logger.js';
+import type { RunStatement } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import { codeOf } from './log-schema.js';
 import { Position } from './position.js';
-import type { RunStatement } from './statements.js';
 
 /** A row of the log. One transaction may have several, with the same `xid`, which need not follow each other. */
 export interface LogRow {
@@ -66,9 +66,12 @@ const headStatement = {
 /** PostgreSQL's codes for a schema, a table and a function that are not there. */
 const gone: ReadonlySet<string> = new Set(['3F000', '42P01', '42883']);
 
-/** Waits after the first failed read and at most, in milliseconds. */
+/** How long the reader waits after the first failed read, and at most, in milliseconds. */
 const firstRetry = 100;
 const longestRetry = 5_000;
+
+/** When the second of the reads begins that `expect` asks for, in milliseconds. */
+const firstExpected = 50;
 
 /**
  * Reads the log of one database, from where it stands at `start`. Every row that is committed from then on is received once, in the order of
@@ -91,6 +94,8 @@ export class LogReader {
   /** When the first of the reads began that have failed since the last complete one. */
   #failingSince: number | undefined;
   #retryAfter = firstRetry;
+  /** When `expect` was called last, by `performance.now()`. */
+  #expectedSince = Number.NEGATIVE_INFINITY;
   #failedReceivers = 0;
 
   constructor(private readonly options: LogReaderOptions) {}
@@ -119,12 +124,21 @@ export class LogReader {
   async start(): Promise<void> {
     await this.#goToHead();
     this.#isStarted = true;
-    this.#readAfter(this.options.settings.pollInterval);
+    this.#poll();
   }
 
   /** Something was committed: reads in the next turn of the event loop, or after the read that runs. */
   ring(): void {
     if (this.#isStarted) this.#demand().catch(() => {});
+  }
+
+  /**
+   * Something will be committed, and no ring will tell of it. Reads at once, and then after 50 ms and in intervals that are as long as
+   * the time since the call, until they are as long as `pollInterval`.
+   */
+  expect(): void {
+    this.#expectedSince = performance.now();
+    this.ring();
   }
 
   /**
@@ -176,7 +190,7 @@ export class LogReader {
     try {
       await this.#read();
       this.#noteSuccess();
-      this.#readAfter(this.options.settings.pollInterval);
+      this.#poll();
       resolve(this.#number);
     } catch (error) {
       this.#noteFailure(error, began);
@@ -186,6 +200,11 @@ export class LogReader {
     } finally {
       this.#connectedAt = undefined;
     }
+  }
+
+  #poll(): void {
+    const waited = Math.max(performance.now() - this.#expectedSince, firstExpected);
+    this.#readAfter(Math.min(waited, this.options.settings.pollInterval));
   }
 
   #readAfter(milliseconds: number): void {

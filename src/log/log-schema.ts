@@ -1,8 +1,8 @@
+import type { EntityManager } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
-import type { OrmRoot } from '../orm/orm-root.js';
+import { runStatement, type StatementConnection, writeConnection } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
-import { runStatement, type StatementConnection, writeConnection } from './statements.js';
 
 /** The partitions of the log. Rows go round: into one for `slotMinutes`, then into the next, which was emptied before. */
 export const slots = [0, 1, 2, 3, 4, 5, 6, 7] as const;
@@ -196,21 +196,21 @@ const notAllowed = '42501';
  *
  * @throws ConfigurationError where the server cannot have it, or the role may not make or use it, with the SQL that helps
  */
-export async function prepareLog(orm: OrmRoot, settings: Shape, logger: Logger): Promise<void> {
-  ignoreSchema(orm);
-  const connection = writeConnection(orm);
+export async function prepareLog(em: EntityManager, settings: Shape, logger: Logger): Promise<void> {
+  ignoreSchema(em);
+  const connection = writeConnection(em);
   await connection.ensureConnection();
   const client = connection.getClient();
   const server = await one<Server>(client, serverQuery);
   refuseUnfit(server);
-  if (!server.hasLog) await make(orm, settings, server.role);
+  if (!server.hasLog) await make(em, settings, server.role);
   await refuseMissingRights(client, server.role);
   await query(client, newEpoch);
   await query(client, ownEpoch);
-  await reshape(orm, settings, logger);
+  await reshape(em, settings, logger);
 }
 
-function ignoreSchema({ em }: OrmRoot): void {
+function ignoreSchema(em: EntityManager): void {
   const generator = em.config.get('schemaGenerator') as { ignoreSchema?: string[] };
   const ignored = generator.ignoreSchema ?? [];
   if (!ignored.includes('signalbox')) generator.ignoreSchema = [...ignored, 'signalbox'];
@@ -226,9 +226,9 @@ function refuseUnfit({ number, text, isStandby }: Server): void {
     );
 }
 
-async function make(orm: OrmRoot, settings: Shape, role: string): Promise<void> {
+async function make(em: EntityManager, settings: Shape, role: string): Promise<void> {
   try {
-    await writeConnection(orm).transactional(async (transaction) => {
+    await writeConnection(em).transactional(async (transaction) => {
       await query(transaction, `select ${lockOfSchema}`);
       // Another process may have made it while this one waited.
       const { hasLog } = await one<Server>(transaction, serverQuery);
@@ -253,8 +253,8 @@ async function refuseMissingRights(client: StatementConnection, role: string): P
 }
 
 /** Brings tables that were made with other settings in line, where the role owns them and no transaction is in the way. */
-async function reshape(orm: OrmRoot, { durability, slotMinutes }: Shape, logger: Logger): Promise<void> {
-  const connection = writeConnection(orm);
+async function reshape(em: EntityManager, { durability, slotMinutes }: Shape, logger: Logger): Promise<void> {
+  const connection = writeConnection(em);
   const found = await one<{ version: number; slotMinutes: number; isUnlogged: boolean; timeline: string }>(
     connection.getClient(),
     shapeQuery,

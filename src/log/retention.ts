@@ -1,10 +1,10 @@
+import type { EntityManager } from '@mikro-orm/core';
 import { runDetached } from '../async-context.js';
 import { longestDelay } from '../clock.js';
 import type { Logger } from '../logger.js';
-import type { OrmRoot } from '../orm/orm-root.js';
+import { runStatement, type StatementConnection, writeConnection } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import { codeOf, lockOfPruning, slots } from './log-schema.js';
-import { runStatement, type StatementConnection, writeConnection } from './statements.js';
 
 /** After how many milliseconds the first look is taken, and another one where a slot could not be emptied. */
 const retryInterval = 60_000;
@@ -31,7 +31,7 @@ export class Retention {
   #failures = 0;
 
   constructor(
-    private readonly orm: OrmRoot,
+    private readonly em: EntityManager,
     private readonly settings: Pick<ChangeLogSettings, 'slotMinutes'>,
     private readonly logger: Logger,
   ) {}
@@ -109,7 +109,7 @@ where marked_at <= clock_timestamp() - ${this.#slotsAgo(1)}`,
 
   /** Without the just-in-time compiler, which a server without statistics of the tables would start for nothing. */
   #transact<T>(work: (transaction: StatementConnection) => Promise<T>): Promise<T> {
-    return writeConnection(this.orm).transactional(async (transaction) => {
+    return writeConnection(this.em).transactional(async (transaction) => {
       await run(transaction, `select set_config('lock_timeout', '200ms', true), set_config('jit', 'off', true)`);
       return work(transaction);
     });

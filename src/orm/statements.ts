@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { OrmRoot } from '../orm/orm-root.js';
+import type { EntityManager } from '@mikro-orm/core';
 
 /** A statement of SQL with `$1`, `$2`, … for its parameters. */
 export interface Statement {
@@ -14,7 +14,7 @@ export interface Statement {
  */
 export interface StatementConnection {
   readonly isTransaction: boolean;
-  executeQuery(query: never): Promise<{ readonly rows: readonly unknown[] }>;
+  executeQuery(query: object): Promise<{ readonly rows: readonly unknown[] }>;
   getExecutor(): { readonly adapter: { readonly supportsMultipleConnections: boolean } };
 }
 
@@ -120,23 +120,23 @@ async function send<Row>(
   // kysely tells by this object which result belongs to which query.
   const queryId = { queryId: 'signalbox' };
   const query = { sql, parameters, query: { kind: 'RawNode' }, queryId };
-  const { rows } = await connection.executeQuery(query as never);
+  const { rows } = await connection.executeQuery(query);
   return rows as readonly Row[];
 }
 
 /** The connection that an ORM writes through. */
-export function writeConnection({ em }: OrmRoot): SqlConnection {
+export function writeConnection(em: EntityManager): SqlConnection {
   return em.getConnection('write') as unknown as SqlConnection;
 }
 
 /** Runs statements on connections of an ORM's pool, outside of any transaction. */
-export function statementRunner(orm: OrmRoot, { preparedStatements }: { readonly preparedStatements: boolean }) {
+export function statementRunner(em: EntityManager, { preparedStatements }: { readonly preparedStatements: boolean }) {
   const run: RunStatement = async <Row>(
     { name, text }: Statement,
     parameters: readonly unknown[],
     onConnected = () => {},
   ) => {
-    const connection = writeConnection(orm);
+    const connection = writeConnection(em);
     await connection.ensureConnection();
     return connection
       .getClient()
