@@ -31,7 +31,7 @@ import { actionsOf } from '#signalbox/dispatch/actions.js';
 import { completeSettings, defaultSettings, type GivenSettings } from '#signalbox/settings.js';
 
 const known =
-  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, handshakeTimeLimit, ticketLifetime, maxPayload, maxViewAnswer, closeTimeout, channelLayerTimeLimit, poolTimeLimit, tidyAfterConnections, origins, revealForbiddenObjects, trustedProxies, limits, outbound, heartbeat, drain, log, development';
+  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, handshakeTimeLimit, ticketLifetime, maxPayload, maxViewAnswer, closeTimeout, channelLayerTimeLimit, poolTimeLimit, tidyAfterConnections, origins, revealForbiddenObjects, trustedProxies, limits, outbound, heartbeat, drain, log, changeLog, development';
 
 const proxies = 'Give addresses and networks such as "10.0.0.0/8".';
 
@@ -74,6 +74,15 @@ describe('Settings', () => {
         actions: false,
         slowActionTime: 1_000,
         redacted: ['password', 'token', 'authorization', 'cookie', 'secret', 'credential', 'api_key', 'apikey'],
+      },
+      changeLog: {
+        durability: 'unlogged',
+        slotMinutes: 15,
+        pollInterval: 30_000,
+        largestBatch: 50_000,
+        largestBatchBytes: 67_108_864,
+        largestEntry: 16_777_216,
+        preparedStatements: true,
       },
       development: true,
     });
@@ -207,16 +216,18 @@ describe('Settings', () => {
   });
 
   it('take some of a group, and leave the rest of it', () => {
-    const { outbound, heartbeat, drain, log } = completeSettings({
+    const { outbound, heartbeat, drain, log, changeLog } = completeSettings({
       outbound: { hardLimit: 65_536 },
       heartbeat: { idleTimeLimit: 60_000, silentTimeLimit: false },
       drain: { delay: 0 },
       log: { actions: false, redacted: ['pin'] },
+      changeLog: { durability: 'logged', slotMinutes: 1, pollInterval: 30_000 },
     });
     expect(outbound).to.deep.equal({ ...defaultSettings.outbound, hardLimit: 65_536 });
     expect(heartbeat).to.deep.equal({ ...defaultSettings.heartbeat, idleTimeLimit: 60_000 });
     expect(drain).to.deep.equal({ ...defaultSettings.drain, delay: 0 });
     expect(log).to.deep.equal({ actions: false, slowActionTime: 1_000, redacted: ['pin'] });
+    expect(changeLog).to.deep.equal({ ...defaultSettings.changeLog, durability: 'logged', slotMinutes: 1 });
   });
 
   for (const [variable, development, actions] of [
@@ -268,6 +279,27 @@ describe('Settings', () => {
     ],
     [{ log: { actions: 'loud' as never } }, 'settings.log.actions: is "loud". Give "all", "problems" or false.'],
     [{ log: { slowActionTime: 0 } }, `settings.log.slowActionTime: is 0. ${count}`],
+    [
+      { changeLog: { durability: 'fast' as never } },
+      'settings.changeLog.durability: is "fast". Give "unlogged" or "logged".',
+    ],
+    [
+      { changeLog: { slotMinutes: 0 } },
+      'settings.changeLog.slotMinutes: is 0. Give a whole number from 1 to 10080, which is a week.',
+    ],
+    [
+      { changeLog: { slotMinutes: 10_081 } },
+      'settings.changeLog.slotMinutes: is 10081. Give a whole number from 1 to 10080, which is a week.',
+    ],
+    [
+      { changeLog: { slotMinutes: 1, pollInterval: 30_001 } },
+      'settings.changeLog.pollInterval: is 30001, and changeLog.slotMinutes is 1. Give at most 30000, half of a slot, or raise changeLog.slotMinutes.',
+    ],
+    [{ changeLog: { pollInterval: 0 } }, `settings.changeLog.pollInterval: is 0. ${count}`],
+    [
+      { changeLog: { preparedStatements: 1 as never } },
+      'settings.changeLog.preparedStatements: is 1. Give true or false.',
+    ],
     [{ log: { redacted: [''] } }, 'settings.log.redacted: is [""]. Give a list of names such as "password".'],
   ];
   for (const [given, text] of wrong) {

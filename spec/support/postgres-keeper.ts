@@ -25,6 +25,7 @@ const SETTINGS = {
   autovacuum: 'off',
   shared_buffers: '32MB',
   max_connections: '200',
+  max_prepared_transactions: '20',
   timezone: 'UTC',
   log_timezone: 'UTC',
 };
