@@ -159,7 +159,7 @@ describe('Permissions', () => {
         expect(await outcome(checker.checkAction(contextOf(scope)))).to.equal(passes || 403);
         expect(await outcome(checker.checkConnect(scope))).to.equal(passes || 403);
         const delivery = { scope, action: 'create', pk: 1, data: null } as const;
-        expect(await checker.mayReceive(delivery, contextOf(scope))).to.equal(passes);
+        expect(await checker.mayReceive(delivery, { context: contextOf(scope), answers: new Map() })).to.equal(passes);
       });
     }
   });
@@ -192,7 +192,7 @@ describe('Permissions', () => {
     expect(await outcome(checker.checkAction(contextOf(scope)))).to.equal(403);
     expect(await outcome(checker.checkObject(contextOf(scope), {}))).to.equal(404);
     const delivery = { scope, action: 'create', pk: 1, data: null } as const;
-    expect(await checker.mayReceive(delivery, contextOf(scope))).to.equal(false);
+    expect(await checker.mayReceive(delivery, { context: contextOf(scope), answers: new Map() })).to.equal(false);
     expect(await outcome(new PermissionChecker(any(No, Forgetful)).checkAction(contextOf(scope)))).to.equal(403);
   });
 

@@ -35,7 +35,6 @@ import type { Transport, TransportListener } from './transport.js';
 
 /** What all connections of an application share. */
 export interface ConnectionServices extends SessionServices {
-  readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly counters: Counters;
   readonly disposer: ScopeDisposer;
