@@ -20,7 +20,12 @@ import { encodeData, errorReply } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
 import type { CompiledConsumer } from './compiled-consumer.js';
 import type { EventBody } from './event-bodies.js';
-import { type AuthorizerServices, type Question, rightsThrough, SubscriptionAuthorizer } from './subscription-authorizer.js';
+import {
+  type AuthorizerServices,
+  type Question,
+  rightsThrough,
+  SubscriptionAuthorizer,
+} from './subscription-authorizer.js';
 
 /** The commits of this process. */
 export interface Commits {
@@ -382,7 +387,8 @@ export class EventDelivery {
     const { visibility } = record.observer;
     if (!visibility) return false;
     return (
-      visibility.isLookedAt || requestsThrough(record, groups).some((request) => this.#authorizer.asksForObject(request))
+      visibility.isLookedAt ||
+      requestsThrough(record, groups).some((request) => this.#authorizer.asksForObject(request))
     );
   }
 

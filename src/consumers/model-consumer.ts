@@ -211,7 +211,10 @@ export function narrowsRows(consumer: Class): boolean {
 /** Whether a consumer class has a member of its own in place of the model consumer's. */
 export function overrides(consumer: Class, member: string): boolean {
   const { prototype } = BaseModelConsumer;
-  return consumer.prototype instanceof BaseModelConsumer && Reflect.get(consumer.prototype, member) !== Reflect.get(prototype, member);
+  return (
+    consumer.prototype instanceof BaseModelConsumer &&
+    Reflect.get(consumer.prototype, member) !== Reflect.get(prototype, member)
+  );
 }
 
 /** What the options said. */

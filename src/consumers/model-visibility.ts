@@ -7,8 +7,8 @@ import { byKey } from '../orm/model-key.js';
 import type { GivenRights } from '../permissions/rights.js';
 import { ActionContext } from '../scope/action-context.js';
 import { everyRights } from '../serializers/field-rights.js';
-import { showsByRequest } from '../serializers/shows-by-request.js';
 import type { SerializerClass } from '../serializers/serializer.js';
+import { showsByRequest } from '../serializers/shows-by-request.js';
 import { encodeData } from '../wire/codec.js';
 import { BaseModelConsumer, modelOf, narrowsRows, overrides, settingsOf } from './model-consumer.js';
 import { isPlainRetrieve } from './model-mixins.js';
@@ -42,7 +42,9 @@ export function visibilityOf(consumer: Class): Visibility {
 /** Whether what its clients see of a row says more than the columns that were committed. */
 function showsItsOwn(consumer: Class): boolean {
   const { serializer } = settingsOf(consumer.prototype);
-  return ownRetrieve(consumer) !== undefined || overrides(consumer, 'getSerializerContext') || showsByRequest(serializer);
+  return (
+    ownRetrieve(consumer) !== undefined || overrides(consumer, 'getSerializerContext') || showsByRequest(serializer)
+  );
 }
 
 function ownRetrieve(consumer: Class): RetrieveMethod | undefined {
@@ -145,12 +147,7 @@ function retrieving({ context: { scope, requestId, kwargs } }: Viewer): ActionCo
   return new ActionContext({ scope, action: retrieve, requestId, kwargs, isDelivery: true });
 }
 
-async function show(
-  consumer: AnyModelConsumer,
-  row: object,
-  request: ActionContext,
-  viewer: Viewer,
-): Promise<unknown> {
+async function show(consumer: AnyModelConsumer, row: object, request: ActionContext, viewer: Viewer): Promise<unknown> {
   const type = consumer.constructor as Class;
   const own = ownRetrieve(type);
   const returned = own ? await own.call(consumer, row, request) : row;
