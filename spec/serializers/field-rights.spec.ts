@@ -442,6 +442,20 @@ describe('Fields with rights', () => {
     expect(JSON.stringify(lea.frames)).not.to.contain('9999');
   });
 
+  it('are those of now for a subscription of a row, as retrieve shows it', async () => {
+    roles = database.orm.em;
+    const become = (rights: string) => database.orm.em.fork().upsert(Role, { person: 'lea', rights });
+    await become('hr');
+    await using lea = await connect(app, '/ws/?name=lea');
+    await lea.request('subscribe_instance', { pk: 1, request_id: 8 });
+    await become('none');
+    await save({ salary: 9999 });
+    expect(await lea.receive()).to.deep.include({ action: 'update', data: least });
+    await become('hr');
+    await save({ salary: 7000 });
+    expect(await lea.receive()).to.deep.include({ action: 'update', data: whole });
+  });
+
   it('are no fields to filter, order or look up by', () => {
     @Consumer()
     class CuriousConsumer extends mix(

@@ -284,14 +284,14 @@ export class EventDelivery {
 
   async #deliverAsked(arrival: EventArrival): Promise<boolean> {
     const { record, groups } = arrival;
-    const isDue = this.#authorizer.isDue(record, groups, this.#isOrdered(arrival));
-    if (isDue) {
-      this.#authorizer.forget(record, groups);
-      await this.#authorizer.askRights(record, groups);
-    }
+    const isOrdered = this.#isOrdered(arrival);
+    const isDue = this.#authorizer.isDue(record, groups, isOrdered);
+    const asksRights = this.#authorizer.asksRightsForEvent(record, groups, isOrdered);
+    if (asksRights) await this.#authorizer.askRights(record, groups);
+    if (isDue) this.#authorizer.forget(record, groups);
     const body = this.#bodyOf(arrival);
     const questions = this.#authorizer.questions(record, groups);
-    const sight = await this.#look(arrival, eventOf(arrival, body), questions);
+    const sight = await this.#look(arrival, eventOf(arrival, body), questions, asksRights);
     if (await this.#isLost(arrival, sight, isDue)) {
       this.#tell(arrival, 'revoked');
       return this.#revoke(record);
@@ -385,14 +385,17 @@ export class EventDelivery {
   /** Whether the row behind the event has to be judged, or shown in another way than to all. */
   #isLookedAt({ record, groups }: EventArrival): boolean {
     const { visibility } = record.observer;
-    if (!visibility) return false;
-    return (
-      visibility.isLookedAt ||
-      requestsThrough(record, groups).some((request) => this.#authorizer.asksForObject(request))
-    );
+    if (!visibility || visibility.isLookedAt) return visibility !== undefined;
+    if (this.#session.compiled.isOpen) return false;
+    return requestsThrough(record, groups).some((request) => this.#authorizer.asksForObject(request));
   }
 
-  async #look(arrival: EventArrival, event: ObservedEvent, [question]: readonly Question[]): Promise<Sight> {
+  async #look(
+    arrival: EventArrival,
+    event: ObservedEvent,
+    [question]: readonly Question[],
+    asksRights: boolean,
+  ): Promise<Sight> {
     const { record, groups } = arrival;
     const { visibility, serializer } = record.observer;
     if (!visibility || !question || !this.#isLookedAt(arrival)) return { event, isRefused: false, note: () => {} };
@@ -403,7 +406,7 @@ export class EventDelivery {
       isJudged: this.#authorizer.asksForObject(question.request),
       maySee: (row) => this.#authorizer.maySee(question, row),
       rights: async () => {
-        if (record.observer.revocations.length > 0) await this.#authorizer.askRights(record, groups);
+        if (asksRights) await this.#authorizer.askRights(record, groups);
         return rightsThrough(record, groups);
       },
     });

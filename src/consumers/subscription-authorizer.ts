@@ -63,6 +63,7 @@ export class SubscriptionAuthorizer {
   /** Whether an event that comes through these groups has to be asked for. */
   asksForEvent(record: SubscriptionRecord, groups: readonly string[], isOrdered: boolean): boolean {
     const isRevocable = record.observer.revocations.length > 0;
+    if (this.asksRightsForEvent(record, groups, isOrdered)) return true;
     if (!isRevocable && this.compiled.isOpen) return false;
     if (this.isDue(record, groups, isOrdered)) return true;
     return requestsThrough(record, groups).some((request) => {
@@ -73,7 +74,7 @@ export class SubscriptionAuthorizer {
 
   /** Whether a permission has an opinion on the objects of this request. */
   asksForObject(request: SubscribingRequest): boolean {
-    return !this.compiled.isOpen && this.#opinionsOn(request).objects;
+    return this.#opinionsOn(request).objects;
   }
 
   /**
@@ -91,6 +92,16 @@ export class SubscriptionAuthorizer {
       const granted = this.#granted?.get(request);
       return !granted || now - granted.at >= settings.grantTimeLimit;
     });
+  }
+
+  /**
+   * Whether the rights to fields have to be asked for an event: as `@RevokedBy` says; without it, a subscription of a row shows what
+   * `retrieve` would show now, and any other keeps those that it began with.
+   */
+  asksRightsForEvent(record: SubscriptionRecord, groups: readonly string[], isOrdered: boolean): boolean {
+    const { hasRights, revocations, visibility } = record.observer;
+    if (!hasRights) return false;
+    return revocations.length > 0 ? this.isDue(record, groups, isOrdered) : visibility !== undefined;
   }
 
   /** Earlier answers hold no more. */
@@ -148,11 +159,17 @@ export class SubscriptionAuthorizer {
     return true;
   }
 
-  /** Asks anew what the subscription may be shown. Until it is known, that is the least. */
+  /** Asks anew what the subscription may be shown. Until it is known, that is the least; after a failure the next event asks again. */
   async askRights(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
     const requests = requestsThrough(record, groups);
     for (const request of requests) request.rights = undefined;
-    for (const request of requests) request.rights = await rightsFor(record.observer, this.#contextOf(record, request));
+    try {
+      for (const request of requests)
+        request.rights = await rightsFor(record.observer, this.#contextOf(record, request));
+    } catch (error) {
+      this.forget(record, groups);
+      throw error;
+    }
   }
 
   /**
