@@ -1,4 +1,6 @@
 import type { ActivityLog, WithheldEvent } from '../activity-log.js';
+import type { ChannelLayer } from '../channel-layer/channel-layer.js';
+import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
 import type { Dispatcher } from '../dispatch/dispatcher.js';
 import type { Request } from '../dispatch/request.js';
 import { Revoked } from '../errors.js';
@@ -44,6 +46,7 @@ export interface SubscribedSession {
     readonly logger: Logger;
     readonly activity: ActivityLog | undefined;
     readonly publisher: Commits;
+    readonly layer: ChannelLayer;
   } & AuthorizerServices;
   readonly runningRequests: readonly Request[];
   readonly stream: string | undefined;
@@ -268,10 +271,12 @@ export class EventDelivery {
 
   /**
    * Whether the message that a commit changed the right came before all that shows what was written since. Not where another
-   * process committed, for two processes have no common order, and not where the row is read again: it may be newer.
+   * process may have committed either, for two processes have no common order, and not where the row is read again: it may be newer.
    */
   #isOrdered(arrival: EventArrival): boolean {
-    return arrival.message.source === this.#session.services.publisher.source && !this.#isLookedAt(arrival);
+    const { layer, publisher } = this.#session.services;
+    const isAlone = layer instanceof InMemoryChannelLayer && arrival.message.source === publisher.source;
+    return isAlone && !this.#isLookedAt(arrival);
   }
 
   async #recheck({ record, groups }: RecheckArrival): Promise<boolean> {
