@@ -196,16 +196,6 @@ class StaffConsumer extends mix(
     await subscription.send(event);
   }
 
-  @Action({ status: 201 })
-  async followPay(context: ActionContext) {
-    await this.subscribe(this.onPay, {}, context);
-  }
-
-  @ModelObserver(() => Employee, { serializer: PaySerializer })
-  async onPay(event: ModelEvent<PaySerializer>, subscription: Subscription) {
-    await subscription.send(event);
-  }
-
   @GroupsForSignal('onEmployee')
   protected *groupsOfEmployee({ department }: Employee) {
     yield `department-${department}`;
@@ -214,6 +204,19 @@ class StaffConsumer extends mix(
   @GroupsForConsumer('onEmployee')
   protected *groupsOfDepartment({ department }: DepartmentKey) {
     yield `department-${department}`;
+  }
+}
+
+@Consumer()
+class PayConsumer extends StaffConsumer {
+  @Action({ status: 201 })
+  async followPay(context: ActionContext) {
+    await this.subscribe(this.onPay, {}, context);
+  }
+
+  @ModelObserver(() => Employee, { serializer: PaySerializer })
+  async onPay(event: ModelEvent<PaySerializer>, subscription: Subscription) {
+    await subscription.send(event);
   }
 }
 
@@ -256,6 +259,7 @@ describe('Fields with rights', () => {
   function application(channelLayer = new InMemoryChannelLayer()): App {
     const routes = [
       path('/ws/', StaffConsumer),
+      path('/pay/', PayConsumer),
       path('/guarded/', GuardedConsumer),
       path('/narrowed/', NarrowedConsumer),
       path('/badges/', BadgeConsumer),
@@ -348,7 +352,7 @@ describe('Fields with rights', () => {
   });
 
   it('are serialized once for each of the rights, however many subscribe, and asked for once per subscription', async () => {
-    const urls = Array.from({ length: 200 }, (_, index) => `/ws/?name=${index}${index % 2 ? '&rights=hr' : ''}`);
+    const urls = Array.from({ length: 200 }, (_, index) => `/pay/?name=${index}${index % 2 ? '&rights=hr' : ''}`);
     const connections: TestConnection[] = [];
     for (const url of urls) connections.push(await connect(app, url));
     for (const each of connections)
@@ -436,6 +440,20 @@ describe('Fields with rights', () => {
     await become('hr', 3);
     expect(await lea.receive()).to.have.nested.property('data.salary', 3);
     expect(JSON.stringify(lea.frames)).not.to.contain('9999');
+  });
+
+  it('are those of now for a subscription of a row, as retrieve shows it', async () => {
+    roles = database.orm.em;
+    const become = (rights: string) => database.orm.em.fork().upsert(Role, { person: 'lea', rights });
+    await become('hr');
+    await using lea = await connect(app, '/ws/?name=lea');
+    await lea.request('subscribe_instance', { pk: 1, request_id: 8 });
+    await become('none');
+    await save({ salary: 9999 });
+    expect(await lea.receive()).to.deep.include({ action: 'update', data: least });
+    await become('hr');
+    await save({ salary: 7000 });
+    expect(await lea.receive()).to.deep.include({ action: 'update', data: whole });
   });
 
   it('are no fields to filter, order or look up by', () => {

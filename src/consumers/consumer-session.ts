@@ -3,6 +3,7 @@ import type { ActivityLog } from '../activity-log.js';
 import { runDetached } from '../async-context.js';
 import { type ChannelLayer, type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
 import { Membership } from '../channel-layer/membership.js';
+import type { Clock } from '../clock.js';
 import type { Dispatcher } from '../dispatch/dispatcher.js';
 import type { ErrorTranslator } from '../dispatch/error-mapping.js';
 import { ActionReply } from '../dispatch/reply.js';
@@ -67,6 +68,7 @@ export interface SessionServices {
   readonly logger: Logger;
   readonly activity: ActivityLog | undefined;
   readonly settings: Settings;
+  readonly clock: Clock;
 }
 
 /** The connection behind a session. */

@@ -34,7 +34,7 @@ export interface Observer {
   readonly visibility?: Visibility;
   /** Whether its serializer shows some fields to some clients only. */
   readonly hasRights: boolean;
-  /** What the permission of its subscriptions depends on; where there is any, it is asked before every event. */
+  /** What the permission of its subscriptions depends on; where there is any, what it said holds until that changes. */
   readonly revocations: readonly Revocation[];
   /** What its groups are called outside of it; the group of all where it declares none. */
   named(groups: readonly string[]): string[];

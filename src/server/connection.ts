@@ -1,6 +1,5 @@
 import type { ConnectionCommand } from '../authentication/connection-commands.js';
 import type { RegisteredConnection } from '../authentication/connection-registry.js';
-import type { Clock } from '../clock.js';
 import { type Deadlines, machineDeadlines } from '../clock.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { ConsumerSession, type SessionConnection, type SessionServices } from '../consumers/consumer-session.js';
@@ -35,7 +34,6 @@ import type { Transport, TransportListener } from './transport.js';
 
 /** What all connections of an application share. */
 export interface ConnectionServices extends SessionServices {
-  readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly counters: Counters;
   readonly disposer: ScopeDisposer;
