@@ -65,8 +65,6 @@ class CustomConsumer extends ApiConsumer {
     await this.sendToChannel(name, { type: 'shout', text });
   }
 
-  @Action({ status: 204 })
-
   @Action()
   async address() {
     return this.channelName;

@@ -91,6 +91,7 @@ function observer(id: string): Observer {
     id,
     member: id,
     model: Object,
+    reads: [],
     passesThrough: true,
     hasRights: false,
     latest: false,

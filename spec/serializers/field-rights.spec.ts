@@ -6,13 +6,11 @@ import {
   Action,
   ActionContext,
   type App,
-  type ChannelMessage,
   Consumer,
   Create,
   createApp,
   GroupsForConsumer,
   GroupsForSignal,
-  InMemoryChannelLayer,
   List,
   ModelConsumer,
   type ModelEvent,
@@ -235,14 +233,6 @@ class NarrowedConsumer extends StaffConsumer {
   }
 }
 
-/** What comes from a process that knows other rights. */
-class ForeignLayer extends InMemoryChannelLayer {
-  override sendToGroup(group: string, message: ChannelMessage) {
-    const foreign = { ...message, dataByRights: { '["other"]': '{"salary":7000}' } };
-    return super.sendToGroup(group, foreign);
-  }
-}
-
 describe('Fields with rights', () => {
   const database = useDatabase('field_rights', [Employee, Badge, Role]);
   let app: App;
@@ -256,7 +246,7 @@ describe('Fields with rights', () => {
   });
   afterEach(() => app.close());
 
-  function application(channelLayer = new InMemoryChannelLayer()): App {
+  function application(): App {
     const routes = [
       path('/ws/', StaffConsumer),
       path('/pay/', PayConsumer),
@@ -264,7 +254,7 @@ describe('Fields with rights', () => {
       path('/narrowed/', NarrowedConsumer),
       path('/badges/', BadgeConsumer),
     ];
-    return createApp({ orm: database.orm, routes, channelLayer });
+    return createApp({ orm: database.orm, routes });
   }
 
   async function save(values: Partial<Employee>): Promise<void> {
@@ -402,14 +392,6 @@ describe('Fields with rights', () => {
     expect(await lead.receive()).to.deep.include({ action: 'update', data: least });
     await save({ name: 'anna' });
     expect(await lead.receive()).to.deep.include({ action: 'update', data: { id: 1, name: 'anna' } });
-  });
-
-  it('fall to the least where the process that committed knows other rights', async () => {
-    await app.close();
-    app = application(new ForeignLayer());
-    await using hr = await following('/ws/?rights=hr');
-    await save({ name: 'anna' });
-    expect(await hr.receive()).to.deep.include({ data: { id: 1, name: 'anna' } });
   });
 
   it('are those of a row as the query sees it now', async () => {

@@ -34,6 +34,7 @@ export function recordChanges(database: { readonly orm: MikroORM }): RecordedCha
       isObserved: () => true,
       needsBefore: () => true,
       shownOf: () => [],
+      comparedOf: () => [],
       receive: (commits) => recorded.push(...commits.map(({ changes }) => changes).filter(({ length }) => length > 0)),
       missed: () => {},
       cause: () => undefined,

@@ -24,13 +24,8 @@ import type { DeliveryInspector } from '../inspection.js';
 import type { LogFields, Logger } from '../logger.js';
 import type { ObserverMessage } from '../observers/event-message.js';
 import type { Observer } from '../observers/observer.js';
-import type { SubscriptionIndex } from '../observers/subscription-index.js';
-import {
-  type SubscriptionReceiver,
-  type SubscriptionRecord,
-  Subscriptions,
-  without,
-} from '../observers/subscriptions.js';
+import type { SubscriptionIndex, SubscriptionReceiver, SubscriptionRecord } from '../observers/subscription-index.js';
+import { Subscriptions, without } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';

@@ -14,7 +14,8 @@ import {
 import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
 import { shortGroups } from '../observers/observer.js';
 import type { ObservedEvent, Sight } from '../observers/observer-declaration.js';
-import { requestsThrough, type SubscriptionRecord, type Subscriptions } from '../observers/subscriptions.js';
+import type { SubscriptionRecord } from '../observers/subscription-index.js';
+import { requestsThrough, type Subscriptions } from '../observers/subscriptions.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import { userKeyOf } from '../scope/user-key.js';

@@ -1,10 +1,4 @@
-import {
-  type EntityClass,
-  type EntityManager,
-  type EntityMetadata,
-  RequestContext,
-  TransactionContext,
-} from '@mikro-orm/core';
+import { type EntityClass, type EntityManager, RequestContext, TransactionContext } from '@mikro-orm/core';
 import { runDetached } from '../async-context.js';
 import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
@@ -29,8 +23,10 @@ export interface LogUser {
   isObserved(entity: EntityClass<object>): boolean;
   /** Whether the row before a change is needed, and what its many-to-many relations held. */
   needsBefore(entity: EntityClass<object>): boolean;
-  /** Hidden and lazy columns that its observers need, by the names of their properties. */
-  shownOf(meta: EntityMetadata): Iterable<string>;
+  /** Hidden and lazy properties that its observers need. */
+  shownOf(entity: EntityClass<object>): Iterable<string>;
+  /** Hidden and lazy properties of which only has to be known whether they have changed. */
+  comparedOf(entity: EntityClass<object>): Iterable<string>;
   /** @param batch the number of the read that found the commits, which are in their order */
   receive(commits: readonly Commit[], batch: number): void;
   /** Changes may have been missed: clients have to read anew. */
@@ -52,7 +48,10 @@ export class ChangeLog {
   readonly #pool: ConnectionPool;
   readonly #users = new Set<LogUser>();
   readonly #buffer = new CommitBuffer();
-  readonly #rows = new RowReader((meta) => new Set([...this.#users].flatMap((user) => [...user.shownOf(meta)])));
+  readonly #rows = new RowReader(({ class: entity }) => ({
+    shown: new Set([...this.#users].flatMap((user) => [...user.shownOf(entity)])),
+    compared: new Set([...this.#users].flatMap((user) => [...user.comparedOf(entity)])),
+  }));
   /** Undefined until the first application has begun, and behind the last. */
   #reader: LogReader | undefined;
   #retention: Retention | undefined;

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ActivityLog } from '../activity-log.js';
+import { runDetached } from '../async-context.js';
 import type { ChangeInspector } from '../inspection.js';
 import { type Commit, isOfModel, type ModelChange } from '../log/entry.js';
 import type { Logger } from '../logger.js';
@@ -15,8 +16,7 @@ import type { EventMessage, ObserverMessage, RecheckMessage } from './event-mess
 import type { LeaveOut } from './group-names.js';
 import { type Observer, shortGroups } from './observer.js';
 import type { Revocation } from './revocation.js';
-import type { SubscriptionIndex } from './subscription-index.js';
-import type { SubscriptionRecord } from './subscriptions.js';
+import type { SubscriptionIndex, SubscriptionRecord } from './subscription-index.js';
 
 /** How many deliveries there are in one turn of the event loop before other work has its own. */
 const slice = 250;
@@ -58,10 +58,12 @@ export class EventPublisher {
   /** In a later turn of the event loop: the reply of the request that committed leaves first. @param batch the read that found them */
   publish(commits: readonly PublishedCommit[], batch = Number.POSITIVE_INFINITY): void {
     const turned = nextTurn();
-    this.#tail = this.#tail.then(async () => {
+    const publish = async (): Promise<void> => {
       await turned;
       for (const commit of commits) await this.#publish(commit, batch);
-    });
+    };
+    // Deliveries are no part of the request that sends a signal.
+    this.#tail = runDetached(() => this.#tail.then(publish));
   }
 
   /** Resolves when all that was published until now has been handed to the subscriptions. */
@@ -79,9 +81,9 @@ export class EventPublisher {
     await this.#deliver(messages);
   }
 
-  /** An observer that is in no group of this process need not be asked; the explorer wants to know all the same. */
+  /** An observer that is in no group of this process need not be asked; developers want to know all the same. */
   #isWanted(observer: Observer): boolean {
-    return this.inspector !== undefined || this.index.isHeard(observer);
+    return this.inspector !== undefined || this.activity !== undefined || this.index.isHeard(observer);
   }
 
   // Changes
@@ -277,9 +279,6 @@ export class EventPublisher {
    */
   async #deliver(messages: readonly ObserverMessage[]): Promise<void> {
     if (messages.length === 0) return;
-    if (this.activity)
-      for (const message of messages)
-        if (!('recheck' in message)) this.activity.announced(message, message.observer.signal?.name);
     let left = slice;
     for (const [record, own] of this.#recipients(messages)) {
       if (left <= 0) {
@@ -311,6 +310,7 @@ export class EventPublisher {
     return recipients;
   }
 
+  /** Tells developers. */
   #inspect(
     observer: Observer,
     { commit }: Source,
@@ -319,6 +319,8 @@ export class EventPublisher {
     change: 'create' | 'update' | 'delete' | 'signal',
   ): void {
     const { id, consumer, member, model, signal } = observer;
+    if (before.length + after.length > 0)
+      this.activity?.announced({ observer, commit, pk, before, after }, signal?.name);
     this.inspector?.published({
       pk,
       change,

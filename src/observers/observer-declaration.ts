@@ -22,6 +22,8 @@ export interface ObserverDeclaration {
   readonly serializer?: SerializerClass;
   /** What a row or payload is shown as, instead of a serializer. */
   readonly body?: (subject: never) => unknown;
+  /** The hidden and lazy properties of a row that the body reads. */
+  readonly reads?: readonly string[];
   /** Whether a slow client may be told of the last of several changes of a row only. */
   readonly latest?: boolean;
   /** A groups method that yields nothing but the key: it is the same before and after every change. */
@@ -77,6 +79,9 @@ export const observerDeclarations = new MemberMetadata<ObserverDeclaration>('obs
 
 /** Member that yields groups -> the observer that it yields them for. */
 export const signalGroupDeclarations = new MemberMetadata<string>('groups-for-signal');
+
+/** Member that yields groups -> the hidden and lazy properties of a row that it reads. */
+export const groupReadDeclarations = new MemberMetadata<readonly string[]>('groups-read');
 export const consumerGroupDeclarations = new MemberMetadata<string>('groups-for-consumer');
 
 /** What a groups method may give. */

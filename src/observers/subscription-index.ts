@@ -1,5 +1,37 @@
+import type { GivenRights } from '../permissions/rights.js';
+import type { ObserverMessage } from './event-message.js';
 import type { Observer } from './observer.js';
-import type { SubscriptionRecord } from './subscriptions.js';
+
+/** A request that subscribed: as much of it as its permissions need to be asked again. */
+export interface SubscribingRequest {
+  readonly action: string;
+  /** What the client sent. */
+  readonly sent: Readonly<Record<string, unknown>>;
+  /** What its action subscribed with. */
+  readonly kwargs: unknown;
+  readonly groups: readonly string[];
+  /** What it may be shown; until that is known, the least. */
+  rights: GivenRights | undefined;
+}
+
+/** The consumer whose client has subscribed. */
+export interface SubscriptionReceiver {
+  /** Takes one message for one subscription. Never throws. */
+  receive(message: ObserverMessage, record: SubscriptionRecord): void;
+}
+
+/** One request id of this consumer to hear of changes. */
+export interface SubscriptionRecord {
+  readonly receiver: SubscriptionReceiver;
+  readonly observer: Observer;
+  readonly requestId: string | number;
+  readonly kwargs: unknown;
+  groups: readonly string[];
+  /** The read of the change log that it begins behind; Infinity until that is known. What was committed before is none of its events. */
+  since: number;
+  /** Those whose groups it listens to: several where a client used its request id again. */
+  requests: readonly SubscribingRequest[];
+}
 
 interface Group {
   readonly records: Set<SubscriptionRecord>;

@@ -1,6 +1,6 @@
 import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
 import { type ParserOf, parserOf } from './column-parsers.js';
-import { parseRow, type RowShape, readShape, type StoredRow } from './row.js';
+import { type HiddenColumns, parseRow, type RowShape, readShape, type StoredRow } from './row.js';
 import { splitRow } from './row-text.js';
 import { runStatement, type StatementConnection, writeConnection } from './statements.js';
 
@@ -13,8 +13,7 @@ export class RowReader {
   readonly #byId = new Map<string, RowShape>();
   #parserOf: ParserOf | undefined;
 
-  /** @param shown which hidden and lazy columns of a class are read all the same */
-  constructor(private readonly shown: (meta: EntityMetadata) => ReadonlySet<string>) {}
+  constructor(private readonly exceptions: (meta: EntityMetadata) => HiddenColumns) {}
 
   /** What the text of a row means; undefined where it is another process', or an older one's. */
   shapeBy(id: string): RowShape | undefined {
@@ -28,14 +27,13 @@ export class RowReader {
     schema: string | undefined,
     members: boolean,
   ): Promise<RowShape> {
-    const hidden = this.shown(meta);
-    const name = JSON.stringify([meta.className, schema, members, [...hidden]]);
+    const name = JSON.stringify([meta.className, schema, members]);
     const known = this.#shapes.get(name);
     if (known) return known;
     this.#parserOf ??= await parserOf(em);
     const run = <Row>(text: string, parameters: readonly unknown[]) =>
       runStatement<Row>(connection, { text }, parameters);
-    const shape = await readShape(run, em, meta, schema, this.#parserOf, { members, hidden });
+    const shape = await readShape(run, em, meta, schema, this.#parserOf, { members, hidden: this.exceptions(meta) });
     this.#shapes.set(name, shape);
     this.#byId.set(shape.id, shape);
     return shape;

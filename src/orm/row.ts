@@ -42,6 +42,14 @@ export interface RowShape {
   readonly members: readonly Members[];
 }
 
+/** Hidden and lazy properties of a class: all others of that kind stay out of the text of a row. */
+export interface HiddenColumns {
+  /** They are in it all the same. */
+  readonly shown: ReadonlySet<string>;
+  /** A digest of them is in it, which tells whether they have changed. */
+  readonly compared: ReadonlySet<string>;
+}
+
 /** Runs one statement where the rows are to be seen: on a transaction's own connection, say. */
 export type Run = <Row>(text: string, parameters: readonly unknown[]) => Promise<readonly Row[]>;
 
@@ -66,7 +74,7 @@ export async function readShape(
   meta: EntityMetadata,
   schema: string | undefined,
   parserOf: ParserOf,
-  wanted: { readonly members: boolean; readonly hidden: ReadonlySet<string> },
+  wanted: { readonly members: boolean; readonly hidden: HiddenColumns },
 ): Promise<RowShape> {
   const quote = quoter(em);
   const tables = tablesOf(em, meta, schema);
@@ -171,19 +179,26 @@ function columnsOf(
   em: EntityManager,
   meta: EntityMetadata,
   tables: readonly Table[],
-  hidden: ReadonlySet<string>,
+  hidden: HiddenColumns,
 ): readonly ColumnSource[] {
   const quote = quoter(em);
   const columns = new Map<string, ColumnSource>();
   for (const prop of meta.props) {
-    if (!hasColumn(prop) || ((prop.lazy || prop.hidden) && !prop.primary && !hidden.has(prop.name))) continue;
+    if (!hasColumn(prop)) continue;
+    const isHidden = Boolean(prop.lazy || prop.hidden) && !prop.primary && !hidden.shown.has(prop.name);
+    if (isHidden && !hidden.compared.has(prop.name)) continue;
     const alias = tables.find(({ props }) => !props || props.has(prop.name))?.alias ?? 't';
     prop.fieldNames.forEach((name) => {
-      if (!columns.has(name)) columns.set(name, { name, sql: columnSql(em, meta, prop, alias, quote(name)) });
+      const sql = columnSql(em, meta, prop, alias, quote(name));
+      if (isHidden) columns.set(`${digest}${name}`, { name: `${digest}${name}`, sql: `md5((${sql})::text)` });
+      else if (!columns.has(name)) columns.set(name, { name, sql });
     });
   }
   return [...columns.values()];
 }
+
+/** Begins the name of a digest, which is no column. */
+const digest = '#';
 
 function hasColumn(prop: EntityProperty): boolean {
   if (!prop.fieldNames?.length) return false;
@@ -268,7 +283,8 @@ export function parseRow(
 
 /** An entity with a row's values, as a read would have made it; managed by the manager, so that its relations can be loaded. */
 export function restore(em: EntityManager, meta: EntityMetadata, row: StoredRow, schema: string | undefined): object {
-  const data = em.getDriver().mapResult({ ...row.columns } as never, meta) ?? {};
+  const stored = Object.entries(row.columns).filter(([name]) => !name.startsWith(digest));
+  const data = em.getDriver().mapResult(Object.fromEntries(stored) as never, meta) ?? {};
   return em.getEntityFactory().create(meta.class, { ...data, ...row.members } as never, {
     convertCustomTypes: true,
     merge: true,
@@ -279,7 +295,8 @@ export function restore(em: EntityManager, meta: EntityMetadata, row: StoredRow,
 
 /** The properties whose columns differ. */
 export function changedProperties(meta: EntityMetadata, before: StoredRow, after: StoredRow): ReadonlySet<string> {
-  const differs = (column: string): boolean => !isDeepStrictEqual(before.columns[column], after.columns[column]);
+  const isOther = (column: string): boolean => !isDeepStrictEqual(before.columns[column], after.columns[column]);
+  const differs = (column: string): boolean => isOther(column) || isOther(`${digest}${column}`);
   return new Set(meta.props.filter(({ fieldNames }) => fieldNames?.some(differs)).map(({ name }) => name));
 }
 

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { EntityMetadata } from '@mikro-orm/core';
 import { type ChannelLayer, type ChannelMessage, reservedPrefix } from '../channel-layer/channel-layer.js';
 import { ChangeLog, type LogUser } from '../log/change-log.js';
 import type { Commit } from '../log/entry.js';
@@ -29,6 +28,10 @@ export interface ObservedModels {
   readonly all: readonly { readonly model?: Class }[];
   /** Those of which a row's state before a change is needed. */
   readonly varying: readonly { readonly model?: Class }[];
+  /** Hidden and lazy properties that observers show or read. */
+  shownOf(entity: Class): Iterable<string>;
+  /** Those of which only has to be known whether they have changed. */
+  comparedOf(entity: Class): Iterable<string>;
 }
 
 /**
@@ -40,6 +43,7 @@ export class ChangeFeed {
   /** Of the databases that have an observed model; the first one's carries signals as well. */
   readonly #logs: ReadonlyMap<OrmRoot, ChangeLog>;
   readonly #detach: (() => Promise<void>)[];
+  readonly #observesModels: boolean;
 
   constructor(
     /** The first one's transactions carry signals. */
@@ -56,6 +60,7 @@ export class ChangeFeed {
   ) {
     const isObserved = observedBy(models.all);
     const needsBefore = observedBy(models.varying);
+    this.#observesModels = models.all.some(({ model }) => model !== undefined);
     const hasObserved = ({ em }: OrmRoot): boolean =>
       models.all.some(({ model }) => model && em.getMetadata().has(model));
     const used = orms.filter((orm, index) => hasObserved(orm) || (index === 0 && receivers.areHeard));
@@ -65,7 +70,8 @@ export class ChangeFeed {
       logger,
       isObserved,
       needsBefore,
-      shownOf: (_meta: EntityMetadata) => [],
+      shownOf: models.shownOf,
+      comparedOf: models.comparedOf,
       receive: (commits, batch) => this.#receive(commits, batch),
       missed,
       cause,
@@ -81,12 +87,14 @@ export class ChangeFeed {
    * @throws ConfigurationError with the SQL to run, where the role may not make it
    */
   async start(): Promise<void> {
+    // An application that observes signals alone may do without a database.
+    if (!this.#observesModels) return;
     for (const log of this.#logs.values()) {
       try {
         await log.ready();
       } catch (error) {
         if (!isConnectionFailure(error)) throw error;
-        this.logger.warn('The change log could not be prepared: the database cannot be reached.', { error });
+        this.#warnOfLog(error);
       }
     }
   }
@@ -100,8 +108,12 @@ export class ChangeFeed {
   /** The read of the change log that a subscription which begins now begins behind. */
   async positionFor({ model }: Observer, isInTransaction: boolean): Promise<number> {
     const log = this.#logOf(model);
+    if (!log) return 0;
     // Signals need no database, unless they are sent in a transaction of one.
-    if (!log || (!model && !log.isReady)) return 0;
+    if (!model && !log.isReady) {
+      void log.ready().catch((error) => isConnectionFailure(error) || this.#warnOfLog(error));
+      return 0;
+    }
     return isInTransaction && log.isReady ? log.batch : log.read();
   }
 
@@ -123,6 +135,10 @@ export class ChangeFeed {
   async stop(): Promise<void> {
     this.receivers.end();
     await Promise.all(this.#detach.map((detach) => detach()));
+  }
+
+  #warnOfLog(error: unknown): void {
+    this.logger.warn('The change log could not be prepared.', { error });
   }
 
   #logOf(model: Observer['model']): ChangeLog | undefined {

@@ -43,7 +43,7 @@ import { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { ScopeUser } from '../scope/scope-types.js';
 import { checkRights, rightsIn } from '../serializers/field-rights.js';
-import { checkModelSerializer } from '../serializers/model-serializer.js';
+import { checkModelSerializer, shownProperties } from '../serializers/model-serializer.js';
 import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
 import { completeSettings, isTestRun, type Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
@@ -142,7 +142,13 @@ export function buildServices(options: Options): Services {
   const observed = [...observers, ...revocations, ...ruling];
   const feed = new ChangeFeed(
     [orm, ...otherOrms],
-    { all: observed, varying: [...observers.filter(({ groupsVary }) => groupsVary), ...revocations, ...ruling] },
+    {
+      all: observed,
+      varying: [...observers.filter(({ groupsVary }) => groupsVary), ...revocations, ...ruling],
+      shownOf: (entity) => hiddenPropertiesShown(observers, entity, unitOfWork),
+      comparedOf: (entity) =>
+        rules.flatMap((rule) => (isOf(entity, modelOf(rule)) ? (rule.options.changed ?? []) : [])),
+    },
     new SignalReceivers(heardSignals(observers, rules)),
     publisher,
     connectionRules,
@@ -225,6 +231,31 @@ export function buildServices(options: Options): Services {
     ),
     stopListening: () => stopWarnings?.(),
   };
+}
+
+/** @throws ConfigurationError for a property that the observed entity does not have */
+function checkReads({ consumer, member, model, reads }: Observer, unitOfWork: UnitOfWork): void {
+  const properties = model && unitOfWork.of(model).propertiesOf(model);
+  const unknown = reads.find((name) => !properties?.has(name));
+  if (unknown === undefined) return;
+  throw new ConfigurationError({
+    class: consumer.name,
+    member,
+    reason: `reads "${unknown}", which is no property of ${model?.name ?? 'a signal'}.`,
+    remedy: 'Name properties of the observed entity that are hidden or lazy: { reads: [...] }.',
+  });
+}
+
+function isOf(entity: Class, model: Class | undefined): boolean {
+  return model !== undefined && (entity === model || entity.prototype instanceof model);
+}
+
+/** The properties that serializers show, or groups and bodies read, whether or not they are hidden. */
+function hiddenPropertiesShown(observers: readonly Observer[], entity: Class, unitOfWork: UnitOfWork): string[] {
+  return observers.flatMap(({ model, serializer, reads }) => {
+    if (!isOf(entity, model)) return [];
+    return [...reads, ...(serializer ? shownProperties(serializer, unitOfWork) : [])];
+  });
 }
 
 /** Each under a name that is the same in every process: that of who hears it. */
@@ -356,6 +387,8 @@ function checkAndBuildProviders(
     checkRights(serializer);
   }
   for (const consumer of consumers) checkModelConsumer(consumer, unitOfWork);
+  for (const { observers } of router.consumers)
+    for (const observer of observers.values()) checkReads(observer, unitOfWork);
   buildSingletons(container, providers);
 }
 
