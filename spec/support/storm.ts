@@ -32,7 +32,7 @@ export async function storedCounts(em: SqlEntityManager): Promise<ReadonlyMap<nu
 /**
  * Writers that raise the counts of few rows at once, each transaction with its log row: savepoints, a third of which is rolled back,
  * a fifth of all transactions rolled back, two-phase commits, and one transaction that stays open for a second, again and again. What
- * fails, with a deadlock or because the server is gone, is begun anew.
+ * fails, because the server is gone for instance, is begun anew.
  */
 export async function storm(options: StormOptions): Promise<void> {
   const end = performance.now() + options.milliseconds;
@@ -62,8 +62,9 @@ async function write({ em, hasServer, committed }: StormOptions, writer: number)
   const name = `storm_${process.pid}_${writer}_${prepared}`;
   const isTwoPhase = hasServer && Math.random() < 0.1;
   await connection.transactional(async (transaction) => {
-    if (Math.random() < 0.4) await writeInSavepoint(transaction);
-    await append(transaction, await raise(transaction));
+    const keys = someKeys();
+    if (Math.random() < 0.4) await writeInSavepoint(transaction, keys.slice(0, 1));
+    await append(transaction, await raise(transaction, keys));
     if (Math.random() < 0.2) throw new Error('rolled back by the storm');
     if (isTwoPhase) await run(transaction, `prepare transaction '${name}'`);
   });
@@ -72,9 +73,9 @@ async function write({ em, hasServer, committed }: StormOptions, writer: number)
   committed();
 }
 
-async function writeInSavepoint(transaction: StatementConnection): Promise<void> {
+async function writeInSavepoint(transaction: StatementConnection, keys: readonly number[]): Promise<void> {
   await run(transaction, 'savepoint one');
-  await append(transaction, await raise(transaction));
+  await append(transaction, await raise(transaction, keys));
   await run(transaction, Math.random() < 1 / 3 ? 'rollback to one' : 'release one');
 }
 
@@ -82,17 +83,21 @@ async function stayOpen({ em, committed }: StormOptions): Promise<void> {
   await writeConnection(em).transactional(async (transaction) => {
     await run(transaction, 'select pg_current_xact_id()');
     await run(transaction, `select pg_sleep(${0.5 + Math.random()})`);
-    await append(transaction, await raise(transaction));
+    await append(transaction, await raise(transaction, someKeys()));
   });
   committed();
 }
 
-/** One to three rows, in the order of their keys, so that few deadlocks occur. */
-async function raise(transaction: StatementConnection): Promise<Raised> {
+/** One to three keys in their order: transactions that lock rows in one order never wait for each other in a circle. */
+function someKeys(): readonly number[] {
   const count = 1 + Math.floor(Math.random() * 3);
   const keys = new Set(Array.from({ length: count }, () => 1 + Math.floor(Math.random() * rows)));
+  return [...keys].sort((one, other) => one - other);
+}
+
+async function raise(transaction: StatementConnection, keys: readonly number[]): Promise<Raised> {
   const raised: [number, number][] = [];
-  for (const key of [...keys].sort((one, other) => one - other)) {
+  for (const key of keys) {
     const [row] = await run<{ n: number }>(transaction, `update hot set n = n + 1 where id = ${key} returning n`);
     if (row) raised.push([key, row.n]);
   }

@@ -181,7 +181,8 @@ union all
 select 'usage on schema signalbox' where not has_schema_privilege(${schema}, 'usage')
 order by 1`;
 
-const shapeQuery = `select v.version, v.slot_minutes as "slotMinutes", c.relpersistence = 'u' as "isUnlogged", signalbox.timeline() as timeline
+const shapeQuery = `select v.version, v.slot_minutes as "slotMinutes", c.relpersistence = 'u' as "isUnlogged", signalbox.timeline() as timeline,
+  current_setting('synchronous_commit') = 'off' as "isAsynchronous"
 from signalbox.version v, pg_class c where c.relname = 'log_0' and c.relnamespace = ${schema}`;
 
 /** A dump that was restored on another server brings the epoch of the first one along. */
@@ -207,7 +208,14 @@ export async function prepareLog(em: EntityManager, settings: Shape, logger: Log
   await refuseMissingRights(client, server.role);
   await query(client, newEpoch);
   await query(client, ownEpoch);
-  await reshape(em, settings, logger);
+  const found = await one<Found>(client, shapeQuery);
+  if (found.version > version)
+    throw fault(
+      'has a change log of a newer version of Signalbox.',
+      'Run that version, or a newer one, in all processes.',
+    );
+  noteWeakness(found, settings, logger);
+  await reshape(em, found, settings, logger);
 }
 
 function ignoreSchema(em: EntityManager): void {
@@ -252,22 +260,44 @@ async function refuseMissingRights(client: StatementConnection, role: string): P
   );
 }
 
+/** How the tables were made, and what the server does not promise of them. */
+interface Found {
+  readonly version: number;
+  readonly slotMinutes: number;
+  readonly isUnlogged: boolean;
+  readonly timeline: string;
+  readonly isAsynchronous: boolean;
+}
+
+function noteWeakness({ timeline, isAsynchronous }: Found, { durability }: Shape, logger: Logger): void {
+  if (durability === 'unlogged') return;
+  if (timeline === '')
+    logger.warn('The database does not tell its timeline: after a failover, changes may be missed without a word.');
+  if (isAsynchronous)
+    logger.warn(
+      'synchronous_commit is off: after a crash of the database server, changes may be missed without a word.',
+    );
+}
+
 /** Brings tables that were made with other settings in line, where the role owns them and no transaction is in the way. */
-async function reshape(em: EntityManager, { durability, slotMinutes }: Shape, logger: Logger): Promise<void> {
-  const connection = writeConnection(em);
-  const found = await one<{ version: number; slotMinutes: number; isUnlogged: boolean; timeline: string }>(
-    connection.getClient(),
-    shapeQuery,
-  );
-  if (found.version > version)
-    throw fault(
-      'has a change log of a newer version of Signalbox.',
-      'Run that version, or a newer one, in all processes.',
-    );
-  if (found.timeline === '')
-    logger.info(
-      'The database does not tell its timeline. After a failover, readers of a logged change log may not notice what was lost.',
-    );
+async function reshape(em: EntityManager, found: Found, settings: Shape, logger: Logger): Promise<void> {
+  const changes = changesOf(found, settings);
+  if (changes.length === 0) return;
+  try {
+    await writeConnection(em).transactional(async (transaction) => {
+      await query(transaction, `set local lock_timeout = '2s'`);
+      await query(transaction, `select ${lockOfSchema}`);
+      for (const change of changes) await query(transaction, change);
+    });
+  } catch (error) {
+    logger.warn('The change log does not have the shape that the settings ask for, and could not be altered.', {
+      error,
+      sql: script(changes),
+    });
+  }
+}
+
+function changesOf(found: Found, { durability, slotMinutes }: Shape): readonly string[] {
   const changes: string[] = [];
   if (found.slotMinutes !== slotMinutes) {
     changes.push(`alter table signalbox.log alter column slot set default ${slotAt(slotMinutes)}`);
@@ -276,20 +306,7 @@ async function reshape(em: EntityManager, { durability, slotMinutes }: Shape, lo
   if (found.isUnlogged !== (durability === 'unlogged'))
     for (const table of [...slots.map((slot) => `log_${slot}`), 'state'])
       changes.push(`alter table signalbox.${table} set ${durability}`);
-  if (changes.length === 0) return;
-  try {
-    await connection.transactional(async (transaction) => {
-      await query(transaction, `set local lock_timeout = '2s'`);
-      await query(transaction, `select ${lockOfSchema}`);
-      for (const change of changes) await query(transaction, change);
-    });
-  } catch (error) {
-    const sql = script(changes);
-    logger.warn(
-      'The change log keeps the shape that it was made with, because it could not be changed to what the settings say.',
-      { error, sql },
-    );
-  }
+  return changes;
 }
 
 async function query<Row>(connection: StatementConnection, text: string): Promise<readonly Row[]> {

@@ -34,11 +34,12 @@ export class Retention {
     private readonly em: EntityManager,
     private readonly settings: Pick<ChangeLogSettings, 'slotMinutes'>,
     private readonly logger: Logger,
+    private readonly retryAfter = retryInterval,
   ) {}
 
   start(): void {
     this.#isStarted = true;
-    this.#lookAfter(retryInterval);
+    this.#lookAfter(this.retryAfter);
   }
 
   /** Waits for the look that is being taken. */
@@ -60,6 +61,8 @@ export class Retention {
       try {
         if (await this.#transact((transaction) => this.#empty(transaction, slot))) emptied.push(slot);
       } catch (error) {
+        // The reader makes tables that are gone.
+        if (gone.has(codeOf(error))) return [];
         if (codeOf(error) !== lockTimeout) throw error;
         isInUse = true;
       }
@@ -127,19 +130,18 @@ where marked_at <= clock_timestamp() - ${this.#slotsAgo(1)}`,
   #look(): void {
     const failures = this.#failures;
     this.#running = this.prune()
-      // The reader makes tables that are gone.
-      .catch((error: unknown) => gone.has(codeOf(error)) || this.#noteFailure('The database failed.', error))
+      .catch((error: unknown) => this.#noteFailure('The database failed.', error))
       .then(() => {
         const hasFailed = this.#failures > failures;
         if (!hasFailed) this.#failures = 0;
-        this.#lookAfter(hasFailed ? retryInterval : this.settings.slotMinutes * 60_000);
+        this.#lookAfter(hasFailed ? this.retryAfter : this.settings.slotMinutes * 60_000);
       });
   }
 
   /** A warning where it goes on for longer than a slot, and then once for each: the log grows meanwhile. */
   #noteFailure(reason: string, error?: unknown): void {
     this.#failures += 1;
-    if (this.#failures % Math.max(this.settings.slotMinutes, 1) !== 0) return;
+    if (this.#failures % this.settings.slotMinutes !== 0) return;
     this.logger.warn('The change log cannot be pruned, and grows.', {
       reason,
       attempts: this.#failures,

@@ -1,0 +1,181 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Entity, PrimaryKey, ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
+import { Migrator } from '@mikro-orm/migrations';
+import { MikroORM } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import pg from 'pg';
+import { ConfigurationError } from 'signalbox';
+import { MemoryLogger } from 'signalbox/testing';
+import { emptyingScript, logScript, prepareLog } from '#signalbox/log/log-schema.js';
+import { createDatabase } from '../support/postgres.js';
+
+@Entity({ tableName: 'kept' })
+class Kept {
+  @PrimaryKey({ type: 'integer' })
+  id!: number;
+}
+
+describe('The tables of the change log', () => {
+  const settings = { durability: 'unlogged', slotMinutes: 15 } as const;
+  const logger = new MemoryLogger();
+  let url: string;
+  let owner: pg.Client;
+  const orms: MikroORM[] = [];
+
+  before(async () => {
+    url = await createDatabase('log schema');
+    owner = new pg.Client(url);
+    await owner.connect();
+    await owner.query('create role plain login');
+  });
+  beforeEach(async () => {
+    logger.entries.splice(0);
+    await owner.query('drop schema if exists signalbox cascade');
+  });
+  afterEach(async () => {
+    for (const orm of orms.splice(0)) await orm.close(true);
+  });
+  after(async () => {
+    await owner.query('drop owned by plain');
+    await owner.query('drop role plain');
+    await owner.end();
+  });
+
+  const connect = async (role = 'postgres', options: object = {}): Promise<MikroORM> => {
+    const orm = await MikroORM.init({
+      clientUrl: url.replace('postgres@', `${role}@`),
+      entities: [Kept],
+      metadataProvider: ReflectMetadataProvider,
+      extensions: [Migrator],
+      ...options,
+    });
+    orms.push(orm);
+    return orm;
+  };
+  const prepare = async (given: Parameters<typeof prepareLog>[1] = settings, role?: string): Promise<void> =>
+    prepareLog((await connect(role)).em, given, logger);
+  const failure = async (role: string): Promise<string> => {
+    const error = await prepare(settings, role).catch((thrown: unknown) => thrown);
+    expect(error).to.be.instanceOf(ConfigurationError);
+    return (error as Error).message;
+  };
+  const rows = async (sql: string): Promise<unknown[]> => (await owner.query(sql)).rows;
+  const persistence = () =>
+    rows(
+      `select distinct relpersistence from pg_class where relkind = 'r' and relname ~ '^(log_.|state)$' and relnamespace = 'signalbox'::regnamespace`,
+    );
+
+  it('are made once, however many processes begin at once', async () => {
+    const ems = await Promise.all([connect(), connect(), connect()]);
+    await Promise.all(ems.map(({ em }) => prepareLog(em, settings, logger)));
+    await prepare();
+    expect(await rows('select version, slot_minutes from signalbox.version')).to.deep.equal([
+      { version: 1, slot_minutes: 15 },
+    ]);
+    expect(await rows('select count(*)::int as count from signalbox.state')).to.deep.equal([{ count: 1 }]);
+    expect(await persistence()).to.deep.equal([{ relpersistence: 'u' }]);
+    expect(logger.entries).to.deep.equal([]);
+  });
+
+  it('become what the settings say at the next start', async () => {
+    await prepare();
+    const [before] = await rows('select epoch from signalbox.state');
+    await owner.query('alter role postgres set synchronous_commit = on');
+    await prepare({ durability: 'logged', slotMinutes: 60 });
+    expect(await persistence()).to.deep.equal([{ relpersistence: 'p' }]);
+    expect(await rows('select slot_minutes from signalbox.version')).to.deep.equal([{ slot_minutes: 60 }]);
+    const [kept] = await rows(
+      `select pg_get_expr(adbin, adrelid) as text from pg_attrdef where adrelid = 'signalbox.log'::regclass and pg_get_expr(adbin, adrelid) like 'floor%' or pg_get_expr(adbin, adrelid) like '%3600%'`,
+    );
+    expect(kept).to.have.property('text').that.contains('3600');
+    await prepare();
+    expect(await persistence()).to.deep.equal([{ relpersistence: 'u' }]);
+    expect(await rows('select epoch from signalbox.state')).to.deep.equal([before]);
+    await owner.query('alter role postgres reset synchronous_commit');
+    expect(logger.entries).to.deep.equal([]);
+  });
+
+  it('warn where they are logged and commits are not', async () => {
+    await prepare({ durability: 'logged', slotMinutes: 15 });
+    expect(logger.entries.map(({ level, message }) => [level, message])).to.deep.equal([
+      [
+        'warn',
+        'synchronous_commit is off: after a crash of the database server, changes may be missed without a word.',
+      ],
+    ]);
+  });
+
+  it('are left as they are, with a warning, where the role does not own them', async () => {
+    await owner.query(logScript(settings, 'plain'));
+    await prepare({ durability: 'unlogged', slotMinutes: 60 }, 'plain');
+    expect(await rows('select slot_minutes from signalbox.version')).to.deep.equal([{ slot_minutes: 15 }]);
+    expect(logger.entries.map(({ level, message }) => [level, message])).to.deep.equal([
+      ['warn', 'The change log does not have the shape that the settings ask for, and could not be altered.'],
+    ]);
+    expect(logger.entries[0]?.fields['sql']).to.contain('alter table signalbox.log alter column slot set default');
+  });
+
+  it('cannot be made by a role without rights, which is told the SQL', async () => {
+    const [{ name } = { name: '' }] = (await rows('select current_database() as name')) as { name: string }[];
+    expect(await failure('plain')).to.equal(
+      `createApp.orm: has no change log yet, and its role "plain" may not make it: permission denied for database ${name}. ` +
+        'Run this as a role that may; `npx signalbox log:sql --role plain` prints it too.\n\n' +
+        logScript(settings, 'plain'),
+    );
+  });
+
+  it('are what the script makes, for a role without rights', async () => {
+    await owner.query(logScript(settings, 'plain'));
+    await prepare(settings, 'plain');
+    expect(await persistence()).to.deep.equal([{ relpersistence: 'u' }]);
+  });
+
+  it('name each right that is missing', async () => {
+    await owner.query(logScript(settings, 'plain'));
+    await owner.query('revoke insert on signalbox.log from plain');
+    await owner.query('revoke truncate on signalbox.log_3 from plain');
+    expect(await failure('plain')).to.match(
+      /^createApp\.orm: has a change log that its role "plain" may not use: it lacks insert on signalbox\.log, truncate on signalbox\.log_3\. Run this as the owner of the tables\.\n\nbegin;\ngrant usage on schema signalbox to "plain";\n/,
+    );
+    await owner.query('drop schema signalbox cascade');
+    await owner.query(logScript(settings));
+    expect(await failure('plain')).to.contain('usage on schema signalbox');
+  });
+
+  it('of a newer version are refused', async () => {
+    await prepare();
+    await owner.query('update signalbox.version set version = 2');
+    expect(await failure('postgres')).to.equal(
+      'createApp.orm: has a change log of a newer version of Signalbox. Run that version, or a newer one, in all processes.',
+    );
+  });
+
+  it('are emptied by a script that gives them another epoch', async () => {
+    await prepare();
+    await owner.query(`insert into signalbox.log (entries) values ('a')`);
+    const [before] = await rows('select epoch from signalbox.state');
+    await owner.query(emptyingScript);
+    expect(await rows('select count(*)::int as count from signalbox.log')).to.deep.equal([{ count: 0 }]);
+    const [after] = await rows('select epoch from signalbox.state');
+    expect(after).to.have.property('epoch');
+    expect(after).to.not.deep.equal(before);
+  });
+
+  it('are none that the schema generator or a migration would drop', async () => {
+    await prepare();
+    const unaware = await connect();
+    expect(await unaware.schema.getUpdateSchemaSQL()).to.contain('drop schema if exists "signalbox"');
+    const folder = await mkdtemp(join(tmpdir(), 'signalbox-migrations-'));
+    const orm = await connect('postgres', {
+      schemaGenerator: { ignoreSchema: ['other'] },
+      migrations: { path: folder, snapshot: false },
+    });
+    await prepareLog(orm.em, settings, logger);
+    const { diff } = await orm.migrator.create();
+    await rm(folder, { recursive: true });
+    expect(diff.up.join('\n')).to.contain('create table "kept"');
+    expect([...diff.up, ...diff.down].join('\n')).to.not.contain('signalbox');
+  });
+});
