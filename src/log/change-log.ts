@@ -2,7 +2,7 @@ import { type EntityClass, type EntityManager, RequestContext, TransactionContex
 import { runDetached } from '../async-context.js';
 import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
-import { ChangeCapture } from '../orm/change-capture.js';
+import { ChangeCapture, type Watch } from '../orm/change-capture.js';
 import { CommitBuffer, type LoggedRecheck, type LoggedSignal, type Stage } from '../orm/commit-buffer.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
 import type { OrmRoot } from '../orm/orm-root.js';
@@ -47,6 +47,8 @@ export class ChangeLog {
   readonly #em: EntityManager;
   readonly #pool: ConnectionPool;
   readonly #users = new Set<LogUser>();
+  /** What the applications together want to know of each entity. */
+  readonly #watches = new Map<EntityClass<object>, Watch | undefined>();
   readonly #buffer = new CommitBuffer();
   readonly #rows = new RowReader(({ class: entity }) => ({
     shown: new Set([...this.#users].flatMap((user) => [...user.shownOf(entity)])),
@@ -64,11 +66,12 @@ export class ChangeLog {
   private constructor(orm: OrmRoot) {
     this.#em = orm.em;
     this.#pool = ConnectionPool.of(orm);
-    const observed = {
-      isObserved: (entity: EntityClass<object>) => this.#isReady && this.#some((user) => user.isObserved(entity)),
-      needsBefore: (entity: EntityClass<object>) => this.#some((user) => user.needsBefore(entity)),
-    };
-    this.capture = new ChangeCapture(this.#buffer, this.#rows, observed, (em) => this.#writeLoose(em));
+    this.capture = new ChangeCapture(
+      this.#buffer,
+      this.#rows,
+      (entity) => this.#watchOf(entity),
+      (em) => this.#writeLoose(em),
+    );
     orm.em.getEventManager().registerSubscriber(this.capture);
   }
 
@@ -100,7 +103,7 @@ export class ChangeLog {
   /** @returns what ends it; the last application stops the reader */
   attach(user: LogUser): () => Promise<void> {
     this.#users.add(user);
-    this.#rows.forget();
+    this.#forget();
     if (this.#users.size === 1) {
       this.#pool.watch();
       this.#pool.onCommit({
@@ -110,8 +113,15 @@ export class ChangeLog {
     }
     return async () => {
       this.#users.delete(user);
+      this.#forget();
       if (this.#users.size === 0) await this.#stop();
     };
+  }
+
+  /** Other applications may want to know other things. */
+  #forget(): void {
+    this.#watches.clear();
+    this.#rows.forget();
   }
 
   /**
@@ -222,9 +232,15 @@ export class ChangeLog {
     }
   }
 
-  #some(ask: (user: LogUser) => boolean): boolean {
-    for (const user of this.#users) if (ask(user)) return true;
-    return false;
+  /** Before the log is ready no subscription can have begun. */
+  #watchOf(entity: EntityClass<object>): Watch | undefined {
+    if (!this.#isReady) return undefined;
+    if (this.#watches.has(entity)) return this.#watches.get(entity);
+    const users = [...this.#users];
+    const isObserved = users.some((user) => user.isObserved(entity));
+    const watch = isObserved ? { needsBefore: users.some((user) => user.needsBefore(entity)) } : undefined;
+    this.#watches.set(entity, watch);
+    return watch;
   }
 
   /** Behind the last write of the outermost transaction. What is noted from now on makes another entry. */
