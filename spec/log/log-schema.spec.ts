@@ -8,7 +8,7 @@ import { expect } from 'chai';
 import pg from 'pg';
 import { ConfigurationError } from 'signalbox';
 import { MemoryLogger } from 'signalbox/testing';
-import { emptyingScript, logScript, prepareLog } from '#signalbox/log/log-schema.js';
+import { checkLog, emptyingScript, logScript, prepareLog } from '#signalbox/log/log-schema.js';
 import { createDatabase } from '../support/postgres.js';
 
 @Entity({ tableName: 'kept' })
@@ -123,6 +123,23 @@ describe('The tables of the change log', () => {
       `createApp.orm: has no change log yet, and its role "plain" may not make it: permission denied for database ${name}. ` +
         'Run this as a role that may; `npx signalbox log:sql --role plain` prints it too.\n\n' +
         logScript(settings, 'plain'),
+    );
+  });
+
+  it('are missed by a look that makes nothing', async () => {
+    const look = async (role: string): Promise<unknown> =>
+      checkLog((await connect(role)).em, settings).catch((error: Error) => error.message.split('\n')[0]);
+    expect(await look('postgres')).to.equal(undefined);
+    expect(await rows(`select from pg_namespace where nspname = 'signalbox'`)).to.deep.equal([]);
+    expect(await look('plain')).to.equal(
+      'createApp.orm: has no change log yet, and its role "plain" may not make it: permission denied to create a schema. ' +
+        'Run this as a role that may; `npx signalbox log:sql --role plain` prints it too.',
+    );
+    await owner.query(logScript(settings, 'plain'));
+    expect(await look('plain')).to.equal(undefined);
+    await owner.query('revoke select on signalbox.log from plain');
+    expect(await look('plain')).to.equal(
+      'createApp.orm: has a change log that its role "plain" may not use: it lacks select on signalbox.log. Run this as the owner of the tables.',
     );
   });
 
