@@ -92,6 +92,7 @@ describe('The public names', () => {
       'Update',
       'ValidationFailed',
       'ViewFailed',
+      'afterCommit',
       'all',
       'any',
       'bearerToken',

@@ -31,7 +31,7 @@ import { actionsOf } from '#signalbox/dispatch/actions.js';
 import { completeSettings, defaultSettings, type GivenSettings } from '#signalbox/settings.js';
 
 const known =
-  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, handshakeTimeLimit, ticketLifetime, maxPayload, maxViewAnswer, closeTimeout, channelLayerTimeLimit, poolTimeLimit, tidyAfterConnections, origins, revealForbiddenObjects, trustedProxies, limits, outbound, heartbeat, drain, log, changeLog, development';
+  'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, handshakeTimeLimit, ticketLifetime, maxPayload, maxViewAnswer, closeTimeout, channelLayerTimeLimit, grantTimeLimit, poolTimeLimit, tidyAfterConnections, origins, revealForbiddenObjects, trustedProxies, limits, outbound, heartbeat, drain, log, changeLog, development';
 
 const proxies = 'Give addresses and networks such as "10.0.0.0/8".';
 
@@ -48,6 +48,7 @@ describe('Settings', () => {
       maxViewAnswer: 1_048_576,
       closeTimeout: 1_000,
       channelLayerTimeLimit: 10_000,
+      grantTimeLimit: 30_000,
       poolTimeLimit: 60_000,
       tidyAfterConnections: false,
       origins: 'same',
@@ -99,6 +100,7 @@ describe('Settings', () => {
     ['maxPayload', 1],
     ['closeTimeout', 50],
     ['channelLayerTimeLimit', 1],
+    ['grantTimeLimit', 0],
     ['poolTimeLimit', 1],
     ['tidyAfterConnections', 1_000],
     ['tidyAfterConnections', false],

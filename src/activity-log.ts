@@ -20,8 +20,7 @@ export interface RunTime {
 
 /** As much of the message of a change as its line tells. */
 export interface AnnouncedChange {
-  readonly observer: string;
-  readonly source: string;
+  readonly observer: { readonly id: string };
   readonly commit: number;
   readonly pk: unknown;
   readonly before: readonly string[];
@@ -119,8 +118,9 @@ export class ActivityLog {
   }
 
   #eventsOf(change: AnnouncedChange, action: string | undefined): Events {
-    const { observer, source, commit, pk, before, after } = change;
-    const key = `${source} ${commit} ${observer}`;
+    const { observer: declared, commit, pk, before, after } = change;
+    const { id: observer } = declared;
+    const key = `${commit} ${observer}`;
     const known = this.#events.get(key) ?? {
       observer,
       action: action ?? actionOf(change),

@@ -89,6 +89,8 @@ export * from './errors.js';
 export type { FilterKwargsOf, FilterOptions, TextFieldOf } from './filters/filter-types.js';
 export type { JsonSchema } from './kwargs/json-schema.js';
 export type { KwargsInputOf, KwargsOf, KwargsSchema } from './kwargs/kwargs-checker.js';
+export { Announcer } from './log/announcer.js';
+export { afterCommit } from './log/change-log.js';
 export { type LogFields, Logger, type LogLevel, type LogLimits } from './logger.js';
 export type {
   ModelDeleted,
@@ -101,7 +103,6 @@ export type {
   Subscription,
 } from './observers/model-event.js';
 export { type ObserverNameOf, Rechecker } from './observers/rechecker.js';
-export { Announcer } from './orm/announcer.js';
 export type { UnitOfWork } from './orm/unit-of-work.js';
 export { type CursorKwargs, CursorPage, CursorPaginator } from './paginators/cursor-paginator.js';
 export { type LimitOffsetKwargs, LimitOffsetPage, LimitOffsetPaginator } from './paginators/limit-offset-paginator.js';

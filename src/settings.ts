@@ -223,6 +223,11 @@ const table = {
    */
   channelLayerTimeLimit: count(10_000),
   /**
+   * How long what the permissions said of a subscription holds where `@RevokedBy` says what it depends on: the first event
+   * afterwards asks again, because a change that the ORM does not report ends nothing by itself; 0 asks at each event. Default 30 000.
+   */
+  grantTimeLimit: countFromZero(30_000),
+  /**
    * How long the pool of the database may be used up without giving out a connection, and without the database running a
    * statement for it; then `/livez` is 503, because nothing but a restart gives the process its connections back. Default 60 000.
    */

@@ -450,14 +450,14 @@ const requests: readonly Bug[] = [
   },
 ];
 
-/** The groups whose subscriptions are to be asked again, as the messages about it have them. */
-const askedAgain = new WeakSet<object>();
-
 const rights: readonly Bug[] = [
   {
     name: 'no permission is asked at delivery',
     story: 'No permission seems to have an opinion on deliveries.',
-    plant: { symbol: 'PermissionChecker.asksForDeliveries', with: always(false) },
+    plant: [
+      { symbol: 'PermissionChecker.asksForDeliveries', with: always(false) },
+      { symbol: 'PermissionChecker.asksForEvents', with: always(false) },
+    ],
     caughtBy: ['walks/two-users'],
   },
   {
@@ -469,23 +469,21 @@ const rights: readonly Bug[] = [
   {
     name: 'an event is delivered that overtakes the question whether its subscription still holds',
     story: 'An event does not ask whether its subscription is still granted: only that question does.',
-    plant: [
-      {
-        symbol: 'EventDelivery.receive',
-        with: given((message: { type: string; groups: object }) => {
-          if (message.type === 'recheck') askedAgain.add(message.groups);
-          return [message];
-        }),
-      },
-      {
-        symbol: 'SubscriptionAuthorizer.holds',
-        with: (holds: (record: unknown, groups: object) => Promise<boolean>) =>
-          async function (this: unknown, record: unknown, groups: object) {
-            return !askedAgain.has(groups) || holds.call(this, record, groups);
-          },
-      },
-    ],
+    plant: { symbol: 'SubscriptionAuthorizer.isDue', with: always(false) },
     caughtBy: ['observers/revocation'],
+  },
+  {
+    name: 'an answer of a permission holds for ever',
+    story: 'The time of an answer is not looked at.',
+    plant: {
+      symbol: 'SubscriptionAuthorizer.isDue',
+      with: (isDue: (...given: unknown[]) => boolean) =>
+        function (this: { services: { settings: object } }, ...given: unknown[]) {
+          const services = { ...this.services, settings: { grantTimeLimit: Number.POSITIVE_INFINITY } };
+          return isDue.apply(Object.assign(this, { services }), given);
+        },
+    },
+    caughtBy: ['consumers/subscription-authorizer'],
   },
   {
     name: 'a revoked subscription goes on',

@@ -2,11 +2,15 @@ import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import {
   Action,
+  ActionContext,
+  AllowAny,
   ApiConsumer,
+  all,
   ConfigurationError,
   Consumer,
   DetailAction,
   describePermission,
+  GroupsForBoth,
   GroupsForConsumer,
   GroupsForSignal,
   IsAuthenticated,
@@ -16,14 +20,18 @@ import {
   ModelObserver,
   ModelSerializer,
   mix,
+  not,
+  ObserveInstance,
+  PermissionDenied,
   type PermissionExpression,
   Permissions,
+  RevokedBy,
   type Subscription,
 } from 'signalbox';
 import { injectable } from 'tsyringe';
 import { compileConsumer } from '#signalbox/consumers/compiled-consumer.js';
 import { defaultSettings } from '#signalbox/settings.js';
-import { Message, Room } from '../support/entities.js';
+import { Message, Room, User } from '../support/entities.js';
 
 type AnyConsumer = Parameters<typeof compileConsumer>[0];
 
@@ -185,5 +193,98 @@ describe('A consumer class', () => {
         "OneSide.onMessage: has groups for one side only, so that no subscription would ever hear of a change. Add a method with @GroupsForConsumer('onMessage').",
       );
     });
+
+    describe('with @RevokedBy where nothing could be asked again', () => {
+      const text =
+        'Checking.groupsOfUser: says what the right to follow onMessage depends on, and there is no permission that could be asked again: the code of an action is not run again. Let a permission check the right: @Action({ permissions: [IsMember] }) on the action that subscribes, or @Permissions(IsMember) on the class. Or drop @RevokedBy.';
+
+      function checking(permissions: PermissionExpression[] = []) {
+        @Consumer()
+        class Checking extends ApiConsumer {
+          /** Checks the right in its own code. */
+          @Action({ permissions }) async follow(context: ActionContext) {
+            if (context.scope.user === undefined) throw new PermissionDenied();
+            await this.subscribe(this.onMessage, {}, context);
+          }
+          @ModelObserver(() => Message) onMessage(_event: ModelEvent<Message>, _subscription: Subscription) {}
+          @RevokedBy('onMessage', () => User) protected *groupsOfUser(_user: User) {
+            yield 'all';
+          }
+        }
+        return Checking;
+      }
+
+      it('because no permission stands on it', () => {
+        expect(() => compile(checking())).to.throw(ConfigurationError, text);
+      });
+
+      it('because those that do know of the connection only', () => {
+        expect(() => compile(checking([AllowAny]), [IsAuthenticated])).to.throw(ConfigurationError, text);
+        expect(() => compile(checking([IsBanned]))).not.to.throw();
+        expect(() => compile(checking(), [all(IsAuthenticated, not(IsBanned))])).not.to.throw();
+      });
+
+      it('unless an action names an object, which may be gone or hidden', () => {
+        @Consumer()
+        class Following extends ModelConsumer(Room, { serializer: RoomSerializer }) {
+          @DetailAction() async follow(_room: Room, context: ActionContext) {
+            await this.subscribe(this.onMessage, {}, context);
+          }
+          @ModelObserver(() => Message) onMessage(_event: ModelEvent<Message>, _subscription: Subscription) {}
+          @RevokedBy('onMessage', () => User) protected *groupsOfUser(_user: User) {
+            yield 'all';
+          }
+        }
+        expect(() => compile(Following)).not.to.throw();
+      });
+
+      it('for rows that every client sees', () => {
+        abstract class Rows extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), ObserveInstance) {
+          @RevokedBy('onInstance', () => User) protected *groupsOfUser(_user: User) {
+            yield '1';
+          }
+        }
+        @Consumer()
+        class All extends Rows {}
+        @Consumer()
+        class Some extends Rows {
+          protected override getQuery() {
+            return { archived: false };
+          }
+        }
+        expect(() => compile(All)).to.throw(
+          ConfigurationError,
+          'All.groupsOfUser: says what the right to follow onInstance',
+        );
+        expect(() => compile(Some)).not.to.throw();
+      });
+    });
+
+    for (const hook of ['getQuery', 'filterQuery'] as const) {
+      it(`with an observer of its model that tells everybody of every row, although ${hook} leaves some out`, () => {
+        abstract class Telling extends ModelConsumer(Room, { serializer: RoomSerializer }) {
+          @ModelObserver(() => Room) onRoom(_event: ModelEvent<Room>, _subscription: Subscription) {}
+          @ModelObserver(() => Message) onMessage(_event: ModelEvent<Message>, _subscription: Subscription) {}
+        }
+        @Consumer()
+        class Leaking extends Telling {}
+        Object.defineProperty(Leaking.prototype, hook, { value: () => ({ archived: false }) });
+        expect(() => compile(Leaking)).to.throw(
+          ConfigurationError,
+          `Leaking.onRoom: has no groups, so that each of its subscriptions hears of every Room, also of those that ${hook} leaves out. Give it groups: @GroupsForSignal('onRoom') and @GroupsForConsumer('onRoom'), or @GroupsForBoth('onRoom') that yields one name where every Room is meant for every subscription. Or let clients subscribe to single rows: ObserveInstance asks the query.`,
+        );
+        @Consumer()
+        class Whole extends Telling {}
+        expect(() => compile(Whole)).not.to.throw();
+        @Consumer()
+        class Meant extends Telling {
+          @GroupsForBoth('onRoom') protected *everyRoom(_subject: unknown) {
+            yield 'all';
+          }
+        }
+        Object.defineProperty(Meant.prototype, hook, { value: () => ({ archived: false }) });
+        expect(() => compile(Meant)).not.to.throw();
+      });
+    }
   });
 });

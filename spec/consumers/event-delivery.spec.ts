@@ -11,7 +11,6 @@ import {
   type Delivery,
   GroupsForConsumer,
   GroupsForSignal,
-  InMemoryChannelLayer,
   Logger,
   type ModelEvent,
   ModelObserver,
@@ -24,6 +23,7 @@ import {
 } from 'signalbox';
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable, container as rootContainer } from 'tsyringe';
+import { SubscriptionIndex } from '#signalbox/observers/subscription-index.js';
 import { useDatabase } from '../support/database.js';
 import { Message } from '../support/entities.js';
 
@@ -162,7 +162,7 @@ let late = Promise.withResolvers<void>();
 
 describe('The delivery of events', () => {
   const database = useDatabase('deliveries');
-  let layer: InMemoryChannelLayer;
+  let heard: SubscriptionIndex;
   let logger: MemoryLogger;
   let app: App;
   let ann: TestConnection;
@@ -172,10 +172,11 @@ describe('The delivery of events', () => {
     late = Promise.withResolvers();
     asked.splice(0);
     await database.orm.em.execute(`insert into room (name, archived) values ('red', false), ('blue', false)`);
-    layer = new InMemoryChannelLayer();
     logger = new MemoryLogger();
     const container = rootContainer.createChildContainer();
+    heard = new SubscriptionIndex();
     container.registerInstance(Logger, logger);
+    container.registerInstance(SubscriptionIndex, heard);
     const routes = [
       path('/ws/', RoomConsumer),
       path('/guarded/', GuardedConsumer),
@@ -183,7 +184,7 @@ describe('The delivery of events', () => {
       path('/open/', OpenConsumer),
       path('/marking/', MarkingConsumer),
     ];
-    app = createApp({ orm: database.orm, container, channelLayer: layer, routes });
+    app = createApp({ orm: database.orm, container, routes });
     ann = await connect(app, '/ws/');
   });
   afterEach(() => app.close());
@@ -288,7 +289,7 @@ describe('The delivery of events', () => {
     await ann.expectSilence();
     await write();
     await ann.expectSilence();
-    expect(layer.groupCount).to.equal(0);
+    expect(heard.groupCount).to.equal(0);
   });
 
   it('goes on for a subscription that a failing action has asked for again, and for no more than it had', async () => {
@@ -307,7 +308,7 @@ describe('The delivery of events', () => {
     await late.promise;
     await write();
     await ann.expectSilence();
-    expect(layer.groupCount).to.equal(0);
+    expect(heard.groupCount).to.equal(0);
   });
 
   it('happens once for a request id that subscribed twice', async () => {
@@ -346,7 +347,7 @@ describe('The delivery of events', () => {
       request_id: null,
       code: 'parse_error',
     });
-    expect(layer.groupCount).to.equal(0);
+    expect(heard.groupCount).to.equal(0);
   });
 
   it('ends for the request id that unsubscribes, and for no other', async () => {
@@ -383,25 +384,14 @@ describe('The delivery of events', () => {
     expect(await ann.request('leave_everywhere', { room: 1 })).to.include({ response_status: 204 });
   });
 
-  it('leaves nothing in the layer behind a connection that is gone', async () => {
+  it('leaves nothing behind a connection that is gone', async () => {
     await subscribe(1, 1);
     await subscribe(2, 2);
-    expect(layer.groupCount).to.equal(2);
+    expect(heard.groupCount).to.equal(2);
     ann.close();
     await app.idle();
     await app.close();
-    expect(layer.groupCount).to.equal(0);
-  });
-
-  it('is undone quietly, and logged, where the layer cannot discard a group', async () => {
-    layer.discard = () => Promise.reject(new Error('no layer'));
-    expect(await ann.request('subscribe_and_fail', { room: 1 })).to.include({ response_status: 403 });
-    await ann.expectSilence();
-    expect(await ann.request('say', { room: 1 })).to.include({ response_status: 200 });
-    await ann.expectSilence();
-    expect(logger.at('error').map(({ message, fields }) => [message, String(fields['error'])])).to.deep.equal([
-      ['A failed subscription could not leave its groups.', 'Error: no layer'],
-    ]);
+    expect(heard.groupCount).to.equal(0);
   });
 
   describe('where a permission is asked', () => {

@@ -1,23 +1,31 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
-  type ActionContext,
+  ActionContext,
   type App,
   Consumer,
   createApp,
+  DetailAction,
+  List,
   ModelConsumer,
   ModelSerializer,
   mix,
+  NotFound,
   ObserveInstance,
   type Permission,
   PermissionDenied,
   Permissions,
   path,
+  Retrieve,
+  RevokedBy,
+  Serializer,
+  type SerializerClass,
+  type SerializerContext,
 } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { Room } from '../support/entities.js';
+import { Room, User } from '../support/entities.js';
 
 @injectable()
 class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'], readOnly: ['id'] }) {}
@@ -71,6 +79,102 @@ class OfOneNameConsumer extends base {
   }
 }
 
+const rooms = mix(ModelConsumer(Room, { serializer: RoomSerializer }), List, Retrieve, ObserveInstance);
+
+@injectable()
+class NameSerializer extends ModelSerializer(Room, { fields: ['name'] }) {}
+
+/** A computed field that is another one for each client. */
+@injectable()
+class GreetingSerializer extends ModelSerializer(Room, { fields: ['id', 'name'], computed: ['greeting'] }) {
+  greeting({ name }: Room, { request }: SerializerContext) {
+    return `${request?.scope.query.get('name')} in ${name}`;
+  }
+}
+
+@injectable()
+class MarkedSerializer extends Serializer<Room, { marked: unknown }> {
+  toData({ name }: Room, context: SerializerContext) {
+    return { marked: `${name} ${(context as { readonly mark?: string }).mark}` };
+  }
+}
+
+@Consumer()
+class ByActionConsumer extends rooms {
+  protected override getSerializer({ action }: ActionContext): SerializerClass<Serializer<Room>> {
+    return action === 'retrieve' ? NameSerializer : RoomSerializer;
+  }
+}
+
+@Consumer()
+class ByClientConsumer extends rooms {
+  protected override getSerializer({ scope }: ActionContext): SerializerClass<Serializer<Room>> {
+    return scope.query.has('member') ? RoomSerializer : NameSerializer;
+  }
+}
+
+@Consumer()
+class GreetingConsumer extends mix(
+  ModelConsumer(Room, { serializer: GreetingSerializer }),
+  List,
+  Retrieve,
+  ObserveInstance,
+) {}
+
+@Consumer()
+class MarkingConsumer extends mix(
+  ModelConsumer(Room, { serializer: MarkedSerializer }),
+  List,
+  Retrieve,
+  ObserveInstance,
+) {
+  protected override getSerializerContext(request: ActionContext) {
+    return { ...super.getSerializerContext(request), mark: this.scope.query.get('name') };
+  }
+}
+
+@Consumer()
+class OwnRetrieveConsumer extends rooms {
+  @DetailAction({ reply: NameSerializer })
+  override async retrieve(room: Room, context: ActionContext) {
+    if (room.archived) throw new NotFound();
+    return super.retrieve(room, context);
+  }
+}
+
+@Consumer()
+class OwnObjectConsumer extends rooms {
+  protected override async getObject(key: unknown, context: ActionContext) {
+    const room = await super.getObject(key, context);
+    if (room.archived) throw new NotFound();
+    return room;
+  }
+}
+
+let isBanned = false;
+
+class IsWelcome implements Permission {
+  hasPermission() {
+    return !isBanned;
+  }
+}
+
+@Consumer()
+@Permissions(IsWelcome, IsOpen)
+class WelcomingConsumer extends base {}
+
+@Consumer()
+class PrivateConsumer extends base {
+  protected override getQuery() {
+    return isBanned ? { id: 0 } : {};
+  }
+
+  @RevokedBy('onInstance', () => User)
+  protected *firstRoom() {
+    yield '1';
+  }
+}
+
 describe('What a subscription of a row may see', () => {
   const database = useDatabase('model_visibility');
   let app: App;
@@ -78,6 +182,7 @@ describe('What a subscription of a row may see', () => {
 
   beforeEach(async () => {
     isDeaf = false;
+    isBanned = false;
     gate = Promise.resolve();
     em = database.orm.em.fork();
     await em.execute(`insert into room (name, archived) values ('red', false), ('blue', false)`);
@@ -86,8 +191,16 @@ describe('What a subscription of a row may see', () => {
       path('/saying/', SayingConsumer),
       path('/filtered/', FilteredConsumer),
       path('/name/', OfOneNameConsumer),
+      path('/by-action/', ByActionConsumer),
+      path('/by-client/', ByClientConsumer),
+      path('/greeting/', GreetingConsumer),
+      path('/marking/', MarkingConsumer),
+      path('/own-retrieve/', OwnRetrieveConsumer),
+      path('/own-object/', OwnObjectConsumer),
+      path('/welcoming/', WelcomingConsumer),
+      path('/private/', PrivateConsumer),
     ];
-    app = createApp({ orm: database.orm, routes });
+    app = createApp({ orm: database.orm, routes, settings: { development: false } });
   });
   afterEach(() => app.close());
 
@@ -151,6 +264,81 @@ describe('What a subscription of a row may see', () => {
     isDeaf = false;
     await save({ name: 'pink' });
     expect(await ann.receive()).to.deep.include({ action: 'create', data: { id: 1, name: 'pink' } });
+  });
+
+  for (const { url, seen } of [
+    { url: '/by-action/', seen: { name: 'pink' } },
+    { url: '/by-client/', seen: { name: 'pink' } },
+    { url: '/by-client/?member', seen: { id: 1, name: 'pink' } },
+    { url: '/greeting/?name=ann', seen: { id: 1, name: 'pink', greeting: 'ann in pink' } },
+    { url: '/marking/?name=ann', seen: { marked: 'pink ann' } },
+    { url: '/own-retrieve/', seen: { name: 'pink' } },
+    { url: '/own-object/', seen: { id: 1, name: 'pink' } },
+  ]) {
+    it(`shows the row as retrieve shows it to this client: ${url}`, async () => {
+      await using ann = await following(url);
+      await save({ name: 'pink' });
+      expect(await ann.receive()).to.deep.include({ action: 'update', data: seen });
+      expect(await ann.request('retrieve', { pk: 1 })).to.deep.include({ data: seen });
+    });
+  }
+
+  for (const url of ['/own-retrieve/', '/own-object/']) {
+    it(`tells a delete where ${url} finds the row no more, and a create where it does again`, async () => {
+      await using ann = await following(url);
+      await save({ archived: true, name: 'secret' });
+      expect(await ann.receive()).to.deep.include({ action: 'delete', data: { pk: 1 } });
+      await save({ name: 'secret too' });
+      await ann.expectSilence();
+      await save({ archived: false, name: 'red' });
+      expect(await ann.receive()).to.include({ action: 'create' });
+      expect(JSON.stringify(ann.frames)).not.to.contain('secret');
+    });
+  }
+
+  it("shows each commit's own columns where this client is shown what all are", async () => {
+    await using ann = await following('/by-client/?member');
+    for (const name of ['pink', 'rose']) await save({ name });
+    for (const name of ['pink', 'rose']) expect(await ann.receive()).to.deep.include({ data: { id: 1, name } });
+  });
+
+  for (const { url, does, name } of [
+    { url: '/by-client/?member', does: 'does not read the row again', name: 'pink' },
+    { url: '/by-client/', does: 'reads the row again', name: 'stored' },
+    { url: '/greeting/', does: 'reads the row again', name: 'stored' },
+  ]) {
+    it(`${does} where this client is shown it as ${url} does`, async () => {
+      await using ann = await following(url);
+      await em.transactional(async (transaction) => {
+        (await transaction.findOneOrFail(Room, 1)).name = 'pink';
+        await transaction.flush();
+        // Past the ORM: no event tells of it, only the row itself.
+        await transaction.nativeUpdate(Room, 1, { name: 'stored' });
+      });
+      expect(await ann.receive()).to.have.nested.property('data.name', name);
+    });
+  }
+
+  it('withholds the event, and tells no delete, where the action is refused and not the row', async () => {
+    await using ann = await following('/welcoming/');
+    isBanned = true;
+    await save({ name: 'secret' });
+    await ann.expectSilence();
+    isBanned = false;
+    await save({ name: 'pink' });
+    expect(await ann.receive()).to.deep.include({ action: 'update', data: { id: 1, name: 'pink' } });
+    await save({ archived: true });
+    expect(await ann.receive()).to.deep.include({ action: 'delete', data: { pk: 1 } });
+  });
+
+  it('ends at once where @RevokedBy says so and the query does not show the row any more', async () => {
+    await using ann = await following('/private/');
+    isBanned = true;
+    em.create(User, { username: 'bob', password: '' });
+    await em.flush();
+    expect(await ann.receive()).to.include({ action: 'revoked', request_id: 4 });
+    await save({ name: 'secret' });
+    await ann.expectSilence();
   });
 
   it('judges each row of one request id by what the client sent for that row', async () => {

@@ -65,11 +65,6 @@ class CustomConsumer extends ApiConsumer {
     await this.sendToChannel(name, { type: 'shout', text });
   }
 
-  @Action({ status: 204 })
-  async forge({ name }: Named) {
-    await this.sendToGroup(name, { type: 'change' });
-  }
-
   @Action()
   async address() {
     return this.channelName;
@@ -227,13 +222,7 @@ describe('DCRF: groups and messages of the application', () => {
     expect(a.frames).to.have.length(1);
   });
 
-  it('are no messages of the framework', async () => {
-    await using a = await connect(app, '/');
-    expect(await a.request('forge', { name: 'lobby' })).to.include({ response_status: 500 });
-    expect(() => app.sendToGroup('lobby', { type: 'change' })).to.throw(
-      TypeError,
-      'Messages of type "change" are the framework\'s own.',
-    );
+  it('have a type', () => {
     expect(() => app.sendToGroup('lobby', {} as never)).to.throw(TypeError, 'A message needs a type');
   });
 
@@ -266,18 +255,10 @@ describe('DCRF: groups and messages of the application', () => {
       @OnMessage('a') protected one() {}
       @OnMessage('a') protected two() {}
     }
-    @Consumer()
-    class Reserved extends ApiConsumer {
-      @OnMessage('change') protected one() {}
-    }
     const orm = await offlineOrm();
     expect(() => createApp({ orm, routes: [path('/', Twice)] })).to.throw(
       ConfigurationError,
       'Twice.two: takes messages of type "a", and so does one. Give it another type: @OnMessage(\'type\').',
-    );
-    expect(() => createApp({ orm, routes: [path('/', Reserved)] })).to.throw(
-      ConfigurationError,
-      'Reserved.one: takes messages of type "change", which are the framework\'s own.',
     );
   });
 });

@@ -44,11 +44,21 @@ class FilteredConsumer extends base {
   }
 }
 
-class NoEvents implements Permission {
+class NoWrites implements Permission {
   hasPermission({ action }: ActionContext) {
     return action !== 'update' && action !== 'delete';
   }
 }
+
+class NoEvents implements Permission {
+  canReceive() {
+    return false;
+  }
+}
+
+@Consumer()
+@Permissions(NoWrites)
+class DenyWriteConsumer extends base {}
 
 @Consumer()
 @Permissions(NoEvents)
@@ -92,6 +102,7 @@ function application(orm: MikroORM): App {
     orm,
     routes: [
       path('/ws/filtered/', FilteredConsumer),
+      path('/ws/deny-write/', DenyWriteConsumer),
       path('/ws/deny-event/', DenyEventConsumer),
       path('/ws/name/', NameConsumer),
       path('/ws/kwargs/', KwargsConsumer),
@@ -152,6 +163,16 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
     await using ann = await connect(app, '/ws/filtered/');
     await subscribe(ann, 1, 4);
     await server.em.nativeUpdate(Thing, { id: 1 }, { hidden: true });
+    await server.delete(1);
+    expect(await ann.receive()).to.deep.equal(deleted(4, 1));
+    await ann.expectSilence();
+  });
+
+  it('S287 (differs) a permission that refuses to update and to delete refuses no event, and nothing is sent beside it', async () => {
+    await using ann = await connect(app, '/ws/deny-write/');
+    await subscribe(ann, 1, 4);
+    await server.save(1, { count: 1 });
+    expect(await ann.receive()).to.deep.equal(event('update', 4, alpha));
     await server.delete(1);
     expect(await ann.receive()).to.deep.equal(deleted(4, 1));
     await ann.expectSilence();

@@ -1,6 +1,8 @@
 import { expect } from 'chai';
-import { type App, createApp, demultiplexer, InMemoryChannelLayer, path } from 'signalbox';
+import { type App, createApp, demultiplexer, path } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
+import { container as rootContainer } from 'tsyringe';
+import { SubscriptionIndex } from '#signalbox/observers/subscription-index.js';
 import { useDatabase } from '../support/database.js';
 import { models, Thing } from './crud-support.js';
 import {
@@ -22,17 +24,19 @@ const beta = { id: 2, name: 'beta', shelf: 1 };
 describe('DCRF 19: ObserverModelInstanceMixin', () => {
   const database = useDatabase('dcrf_instance', [...models, CodeThing]);
   let app: App;
-  let layer: InMemoryChannelLayer;
+  let heard: SubscriptionIndex;
   let server: Server;
   let ann: TestConnection;
 
   beforeEach(async () => {
     server = new Server(database.orm);
     await server.fill();
-    layer = new InMemoryChannelLayer();
+    const container = rootContainer.createChildContainer();
+    heard = new SubscriptionIndex();
+    container.registerInstance(SubscriptionIndex, heard);
     app = createApp({
       orm: database.orm,
-      channelLayer: layer,
+      container,
       routes: [
         path('/ws/things/', ThingConsumer),
         path('/ws/instance/', InstanceConsumer),
@@ -301,11 +305,11 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
   });
 
   it('S296 a disconnect leaves all groups', async () => {
-    expect(layer.groupCount).to.equal(0);
+    expect(heard.groupCount).to.equal(0);
     await subscribe(ann, 3, 4);
-    expect(layer.groupCount).to.equal(1);
+    expect(heard.groupCount).to.equal(1);
     ann.close();
     await ann.ended;
-    expect(layer.groupCount).to.equal(0);
+    expect(heard.groupCount).to.equal(0);
   });
 });

@@ -201,10 +201,14 @@ describe('Many-to-many relations, as DCRF recorded them', () => {
     await expectTags(ann, 1, []);
   });
 
-  it('S254 (differs) tells the owning side of a relation only', async () => {
+  it('S254 (differs) tells the rows at the far end as well, whose own relation has changed', async () => {
     await using ann = await watching('watch_tags');
+    const update = { errors: [], data: { pk: 1 }, action: 'update', response_status: 200, request_id: 1 };
     await forward(1, ({ tags }, tag) => tags.add(tag(1)));
+    expect(await ann.receive()).to.deep.equal(update);
     await reverse(1, (tag, thing) => tag.things.add(thing(2)));
+    expect(await ann.receive()).to.deep.equal(update);
+    await forward(1, ({ tags }, tag) => tags.add(tag(1)), false);
     await ann.expectSilence();
   });
 

@@ -312,16 +312,14 @@ describe('Transactions, as DCRF recorded them', () => {
     expect(await ann.receive()).to.deep.equal(event('create', shown(4, 'default-db')));
   });
 
-  it('S245 (differs) harms neither the writer nor what follows where the channel layer fails', async () => {
+  it('S245 (differs) tells of commits all the same where the channel layer fails, which does not carry them', async () => {
     await using ann = await onShelf(1);
     layer.isDown = true;
-    await createThing(database.orm, 'unheard');
-    await app.idle();
-    layer.isDown = false;
-    expect(await database.orm.em.fork().count(Thing, { name: 'unheard' })).to.equal(1);
+    await createThing(database.orm, 'heard');
+    expect(await ann.receive()).to.deep.equal(event('create', shown(4, 'heard')));
     await removeThing(database.orm, 4);
     expect(await ann.receive()).to.deep.equal(event('delete', { pk: 4 }));
-    expect(logger.entries.map(({ message }) => message)).to.include('A change could not be announced.');
+    layer.isDown = false;
   });
 
   for (const { what, url, observer, good } of [
@@ -333,7 +331,7 @@ describe('Transactions, as DCRF recorded them', () => {
       good: { id: 1, label: 'good' },
     },
   ]) {
-    it(`S246 (differs) logs that ${what} throws, and harms neither the writer, with and without a subscriber, nor other observers`, async () => {
+    it(`S246 (differs) logs that ${what} throws, where a client subscribes, and harms neither the writer nor other observers`, async () => {
       const failed = () =>
         logger
           .at('error')
@@ -343,17 +341,14 @@ describe('Transactions, as DCRF recorded them', () => {
       logger.entries.splice(0);
       expect(await createThing(database.orm, 'bad')).to.equal(4);
       await app.idle();
-      expect(failed()).to.deep.equal([{ ...failure, pk: 4 }]);
+      expect(failed()).to.deep.equal([]);
       await using ann = await onShelf(1);
       await using bob = await connect(app, url);
       await bob.request('watch', { request_id: 2 });
       expect(await createThing(database.orm, 'bad')).to.equal(5);
       expect(await ann.receive()).to.deep.equal(event('create', shown(5, 'bad')));
       await bob.expectSilence();
-      expect(failed()).to.deep.equal([
-        { ...failure, pk: 4 },
-        { ...failure, pk: 5 },
-      ]);
+      expect(failed()).to.deep.equal([{ ...failure, pk: 5 }]);
       expect(await database.orm.em.fork().count(Thing, { name: 'bad' })).to.equal(2);
       await save(database.orm, 1, { name: 'good' });
       expect(await bob.receive()).to.deep.equal(event('update', good, 2));

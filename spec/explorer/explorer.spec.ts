@@ -132,6 +132,7 @@ describe('The explorer', () => {
       em.create(Room, { name: 'red' });
       em.create(Room, { name: 'blue' });
       await em.flush();
+      await app.idle();
       trace = await Trace.open(`http://${host}/explorer/trace?key=${key}`);
     });
     afterEach(() => trace.close());

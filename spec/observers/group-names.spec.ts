@@ -12,6 +12,8 @@ import {
   type ModelEvent,
   ModelObserver,
   Observer,
+  type Permission,
+  Permissions,
   path,
   RevokedBy,
   Signal,
@@ -89,7 +91,14 @@ class ToldConsumer extends ApiConsumer {
   }
 }
 
+class IsGuest implements Permission {
+  hasPermission() {
+    return true;
+  }
+}
+
 @Consumer()
+@Permissions(IsGuest)
 class RevokedConsumer extends ToldConsumer {
   @RevokedBy('onMessage', () => Room)
   protected *groupsOfRoom(room: Room) {

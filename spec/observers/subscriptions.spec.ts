@@ -1,25 +1,25 @@
 import { expect } from 'chai';
-import { InMemoryChannelLayer, ParseError } from 'signalbox';
-import { Membership } from '#signalbox/channel-layer/membership.js';
+import { ParseError } from 'signalbox';
 import type { Observer } from '#signalbox/observers/observer.js';
+import { SubscriptionIndex } from '#signalbox/observers/subscription-index.js';
 import { Subscriptions } from '#signalbox/observers/subscriptions.js';
 
 describe('The subscriptions of a consumer', () => {
   const messages = observer('Rooms.onMessage');
   const rooms = observer('Rooms.onRoom');
-  let membership: Membership;
+  let index: SubscriptionIndex;
   let subscriptions: Subscriptions;
-  let count: { subscriptions: number };
+  let count: { subscriptions: number; groups: number };
 
   beforeEach(() => {
-    membership = new Membership(new InMemoryChannelLayer(), 'ann');
-    count = { subscriptions: 0 };
-    subscriptions = new Subscriptions(membership, count);
+    index = new SubscriptionIndex();
+    count = { subscriptions: 0, groups: 0 };
+    subscriptions = new Subscriptions(index, { receive: () => {} }, count);
   });
 
-  async function subscribe(to: Observer, requestId: string | number, ...groups: string[]): Promise<boolean> {
+  function subscribe(to: Observer, requestId: string | number, ...groups: string[]): boolean {
     const known = subscriptions.find(to, requestId);
-    await subscriptions.listen(known ?? subscriptions.open(to, requestId, {}), groups);
+    subscriptions.listen(known ?? subscriptions.open(to, requestId, {}), groups);
     return !known;
   }
 
@@ -28,68 +28,59 @@ describe('The subscriptions of a consumer', () => {
     expect(count.subscriptions).to.equal(0);
   });
 
-  it('are one per request id, however often it is asked for', async () => {
-    expect(await subscribe(messages, 1, 'red')).to.equal(true);
-    expect(await subscribe(messages, 1, 'red', 'blue')).to.equal(false);
+  it('are one per request id, however often it is asked for', () => {
+    expect(subscribe(messages, 1, 'red')).to.equal(true);
+    expect(subscribe(messages, 1, 'red', 'blue')).to.equal(false);
     expect(count.subscriptions).to.equal(1);
-    await subscriptions.removeRequest(messages, 1);
+    subscriptions.removeRequest(messages, 1);
     expect(count.subscriptions).to.equal(0);
-    expect(membership.groups).to.deep.equal([]);
+    expect(index.groupCount).to.equal(0);
   });
 
-  it('tell 1 from "1"', async () => {
-    await subscribe(messages, 1, 'red');
-    await subscribe(messages, '1', 'red');
-    await subscriptions.removeRequest(messages, '1');
+  it('tell 1 from "1"', () => {
+    subscribe(messages, 1, 'red');
+    subscribe(messages, '1', 'red');
+    subscriptions.removeRequest(messages, '1');
     expect(subscriptions.of(messages).map(({ requestId }) => requestId)).to.deep.equal([1]);
-    expect(membership.groups).to.deep.equal(['red']);
+    expect(index.has('red')).to.equal(true);
   });
 
-  it('are separate for two observers with one request id', async () => {
-    await subscribe(messages, 1, 'red');
-    await subscribe(rooms, 1, 'red');
-    await subscriptions.removeRequest(rooms, 1);
+  it('are separate for two observers with one request id', () => {
+    subscribe(messages, 1, 'red');
+    subscribe(rooms, 1, 'red');
+    subscriptions.removeRequest(rooms, 1);
     expect(subscriptions.of(messages)).to.have.length(1);
     expect(subscriptions.of(rooms)).to.have.length(0);
-    expect(membership.groups).to.deep.equal(['red']);
+    expect(index.has('red')).to.equal(true);
   });
 
-  it('lose groups one by one, and end with the last', async () => {
-    await subscribe(messages, 1, 'red', 'blue');
-    await subscribe(messages, 2, 'red');
-    await subscriptions.removeGroups(messages, ['red']);
+  it('lose groups one by one, and end with the last', () => {
+    subscribe(messages, 1, 'red', 'blue');
+    subscribe(messages, 2, 'red');
+    subscriptions.removeGroups(messages, ['red']);
     expect(subscriptions.of(messages).map(({ requestId, groups }) => [requestId, [...groups]])).to.deep.equal([
       [1, ['blue']],
     ]);
-    expect(membership.groups).to.deep.equal(['blue']);
+    expect([index.has('red'), index.has('blue'), count.groups]).to.deep.equal([false, true, 1]);
   });
 
-  it('leave all groups that they can, where one cannot be left', async () => {
-    const layer = new InMemoryChannelLayer();
-    const discard = layer.discard.bind(layer);
-    const discarded: string[] = [];
-    layer.discard = async (group, channel) => {
-      if (group === 'red') throw new Error('No connection to the layer.');
-      discarded.push(group);
-      await discard(group, channel);
-    };
-    membership = new Membership(layer, 'ann');
-    count = { subscriptions: 0 };
-    subscriptions = new Subscriptions(membership, count);
-    await subscribe(messages, 1, 'red', 'blue', 'green');
-    const failure = await subscriptions.removeRequest(messages, 1).catch((error: Error) => error.message);
-    expect(failure).to.equal('No connection to the layer.');
-    expect(discarded).to.deep.equal(['blue', 'green']);
-    expect(membership.groups).to.deep.equal([]);
-    expect(count.subscriptions).to.equal(0);
+  it('count each group once, however many listen to it', () => {
+    subscribe(messages, 1, 'red', 'blue');
+    subscribe(messages, 2, 'red');
+    expect(count).to.deep.equal({ subscriptions: 2, groups: 2 });
+    subscriptions.end(1);
+    expect(count).to.deep.equal({ subscriptions: 1, groups: 1 });
+    subscriptions.endAll();
+    expect(count).to.deep.equal({ subscriptions: 0, groups: 0 });
+    expect(index.isHeard(messages)).to.equal(false);
   });
 
-  it('are known as ended once they are', async () => {
+  it('are known as ended once they are', () => {
     const record = subscriptions.open(messages, 1, {});
-    await subscriptions.listen(record, ['red']);
+    subscriptions.listen(record, ['red']);
     expect(subscriptions.has(record)).to.equal(true);
-    await subscriptions.removeRequest(messages, 1);
-    await subscribe(messages, 1, 'red');
+    subscriptions.removeRequest(messages, 1);
+    subscribe(messages, 1, 'red');
     expect(subscriptions.has(record)).to.equal(false);
   });
 });
@@ -100,6 +91,7 @@ function observer(id: string): Observer {
     id,
     member: id,
     model: Object,
+    reads: [],
     passesThrough: true,
     hasRights: false,
     latest: false,

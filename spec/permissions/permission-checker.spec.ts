@@ -10,10 +10,11 @@ import {
   type Permission,
   type PermissionExpression,
   Scope,
+  Throttled,
   withOptions,
 } from 'signalbox';
 import { type DependencyContainer, container as globalContainer, injectable } from 'tsyringe';
-import { PermissionChecker } from '#signalbox/permissions/permission-checker.js';
+import { type Answers, PermissionChecker } from '#signalbox/permissions/permission-checker.js';
 
 class Yes implements Permission {
   canConnect() {
@@ -70,6 +71,12 @@ class Limit implements Permission<{ most: number }> {
 
 class Teapot extends ApiError {
   static override readonly status = 418;
+}
+
+class Throttling implements Permission {
+  hasPermission(): boolean {
+    throw new Throttled();
+  }
 }
 
 class Throwing implements Permission {
@@ -159,7 +166,7 @@ describe('Permissions', () => {
         expect(await outcome(checker.checkAction(contextOf(scope)))).to.equal(passes || 403);
         expect(await outcome(checker.checkConnect(scope))).to.equal(passes || 403);
         const delivery = { scope, action: 'create', pk: 1, data: null } as const;
-        expect(await checker.mayReceive(delivery, contextOf(scope))).to.equal(passes);
+        expect(await checker.mayReceive(delivery, { context: contextOf(scope), answers: new Map() })).to.equal(passes);
       });
     }
   });
@@ -192,7 +199,7 @@ describe('Permissions', () => {
     expect(await outcome(checker.checkAction(contextOf(scope)))).to.equal(403);
     expect(await outcome(checker.checkObject(contextOf(scope), {}))).to.equal(404);
     const delivery = { scope, action: 'create', pk: 1, data: null } as const;
-    expect(await checker.mayReceive(delivery, contextOf(scope))).to.equal(false);
+    expect(await checker.mayReceive(delivery, { context: contextOf(scope), answers: new Map() })).to.equal(false);
     expect(await outcome(new PermissionChecker(any(No, Forgetful)).checkAction(contextOf(scope)))).to.equal(403);
   });
 
@@ -244,6 +251,42 @@ describe('Permissions', () => {
       canReceive = () => false;
     }
     expect(new PermissionChecker(all(Owner, Field)).asksForDeliveries(scopeOf())).to.equal(true);
+  });
+
+  it('are asked for single events only where one of them has an opinion on these', () => {
+    expect(new PermissionChecker(all(Owner, Admin)).asksForEvents(scopeOf())).to.equal(false);
+    expect(new PermissionChecker(all(Owner, not(Yes))).asksForEvents(scopeOf())).to.equal(true);
+  });
+
+  it('are asked for an action once, whose answers count for its object', async () => {
+    let count = 0;
+    class Counting implements Permission {
+      hasPermission() {
+        count += 1;
+        return true;
+      }
+    }
+    const checker = new PermissionChecker(all(Counting, withOptions(Limit, { most: 2 }), Owner));
+    const context = contextOf(scopeOf('me', '/?count=2'));
+    const answers: Answers = new Map();
+    await checker.checkAction(context, answers);
+    expect(await outcome(checker.checkObject(context, { owner: 'me' }, answers))).to.equal(true);
+    expect(await outcome(checker.checkObject(context, { owner: 'them' }, answers))).to.equal(404);
+    expect(count).to.equal(1);
+  });
+
+  it('that are throttles have no opinion on deliveries', async () => {
+    const request = contextOf(scopeOf());
+    const delivery = new ActionContext({ ...request, scope: request.scope, isDelivery: true });
+    for (const [expression, passes] of [
+      [Throttling, true],
+      [not(Throttling), true],
+      [any(Throttling, No), false],
+      [any(Throttling, Yes), true],
+    ] as const) {
+      expect(await outcome(new PermissionChecker(expression).checkAction(request))).to.equal(429);
+      expect(await outcome(new PermissionChecker(expression).checkAction(delivery))).to.equal(passes || 403);
+    }
   });
 
   it('can be printed', () => {

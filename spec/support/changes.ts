@@ -1,29 +1,74 @@
+import type { EntityMetadata } from '@mikro-orm/core';
 import type { MikroORM } from '@mikro-orm/postgresql';
-import type { ModelChange } from '#signalbox/orm/model-change.js';
-import { ModelSubscriber } from '#signalbox/orm/model-subscriber.js';
-import { registerSubscriber } from '#signalbox/orm/orm-root.js';
+import { MemoryLogger } from 'signalbox/testing';
+import { ChangeLog } from '#signalbox/log/change-log.js';
+import type { ModelChange } from '#signalbox/log/entry.js';
+import { primaryKeyOf, restore, type StoredRow } from '#signalbox/orm/row.js';
+import { completeSettings } from '#signalbox/settings.js';
 
-export interface RecordedChanges {
-  /** One list per commit. */
-  readonly commits: readonly (readonly ModelChange[])[];
-  /** `['create Message 1', 'update Room 2']` of each commit. */
-  readonly told: readonly (readonly string[])[];
+/** A change as specs read it: values by the names of properties. */
+export interface RecordedChange {
+  readonly change: ModelChange;
+  readonly pk: unknown;
+  readonly before?: Readonly<Record<string, unknown>>;
+  readonly after?: Readonly<Record<string, unknown>>;
 }
 
-/** Records what a database's commits change, for the specs of one file. */
+export interface RecordedChanges {
+  /** One list per commit; all that was committed before is in it. */
+  commits(): Promise<readonly (readonly RecordedChange[])[]>;
+  /** `['create Message 1', 'update Room 2']` of each commit. */
+  told(): Promise<readonly (readonly string[])[]>;
+}
+
+/** Records what the change log of a database says, for the specs of one file, as an application would hear it. */
 export function recordChanges(database: { readonly orm: MikroORM }): RecordedChanges {
-  const commits: (readonly ModelChange[])[] = [];
-  before(() => registerSubscriber(database.orm, new ModelSubscriber((changes) => commits.push(changes))));
-  beforeEach(() => void commits.splice(0));
+  const recorded: (readonly ModelChange[])[] = [];
+  let log: ChangeLog;
+  let detach: () => Promise<void>;
+  before(async () => {
+    log = ChangeLog.of(database.orm);
+    detach = log.attach({
+      settings: completeSettings().changeLog,
+      logger: new MemoryLogger(),
+      isObserved: () => true,
+      needsBefore: () => true,
+      shownOf: () => [],
+      comparedOf: () => [],
+      receive: (commits) => recorded.push(...commits.map(({ changes }) => changes).filter(({ length }) => length > 0)),
+      missed: () => {},
+      cause: () => undefined,
+    });
+    await log.ready();
+  });
+  beforeEach(async () => {
+    await log.idle();
+    recorded.splice(0);
+  });
+  after(() => detach());
+  const commits = async () => {
+    await log.idle();
+    return recorded.map((changes) => changes.map((change) => shown(database.orm, change)));
+  };
+  return { commits, told: async () => (await commits()).map((changes) => changes.map(sentence)) };
+}
+
+function shown(orm: MikroORM, change: ModelChange): RecordedChange {
+  const { meta, schema, before, after } = change;
+  const row = after ?? before;
   return {
-    commits,
-    get told() {
-      return commits.map((changes) => changes.map(sentence));
-    },
+    change,
+    pk: row && primaryKeyOf(restore(orm.em.fork(), meta, row, schema)),
+    ...(before && { before: properties(orm, meta, before) }),
+    ...(after && { after: properties(orm, meta, after) }),
   };
 }
 
-function sentence({ entity, pk, before, after }: ModelChange): string {
+function properties(orm: MikroORM, meta: EntityMetadata, { columns, members }: StoredRow): Record<string, unknown> {
+  return { ...(orm.em.getDriver().mapResult({ ...columns } as never, meta) as object), ...members };
+}
+
+function sentence({ change, pk, before, after }: RecordedChange): string {
   const kind = before ? (after ? 'update' : 'delete') : 'create';
-  return `${kind} ${entity.name} ${JSON.stringify(pk)}`;
+  return `${kind} ${change.entity.name} ${JSON.stringify(pk)}`;
 }

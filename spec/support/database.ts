@@ -31,11 +31,11 @@ declare
   row record;
 begin
   set local session_replication_role = replica;
-  for row in select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname !~ '^(pg_|information_)' loop
+  for row in select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname !~ '^(pg_|information_|signalbox)' loop
     execute 'lock table ' || row.name || ' in access exclusive mode';
     execute 'delete from ' || row.name;
   end loop;
-  for row in select format('%I.%I', schemaname, sequencename) as name, start_value from pg_sequences loop
+  for row in select format('%I.%I', schemaname, sequencename) as name, start_value from pg_sequences where schemaname <> 'signalbox' loop
     perform setval(row.name::regclass, row.start_value, false);
   end loop;
 end $$`;

@@ -114,6 +114,16 @@ all(BanList, IsAuthenticated);
 // @ts-expect-error one operand
 not(IsBanned, AllowAny);
 
+class Throttle implements Permission {
+  hasPermission({ isDelivery }: ActionContext) {
+    const counts: boolean = !isDelivery;
+    // @ts-expect-error it is told, not set
+    some<ActionContext>().isDelivery = counts;
+    return counts;
+  }
+}
+all(Throttle);
+
 class WrongAnswer implements Permission {
   // @ts-expect-error the answer is a boolean
   hasPermission() {

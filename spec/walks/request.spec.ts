@@ -353,7 +353,6 @@ describe('The request walk', () => {
     expect(steps.map(({ step, isInTransaction }) => [step, isInTransaction])).to.deep.equal([
       ['permission', true],
       ['load', true],
-      ['permission', true],
       ['object permission', true],
       ['method', true],
     ]);

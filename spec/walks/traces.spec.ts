@@ -6,11 +6,9 @@ import {
   ActionContext,
   ApiConsumer,
   type App,
-  type ChannelMessage,
   Consumer,
   createApp,
   type Delivery,
-  InMemoryChannelLayer,
   Logger,
   type ModelEvent,
   ModelObserver,
@@ -112,19 +110,9 @@ class ChatConsumer extends ApiConsumer {
   }
 }
 
-class ListeningLayer extends InMemoryChannelLayer {
-  readonly sent: ChannelMessage[] = [];
-
-  override sendToGroup(group: string, message: ChannelMessage): Promise<void> {
-    this.sent.push(message);
-    return super.sendToGroup(group, message);
-  }
-}
-
 describe('Traces', () => {
   const database = useDatabase('traces');
   let app: App;
-  let layer: ListeningLayer;
   let tracer: CountingTracer;
   let lines: string[];
 
@@ -136,7 +124,7 @@ describe('Traces', () => {
     container.registerInstance(Logger, new Logger('info', (line) => lines.push(line)));
     const settings = { development: false, log: { actions: 'all' as const } };
     const routes = [path('/', ChatConsumer)];
-    app = createApp({ orm: database.orm, container, routes, channelLayer: layer, settings });
+    app = createApp({ orm: database.orm, container, routes, settings });
     const ann = await connect(app, '/');
     await ann.request('follow', { request_id: 'f' });
     return ann;
@@ -146,12 +134,16 @@ describe('Traces', () => {
     const em = database.orm.em.fork();
     em.create(Room, { id: 1, name: 'red' });
     await em.flush();
-    layer = new ListeningLayer();
     tracer = new CountingTracer();
     lines = [];
   });
 
-  const sent = (): unknown[] => layer.sent.filter(({ type }) => type === 'change').map(({ cause }) => cause);
+  const causes = async (): Promise<unknown[]> => {
+    const entries = await database.orm.em
+      .fork()
+      .execute<{ entries: string }[]>('select entries from signalbox.log order by id desc limit 1');
+    return entries.map((row) => JSON.parse(row.entries).cause);
+  };
   const deliveries = (): unknown[] => tracer.ended.filter(([name]) => name.startsWith('deliver'));
   const line = (message: string): Record<string, unknown> => {
     const [found] = lines.map((each) => JSON.parse(each)).filter((each) => each.message === message);
@@ -163,7 +155,7 @@ describe('Traces', () => {
     await ann.request('say', { text: 'hi' });
     expect(await ann.receive()).to.deep.include({ action: 'create', data: { text: 'hi' } });
     await app.idle();
-    expect(sent()).to.deep.equal([parentOf(traceOf(2))]);
+    expect(await causes()).to.deep.equal([parentOf(traceOf(2))]);
     expect(deliveries()).to.deep.equal([['deliver ChatConsumer.onMessage', traceOf(3), parentOf(traceOf(2)), 200]]);
   });
 
@@ -177,7 +169,11 @@ describe('Traces', () => {
       await em.flush();
     });
     expect(await ann.receive()).to.deep.include({ data: { text: 'by HTTP' } });
-    expect(sent()).to.deep.equal([parentOf(traceOf(2)), parentOf(traceOf(4))]);
+    await app.idle();
+    expect(deliveries()).to.deep.equal([
+      ['deliver ChatConsumer.onSaid', traceOf(3), parentOf(traceOf(2)), 200],
+      ['deliver ChatConsumer.onMessage', traceOf(5), parentOf(traceOf(4)), 200],
+    ]);
   });
 
   it('of both stand in the log where a delivery is refused, or fails', async () => {
@@ -194,12 +190,12 @@ describe('Traces', () => {
     ]);
   });
 
-  it('leave nothing in messages and in the log where nothing is traced', async () => {
+  it('leave nothing in the change log and in the lines of the log where nothing is traced', async () => {
     await using ann = await follow(new Tracer());
     await ann.request('say', { text: 'secret' });
     await app.idle();
     await ann.expectSilence();
-    expect(layer.sent.some((message) => 'cause' in message)).to.equal(false);
+    expect(await causes()).to.deep.equal([undefined]);
     expect(line('A delivery was refused.')).to.not.have.any.keys('trace', 'cause');
   });
 

@@ -4,15 +4,17 @@ import { messageDeclarations } from '../decorators/on-message.js';
 import { permissionDeclarations } from '../dispatch/action-declaration.js';
 import { type Actions, actionsOf } from '../dispatch/actions.js';
 import { ConfigurationError } from '../errors.js';
-import type { ConcreteClass } from '../metadata.js';
+import type { Class, ConcreteClass } from '../metadata.js';
 import { type Observer, observersOf } from '../observers/observer.js';
-import { all, type PermissionExpression } from '../permissions/permission.js';
+import { consumerGroupDeclarations } from '../observers/observer-declaration.js';
+import { revocationDeclarations } from '../observers/revocation.js';
+import { all, type PermissionExpression, permissionsIn } from '../permissions/permission.js';
 import { PermissionChecker } from '../permissions/permission-checker.js';
+import { knowsConnectionOnly } from '../permissions/standard-permissions.js';
 import type { Settings } from '../settings.js';
 import { ApiConsumer } from './api-consumer.js';
-import { isReservedType } from './consumer-message.js';
 import { EventBodies } from './event-bodies.js';
-import { BaseModelConsumer, modelOf, settingsOf } from './model-consumer.js';
+import { BaseModelConsumer, modelOf, narrowsRows, overrides, settingsOf } from './model-consumer.js';
 
 export type ConsumerClass = ConcreteClass<ApiConsumer>;
 
@@ -37,6 +39,10 @@ export interface CompiledConsumer {
   readonly model: ConcreteClass | undefined;
   /** The kwarg by which clients name an object. */
   readonly lookupKwarg: string;
+  /** Whether its query may leave rows out. */
+  readonly isNarrowed: boolean;
+  /** Whether no event has to be asked for: no permission stands on it or on one of its actions, and its query leaves no row out. */
+  readonly isOpen: boolean;
   /** Whether `getActionName` is overridden: the name of an action is not its `action` then. */
   readonly takesActionName: boolean;
 }
@@ -57,13 +63,20 @@ export function compileConsumer(
   checkDetailActions(consumer, actions);
   const observers = observersOf(consumer, id);
   const model = consumer.prototype instanceof BaseModelConsumer ? modelOf(consumer.prototype) : undefined;
+  const permissions = new PermissionChecker(permission);
+  checkRevocations(consumer, [permission, ...[...actions.values()].map((action) => action.permissions.expression)], {
+    observers,
+    actions,
+  });
+  if (model) checkGroups(consumer, observers, model);
+  const isNarrowed = narrowsRows(consumer) || overrides(consumer, 'getObject');
   return {
     consumer,
     actions,
     observers,
     observersById: new Map([...observers.values()].map((observer) => [observer.id, observer])),
     permission,
-    permissions: new PermissionChecker(permission),
+    permissions,
     bodies: new EventBodies(),
     options: optionsOf(consumer),
     groups: groupDeclarations.find(consumer) ?? [],
@@ -71,6 +84,8 @@ export function compileConsumer(
     detached: [...detachedDeclarations.read(consumer).keys()],
     model,
     lookupKwarg: model ? settingsOf(consumer.prototype).lookupUrlKwarg : 'pk',
+    isNarrowed,
+    isOpen: !isNarrowed && permissions.isOpen && [...actions.values()].every((action) => action.permissions.isOpen),
     takesActionName: consumer.prototype['getActionName'] !== ApiConsumer.prototype['getActionName'],
   };
 }
@@ -107,17 +122,58 @@ function messagesOf(consumer: ConsumerClass): ReadonlyMap<string, string> {
   const members = new Map<string, string>();
   for (const [member, type] of messageDeclarations.read(consumer)) {
     const other = members.get(type);
-    if (isReservedType(type) || other) {
+    if (other) {
       throw new ConfigurationError({
         class: consumer.name,
         member,
-        reason: `takes messages of type "${type}", ${other ? `and so does ${other}` : "which are the framework's own"}.`,
+        reason: `takes messages of type "${type}", and so does ${other}.`,
         remedy: "Give it another type: @OnMessage('type').",
       });
     }
     members.set(type, member);
   }
   return members;
+}
+
+/** Those of the mixins, whose object is no right to anything but itself. */
+const rowActions: ReadonlySet<string> = new Set(['retrieve', 'update', 'patch', 'delete', 'subscribeInstance']);
+
+/** A right that is checked in the code of an action cannot be asked for again: the subscription would go on for ever. */
+function checkRevocations(
+  consumer: ConsumerClass,
+  expressions: readonly PermissionExpression[],
+  { observers, actions }: Pick<CompiledConsumer, 'observers' | 'actions'>,
+): void {
+  if (expressions.flatMap(permissionsIn).some((permission) => !knowsConnectionOnly(permission))) return;
+  const namesObject = [...actions.values()].some(({ isDetail, member }) => isDetail && !rowActions.has(member));
+  for (const [member, declarations] of revocationDeclarations.read(consumer)) {
+    for (const { observer } of declarations) {
+      const { visibility, hasRights } = observers.get(observer) as Observer;
+      if (hasRights || (visibility ? visibility.isNarrowed : namesObject)) continue;
+      throw new ConfigurationError({
+        class: consumer.name,
+        member,
+        reason: `says what the right to follow ${observer} depends on, and there is no permission that could be asked again: the code of an action is not run again.`,
+        remedy: `Let a permission check the right: @Action({ permissions: [IsMember] }) on the action that subscribes, or @Permissions(IsMember) on the class. Or drop @RevokedBy.`,
+      });
+    }
+  }
+}
+
+/** Whoever subscribes to a group-less observer hears of every row, also of those that the query keeps from the client. */
+function checkGroups(consumer: ConsumerClass, observers: ReadonlyMap<string, Observer>, model: Class): void {
+  const narrowing = ['getQuery', 'filterQuery'].find((member) => overrides(consumer, member));
+  const withGroups = new Set(consumerGroupDeclarations.read(consumer).values());
+  if (!narrowing) return;
+  for (const { member, model: observed } of observers.values()) {
+    if (observed !== model || withGroups.has(member)) continue;
+    throw new ConfigurationError({
+      class: consumer.name,
+      member,
+      reason: `has no groups, so that each of its subscriptions hears of every ${model.name}, also of those that ${narrowing} leaves out.`,
+      remedy: `Give it groups: @GroupsForSignal('${member}') and @GroupsForConsumer('${member}'), or @GroupsForBoth('${member}') that yields one name where every ${model.name} is meant for every subscription. Or let clients subscribe to single rows: ObserveInstance asks the query.`,
+    });
+  }
 }
 
 function checkDetailActions(consumer: ConsumerClass, actions: Actions): void {

@@ -3,6 +3,7 @@ import type { ActivityLog } from '../activity-log.js';
 import { runDetached } from '../async-context.js';
 import { type ChannelLayer, type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
 import { Membership } from '../channel-layer/membership.js';
+import type { Clock } from '../clock.js';
 import type { Dispatcher } from '../dispatch/dispatcher.js';
 import type { ErrorTranslator } from '../dispatch/error-mapping.js';
 import { ActionReply } from '../dispatch/reply.js';
@@ -21,9 +22,10 @@ import {
 } from '../errors.js';
 import type { DeliveryInspector } from '../inspection.js';
 import type { LogFields, Logger } from '../logger.js';
+import type { ObserverMessage } from '../observers/event-message.js';
 import type { Observer } from '../observers/observer.js';
-import { isObserverMessage } from '../observers/recheck-message.js';
-import { type SubscriptionRecord, Subscriptions, without } from '../observers/subscriptions.js';
+import type { SubscriptionIndex, SubscriptionReceiver, SubscriptionRecord } from '../observers/subscription-index.js';
+import { Subscriptions, without } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
@@ -37,7 +39,7 @@ import type { CompiledConsumer } from './compiled-consumer.js';
 import { ConsumerGroups } from './consumer-groups.js';
 import { toConsumerMessage } from './consumer-message.js';
 import { DetachedMethods } from './detached-methods.js';
-import { type Commits, EventDelivery } from './event-delivery.js';
+import { EventDelivery } from './event-delivery.js';
 import { BaseModelConsumer } from './model-consumer.js';
 import { showResult } from './model-result.js';
 import type { Holdings, Quotas } from './quotas.js';
@@ -50,10 +52,18 @@ export interface SessionServices {
   readonly dispatcher: Dispatcher;
   readonly errors: ErrorTranslator;
   readonly unitOfWork: UnitOfWork;
-  readonly publisher: Commits;
+  readonly subscribed: SubscriptionIndex;
+  /**
+   * The read of the change log that a subscription to an observer begins behind, if it begins now.
+   *
+   * @param isInTransaction whether a read of its own must not be waited for
+   * @throws where the database fails
+   */
+  positionFor(observer: Observer, isInTransaction: boolean): Promise<number>;
   readonly logger: Logger;
   readonly activity: ActivityLog | undefined;
   readonly settings: Settings;
+  readonly clock: Clock;
 }
 
 /** The connection behind a session. */
@@ -95,7 +105,7 @@ let requests = 0;
  * One consumer of one connection, from its first frame to its end: requests go through its queue to the dispatcher, messages of the
  * channel layer to its observers and message methods.
  */
-export class ConsumerSession implements RequestTarget, BoundSession {
+export class ConsumerSession implements RequestTarget, BoundSession, SubscriptionReceiver {
   /** The address of the consumer on the channel layer. */
   readonly name = `${processName}.${++sessions}`;
   readonly instance: ApiConsumer;
@@ -142,7 +152,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.unitOfWork = compiled.model ? unitOfWork.of(compiled.model) : unitOfWork;
     this.instance = this.scope.container.resolve(compiled.consumer);
     this.membership = new Membership(services.layer, this.name, this.#holdings);
-    this.subscriptions = new Subscriptions(this.membership, this.#holdings);
+    this.subscriptions = new Subscriptions(services.subscribed, this, this.#holdings);
     this.groups = new ConsumerGroups(this.membership, quotas);
     this.#queue = new RequestQueue((request) => this.#start(request), quotas);
     this.#events = new EventDelivery(this);
@@ -168,7 +178,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   // What comes from the client
 
   /** A request, or what a client took for one; answered in line with the others. Never throws. */
-  receive(payload: unknown): void {
+  receiveRequest(payload: unknown): void {
     const { quotas } = this;
     try {
       const takeName = this.compiled.takesActionName
@@ -262,8 +272,8 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     try {
       if (!isRequestId(target)) throw new ParseError('Name the request_id of the subscription as "target".');
       const subscribing = this.#queue.find(target);
-      subscribing?.whenAnswered(() => void this.subscriptions.end(target).catch((thrown) => this.#translate(thrown)));
-      await this.subscriptions.end(target);
+      subscribing?.whenAnswered(() => this.subscriptions.end(target));
+      this.subscriptions.end(target);
       request.succeed({ status: Status.noContent, data: 'null' });
     } catch (thrown) {
       request.fail(this.#translate(thrown));
@@ -365,8 +375,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     context: ActionContext,
     request: Request | undefined,
   ): Promise<void> {
-    const { subscriptions, membership } = this;
-    const { quotas } = this;
+    const { subscriptions, quotas } = this;
     const { requestId, action, kwargs: sent } = context;
     const groups = await observer.groupsOfSubscription(this.instance, kwargs);
     if (!request) context.signal.throwIfAborted();
@@ -374,21 +383,32 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     if (request?.isOfFormerUser) throw new Revoked();
     const known = subscriptions.find(observer, requestId);
     const added = known ? without(groups, known.groups) : groups;
-    const joining = membership.countNew(added);
+    const joining = subscriptions.countNew(added);
     if (!known) quotas.requireSubscription();
     quotas.requireGroups(joining);
-    const record = known ?? subscriptions.open(observer, requestId, kwargs, this.services.publisher.commits);
+    const record = known ?? subscriptions.open(observer, requestId, kwargs);
     const { noted, takeBack } = subscriptions.note(record, { action, sent, kwargs, groups, rights: undefined });
     if (!known && request) this.#events.holdUntilConfirmed(record, request);
     request?.whenAnswered((hasSucceeded) => {
       if (hasSucceeded) return;
       takeBack();
-      void this.#undo(record, added);
+      subscriptions.leave(record, added);
     });
-    await subscriptions.listen(record, added);
+    subscriptions.listen(record, added);
+    if (!known) await this.#begin(record);
     // Behind the joining, and as if never asked before: what changes the rights from now on is asked again.
     if (observer.hasRights) noted.rights = await rightsFor(observer, context);
     this.services.activity?.subscribed(observer.id, record.requestId, groups);
+  }
+
+  /**
+   * A subscription begins behind a read that began after it was permitted. Inside a transaction, whose connection the read might wait for,
+   * it begins behind the last one: what the transaction commits is one of its events.
+   */
+  async #begin(record: SubscriptionRecord): Promise<void> {
+    const { services, unitOfWork } = this;
+    const isInTransaction = unitOfWork.em.isInTransaction();
+    record.since = await services.positionFor(record.observer, isInTransaction);
   }
 
   unsubscribe(method: unknown, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {
@@ -399,14 +419,6 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     const { subscriptions } = this;
     if (requestId !== undefined && requestId !== null) return subscriptions.removeRequest(observer, requestId);
     return subscriptions.removeGroups(observer, await observer.groupsOfSubscription(this.instance, kwargs));
-  }
-
-  async #undo(record: SubscriptionRecord, added: readonly string[]): Promise<void> {
-    try {
-      await this.subscriptions.leave(record, added);
-    } catch (error) {
-      this.logger.error('A failed subscription could not leave its groups.', { path: this.scope.path, error });
-    }
   }
 
   sendToGroup(group: string, message: ChannelMessage): Promise<void> {
@@ -466,17 +478,25 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.logger.error('A promise that the consumer does not await was rejected.', { ...facts, error });
   }
 
-  // What comes from the channel layer
+  // What comes from observers and the channel layer
 
   /**
    * Events and messages wait while permissions, observers and actions take their time. A consumer that falls too far behind loses
    * the connection and reads anew, rather than miss some of them or take the memory of the process.
    */
+  receive(message: ObserverMessage, record: SubscriptionRecord): void {
+    if (this.#hasRoom()) this.#events.receive(message, record);
+  }
+
   receiveMessage(message: ChannelMessage): void {
-    if (this.groups.ended) return;
-    if (!this.quotas.hasRoomForEvent(this.#events.waiting + this.#waitingMessages)) this.#overflow();
-    else if (isObserverMessage(message)) this.#events.receive(message);
-    else this.#takeMessage(message);
+    if (this.#hasRoom()) this.#takeMessage(message);
+  }
+
+  #hasRoom(): boolean {
+    if (this.groups.ended) return false;
+    if (this.quotas.hasRoomForEvent(this.#events.waiting + this.#waitingMessages)) return true;
+    this.#overflow();
+    return false;
   }
 
   #takeMessage(message: ChannelMessage): void {
@@ -527,7 +547,8 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     for (const request of this.runningRequests) if (request !== own) leaveBehind(request);
     const hasLeft = await this.#runUnheard('user', async () => {
       const joined = this.groups.names.filter((group) => !this.compiled.groups.includes(group));
-      await Promise.all([this.#endSubscriptions(), ...joined.map((group) => this.groups.remove(group))]);
+      this.#endSubscriptions();
+      await Promise.all(joined.map((group) => this.groups.remove(group)));
     });
     if (hasLeft) void runDetached(() => this.#inLine('message', () => this.instance['onUserChange']()));
     // What still comes through a group that could not be left is the former user's.
@@ -539,10 +560,9 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     await this.#runUnheard('revoke', () => this.#endSubscriptions());
   }
 
-  async #endSubscriptions(): Promise<void> {
-    const { requestIds, left } = this.subscriptions.endAll();
-    for (const requestId of requestIds) this.send(errorReply(new Revoked(), { action: 'revoked', requestId }));
-    await left;
+  #endSubscriptions(): void {
+    for (const requestId of this.subscriptions.endAll())
+      this.send(errorReply(new Revoked(), { action: 'revoked', requestId }));
   }
 
   /** Resolves once what came until now is answered. */
@@ -573,6 +593,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   async #close(code: number, reason: ApiError | Disconnected): Promise<void> {
     this.groups.end(reason);
     this.#events.end();
+    this.subscriptions.endAll();
     void this.abort(reason);
     await this.#queue.addWork(async () => {
       await this.#runUnheard('leave', () => this.services.layer.disconnect(this.name));

@@ -4,20 +4,19 @@ import type { Request } from '../dispatch/request.js';
 import { Revoked } from '../errors.js';
 import type { DeliveryDecision, DeliveryInspector, PermissionAnswer } from '../inspection.js';
 import type { Logger } from '../logger.js';
-import type { ChangeMessage } from '../observers/change-message.js';
-import { type EventAction, eventFor } from '../observers/group-diff.js';
-import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
-import { type Observer, shortGroups } from '../observers/observer.js';
-import type { ObservedEvent, Sight } from '../observers/observer-declaration.js';
-import { isRecheckMessage, type ObserverMessage } from '../observers/recheck-message.js';
 import {
-  requestsThrough,
-  type SubscribingRequest,
-  type SubscriptionRecord,
-  type Subscriptions,
-} from '../observers/subscriptions.js';
-import type { Delivery } from '../permissions/permission.js';
-import { ActionContext } from '../scope/action-context.js';
+  type EventAction,
+  type EventMessage,
+  eventFor,
+  isRecheck,
+  type ObserverMessage,
+} from '../observers/event-message.js';
+import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
+import { shortGroups } from '../observers/observer.js';
+import type { ObservedEvent, Sight } from '../observers/observer-declaration.js';
+import type { SubscriptionRecord } from '../observers/subscription-index.js';
+import { requestsThrough, type Subscriptions } from '../observers/subscriptions.js';
+import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import { userKeyOf } from '../scope/user-key.js';
 import { rightsKey } from '../serializers/field-rights.js';
@@ -26,13 +25,12 @@ import { encodeData, errorReply } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
 import type { CompiledConsumer } from './compiled-consumer.js';
 import type { EventBody } from './event-bodies.js';
-import { isRefusal, rightsThrough, SubscriptionAuthorizer } from './subscription-authorizer.js';
-
-/** The commits of this process. */
-export interface Commits {
-  readonly source: string;
-  readonly commits: number;
-}
+import {
+  type AuthorizerServices,
+  type Question,
+  rightsThrough,
+  SubscriptionAuthorizer,
+} from './subscription-authorizer.js';
 
 /** The session whose subscriptions hear of events. */
 export interface SubscribedSession {
@@ -44,8 +42,7 @@ export interface SubscribedSession {
     readonly dispatcher: Dispatcher;
     readonly logger: Logger;
     readonly activity: ActivityLog | undefined;
-    readonly publisher: Commits;
-  };
+  } & AuthorizerServices;
   readonly runningRequests: readonly Request[];
   readonly stream: string | undefined;
   /** Undefined unless the explorer looks at the connection. */
@@ -62,7 +59,7 @@ interface EventArrival {
   readonly record: SubscriptionRecord;
   readonly action: string;
   readonly pk: unknown;
-  readonly message: ChangeMessage;
+  readonly message: EventMessage;
   /** Of the change, before and after. */
   readonly groups: readonly string[];
 }
@@ -82,35 +79,31 @@ interface Unconfirmed {
 
 type Method = (event: SentEvent | SentSignal, subscription: Subscription) => Promise<void> | void;
 
-const rememberedChanges = 256;
-
 /**
- * Changes from the channel layer -> frames, one per subscription, in the order in which they came. An event waits for the
+ * Messages of observers -> frames, one per subscription, in the order in which they came. An event waits for the
  * reply of the request that caused it, and for the reply of the request that subscribed.
  */
 export class EventDelivery {
   readonly #session: SubscribedSession;
   readonly #authorizer: SubscriptionAuthorizer;
-  /** Whether a permission has an opinion on deliveries. */
-  readonly #asks: boolean;
   readonly #tasks: (() => Promise<void> | void)[] = [];
-  #seen: Set<string> | undefined;
   #unconfirmed: readonly Unconfirmed[] = [];
   readonly #waiters: (() => void)[] = [];
   #isBusy = false;
   #isEnded = false;
 
   constructor(session: SubscribedSession) {
-    const { compiled, instance, scope } = session;
+    const { compiled, instance, scope, services } = session;
+    const loadObject = (context: ActionContext): Promise<object> => session.loadObject(context);
     this.#session = session;
-    this.#authorizer = new SubscriptionAuthorizer(compiled, instance, scope, (context) => session.loadObject(context));
-    this.#asks = compiled.permissions.asksForDeliveries(scope);
+    this.#authorizer = new SubscriptionAuthorizer(compiled, instance, scope, loadObject, services);
   }
 
-  /** Copies of a message are known by their id. */
-  receive(message: ObserverMessage): void {
-    if (message.id !== undefined && this.#isKnown(message.id)) return;
-    this.#tasks.push(() => this.#deliver(message));
+  receive(message: ObserverMessage, record: SubscriptionRecord): void {
+    if (!isRecheck(message) && message.batch <= record.since) return;
+    const arrival = arrivalOf(message, record);
+    if (!arrival) return;
+    this.#tasks.push(() => this.#deliver(arrival, message.origin));
     this.#drain();
   }
 
@@ -161,20 +154,10 @@ export class EventDelivery {
     this.#drain();
   };
 
-  #isKnown(id: string): boolean {
-    this.#seen ??= new Set();
-    if (this.#seen.has(id)) return true;
-    this.#seen.add(id);
-    const [oldest] = this.#seen;
-    if (this.#seen.size > rememberedChanges && oldest !== undefined) this.#seen.delete(oldest);
-    return false;
-  }
-
-  #deliver(message: ObserverMessage): Promise<void> | void {
-    const { origin } = message;
+  #deliver(arrival: Arrival, origin: string | undefined): Promise<void> | void {
     const pending = origin === undefined ? undefined : this.#pendingRequest(origin);
-    if (!pending) return this.#deliverAll(this.#arrivalsOf(message));
-    this.#tasks.unshift(() => this.#deliverAll(this.#arrivalsOf(message)));
+    if (!pending) return this.#deliverAll([arrival]);
+    this.#tasks.unshift(() => this.#deliverAll([arrival]));
     return pending.answered;
   }
 
@@ -222,31 +205,9 @@ export class EventDelivery {
     );
   }
 
-  #arrivalsOf(message: ObserverMessage): Arrival[] {
-    const observer = this.#session.compiled.observersById.get(message.observer);
-    if (!observer) return [];
-    return isRecheckMessage(message)
-      ? rechecks(this.#session.subscriptions.of(observer), message.groups)
-      : this.#events(observer, message);
-  }
-
-  /** A change that was committed before the client subscribed may arrive afterwards; it is none of the subscription's. */
-  #events(observer: Observer, message: ChangeMessage): EventArrival[] {
-    const { before, after, pk, source, commit } = message;
-    const isOurs = source === this.#session.services.publisher.source;
-    const groups = [...before, ...after];
-    const arrivals: EventArrival[] = [];
-    for (const record of this.#session.subscriptions.near(observer, groups)) {
-      const event = isOurs && commit <= record.since ? undefined : eventFor(record.groups, before, after);
-      const action = event && (record.observer.signal?.name ?? event);
-      if (action) arrivals.push({ record, action, pk, message, groups });
-    }
-    return arrivals;
-  }
-
   /** Sends an event for which no permission has to be asked. @returns whether it did */
   #sendAtOnce(arrival: Arrival): boolean {
-    if ('isRecheck' in arrival || this.#asks) return false;
+    if ('isRecheck' in arrival) return false;
     if (!arrival.record.observer.passesThrough || this.#isAsked(arrival)) return false;
     this.#send(arrival, arrival.action, textOf(arrival));
     return true;
@@ -265,7 +226,16 @@ export class EventDelivery {
 
   /** Whether a permission or a query has to be asked for this event. */
   #isAsked(arrival: EventArrival): boolean {
-    return this.#asks || arrival.record.observer.revocations.length > 0 || this.#narrowing(arrival) !== undefined;
+    const { record, groups } = arrival;
+    return this.#authorizer.asksForEvent(record, groups, this.#isOrdered(arrival)) || this.#isLookedAt(arrival);
+  }
+
+  /**
+   * Whether the message that a commit changed the right came before all that shows what was written since: both come from the change
+   * log, in its order. Not where a signal was sent outside of any transaction, and not where the row is read again: it may be newer.
+   */
+  #isOrdered(arrival: EventArrival): boolean {
+    return Number.isFinite(arrival.message.batch) && !this.#isLookedAt(arrival);
   }
 
   async #recheck({ record, groups }: RecheckArrival): Promise<boolean> {
@@ -277,17 +247,24 @@ export class EventDelivery {
   }
 
   async #deliverAsked(arrival: EventArrival): Promise<boolean> {
-    const { record } = arrival;
-    await this.#askRights(arrival);
+    const { record, groups } = arrival;
+    const isOrdered = this.#isOrdered(arrival);
+    const isDue = this.#authorizer.isDue(record, groups, isOrdered);
+    const asksRights = this.#authorizer.asksRightsForEvent(record, groups, isOrdered);
+    if (asksRights) await this.#authorizer.askRights(record, groups);
+    if (isDue) this.#authorizer.forget(record, groups);
     const body = this.#bodyOf(arrival);
-    const sight = await this.#look(arrival, eventOf(arrival, body));
-    if (await this.#isLost(arrival, sight)) {
+    const questions = this.#authorizer.questions(record, groups);
+    const sight = await this.#look(arrival, eventOf(arrival, body), questions, asksRights);
+    if (await this.#isLost(arrival, sight, isDue)) {
       this.#tell(arrival, 'revoked');
       return this.#revoke(record);
     }
     if (!sight.event) return this.#noteHidden(arrival, sight);
     const asked: PermissionAnswer[] = [];
-    if (!(await this.#mayReceive(arrival, sight.event, asked))) return this.#noteRefusal(arrival, asked);
+    const unanswered = isDue ? this.#authorizer.questions(record, groups) : questions;
+    const refusing = await this.#refusing(arrival, sight.event, unanswered, asked);
+    if (refusing) return this.#noteRefusal(arrival, refusing, asked);
     sight.note();
     await this.#hand(arrival, sight.event, body, asked);
     return true;
@@ -332,7 +309,7 @@ export class EventDelivery {
     outcome: DeliveryDecision['outcome'],
     facts: Partial<Pick<DeliveryDecision, 'asked' | 'sentAs'>> = {},
   ): void {
-    const { inspector, stream = null, services } = this.#session;
+    const { inspector, stream = null } = this.#session;
     if (!inspector || 'isRecheck' in arrival) return;
     const { record, action, pk, message } = arrival;
     const { observer, requestId, groups } = record;
@@ -340,7 +317,7 @@ export class EventDelivery {
       asked: [],
       ...facts,
       observer: observer.id,
-      commit: message.source === services.publisher.source ? message.commit : 0,
+      commit: message.commit,
       requestId,
       pk,
       action,
@@ -349,65 +326,60 @@ export class EventDelivery {
     });
   }
 
-  /** With what every request sent through which the event comes. An ApiError that a permission throws is its refusal. */
-  async #mayReceive(
-    { record, groups }: EventArrival,
+  /** The first request through which the event comes that would not be granted now; none where it may be sent. */
+  async #refusing(
+    { record }: EventArrival,
     event: ObservedEvent,
+    questions: readonly Question[],
     asked: PermissionAnswer[],
-  ): Promise<boolean> {
-    if (!this.#asks) return true;
-    const { scope, compiled, inspector } = this.#session;
-    const delivery = { scope, ...event };
+  ): Promise<Question | undefined> {
+    const { scope, inspector } = this.#session;
     const note = inspector && ((answer: PermissionAnswer): void => void asked.push(answer));
-    try {
-      for (const { kwargs } of requestsThrough(record, groups)) {
-        if (!(await compiled.permissions.mayReceive(delivery, contextOf(record, kwargs, delivery), note))) return false;
-      }
-      return true;
-    } catch (error) {
-      if (!isRefusal(error)) throw error;
-      return false;
-    }
-  }
-
-  async #askRights({ record, groups }: EventArrival): Promise<void> {
-    if (record.observer.revocations.length > 0) await this.#authorizer.askRights(record, groups);
+    for (const question of questions)
+      if (!(await this.#authorizer.mayReceive(record, question, { scope, ...event }, note))) return question;
+    return undefined;
   }
 
   /** Asked once the data are there: what is read later than a permission might be what it would refuse. */
-  async #isLost({ record, groups }: EventArrival, { isRefused }: Sight): Promise<boolean> {
+  async #isLost({ record, groups }: EventArrival, { isRefused }: Sight, isDue: boolean): Promise<boolean> {
     if (record.observer.revocations.length === 0) return false;
-    return isRefused || !(await this.#authorizer.holds(record, groups));
+    return isRefused || (isDue && !(await this.#authorizer.holds(record, groups)));
   }
 
-  /** The request that has to be asked which rows its subscription may see; none where it sees all of them. */
-  #narrowing({ record, groups }: EventArrival): SubscribingRequest | undefined {
+  /** Whether the row behind the event has to be judged, or shown in another way than to all. */
+  #isLookedAt({ record, groups }: EventArrival): boolean {
     const { visibility } = record.observer;
-    const [request] = visibility ? requestsThrough(record, groups) : [];
-    return request && (visibility?.isNarrowed || this.#authorizer.asksForObject(request)) ? request : undefined;
+    if (!visibility || visibility.isLookedAt) return visibility !== undefined;
+    if (this.#session.compiled.isOpen) return false;
+    return requestsThrough(record, groups).some((request) => this.#authorizer.asksForObject(request));
   }
 
-  async #look(arrival: EventArrival, event: ObservedEvent): Promise<Sight> {
-    const { record } = arrival;
+  async #look(
+    arrival: EventArrival,
+    event: ObservedEvent,
+    [question]: readonly Question[],
+    asksRights: boolean,
+  ): Promise<Sight> {
+    const { record, groups } = arrival;
     const { visibility, serializer } = record.observer;
-    const request = this.#narrowing(arrival);
-    if (!visibility || !request) return { event, isRefused: false, note: () => {} };
+    if (!visibility || !question || !this.#isLookedAt(arrival)) return { event, isRefused: false, note: () => {} };
     return visibility.look(this.#session.instance, event, {
       subscription: record,
-      context: this.#authorizer.contextOf(record, request),
+      context: question.context,
       ...(serializer && { serializer }),
-      maySee: (row) => this.#authorizer.maySee(record, request, row),
+      isJudged: this.#authorizer.asksForObject(question.request),
+      maySee: (row) => this.#authorizer.maySee(question, row),
       rights: async () => {
-        await this.#askRights(arrival);
-        return rightsThrough(record, arrival.groups);
+        if (asksRights) await this.#authorizer.askRights(record, groups);
+        return rightsThrough(record, groups);
       },
     });
   }
 
-  #noteRefusal(arrival: EventArrival, asked: readonly PermissionAnswer[]): false {
-    const { scope, services, compiled } = this.#session;
+  #noteRefusal(arrival: EventArrival, { permissions }: Question, asked: readonly PermissionAnswer[]): false {
+    const { scope, services } = this.#session;
     this.#tell(arrival, 'refused', { asked });
-    services.dispatcher.log.refusedDelivery(scope, withheld(arrival, compiled.permissions.description));
+    services.dispatcher.log.refusedDelivery(scope, withheld(arrival, permissions.description));
     return false;
   }
 
@@ -428,10 +400,9 @@ export class EventDelivery {
     const { requestId, observer } = record;
     // Its client may have ended it while a permission was asked.
     if (!subscriptions.has(record)) return false;
-    const ended = subscriptions.end(requestId);
+    subscriptions.end(requestId);
     services.activity?.revoked(observer.id, requestId);
     this.#session.send(errorReply(new Revoked(), { action: 'revoked', requestId }));
-    await ended;
     return false;
   }
 
@@ -467,16 +438,15 @@ function textOf({ record, action, pk, message, groups }: EventArrival): string {
   return Object.hasOwn(dataByRights, key) ? (dataByRights[key] ?? data) : data;
 }
 
-function rechecks(records: readonly SubscriptionRecord[], groups: readonly string[]): RecheckArrival[] {
-  const concerned = records.filter((record) => groups.some((group) => record.groups.includes(group)));
-  return concerned.map((record) => ({ record, groups, isRecheck: true }));
+/** What a message is to a subscription in one of its groups. */
+function arrivalOf(message: ObserverMessage, record: SubscriptionRecord): Arrival | undefined {
+  if (isRecheck(message)) return { record, groups: message.recheck, isRecheck: true };
+  const { before, after, pk } = message;
+  const event = eventFor(record.groups, before, after);
+  if (!event) return undefined;
+  return { record, action: record.observer.signal?.name ?? event, pk, message, groups: [...before, ...after] };
 }
 
 function eventOf({ action, pk }: EventArrival, { data }: EventBody): ObservedEvent {
   return { action: action as EventAction, pk, data };
-}
-
-/** An event as the action that a permission is asked for. */
-function contextOf({ requestId }: SubscriptionRecord, kwargs: unknown, { scope, action }: Delivery): ActionContext {
-  return new ActionContext({ scope, action, requestId, kwargs: { ...(kwargs as object) } });
 }

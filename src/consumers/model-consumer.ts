@@ -203,6 +203,20 @@ export function modelOf(consumer: object): ConcreteClass<object> {
   return (consumer.constructor as unknown as { model: ConcreteClass<object> }).model;
 }
 
+/** Whether a consumer class overrides what says which rows there are for a client. */
+export function narrowsRows(consumer: Class): boolean {
+  return overrides(consumer, 'getQuery') || overrides(consumer, 'filterQuery');
+}
+
+/** Whether a consumer class has a member of its own in place of the model consumer's. */
+export function overrides(consumer: Class, member: string): boolean {
+  const { prototype } = BaseModelConsumer;
+  return (
+    consumer.prototype instanceof BaseModelConsumer &&
+    Reflect.get(consumer.prototype, member) !== Reflect.get(prototype, member)
+  );
+}
+
 /** What the options said. */
 export function settingsOf(consumer: object): typeof BaseModelConsumer {
   return consumer.constructor as unknown as typeof BaseModelConsumer;

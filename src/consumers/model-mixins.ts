@@ -72,6 +72,14 @@ export interface DeleteTypes extends MixinTypes {
 
 export interface Retrieve extends Mixin<RetrieveTypes> {}
 
+/** The methods of the mixin, one for each class that has it. */
+const plainRetrieves = new WeakSet<object>();
+
+/** Whether `retrieve` is the mixin's own, which shows the row as it is. */
+export function isPlainRetrieve(method: object): boolean {
+  return plainRetrieves.has(method);
+}
+
 export const Retrieve: Retrieve = (base) => {
   abstract class Retrieving extends base {
     @DetailAction()
@@ -79,6 +87,7 @@ export const Retrieve: Retrieve = (base) => {
       return object;
     }
   }
+  plainRetrieves.add(Retrieving.prototype.retrieve);
   replyShapes.write(Retrieving.prototype, 'retrieve', 'row');
   return Retrieving;
 };

@@ -9,7 +9,7 @@ import type { Class } from '../metadata.js';
 import type { eventTypes, ModelEvent, SentEvent, Subscription } from '../observers/model-event.js';
 import { observerDeclarations } from '../observers/observer-declaration.js';
 import { toPrimaryKey } from '../orm/model-key.js';
-import { primaryKeyOf } from '../orm/model-snapshot.js';
+import { primaryKeyOf } from '../orm/row.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { KeyOf } from '../serializers/model-types.js';
 import type { SerializerClass } from '../serializers/serializer.js';
@@ -37,7 +37,8 @@ export interface ObserveInstanceActions<On> {
    * ```
    *
    * A row that leaves those of the consumer's query, or that a permission refuses from now on, is sent as one delete; one
-   * that comes back, as a create. Where a query or a permission has to be asked, the data are what it sees now.
+   * that comes back, as a create. The data are what `retrieve` would show to this client now: the columns of the commit, unless the row
+   * has to be read again for its query, a permission for objects, its serializer or an overridden `retrieve`.
    */
   subscribeInstance(object: Model<On>, context: ActionContext): Promise<void>;
   /**

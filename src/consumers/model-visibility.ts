@@ -1,51 +1,115 @@
 import type { EntityMetadata } from '@mikro-orm/core';
+import { actionDeclarations } from '../dispatch/action-declaration.js';
+import { ActionReply } from '../dispatch/reply.js';
 import type { Class } from '../metadata.js';
 import type { ObservedEvent, Sight, Viewer, Visibility } from '../observers/observer-declaration.js';
 import { byKey } from '../orm/model-key.js';
-import type { ActionContext } from '../scope/action-context.js';
-import { serializeAll } from '../serializers/serialize.js';
+import type { GivenRights } from '../permissions/rights.js';
+import { ActionContext } from '../scope/action-context.js';
+import { everyRights } from '../serializers/field-rights.js';
+import type { SerializerClass } from '../serializers/serializer.js';
+import { showsByRequest } from '../serializers/shows-by-request.js';
 import { encodeData } from '../wire/codec.js';
-import { BaseModelConsumer, modelOf } from './model-consumer.js';
+import { BaseModelConsumer, modelOf, narrowsRows, overrides, settingsOf } from './model-consumer.js';
+import { isPlainRetrieve } from './model-mixins.js';
+import { showResult } from './model-result.js';
+import { isRefusal } from './subscription-authorizer.js';
 
 type AnyModelConsumer = BaseModelConsumer<object, never>;
+type RetrieveMethod = (row: object, request: ActionContext) => unknown;
 
-interface Hooks {
-  readonly getQuery: unknown;
-  readonly filterQuery: unknown;
-}
+const retrieve = 'retrieve';
 
 /** The rows that a subscription heard leave, by their keys. */
 const heardLeave = new WeakMap<object, Set<string>>();
 
 /**
  * The rows that are visible to a connection are those of its consumer's query that no permission refuses. Leaving them looks
- * like a delete, coming back like a create; what happens to a row outside of them makes no event.
+ * like a delete, coming back like a create; what happens to a row outside of them makes no event. A visible row is shown as
+ * `retrieve` would show it to this client now.
  */
 export function visibilityOf(consumer: Class): Visibility {
-  const { getQuery, filterQuery } = BaseModelConsumer.prototype as unknown as Hooks;
-  const own = consumer.prototype as unknown as Hooks;
-  return { isNarrowed: own.getQuery !== getQuery || own.filterQuery !== filterQuery, look, rowOf };
+  const isNarrowed = narrowsRows(consumer) || overrides(consumer, 'getObject');
+  const isReadAgain = isNarrowed || showsItsOwn(consumer);
+  return {
+    isNarrowed,
+    isLookedAt: isReadAgain || overrides(consumer, 'getSerializer'),
+    look: (instance, event, viewer) => look(instance as AnyModelConsumer, event, viewer, isReadAgain),
+    rowOf: (instance, kwargs, context) => rowOf(instance as AnyModelConsumer, kwargs, context, isNarrowed),
+  };
 }
 
-/** The row is judged as it is by now, and so that is what is shown of it: as it was, it might have been hidden. */
-async function look(consumer: object, event: ObservedEvent, viewer: Viewer): Promise<Sight> {
+/** Whether what its clients see of a row says more than the columns that were committed. */
+function showsItsOwn(consumer: Class): boolean {
+  const { serializer } = settingsOf(consumer.prototype);
+  return (
+    ownRetrieve(consumer) !== undefined || overrides(consumer, 'getSerializerContext') || showsByRequest(serializer)
+  );
+}
+
+function ownRetrieve(consumer: Class): RetrieveMethod | undefined {
+  const method: RetrieveMethod | undefined = Reflect.get(consumer.prototype, retrieve);
+  return method && !isPlainRetrieve(method) ? method : undefined;
+}
+
+/**
+ * A row that is read again is judged as it is by now, and so that is what is shown of it: as it was, it might have been hidden.
+ * Where nothing asks for the row, the event stays what it is.
+ */
+async function look(
+  consumer: AnyModelConsumer,
+  event: ObservedEvent,
+  viewer: Viewer,
+  isReadAgain: boolean,
+): Promise<Sight> {
   const { action, pk } = event;
   const gone = goneFor(viewer);
   const key = encodeData(pk);
   const wasGone = gone.has(key);
-  const row = action === 'delete' ? undefined : await visibleRow(consumer as AnyModelConsumer, pk, viewer.context);
-  const isRefused = row !== undefined && !(await viewer.maySee(row));
-  if (row && !isRefused) {
-    const data = await show(consumer as AnyModelConsumer, row, viewer);
-    return { event: { action: wasGone ? 'create' : action, pk, data }, isRefused, note: () => gone.delete(key) };
+  const shown = action === 'delete' ? undefined : await shownOf(consumer, event, viewer, isReadAgain);
+  const isRefused = shown?.isRefused === true;
+  if (shown && !isRefused) {
+    const seen = { action: wasGone ? ('create' as const) : action, pk, data: shown.data };
+    return { event: seen, isRefused, note: () => gone.delete(key) };
   }
   // A row that is deleted may be there again, under the same key, and is then a new one.
   const note = (): unknown => gone.add(key);
   return wasGone ? { isRefused, note } : { event: { action: 'delete', pk, data: { pk } }, isRefused, note };
 }
 
-async function rowOf(consumer: object, kwargs: unknown, context: ActionContext): Promise<object | undefined> {
-  return visibleRow(consumer as AnyModelConsumer, (kwargs as { readonly pk: unknown }).pk, context);
+/** What of a row may be sent; undefined where it is not there, or not for this client. The permissions are asked last: all that was read is older. */
+async function shownOf(
+  consumer: AnyModelConsumer,
+  { pk, data }: ObservedEvent,
+  viewer: Viewer,
+  isReadAgain: boolean,
+): Promise<{ readonly data: unknown; readonly isRefused: boolean } | undefined> {
+  const request = retrieving(viewer);
+  if (!isReadAgain && !viewer.isJudged && consumer['getSerializer'](request) === viewer.serializer)
+    return { data, isRefused: false };
+  const row = await visibleRow(consumer, pk, viewer.context);
+  if (!row) return undefined;
+  try {
+    const seen = await show(consumer, row, request, viewer);
+    return { data: seen, isRefused: !(await viewer.maySee(row)) };
+  } catch (error) {
+    // An overridden `retrieve` may refuse a row as it does for requests.
+    if (!isRefusal(error)) throw error;
+    return undefined;
+  }
+}
+
+/** A row that is there and that the query leaves out is hidden. */
+async function rowOf(
+  consumer: AnyModelConsumer,
+  kwargs: unknown,
+  context: ActionContext,
+  isNarrowed: boolean,
+): Promise<object | 'hidden' | undefined> {
+  const { pk } = kwargs as { readonly pk: unknown };
+  const row = await visibleRow(consumer, pk, context);
+  if (row || !isNarrowed) return row;
+  return (await find(consumer, pk)) ? 'hidden' : undefined;
 }
 
 function goneFor({ subscription }: Viewer): Set<string> {
@@ -54,29 +118,53 @@ function goneFor({ subscription }: Viewer): Set<string> {
   return gone;
 }
 
-/** By primary key, whatever clients name rows by. */
+/** By primary key, whatever clients name rows by; through `getObject` where that is the consumer's own and takes keys. */
 async function visibleRow(
   consumer: AnyModelConsumer,
   pk: unknown,
   context: ActionContext,
 ): Promise<object | undefined> {
-  const { em } = consumer['unitOfWork'];
-  const meta = em.getMetadata(modelOf(consumer)) as EntityMetadata;
-  const named = byKey(meta, pk);
-  if (!named) return undefined;
-  const where = { $and: [named, await consumer['visibleRows'](context)] };
-  return (await em.findOne(modelOf(consumer), where as never)) ?? undefined;
+  const { lookupField } = settingsOf(consumer);
+  if (lookupField !== 'pk' || !overrides(consumer.constructor as Class, 'getObject'))
+    return find(consumer, pk, await consumer['visibleRows'](context));
+  try {
+    return await consumer['getObject'](pk, context);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    return undefined;
+  }
 }
 
-/** As events are shown, which know of no request. */
-async function show(consumer: AnyModelConsumer, row: object, { serializer, ...viewer }: Viewer): Promise<unknown> {
-  if (!serializer) return undefined;
-  const rights = await viewer.rights();
-  const { container } = consumer['scope'];
-  const [data] = await serializeAll(serializer, [row], {
-    unitOfWork: consumer['unitOfWork'],
-    resolve: (provider) => container.resolve(provider),
-    ...(rights && { rights }),
+async function find(consumer: AnyModelConsumer, pk: unknown, query: object = {}): Promise<object | undefined> {
+  const { em } = consumer['unitOfWork'];
+  const named = byKey(em.getMetadata(modelOf(consumer)) as EntityMetadata, pk);
+  if (!named) return undefined;
+  return (await em.findOne(modelOf(consumer), { $and: [named, query] } as never)) ?? undefined;
+}
+
+/** The request by which the client would read the row, with what it sent when it subscribed. */
+function retrieving({ context: { scope, requestId, kwargs } }: Viewer): ActionContext {
+  return new ActionContext({ scope, action: retrieve, requestId, kwargs, isDelivery: true });
+}
+
+async function show(consumer: AnyModelConsumer, row: object, request: ActionContext, viewer: Viewer): Promise<unknown> {
+  const type = consumer.constructor as Class;
+  const own = ownRetrieve(type);
+  const returned = own ? await own.call(consumer, row, request) : row;
+  const isReply = returned instanceof ActionReply;
+  const rights = await rightsOf(viewer);
+  return showResult(isReply ? returned.data : returned, {
+    reply: (isReply ? returned.serializer : undefined) ?? actionDeclarations.read(type).get(retrieve)?.reply,
+    model: { entity: modelOf(consumer), serializer: consumer['getSerializer'](request) },
+    context: { ...consumer['getSerializerContext'](request), ...(rights && { rights }) },
   });
-  return data;
+}
+
+/** Those that are not known are the least. What another serializer than that of the event asks for is asked of the request. */
+async function rightsOf({ serializer, rights }: Viewer): Promise<GivenRights | undefined> {
+  return (await rights()) ?? (serializer && leastOf(serializer));
+}
+
+function leastOf(serializer: SerializerClass): GivenRights | undefined {
+  return everyRights(serializer)[0];
 }

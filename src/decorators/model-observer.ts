@@ -9,6 +9,7 @@ import type {
 import {
   consumerGroupDeclarations,
   type Groups,
+  groupReadDeclarations,
   observerDeclarations,
   signalGroupDeclarations,
 } from '../observers/observer-declaration.js';
@@ -28,6 +29,8 @@ export interface ModelObserverOptions<Entity extends object, S extends Serialize
   readonly serializer?: S & Fitting<Entity, S>;
   /** What is shown of a row that is there. Runs once per change, outside any connection. */
   readonly body?: (row: Entity) => Body | Promise<Body>;
+  /** Properties that the body reads although they are `hidden` or `lazy`: these are not in the change log unless an observer names them. */
+  readonly reads?: readonly (keyof Entity & string)[];
   /**
    * Whether a client that reads slowly may be told of the last of several changes of a row only. What it was not told of
    * stays a create, and no delete is left out. Default false.
@@ -66,7 +69,7 @@ type KwargsOf<Consumer, Name extends keyof Consumer & string> = [ObservedBy<Cons
  */
 export function ModelObserver<Entity extends object, S extends SerializerClass<AnySerializer> = never, Body = never>(
   model: () => Class<Entity>,
-  { serializer, body, latest }: ModelObserverOptions<Entity, S, Body> = {},
+  { serializer, body, reads, latest }: ModelObserverOptions<Entity, S, Body> = {},
 ) {
   return <Observer extends (event: EventOf<Entity, S, Body>, subscription: Subscription<never>) => unknown>(
     prototype: object,
@@ -77,25 +80,39 @@ export function ModelObserver<Entity extends object, S extends SerializerClass<A
       model: model as () => Class,
       ...(serializer && { serializer }),
       ...(body && { body }),
+      ...(reads && { reads }),
       ...(latest && { latest }),
     });
   };
 }
 
+export interface GroupsOptions {
+  /**
+   * Properties that the method reads although they are `hidden` or `lazy`. Others of that kind are not in the change log, and are
+   * undefined here.
+   */
+  readonly reads?: readonly string[];
+}
+
 /**
  * The groups that a row belongs to, asked for before and after each change. A row that leaves a group is a delete for it, a
- * row that comes into one a create. Runs once per change, outside any connection: `this` has no injected members.
+ * row that comes into one a create. Runs once per change and process, outside any connection: `this` has no injected members.
  *
  * ```ts
  * @GroupsForSignal('onMessage') protected *groupsOfMessage(message: Message) { yield `room-${message.room.id}`; }
  * ```
+ *
+ * @throws ConfigurationError when the application is created, for `reads` that are no property of the entity
  */
-export function GroupsForSignal<Name extends string>(observer: Name) {
+export function GroupsForSignal<Name extends string>(observer: Name, { reads }: GroupsOptions = {}) {
   return <Consumer extends { [Key in Name]: ObserverMethod }, Yields extends (row: RowOf<Consumer, Name>) => Groups>(
     prototype: Consumer,
     member: string,
     _descriptor: TypedPropertyDescriptor<Yields>,
-  ): void => signalGroupDeclarations.write(prototype, member, observer);
+  ): void => {
+    signalGroupDeclarations.write(prototype, member, observer);
+    if (reads) groupReadDeclarations.write(prototype, member, reads);
+  };
 }
 
 /**

@@ -25,8 +25,9 @@ type Observing<Consumer, Name extends keyof Consumer & string> = [ObservedBy<Con
  * {"errors": ["You may no longer follow this."], "data": null, "action": "revoked", "response_status": 403, "request_id": 7, "code": "revoked"}
  * ```
  *
- * Runs once per change, before and after it, outside any connection. The permissions of such an observer are asked before every
- * event as well, whatever process committed it.
+ * Runs once per change, before and after it, outside any connection. What the permissions said holds until then, for the setting
+ * `grantTimeLimit` at the longest; the first event afterwards asks again. Where no permission could be asked, for the right
+ * is checked in the code of an action, the consumer is refused at start-up.
  *
  * @param by a function, because entities and consumers may import each other; or a signal
  */

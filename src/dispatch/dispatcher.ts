@@ -4,6 +4,7 @@ import { ActionNotFound, TimeLimitExceeded, UnflushedChanges } from '../errors.j
 import { checkKwargs, refuseUnknown } from '../kwargs/kwargs-checker.js';
 import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import type { Answers } from '../permissions/permission-checker.js';
 import type { Settings } from '../settings.js';
 import { encodeData, isPlainData } from '../wire/codec.js';
 import type { ActionDefinition } from './actions.js';
@@ -165,19 +166,20 @@ export class Dispatcher {
   /** @param parts takes those of a generator whose transaction has to commit before they are true */
   async #outcome(request: Request, action: ActionDefinition, parts?: string[]): Promise<Outcome> {
     const { instance } = request.target;
-    await action.permissions.checkAction(request);
-    const parameters = await this.#parameters(request, action);
+    const answers: Answers = new Map();
+    await action.permissions.checkAction(request, answers);
+    const parameters = await this.#parameters(request, action, answers);
     if (request.abortReason) throw request.abortReason;
     const method: Method = Reflect.get(instance, action.member);
     return this.#outcomeOf(request, action, await method.call(instance, ...parameters), parts);
   }
 
-  async #parameters(request: Request, action: ActionDefinition): Promise<unknown[]> {
+  async #parameters(request: Request, action: ActionDefinition, answers: Answers): Promise<unknown[]> {
     const { target } = request;
     const kwargs = await this.#checkedKwargs(request, action);
     if (!action.isDetail) return [...kwargs, request];
     const object = await target.loadObject(request);
-    await action.permissions.checkObject(request, object);
+    await action.permissions.checkObject(request, object, answers);
     return [object, ...kwargs, request];
   }
 

@@ -22,6 +22,8 @@ export interface ObserverDeclaration {
   readonly serializer?: SerializerClass;
   /** What a row or payload is shown as, instead of a serializer. */
   readonly body?: (subject: never) => unknown;
+  /** The hidden and lazy properties of a row that the body reads. */
+  readonly reads?: readonly string[];
   /** Whether a slow client may be told of the last of several changes of a row only. */
   readonly latest?: boolean;
   /** A groups method that yields nothing but the key: it is the same before and after every change. */
@@ -34,11 +36,13 @@ export interface ObserverDeclaration {
 
 /** Which rows the connections of a consumer class may see. */
 export interface Visibility {
-  /** Whether every event has to be looked at, and not only where a permission has an opinion on objects. */
+  /** Whether some rows may be out of sight, whatever permissions say. */
   readonly isNarrowed: boolean;
+  /** Whether every event has to be looked at, and not only where a permission has an opinion on objects. */
+  readonly isLookedAt: boolean;
   look(consumer: object, event: ObservedEvent, viewer: Viewer): Promise<Sight>;
-  /** The row that was subscribed with these kwargs, if it is there and the consumer's query shows it. */
-  rowOf(consumer: object, kwargs: unknown, context: ActionContext): Promise<object | undefined>;
+  /** The row that was subscribed with these kwargs: undefined if it is gone, `hidden` if the consumer's query does not show it. */
+  rowOf(consumer: object, kwargs: unknown, context: ActionContext): Promise<object | 'hidden' | undefined>;
 }
 
 /** One subscription, as far as it matters to what it may see. */
@@ -47,7 +51,10 @@ export interface Viewer {
   readonly subscription: object;
   /** The request that subscribed, and not the event. */
   readonly context: ActionContext;
+  /** What the data of the event were made with. */
   readonly serializer?: SerializerClass;
+  /** Whether a permission has an opinion on the row. */
+  readonly isJudged: boolean;
   /** What it may be shown now. Asked once the row is read. */
   rights(): Promise<GivenRights | undefined>;
   /** Asks the permissions for the row. */
@@ -72,6 +79,9 @@ export const observerDeclarations = new MemberMetadata<ObserverDeclaration>('obs
 
 /** Member that yields groups -> the observer that it yields them for. */
 export const signalGroupDeclarations = new MemberMetadata<string>('groups-for-signal');
+
+/** Member that yields groups -> the hidden and lazy properties of a row that it reads. */
+export const groupReadDeclarations = new MemberMetadata<readonly string[]>('groups-read');
 export const consumerGroupDeclarations = new MemberMetadata<string>('groups-for-consumer');
 
 /** What a groups method may give. */

@@ -7,6 +7,7 @@ import type { SerializerClass } from '../serializers/serializer.js';
 import { faultOf, type GroupsMethod, type LeaveOut, valueless } from './group-names.js';
 import {
   consumerGroupDeclarations,
+  groupReadDeclarations,
   type ObservedSignal,
   type ObserverDeclaration,
   observerDeclarations,
@@ -25,6 +26,8 @@ export interface Observer {
   readonly signal?: ObservedSignal;
   readonly serializer?: SerializerClass;
   readonly body?: (subject: never) => unknown;
+  /** The hidden and lazy properties that its body and its groups read of a row. */
+  readonly reads: readonly string[];
   /** Whether the groups of a row may change with its columns, so that those before a change have to be known. */
   readonly groupsVary: boolean;
   /** Whether a slow client may be told of the last of several changes of a row only. */
@@ -34,7 +37,7 @@ export interface Observer {
   readonly visibility?: Visibility;
   /** Whether its serializer shows some fields to some clients only. */
   readonly hasRights: boolean;
-  /** What the permission of its subscriptions depends on; where there is any, it is asked before every event. */
+  /** What the permission of its subscriptions depends on; where there is any, what it said holds until that changes. */
   readonly revocations: readonly Revocation[];
   /** What its groups are called outside of it; the group of all where it declares none. */
   named(groups: readonly string[]): string[];
@@ -95,6 +98,7 @@ function compile(
     signal,
     serializer,
     body,
+    reads = [],
     latest,
     passesThrough,
     groupsByKey,
@@ -132,6 +136,7 @@ function compile(
     ...(serializer && { serializer }),
     ...(body && { body }),
     ...(visibility && { visibility }),
+    reads: [...reads, ...(ofRow ? (groupReadDeclarations.read(consumer).get(ofRow) ?? []) : [])],
     hasRights: serializer !== undefined && rightsIn(serializer).size > 0,
     latest: latest === true,
     groupsVary: ofRow !== undefined && Reflect.get(consumer.prototype, ofRow) !== groupsByKey,

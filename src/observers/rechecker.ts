@@ -1,8 +1,7 @@
 import { currentWork } from '../async-context.js';
 import { ConfigurationError } from '../errors.js';
 import type { Class } from '../metadata.js';
-import { Signal } from '../signals/signal.js';
-import type { SignalSent } from '../signals/signal-sent.js';
+import type { LoggedRecheck } from '../orm/commit-buffer.js';
 import type { ObservedBy } from './model-event.js';
 import type { Observer } from './observer.js';
 
@@ -16,13 +15,8 @@ export type ObserverNameOf<Consumer> = {
 }[keyof Consumer] &
   string;
 
-export interface RecheckRequest {
-  readonly observer: Observer;
-  readonly groups: readonly string[];
-}
-
-/** It is never sent: it marks what was asked by hand among the signals that wait for a commit. */
-export const askedByHand = new Signal<never>();
+/** Takes what is asked by hand: it waits for the transaction around the caller, if there is one. */
+export type StageRecheck = (recheck: LoggedRecheck) => void;
 
 /**
  * Asks subscriptions again whether they are still granted, where what that depends on is no row and no signal. Injected; inside
@@ -34,10 +28,10 @@ export const askedByHand = new Signal<never>();
  */
 export class Rechecker {
   readonly #observers: readonly Observer[];
-  readonly #stage: (sent: SignalSent) => void;
+  readonly #stage: StageRecheck;
 
   /** Made by the application. */
-  constructor(observers: readonly Observer[], stage: (sent: SignalSent) => void) {
+  constructor(observers: readonly Observer[], stage: StageRecheck) {
     this.#observers = observers;
     this.#stage = stage;
   }
@@ -53,8 +47,11 @@ export class Rechecker {
   ): void {
     const request = currentWork.getStore()?.id;
     for (const found of this.#find(consumer, observer)) {
-      const payload: RecheckRequest = { observer: found, groups: found.named(groups) };
-      this.#stage({ signal: askedByHand, payload, atOnce: false, ...(request && { origin: request }) });
+      this.#stage({
+        observer: found.id,
+        groups: found.named(groups),
+        ...(request !== undefined && { origin: request }),
+      });
     }
   }
 

@@ -1,37 +1,63 @@
 import { currentWork } from '../async-context.js';
+import type { LoggedSignal } from '../orm/commit-buffer.js';
 import type { Signal } from '../signals/signal.js';
 import type { SignalSent } from '../signals/signal-sent.js';
-import type { Observer } from './observer.js';
-import { copyPayload } from './signal-payload.js';
+import { decodePayload, encodePayload } from './signal-payload.js';
 
-/**
- * Listens to every signal that is observed, or that revokes.
- *
- * @param others that other code hears once they are committed
- * @returns what ends it
- */
-export function receiveSignals(
-  observers: readonly Observer[],
-  others: readonly Signal<never>[],
-  receive: (sent: SignalSent) => void,
-): () => void {
-  const ofOthers = others.map((signal) => ({ signal, atOnce: false }));
-  const ofObservers = observers.flatMap((each) => [each, ...each.revocations]).flatMap(({ signal }) => signal ?? []);
-  const observed = [...ofObservers, ...ofOthers];
-  const ends = [true, false].flatMap((atOnce) => {
-    const signals = new Set(observed.filter((each) => each.atOnce === atOnce).map(({ signal }) => signal));
-    return [...signals].map((signal) => receiveOne(signal, atOnce, receive));
-  });
-  return () => {
-    for (const end of ends) end();
-  };
+/** A signal that an application hears of, and what it is called in every process: by the first that hears it. */
+export interface HeardSignal {
+  readonly signal: Signal<never>;
+  readonly atOnce: boolean;
+  readonly name: string;
 }
 
-function receiveOne(signal: Signal<never>, atOnce: boolean, receive: (sent: SignalSent) => void): () => void {
-  const receiver = (payload: unknown): void => {
-    const request = currentWork.getStore()?.id;
-    receive({ signal, payload, atOnce, ...(request && { origin: request }) });
+/**
+ * The signals that an application hears of, between their senders and those who observe them. A payload is text on the way, also
+ * within one process.
+ */
+export class SignalReceivers {
+  readonly #heard: readonly HeardSignal[];
+  readonly #ends: (() => void)[] = [];
+
+  constructor(heard: readonly HeardSignal[]) {
+    this.#heard = heard;
+  }
+
+  get areHeard(): boolean {
+    return this.#heard.length > 0;
+  }
+
+  /** @param receive called while the sender waits; what it throws reaches the sender */
+  begin(receive: (sent: LoggedSignal, atOnce: boolean) => void): void {
+    for (const atOnce of [true, false]) {
+      const heard = this.#heard.filter((each) => each.atOnce === atOnce);
+      for (const signal of new Set(heard.map((each) => each.signal))) {
+        const names = heard.flatMap((each) => (each.signal === signal ? each.name : []));
+        this.#ends.push(connect(signal, names, (sent) => receive(sent, atOnce)));
+      }
+    }
+  }
+
+  end(): void {
+    for (const end of this.#ends.splice(0)) end();
+  }
+
+  /** What this application calls the same; several observers of one signal are told once. */
+  received(logged: readonly LoggedSignal[], atOnce: boolean): readonly SignalSent[] {
+    return logged.flatMap(({ names, payload, origin }) => {
+      const found = this.#heard.find((each) => each.atOnce === atOnce && names.includes(each.name));
+      if (!found) return [];
+      const sent = { signal: found.signal, payload: decodePayload(payload), atOnce };
+      return origin === undefined ? sent : { ...sent, origin };
+    });
+  }
+}
+
+function connect(signal: Signal<never>, names: readonly string[], receive: (sent: LoggedSignal) => void): () => void {
+  const receiver = (text: unknown): void => {
+    const origin = currentWork.getStore()?.id;
+    receive({ names, payload: text as string, ...(origin !== undefined && { origin }) });
   };
-  signal.connect(receiver, (payload) => copyPayload(payload) as never);
+  signal.connect(receiver, (payload) => encodePayload(payload) as never);
   return () => signal.disconnect(receiver);
 }

@@ -1,33 +1,13 @@
-import type { Membership } from '../channel-layer/membership.js';
 import { ParseError } from '../errors.js';
-import type { GivenRights } from '../permissions/rights.js';
 import { encodeData } from '../wire/codec.js';
 import type { RequestId } from '../wire/messages.js';
 import type { Observer } from './observer.js';
-
-/** A request that subscribed: as much of it as its permissions need to be asked again. */
-export interface SubscribingRequest {
-  readonly action: string;
-  /** What the client sent. */
-  readonly sent: Readonly<Record<string, unknown>>;
-  /** What its action subscribed with. */
-  readonly kwargs: unknown;
-  readonly groups: readonly string[];
-  /** What it may be shown; until that is known, the least. */
-  rights: GivenRights | undefined;
-}
-
-/** One request id of this consumer to hear of changes. */
-export interface SubscriptionRecord {
-  readonly observer: Observer;
-  readonly requestId: string | number;
-  readonly kwargs: unknown;
-  groups: readonly string[];
-  /** The last commit of this process that came before it. */
-  readonly since: number;
-  /** Those whose groups it listens to: several where a client used its request id again. */
-  requests: readonly SubscribingRequest[];
-}
+import type {
+  SubscribingRequest,
+  SubscriptionIndex,
+  SubscriptionReceiver,
+  SubscriptionRecord,
+} from './subscription-index.js';
 
 /**
  * Which requests of one consumer asked for which groups: the only book on it. A request id names one subscription per
@@ -37,10 +17,11 @@ export class Subscriptions {
   /** A list: there are few, and in a process there are many such lists. */
   #records: readonly SubscriptionRecord[] = [];
 
-  /** @param count where the number of subscriptions is kept */
+  /** @param count where the numbers of subscriptions, and of the groups that they are in, are kept */
   constructor(
-    private readonly membership: Membership,
-    private readonly count: { subscriptions: number } = { subscriptions: 0 },
+    private readonly index: SubscriptionIndex,
+    private readonly receiver: SubscriptionReceiver,
+    private readonly count: { subscriptions: number; groups: number } = { subscriptions: 0, groups: 0 },
   ) {}
 
   get all(): readonly SubscriptionRecord[] {
@@ -57,9 +38,11 @@ export class Subscriptions {
    *
    * @throws ParseError without a request id: its events could not say what they answer
    */
-  open(observer: Observer, requestId: RequestId, kwargs: unknown, since = 0): SubscriptionRecord {
+  open(observer: Observer, requestId: RequestId, kwargs: unknown): SubscriptionRecord {
     if (requestId === null) throw new ParseError('A subscription needs a request_id.');
-    const record: SubscriptionRecord = { observer, requestId, kwargs, groups: [], since, requests: [] };
+    const { receiver } = this;
+    const since = Number.POSITIVE_INFINITY;
+    const record: SubscriptionRecord = { receiver, observer, requestId, kwargs, groups: [], since, requests: [] };
     this.#records = this.#records.concat(record);
     this.count.subscriptions += 1;
     return record;
@@ -79,57 +62,55 @@ export class Subscriptions {
     return { noted: request, takeBack };
   }
 
-  async listen(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
+  /** How many of these groups no subscription of the consumer is in. */
+  countNew(groups: readonly string[]): number {
+    return new Set(groups.filter((group) => !this.#isHeld(group))).size;
+  }
+
+  listen(record: SubscriptionRecord, groups: readonly string[]): void {
     const added = without(groups, record.groups);
-    // All of them noted before the first is waited for: a subscription that ends meanwhile leaves every one.
+    this.count.groups += this.countNew(added);
     record.groups = record.groups.length === 0 ? added : record.groups.concat(added);
-    await Promise.all(added.map((group) => this.membership.add(group, record)));
+    for (const group of added) this.index.add(group, record);
   }
 
   /** Takes these groups out of one subscription; without any group left it has ended. */
-  async leave(record: SubscriptionRecord, groups: readonly string[]): Promise<void> {
+  leave(record: SubscriptionRecord, groups: readonly string[]): void {
     const left = without(record.groups, groups);
     const held = without(record.groups, left);
     record.groups = left;
     record.requests = record.requests.filter((request) => request.groups.some((group) => left.includes(group)));
+    this.count.groups -= this.countNew(held);
+    for (const group of held) this.index.discard(group, record);
     if (left.length === 0) this.#remove(record);
-    // One that cannot be left must not keep it in the others.
-    await Promise.all(held.map((group) => this.membership.discard(group, record)));
   }
 
   /** Ends the one subscription of an observer and a request id, with all its groups. */
-  async removeRequest(observer: Observer, requestId: string | number): Promise<void> {
+  removeRequest(observer: Observer, requestId: string | number): void {
     const record = this.find(observer, requestId);
-    if (record) await this.leave(record, record.groups);
+    if (record) this.leave(record, record.groups);
   }
 
-  /** Ends all of them, at once for those who ask. @returns their request ids, and what resolves once their groups are left */
-  endAll(): { readonly requestIds: ReadonlySet<string | number>; readonly left: Promise<unknown> } {
+  /** Ends all of them. @returns their request ids */
+  endAll(): ReadonlySet<string | number> {
     const ended = this.#records;
-    const left = Promise.all(ended.map((record) => this.leave(record, record.groups)));
-    return { requestIds: new Set(ended.map(({ requestId }) => requestId)), left };
+    for (const record of ended) this.leave(record, record.groups);
+    return new Set(ended.map(({ requestId }) => requestId));
   }
 
-  /** Ends all that a request id asked for, at once for those who ask. */
-  async end(requestId: string | number): Promise<void> {
-    const ended = this.#records.filter((record) => record.requestId === requestId);
-    await Promise.all(ended.map((record) => this.leave(record, record.groups)));
+  /** Ends all that a request id asked for. */
+  end(requestId: string | number): void {
+    for (const record of this.#records.filter((each) => each.requestId === requestId))
+      this.leave(record, record.groups);
   }
 
   /** Takes these groups out of all subscriptions of an observer. */
-  async removeGroups(observer: Observer, groups: readonly string[]): Promise<void> {
-    for (const record of this.of(observer)) await this.leave(record, groups);
+  removeGroups(observer: Observer, groups: readonly string[]): void {
+    for (const record of this.of(observer)) this.leave(record, groups);
   }
 
   of(observer: Observer): readonly SubscriptionRecord[] {
     return this.#records.filter((record) => record.observer === observer);
-  }
-
-  /** Those of an observer that may hear of a change in these groups: no fewer, and not many more. */
-  near(observer: Observer, groups: readonly string[]): readonly SubscriptionRecord[] {
-    const [group] = groups;
-    if (group === undefined || groups.some((other) => other !== group)) return this.of(observer);
-    return this.membership.holdersOf(group).filter((holder) => isRecordOf(holder, observer));
   }
 
   has(record: SubscriptionRecord): boolean {
@@ -141,10 +122,10 @@ export class Subscriptions {
     this.#records = this.#records.filter((other) => other !== record);
     this.count.subscriptions -= 1;
   }
-}
 
-function isRecordOf(holder: object, observer: Observer): holder is SubscriptionRecord {
-  return 'observer' in holder && holder.observer === observer;
+  #isHeld(group: string): boolean {
+    return this.#records.some(({ groups }) => groups.includes(group));
+  }
 }
 
 /** The requests through which something in these groups is heard. */

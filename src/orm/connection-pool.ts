@@ -7,6 +7,7 @@ import type { OrmRoot } from './orm-root.js';
 /** A connection of `pg`, from the moment when it is checked out. */
 interface PoolClient extends EventEmitter {
   readonly processID?: number | null;
+  getTransactionStatus?(): string | null;
   release(failure?: unknown): void;
 }
 
@@ -43,6 +44,15 @@ interface Command {
 interface Transaction {
   readonly savepointName?: string;
   commit(): Command;
+  executeQuery(query: { readonly sql: unknown }, options?: object): Promise<unknown>;
+}
+
+/** Hears of the end of transactions. */
+export interface CommitListener {
+  /** Runs as the last statements of a transaction. What it throws rolls the transaction back. */
+  committing(transaction: object): Promise<void>;
+  /** The transaction has taken effect. Never throws. */
+  committed(transaction: object): void;
 }
 
 interface SqlConnection {
@@ -52,9 +62,13 @@ interface SqlConnection {
   getPlatform(): { getExceptionConverter(): { convertException(error: Error): Error } };
 }
 
+/** `T` in a transaction, `E` in one that a failed statement has aborted, `I` in none; undefined where nothing is known. */
+type Status = () => string | null | undefined | Promise<string>;
+
 /** One use of a connection, from the moment when the pool hands it out. */
 interface Checkout {
   readonly processID: number | undefined;
+  readonly status: Status;
   /** Closes the connection and frees its place in the pool, unless it was given back. */
   readonly discard: () => void;
 }
@@ -72,19 +86,22 @@ const pools = new WeakMap<object, ConnectionPool>();
  * 1. A connection that has ended is discarded at once, also while it is checked out.
  * 2. A transaction that fails to begin or to roll back has its connection discarded.
  *
- * On the way out, errors of BEGIN, COMMIT and ROLLBACK become those of MikroORM, as errors of other statements are. Databases
- * without a pool, PGlite for one, have only this.
+ * On the way out, errors of BEGIN, COMMIT and ROLLBACK become those of MikroORM, as errors of other statements are. PostgreSQL "commits"
+ * a transaction that an error has aborted, by rolling it back without a word, and one that raw SQL has ended before: both fail instead.
+ * Databases without a pool, PGlite for one, have only this.
  */
 export class ConnectionPool {
   readonly #connection: SqlConnection;
   readonly #checkouts = new Set<Checkout>();
   readonly #checkoutOf = new WeakMap<Transaction, Checkout>();
+  readonly #known = new WeakSet<object>();
   /** The transaction that begins, which a connection is checked out for. */
   readonly #beginning = new AsyncLocalStorage<{ checkout?: Checkout | undefined }>();
   #pool: Pool | undefined;
   /** When the first request came for which the pool has had no connection since, by `performance.now()`. */
   #wantedSince: number | undefined;
   #users = 0;
+  #listener: CommitListener | undefined;
 
   private constructor(connection: SqlConnection) {
     this.#connection = connection;
@@ -128,6 +145,15 @@ export class ConnectionPool {
     this.#pool = undefined;
   }
 
+  onCommit(listener: CommitListener | undefined): void {
+    this.#listener = listener;
+  }
+
+  /** Whether the end of this transaction will be heard of. */
+  knows(transaction: object): boolean {
+    return this.#known.has(transaction);
+  }
+
   /**
    * Whether the pool has been used up for so many milliseconds, and will not recover: all its connections are checked out, none was
    * handed out although requests asked for one, and the database answers another connection that it runs no statement for any of them.
@@ -146,22 +172,31 @@ export class ConnectionPool {
       const transaction = await this.#beginning.run(beginning, begin);
       const { checkout } = beginning;
       if (checkout) this.#checkoutOf.set(transaction, checkout);
+      this.#known.add(transaction);
       const commit = transaction.commit.bind(transaction);
-      transaction.commit = () => this.#commit(commit());
+      const status = checkout?.status ?? watchStatements(transaction);
+      transaction.commit = () => this.#commit(transaction, commit(), status);
       return transaction;
     } catch (error) {
       beginning.checkout?.discard();
-      throw this.#converted(error);
+      throw this.converted(error);
     }
   }
 
-  #commit(command: Command): Command {
+  #commit(transaction: Transaction, command: Command, status: Status): Command {
     const execute = async (): Promise<void> => {
+      requireOpen(await status());
+      try {
+        await this.#listener?.committing(transaction);
+      } catch (error) {
+        throw this.converted(error);
+      }
       try {
         await command.execute();
       } catch (error) {
-        throw isWithoutEffect(error) ? this.#converted(error) : new CommitInDoubt(error as Error);
+        throw isWithoutEffect(error) ? this.converted(error) : new CommitInDoubt(error as Error);
       }
+      this.#listener?.committed(transaction);
     };
     return { execute };
   }
@@ -172,12 +207,12 @@ export class ConnectionPool {
     } catch (error) {
       // After a savepoint comes the transaction that it is in.
       if (transaction.savepointName === undefined) this.#checkoutOf.get(transaction)?.discard();
-      throw this.#converted(error);
+      throw this.converted(error);
     }
   }
 
-  /** What a listener of the transaction throws, or the application, stays what it is. */
-  #converted(error: unknown): unknown {
+  /** As MikroORM's own error, what the database or the way to it failed with; what a listener throws, or the application, stays what it is. */
+  converted(error: unknown): unknown {
     if (!isDatabaseFailure(error)) return error;
     return this.#connection.getPlatform().getExceptionConverter().convertException(error);
   }
@@ -235,7 +270,8 @@ export class ConnectionPool {
       giveBack(true);
       isDiscarded = true;
     };
-    const checkout: Checkout = { processID: client.processID ?? undefined, discard };
+    const status: Status = () => client.getTransactionStatus?.();
+    const checkout: Checkout = { processID: client.processID ?? undefined, status, discard };
     this.#checkouts.add(checkout);
     client.once('end', discard);
     return checkout;
@@ -263,6 +299,45 @@ export class ConnectionPool {
       client.end().catch(() => {});
     }
   }
+}
+
+/**
+ * What is known of a transaction whose driver does not say: raw SQL may have ended it, and where a statement failed, another one shows
+ * whether that has aborted the transaction, or only a savepoint.
+ */
+function watchStatements(transaction: Transaction): Status {
+  let status = 'T';
+  const { executeQuery } = transaction;
+  transaction.executeQuery = async (query, options) => {
+    try {
+      const result = await executeQuery.call(transaction, query, options);
+      if (typeof query.sql === 'string' && ending.test(query.sql)) status = 'I';
+      return result;
+    } catch (error) {
+      if (isDatabaseFailure(error)) status = 'E';
+      throw error;
+    }
+  };
+  return async () => {
+    if (status !== 'E') return status;
+    const probe = { sql: 'select 1', parameters: [], query: { kind: 'RawNode' }, queryId: { queryId: 'signalbox' } };
+    return executeQuery.call(transaction, probe).then(
+      () => 'T',
+      () => 'E',
+    );
+  };
+}
+
+const ending = /^\s*(?:commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b/i;
+
+/** @throws Error where COMMIT would not commit what the transaction wrote */
+function requireOpen(status: string | null | undefined): void {
+  if (status === 'E')
+    throw new Error(
+      'PostgreSQL has rolled the transaction back: a statement in it failed, and the code that caught the error went on.',
+    );
+  if (status === 'I')
+    throw new Error('The transaction was ended by raw SQL before its end: COMMIT and ROLLBACK belong to MikroORM.');
 }
 
 function isPool(client: unknown): client is Pool {

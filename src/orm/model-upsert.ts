@@ -1,7 +1,5 @@
 import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
 import { LockMode } from '@mikro-orm/core';
-import type { RowData } from './model-change.js';
-import { rowKey, snapshotOf } from './model-snapshot.js';
 
 /**
  * The rows that an upsert may find in its way: those with its key, or with the values of one of its unique properties.
@@ -11,16 +9,15 @@ export async function conflictingRows(
   em: EntityManager,
   meta: EntityMetadata,
   data: object,
-): Promise<ReadonlyMap<string, RowData>> {
+): Promise<readonly object[]> {
   const conditions = uniqueSets(meta).flatMap((names) => {
     const values = names.map((name) => [name, Reflect.get(data, name) as unknown] as const);
     return values.some(([, value]) => value === undefined || value === null) ? [] : [Object.fromEntries(values)];
   });
-  if (conditions.length === 0) return new Map();
+  if (conditions.length === 0) return [];
   const fork = em.fork({ clear: true, keepTransactionContext: true, freshEventManager: true });
   const find = (locking: EntityManager): Promise<object[]> => lockedRows(locking, meta, { $or: conditions });
-  const rows = await (fork.isInTransaction() ? find(fork) : fork.transactional(find));
-  return new Map(rows.map((row) => [rowKey(meta, row), snapshotOf(fork, row)]));
+  return fork.isInTransaction() ? find(fork) : fork.transactional(find);
 }
 
 async function lockedRows(em: EntityManager, meta: EntityMetadata, where: object): Promise<object[]> {

@@ -38,6 +38,12 @@ export class UnitOfWork {
     return meta && new Set(meta.comparableProps.map(({ name }) => name));
   }
 
+  /** The properties of an entity of this database; undefined where it has no such entity. */
+  propertiesOf(entity: EntityName<object>): ReadonlySet<string> | undefined {
+    const meta = this.em.getMetadata().find(entity);
+    return meta && new Set(meta.props.map(({ name }) => name));
+  }
+
   /** Runs in a request context of its own, for every database. */
   run<T>(work: () => T): T {
     return RequestContext.create([], () => {

@@ -1,4 +1,4 @@
-import { NotAuthenticated, NotFound, PermissionDenied } from '../errors.js';
+import { NotAuthenticated, NotFound, PermissionDenied, Throttled } from '../errors.js';
 import type { PermissionAnswer } from '../inspection.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
@@ -16,8 +16,25 @@ import { AllowAny, isLoggedIn } from './standard-permissions.js';
 /** `neutral`: no permission that was asked had an opinion. */
 type Verdict = 'granted' | 'refused' | 'neutral';
 
+type Opinion = boolean | undefined;
+
 /** One question put to one permission; undefined where the permission has no opinion. */
-type Question = (permission: AnyPermission, options: unknown) => boolean | undefined | Promise<boolean | undefined>;
+type Question = (permission: AnyPermission, options: unknown, operand: Operand) => Opinion | Promise<Opinion>;
+
+/** A permission where it stands in an expression: with other options it is another one. */
+type Operand = Extract<PermissionExpression, PermissionClass | { readonly kind: 'with' }>;
+
+/** What permissions said of one request, and of its object once that was asked for: none of them is asked twice. */
+export type Answers = Map<Operand, Opinion>;
+
+/** The request behind an event. */
+export interface GrantingRequest {
+  readonly context: ActionContext;
+  /** Those that are known are not asked for. */
+  readonly answers: Answers;
+  /** Loads the object of a detail action, for the permissions that have an opinion on objects. @throws NotFound */
+  readonly object?: (() => Promise<object>) | undefined;
+}
 
 type ResolvePermission = (permission: PermissionClass) => AnyPermission;
 
@@ -45,11 +62,16 @@ export class PermissionChecker {
   }
 
   /**
-   * Whether a delivery has to be asked for at all. Known before the first one, so that the others cost nothing. A question
+   * Whether a delivery has to be asked for at all: by `canReceive`, or by what granted its subscription. Known before the first one, so that the others cost nothing. A question
    * may be a field, which only an instance shows.
    */
   asksForDeliveries(scope: Scope): boolean {
     return this.#anyAnswers(scope, 'canReceive', 'hasPermission');
+  }
+
+  /** Whether a permission looks at each event, and not only at the request that subscribed. */
+  asksForEvents(scope: Scope): boolean {
+    return this.#anyAnswers(scope, 'canReceive');
   }
 
   /** Whether an object has to be asked for at all. */
@@ -67,9 +89,12 @@ export class PermissionChecker {
       : new NotAuthenticated(undefined, { remedy: `Nobody is logged in: see the middleware, or ${this.description}.` });
   }
 
-  /** @throws PermissionDenied */
-  async checkAction(context: ActionContext): Promise<void> {
-    if (await this.#allows(context.scope, onAction(context))) return;
+  /**
+   * @param answers takes what each permission says
+   * @throws PermissionDenied
+   */
+  async checkAction(context: ActionContext, answers: Answers = new Map()): Promise<void> {
+    if (await this.#allows(context.scope, onAction(context, answers))) return;
     throw new PermissionDenied(undefined, this.#toChange);
   }
 
@@ -77,43 +102,38 @@ export class PermissionChecker {
    * A permission that refuses the action refuses its object too. Else `any(IsOwner, IsAdmin)` would let a stranger in: no
    * owner, and an administrator's permission that has no opinion on objects.
    *
+   * @param answers to the action, where `checkAction` asked for them; takes what each permission says of the object
    * @throws NotFound, as for an object that is not there, unless forbidden objects may be revealed
    * @throws PermissionDenied where they may
    */
-  async checkObject(context: ActionContext, object: object): Promise<void> {
-    const ofAction = onAction(context);
-    const question: Question = async (permission, options) => {
-      const mayAct = await ofAction(permission, options);
-      if (mayAct === false || !permission.hasObjectPermission) return mayAct;
-      return yes(permission.hasObjectPermission(context, object, options));
-    };
-    if (await this.#allows(context.scope, question)) return;
+  async checkObject(context: ActionContext, object: object, answers: Answers = new Map()): Promise<void> {
+    const question = onObject(context, onAction(context, answers), async () => object);
+    if (await this.#allows(context.scope, noting(answers, question))) return;
     const Refusal = this.revealsForbidden ? PermissionDenied : NotFound;
     throw new Refusal(undefined, this.#toChange);
   }
 
   /**
-   * Asks again, for every event: what let a client subscribe may not hold any more.
+   * Asks whether an event may be sent: the request that subscribed would be granted now, and `canReceive` has no objection.
    *
-   * @param context the event as an action: its name is `create`, `update` or `delete`, its kwargs those of the subscription
    * @param note called with what each permission answers
    */
   async mayReceive(
     delivery: Delivery,
-    context: ActionContext,
-    note?: (answer: PermissionAnswer) => void,
+    { context, answers, object }: GrantingRequest,
+    note: (answer: PermissionAnswer) => void = () => {},
   ): Promise<boolean> {
-    const ofAction = onAction(context);
-    const question: Question = async (permission, options) => {
-      const mayAct = await ofAction(permission, options);
-      if (mayAct === false || !permission.canReceive) return mayAct;
+    const ofAction = onAction(context, new Map());
+    const ofRequest = remembering(answers, object ? onObject(context, ofAction, object) : ofAction);
+    const question: Question = async (permission, options, operand) => {
+      const isGranted = await ofRequest(permission, options, operand);
+      if (isGranted === false || !permission.canReceive) return isGranted;
       return yes(permission.canReceive(delivery, options));
     };
-    if (!note) return this.#allows(delivery.scope, question);
-    return this.#allows(delivery.scope, async (permission, options) => {
+    return this.#allows(delivery.scope, async (permission, options, operand) => {
       const { name } = permission.constructor;
       try {
-        const answer = await question(permission, options);
+        const answer = await question(permission, options, operand);
         note({ permission: name, answer: answer ?? null });
         return answer;
       } catch (error) {
@@ -147,8 +167,50 @@ function operandsOf(expression: PermissionExpression): readonly PermissionExpres
   return isAll ? expression.operands.flatMap(operandsOf) : [expression];
 }
 
-function onAction(context: ActionContext): Question {
-  return (permission, options) => permission.hasPermission && yes(permission.hasPermission(context, options));
+function onAction(context: ActionContext, answers: Answers): Question {
+  return remembering(
+    answers,
+    unlessThrottled(
+      context,
+      (permission, options) => permission.hasPermission && yes(permission.hasPermission(context, options)),
+    ),
+  );
+}
+
+function onObject(context: ActionContext, ofAction: Question, object: () => Promise<object>): Question {
+  return unlessThrottled(context, async (permission, options, operand) => {
+    const mayAct = await ofAction(permission, options, operand);
+    if (mayAct === false || !permission.hasObjectPermission) return mayAct;
+    return yes(permission.hasObjectPermission(context, await object(), options));
+  });
+}
+
+/** Asks for what is not known yet. */
+function remembering(answers: Answers, question: Question): Question {
+  const noted = noting(answers, question);
+  return (permission, options, operand) =>
+    answers.has(operand) ? answers.get(operand) : noted(permission, options, operand);
+}
+
+function noting(answers: Answers, question: Question): Question {
+  return async (permission, options, operand) => {
+    const answer = await question(permission, options, operand);
+    answers.set(operand, answer);
+    return answer;
+  };
+}
+
+/** A throttle says how often a client may ask, and at a delivery its client asks for nothing: it has no opinion then. */
+function unlessThrottled({ isDelivery }: ActionContext, question: Question): Question {
+  if (!isDelivery) return question;
+  return async (permission, options, operand) => {
+    try {
+      return await question(permission, options, operand);
+    } catch (error) {
+      if (error instanceof Throttled) return undefined;
+      throw error;
+    }
+  };
 }
 
 /** A permission that answers at all says yes or no: a forgotten `return` is no missing opinion. */
@@ -158,10 +220,10 @@ async function yes(answer: Answer): Promise<boolean> {
 
 /** Puts a question to every permission that the answer depends on. */
 async function ask(expression: PermissionExpression, question: Question, resolve: ResolvePermission): Promise<Verdict> {
-  if (typeof expression === 'function') return opinionOf(await question(resolve(expression), undefined));
+  if (typeof expression === 'function') return opinionOf(await question(resolve(expression), undefined, expression));
   switch (expression.kind) {
     case 'with':
-      return opinionOf(await question(resolve(expression.permission), expression.options));
+      return opinionOf(await question(resolve(expression.permission), expression.options, expression));
     case 'not':
       return opposite(await ask(expression.operand, question, resolve));
     case 'all':

@@ -35,15 +35,14 @@ export interface Permission<Options = undefined> {
   /** Asked during the handshake; a refusal is 401 while the client is not logged in, else 403. */
   canConnect?(scope: Scope, options: Options): Answer;
   /**
-   * Asked before every action, and again before every event is delivered: `context.action` is then `create`, `update` or
-   * `delete`, and the kwargs are those of the subscription.
+   * Asked before every action, and again at deliveries to a subscription that the action made: with its name and with what
+   * the client sent, and `context.isDelivery` is true. A permission that throws `Throttled` has no opinion then.
    */
   hasPermission?(context: ActionContext, options: Options): Answer;
   /**
-   * Asked once the object of an action is loaded; of a subscription of a row, again before every event, as for the action
-   * that subscribed: a row that is refused then is sent as one delete. A refusal of an action is answered as if it were not there (404), so that no client learns
-   * which keys exist; the setting `revealForbiddenObjects` makes it 403, and so does a permission that throws
-   * `PermissionDenied` itself.
+   * Asked once the object of an action is loaded, and again at deliveries: of a subscription of a row, a row that is refused then is
+   * sent as one delete. A refusal of an action is answered as if it were not there (404), so that no client learns which keys
+   * exist; the setting `revealForbiddenObjects` makes it 403, and so does a permission that throws `PermissionDenied` itself.
    */
   hasObjectPermission?(context: ActionContext, object: object, options: Options): Answer;
   /** Asked before every event is delivered; a refusal drops it. */

@@ -14,7 +14,8 @@ import type { ActionContext } from '../scope/action-context.js';
  */
 export interface Rights<Name extends string = string> {
   /**
-   * Asked once per request, and once per subscription with the request that subscribed; again when `@RevokedBy` says so.
+   * Asked once per request, and once per subscription with the request that subscribed; again when `@RevokedBy` says so, and
+   * without it for each event of a subscription of a row.
    * Undefined is the least: the fields that need no rights.
    */
   rightsOf(context: ActionContext): Name | undefined | Promise<Name | undefined>;

@@ -1,6 +1,6 @@
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
-import type { Permission } from './permission.js';
+import type { Permission, PermissionClass } from './permission.js';
 
 /** Says yes to everyone. The default where an application declares no permissions. */
 export class AllowAny implements Permission {
@@ -22,6 +22,11 @@ export class IsAuthenticated implements Permission {
   hasPermission({ scope }: ActionContext): boolean {
     return isLoggedIn(scope);
   }
+}
+
+/** Whether a permission's answer depends on nothing but the connection, whatever rows change. */
+export function knowsConnectionOnly(permission: PermissionClass): boolean {
+  return permission === AllowAny || permission === IsAuthenticated;
 }
 
 /** A query that finds no user gives null, which means the same as undefined here. */

@@ -6,6 +6,8 @@ export interface ActionFacts {
   readonly action: string;
   readonly requestId: RequestId;
   readonly kwargs: Readonly<Record<string, unknown>>;
+  /** Default: false. */
+  readonly isDelivery?: boolean;
   /** Default: one that is never aborted. */
   readonly signal?: AbortSignal;
 }
@@ -18,13 +20,19 @@ export class ActionContext {
   readonly requestId: RequestId;
   /** What came, unchecked. The checked instance is the action's own parameter. */
   readonly kwargs: Readonly<Record<string, unknown>>;
+  /**
+   * Whether the client sent no request now: a subscription that this request made is asked again whether it would still be
+   * granted, or one of its events is shown. What counts requests, a throttle for example, leaves these out.
+   */
+  readonly isDelivery: boolean;
   #signal: AbortSignal | undefined;
 
-  constructor({ scope, action, requestId, kwargs, signal }: ActionFacts) {
+  constructor({ scope, action, requestId, kwargs, isDelivery = false, signal }: ActionFacts) {
     this.scope = scope;
     this.action = action;
     this.requestId = requestId;
     this.kwargs = kwargs;
+    this.isDelivery = isDelivery;
     this.#signal = signal;
   }
 

@@ -215,6 +215,12 @@ export function fieldsOfSerializer(
   return fieldsOf(declared, unitOfWork.of(declared.entity).em);
 }
 
+/** The properties of an entity that its serializer shows. */
+export function shownProperties(serializer: SerializerClass, unitOfWork: UnitOfWork): readonly string[] {
+  const fields = fieldsOfSerializer(serializer, unitOfWork) ?? [];
+  return fields.filter(({ kind, isShown }) => kind !== 'computed' && isShown).map(({ name }) => name);
+}
+
 /** Compiled once per class and database: the container makes serializers for each request, and compiling makes entities. */
 const compiled = new WeakMap<object, WeakMap<object, readonly ModelField[]>>();
 

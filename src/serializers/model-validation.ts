@@ -3,7 +3,7 @@ import { ValidationFailed } from '../errors.js';
 import { checkProperties } from '../kwargs/class-rules.js';
 import type { Class } from '../metadata.js';
 import { toPrimaryKey } from '../orm/model-key.js';
-import { primaryKeyOf } from '../orm/model-snapshot.js';
+import { primaryKeyOf } from '../orm/row.js';
 import { encodeData, isJsonObject } from '../wire/codec.js';
 import type { ModelField } from './model-fields.js';
 

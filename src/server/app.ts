@@ -62,6 +62,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    */
   async start(): Promise<void> {
     this.#checkOpen();
+    await this.#services.feed.start();
     await this.#services.joining.begin();
     await this.#services.lifecycle.start();
     this.#checkOpen();
@@ -185,7 +186,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
 
   /** Resolves when all that was committed until now has been delivered to the connections of this process. */
   async idle(): Promise<void> {
-    await this.#services.publisher.idle();
+    await this.#services.feed.idle();
     await Promise.all([...this.#services.registry.connections.values()].map((connection) => connection.idle()));
   }
 

@@ -19,17 +19,17 @@ import { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-mapping.js';
 import { RequestLog } from '../dispatch/request-log.js';
 import { ConfigurationError, HandshakeTimedOut } from '../errors.js';
+import { Announcer } from '../log/announcer.js';
 import { Logger } from '../logger.js';
 import type { Class, ConcreteClass } from '../metadata.js';
-import { ChangePublisher } from '../observers/change-publisher.js';
+import { EventPublisher } from '../observers/event-publisher.js';
 import { type Observer, observedBy } from '../observers/observer.js';
 import { Rechecker } from '../observers/rechecker.js';
-import { receiveSignals } from '../observers/signal-receivers.js';
-import { Announcer } from '../orm/announcer.js';
+import { type HeardSignal, SignalReceivers } from '../observers/signal-receivers.js';
+import { SubscriptionIndex } from '../observers/subscription-index.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
-import { ModelSubscriber } from '../orm/model-subscriber.js';
 import { toApiError } from '../orm/orm-errors.js';
-import { entityManagerTokens, registerSubscriber } from '../orm/orm-root.js';
+import { entityManagerTokens } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { warnOfUnreportedWrites } from '../orm/unreported-writes.js';
 import { permissionsIn } from '../permissions/permission.js';
@@ -43,17 +43,19 @@ import { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { ScopeUser } from '../scope/scope-types.js';
 import { checkRights, rightsIn } from '../serializers/field-rights.js';
-import { checkModelSerializer } from '../serializers/model-serializer.js';
+import { checkModelSerializer, shownProperties } from '../serializers/model-serializer.js';
 import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
 import { completeSettings, isTestRun, type Settings } from '../settings.js';
+import { CloseCode } from '../status.js';
 import { TerminalLogger } from '../terminal-logger.js';
 import { GuardedTracer, Tracer } from '../tracer.js';
 import type { AppInspector } from './app-explorer.js';
 import { type AppOptions, checkOptions } from './app-options.js';
 import { Backpressure } from './backpressure.js';
+import { ChangeFeed } from './change-feed.js';
 import { ClientAddresses } from './client-address.js';
 import type { Connection, ConnectionServices } from './connection.js';
-import { ConnectionRules, checkConnectionRules, modelOf, signalOf } from './connection-rules.js';
+import { type ConnectionRule, ConnectionRules, checkConnectionRules, modelOf, signalOf } from './connection-rules.js';
 import { describeRoutes } from './describe-routes.js';
 import type { ApplicationDescription } from './description.js';
 import { Handshake } from './handshake.js';
@@ -68,8 +70,7 @@ type Options = AppOptions<readonly Route[]>;
 
 /** The parts of a running application, put together once. */
 export interface Services extends ConnectionServices {
-  readonly publisher: ChangePublisher;
-  readonly subscriber: ModelSubscriber;
+  readonly feed: ChangeFeed;
   readonly rechecker: Rechecker;
   /** Of each database. */
   readonly pools: readonly ConnectionPool[];
@@ -84,7 +85,7 @@ export interface Services extends ConnectionServices {
   readonly lifecycle: Lifecycle;
   readonly joining: Joining;
   readonly tidying: IdleTidying | undefined;
-  /** Ends the listening to signals and, in development, to writes that no observer hears of. */
+  /** In development, ends the listening to writes that no observer hears of. */
   readonly stopListening: () => void;
 }
 
@@ -133,34 +134,34 @@ export function buildServices(options: Options): Services {
   // Changes: from a commit to the messages of its observers
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
-  const publisher = new ChangePublisher({
-    observers,
-    layer,
-    unitOfWork,
-    logger,
-    activity,
-    clock,
-    settings,
-    resolve,
-    inspector,
-  });
+  const subscribed = provide(container, SubscriptionIndex, () => new SubscriptionIndex());
+  const publisher = new EventPublisher(observers, subscribed, unitOfWork, logger, activity, inspector, resolve);
   const connectionRules = new ConnectionRules(rules, connections, unitOfWork, logger);
   const ruling = rules.flatMap((rule) => modelOf(rule) ?? []).map((model) => ({ model }));
   const revocations = observers.flatMap((observer) => observer.revocations);
-  const isObserved = observedBy([...observers, ...revocations, ...ruling]);
-  const subscriber = new ModelSubscriber(
-    (changes, signals, cause) => {
-      publisher.publish(changes, signals, cause);
-      void connectionRules.apply(changes, signals);
+  const observed = [...observers, ...revocations, ...ruling];
+  const feed = new ChangeFeed(
+    [orm, ...otherOrms],
+    {
+      all: observed,
+      varying: [...observers.filter(({ groupsVary }) => groupsVary), ...revocations, ...ruling],
+      shownOf: (entity) => hiddenPropertiesShown(observers, entity, unitOfWork),
+      comparedOf: (entity) =>
+        rules.flatMap((rule) => (isOf(entity, modelOf(rule)) ? (rule.options.changed ?? []) : [])),
     },
-    observedBy([...observers.filter(({ groupsVary }) => groupsVary), ...revocations]),
-    isObserved,
+    new SignalReceivers(heardSignals(observers, rules)),
+    publisher,
+    connectionRules,
+    layer,
+    settings.changeLog,
+    logger,
     () => tracer.current(),
+    (reason) => closeSubscribed(registry, logger, reason),
   );
-  const rechecker = new Rechecker(observers, (sent) => subscriber.stageSignal(orm.em, sent));
+  const rechecker = new Rechecker(observers, (recheck) => feed.recheck(recheck));
 
   // Providers: checked here, before the first socket
-  provide(container, Announcer, () => new Announcer(unitOfWork, subscriber));
+  provide(container, Announcer, () => new Announcer(unitOfWork));
   provide(container, Rechecker, () => rechecker);
   checkAndBuildProviders(container, options, router, unitOfWork);
   provide(container, Tickets, () => ticketsOf(options, container, clock, settings, registry));
@@ -189,13 +190,7 @@ export function buildServices(options: Options): Services {
 
   const pools = [orm, ...otherOrms].map((each) => ConnectionPool.of(each));
   for (const pool of pools) pool.watch();
-  for (const each of [orm, ...otherOrms]) registerSubscriber(each, subscriber);
-  const stopSignals = receiveSignals(
-    observers,
-    rules.flatMap((rule) => signalOf(rule) ?? []),
-    (sent) => subscriber.stageSignal(orm.em, sent),
-  );
-  const stopWarnings = settings.development ? warnOfUnreportedWrites(orm.em, isObserved, logger) : undefined;
+  const stopWarnings = settings.development ? warnOfUnreportedWrites(orm.em, observedBy(observed), logger) : undefined;
   return {
     settings,
     clock,
@@ -208,8 +203,9 @@ export function buildServices(options: Options): Services {
     errors,
     dispatcher,
     disposer,
-    publisher,
-    subscriber,
+    feed,
+    subscribed,
+    positionFor: (observer, isInTransaction) => feed.positionFor(observer, isInTransaction),
     rechecker,
     pools,
     registry,
@@ -226,12 +222,63 @@ export function buildServices(options: Options): Services {
       settings.tidyAfterConnections === false
         ? undefined
         : new IdleTidying(settings.tidyAfterConnections, clock, logger),
-    joining: new Joining(registry, layer, deadlines, logger, settings.channelLayerTimeLimit),
-    stopListening: () => {
-      stopSignals();
-      stopWarnings?.();
-    },
+    joining: new Joining(
+      async () => void (await Promise.all([registry.join(), feed.join()])),
+      layer,
+      deadlines,
+      logger,
+      settings.channelLayerTimeLimit,
+    ),
+    stopListening: () => stopWarnings?.(),
   };
+}
+
+/** @throws ConfigurationError for a property that the observed entity does not have */
+function checkReads({ consumer, member, model, reads }: Observer, unitOfWork: UnitOfWork): void {
+  const properties = model && unitOfWork.of(model).propertiesOf(model);
+  const unknown = reads.find((name) => !properties?.has(name));
+  if (unknown === undefined) return;
+  throw new ConfigurationError({
+    class: consumer.name,
+    member,
+    reason: `reads "${unknown}", which is no property of ${model?.name ?? 'a signal'}.`,
+    remedy: 'Name properties of the observed entity that are hidden or lazy: { reads: [...] }.',
+  });
+}
+
+function isOf(entity: Class, model: Class | undefined): boolean {
+  return model !== undefined && (entity === model || entity.prototype instanceof model);
+}
+
+/** The properties that serializers show, or groups and bodies read, whether or not they are hidden. */
+function hiddenPropertiesShown(observers: readonly Observer[], entity: Class, unitOfWork: UnitOfWork): string[] {
+  return observers.flatMap(({ model, serializer, reads }) => {
+    if (!isOf(entity, model)) return [];
+    return [...reads, ...(serializer ? shownProperties(serializer, unitOfWork) : [])];
+  });
+}
+
+/** Each under a name that is the same in every process: that of who hears it. */
+function heardSignals(observers: readonly Observer[], rules: readonly ConnectionRule[]): readonly HeardSignal[] {
+  const ofObservers = observers.flatMap((observer) => {
+    const all = [observer.signal, ...observer.revocations.map(({ signal }) => signal)];
+    return all.flatMap((each) => (each ? { ...each, name: observer.id } : []));
+  });
+  const ofRules = rules.flatMap((rule, index) => {
+    const signal = signalOf(rule);
+    return signal ? { signal, atOnce: false, name: `rule ${index}` } : [];
+  });
+  return [...ofObservers, ...ofRules];
+}
+
+/** Changes may have been missed: clients come back, and read anew. */
+function closeSubscribed(registry: ConnectionRegistry<Connection>, logger: Logger, reason: string): void {
+  const subscribed = [...registry.connections.values()].filter(({ isSubscribed }) => isSubscribed);
+  logger.warn('Events may have been missed: connections with subscriptions are closed.', {
+    reason,
+    connections: subscribed.length,
+  });
+  for (const connection of subscribed) connection.close(CloseCode.overloaded, 'Events may have been missed.');
 }
 
 /** Keeps what the application registered itself. */
@@ -340,6 +387,8 @@ function checkAndBuildProviders(
     checkRights(serializer);
   }
   for (const consumer of consumers) checkModelConsumer(consumer, unitOfWork);
+  for (const { observers } of router.consumers)
+    for (const observer of observers.values()) checkReads(observer, unitOfWork);
   buildSingletons(container, providers);
 }
 

@@ -1,9 +1,9 @@
 import { type Connections, type DisconnectCode, type Id, noUsers } from '../authentication/connections.js';
 import { ConfigurationError } from '../errors.js';
+import { isOfModel, type ModelChange } from '../log/entry.js';
 import type { Logger } from '../logger.js';
 import type { Class } from '../metadata.js';
-import { changedColumns, isOfModel, type ModelChange, type RowData } from '../orm/model-change.js';
-import { restore } from '../orm/model-snapshot.js';
+import { changedProperties, restore } from '../orm/row.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { Signal } from '../signals/signal.js';
 import type { SignalSent } from '../signals/signal-sent.js';
@@ -138,11 +138,12 @@ export class ConnectionRules {
     await this.#act(kind, options, [payload as object]);
   }
 
-  async #change({ kind, options }: ConnectionRule, { entity, before, after }: ModelChange): Promise<void> {
-    if (!counts(options, before, after)) return;
+  async #change({ kind, options }: ConnectionRule, change: ModelChange): Promise<void> {
+    if (!counts(options, change)) return;
+    const { entity, meta, schema, before, after } = change;
     const { em } = this.unitOfWork.of(entity);
     // Each in a fork of its own: in one, the row before and after would be one entity.
-    const [was, is] = [before, after].map((row) => row && restore(em.fork(), entity, row));
+    const [was, is] = [before, after].map((row) => row && restore(em.fork(), meta, row, schema));
     const row = is ?? was;
     if (!row || (options.when && !(options.when as Asking)(row, was))) return;
     await this.#act(kind, options, was && was !== row ? [row, was] : [row]);
@@ -163,16 +164,12 @@ export class ConnectionRules {
   }
 }
 
-function counts(
-  { on, changed }: ConnectionRule['options'],
-  before: RowData | undefined,
-  after: RowData | undefined,
-): boolean {
+function counts({ on, changed }: ConnectionRule['options'], { meta, before, after }: ModelChange): boolean {
   const event = before && after ? 'update' : after ? 'create' : 'delete';
   if (on && !on.includes(event)) return false;
   if (!changed || !before || !after) return true;
-  const columns = changedColumns(before, after);
-  return (changed as readonly string[]).some((name) => columns.has(name));
+  const properties = changedProperties(meta, before, after);
+  return (changed as readonly string[]).some((name) => properties.has(name));
 }
 
 function idsOf(ask: ((subject: never) => unknown) | undefined, subjects: readonly object[]): ReadonlySet<string> {

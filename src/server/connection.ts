@@ -1,6 +1,5 @@
 import type { ConnectionCommand } from '../authentication/connection-commands.js';
 import type { RegisteredConnection } from '../authentication/connection-registry.js';
-import type { Clock } from '../clock.js';
 import { type Deadlines, machineDeadlines } from '../clock.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { ConsumerSession, type SessionConnection, type SessionServices } from '../consumers/consumer-session.js';
@@ -35,7 +34,6 @@ import type { Transport, TransportListener } from './transport.js';
 
 /** What all connections of an application share. */
 export interface ConnectionServices extends SessionServices {
-  readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly counters: Counters;
   readonly disposer: ScopeDisposer;
@@ -157,7 +155,7 @@ export class Connection
       payload = isMultiplexed ? frame['payload'] : frame;
       if (refusal) throw refusal;
       const consumer = isMultiplexed ? requireStream(consumers, frame) : (consumers as CompiledConsumer);
-      this.#route(stream ?? undefined, payload, (session) => session.receive(payload), consumer);
+      this.#route(stream ?? undefined, payload, (session) => session.receiveRequest(payload), consumer);
     } catch (thrown) {
       this.#answerError(thrown, payload, stream);
     }
@@ -295,6 +293,11 @@ export class Connection
     if (this.#isDeaf) return;
     const closing = this.#rates?.closing(code, this.services.clock.elapsed());
     if (closing) this.#refuse(closing.code, closing.reason);
+  }
+
+  /** Whether a client waits for events. */
+  get isSubscribed(): boolean {
+    return [...this.#sessions.values()].some(({ subscriptions }) => subscriptions.all.length > 0);
   }
 
   // Whose it is

@@ -54,24 +54,24 @@ export class Shutdown {
   }
 
   async #close(): Promise<void> {
-    const { lifecycle, pools, registry, subscriber, stopListening, inspector } = this.services;
+    const { feed, lifecycle, pools, registry, stopListening, inspector } = this.services;
     inspector?.close();
     registry.leave();
     const entranceClosed = this.httpServer.close();
     await this.#endConnections();
     await entranceClosed;
     stopListening();
-    subscriber.close();
     await this.#tellTheRest();
+    await feed.stop();
     await this.#closeLayer();
     await lifecycle.stop();
     for (const pool of pools) pool.unwatch();
   }
 
-  /** Other processes hear what this one has committed, also while its connections ended. */
+  /** What this process has sent reaches the other processes, also while its connections ended. */
   async #tellTheRest(): Promise<void> {
-    const { publisher, logger, settings, deadlines } = this.services;
-    if (await deadlines.settles(publisher.idle(), settings.closeTimeout)) return;
+    const { feed, logger, settings, deadlines } = this.services;
+    if (await deadlines.settles(feed.idle(), settings.closeTimeout)) return;
     logger.warn('Some changes could not be told in time.');
   }
 

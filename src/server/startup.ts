@@ -1,4 +1,3 @@
-import type { ConnectionRegistry } from '../authentication/connection-registry.js';
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import type { Deadlines } from '../clock.js';
 import type { Logger } from '../logger.js';
@@ -63,7 +62,7 @@ export class Joining {
   #isLate = false;
 
   constructor(
-    private readonly registry: Pick<ConnectionRegistry, 'join'>,
+    private readonly join: () => Promise<void>,
     private readonly layer: ChannelLayer,
     private readonly deadlines: Deadlines,
     private readonly logger: Logger,
@@ -85,8 +84,8 @@ export class Joining {
   }
 
   async #begin(): Promise<void> {
-    const { registry, layer, deadlines, logger, timeLimit } = this;
-    const joined = registry.join();
+    const { join, layer, deadlines, logger, timeLimit } = this;
+    const joined = join();
     if (await deadlines.settles(joined, timeLimit)) return joined;
     this.#isLate = true;
     logger.warn(

@@ -3,7 +3,7 @@ import { Embeddable, Embedded, Entity, Formula, ManyToOne, PrimaryKey, Property 
 import { expect } from 'chai';
 import { ModelSerializer, type SerializerContext } from 'signalbox';
 import { injectable } from 'tsyringe';
-import { restore } from '#signalbox/orm/model-snapshot.js';
+import { restore } from '#signalbox/orm/row.js';
 import { serializeOne } from '#signalbox/serializers/serialize.js';
 import { recordChanges } from '../support/changes.js';
 import { useDatabase } from '../support/database.js';
@@ -105,10 +105,10 @@ describe('A row restored from a change', () => {
   });
 
   async function shownLast(serializer: Parameters<typeof serializeOne>[0]): Promise<unknown> {
-    const change = recorded.commits.at(-1)?.at(-1);
+    const change = (await recorded.commits()).at(-1)?.at(-1)?.change;
     if (!change?.after) throw new Error('Nothing was written.');
     const context = fresh();
-    return serializeOne(serializer, restore(context.unitOfWork.em, change.entity, change.after), context);
+    return serializeOne(serializer, restore(context.unitOfWork.em, change.meta, change.after, undefined), context);
   }
 
   async function shownStored(
@@ -186,7 +186,7 @@ describe('A row restored from a change', () => {
       kennel: { street: 'b', house: 1 },
     });
     await em.flush();
-    expect(recorded.told).to.deep.equal([['create Dog 1']]);
+    expect(await recorded.told()).to.deep.equal([['create Dog 1']]);
     const created = await shownStored(DogSerializer, Dog, { id: 1 });
     expect(created).to.deep.include({ id: 1, name: 'rex', shout: 'REX', letters: 3 });
     expect(JSON.stringify(await shownLast(DogSerializer))).to.equal(JSON.stringify(created));
@@ -204,7 +204,7 @@ describe('A row restored from a change', () => {
     await em.flush();
     seat.label = 'b';
     await em.flush();
-    expect(recorded.commits.at(-1)?.map(({ pk }) => pk)).to.deep.equal([{ shelf: 1, place: 5n }]);
+    expect((await recorded.commits()).at(-1)?.map(({ pk }) => pk)).to.deep.equal([{ shelf: 1, place: 5n }]);
     expect(await shownLast(SeatSerializer)).to.deep.equal({ shelf: 1, place: 5n, label: 'b' });
   });
 });

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { eventFor, groupsConcerned } from '#signalbox/observers/group-diff.js';
+import { eventFor } from '#signalbox/observers/event-message.js';
 
 const red = ['red', 'pink'];
 
@@ -16,8 +16,4 @@ describe('What a change means to a listener', () => {
   ]) {
     it(title, () => expect(eventFor(red, before, after)).to.equal(event));
   }
-
-  it('concerns each group before and after once', () => {
-    expect(groupsConcerned(['red', 'blue'], ['blue', 'pink'])).to.deep.equal(['red', 'blue', 'pink']);
-  });
 });

@@ -1,9 +1,7 @@
 import { Collection } from '@mikro-orm/core';
 import { Entity, ManyToMany, PrimaryKey } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
-import type { ModelChange } from '#signalbox/orm/model-change.js';
-import { ModelSubscriber } from '#signalbox/orm/model-subscriber.js';
-import { registerSubscriber } from '#signalbox/orm/orm-root.js';
+import { type RecordedChange, recordChanges } from '../support/changes.js';
 import { useDatabase } from '../support/database.js';
 
 @Entity()
@@ -20,26 +18,18 @@ class Party {
 
 describe('A row with several many-to-many relations, from which groups may be derived', () => {
   const database = useDatabase('model_relinks', [Guest, Party]);
-  const commits: (readonly ModelChange[])[] = [];
-  before(() => {
-    const subscriber = new ModelSubscriber(
-      (changes) => commits.push(changes),
-      () => true,
-    );
-    registerSubscriber(database.orm, subscriber);
-  });
+  const recorded = recordChanges(database);
   beforeEach(async () => {
     await database.orm.em.execute('insert into guest (id) values (1), (2)');
     await database.orm.em.execute('insert into party (id) values (1)');
     await database.orm.em.execute('insert into party_invited values (1, 1), (1, 2)');
-    commits.splice(0);
   });
 
   it('is told with all of them when a flush changes one', async () => {
     const em = database.orm.em.fork();
     (await em.findOneOrFail(Party, 1)).inside.add(em.getReference(Guest, 2));
     await em.flush();
-    expect(onlyChange()).to.deep.include({
+    expect(await onlyChange()).to.deep.include({
       before: { id: 1, invited: [1, 2], inside: [] },
       after: { id: 1, invited: [1, 2], inside: [2] },
     });
@@ -49,12 +39,12 @@ describe('A row with several many-to-many relations, from which groups may be de
     const em = database.orm.em.fork();
     em.create(Party, { id: 2, invited: [em.getReference(Guest, 1)] });
     await em.flush();
-    expect(onlyChange().after).to.deep.equal({ id: 2, invited: [1], inside: [] });
+    expect((await onlyChange())?.after).to.deep.equal({ id: 2, invited: [1], inside: [] });
   });
 
-  function onlyChange(): ModelChange {
-    const [changes] = commits;
+  async function onlyChange(): Promise<RecordedChange | undefined> {
+    const [changes] = await recorded.commits();
     expect(changes).to.have.length(1);
-    return changes?.[0] as ModelChange;
+    return changes?.[0];
   }
 });

@@ -1,0 +1,504 @@
+import { createHook } from 'node:async_hooks';
+import { EntityManager } from '@mikro-orm/core';
+import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import { expect } from 'chai';
+import { IsInt } from 'class-validator';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  type App,
+  any,
+  ChannelLayer,
+  type ChannelMessage,
+  type ChannelReceiver,
+  Clock,
+  Consumer,
+  createApp,
+  type Delivery,
+  DetailAction,
+  type GivenSettings,
+  GroupsForBoth,
+  InMemoryChannelLayer,
+  Logger,
+  ModelConsumer,
+  type ModelEvent,
+  ModelObserver,
+  ModelSerializer,
+  mix,
+  ObserveInstance,
+  type Permission,
+  Permissions,
+  path,
+  Retrieve,
+  RevokedBy,
+  type Subscription,
+  Throttled,
+} from 'signalbox';
+import { connect, MemoryLogger, TestClock, type TestConnection } from 'signalbox/testing';
+import { injectable, container as rootContainer } from 'tsyringe';
+import { useDatabase } from '../support/database.js';
+
+@Entity()
+class Seat {
+  @PrimaryKey({ type: 'integer' })
+  id!: number;
+
+  @Property({ type: 'integer' })
+  room!: number;
+}
+
+@Entity()
+class Note {
+  @PrimaryKey({ type: 'integer' })
+  id!: number;
+
+  @Property({ type: 'integer' })
+  room!: number;
+
+  @Property({ type: 'string' })
+  text!: string;
+}
+
+@injectable()
+class NoteSerializer extends ModelSerializer(Note, { fields: ['id', 'text'] }) {}
+
+@injectable()
+class SeatSerializer extends ModelSerializer(Seat, { fields: ['id', 'room'] }) {}
+
+class RoomKey {
+  @IsInt() room!: number;
+}
+
+let asked: string[] = [];
+
+@injectable()
+class HasSeat implements Permission {
+  constructor(private readonly em: EntityManager) {}
+
+  async hasPermission({ action, kwargs, requestId, isDelivery }: ActionContext) {
+    asked.push(`${isDelivery ? 'delivery' : 'request'} ${action} ${JSON.stringify(kwargs)} #${requestId}`);
+    return (await this.em.count(Seat, { room: Number(kwargs['room']) })) > 0;
+  }
+}
+
+/** Lets clients read and follow, and nothing else. */
+class ReadsOnly implements Permission {
+  hasPermission({ action }: ActionContext) {
+    return !['create', 'update', 'delete', 'patch'].includes(action);
+  }
+}
+
+let closedRoom = 0;
+
+class IsOpen implements Permission {
+  hasPermission({ action, isDelivery }: ActionContext) {
+    asked.push(`${isDelivery ? 'delivery' : 'request'} ${action}`);
+    return true;
+  }
+
+  hasObjectPermission(_context: ActionContext, object: object) {
+    asked.push('object');
+    return (object as Seat).room !== closedRoom;
+  }
+}
+
+class OnlyLoud implements Permission {
+  canReceive({ data }: Delivery) {
+    return (data as { text?: string }).text === 'LOUD';
+  }
+}
+
+/** One request of each client, and no more. */
+class OncePerConnection implements Permission {
+  hasPermission({ scope }: ActionContext) {
+    if (seen.has(scope)) throw new Throttled();
+    seen.add(scope);
+    return true;
+  }
+}
+
+let seen = new WeakSet<object>();
+
+abstract class NoteObserver extends ApiConsumer {
+  @ModelObserver(() => Note, { serializer: NoteSerializer })
+  async onNote(event: ModelEvent<NoteSerializer>, subscription: Subscription<RoomKey>) {
+    await subscription.send(event);
+  }
+
+  @GroupsForBoth('onNote')
+  protected *groupsOfRoom({ room }: Note | RoomKey) {
+    yield `room-${room}`;
+  }
+}
+
+@Consumer()
+class NoteConsumer extends NoteObserver {
+  @Action({ status: 201, permissions: [HasSeat] })
+  async follow({ room }: RoomKey, context: ActionContext) {
+    await this.subscribe(this.onNote, { room }, context);
+  }
+
+  @Action({ status: 201, permissions: [OnlyLoud] })
+  async followLoud({ room }: RoomKey, context: ActionContext) {
+    await this.subscribe(this.onNote, { room }, context);
+  }
+
+  @Action({ status: 201, permissions: [OncePerConnection] })
+  async followOnce({ room }: RoomKey, context: ActionContext) {
+    await this.subscribe(this.onNote, { room }, context);
+  }
+}
+
+@Consumer()
+class RevocableConsumer extends NoteConsumer {
+  @Action({ status: 201, permissions: [any(HasSeat, OnlyLoud)] })
+  async followSomehow({ room }: RoomKey, context: ActionContext) {
+    await this.subscribe(this.onNote, { room }, context);
+  }
+
+  @RevokedBy('onNote', () => Seat)
+  protected *roomOfSeat({ room }: Seat) {
+    yield `room-${room}`;
+  }
+}
+
+@Consumer()
+class OpenConsumer extends mix(ModelConsumer(Note, { serializer: NoteSerializer }), ObserveInstance) {}
+
+@Consumer()
+@Permissions(ReadsOnly)
+class ReadOnlyConsumer extends OpenConsumer {}
+
+abstract class SeatObserver extends mix(ModelConsumer(Seat, { serializer: SeatSerializer }), Retrieve) {
+  @ModelObserver(() => Note, { serializer: NoteSerializer })
+  async onNote(event: ModelEvent<NoteSerializer>, subscription: Subscription<RoomKey>) {
+    await subscription.send(event);
+  }
+
+  @GroupsForBoth('onNote')
+  protected *groupsOfRoom({ room }: Note | RoomKey) {
+    yield `room-${room}`;
+  }
+
+  @ModelObserver(() => Seat, { serializer: SeatSerializer })
+  async onSeat(event: ModelEvent<SeatSerializer>, subscription: Subscription) {
+    await subscription.send(event);
+  }
+
+  @GroupsForBoth('onSeat')
+  protected *allSeats(_subject: unknown) {
+    yield 'all';
+  }
+
+  @DetailAction({ status: 201 })
+  async follow({ room }: Seat, context: ActionContext) {
+    await this.subscribe(this.onNote, { room }, context);
+  }
+
+  @DetailAction({ status: 201 })
+  async followSeats(_seat: Seat, context: ActionContext) {
+    await this.subscribe(this.onSeat, {}, context);
+  }
+}
+
+@Consumer()
+@Permissions(IsOpen)
+class SeatConsumer extends SeatObserver {}
+
+@Consumer()
+class NarrowedConsumer extends SeatObserver {
+  protected override getQuery() {
+    return { room: { $ne: closedRoom } };
+  }
+}
+
+/** Counts the promises that each message makes where it arrives. */
+class WatchedLayer extends InMemoryChannelLayer {
+  readonly promises: number[] = [];
+
+  override connect(channel: string, receiver: ChannelReceiver) {
+    return super.connect(channel, (message: ChannelMessage) => {
+      let promises = 0;
+      const hook = createHook({ init: (_id, type) => type === 'PROMISE' && ++promises }).enable();
+      receiver(message);
+      hook.disable();
+      this.promises.push(promises);
+    });
+  }
+}
+
+/** To the framework a layer of several processes: what one of them commits may overtake what another one says of a right. */
+class SharedLayer extends ChannelLayer {
+  readonly #hub = new InMemoryChannelLayer();
+
+  connect(channel: string, receiver: ChannelReceiver) {
+    return this.#hub.connect(channel, receiver);
+  }
+
+  disconnect(channel: string) {
+    return this.#hub.disconnect(channel);
+  }
+
+  add(group: string, channel: string) {
+    return this.#hub.add(group, channel);
+  }
+
+  discard(group: string, channel: string) {
+    return this.#hub.discard(group, channel);
+  }
+
+  send(channel: string, message: ChannelMessage) {
+    return this.#hub.send(channel, message);
+  }
+
+  sendToGroup(group: string, message: ChannelMessage) {
+    return this.#hub.sendToGroup(group, message);
+  }
+
+  async close() {}
+}
+
+const revoked = {
+  errors: ['You may no longer follow this.'],
+  data: null,
+  action: 'revoked',
+  response_status: 403,
+  request_id: 7,
+  code: 'revoked',
+};
+
+describe('At the delivery of an event', () => {
+  const database = useDatabase('right_question', [Seat, Note]);
+  let clock: TestClock;
+  let logger: MemoryLogger;
+  let layer: WatchedLayer;
+  let app: App;
+
+  beforeEach(async () => {
+    asked = [];
+    seen = new WeakSet();
+    closedRoom = 0;
+    await database.orm.em.execute(
+      `insert into seat (room) values (1); insert into note (room, text) values (1, 'old')`,
+    );
+    app = application();
+  });
+  afterEach(() => app.close());
+
+  function application(settings: GivenSettings = {}, channelLayer?: ChannelLayer): App {
+    clock = new TestClock();
+    logger = new MemoryLogger();
+    layer = new WatchedLayer();
+    const container = rootContainer.createChildContainer();
+    container.registerInstance(Logger, logger);
+    container.registerInstance(Clock, clock);
+    const routes = [
+      path('/ws/', NoteConsumer),
+      path('/revocable/', RevocableConsumer),
+      path('/open/', OpenConsumer),
+      path('/rows/', ReadOnlyConsumer),
+      path('/seats/', SeatConsumer),
+      path('/narrowed/', NarrowedConsumer),
+    ];
+    return createApp({
+      orm: database.orm,
+      container,
+      channelLayer: channelLayer ?? layer,
+      routes,
+      settings: { log: { actions: 'all' }, ...settings },
+    });
+  }
+
+  async function following(url: string, action = 'follow', kwargs: object = { room: 1 }): Promise<TestConnection> {
+    const connection = await connect(app, url);
+    expect(await connection.request(action, { ...kwargs, request_id: 7 })).to.include({ response_status: 201 });
+    return connection;
+  }
+
+  async function write(text: string): Promise<void> {
+    const em = database.orm.em.fork();
+    em.create(Note, { room: 1, text });
+    await em.flush();
+  }
+
+  async function unseat(): Promise<void> {
+    const em = database.orm.em.fork();
+    em.remove(await em.findOneOrFail(Seat, { room: 1 }));
+    await em.flush();
+  }
+
+  async function seat(): Promise<void> {
+    const em = database.orm.em.fork();
+    em.create(Seat, { room: 1 });
+    await em.flush();
+  }
+
+  it('the permissions of the action that subscribed keep it from a client that would be refused now', async () => {
+    await using ann = await following('/ws/');
+    await write('heard');
+    expect(await ann.receive()).to.deep.include({ action: 'create', data: { id: 2, text: 'heard' } });
+    await unseat();
+    await write('secret');
+    await ann.expectSilence();
+    expect(JSON.stringify(ann.frames)).not.to.contain('secret');
+    expect(logger.entries.map(({ message }) => message)).to.include(
+      'withhold create NoteConsumer.onNote 3 from #7: @Permissions(HasSeat)',
+    );
+    await seat();
+    await write('heard again');
+    expect(await ann.receive()).to.deep.include({ action: 'create', data: { id: 4, text: 'heard again' } });
+  });
+
+  it('they are asked once, with the name, the kwargs and the id of the request that subscribed', async () => {
+    await using ann = await following('/ws/');
+    await write('hi');
+    await ann.receive();
+    expect(asked).to.deep.equal(['request follow {"room":1} #7', 'delivery follow {"room":1} #7']);
+  });
+
+  it('a permission that refuses `update` to requests refuses no event of a row', async () => {
+    await using ann = await following('/rows/', 'subscribe_instance', { pk: 1 });
+    const em = database.orm.em.fork();
+    const note = await em.findOneOrFail(Note, 1);
+    note.text = 'new';
+    await em.flush();
+    expect(await ann.receive()).to.deep.include({ action: 'update', data: { id: 1, text: 'new' } });
+    em.remove(note);
+    await em.flush();
+    expect(await ann.receive()).to.deep.include({ action: 'delete', data: { pk: 1 } });
+  });
+
+  it('`canReceive` of the action that subscribed narrows single events', async () => {
+    await using ann = await following('/ws/', 'follow_loud');
+    await write('quiet');
+    await write('LOUD');
+    expect(await ann.receive()).to.deep.include({ data: { id: 3, text: 'LOUD' } });
+    await ann.expectSilence();
+  });
+
+  it('a throttle has no opinion', async () => {
+    await using ann = await following('/ws/', 'follow_once');
+    await write('hi');
+    expect(await ann.receive()).to.deep.include({ data: { id: 2, text: 'hi' } });
+    expect(await ann.request('follow_once', { room: 1 })).to.include({ response_status: 429 });
+  });
+
+  it('the object of a detail action is asked for, each permission once', async () => {
+    await using ann = await following('/seats/', 'follow', { pk: 1 });
+    expect(asked).to.deep.equal(['request follow', 'object']);
+    asked = [];
+    await write('heard');
+    expect(await ann.receive()).to.deep.include({ data: { id: 2, text: 'heard' } });
+    expect(asked).to.deep.equal(['delivery follow', 'object']);
+    closedRoom = 1;
+    await write('secret');
+    await ann.expectSilence();
+  });
+
+  it('the object of a detail action has to be among the rows of the query', async () => {
+    await using ann = await following('/narrowed/', 'follow', { pk: 1 });
+    await write('heard');
+    expect(await ann.receive()).to.deep.include({ data: { id: 2, text: 'heard' } });
+    closedRoom = 1;
+    await write('secret');
+    await ann.expectSilence();
+  });
+
+  for (const url of ['/seats/', '/narrowed/']) {
+    it(`the delete of the object itself is told: ${url}`, async () => {
+      await using ann = await following(url, 'follow_seats', { pk: 1 });
+      await unseat();
+      expect(await ann.receive()).to.deep.include({ action: 'delete', data: { pk: 1 } });
+    });
+  }
+
+  it('a consumer without permissions waits for nothing: no promise is made', async () => {
+    await using ann = await following('/open/', 'subscribe_instance', { pk: 1 });
+    await using bob = await following('/rows/', 'subscribe_instance', { pk: 1 });
+    const em = database.orm.em.fork();
+    (await em.findOneOrFail(Note, 1)).text = 'new';
+    await em.flush();
+    for (const one of [ann, bob]) expect(await one.receive()).to.deep.include({ data: { id: 1, text: 'new' } });
+    expect(layer.promises).to.have.lengthOf(2);
+    expect(layer.promises[0]).to.equal(0);
+    expect(layer.promises[1]).to.be.above(0);
+  });
+
+  describe('where @RevokedBy says what the right depends on', () => {
+    it('nothing is asked once the permissions have said yes, until that changes', async () => {
+      await using ann = await following('/revocable/');
+      for (const text of ['one', 'two', 'three']) await write(text);
+      for (const id of [2, 3, 4]) expect(await ann.receive()).to.have.nested.property('data.id', id);
+      const once = ['request follow {"room":1} #7', 'delivery follow {"room":1} #7'];
+      expect(asked).to.deep.equal(once);
+      await seat();
+      await ann.expectSilence();
+      expect(asked).to.deep.equal([...once, 'delivery follow {"room":1} #7']);
+      await write('four');
+      expect(await ann.receive()).to.have.nested.property('data.id', 5);
+      expect(asked).to.have.lengthOf(3);
+    });
+
+    it('the first event after 30 s asks again, and ends what no change was reported of', async () => {
+      await using ann = await following('/revocable/');
+      await write('one');
+      await ann.receive();
+      await database.orm.em.fork().nativeDelete(Seat, {});
+      clock.advance(29_999);
+      await write('two');
+      expect(await ann.receive()).to.have.nested.property('data.text', 'two');
+      clock.advance(1);
+      await write('secret');
+      expect(await ann.receive()).to.deep.equal(revoked);
+      await ann.expectSilence();
+      expect(JSON.stringify(ann.frames)).not.to.contain('secret');
+    });
+
+    it('each event asks where grantTimeLimit is 0', async () => {
+      await app.close();
+      app = application({ grantTimeLimit: 0 });
+      await using ann = await following('/revocable/');
+      await write('one');
+      await ann.receive();
+      await database.orm.em.fork().nativeDelete(Seat, {});
+      await write('secret');
+      expect(await ann.receive()).to.deep.equal(revoked);
+    });
+
+    it('each event asks where the channel layer reaches several processes', async () => {
+      await app.close();
+      app = application({}, new SharedLayer());
+      await using ann = await following('/revocable/');
+      await write('one');
+      await ann.receive();
+      await database.orm.em.fork().nativeDelete(Seat, {});
+      await write('secret');
+      expect(await ann.receive()).to.deep.equal(revoked);
+    });
+
+    it('`canReceive` is asked at each event, beside what the other permissions said', async () => {
+      await using ann = await following('/revocable/', 'follow_somehow');
+      await write('quiet');
+      expect(await ann.receive()).to.have.nested.property('data.text', 'quiet');
+      await write('LOUD');
+      expect(await ann.receive()).to.have.nested.property('data.text', 'LOUD');
+      expect(asked.filter((each) => each.startsWith('delivery'))).to.have.lengthOf(1);
+    });
+  });
+});
+
+describe('A request for an object', () => {
+  const database = useDatabase('right_question_requests', [Seat, Note]);
+
+  it('asks each permission for its action once', async () => {
+    asked = [];
+    closedRoom = 0;
+    await database.orm.em.execute('insert into seat (room) values (1)');
+    const app = createApp({ orm: database.orm, routes: [path('/seats/', SeatConsumer)] });
+    await using ann = await connect(app, '/seats/');
+    expect(await ann.request('retrieve', { pk: 1 })).to.deep.include({ data: { id: 1, room: 1 } });
+    expect(asked).to.deep.equal(['request retrieve', 'object']);
+    await app.close();
+  });
+});

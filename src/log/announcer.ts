@@ -1,0 +1,83 @@
+import { type EntityManager, type EntityMetadata, type Primary, RequestContext } from '@mikro-orm/core';
+import type { ConcreteClass } from '../metadata.js';
+import { announced } from '../orm/announced.js';
+import { keyOf } from '../orm/change-capture.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { ChangeLog } from './change-log.js';
+
+/**
+ * Announces writes that the ORM reports to no subscriber: `nativeUpdate`, `nativeDelete`, `insertMany`, the query builder, raw
+ * SQL, what the database cascades. Injected. It runs in the caller's transaction or, in actions and hooks, in one of its own: the write
+ * and what is told of it are one commit. Elsewhere, as in scripts, run it in a transaction where other code may write these rows.
+ *
+ * ```ts
+ * await this.announcer.announcing(Thing, [1, 2], () => this.em.nativeUpdate(Thing, { id: [1, 2] }, { shelf: 3 }));
+ * ```
+ *
+ * ```json
+ * {"errors": [], "data": {"id": 1, "shelf": 3}, "action": "update", "response_status": 200, "request_id": 7}
+ * ```
+ */
+export class Announcer {
+  readonly #unitOfWork: UnitOfWork;
+
+  /** Made by the application. */
+  constructor(unitOfWork: UnitOfWork) {
+    this.#unitOfWork = unitOfWork;
+  }
+
+  /**
+   * Runs a write and announces what it did to these rows: created, updated with the groups before and after, or deleted. The rows are
+   * locked first. Rows that the write left as they were are not announced.
+   */
+  announcing<Entity extends object, Result>(
+    model: ConcreteClass<Entity>,
+    keys: readonly Primary<Entity>[],
+    work: () => Promise<Result>,
+  ): Promise<Result> {
+    return this.#inTransaction(model, async (em, log) => {
+      const meta = em.getMetadata(model) as EntityMetadata;
+      await log?.capture.noteRows(em, meta, storedKeys(em, meta, keys));
+      return announced.run(true, work);
+    });
+  }
+
+  /**
+   * Announces rows that are written already. An update tells the row as it is, in the groups that it has now; a delete is
+   * announced before it is done, because the groups of the row are known only then. `'delete'` before and `'create'` after
+   * are one update within one transaction.
+   */
+  announce<Entity extends object>(
+    model: ConcreteClass<Entity>,
+    keys: readonly Primary<Entity>[],
+    action: 'create' | 'update' | 'delete',
+  ): Promise<void> {
+    return this.#inTransaction(model, async (em, log) => {
+      const meta = em.getMetadata(model) as EntityMetadata;
+      await log?.capture.announce(em, meta, storedKeys(em, meta, keys), action);
+    });
+  }
+
+  /** Outside of actions and hooks the work may write through a manager of its own, which would wait for the locks of the rows. */
+  async #inTransaction<Result>(
+    model: ConcreteClass,
+    work: (em: EntityManager, log: ChangeLog | undefined) => Promise<Result>,
+  ): Promise<Result> {
+    const em = this.#unitOfWork.of(model).em.getContext(false);
+    const log = ChangeLog.find(em);
+    if (em.isInTransaction()) return work(em, log);
+    if (RequestContext.currentRequestContext()) return em.transactional((inner) => work(inner, log));
+    const result = await work(em, log);
+    await log?.capture.writeLoose(em);
+    return result;
+  }
+}
+
+function storedKeys(
+  em: EntityManager,
+  meta: EntityMetadata,
+  keys: readonly unknown[],
+): readonly (readonly unknown[])[] {
+  const fork = em.fork({ clear: true });
+  return keys.map((key) => keyOf(fork.getReference(meta.class, key as never)));
+}

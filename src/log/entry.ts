@@ -1,0 +1,65 @@
+import { randomUUID } from 'node:crypto';
+import type { EntityClass, EntityMetadata } from '@mikro-orm/core';
+import type { Class } from '../metadata.js';
+import type { LoggedRecheck, LoggedSignal } from '../orm/commit-buffer.js';
+import type { StoredRow } from '../orm/row.js';
+
+/** Tells this process from the others that write and read the log. */
+export const processId = randomUUID();
+
+/** What one commit did to one row. Created: no `before`. Deleted: no `after`. */
+export interface ModelChange {
+  readonly entity: EntityClass<object>;
+  readonly meta: EntityMetadata;
+  readonly schema: string | undefined;
+  /** The values of the key's columns, as the database has them. */
+  readonly key: readonly unknown[];
+  readonly before?: StoredRow;
+  readonly after?: StoredRow;
+  /** The request of this process that made it, if one did. */
+  readonly origin?: string;
+}
+
+/** What one transaction committed, in the order in which the database shows it to others. */
+export interface Commit {
+  readonly changes: readonly ModelChange[];
+  readonly signals: readonly LoggedSignal[];
+  readonly rechecks: readonly LoggedRecheck[];
+  /** The classes of rows whose changes were too many for an entry: their subscribers have to read anew. */
+  readonly untold: readonly string[];
+  /** The trace of the commit, as W3C `traceparent`; absent where nothing is traced. */
+  readonly cause?: string;
+}
+
+/** The text of an entry. One transaction may have several: what was written behind the first makes another one. */
+export interface Entry {
+  readonly v: 1;
+  readonly process: string;
+  readonly cause?: string;
+  readonly rows: readonly EntryRow[];
+  readonly signals?: readonly LoggedSignal[];
+  readonly rechecks?: readonly LoggedRecheck[];
+  readonly untold?: readonly string[];
+  /** The rows as the commit left them: a list for each shape, in the order of `rows`. Null where a row is gone. */
+  readonly after: readonly (readonly unknown[] | null)[];
+}
+
+export interface EntryRow {
+  readonly class: string;
+  readonly schema?: string;
+  readonly key: readonly unknown[];
+  /** What the texts of the row mean. */
+  readonly shape: string;
+  /** Which list of `after` has the row. */
+  readonly list: number;
+  readonly isNew?: true;
+  readonly isQuiet?: true;
+  readonly isGoing?: true;
+  readonly before?: unknown;
+  readonly origin?: string;
+}
+
+/** Rows of a subclass are rows of the model too. */
+export function isOfModel({ entity }: ModelChange, model: Class | undefined): boolean {
+  return model !== undefined && (entity === model || entity.prototype instanceof model);
+}

@@ -1,0 +1,133 @@
+import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
+import type { Logger } from '../logger.js';
+import type { StoredRow } from '../orm/row.js';
+import { clientOf, type RowReader } from '../orm/row-reader.js';
+import { type Commit, type Entry, type EntryRow, type ModelChange, processId } from './entry.js';
+import type { LogRow } from './log-reader.js';
+
+interface Decoding {
+  readonly em: EntityManager;
+  readonly rows: RowReader;
+  readonly logger: Logger;
+}
+
+/** Entries -> commits, in their order. What this process does not know, or cannot read, is left out and logged. */
+export async function decodeCommits(decoding: Decoding, rows: readonly LogRow[]): Promise<readonly Commit[]> {
+  const commits: Commit[] = [];
+  for (const entries of byTransaction(rows)) {
+    try {
+      commits.push(await decodeCommit(decoding, entries));
+    } catch (error) {
+      decoding.logger.error('An entry of the change log could not be read.', {
+        entries: entries.map(({ id }) => id),
+        error,
+      });
+    }
+  }
+  return commits;
+}
+
+/** Entries of one transaction are one commit, in the place of the last of them. */
+function byTransaction(rows: readonly LogRow[]): readonly (readonly LogRow[])[] {
+  const transactions = new Map<string, LogRow[]>();
+  for (const row of rows) {
+    const earlier = transactions.get(row.xid) ?? [];
+    transactions.delete(row.xid);
+    transactions.set(row.xid, [...earlier, row]);
+  }
+  return [...transactions.values()];
+}
+
+async function decodeCommit(decoding: Decoding, rows: readonly LogRow[]): Promise<Commit> {
+  const entries = rows.map(({ entries: text }) => JSON.parse(text) as Entry);
+  const changes: ModelChange[] = [];
+  for (const entry of entries) changes.push(...(await changesOf(decoding, entry)));
+  const isOurs = ({ process }: Entry): boolean => process === processId;
+  const sent = <T extends { readonly origin?: string }>(entry: Entry, list: readonly T[] = []): readonly T[] =>
+    isOurs(entry) ? list : list.map(({ origin: _, ...rest }) => rest as unknown as T);
+  const cause = entries.find((entry) => entry.cause !== undefined)?.cause;
+  return {
+    changes: entries.length > 1 ? mergedChanges(changes) : changes,
+    signals: entries.flatMap((entry) => sent(entry, entry.signals)),
+    rechecks: entries.flatMap((entry) => sent(entry, entry.rechecks)),
+    untold: entries.flatMap(({ untold }) => untold ?? []),
+    ...(cause !== undefined && { cause }),
+  };
+}
+
+async function changesOf(decoding: Decoding, entry: Entry): Promise<readonly ModelChange[]> {
+  const next = entry.after.map(() => 0);
+  const changes: ModelChange[] = [];
+  for (const row of entry.rows) {
+    const index = next[row.list] ?? 0;
+    next[row.list] = index + 1;
+    const after = entry.after[row.list]?.[index] ?? null;
+    const change = await changeOf(decoding, row, after, entry.process === processId);
+    if (change) changes.push(change);
+  }
+  return changes;
+}
+
+async function changeOf(
+  decoding: Decoding,
+  row: EntryRow,
+  afterText: unknown,
+  isOurs: boolean,
+): Promise<ModelChange | undefined> {
+  const { em, logger } = decoding;
+  const meta = em.getMetadata().getByClassName(row.class as never, false) as EntityMetadata | undefined;
+  if (!meta) {
+    logger.debug('A change of an entity that this process does not have was left out.', { class: row.class });
+    return undefined;
+  }
+  if (row.isQuiet && !row.isNew && JSON.stringify(row.before) === JSON.stringify(afterText)) return undefined;
+  const { before, after } = await rowsOf(decoding, meta, row, row.isGoing ? null : afterText);
+  if (!after && row.isNew) return undefined;
+  return {
+    entity: meta.class,
+    meta,
+    schema: row.schema,
+    key: row.key,
+    ...(!row.isNew && { before: before ?? keyOnly(meta, row.key) }),
+    ...(after && { after }),
+    ...(isOurs && row.origin !== undefined && { origin: row.origin }),
+  };
+}
+
+async function rowsOf(
+  { em, rows }: Decoding,
+  meta: EntityMetadata,
+  { shape: id, schema, key, before }: EntryRow,
+  after: unknown,
+): Promise<{ readonly before?: StoredRow | undefined; readonly after?: StoredRow | undefined }> {
+  const shape = rows.shapeBy(id) ?? (await rows.findShape(em, clientOf(em), meta, schema, id));
+  if (shape) {
+    return {
+      before: before === undefined ? undefined : rows.parse(shape, before),
+      after: after === null ? undefined : rows.parse(shape, after),
+    };
+  }
+  // Written by a process that has other columns: the row is told as it is now.
+  if (after === null) return {};
+  const now = await rows.readNow(em, meta, schema, key);
+  return { after: now };
+}
+
+/** Where no observer needs more of the row before, its key stands for it. */
+function keyOnly(meta: EntityMetadata, key: readonly unknown[]): StoredRow {
+  const names = meta.getPrimaryProps().flatMap(({ fieldNames }) => fieldNames);
+  return { columns: Object.fromEntries(names.map((name, index) => [name, key[index]])) };
+}
+
+/** A row that several entries of one transaction tell of was what the first says, and is what the last says. */
+function mergedChanges(changes: readonly ModelChange[]): readonly ModelChange[] {
+  const merged = new Map<string, ModelChange>();
+  for (const change of changes) {
+    const name = JSON.stringify([change.meta.root.className, change.schema, change.key]);
+    const { before, ...later } = change;
+    const earlier = merged.get(name);
+    const first = earlier ? earlier.before : before;
+    merged.set(name, first ? { ...later, before: first } : later);
+  }
+  return [...merged.values()].filter(({ before, after }) => before ?? after);
+}

@@ -1,0 +1,52 @@
+import type { Observer } from './observer.js';
+
+export type EventAction = 'create' | 'update' | 'delete';
+
+/** What one commit, or one signal, is to one observer: on its way to the subscriptions in the groups before and after it. */
+export interface EventMessage {
+  readonly observer: Observer;
+  /** Which commit of those that this process has told: for logs, and for developers. */
+  readonly commit: number;
+  /** The read of the change log that found it; Infinity where it does not come from there. */
+  readonly batch: number;
+  readonly pk: unknown;
+  readonly before: readonly string[];
+  readonly after: readonly string[];
+  /** JSON text, encoded once. Absent where the row is in no group any more. */
+  readonly data?: string;
+  /** The same for those who have more than the least rights, by what rightsKey makes of these. */
+  readonly dataByRights?: Readonly<Record<string, string>>;
+  /** The request that caused it. */
+  readonly origin?: string;
+  /** The trace of the commit, as W3C `traceparent`; absent where nothing is traced. */
+  readonly cause?: string;
+}
+
+/** Asks the subscriptions in some groups of an observer whether they are still granted. */
+export interface RecheckMessage {
+  readonly observer: Observer;
+  readonly recheck: readonly string[];
+  readonly origin?: string;
+}
+
+export type ObserverMessage = EventMessage | RecheckMessage;
+
+export function isRecheck(message: ObserverMessage): message is RecheckMessage {
+  return 'recheck' in message;
+}
+
+/**
+ * What a change means to a subscription that listens to some of the groups: in none before and in one after is a create, in one before
+ * and in none after a delete, in both an update, in neither nothing.
+ */
+export function eventFor(
+  listening: readonly string[],
+  before: readonly string[],
+  after: readonly string[],
+): EventAction | undefined {
+  const was = before.some((group) => listening.includes(group));
+  const is = after.some((group) => listening.includes(group));
+  if (was && is) return 'update';
+  if (is) return 'create';
+  return was ? 'delete' : undefined;
+}

@@ -1,0 +1,342 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { ActivityLog } from '../activity-log.js';
+import { runDetached } from '../async-context.js';
+import type { ChangeInspector } from '../inspection.js';
+import { type Commit, isOfModel, type ModelChange } from '../log/entry.js';
+import type { Logger } from '../logger.js';
+import type { ConcreteClass } from '../metadata.js';
+import { primaryKeyOf, restore, type StoredRow } from '../orm/row.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { everyRights, rightsKey } from '../serializers/field-rights.js';
+import { serializeAll } from '../serializers/serialize.js';
+import type { SerializerClass } from '../serializers/serializer.js';
+import type { SignalSent } from '../signals/signal-sent.js';
+import { encodeData } from '../wire/codec.js';
+import type { EventMessage, ObserverMessage, RecheckMessage } from './event-message.js';
+import type { LeaveOut } from './group-names.js';
+import { type Observer, shortGroups } from './observer.js';
+import type { Revocation } from './revocation.js';
+import type { SubscriptionIndex, SubscriptionRecord } from './subscription-index.js';
+
+/** How many deliveries there are in one turn of the event loop before other work has its own. */
+const slice = 250;
+
+/** One change or signal as it is shown: once for each of the rights that its serializer knows. */
+type Shown = Pick<EventMessage, 'data' | 'dataByRights'>;
+
+/** Which commit a message is of. */
+type Source = Pick<EventMessage, 'commit' | 'batch' | 'cause'>;
+
+/** The groups of one observer on one side of a change. */
+type Groups = ReadonlyMap<Observer, readonly string[]>;
+
+/** A commit whose signals are what they were when they were sent. */
+export interface PublishedCommit extends Omit<Commit, 'signals' | 'untold'> {
+  readonly signals: readonly SignalSent[];
+}
+
+/**
+ * Commits -> events of their observers -> subscriptions, in the order of the commits. Groups, serializers and bodies run here, once per
+ * change and only where a subscription of this process is in one of the groups. One that throws is logged: neither the writer nor the
+ * other observers notice.
+ */
+export class EventPublisher {
+  #commits = 0;
+  #tail: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly observers: readonly Observer[],
+    private readonly index: SubscriptionIndex,
+    private readonly unitOfWork: UnitOfWork,
+    private readonly logger: Logger,
+    private readonly activity: ActivityLog | undefined,
+    /** Undefined without an explorer. */
+    private readonly inspector: ChangeInspector | undefined,
+    private readonly resolve: <T>(provider: ConcreteClass<T>) => T,
+  ) {}
+
+  /** In a later turn of the event loop: the reply of the request that committed leaves first. @param batch the read that found them */
+  publish(commits: readonly PublishedCommit[], batch = Number.POSITIVE_INFINITY): void {
+    const turned = nextTurn();
+    const publish = async (): Promise<void> => {
+      await turned;
+      for (const commit of commits) await this.#publish(commit, batch);
+    };
+    // Deliveries are no part of the request that sends a signal.
+    this.#tail = runDetached(() => this.#tail.then(publish));
+  }
+
+  /** Resolves when all that was published until now has been handed to the subscriptions. */
+  idle(): Promise<void> {
+    return this.#tail;
+  }
+
+  async #publish(commit: PublishedCommit, batch: number): Promise<void> {
+    const { cause } = commit;
+    const source: Source = { commit: ++this.#commits, batch, ...(cause !== undefined && { cause }) };
+    // Rights that the commit took away are asked for before all that it changed.
+    const messages: ObserverMessage[] = await this.#rechecksOf(commit);
+    for (const change of commit.changes) messages.push(...(await this.#eventsOf(change, source)));
+    for (const signal of commit.signals) messages.push(...(await this.#eventsOfSignal(signal, source)));
+    await this.#deliver(messages);
+  }
+
+  /** An observer that is in no group of this process need not be asked; developers want to know all the same. */
+  #isWanted(observer: Observer): boolean {
+    return this.inspector !== undefined || this.activity !== undefined || this.index.isHeard(observer);
+  }
+
+  // Changes
+
+  async #eventsOf(change: ModelChange, source: Source): Promise<readonly EventMessage[]> {
+    const observers = this.observers.filter((each) => isOfModel(change, each.model) && this.#isWanted(each));
+    if (observers.length === 0) return [];
+    try {
+      return await this.#messagesOf(change, observers, source);
+    } catch (error) {
+      this.logger.error('A change could not be announced.', { model: change.meta.className, key: change.key, error });
+      return [];
+    }
+  }
+
+  /** The row before and the row after are two entities, each in a context of its own. */
+  async #messagesOf(
+    change: ModelChange,
+    observers: readonly Observer[],
+    source: Source,
+  ): Promise<readonly EventMessage[]> {
+    const { before: was, after: is } = change;
+    let pk: unknown;
+    const before = await this.#inRow(change, was, async (row) => {
+      pk = primaryKeyOf(row);
+      return this.#groupsOf(observers, row, pk);
+    });
+    const messages: EventMessage[] = [];
+    const tell = async (row: object | undefined, after: Groups): Promise<void> => {
+      const texts = new Map<SerializerClass, Promise<Shown>>();
+      for (const observer of observers) {
+        const sides = { before: before?.get(observer) ?? [], after: after.get(observer) ?? [] };
+        this.#inspect(observer, source, pk, sides, was ? (is ? 'update' : 'delete') : 'create');
+        const message = await this.#guard(observer, pk, () => this.#messageOf(observer, row, pk, sides, texts));
+        if (message)
+          messages.push({ ...message, ...source, ...(change.origin !== undefined && { origin: change.origin }) });
+      }
+    };
+    const shown = await this.#inRow(change, is, async (row) => {
+      pk = primaryKeyOf(row);
+      await tell(row, await this.#groupsOf(observers, row, pk));
+      return true;
+    });
+    if (!shown) await tell(undefined, new Map());
+    return messages;
+  }
+
+  async #messageOf(
+    observer: Observer,
+    row: object | undefined,
+    pk: unknown,
+    { before, after }: Pick<EventMessage, 'before' | 'after'>,
+    texts: Map<SerializerClass, Promise<Shown>>,
+  ): Promise<Omit<EventMessage, keyof Source> | undefined> {
+    if (![...before, ...after].some((group) => this.index.has(group))) return undefined;
+    const isShown = row && after.some((group) => this.index.has(group));
+    const shown = isShown ? await this.#textOf(observer, row, pk, texts) : undefined;
+    return { observer, pk: JSON.parse(encodeData(pk)) as unknown, before, after, ...shown };
+  }
+
+  #inRow<T>(
+    change: ModelChange,
+    row: StoredRow | undefined,
+    work: (row: object) => Promise<T>,
+  ): Promise<T | undefined> {
+    if (!row) return Promise.resolve(undefined);
+    const unitOfWork = this.unitOfWork.of(change.entity);
+    return unitOfWork.run(() => work(restore(unitOfWork.em.getContext(), change.meta, row, change.schema)));
+  }
+
+  async #groupsOf(observers: readonly Observer[], row: object, pk: unknown): Promise<Groups> {
+    const groups = new Map<Observer, readonly string[]>();
+    for (const observer of observers) {
+      const found = await this.#guard(observer, pk, () => observer.groupsOfRow(row, this.#leaveOut(observer, pk)));
+      groups.set(observer, found ?? []);
+    }
+    return groups;
+  }
+
+  async #guard<T>(observer: Observer, pk: unknown, work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      this.logger.error('A change could not be announced.', { observer: observer.id, pk, error });
+      return undefined;
+    }
+  }
+
+  /** The other groups of a change are told of it nevertheless. */
+  #leaveOut({ id }: Observer, pk: unknown): LeaveOut {
+    return (error) => this.logger.error('A group of a change was left out.', { observer: id, pk, error });
+  }
+
+  /** Several observers may show a row by the same serializer. */
+  #textOf(observer: Observer, row: object, pk: unknown, texts: Map<SerializerClass, Promise<Shown>>): Promise<Shown> {
+    const { serializer, body } = observer;
+    if (body || !serializer) return body ? this.#show(observer, row) : Promise.resolve({ data: encodeData({ pk }) });
+    const text = texts.get(serializer) ?? this.#show(observer, row);
+    texts.set(serializer, text);
+    return text;
+  }
+
+  async #show({ serializer, body, model }: Observer, subject: object): Promise<Shown> {
+    if (body) return { data: encodeData(await body(subject as never)) };
+    if (!serializer) return { data: encodeData(subject) };
+    const unitOfWork = model ? this.unitOfWork.of(model) : this.unitOfWork;
+    const texts: [key: string, text: string][] = [];
+    for (const rights of everyRights(serializer)) {
+      const [data] = await serializeAll(serializer, [subject], { unitOfWork, resolve: this.resolve, rights });
+      texts.push([rightsKey(serializer, rights), encodeData(data)]);
+    }
+    const [[, least] = ['', 'null'], ...others] = texts;
+    return { data: least, ...(others.length > 0 && { dataByRights: Object.fromEntries(others) }) };
+  }
+
+  // Signals
+
+  async #eventsOfSignal(sent: SignalSent, source: Source): Promise<readonly EventMessage[]> {
+    const messages: EventMessage[] = [];
+    for (const observer of this.observers) {
+      if (observer.signal?.signal !== sent.signal || observer.signal.atOnce !== sent.atOnce) continue;
+      if (!this.#isWanted(observer)) continue;
+      try {
+        const message = await this.#eventOfSignal(observer, sent, source);
+        if (message) messages.push(message);
+      } catch (error) {
+        this.logger.error('A signal could not be announced.', { observer: observer.id, error });
+      }
+    }
+    return messages;
+  }
+
+  async #eventOfSignal(
+    observer: Observer,
+    { payload, origin }: SignalSent,
+    source: Source,
+  ): Promise<EventMessage | undefined> {
+    if (!observer.signal?.when(payload)) return undefined;
+    const subject = payload as object;
+    const after = await this.unitOfWork.run(() => observer.groupsOfRow(subject, this.#leaveOut(observer, null)));
+    this.#inspect(observer, source, null, { before: [], after }, 'signal');
+    if (!after.some((group) => this.index.has(group))) return undefined;
+    const shown = await this.unitOfWork.run(() => this.#show(observer, subject));
+    return { observer, pk: null, before: [], after, ...source, ...shown, ...(origin !== undefined && { origin }) };
+  }
+
+  // Revocation
+
+  async #rechecksOf(commit: PublishedCommit): Promise<RecheckMessage[]> {
+    const messages: RecheckMessage[] = [];
+    for (const observer of this.observers) {
+      if (!this.index.isHeard(observer)) continue;
+      const fail = (error: unknown): void =>
+        this.logger.error('Subscriptions could not be asked again.', { observer: observer.id, error });
+      try {
+        const recheck = await this.#recheckedGroups(observer, commit, fail);
+        if (recheck.length > 0) messages.push({ observer, recheck, ...originOf(commit) });
+      } catch (error) {
+        fail(error);
+      }
+    }
+    return messages;
+  }
+
+  async #recheckedGroups(observer: Observer, commit: PublishedCommit, fail: LeaveOut): Promise<readonly string[]> {
+    const groups = new Set(commit.rechecks.flatMap((each) => (each.observer === observer.id ? each.groups : [])));
+    for (const revocation of observer.revocations) {
+      for (const change of commit.changes)
+        for (const group of await this.#revokedByChange(revocation, change, fail)) groups.add(group);
+      for (const { signal, payload, atOnce } of commit.signals) {
+        if (revocation.signal?.signal !== signal || atOnce) continue;
+        const found = await this.unitOfWork.run(() => revocation.groupsOf(payload as object, fail));
+        for (const group of found) groups.add(group);
+      }
+    }
+    return [...groups];
+  }
+
+  /** Those before and after it: a membership may have moved from one room to another. */
+  async #revokedByChange(revocation: Revocation, change: ModelChange, fail: LeaveOut): Promise<readonly string[]> {
+    if (!isOfModel(change, revocation.model)) return [];
+    const groups: string[] = [];
+    for (const row of [change.before, change.after])
+      groups.push(...((await this.#inRow(change, row, (found) => revocation.groupsOf(found, fail))) ?? []));
+    return groups;
+  }
+
+  // To the subscriptions
+
+  /**
+   * What one commit means to a subscription reaches it together, so that it can leave in one write. A large audience is told in
+   * slices: other work has its turn between them.
+   */
+  async #deliver(messages: readonly ObserverMessage[]): Promise<void> {
+    if (messages.length === 0) return;
+    let left = slice;
+    for (const [record, own] of this.#recipients(messages)) {
+      if (left <= 0) {
+        await nextTurn();
+        left = slice;
+      }
+      for (const message of own) record.receiver.receive(message, record);
+      left -= own.length;
+    }
+  }
+
+  #recipients(
+    messages: readonly ObserverMessage[],
+  ): Iterable<readonly [SubscriptionRecord, readonly ObserverMessage[]]> {
+    const audiences = messages.map((message) =>
+      this.index.audience('recheck' in message ? message.recheck : [...message.before, ...message.after]),
+    );
+    const [first = []] = audiences;
+    if (audiences.every((audience) => audience === first)) return first.map((record) => [record, messages] as const);
+    const recipients = new Map<SubscriptionRecord, ObserverMessage[]>();
+    audiences.forEach((audience, number) => {
+      const message = messages[number];
+      for (const record of audience) {
+        const own = recipients.get(record);
+        if (own && message) own.push(message);
+        else if (message) recipients.set(record, [message]);
+      }
+    });
+    return recipients;
+  }
+
+  /** Tells developers. */
+  #inspect(
+    observer: Observer,
+    { commit }: Source,
+    pk: unknown,
+    { before, after }: Pick<EventMessage, 'before' | 'after'>,
+    change: 'create' | 'update' | 'delete' | 'signal',
+  ): void {
+    const { id, consumer, member, model, signal } = observer;
+    if (before.length + after.length > 0)
+      this.activity?.announced({ observer, commit, pk, before, after }, signal?.name);
+    this.inspector?.published({
+      pk,
+      change,
+      commit,
+      observer: id,
+      consumer: consumer.name,
+      member,
+      subject: model?.name ?? signal?.name ?? member,
+      before: shortGroups(id, before),
+      after: shortGroups(id, after),
+    });
+  }
+}
+
+/** The request that asks, or whose commit has subscriptions asked again. */
+function originOf({ changes, signals, rechecks }: PublishedCommit): { readonly origin?: string } {
+  const origin = [...changes, ...signals, ...rechecks].find((each) => each.origin !== undefined)?.origin;
+  return origin === undefined ? {} : { origin };
+}

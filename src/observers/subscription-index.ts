@@ -1,0 +1,90 @@
+import type { GivenRights } from '../permissions/rights.js';
+import type { ObserverMessage } from './event-message.js';
+import type { Observer } from './observer.js';
+
+/** A request that subscribed: as much of it as its permissions need to be asked again. */
+export interface SubscribingRequest {
+  readonly action: string;
+  /** What the client sent. */
+  readonly sent: Readonly<Record<string, unknown>>;
+  /** What its action subscribed with. */
+  readonly kwargs: unknown;
+  readonly groups: readonly string[];
+  /** What it may be shown; until that is known, the least. */
+  rights: GivenRights | undefined;
+}
+
+/** The consumer whose client has subscribed. */
+export interface SubscriptionReceiver {
+  /** Takes one message for one subscription. Never throws. */
+  receive(message: ObserverMessage, record: SubscriptionRecord): void;
+}
+
+/** One request id of this consumer to hear of changes. */
+export interface SubscriptionRecord {
+  readonly receiver: SubscriptionReceiver;
+  readonly observer: Observer;
+  readonly requestId: string | number;
+  readonly kwargs: unknown;
+  groups: readonly string[];
+  /** The read of the change log that it begins behind; Infinity until that is known. What was committed before is none of its events. */
+  since: number;
+  /** Those whose groups it listens to: several where a client used its request id again. */
+  requests: readonly SubscribingRequest[];
+}
+
+interface Group {
+  readonly records: Set<SubscriptionRecord>;
+  /** The same, as long as no subscription joins or leaves. */
+  list: readonly SubscriptionRecord[] | undefined;
+}
+
+const none: readonly SubscriptionRecord[] = [];
+
+/** Which subscriptions of this process are in which groups. The name of a group begins with its observer's. */
+export class SubscriptionIndex {
+  readonly #groups = new Map<string, Group>();
+  readonly #counts = new Map<Observer, number>();
+
+  add(group: string, record: SubscriptionRecord): void {
+    const found = this.#groups.get(group) ?? { records: new Set(), list: undefined };
+    if (found.records.has(record)) return;
+    found.records.add(record);
+    found.list = undefined;
+    this.#groups.set(group, found);
+    this.#counts.set(record.observer, (this.#counts.get(record.observer) ?? 0) + 1);
+  }
+
+  discard(group: string, record: SubscriptionRecord): void {
+    const found = this.#groups.get(group);
+    if (!found?.records.delete(record)) return;
+    found.list = undefined;
+    if (found.records.size === 0) this.#groups.delete(group);
+    const left = (this.#counts.get(record.observer) ?? 1) - 1;
+    if (left === 0) this.#counts.delete(record.observer);
+    else this.#counts.set(record.observer, left);
+  }
+
+  /** Whether a subscription to the observer's events is in any group. */
+  isHeard(observer: Observer): boolean {
+    return this.#counts.has(observer);
+  }
+
+  has(group: string): boolean {
+    return this.#groups.has(group);
+  }
+
+  /** The subscriptions in one of these groups, each once; the same list for the same group until one joins or leaves. */
+  audience(groups: readonly string[]): readonly SubscriptionRecord[] {
+    const [first, ...others] = [...new Set(groups)].flatMap((group) => this.#groups.get(group) ?? []);
+    if (!first) return none;
+    first.list ??= [...first.records];
+    if (others.length === 0) return first.list;
+    return [...new Set([first, ...others].flatMap(({ records }) => [...records]))];
+  }
+
+  /** The groups that hold a subscription; specs of leaks ask for them. */
+  get groupCount(): number {
+    return this.#groups.size;
+  }
+}

@@ -1,0 +1,311 @@
+import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { type EntityManager, type EntityMetadata, type EntityProperty, helper } from '@mikro-orm/core';
+import type { ParserOf } from './column-parsers.js';
+
+/**
+ * A row as the driver hands it over: by the names of the columns, with the values that its parsers make. What a many-to-many
+ * relation holds is a list of keys, by the name of the property, and is there only where it is known.
+ */
+export interface StoredRow {
+  readonly columns: Readonly<Record<string, unknown>>;
+  readonly members?: Readonly<Record<string, readonly unknown[]>>;
+}
+
+/** A column of a row's text, and how the driver reads it. */
+interface Column {
+  readonly name: string;
+  readonly parse: (text: string) => unknown;
+}
+
+/** A many-to-many relation whose members are read with the row. */
+interface Members {
+  readonly name: string;
+  readonly sql: string;
+  readonly columns: readonly Column[];
+}
+
+/** How the rows of a class are read as text, and what the text means. Alike in every process that has the same entities and tables. */
+export interface RowShape {
+  /** Tells whether another process, or an older one, means the same by the text. */
+  readonly id: string;
+  readonly meta: EntityMetadata;
+  readonly schema: string | undefined;
+  /** The tables of the class, which the alias `t` begins. */
+  readonly from: string;
+  /** All aliases, for locks. */
+  readonly aliases: readonly string[];
+  readonly key: readonly { readonly column: string; readonly type: string }[];
+  /** One row, as the text of a list: its columns, then each relation's members. */
+  readonly sql: string;
+  readonly columns: readonly Column[];
+  readonly members: readonly Members[];
+}
+
+/** Hidden and lazy properties of a class: all others of that kind stay out of the text of a row. */
+export interface HiddenColumns {
+  /** They are in it all the same. */
+  readonly shown: ReadonlySet<string>;
+  /** A digest of them is in it, which tells whether they have changed. */
+  readonly compared: ReadonlySet<string>;
+}
+
+/** Runs one statement where the rows are to be seen: on a transaction's own connection, say. */
+export type Run = <Row>(text: string, parameters: readonly unknown[]) => Promise<readonly Row[]>;
+
+interface ColumnSource {
+  readonly name: string;
+  readonly sql: string;
+}
+
+/** Reads from the catalog what types the columns have: the driver parses by them, and entities do not say all of them. */
+const typesOf = `
+with recursive given as (select ord, oid::oid from unnest($1::oid[]) with ordinality as g(oid, ord)),
+base as (
+  select g.ord, t.oid, t.typtype, t.typbasetype from given g join pg_type t on t.oid = g.oid
+  union all
+  select b.ord, t.oid, t.typtype, t.typbasetype from base b join pg_type t on b.typtype = 'd' and t.oid = b.typbasetype
+)
+select oid::int as oid from base where typtype <> 'd' order by ord`;
+
+export async function readShape(
+  run: Run,
+  em: EntityManager,
+  meta: EntityMetadata,
+  schema: string | undefined,
+  parserOf: ParserOf,
+  wanted: { readonly members: boolean; readonly hidden: HiddenColumns },
+): Promise<RowShape> {
+  const quote = quoter(em);
+  const tables = tablesOf(em, meta, schema);
+  const joined = tables.map(({ alias, name }, index) =>
+    index === 0 ? `${name} ${alias}` : `join ${name} ${alias} on ${joinOn(meta, quote, alias)}`,
+  );
+  const from = joined.length > 1 ? `(${joined.join(' ')})` : joined.join('');
+  const sources = columnsOf(em, meta, tables, wanted.hidden);
+  const keys = keyColumns(meta).map((column) => ({ name: column, sql: `t.${quote(column)}` }));
+  const relations = wanted.members
+    ? meta.relations.filter(({ kind, hydrate }) => kind === 'm:n' && hydrate !== false)
+    : [];
+  const pivots = relations.map((prop) => ({ prop, ...pivotOf(em, prop, schema) }));
+  const pivotColumns = pivots.flatMap(({ columns, table }) =>
+    columns.map((column) => ({ name: column, sql: `(select p.${quote(column)} from ${table} p where false)` })),
+  );
+  const [types, names] = await typesFor(run, from, [...sources, ...keys, ...pivotColumns]);
+  const parsed = (source: ColumnSource, index: number): Column => ({
+    name: source.name,
+    parse: parserOf(types[index] ?? 25),
+  });
+  const columns = sources.map(parsed);
+  const key = keys.map(({ name }, index) => ({ column: name, type: names[sources.length + index] ?? 'text' }));
+  let next = sources.length + keys.length;
+  const members = pivots.map(({ prop, columns: targets, table, own }): Members => {
+    const texts = targets.map((column) => `p.${quote(column)}::text`).join(', ');
+    const where = own.map((column, index) => `p.${quote(column)} = t.${quote(keys[index]?.name ?? '')}`).join(' and ');
+    const first = next;
+    next += targets.length;
+    return {
+      name: prop.name,
+      sql: `(select coalesce(json_agg(json_build_array(${texts}) order by ${texts}), '[]') from ${table} p where ${where})`,
+      columns: targets.map((name, index) => parsed({ name, sql: '' }, first + index)),
+    };
+  });
+  const row = `row(${sources.map(({ sql }) => sql).join(', ')})::text`;
+  const sql = members.length > 0 ? `json_build_array(${[row, ...members.map((each) => each.sql)].join(', ')})` : row;
+  const described = JSON.stringify([sources, types, members.map(({ name, sql: text }) => [name, text])]);
+  const id = createHash('sha256').update(described).digest('base64url').slice(0, 12);
+  return { id, meta, schema, from, aliases: tables.map(({ alias }) => alias), key, sql, columns, members };
+}
+
+async function typesFor(
+  run: Run,
+  from: string,
+  sources: readonly ColumnSource[],
+): Promise<readonly [oids: readonly number[], names: readonly string[]]> {
+  const oids = sources.map(({ sql }) => `pg_typeof(${sql})::oid::int`).join(', ');
+  const names = sources.map(({ sql }) => `pg_typeof(${sql})::text`).join(', ');
+  const [found] = await run<{ oids: readonly number[]; names: readonly string[] }>(
+    `select array[${oids}] as oids, array[${names}] as names from (select 1) one left join ${from} on false`,
+    [],
+  );
+  if (!found) return [[], []];
+  const bases = await run<{ oid: number }>(typesOf, [`{${found.oids.join(',')}}`]);
+  return [bases.map(({ oid }) => oid), found.names];
+}
+
+type Quote = (name: string) => string;
+
+function quoter(em: EntityManager): Quote {
+  const platform = em.getDriver().getPlatform();
+  return (name) => String(platform.quoteIdentifier(name));
+}
+
+interface Table {
+  readonly alias: string;
+  readonly name: string;
+  /** Undefined where the table has all of them. */
+  readonly props: ReadonlySet<string> | undefined;
+}
+
+/** Of a class that extends another with a table of its own, each has its part of the columns. */
+function tablesOf(em: EntityManager, meta: EntityMetadata, schema: string | undefined): readonly Table[] {
+  const tables: Table[] = [];
+  for (let level: EntityMetadata | undefined = meta; level; level = level.tptParent) {
+    const isPart = Boolean(level.tptParent ?? tables.length > 0);
+    const props = isPart ? new Set((level.ownProps ?? level.props).map(({ name }) => name)) : undefined;
+    tables.push({ alias: tables.length === 0 ? 't' : `t${tables.length}`, name: tableName(em, level, schema), props });
+  }
+  return tables;
+}
+
+export function tableName(em: EntityManager, meta: EntityMetadata, schema: string | undefined): string {
+  const quote = quoter(em);
+  const own = schema ?? (meta.schema === '*' ? undefined : meta.schema) ?? em.config.get('schema');
+  return own ? `${quote(own)}.${quote(meta.tableName)}` : quote(meta.tableName);
+}
+
+function joinOn(meta: EntityMetadata, quote: Quote, alias: string): string {
+  return keyColumns(meta)
+    .map((column) => `${alias}.${quote(column)} = t.${quote(column)}`)
+    .join(' and ');
+}
+
+export function keyColumns(meta: EntityMetadata): readonly string[] {
+  return meta.getPrimaryProps().flatMap(({ fieldNames }) => fieldNames);
+}
+
+/** Of a row, what a read gives by default: neither lazy nor hidden columns, but those that are asked for. */
+function columnsOf(
+  em: EntityManager,
+  meta: EntityMetadata,
+  tables: readonly Table[],
+  hidden: HiddenColumns,
+): readonly ColumnSource[] {
+  const quote = quoter(em);
+  const columns = new Map<string, ColumnSource>();
+  for (const prop of meta.props) {
+    if (!hasColumn(prop)) continue;
+    const isHidden = Boolean(prop.lazy || prop.hidden) && !prop.primary && !hidden.shown.has(prop.name);
+    if (isHidden && !hidden.compared.has(prop.name)) continue;
+    const alias = tables.find(({ props }) => !props || props.has(prop.name))?.alias ?? 't';
+    prop.fieldNames.forEach((name) => {
+      const sql = columnSql(em, meta, prop, alias, quote(name));
+      if (isHidden) columns.set(`${digest}${name}`, { name: `${digest}${name}`, sql: `md5((${sql})::text)` });
+      else if (!columns.has(name)) columns.set(name, { name, sql });
+    });
+  }
+  return [...columns.values()];
+}
+
+/** Begins the name of a digest, which is no column. */
+const digest = '#';
+
+function hasColumn(prop: EntityProperty): boolean {
+  if (!prop.fieldNames?.length) return false;
+  if (prop.kind === '1:m' || prop.kind === 'm:n' || (prop.kind === '1:1' && !prop.owner)) return false;
+  if (prop.kind === 'embedded') return Boolean(prop.object || prop.array) && !prop.embedded;
+  // What an embedded JSON column holds has no column of its own.
+  if (prop.object && prop.embedded) return false;
+  return prop.persist !== false || Boolean(prop.formula ?? prop.generated);
+}
+
+function columnSql(
+  em: EntityManager,
+  meta: EntityMetadata,
+  prop: EntityProperty,
+  alias: string,
+  column: string,
+): string {
+  const platform = em.getDriver().getPlatform();
+  if (prop.formula) {
+    const columns = meta.createColumnMappingObject(alias);
+    const table = {
+      alias,
+      name: meta.tableName,
+      schema: meta.schema,
+      qualifiedName: meta.tableName,
+      toString: () => alias,
+    };
+    const evaluate = Reflect.get(em.getDriver(), 'evaluateFormula') as (...parts: unknown[]) => string;
+    return `(${evaluate.call(em.getDriver(), prop.formula, columns, table)})`;
+  }
+  const sql = `${alias}.${column}`;
+  return prop.customType?.convertToJSValueSQL?.(sql, platform) ?? sql;
+}
+
+interface Pivot {
+  readonly table: string;
+  /** Those that lead to the row itself, in the order of its key. */
+  readonly own: readonly string[];
+  /** Those that lead to the members. */
+  readonly columns: readonly string[];
+}
+
+/** The table of a many-to-many relation, seen from one of its sides. */
+export function pivotOf(em: EntityManager, prop: EntityProperty, schema: string | undefined): Pivot {
+  const owner = prop.owner ? prop : inverseOf(prop);
+  const meta = em.getMetadata(owner.pivotEntity as never) as EntityMetadata;
+  const { joinColumns, inverseJoinColumns } = owner;
+  const [own, columns] = prop.owner ? [joinColumns, inverseJoinColumns] : [inverseJoinColumns, joinColumns];
+  return { table: tableName(em, meta, meta.schema && meta.schema !== '*' ? undefined : schema), own, columns };
+}
+
+/** The relation's other side, which is declared by the other class. */
+export function inverseOf(prop: EntityProperty): EntityProperty {
+  const name = prop.owner ? prop.inversedBy : prop.mappedBy;
+  return (prop.targetMeta?.properties[name as never] as EntityProperty | undefined) ?? prop;
+}
+
+/** The text of a row -> what the driver would have read. */
+export function parseRow(
+  shape: RowShape,
+  text: unknown,
+  split: (row: string) => readonly (string | null)[],
+): StoredRow {
+  const [row, ...lists] = shape.members.length > 0 ? (text as readonly unknown[]) : [text];
+  const values = split(String(row));
+  const columns = Object.fromEntries(
+    shape.columns.map(({ name, parse }, index) => {
+      const value = values[index] ?? null;
+      return [name, value === null ? null : parse(value)];
+    }),
+  );
+  if (lists.length === 0) return { columns };
+  const members = shape.members.map(({ name, columns: parts }, index) => {
+    const keys = (lists[index] as readonly (readonly string[])[]).map((key) => {
+      const parsed = parts.map(({ parse }, part) => parse(key[part] ?? ''));
+      return parsed.length === 1 ? parsed[0] : parsed;
+    });
+    return [name, keys] as const;
+  });
+  return { columns, members: Object.fromEntries(members) };
+}
+
+/** An entity with a row's values, as a read would have made it; managed by the manager, so that its relations can be loaded. */
+export function restore(em: EntityManager, meta: EntityMetadata, row: StoredRow, schema: string | undefined): object {
+  const stored = Object.entries(row.columns).filter(([name]) => !name.startsWith(digest));
+  const data = em.getDriver().mapResult(Object.fromEntries(stored) as never, meta) ?? {};
+  return em.getEntityFactory().create(meta.class, { ...data, ...row.members } as never, {
+    convertCustomTypes: true,
+    merge: true,
+    refresh: true,
+    ...(schema !== undefined && { schema }),
+  });
+}
+
+/** The properties whose columns differ. */
+export function changedProperties(meta: EntityMetadata, before: StoredRow, after: StoredRow): ReadonlySet<string> {
+  const isOther = (column: string): boolean => !isDeepStrictEqual(before.columns[column], after.columns[column]);
+  const differs = (column: string): boolean => isOther(column) || isOther(`${digest}${column}`);
+  return new Set(meta.props.filter(({ fieldNames }) => fieldNames?.some(differs)).map(({ name }) => name));
+}
+
+/** The primary key as the entity shows it: a value, or an object for a composite one. */
+export function primaryKeyOf(entity: object): unknown {
+  const { __meta: meta } = helper(entity);
+  const key: unknown = helper(entity).getPrimaryKey();
+  // The ORM gives a list where a part is a relation.
+  return meta.compositePK && Array.isArray(key)
+    ? Object.fromEntries(meta.primaryKeys.map((name, index) => [name, key[index] as unknown]))
+    : key;
+}
