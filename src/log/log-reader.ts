@@ -1,6 +1,6 @@
 import { runDetached } from '../async-context.js';
 import type { Logger } from '../logger.js';
-import type { RunStatement } from '../orm/statements.js';
+import type { RunStatement, Statement } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import { codeOf } from './log-schema.js';
 import { Position } from './position.js';
@@ -197,8 +197,6 @@ export class LogReader {
       this.#readAfter(this.#retryAfter);
       this.#retryAfter = Math.min(this.#retryAfter * 2, longestRetry);
       reject(error);
-    } finally {
-      this.#connectedAt = undefined;
     }
   }
 
@@ -290,11 +288,14 @@ export class LogReader {
     return head;
   }
 
-  async #run<Row>(statement: { readonly name?: string; readonly text: string }, parameters: readonly unknown[]) {
-    this.#connectedAt = undefined;
-    return this.options.read<Row>(statement, parameters, () => {
-      this.#connectedAt = performance.now();
-    });
+  async #run<Row>(statement: Statement, parameters: readonly unknown[]): Promise<readonly Row[]> {
+    try {
+      return await this.options.read<Row>(statement, parameters, () => {
+        this.#connectedAt = performance.now();
+      });
+    } finally {
+      this.#connectedAt = undefined;
+    }
   }
 
   #tell(receiver: () => void): void {
