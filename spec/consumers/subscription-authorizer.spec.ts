@@ -9,9 +9,7 @@ import {
   ApiConsumer,
   type App,
   any,
-  ChannelLayer,
   type ChannelMessage,
-  type ChannelReceiver,
   Clock,
   Consumer,
   createApp,
@@ -228,37 +226,6 @@ class WatchedLayer extends InMemoryChannelLayer {
   }
 }
 
-/** To the framework a layer of several processes: what one of them commits may overtake what another one says of a right. */
-class SharedLayer extends ChannelLayer {
-  readonly #hub = new InMemoryChannelLayer();
-
-  connect(channel: string, receiver: ChannelReceiver) {
-    return this.#hub.connect(channel, receiver);
-  }
-
-  disconnect(channel: string) {
-    return this.#hub.disconnect(channel);
-  }
-
-  add(group: string, channel: string) {
-    return this.#hub.add(group, channel);
-  }
-
-  discard(group: string, channel: string) {
-    return this.#hub.discard(group, channel);
-  }
-
-  send(channel: string, message: ChannelMessage) {
-    return this.#hub.send(channel, message);
-  }
-
-  sendToGroup(group: string, message: ChannelMessage) {
-    return this.#hub.sendToGroup(group, message);
-  }
-
-  async close() {}
-}
-
 const revoked = {
   errors: ['You may no longer follow this.'],
   data: null,
@@ -286,7 +253,7 @@ describe('At the delivery of an event', () => {
   });
   afterEach(() => app.close());
 
-  function application(settings: GivenSettings = {}, channelLayer?: ChannelLayer): App {
+  function application(settings: GivenSettings = {}): App {
     clock = new TestClock();
     logger = new MemoryLogger();
     layer = new WatchedLayer();
@@ -304,7 +271,7 @@ describe('At the delivery of an event', () => {
     return createApp({
       orm: database.orm,
       container,
-      channelLayer: channelLayer ?? layer,
+      channelLayer: layer,
       routes,
       settings: { log: { actions: 'all' }, ...settings },
     });
@@ -458,17 +425,6 @@ describe('At the delivery of an event', () => {
     it('each event asks where grantTimeLimit is 0', async () => {
       await app.close();
       app = application({ grantTimeLimit: 0 });
-      await using ann = await following('/revocable/');
-      await write('one');
-      await ann.receive();
-      await database.orm.em.fork().nativeDelete(Seat, {});
-      await write('secret');
-      expect(await ann.receive()).to.deep.equal(revoked);
-    });
-
-    it('each event asks where the channel layer reaches several processes', async () => {
-      await app.close();
-      app = application({}, new SharedLayer());
       await using ann = await following('/revocable/');
       await write('one');
       await ann.receive();
