@@ -42,7 +42,7 @@ describe('The tables of the change log', () => {
     for (const orm of orms.splice(0)) await orm.close(true);
   });
   after(async () => {
-    await owner.query('drop owned by plain');
+    await owner.query('drop owned by plain cascade');
     await owner.query('drop role plain');
     await owner.end();
   });
@@ -151,6 +151,16 @@ describe('The tables of the change log', () => {
     await owner.query(logScript(settings, 'plain'));
     await prepare(settings, 'plain');
     expect(await persistence()).to.deep.equal([{ relpersistence: 'u' }]);
+  });
+
+  it('can be made by a role without rights in a schema that was made for it', async () => {
+    await owner.query('create schema signalbox authorization plain');
+    await checkLog((await connect('plain')).em, settings);
+    await prepare(settings, 'plain');
+    expect(await persistence()).to.deep.equal([{ relpersistence: 'u' }]);
+    await owner.query('drop schema signalbox cascade');
+    await owner.query('create schema signalbox');
+    expect(await failure('plain')).to.contain('may not make it: permission denied for schema signalbox.');
   });
 
   it('let a role write, read and prune that has only the rights which the script grants', async () => {

@@ -240,7 +240,7 @@ export class LogReader {
     if (complete.length < rows.length || rows.length > largestBatch) return this.#passOver('overflow');
     const batch = complete.map(({ id, xid, entries }) => ({ id: Number(id), xid, entries }));
     const newest = Math.max(this.#position.newest, batch.at(-1)?.id ?? 0);
-    // Before anybody hears of the rows: a receiver that fails on them is not given them again.
+    // Before the rows are handed on: a receiver that fails on them is not given them again.
     this.#position = Position.of(head.snapshot, newest);
     this.#number += 1;
     if (batch.length > 0) this.#tell(() => this.options.receive({ number: this.#number, rows: batch }));

@@ -19,13 +19,13 @@ type Shape = Pick<ChangeLogSettings, 'durability' | 'slotMinutes'>;
 /**
  * The SQL that makes the change log, statement by statement.
  *
- * `unlogged` tables are empty after a crash of the server, and so is `state`: who finds no epoch there has missed something. Of a
+ * PostgreSQL empties `unlogged` tables after a crash, `state` among them: a reader that finds no epoch there has missed something. Of a
  * partitioned table only the partitions can be unlogged.
  */
 export function logSchema({ durability, slotMinutes }: Shape): readonly string[] {
   const table = durability === 'unlogged' ? 'unlogged table' : 'table';
   return [
-    'create schema if not exists signalbox',
+    ownSchema,
     `create table signalbox.version (
   one boolean primary key default true check (one),
   version integer not null,
@@ -57,6 +57,11 @@ export function logSchema({ durability, slotMinutes }: Shape): readonly string[]
     newEpoch,
   ];
 }
+
+/** `create schema if not exists` asks for the right to make schemas even where the schema is there, made for this role. */
+const ownSchema = `do $$ begin
+  if not exists (select from pg_namespace where nspname = 'signalbox') then create schema signalbox; end if;
+end $$`;
 
 /** The slot of this moment. */
 function slotAt(slotMinutes: number): string {
@@ -161,7 +166,7 @@ const schema = `(select oid from pg_namespace where nspname = 'signalbox')`;
 
 const serverQuery = `select current_setting('server_version_num')::int as number, current_setting('server_version') as text,
   pg_is_in_recovery() as "isStandby", current_user::text as role, ${exists('version')} as "hasLog",
-  has_database_privilege(current_database(), 'create') as "mayMake"`;
+  coalesce(has_schema_privilege(${schema}, 'create'), has_database_privilege(current_database(), 'create')) as "mayMake"`;
 
 /** Asked of the catalog: `to_regclass` fails where the role may not look into the schema. */
 function exists(table: string): string {
@@ -310,7 +315,7 @@ async function reshape(em: EntityManager, found: Found, settings: Shape, logger:
   if (changes.length === 0) return;
   try {
     await writeConnection(em).transactional(async (transaction) => {
-      await query(transaction, `set local lock_timeout = '2s'`);
+      await query(transaction, `set local lock_timeout = '200ms'`);
       await query(transaction, `select ${lockOfSchema}`);
       for (const change of changes) await query(transaction, change);
     });
