@@ -163,7 +163,7 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
     await using ann = await connect(app, '/ws/deny-write/');
     await subscribe(ann, 1, 4);
     await server.save(1, { count: 1 });
-    expect(await ann.receive()).to.deep.equal(event('update', 4, alpha));
+    expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
     await server.delete(1);
     expect(await ann.receive()).to.deep.equal(deleted(4, 1));
     await ann.expectSilence();
