@@ -1,5 +1,5 @@
 import type { ActivityLog, WithheldEvent } from '../activity-log.js';
-import type { Dispatcher } from '../dispatch/dispatcher.js';
+import type { Dispatcher, LimitedCall } from '../dispatch/dispatcher.js';
 import type { Request } from '../dispatch/request.js';
 import { Revoked } from '../errors.js';
 import type { DeliveryDecision, DeliveryInspector, PermissionAnswer } from '../inspection.js';
@@ -10,6 +10,7 @@ import { shortGroups } from '../observers/observer.js';
 import type { ObservedEvent, Sight } from '../observers/observer-declaration.js';
 import type { SubscriptionRecord } from '../observers/subscription-index.js';
 import { requestsThrough, type Subscriptions } from '../observers/subscriptions.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import { userKeyOf } from '../scope/user-key.js';
@@ -37,6 +38,7 @@ export interface SubscribedSession {
     readonly logger: Logger;
     readonly activity: ActivityLog | undefined;
   } & AuthorizerServices;
+  readonly unitOfWork: UnitOfWork;
   readonly runningRequests: readonly Request[];
   /** Whether one more event may wait; where not, the connection is closed. */
   hasRoom(): boolean;
@@ -95,10 +97,7 @@ export class EventDelivery {
     this.#authorizer = new SubscriptionAuthorizer(compiled, instance, scope, loadObject, services);
   }
 
-  /**
-   * Where nothing waits and nothing has to be asked or called, the event is sent at once: with ten thousand subscribers each closure
-   * and promise counts.
-   */
+  /** Where nothing waits and nothing has to be asked, the event is sent at once: with ten thousand subscribers each promise counts. */
   receive(message: ObserverMessage, record: SubscriptionRecord): void {
     if (this.#isEnded) return;
     if (!('recheck' in message) && message.batch <= record.since) return;
@@ -106,7 +105,7 @@ export class EventDelivery {
     if (!arrival) return;
     const { origin } = message;
     const pending = origin === undefined ? undefined : this.#pendingRequest(origin);
-    if (!pending && this.#isFree && this.#sendAtOnce(arrival)) return;
+    if (!pending && this.#isFree && this.#deliverAtOnce(arrival)) return;
     if (!this.#isFree && !this.#session.hasRoom()) return;
     this.#tasks.push(() => this.#deliver(arrival, origin));
     this.#drain();
@@ -181,9 +180,12 @@ export class EventDelivery {
     for (const arrival of arrivals) {
       const unconfirmed = this.#unconfirmed.find(({ record }) => record === arrival.record);
       if (unconfirmed) unconfirmed.kept.push(arrival);
-      else if (waiting.length > 0 || !this.#sendAtOnce(arrival)) waiting.push(arrival);
+      else if (waiting.length > 0 || this.#isBusy || !this.#deliverAtOnce(arrival)) waiting.push(arrival);
     }
-    if (waiting.length > 0) return this.#handleAll(waiting);
+    if (waiting.length === 0) return;
+    if (!this.#isBusy) return this.#handleAll(waiting);
+    // A method is at work.
+    this.#tasks.unshift(() => this.#deliverAll(waiting));
   }
 
   async #handleAll(arrivals: readonly Arrival[]): Promise<void> {
@@ -195,13 +197,15 @@ export class EventDelivery {
 
   /** Never rejects. */
   #handle(arrival: Arrival): Promise<void> {
-    return this.#run(arrival).catch((error) => {
-      const { observer, requestId } = arrival.record;
-      const row = 'pk' in arrival ? { pk: arrival.pk } : {};
-      const facts = { observer: observer.id, requestId, ...row, error };
-      this.#session.services.logger.error('An event could not be delivered.', facts);
-      this.#tell(arrival, 'failed');
-    });
+    return this.#run(arrival).catch((error) => this.#noteFailure(arrival, error));
+  }
+
+  #noteFailure(arrival: Arrival, error: unknown): void {
+    const { observer, requestId } = arrival.record;
+    const row = 'pk' in arrival ? { pk: arrival.pk } : {};
+    const facts = { observer: observer.id, requestId, ...row, error };
+    this.#session.services.logger.error('An event could not be delivered.', facts);
+    this.#tell(arrival, 'failed');
   }
 
   /** Without a trace to tell of, nothing is spent on one. */
@@ -214,12 +218,36 @@ export class EventDelivery {
     );
   }
 
-  /** Sends an event for which no permission has to be asked. @returns whether it did */
-  #sendAtOnce(arrival: Arrival): boolean {
-    if ('isRecheck' in arrival) return false;
-    if (!arrival.record.observer.passesThrough || this.#isAsked(arrival)) return false;
-    this.#send(arrival, arrival.action, textOf(arrival));
+  /** Sends an event for which no permission has to be asked, or calls the observer's method. @returns whether it did */
+  #deliverAtOnce(arrival: Arrival): boolean {
+    if ('isRecheck' in arrival || this.#isAsked(arrival)) return false;
+    if (arrival.record.observer.passesThrough) this.#send(arrival, arrival.action, textOf(arrival));
+    // A span of its own, and the explorer, take the long way.
+    else if (this.#session.inspector || arrival.message.cause !== undefined) return false;
+    else this.#call(arrival);
     return true;
+  }
+
+  /** No promise more than the method's; the events behind it wait until it is done. */
+  #call(arrival: EventArrival): void {
+    const { unitOfWork, services } = this.#session;
+    let done: Promise<void> | undefined;
+    try {
+      done = unitOfWork.run(() => this.#deliverUnasked(arrival)) ?? undefined;
+    } catch (error) {
+      this.#noteFailure(arrival, error);
+    }
+    if (!done) return;
+    const call: LimitedCall = { done, isOver: false, fail: (error) => end(() => this.#noteFailure(arrival, error)) };
+    const end = (note?: () => void): void => {
+      if (call.isOver) return;
+      call.isOver = true;
+      note?.();
+      this.#resume();
+    };
+    this.#isBusy = true;
+    done.then(() => end(), call.fail);
+    services.dispatcher.limit(call);
   }
 
   /**

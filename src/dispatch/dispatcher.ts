@@ -15,6 +15,14 @@ import type { RequestLog } from './request-log.js';
 
 type Method = (...parameters: unknown[]) => unknown;
 
+/** A call of a hook that nothing awaits. */
+export interface LimitedCall {
+  readonly done: Promise<unknown>;
+  isOver: boolean;
+  /** Called where it is given up. */
+  readonly fail: (error: unknown) => void;
+}
+
 /**
  * Carries one request from its name to its reply:
  *
@@ -29,6 +37,8 @@ type Method = (...parameters: unknown[]) => unknown;
  * not at all, whatever its work, the database or the rollback still waits for.
  */
 export class Dispatcher {
+  readonly #calls: LimitedCall[] = [];
+
   constructor(
     private readonly errors: ErrorTranslator,
     readonly log: RequestLog,
@@ -66,6 +76,28 @@ export class Dispatcher {
       error: () => new TimeLimitExceeded(),
       onLate: (error) => this.logger.warn('A hook failed after it was abandoned.', { error }),
     });
+  }
+
+  /** Gives a call of a hook as much time as an action may take. Most are over within their turn of the event loop, and cost nothing. */
+  limit(call: LimitedCall): void {
+    if (this.#calls.length === 0) setImmediate(() => this.#limitCalls());
+    this.#calls.push(call);
+  }
+
+  #limitCalls(): void {
+    for (const call of this.#calls.splice(0)) if (!call.isOver) void this.#limitCall(call);
+  }
+
+  async #limitCall({ done, fail }: LimitedCall): Promise<void> {
+    try {
+      await this.deadlines.limit(done, {
+        milliseconds: this.settings.actionTimeLimit,
+        error: () => new TimeLimitExceeded(),
+        onLate: (error) => this.logger.warn('A hook failed after it was abandoned.', { error }),
+      });
+    } catch (error) {
+      fail(error);
+    }
   }
 
   #run(request: Request): void {

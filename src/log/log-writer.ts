@@ -77,7 +77,9 @@ function appending(shapes: readonly RowShape[]): string {
   if (known) return known;
   const lists = shapes.map((shape, index) => `(${rowsByKey(shape, `$${index + 4}`)})`);
   const after = lists.length > 0 ? `json_build_array(${lists.join(', ')})::text` : `'[]'`;
-  const text = `insert into signalbox.log (entries) select case when octet_length(e) > $3::int then $2 else e end from (select $1 || ${after} || '}' as e) x`;
+  // Materialized: the rows would be read twice.
+  const entry = `with entry as materialized (select $1 || ${after} || '}' as e)`;
+  const text = `${entry} insert into signalbox.log (entries) select case when octet_length(e) > $3::int then $2 else e end from entry`;
   if (statements.size >= mostStatements) statements.clear();
   statements.set(name, text);
   return text;

@@ -126,12 +126,13 @@ export class RowReader {
   #textsOf(shape: RowShape): Texts {
     const known = this.#texts.get(shape);
     if (known) return known;
+    const keys = keyed(shape, '$1');
     const lock = `for no key update of ${shape.aliases.join(', ')}`;
-    const row = `k.o, ${shape.sql} as row`;
     const texts = {
-      read: selection(shape, row),
-      lock: `${selection(shape, '1')} ${lock}`,
-      locked: `${selection(shape, row)} ${lock}`,
+      read: `select k.o, (${rowByKey(shape)}) as row from ${keys}`,
+      // Row after row, in the order of the keys.
+      lock: `select 1 from ${keys} cross join lateral (select 1 from ${shape.from} where ${byKey(shape)} ${lock}) r`,
+      locked: `select k.o, r.row from ${keys} cross join lateral (${rowByKey(shape)} ${lock}) r`,
     };
     this.#texts.set(shape, texts);
     return texts;
@@ -139,7 +140,7 @@ export class RowReader {
 
   async #select(connection: StatementConnection, text: string, shape: RowShape, keys: Keys): Promise<unknown[]> {
     const rows: unknown[] = keys.map(() => undefined);
-    for (const { o, row } of await this.#run(connection, text, shape, keys)) rows[o] = row;
+    for (const { o, row } of await this.#run(connection, text, shape, keys)) rows[o] = row ?? undefined;
     return rows;
   }
 
@@ -169,15 +170,16 @@ export function clientOf(em: EntityManager): StatementConnection {
   return writeConnection(em).getClient();
 }
 
-function selection(shape: RowShape, columns: string): string {
-  return `select ${columns} from ${keyed(shape, '$1')} join ${shape.from} on ${byKey(shape)} order by k.o`;
+/**
+ * A list of the rows with the keys of a parameter, in their order: null for those that are not there. A subquery for each key, because
+ * PostgreSQL thinks of a hundred keys and would rather read a whole table of some thousand rows.
+ */
+export function rowsByKey(shape: RowShape, parameter: string): string {
+  return `select json_agg((${rowByKey(shape)}) order by k.o) from ${keyed(shape, parameter)}`;
 }
 
-/** A list of the rows with the keys of a parameter, in their order: null for those that are not there. */
-export function rowsByKey(shape: RowShape, parameter: string): string {
-  const isThere = `t."${(shape.key[0]?.column ?? '').replaceAll('"', '""')}" is not null`;
-  const rows = `json_agg(case when ${isThere} then ${shape.sql} end order by k.o)`;
-  return `select ${rows} from ${keyed(shape, parameter)} left join ${shape.from} on ${byKey(shape)}`;
+function rowByKey(shape: RowShape): string {
+  return `select ${shape.sql} as row from ${shape.from} where ${byKey(shape)}`;
 }
 
 /** The keys of a parameter as a table `k` of their numbers and columns. */
