@@ -1,6 +1,13 @@
 import { Collection, UniqueConstraintViolationException } from '@mikro-orm/core';
-import { Entity, ManyToMany, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
-import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import {
+  Entity,
+  ManyToMany,
+  ManyToOne,
+  PrimaryKey,
+  Property,
+  ReflectMetadataProvider,
+} from '@mikro-orm/decorators/legacy';
+import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import {
@@ -154,6 +161,8 @@ class OthersConsumer extends ApiConsumer {
   }
 }
 
+const classes = [Reader, Doc, Reading, Coded, Tenanted, Stored];
+
 const docs = path('/docs/', DocConsumer);
 
 /** For the type of its client. */
@@ -181,7 +190,7 @@ function serve(orm: MikroORM) {
 type DocApi = AppApi<ReturnType<typeof serveDocs>>;
 
 describe('An event shows what the database has', () => {
-  const database = useDatabase('true_images', [Reader, Doc, Reading, Coded, Tenanted, Stored]);
+  const database = useDatabase('true_images', classes);
   let app: ReturnType<typeof serve>;
   let ann: TestConnection;
 
@@ -236,6 +245,30 @@ describe('An event shows what the database has', () => {
       ]);
     });
   }
+
+  it('in the order in which transactions wrote the row, where the one that began first wrote last', async () => {
+    const elsewhere = await MikroORM.init({
+      clientUrl: database.orm.config.get('clientUrl') as string,
+      entities: classes,
+      metadataProvider: ReflectMetadataProvider,
+    });
+    // Of this process' commits, the reader would hear one by one.
+    const other = serve(elsewhere);
+    await other.start();
+    await ann.request('watch', { request_id: 1 });
+    const [early, late] = [elsewhere.em.fork(), elsewhere.em.fork()];
+    await early.begin();
+    (await late.findOneOrFail(Doc, 1)).n = 1;
+    await late.flush();
+    (await early.findOneOrFail(Doc, 1)).name = 'new';
+    await early.commit();
+    expect(await frames(ann)).to.deep.equal([
+      ['update', { id: 1, name: 'old', n: 1 }],
+      ['update', { id: 1, name: 'new', n: 1 }],
+    ]);
+    await other.close();
+    await elsewhere.close();
+  });
 
   it('at the end of 300 rounds in which two clients patch different columns at once', async function () {
     this.timeout(120_000);
