@@ -229,13 +229,14 @@ const changes: readonly Bug[] = [
     caughtBy: ['dcrf/groups'],
   },
   {
-    name: 'a channel leaves a group with the first of its subscriptions',
-    story: 'Where one subscription gives up a group, all of them do.',
+    name: 'a connection leaves a group with the first of its subscriptions',
+    story: 'Where one subscription gives up a group, all of the same consumer do.',
     plant: {
-      symbol: 'Membership.discard',
-      with: (discard: (group: string, holder: object) => Promise<void>) =>
-        async function (this: { holdersOf(group: string): readonly object[] }, group: string) {
-          for (const holder of this.holdersOf(group)) await discard.call(this, group, holder);
+      symbol: 'SubscriptionIndex.discard',
+      with: (discard: (group: string, record: Subscribed) => void) =>
+        function (this: { audience(groups: readonly string[]): readonly Subscribed[] }, group: string, one: Subscribed) {
+          const records = this.audience([group]).filter(({ receiver }) => receiver === one.receiver);
+          for (const record of records) discard.call(this, group, record);
         },
     },
     caughtBy: ['dcrf/instance'],
@@ -284,7 +285,7 @@ const stale: readonly Bug[] = [
         };
       },
     },
-    caughtBy: ['dcrf/unreported-writes'],
+    caughtBy: ['orm/change-capture'],
   },
   {
     name: 'the event of an upsert goes to the groups from before it waited',
@@ -994,6 +995,7 @@ interface Stage {
   readonly works: (() => unknown)[];
 }
 
+type Subscribed = { readonly receiver: object };
 type Noted = { readonly wasThere: boolean };
 type Selecting = [connection: unknown, shape: unknown, keys: readonly unknown[], lock?: string];
 type EventInput = [listening: readonly string[], before: readonly string[], after: readonly string[]];
