@@ -16,6 +16,108 @@ function settings(change: (settings: Settings) => Settings): Fault {
   return { symbol: 'completeSettings', with: answered(change) };
 }
 
+/** The framework sends other SQL. @throws Error where the text is not in it: then nothing would be planted */
+function sql(symbol: string, text: string, other: string): Fault {
+  return {
+    symbol,
+    with: (original: string | { readonly text: string }) => {
+      const before = typeof original === 'string' ? original : original.text;
+      if (!before.includes(text)) throw new Error(`${symbol} does not contain ${text}.`);
+      const after = before.replace(text, other);
+      return typeof original === 'string' ? after : { ...original, text: after };
+    },
+  };
+}
+
+/** Another statement is sent instead of the one that contains the text. */
+function sent(text: string, other: string): Fault {
+  return {
+    symbol: 'runStatement',
+    with: given((connection, statement: { readonly text: string }, ...rest) => [
+      connection,
+      statement.text.includes(text) ? { text: other } : statement,
+      ...rest,
+    ]),
+  };
+}
+
+const changeLog: readonly Bug[] = [
+  {
+    name: 'commits that come late are lost',
+    story: 'The reader asks for ids above the last one that it has read.',
+    plant: sql('readFunction', 'log.xid >= seen_end or log.xid = any (seen_open) or ', ''),
+    caughtBy: ['log/change-log'],
+  },
+  {
+    name: 'commits of transactions that were open at the read before are lost',
+    story: 'The reader asks for transactions that began after its snapshot.',
+    plant: sql('readFunction', 'or log.xid = any (seen_open) or log.id > seen_newest', ''),
+    caughtBy: ['log/change-log'],
+  },
+  {
+    name: 'changes of one row come in the order in which their transactions began',
+    story: 'A batch is ordered by transaction.',
+    plant: sql('readFunction', 'order by 5 nulls first', 'order by 6 nulls first, 5'),
+    caughtBy: ['log/change-log'],
+  },
+  {
+    name: 'a commit is lost whose transaction has the number of one from before a crash',
+    story: 'A position is a snapshot and nothing else.',
+    plant: sql('readFunction', ' or log.id > seen_newest', ''),
+    caughtBy: ['log/log-crash'],
+  },
+  {
+    name: 'a log that was emptied, restored or made anew is read on from the old position',
+    story: 'The reader does not look at the epoch.',
+    plant: [
+      sql('readFunction', `state.epoch || '/' || signalbox.timeline()`, `'the same'`),
+      sql('headStatement', `select epoch || '/' || signalbox.timeline()`, `select 'the same'`),
+    ],
+    caughtBy: ['log/change-log'],
+  },
+  {
+    name: 'a reader does not notice that rows were pruned before it read them',
+    story: 'The floor is not compared.',
+    plant: { symbol: 'Position.isBefore', with: always(false) },
+    caughtBy: ['log/change-log'],
+  },
+  {
+    name: 'pruning does not tell readers how far it went',
+    story: 'The floor is not written.',
+    plant: sent('set floor = mark,', 'select 1'),
+    caughtBy: ['log/change-log'],
+  },
+  {
+    name: 'rows are pruned that have become visible just now',
+    story: 'Only the age of rows counts, and not when their transaction ended.',
+    plant: { symbol: 'unseenByMark', with: () => 'false' },
+    caughtBy: ['log/change-log'],
+  },
+  {
+    name: 'all commits of the application wait for the pruning',
+    story: 'The pruning waits for its lock without a limit.',
+    plant: sent(`set_config('lock_timeout', '200ms', true)`, 'select 1'),
+    caughtBy: ['log/retention'],
+  },
+  {
+    name: 'one commit of a million rows takes the memory of every process',
+    story: 'A batch has no bound.',
+    plant: {
+      symbol: 'LogReader',
+      with: made((options: { readonly settings: object }) => [
+        { ...options, settings: { ...options.settings, largestBatch: noLimit, largestBatchBytes: noLimit } },
+      ]),
+    },
+    caughtBy: ['log/change-log'],
+  },
+  {
+    name: 'events come when the log is polled, and not when something was committed',
+    story: 'Rings are lost.',
+    plant: { symbol: 'LogReader.ring', with: leftOut },
+    caughtBy: ['log/change-log'],
+  },
+];
+
 const changes: readonly Bug[] = [
   {
     name: 'events are sent before their transaction commits',
@@ -966,6 +1068,7 @@ const database: readonly Bug[] = [
 /** Each breaks a promise of `docs/guarantees.md`. */
 export const bugs: readonly Bug[] = [
   ...changes,
+  ...changeLog,
   ...stale,
   ...changeLogBugs,
   ...requests,

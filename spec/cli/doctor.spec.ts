@@ -2,8 +2,12 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import pg from 'pg';
 import { runCommandLine } from '#signalbox/cli/command-line.js';
 import { doctor } from '#signalbox/cli/doctor/doctor.js';
+import { logScript } from '#signalbox/log/log-schema.js';
+import { defaultSettings } from '#signalbox/settings.js';
+import { createDatabase } from '../support/postgres.js';
 import { ScratchProject } from '../support/scratch-project.js';
 import { TestTerminal } from '../support/test-terminal.js';
 
@@ -128,6 +132,33 @@ warning: NODE_ENV is production, and the setting \`development\` is true: the lo
 warning: MikroORM takes the tables of Signalbox, in the schema "signalbox", for its own: a schema update or a new migration would drop them.
   Leave them out: MikroORM.init({ schemaGenerator: { ignoreSchema: ['signalbox'] } }).
 `);
+  });
+
+  it('finds that the change log cannot be made', async () => {
+    const url = await createDatabase('doctor');
+    const owner = new pg.Client(url);
+    await owner.connect();
+    await owner.query('create role sick login');
+    const more = `Object.defineProperty(NoteConsumer.prototype, 'onNote', { enumerable: true });
+ModelObserver(() => Note)(NoteConsumer.prototype, 'onNote', Object.getOwnPropertyDescriptor(NoteConsumer.prototype, 'onNote'));`;
+    const text = application({ more }).replace(
+      'postgresql://nobody@127.0.0.1:1/none',
+      url.replace('postgres@', 'sick@'),
+    );
+    try {
+      await write(text);
+      expect((await run()).written).to.contain(`
+error: The change log cannot be used. createApp.orm: has no change log yet, and its role "sick" may not make it: permission denied to create a schema. Run this as a role that may; \`npx signalbox log:sql --role sick\` prints it too.
+  The SQL of the tables and of the rights: npx signalbox log:sql --role <role>
+`);
+      await owner.query(logScript(defaultSettings.changeLog, 'sick'));
+      await write(text);
+      expect((await run()).written).to.not.contain('change log');
+    } finally {
+      await owner.query('drop owned by sick');
+      await owner.query('drop role sick');
+      await owner.end();
+    }
   });
 
   it('finds entities that MikroORM does not know', async () => {

@@ -15,7 +15,7 @@ describe('signalbox log:sql', () => {
     const { code, written } = await run();
     expect(code).to.equal(0);
     expect(written).to.equal(logScript({ durability: 'unlogged', slotMinutes: 15 }));
-    expect(written).to.match(/^begin;\ncreate schema if not exists signalbox;\n/);
+    expect(written).to.match(/^begin;\ndo \$\$ begin\n {2}if not exists/);
     expect(written).to.contain('create unlogged table signalbox.log_7 partition of signalbox.log for values in (7);\n');
     expect(written).to.match(/on conflict do nothing;\ncommit;\n$/);
   });

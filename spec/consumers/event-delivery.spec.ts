@@ -320,7 +320,7 @@ describe('The delivery of events', () => {
     await ann.expectSilence();
     await write();
     await ann.expectSilence();
-    expect(heard.groupCount).to.equal(0);
+    expect(heard.groups.size).to.equal(0);
   });
 
   it('goes on for a subscription that a failing action has asked for again, and for no more than it had', async () => {
@@ -339,7 +339,7 @@ describe('The delivery of events', () => {
     await late.promise;
     await write();
     await ann.expectSilence();
-    expect(heard.groupCount).to.equal(0);
+    expect(heard.groups.size).to.equal(0);
   });
 
   it('happens once for a request id that subscribed twice', async () => {
@@ -378,7 +378,7 @@ describe('The delivery of events', () => {
       request_id: null,
       code: 'parse_error',
     });
-    expect(heard.groupCount).to.equal(0);
+    expect(heard.groups.size).to.equal(0);
   });
 
   it('ends for the request id that unsubscribes, and for no other', async () => {
@@ -418,11 +418,11 @@ describe('The delivery of events', () => {
   it('leaves nothing behind a connection that is gone', async () => {
     await subscribe(1, 1);
     await subscribe(2, 2);
-    expect(heard.groupCount).to.equal(2);
+    expect(heard.groups.size).to.equal(2);
     ann.close();
     await app.idle();
     await app.close();
-    expect(heard.groupCount).to.equal(0);
+    expect(heard.groups.size).to.equal(0);
   });
 
   describe('where a permission is asked', () => {

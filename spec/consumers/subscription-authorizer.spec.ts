@@ -9,9 +9,6 @@ import {
   ApiConsumer,
   type App,
   any,
-  ChannelLayer,
-  type ChannelMessage,
-  type ChannelReceiver,
   Clock,
   Consumer,
   createApp,
@@ -19,7 +16,6 @@ import {
   DetailAction,
   type GivenSettings,
   GroupsForBoth,
-  InMemoryChannelLayer,
   Logger,
   ModelConsumer,
   type ModelEvent,
@@ -37,6 +33,7 @@ import {
 } from 'signalbox';
 import { connect, MemoryLogger, TestClock, type TestConnection } from 'signalbox/testing';
 import { injectable, container as rootContainer } from 'tsyringe';
+import { SubscriptionIndex, type SubscriptionRecord } from '#signalbox/observers/subscription-index.js';
 import { useDatabase } from '../support/database.js';
 
 @Entity()
@@ -213,50 +210,22 @@ class NarrowedConsumer extends SeatObserver {
   }
 }
 
-/** Counts the promises that each message makes where it arrives. */
-class WatchedLayer extends InMemoryChannelLayer {
+/** Counts the promises that each delivery makes before it returns. */
+class WatchedSubscriptions extends SubscriptionIndex {
   readonly promises: number[] = [];
 
-  override connect(channel: string, receiver: ChannelReceiver) {
-    return super.connect(channel, (message: ChannelMessage) => {
+  override add(group: string, record: SubscriptionRecord) {
+    const { receiver } = record;
+    const receive = receiver.receive.bind(receiver);
+    receiver.receive = (message, own) => {
       let promises = 0;
       const hook = createHook({ init: (_id, type) => type === 'PROMISE' && ++promises }).enable();
-      receiver(message);
+      receive(message, own);
       hook.disable();
       this.promises.push(promises);
-    });
+    };
+    super.add(group, record);
   }
-}
-
-/** To the framework a layer of several processes: what one of them commits may overtake what another one says of a right. */
-class SharedLayer extends ChannelLayer {
-  readonly #hub = new InMemoryChannelLayer();
-
-  connect(channel: string, receiver: ChannelReceiver) {
-    return this.#hub.connect(channel, receiver);
-  }
-
-  disconnect(channel: string) {
-    return this.#hub.disconnect(channel);
-  }
-
-  add(group: string, channel: string) {
-    return this.#hub.add(group, channel);
-  }
-
-  discard(group: string, channel: string) {
-    return this.#hub.discard(group, channel);
-  }
-
-  send(channel: string, message: ChannelMessage) {
-    return this.#hub.send(channel, message);
-  }
-
-  sendToGroup(group: string, message: ChannelMessage) {
-    return this.#hub.sendToGroup(group, message);
-  }
-
-  async close() {}
 }
 
 const revoked = {
@@ -272,7 +241,7 @@ describe('At the delivery of an event', () => {
   const database = useDatabase('right_question', [Seat, Note]);
   let clock: TestClock;
   let logger: MemoryLogger;
-  let layer: WatchedLayer;
+  let subscribed: WatchedSubscriptions;
   let app: App;
 
   beforeEach(async () => {
@@ -286,13 +255,14 @@ describe('At the delivery of an event', () => {
   });
   afterEach(() => app.close());
 
-  function application(settings: GivenSettings = {}, channelLayer?: ChannelLayer): App {
+  function application(settings: GivenSettings = {}): App {
     clock = new TestClock();
     logger = new MemoryLogger();
-    layer = new WatchedLayer();
+    subscribed = new WatchedSubscriptions();
     const container = rootContainer.createChildContainer();
     container.registerInstance(Logger, logger);
     container.registerInstance(Clock, clock);
+    container.registerInstance(SubscriptionIndex, subscribed);
     const routes = [
       path('/ws/', NoteConsumer),
       path('/revocable/', RevocableConsumer),
@@ -304,7 +274,6 @@ describe('At the delivery of an event', () => {
     return createApp({
       orm: database.orm,
       container,
-      channelLayer: channelLayer ?? layer,
       routes,
       settings: { log: { actions: 'all' }, ...settings },
     });
@@ -420,9 +389,9 @@ describe('At the delivery of an event', () => {
     (await em.findOneOrFail(Note, 1)).text = 'new';
     await em.flush();
     for (const one of [ann, bob]) expect(await one.receive()).to.deep.include({ data: { id: 1, text: 'new' } });
-    expect(layer.promises).to.have.lengthOf(2);
-    expect(layer.promises[0]).to.equal(0);
-    expect(layer.promises[1]).to.be.above(0);
+    expect(subscribed.promises).to.have.lengthOf(2);
+    expect(subscribed.promises[0]).to.equal(0);
+    expect(subscribed.promises[1]).to.be.above(0);
   });
 
   describe('where @RevokedBy says what the right depends on', () => {
@@ -458,17 +427,6 @@ describe('At the delivery of an event', () => {
     it('each event asks where grantTimeLimit is 0', async () => {
       await app.close();
       app = application({ grantTimeLimit: 0 });
-      await using ann = await following('/revocable/');
-      await write('one');
-      await ann.receive();
-      await database.orm.em.fork().nativeDelete(Seat, {});
-      await write('secret');
-      expect(await ann.receive()).to.deep.equal(revoked);
-    });
-
-    it('each event asks where the channel layer reaches several processes', async () => {
-      await app.close();
-      app = application({}, new SharedLayer());
       await using ann = await following('/revocable/');
       await write('one');
       await ann.receive();

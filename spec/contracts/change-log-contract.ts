@@ -18,8 +18,12 @@ export interface LogDatabase {
 
 const settings = { ...defaultSettings.changeLog, preparedStatements: true };
 
-/** What holds for the change log on every database. @param open gives a database, the same one for all specs */
-export function itIsAChangeLog(open: () => LogDatabase): void {
+/**
+ * What holds for the change log on every database.
+ *
+ * @param open gives a database, the same one for all specs
+ */
+export function itIsAChangeLog(open: () => LogDatabase, { hasServer }: { readonly hasServer: boolean }): void {
   let em: SqlEntityManager;
   let logger: MemoryLogger;
   let batches: LogBatch[];
@@ -79,8 +83,8 @@ export function itIsAChangeLog(open: () => LogDatabase): void {
     await storm({
       em,
       milliseconds,
-      writers: roaming ? 12 : 3,
-      hasServer: roaming !== undefined,
+      writers: hasServer ? 12 : 3,
+      hasServer,
       committed: () => rung?.ring(),
     });
     clearInterval(polls);
@@ -293,6 +297,35 @@ export function itIsAChangeLog(open: () => LogDatabase): void {
     await reading;
     await until(() => reader.lag === 0, 'the end of the read');
   });
+
+  if (hasServer) {
+    it('gives the row of a transaction that was open over several reads, once', async () => {
+      const reader = await startReader();
+      await writeConnection(em).transactional(async (transaction) => {
+        await runStatement(transaction, { text: `insert into signalbox.log (entries) values ('late')` }, []);
+        await append('early');
+        await reader.read();
+        await append('next');
+        await reader.read();
+      });
+      await reader.read();
+      await reader.read();
+      expect(received()).to.deep.equal(['early', 'next', 'late']);
+    });
+  } else {
+    it('waits for an action that has the only connection, and is not behind meanwhile', async () => {
+      const reader = await startReader();
+      let reading: Promise<number> | undefined;
+      await writeConnection(em).transactional(async (transaction) => {
+        reading = reader.read();
+        await runStatement(transaction, { text: `insert into signalbox.log (entries) values ('a')` }, []);
+        await runStatement(transaction, { text: 'select 1' }, []);
+        expect(reader.lag).to.equal(0);
+      });
+      await reading;
+      expect(received()).to.deep.equal(['a']);
+    });
+  }
 
   it('reads nothing after its end, and goes on from the end of the log after a new start', async () => {
     const reader = await startReader();

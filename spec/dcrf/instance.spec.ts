@@ -305,11 +305,11 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
   });
 
   it('S296 a disconnect leaves all groups', async () => {
-    expect(heard.groupCount).to.equal(0);
+    expect(heard.groups.size).to.equal(0);
     await subscribe(ann, 3, 4);
-    expect(heard.groupCount).to.equal(1);
+    expect(heard.groups.size).to.equal(1);
     ann.close();
     await ann.ended;
-    expect(heard.groupCount).to.equal(0);
+    expect(heard.groups.size).to.equal(0);
   });
 });

@@ -8,7 +8,11 @@ import { expect } from 'chai';
 import pg from 'pg';
 import { ConfigurationError } from 'signalbox';
 import { MemoryLogger } from 'signalbox/testing';
-import { emptyingScript, logScript, prepareLog } from '#signalbox/log/log-schema.js';
+import { type LogBatch, LogReader } from '#signalbox/log/log-reader.js';
+import { checkLog, emptyingScript, logScript, prepareLog } from '#signalbox/log/log-schema.js';
+import { Retention } from '#signalbox/log/retention.js';
+import { statementRunner, writeConnection } from '#signalbox/orm/statements.js';
+import { defaultSettings } from '#signalbox/settings.js';
 import { createDatabase } from '../support/postgres.js';
 
 @Entity({ tableName: 'kept' })
@@ -38,7 +42,7 @@ describe('The tables of the change log', () => {
     for (const orm of orms.splice(0)) await orm.close(true);
   });
   after(async () => {
-    await owner.query('drop owned by plain');
+    await owner.query('drop owned by plain cascade');
     await owner.query('drop role plain');
     await owner.end();
   });
@@ -126,10 +130,64 @@ describe('The tables of the change log', () => {
     );
   });
 
+  it('are missed by a look that makes nothing', async () => {
+    const look = async (role: string): Promise<unknown> =>
+      checkLog((await connect(role)).em, settings).catch((error: Error) => error.message.split('\n')[0]);
+    expect(await look('postgres')).to.equal(undefined);
+    expect(await rows(`select from pg_namespace where nspname = 'signalbox'`)).to.deep.equal([]);
+    expect(await look('plain')).to.equal(
+      'createApp.orm: has no change log yet, and its role "plain" may not make it: permission denied to create a schema. ' +
+        'Run this as a role that may; `npx signalbox log:sql --role plain` prints it too.',
+    );
+    await owner.query(logScript(settings, 'plain'));
+    expect(await look('plain')).to.equal(undefined);
+    await owner.query('revoke select on signalbox.log from plain');
+    expect(await look('plain')).to.equal(
+      'createApp.orm: has a change log that its role "plain" may not use: it lacks select on signalbox.log. Run this as the owner of the tables.',
+    );
+  });
+
   it('are what the script makes, for a role without rights', async () => {
     await owner.query(logScript(settings, 'plain'));
     await prepare(settings, 'plain');
     expect(await persistence()).to.deep.equal([{ relpersistence: 'u' }]);
+  });
+
+  it('can be made by a role without rights in a schema that was made for it', async () => {
+    await owner.query('create schema signalbox authorization plain');
+    await checkLog((await connect('plain')).em, settings);
+    await prepare(settings, 'plain');
+    expect(await persistence()).to.deep.equal([{ relpersistence: 'u' }]);
+    await owner.query('drop schema signalbox cascade');
+    await owner.query('create schema signalbox');
+    expect(await failure('plain')).to.contain('may not make it: permission denied for schema signalbox.');
+  });
+
+  it('let a role write, read and prune that has only the rights which the script grants', async () => {
+    await owner.query(logScript(settings, 'plain'));
+    const { em } = await connect('plain');
+    const batches: LogBatch[] = [];
+    const reader = new LogReader({
+      read: statementRunner(em, defaultSettings.changeLog),
+      prepare: () => prepareLog(em, settings, logger),
+      settings: defaultSettings.changeLog,
+      logger,
+      receive: (batch) => batches.push(batch),
+      missed: () => {},
+    });
+    await reader.start();
+    await em.execute(`insert into signalbox.log (entries) values ('a')`);
+    await reader.read();
+    expect(batches.flatMap(({ rows }) => rows.map(({ entries }) => entries))).to.deep.equal(['a']);
+    await owner.query(`update signalbox.log set at = at - interval '1 day', slot = (slot + 1) % 8`);
+    await owner.query(
+      `update signalbox.state set mark = pg_current_snapshot(), marked_at = marked_at - interval '1 day'`,
+    );
+    expect(await new Retention(em, settings, logger).prune()).to.have.length(1);
+    await owner.query('delete from signalbox.state');
+    await reader.read();
+    await reader.stop();
+    expect(await rows('select count(*)::int as count from signalbox.state')).to.deep.equal([{ count: 1 }]);
   });
 
   it('name each right that is missing', async () => {
@@ -151,6 +209,27 @@ describe('The tables of the change log', () => {
       'createApp.orm: has a change log of a newer version of Signalbox. Run that version, or a newer one, in all processes.',
     );
   });
+
+  for (const [what, server, text] of [
+    [
+      'an old server',
+      { number: 120_004, text: '12.4', isStandby: false },
+      'createApp.orm: is PostgreSQL 12.4, and the change log needs 13 or newer. Upgrade the server.',
+    ],
+    [
+      'a standby',
+      { number: 150_000, text: '15.0', isStandby: true },
+      'createApp.orm: is a standby, which takes no writes. Give MikroORM the address of the primary; standbys go into `replicas`.',
+    ],
+  ] as const) {
+    it(`are refused on ${what}`, async () => {
+      const { em } = await connect();
+      const client = writeConnection(em).getClient();
+      client.executeQuery = async () => ({ rows: [server] });
+      const error = await prepareLog(em, settings, logger).catch((thrown: unknown) => thrown);
+      expect(error).to.be.instanceOf(ConfigurationError).with.property('message', text);
+    });
+  }
 
   it('are emptied by a script that gives them another epoch', async () => {
     await prepare();

@@ -304,7 +304,7 @@ describe('A subscription whose right is revoked', () => {
       await write('secret too');
       await ann.expectSilence();
       expect(JSON.stringify(ann.frames)).not.to.contain('secret');
-      expect(heard.groupCount).to.equal(0);
+      expect(heard.groups.size).to.equal(0);
     });
   }
 

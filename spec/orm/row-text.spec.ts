@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { splitRow } from '#signalbox/orm/row-text.js';
+import { splitRow } from '#signalbox/orm/row.js';
 
 describe('splitRow', () => {
   const rows: readonly [string, (string | null)[]][] = [

@@ -22,9 +22,8 @@ import {
 } from '../errors.js';
 import type { DeliveryInspector } from '../inspection.js';
 import type { LogFields, Logger } from '../logger.js';
-import type { ObserverMessage } from '../observers/event-message.js';
 import type { Observer } from '../observers/observer.js';
-import type { SubscriptionIndex, SubscriptionReceiver, SubscriptionRecord } from '../observers/subscription-index.js';
+import type { SubscriptionIndex, SubscriptionRecord } from '../observers/subscription-index.js';
 import { Subscriptions, without } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ActionContext } from '../scope/action-context.js';
@@ -105,7 +104,7 @@ let requests = 0;
  * One consumer of one connection, from its first frame to its end: requests go through its queue to the dispatcher, messages of the
  * channel layer to its observers and message methods.
  */
-export class ConsumerSession implements RequestTarget, BoundSession, SubscriptionReceiver {
+export class ConsumerSession implements RequestTarget, BoundSession {
   /** The address of the consumer on the channel layer. */
   readonly name = `${processName}.${++sessions}`;
   readonly instance: ApiConsumer;
@@ -152,10 +151,10 @@ export class ConsumerSession implements RequestTarget, BoundSession, Subscriptio
     this.unitOfWork = compiled.model ? unitOfWork.of(compiled.model) : unitOfWork;
     this.instance = this.scope.container.resolve(compiled.consumer);
     this.membership = new Membership(services.layer, this.name, this.#holdings);
-    this.subscriptions = new Subscriptions(services.subscribed, this, this.#holdings);
+    this.#events = new EventDelivery(this);
+    this.subscriptions = new Subscriptions(services.subscribed, this.#events, this.#holdings);
     this.groups = new ConsumerGroups(this.membership, quotas);
     this.#queue = new RequestQueue((request) => this.#start(request), quotas);
-    this.#events = new EventDelivery(this);
     quotas.holdings.add(this.#holdings);
     bindConsumer(this.instance, this);
     this.#detached = this.#detachedMethods();
@@ -484,19 +483,15 @@ export class ConsumerSession implements RequestTarget, BoundSession, Subscriptio
    * Events and messages wait while permissions, observers and actions take their time. A consumer that falls too far behind loses
    * the connection and reads anew, rather than miss some of them or take the memory of the process.
    */
-  receive(message: ObserverMessage, record: SubscriptionRecord): void {
-    if (this.#hasRoom()) this.#events.receive(message, record);
-  }
-
-  receiveMessage(message: ChannelMessage): void {
-    if (this.#hasRoom()) this.#takeMessage(message);
-  }
-
-  #hasRoom(): boolean {
+  hasRoom(): boolean {
     if (this.groups.ended) return false;
     if (this.quotas.hasRoomForEvent(this.#events.waiting + this.#waitingMessages)) return true;
     this.#overflow();
     return false;
+  }
+
+  receiveMessage(message: ChannelMessage): void {
+    if (this.hasRoom()) this.#takeMessage(message);
   }
 
   #takeMessage(message: ChannelMessage): void {

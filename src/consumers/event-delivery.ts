@@ -4,13 +4,7 @@ import type { Request } from '../dispatch/request.js';
 import { Revoked } from '../errors.js';
 import type { DeliveryDecision, DeliveryInspector, PermissionAnswer } from '../inspection.js';
 import type { Logger } from '../logger.js';
-import {
-  type EventAction,
-  type EventMessage,
-  eventFor,
-  isRecheck,
-  type ObserverMessage,
-} from '../observers/event-message.js';
+import { type EventAction, type EventMessage, eventFor, type ObserverMessage } from '../observers/event-message.js';
 import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
 import { shortGroups } from '../observers/observer.js';
 import type { ObservedEvent, Sight } from '../observers/observer-declaration.js';
@@ -44,6 +38,8 @@ export interface SubscribedSession {
     readonly activity: ActivityLog | undefined;
   } & AuthorizerServices;
   readonly runningRequests: readonly Request[];
+  /** Whether one more event may wait; where not, the connection is closed. */
+  hasRoom(): boolean;
   readonly stream: string | undefined;
   /** Undefined unless the explorer looks at the connection. */
   readonly inspector: DeliveryInspector | undefined;
@@ -99,12 +95,25 @@ export class EventDelivery {
     this.#authorizer = new SubscriptionAuthorizer(compiled, instance, scope, loadObject, services);
   }
 
+  /**
+   * Where nothing waits and nothing has to be asked or called, the event is sent at once: with ten thousand subscribers each closure
+   * and promise counts.
+   */
   receive(message: ObserverMessage, record: SubscriptionRecord): void {
-    if (!isRecheck(message) && message.batch <= record.since) return;
+    if (this.#isEnded) return;
+    if (!('recheck' in message) && message.batch <= record.since) return;
     const arrival = arrivalOf(message, record);
     if (!arrival) return;
-    this.#tasks.push(() => this.#deliver(arrival, message.origin));
+    const { origin } = message;
+    const pending = origin === undefined ? undefined : this.#pendingRequest(origin);
+    if (!pending && this.#isFree && this.#sendAtOnce(arrival)) return;
+    if (!this.#session.hasRoom()) return;
+    this.#tasks.push(() => this.#deliver(arrival, origin));
     this.#drain();
+  }
+
+  get #isFree(): boolean {
+    return !this.#isBusy && this.#tasks.length === 0 && this.#unconfirmed.length === 0;
   }
 
   /** Keeps the events of a new subscription until its request is answered; after an error answer there are none. */
@@ -440,11 +449,11 @@ function textOf({ record, action, pk, message, groups }: EventArrival): string {
 
 /** What a message is to a subscription in one of its groups. */
 function arrivalOf(message: ObserverMessage, record: SubscriptionRecord): Arrival | undefined {
-  if (isRecheck(message)) return { record, groups: message.recheck, isRecheck: true };
-  const { before, after, pk } = message;
+  if ('recheck' in message) return { record, groups: message.recheck, isRecheck: true };
+  const { before, after, groups, pk } = message;
   const event = eventFor(record.groups, before, after);
   if (!event) return undefined;
-  return { record, action: record.observer.signal?.name ?? event, pk, message, groups: [...before, ...after] };
+  return { record, action: record.observer.signal?.name ?? event, pk, message, groups };
 }
 
 function eventOf({ action, pk }: EventArrival, { data }: EventBody): ObservedEvent {

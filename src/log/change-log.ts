@@ -2,11 +2,11 @@ import { type EntityClass, type EntityManager, RequestContext, TransactionContex
 import { runDetached } from '../async-context.js';
 import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
-import { ChangeCapture } from '../orm/change-capture.js';
+import { ChangeCapture, type Watch } from '../orm/change-capture.js';
 import { CommitBuffer, type LoggedRecheck, type LoggedSignal, type Stage } from '../orm/commit-buffer.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
 import type { OrmRoot } from '../orm/orm-root.js';
-import { RowReader } from '../orm/row-reader.js';
+import { clientOf, RowReader } from '../orm/row-reader.js';
 import { type RunStatement, type StatementConnection, statementRunner, writeConnection } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import type { Commit } from './entry.js';
@@ -47,6 +47,8 @@ export class ChangeLog {
   readonly #em: EntityManager;
   readonly #pool: ConnectionPool;
   readonly #users = new Set<LogUser>();
+  /** What the applications together want to know of each entity. */
+  readonly #watches = new Map<EntityClass<object>, Watch | undefined>();
   readonly #buffer = new CommitBuffer();
   readonly #rows = new RowReader(({ class: entity }) => ({
     shown: new Set([...this.#users].flatMap((user) => [...user.shownOf(entity)])),
@@ -64,15 +66,22 @@ export class ChangeLog {
   private constructor(orm: OrmRoot) {
     this.#em = orm.em;
     this.#pool = ConnectionPool.of(orm);
-    const observed = {
-      isObserved: (entity: EntityClass<object>) => this.#isReady && this.#some((user) => user.isObserved(entity)),
-      needsBefore: (entity: EntityClass<object>) => this.#some((user) => user.needsBefore(entity)),
-    };
-    this.capture = new ChangeCapture(this.#buffer, this.#rows, observed, (em) => this.#writeLoose(em));
+    this.capture = new ChangeCapture(
+      this.#buffer,
+      this.#rows,
+      (entity) => this.#watchOf(entity),
+      (em) => this.#writeLoose(em),
+    );
     orm.em.getEventManager().registerSubscriber(this.capture);
   }
 
+  /**
+   * @throws ConfigurationError for an ORM whose flushes have no transaction: what they change could not be told as one commit, or at all
+   */
   static of(orm: OrmRoot): ChangeLog {
+    const { config } = orm.em;
+    for (const option of ['disableTransactions', 'implicitTransactions'] as const)
+      if (config.get(option) === (option === 'disableTransactions')) throw withoutTransactions(option);
     const log = logs.get(orm.em.config) ?? new ChangeLog(orm);
     logs.set(orm.em.config, log);
     return log;
@@ -100,7 +109,7 @@ export class ChangeLog {
   /** @returns what ends it; the last application stops the reader */
   attach(user: LogUser): () => Promise<void> {
     this.#users.add(user);
-    this.#rows.forget();
+    this.#forget();
     if (this.#users.size === 1) {
       this.#pool.watch();
       this.#pool.onCommit({
@@ -110,8 +119,15 @@ export class ChangeLog {
     }
     return async () => {
       this.#users.delete(user);
+      this.#forget();
       if (this.#users.size === 0) await this.#stop();
     };
+  }
+
+  /** Other applications may want to know other things. */
+  #forget(): void {
+    this.#watches.clear();
+    this.#rows.forget();
   }
 
   /**
@@ -148,6 +164,16 @@ export class ChangeLog {
     this.#retention = new Retention(em, settings, logger);
     this.#retention.start();
     this.#isReady = true;
+    await this.#readShapes();
+  }
+
+  /** Ahead of the first transaction that needs them. A table that is not there yet is looked at then. */
+  async #readShapes(): Promise<void> {
+    const em = this.#em;
+    for (const meta of em.getMetadata().getAll().values()) {
+      const watch = meta.class && meta.schema !== '*' ? this.#watchOf(meta.class) : undefined;
+      if (watch) await this.#rows.shapeOf(em, clientOf(em), meta, undefined, watch.needsBefore).catch(() => {});
+    }
   }
 
   /** What the database fails with is an error of MikroORM, as elsewhere. */
@@ -222,9 +248,15 @@ export class ChangeLog {
     }
   }
 
-  #some(ask: (user: LogUser) => boolean): boolean {
-    for (const user of this.#users) if (ask(user)) return true;
-    return false;
+  /** Before the log is ready no subscription can have begun. */
+  #watchOf(entity: EntityClass<object>): Watch | undefined {
+    if (!this.#isReady) return undefined;
+    if (this.#watches.has(entity)) return this.#watches.get(entity);
+    const users = [...this.#users];
+    const isObserved = users.some((user) => user.isObserved(entity));
+    const watch = isObserved ? { needsBefore: users.some((user) => user.needsBefore(entity)) } : undefined;
+    this.#watches.set(entity, watch);
+    return watch;
   }
 
   /** Behind the last write of the outermost transaction. What is noted from now on makes another entry. */
@@ -240,7 +272,13 @@ export class ChangeLog {
 
   async #write(connection: StatementConnection, stage: Stage): Promise<void> {
     const [cause] = [...this.#users].flatMap((user) => user.cause() ?? []);
-    await append(this.#em, connection, this.#rows, stage, this.#first.settings, cause);
+    try {
+      await append(this.#em, connection, this.#rows, stage, this.#first.settings, cause);
+    } catch (error) {
+      // A migration may have changed the tables that the statement reads.
+      this.#rows.forget();
+      throw error;
+    }
   }
 
   #committed(transaction: object): void {
@@ -257,14 +295,9 @@ export class ChangeLog {
     if (stage.isEmpty) return;
     this.#buffer.take(transaction ?? em);
     await this.#write((transaction ?? writeConnection(em).getClient()) as StatementConnection, stage);
-    if (transaction) this.#expect();
+    // Nothing tells of the end of a transaction that MikroORM did not begin.
+    if (transaction) this.#reader?.expect();
     else this.#reader?.ring();
-  }
-
-  /** The end of a transaction that MikroORM did not begin is heard of by nothing: the log is read until it is likely to be over. */
-  #expect(): void {
-    for (const delay of [10, 100, 1_000, 5_000])
-      runDetached(() => setTimeout(() => this.#reader?.ring(), delay).unref());
   }
 
   get #running(): LogReader {
@@ -308,6 +341,15 @@ export function afterCommit(work: () => unknown): void {
     });
   if (em && log) log.afterCommit(em, work);
   else runDetached(() => void runUnwatched(work));
+}
+
+function withoutTransactions(option: string): ConfigurationError {
+  return new ConfigurationError({
+    class: 'createApp',
+    member: 'orm',
+    reason: `has \`${option}: ${option === 'disableTransactions'}\`, so that writes of observed models are not told with their commit.`,
+    remedy: 'Leave the option out: MikroORM begins a transaction for each flush then.',
+  });
 }
 
 function managerInTransaction(): EntityManager | undefined {

@@ -1,6 +1,6 @@
 import { runDetached } from '../async-context.js';
 import type { Logger } from '../logger.js';
-import type { RunStatement } from '../orm/statements.js';
+import type { RunStatement, Statement } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import { codeOf } from './log-schema.js';
 import { Position } from './position.js';
@@ -197,8 +197,6 @@ export class LogReader {
       this.#readAfter(this.#retryAfter);
       this.#retryAfter = Math.min(this.#retryAfter * 2, longestRetry);
       reject(error);
-    } finally {
-      this.#connectedAt = undefined;
     }
   }
 
@@ -242,7 +240,7 @@ export class LogReader {
     if (complete.length < rows.length || rows.length > largestBatch) return this.#passOver('overflow');
     const batch = complete.map(({ id, xid, entries }) => ({ id: Number(id), xid, entries }));
     const newest = Math.max(this.#position.newest, batch.at(-1)?.id ?? 0);
-    // Before anybody hears of the rows: a receiver that fails on them is not given them again.
+    // Before the rows are handed on: a receiver that fails on them is not given them again.
     this.#position = Position.of(head.snapshot, newest);
     this.#number += 1;
     if (batch.length > 0) this.#tell(() => this.options.receive({ number: this.#number, rows: batch }));
@@ -290,11 +288,14 @@ export class LogReader {
     return head;
   }
 
-  async #run<Row>(statement: { readonly name?: string; readonly text: string }, parameters: readonly unknown[]) {
-    this.#connectedAt = undefined;
-    return this.options.read<Row>(statement, parameters, () => {
-      this.#connectedAt = performance.now();
-    });
+  async #run<Row>(statement: Statement, parameters: readonly unknown[]): Promise<readonly Row[]> {
+    try {
+      return await this.options.read<Row>(statement, parameters, () => {
+        this.#connectedAt = performance.now();
+      });
+    } finally {
+      this.#connectedAt = undefined;
+    }
   }
 
   #tell(receiver: () => void): void {

@@ -19,13 +19,13 @@ type Shape = Pick<ChangeLogSettings, 'durability' | 'slotMinutes'>;
 /**
  * The SQL that makes the change log, statement by statement.
  *
- * `unlogged` tables are empty after a crash of the server, and so is `state`: who finds no epoch there has missed something. Of a
+ * PostgreSQL empties `unlogged` tables after a crash, `state` among them: a reader that finds no epoch there has missed something. Of a
  * partitioned table only the partitions can be unlogged.
  */
 export function logSchema({ durability, slotMinutes }: Shape): readonly string[] {
   const table = durability === 'unlogged' ? 'unlogged table' : 'table';
   return [
-    'create schema if not exists signalbox',
+    ownSchema,
     `create table signalbox.version (
   one boolean primary key default true check (one),
   version integer not null,
@@ -57,6 +57,11 @@ export function logSchema({ durability, slotMinutes }: Shape): readonly string[]
     newEpoch,
   ];
 }
+
+/** `create schema if not exists` asks for the right to make schemas even where the schema is there, made for this role. */
+const ownSchema = `do $$ begin
+  if not exists (select from pg_namespace where nspname = 'signalbox') then create schema signalbox; end if;
+end $$`;
 
 /** The slot of this moment. */
 function slotAt(slotMinutes: number): string {
@@ -154,12 +159,14 @@ interface Server {
   readonly isStandby: boolean;
   readonly role: string;
   readonly hasLog: boolean;
+  readonly mayMake: boolean;
 }
 
 const schema = `(select oid from pg_namespace where nspname = 'signalbox')`;
 
 const serverQuery = `select current_setting('server_version_num')::int as number, current_setting('server_version') as text,
-  pg_is_in_recovery() as "isStandby", current_user::text as role, ${exists('version')} as "hasLog"`;
+  pg_is_in_recovery() as "isStandby", current_user::text as role, ${exists('version')} as "hasLog",
+  coalesce(has_schema_privilege(${schema}, 'create'), has_database_privilege(current_database(), 'create')) as "mayMake"`;
 
 /** Asked of the catalog: `to_regclass` fails where the role may not look into the schema. */
 function exists(table: string): string {
@@ -199,23 +206,32 @@ const notAllowed = '42501';
  */
 export async function prepareLog(em: EntityManager, settings: Shape, logger: Logger): Promise<void> {
   ignoreSchema(em);
-  const connection = writeConnection(em);
-  await connection.ensureConnection();
-  const client = connection.getClient();
-  const server = await one<Server>(client, serverQuery);
-  refuseUnfit(server);
-  if (!server.hasLog) await make(em, settings, server.role);
-  await refuseMissingRights(client, server.role);
+  const client = await connect(em);
+  const { hasLog, role } = await fitServer(client);
+  if (!hasLog) await make(em, settings, role);
+  const found = await usableLog(client, role);
   await query(client, newEpoch);
   await query(client, ownEpoch);
-  const found = await one<Found>(client, shapeQuery);
-  if (found.version > version)
-    throw fault(
-      'has a change log of a newer version of Signalbox.',
-      'Run that version, or a newer one, in all processes.',
-    );
   noteWeakness(found, settings, logger);
   await reshape(em, found, settings, logger);
+}
+
+/**
+ * Looks whether the application could have its change log, and changes nothing.
+ *
+ * @throws ConfigurationError as `prepareLog` would
+ */
+export async function checkLog(em: EntityManager, settings: Shape): Promise<void> {
+  const client = await connect(em);
+  const { hasLog, mayMake, role } = await fitServer(client);
+  if (hasLog) await usableLog(client, role);
+  else if (!mayMake) throw mayNotMake(settings, role, 'permission denied to create a schema');
+}
+
+async function connect(em: EntityManager): Promise<StatementConnection> {
+  const connection = writeConnection(em);
+  await connection.ensureConnection();
+  return connection.getClient();
 }
 
 function ignoreSchema(em: EntityManager): void {
@@ -224,14 +240,16 @@ function ignoreSchema(em: EntityManager): void {
   if (!ignored.includes('signalbox')) generator.ignoreSchema = [...ignored, 'signalbox'];
 }
 
-function refuseUnfit({ number, text, isStandby }: Server): void {
-  if (number < 130_000)
-    throw fault(`is PostgreSQL ${text}, and the change log needs 13 or newer.`, 'Upgrade the server.');
-  if (isStandby)
+async function fitServer(client: StatementConnection): Promise<Server> {
+  const server = await one<Server>(client, serverQuery);
+  if (server.number < 130_000)
+    throw fault(`is PostgreSQL ${server.text}, and the change log needs 13 or newer.`, 'Upgrade the server.');
+  if (server.isStandby)
     throw fault(
       'is a standby, which takes no writes.',
       'Give MikroORM the address of the primary; standbys go into `replicas`.',
     );
+  return server;
 }
 
 async function make(em: EntityManager, settings: Shape, role: string): Promise<void> {
@@ -244,20 +262,32 @@ async function make(em: EntityManager, settings: Shape, role: string): Promise<v
     });
   } catch (error) {
     if (codeOf(error) !== notAllowed) throw error;
-    const reason = `has no change log yet, and its role "${role}" may not make it: ${(error as Error).message}.`;
-    const remedy = `Run this as a role that may; \`npx signalbox log:sql --role ${role}\` prints it too.`;
-    throw fault(reason, `${remedy}\n\n${logScript(settings, role)}`);
+    throw mayNotMake(settings, role, (error as Error).message);
   }
 }
 
-async function refuseMissingRights(client: StatementConnection, role: string): Promise<void> {
+function mayNotMake(settings: Shape, role: string, cause: string): ConfigurationError {
+  const reason = `has no change log yet, and its role "${role}" may not make it: ${cause}.`;
+  const remedy = `Run this as a role that may; \`npx signalbox log:sql --role ${role}\` prints it too.`;
+  return fault(reason, `${remedy}\n\n${logScript(settings, role)}`);
+}
+
+async function usableLog(client: StatementConnection, role: string): Promise<Found> {
   const rows = await query<{ readonly missing: string }>(client, missingRightsQuery);
-  if (rows.length === 0) return;
-  const missing = rows.map((row) => row.missing).join(', ');
-  throw fault(
-    `has a change log that its role "${role}" may not use: it lacks ${missing}.`,
-    `Run this as the owner of the tables.\n\n${script(grants(role))}`,
-  );
+  if (rows.length > 0) {
+    const missing = rows.map((row) => row.missing).join(', ');
+    throw fault(
+      `has a change log that its role "${role}" may not use: it lacks ${missing}.`,
+      `Run this as the owner of the tables.\n\n${script(grants(role))}`,
+    );
+  }
+  const found = await one<Found>(client, shapeQuery);
+  if (found.version > version)
+    throw fault(
+      'has a change log of a newer version of Signalbox.',
+      'Run that version, or a newer one, in all processes.',
+    );
+  return found;
 }
 
 /** How the tables were made, and what the server does not promise of them. */
@@ -285,7 +315,7 @@ async function reshape(em: EntityManager, found: Found, settings: Shape, logger:
   if (changes.length === 0) return;
   try {
     await writeConnection(em).transactional(async (transaction) => {
-      await query(transaction, `set local lock_timeout = '2s'`);
+      await query(transaction, `set local lock_timeout = '200ms'`);
       await query(transaction, `select ${lockOfSchema}`);
       for (const change of changes) await query(transaction, change);
     });

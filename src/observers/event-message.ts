@@ -12,6 +12,8 @@ export interface EventMessage {
   readonly pk: unknown;
   readonly before: readonly string[];
   readonly after: readonly string[];
+  /** All of them, each once. */
+  readonly groups: readonly string[];
   /** JSON text, encoded once. Absent where the row is in no group any more. */
   readonly data?: string;
   /** The same for those who have more than the least rights, by what rightsKey makes of these. */
@@ -31,10 +33,6 @@ export interface RecheckMessage {
 
 export type ObserverMessage = EventMessage | RecheckMessage;
 
-export function isRecheck(message: ObserverMessage): message is RecheckMessage {
-  return 'recheck' in message;
-}
-
 /**
  * What a change means to a subscription that listens to some of the groups: in none before and in one after is a create, in one before
  * and in none after a delete, in both an update, in neither nothing.
@@ -44,9 +42,14 @@ export function eventFor(
   before: readonly string[],
   after: readonly string[],
 ): EventAction | undefined {
-  const was = before.some((group) => listening.includes(group));
-  const is = after.some((group) => listening.includes(group));
+  const was = meets(listening, before);
+  const is = meets(listening, after);
   if (was && is) return 'update';
   if (is) return 'create';
   return was ? 'delete' : undefined;
+}
+
+function meets(listening: readonly string[], groups: readonly string[]): boolean {
+  for (const group of groups) if (listening.includes(group)) return true;
+  return false;
 }

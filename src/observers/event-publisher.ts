@@ -43,6 +43,7 @@ export interface PublishedCommit extends Omit<Commit, 'signals' | 'untold'> {
 export class EventPublisher {
   #commits = 0;
   #tail: Promise<void> = Promise.resolve();
+  readonly #byModel = new Map<object, readonly Observer[]>();
 
   constructor(
     private readonly observers: readonly Observer[],
@@ -81,15 +82,23 @@ export class EventPublisher {
     await this.#deliver(messages);
   }
 
-  /** An observer that is in no group of this process need not be asked; developers want to know all the same. */
-  #isWanted(observer: Observer): boolean {
-    return this.inspector !== undefined || this.activity !== undefined || this.index.isHeard(observer);
+  /** An observer that no subscription of this process listens to need not be asked; developers want to know all the same. */
+  get #tellsDevelopers(): boolean {
+    return this.inspector !== undefined || this.activity !== undefined;
+  }
+
+  #observersOf(change: ModelChange): readonly Observer[] {
+    const known = this.#byModel.get(change.entity);
+    if (known) return known;
+    const observers = this.observers.filter(({ model }) => isOfModel(change, model));
+    this.#byModel.set(change.entity, observers);
+    return observers;
   }
 
   // Changes
 
   async #eventsOf(change: ModelChange, source: Source): Promise<readonly EventMessage[]> {
-    const observers = this.observers.filter((each) => isOfModel(change, each.model) && this.#isWanted(each));
+    const observers = this.#observersOf(change).filter((each) => this.#tellsDevelopers || this.index.heard.has(each));
     if (observers.length === 0) return [];
     try {
       return await this.#messagesOf(change, observers, source);
@@ -138,10 +147,12 @@ export class EventPublisher {
     { before, after }: Pick<EventMessage, 'before' | 'after'>,
     texts: Map<SerializerClass, Promise<Shown>>,
   ): Promise<Omit<EventMessage, keyof Source> | undefined> {
-    if (![...before, ...after].some((group) => this.index.has(group))) return undefined;
-    const isShown = row && after.some((group) => this.index.has(group));
+    const { groups: heard } = this.index;
+    const groups = [...new Set([...before, ...after])];
+    if (!groups.some((group) => heard.has(group))) return undefined;
+    const isShown = row && after.some((group) => heard.has(group));
     const shown = isShown ? await this.#textOf(observer, row, pk, texts) : undefined;
-    return { observer, pk: JSON.parse(encodeData(pk)) as unknown, before, after, ...shown };
+    return { observer, pk: JSON.parse(encodeData(pk)) as unknown, before, after, groups, ...shown };
   }
 
   #inRow<T>(
@@ -205,7 +216,7 @@ export class EventPublisher {
     const messages: EventMessage[] = [];
     for (const observer of this.observers) {
       if (observer.signal?.signal !== sent.signal || observer.signal.atOnce !== sent.atOnce) continue;
-      if (!this.#isWanted(observer)) continue;
+      if (!this.#tellsDevelopers && !this.index.heard.has(observer)) continue;
       try {
         const message = await this.#eventOfSignal(observer, sent, source);
         if (message) messages.push(message);
@@ -225,9 +236,18 @@ export class EventPublisher {
     const subject = payload as object;
     const after = await this.unitOfWork.run(() => observer.groupsOfRow(subject, this.#leaveOut(observer, null)));
     this.#inspect(observer, source, null, { before: [], after }, 'signal');
-    if (!after.some((group) => this.index.has(group))) return undefined;
+    if (!after.some((group) => this.index.groups.has(group))) return undefined;
     const shown = await this.unitOfWork.run(() => this.#show(observer, subject));
-    return { observer, pk: null, before: [], after, ...source, ...shown, ...(origin !== undefined && { origin }) };
+    return {
+      observer,
+      pk: null,
+      before: [],
+      after,
+      groups: after,
+      ...source,
+      ...shown,
+      ...(origin !== undefined && { origin }),
+    };
   }
 
   // Revocation
@@ -235,7 +255,7 @@ export class EventPublisher {
   async #rechecksOf(commit: PublishedCommit): Promise<RecheckMessage[]> {
     const messages: RecheckMessage[] = [];
     for (const observer of this.observers) {
-      if (!this.index.isHeard(observer)) continue;
+      if (!this.index.heard.has(observer)) continue;
       const fail = (error: unknown): void =>
         this.logger.error('Subscriptions could not be asked again.', { observer: observer.id, error });
       try {
@@ -294,7 +314,7 @@ export class EventPublisher {
     messages: readonly ObserverMessage[],
   ): Iterable<readonly [SubscriptionRecord, readonly ObserverMessage[]]> {
     const audiences = messages.map((message) =>
-      this.index.audience('recheck' in message ? message.recheck : [...message.before, ...message.after]),
+      this.index.audience('recheck' in message ? message.recheck : message.groups),
     );
     const [first = []] = audiences;
     if (audiences.every((audience) => audience === first)) return first.map((record) => [record, messages] as const);

@@ -45,6 +45,10 @@ const none: readonly SubscriptionRecord[] = [];
 export class SubscriptionIndex {
   readonly #groups = new Map<string, Group>();
   readonly #counts = new Map<Observer, number>();
+  /** The groups that hold a subscription. */
+  readonly groups: ReadonlyMap<string, unknown> = this.#groups;
+  /** The observers whose events a subscription listens to. */
+  readonly heard: ReadonlyMap<Observer, number> = this.#counts;
 
   add(group: string, record: SubscriptionRecord): void {
     const found = this.#groups.get(group) ?? { records: new Set(), list: undefined };
@@ -65,26 +69,16 @@ export class SubscriptionIndex {
     else this.#counts.set(record.observer, left);
   }
 
-  /** Whether a subscription to the observer's events is in any group. */
-  isHeard(observer: Observer): boolean {
-    return this.#counts.has(observer);
-  }
-
-  has(group: string): boolean {
-    return this.#groups.has(group);
-  }
-
-  /** The subscriptions in one of these groups, each once; the same list for the same group until one joins or leaves. */
+  /**
+   * The subscriptions in one of these groups, each once; the same list for the same group until one joins or leaves.
+   *
+   * @param groups each of them once
+   */
   audience(groups: readonly string[]): readonly SubscriptionRecord[] {
-    const [first, ...others] = [...new Set(groups)].flatMap((group) => this.#groups.get(group) ?? []);
+    const [first, ...others] = groups.flatMap((group) => this.#groups.get(group) ?? []);
     if (!first) return none;
     first.list ??= [...first.records];
     if (others.length === 0) return first.list;
     return [...new Set([first, ...others].flatMap(({ records }) => [...records]))];
-  }
-
-  /** The groups that hold a subscription; specs of leaks ask for them. */
-  get groupCount(): number {
-    return this.#groups.size;
   }
 }

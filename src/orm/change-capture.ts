@@ -14,12 +14,14 @@ import { isStored, type LinkEnd, linkClasses, relinkedRows } from './many-to-man
 import { conflictingRows } from './model-upsert.js';
 import type { RowReader } from './row-reader.js';
 
-/** What the applications of an ORM observe. */
-export interface Observed {
-  isObserved(entity: EntityClass<object>): boolean;
+/** What applications want to know of an entity that they observe. */
+export interface Watch {
   /** Whether the row before a change is needed, and what its many-to-many relations held. */
-  needsBefore(entity: EntityClass<object>): boolean;
+  readonly needsBefore: boolean;
 }
+
+/** Undefined where no application observes the entity. */
+export type WatchOf = (entity: EntityClass<object>) => Watch | undefined;
 
 /**
  * Flush -> commit buffer. Notes which rows each flush changes, and reads those that were there before under their locks where an
@@ -28,7 +30,7 @@ export interface Observed {
 export class ChangeCapture implements EventSubscriber {
   readonly #buffer: CommitBuffer;
   readonly #rows: RowReader;
-  readonly #observed: Observed;
+  readonly #watchOf: WatchOf;
   /** Writes what was noted outside of any transaction that the framework has seen. */
   readonly #writeLoose: (em: EntityManager) => Promise<void>;
   /** Of a row that is about to be written. */
@@ -40,12 +42,12 @@ export class ChangeCapture implements EventSubscriber {
   constructor(
     buffer: CommitBuffer,
     rows: RowReader,
-    observed: Observed,
+    watchOf: WatchOf,
     writeLoose: (em: EntityManager) => Promise<void>,
   ) {
     this.#buffer = buffer;
     this.#rows = rows;
-    this.#observed = observed;
+    this.#watchOf = watchOf;
     this.#writeLoose = writeLoose;
   }
 
@@ -95,7 +97,7 @@ export class ChangeCapture implements EventSubscriber {
 
   /** Links change no column: the rows at both of their ends count as updated. */
   async onFlush(event: FlushEventArgs): Promise<void> {
-    const rows = await relinkedRows(event, (meta) => this.#isObserved(meta));
+    const rows = await relinkedRows(event, (meta) => this.#watch(meta) !== undefined);
     if (rows.size === 0) return;
     if (event.em.getTransactionContext()) await this.#noteRelinked(event.em, rows);
     // The transaction of this flush has not begun.
@@ -128,18 +130,20 @@ export class ChangeCapture implements EventSubscriber {
   }
 
   afterCreate({ em, entity, meta }: EventArgs<object>): void {
-    if (this.#isObserved(meta)) this.#note(em, { ...this.#rowOf(em, entity, meta), wasThere: false });
+    const watch = this.#watch(meta);
+    if (watch) this.#note(em, { ...this.#rowOf(em, entity, meta, watch), wasThere: false });
   }
 
   async beforeUpdate({ em, entity, meta, changeSet }: EventArgs<object>): Promise<void> {
     await this.#noteLinks(em, entity, meta, changeSet?.originalEntity);
-    if (!this.#isObserved(meta)) return;
+    const watch = this.#watch(meta);
+    if (!watch) return;
+    const { needsBefore } = watch;
     const key = changeSet ? flat(changeSet.getPrimaryKey()) : keyOf(entity);
     const schema = schemaOf(em, meta, entity);
     const isMoved = String(key) !== String(keyOf(entity));
-    const [before] =
-      isMoved || this.#needsBefore(meta) ? await this.#rows.lock(em, meta, schema, [key], this.#needsBefore(meta)) : [];
-    const note = { meta, schema, key, wasThere: true, withMembers: this.#needsBefore(meta) };
+    const [before] = isMoved || needsBefore ? await this.#rows.lock(em, meta, schema, [key], needsBefore) : [];
+    const note = { meta, schema, key, wasThere: true, withMembers: needsBefore };
     this.#before.set(entity, before === undefined ? note : { ...note, before });
   }
 
@@ -149,16 +153,17 @@ export class ChangeCapture implements EventSubscriber {
     if (!before) return;
     this.#before.delete(entity);
     this.#note(em, before);
-    const row = this.#rowOf(em, entity, meta);
+    const row = this.#rowOf(em, entity, meta, { needsBefore: before.withMembers });
     if (String(row.key) !== String(before.key)) this.#note(em, { ...row, wasThere: false });
   }
 
   /** Another transaction may have deleted the row: only who finds it under its lock tells that it is gone. */
   async beforeDelete({ em, entity, meta }: EventArgs<object>): Promise<void> {
     await this.#noteLinks(em, entity, meta, em.getUnitOfWork(false).getOriginalEntityData(entity));
-    if (!this.#isObserved(meta)) return;
-    const row = { ...this.#rowOf(em, entity, meta), wasThere: true };
-    const [before] = await this.#rows.lock(em, meta, row.schema, [row.key], this.#needsBefore(meta));
+    const watch = this.#watch(meta);
+    if (!watch) return;
+    const row = { ...this.#rowOf(em, entity, meta, watch), wasThere: true };
+    const [before] = await this.#rows.lock(em, meta, row.schema, [row.key], watch.needsBefore);
     if (before !== undefined) this.#before.set(entity, { ...row, before });
   }
 
@@ -169,17 +174,19 @@ export class ChangeCapture implements EventSubscriber {
 
   /** What is there by the key or a unique property of an upsert is what it updates; where nothing is, it creates. */
   async beforeUpsert({ em, entity, meta }: EventArgs<object>): Promise<void> {
-    if (!this.#isObserved(meta)) return;
+    const watch = this.#watch(meta);
+    if (!watch) return;
     const known = this.#upserted.get(em) ?? new Map<string, unknown>();
     const keys = (await conflictingRows(em, meta, entity)).map(keyOf);
-    const rows = await this.#rows.read(em, meta, schemaOf(em, meta), keys, this.#needsBefore(meta));
+    const rows = await this.#rows.read(em, meta, schemaOf(em, meta), keys, watch.needsBefore);
     for (const [index, key] of keys.entries()) known.set(String(key), rows[index]);
     this.#upserted.set(em, known);
   }
 
   async afterUpsert({ em, entity, meta }: EventArgs<object>): Promise<void> {
-    if (!this.#isObserved(meta)) return;
-    const row = this.#rowOf(em, entity, meta);
+    const watch = this.#watch(meta);
+    if (!watch) return;
+    const row = this.#rowOf(em, entity, meta, watch);
     const before = this.#upserted.get(em)?.get(String(row.key));
     this.#upserted.get(em)?.delete(String(row.key));
     this.#note(em, { ...row, wasThere: before !== undefined, ...(before !== undefined && { before }), isQuiet: true });
@@ -190,16 +197,13 @@ export class ChangeCapture implements EventSubscriber {
     await this.#writeLoose(em);
   }
 
-  #isObserved(meta: EntityMetadata): boolean {
-    return Boolean(meta.class) && this.#observed.isObserved(meta.class);
+  /** Tables of many-to-many relations without a class of their own have no observer. */
+  #watch({ class: entity }: EntityMetadata): Watch | undefined {
+    return entity && this.#watchOf(entity);
   }
 
-  #needsBefore(meta: EntityMetadata): boolean {
-    return this.#observed.needsBefore(meta.class);
-  }
-
-  #rowOf(em: EntityManager, entity: object, meta: EntityMetadata): Omit<RowNote, 'wasThere'> {
-    return { meta, schema: schemaOf(em, meta, entity), key: keyOf(entity), withMembers: this.#needsBefore(meta) };
+  #rowOf(em: EntityManager, entity: object, meta: EntityMetadata, { needsBefore }: Watch): Omit<RowNote, 'wasThere'> {
+    return { meta, schema: schemaOf(em, meta, entity), key: keyOf(entity), withMembers: needsBefore };
   }
 
   #note(em: EntityManager, note: RowNote, transaction?: object): void {
@@ -227,7 +231,7 @@ export class ChangeCapture implements EventSubscriber {
   async #noteLinks(em: EntityManager, entity: object, meta: EntityMetadata, original?: object): Promise<void> {
     this.#links ??= linkClasses(em);
     for (const { meta: end, property } of this.#links.get(meta.className) ?? []) {
-      if (!this.#isObserved(end)) continue;
+      if (!this.#watch(end)) continue;
       const rows = [Reflect.get(entity, property), original && Reflect.get(original, property)].flatMap((value) => {
         if (value === undefined || value === null) return [];
         return Utils.isEntity(value, true) ? [value as object] : [em.getReference(end.class, value as never) as object];

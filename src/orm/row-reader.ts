@@ -1,7 +1,13 @@
 import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
-import { type ParserOf, parserOf } from './column-parsers.js';
-import { type HiddenColumns, parseRow, type RowShape, readShape, type StoredRow } from './row.js';
-import { splitRow } from './row-text.js';
+import {
+  type HiddenColumns,
+  type ParserOf,
+  parseRow,
+  parserOf,
+  type RowShape,
+  readShape,
+  type StoredRow,
+} from './row.js';
 import { runStatement, type StatementConnection, writeConnection } from './statements.js';
 
 /**
@@ -69,7 +75,7 @@ export class RowReader {
   }
 
   parse(shape: RowShape, text: unknown): StoredRow {
-    return parseRow(shape, text, splitRow);
+    return parseRow(shape, text);
   }
 
   /**

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { type EntityManager, type EntityMetadata, type EntityProperty, helper } from '@mikro-orm/core';
-import type { ParserOf } from './column-parsers.js';
 
 /**
  * A row as the driver hands it over: by the names of the columns, with the values that its parsers make. What a many-to-many
@@ -52,6 +51,32 @@ export interface HiddenColumns {
 
 /** Runs one statement where the rows are to be seen: on a transaction's own connection, say. */
 export type Run = <Row>(text: string, parameters: readonly unknown[]) => Promise<readonly Row[]>;
+
+/** The driver's parser of a type, by its OID. */
+export type ParserOf = (oid: number) => (text: string) => unknown;
+
+/** As much of `pg.Pool`, or of PGlite, as says how values are read. */
+interface NativeClient {
+  readonly options?: { readonly types?: { getTypeParser(oid: number, format: 'text'): (text: string) => unknown } };
+  readonly Client?: { readonly prototype: object };
+  readonly parsers?: Readonly<Record<number, (text: string, oid: number) => unknown>>;
+}
+
+interface NativeConnection {
+  getNativeClient(): Promise<unknown>;
+}
+
+/** What the driver of an ORM reads values with, so that a row's text means what a read of the row would have given. */
+export async function parserOf(em: EntityManager): Promise<ParserOf> {
+  const connection = em.getConnection('write') as unknown as NativeConnection;
+  const { options, parsers } = (await connection.getNativeClient()) as NativeClient;
+  const types = options?.types;
+  if (types) return (oid) => types.getTypeParser(oid, 'text');
+  return (oid) => {
+    const parse = parsers?.[oid];
+    return parse ? (text) => parse(text, oid) : (text) => text;
+  };
+}
 
 interface ColumnSource {
   readonly name: string;
@@ -257,13 +282,9 @@ export function inverseOf(prop: EntityProperty): EntityProperty {
 }
 
 /** The text of a row -> what the driver would have read. */
-export function parseRow(
-  shape: RowShape,
-  text: unknown,
-  split: (row: string) => readonly (string | null)[],
-): StoredRow {
+export function parseRow(shape: RowShape, text: unknown): StoredRow {
   const [row, ...lists] = shape.members.length > 0 ? (text as readonly unknown[]) : [text];
-  const values = split(String(row));
+  const values = splitRow(String(row));
   const columns = Object.fromEntries(
     shape.columns.map(({ name, parse }, index) => {
       const value = values[index] ?? null;
@@ -279,6 +300,52 @@ export function parseRow(
     return [name, keys] as const;
   });
   return { columns, members: Object.fromEntries(members) };
+}
+
+/**
+ * The columns of a row in the text that PostgreSQL makes of it, `row(a, b, …)::text`: `(7,"a, b",,"")` is `7`, `a, b`, null and the
+ * empty text. Each is the column's own text, as the driver's parsers take it.
+ *
+ * @param text of a row of one column or more: one of none has the same text as one null
+ */
+export function splitRow(text: string): (string | null)[] {
+  const columns: (string | null)[] = [];
+  const end = text.length - 1;
+  if (text[0] !== '(' || text[end] !== ')') throw malformed(text);
+  for (let at = 1; at <= end; at += 1) {
+    if (text[at] === '"') {
+      const close = closingQuote(text, at + 1);
+      columns.push(unquoted(text.slice(at + 1, close)));
+      at = close + 1;
+    } else {
+      const comma = text.indexOf(',', at);
+      const stop = comma === -1 ? end : comma;
+      columns.push(stop === at ? null : text.slice(at, stop));
+      at = stop;
+    }
+    if (at !== end && text[at] !== ',') throw malformed(text);
+  }
+  return columns;
+}
+
+/** Where the quoted column that begins at `from` ends: a quote that is not doubled, and has no backslash before it. */
+function closingQuote(text: string, from: number): number {
+  for (let at = from; at < text.length; at += 1) {
+    const sign = text[at];
+    if (sign === '\\') at += 1;
+    else if (sign === '"' && text[at + 1] !== '"') return at;
+    else if (sign === '"') at += 1;
+  }
+  throw malformed(text);
+}
+
+function unquoted(text: string): string {
+  if (!text.includes('"') && !text.includes('\\')) return text;
+  return text.replace(/""|\\(.)/gs, (_, escaped: string | undefined) => escaped ?? '"');
+}
+
+function malformed(text: string): Error {
+  return new Error(`This is no text of a row: ${text.slice(0, 100)}`);
 }
 
 /** An entity with a row's values, as a read would have made it; managed by the manager, so that its relations can be loaded. */

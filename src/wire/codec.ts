@@ -125,12 +125,40 @@ export function encodeFrame(payload: string, stream?: string | null): string {
 
 /** The frame of a reply, wrapped in its stream's envelope where there is one. */
 export function encodeReply(reply: Reply, stream?: string | null): string {
-  const errors = reply.errors.length === 0 ? '[]' : JSON.stringify(reply.errors);
-  const action = JSON.stringify(reply.action);
-  const id = JSON.stringify(reply.requestId);
-  const code = reply.code === undefined ? '' : `,"code":${JSON.stringify(reply.code)}`;
-  const frame = `{"errors":${errors},"data":${reply.data},"action":${action},"response_status":${reply.status},"request_id":${id}${code}}`;
-  return encodeFrame(frame, stream);
+  const { requestId, code } = reply;
+  const id = typeof requestId === 'string' ? JSON.stringify(requestId) : String(requestId);
+  const end = stream === undefined ? '}' : '}}';
+  const told = code === undefined ? '' : `,"code":${JSON.stringify(code)}`;
+  return headOf(reply, stream) + id + told + end;
+}
+
+/** A frame up to its request id, which is all that differs where one event is sent to many. */
+interface Head extends Pick<Reply, 'action' | 'data' | 'status'> {
+  readonly stream: string | null | undefined;
+  readonly text: string;
+}
+
+let lastHead: Head | undefined;
+
+function headOf({ action, data, status, errors }: Reply, stream: string | null | undefined): string {
+  if (errors.length > 0) return encodeHead(action, data, status, JSON.stringify(errors), stream);
+  const last = lastHead;
+  if (last?.data === data && last.action === action && last.status === status && last.stream === stream)
+    return last.text;
+  const text = encodeHead(action, data, status, '[]', stream);
+  lastHead = { action, data, status, stream, text };
+  return text;
+}
+
+function encodeHead(
+  action: string | null,
+  data: string,
+  status: number,
+  errors: string,
+  stream: string | null | undefined,
+): string {
+  const envelope = stream === undefined ? '' : `{"stream":${JSON.stringify(stream)},"payload":`;
+  return `${envelope}{"errors":${errors},"data":${data},"action":${JSON.stringify(action)},"response_status":${status},"request_id":`;
 }
 
 /** The reply that tells of an error. */

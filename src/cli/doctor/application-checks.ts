@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { checkLog } from '../../log/log-schema.js';
 import { checkDatabase } from '../../orm/database-check.js';
 import type { App } from '../../server/app.js';
 import { defaultSettings } from '../../settings.js';
@@ -57,7 +58,7 @@ export const databaseAnswers: Check = async ({ app }) => {
   if (em.getDriver().constructor.name === 'PgliteDriver') return [];
   try {
     await within(PATIENCE, checkDatabase(app.orm));
-    return [];
+    return await changeLogFindings(app);
   } catch (error) {
     const reason = error instanceof Error ? error.message || error.name : String(error);
     return [
@@ -71,6 +72,28 @@ export const databaseAnswers: Check = async ({ app }) => {
     await em.getConnection().close();
   }
 };
+
+/** The log is for observers: without any the application needs none. */
+async function changeLogFindings(app: App): Promise<readonly Finding[]> {
+  const hasObservers = app
+    .describe()
+    .routes.some(({ streams }) => streams.some(({ observers }) => observers.length > 0));
+  if (!hasObservers) return [];
+  try {
+    await within(PATIENCE, checkLog(app.orm.em, app.settings.changeLog));
+    return [];
+  } catch (error) {
+    if (!(error instanceof Error) || error.name !== 'ConfigurationError') throw error;
+    const [sentence = ''] = error.message.split('\n\n');
+    return [
+      {
+        severity: 'error',
+        text: `The change log cannot be used. ${sentence}`,
+        remedy: 'The SQL of the tables and of the rights: npx signalbox log:sql --role <role>',
+      },
+    ];
+  }
+}
 
 export const schemaOfFrameworkIsIgnored = ofApplication((app) => {
   const { ignoreSchema = [] } = app.orm.em.config.get('schemaGenerator');
