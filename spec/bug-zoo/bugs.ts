@@ -1,8 +1,8 @@
 import { setTimeout as passed } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/core';
 import type { Settings, StoredTicket } from 'signalbox';
-import { always, answered, given, leftOut, made } from './faults.js';
 import { changeLogBugs } from './change-log-bugs.js';
+import { always, answered, given, leftOut, made } from './faults.js';
 import type { Bug, Fault } from './plant.js';
 
 /** A limit that never applies: in milliseconds, or a number of what is limited. */
@@ -303,7 +303,13 @@ const changes: readonly Bug[] = [
   {
     name: 'groups are evaluated of rows that no client here has subscribed to',
     story: 'Every observer counts as one that somebody hears.',
-    plant: { symbol: 'SubscriptionIndex.isHeard', with: always(true) },
+    plant: {
+      symbol: 'SubscriptionIndex',
+      with: (original: new () => object) =>
+        class extends original {
+          readonly heard = { has: () => true };
+        },
+    },
     caughtBy: ['observers/event-publisher'],
   },
   {
@@ -336,7 +342,11 @@ const changes: readonly Bug[] = [
     plant: {
       symbol: 'SubscriptionIndex.discard',
       with: (discard: (group: string, record: Subscribed) => void) =>
-        function (this: { audience(groups: readonly string[]): readonly Subscribed[] }, group: string, one: Subscribed) {
+        function (
+          this: { audience(groups: readonly string[]): readonly Subscribed[] },
+          group: string,
+          one: Subscribed,
+        ) {
           const records = this.audience([group]).filter(({ receiver }) => receiver === one.receiver);
           for (const record of records) discard.call(this, group, record);
         },

@@ -220,7 +220,9 @@ const writing: readonly Bug[] = [
   {
     name: 'of two commits that change the members of one row, one is told wrongly',
     story: 'Who changes the members of a row does not lock the row.',
-    plant: statement((text) => (text.startsWith('select 1 from') ? text.replace(/ for no key update of .*$/, '') : text)),
+    plant: statement((text) =>
+      text.startsWith('select 1 from') ? text.replace(/ for no key update of .*$/, '') : text,
+    ),
     caughtBy: ['log/true-images'],
   },
   {

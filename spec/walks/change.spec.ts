@@ -451,7 +451,9 @@ describe('The change walk', () => {
     const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/ws/`);
     await once(client, 'open');
     for (const room of [1, 2])
-      client.send(JSON.stringify({ stream: 'rooms', payload: { action: 'subscribe_to_room', request_id: room, room } }));
+      client.send(
+        JSON.stringify({ stream: 'rooms', payload: { action: 'subscribe_to_room', request_id: room, room } }),
+      );
     client.send(JSON.stringify({ stream: 'audit', payload: { action: 'subscribe_to_all', request_id: 3 } }));
     const count = (texts: readonly string[], part: string): number => texts.join('').split(part).length - 1;
     await until(() => count(writes, '"response_status":201') === 3, 'The subscriptions');
