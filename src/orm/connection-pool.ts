@@ -63,7 +63,7 @@ interface SqlConnection {
 }
 
 /** `T` in a transaction, `E` in one that a failed statement has aborted, `I` in none; undefined where nothing is known. */
-type Status = () => string | null | undefined | Promise<string>;
+type Status = () => string | null | undefined;
 
 /** One use of a connection, from the moment when the pool hands it out. */
 interface Checkout {
@@ -174,7 +174,7 @@ export class ConnectionPool {
       if (checkout) this.#checkoutOf.set(transaction, checkout);
       this.#known.add(transaction);
       const commit = transaction.commit.bind(transaction);
-      const status = checkout?.status ?? watchStatements(transaction);
+      const status = watchStatements(transaction, checkout?.status);
       transaction.commit = () => this.#commit(transaction, commit(), status);
       return transaction;
     } catch (error) {
@@ -183,7 +183,7 @@ export class ConnectionPool {
     }
   }
 
-  #commit(transaction: Transaction, command: Command, status: Status): Command {
+  #commit(transaction: Transaction, command: Command, status: () => Promise<string>): Command {
     const execute = async (): Promise<void> => {
       requireOpen(await status());
       try {
@@ -302,10 +302,11 @@ export class ConnectionPool {
 }
 
 /**
- * What is known of a transaction whose driver does not say: raw SQL may have ended it, and where a statement failed, another one shows
- * whether that has aborted the transaction, or only a savepoint.
+ * What is known of a transaction. Where a statement failed, another one shows whether that has aborted the transaction, or only a
+ * savepoint: the driver itself learns it behind the error, and the code that catches the error may be faster. A driver that does not
+ * say how things stand does not notice either that raw SQL has ended the transaction.
  */
-function watchStatements(transaction: Transaction): Status {
+function watchStatements(transaction: Transaction, ofDriver: Status = () => undefined): () => Promise<string> {
   let status = 'T';
   const { executeQuery } = transaction;
   transaction.executeQuery = async (query, options) => {
@@ -318,20 +319,20 @@ function watchStatements(transaction: Transaction): Status {
       throw error;
     }
   };
+  const probe = { sql: 'select 1', parameters: [], query: { kind: 'RawNode' }, queryId: { queryId: 'signalbox' } };
   return async () => {
-    if (status !== 'E') return status;
-    const probe = { sql: 'select 1', parameters: [], query: { kind: 'RawNode' }, queryId: { queryId: 'signalbox' } };
-    return executeQuery.call(transaction, probe).then(
-      () => 'T',
-      () => 'E',
-    );
+    const known = status === 'E' ? await executeQuery.call(transaction, probe).then(working, aborted) : status;
+    return ofDriver() ?? known;
   };
 }
+
+const working = (): string => 'T';
+const aborted = (): string => 'E';
 
 const ending = /^\s*(?:commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b/i;
 
 /** @throws Error where COMMIT would not commit what the transaction wrote */
-function requireOpen(status: string | null | undefined): void {
+function requireOpen(status: string): void {
   if (status === 'E')
     throw new Error(
       'PostgreSQL has rolled the transaction back: a statement in it failed, and the code that caught the error went on.',
