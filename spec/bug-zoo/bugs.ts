@@ -543,8 +543,10 @@ const rights: readonly Bug[] = [
     name: 'no permission is asked at delivery',
     story: 'No permission seems to have an opinion on deliveries.',
     plant: [
-      { symbol: 'PermissionChecker.asksForDeliveries', with: always(false) },
-      { symbol: 'PermissionChecker.asksForEvents', with: always(false) },
+      {
+        symbol: 'PermissionChecker.opinionsOn',
+        with: answered((opinions: object) => ({ ...opinions, deliveries: false, events: false })),
+      },
     ],
     caughtBy: ['walks/two-users'],
   },

@@ -25,6 +25,7 @@ import {
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
+import { until } from '../support/deadline.js';
 import { Room, User } from '../support/entities.js';
 
 @injectable()
@@ -302,21 +303,35 @@ describe('What a subscription of a row may see', () => {
     for (const name of ['pink', 'rose']) expect(await ann.receive()).to.deep.include({ data: { id: 1, name } });
   });
 
-  for (const { url, does, name } of [
-    { url: '/by-client/?member', does: 'does not read the row again', name: 'pink' },
-    { url: '/by-client/', does: 'reads the row again', name: 'stored' },
-    { url: '/greeting/', does: 'reads the row again', name: 'stored' },
+  for (const { url, does, isRead } of [
+    { url: '/by-client/?member', does: 'does not read the row again', isRead: false },
+    { url: '/by-client/', does: 'reads the row again', isRead: true },
+    { url: '/greeting/', does: 'reads the row again', isRead: true },
   ]) {
     it(`${does} where this client is shown it as ${url} does`, async () => {
       await using ann = await following(url);
-      await em.transactional(async (transaction) => {
-        (await transaction.findOneOrFail(Room, 1)).name = 'pink';
-        await transaction.flush();
-        // Past the ORM: no event tells of it, only the row itself.
-        await transaction.nativeUpdate(Room, 1, { name: 'stored' });
-      });
-      expect(await ann.receive()).to.have.nested.property('data.name', name);
+      const locking = database.orm.em.fork();
+      await locking.begin();
+      await em.begin();
+      (await em.findOneOrFail(Room, 1)).name = 'pink';
+      await em.flush();
+      // Nothing can read the table from the commit on.
+      const locked = locking.execute('lock table room in access exclusive mode');
+      await untilOneWaits();
+      await em.commit();
+      await locked;
+      if (isRead) await untilOneWaits();
+      else expect(await ann.receive()).to.have.nested.property('data.name', 'pink');
+      await locking.rollback();
+      if (isRead) expect(await ann.receive()).to.have.nested.property('data.name', 'pink');
     });
+  }
+
+  /** For a lock of the database. */
+  async function untilOneWaits(): Promise<void> {
+    const looking = database.orm.em.fork();
+    const waiting = `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
+    await until(async () => (await looking.execute<object[]>(waiting)).length > 0, 'A wait for a lock');
   }
 
   it('withholds the event, and tells no delete, where the action is refused and not the row', async () => {

@@ -14,9 +14,10 @@ import {
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { AllThings, ByShelf } from '../dcrf/observer-consumers.js';
-import { createThing, done, event, fill, save, Thing, things } from '../dcrf/observer-support.js';
+import { createThing, fill, save, Thing, things } from '../dcrf/observer-support.js';
 import { useDatabase } from '../support/database.js';
-import { failure, gate } from '../support/serving.js';
+import { done, event, failure } from '../support/frames.js';
+import { gate } from '../support/serving.js';
 
 let slow = gate();
 
@@ -106,7 +107,7 @@ describe('Unsubscribing by request id', () => {
     await using ann = await connect(app, '/ws/all/');
     expect(await ann.request('unsubscribe', { target: 9, request_id: 1 })).to.deep.equal(done('unsubscribe', 204));
     expect(await ann.request('unsubscribe', { request_id: 1 })).to.deep.equal(
-      failure('unsubscribe', 1, 400, 'parse_error', 'Name the request_id of the subscription as "target".'),
+      failure('unsubscribe', 400, 'parse_error', 'Name the request_id of the subscription as "target".'),
     );
   });
 

@@ -16,7 +16,8 @@ import {
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
-import { failure, success, useServer } from '../support/serving.js';
+import { failure, reply } from '../support/frames.js';
+import { useServer } from '../support/serving.js';
 import { models, Thing } from './crud-support.js';
 
 class Rename {
@@ -122,13 +123,13 @@ describe('DCRF: atomic actions', () => {
     await database.orm.em.fork().insert(Thing, { id: 1, name: 'alpha' });
     await using a = await connect(await open(), '/');
     a.send({ action: 'rename_atomic', pk: 1, name: 'atomic-ok', request_id: 1 });
-    expect(await a.receive()).to.deep.equal(success('rename_atomic', 1, { pk: 1, in_atomic: true }));
+    expect(await a.receive()).to.deep.equal(reply('rename_atomic', { pk: 1, in_atomic: true }));
     a.send({ action: 'rename_atomic', pk: 1, name: 'atomic-bad', fail: true, request_id: 2 });
     expect(await a.receive()).to.deep.equal(
-      failure('rename_atomic', 2, 400, 'validation_failed', { name: ['refused after save'] }),
+      failure('rename_atomic', 400, 'validation_failed', { name: ['refused after save'] }, 2),
     );
     a.send({ action: 'retrieve', pk: 1, name: '', request_id: 3 });
-    expect(await a.receive()).to.deep.equal(success('retrieve', 3, 'atomic-ok'));
+    expect(await a.receive()).to.deep.equal(reply('retrieve', 'atomic-ok', 3));
   });
 
   it('S087 (differs) runs an async action without a transaction, unless the settings say otherwise', async () => {

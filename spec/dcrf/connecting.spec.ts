@@ -19,8 +19,9 @@ import {
 import { connect } from 'signalbox/testing';
 import { WebSocket } from 'ws';
 import { within } from '../support/deadline.js';
+import { failure, reply } from '../support/frames.js';
 import { offlineOrm } from '../support/offline-orm.js';
-import { failure, success, useServer } from '../support/serving.js';
+import { useServer } from '../support/serving.js';
 import { refusalOf } from '../support/sockets.js';
 
 class NoConnect implements Permission {
@@ -137,7 +138,7 @@ describe('DCRF: connecting', () => {
   it('S041 (differs) agrees on the subprotocol that the client prefers, where the consumer names none', async () => {
     await using a = await connect(app, '/things/', { subprotocols: ['one', 'two'] });
     expect(a.subprotocol).to.equal('one');
-    expect(await a.request('list', { request_id: 1 })).to.deep.equal(success('list', 1, []));
+    expect(await a.request('list', { request_id: 1 })).to.deep.equal(reply('list', []));
   });
 
   it('S041 (differs) agrees on the first of the consumer’s subprotocols that the client offers', async () => {
@@ -199,17 +200,15 @@ describe('DCRF: connecting', () => {
     const stream = b.channel('rejecting');
     stream.send({ action: 'list', request_id: 1 });
     const text = 'This stream was closed with code 4001 (Not today.).';
-    expect(await stream.receive()).to.deep.equal(failure('list', 1, 410, 'stream_closed', text));
-    expect(await stream.receive()).to.deep.equal(failure(null, null, 410, 'stream_closed', text));
-    expect(await b.channel('things').request('list', { request_id: 2 })).to.deep.equal(success('list', 2, []));
+    expect(await stream.receive()).to.deep.equal(failure('list', 410, 'stream_closed', text));
+    expect(await stream.receive()).to.deep.equal(failure(null, 410, 'stream_closed', text, null));
+    expect(await b.channel('things').request('list', { request_id: 2 })).to.deep.equal(reply('list', [], 2));
   });
 
   it('S047 (differs) answers every request with what onConnect threw', async () => {
     await using a = await connect(app, '/refusing/');
     const text = 'You do not have permission to perform this action.';
-    expect(await a.request('list', { request_id: 1 })).to.deep.equal(
-      failure('list', 1, 403, 'permission_denied', text),
-    );
+    expect(await a.request('list', { request_id: 1 })).to.deep.equal(failure('list', 403, 'permission_denied', text));
     expect(await a.request('list', { request_id: 2 })).to.include({ response_status: 403 });
   });
 

@@ -23,12 +23,10 @@ import {
   type WritingSerializer,
 } from 'signalbox';
 import { injectable } from 'tsyringe';
+import { failure, notFound, reply } from '../support/frames.js';
 import {
-  failure,
-  notFound,
   Person,
   PersonSerializer,
-  reply,
   ShortSerializer,
   short,
   Thing,

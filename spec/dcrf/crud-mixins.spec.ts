@@ -11,18 +11,8 @@ import {
   Retrieve,
   Update,
 } from 'signalbox';
-import {
-  failure,
-  invalid,
-  notFound,
-  Person,
-  PersonSerializer,
-  reply,
-  Thing,
-  ThingSerializer,
-  thing,
-  useScenarios,
-} from './crud-support.js';
+import { failure, invalid, notFound, reply } from '../support/frames.js';
+import { Person, PersonSerializer, Thing, ThingSerializer, thing, useScenarios } from './crud-support.js';
 
 @Consumer()
 class PersonConsumer extends mix(

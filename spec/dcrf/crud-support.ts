@@ -56,20 +56,6 @@ export function thing(id: number, name: string, more: object = {}) {
 
 export const short = (id: number, name: string, shelf = 1) => ({ id, name, shelf });
 
-export function reply(action: string, data: unknown, request_id: unknown = 1, response_status = 200) {
-  return { errors: [], data, action, response_status, request_id };
-}
-
-export function failure(action: string, status: number, code: string, error: unknown, request_id: unknown = 1) {
-  return { errors: [error], data: null, action, response_status: status, request_id, code };
-}
-
-export const notFound = (action: string, request_id: unknown = 1) =>
-  failure(action, 404, 'not_found', 'Not found.', request_id);
-
-export const invalid = (action: string, fields: object, request_id: unknown = 1) =>
-  failure(action, 400, 'validation_failed', fields, request_id);
-
 export const names = ['alpha', 'beta', 'gamma', 'delta', 'epsilon', 'zeta', 'eta'];
 
 type Routed = Parameters<typeof path>[1];

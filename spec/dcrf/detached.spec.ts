@@ -15,7 +15,8 @@ import {
 } from 'signalbox';
 import { connect, type MemoryLogger } from 'signalbox/testing';
 import { within } from '../support/deadline.js';
-import { failure, gate, success, useServer } from '../support/serving.js';
+import { failure, reply } from '../support/frames.js';
+import { gate, useServer } from '../support/serving.js';
 
 class Tagged {
   @IsString()
@@ -153,7 +154,7 @@ describe('DCRF: detached actions and methods, cancellation', () => {
   it('S094 (differs) runs a detached method behind the action that started it', async () => {
     await using a = await connect(app, '/');
     a.send({ action: 'start_detached_method', request_id: 1 });
-    expect(await a.receive()).to.deep.equal(success('start_detached_method', 1, 'started'));
+    expect(await a.receive()).to.deep.equal(reply('start_detached_method', 'started'));
     expect(await a.receive()).to.deep.equal({ waited: 1 });
   });
 
@@ -209,9 +210,9 @@ describe('DCRF: detached actions and methods, cancellation', () => {
     await using a = await connect(app, '/');
     a.send({ action: 'slow_detached', tag: 'one', request_id: 1 });
     a.send({ action: 'echo', request_id: 2 });
-    expect(await a.receive()).to.deep.equal(success('echo', 2, {}));
+    expect(await a.receive()).to.deep.equal(reply('echo', {}, 2));
     open.resolve();
-    expect(await a.receive()).to.deep.equal(success('slow_detached', 1, { tag: 'one' }));
+    expect(await a.receive()).to.deep.equal(reply('slow_detached', { tag: 'one' }));
     expect(await a.request('cancel', { target: 1 })).to.include({ response_status: 404 });
   });
 
@@ -219,20 +220,16 @@ describe('DCRF: detached actions and methods, cancellation', () => {
     await using a = await connect(app, '/');
     a.send({ action: 'api_error_detached', request_id: 1 });
     a.send({ action: 'echo', pk: 3, request_id: 2 });
-    expect(await a.receive()).to.deep.equal(success('echo', 2, { pk: 3 }));
+    expect(await a.receive()).to.deep.equal(reply('echo', { pk: 3 }, 2));
     open.resolve();
-    expect(await a.receive()).to.deep.equal(
-      failure('api_error_detached', 1, 429, 'throttled', 'Request was throttled.'),
-    );
+    expect(await a.receive()).to.deep.equal(failure('api_error_detached', 429, 'throttled', 'Request was throttled.'));
   });
 
   it('S101 answers an API error of a detached action like any other', async () => {
     open.resolve();
     await using a = await connect(app, '/');
     a.send({ action: 'api_error_detached', request_id: 1 });
-    expect(await a.receive()).to.deep.equal(
-      failure('api_error_detached', 1, 429, 'throttled', 'Request was throttled.'),
-    );
+    expect(await a.receive()).to.deep.equal(failure('api_error_detached', 429, 'throttled', 'Request was throttled.'));
   });
 
   it('S102 (differs) answers 500 to any other error of a detached action, and logs it once', async () => {
@@ -240,13 +237,13 @@ describe('DCRF: detached actions and methods, cancellation', () => {
     a.send({ action: 'boom_detached', request_id: 1 });
     expect(await a.receive()).to.include({ response_status: 500, request_id: 1, code: 'server_error' });
     expect(logger.at('error')).to.have.length(1);
-    expect(await a.request('echo', { request_id: 2 })).to.deep.equal(success('echo', 2, {}));
+    expect(await a.request('echo', { request_id: 2 })).to.deep.equal(reply('echo', {}, 2));
   });
 
   it('S102 (differs) logs an error of a detached method, and the socket lives on', async () => {
     await using a = await connect(app, '/');
     await a.request('start_failing');
-    expect(await a.request('echo', { request_id: 2 })).to.deep.equal(success('echo', 2, {}));
+    expect(await a.request('echo', { request_id: 2 })).to.deep.equal(reply('echo', {}, 2));
     expect(logger.at('error').map(({ message, fields }) => [message, fields['member']])).to.deep.equal([
       ['A detached method failed.', 'fail'],
     ]);
@@ -276,7 +273,7 @@ describe('DCRF: detached actions and methods, cancellation', () => {
     await using a = await connect(app, '/');
     a.send({ action: 'forbidden_detached', request_id: 1 });
     expect(await a.receive()).to.deep.equal(
-      failure('forbidden_detached', 1, 403, 'permission_denied', 'You do not have permission to perform this action.'),
+      failure('forbidden_detached', 403, 'permission_denied', 'You do not have permission to perform this action.'),
     );
     expect(told).to.deep.equal([]);
   });

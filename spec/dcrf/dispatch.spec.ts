@@ -12,7 +12,8 @@ import {
   path,
 } from 'signalbox';
 import { connect, MemoryTransport } from 'signalbox/testing';
-import { failure, gate, success, useServer } from '../support/serving.js';
+import { failure, reply } from '../support/frames.js';
+import { gate, useServer } from '../support/serving.js';
 
 class Keyed {
   @IsInt()
@@ -150,9 +151,9 @@ describe('DCRF: envelope and dispatch', () => {
   it('S001 answers a sync and an async action in one envelope', async () => {
     await using a = await connect(app, '/custom/');
     a.send({ action: 'test_async_action', pk: 2, request_id: 1 });
-    expect(await a.receive()).to.deep.equal(success('test_async_action', 1, { pk: 2 }));
+    expect(await a.receive()).to.deep.equal(reply('test_async_action', { pk: 2 }));
     a.send({ action: 'test_sync_action', pk: 3, request_id: 10 });
-    expect(await a.receive()).to.deep.equal(success('test_sync_action', 10, { pk: 3, sync: true }));
+    expect(await a.receive()).to.deep.equal(reply('test_sync_action', { pk: 3, sync: true }, 10));
   });
 
   it('S002 (differs) has the five keys in their order, and text as it is', async () => {
@@ -172,18 +173,16 @@ describe('DCRF: envelope and dispatch', () => {
     await using a = await connect(app, '/custom/');
     const kwargs = { a: 1, data: { x: [1] }, 'with space': null, '': 'empty', class: 3 };
     a.send({ action: 'echo', request_id: 1, ...kwargs });
-    expect(await a.receive()).to.deep.equal(success('echo', 1, kwargs));
+    expect(await a.receive()).to.deep.equal(reply('echo', kwargs));
     a.send({ action: 'known', request_id: 2, ...kwargs });
-    expect(await a.receive()).to.deep.equal(success('known', 2, { a: 1, data: { x: [1] } }));
+    expect(await a.receive()).to.deep.equal(reply('known', { a: 1, data: { x: [1] } }, 2));
   });
 
   it('S005 answers 405 to an unknown action, by its name as it came', async () => {
     await using a = await connect(app, '/custom/');
     for (const name of ['no_such', '', 'Echo']) {
       a.send({ action: name, request_id: 1 });
-      expect(await a.receive()).to.deep.equal(
-        failure(name, 1, 405, 'action_not_found', `Method "${name}" not allowed.`),
-      );
+      expect(await a.receive()).to.deep.equal(failure(name, 405, 'action_not_found', `Method "${name}" not allowed.`));
     }
     a.send({ action: 'no_such' });
     expect(await a.receive()).to.include({ response_status: 405, request_id: null });
@@ -194,20 +193,18 @@ describe('DCRF: envelope and dispatch', () => {
     const names = ['hidden_method', 'hiddenMethod', 'send_json', 'sendJson', 'close', 'constructor', 'background'];
     for (const name of [...names, 'shout', 'on_shout', 'onShout', 'onConnect', 'getActionName', '__proto__']) {
       a.send({ action: name, request_id: 1 });
-      expect(await a.receive()).to.deep.equal(
-        failure(name, 1, 405, 'action_not_found', `Method "${name}" not allowed.`),
-      );
+      expect(await a.receive()).to.deep.equal(failure(name, 405, 'action_not_found', `Method "${name}" not allowed.`));
     }
   });
 
   it('S007 (differs) answers by the name that an action was given, and to the name of its method too', async () => {
     await using a = await connect(app, '/custom/');
     a.send({ action: 'renamed-action', request_id: 1 });
-    expect(await a.receive()).to.deep.equal(success('renamed-action', 1, 'renamed ok'));
+    expect(await a.receive()).to.deep.equal(reply('renamed-action', 'renamed ok'));
     a.send({ action: 'renamed-detached', request_id: 2 });
-    expect(await a.receive()).to.deep.equal(success('renamed-detached', 2, 'd'));
+    expect(await a.receive()).to.deep.equal(reply('renamed-detached', 'd', 2));
     a.send({ action: 'detached_orig', request_id: 3 });
-    expect(await a.receive()).to.deep.equal(success('detached_orig', 3, 'd'));
+    expect(await a.receive()).to.deep.equal(reply('detached_orig', 'd', 3));
   });
 
   const missing = 'Unable to find action in message body.';
@@ -215,36 +212,36 @@ describe('DCRF: envelope and dispatch', () => {
   it('S009 answers 405 to a frame without an action, and lives on', async () => {
     await using a = await connect(app, '/custom/');
     a.send({ request_id: 7, pk: 1 });
-    expect(await a.receive()).to.deep.equal(failure(null, 7, 405, 'action_not_found', missing));
+    expect(await a.receive()).to.deep.equal(failure(null, 405, 'action_not_found', missing, 7));
     a.send({});
-    expect(await a.receive()).to.deep.equal(failure(null, null, 405, 'action_not_found', missing));
+    expect(await a.receive()).to.deep.equal(failure(null, 405, 'action_not_found', missing, null));
     expect(await a.request('returns_unicode')).to.include({ response_status: 200 });
   });
 
   it('S010 answers 405 to a frame without an action that has kwargs', async () => {
     await using a = await connect(app, '/custom/');
     a.send({ pk: 2, request_id: 1 });
-    expect(await a.receive()).to.deep.equal(failure(null, 1, 405, 'action_not_found', missing));
+    expect(await a.receive()).to.deep.equal(failure(null, 405, 'action_not_found', missing));
   });
 
   it('S011 (differs) answers 405 to null for an action, and 400 to a number or a boolean', async () => {
     await using a = await connect(app, '/custom/');
     a.send({ action: null, request_id: 1 });
-    expect(await a.receive()).to.deep.equal(failure(null, 1, 405, 'action_not_found', missing));
+    expect(await a.receive()).to.deep.equal(failure(null, 405, 'action_not_found', missing));
     for (const action of [5, true, 1.5]) {
       a.send({ action, request_id: 1 });
-      expect(await a.receive()).to.deep.equal(failure(null, 1, 400, 'parse_error', 'The action has to be a string.'));
+      expect(await a.receive()).to.deep.equal(failure(null, 400, 'parse_error', 'The action has to be a string.'));
     }
   });
 
   it('S012 (differs) finds the action where the consumer says, and answers what that throws', async () => {
     await using a = await connect(app, '/type/');
     a.send({ type: 'echo', request_id: 1, a: 1 });
-    expect(await a.receive()).to.deep.equal(success('echo', 1, { a: 1 }));
+    expect(await a.receive()).to.deep.equal(reply('echo', { a: 1 }));
     a.send({ type: 'explode', request_id: 2 });
-    expect(await a.receive()).to.deep.equal(failure(null, 2, 400, 'parse_error', 'bad type'));
+    expect(await a.receive()).to.deep.equal(failure(null, 400, 'parse_error', 'bad type', 2));
     a.send({ action: 'echo', request_id: 3 });
-    expect(await a.receive()).to.deep.equal(failure(null, 3, 405, 'action_not_found', missing));
+    expect(await a.receive()).to.deep.equal(failure(null, 405, 'action_not_found', missing, 3));
     a.send({ type: 'break', request_id: 4 });
     expect(await a.receive()).to.include({ response_status: 500, code: 'server_error', request_id: 4 });
   });
@@ -253,15 +250,15 @@ describe('DCRF: envelope and dispatch', () => {
     await using a = await connect(app, '/custom/');
     a.send({ action: 'sends_text', request_id: 1 });
     expect(await a.receive()).to.equal('raw text');
-    expect(await a.receive()).to.deep.equal(success('sends_text', 1, null));
+    expect(await a.receive()).to.deep.equal(reply('sends_text', null));
     a.send({ action: 'sends_binary', request_id: 2 });
-    expect(await a.receive()).to.deep.equal(success('sends_binary', 2, null));
+    expect(await a.receive()).to.deep.equal(reply('sends_binary', null, 2));
     expect(a.binaries).to.deep.equal([new Uint8Array([0, 1])]);
     await using b = await connect(app, '/streams/');
     const stream = b.channel('custom');
     stream.send({ action: 'sends_text', request_id: 1 });
     expect(await stream.receive()).to.equal('raw text');
-    expect(await stream.reply(1)).to.deep.equal(success('sends_text', 1, null));
+    expect(await stream.reply(1)).to.deep.equal(reply('sends_text', null));
     expect(await stream.request('sends_binary')).to.include({ response_status: 500 });
     expect(b.binaries).to.deep.equal([]);
   });
@@ -269,16 +266,16 @@ describe('DCRF: envelope and dispatch', () => {
   it('S015 (differs) takes and sends valid JSON only', async () => {
     await using a = await connect(app, '/custom/');
     a.sendText('{"action":"value","request_id":NaN,"v":Infinity}');
-    expect(await a.receive()).to.deep.equal(failure(null, null, 400, 'parse_error', 'The frame is not valid JSON.'));
+    expect(await a.receive()).to.deep.equal(failure(null, 400, 'parse_error', 'The frame is not valid JSON.', null));
     a.send({ action: 'returns_nan', request_id: 1 });
-    expect(await a.receive()).to.deep.equal(success('returns_nan', 1, { v: null, i: null }));
+    expect(await a.receive()).to.deep.equal(reply('returns_nan', { v: null, i: null }));
   });
 
   it('S016 (differs) refuses duplicate keys', async () => {
     await using a = await connect(app, '/custom/');
     a.sendText('{"action":"nope","action":"value","request_id":1,"request_id":2,"v":1,"v":2}');
     expect(await a.receive()).to.deep.equal(
-      failure('value', 2, 400, 'parse_error', 'The key "action" is there twice.'),
+      failure('value', 400, 'parse_error', 'The key "action" is there twice.', 2),
     );
   });
 
@@ -288,34 +285,32 @@ describe('DCRF: envelope and dispatch', () => {
     a.send({ action: 'echo', request_id: 2 });
     await a.expectSilence();
     slow.resolve();
-    expect(await a.receive()).to.deep.equal(success('slow_async', 1, { slept: 0.5 }));
-    expect(await a.receive()).to.deep.equal(success('echo', 2, {}));
+    expect(await a.receive()).to.deep.equal(reply('slow_async', { slept: 0.5 }));
+    expect(await a.receive()).to.deep.equal(reply('echo', {}, 2));
   });
 
   it('S019 (differs) closes the socket with the code of the action, once that is answered', async () => {
     await using a = await connect(app, '/custom/');
     a.send({ action: 'close_me', request_id: 1 });
-    expect(await a.receive()).to.deep.equal(success('close_me', 1, null));
+    expect(await a.receive()).to.deep.equal(reply('close_me', null));
     expect(await a.closed).to.equal(4321);
     await using b = await connect(app, '/custom/');
     b.send({ action: 'close_then_reply', request_id: 1 });
-    expect(await b.receive()).to.deep.equal(success('close_then_reply', 1, 'bye'));
+    expect(await b.receive()).to.deep.equal(reply('close_then_reply', 'bye'));
     expect(await b.closed).to.equal(4322);
   });
 
   it('S019 (differs) closes one stream of several, tells its client, and answers 410 there; the others live', async () => {
     await using a = await connect(app, '/streams/');
     const [custom, typed] = [a.channel('custom'), a.channel('typed')];
-    expect(await custom.request('close_then_reply', { request_id: 1 })).to.deep.equal(
-      success('close_then_reply', 1, 'bye'),
-    );
+    expect(await custom.request('close_then_reply', { request_id: 1 })).to.deep.equal(reply('close_then_reply', 'bye'));
     const told = 'This stream was closed with code 4322 (Enough.).';
-    expect(await custom.receive()).to.deep.equal(failure(null, null, 410, 'stream_closed', told));
+    expect(await custom.receive()).to.deep.equal(failure(null, 410, 'stream_closed', told, null));
     await custom.expectSilence();
     expect(await custom.request('echo', { request_id: 2 })).to.deep.equal(
-      failure('echo', 2, 410, 'stream_closed', told),
+      failure('echo', 410, 'stream_closed', told, 2),
     );
     typed.send({ type: 'echo', request_id: 3, a: 1 });
-    expect(await typed.receive()).to.deep.equal(success('echo', 3, { a: 1 }));
+    expect(await typed.receive()).to.deep.equal(reply('echo', { a: 1 }, 3));
   });
 });

@@ -16,7 +16,8 @@ import {
   ValidationFailed,
 } from 'signalbox';
 import { connect, type MemoryLogger } from 'signalbox/testing';
-import { failure, gate, success, useServer } from '../support/serving.js';
+import { reply } from '../support/frames.js';
+import { gate, useServer } from '../support/serving.js';
 
 class UnsupportedMedia extends ApiError {
   static override readonly status = 415;
@@ -120,7 +121,14 @@ describe('DCRF: error replies and crashes', () => {
     await using a = await connect(app, '/');
     for (const [kind, status, code, errors] of answers) {
       a.send({ action: 'raise_exc', kind, request_id: kind });
-      expect(await a.receive()).to.deep.equal(failure('raise_exc', kind, status, code, ...errors));
+      expect(await a.receive()).to.deep.equal({
+        errors,
+        data: null,
+        action: 'raise_exc',
+        response_status: status,
+        request_id: kind,
+        code,
+      });
     }
   });
 
@@ -130,7 +138,7 @@ describe('DCRF: error replies and crashes', () => {
     const answer = await a.receive();
     expect(answer).to.include({ response_status: 500, code: 'server_error', request_id: 1 });
     expect(JSON.stringify(answer)).not.to.include('secret');
-    expect(await a.request('echo', { request_id: 2 })).to.deep.equal(success('echo', 2, {}));
+    expect(await a.request('echo', { request_id: 2 })).to.deep.equal(reply('echo', {}, 2));
   });
 
   it('S036 (differs) answers 500 with a correlation id that stands in the log, from async and sync actions', async () => {
@@ -150,7 +158,7 @@ describe('DCRF: error replies and crashes', () => {
     a.send({ action: 'boom', request_id: 1 });
     a.send({ action: 'echo', request_id: 2 });
     expect(await a.receive()).to.include({ response_status: 500, request_id: 1 });
-    expect(await a.receive()).to.deep.equal(success('echo', 2, {}));
+    expect(await a.receive()).to.deep.equal(reply('echo', {}, 2));
   });
 
   it('S039 (differs) leaves detached actions alone when another one crashes, and aborts them at the disconnect', async () => {

@@ -15,8 +15,9 @@ import {
 } from 'signalbox';
 import { connect, type MemoryLogger } from 'signalbox/testing';
 import { within } from '../support/deadline.js';
+import { reply } from '../support/frames.js';
 import { offlineOrm } from '../support/offline-orm.js';
-import { gate, success, useServer } from '../support/serving.js';
+import { gate, useServer } from '../support/serving.js';
 
 interface Shout {
   readonly type: 'shout';
@@ -114,10 +115,10 @@ describe('DCRF: groups and messages of the application', () => {
   it('S020 joins the groups of the class, whose messages reach its methods by their type', async () => {
     await using a = await connect(app, '/with-groups/');
     a.send({ action: 'my_groups', request_id: 1 });
-    expect(await a.receive()).to.deep.equal(success('my_groups', 1, ['everyone']));
+    expect(await a.receive()).to.deep.equal(reply('my_groups', ['everyone']));
     await using b = await connect(app, '/');
     b.send({ action: 'shout', name: 'everyone', text: 'hi', request_id: 1 });
-    expect(await b.receive()).to.deep.equal(success('shout', 1, null, 204));
+    expect(await b.receive()).to.deep.equal(reply('shout', null, 1, 204));
     expect(await a.receive()).to.deep.equal({ shouted: 'hi' });
     await b.expectSilence();
   });
@@ -128,12 +129,12 @@ describe('DCRF: groups and messages of the application', () => {
     expect((await a.request('join', { name: 'g1' })).data).to.deep.equal(['g1']);
     expect((await a.request('join', { name: 'g1' })).data).to.deep.equal(['g1']);
     a.send({ ...shout, request_id: 3 });
-    expect(await a.receive()).to.deep.equal(success('shout', 3, null, 204));
+    expect(await a.receive()).to.deep.equal(reply('shout', null, 3, 204));
     expect(await a.receive()).to.deep.equal({ shouted: 'x' });
     expect((await a.request('leave', { name: 'g1' })).data).to.deep.equal([]);
     expect((await a.request('leave', { name: 'g1' })).data).to.deep.equal([]);
     a.send({ ...shout, request_id: 6 });
-    expect(await a.receive()).to.deep.equal(success('shout', 6, null, 204));
+    expect(await a.receive()).to.deep.equal(reply('shout', null, 6, 204));
     await a.expectSilence();
   });
 
@@ -141,7 +142,7 @@ describe('DCRF: groups and messages of the application', () => {
     await using a = await connect(app, '/');
     await a.request('join', { name: 'g2' });
     a.send({ action: 'shout_unknown_type', name: 'g2', request_id: 2 });
-    expect(await a.receive()).to.deep.equal(success('shout_unknown_type', 2, null, 204));
+    expect(await a.receive()).to.deep.equal(reply('shout_unknown_type', null, 2, 204));
     expect(logger.entries.map(({ message, fields }) => [message, fields['type']])).to.deep.equal([
       ['A message of a type that its consumer does not take was dropped.', 'no.such.type'],
     ]);

@@ -111,19 +111,3 @@ export async function subscribe(to: TestChannel, pk: unknown, requestId: string 
   const { response_status: status } = await to.request('subscribe_instance', { pk, request_id: requestId });
   return status;
 }
-
-export function event(action: 'create' | 'update', requestId: string | number, data: object): object {
-  return { errors: [], data, action, response_status: 200, request_id: requestId };
-}
-
-export function deleted(requestId: string | number, pk: number | string): object {
-  return { errors: [], data: { pk }, action: 'delete', response_status: 204, request_id: requestId };
-}
-
-export function subscribed(requestId: string | number): object {
-  return { errors: [], data: null, action: 'subscribe_instance', response_status: 201, request_id: requestId };
-}
-
-export function unsubscribed(requestId: string | number | null): object {
-  return { errors: [], data: null, action: 'unsubscribe_instance', response_status: 204, request_id: requestId };
-}

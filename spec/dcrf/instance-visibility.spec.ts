@@ -18,18 +18,9 @@ import {
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
+import { deleted, event, subscribed } from '../support/frames.js';
 import { models, ShortSerializer, Thing } from './crud-support.js';
-import {
-  CodeConsumer,
-  CodeThing,
-  deleted,
-  event,
-  InstanceConsumer,
-  Server,
-  subscribe,
-  subscribed,
-  ThingConsumer,
-} from './instance-support.js';
+import { CodeConsumer, CodeThing, InstanceConsumer, Server, subscribe, ThingConsumer } from './instance-support.js';
 
 const base = mix(ModelConsumer(Thing, { serializer: ShortSerializer }), Retrieve, ObserveInstance);
 
@@ -134,9 +125,9 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
     await server.save(1, { count: 2 });
     await ann.expectSilence();
     await server.save(1, { hidden: false });
-    expect(await ann.receive()).to.deep.equal(event('create', 4, alpha));
+    expect(await ann.receive()).to.deep.equal(event('create', alpha, 4));
     await server.save(1, { shelf: 2 });
-    expect(await ann.receive()).to.deep.equal(event('update', 4, { ...alpha, shelf: 2 }));
+    expect(await ann.receive()).to.deep.equal(event('update', { ...alpha, shelf: 2 }, 4));
     await server.delete(1);
     expect(await ann.receive()).to.deep.equal(deleted(4, 1));
   });
@@ -156,7 +147,7 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
     await subscribe(ann, 1, 5);
     await server.save(1, { shelf: 2 });
     expect(await ann.receive()).to.deep.equal(deleted(4, 1));
-    expect(await ann.receive()).to.deep.equal(event('update', 5, { ...alpha, shelf: 2 }));
+    expect(await ann.receive()).to.deep.equal(event('update', { ...alpha, shelf: 2 }, 5));
   });
 
   it('S286 a row that was hidden past the ORM is still a delete when it goes', async () => {
@@ -172,7 +163,7 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
     await using ann = await connect(app, '/ws/deny-write/');
     await subscribe(ann, 1, 4);
     await server.save(1, { count: 1 });
-    expect(await ann.receive()).to.deep.equal(event('update', 4, alpha));
+    expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
     await server.delete(1);
     expect(await ann.receive()).to.deep.equal(deleted(4, 1));
     await ann.expectSilence();
@@ -191,7 +182,7 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
     const frame = { name: 'alpha', request_id: 4 };
     expect(await ann.request('subscribe_instance', frame)).to.deep.equal(subscribed(4));
     await server.save(1, { count: 1 });
-    expect(await ann.receive()).to.deep.equal(event('update', 4, alpha));
+    expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
     expect(await ann.request('unsubscribe_instance', frame)).to.include({ response_status: 204 });
     await server.save(1, { count: 2 });
     await ann.expectSilence();
@@ -204,7 +195,7 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
     await using ann = await connect(app, '/ws/kwargs/');
     expect(await ann.request('subscribe_instance', { pk: 1, shelf: 1, request_id: 4 })).to.deep.equal(subscribed(4));
     await server.save(1, { count: 1 });
-    expect(await ann.receive()).to.deep.equal(event('update', 4, alpha));
+    expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
   });
 
   it('S291 (differs) a consumer with a query of its own retrieves and subscribes', async () => {
@@ -212,14 +203,14 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
     expect(await ann.request('retrieve', { pk: 1 })).to.deep.include({ data: alpha, response_status: 200 });
     expect(await subscribe(ann, 1, 4)).to.equal(201);
     await server.save(1, { count: 1 });
-    expect(await ann.receive()).to.deep.equal(event('update', 4, alpha));
+    expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
   });
 
   it('S292 (differs) a subclass hears of its model, and a consumer of another model of that one', async () => {
     await using ann = await connect(app, '/ws/inherit/');
     await subscribe(ann, 1, 4);
     await server.save(1, { count: 1 });
-    expect(await ann.receive()).to.deep.equal(event('update', 4, alpha));
+    expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
     const code = server.em.create(CodeThing, { code: 'aa', name: 'n' });
     await server.em.persist(code).flush();
     await using bob = await connect(app, '/ws/code/');
@@ -232,7 +223,7 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
     await using ann = await connect(app, '/ws/things/');
     await subscribe(ann, 1, 4);
     for (const count of [1, 2, 3]) await server.save(1, { count });
-    for (const count of [1, 2, 3]) expect(await ann.receive()).to.deep.equal(event('update', 4, { ...alpha, count }));
+    for (const count of [1, 2, 3]) expect(await ann.receive()).to.deep.equal(event('update', { ...alpha, count }, 4));
     await ann.expectSilence();
   });
 
@@ -245,7 +236,7 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
       response_status: 201,
       request_id: 'c1',
     });
-    expect(await ann.receive()).to.deep.equal(event('create', 'c1', { id: 4, name: 'room', shelf: 1 }));
+    expect(await ann.receive()).to.deep.equal(event('create', { id: 4, name: 'room', shelf: 1 }, 'c1'));
     await ann.expectSilence();
     expect(await ann.request('patch', { pk: 4, data: { shelf: 3 }, request_id: 'p1' })).to.deep.equal({
       errors: [],
@@ -254,6 +245,6 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
       response_status: 200,
       request_id: 'p1',
     });
-    expect(await ann.receive()).to.deep.equal(event('update', 'c1', { id: 4, name: 'room', shelf: 3 }));
+    expect(await ann.receive()).to.deep.equal(event('update', { id: 4, name: 'room', shelf: 3 }, 'c1'));
   });
 });

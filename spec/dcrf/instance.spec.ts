@@ -4,19 +4,9 @@ import { connect, type TestConnection } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
 import { SubscriptionIndex } from '#signalbox/observers/subscription-index.js';
 import { useDatabase } from '../support/database.js';
+import { deleted, event, subscribed, unsubscribed } from '../support/frames.js';
 import { models, Thing } from './crud-support.js';
-import {
-  CodeConsumer,
-  CodeThing,
-  deleted,
-  event,
-  InstanceConsumer,
-  Server,
-  subscribe,
-  subscribed,
-  ThingConsumer,
-  unsubscribed,
-} from './instance-support.js';
+import { CodeConsumer, CodeThing, InstanceConsumer, Server, subscribe, ThingConsumer } from './instance-support.js';
 
 const alpha = { id: 1, name: 'alpha', shelf: 1 };
 const beta = { id: 2, name: 'beta', shelf: 1 };
@@ -66,7 +56,7 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
       response_status: 200,
       request_id: 5,
     });
-    expect(await bob.receive()).to.deep.equal(event('update', 4, { ...alpha, name: 'thenewname', count: 0 }));
+    expect(await bob.receive()).to.deep.equal(event('update', { ...alpha, name: 'thenewname', count: 0 }, 4));
     await server.delete(1);
     expect(await bob.receive()).to.deep.equal(deleted(4, 1));
   });
@@ -78,7 +68,7 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
     expect(await subscribe(bob.channel('codes'), '1', 4)).to.equal(201);
     expect(await subscribe(bob.channel('things'), 1, 4)).to.equal(201);
     await server.save(1, { count: 1 });
-    expect(await bob.channel('things').receive()).to.deep.equal(event('update', 4, alpha));
+    expect(await bob.channel('things').receive()).to.deep.equal(event('update', alpha, 4));
     await bob.channel('codes').expectSilence();
   });
 
@@ -86,16 +76,16 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
     await subscribe(ann, 1, 4);
     await subscribe(ann, 2, 5);
     await server.save(1, { count: 1 });
-    expect(await ann.receive()).to.deep.equal(event('update', 4, alpha));
+    expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
     await server.save(2, { count: 1 });
-    expect(await ann.receive()).to.deep.equal(event('update', 5, beta));
+    expect(await ann.receive()).to.deep.equal(event('update', beta, 5));
   });
 
   it('S265 tells what another connection changes and deletes', async () => {
     const [a, b] = [await connect(app, '/ws/things/'), await connect(app, '/ws/things/')];
     await subscribe(a, 1, 4);
     expect(await b.request('patch', { pk: 1, data: { count: 5 } })).to.deep.include({ data: { ...alpha, count: 5 } });
-    expect(await a.receive()).to.deep.equal(event('update', 4, { ...alpha, count: 5 }));
+    expect(await a.receive()).to.deep.equal(event('update', { ...alpha, count: 5 }, 4));
     expect(await b.request('patch', { pk: 2, data: { count: 5 } })).to.include({ response_status: 200 });
     await a.expectSilence();
     expect(await b.request('delete', { pk: 1 })).to.deep.include({ data: null, response_status: 204 });
@@ -120,11 +110,11 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
     const patched = { ...alpha, count: 5 };
     expect(await told({ action: 'patch', pk: 1, data: { count: 5 }, request_id: 'patch' })).to.deep.equal([
       replied('patch', 'patch', patched),
-      event('update', 'sub', patched),
+      event('update', patched, 'sub'),
     ]);
     expect(await told({ action: 'rename_async', pk: 1, name: 'ra', request_id: 'ra' })).to.deep.equal([
       replied('rename_async', 'ra', { pk: 1 }),
-      event('update', 'sub', { ...patched, name: 'ra' }),
+      event('update', { ...patched, name: 'ra' }, 'sub'),
     ]);
     expect(await told({ action: 'delete', pk: 1, request_id: 'del' })).to.deep.equal([
       replied('delete', 'del', null, 204),
@@ -159,9 +149,9 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
     await subscribe(bob, 1, 4);
     await subscribe(bob, 2, 5);
     await bob.request('rename_async', { pk: 1, name: 'new name' });
-    expect(await bob.receive()).to.deep.equal(event('update', 4, { ...alpha, name: 'new name', count: 0 }));
+    expect(await bob.receive()).to.deep.equal(event('update', { ...alpha, name: 'new name', count: 0 }, 4));
     await bob.request('rename_async', { pk: 2, name: 'new name 2' });
-    expect(await bob.receive()).to.deep.equal(event('update', 5, { ...beta, name: 'new name 2', count: 0 }));
+    expect(await bob.receive()).to.deep.equal(event('update', { ...beta, name: 'new name 2', count: 0 }, 5));
   });
 
   it('S269 (differs) answers a subscription to an absent row with "Not found."', async () => {
@@ -216,8 +206,8 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
     await subscribe(ann, 1, 4);
     await subscribe(ann, 1, 5);
     await server.save(1, { count: 1 });
-    expect(await ann.receive()).to.deep.equal(event('update', 4, alpha));
-    expect(await ann.receive()).to.deep.equal(event('update', 5, alpha));
+    expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
+    expect(await ann.receive()).to.deep.equal(event('update', alpha, 5));
     await server.delete(1);
     expect(await ann.receive()).to.deep.equal(deleted(4, 1));
     expect(await ann.receive()).to.deep.equal(deleted(5, 1));
@@ -231,8 +221,8 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
     expect(await ann.receive()).to.deep.equal(subscribed(1));
     await subscribe(ann, 1, '1');
     await server.save(1, { count: 1 });
-    expect(await ann.receive()).to.deep.equal(event('update', 1, alpha));
-    expect(await ann.receive()).to.deep.equal(event('update', '1', alpha));
+    expect(await ann.receive()).to.deep.equal(event('update', alpha));
+    expect(await ann.receive()).to.deep.equal(event('update', alpha, '1'));
     await ann.expectSilence();
   });
 
@@ -240,7 +230,7 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
     await subscribe(ann, 1, 4);
     await subscribe(ann, 2, 4);
     await server.save(2, { count: 1 });
-    expect(await ann.receive()).to.deep.equal(event('update', 4, beta));
+    expect(await ann.receive()).to.deep.equal(event('update', beta, 4));
     expect(await ann.request('unsubscribe_instance', { pk: 1, request_id: 4 })).to.deep.equal(unsubscribed(4));
     await server.save(2, { count: 2 });
     await ann.expectSilence();
@@ -249,7 +239,7 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
   it('S277 tells nothing after an unsubscription', async () => {
     await subscribe(ann, 1, 4);
     await server.save(1, { count: 1 });
-    expect(await ann.receive()).to.deep.equal(event('update', 4, alpha));
+    expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
     expect(await ann.request('unsubscribe_instance', { pk: 1, request_id: 4 })).to.deep.equal(unsubscribed(4));
     await server.save(1, { count: 2 });
     await ann.expectSilence();
@@ -269,7 +259,7 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
     await subscribe(ann, 1, 5);
     await ann.request('unsubscribe_instance', { pk: 1, request_id: 4 });
     await server.save(1, { count: 1 });
-    expect(await ann.receive()).to.deep.equal(event('update', 5, alpha));
+    expect(await ann.receive()).to.deep.equal(event('update', alpha, 5));
     await ann.expectSilence();
   });
 
@@ -281,7 +271,7 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
     await ann.receive();
     await ann.request('unsubscribe_instance', { pk: 1, request_id: 4 });
     await server.save(1, { count: 2 });
-    expect(await ann.receive()).to.deep.equal(event('update', 5, alpha));
+    expect(await ann.receive()).to.deep.equal(event('update', alpha, 5));
     await ann.expectSilence();
   });
 
@@ -291,7 +281,7 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
     await ann.receive();
     expect(await ann.request('unsubscribe_instance', { pk: 1, request_id: 999 })).to.deep.equal(unsubscribed(999));
     await server.save(1, { count: 2 });
-    expect(await ann.receive()).to.deep.equal(event('update', 4, alpha));
+    expect(await ann.receive()).to.deep.equal(event('update', alpha, 4));
   });
 
   it('S284 a row that is created again under its old key is a create', async () => {
@@ -301,7 +291,7 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
     server.em.clear();
     server.em.persist(server.em.create(Thing, { id: 1, name: 'again', shelf: 7 }));
     await server.em.flush();
-    expect(await ann.receive()).to.deep.equal(event('create', 4, { id: 1, name: 'again', shelf: 7 }));
+    expect(await ann.receive()).to.deep.equal(event('create', { id: 1, name: 'again', shelf: 7 }, 4));
   });
 
   it('S296 a disconnect leaves all groups', async () => {

@@ -2,8 +2,9 @@ import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import { Action, ApiConsumer, type App, ConfigurationError, Consumer, createApp, demultiplexer, path } from 'signalbox';
 import { connect } from 'signalbox/testing';
+import { failure, reply } from '../support/frames.js';
 import { offlineOrm } from '../support/offline-orm.js';
-import { failure, success, useServer } from '../support/serving.js';
+import { useServer } from '../support/serving.js';
 
 class Keyed {
   @IsInt()
@@ -66,7 +67,7 @@ describe('DCRF: malformed frames', () => {
   const noObject = 'A frame has to be a JSON object.';
 
   it('S024 (differs) answers 400 to an empty text frame', async () => {
-    expect(await answerTo('')).to.deep.equal(failure(null, null, 400, 'parse_error', 'The frame is not valid JSON.'));
+    expect(await answerTo('')).to.deep.equal(failure(null, 400, 'parse_error', 'The frame is not valid JSON.', null));
   });
 
   it('S025 (differs) closes the socket with 1003 at a binary frame', async () => {
@@ -101,41 +102,41 @@ describe('DCRF: malformed frames', () => {
 
   it('S026 (differs) answers 400 to a JSON array', async () => {
     expect(await answerTo('[{"action":"list","request_id":1}]')).to.deep.equal(
-      failure(null, null, 400, 'parse_error', noObject),
+      failure(null, 400, 'parse_error', noObject, null),
     );
   });
 
   it('S027 (differs) answers 400 to an empty JSON array', async () => {
-    expect(await answerTo('[]')).to.deep.equal(failure(null, null, 400, 'parse_error', noObject));
+    expect(await answerTo('[]')).to.deep.equal(failure(null, 400, 'parse_error', noObject, null));
   });
 
   it('S029 (differs) answers 400 to an action that is a list or an object', async () => {
     for (const action of [['list'], { a: 1 }]) {
       expect(await answerTo(JSON.stringify({ action, request_id: 1 }))).to.deep.equal(
-        failure(null, 1, 400, 'parse_error', 'The action has to be a string.'),
+        failure(null, 400, 'parse_error', 'The action has to be a string.'),
       );
     }
   });
 
   it('S030 (differs) knows no forbidden key but __proto__', async () => {
     for (const key of ['self', 'scope', 'consumer', 'queryset', 'view', 'this', 'constructor']) {
-      expect(await answerTo(`{"action":"list","${key}":1,"request_id":1}`)).to.deep.equal(success('list', 1, []));
+      expect(await answerTo(`{"action":"list","${key}":1,"request_id":1}`)).to.deep.equal(reply('list', []));
     }
     expect(await answerTo('{"action":"list","__proto__":1,"request_id":1}')).to.deep.equal(
-      failure('list', 1, 400, 'parse_error', 'The key "__proto__" may not be used here.'),
+      failure('list', 400, 'parse_error', 'The key "__proto__" may not be used here.'),
     );
   });
 
   it('S031 (differs) answers 400 where a kwarg is missing, and gives an action without kwargs none', async () => {
     expect(await answerTo('{"action":"needs_arg","request_id":1}')).to.deep.equal(
-      failure('needs_arg', 1, 400, 'validation_failed', { pk: ['pk must be an integer number.'] }),
+      failure('needs_arg', 400, 'validation_failed', { pk: ['pk must be an integer number.'] }),
     );
-    expect(await answerTo('{"action":"no_kwargs","request_id":1}')).to.deep.equal(success('no_kwargs', 1, 'none'));
+    expect(await answerTo('{"action":"no_kwargs","request_id":1}')).to.deep.equal(reply('no_kwargs', 'none'));
   });
 
   it('S032 (differs) shows an array of three as what it is', async () => {
     expect(await answerTo('{"action":"returns_tuple3","request_id":1}')).to.deep.equal(
-      success('returns_tuple3', 1, [1, 2, 3]),
+      reply('returns_tuple3', [1, 2, 3]),
     );
   });
 });

@@ -24,7 +24,8 @@ import {
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { done, event, fill, save, Tag, Thing, things } from './observer-support.js';
+import { done, event } from '../support/frames.js';
+import { fill, save, Tag, Thing, things } from './observer-support.js';
 
 @injectable()
 class TaggedSerializer extends ModelSerializer(Thing, { fields: ['id', 'name', 'tags'], readOnly: ['id'] }) {}

@@ -3,9 +3,10 @@ import { type App, createApp, Logger, path } from 'signalbox';
 import { connect, MemoryLogger } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
+import { done, event } from '../support/frames.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
 import { Busy, Described, Dup, DupToo, Failing, Guarded, Notes, Underscored } from './observer-handlers.js';
-import { createThing, done, event, fill, Owner, removeThing, save, Thing, things } from './observer-support.js';
+import { createThing, fill, Owner, removeThing, save, Thing, things } from './observer-support.js';
 
 describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
   const database = useDatabase('dcrf_model_observers', things);

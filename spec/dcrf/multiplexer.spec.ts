@@ -17,9 +17,10 @@ import {
 } from 'signalbox';
 import { connect, type TestChannel } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
+import { deleted, event, subscribed, unsubscribed } from '../support/frames.js';
 import { testProviders } from '../support/providers.js';
 import { models, ShortSerializer, Thing } from './crud-support.js';
-import { deleted, event, Server, subscribe, subscribed, ThingConsumer, unsubscribed } from './instance-support.js';
+import { Server, subscribe, ThingConsumer } from './instance-support.js';
 
 class ShelfKey {
   @IsInt() shelf!: number;
@@ -101,7 +102,7 @@ describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
     await server.save(1, { count: 2 });
     expect(await ann.receive()).to.deep.equal({
       stream: 'things',
-      payload: event('update', 'u3', { ...alpha, count: 2 }),
+      payload: event('update', { ...alpha, count: 2 }, 'u3'),
     });
     ann.send({ stream: 'things', payload: { action: 'nope', request_id: 'u4' } });
     expect(await ann.receive()).to.deep.equal({
@@ -152,7 +153,7 @@ describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
     await subscribe(ann, 1, uuid);
     ann.send({ action: 'patch', pk: 1, data: { count: 5 }, request_id: 'patch' });
     expect(await ann.receive()).to.include({ request_id: 'patch', response_status: 200 });
-    expect(await ann.receive()).to.deep.equal(event('update', uuid, { ...alpha, count: 5 }));
+    expect(await ann.receive()).to.deep.equal(event('update', { ...alpha, count: 5 }, uuid));
     await server.delete(1);
     expect(await ann.receive()).to.deep.equal(deleted(uuid, 1));
     expect(await ann.request('unsubscribe_instance', { pk: 1, request_id: uuid })).to.deep.equal(unsubscribed(uuid));
@@ -167,7 +168,7 @@ describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
     expect(await subscribe(ann, 1, uuid)).to.equal(201);
     expect(await subscribe(ann, 1, uuid)).to.equal(201);
     await server.save(1, { count: 1 });
-    expect(await ann.receive()).to.deep.equal(event('update', uuid, { ...alpha, count: 1 }));
+    expect(await ann.receive()).to.deep.equal(event('update', { ...alpha, count: 1 }, uuid));
     await ann.expectSilence();
     await ann.request('unsubscribe_instance', { pk: 1, request_id: uuid });
     expect(await ann.request('unsubscribe_instance', { pk: 1, request_id: uuid })).to.deep.equal(unsubscribed(uuid));
@@ -187,7 +188,7 @@ describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
     });
     server.em.persist(server.em.create(Thing, { name: 'delta', shelf: 7 }));
     await server.em.flush();
-    expect(await shelves.receive()).to.deep.equal(event('create', uuid, { id: 4, name: 'delta', shelf: 7 }));
+    expect(await shelves.receive()).to.deep.equal(event('create', { id: 4, name: 'delta', shelf: 7 }, uuid));
   });
 
   it('S301 streams: every part and the end succeed under one request id', async () => {
@@ -207,6 +208,6 @@ describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
     await subscribe(ann, 1, uuid);
     providers.clock.advance(7 * 86_400_000);
     await server.save(1, { count: 1 });
-    expect(await ann.receive()).to.deep.equal(event('update', uuid, { ...alpha, count: 1 }));
+    expect(await ann.receive()).to.deep.equal(event('update', { ...alpha, count: 1 }, uuid));
   });
 });

@@ -22,7 +22,8 @@ import {
 import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { failure, success, useServer } from '../support/serving.js';
+import { failure, reply } from '../support/frames.js';
+import { useServer } from '../support/serving.js';
 
 @Entity()
 class Diary {
@@ -105,7 +106,7 @@ describe('DCRF: object permissions', () => {
   it('S084 (differs) asks for the object of every action that has one', async () => {
     await using ann = await connect(await open(), '/?name=ann');
     expect(await ann.request('retrieve', { pk: 1, request_id: 1 })).to.deep.equal(
-      success('retrieve', 1, { id: 1, owner: 'ann', text: 'Dear diary' }),
+      reply('retrieve', { id: 1, owner: 'ann', text: 'Dear diary' }),
     );
     for (const action of ['subscribe_instance', 'burn', 'patch', 'delete'])
       expect((await ann.request(action, { pk: 1, data: {} })).response_status).to.be.lessThan(300);
@@ -116,7 +117,7 @@ describe('DCRF: object permissions', () => {
     for (const action of actions) {
       for (const pk of [1, 404]) {
         expect(await bob.request(action, { pk, data: {}, request_id: action })).to.deep.equal(
-          failure(action, action, 404, 'not_found', 'Not found.'),
+          failure(action, 404, 'not_found', 'Not found.', action),
         );
       }
     }
@@ -134,7 +135,7 @@ describe('DCRF: object permissions', () => {
   it('S084 (differs) answers with what the permission itself throws', async () => {
     await using bob = await connect(await open(), '/open/?name=bob');
     expect(await bob.request('retrieve', { pk: 1, request_id: 1 })).to.deep.equal(
-      failure('retrieve', 1, 403, 'permission_denied', 'Not your diary.'),
+      failure('retrieve', 403, 'permission_denied', 'Not your diary.'),
     );
   });
 
@@ -146,7 +147,7 @@ describe('DCRF: object permissions', () => {
     const diary = await em.findOneOrFail(Diary, 1);
     diary.text = 'Dearest diary';
     await em.flush();
-    expect(await ann.receive()).to.deep.equal(success('update', 's', { id: 1, owner: 'ann', text: 'Dearest diary' }));
+    expect(await ann.receive()).to.deep.equal(reply('update', { id: 1, owner: 'ann', text: 'Dearest diary' }, 's'));
     diary.owner = 'bob';
     await em.flush();
     await ann.expectSilence();

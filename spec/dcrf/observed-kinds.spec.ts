@@ -29,7 +29,7 @@ import {
 } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
-import { done, event } from './observer-support.js';
+import { done, event } from '../support/frames.js';
 
 @Embeddable()
 class Address {

@@ -17,8 +17,9 @@ import {
 import { connect, MemoryLogger } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
+import { done, event } from '../support/frames.js';
 import { BothSides, ByShelf, TwoGroups } from './observer-consumers.js';
-import { createThing, done, event, fill, save, Thing, things } from './observer-support.js';
+import { createThing, fill, save, Thing, things } from './observer-support.js';
 
 /** The groups of a subscription come from who is connected. */
 @Consumer()

@@ -2,8 +2,9 @@ import { expect } from 'chai';
 import { type App, createApp, path } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
+import { done, event } from '../support/frames.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
-import { createThing, done, event, fill, removeThing, save, things } from './observer-support.js';
+import { createThing, fill, removeThing, save, things } from './observer-support.js';
 
 const noId = {
   errors: ['A subscription needs a request_id.'],

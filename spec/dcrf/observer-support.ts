@@ -76,12 +76,3 @@ export async function removeThing(orm: MikroORM, pk: number): Promise<void> {
   em.remove(await em.findOneOrFail(Thing, pk));
   await em.flush();
 }
-
-/** The reply of a request that succeeded without data. */
-export function done(action: string, response_status: number, request_id: unknown = 1) {
-  return { errors: [], data: null, action, response_status, request_id };
-}
-
-export function event(action: string, data: unknown, request_id: unknown = 1) {
-  return { errors: [], data, action, response_status: action === 'delete' ? 204 : 200, request_id };
-}

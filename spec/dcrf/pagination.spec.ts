@@ -9,7 +9,8 @@ import {
   type Permission,
   Permissions,
 } from 'signalbox';
-import { failure, invalid, reply, ShortSerializer, short, Thing, useScenarios } from './crud-support.js';
+import { failure, invalid, reply } from '../support/frames.js';
+import { ShortSerializer, short, Thing, useScenarios } from './crud-support.js';
 
 class Pairs extends LimitOffsetPaginator {
   override readonly pageSize = 2;

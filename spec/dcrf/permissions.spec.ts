@@ -19,7 +19,8 @@ import {
   Throttled,
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
-import { failure, success, useServer } from '../support/serving.js';
+import { failure, reply } from '../support/frames.js';
+import { useServer } from '../support/serving.js';
 
 let asked: string[] = [];
 
@@ -166,14 +167,14 @@ describe('DCRF: permissions', () => {
     await using a = await connect(await open(Yes), '/');
     expect(asked).to.deep.equal(['Yes connect']);
     a.send({ action: 'target', request_id: 10 });
-    expect(await a.receive()).to.deep.equal(success('target', 10, { response: true }));
+    expect(await a.receive()).to.deep.equal(reply('target', { response: true }, 10));
     expect(asked).to.deep.equal(['Yes connect', 'Yes target']);
   });
 
   it('S051 asks both of all(), from left to right, and nothing behind the first that refuses', async () => {
     await using a = await connect(await open(all(Yes, AlsoYes)), '/');
     a.send({ action: 'target', request_id: 10 });
-    expect(await a.receive()).to.deep.equal(success('target', 10, { response: true }));
+    expect(await a.receive()).to.deep.equal(reply('target', { response: true }, 10));
     expect(asked).to.deep.equal(['Yes connect', 'AlsoYes connect', 'Yes target', 'AlsoYes target']);
     asked = [];
     await refusal(await open(all(Yes, Never, AlsoYes)));
@@ -211,15 +212,15 @@ describe('DCRF: permissions', () => {
   it('S059 answers 403 to a refused action, and the socket lives on', async () => {
     await using a = await connect(await open(No), '/');
     a.send({ action: 'list', request_id: 1 });
-    expect(await a.receive()).to.deep.equal(failure('list', 1, 403, 'permission_denied', denied));
+    expect(await a.receive()).to.deep.equal(failure('list', 403, 'permission_denied', denied));
     a.send({ action: 'target', pk: 1, request_id: 'r-2' });
-    expect(await a.receive()).to.deep.equal(failure('target', 'r-2', 403, 'permission_denied', denied));
+    expect(await a.receive()).to.deep.equal(failure('target', 403, 'permission_denied', denied, 'r-2'));
   });
 
   it('S060 (differs) answers 405 to an unknown action also where permissions would refuse', async () => {
     await using a = await connect(await open(No), '/');
     expect(await a.request('no_such', { request_id: 1 })).to.deep.equal(
-      failure('no_such', 1, 405, 'action_not_found', 'Method "no_such" not allowed.'),
+      failure('no_such', 405, 'action_not_found', 'Method "no_such" not allowed.'),
     );
   });
 
@@ -227,7 +228,7 @@ describe('DCRF: permissions', () => {
     await using a = await connect(await open(No), '/');
     a.send({ request_id: 1 });
     expect(await a.receive()).to.deep.equal(
-      failure(null, 1, 405, 'action_not_found', 'Unable to find action in message body.'),
+      failure(null, 405, 'action_not_found', 'Unable to find action in message body.'),
     );
   });
 
@@ -238,7 +239,7 @@ describe('DCRF: permissions', () => {
       [DeniesWithText, 403, 'permission_denied', 'custom text'],
     ] as const) {
       await using a = await connect(await open(permission), '/');
-      expect(await a.request('list', { request_id: 1 })).to.deep.equal(failure('list', 1, status, code, text));
+      expect(await a.request('list', { request_id: 1 })).to.deep.equal(failure('list', status, code, text));
     }
   });
 
@@ -289,7 +290,7 @@ describe('DCRF: permissions', () => {
     const app = await open(IsAuthenticated);
     expect(await refusal(app)).to.include({ status: 401 });
     await using b = await connect(app, '/', alice);
-    expect(await b.request('target', { request_id: 1 })).to.deep.equal(success('target', 1, { response: true }));
+    expect(await b.request('target', { request_id: 1 })).to.deep.equal(reply('target', { response: true }));
   });
 
   it('S076 (differs) refuses everybody where no middleware says who it is', async () => {
@@ -299,13 +300,13 @@ describe('DCRF: permissions', () => {
   it('S077 (differs) lets a permission tell reading actions from others by their name', async () => {
     const app = await open(IsAuthenticatedOrReads);
     await using a = await connect(app, '/');
-    expect(await a.request('list', { request_id: 1 })).to.deep.equal(success('list', 1, []));
-    expect(await a.request('retrieve', { request_id: 2 })).to.deep.equal(success('retrieve', 2, { id: 1 }));
+    expect(await a.request('list', { request_id: 1 })).to.deep.equal(reply('list', []));
+    expect(await a.request('retrieve', { request_id: 2 })).to.deep.equal(reply('retrieve', { id: 1 }, 2));
     expect(await a.request('target', { request_id: 3 })).to.deep.equal(
-      failure('target', 3, 403, 'permission_denied', denied),
+      failure('target', 403, 'permission_denied', denied, 3),
     );
     await using b = await connect(app, '/', alice);
-    expect(await b.request('target', { request_id: 4 })).to.deep.equal(success('target', 4, { response: true }));
+    expect(await b.request('target', { request_id: 4 })).to.deep.equal(reply('target', { response: true }, 4));
   });
 
   it('S079 (differs) refuses the connect with one permission, and passes its not() and nested ones', async () => {
@@ -323,7 +324,7 @@ describe('DCRF: permissions', () => {
   it('S081 (differs) answers 400 to an action that is no string, whatever the permissions', async () => {
     await using a = await connect(await open(Yes), '/');
     a.send({ action: 5, request_id: 1 });
-    expect(await a.receive()).to.deep.equal(failure(null, 1, 400, 'parse_error', 'The action has to be a string.'));
+    expect(await a.receive()).to.deep.equal(failure(null, 400, 'parse_error', 'The action has to be a string.'));
     a.send({ action: null, request_id: 2 });
     expect(await a.receive()).to.include({ response_status: 405, request_id: 2 });
   });

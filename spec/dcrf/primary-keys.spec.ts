@@ -19,7 +19,7 @@ import {
 import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { done, event } from './observer-support.js';
+import { done, event } from '../support/frames.js';
 
 @Entity()
 class Code {

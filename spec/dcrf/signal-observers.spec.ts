@@ -20,7 +20,8 @@ import {
 import { connect, MemoryLogger } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { done, event, things } from './observer-support.js';
+import { done, event } from '../support/frames.js';
+import { things } from './observer-support.js';
 
 class Fired {
   @IsString() text!: string;

@@ -12,7 +12,8 @@ import {
 } from 'signalbox';
 import type { TestConnection } from 'signalbox/testing';
 import { until } from '../support/deadline.js';
-import { failure, invalid, reply, ShortSerializer, short, Thing, useScenarios } from './crud-support.js';
+import { failure, invalid, reply } from '../support/frames.js';
+import { ShortSerializer, short, Thing, useScenarios } from './crud-support.js';
 
 class Pairs extends LimitOffsetPaginator {
   override readonly pageSize = 2;

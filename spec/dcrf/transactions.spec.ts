@@ -21,9 +21,10 @@ import {
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable, container as rootContainer } from 'tsyringe';
 import { emptyDatabase, useDatabase } from '../support/database.js';
+import { event } from '../support/frames.js';
 import { createDatabase } from '../support/postgres.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
-import { createThing, event, fill, removeThing, save, Thing, things } from './observer-support.js';
+import { createThing, fill, removeThing, save, Thing, things } from './observer-support.js';
 
 /** Fails while it is down. */
 class FragileLayer extends InMemoryChannelLayer {

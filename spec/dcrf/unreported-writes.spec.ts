@@ -7,8 +7,9 @@ import { connect, MemoryLogger } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { until } from '../support/deadline.js';
+import { event } from '../support/frames.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
-import { event, fill, Owner, save, Tag, Thing, things } from './observer-support.js';
+import { fill, Owner, save, Tag, Thing, things } from './observer-support.js';
 
 describe('Writes past the unit of work, as DCRF recorded them', () => {
   const database = useDatabase('dcrf_unreported', things);

@@ -13,12 +13,18 @@ describe('The page of the explorer, in Chromium', () => {
   let browser: Browser;
   let app: App;
   let address: string;
+  /** One for all specs, because each new one is a process of the browser. */
   let page: Page;
   const faults: string[] = [];
 
   before(async function () {
     needsChromium(this);
     browser = await launchChromium();
+    const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] });
+    page = await context.newPage();
+    page.setDefaultTimeout(patience);
+    page.on('pageerror', ({ message }) => faults.push(message));
+    page.on('console', (said) => said.type() === 'error' && faults.push(said.text()));
   });
   after(() => browser?.close());
 
@@ -32,15 +38,17 @@ describe('The page of the explorer, in Chromium', () => {
     const port = await lastingPort();
     await app.listen({ host: '127.0.0.1', port });
     address = `http://127.0.0.1:${port}/explorer/`;
-    const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] });
-    page = await context.newPage();
-    page.setDefaultTimeout(patience);
     faults.length = 0;
-    page.on('pageerror', ({ message }) => faults.push(message));
-    page.on('console', (said) => said.type() === 'error' && faults.push(said.text()));
   });
   afterEach(async () => {
-    await page?.context().close();
+    await page?.evaluate(() => {
+      if (location.protocol !== 'http:') return;
+      localStorage.clear();
+      sessionStorage.clear();
+    });
+    await page?.context().clearCookies();
+    // Before the application closes, or the page would report a lost connection.
+    await page?.goto('about:blank');
     await app?.close();
     expect(faults).to.deep.equal([]);
   });

@@ -78,10 +78,10 @@ describe('The subscriptions of a consumer', () => {
   it('are known as ended once they are', () => {
     const record = subscriptions.open(messages, 1, {});
     subscriptions.listen(record, ['red']);
-    expect(subscriptions.has(record)).to.equal(true);
+    expect(record.isEnded).to.equal(false);
     subscriptions.removeRequest(messages, 1);
     subscribe(messages, 1, 'red');
-    expect(subscriptions.has(record)).to.equal(false);
+    expect(record.isEnded).to.equal(true);
   });
 });
 

@@ -17,7 +17,8 @@ import {
 } from 'signalbox';
 import type { TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { Person, reply, ShortSerializer, short, Thing, useScenarios } from '../dcrf/crud-support.js';
+import { Person, ShortSerializer, short, Thing, useScenarios } from '../dcrf/crud-support.js';
+import { reply } from '../support/frames.js';
 
 class Pairs extends CursorPaginator {
   override readonly pageSize = 2;

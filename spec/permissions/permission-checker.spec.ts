@@ -239,23 +239,23 @@ describe('Permissions', () => {
   });
 
   it('are asked for deliveries only where one of them has an opinion on them, or on actions', () => {
-    expect(new PermissionChecker(all(AllowAny)).asksForDeliveries(scopeOf())).to.equal(false);
-    expect(new PermissionChecker(all()).asksForDeliveries(scopeOf())).to.equal(false);
-    expect(new PermissionChecker(all(Owner, not(Admin))).asksForDeliveries(scopeOf())).to.equal(true);
-    expect(new PermissionChecker(all(Owner, not(any(Admin, Yes)))).asksForDeliveries(scopeOf())).to.equal(true);
-    expect(new PermissionChecker(all(withOptions(Limit, { most: 1 }))).asksForDeliveries(scopeOf())).to.equal(true);
+    expect(new PermissionChecker(all(AllowAny)).opinionsOn(scopeOf()).deliveries).to.equal(false);
+    expect(new PermissionChecker(all()).opinionsOn(scopeOf()).deliveries).to.equal(false);
+    expect(new PermissionChecker(all(Owner, not(Admin))).opinionsOn(scopeOf()).deliveries).to.equal(true);
+    expect(new PermissionChecker(all(Owner, not(any(Admin, Yes)))).opinionsOn(scopeOf()).deliveries).to.equal(true);
+    expect(new PermissionChecker(all(withOptions(Limit, { most: 1 }))).opinionsOn(scopeOf()).deliveries).to.equal(true);
   });
 
   it('are asked for deliveries also where the question is a field', () => {
     class Field implements Permission {
       canReceive = () => false;
     }
-    expect(new PermissionChecker(all(Owner, Field)).asksForDeliveries(scopeOf())).to.equal(true);
+    expect(new PermissionChecker(all(Owner, Field)).opinionsOn(scopeOf()).deliveries).to.equal(true);
   });
 
   it('are asked for single events only where one of them has an opinion on these', () => {
-    expect(new PermissionChecker(all(Owner, Admin)).asksForEvents(scopeOf())).to.equal(false);
-    expect(new PermissionChecker(all(Owner, not(Yes))).asksForEvents(scopeOf())).to.equal(true);
+    expect(new PermissionChecker(all(Owner, Admin)).opinionsOn(scopeOf()).events).to.equal(false);
+    expect(new PermissionChecker(all(Owner, not(Yes))).opinionsOn(scopeOf()).events).to.equal(true);
   });
 
   it('are asked for an action once, whose answers count for its object', async () => {

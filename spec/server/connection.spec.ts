@@ -18,7 +18,8 @@ import {
 } from 'signalbox';
 import { connect, MemoryLogger } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { gate, success, useServer } from '../support/serving.js';
+import { reply } from '../support/frames.js';
+import { gate, useServer } from '../support/serving.js';
 import { refusalOf, SocketClient } from '../support/sockets.js';
 
 let told: string[] = [];
@@ -406,9 +407,9 @@ describe('A ping', () => {
     const { app } = serve([path('/ws/', PlainConsumer)]);
     await using ann = await connect(app, '/ws/');
     ann.send({ action: 'ping' });
-    expect(await ann.receive()).to.deep.equal(success('ping', null, null));
+    expect(await ann.receive()).to.deep.equal(reply('ping', null, null));
     ann.send({ action: 'ping', request_id: 'now' });
-    expect(await ann.receive()).to.deep.equal(success('ping', 'now', null));
+    expect(await ann.receive()).to.deep.equal(reply('ping', null, 'now'));
     busy.resolve();
   });
 
@@ -416,13 +417,13 @@ describe('A ping', () => {
     const { app } = serve([path('/ws/', demultiplexer({ plain: PlainConsumer }))]);
     await using ann = await connect(app, '/ws/');
     ann.sendText('{"action": "ping"}');
-    expect(await ann.receive()).to.deep.equal({ stream: null, payload: success('ping', null, null) });
+    expect(await ann.receive()).to.deep.equal({ stream: null, payload: reply('ping', null, null) });
   });
 
   it('goes to the consumer of a route that has an action of this name', async () => {
     const { app } = serve([path('/ws/', PingConsumer)]);
     await using ann = await connect(app, '/ws/');
-    expect(await ann.request('ping', { request_id: 1 })).to.deep.equal(success('ping', 1, 'mine'));
+    expect(await ann.request('ping', { request_id: 1 })).to.deep.equal(reply('ping', 'mine'));
   });
 
   it('is none with anything else in the frame', async () => {
@@ -430,6 +431,6 @@ describe('A ping', () => {
     await using ann = await connect(app, '/ws/');
     ann.send({ action: 'ping', pk: 1 });
     expect(await ann.receive()).to.have.nested.include({ 'payload.response_status': 400 });
-    expect(await ann.channel('plain').request('ping', { request_id: 1 })).to.deep.equal(success('ping', 1, 'mine'));
+    expect(await ann.channel('plain').request('ping', { request_id: 1 })).to.deep.equal(reply('ping', 'mine'));
   });
 });

@@ -1,6 +1,6 @@
 import { type ChildProcess, exec, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { glob, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +13,9 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 
 /** In milliseconds. PGlite takes seconds of a processor, and the suite may have little of it. */
 const TIME_TO_START = 120_000;
+
+/** Where `npm run build` of the quick start writes to. */
+const BUILT = ['dist/**/*.{js,map}', 'public/*.js'];
 
 /** What a page of the docs tells its reader to do. */
 export interface Instructions {
@@ -78,6 +81,25 @@ export class ReadersProject {
 
   async write(files: Readonly<Record<string, string>>): Promise<void> {
     for (const [path, text] of Object.entries(files)) await writeFile(join(this.#folder, path), text);
+  }
+
+  /** @param typescript the compiler of this repository that takes the place of the one that is linked */
+  async useCompiler(typescript: string): Promise<void> {
+    await rm(join(this.#folder, 'node_modules/typescript'));
+    await linkPackages(this.#folder, { typescript });
+  }
+
+  /** path -> text, of what `npm run build` has written */
+  async readBuilt(): Promise<Record<string, string>> {
+    const built: Record<string, string> = {};
+    for await (const path of glob(BUILT, { cwd: this.#folder })) {
+      built[path] = await readFile(join(this.#folder, path), 'utf8');
+    }
+    return built;
+  }
+
+  async removeBuilt(): Promise<void> {
+    for (const path of Object.keys(await this.readBuilt())) await rm(join(this.#folder, path));
   }
 
   /** Runs the program of `npm start`, without npm between so that it can be ended. Resolves with the address that it prints. */

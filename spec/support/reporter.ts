@@ -19,6 +19,11 @@ export default class ClosingLinesReporter extends Spec {
     Base.consoleLog('%s', `${passes} passed, ${failures} failed${skipped}`);
   }
 
+  /** Exits with 1 where a spec failed, and where none ran; `fail-zero` of mocha would mean each file, which `--grep` empties. */
+  override done(failures: number, exit: (code: number) => void): void {
+    exit(failures > 0 || this.stats.tests === 0 ? 1 : 0);
+  }
+
   #namePassedOver(): void {
     if (this.#passedOver.length === 0) return;
     Base.consoleLog('  passed over:');

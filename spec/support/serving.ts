@@ -33,19 +33,3 @@ export function useServer(): (routes: readonly Route[], options?: Partial<AppOpt
 export function gate(): PromiseWithResolvers<void> {
   return Promise.withResolvers<void>();
 }
-
-/** The frame of a success. */
-export function success(action: string | null, requestId: string | number | null, data: unknown, status = 200): object {
-  return { errors: [], data, action, response_status: status, request_id: requestId };
-}
-
-/** The frame of an error with one sentence. */
-export function failure(
-  action: string | null,
-  requestId: string | number | null,
-  status: number,
-  code: string,
-  ...errors: readonly unknown[]
-): object {
-  return { errors, data: null, action, response_status: status, request_id: requestId, code };
-}

@@ -6,6 +6,7 @@ process.env['NODE_ENV'] = 'test';
 
 export const mochaHooks: Mocha.RootHookObject = {
   async afterAll() {
-    await stopSharedPostgres();
+    // A worker of `mocha --parallel` runs this after each of its files, and knows no last one: its server ends with it.
+    if (process.env['MOCHA_WORKER_ID'] === undefined) await stopSharedPostgres();
   },
 };

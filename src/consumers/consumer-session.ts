@@ -109,6 +109,8 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   readonly name = `${processName}.${++sessions}`;
   readonly instance: ApiConsumer;
   readonly scope: Scope;
+  /** Undefined unless the explorer looks at the connection. */
+  readonly inspector: DeliveryInspector | undefined;
   readonly quotas: Quotas;
   readonly settings: Settings;
   readonly logger: Logger;
@@ -145,6 +147,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.quotas = quotas;
     const { unitOfWork, settings, logger } = services;
     this.scope = connection.scope;
+    this.inspector = connection.inspector;
     this.settings = settings;
     this.logger = logger;
     this.lookupKwarg = compiled.lookupKwarg;
@@ -159,10 +162,6 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     bindConsumer(this.instance, this);
     this.#detached = this.#detachedMethods();
     void this.#queue.addWork(() => this.#connect());
-  }
-
-  get inspector(): DeliveryInspector | undefined {
-    return this.connection.inspector;
   }
 
   /** Aborted when the connection, or this stream of it, ends, and when the server closes. */

@@ -107,7 +107,7 @@ export class EventDelivery {
     const { origin } = message;
     const pending = origin === undefined ? undefined : this.#pendingRequest(origin);
     if (!pending && this.#isFree && this.#sendAtOnce(arrival)) return;
-    if (!this.#session.hasRoom()) return;
+    if (!this.#isFree && !this.#session.hasRoom()) return;
     this.#tasks.push(() => this.#deliver(arrival, origin));
     this.#drain();
   }
@@ -228,7 +228,7 @@ export class EventDelivery {
    * @returns false where a permission refused
    */
   #pass(arrival: Arrival): Promise<boolean | void> | void {
-    if (!this.#session.subscriptions.has(arrival.record)) return this.#tell(arrival, 'ended');
+    if (arrival.record.isEnded) return this.#tell(arrival, 'ended');
     if ('isRecheck' in arrival) return this.#recheck(arrival);
     return this.#isAsked(arrival) ? this.#deliverAsked(arrival) : this.#deliverUnasked(arrival);
   }
@@ -408,7 +408,7 @@ export class EventDelivery {
     const { subscriptions, services } = this.#session;
     const { requestId, observer } = record;
     // Its client may have ended it while a permission was asked.
-    if (!subscriptions.has(record)) return false;
+    if (record.isEnded) return false;
     subscriptions.end(requestId);
     services.activity?.revoked(observer.id, requestId);
     this.#session.send(errorReply(new Revoked(), { action: 'revoked', requestId }));
@@ -418,7 +418,7 @@ export class EventDelivery {
   /** @param action in the event of this subscription, which may be another than the change's */
   #send(arrival: EventArrival, action: string, data: string, asked?: readonly PermissionAnswer[]): void {
     const { record, pk, message } = arrival;
-    if (!this.#session.subscriptions.has(record)) {
+    if (record.isEnded) {
       this.#tell(arrival, 'ended');
       return;
     }

@@ -6,7 +6,7 @@ import type { Observer } from '../observers/observer.js';
 import type { SubscribingRequest, SubscriptionRecord } from '../observers/subscription-index.js';
 import { requestsThrough } from '../observers/subscriptions.js';
 import type { Delivery } from '../permissions/permission.js';
-import type { Answers, GrantingRequest, PermissionChecker } from '../permissions/permission-checker.js';
+import type { Answers, GrantingRequest, Opinions, PermissionChecker } from '../permissions/permission-checker.js';
 import type { GivenRights } from '../permissions/rights.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
@@ -21,13 +21,6 @@ export interface Question extends GrantingRequest {
   readonly permissions: PermissionChecker;
   /** Whether the answers are those of an earlier question, which hold until `@RevokedBy` says that the right changed. */
   readonly isKnown: boolean;
-}
-
-/** What the permissions of one action have opinions on. */
-interface Opinions {
-  readonly deliveries: boolean;
-  readonly events: boolean;
-  readonly objects: boolean;
 }
 
 /** What was said of a request when it was asked again the last time. */
@@ -224,11 +217,7 @@ export class SubscriptionAuthorizer {
     this.#opinions ??= new Map();
     const known = this.#opinions.get(permissions);
     if (known) return known;
-    const opinions = {
-      deliveries: permissions.asksForDeliveries(this.scope),
-      events: permissions.asksForEvents(this.scope),
-      objects: permissions.asksForObjects(this.scope),
-    };
+    const opinions = permissions.opinionsOn(this.scope);
     this.#opinions.set(permissions, opinions);
     return opinions;
   }

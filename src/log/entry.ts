@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import type { EntityClass, EntityMetadata } from '@mikro-orm/core';
-import type { Class } from '../metadata.js';
 import type { LoggedRecheck, LoggedSignal } from '../orm/commit-buffer.js';
 import type { StoredRow } from '../orm/row.js';
 
@@ -57,9 +56,4 @@ export interface EntryRow {
   readonly isGoing?: true;
   readonly before?: unknown;
   readonly origin?: string;
-}
-
-/** Rows of a subclass are rows of the model too. */
-export function isOfModel({ entity }: ModelChange, model: Class | undefined): boolean {
-  return model !== undefined && (entity === model || entity.prototype instanceof model);
 }

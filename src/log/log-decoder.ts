@@ -1,6 +1,6 @@
 import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
 import type { Logger } from '../logger.js';
-import type { StoredRow } from '../orm/row.js';
+import { parseRow, type StoredRow } from '../orm/row.js';
 import { clientOf, type RowReader } from '../orm/row-reader.js';
 import { type Commit, type Entry, type EntryRow, type ModelChange, processId } from './entry.js';
 import type { LogRow } from './log-reader.js';
@@ -103,8 +103,8 @@ async function rowsOf(
   const shape = rows.shapeBy(id) ?? (await rows.findShape(em, clientOf(em), meta, schema, id));
   if (shape) {
     return {
-      before: before === undefined ? undefined : rows.parse(shape, before),
-      after: after === null ? undefined : rows.parse(shape, after),
+      before: before === undefined ? undefined : parseRow(shape, before),
+      after: after === null ? undefined : parseRow(shape, after),
     };
   }
   // Written by a process that has other columns: the row is told as it is now.

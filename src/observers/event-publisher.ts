@@ -2,10 +2,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ActivityLog } from '../activity-log.js';
 import { runDetached } from '../async-context.js';
 import type { ChangeInspector } from '../inspection.js';
-import { type Commit, isOfModel, type ModelChange } from '../log/entry.js';
+import type { Commit, ModelChange } from '../log/entry.js';
 import type { Logger } from '../logger.js';
-import type { ConcreteClass } from '../metadata.js';
-import { primaryKeyOf, restore, type StoredRow } from '../orm/row.js';
+import type { Class, ConcreteClass } from '../metadata.js';
+import type { StoredRow } from '../orm/row.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { everyRights, rightsKey } from '../serializers/field-rights.js';
 import { serializeAll } from '../serializers/serialize.js';
@@ -116,8 +116,8 @@ export class EventPublisher {
   ): Promise<readonly EventMessage[]> {
     const { before: was, after: is } = change;
     let pk: unknown;
-    const before = await this.#inRow(change, was, async (row) => {
-      pk = primaryKeyOf(row);
+    const before = await this.#inRow(change, was, async (row, key) => {
+      pk = key;
       return this.#groupsOf(observers, row, pk);
     });
     const messages: EventMessage[] = [];
@@ -131,8 +131,8 @@ export class EventPublisher {
           messages.push({ ...message, ...source, ...(change.origin !== undefined && { origin: change.origin }) });
       }
     };
-    const shown = await this.#inRow(change, is, async (row) => {
-      pk = primaryKeyOf(row);
+    const shown = await this.#inRow(change, is, async (row, key) => {
+      pk = key;
       await tell(row, await this.#groupsOf(observers, row, pk));
       return true;
     });
@@ -156,13 +156,12 @@ export class EventPublisher {
   }
 
   #inRow<T>(
-    change: ModelChange,
+    { entity, meta, schema }: ModelChange,
     row: StoredRow | undefined,
-    work: (row: object) => Promise<T>,
+    work: (row: object, key: unknown) => Promise<T>,
   ): Promise<T | undefined> {
     if (!row) return Promise.resolve(undefined);
-    const unitOfWork = this.unitOfWork.of(change.entity);
-    return unitOfWork.run(() => work(restore(unitOfWork.em.getContext(), change.meta, row, change.schema)));
+    return this.unitOfWork.of(entity).runWith(meta, row, schema, work);
   }
 
   async #groupsOf(observers: readonly Observer[], row: object, pk: unknown): Promise<Groups> {
@@ -197,13 +196,18 @@ export class EventPublisher {
     return text;
   }
 
-  async #show({ serializer, body, model }: Observer, subject: object): Promise<Shown> {
+  async #show({ serializer, body, model, hasRights }: Observer, subject: object): Promise<Shown> {
     if (body) return { data: encodeData(await body(subject as never)) };
     if (!serializer) return { data: encodeData(subject) };
     const unitOfWork = model ? this.unitOfWork.of(model) : this.unitOfWork;
+    const context = { unitOfWork, resolve: this.resolve };
+    if (!hasRights) {
+      const [data] = await serializeAll(serializer, [subject], context);
+      return { data: encodeData(data) };
+    }
     const texts: [key: string, text: string][] = [];
     for (const rights of everyRights(serializer)) {
-      const [data] = await serializeAll(serializer, [subject], { unitOfWork, resolve: this.resolve, rights });
+      const [data] = await serializeAll(serializer, [subject], { ...context, rights });
       texts.push([rightsKey(serializer, rights), encodeData(data)]);
     }
     const [[, least] = ['', 'null'], ...others] = texts;
@@ -353,6 +357,11 @@ export class EventPublisher {
       after: shortGroups(id, after),
     });
   }
+}
+
+/** Rows of a subclass are rows of the model too. */
+export function isOfModel({ entity }: ModelChange, model: Class | undefined): boolean {
+  return model !== undefined && (entity === model || entity.prototype instanceof model);
 }
 
 /** The request that asks, or whose commit has subscriptions asked again. */

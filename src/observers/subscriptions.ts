@@ -42,7 +42,16 @@ export class Subscriptions {
     if (requestId === null) throw new ParseError('A subscription needs a request_id.');
     const { receiver } = this;
     const since = Number.POSITIVE_INFINITY;
-    const record: SubscriptionRecord = { receiver, observer, requestId, kwargs, groups: [], since, requests: [] };
+    const record: SubscriptionRecord = {
+      receiver,
+      observer,
+      requestId,
+      kwargs,
+      groups: [],
+      since,
+      isEnded: false,
+      requests: [],
+    };
     this.#records = this.#records.concat(record);
     this.count.subscriptions += 1;
     return record;
@@ -113,12 +122,9 @@ export class Subscriptions {
     return this.#records.filter((record) => record.observer === observer);
   }
 
-  has(record: SubscriptionRecord): boolean {
-    return this.#records.includes(record);
-  }
-
   #remove(record: SubscriptionRecord): void {
     if (!this.#records.includes(record)) return;
+    record.isEnded = true;
     this.#records = this.#records.filter((other) => other !== record);
     this.count.subscriptions -= 1;
   }

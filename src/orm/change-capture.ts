@@ -37,6 +37,9 @@ export class ChangeCapture implements EventSubscriber {
   readonly #before = new WeakMap<object, RowNote>();
   readonly #relinked = new WeakMap<EntityManager, ReadonlySet<object>>();
   readonly #upserted = new WeakMap<EntityManager, Map<string, unknown>>();
+  /** Managers that have noted something in no transaction whose end will be heard of. */
+  readonly #loose = new WeakSet<object>();
+  readonly #begun = new WeakSet<object>();
   #links: ReadonlyMap<string, readonly LinkEnd[]> | undefined;
 
   constructor(
@@ -111,6 +114,7 @@ export class ChangeCapture implements EventSubscriber {
   async afterTransactionStart(event: TransactionEventArgs): Promise<void> {
     this.#buffer.started(event as TransactionEvent);
     const { em, transaction } = event;
+    if (transaction) this.#begun.add(transaction);
     const rows = this.#relinked.get(em);
     this.#relinked.delete(em);
     if (rows && transaction) await this.#noteRelinked(em, rows, transaction);
@@ -194,7 +198,7 @@ export class ChangeCapture implements EventSubscriber {
   }
 
   async afterFlush({ em }: FlushEventArgs): Promise<void> {
-    await this.#writeLoose(em);
+    if (this.#loose.delete(em)) await this.#writeLoose(em);
   }
 
   /** Tables of many-to-many relations without a class of their own have no observer. */
@@ -208,7 +212,9 @@ export class ChangeCapture implements EventSubscriber {
 
   #note(em: EntityManager, note: RowNote, transaction?: object): void {
     const origin = currentWork.getStore()?.id;
-    const stage = transaction ? this.#buffer.find(transaction) : this.#buffer.of(em);
+    const within = transaction ?? em.getTransactionContext();
+    if (!within || !this.#begun.has(within)) this.#loose.add(em);
+    const stage = this.#buffer.find(within ?? em);
     stage.note(origin === undefined ? note : { ...note, origin });
   }
 

@@ -66,16 +66,12 @@ export class RowReader {
   ): Promise<StoredRow | undefined> {
     const shape = await this.shapeOf(em, clientOf(em), meta, schema, false);
     const [row] = await select(clientOf(em), shape, [key]);
-    return row === undefined ? undefined : this.parse(shape, row);
+    return row === undefined ? undefined : parseRow(shape, row);
   }
 
   /** What tables look like may have changed: it is asked anew. */
   forget(): void {
     this.#shapes.clear();
-  }
-
-  parse(shape: RowShape, text: unknown): StoredRow {
-    return parseRow(shape, text);
   }
 
   /**

@@ -2,11 +2,13 @@ import {
   ChangeSetType,
   type Collection,
   type EntityManager,
+  type EntityMetadata,
   type EntityName,
   helper,
   RequestContext,
 } from '@mikro-orm/core';
 import { runDetached } from '../async-context.js';
+import { primaryKeyOf, restore, type StoredRow } from './row.js';
 
 const none: readonly string[] = [];
 
@@ -61,6 +63,19 @@ export class UnitOfWork {
    */
   runAtomic<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     return this.run(() => this.em.transactional(work, { signal }));
+  }
+
+  /** The same for a row as the change log has it: work gets the entity, and its key as clients see it. */
+  runWith<T>(
+    meta: EntityMetadata,
+    row: StoredRow,
+    schema: string | undefined,
+    work: (entity: object, key: unknown) => T,
+  ): T {
+    return this.run(() => {
+      const entity = restore(this.em.getContext(), meta, row, schema);
+      return work(entity, primaryKeyOf(entity));
+    });
   }
 
   /** Loads relations of entities that do not have them yet; paths as MikroORM's `populate` takes them. */

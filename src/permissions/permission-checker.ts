@@ -38,6 +38,15 @@ export interface GrantingRequest {
 
 type ResolvePermission = (permission: PermissionClass) => AnyPermission;
 
+/** What the permissions of one action have opinions on. */
+export interface Opinions {
+  /** A delivery at all: by `canReceive`, or by what granted its subscription. */
+  readonly deliveries: boolean;
+  /** Each event, and not only the request that subscribed. */
+  readonly events: boolean;
+  readonly objects: boolean;
+}
+
 /** Puts the four questions to permissions that are resolved from the connection's own container. */
 export class PermissionChecker {
   readonly providers: readonly PermissionClass[];
@@ -61,22 +70,15 @@ export class PermissionChecker {
     return this.#description;
   }
 
-  /**
-   * Whether a delivery has to be asked for at all: by `canReceive`, or by what granted its subscription. Known before the first one, so that the others cost nothing. A question
-   * may be a field, which only an instance shows.
-   */
-  asksForDeliveries(scope: Scope): boolean {
-    return this.#anyAnswers(scope, 'canReceive', 'hasPermission');
-  }
-
-  /** Whether a permission looks at each event, and not only at the request that subscribed. */
-  asksForEvents(scope: Scope): boolean {
-    return this.#anyAnswers(scope, 'canReceive');
-  }
-
-  /** Whether an object has to be asked for at all. */
-  asksForObjects(scope: Scope): boolean {
-    return this.#anyAnswers(scope, 'hasObjectPermission');
+  /** Known before the first delivery, so that the others cost nothing. A question may be a field, which only an instance shows. */
+  opinionsOn({ container }: Scope): Opinions {
+    const permissions = this.providers
+      .filter((provider) => provider !== AllowAny)
+      .map((provider): AnyPermission => container.resolve(provider));
+    const answers = (question: keyof AnyPermission): boolean =>
+      permissions.some((permission) => permission[question] !== undefined);
+    const events = answers('canReceive');
+    return { events, deliveries: events || answers('hasPermission'), objects: answers('hasObjectPermission') };
   }
 
   /** @throws NotAuthenticated while no user is logged in, else PermissionDenied */
@@ -145,14 +147,6 @@ export class PermissionChecker {
 
   get #toChange(): { readonly remedy: string } {
     return { remedy: `See ${this.description}.` };
-  }
-
-  #anyAnswers({ container }: Scope, ...questions: readonly (keyof AnyPermission)[]): boolean {
-    return this.providers.some((provider) => {
-      if (provider === AllowAny) return false;
-      const permission: AnyPermission = container.resolve(provider);
-      return questions.some((question) => permission[question] !== undefined);
-    });
   }
 
   async #allows({ container }: Scope, question: Question): Promise<boolean> {

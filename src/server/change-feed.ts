@@ -150,10 +150,10 @@ export class ChangeFeed {
     const received = commits.map((commit): PublishedCommit => {
       const { signals, untold, ...rest } = commit;
       if (untold.length > 0) this.missed(`A transaction wrote too many rows of ${untold.join(', ')} to tell of them.`);
-      return { ...rest, signals: this.receivers.received(signals, false) };
+      return { ...rest, signals: signals.length === 0 ? [] : this.receivers.received(signals, false) };
     });
     this.publisher.publish(received, batch);
-    for (const { changes, signals } of received) void this.rules.apply(changes, signals);
+    if (this.rules.areGiven) for (const { changes, signals } of received) void this.rules.apply(changes, signals);
   }
 
   #take(sent: LoggedSignal, atOnce: boolean): void {
@@ -181,6 +181,6 @@ export class ChangeFeed {
     const signals = this.receivers.received([sent], atOnce);
     const cause = this.cause();
     this.publisher.publish([{ changes: [], signals, rechecks: [], ...(cause !== undefined && { cause }) }]);
-    void this.rules.apply([], signals);
+    if (this.rules.areGiven) void this.rules.apply([], signals);
   }
 }

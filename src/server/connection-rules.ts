@@ -1,8 +1,9 @@
 import { type Connections, type DisconnectCode, type Id, noUsers } from '../authentication/connections.js';
 import { ConfigurationError } from '../errors.js';
-import { isOfModel, type ModelChange } from '../log/entry.js';
+import type { ModelChange } from '../log/entry.js';
 import type { Logger } from '../logger.js';
 import type { Class } from '../metadata.js';
+import { isOfModel } from '../observers/event-publisher.js';
 import { changedProperties, restore } from '../orm/row.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { Signal } from '../signals/signal.js';
@@ -113,6 +114,10 @@ export class ConnectionRules {
     private readonly unitOfWork: UnitOfWork,
     private readonly logger: Logger,
   ) {}
+
+  get areGiven(): boolean {
+    return this.rules.length > 0;
+  }
 
   /** Told of what was committed, and of nothing else. */
   async apply(changes: readonly ModelChange[], signals: readonly SignalSent[]): Promise<void> {

@@ -28,6 +28,9 @@ export function bundledPages(): Promise<void> {
   return bundling;
 }
 
-after(async () => {
-  await (await launching)?.close();
-});
+// A worker of `mocha --parallel` knows no last file: Playwright ends the browser of a process that exits.
+if (process.env.MOCHA_WORKER_ID === undefined) {
+  after(async () => {
+    await (await launching)?.close();
+  });
+}

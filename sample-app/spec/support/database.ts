@@ -1,22 +1,29 @@
 import 'reflect-metadata';
+import { join } from 'node:path';
 import { type Database, migrate, openEmbedded } from '../../src/database/open-database.js';
+import { putEmptyDatabase } from './prepared-database.js';
+import { TemporaryFolder } from './temporary-folder.js';
 
 let opening: Promise<Database> | undefined;
 
-/** One embedded PostgreSQL for the whole run, since one takes seconds to start. Specs keep apart by unique names. */
+/** One embedded PostgreSQL for the whole run, since one takes a second to start. Specs keep apart by unique names. */
 export function sharedDatabase(): Promise<Database> {
   opening ??= openMigrated();
   return opening;
 }
 
 async function openMigrated(): Promise<Database> {
-  const database = await openEmbedded('memory://');
+  const folder = new TemporaryFolder();
+  process.once('exit', () => folder.remove());
+  await putEmptyDatabase(folder.path);
+  const database = await openEmbedded(join(folder.path, 'pglite'));
   await migrate(database.orm);
   return database;
 }
 
 export const TIME_TO_OPEN = 60_000;
 
-after(async () => {
+// A worker of `mocha --parallel` knows no last file: its database ends with it.
+process.once('beforeExit', async () => {
   await (await opening)?.close();
 });
