@@ -844,8 +844,11 @@ const outbound: readonly Bug[] = [
   },
   {
     name: 'events go on waiting for a client that has left',
-    story: 'The end of a connection does not drop the events that wait for it.',
-    plant: { symbol: 'EventDelivery.end', with: leftOut },
+    story: 'The end of a connection drops neither its subscriptions nor the events that wait for it.',
+    plant: [
+      { symbol: 'EventDelivery.end', with: leftOut },
+      { symbol: 'Subscriptions.endAll', with: always(new Set()) },
+    ],
     caughtBy: ['consumers/waiting-events'],
   },
   {

@@ -337,27 +337,32 @@ describe('An event shows what the database has', () => {
     }
   });
 
-  it('to nobody who was removed by an earlier commit', async () => {
-    await using three = await connect(app, '/docs/');
-    await using four = await connect(app, '/docs/');
-    await three.request('read', { reader: 3, request_id: 1 });
-    await four.request('read', { reader: 4, request_id: 1 });
-    const [first, second] = [fork(), fork()];
-    await first.begin();
-    const doc = await first.findOneOrFail(Doc, 1, { populate: ['readers'] });
-    doc.readers.remove(first.getReference(Reader, 3));
-    await first.flush();
-    const later = second.transactional(async (em) => {
-      const own = await em.findOneOrFail(Doc, 1);
-      own.readers.add(em.getReference(Reader, 4));
-      own.n = 7;
+  for (const { title, n } of [
+    { title: 'that the next one waited for to write the row', n: 7 },
+    { title: 'that the next one waited for to write nothing but a link', n: 0 },
+  ]) {
+    it(`to nobody who was removed by an earlier commit ${title}`, async () => {
+      await using three = await connect(app, '/docs/');
+      await using four = await connect(app, '/docs/');
+      await three.request('read', { reader: 3, request_id: 1 });
+      await four.request('read', { reader: 4, request_id: 1 });
+      const [first, second] = [fork(), fork()];
+      await first.begin();
+      const doc = await first.findOneOrFail(Doc, 1, { populate: ['readers'] });
+      doc.readers.remove(first.getReference(Reader, 3));
+      await first.flush();
+      const later = second.transactional(async (em) => {
+        const own = await em.findOneOrFail(Doc, 1);
+        own.readers.add(em.getReference(Reader, 4));
+        own.n = n;
+      });
+      await waitingForLock(1);
+      await first.commit();
+      await later;
+      expect(await frames(three)).to.deep.equal([['delete', { pk: 1 }]]);
+      expect(await frames(four)).to.deep.equal([['create', { id: 1, n, readers: [4] }]]);
     });
-    await waitingForLock(1);
-    await first.commit();
-    await later;
-    expect(await frames(three)).to.deep.equal([['delete', { pk: 1 }]]);
-    expect(await frames(four)).to.deep.equal([['create', { id: 1, n: 7, readers: [4] }]]);
-  });
+  }
 
   it('of a row whose key was changed: the one is deleted, the other created', async () => {
     await database.orm.em.execute(`insert into coded values ('a', 'one')`);
