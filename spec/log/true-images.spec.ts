@@ -338,10 +338,10 @@ describe('An event shows what the database has', () => {
   });
 
   for (const { title, n } of [
-    { title: 'that the next one waited for to write the row', n: 7 },
-    { title: 'that the next one waited for to write nothing but a link', n: 0 },
+    { title: 'to nobody who was removed by an earlier commit', n: 7 },
+    { title: 'to nobody who was removed by an earlier commit, where the next one writes nothing but a link', n: 0 },
   ]) {
-    it(`to nobody who was removed by an earlier commit ${title}`, async () => {
+    it(title, async () => {
       await using three = await connect(app, '/docs/');
       await using four = await connect(app, '/docs/');
       await three.request('read', { reader: 3, request_id: 1 });
