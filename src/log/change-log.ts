@@ -50,10 +50,13 @@ export class ChangeLog {
   /** What the applications together want to know of each entity. */
   readonly #watches = new Map<EntityClass<object>, Watch | undefined>();
   readonly #buffer = new CommitBuffer();
-  readonly #rows = new RowReader(({ class: entity }) => ({
-    shown: new Set([...this.#users].flatMap((user) => [...user.shownOf(entity)])),
-    compared: new Set([...this.#users].flatMap((user) => [...user.comparedOf(entity)])),
-  }));
+  readonly #rows = new RowReader(
+    ({ class: entity }) => ({
+      shown: new Set([...this.#users].flatMap((user) => [...user.shownOf(entity)])),
+      compared: new Set([...this.#users].flatMap((user) => [...user.comparedOf(entity)])),
+    }),
+    () => this.#first.settings.preparedStatements,
+  );
   /** Undefined until the first application has begun, and behind the last. */
   #reader: LogReader | undefined;
   #retention: Retention | undefined;

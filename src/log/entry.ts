@@ -1,10 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import type { EntityClass, EntityMetadata } from '@mikro-orm/core';
 import type { LoggedRecheck, LoggedSignal } from '../orm/commit-buffer.js';
 import type { StoredRow } from '../orm/row.js';
-
-/** Tells this process from the others that write and read the log. */
-export const processId = randomUUID();
 
 /** What one commit did to one row. Created: no `before`. Deleted: no `after`. */
 export interface ModelChange {
@@ -15,7 +11,7 @@ export interface ModelChange {
   readonly key: readonly unknown[];
   readonly before?: StoredRow;
   readonly after?: StoredRow;
-  /** The request of this process that made it, if one did. */
+  /** The request that made it, of whichever process, if one did. */
   readonly origin?: string;
 }
 
@@ -33,7 +29,6 @@ export interface Commit {
 /** The text of an entry. One transaction may have several: what was written behind the first makes another one. */
 export interface Entry {
   readonly v: 1;
-  readonly process: string;
   readonly cause?: string;
   readonly rows: readonly EntryRow[];
   readonly signals?: readonly LoggedSignal[];

@@ -2,7 +2,7 @@ import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
 import type { Logger } from '../logger.js';
 import { parseRow, type StoredRow } from '../orm/row.js';
 import { clientOf, type RowReader } from '../orm/row-reader.js';
-import { type Commit, type Entry, type EntryRow, type ModelChange, processId } from './entry.js';
+import type { Commit, Entry, EntryRow, ModelChange } from './entry.js';
 import type { LogRow } from './log-reader.js';
 
 interface Decoding {
@@ -42,14 +42,11 @@ async function decodeCommit(decoding: Decoding, rows: readonly LogRow[]): Promis
   const entries = rows.map(({ entries: text }) => JSON.parse(text) as Entry);
   const changes: ModelChange[] = [];
   for (const entry of entries) changes.push(...(await changesOf(decoding, entry)));
-  const isOurs = ({ process }: Entry): boolean => process === processId;
-  const sent = <T extends { readonly origin?: string }>(entry: Entry, list: readonly T[] = []): readonly T[] =>
-    isOurs(entry) ? list : list.map(({ origin: _, ...rest }) => rest as unknown as T);
   const cause = entries.find((entry) => entry.cause !== undefined)?.cause;
   return {
     changes: entries.length > 1 ? mergedChanges(changes) : changes,
-    signals: entries.flatMap((entry) => sent(entry, entry.signals)),
-    rechecks: entries.flatMap((entry) => sent(entry, entry.rechecks)),
+    signals: entries.flatMap(({ signals }) => signals ?? []),
+    rechecks: entries.flatMap(({ rechecks }) => rechecks ?? []),
     untold: entries.flatMap(({ untold }) => untold ?? []),
     ...(cause !== undefined && { cause }),
   };
@@ -62,18 +59,13 @@ async function changesOf(decoding: Decoding, entry: Entry): Promise<readonly Mod
     const index = next[row.list] ?? 0;
     next[row.list] = index + 1;
     const after = entry.after[row.list]?.[index] ?? null;
-    const change = await changeOf(decoding, row, after, entry.process === processId);
+    const change = await changeOf(decoding, row, after);
     if (change) changes.push(change);
   }
   return changes;
 }
 
-async function changeOf(
-  decoding: Decoding,
-  row: EntryRow,
-  afterText: unknown,
-  isOurs: boolean,
-): Promise<ModelChange | undefined> {
+async function changeOf(decoding: Decoding, row: EntryRow, afterText: unknown): Promise<ModelChange | undefined> {
   const { em, logger } = decoding;
   const meta = em.getMetadata().getByClassName(row.class as never, false) as EntityMetadata | undefined;
   if (!meta) {
@@ -90,7 +82,7 @@ async function changeOf(
     key: row.key,
     ...(!row.isNew && { before: before ?? keyOnly(meta, row.key) }),
     ...(after && { after }),
-    ...(isOurs && row.origin !== undefined && { origin: row.origin }),
+    ...(row.origin !== undefined && { origin: row.origin }),
   };
 }
 

@@ -1,9 +1,10 @@
 import type { EntityManager } from '@mikro-orm/core';
 import type { RowNote, Stage } from '../orm/commit-buffer.js';
 import type { RowShape } from '../orm/row.js';
-import { byKey, keyed, keysAsJson, keyText, type RowReader } from '../orm/row-reader.js';
+import { keysAsJson, keyText, type RowReader, rowsByKey } from '../orm/row-reader.js';
 import { runStatement, type StatementConnection } from '../orm/statements.js';
-import { type Entry, type EntryRow, processId } from './entry.js';
+import type { ChangeLogSettings } from '../settings.js';
+import type { Entry, EntryRow } from './entry.js';
 
 /** A transaction of more rows has its entry say which classes they are of, instead of the rows. */
 const mostRows = 100_000;
@@ -11,7 +12,8 @@ const mostRows = 100_000;
 /** Rows of one shape, in the order in which the transaction first wrote them. */
 interface List {
   readonly shape: RowShape;
-  readonly notes: RowNote[];
+  readonly number: number;
+  readonly keys: (readonly unknown[])[];
 }
 
 /**
@@ -24,83 +26,75 @@ export async function append(
   connection: StatementConnection,
   reader: RowReader,
   stage: Pick<Stage, 'rows' | 'signals' | 'rechecks'>,
-  limits: { readonly largestEntry: number },
+  settings: Pick<ChangeLogSettings, 'largestEntry' | 'preparedStatements'>,
   cause: string | undefined,
 ): Promise<void> {
-  // Rows that are linked to others come behind these, which may be new.
-  const notes = [...stage.rows.values()].sort(
-    (one, other) => Number(one.isRelinked ?? 0) - Number(other.isRelinked ?? 0),
-  );
+  const notes = inOrder(stage);
   const head = {
     v: 1 as const,
-    process: processId,
     ...(cause !== undefined && { cause }),
     ...(stage.signals.length > 0 && { signals: stage.signals }),
     ...(stage.rechecks.length > 0 && { rechecks: stage.rechecks }),
   };
   const untold: Entry = { ...head, rows: [], after: [], untold: [...new Set(notes.map(({ meta }) => meta.className))] };
-  if (notes.length > mostRows) {
-    await runStatement(connection, { text: 'insert into signalbox.log (entries) values ($1)' }, [
-      JSON.stringify(untold),
-    ]);
-    return;
+  const isTold = notes.length <= mostRows;
+  const lists = new Map<RowShape, List>();
+  const rows: EntryRow[] = [];
+  for (const note of isTold ? notes : []) {
+    const shape = await reader.shapeOf(em, connection, note.meta, note.schema, note.withMembers);
+    const list = lists.get(shape) ?? { shape, number: lists.size, keys: [] };
+    lists.set(shape, list);
+    list.keys.push(note.key);
+    rows.push(entryRow(note, list));
   }
-  const lists = await listsOf(em, connection, reader, notes);
-  const rows = notes.map((note) => entryRow(note, lists));
-  const text = JSON.stringify({ ...head, rows }).slice(0, -1);
-  const parameters = [`${text},"after":`, JSON.stringify(untold), limits.largestEntry];
-  const selects = lists.map(({ shape, notes: own }) => {
-    const parameter = `$${parameters.push(
-      keysAsJson(
-        shape,
-        own.map(({ key }) => key),
-      ),
-    )}`;
-    return `(select json_agg(case when ${isThere(shape)} then ${shape.sql} end order by k.o) from ${keyed(shape, parameter)} left join ${shape.from} on ${byKey(shape)})`;
-  });
-  const entry = `$1 || ${lists.length > 0 ? `json_build_array(${selects.join(', ')})::text` : "'[]'"} || '}'`;
-  const bounded = `select case when octet_length(e) > $3::int then $2 else e end from (select ${entry} as e) x`;
+  const text = JSON.stringify(isTold ? { ...head, rows } : { ...untold, after: undefined }).slice(0, -1);
+  const keys = [...lists.values()].map((list) => keysAsJson(list.shape, list.keys));
+  const parameters = [`${text},"after":`, JSON.stringify(untold), settings.largestEntry, ...keys];
+  const statement = { text: appending([...lists.keys()]) };
   await runStatement(
     connection,
-    { name: 'append', text: `insert into signalbox.log (entries) ${bounded}` },
+    settings.preparedStatements ? { ...statement, name: 'append' } : statement,
     parameters,
   );
 }
 
-async function listsOf(
-  em: EntityManager,
-  connection: StatementConnection,
-  reader: RowReader,
-  notes: readonly RowNote[],
-): Promise<readonly List[]> {
-  const lists = new Map<RowShape, List>();
-  for (const note of notes) {
-    const shape = await reader.shapeOf(em, connection, note.meta, note.schema, note.withMembers);
-    const list = lists.get(shape) ?? { shape, notes: [] };
-    list.notes.push(note);
-    lists.set(shape, list);
-  }
-  return [...lists.values()];
+/** Rows that are linked to others come behind these, which may be new. */
+function inOrder({ rows }: Pick<Stage, 'rows'>): readonly RowNote[] {
+  const notes = [...rows.values()];
+  return notes.some(({ isRelinked }) => isRelinked)
+    ? [...notes.filter(({ isRelinked }) => !isRelinked), ...notes.filter(({ isRelinked }) => isRelinked)]
+    : notes;
 }
 
-function entryRow(note: RowNote, lists: readonly List[]): EntryRow {
+/** Most transactions write rows of a few classes, in one order or another. */
+const statements = new Map<string, string>();
+const mostStatements = 1_000;
+
+/** `$1`: the entry up to its rows, `$2`: what stands for one that is too long, `$3`: how long it may be, then the keys of each shape. */
+function appending(shapes: readonly RowShape[]): string {
+  const name = shapes.map(({ id, schema = '' }) => `${id} ${schema}`).join();
+  const known = statements.get(name);
+  if (known) return known;
+  const lists = shapes.map((shape, index) => `(${rowsByKey(shape, `$${index + 4}`)})`);
+  const after = lists.length > 0 ? `json_build_array(${lists.join(', ')})::text` : `'[]'`;
+  const text = `insert into signalbox.log (entries) select case when octet_length(e) > $3::int then $2 else e end from (select $1 || ${after} || '}' as e) x`;
+  if (statements.size >= mostStatements) statements.clear();
+  statements.set(name, text);
+  return text;
+}
+
+function entryRow(note: RowNote, { shape, number }: List): EntryRow {
   const { meta, schema, key, before, origin } = note;
-  const list = lists.findIndex(({ notes }) => notes.includes(note));
   return {
     class: meta.className,
     ...(schema !== undefined && { schema }),
     key: key.map(keyText),
-    shape: lists[list]?.shape.id ?? '',
-    list,
+    shape: shape.id,
+    list: number,
     ...(!note.wasThere && { isNew: true }),
     ...(note.isQuiet && { isQuiet: true }),
     ...(note.isGoing && { isGoing: true }),
     ...(before !== undefined && { before }),
     ...(origin !== undefined && { origin }),
   };
-}
-
-function isThere({ key }: RowShape): string {
-  const [first] = key;
-  return `t."${(first?.column ?? '').replaceAll('"', '""')}" is not null`;
 }

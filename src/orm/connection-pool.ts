@@ -1,13 +1,15 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { EventEmitter } from 'node:events';
 import { ConfigurationError } from '../errors.js';
-import { CommitInDoubt, isDatabaseFailure, isWithoutEffect } from './orm-errors.js';
+import { CommitInDoubt, isConnectionFailure, isDatabaseFailure, isWithoutEffect } from './orm-errors.js';
 import type { OrmRoot } from './orm-root.js';
 
 /** A connection of `pg`, from the moment when it is checked out. */
 interface PoolClient extends EventEmitter {
   readonly processID?: number | null;
   getTransactionStatus?(): string | null;
+  /** Whether the server has answered all that was sent. It fails a statement before it says in what state the transaction is. */
+  readonly readyForQuery?: boolean;
   release(failure?: unknown): void;
 }
 
@@ -63,12 +65,12 @@ interface SqlConnection {
 }
 
 /** `T` in a transaction, `E` in one that a failed statement has aborted, `I` in none; undefined where nothing is known. */
-type Status = () => string | null | undefined;
+type Status = () => string | null | undefined | Promise<string>;
 
 /** One use of a connection, from the moment when the pool hands it out. */
 interface Checkout {
   readonly processID: number | undefined;
-  readonly status: Status;
+  readonly client: PoolClient;
   /** Closes the connection and frees its place in the pool, unless it was given back. */
   readonly discard: () => void;
 }
@@ -174,7 +176,7 @@ export class ConnectionPool {
       if (checkout) this.#checkoutOf.set(transaction, checkout);
       this.#known.add(transaction);
       const commit = transaction.commit.bind(transaction);
-      const status = watchStatements(transaction, checkout?.status);
+      const status = checkout ? statusOf(checkout.client, transaction) : watchStatements(transaction);
       transaction.commit = () => this.#commit(transaction, commit(), status);
       return transaction;
     } catch (error) {
@@ -183,7 +185,7 @@ export class ConnectionPool {
     }
   }
 
-  #commit(transaction: Transaction, command: Command, status: () => Promise<string>): Command {
+  #commit(transaction: Transaction, command: Command, status: Status): Command {
     const execute = async (): Promise<void> => {
       requireOpen(await status());
       try {
@@ -270,8 +272,7 @@ export class ConnectionPool {
       giveBack(true);
       isDiscarded = true;
     };
-    const status: Status = () => client.getTransactionStatus?.();
-    const checkout: Checkout = { processID: client.processID ?? undefined, status, discard };
+    const checkout: Checkout = { processID: client.processID ?? undefined, client, discard };
     this.#checkouts.add(checkout);
     client.once('end', discard);
     return checkout;
@@ -301,12 +302,24 @@ export class ConnectionPool {
   }
 }
 
+function statusOf(client: PoolClient, transaction: Transaction): Status {
+  return () => (client.readyForQuery === false ? probed(transaction) : client.getTransactionStatus?.());
+}
+
+async function probed(transaction: Transaction): Promise<string> {
+  const probe = { sql: 'select 1', parameters: [], query: { kind: 'RawNode' }, queryId: { queryId: 'signalbox' } };
+  return transaction.executeQuery(probe).then(
+    () => 'T',
+    // COMMIT says it better.
+    (error) => (isConnectionFailure(error) ? 'T' : 'E'),
+  );
+}
+
 /**
- * What is known of a transaction. Where a statement failed, another one shows whether that has aborted the transaction, or only a
- * savepoint: the driver itself learns it behind the error, and the code that catches the error may be faster. A driver that does not
- * say how things stand does not notice either that raw SQL has ended the transaction.
+ * What is known of a transaction whose driver does not say: raw SQL may have ended it, and where a statement failed, another one shows
+ * whether that has aborted the transaction, or only a savepoint.
  */
-function watchStatements(transaction: Transaction, ofDriver: Status = () => undefined): () => Promise<string> {
+function watchStatements(transaction: Transaction): Status {
   let status = 'T';
   const { executeQuery } = transaction;
   transaction.executeQuery = async (query, options) => {
@@ -319,20 +332,13 @@ function watchStatements(transaction: Transaction, ofDriver: Status = () => unde
       throw error;
     }
   };
-  const probe = { sql: 'select 1', parameters: [], query: { kind: 'RawNode' }, queryId: { queryId: 'signalbox' } };
-  return async () => {
-    const known = status === 'E' ? await executeQuery.call(transaction, probe).then(working, aborted) : status;
-    return ofDriver() ?? known;
-  };
+  return async () => (status === 'E' ? probed(transaction) : status);
 }
-
-const working = (): string => 'T';
-const aborted = (): string => 'E';
 
 const ending = /^\s*(?:commit|end|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b/i;
 
 /** @throws Error where COMMIT would not commit what the transaction wrote */
-function requireOpen(status: string): void {
+function requireOpen(status: string | null | undefined): void {
   if (status === 'E')
     throw new Error(
       'PostgreSQL has rolled the transaction back: a statement in it failed, and the code that caught the error went on.',

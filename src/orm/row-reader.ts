@@ -17,9 +17,17 @@ import { runStatement, type StatementConnection, writeConnection } from './state
 export class RowReader {
   readonly #shapes = new Map<string, RowShape>();
   readonly #byId = new Map<string, RowShape>();
+  readonly #texts = new WeakMap<RowShape, Texts>();
   #parserOf: ParserOf | undefined;
 
-  constructor(private readonly exceptions: (meta: EntityMetadata) => HiddenColumns) {}
+  /**
+   * @param exceptions which hidden and lazy columns of a class are read
+   * @param hasNames whether statements are prepared under a name
+   */
+  constructor(
+    private readonly exceptions: (meta: EntityMetadata) => HiddenColumns,
+    private readonly hasNames: () => boolean,
+  ) {}
 
   /** What the text of a row means; undefined where it is another process', or an older one's. */
   shapeBy(id: string): RowShape | undefined {
@@ -65,7 +73,7 @@ export class RowReader {
     key: readonly unknown[],
   ): Promise<StoredRow | undefined> {
     const shape = await this.shapeOf(em, clientOf(em), meta, schema, false);
-    const [row] = await select(clientOf(em), shape, [key]);
+    const [row] = await this.#select(clientOf(em), this.#textsOf(shape).read, shape, [key]);
     return row === undefined ? undefined : parseRow(shape, row);
   }
 
@@ -82,7 +90,7 @@ export class RowReader {
     em: EntityManager,
     meta: EntityMetadata,
     schema: string | undefined,
-    keys: readonly (readonly unknown[])[],
+    keys: Keys,
     members: boolean,
     transaction: object | undefined = em.getTransactionContext(),
   ): Promise<readonly unknown[]> {
@@ -90,15 +98,15 @@ export class RowReader {
     const connection = transaction as StatementConnection | undefined;
     if (!connection) return this.read(em, meta, schema, keys, members);
     const shape = await this.shapeOf(em, connection, meta, schema, members);
-    const lock = `for no key update of ${shape.aliases.join(', ')}`;
     // A statement that waited for a lock sees the other tables as they were when it began, so that the members take one of their own.
-    if (shape.members.length === 0) {
-      const rows = await select(connection, shape, keys, lock);
-      // Whoever waited for a row that was deleted then finds what has its key now by a statement of its own.
-      return rows.includes(undefined) ? select(connection, shape, keys, lock) : rows;
+    if (shape.members.length > 0) {
+      await this.#run(connection, this.#textsOf(shape).lock, shape, keys);
+      return this.#select(connection, this.#textsOf(shape).read, shape, keys);
     }
-    await runStatement(connection, { text: `${selection(shape, '1')} ${lock}` }, [keysAsJson(shape, keys)]);
-    return select(connection, shape, keys);
+    const { locked } = this.#textsOf(shape);
+    const rows = await this.#select(connection, locked, shape, keys);
+    // Whoever waited for a row that was deleted then finds what has its key now by a statement of its own.
+    return rows.includes(undefined) ? this.#select(connection, locked, shape, keys) : rows;
   }
 
   /** The same without a lock. */
@@ -106,13 +114,54 @@ export class RowReader {
     em: EntityManager,
     meta: EntityMetadata,
     schema: string | undefined,
-    keys: readonly (readonly unknown[])[],
+    keys: Keys,
     members: boolean,
   ): Promise<readonly unknown[]> {
     if (keys.length === 0) return [];
     const connection = (em.getTransactionContext() ?? clientOf(em)) as StatementConnection;
-    return select(connection, await this.shapeOf(em, connection, meta, schema, members), keys);
+    const shape = await this.shapeOf(em, connection, meta, schema, members);
+    return this.#select(connection, this.#textsOf(shape).read, shape, keys);
   }
+
+  #textsOf(shape: RowShape): Texts {
+    const known = this.#texts.get(shape);
+    if (known) return known;
+    const lock = `for no key update of ${shape.aliases.join(', ')}`;
+    const row = `k.o, ${shape.sql} as row`;
+    const texts = {
+      read: selection(shape, row),
+      lock: `${selection(shape, '1')} ${lock}`,
+      locked: `${selection(shape, row)} ${lock}`,
+    };
+    this.#texts.set(shape, texts);
+    return texts;
+  }
+
+  async #select(connection: StatementConnection, text: string, shape: RowShape, keys: Keys): Promise<unknown[]> {
+    const rows: unknown[] = keys.map(() => undefined);
+    for (const { o, row } of await this.#run(connection, text, shape, keys)) rows[o] = row;
+    return rows;
+  }
+
+  #run(connection: StatementConnection, text: string, shape: RowShape, keys: Keys): Promise<readonly FoundRow[]> {
+    const statement = this.hasNames() ? { text, name: 'rows' } : { text };
+    return runStatement<FoundRow>(connection, statement, [keysAsJson(shape, keys)]);
+  }
+}
+
+type Keys = readonly (readonly unknown[])[];
+
+interface FoundRow {
+  /** The number of its key. */
+  readonly o: number;
+  readonly row: unknown;
+}
+
+/** Statements that read the rows of one shape. */
+interface Texts {
+  readonly read: string;
+  readonly lock: string;
+  readonly locked: string;
 }
 
 /** The connections of the pool, outside of any transaction. */
@@ -120,30 +169,24 @@ export function clientOf(em: EntityManager): StatementConnection {
   return writeConnection(em).getClient();
 }
 
-async function select(
-  connection: StatementConnection,
-  shape: RowShape,
-  keys: readonly (readonly unknown[])[],
-  lock = '',
-): Promise<unknown[]> {
-  const text = `${selection(shape, `k.o, ${shape.sql} as row`)} ${lock}`;
-  const found = await runStatement<{ o: number; row: unknown }>(connection, { text }, [keysAsJson(shape, keys)]);
-  const rows: unknown[] = keys.map(() => undefined);
-  for (const { o, row } of found) rows[o] = row;
-  return rows;
-}
-
 function selection(shape: RowShape, columns: string): string {
   return `select ${columns} from ${keyed(shape, '$1')} join ${shape.from} on ${byKey(shape)} order by k.o`;
 }
 
+/** A list of the rows with the keys of a parameter, in their order: null for those that are not there. */
+export function rowsByKey(shape: RowShape, parameter: string): string {
+  const isThere = `t."${(shape.key[0]?.column ?? '').replaceAll('"', '""')}" is not null`;
+  const rows = `json_agg(case when ${isThere} then ${shape.sql} end order by k.o)`;
+  return `select ${rows} from ${keyed(shape, parameter)} left join ${shape.from} on ${byKey(shape)}`;
+}
+
 /** The keys of a parameter as a table `k` of their numbers and columns. */
-export function keyed({ key }: RowShape, parameter: string): string {
+function keyed({ key }: RowShape, parameter: string): string {
   const columns = key.map(({ type }, index) => `k${index} ${type}`).join(', ');
   return `json_to_recordset(${parameter}::json) as k(o int, ${columns})`;
 }
 
-export function byKey({ key }: RowShape): string {
+function byKey({ key }: RowShape): string {
   return key.map(({ column }, index) => `t."${column.replaceAll('"', '""')}" = k.k${index}`).join(' and ');
 }
 
