@@ -1,6 +1,7 @@
 import { setTimeout as passed } from 'node:timers/promises';
-import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
+import type { EntityManager } from '@mikro-orm/core';
 import type { Settings, StoredTicket } from 'signalbox';
+import { changeLogBugs } from './change-log-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
 import type { Bug, Fault } from './plant.js';
 
@@ -120,34 +121,27 @@ const changeLog: readonly Bug[] = [
 const changes: readonly Bug[] = [
   {
     name: 'events are sent before their transaction commits',
-    story: 'A flush inside a transaction hands on what it wrote.',
+    story: 'What a transaction did is appended to the log on another connection, where it is seen at once.',
     plant: {
-      symbol: 'ModelSubscriber.afterFlush',
-      with: (afterFlush: (event: FlushEvent) => Promise<void>) =>
-        async function (this: TransactionListener, event: FlushEvent) {
-          await afterFlush.call(this, event);
-          this.afterTransactionCommit({ em: event.em, transaction: event.em.getTransactionContext() });
-        },
+      symbol: 'append',
+      with: given((em: EntityManager, _connection, ...rest) => [em, clientOf(em), ...rest]),
     },
-    caughtBy: ['walks/change'],
+    caughtBy: ['log/commits'],
   },
   {
-    name: 'events of a released savepoint are sent before the transaction around it commits',
+    name: 'no event is sent of what a released savepoint wrote',
     story: 'A savepoint does not know which transaction it is in.',
-    plant: {
-      symbol: 'ModelSubscriber.beforeTransactionStart',
-      with: given(({ em }: TransactionEvent) => [{ em }]),
-    },
-    caughtBy: ['dcrf/transactions'],
+    plant: { symbol: 'CommitBuffer.starting', with: given(({ em }: TransactionEvent) => [{ em }]) },
+    caughtBy: ['walks/change'],
   },
   {
     name: 'events are sent of what was rolled back to a savepoint',
     story: 'The rollback of a savepoint counts as its release.',
     plant: {
-      symbol: 'ModelSubscriber.afterTransactionRollback',
+      symbol: 'CommitBuffer.rolledBack',
       with: (rolledBack: (event: TransactionEvent) => void) =>
-        function (this: TransactionListener, event: TransactionEvent) {
-          if (event.transaction?.savepointName) this.afterTransactionCommit(event);
+        function (this: Stages, event: TransactionEvent) {
+          if (event.transaction?.savepointName) this.released(event);
           else rolledBack.call(this, event);
         },
     },
@@ -156,32 +150,66 @@ const changes: readonly Bug[] = [
   {
     name: 'a delivery does not name the trace of its commit',
     story: 'What a commit hands on does not say which trace was under way.',
-    plant: { symbol: 'ChangePublisher.publish', with: given((changes, signals) => [changes, signals]) },
+    plant: {
+      symbol: 'append',
+      with: given((em, connection, rows, stage, limits) => [em, connection, rows, stage, limits]),
+    },
     caughtBy: ['walks/traces'],
   },
   {
-    name: 'events are sent of an aborted transaction that PostgreSQL "commits"',
+    name: 'a request succeeds although raw SQL has ended its transaction',
+    story: 'Nothing asks before the commit whether there is a transaction.',
+    plant: { symbol: 'requireOpen', with: given((status) => [status === 'I' ? 'T' : status]) },
+    caughtBy: ['log/commits'],
+  },
+  {
+    name: 'a request succeeds although PostgreSQL has rolled its transaction back for an error that was caught',
     story: 'Nothing asks before the commit whether the transaction is aborted.',
-    plant: { symbol: 'ModelSubscriber.beforeTransactionCommit', with: leftOut },
-    caughtBy: ['walks/change'],
+    plant: { symbol: 'requireOpen', with: given((status) => [status === 'E' ? 'T' : status]) },
+    caughtBy: ['log/commits'],
+  },
+  {
+    name: 'work that waits for a commit runs after a rollback',
+    story: 'A transaction that is rolled back runs what waited for its commit.',
+    plant: {
+      symbol: 'CommitBuffer.rolledBack',
+      with: (rolledBack: (event: TransactionEvent) => void) =>
+        function (this: Stages, event: TransactionEvent) {
+          const { transaction } = event;
+          if (transaction && !transaction.savepointName) for (const work of this.find(transaction).works) work();
+          rolledBack.call(this, event);
+        },
+    },
+    caughtBy: ['log/commits'],
+  },
+  {
+    name: 'work of a savepoint that was rolled back runs after the commit',
+    story: 'A savepoint that is rolled back leaves what waited for the commit to the transaction around it.',
+    plant: {
+      symbol: 'CommitBuffer.rolledBack',
+      with: (rolledBack: (event: TransactionEvent) => void) =>
+        function (this: Stages, event: TransactionEvent) {
+          const stage = event.transaction && this.find(event.transaction);
+          stage?.parent?.works.push(...stage.works);
+          rolledBack.call(this, event);
+        },
+    },
+    caughtBy: ['log/commits'],
   },
   {
     name: 'an observer that throws stops all later events',
     story: 'The publisher throws again what it catches.',
     plant: {
-      symbol: 'ChangePublisher',
-      with: made((parts: object) => [{ ...parts, logger: { error: fail, warn: fail } }]),
+      symbol: 'EventPublisher',
+      with: made((observers, index, unitOfWork, _logger, ...rest) => [
+        observers,
+        index,
+        unitOfWork,
+        { error: fail, warn: fail },
+        ...rest,
+      ]),
     },
-    caughtBy: ['observers/change-publisher'],
-  },
-  {
-    name: 'a channel layer that never settles stops all events',
-    story: 'channelLayerTimeLimit does not apply to messages.',
-    plant: {
-      symbol: 'MessageSender',
-      with: made((parts: object) => [{ ...parts, settings: { channelLayerTimeLimit: noLimit } }]),
-    },
-    caughtBy: ['observers/message-sender'],
+    caughtBy: ['observers/event-publisher'],
   },
   {
     name: 'what a receiver of a signal throws reaches the sender of the signal',
@@ -209,8 +237,16 @@ const changes: readonly Bug[] = [
   },
   {
     name: 'the groups that a row leaves hear nothing of it',
-    story: 'A change goes to the groups that the row is in afterwards.',
-    plant: { symbol: 'groupsConcerned', with: () => (_before: unknown, after: unknown) => after },
+    story: 'Where the row is in other groups now, those in which it was are passed over.',
+    plant: {
+      symbol: 'eventFor',
+      with:
+        (eventFor: (...given: EventInput) => string | undefined) =>
+        (...given: EventInput) => {
+          const event = eventFor(...given);
+          return event === 'delete' && given[2].length > 0 ? undefined : event;
+        },
+    },
     caughtBy: ['dcrf/observer-groups'],
   },
   {
@@ -235,28 +271,64 @@ const changes: readonly Bug[] = [
   },
   {
     name: 'a change in two groups of a subscription is sent twice',
-    story: 'Copies of one message for several groups have nothing in common.',
-    plant: { symbol: 'idFor', with: always({}) },
+    story: 'The audience of several groups has a subscription once for each of them.',
+    plant: {
+      symbol: 'SubscriptionIndex.audience',
+      with: (audience: (groups: readonly string[]) => readonly object[]) =>
+        function (this: object, groups: readonly string[]) {
+          return groups.length < 2 ? audience.call(this, groups) : groups.flatMap((one) => audience.call(this, [one]));
+        },
+    },
     caughtBy: ['dcrf/observer-groups'],
   },
   {
     name: 'an event is sent of a row that one commit creates and deletes',
-    story: 'A create and a delete do not cancel out: the delete is left.',
+    story: 'Of two changes of a row in a transaction, the later one says whether the row was there before.',
     plant: {
-      symbol: 'mergeChanges',
-      with: (merge: (earlier: unknown, later: unknown) => unknown) => (earlier: unknown, later: unknown) =>
-        merge(earlier, later) ?? later,
+      symbol: 'merged',
+      in: 'orm/commit-buffer',
+      with: (merge: (earlier: Noted, later: Noted) => Noted) => (earlier: Noted, later: Noted) => ({
+        ...merge(earlier, later),
+        wasThere: later.wasThere,
+      }),
     },
     caughtBy: ['walks/change'],
   },
   {
     name: 'a subscription hears of a commit that came before it',
-    story: 'A subscription does not note which commit was the last one before it.',
-    plant: {
-      symbol: 'Subscriptions.open',
-      with: given((observer, requestId, kwargs) => [observer, requestId, kwargs]),
-    },
+    story: 'A subscription begins at once, and not behind a read of the log.',
+    plant: { symbol: 'ChangeFeed.positionFor', with: always(Promise.resolve(0)) },
     caughtBy: ['consumers/event-delivery'],
+  },
+  {
+    name: 'groups are evaluated of rows that no client here has subscribed to',
+    story: 'Every observer counts as one that somebody hears.',
+    plant: {
+      symbol: 'SubscriptionIndex',
+      with: (original: new () => object) =>
+        class extends original {
+          readonly heard = { has: () => true };
+        },
+    },
+    caughtBy: ['observers/event-publisher'],
+  },
+  {
+    name: 'the events of one commit reach a client in several writes',
+    story: 'Each event of a commit has a turn of the event loop of its own.',
+    plant: {
+      symbol: 'EventDelivery.receive',
+      with: (receive: (...given: unknown[]) => void) => {
+        const tails = new WeakMap<object, Promise<void>>();
+        return function (this: object, ...given: unknown[]) {
+          const tail = (tails.get(this) ?? Promise.resolve()).then(() => passed(1));
+          tails.set(
+            this,
+            tail.then(() => receive.apply(this, given)),
+          );
+        };
+      },
+    },
+    caughtBy: ['walks/change'],
   },
   {
     name: 'a consumer stays in the groups that it leaves',
@@ -265,13 +337,18 @@ const changes: readonly Bug[] = [
     caughtBy: ['dcrf/groups'],
   },
   {
-    name: 'a channel leaves a group with the first of its subscriptions',
-    story: 'Where one subscription gives up a group, all of them do.',
+    name: 'a connection leaves a group with the first of its subscriptions',
+    story: 'Where one subscription gives up a group, all of the same consumer do.',
     plant: {
-      symbol: 'Membership.discard',
-      with: (discard: (group: string, holder: object) => Promise<void>) =>
-        async function (this: { holdersOf(group: string): readonly object[] }, group: string) {
-          for (const holder of this.holdersOf(group)) await discard.call(this, group, holder);
+      symbol: 'SubscriptionIndex.discard',
+      with: (discard: (group: string, record: Subscribed) => void) =>
+        function (
+          this: { audience(groups: readonly string[]): readonly Subscribed[] },
+          group: string,
+          one: Subscribed,
+        ) {
+          const records = this.audience([group]).filter(({ receiver }) => receiver === one.receiver);
+          for (const record of records) discard.call(this, group, record);
         },
     },
     caughtBy: ['dcrf/instance'],
@@ -292,15 +369,15 @@ const changes: readonly Bug[] = [
 
 const stale: readonly Bug[] = [
   {
-    name: 'a writer that had loaded an old row sends its event to the groups of that',
-    story: 'The row is not read again before it is written: what was loaded counts as what is stored.',
+    name: 'a writer that waited for a row sends its event to the groups from before it waited',
+    story: 'The row before a change is read without a lock.',
     plant: {
-      symbol: 'readRow',
-      with: (read: ReadRow) => async (em: EntityManager, meta: EntityMetadata, pk: unknown, isLocked?: boolean) => {
-        const unitOfWork = em.getUnitOfWork(false);
-        const loaded = isLocked ? unitOfWork.getById(meta.class, pk as string) : undefined;
-        return (loaded && unitOfWork.getOriginalEntityData(loaded)) ?? read(em, meta, pk, isLocked);
-      },
+      symbol: 'runStatement',
+      with: given((connection, { text, ...statement }: { text: string }, ...rest) => [
+        connection,
+        { ...statement, text: text.replace(/ for no key update of [\w, ]+$/, '') },
+        ...rest,
+      ]),
     },
     caughtBy: ['dcrf/unreported-writes'],
   },
@@ -308,18 +385,21 @@ const stale: readonly Bug[] = [
     name: 'no event is sent of a row that took the key of the one that its writer waited for',
     story: 'Where the row that was waited for is gone, nothing looks who has its key now.',
     plant: {
-      symbol: 'EntityManager.findOne',
-      of: '@mikro-orm/core',
-      with: (findOne: (...given: Finding) => Promise<object | null>) => {
-        const disappointed = new WeakSet<object>();
-        return async function (this: object, ...given: Finding) {
-          const row = disappointed.has(this) ? null : await findOne.apply(this, given);
-          if (!row && given[2]?.lockMode) disappointed.add(this);
-          return row;
+      symbol: 'runStatement',
+      with: (run: (...given: Running) => Promise<unknown>) => {
+        const found = new WeakMap<object, { readonly question: string; readonly rows: Promise<unknown> }>();
+        return (...given: Running) => {
+          const [connection, { text }, parameters] = given;
+          const question = `${text} ${parameters[0]}`;
+          const before = found.get(connection);
+          if (before?.question === question && text.includes('for no key update')) return before.rows;
+          const rows = run(...given);
+          found.set(connection, { question, rows });
+          return rows;
         };
       },
     },
-    caughtBy: ['dcrf/unreported-writes'],
+    caughtBy: ['orm/change-capture'],
   },
   {
     name: 'the event of an upsert goes to the groups from before it waited',
@@ -342,8 +422,15 @@ const stale: readonly Bug[] = [
   },
   {
     name: 'an application that closes does not tell other processes of its last commits',
-    story: 'The end does not wait until what was committed is handed on.',
-    plant: { symbol: 'ChangePublisher.idle', with: leftOut },
+    story: 'The change log is left before the connections have ended.',
+    plant: {
+      symbol: 'Shutdown.close',
+      with: (close: () => Promise<void>) =>
+        async function (this: { readonly services: { readonly feed: { stop(): Promise<void> } } }) {
+          await this.services.feed.stop();
+          await close.call(this);
+        },
+    },
     caughtBy: ['walks/closing'],
   },
 ];
@@ -352,7 +439,10 @@ const requests: readonly Bug[] = [
   {
     name: 'an event overtakes the reply of the request that caused it',
     story: 'An event does not say which request it comes from.',
-    plant: { symbol: 'EventDelivery.receive', with: given((message: object) => [{ ...message, origin: undefined }]) },
+    plant: {
+      symbol: 'EventDelivery.receive',
+      with: given((message: object, record) => [{ ...message, origin: undefined }, record]),
+    },
     caughtBy: ['consumers/event-delivery'],
   },
   {
@@ -464,8 +554,27 @@ const rights: readonly Bug[] = [
   },
   {
     name: 'no subscription is asked again where a right goes',
-    story: 'Commits are not held against @RevokedBy.',
-    plant: { symbol: 'RecheckPublisher.publish', with: leftOut },
+    story: 'A commit is told without what it means to the rights of subscriptions.',
+    plant: {
+      symbol: 'EventDelivery.receive',
+      with: (receive: (...given: unknown[]) => void) =>
+        function (this: object, message: object, record: unknown) {
+          if (!('recheck' in message)) receive.call(this, message, record);
+        },
+    },
+    caughtBy: ['observers/revocation'],
+  },
+  {
+    name: 'a change is shown before the right to see it is taken, by one commit',
+    story: 'What a commit means to rights comes behind what it changed.',
+    plant: {
+      symbol: 'EventDelivery.receive',
+      with: (receive: (...given: unknown[]) => void) =>
+        function (this: object, message: object, record: unknown) {
+          if ('recheck' in message) setImmediate(() => receive.call(this, message, record));
+          else receive.call(this, message, record);
+        },
+    },
     caughtBy: ['observers/revocation'],
   },
   {
@@ -573,7 +682,7 @@ const identity: readonly Bug[] = [
   {
     name: 'the next user hears what the former one subscribed to',
     story: 'The subscriptions stay where the user of a socket changes.',
-    plant: { symbol: 'Subscriptions.endAll', with: always({ requestIds: new Set(), left: Promise.resolve() }) },
+    plant: { symbol: 'Subscriptions.endAll', with: always(new Set()) },
     caughtBy: ['authentication/login'],
   },
   {
@@ -737,8 +846,11 @@ const outbound: readonly Bug[] = [
   },
   {
     name: 'events go on waiting for a client that has left',
-    story: 'The end of a connection does not drop the events that wait for it.',
-    plant: { symbol: 'EventDelivery.end', with: leftOut },
+    story: 'The end of a connection drops neither its subscriptions nor the events that wait for it.',
+    plant: [
+      { symbol: 'EventDelivery.end', with: leftOut },
+      { symbol: 'Subscriptions.endAll', with: always(new Set()) },
+    ],
     caughtBy: ['consumers/waiting-events'],
   },
   {
@@ -975,6 +1087,7 @@ export const bugs: readonly Bug[] = [
   ...changes,
   ...changeLog,
   ...stale,
+  ...changeLogBugs,
   ...requests,
   ...rights,
   ...identity,
@@ -991,14 +1104,22 @@ interface TransactionEvent {
   readonly transaction?: { readonly savepointName?: string } | undefined;
 }
 
-interface TransactionListener {
-  afterTransactionCommit(event: TransactionEvent): void;
+/** As much of the commit buffer as is needed. */
+interface Stages {
+  find(transaction: object): Stage;
+  released(event: TransactionEvent): void;
 }
 
-type FlushEvent = { readonly em: EntityManager };
+interface Stage {
+  readonly parent?: Stage;
+  readonly works: (() => unknown)[];
+}
+
+type Subscribed = { readonly receiver: object };
+type Noted = { readonly wasThere: boolean };
+type Running = [connection: object, statement: { readonly text: string }, parameters: readonly unknown[]];
 type EventInput = [listening: readonly string[], before: readonly string[], after: readonly string[]];
 type Receiver = (payload: unknown) => unknown;
-type ReadRow = (em: EntityManager, meta: EntityMetadata, pk: unknown, isLocked?: boolean) => Promise<unknown>;
 type Finding = [entity: unknown, where: unknown, options?: { readonly lockMode?: unknown }];
 
 interface ChannelConnector {
@@ -1035,4 +1156,9 @@ function withoutTransactions(em: EntityManager): EntityManager {
     return Object.assign(forked, { transactional: (work: (em: EntityManager) => unknown) => work(forked) });
   };
   return Object.create(em, { fork: { value: fork } });
+}
+
+/** The pool's connections, outside of any transaction. */
+function clientOf(em: EntityManager): unknown {
+  return (em.getConnection('write') as unknown as { getClient(): unknown }).getClient();
 }

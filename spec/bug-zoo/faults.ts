@@ -38,3 +38,11 @@ export function made<Given extends readonly unknown[]>(change: (...given: Given)
       }
     };
 }
+
+/** A text, of SQL for instance, says something else in one place. @throws Error where it has no such place */
+export function reworded(passage: string, instead: string) {
+  return (original: string): string => {
+    if (!original.includes(passage)) throw new Error(`There is no "${passage}" in: ${original}`);
+    return original.replaceAll(passage, () => instead);
+  };
+}

@@ -73,6 +73,17 @@ export const seen = () => { const lamp = new Lamp(); return [lamp.colour, lamp.d
     expect(seen()).to.deep.equal(['white?', 0, 44, -230, 30]);
   });
 
+  it('replaces what one of several modules declares', async () => {
+    await write({
+      'lamp.js': 'const volts = 230;\nexport const lamp = () => volts;',
+      'room.js': 'const volts = 12;\nexport const room = () => volts;',
+    });
+    await plantAll({ symbol: 'volts', in: 'room', with: (volts: number) => -volts });
+    const { lamp } = await import(new URL('lamp.js', folder).href);
+    const { room } = await import(new URL('room.js', folder).href);
+    expect([lamp(), room()]).to.deep.equal([230, -12]);
+  });
+
   it('replaces a method of a package', async () => {
     await plantAll({ symbol: 'EventEmitter.rawListeners', of: 'node:events', with: always('none') });
     expect(new EventEmitter().rawListeners('any')).to.equal('none');

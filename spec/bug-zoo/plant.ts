@@ -8,6 +8,8 @@ export interface Fault {
    * accessor of it.
    */
   readonly symbol: string;
+  /** The module that declares it, where several declare this name: its path without `.ts`, such as `orm/commit-buffer`. */
+  readonly in?: string;
   /** The package that exports the class whose member it is. Default: the framework. */
   readonly of?: string;
   /** @returns what takes its place */
@@ -75,7 +77,8 @@ export function replaced(module: string, name: string, original: unknown): unkno
 
 function plan(each: Planned, modules: ReadonlyMap<string, readonly string[]>): void {
   const head = headOf(each.fault);
-  const [module, ...others] = modules.get(head) ?? [];
+  const place = each.fault.in;
+  const [module, ...others] = (modules.get(head) ?? []).filter((url) => !place || url.endsWith(`/${place}.js`));
   if (module === undefined) each.complain(`no module declares "${head}".`);
   else if (others.length > 0) each.complain(`"${head}" is declared in ${[module, ...others].join(' and ')}.`);
   else planned.set(module, [...(planned.get(module) ?? []), each]);

@@ -1,4 +1,6 @@
 import { EntityManager } from '@mikro-orm/core';
+import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
+import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import {
@@ -25,7 +27,7 @@ import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable, container as rootContainer } from 'tsyringe';
 import { SubscriptionIndex } from '#signalbox/observers/subscription-index.js';
 import { useDatabase } from '../support/database.js';
-import { Message } from '../support/entities.js';
+import { entities, Message } from '../support/entities.js';
 
 @injectable()
 class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text'] }) {}
@@ -194,8 +196,8 @@ describe('The delivery of events', () => {
     expect(await to.receive()).to.include({ response_status: 201, request_id: requestId });
   }
 
-  async function write(room = 1): Promise<void> {
-    const em = database.orm.em.fork();
+  async function write(room = 1, { em: root }: MikroORM = database.orm): Promise<void> {
+    const em = root.fork();
     em.create(Message, { room, text: 'hi' });
     await em.flush();
   }
@@ -236,6 +238,35 @@ describe('The delivery of events', () => {
     await ann.expectSilence();
     await write();
     expect(await ann.receive()).to.deep.include({ request_id: 's', data: { id: 2, text: 'hi' } });
+  });
+
+  describe('of another process', () => {
+    let elsewhere: MikroORM;
+    let other: App;
+
+    before(async () => {
+      elsewhere = await MikroORM.init({
+        clientUrl: database.orm.config.get('clientUrl') as string,
+        entities,
+        metadataProvider: ReflectMetadataProvider,
+      });
+    });
+    after(() => elsewhere.close());
+    beforeEach(async () => {
+      other = createApp({ orm: elsewhere, routes: [path('/ws/', RoomConsumer)] });
+      await other.start();
+    });
+    afterEach(() => other.close());
+
+    it('is none of a change that was committed before the subscription, and not read', async () => {
+      await write(1, elsewhere);
+      await subscribe('s');
+      await app.idle();
+      await ann.expectSilence();
+      await write(1, elsewhere);
+      await app.idle();
+      expect(await ann.receive()).to.deep.include({ request_id: 's', data: { id: 2, text: 'hi' } });
+    });
   });
 
   it('comes after the reply to the request that made the change', async () => {

@@ -28,7 +28,15 @@ class Slip {
   @Property({ type: 'string' }) code!: string;
 }
 
-const ways = ['commit', 'rollback', 'swallow', 'swallow-savepoint', 'duplicate'] as const;
+const ways = [
+  'commit',
+  'rollback',
+  'swallow',
+  'swallow-untold',
+  'swallow-slowly',
+  'swallow-savepoint',
+  'duplicate',
+] as const;
 
 class Way {
   @IsIn(ways) way!: (typeof ways)[number];
@@ -56,6 +64,9 @@ class SlipConsumer extends ApiConsumer {
     const em = this.em.getContext() as EntityManager & { execute(sql: string): Promise<unknown> };
     const sql = (text: string) => em.getConnection().execute(text, [], 'run', em.getTransactionContext());
     await em.nativeUpdate(Slip, { id: 1 }, { code: 'native' });
+    if (way === 'swallow-slowly') return void (await sql(failingSlowly).catch(() => {}));
+    // Without an entry, no statement of the framework comes behind the failed one.
+    if (way === 'swallow-untold') return void (await sql('select 1 / 0').catch(() => {}));
     em.create(Slip, { id: 3, code: way === 'duplicate' ? 'two' : 'three' });
     await em.flush();
     if (way === 'rollback') await sql('rollback');
@@ -90,6 +101,12 @@ class SlipConsumer extends ApiConsumer {
       .catch(() => {});
   }
 }
+
+/** The server says at once that the statement failed, and later that it is ready again: so many tables have to be taken back. */
+const failingSlowly = `do $$ begin
+  for i in 1..300 loop execute 'create table waste_' || i || ' (id int)'; end loop;
+  perform 1 / 0;
+end $$`;
 
 const create = `create table slip (id int primary key, code text not null, constraint slip_code unique (code) deferrable initially deferred)`;
 
@@ -139,6 +156,18 @@ for (const { name, open } of [
       {
         way: 'swallow',
         title: 'in which a statement failed whose error the action swallowed',
+        message:
+          'PostgreSQL has rolled the transaction back: a statement in it failed, and the code that caught the error went on.',
+      },
+      {
+        way: 'swallow-untold',
+        title: 'in which a statement failed whose error the action swallowed, and which no client would be told of',
+        message:
+          'PostgreSQL has rolled the transaction back: a statement in it failed, and the code that caught the error went on.',
+      },
+      {
+        way: 'swallow-slowly',
+        title: 'in which a statement failed whose error the action swallowed before the server was ready again',
         message:
           'PostgreSQL has rolled the transaction back: a statement in it failed, and the code that caught the error went on.',
       },

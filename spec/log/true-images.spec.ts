@@ -1,6 +1,13 @@
 import { Collection, UniqueConstraintViolationException } from '@mikro-orm/core';
-import { Entity, ManyToMany, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
-import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import {
+  Entity,
+  ManyToMany,
+  ManyToOne,
+  PrimaryKey,
+  Property,
+  ReflectMetadataProvider,
+} from '@mikro-orm/decorators/legacy';
+import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import {
@@ -154,6 +161,8 @@ class OthersConsumer extends ApiConsumer {
   }
 }
 
+const classes = [Reader, Doc, Reading, Coded, Tenanted, Stored];
+
 const docs = path('/docs/', DocConsumer);
 
 /** For the type of its client. */
@@ -181,7 +190,7 @@ function serve(orm: MikroORM) {
 type DocApi = AppApi<ReturnType<typeof serveDocs>>;
 
 describe('An event shows what the database has', () => {
-  const database = useDatabase('true_images', [Reader, Doc, Reading, Coded, Tenanted, Stored]);
+  const database = useDatabase('true_images', classes);
   let app: ReturnType<typeof serve>;
   let ann: TestConnection;
 
@@ -236,6 +245,30 @@ describe('An event shows what the database has', () => {
       ]);
     });
   }
+
+  it('in the order in which transactions wrote the row, where the one that began first wrote last', async () => {
+    const elsewhere = await MikroORM.init({
+      clientUrl: database.orm.config.get('clientUrl') as string,
+      entities: classes,
+      metadataProvider: ReflectMetadataProvider,
+    });
+    // Of this process' commits, the reader would hear one by one.
+    const other = serve(elsewhere);
+    await other.start();
+    await ann.request('watch', { request_id: 1 });
+    const [early, late] = [elsewhere.em.fork(), elsewhere.em.fork()];
+    await early.begin();
+    (await late.findOneOrFail(Doc, 1)).n = 1;
+    await late.flush();
+    (await early.findOneOrFail(Doc, 1)).name = 'new';
+    await early.commit();
+    expect(await frames(ann)).to.deep.equal([
+      ['update', { id: 1, name: 'old', n: 1 }],
+      ['update', { id: 1, name: 'new', n: 1 }],
+    ]);
+    await other.close();
+    await elsewhere.close();
+  });
 
   it('at the end of 300 rounds in which two clients patch different columns at once', async function () {
     this.timeout(120_000);
@@ -304,27 +337,10 @@ describe('An event shows what the database has', () => {
     }
   });
 
-  it('to nobody who was removed by an earlier commit', async () => {
-    await using three = await connect(app, '/docs/');
-    await using four = await connect(app, '/docs/');
-    await three.request('read', { reader: 3, request_id: 1 });
-    await four.request('read', { reader: 4, request_id: 1 });
-    const [first, second] = [fork(), fork()];
-    await first.begin();
-    const doc = await first.findOneOrFail(Doc, 1, { populate: ['readers'] });
-    doc.readers.remove(first.getReference(Reader, 3));
-    await first.flush();
-    const later = second.transactional(async (em) => {
-      const own = await em.findOneOrFail(Doc, 1);
-      own.readers.add(em.getReference(Reader, 4));
-      own.n = 7;
-    });
-    await waitingForLock(1);
-    await first.commit();
-    await later;
-    expect(await frames(three)).to.deep.equal([['delete', { pk: 1 }]]);
-    expect(await frames(four)).to.deep.equal([['create', { id: 1, n: 7, readers: [4] }]]);
-  });
+  it('to nobody who was removed by an earlier commit', () => removeAndAdd(7));
+
+  it('to nobody who was removed by an earlier commit, where the next one writes nothing but a link', () =>
+    removeAndAdd(0));
 
   it('of a row whose key was changed: the one is deleted, the other created', async () => {
     await database.orm.em.execute(`insert into coded values ('a', 'one')`);
@@ -399,6 +415,29 @@ describe('An event shows what the database has', () => {
       ['update', { id: 3, docs: [] }],
     ]);
   });
+
+  /** One transaction takes a link of a row away, and the next one adds another while it waits, and writes the row as well. */
+  async function removeAndAdd(n: number): Promise<void> {
+    await using three = await connect(app, '/docs/');
+    await using four = await connect(app, '/docs/');
+    await three.request('read', { reader: 3, request_id: 1 });
+    await four.request('read', { reader: 4, request_id: 1 });
+    const [first, second] = [fork(), fork()];
+    await first.begin();
+    const doc = await first.findOneOrFail(Doc, 1, { populate: ['readers'] });
+    doc.readers.remove(first.getReference(Reader, 3));
+    await first.flush();
+    const later = second.transactional(async (em) => {
+      const own = await em.findOneOrFail(Doc, 1);
+      own.readers.add(em.getReference(Reader, 4));
+      own.n = n;
+    });
+    await waitingForLock(1);
+    await first.commit();
+    await later;
+    expect(await frames(three)).to.deep.equal([['delete', { pk: 1 }]]);
+    expect(await frames(four)).to.deep.equal([['create', { id: 1, n, readers: [4] }]]);
+  }
 
   async function toggle(reader: number): Promise<void> {
     const work = fork().transactional(async (em) => {

@@ -245,8 +245,53 @@ describe('An observer that fails', () => {
   });
 });
 
+let groupsAsked = 0;
+
+@Consumer()
+class CountingConsumer extends Accounts {
+  @GroupsForSignal('onAccount')
+  protected groupsOfAccount() {
+    groupsAsked += 1;
+    return ['all'];
+  }
+
+  @GroupsForConsumer('onAccount')
+  protected groupsOfAll() {
+    return ['all'];
+  }
+}
+
 describe('A change that is published', () => {
   const database = useDatabase('change_publisher_keys', [Account]);
+  beforeEach(() => {
+    keys.splice(0);
+    groupsAsked = 0;
+  });
+
+  it('has its groups asked only while a client of this process is subscribed to the observer', async () => {
+    const app = createApp({ orm: database.orm, routes: [path('/ws/', CountingConsumer), path('/others/', Accounts)] });
+    const write = async (id: bigint): Promise<void> => {
+      const em = database.orm.em.fork();
+      em.create(Account, { id });
+      await em.flush();
+      await app.idle();
+    };
+    await using other = await connect(app, '/others/');
+    await other.request('follow');
+    await write(1n);
+    expect(await other.receive()).to.deep.include({ action: 'create' });
+    expect(groupsAsked).to.equal(0);
+    const ann = await connect(app, '/ws/');
+    await ann.request('follow', { request_id: 1 });
+    await write(2n);
+    expect(await ann.receive()).to.deep.include({ action: 'create', data: { pk: '2' } });
+    expect(groupsAsked).to.equal(1);
+    ann.close();
+    await ann.closed;
+    await write(3n);
+    expect(groupsAsked).to.equal(1);
+    await app.close();
+  });
 
   it('has JSON values only, a bigint key as text', async () => {
     const app = createApp({ orm: database.orm, routes: [path('/ws/', Accounts)] });

@@ -3,6 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { recordChanges } from '../support/changes.js';
 import { useDatabase } from '../support/database.js';
+import { until } from '../support/deadline.js';
 import { Message, Room, User } from '../support/entities.js';
 
 describe('A change of a row', () => {
@@ -111,6 +112,23 @@ describe('A change of a row', () => {
       await em.flush();
       expect((await recorded.commits()).flat().map(({ after }) => after?.['text'])).to.deep.equal(['one', 'two']);
     });
+  });
+
+  it('is that of the row which was made anew with the same key while its writer waited', async () => {
+    const late = database.orm.em.fork();
+    late.remove(await late.findOneOrFail(Message, 1));
+    await em.begin();
+    em.remove(await em.findOneOrFail(Message, 1));
+    await em.flush();
+    em.create(Message, { id: 1, room: 2, text: 'new' });
+    await em.flush();
+    const removed = late.flush();
+    const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    await until(async () => (await database.orm.em.fork().execute(waiting)).length > 0, 'The lock');
+    await em.commit();
+    await removed;
+    expect(await recorded.told()).to.deep.equal([['update Message 1'], ['delete Message 1']]);
+    expect((await recorded.commits()).at(-1)?.[0]?.before).to.include({ room: 2, text: 'new' });
   });
 
   it('is nothing where a reference to a row that is not there is deleted', async () => {

@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 import { EntityManager, RequestContext } from '@mikro-orm/core';
 import { Transactional } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
@@ -29,7 +31,9 @@ import {
 } from 'signalbox';
 import { connect, MemoryLogger, type TestChannel, TestClock, type TestConnection } from 'signalbox/testing';
 import { injectable, container as rootContainer } from 'tsyringe';
+import { WebSocket } from 'ws';
 import { useDatabase } from '../support/database.js';
+import { until } from '../support/deadline.js';
 import { Message, Room, User } from '../support/entities.js';
 
 let shown: number[] = [];
@@ -288,13 +292,16 @@ describe('The change walk', () => {
       await rooms.expectSilence();
     });
 
-    it('for a commit whose changes cancel out', async () => {
+    it('for a commit whose changes cancel out, whether or not the observer has groups', async () => {
+      const audit = ann.channel('audit');
+      await audit.request('subscribe_to_all');
       await em.transactional(async (inner) => {
         const message = inner.create(Message, { room: 1, text: 'brief' });
         await inner.flush();
         inner.remove(message);
       });
       await rooms.expectSilence();
+      await audit.expectSilence();
     });
   });
 
@@ -427,6 +434,38 @@ describe('The change walk', () => {
     await em.flush();
     await rooms.receive();
     expect(shown).to.deep.equal([]);
+  });
+
+  it('sends all that one commit has for a client in one write', async () => {
+    const writes: string[] = [];
+    const server = createServer();
+    server.on('connection', (socket) => {
+      const { write } = socket;
+      socket.write = ((...given: Parameters<Socket['write']>) => {
+        writes.push(String(given[0]));
+        return write.apply(socket, given);
+      }) as Socket['write'];
+    });
+    await app.attach(server);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/ws/`);
+    await once(client, 'open');
+    for (const room of [1, 2])
+      client.send(
+        JSON.stringify({ stream: 'rooms', payload: { action: 'subscribe_to_room', request_id: room, room } }),
+      );
+    client.send(JSON.stringify({ stream: 'audit', payload: { action: 'subscribe_to_all', request_id: 3 } }));
+    const count = (texts: readonly string[], part: string): number => texts.join('').split(part).length - 1;
+    await until(() => count(writes, '"response_status":201') === 3, 'The subscriptions');
+    await em.transactional(async (inner) => {
+      for (const room of [1, 2, 1]) inner.create(Message, { room, text: 'hi' });
+    });
+    await app.idle();
+    const sent = writes.filter((text) => text.includes('"action":"create"'));
+    expect(sent.map((text) => count([text], '"action":"create"'))).to.deep.equal([6]);
+    client.close();
+    await once(client, 'close');
+    await new Promise((closed) => server.close(closed));
   });
 
   it('ends where the connection ends', async () => {

@@ -1,0 +1,129 @@
+import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import { expect } from 'chai';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  type App,
+  Consumer,
+  createApp,
+  Logger,
+  type ModelEvent,
+  ModelObserver,
+  path,
+  type Subscription,
+} from 'signalbox';
+import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
+import { container as rootContainer } from 'tsyringe';
+import { useDatabase } from '../support/database.js';
+
+@Entity({ tableName: 'person' })
+class Person {
+  @PrimaryKey({ type: 'integer' }) id!: number;
+  @Property({ type: 'string' }) name!: string;
+  @Property({ type: 'string', hidden: true, default: '' }) password?: string;
+  @Property({ type: 'string', lazy: true, default: '' }) biography?: string;
+}
+
+interface Shown {
+  readonly id: number;
+  readonly name: string;
+}
+
+@Consumer()
+class PersonConsumer extends ApiConsumer {
+  @Action({ status: 201 })
+  async watch(context: ActionContext) {
+    await this.subscribe(this.onPerson, {}, context);
+  }
+  @ModelObserver(() => Person, { body: ({ id, name }: Person): Shown => ({ id, name }) })
+  async onPerson(event: ModelEvent<Person, Shown>, subscription: Subscription) {
+    await subscription.send(event);
+  }
+}
+
+describe('An entry of the change log', () => {
+  const database = useDatabase('log_entries', [Person]);
+  let app: App;
+  let logger: MemoryLogger;
+  let ann: TestConnection;
+
+  beforeEach(async () => {
+    logger = new MemoryLogger();
+    const container = rootContainer.createChildContainer();
+    container.registerInstance(Logger, logger);
+    app = createApp({ orm: database.orm, container, routes: [path('/', PersonConsumer)] });
+    ann = await connect(app, '/');
+    await ann.request('watch', { request_id: 1 });
+  });
+  afterEach(() => app.close());
+
+  async function write(person: { id: number; name: string; password?: string; biography?: string }): Promise<void> {
+    const em = database.orm.em.fork();
+    em.create(Person, person);
+    await em.flush();
+  }
+
+  /** As if another process had written it. */
+  function append(entry: object | string): Promise<unknown> {
+    const text = typeof entry === 'string' ? entry : JSON.stringify({ v: 1, process: 'another', ...entry });
+    return database.orm.em.fork().execute('insert into signalbox.log (entries) values (?)', [text]);
+  }
+
+  async function told(): Promise<readonly unknown[]> {
+    await app.idle();
+    return ann.frames
+      .splice(0)
+      .filter(({ response_status }) => response_status !== 201)
+      .map(({ action, data }) => [action, data]);
+  }
+
+  it('of an entity that this process does not have is left out, without the rows beside it', async () => {
+    await write({ id: 1, name: 'ann' });
+    const [entry] = await database.orm.em
+      .fork()
+      .execute<{ entries: string }[]>('select entries from signalbox.log order by id desc limit 1');
+    const { rows, after } = JSON.parse(entry?.entries ?? '') as { rows: { list: number }[]; after: unknown[] };
+    const alien = { class: 'Alien', key: [7], shape: 'none', list: 0, isNew: true };
+    const own = rows.map((row) => ({ ...row, list: row.list + 1 }));
+    await append({ rows: [alien, ...own], after: [['(7)'], ...after] });
+    await append({ rows: [alien], after: [['(7)']] });
+    expect(await told()).to.deep.equal([
+      ['create', { id: 1, name: 'ann' }],
+      ['create', { id: 1, name: 'ann' }],
+    ]);
+    await write({ id: 2, name: 'bob' });
+    expect(await told()).to.deep.equal([['create', { id: 2, name: 'bob' }]]);
+    expect(logger.at('error')).to.deep.equal([]);
+  });
+
+  it('that cannot be read is left out and logged, and those behind it are told', async () => {
+    await append('no JSON');
+    await append({ rows: 5, after: [] });
+    await write({ id: 1, name: 'ann' });
+    expect(await told()).to.deep.equal([['create', { id: 1, name: 'ann' }]]);
+    expect(logger.at('error').map(({ message }) => message)).to.deep.equal([
+      'An entry of the change log could not be read.',
+      'An entry of the change log could not be read.',
+    ]);
+  });
+
+  it('of a process whose entity has other columns shows the row as it is now', async () => {
+    await write({ id: 1, name: 'ann' });
+    await told();
+    const row = { class: 'Person', key: [1], shape: 'of another version' };
+    await append({ rows: [{ ...row, list: 0, before: '(x,1,y)' }], after: [['(y,1,z)']] });
+    expect(await told()).to.deep.equal([['update', { id: 1, name: 'ann' }]]);
+    expect(logger.at('error')).to.deep.equal([]);
+  });
+
+  it('has no hidden and no lazy column that no observer reads', async () => {
+    await write({ id: 1, name: 'ann', password: 'a secret', biography: 'a long life' });
+    expect(await told()).to.deep.equal([['create', { id: 1, name: 'ann' }]]);
+    const log = await database.orm.em.fork().execute<{ entries: string }[]>('select entries from signalbox.log');
+    const text = log.map(({ entries }) => entries).join('\n');
+    expect(text).to.contain('ann');
+    expect(text).to.not.contain('a secret');
+    expect(text).to.not.contain('a long life');
+  });
+});
