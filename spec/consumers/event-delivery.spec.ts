@@ -267,6 +267,18 @@ describe('The delivery of events', () => {
       await app.idle();
       expect(await ann.receive()).to.deep.include({ request_id: 's', data: { id: 2, text: 'hi' } });
     });
+
+    it('is none of a change that was committed before the subscription had these groups as well', async () => {
+      await subscribe('s', 1);
+      await write(2, elsewhere);
+      await subscribe('s', 2);
+      await app.idle();
+      await ann.expectSilence();
+      await write(1, elsewhere);
+      await write(2, elsewhere);
+      await app.idle();
+      expect(await requestIds(2)).to.deep.equal(['s', 's']);
+    });
   });
 
   it('comes after the reply to the request that made the change', async () => {
