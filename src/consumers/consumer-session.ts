@@ -392,8 +392,9 @@ export class ConsumerSession implements RequestTarget, BoundSession {
       takeBack();
       subscriptions.leave(record, added);
     });
+    if (known) subscriptions.addLater(record, added);
     subscriptions.listen(record, added);
-    if (!known) await this.#begin(record);
+    await this.#begin(record, known ? added : []);
     // Behind the joining, and as if never asked before: what changes the rights from now on is asked again.
     if (observer.hasRights) noted.rights = await rightsFor(observer, context);
     this.services.activity?.subscribed(observer.id, record.requestId, groups);
@@ -403,10 +404,12 @@ export class ConsumerSession implements RequestTarget, BoundSession {
    * A subscription begins behind a read that began after it was permitted. Inside a transaction, whose connection the read might wait for,
    * it begins behind the last one: what the transaction commits is one of its events.
    */
-  async #begin(record: SubscriptionRecord): Promise<void> {
+  async #begin(record: SubscriptionRecord, later: readonly string[]): Promise<void> {
     const { services, unitOfWork } = this;
     const isInTransaction = unitOfWork.em.isInTransaction();
-    record.since = await services.positionFor(record.observer, isInTransaction);
+    const since = await services.positionFor(record.observer, isInTransaction);
+    if (record.since === Number.POSITIVE_INFINITY) record.since = since;
+    for (const group of later) record.later?.set(group, since);
   }
 
   unsubscribe(method: unknown, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {

@@ -100,7 +100,7 @@ export class EventDelivery {
   /** Where nothing waits and nothing has to be asked, the event is sent at once: with ten thousand subscribers each promise counts. */
   receive(message: ObserverMessage, record: SubscriptionRecord): void {
     if (this.#isEnded) return;
-    if (!('recheck' in message) && message.batch <= record.since) return;
+    if (!('recheck' in message) && message.batch <= record.since && !record.later) return;
     const arrival = arrivalOf(message, record);
     if (!arrival) return;
     const { origin } = message;
@@ -475,11 +475,17 @@ function textOf({ record, action, pk, message, groups }: EventArrival): string {
   return Object.hasOwn(dataByRights, key) ? (dataByRights[key] ?? data) : data;
 }
 
+/** The groups of a subscription that had begun before a read of the change log. */
+function begun({ groups, since, later }: SubscriptionRecord, batch: number): readonly string[] {
+  if (!later) return groups;
+  return groups.filter((group) => (later.get(group) ?? since) < batch);
+}
+
 /** What a message is to a subscription in one of its groups. */
 function arrivalOf(message: ObserverMessage, record: SubscriptionRecord): Arrival | undefined {
   if ('recheck' in message) return { record, groups: message.recheck, isRecheck: true };
   const { before, after, groups, pk } = message;
-  const event = eventFor(record.groups, before, after);
+  const event = eventFor(begun(record, message.batch), before, after);
   if (!event) return undefined;
   return { record, action: record.observer.signal?.name ?? event, pk, message, groups };
 }

@@ -29,6 +29,8 @@ export interface SubscriptionRecord {
   groups: readonly string[];
   /** The read of the change log that it begins behind; Infinity until that is known. What was committed before is none of its events. */
   since: number;
+  /** The same for groups that a later request of its id has added. */
+  later?: Map<string, number>;
   isEnded: boolean;
   /** Those whose groups it listens to: several where a client used its request id again. */
   requests: readonly SubscribingRequest[];

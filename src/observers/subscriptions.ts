@@ -71,6 +71,13 @@ export class Subscriptions {
     return { noted: request, takeBack };
   }
 
+  /** What was committed before a later request is none of the events of the groups that it adds. They begin when their read is done. */
+  addLater(record: SubscriptionRecord, groups: readonly string[]): void {
+    if (groups.length === 0) return;
+    record.later ??= new Map();
+    for (const group of groups) record.later.set(group, Number.POSITIVE_INFINITY);
+  }
+
   /** How many of these groups no subscription of the consumer is in. */
   countNew(groups: readonly string[]): number {
     return new Set(groups.filter((group) => !this.#isHeld(group))).size;

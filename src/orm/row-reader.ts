@@ -100,7 +100,9 @@ export class RowReader {
     const shape = await this.shapeOf(em, connection, meta, schema, members);
     // A statement that waited for a lock sees the other tables as they were when it began, so that the members take one of their own.
     if (shape.members.length > 0) {
-      await this.#run(connection, this.#textsOf(shape).lock, shape, keys);
+      const { lock } = this.#textsOf(shape);
+      const found = await this.#run(connection, lock, shape, keys);
+      if (found.length < keys.length) await this.#run(connection, lock, shape, keys);
       return this.#select(connection, this.#textsOf(shape).read, shape, keys);
     }
     const { locked } = this.#textsOf(shape);
