@@ -178,8 +178,11 @@ describe('The change log over a crash of the server', function () {
     await crash();
     await append('b');
     const ids: { id: number }[] = await orm.em.fork().execute('select id::int as id from signalbox.log order by id');
-    // Otherwise this shows nothing: the number had been given out before the reader began.
-    expect(ids).to.deep.equal([{ id: 1 }, { id: 2 }]);
+    // PostgreSQL writes 32 numbers of a sequence ahead: where it has done that, this shows nothing.
+    expect(ids.map(({ id }) => id)).to.be.deep.oneOf([
+      [1, 2],
+      [1, 35],
+    ]);
     await read();
     expect(received).to.deep.equal(['b']);
     expect(missed).to.deep.equal([]);

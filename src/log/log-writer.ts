@@ -72,7 +72,7 @@ const mostStatements = 1_000;
 
 /** `$1`: the entry up to its rows, `$2`: what stands for one that is too long, `$3`: how long it may be, then the keys of each shape. */
 function appending(shapes: readonly RowShape[]): string {
-  const name = shapes.map(({ id, schema = '' }) => `${id} ${schema}`).join();
+  const name = shapes.map(({ id }) => id).join();
   const known = statements.get(name);
   if (known) return known;
   const lists = shapes.map((shape, index) => `(${rowsByKey(shape, `$${index + 4}`)})`);
