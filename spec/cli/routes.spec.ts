@@ -124,6 +124,12 @@ describe('signalbox routes', function () {
       );
     });
 
+    it('with the way out, where two files import each other too early', async () => {
+      expect(await failure("throw new ReferenceError(`Cannot access 'Room' before initialization`);")).to.match(
+        /\nTwo files import each other, and one of them needs Room while it loads\. For a property of an entity, write its type as Rel<Room>: import \{ type Rel \} from '@mikro-orm\/core'; `@ManyToOne\(\(\) => Room\) name!: Rel<Room>`\.\n$/,
+      );
+    });
+
     it('with the stack, where something else throws', async () => {
       expect(await failure(`throw new TypeError('a mistake');`)).to.match(
         /^The application cannot be put together from APP:\nTypeError: a mistake\n {4}at file:/,

@@ -6,7 +6,7 @@ import { type Actions, actionsOf } from '../dispatch/actions.js';
 import { ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
 import { type Observer, observersOf } from '../observers/observer.js';
-import { all, type PermissionExpression } from '../permissions/permission.js';
+import { all, checkPermissions, type PermissionExpression } from '../permissions/permission.js';
 import { PermissionChecker } from '../permissions/permission-checker.js';
 import type { Settings } from '../settings.js';
 import { ApiConsumer } from './api-consumer.js';
@@ -52,6 +52,7 @@ export function compileConsumer(
   settings: Settings,
 ): CompiledConsumer {
   checkDecorated(consumer);
+  checkPermissions(consumer.name, permissionDeclarations.find(consumer) ?? []);
   const permission = all(...(permissionDeclarations.find(consumer) ?? defaults));
   const actions = actionsOf(consumer, [permission], settings);
   checkDetailActions(consumer, actions);
