@@ -46,8 +46,8 @@ describe('The documentation', () => {
     expect(output).to.equal('');
   });
 
-  it('shows in the tutorial what the sample app does', async () => {
-    expect(await countShown('docs/tutorial.md')).to.be.above(10);
+  it('shows of the chat what the sample app does', async () => {
+    expect(await countShown('docs/chat.md')).to.be.above(10);
   });
 
   it('shows on other pages what specs run', async () => {
