@@ -94,6 +94,20 @@ describe('The documentation', () => {
     expect(targets.filter((target, index) => targets.indexOf(target) !== index)).to.deep.equal([]);
   });
 
+  it('has a way to every page: the navigation of the site names each of them once', async () => {
+    const { navigation } = await import(new URL('site/navigation.js', root).href);
+    const named = navigation.flatMap(({ items }: { items: [string, string][] }) => items.map(([page]) => `${page}.md`));
+    const docs = await readdir(new URL('docs/', root), { recursive: true });
+    const pages = docs.map((file) => file.replaceAll('\\', '/')).filter((file) => /^(?!decisions).*\.md$/.test(file));
+    expect(named.toSorted()).to.deep.equal(pages.toSorted());
+  });
+
+  it('says of every close code what a client does', async () => {
+    const protocol = await read('docs/protocol.md');
+    const codes = Object.values(signalbox.CloseCode).filter((code) => code !== signalbox.CloseCode.normal);
+    for (const code of codes) expect(protocol).to.match(new RegExp(`^\\| ${code} \\| .+ \\| .+ \\|$`, 'm'));
+  });
+
   it('walks through files that are there', async () => {
     const files = [...(await read('docs/walks.md')).matchAll(/[a-z][a-z-]*\/[a-z-]+\.ts/g)].map(([file]) => file);
     expect(files).to.include('dispatch/dispatcher.ts');
