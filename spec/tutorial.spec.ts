@@ -53,7 +53,7 @@ describe('The tutorial', function () {
     expect(printed.join('')).to.match(
       /issues: IssueConsumer of Issue {3}permissions: all\(IsAuthenticated, IsAuthor\)/,
     );
-    expect(printed.join('')).to.match(/finish +pk: integer +in a transaction/);
+    expect(printed.join('')).to.match(/finish +pk: integer +writes +in a transaction/);
   });
 
   it('has specs that pass', () => {
