@@ -240,7 +240,7 @@ describe('The first mistakes', () => {
   });
 });
 
-/** What tsx, esbuild and vitest make of a class: decorators without `design:` metadata. */
+/** What tsx and esbuild make of a class: decorators without `design:` metadata. */
 describe('Without the metadata of the compiler', () => {
   class Sum {
     @IsInt()
@@ -262,7 +262,7 @@ describe('Without the metadata of the compiler', () => {
 
   it('an action with a parameter is refused with both ways out', () => {
     expect(() => method(Action() as never, ((_sum: Sum) => undefined) as never)).to.throw(
-      'Bare.act: the compiler wrote no types down for it. Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json, and compile with tsc: tsx, esbuild and vitest leave the types out. Or name the class of the kwargs, which needs no types: @Action({ kwargs: TheClass }).',
+      'Bare.act: the compiler wrote no types down for it. Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json, and compile with tsc: tsx and esbuild leave the types out. Or name the class of the kwargs, which needs no types: @Action({ kwargs: TheClass }).',
     );
   });
 

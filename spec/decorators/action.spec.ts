@@ -153,7 +153,7 @@ describe('@Action', () => {
       const prototype = { constructor: class Plain {}, act(_kwargs: object) {} };
       expect(() => Action()(prototype, 'act', { value: prototype.act })).to.throw(
         ConfigurationError,
-        'Plain.act: the compiler wrote no types down for it. Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json, and compile with tsc: tsx, esbuild and vitest leave the types out. Or name the class of the kwargs, which needs no types: @Action({ kwargs: TheClass }).',
+        'Plain.act: the compiler wrote no types down for it. Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json, and compile with tsc: tsx and esbuild leave the types out. Or name the class of the kwargs, which needs no types: @Action({ kwargs: TheClass }).',
       );
     });
   });

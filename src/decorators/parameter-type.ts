@@ -56,7 +56,7 @@ export function parameterTypes(prototype: object, member: string, position: numb
     member,
     reason: 'the compiler wrote no types down for it.',
     remedy:
-      'Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json, and compile with tsc: tsx, esbuild and vitest leave the types out. ' +
+      'Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json, and compile with tsc: tsx and esbuild leave the types out. ' +
       'Or name the class of the kwargs, which needs no types: @Action({ kwargs: TheClass }).',
   });
 }

@@ -6,7 +6,7 @@ import { Scope } from './scope.js';
 
 /** What to do where the decorator is there and the types are not. */
 const withoutMetadata =
-  'If it has a decorator, its compiler left the types out, as tsx, esbuild and vitest do: compile with tsc, or name what to inject: @inject(TheClass).';
+  'If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).';
 
 /**
  * A class with constructor parameters, its own or inherited, and no decorator of its own is built by the container without
