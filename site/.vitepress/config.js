@@ -24,7 +24,7 @@ export default defineConfig({
   markdown: { config: (markdown) => showFiles(markdown), lineNumbers: false },
   head: [['link', { rel: 'icon', href: 'data:,' }]],
   themeConfig: {
-    search: { provider: 'local' },
+    search: { provider: 'local', options: { _render: renderForSearch } },
     outline: { level: [2, 3] },
     nav: [
       { text: 'Quick start', link: '/quick-start' },
@@ -70,6 +70,14 @@ function referenceSidebar() {
     { text: 'Reference', items },
     { text: 'Guides', items: navigation.map(({ text, items: [[page]] }) => ({ text, link: `/${page}` })) },
   ];
+}
+
+/** Of a name in the reference its title and first sentence are found: headings such as Returns stand on every page. */
+function renderForSearch(source, env, markdown) {
+  if (!env.relativePath.startsWith('reference/')) return markdown.render(source, env);
+  const [title = ''] = /^# .*$/m.exec(source) ?? [];
+  const description = source.replace(/^```[\s\S]*?^```$/gm, '').split(/\n\n+/).find((text) => /^[A-Z`]/.test(text));
+  return markdown.render(`${title}\n\n${description ?? ''}`, env);
 }
 
 /** A block that is a piece of a file says of which. */
