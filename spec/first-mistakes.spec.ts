@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { EntityManager } from '@mikro-orm/core';
+import { Entity, PrimaryKey } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import {
@@ -15,6 +16,8 @@ import {
   DetailAction,
   demultiplexer,
   ModelConsumer,
+  type ModelEvent,
+  ModelObserver,
   ModelSerializer,
   mix,
   Patch,
@@ -23,6 +26,7 @@ import {
   Retrieve,
   type Route,
   type ScopeMiddlewareClass,
+  type Subscription,
 } from 'signalbox';
 import { connect, type MemoryLogger } from 'signalbox/testing';
 import { inject } from 'tsyringe';
@@ -208,6 +212,36 @@ describe('The first mistakes', () => {
     expect(() => ModelConsumer(wrong(undefined), wrong({ serializer: RoomSerializer }))).to.throw(
       'ModelConsumer: was given undefined for an entity. Give the class, and look for a circular import.',
     );
+  });
+
+  describe('an entity that MikroORM does not know', () => {
+    @Entity()
+    class Note {
+      @PrimaryKey({ type: 'integer' })
+      id!: number;
+    }
+
+    it('of a serializer and its consumer', async () => {
+      class NoteSerializer extends ModelSerializer(Note, { fields: ['id'] }) {}
+      @Consumer()
+      class Notes extends mix(ModelConsumer(Note, { serializer: NoteSerializer }), Retrieve) {}
+      expect(await refusal({ routes: [path('/ws/', Notes)] })).to.equal(
+        'ConfigurationError: NoteSerializer: shows Note, which MikroORM does not know. Put @Entity() on it, and add it to the entities: MikroORM.init({ entities: [Note, …] }).',
+      );
+    });
+
+    it('of an observer, which would never hear of a change', async () => {
+      @Consumer()
+      class Watching extends ApiConsumer {
+        @ModelObserver(() => Note)
+        async onNote(event: ModelEvent<Note>, subscription: Subscription) {
+          await subscription.send(event);
+        }
+      }
+      expect(await refusal({ routes: [path('/ws/', Watching)] })).to.equal(
+        'ConfigurationError: Watching.onNote: observes Note, which MikroORM does not know. Put @Entity() on it, and add it to the entities: MikroORM.init({ entities: [Note, …] }).',
+      );
+    });
   });
 
   describe('a port that is taken', () => {

@@ -76,7 +76,10 @@ function referenceSidebar() {
 function renderForSearch(source, env, markdown) {
   if (!env.relativePath.startsWith('reference/')) return markdown.render(source, env);
   const [title = ''] = /^# .*$/m.exec(source) ?? [];
-  const description = source.replace(/^```[\s\S]*?^```$/gm, '').split(/\n\n+/).find((text) => /^[A-Z`]/.test(text));
+  const description = source
+    .replace(/^```[\s\S]*?^```$/gm, '')
+    .split(/\n\n+/)
+    .find((text) => /^[A-Z`]/.test(text));
   return markdown.render(`${title}\n\n${description ?? ''}`, env);
 }
 

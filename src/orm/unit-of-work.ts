@@ -2,11 +2,13 @@ import {
   ChangeSetType,
   type Collection,
   type EntityManager,
+  type EntityMetadata,
   type EntityName,
   helper,
   RequestContext,
 } from '@mikro-orm/core';
 import { runDetached } from '../async-context.js';
+import type { Class } from '../metadata.js';
 
 const none: readonly string[] = [];
 
@@ -30,6 +32,12 @@ export class UnitOfWork {
     const has = (em: EntityManager): boolean => em.getMetadata().has(entity);
     const other = has(this.em) ? undefined : this.#others.find(has);
     return other ? new UnitOfWork(other, [this.em, ...this.#others.filter((em) => em !== other)]) : this;
+  }
+
+  /** Whether MikroORM knows the class, or one that extends it, in any of the databases. */
+  knows(entity: Class): boolean {
+    const isOf = ({ class: known }: EntityMetadata): boolean => known === entity || known?.prototype instanceof entity;
+    return [this.em, ...this.#others].some((em) => [...em.getMetadata().getAll().values()].some(isOf));
   }
 
   /** The columns of an entity of this database; none where it has no such entity. */
