@@ -46,8 +46,8 @@ describe('The documentation', () => {
     expect(output).to.equal('');
   });
 
-  it('shows in the tutorial what the sample app does', async () => {
-    expect(await countShown('docs/tutorial.md')).to.be.above(10);
+  it('shows of the chat what the sample app does', async () => {
+    expect(await countShown('docs/chat.md')).to.be.above(10);
   });
 
   it('shows on other pages what specs run', async () => {
@@ -92,6 +92,20 @@ describe('The documentation', () => {
     const targets = linksOf(list);
     expect(targets).to.include('docs/guarantees.md');
     expect(targets.filter((target, index) => targets.indexOf(target) !== index)).to.deep.equal([]);
+  });
+
+  it('has a way to every page: the navigation of the site names each of them once', async () => {
+    const { navigation } = await import(new URL('site/navigation.js', root).href);
+    const named = navigation.flatMap(({ items }: { items: [string, string][] }) => items.map(([page]) => `${page}.md`));
+    const docs = await readdir(new URL('docs/', root), { recursive: true });
+    const pages = docs.map((file) => file.replaceAll('\\', '/')).filter((file) => /^(?!decisions).*\.md$/.test(file));
+    expect(named.toSorted()).to.deep.equal(pages.toSorted());
+  });
+
+  it('says of every close code what a client does', async () => {
+    const protocol = await read('docs/protocol.md');
+    const codes = Object.values(signalbox.CloseCode).filter((code) => code !== signalbox.CloseCode.normal);
+    for (const code of codes) expect(protocol).to.match(new RegExp(`^\\| ${code} \\| .+ \\| .+ \\|$`, 'm'));
   });
 
   it('walks through files that are there', async () => {

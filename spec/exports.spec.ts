@@ -125,7 +125,7 @@ describe('The public names', () => {
   });
 
   it('of signalbox/client are these', () => {
-    expect(Object.keys(client).sort()).to.deep.equal(['SignalboxError', 'createClient', 'live']);
+    expect(Object.keys(client).sort()).to.deep.equal(['SignalboxError', 'createClient', 'live', 'webSocketWith']);
   });
 
   it('of signalbox/json-web-tokens are these', () => {

@@ -1,5 +1,4 @@
-import { readFile, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { launchChromium, needsChromium } from './support/chromium.js';
@@ -54,7 +53,6 @@ describe('The quick start', () => {
     instructions = await readInstructions('docs/quick-start.md');
     tarball = await packSignalbox();
   });
-  after(() => rm(dirname(tarball), { recursive: true }));
 
   it('installs the versions that this repository is tested with', async () => {
     const { devDependencies } = JSON.parse(await readFile(new URL('package.json', root), 'utf8'));

@@ -72,8 +72,11 @@ export class ValidationFailed extends ApiError {
   static override readonly detail: string = 'Invalid input.';
 
   /** @param fields the texts of each field, in the order in which they are shown */
-  static of(fields: Readonly<Record<string, readonly string[]>>): ValidationFailed {
-    return new ValidationFailed(undefined, { errors: [fields] });
+  static of(
+    fields: Readonly<Record<string, readonly string[]>>,
+    options: Pick<ApiErrorOptions, 'remedy'> = {},
+  ): ValidationFailed {
+    return new ValidationFailed(undefined, { ...options, errors: [fields] });
   }
 }
 
@@ -128,8 +131,13 @@ export class ActionNotFound extends ApiError {
   static override readonly code: string = 'action_not_found';
   static override readonly detail: string = 'Unable to find action in message body.';
 
-  static named(action: string): ActionNotFound {
-    return new ActionNotFound(`Method "${action}" not allowed.`);
+  /** @param near names that the client may have meant, which a second text lists */
+  static named(action: string, near: readonly string[] = []): ActionNotFound {
+    const text = `Method "${action}" not allowed.`;
+    if (near.length === 0) return new ActionNotFound(text);
+    return new ActionNotFound(text, {
+      errors: [text, `Did you mean ${near.map((name) => `"${name}"`).join(' or ')}?`],
+    });
   }
 }
 

@@ -14,6 +14,10 @@ const other = find('#other', HTMLAnchorElement);
 // The page to go to afterwards survives the way from log-in to sign-up and back.
 other.search = location.search;
 
+// The server says so where it has no users yet.
+const first = document.querySelector<HTMLElement>('#first');
+if (first) first.hidden = !new URLSearchParams(location.search).has('first');
+
 // Until this script runs, the browser would send the form itself.
 submit.disabled = false;
 username.focus();

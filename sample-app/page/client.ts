@@ -1,6 +1,7 @@
 import { type ConnectionStatus, createClient } from 'signalbox/client';
 import type { Api } from '../src/chat.js';
 import { find } from './dom.js';
+import { WatchedSocket } from './frames.js';
 import { confirmUser } from './session.js';
 import type { UserView } from './views.js';
 
@@ -23,7 +24,7 @@ export function connect(begin: (me: UserView) => void) {
   };
   // A browser keeps a socket for a while whose network is gone. Before the client hears of it, so that the goodbye still goes out.
   addEventListener('offline', () => client.$reconnect());
-  const client = createClient<Api>(url, { firstDelay: 500, maxDelay: 15_000 });
+  const client = createClient<Api>(url, { firstDelay: 500, maxDelay: 15_000, WebSocket: WatchedSocket });
   showStatus(client);
   return client;
 }

@@ -1,19 +1,29 @@
-import { SignalboxError } from 'signalbox/client';
+import { type ConnectionStatus, SignalboxError } from 'signalbox/client';
 import { find } from './dom.js';
 import { sentenceOf } from './errors.js';
 
 const WARN_FROM = 400;
 
-/** The line to write. Its text stays until the server has the message. */
+interface Connection {
+  readonly $status: ConnectionStatus;
+  $onStatus(listener: () => void): unknown;
+}
+
+/** The line to write. Its text stays until the server has the message; without a connection it says that it waits for one. */
 export class Composer {
   private readonly form = find('#composer', HTMLFormElement);
   private readonly text = find('#text', HTMLTextAreaElement);
   private readonly button = find('#send', HTMLButtonElement);
   private readonly error = find('#composer-error', HTMLElement);
   private readonly counter = find('#counter', HTMLElement);
+  private readonly waiting = find('#composer-waiting', HTMLElement);
   private isSending = false;
 
-  constructor(private readonly send: (text: string) => Promise<unknown>) {
+  constructor(
+    private readonly connection: Connection,
+    private readonly send: (text: string) => Promise<unknown>,
+  ) {
+    connection.$onStatus(() => this.showWaiting());
     this.form.addEventListener('submit', (event) => {
       event.preventDefault();
       void this.submit();
@@ -50,6 +60,11 @@ export class Composer {
   private showSending(isSending: boolean): void {
     this.isSending = isSending;
     this.button.setAttribute('aria-disabled', String(isSending));
+    this.showWaiting();
+  }
+
+  private showWaiting(): void {
+    this.waiting.hidden = !this.isSending || this.connection.$status === 'open';
   }
 
   private showCount(): void {

@@ -59,7 +59,8 @@ function card(room: RoomSummary): HTMLLIElement {
 }
 
 function lastMessage({ lastMessage, host }: RoomSummary): HTMLElement {
-  if (!lastMessage) return element('p', { class: 'snippet quiet' }, `Opened by ${host.username}. Nothing said yet.`);
+  if (!lastMessage)
+    return element('p', { class: 'snippet quiet' }, `Opened by ${host.username}. There is no message yet.`);
   const author = element('span', { class: 'snippet-author' }, `${lastMessage.user.username}: `);
   return element('p', { class: 'snippet' }, author, lastMessage.text);
 }

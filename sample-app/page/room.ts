@@ -18,7 +18,8 @@ const client = connect((me) => {
   enter(me, client);
 });
 
-function enter(me: UserView, { chat }: ChatClient): void {
+function enter(me: UserView, client: ChatClient): void {
+  const { chat } = client;
   const messages = new MessageList(me);
   const users = new UserList(me);
   const members = new MemberPanel(me, {
@@ -32,7 +33,7 @@ function enter(me: UserView, { chat }: ChatClient): void {
   const said = chat.$on('onMessage', 'subscribeToMessagesInRoom', { pk }, ({ action, data }) => {
     if (action === 'create') messages.add(data);
   });
-  new Composer((text) => chat.createMessage({ text }));
+  new Composer(client, (text) => chat.createMessage({ text }, { timeout: 0 }));
 
   whenLive(inside, showPeople);
   // Subscribed before the history is read: what is said between the two comes twice, which is better than never.
@@ -81,10 +82,13 @@ function showTitle({ name, host, isPrivate }: RoomView): void {
 
 function showRefusal(error: SignalboxError): void {
   if (error.status === 404)
-    showMissing('There is no such room', 'It may never have existed. The lobby has the others.');
+    showMissing(
+      'There is no such room',
+      'No room has this address, or it is private and you are not one of its members.',
+    );
   else showMissing('This room cannot be entered', sentenceOf(error));
 }
 
 function showRemoval(): void {
-  showMissing('You were removed from this room', 'Nothing of what is said there reaches you any more.');
+  showMissing('You were removed from this room', 'You do not receive its messages any more.');
 }

@@ -276,6 +276,19 @@ Keeper: is a singleton and depends on the scope of one connection: Keeper -> Sco
 `);
     });
 
+    it('a script that lets Node.js run TypeScript', async () => {
+      await write('', {
+        scripts: { dev: 'node --watch src/main.ts', start: 'node dist/main.js', build: 'tsc -b && node dist/build.js' },
+      });
+      const { written } = await run();
+      expect(
+        written,
+      ).to.contain(`warning: The script "dev" lets Node.js run TypeScript, which takes no decorators: SyntaxError: Invalid or unexpected token.
+  Compile with tsc and run the result: tsc -b && node dist/main.js
+`);
+      expect(written).to.not.contain('The script "start"').and.not.contain('The script "build"');
+    });
+
     it('classes that were compiled without metadata', async () => {
       await project.write({ 'dist/note.js': '__decorate([\n    Property()\n], Note.prototype, "name", void 0);\n' });
       expect(

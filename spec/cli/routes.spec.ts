@@ -27,20 +27,20 @@ describe('signalbox routes', function () {
 
   chat: RoomConsumer of Room   permissions: IsAuthenticated
 
-    ACTION                              KWARGS                          RUNS               FOLLOWS
-    list
-    retrieve                            pk: integer
-    create                              data: {name, isPrivate?}        in a transaction
-    subscribe_instance                  pk: integer                                        onInstance
-    unsubscribe_instance                pk?: integer
-    join_room                           pk: integer                                        onUsers
+    ACTION                              KWARGS                          DOES     RUNS               FOLLOWS
+    list                                                                reads
+    retrieve                            pk: integer                     reads
+    create                              data: {name, isPrivate?}        writes   in a transaction
+    subscribe_instance                  pk: integer                     reads                       onInstance
+    unsubscribe_instance                pk?: integer                    reads
+    join_room                           pk: integer                                                 onUsers
     leave_room                          pk: integer
-    create_message                      text: string                    in a transaction
-    add_member                          pk: integer, username: string
-    remove_member                       pk: integer, username: string
-    subscribe_to_messages_in_room       pk: integer                                        onMessage
-    unsubscribe_from_messages_in_room   pk: integer
-    subscribe_to_rooms                                                                     onRoom
+    create_message                      text: string                    writes   in a transaction
+    add_member                          pk: integer, username: string   writes
+    remove_member                       pk: integer, username: string   writes
+    subscribe_to_messages_in_room       pk: integer                     reads                       onMessage
+    unsubscribe_from_messages_in_room   pk: integer                     reads
+    subscribe_to_rooms                                                  reads                       onRoom
 
     OBSERVER     OF        GROUPS                              FOLLOWED BY
     onInstance   Room      groupsOfInstance, groupsOfKey       subscribe_instance
@@ -121,6 +121,12 @@ describe('signalbox routes', function () {
         await failure(`import { createApp } from 'signalbox'; export default () => createApp({ routes: [] });`),
       ).to.equal(
         'The application cannot be put together from APP:\ncreateApp.orm: is missing. Give what MikroORM.init resolves with: createApp({ orm: await MikroORM.init({ … }), … }).\n',
+      );
+    });
+
+    it('with the way out, where two files import each other too early', async () => {
+      expect(await failure("throw new ReferenceError(`Cannot access 'Room' before initialization`);")).to.match(
+        /\nTwo files import each other, and one of them needs Room while it loads\. For a property of an entity, write its type as Rel<Room>: import \{ type Rel \} from '@mikro-orm\/core'; `@ManyToOne\(\(\) => Room\) name!: Rel<Room>`\.\n$/,
       );
     });
 

@@ -67,6 +67,15 @@ describe('The connection of a client', () => {
     });
   });
 
+  it('is closed once, also by a listener that closes it at every change', async () => {
+    await start();
+    client.$onStatus(() => client.$close());
+    await network.open();
+    client.$close();
+    client.$reconnect();
+    expect([client.$status, told]).to.deep.equal(['closed', ['open', 'closed']]);
+  });
+
   it('offers no token where there is none', async () => {
     await start({ token: () => null });
     expect(network.socket.protocols).to.deep.equal([]);

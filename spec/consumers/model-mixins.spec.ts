@@ -278,8 +278,11 @@ describe('The mixins of a model consumer', () => {
       });
     }
 
-    it(`answer 404 to ${action} of nothing`, async () => {
-      expect(await plain.request(action, { data: { name: 'x' } })).to.deep.equal(notFound(action));
+    it(`answer 400 to ${action} of nothing`, async () => {
+      expect(await plain.request(action, { data: { name: 'x' } })).to.deep.include({
+        errors: [{ pk: ['This field is required.'] }],
+        response_status: 400,
+      });
     });
   }
 

@@ -101,13 +101,16 @@ describe('ObserveInstance', () => {
   for (const { title, pk } of [
     { title: 'no row has', pk: 404 },
     { title: 'no row can have', pk: 'abc' },
-    { title: 'is missing', pk: undefined },
     { title: 'is an object', pk: { id: 1 } },
   ]) {
     it(`answers 404 to a key that ${title}`, async () => {
       expect(await call('subscribe_instance', pk, 4)).to.equal(404);
     });
   }
+
+  it('answers 400 where there is no key', async () => {
+    expect(await call('subscribe_instance', undefined, 4)).to.equal(400);
+  });
 
   it('answers 404 for a row that the consumer does not show', async () => {
     await using bob = await connect(app, '/ws/?open');

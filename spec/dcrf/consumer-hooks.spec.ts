@@ -272,7 +272,10 @@ describe('DCRF: generic consumer hooks', () => {
     const bob = { id: 2, username: 'bob', email: 'bob@example.com' };
     expect(await a.request('retrieve', { request_id: 1, slug: 'bob' })).to.deep.equal(reply('retrieve', bob));
     expect(await a.request('retrieve', { request_id: 2, slug: 'eve' })).to.deep.equal(notFound('retrieve', 2));
-    expect(await a.request('retrieve', { request_id: 3, pk: 2 })).to.deep.equal(notFound('retrieve', 3));
+    expect(await a.request('retrieve', { request_id: 3, pk: 2 })).to.deep.include({
+      errors: [{ slug: ['This field is required.'] }],
+      response_status: 400,
+    });
     await a.request('subscribe_instance', { request_id: 4, slug: 'bob' });
     const b = await world.open('/ws/lookup-slug/');
     await b.request('patch', { slug: 'bob', data: { email: 'b@example.com' } });

@@ -168,9 +168,11 @@ describe('DCRF: CRUD mixins', () => {
     );
   });
 
-  it('S122 (differs) update with the pk inside data only is a 404, and the socket lives on', async () => {
+  it('S122 (differs) update with the pk inside data only is a 400, and the socket lives on', async () => {
     const a = await things();
-    expect(await a.request('update', { request_id: 1, data: { pk: 1, name: 'z' } })).to.deep.equal(notFound('update'));
+    expect(await a.request('update', { request_id: 1, data: { pk: 1, name: 'z' } })).to.deep.equal(
+      invalid('update', { pk: ['This field is required.'] }),
+    );
     expect(await a.request('retrieve', { request_id: 2, pk: 1 })).to.deep.equal(
       reply('retrieve', thing(1, 'alpha'), 2),
     );

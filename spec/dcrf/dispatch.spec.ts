@@ -180,7 +180,7 @@ describe('DCRF: envelope and dispatch', () => {
 
   it('S005 answers 405 to an unknown action, by its name as it came', async () => {
     await using a = await connect(app, '/custom/');
-    for (const name of ['no_such', '', 'Echo']) {
+    for (const name of ['no_such', '', 'ECHO_'.repeat(20)]) {
       a.send({ action: name, request_id: 1 });
       expect(await a.receive()).to.deep.equal(failure(name, 405, 'action_not_found', `Method "${name}" not allowed.`));
     }

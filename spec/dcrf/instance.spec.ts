@@ -182,10 +182,10 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
     }
   });
 
-  it('S271 (differs) answers a subscription without a key with 404', async () => {
+  it('S271 (differs) answers a subscription without a key with 400', async () => {
     expect(await ann.request('subscribe_instance', { request_id: 1 })).to.deep.include({
-      errors: ['Not found.'],
-      response_status: 404,
+      errors: [{ pk: ['This field is required.'] }],
+      response_status: 400,
       request_id: 1,
     });
   });

@@ -120,7 +120,7 @@ describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
 
   it('S299 (differs) what fails in one stream is answered there; the others live', async () => {
     await using ann = await connect(app, '/ws/mux/');
-    expect(await ann.channel('things').request('retrieve')).to.include({ response_status: 404 });
+    expect(await ann.channel('things').request('retrieve')).to.include({ response_status: 400 });
     expect(await ann.channel('shelves').request('crash')).to.include({ response_status: 500, code: 'server_error' });
     expect(await ann.channel('things').request('retrieve', { pk: 1 })).to.include({ response_status: 200 });
   });

@@ -150,10 +150,10 @@ describe('@Action', () => {
     }
 
     it('a method of which the compiler wrote no types down', () => {
-      const prototype = { constructor: class Plain {}, act() {} };
+      const prototype = { constructor: class Plain {}, act(_kwargs: object) {} };
       expect(() => Action()(prototype, 'act', { value: prototype.act })).to.throw(
         ConfigurationError,
-        'Plain.act: the compiler wrote no types down for it. Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json, and compile with tsc: tsx and esbuild leave the types out.',
+        'Plain.act: the compiler wrote no types down for it. Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json, and compile with tsc: tsx and esbuild leave the types out. Or name the class of the kwargs, which needs no types: @Action({ kwargs: TheClass }).',
       );
     });
   });

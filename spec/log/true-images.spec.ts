@@ -64,6 +64,13 @@ class Coded {
   @Property({ type: 'string' }) name!: string;
 }
 
+/** Has the same columns as another class. */
+@Entity()
+class Twin {
+  @PrimaryKey({ type: 'string' }) id!: string;
+  @Property({ type: 'string' }) name!: string;
+}
+
 @Entity({ schema: '*' })
 class Tenanted {
   @PrimaryKey({ type: 'integer' }) id!: number;
@@ -89,6 +96,8 @@ class ReadersSerializer extends ModelSerializer(Doc, { fields: ['id', 'n', 'read
 class ReaderSerializer extends ModelSerializer(Reader, { fields: ['id', 'docs'] }) {}
 @injectable()
 class CodedSerializer extends ModelSerializer(Coded, { fields: ['id', 'name'] }) {}
+@injectable()
+class TwinSerializer extends ModelSerializer(Twin, { fields: ['id', 'name'] }) {}
 @injectable()
 class StoredSerializer extends ModelSerializer(Stored, {
   fields: ['id', 'numbers', 'extra', 'noon', 'weight', 'made', 'shouted'],
@@ -140,6 +149,7 @@ class OthersConsumer extends ApiConsumer {
   async watch(context: ActionContext) {
     await this.subscribe(this.onReader, {}, context);
     await this.subscribe(this.onCoded, {}, context);
+    await this.subscribe(this.onTwin, {}, context);
     await this.subscribe(this.onTenanted, {}, context);
     await this.subscribe(this.onStored, {}, context);
   }
@@ -149,6 +159,10 @@ class OthersConsumer extends ApiConsumer {
   }
   @ModelObserver(() => Coded, { serializer: CodedSerializer })
   async onCoded(event: ModelEvent<CodedSerializer>, subscription: Subscription) {
+    await subscription.send(event);
+  }
+  @ModelObserver(() => Twin, { serializer: TwinSerializer })
+  async onTwin(event: ModelEvent<TwinSerializer>, subscription: Subscription) {
     await subscription.send(event);
   }
   @ModelObserver(() => Tenanted, { body: ({ id, name }: Tenanted) => ({ id, name }) })
@@ -161,7 +175,7 @@ class OthersConsumer extends ApiConsumer {
   }
 }
 
-const classes = [Reader, Doc, Reading, Coded, Tenanted, Stored];
+const classes = [Reader, Doc, Reading, Coded, Twin, Tenanted, Stored];
 
 const docs = path('/docs/', DocConsumer);
 
@@ -351,6 +365,19 @@ describe('An event shows what the database has', () => {
     expect(await frames(bob)).to.deep.equal([
       ['delete', { pk: 'a' }],
       ['create', { id: 'b', name: 'one' }],
+    ]);
+  });
+
+  it('of rows of two classes that have the same columns', async () => {
+    await using bob = await others();
+    const em = fork();
+    em.create(Coded, { id: 'a', name: 'coded' });
+    await em.flush();
+    em.create(Twin, { id: 'a', name: 'twin' });
+    await em.flush();
+    expect(await frames(bob)).to.deep.equal([
+      ['create', { id: 'a', name: 'coded' }],
+      ['create', { id: 'a', name: 'twin' }],
     ]);
   });
 

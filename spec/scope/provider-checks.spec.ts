@@ -356,19 +356,19 @@ describe('The check of providers', () => {
   const refused: [new (...parameters: never) => object, string][] = [
     [
       Bare,
-      'Bare: has 1 constructor parameter and no decorator of its own, so that the container would hand it nothing. Put @injectable() on it.',
+      'Bare: has 1 constructor parameter, and no decorator of its own wrote down its type, so that the container would hand it nothing. Put @injectable() on it. If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).',
     ],
     [
       BareTwice,
-      'BareTwice: has 2 constructor parameters and no decorator of its own, so that the container would hand it nothing. Put @injectable() on it.',
+      'BareTwice: has 2 constructor parameters, and no decorator of its own wrote down their types, so that the container would hand it nothing. Put @injectable() on it. If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).',
     ],
     [
       Child,
-      'Child: has 1 constructor parameter and no decorator of its own, so that the container would hand it nothing. Put @injectable() on it.',
+      'Child: has 1 constructor parameter, and no decorator of its own wrote down its type, so that the container would hand it nothing. Put @injectable() on it. If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).',
     ],
     [
       Grandchild,
-      'Grandchild: has 1 constructor parameter and no decorator of its own, so that the container would hand it nothing. Put @injectable() on it.',
+      'Grandchild: has 1 constructor parameter, and no decorator of its own wrote down its type, so that the container would hand it nothing. Put @injectable() on it. If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).',
     ],
   ];
   refused.push([

@@ -223,7 +223,10 @@ describe('An application', () => {
       const error = await other.listen({ port, host: '127.0.0.1' }).catch((thrown: unknown) => thrown);
       expect(error)
         .to.be.instanceOf(Error)
-        .with.property('message', `listen EADDRINUSE: address already in use 127.0.0.1:${port}`);
+        .with.property(
+          'message',
+          `Port ${port} is taken. Stop the program that uses it, or listen on another one: app.listen({ port }).`,
+        );
       expect(await handlesWithout(before)).to.deep.equal([]);
       await other.close();
     });

@@ -275,6 +275,36 @@ describe('The description of an application', () => {
     expect(action('create')).to.deep.include({ status: 201, isAtomic: true });
   });
 
+  it('says which actions write and which read, and of others nothing', async () => {
+    expect(action('create')?.effect).to.equal('writes');
+    expect(action('put_away')?.effect).to.equal('writes');
+    expect(action('unsubscribe_instance')?.effect).to.equal('reads');
+    expect(action('subscribe_to_room')?.effect).to.equal('reads');
+
+    @Consumer()
+    class Effects extends ApiConsumer {
+      declare readonly em: { flush(): Promise<void>; find(): Promise<void> };
+      declare readonly mail: { send(): Promise<void> };
+      @Action() async flushes() {
+        await this.em.flush();
+      }
+      @Action() async finds() {
+        await this.em.find();
+      }
+      @Action() async hands() {
+        await this.mail.send();
+      }
+    }
+    const app = createApp({ orm: await offlineOrm(), routes: [path('/', Effects)] });
+    const { actions } = streamOf(app.describe(), '/');
+    await app.close();
+    expect(actions.map(({ name, effect }) => [name, effect])).to.deep.equal([
+      ['flushes', 'writes'],
+      ['finds', 'reads'],
+      ['hands', null],
+    ]);
+  });
+
   it('says the kwargs of a class by its rules', () => {
     expect(action('note')?.kwargs).to.deep.equal({
       type: 'object',

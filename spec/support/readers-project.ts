@@ -35,8 +35,36 @@ export async function readInstructions(page: string): Promise<Instructions> {
   };
 }
 
-/** Packs what would be published. @returns the path of the tarball, in a folder of its own */
-export async function packSignalbox(): Promise<string> {
+/** One block of a page that a reader follows from its first to its last. */
+export type Step =
+  | { readonly kind: 'commands'; readonly commands: readonly string[] }
+  | { readonly kind: 'file'; readonly path: string; readonly text: string }
+  | { readonly kind: 'output'; readonly text: string };
+
+/** The blocks of a page in their order: `sh` is run, what stands below the name of a file is written, `text` is what is printed. */
+export async function readSteps(page: string): Promise<readonly Step[]> {
+  const markdown = await readFile(join(root, page), 'utf8');
+  const blocks = markdown.matchAll(/(?:^`(\S+)`:\n\n)?^```(\w+)\n([\s\S]*?)^```$/gm);
+  return [...blocks].flatMap(([, path, language, text = '']): Step[] => {
+    if (path) return [{ kind: 'file', path, text }];
+    if (language === 'sh') return [{ kind: 'commands', commands: text.trim().split('\n') }];
+    return language === 'text' ? [{ kind: 'output', text }] : [];
+  });
+}
+
+let packed: Promise<string> | undefined;
+
+/** Packs what would be published, once for all specs. @returns the path of the tarball */
+export function packSignalbox(): Promise<string> {
+  packed ??= pack();
+  return packed;
+}
+
+after(async () => {
+  if (packed) await rm(dirname(await packed), { recursive: true, force: true });
+});
+
+async function pack(): Promise<string> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'signalbox-package-')));
   const name = await run(`npm pack --silent --ignore-scripts --pack-destination "${folder}"`, root);
   return join(folder, name.trim());
@@ -74,6 +102,25 @@ export class ReadersProject {
     return project;
   }
 
+  /** An application that the packed `signalbox new` makes, with the packages of this repository in the place of installed ones. */
+  static async generate(command: string, tarball: string): Promise<ReadersProject> {
+    const scratch = await realpath(await mkdtemp(join(tmpdir(), 'signalbox-reader-')));
+    const project = new ReadersProject(scratch);
+    const creator = join(scratch, 'creator');
+    await unpack(tarball, join(creator, 'node_modules/signalbox'));
+    await linkPackages(creator, { commander: 'commander', ws: 'ws', '@standard-schema/spec': '@standard-schema/spec' });
+    await project.run(command.replace('npx signalbox', `node "${creator}/node_modules/signalbox/bin/signalbox.js"`));
+    return project;
+  }
+
+  /** Enters a folder, and puts there what `npm install` would. */
+  async enter(name: string, tarball: string): Promise<void> {
+    this.#folder = join(this.#folder, name);
+    const { dependencies, devDependencies } = JSON.parse(await readFile(join(this.#folder, 'package.json'), 'utf8'));
+    const words = Object.keys({ ...dependencies, ...devDependencies });
+    await this.#link(`npm install ${words.join(' ')}`, tarball, 'typescript');
+  }
+
   /** @throws Error with everything that the command printed, where it fails */
   run(command: string): Promise<string> {
     return run(command, this.#folder);
@@ -105,7 +152,7 @@ export class ReadersProject {
   /** Runs the program of `npm start`, without npm between so that it can be ended. Resolves with the address that it prints. */
   async start(): Promise<string> {
     const { scripts } = JSON.parse(await readFile(join(this.#folder, 'package.json'), 'utf8'));
-    const [program, ...words]: string[] = scripts.start.split(' ');
+    const [program, ...words]: string[] = scripts.start.split(' && ').at(-1).split(' ');
     if (program !== 'node') throw new Error(`The start script is ${scripts.start}`);
     const env = { ...environment(), PORT: String(await lastingPort()) };
     this.#server = spawn(process.execPath, words, { cwd: this.#folder, env });
@@ -129,8 +176,7 @@ export class ReadersProject {
     const names = named.map((word) => word.replace(/(?<=.)@.*/, '')).filter((name) => name !== 'signalbox');
     if (names.length < named.length) {
       const unpacked = join(this.#folder, 'node_modules/signalbox');
-      await mkdir(unpacked, { recursive: true });
-      await this.run(`tar -xzf "${tarball}" --strip-components=1 -C "${unpacked}"`);
+      await unpack(tarball, unpacked);
       const { dependencies } = JSON.parse(await readFile(join(unpacked, 'package.json'), 'utf8'));
       names.push(...Object.keys(dependencies));
     }
@@ -138,6 +184,11 @@ export class ReadersProject {
     await linkPackages(this.#folder, Object.fromEntries(targets));
     await linkPrograms(this.#folder, names);
   }
+}
+
+async function unpack(tarball: string, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await run(`tar -xzf "${tarball}" --strip-components=1 -C "${folder}"`, folder);
 }
 
 async function run(command: string, folder: string): Promise<string> {

@@ -71,8 +71,19 @@ async function attempt<T>(named: string, work: () => T | Promise<T>): Promise<T>
     // What the framework refuses says what to do; of anything else the stack says where.
     const isOurs = error instanceof Error && (error instanceof SignalboxError || error.name === 'ConfigurationError');
     const text = isOurs ? error.message : error instanceof Error ? error.stack : String(error);
-    throw new CommandFailed(`The application cannot be put together from ${named}:\n${text}`);
+    throw new CommandFailed(`The application cannot be put together from ${named}:\n${text}${wayOut(error)}`);
   }
+}
+
+/** What to do about an error of Node.js whose text does not say. */
+function wayOut(error: unknown): string {
+  const { name, message } = error instanceof Error ? error : { name: '', message: '' };
+  const [, missing] = (name === 'ReferenceError' && /^Cannot access '(\w+)' before/.exec(message)) || [];
+  if (missing === undefined) return '';
+  return (
+    `\n\nTwo files import each other, and one of them needs ${missing} while it loads. For a property of an entity, write its type as ` +
+    `Rel<${missing}>: import { type Rel } from '@mikro-orm/core'; \`@ManyToOne(() => ${missing}) name!: Rel<${missing}>\`.`
+  );
 }
 
 /** Told by what it can do: the application may have another copy of the framework. */

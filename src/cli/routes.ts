@@ -49,7 +49,7 @@ function streamText(stream: StreamDescription, schemas: Schemas): string {
   ];
   const tables = [
     table(
-      ['action', 'kwargs', 'runs', 'permissions', 'follows'],
+      ['action', 'kwargs', 'does', 'runs', 'permissions', 'follows'],
       actions.map((action) => actionRow(action, stream, schemas)),
     ),
     table(['observer', 'of', 'groups', 'followed by'], observers.map(observerRow)),
@@ -58,10 +58,11 @@ function streamText(stream: StreamDescription, schemas: Schemas): string {
 }
 
 function actionRow(action: ActionDescription, { permissions }: StreamDescription, schemas: Schemas): readonly string[] {
-  const { name, aliases, kwargs, permissions: own, subscribesTo } = action;
+  const { name, aliases, kwargs, effect, permissions: own, subscribesTo } = action;
   return [
     [name, ...aliases].join(', '),
     Object.keys(kwargs.properties ?? {}).length > 0 || !kwargs.properties ? fieldsOf(kwargs, schemas) : '',
+    effect ?? '',
     runsOf(action),
     own.text === permissions.text ? '' : own.text,
     subscribesTo.join(', '),

@@ -24,8 +24,9 @@ export function createConnection(
   let socket: Socket | undefined;
   let drainDelay: number | null | undefined;
 
-  /** Whatever there was of a socket, or of waiting for one, is over. Listeners are told last: they may change it again. */
+  /** Whatever there was of a socket, or of waiting for one, is over. Listeners are told last: they may change it again. Closed is for good. */
   const leave = (status: ConnectionStatus, why: StatusReason, begin?: () => void): void => {
+    if (controls.$status === 'closed') return;
     alarm();
     socket?.leave();
     socket = drainDelay = undefined;
@@ -48,7 +49,7 @@ export function createConnection(
     const begin = (): void => {
       socket = openSocket(url, options, opened, received, ended);
     };
-    if (controls.$status !== 'closed') leave('connecting', {}, begin);
+    leave('connecting', {}, begin);
   };
   const send = (text: string): boolean => {
     if (controls.$status === 'idle') connect();

@@ -24,3 +24,4 @@ export { type ErrorDetail, SignalboxError } from './signalbox-error.js';
 export type { ConnectionStatus, StatusListener, StatusReason } from './status.js';
 export type { Subscription, SubscriptionState } from './subscription.js';
 export type { WebSocketLike } from './web-socket-like.js';
+export { type HandshakeFacts, webSocketWith } from './web-socket-with.js';

@@ -8,7 +8,7 @@ import type { Class, ConcreteClass } from '../metadata.js';
 import { type Observer, observersOf } from '../observers/observer.js';
 import { consumerGroupDeclarations } from '../observers/observer-declaration.js';
 import { revocationDeclarations } from '../observers/revocation.js';
-import { all, type PermissionExpression, permissionsIn } from '../permissions/permission.js';
+import { all, checkPermissions, type PermissionExpression, permissionsIn } from '../permissions/permission.js';
 import { PermissionChecker } from '../permissions/permission-checker.js';
 import { knowsConnectionOnly } from '../permissions/standard-permissions.js';
 import type { Settings } from '../settings.js';
@@ -58,6 +58,7 @@ export function compileConsumer(
   settings: Settings,
 ): CompiledConsumer {
   checkDecorated(consumer);
+  checkPermissions(consumer.name, permissionDeclarations.find(consumer) ?? []);
   const permission = all(...(permissionDeclarations.find(consumer) ?? defaults));
   const actions = actionsOf(consumer, [permission], settings);
   checkDetailActions(consumer, actions);

@@ -2,15 +2,26 @@ import type { EntityMetadata } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import { ModelFilters } from '../filters/model-filters.js';
 import type { Class } from '../metadata.js';
+import { observerDeclarations } from '../observers/observer-declaration.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { unknownEntity } from '../orm/unknown-entity.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { BaseModelConsumer } from './model-consumer.js';
 
-/** @throws ConfigurationError where the options of a model consumer name what its model does not have */
+/**
+ * @throws ConfigurationError for a model or an observed entity that MikroORM does not know, and where the options of a model
+ * consumer name what its model does not have
+ */
 export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): void {
+  for (const [member, { model }] of observerDeclarations.read(consumer)) {
+    const observed = model?.();
+    if (observed && !unitOfWork.knows(observed))
+      throw unknownEntity(`${consumer.name}.${member}`, 'observes', observed);
+  }
   if (!(consumer.prototype instanceof BaseModelConsumer)) return;
   const { model, filters, lookupField, serializer } = consumer as unknown as typeof BaseModelConsumer;
+  if (!unitOfWork.knows(model)) throw unknownEntity(consumer.name, 'is a consumer of', model);
   const meta = unitOfWork.of(model).em.getMetadata(model as never) as EntityMetadata;
   if (filters) new ModelFilters(meta, filters);
   checkUnrestricted(consumer, serializer, [...Object.values(filters ?? {}).flat(), lookupField]);

@@ -1,6 +1,6 @@
 import type { EntityMetadata, FilterQuery } from '@mikro-orm/core';
 import type { ModelConsumerTypes, modelConsumerTypes } from '../dispatch/action-declaration.js';
-import { Conflict, NotFound } from '../errors.js';
+import { ConfigurationError, Conflict, NotFound, ValidationFailed } from '../errors.js';
 import { type AnyFilterOptions, ModelFilters } from '../filters/model-filters.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { byColumn, byKey } from '../orm/model-key.js';
@@ -80,11 +80,13 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
   /**
    * The row that the client named by `pk`, or by the consumer's `lookupField`.
    *
+   * @throws ValidationFailed where the client named none
    * @throws NotFound where it is not among the rows of the query
    * @throws Conflict where several of them have the value
    */
   protected async getObject(key: unknown, context: ActionContext): Promise<Entity> {
-    const { lookupField } = settingsOf(this);
+    const { lookupField, lookupUrlKwarg } = settingsOf(this);
+    if (key === undefined) throw ValidationFailed.of({ [lookupUrlKwarg]: ['This field is required.'] });
     const meta = this.#meta;
     const named = lookupField === 'pk' ? byKey(meta, key) : byColumn(meta, lookupField, key);
     if (!named) throw new NotFound();
@@ -247,11 +249,14 @@ export type ModelConsumerClass<
  * {"action": "list", "request_id": 1, "limit": 2, "filter": {"archived": false}, "ordering": "-name", "search": "red"}
  * {"errors": [], "data": {"count": 1, "results": [{…}], "limit": 2, "offset": 0}, "action": "list", "response_status": 200, "request_id": 1}
  * ```
+ *
+ * @throws ConfigurationError where the class is defined, without an entity or without a serializer
  */
 export function ModelConsumer<
   Entity extends object,
   const Options extends ModelConsumerOptions<Entity> & SoundOptions<Entity, Options>,
 >(entity: ConcreteClass<Entity>, options: Options): ModelConsumerClass<Entity, Options> {
+  checkModelOptions(entity, options);
   const { serializer, paginator, filters, lookupField = 'pk', lookupUrlKwarg = lookupField }: AnyModelOptions = options;
   abstract class Generated extends BaseModelConsumer<Entity, Options> {
     static override readonly model = entity;
@@ -262,4 +267,24 @@ export function ModelConsumer<
     static override readonly lookupUrlKwarg = lookupUrlKwarg;
   }
   return Generated;
+}
+
+/** A circular import leaves undefined where the class should be. */
+function checkModelOptions(entity: unknown, options: Partial<AnyModelOptions> | undefined): void {
+  if (typeof entity !== 'function') {
+    throw new ConfigurationError({
+      class: 'ModelConsumer',
+      reason: `was given ${String(entity)} for an entity.`,
+      remedy: 'Give the class, and look for a circular import.',
+    });
+  }
+  if (typeof options?.serializer === 'function') return;
+  const { name } = entity;
+  throw new ConfigurationError({
+    class: `ModelConsumer(${name})`,
+    reason: 'has no serializer, which says what clients see of a row.',
+    remedy:
+      `Write class ${name}Serializer extends ModelSerializer(${name}, { fields: ['id', …] }) {}, and give it: ` +
+      `ModelConsumer(${name}, { serializer: ${name}Serializer }). If you did, look for a circular import.`,
+  });
 }

@@ -9,7 +9,7 @@ import { ActionContext } from '../scope/action-context.js';
 import type { ViewOf } from '../serializers/model-types.js';
 import type { AnySerializer } from '../serializers/serializer.js';
 import { checkAsync } from './detached.js';
-import { checkHasRules, parameterClass, parameterTypes } from './parameter-type.js';
+import { checkHasRules, parameterClass, parameterTypes, writtenTypes } from './parameter-type.js';
 
 export interface ActionOptions<Schema extends KwargsSchema, View extends ReplyClass> {
   /** The action's name on the wire; default the method's name in snake_case, which stays valid beside it. */
@@ -110,15 +110,15 @@ export function DetailAction<Schema extends KwargsSchema = never, View extends R
     member: string,
     _descriptor: TypedPropertyDescriptor<Method>,
   ): void => {
-    const [model] = parameterTypes(prototype, member);
     const kwargs = options.kwargs ?? kwargsAt(prototype, member, 1);
+    const [model] = writtenTypes(prototype, member) ?? [];
     write(prototype, member, options, { isDetail: true, model, ...(kwargs && { kwargs }) });
   };
 }
 
 /** The kwargs class that the method's own parameter names; undefined where it takes none. */
 function kwargsAt(prototype: object, member: string, position: number): ConcreteClass<object> | undefined {
-  const types = parameterTypes(prototype, member);
+  const types = parameterTypes(prototype, member, position);
   if (position >= types.length || types[position] === ActionContext) return undefined;
   const kwargs = parameterClass(prototype, member, position);
   checkHasRules(prototype, member, kwargs);

@@ -11,8 +11,7 @@ const shapeless: ReadonlySet<unknown> = new Set([Object, Function, Array, String
  * @throws ConfigurationError where the type does not exist at run time
  */
 export function parameterClass(prototype: object, member: string, position: number): ConcreteClass<object> {
-  const types = parameterTypes(prototype, member);
-  const type = types[position];
+  const type = parameterTypes(prototype, member, position)[position];
   if (!shapeless.has(type)) return type as ConcreteClass<object>;
   if (type === Function) throw importedAsType(prototype, member, position);
   throw new ConfigurationError({
@@ -44,18 +43,33 @@ export function checkHasRules(prototype: object, member: string, kwargs: Concret
   });
 }
 
-/** @throws ConfigurationError where the compiler writes no types down */
-export function parameterTypes(prototype: object, member: string): readonly unknown[] {
-  checkLegacy(member);
-  const types: readonly unknown[] | undefined = Reflect.getMetadata('design:paramtypes', prototype, member);
+/**
+ * @param position the parameter that is asked for
+ * @throws ConfigurationError where the compiler writes no types down, and the method has a parameter there
+ */
+export function parameterTypes(prototype: object, member: string, position: number): readonly unknown[] {
+  const types = writtenTypes(prototype, member);
   if (types) return types;
+  if (countParameters(prototype, member) <= position) return [];
   throw new ConfigurationError({
     class: prototype.constructor.name,
     member,
     reason: 'the compiler wrote no types down for it.',
     remedy:
-      'Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json, and compile with tsc: tsx and esbuild leave the types out.',
+      'Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json, and compile with tsc: tsx and esbuild leave the types out. ' +
+      'Or name the class of the kwargs, which needs no types: @Action({ kwargs: TheClass }).',
   });
+}
+
+/** Undefined where the compiler writes none down. @throws ConfigurationError for standard decorators */
+export function writtenTypes(prototype: object, member: string): readonly unknown[] | undefined {
+  checkLegacy(member);
+  return Reflect.getMetadata('design:paramtypes', prototype, member);
+}
+
+function countParameters(prototype: object, member: string): number {
+  const method: unknown = Reflect.get(prototype, member);
+  return typeof method === 'function' ? method.length : 0;
 }
 
 /** Standard decorators get a context object where legacy ones get the member's name. */

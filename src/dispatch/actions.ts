@@ -1,7 +1,7 @@
 import { longestDelay } from '../clock.js';
 import { ConfigurationError } from '../errors.js';
 import type { Class } from '../metadata.js';
-import { all, type PermissionExpression } from '../permissions/permission.js';
+import { all, checkPermissions, type PermissionExpression } from '../permissions/permission.js';
 import { PermissionChecker } from '../permissions/permission-checker.js';
 import type { Settings } from '../settings.js';
 import { Status } from '../status.js';
@@ -61,6 +61,7 @@ function define(
   inherited: readonly PermissionExpression[],
   settings: Settings,
 ): ActionDefinition {
+  checkPermissions(`${consumer.name}.${member}`, permissions);
   const { detached = false, status = Status.ok, strict = false } = declaration;
   const isAsync = isAsyncFunction(Reflect.get(consumer.prototype, member));
   const usually = isAsync ? settings.asyncActionsAtomic : settings.syncActionsAtomic;

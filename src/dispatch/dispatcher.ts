@@ -9,6 +9,7 @@ import type { Settings } from '../settings.js';
 import { encodeData, isPlainData } from '../wire/codec.js';
 import type { ActionDefinition } from './actions.js';
 import type { ErrorTranslator } from './error-mapping.js';
+import { nearNames } from './near-names.js';
 import { ActionReply } from './reply.js';
 import type { Outcome, Request } from './request.js';
 import type { RequestLog } from './request-log.js';
@@ -103,7 +104,7 @@ export class Dispatcher {
   #run(request: Request): void {
     const { definition: action } = request;
     if (!action) {
-      request.fail(ActionNotFound.named(request.action));
+      request.fail(this.#unknownAction(request));
       request.settle();
       return;
     }
@@ -111,6 +112,12 @@ export class Dispatcher {
     this.deadlines.begin(request, action.timeLimit, request.startedAt);
     if (action.isPlain) this.#runPlain(request, action);
     else void this.#carry(request, action);
+  }
+
+  /** In development it lists the names that the client may have meant. */
+  #unknownAction({ action, target }: Request): ActionNotFound {
+    const names = this.settings.development ? target.compiled.actions.keys() : [];
+    return ActionNotFound.named(action, nearNames(action, names));
   }
 
   /**

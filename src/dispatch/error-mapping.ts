@@ -38,7 +38,8 @@ export class ErrorTranslator {
     try {
       const known = this.#map(thrown);
       if (known && canBeTold(known)) {
-        const facts = { ...fields, code: known.code, error: thrown };
+        const { remedy } = known;
+        const facts = { ...fields, code: known.code, ...(remedy !== undefined && { remedy }), error: thrown };
         // The client is answered what it did wrong; a developer may see here that it was not the client.
         if (known.status < Status.serverError)
           this.#logger.debug('An error was mapped.', { ...facts, error: sentenceOf(thrown) });

@@ -15,6 +15,8 @@ import type { ActionDefinition } from './actions.js';
 /** The consumer that a request came to, as far as carrying it needs to know. */
 export interface RequestTarget {
   readonly instance: object;
+  /** What decorators say of the consumer: the actions by their names on the wire. */
+  readonly compiled: { readonly actions: ReadonlyMap<string, unknown> };
   readonly scope: Scope;
   /** Undefined on a route without streams. */
   readonly stream: string | undefined;

@@ -77,6 +77,8 @@ const lost: ReadonlySet<string> = new Set([
   'timeout expired',
 ]);
 
+const databaseRemedy = 'Start the database server, or correct its address. `signalbox doctor` says whether it answers.';
+
 /** COMMIT was sent and not answered: the transaction took effect, or it did not. */
 export class CommitInDoubt extends ConnectionException {}
 
@@ -124,7 +126,8 @@ export function toApiError(storages: readonly MetadataStorage[], thrown: unknown
   if (thrown instanceof OptimisticLockError)
     return new Conflict('The row was changed by someone else meanwhile.', cause);
   if (thrown instanceof CommitInDoubt) return new OutcomeUnknown(undefined, cause);
-  if (isConnectionFailure(thrown)) return new Unavailable(undefined, { ...cause, retryAfter: retryAfter() });
+  if (isConnectionFailure(thrown))
+    return new Unavailable(undefined, { ...cause, retryAfter: retryAfter(), remedy: databaseRemedy });
   if (!(thrown instanceof DriverException)) return undefined;
   const violation: Violation = thrown as DriverException & Violation;
   const meta = storages

@@ -137,7 +137,13 @@ export async function readShape(
   });
   const row = `row(${sources.map(({ sql }) => sql).join(', ')})::text`;
   const sql = members.length > 0 ? `json_build_array(${[row, ...members.map((each) => each.sql)].join(', ')})` : row;
-  const described = JSON.stringify([meta.className, from, sources, types, members.map(({ name, sql: text }) => [name, text])]);
+  const described = JSON.stringify([
+    meta.className,
+    from,
+    sources,
+    types,
+    members.map(({ name, sql: text }) => [name, text]),
+  ]);
   const id = createHash('sha256').update(described).digest('base64url').slice(0, 12);
   return { id, meta, schema, from, aliases: tables.map(({ alias }) => alias), key, sql, columns, members };
 }

@@ -8,6 +8,7 @@ import {
   RequestContext,
 } from '@mikro-orm/core';
 import { runDetached } from '../async-context.js';
+import type { Class } from '../metadata.js';
 import { primaryKeyOf, restore, type StoredRow } from './row.js';
 
 const none: readonly string[] = [];
@@ -32,6 +33,12 @@ export class UnitOfWork {
     const has = (em: EntityManager): boolean => em.getMetadata().has(entity);
     const other = has(this.em) ? undefined : this.#others.find(has);
     return other ? new UnitOfWork(other, [this.em, ...this.#others.filter((em) => em !== other)]) : this;
+  }
+
+  /** Whether MikroORM knows the class, or one that extends it, in any of the databases. */
+  knows(entity: Class): boolean {
+    const isOf = ({ class: known }: EntityMetadata): boolean => known === entity || known?.prototype instanceof entity;
+    return [this.em, ...this.#others].some((em) => [...em.getMetadata().getAll().values()].some(isOf));
   }
 
   /** The columns of an entity of this database; none where it has no such entity. */

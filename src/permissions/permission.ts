@@ -1,3 +1,4 @@
+import { ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
@@ -109,6 +110,41 @@ export function describePermission(expression: PermissionExpression): string {
   if (expression.kind === 'with')
     return `withOptions(${expression.permission.name}, ${JSON.stringify(expression.options)})`;
   return `${expression.kind}(${expression.operands.map(describePermission).join(', ')})`;
+}
+
+/**
+ * @param owner which class or option names the permission
+ * @throws ConfigurationError for what is no permission class: an arrow function, an instance, undefined
+ */
+export function checkPermissions(owner: string, expressions: readonly unknown[]): void {
+  for (const expression of expressions) {
+    if (typeof expression === 'function' && expression.prototype !== undefined) continue;
+    const { operands, operand, permission } = partsOf(expression);
+    const inner = operands ?? operand ?? permission;
+    if (inner !== undefined) checkPermissions(owner, Array.isArray(inner) ? inner : [inner]);
+    else if (!Array.isArray(operands)) throw notAPermission(owner, expression);
+  }
+}
+
+function partsOf(expression: unknown): Readonly<Record<string, unknown>> {
+  const isExpression = typeof expression === 'object' && expression !== null && 'kind' in expression;
+  return isExpression ? (expression as Readonly<Record<string, unknown>>) : {};
+}
+
+function notAPermission(owner: string, given: unknown): ConfigurationError {
+  const isInstance = typeof given === 'object' && given !== null;
+  const shown =
+    typeof given === 'function' ? 'a function' : isInstance ? `an instance of ${given.constructor.name}` : given;
+  return new ConfigurationError({
+    class: owner,
+    reason: `has ${shown} among its permissions, which is no class.`,
+    remedy:
+      given === undefined
+        ? 'Look for a circular import.'
+        : isInstance
+          ? 'Give the class; the container builds it.'
+          : 'Write a class, which the container builds: class IsMember implements Permission { hasPermission(context: ActionContext) { … } }.',
+  });
 }
 
 /** The permission classes of an expression. */

@@ -4,6 +4,10 @@ import { ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
 import { Scope } from './scope.js';
 
+/** What to do where the decorator is there and the types are not. */
+const withoutMetadata =
+  'If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).';
+
 /**
  * A class with constructor parameters, its own or inherited, and no decorator of its own is built by the container without
  * a word, with nothing in its parameters.
@@ -23,11 +27,13 @@ export function checkProviders(container: DependencyContainer, providers: readon
     }
     const count = Math.max(provider.length, tokens.length);
     if (count === 0 || Reflect.hasOwnMetadata('design:paramtypes', provider)) continue;
+    // Where each parameter has its @inject, no type is needed.
+    if (tokens.length === count && !tokens.includes(undefined) && Reflect.hasOwnMetadata(injected, provider)) continue;
     if (tokens.length > 0 && asksFor(container, provider, tokens[0] as InjectionToken)) continue;
     throw new ConfigurationError({
       class: provider.name,
-      reason: `has ${count} constructor parameter${count === 1 ? '' : 's'} and no decorator of its own, so that the container would hand it nothing.`,
-      remedy: 'Put @injectable() on it.',
+      reason: `has ${count === 1 ? '1 constructor parameter' : `${count} constructor parameters`}, and no decorator of its own wrote down ${count === 1 ? 'its type' : 'their types'}, so that the container would hand it nothing.`,
+      remedy: `Put @injectable() on it. ${withoutMetadata}`,
     });
   }
 }
@@ -191,9 +197,15 @@ function isClass(token: unknown): token is ConcreteClass {
 
 /** What the container would hand to a constructor, its own or inherited: classes, and the tokens of `@inject`. */
 export function parameterTokens(provider: ConcreteClass): readonly unknown[] {
-  const parameters: readonly unknown[] = Reflect.getMetadata('design:paramtypes', provider) ?? [];
-  return parameters.map(tokenOf);
+  const types: readonly unknown[] = Reflect.getMetadata('design:paramtypes', provider) ?? [];
+  const parameters = [...types];
+  const named: Readonly<Record<string, unknown>> = Reflect.getOwnMetadata(injected, provider) ?? {};
+  for (const [position, token] of Object.entries(named)) parameters[Number(position)] = token;
+  return Array.from(parameters, tokenOf);
 }
+
+/** Where tsyringe keeps the tokens of `@inject` by their positions, also where the compiler wrote no types down. */
+const injected = 'injectionTokens';
 
 /** tsyringe puts a description in the place of the type where `@inject` stands. */
 function tokenOf(parameter: unknown): unknown {

@@ -9,6 +9,7 @@ import {
 import { ConfigurationError } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { unknownEntity } from '../orm/unknown-entity.js';
 import { askRights, isWithin } from './field-rights.js';
 import { type ModelField, modelFields } from './model-fields.js';
 import type {
@@ -212,6 +213,7 @@ export function fieldsOfSerializer(
 ): readonly ModelField[] | undefined {
   if (!(serializer.prototype instanceof BaseModelSerializer)) return undefined;
   const declared = serializer as unknown as DeclaredSerializer;
+  if (!unitOfWork.knows(declared.entity)) throw unknownEntity(declared.name, 'shows', declared.entity);
   return fieldsOf(declared, unitOfWork.of(declared.entity).em);
 }
 

@@ -51,7 +51,8 @@ export function unacceptedKeys(fields: readonly ModelField[], raw: unknown): rea
 function objectOf(raw: unknown): Values {
   if (isJsonObject(raw)) return raw;
   const sentence = raw === undefined || raw === null ? 'No data provided.' : 'Invalid data. Expected an object.';
-  throw ValidationFailed.of({ non_field_errors: [sentence] });
+  const remedy = 'Send the fields of the row as "data": {"action": "create", "request_id": 1, "data": {…}}.';
+  throw ValidationFailed.of({ non_field_errors: [sentence] }, { remedy });
 }
 
 function checkField(

@@ -6,7 +6,7 @@ import type { ErrorMapperClass } from '../dispatch/error-mapping.js';
 import { ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
 import { isOrmRoot, type OrmRoot } from '../orm/orm-root.js';
-import type { PermissionExpression } from '../permissions/permission.js';
+import { checkPermissions, type PermissionExpression } from '../permissions/permission.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { GivenSettings } from '../settings.js';
 import type { AppExplorer } from './app-explorer.js';
@@ -112,12 +112,20 @@ const known: Readonly<Record<keyof AppOptions<readonly Route[]>, true>> = {
  * @throws ConfigurationError where a database or the routes are missing, or are something else, and for unknown names
  */
 export function checkOptions(options: unknown): void {
-  const { orm, otherOrms = [], routes, explorer } = (options ?? {}) as Readonly<Record<string, unknown>>;
+  const {
+    orm,
+    otherOrms = [],
+    routes,
+    explorer,
+    permissions = [],
+  } = (options ?? {}) as Readonly<Record<string, unknown>>;
   checkOrm('orm', orm);
   const unknown = Object.keys(options as object).find((name) => !Object.hasOwn(known, name));
   if (unknown !== undefined) throw fault(unknown, 'is no option.', `There are: ${Object.keys(known).join(', ')}.`);
   if (!Array.isArray(otherOrms)) throw fault('otherOrms', 'is no list.', 'Give a list of MikroORM objects.');
   checkExplorer(explorer);
+  if (!Array.isArray(permissions)) throw fault('permissions', 'are no list.', 'Give a list of permission classes.');
+  checkPermissions('createApp', permissions);
   for (const [index, other] of otherOrms.entries()) checkOrm(`otherOrms[${index}]`, other);
   if (!Array.isArray(routes)) {
     const reason = routes === undefined ? 'are missing.' : 'are no list.';

@@ -107,6 +107,7 @@ function describeAction(
     status,
     sendsParts: isGenerator(method),
     isAtomic: atomic,
+    effect: effectOf(consumer, member, atomic),
     isDetached: detached,
     isStrict: strict,
     timeLimit,
@@ -262,6 +263,20 @@ function note(serializer: unknown, parts: DescriptionParts): void {
 
 function memberOf(declared: ReadonlyMap<string, string>, observer: string): string | undefined {
   return [...declared].find(([, named]) => named === observer)?.[0];
+}
+
+/** What no write does without, and calls that write nothing: queries and subscriptions. */
+const writing = /\.(flush|transactional|begin|native\w+|insert\w*|upsert\w*|announc\w+)\(/;
+const harmless = /^((un)?subscribe|em\.(find\w*|count|getReference))$/;
+
+function effectOf(consumer: Class, member: string, isAtomic: boolean): 'reads' | 'writes' | null {
+  if (isAtomic) return 'writes';
+  // Of the mixins, those that write are atomic.
+  if (replyShapes.read(consumer).has(member)) return 'reads';
+  const source = Function.prototype.toString.call(Reflect.get(consumer.prototype, member));
+  if (writing.test(source)) return 'writes';
+  const calls = [...source.matchAll(/\bthis\.([\w.#]+)\(/g)].map(([, called = '']) => called);
+  return calls.every((called) => harmless.test(called)) ? 'reads' : null;
 }
 
 function subscribesTo(method: unknown, observers: readonly string[]): readonly string[] {

@@ -57,6 +57,11 @@ export interface ActionDescription {
   readonly status: number;
   readonly sendsParts: boolean;
   readonly isAtomic: boolean;
+  /**
+   * Whether it changes what is stored, as far as its declaration and its own source tell: one in a transaction, or that flushes, writes; one
+   * that calls nothing but queries and `subscribe` reads. Null of any other.
+   */
+  readonly effect: 'reads' | 'writes' | null;
   readonly isDetached: boolean;
   /** Whether kwargs that are not known are refused. */
   readonly isStrict: boolean;

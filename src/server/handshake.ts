@@ -11,6 +11,7 @@ import { originOf } from '../scope/origin.js';
 import type { RouteParameters } from '../scope/route-parameters.js';
 import { type HandshakeRequest, Scope } from '../scope/scope.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
+import type { ScopeMiddleware, ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import { offeredSubprotocols, standingSubprotocol } from '../scope/subprotocols.js';
 import type { Settings } from '../settings.js';
 import { Status } from '../status.js';
@@ -149,7 +150,7 @@ export class Handshake {
     const parameters = route.hasParameters ? await checkParameters(match, request) : route.noParameters;
     const scope = this.#scopeOf(request, match, parameters);
     try {
-      for (const piece of route.middleware) await scope.container.resolve(piece).apply(scope);
+      for (const piece of route.middleware) await middlewareOf(piece, scope).apply(scope);
       prepare?.(scope);
       const translate = (thrown: unknown): ApiError => this.translate(thrown, request);
       return { scope, refused: await refusalsOf(route, scope, translate) };
@@ -296,5 +297,17 @@ function checkOffered(chosen: string, offered: readonly string[]): string {
     member: 'subprotocol',
     reason: `a middleware chose "${chosen}", which the client does not offer.`,
     remedy: 'Choose one of scope.subprotocols, or none.',
+  });
+}
+
+/** @throws ConfigurationError where it has no `apply`, which may be a field, so that only the instance shows it */
+function middlewareOf(piece: ScopeMiddlewareClass, scope: Scope): ScopeMiddleware {
+  const built: Partial<ScopeMiddleware> & object = scope.container.resolve(piece);
+  if (typeof built.apply === 'function') return built as ScopeMiddleware;
+  throw new ConfigurationError({
+    class: piece.name,
+    member: 'apply',
+    reason: 'is not there, and is what middleware is called by.',
+    remedy: 'Write it: async apply(scope: Scope) { … }.',
   });
 }

@@ -53,14 +53,15 @@ export class HttpServer {
     private readonly logger: Logger,
   ) {}
 
-  /** Makes a server that serves sockets, and nothing else. @throws Error where it cannot listen, such as EADDRINUSE */
+  /** Makes a server that serves sockets, and nothing else. @throws Error with Node's `code` where it cannot listen, such as EADDRINUSE */
   async listen({ port = 0, host }: ListenOptions): Promise<Server> {
     const server = socketsOnly(this.limits, (request, response) => this.application.answer(request, response));
     server.on('connection', (socket) => this.#countSilent(socket));
     this.#servers.push(server);
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject).listen(port, host, backlog, () => {
-        server.off('error', reject);
+      const refuse = (error: NodeJS.ErrnoException): void => reject(explained(error, port));
+      server.once('error', refuse).listen(port, host, backlog, () => {
+        server.off('error', refuse);
         resolve();
       });
     });
@@ -139,6 +140,15 @@ export class HttpServer {
     const level = status >= Status.serverError ? 'warn' : 'info';
     this.logger[level]('An upgrade was refused.', { path: pathOf(request), status, code, origin, host, remedy });
   }
+}
+
+/** Node's error with a sentence for its message, which says what to do. */
+function explained(error: NodeJS.ErrnoException, port: number): Error {
+  if (error.code === 'EADDRINUSE')
+    error.message = `Port ${port} is taken. Stop the program that uses it, or listen on another one: app.listen({ port }).`;
+  if (error.code === 'EACCES')
+    error.message = `This user may not listen on port ${port}. Choose one above 1023: app.listen({ port: 8000 }).`;
+  return error;
 }
 
 /** What would have to change, where the error does not say. */

@@ -119,13 +119,15 @@ function compileTarget(
   { path: at, to }: FlatRoute,
   compile: (consumer: ConsumerClass) => CompiledConsumer,
 ): CompiledRoute['consumers'] {
-  if (!(to instanceof Demultiplexer)) return compile(to);
+  if (!(to instanceof Demultiplexer)) return compile(classOf(at, to));
   const streams = Object.entries(to.streams);
   if (streams.length === 0)
     throw fault(at, 'is a demultiplexer without streams.', 'Give it one: demultiplexer({ rooms: RoomConsumer }).');
   if (streams.some(([stream]) => stream === ''))
     throw fault(at, 'has a stream without a name.', 'Name it: demultiplexer({ rooms: RoomConsumer }).');
-  const consumers = new Map(streams.map(([stream, consumer]) => [stream, compile(consumer)]));
+  const consumers = new Map(
+    streams.map(([stream, consumer]) => [stream, compile(classOf(at, consumer, `in its stream "${stream}" `))]),
+  );
   for (const [stream, { options, consumer }] of consumers) {
     if (options.binary)
       throw fault(
@@ -157,7 +159,10 @@ function flatRoutes(routes: readonly Route[], around: Around): readonly FlatRout
   return routes.flatMap((route) => flatRoute(route, around));
 }
 
-function flatRoute({ path, to, options }: Route, { prefix, middleware }: Around): readonly FlatRoute[] {
+function flatRoute(route: Route, { prefix, middleware }: Around): readonly FlatRoute[] {
+  if (typeof route?.path !== 'string')
+    throw fault('routes', `have ${shown(route)}, which is no route.`, "Write path('/ws/', YourConsumer).");
+  const { path, to, options } = route;
   const whole = `${prefix}${path}`;
   if (prefix !== '' && path.startsWith('/'))
     throw fault(whole, 'begins with a slash below another path.', `Write ${path.slice(1)}.`);
@@ -202,12 +207,39 @@ function checkSchema(at: string, source: ParameterSource, schema: unknown): void
 }
 
 function checkPiece(at: string, piece: unknown): void {
-  if (typeof piece === 'function') {
-    if (!isMaker(piece)) return;
-    const reason = `has ${piece.name} among its middleware, which is a function that makes one, and was not called.`;
-    throw fault(at, reason, `Call it: ${piece.name}(…).`);
+  if (piece === undefined) {
+    throw fault(at, 'has undefined among its middleware, which is no class.', 'Look for a circular import.');
   }
-  throw fault(at, `has ${String(piece)} among its middleware, which is no class.`, 'Look for a circular import.');
+  if (typeof piece !== 'function' || isArrow(piece)) {
+    const remedy =
+      'Write a class, which the container builds: @injectable() class Login implements ScopeMiddleware { async apply(scope: Scope) { … } }.';
+    throw fault(at, `has ${shown(piece)} among its middleware, which is no class.`, remedy);
+  }
+  if (!isMaker(piece)) return;
+  const reason = `has ${piece.name} among its middleware, which is a function that makes one, and was not called.`;
+  throw fault(at, reason, `Call it: ${piece.name}(…).`);
+}
+
+/** @returns the consumer class @throws ConfigurationError where an instance or a function stands in its place */
+function classOf(at: string, consumer: unknown, where = ''): ConsumerClass {
+  if (typeof consumer === 'function' && !isArrow(consumer)) return consumer as ConsumerClass;
+  const isInstance = typeof consumer === 'object' && consumer !== null;
+  const remedy = isInstance
+    ? `Give the class, from which every connection gets an instance of its own: ${consumer.constructor.name}.`
+    : 'Give a class with @Consumer(). If you did, look for a circular import.';
+  throw fault(at, `leads ${where}to ${shown(consumer)}, which is no consumer class.`, remedy);
+}
+
+/** Arrow functions and methods have no prototype: they build nothing. */
+function isArrow(piece: object): boolean {
+  return Reflect.get(piece, 'prototype') === undefined;
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'function') return isArrow(value) ? 'an arrow function' : `the class ${value.name}`;
+  if (typeof value !== 'object' || value === null) return String(value);
+  const { name } = value.constructor ?? Object;
+  return name === 'Object' ? 'an object' : `an instance of ${name}`;
 }
 
 /** A class may have `apply` as a field, which only an instance shows. */

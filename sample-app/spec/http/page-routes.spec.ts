@@ -1,7 +1,9 @@
 import { expect } from 'chai';
+import { truncate } from 'signalbox/testing';
 import { type Chat, createChat } from '../../src/chat.js';
 import { bundledPages } from '../support/browser.js';
 import { sharedDatabase, TIME_TO_OPEN } from '../support/database.js';
+import { unique } from '../support/unique.js';
 
 describe('pages over HTTP', () => {
   let chat: Chat;
@@ -15,7 +17,14 @@ describe('pages over HTTP', () => {
 
   const get = (url: string, headers: Record<string, string> = {}) => chat.http.inject({ url, headers });
 
+  it('begin with sign-up where there are no users', async () => {
+    await truncate((await sharedDatabase()).orm);
+    expect((await get('/')).headers.location).to.equal('/sign-up?first');
+  });
+
   it('lead to the log-in page whoever is not logged in, and back afterwards', async () => {
+    const payload = { username: unique('ada'), password: 'correct horse battery' };
+    await chat.http.inject({ method: 'POST', url: '/api/sign-up', payload });
     expect((await get('/')).headers.location).to.equal('/log-in');
     expect((await get('/rooms/7')).headers.location).to.equal('/log-in?next=/rooms/7');
   });

@@ -66,8 +66,8 @@ describe('a private room', function () {
       expect(heard.filter(({ action }) => action !== 'revoked' && action !== 'ping')).to.deep.equal([]);
 
       expect(await graces.page.getByLabel('Message', { exact: true }).isVisible()).to.equal(false);
-      await graces.page.getByRole('link', { name: 'To the lobby' }).click();
-      await graces.heading('Where to?').waitFor();
+      await graces.page.getByRole('link', { name: 'See all rooms' }).click();
+      await graces.page.getByRole('heading', { name: 'Rooms', exact: true }).waitFor();
     });
 
     it('is gone for a member who was removed while away', async () => {

@@ -30,6 +30,11 @@ export class Accounts {
     return user;
   }
 
+  /** Whether there is any. */
+  async exist(): Promise<boolean> {
+    return (await this.em.find(User, {}, { fields: ['id'], limit: 1 })).length > 0;
+  }
+
   async logIn({ username, password }: Credentials): Promise<User> {
     const user = await this.em.findOne(User, { username });
     const matches = await this.passwords.verify(user?.passwordHash, password);

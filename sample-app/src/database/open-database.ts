@@ -40,16 +40,23 @@ export function createOrm({ databaseUrl, dataFolder }: Settings): Promise<MikroO
 
 async function openServer(clientUrl: string): Promise<Database> {
   const orm = await ormOfServer(clientUrl);
-  return opened(orm, () => orm.close());
+  return opened(orm, () => orm.close(), 'Start PostgreSQL, or correct DATABASE_URL in the environment or in .env.');
 }
 
 export async function openEmbedded(dbName: string, onClose: () => void = () => undefined): Promise<Database> {
   const orm = await ormOfFiles(dbName);
-  return opened(orm, () => orm.close().finally(onClose));
+  const remedy = `See whether this user may write into ${dbName}, or choose another folder with DATA_FOLDER.`;
+  return opened(orm, () => orm.close().finally(onClose), remedy);
 }
 
 /** Only the driver in use is imported: the embedded one brings PostgreSQL itself along. */
 async function ormOfServer(clientUrl: string): Promise<MikroORM> {
+  const { pathname } = URL.parse(clientUrl) ?? {};
+  if (!pathname || pathname === '/') {
+    throw new StartError(
+      'DATABASE_URL names no database. Write it as postgresql://user:password@localhost:5432/name, in the environment or in .env.',
+    );
+  }
   const { PostgreSqlDriver } = await import('@mikro-orm/postgresql');
   return MikroORM.init({ ...common, driver: PostgreSqlDriver, clientUrl });
 }
@@ -69,14 +76,14 @@ function filesIn(dataFolder: string): string {
 }
 
 /** MikroORM would connect with the first query; whether that works is to be told here and now. */
-async function opened(orm: MikroORM, close: () => Promise<void>): Promise<Database> {
+async function opened(orm: MikroORM, close: () => Promise<void>, remedy: string): Promise<Database> {
   const reason = await orm.connect().then(
     () => reasonOf(orm),
     (error: Error) => error.message || error.name,
   );
   if (reason === undefined) return { orm, close };
   await orm.close();
-  throw new StartError(`The database cannot be opened: ${reason}`);
+  throw new StartError(`The database cannot be opened: ${reason}. ${remedy}`);
 }
 
 async function reasonOf(orm: MikroORM): Promise<string | undefined> {

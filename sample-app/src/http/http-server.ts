@@ -34,7 +34,7 @@ export async function createHttpServer(services: HttpServices): Promise<FastifyI
     return reply.send({ errors: ['Not found.'], code: 'not_found' });
   });
   accountRoutes(server, services);
-  await pageRoutes(server, services.sessions);
+  await pageRoutes(server, services);
   return server;
 }
 

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Accounts } from '../accounts/accounts.js';
 import { SESSION_COOKIE, type Sessions } from '../accounts/sessions.js';
 
 const packageFolder = resolve(import.meta.dirname, '../../..');
@@ -10,7 +11,12 @@ const pages = resolve(packageFolder, 'page');
 const assets = [pages, resolve(packageFolder, 'dist/page')];
 const isAsset = /\.(css|js|js\.map|svg)$/;
 
-export async function pageRoutes(server: FastifyInstance, sessions: Sessions): Promise<void> {
+export interface PageServices {
+  readonly accounts: Accounts;
+  readonly sessions: Sessions;
+}
+
+export async function pageRoutes(server: FastifyInstance, { accounts, sessions }: PageServices): Promise<void> {
   await server.register(fastifyStatic, { root: pages, serve: false, cacheControl: false });
   await server.register(fastifyStatic, {
     root: assets,
@@ -32,8 +38,9 @@ export async function pageRoutes(server: FastifyInstance, sessions: Sessions): P
   }
 
   server.get('/', async (request, reply) => {
-    if (!(await isLoggedIn(request))) return reply.redirect('/log-in', 303);
-    return sendPage(reply, 'lobby');
+    if (await isLoggedIn(request)) return sendPage(reply, 'lobby');
+    // The first visitor has no account to log in with.
+    return reply.redirect((await accounts.exist()) ? '/log-in' : '/sign-up?first', 303);
   });
 
   server.get<{ Params: { room: string } }>('/rooms/:room', async (request, reply) => {

@@ -24,6 +24,7 @@ const create: ActionDescription = {
   status: 201,
   sendsParts: false,
   isAtomic: true,
+  effect: 'writes',
   isDetached: false,
   isStrict: false,
   timeLimit: 15_000,

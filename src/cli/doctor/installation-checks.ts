@@ -86,7 +86,8 @@ export const peersAreThereOnce: Check = ({ folder }) => {
   });
 };
 
-const unfitRunners = /(^|[\s/])(tsx|esbuild-register|esno|vite-node|node --experimental-strip-types)(\s|$)/;
+const unfitRunners =
+  /(^|[\s/])(tsx|esbuild-register|esno|vite-node|node --experimental-(?:strip|transform)-types|node(?= (?:\S+ )*\S+\.m?ts))(\s|$)/;
 
 /** They compile without the types of parameters and properties, which the container and the decorators read. */
 export const scriptsCompileWithMetadata: Check = ({ manifest }) => {
@@ -94,6 +95,12 @@ export const scriptsCompileWithMetadata: Check = ({ manifest }) => {
   return Object.entries(scripts).flatMap(([name, script]) => {
     const [, , runner] = unfitRunners.exec(script) ?? [];
     if (runner === undefined) return [];
+    if (runner.startsWith('node')) {
+      return warning(
+        `The script "${name}" lets Node.js run TypeScript, which takes no decorators: SyntaxError: Invalid or unexpected token.`,
+        'Compile with tsc and run the result: tsc -b && node dist/main.js',
+      );
+    }
     return warning(
       `The script "${name}" uses ${runner}, which emits no decorator metadata: classes are built without what they ask for.`,
       'Compile with tsc and run the result: tsc -b && node dist/main.js',

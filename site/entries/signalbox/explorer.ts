@@ -1,0 +1,1 @@
+export * from '../../../src/explorer/index.js';

@@ -1,0 +1,1 @@
+export * from '../../../src/authentication/json-web-tokens.js';
