@@ -191,7 +191,7 @@ const writing: readonly Bug[] = [
           const place = places.get(connection);
           const placed = (_: string, entry: string): string =>
             `insert into signalbox.log (id, entries) overriding system value select ${place}, e.* from (${entry}) e`;
-          const appending = /^insert into signalbox\.log \(entries\) (.*)$/s;
+          const appending = /insert into signalbox\.log \(entries\) (.*)$/s;
           return [connection, { ...rest, text: place ? text.replace(appending, placed) : text }, ...more];
         }),
       },
@@ -207,11 +207,13 @@ const writing: readonly Bug[] = [
         const locks = new WeakMap<object, string>();
         return (...given: Running) => {
           const [connection, { text, ...statement }, ...rest] = given;
-          const lock = /^select 1 from .*( for no key update of [\w, ]+)$/s.exec(text)?.[1];
+          const lock = /^select 1 from .*( for no key update of [\w, ]+)\) r$/s.exec(text)?.[1];
           if (lock) locks.set(connection, lock);
           if (lock) return Promise.resolve([]);
-          const missing = text.startsWith('select k.o, json_build_array') ? (locks.get(connection) ?? '') : '';
-          return run(connection, { ...statement, text: `${text}${missing}` }, ...rest);
+          const waiting = (_: string, row: string, keys: string): string =>
+            `select k.o, r.row from ${keys} cross join lateral (${row}${locks.get(connection) ?? ''}) r`;
+          const reading = /^select k\.o, \((.*json_build_array.*)\) as row from (.*)$/s;
+          return run(connection, { ...statement, text: text.replace(reading, waiting) }, ...rest);
         };
       },
     },
