@@ -131,6 +131,16 @@ describe('A change of a row', () => {
     expect((await recorded.commits()).at(-1)?.[0]?.before).to.include({ room: 2, text: 'new' });
   });
 
+  it('is nothing where another transaction has deleted the row that is updated', async () => {
+    const late = database.orm.em.fork();
+    const message = await late.findOneOrFail(Message, 1);
+    em.remove(await em.findOneOrFail(Message, 1));
+    await em.flush();
+    message.text = 'too late';
+    await late.flush();
+    expect(await recorded.told()).to.deep.equal([['delete Message 1']]);
+  });
+
   it('is nothing where a reference to a row that is not there is deleted', async () => {
     em.remove(em.getReference(Message, 404));
     await em.flush();

@@ -146,9 +146,15 @@ export class ChangeCapture implements EventSubscriber {
     const key = changeSet ? flat(changeSet.getPrimaryKey()) : keyOf(entity);
     const schema = schemaOf(em, meta, entity);
     const isMoved = String(key) !== String(keyOf(entity));
-    const [before] = isMoved || needsBefore ? await this.#rows.lock(em, meta, schema, [key], needsBefore) : [];
     const note = { meta, schema, key, wasThere: true, withMembers: needsBefore };
-    this.#before.set(entity, before === undefined ? note : { ...note, before });
+    this.#before.delete(entity);
+    if (!isMoved && !needsBefore) {
+      this.#before.set(entity, note);
+      return;
+    }
+    // Where another transaction has deleted the row, that one tells so, and this update finds nothing to write.
+    const [before] = await this.#rows.lock(em, meta, schema, [key], needsBefore);
+    if (before !== undefined) this.#before.set(entity, { ...note, before });
   }
 
   /** A row whose key has changed went away under the one, and came under the other. */
