@@ -12,6 +12,7 @@ import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import type { ApiError } from 'signalbox';
 import { toApiError } from '#signalbox/orm/orm-errors.js';
+import { runStatement, writeConnection } from '#signalbox/orm/statements.js';
 import { useDatabase } from '../support/database.js';
 
 @Entity()
@@ -159,6 +160,18 @@ describe('What an error of the ORM means to a client', () => {
         code: 'conflict',
         errors: ['Someone else was writing the same rows. Try again.'],
       });
+    });
+  }
+
+  for (const [code, status] of [
+    ['40P01', 409],
+    ['40001', 409],
+    ['57014', 504],
+  ] as const) {
+    it(`is ${status} for ${code} also in a statement of the framework's own, whose error is the driver's`, async () => {
+      const text = `do $$ begin raise exception 'secret' using errcode = '${code}'; end $$`;
+      const failing = runStatement(writeConnection(em).getClient(), { text }, []);
+      expect(await said(failing)).to.include({ status });
     });
   }
 

@@ -128,6 +128,14 @@ export function toApiError(storages: readonly MetadataStorage[], thrown: unknown
   if (thrown instanceof CommitInDoubt) return new OutcomeUnknown(undefined, cause);
   if (isConnectionFailure(thrown))
     return new Unavailable(undefined, { ...cause, retryAfter: retryAfter(), remedy: databaseRemedy });
+  // Statements of the framework's own, which lock rows and write the log, fail with an error of the driver.
+  if (thrown instanceof DriverException || isDatabaseFailure(thrown)) {
+    const { code }: Violation = thrown as Violation;
+    if (code !== undefined && givenUp.has(code))
+      return new Conflict('Someone else was writing the same rows. Try again.', cause);
+    if (code === cancelledStatement || thrown.message === lateAnswer)
+      return new TimeLimitExceeded('The database took too long.', cause);
+  }
   if (!(thrown instanceof DriverException)) return undefined;
   const violation: Violation = thrown as DriverException & Violation;
   const meta = storages
@@ -147,10 +155,6 @@ export function toApiError(storages: readonly MetadataStorage[], thrown: unknown
   }
   if (thrown instanceof CheckConstraintViolationException)
     return new ValidationFailed('A value is out of its bounds.', cause);
-  if (givenUp.has(String(violation.code)))
-    return new Conflict('Someone else was writing the same rows. Try again.', cause);
-  if (violation.code === cancelledStatement || thrown.message === lateAnswer)
-    return new TimeLimitExceeded('The database took too long.', cause);
   return unfit.has(String(violation.code))
     ? new ValidationFailed('A value does not fit its column.', cause)
     : undefined;
