@@ -10,11 +10,16 @@ import {
   Logger,
   type ModelEvent,
   ModelObserver,
+  Observer,
   path,
+  Signal,
+  type SignalEvent,
   type Subscription,
 } from 'signalbox';
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
+import { ChangeLog } from '#signalbox/log/change-log.js';
+import { defaultSettings } from '#signalbox/settings.js';
 import { useDatabase } from '../support/database.js';
 
 @Entity({ tableName: 'person' })
@@ -30,11 +35,18 @@ interface Shown {
   readonly name: string;
 }
 
+const greeted = new Signal<string>();
+
 @Consumer()
 class PersonConsumer extends ApiConsumer {
   @Action({ status: 201 })
   async watch(context: ActionContext) {
     await this.subscribe(this.onPerson, {}, context);
+    await this.subscribe(this.onGreeted, {}, context);
+  }
+  @Observer(greeted, { name: 'greeted' })
+  async onGreeted(event: SignalEvent<string>, subscription: Subscription) {
+    await subscription.send(event);
   }
   @ModelObserver(() => Person, { body: ({ id, name }: Person): Shown => ({ id, name }) })
   async onPerson(event: ModelEvent<Person, Shown>, subscription: Subscription) {
@@ -105,6 +117,52 @@ describe('An entry of the change log', () => {
     expect(logger.at('error').map(({ message }) => message)).to.deep.equal([
       'An entry of the change log could not be read.',
       'An entry of the change log could not be read.',
+    ]);
+  });
+
+  it('with a signal that cannot be read is told without it, which is logged, and those behind it are told', async () => {
+    await database.orm.em.fork().transactional(() => greeted.send('hello'));
+    expect(await told()).to.deep.equal([['greeted', 'hello']]);
+    const [sent] = await database.orm.em
+      .fork()
+      .execute<{ entries: string }[]>('select entries from signalbox.log order by id desc limit 1');
+    const { signals } = JSON.parse(sent?.entries ?? '') as { signals: { payload: string }[] };
+    const unreadable = signals.map((signal) => ({ ...signal, payload: 'no JSON' }));
+    await append({ rows: [], after: [], signals: [...unreadable, ...signals] });
+    await write({ id: 1, name: 'ann' });
+    expect(await told()).to.deep.equal([
+      ['greeted', 'hello'],
+      ['create', { id: 1, name: 'ann' }],
+    ]);
+    expect(logger.at('error').map(({ message }) => message)).to.deep.equal(['A signal could not be read.']);
+  });
+
+  it('that one application fails on is missed by that one, which is logged, and told by the others', async () => {
+    const missed: string[] = [];
+    const numbers: number[] = [];
+    const detach = ChangeLog.of(database.orm).attach({
+      settings: defaultSettings.changeLog,
+      logger,
+      isObserved: () => false,
+      needsBefore: () => false,
+      shownOf: () => [],
+      comparedOf: () => [],
+      receive: (commits) => {
+        numbers.push(commits.length);
+        if (numbers.length === 1) throw new Error('failed');
+      },
+      missed: (reason) => missed.push(reason),
+      cause: () => undefined,
+    });
+    await write({ id: 1, name: 'ann' });
+    expect(await told()).to.deep.equal([['create', { id: 1, name: 'ann' }]]);
+    await write({ id: 2, name: 'bob' });
+    expect(await told()).to.deep.equal([['create', { id: 2, name: 'bob' }]]);
+    await detach();
+    expect(missed).to.deep.equal(['An application failed on commits of the change log.']);
+    expect(numbers).to.deep.equal([1, 1]);
+    expect(logger.at('error').map(({ message }) => message)).to.deep.equal([
+      'An application failed on commits of the change log.',
     ]);
   });
 

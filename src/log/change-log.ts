@@ -104,11 +104,6 @@ export class ChangeLog {
     return this.#isReady;
   }
 
-  /** Milliseconds since the last complete read began. */
-  get lag(): number {
-    return this.#reader?.lag ?? 0;
-  }
-
   /** @returns what ends it; the last application stops the reader */
   attach(user: LogUser): () => Promise<void> {
     this.#users.add(user);
@@ -243,7 +238,7 @@ export class ChangeLog {
   }
 
   /** Runs what waited for a commit. What it throws is logged. */
-  async run(work: () => unknown): Promise<void> {
+  async #run(work: () => unknown): Promise<void> {
     try {
       await work();
     } catch (error) {
@@ -287,7 +282,7 @@ export class ChangeLog {
   #committed(transaction: object): void {
     const { works } = this.#buffer.take(transaction);
     if (this.#appended.has(transaction)) this.#reader?.ring();
-    if (works.length > 0) runDetached(() => works.map((work) => this.run(work)));
+    if (works.length > 0) runDetached(() => works.map((work) => this.#run(work)));
   }
 
   /** What was written outside of any transaction, or in one that the framework did not see begin, has its entry at once. */
@@ -312,8 +307,18 @@ export class ChangeLog {
     const { logger } = this.#first;
     this.#decoded = this.#decoded.then(async () => {
       const commits = await decodeCommits({ em: this.#em, rows: this.#rows, logger }, rows);
-      for (const user of this.#users) user.receive(commits, number);
+      for (const user of this.#users) this.#handTo(user, commits, number);
     });
+  }
+
+  /** An application that fails on its commits has missed them; the others, and what comes later, do not notice. */
+  #handTo(user: LogUser, commits: readonly Commit[], batch: number): void {
+    try {
+      user.receive(commits, batch);
+    } catch (error) {
+      user.logger.error('An application failed on commits of the change log.', { batch, error });
+      user.missed('An application failed on commits of the change log.');
+    }
   }
 
   #missed(reason: string): void {

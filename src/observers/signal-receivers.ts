@@ -42,13 +42,26 @@ export class SignalReceivers {
     for (const end of this.#ends.splice(0)) end();
   }
 
-  /** What this application calls the same; several observers of one signal are told once. */
-  received(logged: readonly LoggedSignal[], atOnce: boolean): readonly SignalSent[] {
+  /**
+   * What this application calls the same; several observers of one signal are told once.
+   *
+   * @param unreadable called with the error of a payload that cannot be decoded, as another version of the program may send it
+   */
+  received(
+    logged: readonly LoggedSignal[],
+    atOnce: boolean,
+    unreadable: (error: unknown, signal: string) => void,
+  ): readonly SignalSent[] {
     return logged.flatMap(({ names, payload, origin }) => {
       const found = this.#heard.find((each) => each.atOnce === atOnce && names.includes(each.name));
       if (!found) return [];
-      const sent = { signal: found.signal, payload: decodePayload(payload), atOnce };
-      return origin === undefined ? sent : { ...sent, origin };
+      try {
+        const sent = { signal: found.signal, payload: decodePayload(payload), atOnce };
+        return origin === undefined ? sent : { ...sent, origin };
+      } catch (error) {
+        unreadable(error, found.name);
+        return [];
+      }
     });
   }
 }

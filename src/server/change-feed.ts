@@ -11,6 +11,7 @@ import type { LoggedRecheck, LoggedSignal } from '../orm/commit-buffer.js';
 import { isConnectionFailure } from '../orm/orm-errors.js';
 import type { OrmRoot } from '../orm/orm-root.js';
 import type { ChangeLogSettings } from '../settings.js';
+import type { SignalSent } from '../signals/signal-sent.js';
 import type { ConnectionRules } from './connection-rules.js';
 
 /** A signal on its way to the other processes, which no transaction carries. */
@@ -150,10 +151,17 @@ export class ChangeFeed {
     const received = commits.map((commit): PublishedCommit => {
       const { signals, untold, ...rest } = commit;
       if (untold.length > 0) this.missed(`A transaction wrote too many rows of ${untold.join(', ')} to tell of them.`);
-      return { ...rest, signals: signals.length === 0 ? [] : this.receivers.received(signals, false) };
+      return { ...rest, signals: this.#readSignals(signals, false) };
     });
     this.publisher.publish(received, batch);
     if (this.rules.areGiven) for (const { changes, signals } of received) void this.rules.apply(changes, signals);
+  }
+
+  /** One that cannot be read is left out, and those beside it are told. */
+  #readSignals(sent: readonly LoggedSignal[], atOnce: boolean): readonly SignalSent[] {
+    return this.receivers.received(sent, atOnce, (error, signal) =>
+      this.logger.error('A signal could not be read.', { signal, error }),
+    );
   }
 
   #take(sent: LoggedSignal, atOnce: boolean): void {
@@ -178,7 +186,7 @@ export class ChangeFeed {
   }
 
   #receiveSignal(sent: LoggedSignal, atOnce: boolean): void {
-    const signals = this.receivers.received([sent], atOnce);
+    const signals = this.#readSignals([sent], atOnce);
     const cause = this.cause();
     this.publisher.publish([{ changes: [], signals, rechecks: [], ...(cause !== undefined && { cause }) }]);
     if (this.rules.areGiven) void this.rules.apply([], signals);
