@@ -161,7 +161,7 @@ function checkRevocations(
   }
 }
 
-/** Whoever subscribes to a group-less observer hears of every row, also of those that the query keeps from the client. */
+/** A client that subscribes to a group-less observer hears of every row, also of those that the query keeps from the client. */
 function checkGroups(consumer: ConsumerClass, observers: ReadonlyMap<string, Observer>, model: Class): void {
   const narrowing = ['getQuery', 'filterQuery'].find((member) => overrides(consumer, member));
   const withGroups = new Set(consumerGroupDeclarations.read(consumer).values());

@@ -18,8 +18,8 @@ interface List {
 
 /**
  * Appends what a transaction did, by one statement on its own connection: the database puts the rows as they are stored behind what
- * is known of them here. It has to be the last statement, while the transaction holds the locks of its rows: whoever writes one of
- * them next has its entry behind this one.
+ * is known of them here. It has to be the last statement, while the transaction holds the locks of its rows: the transaction
+ * that writes one of them next has its entry behind this one.
  */
 export async function append(
   em: EntityManager,

@@ -224,7 +224,7 @@ export class ChangeCapture implements EventSubscriber {
     stage.note(origin === undefined ? note : { ...note, origin });
   }
 
-  /** Locked in the order of their keys, before the links are written: whoever writes a link of the same row waits here. */
+  /** Locked in the order of their keys, before the links are written: another writer of a link of the same row waits here. */
   async #noteRelinked(em: EntityManager, rows: Iterable<object>, transaction?: object): Promise<void> {
     for (const [meta, entities] of byClass(rows)) {
       const stored = entities.filter(isStored);

@@ -107,7 +107,7 @@ export class RowReader {
     }
     const { locked } = this.#textsOf(shape);
     const rows = await this.#select(connection, locked, shape, keys);
-    // Whoever waited for a row that was deleted then finds what has its key now by a statement of its own.
+    // A writer that waited for a row which was deleted then finds what has its key now by a statement of its own.
     return rows.includes(undefined) ? this.#select(connection, locked, shape, keys) : rows;
   }
 
