@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { expect } from 'chai';
-import { RunningApp } from './support/running-app.js';
+import { type Program, RunningApp } from './support/running-app.js';
 import { TemporaryFolder } from './support/temporary-folder.js';
 import { Visitor } from './support/visitor.js';
 
@@ -23,8 +23,8 @@ describe('main.js', function () {
   const apps: RunningApp[] = [];
   const visitors: Visitor[] = [];
 
-  function start(env: Readonly<Record<string, string>> = {}): RunningApp {
-    const started = new RunningApp({ DATA_FOLDER: folder.path, ...env });
+  function start(env: Readonly<Record<string, string>> = {}, program: Program = {}): RunningApp {
+    const started = new RunningApp({ DATA_FOLDER: folder.path, ...env }, program);
     apps.push(started);
     return started;
   }
@@ -119,6 +119,14 @@ describe('main.js', function () {
   }
 
   it('stops cleanly on a signal, and leaves the folder to the next', async () => {
+    expect(await app.stop('SIGINT')).to.equal(0);
+    expect(readdirSync(folder.path)).to.deep.equal(['pglite']);
+  });
+
+  it('stops as cleanly when the channel of its parent closes just before the signal, as Ctrl+C may have it', async () => {
+    app = start({}, { hasChannel: true });
+    await app.address();
+    await app.closeChannel();
     expect(await app.stop('SIGINT')).to.equal(0);
     expect(readdirSync(folder.path)).to.deep.equal(['pglite']);
   });

@@ -11,22 +11,29 @@ function fail(error: unknown): never {
   process.exit(1);
 }
 
-/** The first signal stops cleanly; the second, or a stop that takes too long, at once. */
+/**
+ * The first signal stops cleanly; the second, or a stop that takes too long, at once. dev.js stops the app by closing its end of
+ * their channel, which also closes when dev.js is killed. That is no signal: Ctrl+C reaches both, in either order.
+ */
 function stopOnSignal({ stop }: Running): void {
   let isStopping = false;
+  let signals = 0;
   const begin = () => {
+    if (isStopping) return;
     isStopping = true;
     print('Stopping');
     setTimeout(() => process.exit(1), TIME_TO_STOP).unref();
     stop().then(() => process.exit(0), fail);
   };
-  const onSignal = () => (isStopping ? process.exit(1) : begin());
+  const onSignal = () => {
+    signals += 1;
+    if (signals > 1) process.exit(1);
+    begin();
+  };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
-  // dev.js stops the app by closing its end of their channel, which also closes when dev.js is killed.
-  const onDisconnect = () => isStopping || begin();
-  process.on('disconnect', onDisconnect);
-  if (process.connected === false) onDisconnect();
+  process.on('disconnect', begin);
+  if (process.connected === false) begin();
 }
 
 try {

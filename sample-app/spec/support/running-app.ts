@@ -11,6 +11,8 @@ export interface Program {
   readonly folder?: string;
   /** Leads a process group of its own, as a program does that is started in a terminal. Default: false. */
   readonly leadsGroup?: boolean;
+  /** Has a channel to this process, as the app has to dev.js. Default: false. */
+  readonly hasChannel?: boolean;
 }
 
 /** The app as its own process, and everything that it prints. */
@@ -26,8 +28,10 @@ export class RunningApp {
       env: { ...inherited, PORT: '0', ...env },
       ...(program.folder ? { cwd: program.folder } : {}),
       detached: program.leadsGroup ?? false,
+      ...(program.hasChannel ? { stdio: ['pipe', 'pipe', 'pipe', 'ipc'] } : {}),
     });
-    this.exit = once(this.child, 'close').then(() => this.child.exitCode);
+    // Node emits no 'close' for a child whose channel was closed from this side.
+    this.exit = once(this.child, program.hasChannel ? 'exit' : 'close').then(() => this.child.exitCode);
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.on('data', (chunk: Buffer) => {
         this.output += chunk.toString();
@@ -65,6 +69,11 @@ export class RunningApp {
   /** The exit code, once it has ended by itself, and with it every process that it started. */
   ended(): Promise<number | null> {
     return this.exit;
+  }
+
+  async closeChannel(): Promise<void> {
+    this.child.disconnect();
+    await once(this.child, 'disconnect');
   }
 
   /** The exit code; null where the signal ended it. */
