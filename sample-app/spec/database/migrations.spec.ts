@@ -1,6 +1,6 @@
 import { type MikroORM, UniqueConstraintViolationException, wrap } from '@mikro-orm/core';
 import { expect } from 'chai';
-import { migrate } from '../../src/database/open-database.js';
+import { type Database, migrate } from '../../src/database/open-database.js';
 import { Message } from '../../src/entities/message.js';
 import { Room } from '../../src/entities/room.js';
 import { User } from '../../src/entities/user.js';
@@ -9,11 +9,13 @@ import { sharedDatabase, TIME_TO_OPEN } from '../support/database.js';
 import { unique } from '../support/unique.js';
 
 describe('migrations', () => {
+  let database: Database;
   let orm: MikroORM;
 
   before(async function () {
     this.timeout(TIME_TO_OPEN);
-    ({ orm } = await sharedDatabase());
+    database = await sharedDatabase();
+    ({ orm } = database);
   });
 
   async function givenUser(username = unique('ada')): Promise<User> {
@@ -29,7 +31,7 @@ describe('migrations', () => {
   });
 
   it('are applied once', async () => {
-    expect(await migrate(orm)).to.be.empty;
+    expect(await migrate(database)).to.be.empty;
     const executed = await orm.migrator.getExecuted();
     expect(executed.map(({ name }) => name)).to.deep.equal(migrations.map(({ name }) => name));
   });

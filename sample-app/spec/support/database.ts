@@ -17,7 +17,7 @@ async function openMigrated(): Promise<Database> {
   process.once('exit', () => folder.remove());
   await putEmptyDatabase(folder.path);
   const database = await openEmbedded(join(folder.path, 'pglite'));
-  await migrate(database.orm);
+  await migrate(database);
   return database;
 }
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { MikroORM } from '@mikro-orm/core';
+import { type MigrationInfo, MikroORM } from '@mikro-orm/core';
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { Migrator } from '@mikro-orm/migrations';
 import { entities } from '../entities/entities.js';
@@ -9,8 +9,13 @@ import { FolderLock } from './folder-lock.js';
 
 export interface Database {
   readonly orm: MikroORM;
+  /** Whether further processes may use it. The embedded one belongs to this process. */
+  readonly isShared: boolean;
   close(): Promise<void>;
 }
+
+/** The number of the advisory lock: any, as long as nothing else in this database uses it. */
+const MIGRATION_LOCK = 7001;
 
 const common = {
   entities,
@@ -40,13 +45,16 @@ export function createOrm({ databaseUrl, dataFolder }: Settings): Promise<MikroO
 
 async function openServer(clientUrl: string): Promise<Database> {
   const orm = await ormOfServer(clientUrl);
-  return opened(orm, () => orm.close(), 'Start PostgreSQL, or correct DATABASE_URL in the environment or in .env.');
+  const remedy = 'Start PostgreSQL, or correct DATABASE_URL in the environment or in .env.';
+  await checkOpened(orm, remedy);
+  return { orm, isShared: true, close: () => orm.close() };
 }
 
 export async function openEmbedded(dbName: string, onClose: () => void = () => undefined): Promise<Database> {
   const orm = await ormOfFiles(dbName);
   const remedy = `See whether this user may write into ${dbName}, or choose another folder with DATA_FOLDER.`;
-  return opened(orm, () => orm.close().finally(onClose), remedy);
+  await checkOpened(orm, remedy);
+  return { orm, isShared: false, close: () => orm.close().finally(onClose) };
 }
 
 /** Only the driver in use is imported: the embedded one brings PostgreSQL itself along. */
@@ -76,12 +84,12 @@ function filesIn(dataFolder: string): string {
 }
 
 /** MikroORM would connect with the first query; whether that works is to be told here and now. */
-async function opened(orm: MikroORM, close: () => Promise<void>, remedy: string): Promise<Database> {
+async function checkOpened(orm: MikroORM, remedy: string): Promise<void> {
   const reason = await orm.connect().then(
     () => reasonOf(orm),
     (error: Error) => error.message || error.name,
   );
-  if (reason === undefined) return { orm, close };
+  if (reason === undefined) return;
   await orm.close();
   throw new StartError(`The database cannot be opened: ${reason}. ${remedy}`);
 }
@@ -92,7 +100,16 @@ async function reasonOf(orm: MikroORM): Promise<string | undefined> {
 }
 
 /** The names of the migrations which were new to this database. */
-export async function migrate(orm: MikroORM): Promise<string[]> {
-  const applied = await orm.migrator.up();
+export async function migrate({ orm, isShared }: Database): Promise<string[]> {
+  const applied = isShared ? await migrateInTurn(orm) : await orm.migrator.up();
   return applied.map(({ name }) => name);
+}
+
+/** MikroORM takes no lock around its migrations, and processes may start at once. The lock ends with its transaction. */
+function migrateInTurn(orm: MikroORM): Promise<MigrationInfo[]> {
+  return orm.em.fork().transactional(async (em) => {
+    const lock = `select pg_advisory_xact_lock(${MIGRATION_LOCK})`;
+    await em.getConnection().execute(lock, [], 'run', em.getTransactionContext());
+    return orm.migrator.up();
+  });
 }

@@ -18,7 +18,7 @@ export async function start(settings: Settings): Promise<Running> {
   );
   const database = await openDatabase(settings);
   try {
-    const applied = await migrate(database.orm);
+    const applied = await migrate(database);
     print(applied.length > 0 ? `Applied ${applied.join(', ')}` : 'The database is up to date');
     const app = createApplication(database.orm);
     const server = createHttpServer(app);

@@ -11,7 +11,7 @@ export function sharedDatabase(): Promise<Database> {
 
 async function openMigrated(): Promise<Database> {
   const database = await openEmbedded('memory://');
-  await migrate(database.orm);
+  await migrate(database);
   return database;
 }
 
