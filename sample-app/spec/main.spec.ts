@@ -49,7 +49,7 @@ describe('main.js', function () {
     expect(app.output.split('\n').filter(Boolean)).to.deep.equal([
       `Opening the database in ${folder.path}`,
       'Applying migrations',
-      'Applied 0001-create-accounts, 0002-create-rooms, 0003-add-private-rooms',
+      'Applied 0001-create-accounts, 0002-create-rooms, 0003-add-private-rooms, 0004-add-visits',
       `Listening. Open ${address} in your browser; stop with Ctrl+C.`,
     ]);
   });

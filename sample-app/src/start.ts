@@ -1,6 +1,8 @@
+import type { MikroORM } from '@mikro-orm/core';
 import type { FastifyInstance } from 'fastify';
 import { createChat } from './chat.js';
 import { migrate, openDatabase } from './database/open-database.js';
+import { Visit } from './entities/visit.js';
 import { print } from './print.js';
 import { type Settings, StartError } from './settings.js';
 
@@ -16,8 +18,9 @@ export async function start(settings: Settings): Promise<Running> {
   const database = await openDatabase(settings);
   try {
     print('Applying migrations');
-    const applied = await migrate(database.orm);
+    const applied = await migrate(database);
     print(applied.length > 0 ? `Applied ${applied.join(', ')}` : 'The database is up to date');
+    if (!database.isShared) await endVisits(database.orm);
     const chat = await createChat(database.orm);
     const address = await listen(chat.http, settings);
     return { address, stop: () => chat.close().finally(() => database.close()) };
@@ -25,6 +28,11 @@ export async function start(settings: Settings): Promise<Running> {
     await database.close();
     throw error;
   }
+}
+
+/** Those of a process that was killed. No other process has this database, so nobody is in a room. */
+async function endVisits(orm: MikroORM): Promise<void> {
+  await orm.em.fork().nativeUpdate(Visit, {}, { expiresAt: new Date(0) });
 }
 
 async function listen(http: FastifyInstance, { host, port }: Settings): Promise<string> {

@@ -1,5 +1,6 @@
 import type { MikroORM } from '@mikro-orm/core';
 import { expect } from 'chai';
+import { MemoryLogger, TestClock } from 'signalbox/testing';
 import { Presence } from '../../src/chat/presence.js';
 import { Room } from '../../src/entities/room.js';
 import { User } from '../../src/entities/user.js';
@@ -8,7 +9,9 @@ import { unique } from '../support/unique.js';
 
 describe('Presence', () => {
   const [tab, otherTab] = [{}, {}];
+  const logger = new MemoryLogger();
   let orm: MikroORM;
+  let clock: TestClock;
   let presence: Presence;
   let room: number;
   let ada: number;
@@ -24,8 +27,19 @@ describe('Presence', () => {
     await em.flush();
     [ada = 0, grace = 0] = users.map(({ id }) => id);
     room = await em.insert(Room, { name: unique('room'), host: ada });
-    presence = new Presence(orm.em);
+    clock = new TestClock();
+    presence = process();
   });
+
+  /** As another process of the same database has it. */
+  function process(): Presence {
+    return new Presence(orm.em, clock, logger);
+  }
+
+  async function beat(beating: Presence): Promise<void> {
+    clock.advance(10_000);
+    await beating.beat();
+  }
 
   async function inside(): Promise<number[]> {
     const found = await orm.em.fork().findOneOrFail(Room, room, { populate: ['currentUsers'] });
@@ -74,9 +88,68 @@ describe('Presence', () => {
     expect(await inside()).to.deep.equal([ada]);
   });
 
-  it('empties every room at the start', async () => {
+  it('lists a user with connections to two processes until both have left', async () => {
+    const other = process();
     await presence.enter(room, ada, tab);
-    await new Presence(orm.em).start();
+    await other.enter(room, ada, otherTab);
+    await other.enter(room, grace, otherTab);
+    expect(await inside()).to.deep.equal([ada, grace]);
+    await presence.leave(room, ada, tab);
+    expect(await inside()).to.deep.equal([ada, grace]);
+    await other.leave(room, ada, otherTab);
+    expect(await inside()).to.deep.equal([grace]);
+  });
+
+  it('is right in the end, in whatever order they come and go in two processes', async () => {
+    const other = process();
+    const moves: Promise<void>[] = [];
+    for (const each of [presence, other, presence, other])
+      moves.push(each.enter(room, ada, tab), each.leave(room, ada, tab), each.enter(room, grace, tab));
+    await Promise.all(moves);
+    expect(await inside()).to.deep.equal([grace]);
+  });
+
+  it('lists nobody who was expelled by another process', async () => {
+    await orm.em.fork().nativeUpdate(Room, room, { isPrivate: true });
+    const other = process();
+    await other.enter(room, ada, tab);
+    expect(await inside(), 'no member').to.deep.equal([]);
+    await orm.em.fork().nativeUpdate(Room, room, { isPrivate: false });
+    await other.enter(room, ada, tab);
+    await orm.em.fork().nativeUpdate(Room, room, { isPrivate: true });
+    await presence.expel(room, ada);
     expect(await inside()).to.be.empty;
+    await beat(other);
+    expect(await inside()).to.be.empty;
+  });
+
+  it('lists who was inside a process that was killed for 30 seconds, and who is inside one that lives for longer', async () => {
+    await presence.enter(room, ada, tab);
+    const other = process();
+    await other.enter(room, grace, tab);
+    for (const expected of [[ada, grace], [ada, grace], [grace], [grace]]) {
+      await beat(other);
+      expect(await inside()).to.deep.equal(expected);
+    }
+    await other.stop();
+    expect(await inside(), 'a process that stops takes its visits along').to.be.empty;
+  });
+
+  it('lists again who is inside a process that gave no sign of life for a while', async () => {
+    await presence.enter(room, ada, tab);
+    const now = clock.now().getTime();
+    await new Presence(orm.em, new TestClock(new Date(now + 30_000)), logger).beat();
+    expect(await inside()).to.be.empty;
+    await beat(presence);
+    expect(await inside()).to.deep.equal([ada]);
+  });
+
+  it('ends at the start what a process left that was killed 30 seconds ago', async () => {
+    await presence.enter(room, ada, tab);
+    clock.advance(30_000);
+    const successor = process();
+    await successor.start();
+    expect(await inside()).to.be.empty;
+    await successor.stop();
   });
 });

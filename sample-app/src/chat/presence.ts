@@ -1,70 +1,151 @@
-import { EntityManager } from '@mikro-orm/core';
+import { randomUUID } from 'node:crypto';
+import { EntityManager, LockMode } from '@mikro-orm/core';
+import { Clock, Logger, type Timer } from 'signalbox';
 import { injectable } from 'tsyringe';
 import { Room } from '../entities/room.js';
 import { User } from '../entities/user.js';
+import { Visit } from '../entities/visit.js';
+import { roomsVisibleTo } from './visible-rooms.js';
+
+/** Milliseconds after which visits end whose process has given no sign of life. Clocks of machines must differ by less. */
+const LEASE = 30_000;
+/** Milliseconds between two signs of life. */
+const BEAT = 10_000;
+
+/** A user in a room, as far as this process knows. */
+interface LocalVisit {
+  readonly room: number;
+  readonly user: number;
+  readonly connections: Set<object>;
+}
 
 /**
- * Who is in which room: a user is, from the first connection that enters to the last one that leaves. The connections of
- * this process are known here; the result is written to Room.currentUsers, which everybody in the room observes.
+ * Who is in which room: a user is, from the first connection that enters to the last one that leaves, whichever process they are
+ * in. Each process counts its own connections, and writes down who visits which room through it. `Room.currentUsers`, which
+ * everybody in the room observes, lists whoever has a visit.
  */
 @injectable()
 export class Presence {
-  private readonly visits = new Map<string, Set<object>>();
+  private readonly process = randomUUID();
+  private readonly visits = new Map<string, LocalVisit>();
   private readonly writes = new Map<number, Promise<void>>();
+  private beating: Promise<void> = Promise.resolve();
+  private timer: Timer | undefined;
 
-  constructor(private readonly em: EntityManager) {}
+  constructor(
+    private readonly em: EntityManager,
+    private readonly clock: Clock,
+    private readonly logger: Logger,
+  ) {}
 
   /** After a crash the rooms still list those who were inside. */
   async start(): Promise<void> {
-    const em = this.em.fork();
-    const rooms = await em.find(Room, { currentUsers: { $some: {} } }, { populate: ['currentUsers'] });
-    for (const room of rooms) room.currentUsers.removeAll();
-    await em.flush();
+    await this.endExpired();
+    this.beatLater();
   }
 
-  /** @param visit the connection; entering or leaving twice is no different from once */
-  async enter(room: number, user: number, visit: object): Promise<void> {
+  async stop(): Promise<void> {
+    this.timer?.cancel();
+    await this.beating;
+    const left = [...this.visits.values()];
+    this.visits.clear();
+    await Promise.all(left.map(({ room, user }) => this.settle(room, user)));
+    await Promise.all(this.writes.values());
+  }
+
+  /** @param connection entering or leaving twice is no different from once */
+  async enter(room: number, user: number, connection: object): Promise<void> {
     const key = keyOf(room, user);
-    this.visits.set(key, (this.visits.get(key) ?? new Set()).add(visit));
+    const visit = this.visits.get(key) ?? { room, user, connections: new Set() };
+    visit.connections.add(connection);
+    this.visits.set(key, visit);
     await this.settle(room, user);
   }
 
-  async leave(room: number, user: number, visit: object): Promise<void> {
+  async leave(room: number, user: number, connection: object): Promise<void> {
     const key = keyOf(room, user);
-    const visits = this.visits.get(key);
-    visits?.delete(visit);
-    if (visits?.size === 0) this.visits.delete(key);
+    const visit = this.visits.get(key);
+    visit?.connections.delete(connection);
+    if (visit?.connections.size === 0) this.visits.delete(key);
     await this.settle(room, user);
   }
 
-  /** Whoever may no longer be in a room is not in it, with however many connections. */
+  /** Whoever may no longer be in a room is not in it, with however many connections to whichever processes. */
   async expel(room: number, user: number): Promise<void> {
     this.visits.delete(keyOf(room, user));
-    await this.settle(room, user);
+    await this.update(room, (em) => em.nativeDelete(Visit, { room, user }));
+  }
+
+  /** Gives a sign of life, and ends the visits of processes that gave none. Called every 10 seconds. */
+  async beat(): Promise<void> {
+    try {
+      await this.renew();
+      await this.endExpired();
+    } catch (error) {
+      this.logger.warn('Who is in which room could not be renewed; it is tried again.', { error });
+    }
+  }
+
+  /** Writes down whether this process has connections of the user in the room. */
+  private settle(room: number, user: number): Promise<void> {
+    return this.update(room, async (em) => {
+      const key = keyOf(room, user);
+      // Another process may have expelled the user.
+      const isVisible = await em.count(Room, { $and: [{ id: room }, roomsVisibleTo({ id: user })] });
+      if (!isVisible) this.visits.delete(key);
+      const visit = { process: this.process, room, user };
+      if (this.visits.has(key)) await em.upsert(Visit, { ...visit, expiresAt: this.expiry() });
+      else await em.nativeDelete(Visit, visit);
+    });
   }
 
   /**
-   * One write of a room after the other, and each writes what holds when its turn comes: so the last one is right, however
-   * quickly somebody leaves and comes back.
+   * Changes the visits of a room, and lists whoever visits it then. One after the other: by the lock in all processes, and by the
+   * queue in this one, where the waiting would hold connections of the pool.
    */
-  private settle(room: number, user: number): Promise<void> {
-    const before = this.writes.get(room) ?? Promise.resolve();
-    const write = before.then(() => this.write(room, user));
+  private update(roomId: number, change: (em: EntityManager) => Promise<unknown>): Promise<void> {
+    const before = this.writes.get(roomId) ?? Promise.resolve();
+    const write = before.then(() =>
+      this.em.fork().transactional(async (em) => {
+        const room = await em.findOne(Room, roomId, { lockMode: LockMode.PESSIMISTIC_WRITE });
+        if (!room) return;
+        await change(em);
+        await em.nativeDelete(Visit, { room, expiresAt: { $lte: this.clock.now() } });
+        const visits = await em.find(Visit, { room });
+        await room.currentUsers.init();
+        room.currentUsers.set(visits.map(({ user }) => em.getReference(User, user.id)));
+      }),
+    );
     const settled = write.catch(() => undefined);
-    this.writes.set(room, settled);
-    void settled.then(() => this.writes.get(room) === settled && this.writes.delete(room));
+    this.writes.set(roomId, settled);
+    void settled.then(() => this.writes.get(roomId) === settled && this.writes.delete(roomId));
     return write;
   }
 
-  private async write(roomId: number, userId: number): Promise<void> {
-    const em = this.em.fork();
-    const room = await em.findOne(Room, roomId, { populate: ['currentUsers'] });
-    if (!room) return;
-    const user = em.getReference(User, userId);
-    const isInside = this.visits.has(keyOf(roomId, userId));
-    if (isInside) room.currentUsers.add(user);
-    else room.currentUsers.remove(user);
-    await em.flush();
+  private beatLater(): void {
+    this.timer = this.clock.after(BEAT, () => {
+      this.beating = this.beat().then(() => this.beatLater());
+    });
+  }
+
+  private async renew(): Promise<void> {
+    if (this.visits.size === 0) return;
+    const expiresAt = this.expiry();
+    const renewed = await this.em.fork().nativeUpdate(Visit, { process: this.process }, { expiresAt });
+    if (renewed >= this.visits.size) return;
+    // Another process has ended them: it expelled a user, or this one gave no sign of life for too long.
+    await Promise.all([...this.visits.values()].map(({ room, user }) => this.settle(room, user)));
+  }
+
+  /** Those of processes that were killed. */
+  private async endExpired(): Promise<void> {
+    const expired = await this.em.fork().find(Visit, { expiresAt: { $lte: this.clock.now() } });
+    const rooms = new Set(expired.map(({ room }) => room.id));
+    await Promise.all([...rooms].map((room) => this.update(room, async () => undefined)));
+  }
+
+  private expiry(): Date {
+    return new Date(this.clock.now().getTime() + LEASE);
   }
 }
 
