@@ -1,6 +1,16 @@
 import { EntityManager, type MikroORM } from '@mikro-orm/core';
 import type { FastifyInstance } from 'fastify';
-import { type AppApi, Clock, closeOn, cookieSession, createApp, demultiplexer, Logger, path } from 'signalbox';
+import {
+  type AppApi,
+  Clock,
+  closeOn,
+  cookieSession,
+  createApp,
+  demultiplexer,
+  type GivenSettings,
+  Logger,
+  path,
+} from 'signalbox';
 import { explorer } from 'signalbox/explorer';
 import { type DependencyContainer, container as root } from 'tsyringe';
 import { Accounts } from './accounts/accounts.js';
@@ -9,6 +19,7 @@ import { SESSION_COOKIE, Sessions } from './accounts/sessions.js';
 import { Presence } from './chat/presence.js';
 import { RoomConsumer } from './chat/room-consumer.js';
 import { createOrm } from './database/open-database.js';
+import { readDeployment } from './deployment.js';
 import { Session } from './entities/session.js';
 import { createHttpServer } from './http/http-server.js';
 import { readSettings } from './settings.js';
@@ -19,6 +30,8 @@ export interface Chat {
   readonly http: FastifyInstance;
   /** First the sockets, each with its goodbye, then the pages. The database stays open. */
   close(): Promise<void>;
+  /** The same for a process that others replace: the balancer has time to notice, and clients leave one after the other. */
+  drain(): Promise<void>;
 }
 
 /** Everything that a client may call, and what comes back. */
@@ -27,11 +40,12 @@ export type Api = AppApi<Chat['app']>;
 export interface ChatOptions {
   readonly clock?: Clock;
   readonly logger?: Logger;
+  readonly settings?: GivenSettings;
 }
 
 export async function createChat(orm: MikroORM, options: ChatOptions = {}): Promise<Chat> {
   const container = createContainer(orm, options);
-  const app = createApplication(orm, container);
+  const app = createApplication(orm, container, options.settings);
   const http = await createHttpServer({
     app,
     em: orm.em,
@@ -40,11 +54,19 @@ export async function createChat(orm: MikroORM, options: ChatOptions = {}): Prom
     sessions: container.resolve(Sessions),
   });
   await app.attach(http.server);
-  return { app, http, close: () => app.close().then(() => http.close()) };
+  return {
+    app,
+    http,
+    close: () => app.close().then(() => http.close()),
+    drain: () => app.drain().then(() => http.close()),
+  };
 }
 
 /** For `signalbox routes` and `signalbox doctor`: the application, neither listening nor connected to its database. */
-export default async () => createApplication(await createOrm(readSettings(process.env)));
+export default async () => {
+  const orm = await createOrm(readSettings(process.env));
+  return createApplication(orm, createContainer(orm), readDeployment(process.env));
+};
 
 /** A container of its own: two chats in one process, as in the specs, share nothing. */
 function createContainer(orm: MikroORM, { clock = new Clock(), logger }: ChatOptions = {}) {
@@ -57,10 +79,11 @@ function createContainer(orm: MikroORM, { clock = new Clock(), logger }: ChatOpt
   return container;
 }
 
-export function createApplication(orm: MikroORM, container: DependencyContainer = createContainer(orm)) {
+export function createApplication(orm: MikroORM, container: DependencyContainer, settings: GivenSettings = {}) {
   return createApp({
     orm,
     container,
+    settings,
     routes: [path('/ws/chat/', demultiplexer({ chat: RoomConsumer }))],
     middleware: [cookieSession(Sessions, { cookie: SESSION_COOKIE })],
     // Whoever logs out in one tab is logged out in all.

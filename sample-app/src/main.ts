@@ -3,7 +3,10 @@ import { print } from './print.js';
 import { readSettings, StartError } from './settings.js';
 import { type Running, start } from './start.js';
 
+/** Milliseconds after which a process that does not stop is ended. */
 const TIME_TO_STOP = 10_000;
+/** Above the setting drain.timeLimit, which is 28 seconds by default, and the time to close. */
+const TIME_TO_DRAIN = 32_000;
 
 function fail(error: unknown): never {
   const text = error instanceof StartError ? error.message : error instanceof Error ? error.stack : String(error);
@@ -12,28 +15,33 @@ function fail(error: unknown): never {
 }
 
 /**
- * The first signal stops cleanly; the second, or a stop that takes too long, at once. dev.js stops the app by closing its end of
- * their channel, which also closes when dev.js is killed. That is no signal: Ctrl+C reaches both, in either order.
+ * SIGINT (Ctrl+C) stops cleanly. SIGTERM, which is what supervisors send, lets clients leave first. The second signal, or an end
+ * that takes too long, ends the process at once. dev.js stops the app by closing its end of their channel, which also closes when
+ * dev.js is killed. That is no signal: Ctrl+C reaches both, in either order.
  */
-function stopOnSignal({ stop }: Running): void {
+function stopOnSignal({ stop, drain }: Running): void {
   let isStopping = false;
   let signals = 0;
-  const begin = () => {
+  const begin = (end: () => Promise<void>, time: number) => {
+    print('Stopping');
+    setTimeout(() => process.exit(1), time).unref();
+    end().then(() => process.exit(0), fail);
+  };
+  /** Also cuts a drain short. */
+  const beginStop = () => {
     if (isStopping) return;
     isStopping = true;
-    print('Stopping');
-    setTimeout(() => process.exit(1), TIME_TO_STOP).unref();
-    stop().then(() => process.exit(0), fail);
+    begin(stop, TIME_TO_STOP);
   };
-  const onSignal = () => {
+  const onSignal = (first: () => void) => {
     signals += 1;
     if (signals > 1) process.exit(1);
-    begin();
+    if (!isStopping) first();
   };
-  process.on('SIGINT', onSignal);
-  process.on('SIGTERM', onSignal);
-  process.on('disconnect', begin);
-  if (process.connected === false) begin();
+  process.on('SIGINT', () => onSignal(beginStop));
+  process.on('SIGTERM', () => onSignal(() => begin(drain, TIME_TO_DRAIN)));
+  process.on('disconnect', beginStop);
+  if (process.connected === false) beginStop();
 }
 
 try {

@@ -2,6 +2,7 @@ import type { MikroORM } from '@mikro-orm/core';
 import type { FastifyInstance } from 'fastify';
 import { createChat } from './chat.js';
 import { migrate, openDatabase } from './database/open-database.js';
+import { readDeployment } from './deployment.js';
 import { Visit } from './entities/visit.js';
 import { print } from './print.js';
 import { type Settings, StartError } from './settings.js';
@@ -9,6 +10,8 @@ import { type Settings, StartError } from './settings.js';
 export interface Running {
   readonly address: string;
   stop(): Promise<void>;
+  /** Stops when the clients have left, for a process that others replace. */
+  drain(): Promise<void>;
 }
 
 export async function start(settings: Settings): Promise<Running> {
@@ -21,9 +24,19 @@ export async function start(settings: Settings): Promise<Running> {
     const applied = await migrate(database);
     print(applied.length > 0 ? `Applied ${applied.join(', ')}` : 'The database is up to date');
     if (!database.isShared) await endVisits(database.orm);
-    const chat = await createChat(database.orm);
+    const chat = await createChat(database.orm, { settings: readDeployment(process.env) });
     const address = await listen(chat.http, settings);
-    return { address, stop: () => chat.close().finally(() => database.close()) };
+    // A stop may cut a drain short, and then both end.
+    let closing: Promise<void> | undefined;
+    const closeDatabase = () => {
+      closing ??= database.close();
+      return closing;
+    };
+    return {
+      address,
+      stop: () => chat.close().finally(closeDatabase),
+      drain: () => chat.drain().finally(closeDatabase),
+    };
   } catch (error) {
     await database.close();
     throw error;

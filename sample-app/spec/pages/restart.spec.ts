@@ -28,7 +28,7 @@ describe('a server that is started again under open tabs', function () {
     const browser = await sharedBrowser(this);
     folder = new TemporaryFolder();
     await putEmptyDatabase(folder.path);
-    app = new RunningApp({ DATA_FOLDER: folder.path, PORT });
+    app = new RunningApp({ DATA_FOLDER: folder.path, PORT, DRAIN_DELAY: '0' });
     visitors = new Visitors(browser, await app.address());
     adas = await visitors.signedUp(ada);
     room = await adas.openRoom(unique('Platform'));
@@ -42,7 +42,7 @@ describe('a server that is started again under open tabs', function () {
   });
 
   async function startAgain(): Promise<void> {
-    app = new RunningApp({ DATA_FOLDER: folder?.path ?? '', PORT });
+    app = new RunningApp({ DATA_FOLDER: folder?.path ?? '', PORT, DRAIN_DELAY: '0' });
     await app.address();
   }
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { createApplication } from './app.js';
-import { migrate, openDatabase } from './database/open-database.js';
+import { type Database, migrate, openDatabase } from './database/open-database.js';
 import { createHttpServer } from './http/http-server.js';
 import { print } from './print.js';
 import { type Settings, StartError } from './settings.js';
@@ -9,6 +9,8 @@ import { type Settings, StartError } from './settings.js';
 export interface Running {
   readonly address: string;
   stop(): Promise<void>;
+  /** Stops when the clients have left, for a process that others replace. */
+  drain(): Promise<void>;
 }
 
 /** Opens the database, applies new migrations, and serves the page and the sockets on one port. */
@@ -24,17 +26,23 @@ export async function start(settings: Settings): Promise<Running> {
     const server = createHttpServer(app);
     await app.attach(server);
     const address = await listen(server, settings);
-    const stop = async () => {
-      await app.close();
-      server.close();
-      server.closeAllConnections();
-      await database.close();
+    let ending: Promise<void> | undefined;
+    // A stop may cut a drain short, and then both end.
+    const end = () => {
+      ending ??= close(server, database);
+      return ending;
     };
-    return { address, stop };
+    return { address, stop: () => app.close().then(end), drain: () => app.drain().then(end) };
   } catch (error) {
     await database.close();
     throw error;
   }
+}
+
+async function close(server: Server, database: Database): Promise<void> {
+  server.close();
+  server.closeAllConnections();
+  await database.close();
 }
 
 async function listen(server: Server, { host, port }: Settings): Promise<string> {
