@@ -1,13 +1,11 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
 import { expect } from 'chai';
 import { putEmptyDatabase } from './support/prepared-database.js';
 import { RunningApp } from './support/running-app.js';
 import { TemporaryFolder } from './support/temporary-folder.js';
 
 const TIME_FOR_PROCESSES = 120_000;
-const TIME_TO_BE_PUT_AWAY = 10_000;
 const packageFolder = resolve(import.meta.dirname, '../..');
 
 /**
@@ -101,7 +99,7 @@ describe('npm run dev', function () {
     await dev.address();
   });
   after(() => {
-    endGroup(dev);
+    dev?.endGroup();
     data.remove();
     copy.remove();
   });
@@ -175,10 +173,7 @@ describe('npm run dev', function () {
   });
 
   it('ends on Ctrl+C with every process that it started, and closes the database', async () => {
-    // As a terminal does: to every process of the group.
-    process.kill(-dev.pid, 'SIGINT');
-    await dev.ended();
-    await groupEnded(dev);
+    await dev.interruptGroup();
     expect(readdirSync(data.path)).to.deep.equal(['pglite']);
   });
 
@@ -189,24 +184,3 @@ describe('npm run dev', function () {
     expect(readdirSync(data.path)).to.deep.equal(['pglite']);
   });
 });
-
-function isGroupRunning({ pid }: RunningApp): boolean {
-  try {
-    return process.kill(-pid, 0);
-  } catch {
-    return false;
-  }
-}
-
-/** A process that has closed its output is in its group until the system has put it away. */
-async function groupEnded(app: RunningApp): Promise<void> {
-  const deadline = AbortSignal.timeout(TIME_TO_BE_PUT_AWAY);
-  while (isGroupRunning(app)) {
-    if (deadline.aborted) throw new Error(`A process of the group ${app.pid} goes on.`);
-    await setImmediate();
-  }
-}
-
-function endGroup(app: RunningApp | undefined): void {
-  if (app && isGroupRunning(app)) process.kill(-app.pid, 'SIGKILL');
-}

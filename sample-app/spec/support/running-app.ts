@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 
 const main = resolve(import.meta.dirname, '../../src/main.js');
 const TIME_TO_START = 60_000;
+const TIME_TO_BE_PUT_AWAY = 10_000;
 
 export interface Program {
   /** Default: `node dist/src/main.js`. */
@@ -44,6 +46,11 @@ export class RunningApp {
     return this.child.pid ?? 0;
   }
 
+  /** Presses Enter in its terminal. */
+  pressEnter(): void {
+    this.child.stdin?.write('\n');
+  }
+
   /** Where it listens; rejects with what it printed when it ends before. */
   async address(): Promise<string> {
     const [, address = ''] = await this.prints(/Open (http:\S+)/);
@@ -71,6 +78,19 @@ export class RunningApp {
     return this.exit;
   }
 
+  /** Sends Ctrl+C to every process of its group, as a terminal does, and resolves when none is left. */
+  async interruptGroup(): Promise<number | null> {
+    process.kill(-this.pid, 'SIGINT');
+    const code = await this.ended();
+    await this.groupEnded();
+    return code;
+  }
+
+  /** Leaves nothing of its group. */
+  endGroup(): void {
+    if (this.isGroupRunning()) process.kill(-this.pid, 'SIGKILL');
+  }
+
   async closeChannel(): Promise<void> {
     this.child.disconnect();
     await once(this.child, 'disconnect');
@@ -80,5 +100,22 @@ export class RunningApp {
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     this.child.kill(signal);
     return this.exit;
+  }
+
+  private isGroupRunning(): boolean {
+    try {
+      return process.kill(-this.pid, 0);
+    } catch {
+      return false;
+    }
+  }
+
+  /** A process that has closed its output is in its group until the system has put it away. */
+  private async groupEnded(): Promise<void> {
+    const deadline = AbortSignal.timeout(TIME_TO_BE_PUT_AWAY);
+    while (this.isGroupRunning()) {
+      if (deadline.aborted) throw new Error(`A process of the group ${this.pid} goes on.`);
+      await setImmediate();
+    }
   }
 }

@@ -17,6 +17,8 @@ const DEADLINE = 60_000;
 /** A user without a browser: logs in by HTTP and talks over a real WebSocket. Remembers all that it was told. */
 export class Visitor {
   readonly heard: string[] = [];
+  /** The code with which the present socket is closed. */
+  closed: Promise<number> | undefined;
   private cookie = '';
   private socket: WebSocket | undefined;
   private lastRequestId = 0;
@@ -35,10 +37,20 @@ export class Visitor {
     return { status: response.status, body: told };
   }
 
+  /** The same browser at another address. */
+  at(address: string): Visitor {
+    const visitor = new Visitor(address);
+    visitor.cookie = this.cookie;
+    return visitor;
+  }
+
   async connect(): Promise<void> {
     const init = { headers: { cookie: this.cookie, origin: this.address } };
     const socket = new WebSocket(`${this.address.replace('http', 'ws')}/ws/chat/`, init);
     this.socket = socket;
+    this.closed = new Promise((resolve) => {
+      socket.addEventListener('close', ({ code }) => resolve(code));
+    });
     socket.addEventListener('message', ({ data }) => this.hear(String(data)));
     await new Promise((resolve, reject) => {
       socket.addEventListener('open', resolve);

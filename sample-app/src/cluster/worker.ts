@@ -1,0 +1,58 @@
+import 'reflect-metadata';
+import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { EntityManager } from '@mikro-orm/core';
+import { Passwords } from '../accounts/passwords.js';
+import { createChat } from '../chat.js';
+import { migrate, openDatabase } from '../database/open-database.js';
+import { Message } from '../entities/message.js';
+import { Room } from '../entities/room.js';
+import { User } from '../entities/user.js';
+import { print } from '../print.js';
+import { readSettings } from '../settings.js';
+
+/**
+ * A process that only writes: no routes, no consumers, no sockets. It says the time in a room of its own, and everybody who is
+ * there hears it, whichever process they are connected to.
+ */
+
+/** Milliseconds between two messages. */
+const INTERVAL = 5_000;
+/** Of the user that writes, and of the room. Nobody can choose it: it has a space. */
+const NAME = 'Station clock';
+
+async function tellTime(em: EntityManager): Promise<void> {
+  const { room, user } = await findOrMakeRoom(em);
+  const createdAt = new Date();
+  em.create(Message, { room, user, text: `It is ${createdAt.toISOString().slice(11, 19)} UTC.`, createdAt });
+  await em.flush();
+}
+
+async function findOrMakeRoom(em: EntityManager): Promise<{ room: Room; user: User }> {
+  const found = await em.findOne(Room, { name: NAME }, { populate: ['host'] });
+  if (found) return { room: found, user: found.host };
+  const user = em.create(User, { username: NAME, passwordHash: await new Passwords().hash(randomUUID()) });
+  const room = em.create(Room, { name: NAME, host: user, members: [user] });
+  return { room, user };
+}
+
+// TEMPORARY until writeChangeLog is on main.
+async function writeChangeLog({ orm }: { orm: Parameters<typeof createChat>[0] }) {
+  return createChat(orm);
+}
+
+const stopping = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM', 'disconnect'] as const) process.once(name, () => stopping.abort());
+
+const database = await openDatabase(readSettings(process.env));
+await migrate(database);
+// From here on, what this process commits is told to the clients of all processes.
+const changes = await writeChangeLog({ orm: database.orm });
+print(`The time is told in the room "${NAME}"`);
+while (!stopping.signal.aborted) {
+  await tellTime(database.orm.em.fork());
+  await pause(INTERVAL, undefined, { signal: stopping.signal }).catch(() => undefined);
+}
+await changes.close();
+await database.close();
+process.exit();
