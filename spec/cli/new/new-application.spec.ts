@@ -96,11 +96,11 @@ describe('signalbox new', () => {
   describe('with the template chat', () => {
     beforeEach(() => create('--template', 'chat'));
 
-    it('is the sample app under the name of the application', async () => {
+    it('is the sample app under the name of the application, without what only the repository can run', async () => {
       const files = await filesIn(join(folder, 'my-app'));
       const own = ['.env', '.gitignore', 'Dockerfile'];
       const sample = (await filesIn(join(root, 'sample-app'))).filter(
-        (path) => !/^(dist|data|node_modules)\//.test(path),
+        (path) => !/^(dist|data|node_modules|src\/cluster)\/|^spec\/cluster\.spec\.ts$/.test(path),
       );
       expect(files).to.deep.equal([...new Set([...sample, ...own])].sort());
       const texts = await Promise.all(files.map(read));

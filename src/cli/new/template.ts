@@ -57,6 +57,9 @@ const PNPM_SETTINGS = 'allowBuilds:\n  esbuild: false\n';
 /** What a build, an installation or a start of the sample app leaves in its folder. */
 const made = /^(node_modules|dist|data|\.env|.*\.tsbuildinfo)$/;
 
+/** What only the repository can run: its database is that of the framework's specs. package.json leaves it out, too. */
+const ofRepository = ['src/cluster', 'spec/cluster.spec.ts'].map((path) => join(chat, path));
+
 const ignored = ['node_modules/', 'dist/', 'data/', '.env'];
 
 /**
@@ -84,7 +87,8 @@ export async function copyTemplate(folder: string, name: string, choices: Applic
 }
 
 function copy(from: string, to: string): Promise<void> {
-  return cp(from, to, { recursive: true, filter: (path) => !made.test(basename(path)) });
+  const isWanted = (path: string) => !made.test(basename(path)) && !ofRepository.includes(path);
+  return cp(from, to, { recursive: true, filter: isWanted });
 }
 
 /** The application bears its own name, wherever the template names itself. */
