@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type OutgoingHttpHeaders, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Duplex, pipeline } from 'node:stream';
-import { print } from '../print.js';
 import { type Settings, StartError } from '../settings.js';
 
 /** Milliseconds between two questions whether a process wants clients. Far below the DRAIN_DELAY of the processes. */
@@ -26,6 +25,9 @@ export class Balancer {
   private readonly server = createServer();
   private readonly turns = { requests: 0, sockets: 0 };
 
+  /** @param say told which process gets clients, and which socket went where */
+  constructor(private readonly say: (line: string) => void) {}
+
   /** @returns the port */
   async listen({ host, port }: Pick<Settings, 'host' | 'port'>): Promise<number> {
     this.server.on('request', (incoming, response) => this.forward(incoming, response));
@@ -45,7 +47,7 @@ export class Balancer {
     const check = async () => {
       const isReady = await isReadyAt(port);
       if (this.backends.get(name) !== backend) return resolve();
-      if (isReady !== backend.isReady) print(`balancer | ${name} ${isReady ? 'gets' : 'gets no'} new clients`);
+      if (isReady !== backend.isReady) this.say(`${name} ${isReady ? 'gets' : 'gets no'} new clients`);
       backend.isReady = isReady;
       if (isReady) resolve();
       setTimeout(check, INTERVAL).unref();
@@ -90,7 +92,7 @@ export class Balancer {
       return void socket.end('HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\r\n');
     const outgoing = requestTo(backend, incoming, { connection: 'Upgrade', upgrade: incoming.headers.upgrade });
     outgoing.on('upgrade', (answer, other, otherHead) => {
-      print(`balancer | a socket goes to ${backend.name}`);
+      this.say(`a socket goes to ${backend.name}`);
       socket.write(headOf(answer));
       socket.write(otherHead);
       other.write(head);

@@ -19,7 +19,7 @@ const TIME_TO_REVIVE = 1_000;
 const APPS = ['app 1', 'app 2'];
 const packageFolder = resolve(import.meta.dirname, '../../..');
 
-const balancer = new Balancer();
+const balancer = new Balancer((line) => print(`balancer | ${line}`));
 const children = new Map<string, ChildProcess>();
 const leaving = new WeakSet<ChildProcess>();
 const stopping = new AbortController();

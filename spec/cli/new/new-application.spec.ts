@@ -100,7 +100,7 @@ describe('signalbox new', () => {
       const files = await filesIn(join(folder, 'my-app'));
       const own = ['.env', '.gitignore', 'Dockerfile'];
       const sample = (await filesIn(join(root, 'sample-app'))).filter(
-        (path) => !/^(dist|data|node_modules|src\/cluster)\/|^spec\/cluster\.spec\.ts$/.test(path),
+        (path) => !/^(dist|data|node_modules|(src|spec)\/cluster)\/|^spec\/cluster\.spec\.ts$/.test(path),
       );
       expect(files).to.deep.equal([...new Set([...sample, ...own])].sort());
       const texts = await Promise.all(files.map(read));

@@ -58,7 +58,7 @@ const PNPM_SETTINGS = 'allowBuilds:\n  esbuild: false\n';
 const made = /^(node_modules|dist|data|\.env|.*\.tsbuildinfo)$/;
 
 /** What only the repository can run: its database is that of the framework's specs. package.json leaves it out, too. */
-const ofRepository = ['src/cluster', 'spec/cluster.spec.ts'].map((path) => join(chat, path));
+const ofRepository = ['src/cluster', 'spec/cluster', 'spec/cluster.spec.ts'].map((path) => join(chat, path));
 
 const ignored = ['node_modules/', 'dist/', 'data/', '.env'];
 
