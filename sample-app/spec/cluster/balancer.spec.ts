@@ -109,12 +109,20 @@ describe('Balancer', () => {
     expect(await upgraded()).to.match(/^HTTP\/1\.1 503 /);
   });
 
-  it('gives nothing to a process that has ended', async () => {
+  it('asks another process instead of one that has just ended', async () => {
     await addAll();
     backends[0].stop();
-    const statuses = [(await get()).status, (await get()).status, (await get()).status];
-    expect(statuses.filter((status) => status === 502).length, 'one may notice').to.be.at.most(1);
+    expect(await Promise.all([upgraded(), upgraded()])).to.satisfy((all: string[]) =>
+      all.every((text) => text.endsWith('two:hello')),
+    );
     expect([await servedBy(), await servedBy()]).to.deep.equal(['two', 'two']);
+  });
+
+  it('asks nobody else to do what the client may have done', async () => {
+    await balancer.add('one', backends[0].port);
+    backends[0].stop();
+    expect((await get('/', { method: 'POST' })).status).to.equal(502);
+    expect((await get()).status).to.equal(503);
   });
 
   it('gives nothing to a process that says it is not ready, and to its successor again', async () => {

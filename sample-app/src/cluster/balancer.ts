@@ -71,18 +71,23 @@ export class Balancer {
   private forward(incoming: IncomingMessage, response: ServerResponse): void {
     const backend = this.next('requests');
     if (!backend) return void response.writeHead(503, { 'retry-after': '1' }).end('No process is ready.\n');
+    // It changes nothing, so that another process may be asked instead of one that has just died.
+    const isRead = incoming.method === 'GET' || incoming.method === 'HEAD';
     const outgoing = requestTo(backend, incoming);
     outgoing.on('response', (answer) => {
       response.writeHead(answer.statusCode ?? 502, endToEnd(answer.headers));
       pipeline(answer, response, () => undefined);
     });
     outgoing.on('error', () => {
+      if (response.destroyed) return;
       backend.isReady = false;
       if (response.headersSent) response.destroy();
+      else if (isRead) this.forward(incoming, response);
       else response.writeHead(502).end(`${backend.name} does not answer.\n`);
     });
     response.on('close', () => outgoing.destroy());
-    incoming.pipe(outgoing);
+    if (isRead) outgoing.end();
+    else incoming.pipe(outgoing);
   }
 
   private forwardUpgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -92,6 +97,7 @@ export class Balancer {
       return void socket.end('HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\r\n');
     const outgoing = requestTo(backend, incoming, { connection: 'Upgrade', upgrade: incoming.headers.upgrade });
     outgoing.on('upgrade', (answer, other, otherHead) => {
+      outgoing.removeAllListeners('error').on('error', () => socket.destroy());
       this.say(`a socket goes to ${backend.name}`);
       socket.write(headOf(answer));
       socket.write(otherHead);
@@ -104,8 +110,9 @@ export class Balancer {
       pipeline(answer, socket, () => undefined);
     });
     outgoing.on('error', () => {
+      if (socket.destroyed) return;
       backend.isReady = false;
-      socket.destroy();
+      this.forwardUpgrade(incoming, socket, head);
     });
     socket.on('close', () => outgoing.destroy());
     outgoing.end();
