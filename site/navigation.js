@@ -41,6 +41,7 @@ export const navigation = [
     items: [
       ['how-to/deploy', 'Deploy behind nginx'],
       ['how-to/docker', 'Run in Docker'],
+      ['how-to/several-processes', 'Several processes'],
       ['how-to/migrations', 'Change the database'],
       ['how-to/http-servers', 'Beside Express, Fastify, Hono, Nest'],
       ['how-to/vite', 'A page from Vite'],
