@@ -40,19 +40,22 @@ function run(name: string, program: string, env: Readonly<Record<string, string>
       print(`${name} | ${line.replace(/^(Listening)\. Open (\S+) .*/, '$1 on $2')}`);
     });
   }
-  child.once('exit', (code, signal) => {
-    if (stopping.signal.aborted || leaving.has(child)) return;
-    print(`supervisor | ${name} has ended by itself (${signal ?? code}) and is started again`);
-    setTimeout(() => stopping.signal.aborted || child.emit('lost'), TIME_TO_REVIVE);
-  });
   print(`supervisor | ${name} is process ${child.pid}`);
   children.set(name, child);
   return child;
 }
 
+function startAgain(name: string, child: ChildProcess, start: () => unknown): void {
+  child.once('exit', (code, signal) => {
+    if (stopping.signal.aborted || leaving.has(child)) return;
+    print(`supervisor | ${name} has ended by itself (${signal ?? code}) and is started again`);
+    setTimeout(() => stopping.signal.aborted || start(), TIME_TO_REVIVE);
+  });
+}
+
 function startWorker(databaseUrl: string): void {
   const worker = run('worker', 'worker.js', { DATABASE_URL: databaseUrl });
-  worker.once('lost', () => startWorker(databaseUrl));
+  startAgain('worker', worker, () => startWorker(databaseUrl));
 }
 
 /** Resolves once the balancer gives it clients. */
@@ -66,7 +69,7 @@ async function startApp(name: string, databaseUrl: string): Promise<void> {
     DRAIN_DELAY: '1000',
   });
   const port = await portOf(app, name);
-  app.once('lost', () => startApp(name, databaseUrl).catch(fail));
+  startAgain(name, app, () => startApp(name, databaseUrl).catch(fail));
   await balancer.add(name, port);
 }
 
@@ -148,6 +151,8 @@ Open http://localhost:${port} in two browsers, or in one and in a private window
 Stop with Ctrl+C.
 `);
     await stopped();
+  } catch (error) {
+    fail(error);
   } finally {
     stopping.abort();
     await Promise.all([...children.values()].map(stop));

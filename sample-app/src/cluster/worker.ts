@@ -43,6 +43,8 @@ async function writeChangeLog({ orm }: { orm: Parameters<typeof createChat>[0] }
 
 const stopping = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM', 'disconnect'] as const) process.once(name, () => stopping.abort());
+// The supervisor was gone before this process could listen.
+if (process.connected === false) stopping.abort();
 
 const database = await openDatabase(readSettings(process.env));
 await migrate(database);
