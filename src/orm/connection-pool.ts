@@ -19,15 +19,26 @@ type Connected = (
   release: (failure?: unknown) => void,
 ) => void;
 
+/** As much of a `pg.Client` as is used: a connection of its own to the database, outside of the pool. */
+export interface LoneConnection {
+  readonly processID?: number | null;
+  query(sql: string, values?: readonly unknown[]): Promise<{ readonly rows: readonly unknown[] }>;
+  end(): Promise<void>;
+  on(event: 'notification', listener: (notification: Notification) => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'end', listener: () => void): unknown;
+}
+
+interface Notification {
+  readonly channel: string;
+  readonly payload?: string;
+  /** Of the connection that sent it. */
+  readonly processId: number;
+}
+
 /** As much of `pg.Pool` as is needed. */
 interface Pool {
-  readonly Client: new (
-    options: object,
-  ) => EventEmitter & {
-    connect(): Promise<unknown>;
-    query(sql: string, values: readonly unknown[]): Promise<{ readonly rows: readonly unknown[] }>;
-    end(): Promise<void>;
-  };
+  readonly Client: new (options: object) => LoneConnection & { connect(): Promise<unknown> };
   readonly options: { readonly max: number; readonly password?: unknown };
   readonly totalCount: number;
   readonly idleCount: number;
@@ -278,28 +289,47 @@ export class ConnectionPool {
     return checkout;
   }
 
+  /** Whether the database takes several connections. PGlite takes one. */
+  async hasConnections(): Promise<boolean> {
+    return isPool(await this.#nativeClient());
+  }
+
+  /**
+   * Connects outside of the pool, as the pool does.
+   *
+   * @param timeLimit for connecting and for each query, in milliseconds
+   * @throws what the driver throws, and Error for a database of one connection
+   */
+  async openAlone(timeLimit: number): Promise<LoneConnection> {
+    const pool = await this.#nativeClient();
+    if (!isPool(pool)) throw new Error('The database has one connection.');
+    return connectAlone(pool, timeLimit);
+  }
+
   /** Also asked through a pooler, which has process ids of its own: then it answers that there are none. */
-  async #isIdleInDatabase({ Client, options }: Pool): Promise<boolean> {
+  async #isIdleInDatabase(pool: Pool): Promise<boolean> {
     const processIDs = [...this.#checkouts].flatMap(({ processID }) => processID ?? []);
-    // The password is not enumerable.
-    const client = new Client({
-      ...options,
-      password: options.password,
-      connectionTimeoutMillis: patience,
-      query_timeout: patience,
-    });
-    client.on('error', () => {});
+    let client: LoneConnection | undefined;
     try {
-      await client.connect();
+      client = await connectAlone(pool, patience);
       const sql = `select 1 from pg_stat_activity where pid = any($1) and state not like 'idle%'`;
       const { rows } = await client.query(sql, [processIDs]);
       return rows.length === 0;
     } catch {
       return false;
     } finally {
-      client.end().catch(() => {});
+      client?.end().catch(() => {});
     }
   }
+}
+
+async function connectAlone({ Client, options }: Pool, timeLimit: number): Promise<LoneConnection> {
+  const { password } = options;
+  // The password is not enumerable.
+  const client = new Client({ ...options, password, connectionTimeoutMillis: timeLimit, query_timeout: timeLimit });
+  client.on('error', () => {});
+  await client.connect();
+  return client;
 }
 
 function statusOf(client: PoolClient, transaction: Transaction): Status {

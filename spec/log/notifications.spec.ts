@@ -1,0 +1,163 @@
+import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
+import { MikroORM } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import { type NotificationListener, Notifications } from '#signalbox/log/notifications.js';
+import { useDatabase } from '../support/database.js';
+import { until } from '../support/deadline.js';
+import { embeddedDatabase } from '../support/embedded-database.js';
+import { entities } from '../support/entities.js';
+import { type PostgresServer, startPostgres } from '../support/postgres.js';
+
+/** Writes down what it is told; that it hears nothing, once. */
+class Listening implements NotificationListener {
+  readonly told: string[] = [];
+
+  heard(payload: string, isOwn: boolean): void {
+    this.told.push(`${isOwn ? 'own' : 'other'} ${payload}`);
+  }
+
+  up(): void {
+    this.told.push('up');
+  }
+
+  down(): void {
+    if (this.told.at(-1) !== 'down') this.told.push('down');
+  }
+
+  async hears(...told: readonly string[]): Promise<void> {
+    await until(() => this.told.length >= told.length, `That is told: ${told}`);
+    expect(this.told.splice(0)).to.deep.equal(told);
+  }
+}
+
+function open(clientUrl: string): Promise<MikroORM> {
+  return MikroORM.init({ clientUrl, entities, metadataProvider: ReflectMetadataProvider });
+}
+
+describe('Notifications', () => {
+  const database = useDatabase('notifications');
+  let other: MikroORM;
+  let here: Notifications;
+  let there: Notifications;
+  let listening: Listening;
+  const ends: (() => Promise<void>)[] = [];
+
+  before(async () => {
+    other = await open(database.orm.em.config.get('clientUrl') ?? '');
+  });
+  beforeEach(() => {
+    here = Notifications.of(database.orm);
+    there = Notifications.of(other);
+    listening = new Listening();
+  });
+  afterEach(async () => {
+    for (const end of ends.splice(0)) await end();
+  });
+  after(() => other.close(true));
+
+  function listen(notifications: Notifications, channel: string, listener = listening): void {
+    ends.push(notifications.listen(channel, listener));
+  }
+
+  async function connections(): Promise<number> {
+    const sql = `select count(*)::int as count from pg_stat_activity where datname = current_database() and query ilike '%listen%' and pid <> pg_backend_pid()`;
+    const [row] = await database.orm.em.getConnection().execute<{ count: number }[]>(sql);
+    return row?.count ?? 0;
+  }
+
+  it('are heard in the order in which they were sent, by all who listen to the channel', async () => {
+    const second = new Listening();
+    listen(here, 'red');
+    listen(there, 'red', second);
+    await Promise.all([listening.hears('up'), second.hears('up')]);
+    await there.notify('red', ['one', 'two']);
+    await there.notify('blue', ['three']);
+    await there.notify('red', ['four']);
+    await listening.hears('other one', 'other two', 'other four');
+    await second.hears('own one', 'own two', 'own four');
+  });
+
+  it('can be sent without listening', async () => {
+    listen(here, 'red');
+    await listening.hears('up');
+    await there.notify('red', ['one']);
+    await listening.hears('other one');
+    expect(there.isUp).to.equal(false);
+  });
+
+  it('take one connection for all channels, which goes with the last listener', async () => {
+    listen(here, 'red');
+    listen(here, 'blue');
+    await listening.hears('up', 'up');
+    listen(here, 'green');
+    await listening.hears('up');
+    expect(await connections()).to.equal(1);
+    for (const end of ends.splice(0)) await end();
+    await until(async () => (await connections()) === 0, 'The end of the connection');
+  });
+
+  it('are heard again after the connection was lost, which is told', async () => {
+    listen(here, 'red');
+    await listening.hears('up');
+    const kill = `select pg_terminate_backend(pid) from pg_stat_activity where query ilike '%listen%' and datname = current_database() and pid <> pg_backend_pid()`;
+    const told = listening.hears('down', 'up');
+    await database.orm.em.getConnection().execute(kill);
+    await told;
+    await there.notify('red', ['one']);
+    await listening.hears('other one');
+  });
+
+  it('are refused as a whole where a payload is too long', async () => {
+    listen(here, 'red');
+    await listening.hears('up');
+    const refused = await here.notify('red', ['one', 'x'.repeat(8_000)]).catch((error: Error) => error.message);
+    expect(refused).to.include('payload string too long');
+    await here.notify('red', ['two']);
+    await listening.hears('own two');
+  });
+});
+
+describe('Notifications, while the server is away', () => {
+  let server: PostgresServer;
+  let orm: MikroORM;
+
+  before(async () => {
+    server = await startPostgres();
+    orm = await open(await server.createDatabase('away'));
+  });
+  after(async () => {
+    await orm.close(true);
+    await server.stop();
+  });
+
+  it('are begun with again by themselves', async () => {
+    const listening = new Listening();
+    await server.halt('fast');
+    const notifications = Notifications.of(orm);
+    const end = notifications.listen('red', listening);
+    await listening.hears('down');
+    expect(await notifications.notify('red', ['one']).catch(() => 'refused')).to.equal('refused');
+    await server.resume();
+    await listening.hears('up');
+    await server.halt('immediate');
+    await listening.hears('down');
+    await server.resume();
+    await listening.hears('up');
+    await notifications.notify('red', ['two']);
+    await listening.hears('own two');
+    await end();
+  });
+});
+
+describe('Notifications of an embedded database', () => {
+  const database = embeddedDatabase(entities);
+
+  it('are never heard, because it has one connection', async () => {
+    const listening = new Listening();
+    const notifications = Notifications.of(database.orm);
+    const end = notifications.listen('red', listening);
+    await notifications.notify('red', ['one']);
+    expect(listening.told).to.deep.equal([]);
+    await end();
+  });
+});

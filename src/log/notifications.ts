@@ -1,0 +1,214 @@
+import { randomUUID } from 'node:crypto';
+import { runDetached } from '../async-context.js';
+import { ConnectionPool, type LoneConnection } from '../orm/connection-pool.js';
+import type { OrmRoot } from '../orm/orm-root.js';
+import { runStatement, writeConnection } from '../orm/statements.js';
+
+/** Hears what any process notifies one channel of. None of its methods may throw. */
+export interface NotificationListener {
+  /** @param isOwn whether this process sent it */
+  heard(payload: string, isOwn: boolean): void;
+  /** From now on everything is heard. What was sent before, since `down`, was not. */
+  up(): void;
+  /** Nothing is heard any more. Called again with each attempt that fails. */
+  down(error: unknown): void;
+}
+
+/** How long the listener waits after the first attempt to connect that failed, and at most, in milliseconds. */
+const firstRetry = 100;
+const longestRetry = 5_000;
+
+/** How often the connection is tried, and how long it may take to answer, in milliseconds. */
+const checkInterval = 15_000;
+const patience = 5_000;
+
+/** The payloads of one statement reach everybody in their order, with the commit of the statement. */
+const notifyStatement = { text: 'select pg_notify($1, payload) from unnest($2::text[]) payload' };
+
+const all = new WeakMap<object, Notifications>();
+
+/**
+ * PostgreSQL's LISTEN and NOTIFY of one database: one connection of this process outside of the pool, as long as somebody listens. It is
+ * at most once: what is sent while the connection is away is not heard, and `up` says that it was away.
+ *
+ * A database of one connection, such as PGlite, has one process: nothing is heard there.
+ *
+ * A pooler in transaction mode lets LISTEN pass and no notification back. So the connection sends itself one before it counts as up,
+ * and then every 15 s, which also finds a connection that died without a word.
+ */
+export class Notifications {
+  readonly #orm: OrmRoot;
+  readonly #listeners = new Map<string, Set<NotificationListener>>();
+  /** The channel on which the connection hears itself. */
+  readonly #self = `signalbox_${randomUUID()}`;
+  #connection: LoneConnection | undefined;
+  #isUp = false;
+  #isOpening = false;
+  #retryAfter = firstRetry;
+  #timer: NodeJS.Timeout | undefined;
+  #echo: PromiseWithResolvers<void> | undefined;
+
+  private constructor(orm: OrmRoot) {
+    this.#orm = orm;
+  }
+
+  static of(orm: OrmRoot): Notifications {
+    const known = all.get(orm.em.config) ?? new Notifications(orm);
+    all.set(orm.em.config, known);
+    return known;
+  }
+
+  /** Whether everything is heard at the moment. */
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  /** @returns what ends it; the last listener closes the connection */
+  listen(channel: string, listener: NotificationListener): () => Promise<void> {
+    const listeners = this.#listeners.get(channel) ?? new Set();
+    this.#listeners.set(channel, listeners.add(listener));
+    if (this.#isUp) void this.#join(channel, listener);
+    else void runDetached(() => this.#open());
+    return () => this.#leave(channel, listener);
+  }
+
+  /**
+   * Sends to all processes that listen, also without listening. Equal payloads of one call are heard once.
+   *
+   * @param payloads at most 7,999 bytes each; where one is longer, none is sent
+   * @throws what the database throws
+   */
+  async notify(channel: string, payloads: readonly string[]): Promise<void> {
+    if (payloads.length === 0) return;
+    if (this.#isUp && this.#connection) {
+      await this.#connection.query(notifyStatement.text, [channel, payloads]);
+      return;
+    }
+    const connection = writeConnection(this.#orm.em);
+    await connection.ensureConnection();
+    await runDetached(() => runStatement(connection.getClient(), notifyStatement, [channel, payloads]));
+  }
+
+  async #join(channel: string, listener: NotificationListener): Promise<void> {
+    try {
+      await this.#connection?.query(`listen "${channel}"`);
+      if (this.#isUp) listener.up();
+    } catch (error) {
+      this.#lose(error);
+    }
+  }
+
+  async #leave(channel: string, listener: NotificationListener): Promise<void> {
+    const listeners = this.#listeners.get(channel);
+    listeners?.delete(listener);
+    if (listeners?.size !== 0) return;
+    this.#listeners.delete(channel);
+    if (this.#listeners.size === 0) await this.#close();
+    else if (this.#isUp) await this.#connection?.query(`unlisten "${channel}"`).catch(() => {});
+  }
+
+  async #open(): Promise<void> {
+    if (this.#isOpening || this.#connection || this.#listeners.size === 0) return;
+    this.#isOpening = true;
+    clearTimeout(this.#timer);
+    try {
+      const pool = ConnectionPool.of(this.#orm);
+      if (await pool.hasConnections()) await this.#begin(await pool.openAlone(patience));
+    } catch (error) {
+      this.#lose(error);
+    } finally {
+      this.#isOpening = false;
+    }
+  }
+
+  async #begin(connection: LoneConnection): Promise<void> {
+    this.#connection = connection;
+    connection.on('notification', ({ channel, payload = '', processId }) =>
+      this.#hear(channel, payload, processId === connection.processID),
+    );
+    connection.on('error', (error) => this.#lose(error, connection));
+    connection.on('end', () => this.#lose(new Error('The database ended the connection.'), connection));
+    await connection.query(`listen "${this.#self}"`);
+    await this.#hearItself(connection);
+    // Those that begin to listen meanwhile come last.
+    for (const channel of this.#listeners.keys()) await connection.query(`listen "${channel}"`);
+    if (this.#listeners.size === 0) await this.#close();
+    else this.#rise(connection);
+  }
+
+  #rise(connection: LoneConnection): void {
+    if (connection !== this.#connection) return;
+    this.#isUp = true;
+    this.#retryAfter = firstRetry;
+    this.#checkLater(connection);
+    for (const listener of this.#everyone()) listener.up();
+  }
+
+  #checkLater(connection: LoneConnection): void {
+    this.#timer = setTimeout(() => void this.#check(connection), checkInterval).unref();
+  }
+
+  async #check(connection: LoneConnection): Promise<void> {
+    try {
+      await this.#hearItself(connection);
+      if (connection === this.#connection) this.#checkLater(connection);
+    } catch (error) {
+      this.#lose(error, connection);
+    }
+  }
+
+  /** @throws Error where the notification does not come back in time */
+  async #hearItself(connection: LoneConnection): Promise<void> {
+    const echo = Promise.withResolvers<void>();
+    this.#echo = echo;
+    const timer = setTimeout(
+      () => echo.reject(new Error('The connection passes no notifications on. A pooler in transaction mode does not.')),
+      patience,
+    ).unref();
+    echo.promise.catch(() => {});
+    try {
+      await connection.query(notifyStatement.text, [this.#self, ['']]);
+      await echo.promise;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #hear(channel: string, payload: string, isOwn: boolean): void {
+    if (channel === this.#self) this.#echo?.resolve();
+    for (const listener of this.#listeners.get(channel) ?? []) listener.heard(payload, isOwn);
+  }
+
+  #lose(error: unknown, connection = this.#connection): void {
+    if (connection !== this.#connection) return;
+    this.#drop(error);
+    for (const listener of this.#everyone()) listener.down(error);
+    if (this.#listeners.size === 0) return;
+    runDetached(() => {
+      this.#timer = setTimeout(() => void this.#open(), this.#retryAfter).unref();
+    });
+    this.#retryAfter = Math.min(this.#retryAfter * 2, longestRetry);
+  }
+
+  #drop(error: unknown): void {
+    clearTimeout(this.#timer);
+    this.#echo?.reject(error);
+    this.#isUp = false;
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (connection) void connection.end().catch(() => {});
+  }
+
+  async #close(): Promise<void> {
+    clearTimeout(this.#timer);
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.#isUp = false;
+    this.#retryAfter = firstRetry;
+    await connection?.end().catch(() => {});
+  }
+
+  #everyone(): readonly NotificationListener[] {
+    return [...this.#listeners.values()].flatMap((listeners) => [...listeners]);
+  }
+}
