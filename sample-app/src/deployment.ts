@@ -5,8 +5,6 @@ import { StartError } from './settings.js';
 export function readDeployment(env: NodeJS.ProcessEnv): GivenSettings {
   const proxies = env.TRUSTED_PROXIES?.split(',').map((proxy) => proxy.trim());
   return {
-    // TEMPORARY until the doorbell is on main.
-    changeLog: { pollInterval: 100 },
     ...(proxies ? { trustedProxies: proxies.filter(Boolean) } : {}),
     ...(env.DRAIN_DELAY ? { drain: { delay: readDelay(env.DRAIN_DELAY) } } : {}),
   };

@@ -2,8 +2,8 @@ import 'reflect-metadata';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/core';
+import { writeChangeLog } from 'signalbox';
 import { Passwords } from '../accounts/passwords.js';
-import { createChat } from '../chat.js';
 import { migrate, openDatabase } from '../database/open-database.js';
 import { Message } from '../entities/message.js';
 import { Room } from '../entities/room.js';
@@ -34,11 +34,6 @@ async function findOrMakeRoom(em: EntityManager): Promise<{ room: Room; user: Us
   const user = em.create(User, { username: NAME, passwordHash: await new Passwords().hash(randomUUID()) });
   const room = em.create(Room, { name: NAME, host: user, members: [user] });
   return { room, user };
-}
-
-// TEMPORARY until writeChangeLog is on main.
-async function writeChangeLog({ orm }: { orm: Parameters<typeof createChat>[0] }) {
-  return createChat(orm);
 }
 
 const stopping = new AbortController();
