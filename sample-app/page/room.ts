@@ -33,12 +33,22 @@ function enter(me: UserView, client: ChatClient): void {
   const said = chat.$on('onMessage', 'subscribeToMessagesInRoom', { pk }, ({ action, data }) => {
     if (action === 'create') messages.add(data);
   });
-  new Composer(client, (text) => chat.createMessage({ text }, { timeout: 0 }));
+  new Composer(client, say);
 
   whenLive(inside, showPeople);
   // Subscribed before the history is read: what is said between the two comes twice, which is better than never.
   whenLive(said, loadHistory);
   for (const subscription of [inside, said]) leaveWith(subscription);
+
+  /** The action is atomic: a server that leaves has not done what it answers so, and the next one is asked. */
+  async function say(text: string): Promise<unknown> {
+    try {
+      return await chat.createMessage({ text }, { timeout: 0 });
+    } catch (error) {
+      if (error instanceof SignalboxError && error.code === 'server_closing') return say(text);
+      throw error;
+    }
+  }
 
   function showPeople({ currentUsers, members: listed }: RoomUsersView): void {
     users.show(currentUsers);
