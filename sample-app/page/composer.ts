@@ -44,10 +44,10 @@ export class Composer {
     const text = this.text.value.trim();
     if (!text || this.isSending) return this.text.focus();
     this.showSending(true);
+    this.error.textContent = '';
     try {
       await this.send(text);
       if (this.text.value.trim() === text) this.text.value = '';
-      this.error.textContent = '';
     } catch (error) {
       this.error.textContent = reasonOf(error);
     } finally {

@@ -11,6 +11,7 @@ import { Visitor } from './support/visitor.js';
 import { Visitors } from './support/visitors.js';
 
 const TIME_FOR_PROCESSES = 120_000;
+const TIME_TO_COME_BACK = 40_000;
 const PASSWORD = 'correct horse battery';
 const repository = resolve(import.meta.dirname, '../../..');
 
@@ -96,8 +97,7 @@ describe('npm run example:cluster', function () {
     while (!isReplaced) {
       for (const tab of [adas, graces]) {
         const text = `${said.length} while you were replaced`;
-        await tab.write(text);
-        await tab.message(text).waitFor({ timeout: TIME_FOR_PROCESSES });
+        await tab.say(text, TIME_TO_COME_BACK);
         said.push(text);
       }
     }
@@ -125,7 +125,7 @@ describe('npm run example:cluster', function () {
     process.kill(Number(pid), 'SIGKILL');
     await cluster.prints(/app 2 has ended by itself \(SIGKILL\) and is started again/, from);
     await cluster.prints(/app 2 gets new clients/, from);
-    await Promise.all([adas, graces].map((tab) => tab.connected(TIME_FOR_PROCESSES)));
+    await Promise.all([adas, graces].map((tab) => tab.connected(TIME_TO_COME_BACK)));
     await adas.write('That was an accident.');
     await graces.message('That was an accident.').waitFor();
   });

@@ -53,6 +53,20 @@ export class Tab {
     await this.page.keyboard.press('Enter');
   }
 
+  /** As a person does who reads what the page says: where the message may not have been sent, looks, and sends it again. */
+  async say(text: string, timeout: number): Promise<void> {
+    const doubt = this.page.locator('#composer-error:not(:empty)');
+    await this.write(text);
+    await this.message(text).or(doubt).first().waitFor({ timeout });
+    while (!(await this.message(text).isVisible())) {
+      await this.connected(timeout);
+      await this.page.reload();
+      await this.page.getByRole('log').locator('.text').first().waitFor({ timeout });
+      if (!(await this.message(text).isVisible())) await this.write(text);
+      await this.message(text).or(doubt).first().waitFor({ timeout });
+    }
+  }
+
   async addMember(username: string): Promise<void> {
     await this.page.getByLabel('Add a member').fill(username);
     await this.page.keyboard.press('Enter');
