@@ -180,6 +180,11 @@ describe('Several applications on one database', () => {
       await using here = await watching(one.app, 'lobby');
       const isTold = (message: string) =>
         [...one.logger.at('warn'), ...one.logger.at('info')].some((line) => line.message === message);
+      const isListening = async (): Promise<boolean> => {
+        const sql = `select from pg_stat_activity where datname = current_database() and application_name = 'signalbox'`;
+        return (await database.orm.em.execute<unknown[]>(sql)).length === 2;
+      };
+      await until(isListening, 'The connections that listen');
       await database.orm.em.execute(
         `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'signalbox'`,
       );
