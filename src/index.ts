@@ -11,8 +11,14 @@ export { queryTicket } from './authentication/query-ticket.js';
 export { subprotocolToken } from './authentication/subprotocol-token.js';
 export type { StoredTicket, TicketStore } from './authentication/ticket-store.js';
 export { type IssuedTicket, Tickets } from './authentication/tickets.js';
-export { ChannelLayer, type ChannelMessage, type ChannelReceiver } from './channel-layer/channel-layer.js';
+export {
+  ChannelLayer,
+  type ChannelMessage,
+  type ChannelReceiver,
+  type GroupMessage,
+} from './channel-layer/channel-layer.js';
 export { InMemoryChannelLayer } from './channel-layer/in-memory-channel-layer.js';
+export type { ChannelLayerOptions } from './channel-layer/layer-options.js';
 export { Clock, type Timer } from './clock.js';
 export { ApiConsumer } from './consumers/api-consumer.js';
 export type { ActionApi, ConsumerApi, ObserverApi } from './consumers/api-types.js';

@@ -169,7 +169,7 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
   }
 
   async #join(): Promise<void> {
-    const channel = `${group}:${this.#source}`;
+    const channel = this.layer.newChannel();
     await this.layer.connect(channel, (message) => {
       const command = fromMessage(message, this.#source);
       if (command) runDetached(() => this.#apply(command));

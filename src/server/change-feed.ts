@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { type ChannelLayer, type ChannelMessage, reservedPrefix } from '../channel-layer/channel-layer.js';
 import { ChangeLog, type LogUser } from '../log/change-log.js';
 import type { Commit } from '../log/entry.js';
@@ -40,7 +39,7 @@ export interface ObservedModels {
  * database that has an observed model; signals come with the commit of their transaction or, outside of any, at once.
  */
 export class ChangeFeed {
-  readonly #channel = `signals.${randomUUID()}`;
+  readonly #channel: string;
   /** Of the databases that have an observed model; the first one's carries signals as well. */
   readonly #logs: ReadonlyMap<OrmRoot, ChangeLog>;
   readonly #detach: (() => Promise<void>)[];
@@ -59,6 +58,7 @@ export class ChangeFeed {
     private readonly cause: () => string | undefined,
     private readonly missed: (reason: string) => void,
   ) {
+    this.#channel = layer.newChannel();
     const isObserved = observedBy(models.all);
     const needsBefore = observedBy(models.varying);
     this.#observesModels = models.all.some(({ model }) => model !== undefined);

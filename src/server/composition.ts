@@ -127,6 +127,7 @@ export function buildServices(options: Options): Services {
     settings.ticketLifetime,
     findUser,
   );
+  layer.onGap(() => closeAfterGap(registry, logger, counters));
   const connections = new Connections(registry, clock);
   container.registerInstance(Connections, connections);
   checkConnectionRules(rules, { hasUsers: options.users !== undefined, unitOfWork });
@@ -281,6 +282,16 @@ function closeSubscribed(registry: ConnectionRegistry<Connection>, logger: Logge
   for (const connection of subscribed) connection.close(CloseCode.overloaded, 'Events may have been missed.');
 }
 
+/** Messages may have been lost: clients that may miss some come back, and begin anew. */
+function closeAfterGap(registry: ConnectionRegistry<Connection>, logger: Logger, counters: Counters): void {
+  counters.increment('signalbox.channel_layer_gaps');
+  const concerned = [...registry.connections.values()].filter(({ mayMissMessages }) => mayMissMessages);
+  logger.warn('Messages of the channel layer may have been lost: connections that may miss some are closed.', {
+    connections: concerned.length,
+  });
+  for (const connection of concerned) connection.close(CloseCode.overloaded, 'Messages may have been missed.');
+}
+
 /** Keeps what the application registered itself. */
 function provide<T>(container: DependencyContainer, provided: Class<T>, make: () => T): T {
   // Abstract classes are tokens as good as any; only tsyringe's types do not know.
@@ -326,8 +337,10 @@ function channelLayerOf(
   settings: Settings,
 ): ChannelLayer {
   if (channelLayer) container.registerInstance(ChannelLayer as InjectionToken<ChannelLayer>, channelLayer);
-  const onFailure = (error: unknown): void => logger.error('A channel failed.', { error });
-  return provide(container, ChannelLayer, () => new InMemoryChannelLayer(onFailure, settings.outbound.groupSlice));
+  const slice = settings.outbound.groupSlice;
+  const layer = provide(container, ChannelLayer, () => new InMemoryChannelLayer({ slice }));
+  layer.onFailure((error) => logger.error('The channel layer tells of a failure.', { error }));
+  return layer;
 }
 
 /** Loads a user anew, for as long as asking the permissions may take. Undefined where the application has no `users`. */
