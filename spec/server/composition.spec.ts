@@ -143,7 +143,7 @@ describe('The parts of an application', () => {
     const app = open({ settings: { outbound: { groupSlice: 2 } } });
     const layer = child.resolve(layerToken);
     let told = 0;
-    for (const channel of ['a', 'b', 'c']) {
+    for (const channel of [layer.newChannel(), layer.newChannel(), layer.newChannel()]) {
       await layer.connect(channel, () => {
         told += 1;
       });
