@@ -45,6 +45,8 @@ export interface BrokerConnection {
 /** What becomes of one connection. */
 export interface BrokerEvents {
   received(key: string, text: string): void;
+  /** What came cannot be read. */
+  unreadable(error: unknown): void;
   /** The connection has ended, or cannot be trusted any more. */
   lost(error: unknown): void;
   /** Aborted when the connection is to be closed, also while it is being opened. */
@@ -325,6 +327,7 @@ export abstract class BrokerChannelLayer extends ChannelLayer {
     const connection = await this.open({
       signal: life.signal,
       received: (key, text) => life.signal.aborted || this.#receive(key, text),
+      unreadable: (error) => this.tellFailure(error),
       lost: (error) => this.#lose(life, error),
     });
     const keys = [keyOfProcess(this.#channels.process), ...this.#channels.groups.map(keyOfGroup)];
