@@ -57,6 +57,7 @@ describe('The public names', () => {
       'ModelSerializer',
       'NotAuthenticated',
       'NotFound',
+      'NotifyChannelLayer',
       'NumberedPage',
       'ObserveInstance',
       'Observer',

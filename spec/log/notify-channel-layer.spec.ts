@@ -2,8 +2,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import type { ChannelMessage } from 'signalbox';
-import { NotifyChannelLayer } from '#signalbox/log/notify-channel-layer.js';
+import { type ChannelMessage, NotifyChannelLayer } from 'signalbox';
+
 import {
   behavesLikeAChannelLayer,
   type ChannelLayerUnderTest,

@@ -276,7 +276,7 @@ export abstract class BrokerChannelLayer extends ChannelLayer {
     attempt.then(
       () => this.#tellOfGap(),
       (error) => {
-        if (!this.#closing) this.tellFailure(error);
+        if (!this.#closing) this.tellFailure(unavailable(error));
         this.#retryLater();
       },
     );
@@ -361,7 +361,7 @@ export abstract class BrokerChannelLayer extends ChannelLayer {
     this.#hasGap = true;
     if (wasHealthy) this.#retryAfter = firstRetry;
     if (this.#closing) return;
-    this.tellFailure(error);
+    this.tellFailure(unavailable(error));
     if (wasHealthy) {
       this.#connection = this.#attempt();
       return;

@@ -61,7 +61,10 @@ export abstract class ChannelLayer {
     this.#gapListeners.push(listener);
   }
 
-  /** Calls back with what fails outside of any call: a receiver that throws, a connection that breaks. */
+  /**
+   * Calls back with what fails outside of any call: a receiver that throws; once per outage, `ChannelLayerUnavailable` for a connection that
+   * breaks or cannot be made.
+   */
   onFailure(listener: (error: unknown) => void): void {
     this.#failureListeners.push(listener);
   }

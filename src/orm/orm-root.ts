@@ -31,6 +31,11 @@ export function describeDatabase({ em }: OrmRoot): string {
   return `${driver} ${config.get('host') ?? decodeURIComponent(hostname)}${at && `:${at}`}/${name}`;
 }
 
+/** Whether the database is a PostgreSQL server, which other processes may share; PGlite is within this one. */
+export function isServer({ em }: OrmRoot): boolean {
+  return em.getDriver().getDependencies().includes('pg');
+}
+
 /**
  * What the entity manager is injected by: the core's `EntityManager`, whichever driver it comes from, and the driver's own classes
  * in between, one of which its package exports under the same name.

@@ -16,10 +16,11 @@ import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { checkModelConsumer } from '../consumers/model-check.js';
 import { Counters, GuardedCounters } from '../counters.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
-import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-mapping.js';
+import { type ErrorMapper, ErrorTranslator, safeInstanceof } from '../dispatch/error-mapping.js';
 import { RequestLog } from '../dispatch/request-log.js';
-import { ConfigurationError, HandshakeTimedOut } from '../errors.js';
+import { ChannelLayerUnavailable, ConfigurationError, HandshakeTimedOut } from '../errors.js';
 import { Announcer } from '../log/announcer.js';
+import { NotifyChannelLayer } from '../log/notify-channel-layer.js';
 import { Logger } from '../logger.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { EventPublisher } from '../observers/event-publisher.js';
@@ -29,7 +30,7 @@ import { type HeardSignal, SignalReceivers } from '../observers/signal-receivers
 import { SubscriptionIndex } from '../observers/subscription-index.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
 import { toApiError } from '../orm/orm-errors.js';
-import { entityManagerTokens } from '../orm/orm-root.js';
+import { entityManagerTokens, isServer } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { warnOfUnreportedWrites } from '../orm/unreported-writes.js';
 import { permissionsIn } from '../permissions/permission.js';
@@ -331,15 +332,20 @@ function activityLogFor({ development, log }: Settings, logger: Logger, clock: C
 
 /** The one that is injected is the one that is used. */
 function channelLayerOf(
-  { channelLayer }: Options,
+  { channelLayer, orm }: Options,
   container: DependencyContainer,
   logger: Logger,
   settings: Settings,
 ): ChannelLayer {
   if (channelLayer) container.registerInstance(ChannelLayer as InjectionToken<ChannelLayer>, channelLayer);
   const slice = settings.outbound.groupSlice;
-  const layer = provide(container, ChannelLayer, () => new InMemoryChannelLayer({ slice }));
-  layer.onFailure((error) => logger.error('The channel layer tells of a failure.', { error }));
+  const layer = provide(container, ChannelLayer, () =>
+    isServer(orm) ? new NotifyChannelLayer(orm, { slice }) : new InMemoryChannelLayer({ slice }),
+  );
+  layer.onFailure((error) => {
+    if (safeInstanceof(error, ChannelLayerUnavailable)) logger.warn('The channel layer is cut off.', { error });
+    else logger.error('The channel layer tells of a failure.', { error });
+  });
   return layer;
 }
 
