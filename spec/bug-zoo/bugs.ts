@@ -332,8 +332,8 @@ const changes: readonly Bug[] = [
   },
   {
     name: 'a consumer stays in the groups that it leaves',
-    story: 'Neither the end of a subscription nor the consumer itself takes its channel out of a group.',
-    plant: { symbol: 'Membership.discard', with: leftOut },
+    story: 'Its channel is not taken out of the group.',
+    plant: { symbol: 'ConsumerGroups.remove', with: leftOut },
     caughtBy: ['dcrf/groups'],
   },
   {
@@ -364,6 +364,27 @@ const changes: readonly Bug[] = [
         },
     },
     caughtBy: ['channel-layer/in-memory-channel-layer'],
+  },
+  {
+    name: 'messages are lost in an outage of the channel layer, and no client learns of the gap',
+    story: 'Connections stay when the layer tells of a gap.',
+    plant: { symbol: 'closeAfterGap', with: leftOut },
+    caughtBy: ['server/channel-layer-outage'],
+  },
+  {
+    name: 'a gap of the channel layer closes everybody',
+    story: 'All connections count as concerned.',
+    plant: { symbol: 'ConsumerSession.mayMissMessages', with: always(true) },
+    caughtBy: ['server/channel-layer-outage'],
+  },
+  {
+    name: 'of equal messages that are sent together one arrives',
+    story: 'The notifications of a statement do not differ, and PostgreSQL drops all but one.',
+    plant: {
+      symbol: 'toPayloads',
+      with: given((_id: string, key: string, text: string) => ['message', key, text]),
+    },
+    caughtBy: ['log/notify-channel-layer'],
   },
 ];
 

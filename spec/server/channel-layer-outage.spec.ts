@@ -9,6 +9,7 @@ import {
   type ChannelMessage,
   type ChannelReceiver,
   Consumer,
+  closeOn,
   Groups,
   GroupsForBoth,
   InMemoryChannelLayer,
@@ -220,6 +221,14 @@ describe('An application whose channel layer goes away', () => {
     expect(codes).to.deep.equal([1013, 1013, 1013, 1013]);
     for (const each of [plain, listening])
       expect(await each.request('echo', { room: 'b' })).to.include({ response_status: 200 });
+  });
+
+  it('closes everybody where a signal may have been to close them', async () => {
+    ({ app } = serve([path('/', Plain)], { channelLayer: layer, connections: [closeOn(rang, { user: () => 'ann' })] }));
+    const ann = await connect(app, '/');
+    await ann.request('echo', { room: 'a' });
+    layer.comeBack();
+    expect(await within(ann.closed, 'The close')).to.equal(1013);
   });
 
   it('counts the gap, and says in the log how many connections it closed', async () => {

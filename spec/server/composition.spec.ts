@@ -147,7 +147,7 @@ describe('The parts of an application', () => {
       entities: [],
       discovery: { warnWhenNoEntities: false },
     });
-    const app = createApp({ orm: embedded, container: child, routes: [] });
+    const app = createApp({ orm: embedded, container: child, routes: [path('/', ToolConsumer)] });
     expect(child.resolve(layerToken)).to.be.instanceOf(InMemoryChannelLayer);
     await app.close();
     await embedded.close(true);

@@ -545,8 +545,10 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   get mayMissMessages(): boolean {
     const { compiled, groups, subscriptions } = this;
     if (this.#isCutOff || compiled.messages.size > 0 || groups.names.length > 0) return true;
-    // Signals outside of transactions come through the layer.
-    return subscriptions.all.some(({ observer }) => observer.model === undefined);
+    // Signals outside of transactions come through the layer: those that are observed, and those that end subscriptions.
+    return subscriptions.all.some(
+      ({ observer }) => observer.model === undefined || observer.revocations.some(({ signal }) => signal !== undefined),
+    );
   }
 
   /**

@@ -129,7 +129,8 @@ export function buildServices(options: Options): Services {
     settings.ticketLifetime,
     findUser,
   );
-  layer.onGap(() => closeAfterGap(registry, logger, counters));
+  const rulesHearSignals = rules.some((rule) => signalOf(rule) !== undefined);
+  layer.onGap(() => closeAfterGap(registry, logger, counters, rulesHearSignals));
   const connections = new Connections(registry, clock);
   container.registerInstance(Connections, connections);
   checkConnectionRules(rules, { hasUsers: options.users !== undefined, unitOfWork });
@@ -291,10 +292,20 @@ function closeThoseThatMissed(registry: ConnectionRegistry<Connection>, logger: 
   for (const connection of concerned) connection.close(CloseCode.overloaded, 'Events may have been missed.');
 }
 
-/** Messages may have been lost: clients that may miss some come back, and begin anew. */
-function closeAfterGap(registry: ConnectionRegistry<Connection>, logger: Logger, counters: Counters): void {
+/**
+ * Messages may have been lost: clients that may miss some come back, and begin anew.
+ *
+ * @param concernsAll whether a lost signal may have been to close a connection, whichever it is
+ */
+function closeAfterGap(
+  registry: ConnectionRegistry<Connection>,
+  logger: Logger,
+  counters: Counters,
+  concernsAll: boolean,
+): void {
   counters.increment('signalbox.channel_layer_gaps');
-  const concerned = [...registry.connections.values()].filter(({ mayMissMessages }) => mayMissMessages);
+  const all = [...registry.connections.values()];
+  const concerned = concernsAll ? all : all.filter(({ mayMissMessages }) => mayMissMessages);
   logger.warn('Messages of the channel layer may have been lost: connections that may miss some are closed.', {
     connections: concerned.length,
   });
