@@ -56,8 +56,8 @@ export class Lifecycle {
 }
 
 /**
- * This process begins to hear the commands of others. Where the channel layer does not answer, the process starts all the same, but
- * is not ready: its connections would stay when another process ends those of their user.
+ * This process begins to hear the signals that others send outside of transactions. Where the channel layer is away or does not answer, the
+ * process starts all the same, but is not ready.
  */
 export class Joining {
   #begun: Promise<void> | undefined;
