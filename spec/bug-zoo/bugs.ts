@@ -378,6 +378,18 @@ const changes: readonly Bug[] = [
     caughtBy: ['server/channel-layer-outage'],
   },
   {
+    name: 'a channel layer loses messages in an outage and says nothing',
+    story: 'The gap is not told.',
+    plant: { symbol: 'ChannelLayer.tellGap', with: leftOut },
+    caughtBy: ['log/notify-channel-layer'],
+  },
+  {
+    name: 'a request waits for as long as the server of the channel layer is silent',
+    story: 'No answer has a time limit.',
+    plant: { symbol: 'Deadlines.limit', with: () => (work: Promise<unknown>) => work },
+    caughtBy: ['log/notify-channel-layer'],
+  },
+  {
     name: 'of equal messages that are sent together one arrives',
     story: 'The notifications of a statement do not differ, and PostgreSQL drops all but one.',
     plant: {
