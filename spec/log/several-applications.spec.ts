@@ -30,6 +30,7 @@ import {
   type SignalEvent,
   type Subscription,
   Tickets,
+  type UserStore,
   writeChangeLog,
 } from 'signalbox';
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
@@ -39,6 +40,7 @@ import { patience, until } from '../support/deadline.js';
 import { entities, Room, User } from '../support/entities.js';
 import { type PostgresServer, startPostgres } from '../support/postgres.js';
 import { type TestProviders, testProviders } from '../support/providers.js';
+import { work } from './worker-example.js';
 
 const departed = new Signal<{ readonly train: number }>('departed');
 /** The same, as the module of another process has it. */
@@ -180,8 +182,13 @@ describe('Several applications on one database', () => {
       await using here = await watching(one.app, 'lobby');
       const isTold = (message: string) =>
         [...one.logger.at('warn'), ...one.logger.at('info')].some((line) => line.message === message);
+      const isListening = async (): Promise<boolean> => {
+        const sql = `select from pg_stat_activity where datname = current_database() and application_name = 'signalbox'`;
+        return (await database.orm.em.execute<unknown[]>(sql)).length === 2;
+      };
+      await until(isListening, 'The connections that listen');
       await database.orm.em.execute(
-        `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query ilike '%listen%' and pid <> pg_backend_pid()`,
+        `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'signalbox'`,
       );
       await add(second.orm, 'lobby');
       expect(await nameOf(here)).to.equal('create lobby');
@@ -274,6 +281,15 @@ describe('Several applications on one database', () => {
       expect(trains).to.have.members([1, 2, 4]);
     });
 
+    it('does as the documentation shows', async () => {
+      const { app } = open(database.orm);
+      await using ann = await watching(app, 'platform');
+      await ann.request('listen', { request_id: 1 });
+      await work(database.orm.config.get('clientUrl') ?? '');
+      const told = [await nameOf(ann), await nameOf(ann)];
+      expect(told).to.have.members(['create platform', 'on_departed 9']);
+    });
+
     it('may not signal without a name for it', async () => {
       const refused = await writeChangeLog({ orm: second.orm, signals: [whispered] }).catch(
         (error: Error) => error.message,
@@ -318,6 +334,16 @@ describe('Several applications on one database', () => {
       expect(there.frames.filter(({ action }) => action === 'create')).to.deep.equal([]);
     });
 
+    it('once: not those that he opens afterwards with who gave the order', async () => {
+      const [one, other] = await openTwo();
+      await using there = await connect(other.app, '/?user=1');
+      await one.app.disconnectUser(1);
+      await using back = await connect(one.app, '/?user=1');
+      expect(await there.closed).to.equal(4401);
+      await one.app.idle();
+      expect((await back.request('who')).data).to.equal('1');
+    });
+
     it('at once where a transaction is rolled back around it', async () => {
       const [one, other] = await openTwo();
       await using there = await connect(other.app, '/?user=1');
@@ -340,6 +366,29 @@ describe('Several applications on one database', () => {
       const refused = await connect(other.app, `/ticket/?ticket=${issued.ticket}`).catch((error: unknown) => error);
       expect(refused).to.include({ status: 401 });
     });
+  });
+
+  it('hold the events of connections whose user is loaded anew, until the answer', async () => {
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<undefined>();
+    class Users implements UserStore {
+      find(): Promise<undefined> {
+        asked.resolve();
+        return answer.promise;
+      }
+    }
+    const [one, other] = await openTwo({ users: Users });
+    await using there = await connect(other.app, '/?user=1');
+    await there.request('watch', { name: 'lobby', request_id: 1 });
+    await using bob = await connect(other.app, '/?user=2');
+    await bob.request('watch', { name: 'lobby', request_id: 1 });
+    await one.container.resolve(Connections).recheckUser(1);
+    await add(database.orm, 'lobby');
+    await asked.promise;
+    expect(await nameOf(bob)).to.equal('create lobby');
+    answer.resolve(undefined);
+    expect(await there.closed).to.equal(4401);
+    expect(there.frames.filter(({ action }) => action === 'create')).to.deep.equal([]);
   });
 
   it('ask subscriptions again in both, which one of them is asked to', async () => {

@@ -217,8 +217,10 @@ export class ChangeLog {
   async #beginToRead(): Promise<void> {
     const em = this.#em;
     const { settings, logger } = this.#first;
+    // It reads once more where the last application has just ended.
+    const run = statementRunner(em, settings);
     const reader = new LogReader({
-      read: (...parameters) => this.#converting(() => this.#run(...parameters)),
+      read: (...parameters) => this.#converting(() => run(...parameters)),
       prepare: async () => {
         await prepareLog(em, settings, logger);
         await this.#declare();
@@ -259,10 +261,12 @@ export class ChangeLog {
     if (!this.#isReady) return;
     this.#refreshed = this.#refreshed.then(async () => {
       if (!this.#isReady) return;
+      const { logger } = this.#first;
       try {
         await this.#declare();
       } catch (error) {
-        const { logger } = this.#first;
+        // The last application may have ended meanwhile.
+        if (!this.#isReady) return;
         logger.warn('What other processes observe could not be read. What was known of it counts on.', { error });
       }
       this.#refreshLater();

@@ -300,6 +300,11 @@ export class Connection
     return [...this.#sessions.values()].some(({ subscriptions }) => subscriptions.all.length > 0);
   }
 
+  /** Whether a gap of the channel layer concerns it. */
+  get mayMissMessages(): boolean {
+    return [...this.#sessions.values()].some(({ mayMissMessages }) => mayMissMessages);
+  }
+
   // Whose it is
 
   async switchUser(): Promise<void> {
@@ -310,6 +315,10 @@ export class Connection
     if (this.#isEnding) return;
     this.#reauthorization ??= this.#authorize(new Map());
     await this.#reauthorization.recheck();
+  }
+
+  holdEvents(until: Promise<void>): void {
+    for (const session of this.#sessions.values()) session.holdEvents(until);
   }
 
   /** Granted again, the stream gets another consumer. */
