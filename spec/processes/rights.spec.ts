@@ -1,0 +1,50 @@
+import { expect } from 'chai';
+import { Follower } from '../support/follower.js';
+import { type Application, useProcesses } from '../support/processes.js';
+
+describe('A right that one application takes while another one writes', function () {
+  this.timeout(60_000);
+  const processes = useProcesses({ changeLog: { pollInterval: 50 } });
+  const rounds = 20;
+
+  it('is the last that a subscriber hears of, in both', async () => {
+    const { here, there, worker } = processes;
+    await worker.ask('create', 1, [1]);
+    const all = await Promise.all([here, there].map(({ ready }) => Follower.open(ready.port, 'user=1')));
+    const writeAll = async (application: Application, until: () => boolean): Promise<string[]> => {
+      const rights: string[] = [];
+      while (!until()) rights.push(await application.ask('recordRight', 1, '1'));
+      return rights;
+    };
+    const written: string[] = [];
+    for (let round = 0; round < rounds; round += 1) {
+      const [taking, writing] = round % 2 === 0 ? [here, there] : [there, here];
+      await taking.ask('grant', '1');
+      const requests = await Promise.all(all.map((follower) => follower.follow('watch_all')));
+      let isOver = false;
+      const writes = writeAll(writing, () => isOver);
+      await Promise.all(
+        all.map((follower, index) =>
+          follower.hears(
+            ({ action, request_id }) => action === 'update' && request_id === requests[index],
+            'The first event',
+          ),
+        ),
+      );
+      await taking.ask('revoke', '1');
+      await writing.ask('recordRight', 1, '1');
+      isOver = true;
+      written.push(...(await writes));
+      await Promise.all([here.ask('idle'), there.ask('idle')]);
+      for (const [index, follower] of all.entries()) {
+        await follower.ask('hello');
+        const told = follower.events(requests[index] ?? 0);
+        expect(told.at(-1)).to.include({ action: 'revoked' });
+        const names = told.slice(0, -1).map(({ data }) => (data as { name: string }).name);
+        expect(new Set(names)).to.deep.equal(new Set(['with pass']));
+      }
+    }
+    expect(written).to.include.members(['with pass', 'without pass']);
+    await Promise.all(all.map((follower) => follower[Symbol.asyncDispose]()));
+  });
+});
