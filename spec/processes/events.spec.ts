@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { Follower } from '../support/follower.js';
-import { startWorker, useProcesses } from '../support/processes.js';
+import { startApplication, startWorker, useProcesses } from '../support/processes.js';
 
 interface Shown {
   readonly id: number;
@@ -54,6 +54,16 @@ describe('Events of two applications and a worker', function () {
       for (const follower of [one, other])
         await follower.hears(({ data }) => (data as Shown | null)?.id === id, `The event of row ${id}`);
     await Promise.all([one, other].map((follower) => follower[Symbol.asyncDispose]()));
+  });
+
+  it('are told of what a process commits when its application has ended', async () => {
+    await using follower = await Follower.open(processes.there.ready.port);
+    const request = await follower.follow('watch', { shelf: 1 });
+    const ending = await startApplication({ url: processes.url, createAtEnd: 1 });
+    await ending.terminate();
+    await processes.there.ask('idle');
+    await follower.ask('hello');
+    expect(rowsOf(follower, request).map(({ id }) => id)).to.deep.equal([1]);
   });
 
   it('come in the order of commits where both write one row, and end with the row as the database has it', async () => {

@@ -41,6 +41,8 @@ describe('Two applications over an outage of their database', function () {
   it('tell afterwards what was committed while one of them was cut off', async () => {
     const { following, requests, silent } = await followers();
     processes.proxy.cut();
+    const written = processes.there.ask('create', 1, [4]);
+    expect(await Promise.allSettled([written])).to.have.nested.property('[0].status', 'rejected');
     for (const id of [1, 2, 3]) await processes.here.ask('create', 1, [id]);
     processes.proxy.mend();
     for (const [index, follower] of following.entries()) {

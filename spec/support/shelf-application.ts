@@ -10,17 +10,25 @@ export interface ApplicationOptions {
   /** Default any free one. */
   readonly port?: number;
   readonly settings?: GivenSettings;
+  /** The id of a thing that it creates when its application has ended, and before its ORM is closed. */
+  readonly createAtEnd?: number;
 }
 
 /** A process that serves the shelves until a signal ends it. */
-const { url, port: given = 0, settings }: ApplicationOptions = JSON.parse(process.argv[2] ?? '{}');
+const { url, port: given = 0, settings, createAtEnd }: ApplicationOptions = JSON.parse(process.argv[2] ?? '{}');
 const orm = await openShelves(url);
 const logger = new MemoryLogger();
 const { app, container } = serveShelves(orm, logger, settings);
-app.closeOnSignals({ after: () => orm.close() });
+const writes = shelfWrites(orm);
+app.closeOnSignals({
+  after: async () => {
+    if (createAtEnd !== undefined) await writes.create(1, [createAtEnd]);
+    await orm.close();
+  },
+});
 
 const commands = {
-  ...shelfWrites(orm),
+  ...writes,
   /** Resolves when all that was committed until now has been handed to the sockets of this process. */
   idle: () => app.idle(),
   disconnectUser: (id: number) => app.disconnectUser(id),

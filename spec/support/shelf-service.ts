@@ -206,27 +206,31 @@ export function shelfWrites(orm: MikroORM) {
         return thing.count;
       });
     },
-    /** Names a row by whether the reader has a pass, as this transaction sees it. */
-    recordRight(id: number, reader: string): Promise<string> {
+    /** Names a row by those who have a pass when this transaction commits, and counts it up. */
+    recordReaders(id: number): Promise<void> {
       return orm.em.fork().transactional(async (em) => {
+        await em.execute('select pg_advisory_xact_lock_shared(1)');
         const thing = await em.findOneOrFail(Thing, id, { lockMode: LockMode.PESSIMISTIC_WRITE });
-        thing.name = (await em.count(Pass, { reader })) > 0 ? 'with pass' : 'without pass';
+        const passes = await em.find(Pass, {}, { orderBy: { reader: 'asc' } });
+        thing.name = passes.map(({ reader }) => reader).join(' ');
         thing.count += 1;
-        return thing.name;
       });
     },
     async upsert(id: number, shelf: number, count: number): Promise<void> {
       await orm.em.fork().upsert(Thing, { id, name: `thing ${id}`, shelf, count });
     },
-    async grant(reader: string): Promise<void> {
-      const em = orm.em.fork();
-      em.create(Pass, { reader });
-      await em.flush();
+    /** Waits for those who record the readers, and they for it: what one of them did not see is over when it takes effect. */
+    grant(reader: string): Promise<void> {
+      return orm.em.fork().transactional(async (em) => {
+        await em.execute('select pg_advisory_xact_lock(1)');
+        em.create(Pass, { reader });
+      });
     },
-    async revoke(reader: string): Promise<void> {
-      const em = orm.em.fork();
-      for (const pass of await em.find(Pass, { reader })) em.remove(pass);
-      await em.flush();
+    revoke(reader: string): Promise<void> {
+      return orm.em.fork().transactional(async (em) => {
+        await em.execute('select pg_advisory_xact_lock(1)');
+        for (const pass of await em.find(Pass, { reader })) em.remove(pass);
+      });
     },
     /** Outside of any transaction. */
     depart(train: number): void {
