@@ -117,6 +117,7 @@ describe('The public names', () => {
       'subprotocolToken',
       'viewAsConsumer',
       'withOptions',
+      'writeChangeLog',
     ]);
   });
 

@@ -79,7 +79,9 @@ describe('Settings', () => {
       changeLog: {
         durability: 'unlogged',
         slotMinutes: 15,
+        listen: true,
         pollInterval: 30_000,
+        lagTimeLimit: 5_000,
         largestBatch: 50_000,
         largestBatchBytes: 67_108_864,
         largestEntry: 16_777_216,

@@ -193,8 +193,9 @@ export {
   router,
 } from './server/routes.js';
 export type { Transport, TransportListener } from './server/transport.js';
+export { type ChangeLogWriter, type ChangeLogWriterOptions, writeChangeLog } from './server/write-change-log.js';
 export type { GivenSettings, Limits, Settings } from './settings.js';
-export { Signal } from './signals/signal.js';
+export { type AnySignal, Signal } from './signals/signal.js';
 export { CloseCode, Status } from './status.js';
 export { type LogStream, TerminalLogger } from './terminal-logger.js';
 export { type TraceAttributes, Tracer, type TraceSpan } from './tracer.js';

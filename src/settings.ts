@@ -174,8 +174,16 @@ const changeLog = {
   durability: setting<'unlogged' | 'logged'>('unlogged', checkDurability),
   /** Minutes of changes in each of the log's eight tables; the oldest six to seven of them are kept. Default 15. */
   slotMinutes: minutes(15),
+  /**
+   * Whether a connection of its own, outside of the pool, hears at once what other processes commit. Set it to false where a pooler in
+   * transaction mode stands before the database: then the log is read every 50 ms while something is committed, else twice a second.
+   * Default true.
+   */
+  listen: flag(true),
   /** How often the log is read where nothing tells that it has grown; less than half of a slot. Default 30 000. */
   pollInterval: count(30_000),
+  /** For how long a process may be behind the database until `/readyz` is 503. Default 5 000. */
+  lagTimeLimit: count(5_000),
   /** Rows that are read at once; where there are more, they are passed over and clients list again. Default 50 000. */
   largestBatch: count(50_000),
   /** Bytes that are read at once; where there are more, they are passed over and clients list again. Default 67 108 864. */

@@ -9,7 +9,6 @@ import {
   Connections,
   Consumer,
   demultiplexer,
-  InMemoryChannelLayer,
   NotAuthenticated,
   Observer,
   type Permission,
@@ -298,71 +297,19 @@ describe('Connections', () => {
     expect((await ann.request('who')).data).to.deep.equal({ id: 1, role: 'member' });
   });
 
-  describe('in two processes', () => {
-    it('close in both, whichever is told, by an injected service too', async () => {
-      const channelLayer = new InMemoryChannelLayer();
-      const [one, other] = [open({ channelLayer }), open({ channelLayer })];
-      await using here = await connect(one.app, '/?user=1');
-      await using there = await connect(other.app, '/?user=1');
-      await using bob = await connect(other.app, '/?user=2');
-      await one.container.resolve(Connections).disconnectUser(1);
-      expect([await here.closed, await there.closed]).to.deep.equal([4401, 4401]);
-      expect(await isOpen(bob)).to.equal(true);
-    });
-
-    it('are refused in the other while they are being asked', async () => {
-      const channelLayer = new InMemoryChannelLayer();
-      const [one, other] = [open({ channelLayer }), open({ channelLayer })];
-      await one.app.start();
-      const connecting = connect(other.app, '/?user=1&slow=1').catch((error: unknown) => error);
-      await middlewareReached.promise;
-      await one.app.disconnectUser(1);
-      middlewareLeft.resolve();
-      expect(await connecting).to.be.instanceOf(NotAuthenticated);
-    });
-
-    it('are out of reach of the groups of applications', async () => {
-      const { app, container } = open();
-      await using ann = await connect(app, '/?user=1');
-      const order = { kind: 'disconnect', whose: { user: '1' }, reason: '', code: 4401 };
-      const message = { type: 'signalbox:order', order };
-      const send = Promise.try(() => app.sendToGroup('signalbox:orders', message)).catch((error: unknown) => error);
-      const sentence = 'The names of groups that begin with "signalbox:" are the framework\'s own.';
-      expect(await send)
-        .to.be.instanceOf(RangeError)
-        .with.property('message', sentence);
-      expect(await ann.request('join_group', { group: 'signalbox:orders' })).to.include({ response_status: 500 });
-      await container.resolve<ChannelLayer>(ChannelLayer as never).sendToGroup('orders', message);
-      expect(await isOpen(ann)).to.equal(true);
-    });
-
-    it('are not opened before the channel layer hears, which may be tried again', async () => {
-      let failures = 1;
-      class Late extends InMemoryChannelLayer {
-        override async add(group: string, channel: string): Promise<void> {
-          if (failures-- > 0) throw new Error('Not yet.');
-          await super.add(group, channel);
-        }
-      }
-      const { app } = open({ channelLayer: new Late() });
-      const error = await connect(app, '/?user=1').catch((thrown: unknown) => thrown);
-      expect(error).to.have.property('message', 'Not yet.');
-      await using ann = await connect(app, '/?user=1');
-      expect(await isOpen(ann)).to.equal(true);
-    });
-
-    it('are closed here although the channel layer fails, and whoever asked is told', async () => {
-      class Failing extends InMemoryChannelLayer {
-        override async sendToGroup(): Promise<void> {
-          throw new Error('The layer is gone.');
-        }
-      }
-      const { app } = open({ channelLayer: new Failing() });
-      await using ann = await connect(app, '/?user=1');
-      const error = await app.disconnectUser(1).catch((thrown: unknown) => thrown);
-      expect(error).to.have.property('message', 'The layer is gone.');
-      expect(await ann.closed).to.equal(4401);
-    });
+  it('are out of reach of the groups of applications', async () => {
+    const { app, container } = open();
+    await using ann = await connect(app, '/?user=1');
+    const order = { kind: 'disconnect', whose: { user: '1' }, reason: '', code: 4401 };
+    const message = { type: 'signalbox:order', order };
+    const send = Promise.try(() => app.sendToGroup('signalbox:orders', message)).catch((error: unknown) => error);
+    const sentence = 'The names of groups that begin with "signalbox:" are the framework\'s own.';
+    expect(await send)
+      .to.be.instanceOf(RangeError)
+      .with.property('message', sentence);
+    expect(await ann.request('join_group', { group: 'signalbox:orders' })).to.include({ response_status: 500 });
+    await container.resolve<ChannelLayer>(ChannelLayer as never).sendToGroup('orders', message);
+    expect(await isOpen(ann)).to.equal(true);
   });
 
   describe('that are checked again', () => {

@@ -35,6 +35,7 @@ export function itIsAChangeLog(open: () => LogDatabase, { hasServer }: { readonl
     const reader = new LogReader({
       read: statementRunner(em, settings),
       prepare,
+      isRung: () => true,
       settings,
       logger,
       receive: (batch) => batches.push(batch),

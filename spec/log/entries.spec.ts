@@ -141,6 +141,7 @@ describe('An entry of the change log', () => {
     const missed: string[] = [];
     const numbers: number[] = [];
     const detach = ChangeLog.of(database.orm).attach({
+      reads: true,
       settings: defaultSettings.changeLog,
       logger,
       isObserved: () => false,
@@ -152,6 +153,7 @@ describe('An entry of the change log', () => {
         if (numbers.length === 1) throw new Error('failed');
       },
       missed: (reason) => missed.push(reason),
+      isBehind: () => {},
       cause: () => undefined,
     });
     await write({ id: 1, name: 'ann' });

@@ -9,7 +9,6 @@ import {
   Consumer,
   closeOn,
   createApp,
-  InMemoryChannelLayer,
   type Permission,
   Permissions,
   path,
@@ -20,7 +19,7 @@ import {
 } from 'signalbox';
 import { connect, type MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { useDatabase } from '../support/database.js';
+import { useDatabase, useSecondOrm } from '../support/database.js';
 import { until } from '../support/deadline.js';
 import { Message, Room, User } from '../support/entities.js';
 import { testProviders } from '../support/providers.js';
@@ -65,6 +64,7 @@ class AccountConsumer extends ApiConsumer {
 
 describe('Connections that the application closes on a change', () => {
   const database = useDatabase('connection_rules');
+  const second = useSecondOrm(database);
   const opened: App[] = [];
   let logger: MemoryLogger;
   let ann: User;
@@ -144,10 +144,9 @@ describe('Connections that the application closes on a change', () => {
     expect(await hers.closed).to.equal(4401);
   });
 
-  it('are closed where the row is deleted, in every process', async () => {
-    const channelLayer = new InMemoryChannelLayer();
+  it('are closed where the row is deleted, in every process that has the rule', async () => {
     const rules = [closeOn(User, { user: (user) => user.id, on: ['delete'], code: 4403, reason: 'You are gone.' })];
-    const [one, other] = [open(rules, { channelLayer }), open([], { channelLayer })];
+    const [one, other] = [open(rules), open(rules, { orm: second.orm })];
     await using here = await as(one, ann);
     await using there = await as(other, ann);
     await write(async (em) => {

@@ -60,7 +60,7 @@ describe('The health of a process', () => {
   it('is answered by the server of the application', async () => {
     const { port } = await open(database.orm).listen({ host: '127.0.0.1' });
     expect(await get(port, '/livez')).to.deep.equal(json(200, { isLive: true }));
-    const ready = { isReady: true, database: true, channelLayer: true, isEnding: false };
+    const ready = { isReady: true, database: true, channelLayer: true, changeLog: true, isEnding: false };
     expect(await get(port, '/readyz?verbose')).to.deep.equal(json(200, ready));
     expect(await get(port, '/livez', 'POST')).to.deep.equal(json(405, { errors: ['GET and HEAD only.'] }));
     expect(await get(port, '/other')).to.include(426);
@@ -82,7 +82,7 @@ describe('The health of a process', () => {
 
   it('is 503 while the database cannot be reached', async () => {
     const { port } = await open(offline).listen({ host: '127.0.0.1' });
-    const ready = { isReady: false, database: false, channelLayer: true, isEnding: false };
+    const ready = { isReady: false, database: false, channelLayer: true, changeLog: true, isEnding: false };
     expect(await get(port, '/readyz')).to.deep.equal(json(503, ready));
     expect(await get(port, '/livez')).to.include(200);
     expect(logger.at('warn').map(({ message }) => message)).to.deep.equal(['The database cannot be reached.']);
@@ -90,7 +90,13 @@ describe('The health of a process', () => {
 
   it('is 503 while the channel layer cannot be reached', async () => {
     const readiness = await open(database.orm, new LostLayer()).readiness();
-    expect(readiness).to.deep.equal({ isReady: false, database: true, channelLayer: false, isEnding: false });
+    expect(readiness).to.deep.equal({
+      isReady: false,
+      database: true,
+      channelLayer: false,
+      changeLog: true,
+      isEnding: false,
+    });
     expect(logger.at('warn').map(({ message }) => message)).to.deep.equal(['The channel layer cannot be reached.']);
   });
 

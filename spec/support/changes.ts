@@ -29,6 +29,7 @@ export function recordChanges(database: { readonly orm: MikroORM }): RecordedCha
   before(async () => {
     log = ChangeLog.of(database.orm);
     detach = log.attach({
+      reads: true,
       settings: completeSettings().changeLog,
       logger: new MemoryLogger(),
       isObserved: () => true,
@@ -37,6 +38,7 @@ export function recordChanges(database: { readonly orm: MikroORM }): RecordedCha
       comparedOf: () => [],
       receive: (commits) => recorded.push(...commits.map(({ changes }) => changes).filter(({ length }) => length > 0)),
       missed: () => {},
+      isBehind: () => {},
       cause: () => undefined,
     });
     await log.ready();

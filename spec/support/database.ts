@@ -25,6 +25,26 @@ export function useDatabase(name: string, classes: EntityClasses = entities): { 
   };
 }
 
+/** The same database as another process has it: with an ORM of its own, closed after the specs of the file. */
+export function useSecondOrm(database: { readonly orm: MikroORM }): { readonly orm: MikroORM } {
+  let opened: MikroORM | undefined;
+  before(async () => {
+    const { config } = database.orm;
+    opened = await MikroORM.init({
+      clientUrl: config.get('clientUrl') ?? '',
+      entities: config.get('entities'),
+      metadataProvider: ReflectMetadataProvider,
+    });
+  });
+  after(() => opened?.close(true));
+  return {
+    get orm(): MikroORM {
+      if (!opened) throw new Error('The database is open within specs only.');
+      return opened;
+    },
+  };
+}
+
 /** Waits for transactions that are still open, as TRUNCATE does, and fires no trigger. */
 const emptying = `do $$
 declare

@@ -1,4 +1,3 @@
-import type { ChannelMessage } from '../channel-layer/channel-layer.js';
 import { type ApiError, NotAuthenticated, PermissionDenied } from '../errors.js';
 import type { Identity } from '../scope/identity.js';
 import { CloseCode } from '../status.js';
@@ -10,18 +9,6 @@ export type ConnectionOwner = { readonly user: string } | { readonly session: st
 export type ConnectionCommand =
   | { readonly kind: 'disconnect'; readonly owner: ConnectionOwner; readonly reason: string; readonly code: number }
   | { readonly kind: 'recheck'; readonly owner: ConnectionOwner };
-
-const messageType = 'signalbox:command';
-
-/** @param source the process that gives the command */
-export function toMessage(command: ConnectionCommand, source: string): ChannelMessage {
-  return { type: messageType, command, source };
-}
-
-/** Undefined for other messages, and for commands of this process, which has applied them already. */
-export function fromMessage({ type, command, source }: ChannelMessage, self: string): ConnectionCommand | undefined {
-  return type === messageType && source !== self ? (command as ConnectionCommand) : undefined;
-}
 
 export function concerns({ owner }: ConnectionCommand, identity: Identity | undefined): boolean {
   if (!identity) return false;

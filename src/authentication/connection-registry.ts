@@ -1,6 +1,4 @@
-import { randomUUID } from 'node:crypto';
 import { runDetached } from '../async-context.js';
-import { type ChannelLayer, reservedPrefix } from '../channel-layer/channel-layer.js';
 import type { Clock, Timer } from '../clock.js';
 import type { Counters } from '../counters.js';
 import { type ApiError, HandshakeTimedOut, NotAuthenticated, SessionExpired } from '../errors.js';
@@ -10,14 +8,7 @@ import type { Scope } from '../scope/scope.js';
 import type { ScopeUser } from '../scope/scope-types.js';
 import { CloseCode } from '../status.js';
 import { isOver } from './authentication.js';
-import {
-  type ConnectionCommand,
-  checkCommands,
-  concerns,
-  fromMessage,
-  refusalOf,
-  toMessage,
-} from './connection-commands.js';
+import { type ConnectionCommand, checkCommands, concerns, refusalOf } from './connection-commands.js';
 
 /** The place that a connection takes among those of its user. */
 export interface UserSlot {
@@ -52,13 +43,10 @@ export interface PendingHandshake {
   readonly commands: ConnectionCommand[];
 }
 
-/** Every process has one channel in this group. */
-const group = `${reservedPrefix}commands`;
-
 /** The longest time in milliseconds until it is noticed that the clock was put forward. */
 const longestWait = 10_000;
 
-/** Every connection of this process, and every handshake that is under way. Applies the commands of all processes. */
+/** Every connection of this process, and every handshake that is under way. Obeys the commands of all processes. */
 export class ConnectionRegistry<Connection extends RegisteredConnection = RegisteredConnection> {
   readonly connections = new Map<Scope, Connection>();
   readonly #pending = new Set<PendingHandshake>();
@@ -67,18 +55,16 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
   /** The latest check of each connection that was answered: what an earlier one learns later is out of date. */
   readonly #answered = new WeakMap<RegisteredConnection, number>();
   #checks = 0;
-  /** Tells this process from the others. */
-  readonly #source = randomUUID();
-  #joined: Promise<void> | undefined;
   #nextExpiry = Number.POSITIVE_INFINITY;
   #timer: Timer | undefined;
 
   /**
+   * @param tell takes a command to the other processes
    * @param ticketLifetime in milliseconds: for so long disconnects are remembered
    * @param findUser a user as the database has it now. Absent where the application cannot tell
    */
   constructor(
-    private readonly layer: ChannelLayer,
+    private readonly tell: (command: ConnectionCommand) => Promise<void>,
     private readonly clock: Clock,
     private readonly logger: Logger,
     private readonly counters: Counters,
@@ -148,33 +134,19 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
     });
   }
 
-  /** Hears the commands of other processes from now on. Done once, unless it fails. */
-  join(): Promise<void> {
-    this.#joined ??= this.#join().catch((error) => {
-      this.#joined = undefined;
-      throw error;
-    });
-    return this.#joined;
-  }
-
   leave(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
   }
 
-  /** Resolves once the command is on its way to every process; in this one it is applied already. */
+  /** Obeys here at once, and resolves once the other processes will. */
   async broadcast(command: ConnectionCommand): Promise<void> {
-    runDetached(() => this.#apply(command));
-    await this.layer.sendToGroup(group, toMessage(command, this.#source));
+    this.obey(command);
+    await this.tell(command);
   }
 
-  async #join(): Promise<void> {
-    const channel = `${group}:${this.#source}`;
-    await this.layer.connect(channel, (message) => {
-      const command = fromMessage(message, this.#source);
-      if (command) runDetached(() => this.#apply(command));
-    });
-    await this.layer.add(group, channel);
+  obey(command: ConnectionCommand): void {
+    runDetached(() => this.#apply(command));
   }
 
   /** A command that comes twice is applied once, or does no harm twice. */

@@ -5,7 +5,7 @@ import type { Scope } from '../scope/scope.js';
 import type { ScopeUser } from '../scope/scope-types.js';
 import { CloseCode, checkReason } from '../status.js';
 import { type Authentication, identityOf, isOver } from './authentication.js';
-import { type ConnectionOwner, checkCommands } from './connection-commands.js';
+import { type ConnectionCommand, type ConnectionOwner, checkCommands } from './connection-commands.js';
 import type { ConnectionRegistry, RegisteredConnection } from './connection-registry.js';
 
 /** A key as the database has it; compared as text. */
@@ -87,25 +87,19 @@ export class Connections {
 
   /**
    * Closes every connection of a user, in every process, handshakes under way included. Nothing where there is none. Takes
-   * effect at once, whatever becomes of the transaction around it.
+   * effect here at once, whatever becomes of the transaction around it, and elsewhere through the change log: before any event that is
+   * committed later. While the database is away the order is kept, and written when it is back.
    *
-   * @param reason a sentence for the client, at most 123 bytes
+   * @param reason a sentence for the client, at most 123 bytes. Default: that they were logged out
+   * @param code default 4401
    * @throws RangeError for a longer one
    */
-  disconnectUser(
-    id: Id,
-    reason = 'You were logged out.',
-    code: DisconnectCode = CloseCode.unauthenticated,
-  ): Promise<void> {
+  disconnectUser(id: Id, reason?: string, code?: DisconnectCode): Promise<void> {
     return this.#disconnect({ user: String(id) }, reason, code);
   }
 
   /** The same for the connections of one session. */
-  disconnectSession(
-    id: Id,
-    reason = 'You were logged out.',
-    code: DisconnectCode = CloseCode.unauthenticated,
-  ): Promise<void> {
+  disconnectSession(id: Id, reason?: string, code?: DisconnectCode): Promise<void> {
     return this.#disconnect({ session: String(id) }, reason, code);
   }
 
@@ -120,9 +114,9 @@ export class Connections {
     await this.registry.broadcast({ kind: 'recheck', owner: { user: String(id) } });
   }
 
-  async #disconnect(owner: ConnectionOwner, reason: string, code: DisconnectCode): Promise<void> {
-    checkReason(reason);
-    await this.registry.broadcast({ kind: 'disconnect', owner, reason, code });
+  async #disconnect(owner: ConnectionOwner, reason?: string, code?: DisconnectCode): Promise<void> {
+    if (reason !== undefined) checkReason(reason);
+    await this.registry.broadcast(disconnecting(owner, reason, code));
   }
 
   /** Awaited or not, it belongs to the request under way. */
@@ -169,6 +163,14 @@ export class Connections {
     scope.session = session;
     this.registry.identify(scope, identity);
   }
+}
+
+export function disconnecting(
+  owner: ConnectionOwner,
+  reason = 'You were logged out.',
+  code: DisconnectCode = CloseCode.unauthenticated,
+): ConnectionCommand {
+  return { kind: 'disconnect', owner, reason, code };
 }
 
 export function noUsers(): ConfigurationError {

@@ -10,8 +10,8 @@ export interface StoredTicket {
 }
 
 /**
- * A provider that keeps tickets until they are taken. The default is the memory of one process; several processes need one
- * that they share: `createApp({ …, ticketStore: DatabaseTickets })`.
+ * A provider that keeps tickets until they are taken. The default is a table that all processes of a database share, and on PGlite the
+ * memory of the process. Another one: `createApp({ …, ticketStore: RedisTickets })`.
  */
 export interface TicketStore {
   /** @param key a hash of the ticket: an attacker who reads the store holds no ticket */

@@ -1,4 +1,10 @@
-import { type EntityClass, type EntityManager, RequestContext, TransactionContext } from '@mikro-orm/core';
+import {
+  type EntityClass,
+  type EntityManager,
+  type EntityMetadata,
+  RequestContext,
+  TransactionContext,
+} from '@mikro-orm/core';
 import { runDetached } from '../async-context.js';
 import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
@@ -9,15 +15,21 @@ import type { OrmRoot } from '../orm/orm-root.js';
 import { clientOf, RowReader } from '../orm/row-reader.js';
 import { type RunStatement, type StatementConnection, statementRunner, writeConnection } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
+import { Doorbell } from './doorbell.js';
 import type { Commit } from './entry.js';
 import { decodeCommits } from './log-decoder.js';
 import { type LogBatch, LogReader } from './log-reader.js';
 import { prepareLog } from './log-schema.js';
 import { append } from './log-writer.js';
+import { LooseEntries, type LooseEntry } from './loose-entries.js';
+import { Notifications } from './notifications.js';
+import { declareModels, type ObservedModel, readModels } from './observed-models.js';
 import { Retention } from './retention.js';
 
-/** An application that the changes of a database are read for. */
+/** An application that the changes of a database are read for, or a process that only writes. */
 export interface LogUser {
+  /** Whether it wants to hear what was committed. */
+  readonly reads: boolean;
   readonly settings: ChangeLogSettings;
   readonly logger: Logger;
   isObserved(entity: EntityClass<object>): boolean;
@@ -31,11 +43,19 @@ export interface LogUser {
   receive(commits: readonly Commit[], batch: number): void;
   /** Changes may have been missed: clients have to read anew. */
   missed(reason: string): void;
+  /** Called after each read with how far the reader is behind the database, in milliseconds. */
+  isBehind(lag: number): void;
   /** The trace that is under way, as W3C `traceparent`. */
   cause(): string | undefined;
 }
 
 const logs = new WeakMap<object, ChangeLog>();
+
+const insertStatement = { name: 'tell', text: 'insert into signalbox.log (entries) select unnest($1::text[])' };
+
+/** How often what is observed is confirmed and learnt, and where no ring tells of news, in milliseconds. */
+const refreshInterval = 15 * 60_000;
+const unheardRefreshInterval = 5_000;
 
 /**
  * The change log of a database: one writer and one reader of this process, whatever number of applications there are. A transaction
@@ -51,22 +71,34 @@ export class ChangeLog {
   readonly #watches = new Map<EntityClass<object>, Watch | undefined>();
   readonly #buffer = new CommitBuffer();
   readonly #rows = new RowReader(
-    ({ class: entity }) => ({
-      shown: new Set([...this.#users].flatMap((user) => [...user.shownOf(entity)])),
-      compared: new Set([...this.#users].flatMap((user) => [...user.comparedOf(entity)])),
-    }),
+    ({ class: entity, className }) => {
+      const { shown, compared } = this.#wishesOf(entity, className);
+      return { shown: new Set(shown), compared: new Set(compared) };
+    },
     () => this.#first.settings.preparedStatements,
+  );
+  /** What the applications of all processes observe. Empty where it is not known. */
+  #observed: ReadonlyMap<string, ObservedModel> = new Map();
+  readonly #loose = new LooseEntries(
+    (entries) => this.#writeEntries(entries),
+    () => this.#first.logger,
   );
   /** Undefined until the first application has begun, and behind the last. */
   #reader: LogReader | undefined;
   #retention: Retention | undefined;
+  #doorbell: Doorbell | undefined;
+  /** Of the next look at what is observed. */
+  #timer: NodeJS.Timeout | undefined;
+  #refreshed: Promise<void> = Promise.resolve();
   #preparing: Promise<void> | undefined;
+  /** Resolves when the last preparation, or the end of it all, is over, whatever became of it. */
+  #prepared: Promise<void> = Promise.resolve();
   #isReady = false;
   #decoded: Promise<void> = Promise.resolve();
   /** Transactions that have an entry. */
   readonly #appended = new WeakSet<object>();
 
-  private constructor(orm: OrmRoot) {
+  private constructor(private readonly orm: OrmRoot) {
     this.#em = orm.em;
     this.#pool = ConnectionPool.of(orm);
     this.capture = new ChangeCapture(
@@ -82,12 +114,15 @@ export class ChangeLog {
    * @throws ConfigurationError for an ORM whose flushes have no transaction: what they change could not be told as one commit, or at all
    */
   static of(orm: OrmRoot): ChangeLog {
-    const { config } = orm.em;
-    for (const option of ['disableTransactions', 'implicitTransactions'] as const)
-      if (config.get(option) === (option === 'disableTransactions')) throw withoutTransactions(option);
+    const option = hinderingOption(orm);
+    if (option) throw withoutTransactions(option);
     const log = logs.get(orm.em.config) ?? new ChangeLog(orm);
     logs.set(orm.em.config, log);
     return log;
+  }
+
+  static isPossible(orm: OrmRoot): boolean {
+    return hinderingOption(orm) === undefined;
   }
 
   /** That of the database which a manager belongs to, where an application uses it. */
@@ -104,9 +139,15 @@ export class ChangeLog {
     return this.#isReady;
   }
 
+  /** For how many milliseconds the reader has been behind the database; 0 where it is not. */
+  get lag(): number {
+    return this.#reader?.lag ?? 0;
+  }
+
   /** @returns what ends it; the last application stops the reader */
   attach(user: LogUser): () => Promise<void> {
     this.#users.add(user);
+    this.#preparing = undefined;
     this.#forget();
     if (this.#users.size === 1) {
       this.#pool.watch();
@@ -116,6 +157,7 @@ export class ChangeLog {
       });
     }
     return async () => {
+      if (this.#users.size === 1) await this.#loose.stop();
       this.#users.delete(user);
       this.#forget();
       if (this.#users.size === 0) await this.#stop();
@@ -129,47 +171,129 @@ export class ChangeLog {
   }
 
   /**
-   * Makes the log where it is not there yet, and begins to read it. Done once, unless it fails.
+   * Makes the log where it is not there yet, says what the applications of this process observe, and begins to read. Done once for
+   * each application, unless it fails.
    *
    * @throws ConfigurationError with the SQL to run, where the role may not make it
    */
   ready(): Promise<void> {
-    this.#preparing ??= runDetached(() => this.#prepare()).catch((error) => {
-      this.#preparing = undefined;
-      throw error;
+    if (this.#preparing) return this.#preparing;
+    const before = this.#prepared;
+    const preparing = runDetached(async () => {
+      await before;
+      await this.#prepare();
     });
-    return this.#preparing;
+    this.#preparing = preparing;
+    this.#prepared = preparing.catch(() => {
+      if (this.#preparing === preparing) this.#preparing = undefined;
+    });
+    return preparing;
   }
 
   async #prepare(): Promise<void> {
     const { settings, logger } = this.#first;
+    await this.#converting(() => prepareLog(this.#em, settings, logger));
+    this.#doorbell ??= this.#hang();
+    const isReading = [...this.#users].some(({ reads }) => reads);
+    if (isReading && !this.#reader) await this.#beginToRead();
+    await this.#declare();
+    this.#isReady = true;
+    this.#refreshLater();
+    await this.#readShapes();
+  }
+
+  /** Before the reader takes its position, so that what is committed behind that rings. */
+  #hang(): Doorbell {
+    const { settings, logger } = this.#first;
+    const doorbell = new Doorbell(Notifications.of(this.orm), {
+      listens: settings.listen,
+      logger,
+      rung: (ring) => (ring === 'log' ? this.#reader?.ring() : this.#refresh()),
+    });
+    doorbell.start();
+    return doorbell;
+  }
+
+  async #beginToRead(): Promise<void> {
     const em = this.#em;
-    const prepare = (): Promise<void> => prepareLog(em, settings, logger);
-    const run = statementRunner(em, settings);
-    const read: RunStatement = (...parameters) => this.#converting(() => run(...parameters));
-    const receive = (batch: LogBatch): void => this.#receive(batch);
+    const { settings, logger } = this.#first;
     const reader = new LogReader({
-      read,
-      prepare,
+      read: (...parameters) => this.#converting(() => this.#run(...parameters)),
+      prepare: async () => {
+        await prepareLog(em, settings, logger);
+        await this.#declare();
+      },
+      isRung: () => this.#doorbell?.isHeard ?? false,
       settings,
       logger,
-      receive,
+      receive: (batch) => this.#receive(batch),
       missed: (reason) => this.#missed(reason),
+      isBehind: (lag) => {
+        for (const user of this.#users) user.isBehind(lag);
+      },
     });
-    await this.#converting(prepare);
     await reader.start();
     this.#reader = reader;
     this.#retention = new Retention(em, settings, logger);
     this.#retention.start();
-    this.#isReady = true;
-    await this.#readShapes();
+  }
+
+  readonly #run: RunStatement = (...parameters) => statementRunner(this.#em, this.#first.settings)(...parameters);
+
+  /** Says what the applications of this process observe, and learns what those of others do. */
+  async #declare(): Promise<void> {
+    const models = [...this.#em.getMetadata().getAll().values()].flatMap((meta) => this.#wishedOf(meta));
+    const isNews = await this.#converting(() => declareModels(this.#run, models));
+    await this.#learn();
+    if (isNews) this.#doorbell?.ring('observed');
+  }
+
+  async #learn(): Promise<void> {
+    this.#observed = await this.#converting(() => readModels(this.#run));
+    this.#forget();
+  }
+
+  /** Every few minutes, and when another process rings: it may observe what none did before. */
+  #refresh(): void {
+    clearTimeout(this.#timer);
+    if (!this.#isReady) return;
+    this.#refreshed = this.#refreshed.then(async () => {
+      if (!this.#isReady) return;
+      try {
+        await this.#declare();
+      } catch (error) {
+        const { logger } = this.#first;
+        logger.warn('What other processes observe could not be read. What was known of it counts on.', { error });
+      }
+      this.#refreshLater();
+    });
+  }
+
+  #refreshLater(): void {
+    clearTimeout(this.#timer);
+    if (!this.#isReady) return;
+    const wait = this.#doorbell?.isHeard ? refreshInterval : unheardRefreshInterval;
+    runDetached(() => {
+      this.#timer = setTimeout(() => this.#refresh(), wait).unref();
+    });
+  }
+
+  #wishedOf(meta: EntityMetadata): readonly ObservedModel[] {
+    const { class: entity, className: model } = meta;
+    const users = [...this.#users].filter(({ isObserved }) => isObserved(entity));
+    if (!entity || users.length === 0) return [];
+    const needsBefore = users.some((user) => user.needsBefore(entity));
+    const shown = unique(users.flatMap((user) => [...user.shownOf(entity)]));
+    const compared = unique(users.flatMap((user) => [...user.comparedOf(entity)]));
+    return [{ model, needsBefore, shown, compared }];
   }
 
   /** Ahead of the first transaction that needs them. A table that is not there yet is looked at then. */
   async #readShapes(): Promise<void> {
     const em = this.#em;
     for (const meta of em.getMetadata().getAll().values()) {
-      const watch = meta.class && meta.schema !== '*' ? this.#watchOf(meta.class) : undefined;
+      const watch =
+        meta.class && meta.schema !== '*' && this.#observed.size > 0 ? this.#watchOf(meta.class) : undefined;
       if (watch) await this.#rows.shapeOf(em, clientOf(em), meta, undefined, watch.needsBefore).catch(() => {});
     }
   }
@@ -183,14 +307,27 @@ export class ChangeLog {
     }
   }
 
-  async #stop(): Promise<void> {
+  /** Whoever comes next begins when all of it has ended. */
+  #stop(): Promise<void> {
     this.#isReady = false;
     this.#preparing = undefined;
     this.#pool.onCommit(undefined);
     this.#pool.unwatch();
+    const stopped = this.#prepared.then(() => this.#end());
+    this.#prepared = stopped.catch(() => {});
+    return stopped;
+  }
+
+  async #end(): Promise<void> {
+    this.#isReady = false;
+    clearTimeout(this.#timer);
+    await this.#refreshed;
     await this.#retention?.stop();
     await this.#reader?.stop();
     this.#reader = undefined;
+    await this.#doorbell?.stop();
+    this.#doorbell = undefined;
+    this.#observed = new Map();
   }
 
   /** Several applications of one database have the settings and the logger of the one that came first. */
@@ -233,12 +370,28 @@ export class ChangeLog {
     else stage.works.push(otherwise);
   }
 
+  /**
+   * Tells the other processes of what is no part of a transaction. Kept while the database is away.
+   *
+   * @returns what resolves once it stands in the log, or is kept. Not to be awaited within a transaction: where the database has one
+   * connection, the entry waits for the end of it
+   */
+  tell(entry: LooseEntry): Promise<void> {
+    return this.#loose.add(entry);
+  }
+
+  async #writeEntries(entries: readonly string[]): Promise<void> {
+    await this.ready();
+    await this.#converting(() => this.#run(insertStatement, [entries]));
+    this.#ring();
+  }
+
   afterCommit(em: EntityManager, work: () => unknown): void {
     this.#buffer.of(em).works.push(work);
   }
 
   /** Runs what waited for a commit. What it throws is logged. */
-  async #run(work: () => unknown): Promise<void> {
+  async #runWork(work: () => unknown): Promise<void> {
     try {
       await work();
     } catch (error) {
@@ -246,15 +399,30 @@ export class ChangeLog {
     }
   }
 
-  /** Before the log is ready no subscription can have begun. */
+  /**
+   * What is to be noted of a model, for an application of whichever process. Nothing before the log is ready: no subscription can have
+   * begun. Everything where nobody has said yet what is observed.
+   */
   #watchOf(entity: EntityClass<object>): Watch | undefined {
     if (!this.#isReady) return undefined;
     if (this.#watches.has(entity)) return this.#watches.get(entity);
-    const users = [...this.#users];
-    const isObserved = users.some((user) => user.isObserved(entity));
-    const watch = isObserved ? { needsBefore: users.some((user) => user.needsBefore(entity)) } : undefined;
+    const users = [...this.#users].filter(({ isObserved }) => isObserved(entity));
+    const others = this.#observed.get(this.#em.getMetadata().find(entity)?.className ?? '');
+    const isWatched = users.length > 0 || others !== undefined || this.#observed.size === 0;
+    const needsBefore =
+      this.#observed.size === 0 || others?.needsBefore || users.some((user) => user.needsBefore(entity));
+    const watch = isWatched ? { needsBefore } : undefined;
     this.#watches.set(entity, watch);
     return watch;
+  }
+
+  #wishesOf(entity: EntityClass<object>, className: string): Pick<ObservedModel, 'shown' | 'compared'> {
+    const others = this.#observed.get(className);
+    const users = [...this.#users];
+    return {
+      shown: [...users.flatMap((user) => [...user.shownOf(entity)]), ...(others?.shown ?? [])],
+      compared: [...users.flatMap((user) => [...user.comparedOf(entity)]), ...(others?.compared ?? [])],
+    };
   }
 
   /** Behind the last write of the outermost transaction. What is noted from now on makes another entry. */
@@ -281,8 +449,8 @@ export class ChangeLog {
 
   #committed(transaction: object): void {
     const { works } = this.#buffer.take(transaction);
-    if (this.#appended.has(transaction)) this.#reader?.ring();
-    if (works.length > 0) runDetached(() => works.map((work) => this.#run(work)));
+    if (this.#appended.has(transaction)) this.#ring();
+    if (works.length > 0) runDetached(() => works.map((work) => this.#runWork(work)));
   }
 
   /** What was written outside of any transaction, or in one that the framework did not see begin, has its entry at once. */
@@ -295,7 +463,13 @@ export class ChangeLog {
     await this.#write((transaction ?? writeConnection(em).getClient()) as StatementConnection, stage);
     // Nothing tells of the end of a transaction that MikroORM did not begin.
     if (transaction) this.#reader?.expect();
-    else this.#reader?.ring();
+    else this.#ring();
+  }
+
+  /** Something was committed: for the reader of this process, and those of others. */
+  #ring(): void {
+    this.#reader?.ring();
+    this.#doorbell?.ring();
   }
 
   get #running(): LogReader {
@@ -305,9 +479,11 @@ export class ChangeLog {
 
   #receive({ number, rows }: LogBatch): void {
     const { logger } = this.#first;
+    // The others have not been told of what MikroORM does not see the end of.
+    if (this.#reader?.isExpecting) this.#doorbell?.ring();
     this.#decoded = this.#decoded.then(async () => {
       const commits = await decodeCommits({ em: this.#em, rows: this.#rows, logger }, rows);
-      for (const user of this.#users) this.#handTo(user, commits, number);
+      for (const user of this.#users) if (user.reads) this.#handTo(user, commits, number);
     });
   }
 
@@ -349,6 +525,15 @@ export function afterCommit(work: () => unknown): void {
     });
   if (em && log) log.afterCommit(em, work);
   else runDetached(() => void runUnwatched(work));
+}
+
+function hinderingOption({ em: { config } }: OrmRoot): string | undefined {
+  if (config.get('disableTransactions') === true) return 'disableTransactions';
+  return config.get('implicitTransactions') === false ? 'implicitTransactions' : undefined;
+}
+
+function unique(names: readonly string[]): readonly string[] {
+  return [...new Set(names)];
 }
 
 function withoutTransactions(option: string): ConfigurationError {

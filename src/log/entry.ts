@@ -1,4 +1,5 @@
 import type { EntityClass, EntityMetadata } from '@mikro-orm/core';
+import type { ConnectionCommand } from '../authentication/connection-commands.js';
 import type { LoggedRecheck, LoggedSignal } from '../orm/commit-buffer.js';
 import type { StoredRow } from '../orm/row.js';
 
@@ -15,11 +16,19 @@ export interface ModelChange {
   readonly origin?: string;
 }
 
+/** What an application has done to its own connections, and tells the others to do to theirs. */
+export interface LoggedOrder {
+  readonly command: ConnectionCommand;
+  /** The application that gave it, and has obeyed it already. */
+  readonly source: string;
+}
+
 /** What one transaction committed, in the order in which the database shows it to others. */
 export interface Commit {
   readonly changes: readonly ModelChange[];
   readonly signals: readonly LoggedSignal[];
   readonly rechecks: readonly LoggedRecheck[];
+  readonly orders: readonly LoggedOrder[];
   /** The classes of rows whose changes were too many for an entry: their subscribers have to read anew. */
   readonly untold: readonly string[];
   /** The trace of the commit, as W3C `traceparent`; absent where nothing is traced. */
@@ -33,6 +42,7 @@ export interface Entry {
   readonly rows: readonly EntryRow[];
   readonly signals?: readonly LoggedSignal[];
   readonly rechecks?: readonly LoggedRecheck[];
+  readonly orders?: readonly LoggedOrder[];
   readonly untold?: readonly string[];
   /** The rows as the commit left them: a list for each shape, in the order of `rows`. Null where a row is gone. */
   readonly after: readonly (readonly unknown[] | null)[];

@@ -47,6 +47,7 @@ async function decodeCommit(decoding: Decoding, rows: readonly LogRow[]): Promis
     changes: entries.length > 1 ? mergedChanges(changes) : changes,
     signals: entries.flatMap(({ signals }) => signals ?? []),
     rechecks: entries.flatMap(({ rechecks }) => rechecks ?? []),
+    orders: entries.flatMap(({ orders }) => orders ?? []),
     untold: entries.flatMap(({ untold }) => untold ?? []),
     ...(cause !== undefined && { cause }),
   };

@@ -29,6 +29,8 @@ export type MissedReason = 'epoch' | 'overflow' | 'lag';
 export interface LogReaderOptions {
   /** Runs a statement outside of any transaction, on whichever connection. */
   readonly read: RunStatement;
+  /** Whether whatever another process commits rings. */
+  readonly isRung: () => boolean;
   /** Makes the tables where they are gone. */
   readonly prepare: () => Promise<void>;
   readonly settings: Pick<ChangeLogSettings, 'pollInterval' | 'largestBatch' | 'largestBatchBytes'>;
@@ -37,6 +39,8 @@ export interface LogReaderOptions {
   readonly receive: (batch: LogBatch) => void;
   /** Called where rows were passed over. Those of later batches follow without another gap. */
   readonly missed: (reason: MissedReason) => void;
+  /** Called after each read with the lag. */
+  readonly isBehind?: (lag: number) => void;
 }
 
 /** What `read_log` says of its snapshot. */
@@ -73,6 +77,11 @@ const longestRetry = 5_000;
 /** When the second of the reads begins that `expect` asks for, in milliseconds. */
 const firstExpected = 50;
 
+/** How often the log is read where nothing rings: while rows come, and for so long after the last of them, and else. In milliseconds. */
+const busyInterval = 50;
+const busyTime = 2_000;
+const idleInterval = 500;
+
 /**
  * Reads the log of one database, from where it stands at `start`. Every row that is committed from then on is received once, in the order of
  * commits that concern the same row, or `missed` is called.
@@ -96,6 +105,8 @@ export class LogReader {
   #retryAfter = firstRetry;
   /** When `expect` was called last, by `performance.now()`. */
   #expectedSince = Number.NEGATIVE_INFINITY;
+  /** When rows were found last, by `performance.now()`. */
+  #foundAt = Number.NEGATIVE_INFINITY;
   #failedReceivers = 0;
 
   constructor(private readonly options: LogReaderOptions) {}
@@ -113,6 +124,11 @@ export class LogReader {
   get lag(): number {
     const since = this.#failingSince ?? this.#connectedAt;
     return since === undefined ? 0 : performance.now() - since;
+  }
+
+  /** Whether a commit is due that nothing will tell of. */
+  get isExpecting(): boolean {
+    return performance.now() - this.#expectedSince < this.options.settings.pollInterval;
   }
 
   /** How many batches `receive` failed on. */
@@ -202,7 +218,14 @@ export class LogReader {
 
   #poll(): void {
     const waited = Math.max(performance.now() - this.#expectedSince, firstExpected);
-    this.#readAfter(Math.min(waited, this.options.settings.pollInterval));
+    this.#readAfter(Math.min(waited, this.#interval));
+  }
+
+  get #interval(): number {
+    const { settings, isRung } = this.options;
+    if (isRung()) return settings.pollInterval;
+    const isBusy = performance.now() - this.#foundAt < busyTime;
+    return Math.min(isBusy ? busyInterval : idleInterval, settings.pollInterval);
   }
 
   #readAfter(milliseconds: number): void {
@@ -219,6 +242,7 @@ export class LogReader {
         error,
       });
     this.#failingSince ??= began;
+    this.options.isBehind?.(this.lag);
   }
 
   #noteSuccess(): void {
@@ -226,6 +250,7 @@ export class LogReader {
       this.options.logger.info('The change log is read again.', { after: Math.round(this.lag) });
     this.#failingSince = undefined;
     this.#retryAfter = firstRetry;
+    this.options.isBehind?.(0);
   }
 
   async #read(): Promise<void> {
@@ -243,6 +268,7 @@ export class LogReader {
     // Before the rows are handed on: a receiver that fails on them is not given them again.
     this.#position = Position.of(head.snapshot, newest);
     this.#number += 1;
+    if (batch.length > 0) this.#foundAt = performance.now();
     if (batch.length > 0) this.#tell(() => this.options.receive({ number: this.#number, rows: batch }));
   }
 

@@ -23,7 +23,7 @@ type Shape = Pick<ChangeLogSettings, 'durability' | 'slotMinutes'>;
  * partitioned table only the partitions can be unlogged.
  */
 export function logSchema({ durability, slotMinutes }: Shape): readonly string[] {
-  const table = durability === 'unlogged' ? 'unlogged table' : 'table';
+  const table = tableOf(durability);
   return [
     ownSchema,
     `create table signalbox.version (
@@ -54,9 +54,35 @@ export function logSchema({ durability, slotMinutes }: Shape): readonly string[]
   mark pg_snapshot not null default pg_current_snapshot(),
   marked_at timestamptz not null default clock_timestamp()
 )`,
+    ...laterTables(table),
     newEpoch,
   ];
 }
+
+function tableOf(durability: Shape['durability']): 'unlogged table' | 'table' {
+  return durability === 'unlogged' ? 'unlogged table' : 'table';
+}
+
+/** Tables that databases of an earlier version of Signalbox lack: they are added there. */
+function laterTables(table: 'unlogged table' | 'table'): readonly string[] {
+  return [
+    `create table if not exists signalbox.observed (
+  model text primary key,
+  needs_before boolean not null,
+  shown text[] not null,
+  compared text[] not null,
+  at timestamptz not null default clock_timestamp()
+)`,
+    `create ${table} if not exists signalbox.ticket (
+  key text primary key,
+  identity text not null,
+  origin text,
+  ends_at timestamptz not null
+)`,
+  ];
+}
+
+const namesOfLaterTables = ['observed', 'ticket'] as const;
 
 /** `create schema if not exists` asks for the right to make schemas even where the schema is there, made for this role. */
 const ownSchema = `do $$ begin
@@ -131,6 +157,7 @@ function grants(role: string): readonly string[] {
     `grant select on signalbox.version to ${name}`,
     `grant select, insert on signalbox.log to ${name}`,
     `grant select, insert, update on signalbox.state to ${name}`,
+    `grant select, insert, update, delete on ${namesOfLaterTables.map((name) => `signalbox.${name}`).join(', ')} to ${name}`,
     `grant truncate on ${slots.map((slot) => `signalbox.log_${slot}`).join(', ')} to ${name}`,
     `grant execute on all functions in schema signalbox to ${name}`,
   ];
@@ -159,6 +186,8 @@ interface Server {
   readonly isStandby: boolean;
   readonly role: string;
   readonly hasLog: boolean;
+  /** Whether it has the tables of this version, too. */
+  readonly hasAll: boolean;
   readonly mayMake: boolean;
 }
 
@@ -166,6 +195,7 @@ const schema = `(select oid from pg_namespace where nspname = 'signalbox')`;
 
 const serverQuery = `select current_setting('server_version_num')::int as number, current_setting('server_version') as text,
   pg_is_in_recovery() as "isStandby", current_user::text as role, ${exists('version')} as "hasLog",
+  ${namesOfLaterTables.map(exists).join(' and ')} as "hasAll",
   coalesce(has_schema_privilege(${schema}, 'create'), has_database_privilege(current_database(), 'create')) as "mayMake"`;
 
 /** Asked of the catalog: `to_regclass` fails where the role may not look into the schema. */
@@ -176,6 +206,7 @@ function exists(table: string): string {
 /** The rights that the role lacks, such as `truncate on signalbox.log_0`. */
 const missingRightsQuery = `select wanted.privilege || ' on signalbox.' || wanted.name as missing
 from (values ('select', 'version'), ('select', 'log'), ('insert', 'log'), ('select', 'state'), ('insert', 'state'), ('update', 'state'),
+  ${namesOfLaterTables.flatMap((name) => ['select', 'insert', 'update', 'delete'].map((right) => `('${right}', '${name}')`)).join(', ')},
   ${slots.map((slot) => `('truncate', 'log_${slot}')`).join(', ')}) wanted (privilege, name)
 left join pg_class c on c.relname = wanted.name and c.relnamespace = ${schema}
 where c.oid is null or not has_table_privilege(c.oid, wanted.privilege)
@@ -207,8 +238,8 @@ const notAllowed = '42501';
 export async function prepareLog(em: EntityManager, settings: Shape, logger: Logger): Promise<void> {
   ignoreSchema(em);
   const client = await connect(em);
-  const { hasLog, role } = await fitServer(client);
-  if (!hasLog) await make(em, settings, role);
+  const { hasAll, role } = await fitServer(client);
+  if (!hasAll) await make(em, settings, role);
   const found = await usableLog(client, role);
   await query(client, newEpoch);
   await query(client, ownEpoch);
@@ -223,9 +254,10 @@ export async function prepareLog(em: EntityManager, settings: Shape, logger: Log
  */
 export async function checkLog(em: EntityManager, settings: Shape): Promise<void> {
   const client = await connect(em);
-  const { hasLog, mayMake, role } = await fitServer(client);
-  if (hasLog) await usableLog(client, role);
-  else if (!mayMake) throw mayNotMake(settings, role, 'permission denied to create a schema');
+  const { hasLog, hasAll, mayMake, role } = await fitServer(client);
+  if (hasAll) await usableLog(client, role);
+  else if (!mayMake)
+    throw mayNotMake(settings, role, hasLog, `permission denied to create a ${hasLog ? 'table' : 'schema'}`);
 }
 
 async function connect(em: EntityManager): Promise<StatementConnection> {
@@ -253,20 +285,27 @@ async function fitServer(client: StatementConnection): Promise<Server> {
 }
 
 async function make(em: EntityManager, settings: Shape, role: string): Promise<void> {
+  let hasLog = false;
   try {
     await writeConnection(em).transactional(async (transaction) => {
       await query(transaction, `select ${lockOfSchema}`);
       // Another process may have made it while this one waited.
-      const { hasLog } = await one<Server>(transaction, serverQuery);
-      if (!hasLog) for (const statement of logSchema(settings)) await query(transaction, statement);
+      ({ hasLog } = await one<Server>(transaction, serverQuery));
+      const statements = hasLog ? laterTables(tableOf(settings.durability)) : logSchema(settings);
+      for (const statement of statements) await query(transaction, statement);
     });
   } catch (error) {
     if (codeOf(error) !== notAllowed) throw error;
-    throw mayNotMake(settings, role, (error as Error).message);
+    throw mayNotMake(settings, role, hasLog, (error as Error).message);
   }
 }
 
-function mayNotMake(settings: Shape, role: string, cause: string): ConfigurationError {
+function mayNotMake(settings: Shape, role: string, hasLog: boolean, cause: string): ConfigurationError {
+  if (hasLog) {
+    const missing = [...laterTables(tableOf(settings.durability)), ...grants(role)];
+    const reason = `has the change log of an earlier version of Signalbox, and its role "${role}" may not complete it: ${cause}.`;
+    return fault(reason, `Run this as the owner of the tables.\n\n${script(missing)}`);
+  }
   const reason = `has no change log yet, and its role "${role}" may not make it: ${cause}.`;
   const remedy = `Run this as a role that may; \`npx signalbox log:sql --role ${role}\` prints it too.`;
   return fault(reason, `${remedy}\n\n${logScript(settings, role)}`);

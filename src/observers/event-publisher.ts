@@ -31,7 +31,7 @@ type Source = Pick<EventMessage, 'commit' | 'batch' | 'cause'>;
 type Groups = ReadonlyMap<Observer, readonly string[]>;
 
 /** A commit whose signals are what they were when they were sent. */
-export interface PublishedCommit extends Omit<Commit, 'signals' | 'untold'> {
+export interface PublishedCommit extends Omit<Commit, 'signals' | 'untold' | 'orders'> {
   readonly signals: readonly SignalSent[];
 }
 

@@ -1,6 +1,6 @@
 import { currentWork } from '../async-context.js';
 import type { LoggedSignal } from '../orm/commit-buffer.js';
-import type { Signal } from '../signals/signal.js';
+import type { AnySignal, Signal } from '../signals/signal.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import { decodePayload, encodePayload } from './signal-payload.js';
 
@@ -33,6 +33,7 @@ export class SignalReceivers {
       const heard = this.#heard.filter((each) => each.atOnce === atOnce);
       for (const signal of new Set(heard.map((each) => each.signal))) {
         const names = heard.flatMap((each) => (each.signal === signal ? each.name : []));
+        if (signal.name !== undefined) names.push(nameOf(signal.name));
         this.#ends.push(connect(signal, names, (sent) => receive(sent, atOnce)));
       }
     }
@@ -53,7 +54,11 @@ export class SignalReceivers {
     unreadable: (error: unknown, signal: string) => void,
   ): readonly SignalSent[] {
     return logged.flatMap(({ names, payload, origin }) => {
-      const found = this.#heard.find((each) => each.atOnce === atOnce && names.includes(each.name));
+      const found = this.#heard.find(
+        ({ signal, name, ...each }) =>
+          each.atOnce === atOnce &&
+          (names.includes(name) || (signal.name !== undefined && names.includes(nameOf(signal.name)))),
+      );
       if (!found) return [];
       try {
         const sent = { signal: found.signal, payload: decodePayload(payload), atOnce };
@@ -64,6 +69,21 @@ export class SignalReceivers {
       }
     });
   }
+}
+
+/** Apart from the ids of observers. */
+function nameOf(name: string): string {
+  return `signal ${name}`;
+}
+
+/**
+ * Hears of a signal in a process that has no observers.
+ *
+ * @param signal has a name
+ * @returns what ends it
+ */
+export function hearNamed(signal: AnySignal, receive: (sent: LoggedSignal) => void): () => void {
+  return connect(signal as Signal<never>, [nameOf(signal.name ?? '')], receive);
 }
 
 function connect(signal: Signal<never>, names: readonly string[], receive: (sent: LoggedSignal) => void): () => void {

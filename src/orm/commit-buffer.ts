@@ -14,6 +14,8 @@ export interface LoggedRecheck {
   readonly observer: string;
   readonly groups: readonly string[];
   readonly origin?: string;
+  /** The application that has asked its own subscriptions already, where it did so outside of any transaction. */
+  readonly source?: string;
 }
 
 /**

@@ -77,7 +77,9 @@ const lost: ReadonlySet<string> = new Set([
   'timeout expired',
 ]);
 
-const databaseRemedy = 'Start the database server, or correct its address. `signalbox doctor` says whether it answers.';
+/** For the log, where a database cannot be reached. */
+export const databaseRemedy =
+  'Start the database server, or correct its address. `signalbox doctor` says whether it answers.';
 
 /** COMMIT was sent and not answered: the transaction took effect, or it did not. */
 export class CommitInDoubt extends ConnectionException {}

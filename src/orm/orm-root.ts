@@ -18,10 +18,7 @@ export function isOrmRoot(value: unknown): value is OrmRoot {
  */
 export function describeDatabase({ em }: OrmRoot): string {
   const { config } = em;
-  const driver = em
-    .getDriver()
-    .constructor.name.replace(/Driver$/, '')
-    .toLowerCase();
+  const driver = driverOf(em);
   const name = config.get('dbName') ?? '';
   const options: { readonly dataDir?: unknown } = Object(config.get('driverOptions'));
   if (driver === 'pglite') return `${driver} ${options.dataDir === undefined ? name : `${options.dataDir} ${name}`}`;
@@ -29,6 +26,16 @@ export function describeDatabase({ em }: OrmRoot): string {
   const { hostname = '', port = '' } = URL.canParse(url) ? new URL(url) : {};
   const at = config.get('port') ?? port;
   return `${driver} ${config.get('host') ?? decodeURIComponent(hostname)}${at && `:${at}`}/${name}`;
+}
+
+function driverOf(em: EntityManager): string {
+  const { name } = em.getDriver().constructor;
+  return name.replace(/Driver$/, '').toLowerCase();
+}
+
+/** Whether the database runs in this process, which is the only one that it has, and its only connection. */
+export function isEmbedded({ em }: OrmRoot): boolean {
+  return driverOf(em) === 'pglite';
 }
 
 /**

@@ -82,7 +82,7 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly connections?: readonly ConnectionRule[];
   /** Loads users anew, for connections that are checked again. */
   readonly users?: ConcreteClass<UserStore>;
-  /** Where the tickets of `Tickets` wait. Default: the memory of this process. */
+  /** Where the tickets of `Tickets` wait. Default: a table beside the change log; on PGlite the memory of this process. */
   readonly ticketStore?: ConcreteClass<TicketStore>;
   /** The debug page: `explorer()` of `signalbox/explorer`. Default: none. */
   readonly explorer?: AppExplorer;

@@ -47,7 +47,19 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     const orms = [options.orm, ...(options.otherOrms ?? [])];
     this.#databases = orms.map(describeDatabase);
     const isEnding = (): boolean => this.#shutdown.isEnding;
-    this.#health = new Health(orms, pools, layer, clock, deadlines, logger, joining, settings.poolTimeLimit, isEnding);
+    const isBehind = (): boolean => services.feed.lag > settings.changeLog.lagTimeLimit;
+    this.#health = new Health(
+      orms,
+      pools,
+      layer,
+      clock,
+      deadlines,
+      logger,
+      joining,
+      settings.poolTimeLimit,
+      isBehind,
+      isEnding,
+    );
   }
 
   /** Every setting, those that were left out with their defaults. */

@@ -1,15 +1,19 @@
 import { randomUUID } from 'node:crypto';
+import type { ConnectionCommand } from '../authentication/connection-commands.js';
+import type { TicketStore } from '../authentication/ticket-store.js';
 import { type ChannelLayer, type ChannelMessage, reservedPrefix } from '../channel-layer/channel-layer.js';
+import type { Clock } from '../clock.js';
 import { ChangeLog, type LogUser } from '../log/change-log.js';
 import type { Commit } from '../log/entry.js';
+import { TableTicketStore } from '../log/table-ticket-store.js';
 import type { Logger } from '../logger.js';
 import type { Class } from '../metadata.js';
 import type { EventPublisher, PublishedCommit } from '../observers/event-publisher.js';
 import { type Observer, observedBy } from '../observers/observer.js';
 import type { SignalReceivers } from '../observers/signal-receivers.js';
 import type { LoggedRecheck, LoggedSignal } from '../orm/commit-buffer.js';
-import { isConnectionFailure } from '../orm/orm-errors.js';
-import type { OrmRoot } from '../orm/orm-root.js';
+import { databaseRemedy, isConnectionFailure } from '../orm/orm-errors.js';
+import { isEmbedded, type OrmRoot } from '../orm/orm-root.js';
 import type { ChangeLogSettings } from '../settings.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import type { ConnectionRules } from './connection-rules.js';
@@ -20,6 +24,10 @@ interface SignalMessage extends ChannelMessage, LoggedSignal {
   readonly from: string;
   readonly atOnce: boolean;
 }
+
+/** How long a change log that could not be made ready waits to be tried again at first, and at most, in milliseconds. */
+const firstRetry = 200;
+const longestRetry = 5_000;
 
 /** Every process has one channel in this group. */
 const group = `${reservedPrefix}signals`;
@@ -36,15 +44,19 @@ export interface ObservedModels {
 }
 
 /**
- * What is committed, and what is sent as a signal -> the application's observers and rules. Commits come from the change log of each
- * database that has an observed model; signals come with the commit of their transaction or, outside of any, at once.
+ * What is committed, sent as a signal or ordered, in whichever process -> the application's observers, rules and connections. Commits come
+ * from the change log of each database that has an observed model; signals come with the commit of their transaction or, outside of any,
+ * at once; orders come through the log of the first database.
  */
 export class ChangeFeed {
-  readonly #channel = `signals.${randomUUID()}`;
-  /** Of the databases that have an observed model; the first one's carries signals as well. */
+  /** Tells this application from the others. */
+  readonly #source = randomUUID();
+  readonly #channel = `signals.${this.#source}`;
+  /** Of the databases that have an observed model; the first one's carries signals and orders as well. */
   readonly #logs: ReadonlyMap<OrmRoot, ChangeLog>;
   readonly #detach: (() => Promise<void>)[];
-  readonly #observesModels: boolean;
+  readonly #hasObserved: ({ em }: OrmRoot) => boolean;
+  readonly #retries = new Set<NodeJS.Timeout>();
 
   constructor(
     /** The first one's transactions carry signals. */
@@ -53,20 +65,21 @@ export class ChangeFeed {
     private readonly receivers: SignalReceivers,
     private readonly publisher: EventPublisher,
     private readonly rules: ConnectionRules,
+    private readonly obey: (command: ConnectionCommand) => void,
     private readonly layer: ChannelLayer,
-    settings: ChangeLogSettings,
+    private readonly settings: ChangeLogSettings,
     private readonly logger: Logger,
     private readonly cause: () => string | undefined,
     private readonly missed: (reason: string) => void,
+    isBehind: (lag: number) => void,
   ) {
     const isObserved = observedBy(models.all);
     const needsBefore = observedBy(models.varying);
-    this.#observesModels = models.all.some(({ model }) => model !== undefined);
-    const hasObserved = ({ em }: OrmRoot): boolean =>
-      models.all.some(({ model }) => model && em.getMetadata().has(model));
-    const used = orms.filter((orm, index) => hasObserved(orm) || (index === 0 && receivers.areHeard));
+    this.#hasObserved = ({ em }) => models.all.some(({ model }) => model && em.getMetadata().has(model));
+    const used = orms.filter((orm, index) => this.#hasObserved(orm) || (index === 0 && carriesOrders(orm)));
     this.#logs = new Map(used.map((orm) => [orm, ChangeLog.of(orm)]));
     const user: LogUser = {
+      reads: true,
       settings,
       logger,
       isObserved,
@@ -75,29 +88,53 @@ export class ChangeFeed {
       comparedOf: models.comparedOf,
       receive: (commits, batch) => this.#receive(commits, batch),
       missed,
+      isBehind,
       cause,
     };
     this.#detach = [...this.#logs.values()].map((log) => log.attach(user));
     receivers.begin((sent, atOnce) => this.#take(sent, atOnce));
   }
 
+  /** For how many milliseconds the application has been behind its databases. */
+  get lag(): number {
+    return Math.max(0, ...[...this.#logs.values()].map(({ lag }) => lag));
+  }
+
   /**
-   * Makes the change log where it is not there yet. A database that cannot be reached is not waited for: the first subscription tries
-   * again.
+   * Makes the change log where it is not there yet. A database that cannot be reached is not waited for, and is tried again.
    *
-   * @throws ConfigurationError with the SQL to run, where the role may not make it
+   * @throws ConfigurationError with the SQL to run, where a model is observed and the role may not make it
    */
   async start(): Promise<void> {
-    // An application that observes signals alone may do without a database.
-    if (!this.#observesModels) return;
-    for (const log of this.#logs.values()) {
+    for (const [orm, log] of this.#logs) {
       try {
         await log.ready();
       } catch (error) {
-        if (!isConnectionFailure(error)) throw error;
+        if (!isConnectionFailure(error) && this.#hasObserved(orm)) throw error;
         this.#warnOfLog(error);
+        if (isConnectionFailure(error)) this.#tryAgain(log, firstRetry);
       }
     }
+  }
+
+  /** What other processes said until now was not heard. */
+  #tryAgain(log: ChangeLog, wait: number): void {
+    const timer = setTimeout(() => {
+      this.#retries.delete(timer);
+      log.ready().then(
+        () => this.missed('The change log was away when the application started.'),
+        () => this.#tryAgain(log, Math.min(wait * 2, longestRetry)),
+      );
+    }, wait);
+    this.#retries.add(timer.unref());
+  }
+
+  /** Those of all processes; undefined where there is one. */
+  tickets(clock: Clock): TicketStore | undefined {
+    const [orm] = this.orms;
+    const log = orm && this.#logs.get(orm);
+    if (!log || isEmbedded(orm)) return undefined;
+    return new TableTicketStore(orm.em, this.settings, () => log.ready(), clock, this.logger);
   }
 
   /** Begins to hear the signals that other processes send outside of transactions. */
@@ -123,8 +160,25 @@ export class ChangeFeed {
     const [orm] = this.orms;
     const log = orm && this.#logs.get(orm);
     const publish = (): void => this.publisher.publish([{ changes: [], signals: [], rechecks: [recheck] }]);
-    if (log) log.noteRecheck(orm.em, recheck, publish);
+    const tell = (): void => {
+      publish();
+      log?.tell({ rechecks: [{ ...recheck, source: this.#source }] }).catch((error) => this.#warnOfOrder(error));
+    };
+    if (log) log.noteRecheck(orm.em, recheck, tell);
     else publish();
+  }
+
+  /**
+   * Takes a command to the other processes. Resolves once it stands in the change log, or is kept for it; within a transaction at once,
+   * since the entry may wait for its end.
+   */
+  async order(command: ConnectionCommand): Promise<void> {
+    const [orm] = this.orms;
+    const log = orm && this.#logs.get(orm);
+    if (!orm || !log) return;
+    const told = log.tell({ orders: [{ command, source: this.#source }] });
+    if (!orm.em.isInTransaction()) return told;
+    told.catch((error) => this.#warnOfOrder(error));
   }
 
   /** Resolves when all that was committed until now has been handed to the subscriptions. */
@@ -134,12 +188,18 @@ export class ChangeFeed {
   }
 
   async stop(): Promise<void> {
+    for (const timer of this.#retries) clearTimeout(timer);
     this.receivers.end();
     await Promise.all(this.#detach.map((detach) => detach()));
   }
 
   #warnOfLog(error: unknown): void {
-    this.logger.warn('The change log could not be prepared.', { error });
+    const remedy = isConnectionFailure(error) ? { remedy: databaseRemedy } : {};
+    this.logger.warn('The change log could not be prepared.', { error, ...remedy });
+  }
+
+  #warnOfOrder(error: unknown): void {
+    this.logger.error('An order could not be told to other processes.', { error });
   }
 
   #logOf(model: Observer['model']): ChangeLog | undefined {
@@ -149,12 +209,16 @@ export class ChangeFeed {
 
   #receive(commits: readonly Commit[], batch: number): void {
     const received = commits.map((commit): PublishedCommit => {
-      const { signals, untold, ...rest } = commit;
+      const { signals, untold, orders, rechecks, ...rest } = commit;
+      // Before any event of this commit and of later ones.
+      for (const { command, source } of orders) if (source !== this.#source) this.obey(command);
       if (untold.length > 0) this.missed(`A transaction wrote too many rows of ${untold.join(', ')} to tell of them.`);
-      return { ...rest, signals: this.#readSignals(signals, false) };
+      const others = rechecks.filter(({ source }) => source !== this.#source);
+      const published = { ...rest, rechecks: others, signals: this.#readSignals(signals, false) };
+      this.rules.apply(published.changes, published.signals);
+      return published;
     });
     this.publisher.publish(received, batch);
-    if (this.rules.areGiven) for (const { changes, signals } of received) void this.rules.apply(changes, signals);
   }
 
   /** One that cannot be read is left out, and those beside it are told. */
@@ -189,6 +253,11 @@ export class ChangeFeed {
     const signals = this.#readSignals([sent], atOnce);
     const cause = this.cause();
     this.publisher.publish([{ changes: [], signals, rechecks: [], ...(cause !== undefined && { cause }) }]);
-    if (this.rules.areGiven) void this.rules.apply([], signals);
+    this.rules.apply([], signals);
   }
+}
+
+/** An application without entities has no use for its database, which need not be there. */
+function carriesOrders(orm: OrmRoot): boolean {
+  return orm.em.getMetadata().getAll().size > 0 && ChangeLog.isPossible(orm);
 }

@@ -5,6 +5,7 @@ import {
   instanceCachingFactory,
 } from 'tsyringe';
 import { ActivityLog } from '../activity-log.js';
+import type { ConnectionCommand } from '../authentication/connection-commands.js';
 import { ConnectionRegistry } from '../authentication/connection-registry.js';
 import { Connections } from '../authentication/connections.js';
 import { InMemoryTicketStore } from '../authentication/in-memory-ticket-store.js';
@@ -120,7 +121,7 @@ export function buildServices(options: Options): Services {
   const layer = channelLayerOf(options, container, logger, settings);
   const findUser = userFinder(options, container, unitOfWork, deadlines, settings);
   const registry = new ConnectionRegistry<Connection>(
-    layer,
+    (command) => feed.order(command),
     clock,
     logger,
     counters,
@@ -136,11 +137,12 @@ export function buildServices(options: Options): Services {
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
   const subscribed = provide(container, SubscriptionIndex, () => new SubscriptionIndex());
   const publisher = new EventPublisher(observers, subscribed, unitOfWork, logger, activity, inspector, resolve);
-  const connectionRules = new ConnectionRules(rules, connections, unitOfWork, logger);
+  const obey = (command: ConnectionCommand): void => registry.obey(command);
+  const connectionRules = new ConnectionRules(rules, obey, unitOfWork, logger);
   const ruling = rules.flatMap((rule) => modelOf(rule) ?? []).map((model) => ({ model }));
   const revocations = observers.flatMap((observer) => observer.revocations);
   const observed = [...observers, ...revocations, ...ruling];
-  const feed = new ChangeFeed(
+  const feed: ChangeFeed = new ChangeFeed(
     [orm, ...otherOrms],
     {
       all: observed,
@@ -152,11 +154,13 @@ export function buildServices(options: Options): Services {
     new SignalReceivers(heardSignals(observers, rules)),
     publisher,
     connectionRules,
+    obey,
     layer,
     settings.changeLog,
     logger,
     () => tracer.current(),
-    (reason) => closeSubscribed(registry, logger, reason),
+    (reason) => closeThoseThatMissed(registry, logger, reason),
+    (lag) => counters.gauge('signalbox.log_lag', Math.round(lag)),
   );
   const rechecker = new Rechecker(observers, (recheck) => feed.recheck(recheck));
 
@@ -164,7 +168,14 @@ export function buildServices(options: Options): Services {
   provide(container, Announcer, () => new Announcer(unitOfWork));
   provide(container, Rechecker, () => rechecker);
   checkAndBuildProviders(container, options, router, unitOfWork);
-  provide(container, Tickets, () => ticketsOf(options, container, clock, settings, registry));
+  provide(container, Tickets, () => {
+    const store = options.ticketStore
+      ? resolve(options.ticketStore)
+      : (feed.tickets(clock) ?? new InMemoryTicketStore(clock, logger));
+    return new Tickets(store, clock, settings.ticketLifetime, (moment, identity) =>
+      registry.wasDisconnectedSince(moment, identity),
+    );
+  });
   const hooks = (options.hooks ?? []).map(resolve);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
 
@@ -222,13 +233,7 @@ export function buildServices(options: Options): Services {
       settings.tidyAfterConnections === false
         ? undefined
         : new IdleTidying(settings.tidyAfterConnections, clock, logger),
-    joining: new Joining(
-      async () => void (await Promise.all([registry.join(), feed.join()])),
-      layer,
-      deadlines,
-      logger,
-      settings.channelLayerTimeLimit,
-    ),
+    joining: new Joining(() => feed.join(), layer, deadlines, logger, settings.channelLayerTimeLimit),
     stopListening: () => stopWarnings?.(),
   };
 }
@@ -271,14 +276,17 @@ function heardSignals(observers: readonly Observer[], rules: readonly Connection
   return [...ofObservers, ...ofRules];
 }
 
-/** Changes may have been missed: clients come back, and read anew. */
-function closeSubscribed(registry: ConnectionRegistry<Connection>, logger: Logger, reason: string): void {
-  const subscribed = [...registry.connections.values()].filter(({ isSubscribed }) => isSubscribed);
-  logger.warn('Events may have been missed: connections with subscriptions are closed.', {
+/**
+ * Changes and orders may have been missed: clients with subscriptions come back and read anew, and who belongs to a user proves that again.
+ */
+function closeThoseThatMissed(registry: ConnectionRegistry<Connection>, logger: Logger, reason: string): void {
+  const all = [...registry.connections.values()];
+  const concerned = all.filter(({ isSubscribed, scope }) => isSubscribed || scope.identity !== undefined);
+  logger.warn('Events or orders may have been missed: connections with subscriptions or users are closed.', {
     reason,
-    connections: subscribed.length,
+    connections: concerned.length,
   });
-  for (const connection of subscribed) connection.close(CloseCode.overloaded, 'Events may have been missed.');
+  for (const connection of concerned) connection.close(CloseCode.overloaded, 'Events may have been missed.');
 }
 
 /** Keeps what the application registered itself. */
@@ -344,21 +352,6 @@ function userFinder(
     const found = unitOfWork.run(async () => container.resolve(users).find(userId));
     return deadlines.limit(found, { milliseconds, error });
   };
-}
-
-function ticketsOf(
-  { ticketStore }: Options,
-  container: DependencyContainer,
-  clock: Clock,
-  { ticketLifetime }: Settings,
-  registry: ConnectionRegistry<Connection>,
-): Tickets {
-  const store = ticketStore
-    ? container.resolve(ticketStore)
-    : new InMemoryTicketStore(clock, container.resolve(Logger));
-  return new Tickets(store, clock, ticketLifetime, (moment, identity) =>
-    registry.wasDisconnectedSince(moment, identity),
-  );
 }
 
 function mappersOf(

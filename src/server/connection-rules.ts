@@ -1,4 +1,5 @@
-import { type Connections, type DisconnectCode, type Id, noUsers } from '../authentication/connections.js';
+import type { ConnectionCommand, ConnectionOwner } from '../authentication/connection-commands.js';
+import { type DisconnectCode, disconnecting, type Id, noUsers } from '../authentication/connections.js';
 import { ConfigurationError } from '../errors.js';
 import type { ModelChange } from '../log/entry.js';
 import type { Logger } from '../logger.js';
@@ -106,44 +107,43 @@ export function signalOf({ source }: ConnectionRule): Signal<never> | undefined 
 /** A subject as a rule's functions take it. */
 type Asking = (subject: object, before?: object) => unknown;
 
-/** Does what an application has declared that a commit does to connections. A rule that throws is logged. */
+/**
+ * Does to the connections of this process what an application has declared that a commit does to them; every other process does the same
+ * to its own. A rule that throws is logged.
+ */
 export class ConnectionRules {
   constructor(
     private readonly rules: readonly ConnectionRule[],
-    private readonly connections: Connections,
+    private readonly obey: (command: ConnectionCommand) => void,
     private readonly unitOfWork: UnitOfWork,
     private readonly logger: Logger,
   ) {}
 
-  get areGiven(): boolean {
-    return this.rules.length > 0;
-  }
-
   /** Told of what was committed, and of nothing else. */
-  async apply(changes: readonly ModelChange[], signals: readonly SignalSent[]): Promise<void> {
+  apply(changes: readonly ModelChange[], signals: readonly SignalSent[]): void {
     for (const rule of this.rules) {
       for (const change of changes)
-        if (isOfModel(change, modelOf(rule))) await this.#guarded(rule, () => this.#change(rule, change));
+        if (isOfModel(change, modelOf(rule))) this.#guarded(rule, () => this.#change(rule, change));
       for (const sent of signals)
-        if (signalOf(rule) === sent.signal && !sent.atOnce) await this.#guarded(rule, () => this.#signal(rule, sent));
+        if (signalOf(rule) === sent.signal && !sent.atOnce) this.#guarded(rule, () => this.#signal(rule, sent));
     }
   }
 
-  async #guarded(rule: ConnectionRule, work: () => Promise<void>): Promise<void> {
+  #guarded(rule: ConnectionRule, work: () => void): void {
     try {
-      await this.unitOfWork.run(work);
+      this.unitOfWork.run(work);
     } catch (error) {
       const { name } = modelOf(rule) ?? { name: 'a signal' };
       this.logger.error('Connections could not be closed or checked again.', { of: name, error });
     }
   }
 
-  async #signal({ kind, options }: ConnectionRule, { payload }: SignalSent): Promise<void> {
+  #signal({ kind, options }: ConnectionRule, { payload }: SignalSent): void {
     if (options.when && !(options.when as Asking)(payload as object)) return;
-    await this.#act(kind, options, [payload as object]);
+    this.#act(kind, options, [payload as object]);
   }
 
-  async #change({ kind, options }: ConnectionRule, change: ModelChange): Promise<void> {
+  #change({ kind, options }: ConnectionRule, change: ModelChange): void {
     if (!counts(options, change)) return;
     const { entity, meta, schema, before, after } = change;
     const { em } = this.unitOfWork.of(entity);
@@ -151,21 +151,20 @@ export class ConnectionRules {
     const [was, is] = [before, after].map((row) => row && restore(em.fork(), meta, row, schema));
     const row = is ?? was;
     if (!row || (options.when && !(options.when as Asking)(row, was))) return;
-    await this.#act(kind, options, was && was !== row ? [row, was] : [row]);
+    this.#act(kind, options, was && was !== row ? [row, was] : [row]);
   }
 
   /** A row that went from one user to another concerns both. */
-  async #act(
+  #act(
     kind: ConnectionRule['kind'],
     { user, session, reason, code }: ConnectionRule['options'],
     subjects: readonly object[],
-  ): Promise<void> {
-    const { connections } = this;
-    for (const id of idsOf(user, subjects)) {
-      if (kind === 'recheck') await connections.recheckUser(id);
-      else await connections.disconnectUser(id, reason, code);
-    }
-    for (const id of idsOf(session, subjects)) await connections.disconnectSession(id, reason, code);
+  ): void {
+    const owners: readonly ConnectionOwner[] = [
+      ...[...idsOf(user, subjects)].map((id) => ({ user: id })),
+      ...[...idsOf(session, subjects)].map((id) => ({ session: id })),
+    ];
+    for (const owner of owners) this.obey(kind === 'recheck' ? { kind, owner } : disconnecting(owner, reason, code));
   }
 }
 

@@ -23,6 +23,8 @@ export interface Readiness {
   readonly isReady: boolean;
   readonly database: boolean;
   readonly channelLayer: boolean;
+  /** Whether the process has heard what is committed until now, or until `changeLog.lagTimeLimit` ago. */
+  readonly changeLog: boolean;
   /** Whether `app.drain()` or `app.close()` was called. */
   readonly isEnding: boolean;
 }
@@ -33,7 +35,7 @@ const patience = 2_000;
 /** How long an answer is good for: probes ask often, and the address is open to all. */
 const freshness = 1_000;
 
-type Checks = Pick<Readiness, 'database' | 'channelLayer'>;
+type Checks = Pick<Readiness, 'database' | 'channelLayer' | 'changeLog'>;
 
 /** What load balancers and orchestrators ask a process for. */
 export class Health {
@@ -42,6 +44,7 @@ export class Health {
 
   /**
    * @param poolTimeLimit how long a pool may be exhausted, in milliseconds
+   * @param isBehind whether too much of what is committed was not heard yet
    * @param isEnding whether `app.drain()` or `app.close()` was called
    */
   constructor(
@@ -53,6 +56,7 @@ export class Health {
     private readonly logger: Logger,
     private readonly joining: Pick<Joining, 'isLate'>,
     private readonly poolTimeLimit: number,
+    private readonly isBehind: () => boolean,
     private readonly isEnding: () => boolean,
   ) {}
 
@@ -63,7 +67,8 @@ export class Health {
   async readiness(): Promise<Readiness> {
     const checks = await this.#checks(this.clock);
     const isEnding = this.isEnding();
-    return { isReady: checks.database && checks.channelLayer && !isEnding, ...checks, isEnding };
+    const isReady = checks.database && checks.channelLayer && checks.changeLog && !isEnding;
+    return { isReady, ...checks, isEnding };
   }
 
   /** Answers `/livez` and `/readyz`. Returns whether it was one of them. */
@@ -100,12 +105,14 @@ export class Health {
   }
 
   async #check(): Promise<Checks> {
-    const { orms, layer, joining } = this;
+    const { orms, layer, joining, logger } = this;
     const [database, channelLayer] = await Promise.all([
       this.#passes('database', async () => void (await Promise.all(orms.map(checkDatabase)))),
       this.#passes('channel layer', async () => layer.check()),
     ]);
-    return { database, channelLayer: channelLayer && !joining.isLate };
+    const changeLog = !this.isBehind();
+    if (!changeLog) logger.warn('The process is behind the database: its clients hear of changes late.');
+    return { database, channelLayer: channelLayer && !joining.isLate, changeLog };
   }
 
   async #passes(what: string, check: () => Promise<void>): Promise<boolean> {

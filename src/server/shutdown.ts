@@ -61,26 +61,27 @@ export class Shutdown {
     await this.#endConnections();
     await entranceClosed;
     stopListening();
-    await this.#tellTheRest();
-    await feed.stop();
-    await this.#closeLayer();
+    // What this process has sent reaches the other processes, also while its connections ended.
+    await this.#waitFor(feed.idle(), 'Some changes could not be told in time.');
+    await this.#waitFor(feed.stop(), 'The change log was not left in time.');
+    await this.#waitFor(this.#closeLayer(), 'The channel layer did not close in time.');
     await lifecycle.stop();
     for (const pool of pools) pool.unwatch();
   }
 
-  /** What this process has sent reaches the other processes, also while its connections ended. */
-  async #tellTheRest(): Promise<void> {
-    const { feed, logger, settings, deadlines } = this.services;
-    if (await deadlines.settles(feed.idle(), settings.closeTimeout)) return;
-    logger.warn('Some changes could not be told in time.');
+  /** @param sentence for the log, where it does not end in time */
+  async #waitFor(work: Promise<unknown>, sentence: string): Promise<void> {
+    const { settings, deadlines, logger } = this.services;
+    if (!(await deadlines.settles(work, settings.closeTimeout))) logger.warn(sentence);
   }
 
   async #closeLayer(): Promise<void> {
-    const { layer, logger, settings, deadlines } = this.services;
-    const close = async (): Promise<void> => layer.close();
-    const closed = close().catch((error) => logger.error('The channel layer could not be closed.', { error }));
-    if (await deadlines.settles(closed, settings.closeTimeout)) return;
-    logger.warn('The channel layer did not close in time.');
+    const { layer, logger } = this.services;
+    try {
+      await layer.close();
+    } catch (error) {
+      logger.error('The channel layer could not be closed.', { error });
+    }
   }
 
   /** Waits `closeTimeout` for the clients, and once more for what consumers do when their client is gone. */

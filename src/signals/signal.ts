@@ -1,3 +1,6 @@
+/** A signal of whatever payload. */
+export type AnySignal = Pick<Signal<never>, 'name' | 'send'>;
+
 export type Receiver<T> = (payload: T) => unknown;
 
 /** Makes what one receiver is given, while the sender waits. */
@@ -11,14 +14,25 @@ export type Prepare<T> = (payload: T) => T;
  * export const joined = new Signal<{ room: number; user: string }>();
  * joined.send({ room: 1, user: 'ann' });
  * ```
+ *
+ * With a name, processes without consumers can send it too: `writeChangeLog({ orm, signals: [departed] })`.
+ *
+ * ```ts
+ * export const departed = new Signal<{ train: number }>('departed');
+ * ```
  */
 export class Signal<T> {
   readonly #receivers = new Map<Receiver<T>, Prepare<T>>();
+  /** What every process calls it; undefined where only its observers tell what it is. */
+  readonly name: string | undefined;
   readonly #onFailure: (error: unknown) => void;
 
+  constructor(onFailure?: (error: unknown) => void);
+  constructor(name: string, onFailure?: (error: unknown) => void);
   /** @param onFailure told of a receiver that failed. Default: a warning of the process */
-  constructor(onFailure: (error: unknown) => void = warn) {
-    this.#onFailure = onFailure;
+  constructor(first: string | ((error: unknown) => void) = warn, onFailure = warn) {
+    this.name = typeof first === 'string' ? first : undefined;
+    this.#onFailure = typeof first === 'string' ? onFailure : first;
   }
 
   /** @param prepare what it throws reaches the sender, and no receiver is called; default: what was sent, as it is */

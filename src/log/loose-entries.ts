@@ -1,0 +1,99 @@
+import { runDetached } from '../async-context.js';
+import type { Logger } from '../logger.js';
+import type { Entry } from './entry.js';
+
+/** What is told of without being part of a transaction. */
+export type LooseEntry = Pick<Entry, 'orders' | 'rechecks' | 'signals'>;
+
+/** How long an attempt that failed waits to be made again at first, and at most, in milliseconds. */
+const firstRetry = 100;
+const longestRetry = 5_000;
+
+/**
+ * Entries of the log that are no part of a transaction: orders such as the end of a user's connections. They are written in the order
+ * in which they were given, all that wait at once, and stay here until the database has taken them.
+ */
+export class LooseEntries {
+  readonly #write: (entries: readonly string[]) => Promise<void>;
+  readonly #logger: () => Logger;
+  #waiting: { readonly text: string; readonly tried: () => void }[] = [];
+  #writing: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #retryAfter = firstRetry;
+
+  /**
+   * @param write in one statement, in their order; rejects where none was written
+   * @param most how many may wait
+   */
+  constructor(
+    write: (entries: readonly string[]) => Promise<void>,
+    logger: () => Logger,
+    private readonly most = 10_000,
+  ) {
+    this.#write = write;
+    this.#logger = logger;
+  }
+
+  /** Resolves once it stands in the log, or cannot be written for now and is kept. Rejects where too many wait already. */
+  add(entry: LooseEntry): Promise<void> {
+    if (this.#waiting.length >= this.most)
+      return Promise.reject(
+        new Error(`${this.most} orders wait for the database already: other processes will not hear this one.`),
+      );
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push({ text: JSON.stringify({ v: 1, rows: [], after: [], ...entry }), tried: resolve });
+    if (!this.#timer) this.#begin();
+    return promise;
+  }
+
+  /** Tries once more to write what waits; what cannot be written is lost, and logged. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#writing;
+    if (this.#waiting.length === 0) return;
+    await this.#attempt();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#waiting.length > 0)
+      this.#logger().error('Orders to other processes could not be written to the change log before the end.', {
+        count: this.#waiting.length,
+      });
+    this.#waiting = [];
+  }
+
+  #begin(): void {
+    this.#writing ??= runDetached(() => this.#attempt()).finally(() => {
+      this.#writing = undefined;
+      if (this.#waiting.length > 0 && !this.#timer) this.#begin();
+    });
+  }
+
+  async #attempt(): Promise<void> {
+    const entries = this.#waiting;
+    this.#waiting = [];
+    try {
+      await this.#write(entries.map(({ text }) => text));
+      this.#retryAfter = firstRetry;
+    } catch (error) {
+      this.#waiting = [...entries, ...this.#waiting];
+      this.#tryAgain(error);
+    }
+    for (const { tried } of entries) tried();
+  }
+
+  #tryAgain(error: unknown): void {
+    if (this.#retryAfter === firstRetry)
+      this.#logger().warn(
+        'Orders to other processes cannot be written to the change log. They are kept, and tried again.',
+        {
+          error,
+        },
+      );
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#begin();
+    }, this.#retryAfter).unref();
+    this.#retryAfter = Math.min(this.#retryAfter * 2, longestRetry);
+  }
+}
