@@ -11,7 +11,7 @@ interface Shown {
 describe('Events of two applications and a worker', function () {
   this.timeout(60_000);
   // The net behind a ring that is lost, which takes 30 s otherwise.
-  const processes = useProcesses({ changeLog: { pollInterval: 50 } });
+  const processes = useProcesses({ changeLog: { pollInterval: 1_000 } });
 
   const rowsOf = (follower: Follower, request: number): Shown[] =>
     follower.events(request).map(({ data }) => data as Shown);
@@ -43,7 +43,7 @@ describe('Events of two applications and a worker', function () {
   it('are told of a process that is killed right behind its commit, five times out of five', async () => {
     const [one, other] = (await followers()) as [Follower, Follower];
     for (const follower of [one, other]) await follower.follow('watch', { shelf: 1 });
-    const workers = await Promise.all([1, 2, 3, 4, 5].map(() => startWorker(processes.url)));
+    const workers = await Promise.all([1, 2, 3, 4, 5].map(() => startWorker({ url: processes.url })));
     await Promise.all(
       workers.map(async (worker, index) => {
         await worker.ask('createAndDie', 1, index + 1).catch(() => {});
@@ -64,6 +64,20 @@ describe('Events of two applications and a worker', function () {
     await processes.there.ask('idle');
     await follower.ask('hello');
     expect(rowsOf(follower, request).map(({ id }) => id)).to.deep.equal([1]);
+  });
+
+  it('are told of a model that a worker has not heard of yet to be observed', async () => {
+    const { url, worker } = processes;
+    worker.pause();
+    await using later = await startApplication({ url, hasOwners: true });
+    await using follower = await Follower.open(later.ready.port, '', '/owners/');
+    const request = await follower.follow('watch');
+    const created = worker.ask('createOwner', 'ann');
+    worker.resume();
+    await created;
+    await later.ask('idle');
+    await follower.ask('unsubscribe', { target: request });
+    expect(follower.events(request).map(({ action }) => action)).to.deep.equal(['create']);
   });
 
   it('come in the order of commits where both write one row, and end with the row as the database has it', async () => {
@@ -149,16 +163,16 @@ describe('Events of two applications and a worker', function () {
     await using follower = await Follower.open(processes.there.ready.port);
     const request = await follower.follow('watch', { shelf: 1 });
     await processes.here.ask('announceCounts', [1, 2], 7);
+    await processes.worker.ask('announceCounts', [1], 8);
     await processes.there.ask('idle');
     await follower.ask('hello');
-    expect(
-      rowsOf(follower, request)
-        .map(({ id, count }) => [id, count])
-        .toSorted(),
-    ).to.deep.equal([
+    const told = rowsOf(follower, request).map(({ id, count }) => [id, count]);
+    expect(told).to.have.deep.members([
       [1, 7],
       [2, 7],
+      [1, 8],
     ]);
+    expect(told.at(-1)).to.deep.equal([1, 8]);
   });
 
   it('are told of signals that the worker sends, outside of a transaction and with one', async () => {
@@ -179,7 +193,7 @@ describe('Events of two applications and a worker', function () {
 
 describe('Events of processes that do not listen', function () {
   this.timeout(60_000);
-  const processes = useProcesses({ changeLog: { listen: false } } as object);
+  const processes = useProcesses({ changeLog: { listen: false } });
 
   it('come by polling', async () => {
     await using follower = await Follower.open(processes.there.ready.port);

@@ -6,7 +6,7 @@ import { useProcesses } from '../support/processes.js';
 
 describe('Orders to the connections of two applications', function () {
   this.timeout(60_000);
-  const processes = useProcesses({ changeLog: { pollInterval: 50 } });
+  const processes = useProcesses();
 
   beforeEach(async () => {
     const em = processes.orm.em.fork();

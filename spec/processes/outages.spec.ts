@@ -3,11 +3,11 @@ import { emptyingScript } from '#signalbox/log/log-schema.js';
 import { until } from '../support/deadline.js';
 import { Follower } from '../support/follower.js';
 import type { Application } from '../support/processes.js';
-import { useProcesses } from '../support/processes.js';
+import { startWorker, useProcesses } from '../support/processes.js';
 
 describe('Two applications over an outage of their database', function () {
   this.timeout(60_000);
-  const processes = useProcesses({ changeLog: { pollInterval: 50 } });
+  const processes = useProcesses();
 
   const both = (): readonly Application[] => [processes.here, processes.there];
   /** One of each process that follows a shelf, and one that follows nothing. */
@@ -33,7 +33,13 @@ describe('Two applications over an outage of their database', function () {
     }
   };
 
+  const entries = async (): Promise<number> => {
+    const [found]: { count: number }[] = await processes.orm.em.execute('select count(*)::int from signalbox.log');
+    return found?.count ?? 0;
+  };
+
   afterEach(async () => {
+    processes.proxy.cut();
     processes.proxy.mend();
     await Promise.all(both().map(readsAgain));
   });
@@ -55,12 +61,32 @@ describe('Two applications over an outage of their database', function () {
     await expectAnswers(silent);
   });
 
+  it('tell a signal once where the connection is lost before its sender hears that it is written', async () => {
+    await using follower = await Follower.open(processes.here.ready.port);
+    const request = await follower.follow('watch_departures');
+    const worker = await startWorker({ url: processes.proxy.url });
+    await worker.ask('depart', 1);
+    await follower.hears(({ data }) => (data as { train?: number } | null)?.train === 1, 'The first signal');
+    processes.proxy.deafen();
+    const before = await entries();
+    await worker.ask('depart', 2);
+    await until(async () => (await entries()) > before, 'The entry of the second signal');
+    processes.proxy.cut();
+    processes.proxy.mend();
+    await worker.ask('end');
+    await processes.here.ask('idle');
+    await follower.ask('hello');
+    expect(follower.events(request).map(({ data }) => data)).to.deep.equal([{ train: 1 }, { train: 2 }]);
+    await worker.kill();
+  });
+
   it('close who is subscribed where the log was emptied while one of them was cut off', async () => {
     const { following, silent } = await followers();
     processes.proxy.cut();
     await processes.here.ask('create', 1, [1]);
     await processes.orm.em.execute(emptyingScript);
     processes.proxy.mend();
+    await processes.worker.ask('create', 1, [2]);
     expect(await Promise.all(following.map(({ closed }) => closed))).to.deep.equal([1013, 1013]);
     await expectAnswers(silent);
   });

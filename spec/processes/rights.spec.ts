@@ -4,7 +4,7 @@ import { type Application, useProcesses } from '../support/processes.js';
 
 describe('A right that one application takes while another one writes', function () {
   this.timeout(60_000);
-  const processes = useProcesses({ changeLog: { pollInterval: 50 } });
+  const processes = useProcesses();
   const rounds = 20;
 
   it('is the last that a subscriber hears of, in both', async () => {

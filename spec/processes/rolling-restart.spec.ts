@@ -139,7 +139,7 @@ class Quiet extends WebSocket {
 
 describe('Two applications that are restarted one after the other', function () {
   this.timeout(30_000 + 20_000 * restarts);
-  const processes = useProcesses({ changeLog: { pollInterval: 50 } });
+  const processes = useProcesses();
   /** Those that were not told to end. */
   let serving: Application[];
   /** Of those that serve and of one that is away. */
@@ -163,7 +163,7 @@ describe('Two applications that are restarted one after the other', function () 
     const leaving = serving.filter(({ ready }) => ready.port === port);
     serving = serving.filter((application) => !leaving.includes(application));
     await Promise.all(leaving.map((application) => application.terminate()));
-    const started = await startApplication({ url: processes.url, settings: { changeLog: { pollInterval: 50 } } });
+    const started = await startApplication({ url: processes.url });
     serving.push(started);
     ports[ports.indexOf(port)] = started.ready.port;
     await until(() => readers.every(({ isReady }) => isReady), 'All clients to come back');

@@ -5,7 +5,9 @@ import { refusalOf } from '../support/sockets.js';
 
 describe('Tickets of two applications', function () {
   this.timeout(60_000);
-  const processes = useProcesses({ changeLog: { pollInterval: 50 } });
+  const processes = useProcesses();
+
+  afterEach(() => processes.there.resume());
 
   const refused = (port: number, ticket: string) => refusalOf(`ws://127.0.0.1:${port}/ws/?ticket=${ticket}`);
   const isRedeemed = (port: number, ticket: string): Promise<boolean> =>
@@ -36,5 +38,15 @@ describe('Tickets of two applications', function () {
     await processes.there.ask('disconnectUser', 1);
     await processes.here.ask('idle');
     expect(await refused(processes.here.ready.port, ticket)).to.include({ status: 401 });
+  });
+
+  it('are good where they were issued after that, also where a process hears of it late', async () => {
+    processes.there.pause();
+    await processes.here.ask('disconnectUser', 1);
+    const ticket = await processes.here.ask('issueTicket', '1');
+    processes.there.resume();
+    await processes.there.ask('idle');
+    await using follower = await Follower.open(processes.there.ready.port, `ticket=${ticket}`);
+    expect(await follower.ask('hello')).to.include({ response_status: 200 });
   });
 });

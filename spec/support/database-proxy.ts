@@ -5,6 +5,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 export class DatabaseProxy implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   #isCut = false;
+  #isDeaf = false;
 
   private constructor(
     private readonly server: Server,
@@ -29,6 +30,11 @@ export class DatabaseProxy implements AsyncDisposable {
     return url.href;
   }
 
+  /** From now on nothing that the database says passes. What it is told takes effect. */
+  deafen(): void {
+    this.#isDeaf = true;
+  }
+
   /** Ends all connections and takes no new ones until it is mended. */
   cut(): void {
     this.#isCut = true;
@@ -37,6 +43,7 @@ export class DatabaseProxy implements AsyncDisposable {
 
   mend(): void {
     this.#isCut = false;
+    this.#isDeaf = false;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -61,7 +68,8 @@ export class DatabaseProxy implements AsyncDisposable {
         this.#sockets.delete(from);
         to.destroy();
       });
-      from.pipe(to);
     }
+    client.pipe(database);
+    database.on('data', (bytes) => this.#isDeaf || client.write(bytes));
   }
 }

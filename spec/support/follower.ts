@@ -18,8 +18,8 @@ export class Follower implements AsyncDisposable {
   }
 
   /** @param query such as `user=1` @throws Error if the server refuses */
-  static async open(port: number, query = ''): Promise<Follower> {
-    const follower = new Follower(new WebSocket(`ws://127.0.0.1:${port}/ws/?${query}`));
+  static async open(port: number, query = '', path = '/ws/'): Promise<Follower> {
+    const follower = new Follower(new WebSocket(`ws://127.0.0.1:${port}${path}?${query}`));
     await within(Promise.race([once(follower.socket, 'open'), follower.#refused()]), 'The handshake');
     return follower;
   }

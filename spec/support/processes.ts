@@ -6,17 +6,17 @@ import { type PostgresServer, startPostgres } from './postgres.js';
 import { Program } from './programs.js';
 import type { ApplicationCommands, ApplicationOptions } from './shelf-application.js';
 import { openShelves } from './shelf-service.js';
-import type { WorkerCommands } from './shelf-worker.js';
+import type { WorkerCommands, WorkerOptions } from './shelf-worker.js';
 
 export type Application = Program<ApplicationCommands, { readonly port: number }>;
 export type Worker = Program<WorkerCommands>;
 
 export function startApplication(options: ApplicationOptions): Promise<Application> {
-  return Program.start('shelf-application', options);
+  return Program.start(new URL('shelf-application.js', import.meta.url), options);
 }
 
-export function startWorker(url: string): Promise<Worker> {
-  return Program.start('shelf-worker', { url });
+export function startWorker(options: WorkerOptions): Promise<Worker> {
+  return Program.start(new URL('shelf-worker.js', import.meta.url), options);
 }
 
 export interface Processes {
@@ -62,7 +62,10 @@ async function startProcesses(settings: GivenSettings): Promise<Processes> {
   const proxy = await DatabaseProxy.open(url);
   // The first one makes the tables of the log.
   const here = await startApplication({ url, settings });
-  const [there, worker] = await Promise.all([startApplication({ url: proxy.url, settings }), startWorker(url)]);
+  const [there, worker] = await Promise.all([
+    startApplication({ url: proxy.url, settings }),
+    startWorker({ url, settings: settings.changeLog ?? {} }),
+  ]);
   return { server, url, orm, here, there, proxy, worker };
 }
 

@@ -32,7 +32,7 @@ async function answer(commands: Commands, { id, name, parameters }: Question): P
   }
 }
 
-/** A program of `spec/support` in a process of its own. */
+/** A program in a process of its own. */
 export class Program<Offered extends Commands, Ready extends object = object> implements AsyncDisposable {
   readonly #questions = new Map<number, PromiseWithResolvers<unknown>>();
   readonly #exited: Promise<unknown>;
@@ -48,17 +48,17 @@ export class Program<Offered extends Commands, Ready extends object = object> im
 
   /** @param options the program's, as JSON in its first argument */
   static async start<Offered extends Commands, Ready extends object = object>(
-    name: string,
+    file: URL,
     options: object,
   ): Promise<Program<Offered, Ready>> {
-    const file = new URL(`${name}.js`, import.meta.url);
     const child = fork(file, [JSON.stringify(options)], { execArgv: ['--enable-source-maps'] });
     const failed = once(child, 'exit').then(() => {
-      throw new Error(`The program ${name} did not start.`);
+      throw new Error(`The program ${file.pathname} did not start.`);
     });
-    const [{ ready }] = (await within(Promise.race([once(child, 'message'), failed]), `The start of ${name}`)) as [
-      { ready: Ready },
-    ];
+    const [{ ready }] = (await within(
+      Promise.race([once(child, 'message'), failed]),
+      `The start of ${file.pathname}`,
+    )) as [{ ready: Ready }];
     failed.catch(() => {});
     // One that a failed spec has left does not keep mocha from ending, and ends with it.
     child.unref();
@@ -75,7 +75,11 @@ export class Program<Offered extends Commands, Ready extends object = object> im
     const id = this.#asked++;
     this.#questions.set(id, question);
     this.child.send({ id, name, parameters }, (error) => error && this.#take({ id, error: error.message }));
-    return within(question.promise, `${name} in another process`) as Promise<Awaited<ReturnType<Offered[Name]>>>;
+    return question.promise as Promise<Awaited<ReturnType<Offered[Name]>>>;
+  }
+
+  get pid(): number {
+    return this.child.pid ?? -1;
   }
 
   /** It does nothing until it is resumed; the system keeps its sockets open. */

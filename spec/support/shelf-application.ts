@@ -3,22 +3,30 @@ import { Announcer, type GivenSettings, Tickets } from 'signalbox';
 import { MemoryLogger } from 'signalbox/testing';
 import { Thing } from '../dcrf/observer-support.js';
 import { serveCommands } from './programs.js';
-import { openShelves, ShelfConsumer, serveShelves, shelfWrites } from './shelf-service.js';
+import { openShelves, ownerRoute, ShelfConsumer, serveShelves, shelfWrites } from './shelf-service.js';
 
 export interface ApplicationOptions {
   readonly url: string;
   /** Default any free one. */
   readonly port?: number;
   readonly settings?: GivenSettings;
+  /** Whether it observes owners, as the others do not. */
+  readonly hasOwners?: boolean;
   /** The id of a thing that it creates when its application has ended, and before its ORM is closed. */
   readonly createAtEnd?: number;
 }
 
 /** A process that serves the shelves until a signal ends it. */
-const { url, port: given = 0, settings, createAtEnd }: ApplicationOptions = JSON.parse(process.argv[2] ?? '{}');
+const {
+  url,
+  port: given = 0,
+  settings,
+  hasOwners = false,
+  createAtEnd,
+}: ApplicationOptions = JSON.parse(process.argv[2] ?? '{}');
 const orm = await openShelves(url);
 const logger = new MemoryLogger();
-const { app, container } = serveShelves(orm, logger, settings);
+const { app, container } = serveShelves(orm, logger, settings, hasOwners ? [ownerRoute] : []);
 const writes = shelfWrites(orm);
 app.closeOnSignals({
   after: async () => {
@@ -33,7 +41,7 @@ const commands = {
   idle: () => app.idle(),
   disconnectUser: (id: number) => app.disconnectUser(id),
   disconnectSession: (id: string) => app.disconnectSession(id),
-  recheck: () => app.recheck(ShelfConsumer, 'onAnyThing', []),
+  recheck: () => app.recheck(ShelfConsumer, 'onAnyThing', ['any: the observer has no groups']),
   issueTicket: async (userId: string) => (await container.resolve(Tickets).issue({ userId }, undefined)).ticket,
   /** By a statement that the ORM reports to nobody. */
   announceCounts: (ids: readonly number[], count: number) =>

@@ -6,6 +6,7 @@ import {
   Action,
   ActionContext,
   ApiConsumer,
+  type App,
   type AppApi,
   Consumer,
   closeOn,
@@ -31,7 +32,7 @@ import {
 } from 'signalbox';
 import { MemoryLogger } from 'signalbox/testing';
 import { container, injectable } from 'tsyringe';
-import { Thing, things } from '../dcrf/observer-support.js';
+import { Owner, Thing, things } from '../dcrf/observer-support.js';
 import { User } from './entities.js';
 import type { Row } from './world.js';
 
@@ -47,7 +48,7 @@ export class Pass {
 
 export const shelfEntities = [...things, User, Pass];
 
-export const departed = new Signal<{ readonly train: number }>();
+export const departed = new Signal<{ readonly train: number }>('departed');
 
 export interface ShownThing extends Row {
   readonly name: string;
@@ -126,6 +127,24 @@ export class ShelfConsumer extends ApiConsumer {
   }
 }
 
+@Consumer()
+class OwnerConsumer extends ApiConsumer {
+  @Action({ status: 201 })
+  async watch(context: ActionContext) {
+    await this.subscribe(this.onOwner, {}, context);
+  }
+
+  @ModelObserver(() => Owner)
+  async onOwner(event: ModelEvent<Owner>, subscription: Subscription) {
+    await subscription.send(event);
+  }
+}
+
+const shelfRoute = path('/ws/', ShelfConsumer);
+
+/** What an application may do besides: a later version of it, say. */
+export const ownerRoute = path('/owners/', OwnerConsumer);
+
 @injectable()
 class Users implements UserStore {
   constructor(private readonly em: EntityManager) {}
@@ -153,7 +172,12 @@ const limits = { messageBurst: many, messagesPerSecond: many, addressHandshakeBu
 const drain = { delay: 0, spread: 100, retrySpread: 100 };
 
 /** An application whose clients follow the things on a shelf. */
-export function serveShelves(orm: MikroORM, logger: MemoryLogger, settings: GivenSettings = {}) {
+export function serveShelves(
+  orm: MikroORM,
+  logger: MemoryLogger,
+  settings: GivenSettings = {},
+  further: readonly (typeof ownerRoute)[] = [],
+) {
   const child = container.createChildContainer();
   child.registerInstance(Logger, logger);
   const app = createApp({
@@ -165,13 +189,13 @@ export function serveShelves(orm: MikroORM, logger: MemoryLogger, settings: Give
       closeOn(User, { user: ({ id }) => id, changed: ['password'] }),
       recheckOn(User, { user: ({ id }) => id, changed: ['username'] }),
     ],
-    routes: [path('/ws/', ShelfConsumer)],
+    routes: [shelfRoute, ...further],
     settings: { limits, drain, log: { actions: false }, ...settings },
   });
   return { app, container: child };
 }
 
-export type ShelfApi = AppApi<ReturnType<typeof serveShelves>['app']>;
+export type ShelfApi = AppApi<App<readonly [typeof shelfRoute]>>;
 
 export function openShelves(clientUrl: string): Promise<MikroORM> {
   return MikroORM.init({ clientUrl, entities: shelfEntities, metadataProvider: ReflectMetadataProvider });
@@ -192,6 +216,11 @@ export function shelfWrites(orm: MikroORM) {
   return {
     change,
     changeUser,
+    async createOwner(username: string): Promise<void> {
+      const em = orm.em.fork();
+      em.create(Owner, { username });
+      await em.flush();
+    },
     /** In one transaction. */
     async create(shelf: number, ids: readonly number[], count = 0): Promise<void> {
       const em = orm.em.fork();
