@@ -86,6 +86,42 @@ describe('Orders to the connections of two applications', function () {
       await bystander.hears(({ action }) => action === 'create', 'The event');
     });
 
+    it('close what a rule says of a commit before any later event', async () => {
+      await using follower = await Follower.open(processes.there.ready.port, 'user=1');
+      const request = await follower.follow('watch', { shelf: 1 });
+      processes.there.pause();
+      await processes.worker.ask('changeUser', 1, { password: 'y' });
+      await processes.worker.ask('create', 1, [1]);
+      processes.there.resume();
+      expect(await follower.closed).to.equal(4401);
+      expect(follower.events(request)).to.deep.equal([]);
+    });
+
+    it('ask again what a rule says of a commit before any later event', async () => {
+      await using follower = await Follower.open(processes.there.ready.port, 'user=1');
+      const request = await follower.follow('watch', { shelf: 1 });
+      processes.there.pause();
+      await processes.worker.ask('changeUser', 1, { username: 'banned 1' });
+      await processes.worker.ask('create', 1, [1]);
+      processes.there.resume();
+      expect(await follower.closed).to.equal(4403);
+      expect(follower.events(request)).to.deep.equal([]);
+    });
+
+    it('end subscriptions that were asked again by hand before any later event', async () => {
+      await processes.here.ask('grant', '1');
+      await using follower = await Follower.open(processes.there.ready.port, 'user=1');
+      const request = await follower.follow('watch_all');
+      processes.there.pause();
+      await processes.orm.em.execute('delete from pass');
+      await processes.here.ask('recheck');
+      await processes.here.ask('create', 1, [1]);
+      processes.there.resume();
+      await processes.there.ask('idle');
+      await follower.ask('hello');
+      expect(follower.events(request).map(({ action }) => action)).to.deep.equal(['revoked']);
+    });
+
     it('end a subscription before any later event, where a right was taken meanwhile', async () => {
       await processes.here.ask('grant', '1');
       await using follower = await Follower.open(processes.there.ready.port, 'user=1');
