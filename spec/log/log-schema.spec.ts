@@ -83,6 +83,34 @@ describe('The tables of the change log', () => {
     expect(logger.entries).to.deep.equal([]);
   });
 
+  const later = async (): Promise<unknown> =>
+    (
+      await rows(
+        `select tablename from pg_tables where schemaname = 'signalbox' and tablename in ('observed', 'ticket') order by 1`,
+      )
+    ).map((row) => (row as { tablename: string }).tablename);
+
+  it('of an earlier version are completed', async () => {
+    await prepare();
+    const [before] = await rows('select epoch from signalbox.state');
+    await owner.query('drop table signalbox.observed, signalbox.ticket');
+    await prepare();
+    expect(await later()).to.deep.equal(['observed', 'ticket']);
+    expect(await rows('select epoch from signalbox.state')).to.deep.equal([before]);
+  });
+
+  it('of an earlier version cannot be completed by a role without rights, which is told the SQL', async () => {
+    await owner.query(logScript(settings, 'plain'));
+    await owner.query('drop table signalbox.observed');
+    const message = await failure('plain');
+    expect(message).to.match(
+      /^createApp\.orm: has the change log of an earlier version of Signalbox, and its role "plain" may not complete it: permission denied for schema signalbox\. Run this as the owner of the tables\.\n\nbegin;\n/,
+    );
+    await owner.query(message.slice(message.indexOf('begin;')));
+    await prepare(settings, 'plain');
+    expect(await later()).to.deep.equal(['observed', 'ticket']);
+  });
+
   it('become what the settings say at the next start', async () => {
     await prepare();
     const [before] = await rows('select epoch from signalbox.state');

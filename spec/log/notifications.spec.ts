@@ -60,7 +60,7 @@ describe('Notifications', () => {
   }
 
   async function connections(): Promise<number> {
-    const sql = `select count(*)::int as count from pg_stat_activity where datname = current_database() and query ilike '%listen%' and pid <> pg_backend_pid()`;
+    const sql = `select count(*)::int as count from pg_stat_activity where datname = current_database() and application_name = 'signalbox'`;
     const [row] = await database.orm.em.getConnection().execute<{ count: number }[]>(sql);
     return row?.count ?? 0;
   }
@@ -99,7 +99,7 @@ describe('Notifications', () => {
   it('are heard again after the connection was lost, which is told', async () => {
     listen(here, 'red');
     await listening.hears('up');
-    const kill = `select pg_terminate_backend(pid) from pg_stat_activity where query ilike '%listen%' and datname = current_database() and pid <> pg_backend_pid()`;
+    const kill = `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'signalbox' and datname = current_database()`;
     const told = listening.hears('down', 'up');
     await database.orm.em.getConnection().execute(kill);
     await told;

@@ -181,7 +181,7 @@ describe('Several applications on one database', () => {
       const isTold = (message: string) =>
         [...one.logger.at('warn'), ...one.logger.at('info')].some((line) => line.message === message);
       await database.orm.em.execute(
-        `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query ilike '%listen%' and pid <> pg_backend_pid()`,
+        `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'signalbox'`,
       );
       await add(second.orm, 'lobby');
       expect(await nameOf(here)).to.equal('create lobby');

@@ -335,7 +335,7 @@ describe('The pool of connections', () => {
     // The reader of the change log may have one for a moment.
     await until(() => pool.idleCount === max, 'The end of what is under way');
     const sql = `select pg_terminate_backend(pid) from pg_stat_activity
-      where datname = current_database() and pid <> pg_backend_pid() and query not ilike 'listen %'`;
+      where datname = current_database() and pid <> pg_backend_pid() and application_name <> 'signalbox'`;
     await outsider.query(sql);
     while (pool.totalCount > 0) await outsider.query('select 1');
     await expectAllConnections();

@@ -3,11 +3,25 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { ApiConsumer, type App, Clock, Consumer, createApp, InMemoryChannelLayer, Logger, path } from 'signalbox';
+import {
+  ApiConsumer,
+  type App,
+  type AppOptions,
+  Clock,
+  Consumer,
+  createApp,
+  InMemoryChannelLayer,
+  Logger,
+  path,
+  type Route,
+} from 'signalbox';
 import { MemoryLogger, TestClock } from 'signalbox/testing';
 import { container } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
+import { until } from '../support/deadline.js';
 import { offlineOrm } from '../support/offline-orm.js';
+
+type Settings = NonNullable<AppOptions<readonly Route[]>['settings']>;
 
 @Consumer()
 class Plain extends ApiConsumer {}
@@ -39,13 +53,13 @@ describe('The health of a process', () => {
   });
   after(() => offline.close(true));
 
-  function open(orm: MikroORM, channelLayer = new InMemoryChannelLayer()): App {
+  function open(orm: MikroORM, channelLayer = new InMemoryChannelLayer(), settings: Settings = {}): App {
     clock = new TestClock();
     logger = new MemoryLogger();
     const child = container.createChildContainer();
     child.registerInstance(Clock, clock);
     child.registerInstance(Logger, logger);
-    const app = createApp({ orm, container: child, routes: [path('/', Plain)], channelLayer });
+    const app = createApp({ orm, container: child, routes: [path('/', Plain)], channelLayer, settings });
     opened.push(app);
     return app;
   }
@@ -98,6 +112,28 @@ describe('The health of a process', () => {
       isEnding: false,
     });
     expect(logger.at('warn').map(({ message }) => message)).to.deep.equal(['The channel layer cannot be reached.']);
+  });
+
+  it('is 503 while the process is further behind the change log than it may be', async () => {
+    const app = open(database.orm, new InMemoryChannelLayer(), { changeLog: { lagTimeLimit: 1 } });
+    await app.start();
+    const em = database.orm.em.fork();
+    await em.begin();
+    await em.execute('lock table signalbox.log in access exclusive mode', [], 'run');
+    const idle = app.idle();
+    const isBehind = async (): Promise<boolean> => {
+      clock.advance(1_000);
+      return !(await app.readiness()).changeLog;
+    };
+    await until(isBehind, 'The lag');
+    expect(await app.readiness()).to.include({ isReady: false, database: true, changeLog: false });
+    expect(logger.at('warn').map(({ message }) => message)).to.include(
+      'The process is behind the database: its clients hear of changes late.',
+    );
+    await em.commit();
+    await idle;
+    clock.advance(1_000);
+    expect(await app.readiness()).to.include({ isReady: true, changeLog: true });
   });
 
   it('waits 2 s for an answer, and no longer', async () => {

@@ -19,17 +19,25 @@ export interface DoorbellOptions {
   readonly rung: (ring: Ring) => void;
 }
 
+/** What a process says when it begins to listen. The others answer, so that each knows whether it is alone. */
+const hello = 'hello';
+
 /**
  * Tells the other processes of a database that there is something to read. It is rung outside of transactions, since a NOTIFY in one
  * makes all commits wait for each other, and bears no data: a ring that is lost costs the time until the next poll, and no event.
+ *
+ * A process that listens and has never heard another one is alone, and rings nobody. When it hears the first, it rings for all
+ * that it has not rung for.
  */
 export class Doorbell {
   readonly #notifications: Notifications;
   readonly #options: DoorbellOptions;
-  #waiting = new Set<Ring>();
+  readonly #waiting = new Set<Ring | typeof hello>();
   #ringing: Promise<void> | undefined;
   #leave: (() => Promise<void>) | undefined;
+  #isUp = false;
   #isDown = false;
+  #isAlone = true;
   #retryAfter = firstRetry;
   #timer: NodeJS.Timeout | undefined;
 
@@ -47,7 +55,7 @@ export class Doorbell {
     if (!this.#options.listens) return;
     this.#leave = this.#notifications.listen(channel, {
       heard: (payload, isOwn) => {
-        if (!isOwn) this.#options.rung(payload === 'observed' ? 'observed' : 'log');
+        if (!isOwn) this.#hear(payload);
       },
       up: () => this.#up(),
       down: (error) => this.#down(error),
@@ -66,6 +74,10 @@ export class Doorbell {
 
   /** One statement is under way at a time; what comes meanwhile is the next. */
   ring(ring: Ring = 'log'): void {
+    if (!this.#isUp || !this.#isAlone) this.#send(ring);
+  }
+
+  #send(ring: Ring | typeof hello): void {
     this.#waiting.add(ring);
     if (this.#ringing || this.#timer) return;
     this.#ringing = runDetached(() => this.#ringNow());
@@ -92,7 +104,17 @@ export class Doorbell {
     this.#ringing = runDetached(() => this.#ringNow());
   }
 
+  #hear(payload: string): void {
+    const wasAlone = this.#isAlone;
+    this.#isAlone = false;
+    if (wasAlone) this.#send('observed');
+    if (wasAlone || payload === hello) this.#send('log');
+    if (payload !== hello) this.#options.rung(payload === 'observed' ? 'observed' : 'log');
+  }
+
   #up(): void {
+    this.#isUp = true;
+    this.#send(hello);
     if (this.#isDown) this.#options.logger.info('Commits of other processes are heard of again.');
     this.#isDown = false;
     this.#options.rung('observed');
@@ -104,6 +126,7 @@ export class Doorbell {
       this.#options.logger.warn('Commits of other processes are not heard of, and are polled for meanwhile.', {
         error,
       });
+    this.#isUp = false;
     this.#isDown = true;
   }
 }

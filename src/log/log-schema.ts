@@ -373,7 +373,7 @@ function changesOf(found: Found, { durability, slotMinutes }: Shape): readonly s
     changes.push(`update signalbox.version set slot_minutes = ${slotMinutes}`);
   }
   if (found.isUnlogged !== (durability === 'unlogged'))
-    for (const table of [...slots.map((slot) => `log_${slot}`), 'state'])
+    for (const table of [...slots.map((slot) => `log_${slot}`), 'state', 'ticket'])
       changes.push(`alter table signalbox.${table} set ${durability}`);
   return changes;
 }

@@ -326,7 +326,14 @@ export class ConnectionPool {
 async function connectAlone({ Client, options }: Pool, timeLimit: number): Promise<LoneConnection> {
   const { password } = options;
   // The password is not enumerable.
-  const client = new Client({ ...options, password, connectionTimeoutMillis: timeLimit, query_timeout: timeLimit });
+  const client = new Client({
+    // For `pg_stat_activity`.
+    fallback_application_name: 'signalbox',
+    ...options,
+    password,
+    connectionTimeoutMillis: timeLimit,
+    query_timeout: timeLimit,
+  });
   client.on('error', () => {});
   await client.connect();
   return client;

@@ -1,0 +1,86 @@
+import { expect } from 'chai';
+import { MemoryLogger } from 'signalbox/testing';
+import { Doorbell, type Ring } from '#signalbox/log/doorbell.js';
+import { Notifications } from '#signalbox/log/notifications.js';
+import { useDatabase, useSecondOrm } from '../support/database.js';
+import { until } from '../support/deadline.js';
+
+/** A doorbell of a process, with the rings that it heard. */
+class Hung {
+  readonly heard: Ring[] = [];
+  readonly logger = new MemoryLogger();
+  readonly bell: Doorbell;
+
+  constructor(orm: Parameters<typeof Notifications.of>[0], listens = true) {
+    const rung = (ring: Ring): void => void this.heard.push(ring);
+    this.bell = new Doorbell(Notifications.of(orm), { listens, logger: this.logger, rung });
+    this.bell.start();
+  }
+
+  /** Its own beginning to listen is a ring, too: something may have been committed before. */
+  async isUp(): Promise<void> {
+    await until(() => this.heard.length >= 2, 'The doorbell is heard');
+  }
+
+  async hears(ring: Ring): Promise<void> {
+    await until(() => this.heard.includes(ring), `The ring for ${ring}`);
+  }
+}
+
+describe('The doorbell of the change log', () => {
+  const database = useDatabase('doorbell');
+  const second = useSecondOrm(database);
+  const hung: Hung[] = [];
+
+  afterEach(async () => {
+    for (const { bell } of hung.splice(0)) await bell.stop();
+  });
+
+  function hang(orm: Parameters<typeof Notifications.of>[0], listens = true): Hung {
+    const one = new Hung(orm, listens);
+    hung.push(one);
+    return one;
+  }
+
+  it('is heard by the others, and not by who rings', async () => {
+    const [here, there] = [hang(database.orm), hang(second.orm)];
+    await Promise.all([here.isUp(), there.isUp()]);
+    here.heard.splice(0);
+    there.heard.splice(0);
+    here.bell.ring('observed');
+    await there.hears('observed');
+  });
+
+  it('is not rung by a process that is alone, and is when another one comes, for what was committed until then', async () => {
+    const here = hang(database.orm);
+    await here.isUp();
+    here.bell.ring('observed');
+    const there = hang(second.orm);
+    await there.isUp();
+    there.heard.splice(0);
+    await until(() => there.heard.length > 0, 'The answer');
+    await there.hears('observed');
+    there.heard.splice(0);
+    here.bell.ring('observed');
+    await there.hears('observed');
+  });
+
+  it('is rung by one that does not listen, also where it has heard nobody', async () => {
+    const [here, there] = [hang(database.orm), hang(second.orm, false)];
+    await here.isUp();
+    here.heard.splice(0);
+    there.bell.ring();
+    await here.hears('log');
+    expect([here.bell.isHeard, there.bell.isHeard]).to.deep.equal([true, false]);
+  });
+
+  it('is rung once for all that is committed while a ring is under way', async () => {
+    const [here, there] = [hang(database.orm), hang(second.orm, false)];
+    await here.isUp();
+    here.heard.splice(0);
+    for (let round = 0; round < 100; round += 1) there.bell.ring();
+    there.bell.ring('observed');
+    await here.hears('observed');
+    expect(here.heard).to.deep.equal(['log', 'log', 'observed']);
+  });
+});
