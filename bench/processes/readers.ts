@@ -12,19 +12,22 @@ export interface ReadersOptions {
   readonly seconds: number;
   readonly rates: readonly number[];
   readonly listen: boolean;
+  readonly gather: number;
 }
 
 type Reader = Program<ReaderCommands>;
 
 /** What many processes cost that read the log, at several rates of commits: PostgreSQL, and each of them. */
 export async function measureReaders(postgres: PostgresServer, options: ReadersOptions): Promise<void> {
-  const { readers: count, seconds, rates, listen } = options;
+  const { readers: count, seconds, rates, listen, gather } = options;
   const url = await postgres.createDatabase('bench_readers');
   const readers: Reader[] = [];
-  for (let index = 0; index < count; index += 1) readers.push(await startReader({ url, listen }));
+  for (let index = 0; index < count; index += 1) readers.push(await startReader({ url, listen, gather }));
   const writer: Program<WriterCommands> = await Program.start(new URL('writer.js', import.meta.url), { url });
   const server = await serverOf(url);
-  process.stdout.write(`${count} readers, ${listen ? 'rung' : 'polling'}, ${seconds} s for each rate\n`);
+  process.stdout.write(
+    `${count} readers, ${listen ? `rung, ${gather} ms to gather` : 'polling'}, ${seconds} s for each rate\n`,
+  );
   process.stdout.write(`${heads.join(' | ')}\n`);
   await writer.ask('write', 2, 100);
   for (const rate of rates) {

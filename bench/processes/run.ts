@@ -16,6 +16,7 @@ const { values, positionals } = parseArgs({
     sockets: { type: 'string', default: '1' },
     readers: { type: 'string', default: '10' },
     rates: { type: 'string', default: '50,200,500,1000,2000' },
+    gather: { type: 'string', default: '0' },
     poll: { type: 'boolean', default: false },
   },
 });
@@ -34,5 +35,6 @@ if (isChosen('readers'))
     seconds: Number(values.seconds),
     rates: values.rates.split(',').map(Number),
     listen: !values.poll,
+    gather: Number(values.gather),
   });
 await postgres.stop();
