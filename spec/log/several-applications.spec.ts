@@ -39,6 +39,7 @@ import { patience, until } from '../support/deadline.js';
 import { entities, Room, User } from '../support/entities.js';
 import { type PostgresServer, startPostgres } from '../support/postgres.js';
 import { type TestProviders, testProviders } from '../support/providers.js';
+import { work } from './worker-example.js';
 
 const departed = new Signal<{ readonly train: number }>('departed');
 /** The same, as the module of another process has it. */
@@ -180,6 +181,11 @@ describe('Several applications on one database', () => {
       await using here = await watching(one.app, 'lobby');
       const isTold = (message: string) =>
         [...one.logger.at('warn'), ...one.logger.at('info')].some((line) => line.message === message);
+      const isListening = async (): Promise<boolean> => {
+        const sql = `select from pg_stat_activity where datname = current_database() and application_name = 'signalbox'`;
+        return (await database.orm.em.execute<unknown[]>(sql)).length === 2;
+      };
+      await until(isListening, 'The connections that listen');
       await database.orm.em.execute(
         `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'signalbox'`,
       );
@@ -272,6 +278,15 @@ describe('Several applications on one database', () => {
       departedElsewhere.send({ train: 4 });
       const trains = [await ann.receive(), await ann.receive(), await ann.receive()].map(({ data }) => data);
       expect(trains).to.have.members([1, 2, 4]);
+    });
+
+    it('does as the documentation shows', async () => {
+      const { app } = open(database.orm);
+      await using ann = await watching(app, 'platform');
+      await ann.request('listen', { request_id: 1 });
+      await work(database.orm.config.get('clientUrl') ?? '');
+      const told = [await nameOf(ann), await nameOf(ann)];
+      expect(told).to.have.members(['create platform', 'on_departed 9']);
     });
 
     it('may not signal without a name for it', async () => {

@@ -259,10 +259,12 @@ export class ChangeLog {
     if (!this.#isReady) return;
     this.#refreshed = this.#refreshed.then(async () => {
       if (!this.#isReady) return;
+      const { logger } = this.#first;
       try {
         await this.#declare();
       } catch (error) {
-        const { logger } = this.#first;
+        // The last application may have ended meanwhile.
+        if (!this.#isReady) return;
         logger.warn('What other processes observe could not be read. What was known of it counts on.', { error });
       }
       this.#refreshLater();
