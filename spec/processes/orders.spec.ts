@@ -49,6 +49,28 @@ describe('Orders to the connections of two applications', function () {
     await expectUntouched(bystander);
   });
 
+  it('reach connections that are being made meanwhile', async () => {
+    const rounds = 30;
+    let connections = 0;
+    for (let round = 0; round < rounds; round += 1) {
+      const query = `user=1&password=${round === 0 ? 'x' : round}`;
+      const opened: Follower[] = [];
+      const open = async (port: number): Promise<void> => {
+        const follower = await Follower.open(port, query).catch(() => undefined);
+        if (follower) opened.push(follower);
+      };
+      const ports = [processes.here, processes.there].map(({ ready }) => ready.port);
+      const early = ports.map(open);
+      const changed = processes.worker.ask('changeUser', 1, { password: String(round + 1) });
+      const late = ports.map(open);
+      await Promise.all([...early, changed, ...late]);
+      await Promise.all([processes.here.ask('idle'), processes.there.ask('idle')]);
+      expect(await Promise.all(opened.map(({ closed }) => closed))).to.deep.equal(opened.map(() => 4401));
+      connections += opened.length;
+    }
+    expect(connections).to.be.above(rounds / 2);
+  });
+
   it('ask connections again where a rule says so of a commit of the worker', async () => {
     const bystander = await Follower.open(processes.there.ready.port, 'user=2');
     const all = await followers('user=1');

@@ -43,4 +43,29 @@ describe('A right that one application takes while another one writes', function
     }
     await Promise.all(all.map((follower) => follower[Symbol.asyncDispose]()));
   });
+
+  it('is taken from subscriptions that begin meanwhile, in both', async () => {
+    const { here, there, worker } = processes;
+    await worker.ask('create', 1, [1]);
+    const all = await Promise.all([here, there].map(({ ready }) => Follower.open(ready.port, 'user=1')));
+    for (let round = 0; round < rounds; round += 1) {
+      await worker.ask('grant', '1');
+      const begun = all.map((follower) => follower.ask('watch_all'));
+      const writes = [here, there].map((application) => application.ask('recordReaders', 1));
+      const taken = worker.ask('revoke', '1');
+      const later = all.map((follower) => follower.ask('watch_all'));
+      await Promise.all([taken, ...begun, ...writes, ...later]);
+      await worker.ask('recordReaders', 1);
+      await Promise.all([here.ask('idle'), there.ask('idle')]);
+      for (const follower of all) {
+        await follower.ask('hello');
+        const names = follower.frames.flatMap(({ data }) => (data as { name?: string } | null)?.name ?? []);
+        expect(new Set(names)).to.be.deep.oneOf([new Set(['1']), new Set()]);
+      }
+    }
+    expect(all.flatMap(({ frames }) => frames).filter(({ action }) => action === 'revoked')).to.have.length.above(
+      rounds,
+    );
+    await Promise.all(all.map((follower) => follower[Symbol.asyncDispose]()));
+  });
 });

@@ -159,10 +159,11 @@ describe('Two applications that are restarted one after the other', function () 
     await Promise.all(serving.map((application) => application.kill()));
   });
 
-  async function restart(port: number): Promise<void> {
+  /** @param way whether it takes its leave of its clients */
+  async function restart(port: number, way: 'terminate' | 'kill'): Promise<void> {
     const leaving = serving.filter(({ ready }) => ready.port === port);
     serving = serving.filter((application) => !leaving.includes(application));
-    await Promise.all(leaving.map((application) => application.terminate()));
+    await Promise.all(leaving.map((application) => application[way]()));
     const started = await startApplication({ url: processes.url });
     serving.push(started);
     ports[ports.indexOf(port)] = started.ready.port;
@@ -203,7 +204,11 @@ describe('Two applications that are restarted one after the other', function () 
   it('leave every client with what the database has, told once, in order and with the right to it', async () => {
     let isOver = false;
     const writing = writeUntil(() => isOver);
-    for (let round = 0; round < restarts; round += 1) for (const port of [...ports]) await restart(port);
+    for (let round = 0; round < restarts; round += 1) {
+      const [first, second] = ports as [number, number];
+      await restart(first, 'terminate');
+      await restart(second, 'kill');
+    }
     isOver = true;
     const commits = await writing;
     await Promise.all(serving.map((application) => application.ask('idle')));

@@ -16,6 +16,7 @@ import {
   Logger,
   type ModelEvent,
   ModelObserver,
+  NotAuthenticated,
   Observer,
   type Permission,
   Permissions,
@@ -154,15 +155,20 @@ class Users implements UserStore {
   }
 }
 
-/** The client says who it is: `?user=1&session=a`. */
+/** The client says who it is: `?user=1&session=a`. With a password it has to be the right one. */
 @injectable()
 class StatedUser implements ScopeMiddleware {
   constructor(private readonly users: Users) {}
 
   async apply(scope: Scope) {
-    const [userId, sessionId] = [scope.query.get('user'), scope.query.get('session')];
-    if (userId !== null) scope.identity = { userId, ...(sessionId !== null && { sessionId }) };
-    if (scope.identity) scope.user = (await this.users.find(scope.identity.userId)) ?? undefined;
+    const [userId, sessionId, password] = ['user', 'session', 'password'].map(
+      (name) => scope.query.get(name) ?? undefined,
+    );
+    if (userId !== undefined) scope.identity = { userId, ...(sessionId !== undefined && { sessionId }) };
+    if (!scope.identity) return;
+    const user = (await this.users.find(scope.identity.userId)) ?? undefined;
+    if (password !== undefined && user?.password !== password) throw new NotAuthenticated();
+    scope.user = user;
   }
 }
 
