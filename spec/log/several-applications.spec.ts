@@ -30,6 +30,7 @@ import {
   type SignalEvent,
   type Subscription,
   Tickets,
+  type UserStore,
   writeChangeLog,
 } from 'signalbox';
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
@@ -355,6 +356,29 @@ describe('Several applications on one database', () => {
       const refused = await connect(other.app, `/ticket/?ticket=${issued.ticket}`).catch((error: unknown) => error);
       expect(refused).to.include({ status: 401 });
     });
+  });
+
+  it('hold the events of connections whose user is loaded anew, until the answer', async () => {
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<undefined>();
+    class Users implements UserStore {
+      find(): Promise<undefined> {
+        asked.resolve();
+        return answer.promise;
+      }
+    }
+    const [one, other] = await openTwo({ users: Users });
+    await using there = await connect(other.app, '/?user=1');
+    await there.request('watch', { name: 'lobby', request_id: 1 });
+    await using bob = await connect(other.app, '/?user=2');
+    await bob.request('watch', { name: 'lobby', request_id: 1 });
+    await one.container.resolve(Connections).recheckUser(1);
+    await add(database.orm, 'lobby');
+    await asked.promise;
+    expect(await nameOf(bob)).to.equal('create lobby');
+    answer.resolve(undefined);
+    expect(await there.closed).to.equal(4401);
+    expect(there.frames.filter(({ action }) => action === 'create')).to.deep.equal([]);
   });
 
   it('ask subscriptions again in both, which one of them is asked to', async () => {

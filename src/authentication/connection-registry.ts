@@ -28,6 +28,8 @@ export interface RegisteredConnection {
   switchUser(): Promise<void>;
   /** Asks the permissions to connect again: closes where all streams refuse, else refuses single ones. Never rejects. */
   recheck(): Promise<void>;
+  /** Events that come from now on wait for this, which never rejects. */
+  holdEvents(until: Promise<void>): void;
   /** Keeps a command for the requests under way: what they have read may be out of date by it. */
   note(command: ConnectionCommand): void;
   /** The commands since the request under way began, those that are still to come too; none outside of any. */
@@ -173,7 +175,7 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
   #applyTo(connection: RegisteredConnection, command: ConnectionCommand): void {
     if (!concerns(command, connection.scope.identity)) return;
     if (command.kind === 'disconnect') void connection.end(refusalOf(command), command.code);
-    else void this.#recheck(connection);
+    else connection.holdEvents(this.#recheck(connection));
   }
 
   async #recheck(connection: RegisteredConnection): Promise<void> {

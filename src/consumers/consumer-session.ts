@@ -492,6 +492,11 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     return false;
   }
 
+  /** Events that come from now on wait for this, which never rejects. */
+  holdEvents(until: Promise<void>): void {
+    this.#events.holdUntil(until);
+  }
+
   receiveMessage(message: ChannelMessage): void {
     if (this.hasRoom()) this.#takeMessage(message);
   }

@@ -88,6 +88,8 @@ export class EventDelivery {
   #unconfirmed: readonly Unconfirmed[] = [];
   readonly #waiters: (() => void)[] = [];
   #isBusy = false;
+  /** How many answers all that arrives waits for. */
+  #holds = 0;
   #isEnded = false;
 
   constructor(session: SubscribedSession) {
@@ -112,7 +114,7 @@ export class EventDelivery {
   }
 
   get #isFree(): boolean {
-    return !this.#isBusy && this.#tasks.length === 0 && this.#unconfirmed.length === 0;
+    return !this.#isBusy && this.#holds === 0 && this.#tasks.length === 0 && this.#unconfirmed.length === 0;
   }
 
   /** Keeps the events of a new subscription until its request is answered; after an error answer there are none. */
@@ -122,6 +124,15 @@ export class EventDelivery {
     request.whenAnswered((hasSucceeded) => {
       this.#unconfirmed = this.#unconfirmed.filter((other) => other !== unconfirmed);
       if (hasSucceeded && !this.#isEnded) this.#tasks.unshift(() => this.#deliverAll(unconfirmed.kept));
+      this.#drain();
+    });
+  }
+
+  /** Events that come from now on wait for this, which never rejects. */
+  holdUntil(done: Promise<void>): void {
+    this.#holds += 1;
+    void done.then(() => {
+      this.#holds -= 1;
       this.#drain();
     });
   }
@@ -140,13 +151,13 @@ export class EventDelivery {
 
   /** Resolves when everything that arrived has been delivered. */
   idle(): Promise<void> {
-    if (!this.#isBusy) return Promise.resolve();
+    if (!this.#isBusy && this.#tasks.length === 0) return Promise.resolve();
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
   /** One task after the other; nothing overtakes one that has to wait. */
   #drain(): void {
-    while (!this.#isBusy) {
+    while (!this.#isBusy && this.#holds === 0) {
       const task = this.#tasks.shift();
       if (!task) break;
       const done = task();
@@ -154,7 +165,7 @@ export class EventDelivery {
       this.#isBusy = true;
       void done.then(this.#resume, this.#resume);
     }
-    if (!this.#isBusy) for (const waiter of this.#waiters.splice(0)) waiter();
+    if (!this.#isBusy && this.#tasks.length === 0) for (const waiter of this.#waiters.splice(0)) waiter();
   }
 
   readonly #resume = (): void => {

@@ -217,8 +217,10 @@ export class ChangeLog {
   async #beginToRead(): Promise<void> {
     const em = this.#em;
     const { settings, logger } = this.#first;
+    // It reads once more where the last application has just ended.
+    const run = statementRunner(em, settings);
     const reader = new LogReader({
-      read: (...parameters) => this.#converting(() => this.#run(...parameters)),
+      read: (...parameters) => this.#converting(() => run(...parameters)),
       prepare: async () => {
         await prepareLog(em, settings, logger);
         await this.#declare();

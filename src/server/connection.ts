@@ -312,6 +312,10 @@ export class Connection
     await this.#reauthorization.recheck();
   }
 
+  holdEvents(until: Promise<void>): void {
+    for (const session of this.#sessions.values()) session.holdEvents(until);
+  }
+
   /** Granted again, the stream gets another consumer. */
   revokeStream(stream: string, refusal: ApiError): void {
     const session = this.#sessions.get(stream);
