@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { until } from '../support/deadline.js';
 import { Follower } from '../support/follower.js';
-import { startApplication, startWorker, useProcesses } from '../support/processes.js';
+import { countEntries, startApplication, startWorker, useProcesses } from '../support/processes.js';
 
 interface Shown {
   readonly id: number;
@@ -126,15 +126,9 @@ describe('Events of two applications and a worker', function () {
 
   it('of one commit come together, and stand in one row of the log', async () => {
     const rows = 100;
-    const entries = async (): Promise<number> => {
-      const [found]: { count: number }[] = await processes.orm.em.execute(
-        'select count(*)::int as count from signalbox.log',
-      );
-      return found?.count ?? 0;
-    };
     await using follower = await Follower.open(processes.there.ready.port);
     const request = await follower.follow('watch', { shelf: 1 });
-    const before = await entries();
+    const before = await countEntries(processes.orm);
     const ids = Array.from({ length: rows }, (_, index) => index + 1);
     await Promise.all([
       processes.worker.ask('create', 1, ids),
@@ -142,7 +136,7 @@ describe('Events of two applications and a worker', function () {
     ]);
     await processes.there.ask('idle');
     await follower.ask('hello');
-    expect(await entries()).to.equal(before + 1 + 5);
+    expect(await countEntries(processes.orm)).to.equal(before + 1 + 5);
     const told = rowsOf(follower, request).map(({ id }) => id);
     const first = told.findIndex((id) => id <= rows);
     expect(told.slice(first, first + rows).toSorted((a, b) => a - b)).to.deep.equal(ids);

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { until } from '../support/deadline.js';
 import { User } from '../support/entities.js';
 import { Follower } from '../support/follower.js';
-import { useProcesses } from '../support/processes.js';
+import { countEntries, useProcesses } from '../support/processes.js';
 
 describe('Orders to the connections of two applications', function () {
   this.timeout(60_000);
@@ -136,7 +136,10 @@ describe('Orders to the connections of two applications', function () {
       const request = await follower.follow('watch_all');
       processes.there.pause();
       await processes.orm.em.execute('delete from pass');
+      const before = await countEntries(processes.orm);
       await processes.here.ask('recheck');
+      // It gives nothing to wait for: a commit that follows at once may come before it.
+      await until(async () => (await countEntries(processes.orm)) > before, 'The entry');
       await processes.here.ask('create', 1, [1]);
       processes.there.resume();
       await processes.there.ask('idle');

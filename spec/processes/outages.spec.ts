@@ -3,7 +3,7 @@ import { emptyingScript } from '#signalbox/log/log-schema.js';
 import { until } from '../support/deadline.js';
 import { Follower } from '../support/follower.js';
 import type { Application } from '../support/processes.js';
-import { startWorker, useProcesses } from '../support/processes.js';
+import { countEntries, startWorker, useProcesses } from '../support/processes.js';
 
 describe('Two applications over an outage of their database', function () {
   this.timeout(60_000);
@@ -31,11 +31,6 @@ describe('Two applications over an outage of their database', function () {
       expect(await follower.ask('hello')).to.include({ response_status: 200 });
       await follower[Symbol.asyncDispose]();
     }
-  };
-
-  const entries = async (): Promise<number> => {
-    const [found]: { count: number }[] = await processes.orm.em.execute('select count(*)::int from signalbox.log');
-    return found?.count ?? 0;
   };
 
   afterEach(async () => {
@@ -68,9 +63,9 @@ describe('Two applications over an outage of their database', function () {
     await worker.ask('depart', 1);
     await follower.hears(({ data }) => (data as { train?: number } | null)?.train === 1, 'The first signal');
     processes.proxy.deafen();
-    const before = await entries();
+    const before = await countEntries(processes.orm);
     await worker.ask('depart', 2);
-    await until(async () => (await entries()) > before, 'The entry of the second signal');
+    await until(async () => (await countEntries(processes.orm)) > before, 'The entry of the second signal');
     processes.proxy.cut();
     processes.proxy.mend();
     await worker.ask('end');

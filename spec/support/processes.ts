@@ -54,6 +54,12 @@ export function useProcesses(settings: GivenSettings = {}): Processes {
   });
 }
 
+/** How many rows the change log has. */
+export async function countEntries(orm: MikroORM): Promise<number> {
+  const [found]: { count: number }[] = await orm.em.execute('select count(*)::int as count from signalbox.log');
+  return found?.count ?? 0;
+}
+
 async function startProcesses(settings: GivenSettings): Promise<Processes> {
   const server = await startPostgres();
   const url = await server.createDatabase('processes');
