@@ -4,6 +4,7 @@ import type { Settings, StoredTicket } from 'signalbox';
 import { changeLogBugs } from './change-log-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
 import type { Bug, Fault } from './plant.js';
+import { severalProcessesBugs } from './several-processes-bugs.js';
 
 /** A limit that never applies: in milliseconds, or a number of what is limited. */
 const noLimit = 2_147_483_647;
@@ -1088,6 +1089,7 @@ export const bugs: readonly Bug[] = [
   ...changeLog,
   ...stale,
   ...changeLogBugs,
+  ...severalProcessesBugs,
   ...requests,
   ...rights,
   ...identity,

@@ -334,6 +334,16 @@ describe('Several applications on one database', () => {
       expect(there.frames.filter(({ action }) => action === 'create')).to.deep.equal([]);
     });
 
+    it('once: not those that he opens afterwards with who gave the order', async () => {
+      const [one, other] = await openTwo();
+      await using there = await connect(other.app, '/?user=1');
+      await one.app.disconnectUser(1);
+      await using back = await connect(one.app, '/?user=1');
+      expect(await there.closed).to.equal(4401);
+      await one.app.idle();
+      expect((await back.request('who')).data).to.equal('1');
+    });
+
     it('at once where a transaction is rolled back around it', async () => {
       const [one, other] = await openTwo();
       await using there = await connect(other.app, '/?user=1');
