@@ -17,8 +17,6 @@ import type { LoggedCommit } from './writer.js';
 export interface ReaderOptions {
   readonly url: string;
   readonly listen: boolean;
-  /** How many milliseconds a ring waits for others before the log is read. */
-  readonly gather: number;
 }
 
 /** What a reader has seen since it was asked last. */
@@ -34,7 +32,7 @@ export interface ReaderFigures {
 }
 
 /** A process that reads the log and does nothing with it. */
-const { url, listen, gather }: ReaderOptions = JSON.parse(process.argv[2] ?? '{}');
+const { url, listen }: ReaderOptions = JSON.parse(process.argv[2] ?? '{}');
 const orm = await MikroORM.init({
   clientUrl: url,
   entities: [],
@@ -49,7 +47,7 @@ let latencies: number[] = [];
 let missed: string[] = [];
 let began = { batch: 0, cpu: 0 };
 
-const doorbell = new Doorbell(Notifications.of(orm), { listens: listen, logger, rung: ring });
+const doorbell = new Doorbell(Notifications.of(orm), { listens: listen, logger, rung: () => reader.ring() });
 const reader = new LogReader({
   read: statementRunner(orm.em, settings),
   isRung: () => doorbell.isHeard,
@@ -62,17 +60,6 @@ const reader = new LogReader({
   },
   missed: (reason) => missed.push(reason),
 });
-let isGathering = false;
-function ring(): void {
-  if (gather === 0) reader.ring();
-  else if (!isGathering) setTimeout(readGathered, gather);
-  isGathering = gather > 0;
-}
-function readGathered(): void {
-  isGathering = false;
-  reader.ring();
-}
-
 doorbell.start();
 await prepare();
 await reader.start();

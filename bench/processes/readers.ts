@@ -12,6 +12,7 @@ export interface ReadersOptions {
   readonly seconds: number;
   readonly rates: readonly number[];
   readonly listen: boolean;
+  /** At least so many milliseconds are between two rings of the writer. */
   readonly gather: number;
 }
 
@@ -22,11 +23,11 @@ export async function measureReaders(postgres: PostgresServer, options: ReadersO
   const { readers: count, seconds, rates, listen, gather } = options;
   const url = await postgres.createDatabase('bench_readers');
   const readers: Reader[] = [];
-  for (let index = 0; index < count; index += 1) readers.push(await startReader({ url, listen, gather }));
-  const writer: Program<WriterCommands> = await Program.start(new URL('writer.js', import.meta.url), { url });
+  for (let index = 0; index < count; index += 1) readers.push(await startReader({ url, listen }));
+  const writer: Program<WriterCommands> = await Program.start(new URL('writer.js', import.meta.url), { url, gather });
   const server = await serverOf(url);
   process.stdout.write(
-    `${count} readers, ${listen ? `rung, ${gather} ms to gather` : 'polling'}, ${seconds} s for each rate\n`,
+    `${count} readers, ${listen ? `rung, ${gather} ms between two rings` : 'polling'}, ${seconds} s for each rate\n`,
   );
   process.stdout.write(`${heads.join(' | ')}\n`);
   await writer.ask('write', 2, 100);

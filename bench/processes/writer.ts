@@ -19,7 +19,7 @@ const connections = 8;
 const text = 'x'.repeat(300);
 
 /** A process that writes rows and their log by hand: what an ORM costs on top says nothing about readers. */
-const { url }: { readonly url: string } = JSON.parse(process.argv[2] ?? '{}');
+const { url, gather }: { readonly url: string; readonly gather: number } = JSON.parse(process.argv[2] ?? '{}');
 const pool = new pg.Pool({ connectionString: url, max: connections, application_name: 'writer' });
 await pool.query(
   'create table if not exists note (id int generated always as identity primary key, text text not null)',
@@ -32,6 +32,24 @@ const orm = await MikroORM.init({
 });
 const logger = new MemoryLogger();
 const doorbell = new Doorbell(Notifications.of(orm), { listens: false, logger, rung: () => {} });
+
+let rungAt = 0;
+let isGathering = false;
+
+/** At once where the last ring is long ago, else when it is. */
+function ring(): void {
+  if (isGathering) return;
+  isGathering = true;
+  const wait = rungAt + gather - performance.now();
+  if (wait <= 0) ringNow();
+  else setTimeout(ringNow, wait);
+}
+
+function ringNow(): void {
+  isGathering = false;
+  rungAt = performance.now();
+  doorbell.ring();
+}
 
 async function commit(): Promise<void> {
   const client = await pool.connect();
@@ -48,7 +66,7 @@ async function commit(): Promise<void> {
   } finally {
     client.release();
   }
-  doorbell.ring();
+  ring();
 }
 
 const commands = {
