@@ -184,6 +184,16 @@ describe('Events of two applications and a worker', function () {
       await follower[Symbol.asyncDispose]();
     }
   });
+
+  it('are told of what a worker sends right before it ends', async () => {
+    await using follower = await Follower.open(processes.there.ready.port);
+    const request = await follower.follow('watch_departures');
+    await using worker = await startWorker({ url: processes.url });
+    await Promise.all([worker.ask('depart', 3), worker.ask('end')]);
+    await processes.there.ask('idle');
+    await follower.ask('hello');
+    expect(follower.events(request).map(({ data }) => data)).to.deep.equal([{ train: 3 }]);
+  });
 });
 
 describe('Events of processes that do not listen', function () {

@@ -68,10 +68,9 @@ describe('Two applications over an outage of their database', function () {
     await until(async () => (await countEntries(processes.orm)) > before, 'The entry of the second signal');
     processes.proxy.cut();
     processes.proxy.mend();
-    await worker.ask('end');
-    await processes.here.ask('idle');
-    await follower.ask('hello');
-    expect(follower.events(request).map(({ data }) => data)).to.deep.equal([{ train: 1 }, { train: 2 }]);
+    await worker.ask('depart', 3);
+    await follower.hears(({ data }) => (data as { train?: number } | null)?.train === 3, 'The third signal');
+    expect(follower.events(request).map(({ data }) => data)).to.deep.equal([{ train: 1 }, { train: 2 }, { train: 3 }]);
     await worker.kill();
   });
 
