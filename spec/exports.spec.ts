@@ -5,6 +5,7 @@ import * as explorer from 'signalbox/explorer';
 import * as jsonWebTokens from 'signalbox/json-web-tokens';
 import * as opentelemetry from 'signalbox/opentelemetry';
 import * as react from 'signalbox/react';
+import * as redis from 'signalbox/redis';
 import * as testing from 'signalbox/testing';
 
 /** What applications may import. A name that goes, or changes its meaning, breaks them. */
@@ -23,6 +24,7 @@ describe('The public names', () => {
       'BaseModelSerializer',
       'Cancelled',
       'ChannelLayer',
+      'ChannelLayerUnavailable',
       'Clock',
       'CloseCode',
       'ConfigurationError',
@@ -49,11 +51,13 @@ describe('The public names', () => {
       'LimitOffsetPaginator',
       'List',
       'Logger',
+      'MessageTooLarge',
       'ModelConsumer',
       'ModelObserver',
       'ModelSerializer',
       'NotAuthenticated',
       'NotFound',
+      'NotifyChannelLayer',
       'NumberedPage',
       'ObserveInstance',
       'Observer',
@@ -135,6 +139,10 @@ describe('The public names', () => {
 
   it('of signalbox/opentelemetry are these', () => {
     expect(Object.keys(opentelemetry).sort()).to.deep.equal(['OpenTelemetryCounters', 'OpenTelemetryTracer']);
+  });
+
+  it('of signalbox/redis are these', () => {
+    expect(Object.keys(redis)).to.deep.equal(['RedisChannelLayer']);
   });
 
   it('of signalbox/testing are these', () => {

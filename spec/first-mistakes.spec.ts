@@ -15,6 +15,7 @@ import {
   Delete,
   DetailAction,
   demultiplexer,
+  InMemoryChannelLayer,
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
@@ -62,7 +63,8 @@ describe('The first mistakes', () => {
     const { container, logger: memory } = testProviders();
     logger = memory;
     const orm = await offlineOrm([Room]);
-    return createApp({ orm, container, routes: [path('/ws/', RoomConsumer)], ...options });
+    const channelLayer = new InMemoryChannelLayer();
+    return createApp({ orm, container, channelLayer, routes: [path('/ws/', RoomConsumer)], ...options });
   }
 
   async function refusal(options: Partial<AppOptions<readonly Route[]>>): Promise<string> {

@@ -197,6 +197,21 @@ export class OutcomeUnknown extends ApiError {
     'The connection to the database was lost during the commit. The request may have taken effect.';
 }
 
+/**
+ * The channel layer cannot be reached, or takes no more at this moment. What needs it did not happen, or is not known to have happened;
+ * `retry_after_ms` says when to try again. What does not need it goes on.
+ */
+export class ChannelLayerUnavailable extends ApiError {
+  static override readonly status = Status.unavailable;
+  static override readonly code: string = 'unavailable';
+  static override readonly detail: string = 'The channel layer cannot be reached. Try again later.';
+
+  constructor(detail?: string, options: ApiErrorOptions = {}) {
+    // By chance, so that not all who were refused come back at once.
+    super(detail, { retryAfter: 1_000 + Math.random() * 2_000, ...options });
+  }
+}
+
 /** An upgrade was not answered within `handshakeTimeLimit`, or the permissions to connect not, when they were asked again. */
 export class HandshakeTimedOut extends ApiError {
   static override readonly status = Status.unavailable;
@@ -234,6 +249,23 @@ export interface ConfigurationFault {
 export class ConfigurationError extends SignalboxError {
   constructor({ class: className, member, reason, remedy }: ConfigurationFault) {
     super(`${member === undefined ? className : `${className}.${member}`}: ${reason} ${remedy}`);
+  }
+}
+
+/** A message for the channel layer is longer than the layer takes. It was not sent. */
+export class MessageTooLarge extends SignalboxError {
+  /**
+   * @param size of the message as JSON, in bytes
+   * @param limit the layer's, in bytes
+   */
+  constructor(
+    readonly size: number,
+    readonly limit: number,
+  ) {
+    super(
+      `A message of ${size} bytes is longer than the ${limit} that the channel layer takes (its option largestMessage). ` +
+        'Store what is long, and send its key.',
+    );
   }
 }
 

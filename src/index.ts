@@ -11,8 +11,15 @@ export { queryTicket } from './authentication/query-ticket.js';
 export { subprotocolToken } from './authentication/subprotocol-token.js';
 export type { StoredTicket, TicketStore } from './authentication/ticket-store.js';
 export { type IssuedTicket, Tickets } from './authentication/tickets.js';
-export { ChannelLayer, type ChannelMessage, type ChannelReceiver } from './channel-layer/channel-layer.js';
+export type { BrokerOptions } from './channel-layer/broker-channel-layer.js';
+export {
+  ChannelLayer,
+  type ChannelMessage,
+  type ChannelReceiver,
+  type GroupMessage,
+} from './channel-layer/channel-layer.js';
 export { InMemoryChannelLayer } from './channel-layer/in-memory-channel-layer.js';
+export type { ChannelLayerOptions } from './channel-layer/layer-options.js';
 export { Clock, type Timer } from './clock.js';
 export { ApiConsumer } from './consumers/api-consumer.js';
 export type { ActionApi, ConsumerApi, ObserverApi } from './consumers/api-types.js';
@@ -91,6 +98,7 @@ export type { JsonSchema } from './kwargs/json-schema.js';
 export type { KwargsInputOf, KwargsOf, KwargsSchema } from './kwargs/kwargs-checker.js';
 export { Announcer } from './log/announcer.js';
 export { afterCommit } from './log/change-log.js';
+export { NotifyChannelLayer } from './log/notify-channel-layer.js';
 export { type LogFields, Logger, type LogLevel, type LogLimits } from './logger.js';
 export type {
   ModelDeleted,

@@ -9,7 +9,7 @@ const summary =
   'REST-like actions and live models over one WebSocket, for TypeScript back ends with tsyringe and MikroORM.';
 
 /** What the package exports. */
-const modules = ['', '/client', '/react', '/testing', '/explorer', '/opentelemetry', '/json-web-tokens'].map(
+const modules = ['', '/client', '/react', '/testing', '/explorer', '/redis', '/opentelemetry', '/json-web-tokens'].map(
   (name) => `signalbox${name}`,
 );
 

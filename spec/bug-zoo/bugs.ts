@@ -333,8 +333,8 @@ const changes: readonly Bug[] = [
   },
   {
     name: 'a consumer stays in the groups that it leaves',
-    story: 'Neither the end of a subscription nor the consumer itself takes its channel out of a group.',
-    plant: { symbol: 'Membership.discard', with: leftOut },
+    story: 'Its channel is not taken out of the group.',
+    plant: { symbol: 'ConsumerGroups.remove', with: leftOut },
     caughtBy: ['dcrf/groups'],
   },
   {
@@ -365,6 +365,39 @@ const changes: readonly Bug[] = [
         },
     },
     caughtBy: ['channel-layer/in-memory-channel-layer'],
+  },
+  {
+    name: 'messages are lost in an outage of the channel layer, and no client learns of the gap',
+    story: 'Connections stay when the layer tells of a gap.',
+    plant: { symbol: 'closeAfterGap', with: leftOut },
+    caughtBy: ['server/channel-layer-outage'],
+  },
+  {
+    name: 'a gap of the channel layer closes everybody',
+    story: 'All connections count as concerned.',
+    plant: { symbol: 'ConsumerSession.mayMissMessages', with: always(true) },
+    caughtBy: ['server/channel-layer-outage'],
+  },
+  {
+    name: 'a channel layer loses messages in an outage and says nothing',
+    story: 'The gap is not told.',
+    plant: { symbol: 'ChannelLayer.tellGap', with: leftOut },
+    caughtBy: ['log/notify-channel-layer'],
+  },
+  {
+    name: 'a request waits for as long as the server of the channel layer is silent',
+    story: 'No answer has a time limit.',
+    plant: { symbol: 'Deadlines.limit', with: () => (work: Promise<unknown>) => work },
+    caughtBy: ['log/notify-channel-layer'],
+  },
+  {
+    name: 'of equal messages that are sent together one arrives',
+    story: 'The notifications of a statement do not differ, and PostgreSQL drops all but one.',
+    plant: {
+      symbol: 'toPayloads',
+      with: given((_id: string, key: string, text: string) => ['message', key, text]),
+    },
+    caughtBy: ['log/notify-channel-layer'],
   },
 ];
 

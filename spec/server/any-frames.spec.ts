@@ -10,6 +10,7 @@ import {
   Consumer,
   createApp,
   demultiplexer,
+  InMemoryChannelLayer,
   Observer,
   path,
   Signal,
@@ -86,6 +87,7 @@ describe('Any frame', () => {
     ({ logger } = providers);
     app = createApp({
       orm: await offlineOrm(),
+      channelLayer: new InMemoryChannelLayer(),
       container: providers.container,
       routes: [path('/', WordConsumer), path('/many/', demultiplexer({ words: WordConsumer }))],
       settings: {

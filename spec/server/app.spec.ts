@@ -16,6 +16,7 @@ import {
   Conflict,
   Consumer,
   createApp,
+  InMemoryChannelLayer,
   Logger,
   NotFound,
   path,
@@ -134,6 +135,7 @@ describe('An application', () => {
     child.registerInstance(Clock, clock);
     const app = createApp({
       orm,
+      channelLayer: new InMemoryChannelLayer(),
       container: child,
       routes: [
         path('/ws/echo/', EchoConsumer),

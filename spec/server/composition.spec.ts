@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { EntityManager } from '@mikro-orm/core';
+import { MikroORM as EmbeddedOrm } from '@mikro-orm/pglite';
 import { EntityManager as DriverEntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
@@ -20,6 +21,7 @@ import {
   ModelSerializer,
   mix,
   NotFound,
+  NotifyChannelLayer,
   type Permission,
   Permissions,
   path,
@@ -133,26 +135,39 @@ describe('The parts of an application', () => {
     const app = open();
     expect(child.resolve(EntityManager)).to.equal(database.orm.em);
     expect(child.resolve(Logger)).to.equal(logger);
-    expect(child.resolve(layerToken)).to.be.instanceOf(InMemoryChannelLayer);
+    expect(child.resolve(layerToken)).to.be.instanceOf(NotifyChannelLayer);
     await using ann = await connect(app, '/');
     expect(await ann.request('show')).to.deep.include({ data: { users: 0, year: 2026 } });
     await app.close();
+  });
+
+  it('reach one process where the database is within it, and all that share a server', async () => {
+    const embedded = await EmbeddedOrm.init({
+      dbName: 'memory://',
+      entities: [],
+      discovery: { warnWhenNoEntities: false },
+    });
+    const app = createApp({ orm: embedded, container: child, routes: [path('/', ToolConsumer)] });
+    expect(child.resolve(layerToken)).to.be.instanceOf(InMemoryChannelLayer);
+    await app.close();
+    await embedded.close(true);
   });
 
   it('hand a message to no more channels in a turn than the setting says', async () => {
     const app = open({ settings: { outbound: { groupSlice: 2 } } });
     const layer = child.resolve(layerToken);
     let told = 0;
-    for (const channel of ['a', 'b', 'c']) {
+    const inFirstTurn = Promise.withResolvers<number>();
+    for (const channel of [layer.newChannel(), layer.newChannel(), layer.newChannel()]) {
       await layer.connect(channel, () => {
+        if (told === 0) queueMicrotask(() => inFirstTurn.resolve(told));
         told += 1;
       });
       await layer.add('all', channel);
     }
-    const sent = layer.sendToGroup('all', { type: 'hello' });
-    expect(told).to.equal(2);
-    await sent;
-    expect(told).to.equal(3);
+    await layer.sendToGroup('all', { type: 'hello' });
+    expect(await inFirstTurn.promise).to.equal(2);
+    await until(() => told === 3, 'The rest');
     await app.close();
   });
 

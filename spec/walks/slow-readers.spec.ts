@@ -10,6 +10,7 @@ import {
   Counters,
   createApp,
   Groups,
+  InMemoryChannelLayer,
   Logger,
   OnMessage,
   path,
@@ -102,7 +103,13 @@ describe('A client that does not read', () => {
     child.registerInstance(Counters, counters);
     child.registerInstance(Logger, new MemoryLogger());
     const limits = { connections: 100_000, handshakesPerSecond: 100_000, connectionsPerAddress: 1_000 };
-    app = createApp({ orm, container: child, routes: [path('/', Speaking)], settings: { limits, ...settings } });
+    app = createApp({
+      orm,
+      container: child,
+      channelLayer: new InMemoryChannelLayer(),
+      routes: [path('/', Speaking)],
+      settings: { limits, ...settings },
+    });
     return app;
   }
 

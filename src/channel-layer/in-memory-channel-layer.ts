@@ -3,109 +3,89 @@ import {
   type ChannelMessage,
   type ChannelReceiver,
   checkGroupName,
-  reservedPrefix,
+  type GroupMessage,
 } from './channel-layer.js';
-import { SlicedDelivery } from './sliced-delivery.js';
-
-/** One channel; without a receiver it has been disconnected. */
-interface Member {
-  receiver: ChannelReceiver | undefined;
-  groups: readonly string[];
-}
-
-interface Group {
-  readonly members: Set<Member>;
-  /** The same, as long as no channel joins or leaves. */
-  list?: readonly Member[] | undefined;
-}
+import {
+  allSent,
+  type ChannelLayerOptions,
+  completeOptions,
+  isClosed,
+  layerDefaults,
+  tooMuchWaits,
+} from './layer-options.js';
+import { LocalChannels } from './local-channels.js';
+import { encodeMessage, type MessageText } from './message-text.js';
 
 /** The channel layer of one process. */
 export class InMemoryChannelLayer extends ChannelLayer {
-  readonly #members = new Map<string, Member>();
-  readonly #groups = new Map<string, Group>();
-  readonly #onFailure: (error: unknown) => void;
-  readonly #delivery: SlicedDelivery<Member>;
+  readonly #options: Required<ChannelLayerOptions>;
+  readonly #channels: LocalChannels;
+  #isClosed = false;
 
-  /**
-   * @param onFailure told of a receiver that threw
-   * @param slice to how many channels messages are handed before other work has its turn
-   */
-  constructor(onFailure: (error: unknown) => void = () => {}, slice = 250) {
+  constructor(options: ChannelLayerOptions = {}) {
     super();
-    this.#onFailure = onFailure;
-    this.#delivery = new SlicedDelivery(slice, (member, message) => this.#deliver(member, message));
+    this.#options = completeOptions('InMemoryChannelLayer', layerDefaults, options);
+    this.#channels = new LocalChannels(this.#options.slice, (error) => this.tellFailure(error));
   }
 
   /** How many groups applications have. Nothing is left behind by channels that went; specs of leaks ask for it. */
   get groupCount(): number {
-    return [...this.#groups.keys()].filter((group) => !group.startsWith(reservedPrefix)).length;
+    return this.#channels.groupCount;
+  }
+
+  newChannel(): string {
+    return this.#channels.newChannel();
   }
 
   async connect(channel: string, receiver: ChannelReceiver): Promise<void> {
-    const known = this.#members.get(channel);
-    if (known) known.receiver = receiver;
-    else this.#members.set(channel, { receiver, groups: [] });
+    this.#requireOpen();
+    this.#channels.connect(channel, receiver);
   }
 
   async disconnect(channel: string): Promise<void> {
-    const member = this.#members.get(channel);
-    if (!member) return;
-    this.#members.delete(channel);
-    member.receiver = undefined;
-    for (const group of member.groups) this.#remove(group, member);
+    this.#channels.disconnect(channel);
   }
 
   async add(group: string, channel: string): Promise<void> {
     checkGroupName(group);
-    const member = this.#members.get(channel);
-    if (!member) return;
-    const joined = this.#groups.get(group) ?? { members: new Set<Member>() };
-    if (joined.members.has(member)) return;
-    joined.members.add(member);
-    joined.list = undefined;
-    this.#groups.set(group, joined);
-    member.groups = member.groups.concat(group);
+    this.#requireOpen();
+    this.#channels.add(group, channel);
   }
 
   async discard(group: string, channel: string): Promise<void> {
-    const member = this.#members.get(channel);
-    if (!member) return;
-    this.#remove(group, member);
-    member.groups = member.groups.filter((other) => other !== group);
+    this.#channels.discard(group, channel);
   }
 
   async send(channel: string, message: ChannelMessage): Promise<void> {
-    const member = this.#members.get(channel);
-    if (member) await this.#delivery.send([member], message);
+    const { text, size } = this.#accept(message);
+    await this.#channels.send(channel, text, size);
   }
 
   async sendToGroup(group: string, message: ChannelMessage): Promise<void> {
     checkGroupName(group);
-    const found = this.#groups.get(group);
-    if (!found) return;
-    found.list ??= [...found.members];
-    await this.#delivery.send(found.list, message);
+    const { text, size } = this.#accept(message);
+    await this.#channels.sendToGroup(group, text, size);
+  }
+
+  async sendAll(messages: readonly GroupMessage[]): Promise<void> {
+    await allSent(messages.map(({ group, message }) => this.sendToGroup(group, message)));
   }
 
   async close(): Promise<void> {
-    for (const member of this.#members.values()) member.receiver = undefined;
-    this.#members.clear();
-    this.#groups.clear();
+    this.#isClosed = true;
+    await this.#channels.idle();
+    this.#channels.clear();
   }
 
-  #deliver({ receiver }: Member, message: ChannelMessage): void {
-    try {
-      receiver?.(message);
-    } catch (error) {
-      this.#onFailure(error);
-    }
+  #accept(message: ChannelMessage): MessageText {
+    this.#requireOpen();
+    const { largestMessage, largestBacklog } = this.#options;
+    const encoded = encodeMessage(message, largestMessage);
+    if (this.#channels.waiting + encoded.size > largestBacklog) throw tooMuchWaits(largestBacklog);
+    return encoded;
   }
 
-  #remove(group: string, member: Member): void {
-    const left = this.#groups.get(group);
-    if (!left) return;
-    left.members.delete(member);
-    left.list = undefined;
-    if (left.members.size === 0) this.#groups.delete(group);
+  #requireOpen(): void {
+    if (this.#isClosed) throw isClosed();
   }
 }

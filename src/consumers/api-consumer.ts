@@ -161,6 +161,7 @@ export abstract class ApiConsumer {
    * From now on, messages to this group reach the `@OnMessage` methods of this consumer. Idempotent; ends with the connection.
    *
    * @throws StreamClosed or Disconnected, once the connection or this stream of it has ended
+   * @throws ChannelLayerUnavailable (503) while the server of the channel layer is away
    */
   protected addGroup(group: string): Promise<void> {
     return this.#own((session) => session.groups.add(group));
@@ -171,7 +172,11 @@ export abstract class ApiConsumer {
     return this.#own((session) => session.groups.remove(group));
   }
 
-  /** Sends a message of JSON values to the `@OnMessage` methods of all consumers in a group. */
+  /**
+   * Sends a message of JSON values to the `@OnMessage` methods of all consumers in a group.
+   *
+   * @throws ChannelLayerUnavailable (503) while the server of the channel layer is away; MessageTooLarge
+   */
   protected sendToGroup(group: string, message: ChannelMessage): Promise<void> {
     return this[boundSession].sendToGroup(group, message);
   }

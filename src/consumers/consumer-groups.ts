@@ -1,15 +1,17 @@
-import { checkApplicationGroup } from '../channel-layer/channel-layer.js';
-import type { Membership } from '../channel-layer/membership.js';
-import type { Quotas } from './quotas.js';
+import { type ChannelLayer, checkApplicationGroup } from '../channel-layer/channel-layer.js';
+import type { Holdings, Quotas } from './quotas.js';
 
-/** The groups that one consumer has joined of its own accord, by `addGroup` or `@Groups`. */
+/** The groups that the channel of one consumer has joined, by `addGroup` or `@Groups`. */
 export class ConsumerGroups {
   /** Each with the promise of having joined. */
   #joined: Map<string, Promise<void>> | undefined;
   #end: Error | undefined;
 
+  /** @param holdings where the number of groups is kept */
   constructor(
-    private readonly membership: Membership,
+    private readonly layer: ChannelLayer,
+    private readonly channel: string,
+    private readonly holdings: Holdings,
     private readonly quotas: Quotas,
   ) {}
 
@@ -35,21 +37,26 @@ export class ConsumerGroups {
   async add(group: string): Promise<void> {
     checkApplicationGroup(group);
     if (this.#end) throw this.#end;
+    const known = this.#joined?.get(group);
+    if (known) return known;
+    this.quotas.requireGroups(1);
     this.#joined ??= new Map();
-    const joined = this.#joined.get(group) ?? this.#join(group);
+    const joined = this.#join(group);
     this.#joined.set(group, joined);
+    this.holdings.groups += 1;
     await joined;
   }
 
   async remove(group: string): Promise<void> {
-    if (this.#joined?.delete(group)) await this.membership.discard(group, this);
+    if (!this.#joined?.delete(group)) return;
+    this.holdings.groups -= 1;
+    await this.layer.discard(group, this.channel);
   }
 
   /** One that cannot be joined is not noted as joined; one that is joined too late is left again. */
   async #join(group: string): Promise<void> {
     try {
-      this.quotas.requireGroups(this.membership.countNew([group]));
-      await this.membership.add(group, this);
+      await this.layer.add(group, this.channel);
       if (this.#end) throw this.#end;
     } catch (error) {
       await this.remove(group).catch(() => {});

@@ -1,16 +1,15 @@
-import { randomBytes } from 'node:crypto';
 import type { ActivityLog } from '../activity-log.js';
 import { runDetached } from '../async-context.js';
 import { type ChannelLayer, type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
-import { Membership } from '../channel-layer/membership.js';
 import type { Clock } from '../clock.js';
 import type { Dispatcher } from '../dispatch/dispatcher.js';
-import type { ErrorTranslator } from '../dispatch/error-mapping.js';
+import { type ErrorTranslator, safeInstanceof } from '../dispatch/error-mapping.js';
 import { ActionReply } from '../dispatch/reply.js';
 import { currentRequest, OwnedPromise, Request, type RequestTarget } from '../dispatch/request.js';
 import {
   ApiError,
   Cancelled,
+  ChannelLayerUnavailable,
   ConfigurationError,
   Disconnected,
   NotFound,
@@ -36,7 +35,6 @@ import type { ActionRequest, Reply, RequestId } from '../wire/messages.js';
 import { type ApiConsumer, type BoundSession, bindConsumer } from './api-consumer.js';
 import type { CompiledConsumer } from './compiled-consumer.js';
 import { ConsumerGroups } from './consumer-groups.js';
-import { toConsumerMessage } from './consumer-message.js';
 import { DetachedMethods } from './detached-methods.js';
 import { EventDelivery } from './event-delivery.js';
 import { BaseModelConsumer } from './model-consumer.js';
@@ -95,9 +93,6 @@ type Work = () => Promise<void> | void;
 const cancelAction = 'cancel';
 const unsubscribeAction = 'unsubscribe';
 
-/** Tells the channels of this process from those of others. */
-const processName = randomBytes(15).toString('base64url');
-let sessions = 0;
 let requests = 0;
 
 /**
@@ -106,7 +101,7 @@ let requests = 0;
  */
 export class ConsumerSession implements RequestTarget, BoundSession {
   /** The address of the consumer on the channel layer. */
-  readonly name = `${processName}.${++sessions}`;
+  readonly name: string;
   readonly instance: ApiConsumer;
   readonly scope: Scope;
   /** Undefined unless the explorer looks at the connection. */
@@ -118,7 +113,6 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   /** Begun from the database of the consumer's model. */
   readonly unitOfWork: UnitOfWork;
   readonly groups: ConsumerGroups;
-  readonly membership: Membership;
   readonly subscriptions: Subscriptions;
   readonly #holdings: Holdings = { subscriptions: 0, groups: 0 };
   readonly #queue: RequestQueue;
@@ -129,6 +123,8 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   #end: ApiError | Disconnected | undefined;
   /** What every request is answered with from now on. */
   #refusal: ApiError | undefined;
+  /** Whether it began while the channel layer was away. */
+  #isCutOff = false;
   #closing: Promise<void> | undefined;
   #waitingMessages = 0;
   #lastMessage: Promise<void> = Promise.resolve();
@@ -153,10 +149,10 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.lookupKwarg = compiled.lookupKwarg;
     this.unitOfWork = compiled.model ? unitOfWork.of(compiled.model) : unitOfWork;
     this.instance = this.scope.container.resolve(compiled.consumer);
-    this.membership = new Membership(services.layer, this.name, this.#holdings);
+    this.name = services.layer.newChannel();
     this.#events = new EventDelivery(this);
     this.subscriptions = new Subscriptions(services.subscribed, this.#events, this.#holdings);
-    this.groups = new ConsumerGroups(this.membership, quotas);
+    this.groups = new ConsumerGroups(services.layer, this.name, this.#holdings, quotas);
     this.#queue = new RequestQueue((request) => this.#start(request), quotas);
     quotas.holdings.add(this.#holdings);
     bindConsumer(this.instance, this);
@@ -424,11 +420,11 @@ export class ConsumerSession implements RequestTarget, BoundSession {
 
   sendToGroup(group: string, message: ChannelMessage): Promise<void> {
     checkApplicationGroup(group);
-    return this.services.layer.sendToGroup(group, toConsumerMessage(message));
+    return this.own(this.services.layer.sendToGroup(group, message));
   }
 
   sendToChannel(channel: string, message: ChannelMessage): Promise<void> {
-    return this.services.layer.send(channel, toConsumerMessage(message));
+    return this.own(this.services.layer.send(channel, message));
   }
 
   sendJson(value: unknown): void {
@@ -531,13 +527,33 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   // Its life
 
   async #connect(): Promise<void> {
-    const { layer } = this.services;
     const failure = await this.#runHook('connect', async () => {
-      await layer.connect(this.name, (message) => this.receiveMessage(message));
-      for (const group of this.compiled.groups) await this.groups.add(group);
+      await this.#joinLayer();
       await this.instance['onConnect']();
     });
+    if (safeInstanceof(failure, ChannelLayerUnavailable)) this.#isCutOff = true;
     this.#refusal ??= failure;
+  }
+
+  /** While the channel layer is away, the consumer serves what does not need it; `mayMissMessages` says how that ends. */
+  async #joinLayer(): Promise<void> {
+    try {
+      await this.services.layer.connect(this.name, (message) => this.receiveMessage(message));
+      for (const group of this.compiled.groups) await this.groups.add(group);
+    } catch (error) {
+      if (!safeInstanceof(error, ChannelLayerUnavailable)) throw error;
+      this.#isCutOff = true;
+    }
+  }
+
+  /** Whether a gap of the channel layer concerns the consumer: its connection is closed then, so that the client begins anew. */
+  get mayMissMessages(): boolean {
+    const { compiled, groups, subscriptions } = this;
+    if (this.#isCutOff || compiled.messages.size > 0 || groups.names.length > 0) return true;
+    // Signals outside of transactions come through the layer: those that are observed, and those that end subscriptions.
+    return subscriptions.all.some(
+      ({ observer }) => observer.model === undefined || observer.revocations.some(({ signal }) => signal !== undefined),
+    );
   }
 
   /**

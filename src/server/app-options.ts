@@ -76,7 +76,10 @@ export interface AppOptions<Routes extends readonly Route[]> {
   /** Providers that know errors of other libraries. */
   readonly errors?: readonly ErrorMapperClass[];
   readonly hooks?: readonly ConcreteClass<ApplicationHooks>[];
-  /** Default: one within this process. */
+  /**
+   * Default: `NotifyChannelLayer`, which reaches all processes on the same PostgreSQL server; on PGlite `InMemoryChannelLayer`, which reaches
+   * this process.
+   */
   readonly channelLayer?: ChannelLayer;
   /** What closes connections, or has them checked again: `closeOn(User, …)`, `recheckOn(roleChanged, …)`. */
   readonly connections?: readonly ConnectionRule[];

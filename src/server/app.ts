@@ -1,6 +1,5 @@
 import type { Connections } from '../authentication/connections.js';
 import { type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
-import { toConsumerMessage } from '../consumers/consumer-message.js';
 import type { Class } from '../metadata.js';
 import type { ObserverNameOf } from '../observers/rechecker.js';
 import { describeDatabase, type OrmRoot } from '../orm/orm-root.js';
@@ -157,15 +156,17 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    * ```
    *
    * A provider does the same with an injected `ChannelLayer`.
+   *
+   * @throws ChannelLayerUnavailable, MessageTooLarge
    */
   sendToGroup(group: string, message: ChannelMessage): Promise<void> {
     checkApplicationGroup(group);
-    return this.#services.layer.sendToGroup(group, toConsumerMessage(message));
+    return this.#services.layer.sendToGroup(group, message);
   }
 
   /** Sends a message to the `@OnMessage` methods of one consumer, by its `channelName`. Dropped where it is gone. */
   sendToChannel(channel: string, message: ChannelMessage): Promise<void> {
-    return this.#services.layer.send(channel, toConsumerMessage(message));
+    return this.#services.layer.send(channel, message);
   }
 
   /** Closes every connection of a user, in every process, as injected `Connections` do. */

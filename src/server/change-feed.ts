@@ -51,7 +51,7 @@ export interface ObservedModels {
 export class ChangeFeed {
   /** Tells this application from the others. */
   readonly #source = randomUUID();
-  readonly #channel = `signals.${this.#source}`;
+  readonly #channel: string;
   /** Of the databases that have an observed model; the first one's carries signals and orders as well. */
   readonly #logs: ReadonlyMap<OrmRoot, ChangeLog>;
   readonly #detach: (() => Promise<void>)[];
@@ -73,6 +73,7 @@ export class ChangeFeed {
     private readonly missed: (reason: string) => void,
     isBehind: (lag: number) => void,
   ) {
+    this.#channel = layer.newChannel();
     const isObserved = observedBy(models.all);
     const needsBefore = observedBy(models.varying);
     this.#hasObserved = ({ em }) => models.all.some(({ model }) => model && em.getMetadata().has(model));

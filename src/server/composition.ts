@@ -17,10 +17,11 @@ import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { checkModelConsumer } from '../consumers/model-check.js';
 import { Counters, GuardedCounters } from '../counters.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
-import { type ErrorMapper, ErrorTranslator } from '../dispatch/error-mapping.js';
+import { type ErrorMapper, ErrorTranslator, safeInstanceof } from '../dispatch/error-mapping.js';
 import { RequestLog } from '../dispatch/request-log.js';
-import { ConfigurationError, HandshakeTimedOut } from '../errors.js';
+import { ChannelLayerUnavailable, ConfigurationError, HandshakeTimedOut } from '../errors.js';
 import { Announcer } from '../log/announcer.js';
+import { NotifyChannelLayer } from '../log/notify-channel-layer.js';
 import { Logger } from '../logger.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { EventPublisher } from '../observers/event-publisher.js';
@@ -30,7 +31,7 @@ import { type HeardSignal, SignalReceivers } from '../observers/signal-receivers
 import { SubscriptionIndex } from '../observers/subscription-index.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
 import { toApiError } from '../orm/orm-errors.js';
-import { entityManagerTokens } from '../orm/orm-root.js';
+import { entityManagerTokens, isEmbedded } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { warnOfUnreportedWrites } from '../orm/unreported-writes.js';
 import { permissionsIn } from '../permissions/permission.js';
@@ -128,6 +129,8 @@ export function buildServices(options: Options): Services {
     settings.ticketLifetime,
     findUser,
   );
+  const rulesHearSignals = rules.some((rule) => signalOf(rule) !== undefined);
+  layer.onGap(() => closeAfterGap(registry, logger, counters, rulesHearSignals));
   const connections = new Connections(registry, clock);
   container.registerInstance(Connections, connections);
   checkConnectionRules(rules, { hasUsers: options.users !== undefined, unitOfWork });
@@ -289,6 +292,26 @@ function closeThoseThatMissed(registry: ConnectionRegistry<Connection>, logger: 
   for (const connection of concerned) connection.close(CloseCode.overloaded, 'Events may have been missed.');
 }
 
+/**
+ * Messages may have been lost: clients that may miss some come back, and begin anew.
+ *
+ * @param concernsAll whether a lost signal may have been to close a connection, whichever it is
+ */
+function closeAfterGap(
+  registry: ConnectionRegistry<Connection>,
+  logger: Logger,
+  counters: Counters,
+  concernsAll: boolean,
+): void {
+  counters.increment('signalbox.channel_layer_gaps');
+  const all = [...registry.connections.values()];
+  const concerned = concernsAll ? all : all.filter(({ mayMissMessages }) => mayMissMessages);
+  logger.warn('Messages of the channel layer may have been lost: connections that may miss some are closed.', {
+    connections: concerned.length,
+  });
+  for (const connection of concerned) connection.close(CloseCode.overloaded, 'Messages may have been missed.');
+}
+
 /** Keeps what the application registered itself. */
 function provide<T>(container: DependencyContainer, provided: Class<T>, make: () => T): T {
   // Abstract classes are tokens as good as any; only tsyringe's types do not know.
@@ -328,14 +351,21 @@ function activityLogFor({ development, log }: Settings, logger: Logger, clock: C
 
 /** The one that is injected is the one that is used. */
 function channelLayerOf(
-  { channelLayer }: Options,
+  { channelLayer, orm }: Options,
   container: DependencyContainer,
   logger: Logger,
   settings: Settings,
 ): ChannelLayer {
   if (channelLayer) container.registerInstance(ChannelLayer as InjectionToken<ChannelLayer>, channelLayer);
-  const onFailure = (error: unknown): void => logger.error('A channel failed.', { error });
-  return provide(container, ChannelLayer, () => new InMemoryChannelLayer(onFailure, settings.outbound.groupSlice));
+  const slice = settings.outbound.groupSlice;
+  const layer = provide(container, ChannelLayer, () =>
+    isEmbedded(orm) ? new InMemoryChannelLayer({ slice }) : new NotifyChannelLayer(orm, { slice }),
+  );
+  layer.onFailure((error) => {
+    if (safeInstanceof(error, ChannelLayerUnavailable)) logger.warn('The channel layer is cut off.', { error });
+    else logger.error('The channel layer tells of a failure.', { error });
+  });
+  return layer;
 }
 
 /** Loads a user anew, for as long as asking the permissions may take. Undefined where the application has no `users`. */

@@ -300,6 +300,11 @@ export class Connection
     return [...this.#sessions.values()].some(({ subscriptions }) => subscriptions.all.length > 0);
   }
 
+  /** Whether a gap of the channel layer concerns it. */
+  get mayMissMessages(): boolean {
+    return [...this.#sessions.values()].some(({ mayMissMessages }) => mayMissMessages);
+  }
+
   // Whose it is
 
   async switchUser(): Promise<void> {

@@ -1,5 +1,7 @@
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import type { Deadlines } from '../clock.js';
+import { safeInstanceof } from '../dispatch/error-mapping.js';
+import { ChannelLayerUnavailable } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ApplicationHooks } from './app-options.js';
@@ -54,8 +56,8 @@ export class Lifecycle {
 }
 
 /**
- * This process begins to hear the commands of others. Where the channel layer does not answer, the process starts all the same, but
- * is not ready: its connections would stay when another process ends those of their user.
+ * This process begins to hear the signals that others send outside of transactions. Where the channel layer is away or does not answer, the
+ * process starts all the same, but is not ready.
  */
 export class Joining {
   #begun: Promise<void> | undefined;
@@ -69,24 +71,50 @@ export class Joining {
     private readonly timeLimit: number,
   ) {}
 
-  /** Whether it took too long, and is not done yet. */
+  /** Whether it failed or took too long, and is not done yet. */
   get isLate(): boolean {
     return this.#isLate;
   }
 
-  /** Done once, unless it fails. @throws what the channel layer throws in time */
+  /** Done once, unless it fails. @throws what the channel layer throws in time, unless it is away: then it tells when it is back */
   begin(): Promise<void> {
     this.#begun ??= this.#begin().catch((error) => {
       this.#begun = undefined;
-      throw error;
+      if (!safeInstanceof(error, ChannelLayerUnavailable)) throw error;
+      this.#beginWhenBack(error);
     });
     return this.#begun;
+  }
+
+  #beginWhenBack(error: ChannelLayerUnavailable): void {
+    if (this.#isLate) return;
+    this.#isLate = true;
+    this.logger.warn('The channel layer is away: this process joins when it is back, and is not ready meanwhile.', {
+      layer: this.layer.constructor.name,
+      error,
+    });
+    this.layer.onGap(() => void this.#joinLate());
+  }
+
+  async #joinLate(): Promise<void> {
+    if (!this.#isLate) return;
+    try {
+      await this.join();
+      this.#isLate = false;
+      this.logger.info('This process has joined the channel layer.');
+    } catch (error) {
+      this.logger.error('This process could not join the channel layer.', { error });
+    }
   }
 
   async #begin(): Promise<void> {
     const { join, layer, deadlines, logger, timeLimit } = this;
     const joined = join();
-    if (await deadlines.settles(joined, timeLimit)) return joined;
+    if (await deadlines.settles(joined, timeLimit)) {
+      await joined;
+      this.#isLate = false;
+      return;
+    }
     this.#isLate = true;
     logger.warn(
       'The channel layer does not say that this process has joined, which is not ready meanwhile: see whether connect and add settle, and whether its server answers.',

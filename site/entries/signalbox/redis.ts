@@ -1,0 +1,1 @@
+export * from '../../../src/channel-layer/redis/index.js';

@@ -1,0 +1,54 @@
+import { ChannelLayerUnavailable, ConfigurationError } from '../errors.js';
+
+/** What every channel layer can be told. */
+export interface ChannelLayerOptions {
+  /** The longest message, in bytes of its JSON text; a longer one is refused with `MessageTooLarge`. Default 1 048 576. */
+  readonly largestMessage?: number;
+  /**
+   * Bytes of the messages that wait, be it for the server or for channels of this process. Beyond them sending is refused with
+   * `ChannelLayerUnavailable`, and what arrives is dropped, which is a gap. Default 67 108 864.
+   */
+  readonly largestBacklog?: number;
+  /** To how many channels of this process messages are handed before other work has its turn. Default 250. */
+  readonly slice?: number;
+}
+
+export const layerDefaults = { largestMessage: 1_048_576, largestBacklog: 67_108_864, slice: 250 };
+
+/**
+ * Completes and checks what was given.
+ *
+ * @throws ConfigurationError for an option that is unknown, or no positive integer
+ */
+export function completeOptions<Options extends Readonly<Record<string, number>>>(
+  layer: string,
+  defaults: Options,
+  given: { readonly [Name in keyof Options]?: number | undefined },
+): Options {
+  const fault = (member: string, reason: string, remedy: string): ConfigurationError =>
+    new ConfigurationError({ class: layer, member, reason, remedy });
+  const options = { ...defaults };
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined) continue;
+    if (!Object.hasOwn(defaults, name))
+      throw fault(name, 'is no option.', `There are ${Object.keys(defaults).join(', ')}.`);
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw fault(name, `is ${String(value)}.`, 'Give a positive integer.');
+    Object.assign(options, { [name]: value });
+  }
+  return options;
+}
+
+/** Resolves when all have settled. @throws what the first of them failed with */
+export async function allSent(sent: readonly Promise<void>[]): Promise<void> {
+  await Promise.allSettled(sent);
+  await Promise.all(sent);
+}
+
+export function isClosed(): ChannelLayerUnavailable {
+  return new ChannelLayerUnavailable('The channel layer is closed.');
+}
+
+export function tooMuchWaits(limit: number): ChannelLayerUnavailable {
+  return new ChannelLayerUnavailable(`More than ${limit} bytes of messages wait in the channel layer.`);
+}

@@ -1,0 +1,156 @@
+import { randomBytes } from 'node:crypto';
+import { type ChannelMessage, type ChannelReceiver, reservedPrefix } from './channel-layer.js';
+import { SlicedDelivery } from './sliced-delivery.js';
+
+/** One channel; without a receiver it has been disconnected. */
+interface Member {
+  receiver: ChannelReceiver | undefined;
+  groups: readonly string[];
+}
+
+interface Group {
+  readonly members: Set<Member>;
+  /** The same, as long as no channel joins or leaves. */
+  list?: readonly Member[] | undefined;
+}
+
+/** The channels of this process and the groups that they are in: what each channel layer does within a process. */
+export class LocalChannels {
+  /** What the addresses of this process begin with; those of other processes begin otherwise. */
+  readonly process = randomBytes(15).toString('base64url');
+  readonly #members = new Map<string, Member>();
+  readonly #groups = new Map<string, Group>();
+  readonly #delivery: SlicedDelivery<Member>;
+  #made = 0;
+  #waiting = 0;
+  #last: Promise<void> = Promise.resolve();
+
+  /**
+   * @param slice to how many channels messages are handed before other work has its turn
+   * @param onFailure called with what a receiver threw
+   */
+  constructor(
+    slice: number,
+    private readonly onFailure: (error: unknown) => void,
+  ) {
+    this.#delivery = new SlicedDelivery(slice, (member, message) => this.#deliver(member, message));
+  }
+
+  /** How many groups applications have. Nothing is left behind by channels that went; specs of leaks ask for it. */
+  get groupCount(): number {
+    return this.groups.filter((group) => !group.startsWith(reservedPrefix)).length;
+  }
+
+  get groups(): readonly string[] {
+    return [...this.#groups.keys()];
+  }
+
+  /** Bytes of the messages that are not handed to all their channels yet. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  newChannel(): string {
+    this.#made += 1;
+    return `${this.process}.${this.#made}`;
+  }
+
+  isConnected(channel: string): boolean {
+    return this.#members.has(channel);
+  }
+
+  hasGroup(group: string): boolean {
+    return this.#groups.has(group);
+  }
+
+  /** @throws RangeError for an address that was not made here */
+  connect(channel: string, receiver: ChannelReceiver): void {
+    if (processOf(channel) !== this.process)
+      throw new RangeError('Only an address that newChannel() of this channel layer has made can be connected.');
+    const known = this.#members.get(channel);
+    if (known) known.receiver = receiver;
+    else this.#members.set(channel, { receiver, groups: [] });
+  }
+
+  /** @returns the groups that it was in */
+  disconnect(channel: string): readonly string[] {
+    const member = this.#members.get(channel);
+    if (!member) return [];
+    this.#members.delete(channel);
+    member.receiver = undefined;
+    for (const group of member.groups) this.#remove(group, member);
+    return member.groups;
+  }
+
+  add(group: string, channel: string): void {
+    const member = this.#members.get(channel);
+    if (!member) return;
+    const joined = this.#groups.get(group) ?? { members: new Set<Member>() };
+    if (joined.members.has(member)) return;
+    joined.members.add(member);
+    joined.list = undefined;
+    this.#groups.set(group, joined);
+    member.groups = member.groups.concat(group);
+  }
+
+  discard(group: string, channel: string): void {
+    const member = this.#members.get(channel);
+    if (!member) return;
+    this.#remove(group, member);
+    member.groups = member.groups.filter((other) => other !== group);
+  }
+
+  /** Hands over a copy of the message; resolves when that is done. Undefined where the channel is not connected. */
+  send(channel: string, text: string, size: number): Promise<void> | undefined {
+    const member = this.#members.get(channel);
+    return member && this.#hand([member], text, size);
+  }
+
+  /** Hands one copy of the message to all members. Undefined where there is none. */
+  sendToGroup(group: string, text: string, size: number): Promise<void> | undefined {
+    const found = this.#groups.get(group);
+    if (!found) return undefined;
+    found.list ??= [...found.members];
+    return this.#hand(found.list, text, size);
+  }
+
+  /** Resolves when all that was sent until now has been handed over. */
+  async idle(): Promise<void> {
+    await this.#last;
+  }
+
+  clear(): void {
+    for (const member of this.#members.values()) member.receiver = undefined;
+    this.#members.clear();
+    this.#groups.clear();
+  }
+
+  async #hand(members: readonly Member[], text: string, size: number): Promise<void> {
+    const handed = this.#delivery.send(members, JSON.parse(text));
+    this.#waiting += size;
+    this.#last = handed;
+    await handed;
+    this.#waiting -= size;
+  }
+
+  #deliver({ receiver }: Member, message: ChannelMessage): void {
+    try {
+      receiver?.(message);
+    } catch (error) {
+      this.onFailure(error);
+    }
+  }
+
+  #remove(group: string, member: Member): void {
+    const left = this.#groups.get(group);
+    if (!left) return;
+    left.members.delete(member);
+    left.list = undefined;
+    if (left.members.size === 0) this.#groups.delete(group);
+  }
+}
+
+/** Undefined for what is no address. */
+export function processOf(channel: string): string | undefined {
+  return /^([\w-]{20})\.\d+$/.exec(channel)?.[1];
+}

@@ -1,0 +1,1 @@
+export { RedisChannelLayer, type RedisChannelLayerOptions } from './redis-channel-layer.js';
