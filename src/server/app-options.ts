@@ -77,8 +77,8 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly errors?: readonly ErrorMapperClass[];
   readonly hooks?: readonly ConcreteClass<ApplicationHooks>[];
   /**
-   * Default: `NotifyChannelLayer`, which reaches all processes on the same PostgreSQL server; on PGlite `InMemoryChannelLayer`, which reaches
-   * this process.
+   * Default: `NotifyChannelLayer`, which reaches all processes on the same PostgreSQL server; on PGlite, and where
+   * `changeLog.listen` is false, `InMemoryChannelLayer`, which reaches this process.
    */
   readonly channelLayer?: ChannelLayer;
   /** What closes connections, or has them checked again: `closeOn(User, …)`, `recheckOn(roleChanged, …)`. */

@@ -13,7 +13,7 @@ import { type Observer, observedBy } from '../observers/observer.js';
 import type { SignalReceivers } from '../observers/signal-receivers.js';
 import type { LoggedRecheck, LoggedSignal } from '../orm/commit-buffer.js';
 import { databaseRemedy, isConnectionFailure } from '../orm/orm-errors.js';
-import { isEmbedded, type OrmRoot } from '../orm/orm-root.js';
+import { isEmbedded, type OrmRoot, usesDatabase } from '../orm/orm-root.js';
 import type { ChangeLogSettings } from '../settings.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import type { ConnectionRules } from './connection-rules.js';
@@ -258,7 +258,6 @@ export class ChangeFeed {
   }
 }
 
-/** An application without entities has no use for its database, which need not be there. */
 function carriesOrders(orm: OrmRoot): boolean {
-  return orm.em.getMetadata().getAll().size > 0 && ChangeLog.isPossible(orm);
+  return usesDatabase(orm) && ChangeLog.isPossible(orm);
 }

@@ -31,7 +31,7 @@ import { type HeardSignal, SignalReceivers } from '../observers/signal-receivers
 import { SubscriptionIndex } from '../observers/subscription-index.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
 import { toApiError } from '../orm/orm-errors.js';
-import { entityManagerTokens, isEmbedded } from '../orm/orm-root.js';
+import { entityManagerTokens, isEmbedded, usesDatabase } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { warnOfUnreportedWrites } from '../orm/unreported-writes.js';
 import { permissionsIn } from '../permissions/permission.js';
@@ -358,8 +358,10 @@ function channelLayerOf(
 ): ChannelLayer {
   if (channelLayer) container.registerInstance(ChannelLayer as InjectionToken<ChannelLayer>, channelLayer);
   const slice = settings.outbound.groupSlice;
+  // Without entities the database is not used, and need not be there. Without LISTEN nothing would arrive.
+  const isShared = usesDatabase(orm) && !isEmbedded(orm) && settings.changeLog.listen;
   const layer = provide(container, ChannelLayer, () =>
-    isEmbedded(orm) ? new InMemoryChannelLayer({ slice }) : new NotifyChannelLayer(orm, { slice }),
+    isShared ? new NotifyChannelLayer(orm, { slice }) : new InMemoryChannelLayer({ slice }),
   );
   layer.onFailure((error) => {
     if (safeInstanceof(error, ChannelLayerUnavailable)) logger.warn('The channel layer is cut off.', { error });
