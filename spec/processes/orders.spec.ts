@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { until } from '../support/deadline.js';
 import { User } from '../support/entities.js';
 import { Follower } from '../support/follower.js';
-import { countEntries, useProcesses } from '../support/processes.js';
+import { areBack, countEntries, useProcesses } from '../support/processes.js';
 
 describe('Orders to the connections of two applications', function () {
   this.timeout(60_000);
@@ -162,7 +162,10 @@ describe('Orders to the connections of two applications', function () {
   });
 
   describe('while a process has lost the database', () => {
-    afterEach(() => processes.proxy.mend());
+    afterEach(() => {
+      processes.proxy.mend();
+      return areBack(processes.there);
+    });
 
     it('take effect there at once, and elsewhere when it is back', async () => {
       const [elsewhere, own] = (await followers('user=1')) as [Follower, Follower];
@@ -186,14 +189,7 @@ describe('Orders to the connections of two applications', function () {
       expect(await own.closed).to.equal(4401);
       expect(await elsewhere.closed).to.equal(4401);
       await ordered;
-      await until(
-        () =>
-          processes.here.ask('idle').then(
-            () => true,
-            () => false,
-          ),
-        'The log to be read again',
-      );
+      await areBack(processes.here, processes.there);
     });
   });
 });

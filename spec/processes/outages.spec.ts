@@ -3,7 +3,7 @@ import { emptyingScript } from '#signalbox/log/log-schema.js';
 import { until } from '../support/deadline.js';
 import { Follower } from '../support/follower.js';
 import type { Application } from '../support/processes.js';
-import { countEntries, startWorker, useProcesses } from '../support/processes.js';
+import { areBack, countEntries, startWorker, useProcesses } from '../support/processes.js';
 
 describe('Two applications over an outage of their database', function () {
   this.timeout(60_000);
@@ -17,15 +17,6 @@ describe('Two applications over an outage of their database', function () {
     const silent = await Promise.all(both().map(({ ready }) => Follower.open(ready.port)));
     return { following, requests, silent };
   };
-  const readsAgain = (application: Application): Promise<void> =>
-    until(
-      () =>
-        application.ask('idle').then(
-          () => true,
-          () => false,
-        ),
-      'The log to be read again',
-    );
   const expectAnswers = async (silent: readonly Follower[]): Promise<void> => {
     for (const follower of silent) {
       expect(await follower.ask('hello')).to.include({ response_status: 200 });
@@ -36,7 +27,7 @@ describe('Two applications over an outage of their database', function () {
   afterEach(async () => {
     processes.proxy.cut();
     processes.proxy.mend();
-    await Promise.all(both().map(readsAgain));
+    await areBack(...both());
   });
 
   it('tell afterwards what was committed while one of them was cut off', async () => {
@@ -98,7 +89,7 @@ describe('Two applications over an outage of their database', function () {
     await processes.here.ask('create', 1, [1]);
     await processes.server.halt('fast');
     await processes.server.resume();
-    await Promise.all(both().map(readsAgain));
+    await areBack(...both());
     await processes.worker.ask('create', 1, [2]);
     for (const [index, follower] of following.entries()) {
       await follower.hears(({ data }) => (data as { id?: number } | null)?.id === 2, 'The event behind the stop');

@@ -2,6 +2,7 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import type { GivenSettings } from 'signalbox';
 import { emptyDatabase } from './database.js';
 import { DatabaseProxy } from './database-proxy.js';
+import { until } from './deadline.js';
 import { type PostgresServer, startPostgres } from './postgres.js';
 import { Program } from './programs.js';
 import type { ApplicationCommands, ApplicationOptions } from './shelf-application.js';
@@ -52,6 +53,11 @@ export function useProcesses(settings: GivenSettings = {}): Processes {
       return processes[name as keyof Processes];
     },
   });
+}
+
+/** Resolves when an outage is over, and what follows from it. */
+export async function areBack(...applications: readonly Application[]): Promise<void> {
+  for (const application of applications) await until(() => application.ask('isBack'), 'The end of an outage');
 }
 
 /** How many rows the change log has. */

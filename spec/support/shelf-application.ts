@@ -39,6 +39,15 @@ const commands = {
   ...writes,
   /** Resolves when all that was committed until now has been handed to the sockets of this process. */
   idle: () => app.idle(),
+  /** Whether it reads the log and reaches other processes. */
+  isBack: () =>
+    app
+      .idle()
+      .then(() => app.sendToGroup('probe', { type: 'probe' }))
+      .then(
+        () => true,
+        () => false,
+      ),
   disconnectUser: (id: number) => app.disconnectUser(id),
   disconnectSession: (id: string) => app.disconnectSession(id),
   recheck: () => app.recheck(ShelfConsumer, 'onAnyThing', ['any: the observer has no groups']),
