@@ -57,7 +57,7 @@ describe('Events of two applications and a worker', function () {
     await Promise.all([one, other].map((follower) => follower[Symbol.asyncDispose]()));
   });
 
-  it('are told of what a process commits when its application has ended', async () => {
+  it('are told of what a stop hook commits', async () => {
     await using follower = await Follower.open(processes.there.ready.port);
     const request = await follower.follow('watch', { shelf: 1 });
     const ending = await startApplication({ url: processes.url, createAtEnd: 1 });

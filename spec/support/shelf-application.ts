@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { Announcer, type GivenSettings, Tickets } from 'signalbox';
+import { Announcer, type ApplicationHooks, type GivenSettings, Tickets } from 'signalbox';
 import { MemoryLogger } from 'signalbox/testing';
 import { Thing } from '../dcrf/observer-support.js';
 import { serveCommands } from './programs.js';
@@ -12,7 +12,7 @@ export interface ApplicationOptions {
   readonly settings?: GivenSettings;
   /** Whether it observes owners, as the others do not. */
   readonly hasOwners?: boolean;
-  /** The id of a thing that it creates when its application has ended, and before its ORM is closed. */
+  /** The id of a thing that a stop hook creates, when the last connection has ended. */
   readonly createAtEnd?: number;
 }
 
@@ -26,14 +26,16 @@ const {
 }: ApplicationOptions = JSON.parse(process.argv[2] ?? '{}');
 const orm = await openShelves(url);
 const logger = new MemoryLogger();
-const { app, container } = serveShelves(orm, logger, settings, hasOwners ? [ownerRoute] : []);
 const writes = shelfWrites(orm);
-app.closeOnSignals({
-  after: async () => {
+
+class LastWrite implements ApplicationHooks {
+  async stop(): Promise<void> {
     if (createAtEnd !== undefined) await writes.create(1, [createAtEnd]);
-    await orm.close();
-  },
-});
+  }
+}
+
+const { app, container } = serveShelves(orm, logger, settings, hasOwners ? [ownerRoute] : [], [LastWrite]);
+app.closeOnSignals({ after: () => orm.close() });
 
 const commands = {
   ...writes,

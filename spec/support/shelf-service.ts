@@ -8,6 +8,7 @@ import {
   ApiConsumer,
   type App,
   type AppApi,
+  type ApplicationHooks,
   Consumer,
   closeOn,
   createApp,
@@ -183,12 +184,14 @@ export function serveShelves(
   logger: MemoryLogger,
   settings: GivenSettings = {},
   further: readonly (typeof ownerRoute)[] = [],
+  hooks: readonly (new () => ApplicationHooks)[] = [],
 ) {
   const child = container.createChildContainer();
   child.registerInstance(Logger, logger);
   const app = createApp({
     orm,
     container: child,
+    hooks,
     users: Users,
     middleware: [queryTicket(), StatedUser],
     connections: [

@@ -122,7 +122,7 @@ export function buildServices(options: Options): Services {
   const layer = channelLayerOf(options, container, logger, settings);
   const findUser = userFinder(options, container, unitOfWork, deadlines, settings);
   const registry = new ConnectionRegistry<Connection>(
-    (command) => feed.order(command),
+    (command) => feed.order(command, clock.now()),
     clock,
     logger,
     counters,
@@ -140,7 +140,7 @@ export function buildServices(options: Options): Services {
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
   const subscribed = provide(container, SubscriptionIndex, () => new SubscriptionIndex());
   const publisher = new EventPublisher(observers, subscribed, unitOfWork, logger, activity, inspector, resolve);
-  const obey = (command: ConnectionCommand): void => registry.obey(command);
+  const obey = (command: ConnectionCommand, at?: number): void => registry.obey(command, at);
   const connectionRules = new ConnectionRules(rules, obey, unitOfWork, logger);
   const ruling = rules.flatMap((rule) => modelOf(rule) ?? []).map((model) => ({ model }));
   const revocations = observers.flatMap((observer) => observer.revocations);
