@@ -176,8 +176,8 @@ const changeLog = {
   slotMinutes: minutes(15),
   /**
    * Whether a connection of its own, outside of the pool, hears at once what other processes commit. Set it to false where a pooler in
-   * transaction mode stands before the database: then the log is read every 50 ms while something is committed, else twice a second.
-   * Default true.
+   * transaction mode stands before the database: then the log is read every 50 ms while something is committed, else twice a second, and the
+   * default channel layer is that of one process. Default true.
    */
   listen: flag(true),
   /** How often the log is read where nothing tells that it has grown; less than half of a slot. Default 30 000. */

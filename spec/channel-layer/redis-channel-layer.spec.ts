@@ -1,20 +1,17 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
 import { createClient } from 'redis';
-import { ConfigurationError } from 'signalbox';
+import { type BrokerOptions, ConfigurationError } from 'signalbox';
 import { RedisChannelLayer } from 'signalbox/redis';
 import {
   behavesLikeAChannelLayer,
   type ChannelLayerUnderTest,
-  type LayerOptions,
   survivesItsServer,
 } from '../contracts/channel-layer-contract.js';
-import { until, within } from '../support/deadline.js';
+import { patience, until, within } from '../support/deadline.js';
 import { handlesWithout, openHandles } from '../support/handles.js';
 import { needsRedis, RedisServer } from '../support/redis.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-
-const timeLimit = 1_000;
 
 describe('RedisChannelLayer', () => {
   let server: RedisServer;
@@ -25,11 +22,11 @@ describe('RedisChannelLayer', () => {
   });
   after(() => server?.kill());
 
-  function layerAt(port: number, options: LayerOptions = {}): RedisChannelLayer {
-    return new RedisChannelLayer(`redis://127.0.0.1:${port}`, { timeLimit, heartbeat: 200, ...options });
+  function layerAt(port: number, options: BrokerOptions = {}): RedisChannelLayer {
+    return new RedisChannelLayer(`redis://127.0.0.1:${port}`, { timeLimit: patience, heartbeat: 200, ...options });
   }
 
-  function nodes(port: number, options?: LayerOptions): ChannelLayerUnderTest & { readonly peer: RedisChannelLayer } {
+  function nodes(port: number, options?: BrokerOptions): ChannelLayerUnderTest & { readonly peer: RedisChannelLayer } {
     const [layer, peer] = [layerAt(port, options), layerAt(server.port, options)];
     const settled = async (): Promise<void> => {
       await peer.check();
@@ -166,9 +163,9 @@ describe('RedisChannelLayer', () => {
   });
 
   describe('whose server fails', () => {
-    survivesItsServer(async () => {
+    survivesItsServer(async (timeLimit) => {
       const proxy = await TcpProxy.to(server.port);
-      return { ...nodes(proxy.port), proxy, server, timeLimit };
+      return { ...nodes(proxy.port, { timeLimit }), proxy, server };
     });
   });
 });

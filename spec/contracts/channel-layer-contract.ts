@@ -31,8 +31,6 @@ export interface ServedLayerUnderTest extends ChannelLayerUnderTest {
   };
   /** Between `layer` and the server; `peer` has none. */
   readonly proxy: TcpProxy;
-  /** In milliseconds, of both nodes. */
-  readonly timeLimit: number;
 }
 
 /** A connected channel, with what it received. */
@@ -439,31 +437,46 @@ export function behavesLikeAChannelLayer(
   });
 }
 
-/** What a layer does besides, when its server or the way to it fails. */
-export function survivesItsServer(make: () => Promise<ServedLayerUnderTest>): void {
+/**
+ * What a layer does besides, when its server or the way to it fails.
+ *
+ * @param make with the time limit of both nodes, in milliseconds
+ */
+export function survivesItsServer(make: (timeLimit: number) => Promise<ServedLayerUnderTest>): void {
   let under: ServedLayerUnderTest;
   let layer: ChannelLayer;
   let peer: ChannelLayer;
   let gaps: number;
 
-  beforeEach(async () => {
-    under = await make();
+  async function begin(timeLimit: number): Promise<void> {
+    under = await make(timeLimit);
     ({ layer, peer } = under);
     gaps = 0;
     layer.onGap(() => {
       gaps += 1;
     });
-  });
-  afterEach(async () => {
+  }
+
+  async function end(): Promise<void> {
     await under.server.resume();
     await Promise.all([layer.close(), peer.close()]);
     await under.proxy.close();
-  });
+  }
 
-  /** What all fail with, each within its time. */
+  // What a busy machine is late with is no outage.
+  beforeEach(() => begin(patience));
+  afterEach(end);
+
+  /** For a server that is silent, which only time tells. */
+  async function beginImpatient(): Promise<void> {
+    await end();
+    await begin(1_000);
+  }
+
+  /** What all fail with, before the server is back. */
   async function refused(...calls: readonly Promise<unknown>[]): Promise<void> {
     for (const call of calls) {
-      const error = await within(outcome(call), 'A refusal', under.timeLimit * 3);
+      const error = await within(outcome(call), 'A refusal');
       expect(error).to.be.instanceOf(ChannelLayerUnavailable);
       expect(error).to.include({ status: 503, code: 'unavailable' });
       expect(error).to.have.property('retryAfter').that.is.within(1_000, 3_000);
@@ -473,6 +486,8 @@ export function survivesItsServer(make: () => Promise<ServedLayerUnderTest>): vo
   const isAway = (node: ChannelLayer) => async (): Promise<boolean> => (await outcome(node.check())) instanceof Error;
   const isBack = (node: ChannelLayer) => async (): Promise<boolean> => (await outcome(node.check())) === undefined;
   const hasTold = (count: number) => () => gaps === count;
+  /** Of a node whose limit is short a busy machine may make a second outage. */
+  const hasToldOfAny = (): boolean => gaps > 0;
 
   async function kill(): Promise<void> {
     await under.server.kill();
@@ -591,16 +606,17 @@ export function survivesItsServer(make: () => Promise<ServedLayerUnderTest>): vo
   });
 
   it('notices a server that is silent, refuses in time what waits for it, and comes back', async () => {
+    await beginImpatient();
     const ann = await join(layer, 'red');
     under.proxy.freeze();
     const adding = layer.add('blue', ann.name);
     await refused(layer.sendToGroup('red', note('lost')), layer.send(ann.name, note('lost')));
     // Where the server has no part in it, the channel is in the group.
-    await within(outcome(adding), 'Joining', under.timeLimit * 3);
+    await within(outcome(adding), 'Joining');
     under.proxy.cut();
     under.proxy.thaw();
     under.proxy.mend();
-    await until(hasTold(1), 'The gap');
+    await until(hasToldOfAny, 'The gap');
     await until(isBack(layer), 'The return');
     await peer.sendToGroup('red', note('hi'));
     const heard = await ann.next();
@@ -608,6 +624,7 @@ export function survivesItsServer(make: () => Promise<ServedLayerUnderTest>): vo
   });
 
   it('notices a silent server where it sends nothing itself', async () => {
+    await beginImpatient();
     const lost = Promise.withResolvers<unknown>();
     layer.onFailure(lost.resolve);
     await join(layer, 'red');
@@ -616,7 +633,7 @@ export function survivesItsServer(make: () => Promise<ServedLayerUnderTest>): vo
     under.proxy.cut();
     under.proxy.thaw();
     under.proxy.mend();
-    await until(hasTold(1), 'The gap');
+    await until(hasToldOfAny, 'The gap');
   });
 
   it('loses nothing where the way is slow, and keeps the order', async () => {
@@ -661,16 +678,17 @@ export function survivesItsServer(make: () => Promise<ServedLayerUnderTest>): vo
   it('ends in time, and without a word, while the server is away', async () => {
     await join(layer, 'red');
     await kill();
-    await within(layer.close(), 'The end', under.timeLimit * 3);
+    await within(layer.close(), 'The end');
     await refused(layer.sendToGroup('red', note('late')));
   });
 
   it('ends in time where the server is silent', async () => {
+    await beginImpatient();
     await join(layer, 'red');
     under.proxy.freeze();
     const sent = outcome(layer.sendToGroup('red', note('hi')));
-    await within(layer.close(), 'The end', under.timeLimit * 3);
-    expect(await within(sent, 'The refusal', under.timeLimit * 3)).to.be.instanceOf(ChannelLayerUnavailable);
+    await within(layer.close(), 'The end');
+    expect(await within(sent, 'The refusal')).to.be.instanceOf(ChannelLayerUnavailable);
   });
 }
 

@@ -2,20 +2,17 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { type ChannelMessage, NotifyChannelLayer } from 'signalbox';
+import { type BrokerOptions, type ChannelMessage, NotifyChannelLayer } from 'signalbox';
 
 import {
   behavesLikeAChannelLayer,
   type ChannelLayerUnderTest,
-  type LayerOptions,
   survivesItsServer,
 } from '../contracts/channel-layer-contract.js';
 import { useDatabase } from '../support/database.js';
-import { until, within } from '../support/deadline.js';
+import { patience, until, within } from '../support/deadline.js';
 import { type PostgresServer, startPostgres } from '../support/postgres.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-
-const timeLimit = 1_000;
 
 async function open(clientUrl: string): Promise<MikroORM> {
   return MikroORM.init({
@@ -29,10 +26,10 @@ async function open(clientUrl: string): Promise<MikroORM> {
 function nodes(
   orm: MikroORM,
   other: MikroORM,
-  options?: LayerOptions,
+  options?: BrokerOptions,
 ): ChannelLayerUnderTest & { readonly peer: NotifyChannelLayer } {
   const [layer, peer] = [orm, other].map(
-    (each) => new NotifyChannelLayer(each, { timeLimit, heartbeat: 200, ...options }),
+    (each) => new NotifyChannelLayer(each, { timeLimit: patience, heartbeat: 200, ...options }),
   );
   if (!layer || !peer) throw new Error('There are two.');
   const settled = async (): Promise<void> => {
@@ -60,7 +57,7 @@ describe('NotifyChannelLayer', () => {
     afterEach(() => Promise.all(opened.splice(0).map((layer) => layer.close())));
 
     async function joined(orm: MikroORM, group: string): Promise<{ layer: NotifyChannelLayer; heard: unknown[] }> {
-      const layer = new NotifyChannelLayer(orm, { timeLimit: 5_000 });
+      const layer = new NotifyChannelLayer(orm, { timeLimit: patience });
       opened.push(layer);
       const channel = layer.newChannel();
       const heard: unknown[] = [];
@@ -157,7 +154,7 @@ describe('NotifyChannelLayer, whose server fails', () => {
   });
   after(() => postgres.stop());
 
-  survivesItsServer(async () => {
+  survivesItsServer(async (timeLimit) => {
     const direct = new URL(url);
     const proxy = await TcpProxy.to(Number(direct.port));
     const through = new URL(url);
@@ -176,6 +173,6 @@ describe('NotifyChannelLayer, whose server fails', () => {
         isKilled = false;
       },
     };
-    return { ...nodes(orm, second), proxy, server, timeLimit };
+    return { ...nodes(orm, second, { timeLimit }), proxy, server };
   });
 });

@@ -360,7 +360,7 @@ describe('Several applications on one database', () => {
     it('and refuse a ticket that was issued to him before', async () => {
       const [one, other] = await openTwo();
       const issued = await other.container.resolve(Tickets).issue({ userId: '1' }, undefined);
-      other.clock.advance(1);
+      one.clock.advance(1);
       await one.app.disconnectUser(1);
       await other.app.idle();
       const refused = await connect(other.app, `/ticket/?ticket=${issued.ticket}`).catch((error: unknown) => error);

@@ -10,7 +10,6 @@ import {
   Consumer,
   createApp,
   demultiplexer,
-  InMemoryChannelLayer,
   Observer,
   path,
   Signal,
@@ -87,7 +86,6 @@ describe('Any frame', () => {
     ({ logger } = providers);
     app = createApp({
       orm: await offlineOrm(),
-      channelLayer: new InMemoryChannelLayer(),
       container: providers.container,
       routes: [path('/', WordConsumer), path('/many/', demultiplexer({ words: WordConsumer }))],
       settings: {

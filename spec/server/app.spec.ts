@@ -16,7 +16,6 @@ import {
   Conflict,
   Consumer,
   createApp,
-  InMemoryChannelLayer,
   Logger,
   NotFound,
   path,
@@ -135,7 +134,6 @@ describe('An application', () => {
     child.registerInstance(Clock, clock);
     const app = createApp({
       orm,
-      channelLayer: new InMemoryChannelLayer(),
       container: child,
       routes: [
         path('/ws/echo/', EchoConsumer),

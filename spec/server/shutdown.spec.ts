@@ -356,7 +356,6 @@ async function appWith(options: Given, clock = new Clock()) {
   child.registerInstance(Clock, clock);
   const app = createApp({
     orm: await offlineOrm(),
-    channelLayer: new InMemoryChannelLayer(),
     container: child,
     routes: [path('/ws/', SilentConsumer)],
     settings: { closeTimeout: 20 },

@@ -1,5 +1,5 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
-import { type App, type AppOptions, createApp, InMemoryChannelLayer, type Route } from 'signalbox';
+import { type App, type AppOptions, createApp, type Route } from 'signalbox';
 import { offlineOrm } from './offline-orm.js';
 import { type TestProviders, testProviders } from './providers.js';
 
@@ -23,8 +23,7 @@ export function useServer(): (routes: readonly Route[], options?: Partial<AppOpt
   after(() => offline.close(true));
   return (routes, options = {}) => {
     const providers = testProviders();
-    const channelLayer = new InMemoryChannelLayer();
-    const app = createApp({ orm: offline, container: providers.container, channelLayer, ...options, routes });
+    const app = createApp({ orm: offline, container: providers.container, ...options, routes });
     opened.push(app);
     return { ...providers, app };
   };

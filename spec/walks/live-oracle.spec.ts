@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { EntityManager } from '@mikro-orm/core';
-import type { MikroORM } from '@mikro-orm/postgresql';
+import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
+import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import fc from 'fast-check';
@@ -95,19 +96,21 @@ type Step =
   | { readonly kind: 'follow' | 'leave'; readonly client: number; readonly shelf: number }
   | { readonly kind: 'cut' | 'reconnect'; readonly client: number }
   | { readonly kind: 'count'; readonly client: number; readonly write: Pick<Write, 'pk' | 'count'> }
-  | { readonly kind: 'transaction'; readonly transaction: Transaction }
-  | { readonly kind: 'settle' | 'turn' | 'close' | 'drain' };
+  | { readonly kind: 'transaction'; readonly application: number; readonly transaction: Transaction }
+  | { readonly kind: 'close' | 'drain'; readonly application: number }
+  | { readonly kind: 'settle' | 'turn' };
 
 const client = fc.nat(2);
+const application = fc.nat(1);
 const shelf = fc.integer({ min: 1, max: 3 });
 const write = fc.record({ pk: fc.integer({ min: 1, max: 3 }), count: fc.nat(1_000) });
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('follow', 'follow', 'leave'), client, shelf }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('cut', 'reconnect'), client }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('count'), client, write }) },
-  { weight: 9, arbitrary: fc.record({ kind: fc.constant('transaction'), transaction }) },
+  { weight: 9, arbitrary: fc.record({ kind: fc.constant('transaction'), application, transaction }) },
   { weight: 5, arbitrary: fc.record({ kind: fc.constantFrom('settle', 'turn', 'turn', 'turn') }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('close', 'drain') }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('close', 'drain'), application }) },
 );
 
 interface Followed {
@@ -116,27 +119,28 @@ interface Followed {
   readonly rows: LiveCollection<Row>;
 }
 
-/** Three clients over real sockets, and a server that comes and goes on its port. */
+/** Of one process, as far as the database can tell: an ORM, and so a change log and a reader, of its own. */
+interface Served {
+  readonly orm: MikroORM;
+  readonly port: number;
+  app: App;
+}
+
+/** Three clients over real sockets, and two applications of one database that come and go on their ports. */
 class Playback {
-  readonly #orm: MikroORM;
   readonly #sockets: WebSocket[][] = [[], [], []];
   #clients: readonly Client<Api>[] = [];
   #followed: readonly Followed[] = [];
   /** Transactions and requests that nobody has waited for yet. */
   #underWay: Promise<unknown>[] = [];
   readonly #logger = new MemoryLogger();
-  #app: App;
-  #port = 0;
+  readonly #served: Served[] = [];
 
-  constructor(orm: MikroORM) {
-    this.#orm = orm;
-    this.#app = serve(orm, this.#logger);
-  }
+  constructor(private readonly orms: readonly MikroORM[]) {}
 
   async begin(): Promise<void> {
-    this.#port = await lastingPort();
-    await this.#app.listen({ port: this.#port, host: '127.0.0.1' });
-    this.#clients = this.#sockets.map((sockets) => this.#connect(sockets));
+    for (const orm of this.orms) this.#served.push(await this.#serve(orm, await lastingPort()));
+    this.#clients = this.#sockets.map((sockets, index) => this.#connect(sockets, index));
   }
 
   async play(step: Step): Promise<void> {
@@ -157,7 +161,7 @@ class Playback {
         this.#begin(this.#clientOf(step.client).count(step.write));
         return;
       case 'transaction':
-        this.#begin(transact(this.#orm.em.fork(), step.transaction));
+        this.#begin(transact(this.#servedAt(step.application).orm.em.fork(), step.transaction));
         return;
       case 'turn':
         await nextTurn();
@@ -166,7 +170,7 @@ class Playback {
         await this.#settle();
         return;
       default:
-        await this.#restart(step.kind);
+        await this.#restart(this.#servedAt(step.application), step.kind);
     }
   }
 
@@ -174,7 +178,9 @@ class Playback {
   async check(): Promise<void> {
     await this.#settle();
     await within(this.#rest(), 'The rest of all clients');
-    const stored = await this.#orm.em.fork().find(Thing, {}, { orderBy: { id: 'asc' } });
+    const stored = await this.#servedAt(0)
+      .orm.em.fork()
+      .find(Thing, {}, { orderBy: { id: 'asc' } });
     for (const { shelf, rows } of this.#followed) {
       const expected = stored.filter((row) => row.shelf === shelf).map(shown);
       expect(rows.getSnapshot()).to.deep.equal({ rows: expected, status: 'ready', error: undefined });
@@ -185,10 +191,18 @@ class Playback {
   async end(): Promise<void> {
     for (const client of this.#clients) client.$close();
     await this.#settle();
-    await this.#app.close();
+    await Promise.all(this.#served.map(({ app }) => app.close()));
   }
 
-  #connect(sockets: WebSocket[]): Client<Api> {
+  async #serve(orm: MikroORM, port: number): Promise<Served> {
+    const app = serve(orm, this.#logger);
+    await app.listen({ port, host: '127.0.0.1' });
+    return { orm, port, app };
+  }
+
+  /** Tries the two in turns, so that clients come from one to the other. */
+  #connect(sockets: WebSocket[], index: number): Client<Api> {
+    let attempts = index;
     class Recorded extends WebSocket {
       constructor(url: string, protocols: string[]) {
         super(url, protocols);
@@ -196,7 +210,7 @@ class Playback {
         sockets.push(this);
       }
     }
-    const url = `ws://127.0.0.1:${this.#port}/ws/`;
+    const url = (): string => `ws://127.0.0.1:${this.#servedAt(attempts++ % this.#served.length).port}/ws/`;
     return createClient<Api>(url, { WebSocket: Recorded, firstDelay: 10, maxDelay: 50 });
   }
 
@@ -225,22 +239,27 @@ class Playback {
   }
 
   /** A transaction that outlives its server is nobody's: in earnest it would have died with the process. */
-  async #restart(way: 'close' | 'drain'): Promise<void> {
+  async #restart(served: Served, way: 'close' | 'drain'): Promise<void> {
     await this.#settle();
-    await this.#app[way]();
-    this.#app = serve(this.#orm, this.#logger);
-    await this.#app.listen({ port: this.#port, host: '127.0.0.1' });
+    await served.app[way]();
+    Object.assign(served, await this.#serve(served.orm, served.port));
   }
 
   /** Every answer comes behind the events that were sent before it; who lists again meanwhile is waited for. */
   async #rest(): Promise<void> {
     do {
-      await this.#app.idle();
+      await Promise.all(this.#served.map(({ app }) => app.idle()));
       await Promise.all(this.#clients.map((client) => client.hello({}, { retry: true })));
       await Promise.all(this.#followed.map(({ rows }) => ready(rows)));
-      await this.#app.idle();
+      await Promise.all(this.#served.map(({ app }) => app.idle()));
       await Promise.all(this.#clients.map((client) => client.hello({}, { retry: true })));
     } while (!this.#followed.every(({ rows }) => rows.getSnapshot().status === 'ready'));
+  }
+
+  #servedAt(index: number): Served {
+    const served = this.#served[index];
+    if (!served) throw new Error(`There is no application ${index}.`);
+    return served;
   }
 
   #clientOf(index: number): Client<Api> {
@@ -260,14 +279,21 @@ function ready(rows: LiveCollection<Row>): Promise<void> {
   });
 }
 
-describe('Live collections of clients that come and go', () => {
+describe('Live collections of clients that come and go between two applications', () => {
   const database = useDatabase('live_oracle', things);
+  let elsewhere: MikroORM;
 
-  before(() =>
-    database.orm.em.execute(
+  before(async () => {
+    await database.orm.em.execute(
       "do $$ begin execute format('alter database %I set deadlock_timeout to 20', current_database()); end $$",
-    ),
-  );
+    );
+    elsewhere = await MikroORM.init({
+      clientUrl: database.orm.config.get('clientUrl') as string,
+      entities: things,
+      metadataProvider: ReflectMetadataProvider,
+    });
+  });
+  after(() => elsewhere.close(true));
 
   it('are what the database says once everybody is at rest', async function () {
     this.timeout(0);
@@ -276,7 +302,7 @@ describe('Live collections of clients that come and go', () => {
 
   async function playAndCompare(steps: readonly Step[]): Promise<void> {
     await database.orm.em.execute('truncate thing cascade');
-    const playback = new Playback(database.orm);
+    const playback = new Playback([database.orm, elsewhere]);
     await playback.begin();
     try {
       for (const each of steps) await playback.play(each);

@@ -37,8 +37,7 @@ describe('Two applications that share a Redis', () => {
   });
   beforeEach(async () => {
     await server.resume();
-    const open = (): App =>
-      serve([path('/', Lobby)], { channelLayer: new RedisChannelLayer(server.url, { timeLimit: 1_000 }) }).app;
+    const open = (): App => serve([path('/', Lobby)], { channelLayer: new RedisChannelLayer(server.url) }).app;
     one = open();
     other = open();
     await Promise.all([one.start(), other.start()]);

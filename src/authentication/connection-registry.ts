@@ -52,7 +52,7 @@ const longestWait = 10_000;
 export class ConnectionRegistry<Connection extends RegisteredConnection = RegisteredConnection> {
   readonly connections = new Map<Scope, Connection>();
   readonly #pending = new Set<PendingHandshake>();
-  /** Disconnects of the last `ticketLifetime`, the oldest first: a ticket issued before proves nothing any more. */
+  /** Disconnects of the last `ticketLifetime`: a ticket issued before proves nothing any more. */
   #recent: { readonly command: ConnectionCommand; readonly at: number }[] = [];
   /** The latest check of each connection that was answered: what an earlier one learns later is out of date. */
   readonly #answered = new WeakMap<RegisteredConnection, number>();
@@ -147,13 +147,14 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
     await this.tell(command);
   }
 
-  obey(command: ConnectionCommand): void {
-    runDetached(() => this.#apply(command));
+  /** @param at when it was given: tickets that were issued later are good. Default: now */
+  obey(command: ConnectionCommand, at = this.clock.now().getTime()): void {
+    runDetached(() => this.#apply(command, at));
   }
 
   /** A command that comes twice is applied once, or does no harm twice. */
-  #apply(command: ConnectionCommand): void {
-    this.#remember(command);
+  #apply(command: ConnectionCommand, at: number): void {
+    this.#remember(command, at);
     for (const pending of this.#pending) pending.commands.push(command);
     for (const connection of [...this.connections.values()]) {
       connection.note(command);
@@ -161,11 +162,11 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
     }
   }
 
-  #remember(command: ConnectionCommand): void {
+  #remember(command: ConnectionCommand, given: number): void {
     if (command.kind !== 'disconnect') return;
     const now = this.clock.now().getTime();
     this.#recent = this.#recent.filter(({ at }) => at + this.ticketLifetime >= now);
-    this.#recent.push({ command, at: now });
+    this.#recent.push({ command, at: given });
   }
 
   #applyMissed(connection: RegisteredConnection, commands: readonly ConnectionCommand[]): void {

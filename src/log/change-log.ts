@@ -17,7 +17,7 @@ import { type RunStatement, type StatementConnection, statementRunner, writeConn
 import type { ChangeLogSettings } from '../settings.js';
 import { Doorbell } from './doorbell.js';
 import type { Commit } from './entry.js';
-import { decodeCommits } from './log-decoder.js';
+import { decodeCommits, RepeatedEntries } from './log-decoder.js';
 import { type LogBatch, LogReader } from './log-reader.js';
 import { prepareLog } from './log-schema.js';
 import { append } from './log-writer.js';
@@ -95,6 +95,7 @@ export class ChangeLog {
   #prepared: Promise<void> = Promise.resolve();
   #isReady = false;
   #decoded: Promise<void> = Promise.resolve();
+  readonly #repeated = new RepeatedEntries();
   /** Transactions that have an entry. */
   readonly #appended = new WeakSet<object>();
 
@@ -486,7 +487,8 @@ export class ChangeLog {
     // The others have not been told of what MikroORM does not see the end of.
     if (this.#reader?.isExpecting) this.#doorbell?.ring();
     this.#decoded = this.#decoded.then(async () => {
-      const commits = await decodeCommits({ em: this.#em, rows: this.#rows, logger }, rows);
+      const decoding = { em: this.#em, rows: this.#rows, logger, repeated: this.#repeated };
+      const commits = await decodeCommits(decoding, rows);
       for (const user of this.#users) if (user.reads) this.#handTo(user, commits, number);
     });
   }

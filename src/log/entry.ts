@@ -21,6 +21,8 @@ export interface LoggedOrder {
   readonly command: ConnectionCommand;
   /** The application that gave it, and has obeyed it already. */
   readonly source: string;
+  /** When it was given, by the clock of that application, in milliseconds since 1970. */
+  readonly at: number;
 }
 
 /** What one transaction committed, in the order in which the database shows it to others. */
@@ -38,6 +40,8 @@ export interface Commit {
 /** The text of an entry. One transaction may have several: what was written behind the first makes another one. */
 export interface Entry {
   readonly v: 1;
+  /** Of one that is no part of a transaction: it may have been written twice, where the answer to the first attempt was lost. */
+  readonly id?: string;
   readonly cause?: string;
   readonly rows: readonly EntryRow[];
   readonly signals?: readonly LoggedSignal[];

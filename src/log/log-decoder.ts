@@ -9,6 +9,25 @@ interface Decoding {
   readonly em: EntityManager;
   readonly rows: RowReader;
   readonly logger: Logger;
+  readonly repeated: RepeatedEntries;
+}
+
+/** The entries without a transaction that were read last, of which each is to be told once. */
+export class RepeatedEntries {
+  readonly #ids = new Set<string>();
+
+  /** @param most how many are remembered */
+  constructor(private readonly most = 10_000) {}
+
+  /** Whether it was read before. From now on it was. */
+  has({ id }: Pick<Entry, 'id'>): boolean {
+    if (id === undefined) return false;
+    if (this.#ids.has(id)) return true;
+    this.#ids.add(id);
+    const [oldest = ''] = this.#ids;
+    if (this.#ids.size > this.most) this.#ids.delete(oldest);
+    return false;
+  }
 }
 
 /** Entries -> commits, in their order. What this process does not know, or cannot read, is left out and logged. */
@@ -39,7 +58,8 @@ function byTransaction(rows: readonly LogRow[]): readonly (readonly LogRow[])[] 
 }
 
 async function decodeCommit(decoding: Decoding, rows: readonly LogRow[]): Promise<Commit> {
-  const entries = rows.map(({ entries: text }) => JSON.parse(text) as Entry);
+  const read = rows.map(({ entries: text }) => JSON.parse(text) as Entry);
+  const entries = read.filter((entry) => !decoding.repeated.has(entry));
   const changes: ModelChange[] = [];
   for (const entry of entries) changes.push(...(await changesOf(decoding, entry)));
   const cause = entries.find((entry) => entry.cause !== undefined)?.cause;

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { runDetached } from '../async-context.js';
 import type { Logger } from '../logger.js';
 import type { Entry } from './entry.js';
@@ -11,7 +12,8 @@ const longestRetry = 5_000;
 
 /**
  * Entries of the log that are no part of a transaction: orders such as the end of a user's connections. They are written in the order
- * in which they were given, all that wait at once, and stay here until the database has taken them.
+ * in which they were given, all that wait at once, and stay here until the database has taken them. Where its answer was lost they are
+ * written twice; readers know them by their ids.
  */
 export class LooseEntries {
   readonly #write: (entries: readonly string[]) => Promise<void>;
@@ -41,7 +43,8 @@ export class LooseEntries {
         new Error(`${this.most} orders wait for the database already: other processes will not hear this one.`),
       );
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push({ text: JSON.stringify({ v: 1, rows: [], after: [], ...entry }), tried: resolve });
+    const text: Entry = { v: 1, id: randomUUID(), rows: [], after: [], ...entry };
+    this.#waiting.push({ text: JSON.stringify(text), tried: resolve });
     if (!this.#timer) this.#begin();
     return promise;
   }

@@ -33,6 +33,11 @@ function driverOf(em: EntityManager): string {
   return name.replace(/Driver$/, '').toLowerCase();
 }
 
+/** An application without entities has no use for its database, which need not be there. */
+export function usesDatabase({ em }: OrmRoot): boolean {
+  return em.getMetadata().getAll().size > 0;
+}
+
 /** Whether the database runs in this process, which is the only one that it has, and its only connection. */
 export function isEmbedded({ em }: OrmRoot): boolean {
   return driverOf(em) === 'pglite';

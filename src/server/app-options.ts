@@ -51,7 +51,7 @@ export interface ApplicationHooks {
   start?(): Promise<void> | void;
   /** Once sockets are accepted. */
   ready?(): Promise<void> | void;
-  /** After the last connection ended, in reverse order; what it throws is logged. */
+  /** After the last connection ended, in reverse order; other processes are told of what it commits. What it throws is logged. */
   stop?(): Promise<void> | void;
 }
 
@@ -77,8 +77,8 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly errors?: readonly ErrorMapperClass[];
   readonly hooks?: readonly ConcreteClass<ApplicationHooks>[];
   /**
-   * Default: `NotifyChannelLayer`, which reaches all processes on the same PostgreSQL server; on PGlite `InMemoryChannelLayer`, which reaches
-   * this process.
+   * Default: `NotifyChannelLayer`, which reaches all processes on the same PostgreSQL server; on PGlite, and where
+   * `changeLog.listen` is false, `InMemoryChannelLayer`, which reaches this process.
    */
   readonly channelLayer?: ChannelLayer;
   /** What closes connections, or has them checked again: `closeOn(User, …)`, `recheckOn(roleChanged, …)`. */

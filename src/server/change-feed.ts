@@ -13,7 +13,7 @@ import { type Observer, observedBy } from '../observers/observer.js';
 import type { SignalReceivers } from '../observers/signal-receivers.js';
 import type { LoggedRecheck, LoggedSignal } from '../orm/commit-buffer.js';
 import { databaseRemedy, isConnectionFailure } from '../orm/orm-errors.js';
-import { isEmbedded, type OrmRoot } from '../orm/orm-root.js';
+import { isEmbedded, type OrmRoot, usesDatabase } from '../orm/orm-root.js';
 import type { ChangeLogSettings } from '../settings.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import type { ConnectionRules } from './connection-rules.js';
@@ -65,7 +65,7 @@ export class ChangeFeed {
     private readonly receivers: SignalReceivers,
     private readonly publisher: EventPublisher,
     private readonly rules: ConnectionRules,
-    private readonly obey: (command: ConnectionCommand) => void,
+    private readonly obey: (command: ConnectionCommand, at: number) => void,
     private readonly layer: ChannelLayer,
     private readonly settings: ChangeLogSettings,
     private readonly logger: Logger,
@@ -173,11 +173,11 @@ export class ChangeFeed {
    * Takes a command to the other processes. Resolves once it stands in the change log, or is kept for it; within a transaction at once,
    * since the entry may wait for its end.
    */
-  async order(command: ConnectionCommand): Promise<void> {
+  async order(command: ConnectionCommand, at: Date): Promise<void> {
     const [orm] = this.orms;
     const log = orm && this.#logs.get(orm);
     if (!orm || !log) return;
-    const told = log.tell({ orders: [{ command, source: this.#source }] });
+    const told = log.tell({ orders: [{ command, source: this.#source, at: at.getTime() }] });
     if (!orm.em.isInTransaction()) return told;
     told.catch((error) => this.#warnOfOrder(error));
   }
@@ -212,7 +212,7 @@ export class ChangeFeed {
     const received = commits.map((commit): PublishedCommit => {
       const { signals, untold, orders, rechecks, ...rest } = commit;
       // Before any event of this commit and of later ones.
-      for (const { command, source } of orders) if (source !== this.#source) this.obey(command);
+      for (const { command, source, at } of orders) if (source !== this.#source) this.obey(command, at);
       if (untold.length > 0) this.missed(`A transaction wrote too many rows of ${untold.join(', ')} to tell of them.`);
       const others = rechecks.filter(({ source }) => source !== this.#source);
       const published = { ...rest, rechecks: others, signals: this.#readSignals(signals, false) };
@@ -258,7 +258,6 @@ export class ChangeFeed {
   }
 }
 
-/** An application without entities has no use for its database, which need not be there. */
 function carriesOrders(orm: OrmRoot): boolean {
-  return orm.em.getMetadata().getAll().size > 0 && ChangeLog.isPossible(orm);
+  return usesDatabase(orm) && ChangeLog.isPossible(orm);
 }

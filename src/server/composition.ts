@@ -31,7 +31,7 @@ import { type HeardSignal, SignalReceivers } from '../observers/signal-receivers
 import { SubscriptionIndex } from '../observers/subscription-index.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
 import { toApiError } from '../orm/orm-errors.js';
-import { entityManagerTokens, isEmbedded } from '../orm/orm-root.js';
+import { entityManagerTokens, isEmbedded, usesDatabase } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { warnOfUnreportedWrites } from '../orm/unreported-writes.js';
 import { permissionsIn } from '../permissions/permission.js';
@@ -122,7 +122,7 @@ export function buildServices(options: Options): Services {
   const layer = channelLayerOf(options, container, logger, settings);
   const findUser = userFinder(options, container, unitOfWork, deadlines, settings);
   const registry = new ConnectionRegistry<Connection>(
-    (command) => feed.order(command),
+    (command) => feed.order(command, clock.now()),
     clock,
     logger,
     counters,
@@ -140,7 +140,7 @@ export function buildServices(options: Options): Services {
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
   const subscribed = provide(container, SubscriptionIndex, () => new SubscriptionIndex());
   const publisher = new EventPublisher(observers, subscribed, unitOfWork, logger, activity, inspector, resolve);
-  const obey = (command: ConnectionCommand): void => registry.obey(command);
+  const obey = (command: ConnectionCommand, at?: number): void => registry.obey(command, at);
   const connectionRules = new ConnectionRules(rules, obey, unitOfWork, logger);
   const ruling = rules.flatMap((rule) => modelOf(rule) ?? []).map((model) => ({ model }));
   const revocations = observers.flatMap((observer) => observer.revocations);
@@ -358,8 +358,10 @@ function channelLayerOf(
 ): ChannelLayer {
   if (channelLayer) container.registerInstance(ChannelLayer as InjectionToken<ChannelLayer>, channelLayer);
   const slice = settings.outbound.groupSlice;
+  // Without entities the database is not used, and need not be there. Without LISTEN nothing would arrive.
+  const isShared = usesDatabase(orm) && !isEmbedded(orm) && settings.changeLog.listen;
   const layer = provide(container, ChannelLayer, () =>
-    isEmbedded(orm) ? new InMemoryChannelLayer({ slice }) : new NotifyChannelLayer(orm, { slice }),
+    isShared ? new NotifyChannelLayer(orm, { slice }) : new InMemoryChannelLayer({ slice }),
   );
   layer.onFailure((error) => {
     if (safeInstanceof(error, ChannelLayerUnavailable)) logger.warn('The channel layer is cut off.', { error });

@@ -1,0 +1,40 @@
+/**
+ * `npm run bench:processes`: what it takes from a commit in one process to a frame of another one, and what many readers of one log
+ * cost. `npm run bench:processes -- readers --readers 10 --rates 100,1000`.
+ */
+import { parseArgs } from 'node:util';
+import { startPostgres } from '../../spec/support/postgres.js';
+import { measureLatency } from './latency.js';
+import { measureReaders } from './readers.js';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '8' },
+    rate: { type: 'string', default: '50' },
+    sockets: { type: 'string', default: '1' },
+    readers: { type: 'string', default: '10' },
+    rates: { type: 'string', default: '50,200,500,1000,2000' },
+    gather: { type: 'string', default: '0' },
+    poll: { type: 'boolean', default: false },
+  },
+});
+const isChosen = (name: string): boolean => positionals.length === 0 || positionals.includes(name);
+const postgres = await startPostgres();
+if (isChosen('latency'))
+  await measureLatency(postgres, {
+    rounds: Number(values.rounds),
+    seconds: Number(values.seconds),
+    rate: Number(values.rate),
+    sockets: Number(values.sockets),
+  });
+if (isChosen('readers'))
+  await measureReaders(postgres, {
+    readers: Number(values.readers),
+    seconds: Number(values.seconds),
+    rates: values.rates.split(',').map(Number),
+    listen: !values.poll,
+    gather: Number(values.gather),
+  });
+await postgres.stop();
