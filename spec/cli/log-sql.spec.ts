@@ -34,6 +34,7 @@ describe('signalbox log:sql', () => {
 truncate signalbox.log;
 delete from signalbox.state;
 insert into signalbox.state default values on conflict do nothing;
+select pg_notify('signalbox_log', 'log');
 commit;
 `);
   });

@@ -465,6 +465,13 @@ describe('A subscription whose right is revoked', () => {
     expect(await ann.receive()).to.deep.equal(revoked);
   });
 
+  it('is asked by hand where its observer has no groups, and none are given', async () => {
+    await follow(7, 1, ann, 'follow_twice');
+    await database.orm.em.fork().nativeDelete(Seat, { room: 1, name: 'ann' });
+    app.recheck(NoteConsumer, 'onKey', []);
+    expect(await ann.receive()).to.deep.equal(revoked);
+  });
+
   it('is told so in its stream, also where it is the permission to connect that is gone', async () => {
     let isWelcome = true;
     class IsWelcome implements Permission {

@@ -96,6 +96,7 @@ function observer(id: string): Observer {
     hasRights: false,
     latest: false,
     groupsVary: false,
+    hasGroups: true,
     consumer: Object,
     revocations: [],
     named: (groups: readonly string[]) => [...groups],

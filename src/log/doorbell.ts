@@ -2,7 +2,7 @@ import { runDetached } from '../async-context.js';
 import type { Logger } from '../logger.js';
 import type { Notifications } from './notifications.js';
 
-const channel = 'signalbox_log';
+export const doorbellChannel = 'signalbox_log';
 
 /** What a ring is for: rows of the log, or that applications observe more than before. */
 export type Ring = 'log' | 'observed';
@@ -53,7 +53,7 @@ export class Doorbell {
 
   start(): void {
     if (!this.#options.listens) return;
-    this.#leave = this.#notifications.listen(channel, {
+    this.#leave = this.#notifications.listen(doorbellChannel, {
       heard: (payload, isOwn) => {
         if (!isOwn) this.#hear(payload);
       },
@@ -87,7 +87,7 @@ export class Doorbell {
     const rings = [...this.#waiting];
     this.#waiting.clear();
     try {
-      await this.#notifications.notify(channel, rings);
+      await this.#notifications.notify(doorbellChannel, rings);
       this.#retryAfter = firstRetry;
     } catch {
       // Those who listen poll seldom. Whoever looks into the log finds there that the database is away.

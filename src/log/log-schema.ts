@@ -3,6 +3,7 @@ import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { runStatement, type StatementConnection, writeConnection } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
+import { doorbellChannel } from './doorbell.js';
 
 /** The partitions of the log. Rows go round: into one for `slotMinutes`, then into the next, which was emptied before. */
 export const slots = [0, 1, 2, 3, 4, 5, 6, 7] as const;
@@ -172,8 +173,13 @@ export function logScript(shape: Shape, role?: string): string {
   return script([...logSchema(shape), ...(role === undefined ? [] : grants(role))]);
 }
 
-/** Empties the log without a reader missing that: the new epoch tells all of them to begin anew. */
-export const emptyingScript = script(['truncate signalbox.log', 'delete from signalbox.state', newEpoch]);
+/** Empties the log without a reader missing that: the new epoch tells all of them to begin anew, and the doorbell when. */
+export const emptyingScript = script([
+  'truncate signalbox.log',
+  'delete from signalbox.state',
+  newEpoch,
+  `select pg_notify('${doorbellChannel}', 'log')`,
+]);
 
 function script(statements: readonly string[]): string {
   return ['begin', ...statements, 'commit'].map((statement) => `${statement};\n`).join('');

@@ -39,6 +39,8 @@ export interface Observer {
   readonly hasRights: boolean;
   /** What the permission of its subscriptions depends on; where there is any, what it said holds until that changes. */
   readonly revocations: readonly Revocation[];
+  /** Whether its subscriptions say which groups they listen to; else all of them listen to one. */
+  readonly hasGroups: boolean;
   /** What its groups are called outside of it; the group of all where it declares none. */
   named(groups: readonly string[]): string[];
   /** The groups of a row or a payload. @param leaveOut told of each name that is none */
@@ -63,7 +65,7 @@ interface Revoking extends RevocationDeclaration {
 }
 
 /** The group of an observer that declares none: every subscription hears of every row. */
-const everyRow = ['all'];
+export const everyRow = ['all'];
 
 /** The observers of a consumer class, those it inherits included. */
 export function observersOf(consumer: Class, id: string): ReadonlyMap<string, Observer> {
@@ -125,6 +127,7 @@ function compile(
     id,
     consumer,
     member,
+    hasGroups: ofConsumer !== undefined,
     named,
     revocations: revokedBy.map(({ member: yields, model: changed, signal: sent }) => ({
       ...(changed && { model: changed() }),

@@ -3,7 +3,7 @@ import { ConfigurationError } from '../errors.js';
 import type { Class } from '../metadata.js';
 import type { LoggedRecheck } from '../orm/commit-buffer.js';
 import type { ObservedBy } from './model-event.js';
-import type { Observer } from './observer.js';
+import { everyRow, type Observer } from './observer.js';
 
 /** The public observers of a consumer, by name. */
 export type ObserverNameOf<Consumer> = {
@@ -49,7 +49,7 @@ export class Rechecker {
     for (const found of this.#find(consumer, observer)) {
       this.#stage({
         observer: found.id,
-        groups: found.named(groups),
+        groups: found.named(found.hasGroups ? groups : everyRow),
         ...(request !== undefined && { origin: request }),
       });
     }
