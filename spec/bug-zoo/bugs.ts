@@ -1088,6 +1088,21 @@ const client: readonly Bug[] = [
   },
 ];
 
+const replies: readonly Bug[] = [
+  {
+    name: 'an action makes its reply invalid JSON, or has a client wait for ever',
+    story: 'Whatever an action gives as a status goes into the frame.',
+    plant: { symbol: 'checkFinalStatus', with: leftOut },
+    caughtBy: ['dispatch/dispatcher'],
+  },
+  {
+    name: 'a map that an action returns is shown as an empty object',
+    story: 'Its fields are left to JSON.',
+    plant: { symbol: 'fieldsOf', in: 'consumers/model-result', with: always({}) },
+    caughtBy: ['consumers/model-result'],
+  },
+];
+
 const database: readonly Bug[] = [
   {
     name: 'connections of the pool are lost when the server ends their sessions',
@@ -1121,6 +1136,7 @@ export const bugs: readonly Bug[] = [
   ...changes,
   ...changeLog,
   ...stale,
+  ...replies,
   ...changeLogBugs,
   ...severalProcessesBugs,
   ...requests,

@@ -68,6 +68,20 @@ class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
     return { items: [red, blue], first: { room: red }, rows: [{ room: blue }], count: 2, at: new Date(0) };
   }
 
+  @Action() async setAndMap() {
+    const [red, blue] = await this.em.find(Room, {}, { orderBy: { id: 'asc' } });
+    return {
+      set: new Set([red, 1]),
+      map: new Map([['blue', { room: blue }]]),
+      none: new Map(),
+      numbers: new Map([[1, 2n]]),
+    };
+  }
+
+  @Action() async strangeMap() {
+    return new Map([[{ id: 1 }, 1]]);
+  }
+
   @Action() async other() {
     return this.em.findOneOrFail(User, 1);
   }
@@ -189,6 +203,16 @@ describe('What an action returns', () => {
           at: '1970-01-01T00:00:00.000Z',
         },
       ],
+      [
+        'shows sets as lists and maps as objects',
+        'set_and_map',
+        {
+          set: [{ id: 1, name: 'red' }, 1],
+          map: { blue: { room: { id: 2, name: 'blue' } } },
+          none: {},
+          numbers: { 1: '2' },
+        },
+      ],
       ['shows no hidden column of another entity', 'other', ann],
       ['shows no hidden column inside of other data', 'nested', { by: ann, count: '12345678901234567890' }],
       [
@@ -224,6 +248,11 @@ describe('What an action returns', () => {
       }
     });
   }
+
+  it('is refused where a map has keys that an object cannot have', async () => {
+    const answer = await client.channel('rooms').request('strange_map');
+    expect(answer).to.include({ response_status: 500, code: 'server_error', data: null });
+  });
 
   it('is filtered in every part of a generator', async () => {
     const rooms = client.channel('rooms');

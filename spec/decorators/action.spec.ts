@@ -135,6 +135,15 @@ describe('@Action', () => {
         },
         `Consumer.act: ${ruleless} ${addRules}`,
       ],
+      'the status of a part': [
+        () => {
+          class Consumer extends ApiConsumer {
+            @Action({ status: 206 }) act() {}
+          }
+          return Consumer;
+        },
+        'Consumer.act: has the status 206, which is no status of a final reply. Give a whole number from 200 to 599, but not 206: that is a part, and a generator yields those.',
+      ],
       'atomic together with detached': [
         () => {
           class Consumer extends ApiConsumer {

@@ -84,6 +84,11 @@ class WorkConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
     return reply({ queued: true }, { status: 207 });
   }
 
+  @Action() repliesWith({ kwargs }: ActionContext) {
+    this.#write();
+    return reply(null, { status: kwargs['status'] === 'NaN' ? Number.NaN : (kwargs['status'] as number) });
+  }
+
   @Action() throws() {
     this.#write();
     throw new Conflict('Taken.');
@@ -287,6 +292,13 @@ describe('The dispatcher', () => {
     ...(code !== undefined && { code }),
   });
   const part = (action: string, data: unknown) => final(action, 206, data);
+
+  for (const status of ['NaN', '200,"x":1', 206, 199, 600, 200.5, null])
+    it(`answers 500 and stores nothing where an action gives its reply the status ${status}`, async () => {
+      const frame = await client.request('replies_with', { status });
+      expect(frame).to.include({ data: null, response_status: 500, code: 'server_error' });
+      expect(await names()).to.deep.equal([]);
+    });
 
   describe('sends one final reply, and nothing after it,', () => {
     for (const { when, action, kwargs = {}, frames, rooms = [] } of [

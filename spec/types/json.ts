@@ -30,6 +30,12 @@ type RoomId = string & { readonly brand: 'room' };
 
 same<Json<Status>, 'doing' | 'done'>();
 same<Json<Status.done>, 'done'>();
+
+// A set is a list, and a map an object
+
+same<Json<Set<Date>>, string[]>();
+same<Json<{ all: ReadonlyMap<string, Date> }>, { all: { [key: string]: string } }>();
+same<Json<Map<number, bigint>>, { [key: string]: string }>();
 same<Json<Level>, Level>();
 same<Json<{ status?: Status; all: Status[] }>, { status?: 'doing' | 'done'; all: ('doing' | 'done')[] }>();
 1 satisfies Json<Level>;

@@ -50,6 +50,10 @@ describe('fromResponse', () => {
     });
   }
 
+  it('has 200 for a part of a file, because clients would wait for the rest of a 206', async () => {
+    expect(await read(new Response('a', { status: 206 }))).to.deep.equal({ status: 200, data: 'a' });
+  });
+
   it('has null where there is no body', async () => {
     expect(await read(new Response(null, { status: 304 }))).to.deep.equal({ status: 304, data: null });
   });

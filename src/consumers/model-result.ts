@@ -1,3 +1,4 @@
+import { inspect, types } from 'node:util';
 import { Collection, helper, Reference, Utils } from '@mikro-orm/core';
 import type { ReplyClass } from '../dispatch/action-declaration.js';
 import { toView } from '../kwargs/class-rules.js';
@@ -58,9 +59,18 @@ function mayHoldEntities(value: unknown): value is object {
   return !Utils.isEntity(value) && !('toJSON' in value) && !ArrayBuffer.isView(value);
 }
 
-/** MikroORM's wrapper would show every column of what it wraps. */
+/** MikroORM's wrapper would show every column of what it wraps, and JSON nothing of a set or a map. */
 function unwrap(value: unknown): unknown {
-  return Reference.isReference(value) ? value.unwrap() : value;
+  if (Reference.isReference(value)) return value.unwrap();
+  if (types.isSet(value)) return [...value];
+  return types.isMap(value) ? fieldsOf(value) : value;
+}
+
+/** @throws TypeError for a key that has no text of its own: two of them would be one */
+function fieldsOf(map: ReadonlyMap<unknown, unknown>): object {
+  const strange = [...map.keys()].find((key) => !['string', 'number', 'bigint'].includes(typeof key));
+  if (strange === undefined) return Object.fromEntries(map);
+  throw new TypeError(`A Map is shown as an object: its keys are strings or numbers, not ${inspect(strange)}.`);
 }
 
 async function showAll(returned: readonly unknown[], { reply, model, context }: ResultRules): Promise<unknown[]> {

@@ -1,6 +1,6 @@
 import type { ActionDeclaration, ModelConsumerTypes, ReplyClass } from '../dispatch/action-declaration.js';
 import { actionDeclarations } from '../dispatch/action-declaration.js';
-import type { ActionReply } from '../dispatch/reply.js';
+import { type ActionReply, checkFinalStatus } from '../dispatch/reply.js';
 import { ConfigurationError } from '../errors.js';
 import { isStandardSchema, type KwargsOf, type KwargsSchema } from '../kwargs/kwargs-checker.js';
 import type { ConcreteClass } from '../metadata.js';
@@ -139,6 +139,7 @@ function write(
       remedy: 'Drop one of the two, and open a transaction inside where it is needed: em.transactional(…).',
     });
   }
+  if (options.status !== undefined) checkFinalStatus(options.status, prototype.constructor.name, member);
   if (options.detached) checkAsync(prototype, member, Reflect.get(prototype, member));
   const { kwargs } = options;
   if (kwargs && !isStandardSchema(kwargs)) checkHasRules(prototype, member, kwargs);

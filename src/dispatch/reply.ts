@@ -1,16 +1,39 @@
+import { inspect } from 'node:util';
+import { ConfigurationError } from '../errors.js';
 import type { EntityOf, SerializerLike, ViewOf } from '../serializers/model-types.js';
 import type { SerializerClass } from '../serializers/serializer.js';
+import { Status } from '../status.js';
 
 /** A result with a status or a serializer of its own. */
 export class ActionReply<View = unknown> {
   /** Carries the type of what the client gets. */
   declare readonly view: View;
 
+  /** @throws ConfigurationError for a status that no final reply can have */
   constructor(
     readonly data: unknown,
     readonly status?: number,
     readonly serializer?: SerializerClass,
-  ) {}
+  ) {
+    if (status !== undefined) checkFinalStatus(status, 'reply');
+  }
+}
+
+/**
+ * It goes into the frame as it is, and clients wait for what comes behind a 206.
+ *
+ * @param place what was given the status
+ * @throws ConfigurationError
+ */
+export function checkFinalStatus(status: unknown, place: string, member?: string): void {
+  const isFinal = Number.isInteger(status) && Number(status) >= 200 && Number(status) <= 599;
+  if (isFinal && status !== Status.partial) return;
+  throw new ConfigurationError({
+    class: place,
+    ...(member !== undefined && { member }),
+    reason: `has the status ${inspect(status)}, which is no status of a final reply.`,
+    remedy: 'Give a whole number from 200 to 599, but not 206: that is a part, and a generator yields those.',
+  });
 }
 
 /**
@@ -20,6 +43,8 @@ export class ActionReply<View = unknown> {
  * return reply({ queued: true }, { status: 202 });
  * return reply(message, { serializer: MessageSerializer });   // typed as the serializer's view
  * ```
+ *
+ * @throws ConfigurationError for a status that no final reply can have: clients wait for what comes behind a 206
  */
 export function reply<View>(data: View, options: { readonly status: number }): ActionReply<View>;
 export function reply<S extends SerializerClass & SerializerLike>(

@@ -27,6 +27,8 @@ export interface ViewAnswer {
 export async function fromResponse(response: Response, limit: number): Promise<ViewAnswer> {
   const { status } = response;
   const data = dataOf(response.headers.get('content-type'), await bytesOf(response, limit));
+  // A part of a file, over HTTP. Here clients would wait for the rest.
+  if (status === Status.partial) return { status: Status.ok, data };
   if (status < 400) return { status, data };
   throw new ViewFailed(status, detailsOf(data) ?? [response.statusText || ViewFailed.detail]);
 }

@@ -1,6 +1,7 @@
 /**
  * A value after it went through JSON: dates and bigints are text, what has a `toJSON` is what that gives, a property that
- * may be undefined may be missing, methods are gone. Nothing at all is null. An enum of texts is the union of its values.
+ * may be undefined may be missing, methods are gone, a set is a list and a map an object. Nothing at all is null. An enum of texts is
+ * the union of its values.
  */
 export type Json<T> = unknown extends T
   ? T
@@ -16,11 +17,15 @@ export type Json<T> = unknown extends T
             ? Json<Shown>
             : T extends Callable
               ? never
-              : T extends readonly unknown[]
-                ? { [Index in keyof T]: Json<T[Index]> }
-                : T extends object
-                  ? JsonObject<T>
-                  : T;
+              : T extends ReadonlyMap<string | number | bigint, infer Value>
+                ? { [key: string]: Json<Value> }
+                : T extends ReadonlySet<infer Value>
+                  ? Json<Value>[]
+                  : T extends readonly unknown[]
+                    ? { [Index in keyof T]: Json<T[Index]> }
+                    : T extends object
+                      ? JsonObject<T>
+                      : T;
 
 /** A client does not have the enum, but its values. A text with a brand keeps it: a template would make it unreadable. */
 type JsonText<T extends string> = T extends object ? T : `${T}`;
