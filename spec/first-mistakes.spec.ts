@@ -194,6 +194,22 @@ describe('The first mistakes', () => {
       expect(await refusal({ routes: [path('/ws/', Guarded)] })).to.equal(`ConfigurationError: Guarded: ${arrow}`);
     });
 
+    it('that answer no question, and would allow everything', async () => {
+      class IsMember {
+        has_permission() {
+          return false;
+        }
+      }
+      class IsAnything {}
+      const remedy = 'Give it one of the methods canConnect, hasPermission, hasObjectPermission, canReceive.';
+      expect(await refusal({ permissions: [all(wrong(IsMember))] })).to.equal(
+        `ConfigurationError: createApp: has the permission IsMember, which answers no question and would allow everything. It has has_permission. ${remedy}`,
+      );
+      expect(await refusal({ permissions: [wrong(IsAnything)] })).to.equal(
+        `ConfigurationError: createApp: has the permission IsAnything, which answers no question and would allow everything. ${remedy}`,
+      );
+    });
+
     it('of an action', async () => {
       @Consumer()
       class Guarded extends ApiConsumer {

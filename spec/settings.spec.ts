@@ -171,6 +171,11 @@ describe('Settings', () => {
     ],
     [
       'origins',
+      ['https://*.example.org'],
+      'settings.origins: has "https://*.example.org". Give "same", "any" or origins such as "https://example.org".',
+    ],
+    [
+      'origins',
       ['https://Example.org'],
       'settings.origins: has "https://Example.org". Give "same", "any" or origins such as "https://example.org".',
     ],

@@ -1088,6 +1088,45 @@ const client: readonly Bug[] = [
   },
 ];
 
+const misunderstandings: readonly Bug[] = [
+  {
+    name: 'a ticket is good although its user was disconnected in the millisecond of its issue',
+    story: 'Only what came later counts.',
+    plant: {
+      symbol: 'ConnectionRegistry.wasDisconnectedSince',
+      with: given((moment: Date, identity: object) => [new Date(moment.getTime() + 1), identity]),
+    },
+    caughtBy: ['authentication/tickets'],
+  },
+  {
+    name: 'a permission with a misspelt method allows everything',
+    story: 'Nobody looks whether it answers a question.',
+    plant: { symbol: 'checkAsks', with: leftOut },
+    caughtBy: ['first-mistakes'],
+  },
+  {
+    name: 'the end of one room of a subscription is the end of all',
+    story: 'With a request id, the kwargs are not looked at.',
+    plant: {
+      symbol: 'Subscriptions.removeGroupsOf',
+      with: () =>
+        function (this: { removeRequest(observer: object, id: unknown): void }, observer: object, id: unknown) {
+          this.removeRequest(observer, id);
+        },
+    },
+    caughtBy: ['dcrf/observer-request-ids'],
+  },
+  {
+    name: 'the error of an unknown stream tells of streams that the client may not have',
+    story: 'It lists all of them.',
+    plant: {
+      symbol: 'requireStream',
+      with: given((consumers: object, frame: object) => [consumers, frame, undefined]),
+    },
+    caughtBy: ['server/connection'],
+  },
+];
+
 const replies: readonly Bug[] = [
   {
     name: 'an action makes its reply invalid JSON, or has a client wait for ever',
@@ -1136,6 +1175,7 @@ export const bugs: readonly Bug[] = [
   ...changes,
   ...changeLog,
   ...stale,
+  ...misunderstandings,
   ...replies,
   ...changeLogBugs,
   ...severalProcessesBugs,

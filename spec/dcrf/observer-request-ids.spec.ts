@@ -55,6 +55,17 @@ describe('Request ids and unsubscribing, as DCRF recorded them', () => {
     expect(await ann.receive()).to.deep.equal(event('create', { id: 7, name: 'thenewname2', shelf: 9 }, 6));
   });
 
+  it('takes the groups of the kwargs out of a subscription that has others', async () => {
+    await using ann = await connect(app, '/ws/shelf/');
+    for (const shelf of [8, 9]) await ann.request('subscribe_shelf', { shelf, request_id: 5 });
+    await ann.request('unsubscribe_shelf', { shelf: 8, request_id: 5 });
+    await createThing(database.orm, 'one', 8);
+    await createThing(database.orm, 'two', 9);
+    const { data } = await ann.receive();
+    expect(data).to.include({ name: 'two', shelf: 9 });
+    await ann.expectSilence();
+  });
+
   it('S224 (differs) ends every subscription where the observer is unsubscribed without a context', async () => {
     await using ann = await connect(app, '/ws/all-things/');
     await ann.request('subscribe_all', { request_id: 1 });

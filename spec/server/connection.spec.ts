@@ -228,7 +228,7 @@ describe('A connection', () => {
       expect(await ann.receive()).to.deep.equal({
         stream: 'rooms',
         payload: {
-          errors: ['No stream "rooms". There are: open, twin, members, broken, late, toString.'],
+          errors: ['No stream "rooms". There are: open, twin, broken, late, toString.'],
           data: null,
           action: 'list',
           response_status: 404,

@@ -108,9 +108,9 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
     return this.connections.get(scope);
   }
 
-  /** Whether this user or session was disconnected after a moment; remembered for `ticketLifetime`. */
+  /** Whether this user or session was disconnected at a moment or after it; remembered for `ticketLifetime`. */
   wasDisconnectedSince(moment: Date, identity: Identity): boolean {
-    return this.#recent.some(({ command, at }) => at > moment.getTime() && concerns(command, identity));
+    return this.#recent.some(({ command, at }) => at >= moment.getTime() && concerns(command, identity));
   }
 
   /** Whether users can be loaded anew. */

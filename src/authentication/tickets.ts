@@ -28,7 +28,7 @@ export class Tickets {
 
   /**
    * @param lifetime in milliseconds
-   * @param wasDisconnectedSince whether a user was disconnected after a moment
+   * @param wasDisconnectedSince whether a user was disconnected at a moment or after it
    */
   constructor(
     store: TicketStore,
@@ -45,9 +45,15 @@ export class Tickets {
   /** @param origin the Origin header of the request that asks for it; the upgrade has to come with the same, or with none */
   async issue(identity: Identity, origin: string | undefined): Promise<IssuedTicket> {
     const ticket = randomBytes(32).toString('base64url');
-    const expiresAt = new Date(this.#clock.now().getTime() + this.#lifetime);
+    const expiresAt = new Date(this.#issuedAt(identity) + this.#lifetime);
     await this.#store.add(keyOf(ticket), { identity, origin: comparable(origin), endsAt: expiresAt });
     return { ticket, expiresAt };
+  }
+
+  /** A disconnect counts for tickets of its own millisecond; one that is issued behind it is of the next. */
+  #issuedAt(identity: Identity): number {
+    const now = this.#clock.now();
+    return now.getTime() + (this.#wasDisconnectedSince(now, identity) ? 1 : 0);
   }
 
   /** The user it was issued to; none where they were disconnected since. It is used up by the question, whatever the answer. */

@@ -146,8 +146,9 @@ export abstract class ApiConsumer {
   }
 
   /**
-   * Ends the subscription with the request id of the context, as DCRF does; without a context, takes the groups of these
-   * kwargs out of all subscriptions of this connection. Ending what is not there is no error.
+   * Takes the groups of these kwargs out of the subscription with the request id of the context, as DCRF does, which ends with its last
+   * group, and at once where there are no kwargs; without a context, out of all subscriptions of this connection. Ending what is not
+   * there is no error.
    */
   protected unsubscribe<Method extends ObserverMethod>(
     observer: Method,

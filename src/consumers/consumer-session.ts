@@ -414,8 +414,11 @@ export class ConsumerSession implements RequestTarget, BoundSession {
 
   async #endSubscription(observer: Observer, kwargs: unknown, requestId: RequestId | undefined): Promise<void> {
     const { subscriptions } = this;
-    if (requestId !== undefined && requestId !== null) return subscriptions.removeRequest(observer, requestId);
-    return subscriptions.removeGroups(observer, await observer.groupsOfSubscription(this.instance, kwargs));
+    const isOne = requestId !== undefined && requestId !== null;
+    if (isOne && Object.keys(kwargs ?? {}).length === 0) return subscriptions.removeRequest(observer, requestId);
+    const groups = await observer.groupsOfSubscription(this.instance, kwargs);
+    if (isOne) subscriptions.removeGroupsOf(observer, requestId, groups);
+    else subscriptions.removeGroups(observer, groups);
   }
 
   sendToGroup(group: string, message: ChannelMessage): Promise<void> {

@@ -75,15 +75,13 @@ export const ObserveInstance: ObserveInstance = (base) => {
 
     @Action({ status: Status.noContent, kwargs: keyKwargs })
     async unsubscribeInstance({ pk }: InstanceKey, context: ActionContext): Promise<void> {
-      // The request id says which subscription; where rows are named otherwise, nothing else does.
-      if (pk === undefined && context.requestId !== null) {
-        await this.unsubscribe(this.onInstance, { pk }, context);
-        return;
-      }
       const meta = this.unitOfWork.em.getMetadata(modelOf(this)) as EntityMetadata;
-      const key = toPrimaryKey(meta, pk);
-      if (key === undefined) throw new NotFound();
-      await this.unsubscribe(this.onInstance, { pk: key }, context);
+      const hasId = context.requestId !== null;
+      // Rows may be named otherwise than by their key.
+      const key = pk === undefined && hasId ? undefined : toPrimaryKey(meta, pk);
+      if (key === undefined && (pk !== undefined || !hasId)) throw new NotFound();
+      // The request id says which subscription, with all its rows: DCRF's S276.
+      await this.unsubscribe(this.onInstance, (hasId ? {} : { pk: key }) as InstanceKey, context);
     }
 
     async onInstance(event: AnyEvent, subscription: Subscription<InstanceKey>): Promise<void> {

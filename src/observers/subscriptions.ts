@@ -120,6 +120,12 @@ export class Subscriptions {
       this.leave(record, record.groups);
   }
 
+  /** Takes these groups out of one subscription. */
+  removeGroupsOf(observer: Observer, requestId: string | number, groups: readonly string[]): void {
+    const record = this.find(observer, requestId);
+    if (record) this.leave(record, groups);
+  }
+
   /** Takes these groups out of all subscriptions of an observer. */
   removeGroups(observer: Observer, groups: readonly string[]): void {
     for (const record of this.of(observer)) this.leave(record, groups);

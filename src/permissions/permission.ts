@@ -114,16 +114,44 @@ export function describePermission(expression: PermissionExpression): string {
 
 /**
  * @param owner which class or option names the permission
- * @throws ConfigurationError for what is no permission class: an arrow function, an instance, undefined
+ * @throws ConfigurationError for what is no permission class: an arrow function, an instance, undefined, a class that answers no question
  */
 export function checkPermissions(owner: string, expressions: readonly unknown[]): void {
   for (const expression of expressions) {
-    if (typeof expression === 'function' && expression.prototype !== undefined) continue;
+    if (typeof expression === 'function' && expression.prototype !== undefined) {
+      checkAsks(owner, expression as PermissionClass);
+      continue;
+    }
     const { operands, operand, permission } = partsOf(expression);
     const inner = operands ?? operand ?? permission;
     if (inner !== undefined) checkPermissions(owner, Array.isArray(inner) ? inner : [inner]);
     else if (!Array.isArray(operands)) throw notAPermission(owner, expression);
   }
+}
+
+/** The questions that a permission may answer. */
+const questions = ['canConnect', 'hasPermission', 'hasObjectPermission', 'canReceive'] as const;
+
+/** One that answers none of the questions would allow everything. A field that answers one stands in the text of its class. */
+function checkAsks(owner: string, permission: PermissionClass): void {
+  const { prototype, name } = permission;
+  const texts = classesOf(permission).map(String);
+  if (questions.some((question) => question in prototype || texts.some((text) => text.includes(question)))) return;
+  const methods = Object.getOwnPropertyNames(prototype).filter((member) => member !== 'constructor');
+  const has = methods.length > 0 ? ` It has ${methods.join(', ')}.` : '';
+  throw new ConfigurationError({
+    class: owner,
+    reason: `has the permission ${name}, which answers no question and would allow everything.${has}`,
+    remedy: `Give it one of the methods ${questions.join(', ')}.`,
+  });
+}
+
+/** It and those that it extends. */
+function classesOf(permission: PermissionClass): readonly PermissionClass[] {
+  const parent: unknown = Object.getPrototypeOf(permission);
+  return typeof parent === 'function' && parent !== Function.prototype
+    ? [permission, ...classesOf(parent as PermissionClass)]
+    : [permission];
 }
 
 function partsOf(expression: unknown): Readonly<Record<string, unknown>> {

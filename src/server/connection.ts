@@ -154,7 +154,9 @@ export class Connection
       if (isMultiplexed) stream = typeof frame['stream'] === 'string' ? frame['stream'] : null;
       payload = isMultiplexed ? frame['payload'] : frame;
       if (refusal) throw refusal;
-      const consumer = isMultiplexed ? requireStream(consumers, frame) : (consumers as CompiledConsumer);
+      const consumer = isMultiplexed
+        ? requireStream(consumers, frame, this.#reauthorization?.refused)
+        : (consumers as CompiledConsumer);
       this.#route(stream ?? undefined, payload, (session) => session.receiveRequest(payload), consumer);
     } catch (thrown) {
       this.#answerError(thrown, payload, stream);
@@ -483,12 +485,14 @@ export class Connection
 function requireStream(
   consumers: ReadonlyMap<string, CompiledConsumer>,
   { stream, payload }: JsonObject,
+  refused: ReadonlyMap<string, ApiError> | undefined,
 ): CompiledConsumer {
   if (typeof stream !== 'string' || payload === undefined)
     throw new ParseError('A frame has to have a stream and a payload.');
   const consumer = consumers.get(stream);
   if (consumer) return consumer;
-  throw new StreamNotFound(`No stream "${stream}". There are: ${[...consumers.keys()].join(', ')}.`);
+  const open = [...consumers.keys()].filter((name) => !refused?.has(name));
+  throw new StreamNotFound(`No stream "${stream}".${open.length > 0 ? ` There are: ${open.join(', ')}.` : ''}`);
 }
 
 /** The commands since the request began. */
