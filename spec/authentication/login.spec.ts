@@ -24,7 +24,7 @@ import {
   type SignalEvent,
   type Subscription,
 } from 'signalbox';
-import { connect, type MemoryLogger, type TestConnection } from 'signalbox/testing';
+import { connect, type MemoryLogger, type TestClock, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { User } from '../support/entities.js';
@@ -105,6 +105,13 @@ class NoteConsumer extends ApiConsumer {
     await this.subscribe(this.onNote, { owner }, context);
   }
 
+  @Action()
+  async enter({ scope }: ActionContext) {
+    const owner = scope.identity?.userId ?? 'nobody';
+    await pause(this, 'before the group');
+    await this.addGroup(`user-${owner}`);
+  }
+
   @Action({ detached: true })
   async *read({ scope }: ActionContext) {
     const { userId } = scope.identity ?? {};
@@ -171,13 +178,14 @@ describe('A login in a socket', () => {
   let layer: BreakingLayer;
   let app: App;
   let logger: MemoryLogger;
+  let clock: TestClock;
 
   beforeEach(() => {
     gate = Promise.withResolvers();
     const streams = { account: AccountConsumer, other: AccountConsumer, notes: NoteConsumer, private: PrivateConsumer };
     const routes = [path('/', demultiplexer(streams)), path('/private/', PrivateAccountConsumer)];
     layer = new BreakingLayer();
-    ({ app, logger } = serve(routes, { channelLayer: layer }));
+    ({ app, logger, clock } = serve(routes, { channelLayer: layer }));
   });
 
   const asAnn = (): Promise<TestConnection> =>
@@ -322,20 +330,33 @@ describe('A login in a socket', () => {
     const channels = (connection: TestConnection) =>
       [connection.channel('account'), connection.channel('other')] as const;
 
+    /** Two logins that were asked for before the first of them is called, each of which fails once its gate is open. */
+    async function loginTwice(connection: TestConnection): Promise<readonly [() => void, () => void]> {
+      const [before, after] = [gates(), gates()];
+      for (const [index, channel] of channels(connection).entries()) {
+        gate = before[index as 0 | 1];
+        channel.send({ action: 'login', request_id: 1, user: `user ${index}`, late: true, slow: true, fail: true });
+        expect(await channel.receive()).to.equal('before the login');
+      }
+      for (const [index, channel] of channels(connection).entries()) {
+        gate = after[index as 0 | 1];
+        before[index as 0 | 1].resolve();
+        expect(await channel.receive()).to.equal('after the login');
+      }
+      return [after[0].resolve, after[1].resolve];
+    }
+
+    const gates = () => [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
+
     it('has not happened where both fail, whichever fails first', async () => {
       for (const order of [
         [0, 1],
         [1, 0],
       ] as const) {
         await using eve = await connect(app, '/');
-        const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
-        for (const [index, channel] of channels(eve).entries()) {
-          gate = gates[index as 0 | 1];
-          channel.send({ action: 'login', request_id: 1, user: `user ${index}`, slow: true, fail: true });
-          expect(await channel.receive()).to.equal('after the login');
-        }
+        const ends = await loginTwice(eve);
         for (const index of order) {
-          gates[index].resolve();
+          ends[index]();
           expect(await channels(eve)[index].receive()).to.include({ response_status: 500 });
         }
         expect((await eve.channel('account').request('who')).data).to.deep.equal(nobody);
@@ -345,13 +366,71 @@ describe('A login in a socket', () => {
     it('stays where the earlier one fails after it', async () => {
       await using ann = await connect(app, '/');
       const [account, other] = channels(ann);
+      const [late, slow] = gates();
+      gate = late;
+      other.send({ action: 'login', request_id: 1, user: 'ann', late: true });
+      await other.receive();
+      gate = slow;
       account.send({ action: 'login', request_id: 1, user: 'eve', slow: true, fail: true });
       await account.receive();
-      await other.request('login', { user: 'ann' });
-      gate.resolve();
+      late.resolve();
+      expect(await other.receive()).to.include({ response_status: 200 });
+      slow.resolve();
       expect(await account.receive()).to.include({ response_status: 500 });
       expect((await account.request('who')).data).to.deep.include({ identity: { userId: 'ann' } });
     });
+  });
+
+  it('is believed by other streams when its request has succeeded, and not before', async () => {
+    for (const fail of [true, false]) {
+      gate = Promise.withResolvers();
+      await using eve = await connect(app, '/');
+      const [account, other] = [eve.channel('account'), eve.channel('other')];
+      account.send({ action: 'login', request_id: 1, user: 'ann', slow: true, fail });
+      expect(await account.receive()).to.equal('after the login');
+      const who = other.request('who');
+      await app.idle();
+      expect(other.frames).to.deep.equal([]);
+      gate.resolve();
+      expect((await who).data).to.deep.include({ identity: fail ? null : { userId: 'ann' } });
+    }
+  });
+
+  it('of a request that was cancelled has not happened, whoever is disconnected meanwhile', async () => {
+    await using eve = await connect(app, '/');
+    const account = eve.channel('account');
+    account.send({ action: 'login', request_id: 1, user: 'ann', late: true });
+    expect(await account.receive()).to.equal('before the login');
+    await account.request('cancel', { target: 1 });
+    expect(await account.reply(1)).to.include({ response_status: 499 });
+    await app.disconnectUser('ann');
+    gate.resolve();
+    await account.request('who');
+    expect((await account.request('who')).data).to.deep.include({ identity: null });
+  });
+
+  it('of a request that ran out of time has not happened', async () => {
+    await using eve = await connect(app, '/');
+    const account = eve.channel('account');
+    account.send({ action: 'login', request_id: 1, user: 'ann', late: true });
+    expect(await account.receive()).to.equal('before the login');
+    clock.advance(15_000);
+    expect(await account.reply(1)).to.include({ response_status: 504 });
+    gate.resolve();
+    await account.request('who');
+    expect((await account.request('who')).data).to.deep.include({ identity: null });
+  });
+
+  it('lets no request of the former user join a group afterwards', async () => {
+    await using ann = await asAnn();
+    const notes = ann.channel('notes');
+    notes.send({ action: 'enter', request_id: 5 });
+    expect(await notes.receive()).to.equal('before the group');
+    await ann.channel('account').request('logout');
+    gate.resolve();
+    expect(await notes.reply(5)).to.include({ response_status: 403, code: 'revoked' });
+    await app.sendToGroup('user-ann', { type: 'shout', text: 'for ann' });
+    await notes.expectSilence();
   });
 
   describe('of somebody who is disconnected meanwhile', () => {

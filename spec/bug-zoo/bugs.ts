@@ -1090,6 +1090,30 @@ const client: readonly Bug[] = [
 
 const misunderstandings: readonly Bug[] = [
   {
+    name: 'a login that was cancelled logs in all the same',
+    story: 'Nobody asks whether the request is still under way.',
+    plant: { symbol: 'Request.requireUnderWay', with: leftOut },
+    caughtBy: ['authentication/login'],
+  },
+  {
+    name: 'another stream is served as the user of a login that fails',
+    story: 'Its requests do not wait for the outcome.',
+    plant: { symbol: 'Connection.holdOtherStreams', with: leftOut },
+    caughtBy: ['authentication/login'],
+  },
+  {
+    name: 'the next user of a socket hears a group of the one before',
+    story: 'A request of the former user may join groups after the logout.',
+    plant: {
+      symbol: 'ConsumerSession.addGroup',
+      with: () =>
+        function (this: { readonly groups: { add(group: string): Promise<void> } }, group: string) {
+          return this.groups.add(group);
+        },
+    },
+    caughtBy: ['authentication/login'],
+  },
+  {
     name: 'a ticket is good although its user was disconnected in the millisecond of its issue',
     story: 'Only what came later counts.',
     plant: {

@@ -44,12 +44,13 @@ export class Connections {
   ) {}
 
   /**
-   * Gives a connection to a user. All its streams see the user at once; what the one before had subscribed to ends; once the
-   * request is answered, the permissions to connect are asked again. In a request that fails it has not happened.
+   * Gives a connection to a user. Requests of its other streams wait until this one is answered, and are served for whom it is then;
+   * what the user before had subscribed to ends; behind the answer, the permissions to connect are asked again. In a request that
+   * fails it has not happened. Code that runs on after its request ended logs nobody in.
    *
    * @param proven bears the id of a new session, or none: one that was known before the login could be another user's too
    * @param session what `scope.session` becomes. Default: what was loaded along
-   * @throws SessionExpired where the identity has expired
+   * @throws SessionExpired where the identity has expired; what ended the request, where it has ended already
    * @throws NotAuthenticated, PermissionDenied where the user was disconnected since the request began
    * @throws Throttled where the user has as many connections as it may have
    * @throws ConfigurationError where the session is one that the client had before
@@ -75,6 +76,7 @@ export class Connections {
    * @throws PermissionDenied where that is another user, or no user is logged in; the connection stays what it was
    */
   refresh(scope: Scope, proven: Authentication): void {
+    this.registry.find(scope)?.requireRequest();
     const identity = identityOf(proven);
     const { identity: former } = scope;
     if (!former) throw new PermissionDenied('Nobody is logged in.');
@@ -122,7 +124,11 @@ export class Connections {
   /** Awaited or not, it belongs to the request under way. */
   #own(scope: Scope, work: () => Promise<void>): Promise<void> {
     const connection = this.registry.find(scope);
-    return connection ? connection.own(work()) : work();
+    const begun = Promise.try(() => {
+      connection?.requireRequest();
+      return work();
+    });
+    return connection ? connection.own(begun) : begun;
   }
 
   async #change(scope: Scope, facts: Facts): Promise<void> {
@@ -133,6 +139,7 @@ export class Connections {
     connection?.slot.takeFor(userOf(facts));
     this.#apply(scope, facts);
     if (!connection) return;
+    connection.holdOtherStreams();
     const change: Change = { former: { user, session, identity } };
     const changes = this.#changes.get(scope) ?? [];
     this.#changes.set(scope, changes);

@@ -21,6 +21,7 @@ export interface BoundSession {
   /** The address of this consumer. */
   readonly name: string;
   readonly groups: ConsumerGroups;
+  addGroup(group: string): Promise<void>;
   readonly signal: AbortSignal;
   /** Both belong to the request under way, awaited or not. @throws ConfigurationError for a method that observes nothing */
   subscribe(method: unknown, kwargs: unknown, context: ActionContext): Promise<void>;
@@ -165,7 +166,7 @@ export abstract class ApiConsumer {
    * @throws ChannelLayerUnavailable (503) while the server of the channel layer is away
    */
   protected addGroup(group: string): Promise<void> {
-    return this.#own((session) => session.groups.add(group));
+    return this.#own((session) => session.addGroup(group));
   }
 
   /** Leaves a group. Idempotent; what subscriptions listen to is not touched. */

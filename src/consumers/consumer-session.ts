@@ -421,6 +421,16 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     else subscriptions.removeGroups(observer, groups);
   }
 
+  /** Refused where its request has ended, or was made by a former user: the next one would hear the group. */
+  async addGroup(group: string): Promise<void> {
+    const request = currentRequest();
+    if (request?.target === this) {
+      request.requireUnderWay();
+      if (request.isOfFormerUser) throw new Revoked();
+    }
+    await this.groups.add(group);
+  }
+
   sendToGroup(group: string, message: ChannelMessage): Promise<void> {
     checkApplicationGroup(group);
     return this.own(this.services.layer.sendToGroup(group, message));

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { currentWork, type Work } from '../async-context.js';
 import type { ConnectionCommand } from '../authentication/connection-commands.js';
 import type { Expiring, Timer } from '../clock.js';
-import { type ApiError, Disconnected, TimeLimitExceeded } from '../errors.js';
+import { type ApiError, Cancelled, Disconnected, TimeLimitExceeded } from '../errors.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
@@ -244,6 +244,16 @@ export class Request extends ActionContext implements Work, Expiring {
   }
 
   /** Calls back once the final reply is sent, or the client is gone; at once where that is so. */
+  /**
+   * For what would last longer than the request: a login, a group.
+   *
+   * @throws what ended the request: its code runs on, and changes nothing
+   */
+  requireUnderWay(): void {
+    if (this.abortReason) throw this.abortReason;
+    if (this.isOver) throw new Cancelled('The request has ended already.');
+  }
+
   whenAnswered(callback: (hasSucceeded: boolean) => void): void {
     this.#callbacks ??= [];
     this.#callbacks.push(callback);

@@ -66,6 +66,8 @@ export class Connection
   #rates: MessageRates | undefined;
   /** Made where a stream is refused, or the permissions are asked again. */
   #reauthorization: Reauthorization | undefined;
+  /** Requests that have changed the user and are not answered. */
+  #loggingIn: Set<Request> | undefined;
   /** Streams that their consumers closed. */
   #closedStreams: Map<string, ApiError> | undefined;
   /** The consumers of streams whose permission refused after a while. */
@@ -211,19 +213,25 @@ export class Connection
     receive: (session: ConsumerSession) => void,
     consumer: CompiledConsumer,
   ): void {
-    const { isChecking = false } = this.#reauthorization ?? {};
-    if (!isChecking || this.#isEnding || this.#draining) {
+    const isHeld = this.#reauthorization?.isChecking || this.#isLoggingInBeside(stream);
+    if (!isHeld || this.#isEnding || this.#draining) {
       receive(this.#admit(stream, consumer));
       return;
     }
     this.#reauthorization?.hold(() => {
       if (this.#isDeaf) return;
       try {
-        receive(this.#admit(stream, consumer));
+        this.#route(stream, payload, receive, consumer);
       } catch (thrown) {
         this.#answerError(thrown, payload, stream);
       }
     });
+  }
+
+  /** Whether it is open whom the requests of this stream would be served for. */
+  #isLoggingInBeside(stream: string | undefined): boolean {
+    for (const request of this.#loggingIn ?? []) if (request.target.stream !== stream) return true;
+    return false;
   }
 
   /** @throws what refuses every frame of the stream */
@@ -352,6 +360,21 @@ export class Connection
 
   own<T>(work: Promise<T>): Promise<T> {
     return this.#requestUnderWay?.own(work) ?? work;
+  }
+
+  requireRequest(): void {
+    const request = currentRequest();
+    if (request?.scope === this.scope) request.requireUnderWay();
+  }
+
+  holdOtherStreams(): void {
+    const request = this.#requestUnderWay;
+    if (!request || this.#loggingIn?.has(request)) return;
+    this.#loggingIn ??= new Set();
+    this.#loggingIn.add(request);
+    this.#reauthorization ??= this.#authorize(new Map());
+    // The recheck behind it lets the frames go.
+    request.whenAnswered(() => this.#loggingIn?.delete(request));
   }
 
   get #requestUnderWay(): Request | undefined {
