@@ -1,11 +1,11 @@
-import { execFileSync, fork } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, statSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { inspect, parseArgs } from 'node:util';
 import { type PostgresServer, startPostgres } from '../../spec/support/postgres.js';
 import type { Figures, Job } from './generator.js';
+import { installPeers } from './install-peers.js';
 import { peers, type Server, type Subject, signalbox, start, stop } from './server.js';
 import { type Row, table } from './table.js';
 import { type Load, type Memory, type Work, works } from './works.js';
@@ -56,16 +56,6 @@ process.exit();
 function isNamed(name: string): boolean {
   const plain = (text: string): string => text.toLowerCase().replaceAll(/[^a-z]/g, '');
   return values.servers === undefined || values.servers.split(',').some((each) => plain(name).startsWith(plain(each)));
-}
-
-/** The peers' packages are none of the project's: they are installed beside their servers, and only here. */
-function installPeers(): void {
-  const folder = fileURLToPath(new URL('../../../../bench/peers/', import.meta.url));
-  const isInstalled =
-    existsSync(`${folder}node_modules/.package-lock.json`) &&
-    statSync(`${folder}node_modules/.package-lock.json`).mtimeMs >= statSync(`${folder}package-lock.json`).mtimeMs;
-  if (!isInstalled) execFileSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder, stdio: 'inherit' });
-  execFileSync('tsc', ['-p', folder], { stdio: 'inherit' });
 }
 
 /** Every server but those that are started for one measurement, each after its replies were found right. */

@@ -1,9 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import pg from 'pg';
 import type { PostgresServer } from '../../spec/support/postgres.js';
 import { Program } from '../../spec/support/programs.js';
 import { median, shown } from '../bars/report.js';
-import { processorTime } from '../compare/process-figures.js';
+import { clockOfPostgres } from './engines.js';
 import type { ReaderCommands, ReaderFigures, ReaderOptions } from './reader.js';
 import type { WriterCommands } from './writer.js';
 
@@ -25,7 +23,7 @@ export async function measureReaders(postgres: PostgresServer, options: ReadersO
   const readers: Reader[] = [];
   for (let index = 0; index < count; index += 1) readers.push(await startReader({ url, listen }));
   const writer: Program<WriterCommands> = await Program.start(new URL('writer.js', import.meta.url), { url, gather });
-  const server = await serverOf(url);
+  const serverTime = await clockOfPostgres(url);
   process.stdout.write(
     `${count} readers, ${listen ? `rung, ${gather} ms between two rings` : 'polling'}, ${seconds} s for each rate\n`,
   );
@@ -33,10 +31,10 @@ export async function measureReaders(postgres: PostgresServer, options: ReadersO
   await writer.ask('write', 2, 100);
   for (const rate of rates) {
     await Promise.all(readers.map((reader) => reader.ask('idle').then(() => reader.ask('begin'))));
-    const [before, writerBefore] = [server.cpu(), await writer.ask('cpu')];
+    const [before, writerBefore] = [serverTime(), await writer.ask('cpu')];
     const commits = await writer.ask('write', seconds, rate);
     await Promise.all(readers.map((reader) => reader.ask('idle')));
-    const [after, writerAfter] = [server.cpu(), await writer.ask('cpu')];
+    const [after, writerAfter] = [serverTime(), await writer.ask('cpu')];
     const figures = await Promise.all(readers.map((reader) => reader.ask('figures')));
     report({ rate, seconds, commits, database: after - before, writer: writerAfter - writerBefore, figures });
   }
@@ -84,28 +82,4 @@ function report({ rate, seconds, commits, database, writer, figures }: Measured)
     shown(Math.max(...figures.map(({ p99 }) => p99))),
   ];
   process.stdout.write(`${cells.join(' | ')}\n`);
-}
-
-/** All processes of a PostgreSQL server. Linux only. */
-async function serverOf(url: string): Promise<{ cpu(): number }> {
-  const client = new pg.Client(url);
-  await client.connect();
-  const { rows } = await client.query('select pg_backend_pid() as pid');
-  const postmaster = parentOf(String(rows[0].pid));
-  await client.end();
-  return {
-    cpu: () => {
-      const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-      const own = pids.filter((pid) => pid === postmaster || parentOf(pid) === postmaster);
-      return own.reduce((sum, pid) => sum + processorTime(Number(pid)), 0);
-    },
-  };
-}
-
-function parentOf(pid: string): string | undefined {
-  try {
-    return /^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-  } catch {
-    return undefined;
-  }
 }

@@ -1,10 +1,11 @@
 /**
- * `npm run bench:processes`: what it takes from a commit in one process to a frame of another one, and what many readers of one log
- * cost. `npm run bench:processes -- readers --readers 10 --rates 100,1000`.
+ * `npm run bench:processes`: what it takes from a commit in one process to a frame of another one, what messages between processes
+ * cost beside Socket.IO, and what many readers of one log cost. `npm run bench:processes -- readers --readers 10 --rates 100,1000`.
  */
 import { parseArgs } from 'node:util';
 import { startPostgres } from '../../spec/support/postgres.js';
 import { measureLatency } from './latency.js';
+import { measureMessages } from './messages.js';
 import { measureReaders } from './readers.js';
 
 const { values, positionals } = parseArgs({
@@ -12,8 +13,9 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '8' },
-    rate: { type: 'string', default: '50' },
-    sockets: { type: 'string', default: '1' },
+    rate: { type: 'string' },
+    sockets: { type: 'string' },
+    window: { type: 'string', default: '64' },
     readers: { type: 'string', default: '10' },
     rates: { type: 'string', default: '50,200,500,1000,2000' },
     gather: { type: 'string', default: '0' },
@@ -26,8 +28,16 @@ if (isChosen('latency'))
   await measureLatency(postgres, {
     rounds: Number(values.rounds),
     seconds: Number(values.seconds),
-    rate: Number(values.rate),
-    sockets: Number(values.sockets),
+    rate: Number(values.rate ?? 50),
+    sockets: Number(values.sockets ?? 1),
+  });
+if (isChosen('messages'))
+  await measureMessages(postgres, {
+    rounds: Number(values.rounds),
+    seconds: Number(values.seconds),
+    rate: Number(values.rate ?? 100),
+    sockets: Number(values.sockets ?? 100),
+    window: Number(values.window),
   });
 if (isChosen('readers'))
   await measureReaders(postgres, {

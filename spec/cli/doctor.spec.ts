@@ -26,10 +26,17 @@ const packages = [
 ];
 
 /** An application whose database is not there unless it says so; plain JavaScript, as if it had been compiled. */
-const application = ({ settings = '{}', orm = "ignoreSchema: ['signalbox']", entities = '[Note]', more = '' } = {}) => `
+const application = ({
+  settings = '{}',
+  orm = "ignoreSchema: ['signalbox']",
+  entities = '[Note]',
+  more = '',
+  layer = 'undefined',
+} = {}) => `
 import { Entity, PrimaryKey, ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
-import { ApiConsumer, Consumer, createApp, ModelObserver, path, Scope } from 'signalbox';
+import { ApiConsumer, Consumer, createApp, InMemoryChannelLayer, ModelObserver, path, Scope } from 'signalbox';
+import { RedisChannelLayer } from 'signalbox/redis';
 import { singleton } from 'tsyringe';
 
 class Note {}
@@ -42,7 +49,7 @@ export default async () => {
   const orm = await MikroORM.init({
     entities: ${entities}, metadataProvider: ReflectMetadataProvider, clientUrl: 'postgresql://nobody@127.0.0.1:1/none', schemaGenerator: { ${orm} },
   });
-  return createApp({ orm, routes: [path('/', NoteConsumer)], settings: ${settings} });
+  return createApp({ orm, routes: [path('/', NoteConsumer)], settings: ${settings}, channelLayer: ${layer} });
 };
 `;
 
@@ -84,7 +91,12 @@ describe('signalbox doctor', function () {
   it('finds nothing wrong with the sample app', async () => {
     const terminal = new TestTerminal(join(root, 'sample-app'), env);
     expect(await runCommandLine([doctor], ['doctor'], terminal)).to.equal(0);
-    expect(terminal.written).to.equal('Nothing is wrong: 15 checks passed.\n');
+    expect(terminal.written).to.equal(
+      `ok: The channel layer is InMemoryChannelLayer, which reaches this process only.
+
+Nothing is wrong: 16 checks passed.
+`,
+    );
   });
 
   it('ends with 1 where there is an error: the database does not answer', async () => {
@@ -159,6 +171,56 @@ error: The change log cannot be used. createApp.orm: has no change log yet, and 
       await owner.query('drop role sick');
       await owner.end();
     }
+  });
+
+  it('finds that the server of the channel layer does not answer', async () => {
+    await write(application({ layer: "new RedisChannelLayer('redis://127.0.0.1:1')" }));
+    expect(await run()).to.deep.equal({
+      code: 1,
+      written: `${noDatabase}
+error: The channel layer RedisChannelLayer does not answer: connect ECONNREFUSED 127.0.0.1:1
+  Start the server of RedisChannelLayer, or correct its address.
+`,
+      errors: 'There are 2 errors.\n',
+    });
+  });
+
+  it('does not wait for a channel layer that never answers', async () => {
+    const more = 'class MuteLayer extends InMemoryChannelLayer { check() { return new Promise(() => {}); } }';
+    await write(application({ more, layer: 'new MuteLayer()' }));
+    expect((await run()).written).to.contain(`
+error: The channel layer MuteLayer does not answer: no answer in 5000 ms
+  Start the server of MuteLayer, or correct its address.
+`);
+  });
+
+  it('says which channel layer answers', async () => {
+    const url = await createDatabase('doctor');
+    await write(application().replace('postgresql://nobody@127.0.0.1:1/none', url));
+    expect(await run()).to.deep.equal({
+      code: 0,
+      written: `ok: The channel layer is NotifyChannelLayer, and it answers.
+
+Nothing is wrong: 16 checks passed.
+`,
+      errors: '',
+    });
+  });
+
+  it('finds a channel layer of one process right where there are no entities', async () => {
+    await write(application({ entities: '[], discovery: { warnWhenNoEntities: false }' }));
+    expect((await run()).written).to.contain(
+      '\nok: The channel layer is InMemoryChannelLayer, which reaches this process only.\n',
+    );
+  });
+
+  it('notes a channel layer of one process beside a database of many', async () => {
+    await write(application({ layer: 'new InMemoryChannelLayer()' }));
+    expect(
+      (await run()).written,
+    ).to.contain(`note: The channel layer is InMemoryChannelLayer, which reaches this process only.
+  Where several processes serve the application, leave out the option \`channelLayer\` and \`changeLog.listen: false\`, or give createApp a RedisChannelLayer.
+`);
   });
 
   it('finds entities that MikroORM does not know', async () => {

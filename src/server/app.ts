@@ -1,5 +1,5 @@
 import type { Connections } from '../authentication/connections.js';
-import { type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
+import { type ChannelLayer, type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
 import type { Class } from '../metadata.js';
 import type { ObserverNameOf } from '../observers/rechecker.js';
 import { describeDatabase, type OrmRoot } from '../orm/orm-root.js';
@@ -64,6 +64,11 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /** Every setting, those that were left out with their defaults. */
   get settings(): Settings {
     return this.#services.settings;
+  }
+
+  /** The one that was given, or the default: for tools that look at an application. */
+  get channelLayer(): ChannelLayer {
+    return this.#services.layer;
   }
 
   /**

@@ -2,11 +2,12 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkLog } from '../../log/log-schema.js';
 import { checkDatabase } from '../../orm/database-check.js';
+import { isEmbedded, usesDatabase } from '../../orm/orm-root.js';
 import type { App } from '../../server/app.js';
 import { defaultSettings } from '../../settings.js';
 import type { Check, Finding } from './check.js';
 
-/** How long a database server may take to answer, in milliseconds. */
+/** How long a database server, or the server of a channel layer, may take to answer, in milliseconds. */
 const PATIENCE = 5_000;
 
 /** What start-up refuses is found here: captive dependencies, providers without a decorator, contradicting options. */
@@ -55,16 +56,15 @@ export const databaseAnswers: Check = async ({ app }) => {
   if (app instanceof Error) return [];
   const { em } = app.orm;
   // Its files belong to one process, which may be running.
-  if (em.getDriver().constructor.name === 'PgliteDriver') return [];
+  if (isEmbedded(app.orm)) return [];
   try {
     await within(PATIENCE, checkDatabase(app.orm));
     return await changeLogFindings(app);
   } catch (error) {
-    const reason = error instanceof Error ? error.message || error.name : String(error);
     return [
       {
         severity: 'error',
-        text: `The database does not answer: ${reason}`,
+        text: `The database does not answer: ${reasonOf(error)}`,
         remedy: 'Start it, or correct its address (DATABASE_URL in the environment or in .env).',
       },
     ];
@@ -72,6 +72,57 @@ export const databaseAnswers: Check = async ({ app }) => {
     await em.getConnection().close();
   }
 };
+
+/** An application that is not started has sent nothing, so its layer may be closed behind the question. */
+export const channelLayerAnswers: Check = async ({ app }) => {
+  if (app instanceof Error) return [];
+  const { channelLayer } = app;
+  // The application may have another copy of the framework, whose classes are not ours.
+  const layer = channelLayer.constructor.name;
+  if (layer === 'InMemoryChannelLayer') return [inMemoryFinding(app)];
+  // What keeps the database from answering is told by another check, and needs no second error.
+  if (layer === 'NotifyChannelLayer' && !(await hasDatabase(app))) return [];
+  try {
+    await within(PATIENCE, channelLayer.check());
+    return [{ severity: 'ok', text: `The channel layer is ${layer}, and it answers.` }];
+  } catch (error) {
+    return [
+      {
+        severity: 'error',
+        text: `The channel layer ${layer} does not answer: ${reasonOf(error)}`,
+        remedy:
+          layer === 'NotifyChannelLayer'
+            ? 'Give MikroORM the address of PostgreSQL itself: a pooler in transaction mode passes no notifications on. Or give createApp a RedisChannelLayer.'
+            : `Start the server of ${layer}, or correct its address.`,
+      },
+    ];
+  } finally {
+    await within(PATIENCE, channelLayer.close()).catch(() => {});
+  }
+};
+
+function inMemoryFinding(app: App): Finding {
+  const text = 'The channel layer is InMemoryChannelLayer, which reaches this process only.';
+  // An application without entities does not use its database, which may be no server at all.
+  if (isEmbedded(app.orm) || !usesDatabase(app.orm)) return { severity: 'ok', text };
+  return {
+    severity: 'note',
+    text,
+    remedy:
+      'Where several processes serve the application, leave out the option `channelLayer` and `changeLog.listen: false`, or give createApp a RedisChannelLayer.',
+  };
+}
+
+async function hasDatabase({ orm }: App): Promise<boolean> {
+  try {
+    await within(PATIENCE, checkDatabase(orm));
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await orm.em.getConnection().close();
+  }
+}
 
 /** The log is for observers: without any the application needs none. */
 async function changeLogFindings(app: App): Promise<readonly Finding[]> {
@@ -159,6 +210,10 @@ export const productionIsNoDevelopment: Check = ({ app, env }) => {
     },
   ];
 };
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message || error.name : String(error);
+}
 
 /** Says nothing where the application cannot be loaded; another check does. */
 function ofApplication(check: (app: App) => readonly Finding[]): Check {

@@ -2,6 +2,7 @@ import { loadApplication, readManifest } from '../application.js';
 import { type AddCommand, CommandFailed, type Terminal } from '../command.js';
 import {
   applicationIsPutTogether,
+  channelLayerAnswers,
   databaseAnswers,
   entitiesAreDiscovered,
   limitsAreThere,
@@ -34,6 +35,7 @@ const checks: readonly Check[] = [
   entitiesAreDiscovered,
   observersHaveGroups,
   databaseAnswers,
+  channelLayerAnswers,
   schemaOfFrameworkIsIgnored,
   originsAreLimited,
   limitsAreThere,
@@ -75,6 +77,11 @@ async function examine(patient: Patient): Promise<readonly Finding[]> {
 }
 
 function textOf(findings: readonly Finding[]): string {
-  if (findings.length === 0) return `Nothing is wrong: ${checks.length} checks passed.\n`;
-  return findings.map(({ severity, text, remedy }) => `${severity}: ${text}\n  ${remedy}\n`).join('\n');
+  const isGood = findings.every(({ severity }) => severity === 'ok');
+  const texts = findings.map((finding) => {
+    const sentence = `${finding.severity}: ${finding.text}\n`;
+    return finding.severity === 'ok' ? sentence : `${sentence}  ${finding.remedy}\n`;
+  });
+  if (isGood) texts.push(`Nothing is wrong: ${checks.length} checks passed.\n`);
+  return texts.join('\n');
 }
