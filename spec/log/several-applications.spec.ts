@@ -88,6 +88,9 @@ class RoomConsumer extends ApiConsumer {
   }
 }
 
+@Consumer()
+class SilentConsumer extends ApiConsumer {}
+
 let reached = Promise.withResolvers<void>();
 let left = Promise.withResolvers<void>();
 
@@ -162,6 +165,14 @@ describe('Several applications on one database', () => {
   }
 
   describe('hear of changes', () => {
+    it('of no model where none is observed: a commit leaves nothing in the log', async () => {
+      await database.orm.em.execute('drop schema if exists signalbox cascade');
+      const { app } = open(database.orm, { routes: [path('/', SilentConsumer)] });
+      await app.start();
+      await add(database.orm, 'lobby');
+      expect(await database.orm.em.execute('select id from signalbox.log')).to.deep.equal([]);
+    });
+
     it('that the other one commits, at once, although they poll every 30 s', async () => {
       const [one, other] = await openTwo();
       await using here = await watching(one.app, 'lobby');

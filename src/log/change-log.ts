@@ -252,8 +252,10 @@ export class ChangeLog {
   }
 
   async #learn(): Promise<void> {
-    this.#observed = await this.#converting(() => readModels(this.#run));
-    this.#forget();
+    const observed = await this.#converting(() => readModels(this.#run));
+    const isNews = JSON.stringify([...observed]) !== JSON.stringify([...this.#observed]);
+    this.#observed = observed;
+    if (isNews) this.#forget();
   }
 
   /** Every few minutes, and when another process rings: it may observe what none did before. */
@@ -406,16 +408,16 @@ export class ChangeLog {
 
   /**
    * What is to be noted of a model, for an application of whichever process. Nothing before the log is ready: no subscription can have
-   * begun. Everything where nobody has said yet what is observed.
+   * begun. Everything in a process that only writes, where nobody has said yet what is observed.
    */
   #watchOf(entity: EntityClass<object>): Watch | undefined {
     if (!this.#isReady) return undefined;
     if (this.#watches.has(entity)) return this.#watches.get(entity);
     const users = [...this.#users].filter(({ isObserved }) => isObserved(entity));
     const others = this.#observed.get(this.#em.getMetadata().find(entity)?.className ?? '');
-    const isWatched = users.length > 0 || others !== undefined || this.#observed.size === 0;
-    const needsBefore =
-      this.#observed.size === 0 || others?.needsBefore || users.some((user) => user.needsBefore(entity));
+    const isUnknown = this.#observed.size === 0 && ![...this.#users].some(({ reads }) => reads);
+    const isWatched = users.length > 0 || others !== undefined || isUnknown;
+    const needsBefore = isUnknown || others?.needsBefore || users.some((user) => user.needsBefore(entity));
     const watch = isWatched ? { needsBefore } : undefined;
     this.#watches.set(entity, watch);
     return watch;

@@ -33,7 +33,7 @@ returning model`,
 };
 
 const readStatement = {
-  text: 'select model, needs_before as "needsBefore", shown, compared from signalbox.observed',
+  text: 'select model, needs_before as "needsBefore", shown, compared from signalbox.observed order by model',
 };
 
 /** @returns whether that may be news to other processes */
