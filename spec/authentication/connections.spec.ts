@@ -194,7 +194,7 @@ describe('Connections', () => {
     it('are told nothing for a reason that fits into no frame', async () => {
       const { app } = open();
       await using ann = await connect(app, '/?user=1');
-      const error = await Promise.try(() => app.disconnectUser(1, 'é'.repeat(62))).catch((thrown: unknown) => thrown);
+      const error = await app.disconnectUser(1, 'é'.repeat(62)).catch((thrown: unknown) => thrown);
       expect(error)
         .to.be.instanceOf(RangeError)
         .with.property('message', 'The reason of a close is at most 123 bytes long.');
@@ -302,7 +302,7 @@ describe('Connections', () => {
     await using ann = await connect(app, '/?user=1');
     const order = { kind: 'disconnect', whose: { user: '1' }, reason: '', code: 4401 };
     const message = { type: 'signalbox:order', order };
-    const send = Promise.try(() => app.sendToGroup('signalbox:orders', message)).catch((error: unknown) => error);
+    const send = (async () => app.sendToGroup('signalbox:orders', message))().catch((error: unknown) => error);
     const sentence = 'The names of groups that begin with "signalbox:" are the framework\'s own.';
     expect(await send)
       .to.be.instanceOf(RangeError)

@@ -4,7 +4,7 @@ import { MikroORM, type Options } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { Action, ApiConsumer, type App, Consumer, createApp, path } from 'signalbox';
 import type { MemoryLogger } from 'signalbox/testing';
-import { describeDatabase } from '#signalbox/orm/orm-root.js';
+import { describeDatabase } from '#signalbox/orm/database-facts.js';
 import { offlineOrm } from '../support/offline-orm.js';
 import { testProviders } from '../support/providers.js';
 

@@ -124,10 +124,11 @@ export class Connections {
   /** Awaited or not, it belongs to the request under way. */
   #own(scope: Scope, work: () => Promise<void>): Promise<void> {
     const connection = this.registry.find(scope);
-    const begun = Promise.try(() => {
+    const begin = async (): Promise<void> => {
       connection?.requireRequest();
-      return work();
-    });
+      await work();
+    };
+    const begun = begin();
     return connection ? connection.own(begun) : begun;
   }
 

@@ -12,8 +12,9 @@ import type { EventPublisher, PublishedCommit } from '../observers/event-publish
 import { type Observer, observedBy } from '../observers/observer.js';
 import type { SignalReceivers } from '../observers/signal-receivers.js';
 import type { LoggedRecheck, LoggedSignal } from '../orm/commit-buffer.js';
+import { isEmbedded, usesDatabase } from '../orm/database-facts.js';
 import { databaseRemedy, isConnectionFailure } from '../orm/orm-errors.js';
-import { isEmbedded, type OrmRoot, usesDatabase } from '../orm/orm-root.js';
+import type { OrmRoot } from '../orm/orm-root.js';
 import type { ChangeLogSettings } from '../settings.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import type { ConnectionRules } from './connection-rules.js';

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkLog } from '../../log/log-schema.js';
 import { checkDatabase } from '../../orm/database-check.js';
-import { isEmbedded, usesDatabase } from '../../orm/orm-root.js';
+import { isEmbedded, usesDatabase } from '../../orm/database-facts.js';
 import type { App } from '../../server/app.js';
 import { defaultSettings } from '../../settings.js';
 import type { Check, Finding } from './check.js';
