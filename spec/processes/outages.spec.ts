@@ -50,7 +50,7 @@ describe('Two applications over an outage of their database', function () {
   it('tell a signal once where the connection is lost before its sender hears that it is written', async () => {
     await using follower = await Follower.open(processes.here.ready.port);
     const request = await follower.follow('watch_departures');
-    const worker = await startWorker({ url: processes.proxy.url });
+    const worker = await startWorker({ url: processes.proxy.urlOf(processes.url) });
     await worker.ask('depart', 1);
     await follower.hears(({ data }) => (data as { train?: number } | null)?.train === 1, 'The first signal');
     processes.proxy.deafen();

@@ -1,13 +1,13 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
 import type { GivenSettings } from 'signalbox';
 import { emptyDatabase } from './database.js';
-import { DatabaseProxy } from './database-proxy.js';
 import { until } from './deadline.js';
 import { type PostgresServer, startPostgres } from './postgres.js';
 import { Program } from './programs.js';
 import type { ApplicationCommands, ApplicationOptions } from './shelf-application.js';
 import { openShelves } from './shelf-service.js';
 import type { WorkerCommands, WorkerOptions } from './shelf-worker.js';
+import { TcpProxy } from './tcp-proxy.js';
 
 export type Application = Program<ApplicationCommands, { readonly port: number }>;
 export type Worker = Program<WorkerCommands>;
@@ -29,7 +29,7 @@ export interface Processes {
   readonly here: Application;
   readonly there: Application;
   /** Between the database and `there`. */
-  readonly proxy: DatabaseProxy;
+  readonly proxy: TcpProxy;
   readonly worker: Worker;
 }
 
@@ -71,11 +71,11 @@ async function startProcesses(settings: GivenSettings): Promise<Processes> {
   const url = await server.createDatabase('processes');
   const orm = await openShelves(url);
   await orm.schema.create();
-  const proxy = await DatabaseProxy.open(url);
+  const proxy = await TcpProxy.to(Number(new URL(url).port));
   // The first one makes the tables of the log.
   const here = await startApplication({ url, settings });
   const [there, worker] = await Promise.all([
-    startApplication({ url: proxy.url, settings }),
+    startApplication({ url: proxy.urlOf(url), settings }),
     startWorker({ url, settings: settings.changeLog ?? {} }),
   ]);
   return { server, url, orm, here, there, proxy, worker };
@@ -84,6 +84,6 @@ async function startProcesses(settings: GivenSettings): Promise<Processes> {
 async function stopProcesses({ server, orm, here, there, proxy, worker }: Processes): Promise<void> {
   await Promise.all([here.kill(), there.kill(), worker.kill()]);
   await orm.close(true);
-  await proxy[Symbol.asyncDispose]();
+  await proxy.close();
   await server.stop();
 }

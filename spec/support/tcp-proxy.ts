@@ -15,6 +15,7 @@ export class TcpProxy {
   #way: Way = {};
   #isCut = false;
   #isFrozen = false;
+  #isDeaf = false;
   #held: (() => void)[] = [];
 
   private constructor(target: number) {
@@ -46,6 +47,19 @@ export class TcpProxy {
 
   mend(): void {
     this.#isCut = false;
+    this.#isDeaf = false;
+  }
+
+  /** The client hears nothing that the server says from now on. What the server is told takes effect. */
+  deafen(): void {
+    this.#isDeaf = true;
+  }
+
+  /** The address of the server, by way of this proxy. */
+  urlOf(address: string): string {
+    const url = new URL(address);
+    url.port = String(this.port);
+    return url.href;
   }
 
   /** Passes nothing on any more, and says nothing of it. */
@@ -77,15 +91,16 @@ export class TcpProxy {
         this.#sockets.delete(socket);
         other.destroy();
       });
-      this.#pass(socket, other);
+      this.#pass(socket, other, socket === server);
     }
     if (this.#isCut) client.destroy();
   }
 
   /** One piece after the other; a piece keeps the next one waiting for as long as the bandwidth wants. */
-  #pass(from: Socket, to: Socket): void {
+  #pass(from: Socket, to: Socket, isAnswer: boolean): void {
     let free = 0;
     from.on('data', (piece) => {
+      if (isAnswer && this.#isDeaf) return;
       const { delay = 0, bandwidth = Number.POSITIVE_INFINITY } = this.#way;
       const now = performance.now();
       free = Math.max(free, now) + (piece.length / bandwidth) * 1_000;

@@ -46,7 +46,7 @@ export class Connections {
   /**
    * Gives a connection to a user. Requests of its other streams wait until this one is answered, and are served for whom it is then;
    * what the user before had subscribed to ends; behind the answer, the permissions to connect are asked again. In a request that
-   * fails it has not happened. Code that runs on after its request ended logs nobody in.
+   * fails it has not happened. Code that runs on after its request ended changes no login.
    *
    * @param proven bears the id of a new session, or none: one that was known before the login could be another user's too
    * @param session what `scope.session` becomes. Default: what was loaded along

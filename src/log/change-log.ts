@@ -314,7 +314,7 @@ export class ChangeLog {
     }
   }
 
-  /** Whoever comes next begins when all of it has ended. */
+  /** An application that attaches meanwhile begins when all of it has ended. */
   #stop(): Promise<void> {
     this.#isReady = false;
     this.#preparing = undefined;
@@ -408,7 +408,7 @@ export class ChangeLog {
 
   /**
    * What is to be noted of a model, for an application of whichever process. Nothing before the log is ready: no subscription can have
-   * begun. Everything in a process that only writes, where nobody has said yet what is observed.
+   * begun. Everything in a process that only writes, where no application has said yet what is observed.
    */
   #watchOf(entity: EntityClass<object>): Watch | undefined {
     if (!this.#isReady) return undefined;

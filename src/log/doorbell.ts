@@ -26,7 +26,7 @@ const hello = 'hello';
  * Tells the other processes of a database that there is something to read. It is rung outside of transactions, since a NOTIFY in one
  * makes all commits wait for each other, and bears no data: a ring that is lost costs the time until the next poll, and no event.
  *
- * A process that listens and has never heard another one is alone, and rings nobody. When it hears the first, it rings for all
+ * A process that listens and has never heard another one is alone, and does not ring. When it hears the first, it rings for all
  * that it has not rung for.
  */
 export class Doorbell {
@@ -90,7 +90,7 @@ export class Doorbell {
       await this.#notifications.notify(doorbellChannel, rings);
       this.#retryAfter = firstRetry;
     } catch {
-      // Those who listen poll seldom. Whoever looks into the log finds there that the database is away.
+      // Processes that listen poll seldom, so the ring is tried again. The line of the reader says that the database is away.
       for (const ring of rings) this.#waiting.add(ring);
       this.#timer = setTimeout(() => this.#retry(), this.#retryAfter).unref();
       this.#retryAfter = Math.min(this.#retryAfter * 2, longestRetry);

@@ -28,7 +28,7 @@ const notifyStatement = { text: 'select pg_notify($1, payload) from unnest($2::t
 const all = new WeakMap<object, Notifications>();
 
 /**
- * PostgreSQL's LISTEN and NOTIFY of one database: one connection of this process outside of the pool, as long as somebody listens. It is
+ * PostgreSQL's LISTEN and NOTIFY of one database: one connection of this process outside of the pool, as long as it has a listener. It is
  * at most once: what is sent while the connection is away is not heard, and `up` says that it was away.
  *
  * A database of one connection, such as PGlite, has one process: nothing is heard there.

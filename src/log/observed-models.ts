@@ -14,7 +14,7 @@ export interface ObservedModel {
 
 /**
  * What one application observes is added to what others do, so that every process that writes logs it. A row that no application has
- * confirmed for a day is removed: nobody has read changes of that model since.
+ * confirmed for a day is removed: no application has read changes of that model since.
  */
 const declareStatement = {
   text: `with gone as (delete from signalbox.observed where at < clock_timestamp() - interval '1 day'

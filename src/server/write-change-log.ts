@@ -21,7 +21,7 @@ export interface ChangeLogWriterOptions {
 
 /** A process that only writes, as far as its commits are told. */
 export interface ChangeLogWriter {
-  /** Announces writes that the ORM reports to nobody, as the injected one does in applications. */
+  /** Announces writes that the ORM does not report, as the injected one does in applications. */
   readonly announcer: Announcer;
   /** Ends it, once what was sent until now stands in the log. The ORM stays open. */
   close(): Promise<void>;
