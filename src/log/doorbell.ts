@@ -35,8 +35,8 @@ export class Doorbell {
   readonly #waiting = new Set<Ring | typeof hello>();
   #ringing: Promise<void> | undefined;
   #leave: (() => Promise<void>) | undefined;
-  #isUp = false;
-  #isDown = false;
+  /** Unknown until the first attempt to listen has an outcome. */
+  #hearing: 'unknown' | 'up' | 'down' = 'unknown';
   #isAlone = true;
   #retryAfter = firstRetry;
   #timer: NodeJS.Timeout | undefined;
@@ -48,7 +48,7 @@ export class Doorbell {
 
   /** Whether whatever is committed will be heard of. On a database of one connection, all of it is this process' own. */
   get isHeard(): boolean {
-    return this.#options.listens && !this.#isDown;
+    return this.#options.listens && this.#hearing !== 'down';
   }
 
   start(): void {
@@ -74,7 +74,7 @@ export class Doorbell {
 
   /** One statement is under way at a time; what comes meanwhile is the next. */
   ring(ring: Ring = 'log'): void {
-    if (!this.#isUp || !this.#isAlone) this.#send(ring);
+    if (this.#hearing !== 'up' || !this.#isAlone) this.#send(ring);
   }
 
   #send(ring: Ring | typeof hello): void {
@@ -113,20 +113,18 @@ export class Doorbell {
   }
 
   #up(): void {
-    this.#isUp = true;
+    if (this.#hearing === 'down') this.#options.logger.info('Commits of other processes are heard of again.');
+    this.#hearing = 'up';
     this.#send(hello);
-    if (this.#isDown) this.#options.logger.info('Commits of other processes are heard of again.');
-    this.#isDown = false;
     this.#options.rung('observed');
     this.#options.rung('log');
   }
 
   #down(error: unknown): void {
-    if (!this.#isDown)
+    if (this.#hearing !== 'down')
       this.#options.logger.warn('Commits of other processes are not heard of, and are polled for meanwhile.', {
         error,
       });
-    this.#isUp = false;
-    this.#isDown = true;
+    this.#hearing = 'down';
   }
 }
