@@ -9,6 +9,7 @@ import {
 } from '@mikro-orm/core';
 import { runDetached } from '../async-context.js';
 import type { Class } from '../metadata.js';
+import { ModelQueries } from './model-queries.js';
 import { primaryKeyOf, restore, type StoredRow } from './row.js';
 
 const none: readonly string[] = [];
@@ -24,6 +25,7 @@ export class UnitOfWork {
   constructor(
     readonly em: EntityManager,
     others: readonly EntityManager[] = [],
+    readonly queries = new ModelQueries(),
   ) {
     this.#others = others;
   }
@@ -32,7 +34,8 @@ export class UnitOfWork {
   of(entity: EntityName<object>): UnitOfWork {
     const has = (em: EntityManager): boolean => em.getMetadata().has(entity);
     const other = has(this.em) ? undefined : this.#others.find(has);
-    return other ? new UnitOfWork(other, [this.em, ...this.#others.filter((em) => em !== other)]) : this;
+    if (!other) return this;
+    return new UnitOfWork(other, [this.em, ...this.#others.filter((em) => em !== other)], this.queries);
   }
 
   /** Whether MikroORM knows the class, or one that extends it, in any of the databases. */

@@ -1,9 +1,12 @@
 import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
 import type { ConcreteClass } from '../metadata.js';
+import type { ModelQueries } from '../orm/model-queries.js';
+import { type RowPlan, ShownRow } from '../serializers/model-plan.js';
 import { Keyset, type Order } from './model-keyset.js';
 import type { PageSource } from './paginator.js';
 
 export interface ModelRows {
+  readonly queries: ModelQueries;
   readonly em: EntityManager;
   readonly model: ConcreteClass<object>;
   readonly where: object;
@@ -14,10 +17,19 @@ export interface ModelRows {
 export class ModelPageSource implements PageSource<object> {
   readonly #rows: ModelRows;
   readonly #order: Order;
+  readonly #plan: RowPlan | undefined;
 
-  constructor(rows: ModelRows) {
+  /** @param plan how rows are shown without entities; they are entities where there is none */
+  constructor(rows: ModelRows, plan?: RowPlan) {
     this.#rows = rows;
     this.#order = withKey(rows.em.getMetadata(rows.model) as EntityMetadata, rows.order);
+    this.#plan = plan;
+  }
+
+  /** The same rows without entities, where the plan reads all columns of their order: a cursor says where a row stands. */
+  plannedBy(plan: RowPlan): ModelPageSource {
+    const knowsOrder = Object.keys(this.#order).every((name) => plan.columns.has(name));
+    return knowsOrder ? new ModelPageSource(this.#rows, plan) : this;
   }
 
   all(): Promise<object[]> {
@@ -25,8 +37,8 @@ export class ModelPageSource implements PageSource<object> {
   }
 
   count(): Promise<number> {
-    const { em, model, where } = this.#rows;
-    return em.count(model, where as never);
+    const { em, model, where, queries } = this.#rows;
+    return queries.count(em, em.getMetadata(model) as EntityMetadata, where);
   }
 
   slice(offset: number, limit: number): Promise<object[]> {
@@ -38,7 +50,10 @@ export class ModelPageSource implements PageSource<object> {
   }
 
   positionOf(row: object): string {
-    return this.#keyset.positionOf(row);
+    const { row: values } = row instanceof ShownRow ? row : {};
+    const plan = this.#plan;
+    if (!plan || !values) return this.#keyset.positionOf(row);
+    return this.#keyset.positionAt(Object.keys(this.#order).map((name) => plan.columns.get(name)?.(values)));
   }
 
   get #keyset(): Keyset {
@@ -46,9 +61,14 @@ export class ModelPageSource implements PageSource<object> {
     return new Keyset(em.getMetadata(model) as EntityMetadata, this.#order);
   }
 
-  #find(part: { readonly offset?: number; readonly limit?: number }, condition?: object): Promise<object[]> {
-    const { em, model, where } = this.#rows;
+  async #find(part: { readonly offset?: number; readonly limit?: number }, condition?: object): Promise<object[]> {
+    const { em, model, where, queries } = this.#rows;
     const narrowed = condition ? { $and: [where, condition] } : where;
+    const plan = this.#plan;
+    if (plan) {
+      const rows = await queries.rows(em, plan.selection, { ...part, where: narrowed, order: this.#order });
+      return rows.map((row) => new ShownRow(plan.show(row), row));
+    }
     return em.find(model, narrowed as never, { ...part, orderBy: this.#order as never });
   }
 }
