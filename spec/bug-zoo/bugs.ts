@@ -1124,6 +1124,12 @@ const misunderstandings: readonly Bug[] = [
     caughtBy: ['authentication/tickets'],
   },
   {
+    name: 'a permission asks the database by a kwarg that no rule has checked',
+    story: 'What does not fit is refused behind the permissions only.',
+    plant: { symbol: 'Request.refuseKwargs', with: leftOut },
+    caughtBy: ['permissions/checked-kwargs'],
+  },
+  {
     name: 'a permission with a misspelt method allows everything',
     story: 'Nobody looks whether it answers a question.',
     plant: { symbol: 'checkAsks', with: leftOut },

@@ -37,7 +37,7 @@ import type { CompiledConsumer } from './compiled-consumer.js';
 import { ConsumerGroups } from './consumer-groups.js';
 import { DetachedMethods } from './detached-methods.js';
 import { EventDelivery } from './event-delivery.js';
-import { BaseModelConsumer } from './model-consumer.js';
+import { BaseModelConsumer, checkedKey } from './model-consumer.js';
 import { showResult } from './model-result.js';
 import type { Holdings, Quotas } from './quotas.js';
 import { RequestQueue } from './request-queue.js';
@@ -276,6 +276,12 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   // What the dispatcher asks of the consumer
+
+  checkedKey(sent: unknown): unknown {
+    const { model } = this.compiled;
+    if (!model || !(this.instance instanceof BaseModelConsumer)) return sent;
+    return checkedKey(this.instance, this.unitOfWork.em.getMetadata(model), sent);
+  }
 
   async loadObject(context: ActionContext): Promise<object> {
     const key = context.kwargs[this.lookupKwarg];

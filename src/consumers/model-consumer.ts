@@ -85,11 +85,8 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
    * @throws Conflict where several of them have the value
    */
   protected async getObject(key: unknown, context: ActionContext): Promise<Entity> {
-    const { lookupField, lookupUrlKwarg } = settingsOf(this);
-    if (key === undefined) throw ValidationFailed.of({ [lookupUrlKwarg]: ['This field is required.'] });
-    const meta = this.#meta;
-    const named = lookupField === 'pk' ? byKey(meta, key) : byColumn(meta, lookupField, key);
-    if (!named) throw new NotFound();
+    const { lookupField } = settingsOf(this);
+    const named = namedRow(this, this.#meta, key);
     const where = { $and: [named, await this.visibleRows(context)] };
     // A key is one row's; of another column, the second row tells that it is not.
     const limit = lookupField === 'pk' ? 1 : 2;
@@ -199,6 +196,32 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
   get #meta(): EntityMetadata {
     return this.unitOfWork.em.getMetadata(modelOf(this)) as EntityMetadata;
   }
+}
+
+/**
+ * The condition of the row that a client named.
+ *
+ * @throws ValidationFailed where the client named none
+ * @throws NotFound where no row can have this key
+ */
+function namedRow(consumer: object, meta: EntityMetadata, key: unknown): object {
+  const { lookupField, lookupUrlKwarg } = settingsOf(consumer);
+  if (key === undefined) throw ValidationFailed.of({ [lookupUrlKwarg]: ['This field is required.'] });
+  const named = lookupField === 'pk' ? byKey(meta, key) : byColumn(meta, lookupField, key);
+  if (!named) throw new NotFound();
+  return named;
+}
+
+/**
+ * What a client named a row by, as the entity has it; as it came where the consumer has a `getObject` of its own.
+ *
+ * @throws ValidationFailed, NotFound as `getObject` does
+ */
+export function checkedKey(consumer: object, meta: EntityMetadata, key: unknown): unknown {
+  if (overrides(consumer.constructor as Class, 'getObject')) return key;
+  const named = namedRow(consumer, meta, key);
+  const [only, ...others] = Object.values(named);
+  return others.length === 0 ? only : named;
 }
 
 export function modelOf(consumer: object): ConcreteClass<object> {
