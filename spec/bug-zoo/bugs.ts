@@ -2,6 +2,7 @@ import { setTimeout as passed } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/core';
 import type { Settings, StoredTicket } from 'signalbox';
 import { changeLogBugs } from './change-log-bugs.js';
+import { dcrfBugs } from './dcrf-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
 import type { Bug, Fault } from './plant.js';
 import { severalProcessesBugs } from './several-processes-bugs.js';
@@ -1209,6 +1210,7 @@ export const bugs: readonly Bug[] = [
   ...replies,
   ...changeLogBugs,
   ...severalProcessesBugs,
+  ...dcrfBugs,
   ...requests,
   ...rights,
   ...identity,
