@@ -8,7 +8,7 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ModelPageSource } from '../paginators/model-page-source.js';
 import type { PaginatorClass } from '../paginators/paginator.js';
 import type { ActionContext } from '../scope/action-context.js';
-import { askRights } from '../serializers/field-rights.js';
+import { askRights, rightsIn } from '../serializers/field-rights.js';
 import { needsEntity, planRows, type RowPlan, ShownRow } from '../serializers/model-plan.js';
 import type { DataOf, EntityOf, RowData, SerializerLike } from '../serializers/model-types.js';
 import type { AnySerializer, Serializer, SerializerClass, SerializerContext } from '../serializers/serializer.js';
@@ -179,8 +179,7 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     const order = { ...filters.order(asked) };
     for (const [name, direction] of Object.entries(this.getOrder(context))) order[name] ??= direction;
     const where = { $and: [await this.visibleRows(context), narrowed] };
-    const { em, queries } = this.unitOfWork;
-    return new ModelPageSource({ queries, em, model: modelOf(this), where, order });
+    return new ModelPageSource({ unitOfWork: this.unitOfWork, model: modelOf(this), where, order });
   }
 
   protected writingSerializer(context: ActionContext): WritingSerializer<Entity, Options['serializer']> {
@@ -230,13 +229,15 @@ function onlyOne<Row>(consumer: object, [found, other]: readonly Row[]): Row {
  * needs them.
  */
 export async function planFor(consumer: AnyModelConsumer, request: ActionContext): Promise<RowPlan | undefined> {
-  const { queries, em } = consumer['unitOfWork'];
+  const unitOfWork: UnitOfWork = consumer['unitOfWork'];
   if (overrides(consumer.constructor as Class, 'getSerializerContext')) return undefined;
   const serializer = consumer['getSerializer'](request);
-  const rights = await askRights(serializer, consumer['getSerializerContext'](request));
-  const plan = await planRows(serializer, consumer['unitOfWork'], rights);
+  const isAlike = rightsIn(serializer).size === 0;
+  const rights = isAlike ? undefined : await askRights(serializer, consumer['getSerializerContext'](request));
+  const plan = await planRows(serializer, unitOfWork, rights);
   if (needsEntity(plan) || plan.selection.meta.class !== modelOf(consumer)) return undefined;
-  return (await queries.hasFilters(em, plan.related)) ? undefined : plan;
+  if (plan.related.length === 0) return plan;
+  return (await unitOfWork.queries.hasFilters(unitOfWork.reader, plan.related)) ? undefined : plan;
 }
 
 /**
@@ -251,8 +252,8 @@ export async function shownObject(
 ): Promise<ShownRow | undefined> {
   const plan = await planFor(consumer, context);
   if (!plan) return undefined;
-  const { em, queries } = consumer['unitOfWork'];
-  const row = onlyOne(consumer, await queries.rows(em, plan.selection, await queryOfOne(consumer, key, context)));
+  const { queries, reader } = consumer['unitOfWork'];
+  const row = onlyOne(consumer, await queries.rows(reader, plan.selection, await queryOfOne(consumer, key, context)));
   return new ShownRow(plan.show(row), row);
 }
 

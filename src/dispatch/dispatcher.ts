@@ -220,11 +220,11 @@ export class Dispatcher {
       unfit = { error };
       return [];
     });
-    await action.permissions.checkAction(request, answers);
+    if (!action.permissions.isOpen) await action.permissions.checkAction(request, answers);
     if (unfit) throw unfit.error;
     if (!action.isDetail) return [...kwargs, request];
     const object = await request.target.loadObject(request);
-    await action.permissions.checkObject(request, object, answers);
+    if (!action.permissions.isOpen) await action.permissions.checkObject(request, object, answers);
     return [object, ...kwargs, request];
   }
 

@@ -33,6 +33,15 @@ export interface ModelQuery {
   readonly limit?: number;
 }
 
+/** The manager that plain rows are read through, and what it stands for in this context. */
+export interface Reader {
+  readonly em: EntityManager;
+  readonly transaction: object | undefined;
+  readonly schema: string | undefined;
+  /** Whether the context may have changed rows that are not flushed, or have a session of the database of its own. */
+  readonly isUsed: boolean;
+}
+
 /** A query's SQL, made once for all queries that differ in their values only. */
 interface Prepared {
   readonly statement: Statement;
@@ -79,66 +88,70 @@ export class ModelQueries {
   constructor(private readonly hasNames: () => boolean = () => true) {}
 
   /** Always from the primary, and never from a cache. What the request has changed and not flushed is flushed first, as `em.find` does. */
-  async rows(em: EntityManager, selection: Selection, query: ModelQuery): Promise<readonly PlainRow[]> {
-    const context = em.getContext();
+  async rows(reader: Reader, selection: Selection, query: ModelQuery): Promise<readonly PlainRow[]> {
     const { meta, columns } = selection;
-    await context.tryFlush(meta.class, {});
-    const where = (await context.applyFilters(meta.class, query.where, {}, 'read')) ?? {};
+    const where = await this.#visible(reader, meta, query.where);
     const order = meta.orderBy ? QueryHelper.mergeOrderBy(query.order, meta.orderBy) : query.order;
     const build = async (condition: object, isMarked: boolean): Promise<QueryBuilder> => {
       const fields = columns.map((sql, index) => raw(`${sql.replaceAll('?', '\\?')} as "c${index}"`));
-      const builder = builderOf(context, meta).select(fields).where(condition);
+      const builder = builderOf(reader, meta).select(fields).where(condition);
       if (order) builder.orderBy(order);
       if (query.limit !== undefined)
         builder.limit(isMarked ? limitMark : query.limit, isMarked ? offsetMark : (query.offset ?? 0));
-      await builder.applyJoinedFilters(context, {});
+      await builder.applyJoinedFilters(reader.em, {});
       return builder;
     };
     const pages = query.limit === undefined ? [] : [query.limit, query.offset ?? 0];
     const kind = `${selection.id}|${JSON.stringify(order)}|${pages.length}`;
-    const { rows, mayRepeat } = await this.#run(context, meta, where, kind, build, pages);
+    const { rows, mayRepeat } = await this.#run(reader, meta, where, kind, build, pages);
     const found = rows.map((row) => Object.values(row));
     return mayRepeat ? withoutRepeated(found, selection.keyLength) : found;
   }
 
-  async count(em: EntityManager, meta: EntityMetadata, condition: object): Promise<number> {
-    const context = em.getContext();
-    await context.tryFlush(meta.class, {});
-    const where = (await context.applyFilters(meta.class, condition, {}, 'read')) ?? {};
+  async count(reader: Reader, meta: EntityMetadata, condition: object): Promise<number> {
+    const where = await this.#visible(reader, meta, condition);
     const build = async (narrowed: object): Promise<QueryBuilder> => {
-      const builder = builderOf(context, meta).where(narrowed);
-      await builder.applyJoinedFilters(context, {});
+      const builder = builderOf(reader, meta).where(narrowed);
+      await builder.applyJoinedFilters(reader.em, {});
       builder.processPopulateHint();
       return builder.count(undefined, builder.hasToManyJoins());
     };
-    const { rows } = await this.#run(context, meta, where, `count ${meta.className}`, build, []);
+    const { rows } = await this.#run(reader, meta, where, `count ${meta.className}`, build, []);
     return Number(rows[0]?.['count'] ?? 0);
   }
 
   /** Whether a default filter of the ORM leaves out rows of one of these models. */
-  async hasFilters(em: EntityManager, metas: Iterable<EntityMetadata>): Promise<boolean> {
-    const context = em.getContext();
+  async hasFilters({ em }: Reader, metas: Iterable<EntityMetadata>): Promise<boolean> {
     for (const meta of metas) {
       const everything = {};
-      if ((await context.applyFilters(meta.class, everything, {}, 'read')) !== everything) return true;
+      if ((await em.applyFilters(meta.class, everything, {}, 'read')) !== everything) return true;
     }
     return false;
   }
 
+  /** The condition, narrowed by the default filters of the ORM. */
+  async #visible({ em, isUsed }: Reader, meta: EntityMetadata, condition: object): Promise<object> {
+    if (isUsed) await em.tryFlush(meta.class, {});
+    return (await em.applyFilters(meta.class, condition, {}, 'read')) ?? {};
+  }
+
   async #run(
-    em: EntityManager,
+    reader: Reader,
     meta: EntityMetadata,
     where: object,
     kind: string,
     build: (condition: object, isMarked: boolean) => Promise<QueryBuilder>,
     pages: readonly number[],
   ): Promise<{ readonly rows: readonly Record<string, unknown>[]; readonly mayRepeat: boolean }> {
-    const shape = em.getTransactionSessionContext() ? undefined : shapeOf(em, meta, where);
-    if (!shape || (await this.hasFilters(em, shape.joined))) return runByOrm(await build(where, false));
-    const name = `${em.name}|${em.schema ?? ''}|${kind}|${shape.text}`;
+    const { em, isUsed, schema } = reader;
+    const hasSession = isUsed && em.getTransactionSessionContext() !== undefined;
+    const shape = hasSession ? undefined : shapeOf(em, meta, where);
+    if (!shape || (shape.joined.length > 0 && (await this.hasFilters(reader, shape.joined))))
+      return runByOrm(await build(where, false));
+    const name = `${em.name}|${schema ?? ''}|${kind}|${shape.text}`;
     const prepared = this.#prepared.get(name) ?? (await this.#prepare(em, meta, where, name, build));
     const values = [...shape.values, ...pages];
-    return { rows: await this.#send(em, prepared.statement, values), mayRepeat: prepared.mayRepeat };
+    return { rows: await this.#send(reader, prepared.statement, values), mayRepeat: prepared.mayRepeat };
   }
 
   async #prepare(
@@ -164,11 +177,11 @@ export class ModelQueries {
   }
 
   async #send(
-    em: EntityManager,
+    { em, transaction }: Reader,
     { name, text }: Statement,
     values: readonly unknown[],
   ): Promise<readonly Record<string, unknown>[]> {
-    const connection = (em.getTransactionContext() ?? clientOf(em)) as StatementConnection;
+    const connection = (transaction ?? clientOf(em)) as StatementConnection;
     const sql = em.config.get('onQuery')(text, [...values]);
     const statement = { text: sql, ...(this.hasNames() && name !== undefined && { name }) };
     const run = (): Promise<readonly Record<string, unknown>[]> => runStatement(connection, statement, values);
@@ -187,10 +200,10 @@ async function runByOrm(builder: QueryBuilder) {
   return { rows, mayRepeat: builder.hasToManyJoins() };
 }
 
-function builderOf(em: EntityManager, meta: EntityMetadata): QueryBuilder {
+function builderOf({ em, schema }: Reader, meta: EntityMetadata): QueryBuilder {
   const make = Reflect.get(em, 'createQueryBuilder') as (...parts: unknown[]) => QueryBuilder;
   const builder = make.call(em, meta.class, 't', 'write');
-  return em.schema === undefined ? builder : builder.withSchema(em.schema);
+  return schema === undefined ? builder : builder.withSchema(schema);
 }
 
 function platformOf(em: EntityManager): Platform {

@@ -6,10 +6,11 @@ import {
   type EntityName,
   helper,
   RequestContext,
+  TransactionContext,
 } from '@mikro-orm/core';
 import { runDetached } from '../async-context.js';
 import type { Class } from '../metadata.js';
-import { ModelQueries } from './model-queries.js';
+import { ModelQueries, type Reader } from './model-queries.js';
 import { primaryKeyOf, restore, type StoredRow } from './row.js';
 
 const none: readonly string[] = [];
@@ -105,6 +106,19 @@ export class UnitOfWork {
   /** Writes what is pending, inside the transaction if there is one. */
   flush(): Promise<void> {
     return this.em.flush();
+  }
+
+  /**
+   * What plain rows are read through: the manager of this context. Where the context has used none, nothing is to be flushed, and the root
+   * one is taken, which is cheaper than making one.
+   */
+  get reader(): Reader {
+    const { em } = this;
+    const forks = RequestContext.currentRequestContext()?.map;
+    const isUnused = forks instanceof Forks && !forks.has(em.name) && !TransactionContext.currentTransactionContext();
+    if (isUnused) return { em, transaction: undefined, schema: runDetached(() => em.schema), isUsed: false };
+    const context = em.getContext();
+    return { em: context, transaction: context.getTransactionContext(), schema: context.schema, isUsed: true };
   }
 
   /** A manager for a new context, which begins with the state of the context around it: of none. */

@@ -1,13 +1,12 @@
-import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
+import type { EntityMetadata } from '@mikro-orm/core';
 import type { ConcreteClass } from '../metadata.js';
-import type { ModelQueries } from '../orm/model-queries.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { type RowPlan, ShownRow } from '../serializers/model-plan.js';
 import { Keyset, type Order } from './model-keyset.js';
 import type { PageSource } from './paginator.js';
 
 export interface ModelRows {
-  readonly queries: ModelQueries;
-  readonly em: EntityManager;
+  readonly unitOfWork: UnitOfWork;
   readonly model: ConcreteClass<object>;
   readonly where: object;
   readonly order: Order;
@@ -22,7 +21,7 @@ export class ModelPageSource implements PageSource<object> {
   /** @param plan how rows are shown without entities; they are entities where there is none */
   constructor(rows: ModelRows, plan?: RowPlan) {
     this.#rows = rows;
-    this.#order = withKey(rows.em.getMetadata(rows.model) as EntityMetadata, rows.order);
+    this.#order = withKey(metaOf(rows), rows.order);
     this.#plan = plan;
   }
 
@@ -37,8 +36,8 @@ export class ModelPageSource implements PageSource<object> {
   }
 
   count(): Promise<number> {
-    const { em, model, where, queries } = this.#rows;
-    return queries.count(em, em.getMetadata(model) as EntityMetadata, where);
+    const { unitOfWork, where } = this.#rows;
+    return unitOfWork.queries.count(unitOfWork.reader, metaOf(this.#rows), where);
   }
 
   slice(offset: number, limit: number): Promise<object[]> {
@@ -57,19 +56,22 @@ export class ModelPageSource implements PageSource<object> {
   }
 
   get #keyset(): Keyset {
-    const { em, model } = this.#rows;
-    return new Keyset(em.getMetadata(model) as EntityMetadata, this.#order);
+    return new Keyset(metaOf(this.#rows), this.#order);
   }
 
   async #find(part: { readonly offset?: number; readonly limit?: number }, condition?: object): Promise<object[]> {
-    const { em, model, where, queries } = this.#rows;
+    const { unitOfWork, model, where } = this.#rows;
     const narrowed = condition ? { $and: [where, condition] } : where;
     const plan = this.#plan;
     if (plan) {
-      const rows = await queries.rows(em, plan.selection, { ...part, where: narrowed, order: this.#order });
+      const rows = await unitOfWork.queries.rows(unitOfWork.reader, plan.selection, {
+        ...part,
+        where: narrowed,
+        order: this.#order,
+      });
       return rows.map((row) => new ShownRow(plan.show(row), row));
     }
-    return em.find(model, narrowed as never, { ...part, orderBy: this.#order as never });
+    return unitOfWork.em.find(model, narrowed as never, { ...part, orderBy: this.#order as never });
   }
 }
 
@@ -77,4 +79,8 @@ export class ModelPageSource implements PageSource<object> {
 function withKey(meta: EntityMetadata, order: Order): Order {
   const keys = meta.primaryKeys.filter((name) => !Object.hasOwn(order, name));
   return { ...order, ...Object.fromEntries(keys.map((name) => [name, 'asc' as const])) };
+}
+
+function metaOf({ unitOfWork, model }: ModelRows): EntityMetadata {
+  return unitOfWork.em.getMetadata(model);
 }

@@ -70,10 +70,10 @@ export function planRows(
   unitOfWork: UnitOfWork,
   rights: GivenRights | undefined,
 ): Promise<PlannedRows> {
-  const em = unitOfWork.em.getContext(false);
+  const { em, schema } = unitOfWork.reader;
   const byName = plans.get(em.getMetadata()) ?? new Map<string, Promise<PlannedRows>>();
   plans.set(em.getMetadata(), byName);
-  const name = `${em.schema ?? ''} ${idOf(serializer)} ${rightsKey(serializer, rights)}`;
+  const name = `${schema ?? ''} ${idOf(serializer)} ${rightsKey(serializer, rights)}`;
   const known = byName.get(name);
   if (known) return known;
   const planned = compile(name, serializer, unitOfWork, rights);
