@@ -4,6 +4,7 @@ import {
   columnSql,
   hasColumn,
   inverseOf,
+  ordered,
   type ParserOf,
   parserOf,
   pivotOf,
@@ -319,7 +320,12 @@ async function relatedRows(
     const sql = `(select ${row} from ${from} where ${where})`;
     return { name: prop.name, sql, show: (text) => showRow(String(text)), stored: undefined, isColumn: false };
   }
-  const order = keys.map((key) => `${inner}.${quote(key)}`).join(', ');
+  const order = target
+    .getPrimaryProps()
+    .flatMap((key) =>
+      key.fieldNames.map((column, index) => ordered(`${inner}.${quote(column)}`, key.columnTypes[index] ?? '')),
+    )
+    .join(', ');
   const sql = `(select coalesce(json_agg(${row} order by ${order}), '[]')::text from ${from} where ${where})`;
   return {
     name: prop.name,
