@@ -21,6 +21,7 @@ import type { GivenRights } from '../permissions/rights.js';
 import { isWithin, rightsKey } from './field-rights.js';
 import type { ModelField } from './model-fields.js';
 import { BaseModelSerializer, fieldsOfSerializer } from './model-serializer.js';
+import { shownBy } from './model-values.js';
 import type { SerializerClass } from './serializer.js';
 
 type Shown = Record<string, unknown>;
@@ -374,7 +375,7 @@ function isSimpleColumn(prop: EntityProperty): boolean {
 function columnField(context: Compiling, meta: EntityMetadata, prop: EntityProperty, alias: string): PlannedField {
   const { em } = context;
   const column = prop.fieldNames[0] ?? '';
-  const show = shownBy(prop.targetMeta ? keyOf(meta, prop) : prop, context);
+  const show = shownBy(prop.targetMeta ? keyOf(meta, prop) : prop, context.platform);
   const sql = columnSql(em, meta, prop, alias, quoter(em)(column));
   return { name: prop.name, sql, show, stored: storedColumn(column, show), isColumn: true };
 }
@@ -388,29 +389,4 @@ function storedColumn(column: string, show: PlannedField['show']): PlannedField[
 
 function storedMembers(name: string, show: PlannedField['show']): PlannedField['stored'] {
   return ({ members }) => members?.[name]?.map(show);
-}
-
-/**
- * What the driver's value of a column is shown as: what MikroORM would make of it for an entity, as JSON shows that. Null is not part of it.
- */
-function shownBy({ customType, runtimeType }: EntityProperty, { platform }: Compiling): (value: unknown) => unknown {
-  if (customType) return (value) => jsonOf(customType.convertToJSValue(value, platform));
-  if (runtimeType === 'boolean') return Boolean;
-  if (runtimeType === 'Date') return dates(platform.getTimezone());
-  return jsonOf;
-}
-
-function jsonOf(value: unknown): unknown {
-  if (typeof value === 'bigint') return String(value);
-  return value instanceof Date ? value.toJSON() : value;
-}
-
-/** As MikroORM reads dates: a text without a zone is in that of the configuration. */
-function dates(timezone: string | undefined): (value: unknown) => unknown {
-  const isLocal = !timezone || timezone === 'local';
-  return (value) => {
-    if (typeof value !== 'string' || isLocal) return new Date(value as string).toJSON();
-    const hasZone = value.includes('+') || value.lastIndexOf('-') > 10 || value.endsWith('Z');
-    return new Date(hasZone ? value : value + timezone).toJSON();
-  };
 }
