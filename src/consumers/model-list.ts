@@ -105,8 +105,8 @@ async function sourceFor(
 ): Promise<ModelPageSource> {
   const rows = await consumer['rows'](kwargs, context);
   if (Reflect.get(consumer, 'list') !== list) return rows;
-  const plan = await planFor(consumer, context);
-  return plan ? rows.plannedBy(plan) : rows;
+  const planned = await planFor(consumer, context);
+  return planned ? rows.plannedBy(planned) : rows;
 }
 
 /** `list` in pages that follow each other, and DCRF's `list_cancel`. One page at a time is in memory. */
