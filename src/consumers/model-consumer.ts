@@ -4,6 +4,7 @@ import { ConfigurationError, Conflict, NotFound, ValidationFailed } from '../err
 import { type AnyFilterOptions, ModelFilters } from '../filters/model-filters.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { byColumn, byKey } from '../orm/model-key.js';
+import { asStored, type ModelQuery } from '../orm/model-queries.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ModelPageSource, type PlannedRows } from '../paginators/model-page-source.js';
 import type { PaginatorClass } from '../paginators/paginator.js';
@@ -90,7 +91,10 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
   protected async getObject(key: unknown, context: ActionContext): Promise<Entity> {
     const query = await queryOfOne(this, key, context);
     const { where, limit } = query;
-    return onlyOne(this, await this.unitOfWork.em.find(modelOf(this), where as never, { limit })) as Entity;
+    return onlyOne(
+      this,
+      await this.unitOfWork.em.find(modelOf(this), where as never, { limit, ...asStored }),
+    ) as Entity;
   }
 
   /** The order of lists; default by key, so that two lists of the same rows are alike. */
@@ -254,10 +258,18 @@ export async function shownObject(
 ): Promise<ShownRow | undefined> {
   const planned = await planFor(consumer, request);
   if (!planned) return undefined;
-  const { plan, context } = planned;
+  const rows = await readPlanned(consumer, planned, await queryOfOne(consumer, key, request));
+  return onlyOne(consumer, rows);
+}
+
+export async function readPlanned(
+  consumer: AnyModelConsumer,
+  { plan, context }: PlannedRows,
+  query: ModelQuery,
+): Promise<readonly ShownRow[]> {
   const { queries, reader } = consumer['unitOfWork'];
-  const row = onlyOne(consumer, await queries.rows(reader, plan.selection, await queryOfOne(consumer, key, request)));
-  return new ShownRow(await plan.show(row, context), row);
+  const rows = await queries.rows(reader, plan.selection, query);
+  return Promise.all(rows.map(async (row) => new ShownRow(await plan.show(row, context), row)));
 }
 
 /**

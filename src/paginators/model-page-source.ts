@@ -1,5 +1,6 @@
 import type { EntityMetadata } from '@mikro-orm/core';
 import type { ConcreteClass } from '../metadata.js';
+import { asStored } from '../orm/model-queries.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { type RowPlan, type Shown, ShownRow } from '../serializers/model-plan.js';
 import type { SerializerContext } from '../serializers/serializer.js';
@@ -80,7 +81,7 @@ export class ModelPageSource implements PageSource<object> {
       const data = shown.some((each) => each instanceof Promise) ? await Promise.all(shown) : (shown as Shown[]);
       return rows.map((row, index) => new ShownRow(data[index] ?? {}, row));
     }
-    return unitOfWork.em.find(model, narrowed as never, { ...part, orderBy: this.#order as never });
+    return unitOfWork.em.find(model, narrowed as never, { ...part, ...asStored, orderBy: this.#order as never });
   }
 }
 

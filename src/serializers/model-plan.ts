@@ -1,5 +1,5 @@
 import type { EntityManager, EntityMetadata, EntityProperty, EventType, Platform } from '@mikro-orm/core';
-import type { PlainRow, Selection } from '../orm/model-queries.js';
+import type { PlainRow, Reader, Selection } from '../orm/model-queries.js';
 import {
   columnSql,
   hasColumn,
@@ -15,7 +15,7 @@ import {
   typesFor,
 } from '../orm/row.js';
 import { clientOf } from '../orm/row-reader.js';
-import { runStatement } from '../orm/statements.js';
+import { runStatement, type StatementConnection } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { GivenRights } from '../permissions/rights.js';
 import { isWithin, rightsKey } from './field-rights.js';
@@ -60,31 +60,51 @@ export function needsEntity(planned: Planned): planned is NeedsEntity {
   return 'because' in planned;
 }
 
-/** Plans of one ORM, by serializer and rights. They hold for as long as the process: tables are not asked again. */
-const plans = new WeakMap<object, Map<string, Promise<Planned>>>();
+/** The plans of one ORM. They hold for as long as the process: tables are not asked again. */
+class Plans {
+  readonly made = new Map<string, Planned>();
+  readonly #making = new Map<string, Promise<Planned>>();
+
+  /** Once for all who wait for it. */
+  async make(name: string, compile: () => Promise<Planned>): Promise<Planned> {
+    const making = this.#making.get(name) ?? compile();
+    this.#making.set(name, making);
+    try {
+      const plan = await making;
+      this.made.set(name, plan);
+      return plan;
+    } finally {
+      this.#making.delete(name);
+    }
+  }
+}
+
+const plansByOrm = new WeakMap<object, Plans>();
 const idsOfClasses = new WeakMap<object, number>();
 let classes = 0;
 
 /**
  * The plan of a serializer, made once for each of the rights that it knows: which columns are read, and how each becomes JSON. One that
- * needs entities says why.
+ * needs entities says why. The first who asks also asks the database for the types of columns; inside a transaction, on its connection, and
+ * without waiting for others: the connection that these wait for may be its own.
  */
-export function planRows(
+export async function planRows(
   serializer: SerializerClass,
   unitOfWork: UnitOfWork,
   rights: GivenRights | undefined,
 ): Promise<Planned> {
-  const { em, schema } = unitOfWork.reader;
-  const byName = plans.get(em.getMetadata()) ?? new Map<string, Promise<Planned>>();
-  plans.set(em.getMetadata(), byName);
-  const name = `${schema ?? ''} ${idOf(serializer)} ${rightsKey(serializer, rights)}`;
-  const known = byName.get(name);
+  const { reader } = unitOfWork;
+  const metadata = reader.em.getMetadata();
+  const plans = plansByOrm.get(metadata) ?? new Plans();
+  plansByOrm.set(metadata, plans);
+  const name = `${reader.schema ?? ''} ${idOf(serializer)} ${rightsKey(serializer, rights)}`;
+  const known = plans.made.get(name);
   if (known) return known;
-  const planned = compile(name, serializer, unitOfWork, rights);
-  byName.set(name, planned);
-  // A database that was away is asked again.
-  planned.catch(() => byName.delete(name));
-  return planned;
+  const make = (): Promise<Planned> => compile(name, serializer, unitOfWork, reader, rights);
+  if (!reader.transaction) return plans.make(name, make);
+  const plan = await make();
+  plans.made.set(name, plan);
+  return plan;
 }
 
 function idOf(serializer: SerializerClass): number {
@@ -100,12 +120,20 @@ async function compile(
   id: string,
   serializer: SerializerClass,
   unitOfWork: UnitOfWork,
+  { em, schema, transaction }: Reader,
   rights: GivenRights | undefined,
 ): Promise<Planned> {
-  const em = unitOfWork.em.getContext(false);
-  const platform = em.getDriver().getPlatform();
-  const parser = await parserOf(em);
-  const context: Compiling = { unitOfWork, em, platform, parserOf: parser, rights, related: new Set(), tables: 0 };
+  const context: Compiling = {
+    unitOfWork,
+    em,
+    schema,
+    platform: em.getDriver().getPlatform(),
+    parserOf: await parserOf(em),
+    connection: (transaction as StatementConnection | undefined) ?? clientOf(em),
+    rights,
+    related: new Set(),
+    tables: 0,
+  };
   try {
     const { meta, fields, show, showStored } = await compileLevel(serializer, 't', context, []);
     const keys = meta.getPrimaryProps().flatMap((prop) => prop.fieldNames);
@@ -126,8 +154,10 @@ async function compile(
 interface Compiling {
   readonly unitOfWork: UnitOfWork;
   readonly em: EntityManager;
+  readonly schema: string | undefined;
   readonly platform: Platform;
   readonly parserOf: ParserOf;
+  readonly connection: StatementConnection;
   readonly rights: GivenRights | undefined;
   readonly related: Set<EntityMetadata>;
   /** How many tables beside the first one there are, for their aliases. */
@@ -468,7 +498,7 @@ async function relatedRows(
   context.related.add(target);
   context.tables += 1;
   const table = `t${context.tables}`;
-  const { from, where } = joinTo(em, meta, prop, alias, table);
+  const { from, where } = joinTo(context, meta, prop, alias, table);
   const { columns, read } = await inner(table);
   const parsers = await parsersOf(columns, from, context);
   const readRow = (text: unknown, serializing: SerializerContext): unknown => {
@@ -497,16 +527,16 @@ async function relatedRows(
 }
 
 /** The table of a relation's target, and which of its rows belong to one of the row around it. */
-function joinTo(em: EntityManager, meta: EntityMetadata, prop: EntityProperty, alias: string, table: string) {
+function joinTo({ em, schema }: Compiling, meta: EntityMetadata, prop: EntityProperty, alias: string, table: string) {
   const quote = quoter(em);
   const target = prop.targetMeta as EntityMetadata;
   const own = meta.getPrimaryProps().flatMap(({ fieldNames }) => fieldNames);
   const keys = target.getPrimaryProps().flatMap(({ fieldNames }) => fieldNames);
   const equal = (one: string, left: readonly string[], other: string, right: readonly string[]): string =>
     left.map((name, index) => `${one}.${quote(name)} = ${other}.${quote(right[index] ?? '')}`).join(' and ');
-  const from = `${tableName(em, target, target.schema === '*' ? em.schema : undefined)} ${table}`;
+  const from = `${tableName(em, target, target.schema === '*' ? schema : undefined)} ${table}`;
   if (prop.kind === 'm:n') {
-    const pivot = pivotOf(em, prop, em.schema);
+    const pivot = pivotOf(em, prop, schema);
     const link = `${table}p`;
     return {
       from: `${pivot.table} ${link} join ${from} on ${equal(table, keys, link, pivot.columns)}`,
@@ -531,10 +561,10 @@ function keyOrder(em: EntityManager, target: EntityMetadata, table: string): str
 async function parsersOf(
   columns: readonly PlannedColumn[],
   from: string,
-  { em, parserOf: parser }: Compiling,
+  { connection, parserOf: parser }: Compiling,
 ): Promise<readonly ((text: string) => unknown)[]> {
   const run = <Row>(text: string, parameters: readonly unknown[]) =>
-    runStatement<Row>(clientOf(em), { text }, parameters);
+    runStatement<Row>(connection, { text }, parameters);
   const typed = columns.filter(({ isText }) => !isText);
   const [oids] = typed.length > 0 ? await typesFor(run, from, typed) : [[]];
   const parsers = new Map(typed.map((each, index) => [each, parser(oids[index] ?? textType)]));
