@@ -23,7 +23,7 @@ import type { DeliveryInspector } from '../inspection.js';
 import type { LogFields, Logger } from '../logger.js';
 import type { Observer } from '../observers/observer.js';
 import type { SubscriptionIndex, SubscriptionRecord } from '../observers/subscription-index.js';
-import { Subscriptions, without } from '../observers/subscriptions.js';
+import { Subscriptions, subscribingRequest, without } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
@@ -31,6 +31,7 @@ import type { SerializerContext } from '../serializers/serializer.js';
 import type { Settings } from '../settings.js';
 import { CloseCode, Status } from '../status.js';
 import { addressOf, encodeData, errorReply, toRequest } from '../wire/codec.js';
+import { heapBytesOf } from '../wire/heap-bytes.js';
 import type { ActionRequest, Reply, RequestId } from '../wire/messages.js';
 import { type ApiConsumer, type BoundSession, bindConsumer } from './api-consumer.js';
 import type { CompiledConsumer } from './compiled-consumer.js';
@@ -93,6 +94,9 @@ type Work = () => Promise<void> | void;
 const cancelAction = 'cancel';
 const unsubscribeAction = 'unsubscribe';
 
+/** Heap of a request without what came, in bytes: measured, and rounded up. */
+const requestBytes = 1_024;
+
 let requests = 0;
 
 /**
@@ -114,7 +118,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   readonly unitOfWork: UnitOfWork;
   readonly groups: ConsumerGroups;
   readonly subscriptions: Subscriptions;
-  readonly #holdings: Holdings = { subscriptions: 0, groups: 0 };
+  readonly #holdings: Holdings = { subscriptions: 0, groups: 0, bytes: 0 };
   readonly #queue: RequestQueue;
   readonly #events: EventDelivery;
   readonly #detached: DetachedMethods | undefined;
@@ -178,12 +182,12 @@ export class ConsumerSession implements RequestTarget, BoundSession {
       const takeName = this.compiled.takesActionName
         ? (rest: Record<string, unknown>) => this.instance['getActionName'](rest)
         : undefined;
-      this.#accept(toRequest(payload, takeName, quotas.limits.requestIdLength));
+      this.#accept(toRequest(payload, takeName, quotas.limits.requestIdLength), payload);
     } catch (thrown) {
       const error = this.#translate(thrown);
       // A line that is full is not made longer.
       if (error instanceof Throttled) this.#tell(error, payload);
-      else this.#receiveInLine(async () => error, payload);
+      else this.#receiveInLine(async () => error, heapBytesOf(payload), payload);
     }
   }
 
@@ -191,17 +195,19 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   receiveBinary(data: Uint8Array): void {
     this.#receiveInLine(
       async () => this.#refusal ?? (await this.#runHook('binary', () => this.instance['onBinary'](data))),
+      heapBytesOf(data),
     );
   }
 
-  #receiveInLine(work: () => Promise<ApiError | undefined>, payload?: unknown): void {
+  #receiveInLine(work: () => Promise<ApiError | undefined>, sentBytes: number, payload?: unknown): void {
+    const bytes = requestBytes + sentBytes;
     try {
-      this.quotas.requireRequest(false);
+      this.quotas.requireRequest(false, bytes);
     } catch (thrown) {
       this.#tell(this.#translate(thrown), payload);
       return;
     }
-    void this.#queue.addWork(async () => this.#tell(await work(), payload), true);
+    void this.#queue.addWork(async () => this.#tell(await work(), payload), bytes);
   }
 
   #tell(error: ApiError | undefined, payload?: unknown): void {
@@ -216,14 +222,15 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.services.activity?.request(reply, this.stream ?? this.instance.constructor.name, error);
   }
 
-  #accept(asked: ActionRequest): void {
+  #accept(asked: ActionRequest, payload: unknown): void {
     const definition = this.compiled.actions.get(asked.action);
     if (!definition && asked.action === cancelAction) {
       this.#cancel(asked);
       return;
     }
-    this.quotas.requireRequest(definition?.detached ?? false);
-    this.#queue.add(new Request(this, definition, ++requests, asked));
+    const bytes = requestBytes + heapBytesOf(payload);
+    this.quotas.requireRequest(definition?.detached ?? false, bytes);
+    this.#queue.add(new Request(this, definition, ++requests, asked, bytes));
   }
 
   /** Not in line: it would wait behind what it is to cancel. */
@@ -266,7 +273,10 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     try {
       if (!isRequestId(target)) throw new ParseError('Name the request_id of the subscription as "target".');
       const subscribing = this.#queue.find(target);
-      subscribing?.whenAnswered(() => this.subscriptions.end(target));
+      if (subscribing && !subscribing.isUnsubscribed) {
+        subscribing.isUnsubscribed = true;
+        subscribing.whenAnswered(() => this.subscriptions.end(target));
+      }
       this.subscriptions.end(target);
       request.succeed({ status: Status.noContent, data: 'null' });
     } catch (thrown) {
@@ -370,22 +380,24 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     request: Request | undefined,
   ): Promise<void> {
     const { subscriptions, quotas } = this;
-    const { requestId, action, kwargs: sent } = context;
+    const { requestId, action } = context;
     const groups = await observer.groupsOfSubscription(this.instance, kwargs);
     if (!request) context.signal.throwIfAborted();
     else if (request.abortReason) throw request.abortReason;
     if (request?.isOfFormerUser) throw new Revoked();
     const known = subscriptions.find(observer, requestId);
     const added = known ? without(groups, known.groups) : groups;
-    const joining = subscriptions.countNew(added);
-    if (!known) quotas.requireSubscription();
-    quotas.requireGroups(joining);
+    const asked = subscribingRequest(action, requestId, this.#keptKwargs(context, kwargs), kwargs, groups);
+    const repeated = known?.requests.find(({ key }) => key === asked.key);
+    if (!repeated) quotas.requireSubscription(asked.bytes);
+    quotas.requireGroups(subscriptions.countNew(added));
     const record = known ?? subscriptions.open(observer, requestId, kwargs);
-    const { noted, takeBack } = subscriptions.note(record, { action, sent, kwargs, groups, rights: undefined });
+    const takeBack = repeated ? undefined : subscriptions.note(record, asked);
+    const noted = repeated ?? asked;
     if (!known && request) this.#events.holdUntilConfirmed(record, request);
     request?.whenAnswered((hasSucceeded) => {
       if (hasSucceeded) return;
-      takeBack();
+      takeBack?.();
       subscriptions.leave(record, added);
     });
     if (known) subscriptions.addLater(record, added);
@@ -394,6 +406,26 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     // Behind the joining, and as if never asked before: what changes the rights from now on is asked again.
     if (observer.hasRights) noted.rights = await rightsFor(observer, context);
     this.services.activity?.subscribed(observer.id, record.requestId, groups);
+  }
+
+  /**
+   * What came under the names that its action or the subscription knows. Its permissions are asked again with it; what a client made up
+   * beside would be kept for as long as the subscription lasts.
+   */
+  #keptKwargs(context: ActionContext, subscribedWith: unknown): Readonly<Record<string, unknown>> {
+    // Made by the application.
+    if (!(context instanceof Request)) return context.kwargs;
+    const { definition, kwargs } = context;
+    const unknown = new Set(definition?.kwargs ? context.unknownKwargs : Object.keys(kwargs));
+    if (definition?.isDetail) unknown.delete(this.lookupKwarg);
+    for (const name of Object.keys(subscribedWith ?? {})) unknown.delete(name);
+    if (unknown.size === 0) return kwargs;
+    if (this.settings.development && !this.compiled.isOpen)
+      this.logger.debug('Kwargs are not kept for the permissions and queries of a subscription: no action or observer knows them.', {
+        action: context.name,
+        dropped: [...unknown],
+      });
+    return Object.fromEntries(Object.entries(kwargs).filter(([name]) => !unknown.has(name)));
   }
 
   /**

@@ -232,6 +232,7 @@ export class Dispatcher {
       return [];
     }
     const { value, dropped } = await checkKwargs(action.kwargs, raw, action);
+    if (dropped.length > 0) request.unknownKwargs = dropped;
     this.#noteDropped(action, dropped);
     return [value];
   }
