@@ -46,12 +46,14 @@ const limits = {
   errorsPerMinute: count(20),
   /** Detached actions that one connection may have under way. Default 16. */
   detachedActions: count(16),
-  /** Requests of one connection that wait for those before them. Default 256. */
-  waitingRequests: count(256),
+  /** Requests of one connection that wait for those before them. Default 512. */
+  waitingRequests: count(512),
   /** Heap of one connection's requests that wait or run, in bytes, as it is estimated. One that is alone may take more. Default 4 194 304. */
   requestBytes: count(4_194_304),
   /** Events and messages that wait for one consumer's permissions, observers and actions; one more closes with 1013. Default 10 000. */
   waitingEvents: count(10_000),
+  /** Bytes of heap of the texts of these, as they are estimated; more close with 1013. A single one may have any number. Default 16 777 216. */
+  waitingEventBytes: count(16_777_216),
   /** Requests of one connection whose subscriptions last. Default 512. */
   subscriptions: count(512),
   /** Heap of one connection's subscriptions with their kwargs, in bytes, as it is estimated. Default 2 097 152. */

@@ -125,15 +125,15 @@ describe('The ceilings of a connection', () => {
     for (let id = 1; id <= count; id += 1) client.send({ action, request_id: id, ...kwargs });
   }
 
-  it('let 256 requests wait behind the one that runs, and refuse the next at once', async () => {
+  it('let 512 requests wait behind the one that runs, and refuse the next at once', async () => {
     await using client = await connect(app, '/');
     send(client, 'hold', 1);
     await app.idle();
-    for (let id = 2; id <= 258; id += 1) client.send({ action: 'hold', request_id: id });
-    expect(await client.receive()).to.deep.equal(refused('hold', 258, 'There may be 256 requests waiting.', 1_000));
+    for (let id = 2; id <= 514; id += 1) client.send({ action: 'hold', request_id: id });
+    expect(await client.receive()).to.deep.equal(refused('hold', 514, 'There may be 512 requests waiting.', 1_000));
     expect(reached('waiting_requests')).to.equal(1);
     held.resolve();
-    for (let id = 1; id <= 257; id += 1)
+    for (let id = 1; id <= 513; id += 1)
       expect(await client.receive()).to.include({ request_id: id, response_status: 200 });
     expect(await client.request('hold')).to.include({ response_status: 200 });
   });
@@ -273,6 +273,7 @@ describe('The ceilings of a connection', () => {
   });
 
   it('refuse a request that finds others which take 4,194,304 bytes together with it', async () => {
+    open({ bytesPerSecond: 1_000_000 });
     await using client = await connect(app, '/');
     const large = { junk: Array.from({ length: 20 }, () => Array.from({ length: 1_000 }, () => ({}))) };
     send(client, 'hold', 1);

@@ -131,6 +131,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   #isCutOff = false;
   #closing: Promise<void> | undefined;
   #waitingMessages = 0;
+  #waitingMessageBytes = 0;
   #lastMessage: Promise<void> = Promise.resolve();
 
   /**
@@ -421,10 +422,10 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     for (const name of Object.keys(subscribedWith ?? {})) unknown.delete(name);
     if (unknown.size === 0) return kwargs;
     if (this.settings.development && !this.compiled.isOpen)
-      this.logger.debug('Kwargs are not kept for the permissions and queries of a subscription: no action or observer knows them.', {
-        action: context.name,
-        dropped: [...unknown],
-      });
+      this.logger.debug(
+        'Kwargs that neither the action nor the subscription knows are not kept for its permissions and queries.',
+        { action: context.name, dropped: [...unknown] },
+      );
     return Object.fromEntries(Object.entries(kwargs).filter(([name]) => !unknown.has(name)));
   }
 
@@ -526,10 +527,12 @@ export class ConsumerSession implements RequestTarget, BoundSession {
    * Events and messages wait while permissions, observers and actions take their time. A consumer that falls too far behind loses
    * the connection and reads anew, rather than miss some of them or take the memory of the process.
    */
-  hasRoom(): boolean {
+  hasRoom(bytes: number): boolean {
     if (this.groups.ended) return false;
-    if (this.quotas.hasRoomForEvent(this.#events.waiting + this.#waitingMessages)) return true;
-    this.#overflow();
+    const events = this.#events.waiting + this.#waitingMessages;
+    const limit = this.quotas.limitOfEvents(events, this.#events.waitingBytes + this.#waitingMessageBytes, bytes);
+    if (limit === undefined) return true;
+    this.#overflow(limit);
     return false;
   }
 
@@ -539,10 +542,11 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   receiveMessage(message: ChannelMessage): void {
-    if (this.hasRoom()) this.#takeMessage(message);
+    const bytes = heapBytesOf(message);
+    if (this.hasRoom(bytes)) this.#takeMessage(message, bytes);
   }
 
-  #takeMessage(message: ChannelMessage): void {
+  #takeMessage(message: ChannelMessage, bytes: number): void {
     const { type } = message;
     const member = this.compiled.messages.get(type);
     if (member === undefined) {
@@ -552,15 +556,16 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     }
     const method: (message: ChannelMessage) => Promise<void> | void = Reflect.get(this.instance, member);
     this.#waitingMessages += 1;
+    this.#waitingMessageBytes += bytes;
     this.#lastMessage = runDetached(() => this.#inLine('message', () => method.call(this.instance, message))).finally(
       () => {
         this.#waitingMessages -= 1;
+        this.#waitingMessageBytes -= bytes;
       },
     );
   }
 
-  #overflow(): void {
-    const { waitingEvents: limit } = this.quotas.limits;
+  #overflow(limit: number): void {
     this.groups.end(new Disconnected());
     this.#events.end();
     const facts = { consumer: this.instance.constructor.name, path: this.scope.path, limit };

@@ -70,15 +70,30 @@ export class Quotas {
     if (held > groups) this.#refuse('groups', `A connection may be in ${groups} groups.`);
   }
 
-  /** @param waiting events and messages for one consumer. @returns whether one more may wait */
-  hasRoomForEvent(waiting: number): boolean {
-    if (waiting < this.limits.waitingEvents) return true;
-    this.counters.increment('signalbox.limits_reached', { limit: 'waiting_events' });
-    return false;
+  /**
+   * The limit that one more event or message for a consumer is above, if it is.
+   *
+   * @param count of those that wait for it
+   * @param bytes of heap of these
+   * @param added what one more takes. One that no other one is beside may take any number
+   */
+  limitOfEvents(count: number, bytes: number, added: number): number | undefined {
+    const { waitingEvents, waitingEventBytes } = this.limits;
+    if (count >= waitingEvents) {
+      this.#count('waiting_events');
+      return waitingEvents;
+    }
+    if (bytes === 0 || bytes + added <= waitingEventBytes) return undefined;
+    this.#count('waiting_event_bytes');
+    return waitingEventBytes;
+  }
+
+  #count(limit: string): void {
+    this.counters.increment('signalbox.limits_reached', { limit });
   }
 
   #refuse(limit: string, text: string, retryAfter?: number): never {
-    this.counters.increment('signalbox.limits_reached', { limit });
+    this.#count(limit);
     throw new Throttled(text, retryAfter === undefined ? {} : { retryAfter });
   }
 }
