@@ -129,7 +129,8 @@ describe('What a subscription keeps of its kwargs', () => {
   it('is told to developers where something that a permission may have read is left out', async () => {
     await follow('follow', { room: 1, junk: 1 });
     expect(logger.at('debug').map(({ message, fields }) => ({ message, ...fields }))).to.deep.include({
-      message: 'Kwargs that neither the action nor the subscription knows are not kept for its permissions and queries.',
+      message:
+        'Kwargs that neither the action nor the subscription knows are not kept for its permissions and queries.',
       action: 'follow',
       dropped: ['junk'],
     });

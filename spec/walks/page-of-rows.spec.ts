@@ -2,21 +2,21 @@ import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import {
   AllowAny,
+  type App,
   Consumer,
   createApp,
   demultiplexer,
-  List,
   LimitOffsetPaginator,
+  List,
   ModelConsumer,
   ModelSerializer,
   mix,
   ObserveInstance,
+  Patch,
   type Permission,
   Permissions,
-  Patch,
   path,
   Retrieve,
-  type App,
 } from 'signalbox';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
@@ -68,7 +68,9 @@ describe(`A page of ${rows} rows, with the default limits`, () => {
   let port: number;
 
   beforeEach(async () => {
-    await database.orm.em.execute(`insert into part (name) select 'part ' || each from generate_series(1, ${rows}) each`);
+    await database.orm.em.execute(
+      `insert into part (name) select 'part ' || each from generate_series(1, ${rows}) each`,
+    );
     const streams = demultiplexer({ parts: PartConsumer, asked: AskedConsumer });
     const routes = [path('/', PartConsumer), path('/asked/', AskedConsumer), path('/many/', streams)];
     app = createApp({ orm: database.orm, routes }) as unknown as App;
@@ -78,7 +80,12 @@ describe(`A page of ${rows} rows, with the default limits`, () => {
 
   for (const { title, url, wrap, unwrap } of [
     { title: 'of a route', url: '/', wrap: (frame: Frame) => frame, unwrap: (frame: Frame) => frame },
-    { title: 'that a permission is asked for', url: '/asked/', wrap: (frame: Frame) => frame, unwrap: (frame: Frame) => frame },
+    {
+      title: 'that a permission is asked for',
+      url: '/asked/',
+      wrap: (frame: Frame) => frame,
+      unwrap: (frame: Frame) => frame,
+    },
     {
       title: 'of a stream',
       url: '/many/',
@@ -99,7 +106,7 @@ describe(`A page of ${rows} rows, with the default limits`, () => {
 
       client.send(wrap({ action: 'list', request_id: 'page' }));
       const [page] = await answers(1);
-      expect((page?.['data'] as { results: unknown[] }).results).to.have.length(rows);
+      expect(page).to.have.nested.property('data.results').with.length(rows);
 
       askForEach('subscribe_instance', (pk) => `row ${pk}`);
       askForEach('retrieve', (pk) => `again ${pk}`);
