@@ -133,6 +133,20 @@ describe('What comes for a consumer', () => {
     expect(await client.closed).to.equal(1013);
   });
 
+  it('is counted while those before it are asked for, which waited for that reply', async () => {
+    const client = await connect(app, '/?slow');
+    client.send({ action: 'listen_at_length', request_id: 1 });
+    expect(await client.receive()).to.equal('subscribed');
+    ring(3);
+    await app.idle();
+    const { resolve } = gate;
+    gate = Promise.withResolvers();
+    resolve();
+    await within(reached.promise, 'The first question');
+    ring(2);
+    expect(await within(client.closed, 'The end of the connection')).to.equal(1013);
+  });
+
   it('closes the socket where its consumer is one of several, for a stream alone would not come back', async () => {
     const client = await connect(app, '/many/?slow');
     await client.channel('a').request('listen', { request_id: 1 });

@@ -98,7 +98,10 @@ export class EventDelivery {
   #unconfirmed: readonly Unconfirmed[] = [];
   readonly #waiters: (() => void)[] = [];
   #isBusy = false;
+  /** Of the texts of all that waits. */
   #bytes = 0;
+  /** How many wait behind one of the same task. */
+  #inTurn = 0;
   /** How many answers all that arrives waits for. */
   #holds = 0;
   #isEnded = false;
@@ -157,7 +160,7 @@ export class EventDelivery {
 
   /** How many changes have to wait for what is being delivered, or for the reply that confirms their subscription. */
   get waiting(): number {
-    return this.#unconfirmed.reduce((sum, { kept }) => sum + kept.length, this.#tasks.length);
+    return this.#unconfirmed.reduce((sum, { kept }) => sum + kept.length, this.#tasks.length + this.#inTurn);
   }
 
   /** Heap of the texts of these changes: an estimate that is not too low. */
@@ -170,6 +173,7 @@ export class EventDelivery {
     this.#isEnded = true;
     this.#tasks.length = 0;
     this.#bytes = 0;
+    this.#inTurn = 0;
     this.#unconfirmed = [];
   }
 
@@ -237,10 +241,15 @@ export class EventDelivery {
   }
 
   async #handleAll(arrivals: readonly Arrival[]): Promise<void> {
+    const bytes = arrivals.length > 1 ? bytesOf(arrivals) : 0;
+    this.#inTurn = arrivals.length;
+    this.#bytes += bytes;
     for (const arrival of arrivals) {
-      if (this.#isEnded) return;
+      this.#inTurn -= 1;
       await this.#handle(arrival);
+      if (this.#isEnded) return;
     }
+    this.#bytes -= bytes;
   }
 
   /** Never rejects. */
