@@ -61,7 +61,7 @@ export const connectionMemoryBugs: readonly Bug[] = [
     story: 'Events are counted, and their texts are not.',
     plant: {
       symbol: 'Quotas.limitOfEvents',
-      with: given((count: number) => [count, 0, 0]),
+      with: given((count: number) => [count, Number.NEGATIVE_INFINITY]),
     },
     caughtBy: ['consumers/waiting-events'],
   },

@@ -181,6 +181,17 @@ describe('What comes for a consumer', () => {
       expect(await client.closed).to.equal(1013);
     });
 
+    it('is counted with what waits for the other streams of the connection', async () => {
+      const client = await connect(app, '/many/?slow');
+      for (const stream of ['a', 'b']) await client.channel(stream).request('listen', { request_id: 1 });
+      ring(1);
+      await within(reached.promise, 'The first question');
+      ring(1);
+      expect(counters.count('signalbox.limits_reached', { limit: 'waiting_event_bytes' })).to.equal(0);
+      ring(1);
+      expect(await within(client.closed, 'The end of the connection')).to.equal(1013);
+    });
+
     it('is counted with the messages that wait for an action', async () => {
       const client = await connect(app, '/');
       client.send({ action: 'hold', request_id: 1 });

@@ -93,35 +93,39 @@ describe(`A page of ${rows} rows, with the default limits`, () => {
       unwrap: ({ payload }: Frame) => payload as Frame,
     },
   ]) {
-    it(`is read, followed row by row and asked for at once, row by row: ${title}`, async () => {
-      await using client = await SocketClient.open(`ws://127.0.0.1:${port}${url}`);
-      const answers = async (count: number): Promise<Frame[]> => {
-        const frames: Frame[] = [];
-        while (frames.length < count) frames.push(unwrap(await client.receive()));
-        return frames;
-      };
-      const askForEach = (action: string, id: (pk: number) => string): void => {
-        for (const pk of keys) client.send(wrap({ action, pk, request_id: id(pk) }));
-      };
+    describe(title, () => {
+      it('is read, followed row by row, and asked for row by row at once', async () => {
+        await using client = await SocketClient.open(`ws://127.0.0.1:${port}${url}`);
+        const answers = async (count: number): Promise<Frame[]> => {
+          const frames: Frame[] = [];
+          while (frames.length < count) frames.push(unwrap(await client.receive()));
+          return frames;
+        };
+        const askForEach = (action: string, id: (pk: number) => string): void => {
+          for (const pk of keys) client.send(wrap({ action, pk, request_id: id(pk) }));
+        };
 
-      client.send(wrap({ action: 'list', request_id: 'page' }));
-      const [page] = await answers(1);
-      expect(page).to.have.nested.property('data.results').with.length(rows);
+        client.send(wrap({ action: 'list', request_id: 'page' }));
+        const [page] = await answers(1);
+        expect(page).to.have.nested.property('data.results').with.length(rows);
 
-      askForEach('subscribe_instance', (pk) => `row ${pk}`);
-      askForEach('retrieve', (pk) => `again ${pk}`);
-      const replies = await answers(2 * rows);
-      expect(replies.map((reply) => [reply['request_id'], reply['response_status']])).to.deep.equal([
-        ...keys.map((pk) => [`row ${pk}`, 201]),
-        ...keys.map((pk) => [`again ${pk}`, 200]),
-      ]);
+        askForEach('subscribe_instance', (pk) => `row ${pk}`);
+        askForEach('retrieve', (pk) => `again ${pk}`);
+        const replies = await answers(2 * rows);
+        expect(replies.map((reply) => [reply['request_id'], reply['response_status']])).to.deep.equal([
+          ...keys.map((pk) => [`row ${pk}`, 201]),
+          ...keys.map((pk) => [`again ${pk}`, 200]),
+        ]);
 
-      const em = database.orm.em.fork();
-      for (const part of await em.findAll(Part)) part.name = `new ${part.id}`;
-      await em.flush();
-      const events = await answers(rows);
-      const told = events.map((event) => `${event['request_id']}: ${(event['data'] as { name: string }).name}`).sort();
-      expect(told).to.deep.equal(keys.map((pk) => `row ${pk}: new ${pk}`).sort());
+        const em = database.orm.em.fork();
+        for (const part of await em.findAll(Part)) part.name = `new ${part.id}`;
+        await em.flush();
+        const events = await answers(rows);
+        const told = events
+          .map((event) => `${event['request_id']}: ${(event['data'] as { name: string }).name}`)
+          .sort();
+        expect(told).to.deep.equal(keys.map((pk) => `row ${pk}: new ${pk}`).sort());
+      });
     });
   }
 });

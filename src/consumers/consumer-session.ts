@@ -118,7 +118,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   readonly unitOfWork: UnitOfWork;
   readonly groups: ConsumerGroups;
   readonly subscriptions: Subscriptions;
-  readonly #holdings: Holdings = { subscriptions: 0, groups: 0, bytes: 0 };
+  readonly #holdings: Holdings = { subscriptions: 0, groups: 0, bytes: 0, waitingBytes: 0 };
   readonly #queue: RequestQueue;
   readonly #events: EventDelivery;
   readonly #detached: DetachedMethods | undefined;
@@ -131,7 +131,6 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   #isCutOff = false;
   #closing: Promise<void> | undefined;
   #waitingMessages = 0;
-  #waitingMessageBytes = 0;
   #lastMessage: Promise<void> = Promise.resolve();
 
   /**
@@ -155,7 +154,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.unitOfWork = compiled.model ? unitOfWork.of(compiled.model) : unitOfWork;
     this.instance = this.scope.container.resolve(compiled.consumer);
     this.name = services.layer.newChannel();
-    this.#events = new EventDelivery(this);
+    this.#events = new EventDelivery(this, this.#holdings);
     this.subscriptions = new Subscriptions(services.subscribed, this.#events, this.#holdings);
     this.groups = new ConsumerGroups(services.layer, this.name, this.#holdings, quotas);
     this.#queue = new RequestQueue((request) => this.#start(request), quotas);
@@ -529,8 +528,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
    */
   hasRoom(bytes: number): boolean {
     if (this.groups.ended) return false;
-    const events = this.#events.waiting + this.#waitingMessages;
-    const limit = this.quotas.limitOfEvents(events, this.#events.waitingBytes + this.#waitingMessageBytes, bytes);
+    const limit = this.quotas.limitOfEvents(this.#events.waiting + this.#waitingMessages, bytes);
     if (limit === undefined) return true;
     this.#overflow(limit);
     return false;
@@ -556,11 +554,11 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     }
     const method: (message: ChannelMessage) => Promise<void> | void = Reflect.get(this.instance, member);
     this.#waitingMessages += 1;
-    this.#waitingMessageBytes += bytes;
+    this.#holdings.waitingBytes += bytes;
     this.#lastMessage = runDetached(() => this.#inLine('message', () => method.call(this.instance, message))).finally(
       () => {
         this.#waitingMessages -= 1;
-        this.#waitingMessageBytes -= bytes;
+        this.#holdings.waitingBytes -= bytes;
       },
     );
   }

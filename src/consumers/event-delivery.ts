@@ -98,15 +98,17 @@ export class EventDelivery {
   #unconfirmed: readonly Unconfirmed[] = [];
   readonly #waiters: (() => void)[] = [];
   #isBusy = false;
-  /** Of the texts of all that waits. */
-  #bytes = 0;
   /** How many wait behind one of the same task. */
   #inTurn = 0;
   /** How many answers all that arrives waits for. */
   #holds = 0;
   #isEnded = false;
 
-  constructor(session: SubscribedSession) {
+  /** @param taken where the heap of the texts of what waits is kept: an estimate that is not too low */
+  constructor(
+    session: SubscribedSession,
+    private readonly taken: { waitingBytes: number },
+  ) {
     const { compiled, instance, scope, services } = session;
     const loadObject = (context: ActionContext): Promise<object> => session.loadObject(context);
     this.#session = session;
@@ -125,7 +127,7 @@ export class EventDelivery {
     const bytes = bytesBehind(this.#tasks.at(-1)?.arrival, arrival);
     if (!this.#isFree && !this.#session.hasRoom(bytes)) return;
     this.#tasks.push({ run: () => this.#deliver(arrival, origin), bytes, arrival });
-    this.#bytes += bytes;
+    this.taken.waitingBytes += bytes;
     this.#drain();
   }
 
@@ -145,7 +147,7 @@ export class EventDelivery {
 
   #confirm(unconfirmed: Unconfirmed, hasSucceeded: boolean): void {
     this.#unconfirmed = this.#unconfirmed.filter((other) => other !== unconfirmed);
-    this.#bytes -= unconfirmed.bytes;
+    this.taken.waitingBytes -= unconfirmed.bytes;
     if (hasSucceeded) this.#deliverNext(unconfirmed.kept, unconfirmed.bytes);
   }
 
@@ -163,16 +165,10 @@ export class EventDelivery {
     return this.#unconfirmed.reduce((sum, { kept }) => sum + kept.length, this.#tasks.length + this.#inTurn);
   }
 
-  /** Heap of the texts of these changes: an estimate that is not too low. */
-  get waitingBytes(): number {
-    return this.#bytes;
-  }
-
   /** Drops what waits. */
   end(): void {
     this.#isEnded = true;
     this.#tasks.length = 0;
-    this.#bytes = 0;
     this.#inTurn = 0;
     this.#unconfirmed = [];
   }
@@ -188,7 +184,7 @@ export class EventDelivery {
     while (!this.#isBusy && this.#holds === 0) {
       const task = this.#tasks.shift();
       if (!task) break;
-      this.#bytes -= task.bytes;
+      this.taken.waitingBytes -= task.bytes;
       const done = task.run();
       if (!done) continue;
       this.#isBusy = true;
@@ -211,7 +207,7 @@ export class EventDelivery {
 
   #deliverNext(arrivals: readonly Arrival[], bytes = bytesOf(arrivals)): void {
     this.#tasks.unshift({ run: () => this.#deliverAll(arrivals), bytes, arrival: arrivals.at(-1) });
-    this.#bytes += bytes;
+    this.taken.waitingBytes += bytes;
   }
 
   /** The request that a change came from, while its reply is still due here. Events do not wait for detached ones. */
@@ -237,19 +233,19 @@ export class EventDelivery {
     const bytes = bytesBehind(unconfirmed.kept.at(-1), arrival);
     unconfirmed.kept.push(arrival);
     unconfirmed.bytes += bytes;
-    this.#bytes += bytes;
+    this.taken.waitingBytes += bytes;
   }
 
   async #handleAll(arrivals: readonly Arrival[]): Promise<void> {
     const bytes = arrivals.length > 1 ? bytesOf(arrivals) : 0;
     this.#inTurn = arrivals.length;
-    this.#bytes += bytes;
+    this.taken.waitingBytes += bytes;
     for (const arrival of arrivals) {
       this.#inTurn -= 1;
       await this.#handle(arrival);
       if (this.#isEnded) return;
     }
-    this.#bytes -= bytes;
+    this.taken.waitingBytes -= bytes;
   }
 
   /** Never rejects. */

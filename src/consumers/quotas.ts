@@ -3,8 +3,11 @@ import { Throttled } from '../errors.js';
 import type { SubscriptionCounts } from '../observers/subscriptions.js';
 import type { Limits } from '../settings.js';
 
-/** What one consumer of the connection holds: subscriptions, the groups that these and its channel are in, and the heap of subscriptions. */
-export type Holdings = SubscriptionCounts;
+/** What one consumer of the connection holds; the groups are those of its subscriptions and of its channel. */
+export interface Holdings extends SubscriptionCounts {
+  /** Heap of the texts of the events and messages that wait: an estimate that is not too low. */
+  waitingBytes: number;
+}
 
 /** Suggested delay in milliseconds until one of the client's requests may have ended. */
 const retryDelay = 1_000;
@@ -73,16 +76,17 @@ export class Quotas {
   /**
    * The limit that one more event or message for a consumer is above, if it is.
    *
-   * @param count of those that wait for it
-   * @param bytes of heap of these
-   * @param added what one more takes. One that no other one is beside may take any number
+   * @param count of those that wait for this consumer
+   * @param added heap of the text of one more. One that no other one is beside may take any number
    */
-  limitOfEvents(count: number, bytes: number, added: number): number | undefined {
+  limitOfEvents(count: number, added: number): number | undefined {
     const { waitingEvents, waitingEventBytes } = this.limits;
     if (count >= waitingEvents) {
       this.#count('waiting_events');
       return waitingEvents;
     }
+    let bytes = 0;
+    for (const holding of this.holdings) bytes += holding.waitingBytes;
     if (bytes === 0 || bytes + added <= waitingEventBytes) return undefined;
     this.#count('waiting_event_bytes');
     return waitingEventBytes;

@@ -18,7 +18,10 @@ export class ActionContext {
   /** The method's name on the wire: `create_message`. */
   readonly action: string;
   readonly requestId: RequestId;
-  /** What came, unchecked. The checked instance is the action's own parameter. */
+  /**
+   * What came, unchecked. The checked instance is the action's own parameter. At a delivery: of it, what the action declares or has
+   * subscribed with.
+   */
   readonly kwargs: Readonly<Record<string, unknown>>;
   /**
    * Whether the client sent no request now: a subscription that this request made is asked again whether it would still be
