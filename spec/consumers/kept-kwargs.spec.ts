@@ -28,6 +28,11 @@ class RoomKey {
   @IsOptional() @IsInt() floor?: number;
 }
 
+interface Circle {
+  room: number;
+  self?: Circle;
+}
+
 const rang = new Signal<Rang>();
 const roomSchema = z.object({ room: z.number() });
 let asked: string[];
@@ -56,6 +61,13 @@ class BellConsumer extends ApiConsumer {
   @Action({ status: 201 })
   async followUnchecked(context: ActionContext) {
     await this.subscribe(this.onRang, { room: Number(context.kwargs['room']) }, context);
+  }
+
+  @Action({ status: 201 })
+  async followInACircle(context: ActionContext) {
+    const kwargs: Circle = { room: 1 };
+    kwargs.self = kwargs;
+    await this.subscribe(this.onRang, kwargs, context);
   }
 
   @Observer(rang)
@@ -124,6 +136,12 @@ describe('What a subscription keeps of its kwargs', () => {
     expect(await follow('follow_by_schema', { room: 1 })).to.equal(429);
     expect(await client.request('unsubscribe', { target: 1 })).to.include({ response_status: 204 });
     expect(await follow('follow_by_schema', { room: 1 })).to.equal(201);
+  });
+
+  it('may be anything that the application subscribes with', async () => {
+    expect(await follow('follow_in_a_circle', {})).to.equal(201);
+    expect(await follow('follow_in_a_circle', {})).to.equal(201);
+    await ring();
   });
 
   it('is told to developers where something that a permission may have read is left out', async () => {

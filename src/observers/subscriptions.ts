@@ -189,13 +189,18 @@ export function subscribingRequest(
   const text = encodeData([action, sent, groups]);
   const key = text.length > longestKey ? createHash('sha256').update(text).digest('base64') : text;
   const named = heapBytesOf(groups) + groupBytes * groups.length;
-  const held = heapBytesOf([requestId, action, key, sent]) + heapBytesOf(kwargs, isNoEntity);
+  const held = heapBytesOf([requestId, action, key, sent]) + heapBytesOf(kwargs, eachOnce());
   return { action, sent, kwargs, groups, key, bytes: subscriptionBytes + named + held, rights: undefined };
 }
 
-/** Entities are the application's, and may lead to any number of others. */
-function isNoEntity(value: object): boolean {
-  return !isEntity(value);
+/** Kwargs that the application makes may lead back to themselves; entities are its own, and lead to any number of others. */
+function eachOnce(): (object: object) => boolean {
+  const counted = new Set<object>();
+  return (object) => {
+    if (counted.has(object) || isEntity(object)) return false;
+    counted.add(object);
+    return true;
+  };
 }
 
 /** Those of a list that are not in another. Lists of groups are not changed: subscription and request may share one. */
