@@ -3,6 +3,7 @@ import type { EntityManager } from '@mikro-orm/core';
 import type { Settings, StoredTicket } from 'signalbox';
 import { changeLogBugs } from './change-log-bugs.js';
 import { connectionMemoryBugs } from './connection-memory-bugs.js';
+import { dcrfBugs } from './dcrf-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
 import type { Bug, Fault } from './plant.js';
 import { severalProcessesBugs } from './several-processes-bugs.js';
@@ -1124,6 +1125,12 @@ const misunderstandings: readonly Bug[] = [
     caughtBy: ['authentication/tickets'],
   },
   {
+    name: 'a permission asks the database by a kwarg that no rule has checked',
+    story: 'What does not fit is refused behind the permissions only.',
+    plant: { symbol: 'Request.refuseKwargs', with: leftOut },
+    caughtBy: ['permissions/checked-kwargs'],
+  },
+  {
     name: 'a permission with a misspelt method allows everything',
     story: 'Nobody looks whether it answers a question.',
     plant: { symbol: 'checkAsks', with: leftOut },
@@ -1205,6 +1212,7 @@ export const bugs: readonly Bug[] = [
   ...changeLogBugs,
   ...severalProcessesBugs,
   ...connectionMemoryBugs,
+  ...dcrfBugs,
   ...requests,
   ...rights,
   ...identity,

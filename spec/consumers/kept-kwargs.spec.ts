@@ -34,7 +34,13 @@ interface Circle {
 }
 
 const rang = new Signal<Rang>();
-const roomSchema = z.object({ room: z.number() });
+const roomSchema = z.object({
+  room: z.number(),
+  tags: z
+    .array(z.string())
+    .transform((tags) => new Set(tags))
+    .optional(),
+});
 let asked: string[];
 
 /** Notes with what it is asked at a delivery. */
@@ -136,6 +142,12 @@ describe('What a subscription keeps of its kwargs', () => {
     expect(await follow('follow_by_schema', { room: 1 })).to.equal(429);
     expect(await client.request('unsubscribe', { target: 1 })).to.include({ response_status: 204 });
     expect(await follow('follow_by_schema', { room: 1 })).to.equal(201);
+  });
+
+  it('is one for each set that a schema makes', async () => {
+    for (const tags of [['a'], ['b'], ['b'], ['a']])
+      expect(await follow('follow_by_schema', { room: 1, tags })).to.equal(201);
+    expect(await follow('follow_by_schema', { room: 1, tags: ['a', 'b'] })).to.equal(429);
   });
 
   it('may be anything that the application subscribes with', async () => {

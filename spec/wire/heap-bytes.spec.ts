@@ -56,6 +56,7 @@ describe('The estimate of the heap that a value of JSON takes', () => {
     expect(heapBytesOf('four')).to.equal(40);
     expect(heapBytesOf([1, 'four'])).to.equal(56 + 8 + 16 + 8 + 40);
     expect(heapBytesOf({ pk: 1 })).to.equal(64 + 128 + 8 + 4 + 16);
+    expect(heapBytesOf(new Set([1]))).to.equal(64 + 56 + 8 + 16);
     expect(heapBytesOf(Buffer.alloc(100))).to.equal(164);
   });
 

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { ParseError } from '../errors.js';
 import { isEntity } from '../orm/model-key.js';
-import { encodeData } from '../wire/codec.js';
 import { heapBytesOf } from '../wire/heap-bytes.js';
 import type { RequestId } from '../wire/messages.js';
 import type { Observer } from './observer.js';
@@ -186,11 +185,17 @@ export function subscribingRequest(
   kwargs: unknown,
   groups: readonly string[],
 ): SubscribingRequest {
-  const text = encodeData([action, sent, groups]);
+  const text = JSON.stringify([action, sent, groups], asTold);
   const key = text.length > longestKey ? createHash('sha256').update(text).digest('base64') : text;
   const named = heapBytesOf(groups) + groupBytes * groups.length;
   const held = heapBytesOf([requestId, action, key, sent]) + heapBytesOf(kwargs, eachOnce());
   return { action, sent, kwargs, groups, key, bytes: subscriptionBytes + named + held, rights: undefined };
+}
+
+/** A schema may make sets, maps and bigints of what came: JSON shows the former alike, and the latter not at all. */
+function asTold(_name: string, value: unknown): unknown {
+  if (value instanceof Set || value instanceof Map) return [...value];
+  return typeof value === 'bigint' ? String(value) : value;
 }
 
 /** Kwargs that the application makes may lead back to themselves; entities are its own, and lead to any number of others. */

@@ -17,6 +17,7 @@ export function heapBytesOf(value: unknown, isCounted: (object: object) => boole
   if (typeof value === 'number' || typeof value === 'bigint') return numberBytes;
   if (typeof value !== 'object' || value === null) return 0;
   if (ArrayBuffer.isView(value)) return objectBytes + value.byteLength;
+  if (value instanceof Set || value instanceof Map) return objectBytes + heapBytesOf([...value], isCounted);
   if (Array.isArray(value)) {
     let bytes = arrayBytes;
     for (const item of value) bytes += slotBytes + heapBytesOf(item, isCounted);
