@@ -12,20 +12,31 @@ const nameBytes = 128;
  *
  * @param isCounted whether an object that is no list counts; those that do not are held by others anyway. Default: all do
  */
-export function heapBytesOf(value: unknown, isCounted: (object: object) => boolean = () => true): number {
-  if (typeof value === 'string') return stringBytes + 2 * value.length;
-  if (typeof value === 'number' || typeof value === 'bigint') return numberBytes;
-  if (typeof value !== 'object' || value === null) return 0;
-  if (ArrayBuffer.isView(value)) return objectBytes + value.byteLength;
-  if (value instanceof Set || value instanceof Map) return objectBytes + heapBytesOf([...value], isCounted);
+export function heapBytesOf(value: unknown, isCounted?: (object: object) => boolean): number {
+  switch (typeof value) {
+    case 'string':
+      return stringBytes + 2 * value.length;
+    case 'number':
+    case 'bigint':
+      return numberBytes;
+    case 'object':
+      return value === null ? 0 : objectBytesOf(value, isCounted);
+    default:
+      return 0;
+  }
+}
+
+function objectBytesOf(value: object, isCounted: ((object: object) => boolean) | undefined): number {
   if (Array.isArray(value)) {
     let bytes = arrayBytes;
     for (const item of value) bytes += slotBytes + heapBytesOf(item, isCounted);
     return bytes;
   }
-  if (!isCounted(value)) return 0;
+  if (ArrayBuffer.isView(value)) return objectBytes + value.byteLength;
+  if (value instanceof Set || value instanceof Map) return objectBytes + heapBytesOf([...value], isCounted);
+  if (isCounted && !isCounted(value)) return 0;
   let bytes = objectBytes;
-  for (const name of Object.keys(value))
-    bytes += nameBytes + slotBytes + 2 * name.length + heapBytesOf(Reflect.get(value, name), isCounted);
+  for (const name in value)
+    bytes += nameBytes + slotBytes + 2 * name.length + heapBytesOf((value as Record<string, unknown>)[name], isCounted);
   return bytes;
 }
