@@ -32,8 +32,8 @@ const secretNames = ['password', 'token', 'authorization', 'cookie', 'secret', '
 const limits = {
   /** Frames a second from one connection, control frames among them. Default 50. */
   messagesPerSecond: count(50),
-  /** Frames that one connection may send at once after it was quiet. Default 100. */
-  messageBurst: count(100),
+  /** Frames that one connection may send at once after it was quiet. Default 512. */
+  messageBurst: count(512),
   /** Frames a second of one user, through all connections to this process; never less than `messagesPerSecond`. Default 200. */
   userMessagesPerSecond: count(200),
   /** Frames that one user may send at once after it was quiet; never less than `messageBurst`. Default 1 000. */
@@ -46,12 +46,18 @@ const limits = {
   errorsPerMinute: count(20),
   /** Detached actions that one connection may have under way. Default 16. */
   detachedActions: count(16),
-  /** Requests of one connection that wait for those before them. Default 64. */
-  waitingRequests: count(64),
+  /** Requests of one connection that wait for those before them. Default 512. */
+  waitingRequests: count(512),
+  /** Heap of one connection's requests that wait or run, in bytes, as it is estimated. One that is alone may take more. Default 4 194 304. */
+  requestBytes: count(4_194_304),
   /** Events and messages that wait for one consumer's permissions, observers and actions; one more closes with 1013. Default 10 000. */
   waitingEvents: count(10_000),
-  /** Subscriptions of one connection. Default 128. */
-  subscriptions: count(128),
+  /** Bytes of heap of the texts of these, as they are estimated; more close with 1013. A single one may have any number. Default 16 777 216. */
+  waitingEventBytes: count(16_777_216),
+  /** Requests of one connection whose subscriptions last. Default 512. */
+  subscriptions: count(512),
+  /** Heap of one connection's subscriptions with their kwargs, in bytes, as it is estimated. Default 2 097 152. */
+  subscriptionBytes: count(2_097_152),
   /** Groups of one connection, those of its subscriptions among them. Default 1 024. */
   groups: count(1_024),
   /** Connections of one user to this process, those that logged in later among them. Default 20. */

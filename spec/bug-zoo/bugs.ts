@@ -2,6 +2,7 @@ import { setTimeout as passed } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/core';
 import type { Settings, StoredTicket } from 'signalbox';
 import { changeLogBugs } from './change-log-bugs.js';
+import { connectionMemoryBugs } from './connection-memory-bugs.js';
 import { dcrfBugs } from './dcrf-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
 import type { Bug, Fault } from './plant.js';
@@ -1210,6 +1211,7 @@ export const bugs: readonly Bug[] = [
   ...replies,
   ...changeLogBugs,
   ...severalProcessesBugs,
+  ...connectionMemoryBugs,
   ...dcrfBugs,
   ...requests,
   ...rights,

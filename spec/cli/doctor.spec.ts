@@ -128,7 +128,7 @@ warning: The setting \`origins\` is "any": every page that a user visits may ope
 error: The setting \`trustedProxies\` holds 0.0.0.0/0: every client may say which address it has, and evade the limits by address.
   Name the addresses of your proxies only.
 
-warning: These limits are more than 20 times their default: subscriptions (100000 instead of 128).
+warning: These limits are more than 20 times their default: subscriptions (100000 instead of 512).
   Lower them to what your clients need: one client may take the process from all others.
 
 warning: NODE_ENV is production, and the setting \`development\` is true: the log says what only developers should read.

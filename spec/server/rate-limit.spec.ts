@@ -60,7 +60,8 @@ describe('The limits of messages', () => {
 
   function open(limits: Partial<Limits> = {}): void {
     const routes = [path('/', CountConsumer), path('/many/', demultiplexer({ counts: StreamConsumer }))];
-    ({ app, clock, logger, counters } = serve(routes, { settings: { limits: { waitingRequests: 1_000, ...limits } } }));
+    const settings = { limits: { messageBurst: 100, waitingRequests: 1_000, ...limits } };
+    ({ app, clock, logger, counters } = serve(routes, { settings }));
   }
 
   beforeEach(() => {
