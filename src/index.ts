@@ -160,10 +160,12 @@ export { serializeMany, serializeOne } from './serializers/serialize.js';
 export { Serializer, type SerializerClass, type SerializerContext } from './serializers/serializer.js';
 export type { AppApi } from './server/api-types.js';
 export { type App, createApp } from './server/app.js';
+export type { PlainRequest, RequestClient } from './server/app-explorer.js';
 export type {
   AcceptedConnection,
   ApplicationHooks,
   AppOptions,
+  AttachOptions,
   ListenAddress,
   ListenOptions,
   UpgradableServer,

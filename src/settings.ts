@@ -24,6 +24,9 @@ type Values<Table> = {
 
 type Table = Readonly<Record<string, Setting<unknown>>>;
 
+/** The peer of a Unix socket, which has no address. nginx calls it so too. */
+export const unixPeer = 'unix:';
+
 /** Timers and `ws` count in 32 bits; a larger number would mean "at once" to the ones and "no limit" to the other. */
 const largest = 2_147_483_647;
 
@@ -59,10 +62,14 @@ const limits = {
   /** Connections of one address to this process; an IPv6 address counts as its /64. Default 100. */
   connectionsPerAddress: count(100),
   /**
-   * Sockets of one address to `listen`'s server that have not asked for a handshake; one more is cut. Never less than
-   * `connectionsPerAddress`. Those of `trustedProxies` are not counted. Default 100.
+   * Sockets of one address whose clients owe a request, or the rest of one; where there is one more, the one that has waited longest
+   * is cut. Never less than `connectionsPerAddress`. Those of `trustedProxies` are not counted. Default 100.
    */
   socketsPerAddress: count(100),
+  /** The same for all addresses together. Default 1 000. */
+  sockets: count(1_000),
+  /** File descriptors that sockets leave to the database, to files and to logs, where the system limits them. Default 128. */
+  freeDescriptors: count(128),
   /** Handshakes a second from one address. Default 10. */
   addressHandshakesPerSecond: count(10),
   /** Handshakes that one address may begin at once after it was quiet. Default 100. */
@@ -255,8 +262,8 @@ const table = {
    */
   revealForbiddenObjects: flag(false),
   /**
-   * Addresses of the proxies before this process, and networks of them (`10.0.0.0/8`): only what they say in
-   * X-Forwarded-For is believed. Default none.
+   * Addresses of the proxies before this process, networks of them (`10.0.0.0/8`), and `unix:` for those that come over a Unix
+   * socket: only what they say in X-Forwarded-For, -Host and -Proto is believed. Default none.
    */
   trustedProxies: setting<readonly string[]>([], checkProxies),
   /** How much clients may ask for. */
@@ -408,7 +415,8 @@ function checkNames(name: string, value: unknown): void {
 }
 
 function checkProxies(name: string, proxies: unknown): void {
-  checkList(name, proxies, isNetwork, 'Give addresses and networks such as "10.0.0.0/8".');
+  const remedy = 'Give addresses, networks such as "10.0.0.0/8", or "unix:" for Unix sockets.';
+  checkList(name, proxies, (proxy) => proxy === unixPeer || isNetwork(proxy), remedy);
 }
 
 function isNetwork(text: unknown): boolean {
