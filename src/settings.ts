@@ -68,8 +68,8 @@ const limits = {
   socketsPerAddress: count(100),
   /** The same for all addresses together. Default 1 000. */
   sockets: count(1_000),
-  /** File descriptors that sockets leave to the database, to files and to logs, where the system limits them. Default 128. */
-  freeDescriptors: count(128),
+  /** File descriptors that sockets leave free, for the database and files, where the system tells how many there are. Default 64. */
+  freeDescriptors: count(64),
   /** Handshakes a second from one address. Default 10. */
   addressHandshakesPerSecond: count(10),
   /** Handshakes that one address may begin at once after it was quiet. Default 100. */

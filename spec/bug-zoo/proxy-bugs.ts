@@ -59,7 +59,7 @@ export const proxyBugs: readonly Bug[] = [
     story: 'Nothing is left for the database, for files, and for the answer that there is no room.',
     plant: {
       symbol: 'roomFor',
-      with: (original: (limits: Limits, descriptors: number) => unknown) => (limits: Limits) =>
+      with: (original: (limits: Limits, free: number) => unknown) => (limits: Limits) =>
         original(limits, Number.POSITIVE_INFINITY),
     },
     caughtBy: ['server/http-sockets'],

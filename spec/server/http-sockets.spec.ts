@@ -5,9 +5,10 @@ import { createServer as createSecureServer } from 'node:https';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { connect as connectSecure } from 'node:tls';
 import { expect } from 'chai';
-import { Action, ApiConsumer, type AttachOptions, Consumer, type GivenSettings, path } from 'signalbox';
-import type { MemoryCounters, MemoryLogger, TestClock } from 'signalbox/testing';
-import { roomFor } from '#signalbox/server/http-sockets.js';
+import { Action, ApiConsumer, type AttachOptions, Consumer, type GivenSettings, Overloaded, path } from 'signalbox';
+import { MemoryCounters, MemoryLogger, TestClock } from 'signalbox/testing';
+import { HttpSockets, roomFor } from '#signalbox/server/http-sockets.js';
+import { TrustedProxies } from '#signalbox/server/trusted-proxies.js';
 import { defaultSettings } from '#signalbox/settings.js';
 import { selfSigned } from '../support/certificate.js';
 import { until, within } from '../support/deadline.js';
@@ -254,18 +255,68 @@ describe('Sockets that ask for nothing', () => {
 describe('File descriptors', () => {
   const { limits } = defaultSettings;
 
-  it('are left to the database and to files: 128 by default, and a quarter of the rest to sockets that are no connections', () => {
-    expect(roomFor(limits, 400)).to.deep.equal({ sockets: 272, connections: 204 });
+  it('are left to the database and to files: 64 by default, and a quarter of the rest to sockets that are no connections', () => {
+    expect(roomFor(limits, 400)).to.deep.equal({ sockets: 336, connections: 252 });
     expect(roomFor({ ...limits, freeDescriptors: 200 }, 400)).to.deep.equal({ sockets: 200, connections: 150 });
-  });
-
-  it('let there be as many connections as the limit says where there are enough of them', () => {
-    expect(roomFor(limits, 20_000)).to.deep.equal({ sockets: 19_872, connections: 10_000 });
-    expect(roomFor(limits, Number.POSITIVE_INFINITY).connections).to.equal(10_000);
+    expect(roomFor(limits, 20_000)).to.deep.equal({ sockets: 19_936, connections: 18_936 });
   });
 
   it('let a few clients connect, however few there are', () => {
     expect(roomFor(limits, 20)).to.deep.equal({ sockets: 16, connections: 12 });
+  });
+
+  describe('of a process that may open few', () => {
+    const server = createServer();
+    const clients: Socket[] = [];
+    let port: number;
+    let counters: MemoryCounters;
+    let sockets: HttpSockets;
+    let unwatch: (() => void) | undefined;
+
+    beforeEach(async () => {
+      counters = new MemoryCounters();
+      // Beside 80 for other things and the 64 that are left free, 40 are for sockets.
+      const descriptors = { limit: 184, count: () => 80 };
+      const given = { ...limits, freeDescriptors: 64, sockets: 1_000 };
+      sockets = new HttpSockets(
+        given,
+        descriptors,
+        new TrustedProxies([]),
+        new TestClock(),
+        counters,
+        new MemoryLogger(),
+      );
+      unwatch = sockets.watch(server, true);
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      port = (server.address() as AddressInfo).port;
+    });
+    afterEach(() => {
+      for (const client of clients.splice(0)) client.destroy();
+      unwatch?.();
+      server.close();
+    });
+
+    async function connected(): Promise<{ client: Socket; served: Socket }> {
+      const client = connect({ port, host: '127.0.0.1' });
+      clients.push(client.on('error', () => {}).resume());
+      const [served] = (await within(once(server, 'connection'), 'The connection')) as [Socket];
+      return { client, served };
+    }
+
+    it('are taken from the socket that has waited longest', async () => {
+      const { client } = await connected();
+      for (let each = 0; each < 40; each += 1) await connected();
+      await until(() => client.closed, 'The end of the first');
+      expect(counters.count('signalbox.limits_reached', { limit: 'descriptors' })).to.equal(1);
+    });
+
+    it('are not taken from connections, which are answered 503 before the last ones', async () => {
+      for (let each = 0; each < 30; each += 1) sockets.upgraded((await connected()).served);
+      sockets.checkRoom();
+      sockets.upgraded((await connected()).served);
+      expect(() => sockets.checkRoom()).to.throw(Overloaded);
+      expect(clients.filter(({ closed }) => closed)).to.deep.equal([]);
+    });
   });
 });
 

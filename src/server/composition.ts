@@ -62,7 +62,7 @@ import { describeRoutes } from './describe-routes.js';
 import type { ApplicationDescription } from './description.js';
 import { Handshake } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
-import { type DescriptorRoom, descriptorLimit, HttpSockets, roomFor } from './http-sockets.js';
+import { HttpSockets, roomFor, systemDescriptors } from './http-sockets.js';
 import { IdleTidying } from './idle-tidying.js';
 import { ConnectionLimiter } from './rate-limit.js';
 import { Router } from './router.js';
@@ -118,10 +118,9 @@ export function buildServices(options: Options): Services {
 
   // The way in
   const proxies = new TrustedProxies(settings.trustedProxies);
-  const descriptors = descriptorLimit();
-  const room = roomFor(settings.limits, descriptors);
-  if (room.connections < settings.limits.connections) warnOfRoom(logger, settings.limits, room, descriptors);
-  const sockets = new HttpSockets(settings.limits, room.sockets, proxies, clock, counters, logger);
+  const descriptors = systemDescriptors();
+  warnOfRoom(logger, settings.limits, descriptors.limit);
+  const sockets = new HttpSockets(settings.limits, descriptors, proxies, clock, counters, logger);
 
   const describe = (): ApplicationDescription => describeRoutes(router.routes, unitOfWork);
   const clientOf = (request: PlainRequest): RequestClient => sockets.clientOf(request);
@@ -195,7 +194,7 @@ export function buildServices(options: Options): Services {
   const log = new RequestLog(clock, counters, tracer, logger, settings, activity);
   const dispatcher = new Dispatcher(errors, log, clock, deadlines, logger, settings, unitOfWork);
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
-  const limiter = new ConnectionLimiter({ ...settings.limits, connections: room.connections }, clock, counters);
+  const limiter = new ConnectionLimiter(settings.limits, clock, counters);
   const handshake = new Handshake(
     router,
     proxies,
@@ -248,11 +247,13 @@ export function buildServices(options: Options): Services {
   };
 }
 
-function warnOfRoom(logger: Logger, { connections }: Limits, room: DescriptorRoom, descriptors: number): void {
+function warnOfRoom(logger: Logger, limits: Limits, descriptors: number): void {
+  const { connections } = limits;
+  if (roomFor(limits, descriptors).connections >= connections) return;
   logger.warn('This process may not open enough files for the connections that it may have.', {
     descriptors,
-    connections: room.connections,
-    remedy: `Let it open more (ulimit -n), or lower settings.limits.connections, which is ${connections}.`,
+    connections,
+    remedy: 'Let it open more (ulimit -n), or lower settings.limits.connections.',
   });
 }
 

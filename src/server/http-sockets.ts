@@ -1,10 +1,11 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock.js';
 import type { Counters } from '../counters.js';
+import { Overloaded } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { type Limits, unixPeer } from '../settings.js';
 import type { PlainRequest, RequestClient } from './app-explorer.js';
@@ -21,6 +22,7 @@ interface OpenSocket {
   answering: number;
   /** Whether it may be cut for others: it is neither a trusted proxy's nor upgraded. */
   mayWait: boolean;
+  isUpgraded: boolean;
 }
 
 type LimitName = 'address_sockets' | 'sockets' | 'descriptors';
@@ -42,12 +44,15 @@ export class HttpSockets {
   readonly #waiting = new Set<OpenSocket>();
   readonly #waitingOf = new Map<string, Set<OpenSocket>>();
   #open = 0;
+  #upgraded = 0;
   #loggedAt = Number.NEGATIVE_INFINITY;
+  /** How many file descriptors were in use for other things than these sockets, and when that was counted. */
+  #others = 0;
+  #countedAt = Number.NEGATIVE_INFINITY;
 
-  /** @param room for how many sockets there are file descriptors */
   constructor(
     private readonly limits: Limits,
-    private readonly room: number,
+    private readonly descriptors: Descriptors,
     private readonly proxies: TrustedProxies,
     private readonly clock: Clock,
     private readonly counters: Counters,
@@ -84,9 +89,17 @@ export class HttpSockets {
   /** The socket belongs to a protocol from now on that has limits of its own. */
   upgraded(socket: Duplex): void {
     const known = this.#sockets.get(socket);
-    if (!known) return;
-    known.mayWait = false;
-    this.#stopWaiting(known);
+    if (!known || known.isUpgraded) return;
+    known.isUpgraded = true;
+    this.#upgraded += 1;
+    this.#release(known);
+  }
+
+  /** @throws Overloaded where connections have the file descriptors that they may have */
+  checkRoom(): void {
+    if (this.#upgraded <= this.#room().connections) return;
+    this.#count('descriptors');
+    throw new Overloaded(undefined, { retryAfter: 10_000, remedy: remedies.descriptors });
   }
 
   /** @param server to which the request came; without one, the server has to be watched for a Unix socket to be known */
@@ -113,16 +126,17 @@ export class HttpSockets {
 
   /** @returns undefined where there is no room for it, and none can be made: it is cut */
   #add(socket: Socket, peer: string | undefined, isLimited: boolean): OpenSocket | undefined {
-    if (this.#open >= this.room) this.#cut(this.#waiting, 'descriptors', socket);
+    if (this.#open >= this.#room().sockets) this.#cut(this.#waiting, 'descriptors', socket);
     if (socket.destroyed) return undefined;
     const network = peer === undefined ? undefined : addressKey(peer);
     const mayWait = isLimited && (peer === undefined || !this.proxies.trusts(peer));
-    const added: OpenSocket = { socket, peer, network, answering: 0, mayWait };
+    const added: OpenSocket = { socket, peer, network, answering: 0, mayWait, isUpgraded: false };
     this.#sockets.set(socket, added);
     this.#open += 1;
     socket.once('close', () => {
       this.#open -= 1;
-      this.upgraded(socket);
+      if (added.isUpgraded) this.#upgraded -= 1;
+      this.#release(added);
     });
     this.#wait(added);
     return added;
@@ -162,6 +176,12 @@ export class HttpSockets {
     if (beside.size > Math.max(socketsPerAddress, connectionsPerAddress)) this.#cut(beside, 'address_sockets');
   }
 
+  /** It never waits again. */
+  #release(one: OpenSocket): void {
+    one.mayWait = false;
+    this.#stopWaiting(one);
+  }
+
   #stopWaiting(one: OpenSocket): void {
     this.#waiting.delete(one);
     if (one.network === undefined) return;
@@ -170,12 +190,29 @@ export class HttpSockets {
     if (beside?.size === 0) this.#waitingOf.delete(one.network);
   }
 
+  /** Counting takes a look at all of them, so it is done once a second at most, and not while there are plenty. */
+  #room(): DescriptorRoom {
+    const { limit } = this.descriptors;
+    const now = this.clock.elapsed();
+    const isKnown = this.#countedAt !== Number.NEGATIVE_INFINITY;
+    const isScarce = (this.#open + this.#others + this.limits.freeDescriptors) * 2 > limit;
+    if (limit !== Number.POSITIVE_INFINITY && (!isKnown || isScarce) && now - this.#countedAt >= 1_000) {
+      this.#countedAt = now;
+      this.#others = Math.max(0, this.descriptors.count() - this.#open);
+    }
+    return roomFor(this.limits, limit - this.#others);
+  }
+
+  #count(limit: LimitName): void {
+    this.counters.increment('signalbox.limits_reached', { limit });
+  }
+
   /** Without an answer: it has asked for nothing, and answers would be what a flood costs. @param newest cut where none waits */
   #cut(waiting: ReadonlySet<OpenSocket>, limit: LimitName, newest?: Socket): void {
     const [longest] = waiting;
-    if (longest) this.upgraded(longest.socket);
+    if (longest) this.#release(longest);
     (longest?.socket ?? newest)?.destroy();
-    this.counters.increment('signalbox.limits_reached', { limit });
+    this.#count(limit);
     const now = this.clock.elapsed();
     if (now - this.#loggedAt < 1_000) return;
     this.#loggedAt = now;
@@ -187,27 +224,35 @@ export class HttpSockets {
   }
 }
 
-/** How many connections and other sockets this process has file descriptors for. */
+/** What the system says of the file descriptors of this process. */
+export interface Descriptors {
+  /** How many may be open; Infinity where the system does not tell. */
+  readonly limit: number;
+  /** How many are open now. */
+  count(): number;
+}
+
+/** For how many sockets, and connections among them, there are file descriptors. */
 export interface DescriptorRoom {
   readonly sockets: number;
   readonly connections: number;
 }
 
-/** @param descriptors how many the process may have open */
-export function roomFor({ connections, sockets, freeDescriptors }: Limits, descriptors: number): DescriptorRoom {
-  const room = Math.max(16, descriptors - freeDescriptors);
+/** @param free how many file descriptors are not in use for anything but sockets */
+export function roomFor({ sockets, freeDescriptors }: Limits, free: number): DescriptorRoom {
+  const room = Math.max(16, free - freeDescriptors);
   // Where connections took all of it, nothing could be answered, not even that there is no room.
-  const forOthers = Math.min(sockets, Math.floor(room / 4));
-  return { sockets: room, connections: Math.min(connections, room - forOthers) };
+  return { sockets: room, connections: room - Math.min(sockets, Math.floor(room / 4)) };
 }
 
-/** How many file descriptors this process may have open; Infinity where the system does not tell, which Linux does. */
-export function descriptorLimit(): number {
+/** Of Linux; other systems do not tell. */
+export function systemDescriptors(): Descriptors {
   try {
     const [, soft] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
-    return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
+    // One of them is that of the folder itself.
+    return { limit: Number(soft ?? Number.POSITIVE_INFINITY), count: () => readdirSync('/proc/self/fd').length - 1 };
   } catch {
-    return Number.POSITIVE_INFINITY;
+    return { limit: Number.POSITIVE_INFINITY, count: () => 0 };
   }
 }
 
