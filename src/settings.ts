@@ -128,7 +128,7 @@ export interface OutboundSettings extends Values<typeof outbound> {}
 const heartbeat = {
   /** How often each client is pinged. Default 25 000. */
   interval: count(25_000),
-  /** How long it may take to answer a ping; then its socket is cut. Default 10 000. */
+  /** How long it may take to answer a ping, at most `interval`; then its socket is cut. Default 10 000. */
   timeLimit: count(10_000),
   /** How long a connection may live without a frame in either direction; then it is closed with 1000. Default false: for ever. */
   idleTimeLimit: countOrOff(),
@@ -307,6 +307,8 @@ export function completeSettings(given: GivenSettings = {}): Settings {
   checkOrder('outbound', settings.outbound, 'softLimit', 'hardLimit');
   checkOrder('outbound', settings.outbound, 'hardLimit', 'totalLimit');
   checkOrder('drain', settings.drain, 'delay', 'timeLimit');
+  // Clients that owe an answer are not pinged again.
+  checkOrder('heartbeat', settings.heartbeat, 'timeLimit', 'interval');
   checkPolling(settings.changeLog);
   return settings;
 }
@@ -375,7 +377,7 @@ function complete<Rows>(rows: Rows, given: unknown, owner?: string, noun = 'sett
 // What is checked
 
 /** Of two that contradict each other one would be broken silently. */
-function checkOrder(group: 'outbound' | 'drain', values: object, less: string, more: string): void {
+function checkOrder(group: 'outbound' | 'drain' | 'heartbeat', values: object, less: string, more: string): void {
   const [low, high] = [less, more].map((name) => Number(Reflect.get(values, name))) as [number, number];
   if (low <= high) return;
   const reason = `is ${low}, and ${group}.${more} is ${high}.`;
