@@ -311,10 +311,15 @@ describe('File descriptors', () => {
     });
 
     it('are not taken from connections, which are answered 503 before the last ones', async () => {
-      for (let each = 0; each < 30; each += 1) sockets.upgraded((await connected()).served);
-      sockets.checkRoom();
-      sockets.upgraded((await connected()).served);
-      expect(() => sockets.checkRoom()).to.throw(Overloaded);
+      const upgraded = async (): Promise<Socket> => {
+        const { served } = await connected();
+        sockets.upgraded(served);
+        return served;
+      };
+      for (let each = 0; each < 29; each += 1) await upgraded();
+      sockets.checkRoom(await upgraded());
+      const last = await upgraded();
+      expect(() => sockets.checkRoom(last)).to.throw(Overloaded);
       expect(clients.filter(({ closed }) => closed)).to.deep.equal([]);
     });
   });

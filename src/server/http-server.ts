@@ -101,7 +101,7 @@ export class HttpServer {
     // A client that is gone already may have no address any more, by which it would count.
     if (socket.destroyed) return;
     try {
-      this.sockets.checkRoom();
+      this.sockets.checkRoom(socket);
       await this.application.accept(toHandshakeRequest(request, remoteAddress), ({ subprotocol }) =>
         this.acceptor.accept(request, socket, head, subprotocol),
       );

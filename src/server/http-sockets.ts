@@ -20,9 +20,11 @@ interface OpenSocket {
   readonly network: string | undefined;
   /** Requests whose bytes have all come and that are being answered. */
   answering: number;
-  /** Whether it may be cut for others: it is neither a trusted proxy's nor upgraded. */
+  /** Whether it may be cut for others: it is limited, no trusted proxy's, and not upgraded. */
   mayWait: boolean;
   isUpgraded: boolean;
+  /** Whether it counts among those for which there have to be file descriptors. */
+  readonly isLimited: boolean;
 }
 
 type LimitName = 'address_sockets' | 'sockets' | 'descriptors';
@@ -91,13 +93,13 @@ export class HttpSockets {
     const known = this.#sockets.get(socket);
     if (!known || known.isUpgraded) return;
     known.isUpgraded = true;
-    this.#upgraded += 1;
+    if (known.isLimited) this.#upgraded += 1;
     this.#release(known);
   }
 
   /** @throws Overloaded where connections have the file descriptors that they may have */
-  checkRoom(): void {
-    if (this.#upgraded <= this.#room().connections) return;
+  checkRoom(socket: Duplex): void {
+    if (!this.#sockets.get(socket)?.isLimited || this.#upgraded <= this.#room().connections) return;
     this.#count('descriptors');
     throw new Overloaded(undefined, { retryAfter: 10_000, remedy: remedies.descriptors });
   }
@@ -126,12 +128,13 @@ export class HttpSockets {
 
   /** @returns undefined where there is no room for it, and none can be made: it is cut */
   #add(socket: Socket, peer: string | undefined, isLimited: boolean): OpenSocket | undefined {
-    if (this.#open >= this.#room().sockets) this.#cut(this.#waiting, 'descriptors', socket);
+    if (isLimited && this.#open >= this.#room().sockets) this.#cut(this.#waiting, 'descriptors', socket);
     if (socket.destroyed) return undefined;
     const network = peer === undefined ? undefined : addressKey(peer);
     const mayWait = isLimited && (peer === undefined || !this.proxies.trusts(peer));
-    const added: OpenSocket = { socket, peer, network, answering: 0, mayWait, isUpgraded: false };
+    const added: OpenSocket = { socket, peer, network, answering: 0, mayWait, isUpgraded: false, isLimited };
     this.#sockets.set(socket, added);
+    if (!isLimited) return added;
     this.#open += 1;
     socket.once('close', () => {
       this.#open -= 1;
