@@ -86,6 +86,7 @@ describe('The public names', () => {
       'StreamNotFound',
       'StreamedList',
       'TerminalLogger',
+      'Throttle',
       'Throttled',
       'Tickets',
       'TimeLimitExceeded',

@@ -160,10 +160,12 @@ export { serializeMany, serializeOne } from './serializers/serialize.js';
 export { Serializer, type SerializerClass, type SerializerContext } from './serializers/serializer.js';
 export type { AppApi } from './server/api-types.js';
 export { type App, createApp } from './server/app.js';
+export type { PlainRequest, RequestClient } from './server/app-explorer.js';
 export type {
   AcceptedConnection,
   ApplicationHooks,
   AppOptions,
+  AttachOptions,
   ListenAddress,
   ListenOptions,
   UpgradableServer,
@@ -206,6 +208,7 @@ export type { GivenSettings, Limits, Settings } from './settings.js';
 export { type AnySignal, Signal } from './signals/signal.js';
 export { CloseCode, Status } from './status.js';
 export { type LogStream, TerminalLogger } from './terminal-logger.js';
+export { Throttle, type ThrottleOptions } from './throttle.js';
 export { type TraceAttributes, Tracer, type TraceSpan } from './tracer.js';
 export { type InjectOptions, type InjectResponse, injectView } from './views/inject-view.js';
 export { type NodeHandler, nodeView } from './views/node-view.js';

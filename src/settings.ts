@@ -24,6 +24,9 @@ type Values<Table> = {
 
 type Table = Readonly<Record<string, Setting<unknown>>>;
 
+/** The peer of a Unix socket, which has no address. nginx calls it so too. */
+export const unixPeer = 'unix:';
+
 /** Timers and `ws` count in 32 bits; a larger number would mean "at once" to the ones and "no limit" to the other. */
 const largest = 2_147_483_647;
 
@@ -65,10 +68,14 @@ const limits = {
   /** Connections of one address to this process; an IPv6 address counts as its /64. Default 100. */
   connectionsPerAddress: count(100),
   /**
-   * Sockets of one address to `listen`'s server that have not asked for a handshake; one more is cut. Never less than
-   * `connectionsPerAddress`. Those of `trustedProxies` are not counted. Default 100.
+   * Sockets of one address whose clients owe a request, or the rest of one; where there is one more, the one that has waited longest
+   * is cut. Never less than `connectionsPerAddress`. Those of `trustedProxies` are not counted. Default 100.
    */
   socketsPerAddress: count(100),
+  /** The same for all addresses together. Default 1 000. */
+  sockets: count(1_000),
+  /** File descriptors that sockets leave free, for the database and files, where the system tells how many there are. Default 64. */
+  freeDescriptors: count(64),
   /** Handshakes a second from one address. Default 10. */
   addressHandshakesPerSecond: count(10),
   /** Handshakes that one address may begin at once after it was quiet. Default 100. */
@@ -127,7 +134,7 @@ export interface OutboundSettings extends Values<typeof outbound> {}
 const heartbeat = {
   /** How often each client is pinged. Default 25 000. */
   interval: count(25_000),
-  /** How long it may take to answer a ping; then its socket is cut. Default 10 000. */
+  /** How long it may take to answer a ping, at most `interval`; then its socket is cut. Default 10 000. */
   timeLimit: count(10_000),
   /** How long a connection may live without a frame in either direction; then it is closed with 1000. Default false: for ever. */
   idleTimeLimit: countOrOff(),
@@ -261,8 +268,8 @@ const table = {
    */
   revealForbiddenObjects: flag(false),
   /**
-   * Addresses of the proxies before this process, and networks of them (`10.0.0.0/8`): only what they say in
-   * X-Forwarded-For is believed. Default none.
+   * Addresses of the proxies before this process, networks of them (`10.0.0.0/8`), and `unix:` for those that come over a Unix
+   * socket: only what they say in X-Forwarded-For, -Host and -Proto is believed. Default none.
    */
   trustedProxies: setting<readonly string[]>([], checkProxies),
   /** How much clients may ask for. */
@@ -306,6 +313,8 @@ export function completeSettings(given: GivenSettings = {}): Settings {
   checkOrder('outbound', settings.outbound, 'softLimit', 'hardLimit');
   checkOrder('outbound', settings.outbound, 'hardLimit', 'totalLimit');
   checkOrder('drain', settings.drain, 'delay', 'timeLimit');
+  // Clients that owe an answer are not pinged again.
+  checkOrder('heartbeat', settings.heartbeat, 'timeLimit', 'interval');
   checkPolling(settings.changeLog);
   return settings;
 }
@@ -374,7 +383,7 @@ function complete<Rows>(rows: Rows, given: unknown, owner?: string, noun = 'sett
 // What is checked
 
 /** Of two that contradict each other one would be broken silently. */
-function checkOrder(group: 'outbound' | 'drain', values: object, less: string, more: string): void {
+function checkOrder(group: 'outbound' | 'drain' | 'heartbeat', values: object, less: string, more: string): void {
   const [low, high] = [less, more].map((name) => Number(Reflect.get(values, name))) as [number, number];
   if (low <= high) return;
   const reason = `is ${low}, and ${group}.${more} is ${high}.`;
@@ -414,7 +423,8 @@ function checkNames(name: string, value: unknown): void {
 }
 
 function checkProxies(name: string, proxies: unknown): void {
-  checkList(name, proxies, isNetwork, 'Give addresses and networks such as "10.0.0.0/8".');
+  const remedy = 'Give addresses, networks such as "10.0.0.0/8", or "unix:" for Unix sockets.';
+  checkList(name, proxies, (proxy) => proxy === unixPeer || isNetwork(proxy), remedy);
 }
 
 function isNetwork(text: unknown): boolean {

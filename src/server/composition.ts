@@ -48,26 +48,27 @@ import type { ScopeUser } from '../scope/scope-types.js';
 import { checkRights, rightsIn } from '../serializers/field-rights.js';
 import { checkModelSerializer, shownProperties } from '../serializers/model-serializer.js';
 import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
-import { completeSettings, isTestRun, type Settings } from '../settings.js';
+import { completeSettings, isTestRun, type Limits, type Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
 import { TerminalLogger } from '../terminal-logger.js';
 import { GuardedTracer, Tracer } from '../tracer.js';
-import type { AppInspector } from './app-explorer.js';
+import type { AppInspector, PlainRequest, RequestClient } from './app-explorer.js';
 import { type AppOptions, checkOptions } from './app-options.js';
 import { Backpressure } from './backpressure.js';
 import { ChangeFeed } from './change-feed.js';
-import { ClientAddresses } from './client-address.js';
 import type { Connection, ConnectionServices } from './connection.js';
 import { type ConnectionRule, ConnectionRules, checkConnectionRules, modelOf, signalOf } from './connection-rules.js';
 import { describeRoutes } from './describe-routes.js';
 import type { ApplicationDescription } from './description.js';
 import { Handshake } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
+import { HttpSockets, roomFor, systemDescriptors } from './http-sockets.js';
 import { IdleTidying } from './idle-tidying.js';
 import { ConnectionLimiter } from './rate-limit.js';
 import { Router } from './router.js';
 import type { Route } from './routes.js';
 import { Joining, Lifecycle } from './startup.js';
+import { TrustedProxies } from './trusted-proxies.js';
 
 type Options = AppOptions<readonly Route[]>;
 
@@ -83,8 +84,7 @@ export interface Services extends ConnectionServices {
   /** Undefined where there is no explorer, or it is not to be seen. */
   readonly inspector: AppInspector | undefined;
   readonly handshake: Handshake;
-  readonly limiter: ConnectionLimiter;
-  readonly addresses: ClientAddresses;
+  readonly sockets: HttpSockets;
   readonly lifecycle: Lifecycle;
   readonly joining: Joining;
   readonly tidying: IdleTidying | undefined;
@@ -116,8 +116,15 @@ export function buildServices(options: Options): Services {
     (error) => logger.error('The tracer failed.', { error }),
   );
 
+  // The way in
+  const proxies = new TrustedProxies(settings.trustedProxies);
+  const descriptors = systemDescriptors();
+  warnOfRoom(logger, settings.limits, descriptors.limit);
+  const sockets = new HttpSockets(settings.limits, descriptors, proxies, clock, counters, logger);
+
   const describe = (): ApplicationDescription => describeRoutes(router.routes, unitOfWork);
-  const inspector = options.explorer?.begin({ settings, logger, describe });
+  const clientOf = (request: PlainRequest): RequestClient => sockets.clientOf(request);
+  const inspector = options.explorer?.begin({ settings, logger, describe, clientOf });
 
   // Connections, and what commits do to them
   const layer = channelLayerOf(options, container, logger, settings);
@@ -187,11 +194,10 @@ export function buildServices(options: Options): Services {
   const log = new RequestLog(clock, counters, tracer, logger, settings, activity);
   const dispatcher = new Dispatcher(errors, log, clock, deadlines, logger, settings, unitOfWork);
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
-  const addresses = new ClientAddresses(settings.trustedProxies);
   const limiter = new ConnectionLimiter(settings.limits, clock, counters);
   const handshake = new Handshake(
     router,
-    addresses,
+    proxies,
     limiter,
     registry,
     container,
@@ -228,8 +234,7 @@ export function buildServices(options: Options): Services {
     describe,
     inspector,
     handshake,
-    limiter,
-    addresses,
+    sockets,
     backpressure: new Backpressure(settings.outbound, settings.closeTimeout, clock, counters, logger),
     heartbeat: new Heartbeat(settings.heartbeat, clock, counters, registry.connections),
     lifecycle: new Lifecycle(hooks, unitOfWork, logger, deadlines, settings.closeTimeout),
@@ -240,6 +245,16 @@ export function buildServices(options: Options): Services {
     joining: new Joining(() => feed.join(), layer, deadlines, logger, settings.channelLayerTimeLimit),
     stopListening: () => stopWarnings?.(),
   };
+}
+
+function warnOfRoom(logger: Logger, limits: Limits, descriptors: number): void {
+  const { connections } = limits;
+  if (roomFor(limits, descriptors).connections >= connections) return;
+  logger.warn('This process may not open enough files for the connections that it may have.', {
+    descriptors,
+    connections,
+    remedy: 'Let it open more (ulimit -n), or lower settings.limits.connections.',
+  });
 }
 
 /** @throws ConfigurationError for a property that the observed entity does not have */
