@@ -94,7 +94,7 @@ describe('signalbox doctor', function () {
     expect(terminal.written).to.equal(
       `ok: The channel layer is InMemoryChannelLayer, which reaches this process only.
 
-Nothing is wrong: 16 checks passed.
+Nothing is wrong: 17 checks passed.
 `,
     );
   });
@@ -201,7 +201,7 @@ error: The channel layer MuteLayer does not answer: no answer in 5000 ms
       code: 0,
       written: `ok: The channel layer is NotifyChannelLayer, and it answers.
 
-Nothing is wrong: 16 checks passed.
+Nothing is wrong: 17 checks passed.
 `,
       errors: '',
     });
