@@ -121,6 +121,7 @@ describe('The public names', () => {
       'subprotocolToken',
       'viewAsConsumer',
       'withOptions',
+      'without',
       'writeChangeLog',
     ]);
   });

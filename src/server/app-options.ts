@@ -143,9 +143,9 @@ function checkExplorer(explorer: unknown): void {
 }
 
 function checkOrm(member: string, orm: unknown): void {
-  if (isOrmRoot(orm)) return checkOrmIsOurs(member, orm);
   const remedy = 'Give what MikroORM.init resolves with: createApp({ orm: await MikroORM.init({ … }), … }).';
-  throw fault(member, reasonOf(orm), remedy);
+  if (!isOrmRoot(orm)) throw fault(member, reasonOf(orm), remedy);
+  checkOrmIsOurs(member, orm);
 }
 
 function reasonOf(orm: unknown): string {
