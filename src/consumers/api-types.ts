@@ -34,7 +34,13 @@ export interface ObserverApi<Kwargs, Event> {
 export interface ConsumerApi<C> {
   readonly actions: { readonly [Name in keyof C as Extract<ActionName<C>, Name>]: ActionOf<C, C[Name]> };
   readonly observers: { readonly [Name in keyof C as Extract<ObserverName<C>, Name>]: ObserverOf<C[Name]> };
+  /** What the consumer subscribes to by itself, by request id: its `requestIds`. */
+  readonly subscriptions: OwnSubscriptions<C>;
 }
+
+type OwnSubscriptions<C> = C extends { readonly requestIds: infer Ids }
+  ? { readonly [Id in keyof Ids]: Ids[Id] extends ObserverName<C> ? ObserverOf<C[Ids[Id]]> : never }
+  : Record<never, never>;
 
 /** Carries types only; no value is ever there. */
 export declare const takenAway: unique symbol;
