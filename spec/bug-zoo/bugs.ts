@@ -6,6 +6,7 @@ import { dcrfBugs } from './dcrf-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
 import type { Bug, Fault } from './plant.js';
 import { severalProcessesBugs } from './several-processes-bugs.js';
+import { startupBugs } from './startup-bugs.js';
 
 /** A limit that never applies: in milliseconds, or a number of what is limited. */
 const noLimit = 2_147_483_647;
@@ -1210,6 +1211,7 @@ export const bugs: readonly Bug[] = [
   ...replies,
   ...changeLogBugs,
   ...severalProcessesBugs,
+  ...startupBugs,
   ...dcrfBugs,
   ...requests,
   ...rights,
