@@ -126,7 +126,7 @@ export async function readShape(
   const key = keys.map(({ name }, index) => ({ column: name, type: names[sources.length + index] ?? 'text' }));
   let next = sources.length + keys.length;
   const members = pivots.map(({ prop, columns: targets, table, own }): Members => {
-    const inOrder = targets.map((column) => `p.${quote(column)}`).join(', ');
+    const inOrder = targets.map((column, index) => ordered(`p.${quote(column)}`, names[next + index] ?? '')).join(', ');
     const texts = targets.map((column) => `p.${quote(column)}::text`).join(', ');
     const where = own.map((column, index) => `p.${quote(column)} = t.${quote(keys[index]?.name ?? '')}`).join(' and ');
     const first = next;
@@ -148,6 +148,15 @@ export async function readShape(
   ]);
   const id = createHash('sha256').update(described).digest('base64url').slice(0, 12);
   return { id, meta, schema, from, aliases: tables.map(({ alias }) => alias), key, sql, columns, members };
+}
+
+/**
+ * How members are ordered by a column of their key: the same in every database, whatever its collation, and in JavaScript.
+ *
+ * @param type as PostgreSQL or the ORM calls it
+ */
+export function ordered(sql: string, type: string): string {
+  return /^(text|char|varchar|citext)/.test(type) ? `${sql} collate "C"` : sql;
 }
 
 /** The types of columns by OID, and by name; those of domains are what they are made of by OID. */
@@ -367,6 +376,33 @@ export function restore(em: EntityManager, meta: EntityMetadata, row: StoredRow,
     refresh: true,
     ...(schema !== undefined && { schema }),
   });
+}
+
+/** A row of the change log. An entity is made of it for the first that looks at it, in the request context of that moment. */
+export class LoggedRow {
+  #entity: object | undefined;
+
+  constructor(
+    private readonly em: EntityManager,
+    private readonly meta: EntityMetadata,
+    readonly stored: StoredRow,
+    private readonly schema: string | undefined,
+  ) {}
+
+  get entity(): object {
+    this.#entity ??= restore(this.em.getContext(), this.meta, this.stored, this.schema);
+    return this.#entity;
+  }
+
+  /** As the entity shows it. */
+  get key(): unknown {
+    const [only, ...others] = this.meta.getPrimaryProps();
+    if (!only || others.length > 0 || only.targetMeta) return primaryKeyOf(this.entity);
+    const value = this.stored.columns[only.fieldNames[0] ?? ''];
+    const { customType, runtimeType } = only;
+    if (customType) return customType.convertToJSValue(value, this.em.getDriver().getPlatform());
+    return runtimeType === 'Date' ? primaryKeyOf(this.entity) : value;
+  }
 }
 
 /** The properties whose columns differ. */

@@ -11,7 +11,7 @@ import {
 import { runDetached } from '../async-context.js';
 import type { Class } from '../metadata.js';
 import { ModelQueries, type Reader } from './model-queries.js';
-import { primaryKeyOf, restore, type StoredRow } from './row.js';
+import { LoggedRow, type StoredRow } from './row.js';
 
 const none: readonly string[] = [];
 
@@ -76,17 +76,9 @@ export class UnitOfWork {
     return this.run(() => this.em.transactional(work, { signal }));
   }
 
-  /** The same for a row as the change log has it: work gets the entity, and its key as clients see it. */
-  runWith<T>(
-    meta: EntityMetadata,
-    row: StoredRow,
-    schema: string | undefined,
-    work: (entity: object, key: unknown) => T,
-  ): T {
-    return this.run(() => {
-      const entity = restore(this.em.getContext(), meta, row, schema);
-      return work(entity, primaryKeyOf(entity));
-    });
+  /** The same for a row as the change log has it. */
+  runWith<T>(meta: EntityMetadata, row: StoredRow, schema: string | undefined, work: (row: LoggedRow) => T): T {
+    return this.run(() => work(new LoggedRow(this.em, meta, row, schema)));
   }
 
   /** Loads relations of entities that do not have them yet; paths as MikroORM's `populate` takes them. */

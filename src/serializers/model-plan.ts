@@ -4,6 +4,7 @@ import {
   columnSql,
   hasColumn,
   inverseOf,
+  ordered,
   type ParserOf,
   parserOf,
   pivotOf,
@@ -23,6 +24,7 @@ import { BaseModelSerializer, fieldsOfSerializer } from './model-serializer.js';
 import type { SerializerClass } from './serializer.js';
 
 type Shown = Record<string, unknown>;
+type ShowStored = (row: StoredRow) => Shown | undefined;
 
 /** A row as its serializer shows it, made without an entity. */
 export class ShownRow {
@@ -39,8 +41,8 @@ export interface RowPlan {
   /** The models of the relations in it. A default filter of the ORM on one of them asks for entities. */
   readonly related: readonly EntityMetadata[];
   show(row: PlainRow): Shown;
-  /** The same of a row of the change log; undefined where it takes more than the log has. */
-  readonly showStored: ((row: StoredRow) => Shown) | undefined;
+  /** The same of a row of the change log. Undefined where it takes more than the log has; gives undefined for a row that lacks a column. */
+  readonly showStored: ShowStored | undefined;
   /** What the columns of the entity that are read are shown as, by the names of their properties. */
   readonly columns: ReadonlyMap<string, (row: PlainRow) => unknown>;
 }
@@ -152,7 +154,7 @@ interface Level {
   readonly fields: readonly PlannedField[];
   /** @param from where its columns begin in the row */
   readonly show: (row: PlainRow, from: number) => Shown;
-  readonly showStored: ((row: StoredRow) => Shown) | undefined;
+  readonly showStored: ShowStored | undefined;
 }
 
 /** One shown field: the SQL of its column, and what is made of its value. */
@@ -161,7 +163,7 @@ interface PlannedField {
   readonly sql: string;
   /** What the driver's value of the column, which is not null, is shown as. */
   readonly show: (value: unknown) => unknown;
-  /** The value of the field in a row of the change log; undefined where it is not there. */
+  /** What the field of a row of the change log is shown as, undefined where the row lacks it; undefined where the log never has it. */
   readonly stored: ((row: StoredRow) => unknown) | undefined;
   /** Whether it is a column of the entity's own table, and not the text of other rows. */
   readonly isColumn: boolean;
@@ -193,12 +195,16 @@ async function compileLevel(
   return { meta, fields, show, showStored: storedBy(fields) };
 }
 
-function storedBy(fields: readonly PlannedField[]): ((row: StoredRow) => Shown) | undefined {
+function storedBy(fields: readonly PlannedField[]): ShowStored | undefined {
   const reads = fields.flatMap(({ name, stored }) => (stored ? [{ name, stored }] : []));
   if (reads.length < fields.length) return undefined;
   return (row) => {
     const data: Shown = {};
-    for (const { name, stored } of reads) data[name] = stored(row);
+    for (const { name, stored } of reads) {
+      const value = stored(row);
+      if (value === undefined) return undefined;
+      data[name] = value;
+    }
     return data;
   };
 }
@@ -314,7 +320,12 @@ async function relatedRows(
     const sql = `(select ${row} from ${from} where ${where})`;
     return { name: prop.name, sql, show: (text) => showRow(String(text)), stored: undefined, isColumn: false };
   }
-  const order = keys.map((key) => `${inner}.${quote(key)}`).join(', ');
+  const order = target
+    .getPrimaryProps()
+    .flatMap((key) =>
+      key.fieldNames.map((column, index) => ordered(`${inner}.${quote(column)}`, key.columnTypes[index] ?? '')),
+    )
+    .join(', ');
   const sql = `(select coalesce(json_agg(${row} order by ${order}), '[]')::text from ${from} where ${where})`;
   return {
     name: prop.name,
@@ -370,13 +381,13 @@ function columnField(context: Compiling, meta: EntityMetadata, prop: EntityPrope
 
 function storedColumn(column: string, show: PlannedField['show']): PlannedField['stored'] {
   return ({ columns }) => {
-    const value = columns[column] ?? null;
-    return value === null ? null : show(value);
+    const value = columns[column];
+    return value === null || value === undefined ? value : show(value);
   };
 }
 
 function storedMembers(name: string, show: PlannedField['show']): PlannedField['stored'] {
-  return ({ members }) => (members?.[name] ?? []).map(show);
+  return ({ members }) => members?.[name]?.map(show);
 }
 
 /**

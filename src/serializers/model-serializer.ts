@@ -8,6 +8,7 @@ import {
 } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
+import { keyOf } from '../orm/change-capture.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { unknownEntity } from '../orm/unknown-entity.js';
 import { askRights, isWithin } from './field-rights.js';
@@ -162,8 +163,30 @@ function readField(serializer: AnySerializer, field: ModelField, entity: object,
   if (value === null || value === undefined) return field.kind === 'many' ? [] : null;
   if (field.kind === 'column') return value;
   if (field.kind === 'one') return showRelated(field, unwrap(value), context);
-  const items = value instanceof Collection ? value.getItems(false) : [];
+  const items = value instanceof Collection ? inOrder(value) : [];
   return settled(items.map((item) => showRelated(field, item, context)));
+}
+
+/** In the order that the relation declares; else in that of their keys, which is what every read and event shows. */
+function inOrder(collection: Collection<object>): readonly object[] {
+  const items = collection.getItems(false);
+  const { orderBy, fixedOrder } = collection.property;
+  if (orderBy || fixedOrder) return items;
+  const places = new Map(items.map((item) => [item, keyOf(item).map(comparable)] as const));
+  return [...items].sort((one, other) => compared(places.get(one) ?? [], places.get(other) ?? []));
+}
+
+/** A bigint comes as a text of digits, and a text of digits is as good as one: the key of one relation has one type. */
+function comparable(part: unknown): unknown {
+  return typeof part === 'string' && /^-?\d{1,19}$/.test(part) ? BigInt(part) : part;
+}
+
+/** Keys of several parts from the first to the last. */
+function compared(one: readonly unknown[], other: readonly unknown[]): number {
+  const at = one.findIndex((part, index) => part !== other[index]);
+  if (at === -1) return 0;
+  const [left, right] = [one[at], other[at]] as readonly [string, string];
+  return left < right ? -1 : 1;
 }
 
 function compute(serializer: object, name: string, entity: object, context: SerializerContext): unknown {
