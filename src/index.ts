@@ -21,7 +21,7 @@ export {
 export { InMemoryChannelLayer } from './channel-layer/in-memory-channel-layer.js';
 export type { ChannelLayerOptions } from './channel-layer/layer-options.js';
 export { Clock, type Timer } from './clock.js';
-export { ApiConsumer } from './consumers/api-consumer.js';
+export { ApiConsumer, type OwnRequest } from './consumers/api-consumer.js';
 export type { ActionApi, ConsumerApi, ObserverApi, TakenAway } from './consumers/api-types.js';
 export {
   type MixedConsumerClass,

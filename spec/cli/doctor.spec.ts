@@ -37,7 +37,7 @@ import { Entity, PrimaryKey, ReflectMetadataProvider } from '@mikro-orm/decorato
 import { MikroORM } from '@mikro-orm/postgresql';
 import { ApiConsumer, Consumer, createApp, InMemoryChannelLayer, ModelObserver, path, Scope } from 'signalbox';
 import { RedisChannelLayer } from 'signalbox/redis';
-import { singleton } from 'tsyringe';
+import { inject, injectable, singleton } from 'tsyringe';
 
 class Note {}
 PrimaryKey({ type: 'integer' })(Note.prototype, 'id');
@@ -261,6 +261,20 @@ Reflect.metadata('design:paramtypes', [Keeper])(NoteConsumer);`;
 Keeper: is a singleton and depends on the scope of one connection: Keeper -> Scope. Take @singleton() off it, or hand the scope to its methods.
   Mend it, build, and ask again: other checks need it.
 `);
+  });
+
+  it('finds what start-up refuses: an unregistered token below a consumer', async () => {
+    const more = `class Notifier {}
+Reflect.metadata('design:paramtypes', [Object])(Notifier);
+inject('Mailer')(Notifier, undefined, 0);
+injectable()(Notifier);
+Reflect.metadata('design:paramtypes', [Notifier])(NoteConsumer);`;
+    await write(application({ more }));
+    const { code, written } = await run();
+    expect(code).to.equal(1);
+    expect(written).to.contain(
+      'Notifier: asks for "Mailer", and nothing is registered under that token: NoteConsumer -> Notifier -> "Mailer". Register it',
+    );
   });
 
   describe('finds in the installation', () => {

@@ -59,7 +59,7 @@ type LobbyApp = App<typeof routes>;
 const client = some<Client<AppApi<LobbyApp, '/'>>>();
 const single = some<Client<AppApi<LobbyApp, '/one/'>>>();
 
-hear(client, 'lobby', 'lobby', ({ action, data }) => {
+hear(client, 'lobby', 'lobby', ({ action }) => {
   action satisfies 'create' | 'update' | 'delete';
 }) satisfies () => void;
 hear(single, null, 'lobby', (event) => {
