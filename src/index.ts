@@ -21,8 +21,8 @@ export {
 export { InMemoryChannelLayer } from './channel-layer/in-memory-channel-layer.js';
 export type { ChannelLayerOptions } from './channel-layer/layer-options.js';
 export { Clock, type Timer } from './clock.js';
-export { ApiConsumer } from './consumers/api-consumer.js';
-export type { ActionApi, ConsumerApi, ObserverApi } from './consumers/api-types.js';
+export { ApiConsumer, type OwnRequest } from './consumers/api-consumer.js';
+export type { ActionApi, ConsumerApi, ObserverApi, TakenAway } from './consumers/api-types.js';
 export {
   type MixedConsumerClass,
   type MixedInto,
@@ -75,6 +75,7 @@ export type {
   PlainTraits,
   TraitsOf,
 } from './consumers/model-options.js';
+export { type ConsumerWithout, without } from './consumers/without.js';
 export { type CounterLabels, Counters } from './counters.js';
 export { Action, type ActionOptions, DetailAction } from './decorators/action.js';
 export { Consumer, type ConsumerOptions, Groups, Permissions } from './decorators/consumer.js';

@@ -8,6 +8,7 @@ import { always, answered, given, leftOut, made } from './faults.js';
 import type { Bug, Fault } from './plant.js';
 import { proxyBugs } from './proxy-bugs.js';
 import { severalProcessesBugs } from './several-processes-bugs.js';
+import { startupBugs } from './startup-bugs.js';
 
 /** A limit that never applies: in milliseconds, or a number of what is limited. */
 const noLimit = 2_147_483_647;
@@ -1186,6 +1187,7 @@ export const bugs: readonly Bug[] = [
   ...changeLogBugs,
   ...severalProcessesBugs,
   ...connectionMemoryBugs,
+  ...startupBugs,
   ...dcrfBugs,
   ...proxyBugs,
   ...requests,

@@ -34,7 +34,7 @@ import { CloseCode, Status } from '../status.js';
 import { addressOf, encodeData, errorReply, toRequest } from '../wire/codec.js';
 import { heapBytesOf } from '../wire/heap-bytes.js';
 import type { ActionRequest, Reply, RequestId } from '../wire/messages.js';
-import { type ApiConsumer, type BoundSession, bindConsumer } from './api-consumer.js';
+import { type ApiConsumer, type BoundSession, bindConsumer, type OwnRequest } from './api-consumer.js';
 import type { CompiledConsumer } from './compiled-consumer.js';
 import { ConsumerGroups } from './consumer-groups.js';
 import { DetachedMethods } from './detached-methods.js';
@@ -95,6 +95,8 @@ type Work = () => Promise<void> | void;
 /** Actions of the protocol; a consumer with one of its own of that name keeps it. */
 const cancelAction = 'cancel';
 const unsubscribeAction = 'unsubscribe';
+/** What permissions are told that a subscription was asked for by which no client asked for: the name of no action, on the wire. */
+const ownAction = 'on_connect';
 
 /** Heap of a request without what came, in bytes: measured, and rounded up. */
 const requestBytes = 1_024;
@@ -386,9 +388,31 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     });
   }
 
-  subscribe(method: unknown, kwargs: unknown, context: ActionContext): Promise<void> {
+  subscribe(method: unknown, kwargs: unknown, context: ActionContext | OwnRequest): Promise<void> {
     const request = this.requestUnderWay;
-    return this.own(this.#subscribe(this.#requireObserver(method), kwargs, context, request), request);
+    const observer = this.#requireObserver(method);
+    const asked = context instanceof ActionContext ? context : this.#ownContext(observer, kwargs, context);
+    return this.own(this.#subscribe(observer, kwargs, asked, request), request);
+  }
+
+  /** What stands for the request that no client made. */
+  #ownContext({ member }: Observer, kwargs: unknown, { requestId }: OwnRequest): ActionContext {
+    const { scope, signal } = this;
+    const { requestIds } = this.instance;
+    const limit = this.quotas.limits.requestIdLength;
+    const fault = (reason: string, remedy: string): ConfigurationError =>
+      new ConfigurationError({ class: this.instance.constructor.name, member, reason, remedy });
+    if (typeof requestId !== 'string' || requestId === '' || requestId.length > limit)
+      throw fault(
+        `is subscribed to under the request id ${JSON.stringify(requestId) ?? 'undefined'}.`,
+        `Give a text of 1 to ${limit} characters: { requestId: 'lobby' }.`,
+      );
+    if (requestIds && (!Object.hasOwn(requestIds, requestId) || requestIds[requestId] !== member))
+      throw fault(
+        `is subscribed to under the request id "${requestId}", and its requestIds tell clients otherwise.`,
+        `Name it there: override readonly requestIds = { ${requestId}: '${member}' } as const.`,
+      );
+    return new ActionContext({ scope, action: ownAction, requestId, kwargs: { ...(kwargs as object) }, signal });
   }
 
   /** Undone if its request fails; refused if its request has been answered already, or its user is not there any more. */

@@ -1,5 +1,5 @@
 import { Clock } from '../clock.js';
-import { actionDeclarations, replyShapes } from '../dispatch/action-declaration.js';
+import { declareAction, replyShapes } from '../dispatch/action-declaration.js';
 import { Cancelled, ConfigurationError } from '../errors.js';
 import type { FilterKwargsOf } from '../filters/filter-types.js';
 import type { AnyFilterOptions } from '../filters/model-filters.js';
@@ -88,7 +88,7 @@ export const List: List = (base) => {
     }
   }
   const filterKwargs = namesOf(filters);
-  actionDeclarations.write(Listing.prototype, 'list', {
+  declareAction(Listing.prototype, 'list', {
     isDetail: false,
     ...((paginator || filterKwargs.length > 0) && { kwargs: listKwargs(paginator?.kwargs, filterKwargs) }),
   });
@@ -162,12 +162,12 @@ export const StreamedList: StreamedList = (base) => {
       }
     }
   }
-  actionDeclarations.write(Streaming.prototype, 'list', {
+  declareAction(Streaming.prototype, 'list', {
     isDetail: false,
     detached: true,
     kwargs: listKwargs(pages.kwargs, namesOf(filters)),
   });
-  actionDeclarations.write(Streaming.prototype, 'listCancel', { isDetail: false, detached: true });
+  declareAction(Streaming.prototype, 'listCancel', { isDetail: false, detached: true });
   replyShapes.write(Streaming.prototype, 'list', 'rows');
   replyShapes.write(Streaming.prototype, 'listCancel', 'nothing');
   return Streaming;

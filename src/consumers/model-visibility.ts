@@ -1,5 +1,5 @@
 import type { EntityMetadata } from '@mikro-orm/core';
-import { actionDeclarations } from '../dispatch/action-declaration.js';
+import { declaredActions } from '../dispatch/action-declaration.js';
 import { ActionReply } from '../dispatch/reply.js';
 import type { Class } from '../metadata.js';
 import type { ObservedEvent, Sight, Viewer, Visibility } from '../observers/observer-declaration.js';
@@ -116,7 +116,7 @@ async function shownOf(
 function showsPlainly(consumer: AnyModelConsumer, request: ActionContext, { isJudged }: Viewer): boolean {
   if (rightsIn(consumer['getSerializer'](request)).size > 0) return false;
   const type = consumer.constructor as Class;
-  const reply = actionDeclarations.read(type).get(retrieve)?.reply;
+  const reply = declaredActions(type).get(retrieve)?.reply;
   return !isJudged && !reply && !ownRetrieve(type) && !overrides(type, 'getObject');
 }
 
@@ -188,7 +188,7 @@ async function show(consumer: AnyModelConsumer, row: object, request: ActionCont
   const isReply = returned instanceof ActionReply;
   const rights = await rightsOf(viewer);
   return showResult(isReply ? returned.data : returned, {
-    reply: (isReply ? returned.serializer : undefined) ?? actionDeclarations.read(type).get(retrieve)?.reply,
+    reply: (isReply ? returned.serializer : undefined) ?? declaredActions(type).get(retrieve)?.reply,
     model: { entity: modelOf(consumer), serializer: consumer['getSerializer'](request) },
     context: { ...consumer['getSerializerContext'](request), ...(rights && { rights }) },
   });

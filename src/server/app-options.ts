@@ -5,7 +5,7 @@ import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import type { ErrorMapperClass } from '../dispatch/error-mapping.js';
 import { ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
-import { isOrmRoot, type OrmRoot } from '../orm/orm-root.js';
+import { checkOrmIsOurs, isOrmRoot, type OrmRoot } from '../orm/orm-root.js';
 import { checkPermissions, type PermissionExpression } from '../permissions/permission.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { GivenSettings } from '../settings.js';
@@ -156,9 +156,9 @@ function checkExplorer(explorer: unknown): void {
 }
 
 function checkOrm(member: string, orm: unknown): void {
-  if (isOrmRoot(orm)) return;
   const remedy = 'Give what MikroORM.init resolves with: createApp({ orm: await MikroORM.init({ … }), … }).';
-  throw fault(member, reasonOf(orm), remedy);
+  if (!isOrmRoot(orm)) throw fault(member, reasonOf(orm), remedy);
+  checkOrmIsOurs(member, orm);
 }
 
 function reasonOf(orm: unknown): string {

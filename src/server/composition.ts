@@ -13,13 +13,17 @@ import { Tickets } from '../authentication/tickets.js';
 import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
 import { Clock, Deadlines } from '../clock.js';
+import { ApiConsumer } from '../consumers/api-consumer.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { checkModelConsumer } from '../consumers/model-check.js';
+import { markClasses, otherSignalboxes, ownFolder, wayToOneCopy } from '../copies.js';
 import { Counters, GuardedCounters } from '../counters.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorMapper, ErrorTranslator, safeInstanceof } from '../dispatch/error-mapping.js';
 import { RequestLog } from '../dispatch/request-log.js';
 import { ChannelLayerUnavailable, ConfigurationError, HandshakeTimedOut } from '../errors.js';
+import { isStandardSchema, type KwargsSchema } from '../kwargs/kwargs-checker.js';
+import { checkTransformer } from '../kwargs/transformer-copies.js';
 import { Announcer } from '../log/announcer.js';
 import { NotifyChannelLayer } from '../log/notify-channel-layer.js';
 import { Logger } from '../logger.js';
@@ -35,19 +39,23 @@ import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerTokens } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { warnOfUnreportedWrites } from '../orm/unreported-writes.js';
+import { Paginator } from '../paginators/paginator.js';
 import { permissionsIn } from '../permissions/permission.js';
+import { ActionContext } from '../scope/action-context.js';
 import {
   buildSingletons,
   checkConsumersAreNotShared,
+  checkContainer,
   checkProviders,
   checkShowsEvents,
 } from '../scope/provider-checks.js';
+import { Scope } from '../scope/scope.js';
 import { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { ScopeUser } from '../scope/scope-types.js';
 import { checkRights, rightsIn } from '../serializers/field-rights.js';
 import { checkModelSerializer, shownProperties } from '../serializers/model-serializer.js';
-import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
+import { isSerializerClass, Serializer, type SerializerClass } from '../serializers/serializer.js';
 import { completeSettings, isTestRun, type Limits, type Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
 import { TerminalLogger } from '../terminal-logger.js';
@@ -71,6 +79,11 @@ import { Joining, Lifecycle } from './startup.js';
 import { TrustedProxies } from './trusted-proxies.js';
 
 type Options = AppOptions<readonly Route[]>;
+
+markClasses([
+  ...[ApiConsumer, Serializer, Paginator, Scope, ActionContext],
+  ...[Announcer, ChannelLayer, Clock, Connections, Counters, Logger, Rechecker, Tickets, Tracer],
+]);
 
 /** The parts of a running application, put together once. */
 export interface Services extends ConnectionServices {
@@ -99,12 +112,17 @@ export function buildServices(options: Options): Services {
   const settings = completeSettings(options.settings);
   const unitOfWork = unitOfWorkOf(options);
   const container = options.container ?? globalContainer.createChildContainer();
+  checkContainer(container);
   const router = new Router(options.routes, { permissions, middleware }, settings);
   for (const token of entityManagerTokens(orm)) provide(container, token, () => orm.em);
 
   // What tells what happens, and when
   const logger = provide(container, Logger, () => loggerFor(settings));
   const clock = provide(container, Clock, () => new Clock());
+  if (otherSignalboxes().length > 0) {
+    const copies = [ownFolder, ...otherSignalboxes()];
+    logger.warn('Signalbox is loaded more than once.', { copies, remedy: wayToOneCopy('signalbox') });
+  }
   const activity = activityLogFor(settings, logger, clock);
   const deadlines = new Deadlines(clock);
   const counters = new GuardedCounters(
@@ -178,8 +196,7 @@ export function buildServices(options: Options): Services {
   // Providers: checked here, before the first socket
   provide(container, Announcer, () => new Announcer(unitOfWork));
   provide(container, Rechecker, () => rechecker);
-  checkAndBuildProviders(container, options, router, unitOfWork);
-  provide(container, Tickets, () => {
+  register(container, Tickets, () => {
     const store = options.ticketStore
       ? resolve(options.ticketStore)
       : (feed.tickets(clock) ?? new InMemoryTicketStore(clock, logger));
@@ -187,6 +204,8 @@ export function buildServices(options: Options): Services {
       registry.wasDisconnectedSince(moment, identity),
     );
   });
+  checkAndBuildProviders(container, options, router, unitOfWork);
+  container.resolve(Tickets);
   const hooks = (options.hooks ?? []).map(resolve);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
 
@@ -330,10 +349,15 @@ function closeAfterGap(
 
 /** Keeps what the application registered itself. */
 function provide<T>(container: DependencyContainer, provided: Class<T>, make: () => T): T {
+  return container.resolve(register(container, provided, make));
+}
+
+/** As `provide`, and made when it is asked for. */
+function register<T>(container: DependencyContainer, provided: Class<T>, make: () => T): InjectionToken<T> {
   // Abstract classes are tokens as good as any; only tsyringe's types do not know.
   const token = provided as InjectionToken<T>;
   if (!container.isRegistered(token, true)) container.register(token, { useFactory: instanceCachingFactory(make) });
-  return container.resolve(token);
+  return token;
 }
 
 /** @throws ConfigurationError for two databases of one context name: their contexts would be one */
@@ -428,6 +452,8 @@ function checkAndBuildProviders(
     checkRights(serializer);
   }
   for (const consumer of consumers) checkModelConsumer(consumer, unitOfWork);
+  for (const schema of router.routes.flatMap(({ schemas }) => Object.values(schemas) as readonly KwargsSchema[]))
+    if (!isStandardSchema(schema)) checkTransformer(schema);
   for (const { observers } of router.consumers)
     for (const observer of observers.values()) checkReads(observer, unitOfWork);
   buildSingletons(container, providers);
