@@ -5,6 +5,7 @@ import { changeLogBugs } from './change-log-bugs.js';
 import { connectionMemoryBugs } from './connection-memory-bugs.js';
 import { dcrfBugs } from './dcrf-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
+import { loginBugs } from './login-bugs.js';
 import type { Bug, Fault } from './plant.js';
 import { proxyBugs } from './proxy-bugs.js';
 import { severalProcessesBugs } from './several-processes-bugs.js';
@@ -1073,12 +1074,6 @@ const misunderstandings: readonly Bug[] = [
     caughtBy: ['authentication/login'],
   },
   {
-    name: 'another stream is served as the user of a login that fails',
-    story: 'Its requests do not wait for the outcome.',
-    plant: { symbol: 'Connection.holdOtherStreams', with: leftOut },
-    caughtBy: ['authentication/login'],
-  },
-  {
     name: 'the next user of a socket hears a group of the one before',
     story: 'A request of the former user may join groups after the logout.',
     plant: {
@@ -1183,6 +1178,7 @@ export const bugs: readonly Bug[] = [
   ...changeLog,
   ...stale,
   ...misunderstandings,
+  ...loginBugs,
   ...replies,
   ...changeLogBugs,
   ...severalProcessesBugs,
