@@ -155,10 +155,15 @@ export class Dispatcher {
   }
 
   #carry(request: Request, action: ActionDefinition): Promise<void> {
-    const { unitOfWork } = request.target;
-    const outcome = action.atomic
-      ? this.#commit(request, action)
-      : unitOfWork.run(() => this.#outcome(request, action));
+    const { target } = request;
+    const answers: Answers = new Map();
+    if (!action.atomic) {
+      const outcome = target.unitOfWork.run(() => this.#outcome(request, action, answers));
+      return this.#conclude(request, action, outcome);
+    }
+    const outcome = target.mayWriteAtOnce(action)
+      ? target.unitOfWork.run(() => this.#writeAtOnce(request, action, answers))
+      : this.#commit(request, action, answers);
     return this.#conclude(request, action, outcome);
   }
 
@@ -172,14 +177,23 @@ export class Dispatcher {
     request.settle();
   }
 
+  /** One statement locks the row, writes it, logs it and gives it back. Where an entity is needed, it is written as any other action writes. */
+  async #writeAtOnce(request: Request, action: ActionDefinition, answers: Answers): Promise<Outcome> {
+    const { target } = request;
+    const kwargs = await this.#agreed(request, action, answers);
+    request.throwIfAborted();
+    const row = await target.writeAtOnce(request, action, kwargs[0]);
+    return row ? this.#shown(request, action, row) : this.#commit(request, action, answers);
+  }
+
   /** Nothing of an action that is aborted before its commit begins is stored, whatever its method still does. */
-  async #commit(request: Request, action: ActionDefinition): Promise<Outcome> {
+  async #commit(request: Request, action: ActionDefinition, answers: Answers): Promise<Outcome> {
     const { unitOfWork } = request.target;
     const parts: string[] = [];
     let method: Promise<Outcome> | undefined;
     const work = async (): Promise<Outcome> => {
       request.throwIfAborted();
-      method = this.#outcome(request, action, parts);
+      method = this.#outcome(request, action, answers, parts);
       const outcome = await request.untilAborted(method, (late) => this.#noteLate(request, late));
       request.beginCommit();
       return outcome;
@@ -203,17 +217,29 @@ export class Dispatcher {
   }
 
   /** @param parts takes those of a generator whose transaction has to commit before they are true */
-  async #outcome(request: Request, action: ActionDefinition, parts?: string[]): Promise<Outcome> {
+  async #outcome(request: Request, action: ActionDefinition, answers: Answers, parts?: string[]): Promise<Outcome> {
     const { instance } = request.target;
-    const parameters = await this.#allowed(request, action);
+    const parameters = await this.#allowed(request, action, answers);
     if (request.abortReason) throw request.abortReason;
     const method: Method = Reflect.get(instance, action.member);
     return this.#outcomeOf(request, action, await method.call(instance, ...parameters), parts);
   }
 
-  /** The parameters of the method, once every permission has agreed. Kwargs that do not fit are no reason to tell a stranger why. */
-  async #allowed(request: Request, action: ActionDefinition): Promise<unknown[]> {
-    const answers: Answers = new Map();
+  /** The parameters of the method, once every permission has agreed. */
+  async #allowed(request: Request, action: ActionDefinition, answers: Answers): Promise<unknown[]> {
+    const kwargs = await this.#agreed(request, action, answers);
+    if (!action.isDetail) return [...kwargs, request];
+    const object = await request.target.loadObject(request);
+    if (!action.permissions.isOpen) await action.permissions.checkObject(request, object, answers);
+    return [object, ...kwargs, request];
+  }
+
+  /**
+   * The checked kwargs of an action that its permissions agree to. Kwargs that do not fit are no reason to tell a stranger why.
+   *
+   * @param answers of permissions that were asked already; takes what the others say
+   */
+  async #agreed(request: Request, action: ActionDefinition, answers: Answers): Promise<unknown[]> {
     let unfit: { readonly error: unknown } | undefined;
     const kwargs = await this.#checkedKwargs(request, action).catch((error: unknown) => {
       request.refuseKwargs(error);
@@ -222,10 +248,7 @@ export class Dispatcher {
     });
     if (!action.permissions.isOpen) await action.permissions.checkAction(request, answers);
     if (unfit) throw unfit.error;
-    if (!action.isDetail) return [...kwargs, request];
-    const object = await request.target.loadObject(request);
-    if (!action.permissions.isOpen) await action.permissions.checkObject(request, object, answers);
-    return [object, ...kwargs, request];
+    return kwargs;
   }
 
   /** One parameter, or none where the action takes none. */

@@ -27,11 +27,11 @@ import type { SerializerClass, SerializerContext } from './serializer.js';
 /** A row as clients see it. */
 export type Shown = Record<string, unknown>;
 
-/** A row as its serializer shows it, made without an entity. */
+/** A row as its serializer shows it, made without an entity; null for one that was deleted. */
 export class ShownRow {
   /** @param row what was read, for the columns that are read beside those that are shown */
   constructor(
-    readonly data: Shown,
+    readonly data: Shown | null,
     readonly row: PlainRow,
   ) {}
 }
