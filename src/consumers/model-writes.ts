@@ -116,22 +116,39 @@ async function valuesOf(
   kind: WriteKind,
   data: unknown,
 ): Promise<ReadonlyMap<EntityProperty, unknown> | undefined> {
+  if (!isPlainData(meta, kind, data)) return undefined;
   const context = consumer['getSerializerContext'](request);
   const serializer = context.resolve(consumer['getSerializer'](request)) as BaseModelSerializer<object, unknown>;
   const checked = await serializer.validate(data, context, { partial: kind === 'patch' }).catch(unlessNewRow(kind));
   if (!checked) return undefined;
-  const values = new Map<EntityProperty, unknown>();
-  for (const [name, value] of Object.entries(checked as object)) {
-    const prop = meta.properties[name as never] as EntityProperty;
-    const isPlain = isStoredColumn(prop) && prop.fieldNames.length === 1 && prop.kind !== 'embedded' && !prop.embedded;
-    if (!isPlain || prop.polymorphic || prop.setter || (prop.primary && kind !== 'create')) return undefined;
-    values.set(prop, value);
-  }
+  const values = new Map(
+    Object.entries(checked as object).map(([name, value]) => [propOf(meta, name), value] as const),
+  );
   if (kind !== 'create') return values;
-  for (const prop of meta.props) {
+  for (const [prop, initial] of initialValues(meta))
+    if (!values.has(prop) && initial !== 'unknown') values.set(prop, initial.value);
+  for (const prop of meta.props)
     if (!values.has(prop) && prop.onCreate) values.set(prop, (prop.onCreate as () => unknown)());
-  }
-  return initialized(meta).every((prop) => values.has(prop)) ? values : undefined;
+  return values;
+}
+
+/** Whether each field that came is one column, and none that did not come has a value that the class gives it. */
+function isPlainData(meta: EntityMetadata, kind: WriteKind, data: unknown): boolean {
+  if (typeof data !== 'object' || data === null) return false;
+  const isPlain = (name: string): boolean => {
+    const prop = propOf(meta, name) as EntityProperty | undefined;
+    if (!prop) return true;
+    const isColumn = isStoredColumn(prop) && prop.fieldNames.length === 1 && prop.kind !== 'embedded' && !prop.embedded;
+    return isColumn && !prop.polymorphic && !prop.setter && (!prop.primary || kind === 'create');
+  };
+  if (!Object.keys(data).every(isPlain)) return false;
+  return (
+    kind !== 'create' || [...initialValues(meta)].every(([{ name }, initial]) => initial !== 'unknown' || name in data)
+  );
+}
+
+function propOf(meta: EntityMetadata, name: string): EntityProperty {
+  return meta.properties[name as never] as EntityProperty;
 }
 
 /** A row that is not there is told before data that do not fit: the way through an entity finds out. */
@@ -142,14 +159,23 @@ function unlessNewRow(kind: WriteKind): (error: unknown) => undefined {
   };
 }
 
-const initializers = new WeakMap<EntityMetadata, readonly EntityProperty[]>();
+const initializers = new WeakMap<EntityMetadata, ReadonlyMap<EntityProperty, Initial>>();
 
-/** The properties that a new instance of the class has already. */
-function initialized(meta: EntityMetadata): readonly EntityProperty[] {
+/** What a new instance of the class has already, by the property; a value that the next instance would have too is known beforehand. */
+type Initial = { readonly value: unknown } | 'unknown';
+
+function initialValues(meta: EntityMetadata): ReadonlyMap<EntityProperty, Initial> {
   const known = initializers.get(meta);
   if (known) return known;
-  const instance = new (meta.class as new () => object)();
-  const found = meta.props.filter((prop) => isStoredColumn(prop) && Reflect.get(instance, prop.name) !== undefined);
+  const make = (): object => new (meta.class as new () => object)();
+  const [one, other] = [make(), make()];
+  const found = new Map<EntityProperty, Initial>();
+  for (const prop of meta.props.filter(isStoredColumn)) {
+    const value: unknown = Reflect.get(one, prop.name);
+    if (value === undefined) continue;
+    const isConstant = typeof value !== 'object' && value === Reflect.get(other, prop.name);
+    found.set(prop, isConstant || value === null ? { value } : 'unknown');
+  }
   initializers.set(meta, found);
   return found;
 }
