@@ -10,6 +10,7 @@ import type { Bug, Fault } from './plant.js';
 import { proxyBugs } from './proxy-bugs.js';
 import { severalProcessesBugs } from './several-processes-bugs.js';
 import { startupBugs } from './startup-bugs.js';
+import { writeBugs } from './write-bugs.js';
 
 /** A limit that never applies: in milliseconds, or a number of what is limited. */
 const noLimit = 2_147_483_647;
@@ -1184,6 +1185,7 @@ export const bugs: readonly Bug[] = [
   ...severalProcessesBugs,
   ...connectionMemoryBugs,
   ...startupBugs,
+  ...writeBugs,
   ...dcrfBugs,
   ...proxyBugs,
   ...requests,

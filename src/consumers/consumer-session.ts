@@ -2,6 +2,7 @@ import type { ActivityLog } from '../activity-log.js';
 import { runDetached } from '../async-context.js';
 import { type ChannelLayer, type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
 import type { Clock } from '../clock.js';
+import type { ActionDefinition } from '../dispatch/actions.js';
 import type { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorTranslator, safeInstanceof } from '../dispatch/error-mapping.js';
 import { ActionReply } from '../dispatch/reply.js';
@@ -41,8 +42,9 @@ import { ConsumerGroups } from './consumer-groups.js';
 import { DetachedMethods } from './detached-methods.js';
 import { EventDelivery } from './event-delivery.js';
 import { BaseModelConsumer, checkedKey, overrides, shownObject } from './model-consumer.js';
-import { isPlainRetrieve } from './model-mixins.js';
+import { isPlainRetrieve, plainWriteOf } from './model-mixins.js';
 import { showResult } from './model-result.js';
+import { writeRow } from './model-writes.js';
 import type { Holdings, Quotas } from './quotas.js';
 import { RequestQueue } from './request-queue.js';
 import { rightsFor } from './subscription-authorizer.js';
@@ -312,6 +314,19 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     if (!(instance instanceof BaseModelConsumer)) throw new NotFound();
     const shown = this.#showsOnly(context) ? await shownObject(instance, key, context) : undefined;
     return shown ?? instance['getObject'](key, context);
+  }
+
+  mayWriteAtOnce({ member, permissions }: ActionDefinition): boolean {
+    if (!(this.instance instanceof BaseModelConsumer)) return false;
+    if (!plainWriteOf(Reflect.get(this.instance, member))) return false;
+    return permissions.isOpen || !permissions.opinionsOn(this.scope).objects;
+  }
+
+  async writeAtOnce(request: Request, { member }: ActionDefinition, kwargs: unknown): Promise<object | undefined> {
+    const kind = plainWriteOf(Reflect.get(this.instance, member));
+    if (!kind || !(this.instance instanceof BaseModelConsumer)) return undefined;
+    const { data } = (kwargs ?? {}) as { readonly data?: unknown };
+    return writeRow(this.instance, request, { kind, key: request.kwargs[this.lookupKwarg], data });
   }
 
   /** Whether the object of a request is shown as it is, and no permission looks at it: then it need not be an entity. */
