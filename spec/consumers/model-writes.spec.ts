@@ -1,5 +1,5 @@
-import { Collection, type Opt, type Rel } from '@mikro-orm/core';
 import { BeforeUpdate, Entity, Enum, ManyToMany, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import { Collection, type EntityManager, type Opt, type Rel } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import {
@@ -20,6 +20,7 @@ import {
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
+import { until } from '../support/deadline.js';
 import { testProviders } from '../support/providers.js';
 
 @Entity()
@@ -114,6 +115,14 @@ class EntityConsumer extends WareConsumer {
   }
 }
 
+/** Sees what is not sold. */
+@Consumer()
+class OpenConsumer extends WareConsumer {
+  protected override getQuery() {
+    return { sold: false };
+  }
+}
+
 @injectable()
 class HookedSerializer extends ModelSerializer(Hooked, { fields: ['id', 'name'], readOnly: ['id'] }) {}
 
@@ -131,6 +140,21 @@ class LinkedSerializer extends ModelSerializer(Linked, { fields: ['id', 'name', 
 
 @Consumer()
 class LinkedConsumer extends mix(ModelConsumer(Linked, { serializer: LinkedSerializer }), Create, Patch) {}
+
+/** Resolves once another transaction waits for this one. */
+async function waiting(em: EntityManager): Promise<void> {
+  await until(async () => {
+    const found = await em
+      .getConnection()
+      .execute<{ count: string }[]>(
+        'select count(*) from pg_locks where not granted',
+        [],
+        'all',
+        em.getTransactionContext(),
+      );
+    return Number(found[0]?.count) > 0;
+  }, 'A lock that another transaction waits for');
+}
 
 const word = fc.stringMatching(/^[a-zäß '"\\,{}]{0,12}$/);
 
@@ -174,6 +198,7 @@ describe('A write that needs no entity', () => {
       routes: [
         path('/wares/', WareConsumer),
         path('/entities/', EntityConsumer),
+        path('/open/', OpenConsumer),
         path('/hooked/', HookedConsumer),
         path('/triggered/', TriggeredConsumer),
         path('/linked/', LinkedConsumer),
@@ -295,6 +320,36 @@ describe('A write that needs no entity', () => {
     expect(row).to.deep.include({ stock: 60, note: 'n60' });
     let last: unknown;
     while (JSON.stringify(last) !== JSON.stringify(row)) last = (await other.receive())['data'];
+  });
+
+  it('asks the query of the consumer of the row that it has locked', async () => {
+    const open = await connect(app, '/open/');
+    const { data } = await wares.request('create', { data: { name: 'cup' } });
+    const { id: pk } = data as { id: number };
+
+    expect(await open.request('patch', { pk, data: { sold: true } })).to.deep.include({ response_status: 200 });
+    expect(await open.request('patch', { pk, data: { sold: false } })).to.deep.include({ response_status: 404 });
+    expect(await open.request('delete', { pk })).to.deep.include({ response_status: 404 });
+  });
+
+  it('finds nothing where the row has left the query while it waited', async () => {
+    const open = await connect(app, '/open/');
+    const { data } = await wares.request('create', { data: { name: 'cup' } });
+    const { id: pk } = data as { id: number };
+    const locked = Promise.withResolvers<void>();
+    const patched = Promise.withResolvers<unknown>();
+    const selling = database.orm.em.fork().transactional(async (em) => {
+      await em
+        .getConnection()
+        .execute('update ware set sold = true where id = ?', [pk], 'run', em.getTransactionContext());
+      locked.resolve();
+      await waiting(em);
+    });
+    await locked.promise;
+    patched.resolve(open.request('patch', { pk, data: { note: 'mine' } }));
+    await selling;
+
+    expect(await patched.promise).to.deep.include({ response_status: 404 });
   });
 
   it('is one transaction of its own, which MikroORM does not begin', async () => {

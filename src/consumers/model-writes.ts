@@ -13,7 +13,7 @@ import { isStoredColumn, unwritable, type WriteShape, writeSql, writtenValue } f
 import { ShownRow } from '../serializers/model-plan.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import type { SerializerClass } from '../serializers/serializer.js';
-import { type AnyModelConsumer, modelOf, narrowsRows, overrides, planFor, settingsOf } from './model-consumer.js';
+import { type AnyModelConsumer, modelOf, overrides, planFor, settingsOf } from './model-consumer.js';
 import type { WriteKind } from './model-mixins.js';
 
 /** What a client sent for a write. */
@@ -46,21 +46,44 @@ export async function writeRow(
   if (!planned || !log || !told || !hasPreparedStatements(reader.em)) return undefined;
   const values = kind === 'delete' ? new Map() : await valuesOf(consumer, request, meta, kind, data);
   if (!values || (kind !== 'create' && kind !== 'delete' && values.size === 0)) return undefined;
+  const parameters = parametersOf(reader, meta, kind, key, values);
+  if (!parameters) return undefined;
+  const first = (told.logged ? 4 : 1) + parameters.length;
+  const filter = kind === 'create' ? everyRow : await filterOf(consumer, request, reader, meta, first);
+  if (!filter) return undefined;
   const shape: WriteShape = {
     kind: kind === 'create' || kind === 'delete' ? kind : 'update',
     selection: planned.plan.selection,
     props: [...values.keys()],
     logged: told.logged,
-    filter: undefined,
+    filter: filter.text,
   };
-  const parameters = parametersOf(reader, meta, shape, key, values);
-  if (!parameters) return undefined;
   request.beginCommit();
   const head = told.logged ? log.headOfEntry(told.logged, kind === 'create') : [];
-  const row = await run(reader, shape, [...head, ...parameters]);
+  const row = await run(reader, shape, [...head, ...parameters, ...filter.values]);
   if (told.logged) log.wroteRow();
   if (!row) throw new NotFound();
   return new ShownRow(kind === 'delete' ? null : await planned.plan.show(row, planned.context), row);
+}
+
+interface Filter {
+  /** Undefined where every row fulfils it. */
+  readonly text: string | undefined;
+  readonly values: readonly unknown[];
+}
+
+const everyRow: Filter = { text: undefined, values: [] };
+
+/** The consumer's query, which the row has to fulfil once it is locked; undefined where the statement cannot ask it. */
+async function filterOf(
+  consumer: AnyModelConsumer,
+  request: Request,
+  reader: Reader,
+  meta: EntityMetadata,
+  first: number,
+): Promise<Filter | undefined> {
+  const { queries } = consumer['unitOfWork'];
+  return queries.condition(reader, meta, (await consumer['visibleRows'](request)) as object, first);
 }
 
 const sqlByShape = new WeakMap<object, Map<string, string>>();
@@ -73,7 +96,9 @@ async function run(
   const known = sqlByShape.get(em.getMetadata()) ?? new Map<string, string>();
   sqlByShape.set(em.getMetadata(), known);
   const { kind, selection, props, logged } = shape;
-  const name = JSON.stringify([kind, selection.id, schema, props.map((prop) => prop.name), logged?.shape.id]);
+  const { filter } = shape;
+  const written = props.map((prop) => prop.name);
+  const name = JSON.stringify([kind, selection.id, schema, written, logged?.shape.id, logged?.needsBefore, filter]);
   const text = known.get(name) ?? writeSql(em, schema, shape);
   known.set(name, text);
   try {
@@ -89,7 +114,7 @@ async function run(
 function parametersOf(
   { em }: Reader,
   meta: EntityMetadata,
-  { kind }: WriteShape,
+  kind: WriteKind,
   key: unknown,
   values: ReadonlyMap<EntityProperty, unknown>,
 ): readonly unknown[] | undefined {
@@ -184,7 +209,7 @@ function initialValues(meta: EntityMetadata): ReadonlyMap<EntityProperty, Initia
 function isPlainWrite(consumer: AnyModelConsumer, meta: EntityMetadata, em: EntityManager, kind: WriteKind): boolean {
   const type = consumer.constructor as Class;
   const hooks = ['getObject', 'getSerializer', 'getSerializerContext', ...performers[kind]];
-  if (hooks.some((hook) => overrides(type, hook)) || narrowsRows(type)) return false;
+  if (hooks.some((hook) => overrides(type, hook))) return false;
   if (settingsOf(consumer).lookupField !== 'pk') return false;
   return isPlainModel(meta, kind) && isPlainSerializer(settingsOf(consumer).serializer) && !isListenedTo(meta, em);
 }
