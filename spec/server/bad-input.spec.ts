@@ -241,7 +241,12 @@ describe('Bad input', () => {
   before(async () => {
     const providers = testProviders();
     ({ logger } = providers);
-    const limits = { messageBurst: 200, addressHandshakeBurst: 1_000, connectionsPerAddress: 1_000 };
+    const limits = {
+      addressMessagesPerSecond: 1_000_000_000,
+      addressBytesPerSecond: 1_000_000_000,
+      addressHandshakeBurst: 1_000,
+      connectionsPerAddress: 1_000,
+    };
     app = createApp({
       orm: database.orm,
       container: providers.container,

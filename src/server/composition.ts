@@ -64,6 +64,7 @@ import type { ApplicationDescription } from './description.js';
 import { Handshake } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
 import { IdleTidying } from './idle-tidying.js';
+import { InboundFlow } from './inbound-frames.js';
 import { ConnectionLimiter } from './rate-limit.js';
 import { Router } from './router.js';
 import type { Route } from './routes.js';
@@ -231,6 +232,7 @@ export function buildServices(options: Options): Services {
     limiter,
     addresses,
     backpressure: new Backpressure(settings.outbound, settings.closeTimeout, clock, counters, logger),
+    inboundFlow: new InboundFlow(settings, clock, counters),
     heartbeat: new Heartbeat(settings.heartbeat, clock, counters, registry.connections),
     lifecycle: new Lifecycle(hooks, unitOfWork, logger, deadlines, settings.closeTimeout),
     tidying:
