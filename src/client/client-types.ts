@@ -96,8 +96,12 @@ export interface ClientControls {
     payload: Payload,
     listener?: (event: Event) => void,
   ): Subscription<Event, Reply>;
-  /** Hears frames that belong to no request and no subscription. @returns ends the listening */
+  /** Hears frames that belong to no request and no subscription; binary ones as an `ArrayBuffer`. @returns ends the listening */
   $onFrame(listener: FrameListener): () => void;
+  /**
+   * Sends a binary frame as it is; `binaryFrames` names its stream. @returns whether it was sent: it is not kept for the next connection
+   */
+  $sendBinary(frame: Uint8Array): boolean;
   /** A new connection at once, whatever the status, with a fresh token; not after `$close()`. Subscriptions go on. */
   $reconnect(): void;
   /** Ends the connection and everything that waits, for good. */

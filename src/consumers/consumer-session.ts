@@ -73,7 +73,6 @@ export interface SessionConnection {
   send(reply: Reply, stream: string | undefined, latest?: string): void;
   /** A text frame that is no reply. */
   sendText(text: string, stream: string | undefined): void;
-  /** @throws ConfigurationError where a binary frame could not name its stream */
   sendBinary(data: Uint8Array, stream: string | undefined): void;
   readonly outbound: {
     /** Whether everything that was sent has left. */

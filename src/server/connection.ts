@@ -6,18 +6,11 @@ import { ConsumerSession, type SessionConnection, type SessionServices } from '.
 import { Quotas } from '../consumers/quotas.js';
 import type { Counters } from '../counters.js';
 import { currentRequest, type Request } from '../dispatch/request.js';
-import {
-  type ApiError,
-  ConfigurationError,
-  ParseError,
-  type ServerClosing,
-  StreamClosed,
-  StreamNotFound,
-  Throttled,
-} from '../errors.js';
+import { type ApiError, ParseError, type ServerClosing, StreamClosed, StreamNotFound, Throttled } from '../errors.js';
 import type { Scope } from '../scope/scope.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import { CloseCode, closeCodeOf, toReason } from '../status.js';
+import { decodeBinary, encodeBinary } from '../wire/binary.js';
 import { addressOf, encodeFrame, encodeReply, errorReply, type JsonObject, pongTo, readFrame } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
 import type { ConnectionState, WatchedHandshake } from './app-explorer.js';
@@ -218,16 +211,34 @@ export class Connection
     }
   }
 
-  handleBinary(data: Uint8Array): void {
-    const { consumers } = this.route;
-    if (consumers instanceof Map || !(consumers as CompiledConsumer).options.binary) {
+  handleBinary(frame: Uint8Array): void {
+    const { consumers, takesBinary } = this.route;
+    if (!takesBinary) {
       this.refuse(CloseCode.unsupportedData, 'Text frames only.');
       return;
     }
+    if (!(consumers instanceof Map)) {
+      this.#routeBinary(frame, undefined, () => consumers as CompiledConsumer);
+      return;
+    }
+    const named = decodeBinary(frame);
+    this.#routeBinary(named?.data ?? frame, named?.stream ?? null, (stream) => {
+      if (!named) throw new ParseError('A binary frame has to begin with the name of its stream.');
+      const consumer = requireStream(consumers, { stream, payload: frame }, this.#reauthorization?.refused);
+      if (!consumer.options.binary) throw new ParseError(`The stream "${stream}" takes no binary frames.`);
+      return consumer;
+    });
+  }
+
+  #routeBinary(
+    data: Uint8Array,
+    stream: string | null | undefined,
+    find: (stream: string | null | undefined) => CompiledConsumer,
+  ): void {
     try {
-      this.#route(undefined, undefined, (session) => session.receiveBinary(data), consumers as CompiledConsumer);
+      this.#route(stream ?? undefined, undefined, (session) => session.receiveBinary(data), find(stream));
     } catch (thrown) {
-      this.#answerError(thrown, undefined, undefined);
+      this.#answerError(thrown, undefined, stream);
     }
   }
 
@@ -308,15 +319,7 @@ export class Connection
   }
 
   sendBinary(data: Uint8Array, stream: string | undefined): void {
-    if (stream === undefined) {
-      this.outbound.sendBinary(data);
-      return;
-    }
-    throw new ConfigurationError({
-      class: this.#sessions.get(stream)?.instance.constructor.name ?? 'Consumer',
-      reason: 'sends a binary frame from a stream, which it could not name.',
-      remedy: 'Give it a route of its own, or send JSON.',
-    });
+    this.outbound.sendBinary(stream === undefined ? data : encodeBinary(stream, data));
   }
 
   get sent(): number {
