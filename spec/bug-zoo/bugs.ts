@@ -3,6 +3,7 @@ import type { EntityManager } from '@mikro-orm/core';
 import type { Settings, StoredTicket } from 'signalbox';
 import { changeLogBugs } from './change-log-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
+import { inboundBugs } from './inbound-bugs.js';
 import type { Bug, Fault } from './plant.js';
 import { severalProcessesBugs } from './several-processes-bugs.js';
 
@@ -749,13 +750,7 @@ const limits: readonly Bug[] = [
   {
     name: 'a rate lets one frame too many through',
     story: 'A bucket is larger by one token.',
-    plant: { symbol: 'TokenBucket', with: made((rate, burst: number, now) => [rate, burst + 1, now]) },
-    caughtBy: ['server/rate-limit'],
-  },
-  {
-    name: 'a frame above the rate has an effect',
-    story: 'The refusal of a frame is counted and forgotten.',
-    plant: { symbol: 'MessageRates.refusal', with: answered(() => undefined) },
+    plant: { symbol: 'TokenBucket', with: made((rate, burst: number, ...more) => [rate, burst + 1, ...more]) },
     caughtBy: ['server/rate-limit'],
   },
   {
@@ -819,7 +814,7 @@ const limits: readonly Bug[] = [
     name: 'a client that sent too much for too long is told never to come back',
     story: 'The close code is that of a broken rule, 1008, in place of 1013.',
     plant: {
-      symbol: 'MessageRates.closing',
+      symbol: 'ErrorRates.closing',
       with: answered((closing: object | undefined) => closing && { ...closing, code: 1008 }),
     },
     caughtBy: ['server/rate-limit'],
@@ -1207,6 +1202,7 @@ export const bugs: readonly Bug[] = [
   ...rights,
   ...identity,
   ...limits,
+  ...inboundBugs,
   ...outbound,
   ...client,
   ...database,
