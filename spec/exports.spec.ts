@@ -130,7 +130,13 @@ describe('The public names', () => {
   });
 
   it('of signalbox/client are these', () => {
-    expect(Object.keys(client).sort()).to.deep.equal(['SignalboxError', 'createClient', 'live', 'webSocketWith']);
+    expect(Object.keys(client).sort()).to.deep.equal([
+      'SignalboxError',
+      'binaryFrames',
+      'createClient',
+      'live',
+      'webSocketWith',
+    ]);
   });
 
   it('of signalbox/json-web-tokens are these', () => {

@@ -60,7 +60,12 @@ async function measure(server: ChildProcess, healthy: ChildProcess): Promise<Lat
   return { ...latencies, core: (after.milliseconds - before.milliseconds) / (seconds * 10) };
 }
 
-async function round(name: string): Promise<string> {
+interface Round {
+  readonly without: Latencies & { readonly core: number };
+  readonly during: Latencies & { readonly core: number };
+}
+
+async function measureRound(name: string): Promise<Round> {
   const [server, port] = await start('server', values.settings);
   const [healthy] = await start('healthy', String(port));
   await pause(2_000);
@@ -70,15 +75,42 @@ async function round(name: string): Promise<string> {
   const during = await measure(server, healthy);
   if (values.details) process.stdout.write(`${JSON.stringify(await ask(attacker))}\n`);
   for (const child of [attacker, healthy, server]) child.kill('SIGKILL');
-  const figures = [without.p50, during.p50, without.p99, during.p99, during.worst].map((each) => each.toFixed(1));
-  const core = [without.core, during.core].map((each) => `${each.toFixed(0)} %`);
-  return `| ${[name, ...figures, ...core, during.isLost ? 'lost' : ''].join(' | ')} |`;
+  return { without, during };
 }
 
-process.stdout.write(
-  `| attack | p50 without | with | p99 without | with | worst with | server's core without | with | healthy clients |
-| --- | --: | --: | --: | --: | --: | --: | --: | --- |
-`,
-);
-for (const name of names)
-  for (let each = 0; each < Number(values.rounds); each += 1) process.stdout.write(`${await round(name)}\n`);
+function median(figures: readonly number[]): number {
+  return figures.toSorted((one, other) => one - other)[Math.floor(figures.length / 2)] ?? Number.NaN;
+}
+
+async function row(name: string): Promise<string> {
+  const rounds: Round[] = [];
+  for (let each = 0; each < Number(values.rounds); each += 1) rounds.push(await measureRound(name));
+  const of = (figure: (round: Round) => number): string => median(rounds.map(figure)).toFixed(1);
+  const cells = [
+    of(({ without }) => without.p50),
+    of(({ during }) => during.p50),
+    of(({ without }) => without.p99),
+    of(({ during }) => during.p99),
+    of(({ without, during }) => during.p99 / without.p99),
+    of(({ during }) => during.worst),
+    `${of(({ without }) => without.core)} %`,
+    `${of(({ during }) => during.core)} %`,
+    rounds.some(({ during }) => during.isLost) ? 'lost' : 'all served',
+  ];
+  return `| ${[name, ...cells].join(' | ')} |`;
+}
+
+const head = [
+  'attack',
+  'p50 without',
+  'with',
+  'p99 without',
+  'with',
+  'ratio',
+  'worst with',
+  'core without',
+  'with',
+  '',
+];
+process.stdout.write(`| ${head.join(' | ')} |\n|${head.map(() => ' --- |').join('')}\n`);
+for (const name of names) process.stdout.write(`${await row(name)}\n`);

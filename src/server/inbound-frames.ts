@@ -79,6 +79,7 @@ export class InboundFrames {
   readonly #messages: TokenBucket;
   readonly #bytes: TokenBucket;
   readonly #kept: KeptFrame[] = [];
+  readonly #address: AddressRates | undefined;
   #pausedAt: number | undefined;
   #waitsForAddress = false;
   #isClosing = false;
@@ -91,7 +92,9 @@ export class InboundFrames {
     const now = flow.now();
     const { maxPayload, limits } = flow.settings;
     this.#messages = new TokenBucket(limits.messagesPerSecond, limits.messageBurst, now);
+    // The largest frame that is accepted has to pass at some time.
     this.#bytes = new TokenBucket(limits.bytesPerSecond, Math.max(limits.bytesPerSecond, maxPayload), now);
+    this.#address = connection.slot.address;
   }
 
   get isPaused(): boolean {
@@ -173,10 +176,6 @@ export class InboundFrames {
     this.flow.delete(this);
   }
 
-  get #address(): AddressRates | undefined {
-    return this.connection.slot.address;
-  }
-
   /** Takes a frame from all rates, or from none. @param isTurn whether those before it have had theirs */
   #admit(bytes: number, isBinary: boolean, isTurn = false): boolean {
     const now = this.flow.now();
@@ -229,9 +228,9 @@ export class InboundFrames {
   /** Whether another frame would be let in, whatever it is. */
   #mayRead(now: number): boolean {
     if (this.#messages.waitFor(1, now) > 0 || this.#bytes.waitFor(1, now) > 0) return false;
-    const isAddressReady = this.#address?.mayResume(now) ?? true;
+    const isAddressReady = this.#address?.exceeded(1, now) === undefined;
     this.#setWaiting(!isAddressReady);
-    return isAddressReady;
+    return isAddressReady && (this.#address?.mayResume(now) ?? true);
   }
 
   #resume(): void {

@@ -143,9 +143,8 @@ export class AddressRates {
     this.bytes.charge(bytes, now);
   }
 
-  /** Whether a paused socket may be read again; counts it, if so. */
+  /** Whether one more paused socket may be read again at this time; counts it. */
   mayResume(now: number): boolean {
-    if (this.exceeded(1, now) !== undefined) return false;
     if (this.#resumedAt !== now) this.#resumed = 0;
     this.#resumedAt = now;
     this.#resumed += 1;
