@@ -54,6 +54,7 @@ describe('The documentation', () => {
     expect(await countShown('docs/authentication.md')).to.be.above(5);
     expect(await countShown('docs/react.md')).to.equal(1);
     expect(await countShown('docs/dcrf-client.md')).to.equal(7);
+    expect(await countShown('docs/coming-from-dcrf.md')).to.equal(4);
   });
 
   it('lists every error code, with its class and status', async () => {

@@ -3,8 +3,8 @@ import { expect } from 'chai';
 import { defaultSettings } from '#signalbox/settings.js';
 
 /** `[name, default]` of each row that begins with the name of a setting. */
-async function rows(): Promise<[string, number | false][]> {
-  const page = await readFile(new URL('../../docs/limits.md', import.meta.url), 'utf8');
+async function rows(name = 'limits.md'): Promise<[string, number | false][]> {
+  const page = await readFile(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
   const found = page.matchAll(/^\| `([\w.]+)` \| ([\d ]+|off) \|/gm);
   return [...found].map(([, name = '', value = '']) => [
     name,
@@ -57,6 +57,12 @@ describe('The page on limits', () => {
     const told = await rows();
     expect(Object.fromEntries(told)).to.deep.equal(Object.fromEntries(numbers()));
     expect(told).to.have.length(numbers().length);
+  });
+
+  it('agrees with the page for those who come from DCRF', async () => {
+    const told = await rows('coming-from-dcrf.md');
+    expect(told).to.have.length(18);
+    expect(Object.fromEntries(numbers())).to.include(Object.fromEntries(told));
   });
 
   it('is the only one that tells the defaults', async () => {

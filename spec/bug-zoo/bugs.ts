@@ -2,6 +2,7 @@ import { setTimeout as passed } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/core';
 import type { Settings, StoredTicket } from 'signalbox';
 import { changeLogBugs } from './change-log-bugs.js';
+import { dcrfBugs } from './dcrf-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
 import { inboundBugs } from './inbound-bugs.js';
 import type { Bug, Fault } from './plant.js';
@@ -1118,6 +1119,12 @@ const misunderstandings: readonly Bug[] = [
     caughtBy: ['authentication/tickets'],
   },
   {
+    name: 'a permission asks the database by a kwarg that no rule has checked',
+    story: 'What does not fit is refused behind the permissions only.',
+    plant: { symbol: 'Request.refuseKwargs', with: leftOut },
+    caughtBy: ['permissions/checked-kwargs'],
+  },
+  {
     name: 'a permission with a misspelt method allows everything',
     story: 'Nobody looks whether it answers a question.',
     plant: { symbol: 'checkAsks', with: leftOut },
@@ -1198,6 +1205,7 @@ export const bugs: readonly Bug[] = [
   ...replies,
   ...changeLogBugs,
   ...severalProcessesBugs,
+  ...dcrfBugs,
   ...requests,
   ...rights,
   ...identity,

@@ -67,6 +67,34 @@ describe('DCRF: CRUD mixins', () => {
     );
   });
 
+  it('S108 (differs) create answers 400 with the texts of every invalid field, and 409 to a value that is taken', async () => {
+    const a = await things();
+    for (const [data, errors] of [
+      [{}, { name: ['This field is required.'] }],
+      [{ name: null }, { name: ['This field may not be null.'] }],
+      [{ name: 'x'.repeat(101) }, { name: ['Ensure this field has no more than 100 characters.'] }],
+      [{ name: '' }, { name: ['name must be longer than or equal to 1 characters.'] }],
+      [{ name: 5 }, { name: ['Not a valid string.'] }],
+      [{ name: 'delta', hidden: 'true' }, { hidden: ['Must be a valid boolean.'] }],
+      [{ name: 'delta', owner: 99 }, { owner: ['Invalid pk 99 - object does not exist.'] }],
+      [{ name: 'delta', tags: 5 }, { tags: ['Expected a list of items.'] }],
+      [
+        { count: 'x', price: '1.234' },
+        {
+          name: ['This field is required.'],
+          count: ['A valid integer is required.'],
+          price: ['Ensure that there are no more than 2 decimal places.'],
+        },
+      ],
+    ] as const)
+      expect(await a.request('create', { request_id: 1, data })).to.deep.equal(invalid('create', errors));
+    expect(await a.request('create', { request_id: 2, data: { name: 'alpha' } })).to.deep.equal(
+      failure('create', 409, 'conflict', { name: ['An object with this name already exists.'] }, 2),
+    );
+    const { data: kept } = await a.request('create', { data: { name: ' delta ', description: '' } });
+    expect(kept).to.include({ name: ' delta ', description: '' });
+  });
+
   it('S109 (differs) create with data that are no object is a 400', async () => {
     const a = await things();
     for (const data of [5, 'x', [1], [], true]) {

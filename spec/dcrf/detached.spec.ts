@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
 import { IsString } from 'class-validator';
 import {
@@ -96,7 +97,8 @@ class CustomConsumer extends ApiConsumer {
   }
 
   @Action()
-  async slowPlain(_context: ActionContext) {
+  async slowPlain({ signal }: ActionContext) {
+    signal.addEventListener('abort', () => told.push(`aborted: ${signal.reason.name}`));
     begun.resolve();
     await open.promise;
     told.push('finished plain');
@@ -127,6 +129,7 @@ class CustomConsumer extends ApiConsumer {
     told.push('sleeps');
     if (told.length === 3) begun.resolve();
     await aborted(signal);
+    await nextTurn();
     told.push(`aborted: ${signal.reason.name}`);
     signal.throwIfAborted();
   }
@@ -264,7 +267,7 @@ describe('DCRF: detached actions and methods, cancellation', () => {
     await begun.promise;
     b.close();
     await within(b.ended, 'The end of the connection');
-    expect(told).to.deep.equal(['disconnected']);
+    expect(told).to.deep.equal(['aborted: Disconnected', 'disconnected']);
     expect(b.frames).to.deep.equal([]);
     open.resolve();
   });

@@ -110,6 +110,29 @@ class CustomConsumer extends ApiConsumer {
     return 'bye';
   }
 
+  @Action()
+  async returnsNothing() {}
+
+  @Action()
+  async returnsNull() {
+    return null;
+  }
+
+  @Action()
+  async returnsObject() {
+    return { a: 1 };
+  }
+
+  @Action()
+  async returnsList() {
+    return [1, 2];
+  }
+
+  @Action()
+  async returnsText() {
+    return 'text';
+  }
+
   hiddenMethod() {
     return 'nobody';
   }
@@ -118,6 +141,18 @@ class CustomConsumer extends ApiConsumer {
   onShout() {}
 
   protected async background() {}
+}
+
+@Consumer()
+class HeirConsumer extends CustomConsumer {
+  override async returnsNull() {
+    return null;
+  }
+
+  @Action({ status: 202 })
+  override async originalName() {
+    return 'overridden';
+  }
 }
 
 /** The action stands in `type`. */
@@ -144,7 +179,12 @@ describe('DCRF: envelope and dispatch', () => {
   beforeEach(async () => {
     slow = gate();
     const streams = demultiplexer({ typed: TypeRoutedConsumer, custom: CustomConsumer });
-    const routes = [path('/custom/', CustomConsumer), path('/type/', TypeRoutedConsumer), path('/streams/', streams)];
+    const routes = [
+      path('/custom/', CustomConsumer),
+      path('/heir/', HeirConsumer),
+      path('/type/', TypeRoutedConsumer),
+      path('/streams/', streams),
+    ];
     ({ app } = serve(routes));
   });
 
@@ -178,8 +218,10 @@ describe('DCRF: envelope and dispatch', () => {
     expect(await a.receive()).to.deep.equal(reply('known', { a: 1, data: { x: [1] } }, 2));
   });
 
-  it('S005 answers 405 to an unknown action, by its name as it came', async () => {
+  it('S005 (differs) answers 405 to an unknown action, by its name as it came, and in development names a near one', async () => {
     await using a = await connect(app, '/custom/');
+    const near = { errors: ['Method "Echo" not allowed.', 'Did you mean "echo"?'], response_status: 405 };
+    expect(await a.request('Echo')).to.deep.include(near);
     for (const name of ['no_such', '', 'ECHO_'.repeat(20)]) {
       a.send({ action: name, request_id: 1 });
       expect(await a.receive()).to.deep.equal(failure(name, 405, 'action_not_found', `Method "${name}" not allowed.`));
@@ -205,6 +247,15 @@ describe('DCRF: envelope and dispatch', () => {
     expect(await a.receive()).to.deep.equal(reply('renamed-detached', 'd', 2));
     a.send({ action: 'detached_orig', request_id: 3 });
     expect(await a.receive()).to.deep.equal(reply('detached_orig', 'd', 3));
+  });
+
+  it('keeps an action that a subclass overrides without a decorator, and takes the options of a new one', async () => {
+    await using a = await connect(app, '/heir/');
+    expect(await a.request('returns_null', { request_id: 1 })).to.deep.equal(reply('returns_null', null));
+    expect(await a.request('original_name', { request_id: 2 })).to.deep.equal(
+      reply('original_name', 'overridden', 2, 202),
+    );
+    expect(await a.request('renamed-action', { request_id: 3 })).to.include({ response_status: 405 });
   });
 
   const missing = 'Unable to find action in message body.';
@@ -244,6 +295,20 @@ describe('DCRF: envelope and dispatch', () => {
     expect(await a.receive()).to.deep.equal(failure(null, 405, 'action_not_found', missing, 3));
     a.send({ type: 'break', request_id: 4 });
     expect(await a.receive()).to.include({ response_status: 500, code: 'server_error', request_id: 4 });
+  });
+
+  it('S013 (differs) answers with whatever an action returns, and with null where that is nothing', async () => {
+    await using a = await connect(app, '/custom/');
+    for (const [action, data] of [
+      ['returns_nothing', null],
+      ['returns_null', null],
+      ['returns_object', { a: 1 }],
+      ['returns_list', [1, 2]],
+      ['returns_text', 'text'],
+    ] as const) {
+      a.send({ action, request_id: 1 });
+      expect(await a.receive()).to.deep.equal(reply(action, data));
+    }
   });
 
   it('S014 (differs) sends JSON and bytes of the consumer’s own, in the envelope of a stream', async () => {

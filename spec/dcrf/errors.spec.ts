@@ -1,3 +1,4 @@
+import { NotFoundError, OptimisticLockError } from '@mikro-orm/core';
 import { expect } from 'chai';
 import { IsString } from 'class-validator';
 import {
@@ -16,7 +17,7 @@ import {
   ValidationFailed,
 } from 'signalbox';
 import { connect, type MemoryLogger } from 'signalbox/testing';
-import { reply } from '../support/frames.js';
+import { failure, notFound, reply } from '../support/frames.js';
 import { gate, useServer } from '../support/serving.js';
 
 class UnsupportedMedia extends ApiError {
@@ -35,7 +36,7 @@ class MethodNotAllowed extends ApiError {
   static override readonly code = 'method_not_allowed';
 }
 
-const thrown: Readonly<Record<string, () => ApiError>> = {
+const thrown: Readonly<Record<string, () => Error>> = {
   validation_dict: () => ValidationFailed.of({ a: ['x', 'y'], 'b.c': ['z'] }),
   validation_list: () => new ValidationFailed(undefined, { errors: ['l1', 'l2'] }),
   validation_str: () => new ValidationFailed('just text'),
@@ -49,6 +50,8 @@ const thrown: Readonly<Record<string, () => ApiError>> = {
   throttled: () => new Throttled('Request was throttled. Expected available in 5 seconds.'),
   api: () => new ApiError(),
   api_code: () => new Teapot(),
+  absent_row: () => NotFoundError.findOneFailed('Thing', { id: 1 }),
+  stale_row: () => OptimisticLockError.lockFailed('Thing'),
 };
 
 class Kind {
@@ -139,6 +142,14 @@ describe('DCRF: error replies and crashes', () => {
     expect(answer).to.include({ response_status: 500, code: 'server_error', request_id: 1 });
     expect(JSON.stringify(answer)).not.to.include('secret');
     expect(await a.request('echo', { request_id: 2 })).to.deep.equal(reply('echo', {}, 2));
+  });
+
+  it('S035 (differs) answers an error of the ORM by which a client is told what it did with 404 or 409', async () => {
+    await using a = await connect(app, '/');
+    expect(await a.request('raise_exc', { kind: 'absent_row', request_id: 1 })).to.deep.equal(notFound('raise_exc'));
+    expect(await a.request('raise_exc', { kind: 'stale_row', request_id: 2 })).to.deep.equal(
+      failure('raise_exc', 409, 'conflict', 'The row was changed by someone else meanwhile.', 2),
+    );
   });
 
   it('S036 (differs) answers 500 with a correlation id that stands in the log, from async and sync actions', async () => {

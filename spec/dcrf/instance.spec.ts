@@ -70,6 +70,10 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
     await server.save(1, { count: 1 });
     expect(await bob.channel('things').receive()).to.deep.equal(event('update', alpha, 4));
     await bob.channel('codes').expectSilence();
+    (await server.em.findOneOrFail(CodeThing, { code: '1' })).name = 'uno';
+    await server.em.flush();
+    expect(await bob.channel('codes').receive()).to.deep.equal(event('update', { code: '1', name: 'uno' }, 4));
+    await bob.channel('things').expectSilence();
   });
 
   it('S264 tells two rows under the ids of their own subscriptions', async () => {
@@ -292,6 +296,17 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
     server.em.persist(server.em.create(Thing, { id: 1, name: 'again', shelf: 7 }));
     await server.em.flush();
     expect(await ann.receive()).to.deep.equal(event('create', { id: 1, name: 'again', shelf: 7 }, 4));
+  });
+
+  it('S293 (differs) tells nothing of a write that changes nothing, which is answered like any other', async () => {
+    await using bob = await connect(app, '/ws/things/');
+    await subscribe(bob, 1, 4);
+    const same = { ...alpha, count: 0 };
+    for (const action of ['update', 'patch'])
+      expect(await bob.request(action, { pk: 1, data: same })).to.deep.include({ data: same, response_status: 200 });
+    expect(await bob.request('patch', { pk: 1, data: {} })).to.deep.include({ data: same, response_status: 200 });
+    expect(await bob.request('rename_async', { pk: 1, name: 'alpha' })).to.include({ response_status: 200 });
+    await bob.expectSilence();
   });
 
   it('S296 a disconnect leaves all groups', async () => {

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
-import { type App, createApp, Logger, path } from 'signalbox';
+import { type App, createApp, Logger, path, type Scope } from 'signalbox';
 import { connect, MemoryLogger } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { done, event } from '../support/frames.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
-import { Busy, Described, Dup, DupToo, Failing, Guarded, Notes, Underscored } from './observer-handlers.js';
+import { Bare, Busy, Described, Dup, DupToo, Failing, Guarded, Notes, Underscored } from './observer-handlers.js';
 import { createThing, fill, Owner, removeThing, save, Thing, things } from './observer-support.js';
 
 describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
@@ -27,6 +27,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
         path('/ws/underscore/', Underscored),
         path('/ws/dup/', Dup),
         path('/ws/dup-too/', DupToo),
+        path('/ws/bare/', Bare),
         path('/ws/busy/', Busy),
         path('/ws/guarded/', Guarded),
       ],
@@ -59,8 +60,12 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
       await bob.request('subscribe_shelf', { shelf: 1, request_id: 2 });
       await createThing(database.orm, 'new');
       expect(await ann.receive()).to.deep.equal(event('create', { pk: 4 }));
+      expect(await bob.receive()).to.deep.equal(event('create', { id: 4, name: 'new', shelf: 1 }, 2));
+      ann.close();
+      await ann.ended;
     }
-    expect(await bob.receive()).to.deep.equal(event('create', { id: 4, name: 'new', shelf: 1 }, 2));
+    await createThing(database.orm, 'newer');
+    expect(await bob.receive()).to.deep.equal(event('create', { id: 5, name: 'newer', shelf: 1 }, 2));
   });
 
   it('S185 (differs) shows a row by the serializer, and of a deleted one the key', async () => {
@@ -97,6 +102,26 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     ann.send({ action: 'subscribe_all' });
     expect(await ann.receive()).to.include({ response_status: 400, request_id: null, code: 'parse_error' });
     await save(database.orm, 1, { count: 3 });
+    await ann.expectSilence();
+  });
+
+  it('S188 (differs) gives each event the request id of its subscription, also where the observer sends data of its own', async () => {
+    await using ann = await connect(app, '/ws/dup/');
+    await ann.request('watch', { request_id: 1 });
+    await ann.request('watch', { request_id: 'two' });
+    await save(database.orm, 1, { count: 3 });
+    expect(await ann.receive()).to.deep.equal(event('update', { via: 'Dup' }));
+    expect(await ann.receive()).to.deep.equal(event('update', { via: 'Dup' }, 'two'));
+    await ann.expectSilence();
+  });
+
+  it('S188 (differs) sends frames of another shape where the observer writes them, once for each subscription', async () => {
+    await using ann = await connect(app, '/ws/bare/');
+    await ann.request('watch', { request_id: 1 });
+    await ann.request('watch', { request_id: 'two' });
+    await save(database.orm, 1, { count: 3 });
+    expect(await ann.receive()).to.deep.equal({ body: { pk: 1 }, action: 'update', ids: [1] });
+    expect(await ann.receive()).to.deep.equal({ body: { pk: 1 }, action: 'update', ids: ['two'] });
     await ann.expectSilence();
   });
 
@@ -194,16 +219,23 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
   });
 
   it('S199 (differs) shows dates, UUIDs and entities as JSON, and harms nobody with what it cannot show', async () => {
+    logger.entries.splice(0);
     await using ann = await connect(app, '/ws/notes/');
     await ann.request('watch', { request_id: 1 });
     for (const name of ['plain', 'object', 'uuid', 'datetime', 'bigint', 'circle'])
       await createThing(database.orm, name);
     expect(await ann.receive()).to.deep.equal(event('create', { body: 'plain' }));
-    expect(await ann.receive()).to.deep.equal(event('create', { body: { id: 5, name: 'object' } }));
+    const entity = { id: 5, name: 'object', shelf: 1, count: 0, owner: null, tags: [] };
+    expect(await ann.receive()).to.deep.equal(event('create', { body: entity }));
     expect(await ann.receive()).to.deep.equal(event('create', { body: '11111111-1111-1111-1111-111111111111' }));
     expect(await ann.receive()).to.deep.equal(event('create', { body: '2026-01-02T03:04:05.000Z' }));
     expect(await ann.receive()).to.deep.equal(event('create', { body: '12345678901234567890' }));
     await ann.expectSilence();
+    expect(logger.at('error').map(({ message, fields: { observer, pk } }) => [message, observer, pk])).to.deep.equal([
+      ['A change could not be announced.', 'Notes.onThing', 9],
+    ]);
+    await createThing(database.orm, 'after');
+    expect(await ann.receive()).to.deep.equal(event('create', { body: 'after' }));
   });
 
   it('S200 (differs) keeps the socket of a subscriber whose observer throws', async () => {
@@ -225,10 +257,14 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
 
   it('S202 (differs) tells two classes with observers of one name apart', async () => {
     await using ann = await connect(app, '/ws/dup/');
+    await using bob = await connect(app, '/ws/dup-too/');
     await ann.request('watch', { request_id: 1 });
+    await bob.request('watch', { request_id: 1 });
     await save(database.orm, 1, { count: 3 });
     expect(await ann.receive()).to.deep.equal(event('update', { via: 'Dup' }));
+    expect(await bob.receive()).to.deep.equal(event('update', { via: 'DupToo' }));
     await ann.expectSilence();
+    await bob.expectSilence();
   });
 
   it('S205 (differs) shows a row once per change, however many subscribe', async () => {
@@ -266,13 +302,19 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
   });
 
   it('S207 (differs) asks a permission that has an opinion on deliveries at every one', async () => {
-    await using ann = await connect(app, '/ws/guarded/?may=yes');
-    await using bob = await connect(app, '/ws/guarded/?may=no');
+    const scopes: Scope[] = [];
+    const prepare = (scope: Scope): void => void scopes.push(scope);
+    await using ann = await connect(app, '/ws/guarded/?may=yes', { prepare });
+    await using bob = await connect(app, '/ws/guarded/?may=no', { prepare });
     await ann.request('subscribe_all', { request_id: 1 });
     await bob.request('subscribe_all', { request_id: 2 });
     await save(database.orm, 1, { count: 3 });
     expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }));
     await bob.expectSilence();
+    for (const { query } of scopes) query.set('may', query.get('may') === 'yes' ? 'no' : 'yes');
+    await save(database.orm, 1, { count: 4 });
+    expect(await bob.receive()).to.deep.equal(event('update', { pk: 1 }, 2));
+    await ann.expectSilence();
   });
 
   it('S209 (differs) subscribes by the method, without a class or an instance to bind', async () => {

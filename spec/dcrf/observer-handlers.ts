@@ -34,8 +34,9 @@ export class Described extends ApiConsumer {
   }
 }
 
-function noteOf({ id, name }: Thing): unknown {
-  if (name === 'object') return { id, name };
+function noteOf(row: Thing): unknown {
+  const { name } = row;
+  if (name === 'object') return row;
   if (name === 'uuid') return '11111111-1111-1111-1111-111111111111';
   if (name === 'datetime') return new Date('2026-01-02T03:04:05Z');
   if (name === 'bigint') return 12345678901234567890n;
@@ -50,7 +51,7 @@ export class Notes extends ApiConsumer {
   async watch(context: ActionContext) {
     await this.subscribe(this.onThing, {}, context);
   }
-  @ModelObserver(() => Thing, { body: (row) => ({ body: noteOf(row) }) })
+  @ModelObserver(() => Thing, { body: (row) => ({ body: noteOf(row as Thing) }) })
   async onThing(event: Heard<{ body: unknown }>, subscription: Subscription<object>) {
     await subscription.send(event);
   }
@@ -102,6 +103,19 @@ export class DupToo extends ApiConsumer {
   @ModelObserver(() => Thing)
   async onThing({ action }: Heard<{ pk: number }>, subscription: Subscription<object>) {
     await subscription.send({ action, data: { via: 'DupToo' } });
+  }
+}
+
+/** Frames of the application's own shape, as a handler of DCRF sends them. */
+@Consumer()
+export class Bare extends ApiConsumer {
+  @Action({ status: 201 })
+  async watch(context: ActionContext) {
+    await this.subscribe(this.onThing, {}, context);
+  }
+  @ModelObserver(() => Thing)
+  async onThing({ action, data }: Heard<{ pk: number }>, { requestId }: Subscription<object>) {
+    this.sendJson({ body: data, action, ids: [requestId] });
   }
 }
 

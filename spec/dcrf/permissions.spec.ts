@@ -73,6 +73,18 @@ class NoConnect implements Permission {
   }
 }
 
+class MayConnectOnly implements Permission {
+  canConnect() {
+    return true;
+  }
+}
+
+class ForgetsToAnswer implements Permission {
+  hasPermission(): boolean {
+    return undefined as never;
+  }
+}
+
 class MayActOnly implements Permission {
   hasPermission() {
     return true;
@@ -108,6 +120,19 @@ const reading: ReadonlySet<string> = new Set(['list', 'retrieve']);
 class IsAuthenticatedOrReads implements Permission {
   hasPermission({ scope, action }: ActionContext) {
     return reading.has(action) || scope.user !== undefined;
+  }
+}
+
+@Consumer()
+class GuardedActionConsumer extends ApiConsumer {
+  @Action()
+  async list() {
+    return [];
+  }
+
+  @Action({ permissions: [IsAuthenticated] })
+  async target() {
+    return { response: true };
   }
 }
 
@@ -184,29 +209,42 @@ describe('DCRF: permissions', () => {
     expect(asked).to.deep.equal(['Yes connect', 'AlsoYes connect', 'Yes target', 'No target']);
   });
 
-  it('S052 combines permissions of every kind', async () => {
-    await using _ = await connect(await open(all(MayActOnly, Yes)), '/');
+  it('S052 combines permissions of every kind, and asks each what it can answer', async () => {
+    await using a = await connect(await open(all(MayActOnly, Yes)), '/');
     expect(asked).to.deep.equal(['Yes connect']);
+    expect(await a.request('target', { request_id: 1 })).to.deep.equal(reply('target', { response: true }));
+    expect(asked).to.deep.equal(['Yes connect', 'Yes target']);
+    expect(await statusUnder(all(MayActOnly, No))).to.equal(403);
   });
 
   it('S054 is satisfied with one of any()', async () => {
     await using _ = await connect(await open(any(Never, Yes)), '/');
     expect(asked).to.deep.equal(['Never connect', 'Yes connect']);
+    expect(await refusal(await open(any(Never, NoConnect)))).to.include({ status: 401 });
   });
 
   it('S055 wants both of all()', async () => {
     await using _ = await connect(await open(all(Yes, AlsoYes)), '/');
     expect(asked).to.deep.equal(['Yes connect', 'AlsoYes connect']);
+    expect(await refusal(await open(all(Yes, Never)))).to.include({ status: 401 });
+    expect(await refusal(await open(all(Never, Yes)))).to.include({ status: 401 });
   });
 
-  it('S056 takes not() of a permission that refuses for a yes', async () => {
+  it('S056 takes not() of a permission that refuses for a yes, and of one that agrees for a no', async () => {
     await using _ = await connect(await open(not(Never)), '/');
     expect(asked).to.deep.equal(['Never connect']);
+    expect(await refusal(await open(not(Yes)))).to.include({ status: 401 });
   });
 
   it('S057 wants all of several expressions', async () => {
     await using _ = await connect(await open(any(Never, Yes), all(Yes, AlsoYes), not(Never)), '/');
     expect(asked).to.deep.equal(['Never', 'Yes', 'Yes', 'AlsoYes', 'Never'].map((name) => `${name} connect`));
+    for (const expressions of [
+      [any(Never, NoConnect), all(Yes, AlsoYes), not(Never)],
+      [any(Never, Yes), all(Yes, Never), not(Never)],
+      [any(Never, Yes), all(Yes, AlsoYes), not(Yes)],
+    ])
+      expect(await refusal(await open(...expressions))).to.include({ status: 401 });
   });
 
   it('S059 answers 403 to a refused action, and the socket lives on', async () => {
@@ -243,8 +281,25 @@ describe('DCRF: permissions', () => {
     }
   });
 
+  it('has no opinion on a question that a permission does not answer, and takes a forgotten answer for a no', async () => {
+    expect(await statusUnder(MayConnectOnly)).to.equal(200);
+    expect(await statusUnder(not(MayConnectOnly)).catch((error: unknown) => error)).to.include({ status: 401 });
+    expect(await statusUnder(ForgetsToAnswer)).to.equal(403);
+  });
+
   it('S064 (differs) refuses the handshake of whoever is not logged in with 401', async () => {
     expect(await refusal(await open(IsAuthenticated))).to.include({ status: 401 });
+  });
+
+  it('S064 (differs) lets any client connect where the permission stands on the action, which answers 403', async () => {
+    const { app } = serve([path('/', GuardedActionConsumer)]);
+    await using a = await connect(app, '/');
+    expect(await a.request('list', { request_id: 1 })).to.deep.equal(reply('list', []));
+    expect(await a.request('target', { request_id: 2 })).to.deep.equal(
+      failure('target', 403, 'permission_denied', denied, 2),
+    );
+    await using b = await connect(app, '/', alice);
+    expect(await b.request('target', { request_id: 3 })).to.deep.equal(reply('target', { response: true }, 3));
   });
 
   it('S065 lets through who is logged in', async () => {

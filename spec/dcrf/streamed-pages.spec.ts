@@ -6,11 +6,14 @@ import {
   LimitOffsetPaginator,
   List,
   ModelConsumer,
+  ModelSerializer,
   mix,
   type PageSource,
+  type SerializerContext,
   StreamedList,
 } from 'signalbox';
 import type { TestConnection } from 'signalbox/testing';
+import { injectable } from 'tsyringe';
 import { until } from '../support/deadline.js';
 import { failure, invalid, reply } from '../support/frames.js';
 import { ShortSerializer, short, Thing, useScenarios } from './crud-support.js';
@@ -45,16 +48,19 @@ class FastConsumer extends mix(ModelConsumer(Thing, { serializer: ShortSerialize
   }
 }
 
-/** How many rows the entity manager holds while the second serializer run is under way. */
+/** How many rows the entity manager holds while each of them is shown. */
 let held: number[] = [];
 
-@Consumer()
-class HeldConsumer extends mix(ModelConsumer(Thing, { serializer: ShortSerializer, paginator: Pairs }), StreamedList) {
-  protected override getSerializer(...parameters: Parameters<FastConsumer['getSerializer']>) {
-    held.push(this.unitOfWork.em.getUnitOfWork().getIdentityMap().values().length);
-    return super.getSerializer(...parameters);
+@injectable()
+class HeldSerializer extends ModelSerializer(Thing, { fields: ['id'], computed: ['others'] }) {
+  others(_thing: Thing, { unitOfWork }: SerializerContext): number {
+    held.push(unitOfWork.em.getUnitOfWork().getIdentityMap().values().length);
+    return held.length;
   }
 }
+
+@Consumer()
+class HeldConsumer extends mix(ModelConsumer(Thing, { serializer: HeldSerializer, paginator: Pairs }), StreamedList) {}
 
 @Consumer()
 class CursorConsumer extends mix(
@@ -242,6 +248,6 @@ describe('DCRF: streamed pagination and list_cancel', () => {
     const a = await stream(7, '/ws/stream-held/');
     await a.request('list', { request_id: 1 });
     expect(a.frames.map(({ response_status }) => response_status)).to.deep.equal([206, 206, 206, 200]);
-    expect(held).to.deep.equal([2, 2, 2, 1]);
+    expect(held).to.deep.equal([2, 2, 2, 2, 2, 2, 1]);
   });
 });

@@ -1,6 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { Announcer, type App, createApp, Logger, path } from 'signalbox';
 import { connect, MemoryLogger } from 'signalbox/testing';
@@ -64,36 +63,6 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
     await em.flush();
     expect(await ann.receive()).to.deep.equal(event('delete', { pk: 6 }));
     expect(warned()).to.have.lengthOf(5);
-  });
-
-  it('S204 (differs) hears of what another process writes where both run the application on one database, and else once it is announced', async () => {
-    const elsewhere = await MikroORM.init({
-      clientUrl: database.orm.config.get('clientUrl') as string,
-      entities: things,
-      metadataProvider: ReflectMetadataProvider,
-    });
-    const routes = [path('/ws/all-things/', AllThings)];
-    const own = rootContainer.createChildContainer();
-    const here = createApp({ orm: database.orm, container: own, routes });
-    await using ann = await connect(here, '/ws/all-things/');
-    await ann.request('subscribe_all', { request_id: 4 });
-
-    // A process without the application, as one of DCRF that has not imported the consumers.
-    await save(elsewhere, 1, { count: 1 });
-    await ann.expectSilence();
-    await own.resolve(Announcer).announce(Thing, [1], 'update');
-    expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }, 4));
-
-    const joined = createApp({ orm: elsewhere, routes });
-    await joined.start();
-    await save(elsewhere, 1, { count: 3 });
-    await here.idle();
-    expect(await ann.receive()).to.deep.equal(event('update', { pk: 1 }, 4));
-    await ann.expectSilence();
-    expect(await database.orm.em.fork().findOneOrFail(Thing, 1)).to.include({ count: 3 });
-    await joined.close();
-    await here.close();
-    await elsewhere.close(true);
   });
 
   it('warns once per place, and not of what is announced', async () => {

@@ -163,6 +163,7 @@ describe('DCRF 11: view_as_consumer', () => {
     await using ann = await connect(app, '/ws/view-raises/');
     const failed = await ann.request('list', { request_id: 1 });
     expect(failed).to.include({ response_status: 500, code: 'server_error', data: null });
+    expect(String(failed.errors)).to.match(/^A server error occurred\. Correlation id: [\da-f-]{36}\.$/);
     expect(JSON.stringify(failed)).not.to.include('secret');
     expect(await ann.request('list')).to.include({ response_status: 500 });
   });

@@ -2,6 +2,7 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import type { GivenSettings } from 'signalbox';
 import { emptyDatabase } from './database.js';
 import { until } from './deadline.js';
+import type { PlainCommands } from './plain-writer.js';
 import { type PostgresServer, startPostgres } from './postgres.js';
 import { Program } from './programs.js';
 import type { ApplicationCommands, ApplicationOptions } from './shelf-application.js';
@@ -18,6 +19,10 @@ export function startApplication(options: ApplicationOptions): Promise<Applicati
 
 export function startWorker(options: WorkerOptions): Promise<Worker> {
   return Program.start(new URL('shelf-worker.js', import.meta.url), options);
+}
+
+export function startPlainWriter(options: { readonly url: string }): Promise<Program<PlainCommands>> {
+  return Program.start(new URL('plain-writer.js', import.meta.url), options);
 }
 
 export interface Processes {

@@ -21,6 +21,7 @@ import {
 } from '../errors.js';
 import type { DeliveryInspector } from '../inspection.js';
 import type { LogFields, Logger } from '../logger.js';
+import type { Class } from '../metadata.js';
 import type { Observer } from '../observers/observer.js';
 import type { SubscriptionIndex, SubscriptionRecord } from '../observers/subscription-index.js';
 import { Subscriptions, without } from '../observers/subscriptions.js';
@@ -37,7 +38,8 @@ import type { CompiledConsumer } from './compiled-consumer.js';
 import { ConsumerGroups } from './consumer-groups.js';
 import { DetachedMethods } from './detached-methods.js';
 import { EventDelivery } from './event-delivery.js';
-import { BaseModelConsumer } from './model-consumer.js';
+import { BaseModelConsumer, checkedKey, overrides, shownObject } from './model-consumer.js';
+import { isPlainRetrieve } from './model-mixins.js';
 import { showResult } from './model-result.js';
 import type { Holdings, Quotas } from './quotas.js';
 import { RequestQueue } from './request-queue.js';
@@ -276,10 +278,27 @@ export class ConsumerSession implements RequestTarget, BoundSession {
 
   // What the dispatcher asks of the consumer
 
+  checkedKey(sent: unknown): unknown {
+    const { model } = this.compiled;
+    if (!model || !(this.instance instanceof BaseModelConsumer)) return sent;
+    return checkedKey(this.instance, this.unitOfWork.em.getMetadata(model), sent);
+  }
+
   async loadObject(context: ActionContext): Promise<object> {
     const key = context.kwargs[this.lookupKwarg];
-    if (this.instance instanceof BaseModelConsumer) return this.instance['getObject'](key, context);
-    throw new NotFound();
+    const { instance } = this;
+    if (!(instance instanceof BaseModelConsumer)) throw new NotFound();
+    const shown = this.#showsOnly(context) ? await shownObject(instance, key, context) : undefined;
+    return shown ?? instance['getObject'](key, context);
+  }
+
+  /** Whether the object of a request is shown as it is, and no permission looks at it: then it need not be an entity. */
+  #showsOnly(context: ActionContext): boolean {
+    if (!(context instanceof Request) || !context.definition) return false;
+    const { member, permissions, reply } = context.definition;
+    if (reply || overrides(this.instance.constructor as Class, 'getObject')) return false;
+    if (!isPlainRetrieve(Reflect.get(this.instance, member))) return false;
+    return permissions.isOpen || !permissions.opinionsOn(this.scope).objects;
   }
 
   show(result: unknown, request: Request): Promise<unknown> {

@@ -8,6 +8,8 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ModelPageSource } from '../paginators/model-page-source.js';
 import type { PaginatorClass } from '../paginators/paginator.js';
 import type { ActionContext } from '../scope/action-context.js';
+import { askRights, rightsIn } from '../serializers/field-rights.js';
+import { needsEntity, planRows, type RowPlan, ShownRow } from '../serializers/model-plan.js';
 import type { DataOf, EntityOf, RowData, SerializerLike } from '../serializers/model-types.js';
 import type { AnySerializer, Serializer, SerializerClass, SerializerContext } from '../serializers/serializer.js';
 import { ApiConsumer, boundSession } from './api-consumer.js';
@@ -85,18 +87,9 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
    * @throws Conflict where several of them have the value
    */
   protected async getObject(key: unknown, context: ActionContext): Promise<Entity> {
-    const { lookupField, lookupUrlKwarg } = settingsOf(this);
-    if (key === undefined) throw ValidationFailed.of({ [lookupUrlKwarg]: ['This field is required.'] });
-    const meta = this.#meta;
-    const named = lookupField === 'pk' ? byKey(meta, key) : byColumn(meta, lookupField, key);
-    if (!named) throw new NotFound();
-    const where = { $and: [named, await this.visibleRows(context)] };
-    // A key is one row's; of another column, the second row tells that it is not.
-    const limit = lookupField === 'pk' ? 1 : 2;
-    const [found, other] = await this.unitOfWork.em.find(modelOf(this), where as never, { limit });
-    if (!found) throw new NotFound();
-    if (other) throw new Conflict(`Several objects have this ${lookupField}.`);
-    return found as Entity;
+    const query = await queryOfOne(this, key, context);
+    const { where, limit } = query;
+    return onlyOne(this, await this.unitOfWork.em.find(modelOf(this), where as never, { limit })) as Entity;
   }
 
   /** The order of lists; default by key, so that two lists of the same rows are alike. */
@@ -186,7 +179,7 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     const order = { ...filters.order(asked) };
     for (const [name, direction] of Object.entries(this.getOrder(context))) order[name] ??= direction;
     const where = { $and: [await this.visibleRows(context), narrowed] };
-    return new ModelPageSource({ em: this.unitOfWork.em, model: modelOf(this), where, order });
+    return new ModelPageSource({ unitOfWork: this.unitOfWork, model: modelOf(this), where, order });
   }
 
   protected writingSerializer(context: ActionContext): WritingSerializer<Entity, Options['serializer']> {
@@ -200,6 +193,84 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     return this.unitOfWork.em.getMetadata(modelOf(this)) as EntityMetadata;
   }
 }
+
+/**
+ * The condition of the row that a client named.
+ *
+ * @throws ValidationFailed where the client named none
+ * @throws NotFound where no row can have this key
+ */
+function namedRow(consumer: object, meta: EntityMetadata, key: unknown): object {
+  const { lookupField, lookupUrlKwarg } = settingsOf(consumer);
+  if (key === undefined) throw ValidationFailed.of({ [lookupUrlKwarg]: ['This field is required.'] });
+  const named = lookupField === 'pk' ? byKey(meta, key) : byColumn(meta, lookupField, key);
+  if (!named) throw new NotFound();
+  return named;
+}
+
+/** The query of the one row that a client named. @throws ValidationFailed, NotFound */
+async function queryOfOne(consumer: AnyModelConsumer, key: unknown, context: ActionContext) {
+  const { em } = consumer['unitOfWork'];
+  const named = namedRow(consumer, em.getMetadata(modelOf(consumer)) as EntityMetadata, key);
+  const where = { $and: [named, await consumer['visibleRows'](context)] };
+  // A key is one row's; of another column, the second row tells that it is not.
+  return { where, limit: settingsOf(consumer).lookupField === 'pk' ? 1 : 2 };
+}
+
+/** @throws NotFound, Conflict */
+function onlyOne<Row>(consumer: object, [found, other]: readonly Row[]): Row {
+  if (found === undefined) throw new NotFound();
+  if (other !== undefined) throw new Conflict(`Several objects have this ${settingsOf(consumer).lookupField}.`);
+  return found;
+}
+
+/**
+ * How the consumer's rows are shown to a request without entities; undefined where its serializer, or what the application has overridden,
+ * needs them.
+ */
+export async function planFor(consumer: AnyModelConsumer, request: ActionContext): Promise<RowPlan | undefined> {
+  const unitOfWork: UnitOfWork = consumer['unitOfWork'];
+  if (overrides(consumer.constructor as Class, 'getSerializerContext')) return undefined;
+  const serializer = consumer['getSerializer'](request);
+  const isAlike = rightsIn(serializer).size === 0;
+  const rights = isAlike ? undefined : await askRights(serializer, consumer['getSerializerContext'](request));
+  const plan = await planRows(serializer, unitOfWork, rights);
+  if (needsEntity(plan) || plan.selection.meta.class !== modelOf(consumer)) return undefined;
+  if (plan.related.length === 0) return plan;
+  return (await unitOfWork.queries.hasFilters(unitOfWork.reader, plan.related)) ? undefined : plan;
+}
+
+/**
+ * The row that a client named, shown without an entity; undefined where one is needed.
+ *
+ * @throws as `getObject` does
+ */
+export async function shownObject(
+  consumer: AnyModelConsumer,
+  key: unknown,
+  context: ActionContext,
+): Promise<ShownRow | undefined> {
+  const plan = await planFor(consumer, context);
+  if (!plan) return undefined;
+  const { queries, reader } = consumer['unitOfWork'];
+  const row = onlyOne(consumer, await queries.rows(reader, plan.selection, await queryOfOne(consumer, key, context)));
+  return new ShownRow(plan.show(row), row);
+}
+
+/**
+ * What a client named a row by, as the entity has it; as it came where the consumer has a `getObject` of its own.
+ *
+ * @throws ValidationFailed, NotFound as `getObject` does
+ */
+export function checkedKey(consumer: object, meta: EntityMetadata, key: unknown): unknown {
+  if (overrides(consumer.constructor as Class, 'getObject')) return key;
+  const named = namedRow(consumer, meta, key);
+  const [only, ...others] = Object.values(named);
+  return others.length === 0 ? only : named;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the types of options are in contravariant places; here every consumer has to fit
+export type AnyModelConsumer = BaseModelConsumer<any, any>;
 
 export function modelOf(consumer: object): ConcreteClass<object> {
   return (consumer.constructor as unknown as { model: ConcreteClass<object> }).model;

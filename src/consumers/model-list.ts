@@ -7,12 +7,13 @@ import { describeKwargs } from '../kwargs/described-kwargs.js';
 import { objectSchema } from '../kwargs/json-schema.js';
 import { checkKwargs, type KwargsSchema } from '../kwargs/kwargs-checker.js';
 import { type OwnSchema, ownSchema } from '../kwargs/own-schema.js';
+import type { ModelPageSource } from '../paginators/model-page-source.js';
 import type { Page } from '../paginators/page.js';
 import type { PageKwargsOf, PageOf, Paginator } from '../paginators/paginator.js';
 import type { ActionContext } from '../scope/action-context.js';
 import { encodeData } from '../wire/codec.js';
 import type { Mixin, MixinTypes } from './mix.js';
-import { settingsOf } from './model-consumer.js';
+import { type AnyModelConsumer, planFor, settingsOf } from './model-consumer.js';
 import type { ModelTraits } from './model-options.js';
 
 type Model<On> = On extends { readonly model: infer Entity } ? Entity : never;
@@ -82,7 +83,7 @@ export const List: List = (base) => {
   abstract class Listing extends base {
     async list(...parameters: Parameters): Promise<object> {
       const [kwargs, context] = parameters.length === 2 ? parameters : [{}, parameters[0]];
-      const rows = await this.rows(kwargs, context);
+      const rows = await sourceFor(this, Listing.prototype.list, kwargs, context);
       return paginator ? this.scope.container.resolve(paginator).page(rows, kwargs) : rows.all();
     }
   }
@@ -94,6 +95,19 @@ export const List: List = (base) => {
   replyShapes.write(Listing.prototype, 'list', 'rows');
   return Listing;
 };
+
+/** The rows of a list: entities where the application has a `list` of its own, which may look at them, or where showing them needs them. */
+async function sourceFor(
+  consumer: AnyModelConsumer,
+  list: object,
+  kwargs: object,
+  context: ActionContext,
+): Promise<ModelPageSource> {
+  const rows = await consumer['rows'](kwargs, context);
+  if (Reflect.get(consumer, 'list') !== list) return rows;
+  const plan = await planFor(consumer, context);
+  return plan ? rows.plannedBy(plan) : rows;
+}
 
 /** `list` in pages that follow each other, and DCRF's `list_cancel`. One page at a time is in memory. */
 export interface StreamedList extends Mixin<StreamedListTypes> {}
@@ -133,7 +147,8 @@ export const StreamedList: StreamedList = (base) => {
       const paginator: Paginator = container.resolve(pages as NonNullable<typeof pages>);
       let kwargs = first;
       for (;;) {
-        const page = await paginator.page(await this.rows(kwargs, context), kwargs);
+        const rows = await sourceFor(this, Streaming.prototype.list, kwargs, context);
+        const page = await paginator.page(rows, kwargs);
         signal.throwIfAborted();
         const next = paginator.next(page, kwargs);
         const following = { ...kwargs, ...next };

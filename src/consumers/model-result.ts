@@ -5,6 +5,7 @@ import { toView } from '../kwargs/class-rules.js';
 import type { Class } from '../metadata.js';
 import { Page } from '../paginators/page.js';
 import { askRights, isWithin } from '../serializers/field-rights.js';
+import { ShownRow } from '../serializers/model-plan.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import { serializeAll } from '../serializers/serialize.js';
 import { isSerializerClass, type SerializerClass, type SerializerContext } from '../serializers/serializer.js';
@@ -27,7 +28,9 @@ export async function showResult(
   around: readonly object[] = [],
 ): Promise<unknown> {
   const result = unwrap(returned);
-  if (result instanceof Page) return { ...result, results: await showAll(result.results, rules) };
+  if (result instanceof ShownRow) return result.data;
+  if (Array.isArray(result) && result.every((row) => row instanceof ShownRow)) return result.map(({ data }) => data);
+  if (result instanceof Page) return { ...result, results: await showResult(result.results, rules) };
   if (result instanceof Collection) return showAll(result.getItems(), rules);
   if (!rules.reply && mayHoldEntities(result) && !around.includes(result))
     return showWithin(result, rules, [...around, result]);

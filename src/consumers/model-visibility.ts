@@ -10,12 +10,11 @@ import { everyRights } from '../serializers/field-rights.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { showsByRequest } from '../serializers/shows-by-request.js';
 import { encodeData } from '../wire/codec.js';
-import { BaseModelConsumer, modelOf, narrowsRows, overrides, settingsOf } from './model-consumer.js';
+import { type AnyModelConsumer, modelOf, narrowsRows, overrides, settingsOf } from './model-consumer.js';
 import { isPlainRetrieve } from './model-mixins.js';
 import { showResult } from './model-result.js';
 import { isRefusal } from './subscription-authorizer.js';
 
-type AnyModelConsumer = BaseModelConsumer<object, never>;
 type RetrieveMethod = (row: object, request: ActionContext) => unknown;
 
 const retrieve = 'retrieve';

@@ -1,7 +1,7 @@
 import { currentWork } from '../async-context.js';
 import type { Clock, Deadlines } from '../clock.js';
 import { ActionNotFound, TimeLimitExceeded, UnflushedChanges } from '../errors.js';
-import { checkKwargs, refuseUnknown } from '../kwargs/kwargs-checker.js';
+import { type CheckedKwargs, checkKwargs, refuseUnknown } from '../kwargs/kwargs-checker.js';
 import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { Answers } from '../permissions/permission-checker.js';
@@ -29,7 +29,7 @@ export interface LimitedCall {
  *
  * 1. find the action;
  * 2. begin its transaction, if it is atomic;
- * 3. ask every permission, check the kwargs, load the object and ask for it;
+ * 3. check the kwargs, ask every permission, load the object and ask for it; a permission may refuse what did not fit first;
  * 4. run the method, flush, serialize;
  * 5. commit;
  * 6. turn the outcome, or whatever was thrown on the way, into one reply.
@@ -205,35 +205,39 @@ export class Dispatcher {
   /** @param parts takes those of a generator whose transaction has to commit before they are true */
   async #outcome(request: Request, action: ActionDefinition, parts?: string[]): Promise<Outcome> {
     const { instance } = request.target;
-    const answers: Answers = new Map();
-    await action.permissions.checkAction(request, answers);
-    const parameters = await this.#parameters(request, action, answers);
+    const parameters = await this.#allowed(request, action);
     if (request.abortReason) throw request.abortReason;
     const method: Method = Reflect.get(instance, action.member);
     return this.#outcomeOf(request, action, await method.call(instance, ...parameters), parts);
   }
 
-  async #parameters(request: Request, action: ActionDefinition, answers: Answers): Promise<unknown[]> {
-    const { target } = request;
-    const kwargs = await this.#checkedKwargs(request, action);
+  /** The parameters of the method, once every permission has agreed. Kwargs that do not fit are no reason to tell a stranger why. */
+  async #allowed(request: Request, action: ActionDefinition): Promise<unknown[]> {
+    const answers: Answers = new Map();
+    let unfit: { readonly error: unknown } | undefined;
+    const kwargs = await this.#checkedKwargs(request, action).catch((error: unknown) => {
+      request.refuseKwargs(error);
+      unfit = { error };
+      return [];
+    });
+    if (!action.permissions.isOpen) await action.permissions.checkAction(request, answers);
+    if (unfit) throw unfit.error;
     if (!action.isDetail) return [...kwargs, request];
-    const object = await target.loadObject(request);
-    await action.permissions.checkObject(request, object, answers);
+    const object = await request.target.loadObject(request);
+    if (!action.permissions.isOpen) await action.permissions.checkObject(request, object, answers);
     return [object, ...kwargs, request];
   }
 
-  /** One parameter, or none where the action takes none. The context has all that came. */
+  /** One parameter, or none where the action takes none. */
   async #checkedKwargs(request: Request, action: ActionDefinition): Promise<unknown[]> {
-    const raw = action.isDetail ? without(request.target.lookupKwarg, request.kwargs) : request.kwargs;
-    if (!action.kwargs) {
-      const names = Object.keys(raw);
-      if (action.strict) refuseUnknown(names);
-      this.#noteDropped(action, names);
-      return [];
-    }
-    const { value, dropped } = await checkKwargs(action.kwargs, raw, action);
+    const { kwargs, target } = request;
+    const { lookupKwarg } = target;
+    const raw = action.isDetail ? without(lookupKwarg, kwargs) : kwargs;
+    const { value, dropped } = await checkOf(action, raw);
     this.#noteDropped(action, dropped);
-    return [value];
+    if (typeof value === 'object' && value !== null) request.takeChecked(value);
+    if (action.isDetail) request.takeChecked({ [lookupKwarg]: target.checkedKey(kwargs[lookupKwarg]) });
+    return action.kwargs ? [value] : [];
   }
 
   /** Serialized before the commit: an action whose result cannot be shown has not happened. */
@@ -310,6 +314,13 @@ export class Dispatcher {
     if (dropped.length === 0 || !this.settings.development) return;
     this.logger.debug('Kwargs that the action does not know were dropped.', { action: action.name, dropped });
   }
+}
+
+function checkOf(action: ActionDefinition, raw: Readonly<Record<string, unknown>>): Promise<CheckedKwargs> {
+  if (action.kwargs) return checkKwargs(action.kwargs, raw, action);
+  const dropped = Object.keys(raw);
+  if (action.strict) refuseUnknown(dropped);
+  return Promise.resolve({ value: undefined, dropped });
 }
 
 function without(name: string, kwargs: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {

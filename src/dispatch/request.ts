@@ -26,6 +26,8 @@ export interface RequestTarget {
   readonly lookupKwarg: string;
   /** Resolves once the client has read enough for more to be worth sending; undefined where it has. */
   ready(): Promise<void> | undefined;
+  /** The kwarg by which the client names an object, as a key of the model. @throws NotFound where no object can have it */
+  checkedKey(sent: unknown): unknown;
   /** @throws NotFound */
   loadObject(request: ActionContext): Promise<object>;
   /** What an action returned, as plain data. */
@@ -78,6 +80,7 @@ export class OwnedPromise<T> extends Promise<T> {
  * its action is handed, the work that log lines and changes refer to, and the entry in the list of deadlines: one object.
  */
 export class Request extends ActionContext implements Work, Expiring {
+  declare kwargs: Readonly<Record<string, unknown>>;
   isStarted = false;
   /** Whether the final reply is sent, or the client is gone. */
   isOver = false;
@@ -152,6 +155,19 @@ export class Request extends ActionContext implements Work, Expiring {
       ...(trace !== undefined && { trace }),
     };
     return this.#logFields;
+  }
+
+  /** @param checked by the names that the action declares */
+  takeChecked(checked: object): void {
+    this.kwargs = { ...this.kwargs, ...checked };
+  }
+
+  /** Code that looks at the kwargs ends the request with this error. */
+  refuseKwargs(error: unknown): void {
+    const refuse = (): never => {
+      throw error;
+    };
+    Object.defineProperty(this, 'kwargs', { get: refuse, enumerable: true });
   }
 
   override get signal(): AbortSignal {
@@ -243,7 +259,6 @@ export class Request extends ActionContext implements Work, Expiring {
     return this.#settled.promise;
   }
 
-  /** Calls back once the final reply is sent, or the client is gone; at once where that is so. */
   /**
    * For what would last longer than the request: a login, a group.
    *
@@ -254,6 +269,7 @@ export class Request extends ActionContext implements Work, Expiring {
     if (this.isOver) throw new Cancelled('The request has ended already.');
   }
 
+  /** Calls back once the final reply is sent, or the client is gone. */
   whenAnswered(callback: (hasSucceeded: boolean) => void): void {
     this.#callbacks ??= [];
     this.#callbacks.push(callback);

@@ -5,11 +5,13 @@ import type { ChangeInspector } from '../inspection.js';
 import type { Commit, ModelChange } from '../log/entry.js';
 import type { Logger } from '../logger.js';
 import type { Class, ConcreteClass } from '../metadata.js';
-import type { StoredRow } from '../orm/row.js';
+import { LoggedRow, type StoredRow } from '../orm/row.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import type { GivenRights } from '../permissions/rights.js';
 import { everyRights, rightsKey } from '../serializers/field-rights.js';
+import { needsEntity, planRows } from '../serializers/model-plan.js';
 import { serializeAll } from '../serializers/serialize.js';
-import type { SerializerClass } from '../serializers/serializer.js';
+import type { SerializerClass, SerializerContext } from '../serializers/serializer.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import { encodeData } from '../wire/codec.js';
 import type { EventMessage, ObserverMessage, RecheckMessage } from './event-message.js';
@@ -116,12 +118,12 @@ export class EventPublisher {
   ): Promise<readonly EventMessage[]> {
     const { before: was, after: is } = change;
     let pk: unknown;
-    const before = await this.#inRow(change, was, async (row, key) => {
-      pk = key;
+    const before = await this.#inRow(change, was, async (row) => {
+      pk = row.key;
       return this.#groupsOf(observers, row, pk);
     });
     const messages: EventMessage[] = [];
-    const tell = async (row: object | undefined, after: Groups): Promise<void> => {
+    const tell = async (row: LoggedRow | undefined, after: Groups): Promise<void> => {
       const texts = new Map<SerializerClass, Promise<Shown>>();
       for (const observer of observers) {
         const sides = { before: before?.get(observer) ?? [], after: after.get(observer) ?? [] };
@@ -131,8 +133,8 @@ export class EventPublisher {
           messages.push({ ...message, ...source, ...(change.origin !== undefined && { origin: change.origin }) });
       }
     };
-    const shown = await this.#inRow(change, is, async (row, key) => {
-      pk = key;
+    const shown = await this.#inRow(change, is, async (row) => {
+      pk = row.key;
       await tell(row, await this.#groupsOf(observers, row, pk));
       return true;
     });
@@ -142,7 +144,7 @@ export class EventPublisher {
 
   async #messageOf(
     observer: Observer,
-    row: object | undefined,
+    row: LoggedRow | undefined,
     pk: unknown,
     { before, after }: Pick<EventMessage, 'before' | 'after'>,
     texts: Map<SerializerClass, Promise<Shown>>,
@@ -158,17 +160,19 @@ export class EventPublisher {
   #inRow<T>(
     { entity, meta, schema }: ModelChange,
     row: StoredRow | undefined,
-    work: (row: object, key: unknown) => Promise<T>,
+    work: (row: LoggedRow) => Promise<T>,
   ): Promise<T | undefined> {
     if (!row) return Promise.resolve(undefined);
     return this.unitOfWork.of(entity).runWith(meta, row, schema, work);
   }
 
-  async #groupsOf(observers: readonly Observer[], row: object, pk: unknown): Promise<Groups> {
+  /** An entity is made of the row for the groups that its key does not say. */
+  async #groupsOf(observers: readonly Observer[], row: LoggedRow, pk: unknown): Promise<Groups> {
     const groups = new Map<Observer, readonly string[]>();
     for (const observer of observers) {
-      const found = await this.#guard(observer, pk, () => observer.groupsOfRow(row, this.#leaveOut(observer, pk)));
-      groups.set(observer, found ?? []);
+      const byKey = observer.groupsOfKey?.(pk);
+      const ask = (): Promise<string[]> => observer.groupsOfRow(row.entity, this.#leaveOut(observer, pk));
+      groups.set(observer, byKey ?? (await this.#guard(observer, pk, ask)) ?? []);
     }
     return groups;
   }
@@ -188,9 +192,15 @@ export class EventPublisher {
   }
 
   /** Several observers may show a row by the same serializer. */
-  #textOf(observer: Observer, row: object, pk: unknown, texts: Map<SerializerClass, Promise<Shown>>): Promise<Shown> {
+  #textOf(
+    observer: Observer,
+    row: LoggedRow,
+    pk: unknown,
+    texts: Map<SerializerClass, Promise<Shown>>,
+  ): Promise<Shown> {
     const { serializer, body } = observer;
-    if (body || !serializer) return body ? this.#show(observer, row) : Promise.resolve({ data: encodeData({ pk }) });
+    if (body) return this.#show(observer, row.entity);
+    if (!serializer) return Promise.resolve({ data: encodeData({ pk }) });
     const text = texts.get(serializer) ?? this.#show(observer, row);
     texts.set(serializer, text);
     return text;
@@ -200,16 +210,13 @@ export class EventPublisher {
     if (body) return { data: encodeData(await body(subject as never)) };
     if (!serializer) return { data: encodeData(subject) };
     const unitOfWork = model ? this.unitOfWork.of(model) : this.unitOfWork;
-    const context = { unitOfWork, resolve: this.resolve };
-    if (!hasRights) {
-      const [data] = await serializeAll(serializer, [subject], context);
-      return { data: encodeData(data) };
-    }
+    const textBy = async (rights?: GivenRights): Promise<string> => {
+      const context = { unitOfWork, resolve: this.resolve, ...(rights && { rights }) };
+      return encodeData(await showLogged(serializer, subject, context));
+    };
+    if (!hasRights) return { data: await textBy() };
     const texts: [key: string, text: string][] = [];
-    for (const rights of everyRights(serializer)) {
-      const [data] = await serializeAll(serializer, [subject], { ...context, rights });
-      texts.push([rightsKey(serializer, rights), encodeData(data)]);
-    }
+    for (const rights of everyRights(serializer)) texts.push([rightsKey(serializer, rights), await textBy(rights)]);
     const [[, least] = ['', 'null'], ...others] = texts;
     return { data: least, ...(others.length > 0 && { dataByRights: Object.fromEntries(others) }) };
   }
@@ -291,7 +298,7 @@ export class EventPublisher {
     if (!isOfModel(change, revocation.model)) return [];
     const groups: string[] = [];
     for (const row of [change.before, change.after])
-      groups.push(...((await this.#inRow(change, row, (found) => revocation.groupsOf(found, fail))) ?? []));
+      groups.push(...((await this.#inRow(change, row, ({ entity }) => revocation.groupsOf(entity, fail))) ?? []));
     return groups;
   }
 
@@ -362,6 +369,14 @@ export class EventPublisher {
 /** Rows of a subclass are rows of the model too. */
 export function isOfModel({ entity }: ModelChange, model: Class | undefined): boolean {
   return model !== undefined && (entity === model || entity.prototype instanceof model);
+}
+
+/** A row as the log has it shows itself where its serializer needs no entity; a payload is serialized as it is. */
+async function showLogged(serializer: SerializerClass, subject: object, context: SerializerContext): Promise<unknown> {
+  if (!(subject instanceof LoggedRow)) return (await serializeAll(serializer, [subject], context))[0];
+  const plan = await planRows(serializer, context.unitOfWork, context.rights);
+  const shown = needsEntity(plan) ? undefined : plan.showStored?.(subject.stored);
+  return shown ?? (await serializeAll(serializer, [subject.entity], context))[0];
 }
 
 /** The request that asks, or whose commit has subscriptions asked again. */

@@ -27,7 +27,7 @@ export interface ObserverDeclaration {
   /** Whether a slow client may be told of the last of several changes of a row only. */
   readonly latest?: boolean;
   /** A groups method that yields nothing but the key: it is the same before and after every change. */
-  readonly groupsByKey?: unknown;
+  readonly groupsByKey?: { readonly method: unknown; groupOf(key: unknown): string };
   /** A method that only sends what it is given. Unless it is overridden, it need not be called. */
   readonly passesThrough?: unknown;
   /** What connections of a consumer class may see of the rows. Default all of them. */

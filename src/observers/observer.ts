@@ -43,6 +43,8 @@ export interface Observer {
   readonly hasGroups: boolean;
   /** What its groups are called outside of it; the group of all where it declares none. */
   named(groups: readonly string[]): string[];
+  /** The groups of a row, where its key says them; undefined where the row has to be looked at. */
+  readonly groupsOfKey?: (key: unknown) => string[];
   /** The groups of a row or a payload. @param leaveOut told of each name that is none */
   groupsOfRow(row: object, leaveOut: LeaveOut): Promise<string[]>;
   /**
@@ -122,6 +124,8 @@ function compile(
     return namesOf({ consumer: consumer.name, member: yields, self, method }, subject, leaveOut);
   };
   const outside = outsideOfConnections(consumer);
+  const ofKey = groupsByKey && ofRow !== undefined && Reflect.get(consumer.prototype, ofRow) === groupsByKey.method;
+  const groupsOfKey = ofKey ? (key: unknown) => prefixed([groupsByKey.groupOf(key)]) : () => prefixed(everyRow);
   const visibility = visibilityFor?.(consumer);
   return {
     id,
@@ -142,7 +146,8 @@ function compile(
     reads: [...reads, ...(ofRow ? (groupReadDeclarations.read(consumer).get(ofRow) ?? []) : [])],
     hasRights: serializer !== undefined && rightsIn(serializer).size > 0,
     latest: latest === true,
-    groupsVary: ofRow !== undefined && Reflect.get(consumer.prototype, ofRow) !== groupsByKey,
+    groupsVary: ofRow !== undefined && !ofKey,
+    ...((ofRow === undefined || ofKey) && { groupsOfKey }),
     passesThrough: passesThrough !== undefined && Reflect.get(consumer.prototype, member) === passesThrough,
     groupsOfRow: async (row, leaveOut) => prefixed(await collect(outside, ofRow, row, leaveOut)),
     groupsOfSubscription: async (instance, kwargs) => prefixed(await collect(instance, ofConsumer, kwargs, raise)),

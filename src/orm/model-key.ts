@@ -38,7 +38,7 @@ function keyProperty(meta: EntityMetadata, name: string | undefined): EntityProp
 
 /** The same for one column. */
 export function toKeyPart(prop: EntityProperty | undefined, raw: unknown): unknown {
-  if (!prop || (typeof raw !== 'string' && typeof raw !== 'number')) return undefined;
+  if (!prop || !['string', 'number', 'bigint'].includes(typeof raw)) return undefined;
   if (prop.targetMeta) return toPrimaryKey(prop.targetMeta, raw);
   const column = columnKind(prop);
   if (column === 'uuid') return uuid.exec(String(raw))?.slice(1).join('-').toLowerCase();
@@ -46,7 +46,7 @@ export function toKeyPart(prop: EntityProperty | undefined, raw: unknown): unkno
   // PostgreSQL has no text with a null character.
   if (bound === undefined) return String(raw).includes('\u0000') ? undefined : String(raw);
   if (!digits.test(String(raw))) return undefined;
-  const value = BigInt(raw);
+  const value = BigInt(String(raw));
   if (value > bound || value < -bound - 1n) return undefined;
   return column === 'bigint' ? bigintOf(prop, value) : Number(value);
 }

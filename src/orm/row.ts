@@ -78,7 +78,8 @@ export async function parserOf(em: EntityManager): Promise<ParserOf> {
   };
 }
 
-interface ColumnSource {
+/** SQL that gives one column. */
+export interface ColumnSource {
   readonly name: string;
   readonly sql: string;
 }
@@ -125,13 +126,14 @@ export async function readShape(
   const key = keys.map(({ name }, index) => ({ column: name, type: names[sources.length + index] ?? 'text' }));
   let next = sources.length + keys.length;
   const members = pivots.map(({ prop, columns: targets, table, own }): Members => {
+    const inOrder = targets.map((column) => `p.${quote(column)}`).join(', ');
     const texts = targets.map((column) => `p.${quote(column)}::text`).join(', ');
     const where = own.map((column, index) => `p.${quote(column)} = t.${quote(keys[index]?.name ?? '')}`).join(' and ');
     const first = next;
     next += targets.length;
     return {
       name: prop.name,
-      sql: `(select coalesce(json_agg(json_build_array(${texts}) order by ${texts}), '[]') from ${table} p where ${where})`,
+      sql: `(select coalesce(json_agg(json_build_array(${texts}) order by ${inOrder}), '[]') from ${table} p where ${where})`,
       columns: targets.map((name, index) => parsed({ name, sql: '' }, first + index)),
     };
   });
@@ -148,7 +150,8 @@ export async function readShape(
   return { id, meta, schema, from, aliases: tables.map(({ alias }) => alias), key, sql, columns, members };
 }
 
-async function typesFor(
+/** The types of columns by OID, and by name; those of domains are what they are made of by OID. */
+export async function typesFor(
   run: Run,
   from: string,
   sources: readonly ColumnSource[],
@@ -164,9 +167,9 @@ async function typesFor(
   return [bases.map(({ oid }) => oid), found.names];
 }
 
-type Quote = (name: string) => string;
+export type Quote = (name: string) => string;
 
-function quoter(em: EntityManager): Quote {
+export function quoter(em: EntityManager): Quote {
   const platform = em.getDriver().getPlatform();
   return (name) => String(platform.quoteIdentifier(name));
 }
@@ -231,7 +234,7 @@ function columnsOf(
 /** Begins the name of a digest, which is no column. */
 const digest = '#';
 
-function hasColumn(prop: EntityProperty): boolean {
+export function hasColumn(prop: EntityProperty): boolean {
   if (!prop.fieldNames?.length) return false;
   if (prop.kind === '1:m' || prop.kind === 'm:n' || (prop.kind === '1:1' && !prop.owner)) return false;
   if (prop.kind === 'embedded') return Boolean(prop.object || prop.array) && !prop.embedded;
@@ -240,7 +243,7 @@ function hasColumn(prop: EntityProperty): boolean {
   return prop.persist !== false || Boolean(prop.formula ?? prop.generated);
 }
 
-function columnSql(
+export function columnSql(
   em: EntityManager,
   meta: EntityMetadata,
   prop: EntityProperty,
@@ -364,6 +367,33 @@ export function restore(em: EntityManager, meta: EntityMetadata, row: StoredRow,
     refresh: true,
     ...(schema !== undefined && { schema }),
   });
+}
+
+/** A row of the change log. An entity is made of it for the first that looks at it, in the request context of that moment. */
+export class LoggedRow {
+  #entity: object | undefined;
+
+  constructor(
+    private readonly em: EntityManager,
+    private readonly meta: EntityMetadata,
+    readonly stored: StoredRow,
+    private readonly schema: string | undefined,
+  ) {}
+
+  get entity(): object {
+    this.#entity ??= restore(this.em.getContext(), this.meta, this.stored, this.schema);
+    return this.#entity;
+  }
+
+  /** As the entity shows it. */
+  get key(): unknown {
+    const [only, ...others] = this.meta.getPrimaryProps();
+    if (!only || others.length > 0 || only.targetMeta) return primaryKeyOf(this.entity);
+    const value = this.stored.columns[only.fieldNames[0] ?? ''];
+    const { customType, runtimeType } = only;
+    if (customType) return customType.convertToJSValue(value, this.em.getDriver().getPlatform());
+    return runtimeType === 'Date' ? primaryKeyOf(this.entity) : value;
+  }
 }
 
 /** The properties whose columns differ. */

@@ -6,10 +6,12 @@ import {
   type EntityName,
   helper,
   RequestContext,
+  TransactionContext,
 } from '@mikro-orm/core';
 import { runDetached } from '../async-context.js';
 import type { Class } from '../metadata.js';
-import { primaryKeyOf, restore, type StoredRow } from './row.js';
+import { ModelQueries, type Reader } from './model-queries.js';
+import { LoggedRow, type StoredRow } from './row.js';
 
 const none: readonly string[] = [];
 
@@ -24,6 +26,7 @@ export class UnitOfWork {
   constructor(
     readonly em: EntityManager,
     others: readonly EntityManager[] = [],
+    readonly queries = new ModelQueries(),
   ) {
     this.#others = others;
   }
@@ -32,7 +35,8 @@ export class UnitOfWork {
   of(entity: EntityName<object>): UnitOfWork {
     const has = (em: EntityManager): boolean => em.getMetadata().has(entity);
     const other = has(this.em) ? undefined : this.#others.find(has);
-    return other ? new UnitOfWork(other, [this.em, ...this.#others.filter((em) => em !== other)]) : this;
+    if (!other) return this;
+    return new UnitOfWork(other, [this.em, ...this.#others.filter((em) => em !== other)], this.queries);
   }
 
   /** Whether MikroORM knows the class, or one that extends it, in any of the databases. */
@@ -72,17 +76,9 @@ export class UnitOfWork {
     return this.run(() => this.em.transactional(work, { signal }));
   }
 
-  /** The same for a row as the change log has it: work gets the entity, and its key as clients see it. */
-  runWith<T>(
-    meta: EntityMetadata,
-    row: StoredRow,
-    schema: string | undefined,
-    work: (entity: object, key: unknown) => T,
-  ): T {
-    return this.run(() => {
-      const entity = restore(this.em.getContext(), meta, row, schema);
-      return work(entity, primaryKeyOf(entity));
-    });
+  /** The same for a row as the change log has it. */
+  runWith<T>(meta: EntityMetadata, row: StoredRow, schema: string | undefined, work: (row: LoggedRow) => T): T {
+    return this.run(() => work(new LoggedRow(this.em, meta, row, schema)));
   }
 
   /** Loads relations of entities that do not have them yet; paths as MikroORM's `populate` takes them. */
@@ -102,6 +98,19 @@ export class UnitOfWork {
   /** Writes what is pending, inside the transaction if there is one. */
   flush(): Promise<void> {
     return this.em.flush();
+  }
+
+  /**
+   * What plain rows are read through: the manager of this context. Where the context has used none, nothing is to be flushed, and the root
+   * one is taken, which is cheaper than making one.
+   */
+  get reader(): Reader {
+    const { em } = this;
+    const forks = RequestContext.currentRequestContext()?.map;
+    const isUnused = forks instanceof Forks && !forks.has(em.name) && !TransactionContext.currentTransactionContext();
+    if (isUnused) return { em, transaction: undefined, schema: runDetached(() => em.schema), isUsed: false };
+    const context = em.getContext();
+    return { em: context, transaction: context.getTransactionContext(), schema: context.schema, isUsed: true };
   }
 
   /** A manager for a new context, which begins with the state of the context around it: of none. */

@@ -18,7 +18,11 @@ export class Keyset {
   }
 
   positionOf(row: object): string {
-    const values = this.#columns.map(({ prop }) => columnValue(row, prop));
+    return this.positionAt(this.#columns.map(({ prop }) => columnValue(row, prop)));
+  }
+
+  /** @param values of the columns of the order */
+  positionAt(values: readonly unknown[]): string {
     return Buffer.from(encodeData([this.#name, ...values])).toString('base64url');
   }
 

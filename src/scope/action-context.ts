@@ -18,7 +18,10 @@ export class ActionContext {
   /** The method's name on the wire: `create_message`. */
   readonly action: string;
   readonly requestId: RequestId;
-  /** What came, unchecked. The checked instance is the action's own parameter. */
+  /**
+   * All that came. The names that the action declares, and the key by which the client names the object, are checked: a permission
+   * that looks at them in a request whose kwargs do not fit ends it with that error, and one that does not may refuse it first.
+   */
   readonly kwargs: Readonly<Record<string, unknown>>;
   /**
    * Whether the client sent no request now: a subscription that this request made is asked again whether it would still be

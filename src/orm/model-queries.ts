@@ -1,0 +1,335 @@
+import {
+  type EntityManager,
+  type EntityMetadata,
+  type EntityProperty,
+  helper,
+  type Platform,
+  QueryHelper,
+  raw,
+  Utils,
+} from '@mikro-orm/core';
+import { clientOf } from './row-reader.js';
+import { runStatement, type Statement, type StatementConnection } from './statements.js';
+
+/** A row as the driver hands it over: the values of a selection's columns, in their order. */
+export type PlainRow = readonly unknown[];
+
+/** What is read of each row. */
+export interface Selection {
+  /** Tells it from every other selection of this process. */
+  readonly id: string;
+  readonly meta: EntityMetadata;
+  /** SQL of each column; the table has the alias `t`. The columns of the primary key come first. */
+  readonly columns: readonly string[];
+  /** How many columns the key has. */
+  readonly keyLength: number;
+}
+
+export interface ModelQuery {
+  /** A condition as MikroORM takes it. */
+  readonly where: object;
+  readonly order?: Readonly<Record<string, 'asc' | 'desc'>>;
+  readonly offset?: number;
+  readonly limit?: number;
+}
+
+/** The manager that plain rows are read through, and what it stands for in this context. */
+export interface Reader {
+  readonly em: EntityManager;
+  readonly transaction: object | undefined;
+  readonly schema: string | undefined;
+  /** Whether the context may have changed rows that are not flushed, or have a session of the database of its own. */
+  readonly isUsed: boolean;
+}
+
+/** A query's SQL, made once for all queries that differ in their values only. */
+interface Prepared {
+  readonly statement: Statement;
+  /** A join to many may give a row several times. */
+  readonly mayRepeat: boolean;
+}
+
+/** As much of MikroORM's query builder as is used. */
+interface QueryBuilder {
+  select(fields: unknown): this;
+  count(field: undefined, distinct: boolean): this;
+  where(condition: object): this;
+  orderBy(order: object): this;
+  limit(limit: number, offset: number): this;
+  withSchema(schema: string | undefined): this;
+  applyJoinedFilters(em: EntityManager, options: object): Promise<void>;
+  processPopulateHint(): void;
+  hasToManyJoins(): boolean;
+  toQuery(): { readonly sql: string; readonly params: readonly unknown[] };
+  execute(method: 'all', options: { readonly mapResults: false }): Promise<readonly Record<string, unknown>[]>;
+}
+
+/** As much of MikroORM's connections as logs a query. */
+interface LoggingConnection {
+  executeQuery<T>(query: string, run: () => Promise<T>, context: object): Promise<T>;
+}
+
+/** Stand for the limit and the offset while a statement is made; no list is that long. */
+const limitMark = 2_147_483_645;
+const offsetMark = 2_147_483_646;
+
+/** Conditions of more shapes than this are made anew each time: they are made of what clients send. */
+const mostShapes = 1_000;
+
+/**
+ * Reads rows of models without making entities of them. The conditions are MikroORM's, and so is the SQL: its query builder makes it, with
+ * default filters, discriminators and joins. A statement is made once for each shape of a condition, and prepared under a name; what has
+ * no such shape (raw SQL, a list of values, dates) is built and run by MikroORM itself.
+ */
+export class ModelQueries {
+  readonly #prepared = new Map<string, Prepared>();
+
+  /** @param hasNames whether statements are prepared under a name */
+  constructor(private readonly hasNames: () => boolean = () => true) {}
+
+  /** Always from the primary, and never from a cache. What the request has changed and not flushed is flushed first, as `em.find` does. */
+  async rows(reader: Reader, selection: Selection, query: ModelQuery): Promise<readonly PlainRow[]> {
+    const { meta, columns } = selection;
+    const where = await this.#visible(reader, meta, query.where);
+    const order = meta.orderBy ? QueryHelper.mergeOrderBy(query.order, meta.orderBy) : query.order;
+    const build = async (condition: object, isMarked: boolean): Promise<QueryBuilder> => {
+      const fields = columns.map((sql, index) => raw(`${sql.replaceAll('?', '\\?')} as "c${index}"`));
+      const builder = builderOf(reader, meta).select(fields).where(condition);
+      if (order) builder.orderBy(order);
+      if (query.limit !== undefined)
+        builder.limit(isMarked ? limitMark : query.limit, isMarked ? offsetMark : (query.offset ?? 0));
+      await builder.applyJoinedFilters(reader.em, {});
+      return builder;
+    };
+    const pages = query.limit === undefined ? [] : [query.limit, query.offset ?? 0];
+    const kind = `${selection.id}|${JSON.stringify(order)}|${pages.length}`;
+    const { rows, mayRepeat } = await this.#run(reader, meta, where, kind, build, pages);
+    const found = rows.map((row) => Object.values(row));
+    return mayRepeat ? withoutRepeated(found, selection.keyLength) : found;
+  }
+
+  async count(reader: Reader, meta: EntityMetadata, condition: object): Promise<number> {
+    const where = await this.#visible(reader, meta, condition);
+    const build = async (narrowed: object): Promise<QueryBuilder> => {
+      const builder = builderOf(reader, meta).where(narrowed);
+      await builder.applyJoinedFilters(reader.em, {});
+      builder.processPopulateHint();
+      return builder.count(undefined, builder.hasToManyJoins());
+    };
+    const { rows } = await this.#run(reader, meta, where, `count ${meta.className}`, build, []);
+    return Number(rows[0]?.['count'] ?? 0);
+  }
+
+  /** Whether a default filter of the ORM leaves out rows of one of these models. */
+  async hasFilters({ em }: Reader, metas: Iterable<EntityMetadata>): Promise<boolean> {
+    for (const meta of metas) {
+      const everything = {};
+      if ((await em.applyFilters(meta.class, everything, {}, 'read')) !== everything) return true;
+    }
+    return false;
+  }
+
+  /** The condition, narrowed by the default filters of the ORM. */
+  async #visible({ em, isUsed }: Reader, meta: EntityMetadata, condition: object): Promise<object> {
+    if (isUsed) await em.tryFlush(meta.class, {});
+    return (await em.applyFilters(meta.class, condition, {}, 'read')) ?? {};
+  }
+
+  async #run(
+    reader: Reader,
+    meta: EntityMetadata,
+    where: object,
+    kind: string,
+    build: (condition: object, isMarked: boolean) => Promise<QueryBuilder>,
+    pages: readonly number[],
+  ): Promise<{ readonly rows: readonly Record<string, unknown>[]; readonly mayRepeat: boolean }> {
+    const { em, isUsed, schema } = reader;
+    const hasSession = isUsed && em.getTransactionSessionContext() !== undefined;
+    const shape = hasSession ? undefined : shapeOf(em, meta, where);
+    if (!shape || (shape.joined.length > 0 && (await this.hasFilters(reader, shape.joined))))
+      return runByOrm(await build(where, false));
+    const name = `${em.name}|${schema ?? ''}|${kind}|${shape.text}`;
+    const prepared = this.#prepared.get(name) ?? (await this.#prepare(em, meta, where, name, build));
+    const values = [...shape.values, ...pages];
+    return { rows: await this.#send(reader, prepared.statement, values), mayRepeat: prepared.mayRepeat };
+  }
+
+  async #prepare(
+    em: EntityManager,
+    meta: EntityMetadata,
+    where: object,
+    name: string,
+    build: (condition: object, isMarked: boolean) => Promise<QueryBuilder>,
+  ): Promise<Prepared> {
+    let count = 0;
+    const marked = walk(meta, where, { value: () => raw(`$${++count}`), text: () => {} });
+    const builder = await build(marked as object, true);
+    const { sql, params } = builder.toQuery();
+    const marks = new Map<unknown, unknown>([
+      [limitMark, raw(`$${count + 1}`)],
+      [offsetMark, raw(`$${count + 2}`)],
+    ]);
+    const parameters = params.map((parameter) => marks.get(parameter) ?? parameter);
+    const text = platformOf(em).formatQuery(sql, parameters);
+    const prepared = { statement: { name: 'read', text }, mayRepeat: builder.hasToManyJoins() };
+    if (this.#prepared.size < mostShapes) this.#prepared.set(name, prepared);
+    return prepared;
+  }
+
+  async #send(
+    { em, transaction }: Reader,
+    { name, text }: Statement,
+    values: readonly unknown[],
+  ): Promise<readonly Record<string, unknown>[]> {
+    const connection = (transaction ?? clientOf(em)) as StatementConnection;
+    const sql = em.config.get('onQuery')(text, [...values]);
+    const statement = { text: sql, ...(this.hasNames() && name !== undefined && { name }) };
+    const run = (): Promise<readonly Record<string, unknown>[]> => runStatement(connection, statement, values);
+    try {
+      if (!em.config.getLogger().isEnabled('query')) return await run();
+      const logging = em.getConnection('write') as unknown as LoggingConnection;
+      return await logging.executeQuery(sql, run, { query: sql, params: [...values], id: em.id });
+    } catch (error) {
+      throw em.getDriver().convertException(error as Error);
+    }
+  }
+}
+
+async function runByOrm(builder: QueryBuilder) {
+  const rows = await builder.execute('all', { mapResults: false });
+  return { rows, mayRepeat: builder.hasToManyJoins() };
+}
+
+function builderOf({ em, schema }: Reader, meta: EntityMetadata): QueryBuilder {
+  const make = Reflect.get(em, 'createQueryBuilder') as (...parts: unknown[]) => QueryBuilder;
+  const builder = make.call(em, meta.class, 't', 'write');
+  return schema === undefined ? builder : builder.withSchema(schema);
+}
+
+function platformOf(em: EntityManager): Platform {
+  return em.getDriver().getPlatform();
+}
+
+/** The first of each, by the columns of the key. */
+function withoutRepeated(rows: readonly PlainRow[], keyLength: number): readonly PlainRow[] {
+  const byKey = new Map<string, PlainRow>();
+  for (const row of rows) {
+    const key = JSON.stringify(row.slice(0, keyLength));
+    if (!byKey.has(key)) byKey.set(key, row);
+  }
+  return [...byKey.values()];
+}
+
+// The shape of a condition: what it is without its values
+
+interface Shape {
+  readonly text: string;
+  /** As the driver takes them. */
+  readonly values: readonly unknown[];
+  /** The models of the relations that it goes through. */
+  readonly joined: readonly EntityMetadata[];
+}
+
+interface Walker {
+  readonly value: (prop: EntityProperty, value: unknown) => unknown;
+  readonly text: (part: string, joined?: EntityMetadata) => void;
+}
+
+/** Thrown by a walk through a condition that has to be built anew each time. */
+const shapeless = Symbol('shapeless');
+
+const comparisons = new Set(['$eq', '$ne', '$gt', '$gte', '$lt', '$lte', '$like', '$ilike']);
+
+function shapeOf(em: EntityManager, meta: EntityMetadata, where: object): Shape | undefined {
+  const values: unknown[] = [];
+  const joined: EntityMetadata[] = [];
+  let text = '';
+  const platform = platformOf(em);
+  const walker: Walker = {
+    value: (prop, value) => values.push(parameterOf(prop, value, platform)),
+    text: (part, target) => {
+      text += part;
+      if (target) joined.push(target);
+    },
+  };
+  try {
+    walk(meta, where, walker);
+  } catch (thrown) {
+    if (thrown === shapeless) return undefined;
+    throw thrown;
+  }
+  return { text, values, joined };
+}
+
+/** The condition with other values. */
+function walk(meta: EntityMetadata, condition: unknown, walker: Walker): unknown {
+  if (!Utils.isPlainObject(condition) || Object.getOwnPropertySymbols(condition).length > 0) throw shapeless;
+  walker.text('{');
+  const walked: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(condition)) {
+    walker.text(`${JSON.stringify(name)}:`);
+    walked[name] = walkMember(meta, name, value, walker);
+  }
+  walker.text('}');
+  return walked;
+}
+
+function walkMember(meta: EntityMetadata, name: string, value: unknown, walker: Walker): unknown {
+  if (name === '$and' || name === '$or') {
+    if (!Array.isArray(value)) throw shapeless;
+    walker.text(`[${value.length}`);
+    return value.map((each) => walk(meta, each, walker));
+  }
+  if (name === '$not') return walk(meta, value, walker);
+  const prop = meta.properties[name as never] as EntityProperty | undefined;
+  if (!prop || prop.embedded || prop.kind === 'embedded' || prop.formula || prop.polymorphic) throw shapeless;
+  if (!Utils.isPlainObject(value)) return walkValue(prop, value, walker);
+  const operators = Object.entries(value);
+  if (operators.length > 0 && operators.every(([operator]) => comparisons.has(operator))) {
+    return Object.fromEntries(
+      operators.map(([operator, operand]) => {
+        walker.text(operator);
+        return [operator, walkValue(prop, operand, walker)];
+      }),
+    );
+  }
+  if (!prop.targetMeta || operators.length === 0) throw shapeless;
+  walker.text('>', prop.targetMeta);
+  return walk(prop.targetMeta, value, walker);
+}
+
+function walkValue(prop: EntityProperty, value: unknown, walker: Walker): unknown {
+  if (value === null) {
+    walker.text('null,');
+    return null;
+  }
+  walker.text('?,');
+  return walker.value(prop, value);
+}
+
+/** @throws `shapeless` for what the database might take for something else than MikroORM would write into the SQL */
+function parameterOf(prop: EntityProperty, value: unknown, platform: Platform): unknown {
+  if (prop.targetMeta) {
+    const [key, ...others] = prop.targetMeta.getPrimaryProps();
+    if (!key || others.length > 0 || prop.targetKey) throw shapeless;
+    return parameterOf(key, Utils.isEntity<object>(value, true) ? helper(value).getPrimaryKey() : value, platform);
+  }
+  const { customType } = prop;
+  if (value === undefined || Array.isArray(value) || customType?.convertToDatabaseValueSQL) throw shapeless;
+  const converted: unknown = customType
+    ? customType.convertToDatabaseValue(value, platform, { fromQuery: true, key: prop.name, mode: 'query' })
+    : value;
+  const column = prop.columnTypes?.[0] ?? '';
+  if (typeof converted === 'string' && !column.startsWith('json')) return converted;
+  if (typeof converted === 'boolean' && column.startsWith('bool')) return converted;
+  if (typeof converted === 'bigint' && column.startsWith('bigint')) return String(converted);
+  if (typeof converted === 'number' && fits(converted, column)) return converted;
+  throw shapeless;
+}
+
+/** The parameter of a statement takes the type of the column that it is compared with; a number in its text has a type of its own. */
+function fits(value: number, column: string): boolean {
+  if (/^(int|serial|bigint|bigserial)/.test(column)) return Number.isInteger(value) && Math.abs(value) < 2_147_483_648;
+  if (/^(smallint|smallserial|int2)/.test(column)) return Number.isInteger(value) && Math.abs(value) < 32_768;
+  return /^(numeric|decimal|double|float8)/.test(column) && Number.isFinite(value);
+}
