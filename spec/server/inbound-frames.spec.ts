@@ -133,14 +133,14 @@ describe('Frames above a rate', () => {
   });
 
   it('count for their address by what they take to read: JSON of many small values for more than its bytes', async () => {
-    await open({ bytesPerSecond: 40_000, addressBytesPerSecond: 40_000 }, 10_000);
+    await open({ bytesPerSecond: 64_000, addressBytesPerSecond: 64_000 }, 10_000);
     await using client = await SocketClient.open(`ws://127.0.0.1:${port}/`);
     client.send({ action: 'take', request_id: 1, x: Array.from({ length: 999 }, () => 0) });
     client.send({ action: 'take', request_id: 2 });
     await until(() => reached('address_bytes') === 1, 'The pause');
     await settle();
     expect(taken).to.have.length(1);
-    // 2,021 signs of 20 bytes take a second, and the 5th of one that an address may send at once is the rest.
+    // Some 2,000 signs of 32 bytes take a second, of which an address may send a twentieth at once.
     await pass(900);
     expect(taken).to.have.length(1);
     await pass(150);
