@@ -144,12 +144,25 @@ export class Connection
 
   onText(text: FrameText): void {
     this.#hear();
-    this.#inbound.receiveText(text);
+    try {
+      this.#inbound.receiveText(text);
+    } catch (thrown) {
+      this.#answerUnread(thrown);
+    }
   }
 
   onBinary(data: Uint8Array): void {
     this.#hear();
-    this.#inbound.receiveBinary(data);
+    try {
+      this.#inbound.receiveBinary(data);
+    } catch (thrown) {
+      this.#answerUnread(thrown);
+    }
+  }
+
+  /** The clock, which is the application's, may fail before it is known whom the frame is for. */
+  #answerUnread(thrown: unknown): void {
+    this.#answerError(thrown, undefined, this.route.consumers instanceof Map ? null : undefined);
   }
 
   onControl(bytes: number): void {
