@@ -86,6 +86,7 @@ describe('The public names', () => {
       'StreamNotFound',
       'StreamedList',
       'TerminalLogger',
+      'Throttle',
       'Throttled',
       'Tickets',
       'TimeLimitExceeded',
@@ -121,6 +122,7 @@ describe('The public names', () => {
       'subprotocolToken',
       'viewAsConsumer',
       'withOptions',
+      'without',
       'writeChangeLog',
     ]);
   });
@@ -134,6 +136,7 @@ describe('The public names', () => {
       'SignalboxError',
       'binaryFrames',
       'createClient',
+      'hear',
       'live',
       'webSocketWith',
     ]);

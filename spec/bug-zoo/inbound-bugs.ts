@@ -58,7 +58,7 @@ export const inboundBugs: readonly Bug[] = [
   {
     name: 'an upload loses frames while its consumer is busy',
     story: 'Nobody looks whether there is room for a binary frame before it is taken.',
-    plant: { symbol: 'Connection.isFull', with: always(false) },
+    plant: { symbol: 'Connection.limitOfBinary', with: always(undefined) },
     caughtBy: ['server/inbound-frames'],
   },
   {

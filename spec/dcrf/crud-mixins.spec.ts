@@ -58,7 +58,7 @@ describe('DCRF: CRUD mixins', () => {
     const b = await things();
     expect(
       await b.request('create', { request_id: 1, data: { name: 'delta', price: '12.5', tags: [2, 1] } }),
-    ).to.deep.equal(reply('create', thing(4, 'delta', { price: '12.50', tags: [2, 1] }), 1, 201));
+    ).to.deep.equal(reply('create', thing(4, 'delta', { price: '12.50', tags: [1, 2] }), 1, 201));
     expect(
       await b.request('create', { request_id: 2, data: { name: 'eps', id: 77, unknown: 1, count: 4 } }),
     ).to.deep.equal(reply('create', thing(5, 'eps', { count: 4 }), 2, 201));

@@ -244,6 +244,7 @@ describe('Bad input', () => {
     const limits = {
       addressMessagesPerSecond: 1_000_000_000,
       addressBytesPerSecond: 1_000_000_000,
+      subscriptions: 128,
       addressHandshakeBurst: 1_000,
       connectionsPerAddress: 1_000,
     };

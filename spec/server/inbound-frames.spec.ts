@@ -194,6 +194,17 @@ describe('Frames above a rate', () => {
     expect(taken).to.have.length(10);
   });
 
+  it('are all handled where they are no more than a burst, though their address may send less at once', async () => {
+    await open({ addressMessagesPerSecond: 1_000 });
+    using client = await RawWebSocket.open(port, '/');
+    client.write(Buffer.concat(Array.from({ length: 500 }, () => frameBytes(request(50)))));
+    await until(() => reached('address_messages') === 1, 'The pause');
+    expect(taken).to.have.length(50);
+    await pass(500);
+    expect(taken).to.have.length(500);
+    expect(reached('kept_messages')).to.equal(0);
+  });
+
   it('hide the end of their client for no longer than that', async () => {
     await open({ bytesPerSecond: 20_000 });
     const client = await SocketClient.open(`ws://127.0.0.1:${port}/`);

@@ -7,6 +7,8 @@ import type { Subscription } from './subscription.js';
 export interface ConsumerView {
   readonly actions: { readonly [name: string]: ActionView };
   readonly observers: { readonly [name: string]: ObserverView };
+  /** By request id. */
+  readonly subscriptions?: { readonly [requestId: string]: ObserverView };
 }
 
 export interface ActionView {
@@ -96,7 +98,12 @@ export interface ClientControls {
     payload: Payload,
     listener?: (event: Event) => void,
   ): Subscription<Event, Reply>;
-  /** Hears frames that belong to no request and no subscription; binary ones as an `ArrayBuffer`. @returns ends the listening */
+  /**
+   * Hears frames that belong to no request and no subscription of the client; binary ones as an `ArrayBuffer`. The events of what a consumer subscribed to by itself are
+   * among them: `hear` tells them apart.
+   *
+   * @returns ends the listening
+   */
   $onFrame(listener: FrameListener): () => void;
   /**
    * Sends a binary frame as it is; `binaryFrames` names its stream. @returns whether it was sent: it is not kept for the next connection

@@ -1,11 +1,14 @@
 import { inspect, types } from 'node:util';
-import { Collection, helper, Reference, Utils } from '@mikro-orm/core';
+import { Collection, type EntityMetadata, helper, Reference, Utils } from '@mikro-orm/core';
 import type { ReplyClass } from '../dispatch/action-declaration.js';
 import { toView } from '../kwargs/class-rules.js';
 import type { Class } from '../metadata.js';
+import { byKey } from '../orm/model-key.js';
+import { primaryKeyOf } from '../orm/row.js';
+import { wasWritten } from '../orm/written-rows.js';
 import { Page } from '../paginators/page.js';
 import { askRights, isWithin } from '../serializers/field-rights.js';
-import { ShownRow } from '../serializers/model-plan.js';
+import { needsEntity, planRows, type RowPlan, ShownRow } from '../serializers/model-plan.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import { serializeAll } from '../serializers/serialize.js';
 import { isSerializerClass, type SerializerClass, type SerializerContext } from '../serializers/serializer.js';
@@ -88,7 +91,7 @@ async function showAll(returned: readonly unknown[], { reply, model, context }: 
       ? reply !== undefined || (model !== undefined && result instanceof model.entity)
       : showsAnything && typeof result === 'object' && result !== null;
   const entities = [...new Set(results.filter(isItsOwn))];
-  const views = entities.length > 0 ? await serializeAll(serializer, entities, context) : [];
+  const views = entities.length > 0 ? await viewsOf(serializer, entities, context) : [];
   const shown = new Map<unknown, unknown>(entities.map((entity, index) => [entity, views[index]]));
   const granted = reply ? { ...context, rights: await askRights(reply, context) } : context;
   return Promise.all(
@@ -97,6 +100,49 @@ async function showAll(returned: readonly unknown[], { reply, model, context }: 
       return reply ? onlyFields(serializer, result, granted) : result;
     }),
   );
+}
+
+/** A row that was written is shown as it is stored, and not as its entity was set: as the next read and the event will show it. */
+async function viewsOf(
+  serializer: SerializerClass,
+  entities: readonly object[],
+  context: SerializerContext,
+): Promise<readonly unknown[]> {
+  if (!entities.some(wasWritten)) return serializeAll(serializer, entities, context);
+  const rights = await askRights(serializer, context);
+  const plan = await planRows(serializer, context.unitOfWork, rights);
+  const stored = new Map<object, unknown>();
+  for (const entity of entities.filter(wasWritten)) {
+    const shown = needsEntity(plan) ? undefined : await storedRow(plan, entity, { ...context, rights });
+    if (shown) stored.set(entity, shown);
+    else await reload(entity, context);
+  }
+  const others = entities.filter((entity) => !stored.has(entity));
+  const views = others.length > 0 ? await serializeAll(serializer, others, context) : [];
+  others.forEach((entity, index) => {
+    stored.set(entity, views[index]);
+  });
+  return entities.map((entity) => stored.get(entity));
+}
+
+/** Undefined for a row that is gone, or that a default filter of the ORM leaves out by now. */
+async function storedRow(
+  plan: RowPlan,
+  entity: object,
+  context: SerializerContext,
+): Promise<Record<string, unknown> | undefined> {
+  const { queries, reader } = context.unitOfWork;
+  const { meta } = plan.selection;
+  if (!(entity instanceof meta.class) || (await queries.hasFilters(reader, plan.related))) return undefined;
+  const where = byKey(meta, primaryKeyOf(entity));
+  const [row] = where ? await queries.rows(reader, plan.selection, { where, limit: 1 }) : [];
+  return row && plan.show(row, context);
+}
+
+async function reload(entity: object, { unitOfWork: { em } }: SerializerContext): Promise<void> {
+  const { __meta: meta } = helper(entity);
+  const where = helper(entity).isManaged() ? byKey(meta as EntityMetadata, primaryKeyOf(entity)) : undefined;
+  if (where) await em.findOne(meta.class, where as never, { refresh: true, filters: false });
 }
 
 /** Plain data where a serializer's view is asked for: whatever else they hold stays here, however deep. */

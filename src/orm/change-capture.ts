@@ -13,6 +13,7 @@ import type { CommitBuffer, RowNote, TransactionEvent } from './commit-buffer.js
 import { isStored, type LinkEnd, linkClasses, relinkedRows } from './many-to-many.js';
 import { conflictingRows } from './model-upsert.js';
 import type { RowReader } from './row-reader.js';
+import { noteWritten } from './written-rows.js';
 
 /** What applications want to know of an entity that they observe. */
 export interface Watch {
@@ -100,6 +101,7 @@ export class ChangeCapture implements EventSubscriber {
 
   /** Links change no column: the rows at both of their ends count as updated. */
   async onFlush(event: FlushEventArgs): Promise<void> {
+    for (const { owner } of event.uow.getCollectionUpdates()) noteWritten(owner);
     const rows = await relinkedRows(event, (meta) => this.#watch(meta) !== undefined);
     if (rows.size === 0) return;
     if (event.em.getTransactionContext()) await this.#noteRelinked(event.em, rows);
@@ -134,6 +136,7 @@ export class ChangeCapture implements EventSubscriber {
   }
 
   afterCreate({ em, entity, meta }: EventArgs<object>): void {
+    noteWritten(entity);
     const watch = this.#watch(meta);
     if (watch) this.#note(em, { ...this.#rowOf(em, entity, meta, watch), wasThere: false });
   }
@@ -159,6 +162,7 @@ export class ChangeCapture implements EventSubscriber {
 
   /** A row whose key has changed went away under the one, and came under the other. */
   afterUpdate({ em, entity, meta }: EventArgs<object>): void {
+    noteWritten(entity);
     const before = this.#before.get(entity);
     if (!before) return;
     this.#before.delete(entity);
@@ -194,6 +198,7 @@ export class ChangeCapture implements EventSubscriber {
   }
 
   async afterUpsert({ em, entity, meta }: EventArgs<object>): Promise<void> {
+    noteWritten(entity);
     const watch = this.#watch(meta);
     if (!watch) return;
     const row = this.#rowOf(em, entity, meta, watch);

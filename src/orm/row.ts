@@ -126,7 +126,7 @@ export async function readShape(
   const key = keys.map(({ name }, index) => ({ column: name, type: names[sources.length + index] ?? 'text' }));
   let next = sources.length + keys.length;
   const members = pivots.map(({ prop, columns: targets, table, own }): Members => {
-    const inOrder = targets.map((column) => `p.${quote(column)}`).join(', ');
+    const inOrder = targets.map((column, index) => ordered(`p.${quote(column)}`, names[next + index] ?? '')).join(', ');
     const texts = targets.map((column) => `p.${quote(column)}::text`).join(', ');
     const where = own.map((column, index) => `p.${quote(column)} = t.${quote(keys[index]?.name ?? '')}`).join(' and ');
     const first = next;
@@ -150,11 +150,20 @@ export async function readShape(
   return { id, meta, schema, from, aliases: tables.map(({ alias }) => alias), key, sql, columns, members };
 }
 
+/**
+ * How members are ordered by a column of their key: the same in every database, whatever its collation, and in JavaScript.
+ *
+ * @param type as PostgreSQL or the ORM calls it
+ */
+export function ordered(sql: string, type: string): string {
+  return /^(text|char|varchar|citext)/.test(type) ? `${sql} collate "C"` : sql;
+}
+
 /** The types of columns by OID, and by name; those of domains are what they are made of by OID. */
 export async function typesFor(
   run: Run,
   from: string,
-  sources: readonly ColumnSource[],
+  sources: readonly Pick<ColumnSource, 'sql'>[],
 ): Promise<readonly [oids: readonly number[], names: readonly string[]]> {
   const oids = sources.map(({ sql }) => `pg_typeof(${sql})::oid::int`).join(', ');
   const names = sources.map(({ sql }) => `pg_typeof(${sql})::text`).join(', ');

@@ -2,7 +2,12 @@ import type { ConnectionCommand } from '../authentication/connection-commands.js
 import type { RegisteredConnection } from '../authentication/connection-registry.js';
 import { type Deadlines, machineDeadlines } from '../clock.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
-import { ConsumerSession, type SessionConnection, type SessionServices } from '../consumers/consumer-session.js';
+import {
+  binaryFrameBytes,
+  ConsumerSession,
+  type SessionConnection,
+  type SessionServices,
+} from '../consumers/consumer-session.js';
 import { Quotas } from '../consumers/quotas.js';
 import type { Counters } from '../counters.js';
 import { currentRequest, type Request } from '../dispatch/request.js';
@@ -116,10 +121,13 @@ export class Connection
     return new Reauthorization(this, refused, unitOfWork, errors, deadlines, settings, logger, counters);
   }
 
-  /** A route's one consumer is built at once, a stream's at its first frame. */
+  /** A route's one consumer is built at once, a stream's at its first frame unless it is eager. */
   open(): void {
     const { consumers } = this.route;
-    if (!(consumers instanceof Map)) this.#openAlone(consumers as CompiledConsumer);
+    if (!(consumers instanceof Map)) this.#openAtOnce(undefined, consumers as CompiledConsumer);
+    else
+      for (const [stream, consumer] of consumers)
+        if (consumer.options.eager && !this.#reauthorization?.refused.has(stream)) this.#openAtOnce(stream, consumer);
     this.transport.listen(this);
     if (this.slot.mustWait) this.#inbound.waitForAddress();
     this.services.heartbeat.opened(this);
@@ -132,9 +140,9 @@ export class Connection
   }
 
   /** What fails here fails again at each frame, and is answered there. */
-  #openAlone(consumer: CompiledConsumer): void {
+  #openAtOnce(stream: string | undefined, consumer: CompiledConsumer): void {
     try {
-      this.#session(undefined, consumer);
+      this.#session(stream, consumer);
     } catch (thrown) {
       this.#translate(thrown);
     }
@@ -193,8 +201,8 @@ export class Connection
     this.liveness.isAwaited = false;
   }
 
-  get isFull(): boolean {
-    return this.quotas.waiting >= this.services.settings.limits.waitingRequests;
+  limitOfBinary(data: Uint8Array): string | undefined {
+    return this.quotas.limitOfRequests(false, binaryFrameBytes(data));
   }
 
   handleText(data: FrameText, bytes: number): void {

@@ -9,8 +9,8 @@ import type { FrameText, Transport } from './transport.js';
 /** A connection, as far as its frames are let in. */
 export interface InboundConnection {
   readonly slot: ConnectionSlot;
-  /** Whether its requests that wait leave no room for a binary frame. */
-  readonly isFull: boolean;
+  /** The limit of what waits in line that a binary frame would be above, if it is. */
+  limitOfBinary(data: Uint8Array): string | undefined;
   handleText(text: FrameText, bytes: number): void;
   handleBinary(data: Uint8Array): void;
   /** The socket is not read any more; the client cannot answer a ping meanwhile. */
@@ -104,14 +104,14 @@ export class InboundFrames {
   receiveText(data: FrameText): void {
     const bytes = typeof data === 'string' ? Buffer.byteLength(data) : data.length;
     if (this.#isClosing) return;
-    if (this.isPaused || !this.#admit(bytes, false)) this.#keep({ isBinary: false, data, bytes });
+    if (this.isPaused || !this.#admit(bytes, undefined)) this.#keep({ isBinary: false, data, bytes });
     else this.connection.handleText(data, bytes);
   }
 
   receiveBinary(data: Uint8Array): void {
     const bytes = data.byteLength;
     if (this.#isClosing) return;
-    if (this.isPaused || !this.#admit(bytes, true)) this.#keep({ isBinary: true, data, bytes });
+    if (this.isPaused || !this.#admit(bytes, data)) this.#keep({ isBinary: true, data, bytes });
     else this.connection.handleBinary(data);
   }
 
@@ -148,7 +148,11 @@ export class InboundFrames {
    */
   takeTurn(now: number): boolean {
     let wasServed = false;
-    for (let next = this.#kept[0]; next && this.#admit(next.bytes, next.isBinary, true); next = this.#kept[0]) {
+    for (
+      let next = this.#kept[0];
+      next && this.#admit(next.bytes, next.isBinary ? next.data : undefined, true);
+      next = this.#kept[0]
+    ) {
       this.#kept.shift();
       wasServed = true;
       if (next.isBinary) this.connection.handleBinary(next.data);
@@ -176,10 +180,15 @@ export class InboundFrames {
     this.flow.delete(this);
   }
 
-  /** Takes a frame from all rates, or from none. @param isTurn whether those before it have had theirs */
-  #admit(bytes: number, isBinary: boolean, isTurn = false): boolean {
+  /**
+   * Takes a frame from all rates, or from none.
+   *
+   * @param binary its data, where it is binary
+   * @param isTurn whether those before it have had theirs
+   */
+  #admit(bytes: number, binary: Uint8Array | undefined, isTurn = false): boolean {
     const now = this.flow.now();
-    const limit = this.#exceeded(bytes, isBinary, now);
+    const limit = this.#exceeded(bytes, binary, now);
     const address = this.#address;
     const addressLimit =
       address?.exceeded(bytes, now) ?? (address && !isTurn && address.waiting > 0 ? 'address' : undefined);
@@ -189,17 +198,17 @@ export class InboundFrames {
       return false;
     }
     this.#charge(1, bytes, now);
-    if (isBinary) this.connection.slot.messages?.charge(1, now);
+    if (binary) this.connection.slot.messages?.charge(1, now);
     return true;
   }
 
   /** Which rate of its own, or of its user, a frame would exceed. Requests above a user's rate are answered instead. */
-  #exceeded(bytes: number, isBinary: boolean, now: number): string | undefined {
+  #exceeded(bytes: number, binary: Uint8Array | undefined, now: number): string | undefined {
     if (this.#messages.waitFor(1, now) > 0) return 'messages';
     if (this.#bytes.waitFor(bytes, now) > 0) return 'bytes';
-    if (!isBinary) return undefined;
+    if (!binary) return undefined;
     if ((this.connection.slot.messages?.waitFor(1, now) ?? 0) > 0) return 'user_messages';
-    return this.connection.isFull ? 'waiting_requests' : undefined;
+    return this.connection.limitOfBinary(binary);
   }
 
   #charge(messages: number, bytes: number, now: number): void {
@@ -210,10 +219,9 @@ export class InboundFrames {
 
   #keep(frame: KeptFrame): void {
     this.#kept.push(frame);
-    const { messagesPerSecond, pauseTime } = this.flow.settings.limits;
     // Once they are handled, one more has to fit before the socket is read again.
-    const time = ((this.#kept.length + 1) * 1_000) / messagesPerSecond;
-    if (time >= pauseTime) this.#giveUp('kept_messages', 'Too many messages.');
+    const time = this.#messages.timeFor(this.#kept.length + 1, this.flow.now());
+    if (time >= this.flow.settings.limits.pauseTime) this.#giveUp('kept_messages', 'Too many messages.');
   }
 
   #pause(limit: string): void {

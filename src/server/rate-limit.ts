@@ -39,9 +39,12 @@ export class TokenBucket {
 
   /** @returns 0, or in how many milliseconds this many tokens will be there; more than the burst are there once it is full */
   waitFor(count: number, now: number): number {
-    this.#refill(now);
-    const missing = this.#debt + Math.min(count * this.#each, this.#all) - this.#all;
-    return missing > 0 ? Math.ceil(missing) : 0;
+    return this.#timeUntil(Math.min(count * this.#each, this.#all), now);
+  }
+
+  /** @returns in how many milliseconds this many tokens will have been there, if they are taken as they come */
+  timeFor(count: number, now: number): number {
+    return this.#timeUntil(count * this.#each, now);
   }
 
   /** Takes this many tokens, whether or not they are there. */
@@ -54,6 +57,12 @@ export class TokenBucket {
   isFull(now: number): boolean {
     this.#refill(now);
     return this.#debt === 0;
+  }
+
+  /** @param debt in milliseconds, beside what there is */
+  #timeUntil(debt: number, now: number): number {
+    this.#refill(now);
+    return Math.max(0, Math.ceil(this.#debt + debt - this.#all));
   }
 
   /** A clock that was set back gives nothing, and takes nothing. */
