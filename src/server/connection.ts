@@ -17,6 +17,7 @@ import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import { CloseCode, closeCodeOf, toReason } from '../status.js';
 import { decodeBinary, encodeBinary } from '../wire/binary.js';
 import { addressOf, encodeFrame, encodeReply, errorReply, type JsonObject, pongTo, readFrame } from '../wire/codec.js';
+import { heapBytesOf } from '../wire/heap-bytes.js';
 import type { Reply } from '../wire/messages.js';
 import type { ConnectionState, WatchedHandshake } from './app-explorer.js';
 import type { Backpressure } from './backpressure.js';
@@ -76,12 +77,10 @@ export class Connection
   #errorRates: ErrorRates | undefined;
   /** Made where a stream is refused, or the permissions are asked again. */
   #reauthorization: Reauthorization | undefined;
-  /** Requests that have changed the user and are not answered. */
-  #loggingIn: Set<Request> | undefined;
   /** Streams that their consumers closed. */
   #closedStreams: Map<string, ApiError> | undefined;
   /** The consumers of streams whose permission refused after a while. */
-  #revoked: ConsumerSession[] | undefined;
+  #revoked: Set<ConsumerSession> | undefined;
   #draining: ApiError | undefined;
   #isEnding = false;
   /** Whether frames of the client are ignored, because the socket is closing. */
@@ -226,7 +225,13 @@ export class Connection
       const consumer = isMultiplexed
         ? requireStream(consumers, frame, this.#reauthorization?.refused)
         : (consumers as CompiledConsumer);
-      this.#route(stream ?? undefined, payload, (session) => session.receiveRequest(payload), consumer);
+      this.#route(
+        stream ?? undefined,
+        payload,
+        this.#heldBytes(payload),
+        (session) => session.receiveRequest(payload),
+        consumer,
+      );
     } catch (thrown) {
       this.#answerError(thrown, payload, stream);
     }
@@ -257,7 +262,13 @@ export class Connection
     find: (stream: string | null | undefined) => CompiledConsumer,
   ): void {
     try {
-      this.#route(stream ?? undefined, undefined, (session) => session.receiveBinary(data), find(stream));
+      this.#route(
+        stream ?? undefined,
+        undefined,
+        data.byteLength,
+        (session) => session.receiveBinary(data),
+        find(stream),
+      );
     } catch (thrown) {
       this.#answerError(thrown, undefined, stream);
     }
@@ -272,6 +283,11 @@ export class Connection
     return new Throttled('Too many messages of one user.', { retryAfter });
   }
 
+  /** Of heap, where a frame would be held; others are counted where they wait. */
+  #heldBytes(payload: unknown): number {
+    return this.#reauthorization?.isChecking ? heapBytesOf(payload) : 0;
+  }
+
   #hear(): void {
     this.liveness.isAwaited = false;
     this.liveness.heard += 1;
@@ -281,28 +297,22 @@ export class Connection
   #route(
     stream: string | undefined,
     payload: unknown,
+    bytes: number,
     receive: (session: ConsumerSession) => void,
     consumer: CompiledConsumer,
   ): void {
-    const isHeld = this.#reauthorization?.isChecking || this.#isLoggingInBeside(stream);
-    if (!isHeld || this.#isEnding || this.#draining) {
+    if (!this.#reauthorization?.isChecking || this.#isEnding || this.#draining) {
       receive(this.#admit(stream, consumer));
       return;
     }
-    this.#reauthorization?.hold(() => {
+    this.#reauthorization.hold(() => {
       if (this.#isDeaf) return;
       try {
-        this.#route(stream, payload, receive, consumer);
+        this.#route(stream, payload, bytes, receive, consumer);
       } catch (thrown) {
         this.#answerError(thrown, payload, stream);
       }
-    });
-  }
-
-  /** Whether it is open whom the requests of this stream would be served for. */
-  #isLoggingInBeside(stream: string | undefined): boolean {
-    for (const request of this.#loggingIn ?? []) if (request.target.stream !== stream) return true;
-    return false;
+    }, bytes);
   }
 
   /** @throws what refuses every frame of the stream */
@@ -401,10 +411,16 @@ export class Connection
     const session = this.#sessions.get(stream);
     if (!session) return;
     this.#sessions.delete(stream);
-    this.#revoked ??= [];
-    this.#revoked.push(session);
-    void session.revoke();
-    void session.close(closeCodeOf(refusal), refusal);
+    void this.#endRevoked(session, refusal);
+  }
+
+  /** Until nothing works for it any more, the end of the connection waits for it too. */
+  async #endRevoked(session: ConsumerSession, refusal: ApiError): Promise<void> {
+    this.#revoked ??= new Set();
+    this.#revoked.add(session);
+    await Promise.allSettled([session.revoke(), session.close(closeCodeOf(refusal), refusal)]);
+    await session.settledAll();
+    this.#revoked.delete(session);
   }
 
   note(command: ConnectionCommand): void {
@@ -430,16 +446,6 @@ export class Connection
   requireRequest(): void {
     const request = currentRequest();
     if (request?.scope === this.scope) request.requireUnderWay();
-  }
-
-  holdOtherStreams(): void {
-    const request = this.#requestUnderWay;
-    if (!request || this.#loggingIn?.has(request)) return;
-    this.#loggingIn ??= new Set();
-    this.#loggingIn.add(request);
-    this.#reauthorization ??= this.#authorize(new Map());
-    // The recheck behind it lets the frames go.
-    request.whenAnswered(() => this.#loggingIn?.delete(request));
   }
 
   get #requestUnderWay(): Request | undefined {

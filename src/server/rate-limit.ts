@@ -168,8 +168,6 @@ export class AddressRates {
 
 /** An address, as far as it is limited. */
 export interface Caller {
-  /** Those that have not asked for a handshake yet. */
-  sockets: number;
   connections: number;
   /** Made at the first handshake. */
   handshakes: TokenBucket | undefined;
@@ -221,22 +219,6 @@ export class ConnectionLimiter {
   /** Of how many users something is known. */
   get knownUsers(): number {
     return this.#users.size;
-  }
-
-  /**
-   * A socket that has not asked for anything yet. Once it does, or is gone, its caller has one less of them.
-   *
-   * @returns undefined where its address has too many of them
-   */
-  addSocket(address: string): Caller | undefined {
-    const caller = this.#caller(addressKey(address));
-    const { socketsPerAddress, connectionsPerAddress } = this.limits;
-    if (caller.sockets >= Math.max(socketsPerAddress, connectionsPerAddress)) {
-      this.#count('address_sockets');
-      return undefined;
-    }
-    caller.sockets += 1;
-    return caller;
   }
 
   /**
@@ -294,10 +276,10 @@ export class ConnectionLimiter {
     if (known) return known;
     this.#forgetIdle(
       this.#callers,
-      ({ sockets, connections, handshakes, rates }, now) =>
-        sockets + connections === 0 && (handshakes?.isFull(now) ?? true) && (rates?.isFull(now) ?? true),
+      ({ connections, handshakes, rates }, now) =>
+        connections === 0 && (handshakes?.isFull(now) ?? true) && (rates?.isFull(now) ?? true),
     );
-    const caller = { sockets: 0, connections: 0, handshakes: undefined, rates: undefined };
+    const caller = { connections: 0, handshakes: undefined, rates: undefined };
     this.#callers.set(key, caller);
     return caller;
   }
