@@ -355,8 +355,13 @@ async function parsersOf(
   from: string,
   { em, parserOf: parser }: Compiling,
 ): Promise<readonly ((text: string) => unknown)[]> {
-  const run = <Row>(text: string, parameters: readonly unknown[]) =>
-    runStatement<Row>(clientOf(em), { text }, parameters);
+  const run = async <Row>(text: string, parameters: readonly unknown[]): Promise<readonly Row[]> => {
+    try {
+      return await runStatement<Row>(clientOf(em), { text }, parameters);
+    } catch (error) {
+      throw em.getDriver().convertException(error as Error);
+    }
+  };
   const columns = fields.filter(({ isColumn }) => isColumn);
   const [oids] = columns.length > 0 ? await typesFor(run, from, columns) : [[]];
   const parsers = new Map(columns.map((column, index) => [column, parser(oids[index] ?? textType)]));
