@@ -2,6 +2,7 @@ import { Action, DetailAction } from '../decorators/action.js';
 import { replyShapes } from '../dispatch/action-declaration.js';
 import { objectSchema } from '../kwargs/json-schema.js';
 import { type OwnSchema, ownSchema } from '../kwargs/own-schema.js';
+import type { Class } from '../metadata.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { InputOf } from '../serializers/model-types.js';
 import { Status } from '../status.js';
@@ -80,6 +81,18 @@ export function isPlainRetrieve(method: object): boolean {
   return plainRetrieves.has(method);
 }
 
+/** The methods of the mixins that write rows. */
+const plainWrites = new WeakSet<object>();
+
+/** The name of a mixin's own action that writes rows, where a consumer has one. */
+export function writingActionOf(consumer: Class): string | undefined {
+  const isOwn = (name: string): boolean => {
+    const method: unknown = Reflect.get(consumer.prototype, name);
+    return typeof method === 'function' && plainWrites.has(method);
+  };
+  return ['create', 'update', 'patch', 'delete'].find(isOwn);
+}
+
 export const Retrieve: Retrieve = (base) => {
   abstract class Retrieving extends base {
     @DetailAction()
@@ -103,6 +116,7 @@ export const Create: Create = (base) => {
       return this.performCreate(serializer, checked, context);
     }
   }
+  plainWrites.add(Creating.prototype.create);
   replyShapes.write(Creating.prototype, 'create', 'row');
   return Creating;
 };
@@ -118,6 +132,7 @@ export const Update: Update = (base) => {
       return this.performUpdate(serializer, object, checked, context);
     }
   }
+  plainWrites.add(Updating.prototype.update);
   replyShapes.write(Updating.prototype, 'update', 'row');
   return Updating;
 };
@@ -133,6 +148,7 @@ export const Patch: Patch = (base) => {
       return this.performPatch(serializer, object, checked, context);
     }
   }
+  plainWrites.add(Patching.prototype.patch);
   replyShapes.write(Patching.prototype, 'patch', 'row');
   return Patching;
 };
@@ -146,6 +162,7 @@ export const Delete: Delete = (base) => {
       await this.performDelete(object, context);
     }
   }
+  plainWrites.add(Deleting.prototype.delete);
   replyShapes.write(Deleting.prototype, 'delete', 'nothing');
   return Deleting;
 };

@@ -1,7 +1,7 @@
 import type { EntityMetadata } from '@mikro-orm/core';
 import { Entity, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
-import { toPrimaryKey } from '#signalbox/orm/model-key.js';
+import { toPrimaryKey } from '#signalbox/serializers/model-key.js';
 import { useDatabase } from '../support/database.js';
 
 @Entity()
