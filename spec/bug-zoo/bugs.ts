@@ -2,10 +2,13 @@ import { setTimeout as passed } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/core';
 import type { Settings, StoredTicket } from 'signalbox';
 import { changeLogBugs } from './change-log-bugs.js';
+import { connectionMemoryBugs } from './connection-memory-bugs.js';
 import { dcrfBugs } from './dcrf-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
 import type { Bug, Fault } from './plant.js';
+import { proxyBugs } from './proxy-bugs.js';
 import { severalProcessesBugs } from './several-processes-bugs.js';
+import { startupBugs } from './startup-bugs.js';
 
 /** A limit that never applies: in milliseconds, or a number of what is limited. */
 const noLimit = 2_147_483_647;
@@ -781,33 +784,6 @@ const limits: readonly Bug[] = [
     caughtBy: ['server/rate-limit'],
   },
   {
-    name: 'a client says itself which address it calls from',
-    story: 'X-Forwarded-For is believed, whether or not a trusted proxy wrote it.',
-    plant: {
-      symbol: 'ClientAddresses.of',
-      with: (addressOf: (request: AddressedRequest) => string | undefined) =>
-        function (this: unknown, request: AddressedRequest) {
-          return request.headers['x-forwarded-for'] ?? addressOf.call(this, request);
-        },
-    },
-    caughtBy: ['server/rate-limit'],
-  },
-  {
-    name: 'any number of sockets may wait without a handshake',
-    story: 'limits.socketsPerAddress does not apply.',
-    plant: settings((all) => ({ ...all, limits: { ...all.limits, socketsPerAddress: noLimit } })),
-    caughtBy: ['server/rate-limit'],
-  },
-  {
-    name: 'a socket that waited for its handshake counts for ever',
-    story: 'Neither its handshake nor its end gives its place back.',
-    plant: {
-      symbol: 'ConnectionLimiter.addSocket',
-      with: answered((release: unknown) => release && (() => undefined)),
-    },
-    caughtBy: ['server/rate-limit'],
-  },
-  {
     name: 'each connection of a user has a budget of its own',
     story: 'limits.userMessagesPerSecond and userMessageBurst do not apply.',
     plant: settings((all) => ({
@@ -1210,7 +1186,10 @@ export const bugs: readonly Bug[] = [
   ...replies,
   ...changeLogBugs,
   ...severalProcessesBugs,
+  ...connectionMemoryBugs,
+  ...startupBugs,
   ...dcrfBugs,
+  ...proxyBugs,
   ...requests,
   ...rights,
   ...identity,
@@ -1256,10 +1235,6 @@ interface SubscriptionBook {
 interface FieldRights {
   readonly by: unknown;
   readonly fields: Readonly<Record<string, string | readonly string[]>>;
-}
-
-interface AddressedRequest {
-  readonly headers: { readonly 'x-forwarded-for'?: string };
 }
 
 type Asking = [desk: unknown, stream: unknown, payload: unknown, kind: { readonly stays: boolean; lose(): void }];

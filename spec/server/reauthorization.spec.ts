@@ -58,7 +58,10 @@ describe('While the permissions to connect are asked again', () => {
     calls = 0;
     asked = Promise.withResolvers();
     answer = Promise.resolve(true);
-    const { container, ...served } = serve([path('/', CallConsumer)], { users: Users });
+    const { container, ...served } = serve([path('/', CallConsumer)], {
+      users: Users,
+      settings: { limits: { waitingRequests: 64 } },
+    });
     ({ app, clock, logger, counters } = served);
     client = await connect(app, '/', { user: { id: '1' }, identity: { userId: '1' } });
     asked = Promise.withResolvers();

@@ -7,8 +7,8 @@ interface QueuedWork {
   /** Never rejects. */
   readonly run: () => Promise<void>;
   readonly done: () => void;
-  /** Whether the client has sent it, so that it counts among what waits. */
-  readonly isCounted: boolean;
+  /** Heap of what the client sent; undefined where the client has not sent it, so that it does not count among what waits. */
+  readonly bytes: number | undefined;
 }
 
 /** The requests of one consumer, which run one after the other. Detached ones do not hold up those behind them. */
@@ -27,17 +27,25 @@ export class RequestQueue {
 
   add(request: Request): void {
     this.open.add(request);
+    this.quotas.requestBytes += request.bytes;
     if (request.isDetached) this.quotas.detached += 1;
     else this.quotas.waiting += 1;
     this.#line.push(request);
     this.#drain();
   }
 
-  /** Resolves once the work, which never rejects, is done. */
-  addWork(run: () => Promise<void>, isCounted = false): Promise<void> {
+  /**
+   * Resolves once the work, which never rejects, is done.
+   *
+   * @param bytes of heap, where the client has sent it
+   */
+  addWork(run: () => Promise<void>, bytes?: number): Promise<void> {
     return new Promise((done) => {
-      if (isCounted) this.quotas.waiting += 1;
-      this.#line.push({ run, done, isCounted });
+      if (bytes !== undefined) {
+        this.quotas.waiting += 1;
+        this.quotas.requestBytes += bytes;
+      }
+      this.#line.push({ run, done, bytes });
       this.#drain();
     });
   }
@@ -52,6 +60,7 @@ export class RequestQueue {
 
   settled(request: Request): void {
     this.open.delete(request);
+    this.quotas.requestBytes -= request.bytes;
     if (request.isDetached) this.quotas.detached -= 1;
     this.release(request);
   }
@@ -85,9 +94,10 @@ export class RequestQueue {
       this.start(next);
       return;
     }
-    if (next.isCounted) this.quotas.waiting -= 1;
+    if (next.bytes !== undefined) this.quotas.waiting -= 1;
     this.#running = next;
     void next.run().then(() => {
+      this.quotas.requestBytes -= next.bytes ?? 0;
       next.done();
       this.release(next);
     });

@@ -234,6 +234,7 @@ export class Dispatcher {
     const { lookupKwarg } = target;
     const raw = action.isDetail ? without(lookupKwarg, kwargs) : kwargs;
     const { value, dropped } = await checkOf(action, raw);
+    if (dropped.length > 0) request.unknownKwargs = dropped;
     this.#noteDropped(action, dropped);
     if (typeof value === 'object' && value !== null) request.takeChecked(value);
     if (action.isDetail) request.takeChecked({ [lookupKwarg]: target.checkedKey(kwargs[lookupKwarg]) });

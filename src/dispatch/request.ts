@@ -91,6 +91,10 @@ export class Request extends ActionContext implements Work, Expiring {
   abortReason: ApiError | Disconnected | undefined;
   /** Promises of the framework that the action began. */
   owned: OwnedPromise<unknown>[] | undefined;
+  /** The names that came and that its action's kwargs do not have. */
+  unknownKwargs: readonly string[] | undefined;
+  /** Whether its client has ended what it subscribes to before it was answered. */
+  isUnsubscribed = false;
   /** Whether another user has taken over the connection since: it must not subscribe for the new one. */
   isOfFormerUser = false;
   /** Disconnects and rechecks that were ordered since it began: what it has read may be out of date by them. */
@@ -120,12 +124,14 @@ export class Request extends ActionContext implements Work, Expiring {
   /**
    * @param definition undefined where the consumer has no action of this name
    * @param number tells it from every other request of the process
+   * @param bytes of heap that what came takes: an estimate that is not too low
    */
   constructor(
     readonly target: RequestTarget,
     readonly definition: ActionDefinition | undefined,
     number: number,
     { action, requestId, kwargs }: ActionRequest,
+    readonly bytes = 0,
   ) {
     super({ scope: target.scope, action, requestId, kwargs });
     this.#number = number;

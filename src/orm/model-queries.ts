@@ -11,6 +11,9 @@ import {
 import { clientOf } from './row-reader.js';
 import { runStatement, type Statement, type StatementConnection } from './statements.js';
 
+/** How entities are read where what they show has to be what is stored: from the primary, and not from a cache of the ORM. */
+export const asStored = { connectionType: 'write', cache: false } as const;
+
 /** A row as the driver hands it over: the values of a selection's columns, in their order. */
 export type PlainRow = readonly unknown[];
 

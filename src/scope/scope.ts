@@ -11,9 +11,18 @@ export interface HandshakeRequest {
   /** Path and query: `/ws/chat/?room=1`. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** `unix:` for the peer of a Unix socket. */
   readonly remoteAddress?: string;
+  /** The host that the client asked. Default: that of the Host header. */
+  readonly host?: string;
   /** Whether the client came over TLS. */
   readonly encrypted?: boolean;
+}
+
+/** The host that a client asked; undefined where it named none. */
+export function hostOf({ host, headers }: HandshakeRequest): string | undefined {
+  const named = host ?? headers['host'];
+  return typeof named === 'string' ? named : undefined;
 }
 
 /** The facts of one connection: the same object for all its consumers, actions and permissions. */
@@ -22,8 +31,14 @@ export class Scope {
   readonly path: string;
   /** Set by the route, as text: `/ws/rooms/:room/` gives `{ room: '1' }`. `paramsAs` gives them checked and typed. */
   readonly params: Readonly<Record<string, string>>;
+  /** As they came: those that begin with `x-forwarded-` may be the client's own words. */
   readonly headers: HandshakeRequest['headers'];
+  /** Of the client, as far as trusted proxies tell; `unix:` where they do not and the socket is a Unix socket. */
   readonly remoteAddress: string | undefined;
+  /** The host that the client asked, with its port unless it is the protocol's own, as far as trusted proxies tell. */
+  readonly host: string | undefined;
+  /** How the client came, as far as trusted proxies tell. */
+  readonly protocol: 'http' | 'https';
   /** The one that was agreed on. Scope middleware may choose one of those that are offered; else the consumer's options do. */
   subprotocol: string | undefined;
   /** Set by scope middleware; undefined while no user is logged in. */
@@ -51,6 +66,8 @@ export class Scope {
     this.params = params;
     this.headers = request.headers;
     this.remoteAddress = request.remoteAddress;
+    this.host = hostOf(request);
+    this.protocol = request.encrypted ? 'https' : 'http';
     this.#url = request.url;
     this.#root = root;
     this.#parameters = parameters;

@@ -27,6 +27,8 @@ export interface ModelField {
   readonly isChecked: boolean;
   /** Whether its rows are found from the other side, which has the column. */
   readonly isInverse: boolean;
+  /** What a computed field reads of its row: `text`, `room.name`. */
+  readonly reads?: readonly string[];
 }
 
 /** An object that has its columns, or its JSON, in the row of the entity. */
@@ -46,7 +48,7 @@ export function modelFields(
 ): readonly ModelField[] {
   const declared = [...new Set([...options.fields, ...(options.writeOnly ?? [])])] as string[];
   const stored = declared.map((field) => storedField(name, meta, options, field));
-  const computed = (options.computed ?? []).map((field) => computedField(field));
+  const computed = (options.computed ?? []).map((field) => computedField(name, meta, field, options.reads?.[field]));
   return [...stored, ...computed];
 }
 
@@ -149,7 +151,13 @@ function unclear(prop: EntityProperty, field: ModelField): string | undefined {
   return undefined;
 }
 
-function computedField(name: string): ModelField {
+function computedField(
+  serializer: string,
+  meta: EntityMetadata,
+  name: string,
+  reads: readonly string[] | undefined,
+): ModelField {
+  for (const path of reads ?? []) checkRead(serializer, meta, name, path);
   const never = {
     isAccepted: false,
     isRequired: false,
@@ -160,7 +168,23 @@ function computedField(name: string): ModelField {
     isChecked: false,
     isInverse: false,
   };
-  return { name, kind: 'computed', isShown: true, ...never, column: anything };
+  return { name, kind: 'computed', isShown: true, ...never, column: anything, ...(reads && { reads }) };
+}
+
+/** @throws ConfigurationError for a path that does not lead to a column */
+function checkRead(serializer: string, meta: EntityMetadata, member: string, path: string, left = path): void {
+  const [name = '', ...inner] = left.split('.');
+  const prop = meta.props.find((candidate) => candidate.name === name);
+  const rest = inner.join('.');
+  const target = prop?.kind === 'embedded' ? undefined : prop?.targetMeta;
+  if (target && rest) checkRead(serializer, target, member, path, rest);
+  if ((target && rest) || (prop?.kind === 'scalar' && !rest)) return;
+  throw new ConfigurationError({
+    class: serializer,
+    member,
+    reason: `says that it reads "${path}", and ${meta.className}.${name} is ${target ? 'a relation' : 'no column'}.`,
+    remedy: target ? `Name a column of it: "${path}.id".` : 'Name columns, and columns of relations: "room.name".',
+  });
 }
 
 function kindOf(prop: EntityProperty): ModelField['kind'] {

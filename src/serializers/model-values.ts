@@ -6,7 +6,7 @@ import { columnKind, jsonOf } from './model-columns.js';
 type Convert = (value: unknown) => unknown;
 
 /** What the driver's value of a column is shown as. Null is not part of it. */
-export function shownBy(prop: EntityProperty, platform: Platform): Convert {
+export function jsonBy(prop: EntityProperty, platform: Platform): Convert {
   const read = readBy(prop, platform);
   const { show } = columnKind(prop);
   return read ? (value) => jsonOf(show(read(value))) : (value) => jsonOf(show(value));
