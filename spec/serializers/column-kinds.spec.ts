@@ -1,7 +1,9 @@
+import { readFile } from 'node:fs/promises';
 import {
   ArrayType,
   BigIntType,
   BlobType,
+  type EntityProperty,
   EnumArrayType,
   type ScalarReference,
   Type,
@@ -9,6 +11,7 @@ import {
 } from '@mikro-orm/core';
 import { Entity, Enum, Formula, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
+import { columnKind, isComparable } from '#signalbox/serializers/model-columns.js';
 import { useDatabase } from '../support/database.js';
 import { RowClient } from '../support/rows.js';
 
@@ -327,4 +330,30 @@ describe('A column of each kind', () => {
       expect((await client.events()).at(-1)).to.deep.equal({ pk: id });
     });
   }
+});
+
+describe('The page of column types', () => {
+  const typesIn = (cell = '') => [...cell.matchAll(/`([^`]+)`/g)].map(([, type = '']) => type);
+  const propOf = (type: string) => ({ columnTypes: [type], runtimeType: 'string' }) as EntityProperty;
+  let page: string;
+
+  before(async () => {
+    page = await readFile(new URL('../../../docs/column-types.md', import.meta.url), 'utf8');
+  });
+
+  it('says which types clients may send, and which can be compared', () => {
+    const rows = [...page.matchAll(/^\| (`[^|]+) \|.*\| (yes|no) \|$/gm)];
+    const compared = rows.flatMap(([, cell, said]) => typesIn(cell).map((type) => [type, said === 'yes'] as const));
+    expect(compared).to.have.length(27);
+    for (const [type, isCompared] of compared) {
+      expect(columnKind(propOf(type)).refusal, type).to.equal(undefined);
+      expect(isComparable(propOf(type)), type).to.equal(isCompared);
+    }
+  });
+
+  it('says which types are refused', () => {
+    const [, cell] = /is accepted: (.+?), a domain \|/.exec(page) ?? [];
+    expect(typesIn(cell)).to.include('money');
+    for (const type of typesIn(cell)) expect(columnKind(propOf(type)).refusal, type).to.be.a('string');
+  });
 });

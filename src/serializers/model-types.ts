@@ -8,7 +8,7 @@ import type { AnySerializer, Serializer, SerializerClass } from './serializer.js
 export interface ModelSerializerOptions<Entity> {
   /** What is shown, and accepted unless it is read-only. */
   readonly fields: readonly FieldOf<Entity>[];
-  /** Shown only. Keys that the database makes, versions and generated columns are so anyway. */
+  /** Shown only. Keys that the database makes and generated columns are so anyway. A version that comes is compared with the row's. */
   readonly readOnly?: readonly FieldOf<Entity>[];
   /** Accepted only. */
   readonly writeOnly?: readonly FieldOf<Entity>[];
