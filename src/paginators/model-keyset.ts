@@ -62,7 +62,7 @@ export class Keyset {
 
 function columnOf(meta: EntityMetadata, name: string): EntityProperty {
   const prop = meta.props.find((candidate) => candidate.name === name);
-  if (prop && !prop.formula && !prop.lazy && (isRelation(prop) || isComparable(prop))) return prop;
+  if (prop && !prop.formula && !prop.lazy && (isRelation(prop) ? !prop.polymorphic : isComparable(prop))) return prop;
   throw new ConfigurationError({
     class: meta.className,
     member: name,
