@@ -8,7 +8,7 @@ import { unknownEntity } from '../orm/unknown-entity.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { BaseModelConsumer } from './model-consumer.js';
-import { writingActionOf } from './model-mixins.js';
+import { plainWriteIn } from './model-mixins.js';
 
 /**
  * @throws ConfigurationError for a model or an observed entity that MikroORM does not know, and where the options of a model
@@ -38,7 +38,7 @@ export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): voi
 
 /** MikroORM writes nothing to a view, and says nothing. */
 function refuseWrites(consumer: Class, { className }: EntityMetadata): void {
-  const writing = writingActionOf(consumer);
+  const writing = plainWriteIn(consumer);
   if (writing === undefined) return;
   throw new ConfigurationError({
     class: consumer.name,

@@ -81,18 +81,6 @@ export function isPlainRetrieve(method: object): boolean {
   return plainRetrieves.has(method);
 }
 
-/** The methods of the mixins that write rows. */
-const plainWrites = new WeakSet<object>();
-
-/** The name of a mixin's own action that writes rows, where a consumer has one. */
-export function writingActionOf(consumer: Class): string | undefined {
-  const isOwn = (name: string): boolean => {
-    const method: unknown = Reflect.get(consumer.prototype, name);
-    return typeof method === 'function' && plainWrites.has(method);
-  };
-  return ['create', 'update', 'patch', 'delete'].find(isOwn);
-}
-
 export const Retrieve: Retrieve = (base) => {
   abstract class Retrieving extends base {
     @DetailAction()
@@ -105,6 +93,25 @@ export const Retrieve: Retrieve = (base) => {
   return Retrieving;
 };
 
+export type WriteKind = 'create' | 'update' | 'patch' | 'delete';
+
+/** The methods of the mixins that write, one for each class that has them. */
+const plainWrites = new WeakMap<object, WriteKind>();
+
+/** The first action of a consumer that writes rows and is the mixin's own. */
+export function plainWriteIn({ prototype }: Class): WriteKind | undefined {
+  const methods: readonly unknown[] = ['create', 'update', 'patch', 'delete'].map((name) =>
+    Reflect.get(prototype, name),
+  );
+  const own = methods.find((method) => typeof method === 'function' && plainWrites.has(method));
+  return own === undefined ? undefined : plainWriteOf(own as object);
+}
+
+/** What a method writes, where it is the mixin's own; undefined for another one. */
+export function plainWriteOf(method: object): WriteKind | undefined {
+  return plainWrites.get(method);
+}
+
 export interface Create extends Mixin<CreateTypes> {}
 
 export const Create: Create = (base) => {
@@ -116,7 +123,7 @@ export const Create: Create = (base) => {
       return this.performCreate(serializer, checked, context);
     }
   }
-  plainWrites.add(Creating.prototype.create);
+  plainWrites.set(Creating.prototype.create, 'create');
   replyShapes.write(Creating.prototype, 'create', 'row');
   return Creating;
 };
@@ -132,7 +139,7 @@ export const Update: Update = (base) => {
       return this.performUpdate(serializer, object, checked, context);
     }
   }
-  plainWrites.add(Updating.prototype.update);
+  plainWrites.set(Updating.prototype.update, 'update');
   replyShapes.write(Updating.prototype, 'update', 'row');
   return Updating;
 };
@@ -148,7 +155,7 @@ export const Patch: Patch = (base) => {
       return this.performPatch(serializer, object, checked, context);
     }
   }
-  plainWrites.add(Patching.prototype.patch);
+  plainWrites.set(Patching.prototype.patch, 'patch');
   replyShapes.write(Patching.prototype, 'patch', 'row');
   return Patching;
 };
@@ -162,7 +169,7 @@ export const Delete: Delete = (base) => {
       await this.performDelete(object, context);
     }
   }
-  plainWrites.add(Deleting.prototype.delete);
+  plainWrites.set(Deleting.prototype.delete, 'delete');
   replyShapes.write(Deleting.prototype, 'delete', 'nothing');
   return Deleting;
 };
