@@ -13,6 +13,7 @@ import { Entity, Enum, Formula, PrimaryKey, Property } from '@mikro-orm/decorato
 import { expect } from 'chai';
 import { columnKind, isComparable } from '#signalbox/serializers/model-columns.js';
 import { useDatabase } from '../support/database.js';
+import { embeddedDatabase } from '../support/embedded-database.js';
 import { RowClient } from '../support/rows.js';
 
 enum Mood {
@@ -330,6 +331,22 @@ describe('A column of each kind', () => {
       expect((await client.events()).at(-1)).to.deep.equal({ pk: id });
     });
   }
+});
+
+describe('A column of each kind on PGlite', () => {
+  const database = embeddedDatabase([Sample, Coded, Dated]);
+
+  it('is shown as on a server', async () => {
+    const fields = shown.filter(([field], index) => shown.findIndex(([name]) => name === field) === index);
+    await using client = await RowClient.open(database.orm, Sample, {
+      fields: ['id', ...fields.map(([field]) => field)],
+    });
+    const data = Object.fromEntries(fields.map(([field, sent]) => [field, sent]));
+    const said = Object.fromEntries(fields.map(([field, , value]) => [field, value]));
+    expect(await client.created(data)).to.deep.equal({ id: 1, ...said });
+    expect(await client.patched(1, said)).to.deep.equal({ id: 1, ...said });
+    expect(await client.events()).to.have.length(1);
+  });
 });
 
 describe('The page of column types', () => {

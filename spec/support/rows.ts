@@ -1,5 +1,4 @@
-import type { EntityClass } from '@mikro-orm/core';
-import type { MikroORM } from '@mikro-orm/postgresql';
+import type { EntityClass, EntityManager } from '@mikro-orm/core';
 import {
   Action,
   ActionContext,
@@ -91,7 +90,7 @@ export class RowClient implements AsyncDisposable {
 
   /** @param methods those of the serializer's computed fields */
   static async open(
-    orm: MikroORM,
+    orm: { readonly em: EntityManager },
     entity: unknown,
     options: RowOptions,
     consumerOptions?: object,

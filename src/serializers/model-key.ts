@@ -30,7 +30,14 @@ function toKeyPart(prop: EntityProperty | undefined, raw: unknown): unknown {
 
 /** JSON has no such values: it is one that an entity has, as code of the application passes it on. */
 function isOfClass(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !Utils.isPlainObject(value);
+  return typeof value === 'object' && value !== null && !isStructure(value);
+}
+
+/** A list or an object of JSON, whatever stands in it: `{"constructor": null}`. */
+function isStructure(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return Array.isArray(value) || prototype === Object.prototype || prototype === null;
 }
 
 /** What came -> the value of a column to look for, or the text that says what is wrong. The ORM would take an object for operators. */
@@ -40,8 +47,7 @@ export function comparedValue(
   check = (kind: ColumnKind, value: unknown): ReturnType<ColumnCheck> => kind.check(value),
 ): ReturnType<ColumnCheck> {
   const outcome = check(columnKind(prop), raw);
-  const isStructured = 'value' in outcome && (Array.isArray(outcome.value) || Utils.isPlainObject(outcome.value));
-  return isStructured ? { text: 'A single value is required.' } : outcome;
+  return 'value' in outcome && isStructure(outcome.value) ? { text: 'A single value is required.' } : outcome;
 }
 
 /** The condition of the row whose key the entity has. */
