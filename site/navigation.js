@@ -18,6 +18,7 @@ export const navigation = [
     items: [
       ['consumers', 'Consumers'],
       ['lists', 'Lists'],
+      ['column-types', 'Column types'],
       ['observers', 'Observers'],
       ['permissions', 'Permissions'],
       ['authentication', 'Authentication'],

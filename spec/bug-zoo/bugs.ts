@@ -2,6 +2,7 @@ import { setTimeout as passed } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/core';
 import type { Settings, StoredTicket } from 'signalbox';
 import { changeLogBugs } from './change-log-bugs.js';
+import { columnKindsBugs } from './column-kinds-bugs.js';
 import { connectionMemoryBugs } from './connection-memory-bugs.js';
 import { dcrfBugs } from './dcrf-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
@@ -1177,6 +1178,7 @@ export const bugs: readonly Bug[] = [
   ...loginBugs,
   ...replies,
   ...changeLogBugs,
+  ...columnKindsBugs,
   ...severalProcessesBugs,
   ...connectionMemoryBugs,
   ...startupBugs,

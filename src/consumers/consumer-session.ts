@@ -41,7 +41,7 @@ import type { CompiledConsumer } from './compiled-consumer.js';
 import { ConsumerGroups } from './consumer-groups.js';
 import { DetachedMethods } from './detached-methods.js';
 import { EventDelivery } from './event-delivery.js';
-import { BaseModelConsumer, checkedKey, overrides, shownObject } from './model-consumer.js';
+import { BaseModelConsumer, checkedKey, overrides, sentKey, shownObject } from './model-consumer.js';
 import { isPlainRetrieve, plainWriteOf } from './model-mixins.js';
 import { showResult } from './model-result.js';
 import { writeRow } from './model-writes.js';
@@ -312,9 +312,10 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   async loadObject(context: ActionContext): Promise<object> {
-    const key = context.kwargs[this.lookupKwarg];
     const { instance } = this;
-    if (!(instance instanceof BaseModelConsumer)) throw new NotFound();
+    const { model } = this.compiled;
+    if (!model || !(instance instanceof BaseModelConsumer)) throw new NotFound();
+    const key = sentKey(instance, this.unitOfWork.em.getMetadata(model), context.kwargs[this.lookupKwarg]);
     const shown = this.#showsOnly(context) ? await shownObject(instance, key, context) : undefined;
     return shown ?? instance['getObject'](key, context);
   }

@@ -8,6 +8,7 @@ import { unknownEntity } from '../orm/unknown-entity.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { BaseModelConsumer } from './model-consumer.js';
+import { plainWriteIn } from './model-mixins.js';
 
 /**
  * @throws ConfigurationError for a model or an observed entity that MikroORM does not know, and where the options of a model
@@ -24,6 +25,7 @@ export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): voi
   if (!unitOfWork.knows(model)) throw unknownEntity(consumer.name, 'is a consumer of', model);
   const meta = unitOfWork.of(model).em.getMetadata(model as never) as EntityMetadata;
   if (filters) new ModelFilters(meta, filters);
+  if (meta.view || meta.virtual || meta.expression) refuseWrites(consumer, meta);
   checkUnrestricted(consumer, serializer, [...Object.values(filters ?? {}).flat(), lookupField]);
   if (lookupField === 'pk' || meta.props.some(({ name, kind }) => name === lookupField && kind === 'scalar')) return;
   throw new ConfigurationError({
@@ -31,6 +33,18 @@ export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): voi
     member: lookupField,
     reason: `is the lookupField, and no column of ${meta.className}.`,
     remedy: 'Name a column whose values are unique.',
+  });
+}
+
+/** MikroORM writes nothing to a view, and says nothing. */
+function refuseWrites(consumer: Class, { className }: EntityMetadata): void {
+  const writing = plainWriteIn(consumer);
+  if (writing === undefined) return;
+  throw new ConfigurationError({
+    class: consumer.name,
+    member: writing,
+    reason: `would write ${className}, which is a view, and MikroORM writes nothing to views.`,
+    remedy: `Leave the mixin out, or write the action ${writing} yourself.`,
   });
 }
 

@@ -3,13 +3,13 @@ import type { Request } from '../dispatch/request.js';
 import { NotFound, TimeLimitExceeded, ValidationFailed } from '../errors.js';
 import { ChangeLog } from '../log/change-log.js';
 import type { Class } from '../metadata.js';
-import { byKey } from '../orm/model-key.js';
 import type { Reader } from '../orm/model-queries.js';
 import { CommitInDoubt, isConnectionFailure, isWithoutEffect } from '../orm/orm-errors.js';
 import { clientOf } from '../orm/row-reader.js';
 import { runStatement } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { isStoredColumn, unwritable, type WriteShape, writeSql, writtenValue } from '../orm/write-statements.js';
+import { ofKey } from '../serializers/model-key.js';
 import { ShownRow } from '../serializers/model-plan.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import type { SerializerClass } from '../serializers/serializer.js';
@@ -125,8 +125,7 @@ function parametersOf(
   values: ReadonlyMap<EntityProperty, unknown>,
 ): readonly unknown[] | undefined {
   const platform = em.getDriver().getPlatform();
-  const named = kind === 'create' ? {} : byKey(meta, key);
-  if (!named) throw new NotFound();
+  const named = kind === 'create' ? {} : ofKey(meta, key);
   try {
     const keys =
       kind === 'create'
@@ -227,12 +226,15 @@ const performers: Readonly<Record<WriteKind, readonly string[]>> = {
   delete: ['performDelete'],
 };
 
-function isPlainSerializer({ prototype }: SerializerClass): boolean {
+/** One that leaves what comes to another one is as plain as that. */
+function isPlainSerializer(serializer: SerializerClass): boolean {
+  const { prototype } = serializer;
+  if (!(prototype instanceof BaseModelSerializer)) return false;
   const base = BaseModelSerializer.prototype as unknown as Record<string, unknown>;
-  return (
-    prototype instanceof BaseModelSerializer &&
-    ['validate', 'create', 'update', 'check'].every((member) => Reflect.get(prototype, member) === base[member])
-  );
+  const isOwn = (member: string): boolean => Reflect.get(prototype, member) !== base[member];
+  if (['validate', 'create', 'update', 'check'].some(isOwn)) return false;
+  const { input } = (serializer as unknown as typeof BaseModelSerializer).options;
+  return !input || isPlainSerializer(input as unknown as SerializerClass);
 }
 
 const quietHooks = new Set(['onInit', 'onLoad']);
@@ -242,6 +244,8 @@ function isPlainModel(meta: EntityMetadata, kind: WriteKind): boolean {
   if (Object.keys(meta.hooks).some((hook) => !quietHooks.has(hook))) return false;
   if (meta.versionProperty || meta.concurrencyCheckKeys.size > 0) return false;
   if (meta.props.some(({ onUpdate, onCreate }) => onUpdate || (onCreate && onCreate.length > 0))) return false;
+  // The ORM writes null into each column of an embedded value that is not there, whatever their defaults are.
+  if (kind === 'create' && meta.props.some((prop) => prop.kind === 'embedded' && prop.nullable)) return false;
   if (kind !== 'delete') return true;
   return meta.relations.every(({ kind: relation, orphanRemoval, cascade }) => {
     const removes = cascade?.some((each) => each === 'remove' || each === 'all');

@@ -1,7 +1,7 @@
 import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
 import { ConfigurationError, ValidationFailed } from '../errors.js';
-import { toPrimaryKey } from '../orm/model-key.js';
-import { columnCheck, isComparable } from '../serializers/model-columns.js';
+import { isComparable, isText } from '../serializers/model-columns.js';
+import { comparedValue, toPrimaryKey } from '../serializers/model-key.js';
 import type { FilterOptions } from './filter-types.js';
 
 export type AnyFilterOptions = FilterOptions<string, string, string>;
@@ -81,7 +81,7 @@ function conditionOf(prop: EntityProperty, value: unknown): Outcome {
 
 function oneValue(prop: EntityProperty, value: unknown): Outcome {
   if (value === null) return prop.nullable ? { value } : { text: 'This field may not be null.' };
-  if (!prop.targetMeta) return columnCheck(prop)(value);
+  if (!prop.targetMeta) return comparedValue(prop, value);
   const key = toPrimaryKey(prop.targetMeta, value);
   return key === undefined ? { text: `${JSON.stringify(value)} is no key.` } : { value: key };
 }
@@ -109,8 +109,10 @@ function columnOf(meta: EntityMetadata, name: string): EntityProperty {
 
 function comparedColumnOf(meta: EntityMetadata, name: string): EntityProperty {
   const prop = columnOf(meta, name);
-  if (prop.targetMeta || isComparable(prop)) return prop;
   const remedy = 'Write the condition in filterQuery(query, context), where you decide what it may say.';
+  if (prop.polymorphic)
+    throw fault(meta, name, 'refers to rows of several classes, and a key alone does not say of which.', remedy);
+  if (prop.targetMeta || isComparable(prop)) return prop;
   throw fault(
     meta,
     name,
@@ -121,7 +123,7 @@ function comparedColumnOf(meta: EntityMetadata, name: string): EntityProperty {
 
 function textColumnOf(meta: EntityMetadata, name: string): EntityProperty {
   const prop = columnOf(meta, name);
-  if (/^(varchar|char|text|character|citext)/.test(prop.columnTypes?.[0] ?? '') && !prop.array) return prop;
+  if (isText(prop)) return prop;
   throw fault(meta, name, 'is to be searched, and holds no text.', 'Search in text columns.');
 }
 

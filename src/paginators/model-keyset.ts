@@ -1,7 +1,8 @@
-import { type EntityMetadata, type EntityProperty, helper, Reference } from '@mikro-orm/core';
+import { type EntityMetadata, type EntityProperty, Reference } from '@mikro-orm/core';
 import { ConfigurationError, ValidationFailed } from '../errors.js';
-import { toPrimaryKey } from '../orm/model-key.js';
-import { columnCheck, isComparable } from '../serializers/model-columns.js';
+import { primaryKeyOf } from '../orm/row.js';
+import { columnKind, isComparable } from '../serializers/model-columns.js';
+import { comparedValue, showKey, toPrimaryKey } from '../serializers/model-key.js';
 import { encodeData } from '../wire/codec.js';
 
 export type Order = Readonly<Record<string, 'asc' | 'desc'>>;
@@ -61,7 +62,7 @@ export class Keyset {
 
 function columnOf(meta: EntityMetadata, name: string): EntityProperty {
   const prop = meta.props.find((candidate) => candidate.name === name);
-  if (prop && !prop.formula && !prop.lazy && (isRelation(prop) || isComparable(prop))) return prop;
+  if (prop && !prop.formula && !prop.lazy && (isRelation(prop) ? !prop.polymorphic : isComparable(prop))) return prop;
   throw new ConfigurationError({
     class: meta.className,
     member: name,
@@ -74,10 +75,11 @@ function isRelation({ kind }: EntityProperty): boolean {
   return kind === 'm:1' || kind === '1:1';
 }
 
-function columnValue(row: object, { name, targetMeta }: EntityProperty): unknown {
-  const value: unknown = Reflect.get(row, name) ?? null;
-  if (value === null || !targetMeta) return value;
-  return helper(value instanceof Reference ? value.unwrap() : value).getPrimaryKey();
+/** As it is shown, so that it comes back as every value of the column comes. */
+function columnValue(row: object, prop: EntityProperty): unknown {
+  const value: unknown = Reflect.get(row, prop.name) ?? null;
+  if (value === null || !prop.targetMeta) return value === null ? null : columnKind(prop).show(value);
+  return showKey(prop.targetMeta, primaryKeyOf(value instanceof Reference ? value.unwrap() : value));
 }
 
 function parsed(position: string): unknown {
@@ -98,7 +100,7 @@ function checked(prop: EntityProperty, value: unknown): unknown {
     if (key === undefined) throw invalid();
     return key;
   }
-  const outcome = columnCheck(prop)(value);
+  const outcome = comparedValue(prop, value);
   if ('text' in outcome) throw invalid();
   return outcome.value;
 }

@@ -561,10 +561,15 @@ function keyOrder(em: EntityManager, target: EntityMetadata, table: string): str
 async function parsersOf(
   columns: readonly PlannedColumn[],
   from: string,
-  { connection, parserOf: parser }: Compiling,
+  { em, connection, parserOf: parser }: Compiling,
 ): Promise<readonly ((text: string) => unknown)[]> {
-  const run = <Row>(text: string, parameters: readonly unknown[]) =>
-    runStatement<Row>(connection, { text }, parameters);
+  const run = async <Row>(text: string, parameters: readonly unknown[]): Promise<readonly Row[]> => {
+    try {
+      return await runStatement<Row>(connection, { text }, parameters);
+    } catch (error) {
+      throw em.getDriver().convertException(error as Error);
+    }
+  };
   const typed = columns.filter(({ isText }) => !isText);
   const [oids] = typed.length > 0 ? await typesFor(run, from, typed) : [[]];
   const parsers = new Map(typed.map((each, index) => [each, parser(oids[index] ?? textType)]));

@@ -1,4 +1,5 @@
 import type { EntityProperty, Platform } from '@mikro-orm/core';
+import { columnKind, jsonOf } from './model-columns.js';
 
 // The one way of a column's value out of the database. What the driver gives becomes what the entity would hold, and that becomes JSON.
 
@@ -7,7 +8,8 @@ type Convert = (value: unknown) => unknown;
 /** What the driver's value of a column is shown as. Null is not part of it. */
 export function jsonBy(prop: EntityProperty, platform: Platform): Convert {
   const read = readBy(prop, platform);
-  return read ? (value) => jsonOf(read(value)) : jsonOf;
+  const { show } = columnKind(prop);
+  return read ? (value) => jsonOf(show(read(value))) : (value) => jsonOf(show(value));
 }
 
 /** What MikroORM would make of the driver's value for an entity; undefined where that is the value itself. Null is not part of it. */
@@ -15,11 +17,6 @@ export function readBy({ customType, runtimeType }: EntityProperty, platform: Pl
   if (customType) return (value) => customType.convertToJSValue(value, platform);
   if (runtimeType === 'boolean') return Boolean;
   return runtimeType === 'Date' ? dates(platform.getTimezone()) : undefined;
-}
-
-function jsonOf(value: unknown): unknown {
-  if (typeof value === 'bigint') return String(value);
-  return value instanceof Date ? value.toJSON() : value;
 }
 
 /** As MikroORM reads dates: a text without a zone is in that of the configuration. */

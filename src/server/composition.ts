@@ -33,6 +33,7 @@ import { type Observer, observedBy } from '../observers/observer.js';
 import { Rechecker } from '../observers/rechecker.js';
 import { type HeardSignal, SignalReceivers } from '../observers/signal-receivers.js';
 import { SubscriptionIndex } from '../observers/subscription-index.js';
+import { writeArrays } from '../orm/array-literals.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
 import { isEmbedded, usesDatabase } from '../orm/database-facts.js';
 import { toApiError } from '../orm/orm-errors.js';
@@ -54,7 +55,7 @@ import { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { ScopeUser } from '../scope/scope-types.js';
 import { checkRights, rightsIn } from '../serializers/field-rights.js';
-import { checkModelSerializer, shownProperties } from '../serializers/model-serializer.js';
+import { checkModelSerializer, inputOf, shownProperties } from '../serializers/model-serializer.js';
 import { isSerializerClass, Serializer, type SerializerClass } from '../serializers/serializer.js';
 import { completeSettings, isTestRun, type Limits, type Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
@@ -115,6 +116,7 @@ export function buildServices(options: Options): Services {
   const container = options.container ?? globalContainer.createChildContainer();
   checkContainer(container);
   const router = new Router(options.routes, { permissions, middleware }, settings);
+  for (const each of [orm, ...otherOrms]) writeArrays(each);
   for (const token of entityManagerTokens(orm)) provide(container, token, () => orm.em);
 
   // What tells what happens, and when
@@ -161,6 +163,8 @@ export function buildServices(options: Options): Services {
   const connections = new Connections(registry, clock);
   container.registerInstance(Connections, connections);
   checkConnectionRules(rules, { hasUsers: options.users !== undefined, unitOfWork });
+
+  checkModels(options, router, unitOfWork);
 
   // Changes: from a commit to the messages of its observers
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
@@ -448,17 +452,22 @@ function checkAndBuildProviders(
   const consumers = router.consumers.map(({ consumer }) => consumer);
   checkProviders(container, providers);
   checkConsumersAreNotShared(container, consumers);
-  for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, unitOfWork);
   for (const serializer of withNested(router.consumers.flatMap(observersOf).map(({ serializer }) => serializer))) {
     checkShowsEvents(container, serializer);
     checkRights(serializer);
   }
-  for (const consumer of consumers) checkModelConsumer(consumer, unitOfWork);
   for (const schema of router.routes.flatMap(({ schemas }) => Object.values(schemas) as readonly KwargsSchema[]))
     if (!isStandardSchema(schema)) checkTransformer(schema);
   for (const { observers } of router.consumers)
     for (const observer of observers.values()) checkReads(observer, unitOfWork);
   buildSingletons(container, providers);
+}
+
+/** Before the change log is told of the observers: it asks their serializers for as long as the process has the ORM. */
+function checkModels(options: Options, router: Router, unitOfWork: UnitOfWork): void {
+  const serializers = providersOf(options, router).filter(isSerializerClass);
+  for (const serializer of serializers) checkModelSerializer(serializer, unitOfWork);
+  for (const { consumer } of router.consumers) checkModelConsumer(consumer, unitOfWork);
 }
 
 /** Every class that the container will be asked for, as far as declarations tell. */
@@ -482,11 +491,12 @@ function providersOf(
 function providersOfConsumer(compiled: CompiledConsumer): ConcreteClass[] {
   const { consumer, actions, permission } = compiled;
   const paginator: ConcreteClass | undefined = Reflect.get(consumer, 'paginator');
-  const serializers = withNested([
+  const shown = withNested([
     Reflect.get(consumer, 'serializer'),
     ...[...actions.values()].map(({ reply }) => reply),
     ...observersOf(compiled).map(({ serializer }) => serializer),
   ]);
+  const serializers = new Set([...shown, ...[...shown].map(inputOf)]);
   return [
     consumer,
     ...(paginator ? [paginator] : []),

@@ -103,7 +103,7 @@ export interface SerializerDescription {
 
 export interface FieldDescription {
   readonly name: string;
-  readonly kind: 'column' | 'one' | 'many' | 'computed';
+  readonly kind: 'column' | 'one' | 'many' | 'computed' | 'embedded';
   readonly isShown: boolean;
   readonly isAccepted: boolean;
   readonly isRequired: boolean;
