@@ -4,6 +4,7 @@ import type { Settings, StoredTicket } from 'signalbox';
 import { changeLogBugs } from './change-log-bugs.js';
 import { dcrfBugs } from './dcrf-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
+import { plainRowsBugs } from './plain-rows-bugs.js';
 import type { Bug, Fault } from './plant.js';
 import { severalProcessesBugs } from './several-processes-bugs.js';
 
@@ -1210,6 +1211,7 @@ export const bugs: readonly Bug[] = [
   ...replies,
   ...changeLogBugs,
   ...severalProcessesBugs,
+  ...plainRowsBugs,
   ...dcrfBugs,
   ...requests,
   ...rights,

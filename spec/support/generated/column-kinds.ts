@@ -155,7 +155,10 @@ const times = fc
   });
 const json = fc
   .jsonValue({ maxDepth: 3 })
-  .map((value) => JSON.parse(JSON.stringify(value).replaceAll('\\u0000', '')) as unknown)
+  .map((value): unknown => {
+    const text = JSON.stringify(value).replaceAll('\\u0000', '');
+    return JSON.parse(text, (_, inner: unknown) => (typeof inner === 'number' && !isReadable(inner) ? 0 : inner));
+  })
   .filter((value) => value !== null);
 const base64 = fc.uint8Array({ maxLength: 8 }).map((bytes) => Buffer.from(bytes).toString('base64'));
 const addresses = fc.record(

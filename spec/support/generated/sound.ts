@@ -27,7 +27,7 @@ export const faultyKinds: Readonly<Record<string, string>> = {
   'embedded array': 'is taken for a relation: 500',
 };
 
-const faultyKeys: readonly KeyName[] = ['uuid', 'char', 'custom', 'composite', 'compositeOfBigints', 'bigintNumber'];
+const faultyKeys: readonly KeyName[] = ['uuid', 'char', 'custom', 'composite', 'compositeOfBigints'];
 const faultyOptions: readonly (keyof typeof ormOptions)[] = ['forceUndefined'];
 
 export const soundKinds = columnKinds.filter(({ name }) => !(name in faultyKinds));
@@ -38,4 +38,5 @@ export const sound: Generating = {
   keys: allKeys.filter((key) => !faultyKeys.includes(key)),
   options: (Object.keys(ormOptions) as (keyof typeof ormOptions)[]).filter((name) => !faultyOptions.includes(name)),
   hasSelfRelations: false,
+  hasInversesOfBigints: false,
 };
