@@ -86,6 +86,7 @@ describe('The public names', () => {
       'StreamNotFound',
       'StreamedList',
       'TerminalLogger',
+      'Throttle',
       'Throttled',
       'Tickets',
       'TimeLimitExceeded',
@@ -121,6 +122,7 @@ describe('The public names', () => {
       'subprotocolToken',
       'viewAsConsumer',
       'withOptions',
+      'without',
       'writeChangeLog',
     ]);
   });
@@ -130,7 +132,13 @@ describe('The public names', () => {
   });
 
   it('of signalbox/client are these', () => {
-    expect(Object.keys(client).sort()).to.deep.equal(['SignalboxError', 'createClient', 'live', 'webSocketWith']);
+    expect(Object.keys(client).sort()).to.deep.equal([
+      'SignalboxError',
+      'createClient',
+      'hear',
+      'live',
+      'webSocketWith',
+    ]);
   });
 
   it('of signalbox/json-web-tokens are these', () => {

@@ -33,7 +33,7 @@ import { completeSettings, defaultSettings, type GivenSettings } from '#signalbo
 const known =
   'syncActionsAtomic, asyncActionsAtomic, actionTimeLimit, detachedActionTimeLimit, handshakeTimeLimit, ticketLifetime, maxPayload, maxViewAnswer, closeTimeout, channelLayerTimeLimit, grantTimeLimit, poolTimeLimit, tidyAfterConnections, origins, revealForbiddenObjects, trustedProxies, limits, outbound, heartbeat, drain, log, changeLog, development';
 
-const proxies = 'Give addresses and networks such as "10.0.0.0/8".';
+const proxies = 'Give addresses, networks such as "10.0.0.0/8", or "unix:" for Unix sockets.';
 
 describe('Settings', () => {
   it('have defaults', () => {
@@ -265,6 +265,10 @@ describe('Settings', () => {
     [{ heartbeat: { interval: 0.5 } }, `settings.heartbeat.interval: is 0.5. ${count}`],
     [{ heartbeat: { idleTimeLimit: true as never } }, `settings.heartbeat.idleTimeLimit: is true. ${count}`],
     [{ drain: { delay: -1 } }, `settings.drain.delay: is -1. ${count}`],
+    [
+      { heartbeat: { interval: 5_000 } },
+      'settings.heartbeat.timeLimit: is 10000, and heartbeat.interval is 5000. Give at most heartbeat.interval, or raise that.',
+    ],
     [
       { drain: { delay: 60_000 } },
       'settings.drain.delay: is 60000, and drain.timeLimit is 28000. Give at most drain.timeLimit, or raise that.',

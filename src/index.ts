@@ -21,8 +21,8 @@ export {
 export { InMemoryChannelLayer } from './channel-layer/in-memory-channel-layer.js';
 export type { ChannelLayerOptions } from './channel-layer/layer-options.js';
 export { Clock, type Timer } from './clock.js';
-export { ApiConsumer } from './consumers/api-consumer.js';
-export type { ActionApi, ConsumerApi, ObserverApi } from './consumers/api-types.js';
+export { ApiConsumer, type OwnRequest } from './consumers/api-consumer.js';
+export type { ActionApi, ConsumerApi, ObserverApi, TakenAway } from './consumers/api-types.js';
 export {
   type MixedConsumerClass,
   type MixedInto,
@@ -75,6 +75,7 @@ export type {
   PlainTraits,
   TraitsOf,
 } from './consumers/model-options.js';
+export { type ConsumerWithout, without } from './consumers/without.js';
 export { type CounterLabels, Counters } from './counters.js';
 export { Action, type ActionOptions, DetailAction } from './decorators/action.js';
 export { Consumer, type ConsumerOptions, Groups, Permissions } from './decorators/consumer.js';
@@ -160,10 +161,12 @@ export { serializeMany, serializeOne } from './serializers/serialize.js';
 export { Serializer, type SerializerClass, type SerializerContext } from './serializers/serializer.js';
 export type { AppApi } from './server/api-types.js';
 export { type App, createApp } from './server/app.js';
+export type { PlainRequest, RequestClient } from './server/app-explorer.js';
 export type {
   AcceptedConnection,
   ApplicationHooks,
   AppOptions,
+  AttachOptions,
   ListenAddress,
   ListenOptions,
   UpgradableServer,
@@ -206,6 +209,7 @@ export type { GivenSettings, Limits, Settings } from './settings.js';
 export { type AnySignal, Signal } from './signals/signal.js';
 export { CloseCode, Status } from './status.js';
 export { type LogStream, TerminalLogger } from './terminal-logger.js';
+export { Throttle, type ThrottleOptions } from './throttle.js';
 export { type TraceAttributes, Tracer, type TraceSpan } from './tracer.js';
 export { type InjectOptions, type InjectResponse, injectView } from './views/inject-view.js';
 export { type NodeHandler, nodeView } from './views/node-view.js';

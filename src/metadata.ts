@@ -6,6 +6,9 @@ export type Class<T = object> = abstract new (...args: any[]) => T;
 // biome-ignore lint/suspicious/noExplicitAny: only `any` accepts constructors of every parameter list
 export type ConcreteClass<T = object> = new (...args: any[]) => T;
 
+/** Under which the notes of this copy of the framework lie. */
+const noteKeys = new Set<symbol>();
+
 /**
  * One kind of note that decorators write on members. Notes live on the prototype that declares the member, never in a
  * global table, so that a class carries its own and a spec has nothing to reset.
@@ -15,6 +18,7 @@ export class MemberMetadata<T> {
 
   constructor(name: string) {
     this.#key = Symbol(`signalbox:${name}`);
+    noteKeys.add(this.#key);
   }
 
   write(prototype: object, member: string, note: T): void {
@@ -63,6 +67,18 @@ export class ClassMetadata<T> {
   isOn(owner: Class): boolean {
     return this.#notes.isOn(owner, 'constructor');
   }
+}
+
+/** Whether decorators of another copy of the framework wrote notes on a class or on one that it extends: this copy does not find them. */
+export function bearsForeignNotes(owner: Class): boolean {
+  return prototypesOf(owner).some((prototype) =>
+    Object.getOwnPropertySymbols(prototype).some(
+      (key) =>
+        !noteKeys.has(key) &&
+        key.description?.startsWith('signalbox:') &&
+        Object.getOwnPropertyDescriptor(prototype, key)?.value instanceof Map,
+    ),
+  );
 }
 
 function prototypesOf(owner: Class): object[] {

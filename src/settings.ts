@@ -24,6 +24,9 @@ type Values<Table> = {
 
 type Table = Readonly<Record<string, Setting<unknown>>>;
 
+/** The peer of a Unix socket, which has no address. nginx calls it so too. */
+export const unixPeer = 'unix:';
+
 /** Timers and `ws` count in 32 bits; a larger number would mean "at once" to the ones and "no limit" to the other. */
 const largest = 2_147_483_647;
 
@@ -32,8 +35,8 @@ const secretNames = ['password', 'token', 'authorization', 'cookie', 'secret', '
 const limits = {
   /** Frames a second from one connection, control frames among them. Default 50. */
   messagesPerSecond: count(50),
-  /** Frames that one connection may send at once after it was quiet. Default 100. */
-  messageBurst: count(100),
+  /** Frames that one connection may send at once after it was quiet. Default 512. */
+  messageBurst: count(512),
   /** Frames a second of one user, through all connections to this process; never less than `messagesPerSecond`. Default 200. */
   userMessagesPerSecond: count(200),
   /** Frames that one user may send at once after it was quiet; never less than `messageBurst`. Default 1 000. */
@@ -46,12 +49,18 @@ const limits = {
   errorsPerMinute: count(20),
   /** Detached actions that one connection may have under way. Default 16. */
   detachedActions: count(16),
-  /** Requests of one connection that wait for those before them. Default 64. */
-  waitingRequests: count(64),
+  /** Requests of one connection that wait for those before them. Default 512. */
+  waitingRequests: count(512),
+  /** Heap of one connection's requests that wait or run, in bytes, as it is estimated. One that is alone may take more. Default 4 194 304. */
+  requestBytes: count(4_194_304),
   /** Events and messages that wait for one consumer's permissions, observers and actions; one more closes with 1013. Default 10 000. */
   waitingEvents: count(10_000),
-  /** Subscriptions of one connection. Default 128. */
-  subscriptions: count(128),
+  /** Bytes of heap of the texts of these, as they are estimated; more close with 1013. A single one may have any number. Default 16 777 216. */
+  waitingEventBytes: count(16_777_216),
+  /** Requests of one connection whose subscriptions last. Default 512. */
+  subscriptions: count(512),
+  /** Heap of one connection's subscriptions with their kwargs, in bytes, as it is estimated. Default 2 097 152. */
+  subscriptionBytes: count(2_097_152),
   /** Groups of one connection, those of its subscriptions among them. Default 1 024. */
   groups: count(1_024),
   /** Connections of one user to this process, those that logged in later among them. Default 20. */
@@ -59,10 +68,14 @@ const limits = {
   /** Connections of one address to this process; an IPv6 address counts as its /64. Default 100. */
   connectionsPerAddress: count(100),
   /**
-   * Sockets of one address to `listen`'s server that have not asked for a handshake; one more is cut. Never less than
-   * `connectionsPerAddress`. Those of `trustedProxies` are not counted. Default 100.
+   * Sockets of one address whose clients owe a request, or the rest of one; where there is one more, the one that has waited longest
+   * is cut. Never less than `connectionsPerAddress`. Those of `trustedProxies` are not counted. Default 100.
    */
   socketsPerAddress: count(100),
+  /** The same for all addresses together. Default 1 000. */
+  sockets: count(1_000),
+  /** File descriptors that sockets leave free, for the database and files, where the system tells how many there are. Default 64. */
+  freeDescriptors: count(64),
   /** Handshakes a second from one address. Default 10. */
   addressHandshakesPerSecond: count(10),
   /** Handshakes that one address may begin at once after it was quiet. Default 100. */
@@ -121,7 +134,7 @@ export interface OutboundSettings extends Values<typeof outbound> {}
 const heartbeat = {
   /** How often each client is pinged. Default 25 000. */
   interval: count(25_000),
-  /** How long it may take to answer a ping; then its socket is cut. Default 10 000. */
+  /** How long it may take to answer a ping, at most `interval`; then its socket is cut. Default 10 000. */
   timeLimit: count(10_000),
   /** How long a connection may live without a frame in either direction; then it is closed with 1000. Default false: for ever. */
   idleTimeLimit: countOrOff(),
@@ -255,8 +268,8 @@ const table = {
    */
   revealForbiddenObjects: flag(false),
   /**
-   * Addresses of the proxies before this process, and networks of them (`10.0.0.0/8`): only what they say in
-   * X-Forwarded-For is believed. Default none.
+   * Addresses of the proxies before this process, networks of them (`10.0.0.0/8`), and `unix:` for those that come over a Unix
+   * socket: only what they say in X-Forwarded-For, -Host and -Proto is believed. Default none.
    */
   trustedProxies: setting<readonly string[]>([], checkProxies),
   /** How much clients may ask for. */
@@ -300,6 +313,8 @@ export function completeSettings(given: GivenSettings = {}): Settings {
   checkOrder('outbound', settings.outbound, 'softLimit', 'hardLimit');
   checkOrder('outbound', settings.outbound, 'hardLimit', 'totalLimit');
   checkOrder('drain', settings.drain, 'delay', 'timeLimit');
+  // Clients that owe an answer are not pinged again.
+  checkOrder('heartbeat', settings.heartbeat, 'timeLimit', 'interval');
   checkPolling(settings.changeLog);
   return settings;
 }
@@ -368,7 +383,7 @@ function complete<Rows>(rows: Rows, given: unknown, owner?: string, noun = 'sett
 // What is checked
 
 /** Of two that contradict each other one would be broken silently. */
-function checkOrder(group: 'outbound' | 'drain', values: object, less: string, more: string): void {
+function checkOrder(group: 'outbound' | 'drain' | 'heartbeat', values: object, less: string, more: string): void {
   const [low, high] = [less, more].map((name) => Number(Reflect.get(values, name))) as [number, number];
   if (low <= high) return;
   const reason = `is ${low}, and ${group}.${more} is ${high}.`;
@@ -408,7 +423,8 @@ function checkNames(name: string, value: unknown): void {
 }
 
 function checkProxies(name: string, proxies: unknown): void {
-  checkList(name, proxies, isNetwork, 'Give addresses and networks such as "10.0.0.0/8".');
+  const remedy = 'Give addresses, networks such as "10.0.0.0/8", or "unix:" for Unix sockets.';
+  checkList(name, proxies, (proxy) => proxy === unixPeer || isNetwork(proxy), remedy);
 }
 
 function isNetwork(text: unknown): boolean {

@@ -14,6 +14,7 @@ import {
 import { explorer } from 'signalbox/explorer';
 import { type DependencyContainer, container as root } from 'tsyringe';
 import { Accounts } from './accounts/accounts.js';
+import { Attempts } from './accounts/attempts.js';
 import { Passwords } from './accounts/passwords.js';
 import { SESSION_COOKIE, Sessions } from './accounts/sessions.js';
 import { Presence } from './chat/presence.js';
@@ -51,6 +52,7 @@ export async function createChat(orm: MikroORM, options: ChatOptions = {}): Prom
     em: orm.em,
     logger: container.resolve(Logger),
     accounts: container.resolve(Accounts),
+    attempts: container.resolve(Attempts),
     sessions: container.resolve(Sessions),
   });
   await app.attach(http.server);
@@ -75,7 +77,8 @@ function createContainer(orm: MikroORM, { clock = new Clock(), logger }: ChatOpt
   // Without one, Signalbox registers its own: lines for people in development, JSON in production.
   if (logger) container.registerInstance(Logger, logger);
   container.registerInstance<EntityManager>(EntityManager, orm.em);
-  for (const provider of [Passwords, Accounts, Sessions, Presence]) container.registerSingleton<object>(provider);
+  for (const provider of [Passwords, Accounts, Attempts, Sessions, Presence])
+    container.registerSingleton<object>(provider);
   return container;
 }
 

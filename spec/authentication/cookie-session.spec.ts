@@ -118,7 +118,7 @@ describe('A cookie session', () => {
       .to.throw()
       .with.property(
         'message',
-        'Bare: has 1 constructor parameter, and no decorator of its own wrote down its type, so that the container would hand it nothing. Put @injectable() on it. If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).',
+        'Bare: has 1 constructor parameter, and no decorator of its own wrote down its type, so that the container would hand it nothing: CookieSession -> Bare. Put @injectable() on it, or register what stands for it: container.registerInstance(Bare, …). If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).',
       );
   });
 });

@@ -2,11 +2,16 @@ import { setTimeout as passed } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/core';
 import type { Settings, StoredTicket } from 'signalbox';
 import { changeLogBugs } from './change-log-bugs.js';
+import { connectionMemoryBugs } from './connection-memory-bugs.js';
 import { dcrfBugs } from './dcrf-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
+import { loginBugs } from './login-bugs.js';
 import { plainRowsBugs } from './plain-rows-bugs.js';
 import type { Bug, Fault } from './plant.js';
+import { proxyBugs } from './proxy-bugs.js';
 import { severalProcessesBugs } from './several-processes-bugs.js';
+import { startupBugs } from './startup-bugs.js';
+import { writeBugs } from './write-bugs.js';
 
 /** A limit that never applies: in milliseconds, or a number of what is limited. */
 const noLimit = 2_147_483_647;
@@ -782,33 +787,6 @@ const limits: readonly Bug[] = [
     caughtBy: ['server/rate-limit'],
   },
   {
-    name: 'a client says itself which address it calls from',
-    story: 'X-Forwarded-For is believed, whether or not a trusted proxy wrote it.',
-    plant: {
-      symbol: 'ClientAddresses.of',
-      with: (addressOf: (request: AddressedRequest) => string | undefined) =>
-        function (this: unknown, request: AddressedRequest) {
-          return request.headers['x-forwarded-for'] ?? addressOf.call(this, request);
-        },
-    },
-    caughtBy: ['server/rate-limit'],
-  },
-  {
-    name: 'any number of sockets may wait without a handshake',
-    story: 'limits.socketsPerAddress does not apply.',
-    plant: settings((all) => ({ ...all, limits: { ...all.limits, socketsPerAddress: noLimit } })),
-    caughtBy: ['server/rate-limit'],
-  },
-  {
-    name: 'a socket that waited for its handshake counts for ever',
-    story: 'Neither its handshake nor its end gives its place back.',
-    plant: {
-      symbol: 'ConnectionLimiter.addSocket',
-      with: answered((release: unknown) => release && (() => undefined)),
-    },
-    caughtBy: ['server/rate-limit'],
-  },
-  {
     name: 'each connection of a user has a budget of its own',
     story: 'limits.userMessagesPerSecond and userMessageBurst do not apply.',
     plant: settings((all) => ({
@@ -1098,12 +1076,6 @@ const misunderstandings: readonly Bug[] = [
     caughtBy: ['authentication/login'],
   },
   {
-    name: 'another stream is served as the user of a login that fails',
-    story: 'Its requests do not wait for the outcome.',
-    plant: { symbol: 'Connection.holdOtherStreams', with: leftOut },
-    caughtBy: ['authentication/login'],
-  },
-  {
     name: 'the next user of a socket hears a group of the one before',
     story: 'A request of the former user may join groups after the logout.',
     plant: {
@@ -1208,11 +1180,16 @@ export const bugs: readonly Bug[] = [
   ...changeLog,
   ...stale,
   ...misunderstandings,
+  ...loginBugs,
   ...replies,
   ...changeLogBugs,
   ...severalProcessesBugs,
   ...plainRowsBugs,
+  ...connectionMemoryBugs,
+  ...startupBugs,
+  ...writeBugs,
   ...dcrfBugs,
+  ...proxyBugs,
   ...requests,
   ...rights,
   ...identity,
@@ -1258,10 +1235,6 @@ interface SubscriptionBook {
 interface FieldRights {
   readonly by: unknown;
   readonly fields: Readonly<Record<string, string | readonly string[]>>;
-}
-
-interface AddressedRequest {
-  readonly headers: { readonly 'x-forwarded-for'?: string };
 }
 
 type Asking = [desk: unknown, stream: unknown, payload: unknown, kind: { readonly stays: boolean; lose(): void }];

@@ -37,7 +37,7 @@ import { Entity, PrimaryKey, ReflectMetadataProvider } from '@mikro-orm/decorato
 import { MikroORM } from '@mikro-orm/postgresql';
 import { ApiConsumer, Consumer, createApp, InMemoryChannelLayer, ModelObserver, path, Scope } from 'signalbox';
 import { RedisChannelLayer } from 'signalbox/redis';
-import { singleton } from 'tsyringe';
+import { inject, injectable, singleton } from 'tsyringe';
 
 class Note {}
 PrimaryKey({ type: 'integer' })(Note.prototype, 'id');
@@ -94,7 +94,7 @@ describe('signalbox doctor', function () {
     expect(terminal.written).to.equal(
       `ok: The channel layer is InMemoryChannelLayer, which reaches this process only.
 
-Nothing is wrong: 16 checks passed.
+Nothing is wrong: 17 checks passed.
 `,
     );
   });
@@ -128,7 +128,7 @@ warning: The setting \`origins\` is "any": every page that a user visits may ope
 error: The setting \`trustedProxies\` holds 0.0.0.0/0: every client may say which address it has, and evade the limits by address.
   Name the addresses of your proxies only.
 
-warning: These limits are more than 20 times their default: subscriptions (100000 instead of 128).
+warning: These limits are more than 20 times their default: subscriptions (100000 instead of 512).
   Lower them to what your clients need: one client may take the process from all others.
 
 warning: NODE_ENV is production, and the setting \`development\` is true: the log says what only developers should read.
@@ -201,7 +201,7 @@ error: The channel layer MuteLayer does not answer: no answer in 5000 ms
       code: 0,
       written: `ok: The channel layer is NotifyChannelLayer, and it answers.
 
-Nothing is wrong: 16 checks passed.
+Nothing is wrong: 17 checks passed.
 `,
       errors: '',
     });
@@ -261,6 +261,20 @@ Reflect.metadata('design:paramtypes', [Keeper])(NoteConsumer);`;
 Keeper: is a singleton and depends on the scope of one connection: Keeper -> Scope. Take @singleton() off it, or hand the scope to its methods.
   Mend it, build, and ask again: other checks need it.
 `);
+  });
+
+  it('finds what start-up refuses: an unregistered token below a consumer', async () => {
+    const more = `class Notifier {}
+Reflect.metadata('design:paramtypes', [Object])(Notifier);
+inject('Mailer')(Notifier, undefined, 0);
+injectable()(Notifier);
+Reflect.metadata('design:paramtypes', [Notifier])(NoteConsumer);`;
+    await write(application({ more }));
+    const { code, written } = await run();
+    expect(code).to.equal(1);
+    expect(written).to.contain(
+      'Notifier: asks for "Mailer", and nothing is registered under that token: NoteConsumer -> Notifier -> "Mailer". Register it',
+    );
   });
 
   describe('finds in the installation', () => {

@@ -78,6 +78,11 @@ class OfOneNameConsumer extends base {
   protected override getQuery({ kwargs }: ActionContext) {
     return { name: { $like: `${kwargs['begin']}%` } };
   }
+
+  override async subscribeInstance({ id }: Room, context: ActionContext) {
+    const kwargs = { pk: id, begin: context.kwargs['begin'] };
+    await this.subscribe(this.onInstance, kwargs, context);
+  }
 }
 
 const rooms = mix(ModelConsumer(Room, { serializer: RoomSerializer }), List, Retrieve, ObserveInstance);

@@ -125,15 +125,15 @@ describe('The ceilings of a connection', () => {
     for (let id = 1; id <= count; id += 1) client.send({ action, request_id: id, ...kwargs });
   }
 
-  it('let 64 requests wait behind the one that runs, and refuse the next at once', async () => {
+  it('let 512 requests wait behind the one that runs, and refuse the next at once', async () => {
     await using client = await connect(app, '/');
     send(client, 'hold', 1);
     await app.idle();
-    for (let id = 2; id <= 66; id += 1) client.send({ action: 'hold', request_id: id });
-    expect(await client.receive()).to.deep.equal(refused('hold', 66, 'There may be 64 requests waiting.', 1_000));
+    for (let id = 2; id <= 514; id += 1) client.send({ action: 'hold', request_id: id });
+    expect(await client.receive()).to.deep.equal(refused('hold', 514, 'There may be 512 requests waiting.', 1_000));
     expect(reached('waiting_requests')).to.equal(1);
     held.resolve();
-    for (let id = 1; id <= 65; id += 1)
+    for (let id = 1; id <= 513; id += 1)
       expect(await client.receive()).to.include({ request_id: id, response_status: 200 });
     expect(await client.request('hold')).to.include({ response_status: 200 });
   });
@@ -231,19 +231,93 @@ describe('The ceilings of a connection', () => {
     expect(reached('detached_actions')).to.equal(1);
   });
 
-  it('allow 128 subscriptions, whichever end makes room for others', async () => {
+  it('allow 512 subscriptions, whichever end makes room for others', async () => {
     await using client = await connect(app, '/');
     await using other = await connect(app, '/');
-    for (let id = 1; id <= 128; id += 1)
+    for (let id = 1; id <= 512; id += 1)
       expect(await client.request('listen', { request_id: id, count: 0 })).to.include({ response_status: 201 });
-    expect(await client.request('listen', { request_id: 129, count: 0 })).to.deep.equal(
-      refused('listen', 129, 'A connection may have 128 subscriptions.'),
+    expect(await client.request('listen', { request_id: 513, count: 0 })).to.deep.equal(
+      refused('listen', 513, 'A connection may have 512 subscriptions.'),
     );
     expect(await client.request('listen', { request_id: 5, count: 0 })).to.include({ response_status: 201 });
     expect(await other.request('listen', { request_id: 1, count: 0 })).to.include({ response_status: 201 });
     expect(await client.request('unlisten', { request_id: 7 })).to.include({ response_status: 204 });
-    expect(await client.request('listen', { request_id: 129, count: 0 })).to.include({ response_status: 201 });
+    expect(await client.request('listen', { request_id: 513, count: 0 })).to.include({ response_status: 201 });
     expect(reached('subscriptions')).to.equal(1);
+  });
+
+  it('count a request id once for each thing that it subscribes to', async () => {
+    open({ subscriptions: 3 });
+    await using client = await connect(app, '/');
+    for (const count of [0, 1, 2, 1, 0])
+      expect(await client.request('listen', { request_id: 1, count })).to.include({ response_status: 201 });
+    expect(await client.request('listen', { request_id: 1, count: 3 })).to.deep.equal(
+      refused('listen', 1, 'A connection may have 3 subscriptions.'),
+    );
+    expect(await client.request('unlisten', { request_id: 1 })).to.include({ response_status: 204 });
+    for (const id of [1, 2, 3])
+      expect(await client.request('listen', { request_id: id, count: 3 })).to.include({ response_status: 201 });
+  });
+
+  it('allow 2,097,152 bytes of subscriptions, whatever they consist of', async () => {
+    await using client = await connect(app, '/');
+    const told = [];
+    for (let id = 1; id <= 10; id += 1) told.push(await client.request('listen', { request_id: id, count: 400 }));
+    expect(told.slice(0, 5).map(({ response_status }) => response_status)).to.deep.equal([201, 201, 201, 201, 201]);
+    expect(told.at(-1)).to.deep.equal(
+      refused('listen', 10, 'The subscriptions of a connection may take 2097152 bytes.'),
+    );
+    expect(reached('subscription_bytes')).to.be.above(0);
+    expect(await client.request('unlisten', { request_id: 1 })).to.include({ response_status: 204 });
+    expect(await client.request('listen', { request_id: 10, count: 400 })).to.include({ response_status: 201 });
+  });
+
+  it('refuse a request that finds others which take 4,194,304 bytes together with it', async () => {
+    open({ bytesPerSecond: 1_000_000 });
+    await using client = await connect(app, '/');
+    const large = { junk: Array.from({ length: 20 }, () => Array.from({ length: 1_000 }, () => ({}))) };
+    send(client, 'hold', 1);
+    await app.idle();
+    for (let id = 2; id <= 5; id += 1) client.send({ action: 'hold', request_id: id, ...large });
+    expect(await client.receive()).to.deep.equal(
+      refused('hold', 4, 'Requests that wait or run may take 4194304 bytes.', 1_000),
+    );
+    expect(await client.receive()).to.include({ request_id: 5, response_status: 429 });
+    expect(reached('request_bytes')).to.equal(2);
+    held.resolve();
+    for (const id of [1, 2, 3]) expect(await client.receive()).to.include({ request_id: id, response_status: 200 });
+    expect(await client.request('hold', large)).to.include({ response_status: 200 });
+  });
+
+  it('let a request pass that finds no other one, whatever it takes', async () => {
+    open({ requestBytes: 1 });
+    await using client = await connect(app, '/');
+    client.send({ action: 'hold', request_id: 1, text: 'x'.repeat(10_000) });
+    await app.idle();
+    for (const id of [2, 3]) client.send({ action: 5, request_id: id });
+    client.sendBinary();
+    expect(await client.receive()).to.include({ request_id: 2, response_status: 429 });
+    expect(await client.receive()).to.include({ request_id: 3, response_status: 429 });
+    expect(await client.receive()).to.deep.equal(
+      refused(null, null, 'Requests that wait or run may take 1 bytes.', 1_000),
+    );
+    held.resolve();
+    expect(await client.reply(1)).to.include({ response_status: 200 });
+    for (const id of [4, 5])
+      expect(await client.request('hold', { request_id: id })).to.include({ response_status: 200 });
+  });
+
+  it('count the bytes of actions that were cancelled and still run', async () => {
+    open({ requestBytes: 4_000 });
+    await using client = await connect(app, '/');
+    client.send({ action: 'linger', request_id: 1, text: 'x'.repeat(2_000) });
+    expect(await client.receive()).to.equal('begun');
+    client.send({ action: 'cancel', request_id: 2, target: 1 });
+    await client.reply(1);
+    expect(await client.request('hold', { request_id: 3 })).to.include({ response_status: 429 });
+    held.resolve();
+    await app.idle();
+    expect(await client.request('hold', { request_id: 3 })).to.include({ response_status: 200 });
   });
 
   it('count the subscriptions of all streams together, but for those of a stream that is closed', async () => {

@@ -33,6 +33,11 @@ class FilteredConsumer extends base {
   protected override filterQuery(query: object, { kwargs }: ActionContext) {
     return kwargs['shelf'] === undefined ? query : { ...query, shelf: Number(kwargs['shelf']) };
   }
+
+  override async subscribeInstance({ id }: Thing, context: ActionContext) {
+    const kwargs = { pk: id, shelf: context.kwargs['shelf'] };
+    await this.subscribe(this.onInstance, kwargs, context);
+  }
 }
 
 class NoWrites implements Permission {
@@ -66,6 +71,11 @@ class NameConsumer extends mix(
 class KwargsConsumer extends base {
   protected override getQuery({ kwargs }: ActionContext) {
     return { shelf: Number(kwargs['shelf']) };
+  }
+
+  override async subscribeInstance({ id }: Thing, context: ActionContext) {
+    const kwargs = { pk: id, shelf: context.kwargs['shelf'] };
+    await this.subscribe(this.onInstance, kwargs, context);
   }
 }
 
@@ -191,7 +201,7 @@ describe('DCRF 19: ObserverModelInstanceMixin, and which rows are visible', () =
     expect(await ann.receive()).to.deep.equal(deleted(4, 1));
   });
 
-  it('S290 (differs) the query of a delivery is told what the client sent when it subscribed', async () => {
+  it('S290 (differs) the query of a delivery is told what the consumer subscribed with', async () => {
     await using ann = await connect(app, '/ws/kwargs/');
     expect(await ann.request('subscribe_instance', { pk: 1, shelf: 1, request_id: 4 })).to.deep.equal(subscribed(4));
     await server.save(1, { count: 1 });

@@ -1,14 +1,34 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { Announcer, type App, createApp, Logger, path } from 'signalbox';
+import {
+  Announcer,
+  ApiConsumer,
+  type App,
+  Consumer,
+  createApp,
+  Logger,
+  type ModelEvent,
+  ModelObserver,
+  path,
+  type Subscription,
+} from 'signalbox';
 import { connect, MemoryLogger } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { until } from '../support/deadline.js';
 import { event } from '../support/frames.js';
+import { unreportedWriters, writeBoth } from '../support/unreported-writers.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
 import { fill, Owner, save, Tag, Thing, things } from './observer-support.js';
+
+@Consumer()
+class AllOwners extends ApiConsumer {
+  @ModelObserver(() => Owner)
+  async onOwner(event: ModelEvent<Owner>, subscription: Subscription) {
+    await subscription.send(event);
+  }
+}
 
 describe('Writes past the unit of work, as DCRF recorded them', () => {
   const database = useDatabase('dcrf_unreported', things);
@@ -54,7 +74,9 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
     await em.nativeDelete(Thing, { id: 5 });
     await ann.expectSilence();
     expect(warned()).to.deep.equal([warning, warning, warning, warning, warning]);
-    expect(String(logger.at('warn')[0]?.fields['place'])).to.match(/unreported-writes\.spec/);
+    const places = logger.at('warn').map(({ fields }) => fields['place']);
+    for (const place of places) expect(place).to.match(/^(build\/)?spec\/dcrf\/unreported-writes\.spec\.[jt]s:\d+$/);
+    expect(new Set(places)).to.have.lengthOf(5);
     const created = await em.upsert(Thing, { id: 6, name: 'goc' });
     expect(await ann.receive()).to.deep.equal(event('create', { pk: 6 }));
     await em.fork().upsert(Thing, { id: 6, name: 'goc', count: 4 });
@@ -72,6 +94,63 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
     await announcer.announcing(Thing, [1], () => em.nativeUpdate(Thing, { id: 1 }, { count: 9 }));
     await em.nativeUpdate(Owner, { id: 1 }, { username: 'nobody observes owners' });
     expect(warned()).to.deep.equal([warning]);
+  });
+
+  for (const [way, { line, write }] of Object.entries(unreportedWriters)) {
+    it(`names the line of the application: ${way}`, async () => {
+      await write(database.orm.em.fork());
+      expect(logger.at('warn').map(({ fields }) => fields['place'])).to.deep.equal([line]);
+      await write(database.orm.em.fork());
+      expect(warned()).to.deep.equal([warning]);
+    });
+  }
+
+  it('names a line once per model', async () => {
+    const own = rootContainer.createChildContainer();
+    const log = new MemoryLogger();
+    own.registerInstance(Logger, log);
+    const routes = [path('/things/', AllThings), path('/owners/', AllOwners)];
+    const other = createApp({ orm: database.orm, container: own, settings: { development: true }, routes });
+    const em = database.orm.em.fork();
+    for (const model of [Thing, Owner, Thing, Owner]) await writeBoth(em, model, 77);
+    expect(log.at('warn').map(({ fields }) => fields['model'])).to.deep.equal(['Thing', 'Owner']);
+    await other.close();
+  });
+
+  describe('in a hook of the ORM, which reports none of them, warns of', () => {
+    let write: (em: EntityManager) => Promise<unknown> = async () => {};
+    const hook = async (): Promise<void> => void (await write(database.orm.em.fork()));
+    before(() => {
+      database.orm.em.getEventManager().registerSubscriber({ afterUpdate: hook, beforeUpsert: hook });
+    });
+    afterEach(() => {
+      write = async () => {};
+    });
+
+    const cases: readonly [string, typeof write][] = [
+      ['SQL of a connection', (em) => em.getConnection().execute('update thing set count = 4 where id = 1')],
+      ['a query builder', (em) => em.qb(Thing).update({ count: 4 }).where({ id: 1 }).execute()],
+      ['a native update', (em) => em.nativeUpdate(Thing, { id: 1 }, { count: 4 })],
+    ];
+    const hooks: readonly [string, (em: EntityManager) => Promise<unknown>][] = [
+      ['flush', async (em) => em.assign(await em.findOneOrFail(Tag, 1), { label: 'anew' }) && em.flush()],
+      ['upsert', (em) => em.upsert(Tag, { id: 2, label: 'anew' })],
+    ];
+    for (const [what, writes] of cases) {
+      for (const [name, run] of hooks) {
+        it(`${what}, in a hook of ${name}`, async () => {
+          const log = new MemoryLogger();
+          const own = rootContainer.createChildContainer();
+          own.registerInstance(Logger, log);
+          const routes = [path('/', AllThings)];
+          const other = createApp({ orm: database.orm, container: own, settings: { development: true }, routes });
+          write = writes;
+          await run(database.orm.em.fork());
+          expect(log.at('warn').map(({ fields }) => fields['model'])).to.deep.equal(['Thing']);
+          await other.close();
+        });
+      }
+    }
   });
 
   it('warns where the database cascades a delete into rows that are observed', async () => {

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import { Action, ActionContext, ApiConsumer, ConfigurationError, DetailAction } from 'signalbox';
 import { z } from 'zod';
-import { actionDeclarations } from '#signalbox/dispatch/action-declaration.js';
+import { declaredActions } from '#signalbox/dispatch/action-declaration.js';
 import { Room } from '../support/entities.js';
 import type { ImportedAsType, Shape } from '../support/shapes.js';
 
@@ -40,7 +40,7 @@ describe('@Action', () => {
       // @ts-expect-error refused by the types as well
       @DetailAction() detailWithKwargs(_room: Room, _kwargs: Key, _context: ActionContext) {}
     }
-    expect(Object.fromEntries(actionDeclarations.read(Consumer))).to.deep.equal({
+    expect(Object.fromEntries(declaredActions(Consumer))).to.deep.equal({
       nothing: { isDetail: false },
       context: { isDetail: false },
       kwargs: { isDetail: false, kwargs: SpecialKey },
@@ -174,6 +174,6 @@ describe('@Action', () => {
         return room;
       }
     }
-    expect(actionDeclarations.read(Consumer).get('act')).to.deep.equal({ isDetail: false, kwargs: schema });
+    expect(declaredActions(Consumer).get('act')).to.deep.equal({ isDetail: false, kwargs: schema });
   });
 });

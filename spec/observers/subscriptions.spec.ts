@@ -2,24 +2,26 @@ import { expect } from 'chai';
 import { ParseError } from 'signalbox';
 import type { Observer } from '#signalbox/observers/observer.js';
 import { SubscriptionIndex } from '#signalbox/observers/subscription-index.js';
-import { Subscriptions } from '#signalbox/observers/subscriptions.js';
+import { type SubscriptionCounts, Subscriptions, subscribingRequest } from '#signalbox/observers/subscriptions.js';
 
 describe('The subscriptions of a consumer', () => {
   const messages = observer('Rooms.onMessage');
   const rooms = observer('Rooms.onRoom');
   let index: SubscriptionIndex;
   let subscriptions: Subscriptions;
-  let count: { subscriptions: number; groups: number };
+  let count: SubscriptionCounts;
 
   beforeEach(() => {
     index = new SubscriptionIndex();
-    count = { subscriptions: 0, groups: 0 };
+    count = { subscriptions: 0, groups: 0, bytes: 0 };
     subscriptions = new Subscriptions(index, { receive: () => {} }, count);
   });
 
   function subscribe(to: Observer, requestId: string | number, ...groups: string[]): boolean {
     const known = subscriptions.find(to, requestId);
-    subscriptions.listen(known ?? subscriptions.open(to, requestId, {}), groups);
+    const record = known ?? subscriptions.open(to, requestId, {});
+    subscriptions.note(record, subscribingRequest('listen', requestId, {}, {}, groups));
+    subscriptions.listen(record, groups);
     return !known;
   }
 
@@ -31,9 +33,9 @@ describe('The subscriptions of a consumer', () => {
   it('are one per request id, however often it is asked for', () => {
     expect(subscribe(messages, 1, 'red')).to.equal(true);
     expect(subscribe(messages, 1, 'red', 'blue')).to.equal(false);
-    expect(count.subscriptions).to.equal(1);
+    expect(subscriptions.of(messages)).to.have.length(1);
     subscriptions.removeRequest(messages, 1);
-    expect(count.subscriptions).to.equal(0);
+    expect(count).to.deep.equal({ subscriptions: 0, groups: 0, bytes: 0 });
     expect(index.groups.size).to.equal(0);
   });
 
@@ -67,11 +69,11 @@ describe('The subscriptions of a consumer', () => {
   it('count each group once, however many listen to it', () => {
     subscribe(messages, 1, 'red', 'blue');
     subscribe(messages, 2, 'red');
-    expect(count).to.deep.equal({ subscriptions: 2, groups: 2 });
+    expect(count).to.include({ subscriptions: 2, groups: 2 });
     subscriptions.end(1);
-    expect(count).to.deep.equal({ subscriptions: 1, groups: 1 });
+    expect(count).to.include({ subscriptions: 1, groups: 1 });
     subscriptions.endAll();
-    expect(count).to.deep.equal({ subscriptions: 0, groups: 0 });
+    expect(count).to.deep.equal({ subscriptions: 0, groups: 0, bytes: 0 });
     expect(index.heard.has(messages)).to.equal(false);
   });
 

@@ -1,26 +1,36 @@
+import { EntityManager } from '@mikro-orm/core';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Action,
+  Announcer,
   ApiConsumer,
   type AppOptions,
+  ChannelLayer,
   ConfigurationError,
+  Connections,
   Consumer,
   createApp,
+  Logger,
   type Permission,
   Permissions,
   path,
+  Rechecker,
   type Route,
   Scope,
+  Serializer,
+  Tickets,
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import {
   container,
+  type DependencyContainer,
   delay,
   type InjectionToken,
   inject,
   injectAll,
   injectable,
+  injectWithTransform,
   Lifecycle,
   scoped,
   singleton,
@@ -339,6 +349,8 @@ class DecoratedChild extends Decorated {}
 
 class Grandchild extends DecoratedChild {}
 
+const PENS = Symbol('pens');
+
 interface Shape {
   readonly name: string;
 }
@@ -348,38 +360,275 @@ class Shapeless {
   constructor(readonly shape: Shape) {}
 }
 
+/** Its parameter has no type of its own to be written down by. */
+class Heiress extends Bare {}
+
+class Settled extends Bare {
+  constructor() {
+    super(new Clerk());
+  }
+}
+
+class SettledLater extends Decorated {
+  constructor() {
+    super(new Clerk());
+  }
+}
+
+/** A decorator that is not the container's. */
+const note = (_provider: object): void => {};
+
+@note
+class NotedOnly {
+  constructor(readonly clerk: Clerk) {}
+}
+
+class NamedOnly {
+  constructor(@inject('pen') readonly pen: object) {}
+}
+
+@injectable()
+class AsksForText {
+  constructor(
+    readonly clerk: Clerk,
+    readonly title: string,
+  ) {}
+}
+
+@injectable()
+class AsksForPen {
+  constructor(@inject('pen') readonly pen: object) {}
+}
+
+@injectable()
+class AsksForPens {
+  constructor(@injectAll(PENS) readonly pens: readonly object[]) {}
+}
+
+@injectable()
+class MayHavePen {
+  constructor(
+    @inject('pen', { isOptional: true }) readonly pen: object | undefined,
+    @injectAll('pens', { isOptional: true }) readonly pens: readonly object[],
+  ) {}
+}
+
+@injectable()
+class AsksForDelayed {
+  constructor(@inject(delay(() => Bare)) readonly bare: Bare) {}
+}
+
+@injectable()
+class Uppercase {
+  constructor(@inject('language') readonly language: string) {}
+
+  transform(text: string): string {
+    return text.toLocaleUpperCase(this.language);
+  }
+}
+
+@injectable()
+class AsksForTransformed {
+  constructor(@injectWithTransform('name', Uppercase) readonly name: string) {}
+}
+
 describe('The check of providers', () => {
-  for (const provider of [Clerk, Decorated, Single, DecoratedChild]) {
-    it(`accepts ${provider.name}`, () => checkProviders(container.createChildContainer(), [provider]));
+  const check = (
+    provider: new (...parameters: never) => object,
+    prepare = (_child: DependencyContainer): void => {},
+  ) => {
+    const child = container.createChildContainer();
+    prepare(child);
+    checkProviders(child, [provider as new () => object]);
+  };
+
+  for (const provider of [Clerk, Decorated, Single, DecoratedChild, Settled, SettledLater, MayHavePen]) {
+    it(`accepts ${provider.name}`, () => check(provider));
   }
 
-  const refused: [new (...parameters: never) => object, string][] = [
-    [
-      Bare,
-      'Bare: has 1 constructor parameter, and no decorator of its own wrote down its type, so that the container would hand it nothing. Put @injectable() on it. If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).',
-    ],
+  it('accepts a token that stands for a value, a factory, a class or another token', () => {
+    const pens: readonly ((child: DependencyContainer) => void)[] = [
+      (child) => child.register('pen', { useValue: {} }),
+      (child) => child.register('pen', { useFactory: (from) => from.resolve(Scope) }),
+      (child) => child.register('pen', { useClass: Decorated }),
+      (child) => child.register('pen', { useToken: 'pencil' }).register('pencil', { useValue: {} }),
+    ];
+    for (const pen of pens) check(AsksForPen, pen);
+  });
+
+  it('accepts a class that the container has an instance of', () =>
+    check(NotedOnly, (child) => child.registerInstance(NotedOnly, new NotedOnly(new Clerk()))));
+
+  const undecorated = (name: string, way = '', remedy = '') =>
+    `${name}: has 1 constructor parameter, and no decorator of its own wrote down its type, so that the container would hand it nothing${way}. ` +
+    `Put @injectable() on it${remedy}. If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).`;
+
+  const refused: readonly [new (...parameters: never) => object, string][] = [
+    [Bare, undecorated('Bare')],
     [
       BareTwice,
       'BareTwice: has 2 constructor parameters, and no decorator of its own wrote down their types, so that the container would hand it nothing. Put @injectable() on it. If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).',
     ],
+    [Child, undecorated('Child')],
+    [Grandchild, undecorated('Grandchild')],
+    [Heiress, undecorated('Heiress')],
+    [NotedOnly, undecorated('NotedOnly')],
     [
-      Child,
-      'Child: has 1 constructor parameter, and no decorator of its own wrote down its type, so that the container would hand it nothing. Put @injectable() on it. If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).',
+      Shapeless,
+      'Shapeless: the type of constructor parameter 1 does not exist at run time: an import type, an interface or a circular import. Import the class as a value, or name a token: @inject(token).',
     ],
     [
-      Grandchild,
-      'Grandchild: has 1 constructor parameter, and no decorator of its own wrote down its type, so that the container would hand it nothing. Put @injectable() on it. If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).',
+      AsksForText,
+      "AsksForText: the type of constructor parameter 2 is String, of which the container makes none. Name a token, and register a value under it: @inject('token') and container.registerInstance('token', …).",
+    ],
+    [
+      AsksForPen,
+      'AsksForPen: asks for "pen", and nothing is registered under that token: AsksForPen -> "pen". Register it in the container of the application before createApp: container.register("pen", { useClass: … }). If each connection has one of its own, register a factory that finds it by the Scope of the connection.',
+    ],
+    [
+      AsksForPens,
+      'AsksForPens: asks for Symbol(pens), and nothing is registered under that token: AsksForPens -> Symbol(pens). Register it in the container of the application before createApp: container.register(Symbol(pens), { useClass: … }). If each connection has one of its own, register a factory that finds it by the Scope of the connection.',
+    ],
+    [
+      AsksForDelayed,
+      undecorated(
+        'Bare',
+        ': AsksForDelayed -> Bare',
+        ', or register what stands for it: container.registerInstance(Bare, …)',
+      ),
     ],
   ];
-  refused.push([
-    Shapeless,
-    'Shapeless: the type of constructor parameter 1 does not exist at run time: an import type, an interface or a circular import. Import the class as a value, or name a token: @inject(token).',
-  ]);
   for (const [provider, text] of refused) {
     it(`refuses ${provider.name}`, () => {
-      expect(() => checkProviders(container.createChildContainer(), [provider as new () => object]))
+      expect(() => check(provider))
         .to.throw(ConfigurationError)
         .with.property('message', text);
     });
   }
+
+  it('refuses a class whose parameters are named, and that no decorator made known to the container', () => {
+    expect(() => check(NamedOnly, (child) => child.registerInstance('pen', {})))
+      .to.throw(ConfigurationError)
+      .with.property('message', undecorated('NamedOnly'));
+  });
+
+  it('refuses what a transform asks for', () => {
+    expect(() => check(AsksForTransformed, (child) => child.registerInstance('name', 'ann'))).to.throw(
+      ConfigurationError,
+      'Uppercase: asks for "language", and nothing is registered under that token: AsksForTransformed -> Uppercase -> "language".',
+    );
+  });
+
+  it('refuses a token that stands for one that is not registered', () => {
+    expect(() => check(AsksForPen, (child) => child.register('pen', { useToken: 'pencil' }))).to.throw(
+      ConfigurationError,
+      '"pen": asks for "pencil", and nothing is registered under that token: AsksForPen -> "pen" -> "pencil".',
+    );
+  });
+});
+
+describe('Start-up finds an unregistered token and an undecorated class', () => {
+  let orm: MikroORM;
+
+  before(async () => {
+    orm = await offlineOrm();
+  });
+  after(() => orm.close(true));
+
+  const refusal = (options: Partial<AppOptions<readonly Route[]>>): string => {
+    try {
+      createApp({ orm, routes: [path('/', TicketConsumer)], ...options });
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return 'none';
+  };
+
+  @injectable()
+  class Notifier {
+    constructor(@inject('Mailer') readonly mailer: object) {}
+  }
+
+  @injectable()
+  class MailPermission implements Permission {
+    constructor(readonly notifier: Notifier) {}
+
+    hasPermission(): boolean {
+      return true;
+    }
+  }
+
+  @injectable()
+  class MailSerializer extends Serializer<object, object> {
+    constructor(readonly notifier: Notifier) {
+      super();
+    }
+
+    toData(): object {
+      return {};
+    }
+  }
+
+  @injectable()
+  class MailMiddleware {
+    constructor(readonly notifier: Notifier) {}
+
+    apply(): void {}
+  }
+
+  @injectable()
+  class MailHook {
+    constructor(readonly bare: Bare) {}
+
+    start(): void {}
+  }
+
+  @Consumer()
+  @Permissions(MailPermission)
+  class PermittedConsumer extends ApiConsumer {}
+
+  @Consumer()
+  class ShowingConsumer extends ApiConsumer {
+    @Action({ reply: MailSerializer })
+    async show(): Promise<object> {
+      return {};
+    }
+  }
+
+  const ways: readonly [string, Partial<AppOptions<readonly Route[]>>, string][] = [
+    ['a consumer', { routes: [path('/', consumerNeeding(Notifier))] }, 'NeedingConsumer -> Notifier -> "Mailer"'],
+    ['a permission', { routes: [path('/', PermittedConsumer)] }, 'MailPermission -> Notifier -> "Mailer"'],
+    ['a serializer', { routes: [path('/', ShowingConsumer)] }, 'MailSerializer -> Notifier -> "Mailer"'],
+    ['middleware', { middleware: [MailMiddleware] }, 'MailMiddleware -> Notifier -> "Mailer"'],
+    ['a hook', { hooks: [MailHook] }, 'MailHook -> Bare'],
+  ];
+  for (const [name, options, way] of ways) {
+    it(`below ${name}`, () => {
+      expect(refusal(options)).to.contain(`: ${way}. `);
+    });
+  }
+
+  it('and accepts what is registered in the container of the application, or above it', () => {
+    const above = container.createChildContainer();
+    above.registerInstance('Mailer', {});
+    expect(refusal({ container: above, middleware: [MailMiddleware] })).to.equal('none');
+    expect(refusal({ container: above.createChildContainer(), middleware: [MailMiddleware] })).to.equal('none');
+  });
+
+  it('and accepts what asks for a provider of the framework', () => {
+    @injectable()
+    class Framed {
+      constructor(
+        readonly tickets: Tickets,
+        readonly connections: Connections,
+        readonly logger: Logger,
+        readonly announcer: Announcer,
+        readonly layer: ChannelLayer,
+        readonly rechecker: Rechecker,
+        readonly em: EntityManager,
+        readonly scope: Scope,
+      ) {}
+    }
+    expect(refusal({ routes: [path('/', consumerNeeding(Framed))] })).to.equal('none');
+  });
 });

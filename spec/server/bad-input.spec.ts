@@ -241,7 +241,12 @@ describe('Bad input', () => {
   before(async () => {
     const providers = testProviders();
     ({ logger } = providers);
-    const limits = { messageBurst: 200, addressHandshakeBurst: 1_000, connectionsPerAddress: 1_000 };
+    const limits = {
+      messageBurst: 200,
+      subscriptions: 128,
+      addressHandshakeBurst: 1_000,
+      connectionsPerAddress: 1_000,
+    };
     app = createApp({
       orm: database.orm,
       container: providers.container,

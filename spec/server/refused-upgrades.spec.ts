@@ -109,7 +109,7 @@ describe('A refused upgrade', () => {
     [
       'http://localhost:5173',
       'same',
-      'Add "http://localhost:5173" to settings.origins, which is "same", or let the proxy in between keep the Host header.',
+      'Add "http://localhost:5173" to settings.origins, which is "same", or let the proxy in between keep the Host header, or list it in settings.trustedProxies if it sends X-Forwarded-Host.',
     ],
     [
       'https://other.org',

@@ -127,6 +127,8 @@ export class RoomConsumer extends mix(
   Update,
   ObserveInstance,
 ) {
+  override readonly requestIds = { lobby: 'onMessage' } as const;
+
   @Action({ status: 201, atomic: true })
   async createMessage({ room, text }: CreateMessage) {
     const message = this.unitOfWork.em.create(Message, { room, text });

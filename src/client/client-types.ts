@@ -7,6 +7,8 @@ import type { Subscription } from './subscription.js';
 export interface ConsumerView {
   readonly actions: { readonly [name: string]: ActionView };
   readonly observers: { readonly [name: string]: ObserverView };
+  /** By request id. */
+  readonly subscriptions?: { readonly [requestId: string]: ObserverView };
 }
 
 export interface ActionView {
@@ -96,7 +98,12 @@ export interface ClientControls {
     payload: Payload,
     listener?: (event: Event) => void,
   ): Subscription<Event, Reply>;
-  /** Hears frames that belong to no request and no subscription. @returns ends the listening */
+  /**
+   * Hears frames that belong to no request and no subscription of the client. The events of what a consumer subscribed to by itself are
+   * among them: `hear` tells them apart.
+   *
+   * @returns ends the listening
+   */
   $onFrame(listener: FrameListener): () => void;
   /** A new connection at once, whatever the status, with a fresh token; not after `$close()`. Subscriptions go on. */
   $reconnect(): void;

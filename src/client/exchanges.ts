@@ -26,9 +26,10 @@ export function createControls(url: string | Asked<string>, options: CompleteOpt
     else if (code === 'stream_closed') {
       for (const one of open.values()) if (one.kind.stays && one.stream === stream) receive(one);
     }
-    // With an id it is the answer to a request that no caller waits for any more.
-    else if (id == null && action === 'drain') drain(new SignalboxError(payload).retryAfter);
-    else if (id == null && action !== 'ping') tellFrame(payload, stream);
+    // A number is the id of a request that no caller waits for any more; a text is none of this client's.
+    else if (!((id as number) > 0))
+      if (action === 'drain') drain(new SignalboxError(payload).retryAfter);
+      else if (action !== 'ping') tellFrame(payload, stream);
   };
 
   const renewed = (stop?: ConnectionStatus): void => {

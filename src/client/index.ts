@@ -10,6 +10,7 @@ export type {
 } from './client-types.js';
 export { createClient } from './create-client.js';
 export type { Payload } from './exchange.js';
+export { hear } from './hear.js';
 export {
   type LiveCollection,
   type LiveOptions,

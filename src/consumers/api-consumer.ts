@@ -12,6 +12,12 @@ import { takeAction } from '../wire/codec.js';
 import type { RequestId } from '../wire/messages.js';
 import type { ConsumerGroups } from './consumer-groups.js';
 
+/** What stands in the place of a client's request where a consumer subscribes by itself, in `onConnect` for example. */
+export interface OwnRequest {
+  /** Of its events. A text: the request ids of clients are numbers, mostly. */
+  readonly requestId: string;
+}
+
 /** The session of a consumer, as far as the consumer itself asks it for something. */
 export interface BoundSession {
   readonly scope: Scope;
@@ -24,7 +30,7 @@ export interface BoundSession {
   addGroup(group: string): Promise<void>;
   readonly signal: AbortSignal;
   /** Both belong to the request under way, awaited or not. @throws ConfigurationError for a method that observes nothing */
-  subscribe(method: unknown, kwargs: unknown, context: ActionContext): Promise<void>;
+  subscribe(method: unknown, kwargs: unknown, context: ActionContext | OwnRequest): Promise<void>;
   unsubscribe(method: unknown, kwargs: unknown, requestId: RequestId | undefined): Promise<void>;
   sendToGroup(group: string, message: ChannelMessage): Promise<void>;
   sendToChannel(channel: string, message: ChannelMessage): Promise<void>;
@@ -48,6 +54,16 @@ export function bindConsumer(consumer: ApiConsumer, session: BoundSession): void
  * may call; an observer is a public method with `@ModelObserver`; everything else is protected or private.
  */
 export abstract class ApiConsumer {
+  /**
+   * The observers that the consumer subscribes to by itself, by their request ids: for the types of clients, who hear them without asking.
+   *
+   * ```ts
+   * override readonly requestIds = { lobby: 'onMessage' } as const;
+   * protected override async onConnect() { await this.subscribe(this.onMessage, { room: 1 }, { requestId: 'lobby' }); }
+   * ```
+   */
+  declare readonly requestIds?: Readonly<Record<string, string>>;
+
   /** @throws ConfigurationError in a constructor, where the consumer has no session yet */
   protected get [boundSession](): BoundSession {
     throw new ConfigurationError({
@@ -123,8 +139,8 @@ export abstract class ApiConsumer {
   protected onBinary(_data: Uint8Array): Promise<void> | void {}
 
   /**
-   * Runs after a user logged in or out in this socket, in line with the requests: `this.scope.user` is the new one. What the
-   * former one subscribed to, and the groups that they joined by `addGroup`, have ended.
+   * Runs after a request that logged a user in or out in this socket, in line with the others: `this.scope.user` is the new one, or
+   * the former one where the request failed. What was subscribed to before, and the groups that `addGroup` joined, have ended.
    */
   protected onUserChange(): Promise<void> | void {}
 
@@ -136,12 +152,17 @@ export abstract class ApiConsumer {
    * id. Subscribing again with the same request id adds to the same subscription. A request that fails has subscribed to
    * nothing.
    *
+   * Where no client asked, in `onConnect` and `onUserChange` for example, a request id of the application's own stands in the place of the
+   * context: `{ requestId: 'lobby' }`. The events begin at once; the permissions of the consumer are asked for them, with the action
+   * `on_connect` and these kwargs.
+   *
    * @throws ParseError for a request without a request id (400)
+   * @throws ConfigurationError for a request id of its own that is empty, too long, or another observer's in `requestIds`
    */
   protected subscribe<Method extends ObserverMethod>(
     observer: Method,
     kwargs: KwargsOfObserver<Method>,
-    context: ActionContext,
+    context: ActionContext | OwnRequest,
   ): Promise<void> {
     return this[boundSession].subscribe(observer, kwargs, context);
   }
@@ -154,7 +175,7 @@ export abstract class ApiConsumer {
   protected unsubscribe<Method extends ObserverMethod>(
     observer: Method,
     kwargs: KwargsOfObserver<Method>,
-    context?: ActionContext,
+    context?: ActionContext | OwnRequest,
   ): Promise<void> {
     return this[boundSession].unsubscribe(observer, kwargs, context?.requestId);
   }

@@ -34,12 +34,26 @@ export interface ObserverApi<Kwargs, Event> {
 export interface ConsumerApi<C> {
   readonly actions: { readonly [Name in keyof C as Extract<ActionName<C>, Name>]: ActionOf<C, C[Name]> };
   readonly observers: { readonly [Name in keyof C as Extract<ObserverName<C>, Name>]: ObserverOf<C[Name]> };
+  /** What the consumer subscribes to by itself, by request id: its `requestIds`. */
+  readonly subscriptions: OwnSubscriptions<C>;
+}
+
+type OwnSubscriptions<C> = C extends { readonly requestIds: infer Ids }
+  ? { readonly [Id in keyof Ids]: Ids[Id] extends ObserverName<C> ? ObserverOf<C[Ids[Id]]> : never }
+  : Record<never, never>;
+
+/** Carries types only; no value is ever there. */
+export declare const takenAway: unique symbol;
+
+/** The type of a method that is no action any more: `without`. */
+export interface TakenAway {
+  readonly [takenAway]: true;
 }
 
 type Framework = keyof ApiConsumer | keyof BaseModelConsumer<object, never>;
 type Method = (...parameters: never) => unknown;
 type PublicMethod<C> = {
-  [Name in Exclude<keyof C, Framework>]: C[Name] extends Method ? Name : never;
+  [Name in Exclude<keyof C, Framework>]: C[Name] extends TakenAway ? never : C[Name] extends Method ? Name : never;
 }[Exclude<keyof C, Framework>];
 type FirstOf<M> = M extends (first: infer First, ...rest: never) => unknown ? First : never;
 type IsObserver<M> = M extends ObserverMethod
@@ -49,7 +63,8 @@ type IsObserver<M> = M extends ObserverMethod
   : false;
 
 type ObserverName<C> = { [Name in PublicMethod<C>]: IsObserver<C[Name]> extends true ? Name : never }[PublicMethod<C>];
-type ActionName<C> = Exclude<PublicMethod<C>, ObserverName<C>>;
+/** The methods of a consumer that are actions, as far as types tell. */
+export type ActionName<C> = Exclude<PublicMethod<C>, ObserverName<C>>;
 
 type ObserverOf<M> = M extends (event: infer Event, subscription: Subscription<infer Kwargs>) => unknown
   ? ObserverApi<Json<Kwargs>, EventShape<Event>>

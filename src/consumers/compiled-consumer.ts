@@ -1,9 +1,12 @@
+import { checkClassIsOurs } from '../copies.js';
 import { type ConsumerOptions, consumerDeclarations, groupDeclarations } from '../decorators/consumer.js';
 import { detachedDeclarations } from '../decorators/detached.js';
 import { messageDeclarations } from '../decorators/on-message.js';
 import { permissionDeclarations } from '../dispatch/action-declaration.js';
 import { type Actions, actionsOf } from '../dispatch/actions.js';
 import { ConfigurationError } from '../errors.js';
+import { isStandardSchema } from '../kwargs/kwargs-checker.js';
+import { checkTransformer } from '../kwargs/transformer-copies.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { type Observer, observersOf } from '../observers/observer.js';
 import { consumerGroupDeclarations } from '../observers/observer-declaration.js';
@@ -57,12 +60,14 @@ export function compileConsumer(
   defaults: readonly PermissionExpression[],
   settings: Settings,
 ): CompiledConsumer {
+  checkClassIsOurs(consumer);
   checkDecorated(consumer);
   checkPermissions(consumer.name, permissionDeclarations.find(consumer) ?? []);
   const permission = all(...(permissionDeclarations.find(consumer) ?? defaults));
   const actions = actionsOf(consumer, [permission], settings);
   checkDetailActions(consumer, actions);
   const observers = observersOf(consumer, id);
+  checkCopies(consumer, actions, observers);
   const model = consumer.prototype instanceof BaseModelConsumer ? modelOf(consumer.prototype) : undefined;
   const permissions = new PermissionChecker(permission);
   checkRevocations(consumer, [permission, ...[...actions.values()].map((action) => action.permissions.expression)], {
@@ -89,6 +94,17 @@ export function compileConsumer(
     isOpen: !isNarrowed && permissions.isOpen && [...actions.values()].every((action) => action.permissions.isOpen),
     takesActionName: consumer.prototype['getActionName'] !== ApiConsumer.prototype['getActionName'],
   };
+}
+
+/** What another copy of a package wrote down does nothing here, and says nothing. */
+function checkCopies(consumer: ConsumerClass, actions: Actions, observers: ReadonlyMap<string, Observer>): void {
+  const declared = [...actions.values()];
+  const shown = [...declared.map(({ reply }) => reply), ...[...observers.values()].map(({ serializer }) => serializer)];
+  for (const each of [Reflect.get(consumer, 'serializer'), ...shown]) if (each) checkClassIsOurs(each);
+  for (const { kwargs, reply } of declared) {
+    if (kwargs && !isStandardSchema(kwargs)) checkTransformer(kwargs);
+    if (reply) checkTransformer(reply);
+  }
 }
 
 function checkDecorated(consumer: ConsumerClass): void {

@@ -2,6 +2,7 @@ import type { ActivityLog } from '../activity-log.js';
 import { runDetached } from '../async-context.js';
 import { type ChannelLayer, type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
 import type { Clock } from '../clock.js';
+import type { ActionDefinition } from '../dispatch/actions.js';
 import type { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorTranslator, safeInstanceof } from '../dispatch/error-mapping.js';
 import { ActionReply } from '../dispatch/reply.js';
@@ -24,23 +25,26 @@ import type { LogFields, Logger } from '../logger.js';
 import type { Class } from '../metadata.js';
 import type { Observer } from '../observers/observer.js';
 import type { SubscriptionIndex, SubscriptionRecord } from '../observers/subscription-index.js';
-import { Subscriptions, without } from '../observers/subscriptions.js';
+import { Subscriptions, subscribingRequest, without } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ActionContext } from '../scope/action-context.js';
+import { ownership } from '../scope/ownership.js';
 import type { Scope } from '../scope/scope.js';
 import type { SerializerContext } from '../serializers/serializer.js';
 import type { Settings } from '../settings.js';
 import { CloseCode, Status } from '../status.js';
 import { addressOf, encodeData, errorReply, toRequest } from '../wire/codec.js';
+import { heapBytesOf } from '../wire/heap-bytes.js';
 import type { ActionRequest, Reply, RequestId } from '../wire/messages.js';
-import { type ApiConsumer, type BoundSession, bindConsumer } from './api-consumer.js';
+import { type ApiConsumer, type BoundSession, bindConsumer, type OwnRequest } from './api-consumer.js';
 import type { CompiledConsumer } from './compiled-consumer.js';
 import { ConsumerGroups } from './consumer-groups.js';
 import { DetachedMethods } from './detached-methods.js';
 import { EventDelivery } from './event-delivery.js';
 import { BaseModelConsumer, checkedKey, overrides, shownObject } from './model-consumer.js';
-import { isPlainRetrieve } from './model-mixins.js';
+import { isPlainRetrieve, plainWriteOf } from './model-mixins.js';
 import { showResult } from './model-result.js';
+import { writeRow } from './model-writes.js';
 import type { Holdings, Quotas } from './quotas.js';
 import { RequestQueue } from './request-queue.js';
 import { rightsFor } from './subscription-authorizer.js';
@@ -94,6 +98,11 @@ type Work = () => Promise<void> | void;
 /** Actions of the protocol; a consumer with one of its own of that name keeps it. */
 const cancelAction = 'cancel';
 const unsubscribeAction = 'unsubscribe';
+/** What permissions are told that a subscription was asked for by which no client asked for: the name of no action, on the wire. */
+const ownAction = 'on_connect';
+
+/** Heap of a request without what came, in bytes: measured, and rounded up. */
+const requestBytes = 1_024;
 
 let requests = 0;
 
@@ -116,7 +125,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   readonly unitOfWork: UnitOfWork;
   readonly groups: ConsumerGroups;
   readonly subscriptions: Subscriptions;
-  readonly #holdings: Holdings = { subscriptions: 0, groups: 0 };
+  readonly #holdings: Holdings = { subscriptions: 0, groups: 0, bytes: 0, waitingBytes: 0 };
   readonly #queue: RequestQueue;
   readonly #events: EventDelivery;
   readonly #detached: DetachedMethods | undefined;
@@ -129,6 +138,12 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   #isCutOff = false;
   #closing: Promise<void> | undefined;
   #waitingMessages = 0;
+  /** How often a user has left. What was asked for as one of them is not for the next one. */
+  #usersLeft = 0;
+  /** The same, counted once their groups are left too: messages that came before may be theirs. */
+  #groupsLeft = 0;
+  /** Whether the consumer is still to be told that the user has changed. */
+  #owesUserChange = false;
   #lastMessage: Promise<void> = Promise.resolve();
 
   /**
@@ -152,10 +167,12 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.unitOfWork = compiled.model ? unitOfWork.of(compiled.model) : unitOfWork;
     this.instance = this.scope.container.resolve(compiled.consumer);
     this.name = services.layer.newChannel();
-    this.#events = new EventDelivery(this);
+    this.#events = new EventDelivery(this, this.#holdings);
     this.subscriptions = new Subscriptions(services.subscribed, this.#events, this.#holdings);
     this.groups = new ConsumerGroups(services.layer, this.name, this.#holdings, quotas);
-    this.#queue = new RequestQueue((request) => this.#start(request), quotas);
+    // An end waits for nothing.
+    const settling = (): Promise<void> | undefined => (this.#end ? undefined : this.scope[ownership].settling);
+    this.#queue = new RequestQueue((request) => this.#start(request), quotas, settling);
     quotas.holdings.add(this.#holdings);
     bindConsumer(this.instance, this);
     this.#detached = this.#detachedMethods();
@@ -180,12 +197,12 @@ export class ConsumerSession implements RequestTarget, BoundSession {
       const takeName = this.compiled.takesActionName
         ? (rest: Record<string, unknown>) => this.instance['getActionName'](rest)
         : undefined;
-      this.#accept(toRequest(payload, takeName, quotas.limits.requestIdLength));
+      this.#accept(toRequest(payload, takeName, quotas.limits.requestIdLength), payload);
     } catch (thrown) {
       const error = this.#translate(thrown);
       // A line that is full is not made longer.
       if (error instanceof Throttled) this.#tell(error, payload);
-      else this.#receiveInLine(async () => error, payload);
+      else this.#receiveInLine(async () => error, heapBytesOf(payload), payload);
     }
   }
 
@@ -193,17 +210,19 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   receiveBinary(data: Uint8Array): void {
     this.#receiveInLine(
       async () => this.#refusal ?? (await this.#runHook('binary', () => this.instance['onBinary'](data))),
+      heapBytesOf(data),
     );
   }
 
-  #receiveInLine(work: () => Promise<ApiError | undefined>, payload?: unknown): void {
+  #receiveInLine(work: () => Promise<ApiError | undefined>, sentBytes: number, payload?: unknown): void {
+    const bytes = requestBytes + sentBytes;
     try {
-      this.quotas.requireRequest(false);
+      this.quotas.requireRequest(false, bytes);
     } catch (thrown) {
       this.#tell(this.#translate(thrown), payload);
       return;
     }
-    void this.#queue.addWork(async () => this.#tell(await work(), payload), true);
+    void this.#queue.addWork(async () => this.#tell(await work(), payload), bytes);
   }
 
   #tell(error: ApiError | undefined, payload?: unknown): void {
@@ -218,14 +237,15 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.services.activity?.request(reply, this.stream ?? this.instance.constructor.name, error);
   }
 
-  #accept(asked: ActionRequest): void {
+  #accept(asked: ActionRequest, payload: unknown): void {
     const definition = this.compiled.actions.get(asked.action);
     if (!definition && asked.action === cancelAction) {
       this.#cancel(asked);
       return;
     }
-    this.quotas.requireRequest(definition?.detached ?? false);
-    this.#queue.add(new Request(this, definition, ++requests, asked));
+    const bytes = requestBytes + heapBytesOf(payload);
+    this.quotas.requireRequest(definition?.detached ?? false, bytes);
+    this.#queue.add(new Request(this, definition, ++requests, asked, bytes));
   }
 
   /** Not in line: it would wait behind what it is to cancel. */
@@ -268,7 +288,10 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     try {
       if (!isRequestId(target)) throw new ParseError('Name the request_id of the subscription as "target".');
       const subscribing = this.#queue.find(target);
-      subscribing?.whenAnswered(() => this.subscriptions.end(target));
+      if (subscribing && !subscribing.isUnsubscribed) {
+        subscribing.isUnsubscribed = true;
+        subscribing.whenAnswered(() => this.subscriptions.end(target));
+      }
       this.subscriptions.end(target);
       request.succeed({ status: Status.noContent, data: 'null' });
     } catch (thrown) {
@@ -291,6 +314,19 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     if (!(instance instanceof BaseModelConsumer)) throw new NotFound();
     const shown = this.#showsOnly(context) ? await shownObject(instance, key, context) : undefined;
     return shown ?? instance['getObject'](key, context);
+  }
+
+  mayWriteAtOnce({ member, permissions }: ActionDefinition): boolean {
+    if (!(this.instance instanceof BaseModelConsumer)) return false;
+    if (!plainWriteOf(Reflect.get(this.instance, member))) return false;
+    return permissions.isOpen || !permissions.opinionsOn(this.scope).objects;
+  }
+
+  async writeAtOnce(request: Request, { member }: ActionDefinition, kwargs: unknown): Promise<object | undefined> {
+    const kind = plainWriteOf(Reflect.get(this.instance, member));
+    if (!kind || !(this.instance instanceof BaseModelConsumer)) return undefined;
+    const { data } = (kwargs ?? {}) as { readonly data?: unknown };
+    return writeRow(this.instance, request, { kind, key: request.kwargs[this.lookupKwarg], data });
   }
 
   /** Whether the object of a request is shown as it is, and no permission looks at it: then it need not be an entity. */
@@ -376,9 +412,31 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     });
   }
 
-  subscribe(method: unknown, kwargs: unknown, context: ActionContext): Promise<void> {
+  subscribe(method: unknown, kwargs: unknown, context: ActionContext | OwnRequest): Promise<void> {
     const request = this.requestUnderWay;
-    return this.own(this.#subscribe(this.#requireObserver(method), kwargs, context, request), request);
+    const observer = this.#requireObserver(method);
+    const asked = context instanceof ActionContext ? context : this.#ownContext(observer, kwargs, context);
+    return this.own(this.#subscribe(observer, kwargs, asked, request), request);
+  }
+
+  /** What stands for the request that no client made. */
+  #ownContext({ member }: Observer, kwargs: unknown, { requestId }: OwnRequest): ActionContext {
+    const { scope, signal } = this;
+    const { requestIds } = this.instance;
+    const limit = this.quotas.limits.requestIdLength;
+    const fault = (reason: string, remedy: string): ConfigurationError =>
+      new ConfigurationError({ class: this.instance.constructor.name, member, reason, remedy });
+    if (typeof requestId !== 'string' || requestId === '' || requestId.length > limit)
+      throw fault(
+        `is subscribed to under the request id ${JSON.stringify(requestId) ?? 'undefined'}.`,
+        `Give a text of 1 to ${limit} characters: { requestId: 'lobby' }.`,
+      );
+    if (requestIds && (!Object.hasOwn(requestIds, requestId) || requestIds[requestId] !== member))
+      throw fault(
+        `is subscribed to under the request id "${requestId}", and its requestIds tell clients otherwise.`,
+        `Name it there: override readonly requestIds = { ${requestId}: '${member}' } as const.`,
+      );
+    return new ActionContext({ scope, action: ownAction, requestId, kwargs: { ...(kwargs as object) }, signal });
   }
 
   /** Undone if its request fails; refused if its request has been answered already, or its user is not there any more. */
@@ -389,22 +447,27 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     request: Request | undefined,
   ): Promise<void> {
     const { subscriptions, quotas } = this;
-    const { requestId, action, kwargs: sent } = context;
+    const { requestId, action } = context;
+    const usersLeft = this.#usersLeft;
     const groups = await observer.groupsOfSubscription(this.instance, kwargs);
+    // The very request may have logged in since, where it does not await this.
+    if (usersLeft !== this.#usersLeft) throw new Revoked();
     if (!request) context.signal.throwIfAborted();
     else if (request.abortReason) throw request.abortReason;
     if (request?.isOfFormerUser) throw new Revoked();
     const known = subscriptions.find(observer, requestId);
     const added = known ? without(groups, known.groups) : groups;
-    const joining = subscriptions.countNew(added);
-    if (!known) quotas.requireSubscription();
-    quotas.requireGroups(joining);
+    const asked = subscribingRequest(action, requestId, this.#keptKwargs(context, kwargs), kwargs, groups);
+    const repeated = known?.requests.find(({ key }) => key === asked.key);
+    if (!repeated) quotas.requireSubscription(asked.bytes);
+    quotas.requireGroups(subscriptions.countNew(added));
     const record = known ?? subscriptions.open(observer, requestId, kwargs);
-    const { noted, takeBack } = subscriptions.note(record, { action, sent, kwargs, groups, rights: undefined });
+    const takeBack = repeated ? undefined : subscriptions.note(record, asked);
+    const noted = repeated ?? asked;
     if (!known && request) this.#events.holdUntilConfirmed(record, request);
     request?.whenAnswered((hasSucceeded) => {
       if (hasSucceeded) return;
-      takeBack();
+      takeBack?.();
       subscriptions.leave(record, added);
     });
     if (known) subscriptions.addLater(record, added);
@@ -413,6 +476,26 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     // Behind the joining, and as if never asked before: what changes the rights from now on is asked again.
     if (observer.hasRights) noted.rights = await rightsFor(observer, context);
     this.services.activity?.subscribed(observer.id, record.requestId, groups);
+  }
+
+  /**
+   * What came under the names that its action or the subscription knows. Its permissions are asked again with it; what a client made up
+   * beside would be kept for as long as the subscription lasts.
+   */
+  #keptKwargs(context: ActionContext, subscribedWith: unknown): Readonly<Record<string, unknown>> {
+    // Made by the application.
+    if (!(context instanceof Request)) return context.kwargs;
+    const { definition, kwargs } = context;
+    const unknown = new Set(definition?.kwargs ? context.unknownKwargs : Object.keys(kwargs));
+    if (definition?.isDetail) unknown.delete(this.lookupKwarg);
+    for (const name of Object.keys(subscribedWith ?? {})) unknown.delete(name);
+    if (unknown.size === 0) return kwargs;
+    if (this.settings.development && !this.compiled.isOpen)
+      this.logger.debug(
+        'Kwargs that neither the action nor the subscription knows are not kept for its permissions and queries.',
+        { action: context.name, dropped: [...unknown] },
+      );
+    return Object.fromEntries(Object.entries(kwargs).filter(([name]) => !unknown.has(name)));
   }
 
   /**
@@ -513,10 +596,11 @@ export class ConsumerSession implements RequestTarget, BoundSession {
    * Events and messages wait while permissions, observers and actions take their time. A consumer that falls too far behind loses
    * the connection and reads anew, rather than miss some of them or take the memory of the process.
    */
-  hasRoom(): boolean {
+  hasRoom(bytes: number): boolean {
     if (this.groups.ended) return false;
-    if (this.quotas.hasRoomForEvent(this.#events.waiting + this.#waitingMessages)) return true;
-    this.#overflow();
+    const limit = this.quotas.limitOfEvents(this.#events.waiting + this.#waitingMessages, bytes);
+    if (limit === undefined) return true;
+    this.#overflow(limit);
     return false;
   }
 
@@ -526,10 +610,11 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   receiveMessage(message: ChannelMessage): void {
-    if (this.hasRoom()) this.#takeMessage(message);
+    const bytes = heapBytesOf(message);
+    if (this.hasRoom(bytes)) this.#takeMessage(message, bytes);
   }
 
-  #takeMessage(message: ChannelMessage): void {
+  #takeMessage(message: ChannelMessage, bytes: number): void {
     const { type } = message;
     const member = this.compiled.messages.get(type);
     if (member === undefined) {
@@ -538,16 +623,21 @@ export class ConsumerSession implements RequestTarget, BoundSession {
       return;
     }
     const method: (message: ChannelMessage) => Promise<void> | void = Reflect.get(this.instance, member);
+    const groupsLeft = this.#groupsLeft;
+    const take = (): Promise<void> | void => {
+      if (groupsLeft === this.#groupsLeft) return method.call(this.instance, message);
+      const facts = { consumer: this.instance.constructor.name, type };
+      this.logger.debug('A message was dropped: the user whom it came for has left.', facts);
+    };
     this.#waitingMessages += 1;
-    this.#lastMessage = runDetached(() => this.#inLine('message', () => method.call(this.instance, message))).finally(
-      () => {
-        this.#waitingMessages -= 1;
-      },
-    );
+    this.#holdings.waitingBytes += bytes;
+    this.#lastMessage = runDetached(() => this.#inLine('message', take)).finally(() => {
+      this.#waitingMessages -= 1;
+      this.#holdings.waitingBytes -= bytes;
+    });
   }
 
-  #overflow(): void {
-    const { waitingEvents: limit } = this.quotas.limits;
+  #overflow(limit: number): void {
     this.groups.end(new Disconnected());
     this.#events.end();
     const facts = { consumer: this.instance.constructor.name, path: this.scope.path, limit };
@@ -589,20 +679,33 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   /**
-   * Another user takes over the socket. Groups may be named after users, so that no permission would tell whose they are: all
-   * subscriptions end, and all groups that the former user joined. Never rejects.
+   * Another user takes over the socket, or was about to. Groups may be named after users, so that no permission would tell whose they
+   * are: all subscriptions end, all groups that the former user joined, and all messages that wait. Never rejects.
    */
   async switchUser(): Promise<void> {
+    this.#usersLeft += 1;
     const own = this.requestUnderWay;
     for (const request of this.runningRequests) if (request !== own) leaveBehind(request);
     const hasLeft = await this.#runUnheard('user', async () => {
       const joined = this.groups.names.filter((group) => !this.compiled.groups.includes(group));
       this.#endSubscriptions();
       await Promise.all(joined.map((group) => this.groups.remove(group)));
+      this.#groupsLeft += 1;
     });
-    if (hasLeft) void runDetached(() => this.#inLine('message', () => this.instance['onUserChange']()));
+    if (hasLeft) this.#tellUserChange();
     // What still comes through a group that could not be left is the former user's.
     else this.closeSocket(CloseCode.serverError, 'The user could not be changed.');
+  }
+
+  /** In line, which does not move while a login is not answered. */
+  #tellUserChange(): void {
+    if (this.#owesUserChange) return;
+    this.#owesUserChange = true;
+    const tell = (): Promise<void> | void => {
+      this.#owesUserChange = false;
+      return this.instance['onUserChange']();
+    };
+    void runDetached(() => this.#inLine('message', tell));
   }
 
   /** Ends all subscriptions, and tells the client so, once for each request id. Never rejects. */

@@ -40,8 +40,8 @@ export interface SubscribedSession {
   } & AuthorizerServices;
   readonly unitOfWork: UnitOfWork;
   readonly runningRequests: readonly Request[];
-  /** Whether one more event may wait; where not, the connection is closed. */
-  hasRoom(): boolean;
+  /** Whether one more event, with this many bytes of text, may wait; where not, the connection is closed. */
+  hasRoom(bytes: number): boolean;
   readonly stream: string | undefined;
   /** Undefined unless the explorer looks at the connection. */
   readonly inspector: DeliveryInspector | undefined;
@@ -73,6 +73,16 @@ interface RecheckArrival {
 interface Unconfirmed {
   readonly record: SubscriptionRecord;
   readonly kept: Arrival[];
+  /** Of the texts of these events. */
+  bytes: number;
+}
+
+interface Task {
+  readonly run: () => Promise<void> | void;
+  /** Of the texts of the events that it delivers. */
+  readonly bytes: number;
+  /** The last one that it delivers. */
+  readonly arrival: Arrival | undefined;
 }
 
 type Method = (event: SentEvent | SentSignal, subscription: Subscription) => Promise<void> | void;
@@ -84,15 +94,21 @@ type Method = (event: SentEvent | SentSignal, subscription: Subscription) => Pro
 export class EventDelivery {
   readonly #session: SubscribedSession;
   readonly #authorizer: SubscriptionAuthorizer;
-  readonly #tasks: (() => Promise<void> | void)[] = [];
+  readonly #tasks: Task[] = [];
   #unconfirmed: readonly Unconfirmed[] = [];
   readonly #waiters: (() => void)[] = [];
   #isBusy = false;
+  /** How many wait behind one of the same task. */
+  #inTurn = 0;
   /** How many answers all that arrives waits for. */
   #holds = 0;
   #isEnded = false;
 
-  constructor(session: SubscribedSession) {
+  /** @param taken where the heap of the texts of what waits is kept: an estimate that is not too low */
+  constructor(
+    session: SubscribedSession,
+    private readonly taken: { waitingBytes: number },
+  ) {
     const { compiled, instance, scope, services } = session;
     const loadObject = (context: ActionContext): Promise<object> => session.loadObject(context);
     this.#session = session;
@@ -108,8 +124,10 @@ export class EventDelivery {
     const { origin } = message;
     const pending = origin === undefined ? undefined : this.#pendingRequest(origin);
     if (!pending && this.#isFree && this.#deliverAtOnce(arrival)) return;
-    if (!this.#isFree && !this.#session.hasRoom()) return;
-    this.#tasks.push(() => this.#deliver(arrival, origin));
+    const bytes = bytesBehind(this.#tasks.at(-1)?.arrival, arrival);
+    if (!this.#isFree && !this.#session.hasRoom(bytes)) return;
+    this.#tasks.push({ run: () => this.#deliver(arrival, origin), bytes, arrival });
+    this.taken.waitingBytes += bytes;
     this.#drain();
   }
 
@@ -119,13 +137,18 @@ export class EventDelivery {
 
   /** Keeps the events of a new subscription until its request is answered; after an error answer there are none. */
   holdUntilConfirmed(record: SubscriptionRecord, request: Request): void {
-    const unconfirmed: Unconfirmed = { record, kept: [] };
+    const unconfirmed: Unconfirmed = { record, kept: [], bytes: 0 };
     this.#unconfirmed = this.#unconfirmed.concat(unconfirmed);
     request.whenAnswered((hasSucceeded) => {
-      this.#unconfirmed = this.#unconfirmed.filter((other) => other !== unconfirmed);
-      if (hasSucceeded && !this.#isEnded) this.#tasks.unshift(() => this.#deliverAll(unconfirmed.kept));
+      if (!this.#isEnded) this.#confirm(unconfirmed, hasSucceeded);
       this.#drain();
     });
+  }
+
+  #confirm(unconfirmed: Unconfirmed, hasSucceeded: boolean): void {
+    this.#unconfirmed = this.#unconfirmed.filter((other) => other !== unconfirmed);
+    this.taken.waitingBytes -= unconfirmed.bytes;
+    if (hasSucceeded) this.#deliverNext(unconfirmed.kept, unconfirmed.bytes);
   }
 
   /** Events that come from now on wait for this, which never rejects. */
@@ -139,13 +162,14 @@ export class EventDelivery {
 
   /** How many changes have to wait for what is being delivered, or for the reply that confirms their subscription. */
   get waiting(): number {
-    return this.#unconfirmed.reduce((sum, { kept }) => sum + kept.length, this.#tasks.length);
+    return this.#unconfirmed.reduce((sum, { kept }) => sum + kept.length, this.#tasks.length + this.#inTurn);
   }
 
   /** Drops what waits. */
   end(): void {
     this.#isEnded = true;
     this.#tasks.length = 0;
+    this.#inTurn = 0;
     this.#unconfirmed = [];
   }
 
@@ -160,7 +184,8 @@ export class EventDelivery {
     while (!this.#isBusy && this.#holds === 0) {
       const task = this.#tasks.shift();
       if (!task) break;
-      const done = task();
+      this.taken.waitingBytes -= task.bytes;
+      const done = task.run();
       if (!done) continue;
       this.#isBusy = true;
       void done.then(this.#resume, this.#resume);
@@ -176,8 +201,13 @@ export class EventDelivery {
   #deliver(arrival: Arrival, origin: string | undefined): Promise<void> | void {
     const pending = origin === undefined ? undefined : this.#pendingRequest(origin);
     if (!pending) return this.#deliverAll([arrival]);
-    this.#tasks.unshift(() => this.#deliverAll([arrival]));
+    this.#deliverNext([arrival]);
     return pending.answered;
+  }
+
+  #deliverNext(arrivals: readonly Arrival[], bytes = bytesOf(arrivals)): void {
+    this.#tasks.unshift({ run: () => this.#deliverAll(arrivals), bytes, arrival: arrivals.at(-1) });
+    this.taken.waitingBytes += bytes;
   }
 
   /** The request that a change came from, while its reply is still due here. Events do not wait for detached ones. */
@@ -190,20 +220,32 @@ export class EventDelivery {
     const waiting: Arrival[] = [];
     for (const arrival of arrivals) {
       const unconfirmed = this.#unconfirmed.find(({ record }) => record === arrival.record);
-      if (unconfirmed) unconfirmed.kept.push(arrival);
+      if (unconfirmed) this.#keep(unconfirmed, arrival);
       else if (waiting.length > 0 || this.#isBusy || !this.#deliverAtOnce(arrival)) waiting.push(arrival);
     }
     if (waiting.length === 0) return;
     if (!this.#isBusy) return this.#handleAll(waiting);
     // A method is at work.
-    this.#tasks.unshift(() => this.#deliverAll(waiting));
+    this.#deliverNext(waiting);
+  }
+
+  #keep(unconfirmed: Unconfirmed, arrival: Arrival): void {
+    const bytes = bytesBehind(unconfirmed.kept.at(-1), arrival);
+    unconfirmed.kept.push(arrival);
+    unconfirmed.bytes += bytes;
+    this.taken.waitingBytes += bytes;
   }
 
   async #handleAll(arrivals: readonly Arrival[]): Promise<void> {
+    const bytes = arrivals.length > 1 ? bytesOf(arrivals) : 0;
+    this.#inTurn = arrivals.length;
+    this.taken.waitingBytes += bytes;
     for (const arrival of arrivals) {
-      if (this.#isEnded) return;
+      this.#inTurn -= 1;
       await this.#handle(arrival);
+      if (this.#isEnded) return;
     }
+    this.taken.waitingBytes -= bytes;
   }
 
   /** Never rejects. */
@@ -503,4 +545,15 @@ function arrivalOf(message: ObserverMessage, record: SubscriptionRecord): Arriva
 
 function eventOf({ action, pk }: EventArrival, { data }: EventBody): ObservedEvent {
   return { action: action as EventAction, pk, data };
+}
+
+/** Two for each character: beyond Latin a text takes as many. One change is one text, however many subscriptions hear of it. */
+function bytesBehind(last: Arrival | undefined, arrival: Arrival): number {
+  if (!('message' in arrival) || (last && 'message' in last && last.message === arrival.message)) return 0;
+  const { data = '', dataByRights = {} } = arrival.message;
+  return Object.values(dataByRights).reduce((bytes, text) => bytes + 2 * text.length, 2 * data.length);
+}
+
+function bytesOf(arrivals: readonly Arrival[]): number {
+  return arrivals.reduce((bytes, arrival, index) => bytes + bytesBehind(arrivals[index - 1], arrival), 0);
 }

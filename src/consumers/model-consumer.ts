@@ -4,13 +4,15 @@ import { ConfigurationError, Conflict, NotFound, ValidationFailed } from '../err
 import { type AnyFilterOptions, ModelFilters } from '../filters/model-filters.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { byColumn, byKey } from '../orm/model-key.js';
+import { asStored, type ModelQuery } from '../orm/model-queries.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import { ModelPageSource } from '../paginators/model-page-source.js';
+import { ModelPageSource, type PlannedRows } from '../paginators/model-page-source.js';
 import type { PaginatorClass } from '../paginators/paginator.js';
 import type { ActionContext } from '../scope/action-context.js';
 import { askRights, rightsIn } from '../serializers/field-rights.js';
-import { needsEntity, planRows, type RowPlan, ShownRow } from '../serializers/model-plan.js';
+import { needsEntity, planRows, ShownRow } from '../serializers/model-plan.js';
 import type { DataOf, EntityOf, RowData, SerializerLike } from '../serializers/model-types.js';
+import { withOneOfEach } from '../serializers/serialize.js';
 import type { AnySerializer, Serializer, SerializerClass, SerializerContext } from '../serializers/serializer.js';
 import { ApiConsumer, boundSession } from './api-consumer.js';
 import type { AnyModelOptions, ModelConsumerOptions, SoundOptions, TraitsOf } from './model-options.js';
@@ -89,7 +91,10 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
   protected async getObject(key: unknown, context: ActionContext): Promise<Entity> {
     const query = await queryOfOne(this, key, context);
     const { where, limit } = query;
-    return onlyOne(this, await this.unitOfWork.em.find(modelOf(this), where as never, { limit })) as Entity;
+    return onlyOne(
+      this,
+      await this.unitOfWork.em.find(modelOf(this), where as never, { limit, ...asStored }),
+    ) as Entity;
   }
 
   /** The order of lists; default by key, so that two lists of the same rows are alike. */
@@ -228,16 +233,17 @@ function onlyOne<Row>(consumer: object, [found, other]: readonly Row[]): Row {
  * How the consumer's rows are shown to a request without entities; undefined where its serializer, or what the application has overridden,
  * needs them.
  */
-export async function planFor(consumer: AnyModelConsumer, request: ActionContext): Promise<RowPlan | undefined> {
+export async function planFor(consumer: AnyModelConsumer, request: ActionContext): Promise<PlannedRows | undefined> {
   const unitOfWork: UnitOfWork = consumer['unitOfWork'];
   if (overrides(consumer.constructor as Class, 'getSerializerContext')) return undefined;
   const serializer = consumer['getSerializer'](request);
-  const isAlike = rightsIn(serializer).size === 0;
-  const rights = isAlike ? undefined : await askRights(serializer, consumer['getSerializerContext'](request));
+  const context = withOneOfEach(consumer['getSerializerContext'](request));
+  const rights = rightsIn(serializer).size === 0 ? undefined : await askRights(serializer, context);
   const plan = await planRows(serializer, unitOfWork, rights);
   if (needsEntity(plan) || plan.selection.meta.class !== modelOf(consumer)) return undefined;
-  if (plan.related.length === 0) return plan;
-  return (await unitOfWork.queries.hasFilters(unitOfWork.reader, plan.related)) ? undefined : plan;
+  if (plan.related.length > 0 && (await unitOfWork.queries.hasFilters(unitOfWork.reader, plan.related)))
+    return undefined;
+  return { plan, context: rights ? { ...context, rights } : context };
 }
 
 /**
@@ -248,13 +254,22 @@ export async function planFor(consumer: AnyModelConsumer, request: ActionContext
 export async function shownObject(
   consumer: AnyModelConsumer,
   key: unknown,
-  context: ActionContext,
+  request: ActionContext,
 ): Promise<ShownRow | undefined> {
-  const plan = await planFor(consumer, context);
-  if (!plan) return undefined;
+  const planned = await planFor(consumer, request);
+  if (!planned) return undefined;
+  const rows = await readPlanned(consumer, planned, await queryOfOne(consumer, key, request));
+  return onlyOne(consumer, rows);
+}
+
+export async function readPlanned(
+  consumer: AnyModelConsumer,
+  { plan, context }: PlannedRows,
+  query: ModelQuery,
+): Promise<readonly ShownRow[]> {
   const { queries, reader } = consumer['unitOfWork'];
-  const row = onlyOne(consumer, await queries.rows(reader, plan.selection, await queryOfOne(consumer, key, context)));
-  return new ShownRow(plan.show(row), row);
+  const rows = await queries.rows(reader, plan.selection, query);
+  return Promise.all(rows.map(async (row) => new ShownRow(await plan.show(row, context), row)));
 }
 
 /**

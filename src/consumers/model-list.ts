@@ -1,5 +1,5 @@
 import { Clock } from '../clock.js';
-import { actionDeclarations, replyShapes } from '../dispatch/action-declaration.js';
+import { declareAction, replyShapes } from '../dispatch/action-declaration.js';
 import { Cancelled, ConfigurationError } from '../errors.js';
 import type { FilterKwargsOf } from '../filters/filter-types.js';
 import type { AnyFilterOptions } from '../filters/model-filters.js';
@@ -88,7 +88,7 @@ export const List: List = (base) => {
     }
   }
   const filterKwargs = namesOf(filters);
-  actionDeclarations.write(Listing.prototype, 'list', {
+  declareAction(Listing.prototype, 'list', {
     isDetail: false,
     ...((paginator || filterKwargs.length > 0) && { kwargs: listKwargs(paginator?.kwargs, filterKwargs) }),
   });
@@ -105,8 +105,8 @@ async function sourceFor(
 ): Promise<ModelPageSource> {
   const rows = await consumer['rows'](kwargs, context);
   if (Reflect.get(consumer, 'list') !== list) return rows;
-  const plan = await planFor(consumer, context);
-  return plan ? rows.plannedBy(plan) : rows;
+  const planned = await planFor(consumer, context);
+  return planned ? rows.plannedBy(planned) : rows;
 }
 
 /** `list` in pages that follow each other, and DCRF's `list_cancel`. One page at a time is in memory. */
@@ -162,12 +162,12 @@ export const StreamedList: StreamedList = (base) => {
       }
     }
   }
-  actionDeclarations.write(Streaming.prototype, 'list', {
+  declareAction(Streaming.prototype, 'list', {
     isDetail: false,
     detached: true,
     kwargs: listKwargs(pages.kwargs, namesOf(filters)),
   });
-  actionDeclarations.write(Streaming.prototype, 'listCancel', { isDetail: false, detached: true });
+  declareAction(Streaming.prototype, 'listCancel', { isDetail: false, detached: true });
   replyShapes.write(Streaming.prototype, 'list', 'rows');
   replyShapes.write(Streaming.prototype, 'listCancel', 'nothing');
   return Streaming;

@@ -109,10 +109,11 @@ async function viewsOf(
   context: SerializerContext,
 ): Promise<readonly unknown[]> {
   if (!entities.some(wasWritten)) return serializeAll(serializer, entities, context);
-  const plan = await planRows(serializer, context.unitOfWork, await askRights(serializer, context));
+  const rights = await askRights(serializer, context);
+  const plan = await planRows(serializer, context.unitOfWork, rights);
   const stored = new Map<object, unknown>();
   for (const entity of entities.filter(wasWritten)) {
-    const shown = needsEntity(plan) ? undefined : await storedRow(plan, entity, context);
+    const shown = needsEntity(plan) ? undefined : await storedRow(plan, entity, { ...context, rights });
     if (shown) stored.set(entity, shown);
     else await reload(entity, context);
   }
@@ -128,14 +129,14 @@ async function viewsOf(
 async function storedRow(
   plan: RowPlan,
   entity: object,
-  { unitOfWork }: SerializerContext,
+  context: SerializerContext,
 ): Promise<Record<string, unknown> | undefined> {
-  const { queries, reader } = unitOfWork;
+  const { queries, reader } = context.unitOfWork;
   const { meta } = plan.selection;
   if (!(entity instanceof meta.class) || (await queries.hasFilters(reader, plan.related))) return undefined;
   const where = byKey(meta, primaryKeyOf(entity));
   const [row] = where ? await queries.rows(reader, plan.selection, { where, limit: 1 }) : [];
-  return row && plan.show(row);
+  return row && plan.show(row, context);
 }
 
 async function reload(entity: object, { unitOfWork: { em } }: SerializerContext): Promise<void> {

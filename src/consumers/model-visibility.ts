@@ -1,16 +1,26 @@
 import type { EntityMetadata } from '@mikro-orm/core';
-import { actionDeclarations } from '../dispatch/action-declaration.js';
+import { declaredActions } from '../dispatch/action-declaration.js';
 import { ActionReply } from '../dispatch/reply.js';
 import type { Class } from '../metadata.js';
 import type { ObservedEvent, Sight, Viewer, Visibility } from '../observers/observer-declaration.js';
 import { byKey } from '../orm/model-key.js';
+import { asStored } from '../orm/model-queries.js';
+import type { PlannedRows } from '../paginators/model-page-source.js';
 import type { GivenRights } from '../permissions/rights.js';
 import { ActionContext } from '../scope/action-context.js';
-import { everyRights } from '../serializers/field-rights.js';
+import { everyRights, rightsIn } from '../serializers/field-rights.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { showsByRequest } from '../serializers/shows-by-request.js';
 import { encodeData } from '../wire/codec.js';
-import { type AnyModelConsumer, modelOf, narrowsRows, overrides, settingsOf } from './model-consumer.js';
+import {
+  type AnyModelConsumer,
+  modelOf,
+  narrowsRows,
+  overrides,
+  planFor,
+  readPlanned,
+  settingsOf,
+} from './model-consumer.js';
 import { isPlainRetrieve } from './model-mixins.js';
 import { showResult } from './model-result.js';
 import { isRefusal } from './subscription-authorizer.js';
@@ -86,6 +96,10 @@ async function shownOf(
   const request = retrieving(viewer);
   if (!isReadAgain && !viewer.isJudged && consumer['getSerializer'](request) === viewer.serializer)
     return { data, isRefused: false };
+  if (showsPlainly(consumer, request, viewer)) {
+    const planned = await planFor(consumer, request);
+    if (planned) return plainlyShown(consumer, planned, pk, viewer);
+  }
   const row = await visibleRow(consumer, pk, viewer.context);
   if (!row) return undefined;
   try {
@@ -96,6 +110,27 @@ async function shownOf(
     if (!isRefusal(error)) throw error;
     return undefined;
   }
+}
+
+/** Whether nothing looks at the row but the consumer's query and its serializer. Rights have to be asked behind the read. */
+function showsPlainly(consumer: AnyModelConsumer, request: ActionContext, { isJudged }: Viewer): boolean {
+  if (rightsIn(consumer['getSerializer'](request)).size > 0) return false;
+  const type = consumer.constructor as Class;
+  const reply = declaredActions(type).get(retrieve)?.reply;
+  return !isJudged && !reply && !ownRetrieve(type) && !overrides(type, 'getObject');
+}
+
+async function plainlyShown(
+  consumer: AnyModelConsumer,
+  planned: PlannedRows,
+  pk: unknown,
+  { context }: Viewer,
+): Promise<{ readonly data: unknown; readonly isRefused: boolean } | undefined> {
+  const named = byKey(consumer['unitOfWork'].em.getMetadata(modelOf(consumer)) as EntityMetadata, pk);
+  if (!named) return undefined;
+  const where = { $and: [named, await consumer['visibleRows'](context)] };
+  const [row] = await readPlanned(consumer, planned, { where, limit: 1 });
+  return row && { data: row.data, isRefused: false };
 }
 
 /** A row that is there and that the query leaves out is hidden. */
@@ -138,7 +173,7 @@ async function find(consumer: AnyModelConsumer, pk: unknown, query: object = {})
   const { em } = consumer['unitOfWork'];
   const named = byKey(em.getMetadata(modelOf(consumer)) as EntityMetadata, pk);
   if (!named) return undefined;
-  return (await em.findOne(modelOf(consumer), { $and: [named, query] } as never)) ?? undefined;
+  return (await em.findOne(modelOf(consumer), { $and: [named, query] } as never, asStored)) ?? undefined;
 }
 
 /** The request by which the client would read the row, with what it sent when it subscribed. */
@@ -153,7 +188,7 @@ async function show(consumer: AnyModelConsumer, row: object, request: ActionCont
   const isReply = returned instanceof ActionReply;
   const rights = await rightsOf(viewer);
   return showResult(isReply ? returned.data : returned, {
-    reply: (isReply ? returned.serializer : undefined) ?? actionDeclarations.read(type).get(retrieve)?.reply,
+    reply: (isReply ? returned.serializer : undefined) ?? declaredActions(type).get(retrieve)?.reply,
     model: { entity: modelOf(consumer), serializer: consumer['getSerializer'](request) },
     context: { ...consumer['getSerializerContext'](request), ...(rights && { rights }) },
   });

@@ -1,11 +1,12 @@
 import type { Counters } from '../counters.js';
 import { Throttled } from '../errors.js';
+import type { SubscriptionCounts } from '../observers/subscriptions.js';
 import type { Limits } from '../settings.js';
 
-/** What one consumer of the connection holds. */
-export interface Holdings {
-  subscriptions: number;
-  groups: number;
+/** What one consumer of the connection holds; the groups are those of its subscriptions and of its channel. */
+export interface Holdings extends SubscriptionCounts {
+  /** Heap of the texts of the events and messages that wait: an estimate that is not too low. */
+  waitingBytes: number;
 }
 
 /** Suggested delay in milliseconds until one of the client's requests may have ended. */
@@ -15,6 +16,8 @@ const retryDelay = 1_000;
 export class Quotas {
   /** Requests and other frames that wait for those before them. */
   waiting = 0;
+  /** Heap of what came from the client and is not settled: an estimate that is not too low. */
+  requestBytes = 0;
   /** Detached requests that are not settled. */
   detached = 0;
   /** Requests that were answered by an abort and still run: detached ones, and others. */
@@ -28,9 +31,12 @@ export class Quotas {
     private readonly counters: Counters,
   ) {}
 
-  /** @throws Throttled where there is no room for one more request */
-  requireRequest(isDetached: boolean): void {
-    const { detachedActions, waitingRequests } = this.limits;
+  /**
+   * @param bytes of heap that it takes. A request that no other one is beside may take any number
+   * @throws Throttled where there is no room for one more request
+   */
+  requireRequest(isDetached: boolean, bytes = 0): void {
+    const { detachedActions, waitingRequests, requestBytes } = this.limits;
     // Cancelled actions may keep running; they count, or cancelling would bypass the limit.
     if (this.abandoned + this.abandonedDetached >= detachedActions)
       this.#refuse('detached_actions', `${detachedActions} cancelled actions still run.`, retryDelay);
@@ -38,14 +44,25 @@ export class Quotas {
       this.#refuse('detached_actions', `There may be ${detachedActions} detached actions under way.`, retryDelay);
     if (!isDetached && this.waiting >= waitingRequests)
       this.#refuse('waiting_requests', `There may be ${waitingRequests} requests waiting.`, retryDelay);
+    if (this.requestBytes > 0 && this.requestBytes + bytes > requestBytes)
+      this.#refuse('request_bytes', `Requests that wait or run may take ${requestBytes} bytes.`, retryDelay);
   }
 
-  /** @throws Throttled without a time to try again: only the client can make room */
-  requireSubscription(): void {
-    const { subscriptions } = this.limits;
-    let held = 0;
-    for (const holding of this.holdings) held += holding.subscriptions;
-    if (held >= subscriptions) this.#refuse('subscriptions', `A connection may have ${subscriptions} subscriptions.`);
+  /**
+   * @param bytes of heap that it takes
+   * @throws Throttled without a time to try again: only the client can make room
+   */
+  requireSubscription(bytes: number): void {
+    const { subscriptions, subscriptionBytes } = this.limits;
+    let count = 1;
+    let taken = bytes;
+    for (const holding of this.holdings) {
+      count += holding.subscriptions;
+      taken += holding.bytes;
+    }
+    if (count > subscriptions) this.#refuse('subscriptions', `A connection may have ${subscriptions} subscriptions.`);
+    if (taken > subscriptionBytes)
+      this.#refuse('subscription_bytes', `The subscriptions of a connection may take ${subscriptionBytes} bytes.`);
   }
 
   /** @throws Throttled without a time to try again: only the client can make room */
@@ -56,15 +73,31 @@ export class Quotas {
     if (held > groups) this.#refuse('groups', `A connection may be in ${groups} groups.`);
   }
 
-  /** @param waiting events and messages for one consumer. @returns whether one more may wait */
-  hasRoomForEvent(waiting: number): boolean {
-    if (waiting < this.limits.waitingEvents) return true;
-    this.counters.increment('signalbox.limits_reached', { limit: 'waiting_events' });
-    return false;
+  /**
+   * The limit that one more event or message for a consumer is above, if it is.
+   *
+   * @param count of those that wait for this consumer
+   * @param added heap of the text of one more. One that no other one is beside may take any number
+   */
+  limitOfEvents(count: number, added: number): number | undefined {
+    const { waitingEvents, waitingEventBytes } = this.limits;
+    if (count >= waitingEvents) {
+      this.#count('waiting_events');
+      return waitingEvents;
+    }
+    let bytes = 0;
+    for (const holding of this.holdings) bytes += holding.waitingBytes;
+    if (bytes === 0 || bytes + added <= waitingEventBytes) return undefined;
+    this.#count('waiting_event_bytes');
+    return waitingEventBytes;
+  }
+
+  #count(limit: string): void {
+    this.counters.increment('signalbox.limits_reached', { limit });
   }
 
   #refuse(limit: string, text: string, retryAfter?: number): never {
-    this.counters.increment('signalbox.limits_reached', { limit });
+    this.#count(limit);
     throw new Throttled(text, retryAfter === undefined ? {} : { retryAfter });
   }
 }

@@ -7,8 +7,8 @@ interface QueuedWork {
   /** Never rejects. */
   readonly run: () => Promise<void>;
   readonly done: () => void;
-  /** Whether the client has sent it, so that it counts among what waits. */
-  readonly isCounted: boolean;
+  /** Heap of what the client sent; undefined where the client has not sent it, so that it does not count among what waits. */
+  readonly bytes: number | undefined;
 }
 
 /** The requests of one consumer, which run one after the other. Detached ones do not hold up those behind them. */
@@ -16,28 +16,42 @@ export class RequestQueue {
   readonly #line: (Request | QueuedWork)[] = [];
   #running: Request | QueuedWork | undefined;
   #isDraining = false;
+  /** What the line waits for. */
+  #awaited: Promise<void> | undefined;
   /** Those that are not settled: they wait, run, or go on behind their answer. */
   readonly open = new Set<Request>();
 
-  /** @param start carries a request; the code that settles it calls `settled` */
+  /**
+   * @param start carries a request; the code that settles it calls `settled`
+   * @param hold what has to be over before anything begins, and never rejects; undefined where nothing has to
+   */
   constructor(
     private readonly start: (request: Request) => void,
     private readonly quotas: Quotas,
+    private readonly hold: () => Promise<void> | undefined,
   ) {}
 
   add(request: Request): void {
     this.open.add(request);
+    this.quotas.requestBytes += request.bytes;
     if (request.isDetached) this.quotas.detached += 1;
     else this.quotas.waiting += 1;
     this.#line.push(request);
     this.#drain();
   }
 
-  /** Resolves once the work, which never rejects, is done. */
-  addWork(run: () => Promise<void>, isCounted = false): Promise<void> {
+  /**
+   * Resolves once the work, which never rejects, is done.
+   *
+   * @param bytes of heap, where the client has sent it
+   */
+  addWork(run: () => Promise<void>, bytes?: number): Promise<void> {
     return new Promise((done) => {
-      if (isCounted) this.quotas.waiting += 1;
-      this.#line.push({ run, done, isCounted });
+      if (bytes !== undefined) {
+        this.quotas.waiting += 1;
+        this.quotas.requestBytes += bytes;
+      }
+      this.#line.push({ run, done, bytes });
       this.#drain();
     });
   }
@@ -52,6 +66,7 @@ export class RequestQueue {
 
   settled(request: Request): void {
     this.open.delete(request);
+    this.quotas.requestBytes -= request.bytes;
     if (request.isDetached) this.quotas.detached -= 1;
     this.release(request);
   }
@@ -69,11 +84,17 @@ export class RequestQueue {
   #drain(): void {
     if (this.#isDraining) return;
     this.#isDraining = true;
-    for (let next = this.#running ? undefined : this.#line.shift(); next; ) {
-      this.#begin(next);
-      next = this.#running ? undefined : this.#line.shift();
-    }
+    for (let next = this.#next(); next; next = this.#next()) this.#begin(next);
     this.#isDraining = false;
+  }
+
+  #next(): Request | QueuedWork | undefined {
+    if (this.#running || this.#line.length === 0) return undefined;
+    const awaited = this.hold();
+    if (!awaited) return this.#line.shift();
+    if (awaited !== this.#awaited) void awaited.then(() => runDetached(() => this.#drain()));
+    this.#awaited = awaited;
+    return undefined;
   }
 
   #begin(next: Request | QueuedWork): void {
@@ -85,9 +106,10 @@ export class RequestQueue {
       this.start(next);
       return;
     }
-    if (next.isCounted) this.quotas.waiting -= 1;
+    if (next.bytes !== undefined) this.quotas.waiting -= 1;
     this.#running = next;
     void next.run().then(() => {
+      this.quotas.requestBytes -= next.bytes ?? 0;
       next.done();
       this.release(next);
     });

@@ -37,7 +37,7 @@ export interface AuthorizerServices {
 
 /**
  * Asks again what a subscription was granted by: the permissions of the consumer and of the action that subscribed, with what
- * its client sent, and for its object. Where `@RevokedBy` says what the right depends on, an answer holds until that changes,
+ * was kept of its kwargs, and for its object. Where `@RevokedBy` says what the right depends on, an answer holds until that changes,
  * for `grantTimeLimit` at the longest; elsewhere it holds for one event.
  */
 export class SubscriptionAuthorizer {

@@ -1,5 +1,5 @@
 import type { ActionDeclaration, ModelConsumerTypes, ReplyClass } from '../dispatch/action-declaration.js';
-import { actionDeclarations } from '../dispatch/action-declaration.js';
+import { declareAction } from '../dispatch/action-declaration.js';
 import { type ActionReply, checkFinalStatus } from '../dispatch/reply.js';
 import { ConfigurationError } from '../errors.js';
 import { isStandardSchema, type KwargsOf, type KwargsSchema } from '../kwargs/kwargs-checker.js';
@@ -143,5 +143,5 @@ function write(
   if (options.detached) checkAsync(prototype, member, Reflect.get(prototype, member));
   const { kwargs } = options;
   if (kwargs && !isStandardSchema(kwargs)) checkHasRules(prototype, member, kwargs);
-  actionDeclarations.write(prototype, member, { ...options, ...parameters });
+  declareAction(prototype, member, { ...options, ...parameters });
 }

@@ -8,6 +8,11 @@ export interface ConsumerOptions {
   /** Hands binary frames to `onBinary`. Default false: they close the socket with 1003. */
   readonly binary?: boolean;
   /**
+   * Behind a demultiplexer: whether it is built, and its `onConnect` runs, when the connection is open, and not at the first frame of its
+   * stream. For consumers that send by themselves. Default false; on a route of its own a consumer is always built at once.
+   */
+  readonly eager?: boolean;
+  /**
    * The subprotocols that it speaks, the preferred one first; `scope.subprotocol` says which was agreed on. A client that
    * offers others only is refused (400), one that offers none is served without. Default: whatever the client prefers.
    */

@@ -12,7 +12,7 @@ type Observing<Consumer, Name extends keyof Consumer & string> = [ObservedBy<Con
 /**
  * Says what the permission to follow an observer depends on. When such a row is created, changed or deleted, or the signal is
  * sent, the subscriptions in the groups that the method yields are asked again for what granted them: the permissions to
- * connect, those of the action that subscribed with what its client sent, and those of its object: a row that is not there any
+ * connect, those of the action that subscribed with its kwargs, and those of its object: a row that is not there any
  * more for a detail action has ended what was subscribed by its name.
  * One that is refused has ended. It is told so once, and is sent nothing of that commit or a later one.
  *

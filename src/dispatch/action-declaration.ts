@@ -1,5 +1,5 @@
 import type { KwargsSchema } from '../kwargs/kwargs-checker.js';
-import { ClassMetadata, type ConcreteClass, MemberMetadata } from '../metadata.js';
+import { type Class, ClassMetadata, type ConcreteClass, MemberMetadata } from '../metadata.js';
 import type { PermissionExpression } from '../permissions/permission.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 
@@ -32,7 +32,23 @@ export interface ActionDeclaration {
   readonly model?: unknown;
 }
 
-export const actionDeclarations = new MemberMetadata<ActionDeclaration>('action');
+/** False where a class takes away what it inherits. */
+const notes = new MemberMetadata<ActionDeclaration | false>('action');
+
+/** Makes a method an action. */
+export function declareAction(prototype: object, member: string, declaration: ActionDeclaration): void {
+  notes.write(prototype, member, declaration);
+}
+
+/** The method that a class inherits is no action of it, nor of those that extend it. */
+export function takeActionAway({ prototype }: Class, member: string): void {
+  notes.write(prototype, member, false);
+}
+
+/** The actions of a class, with those that it inherits, by their methods. */
+export function declaredActions(owner: Class): ReadonlyMap<string, ActionDeclaration> {
+  return new Map([...notes.read(owner)].flatMap(([member, note]) => (note ? [[member, note] as const] : [])));
+}
 
 /** What an action replies with, where its own declaration does not say it. */
 export type ReplyShape = 'row' | 'rows' | 'nothing';

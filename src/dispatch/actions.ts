@@ -6,7 +6,7 @@ import { PermissionChecker } from '../permissions/permission-checker.js';
 import type { Settings } from '../settings.js';
 import { Status } from '../status.js';
 import { toWireName } from '../wire/names.js';
-import { type ActionDeclaration, actionDeclarations } from './action-declaration.js';
+import { type ActionDeclaration, declaredActions } from './action-declaration.js';
 
 /** An action as the running application needs it: every option decided. */
 export interface ActionDefinition extends Omit<ActionDeclaration, 'permissions' | 'name'> {
@@ -29,7 +29,7 @@ export type Actions = ReadonlyMap<string, ActionDefinition>;
 /** @throws ConfigurationError where two methods claim one name, or an option contradicts another */
 export function actionsOf(consumer: Class, inherited: readonly PermissionExpression[], settings: Settings): Actions {
   const actions = new Map<string, ActionDefinition>();
-  for (const [member, declaration] of actionDeclarations.read(consumer)) {
+  for (const [member, declaration] of declaredActions(consumer)) {
     const action = define(consumer, member, declaration, inherited, settings);
     for (const name of new Set([action.name, toWireName(member)])) {
       const other = actions.get(name);

@@ -30,6 +30,14 @@ export interface RequestTarget {
   checkedKey(sent: unknown): unknown;
   /** @throws NotFound */
   loadObject(request: ActionContext): Promise<object>;
+  /** Whether the action may be a write by one statement, which needs no transaction around it and no entity. */
+  mayWriteAtOnce(action: ActionDefinition): boolean;
+  /**
+   * The row that it has written, undefined where it took no effect because an entity is needed after all.
+   *
+   * @param kwargs as they were checked
+   */
+  writeAtOnce(request: Request, action: ActionDefinition, kwargs: unknown): Promise<object | undefined>;
   /** What an action returned, as plain data. */
   show(result: unknown, request: Request): Promise<unknown>;
   send(reply: Reply): void;
@@ -91,6 +99,10 @@ export class Request extends ActionContext implements Work, Expiring {
   abortReason: ApiError | Disconnected | undefined;
   /** Promises of the framework that the action began. */
   owned: OwnedPromise<unknown>[] | undefined;
+  /** The names that came and that its action's kwargs do not have. */
+  unknownKwargs: readonly string[] | undefined;
+  /** Whether its client has ended what it subscribes to before it was answered. */
+  isUnsubscribed = false;
   /** Whether another user has taken over the connection since: it must not subscribe for the new one. */
   isOfFormerUser = false;
   /** Disconnects and rechecks that were ordered since it began: what it has read may be out of date by them. */
@@ -120,12 +132,14 @@ export class Request extends ActionContext implements Work, Expiring {
   /**
    * @param definition undefined where the consumer has no action of this name
    * @param number tells it from every other request of the process
+   * @param bytes of heap that what came takes: an estimate that is not too low
    */
   constructor(
     readonly target: RequestTarget,
     readonly definition: ActionDefinition | undefined,
     number: number,
     { action, requestId, kwargs }: ActionRequest,
+    readonly bytes = 0,
   ) {
     super({ scope: target.scope, action, requestId, kwargs });
     this.#number = number;

@@ -124,16 +124,15 @@ class Explorer implements AppInspector {
     const [folder, type] = fileAt(name) ?? [];
     const content = folder && (await readFile(resolve(folder, name)).catch(() => undefined));
     if (!content || !type) return send(response, 404, 'The explorer has no such page.\n');
-    response.writeHead(200, { ...pageHeaders(request), 'content-type': type });
+    response.writeHead(200, { ...pageHeaders(this.#app.clientOf(request)), 'content-type': type });
     response.end(request.method === 'HEAD' ? undefined : content);
   }
 
-  #asyncApi({ headers, socket }: PlainRequest): object {
+  #asyncApi(request: PlainRequest): object {
     const { info = { title: 'Signalbox application', version: '0.0.0' } } = this.#options;
-    const host = String(headers['host'] ?? '');
-    const protocol = 'encrypted' in socket && socket.encrypted ? 'wss' : 'ws';
-    const url = `${protocol}://${host}`;
-    return toAsyncApi(this.#app.describe(), info, host !== '' && URL.canParse(url) ? url : undefined);
+    const { host, protocol } = this.#app.clientOf(request);
+    const url = host && `${protocol === 'https' ? 'wss' : 'ws'}://${host}`;
+    return toAsyncApi(this.#app.describe(), info, url);
   }
 }
 
@@ -152,14 +151,13 @@ function refusal(allow: ExplorerOptions['allow']): string {
 }
 
 /** Everything that the page uses is its own. Older browsers do not count sockets of the same host as 'self'. */
-function pageHeaders({ headers }: PlainRequest): Readonly<Record<string, string>> {
-  const host = /^[\w.[\]:-]+$/.test(String(headers['host'])) ? headers['host'] : '';
+function pageHeaders({ host }: ReturnType<ExploredApp['clientOf']>): Readonly<Record<string, string>> {
   const policy = [
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
     "img-src 'self'",
-    `connect-src 'self'${host && ` ws://${host} wss://${host}`}`,
+    `connect-src 'self'${host ? ` ws://${host} wss://${host}` : ''}`,
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",

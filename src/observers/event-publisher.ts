@@ -10,7 +10,7 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { GivenRights } from '../permissions/rights.js';
 import { everyRights, rightsKey } from '../serializers/field-rights.js';
 import { needsEntity, planRows } from '../serializers/model-plan.js';
-import { serializeAll } from '../serializers/serialize.js';
+import { serializeAll, withOneOfEach } from '../serializers/serialize.js';
 import type { SerializerClass, SerializerContext } from '../serializers/serializer.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import { encodeData } from '../wire/codec.js';
@@ -375,7 +375,7 @@ export function isOfModel({ entity }: ModelChange, model: Class | undefined): bo
 async function showLogged(serializer: SerializerClass, subject: object, context: SerializerContext): Promise<unknown> {
   if (!(subject instanceof LoggedRow)) return (await serializeAll(serializer, [subject], context))[0];
   const plan = await planRows(serializer, context.unitOfWork, context.rights);
-  const shown = needsEntity(plan) ? undefined : plan.showStored?.(subject.stored);
+  const shown = needsEntity(plan) ? undefined : await plan.showStored?.(subject.stored, withOneOfEach(context));
   return shown ?? (await serializeAll(serializer, [subject.entity], context))[0];
 }
 

@@ -5,11 +5,15 @@ import type { Observer } from './observer.js';
 /** A request that subscribed: as much of it as its permissions need to be asked again. */
 export interface SubscribingRequest {
   readonly action: string;
-  /** What the client sent. */
+  /** What the client sent under the names that the action or the subscription knows. */
   readonly sent: Readonly<Record<string, unknown>>;
   /** What its action subscribed with. */
   readonly kwargs: unknown;
   readonly groups: readonly string[];
+  /** The same text for requests that ask for the same. */
+  readonly key: string;
+  /** Heap that it takes for as long as its subscription lasts: an estimate that is not too low. */
+  readonly bytes: number;
   /** What it may be shown; until that is known, the least. */
   rights: GivenRights | undefined;
 }

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { ParseError } from '../errors.js';
-import { encodeData } from '../wire/codec.js';
+import { isEntity } from '../orm/model-key.js';
+import { heapBytesOf } from '../wire/heap-bytes.js';
 import type { RequestId } from '../wire/messages.js';
 import type { Observer } from './observer.js';
 import type {
@@ -9,6 +11,22 @@ import type {
   SubscriptionRecord,
 } from './subscription-index.js';
 
+/** What the subscriptions of one consumer take. */
+export interface SubscriptionCounts {
+  /** Requests that subscribed, each once however often it came. */
+  subscriptions: number;
+  groups: number;
+  /** Heap of the subscriptions: an estimate that is not too low. */
+  bytes: number;
+}
+
+/** Heap of a subscription without its groups and kwargs, and of each group that it listens to; both measured, and rounded up. */
+const subscriptionBytes = 1_024;
+const groupBytes = 512;
+
+/** A key above this length is kept as its hash. */
+const longestKey = 128;
+
 /**
  * Which requests of one consumer asked for which groups: the only book on it. A request id names one subscription per
  * observer, however often it is asked for; two ids are two subscriptions, even for the same row.
@@ -17,11 +35,10 @@ export class Subscriptions {
   /** A list: there are few, and in a process there are many such lists. */
   #records: readonly SubscriptionRecord[] = [];
 
-  /** @param count where the numbers of subscriptions, and of the groups that they are in, are kept */
   constructor(
     private readonly index: SubscriptionIndex,
     private readonly receiver: SubscriptionReceiver,
-    private readonly count: { subscriptions: number; groups: number } = { subscriptions: 0, groups: 0 },
+    private readonly count: SubscriptionCounts,
   ) {}
 
   get all(): readonly SubscriptionRecord[] {
@@ -53,22 +70,15 @@ export class Subscriptions {
       requests: [],
     };
     this.#records = this.#records.concat(record);
-    this.count.subscriptions += 1;
     return record;
   }
 
-  /** One like a request that is noted already is that one. @returns it, and what takes it back where it is new */
-  note(
-    record: SubscriptionRecord,
-    request: SubscribingRequest,
-  ): { readonly noted: SubscribingRequest; takeBack(): void } {
-    const known = record.requests.find((other) => textOf(other) === textOf(request));
-    if (known) return { noted: known, takeBack: () => {} };
+  /** A request that asks for what none of its subscription has asked for. @returns what takes it back */
+  note(record: SubscriptionRecord, request: SubscribingRequest): () => void {
     record.requests = record.requests.concat(request);
-    const takeBack = (): void => {
-      record.requests = record.requests.filter((other) => other !== request);
-    };
-    return { noted: request, takeBack };
+    this.count.subscriptions += 1;
+    this.count.bytes += request.bytes;
+    return () => this.#forget(record, [request]);
   }
 
   /** What was committed before a later request is none of the events of the groups that it adds. They begin when their read is done. */
@@ -95,7 +105,11 @@ export class Subscriptions {
     const left = without(record.groups, groups);
     const held = without(record.groups, left);
     record.groups = left;
-    record.requests = record.requests.filter((request) => request.groups.some((group) => left.includes(group)));
+    const heard = new Set(left);
+    this.#forget(
+      record,
+      record.requests.filter((request) => !request.groups.some((group) => heard.has(group))),
+    );
     this.count.groups -= this.countNew(held);
     for (const group of held) this.index.discard(group, record);
     if (left.length === 0) this.#remove(record);
@@ -139,7 +153,15 @@ export class Subscriptions {
     if (!this.#records.includes(record)) return;
     record.isEnded = true;
     this.#records = this.#records.filter((other) => other !== record);
-    this.count.subscriptions -= 1;
+    this.#forget(record, record.requests);
+  }
+
+  #forget(record: SubscriptionRecord, requests: readonly SubscribingRequest[]): void {
+    const forgotten = record.requests.filter((request) => requests.includes(request));
+    if (forgotten.length === 0) return;
+    record.requests = record.requests.filter((request) => !forgotten.includes(request));
+    this.count.subscriptions -= forgotten.length;
+    for (const { bytes } of forgotten) this.count.bytes -= bytes;
   }
 
   #isHeld(group: string): boolean {
@@ -155,8 +177,35 @@ export function requestsThrough(
   return requests.filter((request) => request.groups.some((group) => groups.includes(group)));
 }
 
-function textOf({ action, sent, kwargs, groups }: SubscribingRequest): string {
-  return encodeData([action, sent, kwargs, groups]);
+/** @param sent by the client, under the names that are known */
+export function subscribingRequest(
+  action: string,
+  requestId: RequestId,
+  sent: Readonly<Record<string, unknown>>,
+  kwargs: unknown,
+  groups: readonly string[],
+): SubscribingRequest {
+  const text = JSON.stringify([action, sent, groups], asTold);
+  const key = text.length > longestKey ? createHash('sha256').update(text).digest('base64') : text;
+  const named = heapBytesOf(groups) + groupBytes * groups.length;
+  const held = heapBytesOf([requestId, action, key, sent]) + heapBytesOf(kwargs, eachOnce());
+  return { action, sent, kwargs, groups, key, bytes: subscriptionBytes + named + held, rights: undefined };
+}
+
+/** A schema may make sets, maps and bigints of what came: JSON shows the former alike, and the latter not at all. */
+function asTold(_name: string, value: unknown): unknown {
+  if (value instanceof Set || value instanceof Map) return [...value];
+  return typeof value === 'bigint' ? String(value) : value;
+}
+
+/** Kwargs that the application makes may lead back to themselves; entities are its own, and lead to any number of others. */
+function eachOnce(): (object: object) => boolean {
+  const counted = new Set<object>();
+  return (object) => {
+    if (counted.has(object) || isEntity(object)) return false;
+    counted.add(object);
+    return true;
+  };
 }
 
 /** Those of a list that are not in another. Lists of groups are not changed: subscription and request may share one. */

@@ -1,4 +1,5 @@
 import { EntityManager, type EventSubscriber } from '@mikro-orm/core';
+import { findPackage, ownFolder, secondCopy } from '../copies.js';
 import type { Class } from '../metadata.js';
 
 /** As much of MikroORM as the framework needs: any driver's `MikroORM` object is one. */
@@ -10,6 +11,20 @@ export interface OrmRoot {
 export function isOrmRoot(value: unknown): value is OrmRoot {
   const { em } = (value ?? {}) as { readonly em?: Partial<EntityManager> | null };
   return typeof em?.getMetadata === 'function' && typeof em.getEventManager === 'function';
+}
+
+/**
+ * @param member the option that gave it
+ * @throws ConfigurationError for one of another copy of MikroORM: entity managers and errors of one are none of the other's
+ */
+export function checkOrmIsOurs(member: string, { em }: OrmRoot): void {
+  if (em instanceof EntityManager) return;
+  const name = '@mikro-orm/core';
+  const own = findPackage(name, ownFolder)?.folder ?? name;
+  const [program = ''] = process.argv.slice(1);
+  const others = [program, process.cwd()].flatMap((folder) => findPackage(name, folder)?.folder ?? []);
+  const other = others.find((folder) => folder !== own);
+  throw secondCopy(`createApp.${member}`, name, `comes from another copy${other ? `, in ${other}` : ''}`, own);
 }
 
 /**

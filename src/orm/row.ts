@@ -163,7 +163,7 @@ export function ordered(sql: string, type: string): string {
 export async function typesFor(
   run: Run,
   from: string,
-  sources: readonly ColumnSource[],
+  sources: readonly Pick<ColumnSource, 'sql'>[],
 ): Promise<readonly [oids: readonly number[], names: readonly string[]]> {
   const oids = sources.map(({ sql }) => `pg_typeof(${sql})::oid::int`).join(', ');
   const names = sources.map(({ sql }) => `pg_typeof(${sql})::text`).join(', ');

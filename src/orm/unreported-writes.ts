@@ -1,5 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { isAbsolute, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
+import { ownFolder } from '../copies.js';
 import type { Logger } from '../logger.js';
 import { announced } from './announced.js';
 
@@ -7,7 +10,18 @@ type Patchable = Record<string, (...parameters: unknown[]) => unknown>;
 
 type Listener = (sql: string) => void;
 
-const driverWrites = [
+/** A call that writes, as it was made. */
+interface Call {
+  readonly stack: string;
+  /** Whether observers hear of what it writes. */
+  readonly isReported: boolean;
+}
+
+/** What applications call on an entity manager. Each is taken down before it does anything: behind its first wait, the caller may be gone from the stack. */
+const unreportedCalls = ['nativeUpdate', 'nativeDelete', 'nativeClone', 'insert', 'insertMany'];
+const reportedCalls = ['upsert', 'upsertMany'];
+/** What entity managers and units of work call on the driver. */
+const driverCalls = [
   'nativeInsert',
   'nativeInsertMany',
   'nativeUpdate',
@@ -15,19 +29,22 @@ const driverWrites = [
   'nativeDelete',
   'syncCollections',
 ];
-/** The stack of the code that called the driver. */
-const callers = new AsyncLocalStorage<string>();
+/** Which parameter of the driver's `createQueryBuilder` is the entity manager. */
+const builderEm = 6;
+/** The types of query builders that write. */
+const writingTypes: ReadonlySet<unknown> = new Set(['INSERT', 'UPDATE', 'DELETE', 'UPSERT']);
+const callers = new AsyncLocalStorage<Call>();
 const listeners = new WeakMap<object, Set<Listener>>();
+/** The patches of a prototype or an object, which all applications of the process share. */
+const patches = new WeakMap<object, { count: number; readonly undo: () => void }>();
 const writing =
   /^\s*(?:with\b[\s\S]*?\b)?(?:insert\s+into|update|delete\s+from)\s+(?:only\s+)?((?:"?[\w$]+"?\.)?"?[\w$]+"?)/i;
-/** Writes through these make events. */
-const reporting = /UnitOfWork|ChangeSetPersister|EntityManager\.upsert/;
+const ofUnitOfWork = /UnitOfWork|ChangeSetPersister/;
 const deleting = /^\s*(?:with\b[\s\S]*?\b)?delete\b/i;
 const remedy = 'Inject Announcer and write inside announcing(), or write through the unit of work.';
-const foreign = /node:|node_modules|orm[\\/]unreported-writes/;
 
 /**
- * Warns of writes that no observer hears of, with the place in the application that made them, once per place. For
+ * Warns of writes that no observer hears of, with the line of the application that made them, once per line and model. For
  * development: every write costs a stack trace.
  *
  * @param isObserved which models have an observer
@@ -44,11 +61,12 @@ export function warnOfUnreportedWrites(
     observed.flatMap((meta) => cascadingInto(meta).map((table) => [table, meta.className] as const)),
   );
   const unlinking = new Map(observed.flatMap((meta) => heldBy(meta).map((table) => [table, meta.className] as const)));
-  const places = new Set<string>();
+  const told = new Set<string>();
   const warn = (message: string, model: string, stack: string): void => {
     const place = placeOf(stack);
-    if (places.has(place)) return;
-    places.add(place);
+    const key = `${model} ${place}`;
+    if (told.has(key)) return;
+    told.add(key);
     logger.warn(message, { model, place, remedy });
   };
   const listener = (sql: string): void => {
@@ -57,8 +75,7 @@ export function warnOfUnreportedWrites(
     const cascaded = deleting.test(sql) ? cascading.get(table) : undefined;
     const unlinked = deleting.test(sql) ? unlinking.get(table) : undefined;
     if ((model ?? cascaded ?? unlinked) === undefined || announced.getStore()) return;
-    const stack = callers.getStore() ?? longStack();
-    const isReported = reporting.test(stack);
+    const { stack, isReported } = currentCall();
     const changed = cascaded ?? (isReported ? undefined : unlinked);
     if (model !== undefined && !isReported) warn('Rows were written of which no observer hears.', model, stack);
     else if (changed !== undefined) warn('The database may change rows of which no observer hears.', changed, stack);
@@ -85,34 +102,96 @@ function heldBy(meta: EntityMetadata): readonly string[] {
 
 function listen(em: EntityManager, listener: Listener): () => void {
   const connection = em.getConnection('write') as unknown as Patchable;
-  const driver = em.getDriver() as unknown as Patchable;
   const known = listeners.get(connection) ?? new Set<Listener>();
   listeners.set(connection, known);
-  if (known.size === 0) {
-    const tell = (sql: unknown): void => {
-      for (const each of known) each(typeof sql === 'string' ? sql : '');
-    };
-    patch(connection, 'execute', (run, [sql]) => {
-      tell(sql);
-      return run();
-    });
-    // Further down the stack is lost: not every promise in between is awaited.
-    for (const name of driverWrites) patch(driver, name, (run) => callers.run(longStack(), run));
-  }
   known.add(listener);
+  const ends = [
+    patch(connection, { execute: (run, [sql]) => tell(known, sql, run) }),
+    patch(em.getDriver(), { ...each(driverCalls, duringDriverCall), createQueryBuilder: builtByCaller }),
+    // The entity managers of all contexts have this prototype.
+    patch(Object.getPrototypeOf(em), {
+      ...each(unreportedCalls, duringUnreportedCall),
+      execute: (run, [sql]) => (typeof sql === 'string' && !writing.test(sql) ? run() : duringUnreportedCall(run)),
+      ...each(reportedCalls, (run) => callers.run({ stack: longStack(), isReported: true }, run)),
+    }),
+  ];
   return () => {
     known.delete(listener);
-    if (known.size > 0) return;
-    delete connection['execute'];
-    for (const name of driverWrites) delete driver[name];
+    for (const end of ends) end();
   };
 }
 
-function patch(target: Patchable, name: string, around: (run: () => unknown, parameters: unknown[]) => unknown): void {
-  const method = target[name];
-  if (!method) return;
-  target[name] = function (this: unknown, ...parameters) {
-    return around(() => method.apply(this, parameters), parameters);
+function tell(known: ReadonlySet<Listener>, sql: unknown, run: () => unknown): unknown {
+  for (const listener of known) listener(typeof sql === 'string' ? sql : '');
+  return run();
+}
+
+function duringUnreportedCall(run: () => unknown): unknown {
+  return callers.run({ stack: longStack(), isReported: false }, run);
+}
+
+/** A call of the unit of work is its own, also where a hook of a call of the application flushes. */
+function duringDriverCall(run: () => unknown): unknown {
+  const stack = longStack();
+  const isReported = ofUnitOfWork.test(linesOf(stack)[0] ?? '');
+  return isReported || !callers.getStore() ? callers.run({ stack, isReported }, run) : run();
+}
+
+/** A query builder of an entity manager is the application's; it waits before it sends. The driver makes its own without one. */
+function builtByCaller(run: () => unknown, parameters: readonly unknown[]): unknown {
+  const builder = run() as Patchable;
+  const { execute } = builder;
+  const [em] = parameters.slice(builderEm);
+  if (!execute || !em) return builder;
+  builder['execute'] = (...parameters) => {
+    const run = (): unknown => execute.apply(builder, parameters);
+    return writingTypes.has(Reflect.get(builder, 'type')) ? duringUnreportedCall(run) : run();
+  };
+  return builder;
+}
+
+/** A statement that the application hands to the connection itself belongs to no other call, not even one whose hook it runs in. */
+function currentCall(): Call {
+  const stack = longStack();
+  const isOfOrm = linesOf(stack)[0]?.includes('/@mikro-orm/') ?? false;
+  return (isOfOrm ? callers.getStore() : undefined) ?? { stack, isReported: isOfOrm && ofUnitOfWork.test(stack) };
+}
+
+type Around = (run: () => unknown, parameters: readonly unknown[]) => unknown;
+
+function each(names: readonly string[], around: Around): Readonly<Record<string, Around>> {
+  return Object.fromEntries(names.map((name) => [name, around]));
+}
+
+/** Puts something around methods, once for all that ask. @returns what takes it off again, behind the last of them */
+function patch(target: object, arounds: Readonly<Record<string, Around>>): () => void {
+  const known = patches.get(target) ?? { count: 0, undo: replaceMethods(target, arounds) };
+  patches.set(target, known);
+  known.count += 1;
+  return () => {
+    known.count -= 1;
+    if (known.count > 0) return;
+    patches.delete(target);
+    known.undo();
+  };
+}
+
+function replaceMethods(target: object, arounds: Readonly<Record<string, Around>>): () => void {
+  const undoing = Object.entries(arounds).flatMap(([name, around]) => {
+    const method: unknown = Reflect.get(target, name);
+    if (typeof method !== 'function') return [];
+    const own = Object.getOwnPropertyDescriptor(target, name);
+    Object.defineProperty(target, name, {
+      configurable: true,
+      writable: true,
+      value(this: unknown, ...parameters: unknown[]) {
+        return around(() => method.apply(this, parameters), parameters);
+      },
+    });
+    return () => (own ? Object.defineProperty(target, name, own) : Reflect.deleteProperty(target, name));
+  });
+  return () => {
+    for (const undo of undoing) undo();
   };
 }
 
@@ -134,8 +213,27 @@ function longStack(): string {
   return stack;
 }
 
-/** The first frame that belongs to the application. */
+/** File and line of the first frame that belongs to the application; where there is none, of the package that called the ORM. */
 function placeOf(stack: string): string {
-  const frames = stack.split('\n').filter((line) => /^\s+at /.test(line) && !foreign.test(line));
-  return frames[0]?.trim().replace(/^at /, '') ?? 'unknown';
+  const places = linesOf(stack).map((line) => line.replace(/^.*\(|\)$|^\s+at (?:async )?/g, ''));
+  const frames = places.filter((frame) => !/\/(?:@mikro-orm|kysely)\//.test(frame));
+  const frame = frames.find((each) => !each.includes('/node_modules/')) ?? frames[0];
+  if (frame === undefined) return 'unknown';
+  const path = frame.startsWith('file:') ? fileURLToPath(frame) : frame;
+  const shown = relative(process.cwd(), path);
+  const place = shown.startsWith('..') || isAbsolute(shown) ? path : shown;
+  return place.replace(/:\d+$/, '');
+}
+
+/** The lines of a stack trace that name a place outside of Node.js and Signalbox. */
+function linesOf(stack: string): readonly string[] {
+  const lines = stack.replaceAll('\\', '/').split('\n');
+  return lines.filter((line) => /:\d+:\d+\)?$/.test(line) && !line.includes('node:') && !isOwn(line));
+}
+
+/** Where this copy of Signalbox is compiled, and where its sources are. */
+const ownCode = ['dist', 'src'].map((part) => `${ownFolder.replaceAll('\\', '/')}/${part}/`);
+
+function isOwn(line: string): boolean {
+  return ownCode.some((folder) => line.includes(folder));
 }

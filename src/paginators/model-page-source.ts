@@ -1,9 +1,17 @@
 import type { EntityMetadata } from '@mikro-orm/core';
 import type { ConcreteClass } from '../metadata.js';
+import { asStored } from '../orm/model-queries.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import { type RowPlan, ShownRow } from '../serializers/model-plan.js';
+import { type RowPlan, type Shown, ShownRow } from '../serializers/model-plan.js';
+import type { SerializerContext } from '../serializers/serializer.js';
 import { Keyset, type Order } from './model-keyset.js';
 import type { PageSource } from './paginator.js';
+
+/** How rows are shown without entities. */
+export interface PlannedRows {
+  readonly plan: RowPlan;
+  readonly context: SerializerContext;
+}
 
 export interface ModelRows {
   readonly unitOfWork: UnitOfWork;
@@ -16,19 +24,19 @@ export interface ModelRows {
 export class ModelPageSource implements PageSource<object> {
   readonly #rows: ModelRows;
   readonly #order: Order;
-  readonly #plan: RowPlan | undefined;
+  readonly #planned: PlannedRows | undefined;
 
-  /** @param plan how rows are shown without entities; they are entities where there is none */
-  constructor(rows: ModelRows, plan?: RowPlan) {
+  /** @param planned how rows are shown without entities; they are entities where there is none */
+  constructor(rows: ModelRows, planned?: PlannedRows) {
     this.#rows = rows;
     this.#order = withKey(metaOf(rows), rows.order);
-    this.#plan = plan;
+    this.#planned = planned;
   }
 
   /** The same rows without entities, where the plan reads all columns of their order: a cursor says where a row stands. */
-  plannedBy(plan: RowPlan): ModelPageSource {
-    const knowsOrder = Object.keys(this.#order).every((name) => plan.columns.has(name));
-    return knowsOrder ? new ModelPageSource(this.#rows, plan) : this;
+  plannedBy(planned: PlannedRows): ModelPageSource {
+    const knowsOrder = Object.keys(this.#order).every((name) => planned.plan.columns.has(name));
+    return knowsOrder ? new ModelPageSource(this.#rows, planned) : this;
   }
 
   all(): Promise<object[]> {
@@ -50,7 +58,7 @@ export class ModelPageSource implements PageSource<object> {
 
   positionOf(row: object): string {
     const { row: values } = row instanceof ShownRow ? row : {};
-    const plan = this.#plan;
+    const { plan } = this.#planned ?? {};
     if (!plan || !values) return this.#keyset.positionOf(row);
     return this.#keyset.positionAt(Object.keys(this.#order).map((name) => plan.columns.get(name)?.(values)));
   }
@@ -62,16 +70,18 @@ export class ModelPageSource implements PageSource<object> {
   async #find(part: { readonly offset?: number; readonly limit?: number }, condition?: object): Promise<object[]> {
     const { unitOfWork, model, where } = this.#rows;
     const narrowed = condition ? { $and: [where, condition] } : where;
-    const plan = this.#plan;
-    if (plan) {
+    if (this.#planned) {
+      const { plan, context } = this.#planned;
       const rows = await unitOfWork.queries.rows(unitOfWork.reader, plan.selection, {
         ...part,
         where: narrowed,
         order: this.#order,
       });
-      return rows.map((row) => new ShownRow(plan.show(row), row));
+      const shown = rows.map((row) => plan.show(row, context));
+      const data = shown.some((each) => each instanceof Promise) ? await Promise.all(shown) : (shown as Shown[]);
+      return rows.map((row, index) => new ShownRow(data[index] ?? {}, row));
     }
-    return unitOfWork.em.find(model, narrowed as never, { ...part, orderBy: this.#order as never });
+    return unitOfWork.em.find(model, narrowed as never, { ...part, ...asStored, orderBy: this.#order as never });
   }
 }
 

@@ -36,8 +36,8 @@ export interface Permission<Options = undefined> {
   /** Asked during the handshake; a refusal is 401 while the client is not logged in, else 403. */
   canConnect?(scope: Scope, options: Options): Answer;
   /**
-   * Asked before every action, and again at deliveries to a subscription that the action made: with its name and with what
-   * the client sent, and `context.isDelivery` is true. A permission that throws `Throttled` has no opinion then.
+   * Asked before every action, and again at deliveries to a subscription that the action made: with its name and the
+   * kwargs that it declares or has subscribed with, and `context.isDelivery` is true. A permission that throws `Throttled` has no opinion then.
    */
   hasPermission?(context: ActionContext, options: Options): Answer;
   /**

@@ -21,6 +21,7 @@ export class ActionContext {
   /**
    * All that came. The names that the action declares, and the key by which the client names the object, are checked: a permission
    * that looks at them in a request whose kwargs do not fit ends it with that error, and one that does not may refuse it first.
+   * At a delivery: of these, the ones that the action declares or has subscribed with.
    */
   readonly kwargs: Readonly<Record<string, unknown>>;
   /**

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
-import { type DependencyContainer, type InjectionToken, Lifecycle } from 'tsyringe';
+import { type DependencyContainer, container as globalContainer, type InjectionToken, Lifecycle } from 'tsyringe';
+import { checkClassIsOurs, findPackage, loadedModules, ownFolder, secondCopy } from '../copies.js';
 import { ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
 import { Scope } from './scope.js';
@@ -8,50 +9,144 @@ import { Scope } from './scope.js';
 const withoutMetadata =
   'If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).';
 
+/** Types of parameters that tell the container nothing. */
+const shapeless: ReadonlySet<unknown> = new Set([undefined, Object, Function]);
+
+/** Types of values, of which a container makes none. */
+const values: ReadonlySet<unknown> = new Set([String, Number, Boolean, BigInt, Symbol, Array, Date, Promise]);
+
 /**
- * A class with constructor parameters, its own or inherited, and no decorator of its own is built by the container without
- * a word, with nothing in its parameters.
+ * Whether the container can build these providers and all that they ask for, as far as declarations tell: what a factory asks for
+ * cannot be seen, and neither can what an abstract class stands for.
  *
- * @throws ConfigurationError
+ * @throws ConfigurationError for a token that is not registered, a parameter whose type does not exist at run time, and a class that
+ * has constructor parameters, its own or inherited, of which its decorators tell the container nothing
  */
 export function checkProviders(container: DependencyContainer, providers: readonly ConcreteClass[]): void {
-  for (const provider of providers) {
-    const tokens = parameterTokens(provider);
-    const shapeless = tokens.findIndex((token) => token === Object || token === Function || token === undefined);
-    if (shapeless !== -1 && !container.isRegistered(provider, true)) {
-      throw new ConfigurationError({
-        class: provider.name,
-        reason: `the type of constructor parameter ${shapeless + 1} does not exist at run time: an import type, an interface or a circular import.`,
-        remedy: 'Import the class as a value, or name a token: @inject(token).',
-      });
-    }
-    const count = Math.max(provider.length, tokens.length);
-    if (count === 0 || Reflect.hasOwnMetadata('design:paramtypes', provider)) continue;
-    // Where each parameter has its @inject, no type is needed.
-    if (tokens.length === count && !tokens.includes(undefined) && Reflect.hasOwnMetadata(injected, provider)) continue;
-    if (tokens.length > 0 && asksFor(container, provider, tokens[0] as InjectionToken)) continue;
-    throw new ConfigurationError({
-      class: provider.name,
-      reason: `has ${count === 1 ? '1 constructor parameter' : `${count} constructor parameters`}, and no decorator of its own wrote down ${count === 1 ? 'its type' : 'their types'}, so that the container would hand it nothing.`,
-      remedy: `Put @injectable() on it. ${withoutMetadata}`,
-    });
-  }
+  const seen = new Set<unknown>([Scope]);
+  const visit = (token: unknown, above: Way): void => {
+    if (seen.has(token)) return;
+    seen.add(token);
+    const way = [...above, token];
+    const registrations = registrationsOf(container, token);
+    if (registrations.length === 0 && !isClass(token)) throw unregistered(way);
+    if (isClass(token) && isBuilt(token, registrations)) checkBuildable(container, token, way);
+    for (const dependency of dependenciesOf(container, token)) visit(dependency, way);
+  };
+  for (const provider of providers) visit(provider, []);
 }
 
-/** Whether the container, asked for the provider, goes on to ask for its first parameter. Nothing is built if it does. */
-function asksFor(container: DependencyContainer, provider: ConcreteClass, parameter: InjectionToken): boolean {
+/** @throws ConfigurationError for a container of another copy of tsyringe, which knows no class that this one's decorators wrote down */
+export function checkContainer(container: DependencyContainer): void {
+  if (container instanceof globalContainer.constructor) return;
+  const others = [...tsyringes().keys()].filter((folder) => folder !== ownTsyringe());
+  const place = others.length === 1 ? `, in ${others[0]}` : '';
+  throw secondCopy('createApp.container', 'tsyringe', `comes from another copy${place}`, ownTsyringe());
+}
+
+/** The tokens that lead from a provider to what it depends on. */
+type Way = readonly unknown[];
+
+function unregistered(way: Way): ConfigurationError {
+  const token = way.at(-1);
+  return new ConfigurationError({
+    class: nameOf(way.at(-2)),
+    reason: `asks for ${nameOf(token)}, and nothing is registered under that token${wayText(way)}.`,
+    remedy: `Register it in the container of the application before createApp: container.register(${nameOf(token)}, { useClass: … }). If each connection has one of its own, register a factory that finds it by the Scope of the connection.`,
+  });
+}
+
+/** How a provider is reached that nobody names directly. */
+function wayText(way: Way): string {
+  return way.length > 1 ? `: ${shown(way)}` : '';
+}
+
+/** Whether the container calls the constructor of the class when it is asked for the class. */
+function isBuilt(token: unknown, registrations: readonly Registration[]): boolean {
+  return (
+    registrations.length === 0 || registrations.some(({ provider }) => Reflect.get(provider, 'useClass') === token)
+  );
+}
+
+function checkBuildable(container: DependencyContainer, provider: ConcreteClass, way: Way): void {
+  checkClassIsOurs(provider);
+  const parameters = parametersOf(provider);
+  const position = parameters.findIndex(({ token }) => shapeless.has(token) || values.has(token));
+  if (position !== -1) throw unknownParameter(way, position, parameters[position]?.token);
+  const count = Math.max(constructorOf(provider).length, parameters.length);
+  if (count === 0 || (parameters.length === count && knowsParameters(container, provider, parameters))) return;
+  const other = [...tsyringes()].find(([folder, known]) => folder !== ownTsyringe() && known.has(provider));
+  if (other) throw secondCopy(provider.name, 'tsyringe', `is decorated by the copy in ${other[0]}`, ownTsyringe());
+  throw new ConfigurationError({
+    class: provider.name,
+    reason: `has ${count === 1 ? '1 constructor parameter' : `${count} constructor parameters`}, and no decorator of its own wrote down ${count === 1 ? 'its type' : 'their types'}, so that the container would hand it nothing${wayText(way)}.`,
+    remedy: `Put @injectable() on it${way.length > 1 ? `, or register what stands for it: container.registerInstance(${provider.name}, …)` : ''}. ${withoutMetadata}`,
+  });
+}
+
+function unknownParameter(way: Way, position: number, type: unknown): ConfigurationError {
+  const provider = nameOf(way.at(-1));
+  if (values.has(type)) {
+    return new ConfigurationError({
+      class: provider,
+      reason: `the type of constructor parameter ${position + 1} is ${nameOf(type)}, of which the container makes none${wayText(way)}.`,
+      remedy: `Name a token, and register a value under it: @inject('token') and container.registerInstance('token', …).`,
+    });
+  }
+  return new ConfigurationError({
+    class: provider,
+    reason: `the type of constructor parameter ${position + 1} does not exist at run time: an import type, an interface or a circular import${wayText(way)}.`,
+    remedy: 'Import the class as a value, or name a token: @inject(token).',
+  });
+}
+
+/** The class whose constructor runs: a class without one of its own inherits it, and says that it takes no parameters. */
+function constructorOf(provider: ConcreteClass): ConcreteClass {
+  const above: unknown = Object.getPrototypeOf(provider);
+  return declaresConstructor(provider) || !isClass(above) ? provider : constructorOf(above);
+}
+
+/** What is no class of the language, such as a function of a library compiled to ES5, is taken at its word. */
+function declaresConstructor(provider: ConcreteClass): boolean {
+  const text = String(provider);
+  return provider.length > 0 || !text.startsWith('class') || /\bconstructor\s*\(/.test(text);
+}
+
+/**
+ * Whether the container, asked for a class, goes on to ask for its first parameter: only a class that one of its own decorators wrote
+ * down has parameters for it. Nothing is built to find out.
+ */
+function knowsParameters(
+  container: DependencyContainer,
+  provider: ConcreteClass,
+  [first]: readonly Parameter[],
+): boolean {
   const probe = container.createChildContainer();
   let isAsked = false;
-  probe.beforeResolution(parameter, () => {
+  const noteAsked = (): never => {
     isAsked = true;
     throw new Error('Asked for; nothing has to be built.');
-  });
+  };
+  probe.register(provider, { useClass: provider });
+  probe.register(first?.asked as InjectionToken, { useFactory: noteAsked });
   try {
     probe.resolve(provider);
   } catch {
     // Either the parameter was asked for, or the constructor failed without it.
   }
   return isAsked;
+}
+
+/** The classes that the decorators of each loaded copy of tsyringe wrote down. */
+function tsyringes(): ReadonlyMap<string, ReadonlyMap<unknown, unknown>> {
+  const loaded = loadedModules('tsyringe', 'dist/cjs/dependency-container.js');
+  return new Map(
+    [...loaded].flatMap(([folder, { typeInfo }]) => (typeInfo instanceof Map ? [[folder, typeInfo] as const] : [])),
+  );
+}
+
+function ownTsyringe(): string {
+  return findPackage('tsyringe', ownFolder)?.folder ?? 'tsyringe';
 }
 
 /**
@@ -152,25 +247,30 @@ interface Registration {
  * What the container would ask for to build what a token stands for: parameters of constructors, own and inherited, and
  * what a token is registered as. Delayed constructors are opened. What a factory asks for cannot be seen.
  */
-export function dependenciesOf(container: DependencyContainer, token: unknown): readonly unknown[] {
+function dependenciesOf(container: DependencyContainer, token: unknown): readonly unknown[] {
   const registrations = registrationsOf(container, token);
   const classes = registrations.map(({ provider }) => opened(Reflect.get(provider, 'useClass')));
   const tokens = registrations.map(({ provider }) => opened(Reflect.get(provider, 'useToken')));
-  const built = registrations.length === 0 ? [token] : classes.filter((one) => one === token);
-  const parameters = built.filter(isClass).flatMap((one) => parameterTokens(one).map(opened));
-  return [...parameters, ...classes, ...tokens].filter((one) => one !== token && isToken(one));
+  const parameters =
+    isClass(token) && isBuilt(token, registrations)
+      ? parametersOf(token).filter(
+          (one) => !one.isOptional || container.isRegistered(one.token as InjectionToken, true),
+        )
+      : [];
+  const asked = parameters.flatMap(({ token: named, transform }) => [named, transform]);
+  return [...asked, ...classes, ...tokens].filter((one) => one !== token && isToken(one));
 }
 
-export function hasLifecycle(container: DependencyContainer, token: unknown, lifecycle: Lifecycle): boolean {
+function hasLifecycle(container: DependencyContainer, token: unknown, lifecycle: Lifecycle): boolean {
   return registrationsOf(container, token).some(({ options }) => options.lifecycle === lifecycle);
 }
 
 /** Whether every connection has one of its own. */
-export function isOfConnection(container: DependencyContainer, token: unknown): boolean {
+function isOfConnection(container: DependencyContainer, token: unknown): boolean {
   return hasLifecycle(container, token, Lifecycle.ContainerScoped);
 }
 
-export function nameOf(token: unknown): string {
+function nameOf(token: unknown): string {
   return isClass(token) ? token.name : typeof token === 'string' ? `"${token}"` : String(token);
 }
 
@@ -195,19 +295,37 @@ function isClass(token: unknown): token is ConcreteClass {
   return typeof token === 'function' && token !== Object && token !== Function;
 }
 
-/** What the container would hand to a constructor, its own or inherited: classes, and the tokens of `@inject`. */
-export function parameterTokens(provider: ConcreteClass): readonly unknown[] {
-  const types: readonly unknown[] = Reflect.getMetadata('design:paramtypes', provider) ?? [];
-  const parameters = [...types];
-  const named: Readonly<Record<string, unknown>> = Reflect.getOwnMetadata(injected, provider) ?? {};
-  for (const [position, token] of Object.entries(named)) parameters[Number(position)] = token;
-  return Array.from(parameters, tokenOf);
+/** What a constructor asks the container for. */
+interface Parameter {
+  /** A class or a token of `@inject`, opened where it is delayed. */
+  readonly token: unknown;
+  /** What the container is asked for first. */
+  readonly asked: unknown;
+  /** The class that makes the parameter out of what the token stands for. */
+  readonly transform: unknown;
+  /** Whether undefined will do where the token is not registered. */
+  readonly isOptional: boolean;
 }
 
-/** Where tsyringe keeps the tokens of `@inject` by their positions, also where the compiler wrote no types down. */
-const injected = 'injectionTokens';
+/** Of its own constructor or the inherited one. */
+function parametersOf(provider: ConcreteClass): readonly Parameter[] {
+  const isOwn = declaresConstructor(provider);
+  const types: readonly unknown[] | undefined = isOwn
+    ? Reflect.getOwnMetadata('design:paramtypes', provider)
+    : Reflect.getMetadata('design:paramtypes', provider);
+  const parameters = [...(types ?? [])];
+  // tsyringe keeps the tokens of @inject by their positions, also where the compiler wrote no types down.
+  const named: Readonly<Record<string, unknown>> = Reflect.getOwnMetadata('injectionTokens', provider) ?? {};
+  for (const [position, token] of Object.entries(named)) parameters[Number(position)] = token;
+  return Array.from(parameters, parameterOf);
+}
 
 /** tsyringe puts a description in the place of the type where `@inject` stands. */
-function tokenOf(parameter: unknown): unknown {
-  return typeof parameter === 'object' && parameter !== null && 'token' in parameter ? parameter.token : parameter;
+function parameterOf(parameter: unknown): Parameter {
+  const isDescribed = typeof parameter === 'object' && parameter !== null && 'token' in parameter;
+  const { token, transform, isOptional }: { token: unknown; transform?: unknown; isOptional?: boolean } = isDescribed
+    ? parameter
+    : { token: parameter };
+  const isNamed = typeof token === 'string' || typeof token === 'symbol';
+  return { token: opened(token), asked: transform ?? token, transform, isOptional: isNamed && isOptional === true };
 }

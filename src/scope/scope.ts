@@ -2,6 +2,7 @@ import type { DependencyContainer } from 'tsyringe';
 import { connectionContainer } from './connection-container.js';
 import { cookiesOf } from './cookies.js';
 import type { Identity } from './identity.js';
+import { Ownership, ownership } from './ownership.js';
 import { type ParameterSchema, type PathParams, RouteParameters } from './route-parameters.js';
 import type { ScopeSession, ScopeUser } from './scope-types.js';
 import { offeredSubprotocols } from './subprotocols.js';
@@ -11,9 +12,18 @@ export interface HandshakeRequest {
   /** Path and query: `/ws/chat/?room=1`. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** `unix:` for the peer of a Unix socket. */
   readonly remoteAddress?: string;
+  /** The host that the client asked. Default: that of the Host header. */
+  readonly host?: string;
   /** Whether the client came over TLS. */
   readonly encrypted?: boolean;
+}
+
+/** The host that a client asked; undefined where it named none. */
+export function hostOf({ host, headers }: HandshakeRequest): string | undefined {
+  const named = host ?? headers['host'];
+  return typeof named === 'string' ? named : undefined;
 }
 
 /** The facts of one connection: the same object for all its consumers, actions and permissions. */
@@ -22,17 +32,17 @@ export class Scope {
   readonly path: string;
   /** Set by the route, as text: `/ws/rooms/:room/` gives `{ room: '1' }`. `paramsAs` gives them checked and typed. */
   readonly params: Readonly<Record<string, string>>;
+  /** As they came: those that begin with `x-forwarded-` may be the client's own words. */
   readonly headers: HandshakeRequest['headers'];
+  /** Of the client, as far as trusted proxies tell; `unix:` where they do not and the socket is a Unix socket. */
   readonly remoteAddress: string | undefined;
+  /** The host that the client asked, with its port unless it is the protocol's own, as far as trusted proxies tell. */
+  readonly host: string | undefined;
+  /** How the client came, as far as trusted proxies tell. */
+  readonly protocol: 'http' | 'https';
   /** The one that was agreed on. Scope middleware may choose one of those that are offered; else the consumer's options do. */
   subprotocol: string | undefined;
-  /** Set by scope middleware; undefined while no user is logged in. */
-  user: ScopeUser | undefined;
-  /** Set by scope middleware. */
-  session: ScopeSession | undefined;
-  /** Set by scope middleware beside the user; undefined while no user is authenticated. */
-  identity: Identity | undefined;
-
+  readonly [ownership] = new Ownership();
   readonly #url: string;
   readonly #parameters: RouteParameters;
   #query: URLSearchParams | undefined;
@@ -51,9 +61,38 @@ export class Scope {
     this.params = params;
     this.headers = request.headers;
     this.remoteAddress = request.remoteAddress;
+    this.host = hostOf(request);
+    this.protocol = request.encrypted ? 'https' : 'http';
     this.#url = request.url;
     this.#root = root;
     this.#parameters = parameters;
+  }
+
+  /** Set by scope middleware; undefined while no user is logged in. A login is seen by its own request alone until that has succeeded. */
+  get user(): ScopeUser | undefined {
+    return this[ownership].seen.user;
+  }
+
+  set user(user: ScopeUser | undefined) {
+    this[ownership].seen.user = user;
+  }
+
+  /** Set by scope middleware. */
+  get session(): ScopeSession | undefined {
+    return this[ownership].seen.session;
+  }
+
+  set session(session: ScopeSession | undefined) {
+    this[ownership].seen.session = session;
+  }
+
+  /** Set by scope middleware beside the user; undefined while no user is authenticated. */
+  get identity(): Identity | undefined {
+    return this[ownership].seen.identity;
+  }
+
+  set identity(identity: Identity | undefined) {
+    this[ownership].seen.identity = identity;
   }
 
   get query(): URLSearchParams {

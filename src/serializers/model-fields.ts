@@ -17,6 +17,8 @@ export interface ModelField {
   /** Of a relation. */
   readonly target?: EntityMetadata;
   readonly nested?: SerializerClass;
+  /** What a computed field reads of its row: `text`, `room.name`. */
+  readonly reads?: readonly string[];
 }
 
 const anything: ColumnKind = { check: (value) => ({ value }), accepts: {}, shows: {} };
@@ -29,7 +31,7 @@ export function modelFields(
 ): readonly ModelField[] {
   const declared = [...new Set([...options.fields, ...(options.writeOnly ?? [])])] as string[];
   const stored = declared.map((field) => storedField(name, meta, options, field));
-  const computed = (options.computed ?? []).map((field) => computedField(field));
+  const computed = (options.computed ?? []).map((field) => computedField(name, meta, field, options.reads?.[field]));
   return [...stored, ...computed];
 }
 
@@ -65,9 +67,31 @@ function storedField(
   };
 }
 
-function computedField(name: string): ModelField {
+function computedField(
+  serializer: string,
+  meta: EntityMetadata,
+  name: string,
+  reads: readonly string[] | undefined,
+): ModelField {
+  for (const path of reads ?? []) checkRead(serializer, meta, name, path);
   const never = { isAccepted: false, isRequired: false, isNullable: false, isLazy: false };
-  return { name, kind: 'computed', isShown: true, ...never, column: anything };
+  return { name, kind: 'computed', isShown: true, ...never, column: anything, ...(reads && { reads }) };
+}
+
+/** @throws ConfigurationError for a path that does not lead to a column */
+function checkRead(serializer: string, meta: EntityMetadata, member: string, path: string, left = path): void {
+  const [name = '', ...inner] = left.split('.');
+  const prop = meta.props.find((candidate) => candidate.name === name);
+  const rest = inner.join('.');
+  const target = prop?.kind === 'embedded' ? undefined : prop?.targetMeta;
+  if (target && rest) checkRead(serializer, target, member, path, rest);
+  if ((target && rest) || (prop?.kind === 'scalar' && !rest)) return;
+  throw new ConfigurationError({
+    class: serializer,
+    member,
+    reason: `says that it reads "${path}", and ${meta.className}.${name} is ${target ? 'a relation' : 'no column'}.`,
+    remedy: target ? `Name a column of it: "${path}.id".` : 'Name columns, and columns of relations: "room.name".',
+  });
 }
 
 function kindOf(prop: EntityProperty): ModelField['kind'] {

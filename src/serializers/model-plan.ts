@@ -1,5 +1,5 @@
 import type { EntityManager, EntityMetadata, EntityProperty, EventType, Platform } from '@mikro-orm/core';
-import type { PlainRow, Selection } from '../orm/model-queries.js';
+import type { PlainRow, Reader, Selection } from '../orm/model-queries.js';
 import {
   columnSql,
   hasColumn,
@@ -15,23 +15,23 @@ import {
   typesFor,
 } from '../orm/row.js';
 import { clientOf } from '../orm/row-reader.js';
-import { runStatement } from '../orm/statements.js';
+import { runStatement, type StatementConnection } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { GivenRights } from '../permissions/rights.js';
 import { isWithin, rightsKey } from './field-rights.js';
 import type { ModelField } from './model-fields.js';
 import { BaseModelSerializer, fieldsOfSerializer } from './model-serializer.js';
-import { shownBy } from './model-values.js';
-import type { SerializerClass } from './serializer.js';
+import { jsonBy, readBy } from './model-values.js';
+import type { SerializerClass, SerializerContext } from './serializer.js';
 
-type Shown = Record<string, unknown>;
-type ShowStored = (row: StoredRow) => Shown | undefined;
+/** A row as clients see it. */
+export type Shown = Record<string, unknown>;
 
-/** A row as its serializer shows it, made without an entity. */
+/** A row as its serializer shows it, made without an entity; null for one that was deleted. */
 export class ShownRow {
   /** @param row what was read, for the columns that are read beside those that are shown */
   constructor(
-    readonly data: Shown,
+    readonly data: Shown | null,
     readonly row: PlainRow,
   ) {}
 }
@@ -41,9 +41,10 @@ export interface RowPlan {
   readonly selection: Selection;
   /** The models of the relations in it. A default filter of the ORM on one of them asks for entities. */
   readonly related: readonly EntityMetadata[];
-  show(row: PlainRow): Shown;
+  /** A promise only where a computed field is one. */
+  show(row: PlainRow, context: SerializerContext): Shown | Promise<Shown>;
   /** The same of a row of the change log. Undefined where it takes more than the log has; gives undefined for a row that lacks a column. */
-  readonly showStored: ShowStored | undefined;
+  readonly showStored: ((row: StoredRow, context: SerializerContext) => Shown | Promise<Shown> | undefined) | undefined;
   /** What the columns of the entity that are read are shown as, by the names of their properties. */
   readonly columns: ReadonlyMap<string, (row: PlainRow) => unknown>;
 }
@@ -53,37 +54,57 @@ export interface NeedsEntity {
   readonly because: string;
 }
 
-export type PlannedRows = RowPlan | NeedsEntity;
+export type Planned = RowPlan | NeedsEntity;
 
-export function needsEntity(planned: PlannedRows): planned is NeedsEntity {
+export function needsEntity(planned: Planned): planned is NeedsEntity {
   return 'because' in planned;
 }
 
-/** Plans of one ORM, by serializer and rights. They hold for as long as the process: tables are not asked again. */
-const plans = new WeakMap<object, Map<string, Promise<PlannedRows>>>();
+/** The plans of one ORM. They hold for as long as the process: tables are not asked again. */
+class Plans {
+  readonly made = new Map<string, Planned>();
+  readonly #making = new Map<string, Promise<Planned>>();
+
+  /** Once for all who wait for it. */
+  async make(name: string, compile: () => Promise<Planned>): Promise<Planned> {
+    const making = this.#making.get(name) ?? compile();
+    this.#making.set(name, making);
+    try {
+      const plan = await making;
+      this.made.set(name, plan);
+      return plan;
+    } finally {
+      this.#making.delete(name);
+    }
+  }
+}
+
+const plansByOrm = new WeakMap<object, Plans>();
 const idsOfClasses = new WeakMap<object, number>();
 let classes = 0;
 
 /**
  * The plan of a serializer, made once for each of the rights that it knows: which columns are read, and how each becomes JSON. One that
- * needs entities says why.
+ * needs entities says why. The first who asks also asks the database for the types of columns; inside a transaction, on its connection, and
+ * without waiting for others: the connection that these wait for may be its own.
  */
-export function planRows(
+export async function planRows(
   serializer: SerializerClass,
   unitOfWork: UnitOfWork,
   rights: GivenRights | undefined,
-): Promise<PlannedRows> {
-  const { em, schema } = unitOfWork.reader;
-  const byName = plans.get(em.getMetadata()) ?? new Map<string, Promise<PlannedRows>>();
-  plans.set(em.getMetadata(), byName);
-  const name = `${schema ?? ''} ${idOf(serializer)} ${rightsKey(serializer, rights)}`;
-  const known = byName.get(name);
+): Promise<Planned> {
+  const { reader } = unitOfWork;
+  const metadata = reader.em.getMetadata();
+  const plans = plansByOrm.get(metadata) ?? new Plans();
+  plansByOrm.set(metadata, plans);
+  const name = `${reader.schema ?? ''} ${idOf(serializer)} ${rightsKey(serializer, rights)}`;
+  const known = plans.made.get(name);
   if (known) return known;
-  const planned = compile(name, serializer, unitOfWork, rights);
-  byName.set(name, planned);
-  // A database that was away is asked again.
-  planned.catch(() => byName.delete(name));
-  return planned;
+  const make = (): Promise<Planned> => compile(name, serializer, unitOfWork, reader, rights);
+  if (!reader.transaction) return plans.make(name, make);
+  const plan = await make();
+  plans.made.set(name, plan);
+  return plan;
 }
 
 function idOf(serializer: SerializerClass): number {
@@ -99,15 +120,16 @@ async function compile(
   id: string,
   serializer: SerializerClass,
   unitOfWork: UnitOfWork,
+  { em, schema, transaction }: Reader,
   rights: GivenRights | undefined,
-): Promise<PlannedRows> {
-  const em = unitOfWork.em.getContext(false);
-  const platform = em.getDriver().getPlatform();
+): Promise<Planned> {
   const context: Compiling = {
     unitOfWork,
     em,
-    platform,
+    schema,
+    platform: em.getDriver().getPlatform(),
     parserOf: await parserOf(em),
+    connection: (transaction as StatementConnection | undefined) ?? clientOf(em),
     rights,
     related: new Set(),
     tables: 0,
@@ -115,22 +137,13 @@ async function compile(
   try {
     const { meta, fields, show, showStored } = await compileLevel(serializer, 't', context, []);
     const keys = meta.getPrimaryProps().flatMap((prop) => prop.fieldNames);
-    const quote = quoter(em);
-    const columns = new Map<string, (row: PlainRow) => unknown>();
-    fields.forEach((field, index) => {
-      if (field.isColumn) columns.set(field.name, (row) => shownValue(field, row[keys.length + index]));
-    });
+    const columns = [...keys.map((key) => `t.${quoter(em)(key)}`), ...columnsIn(fields).map(({ sql }) => sql)];
     return {
-      selection: {
-        id,
-        meta,
-        columns: [...keys.map((key) => `t.${quote(key)}`), ...fields.map(({ sql }) => sql)],
-        keyLength: keys.length,
-      },
+      selection: { id, meta, columns, keyLength: keys.length },
       related: [...context.related],
-      show: (row) => show(row, keys.length),
+      show: (row, serializing) => show(row, keys.length, serializing),
       showStored,
-      columns,
+      columns: readableColumns(fields, keys.length),
     };
   } catch (error) {
     if (error instanceof EntityNeeded) return { because: error.message };
@@ -141,37 +154,63 @@ async function compile(
 interface Compiling {
   readonly unitOfWork: UnitOfWork;
   readonly em: EntityManager;
+  readonly schema: string | undefined;
   readonly platform: Platform;
   readonly parserOf: ParserOf;
+  readonly connection: StatementConnection;
   readonly rights: GivenRights | undefined;
   readonly related: Set<EntityMetadata>;
   /** How many tables beside the first one there are, for their aliases. */
   tables: number;
 }
 
+interface PlannedColumn {
+  readonly sql: string;
+  /** Whether it is the text of rows of other tables. */
+  readonly isText: boolean;
+}
+
+/** A part of what is made of a row: columns that stand next to each other, and a value that is made of them. */
+interface Part {
+  readonly columns: readonly PlannedColumn[];
+  /** @param at where its columns begin in the row */
+  readonly read: (row: PlainRow, at: number, context: SerializerContext) => unknown;
+  /** The same of a row of the change log, undefined where the row lacks a column; undefined where the log never has it. */
+  readonly readStored: ((row: StoredRow, context: SerializerContext) => unknown) | undefined;
+}
+
+/** A part that is one column of the table: no context has a say in what it shows. */
+interface Column extends Part {
+  readonly read: (row: PlainRow, at: number) => unknown;
+}
+
+interface PlannedField extends Part {
+  readonly name: string;
+  /** The field, where it is a column of the entity's own table. */
+  readonly column?: Column;
+}
+
 /** A serializer's part of a plan: the rows of the list, or rows that are nested in others. */
 interface Level {
   readonly meta: EntityMetadata;
   readonly fields: readonly PlannedField[];
-  /** @param from where its columns begin in the row */
-  readonly show: (row: PlainRow, from: number) => Shown;
-  readonly showStored: ShowStored | undefined;
+  readonly show: (row: PlainRow, at: number, context: SerializerContext) => Shown | Promise<Shown>;
+  readonly showStored: RowPlan['showStored'];
 }
 
-/** One shown field: the SQL of its column, and what is made of its value. */
-interface PlannedField {
-  readonly name: string;
-  readonly sql: string;
-  /** What the driver's value of the column, which is not null, is shown as. */
-  readonly show: (value: unknown) => unknown;
-  /** What the field of a row of the change log is shown as, undefined where the row lacks it; undefined where the log never has it. */
-  readonly stored: ((row: StoredRow) => unknown) | undefined;
-  /** Whether it is a column of the entity's own table, and not the text of other rows. */
-  readonly isColumn: boolean;
+function columnsIn(parts: readonly Part[]): readonly PlannedColumn[] {
+  return parts.flatMap(({ columns }) => columns);
 }
 
-function shownValue({ show }: PlannedField, value: unknown): unknown {
-  return value === null ? null : show(value);
+function readableColumns(fields: readonly PlannedField[], from: number): RowPlan['columns'] {
+  const columns = new Map<string, (row: PlainRow) => unknown>();
+  let at = from;
+  for (const { name, column: own, columns: parts } of fields) {
+    const place = at;
+    if (own) columns.set(name, (row) => own.read(row, place));
+    at += parts.length;
+  }
+  return columns;
 }
 
 async function compileLevel(
@@ -181,33 +220,47 @@ async function compileLevel(
   around: readonly SerializerClass[],
 ): Promise<Level> {
   if (around.includes(serializer)) throw new EntityNeeded(`${serializer.name}, which is nested in itself`);
-  const shown = plainFields(serializer, context);
   const { entity } = serializer as unknown as { readonly entity: never };
+  const shown = plainFields(serializer, context);
   const meta = context.em.getMetadata(entity) as EntityMetadata;
   checkPlain(meta, context);
   const fields: PlannedField[] = [];
-  for (const field of shown) fields.push(await planField(field, meta, alias, context, [...around, serializer]));
-  const show = (row: PlainRow, from: number): Shown => {
-    const data: Shown = {};
-    let at = from;
-    for (const field of fields) data[field.name] = shownValue(field, row[at++]);
-    return data;
-  };
-  return { meta, fields, show, showStored: storedBy(fields) };
+  for (const field of shown) fields.push(await planField(field, serializer, meta, alias, context, around));
+  return { meta, fields, show: shownBy(fields), showStored: storedBy(fields) };
 }
 
-function storedBy(fields: readonly PlannedField[]): ShowStored | undefined {
-  const reads = fields.flatMap(({ name, stored }) => (stored ? [{ name, stored }] : []));
-  if (reads.length < fields.length) return undefined;
-  return (row) => {
+function shownBy(fields: readonly PlannedField[]): Level['show'] {
+  return (row, from, serializing) => {
     const data: Shown = {};
-    for (const { name, stored } of reads) {
-      const value = stored(row);
+    let at = from;
+    let isPending = false;
+    for (const { name, read, columns } of fields) {
+      const value = read(row, at, serializing);
+      data[name] = value;
+      isPending ||= value instanceof Promise;
+      at += columns.length;
+    }
+    return isPending ? settled(data) : data;
+  };
+}
+
+function storedBy(fields: readonly PlannedField[]): Level['showStored'] {
+  const reads = fields.flatMap(({ name, readStored }) => (readStored ? [{ name, readStored }] : []));
+  if (reads.length < fields.length) return undefined;
+  return (row, serializing) => {
+    const data: Shown = {};
+    for (const { name, readStored } of reads) {
+      const value = readStored(row, serializing);
       if (value === undefined) return undefined;
       data[name] = value;
     }
-    return data;
+    return Object.values(data).some((value) => value instanceof Promise) ? settled(data) : data;
   };
+}
+
+async function settled(data: Shown): Promise<Shown> {
+  for (const [name, value] of Object.entries(data)) data[name] = await value;
+  return data;
 }
 
 /** @throws EntityNeeded where the serializer is more than its fields */
@@ -218,12 +271,9 @@ function plainFields(serializer: SerializerClass, { unitOfWork, rights }: Compil
     if (prototype[member] !== BaseModelSerializer.prototype[member])
       throw new EntityNeeded(`${name} has a ${member} of its own`);
   const { options } = serializer as unknown as typeof BaseModelSerializer;
-  const fields = (fieldsOfSerializer(serializer, unitOfWork) ?? []).filter(
+  return (fieldsOfSerializer(serializer, unitOfWork) ?? []).filter(
     (field) => field.isShown && isWithin(options, field.name, rights),
   );
-  const computed = fields.find(({ kind }) => kind === 'computed');
-  if (computed) throw new EntityNeeded(`the computed field ${name}.${computed.name}`);
-  return fields;
 }
 
 /** @throws EntityNeeded where the class of the model has a say in what is read */
@@ -240,29 +290,166 @@ function checkPlain(meta: EntityMetadata, { em }: Compiling): void {
 
 async function planField(
   field: ModelField,
+  serializer: SerializerClass,
   meta: EntityMetadata,
   alias: string,
   context: Compiling,
   around: readonly SerializerClass[],
 ): Promise<PlannedField> {
-  const prop = meta.properties[field.name as never] as EntityProperty;
-  const where = `${meta.className}.${prop.name}`;
-  if (prop.kind === 'scalar') {
-    if (!isSimpleColumn(prop)) throw new EntityNeeded(`${where}, which is no column`);
-    return columnField(context, meta, prop, alias);
+  const { name } = field;
+  if (field.kind === 'computed') return computedField(field, serializer, meta, alias, context);
+  const prop = meta.properties[name as never] as EntityProperty;
+  if (field.kind === 'column') return columnField(column(context, meta, prop, alias, 'shown'), name);
+  checkRelation(meta, prop);
+  const { nested } = field;
+  if (!nested && isOwner(prop)) {
+    if (prop.fieldNames.length > 1) throw severalColumns(meta, prop);
+    context.related.add(prop.targetMeta as EntityMetadata);
+    return columnField(column(context, meta, prop, alias, 'shown'), name);
   }
-  if (prop.kind === 'embedded') throw new EntityNeeded(`the embedded ${where}`);
-  const { targetMeta } = prop;
-  if (!targetMeta || prop.polymorphic || prop.mapToPk || prop.targetKey || prop.formula)
+  if (!nested) return { ...(await relatedKeys(context, meta, prop, alias)), name };
+  const rows = await relatedRows(context, meta, prop, alias, async (inner) => {
+    const level = await compileLevel(nested, inner, context, [...around, serializer]);
+    return { columns: columnsIn(level.fields), read: level.show, readStored: undefined };
+  });
+  return { ...rows, name };
+}
+
+function columnField(own: Column, name: string): PlannedField {
+  return { ...own, name, column: own };
+}
+
+// Computed fields
+
+/** A method of the serializer, called with what it reads of the row. One that does not say what it reads needs an entity. */
+async function computedField(
+  { name, reads }: ModelField,
+  serializer: SerializerClass,
+  meta: EntityMetadata,
+  alias: string,
+  context: Compiling,
+): Promise<PlannedField> {
+  if (!reads) throw new EntityNeeded(`the computed field ${serializer.name}.${name}, which does not say what it reads`);
+  const { columns, read, readStored } = await readsPart(treeOf(reads), meta, alias, context);
+  const call = (source: unknown, serializing: SerializerContext): unknown => {
+    const instance = serializing.resolve(serializer);
+    const method: (source: unknown, context: SerializerContext) => unknown = Reflect.get(instance, name);
+    return method.call(instance, source, serializing);
+  };
+  return {
+    name,
+    columns,
+    read: (row, at, serializing) => call(read(row, at, serializing), serializing),
+    readStored:
+      readStored &&
+      ((row, serializing) => {
+        const source = readStored(row, serializing);
+        return source === undefined ? undefined : (call(source, serializing) ?? null);
+      }),
+  };
+}
+
+/** What is read of a row: columns, and what is read of its relations. */
+type ReadTree = ReadonlyMap<string, ReadTree>;
+
+/** `['text', 'room.name']` */
+function treeOf(paths: readonly string[]): ReadTree {
+  const tree = new Map<string, Map<string, never>>();
+  for (const path of paths) {
+    let level = tree as Map<string, Map<string, never>>;
+    for (const name of path.split('.')) {
+      const next = level.get(name) ?? new Map<string, never>();
+      level.set(name, next);
+      level = next as never;
+    }
+  }
+  return tree;
+}
+
+/** An object with what is read, as an entity would have it. */
+async function readsPart(tree: ReadTree, meta: EntityMetadata, alias: string, context: Compiling): Promise<Part> {
+  const parts: (Part & { readonly name: string })[] = [];
+  for (const [name, inner] of tree) {
+    const prop = meta.properties[name as never] as EntityProperty;
+    if (prop.kind === 'scalar') parts.push({ ...column(context, meta, prop, alias, 'read'), name });
+    else {
+      checkRelation(meta, prop);
+      const target = prop.targetMeta as EntityMetadata;
+      const rows = await relatedRows(context, meta, prop, alias, (next) => readsPart(inner, target, next, context));
+      parts.push({ ...rows, name });
+    }
+  }
+  const stored = parts.flatMap(({ name, readStored }) => (readStored ? [{ name, readStored }] : []));
+  return {
+    columns: columnsIn(parts),
+    read: (row, from, serializing) => {
+      const source: Record<string, unknown> = {};
+      let at = from;
+      for (const { name, read, columns } of parts) {
+        source[name] = read(row, at, serializing);
+        at += columns.length;
+      }
+      return source;
+    },
+    readStored:
+      stored.length < parts.length
+        ? undefined
+        : (row, serializing) => {
+            const entries = stored.map(({ name, readStored }) => [name, readStored(row, serializing)] as const);
+            return entries.some(([, value]) => value === undefined) ? undefined : Object.fromEntries(entries);
+          },
+  };
+}
+
+// Columns
+
+/** @param as whether JSON is made of its value, or what an entity would hold */
+function column(
+  context: Compiling,
+  meta: EntityMetadata,
+  prop: EntityProperty,
+  alias: string,
+  as: 'shown' | 'read',
+): Column {
+  if (!isOwner(prop) && !isSimpleColumn(prop))
+    throw new EntityNeeded(`${meta.className}.${prop.name}, which is no plain column`);
+  const { em, platform } = context;
+  const name = prop.fieldNames[0] ?? '';
+  const typed = prop.targetMeta ? keyOf(meta, prop) : prop;
+  const convert = (as === 'shown' ? jsonBy(typed, platform) : readBy(typed, platform)) ?? ((value: unknown) => value);
+  return {
+    columns: [{ sql: columnSql(em, meta, prop, alias, quoter(em)(name)), isText: false }],
+    read: (row, at) => (row[at] === null ? null : convert(row[at])),
+    readStored: ({ columns }) => {
+      const value = columns[name];
+      return value === null || value === undefined ? value : convert(value);
+    },
+  };
+}
+
+/** Whether the entity's property is what its column says. */
+function isSimpleColumn(prop: EntityProperty): boolean {
+  const isRead = prop.kind === 'scalar' && hasColumn(prop) && prop.fieldNames.length === 1 && !prop.embedded;
+  return isRead && !prop.getter && !prop.setter && !prop.accessor;
+}
+
+/** Whether the row itself holds the key of the relation. */
+function isOwner({ kind, owner }: EntityProperty): boolean {
+  return kind === 'm:1' || (kind === '1:1' && owner);
+}
+
+// Relations
+
+/** @throws EntityNeeded for a relation that is more than rows with a key */
+function checkRelation({ className }: EntityMetadata, prop: EntityProperty): void {
+  const where = `${className}.${prop.name}`;
+  if (!prop.targetMeta || prop.polymorphic || prop.mapToPk || prop.targetKey || prop.formula)
     throw new EntityNeeded(`the relation ${where}`);
   if (prop.orderBy || prop.where || prop.fixedOrder) throw new EntityNeeded(`the order or condition of ${where}`);
-  context.related.add(targetMeta);
-  const isOwner = prop.kind === 'm:1' || (prop.kind === '1:1' && prop.owner);
-  if (isOwner && !field.nested) {
-    if (prop.fieldNames.length > 1) throw new EntityNeeded(`the key of several columns of ${where}`);
-    return columnField(context, meta, prop, alias);
-  }
-  return relatedRows(field, meta, prop, alias, context, around);
+}
+
+function severalColumns({ className }: EntityMetadata, { name }: EntityProperty): EntityNeeded {
+  return new EntityNeeded(`the key of several columns of ${className}.${name}`);
 }
 
 /** The property that the key of a relation's target is, through relations that are keys themselves. */
@@ -272,121 +459,117 @@ function keyOf(meta: EntityMetadata, prop: EntityProperty): EntityProperty {
     const props: readonly EntityProperty[] = key.targetMeta.getPrimaryProps();
     key = props.length === 1 ? props[0] : undefined;
   }
-  if (!key) throw new EntityNeeded(`the key of several columns of ${meta.className}.${prop.name}`);
+  if (!key) throw severalColumns(meta, prop);
   return key;
 }
 
-/** Rows of another table, by key or nested: as the text that the change log has of rows, in one column. */
-async function relatedRows(
-  field: ModelField,
+/** The keys of rows of another table. Those of a many-to-many relation are in the log. */
+async function relatedKeys(
+  context: Compiling,
   meta: EntityMetadata,
   prop: EntityProperty,
   alias: string,
-  context: Compiling,
-  around: readonly SerializerClass[],
-): Promise<PlannedField> {
-  const { em } = context;
-  const quote = quoter(em);
+): Promise<Part> {
+  keyOf(meta, prop);
   const target = prop.targetMeta as EntityMetadata;
-  const schema = target.schema === '*' ? em.schema : undefined;
-  const inner = `t${++context.tables}`;
-  const own = meta.getPrimaryProps().flatMap(({ fieldNames }) => fieldNames);
-  const keys = target.getPrimaryProps().flatMap(({ fieldNames }) => fieldNames);
-  const on = (left: readonly string[], right: readonly string[], of: string): string =>
-    left.map((column, index) => `${of}.${quote(column)} = ${alias}.${quote(right[index] ?? '')}`).join(' and ');
-  let from = `${tableName(em, target, schema)} ${inner}`;
-  let where: string;
-  const isMany = prop.kind === 'm:n' || prop.kind === '1:m';
-  if (prop.kind === 'm:n') {
-    const pivot = pivotOf(em, prop, em.schema);
-    const link = `p${context.tables}`;
-    const joined = keys.map((key, index) => `${inner}.${quote(key)} = ${link}.${quote(pivot.columns[index] ?? '')}`);
-    from = `${pivot.table} ${link} join ${from} on ${joined.join(' and ')}`;
-    where = on(pivot.own, own, link);
-  } else if (prop.kind === 'm:1' || prop.owner) {
-    where = on(keys, prop.fieldNames, inner);
-  } else {
-    where = on(inverseOf(prop).fieldNames, own, inner);
-  }
-  const nested = field.nested ? await compileLevel(field.nested, inner, context, around) : undefined;
-  const columns = nested ? nested.fields : keyColumnOf(context, meta, prop, target, inner);
+  const [key] = target.getPrimaryProps();
+  if (!key) throw severalColumns(meta, prop);
+  const rows = await relatedRows(context, meta, prop, alias, async (inner) =>
+    column(context, target, key, inner, 'shown'),
+  );
+  const show = jsonBy(keyOf(meta, prop), context.platform);
+  return { ...rows, ...(prop.kind === 'm:n' && { readStored: ({ members }) => members?.[prop.name]?.map(show) }) };
+}
+
+/**
+ * Rows of another table: as the text that the change log has of rows, in one column.
+ *
+ * @param inner makes what is read of each, by the alias of its table
+ */
+async function relatedRows(
+  context: Compiling,
+  meta: EntityMetadata,
+  prop: EntityProperty,
+  alias: string,
+  inner: (alias: string) => Promise<Part>,
+): Promise<Part> {
+  const { em } = context;
+  const target = prop.targetMeta as EntityMetadata;
+  context.related.add(target);
+  context.tables += 1;
+  const table = `t${context.tables}`;
+  const { from, where } = joinTo(context, meta, prop, alias, table);
+  const { columns, read } = await inner(table);
   const parsers = await parsersOf(columns, from, context);
-  const [key] = columns;
-  const showRow = (text: string): unknown => {
-    const values = splitRow(text).map((value, index) => (value === null ? null : parsers[index]?.(value)));
-    return nested ? nested.show(values, 0) : key && shownValue(key, values[0]);
+  const readRow = (text: unknown, serializing: SerializerContext): unknown => {
+    const values = splitRow(String(text)).map((value, index) => (value === null ? null : parsers[index]?.(value)));
+    return read(values, 0, serializing);
   };
-  const row = `row(${columns.map(({ sql: column }) => column).join(', ')})::text`;
-  if (!isMany) {
-    const sql = `(select ${row} from ${from} where ${where})`;
-    return { name: prop.name, sql, show: (text) => showRow(String(text)), stored: undefined, isColumn: false };
+  const row = `row(${columns.map(({ sql }) => sql).join(', ')})::text`;
+  if (prop.kind !== 'm:n' && prop.kind !== '1:m') {
+    return {
+      columns: [{ sql: `(select ${row} from ${from} where ${where})`, isText: true }],
+      read: (values, at, serializing) => (values[at] === null ? null : readRow(values[at], serializing)),
+      readStored: undefined,
+    };
   }
-  const order = target
-    .getPrimaryProps()
-    .flatMap((key) =>
-      key.fieldNames.map((column, index) => ordered(`${inner}.${quote(column)}`, key.columnTypes[index] ?? '')),
-    )
-    .join(', ');
+  const order = keyOrder(em, target, table);
   const sql = `(select coalesce(json_agg(${row} order by ${order}), '[]')::text from ${from} where ${where})`;
   return {
-    name: prop.name,
-    sql,
-    show: (text) => (JSON.parse(String(text)) as readonly string[]).map(showRow),
-    stored: nested || prop.kind !== 'm:n' || !key ? undefined : storedMembers(prop.name, key.show),
-    isColumn: false,
+    columns: [{ sql, isText: true }],
+    read: (values, at, serializing) => {
+      const texts = JSON.parse(String(values[at])) as readonly string[];
+      const rows = texts.map((text) => readRow(text, serializing));
+      return rows.some((each) => each instanceof Promise) ? Promise.all(rows) : rows;
+    },
+    readStored: undefined,
   };
 }
 
-/** The key of a related row, which is one column. */
-function keyColumnOf(
-  context: Compiling,
-  meta: EntityMetadata,
-  prop: EntityProperty,
-  target: EntityMetadata,
-  alias: string,
-): readonly PlannedField[] {
-  keyOf(meta, prop);
-  return target.getPrimaryProps().map((key) => columnField(context, target, key, alias));
+/** The table of a relation's target, and which of its rows belong to one of the row around it. */
+function joinTo({ em, schema }: Compiling, meta: EntityMetadata, prop: EntityProperty, alias: string, table: string) {
+  const quote = quoter(em);
+  const target = prop.targetMeta as EntityMetadata;
+  const own = meta.getPrimaryProps().flatMap(({ fieldNames }) => fieldNames);
+  const keys = target.getPrimaryProps().flatMap(({ fieldNames }) => fieldNames);
+  const equal = (one: string, left: readonly string[], other: string, right: readonly string[]): string =>
+    left.map((name, index) => `${one}.${quote(name)} = ${other}.${quote(right[index] ?? '')}`).join(' and ');
+  const from = `${tableName(em, target, target.schema === '*' ? schema : undefined)} ${table}`;
+  if (prop.kind === 'm:n') {
+    const pivot = pivotOf(em, prop, schema);
+    const link = `${table}p`;
+    return {
+      from: `${pivot.table} ${link} join ${from} on ${equal(table, keys, link, pivot.columns)}`,
+      where: equal(link, pivot.own, alias, own),
+    };
+  }
+  if (isOwner(prop)) return { from, where: equal(table, keys, alias, prop.fieldNames) };
+  return { from, where: equal(table, inverseOf(prop).fieldNames, alias, own) };
+}
+
+function keyOrder(em: EntityManager, target: EntityMetadata, table: string): string {
+  const quote = quoter(em);
+  return target
+    .getPrimaryProps()
+    .flatMap(({ fieldNames, columnTypes }) =>
+      fieldNames.map((name, index) => ordered(`${table}.${quote(name)}`, columnTypes[index] ?? '')),
+    )
+    .join(', ');
 }
 
 /** How the driver reads the columns of a row that comes as text. Rows that are nested in it are texts again. */
 async function parsersOf(
-  fields: readonly PlannedField[],
+  columns: readonly PlannedColumn[],
   from: string,
-  { em, parserOf: parser }: Compiling,
+  { connection, parserOf: parser }: Compiling,
 ): Promise<readonly ((text: string) => unknown)[]> {
   const run = <Row>(text: string, parameters: readonly unknown[]) =>
-    runStatement<Row>(clientOf(em), { text }, parameters);
-  const columns = fields.filter(({ isColumn }) => isColumn);
-  const [oids] = columns.length > 0 ? await typesFor(run, from, columns) : [[]];
-  const parsers = new Map(columns.map((column, index) => [column, parser(oids[index] ?? textType)]));
-  return fields.map((field) => parsers.get(field) ?? ((text) => text));
+    runStatement<Row>(connection, { text }, parameters);
+  const typed = columns.filter(({ isText }) => !isText);
+  const [oids] = typed.length > 0 ? await typesFor(run, from, typed) : [[]];
+  const parsers = new Map(typed.map((each, index) => [each, parser(oids[index] ?? textType)]));
+  return columns.map((each) => parsers.get(each) ?? ((text) => text));
 }
 
 /** The OID of `text`. */
 const textType = 25;
-
-/** Whether the entity's property is what its column says. */
-function isSimpleColumn(prop: EntityProperty): boolean {
-  const isRead = hasColumn(prop) && prop.fieldNames.length === 1 && !prop.embedded;
-  return isRead && !prop.getter && !prop.setter && !prop.accessor;
-}
-
-function columnField(context: Compiling, meta: EntityMetadata, prop: EntityProperty, alias: string): PlannedField {
-  const { em } = context;
-  const column = prop.fieldNames[0] ?? '';
-  const show = shownBy(prop.targetMeta ? keyOf(meta, prop) : prop, context.platform);
-  const sql = columnSql(em, meta, prop, alias, quoter(em)(column));
-  return { name: prop.name, sql, show, stored: storedColumn(column, show), isColumn: true };
-}
-
-function storedColumn(column: string, show: PlannedField['show']): PlannedField['stored'] {
-  return ({ columns }) => {
-    const value = columns[column];
-    return value === null || value === undefined ? value : show(value);
-  };
-}
-
-function storedMembers(name: string, show: PlannedField['show']): PlannedField['stored'] {
-  return ({ members }) => members?.[name]?.map(show);
-}

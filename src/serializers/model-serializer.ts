@@ -6,9 +6,10 @@ import {
   Reference,
   type RequiredEntityData,
 } from '@mikro-orm/core';
-import { ConfigurationError } from '../errors.js';
+import { ApiError, ConfigurationError } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { keyOf } from '../orm/change-capture.js';
+import { isUnloaded } from '../orm/model-key.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { unknownEntity } from '../orm/unknown-entity.js';
 import { askRights, isWithin } from './field-rights.js';
@@ -191,7 +192,42 @@ function compared(one: readonly unknown[], other: readonly unknown[]): number {
 
 function compute(serializer: object, name: string, entity: object, context: SerializerContext): unknown {
   const method: (entity: object, context: SerializerContext) => unknown = Reflect.get(serializer, name);
-  return method.call(serializer, entity, context);
+  const fail = (error: unknown): never => {
+    throw unloadedRelations(serializer, name, entity, error) ?? error;
+  };
+  try {
+    const value = method.call(serializer, entity, context);
+    return value instanceof Promise ? value.catch(fail) : value;
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+/** What a computed field fails with on a row whose relations it cannot see; undefined where it fails for another reason. */
+function unloadedRelations(
+  serializer: object,
+  member: string,
+  entity: object,
+  error: unknown,
+): ConfigurationError | undefined {
+  if (error instanceof ApiError || !(error instanceof Error)) return undefined;
+  const names = helper(entity)
+    .__meta.relations.filter(({ name }) => isUnloadedRelation(Reflect.get(entity, name)))
+    .map(({ name }) => name);
+  const [first] = names;
+  if (first === undefined) return undefined;
+  return new ConfigurationError({
+    class: serializer.constructor.name,
+    member,
+    reason: `failed on a row of ${entity.constructor.name} whose ${names.join(', ')} ${names.length > 1 ? 'are' : 'is'} not loaded: ${error.message}`,
+    remedy: `Say what it reads: reads: { ${member}: ['${first}.…'] }, or name the relations that it needs in populate.`,
+  });
+}
+
+function isUnloadedRelation(value: unknown): boolean {
+  if (value instanceof Collection) return !value.isInitialized();
+  if (typeof value !== 'object' || value === null) return false;
+  return isUnloaded(value instanceof Reference ? value.unwrap() : value);
 }
 
 function showRelated({ nested }: ModelField, related: object, context: SerializerContext): unknown {
@@ -212,6 +248,7 @@ async function settle(data: Record<string, unknown>, name: string, value: Promis
 }
 
 function pathsOf(field: ModelField, context: SerializerContext): string[] {
+  if (field.reads) return field.reads.flatMap((path) => path.split('.').slice(0, -1).join('.') || []);
   if (field.kind === 'column') return field.isLazy ? [field.name] : [];
   if (field.nested) {
     const inner = context.resolve(field.nested).pathsToLoad(context);

@@ -18,7 +18,12 @@ export interface ModelSerializerOptions<Entity> {
   readonly nested?: { readonly [Field in FieldOf<Entity>]?: NestedSerializer<Entity[Field]> };
   /** Fields that are public methods of the serializer: `lastMessage(room: Room, context: SerializerContext)`. */
   readonly computed?: readonly string[];
-  /** Relations that computed fields read. */
+  /**
+   * What computed fields read of a row: `{ age: ['createdAt'], title: ['name', 'room.name'] }`. Such a method is called with just that:
+   * `age({ createdAt }: Pick<Message, 'createdAt'>)`; it needs no entity, and relations need no `populate`.
+   */
+  readonly reads?: { readonly [Computed in string]?: readonly ReadPath<Entity>[] };
+  /** Relations that computed fields without `reads` read. */
   readonly populate?: readonly string[];
   /**
    * Fields that are shown to, and accepted from, some only: `{ by: StaffRights, fields: { salary: 'hr', notes: ['hr', 'lead'] } }`.
@@ -26,6 +31,13 @@ export interface ModelSerializerOptions<Entity> {
    */
   readonly rights?: FieldRights;
 }
+
+/** A column, or a column of a relation: `text`, `room.name`. */
+export type ReadPath<Entity> = {
+  [Field in FieldOf<Entity>]: [TargetOf<Entity[Field]>] extends [never]
+    ? Field
+    : `${Field}.${FieldOf<TargetOf<Entity[Field]>>}` | `${Field}.${string}.${string}`;
+}[FieldOf<Entity>];
 
 /** A property that is no method. */
 export type FieldOf<Entity> = {

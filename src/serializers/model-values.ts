@@ -5,7 +5,7 @@ import type { EntityProperty, Platform } from '@mikro-orm/core';
 type Convert = (value: unknown) => unknown;
 
 /** What the driver's value of a column is shown as. Null is not part of it. */
-export function shownBy(prop: EntityProperty, platform: Platform): Convert {
+export function jsonBy(prop: EntityProperty, platform: Platform): Convert {
   const read = readBy(prop, platform);
   return read ? (value) => jsonOf(read(value)) : jsonOf;
 }

@@ -37,7 +37,8 @@ export async function serializeAll(
   return Promise.all(entities.map((entity) => instance.toData(entity, shared)));
 }
 
-function withOneOfEach(context: SerializerContext): SerializerContext {
+/** Many rows are shown by one instance of each serializer. */
+export function withOneOfEach(context: SerializerContext): SerializerContext {
   const instances = new Map<ConcreteClass, unknown>();
   const resolve = <T>(serializer: ConcreteClass<T>): T => {
     if (!instances.has(serializer as ConcreteClass))

@@ -21,6 +21,7 @@ export interface ExploredApp {
   readonly settings: Settings;
   readonly logger: Logger;
   describe(): ApplicationDescription;
+  clientOf(request: PlainRequest): RequestClient;
 }
 
 /** A running explorer: answers plain requests, and hears of changes and of the connections that its pages open. */
@@ -84,6 +85,17 @@ export interface PlainRequest {
   readonly method?: string | undefined;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly socket: { readonly remoteAddress?: string | undefined };
+}
+
+/** Who made an HTTP request, and where to, as far as trusted proxies tell. */
+export interface RequestClient {
+  /** `unix:` for whoever comes over a Unix socket; undefined where the client is gone. */
+  readonly address: string | undefined;
+  /** What limits by address count by: of an IPv6 address its /64. */
+  readonly network: string;
+  /** The host that the client asked, with its port unless it is the protocol's own; undefined where it named none. */
+  readonly host: string | undefined;
+  readonly protocol: 'http' | 'https';
 }
 
 export interface PlainResponse {

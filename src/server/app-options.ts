@@ -5,7 +5,7 @@ import type { ChannelLayer } from '../channel-layer/channel-layer.js';
 import type { ErrorMapperClass } from '../dispatch/error-mapping.js';
 import { ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
-import { isOrmRoot, type OrmRoot } from '../orm/orm-root.js';
+import { checkOrmIsOurs, isOrmRoot, type OrmRoot } from '../orm/orm-root.js';
 import { checkPermissions, type PermissionExpression } from '../permissions/permission.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { GivenSettings } from '../settings.js';
@@ -18,6 +18,19 @@ export interface ListenOptions {
   readonly port?: number;
   /** Default all addresses. */
   readonly host?: string;
+  /**
+   * Listens on a Unix socket instead of a port: the path of its file, or the name of a pipe on Windows. A file that a killed
+   * process has left is replaced.
+   */
+  readonly path?: string;
+}
+
+export interface AttachOptions {
+  /**
+   * Whether sockets whose clients owe a request are limited, by address and together, as those of `listen` are, and wait
+   * `limits.headersTime` for headers where the server has Node's default. Default true.
+   */
+  readonly limitSockets?: boolean;
 }
 
 export interface AcceptedConnection {
@@ -25,7 +38,7 @@ export interface AcceptedConnection {
   readonly closed: Promise<void>;
 }
 
-/** Where an application listens. */
+/** Where an application listens; on a Unix socket, `address` is its path, `family` is `unix` and `port` is 0. */
 export interface ListenAddress {
   readonly address: string;
   readonly family: string;
@@ -143,9 +156,9 @@ function checkExplorer(explorer: unknown): void {
 }
 
 function checkOrm(member: string, orm: unknown): void {
-  if (isOrmRoot(orm)) return;
   const remedy = 'Give what MikroORM.init resolves with: createApp({ orm: await MikroORM.init({ … }), … }).';
-  throw fault(member, reasonOf(orm), remedy);
+  if (!isOrmRoot(orm)) throw fault(member, reasonOf(orm), remedy);
+  checkOrmIsOurs(member, orm);
 }
 
 function reasonOf(orm: unknown): string {

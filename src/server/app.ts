@@ -6,8 +6,15 @@ import { describeDatabase } from '../orm/database-facts.js';
 import type { OrmRoot } from '../orm/orm-root.js';
 import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import type { Settings } from '../settings.js';
-import type { PlainRequest, PlainResponse, WatchedHandshake } from './app-explorer.js';
-import type { AcceptedConnection, AppOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
+import type { PlainRequest, PlainResponse, RequestClient, WatchedHandshake } from './app-explorer.js';
+import type {
+  AcceptedConnection,
+  AppOptions,
+  AttachOptions,
+  ListenAddress,
+  ListenOptions,
+  UpgradableServer,
+} from './app-options.js';
 import { buildServices, type Services } from './composition.js';
 import { Connection } from './connection.js';
 import type { ApplicationDescription } from './description.js';
@@ -36,13 +43,12 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
 
   constructor(options: AppOptions<Routes>) {
     const services = buildServices(options);
-    const { handshake, limiter, addresses, errors, settings, layer, pools, clock, deadlines, logger, joining } =
-      services;
+    const { handshake, sockets, errors, settings, layer, pools, clock, deadlines, logger, joining } = services;
     const acceptor = new WebSocketAcceptor(settings, logger);
     const { limits } = settings;
     this.orm = options.orm;
     this.#services = services;
-    this.#httpServer = new HttpServer(this, handshake, acceptor, limiter, addresses, errors, limits, clock, logger);
+    this.#httpServer = new HttpServer(this, handshake, acceptor, sockets, errors, limits, clock, logger);
     this.#shutdown = new Shutdown(services, this.#httpServer);
     const orms = [options.orm, ...(options.otherOrms ?? [])];
     this.#databases = orms.map(describeDatabase);
@@ -88,22 +94,24 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   /** Serves sockets, and nothing else, on a port of its own. Resolves with the address that it listens on. */
   async listen(options: ListenOptions = {}): Promise<ListenAddress> {
     await this.start();
-    const server = await this.#httpServer.listen(options);
-    const address = server.address() as ListenAddress;
-    await this.#attach(server, `listening on ${urlOf(address, options.host)}`);
+    const address = await this.#httpServer.listen(options);
+    await this.#served(`listening on ${urlOf(address, options.host)}`);
     return address;
   }
 
-  /** Serves sockets on an HTTP server that stays the caller's: its requests, its port and its closing. */
-  async attach(server: UpgradableServer): Promise<void> {
+  /**
+   * Serves sockets on an HTTP server that stays the caller's: its requests, its port and its closing. Sockets that ask for nothing are
+   * limited there as by `listen`, unless `limitSockets` is false.
+   */
+  async attach(server: UpgradableServer, options: AttachOptions = {}): Promise<void> {
     await this.start();
-    await this.#attach(server, 'attached to an HTTP server');
+    this.#httpServer.attach(server, options);
+    await this.#served('attached to an HTTP server');
   }
 
   /** @param where begins the line of the log that says what is served, and with which database */
-  async #attach(server: UpgradableServer, where: string): Promise<void> {
+  async #served(where: string): Promise<void> {
     const { handshake, lifecycle, logger, inspector } = this.#services;
-    this.#httpServer.attach(server);
     const explorer = inspector ? `, explorer ${inspector.path}` : '';
     logger.info(`${where} (paths ${handshake.paths.join(', ')}), database ${this.#databases.join(', ')}${explorer}`);
     await lifecycle.ready();
@@ -276,6 +284,18 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    */
   answer(request: PlainRequest, response: PlainResponse): boolean {
     return this.#health.answer(request, response) || (this.#services.inspector?.answer(request, response) ?? false);
+  }
+
+  /**
+   * Who made a request to an HTTP server that the application is attached to, and where to: what the setting `trustedProxies` lets
+   * count of `X-Forwarded-For`, `-Host` and `-Proto`.
+   *
+   * ```ts
+   * const { address, protocol } = app.clientOf(request);
+   * ```
+   */
+  clientOf(request: PlainRequest): RequestClient {
+    return this.#services.sockets.clientOf(request);
   }
 
   readonly #ended = (connection: Connection): void => {

@@ -13,13 +13,17 @@ import { Tickets } from '../authentication/tickets.js';
 import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
 import { Clock, Deadlines } from '../clock.js';
+import { ApiConsumer } from '../consumers/api-consumer.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { checkModelConsumer } from '../consumers/model-check.js';
+import { markClasses, otherSignalboxes, ownFolder, wayToOneCopy } from '../copies.js';
 import { Counters, GuardedCounters } from '../counters.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorMapper, ErrorTranslator, safeInstanceof } from '../dispatch/error-mapping.js';
 import { RequestLog } from '../dispatch/request-log.js';
 import { ChannelLayerUnavailable, ConfigurationError, HandshakeTimedOut } from '../errors.js';
+import { isStandardSchema, type KwargsSchema } from '../kwargs/kwargs-checker.js';
+import { checkTransformer } from '../kwargs/transformer-copies.js';
 import { Announcer } from '../log/announcer.js';
 import { NotifyChannelLayer } from '../log/notify-channel-layer.js';
 import { Logger } from '../logger.js';
@@ -35,41 +39,51 @@ import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerTokens } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
 import { warnOfUnreportedWrites } from '../orm/unreported-writes.js';
+import { Paginator } from '../paginators/paginator.js';
 import { permissionsIn } from '../permissions/permission.js';
+import { ActionContext } from '../scope/action-context.js';
 import {
   buildSingletons,
   checkConsumersAreNotShared,
+  checkContainer,
   checkProviders,
   checkShowsEvents,
 } from '../scope/provider-checks.js';
+import { Scope } from '../scope/scope.js';
 import { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { ScopeUser } from '../scope/scope-types.js';
 import { checkRights, rightsIn } from '../serializers/field-rights.js';
 import { checkModelSerializer, shownProperties } from '../serializers/model-serializer.js';
-import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
-import { completeSettings, isTestRun, type Settings } from '../settings.js';
+import { isSerializerClass, Serializer, type SerializerClass } from '../serializers/serializer.js';
+import { completeSettings, isTestRun, type Limits, type Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
 import { TerminalLogger } from '../terminal-logger.js';
 import { GuardedTracer, Tracer } from '../tracer.js';
-import type { AppInspector } from './app-explorer.js';
+import type { AppInspector, PlainRequest, RequestClient } from './app-explorer.js';
 import { type AppOptions, checkOptions } from './app-options.js';
 import { Backpressure } from './backpressure.js';
 import { ChangeFeed } from './change-feed.js';
-import { ClientAddresses } from './client-address.js';
 import type { Connection, ConnectionServices } from './connection.js';
 import { type ConnectionRule, ConnectionRules, checkConnectionRules, modelOf, signalOf } from './connection-rules.js';
 import { describeRoutes } from './describe-routes.js';
 import type { ApplicationDescription } from './description.js';
 import { Handshake } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
+import { HttpSockets, roomFor, systemDescriptors } from './http-sockets.js';
 import { IdleTidying } from './idle-tidying.js';
 import { ConnectionLimiter } from './rate-limit.js';
 import { Router } from './router.js';
 import type { Route } from './routes.js';
 import { Joining, Lifecycle } from './startup.js';
+import { TrustedProxies } from './trusted-proxies.js';
 
 type Options = AppOptions<readonly Route[]>;
+
+markClasses([
+  ...[ApiConsumer, Serializer, Paginator, Scope, ActionContext],
+  ...[Announcer, ChannelLayer, Clock, Connections, Counters, Logger, Rechecker, Tickets, Tracer],
+]);
 
 /** The parts of a running application, put together once. */
 export interface Services extends ConnectionServices {
@@ -83,8 +97,7 @@ export interface Services extends ConnectionServices {
   /** Undefined where there is no explorer, or it is not to be seen. */
   readonly inspector: AppInspector | undefined;
   readonly handshake: Handshake;
-  readonly limiter: ConnectionLimiter;
-  readonly addresses: ClientAddresses;
+  readonly sockets: HttpSockets;
   readonly lifecycle: Lifecycle;
   readonly joining: Joining;
   readonly tidying: IdleTidying | undefined;
@@ -99,12 +112,17 @@ export function buildServices(options: Options): Services {
   const settings = completeSettings(options.settings);
   const unitOfWork = unitOfWorkOf(options);
   const container = options.container ?? globalContainer.createChildContainer();
+  checkContainer(container);
   const router = new Router(options.routes, { permissions, middleware }, settings);
   for (const token of entityManagerTokens(orm)) provide(container, token, () => orm.em);
 
   // What tells what happens, and when
   const logger = provide(container, Logger, () => loggerFor(settings));
   const clock = provide(container, Clock, () => new Clock());
+  if (otherSignalboxes().length > 0) {
+    const copies = [ownFolder, ...otherSignalboxes()];
+    logger.warn('Signalbox is loaded more than once.', { copies, remedy: wayToOneCopy('signalbox') });
+  }
   const activity = activityLogFor(settings, logger, clock);
   const deadlines = new Deadlines(clock);
   const counters = new GuardedCounters(
@@ -116,8 +134,15 @@ export function buildServices(options: Options): Services {
     (error) => logger.error('The tracer failed.', { error }),
   );
 
+  // The way in
+  const proxies = new TrustedProxies(settings.trustedProxies);
+  const descriptors = systemDescriptors();
+  warnOfRoom(logger, settings.limits, descriptors.limit);
+  const sockets = new HttpSockets(settings.limits, descriptors, proxies, clock, counters, logger);
+
   const describe = (): ApplicationDescription => describeRoutes(router.routes, unitOfWork);
-  const inspector = options.explorer?.begin({ settings, logger, describe });
+  const clientOf = (request: PlainRequest): RequestClient => sockets.clientOf(request);
+  const inspector = options.explorer?.begin({ settings, logger, describe, clientOf });
 
   // Connections, and what commits do to them
   const layer = channelLayerOf(options, container, logger, settings);
@@ -171,8 +196,7 @@ export function buildServices(options: Options): Services {
   // Providers: checked here, before the first socket
   provide(container, Announcer, () => new Announcer(unitOfWork));
   provide(container, Rechecker, () => rechecker);
-  checkAndBuildProviders(container, options, router, unitOfWork);
-  provide(container, Tickets, () => {
+  register(container, Tickets, () => {
     const store = options.ticketStore
       ? resolve(options.ticketStore)
       : (feed.tickets(clock) ?? new InMemoryTicketStore(clock, logger));
@@ -180,6 +204,8 @@ export function buildServices(options: Options): Services {
       registry.wasDisconnectedSince(moment, identity),
     );
   });
+  checkAndBuildProviders(container, options, router, unitOfWork);
+  container.resolve(Tickets);
   const hooks = (options.hooks ?? []).map(resolve);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
 
@@ -187,11 +213,10 @@ export function buildServices(options: Options): Services {
   const log = new RequestLog(clock, counters, tracer, logger, settings, activity);
   const dispatcher = new Dispatcher(errors, log, clock, deadlines, logger, settings, unitOfWork);
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
-  const addresses = new ClientAddresses(settings.trustedProxies);
   const limiter = new ConnectionLimiter(settings.limits, clock, counters);
   const handshake = new Handshake(
     router,
-    addresses,
+    proxies,
     limiter,
     registry,
     container,
@@ -228,8 +253,7 @@ export function buildServices(options: Options): Services {
     describe,
     inspector,
     handshake,
-    limiter,
-    addresses,
+    sockets,
     backpressure: new Backpressure(settings.outbound, settings.closeTimeout, clock, counters, logger),
     heartbeat: new Heartbeat(settings.heartbeat, clock, counters, registry.connections),
     lifecycle: new Lifecycle(hooks, unitOfWork, logger, deadlines, settings.closeTimeout),
@@ -240,6 +264,16 @@ export function buildServices(options: Options): Services {
     joining: new Joining(() => feed.join(), layer, deadlines, logger, settings.channelLayerTimeLimit),
     stopListening: () => stopWarnings?.(),
   };
+}
+
+function warnOfRoom(logger: Logger, limits: Limits, descriptors: number): void {
+  const { connections } = limits;
+  if (roomFor(limits, descriptors).connections >= connections) return;
+  logger.warn('This process may not open enough files for the connections that it may have.', {
+    descriptors,
+    connections,
+    remedy: 'Let it open more (ulimit -n), or lower settings.limits.connections.',
+  });
 }
 
 /** @throws ConfigurationError for a property that the observed entity does not have */
@@ -315,10 +349,15 @@ function closeAfterGap(
 
 /** Keeps what the application registered itself. */
 function provide<T>(container: DependencyContainer, provided: Class<T>, make: () => T): T {
+  return container.resolve(register(container, provided, make));
+}
+
+/** As `provide`, and made when it is asked for. */
+function register<T>(container: DependencyContainer, provided: Class<T>, make: () => T): InjectionToken<T> {
   // Abstract classes are tokens as good as any; only tsyringe's types do not know.
   const token = provided as InjectionToken<T>;
   if (!container.isRegistered(token, true)) container.register(token, { useFactory: instanceCachingFactory(make) });
-  return container.resolve(token);
+  return token;
 }
 
 /** @throws ConfigurationError for two databases of one context name: their contexts would be one */
@@ -413,6 +452,8 @@ function checkAndBuildProviders(
     checkRights(serializer);
   }
   for (const consumer of consumers) checkModelConsumer(consumer, unitOfWork);
+  for (const schema of router.routes.flatMap(({ schemas }) => Object.values(schemas) as readonly KwargsSchema[]))
+    if (!isStandardSchema(schema)) checkTransformer(schema);
   for (const { observers } of router.consumers)
     for (const observer of observers.values()) checkReads(observer, unitOfWork);
   buildSingletons(container, providers);

@@ -111,10 +111,13 @@ export class Connection
     return new Reauthorization(this, refused, unitOfWork, errors, deadlines, settings, logger, counters);
   }
 
-  /** A route's one consumer is built at once, a stream's at its first frame. */
+  /** A route's one consumer is built at once, a stream's at its first frame unless it is eager. */
   open(): void {
     const { consumers } = this.route;
-    if (!(consumers instanceof Map)) this.#openAlone(consumers as CompiledConsumer);
+    if (!(consumers instanceof Map)) this.#openAtOnce(undefined, consumers as CompiledConsumer);
+    else
+      for (const [stream, consumer] of consumers)
+        if (consumer.options.eager && !this.#reauthorization?.refused.has(stream)) this.#openAtOnce(stream, consumer);
     this.transport.listen(this);
     this.services.heartbeat.opened(this);
     this.inspector?.opened(() => this.#inspect());
@@ -126,9 +129,9 @@ export class Connection
   }
 
   /** What fails here fails again at each frame, and is answered there. */
-  #openAlone(consumer: CompiledConsumer): void {
+  #openAtOnce(stream: string | undefined, consumer: CompiledConsumer): void {
     try {
-      this.#session(undefined, consumer);
+      this.#session(stream, consumer);
     } catch (thrown) {
       this.#translate(thrown);
     }

@@ -9,16 +9,16 @@ import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { originOf } from '../scope/origin.js';
 import type { RouteParameters } from '../scope/route-parameters.js';
-import { type HandshakeRequest, Scope } from '../scope/scope.js';
+import { type HandshakeRequest, hostOf, Scope } from '../scope/scope.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { ScopeMiddleware, ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import { offeredSubprotocols, standingSubprotocol } from '../scope/subprotocols.js';
 import type { Settings } from '../settings.js';
 import { Status } from '../status.js';
-import type { ClientAddresses } from './client-address.js';
 import { checkParameters } from './parameter-check.js';
 import type { ConnectionLimiter, ConnectionSlot } from './rate-limit.js';
 import type { CompiledRoute, Match, Router } from './router.js';
+import type { TrustedProxies } from './trusted-proxies.js';
 
 /** A handshake that was granted. */
 export interface Admission {
@@ -43,7 +43,7 @@ type Authorized = Pick<Admission, 'scope' | 'refused'>;
 export class Handshake {
   constructor(
     private readonly router: Router,
-    private readonly addresses: ClientAddresses,
+    private readonly proxies: TrustedProxies,
     private readonly limiter: ConnectionLimiter,
     private readonly registry: ConnectionRegistry,
     private readonly container: DependencyContainer,
@@ -81,12 +81,11 @@ export class Handshake {
    * @throws ApiError whose status and sentence refuse the upgrade
    */
   admit(request: HandshakeRequest, prepare: Prepare): Promise<Admission> | Admission {
-    const remoteAddress = this.addresses.of(request);
-    const slot = this.limiter.enter(remoteAddress);
+    const from = this.proxies.seenThrough(request);
+    const slot = this.limiter.enter(from.remoteAddress);
     const pending = this.registry.begin();
     try {
-      const match = this.#match(request);
-      const from = remoteAddress === undefined ? request : { ...request, remoteAddress };
+      const match = this.#match(from);
       if (!match.route.isOpen) return this.#admitLater(match, from, prepare, slot, pending);
       const scope = this.#scopeOf(from, match, match.route.noParameters);
       prepare?.(scope);
@@ -138,6 +137,9 @@ export class Handshake {
   }
 
   #match(request: HandshakeRequest): Match {
+    // RFC 9112, 3.2. A client without an address does not speak HTTP.
+    if (request.remoteAddress !== undefined && request.host === undefined)
+      throw new ParseError('Name the host: the Host header is missing, or no host.');
     const match = this.router.match(request.url);
     if (!match)
       throw new NotFound('Nothing is served at this path.', { remedy: `Served are ${this.paths.join(', ')}.` });
@@ -240,30 +242,33 @@ export function pathOf({ url = '/' }: { readonly url?: string | undefined }): st
  *
  * @throws PermissionDenied
  */
-export function checkOrigin({ headers, encrypted = false }: HandshakeRequest, allowed: Settings['origins']): void {
+export function checkOrigin(request: HandshakeRequest, allowed: Settings['origins']): void {
+  const { headers } = request;
   if (allowed === 'any' || headers.origin === undefined) return;
   const origin = originOf(headers.origin);
-  if (origin !== undefined && (allowed === 'same' ? isSame(origin, headers.host, encrypted) : allowed.includes(origin)))
-    return;
+  if (origin !== undefined && (allowed === 'same' ? isSame(origin, request) : allowed.includes(origin))) return;
   throw new PermissionDenied('This page may not connect here.', { remedy: remedyFor(origin, allowed) });
 }
 
 function remedyFor(origin: string | undefined, allowed: Exclude<Settings['origins'], 'any'>): string {
   const setting = `settings.origins, which is ${JSON.stringify(allowed)}`;
   if (origin === undefined) return `Only "any" would do for ${setting}.`;
-  const proxy = allowed === 'same' ? ', or let the proxy in between keep the Host header' : '';
+  const proxy =
+    allowed === 'same'
+      ? ', or let the proxy in between keep the Host header, or list it in settings.trustedProxies if it sends X-Forwarded-Host'
+      : '';
   return `Add "${origin}" to ${setting}${proxy}.`;
 }
 
 /**
- * Behind a proxy the scheme that the client speaks is not known; where it is known to be TLS, a page without it is another
- * origin.
+ * A page with TLS passes also where the client seems to come without it: many proxies do not tell, or tell how they came
+ * themselves. Where it is known to be TLS, a page without it is another origin.
  */
-function isSame(origin: string, host: string | string[] | undefined, isEncrypted: boolean): boolean {
+function isSame(origin: string, request: HandshakeRequest): boolean {
   const { protocol, host: page } = new URL(origin);
-  if (isEncrypted && protocol !== 'https:') return false;
-  const here = `${protocol}//${host}`;
-  return typeof host === 'string' && URL.canParse(here) && new URL(here).host === page;
+  if (request.encrypted && protocol !== 'https:') return false;
+  const here = `${protocol}//${hostOf(request)}`;
+  return hostOf(request) !== undefined && URL.canParse(here) && new URL(here).host === page;
 }
 
 /**

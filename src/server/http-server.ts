@@ -1,5 +1,6 @@
+import { rm, stat } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
-import { isIPv6, type Socket } from 'node:net';
+import { connect, isIPv6 } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock.js';
 import type { ErrorTranslator } from '../dispatch/error-mapping.js';
@@ -9,10 +10,9 @@ import type { HandshakeRequest, Scope } from '../scope/scope.js';
 import type { Limits } from '../settings.js';
 import { Status } from '../status.js';
 import type { PlainRequest, PlainResponse } from './app-explorer.js';
-import type { ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
-import type { ClientAddresses } from './client-address.js';
+import type { AttachOptions, ListenAddress, ListenOptions, UpgradableServer } from './app-options.js';
 import { type Handshake, pathOf } from './handshake.js';
-import type { ConnectionLimiter } from './rate-limit.js';
+import type { HttpSockets } from './http-sockets.js';
 import type { Transport } from './transport.js';
 import type { WebSocketAcceptor } from './web-socket-transport.js';
 
@@ -32,8 +32,6 @@ const backlog = 4_096;
 
 /** The way in from HTTP: servers of its own and of others, and the upgrades that come through them. */
 export class HttpServer {
-  /** What ends the counting of sockets that have not asked for a handshake. */
-  readonly #silent = new Map<Duplex, () => void>();
   /** Sockets whose handshake is under way, and what becomes of them. */
   readonly #handshakes = new Map<Duplex, Promise<void>>();
   readonly #detach: (() => void)[] = [];
@@ -45,8 +43,7 @@ export class HttpServer {
     private readonly application: HttpApplication,
     private readonly handshake: Handshake,
     private readonly acceptor: WebSocketAcceptor,
-    private readonly limiter: ConnectionLimiter,
-    private readonly addresses: ClientAddresses,
+    private readonly sockets: HttpSockets,
     private readonly errors: ErrorTranslator,
     private readonly limits: Limits,
     private readonly clock: Clock,
@@ -54,32 +51,35 @@ export class HttpServer {
   ) {}
 
   /** Makes a server that serves sockets, and nothing else. @throws Error with Node's `code` where it cannot listen, such as EADDRINUSE */
-  async listen({ port = 0, host }: ListenOptions): Promise<Server> {
+  async listen({ port = 0, host, path }: ListenOptions): Promise<ListenAddress> {
     const server = socketsOnly(this.limits, (request, response) => this.application.answer(request, response));
-    server.on('connection', (socket) => this.#countSilent(socket));
     this.#servers.push(server);
-    await new Promise<void>((resolve, reject) => {
-      const refuse = (error: NodeJS.ErrnoException): void => reject(explained(error, port));
-      server.once('error', refuse).listen(port, host, backlog, () => {
-        server.off('error', refuse);
-        resolve();
-      });
-    });
-    return server;
+    if (path === undefined) await listening(server, { port, host, backlog }, (error) => explained(error, port));
+    else await listeningOnPath(server, path);
+    this.attach(server, {});
+    const address = server.address();
+    return typeof address === 'object' && address ? address : { address: path ?? '', family: 'unix', port: 0 };
   }
 
-  attach(server: UpgradableServer): void {
+  attach(server: UpgradableServer, { limitSockets = true }: AttachOptions): void {
     const isOwn = this.#servers.includes(server as Server);
     const serves = (url: string): boolean => this.handshake.serves(url);
     const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-      this.#silent.get(socket)?.();
+      this.sockets.upgraded(socket);
       if (!isOwn && !answers(server, request.url ?? '/', serves)) return;
-      const handshake = this.#upgrade(request, socket, head).finally(() => this.#handshakes.delete(socket));
+      const handshake = this.#upgrade(server, request, socket, head).finally(() => this.#handshakes.delete(socket));
       this.#handshakes.set(socket, handshake);
     };
     const leave = share(server, serves);
+    const unwatch = this.sockets.watch(server, limitSockets);
+    if (!unwatch && limitSockets) this.logger.warn(unwatched);
+    if (!isOwn && limitSockets) waitNoLongerForHeaders(server, this.limits);
     server.on('upgrade', upgrade);
-    this.#detach.push(leave, () => server.off('upgrade', upgrade));
+    this.#detach.push(
+      leave,
+      () => server.off('upgrade', upgrade),
+      () => unwatch?.(),
+    );
   }
 
   /** Accepts no more upgrades. Resolves once the servers of its own have no socket left. */
@@ -94,31 +94,15 @@ export class HttpServer {
     await Promise.all(this.#handshakes.values());
   }
 
-  /**
-   * A socket that says nothing yet, or speaks plain HTTP. Those of a trusted proxy are not counted: whose they are stands in
-   * headers. One above the limit is cut, for it has asked for nothing that could be answered.
-   */
-  #countSilent(socket: Socket): void {
-    const address = this.addresses.ofClient(socket.remoteAddress);
-    if (address === undefined) return;
-    const caller = this.limiter.addSocket(address);
-    if (!caller) {
-      socket.destroy();
-      return;
-    }
-    const leave = (): void => {
-      socket.off('close', leave);
-      if (this.#silent.delete(socket)) caller.sockets -= 1;
-    };
-    this.#silent.set(socket, leave);
-    socket.once('close', leave);
-  }
-
   /** Never rejects. */
-  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+  async #upgrade(server: object, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', destroy);
+    const remoteAddress = this.sockets.peerOf(socket, server);
+    // A client that is gone already may have no address any more, by which it would count.
+    if (socket.destroyed) return;
     try {
-      await this.application.accept(toHandshakeRequest(request), ({ subprotocol }) =>
+      this.sockets.checkRoom(socket);
+      await this.application.accept(toHandshakeRequest(request, remoteAddress), ({ subprotocol }) =>
         this.acceptor.accept(request, socket, head, subprotocol),
       );
     } catch (thrown) {
@@ -142,12 +126,71 @@ export class HttpServer {
   }
 }
 
+const unwatched =
+  'The sockets of this HTTP server have no limits before their handshake: it is neither of node:http nor of node:https.';
+
+/** How long Node.js waits for the headers of a request unless it is told. */
+const nodesHeadersTimeout = 60_000;
+
+/** Where the application has not chosen a time. How long a body may take is for the application to say. */
+function waitNoLongerForHeaders(server: UpgradableServer, { headersTime }: Limits): void {
+  if ('headersTimeout' in server && server.headersTimeout === nodesHeadersTimeout) server.headersTimeout = headersTime;
+}
+
+/** @throws what `explain` makes of Node's error */
+async function listening(
+  server: Server,
+  options: { port?: number; host?: string | undefined; path?: string; backlog: number },
+  explain: (error: NodeJS.ErrnoException) => Error,
+): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const refuse = (error: NodeJS.ErrnoException): void => reject(explain(error));
+    server.once('error', refuse).listen(options, () => {
+      server.off('error', refuse);
+      resolve();
+    });
+  });
+}
+
+/** The file of a socket outlives a process that is killed. One behind which nothing listens is removed. */
+async function listeningOnPath(server: Server, path: string): Promise<void> {
+  const options = { path, backlog };
+  try {
+    await listening(server, options, (error) => explainedOfPath(error, path));
+  } catch (thrown) {
+    const error = thrown as NodeJS.ErrnoException;
+    if (error.code !== 'EADDRINUSE' || !(await isLeftOver(path))) throw error;
+    await rm(path, { force: true });
+    await listening(server, options, (again) => explainedOfPath(again, path));
+  }
+}
+
+async function isLeftOver(path: string): Promise<boolean> {
+  if (!(await stat(path)).isSocket()) return false;
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    probe.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code === 'ECONNREFUSED'));
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(false);
+    });
+  });
+}
+
 /** Node's error with a sentence for its message, which says what to do. */
 function explained(error: NodeJS.ErrnoException, port: number): Error {
   if (error.code === 'EADDRINUSE')
     error.message = `Port ${port} is taken. Stop the program that uses it, or listen on another one: app.listen({ port }).`;
   if (error.code === 'EACCES')
     error.message = `This user may not listen on port ${port}. Choose one above 1023: app.listen({ port: 8000 }).`;
+  return error;
+}
+
+function explainedOfPath(error: NodeJS.ErrnoException, path: string): Error {
+  if (error.code === 'EADDRINUSE')
+    error.message = `Another program listens on ${path}, or the file is no socket. Stop that program, or listen on another path: app.listen({ path }).`;
+  if (error.code === 'EACCES')
+    error.message = `This user may not listen on ${path}. Choose a folder that it may write to: app.listen({ path }).`;
   return error;
 }
 
@@ -163,7 +206,8 @@ const remedies: Readonly<Record<number, string>> = {
  *
  * @param host to listen on; undefined for all addresses
  */
-export function urlOf({ address, port }: ListenAddress, host: string | undefined): string {
+export function urlOf({ address, family, port }: ListenAddress, host: string | undefined): string {
+  if (family === 'unix') return `unix:${address}`;
   const isEverywhere = address === '::' || address === '0.0.0.0';
   const name = isEverywhere ? 'localhost' : (host ?? address);
   return `ws://${isIPv6(name) ? `[${name}]` : name}:${port}`;
@@ -174,8 +218,10 @@ function destroy(this: Duplex): void {
   this.destroy();
 }
 
-function toHandshakeRequest({ url = '/', headers, socket }: IncomingMessage): HandshakeRequest {
-  const { remoteAddress } = socket;
+function toHandshakeRequest(
+  { url = '/', headers, socket }: IncomingMessage,
+  remoteAddress: string | undefined,
+): HandshakeRequest {
   return { url, headers, encrypted: 'encrypted' in socket, ...(remoteAddress !== undefined && { remoteAddress }) };
 }
 

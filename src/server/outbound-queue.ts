@@ -41,6 +41,9 @@ export interface WaitingFrame extends Frame {
   readonly at: number;
 }
 
+/** Heap of a waiting frame beside its text, in bytes: measured, and rounded up. Frames of a few characters would take many times their text. */
+const frameBytes = 160;
+
 /** Frames that wait for a slow reader, in order, counted in bytes. */
 export class OutboundQueue {
   #frames: (WaitingFrame | undefined)[] = [];
@@ -48,6 +51,7 @@ export class OutboundQueue {
   #first = 0;
   /** The place of the last frame of each key. Made when there is one: few clients read slowly. */
   #places: Map<string, number> | undefined;
+  /** Of the frames and of what keeps them in order. */
   bytes = 0;
   isEmpty = true;
 
@@ -62,7 +66,7 @@ export class OutboundQueue {
     }
     this.#frames.push(frame);
     this.isEmpty = false;
-    this.bytes += frame.bytes;
+    this.bytes += frame.bytes + frameBytes;
   }
 
   /**
@@ -86,7 +90,7 @@ export class OutboundQueue {
     if (!frame) return undefined;
     if (frame.latest && this.#places?.get(frame.latest.key) === this.#first) this.#places.delete(frame.latest.key);
     this.#frames[this.#first++] = undefined;
-    this.bytes -= frame.bytes;
+    this.bytes -= frame.bytes + frameBytes;
     if (this.#first === this.#frames.length) this.clear();
     return frame;
   }

@@ -63,10 +63,11 @@ function ask(server: Server, request: Request, body: Buffer, facts: ViewFacts): 
   });
 }
 
-/** Both ends of a connection within the process; the server's knows where the client is. */
+/** Both ends of a connection within the process; the server's knows where the client is, and whether it came over TLS. */
 function connect(server: Server, { scope }: ViewFacts): Duplex {
   const [client, served] = duplexPair();
   Object.defineProperty(served, 'remoteAddress', { value: scope.remoteAddress });
+  Object.defineProperty(served, 'encrypted', { value: scope.protocol === 'https' });
   server.emit('connection', served);
   return client;
 }

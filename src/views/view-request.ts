@@ -44,7 +44,7 @@ export function toRequest(route: ViewRoute, kwargs: ViewKwargs, { scope, signal 
   const hasBody = kwargs.data !== undefined && !withoutBody.includes(route.method);
   const headers = headersOf(scope);
   if (hasBody) headers.set('content-type', 'application/json');
-  return new Request(`http://${hostOf(scope)}${path}${encodeQuery(kwargs.query)}`, {
+  return new Request(`${scope.protocol}://${hostOf(scope)}${path}${encodeQuery(kwargs.query)}`, {
     method: route.method,
     headers,
     signal,
@@ -63,7 +63,6 @@ function headersOf(scope: Scope): Headers {
 }
 
 /** A host that makes no URL is none: it is the client's word. */
-function hostOf({ headers }: Scope): string {
-  const host = String(headers['host'] ?? '');
+function hostOf({ host = '' }: Scope): string {
   return /^[\w.[\]:-]+$/.test(host) && URL.canParse(`http://${host}/`) ? host : 'localhost';
 }

@@ -7,6 +7,7 @@ import { unique } from '../support/unique.js';
 
 const own = { host: 'chat.example', origin: 'http://chat.example' };
 const password = 'correct horse battery';
+const HOUR = 60 * 60 * 1000;
 
 describe('accounts over HTTP', () => {
   const clock = new TestClock();
@@ -14,8 +15,10 @@ describe('accounts over HTTP', () => {
 
   before(async function () {
     this.timeout(TIME_TO_OPEN);
-    chat = await createChat((await sharedDatabase()).orm, { clock });
+    chat = await createChat((await sharedDatabase()).orm, { clock, settings: { trustedProxies: ['127.0.0.1'] } });
   });
+  // Longer than attempts are remembered.
+  beforeEach(() => clock.advance(HOUR));
   after(() => chat.close());
 
   function post(url: string, payload: object, headers: Record<string, string> = {}): Promise<LightMyRequestResponse> {
@@ -36,7 +39,7 @@ describe('accounts over HTTP', () => {
     expect((await me(cookie)).json()).to.include({ username });
   });
 
-  it('the cookie is for this site and HTTP only, and for TLS where there is TLS', async () => {
+  it('the cookie is for this site and HTTP only, and for TLS where a trusted proxy says that there is TLS', async () => {
     const overHttp = await post('/api/sign-up', { username: unique('ada'), password });
     const [cookie] = overHttp.cookies;
     expect(cookie).to.include({ name: 'session', path: '/', httpOnly: true, sameSite: 'Lax' });
@@ -45,6 +48,15 @@ describe('accounts over HTTP', () => {
     const behindTls = { 'x-forwarded-proto': 'https' };
     const overTls = await post('/api/sign-up', { username: unique('ada'), password }, behindTls);
     expect(overTls.cookies[0]).to.include({ secure: true });
+
+    const untrusted = {
+      method: 'POST',
+      url: '/api/sign-up',
+      remoteAddress: '203.0.113.9',
+      headers: behindTls,
+    } as const;
+    const lied = await chat.http.inject({ ...untrusted, payload: { username: unique('ada'), password } });
+    expect(lied.cookies[0]).not.to.have.property('secure');
   });
 
   it('log-in takes the right password', async () => {
@@ -65,6 +77,44 @@ describe('accounts over HTTP', () => {
     });
     expect([unknown.statusCode, unknown.body]).to.deep.equal([wrong.statusCode, wrong.body]);
   });
+
+  const from = (address: string) => ({ 'x-forwarded-for': address });
+
+  it('log-in takes ten guesses at an account at once, then one a minute, wherever they come from', async () => {
+    const { username } = await signUp();
+    const guess = (each: number) =>
+      post('/api/log-in', { username, password: `guess ${each}` }, from(`203.0.113.${each}`));
+    const guesses = await Promise.all(Array.from({ length: 12 }, (_, each) => guess(each)));
+    const told = (status: number) => guesses.filter(({ statusCode }) => statusCode === status);
+    expect([told(401).length, told(429).length]).to.deep.equal([10, 2]);
+    expect(told(429)[0]?.headers).to.include({ 'retry-after': '60' });
+    expect(told(429)[0]?.json()).to.deep.equal({
+      errors: ['Too many attempts to log in. Try again in 60 seconds.'],
+      code: 'throttled',
+    });
+    expect((await post('/api/log-in', { username, password })).statusCode).to.equal(429);
+    clock.advance(60_000);
+    expect((await post('/api/log-in', { username, password })).statusCode).to.equal(200);
+  });
+
+  it('log-in and sign-up take thirty attempts of an address at once, then one in ten seconds', async () => {
+    const attempts: Readonly<Record<string, [number, () => object]>> = {
+      '/api/log-in': [401, () => ({ username: unique('nobody'), password })],
+      '/api/sign-up': [400, () => ({ username: taken, password })],
+    };
+    const { username: taken } = await signUp();
+    for (const [path, [status, body]] of Object.entries(attempts)) {
+      const send = (address: string) => post(path, body(), from(address));
+      // An IPv6 address is one of a network that its user has to itself.
+      const answers = await Promise.all(Array.from({ length: 31 }, (_, each) => send(`2001:db8:0:7::${each}`)));
+      const statuses = answers.map(({ statusCode }) => statusCode);
+      expect(statuses.filter((each) => each === status)).to.have.length(30);
+      expect(statuses.filter((each) => each === 429)).to.have.length(1);
+      expect((await send('203.0.113.7')).statusCode).to.equal(status);
+      clock.advance(10_000);
+      expect((await send('2001:db8:0:7::1')).statusCode).to.equal(status);
+    }
+  }).timeout(30_000);
 
   it('log-out ends the session, not only the cookie', async () => {
     const { cookie } = await signUp();

@@ -128,13 +128,17 @@ async function isReadyAt(port: number): Promise<boolean> {
   }
 }
 
-/** What a client says of its own address is replaced by what is known of it. */
+/** What a client says of itself is replaced by what is known of it. */
 function requestTo(
   { port }: Backend,
   { method, url, headers, socket }: IncomingMessage,
   more: OutgoingHttpHeaders = {},
 ) {
-  const forwarded = { 'x-forwarded-for': socket.remoteAddress, 'x-forwarded-proto': 'http' };
+  const forwarded = {
+    'x-forwarded-for': socket.remoteAddress,
+    'x-forwarded-host': headers.host ?? '',
+    'x-forwarded-proto': 'http',
+  };
   const sent = { ...endToEnd(headers), ...forwarded, ...more };
   return request({ host: '127.0.0.1', port, method, path: url, headers: sent, agent: false });
 }

@@ -1,25 +1,35 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { NotAuthenticated } from 'signalbox';
+import { type App, NotAuthenticated } from 'signalbox';
 import { Accounts } from '../accounts/accounts.js';
+import { Attempts } from '../accounts/attempts.js';
 import { Credentials, NewCredentials } from '../accounts/credentials.js';
 import { SESSION_COOKIE, Sessions } from '../accounts/sessions.js';
 import type { User } from '../entities/user.js';
 import { readBody } from './read-body.js';
 
 export interface AccountServices {
+  /** Knows who asks, through proxies too. */
+  readonly app: Pick<App, 'clientOf'>;
   readonly accounts: Accounts;
+  readonly attempts: Attempts;
   readonly sessions: Sessions;
 }
 
-export function accountRoutes(server: FastifyInstance, { accounts, sessions }: AccountServices): void {
+export function accountRoutes(server: FastifyInstance, services: AccountServices): void {
+  const { app, accounts, attempts, sessions } = services;
+
   server.post('/api/sign-up', async (request, reply) => {
-    const user = await accounts.signUp(readBody(NewCredentials, request.body));
+    const credentials = readBody(NewCredentials, request.body);
+    attempts.signUp(app.clientOf(request.raw).network);
+    const user = await accounts.signUp(credentials);
     await openSession(user, request, reply);
     return reply.code(201).send(viewOf(user));
   });
 
   server.post('/api/log-in', async (request, reply) => {
-    const user = await accounts.logIn(readBody(Credentials, request.body));
+    const credentials = readBody(Credentials, request.body);
+    const { network } = app.clientOf(request.raw);
+    const user = await attempts.logIn(credentials.username, network, () => accounts.logIn(credentials));
     await openSession(user, request, reply);
     return viewOf(user);
   });
@@ -42,7 +52,7 @@ export function accountRoutes(server: FastifyInstance, { accounts, sessions }: A
       path: '/',
       httpOnly: true,
       sameSite: 'lax',
-      secure: isHttps(request),
+      secure: app.clientOf(request.raw).protocol === 'https',
       expires: expiresAt,
     });
   }
@@ -55,9 +65,4 @@ export function accountRoutes(server: FastifyInstance, { accounts, sessions }: A
 
 function viewOf({ id, username }: User): { id: number; username: string } {
   return { id, username };
-}
-
-/** A client that lies in this header harms its own cookie and nobody else's. */
-function isHttps(request: FastifyRequest): boolean {
-  return request.protocol === 'https' || request.headers['x-forwarded-proto'] === 'https';
 }

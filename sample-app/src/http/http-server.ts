@@ -10,20 +10,26 @@ import { refuseForeignOrigin } from './same-origin.js';
 import { securityHeaders } from './security-headers.js';
 
 export interface HttpServices extends AccountServices {
-  /** Answers health checks and, in development, the pages of the explorer. */
-  readonly app: Pick<App, 'answer'>;
+  /** Answers health checks and, in development, the pages of the explorer too. */
+  readonly app: Pick<App, 'answer' | 'clientOf'>;
   readonly em: EntityManager;
   readonly logger: Logger;
 }
 
 export async function createHttpServer(services: HttpServices): Promise<FastifyInstance> {
-  const server = fastify({ bodyLimit: 4096, requestTimeout: 30_000, forceCloseConnections: true });
+  const server = fastify({
+    bodyLimit: 4096,
+    requestTimeout: 30_000,
+    forceCloseConnections: true,
+    // How often Node.js looks for requests that take too long.
+    http: { connectionsCheckingInterval: 2_000 },
+  });
   await server.register(fastifyCookie);
   server.addHook('onRequest', async (request, reply) => {
     const { raw } = reply;
     if (services.app.answer(request.raw, raw) || livePages.answer(request.raw, raw)) return reply.hijack();
     reply.headers(securityHeaders);
-    refuseForeignOrigin(request);
+    refuseForeignOrigin(request, services.app);
   });
   // Not earlier: reading the body loses the asynchronous context.
   server.addHook('preHandler', (_request, _reply, done) => RequestContext.create(services.em, done));
@@ -41,7 +47,9 @@ export async function createHttpServer(services: HttpServices): Promise<FastifyI
 /** An error is told to the client where it is the client's, and to the log where it is not; never what was sent. */
 function sendError(error: FastifyError | ApiError, reply: FastifyReply, logger: Logger): FastifyReply {
   if (error instanceof ApiError) {
-    return reply.code(error.status).send({ errors: error.errors, code: error.code });
+    const { status, errors, code, retryAfter } = error;
+    if (retryAfter !== undefined) reply.header('retry-after', Math.ceil(retryAfter / 1000));
+    return reply.code(status).send({ errors, code });
   }
   const { statusCode = 500, code } = error;
   if (statusCode < 500) {

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import { PermissionDenied } from 'signalbox';
+import { type App, PermissionDenied } from 'signalbox';
 
 export class ForeignOrigin extends PermissionDenied {
   static override readonly code = 'foreign_origin';
@@ -9,11 +9,11 @@ export class ForeignOrigin extends PermissionDenied {
 const safeMethods = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** Browsers say where a request comes from. A client that says nothing is no browser, so it holds nobody's cookies. */
-export function refuseForeignOrigin({ method, headers }: FastifyRequest): void {
+export function refuseForeignOrigin({ method, headers, raw }: FastifyRequest, app: Pick<App, 'clientOf'>): void {
   if (safeMethods.has(method)) return;
   const site = headers['sec-fetch-site'];
   if (site === 'same-origin' || site === 'none') return;
-  if (site === undefined && isOwn(headers.origin, headers.host)) return;
+  if (site === undefined && isOwn(headers.origin, app.clientOf(raw).host)) return;
   throw new ForeignOrigin();
 }
 

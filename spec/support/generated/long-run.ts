@@ -26,6 +26,7 @@ try {
       { seed, numRuns: 20, interruptAfterTimeLimit: Math.max(end - Date.now(), 1) },
     );
   }
+  process.stdout.write(`${runs} batches, each shown alike everywhere\n`);
 } finally {
   await stopSharedPostgres();
 }

@@ -42,6 +42,7 @@ export type Api = {
         | { readonly action: 'delete'; readonly data: { pk: number } }
       >;
     };
+    readonly subscriptions: Record<never, never>;
   };
   readonly messages: {
     readonly actions: {
@@ -56,6 +57,7 @@ export type Api = {
         | { readonly action: 'delete'; readonly data: { pk: number } }
       >;
     };
+    readonly subscriptions: Record<never, never>;
   };
 };
 

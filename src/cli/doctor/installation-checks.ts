@@ -1,21 +1,16 @@
-import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import {
+  findPackage,
+  loadedModules,
+  nodeModulesOf,
+  otherSignalboxes,
+  ownFolder,
+  readPackage,
+  wayToOneCopy,
+} from '../../copies.js';
 import type { Check, Finding } from './check.js';
-
-const ownRoot = fileURLToPath(new URL('../../../', import.meta.url));
-
-/** An installed package. */
-interface Installed {
-  readonly name: string;
-  readonly version: string;
-  /** Its folder, with links resolved. */
-  readonly folder: string;
-  readonly engines?: { readonly node?: string };
-  readonly peerDependencies?: Readonly<Record<string, string>>;
-  readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>;
-}
 
 export const nodeIsNewEnough: Check = ({ folder }) => {
   const wanted = findPackage('signalbox', folder)?.engines?.node?.replace('>=', '');
@@ -29,7 +24,7 @@ export const nodeIsNewEnough: Check = ({ folder }) => {
 export const signalboxIsInstalled: Check = ({ folder }) => {
   const installed = findPackage('signalbox', folder);
   if (!installed) return error('Signalbox is not installed.', 'Install the packages: npm install');
-  const own = readPackage(ownRoot);
+  const own = readPackage(ownFolder);
   if (!own || installed.folder === own.folder) return [];
   return warning(
     `This command belongs to Signalbox ${own.version} in ${own.folder}, and the application uses ${installed.version} in ${installed.folder}.`,
@@ -86,6 +81,37 @@ export const peersAreThereOnce: Check = ({ folder }) => {
   });
 };
 
+/** What the process has loaded with the application, or by itself; what start-up refuses for it is told by another check. */
+export const packagesAreLoadedOnce: Check = ({ app, folder }) => {
+  if (app instanceof Error || findPackage('signalbox', folder)?.folder !== ownFolder) return [];
+  const signalboxes = [ownFolder, ...otherSignalboxes()];
+  return [
+    ...loadedTwice('signalbox', signalboxes, 'warning', wayToOneCopy('signalbox')),
+    ...entryModules.flatMap(([name, module]) => {
+      const remedy = `That is right where a library uses its copy for itself. ${wayToOneCopy(name)}`;
+      return loadedTwice(name, [...loadedModules(name, module).keys()], 'note', remedy);
+    }),
+  ];
+};
+
+/** Of the packages whose copies know nothing of each other, a module that each copy loads. */
+const entryModules = [
+  ['tsyringe', 'dist/cjs/index.js'],
+  ['class-transformer', 'cjs/index.js'],
+  ['class-validator', 'cjs/index.js'],
+] as const;
+
+function loadedTwice(
+  name: string,
+  folders: readonly string[],
+  severity: 'warning' | 'note',
+  remedy: string,
+): readonly Finding[] {
+  const there = folders.filter((folder) => existsSync(folder)).sort();
+  if (there.length < 2) return [];
+  return [{ severity, text: `The application loads ${name} from several places: ${there.join(' and ')}.`, remedy }];
+}
+
 const unfitRunners =
   /(^|[\s/])(tsx|esbuild-register|esno|vite-node|node --experimental-(?:strip|transform)-types|node(?= (?:\S+ )*\S+\.m?ts))(\s|$)/;
 
@@ -120,27 +146,6 @@ export const metadataIsEmitted: Check = async ({ folder }) => {
     'Set "experimentalDecorators" and "emitDecoratorMetadata" to true in tsconfig.json, and build with tsc.',
   );
 };
-
-/** As Node looks a package up: in the node_modules of the folder and of those above it. */
-function findPackage(name: string, folder: string): Installed | undefined {
-  for (const modules of nodeModulesOf(folder)) {
-    const found = readPackage(join(modules, name));
-    if (found) return found;
-  }
-  return undefined;
-}
-
-function nodeModulesOf(folder: string): readonly string[] {
-  const above = dirname(folder);
-  const own = join(folder, 'node_modules');
-  return [...(existsSync(own) ? [own] : []), ...(above === folder ? [] : nodeModulesOf(above))];
-}
-
-function readPackage(folder: string): Installed | undefined {
-  const path = join(folder, 'package.json');
-  if (!existsSync(path)) return undefined;
-  return { ...JSON.parse(readFileSync(path, 'utf8')), folder: realpathSync(folder) };
-}
 
 /** Compares dotted numbers; what comes after a hyphen does not count. */
 function isAtLeast(version: string, wanted: string): boolean {

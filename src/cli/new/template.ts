@@ -57,8 +57,10 @@ const PNPM_SETTINGS = 'allowBuilds:\n  esbuild: false\n';
 /** What a build, an installation or a start of the sample app leaves in its folder. */
 const made = /^(node_modules|dist|data|\.env|.*\.tsbuildinfo)$/;
 
-/** What only the repository can run: its database is that of the framework's specs. package.json leaves it out, too. */
-const ofRepository = ['src/cluster', 'spec/cluster', 'spec/cluster.spec.ts'].map((path) => join(chat, path));
+/** Of the repository alone: an example whose database is that of the framework's specs, and a spec that takes long. package.json leaves them out, too. */
+const ofRepository = ['src/cluster', 'spec/cluster', 'spec/cluster.spec.ts', 'spec/silent-sockets.spec.ts'].map(
+  (path) => join(chat, path),
+);
 
 const ignored = ['node_modules/', 'dist/', 'data/', '.env'];
 

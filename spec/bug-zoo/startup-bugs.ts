@@ -1,0 +1,54 @@
+import { always, leftOut } from './faults.js';
+import type { Bug } from './plant.js';
+
+/** What start-up has to find, and what the declarations of a consumer may say. */
+export const startupBugs: readonly Bug[] = [
+  {
+    name: 'an unregistered token fails at the first frame',
+    story: 'Only the providers that options and decorators name are checked, and not what these ask for.',
+    plant: { symbol: 'dependenciesOf', in: 'scope/provider-checks', with: always([]) },
+    caughtBy: ['scope/provider-checks'],
+  },
+  {
+    name: 'a class with a decorator of another library gets nothing in its constructor',
+    story: 'The types that the compiler wrote down are taken for a decorator of the container.',
+    plant: { symbol: 'knowsParameters', with: always(true) },
+    caughtBy: ['scope/provider-checks'],
+  },
+  {
+    name: 'a subclass that builds its base by itself is refused',
+    story: 'The parameters of the base are taken for those of the subclass.',
+    plant: { symbol: 'declaresConstructor', with: always(false) },
+    caughtBy: ['scope/provider-checks'],
+  },
+  {
+    name: 'a second copy of tsyringe is called a missing decorator',
+    story: 'Only the own copy is looked at.',
+    plant: { symbol: 'loadedModules', with: always(new Map()) },
+    caughtBy: ['copies'],
+  },
+  {
+    name: 'a method with a decorator of a second copy of Signalbox is no action, without a word',
+    story: 'The notes of another copy are not looked for.',
+    plant: { symbol: 'bearsForeignNotes', with: always(false) },
+    caughtBy: ['copies'],
+  },
+  {
+    name: 'clients delete by an action that the consumer has taken away',
+    story: 'The method is found on the class that is extended.',
+    plant: { symbol: 'takeActionAway', with: leftOut },
+    caughtBy: ['consumers/without'],
+  },
+  {
+    name: 'after a login, a client hears what the consumer had subscribed to for the former user',
+    story: 'The subscriptions of the former user are not ended.',
+    plant: { symbol: 'Subscriptions.endAll', with: always(new Set()) },
+    caughtBy: ['consumers/own-subscriptions'],
+  },
+  {
+    name: 'the warning of an unreported write names no line of the application',
+    story: 'The stack is looked at when the statement is sent.',
+    plant: { symbol: 'duringUnreportedCall', with: () => (run: () => unknown) => run() },
+    caughtBy: ['dcrf/unreported-writes'],
+  },
+];

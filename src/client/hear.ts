@@ -1,0 +1,40 @@
+import type { ReplyFrame } from '../wire/messages.js';
+import type { Client, ConsumerView } from './client-types.js';
+
+/** The streams of a client; null on a route without streams. */
+type StreamOf<Api> = Api extends ConsumerView ? null : keyof Api;
+
+type ViewOf<Api, Stream> = Stream extends keyof Api ? Api[Stream] : Api;
+
+/** What a consumer subscribes to by itself, by request id. */
+type SubscriptionsOf<Api, Stream> =
+  ViewOf<Api, Stream> extends { readonly subscriptions: infer Subscriptions } ? Subscriptions : never;
+
+type EventOf<Subscription> = Subscription extends { readonly event: infer Event } ? Event : never;
+
+/**
+ * Hears what a consumer subscribed to by itself, under a request id of its choice, on every connection of the client. There is nothing to
+ * ask for, and nothing to cancel.
+ *
+ * ```ts
+ * const stop = hear(client, 'rooms', 'lobby', (event) => …);
+ * ```
+ *
+ * @param stream null on a route without streams
+ * @returns ends the listening
+ */
+export function hear<
+  Api,
+  const Stream extends StreamOf<Api>,
+  const Id extends keyof SubscriptionsOf<Api, Stream> & string,
+>(
+  client: Client<Api>,
+  stream: Stream,
+  requestId: Id,
+  listener: (event: EventOf<SubscriptionsOf<Api, Stream>[Id]>) => void,
+): () => void {
+  return client.$onFrame((payload, from) => {
+    const { request_id: id, response_status: status, action, data } = (payload ?? {}) as ReplyFrame;
+    if (from === stream && id === requestId && status < 300) listener({ action, data } as never);
+  });
+}

@@ -1,0 +1,99 @@
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ConfigurationError } from './errors.js';
+import { bearsForeignNotes, type Class } from './metadata.js';
+
+/** Where this copy of Signalbox is installed. */
+export const ownFolder = resolve(fileURLToPath(new URL('../', import.meta.url)));
+
+/** An installed package. */
+export interface InstalledPackage {
+  readonly name: string;
+  readonly version: string;
+  /** Its folder, with links resolved. */
+  readonly folder: string;
+  readonly engines?: { readonly node?: string };
+  readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>;
+}
+
+/** As Node.js looks a package up: in the node_modules of the folder and of those above it. */
+export function findPackage(name: string, folder: string): InstalledPackage | undefined {
+  for (const modules of nodeModulesOf(folder)) {
+    const found = readPackage(join(modules, name));
+    if (found) return found;
+  }
+  return undefined;
+}
+
+export function nodeModulesOf(folder: string): readonly string[] {
+  const above = dirname(folder);
+  const own = join(folder, 'node_modules');
+  return [...(existsSync(own) ? [own] : []), ...(above === folder ? [] : nodeModulesOf(above))];
+}
+
+export function readPackage(folder: string): InstalledPackage | undefined {
+  const path = join(folder, 'package.json');
+  if (!existsSync(path)) return undefined;
+  return { ...JSON.parse(readFileSync(path, 'utf8')), folder: realpathSync(folder) };
+}
+
+/** The copies of Signalbox in this process, by their folders. Every copy finds the same set. */
+const copiesKey = Symbol.for('signalbox:copies');
+const globals = globalThis as { [copiesKey]?: Set<string> };
+globals[copiesKey] ??= new Set();
+globals[copiesKey].add(ownFolder);
+
+/** The folders of the other copies of Signalbox that this process has loaded. */
+export function otherSignalboxes(): readonly string[] {
+  return [...(globals[copiesKey] ?? [])].filter((folder) => folder !== ownFolder);
+}
+
+/** Where a class of the framework says which copy it belongs to; classes that extend it inherit the mark. */
+const ownerKey = Symbol.for('signalbox:copy');
+
+/** Marks classes of the framework, so that another copy knows them for what they are. */
+export function markClasses(classes: readonly Class[]): void {
+  for (const each of classes) Object.defineProperty(each, ownerKey, { value: ownFolder, configurable: true });
+}
+
+/** @throws ConfigurationError for a class of another copy of Signalbox, one that extends such a class, and one that bears decorators of it */
+export function checkClassIsOurs(given: Class): void {
+  const owner: unknown = Reflect.get(given, ownerKey);
+  if (owner !== undefined && owner !== ownFolder)
+    throw secondCopy(given.name, 'signalbox', `is or extends a class of the copy in ${owner}`, ownFolder);
+  if (!bearsForeignNotes(given)) return;
+  const other = otherSignalboxes().join(' or ') || `${ownFolder}, which is loaded twice`;
+  throw secondCopy(given.name, 'signalbox', `bears decorators of the copy in ${other}`, ownFolder);
+}
+
+/** The copies of a CommonJS package that this process has loaded: folder -> what one of its modules exports. */
+export function loadedModules(name: string, module: string): ReadonlyMap<string, Readonly<Record<string, unknown>>> {
+  const loaded = new Map<string, Readonly<Record<string, unknown>>>();
+  for (const [path, found] of Object.entries(createRequire(import.meta.url).cache)) {
+    const place = path.replaceAll('\\', '/');
+    if (found && place.endsWith(`/node_modules/${name}/${module}`))
+      loaded.set(resolve(path.slice(0, -module.length)), found.exports);
+  }
+  return loaded;
+}
+
+/**
+ * What is thrown where a class depends on another copy of a package than Signalbox does.
+ *
+ * @param finding what the class has to do with the other copy, with its folder
+ * @param folder of the copy that Signalbox uses
+ */
+export function secondCopy(className: string, name: string, finding: string, folder: string): ConfigurationError {
+  return new ConfigurationError({
+    class: className,
+    reason: `${finding}, and the application runs with the copy of ${name} in ${folder}: one knows nothing of the other's classes and decorators.`,
+    remedy: wayToOneCopy(name),
+  });
+}
+
+export function wayToOneCopy(name: string): string {
+  return `Let all use one: \`npm ls ${name}\` shows who asks for which. Bring the versions together, then npm dedupe; a package of your own that several applications share takes ${name} as a peer dependency.`;
+}
