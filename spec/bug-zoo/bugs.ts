@@ -8,6 +8,7 @@ import { dcrfBugs } from './dcrf-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
 import { inboundBugs } from './inbound-bugs.js';
 import { loginBugs } from './login-bugs.js';
+import { plainRowsBugs } from './plain-rows-bugs.js';
 import type { Bug, Fault } from './plant.js';
 import { proxyBugs } from './proxy-bugs.js';
 import { severalProcessesBugs } from './several-processes-bugs.js';
@@ -1180,6 +1181,7 @@ export const bugs: readonly Bug[] = [
   ...changeLogBugs,
   ...columnKindsBugs,
   ...severalProcessesBugs,
+  ...plainRowsBugs,
   ...connectionMemoryBugs,
   ...startupBugs,
   ...writeBugs,
