@@ -5,6 +5,7 @@ import { changeLogBugs } from './change-log-bugs.js';
 import { connectionMemoryBugs } from './connection-memory-bugs.js';
 import { dcrfBugs } from './dcrf-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
+import { plainRowsBugs } from './plain-rows-bugs.js';
 import type { Bug, Fault } from './plant.js';
 import { proxyBugs } from './proxy-bugs.js';
 import { severalProcessesBugs } from './several-processes-bugs.js';
@@ -1187,6 +1188,7 @@ export const bugs: readonly Bug[] = [
   ...changeLogBugs,
   ...severalProcessesBugs,
   ...connectionMemoryBugs,
+  ...plainRowsBugs,
   ...startupBugs,
   ...dcrfBugs,
   ...proxyBugs,

@@ -198,6 +198,12 @@ export class ModelQueries {
   }
 }
 
+/** The names of the filters that the ORM applies to each query of a model, without those that were added to an entity manager. */
+export function defaultFiltersOf(em: EntityManager, meta: EntityMetadata): readonly string[] {
+  const sources = [em.config.get('filters') as EntityMetadata['filters'], meta.filters];
+  return sources.flatMap((source) => QueryHelper.getActiveFilters(meta, {}, source).map(({ name }) => name));
+}
+
 async function runByOrm(builder: QueryBuilder) {
   const rows = await builder.execute('all', { mapResults: false });
   return { rows, mayRepeat: builder.hasToManyJoins() };
