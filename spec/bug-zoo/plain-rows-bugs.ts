@@ -1,4 +1,4 @@
-import { always } from './faults.js';
+import { always, made } from './faults.js';
 import type { Bug } from './plant.js';
 
 /** What is said of rows that are read without entities. */
@@ -20,5 +20,11 @@ export const plainRowsBugs: readonly Bug[] = [
     story: 'The method is taken for that of the mixin.',
     plant: { symbol: 'isPlainList', with: always(true) },
     caughtBy: ['consumers/model-rows'],
+  },
+  {
+    name: 'reads are prepared under names that a pooler does not know',
+    story: 'The setting holds for the change log only.',
+    plant: { symbol: 'ModelQueries', with: made(() => [() => true]) },
+    caughtBy: ['orm/prepared-reads'],
   },
 ];

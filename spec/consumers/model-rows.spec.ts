@@ -1,5 +1,15 @@
 import { Collection, type Rel } from '@mikro-orm/core';
-import { Entity, Filter, ManyToMany, ManyToOne, OnLoad, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import {
+  Embeddable,
+  Embedded,
+  Entity,
+  Filter,
+  ManyToMany,
+  ManyToOne,
+  OnLoad,
+  PrimaryKey,
+  Property,
+} from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import {
   ActionContext,
@@ -38,6 +48,17 @@ class Painter {
 class Museum {
   @PrimaryKey({ type: 'integer' }) id!: number;
   @Property({ type: 'boolean' }) isListed!: boolean;
+}
+
+@Embeddable()
+class Frame {
+  @Property({ type: 'string' }) wood!: string;
+}
+
+@Entity()
+class Print {
+  @PrimaryKey({ type: 'integer' }) id!: number;
+  @Embedded(() => Frame) frame = new Frame();
 }
 
 @Entity()
@@ -106,6 +127,10 @@ class LoudSerializer extends ModelSerializer(Painting, { fields: ['id'] }) {
 @injectable()
 class MuseumSerializer extends ModelSerializer(Painting, { fields: ['id', 'museum'] }) {}
 @injectable()
+class PrintSerializer extends ModelSerializer(Print, { fields: ['id', 'frame'], readOnly: ['frame'] }) {}
+@injectable()
+class HallSerializer extends ModelSerializer(Museum, { fields: ['id'] }) {}
+@injectable()
 class TicketSerializer extends ModelSerializer(Ticket, { fields: ['id'] }) {}
 @injectable()
 class KeySerializer extends ModelSerializer(Painting, { fields: ['id'] }) {}
@@ -144,6 +169,10 @@ class TitleConsumer extends mix(ModelConsumer(Painting, { serializer: TitleSeria
 class LoudConsumer extends mix(ModelConsumer(Painting, { serializer: LoudSerializer }), List) {}
 @Consumer()
 class MuseumConsumer extends mix(ModelConsumer(Painting, { serializer: MuseumSerializer }), List, Retrieve) {}
+@Consumer()
+class PrintConsumer extends mix(ModelConsumer(Print, { serializer: PrintSerializer }), List) {}
+@Consumer()
+class HallConsumer extends mix(ModelConsumer(Museum, { serializer: HallSerializer }), List, Retrieve) {}
 @Consumer()
 class TicketConsumer extends mix(ModelConsumer(Ticket, { serializer: TicketSerializer }), List) {}
 @Consumer()
@@ -217,6 +246,12 @@ const cases: readonly Case[] = [
     list: always('the default filter "listed" of Museum'),
     retrieve: always('the default filter "listed" of Museum'),
   },
+  { says: 'none for a default filter on the model itself', consumer: HallConsumer, list: never, retrieve: never },
+  {
+    says: 'those of an embedded value',
+    consumer: PrintConsumer,
+    list: always('Print.frame, which is no plain column'),
+  },
   {
     says: 'those of a hook of the entity',
     consumer: TicketConsumer,
@@ -260,7 +295,7 @@ const cases: readonly Case[] = [
 ];
 
 describe('The description of an action that reads rows', () => {
-  const database = useDatabase('model_rows', [Painter, Museum, Ticket, Painting]);
+  const database = useDatabase('model_rows', [Painter, Museum, Print, Ticket, Painting]);
 
   const appWith = (consumer: Case['consumer']) =>
     createApp({ orm: database.orm, container: testProviders().container, routes: [path('/', consumer)] });
@@ -276,6 +311,7 @@ describe('The description of an action that reads rows', () => {
     for (const id of [1, 2])
       em.create(Painting, { id, title: `View ${id}`, year: 1660, painter, museum, restorers: [painter] });
     em.create(Ticket, { id: 1 });
+    em.create(Print, { id: 1, frame: { wood: 'oak' } });
     await em.flush();
   });
 
