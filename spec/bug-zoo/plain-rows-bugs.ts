@@ -22,9 +22,9 @@ export const plainRowsBugs: readonly Bug[] = [
     caughtBy: ['consumers/model-rows'],
   },
   {
-    name: 'reads are prepared under names that a pooler does not know',
+    name: 'rows are read and written under names that a pooler does not know',
     story: 'The setting holds for the change log only.',
     plant: { symbol: 'ModelQueries', with: made(() => [() => true]) },
-    caughtBy: ['orm/prepared-reads'],
+    caughtBy: ['orm/prepared-rows'],
   },
 ];

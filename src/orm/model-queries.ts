@@ -86,9 +86,11 @@ const mostShapes = 1_000;
  */
 export class ModelQueries {
   readonly #prepared = new Map<string, Prepared>();
+  /** Empty for one that every row fulfils, null for one that looks at other tables. */
+  readonly #conditions = new Map<string, string | null>();
 
   /** @param hasNames whether statements are prepared under a name */
-  constructor(private readonly hasNames: () => boolean = () => true) {}
+  constructor(readonly hasNames: () => boolean = () => true) {}
 
   /** Always from the primary, and never from a cache. What the request has changed and not flushed is flushed first, as `em.find` does. */
   async rows(reader: Reader, selection: Selection, query: ModelQuery): Promise<readonly PlainRow[]> {
@@ -121,6 +123,35 @@ export class ModelQueries {
     };
     const { rows } = await this.#run(reader, meta, where, `count ${meta.className}`, build, []);
     return Number(rows[0]?.['count'] ?? 0);
+  }
+
+  /**
+   * A condition, narrowed by the default filters of the ORM, as SQL about the alias `t`. Undefined where it looks at other tables or has to
+   * be built anew each time.
+   *
+   * @param first the number of its first parameter
+   */
+  async condition(
+    reader: Reader,
+    meta: EntityMetadata,
+    condition: object,
+    first: number,
+  ): Promise<{ readonly text: string | undefined; readonly values: readonly unknown[] } | undefined> {
+    const where = await this.#visible(reader, meta, condition);
+    const shape = shapeOf(reader.em, meta, where);
+    if (!shape || shape.joined.length > 0) return undefined;
+    const name = `${reader.em.name}|condition ${meta.className} ${first}|${shape.text}`;
+    const known = this.#conditions.get(name);
+    if (known !== undefined) return known === null ? undefined : { text: known || undefined, values: shape.values };
+    let count = first - 1;
+    const marked = walk(meta, where, { value: () => raw(`$${++count}`), text: () => {} });
+    const { sql, params } = builderOf(reader, meta)
+      .select([raw('1')])
+      .where(marked as object)
+      .toQuery();
+    const text = conditionIn(platformOf(reader.em).formatQuery(sql, [...params]));
+    if (this.#conditions.size < mostShapes) this.#conditions.set(name, text ?? null);
+    return text === undefined ? undefined : { text: text || undefined, values: shape.values };
   }
 
   /** Whether a default filter of the ORM leaves out rows of one of these models. */
@@ -202,6 +233,14 @@ export class ModelQueries {
 export function defaultFiltersOf(em: EntityManager, meta: EntityMetadata): readonly string[] {
   const sources = [em.config.get('filters') as EntityMetadata['filters'], meta.filters];
   return sources.flatMap((source) => QueryHelper.getActiveFilters(meta, {}, source).map(({ name }) => name));
+}
+
+/** What stands behind the WHERE of a query of one table; empty where there is none, undefined for a query of several. */
+function conditionIn(sql: string): string | undefined {
+  const [, condition = ''] = /^select 1 from (?:"[^"]+"\.)?"[^"]+" as "t"(?: where (.*))?$/s.exec(sql) ?? [];
+  return / as "t"( where |$)/.test(sql) && !/ join /.test(sql.slice(0, sql.length - condition.length))
+    ? condition
+    : undefined;
 }
 
 async function runByOrm(builder: QueryBuilder) {

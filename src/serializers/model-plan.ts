@@ -26,11 +26,11 @@ import type { SerializerClass, SerializerContext } from './serializer.js';
 /** A row as clients see it. */
 export type Shown = Record<string, unknown>;
 
-/** A row as its serializer shows it, made without an entity. */
+/** A row as its serializer shows it, made without an entity; null for one that was deleted. */
 export class ShownRow {
   /** @param row what was read, for the columns that are read beside those that are shown */
   constructor(
-    readonly data: Shown,
+    readonly data: Shown | null,
     readonly row: PlainRow,
   ) {}
 }
@@ -152,7 +152,7 @@ async function compile(
   await typeTexts(outline.texts, reader);
   const { meta, fields, show, showStored } = outline.level;
   const keys = meta.getPrimaryProps().flatMap((prop) => prop.fieldNames);
-  const columns = [...keys.map((key) => `t.${quoter(reader.em)(key)}`), ...columnsOf(fields).map(({ sql }) => sql)];
+  const columns = [...keys.map((key) => `t.${quoter(reader.em)(key)}`), ...columnsIn(fields).map(({ sql }) => sql)];
   return {
     selection: { id, meta, columns, keyLength: keys.length },
     related: outline.related,
@@ -216,7 +216,7 @@ export interface Level {
   readonly showStored: RowPlan['showStored'];
 }
 
-function columnsOf(parts: readonly Part[]): readonly PlannedColumn[] {
+function columnsIn(parts: readonly Part[]): readonly PlannedColumn[] {
   return parts.flatMap(({ columns }) => columns);
 }
 
@@ -327,7 +327,7 @@ function planField(
   if (!nested) return { ...relatedKeys(context, meta, prop, alias), name };
   const rows = relatedRows(context, meta, prop, alias, (inner) => {
     const level = compileLevel(nested, inner, context, [...around, serializer]);
-    return { columns: columnsOf(level.fields), read: level.show, readStored: undefined };
+    return { columns: columnsIn(level.fields), read: level.show, readStored: undefined };
   });
   return { ...rows, name };
 }
@@ -398,7 +398,7 @@ function readsPart(tree: ReadTree, meta: EntityMetadata, alias: string, context:
   }
   const stored = parts.flatMap(({ name, readStored }) => (readStored ? [{ name, readStored }] : []));
   return {
-    columns: columnsOf(parts),
+    columns: columnsIn(parts),
     read: (row, from, serializing) => {
       const source: Record<string, unknown> = {};
       let at = from;
