@@ -352,6 +352,36 @@ describe('A write that needs no entity', () => {
     expect(await patched.promise).to.deep.include({ response_status: 404 });
   });
 
+  it('is answered 504 where another transaction keeps its row for longer than the action may take', async () => {
+    const { data } = await wares.request('create', { data: { name: 'cup' } });
+    const { id: pk } = data as { id: number };
+    const short = createApp({
+      orm: database.orm,
+      container: testProviders().container,
+      settings: { actionTimeLimit: 200 },
+      routes: [path('/', WareConsumer)],
+    });
+    const client = await connect(short, '/');
+    const locked = Promise.withResolvers<void>();
+    const answered = Promise.withResolvers<void>();
+    const holding = database.orm.em.fork().transactional(async (em) => {
+      await em
+        .getConnection()
+        .execute('update ware set sold = true where id = ?', [pk], 'run', em.getTransactionContext());
+      locked.resolve();
+      await answered.promise;
+    });
+    await locked.promise;
+    const reply = await client.request('patch', { pk, data: { note: 'mine' } });
+    answered.resolve();
+    await holding;
+
+    expect(reply).to.deep.include({ response_status: 504 });
+    const { data: row } = await wares.request('retrieve', { pk });
+    expect(row).to.deep.include({ note: null, sold: true });
+    await short.close();
+  });
+
   it('is one transaction of its own, which MikroORM does not begin', async () => {
     await wares.request('create', { data: { name: 'cup' } });
     // The subscriber itself would hear of transactions: rows are written through entities while there is one.

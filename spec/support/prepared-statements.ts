@@ -52,9 +52,12 @@ async function namesOfStatements(): Promise<readonly string[]> {
   await app.start();
   const client = await connect(app, '/');
   for (const name of ['one', 'two']) {
-    await client.request('create', { data: { name } });
-    await client.request('list');
-    await client.request('retrieve', { pk: 1 });
+    const replies = [
+      await client.request('create', { data: { name } }),
+      await client.request('list'),
+      await client.request('retrieve', { pk: 1 }),
+    ];
+    for (const { errors } of replies) expect(errors).to.deep.equal([]);
   }
   const found: readonly { name: string }[] = await orm.em
     .fork()

@@ -1,6 +1,6 @@
 import type { EntityManager, EntityMetadata, EntityProperty, EventSubscriber } from '@mikro-orm/core';
 import type { Request } from '../dispatch/request.js';
-import { NotFound, ValidationFailed } from '../errors.js';
+import { NotFound, TimeLimitExceeded, ValidationFailed } from '../errors.js';
 import { ChangeLog } from '../log/change-log.js';
 import type { Class } from '../metadata.js';
 import { byKey } from '../orm/model-key.js';
@@ -45,7 +45,7 @@ export async function writeRow(
   const told = await log?.oneRow(meta);
   if (!planned || !log || !told || !hasPreparedStatements(reader.em)) return undefined;
   const values = kind === 'delete' ? new Map() : await valuesOf(consumer, request, meta, kind, data);
-  if (!values || (kind !== 'create' && kind !== 'delete' && values.size === 0)) return undefined;
+  if (!values || (kind !== 'delete' && values.size === 0)) return undefined;
   const parameters = parametersOf(reader, meta, kind, key, values);
   if (!parameters) return undefined;
   const first = (told.logged ? 4 : 1) + parameters.length;
@@ -57,10 +57,12 @@ export async function writeRow(
     props: [...values.keys()],
     logged: told.logged,
     filter: filter.text,
+    parameters: first - 1 + filter.values.length,
   };
   request.beginCommit();
   const head = told.logged ? log.headOfEntry(told.logged, kind === 'create') : [];
-  const row = await run(unitOfWork, shape, [...head, ...parameters, ...filter.values]);
+  const wait = String(Math.ceil(request.definition?.timeLimit ?? 0));
+  const row = await run(unitOfWork, shape, [...head, ...parameters, ...filter.values, wait]);
   if (told.logged) log.wroteRow();
   if (!row) throw new NotFound();
   return new ShownRow(kind === 'delete' ? null : await planned.plan.show(row, planned.context), row);
@@ -88,6 +90,9 @@ async function filterOf(
 
 const sqlByShape = new WeakMap<object, Map<string, string>>();
 
+/** PostgreSQL's code for a lock that was not to be had in time. */
+const lockTimeout = '55P03';
+
 async function run(
   { queries, reader: { em, schema } }: UnitOfWork,
   shape: WriteShape,
@@ -106,6 +111,7 @@ async function run(
     const [row] = await runStatement<Record<string, unknown>>(clientOf(em), statement, parameters);
     return row && Object.values(row);
   } catch (error) {
+    if (Reflect.get(Object(error), 'code') === lockTimeout) throw new TimeLimitExceeded(undefined, { cause: error });
     // The statement is its own transaction: it took effect, or it did not.
     if (isConnectionFailure(error) && !isWithoutEffect(error)) throw new CommitInDoubt(error as Error);
     throw em.getDriver().convertException(error as Error);

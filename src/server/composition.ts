@@ -73,6 +73,7 @@ import { Handshake } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
 import { HttpSockets, roomFor, systemDescriptors } from './http-sockets.js';
 import { IdleTidying } from './idle-tidying.js';
+import { InboundFlow } from './inbound-frames.js';
 import { ConnectionLimiter } from './rate-limit.js';
 import { Router } from './router.js';
 import type { Route } from './routes.js';
@@ -256,6 +257,7 @@ export function buildServices(options: Options): Services {
     handshake,
     sockets,
     backpressure: new Backpressure(settings.outbound, settings.closeTimeout, clock, counters, logger),
+    inboundFlow: new InboundFlow(settings, clock, counters),
     heartbeat: new Heartbeat(settings.heartbeat, clock, counters, registry.connections),
     lifecycle: new Lifecycle(hooks, unitOfWork, logger, deadlines, settings.closeTimeout),
     tidying:
