@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
 import {
   Consumer,
   Create,
