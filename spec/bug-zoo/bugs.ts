@@ -1183,6 +1183,7 @@ export const bugs: readonly Bug[] = [
   ...severalProcessesBugs,
   ...plainRowsBugs,
   ...connectionMemoryBugs,
+  ...plainRowsBugs,
   ...startupBugs,
   ...writeBugs,
   ...dcrfBugs,

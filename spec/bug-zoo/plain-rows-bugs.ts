@@ -1,4 +1,4 @@
-import { always, leftOut } from './faults.js';
+import { always, leftOut, made } from './faults.js';
 import type { Bug } from './plant.js';
 
 /** What can go wrong between a column and JSON where no entity is made. */
@@ -29,5 +29,29 @@ export const plainRowsBugs: readonly Bug[] = [
     story: 'What is pending is not flushed before plain rows are read.',
     plant: { symbol: 'EntityManager.tryFlush', of: '@mikro-orm/core', with: leftOut },
     caughtBy: ['serializers/rows-under-orm-options'],
+  },
+  {
+    name: 'routes says of a list with soft deletion on a relation that it makes no entities',
+    story: 'Only the serializer is looked at, and not the filters of the ORM.',
+    plant: { symbol: 'defaultFiltersOf', with: always([]) },
+    caughtBy: ['consumers/model-rows'],
+  },
+  {
+    name: 'routes says of a consumer with a retrieve of its own that it makes no entities',
+    story: 'The method is taken for that of the mixin, so that it gets a row that is no entity.',
+    plant: { symbol: 'isPlainRetrieve', with: always(true) },
+    caughtBy: ['consumers/model-rows'],
+  },
+  {
+    name: 'a list of its own gets rows that are no entities',
+    story: 'The method is taken for that of the mixin.',
+    plant: { symbol: 'isPlainList', with: always(true) },
+    caughtBy: ['consumers/model-rows'],
+  },
+  {
+    name: 'rows are read and written under names that a pooler does not know',
+    story: 'The setting holds for the change log only.',
+    plant: { symbol: 'ModelQueries', with: made(() => [() => true]) },
+    caughtBy: ['orm/prepared-rows'],
   },
 ];

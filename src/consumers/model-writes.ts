@@ -62,7 +62,7 @@ export async function writeRow(
   request.beginCommit();
   const head = told.logged ? log.headOfEntry(told.logged, kind === 'create') : [];
   const wait = String(Math.ceil(request.definition?.timeLimit ?? 0));
-  const row = await run(reader, shape, [...head, ...parameters, ...filter.values, wait]);
+  const row = await run(unitOfWork, shape, [...head, ...parameters, ...filter.values, wait]);
   if (told.logged) log.wroteRow();
   if (!row) throw new NotFound();
   return new ShownRow(kind === 'delete' ? null : await planned.plan.show(row, planned.context), row);
@@ -94,7 +94,7 @@ const sqlByShape = new WeakMap<object, Map<string, string>>();
 const lockTimeout = '55P03';
 
 async function run(
-  { em, schema }: Reader,
+  { queries, reader: { em, schema } }: UnitOfWork,
   shape: WriteShape,
   parameters: readonly unknown[],
 ): Promise<readonly unknown[] | undefined> {
@@ -106,8 +106,9 @@ async function run(
   const name = JSON.stringify([kind, selection.id, schema, written, logged?.shape.id, logged?.needsBefore, filter]);
   const text = known.get(name) ?? writeSql(em, schema, shape);
   known.set(name, text);
+  const statement = { text, ...(queries.hasNames() && { name: kind }) };
   try {
-    const [row] = await runStatement<Record<string, unknown>>(clientOf(em), { name: kind, text }, parameters);
+    const [row] = await runStatement<Record<string, unknown>>(clientOf(em), statement, parameters);
     return row && Object.values(row);
   } catch (error) {
     if (Reflect.get(Object(error), 'code') === lockTimeout) throw new TimeLimitExceeded(undefined, { cause: error });

@@ -36,6 +36,7 @@ import { SubscriptionIndex } from '../observers/subscription-index.js';
 import { writeArrays } from '../orm/array-literals.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
 import { isEmbedded, usesDatabase } from '../orm/database-facts.js';
+import { ModelQueries } from '../orm/model-queries.js';
 import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerTokens } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
@@ -112,7 +113,7 @@ export function buildServices(options: Options): Services {
   checkOptions(options);
   const { orm, otherOrms = [], permissions = [], middleware = [], connections: rules = [] } = options;
   const settings = completeSettings(options.settings);
-  const unitOfWork = unitOfWorkOf(options);
+  const unitOfWork = unitOfWorkOf(options, settings);
   const container = options.container ?? globalContainer.createChildContainer();
   checkContainer(container);
   const router = new Router(options.routes, { permissions, middleware }, settings);
@@ -367,13 +368,14 @@ function register<T>(container: DependencyContainer, provided: Class<T>, make: (
 }
 
 /** @throws ConfigurationError for two databases of one context name: their contexts would be one */
-function unitOfWorkOf({ orm, otherOrms = [] }: Options): UnitOfWork {
+function unitOfWorkOf({ orm, otherOrms = [] }: Options, { changeLog }: Settings): UnitOfWork {
   const names = [orm, ...otherOrms].map(({ em }) => em.name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice === undefined)
     return new UnitOfWork(
       orm.em,
       otherOrms.map(({ em }) => em),
+      new ModelQueries(() => changeLog.preparedStatements),
     );
   throw new ConfigurationError({
     class: 'createApp',
