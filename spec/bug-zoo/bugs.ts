@@ -1183,7 +1183,6 @@ export const bugs: readonly Bug[] = [
   ...severalProcessesBugs,
   ...plainRowsBugs,
   ...connectionMemoryBugs,
-  ...plainRowsBugs,
   ...startupBugs,
   ...writeBugs,
   ...dcrfBugs,

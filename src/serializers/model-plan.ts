@@ -316,7 +316,8 @@ function planField(
   const { name } = field;
   if (field.kind === 'computed') return computedField(field, serializer, meta, alias, context);
   const prop = meta.properties[name as never] as EntityProperty;
-  if (field.kind === 'column') return columnField(column(context, meta, prop, alias, 'shown'), name);
+  if (field.kind === 'column' || prop.kind === 'embedded')
+    return columnField(column(context, meta, prop, alias, 'shown'), name);
   checkRelation(meta, prop);
   const { nested } = field;
   if (!nested && isOwner(prop)) {
