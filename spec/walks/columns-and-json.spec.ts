@@ -69,19 +69,11 @@ describe('A row, whatever its columns, key and relations are', () => {
 
     for (const [key, reason] of [
       [
-        'uuid',
-        'sent in upper case: the reply shows what was sent, the database has lower case, relations to it are two rows to the ORM',
-      ],
-      [
         'char',
         'of several characters: the log takes it for character(1), and each write is refused; the reply lacks the blanks that are stored',
       ],
-      ['custom', 'with a type of its own: what is shown is 404'],
     ] as const)
       it.skip(`with a key that is a ${key}, ${reason}`, () => checkBatch(alone(key, ['time', 'getter'])));
-
-    it.skip('with a relation to a key of several columns: the reply to a write has a list where reads have an object', () =>
-      checkBatch(related({ kind: '1:1', inverse: 'keys', picks: [[0], [1], [2]] }, [], 'composite')));
 
     it.skip('with a many-to-many relation to a key of two bigints: 500, JSON does not know how to write a bigint', () =>
       checkBatch(related({ kind: 'm:n', picks: [[0], [1], [2]] }, [], 'compositeOfBigints')));
