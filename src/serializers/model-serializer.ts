@@ -118,7 +118,11 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
     // A collection that was never loaded cannot tell what `set` takes out of it, and a lazy column not whether it changes.
     const unloaded = fields.filter(({ kind, isLazy }) => kind === 'many' || isLazy).map(({ name }) => name);
     if (unloaded.length > 0) await em.populate(entity, unloaded as never);
-    for (const field of fields.filter(({ kind }) => kind === 'column')) setColumn(entity, field, rest);
+    for (const field of fields) {
+      if (field.kind === 'column') setColumn(entity, field, rest);
+      else if (field.embedded && isSameEmbedded(field.embedded, Reflect.get(entity, field.name), rest[field.name]))
+        delete rest[field.name];
+    }
     em.assign(entity, rest as never, { mergeEmbeddedProperties: false });
     return entity;
   }
@@ -243,6 +247,14 @@ function setColumn(entity: object, { name, column, isChecked }: ModelField, data
 
 function shownText({ show }: ColumnKind, value: unknown): string {
   return encodeData(value === null || value === undefined ? null : show(value));
+}
+
+/** Whether each field has the value that it had, the hidden ones too. A missing one is null to the client, and another JSON to MikroORM. */
+function isSameEmbedded(embedded: EmbeddedFields, current: unknown, value: unknown): boolean {
+  if (isRaw(value)) return false;
+  const fields = embedded.fields.map((field) => ({ ...field, isShown: true }));
+  const text = (object: unknown): string => encodeData(object && showEmbedded({ ...embedded, fields }, object));
+  return current !== undefined && text(current) === text(value);
 }
 
 function showEmbedded({ fields, isList }: EmbeddedFields, value: unknown): unknown {

@@ -37,7 +37,8 @@ function column(name: string, type: unknown, options: Options, values: fc.Arbitr
 
 /** What start-up refuses to accept is shown only. The database has a value for it. */
 function shownOnly(name: string, type: unknown, columnType: string, defaultRaw: string): ColumnKind {
-  return made(name, type, () => Property({ type: 'string', columnType, defaultRaw }));
+  const declared = type === String ? 'string' : 'any';
+  return made(name, type, () => Property({ type: declared, columnType, defaultRaw }));
 }
 
 function made(name: string, type: unknown, declare: ColumnKind['declare']): ColumnKind {
@@ -46,11 +47,11 @@ function made(name: string, type: unknown, declare: ColumnKind['declare']): Colu
 
 /** `1,2` */
 class Commas extends Type<string[], string> {
-  override convertToDatabaseValue(value: string[]): string {
-    return value.join(',');
+  override convertToDatabaseValue(value: string[] | null): string {
+    return (value && value.join(',')) as string;
   }
-  override convertToJSValue(value: string | string[]): string[] {
-    return Array.isArray(value) ? value : value.split(',');
+  override convertToJSValue(value: string | string[] | null): string[] {
+    return (typeof value === 'string' ? value.split(',') : value) as string[];
   }
   override getColumnType(): string {
     return 'text';
@@ -75,11 +76,11 @@ class Shouted extends Type<string, string> {
 
 /** Cents in the database, a decimal text in the row. */
 class Money extends Type<string, number> {
-  override convertToDatabaseValue(value: string | number): number {
-    return typeof value === 'number' ? value : Math.round(Number(value) * 100);
+  override convertToDatabaseValue(value: string | number | null): number {
+    return (typeof value === 'string' ? Math.round(Number(value) * 100) : value) as number;
   }
-  override convertToJSValue(value: number): string {
-    return (Number(value) / 100).toFixed(2);
+  override convertToJSValue(value: number | null): string {
+    return (value === null ? value : (Number(value) / 100).toFixed(2)) as string;
   }
   override getColumnType(_prop: EntityProperty, platform: Platform): string {
     return platform.getIntegerTypeDeclarationSQL({});
@@ -257,7 +258,9 @@ export const columnKinds: readonly ColumnKind[] = [
   column('array of datetimes', Array, { type: ArrayType, columnType: 'timestamptz[]' }, listOf(instants)),
   column('array of bigints', Array, { type: ArrayType, columnType: 'bigint[]' }, listOf(bigints)),
   column('array of decimals', Array, { type: ArrayType, columnType: 'numeric[]' }, listOf(decimals)),
-  column('array of JSON', Array, { type: ArrayType, columnType: 'jsonb[]' }, listOf(json)),
+  made('array of JSON', Array, () =>
+    Property({ type: ArrayType, columnType: 'jsonb[]', defaultRaw: `array['{"a": [1, null]}'::jsonb, '2']` }),
+  ),
   column('bytes', Buffer, { type: 'blob' }, base64),
   column('Uint8Array', Uint8Array, { type: Uint8ArrayType }, base64),
   column(
@@ -269,7 +272,7 @@ export const columnKinds: readonly ColumnKind[] = [
   column('inet', String, { type: 'string', columnType: 'inet' }, fc.constantFrom('10.0.0.1', '10.0.0.0/8', '::1')),
   shownOnly('money', String, 'money', `'$1.50'`),
   shownOnly('range', String, 'int4range', `'[1,3]'`),
-  shownOnly('point', String, 'point', `'(0.5,-3)'`),
+  shownOnly('point', Object, 'point', `'(0.5,-3)'`),
   column('timetz', String, { type: 'string', columnType: 'timetz' }, fc.constantFrom('12:00:00+02', '12:00:00')),
   shownOnly('bit', String, 'bit(3)', `b'101'`),
   shownOnly('xml', String, 'xml', `'<a>1</a>'`),
