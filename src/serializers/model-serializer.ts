@@ -2,6 +2,7 @@ import {
   Collection,
   type EntityManager,
   type EntityMetadata,
+  type EntityProperty,
   type FilterQuery,
   helper,
   isRaw,
@@ -119,7 +120,8 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
     const unloaded = fields.filter(({ kind, isLazy }) => kind === 'many' || isLazy).map(({ name }) => name);
     if (unloaded.length > 0) await em.populate(entity, unloaded as never);
     for (const field of fields) {
-      if (field.kind === 'column') setColumn(entity, field, rest);
+      if (rest[field.name] === null && isLoadedNull(entity, field.name, em)) delete rest[field.name];
+      else if (field.kind === 'column') setColumn(entity, field, rest);
       else if (field.embedded && isSameEmbedded(field.embedded, Reflect.get(entity, field.name), rest[field.name]))
         delete rest[field.name];
     }
@@ -243,6 +245,14 @@ function setColumn(entity: object, { name, column, isChecked }: ModelField, data
   if (isSame) return;
   if (ScalarReference.isScalarReference(reference)) reference.set(value);
   else Reflect.set(entity, name, value);
+}
+
+/** `forceUndefined` has undefined for null in an entity, and for MikroORM null is another value. */
+function isLoadedNull(entity: object, name: string, em: EntityManager): boolean {
+  if (!em.config.get('forceUndefined') || Reflect.get(entity, name) !== undefined) return false;
+  const { __loadedProperties: loaded, __meta: meta } = helper(entity);
+  const { embeddedProps = {} } = meta.properties[name as never] as EntityProperty;
+  return loaded.has(name) || Object.values(embeddedProps).some((inner) => loaded.has(inner.name));
 }
 
 function shownText({ show }: ColumnKind, value: unknown): string {
