@@ -66,7 +66,10 @@ class OwnerSerializer extends ModelSerializer(Owner, { fields: ['id', 'name'] })
 class PetSerializer extends ModelSerializer(Pet, { fields, nested: { owner: OwnerSerializer }, readOnly: ['weight'] }) {}
 
 @injectable()
-class FlatSerializer extends ModelSerializer(Pet, { fields: ['id', 'name', 'bornAt', 'day', 'weight', 'shout'], readOnly: ['weight'] }) {}
+class FlatSerializer extends ModelSerializer(Pet, {
+  fields: ['id', 'name', 'bornAt', 'day', 'weight', 'shout'],
+  readOnly: ['weight'],
+}) {}
 
 @injectable()
 class DogSerializer extends ModelSerializer(Dog, { fields: ['id', 'name', 'barks'] }) {}

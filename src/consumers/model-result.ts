@@ -102,20 +102,25 @@ async function showAll(returned: readonly unknown[], { reply, model, context }: 
   );
 }
 
-/** A row that was written is shown as it is stored, and not as its entity was set: as the next read and the event will show it. */
+/**
+ * A row that was written is shown as it is stored, and not as its entity was set: as the next read and the event will show it. So is the one
+ * row of a transaction, which may have been sent what it had already.
+ */
 async function viewsOf(
   serializer: SerializerClass,
   entities: readonly object[],
   context: SerializerContext,
 ): Promise<readonly unknown[]> {
-  if (!entities.some(wasWritten)) return serializeAll(serializer, entities, context);
+  const isOnlyOne = entities.length === 1 && context.unitOfWork.reader.transaction !== undefined;
+  const mayDiffer = entities.filter((entity) => isOnlyOne || wasWritten(entity));
+  if (mayDiffer.length === 0) return serializeAll(serializer, entities, context);
   const rights = await askRights(serializer, context);
   const plan = await planRows(serializer, context.unitOfWork, rights);
   const stored = new Map<object, unknown>();
-  for (const entity of entities.filter(wasWritten)) {
+  for (const entity of mayDiffer) {
     const shown = needsEntity(plan) ? undefined : await storedRow(plan, entity, { ...context, rights });
     if (shown) stored.set(entity, shown);
-    else await reload(entity, context);
+    else if (wasWritten(entity)) await reload(entity, context);
   }
   const others = entities.filter((entity) => !stored.has(entity));
   const views = others.length > 0 ? await serializeAll(serializer, others, context) : [];

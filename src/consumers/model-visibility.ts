@@ -104,6 +104,7 @@ async function shownOf(
   if (!row) return undefined;
   try {
     const seen = await show(consumer, row, request, viewer);
+    consumer['unitOfWork'].forget();
     return { data: seen, isRefused: !(await viewer.maySee(row)) };
   } catch (error) {
     // An overridden `retrieve` may refuse a row as it does for requests.

@@ -10,7 +10,7 @@ import { runStatement } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { isStoredColumn, unwritable, type WriteShape, writeSql, writtenValue } from '../orm/write-statements.js';
 import { ofKey } from '../serializers/model-key.js';
-import { ShownRow } from '../serializers/model-plan.js';
+import { type RowPlan, ShownRow } from '../serializers/model-plan.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { type AnyModelConsumer, modelOf, overrides, planFor, settingsOf } from './model-consumer.js';
@@ -43,7 +43,8 @@ export async function writeRow(
   const planned = await planFor(consumer, request);
   const log = ChangeLog.find(reader.em);
   const told = await log?.oneRow(meta);
-  if (!planned || !log || !told || !hasPreparedStatements(reader.em)) return undefined;
+  if (!planned || looksAtTable(planned.plan, meta) || !log || !told || !hasPreparedStatements(reader.em))
+    return undefined;
   const values = kind === 'delete' ? new Map() : await valuesOf(consumer, request, meta, kind, data);
   if (!values || (kind !== 'delete' && values.size === 0)) return undefined;
   const parameters = parametersOf(reader, meta, kind, key, values);
@@ -66,6 +67,13 @@ export async function writeRow(
   if (told.logged) log.wroteRow();
   if (!row) throw new NotFound();
   return new ShownRow(kind === 'delete' ? null : await planned.plan.show(row, planned.context), row);
+}
+
+/** Whether what is shown of the row is read from its own table, which the statement sees as it was before the write. */
+function looksAtTable({ related, selection }: RowPlan, { root }: EntityMetadata): boolean {
+  const isFormula = (sql: string): boolean =>
+    /\bselect\b/i.test(sql) && !/^\(select (row|coalesce\(json_agg)\(/.test(sql);
+  return related.some((other) => other.root === root) || selection.columns.some(isFormula);
 }
 
 interface Filter {

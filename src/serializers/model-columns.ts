@@ -140,7 +140,7 @@ export function isText({ columnTypes, array }: EntityProperty): boolean {
   return /^(varchar|char|text|character|citext|bpchar)/i.test(columnTypes?.[0] ?? '') && !array;
 }
 
-function asItIs(value: unknown): unknown {
+export function asItIs(value: unknown): unknown {
   return value;
 }
 

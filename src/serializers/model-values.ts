@@ -1,5 +1,5 @@
 import type { EntityProperty, Platform } from '@mikro-orm/core';
-import { columnKind, jsonOf } from './model-columns.js';
+import { asItIs, columnKind, jsonOf } from './model-columns.js';
 
 // The one way of a column's value out of the database. What the driver gives becomes what the entity would hold, and that becomes JSON.
 
@@ -9,6 +9,11 @@ type Convert = (value: unknown) => unknown;
 export function jsonBy(prop: EntityProperty, platform: Platform): Convert {
   const read = readBy(prop, platform);
   const { show } = columnKind(prop);
+  if (show === asItIs && !prop.customType) {
+    if (prop.runtimeType === 'string' || prop.runtimeType === 'boolean') return read ?? asItIs;
+    if (read && /^timestamptz/.test(prop.columnTypes[0] ?? ''))
+      return (value) => instantOf(value) ?? jsonOf(read(value));
+  }
   return read ? (value) => jsonOf(show(read(value))) : (value) => jsonOf(show(value));
 }
 
@@ -17,6 +22,13 @@ export function readBy({ customType, runtimeType }: EntityProperty, platform: Pl
   if (customType) return (value) => customType.convertToJSValue(value, platform);
   if (runtimeType === 'boolean') return Boolean;
   return runtimeType === 'Date' ? dates(platform.getTimezone()) : undefined;
+}
+
+/** `2026-01-31 12:00:00.5+00` is `2026-01-31T12:00:00.500Z`; undefined for other texts, which a `Date` has to read. */
+function instantOf(value: unknown): string | undefined {
+  if (typeof value !== 'string' || value[10] !== ' ' || !value.endsWith('+00')) return undefined;
+  const fraction = value.length === 22 ? '.000' : `${value.slice(19, -3)}00`.slice(0, 4);
+  return `${value.slice(0, 10)}T${value.slice(11, 19)}${fraction}Z`;
 }
 
 /** As MikroORM reads dates: a text without a zone is in that of the configuration. */
