@@ -1,9 +1,13 @@
 import type { EntityMetadata, FilterQuery } from '@mikro-orm/core';
 import type { ModelConsumerTypes, modelConsumerTypes } from '../dispatch/action-declaration.js';
 import { ConfigurationError, Conflict, NotFound, ValidationFailed } from '../errors.js';
-import { type AnyFilterOptions, ModelFilters } from '../filters/model-filters.js';
+import type { OwnFilterKwargs } from '../filters/filter-types.js';
+import type { FilterBackend } from '../filters/model-filter-backend.js';
+import { type AnyFilterOptions, filtersOf } from '../filters/model-filters.js';
+import { conditionOf } from '../filters/model-row-filter.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { byColumn, byKey } from '../orm/model-key.js';
+import type { ModelOrder } from '../orm/model-paths.js';
 import { asStored, type ModelQuery } from '../orm/model-queries.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ModelPageSource, type PlannedRows } from '../paginators/model-page-source.js';
@@ -51,6 +55,11 @@ export type PerformUpdate<S extends SerializerLike> = [
 /** The parameters of `performDelete`. */
 export type PerformDelete<S extends SerializerLike> = [entity: EntityOf<S>, context: ActionContext];
 
+/** What `filterQuery` has of the kwargs that the options declare: all of it in `list`, and nothing in other actions. */
+export type QueryKwargs<Options extends AnyModelOptions> = Options extends { readonly filters: infer Filters }
+  ? Partial<OwnFilterKwargs<Filters>>
+  : object;
+
 /** What `ModelConsumer(Entity, options)` gives to extend: no action yet; mixins bring them. */
 export abstract class BaseModelConsumer<Entity extends object, Options extends AnyModelOptions>
   extends ApiConsumer
@@ -73,10 +82,15 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     return {} as FilterQuery<Entity>;
   }
 
-  /** Narrows the query by what the client sent; default not at all. */
+  /**
+   * Narrows the query by what the client sent; default not at all.
+   *
+   * @param kwargs what `filters.kwargs` declares, in `list`
+   */
   protected filterQuery(
     query: FilterQuery<Entity>,
     _context: ActionContext,
+    _kwargs?: QueryKwargs<Options>,
   ): FilterQuery<Entity> | Promise<FilterQuery<Entity>> {
     return query;
   }
@@ -98,7 +112,7 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
   }
 
   /** The order of lists; default by key, so that two lists of the same rows are alike. */
-  protected getOrder(_context: ActionContext): Record<string, 'asc' | 'desc'> {
+  protected getOrder(_context: ActionContext): ModelOrder {
     return Object.fromEntries(this.#meta.primaryKeys.map((name) => [name, 'asc' as const]));
   }
 
@@ -166,9 +180,14 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     return this[boundSession].unitOfWork;
   }
 
-  /** The query of the consumer, narrowed by the client's. */
-  protected async visibleRows(context: ActionContext): Promise<FilterQuery<Entity>> {
-    return this.filterQuery(await this.getQuery(context), context);
+  /** The query of the consumer, narrowed by the client's and by its backends. */
+  protected async visibleRows(context: ActionContext, kwargs: object = {}): Promise<FilterQuery<Entity>> {
+    let query = await this.filterQuery(await this.getQuery(context), context, kwargs as QueryKwargs<Options>);
+    for (const backend of backendsOf(this)) {
+      const provider = this.scope.container.resolve(backend) as FilterBackend<Entity>;
+      query = await provider.filterQuery(query, context, kwargs);
+    }
+    return query;
   }
 
   /**
@@ -178,12 +197,12 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
    * @throws ValidationFailed for filters that the consumer does not have, and for values that do not fit
    */
   protected async rows(kwargs: object, context: ActionContext): Promise<ModelPageSource> {
-    const filters = new ModelFilters(this.#meta, settingsOf(this).filters ?? {});
+    const filters = filtersOf(this.#meta, settingsOf(this).filters ?? noFilters);
     const asked = kwargs as Readonly<Record<string, unknown>>;
-    const narrowed = filters.where(asked);
-    const order = { ...filters.order(asked) };
+    const narrowed = conditionOf(filters.filter(asked));
+    const order: Record<string, 'asc' | 'desc'> = { ...filters.order(asked) };
     for (const [name, direction] of Object.entries(this.getOrder(context))) order[name] ??= direction;
-    const where = { $and: [await this.visibleRows(context), narrowed] };
+    const where = { $and: [await this.visibleRows(context, kwargs), narrowed] };
     return new ModelPageSource({ unitOfWork: this.unitOfWork, model: modelOf(this), where, order });
   }
 
@@ -284,6 +303,8 @@ export function checkedKey(consumer: object, meta: EntityMetadata, key: unknown)
   return others.length === 0 ? only : named;
 }
 
+const noFilters: AnyFilterOptions = {};
+
 // biome-ignore lint/suspicious/noExplicitAny: the types of options are in contravariant places; here every consumer has to fit
 export type AnyModelConsumer = BaseModelConsumer<any, any>;
 
@@ -291,18 +312,24 @@ export function modelOf(consumer: object): ConcreteClass<object> {
   return (consumer.constructor as unknown as { model: ConcreteClass<object> }).model;
 }
 
-/** Whether a consumer class overrides what says which rows there are for a client. */
-export function narrowsRows(consumer: Class): boolean {
-  return overrides(consumer, 'getQuery') || overrides(consumer, 'filterQuery');
+/** What says which rows of a consumer class there are for a client; undefined where every row is there. */
+export function narrowingOf(consumer: Class): string | undefined {
+  const member = ['getQuery', 'filterQuery'].find((name) => overrides(consumer, name));
+  return member ?? (isModelConsumer(consumer) ? backendsOf(consumer.prototype)[0]?.name : undefined);
+}
+
+function isModelConsumer(consumer: Class): boolean {
+  return consumer.prototype instanceof BaseModelConsumer;
+}
+
+function backendsOf(consumer: object) {
+  return settingsOf(consumer).filters?.backends ?? [];
 }
 
 /** Whether a consumer class has a member of its own in place of the model consumer's. */
 export function overrides(consumer: Class, member: string): boolean {
   const { prototype } = BaseModelConsumer;
-  return (
-    consumer.prototype instanceof BaseModelConsumer &&
-    Reflect.get(consumer.prototype, member) !== Reflect.get(prototype, member)
-  );
+  return isModelConsumer(consumer) && Reflect.get(consumer.prototype, member) !== Reflect.get(prototype, member);
 }
 
 /** What the options said. */

@@ -1,10 +1,11 @@
 import type { EntityMetadata } from '@mikro-orm/core';
 import type { ConcreteClass } from '../metadata.js';
-import { asStored } from '../orm/model-queries.js';
+import { isToMany, type ModelOrder, pathOf } from '../orm/model-paths.js';
+import { asStored, ormOrder } from '../orm/model-queries.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { type RowPlan, type Shown, ShownRow } from '../serializers/model-plan.js';
 import type { SerializerContext } from '../serializers/serializer.js';
-import { Keyset, type Order } from './model-keyset.js';
+import { Keyset } from './model-keyset.js';
 import type { PageSource } from './paginator.js';
 
 /** How rows are shown without entities. */
@@ -17,13 +18,13 @@ export interface ModelRows {
   readonly unitOfWork: UnitOfWork;
   readonly model: ConcreteClass<object>;
   readonly where: object;
-  readonly order: Order;
+  readonly order: ModelOrder;
 }
 
 /** The rows of a model that answer a query. */
 export class ModelPageSource implements PageSource<object> {
   readonly #rows: ModelRows;
-  readonly #order: Order;
+  readonly #order: ModelOrder;
   readonly #planned: PlannedRows | undefined;
 
   /** @param planned how rows are shown without entities; they are entities where there is none */
@@ -56,6 +57,13 @@ export class ModelPageSource implements PageSource<object> {
     return this.#find({ limit }, position === undefined ? undefined : this.#keyset.behind(position));
   }
 
+  /** The rows behind it in the order that is turned around. */
+  async before(position: string | undefined, limit: number): Promise<object[]> {
+    const condition = position === undefined ? undefined : this.#keyset.ahead(position);
+    const found = await this.#find({ limit }, condition, reversed(this.#order));
+    return found.reverse();
+  }
+
   positionOf(row: object): string {
     const { row: values } = row instanceof ShownRow ? row : {};
     const { plan } = this.#planned ?? {};
@@ -63,11 +71,22 @@ export class ModelPageSource implements PageSource<object> {
     return this.#keyset.positionAt(Object.keys(this.#order).map((name) => plan.columns.get(name)?.(values)));
   }
 
+  #relationsOfOrder(): readonly string[] {
+    const paths = Object.keys(this.#order).map((name) => pathOf(metaOf(this.#rows), name)?.steps ?? []);
+    return paths
+      .filter((steps) => steps.length > 0 && !steps.some(isToMany))
+      .map((steps) => steps.map(({ name }) => name).join('.'));
+  }
+
   get #keyset(): Keyset {
     return new Keyset(metaOf(this.#rows), this.#order);
   }
 
-  async #find(part: { readonly offset?: number; readonly limit?: number }, condition?: object): Promise<object[]> {
+  async #find(
+    part: { readonly offset?: number; readonly limit?: number },
+    condition?: object,
+    order = this.#order,
+  ): Promise<object[]> {
     const { unitOfWork, model, where } = this.#rows;
     const narrowed = condition ? { $and: [where, condition] } : where;
     if (this.#planned) {
@@ -75,20 +94,34 @@ export class ModelPageSource implements PageSource<object> {
       const rows = await unitOfWork.queries.rows(unitOfWork.reader, plan.selection, {
         ...part,
         where: narrowed,
-        order: this.#order,
+        order,
       });
       const shown = rows.map((row) => plan.show(row, context));
       const data = shown.some((each) => each instanceof Promise) ? await Promise.all(shown) : (shown as Shown[]);
       return rows.map((row, index) => new ShownRow(data[index] ?? {}, row));
     }
-    return unitOfWork.em.find(model, narrowed as never, { ...part, ...asStored, orderBy: this.#order as never });
+    // A cursor has the values of the columns that the list is ordered by, also of other rows.
+    const populate = this.#relationsOfOrder() as never;
+    return unitOfWork.em.find(model, narrowed as never, {
+      ...part,
+      ...asStored,
+      orderBy: (await ormOrder(unitOfWork.reader, metaOf(this.#rows), order)) as never,
+      populate,
+    });
   }
 }
 
 /** No two rows stand at the same place, so that pages neither share rows nor miss any. */
-function withKey(meta: EntityMetadata, order: Order): Order {
+function withKey(meta: EntityMetadata, order: ModelOrder): ModelOrder {
   const keys = meta.primaryKeys.filter((name) => !Object.hasOwn(order, name));
   return { ...order, ...Object.fromEntries(keys.map((name) => [name, 'asc' as const])) };
+}
+
+/** Nulls change their end too: PostgreSQL puts them last, and first where the order is descending. */
+function reversed(order: ModelOrder): ModelOrder {
+  return Object.fromEntries(
+    Object.entries(order).map(([name, direction]) => [name, direction === 'asc' ? 'desc' : 'asc']),
+  );
 }
 
 function metaOf({ unitOfWork, model }: ModelRows): EntityMetadata {
