@@ -5,6 +5,7 @@ import { changeLogBugs } from './change-log-bugs.js';
 import { connectionMemoryBugs } from './connection-memory-bugs.js';
 import { dcrfBugs } from './dcrf-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
+import { listsBugs } from './lists-bugs.js';
 import type { Bug, Fault } from './plant.js';
 import { proxyBugs } from './proxy-bugs.js';
 import { severalProcessesBugs } from './several-processes-bugs.js';
@@ -1185,6 +1186,7 @@ export const bugs: readonly Bug[] = [
   ...misunderstandings,
   ...replies,
   ...changeLogBugs,
+  ...listsBugs,
   ...severalProcessesBugs,
   ...connectionMemoryBugs,
   ...startupBugs,

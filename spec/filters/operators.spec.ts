@@ -139,6 +139,13 @@ class OwnIssues extends mix(
 }
 
 @Consumer()
+class BudgetedIssues extends mix(
+  ModelConsumer(Issue, { serializer: IssueSerializer, filters: { backends: [WithinBudget] } }),
+  List,
+  ObserveInstance,
+) {}
+
+@Consumer()
 class UnfilteredIssues extends mix(ModelConsumer(Issue, { serializer: IssueSerializer }), List) {}
 
 @Consumer()
@@ -159,6 +166,7 @@ describe('The operators of filters', () => {
       '/paged/': PagedIssues,
       '/cursor/': IssuesByCursor,
       '/own/': OwnIssues,
+      '/budget/': BudgetedIssues,
       '/unfiltered/': UnfilteredIssues,
       '/streamed/': StreamedIssues,
     }).map(([url, consumer]) => path(url, consumer));
@@ -325,7 +333,7 @@ describe('The operators of filters', () => {
       ['labels.weight', [crash, slow, typo, idea]],
       ['-labels.weight', [typo, idea, crash, slow]],
       [
-        ['labels.name', '-title'],
+        ['labels.weight', '-title'],
         [slow, crash, typo, idea],
       ],
       [
@@ -422,8 +430,8 @@ describe('The operators of filters', () => {
       expect(await own.request('retrieve', { pk: 4 })).to.include({ response_status: 404 });
     });
 
-    it('tell a subscription that its row has left', async () => {
-      const own = await connect(app, '/own/');
+    it('tell a subscription that its row has left, also by a backend alone', async () => {
+      const own = await connect(app, '/budget/');
       expect(await own.request('subscribe_instance', { pk: 3 })).to.include({ response_status: 201 });
       const em = database.orm.em.fork();
       (await em.findOneOrFail(Issue, 3)).points = -1;

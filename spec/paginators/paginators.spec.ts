@@ -110,7 +110,7 @@ describe('Paginators', () => {
     client = await world.open('/cursor/');
   });
 
-  type CursorData = { results: { name: string }[]; limit: number; next: string | null };
+  type CursorData = { results: { name: string }[]; limit: number; next: string | null; previous: string | null };
   const pageAt = async (cursor: string | undefined, kwargs: object = {}) => {
     const { data } = await client.request('list', { ...kwargs, ...(cursor !== undefined && { cursor }) });
     return data as CursorData;
@@ -183,10 +183,51 @@ describe('Paginators', () => {
       ]);
     });
 
+    it('go back from every page to the one ahead of it', async () => {
+      const [first, second] = [await pageAt(undefined), await pageAt((await pageAt(undefined)).next ?? '')];
+      expect(first.previous).to.equal(null);
+      const back = await pageAt(second.previous ?? '');
+      expect(back).to.deep.equal(first);
+      expect(await pageAt(back.next ?? '')).to.deep.equal(second);
+    });
+
+    it('go back over rows that share a value, and rows without one', async () => {
+      for (const desc of [false, true]) {
+        const there = await walk({ by: 'description', desc });
+        const back: (readonly string[])[] = [];
+        for (let cursor: string | null = '~'; cursor !== null; ) {
+          const { results, previous }: CursorData = await pageAt(cursor, { by: 'description', desc, limit: 1 });
+          back.unshift(results.map(({ name }) => name));
+          cursor = previous;
+        }
+        expect(back.flat()).to.deep.equal(there.flat());
+      }
+    });
+
+    it('show the last page to a client that goes back from behind it', async () => {
+      const { next } = await pageAt(undefined, { limit: 4 });
+      await world.orm.em.fork().nativeDelete(Thing, { name: 'gamma' });
+      const { results, previous } = await pageAt(next ?? '');
+      expect(results).to.deep.equal([]);
+      const last = await pageAt(previous ?? '');
+      expect(last.results.map(({ name }) => name)).to.deep.equal(['delta', 'alpha']);
+      expect(last.next).to.equal(null);
+    });
+
+    it('show the first page to a client that goes back where nothing is left', async () => {
+      const { next } = await pageAt(undefined);
+      const { previous } = await pageAt(next ?? '');
+      await world.orm.em.fork().nativeDelete(Thing, { name: ['epsilon', 'beta'] });
+      const page = await pageAt(previous ?? '');
+      expect(page.results.map(({ name }) => name)).to.deep.equal(['delta', 'alpha']);
+      expect(page.previous).to.equal(null);
+    });
+
     const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
     const refused: readonly (readonly [string, string])[] = [
       ['nothing', ''],
       ['no JSON', 'xyz'],
+      ['no JSON, for the page ahead of it', '~xyz'],
       ['no list', encoded({})],
       ['null', encoded(null)],
       ['too few values', encoded(['description,id', 'a'])],
