@@ -27,6 +27,7 @@ import {
 import { connect, type MemoryLogger, type TestClock, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
+import { until } from '../support/deadline.js';
 import { User } from '../support/entities.js';
 import { testProviders } from '../support/providers.js';
 import { useServer } from '../support/serving.js';
@@ -62,9 +63,33 @@ class AccountConsumer extends ApiConsumer {
       { userId, ...(session !== undefined && { sessionId: String(session) }) },
       { key: session },
     );
+    if (kwargs['group']) await this.addGroup(`user-${userId}`);
     if (kwargs['slow']) await pause(this, 'after the login');
     if (kwargs['fail']) throw new TypeError('After the login.');
     return 'welcome';
+  }
+
+  @Action({ detached: true })
+  async loginBeside(context: ActionContext) {
+    return this.login(context);
+  }
+
+  /** It awaits no login. */
+  @Action()
+  async forget({ scope }: ActionContext) {
+    await pause(this, 'before the login');
+    void this.connections.login(scope, { id: 'ann' }, { userId: 'ann' });
+  }
+
+  @Action()
+  async joined() {
+    return this.joinedGroups;
+  }
+
+  @Action()
+  async lateWho({ scope }: ActionContext) {
+    await pause(this, 'before the answer');
+    return scope.identity?.userId ?? null;
   }
 
   @Action()
@@ -80,10 +105,15 @@ class AccountConsumer extends ApiConsumer {
   }
 }
 
+/** What those who are banned wait for before they are refused. */
+let refusal: Promise<void>;
+
 @injectable()
 class IsWelcome implements Permission {
-  canConnect({ user }: Scope): boolean {
-    return !(user as { banned?: boolean } | undefined)?.banned;
+  async canConnect({ user }: Scope): Promise<boolean> {
+    if (!(user as { banned?: boolean } | undefined)?.banned) return true;
+    await refusal;
+    return false;
   }
 }
 
@@ -93,6 +123,24 @@ class IsWelcome implements Permission {
 @Groups('everybody')
 class NoteConsumer extends ApiConsumer {
   readonly users: unknown[] = [];
+
+  constructor(private readonly connections: Connections) {
+    super();
+  }
+
+  /** It does not await that it subscribes, and goes on as somebody else. */
+  @Action()
+  async followAndLeave(context: ActionContext) {
+    const owner = context.scope.identity?.userId ?? 'nobody';
+    void this.subscribe(this.onNote, { owner }, context);
+    await this.connections.login(context.scope, { id: 'bob' }, { userId: 'bob' });
+  }
+
+  @Action()
+  async loginAndFollow(context: ActionContext) {
+    await this.connections.login(context.scope, { id: 'bob', banned: true }, { userId: 'bob' });
+    await this.subscribe(this.onNote, { owner: 'bob' }, context);
+  }
 
   @Action({ status: 201 })
   async follow(context: ActionContext) {
@@ -182,6 +230,7 @@ describe('A login in a socket', () => {
 
   beforeEach(() => {
     gate = Promise.withResolvers();
+    refusal = Promise.resolve();
     const streams = { account: AccountConsumer, other: AccountConsumer, notes: NoteConsumer, private: PrivateConsumer };
     const routes = [path('/', demultiplexer(streams)), path('/private/', PrivateAccountConsumer)];
     layer = new BreakingLayer();
@@ -299,9 +348,14 @@ describe('A login in a socket', () => {
     await using ann = await asAnn();
     const notes = ann.channel('notes');
     await notes.request('follow', { request_id: 5 });
-    await login(ann, 'ann', { session: 'new' });
-    noted.send({ for: 'ann', text: 'still' });
-    expect(await notes.receive()).to.deep.include({ data: { for: 'ann', text: 'still' } });
+    for (const [session, fail] of [
+      ['new', false],
+      ['newer', true],
+    ] as const) {
+      expect(await login(ann, 'ann', { session, fail })).to.include({ response_status: fail ? 500 : 200 });
+      noted.send({ for: 'ann', text: session });
+      expect(await notes.receive()).to.deep.include({ data: { for: 'ann', text: session } });
+    }
   });
 
   it('asks the permissions to connect again, once it is answered', async () => {
@@ -394,6 +448,114 @@ describe('A login in a socket', () => {
       gate.resolve();
       expect((await who).data).to.deep.include({ identity: fail ? null : { userId: 'ann' } });
     }
+  });
+
+  for (const outcome of ['fails', 'succeeds'] as const) {
+    const isFailing = outcome === 'fails';
+
+    it(`is seen by its own request and by no other until that ${outcome}`, async () => {
+      await using eve = await connect(app, '/');
+      const [account, other] = [eve.channel('account'), eve.channel('other')];
+      const early = gate;
+      other.send({ action: 'late_who', request_id: 1 });
+      expect(await other.receive()).to.equal('before the answer');
+      other.send({ action: 'late_who', request_id: 2 });
+      gate = Promise.withResolvers();
+      account.send({ action: 'login', request_id: 1, user: 'ann', slow: true, fail: isFailing });
+      expect(await account.receive()).to.equal('after the login');
+      early.resolve();
+      expect(await other.reply(1)).to.include({ data: null });
+      await app.idle();
+      expect(other.frames).to.have.length(2);
+      gate.resolve();
+      expect(await other.receive()).to.equal('before the answer');
+      expect(await other.reply(2)).to.include({ data: isFailing ? null : 'ann' });
+    });
+
+    it(`in a detached request holds up the others of its stream until that ${outcome}`, async () => {
+      await using eve = await connect(app, '/');
+      const account = eve.channel('account');
+      account.send({ action: 'login_beside', request_id: 1, user: 'ann', slow: true, fail: isFailing });
+      expect(await account.receive()).to.equal('after the login');
+      const who = account.request('who');
+      await app.idle();
+      expect(account.frames).to.deep.equal(['after the login']);
+      gate.resolve();
+      expect((await who).data).to.deep.include({ identity: isFailing ? null : { userId: 'ann' } });
+    });
+
+    it(`tells consumers of the user that there is, once it ${outcome}`, async () => {
+      await using ann = await asAnn();
+      const notes = ann.channel('notes');
+      await notes.request('known');
+      ann.channel('account').send({ action: 'login', request_id: 1, user: 'bob', slow: true, fail: isFailing });
+      expect(await ann.channel('account').receive()).to.equal('after the login');
+      await app.idle();
+      gate.resolve();
+      expect((await notes.request('known')).data).to.deep.include({ users: [isFailing ? 'ann' : 'bob'] });
+    });
+  }
+
+  it('that fails leaves the groups that its request has joined', async () => {
+    await using eve = await connect(app, '/');
+    expect(await login(eve, 'ann', { group: true, fail: true })).to.include({ response_status: 500 });
+    expect(await eve.channel('account').request('joined')).to.deep.include({ data: [] });
+  });
+
+  it('drops the messages that waited for the former user, and says so in the log', async () => {
+    await using ann = await asAnn();
+    const notes = ann.channel('notes');
+    await notes.request('follow', { request_id: 4 });
+    notes.send({ action: 'enter', request_id: 5 });
+    expect(await notes.receive()).to.equal('before the group');
+    await app.sendToGroup('user-ann', { type: 'shout', text: 'for ann' });
+    await login(ann, 'bob');
+    expect(await notes.reply(4)).to.include({ action: 'revoked' });
+    gate.resolve();
+    expect(await notes.reply(5)).to.include({ response_status: 403, code: 'revoked' });
+    await notes.expectSilence();
+    expect(logger.at('debug').map(({ message, fields }) => ({ message, ...fields }))).to.deep.include({
+      message: 'A message was dropped: the user whom it came for has left.',
+      consumer: 'NoteConsumer',
+      type: 'shout',
+    });
+  });
+
+  it('fails where its request is still subscribing as the former user', async () => {
+    await using ann = await asAnn();
+    const notes = ann.channel('notes');
+    expect(await notes.request('follow_and_leave')).to.include({ response_status: 403, code: 'revoked' });
+    noted.send({ for: 'ann', text: 'first' });
+    await notes.expectSilence();
+  });
+
+  it('has events wait until the permissions to connect have answered', async () => {
+    const refused = Promise.withResolvers<void>();
+    refusal = refused.promise;
+    await using eve = await connect(app, '/');
+    await using bob = await connect(app, '/', { user: { id: 'bob' }, identity: { userId: 'bob' } });
+    const notes = eve.channel('notes');
+    expect(await notes.request('login_and_follow', { request_id: 5 })).to.include({ response_status: 200 });
+    await bob.channel('notes').request('follow', { request_id: 6 });
+    noted.send({ for: 'bob', text: 'first' });
+    expect(await bob.channel('notes').receive()).to.include({ request_id: 6 });
+    refused.resolve();
+    expect(await notes.receive()).to.include({ action: 'revoked', request_id: 5 });
+    await notes.expectSilence();
+  });
+
+  it('that is forgotten by a request which has ended does no harm, and stands in the log', async () => {
+    await using eve = await connect(app, '/');
+    const account = eve.channel('account');
+    account.send({ action: 'forget', request_id: 1 });
+    expect(await account.receive()).to.equal('before the login');
+    await account.request('cancel', { target: 1 });
+    expect(await account.reply(1)).to.include({ response_status: 499 });
+    gate.resolve();
+    await until(
+      () => logger.at('debug').some(({ message }) => message === 'A login or logout was refused.'),
+      'A line in the log',
+    );
   });
 
   it('of a request that was cancelled has not happened, whoever is disconnected meanwhile', async () => {

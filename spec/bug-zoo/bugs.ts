@@ -6,10 +6,12 @@ import { connectionMemoryBugs } from './connection-memory-bugs.js';
 import { dcrfBugs } from './dcrf-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
 import { listsBugs } from './lists-bugs.js';
+import { loginBugs } from './login-bugs.js';
 import type { Bug, Fault } from './plant.js';
 import { proxyBugs } from './proxy-bugs.js';
 import { severalProcessesBugs } from './several-processes-bugs.js';
 import { startupBugs } from './startup-bugs.js';
+import { writeBugs } from './write-bugs.js';
 
 /** A limit that never applies: in milliseconds, or a number of what is limited. */
 const noLimit = 2_147_483_647;
@@ -1074,12 +1076,6 @@ const misunderstandings: readonly Bug[] = [
     caughtBy: ['authentication/login'],
   },
   {
-    name: 'another stream is served as the user of a login that fails',
-    story: 'Its requests do not wait for the outcome.',
-    plant: { symbol: 'Connection.holdOtherStreams', with: leftOut },
-    caughtBy: ['authentication/login'],
-  },
-  {
     name: 'the next user of a socket hears a group of the one before',
     story: 'A request of the former user may join groups after the logout.',
     plant: {
@@ -1184,12 +1180,14 @@ export const bugs: readonly Bug[] = [
   ...changeLog,
   ...stale,
   ...misunderstandings,
+  ...loginBugs,
   ...replies,
   ...changeLogBugs,
   ...listsBugs,
   ...severalProcessesBugs,
   ...connectionMemoryBugs,
   ...startupBugs,
+  ...writeBugs,
   ...dcrfBugs,
   ...proxyBugs,
   ...requests,

@@ -257,6 +257,7 @@ const writing: readonly Bug[] = [
     story: 'An entry has all columns of its rows.',
     plant: {
       symbol: 'columnsOf',
+      in: 'orm/row',
       with: given((em, meta: EntityMetadata, tables, hidden: object) => [
         em,
         meta,

@@ -21,6 +21,20 @@ describe('InMemoryChannelLayer', () => {
     expect(layer.groupCount).to.equal(0);
   });
 
+  it('hands nothing to a channel that leaves the group before its turn', async () => {
+    const layer = new InMemoryChannelLayer({ slice: 1 });
+    const [ann, bob, eve] = [layer.newChannel(), layer.newChannel(), layer.newChannel()];
+    const told: string[] = [];
+    for (const channel of [ann, bob, eve]) {
+      await layer.connect(channel, () => void told.push(channel));
+      await layer.add('red', channel);
+    }
+    const sent = layer.sendToGroup('red', { type: 'shout' });
+    await layer.discard('red', bob);
+    await sent;
+    expect(told).to.deep.equal([ann, eve]);
+  });
+
   it('keeps nothing after close', async () => {
     const layer = new InMemoryChannelLayer();
     const ann = layer.newChannel();

@@ -5,6 +5,7 @@ import {
   type App,
   Connections,
   Consumer,
+  demultiplexer,
   type Permission,
   Permissions,
   path,
@@ -153,5 +154,32 @@ describe('While the permissions to connect are asked again', () => {
     expect(await client.receive()).to.include({ response_status: 403, request_id: 1 });
     expect(await client.closed).to.equal(4403);
     expect(calls).to.equal(0);
+  });
+});
+
+@Consumer()
+@Permissions(SlowToSay)
+class LateCallConsumer extends CallConsumer {}
+
+describe('A connection that ends while the permissions to connect are asked again', () => {
+  const serve = useServer();
+
+  it('has no line in the log for the questions that are still to come', async () => {
+    answer = Promise.resolve(true);
+    asked = Promise.withResolvers();
+    const routes = [path('/', demultiplexer({ calls: CallConsumer, later: LateCallConsumer }))];
+    const { app, container, logger } = serve(routes, { users: Users });
+    const client = await connect(app, '/', { user: { id: '1' }, identity: { userId: '1' } });
+    asked = Promise.withResolvers();
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    answer = promise;
+    await container.resolve(Connections).recheckUser('1');
+    await asked.promise;
+    client.close();
+    await client.ended;
+    resolve(true);
+    await app.idle();
+    await app.close();
+    expect(logger.at('error')).to.deep.equal([]);
   });
 });

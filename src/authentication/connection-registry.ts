@@ -98,7 +98,7 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
   add(connection: Connection, pending: PendingHandshake): void {
     const { scope } = connection;
     this.connections.set(scope, connection);
-    this.#watch(scope.identity);
+    this.watch(scope.identity);
     this.#applyMissed(connection, pending.commands);
     this.#pending.delete(pending);
   }
@@ -125,18 +125,25 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
   /** Gives a connection another identity. */
   identify(scope: Scope, identity: Identity | undefined): void {
     scope.identity = identity;
-    this.#watch(identity);
+    this.watch(identity);
+  }
+
+  /** Of a login or logout behind the end of its request. */
+  noteRefusal({ path }: Scope, error: unknown): void {
+    this.logger.debug('A login or logout was refused.', { path, error });
   }
 
   /**
-   * Asks the permissions to connect again, outside of the request that is the reason.
+   * Asks the permissions to connect again, outside of the request that is the reason. Events wait for the answer. Never rejects.
    *
    * @param missed commands that came while the connection was another user's
    */
-  askAgain(connection: RegisteredConnection, missed: readonly ConnectionCommand[]): void {
-    runDetached(() => {
-      void connection.recheck();
+  askAgain(connection: RegisteredConnection, missed: readonly ConnectionCommand[]): Promise<void> {
+    return runDetached(() => {
+      const checked = connection.recheck();
+      connection.holdEvents(checked);
       this.#applyMissed(connection, missed);
+      return checked;
     });
   }
 
@@ -217,7 +224,8 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
   // One timer for all identities, at the full second in which the next one expires. It counts by the clock, so that it
   // follows where the clock is put forward or back.
 
-  #watch(identity: Identity | undefined): void {
+  /** Closes the connection of this identity when that expires. */
+  watch(identity: Identity | undefined): void {
     const due = expiryOf(identity);
     if (due >= this.#nextExpiry) return;
     this.#nextExpiry = due;

@@ -1,6 +1,8 @@
+import { currentWork, runDetached } from '../async-context.js';
 import type { Clock } from '../clock.js';
 import { ConfigurationError, PermissionDenied, SessionExpired } from '../errors.js';
 import type { Identity } from '../scope/identity.js';
+import { ownership, type UserFacts } from '../scope/ownership.js';
 import type { Scope } from '../scope/scope.js';
 import type { ScopeUser } from '../scope/scope-types.js';
 import { CloseCode, checkReason } from '../status.js';
@@ -14,14 +16,6 @@ export type Id = string | number | bigint;
 /** What a connection is closed with: 4401 where the user has to log in again, 4403 where that would not help. */
 export type DisconnectCode = typeof CloseCode.unauthenticated | typeof CloseCode.forbidden;
 
-type Facts = Pick<Scope, 'user' | 'session' | 'identity'>;
-
-/** A login or logout whose request has not ended yet. */
-interface Change {
-  /** What it would be undone to. */
-  former: Facts;
-}
-
 /**
  * Whose the open connections are. Inject it.
  *
@@ -34,9 +28,6 @@ interface Change {
  * ```
  */
 export class Connections {
-  /** The earliest first; several where several streams log in at once. */
-  readonly #changes = new WeakMap<Scope, Change[]>();
-
   /** Made by the application. */
   constructor(
     private readonly registry: ConnectionRegistry,
@@ -44,9 +35,10 @@ export class Connections {
   ) {}
 
   /**
-   * Gives a connection to a user. Requests of its other streams wait until this one is answered, and are served for whom it is then;
-   * what the user before had subscribed to ends; behind the answer, the permissions to connect are asked again. In a request that
-   * fails it has not happened. Code that runs on after its request ended changes no login.
+   * Gives a connection to a user, once the request has succeeded: until then its own code alone sees the new user in the scope. No
+   * request, message or hook of the connection begins meanwhile; they are served for whom it is then. What the user before had
+   * subscribed to ends; behind the answer, the permissions to connect are asked again. In a request that fails it has not happened.
+   * Code that runs on after its request ended changes no login.
    *
    * @param proven bears the id of a new session, or none: one that was known before the login could be another user's too
    * @param session what `scope.session` becomes. Default: what was loaded along
@@ -124,53 +116,54 @@ export class Connections {
   /** Awaited or not, it belongs to the request under way. */
   #own(scope: Scope, work: () => Promise<void>): Promise<void> {
     const connection = this.registry.find(scope);
-    const begin = async (): Promise<void> => {
-      connection?.requireRequest();
-      await work();
-    };
-    const begun = begin();
-    return connection ? connection.own(begun) : begun;
+    if (!connection) return work();
+    const begun = begin(connection, work);
+    const owned = connection.own(begun);
+    // No request fails with it any more: a rejection that its code does not await would end the process.
+    if (owned === begun) begun.catch((error) => this.registry.noteRefusal(scope, error));
+    return owned;
   }
 
-  async #change(scope: Scope, facts: Facts): Promise<void> {
-    const { user, session, identity } = scope;
+  async #change(scope: Scope, facts: UserFacts): Promise<void> {
+    const { identity: former } = scope;
     const connection = this.registry.find(scope);
     const missed = connection?.commandsMeanwhile() ?? [];
     checkCommands(missed, facts.identity);
     connection?.slot.takeFor(userOf(facts));
-    this.#apply(scope, facts);
-    if (!connection) return;
-    connection.holdOtherStreams();
-    const change: Change = { former: { user, session, identity } };
-    const changes = this.#changes.get(scope) ?? [];
-    this.#changes.set(scope, changes);
-    changes.push(change);
-    connection.afterRequest((hasSucceeded) => {
-      if (hasSucceeded) settle(changes, change);
-      else this.#undo(connection, changes, change);
-      this.registry.askAgain(connection, missed);
-    });
-    if (!isSameUser(identity, facts.identity)) await connection.switchUser();
-  }
-
-  /** What came after it stays, and would be undone to what was before it. */
-  #undo({ scope, slot }: RegisteredConnection, changes: Change[], change: Change): void {
-    const index = changes.indexOf(change);
-    if (index === -1) return;
-    changes.splice(index, 1);
-    const next = changes[index];
-    if (next) next.former = change.former;
-    else {
-      this.#apply(scope, change.former);
-      slot.returnTo(userOf(change.former));
+    const isOther = !isSameUser(former, facts.identity);
+    const isFirst = scope[ownership].propose(facts, isOther);
+    if (!connection) {
+      this.registry.watch(scope.identity);
+      return;
     }
+    connection.holdOtherStreams();
+    if (isFirst) this.#settleAfterRequest(connection, missed);
+    if (isOther) await connection.switchUser();
   }
 
-  #apply(scope: Scope, { user, session, identity }: Facts): void {
-    scope.user = user;
-    scope.session = session;
-    this.registry.identify(scope, identity);
+  /** The last of those that log in at once and succeed is the user. */
+  #settleAfterRequest(connection: RegisteredConnection, missed: readonly ConnectionCommand[]): void {
+    const { scope, slot } = connection;
+    const owner = scope[ownership];
+    const work = currentWork.getStore();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    owner.holdUntil(promise);
+    connection.afterRequest((hasSucceeded) => {
+      const wasOther = owner.settle(work, hasSucceeded);
+      if (!owner.isProposed) slot.returnTo(userOf(owner));
+      this.registry.watch(owner.identity);
+      // What a request that failed has joined as another user is left again.
+      const left = !hasSucceeded && wasOther ? runDetached(() => connection.switchUser()) : undefined;
+      const ask = (): Promise<void> => this.registry.askAgain(connection, missed);
+      void (left ? left.then(ask) : ask()).then(resolve);
+    });
   }
+}
+
+/** @throws what ended the request whose code this is */
+async function begin(connection: RegisteredConnection, work: () => Promise<void>): Promise<void> {
+  connection.requireRequest();
+  await work();
 }
 
 export function disconnecting(
@@ -190,16 +183,11 @@ export function noUsers(): ConfigurationError {
   });
 }
 
-/** It can be undone no more, and nor can those before it, over which it came. */
-function settle(changes: Change[], change: Change): void {
-  changes.splice(0, changes.indexOf(change) + 1);
-}
-
 function isSameUser(one: Identity | undefined, other: Identity | undefined): boolean {
   return one !== undefined && other !== undefined && String(one.userId) === String(other.userId);
 }
 
-function userOf({ identity }: Facts): string | undefined {
+function userOf({ identity }: UserFacts): string | undefined {
   return identity && String(identity.userId);
 }
 

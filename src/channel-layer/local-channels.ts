@@ -106,12 +106,15 @@ export class LocalChannels {
     return member && this.#hand([member], text, size);
   }
 
-  /** Hands one copy of the message to all members. Undefined where there is none. */
+  /** Hands one copy of the message to all members, but for those that leave before their turn. Undefined where there is none. */
   sendToGroup(group: string, text: string, size: number): Promise<void> | undefined {
     const found = this.#groups.get(group);
     if (!found) return undefined;
     found.list ??= [...found.members];
-    return this.#hand(found.list, text, size);
+    const { list } = found;
+    // The channels of a large group have their turns one after the other; a list is made anew where one has left or joined.
+    const isMember = (member: Member): boolean => found.list === list || found.members.has(member);
+    return this.#hand(list, text, size, isMember);
   }
 
   /** Resolves when all that was sent until now has been handed over. */
@@ -125,8 +128,13 @@ export class LocalChannels {
     this.#groups.clear();
   }
 
-  async #hand(members: readonly Member[], text: string, size: number): Promise<void> {
-    const handed = this.#delivery.send(members, JSON.parse(text));
+  async #hand(
+    members: readonly Member[],
+    text: string,
+    size: number,
+    isMember?: (member: Member) => boolean,
+  ): Promise<void> {
+    const handed = this.#delivery.send(members, JSON.parse(text), isMember);
     this.#waiting += size;
     this.#last = handed;
     await handed;

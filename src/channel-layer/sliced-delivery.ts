@@ -4,6 +4,7 @@ import type { ChannelMessage } from './channel-layer.js';
 interface Job<Channel> {
   readonly channels: readonly Channel[];
   readonly messages: ChannelMessage[];
+  readonly isMember: (channel: Channel) => boolean;
   readonly done: PromiseWithResolvers<void>;
   next: number;
 }
@@ -28,19 +29,27 @@ export class SlicedDelivery<Channel = string> {
     this.#deliver = deliver;
   }
 
-  /** Resolves once the message was handed to all. */
-  send(channels: readonly Channel[], message: ChannelMessage): Promise<void> {
-    const job = this.#jobFor(channels);
+  /**
+   * Resolves once the message was handed to all.
+   *
+   * @param isMember whether a channel whose turn has come is still to get it
+   */
+  send(
+    channels: readonly Channel[],
+    message: ChannelMessage,
+    isMember: (channel: Channel) => boolean = () => true,
+  ): Promise<void> {
+    const job = this.#jobFor(channels, isMember);
     job.messages.push(message);
     // A delivery is none of the request in which the message was sent.
     runDetached(() => this.#run());
     return job.done.promise;
   }
 
-  #jobFor(channels: readonly Channel[]): Job<Channel> {
+  #jobFor(channels: readonly Channel[], isMember: (channel: Channel) => boolean): Job<Channel> {
     const last = this.#jobs.at(-1);
     if (last?.next === 0 && last.channels === channels && last.messages.length < this.#slice) return last;
-    const job = { channels, messages: [], done: Promise.withResolvers<void>(), next: 0 };
+    const job = { channels, messages: [], isMember, done: Promise.withResolvers<void>(), next: 0 };
     this.#jobs.push(job);
     return job;
   }
@@ -60,7 +69,8 @@ export class SlicedDelivery<Channel = string> {
         return;
       }
       const channel = job.channels[job.next++];
-      for (const message of job.messages) if (channel !== undefined) this.#deliver(channel, message);
+      if (channel === undefined || !job.isMember(channel)) continue;
+      for (const message of job.messages) this.#deliver(channel, message);
     }
     this.#jobs.shift();
     job.done.resolve();

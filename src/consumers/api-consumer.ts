@@ -139,8 +139,8 @@ export abstract class ApiConsumer {
   protected onBinary(_data: Uint8Array): Promise<void> | void {}
 
   /**
-   * Runs after a user logged in or out in this socket, in line with the requests: `this.scope.user` is the new one. What the
-   * former one subscribed to, and the groups that they joined by `addGroup`, have ended.
+   * Runs after a request that logged a user in or out in this socket, in line with the others: `this.scope.user` is the new one, or
+   * the former one where the request failed. What was subscribed to before, and the groups that `addGroup` joined, have ended.
    */
   protected onUserChange(): Promise<void> | void {}
 

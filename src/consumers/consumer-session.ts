@@ -2,6 +2,7 @@ import type { ActivityLog } from '../activity-log.js';
 import { runDetached } from '../async-context.js';
 import { type ChannelLayer, type ChannelMessage, checkApplicationGroup } from '../channel-layer/channel-layer.js';
 import type { Clock } from '../clock.js';
+import type { ActionDefinition } from '../dispatch/actions.js';
 import type { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorTranslator, safeInstanceof } from '../dispatch/error-mapping.js';
 import { ActionReply } from '../dispatch/reply.js';
@@ -27,6 +28,7 @@ import type { SubscriptionIndex, SubscriptionRecord } from '../observers/subscri
 import { Subscriptions, subscribingRequest, without } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ActionContext } from '../scope/action-context.js';
+import { ownership } from '../scope/ownership.js';
 import type { Scope } from '../scope/scope.js';
 import type { SerializerContext } from '../serializers/serializer.js';
 import type { Settings } from '../settings.js';
@@ -40,8 +42,9 @@ import { ConsumerGroups } from './consumer-groups.js';
 import { DetachedMethods } from './detached-methods.js';
 import { EventDelivery } from './event-delivery.js';
 import { BaseModelConsumer, checkedKey, overrides, shownObject } from './model-consumer.js';
-import { isPlainRetrieve } from './model-mixins.js';
+import { isPlainRetrieve, plainWriteOf } from './model-mixins.js';
 import { showResult } from './model-result.js';
+import { writeRow } from './model-writes.js';
 import type { Holdings, Quotas } from './quotas.js';
 import { RequestQueue } from './request-queue.js';
 import { rightsFor } from './subscription-authorizer.js';
@@ -135,6 +138,12 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   #isCutOff = false;
   #closing: Promise<void> | undefined;
   #waitingMessages = 0;
+  /** How often a user has left. What was asked for as one of them is not for the next one. */
+  #usersLeft = 0;
+  /** The same, counted once their groups are left too: messages that came before may be theirs. */
+  #groupsLeft = 0;
+  /** Whether the consumer is still to be told that the user has changed. */
+  #owesUserChange = false;
   #lastMessage: Promise<void> = Promise.resolve();
 
   /**
@@ -161,7 +170,9 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.#events = new EventDelivery(this, this.#holdings);
     this.subscriptions = new Subscriptions(services.subscribed, this.#events, this.#holdings);
     this.groups = new ConsumerGroups(services.layer, this.name, this.#holdings, quotas);
-    this.#queue = new RequestQueue((request) => this.#start(request), quotas);
+    // An end waits for nothing.
+    const settling = (): Promise<void> | undefined => (this.#end ? undefined : this.scope[ownership].settling);
+    this.#queue = new RequestQueue((request) => this.#start(request), quotas, settling);
     quotas.holdings.add(this.#holdings);
     bindConsumer(this.instance, this);
     this.#detached = this.#detachedMethods();
@@ -305,6 +316,19 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     return shown ?? instance['getObject'](key, context);
   }
 
+  mayWriteAtOnce({ member, permissions }: ActionDefinition): boolean {
+    if (!(this.instance instanceof BaseModelConsumer)) return false;
+    if (!plainWriteOf(Reflect.get(this.instance, member))) return false;
+    return permissions.isOpen || !permissions.opinionsOn(this.scope).objects;
+  }
+
+  async writeAtOnce(request: Request, { member }: ActionDefinition, kwargs: unknown): Promise<object | undefined> {
+    const kind = plainWriteOf(Reflect.get(this.instance, member));
+    if (!kind || !(this.instance instanceof BaseModelConsumer)) return undefined;
+    const { data } = (kwargs ?? {}) as { readonly data?: unknown };
+    return writeRow(this.instance, request, { kind, key: request.kwargs[this.lookupKwarg], data });
+  }
+
   /** Whether the object of a request is shown as it is, and no permission looks at it: then it need not be an entity. */
   #showsOnly(context: ActionContext): boolean {
     if (!(context instanceof Request) || !context.definition) return false;
@@ -424,7 +448,10 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   ): Promise<void> {
     const { subscriptions, quotas } = this;
     const { requestId, action } = context;
+    const usersLeft = this.#usersLeft;
     const groups = await observer.groupsOfSubscription(this.instance, kwargs);
+    // The very request may have logged in since, where it does not await this.
+    if (usersLeft !== this.#usersLeft) throw new Revoked();
     if (!request) context.signal.throwIfAborted();
     else if (request.abortReason) throw request.abortReason;
     if (request?.isOfFormerUser) throw new Revoked();
@@ -596,14 +623,18 @@ export class ConsumerSession implements RequestTarget, BoundSession {
       return;
     }
     const method: (message: ChannelMessage) => Promise<void> | void = Reflect.get(this.instance, member);
+    const groupsLeft = this.#groupsLeft;
+    const take = (): Promise<void> | void => {
+      if (groupsLeft === this.#groupsLeft) return method.call(this.instance, message);
+      const facts = { consumer: this.instance.constructor.name, type };
+      this.logger.debug('A message was dropped: the user whom it came for has left.', facts);
+    };
     this.#waitingMessages += 1;
     this.#holdings.waitingBytes += bytes;
-    this.#lastMessage = runDetached(() => this.#inLine('message', () => method.call(this.instance, message))).finally(
-      () => {
-        this.#waitingMessages -= 1;
-        this.#holdings.waitingBytes -= bytes;
-      },
-    );
+    this.#lastMessage = runDetached(() => this.#inLine('message', take)).finally(() => {
+      this.#waitingMessages -= 1;
+      this.#holdings.waitingBytes -= bytes;
+    });
   }
 
   #overflow(limit: number): void {
@@ -648,20 +679,33 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   /**
-   * Another user takes over the socket. Groups may be named after users, so that no permission would tell whose they are: all
-   * subscriptions end, and all groups that the former user joined. Never rejects.
+   * Another user takes over the socket, or was about to. Groups may be named after users, so that no permission would tell whose they
+   * are: all subscriptions end, all groups that the former user joined, and all messages that wait. Never rejects.
    */
   async switchUser(): Promise<void> {
+    this.#usersLeft += 1;
     const own = this.requestUnderWay;
     for (const request of this.runningRequests) if (request !== own) leaveBehind(request);
     const hasLeft = await this.#runUnheard('user', async () => {
       const joined = this.groups.names.filter((group) => !this.compiled.groups.includes(group));
       this.#endSubscriptions();
       await Promise.all(joined.map((group) => this.groups.remove(group)));
+      this.#groupsLeft += 1;
     });
-    if (hasLeft) void runDetached(() => this.#inLine('message', () => this.instance['onUserChange']()));
+    if (hasLeft) this.#tellUserChange();
     // What still comes through a group that could not be left is the former user's.
     else this.closeSocket(CloseCode.serverError, 'The user could not be changed.');
+  }
+
+  /** In line, which does not move while a login is not answered. */
+  #tellUserChange(): void {
+    if (this.#owesUserChange) return;
+    this.#owesUserChange = true;
+    const tell = (): Promise<void> | void => {
+      this.#owesUserChange = false;
+      return this.instance['onUserChange']();
+    };
+    void runDetached(() => this.#inLine('message', tell));
   }
 
   /** Ends all subscriptions, and tells the client so, once for each request id. Never rejects. */

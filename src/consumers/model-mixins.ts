@@ -92,6 +92,16 @@ export const Retrieve: Retrieve = (base) => {
   return Retrieving;
 };
 
+export type WriteKind = 'create' | 'update' | 'patch' | 'delete';
+
+/** The methods of the mixins that write, one for each class that has them. */
+const plainWrites = new WeakMap<object, WriteKind>();
+
+/** What a method writes, where it is the mixin's own; undefined for another one. */
+export function plainWriteOf(method: object): WriteKind | undefined {
+  return plainWrites.get(method);
+}
+
 export interface Create extends Mixin<CreateTypes> {}
 
 export const Create: Create = (base) => {
@@ -103,6 +113,7 @@ export const Create: Create = (base) => {
       return this.performCreate(serializer, checked, context);
     }
   }
+  plainWrites.set(Creating.prototype.create, 'create');
   replyShapes.write(Creating.prototype, 'create', 'row');
   return Creating;
 };
@@ -118,6 +129,7 @@ export const Update: Update = (base) => {
       return this.performUpdate(serializer, object, checked, context);
     }
   }
+  plainWrites.set(Updating.prototype.update, 'update');
   replyShapes.write(Updating.prototype, 'update', 'row');
   return Updating;
 };
@@ -133,6 +145,7 @@ export const Patch: Patch = (base) => {
       return this.performPatch(serializer, object, checked, context);
     }
   }
+  plainWrites.set(Patching.prototype.patch, 'patch');
   replyShapes.write(Patching.prototype, 'patch', 'row');
   return Patching;
 };
@@ -146,6 +159,7 @@ export const Delete: Delete = (base) => {
       await this.performDelete(object, context);
     }
   }
+  plainWrites.set(Deleting.prototype.delete, 'delete');
   replyShapes.write(Deleting.prototype, 'delete', 'nothing');
   return Deleting;
 };

@@ -16,13 +16,19 @@ export class RequestQueue {
   readonly #line: (Request | QueuedWork)[] = [];
   #running: Request | QueuedWork | undefined;
   #isDraining = false;
+  /** What the line waits for. */
+  #awaited: Promise<void> | undefined;
   /** Those that are not settled: they wait, run, or go on behind their answer. */
   readonly open = new Set<Request>();
 
-  /** @param start carries a request; the code that settles it calls `settled` */
+  /**
+   * @param start carries a request; the code that settles it calls `settled`
+   * @param hold what has to be over before anything begins, and never rejects; undefined where nothing has to
+   */
   constructor(
     private readonly start: (request: Request) => void,
     private readonly quotas: Quotas,
+    private readonly hold: () => Promise<void> | undefined,
   ) {}
 
   add(request: Request): void {
@@ -78,11 +84,17 @@ export class RequestQueue {
   #drain(): void {
     if (this.#isDraining) return;
     this.#isDraining = true;
-    for (let next = this.#running ? undefined : this.#line.shift(); next; ) {
-      this.#begin(next);
-      next = this.#running ? undefined : this.#line.shift();
-    }
+    for (let next = this.#next(); next; next = this.#next()) this.#begin(next);
     this.#isDraining = false;
+  }
+
+  #next(): Request | QueuedWork | undefined {
+    if (this.#running || this.#line.length === 0) return undefined;
+    const awaited = this.hold();
+    if (!awaited) return this.#line.shift();
+    if (awaited !== this.#awaited) void awaited.then(() => runDetached(() => this.#drain()));
+    this.#awaited = awaited;
+    return undefined;
   }
 
   #begin(next: Request | QueuedWork): void {

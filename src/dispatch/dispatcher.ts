@@ -16,6 +16,12 @@ import type { RequestLog } from './request-log.js';
 
 type Method = (...parameters: unknown[]) => unknown;
 
+/** What the permissions of an action have said, and its kwargs once they have agreed: nothing is asked or checked twice. */
+interface Agreement {
+  readonly answers: Answers;
+  kwargs: readonly unknown[] | undefined;
+}
+
 /** A call of a hook that nothing awaits. */
 export interface LimitedCall {
   readonly done: Promise<unknown>;
@@ -155,10 +161,15 @@ export class Dispatcher {
   }
 
   #carry(request: Request, action: ActionDefinition): Promise<void> {
-    const { unitOfWork } = request.target;
-    const outcome = action.atomic
-      ? this.#commit(request, action)
-      : unitOfWork.run(() => this.#outcome(request, action));
+    const { target } = request;
+    const agreement: Agreement = { answers: new Map(), kwargs: undefined };
+    if (!action.atomic) {
+      const outcome = target.unitOfWork.run(() => this.#outcome(request, action, agreement));
+      return this.#conclude(request, action, outcome);
+    }
+    const outcome = target.mayWriteAtOnce(action)
+      ? target.unitOfWork.run(() => this.#writeAtOnce(request, action, agreement))
+      : this.#commit(request, action, agreement);
     return this.#conclude(request, action, outcome);
   }
 
@@ -172,14 +183,23 @@ export class Dispatcher {
     request.settle();
   }
 
+  /** One statement locks the row, writes it, logs it and gives it back. Where an entity is needed, it is written as any other action writes. */
+  async #writeAtOnce(request: Request, action: ActionDefinition, agreement: Agreement): Promise<Outcome> {
+    const { target } = request;
+    const kwargs = await this.#agreed(request, action, agreement);
+    request.throwIfAborted();
+    const row = await target.writeAtOnce(request, action, kwargs[0]);
+    return row ? this.#shown(request, action, row) : this.#commit(request, action, agreement);
+  }
+
   /** Nothing of an action that is aborted before its commit begins is stored, whatever its method still does. */
-  async #commit(request: Request, action: ActionDefinition): Promise<Outcome> {
+  async #commit(request: Request, action: ActionDefinition, agreement: Agreement): Promise<Outcome> {
     const { unitOfWork } = request.target;
     const parts: string[] = [];
     let method: Promise<Outcome> | undefined;
     const work = async (): Promise<Outcome> => {
       request.throwIfAborted();
-      method = this.#outcome(request, action, parts);
+      method = this.#outcome(request, action, agreement, parts);
       const outcome = await request.untilAborted(method, (late) => this.#noteLate(request, late));
       request.beginCommit();
       return outcome;
@@ -203,29 +223,36 @@ export class Dispatcher {
   }
 
   /** @param parts takes those of a generator whose transaction has to commit before they are true */
-  async #outcome(request: Request, action: ActionDefinition, parts?: string[]): Promise<Outcome> {
+  async #outcome(request: Request, action: ActionDefinition, agreement: Agreement, parts?: string[]): Promise<Outcome> {
     const { instance } = request.target;
-    const parameters = await this.#allowed(request, action);
+    const parameters = await this.#allowed(request, action, agreement);
     if (request.abortReason) throw request.abortReason;
     const method: Method = Reflect.get(instance, action.member);
     return this.#outcomeOf(request, action, await method.call(instance, ...parameters), parts);
   }
 
-  /** The parameters of the method, once every permission has agreed. Kwargs that do not fit are no reason to tell a stranger why. */
-  async #allowed(request: Request, action: ActionDefinition): Promise<unknown[]> {
-    const answers: Answers = new Map();
+  /** The parameters of the method, once every permission has agreed. */
+  async #allowed(request: Request, action: ActionDefinition, agreement: Agreement): Promise<unknown[]> {
+    const kwargs = await this.#agreed(request, action, agreement);
+    if (!action.isDetail) return [...kwargs, request];
+    const object = await request.target.loadObject(request);
+    if (!action.permissions.isOpen) await action.permissions.checkObject(request, object, agreement.answers);
+    return [object, ...kwargs, request];
+  }
+
+  /** The checked kwargs of an action that its permissions agree to. Kwargs that do not fit are no reason to tell a stranger why. */
+  async #agreed(request: Request, action: ActionDefinition, agreement: Agreement): Promise<readonly unknown[]> {
+    if (agreement.kwargs) return agreement.kwargs;
     let unfit: { readonly error: unknown } | undefined;
     const kwargs = await this.#checkedKwargs(request, action).catch((error: unknown) => {
       request.refuseKwargs(error);
       unfit = { error };
       return [];
     });
-    if (!action.permissions.isOpen) await action.permissions.checkAction(request, answers);
+    if (!action.permissions.isOpen) await action.permissions.checkAction(request, agreement.answers);
     if (unfit) throw unfit.error;
-    if (!action.isDetail) return [...kwargs, request];
-    const object = await request.target.loadObject(request);
-    if (!action.permissions.isOpen) await action.permissions.checkObject(request, object, answers);
-    return [object, ...kwargs, request];
+    agreement.kwargs = kwargs;
+    return kwargs;
   }
 
   /** One parameter, or none where the action takes none. */

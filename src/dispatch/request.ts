@@ -30,6 +30,14 @@ export interface RequestTarget {
   checkedKey(sent: unknown): unknown;
   /** @throws NotFound */
   loadObject(request: ActionContext): Promise<object>;
+  /** Whether the action may be a write by one statement, which needs no transaction around it and no entity. */
+  mayWriteAtOnce(action: ActionDefinition): boolean;
+  /**
+   * The row that it has written, undefined where it took no effect because an entity is needed after all.
+   *
+   * @param kwargs as they were checked
+   */
+  writeAtOnce(request: Request, action: ActionDefinition, kwargs: unknown): Promise<object | undefined>;
   /** What an action returned, as plain data. */
   show(result: unknown, request: Request): Promise<unknown>;
   send(reply: Reply): void;

@@ -5,7 +5,7 @@ import {
   RequestContext,
   TransactionContext,
 } from '@mikro-orm/core';
-import { runDetached } from '../async-context.js';
+import { currentWork, runDetached } from '../async-context.js';
 import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { ChangeCapture, type Watch } from '../orm/change-capture.js';
@@ -14,6 +14,7 @@ import { ConnectionPool } from '../orm/connection-pool.js';
 import type { OrmRoot } from '../orm/orm-root.js';
 import { clientOf, RowReader } from '../orm/row-reader.js';
 import { type RunStatement, type StatementConnection, statementRunner, writeConnection } from '../orm/statements.js';
+import type { Logged } from '../orm/write-statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import { Doorbell } from './doorbell.js';
 import type { Commit } from './entry.js';
@@ -458,6 +459,44 @@ export class ChangeLog {
     const { works } = this.#buffer.take(transaction);
     if (this.#appended.has(transaction)) this.#ring();
     if (works.length > 0) runDetached(() => works.map((work) => this.#runWork(work)));
+  }
+
+  /**
+   * What a statement that writes one row by itself has to leave here. Undefined where the row cannot be told of by that statement alone:
+   * its links are told with it, or it is a link of two others.
+   */
+  async oneRow(meta: EntityMetadata): Promise<{ readonly logged: Logged | undefined } | undefined> {
+    const watch = meta.class && this.#watchOf(meta.class);
+    if (meta.schema === '*' || this.capture.isLink(this.#em, meta)) return undefined;
+    if (!watch) return { logged: undefined };
+    const shape = await this.#rows.shapeOf(this.#em, clientOf(this.#em), meta, undefined, watch.needsBefore);
+    return shape.members.length > 0 ? undefined : { logged: { shape, needsBefore: watch.needsBefore } };
+  }
+
+  /** The first parameters of such a statement: the entry up to the key of its row, what stands for one that is too long, and how long it may be. */
+  headOfEntry({ shape }: Logged, isNew: boolean): readonly [head: string, untold: string, largest: number] {
+    const { className } = shape.meta;
+    const [cause] = [...this.#users].flatMap((user) => user.cause() ?? []);
+    const origin = currentWork.getStore()?.id;
+    const head = { v: 1, ...(cause !== undefined && { cause }) };
+    const row = {
+      class: className,
+      shape: shape.id,
+      list: 0,
+      ...(isNew && { isNew }),
+      ...(origin !== undefined && { origin }),
+    };
+    const start = `${JSON.stringify({ ...head, rows: [row] }).slice(0, -3)},"key":`;
+    return [
+      start,
+      JSON.stringify({ ...head, rows: [], after: [], untold: [className] }),
+      this.#first.settings.largestEntry,
+    ];
+  }
+
+  /** Such a statement has committed. */
+  wroteRow(): void {
+    this.#ring();
   }
 
   /** What was written outside of any transaction, or in one that the framework did not see begin, has its entry at once. */

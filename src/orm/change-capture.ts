@@ -99,6 +99,12 @@ export class ChangeCapture implements EventSubscriber {
     });
   }
 
+  /** Whether rows of the class link two others, which count as updated with them. */
+  isLink(em: EntityManager, { className }: EntityMetadata): boolean {
+    this.#links ??= linkClasses(em);
+    return this.#links.has(className);
+  }
+
   /** Links change no column: the rows at both of their ends count as updated. */
   async onFlush(event: FlushEventArgs): Promise<void> {
     for (const { owner } of event.uow.getCollectionUpdates()) noteWritten(owner);

@@ -90,6 +90,8 @@ const mostShapes = 1_000;
  */
 export class ModelQueries {
   readonly #prepared = new Map<string, Prepared>();
+  /** Empty for one that every row fulfils, null for one that looks at other tables. */
+  readonly #conditions = new Map<string, string | null>();
 
   /** @param hasNames whether statements are prepared under a name */
   constructor(private readonly hasNames: () => boolean = () => true) {}
@@ -126,6 +128,34 @@ export class ModelQueries {
     };
     const { rows } = await this.#run(reader, meta, where, { kind: `count ${meta.className}`, joined: [] }, build, []);
     return Number(rows[0]?.['count'] ?? 0);
+  }
+
+  /**
+   * A condition, narrowed by the default filters of the ORM, as SQL about the alias `t`. Undefined where it looks at other tables or has to
+   * be built anew each time.
+   *
+   * @param first the number of its first parameter
+   */
+  async condition(
+    reader: Reader,
+    meta: EntityMetadata,
+    condition: object,
+    first: number,
+  ): Promise<{ readonly text: string | undefined; readonly values: readonly unknown[] } | undefined> {
+    const where = await this.#visible(reader, meta, condition);
+    const shape = shapeOf(reader.em, meta, where);
+    if (!shape || shape.joined.length > 0) return undefined;
+    const name = `${reader.em.name}|condition ${meta.className} ${first}|${shape.text}`;
+    const known = this.#conditions.get(name);
+    if (known !== undefined) return known === null ? undefined : { text: known || undefined, values: shape.values };
+    const { marked } = withMarks(meta, where, first);
+    const { sql, params } = builderOf(reader, meta)
+      .select([raw('1')])
+      .where(marked)
+      .toQuery();
+    const text = conditionIn(platformOf(reader.em).formatQuery(sql, [...params]));
+    if (this.#conditions.size < mostShapes) this.#conditions.set(name, text ?? null);
+    return text === undefined ? undefined : { text: text || undefined, values: shape.values };
   }
 
   /** Whether a default filter of the ORM leaves out rows of one of these models. */
@@ -170,13 +200,8 @@ export class ModelQueries {
     name: string,
     build: (condition: object, isMarked: boolean) => Promise<QueryBuilder>,
   ): Promise<Prepared> {
-    let count = 0;
-    const marked = walk(meta, where, {
-      value: () => raw(`$${++count}`),
-      list: (_, __, all) => raw(`${all}($${++count})`),
-      text: () => {},
-    });
-    const builder = await build(marked as object, true);
+    const { marked, count } = withMarks(meta, where, 1);
+    const builder = await build(marked, true);
     const { sql, params } = builder.toQuery();
     const marks = new Map<unknown, unknown>([
       [limitMark, raw(`$${count + 1}`)],
@@ -206,6 +231,14 @@ export class ModelQueries {
       throw em.getDriver().convertException(error as Error);
     }
   }
+}
+
+/** What stands behind the WHERE of a query of one table; empty where there is none, undefined for a query of several. */
+function conditionIn(sql: string): string | undefined {
+  const [, condition = ''] = /^select 1 from (?:"[^"]+"\.)?"[^"]+" as "t"(?: where (.*))?$/s.exec(sql) ?? [];
+  return / as "t"( where |$)/.test(sql) && !/ join /.test(sql.slice(0, sql.length - condition.length))
+    ? condition
+    : undefined;
 }
 
 async function runByOrm(builder: QueryBuilder) {
@@ -324,6 +357,18 @@ function shapeOf(em: EntityManager, meta: EntityMetadata, where: object): Shape 
     throw thrown;
   }
   return { text, values, joined };
+}
+
+/** The condition with a parameter of the statement in place of each value, and how many there are. */
+function withMarks(meta: EntityMetadata, where: object, first: number) {
+  let count = 0;
+  const mark = (): string => `$${first + count++}`;
+  const marked = walk(meta, where, {
+    value: () => raw(mark()),
+    list: (_, __, all) => raw(`${all}(${mark()})`),
+    text: () => {},
+  });
+  return { marked: marked as object, count };
 }
 
 /** The condition with other values. */

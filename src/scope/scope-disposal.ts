@@ -6,6 +6,13 @@ import type { Scope } from './scope.js';
 /** Runs work in a request context of its own, for a limited time. */
 type Run = (work: () => Promise<void>) => Promise<void>;
 
+const ended = new WeakSet<Scope>();
+
+/** Whether the connection is over, so that nothing can be resolved for it. */
+export function hasEnded(scope: Scope): boolean {
+  return ended.has(scope);
+}
+
 /** Ends the containers of connections, and with each every provider that was built for it alone. */
 export class ScopeDisposer {
   readonly #run: Run;
@@ -19,6 +26,7 @@ export class ScopeDisposer {
 
   /** One after the other, the last that was built first: whatever a provider uses outlives it. Never rejects. */
   async dispose(scope: Scope): Promise<void> {
+    ended.add(scope);
     if (!scope.hasContainer) return;
     const { container, path } = scope;
     for (let next = takeLastBuilt(container); next; next = takeLastBuilt(container)) {

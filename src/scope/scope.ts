@@ -2,6 +2,7 @@ import type { DependencyContainer } from 'tsyringe';
 import { connectionContainer } from './connection-container.js';
 import { cookiesOf } from './cookies.js';
 import type { Identity } from './identity.js';
+import { Ownership, ownership } from './ownership.js';
 import { type ParameterSchema, type PathParams, RouteParameters } from './route-parameters.js';
 import type { ScopeSession, ScopeUser } from './scope-types.js';
 import { offeredSubprotocols } from './subprotocols.js';
@@ -41,13 +42,7 @@ export class Scope {
   readonly protocol: 'http' | 'https';
   /** The one that was agreed on. Scope middleware may choose one of those that are offered; else the consumer's options do. */
   subprotocol: string | undefined;
-  /** Set by scope middleware; undefined while no user is logged in. */
-  user: ScopeUser | undefined;
-  /** Set by scope middleware. */
-  session: ScopeSession | undefined;
-  /** Set by scope middleware beside the user; undefined while no user is authenticated. */
-  identity: Identity | undefined;
-
+  readonly [ownership] = new Ownership();
   readonly #url: string;
   readonly #parameters: RouteParameters;
   #query: URLSearchParams | undefined;
@@ -71,6 +66,33 @@ export class Scope {
     this.#url = request.url;
     this.#root = root;
     this.#parameters = parameters;
+  }
+
+  /** Set by scope middleware; undefined while no user is logged in. A login is seen by its own request alone until that has succeeded. */
+  get user(): ScopeUser | undefined {
+    return this[ownership].seen.user;
+  }
+
+  set user(user: ScopeUser | undefined) {
+    this[ownership].seen.user = user;
+  }
+
+  /** Set by scope middleware. */
+  get session(): ScopeSession | undefined {
+    return this[ownership].seen.session;
+  }
+
+  set session(session: ScopeSession | undefined) {
+    this[ownership].seen.session = session;
+  }
+
+  /** Set by scope middleware beside the user; undefined while no user is authenticated. */
+  get identity(): Identity | undefined {
+    return this[ownership].seen.identity;
+  }
+
+  set identity(identity: Identity | undefined) {
+    this[ownership].seen.identity = identity;
   }
 
   get query(): URLSearchParams {

@@ -27,11 +27,11 @@ import type { SerializerClass, SerializerContext } from './serializer.js';
 /** A row as clients see it. */
 export type Shown = Record<string, unknown>;
 
-/** A row as its serializer shows it, made without an entity. */
+/** A row as its serializer shows it, made without an entity; null for one that was deleted. */
 export class ShownRow {
   /** @param row what was read, for the columns that are read beside those that are shown */
   constructor(
-    readonly data: Shown,
+    readonly data: Shown | null,
     readonly row: PlainRow,
   ) {}
 }
@@ -137,7 +137,7 @@ async function compile(
   try {
     const { meta, fields, show, showStored } = await compileLevel(serializer, 't', context, []);
     const keys = meta.getPrimaryProps().flatMap((prop) => prop.fieldNames);
-    const columns = [...keys.map((key) => `t.${quoter(em)(key)}`), ...columnsOf(fields).map(({ sql }) => sql)];
+    const columns = [...keys.map((key) => `t.${quoter(em)(key)}`), ...columnsIn(fields).map(({ sql }) => sql)];
     return {
       selection: { id, meta, columns, keyLength: keys.length },
       related: [...context.related],
@@ -198,7 +198,7 @@ interface Level {
   readonly showStored: RowPlan['showStored'];
 }
 
-function columnsOf(parts: readonly Part[]): readonly PlannedColumn[] {
+function columnsIn(parts: readonly Part[]): readonly PlannedColumn[] {
   return parts.flatMap(({ columns }) => columns);
 }
 
@@ -310,7 +310,7 @@ async function planField(
   if (!nested) return { ...(await relatedKeys(context, meta, prop, alias)), name };
   const rows = await relatedRows(context, meta, prop, alias, async (inner) => {
     const level = await compileLevel(nested, inner, context, [...around, serializer]);
-    return { columns: columnsOf(level.fields), read: level.show, readStored: undefined };
+    return { columns: columnsIn(level.fields), read: level.show, readStored: undefined };
   });
   return { ...rows, name };
 }
@@ -381,7 +381,7 @@ async function readsPart(tree: ReadTree, meta: EntityMetadata, alias: string, co
   }
   const stored = parts.flatMap(({ name, readStored }) => (readStored ? [{ name, readStored }] : []));
   return {
-    columns: columnsOf(parts),
+    columns: columnsIn(parts),
     read: (row, from, serializing) => {
       const source: Record<string, unknown> = {};
       let at = from;

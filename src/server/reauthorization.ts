@@ -2,10 +2,11 @@ import type { Deadlines } from '../clock.js';
 import type { Quotas } from '../consumers/quotas.js';
 import type { Counters } from '../counters.js';
 import type { ErrorTranslator } from '../dispatch/error-mapping.js';
-import { type ApiError, HandshakeTimedOut, PermissionDenied } from '../errors.js';
+import { type ApiError, HandshakeTimedOut, NotAuthenticated, PermissionDenied } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { Scope } from '../scope/scope.js';
+import { hasEnded } from '../scope/scope-disposal.js';
 import type { Settings } from '../settings.js';
 import { CloseCode, closeCodeOf } from '../status.js';
 import { refusalsOf } from './handshake.js';
@@ -93,7 +94,10 @@ export class Reauthorization {
   async #recheck(): Promise<void> {
     const { connection, errors } = this;
     const { route, scope } = connection;
-    const translate = (thrown: unknown): ApiError => errors.translate(thrown, { path: scope.path });
+    if (hasEnded(scope)) return;
+    // A question that the end of the connection overtakes fails for want of providers, and has nobody to be answered for.
+    const translate = (thrown: unknown): ApiError =>
+      hasEnded(scope) ? new NotAuthenticated() : errors.translate(thrown, { path: scope.path });
     const answer = this.unitOfWork.run(async () => refusalsOf(route, scope, translate));
     if (!(await this.deadlines.settles(answer, this.settings.handshakeTimeLimit))) {
       await this.#endUnanswered();

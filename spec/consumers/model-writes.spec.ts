@@ -1,0 +1,390 @@
+import { BeforeUpdate, Entity, Enum, ManyToMany, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import { Collection, type EntityManager, type Opt, type Rel } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import fc from 'fast-check';
+import {
+  type App,
+  Consumer,
+  Create,
+  createApp,
+  Delete,
+  ModelConsumer,
+  ModelSerializer,
+  mix,
+  ObserveInstance,
+  Patch,
+  path,
+  Retrieve,
+  Update,
+} from 'signalbox';
+import { connect, type TestConnection } from 'signalbox/testing';
+import { injectable } from 'tsyringe';
+import { useDatabase } from '../support/database.js';
+import { until } from '../support/deadline.js';
+import { testProviders } from '../support/providers.js';
+
+@Entity()
+class Maker {
+  @PrimaryKey({ type: 'integer' }) id!: number;
+  @Property({ type: 'string' }) name!: string;
+}
+
+@Entity()
+class Ware {
+  @PrimaryKey({ type: 'integer' }) id!: number;
+  @Property({ type: 'string', length: 40, unique: true }) name!: string;
+  @Property({ type: 'text', nullable: true }) note?: string | null;
+  @Property({ type: 'integer', default: 0 }) stock: Opt<number> = 0;
+  @Property({ type: 'bigint', nullable: true }) serial?: bigint | null;
+  @Property({ type: 'decimal', precision: 10, scale: 2, nullable: true }) price?: string | null;
+  @Property({ type: 'double', nullable: true }) weight?: number | null;
+  @Property({ type: 'boolean', default: false }) sold: Opt<boolean> = false;
+  @Property({ type: 'datetime', nullable: true }) until?: Date | null;
+  @Property({ type: 'date', nullable: true }) day?: string | null;
+  @Property({ type: 'json', nullable: true }) extra?: unknown;
+  @Property({ columnType: 'text[]', nullable: true }) words?: string[] | null;
+  @Enum({ items: ['new', 'used'], nullable: true }) state?: string | null;
+  @ManyToOne(() => Maker, { nullable: true }) maker?: Rel<Maker> | null;
+}
+
+@Entity()
+class Hooked {
+  @PrimaryKey({ type: 'integer' }) id!: number;
+  @Property({ type: 'string' }) name!: string;
+
+  @BeforeUpdate() shout() {
+    this.name = this.name.toUpperCase();
+  }
+}
+
+@Entity()
+class Triggered {
+  @PrimaryKey({ type: 'integer' }) id!: number;
+  @Property({ type: 'string' }) name!: string;
+}
+
+@Entity()
+class Linked {
+  @PrimaryKey({ type: 'integer' }) id!: number;
+  @Property({ type: 'string' }) name!: string;
+  @ManyToMany(() => Maker) makers = new Collection<Maker>(this);
+}
+
+const fields = [
+  'id',
+  'name',
+  'note',
+  'stock',
+  'serial',
+  'price',
+  'weight',
+  'sold',
+  'until',
+  'day',
+  'extra',
+  'words',
+  'state',
+  'maker',
+] as const;
+
+@injectable()
+class WareSerializer extends ModelSerializer(Ware, { fields, readOnly: ['id'] }) {}
+
+@Consumer()
+class WareConsumer extends mix(
+  ModelConsumer(Ware, { serializer: WareSerializer }),
+  Retrieve,
+  Create,
+  Update,
+  Patch,
+  Delete,
+  ObserveInstance,
+) {}
+
+/** Writes the same by entities, because the application has a say in it. */
+@Consumer()
+class EntityConsumer extends WareConsumer {
+  protected override async performCreate(...given: Parameters<WareConsumer['performCreate']>) {
+    return super.performCreate(...given);
+  }
+  protected override async performUpdate(...given: Parameters<WareConsumer['performUpdate']>) {
+    return super.performUpdate(...given);
+  }
+  protected override async performDelete(...given: Parameters<WareConsumer['performDelete']>) {
+    return super.performDelete(...given);
+  }
+}
+
+/** Sees what is not sold. */
+@Consumer()
+class OpenConsumer extends WareConsumer {
+  protected override getQuery() {
+    return { sold: false };
+  }
+}
+
+@injectable()
+class HookedSerializer extends ModelSerializer(Hooked, { fields: ['id', 'name'], readOnly: ['id'] }) {}
+
+@Consumer()
+class HookedConsumer extends mix(ModelConsumer(Hooked, { serializer: HookedSerializer }), Create, Patch) {}
+
+@injectable()
+class TriggeredSerializer extends ModelSerializer(Triggered, { fields: ['id', 'name'], readOnly: ['id'] }) {}
+
+@Consumer()
+class TriggeredConsumer extends mix(ModelConsumer(Triggered, { serializer: TriggeredSerializer }), Create, Patch) {}
+
+@injectable()
+class LinkedSerializer extends ModelSerializer(Linked, { fields: ['id', 'name', 'makers'], readOnly: ['id'] }) {}
+
+@Consumer()
+class LinkedConsumer extends mix(ModelConsumer(Linked, { serializer: LinkedSerializer }), Create, Patch) {}
+
+/** Resolves once another transaction waits for this one. */
+async function waiting(em: EntityManager): Promise<void> {
+  await until(async () => {
+    const found = await em
+      .getConnection()
+      .execute<{ count: string }[]>(
+        'select count(*) from pg_locks where not granted',
+        [],
+        'all',
+        em.getTransactionContext(),
+      );
+    return Number(found[0]?.count) > 0;
+  }, 'A lock that another transaction waits for');
+}
+
+const word = fc.stringMatching(/^[a-zäß '"\\,{}]{0,12}$/);
+
+const ware = fc.record(
+  {
+    note: fc.option(word),
+    stock: fc.integer({ min: -2147483648, max: 2147483647 }),
+    serial: fc.option(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(String)),
+    price: fc.option(fc.integer({ min: -99999, max: 99999 }).map((cents) => (cents / 100).toFixed(2))),
+    weight: fc.option(fc.double({ noNaN: true, noDefaultInfinity: true })),
+    sold: fc.boolean(),
+    until: fc.option(
+      fc.integer({ min: 0, max: 4_000_000_000 }).map((seconds) => new Date(seconds * 1000).toISOString()),
+    ),
+    day: fc.option(
+      fc.integer({ min: 0, max: 20_000 }).map((day) => new Date(day * 86_400_000).toISOString().slice(0, 10)),
+    ),
+    extra: fc.option(fc.jsonValue({ maxDepth: 2, noUnicodeString: true }), { nil: { a: 1 } }),
+    words: fc.option(fc.array(fc.stringMatching(/^[a-z]{1,8}$/), { maxLength: 3 })),
+    state: fc.option(fc.constantFrom('new', 'used')),
+    maker: fc.option(fc.constantFrom(1, 2)),
+  },
+  { requiredKeys: [] },
+);
+
+describe('A write that needs no entity', () => {
+  const database = useDatabase('model_writes', [Maker, Ware, Hooked, Triggered, Linked]);
+  let app: App;
+  let wares: TestConnection;
+  let entities: TestConnection;
+
+  beforeEach(async () => {
+    const em = database.orm.em.fork();
+    await em.insertMany(Maker, [
+      { id: 1, name: 'Ada' },
+      { id: 2, name: 'Bob' },
+    ]);
+    app = createApp({
+      orm: database.orm,
+      container: testProviders().container,
+      routes: [
+        path('/wares/', WareConsumer),
+        path('/entities/', EntityConsumer),
+        path('/open/', OpenConsumer),
+        path('/hooked/', HookedConsumer),
+        path('/triggered/', TriggeredConsumer),
+        path('/linked/', LinkedConsumer),
+      ],
+    });
+    wares = await connect(app, '/wares/');
+    entities = await connect(app, '/entities/');
+  });
+  afterEach(() => app.close());
+
+  /** How many transactions with an explicit BEGIN the work takes. */
+  async function transactionsOf(work: () => Promise<unknown>): Promise<number> {
+    let count = 0;
+    const subscriber = {
+      afterTransactionStart: () => {
+        count += 1;
+      },
+    };
+    const manager = database.orm.em.getEventManager();
+    manager.registerSubscriber(subscriber);
+    await work();
+    manager.getSubscribers().delete(subscriber);
+    return count;
+  }
+
+  /** How many entries the work leaves in the log. */
+  async function entriesOf(work: () => Promise<unknown>): Promise<number> {
+    const connection = database.orm.em.getConnection();
+    const count = async (): Promise<number> => {
+      const [row] = await connection.execute<{ count: string }[]>('select count(*) from signalbox.log');
+      return Number(row?.count);
+    };
+    const before = await count();
+    await work();
+    return (await count()) - before;
+  }
+
+  it('leaves one entry in the log, and none where it changes nothing', async () => {
+    const { data } = await wares.request('create', { data: { name: 'cup' } });
+    const { id } = data as { id: number };
+
+    expect(await entriesOf(() => wares.request('patch', { pk: id, data: { stock: 5 } }))).to.equal(1);
+    expect(await entriesOf(() => wares.request('patch', { pk: id, data: { stock: 5 } }))).to.equal(0);
+  });
+
+  it('is answered 404 for a row that is not there, also where the data do not fit', async () => {
+    expect(await wares.request('patch', { pk: 99, data: { stock: 5 } })).to.deep.include({ response_status: 404 });
+    expect(await wares.request('patch', { pk: 99, data: { stock: 'x' } })).to.deep.include({ response_status: 404 });
+    expect(await wares.request('delete', { pk: 99 })).to.deep.include({ response_status: 404 });
+  });
+
+  it('is answered 409 where a value is taken', async () => {
+    await wares.request('create', { data: { name: 'cup' } });
+    const { data } = await wares.request('create', { data: { name: 'pot' } });
+
+    expect(await wares.request('create', { data: { name: 'cup' } })).to.deep.include({
+      response_status: 409,
+      errors: [{ name: ['An object with this name already exists.'] }],
+    });
+    expect(await wares.request('patch', { pk: (data as { id: number }).id, data: { name: 'cup' } })).to.deep.include({
+      response_status: 409,
+    });
+  });
+
+  it('answers, tells and stores what the way through an entity does', async function () {
+    this.timeout(60_000);
+    let number = 0;
+    await fc.assert(
+      fc.asyncProperty(ware, ware, async (created, patched) => {
+        number += 1;
+        const both = [wares, entities] as const;
+        const results = await Promise.all(
+          both.map(async (client, index) => {
+            const name = `w${number}-${index}`;
+            const made = await client.request('create', { data: { ...created, name } });
+            if (made['response_status'] !== 201)
+              return JSON.stringify(made)
+                .replaceAll(name, 'name')
+                .replace(/"request_id":\d+/, '');
+            const { id } = made['data'] as { id: number };
+            await client.request('subscribe_instance', { pk: id, request_id: `s${number}` });
+            const changed = await client.request('patch', { pk: id, data: patched });
+            const marked = await client.request('patch', { pk: id, data: { name: `${name}!` } });
+            const events = [];
+            for (;;) {
+              const event = await client.receive();
+              events.push({ ...event, request_id: 0 });
+              if ((event['data'] as { name: string }).name === `${name}!`) break;
+            }
+            const read = await client.request('retrieve', { pk: id });
+            const gone = await client.request('delete', { pk: id });
+            const last = await client.receive();
+            const text = JSON.stringify([made, changed, marked, events, read, gone, last]);
+            return text
+              .replaceAll(`"id":${id}`, '"id":0')
+              .replaceAll(`"pk":${id}`, '"pk":0')
+              .replaceAll(name, 'name')
+              .replaceAll(/"request_id":("[^"]*"|\d+)/g, '"request_id":0');
+          }),
+        );
+        expect(results[0]).to.equal(results[1]);
+      }),
+      { numRuns: 25, endOnFailure: true },
+    );
+  });
+
+  it('keeps what two clients write at once to different columns', async () => {
+    const { data } = await wares.request('create', { data: { name: 'cup' } });
+    const { id } = data as { id: number };
+    const other = await connect(app, '/wares/');
+    await other.request('subscribe_instance', { pk: id, request_id: 's' });
+    const rounds = Array.from({ length: 60 }, (_, round) => round + 1);
+    await Promise.all([
+      ...rounds.map((round) => wares.request('patch', { pk: id, data: { stock: round } })),
+      ...rounds.map((round) => other.request('patch', { pk: id, data: { note: `n${round}` } })),
+    ]);
+    const { data: row } = await wares.request('retrieve', { pk: id });
+
+    expect(row).to.deep.include({ stock: 60, note: 'n60' });
+    let last: unknown;
+    while (JSON.stringify(last) !== JSON.stringify(row)) last = (await other.receive())['data'];
+  });
+
+  it('asks the query of the consumer of the row that it has locked', async () => {
+    const open = await connect(app, '/open/');
+    const { data } = await wares.request('create', { data: { name: 'cup' } });
+    const { id: pk } = data as { id: number };
+
+    expect(await open.request('patch', { pk, data: { sold: true } })).to.deep.include({ response_status: 200 });
+    expect(await open.request('patch', { pk, data: { sold: false } })).to.deep.include({ response_status: 404 });
+    expect(await open.request('delete', { pk })).to.deep.include({ response_status: 404 });
+  });
+
+  it('finds nothing where the row has left the query while it waited', async () => {
+    const open = await connect(app, '/open/');
+    const { data } = await wares.request('create', { data: { name: 'cup' } });
+    const { id: pk } = data as { id: number };
+    const locked = Promise.withResolvers<void>();
+    const patched = Promise.withResolvers<unknown>();
+    const selling = database.orm.em.fork().transactional(async (em) => {
+      await em
+        .getConnection()
+        .execute('update ware set sold = true where id = ?', [pk], 'run', em.getTransactionContext());
+      locked.resolve();
+      await waiting(em);
+    });
+    await locked.promise;
+    patched.resolve(open.request('patch', { pk, data: { note: 'mine' } }));
+    await selling;
+
+    expect(await patched.promise).to.deep.include({ response_status: 404 });
+  });
+
+  it('is one transaction of its own, which MikroORM does not begin', async () => {
+    await wares.request('create', { data: { name: 'cup' } });
+    // The subscriber itself would hear of transactions: rows are written through entities while there is one.
+    expect(await transactionsOf(() => wares.request('create', { data: { name: 'pot' } }))).to.equal(1);
+  });
+
+  it('goes through an entity where a hook of the ORM has a say', async () => {
+    const hooked = await connect(app, '/hooked/');
+    const { data } = await hooked.request('create', { data: { name: 'a' } });
+
+    expect(await hooked.request('patch', { pk: (data as { id: number }).id, data: { name: 'b' } })).to.deep.include({
+      data: { ...(data as object), name: 'B' },
+    });
+  });
+
+  it('goes through an entity where a trigger acts behind it, and shows what that has stored', async () => {
+    await database.orm.em.getConnection().execute(`
+      create or replace function shout() returns trigger language plpgsql as $$
+      begin
+        if new.name <> upper(new.name) then update triggered set name = upper(name) where id = new.id; end if;
+        return null;
+      end $$;
+      create or replace trigger shouting after insert or update on triggered for each row execute function shout()`);
+    const triggered = await connect(app, '/triggered/');
+    const { data } = await triggered.request('create', { data: { name: 'a' } });
+
+    expect(data).to.deep.include({ name: 'A' });
+  });
+
+  it('goes through an entity where links are written with it', async () => {
+    const linked = await connect(app, '/linked/');
+    const { data } = await linked.request('create', { data: { name: 'a', makers: [2, 1] } });
+
+    expect(data).to.deep.include({ name: 'a', makers: [1, 2] });
+  });
+});

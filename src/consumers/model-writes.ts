@@ -1,0 +1,283 @@
+import type { EntityManager, EntityMetadata, EntityProperty, EventSubscriber } from '@mikro-orm/core';
+import type { Request } from '../dispatch/request.js';
+import { NotFound, ValidationFailed } from '../errors.js';
+import { ChangeLog } from '../log/change-log.js';
+import type { Class } from '../metadata.js';
+import { byKey } from '../orm/model-key.js';
+import type { Reader } from '../orm/model-queries.js';
+import { CommitInDoubt, isConnectionFailure, isWithoutEffect } from '../orm/orm-errors.js';
+import { clientOf } from '../orm/row-reader.js';
+import { runStatement } from '../orm/statements.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { isStoredColumn, unwritable, type WriteShape, writeSql, writtenValue } from '../orm/write-statements.js';
+import { ShownRow } from '../serializers/model-plan.js';
+import { BaseModelSerializer } from '../serializers/model-serializer.js';
+import type { SerializerClass } from '../serializers/serializer.js';
+import { type AnyModelConsumer, modelOf, overrides, planFor, settingsOf } from './model-consumer.js';
+import type { WriteKind } from './model-mixins.js';
+
+/** What a client sent for a write. */
+export interface AskedWrite {
+  readonly kind: WriteKind;
+  /** The key as the entity has it; undefined for a new row. */
+  readonly key: unknown;
+  readonly data: unknown;
+}
+
+/**
+ * Writes one row by one statement, which is a transaction of its own, and gives it as it is stored. Undefined where an entity is needed:
+ * the application's code has a say in the write, or the statement could not do what the ORM does.
+ *
+ * @throws ValidationFailed, NotFound, and what the database refuses, as the way through an entity does
+ */
+export async function writeRow(
+  consumer: AnyModelConsumer,
+  request: Request,
+  { kind, key, data }: AskedWrite,
+): Promise<ShownRow | undefined> {
+  const unitOfWork: UnitOfWork = consumer['unitOfWork'];
+  const { reader } = unitOfWork;
+  const meta = reader.em.getMetadata(modelOf(consumer)) as EntityMetadata;
+  if (reader.transaction || !isPlainWrite(consumer, meta, reader.em, kind)) return undefined;
+  if (await hasTriggers(reader, meta)) return undefined;
+  const planned = await planFor(consumer, request);
+  const log = ChangeLog.find(reader.em);
+  const told = await log?.oneRow(meta);
+  if (!planned || !log || !told || !hasPreparedStatements(reader.em)) return undefined;
+  const values = kind === 'delete' ? new Map() : await valuesOf(consumer, request, meta, kind, data);
+  if (!values || (kind !== 'create' && kind !== 'delete' && values.size === 0)) return undefined;
+  const parameters = parametersOf(reader, meta, kind, key, values);
+  if (!parameters) return undefined;
+  const first = (told.logged ? 4 : 1) + parameters.length;
+  const filter = kind === 'create' ? everyRow : await filterOf(consumer, request, reader, meta, first);
+  if (!filter) return undefined;
+  const shape: WriteShape = {
+    kind: kind === 'create' || kind === 'delete' ? kind : 'update',
+    selection: planned.plan.selection,
+    props: [...values.keys()],
+    logged: told.logged,
+    filter: filter.text,
+  };
+  request.beginCommit();
+  const head = told.logged ? log.headOfEntry(told.logged, kind === 'create') : [];
+  const row = await run(reader, shape, [...head, ...parameters, ...filter.values]);
+  if (told.logged) log.wroteRow();
+  if (!row) throw new NotFound();
+  return new ShownRow(kind === 'delete' ? null : await planned.plan.show(row, planned.context), row);
+}
+
+interface Filter {
+  /** Undefined where every row fulfils it. */
+  readonly text: string | undefined;
+  readonly values: readonly unknown[];
+}
+
+const everyRow: Filter = { text: undefined, values: [] };
+
+/** The consumer's query, which the row has to fulfil once it is locked; undefined where the statement cannot ask it. */
+async function filterOf(
+  consumer: AnyModelConsumer,
+  request: Request,
+  reader: Reader,
+  meta: EntityMetadata,
+  first: number,
+): Promise<Filter | undefined> {
+  const { queries } = consumer['unitOfWork'];
+  return queries.condition(reader, meta, (await consumer['visibleRows'](request)) as object, first);
+}
+
+const sqlByShape = new WeakMap<object, Map<string, string>>();
+
+async function run(
+  { em, schema }: Reader,
+  shape: WriteShape,
+  parameters: readonly unknown[],
+): Promise<readonly unknown[] | undefined> {
+  const known = sqlByShape.get(em.getMetadata()) ?? new Map<string, string>();
+  sqlByShape.set(em.getMetadata(), known);
+  const { kind, selection, props, logged } = shape;
+  const { filter } = shape;
+  const written = props.map((prop) => prop.name);
+  const name = JSON.stringify([kind, selection.id, schema, written, logged?.shape.id, logged?.needsBefore, filter]);
+  const text = known.get(name) ?? writeSql(em, schema, shape);
+  known.set(name, text);
+  try {
+    const [row] = await runStatement<Record<string, unknown>>(clientOf(em), { name: kind, text }, parameters);
+    return row && Object.values(row);
+  } catch (error) {
+    // The statement is its own transaction: it took effect, or it did not.
+    if (isConnectionFailure(error) && !isWithoutEffect(error)) throw new CommitInDoubt(error as Error);
+    throw em.getDriver().convertException(error as Error);
+  }
+}
+
+function parametersOf(
+  { em }: Reader,
+  meta: EntityMetadata,
+  kind: WriteKind,
+  key: unknown,
+  values: ReadonlyMap<EntityProperty, unknown>,
+): readonly unknown[] | undefined {
+  const platform = em.getDriver().getPlatform();
+  const named = kind === 'create' ? {} : byKey(meta, key);
+  if (!named) throw new NotFound();
+  try {
+    const keys =
+      kind === 'create'
+        ? []
+        : meta.getPrimaryProps().map((prop) => writtenValue(prop, Reflect.get(named, prop.name), platform));
+    return [...keys, ...[...values].map(([prop, value]) => writtenValue(prop, value, platform))];
+  } catch (thrown) {
+    if (thrown === unwritable) return undefined;
+    throw thrown;
+  }
+}
+
+/** What is written, checked by the serializer; undefined where the ORM would write more than that. */
+async function valuesOf(
+  consumer: AnyModelConsumer,
+  request: Request,
+  meta: EntityMetadata,
+  kind: WriteKind,
+  data: unknown,
+): Promise<ReadonlyMap<EntityProperty, unknown> | undefined> {
+  if (!isPlainData(meta, kind, data)) return undefined;
+  const context = consumer['getSerializerContext'](request);
+  const serializer = context.resolve(consumer['getSerializer'](request)) as BaseModelSerializer<object, unknown>;
+  const checked = await serializer.validate(data, context, { partial: kind === 'patch' }).catch(unlessNewRow(kind));
+  if (!checked) return undefined;
+  const values = new Map(
+    Object.entries(checked as object).map(([name, value]) => [propOf(meta, name), value] as const),
+  );
+  if (kind !== 'create') return values;
+  for (const [prop, initial] of initialValues(meta))
+    if (!values.has(prop) && initial !== 'unknown') values.set(prop, initial.value);
+  for (const prop of meta.props)
+    if (!values.has(prop) && prop.onCreate) values.set(prop, (prop.onCreate as () => unknown)());
+  return values;
+}
+
+/** Whether each field that came is one column, and none that did not come has a value that the class gives it. */
+function isPlainData(meta: EntityMetadata, kind: WriteKind, data: unknown): boolean {
+  if (typeof data !== 'object' || data === null) return false;
+  const isPlain = (name: string): boolean => {
+    const prop = propOf(meta, name) as EntityProperty | undefined;
+    if (!prop) return true;
+    const isColumn = isStoredColumn(prop) && prop.fieldNames.length === 1 && prop.kind !== 'embedded' && !prop.embedded;
+    return isColumn && !prop.polymorphic && !prop.setter && (!prop.primary || kind === 'create');
+  };
+  if (!Object.keys(data).every(isPlain)) return false;
+  return (
+    kind !== 'create' || [...initialValues(meta)].every(([{ name }, initial]) => initial !== 'unknown' || name in data)
+  );
+}
+
+function propOf(meta: EntityMetadata, name: string): EntityProperty {
+  return meta.properties[name as never] as EntityProperty;
+}
+
+/** A row that is not there is told before data that do not fit: the way through an entity finds out. */
+function unlessNewRow(kind: WriteKind): (error: unknown) => undefined {
+  return (error) => {
+    if (kind === 'create' || !(error instanceof ValidationFailed)) throw error;
+    return undefined;
+  };
+}
+
+const initializers = new WeakMap<EntityMetadata, ReadonlyMap<EntityProperty, Initial>>();
+
+/** What a new instance of the class has already, by the property; a value that the next instance would have too is known beforehand. */
+type Initial = { readonly value: unknown } | 'unknown';
+
+function initialValues(meta: EntityMetadata): ReadonlyMap<EntityProperty, Initial> {
+  const known = initializers.get(meta);
+  if (known) return known;
+  const make = (): object => new (meta.class as new () => object)();
+  const [one, other] = [make(), make()];
+  const found = new Map<EntityProperty, Initial>();
+  for (const prop of meta.props.filter(isStoredColumn)) {
+    const value: unknown = Reflect.get(one, prop.name);
+    if (value === undefined) continue;
+    const isConstant = typeof value !== 'object' && value === Reflect.get(other, prop.name);
+    found.set(prop, isConstant || value === null ? { value } : 'unknown');
+  }
+  initializers.set(meta, found);
+  return found;
+}
+
+/** Whether neither the application's code nor the ORM does more than to write the columns. */
+function isPlainWrite(consumer: AnyModelConsumer, meta: EntityMetadata, em: EntityManager, kind: WriteKind): boolean {
+  const type = consumer.constructor as Class;
+  const hooks = ['getObject', 'getSerializer', 'getSerializerContext', ...performers[kind]];
+  if (hooks.some((hook) => overrides(type, hook))) return false;
+  if (settingsOf(consumer).lookupField !== 'pk') return false;
+  return isPlainModel(meta, kind) && isPlainSerializer(settingsOf(consumer).serializer) && !isListenedTo(meta, em);
+}
+
+const performers: Readonly<Record<WriteKind, readonly string[]>> = {
+  create: ['performCreate'],
+  update: ['performUpdate'],
+  patch: ['performPatch', 'performUpdate'],
+  delete: ['performDelete'],
+};
+
+function isPlainSerializer({ prototype }: SerializerClass): boolean {
+  const base = BaseModelSerializer.prototype as unknown as Record<string, unknown>;
+  return (
+    prototype instanceof BaseModelSerializer &&
+    ['validate', 'create', 'update', 'check'].every((member) => Reflect.get(prototype, member) === base[member])
+  );
+}
+
+const quietHooks = new Set(['onInit', 'onLoad']);
+
+function isPlainModel(meta: EntityMetadata, kind: WriteKind): boolean {
+  if (meta.virtual || meta.expression || meta.view || meta.inheritanceType || meta.root !== meta) return false;
+  if (Object.keys(meta.hooks).some((hook) => !quietHooks.has(hook))) return false;
+  if (meta.versionProperty || meta.concurrencyCheckKeys.size > 0) return false;
+  if (meta.props.some(({ onUpdate, onCreate }) => onUpdate || (onCreate && onCreate.length > 0))) return false;
+  if (kind !== 'delete') return true;
+  return meta.relations.every(({ kind: relation, orphanRemoval, cascade }) => {
+    const removes = cascade?.some((each) => each === 'remove' || each === 'all');
+    return !orphanRemoval && !removes && relation !== 'm:n' && relation !== '1:m';
+  });
+}
+
+/** Subscribers of the application hear of what the ORM writes, and of its transactions. */
+function isListenedTo({ className, class: entity }: EntityMetadata, em: EntityManager): boolean {
+  const capture = ChangeLog.find(em)?.capture;
+  return [...em.getEventManager().getSubscribers()].some((subscriber) => {
+    if (subscriber === capture) return false;
+    const entities = (subscriber as EventSubscriber).getSubscribedEntities?.() ?? [];
+    return entities.length === 0 || entities.some((each) => each === entity || String(each) === className);
+  });
+}
+
+function hasPreparedStatements(em: EntityManager): boolean {
+  return clientOf(em).getExecutor().adapter.supportsMultipleConnections;
+}
+
+const triggers = new WeakMap<EntityMetadata, Promise<boolean>>();
+
+/** Whether the table has rules, or triggers that act behind a write: the statement would give and log the row before they did. */
+function hasTriggers(reader: Reader, meta: EntityMetadata): Promise<boolean> {
+  const known = triggers.get(meta) ?? askTriggers(reader, meta);
+  triggers.set(meta, known);
+  known.catch(() => triggers.delete(meta));
+  return known;
+}
+
+async function askTriggers({ em, schema }: Reader, meta: EntityMetadata): Promise<boolean> {
+  const name = [schema ?? meta.schema, meta.tableName]
+    .filter((part) => part && part !== '*')
+    .map((part) => `"${part}"`);
+  const [found] = await runStatement<{ has: boolean }>(
+    clientOf(em),
+    {
+      text: `select exists (select from pg_trigger where tgrelid = $1::regclass and not tgisinternal and tgtype & 66 = 0)
+        or exists (select from pg_rewrite where ev_class = $1::regclass) as has`,
+    },
+    [name.join('.')],
+  );
+  return found?.has ?? true;
+}

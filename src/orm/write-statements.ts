@@ -1,0 +1,187 @@
+import type { EntityManager, EntityMetadata, EntityProperty, Platform } from '@mikro-orm/core';
+import { helper, Utils } from '@mikro-orm/core';
+import type { Selection } from './model-queries.js';
+import { quoter, type RowShape, tableName } from './row.js';
+
+// Writes of one row by one statement: it locks the row, asks the consumer's filter, writes, appends to the change log and gives the stored row.
+
+/** What the change log wants of a write. */
+export interface Logged {
+  readonly shape: RowShape;
+  /** Whether it has the row before the write. */
+  readonly needsBefore: boolean;
+}
+
+export interface WriteShape {
+  readonly kind: 'create' | 'update' | 'delete';
+  /** What is given back of the row; its table has the alias `t`. */
+  readonly selection: Selection;
+  /** The properties that are written, in the order of their parameters. */
+  readonly props: readonly EntityProperty[];
+  /** Undefined for a model that no application observes. */
+  readonly logged: Logged | undefined;
+  /** The consumer's condition on the row, about the alias `t`, whose parameters come last. */
+  readonly filter: string | undefined;
+}
+
+/**
+ * Parameters: `$1` the entry up to its key, `$2` what stands for one that is too long, `$3` how long it may be (these three of a logged
+ * model only); then the columns of the key; then the values; then those of the filter.
+ *
+ * It gives one row, and none where the row is not there or the filter leaves it out. An update that changes nothing writes nothing.
+ */
+export function writeSql(em: EntityManager, schema: string | undefined, shape: WriteShape): string {
+  const { kind } = shape;
+  if (kind === 'create') return createSql(em, schema, shape);
+  return kind === 'update' ? updateSql(em, schema, shape) : deleteSql(em, schema, shape);
+}
+
+function createSql(em: EntityManager, schema: string | undefined, shape: WriteShape): string {
+  const { selection, props, logged } = shape;
+  const quote = quoter(em);
+  const table = tableName(em, selection.meta, schema);
+  const first = logged ? 4 : 1;
+  const columns = props.map((prop) => quote(columnOf(prop)));
+  const values = props.map((_, index) => `$${first + index}`);
+  const what = columns.length > 0 ? `(${columns.join(', ')}) values (${values.join(', ')})` : 'default values';
+  const written = `u as (insert into ${table} ${what} returning *)`;
+  const log = logged ? `, l as (${logSql(em, selection.meta, logged, { before: undefined, after: true })})` : '';
+  return `with ${written}${log} select ${selectionSql(selection)} from u t`;
+}
+
+/** The filter stands outside of the locking select: there it would judge rows of other tables by what they were before the wait. */
+function lockedSql(em: EntityManager, schema: string | undefined, shape: WriteShape, lock: string): string {
+  const { selection, filter, logged } = shape;
+  const table = tableName(em, selection.meta, schema);
+  const where = keyCondition(em, selection.meta, logged ? 4 : 1);
+  const locked = `k as materialized (select t.* from ${table} t where ${where} ${lock})`;
+  return `${locked}, o as (select t.* from k t${filter === undefined ? '' : ` where ${filter}`})`;
+}
+
+function updateSql(em: EntityManager, schema: string | undefined, shape: WriteShape): string {
+  const { selection, props, logged } = shape;
+  const { meta, keyLength } = selection;
+  const quote = quoter(em);
+  const table = tableName(em, meta, schema);
+  const first = (logged ? 4 : 1) + keyLength;
+  const set = props.map((prop, index) => `${quote(columnOf(prop))} = $${first + index}`).join(', ');
+  const changed = props
+    .map((prop, index) => {
+      const type = prop.columnTypes[0] ?? 'text';
+      return `t.${quote(columnOf(prop))}::text collate "C" is distinct from $${first + index}::${type}::text collate "C"`;
+    })
+    .join(' or ');
+  const before = logged?.needsBefore ? `, (select ${logged.shape.sql} from o t) as _before` : '';
+  const written = `u as (update ${table} t set ${set} from o where ${sameKey(em, meta, 't', 'o')} and (${changed}) returning t.*${before})`;
+  const log = logged
+    ? `, l as (${logSql(em, meta, logged, { before: logged.needsBefore ? 't._before' : undefined, after: true })})`
+    : '';
+  // Where nothing has changed, the row is the one that was found.
+  const columns = meta.props
+    .filter(isStoredColumn)
+    .flatMap(({ fieldNames }) => fieldNames)
+    .map(
+      (name) =>
+        `case when u.${quote(keyOf(meta))} is null then o.${quote(name)} else u.${quote(name)} end as ${quote(name)}`,
+    );
+  const row = `r as (select ${columns.join(', ')} from o left join u on true)`;
+  return `with ${lockedSql(em, schema, shape, 'for no key update')}, ${written}${log}, ${row} select ${selectionSql(selection)} from r t`;
+}
+
+function deleteSql(em: EntityManager, schema: string | undefined, shape: WriteShape): string {
+  const { selection, logged } = shape;
+  const { meta } = selection;
+  const table = tableName(em, meta, schema);
+  const written = `u as (delete from ${table} t using o where ${sameKey(em, meta, 't', 'o')} returning t.*)`;
+  const log = logged ? `, l as (${logSql(em, meta, logged, { before: logged.shape.sql, after: false })})` : '';
+  return `with ${lockedSql(em, schema, shape, 'for update')}, ${written}${log} select ${keySql(em, meta)} from u t`;
+}
+
+/** The entry of one row, from what was written (`u`, with the alias `t`). */
+function logSql(
+  em: EntityManager,
+  meta: EntityMetadata,
+  { shape }: Logged,
+  { before, after }: { readonly before: string | undefined; readonly after: boolean },
+): string {
+  const quote = quoter(em);
+  const key = meta.getPrimaryProps().flatMap(({ fieldNames, columnTypes }) =>
+    fieldNames.map((name, index) => {
+      const isNumber = /^(int|integer|serial|smallint|smallserial)/.test(columnTypes[index] ?? '');
+      return isNumber ? `t.${quote(name)}` : `t.${quote(name)}::text`;
+    }),
+  );
+  const beforeText = before === undefined ? '' : ` || ',"before":' || to_json(${before})::text`;
+  const afterText = after ? shape.sql : 'null::text';
+  const rows = `$1 || json_build_array(${key.join(', ')})::text${beforeText} || '}],"after":'`;
+  const entry = `${rows} || json_build_array(json_build_array(${afterText}))::text || '}'`;
+  return (
+    `insert into signalbox.log (entries) select case when octet_length(e) > $3::int then $2 else e end ` +
+    `from (select ${entry} as e from u t) entry`
+  );
+}
+
+function selectionSql({ columns }: Selection): string {
+  return columns.map((sql, index) => `${sql} as "c${index}"`).join(', ');
+}
+
+function keySql(em: EntityManager, meta: EntityMetadata): string {
+  return keyColumns(meta)
+    .map((name, index) => `t.${quoter(em)(name)} as "c${index}"`)
+    .join(', ');
+}
+
+function keyCondition(em: EntityManager, meta: EntityMetadata, first: number): string {
+  return keyColumns(meta)
+    .map((name, index) => `t.${quoter(em)(name)} = $${first + index}`)
+    .join(' and ');
+}
+
+function sameKey(em: EntityManager, meta: EntityMetadata, one: string, other: string): string {
+  const quote = quoter(em);
+  return keyColumns(meta)
+    .map((name) => `${one}.${quote(name)} = ${other}.${quote(name)}`)
+    .join(' and ');
+}
+
+function keyColumns(meta: EntityMetadata): readonly string[] {
+  return meta.getPrimaryProps().flatMap(({ fieldNames }) => fieldNames);
+}
+
+function keyOf(meta: EntityMetadata): string {
+  return keyColumns(meta)[0] ?? '';
+}
+
+function columnOf({ fieldNames }: EntityProperty): string {
+  return fieldNames[0] ?? '';
+}
+
+/** Whether the table itself has the columns of a property. */
+export function isStoredColumn(prop: EntityProperty): boolean {
+  if (prop.kind === '1:m' || prop.kind === 'm:n' || (prop.kind === '1:1' && !prop.owner)) return false;
+  if (prop.kind === 'embedded') return Boolean(prop.object || prop.array) && !prop.embedded;
+  return (prop.persist !== false || Boolean(prop.generated)) && !prop.formula && prop.fieldNames?.length > 0;
+}
+
+/** Thrown for a value that the entity's own way has to write. */
+export const unwritable = Symbol('unwritable');
+
+/** @throws `unwritable` for what the database might take for something else than MikroORM would write into the SQL */
+export function writtenValue(prop: EntityProperty, value: unknown, platform: Platform): unknown {
+  if (value === null) return null;
+  if (prop.targetMeta) {
+    const [key, ...others] = prop.targetMeta.getPrimaryProps();
+    if (!key || others.length > 0 || key.targetMeta || prop.fieldNames.length > 1) throw unwritable;
+    return writtenValue(key, Utils.isEntity<object>(value, true) ? helper(value).getPrimaryKey() : value, platform);
+  }
+  const { customType } = prop;
+  if (value === undefined || customType?.convertToDatabaseValueSQL) throw unwritable;
+  const converted: unknown = customType
+    ? customType.convertToDatabaseValue(value, platform, { key: prop.name, mode: 'query-data' })
+    : value;
+  if (typeof converted === 'bigint') return String(converted);
+  if (converted instanceof Date && /^timestamptz/.test(prop.columnTypes[0] ?? '')) return converted.toISOString();
+  if (Buffer.isBuffer(converted)) return converted;
+  if (['string', 'number', 'boolean'].includes(typeof converted)) return converted;
+  throw unwritable;
+}
