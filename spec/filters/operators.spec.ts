@@ -1,4 +1,4 @@
-import type { EntityMetadata, FilterQuery } from '@mikro-orm/core';
+import type { FilterQuery } from '@mikro-orm/core';
 import { expect } from 'chai';
 import { IsBoolean, IsInt, IsOptional } from 'class-validator';
 import {
@@ -565,9 +565,33 @@ describe('Filters that would tell a secret, or cannot be compared', () => {
     expect(checked({ backends: [Unmarked] })).to.throw('Unmarked');
   });
 
+  class WithoutRules {
+    mine?: boolean;
+  }
+
+  it('are refused for kwargs without a rule, of the consumer and of a backend', () => {
+    class Ruleless extends FilterBackend {
+      static override readonly kwargs = WithoutRules;
+      filterQuery(query: object) {
+        return query;
+      }
+    }
+    const text =
+      'its kwargs class WithoutRules has no rule, so that nothing a client sends would reach the method. ' +
+      'Put class-validator decorators on the properties of WithoutRules, for example @IsInt().';
+    expect(checked({ kwargs: WithoutRules })).to.throw(`Wrong.filterQuery: ${text}`);
+    expect(checked({ backends: [Ruleless] })).to.throw(`Ruleless.filterQuery: ${text}`);
+  });
+
+  it('are refused for what is no backend, where the class is defined', () => {
+    const declare = (backend: unknown) => () =>
+      ModelConsumer(Issue, { serializer: IssueSerializer, filters: { backends: [backend] } as object });
+    const way = 'Give classes that extend FilterBackend, and look for a circular import.';
+    expect(declare(undefined)).to.throw(`ModelConsumer(Issue): was given undefined for a filter backend. ${way}`);
+    expect(declare(Label)).to.throw(`ModelConsumer(Issue): was given Label for a filter backend. ${way}`);
+  });
+
   it('may be columns of any kind that can', () => {
-    const { meta } = { meta: database.orm.getMetadata().get(Label) as EntityMetadata };
-    expect(meta.className).to.equal('Label');
     expect(checked({ fields: ['project', 'labels.owner.name', 'note.text'], search: ['labels.name'] })).not.to.throw();
   });
 });

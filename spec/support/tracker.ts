@@ -44,7 +44,7 @@ export class Note {
   @OneToOne(() => Issue, 'note', { owner: true }) issue!: Rel<Issue>;
 }
 
-@Entity()
+@Entity({ orderBy: { id: 'asc' } })
 export class Issue {
   @PrimaryKey({ type: 'integer' }) id!: number;
   @Property({ type: 'string' }) title!: string;

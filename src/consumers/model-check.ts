@@ -1,6 +1,9 @@
 import type { EntityMetadata } from '@mikro-orm/core';
+import { checkHasRules } from '../decorators/parameter-type.js';
 import { ConfigurationError } from '../errors.js';
 import { type AnyFilterOptions, filtersOf, operatorsOf } from '../filters/model-filters.js';
+import { isStandardSchema } from '../kwargs/kwargs-checker.js';
+import { checkTransformer } from '../kwargs/transformer-copies.js';
 import type { Class } from '../metadata.js';
 import { observerDeclarations } from '../observers/observer-declaration.js';
 import { type ModelPath, pathOf } from '../orm/model-paths.js';
@@ -31,6 +34,7 @@ export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): voi
     filtersOf(meta, filters);
     if (isByCursor(paginator)) for (const name of filters.ordering ?? []) new Keyset(meta, { [name]: 'asc' });
     checkFiltersShow(consumer, serializer, meta, filters);
+    checkOwnKwargs(consumer, filters);
   }
   checkUnrestricted(consumer, serializer, lookupField);
   if (lookupField === 'pk' || meta.props.some(({ name, kind }) => name === lookupField && kind === 'scalar')) return;
@@ -40,6 +44,15 @@ export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): voi
     reason: `is the lookupField, and no column of ${meta.className}.`,
     remedy: 'Name a column whose values are unique.',
   });
+}
+
+function checkOwnKwargs(consumer: Class, { kwargs, backends = [] }: AnyFilterOptions): void {
+  const declared = [{ owner: consumer, kwargs }, ...backends.map((owner) => ({ owner, kwargs: owner.kwargs }))];
+  for (const { owner, kwargs: schema } of declared) {
+    if (!schema || isStandardSchema(schema)) continue;
+    checkTransformer(schema);
+    checkHasRules(owner.prototype as object, 'filterQuery', schema);
+  }
 }
 
 /** A cursor has to have the values of the order. */

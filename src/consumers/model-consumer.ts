@@ -2,7 +2,7 @@ import type { EntityMetadata, FilterQuery } from '@mikro-orm/core';
 import type { ModelConsumerTypes, modelConsumerTypes } from '../dispatch/action-declaration.js';
 import { ConfigurationError, Conflict, NotFound, ValidationFailed } from '../errors.js';
 import type { OwnFilterKwargs } from '../filters/filter-types.js';
-import type { FilterBackend } from '../filters/model-filter-backend.js';
+import { FilterBackend } from '../filters/model-filter-backend.js';
 import { type AnyFilterOptions, filtersOf } from '../filters/model-filters.js';
 import { conditionOf } from '../filters/model-row-filter.js';
 import type { Class, ConcreteClass } from '../metadata.js';
@@ -391,13 +391,23 @@ function checkModelOptions(entity: unknown, options: Partial<AnyModelOptions> | 
       remedy: 'Give the class, and look for a circular import.',
     });
   }
-  if (typeof options?.serializer === 'function') return;
   const { name } = entity;
+  for (const backend of options?.filters?.backends ?? []) checkBackend(name, backend);
+  if (typeof options?.serializer === 'function') return;
   throw new ConfigurationError({
     class: `ModelConsumer(${name})`,
     reason: 'has no serializer, which says what clients see of a row.',
     remedy:
       `Write class ${name}Serializer extends ModelSerializer(${name}, { fields: ['id', …] }) {}, and give it: ` +
       `ModelConsumer(${name}, { serializer: ${name}Serializer }). If you did, look for a circular import.`,
+  });
+}
+
+function checkBackend(entity: string, backend: unknown): void {
+  if (typeof backend === 'function' && backend.prototype instanceof FilterBackend) return;
+  throw new ConfigurationError({
+    class: `ModelConsumer(${entity})`,
+    reason: `was given ${typeof backend === 'function' ? backend.name : String(backend)} for a filter backend.`,
+    remedy: 'Give classes that extend FilterBackend, and look for a circular import.',
   });
 }

@@ -255,13 +255,20 @@ function builderOf({ em, schema }: Reader, meta: EntityMetadata, alias = 't'): Q
 /** An order, as the ORM takes it. */
 export function ormOrder(reader: Reader, meta: EntityMetadata, order: ModelOrder): Promise<readonly object[]> {
   return Promise.all(
-    Object.entries(order).map(async ([name, direction]) => {
+    Object.entries(order).map(async ([name, direction], index, all) => {
       const path = pathOf(meta, name);
       if (!path) return { [name]: direction };
-      if (path.steps.some(isToMany)) return { [await bestValue(reader, meta, path, direction)]: direction };
+      // The ORM takes each relation of an order once, where the model has an order by default.
+      const isRepeated = all.slice(0, index).some(([other]) => headOf(other) === headOf(name));
+      if (isRepeated || path.steps.some(isToMany))
+        return { [await bestValue(reader, meta, path, direction)]: direction };
       return atEndOf(path.steps, { [path.last.name]: direction });
     }),
   );
+}
+
+function headOf(path: string): string | undefined {
+  return path.split('.')[0];
 }
 
 /** Of the many values that a path leads to, the one that comes first: a join would give the row once for each of them. */
