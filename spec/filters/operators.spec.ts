@@ -330,6 +330,10 @@ describe('The operators of filters', () => {
         ['-project.team.name', 'title'],
         [idea, slow, crash, typo],
       ],
+      [
+        ['-project.team.name', '-project.name'],
+        [idea, slow, typo, crash],
+      ],
       ['labels.weight', [crash, slow, typo, idea]],
       ['-labels.weight', [typo, idea, crash, slow]],
       [

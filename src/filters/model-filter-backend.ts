@@ -12,17 +12,17 @@ export declare const filteredRows: unique symbol;
  *
  * ```ts
  * class OwnKwargs { @IsOptional() @IsBoolean() mine?: boolean }
+ * interface Hosted { host?: Rel<User> | null }
  *
  * @injectable()
- * class OwnRows extends FilterBackend<{ owner: User }> {
+ * class HostedRows extends FilterBackend<Hosted> {
  *   static override readonly kwargs = OwnKwargs;             // what clients may send with `list`
- *   constructor(private readonly users: CurrentUser) { super(); }
- *   filterQuery(query: FilterQuery<{ owner: User }>, { scope }: ActionContext, { mine }: OwnKwargs) {
- *     return mine ? { $and: [query, { owner: this.users.of(scope) }] } : query;
+ *   filterQuery(query: FilterQuery<Hosted>, { scope }: ActionContext, { mine }: OwnKwargs): FilterQuery<Hosted> {
+ *     return mine ? { $and: [query, { host: scope.user ?? null }] } : query;
  *   }
  * }
  *
- * ModelConsumer(Issue, { serializer: IssueSerializer, filters: { backends: [OwnRows] } })
+ * ModelConsumer(Room, { serializer: RoomSerializer, filters: { backends: [HostedRows] } })
  * ```
  */
 export abstract class FilterBackend<Row extends object = object> {
