@@ -4,7 +4,7 @@ import { ConfigurationError, Conflict, NotFound, ValidationFailed } from '../err
 import type { OwnFilterKwargs } from '../filters/filter-types.js';
 import { FilterBackend } from '../filters/model-filter-backend.js';
 import { type AnyFilterOptions, filtersOf } from '../filters/model-filters.js';
-import { conditionOf } from '../filters/model-row-filter.js';
+import { conditionOf, relatedTo } from '../filters/model-row-filter.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { byColumn, byKey } from '../orm/model-key.js';
 import type { ModelOrder } from '../orm/model-paths.js';
@@ -199,7 +199,9 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
   protected async rows(kwargs: object, context: ActionContext): Promise<ModelPageSource> {
     const filters = filtersOf(this.#meta, settingsOf(this).filters ?? noFilters);
     const asked = kwargs as Readonly<Record<string, unknown>>;
-    const narrowed = conditionOf(filters.filter(asked));
+    const filter = filters.filter(asked);
+    const { queries, reader } = this.unitOfWork;
+    const narrowed = conditionOf(filter, await queries.filtersOf(reader, relatedTo(filter)));
     const order: Record<string, 'asc' | 'desc'> = { ...filters.order(asked) };
     for (const [name, direction] of Object.entries(this.getOrder(context))) order[name] ??= direction;
     const where = { $and: [await this.visibleRows(context, kwargs), narrowed] };

@@ -24,28 +24,56 @@ export type EqualityTest =
 
 // In SQL
 
-/** The condition of the rows that a filter lets through. */
-export function conditionOf(filter: RowFilter): object {
+/** Which rows of a model are there at all: the default filters of the ORM. Models without any are not in it. */
+export type VisibleRows = ReadonlyMap<EntityMetadata, object>;
+
+const allRows: VisibleRows = new Map();
+
+/**
+ * The condition of the rows that a filter lets through.
+ *
+ * @param visible of the models that `relatedTo` gives: a related row that is not there has no value
+ */
+export function conditionOf(filter: RowFilter, visible = allRows): object {
   switch (filter.kind) {
     case 'all':
-      return { $and: filter.of.map(conditionOf) };
+      return { $and: filter.of.map((each) => conditionOf(each, visible)) };
     case 'any':
-      return { $or: filter.of.map(conditionOf) };
+      return { $or: filter.of.map((each) => conditionOf(each, visible)) };
     case 'some':
-      return some([...filter.path.steps, filter.path.last], filter.tests);
+      return some([...filter.path.steps, filter.path.last], filter.tests, visible);
     case 'none':
-      return none([...filter.path.steps, filter.path.last], filter.test);
+      return none([...filter.path.steps, filter.path.last], filter.test, visible);
   }
 }
 
-function some([step, ...rest]: readonly EntityProperty[], tests: readonly ValueTest[]): object {
+/** The models of the relations in a filter. */
+export function relatedTo(filter: RowFilter): readonly EntityMetadata[] {
+  if ('of' in filter) return filter.of.flatMap(relatedTo);
+  return [...filter.path.steps, filter.path.last].flatMap(({ targetMeta }) => targetMeta ?? []);
+}
+
+function some([step, ...rest]: readonly EntityProperty[], tests: readonly ValueTest[], visible: VisibleRows): object {
   if (!step) return {};
   const { name } = step;
-  if (isToMany(step)) return { [name]: { $some: rest.length > 0 ? some(rest, tests) : ofMembers(step, tests) } };
-  if (rest.length > 0) return { [name]: some(rest, tests) };
+  // The ORM leaves out what its default filters hide where it joins a table, and not in a subquery.
+  if (isToMany(step)) return { [name]: { $some: amongVisible(step, rest, tests, visible) } };
+  if (rest.length > 0) return { [name]: amongVisible(step, rest, tests, visible) };
   if (tests.length === 0) return { [name]: { $ne: null } };
   const [only, ...others] = tests.map((test) => passes(step, test));
   return others.length === 0 ? (only as object) : { $and: [only, ...others] };
+}
+
+/** Of the rows that a relation leads to, those that there are and that pass. */
+function amongVisible(
+  step: EntityProperty,
+  rest: readonly EntityProperty[],
+  tests: readonly ValueTest[],
+  visible: VisibleRows,
+): object {
+  const passing = rest.length > 0 ? some(rest, tests, visible) : ofMembers(step, tests);
+  const there = step.targetMeta && visible.get(step.targetMeta);
+  return there ? { $and: [passing, there] } : passing;
 }
 
 /** The rows of a relation to many, by their keys. */
@@ -56,19 +84,25 @@ function ofMembers({ targetMeta }: EntityProperty, tests: readonly ValueTest[]):
   return conditions.length === 1 ? (conditions[0] as object) : { $and: conditions };
 }
 
-function none([step, ...rest]: readonly EntityProperty[], test: EqualityTest | undefined): object {
+/** @param isHidden whether the row that has the step may be one that the ORM hides, so that all its columns are null */
+function none(
+  [step, ...rest]: readonly EntityProperty[],
+  test: EqualityTest | undefined,
+  visible: VisibleRows,
+  isHidden = false,
+): object {
   if (!step) return {};
   const { name } = step;
-  const tests = test ? [test] : [];
-  if (isToMany(step)) return { [name]: { $none: rest.length > 0 ? some(rest, tests) : ofMembers(step, tests) } };
   // SQL says of what is null neither yes nor no.
   const isMissing = { [name]: null };
+  const orMissing = (condition: object): object =>
+    isHidden || mayBeMissing(step) ? { $or: [isMissing, condition] } : condition;
+  if (isToMany(step)) return { [name]: { $none: amongVisible(step, rest, test ? [test] : [], visible) } };
   if (rest.length > 0) {
-    const isOther = { [name]: none(rest, test) };
-    return mayBeMissing(step) ? { $or: [isMissing, isOther] } : isOther;
+    const hides = step.targetMeta !== undefined && visible.has(step.targetMeta);
+    return orMissing({ [name]: none(rest, test, visible, isHidden || hides) });
   }
-  if (!test) return isMissing;
-  return mayBeMissing(step) ? { $or: [isMissing, fails(step, test)] } : fails(step, test);
+  return test ? orMissing(fails(step, test)) : isMissing;
 }
 
 function passes(prop: EntityProperty, test: ValueTest): object {

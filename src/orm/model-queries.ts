@@ -60,7 +60,7 @@ interface QueryBuilder {
   select(fields: unknown): this;
   count(field: undefined, distinct: boolean): this;
   where(condition: object): this;
-  leftJoin(field: string, alias: string): this;
+  leftJoin(field: string, alias: string, on: object): this;
   orderBy(order: readonly object[]): this;
   limit(limit: number, offset: number): this;
   withSchema(schema: string | undefined): this;
@@ -160,11 +160,18 @@ export class ModelQueries {
 
   /** Whether a default filter of the ORM leaves out rows of one of these models. */
   async hasFilters({ em }: Reader, metas: Iterable<EntityMetadata>): Promise<boolean> {
-    for (const meta of metas) {
-      const everything = {};
-      if ((await em.applyFilters(meta.class, everything, {}, 'read')) !== everything) return true;
-    }
+    for (const meta of metas) if (await defaultFilter(em, meta)) return true;
     return false;
+  }
+
+  /** The default filters of these models, of those that have any. */
+  async filtersOf({ em }: Reader, metas: Iterable<EntityMetadata>): Promise<ReadonlyMap<EntityMetadata, object>> {
+    const filters = new Map<EntityMetadata, object>();
+    for (const meta of metas) {
+      const filter = await defaultFilter(em, meta);
+      if (filter) filters.set(meta, filter);
+    }
+    return filters;
   }
 
   /** The condition, narrowed by the default filters of the ORM. */
@@ -241,6 +248,12 @@ function conditionIn(sql: string): string | undefined {
     : undefined;
 }
 
+async function defaultFilter(em: EntityManager, meta: EntityMetadata): Promise<object | undefined> {
+  const everything = {};
+  const narrowed = await em.applyFilters(meta.class, everything, {}, 'read');
+  return narrowed === everything ? undefined : narrowed;
+}
+
 async function runByOrm(builder: QueryBuilder) {
   const rows = await builder.execute('all', { mapResults: false });
   return { rows, mayRepeat: builder.hasToManyJoins() };
@@ -285,8 +298,10 @@ async function bestValue(
   // Booleans and uuids have no least and no greatest value by `min` and `max`.
   const best = `(array_agg(${value} order by ${value} ${direction} nulls last))[1]`;
   const builder = builderOf(reader, meta, 'o0').select(raw(best)).where(raw(isSameRow));
-  for (const [index, { name }] of steps.entries()) builder.leftJoin(`o${index}.${name}`, `o${index + 1}`);
-  await builder.applyJoinedFilters(reader.em, {});
+  for (const [index, { name, targetMeta }] of steps.entries()) {
+    const there = targetMeta && (await defaultFilter(reader.em, targetMeta));
+    builder.leftJoin(`o${index}.${name}`, `o${index + 1}`, there ?? {});
+  }
   const { sql, params } = builder.toQuery();
   const text = platformOf(reader.em).formatQuery(sql, params).replaceAll('?', '\\?');
   return raw((alias: string) => `(${text.replaceAll(outerTable, quote(alias))})`);
