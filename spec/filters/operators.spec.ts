@@ -386,6 +386,19 @@ describe('The operators of filters', () => {
     expect(statement).to.include('!= all($');
   });
 
+  it('order pages by what rows do not show with a prepared statement', async () => {
+    const paged = await connect(app, '/paged/');
+    const statements: string[] = [];
+    database.orm.config.set('onQuery', (sql) => {
+      statements.push(sql);
+      return sql;
+    });
+    await paged.request('list', { ordering: ['project.name', '-points'], limit: 1, offset: 1 });
+    database.orm.config.reset('onQuery');
+    expect(statements).to.have.lengthOf(2);
+    expect(statements[1]).to.match(/ as "c0".* limit \$1 offset \$2$/);
+  });
+
   describe('that are not declared', () => {
     const undeclared: readonly (readonly [object, object])[] = [
       [{ filter: { points: 3 } }, { filter: ['This list has no filters.'] }],

@@ -14,6 +14,7 @@ import {
   Paginator,
   type PaginatorTypes,
   type paginatorTypes,
+  ValidationFailed,
 } from 'signalbox';
 import type { TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
@@ -68,6 +69,29 @@ class Chunks extends Paginator {
   }
 }
 
+/** Asks for the position of a row that `slice` gave, and answers with what it is told. */
+class Misplacing extends Chunks {
+  override async page<Row>(source: PageSource<Row>): Promise<Chunk<Row>> {
+    const rows = await source.slice(0, 1);
+    try {
+      for (const row of rows) source.positionOf(row);
+    } catch (error) {
+      throw ValidationFailed.of({ position: [String(error)] });
+    }
+    return new Chunk(rows, true);
+  }
+}
+
+@Consumer()
+class MisplacingConsumer extends mix(
+  ModelConsumer(Thing, { serializer: ShortSerializer, paginator: Misplacing }),
+  List,
+) {
+  protected override getOrder() {
+    return byDescription;
+  }
+}
+
 @Consumer()
 class ChunkConsumer extends mix(ModelConsumer(Thing, { serializer: ShortSerializer, paginator: Chunks }), List) {}
 
@@ -89,6 +113,7 @@ describe('Paginators', () => {
   const world = useScenarios('paginators', {
     '/cursor/': CursorConsumer,
     '/chunks/': ChunkConsumer,
+    '/misplacing/': MisplacingConsumer,
     '/overriding/': OverridingConsumer,
   });
   let client: TestConnection;
@@ -164,6 +189,20 @@ describe('Paginators', () => {
         ['gamma'],
       ]);
       expect(await walk({ by: 'hidden' })).to.deep.equal([['alpha', 'beta'], ['gamma', 'delta'], ['epsilon']]);
+    });
+
+    it('say of rows that came without a position how to read them', async () => {
+      const misplacing = await world.open('/misplacing/');
+      expect(await misplacing.request('list', { chunk: 1 })).to.deep.include({
+        errors: [
+          {
+            position: [
+              'ConfigurationError: Thing: is shown without entities, and a paginator asks for the position of a row that slice gave. ' +
+                'Let the paginator read rows whose positions it needs with after or before.',
+            ],
+          },
+        ],
+      });
     });
 
     it('end where the rows end', async () => {

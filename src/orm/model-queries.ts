@@ -273,11 +273,17 @@ export function ormOrder(reader: Reader, meta: EntityMetadata, order: ModelOrder
       if (!path) return { [name]: direction };
       // The ORM takes each relation of an order once, where the model has an order by default.
       const isRepeated = all.slice(0, index).some(([other]) => headOf(other) === headOf(name));
-      if (isRepeated || path.steps.some(isToMany))
+      if (isRepeated || path.steps.some(isToMany) || (await mayBeHidden(reader, path)))
         return { [await bestValue(reader, meta, path, direction)]: direction };
       return atEndOf(path.steps, { [path.last.name]: direction });
     }),
   );
+}
+
+/** Whether default filters of the ORM hide rows on the way: it does not ask them where it joins a table for an order. */
+async function mayBeHidden({ em }: Reader, { steps }: ModelPath): Promise<boolean> {
+  for (const { targetMeta } of steps) if (targetMeta && (await defaultFilter(em, targetMeta))) return true;
+  return false;
 }
 
 function headOf(path: string): string | undefined {

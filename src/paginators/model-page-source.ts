@@ -1,7 +1,8 @@
 import type { EntityMetadata } from '@mikro-orm/core';
+import { ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
 import { isToMany, type ModelOrder, pathOf } from '../orm/model-paths.js';
-import { asStored, ormOrder } from '../orm/model-queries.js';
+import { asStored, type ModelQuery, ormOrder } from '../orm/model-queries.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { type RowPlan, type Shown, ShownRow } from '../serializers/model-plan.js';
 import type { SerializerContext } from '../serializers/serializer.js';
@@ -34,10 +35,9 @@ export class ModelPageSource implements PageSource<object> {
     this.#planned = planned;
   }
 
-  /** The same rows without entities, where the plan reads all columns of their order: a cursor says where a row stands. */
+  /** The same rows without entities. */
   plannedBy(planned: PlannedRows): ModelPageSource {
-    const knowsOrder = Object.keys(this.#order).every((name) => planned.plan.columns.has(name));
-    return knowsOrder ? new ModelPageSource(this.#rows, planned) : this;
+    return new ModelPageSource(this.#rows, planned);
   }
 
   all(): Promise<object[]> {
@@ -54,21 +54,21 @@ export class ModelPageSource implements PageSource<object> {
   }
 
   after(position: string | undefined, limit: number): Promise<object[]> {
-    return this.#find({ limit }, position === undefined ? undefined : this.#keyset.behind(position));
+    return this.#findPlaced(limit, position === undefined ? undefined : this.#keyset.behind(position), this.#order);
   }
 
   /** The rows behind it in the order that is turned around. */
   async before(position: string | undefined, limit: number): Promise<object[]> {
     const condition = position === undefined ? undefined : this.#keyset.ahead(position);
-    const found = await this.#find({ limit }, condition, reversed(this.#order));
+    const found = await this.#findPlaced(limit, condition, reversed(this.#order));
     return found.reverse();
   }
 
   positionOf(row: object): string {
-    const { row: values } = row instanceof ShownRow ? row : {};
+    if (!(row instanceof ShownRow)) return this.#keyset.positionOf(row);
     const { plan } = this.#planned ?? {};
-    if (!plan || !values) return this.#keyset.positionOf(row);
-    return this.#keyset.positionAt(Object.keys(this.#order).map((name) => plan.columns.get(name)?.(values)));
+    if (!plan || !this.#knowsOrder) throw withoutPlace(metaOf(this.#rows));
+    return this.#keyset.positionAt(Object.keys(this.#order).map((name) => plan.columns.get(name)?.(row.row)));
   }
 
   #relationsOfOrder(): readonly string[] {
@@ -82,33 +82,53 @@ export class ModelPageSource implements PageSource<object> {
     return new Keyset(metaOf(this.#rows), this.#order);
   }
 
-  async #find(
-    part: { readonly offset?: number; readonly limit?: number },
-    condition?: object,
-    order = this.#order,
-  ): Promise<object[]> {
-    const { unitOfWork, model, where } = this.#rows;
-    const narrowed = condition ? { $and: [where, condition] } : where;
-    if (this.#planned) {
-      const { plan, context } = this.#planned;
-      const rows = await unitOfWork.queries.rows(unitOfWork.reader, plan.selection, {
-        ...part,
-        where: narrowed,
-        order,
-      });
-      const shown = rows.map((row) => plan.show(row, context));
-      const data = shown.some((each) => each instanceof Promise) ? await Promise.all(shown) : (shown as Shown[]);
-      return rows.map((row, index) => new ShownRow(data[index] ?? {}, row));
-    }
-    // A cursor has the values of the columns that the list is ordered by, also of other rows.
-    const populate = this.#relationsOfOrder() as never;
-    return unitOfWork.em.find(model, narrowed as never, {
-      ...part,
-      ...asStored,
-      orderBy: (await ormOrder(unitOfWork.reader, metaOf(this.#rows), order)) as never,
-      populate,
-    });
+  /** Whether the plan reads all columns of the order. */
+  get #knowsOrder(): boolean {
+    return Object.keys(this.#order).every((name) => this.#planned?.plan.columns.has(name));
   }
+
+  /** Rows whose position may be asked for. */
+  #findPlaced(limit: number, condition: object | undefined, order: ModelOrder): Promise<object[]> {
+    const where = condition ? { $and: [this.#rows.where, condition] } : this.#rows.where;
+    return this.#planned && this.#knowsOrder
+      ? this.#show(this.#planned, { where, order, limit })
+      : this.#load({ limit }, where, order, this.#relationsOfOrder());
+  }
+
+  #find(part: Part): Promise<object[]> {
+    const { where } = this.#rows;
+    return this.#planned
+      ? this.#show(this.#planned, { ...part, where, order: this.#order })
+      : this.#load(part, where, this.#order);
+  }
+
+  async #show({ plan, context }: PlannedRows, query: ModelQuery): Promise<object[]> {
+    const { unitOfWork } = this.#rows;
+    const rows = await unitOfWork.queries.rows(unitOfWork.reader, plan.selection, query);
+    const shown = rows.map((row) => plan.show(row, context));
+    const data = shown.some((each) => each instanceof Promise) ? await Promise.all(shown) : (shown as Shown[]);
+    return rows.map((row, index) => new ShownRow(data[index] ?? {}, row));
+  }
+
+  async #load(part: Part, where: object, order: ModelOrder, populate: readonly string[] = []): Promise<object[]> {
+    const { unitOfWork, model } = this.#rows;
+    const orderBy = await ormOrder(unitOfWork.reader, metaOf(this.#rows), order);
+    const options = { ...part, ...asStored, orderBy: orderBy as never, populate: populate as never };
+    return unitOfWork.em.find(model, where as never, options);
+  }
+}
+
+interface Part {
+  readonly offset?: number;
+  readonly limit?: number;
+}
+
+function withoutPlace({ className }: EntityMetadata): ConfigurationError {
+  return new ConfigurationError({
+    class: className,
+    reason: 'is shown without entities, and a paginator asks for the position of a row that slice gave.',
+    remedy: 'Let the paginator read rows whose positions it needs with after or before.',
+  });
 }
 
 /** No two rows stand at the same place, so that pages neither share rows nor miss any. */

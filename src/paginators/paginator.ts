@@ -19,7 +19,7 @@ export interface PageSource<Row> {
    * @throws ValidationFailed for what is no position of this list
    */
   before(position: string | undefined, limit: number): Promise<Row[]>;
-  /** Where a row stands in the order: text without a meaning for clients. */
+  /** Where a row that `after` or `before` gave stands in the order: text without a meaning for clients. */
   positionOf(row: Row): string;
 }
 
