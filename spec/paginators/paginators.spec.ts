@@ -70,6 +70,7 @@ class Chunks extends Paginator {
 }
 
 /** Asks for the position of a row that `slice` gave, and answers with what it is told. */
+@injectable()
 class Misplacing extends Chunks {
   override async page<Row>(source: PageSource<Row>): Promise<Chunk<Row>> {
     const rows = await source.slice(0, 1);
