@@ -18,7 +18,10 @@ export const navigation = [
     text: 'The server',
     items: [
       ['consumers', 'Consumers'],
+      ['serializers', 'Serializers'],
+      ['crud', 'Create, read, update, delete'],
       ['lists', 'Lists'],
+      ['column-types', 'Column types'],
       ['observers', 'Observers'],
       ['permissions', 'Permissions'],
       ['authentication', 'Authentication'],

@@ -135,6 +135,7 @@ describe('The public names', () => {
   it('of signalbox/client are these', () => {
     expect(Object.keys(client).sort()).to.deep.equal([
       'SignalboxError',
+      'binaryFrames',
       'createClient',
       'hear',
       'live',

@@ -75,6 +75,7 @@ export type {
   PlainTraits,
   TraitsOf,
 } from './consumers/model-options.js';
+export type { RowsDescription } from './consumers/model-rows.js';
 export { type ConsumerWithout, without } from './consumers/without.js';
 export { type CounterLabels, Counters } from './counters.js';
 export { Action, type ActionOptions, DetailAction } from './decorators/action.js';

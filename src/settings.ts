@@ -43,6 +43,15 @@ const limits = {
   userMessageBurst: count(1_000),
   /** Bytes a second from one connection, and at once after it was quiet; never less than `maxPayload`. Default 262 144. */
   bytesPerSecond: count(262_144),
+  /** Frames a second of one address, through all connections to this process; never less than `messagesPerSecond`. Default 1 000. */
+  addressMessagesPerSecond: count(1_000),
+  /**
+   * Bytes a second of one address, through all connections to this process; never less than `bytesPerSecond`. JSON of many small
+   * values counts for more than its bytes. Default 1 048 576.
+   */
+  addressBytesPerSecond: count(1_048_576),
+  /** How long a connection above these rates may stay unread; then it is closed with 1013. Default 8 000. */
+  pauseTime: count(8_000),
   /** Frames of one connection in a minute that are answered 429, whatever the reason; one more closes it with 1013. Default 200. */
   throttledPerMinute: count(200),
   /** Frames that are no request, or name no action or stream, in a minute; one more closes with 1008. Default 20. */

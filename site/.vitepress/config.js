@@ -83,11 +83,11 @@ function renderForSearch(source, env, markdown) {
   return markdown.render(`${title}\n\n${description ?? ''}`, env);
 }
 
-/** A block that is a piece of a file says of which. */
+/** A block that is a piece of a file says of which, and frames say the path that they are sent to. */
 function showFiles(markdown) {
   const fence = markdown.renderer.rules.fence;
   markdown.renderer.rules.fence = (tokens, index, ...rest) => {
-    const [, file] = /\bfile=(\S+)/.exec(tokens[index].info) ?? [];
+    const [, file] = /\b(?:file|frames)=(\S+)/.exec(tokens[index].info) ?? [];
     const shown = fence(tokens, index, ...rest);
     return file ? `<p class="file">${file}</p>${shown}` : shown;
   };

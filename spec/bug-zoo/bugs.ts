@@ -2,11 +2,14 @@ import { setTimeout as passed } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/core';
 import type { Settings, StoredTicket } from 'signalbox';
 import { changeLogBugs } from './change-log-bugs.js';
+import { columnKindsBugs } from './column-kinds-bugs.js';
 import { connectionMemoryBugs } from './connection-memory-bugs.js';
 import { dcrfBugs } from './dcrf-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
+import { inboundBugs } from './inbound-bugs.js';
 import { listsBugs } from './lists-bugs.js';
 import { loginBugs } from './login-bugs.js';
+import { plainRowsBugs } from './plain-rows-bugs.js';
 import type { Bug, Fault } from './plant.js';
 import { proxyBugs } from './proxy-bugs.js';
 import { severalProcessesBugs } from './several-processes-bugs.js';
@@ -756,13 +759,7 @@ const limits: readonly Bug[] = [
   {
     name: 'a rate lets one frame too many through',
     story: 'A bucket is larger by one token.',
-    plant: { symbol: 'TokenBucket', with: made((rate, burst: number, now) => [rate, burst + 1, now]) },
-    caughtBy: ['server/rate-limit'],
-  },
-  {
-    name: 'a frame above the rate has an effect',
-    story: 'The refusal of a frame is counted and forgotten.',
-    plant: { symbol: 'MessageRates.refusal', with: answered(() => undefined) },
+    plant: { symbol: 'TokenBucket', with: made((rate, burst: number, ...more) => [rate, burst + 1, ...more]) },
     caughtBy: ['server/rate-limit'],
   },
   {
@@ -799,7 +796,7 @@ const limits: readonly Bug[] = [
     name: 'a client that sent too much for too long is told never to come back',
     story: 'The close code is that of a broken rule, 1008, in place of 1013.',
     plant: {
-      symbol: 'MessageRates.closing',
+      symbol: 'ErrorRates.closing',
       with: answered((closing: object | undefined) => closing && { ...closing, code: 1008 }),
     },
     caughtBy: ['server/rate-limit'],
@@ -1184,7 +1181,9 @@ export const bugs: readonly Bug[] = [
   ...replies,
   ...changeLogBugs,
   ...listsBugs,
+  ...columnKindsBugs,
   ...severalProcessesBugs,
+  ...plainRowsBugs,
   ...connectionMemoryBugs,
   ...startupBugs,
   ...writeBugs,
@@ -1194,6 +1193,7 @@ export const bugs: readonly Bug[] = [
   ...rights,
   ...identity,
   ...limits,
+  ...inboundBugs,
   ...outbound,
   ...client,
   ...database,

@@ -45,7 +45,7 @@ export const listsBugs: readonly Bug[] = [
   {
     name: 'a filter lets a row through in memory that the database leaves out',
     story: 'Numbers of any length are compared as numbers of JavaScript.',
-    plant: { symbol: 'comparisonOf', with: () => () => ({ isOrdered: true, isText: true, ...asNumbers }) },
+    plant: { symbol: 'comparisonOf', with: () => () => ({ isOrdered: true, holdsText: true, ...asNumbers }) },
     caughtBy: ['filters/one-meaning'],
   },
 ];

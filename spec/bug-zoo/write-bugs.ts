@@ -1,4 +1,4 @@
-import { reworded } from './faults.js';
+import { always, reworded } from './faults.js';
 import type { Bug } from './plant.js';
 
 /** One-statement writes that say something else in one place. */
@@ -29,6 +29,12 @@ export const writeBugs: readonly Bug[] = [
     name: 'a row is shown as it was before a trigger behind its write',
     story: 'Nobody asks the table for its triggers.',
     plant: { symbol: 'askTriggers', with: () => async () => false },
+    caughtBy: ['consumers/model-writes'],
+  },
+  {
+    name: 'a reply shows rows of the same table as they were before the write',
+    story: 'Nobody asks whether the statement has to look at its own table.',
+    plant: { symbol: 'looksAtTable', with: always(false) },
     caughtBy: ['consumers/model-writes'],
   },
 ];

@@ -42,6 +42,8 @@ describe('signalbox routes', function () {
     unsubscribe_from_messages_in_room   pk: integer                     reads
     subscribe_to_rooms                                                  reads                       onRoom
 
+    list, retrieve: entities at times, because of RoomConsumer.getSerializer, which may give a serializer that needs them
+
     OBSERVER     OF        GROUPS                              FOLLOWED BY
     onInstance   Room      groupsOfInstance, groupsOfKey       subscribe_instance
     onMessage    Message   groupsOfMessage, groupsOfMessages   subscribe_to_messages_in_room

@@ -1,4 +1,13 @@
-import { BeforeUpdate, Entity, Enum, ManyToMany, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import {
+  BeforeUpdate,
+  Entity,
+  Enum,
+  ManyToMany,
+  ManyToOne,
+  OneToMany,
+  PrimaryKey,
+  Property,
+} from '@mikro-orm/decorators/legacy';
 import { Collection, type EntityManager, type Opt, type Rel } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import fc from 'fast-check';
@@ -68,6 +77,17 @@ class Linked {
   @PrimaryKey({ type: 'integer' }) id!: number;
   @Property({ type: 'string' }) name!: string;
   @ManyToMany(() => Maker) makers = new Collection<Maker>(this);
+}
+
+@Entity()
+class Branch {
+  @PrimaryKey({ type: 'integer' }) id!: number;
+  @ManyToOne(() => Branch, { nullable: true }) parent?: Rel<Branch> | null;
+  @OneToMany(
+    () => Branch,
+    ({ parent }) => parent,
+  )
+  twigs = new Collection<Branch>(this);
 }
 
 const fields = [
@@ -156,6 +176,12 @@ async function waiting(em: EntityManager): Promise<void> {
   }, 'A lock that another transaction waits for');
 }
 
+@injectable()
+class BranchSerializer extends ModelSerializer(Branch, { fields: ['id', 'parent', 'twigs'], readOnly: ['id'] }) {}
+
+@Consumer()
+class BranchConsumer extends mix(ModelConsumer(Branch, { serializer: BranchSerializer }), Create, Patch) {}
+
 const word = fc.stringMatching(/^[a-zäß '"\\,{}]{0,12}$/);
 
 const ware = fc.record(
@@ -181,7 +207,7 @@ const ware = fc.record(
 );
 
 describe('A write that needs no entity', () => {
-  const database = useDatabase('model_writes', [Maker, Ware, Hooked, Triggered, Linked]);
+  const database = useDatabase('model_writes', [Maker, Ware, Hooked, Triggered, Linked, Branch]);
   let app: App;
   let wares: TestConnection;
   let entities: TestConnection;
@@ -202,6 +228,7 @@ describe('A write that needs no entity', () => {
         path('/hooked/', HookedConsumer),
         path('/triggered/', TriggeredConsumer),
         path('/linked/', LinkedConsumer),
+        path('/branches/', BranchConsumer),
       ],
     });
     wares = await connect(app, '/wares/');
@@ -352,6 +379,36 @@ describe('A write that needs no entity', () => {
     expect(await patched.promise).to.deep.include({ response_status: 404 });
   });
 
+  it('is answered 504 where another transaction keeps its row for longer than the action may take', async () => {
+    const { data } = await wares.request('create', { data: { name: 'cup' } });
+    const { id: pk } = data as { id: number };
+    const short = createApp({
+      orm: database.orm,
+      container: testProviders().container,
+      settings: { actionTimeLimit: 200 },
+      routes: [path('/', WareConsumer)],
+    });
+    const client = await connect(short, '/');
+    const locked = Promise.withResolvers<void>();
+    const answered = Promise.withResolvers<void>();
+    const holding = database.orm.em.fork().transactional(async (em) => {
+      await em
+        .getConnection()
+        .execute('update ware set sold = true where id = ?', [pk], 'run', em.getTransactionContext());
+      locked.resolve();
+      await answered.promise;
+    });
+    await locked.promise;
+    const reply = await client.request('patch', { pk, data: { note: 'mine' } });
+    answered.resolve();
+    await holding;
+
+    expect(reply).to.deep.include({ response_status: 504 });
+    const { data: row } = await wares.request('retrieve', { pk });
+    expect(row).to.deep.include({ note: null, sold: true });
+    await short.close();
+  });
+
   it('is one transaction of its own, which MikroORM does not begin', async () => {
     await wares.request('create', { data: { name: 'cup' } });
     // The subscriber itself would hear of transactions: rows are written through entities while there is one.
@@ -386,5 +443,15 @@ describe('A write that needs no entity', () => {
     const { data } = await linked.request('create', { data: { name: 'a', makers: [2, 1] } });
 
     expect(data).to.deep.include({ name: 'a', makers: [1, 2] });
+  });
+
+  it('goes through an entity where rows of the same table are shown with it', async () => {
+    const branches = await connect(app, '/branches/');
+    const { data } = await branches.request('create', { data: {} });
+    const { id } = data as { id: number };
+
+    expect(await branches.request('patch', { pk: id, data: { parent: id } })).to.deep.include({
+      data: { id, parent: id, twigs: [id] },
+    });
   });
 });

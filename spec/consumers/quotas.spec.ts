@@ -15,7 +15,7 @@ import {
   type SignalEvent,
   type Subscription,
 } from 'signalbox';
-import { connect, MemoryCounters, type TestConnection } from 'signalbox/testing';
+import { connect, MemoryCounters, type TestClock, type TestConnection } from 'signalbox/testing';
 import { gate, useServer } from '../support/serving.js';
 
 class Rang {
@@ -95,11 +95,12 @@ describe('The ceilings of a connection', () => {
   const serve = useServer();
   let app: App;
   let counters: MemoryCounters;
+  let clock: TestClock;
 
   function open(limits: Partial<Limits> = {}): void {
     const streams = demultiplexer({ one: OtherConsumer, two: OtherConsumer });
     const rates = { messageBurst: 10_000 };
-    ({ app, counters } = serve([path('/', OneConsumer), path('/many/', streams)], {
+    ({ app, clock, counters } = serve([path('/', OneConsumer), path('/many/', streams)], {
       settings: { limits: { ...rates, ...limits } },
     }));
   }
@@ -153,17 +154,18 @@ describe('The ceilings of a connection', () => {
     held.resolve();
   });
 
-  it('count the binary frames that wait', async () => {
+  it('count the binary frames that wait, of which those above are not read yet', async () => {
     open({ waitingRequests: 2 });
     await using client = await connect(app, '/');
     send(client, 'hold', 1);
     await app.idle();
     for (let each = 0; each < 3; each += 1) client.sendBinary();
-    expect(await client.receive()).to.deep.equal(refused(null, null, 'There may be 2 requests waiting.', 1_000));
+    await app.idle();
     held.resolve();
     await client.reply(1);
-    expect(await client.receive()).to.deep.equal({ running: 1 });
-    expect(await client.receive()).to.deep.equal({ running: 2 });
+    for (const running of [1, 2]) expect(await client.receive()).to.deep.equal({ running });
+    clock.advance(25);
+    expect(await client.receive()).to.deep.equal({ running: 3 });
     expect(await client.request('hold')).to.include({ response_status: 200 });
   });
 
@@ -295,14 +297,17 @@ describe('The ceilings of a connection', () => {
     client.send({ action: 'hold', request_id: 1, text: 'x'.repeat(10_000) });
     await app.idle();
     for (const id of [2, 3]) client.send({ action: 5, request_id: id });
-    client.sendBinary();
-    expect(await client.receive()).to.include({ request_id: 2, response_status: 429 });
-    expect(await client.receive()).to.include({ request_id: 3, response_status: 429 });
     expect(await client.receive()).to.deep.equal(
-      refused(null, null, 'Requests that wait or run may take 1 bytes.', 1_000),
+      refused(null, 2, 'Requests that wait or run may take 1 bytes.', 1_000),
     );
+    expect(await client.receive()).to.include({ request_id: 3, response_status: 429 });
+    client.sendBinary();
+    await app.idle();
+    expect(reached('request_bytes')).to.equal(3);
     held.resolve();
     expect(await client.reply(1)).to.include({ response_status: 200 });
+    clock.advance(25);
+    expect(await client.receive()).to.deep.equal({ running: 1 });
     for (const id of [4, 5])
       expect(await client.request('hold', { request_id: id })).to.include({ response_status: 200 });
   });

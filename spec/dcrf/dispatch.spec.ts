@@ -324,8 +324,8 @@ describe('DCRF: envelope and dispatch', () => {
     stream.send({ action: 'sends_text', request_id: 1 });
     expect(await stream.receive()).to.equal('raw text');
     expect(await stream.reply(1)).to.deep.equal(reply('sends_text', null));
-    expect(await stream.request('sends_binary')).to.include({ response_status: 500 });
-    expect(b.binaries).to.deep.equal([]);
+    expect(await stream.request('sends_binary')).to.include({ response_status: 200 });
+    expect(stream.binaries).to.deep.equal([new Uint8Array([0, 1])]);
   });
 
   it('S015 (differs) takes and sends valid JSON only', async () => {

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
-import { Action, ApiConsumer, type App, ConfigurationError, Consumer, createApp, demultiplexer, path } from 'signalbox';
+import { Action, ApiConsumer, type App, ConfigurationError, Consumer, createApp, path } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { failure, reply } from '../support/frames.js';
 import { offlineOrm } from '../support/offline-orm.js';
@@ -93,10 +93,6 @@ describe('DCRF: malformed frames', () => {
     expect(() => createApp({ orm, routes: [path('/', DeafConsumer)] })).to.throw(
       ConfigurationError,
       'DeafConsumer: declares binary frames, and takes none. Override onBinary(data), or drop { binary: true }.',
-    );
-    expect(() => createApp({ orm, routes: [path('/', demultiplexer({ bytes: BinaryConsumer }))] })).to.throw(
-      ConfigurationError,
-      'createApp./: has BinaryConsumer in its stream "bytes", which takes binary frames, and these name no stream.',
     );
   });
 

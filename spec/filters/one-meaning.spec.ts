@@ -54,6 +54,7 @@ const fields: Readonly<Record<string, Filterable>> = {
   closedAt: { operators: [...equality, ...order], values: [...instants, '2026-01-31T14:00:00.5+02:00'], ...may },
   due: { operators: [...equality, ...order], values: days, ...may },
   alarm: { operators: [...equality, ...order], values: [...times, '09:30'], ...may },
+  budget: { operators: [...equality, ...order], values: ['-1.00 €', '0.00 €', '0.50 €', '12.00 €'], ...may },
   token: { operators: [...equality, ...order], values: [...uuids, uuids[0]?.toUpperCase()], ...may },
   project: { operators: equality, values: keys, ...may },
   'project.name': { operators: [...equality, ...text], values: words, ...may },
@@ -156,6 +157,7 @@ describe('A filter', function () {
         due: maybe(days),
         alarm: maybe(times),
         token: maybe(uuids),
+        budget: maybe([-100, 0, 50, 1200]),
         project: maybe(projects),
       });
       issue.labels.set(labels.filter(() => pick([true, false])));

@@ -155,6 +155,22 @@ describe('Kwargs', () => {
       ]);
     });
 
+    it('are refused where a list is in the place of an item', async () => {
+      class Basket {
+        @ValidateNested({ each: true }) @Type(() => Line) lines!: Line[];
+      }
+      class Baskets {
+        @ValidateNested({ each: true }) @Type(() => Basket) baskets!: Basket[];
+      }
+      const line = { item: 'a', amount: 1 };
+      expect(await textsOf(Basket, { lines: [line, [line], []] })).to.deep.equal([
+        { 'lines.1': ['1 must not be an array.'], 'lines.2': ['2 must not be an array.'] },
+      ]);
+      expect(await textsOf(Baskets, { baskets: [{ lines: [[[line]]] }] })).to.deep.equal([
+        { 'baskets.0.lines.0': ['0 must not be an array.'] },
+      ]);
+    });
+
     it('are refused where a conversion throws', async () => {
       class Converted {
         @IsInt() @Type(() => Number) room!: number;

@@ -236,7 +236,7 @@ describe('The validation that follows from an entity', () => {
   }
 
   it('lets nothing in that the database makes or that is no field', async () => {
-    const raw = { code: 'a', id: 77, version: 9, createdBy: 'eve', __proto__: { origin: 'eve' }, constructor: 'eve' };
+    const raw = { code: 'a', id: 77, createdBy: 'eve', __proto__: { origin: 'eve' }, constructor: 'eve' };
     expect(await serializer.validate(raw, context)).to.deep.equal({ code: 'a' });
   });
 

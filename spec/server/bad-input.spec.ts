@@ -242,7 +242,8 @@ describe('Bad input', () => {
     const providers = testProviders();
     ({ logger } = providers);
     const limits = {
-      messageBurst: 200,
+      addressMessagesPerSecond: 1_000_000_000,
+      addressBytesPerSecond: 1_000_000_000,
       subscriptions: 128,
       addressHandshakeBurst: 1_000,
       connectionsPerAddress: 1_000,

@@ -328,7 +328,7 @@ describe('A connection', () => {
 
   describe('over a real socket', () => {
     it('ends with 1003 at a binary frame, and the others live', async () => {
-      const url = await listen();
+      const url = await listen({ settings: { limits: { addressBytesPerSecond: 1_000_000_000 } } });
       await using other = await SocketClient.open(`${url}/one/`);
       const client = await SocketClient.open(`${url}/one/`);
       client.sendBinary(Buffer.from('{"action":"count"}'));
@@ -338,7 +338,7 @@ describe('A connection', () => {
     });
 
     it('answers a frame of 64 KiB, and ends with 1009 at a larger one, and the others live', async () => {
-      const url = await listen();
+      const url = await listen({ settings: { limits: { addressBytesPerSecond: 1_000_000_000 } } });
       await using other = await SocketClient.open(`${url}/one/`);
       const client = await SocketClient.open(`${url}/one/`);
       const start = `{"action":"count","request_id":1,"text":"${'x'.repeat(32_760)}","more":"`;

@@ -9,6 +9,7 @@ class Peer implements LivingConnection {
   readonly pings: number[] = [];
   readonly ends: unknown[] = [];
   sent = 0;
+  isPaused = false;
   isAlive = true;
 
   constructor(
@@ -117,6 +118,18 @@ describe('The heartbeat', () => {
       peer.speak();
     }
     expect(peer.ends).to.deep.equal([]);
+  });
+
+  it('leaves a socket alone that is paused, and pings it again afterwards', () => {
+    const peer = open();
+    peer.isAlive = false;
+    peer.isPaused = true;
+    clock.advance(100_000);
+    expect([peer.pings, peer.ends]).to.deep.equal([[], []]);
+    peer.isPaused = false;
+    clock.advance(60_000);
+    expect(peer.pings).to.have.length(1);
+    expect(peer.ends).to.deep.equal(['terminated']);
   });
 
   it('spreads the pings, and has one timer for all of them', () => {

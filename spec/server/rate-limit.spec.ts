@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import {
@@ -17,7 +18,7 @@ import { connect, MemoryCounters, type MemoryLogger, TestClock, type TestConnect
 import { injectable } from 'tsyringe';
 import { ConnectionLimiter, TokenBucket } from '#signalbox/server/rate-limit.js';
 import { defaultSettings } from '#signalbox/settings.js';
-import { within } from '../support/deadline.js';
+import { until, within } from '../support/deadline.js';
 import { checkProperty } from '../support/properties.js';
 import { frameBytes, RawWebSocket } from '../support/raw-web-socket.js';
 import { useServer } from '../support/serving.js';
@@ -57,7 +58,7 @@ describe('The limits of messages', () => {
 
   function open(limits: Partial<Limits> = {}): void {
     const routes = [path('/', CountConsumer), path('/many/', demultiplexer({ counts: StreamConsumer }))];
-    const settings = { limits: { messageBurst: 100, waitingRequests: 1_000, ...limits } };
+    const settings = { limits: { waitingRequests: 1_000, ...limits } };
     ({ app, clock, logger, counters } = serve(routes, { settings }));
   }
 
@@ -67,14 +68,15 @@ describe('The limits of messages', () => {
   });
 
   const reached = (limit: string): number => counters.count('signalbox.limits_reached', { limit });
-  const tooMany = (id: number, wait: number, text = 'Too many messages.'): object => ({
-    errors: [text],
+  const tooMany = (id: number, wait: number): object => ({
+    errors: ['Too many messages of one user.'],
     data: { retry_after_ms: wait },
     action: 'count',
     response_status: 429,
     request_id: id,
     code: 'throttled',
   });
+  const as = (userId: string, route = '/'): Promise<TestConnection> => connect(app, route, { identity: { userId } });
 
   async function statuses(client: TestConnection, count: number): Promise<number[]> {
     for (let id = 1; id <= count; id += 1) client.send({ action: 'count', request_id: id });
@@ -82,39 +84,52 @@ describe('The limits of messages', () => {
     return frames.map(({ response_status }) => response_status);
   }
 
-  it('take 100 frames at once and answer 429 to those above, which have no effect', async () => {
+  const sendMany = (client: TestConnection, count: number): void => {
+    for (let id = 1; id <= count; id += 1) client.send({ action: 'count', request_id: id });
+  };
+  /** How many answers came, once there are as many as this and no more come. */
+  const answered = async (client: TestConnection, count: number): Promise<number> => {
+    const come = (): number => client.frames.length;
+    await until(() => come() >= count, `The answer ${count}`);
+    for (let turn = 0; turn < 5; turn += 1) await nextTurn();
+    return come();
+  };
+
+  it('take 512 frames at once and let those above wait, of which none is lost', async () => {
     await using client = await connect(app, '/');
     await using other = await connect(app, '/');
-    for (let id = 1; id <= 103; id += 1) client.send({ action: 'count', request_id: id });
-    expect(await client.reply(101)).to.deep.equal(tooMany(101, 20));
-    expect(await client.reply(103)).to.deep.equal(tooMany(103, 20));
-    await client.reply(100);
-    expect(runs).to.equal(100);
+    sendMany(client, 515);
+    expect(await answered(client, 512)).to.equal(512);
     expect(await other.request('count')).to.include({ response_status: 200 });
-    expect(reached('messages')).to.equal(3);
+    expect(reached('messages')).to.equal(1);
+    clock.advance(100);
+    expect(await answered(client, 515)).to.equal(515);
+    expect(client.frames.map(({ request_id }) => request_id)).to.deep.equal(
+      Array.from({ length: 515 }, (_, at) => at + 1),
+    );
+    expect(new Set(client.frames.map(({ response_status }) => response_status))).to.deep.equal(new Set([200]));
   });
 
   it('take 50 frames a second from then on', async () => {
     await using client = await connect(app, '/');
-    await statuses(client, 100);
+    sendMany(client, 662);
+    expect(await answered(client, 512)).to.equal(512);
     clock.advance(1_000);
-    const answers = await statuses(client, 52);
-    expect(answers.filter((status) => status === 200)).to.have.length(50);
-    expect(answers.filter((status) => status === 429)).to.have.length(2);
+    expect(await answered(client, 562)).to.equal(562);
+    clock.advance(1_000);
+    expect(await answered(client, 612)).to.equal(612);
   });
 
-  it('count pings of the protocol, which get no pong above the rate', async () => {
+  it('count pings of JSON, which get no answer before their turn', async () => {
     open({ messageBurst: 1 });
     await using client = await connect(app, '/');
     for (const id of [1, 2]) client.send({ action: 'ping', request_id: id });
-    expect([await client.receive(), await client.receive()]).to.deep.equal([
-      { errors: [], data: null, action: 'ping', response_status: 200, request_id: 1 },
-      { ...tooMany(2, 20), action: 'ping' },
-    ]);
+    expect(await answered(client, 1)).to.equal(1);
+    clock.advance(25);
+    expect(await answered(client, 2)).to.equal(2);
   });
 
   describe('of one user', () => {
-    const as = (userId: string): Promise<TestConnection> => connect(app, '/', { identity: { userId } });
     const busy = (count: number): Promise<TestConnection[]> =>
       Promise.all(Array.from({ length: count }, () => as('ann')));
 
@@ -131,17 +146,15 @@ describe('The limits of messages', () => {
       const later = (await Promise.all(clients.map((client) => statuses(client, 50)))).flat();
       expect(later.filter((status) => status === 200)).to.have.length(200);
       await using late = await as('ann');
-      expect(await late.request('count', { request_id: 7 })).to.deep.equal(
-        tooMany(7, 5, 'Too many messages of one user.'),
-      );
+      expect(await late.request('count', { request_id: 7 })).to.deep.equal(tooMany(7, 5));
       for (const client of clients) client.close();
       await Promise.all(clients.map((client) => client.ended));
     });
 
     it('are not begun anew by who leaves and comes back', async () => {
-      open({ userMessageBurst: 100 });
+      open({ userMessageBurst: 512 });
       const gone = await as('ann');
-      await statuses(gone, 100);
+      await statuses(gone, 512);
       gone.close();
       await gone.ended;
       await using ann = await as('ann');
@@ -151,9 +164,9 @@ describe('The limits of messages', () => {
     it('are never less than those of one connection', async () => {
       open({ userMessagesPerSecond: 1, userMessageBurst: 1 });
       await using ann = await as('ann');
-      expect(new Set(await statuses(ann, 100))).to.deep.equal(new Set([200]));
+      expect(new Set(await statuses(ann, 512))).to.deep.equal(new Set([200]));
       clock.advance(1_000);
-      expect((await statuses(ann, 60)).filter((status) => status === 200)).to.have.length(50);
+      expect(new Set(await statuses(ann, 50))).to.deep.equal(new Set([200]));
     });
 
     it('belong to whoever a connection belongs to by now', () => {
@@ -171,45 +184,56 @@ describe('The limits of messages', () => {
   });
 
   it('answer in the stream of the frame', async () => {
-    open({ messageBurst: 1 });
-    await using client = await connect(app, '/many/');
+    open({ messageBurst: 1, userMessageBurst: 1 });
+    await using one = await as('ann');
+    await one.request('count');
+    await using client = await as('ann', '/many/');
     const counts = client.channel('counts');
-    await counts.request('count');
     counts.send({ action: 'count', request_id: 9 });
-    expect(await counts.receive()).to.deep.equal(tooMany(9, 20));
+    expect(await counts.receive()).to.deep.equal(tooMany(9, 5));
   });
 
   it('take 256 KiB at once and a second, and the largest frame whatever the rate', async () => {
-    open({ bytesPerSecond: 1_000 });
-    await using client = await connect(app, '/');
     const large = { action: 'count', text: 'x'.repeat(32_700), more: 'x'.repeat(32_700) };
-    expect(await client.request('count', { ...large, request_id: 1 })).to.include({ response_status: 200 });
-    expect(await client.request('count', { ...large, request_id: 2 })).to.deep.equal(
-      tooMany(2, 65_370, 'Too many bytes.'),
-    );
+    open({ bytesPerSecond: 10_000 });
+    await using slow = await connect(app, '/');
+    for (const id of [1, 2]) slow.send({ ...large, request_id: id });
+    expect(await answered(slow, 1)).to.equal(1);
     expect(reached('bytes')).to.equal(1);
+    clock.advance(6_500);
+    expect(await answered(slow, 1)).to.equal(1);
+    clock.advance(100);
+    expect(await answered(slow, 2)).to.equal(2);
     open();
     await using usual = await connect(app, '/');
-    const sent = Array.from({ length: 5 }, (_, id) => usual.request('count', { ...large, request_id: id }));
-    const answers = (await Promise.all(sent)).map(({ response_status }) => response_status);
-    expect(answers).to.deep.equal([200, 200, 200, 200, 429]);
+    for (const id of [1, 2, 3, 4, 5]) usual.send({ ...large, request_id: id });
+    expect(await answered(usual, 4)).to.equal(4);
+    clock.advance(1_000);
+    expect(await answered(usual, 5)).to.equal(5);
   });
 
-  it('count binary frames, which are refused with no id', async () => {
-    open({ messageBurst: 1 });
-    await using client = await connect(app, '/');
-    client.sendBinary(new Uint8Array(3));
-    client.sendBinary(new Uint8Array(3));
-    expect(await client.receive()).to.include({ response_status: 429, request_id: null });
-    expect(await client.receive()).to.deep.equal({ runs: 1 });
+  it('let binary frames of one user wait as well, of which none is lost', async () => {
+    open({ messagesPerSecond: 20, messageBurst: 5, userMessagesPerSecond: 20, userMessageBurst: 5 });
+    await using one = await as('ann');
+    await using other = await as('ann');
+    for (const client of [one, other]) for (let each = 0; each < 10; each += 1) client.sendBinary(new Uint8Array(3));
+    await until(() => runs === 5, 'The burst');
+    clock.advance(750);
+    await until(() => runs === 20, 'The rest');
+    expect([...one.frames, ...other.frames].every(({ code }) => code === undefined)).to.equal(true);
   });
 
-  it('close with 1013 who sends more than 200 frames in a minute above the rate, and no other', async () => {
+  it('close with 1013 who is answered 429 more than 200 times in a minute, and no other', async () => {
+    open({ userMessageBurst: 512 });
     await using other = await connect(app, '/');
-    const client = await connect(app, '/');
-    for (let id = 1; id <= 400; id += 1) client.send({ action: 'count', request_id: id });
+    await using one = await as('ann');
+    await statuses(one, 512);
+    const client = await as('ann');
+    sendMany(client, 512);
     expect(await client.closed).to.equal(1013);
-    expect(client.frames.filter(({ response_status }) => response_status === 429)).to.have.length(201);
+    expect(client.frames.map(({ response_status }) => response_status)).to.deep.equal(
+      Array.from({ length: 201 }, () => 429),
+    );
     expect(await other.request('count')).to.include({ response_status: 200 });
     expect(reached('throttled')).to.equal(1);
     expect(logger.entries.filter(({ message }) => message === 'A connection was closed.')).to.deep.equal([
@@ -262,6 +286,7 @@ describe('The limits of messages', () => {
     using flooding = await RawWebSocket.open(port, '/');
     flooding.write(Buffer.concat(Array.from({ length: 100 }, () => frameBytes('a', { opcode: 9 }))));
     expect((await flooding.rest()).filter((answer) => 'pong' in answer)).to.have.length.at.most(10);
+    clock.advance(1_000);
     using silent = await RawWebSocket.open(port, '/many/');
     silent.write(frameBytes('a', { opcode: 2 }));
     expect(await silent.answer()).to.deep.equal({ close: 1003 });
@@ -282,15 +307,15 @@ describe('The limits of messages', () => {
     expect(await fragmenting.answer()).to.deep.equal({ close: 1008 });
   });
 
-  it('count pings, and close who sends too many of them', async () => {
-    open({ messageBurst: 5, throttledPerMinute: 3, pendingPongs: 100 });
+  it('count pings, and read no further above the rate', async () => {
+    open({ messageBurst: 5, pendingPongs: 100 });
     const { port } = await app.listen({ host: '127.0.0.1' });
-    const client = await SocketClient.open(`ws://127.0.0.1:${port}/`);
+    await using client = await SocketClient.open(`ws://127.0.0.1:${port}/`);
     for (let each = 0; each < 5; each += 1) client.ping();
     client.send({ action: 'count', request_id: 1 });
-    expect(await client.receive()).to.deep.equal(tooMany(1, 20));
-    for (let each = 0; each < 3; each += 1) client.ping();
-    expect(await client.closed).to.equal(1013);
+    await until(() => reached('messages') === 1, 'The pause');
+    clock.advance(25);
+    expect(await client.receive()).to.include({ response_status: 200, request_id: 1 });
   });
 });
 

@@ -51,7 +51,9 @@ export class Program<Offered extends Commands, Ready extends object = object> im
     file: URL,
     options: object,
   ): Promise<Program<Offered, Ready>> {
-    const child = fork(file, [JSON.stringify(options)], { execArgv: ['--enable-source-maps'] });
+    // What is loaded first here, such as a planted bug, is loaded first there.
+    const execArgv = [...process.execArgv, '--enable-source-maps'];
+    const child = fork(file, [JSON.stringify(options)], { execArgv });
     const failed = once(child, 'exit').then(() => {
       throw new Error(`The program ${file.pathname} did not start.`);
     });

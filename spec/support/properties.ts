@@ -18,7 +18,16 @@ export function checkProperty<T>(property: fc.IProperty<T>, runs = 300): void {
   fc.assert(property, parameters<T>(runs));
 }
 
-/** Likewise. A spec that is to run long needs more time: `this.timeout(0)`. */
-export async function checkAsyncProperty<T>(property: fc.IAsyncProperty<T>, runs = 100): Promise<void> {
-  await fc.assert(property, parameters<T>(runs));
+/**
+ * Likewise. A spec that is to run long needs more time: `this.timeout(0)`.
+ *
+ * @param shrinking for how many milliseconds, all runs among them, a smaller example is looked for
+ */
+export async function checkAsyncProperty<T>(
+  property: fc.IAsyncProperty<T>,
+  runs = 100,
+  shrinking?: number,
+): Promise<void> {
+  const limit = shrinking === undefined ? {} : { interruptAfterTimeLimit: shrinking * Number(factor) };
+  await fc.assert(property, { ...parameters<T>(runs), ...limit });
 }

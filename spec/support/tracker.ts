@@ -1,4 +1,4 @@
-import { Collection, type Opt, type Rel } from '@mikro-orm/core';
+import { Collection, type Opt, type Rel, Type } from '@mikro-orm/core';
 import {
   Entity,
   Enum,
@@ -11,6 +11,21 @@ import {
 } from '@mikro-orm/decorators/legacy';
 import { ModelSerializer } from 'signalbox';
 import { injectable } from 'tsyringe';
+
+/** In the database and the entity a number of cents, in JSON a text of euros. */
+export class Cents extends Type<number, number> {
+  override toJSON(cents: number): never {
+    return `${(cents / 100).toFixed(2)} €` as never;
+  }
+  override fromJSON(value: unknown) {
+    const [, amount] = /^(-?\d+\.\d\d) €$/.exec(String(value)) ?? [];
+    if (amount === undefined) throw new TypeError('No amount.');
+    return Math.round(Number(amount) * 100);
+  }
+  override getColumnType() {
+    return 'integer';
+  }
+}
 
 /** An issue tracker: columns of all kinds that lists are filtered by, and relations of all kinds. */
 @Entity()
@@ -61,6 +76,7 @@ export class Issue {
   @Property({ type: 'date', nullable: true }) due?: string | null;
   @Property({ type: 'time', nullable: true }) alarm?: string | null;
   @Property({ type: 'uuid', nullable: true }) token?: string | null;
+  @Property({ type: Cents, nullable: true }) budget?: number | null;
   @Property({ type: 'json', nullable: true }) settings?: object | null;
   @Property({ type: 'string', nullable: true, hidden: true }) answer?: string | null;
   @ManyToOne(() => Project, { nullable: true }) project?: Rel<Project> | null;

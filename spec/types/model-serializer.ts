@@ -208,6 +208,40 @@ same<InputOf<UserSerializer>, { username: string; password: string; id?: number 
 // @ts-expect-error the types do not say that the database makes the key, but it may always be left out
 same<InputOf<UserSerializer>, { username: string; password: string; id: number }>();
 
+// What another serializer accepts
+
+@injectable()
+class MessageInput extends ModelSerializer(Message, { fields: ['text', 'user'] }) {}
+
+@injectable()
+class NestedMessage extends ModelSerializer(Message, {
+  fields: ['id', 'user'],
+  nested: { user: UserSerializer },
+  input: MessageInput,
+}) {}
+
+same<InputOf<NestedMessage>, { text: string; user: number }>();
+same<DataOf<NestedMessage>, DataOf<MessageInput>>();
+same<ViewOf<NestedMessage>, { id: number; user: { id: number; username: string } }>();
+// @ts-expect-error: it is a serializer of another entity
+ModelSerializer(Message, { fields: ['id'], input: UserSerializer });
+// @ts-expect-error: nobody accepts anything by a serializer that only shows
+ModelSerializer(User, { fields: ['id'], input: Shouting });
+
+// Binary data are base64
+
+class Picture {
+  id!: number;
+  pixels!: Uint8Array;
+  thumbnail!: Buffer | null;
+}
+
+@injectable()
+class PictureSerializer extends ModelSerializer(Picture, { fields: ['id', 'pixels', 'thumbnail'] }) {}
+
+same<ViewOf<PictureSerializer>, { id: number; pixels: string; thumbnail: string | null }>();
+same<InputOf<PictureSerializer>, { id?: number; pixels: string; thumbnail?: string | null }>();
+
 // What is left after validation
 
 same<

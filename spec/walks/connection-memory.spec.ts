@@ -13,7 +13,7 @@ import {
   type SignalEvent,
   type Subscription,
 } from 'signalbox';
-import { connect } from 'signalbox/testing';
+import { connect, type MemoryCounters } from 'signalbox/testing';
 import { until } from '../support/deadline.js';
 import { memoryKept } from '../support/memory.js';
 import { gate, useServer } from '../support/serving.js';
@@ -98,11 +98,17 @@ describe('The heap of one connection', () => {
   let client: SocketClient;
   let port: number;
   let before: number;
+  let counters: MemoryCounters;
+  const reached = (): number =>
+    ['waiting_requests', 'request_bytes']
+      .map((limit) => counters.count('signalbox.limits_reached', { limit }))
+      .reduce((one, other) => one + other);
 
   beforeEach(async () => {
     held = gate();
-    const limits = { messageBurst: 100_000, bytesPerSecond: 1_000_000_000, throttledPerMinute: 100_000 };
-    ({ app } = serve([path('/', BellConsumer)], { settings: { limits } }));
+    const far = 1_000_000_000;
+    const limits = { messagesPerSecond: far, messageBurst: far, bytesPerSecond: far, throttledPerMinute: far };
+    ({ app, counters } = serve([path('/', BellConsumer)], { settings: { limits } }));
     ({ port } = await app.listen({ port: 0, host: '127.0.0.1' }));
     client = await SocketClient.open(`ws://127.0.0.1:${port}/`);
     for (let each = 0; each < 20; each += 1) await status({ action: 'listen', request_id: 1, count: 1, notes: [] });
@@ -171,12 +177,14 @@ describe('The heap of one connection', () => {
     for (let id = 1; id <= 20; id += 1) client.send({ action: 'hold', request_id: id, worst });
     for (let id = 100; id < 700; id += 1) client.send({ action: 'hold', request_id: id });
     for (let id = 700; id < 800; id += 1) client.send({ action: 5, request_id: id, worst: worst[0] });
-    for (let each = 0; each < 50; each += 1) client.sendBinary(new Uint8Array(60_000));
     client.send({ action: 'listen', request_id: 'late', junk: worst });
     for (let reply = await client.receive(); ; reply = await client.receive()) {
       expect(reply['response_status']).to.equal(429);
       if (reply['request_id'] === 'late') break;
     }
+    const refusals = reached();
+    for (let each = 0; each < 50; each += 1) client.sendBinary(new Uint8Array(60_000));
+    await until(() => reached() > refusals, 'The pause');
     expect(await grown()).to.be.below(4 * mebibyte + around);
   });
 

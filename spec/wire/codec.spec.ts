@@ -11,13 +11,13 @@ describe('The codec', () => {
 
     for (const text of ['', '{', 'undefined', "{'action': 1}", '{"a": 1}{']) {
       it(`and refuses ${JSON.stringify(text)}, which is no JSON`, () => {
-        expect(() => readFrame(text)).to.throw('The frame is not valid JSON.');
+        expect(readFrame(text).refusal?.message).to.equal('The frame is not valid JSON.');
       });
     }
 
     for (const text of ['null', 'true', '1', '"list"', '[]', '[{"action": "list"}]']) {
       it(`and refuses ${text}, which is no object`, () => {
-        expect(() => readFrame(text)).to.throw('A frame has to be a JSON object.');
+        expect(readFrame(text).refusal?.message).to.equal('A frame has to be a JSON object.');
       });
     }
 
@@ -28,11 +28,17 @@ describe('The codec', () => {
       expect(
         readFrame('{"a": [1, 2, 3]}', { ...defaultSettings.limits, jsonArrayLength: 2 }).refusal?.message,
       ).to.equal('An array may have 2 elements.');
-      expect(() => readFrame('['.repeat(65_536))).to.throw('The frame is not valid JSON.');
-      expect(() => readFrame(`${'['.repeat(30_000)}${']'.repeat(30_000)}`)).to.throw(
+      expect(readFrame('['.repeat(65_536)).refusal?.message).to.equal('The frame is not valid JSON.');
+      expect(readFrame(`${'['.repeat(30_000)}${']'.repeat(30_000)}`).refusal?.message).to.equal(
         'A frame may be nested 32 levels deep.',
       );
     });
+  });
+
+  it('counts the keys, strings, numbers and signs of a frame, and each character of one that is refused', () => {
+    expect(readFrame('{"action":"list","pk":12}').signs).to.equal(9);
+    expect(readFrame('{"a":[1,2,3').signs).to.equal(9);
+    expect(readFrame('{"a":1,"a":1}').signs).to.equal(13);
   });
 
   describe('reads a request', () => {

@@ -38,8 +38,6 @@ export interface RegisteredConnection {
   afterRequest(work: (hasSucceeded: boolean) => void): void;
   /** @throws what ended the request whose code this is: it changes nothing any more */
   requireRequest(): void;
-  /** Frames of the other streams wait until the request under way is answered, and for the recheck behind it. */
-  holdOtherStreams(): void;
   /** The request under way waits for the promise before its reply, and fails with it unless it is awaited. */
   own<T>(work: Promise<T>): Promise<T>;
 }

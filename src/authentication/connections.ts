@@ -136,7 +136,6 @@ export class Connections {
       this.registry.watch(scope.identity);
       return;
     }
-    connection.holdOtherStreams();
     if (isFirst) this.#settleAfterRequest(connection, missed);
     if (isOther) await connection.switchUser();
   }

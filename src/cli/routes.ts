@@ -52,6 +52,7 @@ function streamText(stream: StreamDescription, schemas: Schemas): string {
       ['action', 'kwargs', 'does', 'runs', 'permissions', 'follows'],
       actions.map((action) => actionRow(action, stream, schemas)),
     ),
+    rowsText(actions),
     table(['observer', 'of', 'groups', 'followed by'], observers.map(observerRow)),
   ];
   return `\n  ${facts.join('   ')}\n${tables.join('')}`;
@@ -67,6 +68,21 @@ function actionRow(action: ActionDescription, { permissions }: StreamDescription
     own.text === permissions.text ? '' : own.text,
     subscribesTo.join(', '),
   ];
+}
+
+const howOften = { never: 'no entities', sometimes: 'entities at times', always: 'entities' } as const;
+
+/** One line for the actions that read rows alike. */
+function rowsText(actions: readonly ActionDescription[]): string {
+  const names = new Map<string, string[]>();
+  for (const { name, rows } of actions) {
+    if (!rows) continue;
+    const because = rows.because.length > 0 ? `, because of ${rows.because.join('; ')}` : '';
+    const text = `${howOften[rows.entities]}${because}`;
+    names.set(text, [...(names.get(text) ?? []), name]);
+  }
+  const lines = [...names].map(([text, alike]) => `    ${alike.join(', ')}: ${text}\n`);
+  return lines.length > 0 ? `\n${lines.join('')}` : '';
 }
 
 function runsOf({ isAtomic, isDetached, sendsParts, isStrict }: ActionDescription): string {

@@ -99,12 +99,16 @@ export interface ClientControls {
     listener?: (event: Event) => void,
   ): Subscription<Event, Reply>;
   /**
-   * Hears frames that belong to no request and no subscription of the client. The events of what a consumer subscribed to by itself are
+   * Hears frames that belong to no request and no subscription of the client; binary ones as an `ArrayBuffer`. The events of what a consumer subscribed to by itself are
    * among them: `hear` tells them apart.
    *
    * @returns ends the listening
    */
   $onFrame(listener: FrameListener): () => void;
+  /**
+   * Sends a binary frame as it is; `binaryFrames` names its stream. @returns whether it was sent: it is not kept for the next connection
+   */
+  $sendBinary(frame: Uint8Array): boolean;
   /** A new connection at once, whatever the status, with a fresh token; not after `$close()`. Subscriptions go on. */
   $reconnect(): void;
   /** Ends the connection and everything that waits, for good. */

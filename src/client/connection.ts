@@ -51,9 +51,9 @@ export function createConnection(
     };
     leave('connecting', {}, begin);
   };
-  const send = (text: string): boolean => {
+  const send = (data: string | Uint8Array): boolean => {
     if (controls.$status === 'idle') connect();
-    return drainDelay === undefined && !!socket?.send(text);
+    return drainDelay === undefined && !!socket?.send(data);
   };
   const drain = (delay: number | null = null): void => {
     drainDelay = delay;
@@ -67,5 +67,5 @@ export function createConnection(
     else if (controls.$status === 'waiting') connect();
     else if (controls.$status === 'offline') change('waiting', {});
   }, life);
-  return [Object.assign(controls, { $reconnect: connect, $close: close }), send, drain] as const;
+  return [Object.assign(controls, { $reconnect: connect, $close: close, $sendBinary: send }), send, drain] as const;
 }

@@ -1,3 +1,4 @@
+export { type BinaryFrames, binaryFrames } from './binary-frames.js';
 export type { Asked, ClientClock, ClientOptions, ClientTimer } from './client-options.js';
 export type {
   ActionView,

@@ -7,7 +7,7 @@ import type { WebSocketLike } from './web-socket-like.js';
 /** One attempt to connect, and the socket that comes of it, which notices when it is dead. */
 export interface Socket {
   /** Whether it was sent; never before it is open. */
-  send(text: string): boolean;
+  send(data: string | Uint8Array): boolean;
   /** Asks the server for a sign of life, which any frame is. */
   probe(): void;
   /** Nothing is heard of it any more. */
@@ -41,6 +41,7 @@ export function openSocket(
       // A url that is none today is none tomorrow.
       again = false;
       socket = new WebSocket(address, bearer ? ['signalbox', `bearer.${bearer}`, ...protocols] : [...protocols]);
+      socket.binaryType = 'arraybuffer';
       socket.onerror = () => {};
       socket.onopen = () => {
         watch();
@@ -59,9 +60,10 @@ export function openSocket(
   queueMicrotask(open); // Not at once: the caller holds the socket before it can fail.
   return {
     probe,
-    send(text) {
+    send(data) {
       if (socket?.readyState !== 1) return false;
-      socket.send(text);
+      // Browsers take no shared memory; their types say so, those of most programs do not.
+      socket.send(data as string | Uint8Array<ArrayBuffer>);
       return true;
     },
     leave() {

@@ -5,10 +5,12 @@
 export interface WebSocketLike {
   /** 1 while it is open. */
   readonly readyState: number;
+  /** Set to `arraybuffer`. */
+  binaryType?: string;
   onopen: ((event: never) => void) | null;
   onmessage: ((event: never) => void) | null;
   onclose: ((event: never) => void) | null;
   onerror: ((event: never) => void) | null;
-  send(text: string): void;
+  send(data: string | Uint8Array<ArrayBuffer>): void;
   close(code?: number, reason?: string): void;
 }

@@ -217,7 +217,7 @@ export abstract class ApiConsumer {
     this[boundSession].sendJson(value);
   }
 
-  /** Sends a binary frame, or drops it as `sendJson` does. @throws ConfigurationError behind a demultiplexer, where a binary frame names no stream */
+  /** Sends a binary frame, which names its stream where there is one, or drops it as `sendJson` does. */
   protected sendBinary(data: Uint8Array): void {
     this[boundSession].sendBinary(data);
   }

@@ -41,7 +41,7 @@ import type { CompiledConsumer } from './compiled-consumer.js';
 import { ConsumerGroups } from './consumer-groups.js';
 import { DetachedMethods } from './detached-methods.js';
 import { EventDelivery } from './event-delivery.js';
-import { BaseModelConsumer, checkedKey, overrides, shownObject } from './model-consumer.js';
+import { BaseModelConsumer, checkedKey, overrides, sentKey, shownObject } from './model-consumer.js';
 import { isPlainRetrieve, plainWriteOf } from './model-mixins.js';
 import { showResult } from './model-result.js';
 import { writeRow } from './model-writes.js';
@@ -79,7 +79,6 @@ export interface SessionConnection {
   send(reply: Reply, stream: string | undefined, latest?: string): void;
   /** A text frame that is no reply. */
   sendText(text: string, stream: string | undefined): void;
-  /** @throws ConfigurationError where a binary frame could not name its stream */
   sendBinary(data: Uint8Array, stream: string | undefined): void;
   readonly outbound: {
     /** Whether everything that was sent has left. */
@@ -103,6 +102,11 @@ const ownAction = 'on_connect';
 
 /** Heap of a request without what came, in bytes: measured, and rounded up. */
 const requestBytes = 1_024;
+
+/** Heap of a binary frame that waits in line. */
+export function binaryFrameBytes(data: Uint8Array): number {
+  return requestBytes + heapBytesOf(data);
+}
 
 let requests = 0;
 
@@ -202,7 +206,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
       const error = this.#translate(thrown);
       // A line that is full is not made longer.
       if (error instanceof Throttled) this.#tell(error, payload);
-      else this.#receiveInLine(async () => error, heapBytesOf(payload), payload);
+      else this.#receiveInLine(async () => error, requestBytes + heapBytesOf(payload), payload);
     }
   }
 
@@ -210,12 +214,11 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   receiveBinary(data: Uint8Array): void {
     this.#receiveInLine(
       async () => this.#refusal ?? (await this.#runHook('binary', () => this.instance['onBinary'](data))),
-      heapBytesOf(data),
+      binaryFrameBytes(data),
     );
   }
 
-  #receiveInLine(work: () => Promise<ApiError | undefined>, sentBytes: number, payload?: unknown): void {
-    const bytes = requestBytes + sentBytes;
+  #receiveInLine(work: () => Promise<ApiError | undefined>, bytes: number, payload?: unknown): void {
     try {
       this.quotas.requireRequest(false, bytes);
     } catch (thrown) {
@@ -309,9 +312,10 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   async loadObject(context: ActionContext): Promise<object> {
-    const key = context.kwargs[this.lookupKwarg];
     const { instance } = this;
-    if (!(instance instanceof BaseModelConsumer)) throw new NotFound();
+    const { model } = this.compiled;
+    if (!model || !(instance instanceof BaseModelConsumer)) throw new NotFound();
+    const key = sentKey(instance, this.unitOfWork.em.getMetadata(model), context.kwargs[this.lookupKwarg]);
     const shown = this.#showsOnly(context) ? await shownObject(instance, key, context) : undefined;
     return shown ?? instance['getObject'](key, context);
   }

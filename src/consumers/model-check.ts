@@ -15,6 +15,7 @@ import type { PaginatorClass } from '../paginators/paginator.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
 import { BaseModelConsumer } from './model-consumer.js';
+import { plainWriteIn } from './model-mixins.js';
 
 /**
  * @throws ConfigurationError for a model or an observed entity that MikroORM does not know, and where the options of a model
@@ -36,6 +37,7 @@ export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): voi
     checkFiltersShow(consumer, serializer, meta, filters);
     checkOwnKwargs(consumer, filters);
   }
+  if (meta.view || meta.virtual || meta.expression) refuseWrites(consumer, meta);
   checkUnrestricted(consumer, serializer, lookupField);
   if (lookupField === 'pk' || meta.props.some(({ name, kind }) => name === lookupField && kind === 'scalar')) return;
   throw new ConfigurationError({
@@ -43,6 +45,18 @@ export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): voi
     member: lookupField,
     reason: `is the lookupField, and no column of ${meta.className}.`,
     remedy: 'Name a column whose values are unique.',
+  });
+}
+
+/** MikroORM writes nothing to a view, and says nothing. */
+function refuseWrites(consumer: Class, { className }: EntityMetadata): void {
+  const writing = plainWriteIn(consumer);
+  if (writing === undefined) return;
+  throw new ConfigurationError({
+    class: consumer.name,
+    member: writing,
+    reason: `would write ${className}, which is a view, and MikroORM writes nothing to views.`,
+    remedy: `Leave the mixin out, or write the action ${writing} yourself.`,
   });
 }
 

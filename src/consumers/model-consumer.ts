@@ -6,7 +6,6 @@ import { FilterBackend } from '../filters/model-filter-backend.js';
 import { type AnyFilterOptions, filtersOf } from '../filters/model-filters.js';
 import { conditionOf, relatedTo } from '../filters/model-row-filter.js';
 import type { Class, ConcreteClass } from '../metadata.js';
-import { byColumn, byKey } from '../orm/model-key.js';
 import type { ModelOrder } from '../orm/model-paths.js';
 import { asStored, type ModelQuery } from '../orm/model-queries.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
@@ -14,6 +13,7 @@ import { ModelPageSource, type PlannedRows } from '../paginators/model-page-sour
 import type { PaginatorClass } from '../paginators/paginator.js';
 import type { ActionContext } from '../scope/action-context.js';
 import { askRights, rightsIn } from '../serializers/field-rights.js';
+import { byColumn, byKey, showColumn, showKey } from '../serializers/model-key.js';
 import { needsEntity, planRows, ShownRow } from '../serializers/model-plan.js';
 import type { DataOf, EntityOf, RowData, SerializerLike } from '../serializers/model-types.js';
 import { withOneOfEach } from '../serializers/serialize.js';
@@ -306,6 +306,13 @@ export function checkedKey(consumer: object, meta: EntityMetadata, key: unknown)
 }
 
 const noFilters: AnyFilterOptions = {};
+
+/** What `checkedKey` gave, as a client would send it: `getObject` takes that. */
+export function sentKey(consumer: object, meta: EntityMetadata, checked: unknown): unknown {
+  const { lookupField } = settingsOf(consumer);
+  if (overrides(consumer.constructor as Class, 'getObject')) return checked;
+  return lookupField === 'pk' ? showKey(meta, checked) : showColumn(meta, lookupField, checked);
+}
 
 // biome-ignore lint/suspicious/noExplicitAny: the types of options are in contravariant places; here every consumer has to fit
 export type AnyModelConsumer = BaseModelConsumer<any, any>;

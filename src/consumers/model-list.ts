@@ -76,6 +76,14 @@ export interface StreamedListTypes extends MixinTypes {
 /** The parameters of `list` at run time. */
 type Parameters = [kwargs: object, context: ActionContext] | [context: ActionContext];
 
+/** The methods of the mixins, one for each class that has it. */
+const plainLists = new WeakSet<object>();
+
+/** Whether `list` is a mixin's own, which shows the rows as they are. */
+export function isPlainList(method: object): boolean {
+  return plainLists.has(method);
+}
+
 export interface List extends Mixin<ListTypes> {}
 
 export const List: List = (base) => {
@@ -83,10 +91,11 @@ export const List: List = (base) => {
   abstract class Listing extends base {
     async list(...parameters: Parameters): Promise<object> {
       const [kwargs, context] = parameters.length === 2 ? parameters : [{}, parameters[0]];
-      const rows = await sourceFor(this, Listing.prototype.list, kwargs, context);
+      const rows = await sourceFor(this, kwargs, context);
       return paginator ? this.scope.container.resolve(paginator).page(rows, kwargs) : rows.all();
     }
   }
+  plainLists.add(Listing.prototype.list);
   const names = namesOf(filters);
   const schemas = [...(paginator ? [paginator.kwargs] : []), ...ownSchemas(filters)];
   declareAction(Listing.prototype, 'list', {
@@ -99,14 +108,9 @@ export const List: List = (base) => {
 };
 
 /** The rows of a list: entities where the application has a `list` of its own, which may look at them, or where showing them needs them. */
-async function sourceFor(
-  consumer: AnyModelConsumer,
-  list: object,
-  kwargs: object,
-  context: ActionContext,
-): Promise<ModelPageSource> {
+async function sourceFor(consumer: AnyModelConsumer, kwargs: object, context: ActionContext): Promise<ModelPageSource> {
   const rows = await consumer['rows'](kwargs, context);
-  if (Reflect.get(consumer, 'list') !== list) return rows;
+  if (!isPlainList(Reflect.get(consumer, 'list'))) return rows;
   const planned = await planFor(consumer, context);
   return planned ? rows.plannedBy(planned) : rows;
 }
@@ -149,7 +153,7 @@ export const StreamedList: StreamedList = (base) => {
       const paginator: Paginator = container.resolve(pages as NonNullable<typeof pages>);
       let kwargs = first;
       for (;;) {
-        const rows = await sourceFor(this, Streaming.prototype.list, kwargs, context);
+        const rows = await sourceFor(this, kwargs, context);
         const page = await paginator.page(rows, kwargs);
         signal.throwIfAborted();
         const next = paginator.next(page, kwargs);
@@ -164,6 +168,7 @@ export const StreamedList: StreamedList = (base) => {
       }
     }
   }
+  plainLists.add(Streaming.prototype.list);
   declareAction(Streaming.prototype, 'list', {
     isDetail: false,
     detached: true,

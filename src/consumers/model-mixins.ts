@@ -2,6 +2,7 @@ import { Action, DetailAction } from '../decorators/action.js';
 import { replyShapes } from '../dispatch/action-declaration.js';
 import { objectSchema } from '../kwargs/json-schema.js';
 import { type OwnSchema, ownSchema } from '../kwargs/own-schema.js';
+import type { Class } from '../metadata.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { InputOf } from '../serializers/model-types.js';
 import { Status } from '../status.js';
@@ -96,6 +97,15 @@ export type WriteKind = 'create' | 'update' | 'patch' | 'delete';
 
 /** The methods of the mixins that write, one for each class that has them. */
 const plainWrites = new WeakMap<object, WriteKind>();
+
+/** The first action of a consumer that writes rows and is the mixin's own. */
+export function plainWriteIn({ prototype }: Class): WriteKind | undefined {
+  const methods: readonly unknown[] = ['create', 'update', 'patch', 'delete'].map((name) =>
+    Reflect.get(prototype, name),
+  );
+  const own = methods.find((method) => typeof method === 'function' && plainWrites.has(method));
+  return own === undefined ? undefined : plainWriteOf(own as object);
+}
 
 /** What a method writes, where it is the mixin's own; undefined for another one. */
 export function plainWriteOf(method: object): WriteKind | undefined {

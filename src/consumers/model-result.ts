@@ -3,11 +3,11 @@ import { Collection, type EntityMetadata, helper, Reference, Utils } from '@mikr
 import type { ReplyClass } from '../dispatch/action-declaration.js';
 import { toView } from '../kwargs/class-rules.js';
 import type { Class } from '../metadata.js';
-import { byKey } from '../orm/model-key.js';
 import { primaryKeyOf } from '../orm/row.js';
 import { wasWritten } from '../orm/written-rows.js';
 import { Page } from '../paginators/page.js';
 import { askRights, isWithin } from '../serializers/field-rights.js';
+import { ofKey, showKey } from '../serializers/model-key.js';
 import { needsEntity, planRows, type RowPlan, ShownRow } from '../serializers/model-plan.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import { serializeAll } from '../serializers/serialize.js';
@@ -102,20 +102,25 @@ async function showAll(returned: readonly unknown[], { reply, model, context }: 
   );
 }
 
-/** A row that was written is shown as it is stored, and not as its entity was set: as the next read and the event will show it. */
+/**
+ * A row that was written is shown as it is stored, and not as its entity was set: as the next read and the event will show it. So is the one
+ * row of a transaction, which may have been sent what it had already.
+ */
 async function viewsOf(
   serializer: SerializerClass,
   entities: readonly object[],
   context: SerializerContext,
 ): Promise<readonly unknown[]> {
-  if (!entities.some(wasWritten)) return serializeAll(serializer, entities, context);
+  const isOnlyOne = entities.length === 1 && context.unitOfWork.reader.transaction !== undefined;
+  const mayDiffer = entities.filter((entity) => isOnlyOne || wasWritten(entity));
+  if (mayDiffer.length === 0) return serializeAll(serializer, entities, context);
   const rights = await askRights(serializer, context);
   const plan = await planRows(serializer, context.unitOfWork, rights);
   const stored = new Map<object, unknown>();
-  for (const entity of entities.filter(wasWritten)) {
+  for (const entity of mayDiffer) {
     const shown = needsEntity(plan) ? undefined : await storedRow(plan, entity, { ...context, rights });
     if (shown) stored.set(entity, shown);
-    else await reload(entity, context);
+    else if (wasWritten(entity)) await reload(entity, context);
   }
   const others = entities.filter((entity) => !stored.has(entity));
   const views = others.length > 0 ? await serializeAll(serializer, others, context) : [];
@@ -134,15 +139,16 @@ async function storedRow(
   const { queries, reader } = context.unitOfWork;
   const { meta } = plan.selection;
   if (!(entity instanceof meta.class) || (await queries.hasFilters(reader, plan.related))) return undefined;
-  const where = byKey(meta, primaryKeyOf(entity));
-  const [row] = where ? await queries.rows(reader, plan.selection, { where, limit: 1 }) : [];
+  const where = ofKey(meta, primaryKeyOf(entity));
+  const [row] = await queries.rows(reader, plan.selection, { where, limit: 1 });
   return row && plan.show(row, context);
 }
 
 async function reload(entity: object, { unitOfWork: { em } }: SerializerContext): Promise<void> {
   const { __meta: meta } = helper(entity);
-  const where = helper(entity).isManaged() ? byKey(meta as EntityMetadata, primaryKeyOf(entity)) : undefined;
-  if (where) await em.findOne(meta.class, where as never, { refresh: true, filters: false });
+  if (!helper(entity).isManaged()) return;
+  const where = ofKey(meta as EntityMetadata, primaryKeyOf(entity));
+  await em.findOne(meta.class, where as never, { refresh: true, filters: false });
 }
 
 /** Plain data where a serializer's view is asked for: whatever else they hold stays here, however deep. */
@@ -177,7 +183,7 @@ async function view(serializer: SerializerClass, data: unknown, context: Seriali
 
 /** A relation that nothing nests is its key. */
 function keyOf(value: unknown): unknown {
-  return Utils.isEntity<object>(value) ? helper(value).getPrimaryKey() : value;
+  return Utils.isEntity<object>(value) ? showKey(helper(value).__meta as EntityMetadata, primaryKeyOf(value)) : value;
 }
 
 function isModelSerializer(serializer: SerializerClass): serializer is SerializerClass & typeof BaseModelSerializer {

@@ -3,12 +3,12 @@ import { declaredActions } from '../dispatch/action-declaration.js';
 import { ActionReply } from '../dispatch/reply.js';
 import type { Class } from '../metadata.js';
 import type { ObservedEvent, Sight, Viewer, Visibility } from '../observers/observer-declaration.js';
-import { byKey } from '../orm/model-key.js';
 import { asStored } from '../orm/model-queries.js';
 import type { PlannedRows } from '../paginators/model-page-source.js';
 import type { GivenRights } from '../permissions/rights.js';
 import { ActionContext } from '../scope/action-context.js';
 import { everyRights, rightsIn } from '../serializers/field-rights.js';
+import { byKey } from '../serializers/model-key.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { showsByRequest } from '../serializers/shows-by-request.js';
 import { encodeData } from '../wire/codec.js';
@@ -104,6 +104,7 @@ async function shownOf(
   if (!row) return undefined;
   try {
     const seen = await show(consumer, row, request, viewer);
+    consumer['unitOfWork'].forget();
     return { data: seen, isRefused: !(await viewer.maySee(row)) };
   } catch (error) {
     // An overridden `retrieve` may refuse a row as it does for requests.

@@ -1,16 +1,16 @@
 import type { EntityManager, EntityMetadata, EntityProperty, EventSubscriber } from '@mikro-orm/core';
 import type { Request } from '../dispatch/request.js';
-import { NotFound, ValidationFailed } from '../errors.js';
+import { NotFound, TimeLimitExceeded, ValidationFailed } from '../errors.js';
 import { ChangeLog } from '../log/change-log.js';
 import type { Class } from '../metadata.js';
-import { byKey } from '../orm/model-key.js';
 import type { Reader } from '../orm/model-queries.js';
 import { CommitInDoubt, isConnectionFailure, isWithoutEffect } from '../orm/orm-errors.js';
 import { clientOf } from '../orm/row-reader.js';
 import { runStatement } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { isStoredColumn, unwritable, type WriteShape, writeSql, writtenValue } from '../orm/write-statements.js';
-import { ShownRow } from '../serializers/model-plan.js';
+import { ofKey } from '../serializers/model-key.js';
+import { type RowPlan, ShownRow } from '../serializers/model-plan.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { type AnyModelConsumer, modelOf, overrides, planFor, settingsOf } from './model-consumer.js';
@@ -43,9 +43,10 @@ export async function writeRow(
   const planned = await planFor(consumer, request);
   const log = ChangeLog.find(reader.em);
   const told = await log?.oneRow(meta);
-  if (!planned || !log || !told || !hasPreparedStatements(reader.em)) return undefined;
+  if (!planned || looksAtTable(planned.plan, meta) || !log || !told || !hasPreparedStatements(reader.em))
+    return undefined;
   const values = kind === 'delete' ? new Map() : await valuesOf(consumer, request, meta, kind, data);
-  if (!values || (kind !== 'create' && kind !== 'delete' && values.size === 0)) return undefined;
+  if (!values || (kind !== 'delete' && values.size === 0)) return undefined;
   const parameters = parametersOf(reader, meta, kind, key, values);
   if (!parameters) return undefined;
   const first = (told.logged ? 4 : 1) + parameters.length;
@@ -57,13 +58,22 @@ export async function writeRow(
     props: [...values.keys()],
     logged: told.logged,
     filter: filter.text,
+    parameters: first - 1 + filter.values.length,
   };
   request.beginCommit();
   const head = told.logged ? log.headOfEntry(told.logged, kind === 'create') : [];
-  const row = await run(reader, shape, [...head, ...parameters, ...filter.values]);
+  const wait = String(Math.ceil(request.definition?.timeLimit ?? 0));
+  const row = await run(unitOfWork, shape, [...head, ...parameters, ...filter.values, wait]);
   if (told.logged) log.wroteRow();
   if (!row) throw new NotFound();
   return new ShownRow(kind === 'delete' ? null : await planned.plan.show(row, planned.context), row);
+}
+
+/** Whether what is shown of the row is read from its own table, which the statement sees as it was before the write. */
+function looksAtTable({ related, selection }: RowPlan, { root }: EntityMetadata): boolean {
+  const isFormula = (sql: string): boolean =>
+    /\bselect\b/i.test(sql) && !/^\(select (row|coalesce\(json_agg)\(/.test(sql);
+  return related.some((other) => other.root === root) || selection.columns.some(isFormula);
 }
 
 interface Filter {
@@ -88,8 +98,11 @@ async function filterOf(
 
 const sqlByShape = new WeakMap<object, Map<string, string>>();
 
+/** PostgreSQL's code for a lock that was not to be had in time. */
+const lockTimeout = '55P03';
+
 async function run(
-  { em, schema }: Reader,
+  { queries, reader: { em, schema } }: UnitOfWork,
   shape: WriteShape,
   parameters: readonly unknown[],
 ): Promise<readonly unknown[] | undefined> {
@@ -101,10 +114,12 @@ async function run(
   const name = JSON.stringify([kind, selection.id, schema, written, logged?.shape.id, logged?.needsBefore, filter]);
   const text = known.get(name) ?? writeSql(em, schema, shape);
   known.set(name, text);
+  const statement = { text, ...(queries.hasNames() && { name: kind }) };
   try {
-    const [row] = await runStatement<Record<string, unknown>>(clientOf(em), { name: kind, text }, parameters);
+    const [row] = await runStatement<Record<string, unknown>>(clientOf(em), statement, parameters);
     return row && Object.values(row);
   } catch (error) {
+    if (Reflect.get(Object(error), 'code') === lockTimeout) throw new TimeLimitExceeded(undefined, { cause: error });
     // The statement is its own transaction: it took effect, or it did not.
     if (isConnectionFailure(error) && !isWithoutEffect(error)) throw new CommitInDoubt(error as Error);
     throw em.getDriver().convertException(error as Error);
@@ -119,8 +134,7 @@ function parametersOf(
   values: ReadonlyMap<EntityProperty, unknown>,
 ): readonly unknown[] | undefined {
   const platform = em.getDriver().getPlatform();
-  const named = kind === 'create' ? {} : byKey(meta, key);
-  if (!named) throw new NotFound();
+  const named = kind === 'create' ? {} : ofKey(meta, key);
   try {
     const keys =
       kind === 'create'
@@ -221,12 +235,15 @@ const performers: Readonly<Record<WriteKind, readonly string[]>> = {
   delete: ['performDelete'],
 };
 
-function isPlainSerializer({ prototype }: SerializerClass): boolean {
+/** One that leaves what comes to another one is as plain as that. */
+function isPlainSerializer(serializer: SerializerClass): boolean {
+  const { prototype } = serializer;
+  if (!(prototype instanceof BaseModelSerializer)) return false;
   const base = BaseModelSerializer.prototype as unknown as Record<string, unknown>;
-  return (
-    prototype instanceof BaseModelSerializer &&
-    ['validate', 'create', 'update', 'check'].every((member) => Reflect.get(prototype, member) === base[member])
-  );
+  const isOwn = (member: string): boolean => Reflect.get(prototype, member) !== base[member];
+  if (['validate', 'create', 'update', 'check'].some(isOwn)) return false;
+  const { input } = (serializer as unknown as typeof BaseModelSerializer).options;
+  return !input || isPlainSerializer(input as unknown as SerializerClass);
 }
 
 const quietHooks = new Set(['onInit', 'onLoad']);
@@ -236,6 +253,8 @@ function isPlainModel(meta: EntityMetadata, kind: WriteKind): boolean {
   if (Object.keys(meta.hooks).some((hook) => !quietHooks.has(hook))) return false;
   if (meta.versionProperty || meta.concurrencyCheckKeys.size > 0) return false;
   if (meta.props.some(({ onUpdate, onCreate }) => onUpdate || (onCreate && onCreate.length > 0))) return false;
+  // The ORM writes null into each column of an embedded value that is not there, whatever their defaults are.
+  if (kind === 'create' && meta.props.some((prop) => prop.kind === 'embedded' && prop.nullable)) return false;
   if (kind !== 'delete') return true;
   return meta.relations.every(({ kind: relation, orphanRemoval, cascade }) => {
     const removes = cascade?.some((each) => each === 'remove' || each === 'all');

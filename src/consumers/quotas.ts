@@ -37,15 +37,28 @@ export class Quotas {
    */
   requireRequest(isDetached: boolean, bytes = 0): void {
     const { detachedActions, waitingRequests, requestBytes } = this.limits;
-    // Cancelled actions may keep running; they count, or cancelling would bypass the limit.
-    if (this.abandoned + this.abandonedDetached >= detachedActions)
+    const limit = this.limitOfRequests(isDetached, bytes);
+    if (limit === 'cancelled')
       this.#refuse('detached_actions', `${detachedActions} cancelled actions still run.`, retryDelay);
-    if (isDetached && this.detached + this.abandoned >= detachedActions)
-      this.#refuse('detached_actions', `There may be ${detachedActions} detached actions under way.`, retryDelay);
-    if (!isDetached && this.waiting >= waitingRequests)
-      this.#refuse('waiting_requests', `There may be ${waitingRequests} requests waiting.`, retryDelay);
-    if (this.requestBytes > 0 && this.requestBytes + bytes > requestBytes)
-      this.#refuse('request_bytes', `Requests that wait or run may take ${requestBytes} bytes.`, retryDelay);
+    if (limit === 'detached_actions')
+      this.#refuse(limit, `There may be ${detachedActions} detached actions under way.`, retryDelay);
+    if (limit === 'waiting_requests')
+      this.#refuse(limit, `There may be ${waitingRequests} requests waiting.`, retryDelay);
+    if (limit === 'request_bytes')
+      this.#refuse(limit, `Requests that wait or run may take ${requestBytes} bytes.`, retryDelay);
+  }
+
+  /** The limit that one more request is above, if it is. */
+  limitOfRequests(
+    isDetached: boolean,
+    bytes: number,
+  ): 'cancelled' | 'detached_actions' | 'waiting_requests' | 'request_bytes' | undefined {
+    const { detachedActions, waitingRequests, requestBytes } = this.limits;
+    // Cancelled actions may keep running; they count, or cancelling would bypass the limit.
+    if (this.abandoned + this.abandonedDetached >= detachedActions) return 'cancelled';
+    if (isDetached && this.detached + this.abandoned >= detachedActions) return 'detached_actions';
+    if (!isDetached && this.waiting >= waitingRequests) return 'waiting_requests';
+    return this.requestBytes > 0 && this.requestBytes + bytes > requestBytes ? 'request_bytes' : undefined;
   }
 
   /**

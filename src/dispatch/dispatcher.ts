@@ -275,7 +275,10 @@ export class Dispatcher {
     if (request.owned) await request.ownedWork();
     if (action.atomic) await request.target.unitOfWork.flush();
     else this.#checkFlushed(request, action);
-    return this.#shown(request, action, result);
+    const outcome = await this.#shown(request, action, result);
+    // The commit would flush what was linked while the result was shown.
+    if (action.atomic) request.target.unitOfWork.forget();
+    return outcome;
   }
 
   /** Sends the parts of a generator; its return value is the result. An abort stops it where it stands. */

@@ -1,28 +1,37 @@
-import type { EntityProperty } from '@mikro-orm/core';
+import type { EntityProperty, Platform } from '@mikro-orm/core';
+import { hasOwnType } from '../serializers/model-columns.js';
 
 /** How PostgreSQL compares the values of a column. Null is not part of it. */
 export interface Comparison {
   /** Whether the order of the values is the same in every database; the order of texts is that of a collation. */
   readonly isOrdered: boolean;
-  readonly isText: boolean;
+  readonly holdsText: boolean;
   /** A value, as JSON, an entity or the driver has it -> one that `compare` takes. */
   readonly toComparable: (value: unknown) => unknown;
   /** Below 0, 0 or above 0, as for `Array.sort`. */
   readonly compare: (left: unknown, right: unknown) => number;
 }
 
-export function comparisonOf({ columnTypes, enum: isEnum }: EntityProperty): Comparison {
-  const column = columnTypes?.[0]?.toLowerCase() ?? '';
-  if (isEnum) return unordered((value) => value);
-  return table.find(([pattern]) => pattern.test(column))?.[1] ?? unordered((value) => value);
+export function comparisonOf(prop: EntityProperty): Comparison {
+  const column = prop.columnTypes?.[0]?.toLowerCase() ?? '';
+  const plain = prop.enum ? undefined : table.find(([pattern]) => pattern.test(column))?.[1];
+  const comparison = plain ?? unordered((value) => value);
+  return hasOwnType(prop) ? asStored(prop, comparison) : comparison;
+}
+
+/** What an entity has of a type of the application's own could be anything: what is stored of it is compared. */
+function asStored({ customType }: EntityProperty, comparison: Comparison): Comparison {
+  const stored = (value: unknown): unknown =>
+    customType?.convertToDatabaseValue(value, customType.platform as Platform);
+  return { ...comparison, holdsText: false, toComparable: (value) => comparison.toComparable(stored(value)) };
 }
 
 function ordered(toComparable: Comparison['toComparable'], compare: Comparison['compare'] = natural): Comparison {
-  return { isOrdered: true, isText: false, toComparable, compare };
+  return { isOrdered: true, holdsText: false, toComparable, compare };
 }
 
-function unordered(toComparable: Comparison['toComparable'], isText = false): Comparison {
-  return { isOrdered: false, isText, toComparable, compare: natural };
+function unordered(toComparable: Comparison['toComparable'], holdsText = false): Comparison {
+  return { isOrdered: false, holdsText, toComparable, compare: natural };
 }
 
 function natural(left: unknown, right: unknown): number {
@@ -42,7 +51,7 @@ const table: readonly (readonly [RegExp, Comparison])[] = [
   [/^date$/, ordered(dayOf)],
   [/^uuid$/, ordered((value) => String(value).toLowerCase())],
   // The blanks that fill up the column do not count.
-  [/^(char|character)\b(?! varying)/, unordered((value) => String(value).replace(/ +$/, ''), true)],
+  [/^(char|character|bpchar)\b(?! varying)/, unordered((value) => String(value).replace(/ +$/, ''), true)],
   [/^(varchar|text|character|citext)/, unordered(String, true)],
 ];
 

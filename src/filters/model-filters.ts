@@ -1,6 +1,5 @@
 import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
 import { ConfigurationError, ValidationFailed } from '../errors.js';
-import { toPrimaryKey } from '../orm/model-key.js';
 import {
   isOwnColumn,
   isRelation,
@@ -10,7 +9,8 @@ import {
   mayBeMissing,
   pathOf,
 } from '../orm/model-paths.js';
-import { columnCheck, isComparable } from '../serializers/model-columns.js';
+import { isComparable, isText } from '../serializers/model-columns.js';
+import { comparedValue, toPrimaryKey } from '../serializers/model-key.js';
 import type { FilterOperator, FilterOptions } from './filter-types.js';
 import { type Comparison, comparisonOf } from './model-comparison.js';
 import { type EqualityTest, hasSeveralKeys, type RowFilter, type ValueTest } from './model-row-filter.js';
@@ -236,7 +236,7 @@ function boundOf({ path: { last } }: FilterField, sent: unknown): Outcome {
     const key = toPrimaryKey(last.targetMeta, sent);
     return key === undefined ? { text: `${JSON.stringify(sent)} is no key.` } : { value: key };
   }
-  const outcome = columnCheck(last)(sent);
+  const outcome = comparedValue(last, sent);
   // The ORM writes a number into the SQL, where it would be of double precision.
   if ('text' in outcome || !isSinglePrecision(last)) return outcome;
   return { value: Math.fround(Number(outcome.value)) };
@@ -313,7 +313,7 @@ function checkOperator(
   name: string,
   operator: FilterOperator,
   prop: EntityProperty,
-  { isOrdered, isText }: Comparison,
+  { isOrdered, holdsText }: Comparison,
 ): void {
   const need = Object.hasOwn(needs, operator) ? needs[operator] : undefined;
   if (!need) {
@@ -330,7 +330,7 @@ function checkOperator(
       `Name a column of it: "${name}.${key}".`,
     );
   }
-  if (need === 'text' && !isText)
+  if (need === 'text' && !holdsText)
     throw fault(meta, name, `has a filter "${operator}", and holds no text.`, `Take the operator out. ${ownCondition}`);
   if (need === 'order' && !isOrdered) {
     const reason = `has a filter "${operator}", and the order of its values is not the same in every database.`;
@@ -345,7 +345,7 @@ function orderedPathOf(meta: EntityMetadata, name: string): ModelPath {
     const [key = 'id'] = last.targetMeta?.primaryKeys ?? [];
     throw fault(meta, name, 'is to order lists, and is a relation to many.', `Name a column of it: "${name}.${key}".`);
   }
-  if (isOwnColumn(last) && (isRelation(last) || isComparable(last) || isText(last))) return path;
+  if (isOwnColumn(last) && (isRelation(last) || isComparable(last) || isSearchable(last))) return path;
   throw fault(
     meta,
     name,
@@ -354,18 +354,22 @@ function orderedPathOf(meta: EntityMetadata, name: string): ModelPath {
   );
 }
 
-function searchedPathOf(meta: EntityMetadata, name: string): ModelPath {
-  const path = declaredPath(meta, name);
-  if (isOwnColumn(path.last) && isText(path.last)) return path;
-  throw fault(meta, name, 'is to be searched, and holds no text.', 'Search in text columns.');
+function isSearchable(prop: EntityProperty): boolean {
+  return isOwnColumn(prop) && !prop.targetMeta && !prop.embedded && isText(prop);
 }
 
-function isText(prop: EntityProperty): boolean {
-  return !prop.targetMeta && !prop.array && !prop.embedded && comparisonOf({ ...prop, enum: false }).isText;
+function searchedPathOf(meta: EntityMetadata, name: string): ModelPath {
+  const path = declaredPath(meta, name);
+  if (isSearchable(path.last)) return path;
+  throw fault(meta, name, 'is to be searched, and holds no text.', 'Search in text columns.');
 }
 
 function declaredPath(meta: EntityMetadata, name: string): ModelPath {
   const path = pathOf(meta, name);
+  if (path?.last.polymorphic) {
+    const reason = 'refers to rows of several classes, and a key alone does not say of which.';
+    throw fault(meta, name, reason, `Take it out. ${ownCondition}`);
+  }
   const isKnownColumn = path && (isRelation(path.last) || isOwnColumn(path.last));
   if (isKnownColumn) return path;
   const remedy = `Name columns, relations, and what they lead to: "project.team". ${ownCondition}`;

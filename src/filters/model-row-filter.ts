@@ -151,7 +151,7 @@ function literally(text: string): string {
 
 /**
  * Whether a filter lets a row through; undefined where the row lacks something that decides it. The row has the names of the entity's
- * properties: columns as the entity, JSON or the driver has them; a relation to one as a row or a key; to many, as a list of them.
+ * properties: columns as the entity, JSON or the driver has them, those of a type of the application's own as the entity; a relation to one as a row or a key; to many, as a list of them.
  */
 export function lets(filter: RowFilter, row: object): boolean | undefined {
   switch (filter.kind) {

@@ -72,9 +72,23 @@ function textsOfShape(instance: object, path = ''): Texts {
   for (const [name, value] of Object.entries(instance)) {
     const wrong = wrongShape(Reflect.getMetadata('design:type', instance, name), value);
     if (wrong) texts[`${path}${name}`] = [`${name} ${wrong}.`];
+    else if (Array.isArray(value) && isNested(instance, name))
+      Object.assign(texts, textsOfItems(value, `${path}${name}.`));
     if (typeof value === 'object' && value !== null) Object.assign(texts, textsOfShape(value, `${path}${name}.`));
   }
   return texts;
+}
+
+/** Whether the rules of another class are those of the property's value, or of each of its items. */
+function isNested(instance: object, name: string): boolean {
+  const rules = getMetadataStorage().getTargetValidationMetadatas(instance.constructor, '', false, false);
+  return rules.some(({ propertyName, type }) => propertyName === name && type === ValidationTypes.NESTED_VALIDATION);
+}
+
+/** class-validator looks for the items of a list in lists within it. */
+function textsOfItems(items: readonly unknown[], path: string): Texts {
+  const lists = [...items.entries()].filter(([, item]) => Array.isArray(item));
+  return Object.fromEntries(lists.map(([index]) => [`${path}${index}`, [`${index} must not be an array.`]]));
 }
 
 function wrongShape(declared: unknown, value: unknown): string | undefined {

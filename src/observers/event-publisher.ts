@@ -9,6 +9,7 @@ import { LoggedRow, type StoredRow } from '../orm/row.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { GivenRights } from '../permissions/rights.js';
 import { everyRights, rightsKey } from '../serializers/field-rights.js';
+import { showKey } from '../serializers/model-key.js';
 import { needsEntity, planRows } from '../serializers/model-plan.js';
 import { serializeAll, withOneOfEach } from '../serializers/serialize.js';
 import type { SerializerClass, SerializerContext } from '../serializers/serializer.js';
@@ -128,7 +129,8 @@ export class EventPublisher {
       for (const observer of observers) {
         const sides = { before: before?.get(observer) ?? [], after: after.get(observer) ?? [] };
         this.#inspect(observer, source, pk, sides, was ? (is ? 'update' : 'delete') : 'create');
-        const message = await this.#guard(observer, pk, () => this.#messageOf(observer, row, pk, sides, texts));
+        const told: unknown = JSON.parse(encodeData(showKey(change.meta, pk)));
+        const message = await this.#guard(observer, pk, () => this.#messageOf(observer, row, told, sides, texts));
         if (message)
           messages.push({ ...message, ...source, ...(change.origin !== undefined && { origin: change.origin }) });
       }
@@ -154,7 +156,7 @@ export class EventPublisher {
     if (!groups.some((group) => heard.has(group))) return undefined;
     const isShown = row && after.some((group) => heard.has(group));
     const shown = isShown ? await this.#textOf(observer, row, pk, texts) : undefined;
-    return { observer, pk: JSON.parse(encodeData(pk)) as unknown, before, after, groups, ...shown };
+    return { observer, pk, before, after, groups, ...shown };
   }
 
   #inRow<T>(

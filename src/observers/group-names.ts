@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../errors.js';
-import { isUnloaded } from '../orm/model-key.js';
+import { isUnloaded } from '../orm/model-entity.js';
 import type { Groups } from './observer-declaration.js';
 
 /** A method that yields the groups of a row, of a payload, or of the kwargs of a subscription. */

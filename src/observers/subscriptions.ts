@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { ParseError } from '../errors.js';
-import { isEntity } from '../orm/model-key.js';
+import { isEntity } from '../orm/model-entity.js';
 import { heapBytesOf } from '../wire/heap-bytes.js';
 import type { RequestId } from '../wire/messages.js';
 import type { Observer } from './observer.js';

@@ -94,7 +94,7 @@ export class ModelQueries {
   readonly #conditions = new Map<string, string | null>();
 
   /** @param hasNames whether statements are prepared under a name */
-  constructor(private readonly hasNames: () => boolean = () => true) {}
+  constructor(readonly hasNames: () => boolean = () => true) {}
 
   /** Always from the primary, and never from a cache. What the request has changed and not flushed is flushed first, as `em.find` does. */
   async rows(reader: Reader, selection: Selection, query: ModelQuery): Promise<readonly PlainRow[]> {
@@ -238,6 +238,12 @@ export class ModelQueries {
       throw em.getDriver().convertException(error as Error);
     }
   }
+}
+
+/** The names of the filters that the ORM applies to each query of a model, without those that were added to an entity manager. */
+export function defaultFiltersOf(em: EntityManager, meta: EntityMetadata): readonly string[] {
+  const sources = [em.config.get('filters') as EntityMetadata['filters'], meta.filters];
+  return sources.flatMap((source) => QueryHelper.getActiveFilters(meta, {}, source).map(({ name }) => name));
 }
 
 /** What stands behind the WHERE of a query of one table; empty where there is none, undefined for a query of several. */

@@ -1,20 +1,17 @@
 import {
-  CheckConstraintViolationException,
   ConnectionException,
   DriverException,
   type EntityMetadata,
-  ForeignKeyConstraintViolationException,
   type MetadataStorage,
   NotFoundError,
-  NotNullConstraintViolationException,
   OptimisticLockError,
-  UniqueConstraintViolationException,
 } from '@mikro-orm/core';
 import {
   type ApiError,
   Conflict,
   NotFound,
   OutcomeUnknown,
+  PermissionDenied,
   TimeLimitExceeded,
   Unavailable,
   ValidationFailed,
@@ -28,8 +25,24 @@ interface Violation {
   readonly detail?: string;
 }
 
-/** PostgreSQL's codes for values too long, too large or of the wrong form: a client's, where no check came first. */
-const unfit: ReadonlySet<string> = new Set(['22001', '22003', '22007', '22008', '22021', '22P02', '22P05', '08P01']);
+/**
+ * PostgreSQL's codes for values too long, too large or of the wrong form: a client's, where no check came first. 22000 is a range whose end
+ * comes before its beginning.
+ */
+const unfit: ReadonlySet<string> = new Set([
+  '22000',
+  '22001',
+  '22003',
+  '22007',
+  '22008',
+  '22015',
+  '22021',
+  '2202E',
+  '22P02',
+  '22P03',
+  '22P05',
+  '08P01',
+]);
 
 /** PostgreSQL's code for a statement that was cancelled; a client that cancels an action is answered by the request itself. */
 const cancelledStatement = '57014';
@@ -80,6 +93,9 @@ const lost: ReadonlySet<string> = new Set([
 /** For the log, where a database cannot be reached. */
 export const databaseRemedy =
   'Start the database server, or correct its address. `signalbox doctor` says whether it answers.';
+
+const privilegeRemedy =
+  'If clients should be able to do this, GRANT it to the user of the database, or let a policy of row level security pass it.';
 
 /** COMMIT was sent and not answered: the transaction took effect, or it did not. */
 export class CommitInDoubt extends ConnectionException {}
@@ -138,28 +154,39 @@ export function toApiError(storages: readonly MetadataStorage[], thrown: unknown
     if (code === cancelledStatement || thrown.message === lateAnswer)
       return new TimeLimitExceeded('The database took too long.', cause);
   }
-  if (!(thrown instanceof DriverException)) return undefined;
-  const violation: Violation = thrown as DriverException & Violation;
+  // What fails with COMMIT is the driver's own error: a constraint that is deferred, say.
+  if (!(thrown instanceof DriverException) && !isDatabaseFailure(thrown)) return undefined;
+  return violationError(storages, thrown as Violation, cause);
+}
+
+/** By PostgreSQL's code, which the ORM's error and the driver's both have. */
+function violationError(
+  storages: readonly MetadataStorage[],
+  violation: Violation,
+  cause: { readonly cause: unknown },
+): ApiError | undefined {
+  const { code = '', table, column } = violation;
   const meta = storages
     .flatMap((storage) => [...storage.getAll().values()])
-    .find((candidate) => candidate.tableName === violation.table);
-  if (thrown instanceof UniqueConstraintViolationException) {
-    return new Conflict(undefined, { ...cause, errors: [uniqueTexts(meta, violation)] });
+    .find((candidate) => candidate.tableName === table);
+  switch (code) {
+    case '23505':
+      return new Conflict(undefined, { ...cause, errors: [uniqueTexts(meta, violation)] });
+    case '23P01':
+      return new Conflict('A value is in conflict with one of another row.', cause);
+    case '23503':
+    case '23001':
+      return new Conflict('A row that this one refers to is missing, or other rows still refer to this one.', cause);
+    case '23502': {
+      const errors = [{ [fieldOf(meta, column)]: ['This field may not be null.'] }];
+      return new ValidationFailed(undefined, { ...cause, errors });
+    }
+    case '23514':
+      return new ValidationFailed('A value is out of its bounds.', cause);
+    case '42501':
+      return new PermissionDenied('The database does not permit this.', { ...cause, remedy: privilegeRemedy });
   }
-  if (thrown instanceof NotNullConstraintViolationException) {
-    return new ValidationFailed(undefined, {
-      ...cause,
-      errors: [{ [fieldOf(meta, violation.column)]: ['This field may not be null.'] }],
-    });
-  }
-  if (thrown instanceof ForeignKeyConstraintViolationException) {
-    return new Conflict('A row that this one refers to is missing, or other rows still refer to this one.', cause);
-  }
-  if (thrown instanceof CheckConstraintViolationException)
-    return new ValidationFailed('A value is out of its bounds.', cause);
-  return unfit.has(String(violation.code))
-    ? new ValidationFailed('A value does not fit its column.', cause)
-    : undefined;
+  return unfit.has(code) ? new ValidationFailed('A value does not fit its column.', cause) : undefined;
 }
 
 function uniqueTexts(meta: EntityMetadata | undefined, { detail }: Violation): Record<string, string[]> {

@@ -123,7 +123,10 @@ export async function readShape(
     parse: parserOf(types[index] ?? 25),
   });
   const columns = sources.map(parsed);
-  const key = keys.map(({ name }, index) => ({ column: name, type: names[sources.length + index] ?? 'text' }));
+  const key = keys.map(({ name }, index) => ({
+    column: name,
+    type: ofAnyLength(names[sources.length + index] ?? 'text'),
+  }));
   let next = sources.length + keys.length;
   const members = pivots.map(({ prop, columns: targets, table, own }): Members => {
     const inOrder = targets.map((column, index) => ordered(`p.${quote(column)}`, names[next + index] ?? '')).join(', ');
@@ -174,6 +177,12 @@ export async function typesFor(
   if (!found) return [[], []];
   const bases = await run<{ oid: number }>(typesOf, [`{${found.oids.join(',')}}`]);
   return [bases.map(({ oid }) => oid), found.names];
+}
+
+/** As types of parameters and of columns without a length, these names stand for a length of one. */
+function ofAnyLength(type: string): string {
+  if (type === 'character') return 'bpchar';
+  return type === 'bit' ? 'varbit' : type;
 }
 
 export type Quote = (name: string) => string;

@@ -4,6 +4,7 @@ import {
   type EntityManager,
   type EntityMetadata,
   type EntityName,
+  FlushMode,
   helper,
   RequestContext,
   TransactionContext,
@@ -59,9 +60,13 @@ export class UnitOfWork {
 
   /** Runs in a request context of its own, for every database. */
   run<T>(work: () => T): T {
+    return this.#runIn(new Forks(this), work);
+  }
+
+  #runIn<T>(forks: Forks, work: () => T): T {
     return RequestContext.create([], () => {
       const context = RequestContext.currentRequestContext();
-      if (context) Object.assign(context, { map: new Forks(this) });
+      if (context) Object.assign(context, { map: forks });
       return work();
     });
   }
@@ -76,9 +81,9 @@ export class UnitOfWork {
     return this.run(() => this.em.transactional(work, { signal }));
   }
 
-  /** The same for a row as the change log has it. */
+  /** The same for a row as the change log has it. No read flushes: what the ORM links while relations are loaded is no change. */
   runWith<T>(meta: EntityMetadata, row: StoredRow, schema: string | undefined, work: (row: LoggedRow) => T): T {
-    return this.run(() => work(new LoggedRow(this.em, meta, row, schema)));
+    return this.#runIn(new Forks(this, FlushMode.COMMIT), () => work(new LoggedRow(this.em, meta, row, schema)));
   }
 
   /** Loads relations of entities that do not have them yet; paths as MikroORM's `populate` takes them. */
@@ -93,6 +98,14 @@ export class UnitOfWork {
   unflushed(): readonly string[] {
     const forks = RequestContext.currentRequestContext()?.map;
     return forks && forks.size > 0 ? [...forks.values()].flatMap(unflushedIn) : none;
+  }
+
+  /**
+   * All that was loaded is loaded no more. Where everything has been flushed, what the ORM has linked since, while relations were loaded to
+   * be shown, is no change.
+   */
+  forget(): void {
+    this.em.getContext(false).clear();
   }
 
   /** Writes what is pending, inside the transaction if there is one. */
@@ -114,22 +127,26 @@ export class UnitOfWork {
   }
 
   /** A manager for a new context, which begins with the state of the context around it: of none. */
-  fork(name: string): EntityManager | undefined {
+  fork(name: string, flushMode?: FlushMode): EntityManager | undefined {
     const root = [this.em, ...this.#others].find((em) => em.name === name);
-    return root && runDetached(() => root.fork({ useContext: true }));
+    return root && runDetached(() => root.fork({ useContext: true, ...(flushMode && { flushMode }) }));
   }
 }
 
 /** The managers of one request context, by name. Most requests and events need none, so each is forked when it is asked for. */
 class Forks extends Map<string, EntityManager> {
-  constructor(private readonly unitOfWork: UnitOfWork) {
+  /** @param flushMode default: the ORM's */
+  constructor(
+    private readonly unitOfWork: UnitOfWork,
+    private readonly flushMode?: FlushMode,
+  ) {
     super();
   }
 
   override get(name: string): EntityManager | undefined {
     const known = super.get(name);
     if (known) return known;
-    const fork = this.unitOfWork.fork(name);
+    const fork = this.unitOfWork.fork(name, this.flushMode);
     if (fork) this.set(name, fork);
     return fork;
   }

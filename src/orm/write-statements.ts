@@ -20,13 +20,16 @@ export interface WriteShape {
   readonly props: readonly EntityProperty[];
   /** Undefined for a model that no application observes. */
   readonly logged: Logged | undefined;
-  /** The consumer's condition on the row, about the alias `t`, whose parameters come last. */
+  /** The consumer's condition on the row, about the alias `t`, whose parameters come behind the values. */
   readonly filter: string | undefined;
+  /** How many parameters there are before the last one. */
+  readonly parameters: number;
 }
 
 /**
  * Parameters: `$1` the entry up to its key, `$2` what stands for one that is too long, `$3` how long it may be (these three of a logged
- * model only); then the columns of the key; then the values; then those of the filter.
+ * model only); then the columns of the key; then the values; then those of the filter; last for how many milliseconds it may wait for
+ * a lock, as text.
  *
  * It gives one row, and none where the row is not there or the filter leaves it out. An update that changes nothing writes nothing.
  */
@@ -43,10 +46,14 @@ function createSql(em: EntityManager, schema: string | undefined, shape: WriteSh
   const first = logged ? 4 : 1;
   const columns = props.map((prop) => quote(columnOf(prop)));
   const values = props.map((_, index) => `$${first + index}`);
-  const what = columns.length > 0 ? `(${columns.join(', ')}) values (${values.join(', ')})` : 'default values';
-  const written = `u as (insert into ${table} ${what} returning *)`;
+  const written = `u as (insert into ${table} (${columns.join(', ')}) select ${values.join(', ')} from s returning *)`;
   const log = logged ? `, l as (${logSql(em, selection.meta, logged, { before: undefined, after: true })})` : '';
-  return `with ${written}${log} select ${selectionSql(selection)} from u t`;
+  return `with ${waitingSql(shape)}, ${written}${log} select ${selectionSql(selection)} from u t`;
+}
+
+/** For this statement only: no other limit ends the wait for the lock of another transaction that stays open. */
+function waitingSql({ parameters }: WriteShape): string {
+  return `s as materialized (select set_config('lock_timeout', $${parameters + 1}, true))`;
 }
 
 /** The filter stands outside of the locking select: there it would judge rows of other tables by what they were before the wait. */
@@ -54,8 +61,8 @@ function lockedSql(em: EntityManager, schema: string | undefined, shape: WriteSh
   const { selection, filter, logged } = shape;
   const table = tableName(em, selection.meta, schema);
   const where = keyCondition(em, selection.meta, logged ? 4 : 1);
-  const locked = `k as materialized (select t.* from ${table} t where ${where} ${lock})`;
-  return `${locked}, o as (select t.* from k t${filter === undefined ? '' : ` where ${filter}`})`;
+  const locked = `k as materialized (select t.* from s, ${table} t where ${where} ${lock} of t)`;
+  return `${waitingSql(shape)}, ${locked}, o as (select t.* from k t${filter === undefined ? '' : ` where ${filter}`})`;
 }
 
 function updateSql(em: EntityManager, schema: string | undefined, shape: WriteShape): string {

@@ -1,6 +1,5 @@
-import { type EntityMetadata, type EntityProperty, helper, Reference } from '@mikro-orm/core';
+import { type EntityMetadata, type EntityProperty, Reference } from '@mikro-orm/core';
 import { ConfigurationError, ValidationFailed } from '../errors.js';
-import { toPrimaryKey } from '../orm/model-key.js';
 import {
   atEndOf,
   isRelation,
@@ -10,7 +9,9 @@ import {
   mayBeMissing,
   pathOf,
 } from '../orm/model-paths.js';
-import { columnCheck, isComparable } from '../serializers/model-columns.js';
+import { primaryKeyOf } from '../orm/row.js';
+import { columnKind, isComparable } from '../serializers/model-columns.js';
+import { comparedValue, showKey, toPrimaryKey } from '../serializers/model-key.js';
 import { encodeData } from '../wire/codec.js';
 
 /** Positions in the order of a list, which has to end with the key so that no two rows share one. */
@@ -98,14 +99,17 @@ function columnOf(meta: EntityMetadata, name: string): ModelPath {
 }
 
 function isReadable(prop: EntityProperty): boolean {
-  return !prop.formula && !prop.lazy && !isToMany(prop) && (isRelation(prop) || isComparable(prop));
+  const isPlain = !prop.formula && !prop.lazy && !prop.polymorphic && !isToMany(prop);
+  return isPlain && (isRelation(prop) || isComparable(prop));
 }
 
+/** As it is shown, so that it comes back as every value of the column comes. */
 function columnValue(row: object, { steps, last }: ModelPath): unknown {
   let owner: object | null = row;
   for (const { name } of steps) owner = owner && referred(Reflect.get(owner, name));
   const value: unknown = (owner && Reflect.get(owner, last.name)) ?? null;
-  return value === null || !last.targetMeta ? value : helper(referred(value) as object).getPrimaryKey();
+  if (value === null || !last.targetMeta) return value === null ? null : columnKind(last).show(value);
+  return showKey(last.targetMeta, primaryKeyOf(referred(value) as object));
 }
 
 function referred(value: unknown): object | null {
@@ -131,7 +135,7 @@ function checked(path: ModelPath, value: unknown): unknown {
     if (key === undefined) throw invalid();
     return key;
   }
-  const outcome = columnCheck(prop)(value);
+  const outcome = comparedValue(prop, value);
   if ('text' in outcome) throw invalid();
   return outcome.value;
 }

@@ -1,49 +1,98 @@
-import type { EntityProperty } from '@mikro-orm/core';
+import { isIP } from 'node:net';
+import {
+  ArrayType,
+  type EntityProperty,
+  IntervalType,
+  JsonType,
+  type Platform,
+  type Type,
+  types,
+  Uint8ArrayType,
+} from '@mikro-orm/core';
 import type { JsonSchema } from '../kwargs/json-schema.js';
-import { bigintOf } from '../orm/model-key.js';
+import { isoDuration, storedDuration } from './durations.js';
 
-/** What a column makes of a value that came: the value to store, or the text that says what is wrong. */
+// The one table of column types: what a client may send, what the entity holds of it, what is shown, and what can be compared.
+// Columns, keys, filters, cursors and the fields of embedded values all come in by it, and go out by it.
+
+/** What a column makes of a value that came: the value of the entity, or the text that says what is wrong. */
 export type ColumnCheck = (value: unknown) => { readonly value: unknown } | { readonly text: string };
-
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-const instant = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?$/;
-const calendarDay = /^\d{4}-\d\d-\d\d$/;
-const timeOfDay = /^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?$/;
-const decimal = /^-?\d+(\.\d+)?$/;
-const whole = /^-?\d{1,19}$/;
-const largestBigint = 9223372036854775807n;
-const nullCharacters = 'Null characters are not allowed.';
 
 /** What clients may send for a column, and what they are shown of it. Null is not part of it. */
 export interface ColumnKind {
   readonly check: ColumnCheck;
+  /** The entity's value -> one that JSON shows right; dates and bigints are so by themselves. */
+  readonly show: (value: unknown) => unknown;
   /** What the check lets through, as far as a schema can say it. */
   readonly accepts: JsonSchema;
   readonly shows: JsonSchema;
+  /** Why values that come cannot be checked; undefined where they can. */
+  readonly refusal?: string;
 }
 
-/** The check that follows from a column. The texts are Django REST Framework's. */
-export function columnCheck(prop: EntityProperty): ColumnCheck {
-  return columnKind(prop).check;
-}
+const uuid = /^([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})$/i;
+/** ISO 8601, and as PostgreSQL writes it: `2026-01-31 12:00:00+00`. */
+const instant = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?$/;
+const calendarDay = /^\d{4}-\d\d-\d\d$/;
+const timeOfDay = /^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?$/;
+const decimal = /^-?\d+(\.\d+)?$/;
+const whole = /^-?\d{1,19}$/;
+const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+const macAddress = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i;
+const largestBigint = 9223372036854775807n;
+/** A number has no more digits that are sure. */
+const safeDigits = 15;
+const nullCharacters = 'Null characters are not allowed.';
+
+const kinds = new WeakMap<EntityProperty, ColumnKind>();
 
 export function columnKind(prop: EntityProperty): ColumnKind {
+  const known = kinds.get(prop) ?? kindOf(prop);
+  kinds.set(prop, known);
+  return known;
+}
+
+function kindOf(prop: EntityProperty): ColumnKind {
   const column = prop.columnTypes?.[0]?.toLowerCase() ?? '';
-  return prop.array && !column.endsWith('[]') ? list(itemKind(column, prop)) : valueKind(column, prop);
+  const type: Type<unknown, unknown> | undefined = prop.customType;
+  if (!type) return columnOf(column, prop);
+  if (!isBuiltIn(type)) return custom(type, columnOf(column, { ...prop, runtimeType: 'string' } as EntityProperty));
+  if (type instanceof JsonType) return jsonKind;
+  if (type instanceof ArrayType) return list(itemOf(column, prop), type);
+  if (type instanceof IntervalType) return duration(type);
+  if (type instanceof Uint8ArrayType) return bytes;
+  return columnOf(column, prop);
 }
 
-function valueKind(column: string, prop: EntityProperty): ColumnKind {
-  if (column.endsWith('[]')) return list(valueKind(column.slice(0, -2), prop));
-  return itemKind(column, prop);
+/** Whether a type of the application's own says what an entity has of the column. */
+export function hasOwnType({ customType }: EntityProperty): boolean {
+  return customType !== undefined && !isBuiltIn(customType);
 }
 
-function kind(check: ColumnCheck, accepts: JsonSchema, shows = accepts): ColumnKind {
-  return { check, accepts, shows };
+/** Whether MikroORM brings the type, so that the column says what its values are. */
+function isBuiltIn(type: object): boolean {
+  return Object.values<unknown>(types).includes(type.constructor);
 }
 
-function itemKind(column: string, prop: EntityProperty): ColumnKind {
+/** The items of a list are what the driver has of them; the type of the list makes the entity's values of these. */
+function itemOf(column: string, prop: EntityProperty): ColumnKind {
+  const choices: unknown = Reflect.get(prop.customType ?? {}, 'items') ?? prop.items;
+  if (Array.isArray(choices)) return choice(choices);
+  const item = { ...prop, runtimeType: 'string' } as EntityProperty;
+  return columnOf(column.endsWith('[]') ? column.slice(0, -2) : column, item);
+}
+
+function kind(check: ColumnCheck, accepts: JsonSchema, shows = accepts, show: ColumnKind['show'] = asItIs): ColumnKind {
+  return { check, show, accepts, shows };
+}
+
+function columnOf(column: string, prop: EntityProperty): ColumnKind {
+  if (column.endsWith('[]')) {
+    const items = list(itemOf(column, prop));
+    return prop.customType ? items : { ...items, refusal: `MikroORM writes no lists into it without type: 'array'` };
+  }
   if (prop.enum && prop.items) return choice(prop.items);
-  if (/^json/.test(column)) return kind(json, {});
+  if (/^json/.test(column)) return jsonKind;
   if (/^(smallint|smallserial|int2)\b/.test(column)) return integer(32767);
   if (/^(bigint|bigserial|int8)\b/.test(column)) return bigint(prop);
   if (/^(int|integer|int4|serial)\b/.test(column)) return integer(2147483647);
@@ -58,10 +107,20 @@ function itemKind(column: string, prop: EntityProperty): ColumnKind {
       format: 'time',
     });
   }
-  if (column === 'date') return kind(day, { type: 'string', format: 'date' });
-  if (column === 'uuid') return kind(matching(uuid, 'Must be a valid UUID.'), { type: 'string', format: 'uuid' });
-  if (/^(varchar|char|text|character|citext)/.test(column)) return text(prop);
-  return kind(accept, {});
+  if (column === 'date') return kind(day, { type: 'string', format: 'date' }, undefined, dayOf);
+  if (column === 'uuid') return kind(identifier, { type: 'string', format: 'uuid' });
+  if (/^(varchar|char|text|character|citext|bpchar)/.test(column)) return text(prop);
+  if (/^bytea\b/.test(column)) return bytes;
+  if (/^interval\b/.test(column)) return duration();
+  if (column === 'inet' || column === 'cidr') return kind(column === 'inet' ? address : network, { type: 'string' });
+  if (column === 'macaddr') return kind(matching(macAddress, 'Must be a valid MAC address.'), { type: 'string' });
+  return unchecked(column);
+}
+
+/** Shown as the driver reads it. What came could be anything. */
+function unchecked(column: string): ColumnKind {
+  const check: ColumnCheck = () => ({ text: 'This field cannot be set.' });
+  return { ...kind(check, {}), refusal: `nothing is known of the values of ${column || 'its column'}` };
 }
 
 const comparable =
@@ -77,7 +136,19 @@ export function isComparable({ columnTypes, array, embedded, enum: isEnum }: Ent
   return Boolean(isEnum) || /^time(\(\d+\))?$/.test(column) || comparable.test(column);
 }
 
-const accept: ColumnCheck = (value) => ({ value });
+/** Whether a column holds text, which can be searched. */
+export function isText({ columnTypes, array }: EntityProperty): boolean {
+  return /^(varchar|char|text|character|citext|bpchar)/i.test(columnTypes?.[0] ?? '') && !array;
+}
+
+export function asItIs(value: unknown): unknown {
+  return value;
+}
+
+export function jsonOf(value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value);
+  return value instanceof Date ? value.toJSON() : value;
+}
 
 const boolean: ColumnCheck = (value) => (typeof value === 'boolean' ? { value } : { text: 'Must be a valid boolean.' });
 
@@ -90,7 +161,7 @@ const single: ColumnCheck = (value) => {
   return { text: 'Ensure this value is within the range of a single-precision number.' };
 };
 
-const json: ColumnCheck = (value) => (holdsNullCharacter(value) ? { text: nullCharacters } : { value });
+const jsonKind = kind((value) => (holdsNullCharacter(value) ? { text: nullCharacters } : { value }), {});
 
 /** PostgreSQL takes none, in keys as little as in texts. */
 function holdsNullCharacter(value: unknown): boolean {
@@ -117,33 +188,52 @@ function integer(bound: number): ColumnKind {
 
 /** JSON shows a bigint as text. */
 function bigint(prop: EntityProperty): ColumnKind {
+  const isNumber = prop.runtimeType === 'number';
   const check: ColumnCheck = (value) => {
     const isWhole =
       typeof value === 'number' ? Number.isSafeInteger(value) : typeof value === 'string' && whole.test(value);
     if (!isWhole) return { text: 'A valid integer is required.' };
     const number = BigInt(value as string | number);
-    if (number > largestBigint || number < -largestBigint - 1n) return { text: 'This integer is too large.' };
+    const largest = isNumber ? BigInt(Number.MAX_SAFE_INTEGER) : largestBigint;
+    const least = isNumber ? -largest : -largest - 1n;
+    if (number > largest || number < least) return { text: 'This integer is too large.' };
     return { value: bigintOf(prop, number) };
   };
-  return kind(check, { type: ['integer', 'string'] }, { type: prop.runtimeType === 'number' ? 'integer' : 'string' });
+  return kind(check, { type: ['integer', 'string'] }, { type: isNumber ? 'integer' : 'string' });
 }
 
-function decimalNumber({ precision, scale, runtimeType }: EntityProperty): ColumnKind {
+/** A bigint in the type that its property has: where the compiler wrote the type down it is called `BigInt`. */
+function bigintOf({ runtimeType }: EntityProperty, value: bigint): unknown {
+  if (/^bigint$/i.test(runtimeType)) return value;
+  return runtimeType === 'number' ? Number(value) : String(value);
+}
+
+function decimalNumber(prop: EntityProperty): ColumnKind {
+  const [precision, scale] = digitsOf(prop);
+  const isNumber = prop.runtimeType === 'number';
   const check: ColumnCheck = (value) => {
     const shown = typeof value === 'number' ? String(value) : value;
     if (typeof shown !== 'string' || !decimal.test(shown)) return { text: 'A valid number is required.' };
     const [units = '', places = ''] = shown.replace('-', '').split('.');
     const digits = units.replace(/^0+/, '').length + places.length;
-    if (precision !== undefined && digits > precision)
-      return { text: `Ensure that there are no more than ${precision} digits in total.` };
+    const most = isNumber ? Math.min(precision ?? safeDigits, safeDigits) : precision;
+    if (most !== undefined && digits > most)
+      return { text: `Ensure that there are no more than ${most} digits in total.` };
     if (scale !== undefined && places.length > scale)
       return { text: `Ensure that there are no more than ${scale} decimal places.` };
     const room = (precision ?? Number.POSITIVE_INFINITY) - (scale ?? 0);
     if (digits - places.length > room)
       return { text: `Ensure that there are no more than ${room} digits before the decimal point.` };
-    return { value: runtimeType === 'number' ? Number(shown) : asStored(shown, scale) };
+    return { value: isNumber ? Number(shown) : asStored(shown, scale) };
   };
-  return kind(check, { type: ['number', 'string'] }, { type: runtimeType === 'number' ? 'number' : 'string' });
+  return kind(check, { type: ['number', 'string'] }, { type: isNumber ? 'number' : 'string' });
+}
+
+/** What the property says of its digits, else what its column does: `numeric(5,2)`. */
+function digitsOf({ precision, scale, columnTypes }: EntityProperty): readonly [precision?: number, scale?: number] {
+  const [, all, behind = '0'] = /\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)/.exec(columnTypes?.[0] ?? '') ?? [];
+  if (all === undefined) return [precision, scale] as readonly [precision?: number, scale?: number];
+  return [precision ?? Number(all), scale ?? Number(behind)];
 }
 
 /** `12.5` in a column with two decimal places is read as `12.50`: the reply to a write shows it as the next read will. */
@@ -165,13 +255,19 @@ function text({ length, columnTypes }: EntityProperty): ColumnKind {
 }
 
 function dateTime({ runtimeType }: EntityProperty): ColumnKind {
+  const isText = runtimeType === 'string';
   const check: ColumnCheck = (value) => {
     const isInstant = typeof value === 'string' && instant.test(value) && isDay(value.slice(0, 10));
-    if (!isInstant || Number.isNaN(Date.parse(value)))
-      return { text: 'Datetime has wrong format. Use ISO 8601: 2026-01-31T12:00:00Z.' };
-    return { value: runtimeType === 'string' ? value : new Date(value) };
+    const time = isInstant ? Date.parse(isoInstant(value)) : Number.NaN;
+    if (Number.isNaN(time)) return { text: 'Datetime has wrong format. Use ISO 8601: 2026-01-31T12:00:00Z.' };
+    return { value: isText ? value : new Date(time) };
   };
   return kind(check, { type: 'string', format: 'date-time' });
+}
+
+/** As `Date` reads it: with a T, and with minutes in its offset. */
+function isoInstant(value: string): string {
+  return value.replace(' ', 'T').replace(/(T.*[+-]\d\d)$/, '$1:00');
 }
 
 const day: ColumnCheck = (value) =>
@@ -179,17 +275,108 @@ const day: ColumnCheck = (value) =>
     ? { value }
     : { text: 'Date has wrong format. Use ISO 8601: 2026-01-31.' };
 
+/** MikroORM makes midnight of it, in UTC, where the property is a `Date`. */
+function dayOf(value: unknown): unknown {
+  return value instanceof Date ? value.toJSON().slice(0, 10) : value;
+}
+
 /** Whether the calendar has it; PostgreSQL's begins with the year 1. */
 function isDay(text: string): boolean {
   const time = Date.parse(`${text}T00:00:00Z`);
   return text >= '0001' && !Number.isNaN(time) && new Date(time).toISOString().startsWith(text);
 }
 
+/** As PostgreSQL writes it, so that a key is the same text everywhere. */
+const identifier: ColumnCheck = (value) => {
+  const parts = typeof value === 'string' ? uuid.exec(value) : null;
+  return parts ? { value: parts.slice(1).join('-').toLowerCase() } : { text: 'Must be a valid UUID.' };
+};
+
 function matching(pattern: RegExp, sentence: string): ColumnCheck {
   return (value) => (typeof value === 'string' && pattern.test(value) ? { value } : { text: sentence });
 }
 
-function list({ check: checkItem, accepts, shows }: ColumnKind): ColumnKind {
+// Binary data
+
+const bytes = kind(
+  (value) =>
+    typeof value === 'string' && base64.test(value)
+      ? { value: Buffer.from(value, 'base64') }
+      : { text: 'Must be base64.' },
+  { type: 'string', contentEncoding: 'base64' },
+  undefined,
+  base64Of,
+);
+
+function base64Of(value: unknown): unknown {
+  if (!(value instanceof Uint8Array)) return value;
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64');
+}
+
+// Durations
+
+/** The entity has it as it would be read: so it is told whether it has changed. */
+function duration(type?: Type<unknown, unknown>): ColumnKind {
+  const check: ColumnCheck = (value) => {
+    const stored = typeof value === 'string' ? storedDuration(value) : undefined;
+    if (stored === undefined) return { text: 'Duration has wrong format. Use ISO 8601: P1DT2H30M.' };
+    return { value: type ? type.convertToJSValue(stored, platformOf(type)) : stored };
+  };
+  return kind(check, { type: 'string', format: 'duration' }, undefined, isoDuration);
+}
+
+// Addresses of networks
+
+const address: ColumnCheck = (value) =>
+  networkOf(value)
+    ? { value }
+    : { text: 'Must be a valid IP address, with or without a prefix: 10.0.0.1, 10.0.0.0/8.' };
+
+/** PostgreSQL refuses one with bits behind its prefix. */
+const network: ColumnCheck = (value) => {
+  const { bits, prefix } = networkOf(value) ?? {};
+  const isNetwork = bits !== undefined && prefix !== undefined && !bits.slice(prefix).includes('1');
+  return isNetwork ? { value } : { text: 'Must be a valid network: 10.0.0.0/8.' };
+};
+
+function networkOf(value: unknown): { readonly bits: string; readonly prefix: number } | undefined {
+  const [, host = '', given] = typeof value === 'string' ? (/^([^/%]+)(?:\/(\d{1,3}))?$/.exec(value) ?? []) : [];
+  const version = isIP(host);
+  if (version === 0) return undefined;
+  const bits = version === 4 ? bitsOf(host.split('.'), 10, 8) : bitsOf(groupsOf(host), 16, 16);
+  const prefix = given === undefined ? bits.length : Number(given);
+  return prefix <= bits.length ? { bits, prefix } : undefined;
+}
+
+function bitsOf(parts: readonly string[], radix: number, size: number): string {
+  return parts
+    .map((part) =>
+      Number.parseInt(part || '0', radix)
+        .toString(2)
+        .padStart(size, '0'),
+    )
+    .join('');
+}
+
+/** The eight groups of an IPv6 address, two of which may be written as one of IPv4. */
+function groupsOf(host: string): readonly string[] {
+  const hexadecimal = host.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, ...parts: string[]) => {
+    const [a, b, c, d] = parts.slice(0, 4).map((part) => Number(part).toString(16).padStart(2, '0'));
+    return `${a}${b}:${c}${d}`;
+  });
+  const [head = '', tail] = hexadecimal.split('::');
+  const front = head.split(':').filter(Boolean);
+  const back = (tail ?? '').split(':').filter(Boolean);
+  return [...front, ...Array.from({ length: 8 - front.length - back.length }, () => '0'), ...back];
+}
+
+// Lists and types of the application
+
+/** @param type makes the entity's list of what the driver has */
+function list(
+  { check: checkItem, show, accepts, shows, refusal }: ColumnKind,
+  type?: Type<unknown, unknown>,
+): ColumnKind {
   const check: ColumnCheck = (value) => {
     if (!Array.isArray(value)) return { text: 'Expected a list of items.' };
     const items: unknown[] = [];
@@ -198,9 +385,53 @@ function list({ check: checkItem, accepts, shows }: ColumnKind): ColumnKind {
       if ('text' in outcome) return { text: `Item ${index}: ${outcome.text}` };
       items.push(outcome.value);
     }
-    return { value: items };
+    return { value: type ? type.convertToJSValue(items, platformOf(type)) : items };
   };
-  return kind(check, { type: 'array', items: accepts }, { type: 'array', items: shows });
+  const showAll = (value: unknown): unknown =>
+    Array.isArray(value) ? value.map((item) => (item === null ? null : show(item))) : value;
+  const all = kind(check, { type: 'array', items: accepts }, { type: 'array', items: shows }, showAll);
+  return refusal === undefined ? all : { ...all, refusal };
+}
+
+/**
+ * A type of the application's own: what it shows may be sent back. `toJSON` and `fromJSON` say what stands in JSON for a value; without
+ * them it is the value itself. What the column could not store is refused as the column refuses it.
+ */
+function custom(type: Type<unknown, unknown>, column: ColumnKind): ColumnKind {
+  const platform = platformOf(type);
+  const check: ColumnCheck = (value) => {
+    try {
+      const own: unknown = type.fromJSON ? type.fromJSON(value, platform) : value;
+      const stored: unknown = type.convertToDatabaseValue(own, platform);
+      if (stored === null || stored === undefined) return { text: notValid };
+      const isPlain = column.refusal === undefined && !type.convertToDatabaseValueSQL;
+      const outcome = isPlain ? checkAnyForm(column, jsonOf(column.show(stored))) : { value: stored };
+      return 'text' in outcome ? outcome : { value: own };
+    } catch {
+      return { text: notValid };
+    }
+  };
+  return kind(check, {}, {}, (value) => type.toJSON(value, platform));
+}
+
+const notValid = 'Not a valid value.';
+
+/** Numbers may come as text, as URLs have them, and text as numbers. The text of a refusal is that of the form that came. */
+export function checkAnyForm({ check }: ColumnKind, raw: unknown): ReturnType<ColumnCheck> {
+  const outcome = check(raw);
+  const other = 'text' in outcome ? otherForm(raw) : undefined;
+  const second = other === undefined ? outcome : check(other);
+  return 'text' in second ? outcome : second;
+}
+
+function otherForm(raw: unknown): unknown {
+  if (typeof raw === 'number' || typeof raw === 'bigint') return String(raw);
+  return typeof raw === 'string' && /^-?\d{1,15}$/.test(raw) ? Number(raw) : undefined;
+}
+
+/** MikroORM gives it to each type of a property. */
+function platformOf(type: Type<unknown, unknown>): Platform {
+  return type.platform as Platform;
 }
 
 /** PostgreSQL counts code points, not UTF-16 units. */

@@ -1,27 +1,44 @@
 import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
-import type { ConcreteClass } from '../metadata.js';
+import type { Class, ConcreteClass } from '../metadata.js';
 import { type ColumnKind, columnKind } from './model-columns.js';
 import type { ModelSerializerOptions } from './model-types.js';
 import type { SerializerClass } from './serializer.js';
 
 export interface ModelField {
   readonly name: string;
-  readonly kind: 'column' | 'one' | 'many' | 'computed';
+  readonly kind: 'column' | 'one' | 'many' | 'computed' | 'embedded';
   readonly isShown: boolean;
   readonly isAccepted: boolean;
   readonly isRequired: boolean;
   readonly isNullable: boolean;
   readonly isLazy: boolean;
   readonly column: ColumnKind;
+  /** Whether a new row has null where nothing is said. */
+  readonly mayBeNone: boolean;
   /** Of a relation. */
   readonly target?: EntityMetadata;
   readonly nested?: SerializerClass;
+  /** Of an embedded value. */
+  readonly embedded?: EmbeddedFields;
+  /** Whether the column counts the changes of the row. */
+  readonly isVersion: boolean;
+  /** Whether the column's check says all of a value: it is in a `ScalarReference`, or of a type that only the column knows. */
+  readonly isChecked: boolean;
+  /** Whether its rows are found from the other side, which has the column. */
+  readonly isInverse: boolean;
   /** What a computed field reads of its row: `text`, `room.name`. */
   readonly reads?: readonly string[];
 }
 
-const anything: ColumnKind = { check: (value) => ({ value }), accepts: {}, shows: {} };
+/** An object that has its columns, or its JSON, in the row of the entity. */
+export interface EmbeddedFields {
+  readonly class: Class;
+  readonly fields: readonly ModelField[];
+  readonly isList: boolean;
+}
+
+const anything: ColumnKind = { check: (value) => ({ value }), show: (value) => value, accepts: {}, shows: {} };
 
 /** The fields of a model serializer, as its options and the entity's columns make them. */
 export function modelFields(
@@ -52,19 +69,86 @@ function storedField(
   }
   const nested = (options.nested as Record<string, SerializerClass> | undefined)?.[name];
   const listed = (list: readonly string[] | undefined): boolean => list?.includes(name) ?? false;
-  const isAccepted = !listed(options.readOnly) && !nested && !isMadeByDatabase(prop);
+  const isAccepted = !options.input && !listed(options.readOnly) && !nested && !isMadeByDatabase(prop);
+  const field = fieldOf(meta, prop, isAccepted);
+  refuseUnclear(serializer, name, prop, field);
   return {
-    name,
-    kind: kindOf(prop),
+    ...field,
     isShown: !listed(options.writeOnly),
-    isAccepted,
-    isRequired: isAccepted && !listed(options.optional) && isRequired(prop) && !hasInitializer(meta, name),
-    isNullable: prop.nullable ?? false,
-    isLazy: prop.lazy ?? false,
-    column: columnKind(prop),
-    ...(prop.targetMeta && { target: prop.targetMeta }),
+    isRequired: field.isRequired && !listed(options.optional),
     ...(nested && { nested }),
   };
+}
+
+/**
+ * @param meta of the entity, or of the class that is embedded in it
+ * @param declared the property as that class has it: in the row of an entity that may lack the whole value, each of its columns may be null
+ */
+function fieldOf(
+  meta: EntityMetadata,
+  prop: EntityProperty,
+  isAccepted: boolean,
+  declared: EntityProperty = prop,
+): ModelField {
+  const kind = kindOf(prop);
+  const { name } = declared;
+  const isRelation = kind === 'one' || kind === 'many';
+  return {
+    name,
+    kind,
+    isShown: true,
+    isAccepted,
+    isRequired: isAccepted && !prop.version && isRequired(declared) && !hasInitializer(meta, name),
+    isNullable: declared.nullable ?? false,
+    mayBeNone: Boolean(declared.nullable) && !hasInitializer(meta, name),
+    isLazy: prop.lazy ?? false,
+    isVersion: prop.version ?? false,
+    isChecked: kind === 'column' && Boolean(prop.ref || (prop.customType && prop.runtimeType !== 'Date')),
+    isInverse: prop.kind === '1:1' && !prop.owner,
+    column: kind === 'column' ? columnKind(prop) : anything,
+    ...(isRelation && prop.targetMeta && { target: prop.targetMeta }),
+    ...(kind === 'embedded' && { embedded: embeddedFields(prop, isAccepted) }),
+  };
+}
+
+/** Each has the column, or the place in JSON, that the entity has for it. */
+function embeddedFields(prop: EntityProperty, isAccepted: boolean): EmbeddedFields {
+  const own = prop.targetMeta as EntityMetadata;
+  const fields = Object.entries(embeddedProps(prop)).map(([name, inner]): ModelField => {
+    const declared: EntityProperty = own.properties[name as never] ?? inner;
+    return { ...fieldOf(own, inner, isAccepted && !isMadeByDatabase(declared), declared), isShown: !inner.hidden };
+  });
+  return { class: own.class, fields, isList: prop.array ?? false };
+}
+
+function embeddedProps(prop: EntityProperty): Readonly<Record<string, EntityProperty>> {
+  return prop.embeddedProps;
+}
+
+/** @throws ConfigurationError for a field of which nobody could say what its JSON means */
+function refuseUnclear(serializer: string, member: string, prop: EntityProperty, field: ModelField): void {
+  const reason = unclear(prop, field);
+  if (reason === undefined) return;
+  const remedy = prop.polymorphic
+    ? 'Show it by a computed field that says the class and the key, and set it in performCreate.'
+    : 'List it as readOnly, or give the property a type of your own, a class that extends Type: it says what may come.';
+  throw new ConfigurationError({ class: serializer, member, reason, remedy });
+}
+
+function unclear(prop: EntityProperty, field: ModelField): string | undefined {
+  if (prop.polymorphic) return 'refers to rows of several classes, and a key alone does not say of which.';
+  if (!field.isAccepted) return undefined;
+  if (field.column.refusal !== undefined) return `is accepted from clients, and ${field.column.refusal}.`;
+  if (!field.embedded) return undefined;
+  if (prop.targetMeta?.polymorphs?.length)
+    return 'is accepted from clients, and is of one of several embeddable classes.';
+  const props = embeddedProps(prop);
+  for (const inner of field.embedded.fields) {
+    const own = props[inner.name];
+    const reason = inner.target ? 'is accepted from clients, and is a relation.' : own && unclear(own, inner);
+    if (reason !== undefined) return `holds ${inner.name}, which ${reason}`;
+  }
+  return undefined;
 }
 
 function computedField(
@@ -74,7 +158,16 @@ function computedField(
   reads: readonly string[] | undefined,
 ): ModelField {
   for (const path of reads ?? []) checkRead(serializer, meta, name, path);
-  const never = { isAccepted: false, isRequired: false, isNullable: false, isLazy: false };
+  const never = {
+    isAccepted: false,
+    isRequired: false,
+    isNullable: false,
+    mayBeNone: false,
+    isLazy: false,
+    isVersion: false,
+    isChecked: false,
+    isInverse: false,
+  };
   return { name, kind: 'computed', isShown: true, ...never, column: anything, ...(reads && { reads }) };
 }
 
@@ -96,18 +189,12 @@ function checkRead(serializer: string, meta: EntityMetadata, member: string, pat
 
 function kindOf(prop: EntityProperty): ModelField['kind'] {
   if (prop.kind === 'm:1' || prop.kind === '1:1') return 'one';
+  if (prop.kind === 'embedded') return 'embedded';
   return prop.kind === 'm:n' || prop.kind === '1:m' ? 'many' : 'column';
 }
 
 function isMadeByDatabase(prop: EntityProperty): boolean {
-  return Boolean(
-    prop.autoincrement ||
-      prop.version ||
-      prop.generated ||
-      prop.formula ||
-      prop.persist === false ||
-      prop.kind === '1:m',
-  );
+  return Boolean(prop.autoincrement || prop.generated || prop.formula || prop.persist === false || prop.kind === '1:m');
 }
 
 function isRequired(prop: EntityProperty): boolean {

@@ -5,7 +5,6 @@ import {
   hasColumn,
   inverseOf,
   ordered,
-  type ParserOf,
   parserOf,
   pivotOf,
   quoter,
@@ -49,14 +48,14 @@ export interface RowPlan {
   readonly columns: ReadonlyMap<string, (row: PlainRow) => unknown>;
 }
 
-/** Why a serializer needs entities: `the computed field "age"`. */
+/** Why a serializer needs entities, to be read after "because of": `the computed field RoomSerializer.age, which …`. */
 export interface NeedsEntity {
   readonly because: string;
 }
 
 export type Planned = RowPlan | NeedsEntity;
 
-export function needsEntity(planned: Planned): planned is NeedsEntity {
+export function needsEntity(planned: Planned | Outline): planned is NeedsEntity {
   return 'because' in planned;
 }
 
@@ -116,39 +115,51 @@ function idOf(serializer: SerializerClass): number {
 /** What stands on the way of a plan is thrown while it is made. */
 class EntityNeeded extends Error {}
 
-async function compile(
-  id: string,
+/** A serializer's plan as far as the entities alone say it: all but how the text of nested rows is read. */
+export interface Outline {
+  readonly level: Level;
+  readonly related: readonly EntityMetadata[];
+  readonly texts: readonly TextRows[];
+}
+
+/** Nothing is asked of the database. */
+export function outlineRows(
   serializer: SerializerClass,
   unitOfWork: UnitOfWork,
-  { em, schema, transaction }: Reader,
+  { em, schema }: Pick<Reader, 'em' | 'schema'>,
   rights: GivenRights | undefined,
-): Promise<Planned> {
-  const context: Compiling = {
-    unitOfWork,
-    em,
-    schema,
-    platform: em.getDriver().getPlatform(),
-    parserOf: await parserOf(em),
-    connection: (transaction as StatementConnection | undefined) ?? clientOf(em),
-    rights,
-    related: new Set(),
-    tables: 0,
-  };
+): Outline | NeedsEntity {
+  const platform = em.getDriver().getPlatform();
+  const context: Compiling = { unitOfWork, em, schema, platform, rights, related: new Set(), texts: [], tables: 0 };
   try {
-    const { meta, fields, show, showStored } = await compileLevel(serializer, 't', context, []);
-    const keys = meta.getPrimaryProps().flatMap((prop) => prop.fieldNames);
-    const columns = [...keys.map((key) => `t.${quoter(em)(key)}`), ...columnsIn(fields).map(({ sql }) => sql)];
-    return {
-      selection: { id, meta, columns, keyLength: keys.length },
-      related: [...context.related],
-      show: (row, serializing) => show(row, keys.length, serializing),
-      showStored,
-      columns: readableColumns(fields, keys.length),
-    };
+    const level = compileLevel(serializer, 't', context, []);
+    return { level, related: [...context.related], texts: context.texts };
   } catch (error) {
     if (error instanceof EntityNeeded) return { because: error.message };
     throw error;
   }
+}
+
+async function compile(
+  id: string,
+  serializer: SerializerClass,
+  unitOfWork: UnitOfWork,
+  reader: Reader,
+  rights: GivenRights | undefined,
+): Promise<Planned> {
+  const outline = outlineRows(serializer, unitOfWork, reader, rights);
+  if (needsEntity(outline)) return outline;
+  await typeTexts(outline.texts, reader);
+  const { meta, fields, show, showStored } = outline.level;
+  const keys = meta.getPrimaryProps().flatMap((prop) => prop.fieldNames);
+  const columns = [...keys.map((key) => `t.${quoter(reader.em)(key)}`), ...columnsIn(fields).map(({ sql }) => sql)];
+  return {
+    selection: { id, meta, columns, keyLength: keys.length },
+    related: outline.related,
+    show: (row, serializing) => show(row, keys.length, serializing),
+    showStored,
+    columns: readableColumns(fields, keys.length),
+  };
 }
 
 interface Compiling {
@@ -156,12 +167,19 @@ interface Compiling {
   readonly em: EntityManager;
   readonly schema: string | undefined;
   readonly platform: Platform;
-  readonly parserOf: ParserOf;
-  readonly connection: StatementConnection;
   readonly rights: GivenRights | undefined;
   readonly related: Set<EntityMetadata>;
+  readonly texts: TextRows[];
   /** How many tables beside the first one there are, for their aliases. */
   tables: number;
+}
+
+/** Rows of another table, which come as text: what it means, the database says of the types of its columns. */
+interface TextRows {
+  readonly columns: readonly PlannedColumn[];
+  readonly from: string;
+  /** One for each column, once the types are known. */
+  readonly parsers: ((text: string) => unknown)[];
 }
 
 interface PlannedColumn {
@@ -191,7 +209,7 @@ interface PlannedField extends Part {
 }
 
 /** A serializer's part of a plan: the rows of the list, or rows that are nested in others. */
-interface Level {
+export interface Level {
   readonly meta: EntityMetadata;
   readonly fields: readonly PlannedField[];
   readonly show: (row: PlainRow, at: number, context: SerializerContext) => Shown | Promise<Shown>;
@@ -213,19 +231,18 @@ function readableColumns(fields: readonly PlannedField[], from: number): RowPlan
   return columns;
 }
 
-async function compileLevel(
+function compileLevel(
   serializer: SerializerClass,
   alias: string,
   context: Compiling,
   around: readonly SerializerClass[],
-): Promise<Level> {
+): Level {
   if (around.includes(serializer)) throw new EntityNeeded(`${serializer.name}, which is nested in itself`);
   const { entity } = serializer as unknown as { readonly entity: never };
   const shown = plainFields(serializer, context);
   const meta = context.em.getMetadata(entity) as EntityMetadata;
   checkPlain(meta, context);
-  const fields: PlannedField[] = [];
-  for (const field of shown) fields.push(await planField(field, serializer, meta, alias, context, around));
+  const fields = shown.map((field) => planField(field, serializer, meta, alias, context, around));
   return { meta, fields, show: shownBy(fields), showStored: storedBy(fields) };
 }
 
@@ -266,10 +283,10 @@ async function settled(data: Shown): Promise<Shown> {
 /** @throws EntityNeeded where the serializer is more than its fields */
 function plainFields(serializer: SerializerClass, { unitOfWork, rights }: Compiling): readonly ModelField[] {
   const { prototype, name } = serializer;
-  if (!(prototype instanceof BaseModelSerializer)) throw new EntityNeeded(`${name} is no ModelSerializer`);
+  if (!(prototype instanceof BaseModelSerializer)) throw new EntityNeeded(`${name}, which is no ModelSerializer`);
   for (const member of ['toData', 'pathsToLoad'] as const)
     if (prototype[member] !== BaseModelSerializer.prototype[member])
-      throw new EntityNeeded(`${name} has a ${member} of its own`);
+      throw new EntityNeeded(`${name}, which has a ${member} of its own`);
   const { options } = serializer as unknown as typeof BaseModelSerializer;
   return (fieldsOfSerializer(serializer, unitOfWork) ?? []).filter(
     (field) => field.isShown && isWithin(options, field.name, rights),
@@ -288,18 +305,19 @@ function checkPlain(meta: EntityMetadata, { em }: Compiling): void {
     throw new EntityNeeded(`${className}, whose rows a subscriber hears of when they are loaded`);
 }
 
-async function planField(
+function planField(
   field: ModelField,
   serializer: SerializerClass,
   meta: EntityMetadata,
   alias: string,
   context: Compiling,
   around: readonly SerializerClass[],
-): Promise<PlannedField> {
+): PlannedField {
   const { name } = field;
   if (field.kind === 'computed') return computedField(field, serializer, meta, alias, context);
   const prop = meta.properties[name as never] as EntityProperty;
-  if (field.kind === 'column') return columnField(column(context, meta, prop, alias, 'shown'), name);
+  if (field.kind === 'column' || prop.kind === 'embedded')
+    return columnField(column(context, meta, prop, alias, 'shown'), name);
   checkRelation(meta, prop);
   const { nested } = field;
   if (!nested && isOwner(prop)) {
@@ -307,9 +325,9 @@ async function planField(
     context.related.add(prop.targetMeta as EntityMetadata);
     return columnField(column(context, meta, prop, alias, 'shown'), name);
   }
-  if (!nested) return { ...(await relatedKeys(context, meta, prop, alias)), name };
-  const rows = await relatedRows(context, meta, prop, alias, async (inner) => {
-    const level = await compileLevel(nested, inner, context, [...around, serializer]);
+  if (!nested) return { ...relatedKeys(context, meta, prop, alias), name };
+  const rows = relatedRows(context, meta, prop, alias, (inner) => {
+    const level = compileLevel(nested, inner, context, [...around, serializer]);
     return { columns: columnsIn(level.fields), read: level.show, readStored: undefined };
   });
   return { ...rows, name };
@@ -322,15 +340,15 @@ function columnField(own: Column, name: string): PlannedField {
 // Computed fields
 
 /** A method of the serializer, called with what it reads of the row. One that does not say what it reads needs an entity. */
-async function computedField(
+function computedField(
   { name, reads }: ModelField,
   serializer: SerializerClass,
   meta: EntityMetadata,
   alias: string,
   context: Compiling,
-): Promise<PlannedField> {
+): PlannedField {
   if (!reads) throw new EntityNeeded(`the computed field ${serializer.name}.${name}, which does not say what it reads`);
-  const { columns, read, readStored } = await readsPart(treeOf(reads), meta, alias, context);
+  const { columns, read, readStored } = readsPart(treeOf(reads), meta, alias, context);
   const call = (source: unknown, serializing: SerializerContext): unknown => {
     const instance = serializing.resolve(serializer);
     const method: (source: unknown, context: SerializerContext) => unknown = Reflect.get(instance, name);
@@ -367,7 +385,7 @@ function treeOf(paths: readonly string[]): ReadTree {
 }
 
 /** An object with what is read, as an entity would have it. */
-async function readsPart(tree: ReadTree, meta: EntityMetadata, alias: string, context: Compiling): Promise<Part> {
+function readsPart(tree: ReadTree, meta: EntityMetadata, alias: string, context: Compiling): Part {
   const parts: (Part & { readonly name: string })[] = [];
   for (const [name, inner] of tree) {
     const prop = meta.properties[name as never] as EntityProperty;
@@ -375,7 +393,7 @@ async function readsPart(tree: ReadTree, meta: EntityMetadata, alias: string, co
     else {
       checkRelation(meta, prop);
       const target = prop.targetMeta as EntityMetadata;
-      const rows = await relatedRows(context, meta, prop, alias, (next) => readsPart(inner, target, next, context));
+      const rows = relatedRows(context, meta, prop, alias, (next) => readsPart(inner, target, next, context));
       parts.push({ ...rows, name });
     }
   }
@@ -464,19 +482,12 @@ function keyOf(meta: EntityMetadata, prop: EntityProperty): EntityProperty {
 }
 
 /** The keys of rows of another table. Those of a many-to-many relation are in the log. */
-async function relatedKeys(
-  context: Compiling,
-  meta: EntityMetadata,
-  prop: EntityProperty,
-  alias: string,
-): Promise<Part> {
+function relatedKeys(context: Compiling, meta: EntityMetadata, prop: EntityProperty, alias: string): Part {
   keyOf(meta, prop);
   const target = prop.targetMeta as EntityMetadata;
   const [key] = target.getPrimaryProps();
   if (!key) throw severalColumns(meta, prop);
-  const rows = await relatedRows(context, meta, prop, alias, async (inner) =>
-    column(context, target, key, inner, 'shown'),
-  );
+  const rows = relatedRows(context, meta, prop, alias, (inner) => column(context, target, key, inner, 'shown'));
   const show = jsonBy(keyOf(meta, prop), context.platform);
   return { ...rows, ...(prop.kind === 'm:n' && { readStored: ({ members }) => members?.[prop.name]?.map(show) }) };
 }
@@ -486,21 +497,22 @@ async function relatedKeys(
  *
  * @param inner makes what is read of each, by the alias of its table
  */
-async function relatedRows(
+function relatedRows(
   context: Compiling,
   meta: EntityMetadata,
   prop: EntityProperty,
   alias: string,
-  inner: (alias: string) => Promise<Part>,
-): Promise<Part> {
+  inner: (alias: string) => Part,
+): Part {
   const { em } = context;
   const target = prop.targetMeta as EntityMetadata;
   context.related.add(target);
   context.tables += 1;
   const table = `t${context.tables}`;
   const { from, where } = joinTo(context, meta, prop, alias, table);
-  const { columns, read } = await inner(table);
-  const parsers = await parsersOf(columns, from, context);
+  const { columns, read } = inner(table);
+  const parsers: TextRows['parsers'] = [];
+  context.texts.push({ columns, from, parsers });
   const readRow = (text: unknown, serializing: SerializerContext): unknown => {
     const values = splitRow(String(text)).map((value, index) => (value === null ? null : parsers[index]?.(value)));
     return read(values, 0, serializing);
@@ -557,18 +569,24 @@ function keyOrder(em: EntityManager, target: EntityMetadata, table: string): str
     .join(', ');
 }
 
-/** How the driver reads the columns of a row that comes as text. Rows that are nested in it are texts again. */
-async function parsersOf(
-  columns: readonly PlannedColumn[],
-  from: string,
-  { connection, parserOf: parser }: Compiling,
-): Promise<readonly ((text: string) => unknown)[]> {
-  const run = <Row>(text: string, parameters: readonly unknown[]) =>
-    runStatement<Row>(connection, { text }, parameters);
-  const typed = columns.filter(({ isText }) => !isText);
-  const [oids] = typed.length > 0 ? await typesFor(run, from, typed) : [[]];
-  const parsers = new Map(typed.map((each, index) => [each, parser(oids[index] ?? textType)]));
-  return columns.map((each) => parsers.get(each) ?? ((text) => text));
+/** Finds how the driver reads the columns of rows that come as text. Rows that are nested in them are texts again. */
+async function typeTexts(texts: readonly TextRows[], { em, transaction }: Reader): Promise<void> {
+  // It also makes the driver's client, which every plan is read through.
+  const parserOfType = await parserOf(em);
+  const connection = (transaction as StatementConnection | undefined) ?? clientOf(em);
+  const run = async <Row>(text: string, parameters: readonly unknown[]): Promise<readonly Row[]> => {
+    try {
+      return await runStatement<Row>(connection, { text }, parameters);
+    } catch (error) {
+      throw em.getDriver().convertException(error as Error);
+    }
+  };
+  for (const { columns, from, parsers } of texts) {
+    const typed = columns.filter(({ isText }) => !isText);
+    const [oids] = typed.length > 0 ? await typesFor(run, from, typed) : [[]];
+    const known = new Map(typed.map((each, index) => [each, parserOfType(oids[index] ?? textType)]));
+    parsers.push(...columns.map((each) => known.get(each) ?? ((text: string) => text)));
+  }
 }
 
 /** The OID of `text`. */

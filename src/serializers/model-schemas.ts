@@ -3,9 +3,9 @@ import { propertyRules } from '../kwargs/described-kwargs.js';
 import { type JsonSchema, objectSchema, orNull, type Schemas } from '../kwargs/json-schema.js';
 import type { Class } from '../metadata.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import { type ColumnKind, columnKind } from './model-columns.js';
+import { columnKind } from './model-columns.js';
 import type { ModelField } from './model-fields.js';
-import { fieldsOfSerializer } from './model-serializer.js';
+import { fieldsOfSerializer, inputOf } from './model-serializer.js';
 import type { SerializerClass } from './serializer.js';
 
 export interface SchemaParts {
@@ -31,7 +31,8 @@ export function shownSchema(serializer: SerializerClass, parts: SchemaParts): Js
 }
 
 /** What clients may send for a row. */
-export function acceptedSchema(serializer: SerializerClass, isPartial: boolean, parts: SchemaParts): JsonSchema {
+export function acceptedSchema(shown: SerializerClass, isPartial: boolean, parts: SchemaParts): JsonSchema {
+  const serializer = inputOf(shown);
   const fields = fieldsOfSerializer(serializer, parts.unitOfWork);
   if (!fields) return { type: 'object' };
   return parts.schemas.refer(serializer, isPartial ? 'Patch' : 'Input', () => {
@@ -57,19 +58,44 @@ export function keySchema(meta: EntityMetadata, side: 'accepts' | 'shows'): Json
   return parts.length === 1 && only ? only[1] : objectSchema(Object.fromEntries(parts));
 }
 
-function keyPart(meta: EntityMetadata, name: string, side: keyof Omit<ColumnKind, 'check'>): JsonSchema {
+function keyPart(meta: EntityMetadata, name: string, side: 'accepts' | 'shows'): JsonSchema {
   const prop = meta.props.find((candidate) => candidate.name === name);
   if (!prop) return {};
   return prop.targetMeta ? keySchema(prop.targetMeta, side) : columnKind(prop)[side];
 }
 
-function shownField({ kind, column, target, nested, isNullable }: ModelField, parts: SchemaParts): JsonSchema {
+function shownField(field: ModelField, parts: SchemaParts): JsonSchema {
+  const { kind, column, target, nested, embedded, isNullable } = field;
+  if (embedded) {
+    const shown = embedded.fields.filter(({ isShown }) => isShown);
+    return embeddedSchema(field, shown, shown, (inner) => shownField(inner, parts));
+  }
   const one = nested ? shownSchema(nested, parts) : target ? keySchema(target, 'shows') : column.shows;
   if (kind === 'many') return { type: 'array', items: one };
   return isNullable ? orNull(one) : one;
 }
 
-function acceptedField({ kind, column, target, isNullable }: ModelField, rules: JsonSchema = {}): JsonSchema {
+function embeddedSchema(
+  { embedded, isNullable }: ModelField,
+  fields: readonly ModelField[],
+  required: readonly ModelField[],
+  schemaOf: (field: ModelField) => JsonSchema,
+): JsonSchema {
+  const one = objectSchema(
+    Object.fromEntries(fields.map((field) => [field.name, schemaOf(field)])),
+    required.map(({ name }) => name),
+  );
+  const all: JsonSchema = embedded?.isList ? { type: 'array', items: one } : one;
+  return isNullable ? orNull(all) : all;
+}
+
+function acceptedField(field: ModelField, rules: JsonSchema = {}): JsonSchema {
+  const { kind, column, target, embedded, isNullable } = field;
+  if (embedded) {
+    const accepted = embedded.fields.filter(({ isAccepted }) => isAccepted);
+    const required = accepted.filter(({ isRequired }) => isRequired);
+    return embeddedSchema(field, accepted, required, (inner) => acceptedField(inner));
+  }
   const one = target ? keySchema(target, 'accepts') : { ...column.accepts, ...rules };
   if (kind === 'many') return { type: 'array', items: one };
   return isNullable ? orNull(one) : one;

@@ -1,21 +1,29 @@
 import {
   Collection,
   type EntityManager,
+  type EntityMetadata,
   type FilterQuery,
   helper,
+  isRaw,
+  OptimisticLockError,
   Reference,
   type RequiredEntityData,
+  ScalarReference,
 } from '@mikro-orm/core';
 import { ApiError, ConfigurationError } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { keyOf } from '../orm/change-capture.js';
-import { isUnloaded } from '../orm/model-key.js';
+import { isUnloaded } from '../orm/model-entity.js';
+import { primaryKeyOf } from '../orm/row.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { unknownEntity } from '../orm/unknown-entity.js';
+import { encodeData } from '../wire/codec.js';
 import { askRights, isWithin } from './field-rights.js';
-import { type ModelField, modelFields } from './model-fields.js';
+import type { ColumnKind } from './model-columns.js';
+import { type EmbeddedFields, type ModelField, modelFields } from './model-fields.js';
+import { showKey } from './model-key.js';
 import type {
-  ModelData,
+  CheckedData,
   ModelSerializerOptions,
   ModelTypes,
   modelTypes,
@@ -65,7 +73,9 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
     raw: unknown,
     context: SerializerContext,
     { partial = false } = {},
-  ): Promise<ModelData<Entity, Options>> {
+  ): Promise<CheckedData<Entity, Options>> {
+    const input = this.#input(context);
+    if (input) return (await input.validate(raw, context, { partial })) as CheckedData<Entity, Options>;
     const rights = await askRights(this.#class, context);
     const fields = this.#fieldsWithin({ ...context, rights });
     const dropped = unacceptedKeys(fields, raw);
@@ -78,31 +88,59 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
       em: context.unitOfWork.em,
       relationScope: ((field) => this.relationQuery(field, context)) satisfies RelationScope,
     });
-    await this.check(data as ModelData<Entity, Options>, context);
-    return data as ModelData<Entity, Options>;
+    await this.check(data as CheckedData<Entity, Options>, context);
+    return data as CheckedData<Entity, Options>;
   }
 
-  /** Makes the entity; it is written with the next flush. */
-  async create(data: RowData<Entity>, { unitOfWork: { em } }: SerializerContext): Promise<Entity> {
-    return em.create(this.#class.entity, data as RequiredEntityData<Entity>);
+  /** Makes the entity; it is written with the next flush. A version that came is none of a new row. */
+  async create(data: RowData<Entity>, context: SerializerContext): Promise<Entity> {
+    const input = this.#input(context);
+    if (input) return input.create(data, context);
+    const { rest } = this.#withoutVersion(data, context);
+    // Defaults of its columns would make an embedded value of one that is not there.
+    for (const { name, embedded, mayBeNone } of this.#fieldsFor(context))
+      if (embedded && mayBeNone && !(name in rest)) rest[name] = null;
+    return context.unitOfWork.em.create(this.#class.entity, rest as RequiredEntityData<Entity>);
   }
 
-  /** Changes the entity; it is written with the next flush. */
+  /**
+   * Changes the entity; it is written with the next flush. An embedded value takes the place of the one before it.
+   *
+   * @throws OptimisticLockError, which is answered with 409, where the data have a version that is not the row's any more
+   */
   async update(entity: Entity, data: RowData<Entity>, context: SerializerContext): Promise<Entity> {
+    const input = this.#input(context);
+    if (input) return input.update(entity, data, context);
     const { em } = context.unitOfWork;
-    const collections = this.#fieldsFor(context).filter(({ kind, name }) => kind === 'many' && name in data);
-    // A collection that was never loaded cannot tell what `set` takes out of it.
-    if (collections.length > 0) await em.populate(entity, collections.map(({ name }) => name) as never);
-    em.assign(entity, data as never);
+    const { version, rest } = this.#withoutVersion(data, context);
+    if (version) checkVersion(entity, version.name, version.value);
+    const fields = this.#fieldsFor(context).filter(({ name }) => name in rest);
+    // A collection that was never loaded cannot tell what `set` takes out of it, and a lazy column not whether it changes.
+    const unloaded = fields.filter(({ kind, isLazy }) => kind === 'many' || isLazy).map(({ name }) => name);
+    if (unloaded.length > 0) await em.populate(entity, unloaded as never);
+    for (const field of fields.filter(({ kind }) => kind === 'column')) setColumn(entity, field, rest);
+    em.assign(entity, rest as never, { mergeEmbeddedProperties: false });
     return entity;
   }
 
+  #withoutVersion(data: RowData<Entity>, context: SerializerContext): VersionedData {
+    const field = this.#fieldsFor(context).find(({ isVersion, name }) => isVersion && name in data);
+    if (!field) return { version: undefined, rest: { ...data } };
+    const { [field.name]: value, ...rest } = data as Record<string, unknown>;
+    return { version: { name: field.name, value }, rest };
+  }
+
   /** Rules that concern several fields: override, and throw `ValidationFailed.of({ field: ['text'] })`. */
-  protected async check(_data: ModelData<Entity, Options>, _context: SerializerContext): Promise<void> {}
+  protected async check(_data: CheckedData<Entity, Options>, _context: SerializerContext): Promise<void> {}
 
   /** Which rows a client may refer to by this field; default all of them. */
   protected relationQuery(_field: string, _context: SerializerContext): FilterQuery<object> {
     return {};
+  }
+
+  #input(context: SerializerContext): BaseModelSerializer<Entity, unknown> | undefined {
+    const { input } = this.#class.options;
+    return input && (context.resolve(input) as unknown as BaseModelSerializer<Entity, unknown>);
   }
 
   get #class(): SerializerClass & { entity: ConcreteClass<Entity>; options: ModelSerializerOptions<object> } {
@@ -121,6 +159,19 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
   #fieldsFor({ unitOfWork: { em } }: SerializerContext): readonly ModelField[] {
     return fieldsOf(this.#class, em);
   }
+}
+
+/** What came for a row, apart from the version that the client has seen of it. */
+interface VersionedData {
+  readonly version: { readonly name: string; readonly value: unknown } | undefined;
+  readonly rest: Record<string, unknown>;
+}
+
+/** What changes between this question and the flush, MikroORM finds. */
+function checkVersion(entity: object, name: string, seen: unknown): void {
+  const current: unknown = Reflect.get(entity, name);
+  if (encodeData(current) === encodeData(seen)) return;
+  throw OptimisticLockError.lockFailedVersionMismatch(entity, seen as number, current as number);
 }
 
 /** The class that `ModelSerializer(Entity, options)` gives to extend. */
@@ -160,12 +211,57 @@ export function ModelSerializer<
 /** The value of one field as it is shown. */
 function readField(serializer: AnySerializer, field: ModelField, entity: object, context: SerializerContext): unknown {
   if (field.kind === 'computed') return compute(serializer, field.name, entity, context);
-  const value: unknown = Reflect.get(entity, field.name);
+  const value = unwrapScalar(Reflect.get(entity, field.name));
   if (value === null || value === undefined) return field.kind === 'many' ? [] : null;
-  if (field.kind === 'column') return value;
+  if (field.kind === 'column') return field.column.show(value);
+  if (field.embedded) return showEmbedded(field.embedded, value);
   if (field.kind === 'one') return showRelated(field, unwrap(value), context);
   const items = value instanceof Collection ? inOrder(value) : [];
   return settled(items.map((item) => showRelated(field, item, context)));
+}
+
+function unwrapScalar(value: unknown): unknown {
+  return ScalarReference.isScalarReference(value) ? value.unwrap() : value;
+}
+
+/**
+ * Takes what MikroORM's `assign` would not do right out of the data: a value that is shown as the one before it is no change, although the
+ * ORM would write another `Date` or `Buffer`; values in a reference, and those of types of the application's own, it refuses.
+ */
+function setColumn(entity: object, { name, column, isChecked }: ModelField, data: Record<string, unknown>): void {
+  const reference: unknown = Reflect.get(entity, name);
+  const current = unwrapScalar(reference);
+  const value = data[name];
+  if (isRaw(value)) return;
+  const isSame = current !== undefined && shownText(column, current) === shownText(column, value);
+  if (!isSame && !isChecked) return;
+  delete data[name];
+  if (isSame) return;
+  if (ScalarReference.isScalarReference(reference)) reference.set(value);
+  else Reflect.set(entity, name, value);
+}
+
+function shownText({ show }: ColumnKind, value: unknown): string {
+  return encodeData(value === null || value === undefined ? null : show(value));
+}
+
+function showEmbedded({ fields, isList }: EmbeddedFields, value: unknown): unknown {
+  if (isList && Array.isArray(value)) return value.map((item) => showObject(fields, item));
+  return showObject(fields, value);
+}
+
+function showObject(fields: readonly ModelField[], object: unknown): unknown {
+  if (typeof object !== 'object' || object === null) return null;
+  return Object.fromEntries(
+    fields.filter(({ isShown }) => isShown).map((field) => [field.name, showInner(field, object)]),
+  );
+}
+
+function showInner({ name, column, embedded, target }: ModelField, object: object): unknown {
+  const value = unwrapScalar(Reflect.get(object, name));
+  if (value === null || value === undefined) return null;
+  if (embedded) return showEmbedded(embedded, value);
+  return target ? showKey(target, primaryKeyOf(unwrap(value))) : column.show(value);
 }
 
 /** In the order that the relation declares; else in that of their keys, which is what every read and event shows. */
@@ -231,7 +327,8 @@ function isUnloadedRelation(value: unknown): boolean {
 }
 
 function showRelated({ nested }: ModelField, related: object, context: SerializerContext): unknown {
-  return nested ? context.resolve(nested).toData(related, context) : helper(related).getPrimaryKey();
+  if (nested) return context.resolve(nested).toData(related, context);
+  return showKey(helper(related).__meta as EntityMetadata, primaryKeyOf(related));
 }
 
 function unwrap(value: unknown): object {
@@ -254,7 +351,8 @@ function pathsOf(field: ModelField, context: SerializerContext): string[] {
     const inner = context.resolve(field.nested).pathsToLoad(context);
     return [field.name, ...inner.map((path) => `${field.name}.${path}`)];
   }
-  return field.kind === 'many' ? [`${field.name}:ref`] : [];
+  // The key of a row that has the column is found by a query.
+  return field.kind === 'many' || field.isInverse ? [`${field.name}:ref`] : [];
 }
 
 /**
@@ -263,7 +361,25 @@ function pathsOf(field: ModelField, context: SerializerContext): string[] {
  * @throws ConfigurationError for a field that the entity does not have, or a computed one without a method
  */
 export function checkModelSerializer(serializer: SerializerClass, unitOfWork: UnitOfWork): void {
-  fieldsOfSerializer(serializer, unitOfWork);
+  if (!fieldsOfSerializer(serializer, unitOfWork)) return;
+  const input = inputOf(serializer);
+  if (input === serializer) return;
+  const shown = (serializer as unknown as DeclaredSerializer).entity;
+  const written = (input as unknown as Partial<DeclaredSerializer>).entity;
+  if (!fieldsOfSerializer(input, unitOfWork) || written !== shown) {
+    throw new ConfigurationError({
+      class: serializer.name,
+      member: 'input',
+      reason: `is ${input.name}, which is no ModelSerializer of ${shown.name}.`,
+      remedy: `Write class ${input.name} extends ModelSerializer(${shown.name}, { … }) {}.`,
+    });
+  }
+}
+
+/** The serializer that says what a serializer accepts: its `input`, or itself. */
+export function inputOf(serializer: SerializerClass): SerializerClass {
+  const { options } = serializer as unknown as Partial<DeclaredSerializer>;
+  return options?.input ? inputOf(options.input as unknown as SerializerClass) : serializer;
 }
 
 /** The fields of a model serializer; undefined for another one. */

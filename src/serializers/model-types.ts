@@ -1,5 +1,5 @@
 import type { Opt, OptionalProps, PrimaryKeyProp, ScalarReference } from '@mikro-orm/core';
-import type { Class } from '../metadata.js';
+import type { Class, ConcreteClass } from '../metadata.js';
 import type { RightsNameOf, RightsProvider } from '../permissions/rights.js';
 import type { Json } from '../wire/json.js';
 import type { FieldRights } from './field-rights.js';
@@ -8,7 +8,7 @@ import type { AnySerializer, Serializer, SerializerClass } from './serializer.js
 export interface ModelSerializerOptions<Entity> {
   /** What is shown, and accepted unless it is read-only. */
   readonly fields: readonly FieldOf<Entity>[];
-  /** Shown only. Keys that the database makes, versions and generated columns are so anyway. */
+  /** Shown only. Keys that the database makes and generated columns are so anyway. A version that comes is compared with the row's. */
   readonly readOnly?: readonly FieldOf<Entity>[];
   /** Accepted only. */
   readonly writeOnly?: readonly FieldOf<Entity>[];
@@ -30,6 +30,11 @@ export interface ModelSerializerOptions<Entity> {
    * The provider says which rights a request has. An event is serialized once for each of them.
    */
   readonly rights?: FieldRights;
+  /**
+   * Another serializer of the same entity that says what is accepted, and writes it: rows that are shown with nested ones are set by key.
+   * Nothing is accepted by this one then.
+   */
+  readonly input?: ConcreteClass<Serializer<Entity & object> & ModelTypes<Entity & object, unknown>>;
 }
 
 /** A column, or a column of a relation: `text`, `room.name`. */
@@ -136,14 +141,23 @@ type WithOptional<Field, View> = [Field] extends [never]
 /** What a client sends to create or update a row: JSON, with relations by key. */
 export type InputOf<S> =
   InstanceOf<S> extends ModelTypes<infer Entity, infer Options>
-    ? ModelInput<Entity, Options> extends infer Input
-      ? { [Field in keyof Input]: Input[Field] }
-      : never
+    ? Options extends { readonly input: infer Other }
+      ? InputOf<Other>
+      : ModelInput<Entity, Options> extends infer Input
+        ? { [Field in keyof Input]: Input[Field] }
+        : never
     : Record<string, unknown>;
 
 /** What is left of it after validation: dates are dates, relations are entities. */
 export type DataOf<S> =
-  InstanceOf<S> extends ModelTypes<infer Entity, infer Options> ? ModelData<Entity, Options> : Record<string, unknown>;
+  InstanceOf<S> extends ModelTypes<infer Entity, infer Options>
+    ? CheckedData<Entity, Options>
+    : Record<string, unknown>;
+
+/** The same, by what the serializer was made of. */
+export type CheckedData<Entity, Options> = Options extends { readonly input: infer Other }
+  ? DataOf<Other>
+  : ModelData<Entity, Options>;
 
 /** InputOf makes one object of the two, because this would be printed as it stands. */
 type ModelInput<Entity, Options> = {
@@ -152,7 +166,7 @@ type ModelInput<Entity, Options> = {
   [Field in Extract<AcceptedField<Entity, Options>, OptionalField<Entity, Options>>]?: FieldInput<Entity[Field]>;
 };
 
-export type ModelData<Entity, Options> = Pick<RowData<Entity>, AcceptedField<Entity, Options>>;
+type ModelData<Entity, Options> = Pick<RowData<Entity>, AcceptedField<Entity, Options>>;
 
 /** What a row is made of: what the client sent, and what only the application may set. */
 export type RowData<Entity> = { [Field in FieldOf<Entity>]?: FieldData<Entity[Field]> };
@@ -201,7 +215,7 @@ type ComputedView<S, Field> = Field extends keyof S
     : never
   : never;
 
-/** A property's value as it is shown, relations by key unless they are nested. */
+/** A property's value as it is shown, relations by key unless they are nested, and binary data as base64. */
 type FieldView<Value, Nested = never> = Value extends null | undefined
   ? null
   : Value extends AnyCollection<infer Item>
@@ -210,9 +224,11 @@ type FieldView<Value, Nested = never> = Value extends null | undefined
       ? RelatedView<Target, Nested>
       : Value extends ScalarReference<infer Scalar>
         ? FieldView<Scalar>
-        : IsEntity<Value> extends true
-          ? RelatedView<Value, Nested>
-          : Unbranded<Value>;
+        : Value extends Uint8Array
+          ? string
+          : IsEntity<Value> extends true
+            ? RelatedView<Value, Nested>
+            : Unbranded<Value>;
 
 /** What a client sends for a property. */
 export type FieldInput<Value> = Json<FieldView<Value>>;

@@ -2,10 +2,10 @@ import type { EntityManager, EntityMetadata, FilterQuery } from '@mikro-orm/core
 import { ValidationFailed } from '../errors.js';
 import { checkProperties } from '../kwargs/class-rules.js';
 import type { Class } from '../metadata.js';
-import { toPrimaryKey } from '../orm/model-key.js';
 import { primaryKeyOf } from '../orm/row.js';
 import { encodeData, isJsonObject } from '../wire/codec.js';
-import type { ModelField } from './model-fields.js';
+import type { EmbeddedFields, ModelField } from './model-fields.js';
+import { toPrimaryKey } from './model-key.js';
 
 /** Which rows a client may refer to by a field. */
 export type RelationScope = (field: string) => FilterQuery<object>;
@@ -24,16 +24,8 @@ type Values = Record<string, unknown>;
 
 /** Columns first, then class-validator's rules, then the relations that the database has to be asked for. */
 export async function validateModel(input: ModelInput): Promise<Values> {
-  const raw = objectOf(input.raw);
   const texts: Texts = {};
-  const values: Values = {};
-  for (const field of input.fields) {
-    if (!field.isAccepted) continue;
-    const outcome = checkField(field, raw, input.partial);
-    if ('text' in outcome) texts[field.name] = [outcome.text];
-    else if ('value' in outcome) values[field.name] = outcome.value;
-  }
-  addTexts(texts, await checkProperties(input.entity, withoutNulls(values)));
+  const values = await checkFields(input.fields, input.entity, objectOf(input.raw), input.partial, texts);
   for (const field of input.fields) {
     const { name, target } = field;
     if (target && name in values) await resolveRelation({ ...field, target }, values, texts, input);
@@ -42,10 +34,63 @@ export async function validateModel(input: ModelInput): Promise<Values> {
   return values;
 }
 
+/** @param path of an embedded value, for the texts: `address.` */
+async function checkFields(
+  fields: readonly ModelField[],
+  owner: Class,
+  raw: Values,
+  partial: boolean,
+  texts: Texts,
+  path = '',
+): Promise<Values> {
+  const values: Values = {};
+  for (const field of fields) {
+    if (!field.isAccepted) continue;
+    const at = `${path}${field.name}`;
+    const outcome = checkField(field, raw, partial);
+    if ('text' in outcome) texts[at] = [outcome.text];
+    else if ('value' in outcome) values[field.name] = await checkEmbedded(field, outcome.value, texts, at);
+  }
+  const rules = await checkProperties(owner, withRules(fields, withoutNulls(values)));
+  addTexts(texts, Object.fromEntries(Object.entries(rules).map(([name, sentences]) => [`${path}${name}`, sentences])));
+  return values;
+}
+
+/** An embedded value replaces the one before it: what is required in it is required in every request that sends it. */
+async function checkEmbedded({ embedded }: ModelField, value: unknown, texts: Texts, path: string): Promise<unknown> {
+  if (!embedded || value === null) return value;
+  if (!embedded.isList) return checkObject(embedded, value, texts, path);
+  const items: unknown[] = [];
+  for (const [index, item] of (value as readonly unknown[]).entries())
+    items.push(await checkObject(embedded, item, texts, `${path}.${index}`));
+  return items;
+}
+
+async function checkObject(
+  { class: owner, fields }: EmbeddedFields,
+  value: unknown,
+  texts: Texts,
+  path: string,
+): Promise<unknown> {
+  if (isJsonObject(value)) return checkFields(fields, owner, value, false, texts, `${path}.`);
+  texts[path] = [value === null ? 'This field may not be null.' : 'Expected an object.'];
+  return undefined;
+}
+
 /** What came and will be left out: keys of no field, of a read-only one, of a column that the database makes. */
 export function unacceptedKeys(fields: readonly ModelField[], raw: unknown): readonly string[] {
-  const accepted = new Set(fields.filter(({ isAccepted }) => isAccepted).map(({ name }) => name));
-  return isJsonObject(raw) ? Object.keys(raw).filter((key) => !accepted.has(key)) : [];
+  if (!isJsonObject(raw)) return [];
+  const accepted = new Map(fields.filter(({ isAccepted }) => isAccepted).map((field) => [field.name, field]));
+  return Object.entries(raw).flatMap(([key, value]) => {
+    const field = accepted.get(key);
+    return field ? unacceptedWithin(field, value) : [key];
+  });
+}
+
+function unacceptedWithin({ name, embedded }: ModelField, value: unknown): readonly string[] {
+  if (!embedded) return [];
+  const items: readonly unknown[] = Array.isArray(value) ? value : [value];
+  return [...new Set(items.flatMap((item) => unacceptedKeys(embedded.fields, item)))].map((key) => `${name}.${key}`);
 }
 
 function objectOf(raw: unknown): Values {
@@ -65,12 +110,29 @@ function checkField(
   }
   const value = raw[field.name];
   if (value === null) return field.isNullable ? { value } : { text: 'This field may not be null.' };
-  if (field.kind === 'many' && !Array.isArray(value)) return { text: 'Expected a list of items.' };
-  return field.target ? { value } : field.column.check(value);
+  const isList = field.kind === 'many' || field.embedded?.isList === true;
+  if (isList && !Array.isArray(value)) return { text: 'Expected a list of items.' };
+  return field.target || field.embedded ? { value } : field.column.check(value);
 }
 
 function addTexts(texts: Texts, more: Texts): void {
-  for (const [field, sentences] of Object.entries(more)) texts[field] = [...(texts[field] ?? []), ...sentences];
+  for (const [field, sentences] of Object.entries(more))
+    texts[field] = [...new Set([...(texts[field] ?? []), ...sentences])];
+}
+
+/** Embedded values as instances, by which `@ValidateNested` knows their rules. */
+function withRules(fields: readonly ModelField[], values: Values): Values {
+  const bearers = fields.flatMap(({ name, embedded }) => {
+    const value = values[name];
+    return embedded && value ? [[name, bearerOf(embedded, value)] as const] : [];
+  });
+  return { ...values, ...Object.fromEntries(bearers) };
+}
+
+function bearerOf(embedded: EmbeddedFields, value: unknown): unknown {
+  if (Array.isArray(value)) return value.map((item) => bearerOf(embedded, item));
+  if (!isJsonObject(value)) return value;
+  return Object.assign(Object.create(embedded.class.prototype), withRules(embedded.fields, value));
 }
 
 /** Whether a column may be null has been decided; rules for its values have nothing to say on it. */

@@ -1,4 +1,5 @@
 import type { EntityProperty, Platform } from '@mikro-orm/core';
+import { asItIs, columnKind, jsonOf } from './model-columns.js';
 
 // The one way of a column's value out of the database. What the driver gives becomes what the entity would hold, and that becomes JSON.
 
@@ -7,7 +8,13 @@ type Convert = (value: unknown) => unknown;
 /** What the driver's value of a column is shown as. Null is not part of it. */
 export function jsonBy(prop: EntityProperty, platform: Platform): Convert {
   const read = readBy(prop, platform);
-  return read ? (value) => jsonOf(read(value)) : jsonOf;
+  const { show } = columnKind(prop);
+  if (show === asItIs && !prop.customType) {
+    if (prop.runtimeType === 'string' || prop.runtimeType === 'boolean') return read ?? asItIs;
+    if (read && /^timestamptz/.test(prop.columnTypes[0] ?? ''))
+      return (value) => instantOf(value) ?? jsonOf(read(value));
+  }
+  return read ? (value) => jsonOf(show(read(value))) : (value) => jsonOf(show(value));
 }
 
 /** What MikroORM would make of the driver's value for an entity; undefined where that is the value itself. Null is not part of it. */
@@ -17,9 +24,11 @@ export function readBy({ customType, runtimeType }: EntityProperty, platform: Pl
   return runtimeType === 'Date' ? dates(platform.getTimezone()) : undefined;
 }
 
-function jsonOf(value: unknown): unknown {
-  if (typeof value === 'bigint') return String(value);
-  return value instanceof Date ? value.toJSON() : value;
+/** `2026-01-31 12:00:00.5+00` is `2026-01-31T12:00:00.500Z`; undefined for other texts, which a `Date` has to read. */
+function instantOf(value: unknown): string | undefined {
+  if (typeof value !== 'string' || value[10] !== ' ' || !value.endsWith('+00')) return undefined;
+  const fraction = value.length === 22 ? '.000' : `${value.slice(19, -3)}00`.slice(0, 4);
+  return `${value.slice(0, 10)}T${value.slice(11, 19)}${fraction}Z`;
 }
 
 /** As MikroORM reads dates: a text without a zone is in that of the configuration. */

@@ -33,8 +33,10 @@ import { type Observer, observedBy } from '../observers/observer.js';
 import { Rechecker } from '../observers/rechecker.js';
 import { type HeardSignal, SignalReceivers } from '../observers/signal-receivers.js';
 import { SubscriptionIndex } from '../observers/subscription-index.js';
+import { writeArrays } from '../orm/array-literals.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
 import { isEmbedded, usesDatabase } from '../orm/database-facts.js';
+import { ModelQueries } from '../orm/model-queries.js';
 import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerTokens } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
@@ -54,7 +56,7 @@ import { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { ScopeUser } from '../scope/scope-types.js';
 import { checkRights, rightsIn } from '../serializers/field-rights.js';
-import { checkModelSerializer, shownProperties } from '../serializers/model-serializer.js';
+import { checkModelSerializer, inputOf, shownProperties } from '../serializers/model-serializer.js';
 import { isSerializerClass, Serializer, type SerializerClass } from '../serializers/serializer.js';
 import { completeSettings, isTestRun, type Limits, type Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
@@ -72,6 +74,7 @@ import { Handshake } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
 import { HttpSockets, roomFor, systemDescriptors } from './http-sockets.js';
 import { IdleTidying } from './idle-tidying.js';
+import { InboundFlow } from './inbound-frames.js';
 import { ConnectionLimiter } from './rate-limit.js';
 import { Router } from './router.js';
 import type { Route } from './routes.js';
@@ -110,10 +113,11 @@ export function buildServices(options: Options): Services {
   checkOptions(options);
   const { orm, otherOrms = [], permissions = [], middleware = [], connections: rules = [] } = options;
   const settings = completeSettings(options.settings);
-  const unitOfWork = unitOfWorkOf(options);
+  const unitOfWork = unitOfWorkOf(options, settings);
   const container = options.container ?? globalContainer.createChildContainer();
   checkContainer(container);
   const router = new Router(options.routes, { permissions, middleware }, settings);
+  for (const each of [orm, ...otherOrms]) writeArrays(each);
   for (const token of entityManagerTokens(orm)) provide(container, token, () => orm.em);
 
   // What tells what happens, and when
@@ -160,6 +164,8 @@ export function buildServices(options: Options): Services {
   const connections = new Connections(registry, clock);
   container.registerInstance(Connections, connections);
   checkConnectionRules(rules, { hasUsers: options.users !== undefined, unitOfWork });
+
+  checkModels(options, router, unitOfWork);
 
   // Changes: from a commit to the messages of its observers
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
@@ -255,6 +261,7 @@ export function buildServices(options: Options): Services {
     handshake,
     sockets,
     backpressure: new Backpressure(settings.outbound, settings.closeTimeout, clock, counters, logger),
+    inboundFlow: new InboundFlow(settings, clock, counters),
     heartbeat: new Heartbeat(settings.heartbeat, clock, counters, registry.connections),
     lifecycle: new Lifecycle(hooks, unitOfWork, logger, deadlines, settings.closeTimeout),
     tidying:
@@ -361,13 +368,14 @@ function register<T>(container: DependencyContainer, provided: Class<T>, make: (
 }
 
 /** @throws ConfigurationError for two databases of one context name: their contexts would be one */
-function unitOfWorkOf({ orm, otherOrms = [] }: Options): UnitOfWork {
+function unitOfWorkOf({ orm, otherOrms = [] }: Options, { changeLog }: Settings): UnitOfWork {
   const names = [orm, ...otherOrms].map(({ em }) => em.name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice === undefined)
     return new UnitOfWork(
       orm.em,
       otherOrms.map(({ em }) => em),
+      new ModelQueries(() => changeLog.preparedStatements),
     );
   throw new ConfigurationError({
     class: 'createApp',
@@ -446,17 +454,22 @@ function checkAndBuildProviders(
   const consumers = router.consumers.map(({ consumer }) => consumer);
   checkProviders(container, providers);
   checkConsumersAreNotShared(container, consumers);
-  for (const serializer of providers.filter(isSerializerClass)) checkModelSerializer(serializer, unitOfWork);
   for (const serializer of withNested(router.consumers.flatMap(observersOf).map(({ serializer }) => serializer))) {
     checkShowsEvents(container, serializer);
     checkRights(serializer);
   }
-  for (const consumer of consumers) checkModelConsumer(consumer, unitOfWork);
   for (const schema of router.routes.flatMap(({ schemas }) => Object.values(schemas) as readonly KwargsSchema[]))
     if (!isStandardSchema(schema)) checkTransformer(schema);
   for (const { observers } of router.consumers)
     for (const observer of observers.values()) checkReads(observer, unitOfWork);
   buildSingletons(container, providers);
+}
+
+/** Before the change log is told of the observers: it asks their serializers for as long as the process has the ORM. */
+function checkModels(options: Options, router: Router, unitOfWork: UnitOfWork): void {
+  const serializers = providersOf(options, router).filter(isSerializerClass);
+  for (const serializer of serializers) checkModelSerializer(serializer, unitOfWork);
+  for (const { consumer } of router.consumers) checkModelConsumer(consumer, unitOfWork);
 }
 
 /** Every class that the container will be asked for, as far as declarations tell. */
@@ -481,11 +494,12 @@ function providersOfConsumer(compiled: CompiledConsumer): ConcreteClass[] {
   const { consumer, actions, permission } = compiled;
   const paginator: ConcreteClass | undefined = Reflect.get(consumer, 'paginator');
   const filters: { readonly backends?: readonly ConcreteClass[] } | undefined = Reflect.get(consumer, 'filters');
-  const serializers = withNested([
+  const shown = withNested([
     Reflect.get(consumer, 'serializer'),
     ...[...actions.values()].map(({ reply }) => reply),
     ...observersOf(compiled).map(({ serializer }) => serializer),
   ]);
+  const serializers = new Set([...shown, ...[...shown].map(inputOf)]);
   return [
     consumer,
     ...(paginator ? [paginator] : []),

@@ -2,35 +2,34 @@ import type { ConnectionCommand } from '../authentication/connection-commands.js
 import type { RegisteredConnection } from '../authentication/connection-registry.js';
 import { type Deadlines, machineDeadlines } from '../clock.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
-import { ConsumerSession, type SessionConnection, type SessionServices } from '../consumers/consumer-session.js';
+import {
+  binaryFrameBytes,
+  ConsumerSession,
+  type SessionConnection,
+  type SessionServices,
+} from '../consumers/consumer-session.js';
 import { Quotas } from '../consumers/quotas.js';
 import type { Counters } from '../counters.js';
 import { currentRequest, type Request } from '../dispatch/request.js';
-import {
-  type ApiError,
-  ConfigurationError,
-  ParseError,
-  type ServerClosing,
-  StreamClosed,
-  StreamNotFound,
-  type Throttled,
-} from '../errors.js';
+import { type ApiError, ParseError, type ServerClosing, StreamClosed, StreamNotFound, Throttled } from '../errors.js';
 import type { Scope } from '../scope/scope.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import { CloseCode, closeCodeOf, toReason } from '../status.js';
+import { decodeBinary, encodeBinary } from '../wire/binary.js';
 import { addressOf, encodeFrame, encodeReply, errorReply, type JsonObject, pongTo, readFrame } from '../wire/codec.js';
+import { heapBytesOf } from '../wire/heap-bytes.js';
 import type { Reply } from '../wire/messages.js';
 import type { ConnectionState, WatchedHandshake } from './app-explorer.js';
 import type { Backpressure } from './backpressure.js';
 import { connectionState } from './connection-state.js';
 import type { Admission } from './handshake.js';
 import type { Heartbeat, Liveness, LivingConnection } from './heartbeat.js';
+import { type InboundConnection, type InboundFlow, InboundFrames } from './inbound-frames.js';
 import { OutboundFrames } from './outbound-frames.js';
-import type { ConnectionSlot } from './rate-limit.js';
-import { MessageRates } from './rate-limit.js';
+import { type ConnectionSlot, ErrorRates } from './rate-limit.js';
 import { type AuthorizedConnection, Reauthorization } from './reauthorization.js';
 import type { CompiledRoute } from './router.js';
-import type { Transport, TransportListener } from './transport.js';
+import type { FrameText, Transport, TransportListener } from './transport.js';
 
 /** What all connections of an application share. */
 export interface ConnectionServices extends SessionServices {
@@ -39,9 +38,13 @@ export interface ConnectionServices extends SessionServices {
   readonly disposer: ScopeDisposer;
   readonly backpressure: Backpressure;
   readonly heartbeat: Heartbeat;
+  readonly inboundFlow: InboundFlow;
 }
 
 export const restartText = 'The server is restarting.';
+
+/** A frame of JSON counts for at least so many bytes for each of its signs, as far as its address is concerned: small values take longer to read. */
+const bytesPerSign = 32;
 
 /** Marks the ping behind the frame that tells a client to leave. */
 const farewell = 'drain';
@@ -52,7 +55,13 @@ const farewell = 'drain';
  * live.
  */
 export class Connection
-  implements TransportListener, SessionConnection, RegisteredConnection, LivingConnection, AuthorizedConnection
+  implements
+    TransportListener,
+    InboundConnection,
+    SessionConnection,
+    RegisteredConnection,
+    LivingConnection,
+    AuthorizedConnection
 {
   readonly route: CompiledRoute;
   readonly scope: Scope;
@@ -63,15 +72,15 @@ export class Connection
   readonly #sessions = new Map<string | undefined, ConsumerSession>();
   #quotas: Quotas | undefined;
   /** Made at the first frame: a connection may listen only. */
-  #rates: MessageRates | undefined;
+  #inboundFrames: InboundFrames | undefined;
+  /** Made at the first error. */
+  #errorRates: ErrorRates | undefined;
   /** Made where a stream is refused, or the permissions are asked again. */
   #reauthorization: Reauthorization | undefined;
-  /** Requests that have changed the user and are not answered. */
-  #loggingIn: Set<Request> | undefined;
   /** Streams that their consumers closed. */
   #closedStreams: Map<string, ApiError> | undefined;
   /** The consumers of streams whose permission refused after a while. */
-  #revoked: ConsumerSession[] | undefined;
+  #revoked: Set<ConsumerSession> | undefined;
   #draining: ApiError | undefined;
   #isEnding = false;
   /** Whether frames of the client are ignored, because the socket is closing. */
@@ -119,6 +128,7 @@ export class Connection
       for (const [stream, consumer] of consumers)
         if (consumer.options.eager && !this.#reauthorization?.refused.has(stream)) this.#openAtOnce(stream, consumer);
     this.transport.listen(this);
+    if (this.slot.mustWait) this.#inbound.waitForAddress();
     this.services.heartbeat.opened(this);
     this.inspector?.opened(() => this.#inspect());
   }
@@ -139,18 +149,71 @@ export class Connection
 
   // Frames that come in
 
-  /** @param bytes of the frame, where the transport knows them */
-  onText(text: string, bytes = Buffer.byteLength(text)): void {
+  onText(text: FrameText): void {
     this.#hear();
-    if (this.#isDeaf) return;
+    try {
+      this.#inbound.receiveText(text);
+    } catch (thrown) {
+      this.#answerUnread(thrown);
+    }
+  }
+
+  onBinary(data: Uint8Array): void {
+    this.#hear();
+    try {
+      this.#inbound.receiveBinary(data);
+    } catch (thrown) {
+      this.#answerUnread(thrown);
+    }
+  }
+
+  /** The clock, which is the application's, may fail before it is known whom the frame is for. */
+  #answerUnread(thrown: unknown): void {
+    this.#answerError(thrown, undefined, this.route.consumers instanceof Map ? null : undefined);
+  }
+
+  onControl(bytes: number): void {
+    this.#inbound.receiveControl(bytes);
+  }
+
+  onIgnored(bytes: number): void {
+    this.#inbound.receiveIgnored(bytes);
+  }
+
+  onPong(mark?: string): void {
+    this.liveness.isAwaited = false;
+    if (mark === farewell) this.#heardOut?.resolve();
+  }
+
+  get #inbound(): InboundFrames {
+    if (this.#inboundFrames) return this.#inboundFrames;
+    this.#inboundFrames = new InboundFrames(this, this.transport, this.services.inboundFlow);
+    if (this.#isDeaf) this.#inboundFrames.close();
+    return this.#inboundFrames;
+  }
+
+  get isPaused(): boolean {
+    return this.#inboundFrames?.isPaused ?? false;
+  }
+
+  paused(): void {
+    this.liveness.isAwaited = false;
+  }
+
+  limitOfBinary(data: Uint8Array): string | undefined {
+    return this.quotas.limitOfRequests(false, binaryFrameBytes(data));
+  }
+
+  handleText(data: FrameText, bytes: number): void {
     const { consumers } = this.route;
     const isMultiplexed = consumers instanceof Map;
     // Null while the stream is not known; undefined on a route without streams.
     let stream: string | null | undefined = isMultiplexed ? null : undefined;
     let payload: unknown;
     try {
-      const tooMuch = this.#tooMuch(bytes);
-      const { frame, refusal = tooMuch } = readFrame(text, this.services.settings.limits);
+      const tooMuch = this.#tooMuchOfUser();
+      const { frame, refusal = tooMuch, signs } = readFrame(String(data), this.services.settings.limits);
+      if (signs * bytesPerSign > bytes) this.#inbound.chargeWork(signs * bytesPerSign - bytes);
       const pong = refusal ? undefined : pongTo(frame);
       if (pong && (isMultiplexed || !(consumers as CompiledConsumer).actions.has('ping'))) {
         this.#reply(pong, stream);
@@ -162,46 +225,67 @@ export class Connection
       const consumer = isMultiplexed
         ? requireStream(consumers, frame, this.#reauthorization?.refused)
         : (consumers as CompiledConsumer);
-      this.#route(stream ?? undefined, payload, (session) => session.receiveRequest(payload), consumer);
+      this.#route(
+        stream ?? undefined,
+        payload,
+        this.#heldBytes(payload),
+        (session) => session.receiveRequest(payload),
+        consumer,
+      );
     } catch (thrown) {
       this.#answerError(thrown, payload, stream);
     }
   }
 
-  onBinary(data: Uint8Array): void {
-    this.#hear();
-    if (this.#isDeaf) return;
-    const { consumers } = this.route;
-    if (consumers instanceof Map || !(consumers as CompiledConsumer).options.binary) {
-      this.#refuse(CloseCode.unsupportedData, 'Text frames only.');
+  handleBinary(frame: Uint8Array): void {
+    const { consumers, takesBinary } = this.route;
+    if (!takesBinary) {
+      this.refuse(CloseCode.unsupportedData, 'Text frames only.');
       return;
     }
+    if (!(consumers instanceof Map)) {
+      this.#routeBinary(frame, undefined, () => consumers as CompiledConsumer);
+      return;
+    }
+    const named = decodeBinary(frame);
+    this.#routeBinary(named?.data ?? frame, named?.stream ?? null, (stream) => {
+      if (!named) throw new ParseError('A binary frame has to begin with the name of its stream.');
+      const consumer = requireStream(consumers, { stream, payload: frame }, this.#reauthorization?.refused);
+      if (!consumer.options.binary) throw new ParseError(`The stream "${stream}" takes no binary frames.`);
+      return consumer;
+    });
+  }
+
+  #routeBinary(
+    data: Uint8Array,
+    stream: string | null | undefined,
+    find: (stream: string | null | undefined) => CompiledConsumer,
+  ): void {
     try {
-      const tooMuch = this.#tooMuch(data.byteLength);
-      if (tooMuch) throw tooMuch;
-      this.#route(undefined, undefined, (session) => session.receiveBinary(data), consumers as CompiledConsumer);
+      this.#route(
+        stream ?? undefined,
+        undefined,
+        data.byteLength,
+        (session) => session.receiveBinary(data),
+        find(stream),
+      );
     } catch (thrown) {
-      this.#answerError(thrown, undefined, undefined);
+      this.#answerError(thrown, undefined, stream);
     }
   }
 
-  /** A ping or pong, which the transport answers; one too many counts like a frame that is refused. */
-  onControl(bytes: number): void {
-    if (this.#isDeaf) return;
-    const tooMuch = this.#tooMuch(bytes);
-    if (tooMuch) this.#noteError(tooMuch.code);
+  /** How a request is refused that is above the rate of its user, if it is. */
+  #tooMuchOfUser(): Throttled | undefined {
+    const { messages } = this.slot;
+    const retryAfter = messages?.take(1, this.services.clock.elapsed()) ?? 0;
+    if (retryAfter === 0) return undefined;
+    this.services.counters.increment('signalbox.limits_reached', { limit: 'user_messages' });
+    return new Throttled('Too many messages of one user.', { retryAfter });
   }
 
-  onPong(mark?: string): void {
-    this.liveness.isAwaited = false;
-    if (mark === farewell) this.#heardOut?.resolve();
-  }
-
-  /** How a frame is refused that is above the rate of the connection or its user, if it is. */
-  #tooMuch(bytes: number): Throttled | undefined {
-    const now = this.services.clock.elapsed();
-    this.#rates ??= new MessageRates(this.services.settings, this.services.counters, now);
-    return this.#rates.refusal(bytes, this.slot.messages, now);
+  /** Of heap, where a frame would be held; others are counted where they wait. */
+  #heldBytes(payload: unknown): number {
+    return this.#reauthorization?.isChecking ? heapBytesOf(payload) : 0;
   }
 
   #hear(): void {
@@ -213,28 +297,22 @@ export class Connection
   #route(
     stream: string | undefined,
     payload: unknown,
+    bytes: number,
     receive: (session: ConsumerSession) => void,
     consumer: CompiledConsumer,
   ): void {
-    const isHeld = this.#reauthorization?.isChecking || this.#isLoggingInBeside(stream);
-    if (!isHeld || this.#isEnding || this.#draining) {
+    if (!this.#reauthorization?.isChecking || this.#isEnding || this.#draining) {
       receive(this.#admit(stream, consumer));
       return;
     }
-    this.#reauthorization?.hold(() => {
+    this.#reauthorization.hold(() => {
       if (this.#isDeaf) return;
       try {
-        this.#route(stream, payload, receive, consumer);
+        this.#route(stream, payload, bytes, receive, consumer);
       } catch (thrown) {
         this.#answerError(thrown, payload, stream);
       }
-    });
-  }
-
-  /** Whether it is open whom the requests of this stream would be served for. */
-  #isLoggingInBeside(stream: string | undefined): boolean {
-    for (const request of this.#loggingIn ?? []) if (request.target.stream !== stream) return true;
-    return false;
+    }, bytes);
   }
 
   /** @throws what refuses every frame of the stream */
@@ -272,15 +350,7 @@ export class Connection
   }
 
   sendBinary(data: Uint8Array, stream: string | undefined): void {
-    if (stream === undefined) {
-      this.outbound.sendBinary(data);
-      return;
-    }
-    throw new ConfigurationError({
-      class: this.#sessions.get(stream)?.instance.constructor.name ?? 'Consumer',
-      reason: 'sends a binary frame from a stream, which it could not name.',
-      remedy: 'Give it a route of its own, or send JSON.',
-    });
+    this.outbound.sendBinary(stream === undefined ? data : encodeBinary(stream, data));
   }
 
   get sent(): number {
@@ -304,8 +374,10 @@ export class Connection
   /** A client that sends mistake upon mistake, or goes on above its rate, is not heard any longer. */
   #noteError(code: string): void {
     if (this.#isDeaf) return;
-    const closing = this.#rates?.closing(code, this.services.clock.elapsed());
-    if (closing) this.#refuse(closing.code, closing.reason);
+    const { settings, counters, clock } = this.services;
+    this.#errorRates ??= new ErrorRates(settings.limits, counters);
+    const closing = this.#errorRates.closing(code, clock.elapsed());
+    if (closing) this.refuse(closing.code, closing.reason);
   }
 
   /** Whether a client waits for events. */
@@ -339,10 +411,16 @@ export class Connection
     const session = this.#sessions.get(stream);
     if (!session) return;
     this.#sessions.delete(stream);
-    this.#revoked ??= [];
-    this.#revoked.push(session);
-    void session.revoke();
-    void session.close(closeCodeOf(refusal), refusal);
+    void this.#endRevoked(session, refusal);
+  }
+
+  /** Until nothing works for it any more, the end of the connection waits for it too. */
+  async #endRevoked(session: ConsumerSession, refusal: ApiError): Promise<void> {
+    this.#revoked ??= new Set();
+    this.#revoked.add(session);
+    await Promise.allSettled([session.revoke(), session.close(closeCodeOf(refusal), refusal)]);
+    await session.settledAll();
+    this.#revoked.delete(session);
   }
 
   note(command: ConnectionCommand): void {
@@ -368,16 +446,6 @@ export class Connection
   requireRequest(): void {
     const request = currentRequest();
     if (request?.scope === this.scope) request.requireUnderWay();
-  }
-
-  holdOtherStreams(): void {
-    const request = this.#requestUnderWay;
-    if (!request || this.#loggingIn?.has(request)) return;
-    this.#loggingIn ??= new Set();
-    this.#loggingIn.add(request);
-    this.#reauthorization ??= this.#authorize(new Map());
-    // The recheck behind it lets the frames go.
-    request.whenAnswered(() => this.#loggingIn?.delete(request));
   }
 
   get #requestUnderWay(): Request | undefined {
@@ -449,11 +517,11 @@ export class Connection
   /** Begins the closing handshake. Frames that the client still sends are ignored. */
   close(code: number, reason: string): void {
     this.#isDeaf = true;
+    this.#inboundFrames?.close();
     this.outbound.close(code, reason);
   }
 
-  /** The client broke a rule. */
-  #refuse(code: number, reason: string): void {
+  refuse(code: number, reason: string): void {
     this.services.logger.info('A connection was closed.', { path: this.scope.path, code, reason });
     this.close(code, reason);
   }
@@ -464,6 +532,7 @@ export class Connection
 
   onClose(code: number): void {
     this.#isDeaf = true;
+    this.#inboundFrames?.end();
     this.outbound.end();
     this.#heardOut?.resolve();
     this.#closing ??= this.#endAll(code).finally(() => {

@@ -1,4 +1,5 @@
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
+import { describeRows } from '../consumers/model-rows.js';
 import { type ConsumerShapes, shapesOf } from '../consumers/model-shapes.js';
 import { replyShapes } from '../dispatch/action-declaration.js';
 import type { ActionDefinition } from '../dispatch/actions.js';
@@ -90,10 +91,11 @@ function describeStream(stream: string | null, compiled: CompiledConsumer, parts
 
 function describeAction(
   action: ActionDefinition,
-  { consumer, observers }: CompiledConsumer,
+  compiled: CompiledConsumer,
   shapes: ConsumerShapes | undefined,
   parts: DescriptionParts,
 ): ActionDescription {
+  const { consumer, observers } = compiled;
   const { name, member, isDetail, status, atomic, detached, strict, timeLimit, permissions } = action;
   const method: unknown = Reflect.get(consumer.prototype, member);
   const derived = toWireName(member);
@@ -108,6 +110,7 @@ function describeAction(
     sendsParts: isGenerator(method),
     isAtomic: atomic,
     effect: effectOf(consumer, member, atomic),
+    rows: describeRows(compiled, action, parts.unitOfWork),
     isDetached: detached,
     isStrict: strict,
     timeLimit,

@@ -1,3 +1,4 @@
+import type { RowsDescription } from '../consumers/model-rows.js';
 import type { JsonSchema } from '../kwargs/json-schema.js';
 
 /** What an application offers to its clients, as plain JSON data. */
@@ -62,6 +63,8 @@ export interface ActionDescription {
    * that calls nothing but queries and `subscribe` reads. Null of any other.
    */
   readonly effect: 'reads' | 'writes' | null;
+  /** How `list` and `retrieve` of a model consumer read rows; null for other actions. */
+  readonly rows: RowsDescription | null;
   readonly isDetached: boolean;
   /** Whether kwargs that are not known are refused. */
   readonly isStrict: boolean;
@@ -103,7 +106,7 @@ export interface SerializerDescription {
 
 export interface FieldDescription {
   readonly name: string;
-  readonly kind: 'column' | 'one' | 'many' | 'computed';
+  readonly kind: 'column' | 'one' | 'many' | 'computed' | 'embedded';
   readonly isShown: boolean;
   readonly isAccepted: boolean;
   readonly isRequired: boolean;

@@ -22,6 +22,8 @@ export interface LivingConnection {
   readonly liveness: Liveness;
   /** Frames that were sent so far. */
   readonly sent: number;
+  /** Whether its socket is not read, because its client sends too fast: no answer could be heard. */
+  readonly isPaused: boolean;
   ping(): void;
   close(code: number, reason: string): void;
   terminate(): void;
@@ -96,6 +98,8 @@ export class Heartbeat {
     const isPinged = Number.isInteger(turn) && (overdue.has(slot) || this.#pingedAt[slot] === undefined);
     for (const connection of this.connections.values()) {
       const { liveness } = connection;
+      // How long that may last has a limit of its own.
+      if (connection.isPaused) continue;
       if (overdue.has(liveness.slot) && liveness.isAwaited) this.#cut(connection);
       else {
         this.#closeIdle(connection, now);

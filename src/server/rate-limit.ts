@@ -3,7 +3,7 @@ import type { UserSlot } from '../authentication/connection-registry.js';
 import type { Clock } from '../clock.js';
 import type { Counters } from '../counters.js';
 import { ActionNotFound, Overloaded, ParseError, StreamNotFound, Throttled } from '../errors.js';
-import type { Limits, Settings } from '../settings.js';
+import type { Limits } from '../settings.js';
 import { CloseCode } from '../status.js';
 
 /** A rate per second, and a burst after a quiet time. */
@@ -15,8 +15,16 @@ export class TokenBucket {
   #debt = 0;
   #at: number;
 
-  /** @param now in milliseconds */
-  constructor(perSecond: number, burst: number, now: number) {
+  /**
+   * @param now in milliseconds
+   * @param longestDebt how many milliseconds what is charged may take to come back, beyond those of the burst
+   */
+  constructor(
+    perSecond: number,
+    burst: number,
+    now: number,
+    private readonly longestDebt = Number.POSITIVE_INFINITY,
+  ) {
     this.#each = 1_000 / perSecond;
     this.#all = this.#each * burst;
     this.#at = now;
@@ -24,17 +32,37 @@ export class TokenBucket {
 
   /** Takes this many tokens, or none. @returns 0, or in how many milliseconds they will be there */
   take(count: number, now: number): number {
+    const wait = this.waitFor(count, now);
+    if (wait === 0) this.charge(count, now);
+    return wait;
+  }
+
+  /** @returns 0, or in how many milliseconds this many tokens will be there; more than the burst are there once it is full */
+  waitFor(count: number, now: number): number {
+    return this.#timeUntil(Math.min(count * this.#each, this.#all), now);
+  }
+
+  /** @returns in how many milliseconds this many tokens will have been there, if they are taken as they come */
+  timeFor(count: number, now: number): number {
+    return this.#timeUntil(count * this.#each, now);
+  }
+
+  /** Takes this many tokens, whether or not they are there. */
+  charge(count: number, now: number): void {
     this.#refill(now);
-    const debt = this.#debt + count * this.#each;
-    if (debt > this.#all) return Math.ceil(debt - this.#all);
-    this.#debt = debt;
-    return 0;
+    this.#debt = Math.min(this.#debt + count * this.#each, this.#all + this.longestDebt);
   }
 
   /** Whether nothing is remembered of what was taken. */
   isFull(now: number): boolean {
     this.#refill(now);
     return this.#debt === 0;
+  }
+
+  /** @param debt in milliseconds, beside what there is */
+  #timeUntil(debt: number, now: number): number {
+    this.#refill(now);
+    return Math.max(0, Math.ceil(this.#debt + debt - this.#all));
   }
 
   /** A clock that was set back gives nothing, and takes nothing. */
@@ -56,49 +84,20 @@ const mistakenTooOften: Closing = { code: CloseCode.policy, reason: 'Too many er
 /** Errors of a client that is broken, or looks for a weakness. */
 const mistakes: ReadonlySet<string> = new Set([ParseError.code, ActionNotFound.code, StreamNotFound.code]);
 
-/**
- * How much one connection may send. A frame above the rate is refused and has no effect; a connection that goes on, or sends
- * mistake upon mistake, is to be closed.
- */
-export class MessageRates {
-  readonly #messages: TokenBucket;
-  readonly #bytes: TokenBucket;
+/** How often one connection may be answered with an error. One that goes on above its rate, or sends mistake upon mistake, is closed. */
+export class ErrorRates {
   /** Made at the first frame that is answered so: most clients make no mistakes. */
   #throttled: TokenBucket | undefined;
   #errors: TokenBucket | undefined;
 
   constructor(
-    private readonly settings: Pick<Settings, 'maxPayload' | 'limits'>,
+    private readonly limits: Limits,
     private readonly counters: Counters,
-    now: number,
-  ) {
-    const { maxPayload, limits } = settings;
-    this.#messages = new TokenBucket(limits.messagesPerSecond, limits.messageBurst, now);
-    // The largest frame that is accepted has to pass at some time.
-    this.#bytes = new TokenBucket(limits.bytesPerSecond, Math.max(limits.bytesPerSecond, maxPayload), now);
-  }
+  ) {}
 
-  /**
-   * A frame of the client.
-   *
-   * @param user what all connections of its user may send
-   * @param now in milliseconds
-   * @returns how it is refused, if it is
-   */
-  refusal(bytes: number, user: TokenBucket | undefined, now: number): Throttled | undefined {
-    const tooMany = this.#messages.take(1, now);
-    if (tooMany > 0) return this.#refuse('messages', 'Too many messages.', tooMany);
-    const tooMuch = this.#bytes.take(bytes, now);
-    if (tooMuch > 0) return this.#refuse('bytes', 'Too many bytes.', tooMuch);
-    const tooManyOfUser = user?.take(1, now) ?? 0;
-    return tooManyOfUser > 0
-      ? this.#refuse('user_messages', 'Too many messages of one user.', tooManyOfUser)
-      : undefined;
-  }
-
-  /** An error was answered, or would have been. @returns how the connection is to be closed, if it is */
+  /** An error was answered. @returns how the connection is to be closed, if it is */
   closing(code: string, now: number): Closing | undefined {
-    const { throttledPerMinute, errorsPerMinute } = this.settings.limits;
+    const { throttledPerMinute, errorsPerMinute } = this.limits;
     if (code === Throttled.code) {
       this.#throttled ??= new TokenBucket(throttledPerMinute / 60, throttledPerMinute, now);
       return this.#overflow('throttled', this.#throttled, throttledTooOften, now);
@@ -110,11 +109,6 @@ export class MessageRates {
     return undefined;
   }
 
-  #refuse(limit: string, text: string, retryAfter: number): Throttled {
-    this.counters.increment('signalbox.limits_reached', { limit });
-    return new Throttled(text, { retryAfter });
-  }
-
   #overflow(limit: string, bucket: TokenBucket, closing: Closing, now: number): Closing | undefined {
     if (bucket.take(1, now) === 0) return undefined;
     this.counters.increment('signalbox.limits_reached', { limit });
@@ -122,13 +116,63 @@ export class MessageRates {
   }
 }
 
+/** An address may send a twentieth of a second's worth at once; the rest is spread, so that others have their turns in between. */
+const turnsPerSecond = 20;
+
+/** Sockets of one address that are read again at one time: how much a client has sent shows only when it is read. */
+const resumedAtOnce = 4;
+
+/** What all connections of one address may send together. */
+export class AddressRates {
+  readonly #messages: TokenBucket;
+  readonly bytes: TokenBucket;
+  /** Connections that wait for these rates; a frame of another connection of the address waits behind them. */
+  waiting = 0;
+  #resumedAt = 0;
+  #resumed = 0;
+
+  /** @param now in milliseconds */
+  constructor(limits: Limits, now: number) {
+    const messages = Math.max(limits.addressMessagesPerSecond, limits.messagesPerSecond);
+    const bytes = Math.max(limits.addressBytesPerSecond, limits.bytesPerSecond);
+    // Whoever shares the address waits less than its own connection may be paused.
+    const longestDebt = limits.pauseTime / 2;
+    this.#messages = new TokenBucket(messages, Math.max(1, messages / turnsPerSecond), now, longestDebt);
+    this.bytes = new TokenBucket(bytes, Math.max(1, bytes / turnsPerSecond), now, longestDebt);
+  }
+
+  /** Which of them a frame would exceed. */
+  exceeded(bytes: number, now: number): string | undefined {
+    if (this.#messages.waitFor(1, now) > 0) return 'address_messages';
+    return this.bytes.waitFor(bytes, now) > 0 ? 'address_bytes' : undefined;
+  }
+
+  charge(messages: number, bytes: number, now: number): void {
+    this.#messages.charge(messages, now);
+    this.bytes.charge(bytes, now);
+  }
+
+  /** Whether one more paused socket may be read again at this time; counts it. */
+  mayResume(now: number): boolean {
+    if (this.#resumedAt !== now) this.#resumed = 0;
+    this.#resumedAt = now;
+    this.#resumed += 1;
+    return this.#resumed <= resumedAtOnce;
+  }
+
+  /** Whether nothing is remembered of what was sent. */
+  isFull(now: number): boolean {
+    return this.#messages.isFull(now) && this.bytes.isFull(now);
+  }
+}
+
 /** An address, as far as it is limited. */
 export interface Caller {
-  /** Those that have not asked for a handshake yet. */
-  sockets: number;
   connections: number;
   /** Made at the first handshake. */
   handshakes: TokenBucket | undefined;
+  /** Made at the first frame. */
+  rates: AddressRates | undefined;
 }
 
 interface User {
@@ -163,6 +207,10 @@ export class ConnectionLimiter {
     this.#handshakes = new TokenBucket(handshakesPerSecond, handshakesPerSecond, clock.elapsed());
   }
 
+  now(): number {
+    return this.clock.elapsed();
+  }
+
   /** Of how many addresses something is known. */
   get knownAddresses(): number {
     return this.#callers.size;
@@ -171,22 +219,6 @@ export class ConnectionLimiter {
   /** Of how many users something is known. */
   get knownUsers(): number {
     return this.#users.size;
-  }
-
-  /**
-   * A socket that has not asked for anything yet. Once it does, or is gone, its caller has one less of them.
-   *
-   * @returns undefined where its address has too many of them
-   */
-  addSocket(address: string): Caller | undefined {
-    const caller = this.#caller(addressKey(address));
-    const { socketsPerAddress, connectionsPerAddress } = this.limits;
-    if (caller.sockets >= Math.max(socketsPerAddress, connectionsPerAddress)) {
-      this.#count('address_sockets');
-      return undefined;
-    }
-    caller.sockets += 1;
-    return caller;
   }
 
   /**
@@ -233,15 +265,21 @@ export class ConnectionLimiter {
     return user;
   }
 
+  /** What an address may send. Outlives its connections, like what a user may send. */
+  rates(caller: Caller): AddressRates {
+    caller.rates ??= new AddressRates(this.limits, this.clock.elapsed());
+    return caller.rates;
+  }
+
   #caller(key: string): Caller {
     const known = this.#callers.get(key);
     if (known) return known;
     this.#forgetIdle(
       this.#callers,
-      ({ sockets, connections, handshakes }, now) =>
-        sockets + connections === 0 && (!handshakes || handshakes.isFull(now)),
+      ({ connections, handshakes, rates }, now) =>
+        connections === 0 && (handshakes?.isFull(now) ?? true) && (rates?.isFull(now) ?? true),
     );
-    const caller = { sockets: 0, connections: 0, handshakes: undefined };
+    const caller = { connections: 0, handshakes: undefined, rates: undefined };
     this.#callers.set(key, caller);
     return caller;
   }
@@ -301,6 +339,17 @@ export class ConnectionSlot implements UserSlot {
     private readonly limiter: ConnectionLimiter,
     private readonly caller: Caller | undefined,
   ) {}
+
+  /** What the connections of its address may send together; undefined over a transport that has none. */
+  get address(): AddressRates | undefined {
+    return this.caller && this.limiter.rates(this.caller);
+  }
+
+  /** Whether others of its address have sent so much that this one has to wait. */
+  get mustWait(): boolean {
+    const rates = this.caller?.rates;
+    return rates !== undefined && (rates.waiting > 0 || rates.exceeded(1, this.limiter.now()) !== undefined);
+  }
 
   takeFor(name: string | undefined): void {
     if (!this.#isLeft && name !== undefined && name !== this.#user?.name) this.limiter.checkUser(name);

@@ -29,7 +29,7 @@ export class Reauthorization {
   /** Whether frames have to wait for an answer of the permissions. */
   isChecking = false;
   /** Frames that came while the permissions are asked again. */
-  #held: (() => void)[] | undefined;
+  #held: { readonly frame: () => void; readonly bytes: number }[] | undefined;
 
   constructor(
     private readonly connection: AuthorizedConnection,
@@ -57,22 +57,26 @@ export class Reauthorization {
   /**
    * Keeps a frame until the permissions have answered.
    *
+   * @param bytes of heap that it takes
    * @throws Throttled where as many requests wait as may
    */
-  hold(frame: () => void): void {
+  hold(frame: () => void, bytes: number): void {
     const { quotas } = this.connection;
-    quotas.requireRequest(false);
+    quotas.requireRequest(false, bytes);
     quotas.waiting += 1;
+    quotas.requestBytes += bytes;
     this.#held ??= [];
-    this.#held.push(frame);
+    this.#held.push({ frame, bytes });
   }
 
   /** Frames that wait for the answer go on without it. */
   release(): void {
     const held = this.#held ?? [];
     this.#held = undefined;
-    this.connection.quotas.waiting -= held.length;
-    for (const frame of held) frame();
+    const { quotas } = this.connection;
+    quotas.waiting -= held.length;
+    for (const { bytes } of held) quotas.requestBytes -= bytes;
+    for (const { frame } of held) frame();
   }
 
   /** Asks again, one time after the other. Never rejects. */

@@ -6,6 +6,7 @@ import type { PermissionExpression } from '../permissions/permission.js';
 import { noParameters, type ParameterSource, RouteParameters } from '../scope/route-parameters.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { Settings } from '../settings.js';
+import { longestStreamName } from '../wire/binary.js';
 import { Demultiplexer, NestedRouter, type Route, type Routed, type RouteOptions } from './routes.js';
 
 /** A route with everything that decorators said about its consumers. */
@@ -23,6 +24,8 @@ export interface CompiledRoute {
   readonly subprotocols: readonly string[];
   /** Whether it declares parameters, of the path, the query or the headers. */
   readonly hasParameters: boolean;
+  /** Whether a consumer of it takes binary frames. */
+  readonly takesBinary: boolean;
   /** Whether a handshake has nothing to ask: there is no middleware, no parameter and no permission to connect. */
   readonly isOpen: boolean;
 }
@@ -111,6 +114,7 @@ function compiledRoute(
     consumers,
     subprotocols: all.flatMap(({ options }) => options.subprotocols ?? []),
     hasParameters,
+    takesBinary: all.some(({ options }) => options.binary),
     isOpen: middleware.length === 0 && !hasParameters && all.every(({ permissions }) => permissions.isOpen),
   };
 }
@@ -123,20 +127,19 @@ function compileTarget(
   const streams = Object.entries(to.streams);
   if (streams.length === 0)
     throw fault(at, 'is a demultiplexer without streams.', 'Give it one: demultiplexer({ rooms: RoomConsumer }).');
-  if (streams.some(([stream]) => stream === ''))
-    throw fault(at, 'has a stream without a name.', 'Name it: demultiplexer({ rooms: RoomConsumer }).');
-  const consumers = new Map(
-    streams.map(([stream, consumer]) => [stream, compile(classOf(at, consumer, `in its stream "${stream}" `))]),
-  );
-  for (const [stream, { options, consumer }] of consumers) {
-    if (options.binary)
+  for (const [stream] of streams) {
+    if (stream === '')
+      throw fault(at, 'has a stream without a name.', 'Name it: demultiplexer({ rooms: RoomConsumer }).');
+    if (Buffer.byteLength(stream) > longestStreamName)
       throw fault(
         at,
-        `has ${consumer.name} in its stream "${stream}", which takes binary frames, and these name no stream.`,
-        'Give it a route of its own.',
+        `has the stream "${stream.slice(0, 32)}…", whose name has more than ${longestStreamName} bytes.`,
+        'Shorten it: binary frames count it in one byte.',
       );
   }
-  return consumers;
+  return new Map(
+    streams.map(([stream, consumer]) => [stream, compile(classOf(at, consumer, `in its stream "${stream}" `))]),
+  );
 }
 
 // Routes of routers -> routes with whole paths

@@ -1,3 +1,6 @@
+/** The text of a frame; over a network as its bytes in UTF-8, which a frame that waits need not be decoded for. */
+export type FrameText = string | Buffer;
+
 /** One socket as the server needs it: WebSocket frames over a network, or arrays in a spec. */
 export interface Transport {
   /** Bytes that were sent and have not left the process yet. */
@@ -13,6 +16,10 @@ export interface Transport {
   ping(mark?: string): void;
   /** Begins the closing handshake, behind what was sent. */
   close(code: number, reason: string): void;
+  /** Reads nothing more from the network. Frames that were read already may still arrive. */
+  pause(): void;
+  /** Reads again. */
+  resume(): void;
   /** Cuts the socket without a handshake. */
   terminate(): void;
   /** Called once, before the first frame can arrive. */
@@ -20,13 +27,14 @@ export interface Transport {
 }
 
 export interface TransportListener {
-  /** @param bytes of the text in UTF-8, where the transport knows them */
-  onText(text: string, bytes?: number): void;
+  onText(text: FrameText): void;
   onBinary(data: Uint8Array): void;
   /** @param mark that of the ping */
   onPong?(mark?: string): void;
   /** A ping or pong arrived, whose payload has this many bytes, and which the transport answers by itself. */
   onControl?(bytes: number): void;
+  /** Bytes arrived after the end of the conversation, such as those behind a frame that is none. */
+  onIgnored?(bytes: number): void;
   /** Called exactly once. */
   onClose(code: number): void;
 }

@@ -45,6 +45,15 @@ export class WebSocketAcceptor {
 /** Knows who hears it, so that the functions that listen to it are the same for all sockets. */
 class HeardSocket extends WebSocket {
   listener: TransportListener | undefined;
+  /** The same socket, one layer below. */
+  stream: Duplex | undefined;
+
+  /** `ws` calls it too, at the client's close and at a frame that is none; what comes behind those it reads and drops. */
+  override close(code?: number, reason?: string | Buffer): void {
+    if (this.readyState === this.OPEN)
+      this.stream?.on('data', ({ length }: Buffer) => this.listener?.onIgnored?.(length));
+    super.close(code, reason);
+  }
 }
 
 function listenerOf(socket: WebSocket): TransportListener | undefined {
@@ -53,7 +62,7 @@ function listenerOf(socket: WebSocket): TransportListener | undefined {
 
 function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
   if (isBinary) listenerOf(this)?.onBinary(data as Buffer);
-  else listenerOf(this)?.onText(String(data), (data as Buffer).length);
+  else listenerOf(this)?.onText(data as Buffer);
 }
 
 function onPing(this: WebSocket, data: Buffer): void {
@@ -77,6 +86,7 @@ class WebSocketTransport implements Transport {
   constructor(socket: HeardSocket, stream: Duplex) {
     this.#socket = socket;
     this.#stream = stream;
+    socket.stream = stream;
     // Frames that came with the handshake wait until the connection listens.
     socket.pause();
   }
@@ -108,6 +118,14 @@ class WebSocketTransport implements Transport {
 
   close(code: number, reason: string): void {
     this.#socket.close(code, reason);
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
   }
 
   terminate(): void {

@@ -3,6 +3,7 @@ import type { Scope } from '../scope/scope.js';
 import type { ScopeSession, ScopeUser } from '../scope/scope-types.js';
 import type { App } from '../server/app.js';
 import type { Route } from '../server/routes.js';
+import { decodeBinary, encodeBinary } from '../wire/binary.js';
 import type { ReplyFrame } from '../wire/messages.js';
 import { MemoryTransport } from './memory-transport.js';
 import { type ConsumerView, TestChannel } from './test-channel.js';
@@ -39,8 +40,6 @@ export class TestConnection<Api = unknown>
 {
   readonly #transport: MemoryTransport;
   readonly #channels: Map<string, TestChannel>;
-  /** Every binary frame that came. */
-  readonly binaries: Uint8Array[] = [];
   /** What was agreed on. */
   subprotocol: string | undefined;
   readonly #idle: () => Promise<void>;
@@ -52,7 +51,11 @@ export class TestConnection<Api = unknown>
     idle: () => Promise<void>,
     ended: () => Promise<void>,
   ) {
-    super((payload) => transport.receiveText(JSON.stringify(payload)), idle);
+    super(
+      (payload) => transport.receiveText(JSON.stringify(payload)),
+      (data) => transport.receiveBinary(data),
+      idle,
+    );
     this.#transport = transport;
     this.#channels = channels;
     this.#idle = idle;
@@ -74,7 +77,13 @@ export class TestConnection<Api = unknown>
     stream: Stream,
   ): TestChannel<Stream extends keyof Api ? Api[Stream] : unknown> {
     const existing = this.#channels.get(stream);
-    const channel = existing ?? new TestChannel((payload) => this.send({ stream, payload }), this.#idle);
+    const channel =
+      existing ??
+      new TestChannel(
+        (payload) => this.send({ stream, payload }),
+        (data) => this.sendBinary(encodeBinary(stream, data)),
+        this.#idle,
+      );
     this.#channels.set(stream, channel);
     return channel;
   }
@@ -82,10 +91,6 @@ export class TestConnection<Api = unknown>
   /** A text frame that is no JSON, say. */
   sendText(text: string): void {
     this.#transport.receiveText(text);
-  }
-
-  sendBinary(data: Uint8Array = new Uint8Array()): void {
-    this.#transport.receiveBinary(data);
   }
 
   /** Stops reading: what the server sends waits there. */
@@ -141,7 +146,7 @@ export async function connect<Api = unknown>(
   const channels = new Map<string, TestChannel>();
   const transport: MemoryTransport = new MemoryTransport(
     (text) => sort(JSON.parse(text), channels, connection),
-    (data) => connection.binaries.push(data),
+    (frame) => sortBinary(frame, channels, connection),
   );
   const idle = (): Promise<void> => app.idle();
   let ended = Promise.resolve();
@@ -169,6 +174,17 @@ function sort(
   const channel = envelope && channels.get(String(envelope.stream));
   if (channel) channel.put(envelope.payload);
   else connection.put(frame as ReplyFrame);
+}
+
+function sortBinary(
+  frame: Uint8Array,
+  channels: ReadonlyMap<string, TestChannel>,
+  connection: Pick<TestChannel, 'binaries'>,
+): void {
+  const named = channels.size > 0 ? decodeBinary(frame) : undefined;
+  const channel = named && channels.get(named.stream);
+  if (channel) channel.binaries.push(named.data);
+  else connection.binaries.push(frame);
 }
 
 function headersOf({ headers = {}, cookies = {}, subprotocols = [] }: ConnectOptions): Record<string, string> {

@@ -17,6 +17,8 @@ export class MemoryTransport implements Transport {
   #isFrozen = false;
   #isDelivering = false;
   #isDead = false;
+  /** What the server has not read, while it is paused. */
+  #unread: (() => void)[] | undefined;
 
   /** Both are told of every frame that the server sends. */
   constructor(onText: (text: string) => void, onBinary: (data: Uint8Array) => void = () => {}) {
@@ -60,6 +62,16 @@ export class MemoryTransport implements Transport {
     this.#close(1006);
   }
 
+  pause(): void {
+    this.#unread ??= [];
+  }
+
+  resume(): void {
+    const unread = this.#unread ?? [];
+    this.#unread = undefined;
+    for (const arrive of unread) this.#receive(arrive);
+  }
+
   listen(listener: TransportListener): void {
     this.#listener = listener;
   }
@@ -83,16 +95,22 @@ export class MemoryTransport implements Transport {
 
   /** A frame from the client. It arrives in a later turn, as from a network. */
   receiveText(text: string): void {
-    queueMicrotask(() => this.#isClosed || this.#listener?.onText(text));
+    queueMicrotask(() => this.#receive(() => this.#listener?.onText(text)));
   }
 
   receiveBinary(data: Uint8Array): void {
-    queueMicrotask(() => this.#isClosed || this.#listener?.onBinary(data));
+    queueMicrotask(() => this.#receive(() => this.#listener?.onBinary(data)));
   }
 
-  /** The client closes. What it has sent before arrives before. */
+  /** The client closes. What it has sent before arrives before, unless the server is paused: no frame is behind that end. */
   receiveClose(code: number): void {
     queueMicrotask(() => this.#close(code));
+  }
+
+  #receive(arrive: () => void): void {
+    if (this.#isClosed) return;
+    if (this.#unread) this.#unread.push(arrive);
+    else arrive();
   }
 
   #sendFrame(frame: string | Uint8Array, left: (() => void) | undefined): void {

@@ -53,12 +53,16 @@ export class TestChannel<View = unknown> {
   /** Every frame that came, taken or not. */
   readonly frames: ReplyFrame[] = [];
   readonly #inbox = new Inbox<ReplyFrame>();
+  /** Every binary frame that came. */
+  readonly binaries: Uint8Array[] = [];
   readonly #post: (payload: unknown) => void;
+  readonly #postBinary: (data: Uint8Array) => void;
   readonly #idle: () => Promise<void>;
   #lastId = 0;
 
-  constructor(post: (payload: unknown) => void, idle: () => Promise<void>) {
+  constructor(post: (payload: unknown) => void, postBinary: (data: Uint8Array) => void, idle: () => Promise<void>) {
     this.#post = post;
+    this.#postBinary = postBinary;
     this.#idle = idle;
   }
 
@@ -70,6 +74,10 @@ export class TestChannel<View = unknown> {
   /** Sends a payload as it is: `{ action: 'list', request_id: 1 }`. */
   send(payload: unknown): void {
     this.#post(payload);
+  }
+
+  sendBinary(data: Uint8Array = new Uint8Array()): void {
+    this.#postBinary(data);
   }
 
   /**

@@ -9,24 +9,28 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 
 export interface Frame {
   readonly frame: JsonObject;
-  /** Why the guard refuses it; whom to answer is all that may be read of it then. */
+  /** Why it is refused; whom to answer is all that may be read of it then. */
   readonly refusal: ParseError | undefined;
+  /** Keys, strings, numbers and signs of the text: what reading it takes. */
+  readonly signs: number;
 }
 
-/** @throws ParseError where the text is no JSON, or no object */
+/** A text that is no JSON, or no object, is a frame without anything that is refused. */
 export function readFrame(text: string, limits: JsonLimits = defaultSettings.limits): Frame {
-  const refusal = refusalOf(text, limits);
-  const frame = parse(text);
-  if (!isJsonObject(frame)) throw refusal ?? new ParseError('A frame has to be a JSON object.');
-  return { frame, refusal };
+  const checked = check(text, limits);
+  const value = parse(text);
+  if (isJsonObject(value)) return { frame: value, ...checked };
+  const notJson = value === undefined ? new ParseError('The frame is not valid JSON.') : undefined;
+  const refusal = notJson ?? checked.refusal ?? new ParseError('A frame has to be a JSON object.');
+  return { frame: {}, refusal, signs: checked.signs };
 }
 
-function refusalOf(text: string, limits: JsonLimits): ParseError | undefined {
+function check(text: string, limits: JsonLimits): Pick<Frame, 'refusal' | 'signs'> {
   try {
-    checkJson(text, limits);
-    return undefined;
+    return { refusal: undefined, signs: checkJson(text, limits) };
   } catch (error) {
-    if (error instanceof ParseError) return error;
+    // The guard has not read all of it, and `JSON.parse` will.
+    if (error instanceof ParseError) return { refusal: error, signs: text.length };
     throw error;
   }
 }
@@ -178,11 +182,12 @@ function isLonger(id: RequestId, longest: number): boolean {
   return typeof id === 'string' && id.length > longest;
 }
 
+/** @returns undefined where the text is no JSON */
 function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new ParseError('The frame is not valid JSON.');
+    return undefined;
   }
 }
 

@@ -25,6 +25,7 @@ const create: ActionDescription = {
   sendsParts: false,
   isAtomic: true,
   effect: 'writes',
+  rows: null,
   isDetached: false,
   isStrict: false,
   timeLimit: 15_000,

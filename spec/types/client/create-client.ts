@@ -1,6 +1,7 @@
 // The client of the chat in a browser project, inferred from the declarations of the server alone.
 import {
   type ActionCall,
+  binaryFrames,
   type Client,
   type ConnectionStatus,
   createClient,
@@ -135,6 +136,13 @@ client.$request('rooms', { name: 'list' });
 client.$subscribe<{ n: number }>(null, { action: 'watch' }, ({ n }) => n satisfies number) satisfies Subscription<{
   n: number;
 }>;
+client.$sendBinary(new Uint8Array()) satisfies boolean;
+binaryFrames(client, 'rooms').send(new Uint8Array()) satisfies boolean;
+binaryFrames(client, 'rooms').onFrame((data) => data satisfies Uint8Array) satisfies () => void;
+// @ts-expect-error no such stream
+binaryFrames(client, 'halls');
+// @ts-expect-error a stream has to be named
+binaryFrames(client);
 client.$onFrame((payload, stream) => [payload satisfies unknown, stream satisfies string | null]);
 
 try {
@@ -159,4 +167,6 @@ clock.$onInstance({ pk: 1 });
 const untyped = createClient(() => '/ws/');
 // @ts-expect-error of what it knows nothing, it says so
 untyped.rooms;
+binaryFrames(untyped, 'any').send(new Uint8Array());
+binaryFrames(clock).send(new Uint8Array());
 untyped.$close();

@@ -1,7 +1,7 @@
 import type { EntityMetadata } from '@mikro-orm/core';
 import { Entity, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
-import { toPrimaryKey } from '#signalbox/orm/model-key.js';
+import { toPrimaryKey } from '#signalbox/serializers/model-key.js';
 import { useDatabase } from '../support/database.js';
 
 @Entity()
@@ -56,6 +56,8 @@ describe('The key that a client names', () => {
     { entity: Plain, raw: true, key: undefined },
     { entity: Plain, raw: [1], key: undefined },
     { entity: Plain, raw: { id: 1 }, key: undefined },
+    { entity: Plain, raw: { constructor: null }, key: undefined },
+    { entity: Named, raw: { constructor: { name: 'Named' } }, key: undefined },
     { entity: Big, raw: '9223372036854775807', key: 9223372036854775807n },
     { entity: Big, raw: '9223372036854775808', key: undefined },
     { entity: Unique, raw: '0000000A-0000-4000-8000-000000000000', key: '0000000a-0000-4000-8000-000000000000' },

@@ -1,0 +1,57 @@
+import { always, leftOut, made } from './faults.js';
+import type { Bug } from './plant.js';
+
+/** What can go wrong between a column and JSON where no entity is made. */
+export const plainRowsBugs: readonly Bug[] = [
+  {
+    name: 'lists show what the driver makes of a column, and not what its entity would hold',
+    story: 'The conversions of the ORM are left out.',
+    plant: { symbol: 'readBy', with: always(undefined) },
+    caughtBy: ['walks/columns-and-json'],
+  },
+  {
+    name: 'a list is answered 400 where a number in its query is beyond the column',
+    story: 'Every number is a parameter, which takes the type of the column.',
+    plant: { symbol: 'fits', in: 'orm/model-queries', with: always(true) },
+    caughtBy: ['serializers/rows-without-entities'],
+  },
+  {
+    name: 'a row is listed once for each of its relations that the query asks for',
+    story: 'Rows that a join has doubled stay in.',
+    plant: {
+      symbol: 'withoutRepeated',
+      with: () => (rows: readonly unknown[]) => rows,
+    },
+    caughtBy: ['serializers/rows-without-entities'],
+  },
+  {
+    name: 'a list in a transaction lacks what its request has written',
+    story: 'What is pending is not flushed before plain rows are read.',
+    plant: { symbol: 'EntityManager.tryFlush', of: '@mikro-orm/core', with: leftOut },
+    caughtBy: ['serializers/rows-under-orm-options'],
+  },
+  {
+    name: 'routes says of a list with soft deletion on a relation that it makes no entities',
+    story: 'Only the serializer is looked at, and not the filters of the ORM.',
+    plant: { symbol: 'defaultFiltersOf', with: always([]) },
+    caughtBy: ['consumers/model-rows'],
+  },
+  {
+    name: 'routes says of a consumer with a retrieve of its own that it makes no entities',
+    story: 'The method is taken for that of the mixin, so that it gets a row that is no entity.',
+    plant: { symbol: 'isPlainRetrieve', with: always(true) },
+    caughtBy: ['consumers/model-rows'],
+  },
+  {
+    name: 'a list of its own gets rows that are no entities',
+    story: 'The method is taken for that of the mixin.',
+    plant: { symbol: 'isPlainList', with: always(true) },
+    caughtBy: ['consumers/model-rows'],
+  },
+  {
+    name: 'rows are read and written under names that a pooler does not know',
+    story: 'The setting holds for the change log only.',
+    plant: { symbol: 'ModelQueries', with: made(() => [() => true]) },
+    caughtBy: ['orm/prepared-rows'],
+  },
+];

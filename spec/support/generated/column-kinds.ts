@@ -1,0 +1,322 @@
+import {
+  ArrayType,
+  BigIntType,
+  DecimalType,
+  type EntityProperty,
+  type Platform,
+  Type,
+  Uint8ArrayType,
+} from '@mikro-orm/core';
+import { Embeddable, Embedded, Enum, Formula, Property } from '@mikro-orm/decorators/legacy';
+import fc from 'fast-check';
+
+/** What a decorator of a property gives. */
+export type Decorate = (prototype: object, name: string) => unknown;
+
+/** A kind of column: how an entity declares it, and what a client may send for it. */
+export interface ColumnKind {
+  readonly name: string;
+  /** What the compiler writes down for the property's type. */
+  readonly type: unknown;
+  readonly declare: (options: object) => Decorate;
+  /** Undefined where only the database, or the entity, makes its values. */
+  readonly values: fc.Arbitrary<unknown> | undefined;
+  /** The class has more than the property: a getter, an initial value. */
+  readonly prepare?: (prototype: object, name: string) => void;
+  /** May be left out on create, whether it may be null or not. */
+  readonly hasDefault?: boolean;
+  /** Why it is never null: a formula, a version. */
+  readonly isNeverNull?: boolean;
+}
+
+type Options = Parameters<typeof Property>[0] & object;
+
+function column(name: string, type: unknown, options: Options, values: fc.Arbitrary<unknown>): ColumnKind {
+  return { name, type, declare: (more) => Property({ ...options, ...more } as Options), values };
+}
+
+function made(name: string, type: unknown, declare: ColumnKind['declare']): ColumnKind {
+  return { name, type, declare, values: undefined, isNeverNull: true };
+}
+
+/** `1,2` */
+class Commas extends Type<string[], string> {
+  override convertToDatabaseValue(value: string[]): string {
+    return value.join(',');
+  }
+  override convertToJSValue(value: string | string[]): string[] {
+    return Array.isArray(value) ? value : value.split(',');
+  }
+  override getColumnType(): string {
+    return 'text';
+  }
+  override compareAsType(): string {
+    return 'string[]';
+  }
+}
+
+/** The database has the text in lower case, and the row in upper case. */
+class Shouted extends Type<string, string> {
+  override convertToDatabaseValueSQL(key: string): string {
+    return `lower(${key})`;
+  }
+  override convertToJSValueSQL(key: string): string {
+    return `upper(${key})`;
+  }
+  override getColumnType(): string {
+    return 'text';
+  }
+}
+
+/** Cents in the database, a decimal text in the row. */
+class Money extends Type<string, number> {
+  override convertToDatabaseValue(value: string | number): number {
+    return typeof value === 'number' ? value : Math.round(Number(value) * 100);
+  }
+  override convertToJSValue(value: number): string {
+    return (Number(value) / 100).toFixed(2);
+  }
+  override getColumnType(_prop: EntityProperty, platform: Platform): string {
+    return platform.getIntegerTypeDeclarationSQL({});
+  }
+}
+
+class Address {
+  street!: string;
+  house?: number | null;
+  since?: Date | null;
+  big?: bigint | null;
+}
+Embeddable()(Address);
+Property({ type: 'string' })(Address.prototype, 'street');
+Property({ type: 'integer', nullable: true })(Address.prototype, 'house');
+Property({ type: 'datetime', nullable: true })(Address.prototype, 'since');
+Property({ type: new BigIntType('bigint'), nullable: true })(Address.prototype, 'big');
+export const embeddables = [Address];
+
+const texts = fc.oneof(
+  fc.string({ unit: 'grapheme', maxLength: 12 }),
+  fc.constantFrom(
+    '',
+    'NULL',
+    'null',
+    ' x ',
+    '\ttab',
+    'a,b',
+    '{}',
+    '{"a": 1}',
+    '"quoted"',
+    "it's",
+    'back\\slash',
+    '(1,2)',
+    '\n',
+    'ß',
+    '$1',
+    '?',
+  ),
+);
+const plainTexts = texts.map((text) => text.replaceAll('\u0000', ''));
+const words = fc.constantFrom('red', 'green', 'blue', 'a b');
+const integers = fc.oneof(fc.integer(), fc.constantFrom(0, -1, 2147483647, -2147483648));
+/** A frame with another is refused: it would not be read as it is. */
+const isReadable = (value: number): boolean =>
+  Number.isSafeInteger(value) || !Number.isInteger(value) || Math.abs(value) >= 1e21;
+const doubles = fc.double({ noNaN: true, noDefaultInfinity: true }).filter(isReadable);
+const floats = fc.float({ noNaN: true, noDefaultInfinity: true }).filter(isReadable);
+const bigints = fc.oneof(
+  fc.bigInt({ min: -9223372036854775808n, max: 9223372036854775807n }).map(String),
+  fc.constantFrom('9007199254740993', '0', '-9223372036854775808', '9223372036854775807', 5),
+);
+const safeBigints = fc.maxSafeInteger();
+const decimals = fc.integer({ min: -99999999, max: 99999999 }).map((cents) => (cents / 100).toFixed(2));
+const uuids = fc.uuid().chain((uuid) => fc.constantFrom(uuid, uuid.toUpperCase()));
+const days = fc
+  .date({ min: new Date('0001-01-01T00:00:00Z'), max: new Date('9999-12-31T00:00:00Z'), noInvalidDate: true })
+  .map((date) => date.toISOString().slice(0, 10));
+const instants = fc
+  .date({ min: new Date('1900-01-01T00:00:00Z'), max: new Date('9998-12-31T00:00:00Z'), noInvalidDate: true })
+  .chain((date) =>
+    fc.constantFrom(
+      date.toISOString(),
+      `${date.toISOString().slice(0, 19)}Z`,
+      `${date.toISOString().slice(0, 19)}+02:00`,
+    ),
+  );
+const times = fc
+  .record({
+    hour: fc.integer({ min: 0, max: 23 }),
+    minute: fc.integer({ min: 0, max: 59 }),
+    second: fc.integer({ min: 0, max: 59 }),
+  })
+  .chain(({ hour, minute, second }) => {
+    const two = (value: number): string => String(value).padStart(2, '0');
+    const full = `${two(hour)}:${two(minute)}:${two(second)}`;
+    return fc.constantFrom(full, full.slice(0, 5), `${full}.5`);
+  });
+const json = fc
+  .jsonValue({ maxDepth: 3 })
+  .map((value): unknown => {
+    const text = JSON.stringify(value).replaceAll('\\u0000', '');
+    return JSON.parse(text, (_, inner: unknown) => (typeof inner === 'number' && !isReadable(inner) ? 0 : inner));
+  })
+  .filter((value) => value !== null);
+const base64 = fc.uint8Array({ maxLength: 8 }).map((bytes) => Buffer.from(bytes).toString('base64'));
+const addresses = fc.record(
+  { street: plainTexts, house: fc.option(fc.integer()), since: fc.option(instants), big: fc.option(bigints) },
+  { requiredKeys: ['street'] },
+);
+const listOf = (items: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> => fc.array(items, { maxLength: 3 });
+
+const embedded = (options: object) => (more: object) => Embedded(() => Address, { ...options, ...more } as never);
+const getter = (prototype: object, name: string): void =>
+  void Object.defineProperty(prototype, name, { get: () => 'got', enumerable: true, configurable: true });
+
+export const columnKinds: readonly ColumnKind[] = [
+  column('integer', Number, { type: 'integer' }, integers),
+  column('smallint', Number, { type: 'smallint' }, fc.integer({ min: -32768, max: 32767 })),
+  column('bigint', BigInt, { type: 'bigint' }, bigints),
+  column('bigint as a text', String, { type: new BigIntType('string') }, bigints),
+  column('bigint by its design type', String, { type: 'bigint' }, bigints),
+  column('bigint as a number', Number, { type: new BigIntType('number') }, safeBigints),
+  column('decimal', String, { type: 'decimal', precision: 10, scale: 2 }, decimals),
+  column(
+    'decimal as a number',
+    Number,
+    { type: new DecimalType('number'), precision: 10, scale: 2 },
+    decimals.map(Number),
+  ),
+  column('numeric without a scale', String, { type: 'decimal', columnType: 'numeric' }, decimals),
+  column('double', Number, { type: 'double' }, doubles),
+  column('real', Number, { type: 'float', columnType: 'real' }, floats),
+  column('boolean', Boolean, { type: 'boolean' }, fc.boolean()),
+  column('string', String, { type: 'string', length: 40 }, plainTexts),
+  column('text', String, { type: 'text' }, plainTexts),
+  column(
+    'char',
+    String,
+    { type: 'character', columnType: 'char(6)' },
+    words.filter((word) => word.length < 6),
+  ),
+  column('domain', Number, { type: 'integer', columnType: 'positive' }, fc.integer({ min: 1, max: 2147483647 })),
+  column('domain of texts', String, { type: 'string', columnType: 'word' }, words),
+  {
+    name: 'enum',
+    type: String,
+    declare: (more) => Enum({ items: ['calm', 'wild'], ...more }),
+    values: fc.constantFrom('calm', 'wild'),
+  },
+  {
+    name: 'enum of numbers',
+    type: Number,
+    declare: (more) => Enum({ items: [1, 2], type: 'smallint', ...more }),
+    values: fc.constantFrom(1, 2),
+  },
+  {
+    name: 'native enum',
+    type: String,
+    declare: (more) => Enum({ items: ['calm', 'wild'], nativeEnumName: 'mood', ...more }),
+    values: fc.constantFrom('calm', 'wild'),
+  },
+  {
+    name: 'enum array',
+    type: Array,
+    declare: (more) => Enum({ items: ['calm', 'wild'], array: true, ...more }),
+    values: listOf(fc.constantFrom('calm', 'wild')),
+  },
+  {
+    name: 'native enum array',
+    type: Array,
+    declare: (more) => Enum({ items: ['calm', 'wild'], array: true, nativeEnumName: 'mood', ...more }),
+    values: listOf(fc.constantFrom('calm', 'wild')),
+  },
+  column('uuid', String, { type: 'uuid' }, uuids),
+  column('date', String, { type: 'date' }, days),
+  column('date as a Date', Date, { type: 'date' }, days),
+  column('datetime', Date, { type: 'datetime' }, instants),
+  column('datetime of whole seconds', Date, { type: 'datetime', length: 0 }, instants),
+  column('datetime of microseconds', Date, { type: 'datetime', length: 6 }, instants),
+  column('datetime without a zone', Date, { type: 'datetime', columnType: 'timestamp(3)' }, instants),
+  column('datetime as a text', String, { type: 'string', columnType: 'timestamptz(3)' }, instants),
+  column('time', String, { type: 'time' }, times),
+  column('time of milliseconds', String, { type: 'time', columnType: 'time(3)' }, times),
+  column('jsonb', Object, { type: 'json' }, json),
+  column('json', Object, { type: 'json', columnType: 'json' }, json),
+  column('array of texts', Array, { type: 'array' }, listOf(plainTexts)),
+  column('array of words', Array, { type: ArrayType, columnType: 'text[]' }, listOf(words)),
+  column('array of integers', Array, { type: new ArrayType(Number), columnType: 'int[]' }, listOf(integers)),
+  column('array of integers by its column', Array, { columnType: 'int[]' } as Options, listOf(integers)),
+  column('array of booleans', Array, { type: ArrayType, columnType: 'boolean[]' }, listOf(fc.boolean())),
+  column('array of doubles', Array, { type: new ArrayType(Number), columnType: 'double precision[]' }, listOf(doubles)),
+  column('array of uuids', Array, { type: ArrayType, columnType: 'uuid[]' }, listOf(fc.uuid())),
+  column('array of dates', Array, { type: ArrayType, columnType: 'date[]' }, listOf(days)),
+  column('array of datetimes', Array, { type: ArrayType, columnType: 'timestamptz[]' }, listOf(instants)),
+  column('array of bigints', Array, { type: ArrayType, columnType: 'bigint[]' }, listOf(bigints)),
+  column('array of decimals', Array, { type: ArrayType, columnType: 'numeric[]' }, listOf(decimals)),
+  column('array of JSON', Array, { type: ArrayType, columnType: 'jsonb[]' }, listOf(json)),
+  column('bytes', Buffer, { type: 'blob' }, base64),
+  column('Uint8Array', Uint8Array, { type: Uint8ArrayType }, base64),
+  column(
+    'interval',
+    String,
+    { type: 'string', columnType: 'interval' },
+    fc.constantFrom('01:00:00', '1 day', '2 mons 3 days'),
+  ),
+  column('inet', String, { type: 'string', columnType: 'inet' }, fc.constantFrom('10.0.0.1', '10.0.0.0/8', '::1')),
+  column('money', String, { type: 'string', columnType: 'money' }, fc.constantFrom('$1.50', '12')),
+  column('range', String, { type: 'string', columnType: 'int4range' }, fc.constantFrom('[1,3)', '[1,3]', 'empty')),
+  column('point', String, { type: 'string', columnType: 'point' }, fc.constantFrom('(1,2)', '(0.5,-3)')),
+  column('timetz', String, { type: 'string', columnType: 'timetz' }, fc.constantFrom('12:00:00+02', '12:00:00')),
+  column('bit', String, { type: 'string', columnType: 'bit(3)' }, fc.constantFrom('101', '000')),
+  column('xml', String, { type: 'string', columnType: 'xml' }, fc.constantFrom('<a/>', '<a>1</a>')),
+  column(
+    'custom: a list in a text',
+    Array,
+    { type: Commas },
+    fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 3 }),
+  ),
+  column(
+    'custom: cents',
+    String,
+    { type: Money },
+    decimals.filter((value) => Math.abs(Number(value)) < 1e6),
+  ),
+  column('custom: through SQL', String, { type: Shouted }, fc.constantFrom('ABC', 'X')),
+  { ...column('lazy', String, { type: 'text', lazy: true }, plainTexts) },
+  { ...column('lazy reference', Object, { type: 'text', lazy: true, ref: true } as Options, plainTexts) },
+  { ...column('lazy date', Date, { type: 'datetime', lazy: true }, instants) },
+  { ...column('hidden', String, { type: 'text', hidden: true }, plainTexts) },
+  { ...column('default', String, { type: 'string', default: 'none' }, plainTexts), hasDefault: true },
+  {
+    ...column('default by SQL', Date, { type: 'datetime', defaultRaw: `'2026-01-02 03:04:05.678+00'` }, instants),
+    hasDefault: true,
+  },
+  { ...column('default of a boolean', Boolean, { type: 'boolean', default: true }, fc.boolean()), hasDefault: true },
+  {
+    ...column(
+      'default of an array',
+      Array,
+      { type: ArrayType, columnType: 'text[]', defaultRaw: `'{a,b}'` },
+      listOf(words),
+    ),
+    hasDefault: true,
+  },
+  { ...column('onCreate', Number, { type: 'integer', onCreate: () => 7 }, integers), hasDefault: true },
+  made('formula', String, () => Formula(`upper('abc')`)),
+  made('formula of a boolean', Boolean, () => Formula(`1 = 1`, { type: 'boolean' })),
+  made('formula of a date', Date, () => Formula(`timestamptz '2026-01-01 00:00:00+00'`, { type: 'datetime' })),
+  made('formula of a bigint', BigInt, () => Formula(`9007199254740993::bigint`, { type: 'bigint' })),
+  made('formula of JSON', Object, () => Formula(`jsonb_build_array(1, null)`, { type: 'json' })),
+  made('formula by its design type', Number, () => Formula(`1 + 1`)),
+  made('lazy formula', String, () => Formula(`'lazy'`, { lazy: true })),
+  made('generated', Number, () => Property({ type: 'integer', generated: `(1 + 1) stored` })),
+  made('generated decimal', String, () =>
+    Property({ type: 'decimal', precision: 6, scale: 2, generated: `(1.5) stored` }),
+  ),
+  made('version', Number, () => Property({ type: 'integer', version: true })),
+  { ...made('getter', String, () => Property({ type: 'string', persist: false })), prepare: getter },
+  { ...made('not persisted', String, () => Property({ type: 'string', persist: false })) },
+  { name: 'embedded', type: Address, declare: embedded({}), values: addresses },
+  { name: 'embedded with a prefix', type: Address, declare: embedded({ prefix: 'at_' }), values: addresses },
+  { name: 'embedded object', type: Address, declare: embedded({ object: true }), values: addresses },
+  { name: 'embedded array', type: Array, declare: embedded({ array: true }), values: listOf(addresses) },
+];

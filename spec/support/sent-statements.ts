@@ -1,0 +1,25 @@
+import pg from 'pg';
+
+export interface SentStatement {
+  readonly text: string;
+  /** Undefined where the server plans it for this once. */
+  readonly name: string | undefined;
+}
+
+/** What the driver sends to PostgreSQL while work is done, but for what the framework asks its log. */
+export async function statementsSentBy(work: () => Promise<unknown>): Promise<readonly SentStatement[]> {
+  const { query } = pg.Client.prototype;
+  const sent: SentStatement[] = [];
+  pg.Client.prototype.query = function (this: pg.Client, ...parameters: readonly unknown[]) {
+    const [given] = parameters as readonly [string | SentStatement];
+    const { text, name = undefined } = typeof given === 'string' ? { text: given } : given;
+    sent.push({ text, name });
+    return Reflect.apply(query, this, parameters);
+  } as typeof query;
+  try {
+    await work();
+  } finally {
+    pg.Client.prototype.query = query;
+  }
+  return sent.filter(({ text }) => !/signalbox|^(un)?listen |pg_notify/i.test(text));
+}

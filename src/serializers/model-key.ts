@@ -1,0 +1,90 @@
+import { type EntityMetadata, type EntityProperty, Utils } from '@mikro-orm/core';
+import { primaryKeyOf } from '../orm/row.js';
+import { type ColumnCheck, type ColumnKind, checkAnyForm, columnKind } from './model-columns.js';
+
+/**
+ * A key as it came in JSON -> the key to look up, or undefined where no row can have it. Numbers may come as text, as URLs
+ * have them. A composite key is an object with all its parts.
+ */
+export function toPrimaryKey(meta: EntityMetadata, raw: unknown): unknown {
+  if (meta.primaryKeys.length === 1) return toKeyPart(keyProperty(meta, meta.primaryKeys[0]), raw);
+  if (typeof raw !== 'object' || raw === null) return undefined;
+  const parts = meta.primaryKeys.map(
+    (name) => [name, toKeyPart(keyProperty(meta, name), Reflect.get(raw, name))] as const,
+  );
+  return parts.some(([, part]) => part === undefined) ? undefined : Object.fromEntries(parts);
+}
+
+function keyProperty(meta: EntityMetadata, name: string | undefined): EntityProperty | undefined {
+  return meta.props.find((prop) => prop.name === name);
+}
+
+/** The same for one column. */
+function toKeyPart(prop: EntityProperty | undefined, raw: unknown): unknown {
+  if (!prop || raw === null || raw === undefined) return undefined;
+  if (prop.targetMeta) return toPrimaryKey(prop.targetMeta, raw);
+  if (isOfClass(raw)) return raw;
+  const outcome = comparedValue(prop, raw, checkAnyForm);
+  return 'value' in outcome ? outcome.value : undefined;
+}
+
+/** JSON has no such values: it is one that an entity has, as code of the application passes it on. */
+function isOfClass(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !isStructure(value);
+}
+
+/** A list or an object of JSON, whatever stands in it: `{"constructor": null}`. */
+function isStructure(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return Array.isArray(value) || prototype === Object.prototype || prototype === null;
+}
+
+/** What came -> the value of a column to look for, or the text that says what is wrong. The ORM would take an object for operators. */
+export function comparedValue(
+  prop: EntityProperty,
+  raw: unknown,
+  check = (kind: ColumnKind, value: unknown): ReturnType<ColumnCheck> => kind.check(value),
+): ReturnType<ColumnCheck> {
+  const outcome = check(columnKind(prop), raw);
+  return 'value' in outcome && isStructure(outcome.value) ? { text: 'A single value is required.' } : outcome;
+}
+
+/** The condition of the row whose key the entity has. */
+export function ofKey(meta: EntityMetadata, key: unknown): object {
+  const [name] = meta.primaryKeys;
+  return meta.primaryKeys.length === 1 && name ? { [name]: key } : (key as object);
+}
+
+/** A key as the entity has it -> as it is shown. */
+export function showKey(meta: EntityMetadata, key: unknown): unknown {
+  const [only, ...others] = meta.getPrimaryProps();
+  if (only && others.length === 0) return showKeyPart(only, key);
+  const parts = Object.entries(Object(key) as object).map(
+    ([name, part]) => [name, showKeyPart(keyProperty(meta, name), part)] as const,
+  );
+  return Object.fromEntries(parts);
+}
+
+/** The same of another column. */
+export function showColumn(meta: EntityMetadata, name: string, value: unknown): unknown {
+  return showKeyPart(keyProperty(meta, name), value);
+}
+
+function showKeyPart(prop: EntityProperty | undefined, part: unknown): unknown {
+  if (!prop || part === null || part === undefined) return part;
+  if (!prop.targetMeta) return columnKind(prop).show(part);
+  return showKey(prop.targetMeta, Utils.isEntity<object>(part, true) ? primaryKeyOf(part) : part);
+}
+
+/** The condition of the row with a key; undefined where no row can have it. */
+export function byKey(meta: EntityMetadata, raw: unknown): object | undefined {
+  const key = toPrimaryKey(meta, raw);
+  return key === undefined ? undefined : ofKey(meta, key);
+}
+
+/** The condition of the rows with a value in a column; undefined where no row can have it. */
+export function byColumn(meta: EntityMetadata, name: string, raw: unknown): object | undefined {
+  const value = toKeyPart(keyProperty(meta, name), raw);
+  return value === undefined ? undefined : { [name]: value };
+}
