@@ -11,6 +11,7 @@ export const navigation = [
       ['chat', 'The chat of the sample app'],
       ['troubleshooting', 'When something does not work'],
       ['coming-from-dcrf', 'Coming from DCRF'],
+      ['feature-table', 'Feature table'],
     ],
   },
   {

@@ -39,6 +39,7 @@ describe('The public names', () => {
       'Detached',
       'DetailAction',
       'Disconnected',
+      'FilterBackend',
       'Groups',
       'GroupsForBoth',
       'GroupsForConsumer',

@@ -95,7 +95,15 @@ export type { ReplyClass } from './dispatch/action-declaration.js';
 export type { ErrorMapper } from './dispatch/error-mapping.js';
 export { ActionReply, reply } from './dispatch/reply.js';
 export * from './errors.js';
-export type { FilterKwargsOf, FilterOptions, TextFieldOf } from './filters/filter-types.js';
+export type {
+  FilterKwargsOf,
+  FilterOperator,
+  FilterOptions,
+  FilterPath,
+  TextFieldOf,
+  TextPath,
+} from './filters/filter-types.js';
+export { FilterBackend, type FilterBackendClass } from './filters/model-filter-backend.js';
 export type { JsonSchema } from './kwargs/json-schema.js';
 export type { KwargsInputOf, KwargsOf, KwargsSchema } from './kwargs/kwargs-checker.js';
 export { Announcer } from './log/announcer.js';

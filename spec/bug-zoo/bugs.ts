@@ -7,6 +7,7 @@ import { connectionMemoryBugs } from './connection-memory-bugs.js';
 import { dcrfBugs } from './dcrf-bugs.js';
 import { always, answered, given, leftOut, made } from './faults.js';
 import { inboundBugs } from './inbound-bugs.js';
+import { listsBugs } from './lists-bugs.js';
 import { loginBugs } from './login-bugs.js';
 import { plainRowsBugs } from './plain-rows-bugs.js';
 import type { Bug, Fault } from './plant.js';
@@ -1179,6 +1180,7 @@ export const bugs: readonly Bug[] = [
   ...loginBugs,
   ...replies,
   ...changeLogBugs,
+  ...listsBugs,
   ...columnKindsBugs,
   ...severalProcessesBugs,
   ...plainRowsBugs,

@@ -53,7 +53,7 @@ const noted: readonly [string, string, object, readonly [string, object][]][] = 
   ['/plain/', 'ping', { a: 1, b: 2 }, [[kwargs, { action: 'ping', dropped: ['a', 'b'] }]]],
   ['/plain/', 'ping', {}, []],
   ['/rooms/', 'retrieve', { pk: 1, fields: 'id' }, [[kwargs, { action: 'retrieve', dropped: ['fields'] }]]],
-  ['/rooms/', 'list', { limit: 1, search: 'red', filter: {} }, [[kwargs, { action: 'list', dropped: ['filter'] }]]],
+  ['/rooms/', 'list', { limit: 1, search: 'red', sort: {} }, [[kwargs, { action: 'list', dropped: ['sort'] }]]],
   ['/rooms/', 'list', { offset: 0 }, []],
   [
     '/rooms/',

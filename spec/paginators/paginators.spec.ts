@@ -14,6 +14,7 @@ import {
   Paginator,
   type PaginatorTypes,
   type paginatorTypes,
+  ValidationFailed,
 } from 'signalbox';
 import type { TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
@@ -68,6 +69,30 @@ class Chunks extends Paginator {
   }
 }
 
+/** Asks for the position of a row that `slice` gave, and answers with what it is told. */
+@injectable()
+class Misplacing extends Chunks {
+  override async page<Row>(source: PageSource<Row>): Promise<Chunk<Row>> {
+    const rows = await source.slice(0, 1);
+    try {
+      for (const row of rows) source.positionOf(row);
+    } catch (error) {
+      throw ValidationFailed.of({ position: [String(error)] });
+    }
+    return new Chunk(rows, true);
+  }
+}
+
+@Consumer()
+class MisplacingConsumer extends mix(
+  ModelConsumer(Thing, { serializer: ShortSerializer, paginator: Misplacing }),
+  List,
+) {
+  protected override getOrder() {
+    return byDescription;
+  }
+}
+
 @Consumer()
 class ChunkConsumer extends mix(ModelConsumer(Thing, { serializer: ShortSerializer, paginator: Chunks }), List) {}
 
@@ -89,6 +114,7 @@ describe('Paginators', () => {
   const world = useScenarios('paginators', {
     '/cursor/': CursorConsumer,
     '/chunks/': ChunkConsumer,
+    '/misplacing/': MisplacingConsumer,
     '/overriding/': OverridingConsumer,
   });
   let client: TestConnection;
@@ -110,7 +136,7 @@ describe('Paginators', () => {
     client = await world.open('/cursor/');
   });
 
-  type CursorData = { results: { name: string }[]; limit: number; next: string | null };
+  type CursorData = { results: { name: string }[]; limit: number; next: string | null; previous: string | null };
   const pageAt = async (cursor: string | undefined, kwargs: object = {}) => {
     const { data } = await client.request('list', { ...kwargs, ...(cursor !== undefined && { cursor }) });
     return data as CursorData;
@@ -166,6 +192,20 @@ describe('Paginators', () => {
       expect(await walk({ by: 'hidden' })).to.deep.equal([['alpha', 'beta'], ['gamma', 'delta'], ['epsilon']]);
     });
 
+    it('say of rows that came without a position how to read them', async () => {
+      const misplacing = await world.open('/misplacing/');
+      expect(await misplacing.request('list', { chunk: 1 })).to.deep.include({
+        errors: [
+          {
+            position: [
+              'ConfigurationError: Thing: is shown without entities, and a paginator asks for the position of a row that slice gave. ' +
+                'Let the paginator read rows whose positions it needs with after or before.',
+            ],
+          },
+        ],
+      });
+    });
+
     it('end where the rows end', async () => {
       expect(await pageAt(undefined, { limit: 5 })).to.include({ next: null });
       expect(await pageAt(undefined, { limit: 1000 })).to.include({ next: null, limit: 100 });
@@ -183,10 +223,51 @@ describe('Paginators', () => {
       ]);
     });
 
+    it('go back from every page to the one ahead of it', async () => {
+      const [first, second] = [await pageAt(undefined), await pageAt((await pageAt(undefined)).next ?? '')];
+      expect(first.previous).to.equal(null);
+      const back = await pageAt(second.previous ?? '');
+      expect(back).to.deep.equal(first);
+      expect(await pageAt(back.next ?? '')).to.deep.equal(second);
+    });
+
+    it('go back over rows that share a value, and rows without one', async () => {
+      for (const desc of [false, true]) {
+        const there = await walk({ by: 'description', desc });
+        const back: (readonly string[])[] = [];
+        for (let cursor: string | null = '~'; cursor !== null; ) {
+          const { results, previous }: CursorData = await pageAt(cursor, { by: 'description', desc, limit: 1 });
+          back.unshift(results.map(({ name }) => name));
+          cursor = previous;
+        }
+        expect(back.flat()).to.deep.equal(there.flat());
+      }
+    });
+
+    it('show the last page to a client that goes back from behind it', async () => {
+      const { next } = await pageAt(undefined, { limit: 4 });
+      await world.orm.em.fork().nativeDelete(Thing, { name: 'gamma' });
+      const { results, previous } = await pageAt(next ?? '');
+      expect(results).to.deep.equal([]);
+      const last = await pageAt(previous ?? '');
+      expect(last.results.map(({ name }) => name)).to.deep.equal(['delta', 'alpha']);
+      expect(last.next).to.equal(null);
+    });
+
+    it('show the first page to a client that goes back where nothing is left', async () => {
+      const { next } = await pageAt(undefined);
+      const { previous } = await pageAt(next ?? '');
+      await world.orm.em.fork().nativeDelete(Thing, { name: ['epsilon', 'beta'] });
+      const page = await pageAt(previous ?? '');
+      expect(page.results.map(({ name }) => name)).to.deep.equal(['delta', 'alpha']);
+      expect(page.previous).to.equal(null);
+    });
+
     const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
     const refused: readonly (readonly [string, string])[] = [
       ['nothing', ''],
       ['no JSON', 'xyz'],
+      ['no JSON, for the page ahead of it', '~xyz'],
       ['no list', encoded({})],
       ['null', encoded(null)],
       ['too few values', encoded(['description,id', 'a'])],

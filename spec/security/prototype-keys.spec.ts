@@ -131,7 +131,10 @@ describe('A name that every object has', () => {
         );
       }
       const found = await ask(ann, { action: 'list', request_id: 1, search: name });
-      expect(found).to.deep.include({ data: { results: [], limit: 25, next: null }, response_status: 200 });
+      expect(found).to.deep.include({
+        data: { results: [], limit: 25, next: null, previous: null },
+        response_status: 200,
+      });
       expect(await ask(ann, { action: 'list', request_id: 1, cursor: name })).to.include({ response_status: 400 });
       await using bob = await served.open('/named/');
       expect(await ask(bob, { action: 'retrieve', request_id: 1, name })).to.deep.equal(absent);
@@ -152,11 +155,12 @@ describe('A name that every object has', () => {
           refusal(action, 400, 'validation_failed', [{ [name]: ['This field is not known.'] }]),
         );
       const unknown = `"${name}" is not known here. Known are archived.`;
+      const noOperator = `"${name}" is not known here. Known are exact, in.`;
       expect(await ask(ann, { action: 'list', request_id: 1, filter: hostile })).to.deep.equal(
         refusal('list', 400, 'validation_failed', [{ [`filter.${name}`]: [unknown] }]),
       );
       expect(await ask(ann, { action: 'list', request_id: 1, filter: { archived: hostile } })).to.deep.equal(
-        refusal('list', 400, 'validation_failed', [{ 'filter.archived': ['Must be a valid boolean.'] }]),
+        refusal('list', 400, 'validation_failed', [{ [`filter.archived.${name}`]: [noOperator] }]),
       );
       expect(await ask(ann, { action: 'retrieve', request_id: 1, pk: hostile })).to.deep.equal(
         refusal('retrieve', 404, 'not_found', ['Not found.']),

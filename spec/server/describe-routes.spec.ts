@@ -365,7 +365,18 @@ describe('The description of an application', () => {
         offset: { type: 'integer', minimum: 0 },
         filter: {
           type: 'object',
-          properties: { archived: { anyOf: [{ type: 'boolean' }, { type: 'array', items: { type: 'boolean' } }] } },
+          properties: {
+            archived: {
+              anyOf: [
+                { type: 'boolean' },
+                { type: 'array', items: { type: 'boolean' } },
+                {
+                  type: 'object',
+                  properties: { exact: { type: 'boolean' }, in: { type: 'array', items: { type: 'boolean' } } },
+                },
+              ],
+            },
+          },
         },
         ordering: {
           anyOf: [{ enum: ['name', '-name'] }, { type: 'array', items: { enum: ['name', '-name'] } }],

@@ -1,8 +1,10 @@
+import type { FilterQuery } from '@mikro-orm/core';
 import {
   type ActionContext,
   Consumer,
   type ConsumerApi,
   CursorPaginator,
+  FilterBackend,
   LimitOffsetPage,
   LimitOffsetPaginator,
   List,
@@ -19,7 +21,7 @@ import {
   StreamedList,
 } from 'signalbox';
 import { injectable } from 'tsyringe';
-import { Room } from './entities.js';
+import { Message, Room } from './entities.js';
 import { same, some } from './support.js';
 
 @injectable()
@@ -192,3 +194,114 @@ class Chunks extends Paginator {
 class Chunked extends mix(ModelConsumer(Room, { serializer: RoomSerializer, paginator: Chunks }), List) {}
 some<ConsumerApi<Chunked>['actions']['list']['reply']>() satisfies { results: readonly RoomView[]; isLast: boolean };
 same<ConsumerApi<Chunked>['actions']['list']['kwargs'], { chunk: number }>();
+
+// Operators, and what relations lead to
+
+class MineKwargs {
+  mine?: boolean;
+}
+class Archive extends FilterBackend<{ archived: boolean }> {
+  static override readonly kwargs = ArchiveKwargs();
+  filterQuery(query: FilterQuery<{ archived: boolean }>): FilterQuery<{ archived: boolean }> {
+    return query;
+  }
+}
+function ArchiveKwargs() {
+  return class {
+    all?: boolean;
+  };
+}
+class OfMessages extends FilterBackend<Message> {
+  filterQuery(query: FilterQuery<Message>): FilterQuery<Message> {
+    return query;
+  }
+}
+
+@Consumer()
+class Asked extends mix(
+  ModelConsumer(Room, {
+    serializer: RoomSerializer,
+    filters: {
+      fields: {
+        name: ['exact', 'icontains'],
+        topic: ['exact', 'not', 'is_null'],
+        opensAt: ['lt', 'between'],
+        'host.username': ['exact', 'in'],
+        'deputy.username': ['exact'],
+        members: ['exact', 'in', 'not'],
+        'messages.user.username': ['starts_with'],
+      },
+      ordering: ['host.username'],
+      search: ['host.username', 'messages.text'],
+      kwargs: MineKwargs,
+      backends: [Archive],
+    },
+  }),
+  List,
+) {
+  protected override filterQuery(query: FilterQuery<Room>, _context: ActionContext, { mine, all }: RoomKwargs) {
+    same<typeof mine, boolean | undefined>();
+    same<typeof all, boolean | undefined>();
+    return query;
+  }
+}
+interface RoomKwargs {
+  mine?: boolean;
+  all?: boolean;
+}
+type AskedKwargs = ConsumerApi<Asked>['actions']['list']['kwargs'];
+({
+  filter: {
+    name: 'red',
+    topic: { not: [null, 'x'] },
+    opensAt: { lt: '2026-01-01T00:00:00Z', between: ['2026-01-01T00:00:00Z', '2026-01-02T00:00:00Z'] },
+    'host.username': ['ann', 'bob'],
+    'deputy.username': null,
+    members: { not: 1 },
+    'messages.user.username': { starts_with: 'a' },
+  },
+  ordering: '-host.username',
+  search: 'x',
+  mine: true,
+  all: false,
+}) satisfies AskedKwargs;
+({ filter: { name: { icontains: 'r' }, topic: { is_null: true }, members: [1, 2] } }) satisfies AskedKwargs;
+// @ts-expect-error it has no such operator
+({ filter: { name: { contains: 'r' } } }) satisfies AskedKwargs;
+// @ts-expect-error nor is it one of several
+({ filter: { name: ['red'] } }) satisfies AskedKwargs;
+// @ts-expect-error it has bounds only
+({ filter: { opensAt: '2026-01-01T00:00:00Z' } }) satisfies AskedKwargs;
+// @ts-expect-error a bound is not null
+({ filter: { opensAt: { lt: null } } }) satisfies AskedKwargs;
+// @ts-expect-error there are two bounds
+({ filter: { opensAt: { between: ['2026-01-01T00:00:00Z'] } } }) satisfies AskedKwargs;
+// @ts-expect-error a name is text
+({ filter: { 'host.username': 4 } }) satisfies AskedKwargs;
+// @ts-expect-error every room has a host
+({ filter: { 'host.username': null } }) satisfies AskedKwargs;
+// @ts-expect-error members are named by key
+({ filter: { members: { not: 'ann' } } }) satisfies AskedKwargs;
+// @ts-expect-error what the backend declares is a boolean
+({ all: 4 }) satisfies AskedKwargs;
+// @ts-expect-error no such kwarg
+({ others: true }) satisfies AskedKwargs;
+// @ts-expect-error a host has no such field
+ModelConsumer(Room, { serializer: RoomSerializer, filters: { fields: ['host.nickname'] } });
+// @ts-expect-error nor has a room
+ModelConsumer(Room, { serializer: RoomSerializer, filters: { fields: { archvied: ['exact'] } } });
+// @ts-expect-error no such operator
+ModelConsumer(Room, { serializer: RoomSerializer, filters: { fields: { name: ['like'] } } });
+// @ts-expect-error only texts are searched
+ModelConsumer(Room, { serializer: RoomSerializer, filters: { search: ['host.id'] } });
+// @ts-expect-error it is for messages
+ModelConsumer(Room, { serializer: RoomSerializer, filters: { backends: [OfMessages] } });
+// @ts-expect-error it is no backend
+ModelConsumer(Room, { serializer: RoomSerializer, filters: { backends: [RoomSerializer] } });
+
+@Consumer()
+class AskedAlone extends mix(
+  ModelConsumer(Room, { serializer: RoomSerializer, filters: { backends: [Archive] } }),
+  List,
+) {}
+({ all: true }) satisfies ConsumerApi<AskedAlone>['actions']['list']['kwargs'];

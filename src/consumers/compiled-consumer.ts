@@ -17,7 +17,7 @@ import { knowsConnectionOnly } from '../permissions/standard-permissions.js';
 import type { Settings } from '../settings.js';
 import { ApiConsumer } from './api-consumer.js';
 import { EventBodies } from './event-bodies.js';
-import { BaseModelConsumer, modelOf, narrowsRows, overrides, settingsOf } from './model-consumer.js';
+import { BaseModelConsumer, modelOf, narrowingOf, overrides, settingsOf } from './model-consumer.js';
 
 export type ConsumerClass = ConcreteClass<ApiConsumer>;
 
@@ -75,7 +75,7 @@ export function compileConsumer(
     actions,
   });
   if (model) checkGroups(consumer, observers, model);
-  const isNarrowed = narrowsRows(consumer) || overrides(consumer, 'getObject');
+  const isNarrowed = narrowingOf(consumer) !== undefined || overrides(consumer, 'getObject');
   return {
     consumer,
     actions,
@@ -179,7 +179,7 @@ function checkRevocations(
 
 /** A client that subscribes to a group-less observer hears of every row, also of those that the query keeps from the client. */
 function checkGroups(consumer: ConsumerClass, observers: ReadonlyMap<string, Observer>, model: Class): void {
-  const narrowing = ['getQuery', 'filterQuery'].find((member) => overrides(consumer, member));
+  const narrowing = narrowingOf(consumer);
   const withGroups = new Set(consumerGroupDeclarations.read(consumer).values());
   if (!narrowing) return;
   for (const { member, model: observed } of observers.values()) {

@@ -1,12 +1,19 @@
 import type { EntityMetadata } from '@mikro-orm/core';
+import { checkHasRules } from '../decorators/parameter-type.js';
 import { ConfigurationError } from '../errors.js';
-import { ModelFilters } from '../filters/model-filters.js';
+import { type AnyFilterOptions, filtersOf, operatorsOf } from '../filters/model-filters.js';
+import { isStandardSchema } from '../kwargs/kwargs-checker.js';
+import { checkTransformer } from '../kwargs/transformer-copies.js';
 import type { Class } from '../metadata.js';
 import { observerDeclarations } from '../observers/observer-declaration.js';
+import { type ModelPath, pathOf } from '../orm/model-paths.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { unknownEntity } from '../orm/unknown-entity.js';
+import { CursorPaginator } from '../paginators/cursor-paginator.js';
+import { Keyset } from '../paginators/model-keyset.js';
+import type { PaginatorClass } from '../paginators/paginator.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
-import type { SerializerClass } from '../serializers/serializer.js';
+import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
 import { BaseModelConsumer } from './model-consumer.js';
 import { plainWriteIn } from './model-mixins.js';
 
@@ -21,12 +28,17 @@ export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): voi
       throw unknownEntity(`${consumer.name}.${member}`, 'observes', observed);
   }
   if (!(consumer.prototype instanceof BaseModelConsumer)) return;
-  const { model, filters, lookupField, serializer } = consumer as unknown as typeof BaseModelConsumer;
+  const { model, filters, lookupField, paginator, serializer } = consumer as unknown as typeof BaseModelConsumer;
   if (!unitOfWork.knows(model)) throw unknownEntity(consumer.name, 'is a consumer of', model);
   const meta = unitOfWork.of(model).em.getMetadata(model as never) as EntityMetadata;
-  if (filters) new ModelFilters(meta, filters);
+  if (filters) {
+    filtersOf(meta, filters);
+    if (isByCursor(paginator)) for (const name of filters.ordering ?? []) new Keyset(meta, { [name]: 'asc' });
+    checkFiltersShow(consumer, serializer, meta, filters);
+    checkOwnKwargs(consumer, filters);
+  }
   if (meta.view || meta.virtual || meta.expression) refuseWrites(consumer, meta);
-  checkUnrestricted(consumer, serializer, [...Object.values(filters ?? {}).flat(), lookupField]);
+  checkUnrestricted(consumer, serializer, lookupField);
   if (lookupField === 'pk' || meta.props.some(({ name, kind }) => name === lookupField && kind === 'scalar')) return;
   throw new ConfigurationError({
     class: consumer.name,
@@ -48,16 +60,70 @@ function refuseWrites(consumer: Class, { className }: EntityMetadata): void {
   });
 }
 
-/** A client that may ask for the rows with a value finds out the value of a row. */
-function checkUnrestricted(consumer: Class, serializer: SerializerClass, names: readonly string[]): void {
-  if (!(serializer.prototype instanceof BaseModelSerializer)) return;
-  const { rights } = (serializer as unknown as typeof BaseModelSerializer).options;
-  const restricted = names.find((name) => rights && Object.hasOwn(rights.fields, name));
-  if (restricted === undefined) return;
-  throw new ConfigurationError({
+function checkOwnKwargs(consumer: Class, { kwargs, backends = [] }: AnyFilterOptions): void {
+  const declared = [{ owner: consumer, kwargs }, ...backends.map((owner) => ({ owner, kwargs: owner.kwargs }))];
+  for (const { owner, kwargs: schema } of declared) {
+    if (!schema || isStandardSchema(schema)) continue;
+    checkTransformer(schema);
+    checkHasRules(owner.prototype as object, 'filterQuery', schema);
+  }
+}
+
+/** A cursor has to have the values of the order. */
+function isByCursor(paginator: PaginatorClass | undefined): boolean {
+  return paginator === CursorPaginator || paginator?.prototype instanceof CursorPaginator;
+}
+
+/** A client that may ask for the rows with a value, or for their order by it, finds out the value of a row. */
+function checkFiltersShow(
+  consumer: Class,
+  serializer: SerializerClass,
+  meta: EntityMetadata,
+  { fields = [], ordering = [], search = [] }: AnyFilterOptions,
+): void {
+  for (const name of [...operatorsOf(fields).map(([field]) => field), ...ordering, ...search]) {
+    const path = pathOf(meta, name);
+    const secrecy = path && secrecyOf(path, serializer);
+    if (secrecy) throw secret(consumer, name, secrecy);
+  }
+}
+
+function checkUnrestricted(consumer: Class, serializer: SerializerClass, lookupField: string): void {
+  const secrecy = optionsOf(serializer) && restriction(serializer, lookupField);
+  if (secrecy) throw secret(consumer, lookupField, secrecy);
+}
+
+/** Why not everybody may know what a path leads to. Of relations that nothing nests, the entity alone says it. */
+function secrecyOf({ steps, last }: ModelPath, serializer: SerializerClass): string | undefined {
+  let shownBy: SerializerClass | undefined = serializer;
+  for (const { name, hidden } of [...steps, last]) {
+    if (hidden) return 'is hidden';
+    const options = shownBy && optionsOf(shownBy);
+    if (shownBy && options?.writeOnly?.includes(name as never)) return `is written only, by ${shownBy.name}`;
+    const restricted = shownBy && restriction(shownBy, name);
+    if (restricted) return restricted;
+    const nested: unknown = options?.nested && Reflect.get(options.nested, name);
+    shownBy = isSerializerClass(nested) ? nested : undefined;
+  }
+  return undefined;
+}
+
+function restriction(serializer: SerializerClass, name: string): string | undefined {
+  const { rights } = optionsOf(serializer) ?? {};
+  return rights && Object.hasOwn(rights.fields, name) ? 'is shown to some only' : undefined;
+}
+
+/** Of a serializer of the application's own making nothing is known. */
+function optionsOf(serializer: SerializerClass): (typeof BaseModelSerializer)['options'] | undefined {
+  if (!(serializer.prototype instanceof BaseModelSerializer)) return undefined;
+  return (serializer as unknown as typeof BaseModelSerializer).options;
+}
+
+function secret(consumer: Class, member: string, secrecy: string): ConfigurationError {
+  return new ConfigurationError({
     class: consumer.name,
-    member: restricted,
-    reason: `is shown to some only, and everybody could find it out by filters, order or lookup.`,
+    member,
+    reason: `${secrecy}, and everybody could find it out by filters, order, search or lookup.`,
     remedy: 'Take it out of them, and write what some may ask in filterQuery.',
   });
 }

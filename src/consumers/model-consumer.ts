@@ -1,8 +1,12 @@
 import type { EntityMetadata, FilterQuery } from '@mikro-orm/core';
 import type { ModelConsumerTypes, modelConsumerTypes } from '../dispatch/action-declaration.js';
 import { ConfigurationError, Conflict, NotFound, ValidationFailed } from '../errors.js';
-import { type AnyFilterOptions, ModelFilters } from '../filters/model-filters.js';
+import type { OwnFilterKwargs } from '../filters/filter-types.js';
+import { FilterBackend } from '../filters/model-filter-backend.js';
+import { type AnyFilterOptions, filtersOf } from '../filters/model-filters.js';
+import { conditionOf, relatedTo } from '../filters/model-row-filter.js';
 import type { Class, ConcreteClass } from '../metadata.js';
+import type { ModelOrder } from '../orm/model-paths.js';
 import { asStored, type ModelQuery } from '../orm/model-queries.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ModelPageSource, type PlannedRows } from '../paginators/model-page-source.js';
@@ -51,6 +55,11 @@ export type PerformUpdate<S extends SerializerLike> = [
 /** The parameters of `performDelete`. */
 export type PerformDelete<S extends SerializerLike> = [entity: EntityOf<S>, context: ActionContext];
 
+/** What `filterQuery` has of the kwargs that the options declare: all of it in `list`, and nothing in other actions. */
+export type QueryKwargs<Options extends AnyModelOptions> = Options extends { readonly filters: infer Filters }
+  ? Partial<OwnFilterKwargs<Filters>>
+  : object;
+
 /** What `ModelConsumer(Entity, options)` gives to extend: no action yet; mixins bring them. */
 export abstract class BaseModelConsumer<Entity extends object, Options extends AnyModelOptions>
   extends ApiConsumer
@@ -73,10 +82,15 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     return {} as FilterQuery<Entity>;
   }
 
-  /** Narrows the query by what the client sent; default not at all. */
+  /**
+   * Narrows the query by what the client sent; default not at all.
+   *
+   * @param kwargs what `filters.kwargs` declares, in `list`
+   */
   protected filterQuery(
     query: FilterQuery<Entity>,
     _context: ActionContext,
+    _kwargs?: QueryKwargs<Options>,
   ): FilterQuery<Entity> | Promise<FilterQuery<Entity>> {
     return query;
   }
@@ -98,7 +112,7 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
   }
 
   /** The order of lists; default by key, so that two lists of the same rows are alike. */
-  protected getOrder(_context: ActionContext): Record<string, 'asc' | 'desc'> {
+  protected getOrder(_context: ActionContext): ModelOrder {
     return Object.fromEntries(this.#meta.primaryKeys.map((name) => [name, 'asc' as const]));
   }
 
@@ -166,9 +180,14 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     return this[boundSession].unitOfWork;
   }
 
-  /** The query of the consumer, narrowed by the client's. */
-  protected async visibleRows(context: ActionContext): Promise<FilterQuery<Entity>> {
-    return this.filterQuery(await this.getQuery(context), context);
+  /** The query of the consumer, narrowed by the client's and by its backends. */
+  protected async visibleRows(context: ActionContext, kwargs: object = {}): Promise<FilterQuery<Entity>> {
+    let query = await this.filterQuery(await this.getQuery(context), context, kwargs as QueryKwargs<Options>);
+    for (const backend of backendsOf(this)) {
+      const provider = this.scope.container.resolve(backend) as FilterBackend<Entity>;
+      query = await provider.filterQuery(query, context, kwargs);
+    }
+    return query;
   }
 
   /**
@@ -178,12 +197,14 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
    * @throws ValidationFailed for filters that the consumer does not have, and for values that do not fit
    */
   protected async rows(kwargs: object, context: ActionContext): Promise<ModelPageSource> {
-    const filters = new ModelFilters(this.#meta, settingsOf(this).filters ?? {});
+    const filters = filtersOf(this.#meta, settingsOf(this).filters ?? noFilters);
     const asked = kwargs as Readonly<Record<string, unknown>>;
-    const narrowed = filters.where(asked);
-    const order = { ...filters.order(asked) };
+    const filter = filters.filter(asked);
+    const { queries, reader } = this.unitOfWork;
+    const narrowed = conditionOf(filter, await queries.filtersOf(reader, relatedTo(filter)));
+    const order: Record<string, 'asc' | 'desc'> = { ...filters.order(asked) };
     for (const [name, direction] of Object.entries(this.getOrder(context))) order[name] ??= direction;
-    const where = { $and: [await this.visibleRows(context), narrowed] };
+    const where = { $and: [await this.visibleRows(context, kwargs), narrowed] };
     return new ModelPageSource({ unitOfWork: this.unitOfWork, model: modelOf(this), where, order });
   }
 
@@ -284,6 +305,8 @@ export function checkedKey(consumer: object, meta: EntityMetadata, key: unknown)
   return others.length === 0 ? only : named;
 }
 
+const noFilters: AnyFilterOptions = {};
+
 /** What `checkedKey` gave, as a client would send it: `getObject` takes that. */
 export function sentKey(consumer: object, meta: EntityMetadata, checked: unknown): unknown {
   const { lookupField } = settingsOf(consumer);
@@ -298,18 +321,24 @@ export function modelOf(consumer: object): ConcreteClass<object> {
   return (consumer.constructor as unknown as { model: ConcreteClass<object> }).model;
 }
 
-/** Whether a consumer class overrides what says which rows there are for a client. */
-export function narrowsRows(consumer: Class): boolean {
-  return overrides(consumer, 'getQuery') || overrides(consumer, 'filterQuery');
+/** What says which rows of a consumer class there are for a client; undefined where every row is there. */
+export function narrowingOf(consumer: Class): string | undefined {
+  const member = ['getQuery', 'filterQuery'].find((name) => overrides(consumer, name));
+  return member ?? (isModelConsumer(consumer) ? backendsOf(consumer.prototype)[0]?.name : undefined);
+}
+
+function isModelConsumer(consumer: Class): boolean {
+  return consumer.prototype instanceof BaseModelConsumer;
+}
+
+function backendsOf(consumer: object) {
+  return settingsOf(consumer).filters?.backends ?? [];
 }
 
 /** Whether a consumer class has a member of its own in place of the model consumer's. */
 export function overrides(consumer: Class, member: string): boolean {
   const { prototype } = BaseModelConsumer;
-  return (
-    consumer.prototype instanceof BaseModelConsumer &&
-    Reflect.get(consumer.prototype, member) !== Reflect.get(prototype, member)
-  );
+  return isModelConsumer(consumer) && Reflect.get(consumer.prototype, member) !== Reflect.get(prototype, member);
 }
 
 /** What the options said. */
@@ -371,13 +400,23 @@ function checkModelOptions(entity: unknown, options: Partial<AnyModelOptions> | 
       remedy: 'Give the class, and look for a circular import.',
     });
   }
-  if (typeof options?.serializer === 'function') return;
   const { name } = entity;
+  for (const backend of options?.filters?.backends ?? []) checkBackend(name, backend);
+  if (typeof options?.serializer === 'function') return;
   throw new ConfigurationError({
     class: `ModelConsumer(${name})`,
     reason: 'has no serializer, which says what clients see of a row.',
     remedy:
       `Write class ${name}Serializer extends ModelSerializer(${name}, { fields: ['id', …] }) {}, and give it: ` +
       `ModelConsumer(${name}, { serializer: ${name}Serializer }). If you did, look for a circular import.`,
+  });
+}
+
+function checkBackend(entity: string, backend: unknown): void {
+  if (typeof backend === 'function' && backend.prototype instanceof FilterBackend) return;
+  throw new ConfigurationError({
+    class: `ModelConsumer(${entity})`,
+    reason: `was given ${typeof backend === 'function' ? backend.name : String(backend)} for a filter backend.`,
+    remedy: 'Give classes that extend FilterBackend, and look for a circular import.',
   });
 }

@@ -1,10 +1,10 @@
 import { Clock } from '../clock.js';
 import { declareAction, replyShapes } from '../dispatch/action-declaration.js';
 import { Cancelled, ConfigurationError } from '../errors.js';
-import type { FilterKwargsOf } from '../filters/filter-types.js';
-import type { AnyFilterOptions } from '../filters/model-filters.js';
+import type { FilterKwargsOf, TakesNoFilter } from '../filters/filter-types.js';
+import { type AnyFilterOptions, operatorsOf } from '../filters/model-filters.js';
 import { describeKwargs } from '../kwargs/described-kwargs.js';
-import { objectSchema } from '../kwargs/json-schema.js';
+import { type JsonSchema, objectSchema } from '../kwargs/json-schema.js';
 import { checkKwargs, type KwargsSchema } from '../kwargs/kwargs-checker.js';
 import { type OwnSchema, ownSchema } from '../kwargs/own-schema.js';
 import type { ModelPageSource } from '../paginators/model-page-source.js';
@@ -28,7 +28,7 @@ export type ListKwargs<On> = (PaginatorOf<On> extends undefined ? unknown : Page
   : never;
 
 /** The context alone, where neither a paginator nor a filter asks for kwargs. */
-export type ListParameters<On> = [FiltersOf<On>[keyof FiltersOf<On>], PaginatorOf<On>] extends [never, undefined]
+export type ListParameters<On> = [TakesNoFilter<FiltersOf<On>>, PaginatorOf<On>] extends [true, undefined]
   ? [context: ActionContext]
   : [kwargs: ListKwargs<On>, context: ActionContext];
 
@@ -96,10 +96,12 @@ export const List: List = (base) => {
     }
   }
   plainLists.add(Listing.prototype.list);
-  const filterKwargs = namesOf(filters);
+  const names = namesOf(filters);
+  const schemas = [...(paginator ? [paginator.kwargs] : []), ...ownSchemas(filters)];
   declareAction(Listing.prototype, 'list', {
     isDetail: false,
-    ...((paginator || filterKwargs.length > 0) && { kwargs: listKwargs(paginator?.kwargs, filterKwargs) }),
+    refuses: undeclaredTexts,
+    ...(schemas.length + names.length > 0 && { kwargs: listKwargs(schemas, names) }),
   });
   replyShapes.write(Listing.prototype, 'list', 'rows');
   return Listing;
@@ -170,7 +172,8 @@ export const StreamedList: StreamedList = (base) => {
   declareAction(Streaming.prototype, 'list', {
     isDetail: false,
     detached: true,
-    kwargs: listKwargs(pages.kwargs, namesOf(filters)),
+    refuses: undeclaredTexts,
+    kwargs: listKwargs([pages.kwargs, ...ownSchemas(filters)], namesOf(filters)),
   });
   declareAction(Streaming.prototype, 'listCancel', { isDetail: false, detached: true });
   replyShapes.write(Streaming.prototype, 'list', 'rows');
@@ -178,24 +181,38 @@ export const StreamedList: StreamedList = (base) => {
   return Streaming;
 };
 
+/** A filter that is dropped would show too much. */
+const undeclaredTexts = {
+  filter: 'This list has no filters.',
+  ordering: 'This list has no ordering.',
+  search: 'This list has no search.',
+};
+
 /** The kwargs of a consumer's filters. */
 function namesOf({ fields = [], ordering = [], search = [] }: AnyFilterOptions = {}): readonly string[] {
-  const named = { filter: fields, ordering, search };
+  const named = { filter: operatorsOf(fields), ordering, search };
   return Object.entries(named).flatMap(([name, columns]) => (columns.length > 0 ? name : []));
 }
 
-/** What the paginator makes of the kwargs, and what the filters will check. */
-function listKwargs(schema: KwargsSchema | undefined, filters: readonly string[]): OwnSchema<object> {
+/** What clients may send for `filterQuery`, and for that of the backends. */
+function ownSchemas({ kwargs, backends = [] }: AnyFilterOptions = {}): readonly KwargsSchema[] {
+  return [kwargs, ...backends.map((backend) => backend.kwargs)].filter((schema) => schema !== undefined);
+}
+
+/** What the schemas make of the kwargs, and what the filters will check. */
+function listKwargs(schemas: readonly KwargsSchema[], filters: readonly string[]): OwnSchema<object> {
   return ownSchema(
-    async (value) => {
-      const raw = value as Readonly<Record<string, unknown>>;
-      const filtering = Object.fromEntries(filters.filter((name) => name in raw).map((name) => [name, raw[name]]));
-      if (!schema) return { value: filtering };
-      const checked = await checkKwargs(schema, raw, { strict: false });
-      return { value: { ...filtering, ...(checked.value as object) } };
+    async (sent) => {
+      const raw = sent as Readonly<Record<string, unknown>>;
+      const value: Record<string, unknown> = {};
+      for (const schema of schemas) Object.assign(value, (await checkKwargs(schema, raw, { strict: false })).value);
+      for (const name of filters) if (name in raw) value[name] = raw[name];
+      return { value };
     },
     (where) => {
-      const { properties = {}, required = [] } = schema ? describeKwargs(schema, where, 'Page') : {};
+      const described = schemas.map((schema) => describeKwargs(schema, where, 'Page'));
+      const properties = Object.assign({}, ...described.map((each) => each.properties)) as Record<string, JsonSchema>;
+      const required = described.flatMap((each) => each.required ?? []);
       return objectSchema({ ...properties, ...where.model?.filters }, required);
     },
   );

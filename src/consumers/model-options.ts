@@ -1,4 +1,12 @@
-import type { FilterNames, FilterOptions, TextFieldOf } from '../filters/filter-types.js';
+import type {
+  FilterNames,
+  FilterOptions,
+  FilterPath,
+  OperatorsOf,
+  OwnFilterKwargs,
+  TextPath,
+} from '../filters/filter-types.js';
+import type { FittingBackend } from '../filters/model-filter-backend.js';
 import type { PaginatorClass } from '../paginators/paginator.js';
 import type { FieldOf, Fitting } from '../serializers/model-types.js';
 import type { SerializerClass } from '../serializers/serializer.js';
@@ -18,7 +26,7 @@ export interface ModelConsumerOptions<Entity> extends AnyModelOptions {
   /** Cuts `list` into pages; without one, a list is whole. */
   readonly paginator?: PaginatorClass | undefined;
   /** What clients may narrow and order `list` by. */
-  readonly filters?: FilterOptions<FieldOf<Entity>, FieldOf<Entity>, TextFieldOf<Entity>>;
+  readonly filters?: FilterOptions<FilterPath<Entity>, FilterPath<Entity>, TextPath<Entity>>;
   /**
    * The column that objects are looked up by; default their key. Where several of the consumer's rows share a value, a client
    * that names it is answered with 409.
@@ -32,8 +40,20 @@ export interface ModelConsumerOptions<Entity> extends AnyModelOptions {
 export type SoundOptions<Entity, Options extends AnyModelOptions> = {
   readonly serializer: Fitting<Entity, Options['serializer']>;
 } & NoOthers<keyof Options, keyof AnyModelOptions> & {
-    readonly filters?: NoOthers<keyof Options['filters'], keyof FilterOptions<never, never, never>>;
+    readonly filters?: NoOthers<keyof Options['filters'], keyof FilterOptions<never, never, never>> &
+      SoundFilters<Entity, Options['filters']>;
   };
+
+type SoundFilters<Entity, Filters> = {
+  readonly fields?: Filters extends { readonly fields: infer Fields }
+    ? Fields extends readonly unknown[]
+      ? unknown
+      : { readonly [Name in Exclude<keyof Fields, FilterPath<Entity>>]: 'there is no such field' }
+    : unknown;
+  readonly backends?: Filters extends { readonly backends: infer Backends }
+    ? { readonly [Index in keyof Backends]: FittingBackend<Entity, Backends[Index]> }
+    : unknown;
+};
 
 type NoOthers<Given, Known> = { readonly [Name in Exclude<Given, Known> & string]: 'there is no such option' };
 
@@ -50,9 +70,12 @@ export interface TraitsOf<Options extends AnyModelOptions> extends ModelTraits {
     ? P
     : undefined;
   readonly filters: {
-    readonly fields: FilterNameOf<Options, 'fields'>;
+    readonly fields: Options extends { readonly filters: { readonly fields: infer Fields } }
+      ? OperatorsOf<Fields>
+      : Record<never, never>;
     readonly ordering: FilterNameOf<Options, 'ordering'>;
     readonly search: FilterNameOf<Options, 'search'>;
+    readonly kwargs: Options extends { readonly filters: infer Filters } ? OwnFilterKwargs<Filters> : unknown;
   };
   readonly lookupField: LookupFieldOf<Options>;
   readonly lookupUrlKwarg: Options extends { readonly lookupUrlKwarg: infer Kwarg extends string }

@@ -1,6 +1,9 @@
 import type { EntityMetadata } from '@mikro-orm/core';
-import type { JsonSchema } from '../kwargs/json-schema.js';
+import type { FilterOperator } from '../filters/filter-types.js';
+import { type AnyFilterOptions, operatorsOf } from '../filters/model-filters.js';
+import { type JsonSchema, objectSchema } from '../kwargs/json-schema.js';
 import type { ModelShapes } from '../kwargs/own-schema.js';
+import { pathOf } from '../orm/model-paths.js';
 import { columnKind } from '../serializers/model-columns.js';
 import { acceptedSchema, keySchema, type SchemaParts, shownSchema } from '../serializers/model-schemas.js';
 import type { ConsumerClass } from './compiled-consumer.js';
@@ -41,19 +44,51 @@ export function shapesOf(consumer: ConsumerClass, parts: SchemaParts): ConsumerS
 
 function filterKwargs(
   meta: EntityMetadata,
-  { fields = [], ordering = [], search = [] }: NonNullable<typeof BaseModelConsumer.filters>,
+  { fields = [], ordering = [], search = [] }: AnyFilterOptions,
 ): Readonly<Record<string, JsonSchema>> {
-  const columns = fields.map((name) => [name, oneOrMany(comparedSchema(meta, name))] as const);
+  const declared = operatorsOf(fields);
+  const columns = declared.map(([name, operators]) => [name, filterSchema(meta, name, operators)] as const);
   const orders = { enum: ordering.flatMap((name) => [name, `-${name}`]) };
   return {
-    ...(fields.length > 0 && { filter: { type: 'object', properties: Object.fromEntries(columns) } }),
+    ...(declared.length > 0 && { filter: { type: 'object', properties: Object.fromEntries(columns) } }),
     ...(ordering.length > 0 && { ordering: oneOrMany(orders) }),
-    ...(search.length > 0 && { search: { type: 'string', maxLength: 200 } }),
+    ...(search.length > 0 && { search: text }),
   };
 }
 
+const text: JsonSchema = { type: 'string', maxLength: 200 };
+
+/** A value alone, several of them, or an object of operators. */
+function filterSchema(meta: EntityMetadata, name: string, operators: readonly FilterOperator[]): JsonSchema {
+  const value = comparedSchema(meta, name);
+  const operands = Object.fromEntries(operators.map((operator) => [operator, operandSchema(operator, value)]));
+  const alone = operators.includes('exact') ? [value] : [];
+  const several = operators.includes('in') ? [{ type: 'array', items: value }] : [];
+  return { anyOf: [...alone, ...several, objectSchema(operands, [])] };
+}
+
+function operandSchema(operator: FilterOperator, value: JsonSchema): JsonSchema {
+  switch (operator) {
+    case 'in':
+      return { type: 'array', items: value };
+    case 'not':
+      return oneOrMany(value);
+    case 'between':
+      return { type: 'array', items: value, minItems: 2, maxItems: 2 };
+    case 'is_null':
+      return { type: 'boolean' };
+    case 'contains':
+    case 'icontains':
+    case 'starts_with':
+    case 'istarts_with':
+      return text;
+    default:
+      return value;
+  }
+}
+
 function comparedSchema(meta: EntityMetadata, name: string): JsonSchema {
-  const prop = meta.props.find((candidate) => candidate.name === name);
+  const prop = pathOf(meta, name)?.last;
   if (!prop) return {};
   return prop.targetMeta ? keySchema(prop.targetMeta, 'accepts') : columnKind(prop).accepts;
 }

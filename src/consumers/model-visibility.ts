@@ -15,7 +15,7 @@ import { encodeData } from '../wire/codec.js';
 import {
   type AnyModelConsumer,
   modelOf,
-  narrowsRows,
+  narrowingOf,
   overrides,
   planFor,
   readPlanned,
@@ -38,7 +38,7 @@ const heardLeave = new WeakMap<object, Set<string>>();
  * `retrieve` would show it to this client now.
  */
 export function visibilityOf(consumer: Class): Visibility {
-  const isNarrowed = narrowsRows(consumer) || overrides(consumer, 'getObject');
+  const isNarrowed = narrowingOf(consumer) !== undefined || overrides(consumer, 'getObject');
   const isReadAgain = isNarrowed || showsItsOwn(consumer);
   return {
     isNarrowed,

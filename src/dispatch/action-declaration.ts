@@ -21,6 +21,8 @@ export interface ActionDeclaration {
   readonly atomic?: boolean;
   readonly detached?: boolean;
   readonly strict?: boolean;
+  /** Names that are refused with these texts, and not dropped, where the kwargs do not know them. */
+  readonly refuses?: Readonly<Record<string, string>>;
   readonly reply?: ReplyClass;
   readonly permissions?: readonly PermissionExpression[];
   readonly timeLimit?: number;

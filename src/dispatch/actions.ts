@@ -79,7 +79,7 @@ function define(
     atomic,
     timeLimit: checkedLimit(consumer, member, declaration.timeLimit ?? usualLimit),
     permissions: checker,
-    isPlain: checker.isOpen && !kwargs && !reply && !isDetail && !atomic && !strict,
+    isPlain: checker.isOpen && !kwargs && !reply && !isDetail && !atomic && !strict && !declaration.refuses,
   };
 }
 

@@ -1,6 +1,6 @@
 import { currentWork } from '../async-context.js';
 import type { Clock, Deadlines } from '../clock.js';
-import { ActionNotFound, TimeLimitExceeded, UnflushedChanges } from '../errors.js';
+import { ActionNotFound, TimeLimitExceeded, UnflushedChanges, ValidationFailed } from '../errors.js';
 import { type CheckedKwargs, checkKwargs, refuseUnknown } from '../kwargs/kwargs-checker.js';
 import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
@@ -261,6 +261,7 @@ export class Dispatcher {
     const { lookupKwarg } = target;
     const raw = action.isDetail ? without(lookupKwarg, kwargs) : kwargs;
     const { value, dropped } = await checkOf(action, raw);
+    if (action.refuses && dropped.length > 0) refuseNamed(action.refuses, dropped);
     if (dropped.length > 0) request.unknownKwargs = dropped;
     this.#noteDropped(action, dropped);
     if (typeof value === 'object' && value !== null) request.takeChecked(value);
@@ -352,6 +353,12 @@ function checkOf(action: ActionDefinition, raw: Readonly<Record<string, unknown>
   const dropped = Object.keys(raw);
   if (action.strict) refuseUnknown(dropped);
   return Promise.resolve({ value: undefined, dropped });
+}
+
+/** @throws ValidationFailed where a name is among those that the action refuses */
+function refuseNamed(texts: Readonly<Record<string, string>>, names: readonly string[]): void {
+  const refused = names.filter((name) => Object.hasOwn(texts, name)).map((name) => [name, [texts[name] ?? '']]);
+  if (refused.length > 0) throw ValidationFailed.of(Object.fromEntries(refused));
 }
 
 function without(name: string, kwargs: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {

@@ -1,35 +1,61 @@
 import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
 import { ConfigurationError, ValidationFailed } from '../errors.js';
+import {
+  isOwnColumn,
+  isRelation,
+  isToMany,
+  type ModelOrder,
+  type ModelPath,
+  mayBeMissing,
+  pathOf,
+} from '../orm/model-paths.js';
 import { isComparable, isText } from '../serializers/model-columns.js';
 import { comparedValue, toPrimaryKey } from '../serializers/model-key.js';
-import type { FilterOptions } from './filter-types.js';
+import type { FilterOperator, FilterOptions } from './filter-types.js';
+import { type Comparison, comparisonOf } from './model-comparison.js';
+import { type EqualityTest, hasSeveralKeys, type RowFilter, type ValueTest } from './model-row-filter.js';
 
 export type AnyFilterOptions = FilterOptions<string, string, string>;
 type Kwargs = Readonly<Record<string, unknown>>;
-type Outcome = { readonly value: unknown } | { readonly text: string };
+type Outcome<Value = unknown> = { readonly value: Value } | { readonly text: string };
 
-const longestSearch = 200;
+/** A field that clients may filter by. */
+interface FilterField {
+  readonly path: ModelPath;
+  readonly operators: readonly FilterOperator[];
+  readonly comparison: Comparison;
+  readonly mayBeNull: boolean;
+}
 
-/** The filters of one consumer: what a client sent -> a condition and an order, or the texts of what is wrong with it. */
+/** What one operator asks of a field. */
+type Asked = { readonly tests: readonly ValueTest[] } | { readonly filter: RowFilter };
+
+const longestText = 200;
+const everything: RowFilter = { kind: 'all', of: [] };
+
+/** The operators of fields that are listed without any. */
+const usual: readonly FilterOperator[] = ['exact', 'in'];
+
+/** What one consumer lets its clients ask of rows: what a client sent -> a filter and an order, or the texts of what is wrong with it. */
 export class ModelFilters {
-  readonly #fields: ReadonlyMap<string, EntityProperty>;
+  readonly #fields: ReadonlyMap<string, FilterField>;
   readonly #ordering: readonly string[];
-  readonly #search: readonly string[];
+  readonly #search: readonly ModelPath[];
 
-  /** @throws ConfigurationError where a name is no column of its kind */
+  /** @throws ConfigurationError where a name does not lead to a column of its kind */
   constructor(meta: EntityMetadata, { fields = [], ordering = [], search = [] }: AnyFilterOptions) {
-    this.#fields = new Map(fields.map((name) => [name, comparedColumnOf(meta, name)]));
-    this.#ordering = ordering.map((name) => columnOf(meta, name).name);
-    this.#search = search.map((name) => textColumnOf(meta, name).name);
+    this.#fields = new Map(operatorsOf(fields).map(([name, operators]) => [name, fieldOf(meta, name, operators)]));
+    this.#ordering = ordering.map((name) => orderedPathOf(meta, name).text);
+    this.#search = search.map((name) => searchedPathOf(meta, name));
   }
 
   /** @throws ValidationFailed */
-  where({ filter, search }: Kwargs): object {
-    return { $and: [...this.#fieldConditions(filter), ...this.#searchConditions(search)] };
+  filter({ filter, search }: Kwargs): RowFilter {
+    return { kind: 'all', of: [...this.#ofFields(filter), ...this.#ofWords(search)] };
   }
 
   /** @throws ValidationFailed */
-  order({ ordering }: Kwargs): Readonly<Record<string, 'asc' | 'desc'>> {
+  order({ ordering }: Kwargs): ModelOrder {
     if (ordering === undefined || this.#ordering.length === 0) return {};
     const names: unknown[] = Array.isArray(ordering) ? ordering : [ordering];
     return Object.fromEntries(
@@ -44,87 +70,310 @@ export class ModelFilters {
     );
   }
 
-  #fieldConditions(filter: unknown): object[] {
+  #ofFields(filter: unknown): readonly RowFilter[] {
     if (filter === undefined || this.#fields.size === 0) return [];
-    if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
-      throw ValidationFailed.of({ filter: ['Invalid data. Expected an object.'] });
-    }
+    if (!isObject(filter)) throw ValidationFailed.of({ filter: ['Invalid data. Expected an object.'] });
     const texts: Record<string, readonly string[]> = {};
-    const conditions = Object.entries(filter).map(([name, value]) => {
-      const prop = this.#fields.get(name);
-      const outcome = prop ? conditionOf(prop, value) : { text: unknownText(name, [...this.#fields.keys()]) };
-      if ('value' in outcome) return { [name]: outcome.value };
-      texts[`filter.${name}`] = [outcome.text];
-      return {};
+    const filters = Object.entries(filter).map(([name, value]) => {
+      const field = this.#fields.get(name);
+      if (field) return filterOf(field, value, (operator, text) => (texts[`filter.${name}${operator}`] = [text]));
+      texts[`filter.${name}`] = [unknownText(name, [...this.#fields.keys()])];
+      return everything;
     });
     if (Object.keys(texts).length > 0) throw ValidationFailed.of(texts);
-    return conditions;
+    return filters;
   }
 
-  #searchConditions(search: unknown): object[] {
+  #ofWords(search: unknown): readonly RowFilter[] {
     if (search === undefined || this.#search.length === 0) return [];
-    const text = textOfSearch(search);
-    if (text !== undefined) throw ValidationFailed.of({ search: [text] });
-    const words = String(search).split(/\s+/).filter(Boolean);
-    return words.map((word) => ({ $or: this.#search.map((name) => ({ [name]: { $ilike: patternOf(word) } })) }));
+    const outcome = textOf(search);
+    if ('text' in outcome) throw ValidationFailed.of({ search: [outcome.text] });
+    const words = outcome.value.split(/\s+/).filter(Boolean);
+    return words.map((value) => ({
+      kind: 'any',
+      of: this.#search.map((path) => ({ kind: 'some', path, tests: [{ operator: 'icontains', value }] })),
+    }));
   }
 }
 
-function conditionOf(prop: EntityProperty, value: unknown): Outcome {
-  if (!Array.isArray(value)) return oneValue(prop, value);
-  const items = value.map((item) => oneValue(prop, item));
-  const failed = items.find((item) => 'text' in item);
-  if (failed) return failed;
-  const values = items.map((item) => ('value' in item ? item.value : undefined));
-  return { value: { $in: values } };
+const known = new WeakMap<AnyFilterOptions, WeakMap<EntityMetadata, ModelFilters>>();
+
+/** The filters of a consumer's options, made once for each ORM. */
+export function filtersOf(meta: EntityMetadata, options: AnyFilterOptions): ModelFilters {
+  const byMeta = known.get(options) ?? new WeakMap<EntityMetadata, ModelFilters>();
+  known.set(options, byMeta);
+  const filters = byMeta.get(meta) ?? new ModelFilters(meta, options);
+  byMeta.set(meta, filters);
+  return filters;
 }
 
-function oneValue(prop: EntityProperty, value: unknown): Outcome {
-  if (value === null) return prop.nullable ? { value } : { text: 'This field may not be null.' };
-  if (!prop.targetMeta) return comparedValue(prop, value);
-  const key = toPrimaryKey(prop.targetMeta, value);
-  return key === undefined ? { text: `${JSON.stringify(value)} is no key.` } : { value: key };
+// What a client sent for a field
+
+/** @param complain called with `.lt` for what is wrong with an operand, and with an empty text for the field */
+function filterOf(field: FilterField, sent: unknown, complain: (operator: string, text: string) => void): RowFilter {
+  const operands = operandsOf(field, sent);
+  const tests: ValueTest[] = [];
+  const filters: RowFilter[] = [];
+  for (const [operator, operand] of Object.entries(operands)) {
+    const outcome = isKnown(field, operator)
+      ? asked(field, operator, operand)
+      : { text: unknownText(operator, field.operators) };
+    if ('text' in outcome) complain(operands === sent ? `.${operator}` : '', outcome.text);
+    else if ('filter' in outcome.value) filters.push(outcome.value.filter);
+    else tests.push(...outcome.value.tests);
+  }
+  // Those of one value together: between two bounds is a value, and not two values on one side each.
+  if (tests.length > 0) filters.push({ kind: 'some', path: field.path, tests });
+  return { kind: 'all', of: filters };
 }
 
-function textOfSearch(search: unknown): string | undefined {
-  if (typeof search !== 'string') return 'Not a valid string.';
-  if (search.includes('\u0000')) return 'Null characters are not allowed.';
-  return search.length > longestSearch ? `Ensure this field has no more than ${longestSearch} characters.` : undefined;
+/** `{"lt": 4}`, or a value alone. A key of several columns is an object too, and names no operator. */
+function operandsOf({ path: { last }, operators }: FilterField, sent: unknown): object {
+  const names = isObject(sent) ? Object.keys(sent) : [];
+  const isKey = hasSeveralKeys(last) && !names.some((name) => operators.includes(name as FilterOperator));
+  if (isObject(sent) && !isKey) return sent;
+  return Array.isArray(sent) && operators.includes('in') ? { in: sent } : { exact: sent };
 }
 
-function patternOf(word: string): string {
-  return `%${word.replace(/[\\%_]/g, (character) => `\\${character}`)}%`;
+function isKnown({ operators }: FilterField, name: string): name is FilterOperator {
+  return operators.includes(name as FilterOperator);
+}
+
+function asked(field: FilterField, operator: FilterOperator, operand: unknown): Outcome<Asked> {
+  switch (operator) {
+    case 'exact':
+      return isAnyOf(field, oneValue(field, operand));
+    case 'in':
+      return isAnyOf(field, severalValues(field, operand));
+    case 'not':
+      return isNoneOf(field, Array.isArray(operand) ? severalValues(field, operand) : oneValue(field, operand));
+    case 'is_null':
+      if (typeof operand !== 'boolean') return { text: 'Must be a valid boolean.' };
+      return { value: { filter: { path: field.path, ...(operand ? { kind: 'none' } : { kind: 'some', tests: [] }) } } };
+    case 'between':
+      return between(field, operand);
+    case 'contains':
+    case 'icontains':
+    case 'starts_with':
+    case 'istarts_with': {
+      const outcome = textOf(operand);
+      return 'text' in outcome ? outcome : { value: { tests: [{ operator, value: outcome.value }] } };
+    }
+    default: {
+      const outcome = boundOf(field, operand);
+      return 'text' in outcome ? outcome : { value: { tests: [{ operator, value: outcome.value }] } };
+    }
+  }
+}
+
+/** Null, among these, means that there is no value. */
+function isAnyOf({ path }: FilterField, outcome: Outcome<EqualityTest | null>): Outcome<Asked> {
+  if ('text' in outcome) return outcome;
+  if (outcome.value === null) return { value: { filter: { kind: 'none', path } } };
+  const { operator, value } = outcome.value;
+  if (operator === 'eq' || !value.includes(null)) return { value: { tests: [outcome.value] } };
+  const some: RowFilter = { kind: 'some', path, tests: [withoutNull(value)] };
+  return { value: { filter: { kind: 'any', of: [some, { kind: 'none', path }] } } };
+}
+
+function isNoneOf({ path }: FilterField, outcome: Outcome<EqualityTest | null>): Outcome<Asked> {
+  if ('text' in outcome) return outcome;
+  const isThere: RowFilter = { kind: 'some', path, tests: [] };
+  if (outcome.value === null) return { value: { filter: isThere } };
+  const { operator, value } = outcome.value;
+  if (operator === 'eq' || !value.includes(null))
+    return { value: { filter: { kind: 'none', path, test: outcome.value } } };
+  const isOther: RowFilter = { kind: 'none', path, test: withoutNull(value) };
+  return { value: { filter: { kind: 'all', of: [isThere, isOther] } } };
+}
+
+function withoutNull(values: readonly unknown[]): EqualityTest {
+  return { operator: 'in', value: values.filter((value) => value !== null) };
+}
+
+function between(field: FilterField, operand: unknown): Outcome<Asked> {
+  if (!Array.isArray(operand) || operand.length !== 2) return { text: 'Expected a list of two values.' };
+  const [from, to] = operand.map((bound) => boundOf(field, bound));
+  if (!from || !to) return { text: 'Expected a list of two values.' };
+  if ('text' in from) return from;
+  if ('text' in to) return to;
+  return {
+    value: {
+      tests: [
+        { operator: 'gte', value: from.value },
+        { operator: 'lte', value: to.value },
+      ],
+    },
+  };
+}
+
+function oneValue(field: FilterField, sent: unknown): Outcome<EqualityTest | null> {
+  const outcome = checkedValue(field, sent);
+  if ('text' in outcome) return outcome;
+  return { value: outcome.value === null ? null : { operator: 'eq', value: outcome.value } };
+}
+
+function severalValues(field: FilterField, sent: unknown): Outcome<EqualityTest> {
+  if (!Array.isArray(sent)) return { text: 'Expected a list of items.' };
+  const values: unknown[] = [];
+  for (const each of sent) {
+    const outcome = checkedValue(field, each);
+    if ('text' in outcome) return outcome;
+    values.push(outcome.value);
+  }
+  return { value: { operator: 'in', value: values } };
+}
+
+function checkedValue(field: FilterField, sent: unknown): Outcome {
+  if (sent === null) return field.mayBeNull ? { value: null } : { text: 'This field may not be null.' };
+  return boundOf(field, sent);
+}
+
+/** A value that is there. */
+function boundOf({ path: { last } }: FilterField, sent: unknown): Outcome {
+  if (sent === null) return { text: 'This field may not be null.' };
+  if (last.targetMeta) {
+    const key = toPrimaryKey(last.targetMeta, sent);
+    return key === undefined ? { text: `${JSON.stringify(sent)} is no key.` } : { value: key };
+  }
+  const outcome = comparedValue(last, sent);
+  // The ORM writes a number into the SQL, where it would be of double precision.
+  if ('text' in outcome || !isSinglePrecision(last)) return outcome;
+  return { value: Math.fround(Number(outcome.value)) };
+}
+
+function isSinglePrecision({ columnTypes }: EntityProperty): boolean {
+  return /^(real|float4)/.test(columnTypes?.[0] ?? '');
+}
+
+function textOf(sent: unknown): Outcome<string> {
+  if (typeof sent !== 'string') return { text: 'Not a valid string.' };
+  if (sent.includes('\u0000')) return { text: 'Null characters are not allowed.' };
+  return sent.length > longestText
+    ? { text: `Ensure this field has no more than ${longestText} characters.` }
+    : { value: sent };
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function unknownText(name: unknown, known: readonly string[]): string {
   return `${JSON.stringify(name)} is not known here. Known are ${known.join(', ')}.`;
 }
 
-function columnOf(meta: EntityMetadata, name: string): EntityProperty {
-  const prop = meta.props.find((candidate) => candidate.name === name);
-  if (prop?.kind === 'scalar' && prop.persist !== false) return prop;
-  if ((prop?.kind === 'm:1' || prop?.kind === '1:1') && !prop.mappedBy) return prop;
-  throw fault(meta, name, 'is no column of the model.', 'Name columns, or write it in filterQuery(query, context).');
+// What a consumer declares
+
+/** The operators of each field. */
+export function operatorsOf(
+  fields: NonNullable<AnyFilterOptions['fields']>,
+): readonly (readonly [string, readonly FilterOperator[]])[] {
+  if (isList(fields)) return fields.map((name) => [name, usual]);
+  return Object.entries(fields).map(([name, operators = usual]) => [name, operators]);
 }
 
-function comparedColumnOf(meta: EntityMetadata, name: string): EntityProperty {
-  const prop = columnOf(meta, name);
-  const remedy = 'Write the condition in filterQuery(query, context), where you decide what it may say.';
-  if (prop.polymorphic)
-    throw fault(meta, name, 'refers to rows of several classes, and a key alone does not say of which.', remedy);
-  if (prop.targetMeta || isComparable(prop)) return prop;
+function isList(fields: NonNullable<AnyFilterOptions['fields']>): fields is readonly string[] {
+  return Array.isArray(fields);
+}
+
+/** What the value of each operator has to be of a column. */
+const needs: Readonly<Record<FilterOperator, 'anything' | 'order' | 'text'>> = {
+  exact: 'anything',
+  in: 'anything',
+  not: 'anything',
+  is_null: 'anything',
+  lt: 'order',
+  lte: 'order',
+  gt: 'order',
+  gte: 'order',
+  between: 'order',
+  contains: 'text',
+  icontains: 'text',
+  starts_with: 'text',
+  istarts_with: 'text',
+};
+
+const ownCondition = 'Or write the condition in filterQuery(query, context, kwargs), where you decide what it may say.';
+
+function fieldOf(meta: EntityMetadata, name: string, operators: readonly FilterOperator[]): FilterField {
+  const path = declaredPath(meta, name);
+  const { last, steps } = path;
+  if (!isRelation(last) && (!isOwnColumn(last) || !isComparable(last))) {
+    const reason = 'is to be filtered, and its values cannot be compared as they come (JSON, a list, binary data).';
+    throw fault(meta, name, reason, `Take it out of the fields. ${ownCondition}`);
+  }
+  const comparison = comparisonOf(last);
+  const mayBeNull = [...steps, last].some((prop) => mayBeMissing(prop) || isToMany(prop));
+  for (const operator of operators) checkOperator(meta, name, operator, last, comparison);
+  return { path, operators, comparison, mayBeNull };
+}
+
+function checkOperator(
+  meta: EntityMetadata,
+  name: string,
+  operator: FilterOperator,
+  prop: EntityProperty,
+  { isOrdered, holdsText }: Comparison,
+): void {
+  const need = Object.hasOwn(needs, operator) ? needs[operator] : undefined;
+  if (!need) {
+    const reason = `has a filter "${operator}", which is no operator.`;
+    throw fault(meta, name, reason, `Name one of these: ${Object.keys(needs).join(', ')}.`);
+  }
+  if (need === 'anything') return;
+  if (isRelation(prop)) {
+    const [key = 'id'] = prop.targetMeta?.primaryKeys ?? [];
+    throw fault(
+      meta,
+      name,
+      `is a relation, and rows are not compared by "${operator}".`,
+      `Name a column of it: "${name}.${key}".`,
+    );
+  }
+  if (need === 'text' && !holdsText)
+    throw fault(meta, name, `has a filter "${operator}", and holds no text.`, `Take the operator out. ${ownCondition}`);
+  if (need === 'order' && !isOrdered) {
+    const reason = `has a filter "${operator}", and the order of its values is not the same in every database.`;
+    throw fault(meta, name, reason, `Take the operator out. ${ownCondition}`);
+  }
+}
+
+function orderedPathOf(meta: EntityMetadata, name: string): ModelPath {
+  const path = declaredPath(meta, name);
+  const { last } = path;
+  if (isToMany(last)) {
+    const [key = 'id'] = last.targetMeta?.primaryKeys ?? [];
+    throw fault(meta, name, 'is to order lists, and is a relation to many.', `Name a column of it: "${name}.${key}".`);
+  }
+  if (isOwnColumn(last) && (isRelation(last) || isComparable(last) || isSearchable(last))) return path;
   throw fault(
     meta,
     name,
-    'is to be filtered, and its values cannot be compared as they come (JSON, a list, binary data).',
-    remedy,
+    'is to order lists, and its values have no order (JSON, a list, binary data).',
+    'Take it out of the ordering.',
   );
 }
 
-function textColumnOf(meta: EntityMetadata, name: string): EntityProperty {
-  const prop = columnOf(meta, name);
-  if (isText(prop)) return prop;
+function isSearchable(prop: EntityProperty): boolean {
+  return isOwnColumn(prop) && !prop.targetMeta && !prop.embedded && isText(prop);
+}
+
+function searchedPathOf(meta: EntityMetadata, name: string): ModelPath {
+  const path = declaredPath(meta, name);
+  if (isSearchable(path.last)) return path;
   throw fault(meta, name, 'is to be searched, and holds no text.', 'Search in text columns.');
+}
+
+function declaredPath(meta: EntityMetadata, name: string): ModelPath {
+  const path = pathOf(meta, name);
+  if (path?.last.polymorphic) {
+    const reason = 'refers to rows of several classes, and a key alone does not say of which.';
+    throw fault(meta, name, reason, `Take it out. ${ownCondition}`);
+  }
+  const isKnownColumn = path && (isRelation(path.last) || isOwnColumn(path.last));
+  if (isKnownColumn) return path;
+  const remedy = `Name columns, relations, and what they lead to: "project.team". ${ownCondition}`;
+  throw fault(meta, name, 'is no column of the model.', remedy);
 }
 
 function fault(meta: EntityMetadata, member: string, reason: string, remedy: string): ConfigurationError {

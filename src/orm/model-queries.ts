@@ -5,9 +5,12 @@ import {
   helper,
   type Platform,
   QueryHelper,
+  type RawQueryFragment,
   raw,
   Utils,
 } from '@mikro-orm/core';
+import { atEndOf, isOwnColumn, isToMany, type ModelOrder, type ModelPath, pathOf } from './model-paths.js';
+import { quoter } from './row.js';
 import { clientOf } from './row-reader.js';
 import { runStatement, type Statement, type StatementConnection } from './statements.js';
 
@@ -31,7 +34,7 @@ export interface Selection {
 export interface ModelQuery {
   /** A condition as MikroORM takes it. */
   readonly where: object;
-  readonly order?: Readonly<Record<string, 'asc' | 'desc'>>;
+  readonly order?: ModelOrder;
   readonly offset?: number;
   readonly limit?: number;
 }
@@ -57,7 +60,8 @@ interface QueryBuilder {
   select(fields: unknown): this;
   count(field: undefined, distinct: boolean): this;
   where(condition: object): this;
-  orderBy(order: object): this;
+  leftJoin(field: string, alias: string, on: object): this;
+  orderBy(order: readonly object[]): this;
   limit(limit: number, offset: number): this;
   withSchema(schema: string | undefined): this;
   applyJoinedFilters(em: EntityManager, options: object): Promise<void>;
@@ -81,8 +85,8 @@ const mostShapes = 1_000;
 
 /**
  * Reads rows of models without making entities of them. The conditions are MikroORM's, and so is the SQL: its query builder makes it, with
- * default filters, discriminators and joins. A statement is made once for each shape of a condition, and prepared under a name; what has
- * no such shape (raw SQL, a list of values, dates) is built and run by MikroORM itself.
+ * default filters, discriminators and joins. A statement is made once for each shape of a condition, and prepared under a name; lists of any
+ * length are of one shape. What has none (raw SQL, dates without a zone) is built and run by MikroORM itself.
  */
 export class ModelQueries {
   readonly #prepared = new Map<string, Prepared>();
@@ -96,7 +100,7 @@ export class ModelQueries {
   async rows(reader: Reader, selection: Selection, query: ModelQuery): Promise<readonly PlainRow[]> {
     const { meta, columns } = selection;
     const where = await this.#visible(reader, meta, query.where);
-    const order = meta.orderBy ? QueryHelper.mergeOrderBy(query.order, meta.orderBy) : query.order;
+    const order = query.order && [...(await ormOrder(reader, meta, query.order)), ...usualOrder(meta, query.order)];
     const build = async (condition: object, isMarked: boolean): Promise<QueryBuilder> => {
       const fields = columns.map((sql, index) => raw(`${sql.replaceAll('?', '\\?')} as "c${index}"`));
       const builder = builderOf(reader, meta).select(fields).where(condition);
@@ -107,8 +111,9 @@ export class ModelQueries {
       return builder;
     };
     const pages = query.limit === undefined ? [] : [query.limit, query.offset ?? 0];
-    const kind = `${selection.id}|${JSON.stringify(order)}|${pages.length}`;
-    const { rows, mayRepeat } = await this.#run(reader, meta, where, kind, build, pages);
+    const kind = `${selection.id}|${JSON.stringify(query.order)}|${pages.length}`;
+    const joined = modelsOf(meta, query.order);
+    const { rows, mayRepeat } = await this.#run(reader, meta, where, { kind, joined }, build, pages);
     const found = rows.map((row) => Object.values(row));
     return mayRepeat ? withoutRepeated(found, selection.keyLength) : found;
   }
@@ -121,7 +126,7 @@ export class ModelQueries {
       builder.processPopulateHint();
       return builder.count(undefined, builder.hasToManyJoins());
     };
-    const { rows } = await this.#run(reader, meta, where, `count ${meta.className}`, build, []);
+    const { rows } = await this.#run(reader, meta, where, { kind: `count ${meta.className}`, joined: [] }, build, []);
     return Number(rows[0]?.['count'] ?? 0);
   }
 
@@ -143,11 +148,10 @@ export class ModelQueries {
     const name = `${reader.em.name}|condition ${meta.className} ${first}|${shape.text}`;
     const known = this.#conditions.get(name);
     if (known !== undefined) return known === null ? undefined : { text: known || undefined, values: shape.values };
-    let count = first - 1;
-    const marked = walk(meta, where, { value: () => raw(`$${++count}`), text: () => {} });
+    const { marked } = withMarks(meta, where, first);
     const { sql, params } = builderOf(reader, meta)
       .select([raw('1')])
-      .where(marked as object)
+      .where(marked)
       .toQuery();
     const text = conditionIn(platformOf(reader.em).formatQuery(sql, [...params]));
     if (this.#conditions.size < mostShapes) this.#conditions.set(name, text ?? null);
@@ -156,11 +160,18 @@ export class ModelQueries {
 
   /** Whether a default filter of the ORM leaves out rows of one of these models. */
   async hasFilters({ em }: Reader, metas: Iterable<EntityMetadata>): Promise<boolean> {
-    for (const meta of metas) {
-      const everything = {};
-      if ((await em.applyFilters(meta.class, everything, {}, 'read')) !== everything) return true;
-    }
+    for (const meta of metas) if (await defaultFilter(em, meta)) return true;
     return false;
+  }
+
+  /** The default filters of these models, of those that have any. */
+  async filtersOf({ em }: Reader, metas: Iterable<EntityMetadata>): Promise<ReadonlyMap<EntityMetadata, object>> {
+    const filters = new Map<EntityMetadata, object>();
+    for (const meta of metas) {
+      const filter = await defaultFilter(em, meta);
+      if (filter) filters.set(meta, filter);
+    }
+    return filters;
   }
 
   /** The condition, narrowed by the default filters of the ORM. */
@@ -173,14 +184,15 @@ export class ModelQueries {
     reader: Reader,
     meta: EntityMetadata,
     where: object,
-    kind: string,
+    { kind, joined }: { readonly kind: string; readonly joined: readonly EntityMetadata[] },
     build: (condition: object, isMarked: boolean) => Promise<QueryBuilder>,
     pages: readonly number[],
   ): Promise<{ readonly rows: readonly Record<string, unknown>[]; readonly mayRepeat: boolean }> {
     const { em, isUsed, schema } = reader;
     const hasSession = isUsed && em.getTransactionSessionContext() !== undefined;
     const shape = hasSession ? undefined : shapeOf(em, meta, where);
-    if (!shape || (shape.joined.length > 0 && (await this.hasFilters(reader, shape.joined))))
+    const related = [...joined, ...(shape?.joined ?? [])];
+    if (!shape || (related.length > 0 && (await this.hasFilters(reader, related))))
       return runByOrm(await build(where, false));
     const name = `${em.name}|${schema ?? ''}|${kind}|${shape.text}`;
     const prepared = this.#prepared.get(name) ?? (await this.#prepare(em, meta, where, name, build));
@@ -195,9 +207,8 @@ export class ModelQueries {
     name: string,
     build: (condition: object, isMarked: boolean) => Promise<QueryBuilder>,
   ): Promise<Prepared> {
-    let count = 0;
-    const marked = walk(meta, where, { value: () => raw(`$${++count}`), text: () => {} });
-    const builder = await build(marked as object, true);
+    const { marked, count } = withMarks(meta, where, 1);
+    const builder = await build(marked, true);
     const { sql, params } = builder.toQuery();
     const marks = new Map<unknown, unknown>([
       [limitMark, raw(`$${count + 1}`)],
@@ -243,15 +254,84 @@ function conditionIn(sql: string): string | undefined {
     : undefined;
 }
 
+async function defaultFilter(em: EntityManager, meta: EntityMetadata): Promise<object | undefined> {
+  const everything = {};
+  const narrowed = await em.applyFilters(meta.class, everything, {}, 'read');
+  return narrowed === everything ? undefined : narrowed;
+}
+
 async function runByOrm(builder: QueryBuilder) {
   const rows = await builder.execute('all', { mapResults: false });
   return { rows, mayRepeat: builder.hasToManyJoins() };
 }
 
-function builderOf({ em, schema }: Reader, meta: EntityMetadata): QueryBuilder {
+function builderOf({ em, schema }: Reader, meta: EntityMetadata, alias = 't'): QueryBuilder {
   const make = Reflect.get(em, 'createQueryBuilder') as (...parts: unknown[]) => QueryBuilder;
-  const builder = make.call(em, meta.class, 't', 'write');
+  const builder = make.call(em, meta.class, alias, 'write');
   return schema === undefined ? builder : builder.withSchema(schema);
+}
+
+/** An order, as the ORM takes it. */
+export function ormOrder(reader: Reader, meta: EntityMetadata, order: ModelOrder): Promise<readonly object[]> {
+  return Promise.all(
+    Object.entries(order).map(async ([name, direction], index, all) => {
+      const path = pathOf(meta, name);
+      if (!path) return { [name]: direction };
+      // The ORM takes each relation of an order once, where the model has an order by default.
+      const isRepeated = all.slice(0, index).some(([other]) => headOf(other) === headOf(name));
+      if (isRepeated || path.steps.some(isToMany) || (await mayBeHidden(reader, path)))
+        return { [await bestValue(reader, meta, path, direction)]: direction };
+      return atEndOf(path.steps, { [path.last.name]: direction });
+    }),
+  );
+}
+
+/** Whether default filters of the ORM hide rows on the way: it does not ask them where it joins a table for an order. */
+async function mayBeHidden({ em }: Reader, { steps }: ModelPath): Promise<boolean> {
+  for (const { targetMeta } of steps) if (targetMeta && (await defaultFilter(em, targetMeta))) return true;
+  return false;
+}
+
+function headOf(path: string): string | undefined {
+  return path.split('.')[0];
+}
+
+/** Of the many values that a path leads to, the one that comes first: a join would give the row once for each of them. */
+async function bestValue(
+  reader: Reader,
+  meta: EntityMetadata,
+  { steps, last }: ModelPath,
+  direction: ModelOrder[string],
+): Promise<RawQueryFragment & symbol> {
+  const quote = quoter(reader.em);
+  const keys = meta.getPrimaryProps().flatMap(({ fieldNames }) => fieldNames);
+  const isSameRow = keys.map((key) => `o0.${quote(key)} = ${outerTable}.${quote(key)}`).join(' and ');
+  const value = `o${steps.length}.${quote(last.fieldNames[0] ?? '')}`;
+  // Booleans and uuids have no least and no greatest value by `min` and `max`.
+  const best = `(array_agg(${value} order by ${value} ${direction} nulls last))[1]`;
+  const builder = builderOf(reader, meta, 'o0').select(raw(best)).where(raw(isSameRow));
+  for (const [index, { name, targetMeta }] of steps.entries()) {
+    const there = targetMeta && (await defaultFilter(reader.em, targetMeta));
+    builder.leftJoin(`o${index}.${name}`, `o${index + 1}`, there ?? {});
+  }
+  const { sql, params } = builder.toQuery();
+  const text = platformOf(reader.em).formatQuery(sql, params).replaceAll('?', '\\?');
+  return raw((alias: string) => `(${text.replaceAll(outerTable, quote(alias))})`);
+}
+
+/** Stands for the table of the query around another one. */
+const outerTable = 'signalbox_outer';
+
+/** The order that the model has by default, behind that of a query. */
+function usualOrder({ orderBy }: EntityMetadata, order: ModelOrder): readonly object[] {
+  const usual: readonly object[] = orderBy ? QueryHelper.mergeOrderBy(orderBy) : [];
+  return usual.filter((part) => Object.keys(part).every((name) => !Object.hasOwn(order, name)));
+}
+
+/** The models of the relations that an order goes through. */
+function modelsOf(meta: EntityMetadata, order: ModelOrder = {}): readonly EntityMetadata[] {
+  const steps = Object.keys(order).flatMap((path) => pathOf(meta, path)?.steps ?? []);
+  return steps.flatMap(({ targetMeta }) => targetMeta ?? []);
 }
 
 function platformOf(em: EntityManager): Platform {
@@ -280,13 +360,16 @@ interface Shape {
 
 interface Walker {
   readonly value: (prop: EntityProperty, value: unknown) => unknown;
+  /** @param all whether the column is compared with all of them, or with any */
+  readonly list: (prop: EntityProperty, values: readonly unknown[], all: 'all' | 'any') => unknown;
   readonly text: (part: string, joined?: EntityMetadata) => void;
 }
 
 /** Thrown by a walk through a condition that has to be built anew each time. */
 const shapeless = Symbol('shapeless');
 
-const comparisons = new Set(['$eq', '$ne', '$gt', '$gte', '$lt', '$lte', '$like', '$ilike']);
+const comparisons = new Set(['$eq', '$ne', '$gt', '$gte', '$lt', '$lte', '$like', '$ilike', '$in', '$nin']);
+const ofCollections = new Set(['$some', '$none', '$every']);
 
 function shapeOf(em: EntityManager, meta: EntityMetadata, where: object): Shape | undefined {
   const values: unknown[] = [];
@@ -295,6 +378,7 @@ function shapeOf(em: EntityManager, meta: EntityMetadata, where: object): Shape 
   const platform = platformOf(em);
   const walker: Walker = {
     value: (prop, value) => values.push(parameterOf(prop, value, platform)),
+    list: (prop, list) => values.push(list.map((value) => parameterOf(prop, value, platform))),
     text: (part, target) => {
       text += part;
       if (target) joined.push(target);
@@ -307,6 +391,18 @@ function shapeOf(em: EntityManager, meta: EntityMetadata, where: object): Shape 
     throw thrown;
   }
   return { text, values, joined };
+}
+
+/** The condition with a parameter of the statement in place of each value, and how many there are. */
+function withMarks(meta: EntityMetadata, where: object, first: number) {
+  let count = 0;
+  const mark = (): string => `$${first + count++}`;
+  const marked = walk(meta, where, {
+    value: () => raw(mark()),
+    list: (_, __, all) => raw(`${all}(${mark()})`),
+    text: () => {},
+  });
+  return { marked: marked as object, count };
 }
 
 /** The condition with other values. */
@@ -328,22 +424,37 @@ function walkMember(meta: EntityMetadata, name: string, value: unknown, walker: 
     walker.text(`[${value.length}`);
     return value.map((each) => walk(meta, each, walker));
   }
-  if (name === '$not') return walk(meta, value, walker);
+  if (name === '$not' || ofCollections.has(name)) return walk(meta, value, walker);
   const prop = meta.properties[name as never] as EntityProperty | undefined;
   if (!prop || prop.embedded || prop.kind === 'embedded' || prop.formula || prop.polymorphic) throw shapeless;
+  // To compare the key of a row that does not hold it is to join the other one.
+  if (prop.targetMeta && !isOwnColumn(prop)) walker.text('', prop.targetMeta);
+  if (Array.isArray(value)) return Object.fromEntries([walkOperator(prop, '$in', value, walker)]);
   if (!Utils.isPlainObject(value)) return walkValue(prop, value, walker);
   const operators = Object.entries(value);
   if (operators.length > 0 && operators.every(([operator]) => comparisons.has(operator))) {
-    return Object.fromEntries(
-      operators.map(([operator, operand]) => {
-        walker.text(operator);
-        return [operator, walkValue(prop, operand, walker)];
-      }),
-    );
+    const walked = operators.map(([operator, operand]) => walkOperator(prop, operator, operand, walker));
+    const byOperator = Object.fromEntries(walked);
+    if (Object.keys(byOperator).length < walked.length) throw shapeless;
+    return byOperator;
   }
   if (!prop.targetMeta || operators.length === 0) throw shapeless;
   walker.text('>', prop.targetMeta);
   return walk(prop.targetMeta, value, walker);
+}
+
+/** A list is one parameter, `= any($1)`: else each length of it would be a statement of its own. */
+function walkOperator(
+  prop: EntityProperty,
+  operator: string,
+  operand: unknown,
+  walker: Walker,
+): readonly [string, unknown] {
+  walker.text(operator);
+  if (operator !== '$in' && operator !== '$nin') return [operator, walkValue(prop, operand, walker)];
+  if (!Array.isArray(operand) || operand.includes(null)) throw shapeless;
+  walker.text('[?],');
+  return operator === '$in' ? ['$eq', walker.list(prop, operand, 'any')] : ['$ne', walker.list(prop, operand, 'all')];
 }
 
 function walkValue(prop: EntityProperty, value: unknown, walker: Walker): unknown {
@@ -372,6 +483,7 @@ function parameterOf(prop: EntityProperty, value: unknown, platform: Platform): 
   if (typeof converted === 'boolean' && column.startsWith('bool')) return converted;
   if (typeof converted === 'bigint' && column.startsWith('bigint')) return String(converted);
   if (typeof converted === 'number' && fits(converted, column)) return converted;
+  if (converted instanceof Date && hasZone(column) && isPlainYear(converted)) return converted.toISOString();
   throw shapeless;
 }
 
@@ -379,5 +491,16 @@ function parameterOf(prop: EntityProperty, value: unknown, platform: Platform): 
 function fits(value: number, column: string): boolean {
   if (/^(int|serial|bigint|bigserial)/.test(column)) return Number.isInteger(value) && Math.abs(value) < 2_147_483_648;
   if (/^(smallint|smallserial|int2)/.test(column)) return Number.isInteger(value) && Math.abs(value) < 32_768;
-  return /^(numeric|decimal|double|float8)/.test(column) && Number.isFinite(value);
+  return /^(numeric|decimal|double|real|float)/.test(column) && Number.isFinite(value);
+}
+
+/** In a column without one, a date means what the session's time zone makes of it. */
+function hasZone(column: string): boolean {
+  return /^timestamp(tz|.* with time zone)/.test(column);
+}
+
+/** PostgreSQL writes other years in its own way. */
+function isPlainYear(date: Date): boolean {
+  const year = date.getUTCFullYear();
+  return year > 0 && year < 10_000;
 }

@@ -1,25 +1,32 @@
 import { type EntityMetadata, type EntityProperty, Reference } from '@mikro-orm/core';
 import { ConfigurationError, ValidationFailed } from '../errors.js';
+import {
+  atEndOf,
+  isRelation,
+  isToMany,
+  type ModelOrder,
+  type ModelPath,
+  mayBeMissing,
+  pathOf,
+} from '../orm/model-paths.js';
 import { primaryKeyOf } from '../orm/row.js';
 import { columnKind, isComparable } from '../serializers/model-columns.js';
 import { comparedValue, showKey, toPrimaryKey } from '../serializers/model-key.js';
 import { encodeData } from '../wire/codec.js';
 
-export type Order = Readonly<Record<string, 'asc' | 'desc'>>;
-
 /** Positions in the order of a list, which has to end with the key so that no two rows share one. */
 export class Keyset {
-  readonly #columns: readonly { readonly prop: EntityProperty; readonly direction: 'asc' | 'desc' }[];
+  readonly #columns: readonly KeysetColumn[];
   readonly #name: string;
 
   /** @throws ConfigurationError where the order names what is no column */
-  constructor(meta: EntityMetadata, order: Order) {
-    this.#columns = Object.entries(order).map(([name, direction]) => ({ prop: columnOf(meta, name), direction }));
-    this.#name = this.#columns.map(({ prop, direction }) => (direction === 'asc' ? prop.name : `-${prop.name}`)).join();
+  constructor(meta: EntityMetadata, order: ModelOrder) {
+    this.#columns = Object.entries(order).map(([name, direction]) => ({ path: columnOf(meta, name), direction }));
+    this.#name = this.#columns.map(({ path, direction }) => (direction === 'asc' ? path.text : `-${path.text}`)).join();
   }
 
   positionOf(row: object): string {
-    return this.positionAt(this.#columns.map(({ prop }) => columnValue(row, prop)));
+    return this.positionAt(this.#columns.map(({ path }) => columnValue(row, path)));
   }
 
   /** @param values of the columns of the order */
@@ -33,36 +40,56 @@ export class Keyset {
    * @throws ValidationFailed for what is no position in this order
    */
   behind(position: string): object {
-    const values = this.#decode(position);
-    const alternatives = this.#columns.flatMap((_, index) => {
-      const equal = this.#columns.slice(0, index).map(({ prop }, before) => ({ [prop.name]: values[before] }));
-      const beyond = this.#beyond(index, values[index]);
+    return this.#beyond(this.#decode(position), (direction) => direction);
+  }
+
+  /** The condition of the rows ahead of it: those behind it in the order that is turned around. */
+  ahead(position: string): object {
+    return this.#beyond(this.#decode(position), (direction) => (direction === 'asc' ? 'desc' : 'asc'));
+  }
+
+  #beyond(values: readonly unknown[], turned: (direction: Direction) => Direction): object {
+    const alternatives = this.#columns.flatMap(({ path, direction }, index) => {
+      const equal = this.#columns.slice(0, index).map((column, before) => at(column.path, values[before]));
+      const beyond = beyondIn(path, turned(direction), values[index]);
       return beyond ? [{ $and: [...equal, beyond] }] : [];
     });
     return { $or: alternatives };
   }
 
-  /** PostgreSQL puts nulls last, and first where the order is descending. */
-  #beyond(index: number, value: unknown): object | undefined {
-    const column = this.#columns[index];
-    if (!column) return undefined;
-    const { prop, direction } = column;
-    if (direction === 'desc') return { [prop.name]: value === null ? { $ne: null } : { $lt: value } };
-    if (value === null) return undefined;
-    const greater = { [prop.name]: { $gt: value } };
-    return prop.nullable ? { $or: [greater, { [prop.name]: null }] } : greater;
-  }
-
   #decode(position: string): unknown[] {
     const parts = parsed(position);
     if (!Array.isArray(parts) || parts.length !== this.#columns.length + 1 || parts[0] !== this.#name) throw invalid();
-    return this.#columns.map(({ prop }, index) => checked(prop, parts[index + 1]));
+    return this.#columns.map(({ path }, index) => checked(path, parts[index + 1]));
   }
 }
 
-function columnOf(meta: EntityMetadata, name: string): EntityProperty {
-  const prop = meta.props.find((candidate) => candidate.name === name);
-  if (prop && !prop.formula && !prop.lazy && (isRelation(prop) ? !prop.polymorphic : isComparable(prop))) return prop;
+type Direction = ModelOrder[string];
+
+interface KeysetColumn {
+  readonly path: ModelPath;
+  readonly direction: Direction;
+}
+
+function at({ steps, last }: ModelPath, value: unknown): object {
+  return atEndOf(steps, { [last.name]: value });
+}
+
+/** PostgreSQL puts nulls last, and first where the order is descending. */
+function beyondIn(path: ModelPath, direction: Direction, value: unknown): object | undefined {
+  if (direction === 'desc') return at(path, value === null ? { $ne: null } : { $lt: value });
+  if (value === null) return undefined;
+  const greater = at(path, { $gt: value });
+  return mayBeNull(path) ? { $or: [greater, at(path, null)] } : greater;
+}
+
+function mayBeNull({ steps, last }: ModelPath): boolean {
+  return [...steps, last].some(mayBeMissing);
+}
+
+function columnOf(meta: EntityMetadata, name: string): ModelPath {
+  const path = pathOf(meta, name);
+  if (path && !path.steps.some(isToMany) && isReadable(path.last)) return path;
   throw new ConfigurationError({
     class: meta.className,
     member: name,
@@ -71,15 +98,22 @@ function columnOf(meta: EntityMetadata, name: string): EntityProperty {
   });
 }
 
-function isRelation({ kind }: EntityProperty): boolean {
-  return kind === 'm:1' || kind === '1:1';
+function isReadable(prop: EntityProperty): boolean {
+  const isPlain = !prop.formula && !prop.lazy && !prop.polymorphic && !isToMany(prop);
+  return isPlain && (isRelation(prop) || isComparable(prop));
 }
 
 /** As it is shown, so that it comes back as every value of the column comes. */
-function columnValue(row: object, prop: EntityProperty): unknown {
-  const value: unknown = Reflect.get(row, prop.name) ?? null;
-  if (value === null || !prop.targetMeta) return value === null ? null : columnKind(prop).show(value);
-  return showKey(prop.targetMeta, primaryKeyOf(value instanceof Reference ? value.unwrap() : value));
+function columnValue(row: object, { steps, last }: ModelPath): unknown {
+  let owner: object | null = row;
+  for (const { name } of steps) owner = owner && referred(Reflect.get(owner, name));
+  const value: unknown = (owner && Reflect.get(owner, last.name)) ?? null;
+  if (value === null || !last.targetMeta) return value === null ? null : columnKind(last).show(value);
+  return showKey(last.targetMeta, primaryKeyOf(referred(value) as object));
+}
+
+function referred(value: unknown): object | null {
+  return value instanceof Reference ? value.unwrap() : ((value as object | undefined) ?? null);
 }
 
 function parsed(position: string): unknown {
@@ -90,9 +124,10 @@ function parsed(position: string): unknown {
   }
 }
 
-function checked(prop: EntityProperty, value: unknown): unknown {
+function checked(path: ModelPath, value: unknown): unknown {
+  const { last: prop } = path;
   if (value === null) {
-    if (prop.nullable) return null;
+    if (mayBeNull(path)) return null;
     throw invalid();
   }
   if (prop.targetMeta) {

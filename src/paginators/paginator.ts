@@ -13,7 +13,13 @@ export interface PageSource<Row> {
    * @throws ValidationFailed for what is no position of this list
    */
   after(position: string | undefined, limit: number): Promise<Row[]>;
-  /** Where a row stands in the order: text without a meaning for clients. */
+  /**
+   * The rows ahead of a position, or the last ones, beginning with the one that is farthest ahead: in the order of the list.
+   *
+   * @throws ValidationFailed for what is no position of this list
+   */
+  before(position: string | undefined, limit: number): Promise<Row[]>;
+  /** Where a row that `after` or `before` gave stands in the order: text without a meaning for clients. */
   positionOf(row: Row): string;
 }
 

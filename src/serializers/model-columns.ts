@@ -64,6 +64,11 @@ function kindOf(prop: EntityProperty): ColumnKind {
   return columnOf(column, prop);
 }
 
+/** Whether a type of the application's own says what an entity has of the column. */
+export function hasOwnType({ customType }: EntityProperty): boolean {
+  return customType !== undefined && !isBuiltIn(customType);
+}
+
 /** Whether MikroORM brings the type, so that the column says what its values are. */
 function isBuiltIn(type: object): boolean {
   return Object.values<unknown>(types).includes(type.constructor);

@@ -247,7 +247,7 @@ type NestedSerializer<Value> = [TargetOf<Value>] extends [never] ? never : Seria
 type RelatedView<Target, Nested> = [Nested] extends [never] ? KeyOf<Target> : Nested;
 
 /** The entity on the other side of a relation; never where it is none. */
-type TargetOf<Value> = Value extends null | undefined
+export type TargetOf<Value> = Value extends null | undefined
   ? never
   : Value extends AnyCollection<infer Item>
     ? Item & object

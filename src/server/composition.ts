@@ -493,6 +493,7 @@ function providersOf(
 function providersOfConsumer(compiled: CompiledConsumer): ConcreteClass[] {
   const { consumer, actions, permission } = compiled;
   const paginator: ConcreteClass | undefined = Reflect.get(consumer, 'paginator');
+  const filters: { readonly backends?: readonly ConcreteClass[] } | undefined = Reflect.get(consumer, 'filters');
   const shown = withNested([
     Reflect.get(consumer, 'serializer'),
     ...[...actions.values()].map(({ reply }) => reply),
@@ -502,6 +503,7 @@ function providersOfConsumer(compiled: CompiledConsumer): ConcreteClass[] {
   return [
     consumer,
     ...(paginator ? [paginator] : []),
+    ...(filters?.backends ?? []),
     ...permissionsIn(permission),
     ...[...actions.values()].flatMap((action) => action.permissions.providers),
     ...serializers,

@@ -1,0 +1,56 @@
+import { always, answered, leftOut } from './faults.js';
+import type { Bug } from './plant.js';
+
+/** What lists may be asked, and what it means. */
+export const listsBugs: readonly Bug[] = [
+  {
+    name: 'rows without a value are left out by `not`',
+    story: 'SQL compares null with the value, which is neither yes nor no.',
+    plant: { symbol: 'mayBeMissing', with: always(false) },
+    caughtBy: ['filters/operators'],
+  },
+  {
+    name: 'a filter that the consumer does not declare shows the whole list',
+    story: 'It is dropped, as an unknown kwarg is.',
+    plant: { symbol: 'refuseNamed', with: leftOut },
+    caughtBy: ['filters/operators'],
+  },
+  {
+    name: 'a search finds out what a hidden column holds',
+    story: 'Declared names are checked for being columns alone.',
+    plant: { symbol: 'secrecyOf', with: always(undefined) },
+    caughtBy: ['filters/operators'],
+  },
+  {
+    name: 'an underscore in `contains` stands for any character',
+    story: 'The text of the client is taken for a pattern.',
+    plant: { symbol: 'literally', with: () => (text: string) => text },
+    caughtBy: ['filters/operators'],
+  },
+  {
+    name: '`previous` shows the first page of the list',
+    story: 'The rows ahead of a position are read from the beginning.',
+    plant: { symbol: 'reversed', in: 'paginators/model-page-source', with: () => (order: object) => order },
+    caughtBy: ['filters/operators'],
+  },
+  {
+    name: 'a row that a shared backend leaves out is followed for ever',
+    story: 'Only the methods of the consumer are taken for what narrows its rows.',
+    plant: {
+      symbol: 'narrowingOf',
+      with: answered((by) => (by === 'getQuery' || by === 'filterQuery' ? by : undefined)),
+    },
+    caughtBy: ['filters/operators'],
+  },
+  {
+    name: 'a filter lets a row through in memory that the database leaves out',
+    story: 'Numbers of any length are compared as numbers of JavaScript.',
+    plant: { symbol: 'comparisonOf', with: () => () => ({ isOrdered: true, holdsText: true, ...asNumbers }) },
+    caughtBy: ['filters/one-meaning'],
+  },
+];
+
+const asNumbers = {
+  toComparable: Number,
+  compare: (left: number, right: number): number => left - right,
+};
