@@ -16,6 +16,5 @@ export const sound: Generating = {
   without: Object.keys(faultyKinds),
   keys: allKeys.filter((key) => !faultyKeys.includes(key)),
   options: Object.keys(ormOptions) as (keyof typeof ormOptions)[],
-  hasSelfRelations: false,
   hasInversesOfBigints: false,
 };
