@@ -13,6 +13,7 @@ import { plainRowsBugs } from './plain-rows-bugs.js';
 import type { Bug, Fault } from './plant.js';
 import { proxyBugs } from './proxy-bugs.js';
 import { severalProcessesBugs } from './several-processes-bugs.js';
+import { soundRowsBugs } from './sound-rows-bugs.js';
 import { startupBugs } from './startup-bugs.js';
 import { writeBugs } from './write-bugs.js';
 
@@ -1182,6 +1183,7 @@ export const bugs: readonly Bug[] = [
   ...changeLogBugs,
   ...listsBugs,
   ...columnKindsBugs,
+  ...soundRowsBugs,
   ...severalProcessesBugs,
   ...plainRowsBugs,
   ...connectionMemoryBugs,

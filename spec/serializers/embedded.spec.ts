@@ -89,6 +89,13 @@ describe('An embedded value', () => {
       expect(await client.events()).to.have.length(1);
     });
 
+    it(`is unchanged where its missing fields are sent back as null (${field})`, async () => {
+      await using client = await RowClient.open(database.orm, Person, { fields: ['id', field] });
+      expect(await client.created({ [field]: { street: 'Elm' } })).to.deep.equal({ id: 1, [field]: least });
+      expect(await client.patched(1, { [field]: least })).to.deep.equal({ id: 1, [field]: least });
+      expect(await client.events()).to.have.length(1);
+    });
+
     it(`takes the place of the one before it (${field})`, async () => {
       await using client = await RowClient.open(database.orm, Person, { fields: ['id', field] });
       await client.created({ [field]: full });

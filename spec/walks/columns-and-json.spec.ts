@@ -50,7 +50,7 @@ describe('A row, whatever its columns, key and relations are', () => {
     it.skip('by entities where a formula of JSON is behind a many-to-many relation: column m1.f0 does not exist', () =>
       checkBatch(related({ kind: 'm:n', isNested: true, picks: [[0], [1]] }, ['formula of JSON'])));
 
-    it.skip('with a key that is a char of several characters: the log takes it for character(1), and each write is refused; the reply lacks the blanks that are stored', () =>
+    it.skip('with a key that is a char of several characters: the reply lacks the blanks that are stored, and the event is missing', () =>
       checkBatch(alone('char', ['time', 'getter'])));
 
     it.skip('with a many-to-many relation to a key of two bigints: 500, MikroORM writes the rows of its table by JSON.stringify, which takes no bigint', () =>
@@ -66,32 +66,6 @@ describe('A row, whatever its columns, key and relations are', () => {
             relations: [
               relation({ kind: 'm:1', picks: [[3], [2, 6, 7], [], []] }),
               relation({ kind: '1:1', inverse: 'nested', picks: [[], [0], [5, 0, 0], [1, 2, 3]] }),
-            ],
-          },
-        ],
-      }));
-
-    it.skip('with a row that refers to itself: the event writes to the database, whose event writes again, for ever', () =>
-      checkBatch({
-        options: 'none',
-        models: [
-          {
-            ...plan('integer', ['formula of a boolean']),
-            relations: [relation({ kind: 'm:1', isSelf: true, inverse: 'keys', picks: [[], [3, 4], [6, 7], [7]] })],
-          },
-        ],
-      }));
-
-    it.skip('with two relations to rows of its own model: a patch that changes nothing writes other rows, and tells them', () =>
-      checkBatch({
-        options: 'none',
-        models: [
-          {
-            ...plan('integer'),
-            relations: [
-              relation({ kind: '1:1', isSelf: true, inverse: 'keys', picks: [[5], [4, 7, 7], [], []] }),
-              relation({ kind: 'm:1', isSelf: true, inverse: 'nested', picks: [[], [6, 8], [0], [0, 6]] }),
-              relation({ kind: 'm:1', isSelf: true, inverse: 'keys', picks: [[], [6, 6], [0, 7], [0, 3]] }),
             ],
           },
         ],

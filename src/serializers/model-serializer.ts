@@ -98,10 +98,8 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
     const input = this.#input(context);
     if (input) return input.create(data, context);
     const { rest } = this.#withoutVersion(data, context);
-    // Defaults of its columns would make an embedded value of one that is not there.
-    for (const { name, embedded, mayBeNone } of this.#fieldsFor(context))
-      if (embedded && mayBeNone && !(name in rest)) rest[name] = null;
-    return context.unitOfWork.em.create(this.#class.entity, rest as RequiredEntityData<Entity>);
+    const whole = withMissingEmbedded(this.#fieldsFor(context), rest);
+    return context.unitOfWork.em.create(this.#class.entity, whole as RequiredEntityData<Entity>);
   }
 
   /**
@@ -257,6 +255,21 @@ function isLoadedNull(entity: object, name: string, em: EntityManager): boolean 
 
 function shownText({ show }: ColumnKind, value: unknown): string {
   return encodeData(value === null || value === undefined ? null : show(value));
+}
+
+/** Null for each embedded value that is not there, also within another one: the defaults of its columns would make one. */
+function withMissingEmbedded(fields: readonly ModelField[], values: Record<string, unknown>): Record<string, unknown> {
+  const whole = { ...values };
+  for (const { name, embedded, mayBeNone } of fields) {
+    const value = whole[name];
+    if (embedded && mayBeNone && value === undefined) whole[name] = null;
+    else if (embedded && isPlain(value)) whole[name] = withMissingEmbedded(embedded.fields, value);
+  }
+  return whole;
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
 /** Whether each field has the value that it had, the hidden ones too. A missing one is null to the client, and another JSON to MikroORM. */

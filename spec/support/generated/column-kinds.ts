@@ -48,7 +48,7 @@ function made(name: string, type: unknown, declare: ColumnKind['declare']): Colu
 /** `1,2` */
 class Commas extends Type<string[], string> {
   override convertToDatabaseValue(value: string[] | null): string {
-    return (value && value.join(',')) as string;
+    return value?.join(',') as string;
   }
   override convertToJSValue(value: string | string[] | null): string[] {
     return (typeof value === 'string' ? value.split(',') : value) as string[];

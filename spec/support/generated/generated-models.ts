@@ -199,15 +199,6 @@ function withoutInversesOfBigints(models: readonly ModelPlan[]): readonly ModelP
   });
 }
 
-/** One column in a table of its own. */
-export function singleColumn(kind: ColumnKind, isNullable: boolean): fc.Arbitrary<ModelPlan> {
-  return columnPlan(kind).map((planned) => ({
-    key: 'integer' as const,
-    columns: [{ ...planned, isNullable: isNullable && !kind.isNeverNull, use: 'both' as const, columnName: undefined }],
-    relations: [],
-  }));
-}
-
 // Classes
 
 export interface GeneratedField {
