@@ -491,7 +491,7 @@ function parameterOf(prop: EntityProperty, value: unknown, platform: Platform): 
 function fits(value: number, column: string): boolean {
   if (/^(int|serial|bigint|bigserial)/.test(column)) return Number.isInteger(value) && Math.abs(value) < 2_147_483_648;
   if (/^(smallint|smallserial|int2)/.test(column)) return Number.isInteger(value) && Math.abs(value) < 32_768;
-  return /^(numeric|decimal|double|real|float)/.test(column) && Number.isFinite(value);
+  return /^(numeric|decimal|double)/.test(column) && Number.isFinite(value);
 }
 
 /** In a column without one, a date means what the session's time zone makes of it. */
