@@ -55,6 +55,9 @@ class Odd {
   @Property({ columnType: 'int[]', type: 'any', nullable: true })
   numbers?: number[] | null;
 
+  @Property({ columnType: 'jsonb[]', type: 'array', nullable: true })
+  facts?: unknown[] | null;
+
   @Property({ type: PointType, nullable: true })
   spot?: { x: number; y: number } | null;
 
@@ -110,6 +113,10 @@ describe('What clients cannot send', () => {
     ['point', 'is accepted from clients, and nothing is known of the values of point.'],
     ['pages', 'is accepted from clients, and nothing is known of the values of xml.'],
     ['numbers', "is accepted from clients, and MikroORM writes no lists into it without type: 'array'."],
+    [
+      'facts',
+      'is accepted from clients, and MikroORM writes no JSON into lists: make it a column of the type json.',
+    ],
     ['source', 'holds post, which is accepted from clients, and is a relation.'],
   ] as const) {
     it(`is refused at start-up: ${field}`, async () => {

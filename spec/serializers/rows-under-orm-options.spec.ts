@@ -63,7 +63,7 @@ const fields = ['id', 'name', 'bornAt', 'day', 'weight', 'shout', 'owner'] as co
 class OwnerSerializer extends ModelSerializer(Owner, { fields: ['id', 'name'] }) {}
 
 @injectable()
-class PetSerializer extends ModelSerializer(Pet, { fields, nested: { owner: OwnerSerializer } }) {}
+class PetSerializer extends ModelSerializer(Pet, { fields, nested: { owner: OwnerSerializer }, readOnly: ['weight'] }) {}
 
 @injectable()
 class FlatSerializer extends ModelSerializer(Pet, {
@@ -75,7 +75,7 @@ class FlatSerializer extends ModelSerializer(Pet, {
 class DogSerializer extends ModelSerializer(Dog, { fields: ['id', 'name', 'barks'] }) {}
 
 @injectable()
-class PetEntities extends ModelSerializer(Pet, { fields, nested: { owner: OwnerSerializer }, computed: ['nothing'] }) {
+class PetEntities extends ModelSerializer(Pet, { fields, nested: { owner: OwnerSerializer }, readOnly: ['weight'], computed: ['nothing'] }) {
   nothing(): null {
     return null;
   }

@@ -78,8 +78,12 @@ function isBuiltIn(type: object): boolean {
 function itemOf(column: string, prop: EntityProperty): ColumnKind {
   const choices: unknown = Reflect.get(prop.customType ?? {}, 'items') ?? prop.items;
   if (Array.isArray(choices)) return choice(choices);
-  const item = { ...prop, runtimeType: 'string' } as EntityProperty;
-  return columnOf(column.endsWith('[]') ? column.slice(0, -2) : column, item);
+  const itemColumn = column.endsWith('[]') ? column.slice(0, -2) : column;
+  if (column.endsWith('[]') && /^json/.test(itemColumn))
+    return { ...jsonKind, refusal: 'MikroORM writes no JSON into lists: make it a column of the type json' };
+  // The driver reads the items of a numeric[] as numbers.
+  const runtimeType = /^(numeric|decimal)/.test(itemColumn) ? 'number' : 'string';
+  return columnOf(itemColumn, { ...prop, runtimeType } as EntityProperty);
 }
 
 function kind(check: ColumnCheck, accepts: JsonSchema, shows = accepts, show: ColumnKind['show'] = asItIs): ColumnKind {

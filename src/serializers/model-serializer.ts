@@ -2,6 +2,7 @@ import {
   Collection,
   type EntityManager,
   type EntityMetadata,
+  type EntityProperty,
   type FilterQuery,
   helper,
   isRaw,
@@ -118,7 +119,12 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
     // A collection that was never loaded cannot tell what `set` takes out of it, and a lazy column not whether it changes.
     const unloaded = fields.filter(({ kind, isLazy }) => kind === 'many' || isLazy).map(({ name }) => name);
     if (unloaded.length > 0) await em.populate(entity, unloaded as never);
-    for (const field of fields.filter(({ kind }) => kind === 'column')) setColumn(entity, field, rest);
+    for (const field of fields) {
+      if (rest[field.name] === null && isLoadedNull(entity, field.name, em)) delete rest[field.name];
+      else if (field.kind === 'column') setColumn(entity, field, rest);
+      else if (field.embedded && isSameEmbedded(field.embedded, Reflect.get(entity, field.name), rest[field.name]))
+        delete rest[field.name];
+    }
     em.assign(entity, rest as never, { mergeEmbeddedProperties: false });
     return entity;
   }
@@ -241,8 +247,24 @@ function setColumn(entity: object, { name, column, isChecked }: ModelField, data
   else Reflect.set(entity, name, value);
 }
 
+/** `forceUndefined` has undefined for null in an entity, and for MikroORM null is another value. */
+function isLoadedNull(entity: object, name: string, em: EntityManager): boolean {
+  if (!em.config.get('forceUndefined') || Reflect.get(entity, name) !== undefined) return false;
+  const { __loadedProperties: loaded, __meta: meta } = helper(entity);
+  const { embeddedProps = {} } = meta.properties[name as never] as EntityProperty;
+  return loaded.has(name) || Object.values(embeddedProps).some((inner) => loaded.has(inner.name));
+}
+
 function shownText({ show }: ColumnKind, value: unknown): string {
   return encodeData(value === null || value === undefined ? null : show(value));
+}
+
+/** Whether each field has the value that it had, the hidden ones too. A missing one is null to the client, and another JSON to MikroORM. */
+function isSameEmbedded(embedded: EmbeddedFields, current: unknown, value: unknown): boolean {
+  if (isRaw(value)) return false;
+  const fields = embedded.fields.map((field) => ({ ...field, isShown: true }));
+  const text = (object: unknown): string => encodeData(object && showEmbedded({ ...embedded, fields }, object));
+  return current !== undefined && text(current) === text(value);
 }
 
 function showEmbedded({ fields, isList }: EmbeddedFields, value: unknown): unknown {

@@ -107,7 +107,8 @@ function serializersOf(models: readonly GeneratedModel[]): ReadonlyMap<Generated
 function shortOf({ name, entity, keys, fields, relations }: GeneratedModel): SerializerClass {
   const own = relations.filter(({ isOwn }) => isOwn).map((relation) => relation.name);
   const shown = fields.filter(({ use }) => use !== 'writeOnly').map((field) => field.name);
-  return serializer(entity, `${name}Short`, { fields: [...keys.map((key) => key.name), ...shown, ...own] });
+  const readOnly = fields.filter(({ use }) => use === 'readOnly').map((field) => field.name);
+  return serializer(entity, `${name}Short`, { fields: [...keys.map((key) => key.name), ...shown, ...own], readOnly });
 }
 
 function consumerOf(entity: RowClass, shownBy: SerializerClass) {
