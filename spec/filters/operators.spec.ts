@@ -502,7 +502,7 @@ describe('Filters that would tell a secret, or cannot be compared', () => {
   };
   const found =
     'and everybody could find it out by filters, order, search or lookup. Take it out of them, and write what some may ask in filterQuery.';
-  const own = 'Or write the condition in filterQuery(query, context, kwargs), where you decide what it may say.';
+  const own = 'write the condition in filterQuery(query, context, kwargs), where you decide what it may say.';
 
   const wrongs: readonly (readonly [FilterOptions<string, string, string>, string, object?])[] = [
     [{ fields: ['answer'] }, `Wrong.answer: is hidden, ${found}`],
@@ -522,7 +522,7 @@ describe('Filters that would tell a secret, or cannot be compared', () => {
     ],
     [
       { fields: ['settings'] },
-      `Issue.settings: is to be filtered, and its values cannot be compared as they come (JSON, a list, binary data). Take it out of the fields. ${own}`,
+      `Issue.settings: is to be filtered, and its values cannot be compared as they come (JSON, a list, binary data). Take it out of the fields, or ${own}`,
     ],
     [
       { ordering: ['settings'] },
@@ -530,15 +530,15 @@ describe('Filters that would tell a secret, or cannot be compared', () => {
     ],
     [
       { fields: { title: ['lt'] } },
-      `Issue.title: has a filter "lt", and the order of its values is not the same in every database. Take the operator out. ${own}`,
+      `Issue.title: has a filter "lt", and the order of its values is not the same in every database. Take the operator out, or ${own}`,
     ],
     [
       { fields: { state: ['between'] } },
-      `Issue.state: has a filter "between", and the order of its values is not the same in every database. Take the operator out. ${own}`,
+      `Issue.state: has a filter "between", and the order of its values is not the same in every database. Take the operator out, or ${own}`,
     ],
     [
       { fields: { points: ['contains'] } },
-      `Issue.points: has a filter "contains", and holds no text. Take the operator out. ${own}`,
+      `Issue.points: has a filter "contains", and holds no text. Take the operator out, or ${own}`,
     ],
     [
       { fields: { project: ['gt'] } },
@@ -550,7 +550,7 @@ describe('Filters that would tell a secret, or cannot be compared', () => {
     ],
     [
       { fields: ['project.colour'] },
-      `Issue.project.colour: is no column of the model. Name columns, relations, and what they lead to: "project.team". ${own}`,
+      `Issue.project.colour: is no column of the model. Name columns, relations, and what they lead to: "project.team". Or ${own}`,
     ],
     [{ fields: ['title.length'] }, 'Issue.title.length: is no column of the model.'],
     [

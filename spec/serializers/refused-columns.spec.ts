@@ -154,7 +154,7 @@ describe('What clients cannot send', () => {
     const opened = RowClient.open(database.orm, Odd, { fields: ['id'] }, { filters: { fields: ['target'] } });
     expect(await opened.catch((error: Error) => error.message)).to.equal(
       'Odd.target: refers to rows of several classes, and a key alone does not say of which. ' +
-        'Write the condition in filterQuery(query, context), where you decide what it may say.',
+        'Take it out, or write the condition in filterQuery(query, context, kwargs), where you decide what it may say.',
     );
   });
 

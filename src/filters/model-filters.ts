@@ -293,14 +293,14 @@ const needs: Readonly<Record<FilterOperator, 'anything' | 'order' | 'text'>> = {
   istarts_with: 'text',
 };
 
-const ownCondition = 'Or write the condition in filterQuery(query, context, kwargs), where you decide what it may say.';
+const ownCondition = 'write the condition in filterQuery(query, context, kwargs), where you decide what it may say.';
 
 function fieldOf(meta: EntityMetadata, name: string, operators: readonly FilterOperator[]): FilterField {
   const path = declaredPath(meta, name);
   const { last, steps } = path;
   if (!isRelation(last) && (!isOwnColumn(last) || !isComparable(last))) {
     const reason = 'is to be filtered, and its values cannot be compared as they come (JSON, a list, binary data).';
-    throw fault(meta, name, reason, `Take it out of the fields. ${ownCondition}`);
+    throw fault(meta, name, reason, `Take it out of the fields, or ${ownCondition}`);
   }
   const comparison = comparisonOf(last);
   const mayBeNull = [...steps, last].some((prop) => mayBeMissing(prop) || isToMany(prop));
@@ -331,10 +331,15 @@ function checkOperator(
     );
   }
   if (need === 'text' && !holdsText)
-    throw fault(meta, name, `has a filter "${operator}", and holds no text.`, `Take the operator out. ${ownCondition}`);
+    throw fault(
+      meta,
+      name,
+      `has a filter "${operator}", and holds no text.`,
+      `Take the operator out, or ${ownCondition}`,
+    );
   if (need === 'order' && !isOrdered) {
     const reason = `has a filter "${operator}", and the order of its values is not the same in every database.`;
-    throw fault(meta, name, reason, `Take the operator out. ${ownCondition}`);
+    throw fault(meta, name, reason, `Take the operator out, or ${ownCondition}`);
   }
 }
 
@@ -368,11 +373,11 @@ function declaredPath(meta: EntityMetadata, name: string): ModelPath {
   const path = pathOf(meta, name);
   if (path?.last.polymorphic) {
     const reason = 'refers to rows of several classes, and a key alone does not say of which.';
-    throw fault(meta, name, reason, `Take it out. ${ownCondition}`);
+    throw fault(meta, name, reason, `Take it out, or ${ownCondition}`);
   }
   const isKnownColumn = path && (isRelation(path.last) || isOwnColumn(path.last));
   if (isKnownColumn) return path;
-  const remedy = `Name columns, relations, and what they lead to: "project.team". ${ownCondition}`;
+  const remedy = `Name columns, relations, and what they lead to: "project.team". Or ${ownCondition}`;
   throw fault(meta, name, 'is no column of the model.', remedy);
 }
 

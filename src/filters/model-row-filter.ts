@@ -151,7 +151,8 @@ function literally(text: string): string {
 
 /**
  * Whether a filter lets a row through; undefined where the row lacks something that decides it. The row has the names of the entity's
- * properties: columns as the entity, JSON or the driver has them, those of a type of the application's own as the entity; a relation to one as a row or a key; to many, as a list of them.
+ * properties: columns as the entity, JSON or the driver has them, and of a type of the application's own as the entity; a relation to one as
+ * a row or a key, and one to many as a list of them. Related rows that the ORM's default filters hide are not in it.
  */
 export function lets(filter: RowFilter, row: object): boolean | undefined {
   switch (filter.kind) {
@@ -179,14 +180,21 @@ function negated(answer: boolean | undefined): boolean | undefined {
 
 /** The values that a path leads to; undefined where the row does not have them. */
 function valuesAt(row: object, { steps, last }: ModelPath): readonly unknown[] | undefined {
-  let found: readonly unknown[] = [row];
-  for (const prop of [...steps, last]) {
-    const next = found.map((each) => Reflect.get(Object(each), prop.name) as unknown);
-    if (next.includes(undefined)) return undefined;
-    found = next.flatMap((value) => (isToMany(prop) ? [...(value as Iterable<unknown>)] : [value]));
-    found = found.filter((value) => value !== null).map((value) => (prop === last ? value : asRow(prop, value)));
+  let rows: readonly unknown[] = [row];
+  for (const step of steps) {
+    const values = valuesOf(rows, step);
+    if (!values) return undefined;
+    rows = values.map((value) => asRow(step, value));
   }
-  return found;
+  return valuesOf(rows, last);
+}
+
+/** Null is none. */
+function valuesOf(rows: readonly unknown[], prop: EntityProperty): readonly unknown[] | undefined {
+  const values = rows.map((each) => Reflect.get(Object(each), prop.name) as unknown);
+  if (values.includes(undefined)) return undefined;
+  const there = values.filter((value) => value !== null);
+  return isToMany(prop) ? there.flatMap((value) => [...(value as Iterable<unknown>)]) : there;
 }
 
 /** A key stands for a row of which nothing else is known. */
