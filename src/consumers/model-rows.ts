@@ -2,6 +2,7 @@ import { replyShapes } from '../dispatch/action-declaration.js';
 import type { ActionDefinition } from '../dispatch/actions.js';
 import { defaultFiltersOf } from '../orm/model-queries.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { CursorPaginator } from '../paginators/cursor-paginator.js';
 import { everyRights } from '../serializers/field-rights.js';
 import { needsEntity, type Outline, outlineRows } from '../serializers/model-plan.js';
 import type { CompiledConsumer } from './compiled-consumer.js';
@@ -82,7 +83,8 @@ function causesOfRows(consumer: ConsumerType, member: 'list' | 'retrieve', unitO
   const causes = everyRights(serializer).map((rights) => {
     const outline = outlineRows(serializer, unitOfWork, { em, schema: undefined }, rights);
     if (needsEntity(outline)) return [always(outline.because)];
-    return causesOfModels(consumer, outline, unitOfWork);
+    const ofOrder = member === 'list' ? causesOfOrder(consumer, outline) : [];
+    return [...causesOfModels(consumer, outline, unitOfWork), ...ofOrder];
   });
   const isForAll = causes.every((each) => each.some(({ isAlways }) => isAlways));
   return causes.flat().map(({ isAlways, text }) => ({ isAlways: isAlways && isForAll, text }));
@@ -95,4 +97,23 @@ function causesOfModels(consumer: ConsumerType, outline: Outline, { em }: UnitOf
   return outline.related.flatMap((related) =>
     defaultFiltersOf(em, related).map((name) => always(`the default filter "${name}" of ${related.className}`)),
   );
+}
+
+/** A cursor says where a row stands in the order. */
+function causesOfOrder(consumer: ConsumerType, { level }: Outline): readonly Cause[] {
+  const { serializer, filters, paginator } = settingsOf(consumer.prototype);
+  const hasCursors = paginator === CursorPaginator || paginator?.prototype instanceof CursorPaginator;
+  if (!hasCursors) return [];
+  const shown = new Set(level.fields.flatMap(({ name, column }) => (column ? name : [])));
+  const notShown = (names: readonly string[]): readonly string[] =>
+    names
+      .filter((name) => !shown.has(name))
+      .map((name) => `the order by "${name}", which ${serializer.name} does not show`);
+  return [
+    ...notShown(level.meta.primaryKeys).map(always),
+    ...notShown(filters?.ordering ?? []).map(sometimes),
+    ...(overrides(consumer, 'getOrder')
+      ? [sometimes(`${consumer.name}.getOrder, which may order by what ${serializer.name} does not show`)]
+      : []),
+  ];
 }
