@@ -97,7 +97,11 @@ export const thrown: readonly Thrown[] = [
     told: { status: 409, code: 'conflict', errors: ['Someone else was writing the same rows. Try again.'] },
   },
   { name: 'an error of a database function', throw: query(`do $$ begin raise exception '${secret}'; end $$`) },
-  { name: 'an error of the driver itself', throw: sql(`select '${secret}'::int / 0`) },
+  {
+    name: 'an error of the driver itself',
+    throw: sql(`select '${secret}'::int / 0`),
+    told: { status: 400, code: 'validation_failed', errors: ['A value does not fit its column.'] },
+  },
   {
     name: 'a unique violation',
     throw: query(`${table('name, archived')} ('${secret}', false), ('${secret}', false)`),

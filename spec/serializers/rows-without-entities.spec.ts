@@ -197,10 +197,6 @@ describe('Rows that are shown without entities', () => {
     it('but for an event of one row, which takes none: its commit says it all', async () => {
       expect(await eventCounts('observed')).to.deep.equal({ entities: 0, statements: 0 });
     });
-
-    it.skip('also where the row has many others: 7 entities, and the members are read anew', async () => {
-      expect(await eventCounts('plain')).to.deep.equal({ entities: 0, statements: 0 });
-    });
   });
 
   it('are read by statements that the server prepares once for all requests of their shape', async () => {

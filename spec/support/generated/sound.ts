@@ -7,7 +7,15 @@ const faultyKinds: Readonly<Record<string, string>> = {
     'MikroORM reads it by the wrong alias behind a populated many-to-many relation: 500, but only where entities are needed',
 };
 
-const faultyKeys: readonly KeyName[] = ['char', 'compositeOfBigints'];
+const faultyKeys: readonly KeyName[] = [
+  // The reply lacks the blanks that are stored, and the event of a new row is missing.
+  'char',
+  // MikroORM writes the rows of its many-to-many table by JSON.stringify, which takes no bigint.
+  'compositeOfBigints',
+];
+
+/** An embedded list that is sent back as null is written, and told as an event. */
+const faultyOptions: readonly (keyof typeof ormOptions)[] = ['forceUndefined'];
 
 export const soundKinds = columnKinds.filter(({ name }) => !(name in faultyKinds));
 
@@ -15,6 +23,7 @@ export const soundKinds = columnKinds.filter(({ name }) => !(name in faultyKinds
 export const sound: Generating = {
   without: Object.keys(faultyKinds),
   keys: allKeys.filter((key) => !faultyKeys.includes(key)),
-  options: Object.keys(ormOptions) as (keyof typeof ormOptions)[],
+  options: (Object.keys(ormOptions) as (keyof typeof ormOptions)[]).filter((name) => !faultyOptions.includes(name)),
+  // A patch of a row with a one-to-one relation to a bigint that is a number writes another row, and tells it.
   hasInversesOfBigints: false,
 };
