@@ -12,6 +12,8 @@ const faultyKeys: readonly KeyName[] = [
   'char',
   // MikroORM writes the rows of its many-to-many table by JSON.stringify, which takes no bigint.
   'compositeOfBigints',
+  // A one-to-one relation beside it, nested from the other side, is not shown alike everywhere (seed 753048666).
+  'custom',
 ];
 
 /** An embedded list that is sent back as null is written, and told as an event. */
