@@ -1,3 +1,4 @@
+import { Collection, EntityManager, LockMode, type Opt, type Rel } from '@mikro-orm/core';
 import {
   BeforeUpdate,
   Entity,
@@ -8,7 +9,7 @@ import {
   PrimaryKey,
   Property,
 } from '@mikro-orm/decorators/legacy';
-import { Collection, type EntityManager, type Opt, type Rel } from '@mikro-orm/postgresql';
+import type { SqlEntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import {
@@ -22,6 +23,8 @@ import {
   mix,
   ObserveInstance,
   Patch,
+  type Permission,
+  Permissions,
   path,
   Retrieve,
   Update,
@@ -162,7 +165,7 @@ class LinkedSerializer extends ModelSerializer(Linked, { fields: ['id', 'name', 
 class LinkedConsumer extends mix(ModelConsumer(Linked, { serializer: LinkedSerializer }), Create, Patch) {}
 
 /** Resolves once another transaction waits for this one. */
-async function waiting(em: EntityManager): Promise<void> {
+async function waiting(em: SqlEntityManager): Promise<void> {
   await until(async () => {
     const found = await em
       .getConnection()
@@ -175,6 +178,52 @@ async function waiting(em: EntityManager): Promise<void> {
     return Number(found[0]?.count) > 0;
   }, 'A lock that another transaction waits for');
 }
+
+@injectable()
+class StrictSerializer extends ModelSerializer(Ware, {
+  fields: ['id', 'name', 'stock'],
+  readOnly: ['id'],
+  computed: ['label'],
+  reads: { label: ['name'] },
+}) {
+  label({ name }: Pick<Ware, 'name'>) {
+    if (name === 'unshowable') throw new Error('There is no label.');
+    return name;
+  }
+}
+
+@Consumer()
+class StrictConsumer extends mix(ModelConsumer(Ware, { serializer: StrictSerializer }), Create) {}
+
+let asked = 0;
+
+/** Locks the maker of the wares, so that nothing else writes them meanwhile, and counts who asks. */
+@injectable()
+class LocksMaker implements Permission {
+  constructor(private readonly em: EntityManager) {}
+
+  async hasPermission() {
+    asked += 1;
+    const maker = await this.em.findOneOrFail(Maker, 1, { lockMode: LockMode.PESSIMISTIC_WRITE });
+    maker.name = `asked ${asked}`;
+    return true;
+  }
+}
+
+@Consumer()
+@Permissions(LocksMaker)
+class LockedConsumer extends WareConsumer {}
+
+class Grants implements Permission {
+  hasPermission() {
+    asked += 1;
+    return true;
+  }
+}
+
+@Consumer()
+@Permissions(Grants)
+class GrantedConsumer extends WareConsumer {}
 
 @injectable()
 class BranchSerializer extends ModelSerializer(Branch, { fields: ['id', 'parent', 'twigs'], readOnly: ['id'] }) {}
@@ -229,6 +278,9 @@ describe('A write that needs no entity', () => {
         path('/triggered/', TriggeredConsumer),
         path('/linked/', LinkedConsumer),
         path('/branches/', BranchConsumer),
+        path('/strict/', StrictConsumer),
+        path('/locked/', LockedConsumer),
+        path('/granted/', GrantedConsumer),
       ],
     });
     wares = await connect(app, '/wares/');
@@ -453,5 +505,32 @@ describe('A write that needs no entity', () => {
     expect(await branches.request('patch', { pk: id, data: { parent: id } })).to.deep.include({
       data: { id, parent: id, twigs: [id] },
     });
+  });
+
+  it('has not happened where its row cannot be shown', async () => {
+    const strict = await connect(app, '/strict/');
+
+    expect(await strict.request('create', { data: { name: 'unshowable' } })).to.deep.include({ response_status: 500 });
+    expect(await database.orm.em.fork().count(Ware)).to.equal(0);
+  });
+
+  it('is in one transaction with what its permissions lock and write, and is refused with it', async () => {
+    asked = 0;
+    const locked = await connect(app, '/locked/');
+    const makerOf = async (): Promise<string> => (await database.orm.em.fork().findOneOrFail(Maker, 1)).name;
+
+    expect(await locked.request('create', { data: { name: 'cup' } })).to.deep.include({ response_status: 201 });
+    const first = await makerOf();
+    expect(await locked.request('create', { data: { name: 'cup' } })).to.deep.include({ response_status: 409 });
+    expect([first, await makerOf()]).to.deep.equal(['asked 2', 'asked 2']);
+  });
+
+  it('asks a permission that uses no database once', async () => {
+    asked = 0;
+    const granted = await connect(app, '/granted/');
+    const { data } = await granted.request('create', { data: { name: 'cup' } });
+    await granted.request('patch', { pk: (data as { id: number }).id, data: { stock: 1 } });
+
+    expect(asked).to.equal(2);
   });
 });

@@ -41,16 +41,19 @@ export async function writeRow(
   if (reader.transaction || !isPlainWrite(consumer, meta, reader.em, kind)) return undefined;
   if (await hasTriggers(reader, meta)) return undefined;
   const planned = await planFor(consumer, request);
+  const visible = kind === 'create' ? undefined : await consumer['visibleRows'](request);
+  // What rights and the query read of the database belongs into the transaction of the write.
+  if (unitOfWork.isUsed) return undefined;
   const log = ChangeLog.find(reader.em);
   const told = await log?.oneRow(meta);
-  if (!planned || looksAtTable(planned.plan, meta) || !log || !told || !hasPreparedStatements(reader.em))
+  if (!planned || !isShownBySql(planned.plan, meta) || !log || !told || !hasPreparedStatements(reader.em))
     return undefined;
   const values = kind === 'delete' ? new Map() : await valuesOf(consumer, request, meta, kind, data);
   if (!values || (kind !== 'delete' && values.size === 0)) return undefined;
   const parameters = parametersOf(reader, meta, kind, key, values);
   if (!parameters) return undefined;
   const first = (told.logged ? 4 : 1) + parameters.length;
-  const filter = kind === 'create' ? everyRow : await filterOf(consumer, request, reader, meta, first);
+  const filter = visible ? await unitOfWork.queries.condition(reader, meta, visible as object, first) : everyRow;
   if (!filter) return undefined;
   const shape: WriteShape = {
     kind: kind === 'create' || kind === 'delete' ? kind : 'update',
@@ -69,32 +72,20 @@ export async function writeRow(
   return new ShownRow(kind === 'delete' ? null : await planned.plan.show(row, planned.context), row);
 }
 
-/** Whether what is shown of the row is read from its own table, which the statement sees as it was before the write. */
-function looksAtTable({ related, selection }: RowPlan, { root }: EntityMetadata): boolean {
+/**
+ * Whether the statement itself can say what is shown: it sees its own table as it was before the write. Code of the application has to show
+ * the row before it is committed: what cannot be shown has not happened.
+ */
+function isShownBySql({ related, selection, runsCode }: RowPlan, { root }: EntityMetadata): boolean {
   const isFormula = (sql: string): boolean =>
     /\bselect\b/i.test(sql) && !/^\(select (row|coalesce\(json_agg)\(/.test(sql);
-  return related.some((other) => other.root === root) || selection.columns.some(isFormula);
+  return !runsCode && related.every((other) => other.root !== root) && !selection.columns.some(isFormula);
 }
 
-interface Filter {
-  /** Undefined where every row fulfils it. */
-  readonly text: string | undefined;
-  readonly values: readonly unknown[];
-}
+const everyRow = { text: undefined, values: [] };
 
-const everyRow: Filter = { text: undefined, values: [] };
-
-/** The consumer's query, which the row has to fulfil once it is locked; undefined where the statement cannot ask it. */
-async function filterOf(
-  consumer: AnyModelConsumer,
-  request: Request,
-  reader: Reader,
-  meta: EntityMetadata,
-  first: number,
-): Promise<Filter | undefined> {
-  const { queries } = consumer['unitOfWork'];
-  return queries.condition(reader, meta, (await consumer['visibleRows'](request)) as object, first);
-}
+/** Clients choose what they patch: with more texts than these, all are made anew. */
+const mostTexts = 1_000;
 
 const sqlByShape = new WeakMap<object, Map<string, string>>();
 
@@ -108,11 +99,11 @@ async function run(
 ): Promise<readonly unknown[] | undefined> {
   const known = sqlByShape.get(em.getMetadata()) ?? new Map<string, string>();
   sqlByShape.set(em.getMetadata(), known);
-  const { kind, selection, props, logged } = shape;
-  const { filter } = shape;
+  const { kind, selection, props, logged, filter } = shape;
   const written = props.map((prop) => prop.name);
   const name = JSON.stringify([kind, selection.id, schema, written, logged?.shape.id, logged?.needsBefore, filter]);
   const text = known.get(name) ?? writeSql(em, schema, shape);
+  if (known.size >= mostTexts) known.clear();
   known.set(name, text);
   const statement = { text, ...(queries.hasNames() && { name: kind }) };
   try {

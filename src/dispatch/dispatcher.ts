@@ -16,10 +16,11 @@ import type { RequestLog } from './request-log.js';
 
 type Method = (...parameters: unknown[]) => unknown;
 
-/** What the permissions of an action have said, and its kwargs once they have agreed: nothing is asked or checked twice. */
+/** How far a request has come to its method: its kwargs are checked once, and its permissions asked once. */
 interface Agreement {
   readonly answers: Answers;
-  kwargs: readonly unknown[] | undefined;
+  isGranted: boolean;
+  checked: { readonly kwargs: readonly unknown[] } | { readonly error: unknown } | undefined;
 }
 
 /** A call of a hook that nothing awaits. */
@@ -45,6 +46,8 @@ export interface LimitedCall {
  */
 export class Dispatcher {
   readonly #calls: LimitedCall[] = [];
+  /** Writes whose permissions have used the database. */
+  readonly #needTransactions = new WeakSet<ActionDefinition>();
 
   constructor(
     private readonly errors: ErrorTranslator,
@@ -162,14 +165,15 @@ export class Dispatcher {
 
   #carry(request: Request, action: ActionDefinition): Promise<void> {
     const { target } = request;
-    const agreement: Agreement = { answers: new Map(), kwargs: undefined };
+    const agreement: Agreement = { answers: new Map(), isGranted: false, checked: undefined };
     if (!action.atomic) {
       const outcome = target.unitOfWork.run(() => this.#outcome(request, action, agreement));
       return this.#conclude(request, action, outcome);
     }
-    const outcome = target.mayWriteAtOnce(action)
-      ? target.unitOfWork.run(() => this.#writeAtOnce(request, action, agreement))
-      : this.#commit(request, action, agreement);
+    const outcome =
+      !this.#needTransactions.has(action) && target.mayWriteAtOnce(action)
+        ? target.unitOfWork.run(() => this.#writeAtOnce(request, action, agreement))
+        : this.#commit(request, action, agreement);
     return this.#conclude(request, action, outcome);
   }
 
@@ -183,12 +187,25 @@ export class Dispatcher {
     request.settle();
   }
 
-  /** One statement locks the row, writes it, logs it and gives it back. Where an entity is needed, it is written as any other action writes. */
+  /**
+   * One statement locks the row, writes it, logs it and gives it back. Where an entity is needed, it is written as any other action writes. So
+   * it is where permissions use the database: what they read, lock and write belongs into the transaction of the write, in which they are
+   * asked anew. The actions that have such permissions are remembered.
+   */
   async #writeAtOnce(request: Request, action: ActionDefinition, agreement: Agreement): Promise<Outcome> {
     const { target } = request;
-    const kwargs = await this.#agreed(request, action, agreement);
+    try {
+      await this.#agreed(request, action, agreement);
+    } catch (error) {
+      if (!target.unitOfWork.isUsed) throw error;
+    }
     request.throwIfAborted();
-    const row = await target.writeAtOnce(request, action, kwargs[0]);
+    if (target.unitOfWork.isUsed) {
+      this.#needTransactions.add(action);
+      return this.#commit(request, action, { ...agreement, answers: new Map(), isGranted: false });
+    }
+    const [kwargs] = await this.#agreed(request, action, agreement);
+    const row = await target.writeAtOnce(request, action, kwargs);
     return row ? this.#shown(request, action, row) : this.#commit(request, action, agreement);
   }
 
@@ -242,17 +259,18 @@ export class Dispatcher {
 
   /** The checked kwargs of an action that its permissions agree to. Kwargs that do not fit are no reason to tell a stranger why. */
   async #agreed(request: Request, action: ActionDefinition, agreement: Agreement): Promise<readonly unknown[]> {
-    if (agreement.kwargs) return agreement.kwargs;
-    let unfit: { readonly error: unknown } | undefined;
-    const kwargs = await this.#checkedKwargs(request, action).catch((error: unknown) => {
-      request.refuseKwargs(error);
-      unfit = { error };
-      return [];
-    });
-    if (!action.permissions.isOpen) await action.permissions.checkAction(request, agreement.answers);
-    if (unfit) throw unfit.error;
-    agreement.kwargs = kwargs;
-    return kwargs;
+    agreement.checked ??= await this.#checkedKwargs(request, action).then(
+      (kwargs) => ({ kwargs }),
+      (error: unknown) => {
+        request.refuseKwargs(error);
+        return { error };
+      },
+    );
+    if (!agreement.isGranted && !action.permissions.isOpen)
+      await action.permissions.checkAction(request, agreement.answers);
+    agreement.isGranted = true;
+    if ('error' in agreement.checked) throw agreement.checked.error;
+    return agreement.checked.kwargs;
   }
 
   /** One parameter, or none where the action takes none. */

@@ -80,7 +80,7 @@ interface LoggingConnection {
 const limitMark = 2_147_483_645;
 const offsetMark = 2_147_483_646;
 
-/** Conditions of more shapes than this are made anew each time: they are made of what clients send. */
+/** What clients send decides on the shapes of conditions: with more than these, all are made anew. */
 const mostShapes = 1_000;
 
 /**
@@ -154,7 +154,8 @@ export class ModelQueries {
       .where(marked)
       .toQuery();
     const text = conditionIn(platformOf(reader.em).formatQuery(sql, [...params]));
-    if (this.#conditions.size < mostShapes) this.#conditions.set(name, text ?? null);
+    if (this.#conditions.size >= mostShapes) this.#conditions.clear();
+    this.#conditions.set(name, text ?? null);
     return text === undefined ? undefined : { text: text || undefined, values: shape.values };
   }
 
@@ -217,7 +218,8 @@ export class ModelQueries {
     const parameters = params.map((parameter) => marks.get(parameter) ?? parameter);
     const text = platformOf(em).formatQuery(sql, parameters);
     const prepared = { statement: { name: 'read', text }, mayRepeat: builder.hasToManyJoins() };
-    if (this.#prepared.size < mostShapes) this.#prepared.set(name, prepared);
+    if (this.#prepared.size >= mostShapes) this.#prepared.clear();
+    this.#prepared.set(name, prepared);
     return prepared;
   }
 

@@ -113,6 +113,12 @@ export class UnitOfWork {
     return this.em.flush();
   }
 
+  /** Whether the code of this context has used an entity manager, or is in a transaction. */
+  get isUsed(): boolean {
+    const forks = RequestContext.currentRequestContext()?.map;
+    return !(forks instanceof Forks) || forks.size > 0 || TransactionContext.currentTransactionContext() !== undefined;
+  }
+
   /**
    * What plain rows are read through: the manager of this context. Where the context has used none, nothing is to be flushed, and the root
    * one is taken, which is cheaper than making one.

@@ -18,6 +18,7 @@ import { runStatement, type StatementConnection } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { GivenRights } from '../permissions/rights.js';
 import { isWithin, rightsKey } from './field-rights.js';
+import { hasOwnType } from './model-columns.js';
 import type { ModelField } from './model-fields.js';
 import { BaseModelSerializer, fieldsOfSerializer } from './model-serializer.js';
 import { jsonBy, readBy } from './model-values.js';
@@ -46,6 +47,8 @@ export interface RowPlan {
   readonly showStored: ((row: StoredRow, context: SerializerContext) => Shown | Promise<Shown> | undefined) | undefined;
   /** What the columns of the entity that are read are shown as, by the names of their properties. */
   readonly columns: ReadonlyMap<string, (row: PlainRow) => unknown>;
+  /** Whether code of the application shows a row, which may fail: a computed field, or a type of its own. */
+  readonly runsCode: boolean;
 }
 
 /** Why a serializer needs entities, to be read after "because of": `the computed field RoomSerializer.age, which …`. */
@@ -120,6 +123,7 @@ export interface Outline {
   readonly level: Level;
   readonly related: readonly EntityMetadata[];
   readonly texts: readonly TextRows[];
+  readonly runsCode: boolean;
 }
 
 /** Nothing is asked of the database. */
@@ -130,10 +134,20 @@ export function outlineRows(
   rights: GivenRights | undefined,
 ): Outline | NeedsEntity {
   const platform = em.getDriver().getPlatform();
-  const context: Compiling = { unitOfWork, em, schema, platform, rights, related: new Set(), texts: [], tables: 0 };
+  const context: Compiling = {
+    unitOfWork,
+    em,
+    schema,
+    platform,
+    rights,
+    related: new Set(),
+    texts: [],
+    tables: 0,
+    runsCode: false,
+  };
   try {
     const level = compileLevel(serializer, 't', context, []);
-    return { level, related: [...context.related], texts: context.texts };
+    return { level, related: [...context.related], texts: context.texts, runsCode: context.runsCode };
   } catch (error) {
     if (error instanceof EntityNeeded) return { because: error.message };
     throw error;
@@ -156,6 +170,7 @@ async function compile(
   return {
     selection: { id, meta, columns, keyLength: keys.length },
     related: outline.related,
+    runsCode: outline.runsCode,
     show: (row, serializing) => show(row, keys.length, serializing),
     showStored,
     columns: readableColumns(fields, keys.length),
@@ -172,6 +187,8 @@ interface Compiling {
   readonly texts: TextRows[];
   /** How many tables beside the first one there are, for their aliases. */
   tables: number;
+  /** Whether code of the application shows a row. */
+  runsCode: boolean;
 }
 
 /** Rows of another table, which come as text: what it means, the database says of the types of its columns. */
@@ -348,6 +365,7 @@ function computedField(
   context: Compiling,
 ): PlannedField {
   if (!reads) throw new EntityNeeded(`the computed field ${serializer.name}.${name}, which does not say what it reads`);
+  context.runsCode = true;
   const { columns, read, readStored } = readsPart(treeOf(reads), meta, alias, context);
   const call = (source: unknown, serializing: SerializerContext): unknown => {
     const instance = serializing.resolve(serializer);
@@ -434,6 +452,7 @@ function column(
   const { em, platform } = context;
   const name = prop.fieldNames[0] ?? '';
   const typed = prop.targetMeta ? keyOf(meta, prop) : prop;
+  if (hasOwnType(typed)) context.runsCode = true;
   const convert = (as === 'shown' ? jsonBy(typed, platform) : readBy(typed, platform)) ?? ((value: unknown) => value);
   return {
     columns: [{ sql: columnSql(em, meta, prop, alias, quoter(em)(name)), isText: false }],
