@@ -267,7 +267,7 @@ describe('Sockets that ask for nothing', () => {
 describe('File descriptors', () => {
   const { limits } = defaultSettings;
 
-  it('are left to the database and to files: 64 by default, and a quarter of the rest to sockets that are no connections', () => {
+  it('are left to the database and to files: 64 by default, and of the rest 1,000, or a quarter, to sockets that are no connections', () => {
     expect(roomFor(limits, 400)).to.deep.equal({ sockets: 336, connections: 252 });
     expect(roomFor({ ...limits, freeDescriptors: 200 }, 400)).to.deep.equal({ sockets: 200, connections: 150 });
     expect(roomFor(limits, 20_000)).to.deep.equal({ sockets: 19_936, connections: 18_936 });
