@@ -80,6 +80,16 @@ describe('A ticket', () => {
       expect(await refusal(`/ws/?ticket=${ticket}`)).to.include({ status: 401, message: 'The ticket is not valid.' });
       expect(await who(`/ws/?ticket=${await issue()}`)).to.deep.nested.include({ 'identity.userId': '1' });
     });
+
+    it(`opens none between two disconnects of its ${what} in one millisecond, and one behind them`, async () => {
+      await order();
+      const [between, unused] = [await issue(), await issue()];
+      await order();
+      const behind = await issue();
+      for (const ticket of [between, unused])
+        expect(await refusal(`/ws/?ticket=${ticket}`)).to.include({ status: 401 });
+      expect(await who(`/ws/?ticket=${behind}`)).to.deep.nested.include({ 'identity.userId': '1' });
+    });
   }
 
   it('opens one socket for whom it was issued to, and is not seen afterwards', async () => {

@@ -1095,6 +1095,18 @@ const misunderstandings: readonly Bug[] = [
     caughtBy: ['authentication/tickets'],
   },
   {
+    name: 'a ticket is good although its user was disconnected once more in the millisecond of its issue',
+    story: 'A disconnect counts from the time of the clock, which may be before that of a ticket issued already.',
+    plant: {
+      symbol: 'ConnectionRegistry.obey',
+      with: (obey: (command: object, at: number) => void) =>
+        function (this: { readonly clock: { now(): Date } }, command: object) {
+          obey.call(this, command, this.clock.now().getTime());
+        },
+    },
+    caughtBy: ['authentication/tickets'],
+  },
+  {
     name: 'a permission asks the database by a kwarg that no rule has checked',
     story: 'What does not fit is refused behind the permissions only.',
     plant: { symbol: 'Request.refuseKwargs', with: leftOut },

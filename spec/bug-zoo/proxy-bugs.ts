@@ -25,8 +25,10 @@ export const proxyBugs: readonly Bug[] = [
     name: 'whoever comes over a Unix socket has no limits by address',
     story: 'A peer without an address counts for none.',
     plant: {
-      symbol: 'HttpSockets.peerOf',
-      with: answered((peer: string | undefined) => (peer === 'unix:' ? undefined : peer)),
+      symbol: 'HttpSockets.requestOf',
+      with: answered(({ remoteAddress, ...asked }: { readonly remoteAddress?: string }) =>
+        remoteAddress === 'unix:' ? asked : { ...asked, remoteAddress },
+      ),
     },
     caughtBy: ['server/trusted-proxies'],
   },

@@ -172,13 +172,25 @@ describe('Sockets that ask for nothing', () => {
     });
   }
 
-  it('hold up nobody: after 5,000 of them a client of another address shakes hands as before', async function () {
+  it('hold up nobody: after 5,000 of them a client of another address shakes hands as fast as before', async function () {
     this.timeout(60_000);
     const port = await listen({ limits: { headersTime: 60_000 } });
+    const before = await fastestHandshake(port);
     for (let batch = 0; batch < 10; batch += 1) await Promise.all(Array.from({ length: 500 }, () => silent(port)));
     await until(() => cut() === 4_900, 'The end of 4,900 sockets');
-    await expectServed(port, '127.0.0.2');
+    // The fastest of several is what the work takes, however busy the machine is. One takes about a millisecond.
+    expect(await fastestHandshake(port)).to.be.below(10 * before);
   });
+
+  async function fastestHandshake(port: number): Promise<number> {
+    const times: number[] = [];
+    for (let each = 0; each < 10; each += 1) {
+      const begun = performance.now();
+      await expectServed(port, '127.0.0.2');
+      times.push(performance.now() - begun);
+    }
+    return Math.min(...times);
+  }
 
   describe('on a server of the application', () => {
     const one = { limits: { socketsPerAddress: 1, connectionsPerAddress: 1 } };
@@ -255,7 +267,7 @@ describe('Sockets that ask for nothing', () => {
 describe('File descriptors', () => {
   const { limits } = defaultSettings;
 
-  it('are left to the database and to files: 64 by default, and a quarter of the rest to sockets that are no connections', () => {
+  it('are left to the database and to files: 64 by default, and of the rest 1,000, or a quarter, to sockets that are no connections', () => {
     expect(roomFor(limits, 400)).to.deep.equal({ sockets: 336, connections: 252 });
     expect(roomFor({ ...limits, freeDescriptors: 200 }, 400)).to.deep.equal({ sockets: 200, connections: 150 });
     expect(roomFor(limits, 20_000)).to.deep.equal({ sockets: 19_936, connections: 18_936 });

@@ -56,6 +56,8 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
   readonly #pending = new Set<PendingHandshake>();
   /** Disconnects of the last `ticketLifetime`: a ticket issued before proves nothing any more. */
   #recent: { readonly command: ConnectionCommand; readonly at: number }[] = [];
+  /** The last ticket that was issued in the millisecond of a disconnect: when that was, and the later moment that it counts from. */
+  #ahead = { issuedAt: 0, countsFrom: 0 };
   /** The latest check of each connection that was answered: what an earlier one learns later is out of date. */
   readonly #answered = new WeakMap<RegisteredConnection, number>();
   #checks = 0;
@@ -68,7 +70,7 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
    * @param findUser a user as the database has it now. Absent where the application cannot tell
    */
   constructor(
-    private readonly tell: (command: ConnectionCommand) => Promise<void>,
+    private readonly tell: (command: ConnectionCommand, at: number) => Promise<void>,
     private readonly clock: Clock,
     private readonly logger: Logger,
     private readonly counters: Counters,
@@ -115,6 +117,25 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
     return this.#recent.some(({ command, at }) => at >= moment.getTime() && concerns(command, identity));
   }
 
+  /**
+   * The moment that a ticket counts from which is issued now. A disconnect counts for tickets of its own millisecond, so one that is
+   * issued behind it is of a later one.
+   */
+  momentOfIssue(identity: Identity): number {
+    const now = this.clock.now().getTime();
+    let moment = now;
+    while (this.#recent.some(({ command, at }) => at === moment && concerns(command, identity))) moment += 1;
+    if (moment > now) this.#ahead = { issuedAt: now, countsFrom: Math.max(moment, this.#momentOfCommand()) };
+    return moment;
+  }
+
+  /** That of a command which is given now: no earlier than that of a ticket which was issued before. */
+  #momentOfCommand(): number {
+    const now = this.clock.now().getTime();
+    const { issuedAt, countsFrom } = this.#ahead;
+    return now >= issuedAt && now < countsFrom ? countsFrom : now;
+  }
+
   /** Whether users can be loaded anew. */
   get canRecheck(): boolean {
     return this.findUser !== undefined;
@@ -152,12 +173,13 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
 
   /** Obeys here at once, and resolves once the other processes will. */
   async broadcast(command: ConnectionCommand): Promise<void> {
-    this.obey(command);
-    await this.tell(command);
+    const at = this.#momentOfCommand();
+    this.obey(command, at);
+    await this.tell(command, at);
   }
 
   /** @param at when it was given: tickets that were issued later are good. Default: now */
-  obey(command: ConnectionCommand, at = this.clock.now().getTime()): void {
+  obey(command: ConnectionCommand, at = this.#momentOfCommand()): void {
     runDetached(() => this.#apply(command, at));
   }
 

@@ -2,7 +2,10 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Clock } from '../clock.js';
 import type { Identity } from '../scope/identity.js';
 import { originOf } from '../scope/origin.js';
+import type { ConnectionRegistry } from './connection-registry.js';
 import type { TicketStore } from './ticket-store.js';
+
+type Disconnects = Pick<ConnectionRegistry, 'momentOfIssue' | 'wasDisconnectedSince'>;
 
 export interface IssuedTicket {
   /** 43 signs that need no escape in a query. */
@@ -24,19 +27,22 @@ export class Tickets {
   readonly #store: TicketStore;
   readonly #clock: Clock;
   readonly #lifetime: number;
-  readonly #wasDisconnectedSince: (moment: Date, identity: Identity) => boolean;
+  readonly #disconnects: Disconnects;
 
   /**
    * @param lifetime in milliseconds
-   * @param wasDisconnectedSince whether a user was disconnected at a moment or after it
+   * @param disconnects of the users whose tickets they are. Default none
    */
   constructor(
     store: TicketStore,
     clock: Clock,
     lifetime: number,
-    wasDisconnectedSince: (moment: Date, identity: Identity) => boolean = () => false,
+    disconnects: Disconnects = {
+      momentOfIssue: () => clock.now().getTime(),
+      wasDisconnectedSince: () => false,
+    },
   ) {
-    this.#wasDisconnectedSince = wasDisconnectedSince;
+    this.#disconnects = disconnects;
     this.#store = store;
     this.#clock = clock;
     this.#lifetime = lifetime;
@@ -45,15 +51,9 @@ export class Tickets {
   /** @param origin the Origin header of the request that asks for it; the upgrade has to come with the same, or with none */
   async issue(identity: Identity, origin: string | undefined): Promise<IssuedTicket> {
     const ticket = randomBytes(32).toString('base64url');
-    const expiresAt = new Date(this.#issuedAt(identity) + this.#lifetime);
+    const expiresAt = new Date(this.#disconnects.momentOfIssue(identity) + this.#lifetime);
     await this.#store.add(keyOf(ticket), { identity, origin: comparable(origin), endsAt: expiresAt });
     return { ticket, expiresAt };
-  }
-
-  /** A disconnect counts for tickets of its own millisecond; one that is issued behind it is of the next. */
-  #issuedAt(identity: Identity): number {
-    const now = this.#clock.now();
-    return now.getTime() + (this.#wasDisconnectedSince(now, identity) ? 1 : 0);
   }
 
   /** The user it was issued to; none where they were disconnected since. It is used up by the question, whatever the answer. */
@@ -61,7 +61,7 @@ export class Tickets {
     const stored = await this.#store.take(keyOf(ticket));
     if (!stored || stored.endsAt <= this.#clock.now()) return undefined;
     const issuedAt = new Date(stored.endsAt.getTime() - this.#lifetime);
-    if (this.#wasDisconnectedSince(issuedAt, stored.identity)) return undefined;
+    if (this.#disconnects.wasDisconnectedSince(issuedAt, stored.identity)) return undefined;
     return stored.origin === comparable(origin) ? stored.identity : undefined;
   }
 }

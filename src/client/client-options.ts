@@ -60,8 +60,8 @@ type CommonOptions = Required<Pick<ClientOptions, 'firstDelay' | 'clock' | 'rand
 
 export type CompleteOptions = ClientOptions & CommonOptions;
 
-/** What timers can count; they take a longer time for no time at all. */
-const longestWait = 2_147_483_647;
+/** A little less than timers can count; they take a longer time for no time at all. */
+const longestWait = 2e9;
 
 export const commonDefaults: CommonOptions = {
   firstDelay: 3_000,

@@ -63,9 +63,12 @@ export function createConnection(
     leave('closed', {});
   };
   onWakeUp(() => {
-    if (controls.$status === 'open') socket?.probe();
-    else if (controls.$status === 'waiting') connect();
-    else if (controls.$status === 'offline') change('waiting', {});
+    const wake: { readonly [Status in ConnectionStatus]?: (() => void) | undefined } = {
+      open: socket?.probe,
+      waiting: connect,
+      offline: () => change('waiting', {}),
+    };
+    wake[controls.$status]?.();
   }, life);
-  return [Object.assign(controls, { $reconnect: connect, $close: close, $sendBinary: send }), send, drain] as const;
+  return [Object.assign(controls, { $sendBinary: send, $reconnect: connect, $close: close }), send, drain] as const;
 }

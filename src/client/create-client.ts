@@ -37,18 +37,18 @@ function consumer(
   own: object,
   make: (call: Call, name: string) => unknown = (call) => call,
 ): object {
-  const subscribe = (action: string, kwargs: object, listener?: () => void): unknown =>
-    controls.$subscribe(stream, { ...kwargs, action: toWireName(action) }, listener);
+  const ask =
+    (means: '$request' | '$subscribe', action: string) =>
+    (kwargs?: object, rest?: object): unknown =>
+      controls[means](stream, { ...kwargs, action: toWireName(action) }, rest as never);
   const members: Record<string | symbol, unknown> = Object.assign(own, {
     $on: (_observer: string, action: string, kwargs: object, listener?: () => void) =>
-      subscribe(action, kwargs, listener),
-    $onInstance: (kwargs: object, listener?: () => void) => subscribe('subscribeInstance', kwargs, listener),
+      ask('$subscribe', action)(kwargs, listener),
+    $onInstance: ask('$subscribe', 'subscribeInstance'),
   });
-  const action = (name: string): unknown =>
-    make((kwargs, options) => controls.$request(stream, { ...kwargs, action: toWireName(name) }, options), name);
   return new Proxy(target, {
     get(_, name) {
-      if (typeof name === 'string' && !foreignNames.test(name)) members[name] ??= action(name);
+      if (typeof name === 'string' && !foreignNames.test(name)) members[name] ??= make(ask('$request', name), name);
       return members[name];
     },
   });

@@ -15,7 +15,7 @@ export interface Desk {
   readonly send: (text: string) => boolean;
   lastId: number;
   /** Why nothing more is asked. */
-  stop: ConnectionStatus | undefined;
+  stop?: ConnectionStatus | undefined;
 }
 
 /** What the two kinds of exchanges do their own way. */

@@ -17,8 +17,10 @@ export function createControls(url: string | Asked<string>, options: CompleteOpt
   const received = (data: unknown): void => {
     const frame = parse(data);
     // What is no frame of a stream is a frame of a route without streams, or none of ours.
-    const { stream, payload = frame as ReplyFrame } = frame?.stream === undefined ? { stream: null } : frame;
-    const { request_id: id, action, code, response_status: status } = payload ?? {};
+    const { stream = null, payload = frame as ReplyFrame } = (
+      frame?.stream === undefined ? {} : frame
+    ) as Partial<Envelope>;
+    const { response_status: status, code, action, request_id: id } = payload ?? {};
     const receive = ({ kind, failed }: Exchange): void =>
       status < 300 ? kind.receive(payload) : failed(new SignalboxError(payload));
     const exchange = open.get(id);
@@ -40,7 +42,7 @@ export function createControls(url: string | Asked<string>, options: CompleteOpt
   };
 
   const [connection, send, drain] = createConnection(url, options, received, renewed);
-  const desk: Desk = { options, open, send, lastId: 0, stop: undefined };
+  const desk: Desk = { options, open, send, lastId: 0 };
   if (!options.lazy) connection.$reconnect();
 
   return Object.assign(connection, {

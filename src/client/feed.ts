@@ -31,10 +31,7 @@ export function createFeed(isOpen: () => boolean, leave: () => void): Feed {
       try {
         while (items.length || isOpen()) {
           if (items.length) yield items.shift();
-          else
-            await new Promise<void>((resolve) => {
-              wake = resolve;
-            });
+          else await new Promise<void>((resolve) => (wake = resolve));
         }
         return result();
       } finally {

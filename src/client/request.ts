@@ -49,7 +49,7 @@ export function request(
       signal?.removeEventListener('abort', abort);
     },
   };
-  const { reply, resolve, feed, failure, failed, leave, end, renew } = createExchange(desk, stream, payload, kind);
+  const { reply, resolve, feed, failure, leave, renew, end, failed } = createExchange(desk, stream, payload, kind);
   startAlarm();
   signal?.addEventListener('abort', abort);
   if (signal?.aborted) abort();

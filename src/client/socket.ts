@@ -61,16 +61,17 @@ export function openSocket(
   return {
     probe,
     send(data) {
-      if (socket?.readyState !== 1) return false;
+      const isOpen = socket?.readyState === 1;
       // Browsers take no shared memory; their types say so, those of most programs do not.
-      socket.send(data as string | Uint8Array<ArrayBuffer>);
-      return true;
+      if (isOpen) socket?.send(data as string | Uint8Array<ArrayBuffer>);
+      return isOpen;
     },
     leave() {
       isLeft = true;
       alarm();
-      if (socket) socket.onopen = socket.onmessage = socket.onclose = null;
-      socket?.close();
+      if (!socket) return;
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.close();
     },
   };
 }

@@ -69,7 +69,7 @@ export function subscribe(
       change(error?.code === 'revoked' ? 'revoked' : isRefused ? 'refused' : 'ended');
     },
   };
-  const { reply, resolve, feed, leave, failure, renew } = createExchange(desk, stream, payload, kind);
+  const { reply, resolve, feed, failure, leave, renew } = createExchange(desk, stream, payload, kind);
   const subscription: { -readonly [Name in keyof Subscription<unknown>]: Subscription<unknown>[Name] } = {
     state: 'pending',
     error: undefined,

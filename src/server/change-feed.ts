@@ -174,11 +174,11 @@ export class ChangeFeed {
    * Takes a command to the other processes. Resolves once it stands in the change log, or is kept for it; within a transaction at once,
    * since the entry may wait for its end.
    */
-  async order(command: ConnectionCommand, at: Date): Promise<void> {
+  async order(command: ConnectionCommand, at: number): Promise<void> {
     const [orm] = this.orms;
     const log = orm && this.#logs.get(orm);
     if (!orm || !log) return;
-    const told = log.tell({ orders: [{ command, source: this.#source, at: at.getTime() }] });
+    const told = log.tell({ orders: [{ command, source: this.#source, at }] });
     if (!orm.em.isInTransaction()) return told;
     told.catch((error) => this.#warnOfOrder(error));
   }

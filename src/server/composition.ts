@@ -152,7 +152,7 @@ export function buildServices(options: Options): Services {
   const layer = channelLayerOf(options, container, logger, settings);
   const findUser = userFinder(options, container, unitOfWork, deadlines, settings);
   const registry = new ConnectionRegistry<Connection>(
-    (command) => feed.order(command, clock.now()),
+    (command, at) => feed.order(command, at),
     clock,
     logger,
     counters,
@@ -206,9 +206,7 @@ export function buildServices(options: Options): Services {
     const store = options.ticketStore
       ? resolve(options.ticketStore)
       : (feed.tickets(clock) ?? new InMemoryTicketStore(clock, logger));
-    return new Tickets(store, clock, settings.ticketLifetime, (moment, identity) =>
-      registry.wasDisconnectedSince(moment, identity),
-    );
+    return new Tickets(store, clock, settings.ticketLifetime, registry);
   });
   checkAndBuildProviders(container, options, router, unitOfWork);
   container.resolve(Tickets);

@@ -97,12 +97,12 @@ export class HttpServer {
   /** Never rejects. */
   async #upgrade(server: object, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', destroy);
-    const remoteAddress = this.sockets.peerOf(socket, server);
+    const asked = this.sockets.requestOf(request, server);
     // A client that is gone already may have no address any more, by which it would count.
     if (socket.destroyed) return;
     try {
       this.sockets.checkRoom(socket);
-      await this.application.accept(toHandshakeRequest(request, remoteAddress), ({ subprotocol }) =>
+      await this.application.accept(asked, ({ subprotocol }) =>
         this.acceptor.accept(request, socket, head, subprotocol),
       );
     } catch (thrown) {
@@ -216,13 +216,6 @@ export function urlOf({ address, family, port }: ListenAddress, host: string | u
 /** Knows nothing of the request, which would live as long as its socket. */
 function destroy(this: Duplex): void {
   this.destroy();
-}
-
-function toHandshakeRequest(
-  { url = '/', headers, socket }: IncomingMessage,
-  remoteAddress: string | undefined,
-): HandshakeRequest {
-  return { url, headers, encrypted: 'encrypted' in socket, ...(remoteAddress !== undefined && { remoteAddress }) };
 }
 
 /**

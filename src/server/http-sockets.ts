@@ -7,6 +7,7 @@ import type { Clock } from '../clock.js';
 import type { Counters } from '../counters.js';
 import { Overloaded } from '../errors.js';
 import type { Logger } from '../logger.js';
+import type { HandshakeRequest } from '../scope/scope.js';
 import { type Limits, unixPeer } from '../settings.js';
 import type { PlainRequest, RequestClient } from './app-explorer.js';
 import { addressKey } from './rate-limit.js';
@@ -104,20 +105,19 @@ export class HttpSockets {
     throw new Overloaded(undefined, { retryAfter: 10_000, remedy: remedies.descriptors });
   }
 
-  /** @param server to which the request came; without one, the server has to be watched for a Unix socket to be known */
-  peerOf(socket: object & { readonly remoteAddress?: string | undefined }, server: object = {}): string | undefined {
-    return this.#sockets.get(socket)?.peer ?? peerOf(server, socket);
+  /**
+   * A request as it came through its socket.
+   *
+   * @param server to which it came; without one, the server has to be watched for a Unix socket to be known
+   */
+  requestOf({ url = '/', headers, socket }: PlainRequest, server: object = {}): HandshakeRequest {
+    const remoteAddress = this.#sockets.get(socket)?.peer ?? peerOf(server, socket);
+    const encrypted = 'encrypted' in socket && socket.encrypted === true;
+    return { url, headers, encrypted, ...(remoteAddress !== undefined && { remoteAddress }) };
   }
 
-  clientOf({ url = '/', headers, socket }: PlainRequest): RequestClient {
-    const remoteAddress = this.peerOf(socket);
-    const encrypted = 'encrypted' in socket && socket.encrypted === true;
-    const seen = this.proxies.seenThrough({
-      url,
-      headers,
-      encrypted,
-      ...(remoteAddress !== undefined && { remoteAddress }),
-    });
+  clientOf(request: PlainRequest): RequestClient {
+    const seen = this.proxies.seenThrough(this.requestOf(request));
     return {
       address: seen.remoteAddress,
       network: seen.remoteAddress === undefined ? 'unknown' : addressKey(seen.remoteAddress),
