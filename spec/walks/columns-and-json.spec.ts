@@ -36,6 +36,17 @@ describe('A row, whatever its columns, key and relations are', () => {
     });
     await checkAsyncProperty(fc.asyncProperty(everything, checkBatch), 2, longest);
   });
+
+  it('is unchanged under forceUndefined where the null of a lazy reference is sent back', async () => {
+    const columns = soundKinds
+      .filter(({ name }) => name === 'lazy reference' || name === 'lazy date')
+      .map((kind): ModelPlan['columns'][number] => {
+        const value = kind.type === Date ? '2026-01-02T03:04:05Z' : null;
+        const cell = { value, state: value === null ? ('null' as const) : ('value' as const) };
+        return { kind, isNullable: true, use: 'both', columnName: undefined, cells: [cell, cell, cell, cell] };
+      });
+    await checkBatch({ options: 'forceUndefined', models: [{ key: 'integer', columns, relations: [] }] });
+  });
 });
 
 function everyKind(isNullable: boolean): fc.Arbitrary<ModelPlan> {
