@@ -144,7 +144,7 @@ decorate([Consumer()], TheConsumer);`),
     await project.write({ 'app.js': application(`import 'x509';\n${plain}`) });
     expect(await outcome()).to.equal('started');
     expect(await outcome(join(root, 'bin/signalbox.js'), 'doctor')).to.contain(
-      `note: The application loads tsyringe from several places: HERE/node_modules/x509/node_modules/tsyringe and ROOT/node_modules/tsyringe.
+      `note: The application loads tsyringe from several places: ROOT/node_modules/tsyringe and HERE/node_modules/x509/node_modules/tsyringe.
   That is right where a library uses its copy for itself. Let all use one: \`npm ls tsyringe\` shows who asks for which.`,
     );
   });
@@ -235,7 +235,7 @@ decorate([Consumer()], TheConsumer);`),
       });
       expect(started).to.equal('started');
       expect(await outcome(join(root, 'bin/signalbox.js'), 'doctor')).to.contain(
-        `warning: The application loads signalbox from several places: ${copy} and ROOT.\n  Let all use one: \`npm ls signalbox\` shows who asks for which.`,
+        `warning: The application loads signalbox from several places: ROOT and ${copy}.\n  Let all use one: \`npm ls signalbox\` shows who asks for which.`,
       );
     });
   });

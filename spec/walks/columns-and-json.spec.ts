@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { type Batch, batch, columnPlan, type ModelPlan } from '../support/generated/generated-models.js';
+import { allOptions, type Batch, batch, columnPlan, type ModelPlan } from '../support/generated/generated-models.js';
 import { described, differencesIn } from '../support/generated/playback.js';
 import { sound, soundKinds } from '../support/generated/sound.js';
 import { createDatabase } from '../support/postgres.js';
@@ -31,10 +31,21 @@ describe('A row, whatever its columns, key and relations are', () => {
   it('is shown alike with a column of every kind, whichever option the ORM has', async function () {
     this.timeout(0);
     const everything = fc.record({
-      options: fc.constantFrom(...(sound.options ?? [])),
+      options: fc.constantFrom(...allOptions),
       models: fc.tuple(everyKind(true), everyKind(false)),
     });
     await checkAsyncProperty(fc.asyncProperty(everything, checkBatch), 2, longest);
+  });
+
+  it('is unchanged under forceUndefined where the null of a lazy reference is sent back', async () => {
+    const columns = soundKinds
+      .filter(({ name }) => name === 'lazy reference' || name === 'lazy date')
+      .map((kind): ModelPlan['columns'][number] => {
+        const value = kind.type === Date ? '2026-01-02T03:04:05Z' : null;
+        const cell = { value, state: value === null ? ('null' as const) : ('value' as const) };
+        return { kind, isNullable: true, use: 'both', columnName: undefined, cells: [cell, cell, cell, cell] };
+      });
+    await checkBatch({ options: 'forceUndefined', models: [{ key: 'integer', columns, relations: [] }] });
   });
 });
 

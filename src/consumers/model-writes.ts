@@ -5,6 +5,7 @@ import { ChangeLog } from '../log/change-log.js';
 import type { Class } from '../metadata.js';
 import type { Reader } from '../orm/model-queries.js';
 import { CommitInDoubt, isConnectionFailure, isWithoutEffect } from '../orm/orm-errors.js';
+import { tableName } from '../orm/row.js';
 import { clientOf } from '../orm/row-reader.js';
 import { runStatement } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
@@ -278,16 +279,13 @@ function hasTriggers(reader: Reader, meta: EntityMetadata): Promise<boolean> {
 }
 
 async function askTriggers({ em, schema }: Reader, meta: EntityMetadata): Promise<boolean> {
-  const name = [schema ?? meta.schema, meta.tableName]
-    .filter((part) => part && part !== '*')
-    .map((part) => `"${part}"`);
   const [found] = await runStatement<{ has: boolean }>(
     clientOf(em),
     {
       text: `select exists (select from pg_trigger where tgrelid = $1::regclass and not tgisinternal and tgtype & 66 = 0)
         or exists (select from pg_rewrite where ev_class = $1::regclass) as has`,
     },
-    [name.join('.')],
+    [tableName(em, meta, schema)],
   );
   return found?.has ?? true;
 }

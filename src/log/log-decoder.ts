@@ -1,6 +1,6 @@
 import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
 import type { Logger } from '../logger.js';
-import { parseRow, type StoredRow } from '../orm/row.js';
+import { keyColumns, parseRow, type StoredRow } from '../orm/row.js';
 import { clientOf, type RowReader } from '../orm/row-reader.js';
 import type { Commit, Entry, EntryRow, ModelChange } from './entry.js';
 import type { LogRow } from './log-reader.js';
@@ -128,7 +128,7 @@ async function rowsOf(
 
 /** Where no observer needs more of the row before, its key stands for it. */
 function keyOnly(meta: EntityMetadata, key: readonly unknown[]): StoredRow {
-  const names = meta.getPrimaryProps().flatMap(({ fieldNames }) => fieldNames);
+  const names = keyColumns(meta);
   return { columns: Object.fromEntries(names.map((name, index) => [name, key[index]])) };
 }
 

@@ -10,7 +10,7 @@ import {
   Utils,
 } from '@mikro-orm/core';
 import { atEndOf, isOwnColumn, isToMany, type ModelOrder, type ModelPath, pathOf } from './model-paths.js';
-import { quoter } from './row.js';
+import { keyColumns, quoter } from './row.js';
 import { clientOf } from './row-reader.js';
 import { runStatement, type Statement, type StatementConnection } from './statements.js';
 
@@ -306,7 +306,7 @@ async function bestValue(
   direction: ModelOrder[string],
 ): Promise<RawQueryFragment & symbol> {
   const quote = quoter(reader.em);
-  const keys = meta.getPrimaryProps().flatMap(({ fieldNames }) => fieldNames);
+  const keys = keyColumns(meta);
   const isSameRow = keys.map((key) => `o0.${quote(key)} = ${outerTable}.${quote(key)}`).join(' and ');
   const value = `o${steps.length}.${quote(last.fieldNames[0] ?? '')}`;
   // Booleans and uuids have no least and no greatest value by `min` and `max`.

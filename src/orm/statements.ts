@@ -59,8 +59,12 @@ export class StatementNames {
   /** Undefined where the statement bears no name, and where it would be one name too many. */
   of({ name, text }: Statement): string | undefined {
     if (name === undefined || this.#isPooled) return undefined;
-    if (!this.#names.has(text)) this.#names.set(text, this.#newName(name, text));
-    return this.#names.get(text);
+    const known = this.#names.get(text);
+    // The texts are made of what clients send: those that get no name are not kept.
+    if (known !== undefined || this.#names.has(text) || this.#count >= this.largest) return known;
+    const made = this.#newName(name, text);
+    this.#names.set(text, made);
+    return made;
   }
 
   /** To be called with the error of a statement that ran under a name. Returns whether it is the name's fault. */

@@ -1,7 +1,7 @@
 import type { EntityManager, EntityMetadata, EntityProperty, Platform } from '@mikro-orm/core';
 import { helper, Utils } from '@mikro-orm/core';
 import type { Selection } from './model-queries.js';
-import { quoter, type RowShape, tableName } from './row.js';
+import { hasColumn, keyColumns, quoter, type RowShape, tableName } from './row.js';
 
 // Writes of one row by one statement: it locks the row, asks the consumer's filter, writes, appends to the change log and gives the stored row.
 
@@ -151,10 +151,6 @@ function sameKey(em: EntityManager, meta: EntityMetadata, one: string, other: st
     .join(' and ');
 }
 
-function keyColumns(meta: EntityMetadata): readonly string[] {
-  return meta.getPrimaryProps().flatMap(({ fieldNames }) => fieldNames);
-}
-
 function keyOf(meta: EntityMetadata): string {
   return keyColumns(meta)[0] ?? '';
 }
@@ -165,9 +161,7 @@ function columnOf({ fieldNames }: EntityProperty): string {
 
 /** Whether the table itself has the columns of a property. */
 export function isStoredColumn(prop: EntityProperty): boolean {
-  if (prop.kind === '1:m' || prop.kind === 'm:n' || (prop.kind === '1:1' && !prop.owner)) return false;
-  if (prop.kind === 'embedded') return Boolean(prop.object || prop.array) && !prop.embedded;
-  return (prop.persist !== false || Boolean(prop.generated)) && !prop.formula && prop.fieldNames?.length > 0;
+  return hasColumn(prop) && !prop.formula;
 }
 
 /** Thrown for a value that the entity's own way has to write. */

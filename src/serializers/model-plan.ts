@@ -4,6 +4,7 @@ import {
   columnSql,
   hasColumn,
   inverseOf,
+  keyColumns,
   ordered,
   parserOf,
   pivotOf,
@@ -165,7 +166,7 @@ async function compile(
   if (needsEntity(outline)) return outline;
   await typeTexts(outline.texts, reader);
   const { meta, fields, show, showStored } = outline.level;
-  const keys = meta.getPrimaryProps().flatMap((prop) => prop.fieldNames);
+  const keys = keyColumns(meta);
   const columns = [...keys.map((key) => `t.${quoter(reader.em)(key)}`), ...columnsIn(fields).map(({ sql }) => sql)];
   return {
     selection: { id, meta, columns, keyLength: keys.length },
@@ -561,8 +562,7 @@ function relatedRows(
 function joinTo({ em, schema }: Compiling, meta: EntityMetadata, prop: EntityProperty, alias: string, table: string) {
   const quote = quoter(em);
   const target = prop.targetMeta as EntityMetadata;
-  const own = meta.getPrimaryProps().flatMap(({ fieldNames }) => fieldNames);
-  const keys = target.getPrimaryProps().flatMap(({ fieldNames }) => fieldNames);
+  const [own, keys] = [keyColumns(meta), keyColumns(target)];
   const equal = (one: string, left: readonly string[], other: string, right: readonly string[]): string =>
     left.map((name, index) => `${one}.${quote(name)} = ${other}.${quote(right[index] ?? '')}`).join(' and ');
   const from = `${tableName(em, target, target.schema === '*' ? schema : undefined)} ${table}`;

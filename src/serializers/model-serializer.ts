@@ -247,7 +247,7 @@ function setColumn(entity: object, { name, column, isChecked }: ModelField, data
 
 /** `forceUndefined` has undefined for null in an entity, and for MikroORM null is another value. */
 function isLoadedNull(entity: object, name: string, em: EntityManager): boolean {
-  if (!em.config.get('forceUndefined') || Reflect.get(entity, name) !== undefined) return false;
+  if (!em.config.get('forceUndefined') || unwrapScalar(Reflect.get(entity, name)) !== undefined) return false;
   const { __loadedProperties: loaded, __meta: meta } = helper(entity);
   const { embeddedProps = {} } = meta.properties[name as never] as EntityProperty;
   return loaded.has(name) || Object.values(embeddedProps).some((inner) => loaded.has(inner.name));

@@ -36,7 +36,9 @@ import { SubscriptionIndex } from '../observers/subscription-index.js';
 import { writeArrays } from '../orm/array-literals.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
 import { isEmbedded, usesDatabase } from '../orm/database-facts.js';
+import { takeNullForMissing } from '../orm/missing-in-json.js';
 import { ModelQueries } from '../orm/model-queries.js';
+import { keepOneToOneKeys } from '../orm/one-to-one-keys.js';
 import { toApiError } from '../orm/orm-errors.js';
 import { entityManagerTokens } from '../orm/orm-root.js';
 import { UnitOfWork } from '../orm/unit-of-work.js';
@@ -117,7 +119,11 @@ export function buildServices(options: Options): Services {
   const container = options.container ?? globalContainer.createChildContainer();
   checkContainer(container);
   const router = new Router(options.routes, { permissions, middleware }, settings);
-  for (const each of [orm, ...otherOrms]) writeArrays(each);
+  for (const each of [orm, ...otherOrms]) {
+    writeArrays(each);
+    keepOneToOneKeys(each);
+    takeNullForMissing(each);
+  }
   for (const token of entityManagerTokens(orm)) provide(container, token, () => orm.em);
 
   // What tells what happens, and when

@@ -48,6 +48,8 @@ export const ormOptions = {
   names: { namingStrategy: 'entity case' },
 } as const;
 
+export const allOptions = Object.keys(ormOptions) as (keyof typeof ormOptions)[];
+
 export interface Batch {
   readonly options: keyof typeof ormOptions;
   readonly models: readonly ModelPlan[];
@@ -118,10 +120,6 @@ export interface Generating {
   readonly keys?: readonly KeyName[];
   /** Whether rows refer to rows of their own model. */
   readonly hasSelfRelations?: boolean;
-  /** Whether the other side of a one-to-one relation to a bigint is declared. */
-  readonly hasInversesOfBigints?: boolean;
-  /** Of the ORM. */
-  readonly options?: readonly (keyof typeof ormOptions)[];
 }
 
 const columnNames = fc.constantFrom('Größe', 'a b', 'select', 'camelCase', "a'b");
@@ -180,22 +178,9 @@ export function modelPlan({
 }
 
 export function batch(generating: Generating = {}): fc.Arbitrary<Batch> {
-  const { options = Object.keys(ormOptions) as (keyof typeof ormOptions)[], hasInversesOfBigints = true } = generating;
-  const models = fc.array(modelPlan(generating), { minLength: 1, maxLength: 8 });
   return fc.record({
-    options: fc.constantFrom(...options),
-    models: hasInversesOfBigints ? models : models.map(withoutInversesOfBigints),
-  });
-}
-
-function withoutInversesOfBigints(models: readonly ModelPlan[]): readonly ModelPlan[] {
-  return models.map((model, index) => {
-    const isToBigint = ({ target }: RelationPlan): boolean =>
-      models[target % Math.max(index, 1)]?.key.startsWith('bigint') ?? false;
-    const relations = model.relations.map((relation) =>
-      relation.kind === '1:1' && isToBigint(relation) ? { ...relation, inverse: 'none' as const } : relation,
-    );
-    return { ...model, relations };
+    options: fc.constantFrom(...allOptions),
+    models: fc.array(modelPlan(generating), { minLength: 1, maxLength: 8 }),
   });
 }
 

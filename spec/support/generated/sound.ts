@@ -1,5 +1,5 @@
 import { columnKinds } from './column-kinds.js';
-import { allKeys, type Generating, type KeyName, ormOptions } from './generated-models.js';
+import { allKeys, type Generating, type KeyName } from './generated-models.js';
 
 /** Kinds of columns that are not shown alike everywhere, or cannot be sent back, and why. A kind that is mended leaves this list. */
 const faultyKinds: Readonly<Record<string, string>> = {
@@ -12,12 +12,7 @@ const faultyKeys: readonly KeyName[] = [
   'char',
   // MikroORM writes the rows of its many-to-many table by JSON.stringify, which takes no bigint.
   'compositeOfBigints',
-  // A one-to-one relation beside it, nested from the other side, is not shown alike everywhere (seed 753048666).
-  'custom',
 ];
-
-/** An embedded list that is sent back as null is written, and told as an event. */
-const faultyOptions: readonly (keyof typeof ormOptions)[] = ['forceUndefined'];
 
 export const soundKinds = columnKinds.filter(({ name }) => !(name in faultyKinds));
 
@@ -25,7 +20,4 @@ export const soundKinds = columnKinds.filter(({ name }) => !(name in faultyKinds
 export const sound: Generating = {
   without: Object.keys(faultyKinds),
   keys: allKeys.filter((key) => !faultyKeys.includes(key)),
-  options: (Object.keys(ormOptions) as (keyof typeof ormOptions)[]).filter((name) => !faultyOptions.includes(name)),
-  // A patch of a row with a one-to-one relation to a bigint that is a number writes another row, and tells it.
-  hasInversesOfBigints: false,
 };

@@ -101,13 +101,14 @@ const entryModules = [
   ['class-validator', 'cjs/index.js'],
 ] as const;
 
+/** Names the folders in the order in which they were loaded: that of the application's own copy comes first. */
 function loadedTwice(
   name: string,
   folders: readonly string[],
   severity: 'warning' | 'note',
   remedy: string,
 ): readonly Finding[] {
-  const there = folders.filter((folder) => existsSync(folder)).sort();
+  const there = folders.filter((folder) => existsSync(folder));
   if (there.length < 2) return [];
   return [{ severity, text: `The application loads ${name} from several places: ${there.join(' and ')}.`, remedy }];
 }

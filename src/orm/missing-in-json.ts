@@ -1,0 +1,58 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
+import type { OrmRoot } from './orm-root.js';
+
+type Values = Record<string, unknown>;
+
+/** The difference of two states of a row, by its properties. */
+type Compare = (last: Values, current: Values, ...more: unknown[]) => Values;
+
+type ComparatorOf = (entity: EntityMetadata['class']) => Compare;
+
+/**
+ * Has an ORM with `forceUndefined` take null within an embedded JSON value for a value that is missing, as its entities do. MikroORM
+ * compares the stored null with their undefined: a row that was only read would count as changed, and would be written.
+ */
+export function takeNullForMissing({ em }: OrmRoot): void {
+  if (!em.config.get('forceUndefined')) return;
+  const comparator = em.config.getComparator(em.getMetadata()) as { getEntityComparator: ComparatorOf };
+  if (Object.hasOwn(comparator, 'getEntityComparator')) return;
+  const comparatorOf = comparator.getEntityComparator.bind(comparator);
+  const made = new Map<Compare, Compare>();
+  comparator.getEntityComparator = (entity) => {
+    const compare = comparatorOf(entity);
+    const known = made.get(compare) ?? withoutMissing(compare, embeddedJson(em.getMetadata(entity) as EntityMetadata));
+    made.set(compare, known);
+    return known;
+  };
+}
+
+function embeddedJson({ props }: EntityMetadata): readonly EntityProperty[] {
+  return props.filter((prop) => prop.kind === 'embedded' && !prop.embedded && (prop.object || prop.array));
+}
+
+function withoutMissing(compare: Compare, props: readonly EntityProperty[]): Compare {
+  if (props.length === 0) return compare;
+  return (last, current, ...more) => {
+    const difference = compare(last, current, ...more);
+    for (const prop of props)
+      if (
+        prop.name in difference &&
+        isDeepStrictEqual(present(prop, last[prop.name]), present(prop, current[prop.name]))
+      )
+        delete difference[prop.name];
+    return difference;
+  };
+}
+
+/** The value without the keys that have none. */
+function present(prop: EntityProperty, value: unknown): unknown {
+  if (Array.isArray(value)) return value.map((item) => present(prop, item));
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).flatMap(([name, inner]): [string, unknown][] => {
+    const own: EntityProperty | undefined = prop.embeddedProps[name];
+    if (inner === null || inner === undefined) return [];
+    return [[name, own?.kind === 'embedded' ? present(own, inner) : inner]];
+  });
+  return Object.fromEntries(entries);
+}
