@@ -803,14 +803,13 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   async #failureOf(hook: string, work: Work): Promise<ApiError | undefined> {
-    const before = this.groups.ended;
     try {
       await this.services.dispatcher.runHook(work);
       return undefined;
     } catch (thrown) {
-      // It could join nothing more, because its client left meanwhile.
       const { ended } = this.groups;
-      if (!before && ended instanceof Disconnected && thrown === ended) return undefined;
+      // It could join nothing more, because its client has left. Only the hook that tells of this knows it.
+      if (hook !== 'disconnect' && ended instanceof Disconnected && thrown === ended) return undefined;
       return this.services.errors.translate(thrown, this.#factsOf(hook));
     }
   }
