@@ -450,6 +450,20 @@ describe('A login in a socket', () => {
     }
   });
 
+  it('leaves no error in the log where its client leaves before a stream has begun that waits for it', async () => {
+    const eve = await connect(app, '/');
+    const [account, notes] = [eve.channel('account'), eve.channel('notes')];
+    account.send({ action: 'login', request_id: 1, user: 'ann', slow: true });
+    expect(await account.receive()).to.equal('after the login');
+    notes.send({ action: 'known', request_id: 1 });
+    await app.idle();
+    eve.close();
+    await eve.closed;
+    gate.resolve();
+    await eve.ended;
+    expect(logger.at('error')).to.deep.equal([]);
+  });
+
   for (const outcome of ['fails', 'succeeds'] as const) {
     const isFailing = outcome === 'fails';
 

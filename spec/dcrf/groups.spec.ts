@@ -9,6 +9,7 @@ import {
   createApp,
   demultiplexer,
   Groups,
+  InMemoryChannelLayer,
   OnMessage,
   PermissionDenied,
   path,
@@ -221,6 +222,52 @@ describe('DCRF: groups and messages of the application', () => {
     await within(a.ended, 'The end of the connection');
     await app.sendToGroup('everyone', { type: 'shout', text: 'hi' });
     expect(a.frames).to.have.length(1);
+  });
+
+  it('are joined no more by hooks of a client that has left meanwhile, which is no failure', async () => {
+    class Late extends CustomConsumer {
+      protected async joinLate() {
+        begun.resolve();
+        await held.promise;
+        await this.addGroup('g');
+      }
+    }
+    @Consumer()
+    class Connecting extends Late {
+      protected override onConnect() {
+        return this.joinLate();
+      }
+    }
+    @Consumer()
+    class Told extends Late {
+      @OnMessage('told') protected onTold() {
+        return this.joinLate();
+      }
+    }
+    class SlowLayer extends InMemoryChannelLayer {
+      isSlow = false;
+      override async connect(...parameters: Parameters<InMemoryChannelLayer['connect']>) {
+        await super.connect(...parameters);
+        if (!this.isSlow) return;
+        begun.resolve();
+        await held.promise;
+      }
+    }
+    const channelLayer = new SlowLayer();
+    const routes = [path('/connecting/', Connecting), path('/told/', Told), path('/class/', WithGroupsConsumer)];
+    const { app: other, logger: log } = serve(routes, { channelLayer });
+    for (const url of ['/connecting/', '/told/', '/class/']) {
+      [held, begun] = [gate(), gate()];
+      channelLayer.isSlow = url === '/class/';
+      const a = await connect(other, url);
+      if (url === '/told/') await other.sendToChannel(String((await a.request('address')).data), { type: 'told' });
+      await begun.promise;
+      a.close();
+      await a.closed;
+      held.resolve();
+      await within(a.ended, 'The end of the connection');
+    }
+    expect(log.at('error')).to.deep.equal([]);
   });
 
   it('have a type', async () => {

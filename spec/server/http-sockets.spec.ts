@@ -180,13 +180,14 @@ describe('Sockets that ask for nothing', () => {
     await until(() => cut() === 4_900, 'The end of 4,900 sockets');
     // The fastest of several is what the work takes, however busy the machine is. One takes about a millisecond.
     expect(await fastestHandshake(port)).to.be.below(10 * before);
+    await expectServed(port, '127.0.0.2');
   });
 
   async function fastestHandshake(port: number): Promise<number> {
     const times: number[] = [];
     for (let each = 0; each < 10; each += 1) {
       const begun = performance.now();
-      await expectServed(port, '127.0.0.2');
+      await using _ = await SocketClient.open(`ws://127.0.0.1:${port}/`, { localAddress: '127.0.0.2' });
       times.push(performance.now() - begun);
     }
     return Math.min(...times);

@@ -15,7 +15,7 @@ export class TcpProxy {
   #way: Way = {};
   #isCut = false;
   #isFrozen = false;
-  #isDeaf = false;
+  #deafening: RegExp | undefined;
   #held: (() => void)[] = [];
 
   private constructor(target: number) {
@@ -47,12 +47,15 @@ export class TcpProxy {
 
   mend(): void {
     this.#isCut = false;
-    this.#isDeaf = false;
+    this.#deafening = undefined;
   }
 
-  /** The client hears nothing that the server says from now on. What the server is told takes effect. */
-  deafen(): void {
-    this.#isDeaf = true;
+  /**
+   * A connection whose client says this hears nothing of the server from then on. What the server is told takes effect, and all other
+   * connections go on.
+   */
+  deafenAt(words: RegExp): void {
+    this.#deafening = words;
   }
 
   /** The address of the server, by way of this proxy. */
@@ -80,6 +83,7 @@ export class TcpProxy {
 
   #accept(client: Socket): void {
     const server = connect(this.#target, '127.0.0.1');
+    const isDeaf = this.#deafness(client);
     for (const [socket, other] of [
       [client, server],
       [server, client],
@@ -91,16 +95,25 @@ export class TcpProxy {
         this.#sockets.delete(socket);
         other.destroy();
       });
-      this.#pass(socket, other, socket === server);
+      this.#pass(socket, other, () => socket === server && isDeaf());
     }
     if (this.#isCut) client.destroy();
   }
 
+  /** To be called before what the client says is passed on. */
+  #deafness(client: Socket): () => boolean {
+    let isDeaf = false;
+    client.on('data', (piece) => {
+      isDeaf ||= this.#deafening?.test(piece.toString('latin1')) ?? false;
+    });
+    return () => isDeaf;
+  }
+
   /** One piece after the other; a piece keeps the next one waiting for as long as the bandwidth wants. */
-  #pass(from: Socket, to: Socket, isAnswer: boolean): void {
+  #pass(from: Socket, to: Socket, isLost: () => boolean): void {
     let free = 0;
     from.on('data', (piece) => {
-      if (isAnswer && this.#isDeaf) return;
+      if (isLost()) return;
       const { delay = 0, bandwidth = Number.POSITIVE_INFINITY } = this.#way;
       const now = performance.now();
       free = Math.max(free, now) + (piece.length / bandwidth) * 1_000;

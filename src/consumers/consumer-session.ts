@@ -807,6 +807,9 @@ export class ConsumerSession implements RequestTarget, BoundSession {
       await this.services.dispatcher.runHook(work);
       return undefined;
     } catch (thrown) {
+      const { ended } = this.groups;
+      // It could join nothing more, because its client has left. Only the hook that tells of this knows it.
+      if (hook !== 'disconnect' && ended instanceof Disconnected && thrown === ended) return undefined;
       return this.services.errors.translate(thrown, this.#factsOf(hook));
     }
   }
