@@ -30,6 +30,7 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ActionContext } from '../scope/action-context.js';
 import { ownership } from '../scope/ownership.js';
 import type { Scope } from '../scope/scope.js';
+import { ShownRow } from '../serializers/model-plan.js';
 import type { SerializerContext } from '../serializers/serializer.js';
 import type { Settings } from '../settings.js';
 import { CloseCode, Status } from '../status.js';
@@ -315,9 +316,9 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     const { instance } = this;
     const { model } = this.compiled;
     if (!model || !(instance instanceof BaseModelConsumer)) throw new NotFound();
-    const key = sentKey(instance, this.unitOfWork.em.getMetadata(model), context.kwargs[this.lookupKwarg]);
+    const key = context.kwargs[this.lookupKwarg];
     const shown = this.#showsOnly(context) ? await shownObject(instance, key, context) : undefined;
-    return shown ?? instance['getObject'](key, context);
+    return shown ?? instance['getObject'](sentKey(instance, this.unitOfWork.em.getMetadata(model), key), context);
   }
 
   mayWriteAtOnce({ member, permissions }: ActionDefinition): boolean {
@@ -343,6 +344,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   show(result: unknown, request: Request): Promise<unknown> {
+    if (result instanceof ShownRow) return Promise.resolve(result.data);
     const consumer = this.instance;
     const { model: entity } = this.compiled;
     const isReply = result instanceof ActionReply;

@@ -9,12 +9,12 @@ import type { Class, ConcreteClass } from '../metadata.js';
 import type { ModelOrder } from '../orm/model-paths.js';
 import { asStored, type ModelQuery } from '../orm/model-queries.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import { ModelPageSource, type PlannedRows } from '../paginators/model-page-source.js';
+import { ModelPageSource, type PlannedRows, showPlanned } from '../paginators/model-page-source.js';
 import type { PaginatorClass } from '../paginators/paginator.js';
 import type { ActionContext } from '../scope/action-context.js';
 import { askRights, rightsIn } from '../serializers/field-rights.js';
-import { byColumn, byKey, showColumn, showKey } from '../serializers/model-key.js';
-import { needsEntity, planRows, ShownRow } from '../serializers/model-plan.js';
+import { byColumn, byKey, ofKey, showColumn, showKey } from '../serializers/model-key.js';
+import { needsEntity, planRows, type ShownRow } from '../serializers/model-plan.js';
 import type { DataOf, EntityOf, RowData, SerializerLike } from '../serializers/model-types.js';
 import { withOneOfEach } from '../serializers/serialize.js';
 import type { AnySerializer, Serializer, SerializerClass, SerializerContext } from '../serializers/serializer.js';
@@ -234,13 +234,30 @@ function namedRow(consumer: object, meta: EntityMetadata, key: unknown): object 
   return named;
 }
 
+interface QueryOfOne extends ModelQuery {
+  readonly limit: number;
+}
+
 /** The query of the one row that a client named. @throws ValidationFailed, NotFound */
-async function queryOfOne(consumer: AnyModelConsumer, key: unknown, context: ActionContext) {
-  const { em } = consumer['unitOfWork'];
-  const named = namedRow(consumer, em.getMetadata(modelOf(consumer)) as EntityMetadata, key);
-  const where = { $and: [named, await consumer['visibleRows'](context)] };
-  // A key is one row's; of another column, the second row tells that it is not.
-  return { where, limit: settingsOf(consumer).lookupField === 'pk' ? 1 : 2 };
+function queryOfOne(consumer: AnyModelConsumer, key: unknown, context: ActionContext): Promise<QueryOfOne> {
+  const meta = consumer['unitOfWork'].em.getMetadata(modelOf(consumer)) as EntityMetadata;
+  return onlyVisible(consumer, namedRow(consumer, meta, key), context);
+}
+
+/** A key is one row's; of another column, the second row tells that it is not. */
+async function onlyVisible(consumer: AnyModelConsumer, named: object, context: ActionContext): Promise<QueryOfOne> {
+  const limit = settingsOf(consumer).lookupField === 'pk' ? 1 : 2;
+  if (!narrowsRows(consumer)) return { where: named, limit };
+  return { where: { $and: [named, await consumer['visibleRows'](context)] }, limit };
+}
+
+/** Whether the consumer may have other rows than all of its model. */
+function narrowsRows(consumer: AnyModelConsumer): boolean {
+  const { prototype } = BaseModelConsumer;
+  const isOwn = (['getQuery', 'filterQuery', 'visibleRows'] as const).some(
+    (name) => consumer[name] !== prototype[name],
+  );
+  return isOwn || backendsOf(consumer).length > 0;
 }
 
 /** @throws NotFound, Conflict */
@@ -258,18 +275,20 @@ export async function planFor(consumer: AnyModelConsumer, request: ActionContext
   const unitOfWork: UnitOfWork = consumer['unitOfWork'];
   if (overrides(consumer.constructor as Class, 'getSerializerContext')) return undefined;
   const serializer = consumer['getSerializer'](request);
-  const context = withOneOfEach(consumer['getSerializerContext'](request));
+  const context = consumer['getSerializerContext'](request);
   const rights = rightsIn(serializer).size === 0 ? undefined : await askRights(serializer, context);
   const plan = await planRows(serializer, unitOfWork, rights);
   if (needsEntity(plan) || plan.selection.meta.class !== modelOf(consumer)) return undefined;
   if (plan.related.length > 0 && (await unitOfWork.queries.hasFilters(unitOfWork.reader, plan.related)))
     return undefined;
-  return { plan, context: rights ? { ...context, rights } : context };
+  const shared = plan.runsCode ? withOneOfEach(context) : context;
+  return { plan, context: rights ? { ...shared, rights } : shared };
 }
 
 /**
  * The row that a client named, shown without an entity; undefined where one is needed.
  *
+ * @param key what `checkedKey` gave
  * @throws as `getObject` does
  */
 export async function shownObject(
@@ -279,8 +298,9 @@ export async function shownObject(
 ): Promise<ShownRow | undefined> {
   const planned = await planFor(consumer, request);
   if (!planned) return undefined;
-  const rows = await readPlanned(consumer, planned, await queryOfOne(consumer, key, request));
-  return onlyOne(consumer, rows);
+  const { lookupField } = settingsOf(consumer);
+  const named = lookupField === 'pk' ? ofKey(planned.plan.selection.meta, key) : { [lookupField]: key };
+  return onlyOne(consumer, await readPlanned(consumer, planned, await onlyVisible(consumer, named, request)));
 }
 
 export async function readPlanned(
@@ -290,7 +310,7 @@ export async function readPlanned(
 ): Promise<readonly ShownRow[]> {
   const { queries, reader } = consumer['unitOfWork'];
   const rows = await queries.rows(reader, plan.selection, query);
-  return Promise.all(rows.map(async (row) => new ShownRow(await plan.show(row, context), row)));
+  return showPlanned({ plan, context }, rows);
 }
 
 /**

@@ -6,8 +6,7 @@ import type { Class } from '../metadata.js';
 import type { Reader } from '../orm/model-queries.js';
 import { CommitInDoubt, isConnectionFailure, isWithoutEffect } from '../orm/orm-errors.js';
 import { tableName } from '../orm/row.js';
-import { clientOf } from '../orm/row-reader.js';
-import { runStatement } from '../orm/statements.js';
+import { clientOf, runRows, runStatement } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { isStoredColumn, unwritable, type WriteShape, writeSql, writtenValue } from '../orm/write-statements.js';
 import { ofKey } from '../serializers/model-key.js';
@@ -108,8 +107,8 @@ async function run(
   known.set(name, text);
   const statement = { text, ...(queries.hasNames() && { name: kind }) };
   try {
-    const [row] = await runStatement<Record<string, unknown>>(clientOf(em), statement, parameters);
-    return row && Object.values(row);
+    const [row] = await runRows(clientOf(em), statement, parameters);
+    return row;
   } catch (error) {
     if (Reflect.get(Object(error), 'code') === lockTimeout) throw new TimeLimitExceeded(undefined, { cause: error });
     // The statement is its own transaction: it took effect, or it did not.

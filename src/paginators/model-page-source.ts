@@ -3,6 +3,7 @@ import { ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
 import { isToMany, type ModelOrder, pathOf } from '../orm/model-paths.js';
 import { asStored, type ModelQuery, ormOrder } from '../orm/model-queries.js';
+import type { PlainRow } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { type RowPlan, type Shown, ShownRow } from '../serializers/model-plan.js';
 import type { SerializerContext } from '../serializers/serializer.js';
@@ -13,6 +14,13 @@ import type { PageSource } from './paginator.js';
 export interface PlannedRows {
   readonly plan: RowPlan;
   readonly context: SerializerContext;
+}
+
+/** A promise is waited for only where a computed field is one. */
+export async function showPlanned({ plan, context }: PlannedRows, rows: readonly PlainRow[]): Promise<ShownRow[]> {
+  const shown = rows.map((row) => plan.show(row, context));
+  const data = shown.some((each) => each instanceof Promise) ? await Promise.all(shown) : (shown as Shown[]);
+  return rows.map((row, index) => new ShownRow(data[index] ?? {}, row));
 }
 
 export interface ModelRows {
@@ -102,12 +110,9 @@ export class ModelPageSource implements PageSource<object> {
       : this.#load(part, where, this.#order);
   }
 
-  async #show({ plan, context }: PlannedRows, query: ModelQuery): Promise<object[]> {
+  async #show(planned: PlannedRows, query: ModelQuery): Promise<object[]> {
     const { unitOfWork } = this.#rows;
-    const rows = await unitOfWork.queries.rows(unitOfWork.reader, plan.selection, query);
-    const shown = rows.map((row) => plan.show(row, context));
-    const data = shown.some((each) => each instanceof Promise) ? await Promise.all(shown) : (shown as Shown[]);
-    return rows.map((row, index) => new ShownRow(data[index] ?? {}, row));
+    return showPlanned(planned, await unitOfWork.queries.rows(unitOfWork.reader, planned.plan.selection, query));
   }
 
   async #load(part: Part, where: object, order: ModelOrder, populate: readonly string[] = []): Promise<object[]> {

@@ -1,5 +1,5 @@
 import type { EntityManager, EntityMetadata, EntityProperty, EventType, Platform } from '@mikro-orm/core';
-import type { PlainRow, Reader, Selection } from '../orm/model-queries.js';
+import type { Reader, Selection } from '../orm/model-queries.js';
 import {
   columnSql,
   hasColumn,
@@ -14,12 +14,11 @@ import {
   tableName,
   typesFor,
 } from '../orm/row.js';
-import { clientOf } from '../orm/row-reader.js';
-import { runStatement, type StatementConnection } from '../orm/statements.js';
+import { clientOf, type PlainRow, runStatement, type StatementConnection } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { GivenRights } from '../permissions/rights.js';
 import { isWithin, rightsKey } from './field-rights.js';
-import { hasOwnType } from './model-columns.js';
+import { asItIs, hasOwnType } from './model-columns.js';
 import type { ModelField } from './model-fields.js';
 import { BaseModelSerializer, fieldsOfSerializer } from './model-serializer.js';
 import { jsonBy, readBy } from './model-values.js';
@@ -63,8 +62,9 @@ export function needsEntity(planned: Planned | Outline): planned is NeedsEntity 
   return 'because' in planned;
 }
 
-/** The plans of one ORM. They hold for as long as the process: tables are not asked again. */
+/** The plans of one serializer in one ORM. They hold for as long as the process: tables are not asked again. */
 class Plans {
+  /** By schema and rights. */
   readonly made = new Map<string, Planned>();
   readonly #making = new Map<string, Promise<Planned>>();
 
@@ -82,38 +82,41 @@ class Plans {
   }
 }
 
-const plansByOrm = new WeakMap<object, Plans>();
-const idsOfClasses = new WeakMap<object, number>();
-let classes = 0;
+const plansByOrm = new WeakMap<object, WeakMap<SerializerClass, Plans>>();
+let selections = 0;
 
 /**
  * The plan of a serializer, made once for each of the rights that it knows: which columns are read, and how each becomes JSON. One that
  * needs entities says why. The first who asks also asks the database for the types of columns; inside a transaction, on its connection, and
  * without waiting for others: the connection that these wait for may be its own.
  */
-export async function planRows(
+export function planRows(
   serializer: SerializerClass,
   unitOfWork: UnitOfWork,
   rights: GivenRights | undefined,
-): Promise<Planned> {
-  const { reader } = unitOfWork;
-  const metadata = reader.em.getMetadata();
-  const plans = plansByOrm.get(metadata) ?? new Plans();
-  plansByOrm.set(metadata, plans);
-  const name = `${reader.schema ?? ''} ${idOf(serializer)} ${rightsKey(serializer, rights)}`;
+  reader = unitOfWork.reader,
+): Planned | Promise<Planned> {
+  const plans = plansOf(serializer, reader);
+  const name = `${reader.schema ?? ''} ${rightsKey(serializer, rights)}`;
   const known = plans.made.get(name);
   if (known) return known;
-  const make = (): Promise<Planned> => compile(name, serializer, unitOfWork, reader, rights);
-  if (!reader.transaction) return plans.make(name, make);
-  const plan = await make();
-  plans.made.set(name, plan);
-  return plan;
+  const make = (): Promise<Planned> => compile(serializer, unitOfWork, reader, rights);
+  return reader.transaction ? madeApart(plans, name, make()) : plans.make(name, make);
 }
 
-function idOf(serializer: SerializerClass): number {
-  const known = idsOfClasses.get(serializer) ?? ++classes;
-  idsOfClasses.set(serializer, known);
-  return known;
+function plansOf(serializer: SerializerClass, { em }: Reader): Plans {
+  const metadata = em.getMetadata();
+  const bySerializer = plansByOrm.get(metadata) ?? new WeakMap<SerializerClass, Plans>();
+  plansByOrm.set(metadata, bySerializer);
+  const plans = bySerializer.get(serializer) ?? new Plans();
+  bySerializer.set(serializer, plans);
+  return plans;
+}
+
+async function madeApart(plans: Plans, name: string, making: Promise<Planned>): Promise<Planned> {
+  const plan = await making;
+  plans.made.set(name, plan);
+  return plan;
 }
 
 /** What stands on the way of a plan is thrown while it is made. */
@@ -156,7 +159,6 @@ export function outlineRows(
 }
 
 async function compile(
-  id: string,
   serializer: SerializerClass,
   unitOfWork: UnitOfWork,
   reader: Reader,
@@ -168,8 +170,9 @@ async function compile(
   const { meta, fields, show, showStored } = outline.level;
   const keys = keyColumns(meta);
   const columns = [...keys.map((key) => `t.${quoter(reader.em)(key)}`), ...columnsIn(fields).map(({ sql }) => sql)];
+  selections += 1;
   return {
-    selection: { id, meta, columns, keyLength: keys.length },
+    selection: { id: selections, meta, columns, keyLength: keys.length },
     related: outline.related,
     runsCode: outline.runsCode,
     show: (row, serializing) => show(row, keys.length, serializing),
@@ -265,15 +268,19 @@ function compileLevel(
 }
 
 function shownBy(fields: readonly PlannedField[]): Level['show'] {
+  const placed: { readonly name: string; readonly read: Part['read']; readonly place: number }[] = [];
+  let width = 0;
+  for (const { name, read, columns } of fields) {
+    placed.push({ name, read, place: width });
+    width += columns.length;
+  }
   return (row, from, serializing) => {
     const data: Shown = {};
-    let at = from;
     let isPending = false;
-    for (const { name, read, columns } of fields) {
-      const value = read(row, at, serializing);
+    for (const { name, read, place } of placed) {
+      const value = read(row, from + place, serializing);
       data[name] = value;
       isPending ||= value instanceof Promise;
-      at += columns.length;
     }
     return isPending ? settled(data) : data;
   };
@@ -454,15 +461,20 @@ function column(
   const name = prop.fieldNames[0] ?? '';
   const typed = prop.targetMeta ? keyOf(meta, prop) : prop;
   if (hasOwnType(typed)) context.runsCode = true;
-  const convert = (as === 'shown' ? jsonBy(typed, platform) : readBy(typed, platform)) ?? ((value: unknown) => value);
+  const convert = as === 'shown' ? jsonBy(typed, platform) : readBy(typed, platform);
   return {
     columns: [{ sql: columnSql(em, meta, prop, alias, quoter(em)(name)), isText: false }],
-    read: (row, at) => (row[at] === null ? null : convert(row[at])),
+    read: convert ? (row, at) => (row[at] === null ? null : convert(row[at])) : asRead,
     readStored: ({ columns }) => {
       const value = columns[name];
-      return value === null || value === undefined ? value : convert(value);
+      return value === null || value === undefined || !convert ? value : convert(value);
     },
   };
+}
+
+/** One function for all columns that need no other. */
+function asRead(row: PlainRow, at: number): unknown {
+  return row[at];
 }
 
 /** Whether the entity's property is what its column says. */
@@ -508,7 +520,7 @@ function relatedKeys(context: Compiling, meta: EntityMetadata, prop: EntityPrope
   const [key] = target.getPrimaryProps();
   if (!key) throw severalColumns(meta, prop);
   const rows = relatedRows(context, meta, prop, alias, (inner) => column(context, target, key, inner, 'shown'));
-  const show = jsonBy(keyOf(meta, prop), context.platform);
+  const show = jsonBy(keyOf(meta, prop), context.platform) ?? asItIs;
   return { ...rows, ...(prop.kind === 'm:n' && { readStored: ({ members }) => members?.[prop.name]?.map(show) }) };
 }
 
