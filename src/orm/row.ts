@@ -395,7 +395,7 @@ export class LoggedRow {
     private readonly em: EntityManager,
     private readonly meta: EntityMetadata,
     readonly stored: StoredRow,
-    private readonly schema: string | undefined,
+    readonly schema: string | undefined,
   ) {}
 
   get entity(): object {

@@ -45,6 +45,13 @@ export interface RowPlan {
   show(row: PlainRow, context: SerializerContext): Shown | Promise<Shown>;
   /** The same of a row of the change log. Undefined where it takes more than the log has; gives undefined for a row that lacks a column. */
   readonly showStored: ((row: StoredRow, context: SerializerContext) => Shown | Promise<Shown> | undefined) | undefined;
+  /**
+   * The same where relations are shown that other tables say: these of the row as it is now, all else of the log's row. Undefined where that
+   * would not do.
+   */
+  readonly showBoth:
+    | ((row: StoredRow, now: PlainRow, context: SerializerContext) => Shown | Promise<Shown> | undefined)
+    | undefined;
   /** What the columns of the entity that are read are shown as, by the names of their properties. */
   readonly columns: ReadonlyMap<string, (row: PlainRow) => unknown>;
   /** Whether code of the application shows a row, which may fail: a computed field, or a type of its own. */
@@ -167,7 +174,7 @@ async function compile(
   const outline = outlineRows(serializer, unitOfWork, reader, rights);
   if (needsEntity(outline)) return outline;
   await typeTexts(outline.texts, reader);
-  const { meta, fields, show, showStored } = outline.level;
+  const { meta, fields, show, showStored, showBoth } = outline.level;
   const keys = keyColumns(meta);
   const columns = [...keys.map((key) => `t.${quoter(reader.em)(key)}`), ...columnsIn(fields).map(({ sql }) => sql)];
   selections += 1;
@@ -177,6 +184,7 @@ async function compile(
     runsCode: outline.runsCode,
     show: (row, serializing) => show(row, keys.length, serializing),
     showStored,
+    showBoth: showBoth && ((row, now, serializing) => showBoth(row, now, keys.length, serializing)),
     columns: readableColumns(fields, keys.length),
   };
 }
@@ -225,6 +233,8 @@ interface Column extends Part {
 
 interface PlannedField extends Part {
   readonly name: string;
+  /** Whether other tables say it, by the key of the row. */
+  readonly isElsewhere?: boolean;
   /** The field, where it is a column of the entity's own table. */
   readonly column?: Column;
 }
@@ -235,6 +245,9 @@ export interface Level {
   readonly fields: readonly PlannedField[];
   readonly show: (row: PlainRow, at: number, context: SerializerContext) => Shown | Promise<Shown>;
   readonly showStored: RowPlan['showStored'];
+  readonly showBoth:
+    | ((row: StoredRow, now: PlainRow, from: number, context: SerializerContext) => ReturnType<Level['show']> | undefined)
+    | undefined;
 }
 
 function columnsIn(parts: readonly Part[]): readonly PlannedColumn[] {
@@ -264,16 +277,11 @@ function compileLevel(
   const meta = context.em.getMetadata(entity) as EntityMetadata;
   checkPlain(meta, context);
   const fields = shown.map((field) => planField(field, serializer, meta, alias, context, around));
-  return { meta, fields, show: shownBy(fields), showStored: storedBy(fields) };
+  return { meta, fields, show: shownBy(fields), showStored: storedBy(fields), showBoth: shownByBoth(fields) };
 }
 
 function shownBy(fields: readonly PlannedField[]): Level['show'] {
-  const placed: { readonly name: string; readonly read: Part['read']; readonly place: number }[] = [];
-  let width = 0;
-  for (const { name, read, columns } of fields) {
-    placed.push({ name, read, place: width });
-    width += columns.length;
-  }
+  const placed = placedFields(fields);
   return (row, from, serializing) => {
     const data: Shown = {};
     let isPending = false;
@@ -283,6 +291,32 @@ function shownBy(fields: readonly PlannedField[]): Level['show'] {
       isPending ||= value instanceof Promise;
     }
     return isPending ? settled(data) : data;
+  };
+}
+
+/** Fields with the number of their first column. */
+function placedFields(fields: readonly PlannedField[]): readonly (PlannedField & { readonly place: number })[] {
+  let width = 0;
+  return fields.map((field) => {
+    const place = width;
+    width += field.columns.length;
+    return { ...field, place };
+  });
+}
+
+function shownByBoth(fields: readonly PlannedField[]): Level['showBoth'] {
+  const placed = placedFields(fields);
+  if (!placed.some(({ isElsewhere }) => isElsewhere)) return undefined;
+  if (!placed.every(({ isElsewhere, readStored }) => isElsewhere || readStored)) return undefined;
+  return (row, now, from, serializing) => {
+    const data: Shown = {};
+    for (const { name, isElsewhere, read, readStored, place } of placed) {
+      const stored = readStored?.(row, serializing);
+      const value = stored === undefined && isElsewhere ? read(now, from + place, serializing) : stored;
+      if (value === undefined) return undefined;
+      data[name] = value;
+    }
+    return settled(data);
   };
 }
 
@@ -350,12 +384,13 @@ function planField(
     context.related.add(prop.targetMeta as EntityMetadata);
     return columnField(column(context, meta, prop, alias, 'shown'), name);
   }
-  if (!nested) return { ...relatedKeys(context, meta, prop, alias), name };
+  const isElsewhere = !isOwner(prop);
+  if (!nested) return { ...relatedKeys(context, meta, prop, alias), name, isElsewhere };
   const rows = relatedRows(context, meta, prop, alias, (inner) => {
     const level = compileLevel(nested, inner, context, [...around, serializer]);
     return { columns: columnsIn(level.fields), read: level.show, readStored: undefined };
   });
-  return { ...rows, name };
+  return { ...rows, name, isElsewhere };
 }
 
 function columnField(own: Column, name: string): PlannedField {
