@@ -1,6 +1,13 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { allOptions, type Batch, batch, columnPlan, type ModelPlan } from '../support/generated/generated-models.js';
+import {
+  allOptions,
+  type Batch,
+  batch,
+  type Cell,
+  columnPlan,
+  type ModelPlan,
+} from '../support/generated/generated-models.js';
 import { described, differencesIn } from '../support/generated/playback.js';
 import { sound, soundKinds } from '../support/generated/sound.js';
 import { createDatabase } from '../support/postgres.js';
@@ -37,15 +44,24 @@ describe('A row, whatever its columns, key and relations are', () => {
     await checkAsyncProperty(fc.asyncProperty(everything, checkBatch), 2, longest);
   });
 
-  it('is unchanged under forceUndefined where the null of a lazy reference is sent back', async () => {
+  const lazyUnderForceUndefined = (cellsOf: (value: string) => readonly Cell[]): Promise<void> => {
     const columns = soundKinds
       .filter(({ name }) => name === 'lazy reference' || name === 'lazy date')
       .map((kind): ModelPlan['columns'][number] => {
-        const value = kind.type === Date ? '2026-01-02T03:04:05Z' : null;
-        const cell = { value, state: value === null ? ('null' as const) : ('value' as const) };
-        return { kind, isNullable: true, use: 'both', columnName: undefined, cells: [cell, cell, cell, cell] };
+        const cells = cellsOf(kind.type === Date ? '2026-01-02T03:04:05Z' : 'text');
+        return { kind, isNullable: true, use: 'both', columnName: undefined, cells };
       });
-    await checkBatch({ options: 'forceUndefined', models: [{ key: 'integer', columns, relations: [] }] });
+    return checkBatch({ options: 'forceUndefined', models: [{ key: 'integer', columns, relations: [] }] });
+  };
+
+  it('is unchanged under forceUndefined where the null of a lazy column is sent back', async () => {
+    const none: Cell = { value: null, state: 'null' };
+    await lazyUnderForceUndefined(() => [none, none, none, none]);
+  });
+
+  it('takes under forceUndefined a value for the null of a lazy column', async () => {
+    const none: Cell = { value: null, state: 'null' };
+    await lazyUnderForceUndefined((value) => [none, { value, state: 'value' }, none, { value, state: 'value' }]);
   });
 });
 
