@@ -239,16 +239,24 @@ interface QueryOfOne extends ModelQuery {
 }
 
 /** The query of the one row that a client named. @throws ValidationFailed, NotFound */
-function queryOfOne(consumer: AnyModelConsumer, key: unknown, context: ActionContext): Promise<QueryOfOne> {
+function queryOfOne(
+  consumer: AnyModelConsumer,
+  key: unknown,
+  context: ActionContext,
+): QueryOfOne | Promise<QueryOfOne> {
   const meta = consumer['unitOfWork'].em.getMetadata(modelOf(consumer)) as EntityMetadata;
   return onlyVisible(consumer, namedRow(consumer, meta, key), context);
 }
 
 /** A key is one row's; of another column, the second row tells that it is not. */
-async function onlyVisible(consumer: AnyModelConsumer, named: object, context: ActionContext): Promise<QueryOfOne> {
+function onlyVisible(
+  consumer: AnyModelConsumer,
+  named: object,
+  context: ActionContext,
+): QueryOfOne | Promise<QueryOfOne> {
   const limit = settingsOf(consumer).lookupField === 'pk' ? 1 : 2;
   if (!narrowsRows(consumer)) return { where: named, limit };
-  return { where: { $and: [named, await consumer['visibleRows'](context)] }, limit };
+  return consumer['visibleRows'](context).then((visible) => ({ where: { $and: [named, visible] }, limit }));
 }
 
 /** Whether the consumer may have other rows than all of its model. */

@@ -206,7 +206,9 @@ export class ModelQueries {
     const { em, isUsed } = reader;
     const hasSession = isUsed && em.getTransactionSessionContext() !== undefined;
     const shape = hasSession ? undefined : shapeOf(em, meta, where);
-    if (!shape || (await this.#isFiltered(reader, joined, shape.joined))) return runByOrm(await build(where, false));
+    const related = shape ? [...joined, ...shape.joined] : joined;
+    if (!shape || (related.length > 0 && (await this.hasFilters(reader, related))))
+      return runByOrm(await build(where, false));
     const known = prepared.get(shape.text) ?? (await this.#prepare(em, meta, where, build));
     if (prepared.size >= mostShapes) prepared.clear();
     prepared.set(shape.text, known);
@@ -214,11 +216,6 @@ export class ModelQueries {
       rows: await this.#send(reader, known.statement, [...shape.values, ...pages]),
       mayRepeat: known.mayRepeat,
     };
-  }
-
-  async #isFiltered(reader: Reader, ...models: readonly (readonly EntityMetadata[])[]): Promise<boolean> {
-    for (const metas of models) if (metas.length > 0 && (await this.hasFilters(reader, metas))) return true;
-    return false;
   }
 
   async #prepare(
@@ -247,10 +244,10 @@ export class ModelQueries {
     const connection = (transaction ?? clientOf(em)) as StatementConnection;
     const sql = em.config.get('onQuery')(text, [...values]);
     const statement = { text: sql, ...(this.hasNames() && name !== undefined && { name }) };
-    const run = (): Promise<readonly PlainRow[]> => runRows(connection, statement, values);
     try {
-      if (!em.config.getLogger().isEnabled('query')) return await run();
+      if (!em.config.getLogger().isEnabled('query')) return await runRows(connection, statement, values);
       const logging = em.getConnection('write') as unknown as LoggingConnection;
+      const run = (): Promise<readonly PlainRow[]> => runRows(connection, statement, values);
       return await logging.executeQuery(sql, run, { query: sql, params: [...values], id: em.id });
     } catch (error) {
       throw em.getDriver().convertException(error as Error);

@@ -130,9 +130,7 @@ export async function readShape(
   let next = sources.length + keys.length;
   const members = pivots.map(({ prop, columns: targets, table, own }): Members => {
     const inOrder = targets.map((column, index) => ordered(`p.${quote(column)}`, names[next + index] ?? '')).join(', ');
-    const texts = targets
-      .map((column, index) => textSql(`p.${quote(column)}`, names[next + index] ?? ''))
-      .join(', ');
+    const texts = targets.map((column, index) => textSql(`p.${quote(column)}`, names[next + index] ?? '')).join(', ');
     const where = own.map((column, index) => `p.${quote(column)} = t.${quote(keys[index]?.name ?? '')}`).join(' and ');
     const first = next;
     next += targets.length;

@@ -144,9 +144,8 @@ export async function runRows(
   connection: StatementConnection,
   statement: Statement,
   parameters: readonly unknown[],
-  names = namesOfProcess,
 ): Promise<readonly PlainRow[]> {
-  return (await run(connection, statement, parameters, names)).rows;
+  return (await run(connection, statement, parameters, namesOfProcess)).rows;
 }
 
 /** What a statement gave. */
@@ -155,7 +154,7 @@ interface Result {
   readonly columns: readonly string[];
 }
 
-async function run(
+function run(
   connection: StatementConnection,
   statement: Statement,
   parameters: readonly unknown[],
@@ -163,12 +162,10 @@ async function run(
 ): Promise<Result> {
   const name = hasNames(connection) ? names.of(statement) : undefined;
   if (name === undefined) return runUnnamed(connection, statement.text, parameters);
-  try {
-    return await runNamed(connection, name, statement.text, parameters);
-  } catch (error) {
+  return runNamed(connection, name, statement.text, parameters).catch((error: unknown) => {
     if (!names.isToBlame(statement, error) || connection.isTransaction) throw error;
     return runUnnamed(connection, statement.text, parameters);
-  }
+  });
 }
 
 /** PGlite has one connection, and takes texts only. */
@@ -185,7 +182,7 @@ async function runUnnamed(
   return { rows: rows.map((row) => Object.values(row)), columns: Object.keys(rows[0] ?? {}) };
 }
 
-async function runNamed(
+function runNamed(
   connection: StatementConnection,
   name: string,
   text: string,

@@ -145,7 +145,9 @@ function refuseUnclear(
 /** MikroORM 7.2 compares links by their JSON, which takes no bigint; of a key of one column it makes a text before. */
 function refuseUnlinkable(serializer: string, member: string, ends: readonly (EntityMetadata | undefined)[]): void {
   for (const meta of ends) {
-    const key = meta?.compositePK ? meta.getPrimaryProps(true).find(({ runtimeType }) => /^bigint$/i.test(runtimeType)) : undefined;
+    const key = meta?.compositePK
+      ? meta.getPrimaryProps(true).find(({ runtimeType }) => /^bigint$/i.test(runtimeType))
+      : undefined;
     if (!meta || !key) continue;
     throw new ConfigurationError({
       class: serializer,

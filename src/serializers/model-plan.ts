@@ -246,7 +246,12 @@ export interface Level {
   readonly show: (row: PlainRow, at: number, context: SerializerContext) => Shown | Promise<Shown>;
   readonly showStored: RowPlan['showStored'];
   readonly showBoth:
-    | ((row: StoredRow, now: PlainRow, from: number, context: SerializerContext) => ReturnType<Level['show']> | undefined)
+    | ((
+        row: StoredRow,
+        now: PlainRow,
+        from: number,
+        context: SerializerContext,
+      ) => ReturnType<Level['show']> | undefined)
     | undefined;
 }
 
