@@ -7,6 +7,7 @@ import {
   type Cell,
   columnPlan,
   type ModelPlan,
+  type RelationPlan,
 } from '../support/generated/generated-models.js';
 import { described, differencesIn } from '../support/generated/playback.js';
 import { sound, soundKinds } from '../support/generated/sound.js';
@@ -51,7 +52,23 @@ describe('A row, whatever its columns, key and relations are', () => {
         const cells = cellsOf(kind.type === Date ? '2026-01-02T03:04:05Z' : 'text');
         return { kind, isNullable: true, use: 'both', columnName: undefined, cells };
       });
-    return checkBatch({ options: 'forceUndefined', models: [{ key: 'integer', columns, relations: [] }] });
+    // Rows that others refer to are written through entities.
+    const referring: RelationPlan = {
+      kind: 'm:1',
+      target: 0,
+      isSelf: false,
+      isNullable: true,
+      isNested: false,
+      inverse: 'keys',
+      picks: [[], [], [], []],
+    };
+    return checkBatch({
+      options: 'forceUndefined',
+      models: [
+        { key: 'integer', columns, relations: [] },
+        { key: 'integer', columns: [], relations: [referring] },
+      ],
+    });
   };
 
   it('is unchanged under forceUndefined where the null of a lazy column is sent back', async () => {
