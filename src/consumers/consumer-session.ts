@@ -56,13 +56,15 @@ export interface SessionServices {
   readonly errors: ErrorTranslator;
   readonly unitOfWork: UnitOfWork;
   readonly subscribed: SubscriptionIndex;
-  /**
-   * The read of the change log that a subscription to an observer begins behind, if it begins now.
-   *
-   * @param isInTransaction whether a read of its own must not be waited for
-   * @throws where the database fails
-   */
-  positionFor(observer: Observer, isInTransaction: boolean): Promise<number>;
+  readonly feed: {
+    /**
+     * The read of the change log that a subscription to an observer begins behind, if it begins now.
+     *
+     * @param isInTransaction whether a read of its own must not be waited for
+     * @throws where the database fails
+     */
+    positionFor(observer: Observer, isInTransaction: boolean): Promise<number>;
+  };
   readonly logger: Logger;
   readonly activity: ActivityLog | undefined;
   readonly settings: Settings;
@@ -490,19 +492,20 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     const added = known ? without(groups, known.groups) : groups;
     const asked = subscribingRequest(action, requestId, this.#keptKwargs(context, kwargs), kwargs, groups);
     const repeated = known?.requests.find(({ key }) => key === asked.key);
+    const newGroups = subscriptions.countNew(added);
     if (!repeated) quotas.requireSubscription(asked.bytes);
-    quotas.requireGroups(subscriptions.countNew(added));
+    quotas.requireGroups(newGroups);
     const record = known ?? subscriptions.open(observer, requestId, kwargs);
     const takeBack = repeated ? undefined : subscriptions.note(record, asked);
     const noted = repeated ?? asked;
+    if (known) subscriptions.addLater(record, added);
+    subscriptions.listen(record, added);
     if (!known && request) this.#events.holdUntilConfirmed(record, request);
     request?.whenAnswered((hasSucceeded) => {
       if (hasSucceeded) return;
       takeBack?.();
       subscriptions.leave(record, added);
     });
-    if (known) subscriptions.addLater(record, added);
-    subscriptions.listen(record, added);
     await this.#begin(record, known ? added : []);
     // Behind the joining, and as if never asked before: what changes the rights from now on is asked again.
     if (observer.hasRights) noted.rights = await rightsFor(observer, context);
@@ -536,7 +539,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   async #begin(record: SubscriptionRecord, later: readonly string[]): Promise<void> {
     const { services, unitOfWork } = this;
     const isInTransaction = unitOfWork.em.isInTransaction();
-    const since = await services.positionFor(record.observer, isInTransaction);
+    const since = await services.feed.positionFor(record.observer, isInTransaction);
     if (record.since === Number.POSITIVE_INFINITY) record.since = since;
     for (const group of later) record.later?.set(group, since);
   }
