@@ -135,7 +135,7 @@ export class AddressRates {
   constructor(limits: Limits, now: number) {
     const messages = Math.max(limits.addressMessagesPerSecond, limits.messagesPerSecond);
     const bytes = Math.max(limits.addressBytesPerSecond, limits.bytesPerSecond);
-    // Whoever shares the address waits less than its own connection may be paused.
+    // Other connections of the address wait less than their own may be paused.
     const longestDebt = limits.pauseTime / 2;
     this.#messages = new TokenBucket(messages, Math.max(1, messages / turnsPerSecond), now, longestDebt);
     this.bytes = new TokenBucket(bytes, Math.max(1, bytes / turnsPerSecond), now, longestDebt);

@@ -23,7 +23,7 @@ export class TrustedProxies {
   readonly #networks = new BlockList();
   readonly #trustsUnix: boolean;
 
-  /** @param proxies addresses and networks, such as `10.0.0.0/8`, and `unix:` for whoever comes over a Unix socket */
+  /** @param proxies addresses and networks, such as `10.0.0.0/8`, and `unix:` for clients that come over a Unix socket */
   constructor(proxies: readonly string[]) {
     this.#trustsUnix = proxies.includes(unixPeer);
     for (const proxy of proxies.filter((one) => one !== unixPeer)) {
