@@ -103,8 +103,7 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
    * @throws Conflict where several of them have the value
    */
   protected async getObject(key: unknown, context: ActionContext): Promise<Entity> {
-    const query = await queryOfOne(this, key, context);
-    const { where, limit } = query;
+    const { where, limit } = await queryOfOne(this, namedRow(this, this.#meta, key), context);
     return onlyOne(
       this,
       await this.unitOfWork.em.find(modelOf(this), where as never, { limit, ...asStored }),
@@ -238,18 +237,12 @@ interface QueryOfOne extends ModelQuery {
   readonly limit: number;
 }
 
-/** The query of the one row that a client named. @throws ValidationFailed, NotFound */
+/**
+ * The query of the one row that a client named. A key is one row's; of another column, the second row tells that it is not.
+ *
+ * @param named as `namedRow` gives it
+ */
 function queryOfOne(
-  consumer: AnyModelConsumer,
-  key: unknown,
-  context: ActionContext,
-): QueryOfOne | Promise<QueryOfOne> {
-  const meta = consumer['unitOfWork'].em.getMetadata(modelOf(consumer)) as EntityMetadata;
-  return onlyVisible(consumer, namedRow(consumer, meta, key), context);
-}
-
-/** A key is one row's; of another column, the second row tells that it is not. */
-function onlyVisible(
   consumer: AnyModelConsumer,
   named: object,
   context: ActionContext,
@@ -296,19 +289,21 @@ export async function planFor(consumer: AnyModelConsumer, request: ActionContext
 /**
  * The row that a client named, shown without an entity; undefined where one is needed.
  *
- * @param key what `checkedKey` gave
+ * @param checked what `checkedKey` gave
  * @throws as `getObject` does
  */
 export async function shownObject(
   consumer: AnyModelConsumer,
-  key: unknown,
+  meta: EntityMetadata,
+  checked: unknown,
   request: ActionContext,
 ): Promise<ShownRow | undefined> {
   const planned = await planFor(consumer, request);
   if (!planned) return undefined;
   const { lookupField } = settingsOf(consumer);
-  const named = lookupField === 'pk' ? ofKey(planned.plan.selection.meta, key) : { [lookupField]: key };
-  return onlyOne(consumer, await readPlanned(consumer, planned, await onlyVisible(consumer, named, request)));
+  const named = lookupField === 'pk' ? ofKey(meta, checked) : { [lookupField]: checked };
+  const rows = await readPlanned(consumer, planned, await queryOfOne(consumer, named, request));
+  return onlyOne(consumer, rows);
 }
 
 export async function readPlanned(

@@ -125,7 +125,7 @@ function embeddedProps(prop: EntityProperty): Readonly<Record<string, EntityProp
   return prop.embeddedProps;
 }
 
-/** @throws ConfigurationError for a field of which nobody could say what its JSON means, and one that the ORM could not write */
+/** @throws ConfigurationError for a field whose JSON has no known meaning, and for one that the ORM could not write */
 function refuseUnclear(
   serializer: string,
   meta: EntityMetadata,
