@@ -385,9 +385,11 @@ function planField(
   checkRelation(meta, prop);
   const { nested } = field;
   if (!nested && isOwner(prop)) {
-    if (prop.fieldNames.length > 1) throw severalColumns(meta, prop);
-    context.related.add(prop.targetMeta as EntityMetadata);
-    return columnField(column(context, meta, prop, alias, 'shown'), name);
+    const target = prop.targetMeta as EntityMetadata;
+    context.related.add(target);
+    if (prop.fieldNames.length === 1) return columnField(column(context, meta, prop, alias, 'shown'), name);
+    const holds = new Map(prop.referencedColumnNames.map((key, index) => [key, prop.fieldNames[index] ?? '']));
+    return { ...compositeKey(context, target, alias, (key) => holds.get(key) ?? ''), name };
   }
   const isElsewhere = !isOwner(prop);
   if (!nested) return { ...relatedKeys(context, meta, prop, alias), name, isElsewhere };
@@ -553,15 +555,72 @@ function keyOf(meta: EntityMetadata, prop: EntityProperty): EntityProperty {
   return key;
 }
 
+interface KeyPart {
+  readonly name: string;
+  readonly column: string;
+  readonly show: (value: unknown) => unknown;
+}
+
+/** The parts of a key of several columns. @throws EntityNeeded where one of them is more than a column */
+function keyParts(context: Compiling, target: EntityMetadata): readonly KeyPart[] {
+  return target.getPrimaryProps().map((prop) => {
+    if (prop.targetMeta || !isSimpleColumn(prop) || prop.customType?.convertToJSValueSQL)
+      throw new EntityNeeded(`the key of ${target.className}, whose ${prop.name} is no plain column`);
+    if (hasOwnType(prop)) context.runsCode = true;
+    return { name: prop.name, column: prop.fieldNames[0] ?? '', show: jsonBy(prop, context.platform) ?? asItIs };
+  });
+}
+
+/** An object with all parts, or null where one of them is. */
+function keyShown(parts: readonly KeyPart[], valueOf: (index: number) => unknown): unknown {
+  const key: Record<string, unknown> = {};
+  for (const [index, { name, show }] of parts.entries()) {
+    const value = valueOf(index);
+    if (value === null || value === undefined) return null;
+    key[name] = show(value);
+  }
+  return key;
+}
+
+/** @param holds the column of the table that has the value of a column of the key */
+function compositeKey(
+  context: Compiling,
+  target: EntityMetadata,
+  alias: string,
+  holds: (column: string) => string = (column) => column,
+): Part {
+  const quote = quoter(context.em);
+  const parts = keyParts(context, target);
+  const names = parts.map(({ column: key }) => holds(key));
+  return {
+    columns: names.map((name) => ({ sql: `${alias}.${quote(name)}`, isText: false })),
+    read: (row, at) => keyShown(parts, (index) => row[at + index]),
+    readStored: ({ columns }) =>
+      names.some((name) => columns[name] === undefined)
+        ? undefined
+        : keyShown(parts, (index) => columns[names[index] ?? '']),
+  };
+}
+
 /** The keys of rows of another table. Those of a many-to-many relation are in the log. */
 function relatedKeys(context: Compiling, meta: EntityMetadata, prop: EntityProperty, alias: string): Part {
-  keyOf(meta, prop);
   const target = prop.targetMeta as EntityMetadata;
-  const [key] = target.getPrimaryProps();
+  const [key, ...others] = target.getPrimaryProps();
+  if (others.length > 0) return relatedCompositeKeys(context, meta, prop, alias);
+  const shown = keyOf(meta, prop);
   if (!key) throw severalColumns(meta, prop);
   const rows = relatedRows(context, meta, prop, alias, (inner) => column(context, target, key, inner, 'shown'));
-  const show = jsonBy(keyOf(meta, prop), context.platform) ?? asItIs;
+  const show = jsonBy(shown, context.platform) ?? asItIs;
   return { ...rows, ...(prop.kind === 'm:n' && { readStored: ({ members }) => members?.[prop.name]?.map(show) }) };
+}
+
+function relatedCompositeKeys(context: Compiling, meta: EntityMetadata, prop: EntityProperty, alias: string): Part {
+  const target = prop.targetMeta as EntityMetadata;
+  const parts = keyParts(context, target);
+  const rows = relatedRows(context, meta, prop, alias, (inner) => compositeKey(context, target, inner));
+  if (prop.kind !== 'm:n') return rows;
+  const shown = (key: unknown): unknown => keyShown(parts, (index) => (key as readonly unknown[])[index]);
+  return { ...rows, readStored: ({ members }) => members?.[prop.name]?.map(shown) };
 }
 
 /**
