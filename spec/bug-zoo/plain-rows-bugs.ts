@@ -100,6 +100,12 @@ export const plainRowsBugs: readonly Bug[] = [
     caughtBy: ['walks/columns-and-json'],
   },
   {
+    name: 'a relation to a row with a key of several columns is shown as null',
+    story: 'The parts of the key are not put together.',
+    plant: { symbol: 'keyShown', with: always(null) },
+    caughtBy: ['serializers/rows-with-composite-keys'],
+  },
+  {
     name: 'members of a row that MikroORM cannot link are a 500',
     story: 'Nothing looks at the keys of both ends when the application starts.',
     plant: { symbol: 'refuseUnlinkable', with: leftOut },
