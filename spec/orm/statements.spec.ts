@@ -173,6 +173,34 @@ describe('Statements', () => {
     }
   });
 
+  it('run behind the hooks that the ORM has for its connections', async () => {
+    const taken: unknown[] = [];
+    const hooked = new MikroORM({
+      clientUrl: orm.config.get('clientUrl') ?? '',
+      entities: [],
+      metadataProvider: ReflectMetadataProvider,
+      discovery: { warnWhenNoEntities: false },
+      pool: { max: 1 },
+      onReserveConnection: async (connection) => {
+        taken.push(connection);
+      },
+    });
+    try {
+      for (let round = 1; round <= 3; round += 1) {
+        expect(await runStatement(clientOf(hooked.em), byId, [1], names)).to.deep.equal([{ id: 1, name: 'a' }]);
+        expect(taken).to.have.length(round);
+      }
+    } finally {
+      await hooked.close(true);
+    }
+  });
+
+  it('give their connection back, whatever comes of them', async () => {
+    for (const parameters of [[1], ['x'], [1]]) await run(parameters).catch(() => {});
+    const { totalCount, idleCount } = (await writeConnection(orm.em).getNativeClient()) as Record<string, number>;
+    expect([totalCount, idleCount]).to.deep.equal([1, 1]);
+  });
+
   it('are not prepared where the settings say so', async () => {
     await statementRunner(orm.em, { preparedStatements: false })(byId, [1]);
     expect(await prepared()).to.deep.equal([]);
