@@ -1,7 +1,14 @@
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { clientOf, runStatement, type Statement, StatementNames, statementRunner } from '#signalbox/orm/statements.js';
+import {
+  clientOf,
+  runStatement,
+  type Statement,
+  StatementNames,
+  statementRunner,
+  writeConnection,
+} from '#signalbox/orm/statements.js';
 import { createDatabase } from '../support/postgres.js';
 
 describe('Statements', () => {
