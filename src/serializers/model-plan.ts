@@ -572,10 +572,10 @@ function keyParts(context: Compiling, target: EntityMetadata): readonly KeyPart[
 }
 
 /** An object with all parts, or null where one of them is. */
-function keyShown(parts: readonly KeyPart[], valueOf: (index: number) => unknown): unknown {
+function keyShown(parts: readonly KeyPart[], partAt: (index: number) => unknown): unknown {
   const key: Record<string, unknown> = {};
   for (const [index, { name, show }] of parts.entries()) {
-    const value = valueOf(index);
+    const value = partAt(index);
     if (value === null || value === undefined) return null;
     key[name] = show(value);
   }
