@@ -3,25 +3,10 @@ import { ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
 import { isToMany, type ModelOrder, pathOf } from '../orm/model-paths.js';
 import { asStored, type ModelQuery, ormOrder } from '../orm/model-queries.js';
-import type { PlainRow } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import { type RowPlan, type Shown, ShownRow } from '../serializers/model-plan.js';
-import type { SerializerContext } from '../serializers/serializer.js';
+import { type PlannedRows, ShownRow, showPlanned } from '../serializers/model-plan.js';
 import { Keyset } from './model-keyset.js';
 import type { PageSource } from './paginator.js';
-
-/** How rows are shown without entities. */
-export interface PlannedRows {
-  readonly plan: RowPlan;
-  readonly context: SerializerContext;
-}
-
-/** A promise is waited for only where a computed field is one. */
-export async function showPlanned({ plan, context }: PlannedRows, rows: readonly PlainRow[]): Promise<ShownRow[]> {
-  const shown = rows.map((row) => plan.show(row, context));
-  const data = shown.some((each) => each instanceof Promise) ? await Promise.all(shown) : (shown as Shown[]);
-  return rows.map((row, index) => new ShownRow(data[index] ?? {}, row));
-}
 
 export interface ModelRows {
   readonly unitOfWork: UnitOfWork;

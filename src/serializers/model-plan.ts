@@ -58,6 +58,19 @@ export interface RowPlan {
   readonly runsCode: boolean;
 }
 
+/** How rows are shown without entities. */
+export interface PlannedRows {
+  readonly plan: RowPlan;
+  readonly context: SerializerContext;
+}
+
+/** A promise is waited for only where a computed field is one. */
+export async function showPlanned({ plan, context }: PlannedRows, rows: readonly PlainRow[]): Promise<ShownRow[]> {
+  const shown = rows.map((row) => plan.show(row, context));
+  const data = shown.some((each) => each instanceof Promise) ? await Promise.all(shown) : (shown as Shown[]);
+  return rows.map((row, index) => new ShownRow(data[index] ?? {}, row));
+}
+
 /** Why a serializer needs entities, to be read after "because of": `the computed field RoomSerializer.age, which …`. */
 export interface NeedsEntity {
   readonly because: string;
@@ -104,7 +117,7 @@ export function planRows(
   reader = unitOfWork.reader,
 ): Planned | Promise<Planned> {
   const plans = plansOf(serializer, reader);
-  const name = `${reader.schema ?? ''} ${rightsKey(serializer, rights)}`;
+  const name = `${reader.schema ?? ''} ${rights ? rightsKey(serializer, rights) : ''}`;
   const known = plans.made.get(name);
   if (known) return known;
   const make = (): Promise<Planned> => compile(serializer, unitOfWork, reader, rights);
