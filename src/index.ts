@@ -68,6 +68,13 @@ export {
   ObserveInstance,
   type ObserveInstanceActions,
 } from './consumers/model-observe-instance.js';
+export {
+  type KindKey,
+  type KindKwargs,
+  ObserveKinds,
+  type ObserveKindsActions,
+} from './consumers/model-observe-kinds.js';
+export { ObserveRows, type ObserveRowsActions, type RowsKwargs } from './consumers/model-observe-rows.js';
 export type {
   AnyModelOptions,
   ModelConsumerOptions,

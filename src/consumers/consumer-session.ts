@@ -827,8 +827,9 @@ function isRequestId(target: unknown): target is string | number {
   return typeof target === 'string' || typeof target === 'number';
 }
 
-function isUnsubscribe({ definition, action }: Request): boolean {
-  return !definition && action === unsubscribeAction;
+function isUnsubscribe({ definition, action, kwargs }: Request): boolean {
+  if (action !== unsubscribeAction) return false;
+  return !definition || (definition.besideTarget === true && Object.hasOwn(kwargs, 'target'));
 }
 
 /** A detached one, which may go on for an hour, would show the former user's data to the new one. */

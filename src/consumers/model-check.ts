@@ -16,6 +16,7 @@ import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
 import { BaseModelConsumer } from './model-consumer.js';
 import { plainWriteIn } from './model-mixins.js';
+import { followsRows } from './model-observe-rows.js';
 
 /**
  * @throws ConfigurationError for a model or an observed entity that MikroORM does not know, and where the options of a model
@@ -32,7 +33,8 @@ export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): voi
   if (!unitOfWork.knows(model)) throw unknownEntity(consumer.name, 'is a consumer of', model);
   const meta = unitOfWork.of(model).em.getMetadata(model as never) as EntityMetadata;
   if (filters) {
-    filtersOf(meta, filters);
+    const { followedNames } = filtersOf(meta, filters);
+    if (followsRows(consumer) && followedNames.length === 0) throw followsNothing(consumer);
     if (isByCursor(paginator)) for (const name of filters.ordering ?? []) new Keyset(meta, { [name]: 'asc' });
     checkFiltersShow(consumer, serializer, meta, filters);
     checkOwnKwargs(consumer, filters);
@@ -45,6 +47,15 @@ export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): voi
     member: lookupField,
     reason: `is the lookupField, and no column of ${meta.className}.`,
     remedy: 'Name a column whose values are unique.',
+  });
+}
+
+function followsNothing(consumer: Class): ConfigurationError {
+  return new ConfigurationError({
+    class: consumer.name,
+    member: 'subscribeRows',
+    reason: 'follows rows by filters, and all of them lead through relations, whose changes no subscription hears of.',
+    remedy: 'Declare a column of the row in filters.fields, or leave ObserveRows out.',
   });
 }
 

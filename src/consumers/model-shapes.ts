@@ -1,6 +1,6 @@
 import type { EntityMetadata } from '@mikro-orm/core';
 import type { FilterOperator } from '../filters/filter-types.js';
-import { type AnyFilterOptions, operatorsOf } from '../filters/model-filters.js';
+import { type AnyFilterOptions, filtersOf, operatorsOf } from '../filters/model-filters.js';
 import { type JsonSchema, objectSchema } from '../kwargs/json-schema.js';
 import type { ModelShapes } from '../kwargs/own-schema.js';
 import { pathOf } from '../orm/model-paths.js';
@@ -39,6 +39,7 @@ export function shapesOf(consumer: ConsumerClass, parts: SchemaParts): ConsumerS
     rows: paginator ? paginator.pageSchema(row) : { type: 'array', items: row },
     data: (isPartial) => acceptedSchema(serializer, isPartial, parts),
     filters: filterKwargs(meta, filters ?? {}),
+    followed: followedSchema(meta, filters ?? {}),
   };
 }
 
@@ -54,6 +55,12 @@ function filterKwargs(
     ...(ordering.length > 0 && { ordering: oneOrMany(orders) }),
     ...(search.length > 0 && { search: text }),
   };
+}
+
+function followedSchema(meta: EntityMetadata, options: AnyFilterOptions): JsonSchema {
+  const names = filtersOf(meta, options).followedNames;
+  const followed = operatorsOf(options.fields ?? []).filter(([name]) => names.includes(name));
+  return objectSchema(Object.fromEntries(followed.map(([name, each]) => [name, filterSchema(meta, name, each)])), []);
 }
 
 const text: JsonSchema = { type: 'string', maxLength: 200 };

@@ -69,6 +69,11 @@ export async function writeRow(
   const wait = String(Math.ceil(request.definition?.timeLimit ?? 0));
   const row = await run(unitOfWork, shape, [...head, ...parameters, ...filter.values, wait]);
   if (told.logged) log.wroteRow();
+  // What other tables say may have changed while the statement waited for the row: the way through an entity asks them anew.
+  if (!row && filter.looksAtOthers) {
+    request.takeBackCommit();
+    return undefined;
+  }
   if (!row) throw new NotFound();
   return new ShownRow(kind === 'delete' ? null : await planned.plan.show(row, planned.context), row);
 }
@@ -83,7 +88,7 @@ function isShownBySql({ related, selection, runsCode }: RowPlan, { root }: Entit
   return !runsCode && related.every((other) => other.root !== root) && !selection.columns.some(isFormula);
 }
 
-const everyRow = { text: undefined, values: [] };
+const everyRow = { text: undefined, values: [], looksAtOthers: false };
 
 /** Clients choose what they patch: with more texts than these, all are made anew. */
 const mostTexts = 1_000;

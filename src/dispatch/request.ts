@@ -211,6 +211,16 @@ export class Request extends ActionContext implements Work, Expiring {
   }
 
   /**
+   * Nothing was committed, and the work goes on: an abort counts again.
+   *
+   * @throws the reason of one that came meanwhile
+   */
+  takeBackCommit(): void {
+    this.#isCommitting = false;
+    this.throwIfAborted();
+  }
+
+  /**
    * Settles with the work, or rejects with the reason of an abort as soon as there is one. The work goes on all the same.
    *
    * @param onLate called with what it fails with afterwards

@@ -9,6 +9,8 @@ export interface ModelShapes {
   data(isPartial: boolean): JsonSchema;
   /** What `list` may be narrowed and ordered by: the kwargs of the consumer's filters. */
   readonly filters: Readonly<Record<string, JsonSchema>>;
+  /** What rows may be followed by: the filter of subscriptions. */
+  readonly followed: JsonSchema;
 }
 
 /** Where a schema is described. */
