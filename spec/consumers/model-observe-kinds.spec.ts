@@ -226,9 +226,17 @@ describe('ObserveKinds', () => {
       await write((room) => (room.name = 'navy'), 2);
       await bob.expectSilence();
       await write((room) => (room.archived = false), 2);
-      expect(await bob.receive()).to.deep.include({ action: 'create', request_id: 'created', data: { id: 2, name: 'navy' } });
+      expect(await bob.receive()).to.deep.include({
+        action: 'create',
+        request_id: 'created',
+        data: { id: 2, name: 'navy' },
+      });
       await write((room) => (room.name = 'pink'), 2);
-      expect(await bob.receive()).to.deep.include({ action: 'update', request_id: 'updated', data: { id: 2, name: 'pink' } });
+      expect(await bob.receive()).to.deep.include({
+        action: 'update',
+        request_id: 'updated',
+        data: { id: 2, name: 'pink' },
+      });
       await write((room) => (room.archived = true), 2);
       expect(await bob.receive()).to.deep.include({ action: 'delete', request_id: 'deleted', data: { pk: 2 } });
       await remove(2);

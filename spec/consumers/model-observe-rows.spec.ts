@@ -192,7 +192,9 @@ describe('ObserveRows', () => {
     {
       title: 'a relation to many',
       filter: { members: 1 },
-      errors: { 'filter.members': ['A subscription follows what the row itself holds, and not what relations lead to.'] },
+      errors: {
+        'filter.members': ['A subscription follows what the row itself holds, and not what relations lead to.'],
+      },
     },
     {
       title: 'a value that the column cannot hold',

@@ -94,7 +94,8 @@ export const ObserveRows: ObserveRows = (base) => {
     throw new ConfigurationError({
       class: 'ObserveRows',
       reason: `is mixed into a consumer of ${model.name} that declares no filters, so that clients could not say which rows they follow.`,
-      remedy: "Declare some: ModelConsumer(Entity, { serializer, filters: { fields: ['archived'] } }), or mix in ObserveKinds.",
+      remedy:
+        "Declare some: ModelConsumer(Entity, { serializer, filters: { fields: ['archived'] } }), or mix in ObserveKinds.",
     });
   abstract class Observing extends base {
     @Action({ status: Status.created, kwargs: rowsKwargs })

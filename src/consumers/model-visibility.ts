@@ -83,7 +83,9 @@ async function lookAtAny(
     return { event: seen, isRefused: false, note };
   }
   // Of a row that may never have been in sight not even the key is told.
-  return wasSeen ? { event: { action: 'delete', pk, data: { pk } }, isRefused: false, note } : { isRefused: false, note };
+  return wasSeen
+    ? { event: { action: 'delete', pk, data: { pk } }, isRefused: false, note }
+    : { isRefused: false, note };
 }
 
 function hidesByDefault(consumer: AnyModelConsumer): Promise<boolean> {
@@ -105,7 +107,9 @@ async function wasVisible(
   const unitOfWork: UnitOfWork = consumer['unitOfWork'];
   if (isNarrowed && overrides(consumer.constructor as Class, 'getObject')) return undefined;
   const where = isNarrowed ? await consumer['visibleRows'](context) : {};
-  const isInQuery = isNarrowed ? await unitOfWork.queries.matches(unitOfWork.reader, meta, before, where as object) : true;
+  const isInQuery = isNarrowed
+    ? await unitOfWork.queries.matches(unitOfWork.reader, meta, before, where as object)
+    : true;
   if (!isInQuery || !isJudged) return isInQuery;
   return unitOfWork.of(entity).runWith(meta, before, schema, (row) => maySee(row.entity));
 }

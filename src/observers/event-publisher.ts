@@ -133,7 +133,12 @@ export class EventPublisher {
         const message = await this.#guard(observer, pk, () => this.#messageOf(observer, row, told, sides, texts));
         if (!message) continue;
         const judged = observer.visibility && observer.needsBefore && { change };
-        messages.push({ ...message, ...source, ...judged, ...(change.origin !== undefined && { origin: change.origin }) });
+        messages.push({
+          ...message,
+          ...source,
+          ...judged,
+          ...(change.origin !== undefined && { origin: change.origin }),
+        });
       }
     };
     const shown = await this.#inRow(change, is, async (row) => {

@@ -5,8 +5,8 @@ import type { Class } from '../metadata.js';
 import type { LoggedRow } from '../orm/row.js';
 import { rightsIn } from '../serializers/field-rights.js';
 import type { SerializerClass } from '../serializers/serializer.js';
-import type { EventAction } from './model-event.js';
 import { faultOf, type GroupsMethod, type LeaveOut, valueless } from './group-names.js';
+import type { EventAction } from './model-event.js';
 import {
   consumerGroupDeclarations,
   groupReadDeclarations,

@@ -292,8 +292,9 @@ function conditionText(reader: Reader, meta: EntityMetadata, where: object, firs
 
 /** What stands behind the WHERE of a query; empty where there is none. What is joined to the table is looked up for each of its rows. */
 function conditionIn(sql: string): string | null {
-  const found =
-    /^select 1 from (?:"[^"]+"\.)?"[^"]+" as "t"((?: (?:left|inner) join .*?)?)(?: where (.*))?$/s.exec(sql);
+  const found = /^select 1 from (?:"[^"]+"\.)?"[^"]+" as "t"((?: (?:left|inner) join .*?)?)(?: where (.*))?$/s.exec(
+    sql,
+  );
   if (!found) return null;
   const [, joins = '', condition = ''] = found;
   if (joins === '') return condition;
