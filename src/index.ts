@@ -33,6 +33,15 @@ export {
   mix,
 } from './consumers/mix.js';
 export {
+  BulkCreate,
+  type BulkCreateActions,
+  BulkDelete,
+  type BulkDeleteActions,
+  type BulkItem,
+  BulkPatch,
+  type BulkPatchActions,
+} from './consumers/model-bulk.js';
+export {
   BaseModelConsumer,
   ModelConsumer,
   type ModelConsumerClass,

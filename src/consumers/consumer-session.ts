@@ -27,6 +27,7 @@ import type { Observer } from '../observers/observer.js';
 import type { SubscriptionIndex, SubscriptionRecord } from '../observers/subscription-index.js';
 import { Subscriptions, subscribingRequest, without } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import type { PermissionChecker } from '../permissions/permission-checker.js';
 import { ActionContext } from '../scope/action-context.js';
 import { ownership } from '../scope/ownership.js';
 import type { Scope } from '../scope/scope.js';
@@ -318,6 +319,10 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     const key = sentKey(instance, this.unitOfWork.em.getMetadata(model), context.kwargs[this.lookupKwarg]);
     const shown = this.#showsOnly(context) ? await shownObject(instance, key, context) : undefined;
     return shown ?? instance['getObject'](key, context);
+  }
+
+  permissionsOf(action: string): PermissionChecker {
+    return this.compiled.actions.get(action)?.permissions ?? this.compiled.permissions;
   }
 
   mayWriteAtOnce({ member, permissions }: ActionDefinition): boolean {

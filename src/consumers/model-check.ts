@@ -14,6 +14,7 @@ import { Keyset } from '../paginators/model-keyset.js';
 import type { PaginatorClass } from '../paginators/paginator.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
+import { bulkWriteIn } from './model-bulk.js';
 import { BaseModelConsumer } from './model-consumer.js';
 import { plainWriteIn } from './model-mixins.js';
 import { followsRows } from './model-observe-rows.js';
@@ -61,7 +62,7 @@ function followsNothing(consumer: Class): ConfigurationError {
 
 /** MikroORM writes nothing to a view, and says nothing. */
 function refuseWrites(consumer: Class, { className }: EntityMetadata): void {
-  const writing = plainWriteIn(consumer);
+  const writing = plainWriteIn(consumer) ?? bulkWriteIn(consumer);
   if (writing === undefined) return;
   throw new ConfigurationError({
     class: consumer.name,

@@ -2,7 +2,6 @@ import type { EntityMetadata } from '@mikro-orm/core';
 import { Action } from '../decorators/action.js';
 import { GroupsForConsumer, GroupsForSignal } from '../decorators/model-observer.js';
 import { declareAction, replyShapes } from '../dispatch/action-declaration.js';
-import { Request } from '../dispatch/request.js';
 import { NotFound, ParseError, ValidationFailed } from '../errors.js';
 import { type JsonSchema, objectSchema } from '../kwargs/json-schema.js';
 import { ownSchema } from '../kwargs/own-schema.js';
@@ -16,6 +15,7 @@ import type { KeyOf } from '../serializers/model-types.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { Status } from '../status.js';
 import { encodeData } from '../wire/codec.js';
+import { boundSession } from './api-consumer.js';
 import type { Mixin, MixinTypes } from './mix.js';
 import { type AnyModelConsumer, modelOf, settingsOf } from './model-consumer.js';
 import { visibilityOfRows } from './model-visibility.js';
@@ -210,7 +210,8 @@ async function followedKey(
     throw ValidationFailed.of({ [lookupUrlKwarg]: ['A row that is yet to be created has no key.'] });
   }
   const row: object = await consumer['getObject'](pk, context);
-  if (context instanceof Request) await context.definition?.permissions.checkObject(context, row);
+  const permissions = consumer[boundSession].permissionsOf(context.action);
+  if (!permissions.isOpen) await permissions.checkObject(context, row);
   return { pk: primaryKeyOf(row) };
 }
 

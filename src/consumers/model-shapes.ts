@@ -14,11 +14,11 @@ export interface ConsumerShapes extends ModelShapes {
   readonly model: string;
   readonly serializer: string;
   readonly paginator: string | undefined;
-  /** What clients name a row by: the kwarg, and its values. */
-  readonly lookup: { readonly kwarg: string; readonly schema: JsonSchema };
   readonly row: JsonSchema;
   /** What `list` gives: all rows, or a page of them. */
   readonly rows: JsonSchema;
+  /** A list of rows. */
+  readonly several: JsonSchema;
 }
 
 /** Undefined for a consumer without a model. */
@@ -29,6 +29,7 @@ export function shapesOf(consumer: ConsumerClass, parts: SchemaParts): ConsumerS
   const meta = parts.unitOfWork.of(model).em.getMetadata(model as never) as EntityMetadata;
   const key = keySchema(meta, 'accepts');
   const row = shownSchema(serializer, parts);
+  const several: JsonSchema = { type: 'array', items: row };
   return {
     model: model.name,
     serializer: serializer.name,
@@ -36,7 +37,8 @@ export function shapesOf(consumer: ConsumerClass, parts: SchemaParts): ConsumerS
     key,
     lookup: { kwarg: lookupUrlKwarg, schema: lookupField === 'pk' ? key : comparedSchema(meta, lookupField) },
     row,
-    rows: paginator ? paginator.pageSchema(row) : { type: 'array', items: row },
+    rows: paginator ? paginator.pageSchema(row) : several,
+    several,
     data: (isPartial) => acceptedSchema(serializer, isPartial, parts),
     filters: filterKwargs(meta, filters ?? {}),
     followed: followedSchema(meta, filters ?? {}),

@@ -9,7 +9,7 @@ import { tableName } from '../orm/row.js';
 import { clientOf } from '../orm/row-reader.js';
 import { runStatement } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import { isStoredColumn, unwritable, type WriteShape, writeSql, writtenValue } from '../orm/write-statements.js';
+import { isStoredColumn, unwritable, type WriteShape, writeSql, writtenKey, writtenValue } from '../orm/write-statements.js';
 import { ofKey } from '../serializers/model-key.js';
 import { type RowPlan, ShownRow } from '../serializers/model-plan.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
@@ -131,12 +131,8 @@ function parametersOf(
   values: ReadonlyMap<EntityProperty, unknown>,
 ): readonly unknown[] | undefined {
   const platform = em.getDriver().getPlatform();
-  const named = kind === 'create' ? {} : ofKey(meta, key);
   try {
-    const keys =
-      kind === 'create'
-        ? []
-        : meta.getPrimaryProps().map((prop) => writtenValue(prop, Reflect.get(named, prop.name), platform));
+    const keys = kind === 'create' ? [] : writtenKey(meta, ofKey(meta, key), platform);
     return [...keys, ...[...values].map(([prop, value]) => writtenValue(prop, value, platform))];
   } catch (thrown) {
     if (thrown === unwritable) return undefined;

@@ -55,7 +55,7 @@ export function declaredActions(owner: Class): ReadonlyMap<string, ActionDeclara
 }
 
 /** What an action replies with, where its own declaration does not say it. */
-export type ReplyShape = 'row' | 'rows' | 'nothing' | 'kind';
+export type ReplyShape = 'row' | 'rows' | 'several' | 'nothing' | 'kind';
 
 /** Written by the mixins. An override keeps it: its type has to fit. */
 export const replyShapes = new MemberMetadata<ReplyShape>('reply-shape');

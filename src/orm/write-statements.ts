@@ -128,6 +128,23 @@ function logSql(
   );
 }
 
+/** Locks rows in the order of their keys; parameters: the columns of each key. */
+export function lockRowsSql(
+  em: EntityManager,
+  schema: string | undefined,
+  meta: EntityMetadata,
+  count: number,
+  lock: 'update' | 'no key update',
+): string {
+  const names = keyColumns(meta).map((name) => `t.${quoter(em)(name)}`);
+  const keys = Array.from({ length: count }, (_, row) => {
+    const parameters = names.map((_name, column) => `$${row * names.length + column + 1}`);
+    return `(${parameters.join(', ')})`;
+  });
+  const list = names.join(', ');
+  return `select 1 from ${tableName(em, meta, schema)} t where (${list}) in (${keys.join(', ')}) order by ${list} for ${lock} of t`;
+}
+
 function selectionSql({ columns }: Selection): string {
   return columns.map((sql, index) => `${sql} as "c${index}"`).join(', ');
 }
@@ -166,6 +183,11 @@ export function isStoredColumn(prop: EntityProperty): boolean {
 
 /** Thrown for a value that the entity's own way has to write. */
 export const unwritable = Symbol('unwritable');
+
+/** The columns of a key. @param key by the names of its properties @throws `unwritable` */
+export function writtenKey(meta: EntityMetadata, key: object, platform: Platform): readonly unknown[] {
+  return meta.getPrimaryProps().map((prop) => writtenValue(prop, Reflect.get(key, prop.name), platform));
+}
 
 /** @throws `unwritable` for what the database might take for something else than MikroORM would write into the SQL */
 export function writtenValue(prop: EntityProperty, value: unknown, platform: Platform): unknown {
