@@ -1,4 +1,4 @@
-import { Collection, EntityManager, LockMode, type Opt, type Rel } from '@mikro-orm/core';
+import { Collection, EntityManager, LockMode, type Opt, type Rel, wrap } from '@mikro-orm/core';
 import {
   BeforeUpdate,
   Entity,
@@ -13,6 +13,7 @@ import type { SqlEntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import {
+  type ActionContext,
   type App,
   Consumer,
   Create,
@@ -214,6 +215,19 @@ class LocksMaker implements Permission {
 @Permissions(LocksMaker)
 class LockedConsumer extends WareConsumer {}
 
+let seen: unknown;
+
+class Sees implements Permission {
+  hasObjectPermission(_context: ActionContext, row: Ware) {
+    seen = { ...wrap(row).toObject(), isManaged: wrap(row).isManaged(), isWare: row instanceof Ware };
+    return true;
+  }
+}
+
+@Consumer()
+@Permissions(Sees)
+class SeenConsumer extends WareConsumer {}
+
 class Grants implements Permission {
   hasPermission() {
     asked += 1;
@@ -281,6 +295,7 @@ describe('A write that needs no entity', () => {
         path('/strict/', StrictConsumer),
         path('/locked/', LockedConsumer),
         path('/granted/', GrantedConsumer),
+        path('/seen/', SeenConsumer),
       ],
     });
     wares = await connect(app, '/wares/');
@@ -512,6 +527,29 @@ describe('A write that needs no entity', () => {
 
     expect(await strict.request('create', { data: { name: 'unshowable' } })).to.deep.include({ response_status: 500 });
     expect(await database.orm.em.fork().count(Ware)).to.equal(0);
+  });
+
+  it('has its permissions look at the row as MikroORM would have found it', async () => {
+    const client = await connect(app, '/seen/');
+    const given = {
+      name: 'cup',
+      stock: -5,
+      serial: '9007199254740993',
+      price: '12.50',
+      weight: 0.1,
+      until: '2026-01-31T12:00:00.500Z',
+      day: '2026-01-31',
+      extra: { a: [1, null, 'x'] },
+      words: ['a', 'b c'],
+      state: 'used',
+      maker: 2,
+    };
+    const { data } = await client.request('create', { data: given });
+    const { id } = data as { id: number };
+    const found = wrap(await database.orm.em.fork().findOneOrFail(Ware, id)).toObject();
+    await client.request('patch', { pk: id, data: { stock: 6 } });
+
+    expect(seen).to.deep.equal({ ...found, isManaged: true, isWare: true });
   });
 
   it('is in one transaction with what its permissions lock and write, and is refused with it', async () => {

@@ -325,17 +325,22 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     return this.compiled.actions.get(action)?.permissions ?? this.compiled.permissions;
   }
 
-  mayWriteAtOnce({ member, permissions }: ActionDefinition): boolean {
-    if (!(this.instance instanceof BaseModelConsumer)) return false;
-    if (!plainWriteOf(Reflect.get(this.instance, member))) return false;
-    return permissions.isOpen || !permissions.opinionsOn(this.scope).objects;
+  mayWriteAtOnce({ member }: ActionDefinition): boolean {
+    return this.instance instanceof BaseModelConsumer && plainWriteOf(Reflect.get(this.instance, member)) !== undefined;
   }
 
-  async writeAtOnce(request: Request, { member }: ActionDefinition, kwargs: unknown): Promise<object | undefined> {
+  async writeAtOnce(
+    request: Request,
+    { member, permissions }: ActionDefinition,
+    kwargs: unknown,
+    judge: (object: object) => Promise<boolean>,
+  ): Promise<object | undefined> {
     const kind = plainWriteOf(Reflect.get(this.instance, member));
     if (!kind || !(this.instance instanceof BaseModelConsumer)) return undefined;
     const { data } = (kwargs ?? {}) as { readonly data?: unknown };
-    return writeRow(this.instance, request, { kind, key: request.kwargs[this.lookupKwarg], data });
+    const isJudged = kind !== 'create' && !permissions.isOpen && permissions.opinionsOn(this.scope).objects;
+    const key = request.kwargs[this.lookupKwarg];
+    return writeRow(this.instance, request, { kind, key, data, ...(isJudged && { judge }) });
   }
 
   /** Whether the object of a request is shown as it is, and no permission looks at it: then it need not be an entity. */

@@ -36,8 +36,14 @@ export interface RequestTarget {
    * The row that it has written, undefined where it took no effect because an entity is needed after all.
    *
    * @param kwargs as they were checked
+   * @param judge asks the permissions for the object; whether they looked at nothing else
    */
-  writeAtOnce(request: Request, action: ActionDefinition, kwargs: unknown): Promise<object | undefined>;
+  writeAtOnce(
+    request: Request,
+    action: ActionDefinition,
+    kwargs: unknown,
+    judge: (object: object) => Promise<boolean>,
+  ): Promise<object | undefined>;
   /** What an action returned, as plain data. */
   show(result: unknown, request: Request): Promise<unknown>;
   send(reply: Reply): void;
