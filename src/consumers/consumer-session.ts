@@ -242,7 +242,8 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   #accept(asked: ActionRequest, payload: unknown): void {
-    const definition = this.compiled.actions.get(asked.action);
+    const declared = this.compiled.actions.get(asked.action);
+    const definition = declared?.besideTarget && Object.hasOwn(asked.kwargs, 'target') ? undefined : declared;
     if (!definition && asked.action === cancelAction) {
       this.#cancel(asked);
       return;
@@ -837,9 +838,8 @@ function isRequestId(target: unknown): target is string | number {
   return typeof target === 'string' || typeof target === 'number';
 }
 
-function isUnsubscribe({ definition, action, kwargs }: Request): boolean {
-  if (action !== unsubscribeAction) return false;
-  return !definition || (definition.besideTarget === true && Object.hasOwn(kwargs, 'target'));
+function isUnsubscribe({ definition, action }: Request): boolean {
+  return !definition && action === unsubscribeAction;
 }
 
 /** A detached one, which may go on for an hour, would show the former user's data to the new one. */
