@@ -50,7 +50,7 @@ export async function writeRow(
   if (unitOfWork.isUsed) return undefined;
   const log = ChangeLog.find(reader.em);
   const told = await log?.oneRow(meta);
-  if (!planned || !isShownBySql(planned.plan, meta) || !log || !told || !hasPreparedStatements(reader.em))
+  if (!planned || !isShownBySql(planned.plan, meta) || !log || !told)
     return undefined;
   const values = kind === 'delete' ? new Map() : await valuesOf(consumer, request, meta, kind, data);
   if (!values || (kind !== 'delete' && values.size === 0)) return undefined;
@@ -331,10 +331,6 @@ function isListenedTo({ className, class: entity }: EntityMetadata, em: EntityMa
     const entities = (subscriber as EventSubscriber).getSubscribedEntities?.() ?? [];
     return entities.length === 0 || entities.some((each) => each === entity || String(each) === className);
   });
-}
-
-function hasPreparedStatements(em: EntityManager): boolean {
-  return clientOf(em).getExecutor().adapter.supportsMultipleConnections;
 }
 
 const triggers = new WeakMap<EntityMetadata, Promise<boolean>>();
