@@ -118,7 +118,10 @@ describe('A write by one statement on PGlite', () => {
 
     expect(await statementsOf(() => wares.request('create', { data: { name: 'pot' } }))).to.deep.equal(['with']);
     expect(await statementsOf(() => wares.request('patch', { pk, data: { stock: 2 } }))).to.deep.equal(['with']);
-    expect(await statementsOf(() => judged.request('patch', { pk, data: { stock: 3 } }))).to.deep.equal(['select', 'with']);
+    expect(await statementsOf(() => judged.request('patch', { pk, data: { stock: 3 } }))).to.deep.equal([
+      'select',
+      'with',
+    ]);
     expect(await statementsOf(() => wares.request('delete', { pk }))).to.deep.equal(['with']);
     expect(await wares.request('delete', { pk })).to.deep.include({ response_status: 404 });
   });
@@ -126,7 +129,8 @@ describe('A write by one statement on PGlite', () => {
   it('answers, tells and stores what the way through an entity does', async () => {
     await using entities = await connect(app, '/entities/');
     await using listener = await connect(app, '/wares/');
-    for (const action of ['create', 'update']) await listener.request('subscribe', { request_id: action, data: { action } });
+    for (const action of ['create', 'update'])
+      await listener.request('subscribe', { request_id: action, data: { action } });
     for (const specimen of specimens) {
       const seen: unknown[] = [];
       for (const client of [wares, entities]) {

@@ -124,7 +124,10 @@ describe('A write by one statement', () => {
     it('takes a read and the write, and no transaction around them', async () => {
       await patch(1, { name: 'pink' });
       expect(await kindsOf(() => patch(1, { name: 'navy' }))).to.deep.equal(['select', 'with']);
-      expect(await kindsOf(() => client.request('update', { pk: 1, data: { name: 'grey' } }))).to.deep.equal(['select', 'with']);
+      expect(await kindsOf(() => client.request('update', { pk: 1, data: { name: 'grey' } }))).to.deep.equal([
+        'select',
+        'with',
+      ]);
       expect(judged).to.deep.equal(['red of 1', 'pink of 1', 'navy of 1']);
     });
 

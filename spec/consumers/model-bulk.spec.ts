@@ -107,7 +107,9 @@ describe('A request that writes several rows', () => {
   }
 
   it('creates them all, and shows them in the order of the list', async () => {
-    expect(await ask('bulk_create', { data: [{ name: 'green' }, { name: 'black', archived: true, host: 1 }] })).to.deep.equal({
+    expect(
+      await ask('bulk_create', { data: [{ name: 'green' }, { name: 'black', archived: true, host: 1 }] }),
+    ).to.deep.equal({
       errors: [],
       data: [
         { id: 4, name: 'green', archived: false, host: null },
@@ -183,7 +185,11 @@ describe('A request that writes several rows', () => {
       },
     ];
     const data = [{ name: 'green' }, { name: '' }, { host: 9 }, 'room'];
-    expect(await ask('bulk_create', { data })).to.deep.include({ response_status: 400, errors, code: 'validation_failed' });
+    expect(await ask('bulk_create', { data })).to.deep.include({
+      response_status: 400,
+      errors,
+      code: 'validation_failed',
+    });
     const patch = [
       { pk: 1, data: { name: 'pink' } },
       { pk: 2, data: { archived: 'yes' } },
@@ -196,14 +202,26 @@ describe('A request that writes several rows', () => {
   });
 
   it('stores nothing where the database refuses one of them', async () => {
-    expect(await ask('bulk_create', { data: [{ name: 'green' }, { name: 'red' }] })).to.include({ response_status: 409 });
+    expect(await ask('bulk_create', { data: [{ name: 'green' }, { name: 'red' }] })).to.include({
+      response_status: 409,
+    });
     expect(await names()).to.deep.equal(['red', 'blue', 'grey']);
   });
 
   for (const { title, action, kwargs, errors } of [
     { title: 'no list', action: 'bulk_create', kwargs: {}, errors: { data: ['This field is required.'] } },
-    { title: 'a single row', action: 'bulk_create', kwargs: { data: {} }, errors: { data: ['Expected a list of items.'] } },
-    { title: 'an empty list', action: 'bulk_delete', kwargs: { pks: [] }, errors: { pks: ['This list may not be empty.'] } },
+    {
+      title: 'a single row',
+      action: 'bulk_create',
+      kwargs: { data: {} },
+      errors: { data: ['Expected a list of items.'] },
+    },
+    {
+      title: 'an empty list',
+      action: 'bulk_delete',
+      kwargs: { pks: [] },
+      errors: { pks: ['This list may not be empty.'] },
+    },
     {
       title: 'more rows than the consumer takes',
       action: 'bulk_delete',
@@ -258,7 +276,9 @@ describe('A request that writes several rows', () => {
         errors: [{ 1: ['Not found.'] }],
         code: 'not_found',
       });
-      expect(await ask('bulk_delete', { pks: [2, 3] }, bob), where).to.deep.include({ errors: [{ 1: ['Not found.'] }] });
+      expect(await ask('bulk_delete', { pks: [2, 3] }, bob), where).to.deep.include({
+        errors: [{ 1: ['Not found.'] }],
+      });
     }
     expect(await ask('bulk_delete', { pks: [99] })).to.deep.include({ errors: [{ 0: ['Not found.'] }] });
     expect(await names()).to.deep.equal(['red', 'blue', 'grey']);

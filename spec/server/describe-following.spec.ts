@@ -50,7 +50,10 @@ describe('The description of subscriptions and of writes of several rows', () =>
   const row = { $ref: '#/schemas/RoomSerializer' };
 
   it('says what subscriptions take, and the names that they answer to', () => {
-    expect(action('subscribe')).to.deep.include({ member: 'subscribeKind', subscribesTo: ['onCreated', 'onUpdated', 'onDeleted'] });
+    expect(action('subscribe')).to.deep.include({
+      member: 'subscribeKind',
+      subscribesTo: ['onCreated', 'onUpdated', 'onDeleted'],
+    });
     expect(action('subscribe')?.kwargs).to.deep.equal({
       type: 'object',
       properties: {
@@ -101,6 +104,9 @@ describe('The description of subscriptions and of writes of several rows', () =>
   it('has all of them in the AsyncAPI document', () => {
     const operations = Object.keys(toAsyncApi(description, { title: 'Rooms', version: '1.0.0' }).operations);
     for (const name of ['subscribe', 'unsubscribe', 'subscribe_rows', 'bulk_create', 'bulk_patch', 'bulk_delete'])
-      expect(operations.some((operation) => operation.endsWith(`.${name}`)), name).to.equal(true);
+      expect(
+        operations.some((operation) => operation.endsWith(`.${name}`)),
+        name,
+      ).to.equal(true);
   });
 });

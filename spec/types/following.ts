@@ -51,7 +51,11 @@ class ByFilter extends mix(
 ) {}
 type Rows = ConsumerApi<ByFilter>;
 type Followed = Rows['actions']['subscribeRows']['kwargs'];
-same<Rows['observers']['onRow']['event'], { readonly action: 'create' | 'update'; readonly data: RoomView } | { readonly action: 'delete'; readonly data: { pk: number } }>();
+same<
+  Rows['observers']['onRow']['event'],
+  | { readonly action: 'create' | 'update'; readonly data: RoomView }
+  | { readonly action: 'delete'; readonly data: { pk: number } }
+>();
 ({}) satisfies Followed;
 ({ filter: { name: { istarts_with: 'r' }, host: [1, 2] } }) satisfies Followed;
 // @ts-expect-error an operator that is not declared
@@ -80,7 +84,11 @@ same<Bulk['bulkDelete']['reply'], null>();
 createClient<ConsumerApi<Several>>('wss://example.org/').bulkDelete({ pks: [1] });
 
 @Consumer()
-class ByName extends mix(ModelConsumer(Room, { serializer: RoomSerializer, lookupField: 'name' }), BulkPatch, BulkDelete) {}
+class ByName extends mix(
+  ModelConsumer(Room, { serializer: RoomSerializer, lookupField: 'name' }),
+  BulkPatch,
+  BulkDelete,
+) {}
 ({ data: [{ name: 'red', data: {} }] }) satisfies ConsumerApi<ByName>['actions']['bulkPatch']['kwargs'];
 ({ pks: ['red'] }) satisfies ConsumerApi<ByName>['actions']['bulkDelete']['kwargs'];
 // @ts-expect-error the bound is a number

@@ -5,10 +5,10 @@ import { ApiError, type ErrorDetail, ValidationFailed } from '../errors.js';
 import { type JsonSchema, objectSchema } from '../kwargs/json-schema.js';
 import { type ModelShapes, type OwnSchema, ownSchema } from '../kwargs/own-schema.js';
 import type { Class } from '../metadata.js';
+import { primaryKeyOf } from '../orm/row.js';
 import { clientOf } from '../orm/row-reader.js';
 import { runStatement, type StatementConnection } from '../orm/statements.js';
 import { lockRowsSql, unwritable, writtenKey } from '../orm/write-statements.js';
-import { primaryKeyOf } from '../orm/row.js';
 import { ActionContext } from '../scope/action-context.js';
 import { ofKey } from '../serializers/model-key.js';
 import type { FieldInput, InputOf, KeyOf } from '../serializers/model-types.js';
@@ -123,7 +123,12 @@ export const BulkPatch: BulkPatch = (base) => {
       const { lookupUrlKwarg } = settingsOf(this);
       const named = await namedRows(this, 'patch', items, context, lookupUrlKwarg);
       const contexts = named.map(({ item }) => item);
-      const checked = await checkedItems(this, items.map((item) => item['data']), contexts, true);
+      const checked = await checkedItems(
+        this,
+        items.map((item) => item['data']),
+        contexts,
+        true,
+      );
       await lockInOrder(this, named, 'no key update');
       const rows: object[] = [];
       for (const [index, { serializer, value, item }] of checked.entries()) {
@@ -149,8 +154,7 @@ export const BulkDelete: BulkDelete = (base) => {
       const items = listOf(this, 'pks', pks).map((pk) => ({ [lookupUrlKwarg]: pk }));
       const named = await namedRows(this, 'delete', items, context, undefined);
       await lockInOrder(this, named, 'update');
-      for (const [index, { row, item }] of named.entries())
-        await atIndex(index, () => this.performDelete(row, item));
+      for (const [index, { row, item }] of named.entries()) await atIndex(index, () => this.performDelete(row, item));
     }
   }
   bulkWrites.add(Deleting.prototype.bulkDelete);
@@ -260,7 +264,9 @@ async function atIndex<T>(index: number, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    throw Object.create(error, { errors: { value: error.errors.map((detail) => indexed(index, detail)), enumerable: true } });
+    throw Object.create(error, {
+      errors: { value: error.errors.map((detail) => indexed(index, detail)), enumerable: true },
+    });
   }
 }
 

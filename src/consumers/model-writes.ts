@@ -9,7 +9,14 @@ import { columnSql, hasColumn, keyColumns, quoter, tableName } from '../orm/row.
 import { clientOf } from '../orm/row-reader.js';
 import { runStatement } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import { isStoredColumn, unwritable, type WriteShape, writeSql, writtenKey, writtenValue } from '../orm/write-statements.js';
+import {
+  isStoredColumn,
+  unwritable,
+  type WriteShape,
+  writeSql,
+  writtenKey,
+  writtenValue,
+} from '../orm/write-statements.js';
 import { ofKey } from '../serializers/model-key.js';
 import { type RowPlan, ShownRow } from '../serializers/model-plan.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
@@ -50,8 +57,7 @@ export async function writeRow(
   if (unitOfWork.isUsed) return undefined;
   const log = ChangeLog.find(reader.em);
   const told = await log?.oneRow(meta);
-  if (!planned || !isShownBySql(planned.plan, meta) || !log || !told)
-    return undefined;
+  if (!planned || !isShownBySql(planned.plan, meta) || !log || !told) return undefined;
   const values = kind === 'delete' ? new Map() : await valuesOf(consumer, request, meta, kind, data);
   if (!values || (kind !== 'delete' && values.size === 0)) return undefined;
   const parameters = parametersOf(reader, meta, kind, key, values);
@@ -143,7 +149,9 @@ function judgedColumns(
 
 /** Whether an entity that is made of the columns alone is the one that MikroORM would find. */
 function isMadeOfColumns(meta: EntityMetadata): boolean {
-  return !meta.hooks.onLoad?.length && !meta.relations.some(({ eager, kind, owner }) => eager || (kind === '1:1' && !owner));
+  return (
+    !meta.hooks.onLoad?.length && !meta.relations.some(({ eager, kind, owner }) => eager || (kind === '1:1' && !owner))
+  );
 }
 
 /**
@@ -175,7 +183,16 @@ async function run(
   sqlByShape.set(em.getMetadata(), known);
   const { kind, selection, props, logged, filter, isVersioned } = shape;
   const written = props.map((prop) => prop.name);
-  const name = JSON.stringify([kind, selection.id, schema, written, logged?.shape.id, logged?.needsBefore, filter, isVersioned]);
+  const name = JSON.stringify([
+    kind,
+    selection.id,
+    schema,
+    written,
+    logged?.shape.id,
+    logged?.needsBefore,
+    filter,
+    isVersioned,
+  ]);
   const text = known.get(name) ?? writeSql(em, schema, shape);
   if (known.size >= mostTexts) known.clear();
   known.set(name, text);

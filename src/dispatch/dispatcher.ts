@@ -205,7 +205,9 @@ export class Dispatcher {
       return this.#commit(request, action, { ...agreement, answers: new Map(), isGranted: false });
     }
     const [kwargs] = await this.#agreed(request, action, agreement);
-    const row = await target.writeAtOnce(request, action, kwargs, (object) => this.#judge(request, action, agreement, object));
+    const row = await target.writeAtOnce(request, action, kwargs, (object) =>
+      this.#judge(request, action, agreement, object),
+    );
     return row ? this.#shown(request, action, row) : this.#commit(request, action, agreement);
   }
 
