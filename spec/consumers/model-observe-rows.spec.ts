@@ -1,4 +1,5 @@
-import { LockMode } from '@mikro-orm/core';
+import { LockMode, type Opt } from '@mikro-orm/core';
+import { Entity, Filter, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
@@ -17,7 +18,7 @@ import {
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { Room, User } from '../support/entities.js';
+import { entities, Room, User } from '../support/entities.js';
 
 @injectable()
 class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name', 'archived'], readOnly: ['id'] }) {}
@@ -49,6 +50,39 @@ class CurrentConsumer extends base {
   }
 }
 
+/** What is deleted is hidden by the ORM itself, and a secret is never read. */
+@Filter({ name: 'kept', cond: { deleted: false }, default: true })
+@Entity()
+class Draft {
+  @PrimaryKey({ type: 'integer' }) id!: number;
+  @Property({ type: 'string' }) text!: string;
+  @Property({ type: 'boolean', default: false }) deleted: Opt<boolean> = false;
+  @Property({ type: 'string', nullable: true, hidden: true, lazy: true }) secret?: string | null;
+  @Property({ type: 'integer', nullable: true, lazy: true }) weight?: number | null;
+  @Property({ type: 'blob', nullable: true }) image?: Buffer | null;
+  @Property({ type: 'json', nullable: true }) extra?: unknown;
+  @Property({ columnType: 'text[]', nullable: true }) words?: string[] | null;
+}
+
+@injectable()
+class DraftSerializer extends ModelSerializer(Draft, { fields: ['id', 'text'] }) {}
+
+const drafts = mix(
+  ModelConsumer(Draft, { serializer: DraftSerializer, filters: { fields: { id: ['in'], weight: ['gt', 'is_null'] } } }),
+  ObserveRows,
+);
+
+@Consumer()
+class DraftConsumer extends drafts {}
+
+/** Its query looks at a column that the change log does not have. */
+@Consumer()
+class SecretConsumer extends drafts {
+  protected override getQuery() {
+    return { secret: null };
+  }
+}
+
 class IsCurrent implements Permission {
   hasObjectPermission(_context: ActionContext, { archived }: Room) {
     return !archived;
@@ -72,7 +106,7 @@ class MayListen implements Permission {
 class GrantedConsumer extends base {}
 
 describe('ObserveRows', () => {
-  const database = useDatabase('observe_rows');
+  const database = useDatabase('observe_rows', [...entities, Draft]);
   let app: App;
   let em: EntityManager;
   let ann: TestConnection;
@@ -89,6 +123,8 @@ describe('ObserveRows', () => {
         path('/current/', CurrentConsumer),
         path('/judged/', JudgedConsumer),
         path('/granted/', GrantedConsumer),
+        path('/drafts/', DraftConsumer),
+        path('/secrets/', SecretConsumer),
       ],
     });
     ann = await connect(app, '/rooms/');
@@ -251,6 +287,60 @@ describe('ObserveRows', () => {
       await bob.expectSilence();
     });
   }
+
+  async function draft(values: object): Promise<Draft> {
+    const made = em.create(Draft, { text: 'a', ...values } as never) as Draft;
+    await em.flush();
+    return made;
+  }
+
+  it('tells nothing of rows that a default filter of the ORM hides, and of what comes out of it and goes into it', async () => {
+    await using bob = await connect(app, '/drafts/');
+    await follow(undefined, {}, bob);
+    const one = await draft({ deleted: true, image: Buffer.from([0, 255]), extra: { a: [1, '"'] }, words: ['a "b"', ''] });
+    one.text = 'b';
+    await em.flush();
+    await bob.expectSilence();
+    one.deleted = false;
+    await em.flush();
+    expect(await bob.receive()).to.deep.include({ action: 'create', data: { id: 1, text: 'b' } });
+    one.text = 'c';
+    await em.flush();
+    expect(await bob.receive()).to.deep.include({ action: 'update', data: { id: 1, text: 'c' } });
+    one.deleted = true;
+    await em.flush();
+    expect(await bob.receive()).to.deep.include({ action: 'delete', data: { pk: 1 } });
+    em.remove(one);
+    await em.flush();
+    await bob.expectSilence();
+  });
+
+  it('follows a column that reads leave out', async () => {
+    await using bob = await connect(app, '/drafts/');
+    await follow({ weight: { gt: 2 } }, {}, bob);
+    const one = await draft({ weight: 2 });
+    await bob.expectSilence();
+    one.weight = 3;
+    await em.flush();
+    expect(await bob.receive()).to.deep.include({ action: 'create' });
+    one.weight = null;
+    await em.flush();
+    expect(await bob.receive()).to.deep.include({ action: 'delete' });
+  });
+
+  it('does not tell of a row that leaves the query by a column that the change log lacks', async () => {
+    await using bob = await connect(app, '/secrets/');
+    await follow(undefined, {}, bob);
+    const one = await draft({});
+    expect(await bob.receive()).to.deep.include({ action: 'create' });
+    one.text = 'b';
+    await em.flush();
+    expect(await bob.receive()).to.deep.include({ action: 'update' });
+    one.secret = 's';
+    one.text = 'c';
+    await em.flush();
+    await bob.expectSilence();
+  });
 
   it('asks the permissions again for each event, with the action and the kwargs that subscribed', async () => {
     await using bob = await connect(app, '/granted/');

@@ -173,7 +173,8 @@ export class ModelQueries {
     { columns }: StoredRow,
     condition: object,
   ): Promise<boolean | undefined> {
-    const asked = await this.condition(reader, meta, condition, 2);
+    // The columns of a class with a table of its own beside its parent's are not those of one table.
+    const asked = meta.tptParent ? undefined : await this.condition(reader, meta, condition, 2);
     if (!asked) return undefined;
     const { text, values } = asked;
     if (text === undefined) return true;
