@@ -11,13 +11,14 @@ import {
   ModelSerializer,
   mix,
   ObserveRows,
+  Patch,
   type Permission,
   Permissions,
   path,
 } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { useDatabase } from '../support/database.js';
+import { useDatabase, useSecondOrm } from '../support/database.js';
 import { entities, Room, User } from '../support/entities.js';
 
 @injectable()
@@ -42,6 +43,10 @@ const base = mix(
 
 @Consumer()
 class RoomConsumer extends base {}
+
+/** Of another process: it observes nothing itself. */
+@Consumer()
+class WritingConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), Patch) {}
 
 @Consumer()
 class CurrentConsumer extends base {
@@ -107,6 +112,7 @@ class GrantedConsumer extends base {}
 
 describe('ObserveRows', () => {
   const database = useDatabase('observe_rows', [...entities, Draft]);
+  const second = useSecondOrm(database);
   let app: App;
   let em: EntityManager;
   let ann: TestConnection;
@@ -350,6 +356,18 @@ describe('ObserveRows', () => {
     isGranted = false;
     await write((room) => (room.name = 'navy'));
     await bob.expectSilence();
+  });
+
+  it('judges what another process writes as what its own writes', async () => {
+    const other = createApp({ orm: second.orm, routes: [path('/rooms/', WritingConsumer)] });
+    await other.start();
+    await using writer = await connect(other, '/rooms/');
+    await follow({ archived: true });
+    await writer.request('patch', { pk: 1, data: { archived: true } });
+    expect(await ann.receive()).to.deep.include({ action: 'create', data: { id: 1, name: 'red', archived: true } });
+    await writer.request('patch', { pk: 1, data: { archived: false } });
+    expect(await ann.receive()).to.deep.include({ action: 'delete', data: { pk: 1 } });
+    await other.close();
   });
 
   it('tells two connections that write the same row at once in the order of their commits', async () => {

@@ -347,14 +347,14 @@ export class ConsumerSession implements RequestTarget, BoundSession {
 
   async writeAtOnce(
     request: Request,
-    { member, permissions }: ActionDefinition,
+    definition: ActionDefinition,
     kwargs: unknown,
     judge: (object: object) => Promise<boolean>,
   ): Promise<object | undefined> {
-    const kind = plainWriteOf(Reflect.get(this.instance, member));
+    const kind = plainWriteOf(Reflect.get(this.instance, definition.member));
     if (!kind || !(this.instance instanceof BaseModelConsumer)) return undefined;
     const { data } = (kwargs ?? {}) as { readonly data?: unknown };
-    const isJudged = kind !== 'create' && !permissions.isOpen && permissions.opinionsOn(this.scope).objects;
+    const isJudged = kind !== 'create' && this.looksAtObject(definition);
     const key = request.kwargs[this.lookupKwarg];
     return writeRow(this.instance, request, { kind, key, data, ...(isJudged && { judge }) });
   }
