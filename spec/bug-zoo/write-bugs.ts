@@ -76,4 +76,10 @@ export const writeBugs: readonly Bug[] = [
     plant: { symbol: 'indexed', with: () => (_index: number, detail: unknown) => detail },
     caughtBy: ['consumers/model-bulk'],
   },
+  {
+    name: 'an update of a column that stands in the table of the parent class is told to nobody',
+    story: 'The class that MikroORM names is taken for that of the row.',
+    plant: { symbol: 'ownMeta', with: answered(({ root }: { readonly root: unknown }) => root) },
+    caughtBy: ['consumers/followed-classes'],
+  },
 ];

@@ -1,3 +1,4 @@
+import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
@@ -22,7 +23,7 @@ import {
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { Room } from '../support/entities.js';
+import { entities, Room } from '../support/entities.js';
 
 @injectable()
 class RoomSerializer extends ModelSerializer(Room, {
@@ -68,8 +69,20 @@ class NamedConsumer extends mix(
   BulkDelete,
 ) {}
 
+@Entity({ tableName: 'room_name', expression: 'select id, name from room', view: true })
+class RoomName {
+  @PrimaryKey({ type: 'integer' }) id!: number;
+  @Property({ type: 'string' }) name!: string;
+}
+
+@injectable()
+class RoomNameSerializer extends ModelSerializer(RoomName, { fields: ['id', 'name'] }) {}
+
+@Consumer()
+class RoomNameConsumer extends mix(ModelConsumer(RoomName, { serializer: RoomNameSerializer }), BulkDelete) {}
+
 describe('A request that writes several rows', () => {
-  const database = useDatabase('model_bulk');
+  const database = useDatabase('model_bulk', [...entities, RoomName]);
   let app: App;
   let em: EntityManager;
   let ann: TestConnection;
@@ -101,7 +114,7 @@ describe('A request that writes several rows', () => {
     return rows.map(({ name }) => name);
   }
 
-  async function entries(): Promise<number> {
+  async function entriesOfLog(): Promise<number> {
     const [row] = await em.execute<{ count: string }[]>('select count(*) from signalbox.log');
     return Number(row?.count);
   }
@@ -153,7 +166,7 @@ describe('A request that writes several rows', () => {
 
   it('is one entry of the change log, and its events come in the order of the list', async () => {
     await ask('subscribe_rows', { request_id: 2 });
-    const before = await entries();
+    const before = await entriesOfLog();
     await ask('bulk_create', { data: [{ name: 'one' }, { name: 'two' }, { name: 'three' }] });
     const created = [await ann.receive(), await ann.receive(), await ann.receive()];
     expect(created.map(({ action, data }) => [action, (data as Room).name])).to.deep.equal([
@@ -172,7 +185,7 @@ describe('A request that writes several rows', () => {
     await ask('bulk_delete', { pks: [5, 2] });
     const deleted = [await ann.receive(), await ann.receive()];
     expect(deleted.map(({ data }) => data)).to.deep.equal([{ pk: 5 }, { pk: 2 }]);
-    expect((await entries()) - before).to.equal(3);
+    expect((await entriesOfLog()) - before).to.equal(3);
   });
 
   it('answers 400 with the index of each field that does not fit, and stores nothing', async () => {
@@ -316,6 +329,13 @@ describe('A request that writes several rows', () => {
       const stored = await names();
       expect(['forth 1,forth 2,forth 3', 'back 1,back 2,back 3']).to.include(String(stored));
     }
+  });
+
+  it('is refused at start-up of a view', () => {
+    expect(() => createApp({ orm: database.orm, routes: [path('/', RoomNameConsumer)] })).to.throw(
+      'RoomNameConsumer.bulkDelete: would write RoomName, which is a view, and MikroORM writes nothing to views. ' +
+        'Leave the mixin out, or write the action bulkDelete yourself.',
+    );
   });
 
   it('is refused at start-up with a bound that is none', () => {

@@ -303,7 +303,12 @@ describe('ObserveRows', () => {
   it('tells nothing of rows that a default filter of the ORM hides, and of what comes out of it and goes into it', async () => {
     await using bob = await connect(app, '/drafts/');
     await follow(undefined, {}, bob);
-    const one = await draft({ deleted: true, image: Buffer.from([0, 255]), extra: { a: [1, '"'] }, words: ['a "b"', ''] });
+    const one = await draft({
+      deleted: true,
+      image: Buffer.from([0, 255]),
+      extra: { a: [1, '"'] },
+      words: ['a "b"', ''],
+    });
     one.text = 'b';
     await em.flush();
     await bob.expectSilence();

@@ -39,7 +39,14 @@ class Books extends mix(
   ModelConsumer(Book, {
     serializer: BookSerializer,
     filters: {
-      fields: { home: [...both, 'in', 'is_null'], 'home.name': both, 'authors.shelf': both, 'shelves.name': both, shelves: [...both, 'is_null'], 'authors.shelf.name': both },
+      fields: {
+        home: [...both, 'in', 'is_null'],
+        'home.name': both,
+        'authors.shelf': both,
+        'shelves.name': both,
+        shelves: [...both, 'is_null'],
+        'authors.shelf.name': both,
+      },
       ordering: ['home.name', 'shelves.name'],
       search: ['shelves.name'],
     },
