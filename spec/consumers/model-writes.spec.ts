@@ -215,6 +215,14 @@ class LocksMaker implements Permission {
 @Permissions(LocksMaker)
 class LockedConsumer extends WareConsumer {}
 
+/** Sees the wares without a maker, and those whose maker has a name. */
+@Consumer()
+class MadeConsumer extends WareConsumer {
+  protected override getQuery() {
+    return { $or: [{ maker: null }, { maker: { name: { $ne: '' } } }] };
+  }
+}
+
 let seen: unknown;
 
 class Sees implements Permission {
@@ -296,6 +304,7 @@ describe('A write that needs no entity', () => {
         path('/locked/', LockedConsumer),
         path('/granted/', GrantedConsumer),
         path('/seen/', SeenConsumer),
+        path('/made/', MadeConsumer),
       ],
     });
     wares = await connect(app, '/wares/');
@@ -396,6 +405,31 @@ describe('A write that needs no entity', () => {
         expect(results[0]).to.equal(results[1]);
       }),
       { numRuns: 25, endOnFailure: true },
+    );
+  });
+
+  it('answers and stores the same where permissions look at the row, and where the query leads to another table', async function () {
+    this.timeout(60_000);
+    const clients = [entities, await connect(app, '/seen/'), await connect(app, '/made/')];
+    let number = 0;
+    await fc.assert(
+      fc.asyncProperty(ware, ware, async (created, patched) => {
+        number += 1;
+        const results = await Promise.all(
+          clients.map(async (client, index) => {
+            const name = `w${number}-${index}`;
+            const made = await client.request('create', { data: { ...created, name } });
+            const pk = (made['data'] as { id: number } | null)?.id ?? 0;
+            const changed = await client.request('patch', { pk, data: patched });
+            const again = await client.request('update', { pk, data: { ...patched, name } });
+            const gone = await client.request('delete', { pk });
+            const replies = [made, changed, again, gone].map((reply) => ({ ...reply, request_id: 0 }));
+            return JSON.stringify(replies).replaceAll(`"id":${pk}`, '"id":0').replaceAll(name, 'name');
+          }),
+        );
+        expect(new Set(results).size, results.join('\n')).to.equal(1);
+      }),
+      { numRuns: 20, endOnFailure: true },
     );
   });
 
