@@ -82,4 +82,10 @@ export const writeBugs: readonly Bug[] = [
     plant: { symbol: 'ownMeta', with: answered(({ root }: { readonly root: unknown }) => root) },
     caughtBy: ['consumers/followed-classes'],
   },
+  {
+    name: 'rows of a list are written by what was judged before they were locked',
+    story: 'They are loaded and judged once.',
+    plant: { symbol: 'holdRows', with: leftOut },
+    caughtBy: ['consumers/model-bulk'],
+  },
 ];

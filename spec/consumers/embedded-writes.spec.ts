@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import {
   type ActionContext,
   type App,
+  BulkPatch,
   Consumer,
   Create,
   createApp,
@@ -46,7 +47,15 @@ class WareSerializer extends ModelSerializer(Ware, {
   readOnly: ['id'],
 }) {}
 
-const base = mix(ModelConsumer(Ware, { serializer: WareSerializer }), Create, Update, Patch, Delete, ObserveKinds);
+const base = mix(
+  ModelConsumer(Ware, { serializer: WareSerializer }),
+  Create,
+  Update,
+  Patch,
+  Delete,
+  ObserveKinds,
+  BulkPatch,
+);
 
 @Consumer()
 class WareConsumer extends base {}
@@ -144,6 +153,20 @@ describe('A write by one statement on PGlite', () => {
       expect(seen[0]).to.deep.equal(seen[1]);
     }
     await listener.expectSilence();
+  });
+
+  it('goes through entities for several rows, and locks them', async () => {
+    const created = [
+      await wares.request('create', { data: { name: 'a' } }),
+      await wares.request('create', { data: { name: 'b' } }),
+    ];
+    const data = created.map((each, stock) => ({ pk: (each.data as Ware).id, data: { stock } })).reverse();
+
+    const { data: rows } = await wares.request('bulk_patch', { data });
+    expect((rows as readonly Ware[]).map(({ name, stock }) => [name, stock])).to.deep.equal([
+      ['b', 1],
+      ['a', 0],
+    ]);
   });
 
   it('is answered 404 and 400 as any other', async () => {

@@ -47,13 +47,19 @@ class CurrentConsumer extends mix(ModelConsumer(Room, options), BulkCreate, Bulk
   }
 }
 
+/** What is done while a row is judged. */
+let meanwhile: () => Promise<unknown>;
+let asked = 0;
+
 /** Refuses what is asked for a row alone, and knows nothing of bulk actions. */
 class MayWrite implements Permission {
   hasPermission({ action, kwargs }: ActionContext) {
+    asked += 1;
     const { data, pk } = kwargs as { readonly data?: { readonly name?: string }; readonly pk?: unknown };
     return !(action === 'create' && data?.name === 'secret') && !(action === 'delete' && pk === 1);
   }
-  hasObjectPermission(_context: ActionContext, { archived }: Room) {
+  async hasObjectPermission(_context: ActionContext, { archived }: Room) {
+    await meanwhile();
     return !archived;
   }
 }
@@ -89,6 +95,7 @@ describe('A request that writes several rows', () => {
 
   beforeEach(async () => {
     em = database.orm.em.fork();
+    meanwhile = async () => {};
     await em.execute(`insert into "user" (username, password) values ('ann', 'secret')`);
     await em.execute(`insert into room (name, archived) values ('red', false), ('blue', false), ('grey', true)`);
     app = createApp({
@@ -317,6 +324,36 @@ describe('A request that writes several rows', () => {
     });
     expect(await ask('bulk_delete', { pks: ['pink', 'blue'] }, bob)).to.include({ response_status: 204 });
     expect(await names()).to.deep.equal(['grey']);
+  });
+
+  it('asks the permissions once for itself and once for each row', async () => {
+    await using bob = await connect(app, '/judged/');
+    asked = 0;
+    await ask('bulk_delete', { pks: [2] }, bob);
+    expect(asked).to.equal(2);
+  });
+
+  it('judges its rows as they are once they are locked, and keeps what another writer wrote', async () => {
+    await using bob = await connect(app, '/judged/');
+    const data = [
+      { pk: 2, data: { name: 'navy' } },
+      { pk: 1, data: { name: 'red' } },
+    ];
+    const once = (statement: string) => async () => {
+      meanwhile = async () => {};
+      await em.execute(statement);
+    };
+    meanwhile = once('update room set archived = true where id = 1');
+    expect(await ask('bulk_patch', { data }, bob)).to.deep.include({ errors: [{ 1: ['Not found.'] }] });
+    expect(await names()).to.deep.equal(['red', 'blue', 'grey']);
+    await em.execute('update room set archived = false where id = 1');
+    meanwhile = once(`update room set name = 'rust', host_id = 1 where id = 1`);
+    expect(await ask('bulk_patch', { data }, bob)).to.deep.include({
+      data: [
+        { id: 2, name: 'navy', archived: false, host: null },
+        { id: 1, name: 'red', archived: false, host: 1 },
+      ],
+    });
   });
 
   it('waits for another one that names the same rows in another order, and neither fails', async () => {

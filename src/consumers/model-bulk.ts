@@ -1,14 +1,16 @@
 import type { EntityMetadata } from '@mikro-orm/core';
 import { Action } from '../decorators/action.js';
 import { replyShapes } from '../dispatch/action-declaration.js';
-import { ApiError, type ErrorDetail, ValidationFailed } from '../errors.js';
+import { ApiError, type ErrorDetail, NotFound, ValidationFailed } from '../errors.js';
 import { type JsonSchema, objectSchema } from '../kwargs/json-schema.js';
 import { type ModelShapes, type OwnSchema, ownSchema } from '../kwargs/own-schema.js';
 import type { Class } from '../metadata.js';
+import { asStored } from '../orm/model-queries.js';
 import { primaryKeyOf } from '../orm/row.js';
 import { clientOf } from '../orm/row-reader.js';
 import { runStatement, type StatementConnection } from '../orm/statements.js';
 import { lockRowsSql, unwritable, writtenKey } from '../orm/write-statements.js';
+import type { Answers } from '../permissions/permission-checker.js';
 import { ActionContext } from '../scope/action-context.js';
 import { ofKey } from '../serializers/model-key.js';
 import type { FieldInput, InputOf, KeyOf } from '../serializers/model-types.js';
@@ -129,7 +131,7 @@ export const BulkPatch: BulkPatch = (base) => {
         contexts,
         true,
       );
-      await lockInOrder(this, named, 'no key update');
+      await holdRows(this, named, 'no key update');
       const rows: object[] = [];
       for (const [index, { serializer, value, item }] of checked.entries()) {
         const row = named[index]?.row as object;
@@ -153,7 +155,7 @@ export const BulkDelete: BulkDelete = (base) => {
       const { lookupUrlKwarg } = settingsOf(this);
       const items = listOf(this, 'pks', pks).map((pk) => ({ [lookupUrlKwarg]: pk }));
       const named = await namedRows(this, 'delete', items, context, undefined);
-      await lockInOrder(this, named, 'update');
+      await holdRows(this, named, 'update');
       for (const [index, { row, item }] of named.entries()) await atIndex(index, () => this.performDelete(row, item));
     }
   }
@@ -186,14 +188,20 @@ function itemContext({ scope, requestId, signal }: ActionContext, action: string
 }
 
 /** Asks the permissions of the action for one row: who may not `delete` may not `bulk_delete`. @throws what they refuse with */
-async function askAction(consumer: AnyModelConsumer, item: ActionContext): Promise<void> {
+async function askAction(consumer: AnyModelConsumer, item: ActionContext): Promise<Answers> {
+  const answers: Answers = new Map();
   const permissions = consumer[boundSession].permissionsOf(item.action);
-  if (!permissions.isOpen) await permissions.checkAction(item);
+  if (!permissions.isOpen) await permissions.checkAction(item, answers);
+  return answers;
 }
 
 interface NamedRow {
   readonly row: object;
   readonly item: ActionContext;
+  /** As clients name it. */
+  readonly key: unknown;
+  /** What the permissions said of the action. */
+  readonly answers: Answers;
 }
 
 /**
@@ -211,24 +219,57 @@ async function namedRows(
 ): Promise<readonly NamedRow[]> {
   const { lookupUrlKwarg } = settingsOf(consumer);
   const meta = consumer['unitOfWork'].em.getMetadata(modelOf(consumer)) as EntityMetadata;
-  const permissions = consumer[boundSession].permissionsOf(action);
   const found = new Set<object>();
   const named: NamedRow[] = [];
   for (const [index, sent] of items.entries()) {
-    const { row, item } = await atIndex(index, async () => {
-      const key = checkedKey(consumer, meta, sent[lookupUrlKwarg]);
-      const request = itemContext(context, action, { ...sent, [lookupUrlKwarg]: key });
-      await askAction(consumer, request);
-      const object: object = await consumer['getObject'](sentKey(consumer, meta, key), request);
-      if (!permissions.isOpen) await permissions.checkObject(request, object);
-      return { row: object, item: request };
+    const one = await atIndex(index, async () => {
+      const checked = checkedKey(consumer, meta, sent[lookupUrlKwarg]);
+      const item = itemContext(context, action, { ...sent, [lookupUrlKwarg]: checked });
+      const key = sentKey(consumer, meta, checked);
+      const answers = await askAction(consumer, item);
+      return { item, key, answers, row: await permittedRow(consumer, key, item, answers) };
     });
     const field = shownName === undefined ? `${index}` : `${index}.${shownName}`;
-    if (found.has(row)) throw ValidationFailed.of({ [field]: ['This row is named twice.'] });
-    found.add(row);
-    named.push({ row, item });
+    if (found.has(one.row)) throw ValidationFailed.of({ [field]: ['This row is named twice.'] });
+    found.add(one.row);
+    named.push(one);
   }
   return named;
+}
+
+/** @throws NotFound, or what the permissions refuse with */
+async function permittedRow(
+  consumer: AnyModelConsumer,
+  key: unknown,
+  item: ActionContext,
+  answers: Answers,
+): Promise<object> {
+  const row: object = await consumer['getObject'](key, item);
+  const permissions = consumer[boundSession].permissionsOf(item.action);
+  if (!permissions.isOpen) await permissions.checkObject(item, row, new Map(answers));
+  return row;
+}
+
+/**
+ * Locks the rows, and has them found and judged anew: other transactions may have changed them since.
+ *
+ * @throws as `namedRows` does
+ */
+async function holdRows(
+  consumer: AnyModelConsumer,
+  named: readonly NamedRow[],
+  lock: 'update' | 'no key update',
+): Promise<void> {
+  await lockInOrder(consumer, named, lock);
+  const { em } = consumer['unitOfWork'];
+  const meta = em.getMetadata(modelOf(consumer)) as EntityMetadata;
+  const where = { $or: named.map(({ row }) => ofKey(meta, primaryKeyOf(row))) };
+  await em.find(modelOf(consumer), where as never, { ...asStored, refresh: true, filters: false });
+  for (const [index, { row, key, item, answers }] of named.entries())
+    await atIndex(index, async () => {
+      // What names the row may be another one's by now.
+      if ((await permittedRow(consumer, key, item, answers)) !== row) throw new NotFound();
+    });
 }
 
 /** All of them are checked, so that the client hears of all that is wrong. @throws ValidationFailed */
