@@ -64,6 +64,8 @@ class Draft {
   @Property({ type: 'boolean', default: false }) deleted: Opt<boolean> = false;
   @Property({ type: 'string', nullable: true, hidden: true, lazy: true }) secret?: string | null;
   @Property({ type: 'integer', nullable: true, lazy: true }) weight?: number | null;
+  @Property({ type: 'double', nullable: true }) ratio?: number | null;
+  @Property({ columnType: 'point', nullable: true }) spot?: object | null;
   @Property({ type: 'blob', nullable: true }) image?: Buffer | null;
   @Property({ type: 'json', nullable: true }) extra?: unknown;
   @Property({ columnType: 'text[]', nullable: true }) words?: string[] | null;
@@ -79,6 +81,14 @@ const drafts = mix(
 
 @Consumer()
 class DraftConsumer extends drafts {}
+
+/** Its query compares what JSON has no number for. */
+@Consumer()
+class LargeConsumer extends drafts {
+  protected override getQuery() {
+    return { ratio: { $gt: 1 } };
+  }
+}
 
 /** Its query looks at a column that the change log does not have. */
 @Consumer()
@@ -131,6 +141,7 @@ describe('ObserveRows', () => {
         path('/granted/', GrantedConsumer),
         path('/drafts/', DraftConsumer),
         path('/secrets/', SecretConsumer),
+        path('/large/', LargeConsumer),
       ],
     });
     ann = await connect(app, '/rooms/');
@@ -337,6 +348,21 @@ describe('ObserveRows', () => {
     one.weight = null;
     await em.flush();
     expect(await bob.receive()).to.deep.include({ action: 'delete' });
+  });
+
+  it('asks the query of the row as it was with the values that the database has', async () => {
+    await using bob = await connect(app, '/large/');
+    await follow(undefined, {}, bob);
+    const { id } = await draft({ ratio: 1.5 });
+    expect(await bob.receive()).to.deep.include({ action: 'create' });
+    await em.execute(`update draft set ratio = 'Infinity'`);
+    (await em.findOneOrFail(Draft, id, { refresh: true })).text = 'large';
+    await em.flush();
+    expect(await bob.receive()).to.deep.include({ action: 'update', data: { id, text: 'large' } });
+    await em.execute(`update draft set spot = '(1,2)'`);
+    (await em.findOneOrFail(Draft, id, { refresh: true })).text = 'there';
+    await em.flush();
+    expect(await bob.receive()).to.deep.include({ action: 'update', data: { id, text: 'there' } });
   });
 
   it('does not tell of a row that leaves the query by a column that the change log lacks', async () => {

@@ -165,7 +165,7 @@ export class ModelQueries {
 
   /**
    * Whether a row as the change log has it is one of those of a condition, as other tables are now. Undefined where the condition has to be
-   * built anew each time, or may ask for a column that the log does not have.
+   * built anew each time, or may ask for a column that the log does not have, or has as no value of JSON.
    */
   async matches(
     reader: Reader,
@@ -179,11 +179,16 @@ export class ModelQueries {
     const { text, values } = asked;
     if (text === undefined) return true;
     const quote = quoter(reader.em);
-    const names = meta.props.flatMap((prop) => (hasColumn(prop) ? prop.fieldNames : []));
-    if (names.some((name) => !Object.hasOwn(columns, name) && text.includes(quote(name)))) return undefined;
+    const row: Record<string, unknown> = {};
+    for (const { fieldNames, columnTypes } of meta.props.filter(hasColumn))
+      for (const [index, name] of fieldNames.entries()) {
+        if (!text.includes(quote(name))) continue;
+        const value = jsonOf(columns[name]);
+        if (value === undefined || (isObject(value) && !columnTypes[index]?.startsWith('json'))) return undefined;
+        row[name] = value;
+      }
     const table = tableName(reader.em, meta, reader.schema);
     const sql = `select (${text}) is true as "found" from jsonb_populate_record(null::${table}, $1::jsonb) t`;
-    const row = Object.fromEntries(names.map((name) => [name, jsonOf(columns[name])]));
     const [answer] = await this.#send(reader, { name: 'judge', text: sql }, [JSON.stringify(row), ...values]);
     return answer?.['found'] === true;
   }
@@ -273,7 +278,13 @@ export class ModelQueries {
 
 /** A column as the driver has it, as JSON that PostgreSQL reads the same value from. */
 function jsonOf(value: unknown): unknown {
-  return Buffer.isBuffer(value) ? `\\x${value.toString('hex')}` : value;
+  if (Buffer.isBuffer(value)) return `\\x${value.toString('hex')}`;
+  if (typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value))) return String(value);
+  return value instanceof Date ? value.toISOString() : value;
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
 }
 
 /** The names of the filters that the ORM applies to each query of a model, without those that were added to an entity manager. */
