@@ -180,7 +180,7 @@ describe('A filter', function () {
     const rows = await plainRows();
     const declared = filters();
     const queries = new ModelQueries();
-    const selection = { id: 0, meta: meta(), columns: ['t.id'], keyLength: 1 };
+    const selection = { id: 'ids', meta: meta(), columns: ['t.id'], keyLength: 1 };
     await checkAsyncProperty(
       fc.asyncProperty(kwargs, async (sent) => {
         const filter = declared.filter(sent);

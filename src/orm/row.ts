@@ -398,7 +398,7 @@ export class LoggedRow {
 
   constructor(
     private readonly em: EntityManager,
-    private readonly meta: EntityMetadata,
+    readonly meta: EntityMetadata,
     readonly stored: StoredRow,
     readonly schema: string | undefined,
   ) {}

@@ -192,7 +192,7 @@ async function compile(
   const columns = [...keys.map((key) => `t.${quoter(reader.em)(key)}`), ...columnsIn(fields).map(({ sql }) => sql)];
   selections += 1;
   return {
-    selection: { id: selections, meta, columns, keyLength: keys.length },
+    selection: { id: `plan ${selections}`, meta, columns, keyLength: keys.length },
     related: outline.related,
     runsCode: outline.runsCode,
     show: (row, serializing) => show(row, keys.length, serializing),
