@@ -387,33 +387,6 @@ export function restore(em: EntityManager, meta: EntityMetadata, row: StoredRow,
   });
 }
 
-/** A row of the change log. An entity is made of it for the first that looks at it, in the request context of that moment. */
-export class LoggedRow {
-  #entity: object | undefined;
-
-  constructor(
-    private readonly em: EntityManager,
-    private readonly meta: EntityMetadata,
-    readonly stored: StoredRow,
-    private readonly schema: string | undefined,
-  ) {}
-
-  get entity(): object {
-    this.#entity ??= restore(this.em.getContext(), this.meta, this.stored, this.schema);
-    return this.#entity;
-  }
-
-  /** As the entity shows it. */
-  get key(): unknown {
-    const [only, ...others] = this.meta.getPrimaryProps();
-    if (!only || others.length > 0 || only.targetMeta) return primaryKeyOf(this.entity);
-    const value = this.stored.columns[only.fieldNames[0] ?? ''];
-    const { customType, runtimeType } = only;
-    if (customType) return customType.convertToJSValue(value, this.em.getDriver().getPlatform());
-    return runtimeType === 'Date' ? primaryKeyOf(this.entity) : value;
-  }
-}
-
 /** The properties whose columns differ. */
 export function changedProperties(meta: EntityMetadata, before: StoredRow, after: StoredRow): ReadonlySet<string> {
   const isOther = (column: string): boolean => !isDeepStrictEqual(before.columns[column], after.columns[column]);
