@@ -24,7 +24,7 @@ export const severalProcessesBugs: readonly Bug[] = [
   {
     name: 'where LISTEN does not work, the log is read every 30 s',
     story: 'The reader believes that whatever is committed rings.',
-    plant: { symbol: 'LogReader', with: made((options: object) => [{ ...options, isRung: () => true }]) },
+    plant: { symbol: 'LogReader', with: made((options: object) => [{ ...options, bell: { isHeard: true } }]) },
     caughtBy: ['log/several-applications'],
   },
   {

@@ -19,15 +19,11 @@ export class RowReader {
   readonly #byId = new Map<string, RowShape>();
   readonly #texts = new WeakMap<RowShape, Texts>();
   #parserOf: ParserOf | undefined;
+  /** Whether statements are prepared under a name. */
+  hasNames = true;
 
-  /**
-   * @param exceptions which hidden and lazy columns of a class are read
-   * @param hasNames whether statements are prepared under a name
-   */
-  constructor(
-    private readonly exceptions: (meta: EntityMetadata) => HiddenColumns,
-    private readonly hasNames: () => boolean,
-  ) {}
+  /** @param exceptions which hidden and lazy columns of a class are read */
+  constructor(private readonly exceptions: (meta: EntityMetadata) => HiddenColumns) {}
 
   /** What the text of a row means; undefined where it is another process', or an older one's. */
   shapeBy(id: string): RowShape | undefined {
@@ -63,6 +59,27 @@ export class RowReader {
   ): Promise<RowShape | undefined> {
     for (const members of [false, true]) await this.shapeOf(em, connection, meta, schema, members);
     return this.#byId.get(id);
+  }
+
+  /** Rows by their shapes, in their order, as a statement on this connection reads them. */
+  async list<Row extends RowKey>(
+    em: EntityManager,
+    connection: StatementConnection,
+    rows: readonly Row[],
+  ): Promise<ListedRows<Row>> {
+    const lists = new Map<RowShape, { readonly number: number; readonly keys: (readonly unknown[])[] }>();
+    const places: ListedRow<Row>[] = [];
+    for (const row of rows) {
+      const { meta, schema, key, withMembers } = row;
+      const shape = await this.shapeOf(em, connection, meta, schema, withMembers);
+      const list = lists.get(shape) ?? { number: lists.size, keys: [] };
+      lists.set(shape, list);
+      const texts = key.map(keyText);
+      list.keys.push(texts);
+      places.push({ row, shape: shape.id, list: list.number, key: texts });
+    }
+    const shapes = [...lists.keys()];
+    return { shapes, places, keys: [...lists].map(([shape, { keys }]) => keysAsJson(shape, keys)) };
   }
 
   /** The row as it is stored now; undefined where it is gone. */
@@ -147,9 +164,33 @@ export class RowReader {
   }
 
   #run(connection: StatementConnection, text: string, shape: RowShape, keys: Keys): Promise<readonly FoundRow[]> {
-    const statement = this.hasNames() ? { text, name: 'rows' } : { text };
+    const statement = this.hasNames ? { text, name: 'rows' } : { text };
     return runStatement<FoundRow>(connection, statement, [keysAsJson(shape, keys)]);
   }
+}
+
+/** A row, and whether what its many-to-many relations hold is read with it. */
+export interface RowKey {
+  readonly meta: EntityMetadata;
+  readonly schema: string | undefined;
+  readonly key: readonly unknown[];
+  readonly withMembers: boolean;
+}
+
+/** Where a row stands among the lists of all shapes. */
+export interface ListedRow<Row> {
+  readonly row: Row;
+  readonly shape: string;
+  readonly list: number;
+  /** As JSON has it. */
+  readonly key: readonly unknown[];
+}
+
+export interface ListedRows<Row> {
+  readonly shapes: readonly RowShape[];
+  readonly places: readonly ListedRow<Row>[];
+  /** The keys of the rows of each shape, as the parameter of a statement. */
+  readonly keys: readonly string[];
 }
 
 type Keys = readonly (readonly unknown[])[];

@@ -11,7 +11,7 @@ import type { Class } from '../metadata.js';
 import type { EventPublisher, PublishedCommit } from '../observers/event-publisher.js';
 import { type Observer, observedBy } from '../observers/observer.js';
 import type { SignalReceivers } from '../observers/signal-receivers.js';
-import type { LoggedRecheck, LoggedSignal } from '../orm/commit-buffer.js';
+import type { LoggedRecheck, LoggedSignal } from '../orm/change-capture.js';
 import { isEmbedded, usesDatabase } from '../orm/database-facts.js';
 import { databaseRemedy, isConnectionFailure } from '../orm/orm-errors.js';
 import type { OrmRoot } from '../orm/orm-root.js';
@@ -70,7 +70,7 @@ export class ChangeFeed {
     private readonly layer: ChannelLayer,
     private readonly settings: ChangeLogSettings,
     private readonly logger: Logger,
-    private readonly cause: () => string | undefined,
+    private readonly cause: (() => string | undefined) | undefined,
     private readonly missed: (reason: string) => void,
     isBehind: (lag: number) => void,
   ) {
@@ -253,7 +253,7 @@ export class ChangeFeed {
 
   #receiveSignal(sent: LoggedSignal, atOnce: boolean): void {
     const signals = this.#readSignals([sent], atOnce);
-    const cause = this.cause();
+    const cause = this.cause?.();
     this.publisher.publish([{ changes: [], signals, rechecks: [], ...(cause !== undefined && { cause }) }]);
     this.rules.apply([], signals);
   }

@@ -199,7 +199,7 @@ export function buildServices(options: Options): Services {
     layer,
     settings.changeLog,
     logger,
-    () => tracer.current(),
+    tracer.isOn ? () => tracer.current() : undefined,
     (reason) => closeThoseThatMissed(registry, logger, reason),
     (lag) => counters.gauge('signalbox.log_lag', Math.round(lag)),
   );
