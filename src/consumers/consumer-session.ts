@@ -475,6 +475,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
       subscriptions.leave(record, added);
     });
     if (known) subscriptions.addLater(record, added);
+    this.#events.expect(record, noted);
     subscriptions.listen(record, added);
     await this.#begin(record, known ? added : []);
     // Behind the joining, and as if never asked before: what changes the rights from now on is asked again.

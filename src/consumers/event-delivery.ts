@@ -4,11 +4,11 @@ import type { Request } from '../dispatch/request.js';
 import { Revoked } from '../errors.js';
 import type { DeliveryDecision, DeliveryInspector, PermissionAnswer } from '../inspection.js';
 import type { Logger } from '../logger.js';
-import { type EventAction, type EventMessage, eventFor, type ObserverMessage } from '../observers/event-message.js';
+import type { EventAction, EventMessage, ObserverMessage } from '../observers/event-message.js';
 import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
 import { shortGroups } from '../observers/observer.js';
-import type { ObservedEvent, Sight } from '../observers/observer-declaration.js';
-import type { SubscriptionRecord } from '../observers/subscription-index.js';
+import type { ObservedEvent, Sight, Viewer } from '../observers/observer-declaration.js';
+import type { SubscribingRequest, SubscriptionRecord } from '../observers/subscription-index.js';
 import type { Subscriptions } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
@@ -136,6 +136,11 @@ export class EventDelivery {
 
   get #isFree(): boolean {
     return !this.#isBusy && this.#holds === 0 && this.#queue.length === 0 && this.#unconfirmed.length === 0;
+  }
+
+  /** A request has subscribed: what its events will be asked is found out before the first of them. */
+  expect(record: SubscriptionRecord, request: SubscribingRequest): void {
+    this.#authorizer.prepare(record, request);
   }
 
   /** Keeps the events of a new subscription until its request is answered; after an error answer there are none. */
@@ -295,16 +300,22 @@ export class EventDelivery {
     if (asksRights) await this.#authorizer.askRights(record, requests);
     if (isDue) this.#authorizer.forget(requests);
     const body = bodyOf(arrival);
-    const questions = this.#authorizer.questions(record, requests);
-    const sight = await this.#look(arrival, eventOf(arrival, body), questions, plan);
-    if (await this.#isLost(record, sight, plan)) {
+    const event = eventOf(arrival, body);
+    const questions = this.#authorizer.questions(record, plan);
+    const [question] = questions;
+    const { visibility } = record.observer;
+    const sight: Sight =
+      plan.isLookedAt && visibility && question
+        ? await visibility.look(this.session.instance, event, this.#viewerOf(arrival, question, plan))
+        : { event, isRefused: false, note: () => {} };
+    if (record.observer.revocations.length > 0 && (await this.#isLost(record, sight, plan))) {
       this.#tell(arrival, 'revoked');
       return this.#revoke(record);
     }
     if (!sight.event) return this.#noteHidden(arrival, sight);
-    const asked: PermissionAnswer[] = [];
-    const unanswered = isDue ? this.#authorizer.questions(record, requests) : questions;
-    const refusing = await this.#refusing(sight.event, unanswered, asked);
+    const asked: PermissionAnswer[] | undefined = this.session.inspector && [];
+    const unanswered = isDue ? this.#authorizer.questions(record, plan) : questions;
+    const refusing = await this.#authorizer.refusing(unanswered, sight.event, asked);
     if (refusing) return this.#noteRefusal(arrival, refusing, asked);
     sight.note();
     await this.#hand(arrival, sight.event, body, asked);
@@ -363,34 +374,14 @@ export class EventDelivery {
     });
   }
 
-  /** The first request through which the event comes that would not be granted now; none where it may be sent. */
-  async #refusing(
-    event: ObservedEvent,
-    questions: readonly Question[],
-    asked: PermissionAnswer[],
-  ): Promise<Question | undefined> {
-    const { scope, inspector } = this.session;
-    const note = inspector && ((answer: PermissionAnswer): void => void asked.push(answer));
-    for (const question of questions)
-      if (!(await this.#authorizer.mayReceive(question, { scope, ...event }, note))) return question;
-    return undefined;
-  }
-
   /** Asked once the data are there: what is read later than a permission might be what it would refuse. */
   async #isLost(record: SubscriptionRecord, { isRefused }: Sight, { requests, isDue }: DeliveryPlan): Promise<boolean> {
-    if (record.observer.revocations.length === 0) return false;
     return isRefused || (isDue && !(await this.#authorizer.holds(record, requests)));
   }
 
-  async #look(
-    { record, groups }: EventArrival,
-    event: ObservedEvent,
-    [question]: readonly Question[],
-    { requests, isLookedAt, asksRights }: DeliveryPlan,
-  ): Promise<Sight> {
-    const { visibility, serializer } = record.observer;
-    if (!visibility || !question || !isLookedAt) return { event, isRefused: false, note: () => {} };
-    return visibility.look(this.session.instance, event, {
+  #viewerOf({ record, groups }: EventArrival, question: Question, { requests, asksRights }: DeliveryPlan): Viewer {
+    const { serializer } = record.observer;
+    return {
       subscription: record,
       context: question.context,
       ...(serializer && { serializer }),
@@ -400,10 +391,10 @@ export class EventDelivery {
         if (asksRights) await this.#authorizer.askRights(record, requests);
         return rightsThrough(record, groups);
       },
-    });
+    };
   }
 
-  #noteRefusal(arrival: EventArrival, { permissions }: Question, asked: readonly PermissionAnswer[]): false {
+  #noteRefusal(arrival: EventArrival, { permissions }: Question, asked: readonly PermissionAnswer[] = []): false {
     const { scope, services } = this.session;
     this.#tell(arrival, 'refused', { asked });
     services.dispatcher.log.refusedDelivery(scope, withheld(arrival, permissions.description));
@@ -496,6 +487,27 @@ function arrivalOf(message: ObserverMessage, record: SubscriptionRecord): Arriva
   const event = eventFor(begun(record, message.batch), before, after);
   if (!event) return undefined;
   return { record, action: record.observer.signal?.name ?? event, pk, message, groups };
+}
+
+/**
+ * What a change means to a subscription that listens to some of the groups: in none before and in one after is a create, in one before
+ * and in none after a delete, in both an update, in neither nothing.
+ */
+export function eventFor(
+  listening: readonly string[],
+  before: readonly string[],
+  after: readonly string[],
+): EventAction | undefined {
+  const was = meets(listening, before);
+  const is = meets(listening, after);
+  if (was && is) return 'update';
+  if (is) return 'create';
+  return was ? 'delete' : undefined;
+}
+
+function meets(listening: readonly string[], groups: readonly string[]): boolean {
+  for (const group of groups) if (listening.includes(group)) return true;
+  return false;
 }
 
 function eventOf({ action, pk }: EventArrival, { data }: EventBody): ObservedEvent {

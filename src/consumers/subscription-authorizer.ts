@@ -33,6 +33,8 @@ interface Checks {
 export interface DeliveryPlan {
   /** Through which it comes. */
   readonly requests: readonly SubscribingRequest[];
+  /** Of these requests, in their order. */
+  readonly checks: readonly Checks[];
   /** Whether a permission or a query has to be asked. Nothing below holds where not. */
   readonly isAsked: boolean;
   readonly isLookedAt: boolean;
@@ -93,15 +95,25 @@ export class SubscriptionAuthorizer {
   planFor(record: SubscriptionRecord, groups: readonly string[], isOrdered: boolean): DeliveryPlan {
     const { revocations, hasRights, visibility } = record.observer;
     const isRevocable = revocations.length > 0;
-    const isOpen = this.compiled.isOpen && !isRevocable && !visibility?.isLookedAt;
-    if (isOpen && !(hasRights && visibility)) return unasked;
+    if (this.#isUnasked(record)) return unasked;
     const requests = requestsThrough(record, groups);
-    const checks = isOpen ? [] : requests.map((request) => this.#checksFor(record, request));
+    const checks = requests.map((request) => this.#checksFor(record, request));
     const isLookedAt = visibility?.isLookedAt === true || checks.some((each) => each.isLookedAt);
     const isDue = isRevocable && this.isDue(requests, isOrdered && !isLookedAt);
     const asksRights = hasRights && (isRevocable ? isDue : visibility !== undefined);
     const isAsked = asksRights || isDue || isLookedAt || checks.some((each) => each.isAsked);
-    return { requests, isAsked, isLookedAt, isDue, asksRights };
+    return { requests, checks, isAsked, isLookedAt, isDue, asksRights };
+  }
+
+  /** Finds out what the events of such a request are asked. */
+  prepare(record: SubscriptionRecord, request: SubscribingRequest): void {
+    if (!this.#isUnasked(record)) this.#checksFor(record, request);
+  }
+
+  /** Whether events are for all: nothing can refuse one, or show it to some in another way. */
+  #isUnasked({ observer: { revocations, hasRights, visibility } }: SubscriptionRecord): boolean {
+    if (!this.compiled.isOpen || revocations.length > 0) return false;
+    return !visibility || (!visibility.isLookedAt && !hasRights);
   }
 
   isDue(requests: readonly SubscribingRequest[], isOrdered: boolean): boolean {
@@ -120,20 +132,21 @@ export class SubscriptionAuthorizer {
   }
 
   /** What has to be asked for one event. */
-  questions(record: SubscriptionRecord, requests: readonly SubscribingRequest[]): readonly Question[] {
-    return requests.map((request) => {
-      const context = this.#contextOf(record, request);
-      const checks = this.#checksFor(record, request);
+  questions(record: SubscriptionRecord, { requests, checks }: Pick<DeliveryPlan, 'requests' | 'checks'>): Question[] {
+    return checks.flatMap((each, index) => {
+      const request = requests[index];
+      if (!request) return [];
+      const { action, sent } = request;
+      const { requestId } = record;
       const known = this.#granted?.get(request)?.answers;
-      return {
-        ...checks,
-        request,
-        context,
-        answers: new Map(known),
-        isKnown: known !== undefined,
-        object: checks.hasObject ? once(() => this.loadObject(context)) : undefined,
-      };
+      const context = new ActionContext({ scope: this.scope, action, requestId, kwargs: sent, isDelivery: true });
+      const object = each.hasObject ? once(() => this.loadObject(context)) : undefined;
+      return { ...each, request, context, answers: new Map(known), isKnown: known !== undefined, object };
     });
+  }
+
+  #questionsOf(record: SubscriptionRecord, requests: readonly SubscribingRequest[]): readonly Question[] {
+    return this.questions(record, { requests, checks: requests.map((request) => this.#checksFor(record, request)) });
   }
 
   /** Whether all that subscribed through these groups would be granted now, and their rows. Then its rights are asked anew too. */
@@ -150,7 +163,7 @@ export class SubscriptionAuthorizer {
     return isGranted(async () => {
       const at = this.services.clock.elapsed();
       await this.compiled.permissions.checkConnect(this.scope);
-      for (const question of this.questions(record, requests)) {
+      for (const question of this.#questionsOf(record, requests)) {
         await this.#require(question);
         if (record.observer.revocations.length === 0) continue;
         this.#granted ??= new WeakMap();
@@ -166,7 +179,7 @@ export class SubscriptionAuthorizer {
   async #holdsForRows(record: SubscriptionRecord, requests: readonly SubscribingRequest[]): Promise<boolean> {
     const { visibility } = record.observer;
     if (!visibility) return true;
-    for (const question of this.questions(record, requests)) {
+    for (const question of this.#questionsOf(record, requests)) {
       const { request, context, judgesObjects } = question;
       if (!visibility.isNarrowed && !judgesObjects) continue;
       const row = await visibility.rowOf(this.consumer, request.kwargs, context);
@@ -179,8 +192,8 @@ export class SubscriptionAuthorizer {
   async askRights(record: SubscriptionRecord, requests: readonly SubscribingRequest[]): Promise<void> {
     for (const request of requests) request.rights = undefined;
     try {
-      for (const request of requests)
-        request.rights = await rightsFor(record.observer, this.#contextOf(record, request));
+      for (const { request, context } of this.#questionsOf(record, requests))
+        request.rights = await rightsFor(record.observer, context);
     } catch (error) {
       this.forget(requests);
       throw error;
@@ -196,8 +209,24 @@ export class SubscriptionAuthorizer {
     return isGranted(() => permissions.checkObject(context, row, new Map(answers)));
   }
 
-  /** Whether an event may be sent. An ApiError that a permission throws is its refusal. */
-  async mayReceive(
+  /**
+   * The first request through which an event comes that would not be granted now; none where it may be sent. An ApiError that a
+   * permission throws is its refusal.
+   *
+   * @param asked takes what each permission answers
+   */
+  async refusing(
+    questions: readonly Question[],
+    event: Omit<Delivery, 'scope'>,
+    asked: PermissionAnswer[] | undefined,
+  ): Promise<Question | undefined> {
+    const note = asked && ((answer: PermissionAnswer): void => void asked.push(answer));
+    for (const question of questions)
+      if (!(await this.#mayReceive(question, { scope: this.scope, ...event }, note))) return question;
+    return undefined;
+  }
+
+  async #mayReceive(
     question: Question,
     delivery: Delivery,
     note?: (answer: PermissionAnswer) => void,
@@ -207,16 +236,12 @@ export class SubscriptionAuthorizer {
     const object = isGone ? undefined : question.object;
     try {
       // The query has an opinion too, also where no permission has one on objects.
-      if (!question.isKnown) await object?.();
+      if (!question.isKnown && object) await object();
       return await question.permissions.mayReceive(delivery, { ...question, object }, note);
     } catch (error) {
       if (!isRefusal(error)) throw error;
       return false;
     }
-  }
-
-  #contextOf({ requestId }: SubscriptionRecord, { action, sent }: SubscribingRequest): ActionContext {
-    return new ActionContext({ scope: this.scope, action, requestId, kwargs: sent, isDelivery: true });
   }
 
   /** The object of a detail action is loaded again. That of a subscription of a row is its row, which may be gone or hidden. */
@@ -245,7 +270,14 @@ export class SubscriptionAuthorizer {
 }
 
 /** Of events that are for all. */
-const unasked: DeliveryPlan = { requests: [], isAsked: false, isLookedAt: false, isDue: false, asksRights: false };
+const unasked: DeliveryPlan = {
+  requests: [],
+  checks: [],
+  isAsked: false,
+  isLookedAt: false,
+  isDue: false,
+  asksRights: false,
+};
 
 /** The requests through which something in these groups is heard. */
 function requestsThrough({ requests }: SubscriptionRecord, groups: readonly string[]): readonly SubscribingRequest[] {

@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/core';
 import type { RowNote, Stage } from '../orm/change-capture.js';
 import type { RowShape } from '../orm/row.js';
-import { type ListedRow, type RowReader, rowsByKey } from '../orm/row-reader.js';
+import type { ListedRow, RowReader } from '../orm/row-reader.js';
 import { runStatement, type StatementConnection } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import type { Entry, EntryRow } from './entry.js';
@@ -31,11 +31,11 @@ export async function append(
   };
   const untold: Entry = { ...head, rows: [], after: [], untold: [...new Set(notes.map(({ meta }) => meta.className))] };
   const isTold = notes.length <= mostRows;
-  const { shapes, places, keys } = await reader.list(em, connection, isTold ? notes : []);
+  const { shapes, places, keys, texts } = await reader.list(em, connection, isTold ? notes : [], firstKeys);
   const rows = places.map(entryRow);
   const text = JSON.stringify(isTold ? { ...head, rows } : { ...untold, after: undefined }).slice(0, -1);
   const parameters = [`${text},"after":`, JSON.stringify(untold), settings.largestEntry, ...keys];
-  const statement = { text: appending(shapes) };
+  const statement = { text: appending(shapes, texts) };
   await runStatement(
     connection,
     settings.preparedStatements ? { ...statement, name: 'append' } : statement,
@@ -79,13 +79,15 @@ function inOrder({ rows }: Pick<Stage, 'rows'>): readonly RowNote[] {
 const statements = new Map<string, string>();
 const mostStatements = 1_000;
 
+/** The number of the statement's first parameter that is keys. */
+const firstKeys = 4;
+
 /** `$1`: the entry up to its rows, `$2`: what stands for one that is too long, `$3`: how long it may be, then the keys of each shape. */
-function appending(shapes: readonly RowShape[]): string {
+function appending(shapes: readonly RowShape[], texts: readonly string[]): string {
   const name = shapes.map(({ id }) => id).join();
   const known = statements.get(name);
   if (known) return known;
-  const lists = shapes.map((shape, index) => `(${rowsByKey(shape, `$${index + 4}`)})`);
-  const after = lists.length > 0 ? `json_build_array(${lists.join(', ')})::text` : `'[]'`;
+  const after = texts.length > 0 ? `json_build_array((${texts.join('), (')}))::text` : `'[]'`;
   // Materialized: the rows would be read twice.
   const entry = `with entry as materialized (select $1 || ${after} || '}' as e)`;
   const text = `${entry} insert into signalbox.log (entries) select case when octet_length(e) > $3::int then $2 else e end from entry`;

@@ -67,6 +67,8 @@ export class EventPublisher {
   #commits = 0;
   #tail: Promise<void> = Promise.resolve();
   readonly #listeners = new Map<object, Listeners>();
+  /** An observer that no subscription of this process listens to need not be asked; developers want to know all the same. */
+  readonly #tellsDevelopers: boolean;
 
   constructor(
     private readonly observers: readonly Observer[],
@@ -77,7 +79,9 @@ export class EventPublisher {
     /** Undefined without an explorer. */
     private readonly inspector: ChangeInspector | undefined,
     private readonly resolve: <T>(provider: ConcreteClass<T>) => T,
-  ) {}
+  ) {
+    this.#tellsDevelopers = inspector !== undefined || activity !== undefined;
+  }
 
   /** In a later turn of the event loop: the reply of the request that committed leaves first. @param batch the read that found them */
   publish(commits: readonly PublishedCommit[], batch = Number.POSITIVE_INFINITY): void {
@@ -110,11 +114,6 @@ export class EventPublisher {
       ([observer, groups]): RecheckMessage => ({ observer, recheck: [...groups], ...originOf(commit) }),
     );
     if (asking.length + outcome.events.length > 0) await this.#deliver([...asking, ...outcome.events]);
-  }
-
-  /** An observer that no subscription of this process listens to need not be asked; developers want to know all the same. */
-  get #tellsDevelopers(): boolean {
-    return this.inspector !== undefined || this.activity !== undefined;
   }
 
   // Changes
@@ -155,9 +154,9 @@ export class EventPublisher {
       observer.revocations.map((revocation) => ({ observer, revocation })),
     );
     const listeners = {
-      unitOfWork: this.unitOfWork.of(change.entity),
       observers: this.observers.filter(({ model }) => isOfModel(change, model)),
       revoking: revoking.filter(({ revocation }) => isOfModel(change, revocation.model)),
+      unitOfWork: this.unitOfWork.of(change.entity),
     };
     this.#listeners.set(change.entity, listeners);
     return listeners;
@@ -246,7 +245,7 @@ export class EventPublisher {
   async #show({ serializer, body, hasRights }: Observer, subject: object, unitOfWork: UnitOfWork): Promise<Shown> {
     if (body) return { data: encodeData(await body(subject as never)) };
     if (!serializer) return { data: encodeData(subject) };
-    const context = withOneOfEach({ unitOfWork, resolve: this.resolve });
+    const context = { unitOfWork, resolve: this.resolve };
     if (!hasRights) return { data: encodeData(await showLogged(serializer, subject, context)) };
     const texts: [key: string, text: string][] = [];
     for (const rights of everyRights(serializer)) {
@@ -396,8 +395,9 @@ export function isOfModel({ entity }: ModelChange, model: Class | undefined): bo
 /** A row as the log has it shows itself where its serializer needs no entity; a payload is serialized as it is. */
 async function showLogged(serializer: SerializerClass, subject: object, context: SerializerContext): Promise<unknown> {
   if (!(subject instanceof LoggedRow)) return (await serializeAll(serializer, [subject], context))[0];
+  const shared = withOneOfEach(context);
   const plan = await planRows(serializer, context.unitOfWork, context.rights);
-  const shown = needsEntity(plan) ? undefined : await plan.showStored?.(subject.stored, context);
+  const shown = needsEntity(plan) ? undefined : await plan.showStored?.(subject.stored, shared);
   return shown ?? (await serializeAll(serializer, [subject.entity], context))[0];
 }
 

@@ -61,11 +61,16 @@ export class RowReader {
     return this.#byId.get(id);
   }
 
-  /** Rows by their shapes, in their order, as a statement on this connection reads them. */
+  /**
+   * Rows by their shapes, in their order, as a statement on this connection reads them.
+   *
+   * @param firstParameter the number of the statement's first parameter that is keys
+   */
   async list<Row extends RowKey>(
     em: EntityManager,
     connection: StatementConnection,
     rows: readonly Row[],
+    firstParameter: number,
   ): Promise<ListedRows<Row>> {
     const lists = new Map<RowShape, { readonly number: number; readonly keys: (readonly unknown[])[] }>();
     const places: ListedRow<Row>[] = [];
@@ -79,7 +84,12 @@ export class RowReader {
       places.push({ row, shape: shape.id, list: list.number, key: texts });
     }
     const shapes = [...lists.keys()];
-    return { shapes, places, keys: [...lists].map(([shape, { keys }]) => keysAsJson(shape, keys)) };
+    return {
+      shapes,
+      places,
+      keys: [...lists].map(([shape, { keys }]) => keysAsJson(shape, keys)),
+      texts: shapes.map((shape, index) => this.#listText(shape, firstParameter + index)),
+    };
   }
 
   /** The row as it is stored now; undefined where it is gone. */
@@ -142,6 +152,16 @@ export class RowReader {
     return this.#select(connection, this.#textsOf(shape).read, shape, keys);
   }
 
+  /**
+   * A list of the rows with the keys of a parameter, in their order: null for those that are not there. A subquery for each key,
+   * because PostgreSQL thinks of a hundred keys and would rather read a whole table of some thousand rows.
+   */
+  #listText(shape: RowShape, parameter: number): string {
+    const { lists } = this.#textsOf(shape);
+    lists[parameter] ??= `select json_agg((${rowByKey(shape)}) order by k.o) from ${keyed(shape, `$${parameter}`)}`;
+    return lists[parameter];
+  }
+
   #textsOf(shape: RowShape): Texts {
     const known = this.#texts.get(shape);
     if (known) return known;
@@ -152,6 +172,7 @@ export class RowReader {
       // Row after row, in the order of the keys.
       lock: `select 1 from ${keys} cross join lateral (select 1 from ${shape.from} where ${byKey(shape)} ${lock}) r`,
       locked: `select k.o, r.row from ${keys} cross join lateral (${rowByKey(shape)} ${lock}) r`,
+      lists: [],
     };
     this.#texts.set(shape, texts);
     return texts;
@@ -191,6 +212,8 @@ export interface ListedRows<Row> {
   readonly places: readonly ListedRow<Row>[];
   /** The keys of the rows of each shape, as the parameter of a statement. */
   readonly keys: readonly string[];
+  /** SQL of a list of them. */
+  readonly texts: readonly string[];
 }
 
 type Keys = readonly (readonly unknown[])[];
@@ -206,19 +229,13 @@ interface Texts {
   readonly read: string;
   readonly lock: string;
   readonly locked: string;
+  /** By the number of the parameter that has the keys. */
+  readonly lists: string[];
 }
 
 /** The connections of the pool, outside of any transaction. */
 export function clientOf(em: EntityManager): StatementConnection {
   return writeConnection(em).getClient();
-}
-
-/**
- * A list of the rows with the keys of a parameter, in their order: null for those that are not there. A subquery for each key, because
- * PostgreSQL thinks of a hundred keys and would rather read a whole table of some thousand rows.
- */
-export function rowsByKey(shape: RowShape, parameter: string): string {
-  return `select json_agg((${rowByKey(shape)}) order by k.o) from ${keyed(shape, parameter)}`;
 }
 
 function rowByKey(shape: RowShape): string {

@@ -250,7 +250,7 @@ function columnsOf(
 }
 
 /** Begins the name of a digest, which is no column. */
-const digest = '#';
+export const digest = '#';
 
 export function hasColumn(prop: EntityProperty): boolean {
   if (!prop.fieldNames?.length) return false;
@@ -373,18 +373,6 @@ function unquoted(text: string): string {
 
 function malformed(text: string): Error {
   return new Error(`This is no text of a row: ${text.slice(0, 100)}`);
-}
-
-/** An entity with a row's values, as a read would have made it; managed by the manager, so that its relations can be loaded. */
-export function restore(em: EntityManager, meta: EntityMetadata, row: StoredRow, schema: string | undefined): object {
-  const stored = Object.entries(row.columns).filter(([name]) => !name.startsWith(digest));
-  const data = em.getDriver().mapResult(Object.fromEntries(stored) as never, meta) ?? {};
-  return em.getEntityFactory().create(meta.class, { ...data, ...row.members } as never, {
-    convertCustomTypes: true,
-    merge: true,
-    refresh: true,
-    ...(schema !== undefined && { schema }),
-  });
 }
 
 /** The properties whose columns differ. */

@@ -12,7 +12,7 @@ import {
 import { runDetached } from '../async-context.js';
 import type { Class } from '../metadata.js';
 import { ModelQueries, type Reader } from './model-queries.js';
-import { primaryKeyOf, restore, type StoredRow } from './row.js';
+import { digest, primaryKeyOf, type StoredRow } from './row.js';
 
 const none: readonly string[] = [];
 
@@ -167,6 +167,18 @@ export class LoggedRow {
     if (customType) return customType.convertToJSValue(value, this.em.getDriver().getPlatform());
     return runtimeType === 'Date' ? primaryKeyOf(this.entity) : value;
   }
+}
+
+/** An entity with a row's values, as a read would have made it; managed by the manager, so that its relations can be loaded. */
+export function restore(em: EntityManager, meta: EntityMetadata, row: StoredRow, schema: string | undefined): object {
+  const stored = Object.entries(row.columns).filter(([name]) => !name.startsWith(digest));
+  const data = em.getDriver().mapResult(Object.fromEntries(stored) as never, meta) ?? {};
+  return em.getEntityFactory().create(meta.class, { ...data, ...row.members } as never, {
+    convertCustomTypes: true,
+    merge: true,
+    refresh: true,
+    ...(schema !== undefined && { schema }),
+  });
 }
 
 /** The managers of one request context, by name. Most requests and events need none, so each is forked when it is asked for. */

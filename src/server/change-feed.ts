@@ -65,7 +65,8 @@ export class ChangeFeed {
     models: ObservedModels,
     private readonly receivers: SignalReceivers,
     private readonly publisher: EventPublisher,
-    private readonly rules: ConnectionRules,
+    /** Undefined where nothing that is committed closes connections. */
+    private readonly rules: ConnectionRules | undefined,
     private readonly obey: (command: ConnectionCommand, at: number) => void,
     private readonly layer: ChannelLayer,
     private readonly settings: ChangeLogSettings,
@@ -216,8 +217,12 @@ export class ChangeFeed {
       for (const { command, source, at } of orders) if (source !== this.#source) this.obey(command, at);
       if (untold.length > 0) this.missed(`A transaction wrote too many rows of ${untold.join(', ')} to tell of them.`);
       const others = rechecks.filter(({ source }) => source !== this.#source);
-      const published = { ...rest, rechecks: others, signals: this.#readSignals(signals, false) };
-      this.rules.apply(published.changes, published.signals);
+      const published = {
+        ...rest,
+        rechecks: others,
+        signals: signals.length > 0 ? this.#readSignals(signals, false) : [],
+      };
+      this.rules?.apply(published.changes, published.signals);
       return published;
     });
     this.publisher.publish(received, batch);
@@ -255,7 +260,7 @@ export class ChangeFeed {
     const signals = this.#readSignals([sent], atOnce);
     const cause = this.cause?.();
     this.publisher.publish([{ changes: [], signals, rechecks: [], ...(cause !== undefined && { cause }) }]);
-    this.rules.apply([], signals);
+    this.rules?.apply([], signals);
   }
 }
 
