@@ -10,6 +10,18 @@ export const severalProcessesBugs: readonly Bug[] = [
     caughtBy: ['log/several-applications'],
   },
   {
+    name: 'each commit on a database of one connection notifies nobody',
+    story: 'The doorbell hangs on PGlite too, where no other process can hear it.',
+    plant: { symbol: 'isEmbedded', with: always(false) },
+    caughtBy: ['log/doorbell'],
+  },
+  {
+    name: 'a connection that listens is sent statements side by side, which pg 9 refuses',
+    story: 'A statement does not wait for the answer to the one before.',
+    plant: { symbol: 'oneAfterTheOther', with: leftOut },
+    caughtBy: ['log/notifications'],
+  },
+  {
     name: 'two processes that were started together never ring each other',
     story: 'A process that begins to listen says nothing, and takes itself for alone.',
     plant: {

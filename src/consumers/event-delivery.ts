@@ -53,35 +53,30 @@ export interface SubscribedSession {
 /** What a message is to one subscription. */
 type Arrival = EventArrival | RecheckArrival;
 
-interface EventArrival {
+/** As long as it waits for its turn. Thousands may wait, so that it has no object of its own for that. */
+interface Waiting {
   readonly record: SubscriptionRecord;
+  /** The request that caused it, as long as its reply has to leave first. */
+  origin: string | undefined;
+  /** Of its text, where no other that waits has the same. */
+  bytes: number;
+}
+
+interface EventArrival extends Waiting {
   readonly action: string;
-  readonly pk: unknown;
   readonly message: EventMessage;
-  /** Of the change, before and after. */
-  readonly groups: readonly string[];
 }
 
 /** To be asked whether it is still granted. */
-interface RecheckArrival {
-  readonly record: SubscriptionRecord;
+interface RecheckArrival extends Waiting {
   readonly groups: readonly string[];
   readonly isRecheck: true;
-}
-
-/** What waits for its turn. */
-interface Waiting {
-  readonly arrival: Arrival;
-  /** Of its text. */
-  readonly bytes: number;
-  /** The request that caused it, as long as its reply has to leave first. */
-  origin: string | undefined;
 }
 
 /** A subscription whose request is not answered, and the events that wait for that. */
 interface Unconfirmed {
   readonly record: SubscriptionRecord;
-  readonly kept: Waiting[];
+  readonly kept: Arrival[];
 }
 
 /** What an event tells, and the JSON text that says so. */
@@ -98,7 +93,7 @@ type Method = (event: SentEvent | SentSignal, subscription: Subscription) => Pro
  */
 export class EventDelivery {
   readonly #authorizer: SubscriptionAuthorizer;
-  readonly #queue: Waiting[] = [];
+  readonly #queue: Arrival[] = [];
   #unconfirmed: readonly Unconfirmed[] = [];
   readonly #waiters: (() => void)[] = [];
   #isBusy = false;
@@ -122,15 +117,14 @@ export class EventDelivery {
     if (!('recheck' in message) && message.batch <= record.since && !record.later) return;
     const arrival = arrivalOf(message, record);
     if (!arrival) return;
-    const { origin } = message;
-    if (this.#isFree && !this.#pendingRequest(origin)) {
+    if (this.#isFree && !this.#pendingRequest(arrival.origin)) {
       this.#begin(arrival);
       return;
     }
-    const bytes = bytesBehind(this.#queue.at(-1)?.arrival, arrival);
-    if (!this.#isFree && !this.session.hasRoom(bytes)) return;
-    this.#queue.push({ arrival, bytes, origin });
-    this.taken.waitingBytes += bytes;
+    arrival.bytes = bytesBehind(this.#queue.at(-1), arrival);
+    if (!this.#isFree && !this.session.hasRoom(arrival.bytes)) return;
+    this.#queue.push(arrival);
+    this.taken.waitingBytes += arrival.bytes;
     this.#drain();
   }
 
@@ -200,18 +194,18 @@ export class EventDelivery {
     if (!this.#isBusy && this.#queue.length === 0) for (const waiter of this.#waiters.splice(0)) waiter();
   }
 
-  #take({ arrival, bytes }: Waiting): void {
+  #take(arrival: Arrival): void {
     this.#queue.shift();
-    this.taken.waitingBytes -= bytes;
+    this.taken.waitingBytes -= arrival.bytes;
     const unconfirmed = this.#unconfirmed.find(({ record }) => record === arrival.record);
     if (unconfirmed) this.#keep(unconfirmed, arrival);
     else this.#begin(arrival);
   }
 
   #keep({ kept }: Unconfirmed, arrival: Arrival): void {
-    const bytes = bytesBehind(kept.at(-1)?.arrival, arrival);
-    kept.push({ arrival, bytes, origin: undefined });
-    this.taken.waitingBytes += bytes;
+    arrival.bytes = bytesBehind(kept.at(-1), arrival);
+    kept.push(arrival);
+    this.taken.waitingBytes += arrival.bytes;
   }
 
   /** What comes waits for this, whatever becomes of it. */
@@ -243,8 +237,8 @@ export class EventDelivery {
   }
 
   #deliver(arrival: EventArrival): void {
-    const { record, groups, message } = arrival;
-    const plan = this.#authorizer.planFor(record, groups, Number.isFinite(message.batch));
+    const { record, message } = arrival;
+    const plan = this.#authorizer.planFor(record, message.groups, Number.isFinite(message.batch));
     if (plan.isAsked) this.#occupy(this.#inHook(arrival, () => this.#deliverAsked(arrival, plan)));
     else if (record.observer.passesThrough) this.#send(arrival, arrival.action, textOf(arrival));
     // A span of its own, and the explorer, take the long way.
@@ -284,7 +278,7 @@ export class EventDelivery {
 
   #noteFailure(arrival: Arrival, error: unknown): void {
     const { observer, requestId } = arrival.record;
-    const row = 'pk' in arrival ? { pk: arrival.pk } : {};
+    const row = 'message' in arrival ? { pk: arrival.message.pk } : {};
     const facts = { observer: observer.id, requestId, ...row, error };
     this.session.services.logger.error('An event could not be delivered.', facts);
     this.#tell(arrival, 'failed');
@@ -359,7 +353,7 @@ export class EventDelivery {
   ): void {
     const { inspector, stream = null } = this.session;
     if (!inspector || 'isRecheck' in arrival) return;
-    const { record, action, pk, message } = arrival;
+    const { record, action, message } = arrival;
     const { observer, requestId, groups } = record;
     inspector.decided(stream, {
       asked: [],
@@ -367,7 +361,7 @@ export class EventDelivery {
       observer: observer.id,
       commit: message.commit,
       requestId,
-      pk,
+      pk: message.pk,
       action,
       outcome,
       groups: shortGroups(observer.id, groups),
@@ -379,7 +373,7 @@ export class EventDelivery {
     return isRefused || (isDue && !(await this.#authorizer.holds(record, requests)));
   }
 
-  #viewerOf({ record, groups }: EventArrival, question: Question, { requests, asksRights }: DeliveryPlan): Viewer {
+  #viewerOf({ record, message }: EventArrival, question: Question, { requests, asksRights }: DeliveryPlan): Viewer {
     const { serializer } = record.observer;
     return {
       subscription: record,
@@ -389,7 +383,7 @@ export class EventDelivery {
       maySee: (row) => this.#authorizer.maySee(question, row),
       rights: async () => {
         if (asksRights) await this.#authorizer.askRights(record, requests);
-        return rightsThrough(record, groups);
+        return rightsThrough(record, message.groups);
       },
     };
   }
@@ -426,14 +420,14 @@ export class EventDelivery {
 
   /** @param action in the event of this subscription, which may be another than the change's */
   #send(arrival: EventArrival, action: string, data: string, asked?: readonly PermissionAnswer[]): void {
-    const { record, pk, message } = arrival;
+    const { record, message } = arrival;
     if (record.isEnded) {
       this.#tell(arrival, 'ended');
       return;
     }
     const status = action === 'delete' && !record.observer.signal ? Status.noContent : Status.ok;
     const { observer, requestId } = record;
-    const row = observer.latest ? JSON.stringify([observer.id, requestId, pk]) : undefined;
+    const row = observer.latest ? JSON.stringify([observer.id, requestId, message.pk]) : undefined;
     this.session.send({ action, requestId, status, data, errors: [] }, row);
     this.session.services.activity?.sent(message, action);
     if (this.session.inspector) {
@@ -442,20 +436,18 @@ export class EventDelivery {
   }
 }
 
-function withheld({ record, action, pk }: EventArrival, by: string): WithheldEvent {
+function withheld({ record, action, message: { pk } }: EventArrival, by: string): WithheldEvent {
   return { observer: record.observer.id, event: action, pk, requestId: record.requestId, by };
 }
 
-/** Decoded once for all deliveries of one text that follow each other. They share the data, which are frozen therefore. */
-const bodies = new WeakMap<EventMessage, EventBody>();
+/** The last one that was decoded: what waits keeps its text alone. */
+let decoded: EventBody | undefined;
 
+/** Decoded once for all deliveries of one text that follow each other. They share the data, which are frozen therefore. */
 function bodyOf(arrival: EventArrival): EventBody {
   const text = textOf(arrival);
-  const known = bodies.get(arrival.message);
-  if (known?.text === text) return known;
-  const body = { text, data: frozen(JSON.parse(text)) };
-  bodies.set(arrival.message, body);
-  return body;
+  if (decoded?.text !== text) decoded = { text, data: frozen(JSON.parse(text)) };
+  return decoded;
 }
 
 function frozen(value: unknown): unknown {
@@ -465,9 +457,9 @@ function frozen(value: unknown): unknown {
 }
 
 /** What is sent of an event, as JSON text, by the rights that its subscription has by now. */
-function textOf({ record, action, pk, message, groups }: EventArrival): string {
+function textOf({ record, action, message }: EventArrival): string {
   const { serializer, signal } = record.observer;
-  const { data = 'null', dataByRights } = message;
+  const { pk, groups, data = 'null', dataByRights } = message;
   if (action === 'delete' && !signal) return encodeData({ pk });
   if (!serializer || !dataByRights) return data;
   const key = rightsKey(serializer, rightsThrough(record, groups));
@@ -482,11 +474,11 @@ function begun({ groups, since, later }: SubscriptionRecord, batch: number): rea
 
 /** What a message is to a subscription in one of its groups. */
 function arrivalOf(message: ObserverMessage, record: SubscriptionRecord): Arrival | undefined {
-  if ('recheck' in message) return { record, groups: message.recheck, isRecheck: true };
-  const { before, after, groups, pk } = message;
-  const event = eventFor(begun(record, message.batch), before, after);
+  const { origin } = message;
+  if ('recheck' in message) return { record, groups: message.recheck, isRecheck: true, origin, bytes: 0 };
+  const event = eventFor(begun(record, message.batch), message.before, message.after);
   if (!event) return undefined;
-  return { record, action: record.observer.signal?.name ?? event, pk, message, groups };
+  return { record, action: record.observer.signal?.name ?? event, message, origin, bytes: 0 };
 }
 
 /**
@@ -510,8 +502,8 @@ function meets(listening: readonly string[], groups: readonly string[]): boolean
   return false;
 }
 
-function eventOf({ action, pk }: EventArrival, { data }: EventBody): ObservedEvent {
-  return { action: action as EventAction, pk, data };
+function eventOf({ action, message }: EventArrival, { data }: EventBody): ObservedEvent {
+  return { action: action as EventAction, pk: message.pk, data };
 }
 
 /** Two for each character: beyond Latin a text takes as many. One change is one text, however many subscriptions hear of it. */
