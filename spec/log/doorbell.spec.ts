@@ -78,6 +78,25 @@ describe('The doorbell of the change log', () => {
     await there.hears('observed');
   });
 
+  it('is not rung by a process that is alone, although it heard a ring that it sent through another connection', async () => {
+    const heard: string[] = [];
+    const listener = { heard: (payload: string) => void heard.push(payload), up: () => {}, down: () => {} };
+    const notifications = Notifications.of(second.orm);
+    const unlisten = notifications.listen(doorbellChannel, listener);
+    await until(() => notifications.isUp, 'The listener');
+    const here = hang(database.orm);
+    await here.isUp();
+    await until(() => heard.length === 1, 'What it says when it begins to listen');
+    await database.orm.em.execute('select pg_notify(?, ?)', [doorbellChannel, heard[0]]);
+    await until(() => heard.length === 2, 'The same through the pool');
+    here.bell.ring();
+    await here.bell.stop();
+    await notifications.notify(doorbellChannel, ['end']);
+    await until(() => heard.length === 3, 'The end');
+    expect(heard.map((payload) => payload.split(' ')[0])).to.deep.equal(['hello', 'hello', 'end']);
+    await unlisten();
+  });
+
   it('is rung by one that does not listen, also where it has heard nobody', async () => {
     const [here, there] = [hang(database.orm), hang(second.orm, false)];
     await here.isUp();
