@@ -325,13 +325,13 @@ const changes: readonly Bug[] = [
     caughtBy: ['observers/event-publisher'],
   },
   {
-    name: 'each observer of a change has the row restored',
-    story: 'An entity is made of a row of the log for every look at it.',
+    name: 'each look at the row of a change makes another entity of it',
+    story: 'A row of the log is restored in a manager of its own for every observer and rule.',
     plant: {
       symbol: 'LoggedRow.entity',
       with: (entity: (this: object) => object) =>
         function (this: LoggedRow) {
-          return entity.call(new this.constructor(this.em, this.meta, this.stored, this.schema));
+          return entity.call(new this.constructor(this.em.fork(), this.meta, this.stored, this.schema));
         },
     },
     caughtBy: ['observers/event-publisher'],
@@ -1241,7 +1241,7 @@ interface TransactionEvent {
 /** As much of the commit buffer as is needed. */
 interface LoggedRow {
   readonly constructor: new (...given: unknown[]) => object;
-  readonly em: unknown;
+  readonly em: EntityManager;
   readonly meta: unknown;
   readonly stored: unknown;
   readonly schema: unknown;

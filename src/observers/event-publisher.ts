@@ -331,35 +331,22 @@ export class EventPublisher {
    * slices: other work has its turn between them.
    */
   async #deliver(messages: readonly ObserverMessage[]): Promise<void> {
-    let left = slice;
-    for (const [record, own] of this.#recipients(messages)) {
-      if (left <= 0) {
-        await nextTurn();
-        left = slice;
-      }
-      for (const message of own) record.receiver.receive(message, record);
-      left -= own.length;
-    }
-  }
-
-  #recipients(
-    messages: readonly ObserverMessage[],
-  ): Iterable<readonly [SubscriptionRecord, readonly ObserverMessage[]]> {
     const audiences = messages.map((message) =>
       this.index.audience('recheck' in message ? message.recheck : message.groups),
     );
     const [first = []] = audiences;
-    if (audiences.every((audience) => audience === first)) return first.map((record) => [record, messages] as const);
-    const recipients = new Map<SubscriptionRecord, ObserverMessage[]>();
-    audiences.forEach((audience, number) => {
-      const message = messages[number];
-      for (const record of audience) {
-        const own = recipients.get(record);
-        if (own && message) own.push(message);
-        else if (message) recipients.set(record, [message]);
+    const isShared = audiences.every((audience) => audience === first);
+    const byRecord = isShared ? undefined : messagesByRecord(messages, audiences);
+    let left = slice;
+    for (const record of byRecord?.keys() ?? first) {
+      if (left <= 0) {
+        await nextTurn();
+        left = slice;
       }
-    });
-    return recipients;
+      const own = byRecord?.get(record) ?? messages;
+      for (const message of own) record.receiver.receive(message, record);
+      left -= own.length;
+    }
   }
 
   /** Tells developers. */
@@ -385,6 +372,22 @@ export class EventPublisher {
       after: shortGroups(id, after),
     });
   }
+}
+
+function messagesByRecord(
+  messages: readonly ObserverMessage[],
+  audiences: readonly (readonly SubscriptionRecord[])[],
+): ReadonlyMap<SubscriptionRecord, readonly ObserverMessage[]> {
+  const byRecord = new Map<SubscriptionRecord, ObserverMessage[]>();
+  audiences.forEach((audience, number) => {
+    const message = messages[number];
+    for (const record of audience) {
+      const own = byRecord.get(record);
+      if (own && message) own.push(message);
+      else if (message) byRecord.set(record, [message]);
+    }
+  });
+  return byRecord;
 }
 
 /** Rows of a subclass are rows of the model too. */
