@@ -342,6 +342,29 @@ describe('A change that is published', () => {
     await app.close();
   });
 
+  it('is not logged any more when the last application has ended', async () => {
+    const { em: root } = database.orm;
+    const entries = async (): Promise<unknown> => {
+      const [{ count } = {}] = await root.execute('select count(*)::int as count from signalbox.log');
+      return count;
+    };
+    const write = async (id: bigint): Promise<void> => {
+      const em = root.fork();
+      em.create(Account, { id });
+      await em.flush();
+    };
+    const app = createApp({ orm: database.orm, routes: [path('/ws/', Accounts)] });
+    await using ann = await connect(app, '/ws/');
+    await ann.request('follow');
+    const before = await entries();
+    await write(1n);
+    expect(await entries()).to.equal(Number(before) + 1);
+    await app.close();
+    await write(2n);
+    await root.fork().upsert(Account, { id: 3n });
+    expect(await entries()).to.equal(Number(before) + 1);
+  });
+
   it('has JSON values only, a bigint key as text', async () => {
     const app = createApp({ orm: database.orm, routes: [path('/ws/', Accounts)] });
     await using ann = await connect(app, '/ws/');

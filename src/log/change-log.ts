@@ -146,9 +146,13 @@ export class ChangeLog {
     };
   }
 
-  /**
-   * Other applications may want to know other things. Nothing is noted before the log is ready: no subscription can have begun.
-   */
+  /** Before the log is ready nothing is noted: no subscription can have begun. Nor is it behind the last application. */
+  #become({ isReady }: { readonly isReady: boolean }): void {
+    this.#isReady = isReady;
+    this.#lookAgain();
+  }
+
+  /** Other applications may want to know other things. */
   #lookAgain(): void {
     this.capture.watches = this.#isReady ? this.#observed.watches() : new Map();
     this.#rows.forget();
@@ -186,8 +190,7 @@ export class ChangeLog {
       this.#retention.start();
     }
     await this.#exchange();
-    this.#isReady = true;
-    this.#lookAgain();
+    this.#become({ isReady: true });
     this.#refreshLater();
     await this.#readShapes();
   }
@@ -289,7 +292,7 @@ export class ChangeLog {
 
   /** An application that attaches meanwhile begins when all of it has ended. */
   #stop(): Promise<void> {
-    this.#isReady = false;
+    this.#become({ isReady: false });
     this.#preparing = undefined;
     this.#pool.onCommit(undefined);
     this.#pool.unwatch();
@@ -299,7 +302,7 @@ export class ChangeLog {
   }
 
   async #end(): Promise<void> {
-    this.#isReady = false;
+    this.#become({ isReady: false });
     clearTimeout(this.#timer);
     await this.#refreshed;
     await this.#retention?.stop();
