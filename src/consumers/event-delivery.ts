@@ -4,8 +4,8 @@ import type { Request } from '../dispatch/request.js';
 import { Revoked } from '../errors.js';
 import type { DeliveryDecision, DeliveryInspector, PermissionAnswer } from '../inspection.js';
 import type { Logger } from '../logger.js';
-import type { EventAction, EventMessage, ObserverMessage } from '../observers/event-message.js';
-import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
+import type { EventMessage, ObserverMessage } from '../observers/event-message.js';
+import type { EventAction, SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
 import { shortGroups } from '../observers/observer.js';
 import type { ObservedEvent, Sight, Viewer } from '../observers/observer-declaration.js';
 import type { SubscribingRequest, SubscriptionRecord } from '../observers/subscription-index.js';
@@ -307,6 +307,10 @@ export class EventDelivery {
       return this.#revoke(record);
     }
     if (!sight.event) return this.#noteHidden(arrival, sight);
+    if (isOtherKind(arrival, sight.event.action)) {
+      this.#tell(arrival, 'kept');
+      return true;
+    }
     const asked: PermissionAnswer[] | undefined = this.session.inspector && [];
     const unanswered = isDue ? this.#authorizer.questions(record, plan) : questions;
     const refusing = await this.#authorizer.refusing(unanswered, sight.event, asked);
@@ -379,6 +383,7 @@ export class EventDelivery {
       subscription: record,
       context: question.context,
       ...(serializer && { serializer }),
+      ...(message.change && { change: message.change }),
       isJudged: question.judgesObjects,
       maySee: (row) => this.#authorizer.maySee(question, row),
       rights: async () => {
@@ -477,8 +482,16 @@ function arrivalOf(message: ObserverMessage, record: SubscriptionRecord): Arriva
   const { origin } = message;
   if ('recheck' in message) return { record, groups: message.recheck, isRecheck: true, origin, bytes: 0 };
   const event = eventFor(begun(record, message.batch), message.before, message.after);
-  if (!event) return undefined;
+  const { only } = record.observer;
+  // An update may turn out to be a create or a delete, where a row comes into sight or leaves it.
+  if (!event || (only && event !== only && event !== 'update')) return undefined;
   return { record, action: record.observer.signal?.name ?? event, message, origin, bytes: 0 };
+}
+
+/** Whether the subscription asked for events of another kind. */
+function isOtherKind({ record }: EventArrival, action: EventAction): boolean {
+  const { only } = record.observer;
+  return only !== undefined && action !== only;
 }
 
 /**

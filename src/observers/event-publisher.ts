@@ -180,12 +180,21 @@ export class EventPublisher {
       const leaveOut: LeaveOut = (error) =>
         this.logger.error('A group of a change was left out.', { observer: id, pk, error });
       try {
-        groups.set(observer, observer.groupsOfKey?.(pk) ?? (await observer.groupsOfRow(row.entity, leaveOut)));
+        const known = observer.groupsOfKey?.(pk) ?? (observer.lets && this.#askedFor(observer, observer.lets, row));
+        groups.set(observer, known ?? (await observer.groupsOfRow(row.entity, leaveOut)));
       } catch (error) {
         this.#noteUntold(observer, pk, error);
       }
     }
     return { row, groups };
+  }
+
+  /** The groups of this process' subscriptions that ask for a row. */
+  #askedFor(observer: Observer, lets: NonNullable<Observer['lets']>, row: LoggedRow): string[] {
+    return this.index.groupsOf(observer).filter((group) => {
+      const kwargs = this.index.kwargsOf(group);
+      return kwargs !== undefined && lets(kwargs, row);
+    });
   }
 
   /** One event for each observer, in the context of the row after the change, if there is one. */
@@ -218,6 +227,7 @@ export class EventPublisher {
           groups,
           ...text,
           ...source,
+          ...(observer.visibility && observer.needsBefore && { change }),
           ...(origin !== undefined && { origin }),
         });
       } catch (error) {
