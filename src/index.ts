@@ -122,8 +122,8 @@ export type {
 export { FilterBackend, type FilterBackendClass } from './filters/model-filter-backend.js';
 export type { JsonSchema } from './kwargs/json-schema.js';
 export type { KwargsInputOf, KwargsOf, KwargsSchema } from './kwargs/kwargs-checker.js';
+export { afterCommit } from './log/after-commit.js';
 export { Announcer } from './log/announcer.js';
-export { afterCommit } from './log/change-log.js';
 export { NotifyChannelLayer } from './log/notify-channel-layer.js';
 export { type LogFields, Logger, type LogLevel, type LogLimits } from './logger.js';
 export type {

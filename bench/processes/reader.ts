@@ -50,7 +50,7 @@ let began = { batch: 0, cpu: 0 };
 const doorbell = new Doorbell(Notifications.of(orm), { listens: listen, logger, rung: () => reader.ring() });
 const reader = new LogReader({
   read: statementRunner(orm.em, settings),
-  isRung: () => doorbell.isHeard,
+  bell: doorbell,
   prepare,
   settings,
   logger,

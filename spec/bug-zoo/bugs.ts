@@ -298,7 +298,7 @@ const changes: readonly Bug[] = [
     story: 'Of two changes of a row in a transaction, the later one says whether the row was there before.',
     plant: {
       symbol: 'merged',
-      in: 'orm/commit-buffer',
+      in: 'orm/change-capture',
       with: (merge: (earlier: Noted, later: Noted) => Noted) => (earlier: Noted, later: Noted) => ({
         ...merge(earlier, later),
         wasThere: later.wasThere,
@@ -323,6 +323,24 @@ const changes: readonly Bug[] = [
         },
     },
     caughtBy: ['observers/event-publisher'],
+  },
+  {
+    name: 'each look at the row of a change makes another entity of it',
+    story: 'A row of the log is restored in a manager of its own for every observer and rule.',
+    plant: {
+      symbol: 'LoggedRow.entity',
+      with: (entity: (this: object) => object) =>
+        function (this: LoggedRow) {
+          return entity.call(new this.constructor(this.em.fork(), this.meta, this.stored, this.schema));
+        },
+    },
+    caughtBy: ['observers/event-publisher'],
+  },
+  {
+    name: 'each subscriber of a change has its text decoded',
+    story: 'The body of an event is a copy for each delivery.',
+    plant: { symbol: 'bodyOf', with: answered((body: object) => structuredClone(body)) },
+    caughtBy: ['consumers/event-delivery'],
   },
   {
     name: 'the events of one commit reach a client in several writes',
@@ -1221,6 +1239,14 @@ interface TransactionEvent {
 }
 
 /** As much of the commit buffer as is needed. */
+interface LoggedRow {
+  readonly constructor: new (...given: unknown[]) => object;
+  readonly em: EntityManager;
+  readonly meta: unknown;
+  readonly stored: unknown;
+  readonly schema: unknown;
+}
+
 interface Stages {
   find(transaction: object): Stage;
   released(event: TransactionEvent): void;

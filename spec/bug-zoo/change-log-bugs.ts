@@ -241,7 +241,7 @@ const writing: readonly Bug[] = [
     story: 'The schema is no part of what a row is told apart by.',
     plant: {
       symbol: 'nameOf',
-      in: 'orm/commit-buffer',
+      in: 'orm/change-capture',
       with: given((note: object) => [{ ...note, schema: undefined }]),
     },
     caughtBy: ['log/true-images'],

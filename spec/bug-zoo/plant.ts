@@ -8,7 +8,7 @@ export interface Fault {
    * accessor of it.
    */
   readonly symbol: string;
-  /** The module that declares it, where several declare this name: its path without `.ts`, such as `orm/commit-buffer`. */
+  /** The module that declares it, where several declare this name: its path without `.ts`, such as `orm/change-capture`. */
   readonly in?: string;
   /** The package that exports the class whose member it is. Default: the framework. */
   readonly of?: string;

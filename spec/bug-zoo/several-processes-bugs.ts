@@ -10,13 +10,37 @@ export const severalProcessesBugs: readonly Bug[] = [
     caughtBy: ['log/several-applications'],
   },
   {
+    name: 'each commit on a database of one connection notifies nobody',
+    story: 'The doorbell hangs on PGlite too, where no other process can hear it.',
+    plant: { symbol: 'isEmbedded', with: always(false) },
+    caughtBy: ['log/doorbell'],
+  },
+  {
+    name: 'a process that is alone rings for each commit',
+    story: 'A ring that it sent through the pool is taken for that of another process.',
+    plant: {
+      symbol: 'Notifications.notify',
+      with: given((channel: string, payloads: readonly string[]) => [
+        channel,
+        channel === 'signalbox_log' ? payloads.map((payload) => payload.replace(/ .*/, '')) : payloads,
+      ]),
+    },
+    caughtBy: ['log/doorbell'],
+  },
+  {
+    name: 'a connection that listens is sent statements side by side, which pg 9 refuses',
+    story: 'A statement does not wait for the answer to the one before.',
+    plant: { symbol: 'oneAfterTheOther', with: leftOut },
+    caughtBy: ['log/notifications'],
+  },
+  {
     name: 'two processes that were started together never ring each other',
     story: 'A process that begins to listen says nothing, and takes itself for alone.',
     plant: {
       symbol: 'Notifications.notify',
       with: given((channel: string, payloads: readonly string[]) => [
         channel,
-        payloads.filter((payload) => payload !== 'hello'),
+        payloads.filter((payload) => !payload.startsWith('hello')),
       ]),
     },
     caughtBy: ['log/doorbell'],
@@ -24,7 +48,7 @@ export const severalProcessesBugs: readonly Bug[] = [
   {
     name: 'where LISTEN does not work, the log is read every 30 s',
     story: 'The reader believes that whatever is committed rings.',
-    plant: { symbol: 'LogReader', with: made((options: object) => [{ ...options, isRung: () => true }]) },
+    plant: { symbol: 'LogReader', with: made((options: object) => [{ ...options, bell: { isHeard: true } }]) },
     caughtBy: ['log/several-applications'],
   },
   {

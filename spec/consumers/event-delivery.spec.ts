@@ -209,6 +209,20 @@ describe('The delivery of events', () => {
     return frames.map(({ request_id }) => request_id);
   }
 
+  it('decodes a change once for all who are told of it', async () => {
+    await using bob = await connect(app, '/guarded/?mood=kind');
+    await using cid = await connect(app, '/guarded/?mood=kind');
+    await subscribe('b', 1, bob);
+    await subscribe('c', 1, cid);
+    await write();
+    await Promise.all([bob.receive(), cid.receive()]);
+    expect(asked.map(({ data }) => data)).to.deep.equal([
+      { id: 1, text: 'hi' },
+      { id: 1, text: 'hi' },
+    ]);
+    expect(asked[0]?.data).to.equal(asked[1]?.data);
+  });
+
   it('asks the permissions of the subscription again', async () => {
     isBanned = false;
     await using bob = await connect(app, '/welcome/');

@@ -4,7 +4,13 @@ import { MemoryLogger } from 'signalbox/testing';
 import { type LogBatch, LogReader, type LogReaderOptions } from '#signalbox/log/log-reader.js';
 import { prepareLog } from '#signalbox/log/log-schema.js';
 import { Retention } from '#signalbox/log/retention.js';
-import { type RunStatement, runStatement, statementRunner, writeConnection } from '#signalbox/orm/statements.js';
+import {
+  type RunStatement,
+  runStatement,
+  type StatementUse,
+  statementRunner,
+  writeConnection,
+} from '#signalbox/orm/statements.js';
 import { defaultSettings } from '#signalbox/settings.js';
 import { until, within } from '../support/deadline.js';
 import { makeHotRows, storedCounts, storm, Told } from '../support/storm.js';
@@ -35,7 +41,7 @@ export function itIsAChangeLog(open: () => LogDatabase, { hasServer }: { readonl
     const reader = new LogReader({
       read: statementRunner(em, settings),
       prepare,
-      isRung: () => true,
+      bell: { isHeard: true },
       settings,
       logger,
       receive: (batch) => batches.push(batch),
@@ -281,18 +287,18 @@ export function itIsAChangeLog(open: () => LogDatabase, { hasServer }: { readonl
   it('is behind only while a read has a connection and no answer', async () => {
     const run = statementRunner(em, settings);
     const answer = Promise.withResolvers<void>();
-    const connections: (() => void)[] = [];
+    const uses: (StatementUse | undefined)[] = [];
     const reader = await startReader({
-      read: async (statement, parameters, onConnected = () => {}) => {
-        connections.push(onConnected);
+      read: async (statement, parameters, use) => {
+        uses.push(use);
         if (statement.name === 'read') await answer.promise;
         return run(statement, parameters);
       },
     });
     const reading = reader.read();
-    await until(() => connections.length === 2, 'the read');
+    await until(() => uses.length === 2, 'the read');
     expect(reader.lag).to.equal(0);
-    connections[1]?.();
+    Object.assign(uses[1] ?? {}, { connectedAt: performance.now() });
     await until(() => reader.lag > 1, 'time to pass');
     answer.resolve();
     await reading;

@@ -1,9 +1,22 @@
 import { expect } from 'chai';
-import { MemoryLogger } from 'signalbox/testing';
-import { Doorbell, type Ring } from '#signalbox/log/doorbell.js';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  Consumer,
+  createApp,
+  type ModelEvent,
+  ModelObserver,
+  path,
+  type Subscription,
+} from 'signalbox';
+import { connect, MemoryLogger } from 'signalbox/testing';
+import { Doorbell, doorbellChannel, type Ring } from '#signalbox/log/doorbell.js';
 import { Notifications } from '#signalbox/log/notifications.js';
 import { useDatabase, useSecondOrm } from '../support/database.js';
 import { until } from '../support/deadline.js';
+import { embeddedDatabase } from '../support/embedded-database.js';
+import { entities, Room } from '../support/entities.js';
 
 /** A doorbell of a process, with the rings that it heard. */
 class Hung {
@@ -65,6 +78,25 @@ describe('The doorbell of the change log', () => {
     await there.hears('observed');
   });
 
+  it('is not rung by a process that is alone, although it heard a ring that it sent through another connection', async () => {
+    const heard: string[] = [];
+    const listener = { heard: (payload: string) => void heard.push(payload), up: () => {}, down: () => {} };
+    const notifications = Notifications.of(second.orm);
+    const unlisten = notifications.listen(doorbellChannel, listener);
+    await until(() => notifications.isUp, 'The listener');
+    const here = hang(database.orm);
+    await here.isUp();
+    await until(() => heard.length === 1, 'What it says when it begins to listen');
+    await database.orm.em.execute('select pg_notify(?, ?)', [doorbellChannel, heard[0]]);
+    await until(() => heard.length === 2, 'The same through the pool');
+    here.bell.ring();
+    await here.bell.stop();
+    await notifications.notify(doorbellChannel, ['end']);
+    await until(() => heard.length === 3, 'The end');
+    expect(heard.map((payload) => payload.split(' ')[0])).to.deep.equal(['hello', 'hello', 'end']);
+    await unlisten();
+  });
+
   it('is rung by one that does not listen, also where it has heard nobody', async () => {
     const [here, there] = [hang(database.orm), hang(second.orm, false)];
     await here.isUp();
@@ -82,5 +114,40 @@ describe('The doorbell of the change log', () => {
     there.bell.ring('observed');
     await here.hears('observed');
     expect(here.heard).to.deep.equal(['log', 'log', 'observed']);
+  });
+});
+
+/** Hears of rooms. */
+@Consumer()
+class RoomConsumer extends ApiConsumer {
+  @Action({ status: 201 })
+  async follow(context: ActionContext) {
+    await this.subscribe(this.onRoom, {}, context);
+  }
+
+  @ModelObserver(() => Room)
+  async onRoom(event: ModelEvent<Room>, subscription: Subscription) {
+    await subscription.send(event);
+  }
+}
+
+describe('A commit on a database of one connection', () => {
+  const database = embeddedDatabase(entities);
+
+  it('is heard of without a notification: there is no other process', async () => {
+    const client = await database.orm.em.getConnection().getNativeClient();
+    const heard: string[] = [];
+    const unlisten = await client.listen(doorbellChannel, (payload) => heard.push(payload));
+    const app = createApp({ orm: database.orm, routes: [path('/ws/', RoomConsumer)] });
+    await using ann = await connect(app, '/ws/');
+    expect(await ann.request('follow')).to.include({ response_status: 201 });
+    const em = database.orm.em.fork();
+    em.create(Room, { name: 'red' });
+    await em.flush();
+    expect(await ann.receive()).to.deep.include({ action: 'create', data: { pk: 1 } });
+    await app.idle();
+    expect(heard).to.deep.equal([]);
+    await unlisten();
+    await app.close();
   });
 });

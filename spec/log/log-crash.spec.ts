@@ -68,7 +68,7 @@ describe('The change log over a crash of the server', function () {
     reader = new LogReader({
       read: statementRunner(orm.em, settings),
       prepare,
-      isRung: () => true,
+      bell: { isHeard: true },
       settings,
       logger,
       receive: (batch) => {

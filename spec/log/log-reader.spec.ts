@@ -33,7 +33,7 @@ describe('The reader of the change log, beside transactions that overlap', () =>
     reader = new LogReader({
       read: statementRunner(em, settings),
       prepare,
-      isRung: () => true,
+      bell: { isHeard: true },
       settings,
       logger,
       receive: ({ rows }) => received.push(rows.map(({ entries }) => entries)),

@@ -198,7 +198,7 @@ describe('The tables of the change log', () => {
     const reader = new LogReader({
       read: statementRunner(em, defaultSettings.changeLog),
       prepare: () => prepareLog(em, settings, logger),
-      isRung: () => true,
+      bell: { isHeard: true },
       settings: defaultSettings.changeLog,
       logger,
       receive: (batch) => batches.push(batch),

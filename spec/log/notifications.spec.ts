@@ -1,6 +1,7 @@
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
+import pg from 'pg';
 import { type NotificationListener, Notifications } from '#signalbox/log/notifications.js';
 import { useDatabase } from '../support/database.js';
 import { until } from '../support/deadline.js';
@@ -8,20 +9,23 @@ import { embeddedDatabase } from '../support/embedded-database.js';
 import { entities } from '../support/entities.js';
 import { type PostgresServer, startPostgres } from '../support/postgres.js';
 
-/** Writes down what it is told; that it hears nothing, once. */
+/** Writes down what it is told; that it hears nothing, once for all attempts that fail. */
 class Listening implements NotificationListener {
   readonly told: string[] = [];
+  #isDown = false;
 
   heard(payload: string, isOwn: boolean): void {
     this.told.push(`${isOwn ? 'own' : 'other'} ${payload}`);
   }
 
   up(): void {
+    this.#isDown = false;
     this.told.push('up');
   }
 
   down(): void {
-    if (this.told.at(-1) !== 'down') this.told.push('down');
+    if (!this.#isDown) this.told.push('down');
+    this.#isDown = true;
   }
 
   async hears(...told: readonly string[]): Promise<void> {
@@ -114,6 +118,41 @@ describe('Notifications', () => {
     expect(refused).to.include('payload string too long');
     await here.notify('red', ['two']);
     await listening.hears('own two');
+  });
+});
+
+describe('The connection of notifications', () => {
+  const database = useDatabase('notifications_in_turn');
+  const { query } = pg.Client.prototype;
+
+  afterEach(() => {
+    pg.Client.prototype.query = query;
+  });
+
+  it('has one statement under way at a time, whatever is asked of it at once', async () => {
+    const running = new Map<object, number>();
+    let most = 0;
+    pg.Client.prototype.query = function (this: object, ...statement: readonly unknown[]) {
+      const count = (running.get(this) ?? 0) + 1;
+      running.set(this, count);
+      most = Math.max(most, count);
+      const answer: unknown = Reflect.apply(query, this, statement);
+      Promise.resolve(answer).then(
+        () => running.set(this, (running.get(this) ?? 1) - 1),
+        () => {},
+      );
+      return answer;
+    } as typeof query;
+    const notifications = Notifications.of(database.orm);
+    const [red, blue] = [new Listening(), new Listening()];
+    const ends = [notifications.listen('red', red)];
+    await red.hears('up');
+    ends.push(notifications.listen('blue', blue));
+    await Promise.all([notifications.notify('red', ['one']), notifications.notify('red', ['two'])]);
+    await red.hears('own one', 'own two');
+    await blue.hears('up');
+    for (const end of ends) await end();
+    expect(most).to.equal(1);
   });
 });
 

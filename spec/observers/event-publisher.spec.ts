@@ -14,7 +14,10 @@ import {
   Logger,
   type ModelEvent,
   ModelObserver,
+  type Permission,
+  Permissions,
   path,
+  RevokedBy,
   Serializer,
   type Subscription,
 } from 'signalbox';
@@ -261,11 +264,42 @@ class CountingConsumer extends Accounts {
   }
 }
 
+/** The entities that were made of rows of the log. */
+const looked: Account[] = [];
+
+@injectable()
+class IsWelcome implements Permission {
+  hasPermission() {
+    return true;
+  }
+}
+
+@Consumer()
+@Permissions(IsWelcome)
+class LookingConsumer extends Accounts {
+  @GroupsForSignal('onAccount')
+  @RevokedBy('onAccount', () => Account)
+  protected groupsOfAccount(account: Account) {
+    looked.push(account);
+    return ['all'];
+  }
+
+  @GroupsForConsumer('onAccount')
+  protected groupsOfAll() {
+    return ['all'];
+  }
+}
+
+@Consumer()
+@Permissions(IsWelcome)
+class AlsoLookingConsumer extends LookingConsumer {}
+
 describe('A change that is published', () => {
   const database = useDatabase('change_publisher_keys', [Account]);
   beforeEach(() => {
     keys.splice(0);
     groupsAsked = 0;
+    looked.splice(0);
   });
 
   it('has its groups asked only while a client of this process is subscribed to the observer', async () => {
@@ -291,6 +325,44 @@ describe('A change that is published', () => {
     await write(3n);
     expect(groupsAsked).to.equal(1);
     await app.close();
+  });
+
+  it('has one entity made of its row, however many observers and rules look at it', async () => {
+    const routes = [path('/one/', LookingConsumer), path('/other/', AlsoLookingConsumer)];
+    const app = createApp({ orm: database.orm, routes });
+    await using ann = await connect(app, '/one/');
+    await using bob = await connect(app, '/other/');
+    for (const each of [ann, bob]) expect(await each.request('follow')).to.include({ response_status: 201 });
+    const em = database.orm.em.fork();
+    em.create(Account, { id: 1n });
+    await em.flush();
+    for (const each of [ann, bob]) expect(await each.receive()).to.deep.include({ action: 'create' });
+    expect(looked).to.have.length(4);
+    expect(new Set(looked).size).to.equal(1);
+    await app.close();
+  });
+
+  it('is not logged any more when the last application has ended', async () => {
+    const { em: root } = database.orm;
+    const entries = async (): Promise<unknown> => {
+      const [{ count } = {}] = await root.execute('select count(*)::int as count from signalbox.log');
+      return count;
+    };
+    const write = async (id: bigint): Promise<void> => {
+      const em = root.fork();
+      em.create(Account, { id });
+      await em.flush();
+    };
+    const app = createApp({ orm: database.orm, routes: [path('/ws/', Accounts)] });
+    await using ann = await connect(app, '/ws/');
+    await ann.request('follow');
+    const before = await entries();
+    await write(1n);
+    expect(await entries()).to.equal(Number(before) + 1);
+    await app.close();
+    await write(2n);
+    await root.fork().upsert(Account, { id: 3n });
+    expect(await entries()).to.equal(Number(before) + 1);
   });
 
   it('has JSON values only, a bigint key as text', async () => {

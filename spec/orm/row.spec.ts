@@ -3,7 +3,7 @@ import { Embeddable, Embedded, Entity, Formula, ManyToOne, PrimaryKey, Property 
 import { expect } from 'chai';
 import { ModelSerializer, type SerializerContext } from 'signalbox';
 import { injectable } from 'tsyringe';
-import { restore } from '#signalbox/orm/row.js';
+import { restore } from '#signalbox/orm/unit-of-work.js';
 import { serializeOne } from '#signalbox/serializers/serialize.js';
 import { recordChanges } from '../support/changes.js';
 import { useDatabase } from '../support/database.js';

@@ -6,6 +6,7 @@ import {
   runStatement,
   type Statement,
   StatementNames,
+  type StatementUse,
   statementRunner,
   writeConnection,
 } from '#signalbox/orm/statements.js';
@@ -168,13 +169,12 @@ describe('Statements', () => {
       metadataProvider: ReflectMetadataProvider,
       discovery: { warnWhenNoEntities: false },
     });
-    let connected = 0;
+    const use: StatementUse = { connectedAt: undefined };
+    const before = performance.now();
     try {
-      const rows = await statementRunner(lazy.em, { preparedStatements: true })(byId, [1], () => {
-        connected += 1;
-      });
+      const rows = await statementRunner(lazy.em, { preparedStatements: true })(byId, [1], use);
       expect(rows).to.deep.equal([{ id: 1, name: 'a' }]);
-      expect(connected).to.equal(1);
+      expect(use.connectedAt).to.be.within(before, performance.now());
     } finally {
       await lazy.close(true);
     }

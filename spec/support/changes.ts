@@ -3,7 +3,8 @@ import type { MikroORM } from '@mikro-orm/postgresql';
 import { MemoryLogger } from 'signalbox/testing';
 import { ChangeLog } from '#signalbox/log/change-log.js';
 import type { ModelChange } from '#signalbox/log/entry.js';
-import { primaryKeyOf, restore, type StoredRow } from '#signalbox/orm/row.js';
+import { primaryKeyOf, type StoredRow } from '#signalbox/orm/row.js';
+import { restore } from '#signalbox/orm/unit-of-work.js';
 import { completeSettings } from '#signalbox/settings.js';
 
 /** A change as specs read it: values by the names of properties. */

@@ -16,7 +16,6 @@ import { PermissionChecker } from '../permissions/permission-checker.js';
 import { knowsConnectionOnly } from '../permissions/standard-permissions.js';
 import type { Settings } from '../settings.js';
 import { ApiConsumer } from './api-consumer.js';
-import { EventBodies } from './event-bodies.js';
 import { BaseModelConsumer, modelOf, narrowingOf, overrides, settingsOf } from './model-consumer.js';
 
 export type ConsumerClass = ConcreteClass<ApiConsumer>;
@@ -30,7 +29,6 @@ export interface CompiledConsumer {
   readonly observersById: ReadonlyMap<string, Observer>;
   readonly permission: PermissionExpression;
   readonly permissions: PermissionChecker;
-  readonly bodies: EventBodies;
   /** What `@Consumer` was given. */
   readonly options: ConsumerOptions;
   /** The groups that each connection joins. */
@@ -83,7 +81,6 @@ export function compileConsumer(
     observersById: new Map([...observers.values()].map((observer) => [observer.id, observer])),
     permission,
     permissions,
-    bodies: new EventBodies(),
     options: optionsOf(consumer),
     groups: groupDeclarations.find(consumer) ?? [],
     messages: messagesOf(consumer),

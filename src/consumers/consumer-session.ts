@@ -517,6 +517,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
       takeBack?.();
       subscriptions.leave(record, added);
     });
+    this.#events.expect(record, noted);
     await this.#begin(record, known ? added : []);
     // Behind the joining, and as if never asked before: what changes the rights from now on is asked again.
     if (observer.hasRights) noted.rights = await rightsFor(observer, context);

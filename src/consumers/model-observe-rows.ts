@@ -11,7 +11,7 @@ import { ownSchema } from '../kwargs/own-schema.js';
 import type { Class } from '../metadata.js';
 import type { eventTypes, ModelEvent, SentEvent, Subscription } from '../observers/model-event.js';
 import { observerDeclarations } from '../observers/observer-declaration.js';
-import type { LoggedRow } from '../orm/row.js';
+import type { LoggedRow } from '../orm/unit-of-work.js';
 import { ActionContext } from '../scope/action-context.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { Status } from '../status.js';

@@ -3,8 +3,8 @@ import { Collection, type EntityMetadata, helper, Reference, Utils } from '@mikr
 import type { ReplyClass } from '../dispatch/action-declaration.js';
 import { toView } from '../kwargs/class-rules.js';
 import type { Class } from '../metadata.js';
+import { wasWritten } from '../orm/change-capture.js';
 import { primaryKeyOf } from '../orm/row.js';
-import { wasWritten } from '../orm/written-rows.js';
 import { Page } from '../paginators/page.js';
 import { askRights, isWithin } from '../serializers/field-rights.js';
 import { ofKey, showKey } from '../serializers/model-key.js';

@@ -1,16 +1,16 @@
-import {
-  type EntityClass,
-  type EntityManager,
-  type EntityMetadata,
-  RequestContext,
-  TransactionContext,
-} from '@mikro-orm/core';
+import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
 import { currentWork, runDetached } from '../async-context.js';
 import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
-import { ChangeCapture, type Watch } from '../orm/change-capture.js';
-import { CommitBuffer, type LoggedRecheck, type LoggedSignal, type Stage } from '../orm/commit-buffer.js';
+import {
+  ChangeCapture,
+  CommitBuffer,
+  type LoggedRecheck,
+  type LoggedSignal,
+  type Stage,
+} from '../orm/change-capture.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
+import { isEmbedded } from '../orm/database-facts.js';
 import type { OrmRoot } from '../orm/orm-root.js';
 import { RowReader } from '../orm/row-reader.js';
 import {
@@ -27,33 +27,24 @@ import type { Commit } from './entry.js';
 import { decodeCommits, RepeatedEntries } from './log-decoder.js';
 import { type LogBatch, LogReader } from './log-reader.js';
 import { prepareLog } from './log-schema.js';
-import { append } from './log-writer.js';
+import { append, headOfEntry } from './log-writer.js';
 import { LooseEntries, type LooseEntry } from './loose-entries.js';
 import { Notifications } from './notifications.js';
-import { declareModels, type ObservedModel, readModels } from './observed-models.js';
+import { ObservedModels, type ObservingUser } from './observed-models.js';
 import { Retention } from './retention.js';
 
 /** An application that the changes of a database are read for, or a process that only writes. */
-export interface LogUser {
-  /** Whether it wants to hear what was committed. */
-  readonly reads: boolean;
+export interface LogUser extends ObservingUser {
   readonly settings: ChangeLogSettings;
   readonly logger: Logger;
-  isObserved(entity: EntityClass<object>): boolean;
-  /** Whether the row before a change is needed, and what its many-to-many relations held. */
-  needsBefore(entity: EntityClass<object>): boolean;
-  /** Hidden and lazy properties that its observers need. */
-  shownOf(entity: EntityClass<object>): Iterable<string>;
-  /** Hidden and lazy properties of which only has to be known whether they have changed. */
-  comparedOf(entity: EntityClass<object>): Iterable<string>;
   /** @param batch the number of the read that found the commits, which are in their order */
   receive(commits: readonly Commit[], batch: number): void;
   /** Changes may have been missed: clients have to read anew. */
   missed(reason: string): void;
-  /** Called after each read with how far the reader is behind the database, in milliseconds. */
+  /** Called with how far the reader is behind the database, in milliseconds, when that has changed. */
   isBehind(lag: number): void;
-  /** The trace that is under way, as W3C `traceparent`. */
-  cause(): string | undefined;
+  /** The trace that is under way, as W3C `traceparent`. Absent where nothing is traced. */
+  readonly cause: (() => string | undefined) | undefined;
 }
 
 const logs = new WeakMap<object, ChangeLog>();
@@ -74,18 +65,9 @@ export class ChangeLog {
   readonly #em: EntityManager;
   readonly #pool: ConnectionPool;
   readonly #users = new Set<LogUser>();
-  /** What the applications together want to know of each entity. */
-  readonly #watches = new Map<EntityClass<object>, Watch | undefined>();
   readonly #buffer = new CommitBuffer();
-  readonly #rows = new RowReader(
-    ({ class: entity, className }) => {
-      const { shown, compared } = this.#wishesOf(entity, className);
-      return { shown: new Set(shown), compared: new Set(compared) };
-    },
-    () => this.#first.settings.preparedStatements,
-  );
-  /** What the applications of all processes observe. Empty where it is not known. */
-  #observed: ReadonlyMap<string, ObservedModel> = new Map();
+  readonly #observed: ObservedModels;
+  readonly #rows: RowReader;
   readonly #loose = new LooseEntries(
     (entries) => this.#writeEntries(entries),
     () => this.#first.logger,
@@ -109,12 +91,9 @@ export class ChangeLog {
   private constructor(private readonly orm: OrmRoot) {
     this.#em = orm.em;
     this.#pool = ConnectionPool.of(orm);
-    this.capture = new ChangeCapture(
-      this.#buffer,
-      this.#rows,
-      (entity) => this.#watchOf(entity),
-      (em) => this.#writeLoose(em),
-    );
+    this.#observed = new ObservedModels(orm.em, this.#users);
+    this.#rows = new RowReader((meta) => this.#observed.hiddenColumns(meta));
+    this.capture = new ChangeCapture(orm.em, this.#buffer, this.#rows, (em) => this.#writeLoose(em));
     orm.em.getEventManager().registerSubscriber(this.capture);
   }
 
@@ -156,8 +135,9 @@ export class ChangeLog {
   attach(user: LogUser): () => Promise<void> {
     this.#users.add(user);
     this.#preparing = undefined;
-    this.#forget();
+    this.#lookAgain();
     if (this.#users.size === 1) {
+      this.#rows.hasNames = user.settings.preparedStatements;
       this.#pool.watch();
       this.#pool.onCommit({
         committing: (transaction) => this.#append(transaction),
@@ -167,14 +147,20 @@ export class ChangeLog {
     return async () => {
       if (this.#users.size === 1) await this.#loose.stop();
       this.#users.delete(user);
-      this.#forget();
+      this.#lookAgain();
       if (this.#users.size === 0) await this.#stop();
     };
   }
 
+  /** Before the log is ready nothing is noted: no subscription can have begun. Nor is it behind the last application. */
+  #become({ isReady }: { readonly isReady: boolean }): void {
+    this.#isReady = isReady;
+    this.#lookAgain();
+  }
+
   /** Other applications may want to know other things. */
-  #forget(): void {
-    this.#watches.clear();
+  #lookAgain(): void {
+    this.capture.watches = this.#isReady ? this.#observed.watches() : new Map();
     this.#rows.forget();
   }
 
@@ -200,17 +186,29 @@ export class ChangeLog {
 
   async #prepare(): Promise<void> {
     const { settings, logger } = this.#first;
-    await this.#converting(() => prepareLog(this.#em, settings, logger));
-    this.#doorbell ??= this.#hang();
+    await this.#makeTables();
+    // Before the reader takes its position, so that what is committed behind that rings.
+    if (!this.#doorbell && !isEmbedded(this.orm)) this.#doorbell = this.#hang();
     const isReading = [...this.#users].some(({ reads }) => reads);
-    if (isReading && !this.#reader) await this.#beginToRead();
-    await this.#declare();
-    this.#isReady = true;
+    if (isReading && !this.#reader) {
+      this.#reader = await this.#startReader();
+      this.#retention = new Retention(this.#em, settings, logger);
+      this.#retention.start();
+    }
+    await this.#exchange();
+    this.#become({ isReady: true });
     this.#refreshLater();
     await this.#readShapes();
   }
 
-  /** Before the reader takes its position, so that what is committed behind that rings. */
+  /** What the database fails with is an error of MikroORM, as elsewhere. */
+  async #makeTables(): Promise<void> {
+    const { settings, logger } = this.#first;
+    await prepareLog(this.#em, settings, logger).catch((error) => {
+      throw this.#pool.converted(error);
+    });
+  }
+
   #hang(): Doorbell {
     const { settings, logger } = this.#first;
     const doorbell = new Doorbell(Notifications.of(this.orm), {
@@ -222,18 +220,21 @@ export class ChangeLog {
     return doorbell;
   }
 
-  async #beginToRead(): Promise<void> {
-    const em = this.#em;
+  /** Whether whatever is committed is heard of. A database of one connection has this process alone, and needs no bell. */
+  get #bell(): { readonly isHeard: boolean } {
+    return this.#doorbell ?? { isHeard: this.#first.settings.listen };
+  }
+
+  async #startReader(): Promise<LogReader> {
     const { settings, logger } = this.#first;
-    // It reads once more where the last application has just ended.
-    const run = statementRunner(em, settings);
     const reader = new LogReader({
-      read: (...parameters) => this.#converting(() => run(...parameters)),
+      // It reads once more where the last application has just ended.
+      read: this.#runner(settings),
       prepare: async () => {
-        await prepareLog(em, settings, logger);
-        await this.#declare();
+        await this.#makeTables();
+        await this.#exchange();
       },
-      isRung: () => this.#doorbell?.isHeard ?? false,
+      bell: this.#bell,
       settings,
       logger,
       receive: (batch) => this.#receive(batch),
@@ -243,26 +244,19 @@ export class ChangeLog {
       },
     });
     await reader.start();
-    this.#reader = reader;
-    this.#retention = new Retention(em, settings, logger);
-    this.#retention.start();
+    return reader;
   }
 
-  readonly #run: RunStatement = (...parameters) => statementRunner(this.#em, this.#first.settings)(...parameters);
+  #runner(settings: ChangeLogSettings): RunStatement {
+    return statementRunner(this.#em, settings, (error) => this.#pool.converted(error));
+  }
+
+  readonly #run: RunStatement = (...parameters) => this.#runner(this.#first.settings)(...parameters);
 
   /** Says what the applications of this process observe, and learns what those of others do. */
-  async #declare(): Promise<void> {
-    const models = [...this.#em.getMetadata().getAll().values()].flatMap((meta) => this.#wishedOf(meta));
-    const isNews = await this.#converting(() => declareModels(this.#run, models));
-    await this.#learn();
-    if (isNews) this.#doorbell?.ring('observed');
-  }
-
-  async #learn(): Promise<void> {
-    const observed = await this.#converting(() => readModels(this.#run));
-    const isNews = JSON.stringify([...observed]) !== JSON.stringify([...this.#observed]);
-    this.#observed = observed;
-    if (isNews) this.#forget();
+  async #exchange(): Promise<void> {
+    if (await this.#observed.declare(this.#run)) this.#doorbell?.ring('observed');
+    if (await this.#observed.learn(this.#run)) this.#lookAgain();
   }
 
   /** Every few minutes, and when another process rings: it may observe what none did before. */
@@ -273,7 +267,7 @@ export class ChangeLog {
       if (!this.#isReady) return;
       const { logger } = this.#first;
       try {
-        await this.#declare();
+        await this.#exchange();
       } catch (error) {
         // The last application may have ended meanwhile.
         if (!this.#isReady) return;
@@ -286,44 +280,25 @@ export class ChangeLog {
   #refreshLater(): void {
     clearTimeout(this.#timer);
     if (!this.#isReady) return;
-    const wait = this.#doorbell?.isHeard ? refreshInterval : unheardRefreshInterval;
+    const wait = this.#bell.isHeard ? refreshInterval : unheardRefreshInterval;
     runDetached(() => {
       this.#timer = setTimeout(() => this.#refresh(), wait).unref();
     });
   }
 
-  #wishedOf(meta: EntityMetadata): readonly ObservedModel[] {
-    const { class: entity, className: model } = meta;
-    const users = [...this.#users].filter(({ isObserved }) => isObserved(entity));
-    if (!entity || users.length === 0) return [];
-    const needsBefore = users.some((user) => user.needsBefore(entity));
-    const shown = unique(users.flatMap((user) => [...user.shownOf(entity)]));
-    const compared = unique(users.flatMap((user) => [...user.comparedOf(entity)]));
-    return [{ model, needsBefore, shown, compared }];
-  }
-
   /** Ahead of the first transaction that needs them. A table that is not there yet is looked at then. */
   async #readShapes(): Promise<void> {
     const em = this.#em;
-    for (const meta of em.getMetadata().getAll().values()) {
-      const watch =
-        meta.class && meta.schema !== '*' && this.#observed.size > 0 ? this.#watchOf(meta.class) : undefined;
-      if (watch) await this.#rows.shapeOf(em, clientOf(em), meta, undefined, watch.needsBefore).catch(() => {});
-    }
-  }
-
-  /** What the database fails with is an error of MikroORM, as elsewhere. */
-  async #converting<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw this.#pool.converted(error);
+    if (!this.#observed.isKnown) return;
+    for (const [entity, { needsBefore }] of this.capture.watches) {
+      const meta = em.getMetadata(entity) as EntityMetadata;
+      if (meta.schema !== '*') await this.#rows.shapeOf(em, clientOf(em), meta, undefined, needsBefore).catch(() => {});
     }
   }
 
   /** An application that attaches meanwhile begins when all of it has ended. */
   #stop(): Promise<void> {
-    this.#isReady = false;
+    this.#become({ isReady: false });
     this.#preparing = undefined;
     this.#pool.onCommit(undefined);
     this.#pool.unwatch();
@@ -333,7 +308,7 @@ export class ChangeLog {
   }
 
   async #end(): Promise<void> {
-    this.#isReady = false;
+    this.#become({ isReady: false });
     clearTimeout(this.#timer);
     await this.#refreshed;
     await this.#retention?.stop();
@@ -341,7 +316,7 @@ export class ChangeLog {
     this.#reader = undefined;
     await this.#doorbell?.stop();
     this.#doorbell = undefined;
-    this.#observed = new Map();
+    this.#observed.forget();
   }
 
   /** Several applications of one database have the settings and the logger of the one that came first. */
@@ -396,7 +371,7 @@ export class ChangeLog {
 
   async #writeEntries(entries: readonly string[]): Promise<void> {
     await this.ready();
-    await this.#converting(() => this.#run(insertStatement, [entries]));
+    await this.#run(insertStatement, [entries]);
     this.#ring();
   }
 
@@ -413,32 +388,6 @@ export class ChangeLog {
     }
   }
 
-  /**
-   * What is to be noted of a model, for an application of whichever process. Nothing before the log is ready: no subscription can have
-   * begun. Everything in a process that only writes, where no application has said yet what is observed.
-   */
-  #watchOf(entity: EntityClass<object>): Watch | undefined {
-    if (!this.#isReady) return undefined;
-    if (this.#watches.has(entity)) return this.#watches.get(entity);
-    const users = [...this.#users].filter(({ isObserved }) => isObserved(entity));
-    const others = this.#observed.get(this.#em.getMetadata().find(entity)?.className ?? '');
-    const isUnknown = this.#observed.size === 0 && ![...this.#users].some(({ reads }) => reads);
-    const isWatched = users.length > 0 || others !== undefined || isUnknown;
-    const needsBefore = isUnknown || others?.needsBefore || users.some((user) => user.needsBefore(entity));
-    const watch = isWatched ? { needsBefore } : undefined;
-    this.#watches.set(entity, watch);
-    return watch;
-  }
-
-  #wishesOf(entity: EntityClass<object>, className: string): Pick<ObservedModel, 'shown' | 'compared'> {
-    const others = this.#observed.get(className);
-    const users = [...this.#users];
-    return {
-      shown: [...users.flatMap((user) => [...user.shownOf(entity)]), ...(others?.shown ?? [])],
-      compared: [...users.flatMap((user) => [...user.comparedOf(entity)]), ...(others?.compared ?? [])],
-    };
-  }
-
   /** Behind the last write of the outermost transaction. What is noted from now on makes another entry. */
   async #append(transaction: object): Promise<void> {
     const stage = this.#buffer.find(transaction);
@@ -451,9 +400,8 @@ export class ChangeLog {
   }
 
   async #write(connection: StatementConnection, stage: Stage): Promise<void> {
-    const [cause] = [...this.#users].flatMap((user) => user.cause() ?? []);
     try {
-      await append(this.#em, connection, this.#rows, stage, this.#first.settings, cause);
+      await append(this.#em, connection, this.#rows, stage, this.#first.settings, this.#cause);
     } catch (error) {
       // A migration may have changed the tables that the statement reads.
       this.#rows.forget();
@@ -461,9 +409,17 @@ export class ChangeLog {
     }
   }
 
+  get #cause(): string | undefined {
+    for (const { cause } of this.#users) {
+      const traced = cause?.();
+      if (traced !== undefined) return traced;
+    }
+    return undefined;
+  }
+
   #committed(transaction: object): void {
-    const { works } = this.#buffer.take(transaction);
     if (this.#appended.has(transaction)) this.#ring();
+    const { works } = this.#buffer.take(transaction);
     if (works.length > 0) runDetached(() => works.map((work) => this.#runWork(work)));
   }
 
@@ -472,32 +428,16 @@ export class ChangeLog {
    * its links are told with it, or it is a link of two others.
    */
   async oneRow(meta: EntityMetadata): Promise<{ readonly logged: Logged | undefined } | undefined> {
-    const watch = meta.class && this.#watchOf(meta.class);
-    if (meta.schema === '*' || this.capture.isLink(this.#em, meta)) return undefined;
+    const watch = this.capture.watches.get(meta.class);
+    if (meta.schema === '*' || this.capture.isLink(meta)) return undefined;
     if (!watch) return { logged: undefined };
     const shape = await this.#rows.shapeOf(this.#em, clientOf(this.#em), meta, undefined, watch.needsBefore);
     return shape.members.length > 0 ? undefined : { logged: { shape, needsBefore: watch.needsBefore } };
   }
 
-  /** The first parameters of such a statement: the entry up to the key of its row, what stands for one that is too long, and how long it may be. */
-  headOfEntry({ shape }: Logged, isNew: boolean): readonly [head: string, untold: string, largest: number] {
-    const { className } = shape.meta;
-    const [cause] = [...this.#users].flatMap((user) => user.cause() ?? []);
-    const origin = currentWork.getStore()?.id;
-    const head = { v: 1, ...(cause !== undefined && { cause }) };
-    const row = {
-      class: className,
-      shape: shape.id,
-      list: 0,
-      ...(isNew && { isNew }),
-      ...(origin !== undefined && { origin }),
-    };
-    const start = `${JSON.stringify({ ...head, rows: [row] }).slice(0, -3)},"key":`;
-    return [
-      start,
-      JSON.stringify({ ...head, rows: [], after: [], untold: [className] }),
-      this.#first.settings.largestEntry,
-    ];
+  /** The first parameters of such a statement. */
+  headOfEntry({ shape }: Logged, isNew: boolean): ReturnType<typeof headOfEntry> {
+    return headOfEntry(shape, isNew, this.#first.settings, this.#cause, currentWork.getStore()?.id);
   }
 
   /** Such a statement has committed. */
@@ -529,10 +469,10 @@ export class ChangeLog {
     return this.#reader;
   }
 
-  #receive({ number, rows }: LogBatch): void {
+  #receive({ number, rows, isExpected }: LogBatch): void {
     const { logger } = this.#first;
     // The others have not been told of what MikroORM does not see the end of.
-    if (this.#reader?.isExpecting) this.#doorbell?.ring();
+    if (isExpected) this.#doorbell?.ring();
     this.#decoded = this.#decoded.then(async () => {
       const decoding = { em: this.#em, rows: this.#rows, logger, repeated: this.#repeated };
       const commits = await decodeCommits(decoding, rows);
@@ -555,38 +495,9 @@ export class ChangeLog {
   }
 }
 
-/**
- * Runs work once the outermost transaction around the caller has committed: never after a rollback, and of a savepoint only where it is
- * released. Outside of any transaction it runs at once. What it throws, or rejects with, is logged and reaches no caller; it runs
- * outside of the transaction and of the request.
- *
- * ```ts
- * order.isPaid = true;
- * afterCommit(() => mailer.send(order.id));
- * ```
- *
- * @throws ConfigurationError in a transaction of a database that no application uses, or one that MikroORM did not begin
- */
-export function afterCommit(work: () => unknown): void {
-  const em = managerInTransaction();
-  const log = em && ChangeLog.find(em);
-  if (em && !log)
-    throw new ConfigurationError({
-      class: 'afterCommit',
-      reason: 'is called in a transaction of a database that no application was created for.',
-      remedy: 'Call createApp({ orm, … }) before the transaction begins.',
-    });
-  if (em && log) log.afterCommit(em, work);
-  else runDetached(() => void runUnwatched(work));
-}
-
 function hinderingOption({ em: { config } }: OrmRoot): string | undefined {
   if (config.get('disableTransactions') === true) return 'disableTransactions';
   return config.get('implicitTransactions') === false ? 'implicitTransactions' : undefined;
-}
-
-function unique(names: readonly string[]): readonly string[] {
-  return [...new Set(names)];
 }
 
 function withoutTransactions(option: string): ConfigurationError {
@@ -596,19 +507,4 @@ function withoutTransactions(option: string): ConfigurationError {
     reason: `has \`${option}: ${option === 'disableTransactions'}\`, so that writes of observed models are not told with their commit.`,
     remedy: 'Leave the option out: MikroORM begins a transaction for each flush then.',
   });
-}
-
-function managerInTransaction(): EntityManager | undefined {
-  const inContext = TransactionContext.currentTransactionContext()?.em;
-  if (inContext) return inContext;
-  const managers = RequestContext.currentRequestContext()?.map?.values() ?? [];
-  return [...managers].find((em) => em.isInTransaction());
-}
-
-async function runUnwatched(work: () => unknown): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    process.emitWarning(error instanceof Error ? error : String(error));
-  }
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { runDetached } from '../async-context.js';
 import type { Logger } from '../logger.js';
 import type { Notifications } from './notifications.js';
@@ -32,6 +33,8 @@ const hello = 'hello';
 export class Doorbell {
   readonly #notifications: Notifications;
   readonly #options: DoorbellOptions;
+  /** Stands behind what it sends. Which connection sent it does not tell: while it cannot listen, it rings through the pool. */
+  readonly #id = randomUUID();
   readonly #waiting = new Set<Ring | typeof hello>();
   #ringing: Promise<void> | undefined;
   #leave: (() => Promise<void>) | undefined;
@@ -54,8 +57,9 @@ export class Doorbell {
   start(): void {
     if (!this.#options.listens) return;
     this.#leave = this.#notifications.listen(doorbellChannel, {
-      heard: (payload, isOwn) => {
-        if (!isOwn) this.#hear(payload);
+      heard: (payload) => {
+        const [ring = '', id] = payload.split(' ');
+        if (id !== this.#id) this.#hear(ring);
       },
       up: () => this.#up(),
       down: (error) => this.#down(error),
@@ -87,7 +91,8 @@ export class Doorbell {
     const rings = [...this.#waiting];
     this.#waiting.clear();
     try {
-      await this.#notifications.notify(doorbellChannel, rings);
+      const payloads = rings.map((ring) => `${ring} ${this.#id}`);
+      await this.#notifications.notify(doorbellChannel, payloads);
       this.#retryAfter = firstRetry;
     } catch {
       // Processes that listen poll seldom, so the ring is tried again. The line of the reader says that the database is away.

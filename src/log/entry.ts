@@ -1,6 +1,6 @@
 import type { EntityClass, EntityMetadata } from '@mikro-orm/core';
 import type { ConnectionCommand } from '../authentication/connection-commands.js';
-import type { LoggedRecheck, LoggedSignal } from '../orm/commit-buffer.js';
+import type { LoggedRecheck, LoggedSignal } from '../orm/change-capture.js';
 import type { StoredRow } from '../orm/row.js';
 
 /** What one commit did to one row. Created: no `before`. Deleted: no `after`. */

@@ -1,9 +1,8 @@
 import { runDetached } from '../async-context.js';
 import type { Logger } from '../logger.js';
-import type { RunStatement, Statement } from '../orm/statements.js';
+import type { RunStatement, Statement, StatementUse } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import { codeOf } from './log-schema.js';
-import { Position } from './position.js';
 
 /** A row of the log. One transaction may have several, with the same `xid`, which need not follow each other. */
 export interface LogRow {
@@ -18,6 +17,8 @@ export interface LogBatch {
   readonly number: number;
   /** By id, which is the order in which transactions that wrote the same row committed. */
   readonly rows: readonly LogRow[];
+  /** Whether a commit was due that nothing told of: no other process has been told of it either. */
+  readonly isExpected: boolean;
 }
 
 /**
@@ -29,8 +30,8 @@ export type MissedReason = 'epoch' | 'overflow' | 'lag';
 export interface LogReaderOptions {
   /** Runs a statement outside of any transaction, on whichever connection. */
   readonly read: RunStatement;
-  /** Whether whatever another process commits rings. */
-  readonly isRung: () => boolean;
+  /** Says whether whatever another process commits is heard of. */
+  readonly bell: { readonly isHeard: boolean };
   /** Makes the tables where they are gone. */
   readonly prepare: () => Promise<void>;
   readonly settings: Pick<ChangeLogSettings, 'pollInterval' | 'largestBatch' | 'largestBatchBytes'>;
@@ -39,7 +40,7 @@ export interface LogReaderOptions {
   readonly receive: (batch: LogBatch) => void;
   /** Called where rows were passed over. Those of later batches follow without another gap. */
   readonly missed: (reason: MissedReason) => void;
-  /** Called after each read with the lag. */
+  /** Called after the first read, and after each that found the lag, in milliseconds, to be another. */
   readonly isBehind?: (lag: number) => void;
 }
 
@@ -98,8 +99,10 @@ export class LogReader {
   #next: PromiseWithResolvers<number> | undefined;
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** When the read that runs was given its connection, by `performance.now()`. */
-  #connectedAt: number | undefined;
+  /** Of the read that runs. */
+  readonly #use: StatementUse = { connectedAt: undefined };
+  /** As it was told last. */
+  #toldLag: number | undefined;
   /** When the first of the reads began that have failed since the last complete one. */
   #failingSince: number | undefined;
   #retryAfter = firstRetry;
@@ -122,13 +125,8 @@ export class LogReader {
    * with a pool of one, it waits for the action that has it.
    */
   get lag(): number {
-    const since = this.#failingSince ?? this.#connectedAt;
+    const since = this.#failingSince ?? this.#use.connectedAt;
     return since === undefined ? 0 : performance.now() - since;
-  }
-
-  /** Whether a commit is due that nothing will tell of. */
-  get isExpecting(): boolean {
-    return performance.now() - this.#expectedSince < this.options.settings.pollInterval;
   }
 
   /** How many batches `receive` failed on. */
@@ -204,9 +202,10 @@ export class LogReader {
   async #attempt({ resolve, reject }: PromiseWithResolvers<number>): Promise<void> {
     const began = performance.now();
     try {
-      await this.#read();
+      const told = await this.#read();
       this.#noteSuccess();
       this.#poll();
+      if (told) this.#tell(told);
       resolve(this.#number);
     } catch (error) {
       this.#noteFailure(error, began);
@@ -222,8 +221,8 @@ export class LogReader {
   }
 
   get #interval(): number {
-    const { settings, isRung } = this.options;
-    if (isRung()) return settings.pollInterval;
+    const { settings, bell } = this.options;
+    if (bell.isHeard) return settings.pollInterval;
     const isBusy = performance.now() - this.#foundAt < busyTime;
     return Math.min(isBusy ? busyInterval : idleInterval, settings.pollInterval);
   }
@@ -242,7 +241,7 @@ export class LogReader {
         error,
       });
     this.#failingSince ??= began;
-    this.options.isBehind?.(this.lag);
+    this.#tellLag(this.lag);
   }
 
   #noteSuccess(): void {
@@ -250,26 +249,33 @@ export class LogReader {
       this.options.logger.info('The change log is read again.', { after: Math.round(this.lag) });
     this.#failingSince = undefined;
     this.#retryAfter = firstRetry;
-    this.options.isBehind?.(0);
+    this.#tellLag(0);
   }
 
-  async #read(): Promise<void> {
+  #tellLag(lag: number): void {
+    if (lag === this.#toldLag) return;
+    this.#toldLag = lag;
+    this.options.isBehind?.(lag);
+  }
+
+  /** @returns what there is to tell, once the position stands behind it: a receiver that fails on rows is not given them again */
+  async #read(): Promise<LogBatch | MissedReason | undefined> {
     // What answers after an outage may be another server.
     if (this.#failingSince !== undefined) await this.options.prepare();
     const found = await this.#unseen();
     if (!found || found.head.epoch !== this.#epoch) return this.#passOver('epoch');
     const { head, rows } = found;
     if (this.#position.isBefore(Position.of(head.floor, Number(head.floor_id)))) return this.#passOver('lag');
-    const complete = rows.filter(isComplete);
-    const { largestBatch } = this.options.settings;
-    if (complete.length < rows.length || rows.length > largestBatch) return this.#passOver('overflow');
-    const batch = complete.map(({ id, xid, entries }) => ({ id: Number(id), xid, entries }));
+    const { largestBatch, pollInterval } = this.options.settings;
+    const batch = completeRows(rows);
+    if (!batch || rows.length > largestBatch) return this.#passOver('overflow');
     const newest = Math.max(this.#position.newest, batch.at(-1)?.id ?? 0);
-    // Before the rows are handed on: a receiver that fails on them is not given them again.
     this.#position = Position.of(head.snapshot, newest);
     this.#number += 1;
-    if (batch.length > 0) this.#foundAt = performance.now();
-    if (batch.length > 0) this.#tell(() => this.options.receive({ number: this.#number, rows: batch }));
+    if (batch.length === 0) return undefined;
+    const now = performance.now();
+    this.#foundAt = now;
+    return { number: this.#number, rows: batch, isExpected: now - this.#expectedSince < pollInterval };
   }
 
   /** Undefined where the tables were gone. They are there again then. */
@@ -288,11 +294,11 @@ export class LogReader {
     }
   }
 
-  async #passOver(reason: MissedReason): Promise<void> {
+  async #passOver(reason: MissedReason): Promise<MissedReason> {
     await this.#goToHead();
     this.#number += 1;
     this.options.logger.warn('The reader of the change log has passed over changes.', { reason });
-    this.#tell(() => this.options.missed(reason));
+    return reason;
   }
 
   async #goToHead(): Promise<void> {
@@ -316,17 +322,16 @@ export class LogReader {
 
   async #run<Row>(statement: Statement, parameters: readonly unknown[]): Promise<readonly Row[]> {
     try {
-      return await this.options.read<Row>(statement, parameters, () => {
-        this.#connectedAt = performance.now();
-      });
+      return await this.options.read<Row>(statement, parameters, this.#use);
     } finally {
-      this.#connectedAt = undefined;
+      this.#use.connectedAt = undefined;
     }
   }
 
-  #tell(receiver: () => void): void {
+  #tell(told: LogBatch | MissedReason): void {
     try {
-      receiver();
+      if (typeof told === 'string') this.options.missed(told);
+      else this.options.receive(told);
     } catch (error) {
       this.#failedReceivers += 1;
       this.options.logger.error('A receiver of the change log failed.', { error, batch: this.#number });
@@ -334,6 +339,50 @@ export class LogReader {
   }
 }
 
-function isComplete(row: FoundRow): row is FoundRow & { readonly entries: string } {
-  return row.entries !== null;
+/** Undefined where one is without its entries: they were too many bytes. */
+function completeRows(rows: readonly FoundRow[]): readonly LogRow[] | undefined {
+  const complete: LogRow[] = [];
+  for (const { id, xid, entries } of rows) {
+    if (entries === null) return undefined;
+    complete.push({ id: Number(id), xid, entries });
+  }
+  return complete;
+}
+
+/**
+ * How far in the log a reader has read: what one snapshot of the database saw. Numbers alone would not do. A transaction takes its number
+ * before it commits, so that a reader that has seen number 7 may have to read number 5 later.
+ *
+ * A row of the log is seen if the snapshot sees its transaction and its id is not above `newest`. The second condition matters after a
+ * crash of the server, which gives the numbers of transactions out again that had left no trace, but never the id of a committed row.
+ */
+export class Position {
+  private constructor(
+    /** Of this transaction and of later ones, the snapshot sees nothing. */
+    readonly end: bigint,
+    /** Earlier transactions that had not ended yet. */
+    readonly open: readonly bigint[],
+    /** The highest id among the rows that the snapshot saw, and those that were pruned before. */
+    readonly newest: number,
+  ) {}
+
+  /** @param snapshot the text of a `pg_snapshot`: `xmin:xmax:xip,xip,…` */
+  static of(snapshot: string, newest: number): Position {
+    const [, end = '', open = ''] = snapshot.split(':');
+    return new Position(BigInt(end), open === '' ? [] : open.split(',').map(BigInt), newest);
+  }
+
+  /** What this snapshot saw, where the rows up to another id are known to be seen. */
+  upTo(newest: number): Position {
+    return new Position(this.end, this.open, newest);
+  }
+
+  /** Whether the rows that the other one has seen are not all seen from here. */
+  isBefore(other: Position): boolean {
+    return other.newest > this.newest || other.end > this.end || this.open.some((xid) => other.#sees(xid));
+  }
+
+  #sees(xid: bigint): boolean {
+    return xid < this.end && !this.open.includes(xid);
+  }
 }

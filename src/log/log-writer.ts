@@ -1,20 +1,13 @@
 import type { EntityManager } from '@mikro-orm/core';
-import type { RowNote, Stage } from '../orm/commit-buffer.js';
+import type { RowNote, Stage } from '../orm/change-capture.js';
 import type { RowShape } from '../orm/row.js';
-import { keysAsJson, keyText, type RowReader, rowsByKey } from '../orm/row-reader.js';
+import type { ListedRow, RowReader } from '../orm/row-reader.js';
 import { runStatement, type StatementConnection } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import type { Entry, EntryRow } from './entry.js';
 
 /** A transaction of more rows has its entry say which classes they are of, instead of the rows. */
 const mostRows = 100_000;
-
-/** Rows of one shape, in the order in which the transaction first wrote them. */
-interface List {
-  readonly shape: RowShape;
-  readonly number: number;
-  readonly keys: (readonly unknown[])[];
-}
 
 /**
  * Appends what a transaction did, by one statement on its own connection: the database puts the rows as they are stored behind what
@@ -38,24 +31,40 @@ export async function append(
   };
   const untold: Entry = { ...head, rows: [], after: [], untold: [...new Set(notes.map(({ meta }) => meta.className))] };
   const isTold = notes.length <= mostRows;
-  const lists = new Map<RowShape, List>();
-  const rows: EntryRow[] = [];
-  for (const note of isTold ? notes : []) {
-    const shape = await reader.shapeOf(em, connection, note.meta, note.schema, note.withMembers);
-    const list = lists.get(shape) ?? { shape, number: lists.size, keys: [] };
-    lists.set(shape, list);
-    list.keys.push(note.key);
-    rows.push(entryRow(note, list));
-  }
+  const { shapes, places, keys, texts } = await reader.list(em, connection, isTold ? notes : [], firstKeys);
+  const rows = places.map(entryRow);
   const text = JSON.stringify(isTold ? { ...head, rows } : { ...untold, after: undefined }).slice(0, -1);
-  const keys = [...lists.values()].map((list) => keysAsJson(list.shape, list.keys));
   const parameters = [`${text},"after":`, JSON.stringify(untold), settings.largestEntry, ...keys];
-  const statement = { text: appending([...lists.keys()]) };
+  const statement = { text: appending(shapes, texts) };
   await runStatement(
     connection,
     settings.preparedStatements ? { ...statement, name: 'append' } : statement,
     parameters,
   );
+}
+
+/**
+ * For a statement that writes one row and appends its entry by itself.
+ *
+ * @returns the entry up to the key of its row, what stands for one that is too long, and how long it may be
+ */
+export function headOfEntry(
+  { id, meta: { className } }: RowShape,
+  isNew: boolean,
+  { largestEntry }: Pick<ChangeLogSettings, 'largestEntry'>,
+  cause: string | undefined,
+  origin: string | undefined,
+): readonly [head: string, untold: string, largest: number] {
+  const head = { v: 1, ...(cause !== undefined && { cause }) };
+  const row = {
+    class: className,
+    shape: id,
+    list: 0,
+    ...(isNew && { isNew }),
+    ...(origin !== undefined && { origin }),
+  };
+  const start = `${JSON.stringify({ ...head, rows: [row] }).slice(0, -3)},"key":`;
+  return [start, JSON.stringify({ ...head, rows: [], after: [], untold: [className] }), largestEntry];
 }
 
 /** Rows that are linked to others come behind these, which may be new. */
@@ -70,13 +79,15 @@ function inOrder({ rows }: Pick<Stage, 'rows'>): readonly RowNote[] {
 const statements = new Map<string, string>();
 const mostStatements = 1_000;
 
+/** The number of the statement's first parameter that is keys. */
+const firstKeys = 4;
+
 /** `$1`: the entry up to its rows, `$2`: what stands for one that is too long, `$3`: how long it may be, then the keys of each shape. */
-function appending(shapes: readonly RowShape[]): string {
+function appending(shapes: readonly RowShape[], texts: readonly string[]): string {
   const name = shapes.map(({ id }) => id).join();
   const known = statements.get(name);
   if (known) return known;
-  const lists = shapes.map((shape, index) => `(${rowsByKey(shape, `$${index + 4}`)})`);
-  const after = lists.length > 0 ? `json_build_array(${lists.join(', ')})::text` : `'[]'`;
+  const after = texts.length > 0 ? `json_build_array((${texts.join('), (')}))::text` : `'[]'`;
   // Materialized: the rows would be read twice.
   const entry = `with entry as materialized (select $1 || ${after} || '}' as e)`;
   const text = `${entry} insert into signalbox.log (entries) select case when octet_length(e) > $3::int then $2 else e end from entry`;
@@ -85,17 +96,18 @@ function appending(shapes: readonly RowShape[]): string {
   return text;
 }
 
-function entryRow(note: RowNote, { shape, number }: List): EntryRow {
-  const { meta, schema, key, before, origin } = note;
+/** What is known of a row before it is read. */
+function entryRow({ row, shape, list, key }: ListedRow<RowNote>): EntryRow {
+  const { meta, schema, before, origin } = row;
   return {
     class: meta.className,
     ...(schema !== undefined && { schema }),
-    key: key.map(keyText),
-    shape: shape.id,
-    list: number,
-    ...(!note.wasThere && { isNew: true }),
-    ...(note.isQuiet && { isQuiet: true }),
-    ...(note.isGoing && { isGoing: true }),
+    key,
+    shape,
+    list,
+    ...(!row.wasThere && { isNew: true }),
+    ...(row.isQuiet && { isQuiet: true }),
+    ...(row.isGoing && { isGoing: true }),
     ...(before !== undefined && { before }),
     ...(origin !== undefined && { origin }),
   };

@@ -1,4 +1,20 @@
+import type { EntityClass, EntityManager, EntityMetadata } from '@mikro-orm/core';
+import type { Watch } from '../orm/change-capture.js';
+import type { HiddenColumns } from '../orm/row.js';
 import type { RunStatement } from '../orm/statements.js';
+
+/** An application, as far as it observes models. */
+export interface ObservingUser {
+  /** Whether it wants to hear what was committed. */
+  readonly reads: boolean;
+  isObserved(entity: EntityClass<object>): boolean;
+  /** Whether the row before a change is needed, and what its many-to-many relations held. */
+  needsBefore(entity: EntityClass<object>): boolean;
+  /** Hidden and lazy properties that its observers need. */
+  shownOf(entity: EntityClass<object>): Iterable<string>;
+  /** Hidden and lazy properties of which only has to be known whether they have changed. */
+  comparedOf(entity: EntityClass<object>): Iterable<string>;
+}
 
 /** What the applications of a database together want to know of a model. */
 export interface ObservedModel {
@@ -36,15 +52,87 @@ const readStatement = {
   text: 'select model, needs_before as "needsBefore", shown, compared from signalbox.observed order by model',
 };
 
-/** @returns whether that may be news to other processes */
-export async function declareModels(run: RunStatement, models: readonly ObservedModel[]): Promise<boolean> {
-  if (models.length === 0) return false;
-  const changed = await run(declareStatement, [JSON.stringify(models)]);
-  return changed.length > 0;
-}
-
 /** By name. Empty where no application has ever been started. */
 export async function readModels(run: RunStatement): Promise<ReadonlyMap<string, ObservedModel>> {
   const models = await run<ObservedModel>(readStatement, []);
   return new Map(models.map((model) => [model.model, model]));
+}
+
+/** What the applications of this process observe, and what those of all processes do, as the database says. */
+export class ObservedModels {
+  #declared: ReadonlyMap<string, ObservedModel> = new Map();
+
+  /** @param users the applications of this process at the moment */
+  constructor(
+    private readonly em: EntityManager,
+    private readonly users: ReadonlySet<ObservingUser>,
+  ) {}
+
+  /** Whether an application has said what it observes. */
+  get isKnown(): boolean {
+    return this.#declared.size > 0;
+  }
+
+  forget(): void {
+    this.#declared = new Map();
+  }
+
+  /** Says what the applications of this process observe. @returns whether that may be news to other processes */
+  async declare(run: RunStatement): Promise<boolean> {
+    const models = this.#metas().flatMap((meta) => this.#wishedOf(meta) ?? []);
+    if (models.length === 0) return false;
+    const changed = await run(declareStatement, [JSON.stringify(models)]);
+    return changed.length > 0;
+  }
+
+  /** Learns what the applications of all processes observe. @returns whether that is news */
+  async learn(run: RunStatement): Promise<boolean> {
+    const declared = await readModels(run);
+    const isNews = JSON.stringify([...declared]) !== JSON.stringify([...this.#declared]);
+    this.#declared = declared;
+    return isNews;
+  }
+
+  /** What is to be noted of each model. Everything in a process that only writes, where no application has said yet what is observed. */
+  watches(): ReadonlyMap<EntityClass<object>, Watch> {
+    const isUnknown = !this.isKnown && ![...this.users].some(({ reads }) => reads);
+    const watches = new Map<EntityClass<object>, Watch>();
+    for (const { class: entity, className } of this.#metas()) {
+      const users = this.#usersOf(entity);
+      const declared = this.#declared.get(className);
+      if (users.length === 0 && !declared && !isUnknown) continue;
+      const needsBefore = isUnknown || declared?.needsBefore || users.some((user) => user.needsBefore(entity));
+      watches.set(entity, { needsBefore });
+    }
+    return watches;
+  }
+
+  hiddenColumns({ class: entity, className }: EntityMetadata): HiddenColumns {
+    const declared = this.#declared.get(className);
+    const users = [...this.users];
+    return {
+      shown: new Set([...users.flatMap((user) => [...user.shownOf(entity)]), ...(declared?.shown ?? [])]),
+      compared: new Set([...users.flatMap((user) => [...user.comparedOf(entity)]), ...(declared?.compared ?? [])]),
+    };
+  }
+
+  #wishedOf({ class: entity, className: model }: EntityMetadata): ObservedModel | undefined {
+    const users = this.#usersOf(entity);
+    if (users.length === 0) return undefined;
+    return {
+      model,
+      needsBefore: users.some((user) => user.needsBefore(entity)),
+      shown: [...new Set(users.flatMap((user) => [...user.shownOf(entity)]))],
+      compared: [...new Set(users.flatMap((user) => [...user.comparedOf(entity)]))],
+    };
+  }
+
+  #usersOf(entity: EntityClass<object>): readonly ObservingUser[] {
+    return [...this.users].filter((user) => user.isObserved(entity));
+  }
+
+  /** Tables of many-to-many relations without a class of their own have no observer. */
+  #metas(): readonly EntityMetadata[] {
+    return [...this.em.getMetadata().getAll().values()].filter(({ class: entity }) => entity);
+  }
 }

@@ -1,5 +1,4 @@
 import type { ModelChange } from '../log/entry.js';
-import type { EventAction } from './model-event.js';
 import type { Observer } from './observer.js';
 
 /** What one commit, or one signal, is to one observer: on its way to the subscriptions in the groups before and after it. */
@@ -34,24 +33,3 @@ export interface RecheckMessage {
 }
 
 export type ObserverMessage = EventMessage | RecheckMessage;
-
-/**
- * What a change means to a subscription that listens to some of the groups: in none before and in one after is a create, in one before
- * and in none after a delete, in both an update, in neither nothing.
- */
-export function eventFor(
-  listening: readonly string[],
-  before: readonly string[],
-  after: readonly string[],
-): EventAction | undefined {
-  const was = meets(listening, before);
-  const is = meets(listening, after);
-  if (was && is) return 'update';
-  if (is) return 'create';
-  return was ? 'delete' : undefined;
-}
-
-function meets(listening: readonly string[], groups: readonly string[]): boolean {
-  for (const group of groups) if (listening.includes(group)) return true;
-  return false;
-}

@@ -5,9 +5,7 @@ import type { ChangeInspector } from '../inspection.js';
 import type { Commit, ModelChange } from '../log/entry.js';
 import type { Logger } from '../logger.js';
 import type { Class, ConcreteClass } from '../metadata.js';
-import { LoggedRow, type StoredRow } from '../orm/row.js';
-import type { UnitOfWork } from '../orm/unit-of-work.js';
-import type { GivenRights } from '../permissions/rights.js';
+import { LoggedRow, type UnitOfWork } from '../orm/unit-of-work.js';
 import { everyRights, rightsKey } from '../serializers/field-rights.js';
 import { ofKey, showKey } from '../serializers/model-key.js';
 import { needsEntity, planRows, type RowPlan } from '../serializers/model-plan.js';
@@ -30,8 +28,30 @@ type Shown = Pick<EventMessage, 'data' | 'dataByRights'>;
 /** Which commit a message is of. */
 type Source = Pick<EventMessage, 'commit' | 'batch' | 'cause'>;
 
-/** The groups of one observer on one side of a change. */
-type Groups = ReadonlyMap<Observer, readonly string[]>;
+/** What observes the rows of one entity. */
+interface Listeners {
+  readonly unitOfWork: UnitOfWork;
+  readonly observers: readonly Observer[];
+  /** What takes away the right to hear of an observer's events. */
+  readonly revoking: readonly { readonly observer: Observer; readonly revocation: Revocation }[];
+}
+
+/** A row before or after a change, and the groups that each observer gives it. */
+interface Side {
+  readonly row: LoggedRow;
+  readonly groups: ReadonlyMap<Observer, readonly string[]>;
+}
+
+/** What a commit means to the subscriptions of this process. */
+class Outcome {
+  readonly rechecks = new Map<Observer, Set<string>>();
+  readonly events: EventMessage[] = [];
+
+  recheck(observer: Observer, groups: readonly string[]): void {
+    if (groups.length === 0) return;
+    this.rechecks.set(observer, new Set([...(this.rechecks.get(observer) ?? []), ...groups]));
+  }
+}
 
 /** A commit whose signals are what they were when they were sent. */
 export interface PublishedCommit extends Omit<Commit, 'signals' | 'untold' | 'orders'> {
@@ -46,7 +66,9 @@ export interface PublishedCommit extends Omit<Commit, 'signals' | 'untold' | 'or
 export class EventPublisher {
   #commits = 0;
   #tail: Promise<void> = Promise.resolve();
-  readonly #byModel = new Map<object, readonly Observer[]>();
+  readonly #listeners = new Map<object, Listeners>();
+  /** An observer that no subscription of this process listens to need not be asked; developers want to know all the same. */
+  readonly #tellsDevelopers: boolean;
 
   constructor(
     private readonly observers: readonly Observer[],
@@ -57,7 +79,9 @@ export class EventPublisher {
     /** Undefined without an explorer. */
     private readonly inspector: ChangeInspector | undefined,
     private readonly resolve: <T>(provider: ConcreteClass<T>) => T,
-  ) {}
+  ) {
+    this.#tellsDevelopers = inspector !== undefined || activity !== undefined;
+  }
 
   /** In a later turn of the event loop: the reply of the request that committed leaves first. @param batch the read that found them */
   publish(commits: readonly PublishedCommit[], batch = Number.POSITIVE_INFINITY): void {
@@ -76,116 +100,93 @@ export class EventPublisher {
   }
 
   async #publish(commit: PublishedCommit, batch: number): Promise<void> {
-    const { cause } = commit;
+    const { changes, signals, rechecks, cause } = commit;
     const source: Source = { commit: ++this.#commits, batch, ...(cause !== undefined && { cause }) };
+    const outcome = new Outcome();
+    for (const { observer: id, groups } of rechecks) {
+      const observer = this.observers.find((each) => each.id === id);
+      if (observer && this.index.heard.has(observer)) outcome.recheck(observer, groups);
+    }
+    for (const change of changes) await this.#readChange(change, source, outcome);
+    for (const signal of signals) await this.#readSignal(signal, source, outcome);
     // Rights that the commit took away are asked for before all that it changed.
-    const messages: ObserverMessage[] = await this.#rechecksOf(commit);
-    for (const change of commit.changes) messages.push(...(await this.#eventsOf(change, source)));
-    for (const signal of commit.signals) messages.push(...(await this.#eventsOfSignal(signal, source)));
-    await this.#deliver(messages);
-  }
-
-  /** An observer that no subscription of this process listens to need not be asked; developers want to know all the same. */
-  get #tellsDevelopers(): boolean {
-    return this.inspector !== undefined || this.activity !== undefined;
-  }
-
-  #observersOf(change: ModelChange): readonly Observer[] {
-    const known = this.#byModel.get(change.entity);
-    if (known) return known;
-    const observers = this.observers.filter(({ model }) => isOfModel(change, model));
-    this.#byModel.set(change.entity, observers);
-    return observers;
+    const asking = [...outcome.rechecks].map(
+      ([observer, groups]): RecheckMessage => ({ observer, recheck: [...groups], ...originOf(commit) }),
+    );
+    if (asking.length + outcome.events.length > 0) await this.#deliver([...asking, ...outcome.events]);
   }
 
   // Changes
 
-  async #eventsOf(change: ModelChange, source: Source): Promise<readonly EventMessage[]> {
-    const observers = this.#observersOf(change).filter((each) => this.#tellsDevelopers || this.index.heard.has(each));
-    if (observers.length === 0) return [];
+  /** The row before and the row after are two entities, each in a context of its own, and made once for all that look at them. */
+  async #readChange(change: ModelChange, source: Source, outcome: Outcome): Promise<void> {
+    const listeners = this.#heardOf(change);
+    const { unitOfWork, observers, revoking } = listeners;
+    if (observers.length + revoking.length === 0) return;
+    const { meta, schema, before: was, after: is } = change;
     try {
-      return await this.#messagesOf(change, observers, source);
+      const before =
+        was && (await unitOfWork.runWith(meta, was, schema, (row) => this.#sideOf(row, listeners, outcome)));
+      if (!is) return await this.#tell(change, listeners, { before }, source, outcome);
+      await unitOfWork.runWith(meta, is, schema, async (row) => {
+        const after = await this.#sideOf(row, listeners, outcome);
+        await this.#tell(change, listeners, { before, after }, source, outcome);
+      });
     } catch (error) {
-      this.logger.error('A change could not be announced.', { model: change.meta.className, key: change.key, error });
-      return [];
+      this.logger.error('A change could not be announced.', { model: meta.className, key: change.key, error });
     }
   }
 
-  /** The row before and the row after are two entities, each in a context of its own. */
-  async #messagesOf(
-    change: ModelChange,
-    observers: readonly Observer[],
-    source: Source,
-  ): Promise<readonly EventMessage[]> {
-    const { before: was, after: is } = change;
-    let pk: unknown;
-    const before = await this.#inRow(change, was, async (row) => {
-      pk = row.key;
-      return this.#groupsOf(observers, row, pk);
-    });
-    const messages: EventMessage[] = [];
-    const tell = async (row: LoggedRow | undefined, after: Groups): Promise<void> => {
-      const texts = new Map<SerializerClass, Promise<Shown>>();
-      for (const observer of observers) {
-        const sides = { before: before?.get(observer) ?? [], after: after.get(observer) ?? [] };
-        this.#inspect(observer, source, pk, sides, was ? (is ? 'update' : 'delete') : 'create');
-        const told: unknown = JSON.parse(encodeData(showKey(change.meta, pk)));
-        const message = await this.#guard(observer, pk, () => this.#messageOf(observer, row, told, sides, texts));
-        if (!message) continue;
-        const judged = observer.visibility && observer.needsBefore && { change };
-        messages.push({
-          ...message,
-          ...source,
-          ...judged,
-          ...(change.origin !== undefined && { origin: change.origin }),
-        });
-      }
+  /** Of what observes the rows of an entity, what some subscription of this process listens to. */
+  #heardOf(change: ModelChange): Listeners {
+    const known = this.#listeners.get(change.entity);
+    const { unitOfWork, observers, revoking } = known ?? this.#listenersOf(change);
+    const { heard } = this.index;
+    return {
+      unitOfWork,
+      observers: this.#tellsDevelopers ? observers : observers.filter((observer) => heard.has(observer)),
+      revoking: revoking.filter(({ observer }) => heard.has(observer)),
     };
-    const shown = await this.#inRow(change, is, async (row) => {
-      pk = row.key;
-      await tell(row, await this.#groupsOf(observers, row, pk));
-      return true;
-    });
-    if (!shown) await tell(undefined, new Map());
-    return messages;
   }
 
-  async #messageOf(
-    observer: Observer,
-    row: LoggedRow | undefined,
-    pk: unknown,
-    { before, after }: Pick<EventMessage, 'before' | 'after'>,
-    texts: Map<SerializerClass, Promise<Shown>>,
-  ): Promise<Omit<EventMessage, keyof Source> | undefined> {
-    const { groups: heard } = this.index;
-    const groups = [...new Set([...before, ...after])];
-    if (!groups.some((group) => heard.has(group))) return undefined;
-    const isShown = row && after.some((group) => heard.has(group));
-    const shown = isShown ? await this.#textOf(observer, row, pk, texts) : undefined;
-    return { observer, pk, before, after, groups, ...shown };
+  #listenersOf(change: ModelChange): Listeners {
+    const revoking = this.observers.flatMap((observer) =>
+      observer.revocations.map((revocation) => ({ observer, revocation })),
+    );
+    const listeners = {
+      observers: this.observers.filter(({ model }) => isOfModel(change, model)),
+      revoking: revoking.filter(({ revocation }) => isOfModel(change, revocation.model)),
+      unitOfWork: this.unitOfWork.of(change.entity),
+    };
+    this.#listeners.set(change.entity, listeners);
+    return listeners;
   }
 
-  #inRow<T>(
-    { entity, meta, schema }: ModelChange,
-    row: StoredRow | undefined,
-    work: (row: LoggedRow) => Promise<T>,
-  ): Promise<T | undefined> {
-    if (!row) return Promise.resolve(undefined);
-    return this.unitOfWork.of(entity).runWith(meta, row, schema, work);
-  }
-
-  /** An entity is made of the row for the groups that its key does not say. */
-  async #groupsOf(observers: readonly Observer[], row: LoggedRow, pk: unknown): Promise<Groups> {
+  /** An entity is made of the row for the groups that its key does not say. One that fails leaves the others as they are. */
+  async #sideOf(row: LoggedRow, { observers, revoking }: Listeners, outcome: Outcome): Promise<Side> {
+    const pk = row.key;
+    // A membership may have moved from one room to another: the groups before count as well.
+    for (const { observer, revocation } of revoking) {
+      const fail = this.#unasked(observer);
+      try {
+        outcome.recheck(observer, await revocation.groupsOf(row.entity, fail));
+      } catch (error) {
+        fail(error);
+      }
+    }
     const groups = new Map<Observer, readonly string[]>();
     for (const observer of observers) {
-      const byKey = observer.groupsOfKey?.(pk);
-      const ask = async (): Promise<string[]> =>
-        observer.lets
-          ? this.#askedFor(observer, observer.lets, row)
-          : observer.groupsOfRow(row.entity, this.#leaveOut(observer, pk));
-      groups.set(observer, byKey ?? (await this.#guard(observer, pk, ask)) ?? []);
+      const { id } = observer;
+      const leaveOut: LeaveOut = (error) =>
+        this.logger.error('A group of a change was left out.', { observer: id, pk, error });
+      try {
+        const known = observer.groupsOfKey?.(pk) ?? (observer.lets && this.#askedFor(observer, observer.lets, row));
+        groups.set(observer, known ?? (await observer.groupsOfRow(row.entity, leaveOut)));
+      } catch (error) {
+        this.#noteUntold(observer, pk, error);
+      }
     }
-    return groups;
+    return { row, groups };
   }
 
   /** The groups of this process' subscriptions that ask for a row. */
@@ -196,129 +197,141 @@ export class EventPublisher {
     });
   }
 
-  async #guard<T>(observer: Observer, pk: unknown, work: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await work();
-    } catch (error) {
-      this.logger.error('A change could not be announced.', { observer: observer.id, pk, error });
-      return undefined;
+  /** One event for each observer, in the context of the row after the change, if there is one. */
+  async #tell(
+    change: ModelChange,
+    { unitOfWork, observers }: Listeners,
+    { before, after }: { readonly before: Side | undefined; readonly after?: Side },
+    source: Source,
+    outcome: Outcome,
+  ): Promise<void> {
+    const { groups: heard } = this.index;
+    const pk = (after ?? before)?.row.key;
+    const kind = before ? (after ? 'update' : 'delete') : 'create';
+    const shown = new Map<SerializerClass, Promise<Shown>>();
+    let key: unknown;
+    for (const observer of observers) {
+      const sides = { before: before?.groups.get(observer) ?? [], after: after?.groups.get(observer) ?? [] };
+      this.#inspect(observer, source, pk, sides, kind);
+      const groups = [...new Set([...sides.before, ...sides.after])];
+      if (!groups.some((group) => heard.has(group))) continue;
+      try {
+        key ??= asJson(showKey(change.meta, pk));
+        const isShown = sides.after.some((group) => heard.has(group));
+        const text = isShown && after ? await this.#showRow(observer, after.row, key, unitOfWork, shown) : undefined;
+        const { origin } = change;
+        outcome.events.push({
+          observer,
+          pk: key,
+          ...sides,
+          groups,
+          ...text,
+          ...source,
+          ...(observer.visibility && observer.needsBefore && { change }),
+          ...(origin !== undefined && { origin }),
+        });
+      } catch (error) {
+        this.#noteUntold(observer, pk, error);
+      }
     }
   }
 
-  /** The other groups of a change are told of it nevertheless. */
-  #leaveOut({ id }: Observer, pk: unknown): LeaveOut {
-    return (error) => this.logger.error('A group of a change was left out.', { observer: id, pk, error });
-  }
-
-  /** Several observers may show a row by the same serializer. */
-  #textOf(
+  /** @param shown what several observers that have one serializer show */
+  #showRow(
     observer: Observer,
     row: LoggedRow,
     pk: unknown,
-    texts: Map<SerializerClass, Promise<Shown>>,
-  ): Promise<Shown> {
+    unitOfWork: UnitOfWork,
+    shown: Map<SerializerClass, Promise<Shown>>,
+  ): Promise<Shown> | Shown {
     const { serializer, body } = observer;
-    if (body) return this.#show(observer, row.entity);
-    if (!serializer) return Promise.resolve({ data: encodeData({ pk }) });
-    const text = texts.get(serializer) ?? this.#show(observer, row);
-    texts.set(serializer, text);
+    if (body) return this.#show(observer, row.entity, unitOfWork);
+    if (!serializer) return { data: encodeData({ pk }) };
+    const text = shown.get(serializer) ?? this.#show(observer, row, unitOfWork);
+    shown.set(serializer, text);
     return text;
   }
 
-  async #show({ serializer, body, model, hasRights }: Observer, subject: object): Promise<Shown> {
+  async #show({ serializer, body, hasRights }: Observer, subject: object, unitOfWork: UnitOfWork): Promise<Shown> {
     if (body) return { data: encodeData(await body(subject as never)) };
     if (!serializer) return { data: encodeData(subject) };
-    const unitOfWork = model ? this.unitOfWork.of(model) : this.unitOfWork;
-    const textBy = async (rights?: GivenRights): Promise<string> => {
-      const context = { unitOfWork, resolve: this.resolve, ...(rights && { rights }) };
-      return encodeData(await showLogged(serializer, subject, context));
-    };
-    if (!hasRights) return { data: await textBy() };
+    const context = { unitOfWork, resolve: this.resolve };
+    if (!hasRights) return { data: encodeData(await showLogged(serializer, subject, context)) };
     const texts: [key: string, text: string][] = [];
-    for (const rights of everyRights(serializer)) texts.push([rightsKey(serializer, rights), await textBy(rights)]);
+    for (const rights of everyRights(serializer)) {
+      const view = await showLogged(serializer, subject, { ...context, rights });
+      texts.push([rightsKey(serializer, rights), encodeData(view)]);
+    }
     const [[, least] = ['', 'null'], ...others] = texts;
     return { data: least, ...(others.length > 0 && { dataByRights: Object.fromEntries(others) }) };
   }
 
+  /** The other observers of a change are told of it nevertheless. */
+  #noteUntold({ id }: Observer, pk: unknown, error: unknown): void {
+    this.logger.error('A change could not be announced.', { observer: id, pk, error });
+  }
+
+  #unasked({ id }: Observer): (error: unknown) => void {
+    return (error) => this.logger.error('Subscriptions could not be asked again.', { observer: id, error });
+  }
+
   // Signals
 
-  async #eventsOfSignal(sent: SignalSent, source: Source): Promise<readonly EventMessage[]> {
-    const messages: EventMessage[] = [];
+  async #readSignal(sent: SignalSent, source: Source, outcome: Outcome): Promise<void> {
+    const { heard } = this.index;
     for (const observer of this.observers) {
-      if (observer.signal?.signal !== sent.signal || observer.signal.atOnce !== sent.atOnce) continue;
-      if (!this.#tellsDevelopers && !this.index.heard.has(observer)) continue;
+      const { signal, revocations } = observer;
+      if (heard.has(observer))
+        for (const revocation of revocations) await this.#readRevocation(observer, revocation, sent, outcome);
+      if (signal?.signal !== sent.signal || signal.atOnce !== sent.atOnce) continue;
+      if (!this.#tellsDevelopers && !heard.has(observer)) continue;
       try {
-        const message = await this.#eventOfSignal(observer, sent, source);
-        if (message) messages.push(message);
+        await this.#tellSignal(observer, sent, source, outcome);
       } catch (error) {
         this.logger.error('A signal could not be announced.', { observer: observer.id, error });
       }
     }
-    return messages;
   }
 
-  async #eventOfSignal(
+  async #readRevocation(
+    observer: Observer,
+    { signal, groupsOf }: Revocation,
+    sent: SignalSent,
+    outcome: Outcome,
+  ): Promise<void> {
+    if (signal?.signal !== sent.signal || sent.atOnce) return;
+    const fail = this.#unasked(observer);
+    try {
+      outcome.recheck(observer, await this.unitOfWork.run(() => groupsOf(sent.payload as object, fail)));
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  async #tellSignal(
     observer: Observer,
     { payload, origin }: SignalSent,
     source: Source,
-  ): Promise<EventMessage | undefined> {
-    if (!observer.signal?.when(payload)) return undefined;
+    outcome: Outcome,
+  ): Promise<void> {
+    if (!observer.signal?.when(payload)) return;
     const subject = payload as object;
-    const after = await this.unitOfWork.run(() => observer.groupsOfRow(subject, this.#leaveOut(observer, null)));
-    this.#inspect(observer, source, null, { before: [], after }, 'signal');
-    if (!after.some((group) => this.index.groups.has(group))) return undefined;
-    const shown = await this.unitOfWork.run(() => this.#show(observer, subject));
-    return {
+    const leaveOut: LeaveOut = (error) =>
+      this.logger.error('A group of a change was left out.', { observer: observer.id, pk: null, error });
+    const after = await this.unitOfWork.run(() => observer.groupsOfRow(subject, leaveOut));
+    const sides = { before: [], after };
+    this.#inspect(observer, source, null, sides, 'signal');
+    if (!after.some((group) => this.index.groups.has(group))) return;
+    const shown = await this.unitOfWork.run(() => this.#show(observer, subject, this.unitOfWork));
+    outcome.events.push({
       observer,
       pk: null,
-      before: [],
-      after,
+      ...sides,
       groups: after,
       ...source,
       ...shown,
       ...(origin !== undefined && { origin }),
-    };
-  }
-
-  // Revocation
-
-  async #rechecksOf(commit: PublishedCommit): Promise<RecheckMessage[]> {
-    const messages: RecheckMessage[] = [];
-    for (const observer of this.observers) {
-      if (!this.index.heard.has(observer)) continue;
-      const fail = (error: unknown): void =>
-        this.logger.error('Subscriptions could not be asked again.', { observer: observer.id, error });
-      try {
-        const recheck = await this.#recheckedGroups(observer, commit, fail);
-        if (recheck.length > 0) messages.push({ observer, recheck, ...originOf(commit) });
-      } catch (error) {
-        fail(error);
-      }
-    }
-    return messages;
-  }
-
-  async #recheckedGroups(observer: Observer, commit: PublishedCommit, fail: LeaveOut): Promise<readonly string[]> {
-    const groups = new Set(commit.rechecks.flatMap((each) => (each.observer === observer.id ? each.groups : [])));
-    for (const revocation of observer.revocations) {
-      for (const change of commit.changes)
-        for (const group of await this.#revokedByChange(revocation, change, fail)) groups.add(group);
-      for (const { signal, payload, atOnce } of commit.signals) {
-        if (revocation.signal?.signal !== signal || atOnce) continue;
-        const found = await this.unitOfWork.run(() => revocation.groupsOf(payload as object, fail));
-        for (const group of found) groups.add(group);
-      }
-    }
-    return [...groups];
-  }
-
-  /** Those before and after it: a membership may have moved from one room to another. */
-  async #revokedByChange(revocation: Revocation, change: ModelChange, fail: LeaveOut): Promise<readonly string[]> {
-    if (!isOfModel(change, revocation.model)) return [];
-    const groups: string[] = [];
-    for (const row of [change.before, change.after])
-      groups.push(...((await this.#inRow(change, row, ({ entity }) => revocation.groupsOf(entity, fail))) ?? []));
-    return groups;
+    });
   }
 
   // To the subscriptions
@@ -328,36 +341,22 @@ export class EventPublisher {
    * slices: other work has its turn between them.
    */
   async #deliver(messages: readonly ObserverMessage[]): Promise<void> {
-    if (messages.length === 0) return;
-    let left = slice;
-    for (const [record, own] of this.#recipients(messages)) {
-      if (left <= 0) {
-        await nextTurn();
-        left = slice;
-      }
-      for (const message of own) record.receiver.receive(message, record);
-      left -= own.length;
-    }
-  }
-
-  #recipients(
-    messages: readonly ObserverMessage[],
-  ): Iterable<readonly [SubscriptionRecord, readonly ObserverMessage[]]> {
     const audiences = messages.map((message) =>
       this.index.audience('recheck' in message ? message.recheck : message.groups),
     );
     const [first = []] = audiences;
-    if (audiences.every((audience) => audience === first)) return first.map((record) => [record, messages] as const);
-    const recipients = new Map<SubscriptionRecord, ObserverMessage[]>();
-    audiences.forEach((audience, number) => {
-      const message = messages[number];
-      for (const record of audience) {
-        const own = recipients.get(record);
-        if (own && message) own.push(message);
-        else if (message) recipients.set(record, [message]);
+    const isShared = audiences.every((audience) => audience === first);
+    const byRecord = isShared ? undefined : messagesByRecord(messages, audiences);
+    let left = slice;
+    for (const record of byRecord?.keys() ?? first) {
+      if (left <= 0) {
+        await nextTurn();
+        left = slice;
       }
-    });
-    return recipients;
+      const own = byRecord?.get(record) ?? messages;
+      for (const message of own) record.receiver.receive(message, record);
+      left -= own.length;
+    }
   }
 
   /** Tells developers. */
@@ -385,6 +384,22 @@ export class EventPublisher {
   }
 }
 
+function messagesByRecord(
+  messages: readonly ObserverMessage[],
+  audiences: readonly (readonly SubscriptionRecord[])[],
+): ReadonlyMap<SubscriptionRecord, readonly ObserverMessage[]> {
+  const byRecord = new Map<SubscriptionRecord, ObserverMessage[]>();
+  audiences.forEach((audience, number) => {
+    const message = messages[number];
+    for (const record of audience) {
+      const own = byRecord.get(record);
+      if (own && message) own.push(message);
+      else if (message) byRecord.set(record, [message]);
+    }
+  });
+  return byRecord;
+}
+
 /** Rows of a subclass are rows of the model too. */
 export function isOfModel({ entity }: ModelChange, model: Class | undefined): boolean {
   return model !== undefined && (entity === model || entity.prototype instanceof model);
@@ -393,8 +408,9 @@ export function isOfModel({ entity }: ModelChange, model: Class | undefined): bo
 /** A row as the log has it shows itself where its serializer needs no entity; a payload is serialized as it is. */
 async function showLogged(serializer: SerializerClass, subject: object, context: SerializerContext): Promise<unknown> {
   if (!(subject instanceof LoggedRow)) return (await serializeAll(serializer, [subject], context))[0];
+  const shared = withOneOfEach(context);
   const plan = await planRows(serializer, context.unitOfWork, context.rights);
-  const shown = needsEntity(plan) ? undefined : await showStored(plan, subject, withOneOfEach(context));
+  const shown = needsEntity(plan) ? undefined : await showStored(plan, subject, shared);
   return shown ?? (await serializeAll(serializer, [subject.entity], context))[0];
 }
 
@@ -407,6 +423,11 @@ async function showStored(plan: RowPlan, row: LoggedRow, context: SerializerCont
   if (row.schema !== reader.schema || (await queries.hasFilters(reader, related))) return undefined;
   const [now] = await queries.rows(reader, selection, { where: ofKey(selection.meta, row.key), limit: 1 });
   return now && plan.showBoth(row.stored, now, context);
+}
+
+/** What a client will have: keys that are neither a text nor a number go through JSON. */
+function asJson(key: unknown): unknown {
+  return typeof key === 'string' || Number.isFinite(key) ? key : JSON.parse(encodeData(key));
 }
 
 /** The request that asks, or whose commit has subscriptions asked again. */

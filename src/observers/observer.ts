@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { maximumNameLength } from '../channel-layer/channel-layer.js';
 import { ConfigurationError } from '../errors.js';
 import type { Class } from '../metadata.js';
-import type { LoggedRow } from '../orm/row.js';
+import type { LoggedRow } from '../orm/unit-of-work.js';
 import { rightsIn } from '../serializers/field-rights.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { faultOf, type GroupsMethod, type LeaveOut, valueless } from './group-names.js';

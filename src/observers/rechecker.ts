@@ -1,7 +1,7 @@
 import { currentWork } from '../async-context.js';
 import { ConfigurationError } from '../errors.js';
 import type { Class } from '../metadata.js';
-import type { LoggedRecheck } from '../orm/commit-buffer.js';
+import type { LoggedRecheck } from '../orm/change-capture.js';
 import type { ObservedBy } from './model-event.js';
 import { everyRow, type Observer } from './observer.js';
 

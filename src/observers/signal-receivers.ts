@@ -1,5 +1,5 @@
 import { currentWork } from '../async-context.js';
-import type { LoggedSignal } from '../orm/commit-buffer.js';
+import type { LoggedSignal } from '../orm/change-capture.js';
 import type { AnySignal, Signal } from '../signals/signal.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import { decodePayload, encodePayload } from './signal-payload.js';

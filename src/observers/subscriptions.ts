@@ -169,14 +169,6 @@ export class Subscriptions {
   }
 }
 
-/** The requests through which something in these groups is heard. */
-export function requestsThrough(
-  { requests }: SubscriptionRecord,
-  groups: readonly string[],
-): readonly SubscribingRequest[] {
-  return requests.filter((request) => request.groups.some((group) => groups.includes(group)));
-}
-
 /** @param sent by the client, under the names that are known */
 export function subscribingRequest(
   action: string,

@@ -9,11 +9,145 @@ import type {
 } from '@mikro-orm/core';
 import { helper, Utils } from '@mikro-orm/core';
 import { currentWork } from '../async-context.js';
-import type { CommitBuffer, RowNote, TransactionEvent } from './commit-buffer.js';
 import { isStored, type LinkEnd, linkClasses, relinkedRows } from './many-to-many.js';
 import { conflictingRows } from './model-upsert.js';
 import type { RowReader } from './row-reader.js';
-import { noteWritten } from './written-rows.js';
+
+/** A signal that was sent inside the transaction. */
+export interface LoggedSignal {
+  /** What applications call it: the ids of those who hear it. */
+  readonly names: readonly string[];
+  /** As `encodePayload` wrote it. */
+  readonly payload: string;
+  readonly origin?: string;
+}
+
+/** Subscriptions that the code of the transaction has asked again. */
+export interface LoggedRecheck {
+  readonly observer: string;
+  readonly groups: readonly string[];
+  readonly origin?: string;
+  /** The application that has asked its own subscriptions already, where it did so outside of any transaction. */
+  readonly source?: string;
+}
+
+/**
+ * What a transaction has done to one row. What became of the row is not in it: the statement that ends the transaction reads it
+ * from the database.
+ */
+export interface RowNote {
+  readonly meta: EntityMetadata;
+  readonly schema: string | undefined;
+  /** The values of the key's columns, as the database has them. */
+  readonly key: readonly unknown[];
+  /** Whether the row was there before the transaction. */
+  readonly wasThere: boolean;
+  /** The text of the row before the transaction, read under its lock. Absent where no observer needs it. */
+  readonly before?: unknown;
+  /** Whether the text has what many-to-many relations hold. */
+  readonly withMembers: boolean;
+  /** The change is told only where the row's text differs. */
+  readonly isQuiet?: boolean;
+  /** Nothing but what its many-to-many relations hold has changed. */
+  readonly isRelinked?: boolean;
+  /** The application said that the row goes, and does it itself later. */
+  readonly isGoing?: boolean;
+  /** The request that made the change, if a request did. */
+  readonly origin?: string;
+}
+
+/** What a transaction, or a savepoint in it, has to tell once it commits. */
+export class Stage {
+  readonly rows = new Map<string, RowNote>();
+  readonly signals: LoggedSignal[] = [];
+  readonly rechecks: LoggedRecheck[] = [];
+  readonly works: (() => unknown)[] = [];
+
+  /** @param parent the stage of the transaction around this savepoint */
+  constructor(readonly parent?: Stage) {}
+
+  get isEmpty(): boolean {
+    return this.rows.size + this.signals.length + this.rechecks.length === 0;
+  }
+
+  note(note: RowNote): void {
+    const name = nameOf(note);
+    const earlier = this.rows.get(name);
+    this.rows.set(name, earlier ? merged(earlier, note) : note);
+  }
+
+  /** A released savepoint hands everything to the transaction around it. */
+  release(): void {
+    for (const note of this.rows.values()) this.parent?.note(note);
+    this.parent?.signals.push(...this.signals);
+    this.parent?.rechecks.push(...this.rechecks);
+    this.parent?.works.push(...this.works);
+  }
+}
+
+/** What MikroORM calls the context of a transaction; a savepoint is one with a name. */
+export interface TransactionContext {
+  readonly savepointName?: string;
+}
+
+/** As much of a transaction's events as the buffer needs. */
+export interface TransactionEvent {
+  readonly em: TransactionOwner;
+  readonly transaction?: TransactionContext;
+}
+
+interface TransactionOwner {
+  getTransactionContext(): object | undefined;
+}
+
+/**
+ * One stage per open transaction and savepoint of a database. A savepoint that is rolled back is dropped with all that is in it; what
+ * the outermost transaction has is taken when it is about to commit.
+ */
+export class CommitBuffer {
+  /** Weak, because a killed connection reports neither commit nor rollback. */
+  readonly #stages = new WeakMap<object, Stage>();
+  readonly #around = new WeakMap<object, object>();
+
+  /** The stage of what this entity manager writes now; without a transaction, one of the manager's own. */
+  of(em: TransactionOwner): Stage {
+    return this.find(em.getTransactionContext() ?? em);
+  }
+
+  find(transaction: object): Stage {
+    const existing = this.#stages.get(transaction);
+    if (existing) return existing;
+    const created = new Stage();
+    this.#stages.set(transaction, created);
+    return created;
+  }
+
+  /** The stage is empty from now on: what comes later is taken by itself. */
+  take(transaction: object): Stage {
+    const stage = this.find(transaction);
+    this.#stages.delete(transaction);
+    return stage;
+  }
+
+  starting({ em, transaction }: TransactionEvent): void {
+    if (transaction) this.#around.set(em, transaction);
+    else this.#around.delete(em);
+  }
+
+  started({ em, transaction }: TransactionEvent): void {
+    if (!transaction) return;
+    const around = transaction.savepointName ? this.#around.get(em) : undefined;
+    this.#stages.set(transaction, new Stage(around && this.find(around)));
+  }
+
+  released({ transaction }: TransactionEvent): void {
+    if (transaction?.savepointName) this.take(transaction).release();
+  }
+
+  rolledBack({ transaction }: TransactionEvent): void {
+    if (transaction) this.#stages.delete(transaction);
+  }
+}
 
 /** What applications want to know of an entity that they observe. */
 export interface Watch {
@@ -21,19 +155,14 @@ export interface Watch {
   readonly needsBefore: boolean;
 }
 
-/** Undefined where no application observes the entity. */
-export type WatchOf = (entity: EntityClass<object>) => Watch | undefined;
-
 /**
  * Flush -> commit buffer. Notes which rows each flush changes, and reads those that were there before under their locks where an
  * observer needs that. Writes of which the ORM tells nothing are not seen here: bulk inserts, native queries, raw SQL.
  */
 export class ChangeCapture implements EventSubscriber {
-  readonly #buffer: CommitBuffer;
-  readonly #rows: RowReader;
-  readonly #watchOf: WatchOf;
-  /** Writes what was noted outside of any transaction that the framework has seen. */
-  readonly #writeLoose: (em: EntityManager) => Promise<void>;
+  /** Of the entities that an application observes. */
+  watches: ReadonlyMap<EntityClass<object>, Watch> = new Map();
+  readonly #links: ReadonlyMap<string, readonly LinkEnd[]>;
   /** Of a row that is about to be written. */
   readonly #before = new WeakMap<object, RowNote>();
   readonly #relinked = new WeakMap<EntityManager, ReadonlySet<object>>();
@@ -41,24 +170,21 @@ export class ChangeCapture implements EventSubscriber {
   /** Managers that have noted something in no transaction whose end will be heard of. */
   readonly #loose = new WeakSet<object>();
   readonly #begun = new WeakSet<object>();
-  #links: ReadonlyMap<string, readonly LinkEnd[]> | undefined;
 
+  /** @param writeLoose writes what was noted outside of any transaction that the framework has seen */
   constructor(
-    buffer: CommitBuffer,
-    rows: RowReader,
-    watchOf: WatchOf,
-    writeLoose: (em: EntityManager) => Promise<void>,
+    em: EntityManager,
+    private readonly buffer: CommitBuffer,
+    private readonly rows: RowReader,
+    readonly writeLoose: (em: EntityManager) => Promise<void>,
   ) {
-    this.#buffer = buffer;
-    this.#rows = rows;
-    this.#watchOf = watchOf;
-    this.#writeLoose = writeLoose;
+    this.#links = linkClasses(em);
   }
 
   /** Rows of which the ORM tells nothing, as they are before the write: they are locked, and told where they differ afterwards. */
   async noteRows(em: EntityManager, meta: EntityMetadata, keys: readonly (readonly unknown[])[]): Promise<void> {
     const schema = schemaOf(em, meta);
-    const before = await this.#rows.lock(em, meta, schema, keys, true);
+    const before = await this.rows.lock(em, meta, schema, keys, true);
     keys.forEach((key, index) => {
       const row = before[index];
       this.#note(em, {
@@ -73,11 +199,6 @@ export class ChangeCapture implements EventSubscriber {
     });
   }
 
-  /** Tells of what was noted outside of any transaction. */
-  writeLoose(em: EntityManager): Promise<void> {
-    return this.#writeLoose(em);
-  }
-
   /** Rows that are written already, or go soon. */
   async announce(
     em: EntityManager,
@@ -86,7 +207,7 @@ export class ChangeCapture implements EventSubscriber {
     action: 'create' | 'update' | 'delete',
   ): Promise<void> {
     const schema = schemaOf(em, meta);
-    const rows = await this.#rows.lock(em, meta, schema, keys, true);
+    const rows = await this.rows.lock(em, meta, schema, keys, true);
     keys.forEach((key, index) => {
       const before = rows[index];
       if (before === undefined) return;
@@ -100,14 +221,13 @@ export class ChangeCapture implements EventSubscriber {
   }
 
   /** Whether rows of the class link two others, which count as updated with them. */
-  isLink(em: EntityManager, { className }: EntityMetadata): boolean {
-    this.#links ??= linkClasses(em);
+  isLink({ className }: EntityMetadata): boolean {
     return this.#links.has(className);
   }
 
   /** Links change no column: the rows at both of their ends count as updated. */
   async onFlush(event: FlushEventArgs): Promise<void> {
-    for (const { owner } of event.uow.getCollectionUpdates()) noteWritten(owner);
+    for (const { owner } of event.uow.getCollectionUpdates()) written.add(owner);
     const rows = await relinkedRows(event, (meta) => this.#watch(meta) !== undefined);
     if (rows.size === 0) return;
     if (event.em.getTransactionContext()) await this.#noteRelinked(event.em, rows);
@@ -116,11 +236,11 @@ export class ChangeCapture implements EventSubscriber {
   }
 
   beforeTransactionStart(event: TransactionEventArgs): void {
-    this.#buffer.starting(event as TransactionEvent);
+    this.buffer.starting(event as TransactionEvent);
   }
 
   async afterTransactionStart(event: TransactionEventArgs): Promise<void> {
-    this.#buffer.started(event as TransactionEvent);
+    this.buffer.started(event as TransactionEvent);
     const { em, transaction } = event;
     if (transaction) this.#begun.add(transaction);
     const rows = this.#relinked.get(em);
@@ -130,11 +250,11 @@ export class ChangeCapture implements EventSubscriber {
 
   /** Of a savepoint. The outermost transaction is taken where its COMMIT is about to be sent. */
   afterTransactionCommit(event: TransactionEventArgs): void {
-    this.#buffer.released(event as TransactionEvent);
+    this.buffer.released(event as TransactionEvent);
   }
 
   afterTransactionRollback(event: TransactionEventArgs): void {
-    this.#buffer.rolledBack(event as TransactionEvent);
+    this.buffer.rolledBack(event as TransactionEvent);
   }
 
   async beforeCreate({ em, entity, meta }: EventArgs<object>): Promise<void> {
@@ -142,7 +262,7 @@ export class ChangeCapture implements EventSubscriber {
   }
 
   afterCreate({ em, entity, meta }: EventArgs<object>): void {
-    noteWritten(entity);
+    written.add(entity);
     const watch = this.#watch(meta);
     if (watch) this.#note(em, { ...this.#rowOf(em, entity, meta, watch), wasThere: false });
   }
@@ -163,14 +283,14 @@ export class ChangeCapture implements EventSubscriber {
       return;
     }
     // Where another transaction has deleted the row, that one tells so, and this update finds nothing to write.
-    const [before] = await this.#rows.lock(em, meta, schema, [key], needsBefore);
+    const [before] = await this.rows.lock(em, meta, schema, [key], needsBefore);
     if (before !== undefined) this.#before.set(entity, { ...note, before });
   }
 
   /** A row whose key has changed went away under the one, and came under the other. */
   afterUpdate({ em, entity }: EventArgs<object>): void {
     const meta = ownMeta(entity);
-    noteWritten(entity);
+    written.add(entity);
     const before = this.#before.get(entity);
     if (!before) return;
     this.#before.delete(entity);
@@ -185,7 +305,7 @@ export class ChangeCapture implements EventSubscriber {
     const watch = this.#watch(meta);
     if (!watch) return;
     const row = { ...this.#rowOf(em, entity, meta, watch), wasThere: true };
-    const [before] = await this.#rows.lock(em, meta, row.schema, [row.key], watch.needsBefore);
+    const [before] = await this.rows.lock(em, meta, row.schema, [row.key], watch.needsBefore);
     if (before !== undefined) this.#before.set(entity, { ...row, before });
   }
 
@@ -200,29 +320,29 @@ export class ChangeCapture implements EventSubscriber {
     if (!watch) return;
     const known = this.#upserted.get(em) ?? new Map<string, unknown>();
     const keys = (await conflictingRows(em, meta, entity)).map(keyOf);
-    const rows = await this.#rows.read(em, meta, schemaOf(em, meta), keys, watch.needsBefore);
+    const rows = await this.rows.read(em, meta, schemaOf(em, meta), keys, watch.needsBefore);
     for (const [index, key] of keys.entries()) known.set(String(key), rows[index]);
     this.#upserted.set(em, known);
   }
 
   async afterUpsert({ em, entity, meta }: EventArgs<object>): Promise<void> {
-    noteWritten(entity);
+    written.add(entity);
     const watch = this.#watch(meta);
     if (!watch) return;
     const row = this.#rowOf(em, entity, meta, watch);
     const before = this.#upserted.get(em)?.get(String(row.key));
     this.#upserted.get(em)?.delete(String(row.key));
     this.#note(em, { ...row, wasThere: before !== undefined, ...(before !== undefined && { before }), isQuiet: true });
-    if (!em.getTransactionContext()) await this.#writeLoose(em);
+    if (!em.getTransactionContext()) await this.writeLoose(em);
   }
 
   async afterFlush({ em }: FlushEventArgs): Promise<void> {
-    if (this.#loose.delete(em)) await this.#writeLoose(em);
+    if (this.#loose.delete(em)) await this.writeLoose(em);
   }
 
   /** Tables of many-to-many relations without a class of their own have no observer. */
   #watch({ class: entity }: EntityMetadata): Watch | undefined {
-    return entity && this.#watchOf(entity);
+    return entity && this.watches.get(entity);
   }
 
   #rowOf(em: EntityManager, entity: object, meta: EntityMetadata, { needsBefore }: Watch): Omit<RowNote, 'wasThere'> {
@@ -233,7 +353,7 @@ export class ChangeCapture implements EventSubscriber {
     const origin = currentWork.getStore()?.id;
     const within = transaction ?? em.getTransactionContext();
     if (!within || !this.#begun.has(within)) this.#loose.add(em);
-    const stage = this.#buffer.find(within ?? em);
+    const stage = this.buffer.find(within ?? em);
     stage.note(origin === undefined ? note : { ...note, origin });
   }
 
@@ -243,7 +363,7 @@ export class ChangeCapture implements EventSubscriber {
     for (const [meta, stored] of byClass([...rows].filter(isStored))) {
       const schema = schemaOf(em, meta, stored[0]);
       const keys = stored.map(keyOf);
-      const before = await this.#rows.lock(em, meta, schema, keys, true, transaction);
+      const before = await this.rows.lock(em, meta, schema, keys, true, transaction);
       keys.forEach((key, index) => {
         if (before[index] === undefined) return;
         const note = { meta, schema, key, wasThere: true, withMembers: true, isQuiet: true, isRelinked: true };
@@ -254,7 +374,6 @@ export class ChangeCapture implements EventSubscriber {
 
   /** A row of a link's own class links two rows, which count as updated. */
   async #noteLinks(em: EntityManager, entity: object, meta: EntityMetadata, original?: object): Promise<void> {
-    this.#links ??= linkClasses(em);
     for (const { meta: end, property } of this.#links.get(meta.className) ?? []) {
       if (!this.#watch(end)) continue;
       const rows = [Reflect.get(entity, property), original && Reflect.get(original, property)].flatMap((value) => {
@@ -302,4 +421,28 @@ export function keyOf(entity: object): readonly unknown[] {
 
 function flat(key: unknown): readonly unknown[] {
   return Array.isArray(key) ? key.flat(Number.POSITIVE_INFINITY) : [key];
+}
+
+/** A row by the root of its class, its schema and its key: rows of a subclass are rows of the root's table. */
+function nameOf({ meta, schema, key }: RowNote): string {
+  return JSON.stringify([meta.root.className, schema, key.map(String)]);
+}
+
+/** Two changes of a row in one transaction are one: the row was there if it was there before the first. */
+function merged(earlier: RowNote, later: RowNote): RowNote {
+  const { before: _, isQuiet, isRelinked, ...rest } = later;
+  return {
+    ...rest,
+    ...(isRelinked && earlier.isRelinked && { isRelinked }),
+    wasThere: earlier.wasThere,
+    ...(earlier.before !== undefined && { before: earlier.before, withMembers: earlier.withMembers }),
+    ...(isQuiet && earlier.isQuiet && { isQuiet }),
+  };
+}
+
+/** Entities whose rows were written: the database may have stored something else than they hold (defaults, triggers, rounding). */
+const written = new WeakSet<object>();
+
+export function wasWritten(entity: object): boolean {
+  return written.has(entity);
 }

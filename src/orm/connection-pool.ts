@@ -22,6 +22,7 @@ type Connected = (
 /** As much of a `pg.Client` as is used: a connection of its own to the database, outside of the pool. */
 export interface LoneConnection {
   readonly processID?: number | null;
+  /** Sent when the statement before has its answer: pg 9 takes one at a time. */
   query(sql: string, values?: readonly unknown[]): Promise<{ readonly rows: readonly unknown[] }>;
   end(): Promise<void>;
   on(event: 'notification', listener: (notification: Notification) => void): unknown;
@@ -336,7 +337,18 @@ async function connectAlone({ Client, options }: Pool, timeLimit: number): Promi
   });
   client.on('error', () => {});
   await client.connect();
+  oneAfterTheOther(client);
   return client;
+}
+
+function oneAfterTheOther(client: LoneConnection): void {
+  const query = client.query.bind(client);
+  let last: Promise<unknown> = Promise.resolve();
+  client.query = (...statement) => {
+    const answer = last.then(() => query(...statement));
+    last = answer.catch(() => {});
+    return answer;
+  };
 }
 
 function statusOf(client: PoolClient, transaction: Transaction): Status {

@@ -19,15 +19,11 @@ export class RowReader {
   readonly #byId = new Map<string, RowShape>();
   readonly #texts = new WeakMap<RowShape, Texts>();
   #parserOf: ParserOf | undefined;
+  /** Whether statements are prepared under a name. */
+  hasNames = true;
 
-  /**
-   * @param exceptions which hidden and lazy columns of a class are read
-   * @param hasNames whether statements are prepared under a name
-   */
-  constructor(
-    private readonly exceptions: (meta: EntityMetadata) => HiddenColumns,
-    private readonly hasNames: () => boolean,
-  ) {}
+  /** @param exceptions which hidden and lazy columns of a class are read */
+  constructor(private readonly exceptions: (meta: EntityMetadata) => HiddenColumns) {}
 
   /** What the text of a row means; undefined where it is another process', or an older one's. */
   shapeBy(id: string): RowShape | undefined {
@@ -63,6 +59,37 @@ export class RowReader {
   ): Promise<RowShape | undefined> {
     for (const members of [false, true]) await this.shapeOf(em, connection, meta, schema, members);
     return this.#byId.get(id);
+  }
+
+  /**
+   * Rows by their shapes, in their order, as a statement on this connection reads them.
+   *
+   * @param firstParameter the number of the statement's first parameter that is keys
+   */
+  async list<Row extends RowKey>(
+    em: EntityManager,
+    connection: StatementConnection,
+    rows: readonly Row[],
+    firstParameter: number,
+  ): Promise<ListedRows<Row>> {
+    const lists = new Map<RowShape, { readonly number: number; readonly keys: (readonly unknown[])[] }>();
+    const places: ListedRow<Row>[] = [];
+    for (const row of rows) {
+      const { meta, schema, key, withMembers } = row;
+      const shape = await this.shapeOf(em, connection, meta, schema, withMembers);
+      const list = lists.get(shape) ?? { number: lists.size, keys: [] };
+      lists.set(shape, list);
+      const texts = key.map(keyText);
+      list.keys.push(texts);
+      places.push({ row, shape: shape.id, list: list.number, key: texts });
+    }
+    const shapes = [...lists.keys()];
+    return {
+      shapes,
+      places,
+      keys: [...lists].map(([shape, { keys }]) => keysAsJson(shape, keys)),
+      texts: shapes.map((shape, index) => this.#listText(shape, firstParameter + index)),
+    };
   }
 
   /** The row as it is stored now; undefined where it is gone. */
@@ -125,6 +152,16 @@ export class RowReader {
     return this.#select(connection, this.#textsOf(shape).read, shape, keys);
   }
 
+  /**
+   * A list of the rows with the keys of a parameter, in their order: null for those that are not there. A subquery for each key,
+   * because PostgreSQL thinks of a hundred keys and would rather read a whole table of some thousand rows.
+   */
+  #listText(shape: RowShape, parameter: number): string {
+    const { lists } = this.#textsOf(shape);
+    lists[parameter] ??= `select json_agg((${rowByKey(shape)}) order by k.o) from ${keyed(shape, `$${parameter}`)}`;
+    return lists[parameter];
+  }
+
   #textsOf(shape: RowShape): Texts {
     const known = this.#texts.get(shape);
     if (known) return known;
@@ -135,6 +172,7 @@ export class RowReader {
       // Row after row, in the order of the keys.
       lock: `select 1 from ${keys} cross join lateral (select 1 from ${shape.from} where ${byKey(shape)} ${lock}) r`,
       locked: `select k.o, r.row from ${keys} cross join lateral (${rowByKey(shape)} ${lock}) r`,
+      lists: [],
     };
     this.#texts.set(shape, texts);
     return texts;
@@ -147,9 +185,35 @@ export class RowReader {
   }
 
   #run(connection: StatementConnection, text: string, shape: RowShape, keys: Keys): Promise<readonly FoundRow[]> {
-    const statement = this.hasNames() ? { text, name: 'rows' } : { text };
+    const statement = this.hasNames ? { text, name: 'rows' } : { text };
     return runStatement<FoundRow>(connection, statement, [keysAsJson(shape, keys)]);
   }
+}
+
+/** A row, and whether what its many-to-many relations hold is read with it. */
+export interface RowKey {
+  readonly meta: EntityMetadata;
+  readonly schema: string | undefined;
+  readonly key: readonly unknown[];
+  readonly withMembers: boolean;
+}
+
+/** Where a row stands among the lists of all shapes. */
+export interface ListedRow<Row> {
+  readonly row: Row;
+  readonly shape: string;
+  readonly list: number;
+  /** As JSON has it. */
+  readonly key: readonly unknown[];
+}
+
+export interface ListedRows<Row> {
+  readonly shapes: readonly RowShape[];
+  readonly places: readonly ListedRow<Row>[];
+  /** The keys of the rows of each shape, as the parameter of a statement. */
+  readonly keys: readonly string[];
+  /** SQL of a list of them. */
+  readonly texts: readonly string[];
 }
 
 type Keys = readonly (readonly unknown[])[];
@@ -165,14 +229,8 @@ interface Texts {
   readonly read: string;
   readonly lock: string;
   readonly locked: string;
-}
-
-/**
- * A list of the rows with the keys of a parameter, in their order: null for those that are not there. A subquery for each key, because
- * PostgreSQL thinks of a hundred keys and would rather read a whole table of some thousand rows.
- */
-export function rowsByKey(shape: RowShape, parameter: string): string {
-  return `select json_agg((${rowByKey(shape)}) order by k.o) from ${keyed(shape, parameter)}`;
+  /** By the number of the parameter that has the keys. */
+  readonly lists: string[];
 }
 
 function rowByKey(shape: RowShape): string {

@@ -255,7 +255,7 @@ function columnsOf(
 }
 
 /** Begins the name of a digest, which is no column. */
-const digest = '#';
+export const digest = '#';
 
 export function hasColumn(prop: EntityProperty): boolean {
   if (!prop.fieldNames?.length) return false;
@@ -378,45 +378,6 @@ function unquoted(text: string): string {
 
 function malformed(text: string): Error {
   return new Error(`This is no text of a row: ${text.slice(0, 100)}`);
-}
-
-/** An entity with a row's values, as a read would have made it; managed by the manager, so that its relations can be loaded. */
-export function restore(em: EntityManager, meta: EntityMetadata, row: StoredRow, schema: string | undefined): object {
-  const stored = Object.entries(row.columns).filter(([name]) => !name.startsWith(digest));
-  const data = em.getDriver().mapResult(Object.fromEntries(stored) as never, meta) ?? {};
-  return em.getEntityFactory().create(meta.class, { ...data, ...row.members } as never, {
-    convertCustomTypes: true,
-    merge: true,
-    refresh: true,
-    ...(schema !== undefined && { schema }),
-  });
-}
-
-/** A row of the change log. An entity is made of it for the first that looks at it, in the request context of that moment. */
-export class LoggedRow {
-  #entity: object | undefined;
-
-  constructor(
-    private readonly em: EntityManager,
-    readonly meta: EntityMetadata,
-    readonly stored: StoredRow,
-    readonly schema: string | undefined,
-  ) {}
-
-  get entity(): object {
-    this.#entity ??= restore(this.em.getContext(), this.meta, this.stored, this.schema);
-    return this.#entity;
-  }
-
-  /** As the entity shows it. */
-  get key(): unknown {
-    const [only, ...others] = this.meta.getPrimaryProps();
-    if (!only || others.length > 0 || only.targetMeta) return primaryKeyOf(this.entity);
-    const value = this.stored.columns[only.fieldNames[0] ?? ''];
-    const { customType, runtimeType } = only;
-    if (customType) return customType.convertToJSValue(value, this.em.getDriver().getPlatform());
-    return runtimeType === 'Date' ? primaryKeyOf(this.entity) : value;
-  }
 }
 
 /** The properties whose columns differ. */

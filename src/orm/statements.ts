@@ -34,15 +34,17 @@ export interface SqlConnection {
   transactional<T>(work: (transaction: StatementConnection) => Promise<T>): Promise<T>;
 }
 
-/**
- * Runs one statement.
- *
- * @param onConnected called when the statement has a connection of the pool, and will be sent at once
- */
+/** How far a statement has come. */
+export interface StatementUse {
+  /** Since when it has had a connection of the pool, by `performance.now()`. Undefined until then. */
+  connectedAt: number | undefined;
+}
+
+/** Runs one statement. @param use told when the statement has a connection, and will be sent at once */
 export type RunStatement = <Row>(
   statement: Statement,
   parameters: readonly unknown[],
-  onConnected?: () => void,
+  use?: StatementUse,
 ) => Promise<readonly Row[]>;
 
 /** A row as the driver hands it over: the values of its columns, in their order. */
@@ -414,26 +416,30 @@ export function writeConnection(em: EntityManager): SqlConnection {
   return em.getConnection('write') as unknown as SqlConnection;
 }
 
-/** Runs statements on connections of an ORM's pool, outside of any transaction. */
-export function statementRunner(em: EntityManager, { preparedStatements }: { readonly preparedStatements: boolean }) {
-  const run: RunStatement = async <Row>(
-    { name, text }: Statement,
-    parameters: readonly unknown[],
-    onConnected = () => {},
-  ) => {
+/**
+ * Runs statements on connections of an ORM's pool, outside of any transaction.
+ *
+ * @param converted makes another error of what the database fails with
+ */
+export function statementRunner(
+  em: EntityManager,
+  { preparedStatements }: { readonly preparedStatements: boolean },
+  converted = (error: unknown): unknown => error,
+): RunStatement {
+  return async <Row>({ name, text }: Statement, parameters: readonly unknown[], use?: StatementUse) => {
+    const statement = { text, ...(preparedStatements && name !== undefined && { name }) };
     const connection = writeConnection(em);
-    await connection.ensureConnection();
-    return connection
-      .getClient()
-      .connection()
-      .execute((client) => {
-        onConnected();
-        return runStatement<Row>(
-          client,
-          { text, ...(preparedStatements && name !== undefined && { name }) },
-          parameters,
-        );
-      });
+    try {
+      await connection.ensureConnection();
+      return await connection
+        .getClient()
+        .connection()
+        .execute((client) => {
+          if (use) use.connectedAt = performance.now();
+          return runStatement<Row>(client, statement, parameters);
+        });
+    } catch (error) {
+      throw converted(error);
+    }
   };
-  return run;
 }

@@ -12,7 +12,7 @@ import {
 import { runDetached } from '../async-context.js';
 import type { Class } from '../metadata.js';
 import { ModelQueries, type Reader } from './model-queries.js';
-import { LoggedRow, type StoredRow } from './row.js';
+import { digest, primaryKeyOf, type StoredRow } from './row.js';
 
 const none: readonly string[] = [];
 
@@ -137,6 +137,48 @@ export class UnitOfWork {
     const root = [this.em, ...this.#others].find((em) => em.name === name);
     return root && runDetached(() => root.fork({ useContext: true, ...(flushMode && { flushMode }) }));
   }
+}
+
+/** A row of the change log. An entity is made of it for the first that looks at it, in the request context of that moment. */
+export class LoggedRow {
+  /** As the entity shows it. */
+  readonly key: unknown;
+  #entity: object | undefined;
+
+  constructor(
+    private readonly em: EntityManager,
+    readonly meta: EntityMetadata,
+    readonly stored: StoredRow,
+    readonly schema: string | undefined,
+  ) {
+    this.key = this.#keyOf(meta);
+  }
+
+  get entity(): object {
+    this.#entity ??= restore(this.em.getContext(), this.meta, this.stored, this.schema);
+    return this.#entity;
+  }
+
+  #keyOf(meta: EntityMetadata): unknown {
+    const [only, ...others] = meta.getPrimaryProps();
+    if (!only || others.length > 0 || only.targetMeta) return primaryKeyOf(this.entity);
+    const value = this.stored.columns[only.fieldNames[0] ?? ''];
+    const { customType, runtimeType } = only;
+    if (customType) return customType.convertToJSValue(value, this.em.getDriver().getPlatform());
+    return runtimeType === 'Date' ? primaryKeyOf(this.entity) : value;
+  }
+}
+
+/** An entity with a row's values, as a read would have made it; managed by the manager, so that its relations can be loaded. */
+export function restore(em: EntityManager, meta: EntityMetadata, row: StoredRow, schema: string | undefined): object {
+  const stored = Object.entries(row.columns).filter(([name]) => !name.startsWith(digest));
+  const data = em.getDriver().mapResult(Object.fromEntries(stored) as never, meta) ?? {};
+  return em.getEntityFactory().create(meta.class, { ...data, ...row.members } as never, {
+    convertCustomTypes: true,
+    merge: true,
+    refresh: true,
+    ...(schema !== undefined && { schema }),
+  });
 }
 
 /** The managers of one request context, by name. Most requests and events need none, so each is forked when it is asked for. */

@@ -11,7 +11,7 @@ import type { Class } from '../metadata.js';
 import type { EventPublisher, PublishedCommit } from '../observers/event-publisher.js';
 import { type Observer, observedBy } from '../observers/observer.js';
 import type { SignalReceivers } from '../observers/signal-receivers.js';
-import type { LoggedRecheck, LoggedSignal } from '../orm/commit-buffer.js';
+import type { LoggedRecheck, LoggedSignal } from '../orm/change-capture.js';
 import { isEmbedded, usesDatabase } from '../orm/database-facts.js';
 import { databaseRemedy, isConnectionFailure } from '../orm/orm-errors.js';
 import type { OrmRoot } from '../orm/orm-root.js';
@@ -65,12 +65,13 @@ export class ChangeFeed {
     models: ObservedModels,
     private readonly receivers: SignalReceivers,
     private readonly publisher: EventPublisher,
-    private readonly rules: ConnectionRules,
+    /** Undefined where nothing that is committed closes connections. */
+    private readonly rules: ConnectionRules | undefined,
     private readonly obey: (command: ConnectionCommand, at: number) => void,
     private readonly layer: ChannelLayer,
     private readonly settings: ChangeLogSettings,
     private readonly logger: Logger,
-    private readonly cause: () => string | undefined,
+    private readonly cause: (() => string | undefined) | undefined,
     private readonly missed: (reason: string) => void,
     isBehind: (lag: number) => void,
   ) {
@@ -216,8 +217,12 @@ export class ChangeFeed {
       for (const { command, source, at } of orders) if (source !== this.#source) this.obey(command, at);
       if (untold.length > 0) this.missed(`A transaction wrote too many rows of ${untold.join(', ')} to tell of them.`);
       const others = rechecks.filter(({ source }) => source !== this.#source);
-      const published = { ...rest, rechecks: others, signals: this.#readSignals(signals, false) };
-      this.rules.apply(published.changes, published.signals);
+      const published = {
+        ...rest,
+        rechecks: others,
+        signals: signals.length > 0 ? this.#readSignals(signals, false) : [],
+      };
+      this.rules?.apply(published.changes, published.signals);
       return published;
     });
     this.publisher.publish(received, batch);
@@ -253,9 +258,9 @@ export class ChangeFeed {
 
   #receiveSignal(sent: LoggedSignal, atOnce: boolean): void {
     const signals = this.#readSignals([sent], atOnce);
-    const cause = this.cause();
+    const cause = this.cause?.();
     this.publisher.publish([{ changes: [], signals, rechecks: [], ...(cause !== undefined && { cause }) }]);
-    this.rules.apply([], signals);
+    this.rules?.apply([], signals);
   }
 }
 

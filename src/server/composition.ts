@@ -179,7 +179,7 @@ export function buildServices(options: Options): Services {
   const subscribed = provide(container, SubscriptionIndex, () => new SubscriptionIndex());
   const publisher = new EventPublisher(observers, subscribed, unitOfWork, logger, activity, inspector, resolve);
   const obey = (command: ConnectionCommand, at?: number): void => registry.obey(command, at);
-  const connectionRules = new ConnectionRules(rules, obey, unitOfWork, logger);
+  const connectionRules = rules.length > 0 ? new ConnectionRules(rules, obey, unitOfWork, logger) : undefined;
   const ruling = rules.flatMap((rule) => modelOf(rule) ?? []).map((model) => ({ model }));
   const revocations = observers.flatMap((observer) => observer.revocations);
   const observed = [...observers, ...revocations, ...ruling];
@@ -199,7 +199,7 @@ export function buildServices(options: Options): Services {
     layer,
     settings.changeLog,
     logger,
-    () => tracer.current(),
+    tracer.isOn ? () => tracer.current() : undefined,
     (reason) => closeThoseThatMissed(registry, logger, reason),
     (lag) => counters.gauge('signalbox.log_lag', Math.round(lag)),
   );

@@ -85,7 +85,7 @@ function writer(settings: ChangeLogSettings, logger: Logger): LogUser {
     receive: () => {},
     missed: () => {},
     isBehind: () => {},
-    cause: () => undefined,
+    cause: undefined,
   };
 }
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { eventFor } from '#signalbox/observers/event-message.js';
+import { eventFor } from '#signalbox/consumers/event-delivery.js';
 
 const red = ['red', 'pink'];
 
