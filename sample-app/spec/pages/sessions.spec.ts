@@ -7,6 +7,9 @@ describe('the session of a browser', function () {
   this.timeout(TIME_TO_OPEN);
   const visitors = useVisitors();
 
+  // Pages that stay open go on drawing what the later ones do.
+  afterEach(() => visitors.leave());
+
   it('ends in all tabs when one of them logs out, and not in another browser', async () => {
     const [ada, grace] = [unique('ada'), unique('grace')];
     const first = await visitors.signedUp(ada);
