@@ -11,7 +11,7 @@ function parameters<T>(runs: number): fc.Parameters<T> {
   const seed = Number(givenSeed ?? Date.now() % 2 ** 31);
   // A long run that takes the process with it has said where it began.
   if (factor !== '1') process.stderr.write(`      seed ${seed}\n`);
-  return { numRuns: runs * Number(factor), seed, ...(path !== undefined && { path }) };
+  return { numRuns: runs * Number(factor), seed, includeErrorInReport: true, ...(path !== undefined && { path }) };
 }
 
 /** @throws Error with the smallest example that fails, and its seed */
