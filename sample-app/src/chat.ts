@@ -89,7 +89,7 @@ export function createApplication(orm: MikroORM, container: DependencyContainer,
     settings,
     routes: [path('/ws/chat/', demultiplexer({ chat: RoomConsumer }))],
     middleware: [cookieSession(Sessions, { cookie: SESSION_COOKIE })],
-    // Whoever logs out in one tab is logged out in all.
+    // A user who logs out in one tab is logged out in all.
     connections: [closeOn(Session, { session: ({ id }) => id, on: ['delete'] })],
     hooks: [Presence],
     // In development only: /explorer/ shows and tries all that the chat offers.

@@ -1,4 +1,4 @@
-/** For whoever started the app; the log goes to stderr. */
+/** For the developer who started the app; the log goes to stderr. */
 export function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }

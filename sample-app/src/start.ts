@@ -43,7 +43,7 @@ export async function start(settings: Settings): Promise<Running> {
   }
 }
 
-/** Those of a process that was killed. No other process has this database, so nobody is in a room. */
+/** Those of a process that was killed. No other process has this database, so no user is in a room. */
 async function endVisits(orm: MikroORM): Promise<void> {
   await orm.em.fork().nativeUpdate(Visit, {}, { expiresAt: new Date(0) });
 }

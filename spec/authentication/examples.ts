@@ -131,7 +131,7 @@ export class DatabaseTickets implements TicketStore {
   async take(key: string): Promise<StoredTicket | undefined> {
     const live = { key, endsAt: { $gt: this.clock.now() } };
     const ticket = await this.em.findOne(Ticket, live, { disableIdentityMap: true });
-    // Whoever deletes it has taken it.
+    // The request that deletes it has taken it.
     if (!ticket || (await this.em.nativeDelete(Ticket, { key })) === 0) return undefined;
     const { identity, origin, endsAt } = ticket;
     const { expiresAt, ...rest } = identity;

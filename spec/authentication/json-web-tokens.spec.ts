@@ -156,7 +156,7 @@ describe('JSON Web Tokens', () => {
         message: 'The token is not valid.',
       });
       expect(logger.entries).to.deep.equal([
-        { level: 'debug', message: 'A token was refused.', fields: { reason: 'its claims identify nobody' } },
+        { level: 'debug', message: 'A token was refused.', fields: { reason: 'its claims identify no user' } },
       ]);
     });
   }

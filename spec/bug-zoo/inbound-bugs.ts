@@ -40,7 +40,7 @@ export const inboundBugs: readonly Bug[] = [
   {
     name: 'an address takes the process by frames that are dear to read',
     story: 'A frame of many small values counts for its bytes.',
-    plant: { symbol: 'InboundFrames.chargeWork', with: leftOut },
+    plant: { symbol: 'ConnectionSlot.chargeWork', with: leftOut },
     caughtBy: ['server/inbound-frames'],
   },
   {

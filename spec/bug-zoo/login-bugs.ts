@@ -20,7 +20,7 @@ export const loginBugs: readonly Bug[] = [
   {
     name: 'requests begin for the former user while a login is not answered',
     story: 'They do not wait for its outcome.',
-    plant: { symbol: 'Ownership.settling', with: always(undefined) },
+    plant: { symbol: 'Ownership.holdUntil', with: always(undefined) },
     caughtBy: ['authentication/login'],
   },
   {

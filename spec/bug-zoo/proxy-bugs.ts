@@ -7,7 +7,7 @@ export const proxyBugs: readonly Bug[] = [
   {
     name: 'a client says itself which address it calls from, and over which host and protocol',
     story: 'X-Forwarded-* is believed, whether or not a trusted proxy wrote it.',
-    plant: { symbol: 'TrustedProxies.trusts', with: always(true) },
+    plant: { symbol: 'TrustedProxies.peer', with: answered((peer: object) => ({ ...peer, isTrusted: true })) },
     caughtBy: ['server/trusted-proxies'],
   },
   {

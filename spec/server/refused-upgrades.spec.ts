@@ -82,7 +82,7 @@ describe('A refused upgrade', () => {
       '/closed/?token=secret',
       401,
       'not_authenticated',
-      'Nobody is logged in: see the middleware, or @Permissions(IsAuthenticated).',
+      'No user is logged in: see the middleware, or @Permissions(IsAuthenticated).',
     ],
     ['/token/', 401, 'not_authenticated', 'See the middleware that authenticates on this route.'],
     ['/invited/', 403, 'permission_denied', 'See @Permissions(IsAuthenticated, withOptions(IsInvited, {"to":"tea"})).'],

@@ -107,7 +107,7 @@ export class RoomConsumer extends mix(
     return reply(message, { serializer: MessageSerializer });
   }
 
-  /** Nobody writes into it any more. */
+  /** It takes no more messages. */
   @DetailAction()
   archive(room: Room) {
     room.archived = true;

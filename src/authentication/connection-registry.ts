@@ -89,10 +89,15 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
     this.#pending.delete(pending);
   }
 
-  /** @throws ApiError where its time is up, or it was to be disconnected, while the handshake was under way */
-  check({ commands }: PendingHandshake, { identity }: Scope): void {
+  /**
+   * Whose the connection will be.
+   *
+   * @throws ApiError where its time is up, or it was to be disconnected, while the handshake was under way
+   */
+  check({ commands }: PendingHandshake, { identity }: Scope): Identity | undefined {
     if (identity && isOver(identity, this.clock.now())) throw new SessionExpired();
     if (commands.length > 0) checkCommands(commands, identity);
+    return identity;
   }
 
   add(connection: Connection, pending: PendingHandshake): void {

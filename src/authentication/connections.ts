@@ -2,8 +2,8 @@ import { currentWork, runDetached } from '../async-context.js';
 import type { Clock } from '../clock.js';
 import { ConfigurationError, PermissionDenied, SessionExpired } from '../errors.js';
 import type { Identity } from '../scope/identity.js';
-import { ownership, type UserFacts } from '../scope/ownership.js';
 import type { Scope } from '../scope/scope.js';
+import { ownership, type UserFacts } from '../scope/scope.js';
 import type { ScopeUser } from '../scope/scope-types.js';
 import { CloseCode, checkReason } from '../status.js';
 import { type Authentication, identityOf, isOver } from './authentication.js';
@@ -71,8 +71,8 @@ export class Connections {
     this.registry.find(scope)?.requireRequest();
     const identity = identityOf(proven);
     const { identity: former } = scope;
-    if (!former) throw new PermissionDenied('Nobody is logged in.');
-    if (String(former.userId) !== String(identity.userId)) throw new PermissionDenied('That is somebody else.');
+    if (!former) throw new PermissionDenied('No user is logged in.');
+    if (String(former.userId) !== String(identity.userId)) throw new PermissionDenied('That is another user.');
     const now = this.clock.now();
     if (isOver(former, now) || isOver(identity, now)) throw new SessionExpired();
     const { sessionId } = former;
@@ -177,7 +177,7 @@ export function noUsers(): ConfigurationError {
   return new ConfigurationError({
     class: 'createApp',
     member: 'users',
-    reason: 'is not given, so that nobody can be loaded anew to be checked again.',
+    reason: 'is not given, so that no user can be loaded anew to be checked again.',
     remedy: 'Name a provider that implements UserStore: createApp({ users: Users }).',
   });
 }

@@ -70,7 +70,7 @@ export function jsonWebTokens(options: JsonWebTokenOptions): ConcreteClass<Token
     async verify(token: string): Promise<Authentication | undefined> {
       const claims = await this.claimsOf(token);
       const proven = claims && identify(claims);
-      if (claims && !proven) this.logger.debug('A token was refused.', { reason: 'its claims identify nobody' });
+      if (claims && !proven) this.logger.debug('A token was refused.', { reason: 'its claims identify no user' });
       return proven && { ...proven, expiresAt: proven.expiresAt ?? endOf(claims, clockTolerance) };
     }
 

@@ -5,7 +5,7 @@ import { isOffline } from './wake-ups.js';
  * - `idle`: nothing was asked for yet (`lazy`)
  * - `connecting`, `open`
  * - `waiting`: it was lost, and is tried again by itself
- * - `offline`: likewise, and the device says that it has no network
+ * - `offline`: as `waiting`, and the device says that it has no network
  * - `unauthenticated`: the server closed with 4401, also after a fresh token
  * - `stopped`: the server closed with a code after which it is not tried again
  * - `closed`: by `$close()`

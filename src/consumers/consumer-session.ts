@@ -28,8 +28,8 @@ import type { SubscriptionIndex, SubscriptionRecord } from '../observers/subscri
 import { Subscriptions, subscribingRequest, without } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { ActionContext } from '../scope/action-context.js';
-import { ownership } from '../scope/ownership.js';
-import type { Scope } from '../scope/scope.js';
+import { ownership, type Scope } from '../scope/scope.js';
+import { ShownRow } from '../serializers/model-plan.js';
 import type { SerializerContext } from '../serializers/serializer.js';
 import type { Settings } from '../settings.js';
 import { CloseCode, Status } from '../status.js';
@@ -56,13 +56,15 @@ export interface SessionServices {
   readonly errors: ErrorTranslator;
   readonly unitOfWork: UnitOfWork;
   readonly subscribed: SubscriptionIndex;
-  /**
-   * The read of the change log that a subscription to an observer begins behind, if it begins now.
-   *
-   * @param isInTransaction whether a read of its own must not be waited for
-   * @throws where the database fails
-   */
-  positionFor(observer: Observer, isInTransaction: boolean): Promise<number>;
+  readonly feed: {
+    /**
+     * The read of the change log that a subscription to an observer begins behind, if it begins now.
+     *
+     * @param isInTransaction whether a read of its own must not be waited for
+     * @throws where the database fails
+     */
+    positionFor(observer: Observer, isInTransaction: boolean): Promise<number>;
+  };
   readonly logger: Logger;
   readonly activity: ActivityLog | undefined;
   readonly settings: Settings;
@@ -93,6 +95,14 @@ export interface SessionConnection {
 }
 
 type Work = () => Promise<void> | void;
+
+/** What this instance and its permissions make of an action; a question of a permission may be a field, which only instances show. */
+interface ActionTraits {
+  /** Whether a permission has an opinion on the object of a request. */
+  readonly looksAtObject: boolean;
+  /** Whether the object of a request is shown as it is stored. */
+  readonly showsOnly: boolean;
+}
 
 /** Actions of the protocol; a consumer with one of its own of that name keeps it. */
 const cancelAction = 'cancel';
@@ -133,6 +143,8 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   readonly #queue: RequestQueue;
   readonly #events: EventDelivery;
   readonly #detached: DetachedMethods | undefined;
+  /** Made at the first request for an object. */
+  #traits: Map<ActionDefinition, ActionTraits> | undefined;
   /** Aborts the consumer's `signal`. Made when the consumer asks for it. */
   #controller: AbortController | undefined;
   #end: ApiError | Disconnected | undefined;
@@ -174,9 +186,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.#events = new EventDelivery(this, this.#holdings);
     this.subscriptions = new Subscriptions(services.subscribed, this.#events, this.#holdings);
     this.groups = new ConsumerGroups(services.layer, this.name, this.#holdings, quotas);
-    // An end waits for nothing.
-    const settling = (): Promise<void> | undefined => (this.#end ? undefined : this.scope[ownership].settling);
-    this.#queue = new RequestQueue((request) => this.#start(request), quotas, settling);
+    this.#queue = new RequestQueue((request) => this.#start(request), quotas, this.scope[ownership]);
     quotas.holdings.add(this.#holdings);
     bindConsumer(this.instance, this);
     this.#detached = this.#detachedMethods();
@@ -315,9 +325,14 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     const { instance } = this;
     const { model } = this.compiled;
     if (!model || !(instance instanceof BaseModelConsumer)) throw new NotFound();
-    const key = sentKey(instance, this.unitOfWork.em.getMetadata(model), context.kwargs[this.lookupKwarg]);
-    const shown = this.#showsOnly(context) ? await shownObject(instance, key, context) : undefined;
-    return shown ?? instance['getObject'](key, context);
+    const meta = this.unitOfWork.em.getMetadata(model);
+    const checked = context.kwargs[this.lookupKwarg];
+    const shown = this.#showsOnly(context) ? await shownObject(instance, meta, checked, context) : undefined;
+    return shown ?? instance['getObject'](sentKey(instance, meta, checked), context);
+  }
+
+  looksAtObject(definition: ActionDefinition): boolean {
+    return this.#traitsOf(definition).looksAtObject;
   }
 
   mayWriteAtOnce({ member, permissions }: ActionDefinition): boolean {
@@ -336,18 +351,32 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   /** Whether the object of a request is shown as it is, and no permission looks at it: then it need not be an entity. */
   #showsOnly(context: ActionContext): boolean {
     if (!(context instanceof Request) || !context.definition) return false;
-    const { member, permissions, reply } = context.definition;
-    if (reply || overrides(this.instance.constructor as Class, 'getObject')) return false;
-    if (!isPlainRetrieve(Reflect.get(this.instance, member))) return false;
-    return permissions.isOpen || !permissions.opinionsOn(this.scope).objects;
+    const { showsOnly, looksAtObject } = this.#traitsOf(context.definition);
+    return showsOnly && !looksAtObject;
   }
 
-  show(result: unknown, request: Request): Promise<unknown> {
+  #traitsOf(definition: ActionDefinition): ActionTraits {
+    this.#traits ??= new Map();
+    const known = this.#traits.get(definition);
+    if (known) return known;
+    const { instance, scope } = this;
+    const { member, permissions, reply } = definition;
+    const isPlain = !reply && !overrides(instance.constructor as Class, 'getObject');
+    const traits: ActionTraits = {
+      looksAtObject: !permissions.isOpen && permissions.opinionsOn(scope).objects,
+      showsOnly: isPlain && isPlainRetrieve(Reflect.get(instance, member)),
+    };
+    this.#traits.set(definition, traits);
+    return traits;
+  }
+
+  async show(result: unknown, request: Request): Promise<unknown> {
     const consumer = this.instance;
     const { model: entity } = this.compiled;
     const isReply = result instanceof ActionReply;
     const reply = (isReply ? result.serializer : undefined) ?? request.definition?.reply;
     const data = isReply ? result.data : result;
+    if (data instanceof ShownRow) return data.data;
     if (!entity || !(consumer instanceof BaseModelConsumer))
       return showResult(data, { reply, model: undefined, context: this.#serializerContext(request) });
     const model = { entity, serializer: consumer['getSerializer'](request) };
@@ -463,19 +492,20 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     const added = known ? without(groups, known.groups) : groups;
     const asked = subscribingRequest(action, requestId, this.#keptKwargs(context, kwargs), kwargs, groups);
     const repeated = known?.requests.find(({ key }) => key === asked.key);
+    const newGroups = subscriptions.countNew(added);
     if (!repeated) quotas.requireSubscription(asked.bytes);
-    quotas.requireGroups(subscriptions.countNew(added));
+    quotas.requireGroups(newGroups);
     const record = known ?? subscriptions.open(observer, requestId, kwargs);
     const takeBack = repeated ? undefined : subscriptions.note(record, asked);
     const noted = repeated ?? asked;
+    if (known) subscriptions.addLater(record, added);
+    subscriptions.listen(record, added);
     if (!known && request) this.#events.holdUntilConfirmed(record, request);
     request?.whenAnswered((hasSucceeded) => {
       if (hasSucceeded) return;
       takeBack?.();
       subscriptions.leave(record, added);
     });
-    if (known) subscriptions.addLater(record, added);
-    subscriptions.listen(record, added);
     await this.#begin(record, known ? added : []);
     // Behind the joining, and as if never asked before: what changes the rights from now on is asked again.
     if (observer.hasRights) noted.rights = await rightsFor(observer, context);
@@ -509,7 +539,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   async #begin(record: SubscriptionRecord, later: readonly string[]): Promise<void> {
     const { services, unitOfWork } = this;
     const isInTransaction = unitOfWork.em.isInTransaction();
-    const since = await services.positionFor(record.observer, isInTransaction);
+    const since = await services.feed.positionFor(record.observer, isInTransaction);
     if (record.since === Number.POSITIVE_INFINITY) record.since = since;
     for (const group of later) record.later?.set(group, since);
   }
@@ -734,6 +764,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   async abort(reason: ApiError | Disconnected): Promise<void> {
     this.quotas.holdings.delete(this.#holdings);
     this.#end ??= reason;
+    this.#queue.isEnding = true;
     this.#controller?.abort(reason);
     if (reason instanceof ApiError) this.#refusal = reason;
     const open = [...this.#queue.open];

@@ -13,7 +13,7 @@ import { ModelPageSource, type PlannedRows } from '../paginators/model-page-sour
 import type { PaginatorClass } from '../paginators/paginator.js';
 import type { ActionContext } from '../scope/action-context.js';
 import { askRights, rightsIn } from '../serializers/field-rights.js';
-import { byColumn, byKey, showColumn, showKey } from '../serializers/model-key.js';
+import { byColumn, byKey, ofKey, showColumn, showKey } from '../serializers/model-key.js';
 import { needsEntity, planRows, ShownRow } from '../serializers/model-plan.js';
 import type { DataOf, EntityOf, RowData, SerializerLike } from '../serializers/model-types.js';
 import { withOneOfEach } from '../serializers/serialize.js';
@@ -103,8 +103,7 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
    * @throws Conflict where several of them have the value
    */
   protected async getObject(key: unknown, context: ActionContext): Promise<Entity> {
-    const query = await queryOfOne(this, key, context);
-    const { where, limit } = query;
+    const { where, limit } = await queryOfOne(this, namedRow(this, this.#meta, key), context);
     return onlyOne(
       this,
       await this.unitOfWork.em.find(modelOf(this), where as never, { limit, ...asStored }),
@@ -234,10 +233,8 @@ function namedRow(consumer: object, meta: EntityMetadata, key: unknown): object 
   return named;
 }
 
-/** The query of the one row that a client named. @throws ValidationFailed, NotFound */
-async function queryOfOne(consumer: AnyModelConsumer, key: unknown, context: ActionContext) {
-  const { em } = consumer['unitOfWork'];
-  const named = namedRow(consumer, em.getMetadata(modelOf(consumer)) as EntityMetadata, key);
+/** The query of the one row that a client named. @param named as `namedRow` gives it */
+async function queryOfOne(consumer: AnyModelConsumer, named: object, context: ActionContext) {
   const where = { $and: [named, await consumer['visibleRows'](context)] };
   // A key is one row's; of another column, the second row tells that it is not.
   return { where, limit: settingsOf(consumer).lookupField === 'pk' ? 1 : 2 };
@@ -270,16 +267,20 @@ export async function planFor(consumer: AnyModelConsumer, request: ActionContext
 /**
  * The row that a client named, shown without an entity; undefined where one is needed.
  *
+ * @param checked what `checkedKey` gave
  * @throws as `getObject` does
  */
 export async function shownObject(
   consumer: AnyModelConsumer,
-  key: unknown,
+  meta: EntityMetadata,
+  checked: unknown,
   request: ActionContext,
 ): Promise<ShownRow | undefined> {
   const planned = await planFor(consumer, request);
   if (!planned) return undefined;
-  const rows = await readPlanned(consumer, planned, await queryOfOne(consumer, key, request));
+  const { lookupField } = settingsOf(consumer);
+  const named = lookupField === 'pk' ? ofKey(meta, checked) : { [lookupField]: checked };
+  const rows = await readPlanned(consumer, planned, await queryOfOne(consumer, named, request));
   return onlyOne(consumer, rows);
 }
 

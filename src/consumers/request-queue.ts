@@ -16,6 +16,8 @@ export class RequestQueue {
   readonly #line: (Request | QueuedWork)[] = [];
   #running: Request | QueuedWork | undefined;
   #isDraining = false;
+  /** The end of the consumer waits for nothing but what runs. */
+  isEnding = false;
   /** What the line waits for. */
   #awaited: Promise<void> | undefined;
   /** Those that are not settled: they wait, run, or go on behind their answer. */
@@ -23,12 +25,12 @@ export class RequestQueue {
 
   /**
    * @param start carries a request; the code that settles it calls `settled`
-   * @param hold what has to be over before anything begins, and never rejects; undefined where nothing has to
+   * @param ownership while it is open whose connection it is, nothing begins
    */
   constructor(
     private readonly start: (request: Request) => void,
     private readonly quotas: Quotas,
-    private readonly hold: () => Promise<void> | undefined,
+    private readonly ownership: { readonly settling: Promise<void> | undefined },
   ) {}
 
   add(request: Request): void {
@@ -90,7 +92,7 @@ export class RequestQueue {
 
   #next(): Request | QueuedWork | undefined {
     if (this.#running || this.#line.length === 0) return undefined;
-    const awaited = this.hold();
+    const awaited = this.isEnding ? undefined : this.ownership.settling;
     if (!awaited) return this.#line.shift();
     if (awaited !== this.#awaited) void awaited.then(() => runDetached(() => this.#drain()));
     this.#awaited = awaited;

@@ -22,7 +22,7 @@ export function parameterClass(prototype: object, member: string, position: numb
   });
 }
 
-/** What the compiler writes for a class that is there as a type only; also for a type of functions, which nobody gives a method. */
+/** What the compiler writes for a class that is there as a type only; also for a type of functions, which no method has for a parameter. */
 function importedAsType(prototype: object, member: string, position: number): ConfigurationError {
   return new ConfigurationError({
     class: prototype.constructor.name,

@@ -253,7 +253,7 @@ export class Dispatcher {
     const kwargs = await this.#agreed(request, action, agreement);
     if (!action.isDetail) return [...kwargs, request];
     const object = await request.target.loadObject(request);
-    if (!action.permissions.isOpen) await action.permissions.checkObject(request, object, agreement.answers);
+    if (request.target.looksAtObject(action)) await action.permissions.checkObject(request, object, agreement.answers);
     return [object, ...kwargs, request];
   }
 

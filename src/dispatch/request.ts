@@ -30,6 +30,8 @@ export interface RequestTarget {
   checkedKey(sent: unknown): unknown;
   /** @throws NotFound */
   loadObject(request: ActionContext): Promise<object>;
+  /** Whether a permission of the action has an opinion on the object of a request. */
+  looksAtObject(action: ActionDefinition): boolean;
   /** Whether the action may be a write by one statement, which needs no transaction around it and no entity. */
   mayWriteAtOnce(action: ActionDefinition): boolean;
   /**

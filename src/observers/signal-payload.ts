@@ -2,7 +2,7 @@ import { types } from 'node:util';
 import { ConfigurationError } from '../errors.js';
 import { isCollection, isEntity } from '../orm/model-entity.js';
 
-/** `{"$": ["Date", "2026-01-01T00:00:00.000Z"]}` stands for what JSON has no form for; an object with a key `$` is written likewise. */
+/** `{"$": ["Date", "2026-01-01T00:00:00.000Z"]}` stands for what JSON has no form for; an object with a key `$` is written in the same way. */
 type Tagged = readonly [kind: string, value?: unknown];
 
 const mark = '$';

@@ -187,9 +187,9 @@ export function subscribingRequest(
 ): SubscribingRequest {
   const text = JSON.stringify([action, sent, groups], asTold);
   const key = text.length > longestKey ? createHash('sha256').update(text).digest('base64') : text;
-  const named = heapBytesOf(groups) + groupBytes * groups.length;
-  const held = heapBytesOf([requestId, action, key, sent]) + heapBytesOf(kwargs, eachOnce());
-  return { action, sent, kwargs, groups, key, bytes: subscriptionBytes + named + held, rights: undefined };
+  const held = heapBytesOf([requestId, action, key, sent, groups]) + heapBytesOf(kwargs, eachOnce());
+  const bytes = subscriptionBytes + groupBytes * groups.length + held;
+  return { action, sent, kwargs, groups, key, bytes, rights: undefined };
 }
 
 /** A schema may make sets, maps and bigints of what came: JSON shows the former alike, and the latter not at all. */

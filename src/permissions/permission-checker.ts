@@ -18,8 +18,11 @@ type Verdict = 'granted' | 'refused' | 'neutral';
 
 type Opinion = boolean | undefined;
 
+/** Most permissions answer at once, and a promise for each of their operands would cost more than they do. */
+type Eventually<T> = T | Promise<T>;
+
 /** One question put to one permission; undefined where the permission has no opinion. */
-type Question = (permission: AnyPermission, options: unknown, operand: Operand) => Opinion | Promise<Opinion>;
+type Question = (permission: AnyPermission, options: unknown, operand: Operand) => Eventually<Opinion>;
 
 /** A permission where it stands in an expression: with other options it is another one. */
 type Operand = Extract<PermissionExpression, PermissionClass | { readonly kind: 'with' }>;
@@ -88,7 +91,7 @@ export class PermissionChecker {
     if (await this.#allows(scope, question)) return;
     throw isLoggedIn(scope)
       ? new PermissionDenied(undefined, this.#toChange)
-      : new NotAuthenticated(undefined, { remedy: `Nobody is logged in: see the middleware, or ${this.description}.` });
+      : new NotAuthenticated(undefined, { remedy: `No user is logged in: see the middleware, or ${this.description}.` });
   }
 
   /**
@@ -127,21 +130,22 @@ export class PermissionChecker {
   ): Promise<boolean> {
     const ofAction = onAction(context, new Map());
     const ofRequest = remembering(answers, object ? onObject(context, ofAction, object) : ofAction);
-    const question: Question = async (permission, options, operand) => {
-      const isGranted = await ofRequest(permission, options, operand);
-      if (isGranted === false || !permission.canReceive) return isGranted;
-      return yes(permission.canReceive(delivery, options));
-    };
-    return this.#allows(delivery.scope, async (permission, options, operand) => {
-      const { name } = permission.constructor;
-      try {
-        const answer = await question(permission, options, operand);
-        note({ permission: name, answer: answer ?? null });
+    const question: Question = (permission, options, operand) =>
+      andThen(ofRequest(permission, options, operand), (isGranted) => {
+        if (isGranted === false || !permission.canReceive) return isGranted;
+        return yes(permission.canReceive(delivery, options));
+      });
+    return this.#allows(delivery.scope, (permission, options, operand) => {
+      const noted = (answer: boolean | null): void => note({ permission: permission.constructor.name, answer });
+      const answered = (answer: Opinion): Opinion => {
+        noted(answer ?? null);
         return answer;
-      } catch (error) {
-        note({ permission: name, answer: false });
+      };
+      const failed = (error: unknown): never => {
+        noted(false);
         throw error;
-      }
+      };
+      return caught(() => andThen(question(permission, options, operand), answered), failed);
     });
   }
 
@@ -172,11 +176,12 @@ function onAction(context: ActionContext, answers: Answers): Question {
 }
 
 function onObject(context: ActionContext, ofAction: Question, object: () => Promise<object>): Question {
-  return unlessThrottled(context, async (permission, options, operand) => {
-    const mayAct = await ofAction(permission, options, operand);
-    if (mayAct === false || !permission.hasObjectPermission) return mayAct;
-    return yes(permission.hasObjectPermission(context, await object(), options));
-  });
+  return unlessThrottled(context, (permission, options, operand) =>
+    andThen(ofAction(permission, options, operand), async (mayAct) => {
+      if (mayAct === false || !permission.hasObjectPermission) return mayAct;
+      return yes(permission.hasObjectPermission(context, await object(), options));
+    }),
+  );
 }
 
 /** Asks for what is not known yet. */
@@ -187,39 +192,55 @@ function remembering(answers: Answers, question: Question): Question {
 }
 
 function noting(answers: Answers, question: Question): Question {
-  return async (permission, options, operand) => {
-    const answer = await question(permission, options, operand);
-    answers.set(operand, answer);
-    return answer;
-  };
+  return (permission, options, operand) =>
+    andThen(question(permission, options, operand), (answer) => {
+      answers.set(operand, answer);
+      return answer;
+    });
 }
 
 /** A throttle says how often a client may ask, and at a delivery its client asks for nothing: it has no opinion then. */
 function unlessThrottled({ isDelivery }: ActionContext, question: Question): Question {
   if (!isDelivery) return question;
-  return async (permission, options, operand) => {
-    try {
-      return await question(permission, options, operand);
-    } catch (error) {
-      if (error instanceof Throttled) return undefined;
-      throw error;
-    }
+  const unasked = (error: unknown): undefined => {
+    if (error instanceof Throttled) return undefined;
+    throw error;
   };
+  return (permission, options, operand) => caught(() => question(permission, options, operand), unasked);
 }
 
 /** A permission that answers at all says yes or no: a forgotten `return` is no missing opinion. */
-async function yes(answer: Answer): Promise<boolean> {
-  return Boolean(await answer);
+function yes(answer: Answer): Eventually<boolean> {
+  return isThenable(answer) ? Promise.resolve(answer).then(Boolean) : Boolean(answer);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value;
+}
+
+/** At once where the value is there. */
+function andThen<T, Result>(value: Eventually<T>, next: (value: T) => Eventually<Result>): Eventually<Result> {
+  return value instanceof Promise ? value.then(next) : next(value);
+}
+
+/** @param recover what becomes of an error, whether it is thrown at once or later */
+function caught<T>(work: () => Eventually<T>, recover: (error: unknown) => T): Eventually<T> {
+  try {
+    const result = work();
+    return result instanceof Promise ? result.catch(recover) : result;
+  } catch (error) {
+    return recover(error);
+  }
 }
 
 /** Puts a question to every permission that the answer depends on. */
-async function ask(expression: PermissionExpression, question: Question, resolve: ResolvePermission): Promise<Verdict> {
-  if (typeof expression === 'function') return opinionOf(await question(resolve(expression), undefined, expression));
+function ask(expression: PermissionExpression, question: Question, resolve: ResolvePermission): Eventually<Verdict> {
+  if (typeof expression === 'function') return andThen(question(resolve(expression), undefined, expression), opinionOf);
   switch (expression.kind) {
     case 'with':
-      return opinionOf(await question(resolve(expression.permission), expression.options, expression));
+      return andThen(question(resolve(expression.permission), expression.options, expression), opinionOf);
     case 'not':
-      return opposite(await ask(expression.operand, question, resolve));
+      return andThen(ask(expression.operand, question, resolve), opposite);
     case 'all':
       return combine(expression.operands, 'refused', question, resolve);
     case 'any':
@@ -227,20 +248,20 @@ async function ask(expression: PermissionExpression, question: Question, resolve
   }
 }
 
-/** The first decisive verdict, else the other opinion if there is one, else none. */
-async function combine(
+/** The first decisive verdict, else the other opinion if there is one, else none. An operand is asked once those before it have answered. */
+function combine(
   operands: readonly PermissionExpression[],
   decisive: 'granted' | 'refused',
   question: Question,
   resolve: ResolvePermission,
-): Promise<Verdict> {
-  let verdict: Verdict = 'neutral';
-  for (const operand of operands) {
-    const opinion = await ask(operand, question, resolve);
+  before: Verdict = 'neutral',
+): Eventually<Verdict> {
+  const [operand, ...others] = operands;
+  if (!operand) return before;
+  return andThen(ask(operand, question, resolve), (opinion) => {
     if (opinion === decisive) return decisive;
-    if (opinion !== 'neutral') verdict = opinion;
-  }
-  return verdict;
+    return combine(others, decisive, question, resolve, opinion === 'neutral' ? before : opinion);
+  });
 }
 
 function opinionOf(answer: boolean | undefined): Verdict {

@@ -56,7 +56,7 @@ function unregistered(way: Way): ConfigurationError {
   });
 }
 
-/** How a provider is reached that nobody names directly. */
+/** How a provider is reached that no consumer names directly. */
 function wayText(way: Way): string {
   return way.length > 1 ? `: ${shown(way)}` : '';
 }

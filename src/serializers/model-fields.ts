@@ -125,7 +125,7 @@ function embeddedProps(prop: EntityProperty): Readonly<Record<string, EntityProp
   return prop.embeddedProps;
 }
 
-/** @throws ConfigurationError for a field of which nobody could say what its JSON means */
+/** @throws ConfigurationError for a field whose JSON has no known meaning */
 function refuseUnclear(serializer: string, member: string, prop: EntityProperty, field: ModelField): void {
   const reason = unclear(prop, field);
   if (reason === undefined) return;

@@ -89,7 +89,7 @@ export interface PlainRequest {
 
 /** Who made an HTTP request, and where to, as far as trusted proxies tell. */
 export interface RequestClient {
-  /** `unix:` for whoever comes over a Unix socket; undefined where the client is gone. */
+  /** `unix:` for a client that comes over a Unix socket; undefined where the client is gone. */
   readonly address: string | undefined;
   /** What limits by address count by: of an IPv6 address its /64. */
   readonly network: string;

@@ -255,7 +255,6 @@ export function buildServices(options: Options): Services {
     disposer,
     feed,
     subscribed,
-    positionFor: (observer, isInTransaction) => feed.positionFor(observer, isInTransaction),
     rechecker,
     pools,
     registry,

@@ -17,7 +17,7 @@ import type { Scope } from '../scope/scope.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import { CloseCode, closeCodeOf, toReason } from '../status.js';
 import { decodeBinary, encodeBinary } from '../wire/binary.js';
-import { addressOf, encodeFrame, encodeReply, errorReply, type JsonObject, pongTo, readFrame } from '../wire/codec.js';
+import { addressOf, encodeFrame, encodeReply, errorReply, type JsonObject, readFrame } from '../wire/codec.js';
 import { heapBytesOf } from '../wire/heap-bytes.js';
 import type { Reply } from '../wire/messages.js';
 import type { ConnectionState, WatchedHandshake } from './app-explorer.js';
@@ -205,18 +205,17 @@ export class Connection
     return this.quotas.limitOfRequests(false, binaryFrameBytes(data));
   }
 
-  handleText(data: FrameText, bytes: number): void {
+  handleText(data: FrameText, bytes: number, now: number): void {
     const { consumers } = this.route;
     const isMultiplexed = consumers instanceof Map;
     // Null while the stream is not known; undefined on a route without streams.
     let stream: string | null | undefined = isMultiplexed ? null : undefined;
     let payload: unknown;
     try {
-      const tooMuch = this.#tooMuchOfUser();
-      const { frame, refusal = tooMuch, signs } = readFrame(String(data), this.services.settings.limits);
-      if (signs * bytesPerSign > bytes) this.#inbound.chargeWork(signs * bytesPerSign - bytes);
-      const pong = refusal ? undefined : pongTo(frame);
-      if (pong && (isMultiplexed || !(consumers as CompiledConsumer).actions.has('ping'))) {
+      const tooMuch = this.#tooMuchOfUser(now);
+      const { frame, refusal = tooMuch, signs, pong } = readFrame(String(data), this.services.settings.limits);
+      if (signs * bytesPerSign > bytes) this.slot.chargeWork(signs * bytesPerSign - bytes, now);
+      if (pong && !refusal && (isMultiplexed || !(consumers as CompiledConsumer).actions.has('ping'))) {
         this.#reply(pong, stream);
         return;
       }
@@ -279,9 +278,9 @@ export class Connection
   }
 
   /** How a request is refused that is above the rate of its user, if it is. */
-  #tooMuchOfUser(): Throttled | undefined {
+  #tooMuchOfUser(now: number): Throttled | undefined {
     const { messages } = this.slot;
-    const retryAfter = messages?.take(1, this.services.clock.elapsed()) ?? 0;
+    const retryAfter = messages?.take(1, now) ?? 0;
     if (retryAfter === 0) return undefined;
     this.services.counters.increment('signalbox.limits_reached', { limit: 'user_messages' });
     return new Throttled('Too many messages of one user.', { retryAfter });

@@ -118,8 +118,8 @@ export class Handshake {
     const { scope, refused } = authorized;
     const { route } = match;
     scope.subprotocol = agreedSubprotocol(scope, route);
-    this.registry.check(pending, scope);
-    slot.takeFor(scope.identity?.userId);
+    const identity = this.registry.check(pending, scope);
+    slot.takeFor(identity?.userId);
     return { route, scope, slot, refused, pending };
   }
 

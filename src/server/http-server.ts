@@ -65,8 +65,10 @@ export class HttpServer {
     const isOwn = this.#servers.includes(server as Server);
     const serves = (url: string): boolean => this.handshake.serves(url);
     const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-      this.sockets.upgraded(socket);
-      if (!isOwn && !answers(server, request.url ?? '/', serves)) return;
+      if (!isOwn && !answers(server, request.url ?? '/', serves)) {
+        this.sockets.upgraded(socket);
+        return;
+      }
       const handshake = this.#upgrade(server, request, socket, head).finally(() => this.#handshakes.delete(socket));
       this.#handshakes.set(socket, handshake);
     };
@@ -97,6 +99,7 @@ export class HttpServer {
   /** Never rejects. */
   async #upgrade(server: object, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', destroy);
+    this.sockets.upgraded(socket);
     const asked = this.sockets.requestOf(request, server);
     // A client that is gone already may have no address any more, by which it would count.
     if (socket.destroyed) return;

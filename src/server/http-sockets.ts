@@ -11,7 +11,7 @@ import type { HandshakeRequest } from '../scope/scope.js';
 import { type Limits, unixPeer } from '../settings.js';
 import type { PlainRequest, RequestClient } from './app-explorer.js';
 import { addressKey } from './rate-limit.js';
-import { plainAddress, type TrustedProxies } from './trusted-proxies.js';
+import type { TrustedProxies } from './trusted-proxies.js';
 
 /** A socket of an HTTP server, from its first byte to its end. */
 interface OpenSocket {
@@ -111,7 +111,7 @@ export class HttpSockets {
    * @param server to which it came; without one, the server has to be watched for a Unix socket to be known
    */
   requestOf({ url = '/', headers, socket }: PlainRequest, server: object = {}): HandshakeRequest {
-    const remoteAddress = this.#sockets.get(socket)?.peer ?? peerOf(server, socket);
+    const remoteAddress = this.#sockets.get(socket)?.peer ?? this.proxies.peer(peerOf(server, socket)).address;
     const encrypted = 'encrypted' in socket && socket.encrypted === true;
     return { url, headers, encrypted, ...(remoteAddress !== undefined && { remoteAddress }) };
   }
@@ -127,11 +127,12 @@ export class HttpSockets {
   }
 
   /** @returns undefined where there is no room for it, and none can be made: it is cut */
-  #add(socket: Socket, peer: string | undefined, isLimited: boolean): OpenSocket | undefined {
+  #add(socket: Socket, remoteAddress: string | undefined, isLimited: boolean): OpenSocket | undefined {
     if (isLimited && this.#open >= this.#room().sockets) this.#cut(this.#waiting, 'descriptors', socket);
     if (socket.destroyed) return undefined;
+    const { address: peer, isTrusted } = this.proxies.peer(remoteAddress);
     const network = peer === undefined ? undefined : addressKey(peer);
-    const mayWait = isLimited && (peer === undefined || !this.proxies.trusts(peer));
+    const mayWait = isLimited && !isTrusted;
     const added: OpenSocket = { socket, peer, network, answering: 0, mayWait, isUpgraded: false, isLimited };
     this.#sockets.set(socket, added);
     if (!isLimited) return added;
@@ -196,14 +197,17 @@ export class HttpSockets {
   /** Counting takes a look at all of them, so it is done once a second at most, and not while there are plenty. */
   #room(): DescriptorRoom {
     const { limit } = this.descriptors;
-    const now = this.clock.elapsed();
     const isKnown = this.#countedAt !== Number.NEGATIVE_INFINITY;
     const isScarce = (this.#open + this.#others + this.limits.freeDescriptors) * 2 > limit;
-    if (limit !== Number.POSITIVE_INFINITY && (!isKnown || isScarce) && now - this.#countedAt >= 1_000) {
-      this.#countedAt = now;
-      this.#others = Math.max(0, this.descriptors.count() - this.#open);
-    }
+    if (limit !== Number.POSITIVE_INFINITY && (!isKnown || isScarce)) this.#countOthers();
     return roomFor(this.limits, limit - this.#others);
+  }
+
+  #countOthers(): void {
+    const now = this.clock.elapsed();
+    if (now - this.#countedAt < 1_000) return;
+    this.#countedAt = now;
+    this.#others = Math.max(0, this.descriptors.count() - this.#open);
   }
 
   #count(limit: LimitName): void {
@@ -268,7 +272,7 @@ function peerOf(
   server: object,
   { remoteAddress }: { readonly remoteAddress?: string | undefined },
 ): string | undefined {
-  if (remoteAddress !== undefined) return plainAddress(remoteAddress);
+  if (remoteAddress !== undefined) return remoteAddress;
   return isNodes(server) && typeof server.address() === 'string' ? unixPeer : undefined;
 }
 

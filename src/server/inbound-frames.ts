@@ -3,7 +3,7 @@ import type { Clock, Timer } from '../clock.js';
 import type { Counters } from '../counters.js';
 import type { Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
-import { type AddressRates, type ConnectionSlot, TokenBucket } from './rate-limit.js';
+import { type ConnectionSlot, FrameRates } from './rate-limit.js';
 import type { FrameText, Transport } from './transport.js';
 
 /** A connection, as far as its frames are let in. */
@@ -11,7 +11,8 @@ export interface InboundConnection {
   readonly slot: ConnectionSlot;
   /** The limit of what waits in line that a binary frame would be above, if it is. */
   limitOfBinary(data: Uint8Array): string | undefined;
-  handleText(text: FrameText, bytes: number): void;
+  /** @param now by `Clock.elapsed` */
+  handleText(text: FrameText, bytes: number, now: number): void;
   handleBinary(data: Uint8Array): void;
   /** The socket is not read any more; the client cannot answer a ping meanwhile. */
   paused(): void;
@@ -76,12 +77,9 @@ export class InboundFlow {
  * read already wait here as they are, the others in the kernel, where they cost nothing and TCP slows the client down.
  */
 export class InboundFrames {
-  readonly #messages: TokenBucket;
-  readonly #bytes: TokenBucket;
+  readonly #rates: FrameRates;
   readonly #kept: KeptFrame[] = [];
-  readonly #address: AddressRates | undefined;
   #pausedAt: number | undefined;
-  #waitsForAddress = false;
   #isClosing = false;
 
   constructor(
@@ -89,12 +87,8 @@ export class InboundFrames {
     private readonly transport: Transport,
     private readonly flow: InboundFlow,
   ) {
-    const now = flow.now();
     const { maxPayload, limits } = flow.settings;
-    this.#messages = new TokenBucket(limits.messagesPerSecond, limits.messageBurst, now);
-    // The largest frame that is accepted has to pass at some time.
-    this.#bytes = new TokenBucket(limits.bytesPerSecond, Math.max(limits.bytesPerSecond, maxPayload), now);
-    this.#address = connection.slot.address;
+    this.#rates = new FrameRates(limits, maxPayload, connection.slot.address, flow.now());
   }
 
   get isPaused(): boolean {
@@ -104,14 +98,15 @@ export class InboundFrames {
   receiveText(data: FrameText): void {
     const bytes = typeof data === 'string' ? Buffer.byteLength(data) : data.length;
     if (this.#isClosing) return;
-    if (this.isPaused || !this.#admit(bytes, undefined)) this.#keep({ isBinary: false, data, bytes });
-    else this.connection.handleText(data, bytes);
+    const now = this.flow.now();
+    if (this.isPaused || !this.#admit(bytes, now)) this.#keep({ isBinary: false, data, bytes });
+    else this.connection.handleText(data, bytes, now);
   }
 
   receiveBinary(data: Uint8Array): void {
     const bytes = data.byteLength;
     if (this.#isClosing) return;
-    if (this.isPaused || !this.#admit(bytes, data)) this.#keep({ isBinary: true, data, bytes });
+    if (this.isPaused || !this.#admit(bytes, this.flow.now(), data)) this.#keep({ isBinary: true, data, bytes });
     else this.connection.handleBinary(data);
   }
 
@@ -119,25 +114,20 @@ export class InboundFrames {
   receiveControl(bytes: number): void {
     if (this.#isClosing) return;
     const now = this.flow.now();
-    this.#charge(1, bytes, now);
-    if (this.#messages.waitFor(1, now) > 0) this.#pause('messages');
+    this.#rates.charge(1, bytes, now);
+    if (this.#rates.messages.waitFor(1, now) > 0) this.#pause('messages');
   }
 
   /** Bytes that came after the end of the conversation, and are no frames any more. */
   receiveIgnored(bytes: number): void {
     const now = this.flow.now();
-    this.#charge(0, bytes, now);
-    if (this.#bytes.waitFor(1, now) > 0 || this.#address?.exceeded(1, now)) this.#pause('bytes');
-  }
-
-  /** Some frames take more work than their bytes tell. @param bytes that would take as much, beside its own */
-  chargeWork(bytes: number): void {
-    this.#address?.bytes.charge(bytes, this.flow.now());
+    this.#rates.charge(0, bytes, now);
+    if (this.#rates.hasTooManyBytes(now)) this.#pause('bytes');
   }
 
   /** Reads nothing before there is room: others of the same address have sent too much. */
   waitForAddress(): void {
-    this.#setWaiting(true);
+    this.#rates.waitForAddress(true);
     this.#pause('address');
   }
 
@@ -150,15 +140,15 @@ export class InboundFrames {
     let wasServed = false;
     for (
       let next = this.#kept[0];
-      next && this.#admit(next.bytes, next.isBinary ? next.data : undefined, true);
+      next && this.#admit(next.bytes, this.flow.now(), next.isBinary ? next.data : undefined, true);
       next = this.#kept[0]
     ) {
       this.#kept.shift();
       wasServed = true;
       if (next.isBinary) this.connection.handleBinary(next.data);
-      else this.connection.handleText(next.data, next.bytes);
+      else this.connection.handleText(next.data, next.bytes, this.flow.now());
     }
-    if (this.#kept.length === 0 && this.#mayRead(now)) this.#resume();
+    if (this.#kept.length === 0 && this.#rates.mayRead(now)) this.#resume();
     else this.#checkPause(now);
     return wasServed;
   }
@@ -169,58 +159,42 @@ export class InboundFrames {
     let bytes = 0;
     for (const frame of this.#kept) bytes += frame.bytes;
     // Else an address could have any number of frames read, by leaving before their turn.
-    this.#address?.charge(this.#kept.length, bytes, this.flow.now());
+    this.#rates.chargeAddress(this.#kept.length, bytes, this.flow.now());
     this.#kept.length = 0;
   }
 
   /** The socket is closed. */
   end(): void {
     this.close();
-    this.#setWaiting(false);
+    this.#rates.waitForAddress(false);
     this.flow.delete(this);
   }
 
   /**
-   * Takes a frame from all rates, or from none.
+   * Takes a frame from all rates, or from none. Requests above a user's rate are answered instead.
    *
    * @param binary its data, where it is binary
    * @param isTurn whether those before it have had theirs
    */
-  #admit(bytes: number, binary: Uint8Array | undefined, isTurn = false): boolean {
-    const now = this.flow.now();
-    const limit = this.#exceeded(bytes, binary, now);
-    const address = this.#address;
-    const addressLimit =
-      address?.exceeded(bytes, now) ?? (address && !isTurn && address.waiting > 0 ? 'address' : undefined);
-    this.#setWaiting(limit === undefined && addressLimit !== undefined);
-    if (limit ?? addressLimit) {
-      this.#pause(limit ?? addressLimit ?? '');
+  #admit(bytes: number, now: number, binary?: Uint8Array, isTurn = false): boolean {
+    const limit = this.#rates.take(bytes, now, isTurn, binary && this.#limitOfBinary(binary, now));
+    if (limit !== undefined) {
+      this.#pause(limit);
       return false;
     }
-    this.#charge(1, bytes, now);
     if (binary) this.connection.slot.messages?.charge(1, now);
     return true;
   }
 
-  /** Which rate of its own, or of its user, a frame would exceed. Requests above a user's rate are answered instead. */
-  #exceeded(bytes: number, binary: Uint8Array | undefined, now: number): string | undefined {
-    if (this.#messages.waitFor(1, now) > 0) return 'messages';
-    if (this.#bytes.waitFor(bytes, now) > 0) return 'bytes';
-    if (!binary) return undefined;
+  #limitOfBinary(data: Uint8Array, now: number): string | undefined {
     if ((this.connection.slot.messages?.waitFor(1, now) ?? 0) > 0) return 'user_messages';
-    return this.connection.limitOfBinary(binary);
-  }
-
-  #charge(messages: number, bytes: number, now: number): void {
-    this.#messages.charge(messages, now);
-    this.#bytes.charge(bytes, now);
-    this.#address?.charge(messages, bytes, now);
+    return this.connection.limitOfBinary(data);
   }
 
   #keep(frame: KeptFrame): void {
     this.#kept.push(frame);
     // Once they are handled, one more has to fit before the socket is read again.
-    const time = this.#messages.timeFor(this.#kept.length + 1, this.flow.now());
+    const time = this.#rates.messages.timeFor(this.#kept.length + 1, this.flow.now());
     if (time >= this.flow.settings.limits.pauseTime) this.#giveUp('kept_messages', 'Too many messages.');
   }
 
@@ -231,14 +205,6 @@ export class InboundFrames {
     this.transport.pause();
     this.connection.paused();
     this.flow.add(this);
-  }
-
-  /** Whether another frame would be let in, whatever it is. */
-  #mayRead(now: number): boolean {
-    if (this.#messages.waitFor(1, now) > 0 || this.#bytes.waitFor(1, now) > 0) return false;
-    const isAddressReady = this.#address?.exceeded(1, now) === undefined;
-    this.#setWaiting(!isAddressReady);
-    return isAddressReady && (this.#address?.mayResume(now) ?? true);
   }
 
   #resume(): void {
@@ -255,12 +221,5 @@ export class InboundFrames {
   #giveUp(limit: string, reason: string): void {
     this.flow.noteLimit(limit);
     this.connection.refuse(CloseCode.overloaded, reason);
-  }
-
-  #setWaiting(waits: boolean): void {
-    const address = this.#address;
-    if (!address || this.#waitsForAddress === waits) return;
-    this.#waitsForAddress = waits;
-    address.waiting += waits ? 1 : -1;
   }
 }

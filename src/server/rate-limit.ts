@@ -135,7 +135,7 @@ export class AddressRates {
   constructor(limits: Limits, now: number) {
     const messages = Math.max(limits.addressMessagesPerSecond, limits.messagesPerSecond);
     const bytes = Math.max(limits.addressBytesPerSecond, limits.bytesPerSecond);
-    // Whoever shares the address waits less than its own connection may be paused.
+    // Other connections of the address wait less than their own may be paused.
     const longestDebt = limits.pauseTime / 2;
     this.#messages = new TokenBucket(messages, Math.max(1, messages / turnsPerSecond), now, longestDebt);
     this.bytes = new TokenBucket(bytes, Math.max(1, bytes / turnsPerSecond), now, longestDebt);
@@ -163,6 +163,85 @@ export class AddressRates {
   /** Whether nothing is remembered of what was sent. */
   isFull(now: number): boolean {
     return this.#messages.isFull(now) && this.bytes.isFull(now);
+  }
+}
+
+/** What one connection may send beside the others of its address. A frame is taken from all of these rates, or from none. */
+export class FrameRates {
+  readonly messages: TokenBucket;
+  readonly bytes: TokenBucket;
+  #waitsForAddress = false;
+
+  /**
+   * @param maxPayload in bytes: the largest frame that is accepted has to pass at some time
+   * @param now in milliseconds
+   */
+  constructor(
+    { messagesPerSecond, messageBurst, bytesPerSecond }: Limits,
+    maxPayload: number,
+    private readonly address: AddressRates | undefined,
+    now: number,
+  ) {
+    this.messages = new TokenBucket(messagesPerSecond, messageBurst, now);
+    this.bytes = new TokenBucket(bytesPerSecond, Math.max(bytesPerSecond, maxPayload), now);
+  }
+
+  /**
+   * Takes one frame.
+   *
+   * @param isTurn whether the frames before it have had their turn
+   * @param other a limit of another kind that the frame is above
+   * @returns the limit that it is above, where it was not taken
+   */
+  take(bytes: number, now: number, isTurn: boolean, other?: string): string | undefined {
+    const limit = this.#exceeded(bytes, now) ?? other;
+    const ofAddress = limit === undefined ? this.#exceededOfAddress(bytes, now, isTurn) : undefined;
+    this.waitForAddress(ofAddress !== undefined);
+    if (limit ?? ofAddress) return limit ?? ofAddress;
+    this.charge(1, bytes, now);
+    return undefined;
+  }
+
+  /** Takes what has come, whether or not it was allowed. */
+  charge(messages: number, bytes: number, now: number): void {
+    this.messages.charge(messages, now);
+    this.bytes.charge(bytes, now);
+    this.address?.charge(messages, bytes, now);
+  }
+
+  /** As `charge`, where the connection itself is not read any more. */
+  chargeAddress(messages: number, bytes: number, now: number): void {
+    this.address?.charge(messages, bytes, now);
+  }
+
+  /** Whether more has come than bytes may come. */
+  hasTooManyBytes(now: number): boolean {
+    return this.bytes.waitFor(1, now) > 0 || this.address?.exceeded(1, now) !== undefined;
+  }
+
+  /** Whether another frame would be let in, whatever it is. Counts a connection that is read again by it. */
+  mayRead(now: number): boolean {
+    if (this.#exceeded(1, now) !== undefined) return false;
+    const isAddressReady = this.address?.exceeded(1, now) === undefined;
+    this.waitForAddress(!isAddressReady);
+    return isAddressReady && (this.address?.mayResume(now) ?? true);
+  }
+
+  /** @param waits whether frames of other connections of the address wait behind this one */
+  waitForAddress(waits: boolean): void {
+    if (!this.address || this.#waitsForAddress === waits) return;
+    this.#waitsForAddress = waits;
+    this.address.waiting += waits ? 1 : -1;
+  }
+
+  #exceeded(bytes: number, now: number): string | undefined {
+    if (this.messages.waitFor(1, now) > 0) return 'messages';
+    return this.bytes.waitFor(bytes, now) > 0 ? 'bytes' : undefined;
+  }
+
+  #exceededOfAddress(bytes: number, now: number, isTurn: boolean): string | undefined {
+    const { address } = this;
+    return address?.exceeded(bytes, now) ?? (address && !isTurn && address.waiting > 0 ? 'address' : undefined);
   }
 }
 
@@ -229,7 +308,7 @@ export class ConnectionLimiter {
    */
   enter(address: string | undefined): ConnectionSlot {
     const now = this.clock.elapsed();
-    const caller = address === undefined ? undefined : this.#caller(addressKey(address));
+    const caller = address === undefined ? undefined : this.#caller(addressKey(address), now);
     if (caller) this.#checkCaller(caller, now);
     this.#checkProcess(now);
     if (caller) caller.connections += 1;
@@ -256,10 +335,11 @@ export class ConnectionLimiter {
   user(name: string): User {
     const known = this.#users.get(name);
     if (known) return known;
-    this.#forgetIdle(this.#users, ({ connections, messages }, now) => connections === 0 && messages.isFull(now));
+    const now = this.clock.elapsed();
+    this.#forgetIdle(this.#users, now, ({ connections, messages }) => connections === 0 && messages.isFull(now));
     const { userMessagesPerSecond, userMessageBurst, messagesPerSecond, messageBurst } = this.limits;
     const rate = Math.max(userMessagesPerSecond, messagesPerSecond);
-    const messages = new TokenBucket(rate, Math.max(userMessageBurst, messageBurst), this.clock.elapsed());
+    const messages = new TokenBucket(rate, Math.max(userMessageBurst, messageBurst), now);
     const user = { name, connections: 0, messages };
     this.#users.set(name, user);
     return user;
@@ -271,12 +351,13 @@ export class ConnectionLimiter {
     return caller.rates;
   }
 
-  #caller(key: string): Caller {
+  #caller(key: string, now: number): Caller {
     const known = this.#callers.get(key);
     if (known) return known;
     this.#forgetIdle(
       this.#callers,
-      ({ connections, handshakes, rates }, now) =>
+      now,
+      ({ connections, handshakes, rates }) =>
         connections === 0 && (handshakes?.isFull(now) ?? true) && (rates?.isFull(now) ?? true),
     );
     const caller = { connections: 0, handshakes: undefined, rates: undefined };
@@ -311,11 +392,10 @@ export class ConnectionLimiter {
   }
 
   /** At most once a second: a look at all of them costs. */
-  #forgetIdle<T>(known: Map<string, T>, isIdle: (one: T, now: number) => boolean): void {
-    const now = this.clock.elapsed();
+  #forgetIdle<T>(known: Map<string, T>, now: number, isIdle: (one: T) => boolean): void {
     if (known.size < remembered || Math.abs(now - this.#forgottenAt) < 1_000) return;
     this.#forgottenAt = now;
-    for (const [key, one] of known) if (isIdle(one, now)) known.delete(key);
+    for (const [key, one] of known) if (isIdle(one)) known.delete(key);
   }
 
   #refuse(limit: string, error: Throttled | Overloaded): never {
@@ -343,6 +423,15 @@ export class ConnectionSlot implements UserSlot {
   /** What the connections of its address may send together; undefined over a transport that has none. */
   get address(): AddressRates | undefined {
     return this.caller && this.limiter.rates(this.caller);
+  }
+
+  /**
+   * Some frames take more work than their bytes tell.
+   *
+   * @param bytes that would take as much, beside its own
+   */
+  chargeWork(bytes: number, now: number): void {
+    this.address?.bytes.charge(bytes, now);
   }
 
   /** Whether others of its address have sent so much that this one has to wait. */

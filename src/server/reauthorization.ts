@@ -99,7 +99,7 @@ export class Reauthorization {
     const { connection, errors } = this;
     const { route, scope } = connection;
     if (hasEnded(scope)) return;
-    // A question that the end of the connection overtakes fails for want of providers, and has nobody to be answered for.
+    // A question that the end of the connection overtakes fails for want of providers, and there is no client to answer.
     const translate = (thrown: unknown): ApiError =>
       hasEnded(scope) ? new NotAuthenticated() : errors.translate(thrown, { path: scope.path });
     const answer = this.unitOfWork.run(async () => refusalsOf(route, scope, translate));

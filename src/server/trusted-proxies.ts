@@ -7,6 +7,14 @@ export interface ClientRequest extends HandshakeRequest {
   readonly encrypted: boolean;
 }
 
+/** The other end of a socket. */
+export interface Peer {
+  /** Without port and brackets; undefined where the socket has none any more. */
+  readonly address: string | undefined;
+  /** Whether it is a proxy whose headers count. */
+  readonly isTrusted: boolean;
+}
+
 /**
  * Who made a request, where, and how. A client may write what it likes into `X-Forwarded-*`, so these headers count only where
  * a trusted proxy opened the socket.
@@ -15,7 +23,7 @@ export class TrustedProxies {
   readonly #networks = new BlockList();
   readonly #trustsUnix: boolean;
 
-  /** @param proxies addresses and networks, such as `10.0.0.0/8`, and `unix:` for whoever comes over a Unix socket */
+  /** @param proxies addresses and networks, such as `10.0.0.0/8`, and `unix:` for clients that come over a Unix socket */
   constructor(proxies: readonly string[]) {
     this.#trustsUnix = proxies.includes(unixPeer);
     for (const proxy of proxies.filter((one) => one !== unixPeer)) {
@@ -29,8 +37,9 @@ export class TrustedProxies {
   /** The request as the client made it: with its address, and the host and the protocol that it used. */
   seenThrough(request: HandshakeRequest): ClientRequest {
     const { remoteAddress, headers, encrypted = false } = request;
-    const said = remoteAddress !== undefined && this.trusts(remoteAddress) ? headers : {};
-    const address = this.#addressOf(request);
+    const peer = this.peer(remoteAddress);
+    const said = peer.isTrusted ? headers : {};
+    const address = this.#clientBehind(peer, headers);
     const host = hostIn(said['x-forwarded-host']) ?? hostIn(headers['host']);
     return {
       ...request,
@@ -40,23 +49,29 @@ export class TrustedProxies {
     };
   }
 
-  /** Whether the peer of a socket is a proxy whose headers count. */
-  trusts(remoteAddress: string): boolean {
+  peer(remoteAddress: string | undefined): Peer {
+    if (remoteAddress === undefined) return { address: undefined, isTrusted: false };
     const address = plainAddress(remoteAddress);
+    return { address, isTrusted: this.#trusts(address) };
+  }
+
+  /** @param address as `plainAddress` gives it */
+  #trusts(address: string): boolean {
     if (address === unixPeer) return this.#trustsUnix;
     return isIP(address) !== 0 && this.#networks.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
   }
 
   /** Each proxy adds its own client at the end, so the list is read from there, as far as trusted proxies reach. */
-  #addressOf({ remoteAddress, headers }: HandshakeRequest): string | undefined {
-    if (remoteAddress === undefined) return undefined;
-    let address = plainAddress(remoteAddress);
+  #clientBehind({ address, isTrusted }: Peer, headers: HandshakeRequest['headers']): string | undefined {
+    if (!isTrusted) return address;
+    let client = address;
     for (const before of valuesOf(headers['x-forwarded-for']).toReversed()) {
       const next = plainAddress(before);
-      if (!this.trusts(address) || isIP(next) === 0) return address;
-      address = next;
+      if (isIP(next) === 0) return client;
+      client = next;
+      if (!this.#trusts(next)) return client;
     }
-    return address;
+    return client;
   }
 }
 
@@ -79,7 +94,7 @@ function valuesOf(header: string | string[] | undefined): readonly string[] {
 }
 
 /** An IPv4 address that a server for both sees as `::ffff:192.0.2.1`; some proxies add a port, or brackets. */
-export function plainAddress(address: string): string {
+function plainAddress(address: string): string {
   const [, bracketed] = /^\[([^\]]+)\](?::\d+)?$/.exec(address) ?? [];
   const [, beforePort] = /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(address) ?? [];
   const bare = bracketed ?? beforePort ?? address;

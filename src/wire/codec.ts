@@ -13,16 +13,18 @@ export interface Frame {
   readonly refusal: ParseError | undefined;
   /** Keys, strings, numbers and signs of the text: what reading it takes. */
   readonly signs: number;
+  /** The answer to it, where it is a ping. */
+  readonly pong: Reply | undefined;
 }
 
 /** A text that is no JSON, or no object, is a frame without anything that is refused. */
 export function readFrame(text: string, limits: JsonLimits = defaultSettings.limits): Frame {
   const checked = check(text, limits);
   const value = parse(text);
-  if (isJsonObject(value)) return { frame: value, ...checked };
+  if (isJsonObject(value)) return { frame: value, pong: pongTo(value), ...checked };
   const notJson = value === undefined ? new ParseError('The frame is not valid JSON.') : undefined;
   const refusal = notJson ?? checked.refusal ?? new ParseError('A frame has to be a JSON object.');
-  return { frame: {}, refusal, signs: checked.signs };
+  return { frame: {}, pong: undefined, refusal, signs: checked.signs };
 }
 
 function check(text: string, limits: JsonLimits): Pick<Frame, 'refusal' | 'signs'> {
@@ -196,10 +198,10 @@ function bigintsAsText(_key: string, value: unknown): unknown {
 }
 
 /**
- * The answer to `{"action": "ping"}`, undefined for any other frame. Browsers cannot see the pings of WebSocket, so this is how
+ * The answer to `{"action": "ping"}`, also with a request id; undefined for any other frame. Browsers cannot see the pings of WebSocket, so this is how
  * they ask for a sign of life. It needs no stream and no consumer, and does not wait.
  */
-export function pongTo(frame: JsonObject): Reply | undefined {
+function pongTo(frame: JsonObject): Reply | undefined {
   if (frame['action'] !== 'ping' || Object.keys(frame).some((key) => key !== 'action' && key !== 'request_id')) return;
   return { ...addressOf(frame), status: Status.ok, data: 'null', errors: [] };
 }

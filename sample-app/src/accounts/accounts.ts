@@ -5,7 +5,7 @@ import { User } from '../entities/user.js';
 import type { Credentials, NewCredentials } from './credentials.js';
 import { Passwords } from './passwords.js';
 
-/** One sentence for both, so that it tells nobody which user names exist. */
+/** One sentence for both, so that it does not tell which user names exist. */
 export class WrongCredentials extends NotAuthenticated {
   static override readonly code = 'wrong_credentials';
   static override readonly detail = 'The user name or the password is wrong.';

@@ -4,7 +4,7 @@ import { injectable } from 'tsyringe';
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 
-/** How often somebody may try to log in or to sign up: passwords are not guessed here, and hashing them costs. */
+/** How often one address may try to log in or to sign up, and one account be tried: passwords are not guessed here, and hashing them costs. */
 @injectable()
 export class Attempts {
   private readonly logInsOfAccount: Throttle;

@@ -7,7 +7,7 @@ const cost = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 
 @injectable()
 export class Passwords {
-  /** Nobody's hash: to be compared with where there is no user, so that both answers take the same time. */
+  /** No user's hash: to be compared with where there is no user, so that both answers take the same time. */
   private readonly decoy = hash(randomBytes(16), cost);
 
   hash(password: string): Promise<string> {

@@ -22,7 +22,7 @@ interface LocalVisit {
 /**
  * Who is in which room: a user is, from the first connection that enters to the last one that leaves, whichever process they are
  * in. Each process counts its own connections, and writes down who visits which room through it. `Room.currentUsers`, which
- * everybody in the room observes, lists whoever has a visit.
+ * everybody in the room observes, lists the users who have a visit.
  */
 @injectable()
 export class Presence {
@@ -70,7 +70,7 @@ export class Presence {
     await this.settle(room, user);
   }
 
-  /** Whoever may no longer be in a room is not in it, with however many connections to whichever processes. */
+  /** A user who may no longer be in a room is not in it, with however many connections to whichever processes. */
   async expel(room: number, user: number): Promise<void> {
     this.visits.delete(keyOf(room, user));
     await this.update(room, (em) => em.nativeDelete(Visit, { room, user }));
@@ -100,7 +100,7 @@ export class Presence {
   }
 
   /**
-   * Changes the visits of a room, and lists whoever visits it then. One after the other: by the lock in all processes, and by the
+   * Changes the visits of a room, and lists the users who visit it then. One after the other: by the lock in all processes, and by the
    * queue in this one, where the waiting would hold connections of the pool.
    */
   private update(roomId: number, change: (em: EntityManager) => Promise<unknown>): Promise<void> {

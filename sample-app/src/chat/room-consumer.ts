@@ -105,7 +105,7 @@ export class RoomConsumer extends mix(
     return reply(room, { serializer: RoomUsersSerializer });
   }
 
-  /** Whoever is inside hears no more of the room from here on, in all tabs. */
+  /** A user who is inside hears no more of the room from here on, in all tabs. */
   @DetailAction()
   async removeMember(room: Room, { username }: MemberName, _context: ActionContext) {
     const member = await this.memberNamed(username, room);
@@ -148,7 +148,7 @@ export class RoomConsumer extends mix(
     yield `room-${room}`;
   }
 
-  /** Whoever may not know of the room any more is told so once, and hears nothing of what is said from then on. */
+  /** A user who may not know of the room any more is told so once, and hears nothing of what is said from then on. */
   @RevokedBy('onMessage', () => Room)
   @RevokedBy('onUsers', () => Room)
   protected *subscribersOf({ id, isPrivate }: Room) {
@@ -197,7 +197,7 @@ export class RoomConsumer extends mix(
     return action === 'list' ? RoomSummarySerializer : RoomSerializer;
   }
 
-  /** Whoever opens a room is its host, whatever the client says. */
+  /** The user who opens a room is its host, whatever the client says. */
   protected override performCreate(...[serializer, data, context]: PerformCreate<RoomSerializer>) {
     const host = this.em.getReference(User, this.user.id);
     return super.performCreate(serializer, { ...data, host, members: [host] }, context);

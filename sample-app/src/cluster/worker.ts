@@ -18,7 +18,7 @@ import { readSettings } from '../settings.js';
 
 /** Milliseconds between two messages. */
 const INTERVAL = 5_000;
-/** Of the user that writes, and of the room. Nobody can choose it: it has a space. */
+/** Of the user that writes, and of the room. No user can choose it: it has a space. */
 const NAME = 'Station clock';
 
 async function tellTime(em: EntityManager): Promise<void> {

@@ -11,7 +11,7 @@ export type Api = {
         },
         MessagesRow
       >;
-      /** Nobody writes into it any more. */
+      /** It takes no more messages. */
       readonly archive: ActionApi<{ pk: number }, RoomsRow>;
       readonly export: ActionApi<{ room: number }, { room: number; finishedAt: string }>;
       readonly countdown: ActionApi<{ room: number }, { done: boolean }, { left: number }>;

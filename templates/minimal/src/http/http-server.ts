@@ -14,7 +14,7 @@ const files: ReadonlyMap<string, readonly [file: string, type: string]> = new Ma
   ['/page/main.js.map', ['dist/page/main.js.map', 'application/json']],
 ]);
 
-/** The page; `/livez` and `/readyz` for whoever runs this process; in development, the explorer. The sockets are attached to the same server. */
+/** The page; `/livez` and `/readyz` for the operator of this process; in development, the explorer. The sockets are attached to the same server. */
 export function createHttpServer(app: Pick<App, 'answer'>): Server {
   return createServer((request, response) => {
     if (app.answer(request, response) || livePages.answer(request, response)) return;
