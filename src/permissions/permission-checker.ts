@@ -91,7 +91,9 @@ export class PermissionChecker {
     if (await this.#allows(scope, question)) return;
     throw isLoggedIn(scope)
       ? new PermissionDenied(undefined, this.#toChange)
-      : new NotAuthenticated(undefined, { remedy: `No user is logged in: see the middleware, or ${this.description}.` });
+      : new NotAuthenticated(undefined, {
+          remedy: `No user is logged in: see the middleware, or ${this.description}.`,
+        });
   }
 
   /**
