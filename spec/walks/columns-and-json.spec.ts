@@ -1,4 +1,3 @@
-import { expect } from 'chai';
 import fc from 'fast-check';
 import { allOptions, type Batch, batch, columnPlan, type ModelPlan } from '../support/generated/generated-models.js';
 import { described, differencesIn } from '../support/generated/playback.js';
@@ -20,7 +19,8 @@ describe('A row, whatever its columns, key and relations are', () => {
 
   async function checkBatch(played: Batch): Promise<void> {
     const differences = await differencesIn(played, url);
-    expect(differences.map(described).join('\n')).to.equal('');
+    // Chai would cut the text.
+    if (differences.length > 0) throw new Error(differences.map(described).join('\n'));
   }
 
   it('is shown alike everywhere, and may be sent back as it is shown', async function () {
