@@ -49,6 +49,18 @@ describe('the session of a browser', function () {
     await tab.connected();
   });
 
+  it('shows the end of a long user name as an ellipsis, and all of it as a title', async () => {
+    const username = unique('Ada-Augusta-Countess-of-Lovelace');
+    const { page } = await visitors.signedUp(username);
+    const name = page.locator('#me .name');
+    expect(await name.getAttribute('title')).to.equal(username);
+    const isCut = `(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)(document.querySelector('#me .name'))`;
+    expect(await page.evaluate(isCut)).to.equal(true);
+    expect(await page.evaluate(`getComputedStyle(document.querySelector('#me .name')).textOverflow`)).to.equal(
+      'ellipsis',
+    );
+  });
+
   it('meets no error and breaks no rule of the security policy', () => {
     expect(visitors.unexpectedErrors()).to.deep.equal([]);
   });
