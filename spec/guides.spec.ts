@@ -30,7 +30,7 @@ function dialoguesOf(page: string): readonly Dialogue[] {
 
 for (const [page, count] of [
   ['serializers.md', 10],
-  ['crud.md', 9],
+  ['crud.md', 12],
 ] as const) {
   describe(`The frames of docs/${page}`, () => {
     const database = useDatabase(`guide_${page.replace('.md', '')}`, libraryModels);

@@ -33,6 +33,15 @@ export {
   mix,
 } from './consumers/mix.js';
 export {
+  BulkCreate,
+  type BulkCreateActions,
+  BulkDelete,
+  type BulkDeleteActions,
+  type BulkItem,
+  BulkPatch,
+  type BulkPatchActions,
+} from './consumers/model-bulk.js';
+export {
   BaseModelConsumer,
   ModelConsumer,
   type ModelConsumerClass,
@@ -68,6 +77,13 @@ export {
   ObserveInstance,
   type ObserveInstanceActions,
 } from './consumers/model-observe-instance.js';
+export {
+  type KindKey,
+  type KindKwargs,
+  ObserveKinds,
+  type ObserveKindsActions,
+} from './consumers/model-observe-kinds.js';
+export { ObserveRows, type ObserveRowsActions, type RowsKwargs } from './consumers/model-observe-rows.js';
 export type {
   AnyModelOptions,
   ModelConsumerOptions,

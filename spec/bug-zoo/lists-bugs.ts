@@ -48,6 +48,24 @@ export const listsBugs: readonly Bug[] = [
     plant: { symbol: 'comparisonOf', with: () => () => ({ isOrdered: true, holdsText: true, ...asNumbers }) },
     caughtBy: ['filters/one-meaning'],
   },
+  {
+    name: 'the key of a row that was never in sight is told to who follows all rows',
+    story: 'Each row that is out of sight is taken for one that has just left it.',
+    plant: { symbol: 'wasVisible', with: () => async () => true },
+    caughtBy: ['consumers/model-observe-kinds', 'consumers/model-observe-rows'],
+  },
+  {
+    name: 'a subscription to creates is told of updates',
+    story: 'Observers of one kind send whatever becomes of a change.',
+    plant: { symbol: 'isOtherKind', with: always(false) },
+    caughtBy: ['consumers/model-observe-kinds'],
+  },
+  {
+    name: 'a filter behind a relation is followed, and rows that begin to match by it are missed',
+    story: 'Each declared field is taken for one that the row itself holds.',
+    plant: { symbol: 'isHeld', with: always(true) },
+    caughtBy: ['consumers/model-observe-rows'],
+  },
 ];
 
 const asNumbers = {

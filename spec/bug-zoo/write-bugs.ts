@@ -1,4 +1,4 @@
-import { always, reworded } from './faults.js';
+import { always, answered, leftOut, reworded } from './faults.js';
 import type { Bug } from './plant.js';
 
 /** One-statement writes that say something else in one place. */
@@ -36,5 +36,56 @@ export const writeBugs: readonly Bug[] = [
     story: 'Nobody asks whether the statement has to look at its own table.',
     plant: { symbol: 'isShownBySql', with: always(true) },
     caughtBy: ['consumers/model-writes'],
+  },
+  {
+    name: 'a row is written by what a permission saw of it before another writer changed it',
+    story: 'The statement does not ask whether the row still has the version that was judged.',
+    plant: {
+      symbol: 'lockedSql',
+      with: answered((text: string) => text.replace('t._version = ', 't._version is not null or t._version = ')),
+    },
+    caughtBy: ['consumers/judged-writes'],
+  },
+  {
+    name: 'a row that leads to another one which has come meanwhile is answered 404',
+    story: 'What the statement finds in other tables is taken for what there is, although it began before it waited.',
+    plant: {
+      symbol: 'ModelQueries.condition',
+      with: answered(async (found: Promise<object | undefined>) => {
+        const condition = await found;
+        return condition && { ...condition, looksAtOthers: false };
+      }),
+    },
+    caughtBy: ['consumers/judged-writes'],
+  },
+  {
+    name: 'two requests that name the same rows in different orders end in a deadlock',
+    story: 'Rows are locked in the order in which they are written.',
+    plant: { symbol: 'lockInOrder', with: leftOut },
+    caughtBy: ['consumers/model-bulk'],
+  },
+  {
+    name: 'a client that may not delete a row deletes it in a list',
+    story: 'Only the permissions of the bulk action are asked.',
+    plant: { symbol: 'askAction', with: leftOut },
+    caughtBy: ['consumers/model-bulk'],
+  },
+  {
+    name: 'an error of one row of a list does not say of which',
+    story: 'Errors are thrown as the action for one row throws them.',
+    plant: { symbol: 'indexed', with: () => (_index: number, detail: unknown) => detail },
+    caughtBy: ['consumers/model-bulk'],
+  },
+  {
+    name: 'an update of a column that stands in the table of the parent class is told to nobody',
+    story: 'The class that MikroORM names is taken for that of the row.',
+    plant: { symbol: 'ownMeta', with: answered(({ root }: { readonly root: unknown }) => root) },
+    caughtBy: ['consumers/followed-classes'],
+  },
+  {
+    name: 'rows of a list are written by what was judged before they were locked',
+    story: 'They are loaded and judged once.',
+    plant: { symbol: 'holdRows', with: leftOut },
+    caughtBy: ['consumers/model-bulk'],
   },
 ];

@@ -1,4 +1,4 @@
-import { Collection, EntityManager, LockMode, type Opt, type Rel } from '@mikro-orm/core';
+import { Collection, EntityManager, LockMode, type Opt, type Rel, wrap } from '@mikro-orm/core';
 import {
   BeforeUpdate,
   Entity,
@@ -13,6 +13,7 @@ import type { SqlEntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import {
+  type ActionContext,
   type App,
   Consumer,
   Create,
@@ -214,6 +215,27 @@ class LocksMaker implements Permission {
 @Permissions(LocksMaker)
 class LockedConsumer extends WareConsumer {}
 
+/** Sees the wares without a maker, and those whose maker has a name. */
+@Consumer()
+class MadeConsumer extends WareConsumer {
+  protected override getQuery() {
+    return { $or: [{ maker: null }, { maker: { name: { $ne: '' } } }] };
+  }
+}
+
+let seen: unknown;
+
+class Sees implements Permission {
+  hasObjectPermission(_context: ActionContext, row: Ware) {
+    seen = { ...wrap(row).toObject(), isManaged: wrap(row).isManaged(), isWare: row instanceof Ware };
+    return true;
+  }
+}
+
+@Consumer()
+@Permissions(Sees)
+class SeenConsumer extends WareConsumer {}
+
 class Grants implements Permission {
   hasPermission() {
     asked += 1;
@@ -281,6 +303,8 @@ describe('A write that needs no entity', () => {
         path('/strict/', StrictConsumer),
         path('/locked/', LockedConsumer),
         path('/granted/', GrantedConsumer),
+        path('/seen/', SeenConsumer),
+        path('/made/', MadeConsumer),
       ],
     });
     wares = await connect(app, '/wares/');
@@ -381,6 +405,31 @@ describe('A write that needs no entity', () => {
         expect(results[0]).to.equal(results[1]);
       }),
       { numRuns: 25, endOnFailure: true },
+    );
+  });
+
+  it('answers and stores the same where permissions look at the row, and where the query leads to another table', async function () {
+    this.timeout(60_000);
+    const clients = [entities, await connect(app, '/seen/'), await connect(app, '/made/')];
+    let number = 0;
+    await fc.assert(
+      fc.asyncProperty(ware, ware, async (created, patched) => {
+        number += 1;
+        const results = await Promise.all(
+          clients.map(async (client, index) => {
+            const name = `w${number}-${index}`;
+            const made = await client.request('create', { data: { ...created, name } });
+            const pk = (made['data'] as { id: number } | null)?.id ?? 0;
+            const changed = await client.request('patch', { pk, data: patched });
+            const again = await client.request('update', { pk, data: { ...patched, name } });
+            const gone = await client.request('delete', { pk });
+            const replies = [made, changed, again, gone].map((reply) => ({ ...reply, request_id: 0 }));
+            return JSON.stringify(replies).replaceAll(`"id":${pk}`, '"id":0').replaceAll(name, 'name');
+          }),
+        );
+        expect(new Set(results).size, results.join('\n')).to.equal(1);
+      }),
+      { numRuns: 20, endOnFailure: true },
     );
   });
 
@@ -512,6 +561,29 @@ describe('A write that needs no entity', () => {
 
     expect(await strict.request('create', { data: { name: 'unshowable' } })).to.deep.include({ response_status: 500 });
     expect(await database.orm.em.fork().count(Ware)).to.equal(0);
+  });
+
+  it('has its permissions look at the row as MikroORM would have found it', async () => {
+    const client = await connect(app, '/seen/');
+    const given = {
+      name: 'cup',
+      stock: -5,
+      serial: '9007199254740993',
+      price: '12.50',
+      weight: 0.1,
+      until: '2026-01-31T12:00:00.500Z',
+      day: '2026-01-31',
+      extra: { a: [1, null, 'x'] },
+      words: ['a', 'b c'],
+      state: 'used',
+      maker: 2,
+    };
+    const { data } = await client.request('create', { data: given });
+    const { id } = data as { id: number };
+    const found = wrap(await database.orm.em.fork().findOneOrFail(Ware, id)).toObject();
+    await client.request('patch', { pk: id, data: { stock: 6 } });
+
+    expect(seen).to.deep.equal({ ...found, isManaged: true, isWare: true });
   });
 
   it('is in one transaction with what its permissions lock and write, and is refused with it', async () => {

@@ -39,7 +39,14 @@ class Books extends mix(
   ModelConsumer(Book, {
     serializer: BookSerializer,
     filters: {
-      fields: { 'home.name': both, 'shelves.name': both, shelves: [...both, 'is_null'], 'authors.shelf.name': both },
+      fields: {
+        home: [...both, 'in', 'is_null'],
+        'home.name': both,
+        'authors.shelf': both,
+        'shelves.name': both,
+        shelves: [...both, 'is_null'],
+        'authors.shelf.name': both,
+      },
       ordering: ['home.name', 'shelves.name'],
       search: ['shelves.name'],
     },
@@ -76,6 +83,13 @@ describe('Filters through relations whose rows the ORM hides', () => {
     [{ filter: { shelves: { is_null: true } } }, [2]],
     [{ filter: { 'authors.shelf.name': 'tall' } }, [1]],
     [{ filter: { 'authors.shelf.name': { not: 'tall' } } }, [2]],
+    // The key of a relation to one is a column of the row itself.
+    [{ filter: { home: 2 } }, [2]],
+    [{ filter: { home: [1, 2] } }, [1, 2]],
+    [{ filter: { home: { not: 2 } } }, [1]],
+    [{ filter: { home: { is_null: true } } }, []],
+    [{ filter: { 'authors.shelf': 2 } }, [2]],
+    [{ filter: { 'authors.shelf': { not: 2 } } }, [1]],
     [{ search: 'tall' }, [1]],
     [{ ordering: '-home.name' }, [2, 1]],
     [{ ordering: '-shelves.name' }, [2, 1]],

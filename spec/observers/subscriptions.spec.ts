@@ -97,7 +97,7 @@ function observer(id: string): Observer {
     passesThrough: true,
     hasRights: false,
     latest: false,
-    groupsVary: false,
+    needsBefore: false,
     hasGroups: true,
     consumer: Object,
     revocations: [],

@@ -3,6 +3,9 @@ import { Entity, ManyToMany, ManyToOne, PrimaryKey, Property } from '@mikro-orm/
 import { Length } from 'class-validator';
 import {
   ActionContext,
+  BulkCreate,
+  BulkDelete,
+  BulkPatch,
   Conflict,
   Consumer,
   Create,
@@ -14,6 +17,8 @@ import {
   ModelSerializer,
   mix,
   ObserveInstance,
+  ObserveKinds,
+  ObserveRows,
   Patch,
   type PerformCreate,
   type PerformDelete,
@@ -263,10 +268,25 @@ export class AuthorConsumer extends mix(ModelConsumer(Author, { serializer: Auth
 @Consumer()
 export class MemberConsumer extends mix(ModelConsumer(Member, { serializer: MemberSerializer }), Create) {}
 
+@Consumer()
+export class ShelfConsumer extends mix(
+  ModelConsumer(Book, {
+    serializer: BookSerializer,
+    filters: { fields: { shelf: ['exact', 'in'], price: ['lt', 'is_null'] } },
+    maximumBulkSize: 50,
+  }),
+  ObserveKinds,
+  ObserveRows,
+  BulkCreate,
+  BulkPatch,
+  BulkDelete,
+) {}
+
 export const libraryRoutes = [
   path('/books/', BookConsumer),
   path('/desk/', DeskConsumer),
   path('/catalogue/', CatalogueConsumer),
+  path('/shelves/', ShelfConsumer),
   path('/loans/', LoanConsumer),
   path('/cards/', CardConsumer),
   path('/labels/', LabelConsumer),

@@ -3,6 +3,7 @@ import { ConfigurationError, NotAuthenticated } from '../errors.js';
 import type { Logger } from '../logger.js';
 import type { KwargsOfObserver, ObserverMethod } from '../observers/model-event.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import type { PermissionChecker } from '../permissions/permission-checker.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import type { ScopeUser } from '../scope/scope-types.js';
@@ -27,6 +28,8 @@ export interface BoundSession {
   /** The address of this consumer. */
   readonly name: string;
   readonly groups: ConsumerGroups;
+  /** Those of an action, by its name on the wire; those of the consumer where it has no such action. */
+  permissionsOf(action: string): PermissionChecker;
   addGroup(group: string): Promise<void>;
   readonly signal: AbortSignal;
   /** Both belong to the request under way, awaited or not. @throws ConfigurationError for a method that observes nothing */

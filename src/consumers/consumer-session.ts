@@ -27,6 +27,7 @@ import type { Observer } from '../observers/observer.js';
 import type { SubscriptionIndex, SubscriptionRecord } from '../observers/subscription-index.js';
 import { Subscriptions, subscribingRequest, without } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import type { PermissionChecker } from '../permissions/permission-checker.js';
 import { ActionContext } from '../scope/action-context.js';
 import { ownership, type Scope } from '../scope/scope.js';
 import { ShownRow } from '../serializers/model-plan.js';
@@ -251,7 +252,8 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   #accept(asked: ActionRequest, payload: unknown): void {
-    const definition = this.compiled.actions.get(asked.action);
+    const declared = this.compiled.actions.get(asked.action);
+    const definition = declared?.besideTarget && Object.hasOwn(asked.kwargs, 'target') ? undefined : declared;
     if (!definition && asked.action === cancelAction) {
       this.#cancel(asked);
       return;
@@ -335,17 +337,26 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     return this.#traitsOf(definition).looksAtObject;
   }
 
-  mayWriteAtOnce({ member, permissions }: ActionDefinition): boolean {
-    if (!(this.instance instanceof BaseModelConsumer)) return false;
-    if (!plainWriteOf(Reflect.get(this.instance, member))) return false;
-    return permissions.isOpen || !permissions.opinionsOn(this.scope).objects;
+  permissionsOf(action: string): PermissionChecker {
+    return this.compiled.actions.get(action)?.permissions ?? this.compiled.permissions;
   }
 
-  async writeAtOnce(request: Request, { member }: ActionDefinition, kwargs: unknown): Promise<object | undefined> {
-    const kind = plainWriteOf(Reflect.get(this.instance, member));
+  mayWriteAtOnce({ member }: ActionDefinition): boolean {
+    return this.instance instanceof BaseModelConsumer && plainWriteOf(Reflect.get(this.instance, member)) !== undefined;
+  }
+
+  async writeAtOnce(
+    request: Request,
+    definition: ActionDefinition,
+    kwargs: unknown,
+    judge: (object: object) => Promise<boolean>,
+  ): Promise<object | undefined> {
+    const kind = plainWriteOf(Reflect.get(this.instance, definition.member));
     if (!kind || !(this.instance instanceof BaseModelConsumer)) return undefined;
     const { data } = (kwargs ?? {}) as { readonly data?: unknown };
-    return writeRow(this.instance, request, { kind, key: request.kwargs[this.lookupKwarg], data });
+    const isJudged = kind !== 'create' && this.looksAtObject(definition);
+    const key = request.kwargs[this.lookupKwarg];
+    return writeRow(this.instance, request, { kind, key, data, ...(isJudged && { judge }) });
   }
 
   /** Whether the object of a request is shown as it is, and no permission looks at it: then it need not be an entity. */

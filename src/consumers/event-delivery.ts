@@ -4,8 +4,8 @@ import type { Request } from '../dispatch/request.js';
 import { Revoked } from '../errors.js';
 import type { DeliveryDecision, DeliveryInspector, PermissionAnswer } from '../inspection.js';
 import type { Logger } from '../logger.js';
-import { type EventAction, type EventMessage, eventFor, type ObserverMessage } from '../observers/event-message.js';
-import type { SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
+import { type EventMessage, eventFor, type ObserverMessage } from '../observers/event-message.js';
+import type { EventAction, SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
 import { shortGroups } from '../observers/observer.js';
 import type { ObservedEvent, Sight } from '../observers/observer-declaration.js';
 import type { SubscriptionRecord } from '../observers/subscription-index.js';
@@ -351,6 +351,10 @@ export class EventDelivery {
       return this.#revoke(record);
     }
     if (!sight.event) return this.#noteHidden(arrival, sight);
+    if (isOtherKind(arrival, sight.event.action)) {
+      this.#tell(arrival, 'kept');
+      return true;
+    }
     const asked: PermissionAnswer[] = [];
     const unanswered = isDue ? this.#authorizer.questions(record, groups) : questions;
     const refusing = await this.#refusing(arrival, sight.event, unanswered, asked);
@@ -457,6 +461,7 @@ export class EventDelivery {
       subscription: record,
       context: question.context,
       ...(serializer && { serializer }),
+      ...(arrival.message.change && { change: arrival.message.change }),
       isJudged: this.#authorizer.asksForObject(question.request),
       maySee: (row) => this.#authorizer.maySee(question, row),
       rights: async () => {
@@ -539,8 +544,16 @@ function arrivalOf(message: ObserverMessage, record: SubscriptionRecord): Arriva
   if ('recheck' in message) return { record, groups: message.recheck, isRecheck: true };
   const { before, after, groups, pk } = message;
   const event = eventFor(begun(record, message.batch), before, after);
-  if (!event) return undefined;
+  const { only } = record.observer;
+  // An update may turn out to be a create or a delete, where a row comes into sight or leaves it.
+  if (!event || (only && event !== only && event !== 'update')) return undefined;
   return { record, action: record.observer.signal?.name ?? event, pk, message, groups };
+}
+
+/** Whether the subscription asked for events of another kind. */
+function isOtherKind({ record }: EventArrival, action: EventAction): boolean {
+  const { only } = record.observer;
+  return only !== undefined && action !== only;
 }
 
 function eventOf({ action, pk }: EventArrival, { data }: EventBody): ObservedEvent {

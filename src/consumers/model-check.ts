@@ -14,8 +14,10 @@ import { Keyset } from '../paginators/model-keyset.js';
 import type { PaginatorClass } from '../paginators/paginator.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
+import { bulkWriteIn } from './model-bulk.js';
 import { BaseModelConsumer } from './model-consumer.js';
 import { plainWriteIn } from './model-mixins.js';
+import { followsRows } from './model-observe-rows.js';
 
 /**
  * @throws ConfigurationError for a model or an observed entity that MikroORM does not know, and where the options of a model
@@ -32,7 +34,8 @@ export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): voi
   if (!unitOfWork.knows(model)) throw unknownEntity(consumer.name, 'is a consumer of', model);
   const meta = unitOfWork.of(model).em.getMetadata(model as never) as EntityMetadata;
   if (filters) {
-    filtersOf(meta, filters);
+    const { followedNames } = filtersOf(meta, filters);
+    if (followsRows(consumer) && followedNames.length === 0) throw followsNothing(consumer);
     if (isByCursor(paginator)) for (const name of filters.ordering ?? []) new Keyset(meta, { [name]: 'asc' });
     checkFiltersShow(consumer, serializer, meta, filters);
     checkOwnKwargs(consumer, filters);
@@ -48,9 +51,18 @@ export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): voi
   });
 }
 
+function followsNothing(consumer: Class): ConfigurationError {
+  return new ConfigurationError({
+    class: consumer.name,
+    member: 'subscribeRows',
+    reason: 'follows rows by filters, and all of them lead through relations, whose changes no subscription hears of.',
+    remedy: 'Declare a column of the row in filters.fields, or leave ObserveRows out.',
+  });
+}
+
 /** MikroORM writes nothing to a view, and says nothing. */
 function refuseWrites(consumer: Class, { className }: EntityMetadata): void {
-  const writing = plainWriteIn(consumer);
+  const writing = plainWriteIn(consumer) ?? bulkWriteIn(consumer);
   if (writing === undefined) return;
   throw new ConfigurationError({
     class: consumer.name,

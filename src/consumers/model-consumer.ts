@@ -60,6 +60,8 @@ export type QueryKwargs<Options extends AnyModelOptions> = Options extends { rea
   ? Partial<OwnFilterKwargs<Filters>>
   : object;
 
+const usualBulkSize = 100;
+
 /** What `ModelConsumer(Entity, options)` gives to extend: no action yet; mixins bring them. */
 export abstract class BaseModelConsumer<Entity extends object, Options extends AnyModelOptions>
   extends ApiConsumer
@@ -76,6 +78,7 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
   static readonly filters: AnyFilterOptions | undefined;
   static readonly lookupField: string = 'pk';
   static readonly lookupUrlKwarg: string = 'pk';
+  static readonly maximumBulkSize: number = usualBulkSize;
 
   /** The rows that exist for this consumer at all; default every row. */
   protected getQuery(_context: ActionContext): FilterQuery<Entity> | Promise<FilterQuery<Entity>> {
@@ -380,7 +383,14 @@ export function ModelConsumer<
   const Options extends ModelConsumerOptions<Entity> & SoundOptions<Entity, Options>,
 >(entity: ConcreteClass<Entity>, options: Options): ModelConsumerClass<Entity, Options> {
   checkModelOptions(entity, options);
-  const { serializer, paginator, filters, lookupField = 'pk', lookupUrlKwarg = lookupField }: AnyModelOptions = options;
+  const {
+    serializer,
+    paginator,
+    filters,
+    lookupField = 'pk',
+    lookupUrlKwarg = lookupField,
+    maximumBulkSize = usualBulkSize,
+  }: AnyModelOptions = options;
   abstract class Generated extends BaseModelConsumer<Entity, Options> {
     static override readonly model = entity;
     static override readonly serializer = serializer;
@@ -388,6 +398,7 @@ export function ModelConsumer<
     static override readonly filters = filters;
     static override readonly lookupField = lookupField;
     static override readonly lookupUrlKwarg = lookupUrlKwarg;
+    static override readonly maximumBulkSize = maximumBulkSize;
   }
   return Generated;
 }
@@ -403,6 +414,7 @@ function checkModelOptions(entity: unknown, options: Partial<AnyModelOptions> | 
   }
   const { name } = entity;
   for (const backend of options?.filters?.backends ?? []) checkBackend(name, backend);
+  checkBulkSize(name, options?.maximumBulkSize);
   if (typeof options?.serializer === 'function') return;
   throw new ConfigurationError({
     class: `ModelConsumer(${name})`,
@@ -410,6 +422,15 @@ function checkModelOptions(entity: unknown, options: Partial<AnyModelOptions> | 
     remedy:
       `Write class ${name}Serializer extends ModelSerializer(${name}, { fields: ['id', …] }) {}, and give it: ` +
       `ModelConsumer(${name}, { serializer: ${name}Serializer }). If you did, look for a circular import.`,
+  });
+}
+
+function checkBulkSize(entity: string, size = usualBulkSize): void {
+  if (Number.isSafeInteger(size) && size > 0) return;
+  throw new ConfigurationError({
+    class: `ModelConsumer(${entity})`,
+    reason: `takes ${String(size)} rows in one request, by its maximumBulkSize.`,
+    remedy: 'Give a whole number above 0.',
   });
 }
 

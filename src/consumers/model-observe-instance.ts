@@ -100,7 +100,7 @@ export const ObserveInstance: ObserveInstance = (base) => {
   }
   const { model, serializer } = base as unknown as { model: Class; serializer: SerializerClass };
   const { onInstance } = Observing.prototype;
-  const groupsByKey = { method: Observing.prototype['groupsOfInstance'], groupOf };
+  const groupsByKey = { method: Observing.prototype['groupsOfInstance'], groupsOf: (key: unknown) => [groupOf(key)] };
   observerDeclarations.write(Observing.prototype, 'onInstance', {
     model: () => model,
     serializer,

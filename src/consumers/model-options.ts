@@ -18,6 +18,7 @@ export interface AnyModelOptions {
   readonly filters?: FilterOptions<string, string, string>;
   readonly lookupField?: string;
   readonly lookupUrlKwarg?: string;
+  readonly maximumBulkSize?: number;
 }
 
 export interface ModelConsumerOptions<Entity> extends AnyModelOptions {
@@ -34,6 +35,8 @@ export interface ModelConsumerOptions<Entity> extends AnyModelOptions {
   readonly lookupField?: FieldOf<Entity> | 'pk';
   /** What clients call it: `{"action": "retrieve", "slug": "red"}`; default as the field, and `pk` for the key. */
   readonly lookupUrlKwarg?: string;
+  /** How many rows `bulk_create`, `bulk_patch` and `bulk_delete` take in one request; default 100. */
+  readonly maximumBulkSize?: number;
 }
 
 /** What an inferred type does not refuse by itself; texts, so that the compiler's complaint says what is wrong. */

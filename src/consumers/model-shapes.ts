@@ -1,6 +1,6 @@
 import type { EntityMetadata } from '@mikro-orm/core';
 import type { FilterOperator } from '../filters/filter-types.js';
-import { type AnyFilterOptions, operatorsOf } from '../filters/model-filters.js';
+import { type AnyFilterOptions, filtersOf, operatorsOf } from '../filters/model-filters.js';
 import { type JsonSchema, objectSchema } from '../kwargs/json-schema.js';
 import type { ModelShapes } from '../kwargs/own-schema.js';
 import { pathOf } from '../orm/model-paths.js';
@@ -14,11 +14,11 @@ export interface ConsumerShapes extends ModelShapes {
   readonly model: string;
   readonly serializer: string;
   readonly paginator: string | undefined;
-  /** What clients name a row by: the kwarg, and its values. */
-  readonly lookup: { readonly kwarg: string; readonly schema: JsonSchema };
   readonly row: JsonSchema;
   /** What `list` gives: all rows, or a page of them. */
   readonly rows: JsonSchema;
+  /** A list of rows. */
+  readonly several: JsonSchema;
 }
 
 /** Undefined for a consumer without a model. */
@@ -29,6 +29,7 @@ export function shapesOf(consumer: ConsumerClass, parts: SchemaParts): ConsumerS
   const meta = parts.unitOfWork.of(model).em.getMetadata(model as never) as EntityMetadata;
   const key = keySchema(meta, 'accepts');
   const row = shownSchema(serializer, parts);
+  const several: JsonSchema = { type: 'array', items: row };
   return {
     model: model.name,
     serializer: serializer.name,
@@ -36,9 +37,11 @@ export function shapesOf(consumer: ConsumerClass, parts: SchemaParts): ConsumerS
     key,
     lookup: { kwarg: lookupUrlKwarg, schema: lookupField === 'pk' ? key : comparedSchema(meta, lookupField) },
     row,
-    rows: paginator ? paginator.pageSchema(row) : { type: 'array', items: row },
+    rows: paginator ? paginator.pageSchema(row) : several,
+    several,
     data: (isPartial) => acceptedSchema(serializer, isPartial, parts),
     filters: filterKwargs(meta, filters ?? {}),
+    followed: followedSchema(meta, filters ?? {}),
   };
 }
 
@@ -54,6 +57,12 @@ function filterKwargs(
     ...(ordering.length > 0 && { ordering: oneOrMany(orders) }),
     ...(search.length > 0 && { search: text }),
   };
+}
+
+function followedSchema(meta: EntityMetadata, options: AnyFilterOptions): JsonSchema {
+  const names = filtersOf(meta, options).followedNames;
+  const followed = operatorsOf(options.fields ?? []).filter(([name]) => names.includes(name));
+  return objectSchema(Object.fromEntries(followed.map(([name, each]) => [name, filterSchema(meta, name, each)])), []);
 }
 
 const text: JsonSchema = { type: 'string', maxLength: 200 };

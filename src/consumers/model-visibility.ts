@@ -4,6 +4,7 @@ import { ActionReply } from '../dispatch/reply.js';
 import type { Class } from '../metadata.js';
 import type { ObservedEvent, Sight, Viewer, Visibility } from '../observers/observer-declaration.js';
 import { asStored } from '../orm/model-queries.js';
+import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { PlannedRows } from '../paginators/model-page-source.js';
 import type { GivenRights } from '../permissions/rights.js';
 import { ActionContext } from '../scope/action-context.js';
@@ -46,6 +47,71 @@ export function visibilityOf(consumer: Class): Visibility {
     look: (instance, event, viewer) => look(instance as AnyModelConsumer, event, viewer, isReadAgain),
     rowOf: (instance, kwargs, context) => rowOf(instance as AnyModelConsumer, kwargs, context, isNarrowed),
   };
+}
+
+/**
+ * The same where subscriptions ask for any rows, so that no book is kept of what each has seen: a row comes into sight where it was out of
+ * sight before the change, and is out of sight where it is so now.
+ */
+export function visibilityOfRows(consumer: Class): Visibility {
+  const { isNarrowed, rowOf: rowOfKey } = visibilityOf(consumer);
+  const isReadAgain = isNarrowed || showsItsOwn(consumer);
+  return {
+    isNarrowed,
+    isLookedAt: true,
+    look: (instance, event, viewer) => lookAtAny(instance as AnyModelConsumer, event, viewer, isNarrowed, isReadAgain),
+    rowOf: async (instance, kwargs, context) =>
+      Object.hasOwn(kwargs as object, 'pk') ? rowOfKey(instance, kwargs, context) : undefined,
+  };
+}
+
+async function lookAtAny(
+  consumer: AnyModelConsumer,
+  event: ObservedEvent,
+  viewer: Viewer,
+  isNarrowed: boolean,
+  isReadAgain: boolean,
+): Promise<Sight> {
+  const { action, pk } = event;
+  const hasFilters = await hidesByDefault(consumer);
+  const shown = action === 'delete' ? undefined : await shownOf(consumer, event, viewer, isReadAgain || hasFilters);
+  const isSeen = shown !== undefined && !shown.isRefused;
+  const wasSeen = action === 'create' ? false : await wasVisible(consumer, viewer, isNarrowed || hasFilters);
+  const note = (): void => {};
+  if (isSeen) {
+    const seen = { action: wasSeen === false ? ('create' as const) : action, pk, data: shown.data };
+    return { event: seen, isRefused: false, note };
+  }
+  // Of a row that may never have been in sight not even the key is told.
+  return wasSeen
+    ? { event: { action: 'delete', pk, data: { pk } }, isRefused: false, note }
+    : { isRefused: false, note };
+}
+
+function hidesByDefault(consumer: AnyModelConsumer): Promise<boolean> {
+  const { queries, reader } = consumer['unitOfWork'];
+  return queries.hasFilters(reader, [reader.em.getMetadata(modelOf(consumer)) as EntityMetadata]);
+}
+
+/**
+ * Whether the row was visible before the change, by the query and the permissions of now. Undefined where the query cannot be asked of a
+ * row that is not stored any more.
+ */
+async function wasVisible(
+  consumer: AnyModelConsumer,
+  { change, context, isJudged, maySee }: Viewer,
+  isNarrowed: boolean,
+): Promise<boolean | undefined> {
+  if (!change?.before) return false;
+  const { before, meta, schema, entity } = change;
+  const unitOfWork: UnitOfWork = consumer['unitOfWork'];
+  if (isNarrowed && overrides(consumer.constructor as Class, 'getObject')) return undefined;
+  const where = isNarrowed ? await consumer['visibleRows'](context) : {};
+  const isInQuery = isNarrowed
+    ? await unitOfWork.queries.matches(unitOfWork.reader, meta, before, where as object)
+    : true;
+  if (!isInQuery || !isJudged) return isInQuery;
+  return unitOfWork.of(entity).runWith(meta, before, schema, (row) => maySee(row.entity));
 }
 
 /** Whether what its clients see of a row says more than the columns that were committed. */

@@ -3,13 +3,20 @@ import type { Request } from '../dispatch/request.js';
 import { NotFound, TimeLimitExceeded, ValidationFailed } from '../errors.js';
 import { ChangeLog } from '../log/change-log.js';
 import type { Class } from '../metadata.js';
-import type { Reader } from '../orm/model-queries.js';
+import type { Reader, Selection } from '../orm/model-queries.js';
 import { CommitInDoubt, isConnectionFailure, isWithoutEffect } from '../orm/orm-errors.js';
-import { tableName } from '../orm/row.js';
+import { columnSql, hasColumn, keyColumns, quoter, tableName } from '../orm/row.js';
 import { clientOf } from '../orm/row-reader.js';
 import { runStatement } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import { isStoredColumn, unwritable, type WriteShape, writeSql, writtenValue } from '../orm/write-statements.js';
+import {
+  isStoredColumn,
+  unwritable,
+  type WriteShape,
+  writeSql,
+  writtenKey,
+  writtenValue,
+} from '../orm/write-statements.js';
 import { ofKey } from '../serializers/model-key.js';
 import { type RowPlan, ShownRow } from '../serializers/model-plan.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
@@ -23,6 +30,8 @@ export interface AskedWrite {
   /** The key as the entity has it; undefined for a new row. */
   readonly key: unknown;
   readonly data: unknown;
+  /** Asks the permissions for the row, where they have an opinion on it; whether they looked at nothing else. */
+  readonly judge?: (object: object) => Promise<boolean>;
 }
 
 /**
@@ -34,12 +43,13 @@ export interface AskedWrite {
 export async function writeRow(
   consumer: AnyModelConsumer,
   request: Request,
-  { kind, key, data }: AskedWrite,
+  { kind, key, data, judge }: AskedWrite,
 ): Promise<ShownRow | undefined> {
   const unitOfWork: UnitOfWork = consumer['unitOfWork'];
   const { reader } = unitOfWork;
   const meta = reader.em.getMetadata(modelOf(consumer)) as EntityMetadata;
   if (reader.transaction || !isPlainWrite(consumer, meta, reader.em, kind)) return undefined;
+  if (judge && !isMadeOfColumns(meta)) return undefined;
   if (await hasTriggers(reader, meta)) return undefined;
   const planned = await planFor(consumer, request);
   const visible = kind === 'create' ? undefined : await consumer['visibleRows'](request);
@@ -47,8 +57,7 @@ export async function writeRow(
   if (unitOfWork.isUsed) return undefined;
   const log = ChangeLog.find(reader.em);
   const told = await log?.oneRow(meta);
-  if (!planned || !isShownBySql(planned.plan, meta) || !log || !told || !hasPreparedStatements(reader.em))
-    return undefined;
+  if (!planned || !isShownBySql(planned.plan, meta) || !log || !told) return undefined;
   const values = kind === 'delete' ? new Map() : await valuesOf(consumer, request, meta, kind, data);
   if (!values || (kind !== 'delete' && values.size === 0)) return undefined;
   const parameters = parametersOf(reader, meta, kind, key, values);
@@ -62,15 +71,87 @@ export async function writeRow(
     props: [...values.keys()],
     logged: told.logged,
     filter: filter.text,
-    parameters: first - 1 + filter.values.length,
+    isVersioned: judge !== undefined,
+    parameters: first - 1 + filter.values.length + (judge ? 1 : 0),
   };
-  request.beginCommit();
   const head = told.logged ? log.headOfEntry(told.logged, kind === 'create') : [];
   const wait = String(Math.ceil(request.definition?.timeLimit ?? 0));
-  const row = await run(unitOfWork, shape, [...head, ...parameters, ...filter.values, wait]);
-  if (told.logged) log.wroteRow();
+  const write = async (version: readonly string[]): Promise<readonly unknown[] | undefined> => {
+    request.beginCommit();
+    const row = await run(unitOfWork, shape, [...head, ...parameters, ...filter.values, ...version, wait]);
+    if (told.logged) log.wroteRow();
+    return row;
+  };
+  const row = judge
+    ? await writeAsJudged(unitOfWork, request, { meta, where: { $and: [ofKey(meta, key), visible] }, judge, write })
+    : await write([]);
+  // What other tables say may have changed while the statement waited for the row: the way through an entity asks them anew.
+  if (!row && (judge || filter.looksAtOthers)) {
+    request.takeBackCommit();
+    return undefined;
+  }
   if (!row) throw new NotFound();
   return new ShownRow(kind === 'delete' ? null : await planned.plan.show(row, planned.context), row);
+}
+
+/** A row that others write all the time is written by the way through an entity in the end, whose transaction does not begin anew. */
+const mostJudgements = 3;
+
+interface JudgedWrite {
+  readonly meta: EntityMetadata;
+  readonly where: object;
+  readonly judge: (object: object) => Promise<boolean>;
+  /** Writes the row unless it has another version by now. */
+  readonly write: (version: readonly string[]) => Promise<readonly unknown[] | undefined>;
+}
+
+/**
+ * Reads the row with its version, has it judged, and writes it unless another transaction has written it since: then it is judged anew.
+ *
+ * @returns undefined where an entity is needed after all
+ * @throws NotFound, and what the permissions refuse with
+ */
+async function writeAsJudged(
+  unitOfWork: UnitOfWork,
+  request: Request,
+  { meta, where, judge, write }: JudgedWrite,
+): Promise<readonly unknown[] | undefined> {
+  const { queries, reader } = unitOfWork;
+  for (let judgement = 0; judgement < mostJudgements; judgement += 1) {
+    const { selection, names } = judgedColumns(reader, meta);
+    const [found] = await queries.rows(reader, selection, { where, limit: 1 });
+    if (!found) throw new NotFound();
+    const columns = Object.fromEntries(names.map((name, index) => [name, found[index]]));
+    const object = unitOfWork.runWith(meta, { columns }, reader.schema, (row) => row.entity);
+    if (!(await judge(object))) return undefined;
+    const row = await write([String(found.at(-1))]);
+    if (row) return row;
+    request.takeBackCommit();
+  }
+  return undefined;
+}
+
+/** What an entity is made of, and the version of the row. */
+function judgedColumns(
+  { em, schema }: Reader,
+  meta: EntityMetadata,
+): { readonly selection: Selection; readonly names: readonly string[] } {
+  const quote = quoter(em);
+  const keys = meta.getPrimaryProps();
+  const read = [...keys, ...meta.props.filter((prop) => hasColumn(prop) && !prop.lazy && !prop.primary)];
+  const columns = new Map(
+    read.flatMap((prop) => prop.fieldNames.map((name) => [name, columnSql(em, meta, prop, 't', quote(name))] as const)),
+  );
+  const id = `judged ${meta.className} ${schema ?? ''}`;
+  const selection = { id, meta, columns: [...columns.values(), 't.xmin::text'], keyLength: keyColumns(meta).length };
+  return { selection, names: [...columns.keys()] };
+}
+
+/** Whether an entity that is made of the columns alone is the one that MikroORM would find. */
+function isMadeOfColumns(meta: EntityMetadata): boolean {
+  return (
+    !meta.hooks.onLoad?.length && !meta.relations.some(({ eager, kind, owner }) => eager || (kind === '1:1' && !owner))
+  );
 }
 
 /**
@@ -83,7 +164,7 @@ function isShownBySql({ related, selection, runsCode }: RowPlan, { root }: Entit
   return !runsCode && related.every((other) => other.root !== root) && !selection.columns.some(isFormula);
 }
 
-const everyRow = { text: undefined, values: [] };
+const everyRow = { text: undefined, values: [], looksAtOthers: false };
 
 /** Clients choose what they patch: with more texts than these, all are made anew. */
 const mostTexts = 1_000;
@@ -100,9 +181,18 @@ async function run(
 ): Promise<readonly unknown[] | undefined> {
   const known = sqlByShape.get(em.getMetadata()) ?? new Map<string, string>();
   sqlByShape.set(em.getMetadata(), known);
-  const { kind, selection, props, logged, filter } = shape;
+  const { kind, selection, props, logged, filter, isVersioned } = shape;
   const written = props.map((prop) => prop.name);
-  const name = JSON.stringify([kind, selection.id, schema, written, logged?.shape.id, logged?.needsBefore, filter]);
+  const name = JSON.stringify([
+    kind,
+    selection.id,
+    schema,
+    written,
+    logged?.shape.id,
+    logged?.needsBefore,
+    filter,
+    isVersioned,
+  ]);
   const text = known.get(name) ?? writeSql(em, schema, shape);
   if (known.size >= mostTexts) known.clear();
   known.set(name, text);
@@ -126,12 +216,8 @@ function parametersOf(
   values: ReadonlyMap<EntityProperty, unknown>,
 ): readonly unknown[] | undefined {
   const platform = em.getDriver().getPlatform();
-  const named = kind === 'create' ? {} : ofKey(meta, key);
   try {
-    const keys =
-      kind === 'create'
-        ? []
-        : meta.getPrimaryProps().map((prop) => writtenValue(prop, Reflect.get(named, prop.name), platform));
+    const keys = kind === 'create' ? [] : writtenKey(meta, ofKey(meta, key), platform);
     return [...keys, ...[...values].map(([prop, value]) => writtenValue(prop, value, platform))];
   } catch (thrown) {
     if (thrown === unwritable) return undefined;
@@ -262,10 +348,6 @@ function isListenedTo({ className, class: entity }: EntityMetadata, em: EntityMa
     const entities = (subscriber as EventSubscriber).getSubscribedEntities?.() ?? [];
     return entities.length === 0 || entities.some((each) => each === entity || String(each) === className);
   });
-}
-
-function hasPreparedStatements(em: EntityManager): boolean {
-  return clientOf(em).getExecutor().adapter.supportsMultipleConnections;
 }
 
 const triggers = new WeakMap<EntityMetadata, Promise<boolean>>();

@@ -23,6 +23,8 @@ export interface ActionDeclaration {
   readonly strict?: boolean;
   /** Names that are refused with these texts, and not dropped, where the kwargs do not know them. */
   readonly refuses?: Readonly<Record<string, string>>;
+  /** Whether a request that names a `target` is that of the protocol, of the same name, and none of this action. */
+  readonly besideTarget?: boolean;
   readonly reply?: ReplyClass;
   readonly permissions?: readonly PermissionExpression[];
   readonly timeLimit?: number;
@@ -53,7 +55,7 @@ export function declaredActions(owner: Class): ReadonlyMap<string, ActionDeclara
 }
 
 /** What an action replies with, where its own declaration does not say it. */
-export type ReplyShape = 'row' | 'rows' | 'nothing';
+export type ReplyShape = 'row' | 'rows' | 'several' | 'nothing' | 'kind';
 
 /** Written by the mixins. An override keeps it: its type has to fit. */
 export const replyShapes = new MemberMetadata<ReplyShape>('reply-shape');

@@ -205,8 +205,30 @@ export class Dispatcher {
       return this.#commit(request, action, { ...agreement, answers: new Map(), isGranted: false });
     }
     const [kwargs] = await this.#agreed(request, action, agreement);
-    const row = await target.writeAtOnce(request, action, kwargs);
+    const row = await target.writeAtOnce(request, action, kwargs, (object) =>
+      this.#judge(request, action, agreement, object),
+    );
     return row ? this.#shown(request, action, row) : this.#commit(request, action, agreement);
+  }
+
+  /**
+   * Asks for an object that is not an entity of the request, and may be asked for again where it has changed meanwhile.
+   *
+   * @returns whether the permissions looked at the object alone
+   * @throws what they refuse with
+   */
+  #judge(request: Request, action: ActionDefinition, { answers }: Agreement, object: object): Promise<boolean> {
+    const { unitOfWork } = request.target;
+    return unitOfWork.run(async () => {
+      try {
+        await action.permissions.checkObject(request, object, new Map(answers));
+      } catch (error) {
+        if (!unitOfWork.isUsed) throw error;
+      }
+      if (!unitOfWork.isUsed) return true;
+      this.#needTransactions.add(action);
+      return false;
+    });
   }
 
   /** Nothing of an action that is aborted before its commit begins is stored, whatever its method still does. */

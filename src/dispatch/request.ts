@@ -38,8 +38,14 @@ export interface RequestTarget {
    * The row that it has written, undefined where it took no effect because an entity is needed after all.
    *
    * @param kwargs as they were checked
+   * @param judge asks the permissions for the object; whether they looked at nothing else
    */
-  writeAtOnce(request: Request, action: ActionDefinition, kwargs: unknown): Promise<object | undefined>;
+  writeAtOnce(
+    request: Request,
+    action: ActionDefinition,
+    kwargs: unknown,
+    judge: (object: object) => Promise<boolean>,
+  ): Promise<object | undefined>;
   /** What an action returned, as plain data. */
   show(result: unknown, request: Request): Promise<unknown>;
   send(reply: Reply): void;
@@ -210,6 +216,16 @@ export class Request extends ActionContext implements Work, Expiring {
   beginCommit(): void {
     this.throwIfAborted();
     this.#isCommitting = true;
+  }
+
+  /**
+   * Nothing was committed, and the work goes on: an abort counts again.
+   *
+   * @throws the reason of one that came meanwhile
+   */
+  takeBackCommit(): void {
+    this.#isCommitting = false;
+    this.throwIfAborted();
   }
 
   /**

@@ -31,6 +31,7 @@ interface FilterField {
 type Asked = { readonly tests: readonly ValueTest[] } | { readonly filter: RowFilter };
 
 const longestText = 200;
+const notHeld = 'A subscription follows what the row itself holds, and not what relations lead to.';
 const everything: RowFilter = { kind: 'all', of: [] };
 
 /** The operators of fields that are listed without any. */
@@ -54,6 +55,19 @@ export class ModelFilters {
     return { kind: 'all', of: [...this.#ofFields(filter), ...this.#ofWords(search)] };
   }
 
+  /**
+   * What a subscription asks of rows: by the fields that the row itself holds. A relation leads to other rows, whose changes are none of it.
+   *
+   * @throws ValidationFailed
+   */
+  followed({ filter }: Kwargs): RowFilter {
+    return { kind: 'all', of: this.#ofFields(filter, (name) => this.followedNames.includes(name)) };
+  }
+
+  get followedNames(): readonly string[] {
+    return [...this.#fields].flatMap(([name, { path }]) => (isHeld(path) ? name : []));
+  }
+
   /** @throws ValidationFailed */
   order({ ordering }: Kwargs): ModelOrder {
     if (ordering === undefined || this.#ordering.length === 0) return {};
@@ -70,14 +84,15 @@ export class ModelFilters {
     );
   }
 
-  #ofFields(filter: unknown): readonly RowFilter[] {
+  #ofFields(filter: unknown, isFollowed = (_name: string): boolean => true): readonly RowFilter[] {
     if (filter === undefined || this.#fields.size === 0) return [];
     if (!isObject(filter)) throw ValidationFailed.of({ filter: ['Invalid data. Expected an object.'] });
     const texts: Record<string, readonly string[]> = {};
     const filters = Object.entries(filter).map(([name, value]) => {
       const field = this.#fields.get(name);
-      if (field) return filterOf(field, value, (operator, text) => (texts[`filter.${name}${operator}`] = [text]));
-      texts[`filter.${name}`] = [unknownText(name, [...this.#fields.keys()])];
+      if (field && !isFollowed(name)) texts[`filter.${name}`] = [notHeld];
+      else if (field) return filterOf(field, value, (operator, text) => (texts[`filter.${name}${operator}`] = [text]));
+      else texts[`filter.${name}`] = [unknownText(name, [...this.#fields.keys()])];
       return everything;
     });
     if (Object.keys(texts).length > 0) throw ValidationFailed.of(texts);
@@ -94,6 +109,11 @@ export class ModelFilters {
       of: this.#search.map((path) => ({ kind: 'some', path, tests: [{ operator: 'icontains', value }] })),
     }));
   }
+}
+
+/** Whether a row says by itself what the path leads to. */
+function isHeld({ steps, last }: ModelPath): boolean {
+  return steps.length === 0 && isOwnColumn(last);
 }
 
 const known = new WeakMap<AnyFilterOptions, WeakMap<EntityMetadata, ModelFilters>>();

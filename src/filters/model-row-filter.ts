@@ -155,23 +155,36 @@ function literally(text: string): string {
  * a row or a key, and one to many as a list of them. Related rows that the ORM's default filters hide are not in it.
  */
 export function lets(filter: RowFilter, row: object): boolean | undefined {
+  return rowTest(filter)(row);
+}
+
+export type RowTest = (row: object) => boolean | undefined;
+
+/** The same for many rows: what the filter compares with is made ready once. */
+export function rowTest(filter: RowFilter): RowTest {
   switch (filter.kind) {
     case 'all':
-      return decided(filter.of, row, false);
+      return decided(filter.of.map(rowTest), false);
     case 'any':
-      return decided(filter.of, row, true);
-    case 'some':
-      return valuesAt(row, filter.path)?.some(passesAll(filter.path.last, filter.tests));
-    case 'none':
-      return negated(valuesAt(row, filter.path)?.some(passesAll(filter.path.last, filter.test ? [filter.test] : [])));
+      return decided(filter.of.map(rowTest), true);
+    case 'some': {
+      const passes = passesAll(filter.path.last, filter.tests);
+      return (row) => valuesAt(row, filter.path)?.some(passes);
+    }
+    case 'none': {
+      const passes = passesAll(filter.path.last, filter.test ? [filter.test] : []);
+      return (row) => negated(valuesAt(row, filter.path)?.some(passes));
+    }
   }
 }
 
 /** One that is decisive settles it, whatever the row does not tell. */
-function decided(filters: readonly RowFilter[], row: object, decisive: boolean): boolean | undefined {
-  const answers = filters.map((each) => lets(each, row));
-  if (answers.includes(decisive)) return decisive;
-  return answers.includes(undefined) ? undefined : !decisive;
+function decided(tests: readonly RowTest[], decisive: boolean): RowTest {
+  return (row) => {
+    const answers = tests.map((test) => test(row));
+    if (answers.includes(decisive)) return decisive;
+    return answers.includes(undefined) ? undefined : !decisive;
+  };
 }
 
 function negated(answer: boolean | undefined): boolean | undefined {

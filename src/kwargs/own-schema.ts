@@ -5,10 +5,14 @@ import type { JsonSchema, Schemas } from './json-schema.js';
 export interface ModelShapes {
   /** What names a row. */
   readonly key: JsonSchema;
+  /** What clients name a row by: the kwarg, and its values. */
+  readonly lookup: { readonly kwarg: string; readonly schema: JsonSchema };
   /** What the serializer accepts of a row; of part of it, nothing is required. */
   data(isPartial: boolean): JsonSchema;
   /** What `list` may be narrowed and ordered by: the kwargs of the consumer's filters. */
   readonly filters: Readonly<Record<string, JsonSchema>>;
+  /** What rows may be followed by: the filter of subscriptions. */
+  readonly followed: JsonSchema;
 }
 
 /** Where a schema is described. */

@@ -1,6 +1,6 @@
+import type { ModelChange } from '../log/entry.js';
+import type { EventAction } from './model-event.js';
 import type { Observer } from './observer.js';
-
-export type EventAction = 'create' | 'update' | 'delete';
 
 /** What one commit, or one signal, is to one observer: on its way to the subscriptions in the groups before and after it. */
 export interface EventMessage {
@@ -18,6 +18,8 @@ export interface EventMessage {
   readonly data?: string;
   /** The same for those who have more than the least rights, by what rightsKey makes of these. */
   readonly dataByRights?: Readonly<Record<string, string>>;
+  /** Of an observer that judges the row as it was. */
+  readonly change?: ModelChange;
   /** The request that caused it. */
   readonly origin?: string;
   /** The trace of the commit, as W3C `traceparent`; absent where nothing is traced. */

@@ -131,8 +131,14 @@ export class EventPublisher {
         this.#inspect(observer, source, pk, sides, was ? (is ? 'update' : 'delete') : 'create');
         const told: unknown = JSON.parse(encodeData(showKey(change.meta, pk)));
         const message = await this.#guard(observer, pk, () => this.#messageOf(observer, row, told, sides, texts));
-        if (message)
-          messages.push({ ...message, ...source, ...(change.origin !== undefined && { origin: change.origin }) });
+        if (!message) continue;
+        const judged = observer.visibility && observer.needsBefore && { change };
+        messages.push({
+          ...message,
+          ...source,
+          ...judged,
+          ...(change.origin !== undefined && { origin: change.origin }),
+        });
       }
     };
     const shown = await this.#inRow(change, is, async (row) => {
@@ -173,10 +179,21 @@ export class EventPublisher {
     const groups = new Map<Observer, readonly string[]>();
     for (const observer of observers) {
       const byKey = observer.groupsOfKey?.(pk);
-      const ask = (): Promise<string[]> => observer.groupsOfRow(row.entity, this.#leaveOut(observer, pk));
+      const ask = async (): Promise<string[]> =>
+        observer.lets
+          ? this.#askedFor(observer, observer.lets, row)
+          : observer.groupsOfRow(row.entity, this.#leaveOut(observer, pk));
       groups.set(observer, byKey ?? (await this.#guard(observer, pk, ask)) ?? []);
     }
     return groups;
+  }
+
+  /** The groups of this process' subscriptions that ask for a row. */
+  #askedFor(observer: Observer, lets: NonNullable<Observer['lets']>, row: LoggedRow): string[] {
+    return this.index.groupsOf(observer).filter((group) => {
+      const kwargs = this.index.kwargsOf(group);
+      return kwargs !== undefined && lets(kwargs, row);
+    });
   }
 
   async #guard<T>(observer: Observer, pk: unknown, work: () => Promise<T>): Promise<T | undefined> {

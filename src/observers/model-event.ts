@@ -49,9 +49,11 @@ export interface SentSignal {
   readonly data: unknown;
 }
 
+export type EventAction = 'create' | 'update' | 'delete';
+
 /** As much of an event as is sent. */
 export interface SentEvent {
-  readonly action: 'create' | 'update' | 'delete';
+  readonly action: EventAction;
   readonly data: unknown;
 }
 

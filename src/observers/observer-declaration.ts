@@ -1,9 +1,11 @@
+import type { ModelChange } from '../log/entry.js';
 import { type Class, MemberMetadata } from '../metadata.js';
+import type { LoggedRow } from '../orm/row.js';
 import type { GivenRights } from '../permissions/rights.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import type { Signal } from '../signals/signal.js';
-import type { SentEvent } from './model-event.js';
+import type { EventAction, SentEvent } from './model-event.js';
 
 /** What an observer listens to where it is no model. */
 export interface ObservedSignal {
@@ -26,11 +28,20 @@ export interface ObserverDeclaration {
   readonly reads?: readonly string[];
   /** Whether a slow client may be told of the last of several changes of a row only. */
   readonly latest?: boolean;
-  /** A groups method that yields nothing but the key: it is the same before and after every change. */
-  readonly groupsByKey?: { readonly method: unknown; groupOf(key: unknown): string };
+  /** A groups method that looks at nothing but the key: it yields the same before and after every change. */
+  readonly groupsByKey?: { readonly method: unknown; groupsOf(key: unknown): readonly string[] };
+  /**
+   * Whether a row is one of those that a subscription with these kwargs asks for. It stands in the place of groups of the row: each group
+   * of a subscription is what the client asked for, and is judged once for each change.
+   */
+  readonly lets?: (consumer: Class, kwargs: unknown, row: LoggedRow) => boolean;
+  /** Whether the row before a change is needed, also where its groups do not depend on it. */
+  readonly needsBefore?: boolean;
+  /** The only kind of event that is sent. */
+  readonly only?: EventAction;
   /** A method that only sends what it is given. Unless it is overridden, it need not be called. */
   readonly passesThrough?: unknown;
-  /** What connections of a consumer class may see of the rows. Default all of them. */
+  /** Which rows connections of a consumer class may see. Default all of them. */
   readonly visibility?: (consumer: Class) => Visibility;
 }
 
@@ -51,6 +62,8 @@ export interface Viewer {
   readonly subscription: object;
   /** The request that subscribed, and not the event. */
   readonly context: ActionContext;
+  /** Of an observer that needs the row before a change. */
+  readonly change?: ModelChange;
   /** What the data of the event were made with. */
   readonly serializer?: SerializerClass;
   /** Whether a permission has an opinion on the row. */

@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto';
 import { maximumNameLength } from '../channel-layer/channel-layer.js';
 import { ConfigurationError } from '../errors.js';
 import type { Class } from '../metadata.js';
+import type { LoggedRow } from '../orm/row.js';
 import { rightsIn } from '../serializers/field-rights.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { faultOf, type GroupsMethod, type LeaveOut, valueless } from './group-names.js';
+import type { EventAction } from './model-event.js';
 import {
   consumerGroupDeclarations,
   groupReadDeclarations,
@@ -28,8 +30,11 @@ export interface Observer {
   readonly body?: (subject: never) => unknown;
   /** The hidden and lazy properties that its body and its groups read of a row. */
   readonly reads: readonly string[];
-  /** Whether the groups of a row may change with its columns, so that those before a change have to be known. */
-  readonly groupsVary: boolean;
+  /** Whether the row before a change has to be known: its groups may change with its columns, or its visibility is judged. */
+  readonly needsBefore: boolean;
+  readonly only?: EventAction;
+  /** Whether a subscription with these kwargs asks for a row, in the place of groups of the row. */
+  readonly lets?: (kwargs: unknown, row: LoggedRow) => boolean;
   /** Whether a slow client may be told of the last of several changes of a row only. */
   readonly latest: boolean;
   /** Whether events are sent as they are, without a call of the method. */
@@ -77,7 +82,7 @@ export function observersOf(consumer: Class, id: string): ReadonlyMap<string, Ob
   const revoking = revokingOf(consumer, declared);
   const observers = new Map<string, Observer>();
   for (const [member, declaration] of declared) {
-    checkBothSides(consumer, member, forSignal.has(member), forConsumer.has(member));
+    checkBothSides(consumer, member, forSignal.has(member) || declaration.lets !== undefined, forConsumer.has(member));
     const members = { ofRow: forSignal.get(member), ofConsumer: forConsumer.get(member) };
     const revokedBy = revoking.filter(({ observer }) => observer === member);
     observers.set(member, compile(consumer, `${id}.${member}`, member, declaration, { ...members, revokedBy }));
@@ -106,6 +111,9 @@ function compile(
     latest,
     passesThrough,
     groupsByKey,
+    lets,
+    needsBefore = false,
+    only,
     visibility: visibilityFor,
   }: ObserverDeclaration,
   { ofRow, ofConsumer, revokedBy }: GroupMembers,
@@ -125,7 +133,7 @@ function compile(
   };
   const outside = outsideOfConnections(consumer);
   const ofKey = groupsByKey && ofRow !== undefined && Reflect.get(consumer.prototype, ofRow) === groupsByKey.method;
-  const groupsOfKey = ofKey ? (key: unknown) => prefixed([groupsByKey.groupOf(key)]) : () => prefixed(everyRow);
+  const groupsOfKey = ofKey ? (key: unknown) => prefixed(groupsByKey.groupsOf(key)) : () => prefixed(everyRow);
   const visibility = visibilityFor?.(consumer);
   return {
     id,
@@ -146,8 +154,10 @@ function compile(
     reads: [...reads, ...(ofRow ? (groupReadDeclarations.read(consumer).get(ofRow) ?? []) : [])],
     hasRights: serializer !== undefined && rightsIn(serializer).size > 0,
     latest: latest === true,
-    groupsVary: ofRow !== undefined && !ofKey,
-    ...((ofRow === undefined || ofKey) && { groupsOfKey }),
+    needsBefore: needsBefore || lets !== undefined || (ofRow !== undefined && !ofKey),
+    ...(only && { only }),
+    ...(lets && { lets: (kwargs, row) => lets(consumer, kwargs, row) }),
+    ...((ofRow === undefined || ofKey) && !lets && { groupsOfKey }),
     passesThrough: passesThrough !== undefined && Reflect.get(consumer.prototype, member) === passesThrough,
     groupsOfRow: async (row, leaveOut) => prefixed(await collect(outside, ofRow, row, leaveOut)),
     groupsOfSubscription: async (instance, kwargs) => prefixed(await collect(instance, ofConsumer, kwargs, raise)),

@@ -46,12 +46,14 @@ interface Group {
   list: readonly SubscriptionRecord[] | undefined;
 }
 
-const none: readonly SubscriptionRecord[] = [];
+const none: readonly never[] = [];
 
 /** Which subscriptions of this process are in which groups. The name of a group begins with its observer's. */
 export class SubscriptionIndex {
   readonly #groups = new Map<string, Group>();
   readonly #counts = new Map<Observer, number>();
+  /** Those of observers whose rows are judged for each group. */
+  readonly #judged = new Map<Observer, Set<string>>();
   /** The groups that hold a subscription. */
   readonly groups: ReadonlyMap<string, unknown> = this.#groups;
   /** The observers whose events a subscription listens to. */
@@ -63,6 +65,7 @@ export class SubscriptionIndex {
     found.records.add(record);
     found.list = undefined;
     this.#groups.set(group, found);
+    if (record.observer.lets) this.#judgedBy(record.observer).add(group);
     this.#counts.set(record.observer, (this.#counts.get(record.observer) ?? 0) + 1);
   }
 
@@ -70,10 +73,31 @@ export class SubscriptionIndex {
     const found = this.#groups.get(group);
     if (!found?.records.delete(record)) return;
     found.list = undefined;
-    if (found.records.size === 0) this.#groups.delete(group);
+    if (found.records.size === 0) {
+      this.#groups.delete(group);
+      this.#judged.get(record.observer)?.delete(group);
+    }
     const left = (this.#counts.get(record.observer) ?? 1) - 1;
     if (left === 0) this.#counts.delete(record.observer);
     else this.#counts.set(record.observer, left);
+  }
+
+  /** The groups that subscriptions to an observer listen to whose rows are judged for each group. */
+  groupsOf(observer: Observer): readonly string[] {
+    return [...(this.#judged.get(observer) ?? none)];
+  }
+
+  /** What the subscriptions in a group ask for, where the group says it: it is the same for all of them. */
+  kwargsOf(group: string): unknown {
+    for (const { requests } of this.#groups.get(group)?.records ?? [])
+      for (const request of requests) if (request.groups.includes(group)) return request.kwargs;
+    return undefined;
+  }
+
+  #judgedBy(observer: Observer): Set<string> {
+    const groups = this.#judged.get(observer) ?? new Set();
+    this.#judged.set(observer, groups);
+    return groups;
   }
 
   /**

@@ -147,7 +147,8 @@ export class ChangeCapture implements EventSubscriber {
     if (watch) this.#note(em, { ...this.#rowOf(em, entity, meta, watch), wasThere: false });
   }
 
-  async beforeUpdate({ em, entity, meta, changeSet }: EventArgs<object>): Promise<void> {
+  async beforeUpdate({ em, entity, changeSet }: EventArgs<object>): Promise<void> {
+    const meta = ownMeta(entity);
     await this.#noteLinks(em, entity, meta, changeSet?.originalEntity);
     const watch = this.#watch(meta);
     if (!watch) return;
@@ -167,7 +168,8 @@ export class ChangeCapture implements EventSubscriber {
   }
 
   /** A row whose key has changed went away under the one, and came under the other. */
-  afterUpdate({ em, entity, meta }: EventArgs<object>): void {
+  afterUpdate({ em, entity }: EventArgs<object>): void {
+    const meta = ownMeta(entity);
     noteWritten(entity);
     const before = this.#before.get(entity);
     if (!before) return;
@@ -262,6 +264,11 @@ export class ChangeCapture implements EventSubscriber {
       await this.#noteRelinked(em, new Set(rows.filter(isStored)));
     }
   }
+}
+
+/** Where a class and its parent have a table each, MikroORM tells of a write of the parent's as one of the parent class. */
+function ownMeta(entity: object): EntityMetadata {
+  return helper(entity).__meta as EntityMetadata;
 }
 
 function byClass(rows: Iterable<object>): ReadonlyMap<EntityMetadata, readonly object[]> {

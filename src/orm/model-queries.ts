@@ -10,7 +10,7 @@ import {
   Utils,
 } from '@mikro-orm/core';
 import { atEndOf, isOwnColumn, isToMany, type ModelOrder, type ModelPath, pathOf } from './model-paths.js';
-import { keyColumns, quoter } from './row.js';
+import { hasColumn, keyColumns, quoter, type StoredRow, tableName } from './row.js';
 import { clientOf } from './row-reader.js';
 import { runStatement, type Statement, type StatementConnection } from './statements.js';
 
@@ -76,6 +76,15 @@ interface LoggingConnection {
   executeQuery<T>(query: string, run: () => Promise<T>, context: object): Promise<T>;
 }
 
+/** A condition on one row. */
+interface SqlCondition {
+  /** Undefined for one that every row fulfils. */
+  readonly text: string | undefined;
+  readonly values: readonly unknown[];
+  /** Whether rows of other tables decide, which a statement that has waited for a lock sees as they were before. */
+  readonly looksAtOthers: boolean;
+}
+
 /** Stand for the limit and the offset while a statement is made; no list is that long. */
 const limitMark = 2_147_483_645;
 const offsetMark = 2_147_483_646;
@@ -90,7 +99,7 @@ const mostShapes = 1_000;
  */
 export class ModelQueries {
   readonly #prepared = new Map<string, Prepared>();
-  /** Empty for one that every row fulfils, null for one that looks at other tables. */
+  /** Empty for one that every row fulfils, null for one of a form that is not known. */
   readonly #conditions = new Map<string, string | null>();
 
   /** @param hasNames whether statements are prepared under a name */
@@ -131,8 +140,8 @@ export class ModelQueries {
   }
 
   /**
-   * A condition, narrowed by the default filters of the ORM, as SQL about the alias `t`. Undefined where it looks at other tables or has to
-   * be built anew each time.
+   * A condition, narrowed by the default filters of the ORM, as SQL about the alias `t`, which stands for any rows with the columns of the
+   * table: one that is locked, for example. Undefined where it has to be built anew each time.
    *
    * @param first the number of its first parameter
    */
@@ -141,22 +150,47 @@ export class ModelQueries {
     meta: EntityMetadata,
     condition: object,
     first: number,
-  ): Promise<{ readonly text: string | undefined; readonly values: readonly unknown[] } | undefined> {
+  ): Promise<SqlCondition | undefined> {
     const where = await this.#visible(reader, meta, condition);
     const shape = shapeOf(reader.em, meta, where);
-    if (!shape || shape.joined.length > 0) return undefined;
-    const name = `${reader.em.name}|condition ${meta.className} ${first}|${shape.text}`;
+    if (!shape || (shape.joined.length > 0 && (await this.hasFilters(reader, shape.joined)))) return undefined;
+    const { values, joined } = shape;
+    const name = `${reader.em.name}|${reader.schema ?? ''}|condition ${meta.className} ${first}|${shape.text}`;
     const known = this.#conditions.get(name);
-    if (known !== undefined) return known === null ? undefined : { text: known || undefined, values: shape.values };
-    const { marked } = withMarks(meta, where, first);
-    const { sql, params } = builderOf(reader, meta)
-      .select([raw('1')])
-      .where(marked)
-      .toQuery();
-    const text = conditionIn(platformOf(reader.em).formatQuery(sql, [...params]));
+    const text = known === undefined ? conditionText(reader, meta, where, first) : known;
     if (this.#conditions.size >= mostShapes) this.#conditions.clear();
-    this.#conditions.set(name, text ?? null);
-    return text === undefined ? undefined : { text: text || undefined, values: shape.values };
+    this.#conditions.set(name, text);
+    return text === null ? undefined : { text: text || undefined, values, looksAtOthers: joined.length > 0 };
+  }
+
+  /**
+   * Whether a row as the change log has it is one of those of a condition, as other tables are now. Undefined where the condition has to be
+   * built anew each time, or may ask for a column that the log does not have, or has as no value of JSON.
+   */
+  async matches(
+    reader: Reader,
+    meta: EntityMetadata,
+    { columns }: StoredRow,
+    condition: object,
+  ): Promise<boolean | undefined> {
+    // The columns of a class with a table of its own beside its parent's are not those of one table.
+    const asked = meta.tptParent ? undefined : await this.condition(reader, meta, condition, 2);
+    if (!asked) return undefined;
+    const { text, values } = asked;
+    if (text === undefined) return true;
+    const quote = quoter(reader.em);
+    const row: Record<string, unknown> = {};
+    for (const { fieldNames, columnTypes } of meta.props.filter(hasColumn))
+      for (const [index, name] of fieldNames.entries()) {
+        if (!text.includes(quote(name))) continue;
+        const value = jsonOf(columns[name]);
+        if (value === undefined || (isObject(value) && !columnTypes[index]?.startsWith('json'))) return undefined;
+        row[name] = value;
+      }
+    const table = tableName(reader.em, meta, reader.schema);
+    const sql = `select (${text}) is true as "found" from jsonb_populate_record(null::${table}, $1::jsonb) t`;
+    const [answer] = await this.#send(reader, { name: 'judge', text: sql }, [JSON.stringify(row), ...values]);
+    return answer?.['found'] === true;
   }
 
   /** Whether a default filter of the ORM leaves out rows of one of these models. */
@@ -242,18 +276,41 @@ export class ModelQueries {
   }
 }
 
+/** A column as the driver has it, as JSON that PostgreSQL reads the same value from. */
+function jsonOf(value: unknown): unknown {
+  if (Buffer.isBuffer(value)) return `\\x${value.toString('hex')}`;
+  if (typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value))) return String(value);
+  return value instanceof Date ? value.toISOString() : value;
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
+}
+
 /** The names of the filters that the ORM applies to each query of a model, without those that were added to an entity manager. */
 export function defaultFiltersOf(em: EntityManager, meta: EntityMetadata): readonly string[] {
   const sources = [em.config.get('filters') as EntityMetadata['filters'], meta.filters];
   return sources.flatMap((source) => QueryHelper.getActiveFilters(meta, {}, source).map(({ name }) => name));
 }
 
-/** What stands behind the WHERE of a query of one table; empty where there is none, undefined for a query of several. */
-function conditionIn(sql: string): string | undefined {
-  const [, condition = ''] = /^select 1 from (?:"[^"]+"\.)?"[^"]+" as "t"(?: where (.*))?$/s.exec(sql) ?? [];
-  return / as "t"( where |$)/.test(sql) && !/ join /.test(sql.slice(0, sql.length - condition.length))
-    ? condition
-    : undefined;
+function conditionText(reader: Reader, meta: EntityMetadata, where: object, first: number): string | null {
+  const { marked } = withMarks(meta, where, first);
+  const { sql, params } = builderOf(reader, meta)
+    .select([raw('1')])
+    .where(marked)
+    .toQuery();
+  return conditionIn(platformOf(reader.em).formatQuery(sql, [...params]));
+}
+
+/** What stands behind the WHERE of a query; empty where there is none. What is joined to the table is looked up for each of its rows. */
+function conditionIn(sql: string): string | null {
+  const found = /^select 1 from (?:"[^"]+"\.)?"[^"]+" as "t"((?: (?:left|inner) join .*?)?)(?: where (.*))?$/s.exec(
+    sql,
+  );
+  if (!found) return null;
+  const [, joins = '', condition = ''] = found;
+  if (joins === '') return condition;
+  return `exists (select from (select) as one${joins}${condition === '' ? '' : ` where ${condition}`})`;
 }
 
 async function defaultFilter(em: EntityManager, meta: EntityMetadata): Promise<object | undefined> {

@@ -393,7 +393,7 @@ export class LoggedRow {
 
   constructor(
     private readonly em: EntityManager,
-    private readonly meta: EntityMetadata,
+    readonly meta: EntityMetadata,
     readonly stored: StoredRow,
     private readonly schema: string | undefined,
   ) {}

@@ -22,16 +22,18 @@ export interface WriteShape {
   readonly logged: Logged | undefined;
   /** The consumer's condition on the row, about the alias `t`, whose parameters come behind the values. */
   readonly filter: string | undefined;
+  /** Whether the row is only written as it was when it was read, which the last parameter but one says: its `xmin`. */
+  readonly isVersioned: boolean;
   /** How many parameters there are before the last one. */
   readonly parameters: number;
 }
 
 /**
  * Parameters: `$1` the entry up to its key, `$2` what stands for one that is too long, `$3` how long it may be (these three of a logged
- * model only); then the columns of the key; then the values; then those of the filter; last for how many milliseconds it may wait for
- * a lock, as text.
+ * model only); then the columns of the key; then the values; then those of the filter; then the version of the row, if it matters; last for how
+ * many milliseconds it may wait for a lock, as text.
  *
- * It gives one row, and none where the row is not there or the filter leaves it out. An update that changes nothing writes nothing.
+ * It gives one row, and none where the row is not there, the filter leaves it out or it has another version. An update that changes nothing writes nothing.
  */
 export function writeSql(em: EntityManager, schema: string | undefined, shape: WriteShape): string {
   const { kind } = shape;
@@ -58,11 +60,17 @@ function waitingSql({ parameters }: WriteShape): string {
 
 /** The filter stands outside of the locking select: there it would judge rows of other tables by what they were before the wait. */
 function lockedSql(em: EntityManager, schema: string | undefined, shape: WriteShape, lock: string): string {
-  const { selection, filter, logged } = shape;
+  const { selection, filter, logged, isVersioned, parameters } = shape;
   const table = tableName(em, selection.meta, schema);
   const where = keyCondition(em, selection.meta, logged ? 4 : 1);
-  const locked = `k as materialized (select t.* from s, ${table} t where ${where} ${lock} of t)`;
-  return `${waitingSql(shape)}, ${locked}, o as (select t.* from k t${filter === undefined ? '' : ` where ${filter}`})`;
+  const version = isVersioned ? ', t.xmin as _version' : '';
+  const locked = `k as materialized (select t.*${version} from s, ${table} t where ${where} ${lock} of t)`;
+  const conditions = [
+    ...(filter === undefined ? [] : [`(${filter})`]),
+    ...(isVersioned ? [`t._version = $${parameters}::xid`] : []),
+  ];
+  const condition = conditions.length > 0 ? ` where ${conditions.join(' and ')}` : '';
+  return `${waitingSql(shape)}, ${locked}, o as (select t.* from k t${condition})`;
 }
 
 function updateSql(em: EntityManager, schema: string | undefined, shape: WriteShape): string {
@@ -128,6 +136,23 @@ function logSql(
   );
 }
 
+/** Locks rows in the order of their keys; parameters: the columns of each key. */
+export function lockRowsSql(
+  em: EntityManager,
+  schema: string | undefined,
+  meta: EntityMetadata,
+  count: number,
+  lock: 'update' | 'no key update',
+): string {
+  const names = keyColumns(meta).map((name) => `t.${quoter(em)(name)}`);
+  const keys = Array.from({ length: count }, (_, row) => {
+    const parameters = names.map((_name, column) => `$${row * names.length + column + 1}`);
+    return `(${parameters.join(', ')})`;
+  });
+  const list = names.join(', ');
+  return `select 1 from ${tableName(em, meta, schema)} t where (${list}) in (${keys.join(', ')}) order by ${list} for ${lock} of t`;
+}
+
 function selectionSql({ columns }: Selection): string {
   return columns.map((sql, index) => `${sql} as "c${index}"`).join(', ');
 }
@@ -166,6 +191,11 @@ export function isStoredColumn(prop: EntityProperty): boolean {
 
 /** Thrown for a value that the entity's own way has to write. */
 export const unwritable = Symbol('unwritable');
+
+/** The columns of a key. @param key by the names of its properties @throws `unwritable` */
+export function writtenKey(meta: EntityMetadata, key: object, platform: Platform): readonly unknown[] {
+  return meta.getPrimaryProps().map((prop) => writtenValue(prop, Reflect.get(key, prop.name), platform));
+}
 
 /** @throws `unwritable` for what the database might take for something else than MikroORM would write into the SQL */
 export function writtenValue(prop: EntityProperty, value: unknown, platform: Platform): unknown {

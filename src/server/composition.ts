@@ -187,7 +187,7 @@ export function buildServices(options: Options): Services {
     [orm, ...otherOrms],
     {
       all: observed,
-      varying: [...observers.filter(({ groupsVary }) => groupsVary), ...revocations, ...ruling],
+      varying: [...observers.filter(({ needsBefore }) => needsBefore), ...revocations, ...ruling],
       shownOf: (entity) => hiddenPropertiesShown(observers, entity, unitOfWork),
       comparedOf: (entity) =>
         rules.flatMap((rule) => (isOf(entity, modelOf(rule)) ? (rule.options.changed ?? []) : [])),

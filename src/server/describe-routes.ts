@@ -161,11 +161,12 @@ function replyOf(
   }
   const shape = replyShapes.read(consumer).get(member);
   if (shape === 'nothing') return { type: 'null' };
+  if (shape === 'kind') return objectSchema({ action: { enum: ['create', 'update', 'delete'] } });
   return shape && shapes?.[shape];
 }
 
 function describeObserver(
-  { member, model, signal, serializer, body, revocations, latest, consumer }: Observer,
+  { member, model, signal, serializer, body, revocations, latest, consumer, only }: Observer,
   actions: readonly ActionDescription[],
   parts: DescriptionParts,
 ): ObserverDescription {
@@ -178,7 +179,7 @@ function describeObserver(
     model: model?.name ?? null,
     signal: signal?.name ?? null,
     serializer: serializer?.name ?? null,
-    actions: signal ? [signal.name] : ['create', 'update', 'delete'],
+    actions: signal ? [signal.name] : only ? [only] : ['create', 'update', 'delete'],
     data: serializer ? shownSchema(serializer, parts) : body || signal ? null : key,
     deleted: key,
     groups: ofRow !== undefined && ofConsumer !== undefined ? { ofRow, ofConsumer } : null,

@@ -1,0 +1,258 @@
+import { EntityManager } from '@mikro-orm/core';
+import type { SqlEntityManager } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import {
+  type ActionContext,
+  type App,
+  Consumer,
+  createApp,
+  Delete,
+  ModelConsumer,
+  ModelSerializer,
+  mix,
+  Patch,
+  type Permission,
+  Permissions,
+  path,
+  Update,
+} from 'signalbox';
+import { connect, type TestConnection } from 'signalbox/testing';
+import { injectable } from 'tsyringe';
+import { useDatabase } from '../support/database.js';
+import { until } from '../support/deadline.js';
+import { Room, User } from '../support/entities.js';
+import { testProviders } from '../support/providers.js';
+import { statementsSentBy } from '../support/sent-statements.js';
+
+@injectable()
+class RoomSerializer extends ModelSerializer(Room, {
+  fields: ['id', 'name', 'archived', 'host'],
+  readOnly: ['id'],
+}) {}
+
+const base = mix(ModelConsumer(Room, { serializer: RoomSerializer }), Update, Patch, Delete);
+
+/** What is done while a row is judged, and the rows that were. */
+let meanwhile: () => Promise<unknown>;
+let judged: string[];
+
+class IsCurrent implements Permission {
+  async hasObjectPermission(_context: ActionContext, { name, archived, host }: Room) {
+    judged.push(`${name} of ${host?.id}`);
+    await meanwhile();
+    return !archived;
+  }
+}
+
+@Consumer()
+@Permissions(IsCurrent)
+class JudgedConsumer extends base {}
+
+@injectable()
+class IsHosted implements Permission {
+  constructor(private readonly em: EntityManager) {}
+
+  async hasObjectPermission(_context: ActionContext, { id, host }: Room) {
+    judged.push(String(id));
+    return host != null && (await this.em.findOneOrFail(User, host.id)).username === 'ann';
+  }
+}
+
+@Consumer()
+@Permissions(IsHosted)
+class HostedConsumer extends base {}
+
+@Consumer()
+class OfAnnConsumer extends base {
+  protected override getQuery() {
+    return { host: { username: 'ann' } };
+  }
+}
+
+@Consumer()
+class WithMemberConsumer extends base {
+  protected override getQuery() {
+    return { members: { $some: { username: 'ann' } } };
+  }
+}
+
+describe('A write by one statement', () => {
+  const database = useDatabase('judged_writes');
+  let app: App;
+  let em: SqlEntityManager;
+  let client: TestConnection;
+
+  beforeEach(async () => {
+    em = database.orm.em.fork();
+    meanwhile = async () => {};
+    judged = [];
+    await em.execute(`insert into "user" (username, password) values ('ann', 'secret'), ('bob', 'secret')`);
+    await em.execute(
+      `insert into room (name, archived, host_id) values ('red', false, 1), ('blue', true, 1), ('green', false, 2)`,
+    );
+    await em.execute('insert into room_members (room_id, user_id) values (1, 1), (3, 2)');
+    app = createApp({
+      orm: database.orm,
+      container: testProviders().container,
+      routes: [
+        path('/judged/', JudgedConsumer),
+        path('/hosted/', HostedConsumer),
+        path('/of-ann/', OfAnnConsumer),
+        path('/members/', WithMemberConsumer),
+      ],
+    });
+    client = await connect(app, '/judged/');
+  });
+  afterEach(() => app.close());
+
+  async function patch(pk: number, data: object, to = client) {
+    return to.request('patch', { pk, data });
+  }
+
+  async function stored(pk: number): Promise<unknown> {
+    const [row] = await em.execute<object[]>('select name, archived from room where id = ?', [pk]);
+    return row;
+  }
+
+  /** The kinds of the statements of some work, once its shapes are known. */
+  async function kindsOf(work: () => Promise<unknown>): Promise<readonly string[]> {
+    const sent = await statementsSentBy(work);
+    return sent.map(({ text }) => text.split(' ')[0] ?? '');
+  }
+
+  describe('of a row that permissions look at', () => {
+    it('takes a read and the write, and no transaction around them', async () => {
+      await patch(1, { name: 'pink' });
+      expect(await kindsOf(() => patch(1, { name: 'navy' }))).to.deep.equal(['select', 'with']);
+      expect(await kindsOf(() => client.request('update', { pk: 1, data: { name: 'grey' } }))).to.deep.equal([
+        'select',
+        'with',
+      ]);
+      expect(judged).to.deep.equal(['red of 1', 'pink of 1', 'navy of 1']);
+    });
+
+    it('is answered 404 where a permission refuses the row, and writes nothing', async () => {
+      expect(await patch(2, { name: 'pink' })).to.deep.include({ response_status: 404 });
+      expect(await client.request('delete', { pk: 2 })).to.deep.include({ response_status: 404 });
+      expect(await patch(99, { name: 'pink' })).to.deep.include({ response_status: 404 });
+      expect(await stored(2)).to.deep.equal({ name: 'blue', archived: true });
+    });
+
+    it('is judged anew where another writer has changed the row meanwhile, and refused by what it is then', async () => {
+      meanwhile = async () => {
+        meanwhile = async () => {};
+        await em.execute('update room set archived = true where id = 1');
+      };
+      expect(await patch(1, { name: 'pink' })).to.deep.include({ response_status: 404 });
+      expect(judged).to.deep.equal(['red of 1', 'red of 1']);
+      expect(await stored(1)).to.deep.equal({ name: 'red', archived: true });
+    });
+
+    it('is written as it is judged the second time, and keeps what the other writer wrote', async () => {
+      meanwhile = async () => {
+        meanwhile = async () => {};
+        await em.execute('update room set host_id = 2 where id = 1');
+      };
+      expect(await patch(1, { name: 'pink' })).to.deep.include({
+        data: { id: 1, name: 'pink', archived: false, host: 2 },
+        response_status: 200,
+      });
+      expect(judged).to.deep.equal(['red of 1', 'red of 2']);
+    });
+
+    it('is judged anew where it has waited for the other writer', async () => {
+      const locked = Promise.withResolvers<void>();
+      const archiving = em.transactional(async (inner) => {
+        await inner.execute('update room set archived = true where id = 1');
+        locked.resolve();
+        await until(async () => {
+          const [waiting] = await inner.execute<{ count: string }[]>('select count(*) from pg_locks where not granted');
+          return Number(waiting?.count) > 0;
+        }, 'A lock that another transaction waits for');
+      });
+      await locked.promise;
+      const [reply] = await Promise.all([patch(1, { name: 'pink' }), archiving]);
+      expect(reply).to.deep.include({ response_status: 404 });
+      expect(await stored(1)).to.deep.equal({ name: 'red', archived: true });
+    });
+
+    it('is written in a transaction after three changes, and never by what was judged before', async () => {
+      let changes = 0;
+      meanwhile = async () => {
+        changes += 1;
+        if (changes <= 3) await em.execute('update room set host_id = 3 - host_id where id = 1');
+      };
+      expect(await patch(1, { name: 'pink' })).to.deep.include({ response_status: 200 });
+      expect(judged).to.deep.equal(['red of 1', 'red of 2', 'red of 1', 'red of 2']);
+      expect(await stored(1)).to.deep.equal({ name: 'pink', archived: false });
+    });
+
+    it('keeps what two clients write at once, each as its permission allows it', async () => {
+      await using other = await connect(app, '/judged/');
+      const rounds = Array.from({ length: 40 }, (_, index) => index + 1);
+      const replies = await Promise.all([
+        ...rounds.map((round) => patch(1, { name: `n${round}` })),
+        ...rounds.map((round) => patch(1, { host: 1 + (round % 2) }, other)),
+      ]);
+      expect(new Set(replies.map((reply) => reply.response_status))).to.deep.equal(new Set([200]));
+      const [row] = await em.execute<object[]>('select name, host_id from room where id = 1');
+      expect(row).to.deep.equal({ name: 'n40', host_id: 1 });
+    });
+
+    it('is in one transaction with what a permission reads of the database, in which it is asked anew', async () => {
+      await using hosted = await connect(app, '/hosted/');
+      expect(await patch(1, { name: 'pink' }, hosted)).to.deep.include({ response_status: 200 });
+      expect(judged).to.deep.equal(['1', '1']);
+      const kinds = await kindsOf(() => patch(1, { name: 'navy' }, hosted));
+      expect(kinds[0]).to.equal('begin');
+      expect(judged).to.deep.equal(['1', '1', '1']);
+      expect(await patch(3, { name: 'navy' }, hosted)).to.deep.include({ response_status: 404 });
+    });
+  });
+
+  describe('of a row that a query of other tables gives', () => {
+    for (const where of ['/of-ann/', '/members/']) {
+      it(`asks the query of the row that it has locked: ${where}`, async () => {
+        await using ann = await connect(app, where);
+        await patch(1, { name: 'pink' }, ann);
+        expect(await kindsOf(() => patch(1, { name: 'navy' }, ann))).to.deep.equal(['with']);
+        expect(await patch(3, { name: 'navy' }, ann)).to.deep.include({ response_status: 404 });
+        expect(await client.request('delete', { pk: 3 })).to.deep.include({ response_status: 204 });
+        expect(await stored(1)).to.deep.equal({ name: 'navy', archived: false });
+      });
+    }
+
+    async function writeWhileWaiting(change: (inner: SqlEntityManager) => Promise<unknown>) {
+      await using ann = await connect(app, '/of-ann/');
+      await patch(1, { name: 'pink' }, ann);
+      const locked = Promise.withResolvers<void>();
+      const changing = em.transactional(async (inner) => {
+        await change(inner);
+        locked.resolve();
+        await until(async () => {
+          const [waiting] = await inner.execute<{ count: string }[]>('select count(*) from pg_locks where not granted');
+          return Number(waiting?.count) > 0;
+        }, 'A lock that another transaction waits for');
+      });
+      await locked.promise;
+      const [reply] = await Promise.all([patch(1, { name: 'navy' }, ann), changing]);
+      return reply;
+    }
+
+    it('finds nothing where the row has left the query while it waited', async () => {
+      const reply = await writeWhileWaiting((inner) => inner.execute('update room set host_id = 2 where id = 1'));
+      expect(reply).to.deep.include({ response_status: 404 });
+      expect(await stored(1)).to.deep.equal({ name: 'pink', archived: false });
+    });
+
+    it('writes where the row leads to another row that has come meanwhile', async () => {
+      const reply = await writeWhileWaiting(async (inner) => {
+        await inner.execute(`update "user" set username = 'former' where id = 1`);
+        await inner.execute(`insert into "user" (id, username, password) values (9, 'ann', 'secret')`);
+        await inner.execute('update room set host_id = 9 where id = 1');
+      });
+      expect(reply).to.deep.include({ response_status: 200 });
+      expect(await stored(1)).to.deep.equal({ name: 'navy', archived: false });
+    });
+  });
+});

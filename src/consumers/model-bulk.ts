@@ -1,0 +1,337 @@
+import type { EntityMetadata } from '@mikro-orm/core';
+import { Action } from '../decorators/action.js';
+import { replyShapes } from '../dispatch/action-declaration.js';
+import { ApiError, type ErrorDetail, NotFound, ValidationFailed } from '../errors.js';
+import { type JsonSchema, objectSchema } from '../kwargs/json-schema.js';
+import { type ModelShapes, type OwnSchema, ownSchema } from '../kwargs/own-schema.js';
+import type { Class } from '../metadata.js';
+import { asStored } from '../orm/model-queries.js';
+import { primaryKeyOf } from '../orm/row.js';
+import { clientOf } from '../orm/row-reader.js';
+import { runStatement, type StatementConnection } from '../orm/statements.js';
+import { lockRowsSql, unwritable, writtenKey } from '../orm/write-statements.js';
+import type { Answers } from '../permissions/permission-checker.js';
+import { ActionContext } from '../scope/action-context.js';
+import { ofKey } from '../serializers/model-key.js';
+import type { FieldInput, InputOf, KeyOf } from '../serializers/model-types.js';
+import { Status } from '../status.js';
+import { boundSession } from './api-consumer.js';
+import type { Mixin, MixinTypes } from './mix.js';
+import { type AnyModelConsumer, checkedKey, modelOf, sentKey, settingsOf } from './model-consumer.js';
+import type { ModelTraits } from './model-options.js';
+
+type Model<On> = On extends { readonly model: infer Entity } ? Entity : never;
+type Input<On> = On extends { readonly serializer: infer S } ? InputOf<S> : never;
+type Traits<On> = On extends { readonly traits: infer Of extends ModelTraits } ? Of : never;
+type Lookup<On> = Traits<On>['lookupField'] extends infer Field
+  ? Field extends keyof Model<On>
+    ? FieldInput<Model<On>[Field]>
+    : KeyOf<Model<On>>
+  : never;
+
+/** One row of `bulk_patch`: what names it, as `patch` has it, and its data. */
+export type BulkItem<On> = { readonly [Kwarg in Traits<On>['lookupUrlKwarg']]: Lookup<On> } & {
+  readonly data: Partial<Input<On>>;
+};
+
+export interface BulkCreateActions<On> {
+  /** New rows, all or none. `{"action": "bulk_create", "request_id": 1, "data": [{…}, {…}]}` -> 201, `"data": [{…}, {…}]` */
+  bulkCreate(kwargs: { readonly data: readonly Input<On>[] }, context: ActionContext): Promise<Model<On>[]>;
+}
+
+export interface BulkCreateTypes extends MixinTypes {
+  readonly actions: BulkCreateActions<this['on']>;
+}
+
+export interface BulkPatchActions<On> {
+  /**
+   * Some fields of several rows anew, all or none.
+   * `{"action": "bulk_patch", "request_id": 1, "data": [{"pk": 4, "data": {…}}, {"pk": 5, "data": {…}}]}` -> 200, `"data": [{…}, {…}]`
+   */
+  bulkPatch(kwargs: { readonly data: readonly BulkItem<On>[] }, context: ActionContext): Promise<Model<On>[]>;
+}
+
+export interface BulkPatchTypes extends MixinTypes {
+  readonly actions: BulkPatchActions<this['on']>;
+}
+
+export interface BulkDeleteActions<On> {
+  /** `{"action": "bulk_delete", "request_id": 1, "pks": [4, 5]}` -> 204, `"data": null`. All or none. */
+  bulkDelete(kwargs: { readonly pks: readonly Lookup<On>[] }, context: ActionContext): Promise<void>;
+}
+
+export interface BulkDeleteTypes extends MixinTypes {
+  readonly actions: BulkDeleteActions<this['on']>;
+}
+
+type SentList = Readonly<Record<string, unknown>>;
+
+/** Lets the list through as it is: what is wrong with it the action finds out, behind the permissions. */
+function listKwargs(name: string, describe: (model: ModelShapes | undefined) => JsonSchema): OwnSchema<SentList> {
+  return ownSchema(
+    (value) => ({ value: { [name]: (value as SentList)[name] } }),
+    ({ model }) => objectSchema({ [name]: { type: 'array', items: describe(model), minItems: 1 } }),
+  );
+}
+
+const createdRows = listKwargs('data', (model) => model?.data(false) ?? {});
+const patchedRows = listKwargs('data', (model) => {
+  const { kwarg, schema } = model?.lookup ?? { kwarg: 'pk', schema: {} };
+  return objectSchema({ [kwarg]: schema, data: model?.data(true) ?? {} });
+});
+const deletedRows = listKwargs('pks', (model) => model?.lookup.schema ?? {});
+
+/** The methods of the mixins, one for each class that has them. */
+const bulkWrites = new WeakSet<object>();
+
+/** The first action of a consumer that writes several rows and is the mixin's own. */
+export function bulkWriteIn({ prototype }: Class): string | undefined {
+  return ['bulkCreate', 'bulkPatch', 'bulkDelete'].find((name) => {
+    const method: unknown = Reflect.get(prototype, name);
+    return typeof method === 'function' && bulkWrites.has(method);
+  });
+}
+
+/** `bulk_create`: what `create` does, with several rows. */
+export interface BulkCreate extends Mixin<BulkCreateTypes> {}
+
+export const BulkCreate: BulkCreate = (base) => {
+  abstract class Creating extends base {
+    @Action({ atomic: true, status: Status.created, kwargs: createdRows })
+    async bulkCreate({ data }: SentList, context: ActionContext): Promise<object[]> {
+      const items = listOf(this, 'data', data);
+      const contexts = items.map((each) => itemContext(context, 'create', { data: each }));
+      for (const [index, item] of contexts.entries()) await atIndex(index, () => askAction(this, item));
+      const checked = await checkedItems(this, items, contexts, false);
+      const rows: object[] = [];
+      for (const [index, { serializer, value, item }] of checked.entries())
+        rows.push(await atIndex(index, () => this.performCreate(serializer, value, item)));
+      return rows;
+    }
+  }
+  bulkWrites.add(Creating.prototype.bulkCreate);
+  replyShapes.write(Creating.prototype, 'bulkCreate', 'several');
+  return Creating;
+};
+
+/** `bulk_patch`: what `patch` does, with several rows. */
+export interface BulkPatch extends Mixin<BulkPatchTypes> {}
+
+export const BulkPatch: BulkPatch = (base) => {
+  abstract class Patching extends base {
+    @Action({ atomic: true, kwargs: patchedRows })
+    async bulkPatch({ data }: SentList, context: ActionContext): Promise<object[]> {
+      const items = listOf(this, 'data', data).map(asItem);
+      const { lookupUrlKwarg } = settingsOf(this);
+      const named = await namedRows(this, 'patch', items, context, lookupUrlKwarg);
+      const contexts = named.map(({ item }) => item);
+      const checked = await checkedItems(
+        this,
+        items.map((item) => item['data']),
+        contexts,
+        true,
+      );
+      await holdRows(this, named, 'no key update');
+      const rows: object[] = [];
+      for (const [index, { serializer, value, item }] of checked.entries()) {
+        const row = named[index]?.row as object;
+        rows.push(await atIndex(index, () => this.performPatch(serializer, row, value, item)));
+      }
+      return rows;
+    }
+  }
+  bulkWrites.add(Patching.prototype.bulkPatch);
+  replyShapes.write(Patching.prototype, 'bulkPatch', 'several');
+  return Patching;
+};
+
+/** `bulk_delete`: what `delete` does, with several rows. */
+export interface BulkDelete extends Mixin<BulkDeleteTypes> {}
+
+export const BulkDelete: BulkDelete = (base) => {
+  abstract class Deleting extends base {
+    @Action({ atomic: true, status: Status.noContent, kwargs: deletedRows })
+    async bulkDelete({ pks }: SentList, context: ActionContext): Promise<void> {
+      const { lookupUrlKwarg } = settingsOf(this);
+      const items = listOf(this, 'pks', pks).map((pk) => ({ [lookupUrlKwarg]: pk }));
+      const named = await namedRows(this, 'delete', items, context, undefined);
+      await holdRows(this, named, 'update');
+      for (const [index, { row, item }] of named.entries()) await atIndex(index, () => this.performDelete(row, item));
+    }
+  }
+  bulkWrites.add(Deleting.prototype.bulkDelete);
+  replyShapes.write(Deleting.prototype, 'bulkDelete', 'nothing');
+  return Deleting;
+};
+
+/** @throws ValidationFailed for what is no list, is empty or is above the consumer's `maximumBulkSize` */
+function listOf(consumer: AnyModelConsumer, name: string, sent: unknown): readonly unknown[] {
+  const { maximumBulkSize } = settingsOf(consumer);
+  const fail = (text: string): never => {
+    throw ValidationFailed.of({ [name]: [text] });
+  };
+  if (sent === undefined) return fail('This field is required.');
+  if (!Array.isArray(sent)) return fail('Expected a list of items.');
+  if (sent.length === 0) return fail('This list may not be empty.');
+  if (sent.length > maximumBulkSize) return fail(`Ensure this field has no more than ${maximumBulkSize} elements.`);
+  return sent;
+}
+
+function asItem(sent: unknown, index: number): SentList {
+  if (typeof sent === 'object' && sent !== null && !Array.isArray(sent)) return sent as SentList;
+  throw ValidationFailed.of({ [index]: ['Invalid data. Expected an object.'] });
+}
+
+/** What the request for this row alone would be. */
+function itemContext({ scope, requestId, signal }: ActionContext, action: string, kwargs: SentList): ActionContext {
+  return new ActionContext({ scope, action, requestId, kwargs, signal });
+}
+
+/** Asks the permissions of the action for one row: who may not `delete` may not `bulk_delete`. @throws what they refuse with */
+async function askAction(consumer: AnyModelConsumer, item: ActionContext): Promise<Answers> {
+  const answers: Answers = new Map();
+  const permissions = consumer[boundSession].permissionsOf(item.action);
+  if (!permissions.isOpen) await permissions.checkAction(item, answers);
+  return answers;
+}
+
+interface NamedRow {
+  readonly row: object;
+  readonly item: ActionContext;
+  /** As clients name it. */
+  readonly key: unknown;
+  /** What the permissions said of the action. */
+  readonly answers: Answers;
+}
+
+/**
+ * The rows that are named, each by the query and the permissions that the action for it alone asks.
+ *
+ * @param shownName the field of an item that names its row; undefined where the item is nothing else
+ * @throws what that action is answered with, with the index of the row; ValidationFailed for a row that is named twice
+ */
+async function namedRows(
+  consumer: AnyModelConsumer,
+  action: string,
+  items: readonly SentList[],
+  context: ActionContext,
+  shownName: string | undefined,
+): Promise<readonly NamedRow[]> {
+  const { lookupUrlKwarg } = settingsOf(consumer);
+  const meta = consumer['unitOfWork'].em.getMetadata(modelOf(consumer)) as EntityMetadata;
+  const found = new Set<object>();
+  const named: NamedRow[] = [];
+  for (const [index, sent] of items.entries()) {
+    const one = await atIndex(index, async () => {
+      const checked = checkedKey(consumer, meta, sent[lookupUrlKwarg]);
+      const item = itemContext(context, action, { ...sent, [lookupUrlKwarg]: checked });
+      const key = sentKey(consumer, meta, checked);
+      const answers = await askAction(consumer, item);
+      return { item, key, answers, row: await permittedRow(consumer, key, item, answers) };
+    });
+    const field = shownName === undefined ? `${index}` : `${index}.${shownName}`;
+    if (found.has(one.row)) throw ValidationFailed.of({ [field]: ['This row is named twice.'] });
+    found.add(one.row);
+    named.push(one);
+  }
+  return named;
+}
+
+/** @throws NotFound, or what the permissions refuse with */
+async function permittedRow(
+  consumer: AnyModelConsumer,
+  key: unknown,
+  item: ActionContext,
+  answers: Answers,
+): Promise<object> {
+  const row: object = await consumer['getObject'](key, item);
+  const permissions = consumer[boundSession].permissionsOf(item.action);
+  if (!permissions.isOpen) await permissions.checkObject(item, row, new Map(answers));
+  return row;
+}
+
+/**
+ * Locks the rows, and has them found and judged anew: other transactions may have changed them since.
+ *
+ * @throws as `namedRows` does
+ */
+async function holdRows(
+  consumer: AnyModelConsumer,
+  named: readonly NamedRow[],
+  lock: 'update' | 'no key update',
+): Promise<void> {
+  await lockInOrder(consumer, named, lock);
+  const { em } = consumer['unitOfWork'];
+  const meta = em.getMetadata(modelOf(consumer)) as EntityMetadata;
+  const where = { $or: named.map(({ row }) => ofKey(meta, primaryKeyOf(row))) };
+  await em.find(modelOf(consumer), where as never, { ...asStored, refresh: true, filters: false });
+  for (const [index, { row, key, item, answers }] of named.entries())
+    await atIndex(index, async () => {
+      // What names the row may be another one's by now.
+      if ((await permittedRow(consumer, key, item, answers)) !== row) throw new NotFound();
+    });
+}
+
+/** All of them are checked, so that the client hears of all that is wrong. @throws ValidationFailed */
+async function checkedItems(
+  consumer: AnyModelConsumer,
+  data: readonly unknown[],
+  contexts: readonly ActionContext[],
+  partial: boolean,
+) {
+  const details: ErrorDetail[] = [];
+  const checked = [];
+  for (const [index, item] of contexts.entries()) {
+    const serializer = consumer['writingSerializer'](item);
+    try {
+      const value = await serializer.validate(data[index], consumer['getSerializerContext'](item), { partial });
+      checked.push({ serializer, value, item });
+    } catch (error) {
+      if (!(error instanceof ValidationFailed)) throw error;
+      details.push(...error.errors.map((detail) => indexed(index, detail)));
+    }
+  }
+  if (details.length > 0) throw ValidationFailed.of(Object.assign({}, ...details.map(asFields)));
+  return checked;
+}
+
+function asFields(detail: ErrorDetail): Readonly<Record<string, readonly string[]>> {
+  return typeof detail === 'string' ? { non_field_errors: [detail] } : detail;
+}
+
+/** @throws what the work throws; an error that is the client's says of which item it is */
+async function atIndex<T>(index: number, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    throw Object.create(error, {
+      errors: { value: error.errors.map((detail) => indexed(index, detail)), enumerable: true },
+    });
+  }
+}
+
+/** `{"title": […]}` -> `{"1.title": […]}`, and a sentence -> `{"1": […]}`. */
+function indexed(index: number, detail: ErrorDetail): ErrorDetail {
+  if (typeof detail === 'string') return { [index]: [detail] };
+  return Object.fromEntries(Object.entries(detail).map(([field, texts]) => [`${index}.${field}`, texts]));
+}
+
+/** In the order of their keys: two requests that name the same rows wait for each other, and none ends in a deadlock. */
+async function lockInOrder(
+  consumer: AnyModelConsumer,
+  named: readonly NamedRow[],
+  lock: 'update' | 'no key update',
+): Promise<void> {
+  const { reader } = consumer['unitOfWork'];
+  const { em, transaction, schema } = reader;
+  const meta = em.getMetadata(modelOf(consumer)) as EntityMetadata;
+  const platform = em.getDriver().getPlatform();
+  try {
+    const keys = named.map(({ row }) => writtenKey(meta, ofKey(meta, primaryKeyOf(row)), platform));
+    const connection = (transaction ?? clientOf(em)) as StatementConnection;
+    await runStatement(connection, { text: lockRowsSql(em, schema, meta, keys.length, lock) }, keys.flat());
+  } catch (thrown) {
+    if (thrown !== unwritable) throw em.getDriver().convertException(thrown as Error);
+  }
+}
