@@ -11,17 +11,21 @@ import { type PostgresServer, startPostgres } from '../support/postgres.js';
 /** Writes down what it is told; that it hears nothing, once. */
 class Listening implements NotificationListener {
   readonly told: string[] = [];
+  #isDown = false;
 
   heard(payload: string, isOwn: boolean): void {
     this.told.push(`${isOwn ? 'own' : 'other'} ${payload}`);
   }
 
   up(): void {
+    this.#isDown = false;
     this.told.push('up');
   }
 
+  /** Told with each attempt that fails, of which there may be any number while a server is away. */
   down(): void {
-    if (this.told.at(-1) !== 'down') this.told.push('down');
+    if (!this.#isDown) this.told.push('down');
+    this.#isDown = true;
   }
 
   async hears(...told: readonly string[]): Promise<void> {
