@@ -54,4 +54,61 @@ export const plainRowsBugs: readonly Bug[] = [
     plant: { symbol: 'ModelQueries', with: made(() => [() => true]) },
     caughtBy: ['orm/prepared-rows'],
   },
+  {
+    name: 'clients that filter in many ways leave no prepared statement to those that read one row again and again',
+    story: 'The first texts that come get the names, and keep them.',
+    plant: {
+      symbol: 'StatementNames.of',
+      with: (of: (statement: { readonly text: string }) => string | undefined) => {
+        const texts = new Set<string>();
+        return function (this: unknown, statement: { readonly text: string }): string | undefined {
+          if (texts.size < 64) texts.add(statement.text);
+          return texts.has(statement.text) ? of.call(this, statement) : undefined;
+        };
+      },
+    },
+    caughtBy: ['serializers/statements-of-clients'],
+  },
+  {
+    name: 'each text that a client thinks of stays prepared in PostgreSQL, 150 kB a connection',
+    story: 'No statement is closed.',
+    plant: { symbol: 'close', in: 'orm/statements', with: leftOut },
+    caughtBy: ['orm/statements'],
+  },
+  {
+    name: 'an event of a row with many-to-many relations makes entities of it and of all its members',
+    story: 'What the commit does not say is not read as a row.',
+    plant: { symbol: 'showStored', in: 'observers/event-publisher', with: always(undefined) },
+    caughtBy: ['serializers/rows-without-entities'],
+  },
+  {
+    name: 'events show members without the blanks of their key',
+    story: 'Members are cast to text, which takes the blanks from a column of a fixed length.',
+    plant: { symbol: 'textSql', with: () => (sql: string) => `${sql}::text` },
+    caughtBy: ['serializers/fixed-length'],
+  },
+  {
+    name: 'a row with a key of an own type cannot be created with members',
+    story: 'The key is read before the database has made it.',
+    plant: { symbol: 'isStored', with: always(true) },
+    caughtBy: ['orm/many-to-many'],
+  },
+  {
+    name: 'the null of a lazy reference cannot be overwritten under forceUndefined',
+    story: 'The value is set where the reference belongs.',
+    plant: { symbol: 'isInReference', with: always(false) },
+    caughtBy: ['walks/columns-and-json'],
+  },
+  {
+    name: 'a relation to a row with a key of several columns is shown as null',
+    story: 'The parts of the key are not put together.',
+    plant: { symbol: 'keyShown', with: always(null) },
+    caughtBy: ['serializers/rows-with-composite-keys'],
+  },
+  {
+    name: 'members of a row that MikroORM cannot link are a 500',
+    story: 'Nothing looks at the keys of both ends when the application starts.',
+    plant: { symbol: 'refuseUnlinkable', with: leftOut },
+    caughtBy: ['serializers/refused-columns'],
+  },
 ];

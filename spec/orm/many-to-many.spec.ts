@@ -1,4 +1,4 @@
-import { Collection } from '@mikro-orm/core';
+import { Collection, Type } from '@mikro-orm/core';
 import { Entity, ManyToMany, PrimaryKey } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import { type RecordedChange, recordChanges } from '../support/changes.js';
@@ -16,8 +16,28 @@ class Party {
   @ManyToMany(() => Guest) inside = new Collection<Guest>(this);
 }
 
+/** A type that expects a value, as types of applications do. */
+class Numbered extends Type<string, number> {
+  override convertToDatabaseValue(value: string | number): number {
+    return typeof value === 'number' ? value : Number(value.replace('no-', ''));
+  }
+  override convertToJSValue(value: number): string {
+    return `no-${value}`;
+  }
+  override getColumnType(): string {
+    return 'int';
+  }
+}
+
+@Entity()
+class Queue {
+  @PrimaryKey({ type: Numbered, autoincrement: true }) id!: string;
+  @ManyToMany(() => Guest) waiting = new Collection<Guest>(this);
+  @ManyToMany(() => Guest) served = new Collection<Guest>(this);
+}
+
 describe('A row with several many-to-many relations, from which groups may be derived', () => {
-  const database = useDatabase('model_relinks', [Guest, Party]);
+  const database = useDatabase('model_relinks', [Guest, Party, Queue]);
   const recorded = recordChanges(database);
   beforeEach(async () => {
     await database.orm.em.execute('insert into guest (id) values (1), (2)');
@@ -40,6 +60,19 @@ describe('A row with several many-to-many relations, from which groups may be de
     em.create(Party, { id: 2, invited: [em.getReference(Guest, 1)] });
     await em.flush();
     expect((await onlyChange())?.after).to.deep.equal({ id: 2, invited: [1], inside: [] });
+  });
+
+  it('is told when it is created with members, and the database makes its key, which has a type of the application', async () => {
+    const em = database.orm.em.fork();
+    const guest = em.getReference(Guest, 1);
+    em.create(Queue, { waiting: [guest], served: [guest] });
+    em.create(Queue, { waiting: [guest], served: [guest] });
+    await em.flush();
+    const [changes] = await recorded.commits();
+    expect(changes?.map(({ after }) => after)).to.deep.equal([
+      { id: 1, waiting: [1], served: [1] },
+      { id: 2, waiting: [1], served: [1] },
+    ]);
   });
 
   async function onlyChange(): Promise<RecordedChange | undefined> {

@@ -2,6 +2,7 @@ import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
+  clientOf,
   runStatement,
   type Statement,
   StatementNames,
@@ -39,7 +40,7 @@ describe('Statements', () => {
   });
 
   const run = (parameters: readonly unknown[] = [1], statement: Statement = byId) =>
-    runStatement(writeConnection(orm.em).getClient(), statement, parameters, names);
+    runStatement(clientOf(orm.em), statement, parameters, names);
   const prepared = async (): Promise<string[]> => {
     const rows: { name: string }[] = await orm.em.execute(
       `select name from pg_prepared_statements where statement like '%thing%' order by prepare_time`,
@@ -67,12 +68,64 @@ describe('Statements', () => {
     expect(rows).to.deep.equal([{ id: 2, name: 'b' }]);
   });
 
-  it('have a bounded number of names', () => {
-    const few = new StatementNames(2);
-    const texts = ['select 1', 'select 2', 'select 3', 'select 1'];
-    expect(texts.map((text) => few.of({ name: 'few', text }) !== undefined)).to.deep.equal([true, true, false, true]);
-    const many = Array.from({ length: 70 }, (_, at) => names.of({ name: 'many', text: `select ${at}` }));
-    expect(new Set(many.filter((name) => name !== undefined)).size).to.equal(64);
+  it('are prepared at most 64 at a time on a connection: the one that ran least recently makes room', async () => {
+    const other = (at: number): Statement => ({ name: 'other', text: `select ${at} as thing where $1 = 1` });
+    await run();
+    for (let at = 0; at < 63; at += 1) await run([1], other(at));
+    await run();
+    await run([1], other(63));
+    const kept = await prepared();
+    expect(kept).to.have.length(64);
+    expect(kept)
+      .to.include(names.of(byId))
+      .and.not.include(names.of(other(0)));
+    expect(await run([1], other(0))).to.deep.equal([{ thing: 0 }]);
+    expect(await prepared()).to.have.length(64);
+  });
+
+  it('keep their names among as many texts of others as clients may think of', async () => {
+    const before = names.of(byId);
+    for (let at = 0; at < 2_000; at += 1) {
+      names.of({ name: 'other', text: `select ${at}` });
+      names.of(byId);
+    }
+    expect(names.of(byId)).to.equal(before);
+  });
+
+  it('run where a parameter did not fit before, although the statement is prepared by then', async () => {
+    await run(['x']).catch(() => {});
+    expect(await run()).to.deep.equal([{ id: 1, name: 'a' }]);
+    expect(await prepared()).to.deep.equal([names.of(byId)]);
+  });
+
+  it('take what the ORM gives: lists, bytes, dates, null', async () => {
+    const values = [
+      ['a"b', null],
+      Buffer.from([0, 255]),
+      new Date('2026-01-31T12:00:00Z'),
+      null,
+      12n,
+      true,
+      { a: [1] },
+    ];
+    const text =
+      'select $1::text[] as list, $2::bytea as bytes, $3::timestamptz = $8 as date, $4::int as nothing, $5::bigint as big, $6::bool as yes, $7::jsonb as json';
+    expect(await run([...values, '2026-01-31 12:00:00+00'], { ...byId, text })).to.deep.equal([
+      {
+        list: ['a"b', null],
+        bytes: Buffer.from([0, 255]),
+        date: true,
+        nothing: null,
+        big: '12',
+        yes: true,
+        json: { a: [1] },
+      },
+    ]);
+  });
+
+  it('run one after another on their connection, in the order in which they were sent', async () => {
+    const found = await Promise.all([run([1]), run([2]), run(['x']).catch(() => 'refused'), run([1])]);
+    expect(found).to.deep.equal([[{ id: 1, name: 'a' }], [], 'refused', [{ id: 1, name: 'a' }]]);
   });
 
   it('take another name where the columns of a table have changed', async () => {
@@ -125,6 +178,34 @@ describe('Statements', () => {
     } finally {
       await lazy.close(true);
     }
+  });
+
+  it('run behind the hooks that the ORM has for its connections', async () => {
+    const taken: unknown[] = [];
+    const hooked = new MikroORM({
+      clientUrl: orm.config.get('clientUrl') ?? '',
+      entities: [],
+      metadataProvider: ReflectMetadataProvider,
+      discovery: { warnWhenNoEntities: false },
+      pool: { max: 1 },
+      onReserveConnection: async (connection) => {
+        taken.push(connection);
+      },
+    });
+    try {
+      for (let round = 1; round <= 3; round += 1) {
+        expect(await runStatement(clientOf(hooked.em), byId, [1], names)).to.deep.equal([{ id: 1, name: 'a' }]);
+        expect(taken).to.have.length(round);
+      }
+    } finally {
+      await hooked.close(true);
+    }
+  });
+
+  it('give their connection back, whatever comes of them', async () => {
+    for (const parameters of [[1], ['x'], [1]]) await run(parameters).catch(() => {});
+    const { totalCount, idleCount } = (await writeConnection(orm.em).getNativeClient()) as Record<string, number>;
+    expect([totalCount, idleCount]).to.deep.equal([1, 1]);
   });
 
   it('are not prepared where the settings say so', async () => {

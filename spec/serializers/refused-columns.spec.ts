@@ -1,5 +1,14 @@
-import { Collection, type Rel, Type } from '@mikro-orm/core';
-import { Embeddable, Embedded, Entity, ManyToOne, OneToMany, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import { BigIntType, Collection, type Rel, Type } from '@mikro-orm/core';
+import {
+  Embeddable,
+  Embedded,
+  Entity,
+  ManyToMany,
+  ManyToOne,
+  OneToMany,
+  PrimaryKey,
+  Property,
+} from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import { useDatabase } from '../support/database.js';
 import { RowClient } from '../support/rows.js';
@@ -92,11 +101,25 @@ class Lid {
   box!: Rel<Box>;
 }
 
+@Entity()
+class Berth {
+  @PrimaryKey({ type: 'bigint' }) dock!: bigint;
+  @PrimaryKey({ type: 'integer' }) place!: number;
+  @ManyToMany(() => Post, undefined, { owner: true }) posts = new Collection<Post>(this);
+}
+
+@Entity()
+class Quay {
+  @PrimaryKey({ type: new BigIntType('string') }) dock!: string;
+  @PrimaryKey({ type: 'integer' }) place!: number;
+  @ManyToMany(() => Post, undefined, { owner: true }) posts = new Collection<Post>(this);
+}
+
 const way =
   'List it as readOnly, or give the property a type of your own, a class that extends Type: it says what may come.';
 
 describe('What clients cannot send', () => {
-  const database = useDatabase('refused_columns', [Post, Comment, Odd, PostView, Box, Lid]);
+  const database = useDatabase('refused_columns', [Post, Comment, Odd, PostView, Box, Lid, Berth, Quay]);
 
   async function refusal(entity: unknown, options: object): Promise<unknown> {
     try {
@@ -106,6 +129,18 @@ describe('What clients cannot send', () => {
       return (error as Error).message;
     }
   }
+
+  it('are links of rows whose key has several columns, one of them a bigint: MikroORM could not write them', async () => {
+    expect(await refusal(Berth, { fields: ['dock', 'place', 'posts'] })).to.equal(
+      'RowSerializer.posts: is accepted from clients, and MikroORM links no rows of Berth: its key has several columns, and dock is a bigint. ' +
+        "Let dock be a text, @PrimaryKey({ type: new BigIntType('string') }), or list posts as readOnly.",
+    );
+    expect(await refusal(Berth, { fields: ['dock', 'place', 'posts'], readOnly: ['posts'] })).not.to.be.a('string');
+    await using client = await RowClient.open(database.orm, Quay, { fields: ['dock', 'place', 'posts'] });
+    await database.orm.em.execute('insert into post (id) values (1)');
+    const data = { dock: '9007199254740993', place: 1, posts: [1] };
+    expect(await client.send('create', { data })).to.deep.equal([201, data]);
+  });
 
   for (const [field, reason] of [
     ['price', 'is accepted from clients, and nothing is known of the values of money.'],

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { type FilterQuery, raw } from '@mikro-orm/core';
+import { type EntityManager, type FilterQuery, raw } from '@mikro-orm/core';
 import { expect } from 'chai';
 import {
   type App,
@@ -68,6 +68,15 @@ class PlainConsumer extends mix(
 
 @Consumer()
 class ObservedConsumer extends mix(ModelConsumer(Specimen, { serializer: ColumnsSerializer }), ObserveInstance) {}
+
+@injectable()
+class ShelfSerializer extends ModelSerializer(Shelf, {
+  fields: ['id', 'name', 'specimens'],
+  nested: { specimens: ColumnsSerializer },
+}) {}
+
+@Consumer()
+class ShelfConsumer extends mix(ModelConsumer(Shelf, { serializer: ShelfSerializer }), Retrieve, ObserveInstance) {}
 
 @Consumer()
 class QueriedConsumer extends mix(
@@ -143,6 +152,7 @@ describe('Rows that are shown without entities', () => {
         demultiplexer({
           plain: PlainConsumer,
           observed: ObservedConsumer,
+          shelves: ShelfConsumer,
           queried: QueriedConsumer,
           entities: QueriedEntities,
         }),
@@ -177,25 +187,82 @@ describe('Rows that are shown without entities', () => {
         expect(await countsOf(() => request(stream, action, kwargs))).to.deep.equal(expected);
       });
 
-    const eventCounts = async (stream: string) => {
+    const eventCounts = async (stream: string, change: (em: EntityManager, text: string) => Promise<unknown>) => {
       await request(stream, 'subscribe_instance', { request_id: 'instance', pk: 1 });
-      const change = async (code: string) => {
+      const write = async (text: string): Promise<void> => {
         const em = database.orm.em.fork();
-        (await em.findOneOrFail(Specimen, 1)).code = code;
+        await change(em, text);
         await em.flush();
       };
-      await change('x');
+      await write('x');
       await app.idle();
-      await change('y');
+      await write('y');
       const counts = await countsOf(() => app.idle());
       const event = client.channel(stream as never).frames.at(-1);
       expect(event).to.deep.include({ action: 'update', request_id: 'instance' });
-      expect(event?.data).to.deep.include({ id: 1, code: 'y' });
-      return counts;
+      return { counts, data: event?.data };
     };
+    const writeCode = async (em: EntityManager, code: string): Promise<void> => {
+      (await em.findOneOrFail(Specimen, 1)).code = code;
+    };
+    const writeName = async (em: EntityManager, name: string): Promise<void> => {
+      (await em.findOneOrFail(Shelf, 1)).name = name;
+    };
+    const tags = ['00000000-0000-4000-8000-000000000000', '00000000-0000-4000-8000-000000000001'];
 
     it('but for an event of one row, which takes none: its commit says it all', async () => {
-      expect(await eventCounts('observed')).to.deep.equal({ entities: 0, statements: 0 });
+      const { counts, data } = await eventCounts('observed', writeCode);
+      expect(counts).to.deep.equal({ entities: 0, statements: 0 });
+      expect(data).to.deep.include({ id: 1, code: 'y' });
+    });
+
+    it('an event of a row with many-to-many relations, of which the commit has changed another column', async () => {
+      const { counts, data } = await eventCounts('plain', writeCode);
+      expect(counts).to.deep.equal({ entities: 0, statements: 1 });
+      expect(data).to.deep.include({ id: 1, code: 'y', amount: 5, shelf: 1, tags });
+    });
+
+    it('an event of a row with nested rows that refer to it', async () => {
+      const { counts, data } = await eventCounts('shelves', writeName);
+      expect(counts).to.deep.equal({ entities: 0, statements: 1 });
+      const { specimens: shown, ...columns } = data as { specimens: readonly { code: string }[] };
+      expect(columns).to.deep.equal({ id: 1, name: 'y' });
+      expect(shown.map(({ code }) => code)).to.deep.equal(['a', 'c']);
+    });
+  });
+
+  describe('in events', () => {
+    const eventsOf = async (change: (em: EntityManager, specimen: Specimen) => Promise<unknown>) => {
+      await request('plain', 'subscribe_instance', { request_id: 'instance', pk: 1 });
+      const em = database.orm.em.fork();
+      await change(em, await em.findOneOrFail(Specimen, 1, { populate: ['tags'] }));
+      await app.idle();
+      const frames = client.channel('plain' as never).frames.filter(({ request_id: id }) => id === 'instance');
+      return frames.slice(1).map(({ action, data }) => [action, data] as const);
+    };
+
+    it('show the columns of their commit, and the relations of other tables as they are by now', async () => {
+      const events = await eventsOf(async (em, specimen) => {
+        specimen.code = 'one';
+        await em.flush();
+        specimen.code = 'two';
+        specimen.tags.removeAll();
+        await em.flush();
+      });
+      const [[action, first] = []] = events;
+      expect(action).to.equal('update');
+      expect(first).to.deep.include({ code: 'one', amount: 5 });
+      expect(events.at(-1)?.[1]).to.deep.include({ code: 'two', tags: [] });
+    });
+
+    it('show the columns of a row that is gone by now', async () => {
+      const events = await eventsOf(async (em, specimen) => {
+        specimen.code = 'last';
+        await em.flush();
+        await em.remove(specimen).flush();
+      });
+      expect(events.map(([action]) => action)).to.deep.equal(['update', 'delete']);
+      expect(events[0]?.[1]).to.deep.include({ code: 'last', amount: 5 });
     });
   });
 

@@ -1,5 +1,14 @@
 import fc from 'fast-check';
-import { allOptions, type Batch, batch, columnPlan, type ModelPlan } from '../support/generated/generated-models.js';
+import {
+  allOptions,
+  type Batch,
+  batch,
+  type Cell,
+  type ColumnPlan,
+  columnPlan,
+  type ModelPlan,
+  type RelationPlan,
+} from '../support/generated/generated-models.js';
 import { described, differencesIn } from '../support/generated/playback.js';
 import { sound, soundKinds } from '../support/generated/sound.js';
 import { createDatabase } from '../support/postgres.js';
@@ -37,15 +46,54 @@ describe('A row, whatever its columns, key and relations are', () => {
     await checkAsyncProperty(fc.asyncProperty(everything, checkBatch), 2, longest);
   });
 
-  it('is unchanged under forceUndefined where the null of a lazy reference is sent back', async () => {
-    const columns = soundKinds
-      .filter(({ name }) => name === 'lazy reference' || name === 'lazy date')
-      .map((kind): ModelPlan['columns'][number] => {
-        const value = kind.type === Date ? '2026-01-02T03:04:05Z' : null;
-        const cell = { value, state: value === null ? ('null' as const) : ('value' as const) };
-        return { kind, isNullable: true, use: 'both', columnName: undefined, cells: [cell, cell, cell, cell] };
-      });
+  const kindNamed = (name: string): ColumnPlan['kind'] => {
+    const kind = soundKinds.find((each) => each.name === name);
+    if (!kind) throw new Error(`There is no kind "${name}".`);
+    return kind;
+  };
+  const columnOf = (name: string, isNullable: boolean, cells: readonly Cell[]): ColumnPlan => ({
+    kind: kindNamed(name),
+    isNullable,
+    use: 'both',
+    columnName: undefined,
+    cells,
+  });
+  const none: Cell = { value: null, state: 'null' };
+  const some = (value: unknown): Cell => ({ value, state: 'value' });
+
+  it('is unchanged under forceUndefined where the null of a lazy column is sent back', async () => {
+    const date = some('2026-01-02T03:04:05Z');
+    const columns = [
+      columnOf('lazy reference', true, [none, none, none, none]),
+      columnOf('lazy date', true, [date, date, date, date]),
+    ];
     await checkBatch({ options: 'forceUndefined', models: [{ key: 'integer', columns, relations: [] }] });
+  });
+
+  it('takes under forceUndefined a value for the null of a lazy reference', async () => {
+    const day = some('1970-01-01T00:00:00.000Z');
+    const columns = [
+      columnOf('lazy reference', true, [some(''), none, none, some('')]),
+      columnOf('datetime', false, [day, day, day, { ...day, state: 'absent' }]),
+    ];
+    // Rows that others refer to are written through entities.
+    const referring: RelationPlan = {
+      kind: 'm:1',
+      target: 0,
+      isSelf: false,
+      isNullable: false,
+      isNested: false,
+      inverse: 'keys',
+      picks: [[], [], [], []],
+    };
+    const other = { key: 'composite', columns: [columnOf('range', false, [none, none, none, none])] } as const;
+    await checkBatch({
+      options: 'forceUndefined',
+      models: [
+        { key: 'integer', columns, relations: [] },
+        { ...other, relations: [referring] },
+      ],
+    });
   });
 });
 

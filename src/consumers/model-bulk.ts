@@ -7,8 +7,7 @@ import { type ModelShapes, type OwnSchema, ownSchema } from '../kwargs/own-schem
 import type { Class } from '../metadata.js';
 import { asStored } from '../orm/model-queries.js';
 import { primaryKeyOf } from '../orm/row.js';
-import { clientOf } from '../orm/row-reader.js';
-import { runStatement, type StatementConnection } from '../orm/statements.js';
+import { clientOf, runStatement, type StatementConnection } from '../orm/statements.js';
 import { lockRowsSql, unwritable, writtenKey } from '../orm/write-statements.js';
 import type { Answers } from '../permissions/permission-checker.js';
 import { ActionContext } from '../scope/action-context.js';

@@ -9,12 +9,12 @@ import type { Class, ConcreteClass } from '../metadata.js';
 import type { ModelOrder } from '../orm/model-paths.js';
 import { asStored, type ModelQuery } from '../orm/model-queries.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import { ModelPageSource, type PlannedRows } from '../paginators/model-page-source.js';
+import { ModelPageSource } from '../paginators/model-page-source.js';
 import type { PaginatorClass } from '../paginators/paginator.js';
 import type { ActionContext } from '../scope/action-context.js';
 import { askRights, rightsIn } from '../serializers/field-rights.js';
 import { byColumn, byKey, ofKey, showColumn, showKey } from '../serializers/model-key.js';
-import { needsEntity, planRows, ShownRow } from '../serializers/model-plan.js';
+import { needsEntity, type PlannedRows, planRows, type ShownRow, showPlanned } from '../serializers/model-plan.js';
 import type { DataOf, EntityOf, RowData, SerializerLike } from '../serializers/model-types.js';
 import { withOneOfEach } from '../serializers/serialize.js';
 import type { AnySerializer, Serializer, SerializerClass, SerializerContext } from '../serializers/serializer.js';
@@ -236,11 +236,32 @@ function namedRow(consumer: object, meta: EntityMetadata, key: unknown): object 
   return named;
 }
 
-/** The query of the one row that a client named. @param named as `namedRow` gives it */
-async function queryOfOne(consumer: AnyModelConsumer, named: object, context: ActionContext) {
-  const where = { $and: [named, await consumer['visibleRows'](context)] };
-  // A key is one row's; of another column, the second row tells that it is not.
-  return { where, limit: settingsOf(consumer).lookupField === 'pk' ? 1 : 2 };
+interface QueryOfOne extends ModelQuery {
+  readonly limit: number;
+}
+
+/**
+ * The query of the one row that a client named. A key is one row's; of another column, the second row tells that it is not.
+ *
+ * @param named as `namedRow` gives it
+ */
+function queryOfOne(
+  consumer: AnyModelConsumer,
+  named: object,
+  context: ActionContext,
+): QueryOfOne | Promise<QueryOfOne> {
+  const limit = settingsOf(consumer).lookupField === 'pk' ? 1 : 2;
+  if (!narrowsRows(consumer)) return { where: named, limit };
+  return consumer['visibleRows'](context).then((visible) => ({ where: { $and: [named, visible] }, limit }));
+}
+
+/** Whether the consumer may have other rows than all of its model. */
+function narrowsRows(consumer: AnyModelConsumer): boolean {
+  const { prototype } = BaseModelConsumer;
+  const isOwn = (['getQuery', 'filterQuery', 'visibleRows'] as const).some(
+    (name) => consumer[name] !== prototype[name],
+  );
+  return isOwn || backendsOf(consumer).length > 0;
 }
 
 /** @throws NotFound, Conflict */
@@ -258,13 +279,14 @@ export async function planFor(consumer: AnyModelConsumer, request: ActionContext
   const unitOfWork: UnitOfWork = consumer['unitOfWork'];
   if (overrides(consumer.constructor as Class, 'getSerializerContext')) return undefined;
   const serializer = consumer['getSerializer'](request);
-  const context = withOneOfEach(consumer['getSerializerContext'](request));
+  const context = consumer['getSerializerContext'](request);
   const rights = rightsIn(serializer).size === 0 ? undefined : await askRights(serializer, context);
   const plan = await planRows(serializer, unitOfWork, rights);
   if (needsEntity(plan) || plan.selection.meta.class !== modelOf(consumer)) return undefined;
   if (plan.related.length > 0 && (await unitOfWork.queries.hasFilters(unitOfWork.reader, plan.related)))
     return undefined;
-  return { plan, context: rights ? { ...context, rights } : context };
+  const shared = plan.runsCode ? withOneOfEach(context) : context;
+  return { plan, context: rights ? { ...shared, rights } : shared };
 }
 
 /**
@@ -294,7 +316,7 @@ export async function readPlanned(
 ): Promise<readonly ShownRow[]> {
   const { queries, reader } = consumer['unitOfWork'];
   const rows = await queries.rows(reader, plan.selection, query);
-  return Promise.all(rows.map(async (row) => new ShownRow(await plan.show(row, context), row)));
+  return showPlanned({ plan, context }, rows);
 }
 
 /**

@@ -6,8 +6,7 @@ import type { Class } from '../metadata.js';
 import type { Reader, Selection } from '../orm/model-queries.js';
 import { CommitInDoubt, isConnectionFailure, isWithoutEffect } from '../orm/orm-errors.js';
 import { columnSql, hasColumn, keyColumns, quoter, tableName } from '../orm/row.js';
-import { clientOf } from '../orm/row-reader.js';
-import { runStatement } from '../orm/statements.js';
+import { clientOf, runRows, runStatement } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import {
   isStoredColumn,
@@ -131,11 +130,24 @@ async function writeAsJudged(
   return undefined;
 }
 
+interface JudgedColumns {
+  readonly selection: Selection;
+  readonly names: readonly string[];
+}
+
+/** By model and schema: the statements of a selection are made once for each. */
+const judged = new WeakMap<EntityMetadata, Map<string | undefined, JudgedColumns>>();
+
 /** What an entity is made of, and the version of the row. */
-function judgedColumns(
-  { em, schema }: Reader,
-  meta: EntityMetadata,
-): { readonly selection: Selection; readonly names: readonly string[] } {
+function judgedColumns(reader: Reader, meta: EntityMetadata): JudgedColumns {
+  const bySchema = judged.get(meta) ?? new Map<string | undefined, JudgedColumns>();
+  judged.set(meta, bySchema);
+  const known = bySchema.get(reader.schema) ?? makeJudgedColumns(reader, meta);
+  bySchema.set(reader.schema, known);
+  return known;
+}
+
+function makeJudgedColumns({ em, schema }: Reader, meta: EntityMetadata): JudgedColumns {
   const quote = quoter(em);
   const keys = meta.getPrimaryProps();
   const read = [...keys, ...meta.props.filter((prop) => hasColumn(prop) && !prop.lazy && !prop.primary)];
@@ -198,8 +210,8 @@ async function run(
   known.set(name, text);
   const statement = { text, ...(queries.hasNames() && { name: kind }) };
   try {
-    const [row] = await runStatement<Record<string, unknown>>(clientOf(em), statement, parameters);
-    return row && Object.values(row);
+    const [row] = await runRows(clientOf(em), statement, parameters);
+    return row;
   } catch (error) {
     if (Reflect.get(Object(error), 'code') === lockTimeout) throw new TimeLimitExceeded(undefined, { cause: error });
     // The statement is its own transaction: it took effect, or it did not.

@@ -12,8 +12,14 @@ import { ChangeCapture, type Watch } from '../orm/change-capture.js';
 import { CommitBuffer, type LoggedRecheck, type LoggedSignal, type Stage } from '../orm/commit-buffer.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
 import type { OrmRoot } from '../orm/orm-root.js';
-import { clientOf, RowReader } from '../orm/row-reader.js';
-import { type RunStatement, type StatementConnection, statementRunner, writeConnection } from '../orm/statements.js';
+import { RowReader } from '../orm/row-reader.js';
+import {
+  clientOf,
+  type RunStatement,
+  type StatementConnection,
+  statementRunner,
+  writeConnection,
+} from '../orm/statements.js';
 import type { Logged } from '../orm/write-statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import { Doorbell } from './doorbell.js';

@@ -1,7 +1,8 @@
 import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
 import type { Logger } from '../logger.js';
 import { keyColumns, parseRow, type StoredRow } from '../orm/row.js';
-import { clientOf, type RowReader } from '../orm/row-reader.js';
+import type { RowReader } from '../orm/row-reader.js';
+import { clientOf } from '../orm/statements.js';
 import type { Commit, Entry, EntryRow, ModelChange } from './entry.js';
 import type { LogRow } from './log-reader.js';
 

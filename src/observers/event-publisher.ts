@@ -9,8 +9,8 @@ import { LoggedRow, type StoredRow } from '../orm/row.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { GivenRights } from '../permissions/rights.js';
 import { everyRights, rightsKey } from '../serializers/field-rights.js';
-import { showKey } from '../serializers/model-key.js';
-import { needsEntity, planRows } from '../serializers/model-plan.js';
+import { ofKey, showKey } from '../serializers/model-key.js';
+import { needsEntity, planRows, type RowPlan } from '../serializers/model-plan.js';
 import { serializeAll, withOneOfEach } from '../serializers/serialize.js';
 import type { SerializerClass, SerializerContext } from '../serializers/serializer.js';
 import type { SignalSent } from '../signals/signal-sent.js';
@@ -394,8 +394,19 @@ export function isOfModel({ entity }: ModelChange, model: Class | undefined): bo
 async function showLogged(serializer: SerializerClass, subject: object, context: SerializerContext): Promise<unknown> {
   if (!(subject instanceof LoggedRow)) return (await serializeAll(serializer, [subject], context))[0];
   const plan = await planRows(serializer, context.unitOfWork, context.rights);
-  const shown = needsEntity(plan) ? undefined : await plan.showStored?.(subject.stored, withOneOfEach(context));
+  const shown = needsEntity(plan) ? undefined : await showStored(plan, subject, withOneOfEach(context));
   return shown ?? (await serializeAll(serializer, [subject.entity], context))[0];
+}
+
+/** What other tables say of the row is read where the commit has not said it. Undefined where an entity is needed. */
+async function showStored(plan: RowPlan, row: LoggedRow, context: SerializerContext): Promise<unknown> {
+  const shown = await plan.showStored?.(row.stored, context);
+  if (shown || !plan.showBoth) return shown;
+  const { queries, reader } = context.unitOfWork;
+  const { selection, related } = plan;
+  if (row.schema !== reader.schema || (await queries.hasFilters(reader, related))) return undefined;
+  const [now] = await queries.rows(reader, selection, { where: ofKey(selection.meta, row.key), limit: 1 });
+  return now && plan.showBoth(row.stored, now, context);
 }
 
 /** The request that asks, or whose commit has subscriptions asked again. */

@@ -10,7 +10,7 @@ export function writeArrays({ em }: OrmRoot): void {
 }
 
 /** The text of an array, `{1,"a \"b\"",NULL}`, of lists too. */
-function arrayLiteral(items: readonly unknown[]): string {
+export function arrayLiteral(items: readonly unknown[]): string {
   return `{${items.map(itemLiteral).join(',')}}`;
 }
 

@@ -239,8 +239,8 @@ export class ChangeCapture implements EventSubscriber {
 
   /** Locked in the order of their keys, before the links are written: another writer of a link of the same row waits here. */
   async #noteRelinked(em: EntityManager, rows: Iterable<object>, transaction?: object): Promise<void> {
-    for (const [meta, entities] of byClass(rows)) {
-      const stored = entities.filter(isStored);
+    // The key of a row that is not stored yet may be missing, which a type of the application need not expect.
+    for (const [meta, stored] of byClass([...rows].filter(isStored))) {
       const schema = schemaOf(em, meta, stored[0]);
       const keys = stored.map(keyOf);
       const before = await this.#rows.lock(em, meta, schema, keys, true, transaction);
@@ -271,9 +271,9 @@ function ownMeta(entity: object): EntityMetadata {
   return helper(entity).__meta as EntityMetadata;
 }
 
-function byClass(rows: Iterable<object>): ReadonlyMap<EntityMetadata, readonly object[]> {
+function byClass(rows: readonly object[]): ReadonlyMap<EntityMetadata, readonly object[]> {
   const classes = new Map<EntityMetadata, object[]>();
-  const ordered = [...rows].sort((one, other) => (String(keyOf(one)) < String(keyOf(other)) ? -1 : 1));
+  const ordered = rows.toSorted((one, other) => (String(keyOf(one)) < String(keyOf(other)) ? -1 : 1));
   for (const row of ordered) {
     const { __meta: meta } = helper(row);
     classes.set(meta, [...(classes.get(meta) ?? []), row]);

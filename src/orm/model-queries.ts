@@ -11,14 +11,10 @@ import {
 } from '@mikro-orm/core';
 import { atEndOf, isOwnColumn, isToMany, type ModelOrder, type ModelPath, pathOf } from './model-paths.js';
 import { hasColumn, keyColumns, quoter, type StoredRow, tableName } from './row.js';
-import { clientOf } from './row-reader.js';
-import { runStatement, type Statement, type StatementConnection } from './statements.js';
+import { clientOf, type PlainRow, runRows, type Statement, type StatementConnection } from './statements.js';
 
 /** How entities are read where what they show has to be what is stored: from the primary, and not from a cache of the ORM. */
 export const asStored = { connectionType: 'write', cache: false } as const;
-
-/** A row as the driver hands it over: the values of a selection's columns, in their order. */
-export type PlainRow = readonly unknown[];
 
 /** What is read of each row. */
 export interface Selection {
@@ -53,6 +49,13 @@ interface Prepared {
   readonly statement: Statement;
   /** A join to many may give a row several times. */
   readonly mayRepeat: boolean;
+}
+
+/** Queries that differ in their conditions only: by the shapes of these. */
+interface QueryKind {
+  /** The models of the relations that its order goes through. */
+  readonly joined: readonly EntityMetadata[];
+  readonly prepared: Map<string, Prepared>;
 }
 
 /** As much of MikroORM's query builder as is used. */
@@ -98,7 +101,7 @@ const mostShapes = 1_000;
  * length are of one shape. What has none (raw SQL, dates without a zone) is built and run by MikroORM itself.
  */
 export class ModelQueries {
-  readonly #prepared = new Map<string, Prepared>();
+  readonly #kinds = new WeakMap<object, Map<string, QueryKind>>();
   /** Empty for one that every row fulfils, null for one of a form that is not known. */
   readonly #conditions = new Map<string, string | null>();
 
@@ -108,23 +111,22 @@ export class ModelQueries {
   /** Always from the primary, and never from a cache. What the request has changed and not flushed is flushed first, as `em.find` does. */
   async rows(reader: Reader, selection: Selection, query: ModelQuery): Promise<readonly PlainRow[]> {
     const { meta, columns } = selection;
+    const { order, limit, offset = 0 } = query;
     const where = await this.#visible(reader, meta, query.where);
-    const order = query.order && [...(await ormOrder(reader, meta, query.order)), ...usualOrder(meta, query.order)];
     const build = async (condition: object, isMarked: boolean): Promise<QueryBuilder> => {
       const fields = columns.map((sql, index) => raw(`${sql.replaceAll('?', '\\?')} as "c${index}"`));
       const builder = builderOf(reader, meta).select(fields).where(condition);
-      if (order) builder.orderBy(order);
-      if (query.limit !== undefined)
-        builder.limit(isMarked ? limitMark : query.limit, isMarked ? offsetMark : (query.offset ?? 0));
+      if (order) builder.orderBy([...(await ormOrder(reader, meta, order)), ...usualOrder(meta, order)]);
+      if (limit !== undefined) builder.limit(isMarked ? limitMark : limit, isMarked ? offsetMark : offset);
       await builder.applyJoinedFilters(reader.em, {});
       return builder;
     };
-    const pages = query.limit === undefined ? [] : [query.limit, query.offset ?? 0];
-    const kind = `${selection.id}|${JSON.stringify(query.order)}|${pages.length}`;
-    const joined = modelsOf(meta, query.order);
-    const { rows, mayRepeat } = await this.#run(reader, meta, where, { kind, joined }, build, pages);
-    const found = rows.map((row) => Object.values(row));
-    return mayRepeat ? withoutRepeated(found, selection.keyLength) : found;
+    const pages = limit === undefined ? [] : [limit, offset];
+    const kind = this.#kindOf(selection, order ? `${pages.length} ${JSON.stringify(order)}` : `${pages.length}`, () =>
+      modelsOf(meta, order),
+    );
+    const { rows, mayRepeat } = await this.#run(reader, meta, where, kind, build, pages);
+    return mayRepeat ? withoutRepeated(rows, selection.keyLength) : rows;
   }
 
   async count(reader: Reader, meta: EntityMetadata, condition: object): Promise<number> {
@@ -135,8 +137,9 @@ export class ModelQueries {
       builder.processPopulateHint();
       return builder.count(undefined, builder.hasToManyJoins());
     };
-    const { rows } = await this.#run(reader, meta, where, { kind: `count ${meta.className}`, joined: [] }, build, []);
-    return Number(rows[0]?.['count'] ?? 0);
+    const kind = this.#kindOf(meta, `${reader.em.name} ${reader.schema ?? ''}`, () => []);
+    const { rows } = await this.#run(reader, meta, where, kind, build, []);
+    return Number(rows[0]?.[0] ?? 0);
   }
 
   /**
@@ -190,7 +193,7 @@ export class ModelQueries {
     const table = tableName(reader.em, meta, reader.schema);
     const sql = `select (${text}) is true as "found" from jsonb_populate_record(null::${table}, $1::jsonb) t`;
     const [answer] = await this.#send(reader, { name: 'judge', text: sql }, [JSON.stringify(row), ...values]);
-    return answer?.['found'] === true;
+    return answer?.[0] === true;
   }
 
   /** Whether a default filter of the ORM leaves out rows of one of these models. */
@@ -215,31 +218,44 @@ export class ModelQueries {
     return (await em.applyFilters(meta.class, condition, {}, 'read')) ?? {};
   }
 
+  /** @param key what is selected: a selection, or for a count the model */
+  #kindOf(key: object, name: string, joined: () => readonly EntityMetadata[]): QueryKind {
+    const known = this.#kinds.get(key) ?? new Map<string, QueryKind>();
+    this.#kinds.set(key, known);
+    const kind = known.get(name) ?? { joined: joined(), prepared: new Map() };
+    // The orders of a list are as many as its consumer declares, and their combinations are not.
+    if (known.size >= mostShapes) known.clear();
+    known.set(name, kind);
+    return kind;
+  }
+
   async #run(
     reader: Reader,
     meta: EntityMetadata,
     where: object,
-    { kind, joined }: { readonly kind: string; readonly joined: readonly EntityMetadata[] },
+    { joined, prepared }: QueryKind,
     build: (condition: object, isMarked: boolean) => Promise<QueryBuilder>,
     pages: readonly number[],
-  ): Promise<{ readonly rows: readonly Record<string, unknown>[]; readonly mayRepeat: boolean }> {
-    const { em, isUsed, schema } = reader;
+  ): Promise<{ readonly rows: readonly PlainRow[]; readonly mayRepeat: boolean }> {
+    const { em, isUsed } = reader;
     const hasSession = isUsed && em.getTransactionSessionContext() !== undefined;
     const shape = hasSession ? undefined : shapeOf(em, meta, where);
-    const related = [...joined, ...(shape?.joined ?? [])];
+    const related = shape ? [...joined, ...shape.joined] : joined;
     if (!shape || (related.length > 0 && (await this.hasFilters(reader, related))))
       return runByOrm(await build(where, false));
-    const name = `${em.name}|${schema ?? ''}|${kind}|${shape.text}`;
-    const prepared = this.#prepared.get(name) ?? (await this.#prepare(em, meta, where, name, build));
-    const values = [...shape.values, ...pages];
-    return { rows: await this.#send(reader, prepared.statement, values), mayRepeat: prepared.mayRepeat };
+    const known = prepared.get(shape.text) ?? (await this.#prepare(em, meta, where, build));
+    if (prepared.size >= mostShapes) prepared.clear();
+    prepared.set(shape.text, known);
+    return {
+      rows: await this.#send(reader, known.statement, [...shape.values, ...pages]),
+      mayRepeat: known.mayRepeat,
+    };
   }
 
   async #prepare(
     em: EntityManager,
     meta: EntityMetadata,
     where: object,
-    name: string,
     build: (condition: object, isMarked: boolean) => Promise<QueryBuilder>,
   ): Promise<Prepared> {
     const { marked, count } = withMarks(meta, where, 1);
@@ -251,24 +267,21 @@ export class ModelQueries {
     ]);
     const parameters = params.map((parameter) => marks.get(parameter) ?? parameter);
     const text = platformOf(em).formatQuery(sql, parameters);
-    const prepared = { statement: { name: 'read', text }, mayRepeat: builder.hasToManyJoins() };
-    if (this.#prepared.size >= mostShapes) this.#prepared.clear();
-    this.#prepared.set(name, prepared);
-    return prepared;
+    return { statement: { name: 'read', text }, mayRepeat: builder.hasToManyJoins() };
   }
 
   async #send(
     { em, transaction }: Reader,
     { name, text }: Statement,
     values: readonly unknown[],
-  ): Promise<readonly Record<string, unknown>[]> {
+  ): Promise<readonly PlainRow[]> {
     const connection = (transaction ?? clientOf(em)) as StatementConnection;
     const sql = em.config.get('onQuery')(text, [...values]);
     const statement = { text: sql, ...(this.hasNames() && name !== undefined && { name }) };
-    const run = (): Promise<readonly Record<string, unknown>[]> => runStatement(connection, statement, values);
     try {
-      if (!em.config.getLogger().isEnabled('query')) return await run();
+      if (!em.config.getLogger().isEnabled('query')) return await runRows(connection, statement, values);
       const logging = em.getConnection('write') as unknown as LoggingConnection;
+      const run = (): Promise<readonly PlainRow[]> => runRows(connection, statement, values);
       return await logging.executeQuery(sql, run, { query: sql, params: [...values], id: em.id });
     } catch (error) {
       throw em.getDriver().convertException(error as Error);
@@ -321,7 +334,7 @@ async function defaultFilter(em: EntityManager, meta: EntityMetadata): Promise<o
 
 async function runByOrm(builder: QueryBuilder) {
   const rows = await builder.execute('all', { mapResults: false });
-  return { rows, mayRepeat: builder.hasToManyJoins() };
+  return { rows: rows.map((row) => Object.values(row)), mayRepeat: builder.hasToManyJoins() };
 }
 
 function builderOf({ em, schema }: Reader, meta: EntityMetadata, alias = 't'): QueryBuilder {

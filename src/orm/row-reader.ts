@@ -8,7 +8,7 @@ import {
   readShape,
   type StoredRow,
 } from './row.js';
-import { runStatement, type StatementConnection, writeConnection } from './statements.js';
+import { clientOf, runStatement, type StatementConnection } from './statements.js';
 
 /**
  * Reads rows as text, the way the statement that ends a transaction does it, and makes values of the text. What a class' text means
@@ -165,11 +165,6 @@ interface Texts {
   readonly read: string;
   readonly lock: string;
   readonly locked: string;
-}
-
-/** The connections of the pool, outside of any transaction. */
-export function clientOf(em: EntityManager): StatementConnection {
-  return writeConnection(em).getClient();
 }
 
 /**

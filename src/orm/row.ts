@@ -130,7 +130,7 @@ export async function readShape(
   let next = sources.length + keys.length;
   const members = pivots.map(({ prop, columns: targets, table, own }): Members => {
     const inOrder = targets.map((column, index) => ordered(`p.${quote(column)}`, names[next + index] ?? '')).join(', ');
-    const texts = targets.map((column) => `p.${quote(column)}::text`).join(', ');
+    const texts = targets.map((column, index) => textSql(`p.${quote(column)}`, names[next + index] ?? '')).join(', ');
     const where = own.map((column, index) => `p.${quote(column)} = t.${quote(keys[index]?.name ?? '')}`).join(' and ');
     const first = next;
     next += targets.length;
@@ -151,6 +151,11 @@ export async function readShape(
   ]);
   const id = createHash('sha256').update(described).digest('base64url').slice(0, 12);
   return { id, meta, schema, from, aliases: tables.map(({ alias }) => alias), key, sql, columns, members };
+}
+
+/** A cast takes the blanks from the end of a column of a fixed length. */
+function textSql(sql: string, type: string): string {
+  return type === 'character' ? `format('%s', ${sql})` : `${sql}::text`;
 }
 
 /**
@@ -395,7 +400,7 @@ export class LoggedRow {
     private readonly em: EntityManager,
     readonly meta: EntityMetadata,
     readonly stored: StoredRow,
-    private readonly schema: string | undefined,
+    readonly schema: string | undefined,
   ) {}
 
   get entity(): object {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { EntityManager } from '@mikro-orm/core';
+import { arrayLiteral } from './array-literals.js';
 
 /** A statement of SQL with `$1`, `$2`, … for its parameters. */
 export interface Statement {
@@ -18,12 +19,18 @@ export interface StatementConnection {
   getExecutor(): { readonly adapter: { readonly supportsMultipleConnections: boolean } };
 }
 
+/** A client of kysely that takes connections of the pool. */
+interface RootConnection extends StatementConnection {
+  connection(): { execute<T>(work: (client: StatementConnection) => Promise<T>): Promise<T> };
+}
+
 /** As much of MikroORM's connections to SQL databases as is used. */
 export interface SqlConnection {
+  /** The options of the connection alone. */
+  readonly options: { readonly [name: string]: unknown };
   ensureConnection(): Promise<void>;
-  getClient(): StatementConnection & {
-    connection(): { execute<T>(work: (client: StatementConnection) => Promise<T>): Promise<T> };
-  };
+  getNativeClient(): Promise<unknown>;
+  getClient(): RootConnection;
   transactional<T>(work: (transaction: StatementConnection) => Promise<T>): Promise<T>;
 }
 
@@ -38,8 +45,14 @@ export type RunStatement = <Row>(
   onConnected?: () => void,
 ) => Promise<readonly Row[]>;
 
-/** Names of one process. A server keeps a plan of up to 150 kB for each of them on each connection. */
-const largestNumberOfNames = 64;
+/** A row as the driver hands it over: the values of its columns, in their order. */
+export type PlainRow = readonly unknown[];
+
+/** How many statements a connection has prepared at once. A server keeps a plan of up to 150 kB for each of them on each connection. */
+const mostPrepared = 64;
+
+/** How many texts this process knows names of. */
+const mostNames = 1_000;
 
 /** The columns of a table changed since the statement was planned. */
 const stalePlan = '0A000';
@@ -48,20 +61,17 @@ const stalePlan = '0A000';
 const unknownName = '26000';
 const knownName = '42P05';
 
-/** The names under which this process has statements prepared. */
+/** The names of the statements of this process. The texts are made of what clients send too: the one that was used least recently goes. */
 export class StatementNames {
-  readonly #names = new Map<string, string | undefined>();
+  readonly #names = new RecentlyUsed<string>(mostNames);
   #count = 0;
   #isPooled = false;
 
-  constructor(private readonly largest = largestNumberOfNames) {}
-
-  /** Undefined where the statement bears no name, and where it would be one name too many. */
+  /** Undefined where the statement bears no name. */
   of({ name, text }: Statement): string | undefined {
     if (name === undefined || this.#isPooled) return undefined;
     const known = this.#names.get(text);
-    // The texts are made of what clients send: those that get no name are not kept.
-    if (known !== undefined || this.#names.has(text) || this.#count >= this.largest) return known;
+    if (known !== undefined) return known;
     const made = this.#newName(name, text);
     this.#names.set(text, made);
     return made;
@@ -70,18 +80,43 @@ export class StatementNames {
   /** To be called with the error of a statement that ran under a name. Returns whether it is the name's fault. */
   isToBlame(statement: Statement, error: unknown): boolean {
     const { code } = Object(error) as { readonly code?: unknown };
-    // Later statements take another name: the plan stays stale for as long as its connection lives.
+    // Later statements take another name: each connection that has prepared this one has the stale plan.
     if (code === stalePlan && statement.name !== undefined)
       this.#names.set(statement.text, this.#newName(statement.name, statement.text));
     if (code === unknownName || code === knownName) this.#isPooled = true;
     return code === stalePlan || code === unknownName || code === knownName;
   }
 
-  #newName(name: string, text: string): string | undefined {
-    if (this.#count >= this.largest) return undefined;
+  /** No name is made twice. */
+  #newName(name: string, text: string): string {
     this.#count += 1;
     const hash = createHash('sha256').update(text).digest('hex').slice(0, 16);
     return `signalbox_${name}_${hash}_${this.#count}`;
+  }
+}
+
+/** Values by a text, at most so many: the one that was used least recently makes room for another. */
+class RecentlyUsed<Value> {
+  readonly #values = new Map<string, Value>();
+
+  constructor(private readonly largest: number) {}
+
+  get(key: string): Value | undefined {
+    const value = this.#values.get(key);
+    if (value === undefined) return undefined;
+    this.#values.delete(key);
+    this.#values.set(key, value);
+    return value;
+  }
+
+  /** Returns the key that made room. */
+  set(key: string, value: Value): string | undefined {
+    this.#values.delete(key);
+    this.#values.set(key, value);
+    if (this.#values.size <= this.largest) return undefined;
+    const [oldest = key] = this.#values.keys();
+    this.#values.delete(oldest);
+    return oldest;
   }
 }
 
@@ -89,7 +124,7 @@ const namesOfProcess = new StatementNames();
 
 /**
  * Runs a statement with parameters, and under a name where there is one. MikroORM itself can do neither: it writes values into the text,
- * so that the server plans each statement anew. The way past it rests on kysely 0.29, which hands `sql` to `pg` as it is.
+ * so that the server plans each statement anew.
  *
  * A plan or a name that the server refuses is tried again without a name, once, except in a transaction, which the refusal has aborted:
  * there the caller gets the error, and only the next statement goes without.
@@ -100,15 +135,37 @@ export async function runStatement<Row>(
   parameters: readonly unknown[],
   names = namesOfProcess,
 ): Promise<readonly Row[]> {
-  const { text } = statement;
+  const { rows, columns } = await run(connection, statement, parameters, names);
+  return rows.map((row) => Object.fromEntries(columns.map((name, index) => [name, row[index]])) as Row);
+}
+
+/** The same, for the values of the columns alone. */
+export async function runRows(
+  connection: StatementConnection,
+  statement: Statement,
+  parameters: readonly unknown[],
+): Promise<readonly PlainRow[]> {
+  return (await run(connection, statement, parameters, namesOfProcess)).rows;
+}
+
+/** What a statement gave. */
+interface Result {
+  readonly rows: readonly PlainRow[];
+  readonly columns: readonly string[];
+}
+
+function run(
+  connection: StatementConnection,
+  statement: Statement,
+  parameters: readonly unknown[],
+  names: StatementNames,
+): Promise<Result> {
   const name = hasNames(connection) ? names.of(statement) : undefined;
-  if (name === undefined) return send(connection, text, parameters);
-  try {
-    return await send(connection, { name, text }, parameters);
-  } catch (error) {
+  if (name === undefined) return runUnnamed(connection, statement.text, parameters);
+  return runNamed(connection, name, statement.text, parameters).catch((error: unknown) => {
     if (!names.isToBlame(statement, error) || connection.isTransaction) throw error;
-    return send(connection, text, parameters);
-  }
+    return runUnnamed(connection, statement.text, parameters);
+  });
 }
 
 /** PGlite has one connection, and takes texts only. */
@@ -116,16 +173,240 @@ function hasNames(connection: StatementConnection): boolean {
   return connection.getExecutor().adapter.supportsMultipleConnections;
 }
 
-async function send<Row>(
+async function runUnnamed(
   connection: StatementConnection,
-  sql: string | { readonly name: string; readonly text: string },
+  text: string,
   parameters: readonly unknown[],
-): Promise<readonly Row[]> {
+): Promise<Result> {
+  const rows = (await sendByKysely(connection, text, parameters)) as readonly object[];
+  return { rows: rows.map((row) => Object.values(row)), columns: Object.keys(rows[0] ?? {}) };
+}
+
+function runNamed(
+  connection: StatementConnection,
+  name: string,
+  text: string,
+  parameters: readonly unknown[],
+): Promise<Result> {
+  const pool = pools.get(connection);
+  if (pool) return runOnPool(pool, new NamedQuery(name, text, parameters));
+  if (!connection.isTransaction && 'connection' in connection)
+    return (connection as RootConnection).connection().execute((one) => runByKysely(one, name, text, parameters));
+  return runByKysely(connection, name, text, parameters);
+}
+
+/** On the connection that a transaction has, or that was taken from the pool with the hooks of the ORM. */
+async function runByKysely(
+  connection: StatementConnection,
+  name: string,
+  text: string,
+  parameters: readonly unknown[],
+): Promise<Result> {
+  const query = new NamedQuery(name, text, parameters);
+  // The error is that of `query.done`, whoever hears of it first.
+  query.done.catch(() => {});
+  await sendByKysely(connection, query, []);
+  return query.done;
+}
+
+/** kysely 0.29 hands `sql` to `pg` as it is. */
+async function sendByKysely(
+  connection: StatementConnection,
+  sql: string | NamedQuery,
+  parameters: readonly unknown[],
+): Promise<readonly unknown[]> {
   // kysely tells by this object which result belongs to which query.
   const queryId = { queryId: 'signalbox' };
-  const query = { sql, parameters, query: { kind: 'RawNode' }, queryId };
-  const { rows } = await connection.executeQuery(query);
-  return rows as readonly Row[];
+  const { rows } = await connection.executeQuery({ sql, parameters, query: { kind: 'RawNode' }, queryId });
+  return rows;
+}
+
+// Statements on connections of the pool, without kysely: it takes about ten promises for each of them
+
+/** As much of `pg.Pool` as is used. */
+interface Pool {
+  connect(connected: (error: Error | undefined, client: PoolClient | undefined) => void): void;
+}
+
+interface PoolClient {
+  query(query: NamedQuery): unknown;
+  release(): void;
+}
+
+/** The pools of ORMs, by their clients of kysely. */
+const pools = new WeakMap<StatementConnection, Pool | undefined>();
+
+/** The connections of the pool, outside of any transaction. */
+export function clientOf(em: EntityManager): StatementConnection {
+  const connection = writeConnection(em);
+  const client = connection.getClient();
+  if (!pools.has(client)) void learnPool(em, connection, client);
+  return client;
+}
+
+/** Only kysely runs hooks of the ORM for connections that are made or taken. */
+async function learnPool(em: EntityManager, connection: SqlConnection, client: StatementConnection): Promise<void> {
+  pools.set(client, undefined);
+  const settings = em.config.getAll() as object as { readonly [name: string]: unknown };
+  const hooks = ['onCreateConnection', 'onReserveConnection'];
+  if (hooks.some((hook) => settings[hook] ?? connection.options[hook])) return;
+  if (settings['sessionContext'] === 'connection' || !hasNames(client)) return;
+  // No client of an ORM that was closed meanwhile, or that has none of its own.
+  const pool = await connection.getNativeClient().catch(() => undefined);
+  if (isPool(pool)) pools.set(client, pool);
+}
+
+function isPool(client: unknown): client is Pool {
+  const { connect, totalCount } = Object(client) as { readonly connect?: unknown; readonly totalCount?: unknown };
+  return typeof connect === 'function' && typeof totalCount === 'number';
+}
+
+async function runOnPool(pool: Pool, query: NamedQuery): Promise<Result> {
+  const client = await new Promise<PoolClient>((resolve, reject) => {
+    pool.connect((error, one) => (one ? resolve(one) : reject(error)));
+  });
+  try {
+    client.query(query);
+    return await query.done;
+  } catch (error) {
+    // The driver's stack ends in its socket.
+    Error.captureStackTrace(error as Error);
+    throw error;
+  } finally {
+    client.release();
+  }
+}
+
+/** As much of a connection of `pg` as is used. */
+interface WireConnection {
+  readonly stream: { cork(): void; uncork(): void };
+  /** The texts that the server has prepared, by their names. */
+  readonly parsedStatements: Record<string, string>;
+  parse(statement: { readonly name: string; readonly text: string }): void;
+  bind(bound: { readonly portal: ''; readonly statement: string; readonly values: readonly unknown[] }): void;
+  describe(what: { readonly type: 'P'; readonly name: '' }): void;
+  execute(what: { readonly portal: ''; readonly rows: 0 }): void;
+  close(what: { readonly type: 'S'; readonly name: string }): void;
+  sync(): void;
+}
+
+interface FieldDescription {
+  readonly name: string;
+  readonly dataTypeID: number;
+}
+
+/** What is known of the rows of a statement on a connection that has prepared it. */
+interface Prepared {
+  columns: readonly string[];
+  parsers: readonly ((text: string) => unknown)[];
+  isDescribed: boolean;
+}
+
+const preparedOn = new WeakMap<WireConnection, RecentlyUsed<Prepared>>();
+
+/**
+ * One run of a prepared statement, as `pg` takes it: `pg-cursor` comes in by this door too. Unlike a query of `pg` it has its rows
+ * described by the server once for each connection, and closes the statement that was used least recently where there are too many.
+ */
+class NamedQuery {
+  /** Set by `pg` where the connection has parsers of its own. */
+  readonly _result: { readonly _types?: { getTypeParser(oid: number, format: 'text'): (text: string) => unknown } } =
+    {};
+  /** `pg` wraps it for a query with a time limit. */
+  callback!: (error: Error | null) => void;
+  readonly done: Promise<Result>;
+  readonly #rows: PlainRow[] = [];
+  #prepared: Prepared = { columns: [], parsers: [], isDescribed: false };
+  #failure: Error | undefined;
+
+  constructor(
+    readonly name: string,
+    readonly text: string,
+    private readonly values: readonly unknown[],
+  ) {
+    this.done = new Promise((resolve, reject) => {
+      this.callback = (error) =>
+        error ? reject(error) : resolve({ rows: this.#rows, columns: this.#prepared.columns });
+    });
+  }
+
+  /** Returns the error of what could not be sent. */
+  submit(connection: WireConnection): Error | null {
+    connection.stream.cork();
+    try {
+      this.#send(connection, this.values.map(parameterOf));
+      return null;
+    } catch (error) {
+      return error as Error;
+    } finally {
+      connection.stream.uncork();
+    }
+  }
+
+  #send(connection: WireConnection, values: readonly unknown[]): void {
+    const { name, text } = this;
+    const statements = preparedOn.get(connection) ?? new RecentlyUsed<Prepared>(mostPrepared);
+    preparedOn.set(connection, statements);
+    const known = statements.get(name);
+    if (known) this.#prepared = known;
+    else {
+      const oldest = statements.set(name, this.#prepared);
+      if (oldest !== undefined) close(connection, oldest);
+    }
+    if (connection.parsedStatements[name] === undefined) connection.parse({ name, text });
+    connection.bind({ portal: '', statement: name, values });
+    if (!this.#prepared.isDescribed) connection.describe({ type: 'P', name: '' });
+    connection.execute({ portal: '', rows: 0 });
+    connection.sync();
+  }
+
+  handleRowDescription({ fields }: { readonly fields: readonly FieldDescription[] }): void {
+    const { _types: types } = this._result;
+    this.#prepared.columns = fields.map(({ name }) => name);
+    this.#prepared.parsers = fields.map(({ dataTypeID }) => types?.getTypeParser(dataTypeID, 'text') ?? String);
+    this.#prepared.isDescribed = true;
+  }
+
+  handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }): void {
+    const { parsers } = this.#prepared;
+    try {
+      this.#rows.push(fields.map((text, index) => (text === null ? null : parsers[index]?.(text))));
+    } catch (error) {
+      this.#failure ??= error as Error;
+    }
+  }
+
+  handleReadyForQuery(): void {
+    this.callback(this.#failure ?? null);
+  }
+
+  handleError(error: Error): void {
+    this.callback(error);
+  }
+
+  handleCommandComplete(): void {}
+  handleEmptyQuery(): void {}
+  handlePortalSuspended(): void {}
+  handleCopyData(): void {}
+
+  handleCopyInResponse(connection: { sendCopyFail(reason: string): void }): void {
+    connection.sendCopyFail('Nothing to copy.');
+  }
+}
+
+function close(connection: WireConnection, name: string): void {
+  connection.close({ type: 'S', name });
+  delete connection.parsedStatements[name];
+}
+
+/** As the server reads it: text, or bytes. */
+function parameterOf(value: unknown): string | Buffer | null {
+  if (typeof value === 'string') return value;
+  if (value === null || value === undefined) return null;
+  if (Array.isArray(value)) return arrayLiteral(value);
+  if (value instanceof Date) return value.toISOString();
+  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
 /** The connection that an ORM writes through. */

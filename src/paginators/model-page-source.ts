@@ -4,16 +4,9 @@ import type { ConcreteClass } from '../metadata.js';
 import { isToMany, type ModelOrder, pathOf } from '../orm/model-paths.js';
 import { asStored, type ModelQuery, ormOrder } from '../orm/model-queries.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import { type RowPlan, type Shown, ShownRow } from '../serializers/model-plan.js';
-import type { SerializerContext } from '../serializers/serializer.js';
+import { type PlannedRows, ShownRow, showPlanned } from '../serializers/model-plan.js';
 import { Keyset } from './model-keyset.js';
 import type { PageSource } from './paginator.js';
-
-/** How rows are shown without entities. */
-export interface PlannedRows {
-  readonly plan: RowPlan;
-  readonly context: SerializerContext;
-}
 
 export interface ModelRows {
   readonly unitOfWork: UnitOfWork;
@@ -102,12 +95,9 @@ export class ModelPageSource implements PageSource<object> {
       : this.#load(part, where, this.#order);
   }
 
-  async #show({ plan, context }: PlannedRows, query: ModelQuery): Promise<object[]> {
+  async #show(planned: PlannedRows, query: ModelQuery): Promise<object[]> {
     const { unitOfWork } = this.#rows;
-    const rows = await unitOfWork.queries.rows(unitOfWork.reader, plan.selection, query);
-    const shown = rows.map((row) => plan.show(row, context));
-    const data = shown.some((each) => each instanceof Promise) ? await Promise.all(shown) : (shown as Shown[]);
-    return rows.map((row, index) => new ShownRow(data[index] ?? {}, row));
+    return showPlanned(planned, await unitOfWork.queries.rows(unitOfWork.reader, planned.plan.selection, query));
   }
 
   async #load(part: Part, where: object, order: ModelOrder, populate: readonly string[] = []): Promise<object[]> {

@@ -58,7 +58,9 @@ export function everyRights(serializer: SerializerClass): readonly GivenRights[]
 
 /** Tells rights apart, alike in every process; the same as for the least where they show nothing more. */
 export function rightsKey(serializer: SerializerClass, given: GivenRights | undefined): string {
-  const names = [...rightsIn(serializer)].map(([provider, known]) => {
+  const asked = rightsIn(serializer);
+  if (asked.size === 0) return '[]';
+  const names = [...asked].map(([provider, known]) => {
     const name = given?.get(provider);
     return name !== undefined && known.has(name) ? name : null;
   });

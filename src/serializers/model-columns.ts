@@ -249,11 +249,16 @@ function asStored(shown: string, scale: number | undefined): string {
 }
 
 function text({ length, columnTypes }: EntityProperty): ColumnKind {
-  const limit = length ?? Number(/\((\d+)\)/.exec(columnTypes?.[0] ?? '')?.[1] ?? Number.POSITIVE_INFINITY);
+  const column = columnTypes?.[0] ?? '';
+  // PostgreSQL fills it up: the key of a new row is the same text everywhere.
+  const isPadded = /^(char|character|bpchar) *(\(|$)/i.test(column);
+  const unbounded = /^char(acter)?$/i.test(column) ? 1 : Number.POSITIVE_INFINITY;
+  const limit = length ?? Number(/\((\d+)\)/.exec(column)?.[1] ?? unbounded);
   const check: ColumnCheck = (value) => {
     if (typeof value !== 'string') return { text: 'Not a valid string.' };
     if (value.includes('\u0000')) return { text: nullCharacters };
-    return lengthOf(value) > limit ? { text: `Ensure this field has no more than ${limit} characters.` } : { value };
+    if (lengthOf(value) > limit) return { text: `Ensure this field has no more than ${limit} characters.` };
+    return { value: isPadded && Number.isFinite(limit) ? value + ' '.repeat(limit - lengthOf(value)) : value };
   };
   return kind(check, { type: 'string', ...(Number.isFinite(limit) && { maxLength: limit }) }, { type: 'string' });
 }

@@ -71,7 +71,7 @@ function storedField(
   const listed = (list: readonly string[] | undefined): boolean => list?.includes(name) ?? false;
   const isAccepted = !options.input && !listed(options.readOnly) && !nested && !isMadeByDatabase(prop);
   const field = fieldOf(meta, prop, isAccepted);
-  refuseUnclear(serializer, name, prop, field);
+  refuseUnclear(serializer, meta, name, prop, field);
   return {
     ...field,
     isShown: !listed(options.writeOnly),
@@ -125,14 +125,37 @@ function embeddedProps(prop: EntityProperty): Readonly<Record<string, EntityProp
   return prop.embeddedProps;
 }
 
-/** @throws ConfigurationError for a field whose JSON has no known meaning */
-function refuseUnclear(serializer: string, member: string, prop: EntityProperty, field: ModelField): void {
+/** @throws ConfigurationError for a field whose JSON has no known meaning, and for one that the ORM could not write */
+function refuseUnclear(
+  serializer: string,
+  meta: EntityMetadata,
+  member: string,
+  prop: EntityProperty,
+  field: ModelField,
+): void {
+  if (field.isAccepted && prop.kind === 'm:n') refuseUnlinkable(serializer, member, [meta, prop.targetMeta]);
   const reason = unclear(prop, field);
   if (reason === undefined) return;
   const remedy = prop.polymorphic
     ? 'Show it by a computed field that says the class and the key, and set it in performCreate.'
     : 'List it as readOnly, or give the property a type of your own, a class that extends Type: it says what may come.';
   throw new ConfigurationError({ class: serializer, member, reason, remedy });
+}
+
+/** MikroORM 7.2 compares links by their JSON, which takes no bigint; of a key of one column it makes a text before. */
+function refuseUnlinkable(serializer: string, member: string, ends: readonly (EntityMetadata | undefined)[]): void {
+  for (const meta of ends) {
+    const key = meta?.compositePK
+      ? meta.getPrimaryProps(true).find(({ runtimeType }) => /^bigint$/i.test(runtimeType))
+      : undefined;
+    if (!meta || !key) continue;
+    throw new ConfigurationError({
+      class: serializer,
+      member,
+      reason: `is accepted from clients, and MikroORM links no rows of ${meta.className}: its key has several columns, and ${key.name} is a bigint.`,
+      remedy: `Let ${key.name} be a text, @PrimaryKey({ type: new BigIntType('string') }), or list ${member} as readOnly.`,
+    });
+  }
 }
 
 function unclear(prop: EntityProperty, field: ModelField): string | undefined {

@@ -2,17 +2,29 @@ import { type EntityMetadata, type EntityProperty, Utils } from '@mikro-orm/core
 import { primaryKeyOf } from '../orm/row.js';
 import { type ColumnCheck, type ColumnKind, checkAnyForm, columnKind } from './model-columns.js';
 
+type ReadKey = (raw: unknown) => unknown;
+
+const keyReaders = new WeakMap<EntityMetadata, ReadKey>();
+
 /**
  * A key as it came in JSON -> the key to look up, or undefined where no row can have it. Numbers may come as text, as URLs
  * have them. A composite key is an object with all its parts.
  */
 export function toPrimaryKey(meta: EntityMetadata, raw: unknown): unknown {
-  if (meta.primaryKeys.length === 1) return toKeyPart(keyProperty(meta, meta.primaryKeys[0]), raw);
-  if (typeof raw !== 'object' || raw === null) return undefined;
-  const parts = meta.primaryKeys.map(
-    (name) => [name, toKeyPart(keyProperty(meta, name), Reflect.get(raw, name))] as const,
-  );
-  return parts.some(([, part]) => part === undefined) ? undefined : Object.fromEntries(parts);
+  const read = keyReaders.get(meta) ?? keyReader(meta);
+  keyReaders.set(meta, read);
+  return read(raw);
+}
+
+function keyReader(meta: EntityMetadata): ReadKey {
+  const parts = meta.primaryKeys.map((name) => ({ name, prop: keyProperty(meta, name) }));
+  const [only, ...others] = parts;
+  if (only && others.length === 0) return (raw) => toKeyPart(only.prop, raw);
+  return (raw) => {
+    if (typeof raw !== 'object' || raw === null) return undefined;
+    const read = parts.map(({ name, prop }) => [name, toKeyPart(prop, Reflect.get(raw, name))] as const);
+    return read.some(([, part]) => part === undefined) ? undefined : Object.fromEntries(read);
+  };
 }
 
 function keyProperty(meta: EntityMetadata, name: string | undefined): EntityProperty | undefined {

@@ -1,5 +1,5 @@
 import type { EntityManager, EntityMetadata, EntityProperty, EventType, Platform } from '@mikro-orm/core';
-import type { PlainRow, Reader, Selection } from '../orm/model-queries.js';
+import type { Reader, Selection } from '../orm/model-queries.js';
 import {
   columnSql,
   hasColumn,
@@ -14,12 +14,11 @@ import {
   tableName,
   typesFor,
 } from '../orm/row.js';
-import { clientOf } from '../orm/row-reader.js';
-import { runStatement, type StatementConnection } from '../orm/statements.js';
+import { clientOf, type PlainRow, runStatement, type StatementConnection } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { GivenRights } from '../permissions/rights.js';
 import { isWithin, rightsKey } from './field-rights.js';
-import { hasOwnType } from './model-columns.js';
+import { asItIs, hasOwnType } from './model-columns.js';
 import type { ModelField } from './model-fields.js';
 import { BaseModelSerializer, fieldsOfSerializer } from './model-serializer.js';
 import { jsonBy, readBy } from './model-values.js';
@@ -46,10 +45,30 @@ export interface RowPlan {
   show(row: PlainRow, context: SerializerContext): Shown | Promise<Shown>;
   /** The same of a row of the change log. Undefined where it takes more than the log has; gives undefined for a row that lacks a column. */
   readonly showStored: ((row: StoredRow, context: SerializerContext) => Shown | Promise<Shown> | undefined) | undefined;
+  /**
+   * The same where relations are shown that other tables say: these of the row as it is now, all else of the log's row. Undefined where that
+   * would not do.
+   */
+  readonly showBoth:
+    | ((row: StoredRow, now: PlainRow, context: SerializerContext) => Shown | Promise<Shown> | undefined)
+    | undefined;
   /** What the columns of the entity that are read are shown as, by the names of their properties. */
   readonly columns: ReadonlyMap<string, (row: PlainRow) => unknown>;
   /** Whether code of the application shows a row, which may fail: a computed field, or a type of its own. */
   readonly runsCode: boolean;
+}
+
+/** How rows are shown without entities. */
+export interface PlannedRows {
+  readonly plan: RowPlan;
+  readonly context: SerializerContext;
+}
+
+/** A promise is waited for only where a computed field is one. */
+export async function showPlanned({ plan, context }: PlannedRows, rows: readonly PlainRow[]): Promise<ShownRow[]> {
+  const shown = rows.map((row) => plan.show(row, context));
+  const data = shown.some((each) => each instanceof Promise) ? await Promise.all(shown) : (shown as Shown[]);
+  return rows.map((row, index) => new ShownRow(data[index] ?? {}, row));
 }
 
 /** Why a serializer needs entities, to be read after "because of": `the computed field RoomSerializer.age, which …`. */
@@ -63,8 +82,9 @@ export function needsEntity(planned: Planned | Outline): planned is NeedsEntity 
   return 'because' in planned;
 }
 
-/** The plans of one ORM. They hold for as long as the process: tables are not asked again. */
+/** The plans of one serializer in one ORM. They hold for as long as the process: tables are not asked again. */
 class Plans {
+  /** By schema and rights. */
   readonly made = new Map<string, Planned>();
   readonly #making = new Map<string, Promise<Planned>>();
 
@@ -82,38 +102,41 @@ class Plans {
   }
 }
 
-const plansByOrm = new WeakMap<object, Plans>();
-const idsOfClasses = new WeakMap<object, number>();
-let classes = 0;
+const plansByOrm = new WeakMap<object, WeakMap<SerializerClass, Plans>>();
+let selections = 0;
 
 /**
  * The plan of a serializer, made once for each of the rights that it knows: which columns are read, and how each becomes JSON. One that
  * needs entities says why. The first who asks also asks the database for the types of columns; inside a transaction, on its connection, and
  * without waiting for others: the connection that these wait for may be its own.
  */
-export async function planRows(
+export function planRows(
   serializer: SerializerClass,
   unitOfWork: UnitOfWork,
   rights: GivenRights | undefined,
-): Promise<Planned> {
-  const { reader } = unitOfWork;
-  const metadata = reader.em.getMetadata();
-  const plans = plansByOrm.get(metadata) ?? new Plans();
-  plansByOrm.set(metadata, plans);
-  const name = `${reader.schema ?? ''} ${idOf(serializer)} ${rightsKey(serializer, rights)}`;
+  reader = unitOfWork.reader,
+): Planned | Promise<Planned> {
+  const plans = plansOf(serializer, reader);
+  const name = `${reader.schema ?? ''} ${rights ? rightsKey(serializer, rights) : ''}`;
   const known = plans.made.get(name);
   if (known) return known;
-  const make = (): Promise<Planned> => compile(name, serializer, unitOfWork, reader, rights);
-  if (!reader.transaction) return plans.make(name, make);
-  const plan = await make();
-  plans.made.set(name, plan);
-  return plan;
+  const make = (): Promise<Planned> => compile(serializer, unitOfWork, reader, rights);
+  return reader.transaction ? madeApart(plans, name, make()) : plans.make(name, make);
 }
 
-function idOf(serializer: SerializerClass): number {
-  const known = idsOfClasses.get(serializer) ?? ++classes;
-  idsOfClasses.set(serializer, known);
-  return known;
+function plansOf(serializer: SerializerClass, { em }: Reader): Plans {
+  const metadata = em.getMetadata();
+  const bySerializer = plansByOrm.get(metadata) ?? new WeakMap<SerializerClass, Plans>();
+  plansByOrm.set(metadata, bySerializer);
+  const plans = bySerializer.get(serializer) ?? new Plans();
+  bySerializer.set(serializer, plans);
+  return plans;
+}
+
+async function madeApart(plans: Plans, name: string, making: Promise<Planned>): Promise<Planned> {
+  const plan = await making;
+  plans.made.set(name, plan);
+  return plan;
 }
 
 /** What stands on the way of a plan is thrown while it is made. */
@@ -156,7 +179,6 @@ export function outlineRows(
 }
 
 async function compile(
-  id: string,
   serializer: SerializerClass,
   unitOfWork: UnitOfWork,
   reader: Reader,
@@ -165,15 +187,17 @@ async function compile(
   const outline = outlineRows(serializer, unitOfWork, reader, rights);
   if (needsEntity(outline)) return outline;
   await typeTexts(outline.texts, reader);
-  const { meta, fields, show, showStored } = outline.level;
+  const { meta, fields, show, showStored, showBoth } = outline.level;
   const keys = keyColumns(meta);
   const columns = [...keys.map((key) => `t.${quoter(reader.em)(key)}`), ...columnsIn(fields).map(({ sql }) => sql)];
+  selections += 1;
   return {
-    selection: { id, meta, columns, keyLength: keys.length },
+    selection: { id: `plan ${selections}`, meta, columns, keyLength: keys.length },
     related: outline.related,
     runsCode: outline.runsCode,
     show: (row, serializing) => show(row, keys.length, serializing),
     showStored,
+    showBoth: showBoth && ((row, now, serializing) => showBoth(row, now, keys.length, serializing)),
     columns: readableColumns(fields, keys.length),
   };
 }
@@ -222,6 +246,8 @@ interface Column extends Part {
 
 interface PlannedField extends Part {
   readonly name: string;
+  /** Whether other tables say it, by the key of the row. */
+  readonly isElsewhere?: boolean;
   /** The field, where it is a column of the entity's own table. */
   readonly column?: Column;
 }
@@ -232,6 +258,14 @@ export interface Level {
   readonly fields: readonly PlannedField[];
   readonly show: (row: PlainRow, at: number, context: SerializerContext) => Shown | Promise<Shown>;
   readonly showStored: RowPlan['showStored'];
+  readonly showBoth:
+    | ((
+        row: StoredRow,
+        now: PlainRow,
+        from: number,
+        context: SerializerContext,
+      ) => ReturnType<Level['show']> | undefined)
+    | undefined;
 }
 
 function columnsIn(parts: readonly Part[]): readonly PlannedColumn[] {
@@ -261,21 +295,46 @@ function compileLevel(
   const meta = context.em.getMetadata(entity) as EntityMetadata;
   checkPlain(meta, context);
   const fields = shown.map((field) => planField(field, serializer, meta, alias, context, around));
-  return { meta, fields, show: shownBy(fields), showStored: storedBy(fields) };
+  return { meta, fields, show: shownBy(fields), showStored: storedBy(fields), showBoth: shownByBoth(fields) };
 }
 
 function shownBy(fields: readonly PlannedField[]): Level['show'] {
+  const placed = placedFields(fields);
   return (row, from, serializing) => {
     const data: Shown = {};
-    let at = from;
     let isPending = false;
-    for (const { name, read, columns } of fields) {
-      const value = read(row, at, serializing);
+    for (const { name, read, place } of placed) {
+      const value = read(row, from + place, serializing);
       data[name] = value;
       isPending ||= value instanceof Promise;
-      at += columns.length;
     }
     return isPending ? settled(data) : data;
+  };
+}
+
+/** Fields with the number of their first column. */
+function placedFields(fields: readonly PlannedField[]): readonly (PlannedField & { readonly place: number })[] {
+  let width = 0;
+  return fields.map((field) => {
+    const place = width;
+    width += field.columns.length;
+    return { ...field, place };
+  });
+}
+
+function shownByBoth(fields: readonly PlannedField[]): Level['showBoth'] {
+  const placed = placedFields(fields);
+  if (!placed.some(({ isElsewhere }) => isElsewhere)) return undefined;
+  if (!placed.every(({ isElsewhere, readStored }) => isElsewhere || readStored)) return undefined;
+  return (row, now, from, serializing) => {
+    const data: Shown = {};
+    for (const { name, isElsewhere, read, readStored, place } of placed) {
+      const stored = readStored?.(row, serializing);
+      const value = stored === undefined && isElsewhere ? read(now, from + place, serializing) : stored;
+      if (value === undefined) return undefined;
+      data[name] = value;
+    }
+    return settled(data);
   };
 }
 
@@ -339,16 +398,19 @@ function planField(
   checkRelation(meta, prop);
   const { nested } = field;
   if (!nested && isOwner(prop)) {
-    if (prop.fieldNames.length > 1) throw severalColumns(meta, prop);
-    context.related.add(prop.targetMeta as EntityMetadata);
-    return columnField(column(context, meta, prop, alias, 'shown'), name);
+    const target = prop.targetMeta as EntityMetadata;
+    context.related.add(target);
+    if (prop.fieldNames.length === 1) return columnField(column(context, meta, prop, alias, 'shown'), name);
+    const holds = new Map(prop.referencedColumnNames.map((key, index) => [key, prop.fieldNames[index] ?? '']));
+    return { ...compositeKey(context, target, alias, (key) => holds.get(key) ?? ''), name };
   }
-  if (!nested) return { ...relatedKeys(context, meta, prop, alias), name };
+  const isElsewhere = !isOwner(prop);
+  if (!nested) return { ...relatedKeys(context, meta, prop, alias), name, isElsewhere };
   const rows = relatedRows(context, meta, prop, alias, (inner) => {
     const level = compileLevel(nested, inner, context, [...around, serializer]);
     return { columns: columnsIn(level.fields), read: level.show, readStored: undefined };
   });
-  return { ...rows, name };
+  return { ...rows, name, isElsewhere };
 }
 
 function columnField(own: Column, name: string): PlannedField {
@@ -454,15 +516,20 @@ function column(
   const name = prop.fieldNames[0] ?? '';
   const typed = prop.targetMeta ? keyOf(meta, prop) : prop;
   if (hasOwnType(typed)) context.runsCode = true;
-  const convert = (as === 'shown' ? jsonBy(typed, platform) : readBy(typed, platform)) ?? ((value: unknown) => value);
+  const convert = as === 'shown' ? jsonBy(typed, platform) : readBy(typed, platform);
   return {
     columns: [{ sql: columnSql(em, meta, prop, alias, quoter(em)(name)), isText: false }],
-    read: (row, at) => (row[at] === null ? null : convert(row[at])),
+    read: convert ? (row, at) => (row[at] === null ? null : convert(row[at])) : asRead,
     readStored: ({ columns }) => {
       const value = columns[name];
-      return value === null || value === undefined ? value : convert(value);
+      return value === null || value === undefined || !convert ? value : convert(value);
     },
   };
+}
+
+/** One function for all columns that need no other. */
+function asRead(row: PlainRow, at: number): unknown {
+  return row[at];
 }
 
 /** Whether the entity's property is what its column says. */
@@ -501,15 +568,72 @@ function keyOf(meta: EntityMetadata, prop: EntityProperty): EntityProperty {
   return key;
 }
 
+interface KeyPart {
+  readonly name: string;
+  readonly column: string;
+  readonly show: (value: unknown) => unknown;
+}
+
+/** The parts of a key of several columns. @throws EntityNeeded where one of them is more than a column */
+function keyParts(context: Compiling, target: EntityMetadata): readonly KeyPart[] {
+  return target.getPrimaryProps().map((prop) => {
+    if (prop.targetMeta || !isSimpleColumn(prop) || prop.customType?.convertToJSValueSQL)
+      throw new EntityNeeded(`the key of ${target.className}, whose ${prop.name} is no plain column`);
+    if (hasOwnType(prop)) context.runsCode = true;
+    return { name: prop.name, column: prop.fieldNames[0] ?? '', show: jsonBy(prop, context.platform) ?? asItIs };
+  });
+}
+
+/** An object with all parts, or null where one of them is. */
+function keyShown(parts: readonly KeyPart[], partAt: (index: number) => unknown): unknown {
+  const key: Record<string, unknown> = {};
+  for (const [index, { name, show }] of parts.entries()) {
+    const value = partAt(index);
+    if (value === null || value === undefined) return null;
+    key[name] = show(value);
+  }
+  return key;
+}
+
+/** @param holds the column of the table that has the value of a column of the key */
+function compositeKey(
+  context: Compiling,
+  target: EntityMetadata,
+  alias: string,
+  holds: (column: string) => string = (column) => column,
+): Part {
+  const quote = quoter(context.em);
+  const parts = keyParts(context, target);
+  const names = parts.map(({ column: key }) => holds(key));
+  return {
+    columns: names.map((name) => ({ sql: `${alias}.${quote(name)}`, isText: false })),
+    read: (row, at) => keyShown(parts, (index) => row[at + index]),
+    readStored: ({ columns }) =>
+      names.some((name) => columns[name] === undefined)
+        ? undefined
+        : keyShown(parts, (index) => columns[names[index] ?? '']),
+  };
+}
+
 /** The keys of rows of another table. Those of a many-to-many relation are in the log. */
 function relatedKeys(context: Compiling, meta: EntityMetadata, prop: EntityProperty, alias: string): Part {
-  keyOf(meta, prop);
   const target = prop.targetMeta as EntityMetadata;
-  const [key] = target.getPrimaryProps();
+  const [key, ...others] = target.getPrimaryProps();
+  if (others.length > 0) return relatedCompositeKeys(context, meta, prop, alias);
+  const shown = keyOf(meta, prop);
   if (!key) throw severalColumns(meta, prop);
   const rows = relatedRows(context, meta, prop, alias, (inner) => column(context, target, key, inner, 'shown'));
-  const show = jsonBy(keyOf(meta, prop), context.platform);
+  const show = jsonBy(shown, context.platform) ?? asItIs;
   return { ...rows, ...(prop.kind === 'm:n' && { readStored: ({ members }) => members?.[prop.name]?.map(show) }) };
+}
+
+function relatedCompositeKeys(context: Compiling, meta: EntityMetadata, prop: EntityProperty, alias: string): Part {
+  const target = prop.targetMeta as EntityMetadata;
+  const parts = keyParts(context, target);
+  const rows = relatedRows(context, meta, prop, alias, (inner) => compositeKey(context, target, inner));
+  if (prop.kind !== 'm:n') return rows;
+  const shown = (key: unknown): unknown => keyShown(parts, (index) => (key as readonly unknown[])[index]);
+  return { ...rows, readStored: ({ members }) => members?.[prop.name]?.map(shown) };
 }
 
 /**

@@ -242,7 +242,13 @@ function setColumn(entity: object, { name, column, isChecked }: ModelField, data
   delete data[name];
   if (isSame) return;
   if (ScalarReference.isScalarReference(reference)) reference.set(value);
-  else Reflect.set(entity, name, value);
+  else Reflect.set(entity, name, isInReference(entity, name) ? new ScalarReference(value, true) : value);
+}
+
+/** `forceUndefined` makes no reference for null: the entity has none for a value that is set. */
+function isInReference(entity: object, name: string): boolean {
+  const prop = helper(entity).__meta.properties[name as never] as EntityProperty;
+  return prop.ref === true;
 }
 
 /** `forceUndefined` has undefined for null in an entity, and for MikroORM null is another value. */

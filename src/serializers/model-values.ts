@@ -5,16 +5,20 @@ import { asItIs, columnKind, jsonOf } from './model-columns.js';
 
 type Convert = (value: unknown) => unknown;
 
-/** What the driver's value of a column is shown as. Null is not part of it. */
-export function jsonBy(prop: EntityProperty, platform: Platform): Convert {
+/** What the driver's value of a column is shown as; undefined where it is shown as it is. Null is not part of it. */
+export function jsonBy(prop: EntityProperty, platform: Platform): Convert | undefined {
   const read = readBy(prop, platform);
   const { show } = columnKind(prop);
-  if (show === asItIs && !prop.customType) {
-    if (prop.runtimeType === 'string' || prop.runtimeType === 'boolean') return read ?? asItIs;
-    if (read && /^timestamptz/.test(prop.columnTypes[0] ?? ''))
-      return (value) => instantOf(value) ?? jsonOf(read(value));
-  }
-  return read ? (value) => jsonOf(show(read(value))) : (value) => jsonOf(show(value));
+  if (show !== asItIs || prop.customType)
+    return read ? (value) => jsonOf(show(read(value))) : (value) => jsonOf(show(value));
+  if (isJson(prop)) return read;
+  if (read && /^timestamptz/.test(prop.columnTypes[0] ?? '')) return (value) => instantOf(value) ?? jsonOf(read(value));
+  return read ? (value) => jsonOf(read(value)) : jsonOf;
+}
+
+/** Whether what an entity would hold of the column is what JSON has of it. */
+function isJson({ runtimeType }: EntityProperty): boolean {
+  return runtimeType === 'string' || runtimeType === 'number' || runtimeType === 'boolean';
 }
 
 /** What MikroORM would make of the driver's value for an entity; undefined where that is the value itself. Null is not part of it. */

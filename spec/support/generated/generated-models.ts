@@ -248,7 +248,14 @@ function declare(entity: RowClass, name: string, type: unknown, decorate: Decora
   decorate(entity.prototype, name);
 }
 
-function declareRelation(model: GeneratedModel, target: GeneratedModel, plan: RelationPlan, name: string): void {
+/** MikroORM cannot write links of such rows: serializers refuse them at start-up. */
+function isLinkable({ plan }: GeneratedModel): boolean {
+  return plan.key !== 'compositeOfBigints';
+}
+
+function declareRelation(model: GeneratedModel, target: GeneratedModel, planned: RelationPlan, name: string): void {
+  const isLinked = planned.kind !== 'm:n' || (isLinkable(model) && isLinkable(target));
+  const plan: RelationPlan = isLinked ? planned : { ...planned, kind: 'm:1' };
   const { kind, inverse } = plan;
   const back = `b${target.relations.length}_${model.name}_${name}`;
   const isSelf = model === target;
