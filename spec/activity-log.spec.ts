@@ -273,7 +273,7 @@ describe('The activity log', () => {
       await rooms.receive();
       expect(providers.logger.entries.map(({ message, fields }) => [message, fields['errors']])).to.deep.equal([
         ['frame 400', ['The frame is not valid JSON.']],
-        ['list room #1 404', ['No stream "room". There are: rooms, visible.']],
+        ['list room #1 404', ['No stream "room". There are: rooms, visible.', 'Did you mean "rooms"?']],
         ['cancel rooms #2 404', ['No request of this id is waiting or running.']],
         ['unsubscribe rooms #3 204', undefined],
         ['unsubscribe rooms #4 400', ['Name the request_id of the subscription as "target".']],

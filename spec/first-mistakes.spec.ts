@@ -16,6 +16,7 @@ import {
   DetailAction,
   demultiplexer,
   InMemoryChannelLayer,
+  IsAuthenticated,
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
@@ -48,6 +49,10 @@ class OpenConsumer extends ApiConsumer {
   @Action()
   async hello() {}
 }
+
+@Consumer()
+@Permissions(IsAuthenticated)
+class SecretConsumer extends ApiConsumer {}
 
 class Login {
   async apply() {}
@@ -103,6 +108,39 @@ describe('The first mistakes', () => {
 
     it('production lists no names', async () => {
       expect((await ask('retreive', {}, false)).errors).to.deep.equal(['Method "retreive" not allowed.']);
+    });
+
+    async function askStream(stream: string, development = true) {
+      const streams = demultiplexer({ rooms: RoomConsumer, room_members: RoomConsumer, secrets: SecretConsumer });
+      const app = await application({ settings: { development }, routes: [path('/ws/', streams)] });
+      await using client = await connect(app, '/ws/');
+      const { errors, response_status: status } = await client.channel(stream).request('list');
+      await app.close();
+      return { status, errors };
+    }
+
+    const open = 'There are: rooms, room_members.';
+    const nearStreams: readonly [string, string][] = [
+      ['room', 'Did you mean "rooms"?'],
+      ['Rooms', 'Did you mean "rooms"?'],
+      ['roomMembers', 'Did you mean "room_members"?'],
+    ];
+    for (const [misspelt, hint] of nearStreams) {
+      it(`the stream ${misspelt}: ${hint}`, async () => {
+        expect(await askStream(misspelt)).to.deep.equal({
+          status: 404,
+          errors: [`No stream "${misspelt}". ${open}`, hint],
+        });
+      });
+    }
+
+    it('a stream that resembles none, or only one that the client may not have, is told no other', async () => {
+      expect((await askStream('accounts')).errors).to.deep.equal([`No stream "accounts". ${open}`]);
+      expect((await askStream('secret')).errors).to.deep.equal([`No stream "secret". ${open}`]);
+    });
+
+    it('production compares no names of streams', async () => {
+      expect((await askStream('room', false)).errors).to.deep.equal([`No stream "room". ${open}`]);
     });
 
     it('a request for one row that names none is told which kwarg is missing', async () => {

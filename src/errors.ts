@@ -116,6 +116,15 @@ export class NotFound extends ApiError {
 /** No consumer serves a stream of this name. */
 export class StreamNotFound extends NotFound {
   static override readonly code: string = 'stream_not_found';
+
+  /**
+   * @param open the streams that the client may use
+   * @param near names that the client may have meant, which a second text lists
+   */
+  static named(stream: string, open: readonly string[], near: readonly string[] = []): StreamNotFound {
+    const list = open.length > 0 ? ` There are: ${open.join(', ')}.` : '';
+    return new StreamNotFound(...withNearNames(`No stream "${stream}".${list}`, near));
+  }
 }
 
 /** The consumer of this stream closed it; the other streams live. */
@@ -133,12 +142,14 @@ export class ActionNotFound extends ApiError {
 
   /** @param near names that the client may have meant, which a second text lists */
   static named(action: string, near: readonly string[] = []): ActionNotFound {
-    const text = `Method "${action}" not allowed.`;
-    if (near.length === 0) return new ActionNotFound(text);
-    return new ActionNotFound(text, {
-      errors: [text, `Did you mean ${near.map((name) => `"${name}"`).join(' or ')}?`],
-    });
+    return new ActionNotFound(...withNearNames(`Method "${action}" not allowed.`, near));
   }
+}
+
+/** What an error is made of that has a text, and a second one where there are near names. */
+function withNearNames(text: string, near: readonly string[]): [detail: string, options?: ApiErrorOptions] {
+  if (near.length === 0) return [text];
+  return [text, { errors: [text, `Did you mean ${near.map((name) => `"${name}"`).join(' or ')}?`] }];
 }
 
 /** The request contradicts what is stored: a value that has to be unique, a row changed meanwhile. */

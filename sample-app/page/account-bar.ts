@@ -1,5 +1,5 @@
 import { avatarOf } from './avatar.js';
-import { find } from './dom.js';
+import { element, find } from './dom.js';
 import { logOut } from './session.js';
 import type { UserView } from './views.js';
 
@@ -7,5 +7,6 @@ import type { UserView } from './views.js';
 export function showAccount(user: UserView): void {
   const button = find('#log-out', HTMLButtonElement);
   button.addEventListener('click', () => void logOut().catch(() => (button.textContent = 'Log out failed, try again')));
-  find('#me', HTMLElement).replaceChildren(avatarOf(user), user.username);
+  const name = element('span', { class: 'name', title: user.username }, user.username);
+  find('#me', HTMLElement).replaceChildren(avatarOf(user), name);
 }

@@ -1,5 +1,15 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { expect } from 'chai';
 import { putEmptyDatabase } from './support/prepared-database.js';
 import { RunningApp } from './support/running-app.js';
@@ -8,6 +18,28 @@ import { TemporaryFolder } from './support/temporary-folder.js';
 const TIME_FOR_PROCESSES = 120_000;
 const packageFolder = resolve(import.meta.dirname, '../..');
 
+/** All that `npm run dev` runs of the app itself; `quickStart` takes the place of the rest. */
+const developed = ['dev', 'build', 'bundle-pages', 'main', 'print', 'settings', 'http/live-pages'];
+
+/** An app without a database, which builds and starts in a tenth of the time of the chat. */
+const quickStart = `
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { livePages } from './http/live-pages.js';
+import type { Settings } from './settings.js';
+
+export interface Running { readonly address: string; stop(): Promise<void>; drain(): Promise<void> }
+
+export async function start({ host, port }: Settings): Promise<Running> {
+  const server = createServer((request, response) => {
+    if (!livePages.answer(request, response)) response.end('A page.');
+  });
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
+  const stop = async () => server.closeAllConnections();
+  return { address: \`http://localhost:\${(server.address() as AddressInfo).port}\`, stop, drain: stop };
+}
+`;
+
 /**
  * A copy of the app whose sources a spec may change. It lies in dist, where Node and the compiler find the app's packages.
  * The specs and the framework are not part of it.
@@ -15,8 +47,8 @@ const packageFolder = resolve(import.meta.dirname, '../..');
 class AppCopy {
   readonly path = mkdtempSync(join(packageFolder, 'dist/copy-'));
 
-  constructor() {
-    for (const name of ['src', 'page', 'package.json', 'tsconfig.base.json']) {
+  private constructor(files: readonly string[]) {
+    for (const name of [...files, 'package.json', 'tsconfig.base.json']) {
       cpSync(join(packageFolder, name), join(this.path, name), { recursive: true });
     }
     this.write('tsconfig.json', JSON.stringify({ files: [], references: [{ path: 'src' }, { path: 'page' }] }));
@@ -24,11 +56,26 @@ class AppCopy {
     this.write('src/tsconfig.json', JSON.stringify(config));
   }
 
+  static ofChat(): AppCopy {
+    return new AppCopy(['src', 'page']);
+  }
+
+  /** With the chat's own `dev.ts`, `build.ts` and `main.ts`. */
+  static ofQuickApp(): AppCopy {
+    const sources = [...developed.map((name) => `src/${name}.ts`), 'src/tsconfig.json'];
+    const copy = new AppCopy([...sources, 'page/tsconfig.json', 'page/live-pages.ts']);
+    copy.write('src/start.ts', quickStart);
+    for (const page of ['account', 'lobby', 'room']) copy.write(`page/${page}.ts`, `document.title = '${page}';\n`);
+    copy.write('page/lobby.css', 'h1 { color: teal }\n');
+    return copy;
+  }
+
   read(file: string): string {
     return readFileSync(join(this.path, file), 'utf8');
   }
 
   write(file: string, text: string): void {
+    mkdirSync(dirname(join(this.path, file)), { recursive: true });
     writeFileSync(join(this.path, file), text);
   }
 
@@ -77,40 +124,33 @@ class OpenTab implements AsyncDisposable {
   }
 }
 
+/** `main.ts` with another word in the line that the app prints when it listens. */
+const mainSaying = (main: string, word: string) => main.replace('`Listening.', `\`${word}.`);
+
 /** One story: the app is started, its sources are changed in several ways, and it is ended. */
 describe('npm run dev', function () {
   this.timeout(TIME_FOR_PROCESSES);
 
   let copy: AppCopy;
-  let data: TemporaryFolder;
   let dev: RunningApp;
   let main: string;
   let versionBefore: string | undefined;
 
-  const start = (...command: [string, ...string[]]) =>
-    new RunningApp({ DATA_FOLDER: data.path }, { command, folder: copy.path, leadsGroup: true });
-
   before(async () => {
-    copy = new AppCopy();
-    data = new TemporaryFolder();
-    await putEmptyDatabase(data.path);
+    copy = AppCopy.ofQuickApp();
     main = copy.read('src/main.ts');
-    dev = start('npm', 'run', 'dev');
+    dev = new RunningApp({}, { command: ['npm', 'run', 'dev'], folder: copy.path, leadsGroup: true });
     await dev.address();
   });
   after(() => {
     dev?.endGroup();
-    data.remove();
     copy.remove();
   });
 
-  /** `main.ts` with another word in the line that the app prints when it listens. */
-  const mainSaying = (word: string) => main.replace('`Listening.', `\`${word}.`);
-
   it('restarts the app when a file is replaced by rename, twice in a row', async () => {
-    copy.replace('src/main.ts', mainSaying('First'));
+    copy.replace('src/main.ts', mainSaying(main, 'First'));
     await dev.prints(/First\. Open http:/);
-    copy.replace('src/main.ts', mainSaying('Second'));
+    copy.replace('src/main.ts', mainSaying(main, 'Second'));
     await dev.prints(/Second\. Open http:/);
   });
 
@@ -124,7 +164,7 @@ describe('npm run dev', function () {
     await using tab = await OpenTab.of(dev);
     versionBefore = await tab.version();
     cpSync(join(copy.path, 'src/print.ts'), join(copy.path, 'src/made/print.ts'));
-    copy.replace('src/main.ts', mainSaying('Third').replace("'./print.js'", "'./made/print.js'"));
+    copy.replace('src/main.ts', mainSaying(main, 'Third').replace("'./print.js'", "'./made/print.js'"));
     await dev.prints(/Third\. Open http:/);
   });
 
@@ -140,7 +180,7 @@ describe('npm run dev', function () {
     await dev.prints(/src\/main\.ts.*error TS2322/, from);
     const [, address = ''] = /.*Open (http:\S+)/s.exec(dev.output) ?? [];
     expect((await fetch(`${address}/log-in`)).status).to.equal(200);
-    copy.write('src/main.ts', mainSaying('Fourth'));
+    copy.write('src/main.ts', mainSaying(main, 'Fourth'));
     await dev.prints(/Fourth\. Open http:/, from);
   });
 
@@ -168,16 +208,49 @@ describe('npm run dev', function () {
     const from = dev.output.length;
     copy.write('src/main.ts', main.replace('try {', "try {\n  throw new Error('The mistake of a minute');"));
     await dev.prints(/The app has ended\. It starts again when a file is saved\./, from);
-    copy.write('src/main.ts', mainSaying('Fifth'));
+    copy.write('src/main.ts', mainSaying(main, 'Fifth'));
     await dev.prints(/Fifth\. Open http:/, from);
   });
 
-  it('ends on Ctrl+C with every process that it started, and closes the database', async () => {
+  it('ends on Ctrl+C with every process that it started', async () => {
+    await dev.interruptGroup();
+  });
+});
+
+describe('npm run dev, of the chat,', function () {
+  this.timeout(TIME_FOR_PROCESSES);
+
+  let copy: AppCopy;
+  let data: TemporaryFolder;
+  let dev: RunningApp;
+
+  const start = (...command: [string, ...string[]]) =>
+    new RunningApp({ DATA_FOLDER: data.path }, { command, folder: copy.path, leadsGroup: true });
+
+  before(async () => {
+    copy = AppCopy.ofChat();
+    data = new TemporaryFolder();
+    await putEmptyDatabase(data.path);
+    dev = start('npm', 'run', 'dev');
+    await dev.address();
+  });
+  after(() => {
+    dev?.endGroup();
+    data.remove();
+    copy.remove();
+  });
+
+  it('starts it again on the same database when a file is saved', async () => {
+    copy.replace('src/main.ts', mainSaying(copy.read('src/main.ts'), 'Again'));
+    await dev.prints(/The database is up to date\nAgain\. Open http:/);
+  });
+
+  it('closes the database on Ctrl+C', async () => {
     await dev.interruptGroup();
     expect(readdirSync(data.path)).to.deep.equal(['pglite']);
   });
 
-  it('takes the app with it when it is killed', async () => {
+  it('takes the app with it when it is killed, which closes the database', async () => {
     dev = start(process.execPath, 'dist/src/dev.js');
     await dev.address();
     await dev.stop('SIGKILL');

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { expect } from 'chai';
+import { putEmptyDatabase } from './support/prepared-database.js';
 import { type Program, RunningApp } from './support/running-app.js';
 import { TemporaryFolder } from './support/temporary-folder.js';
 import { Visitor } from './support/visitor.js';
@@ -35,8 +36,9 @@ describe('main.js', function () {
     return visitor;
   }
 
-  before(() => {
+  before(async () => {
     folder = new TemporaryFolder();
+    await putEmptyDatabase(folder.path);
     app = start();
   });
   after(async () => {

@@ -7,6 +7,9 @@ describe('the pages', function () {
   this.timeout(TIME_TO_OPEN);
   const visitors = useVisitors();
 
+  // Pages that stay open go on drawing what the later ones do.
+  afterEach(() => visitors.leave());
+
   it('let two people talk in one room', async () => {
     const [ada, grace] = [unique('ada'), unique('grace')];
     const adas = await visitors.signedUp(ada);

@@ -1153,9 +1153,37 @@ const misunderstandings: readonly Bug[] = [
     story: 'It lists all of them.',
     plant: {
       symbol: 'requireStream',
-      with: given((consumers: object, frame: object) => [consumers, frame, undefined]),
+      with: given((consumers: object, frame: object, options: object) => [
+        consumers,
+        frame,
+        { ...options, refused: undefined },
+      ]),
     },
     caughtBy: ['server/connection'],
+  },
+  {
+    name: 'a misspelt stream lists near names in production',
+    story: 'The names are compared whatever the setting says.',
+    plant: {
+      symbol: 'requireStream',
+      with: given((consumers: object, frame: object, options: object) => [
+        consumers,
+        frame,
+        { ...options, development: true },
+      ]),
+    },
+    caughtBy: ['first-mistakes'],
+  },
+  {
+    name: 'the error of a misspelt name says the near ones only',
+    story: 'The text that clients of DCRF know is left out.',
+    plant: {
+      symbol: 'withNearNames',
+      with: answered(([text, options]: [string, { errors: string[] }?]) =>
+        options ? [text, { errors: options.errors.slice(1) }] : [text],
+      ),
+    },
+    caughtBy: ['first-mistakes'],
   },
 ];
 

@@ -32,7 +32,7 @@ async function report(specs: readonly string[], bug?: Bug): Promise<Report> {
   const reporting = ['--reporter', 'json', '--reporter-option', `output=${output}`, ...(bug ? ['--bail'] : [])];
   const ran = run(process.execPath, [...planted, mocha, ...setting, ...reporting, ...files], {
     cwd: fileURLToPath(root),
-    env: { ...process.env, ...(bug && { SIGNALBOX_BUG: bug.name }) },
+    env: { ...process.env, SIGNALBOX_SPECS: 'all', ...(bug && { SIGNALBOX_BUG: bug.name }) },
     timeout: longestRun,
     maxBuffer: Number.POSITIVE_INFINITY,
   });

@@ -3,6 +3,7 @@ import { MikroORM } from '@mikro-orm/postgresql';
 import pg from 'pg';
 import type { RunStatement } from '#signalbox/orm/statements.js';
 import { itIsAChangeLog } from '../contracts/change-log-contract.js';
+import { openEmbedded } from '../support/embedded-database.js';
 import { createDatabase } from '../support/postgres.js';
 
 const common = { entities: [], metadataProvider: ReflectMetadataProvider, discovery: { warnWhenNoEntities: false } };
@@ -35,10 +36,8 @@ describe('The change log on PGlite', () => {
   let orm: import('@mikro-orm/pglite').MikroORM;
 
   before(async function () {
-    // The first statement makes a whole database, in WebAssembly.
     this.timeout(120_000);
-    const { MikroORM } = await import('@mikro-orm/pglite');
-    orm = await MikroORM.init({ ...common, dbName: 'memory://' });
+    orm = await openEmbedded([]);
     await orm.em.execute('select 1');
   });
   after(() => orm.close(true));

@@ -23,6 +23,7 @@ class Listening implements NotificationListener {
     this.told.push('up');
   }
 
+  /** Told with each attempt that fails, of which there may be any number while a server is away. */
   down(): void {
     if (!this.#isDown) this.told.push('down');
     this.#isDown = true;

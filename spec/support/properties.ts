@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { population } from './population.js';
 
 /**
  * How many times as many runs as in an everyday `npm test`, and where to begin:
@@ -10,7 +11,7 @@ function parameters<T>(runs: number): fc.Parameters<T> {
   const seed = Number(givenSeed ?? Date.now() % 2 ** 31);
   // A long run that takes the process with it has said where it began.
   if (factor !== '1') process.stderr.write(`      seed ${seed}\n`);
-  return { numRuns: runs * Number(factor), seed, ...(path !== undefined && { path }) };
+  return { numRuns: runs * Number(factor), seed, includeErrorInReport: true, ...(path !== undefined && { path }) };
 }
 
 /** @throws Error with the smallest example that fails, and its seed */
@@ -19,7 +20,7 @@ export function checkProperty<T>(property: fc.IProperty<T>, runs = 300): void {
 }
 
 /**
- * Likewise. A spec that is to run long needs more time: `this.timeout(0)`.
+ * Likewise, with a quarter of the runs in `npm test`. A spec that is to run long needs more time: `this.timeout(0)`.
  *
  * @param shrinking for how many milliseconds, all runs among them, a smaller example is looked for
  */
@@ -29,5 +30,5 @@ export async function checkAsyncProperty<T>(
   shrinking?: number,
 ): Promise<void> {
   const limit = shrinking === undefined ? {} : { interruptAfterTimeLimit: shrinking * Number(factor) };
-  await fc.assert(property, { ...parameters<T>(runs), ...limit });
+  await fc.assert(property, { ...parameters<T>(population(runs)), ...limit });
 }

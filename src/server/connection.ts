@@ -10,6 +10,7 @@ import {
 } from '../consumers/consumer-session.js';
 import { Quotas } from '../consumers/quotas.js';
 import type { Counters } from '../counters.js';
+import { nearNames } from '../dispatch/near-names.js';
 import { currentRequest, type Request } from '../dispatch/request.js';
 import { type ApiError, ParseError, type ServerClosing, StreamClosed, StreamNotFound, Throttled } from '../errors.js';
 import type { Scope } from '../scope/scope.js';
@@ -221,9 +222,7 @@ export class Connection
       if (isMultiplexed) stream = typeof frame['stream'] === 'string' ? frame['stream'] : null;
       payload = isMultiplexed ? frame['payload'] : frame;
       if (refusal) throw refusal;
-      const consumer = isMultiplexed
-        ? requireStream(consumers, frame, this.#reauthorization?.refused)
-        : (consumers as CompiledConsumer);
+      const consumer = isMultiplexed ? this.#consumerOf(consumers, frame) : (consumers as CompiledConsumer);
       this.#route(
         stream ?? undefined,
         payload,
@@ -249,10 +248,15 @@ export class Connection
     const named = decodeBinary(frame);
     this.#routeBinary(named?.data ?? frame, named?.stream ?? null, (stream) => {
       if (!named) throw new ParseError('A binary frame has to begin with the name of its stream.');
-      const consumer = requireStream(consumers, { stream, payload: frame }, this.#reauthorization?.refused);
+      const consumer = this.#consumerOf(consumers, { stream, payload: frame });
       if (!consumer.options.binary) throw new ParseError(`The stream "${stream}" takes no binary frames.`);
       return consumer;
     });
+  }
+
+  #consumerOf(consumers: ReadonlyMap<string, CompiledConsumer>, frame: JsonObject): CompiledConsumer {
+    const { development } = this.services.settings;
+    return requireStream(consumers, frame, { refused: this.#reauthorization?.refused, development });
   }
 
   #routeBinary(
@@ -575,18 +579,21 @@ export class Connection
   }
 }
 
-/** @throws ParseError without a stream and a payload; StreamNotFound */
+/** @throws ParseError without a stream and a payload; StreamNotFound, which in development lists near names */
 function requireStream(
   consumers: ReadonlyMap<string, CompiledConsumer>,
   { stream, payload }: JsonObject,
-  refused: ReadonlyMap<string, ApiError> | undefined,
+  {
+    refused,
+    development,
+  }: { readonly refused?: ReadonlyMap<string, ApiError> | undefined; readonly development: boolean },
 ): CompiledConsumer {
   if (typeof stream !== 'string' || payload === undefined)
     throw new ParseError('A frame has to have a stream and a payload.');
   const consumer = consumers.get(stream);
   if (consumer) return consumer;
   const open = [...consumers.keys()].filter((name) => !refused?.has(name));
-  throw new StreamNotFound(`No stream "${stream}".${open.length > 0 ? ` There are: ${open.join(', ')}.` : ''}`);
+  throw StreamNotFound.named(stream, open, development ? nearNames(stream, open) : []);
 }
 
 /** The commands since the request began. */

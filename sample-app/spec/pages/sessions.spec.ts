@@ -7,6 +7,9 @@ describe('the session of a browser', function () {
   this.timeout(TIME_TO_OPEN);
   const visitors = useVisitors();
 
+  // Pages that stay open go on drawing what the later ones do.
+  afterEach(() => visitors.leave());
+
   it('ends in all tabs when one of them logs out, and not in another browser', async () => {
     const [ada, grace] = [unique('ada'), unique('grace')];
     const first = await visitors.signedUp(ada);
@@ -44,6 +47,18 @@ describe('the session of a browser', function () {
     await tab.page.goto('/');
     await tab.page.locator('#me', { hasText: grace }).waitFor();
     await tab.connected();
+  });
+
+  it('shows the end of a long user name as an ellipsis, and all of it as a title', async () => {
+    const username = unique('Ada-Augusta-Countess-of-Lovelace');
+    const { page } = await visitors.signedUp(username);
+    const name = page.locator('#me .name');
+    expect(await name.getAttribute('title')).to.equal(username);
+    const isCut = `(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)(document.querySelector('#me .name'))`;
+    expect(await page.evaluate(isCut)).to.equal(true);
+    expect(await page.evaluate(`getComputedStyle(document.querySelector('#me .name')).textOverflow`)).to.equal(
+      'ellipsis',
+    );
   });
 
   it('meets no error and breaks no rule of the security policy', () => {

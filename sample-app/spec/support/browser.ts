@@ -5,6 +5,14 @@ import { bundlePages } from '../../src/bundle-pages.js';
 
 const executablePath = process.env.CHROMIUM || '/usr/bin/chromium';
 
+/** One process each for all pages, and for what draws them: processes cost more than these pages do. */
+const fewProcesses = [
+  '--disable-gpu',
+  '--in-process-gpu',
+  '--renderer-process-limit=1',
+  '--disable-site-isolation-trials',
+];
+
 let launching: Promise<Browser> | undefined;
 let bundling: Promise<void> | undefined;
 
@@ -18,7 +26,7 @@ export async function sharedBrowser(context: Context): Promise<Browser> {
     return context.skip();
   }
   await bundledPages();
-  launching ??= chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  launching ??= chromium.launch({ executablePath, args: ['--no-sandbox', ...fewProcesses] });
   return launching;
 }
 

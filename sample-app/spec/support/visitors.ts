@@ -6,7 +6,7 @@ import { Tab } from './tab.js';
 
 const DEADLINE = 20_000;
 
-/** People with browsers. Each has cookies of their own; all is closed when they leave. */
+/** People with browsers. Each has cookies of their own; all is closed when they leave, and others may come. */
 export class Visitors {
   private readonly tabs: Tab[] = [];
   private readonly contexts: BrowserContext[] = [];
@@ -57,7 +57,7 @@ export class Visitors {
 const expectedError = /ERR_INTERNET_DISCONNECTED|WebSocket connection|status of 401/;
 
 /** The app on a free port, and whoever visits it. */
-export function useVisitors(): Pick<Visitors, 'visit' | 'signedUp' | 'anotherTab' | 'unexpectedErrors'> {
+export function useVisitors(): Pick<Visitors, 'visit' | 'signedUp' | 'anotherTab' | 'unexpectedErrors' | 'leave'> {
   let chat: Chat | undefined;
   let visitors: Visitors | undefined;
 
@@ -81,5 +81,6 @@ export function useVisitors(): Pick<Visitors, 'visit' | 'signedUp' | 'anotherTab
     signedUp: (username, path) => ready().signedUp(username, path),
     anotherTab: (tab, path) => ready().anotherTab(tab, path),
     unexpectedErrors: () => ready().unexpectedErrors(),
+    leave: () => ready().leave(),
   };
 }

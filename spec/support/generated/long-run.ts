@@ -6,7 +6,7 @@ import { batch } from './generated-models.js';
 import { described, differencesIn } from './playback.js';
 import { sound } from './sound.js';
 
-/** `npm run properties -- --minutes 10 --seed 42`: the property of spec/walks/columns-and-json.spec.ts for longer than `npm test` does. */
+/** `npm run properties -- --minutes 10 --seed 42`: the property of spec/walks/columns-and-json.spec.ts for longer than the specs do. */
 const { values } = parseArgs({ options: { minutes: { type: 'string', default: '1' }, seed: { type: 'string' } } });
 const end = Date.now() + Number(values.minutes) * 60_000;
 process.env['NODE_ENV'] = 'test';
