@@ -1,37 +1,34 @@
 import { globSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { population } from './support/population.js';
+import { commandOf, slow } from './support/run.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const { scripts } = JSON.parse(await readFile(`${root}package.json`, 'utf8'));
-const ignored: string[] = [...scripts.test.matchAll(/--ignore "([^"]+)"/g)].map(([, pattern = '']) => pattern);
-const globs = (script: string): string[] =>
-  [...script.matchAll(/(?<!--ignore) "([^"]+)"/g)].map(([, glob = '']) => glob);
+const all = ['sample-app/dist/spec/**/*.spec.js', 'build/spec/**/*.spec.js'];
 
-describe('The scripts that run the specs', () => {
-  it('are two, and the second leaves no spec out', () => {
-    expect(globs(scripts.test)).to.deep.equal(['sample-app/dist/spec/**/*.spec.js', 'build/spec/**/*.spec.js']);
-    expect(globs(scripts['test:all'])).to.deep.equal(globs(scripts.test));
-    expect(scripts['test:all']).to.not.include('--ignore');
+describe('npm test', () => {
+  it('leaves out what takes long, and passes its arguments to mocha', () => {
+    const { isWhole, mocha } = commandOf(['--grep', 'a title'], false);
+    expect(isWhole).to.equal(false);
+    expect(mocha.filter((word) => word === '--ignore')).to.have.length(slow.length);
+    expect(mocha.slice(-4)).to.deep.equal(['--grep', 'a title', ...all]);
   });
 
-  for (const pattern of ignored) {
-    it(`the first leaves out ${pattern}, where there are specs`, () => {
+  it('leaves nothing out in CI, nor with --all', () => {
+    expect(commandOf(['--no-color'], true)).to.deep.equal({ isWhole: true, mocha: ['--no-color', ...all] });
+    expect(commandOf(['--all'], false)).to.deep.equal({ isWhole: true, mocha: all });
+  });
+
+  for (const pattern of slow) {
+    it(`finds specs to leave out by ${pattern}`, () => {
       expect(globSync(pattern, { cwd: root }).filter((path) => path.endsWith('.spec.js'))).to.not.deep.equal([]);
     });
   }
 
-  it('the second is the one of CI', async () => {
-    const ci = await readFile(`${root}.ci/run`, 'utf8');
-    expect(ci)
-      .to.include('npm run test:all')
-      .and.to.not.match(/npm test\b/);
-  });
-
-  it('the first repeats a quarter as often', () => {
-    expect(population(150)).to.equal(process.env['SIGNALBOX_SPECS'] === 'all' ? 150 : 38);
-    expect(population(2)).to.equal(process.env['SIGNALBOX_SPECS'] === 'all' ? 2 : 1);
+  it('repeats a quarter as often what is repeated, unless it leaves nothing out', () => {
+    const isWhole = process.env['SIGNALBOX_SPECS'] === 'all';
+    expect(population(150)).to.equal(isWhole ? 150 : 38);
+    expect(population(2)).to.equal(isWhole ? 2 : 1);
   });
 });
