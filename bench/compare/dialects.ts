@@ -9,6 +9,7 @@ export interface Request {
     | 'list_counted'
     | 'patch'
     | 'create'
+    | 'delete'
     | 'subscribe'
     | 'subscribe_instance';
   readonly pk?: number;
@@ -118,6 +119,8 @@ function feathersCall({ action, pk, limit, offset, data }: Request): readonly un
       return ['patch', 'people', pk, data, {}];
     case 'create':
       return ['create', 'people', data, {}];
+    case 'delete':
+      return ['remove', 'people', pk, {}];
     default:
       return ['create', 'subscriptions', { pk }, {}];
   }

@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '../bars/client.js';
 import { frameOf } from '../bars/frames.js';
-import { connect, listen, nextId, subscribe } from './conversation.js';
+import { call, connect, listen, nextId, subscribe } from './conversation.js';
 import { type Dialect, dialects, type Request } from './dialects.js';
 import { processorTime, residentMemory } from './process-figures.js';
 import { verify } from './verification.js';
 import {
+  type Deletes,
   type FanOut,
   type Handshakes,
   type Load,
@@ -16,7 +17,7 @@ import {
 } from './works.js';
 
 export interface Job {
-  readonly work: Load | FanOut | Handshakes | Memory | Verification;
+  readonly work: Load | Deletes | FanOut | Handshakes | Memory | Verification;
   readonly dialect: keyof typeof dialects;
   readonly port: number;
   readonly pid: number;
@@ -52,6 +53,8 @@ function measure({ work }: Job): Promise<Figures> {
   switch (work.kind) {
     case 'load':
       return measureLoad(work);
+    case 'deletes':
+      return measureDeletes(work);
     case 'fan-out':
       return measureFanOut(work);
     case 'handshakes':
@@ -95,6 +98,29 @@ function keepAsking(client: Client, next: (count: number) => Buffer, take: (text
       owed = 0;
     });
   });
+}
+
+/** The first half warms the server up, and does not count. */
+async function measureDeletes({ rows }: Deletes): Promise<Figures> {
+  const clients = await connect(job.port, dialect, connections);
+  const made: number[] = [];
+  const ask = async (client: Client, request: Request): Promise<unknown> => {
+    const { isOk, data } = await call(client, dialect, request);
+    if (!isOk) throw new Error(`Refused: ${JSON.stringify(request)}`);
+    return data;
+  };
+  const createSome = async (client: Client): Promise<void> => {
+    for (let each = 0; each < rows / connections; each += 1)
+      made.push(((await ask(client, requests.create(each, salt))) as { readonly id: number }).id);
+  };
+  const deleteUntil = async (client: Client, left: number): Promise<void> => {
+    while (made.length > left) await ask(client, { action: 'delete', pk: made.pop() ?? 0 });
+  };
+  await Promise.all(clients.map(createSome));
+  await Promise.all(clients.map((client) => deleteUntil(client, rows / 2)));
+  const cpu = processorTime(job.pid);
+  await Promise.all(clients.map((client) => deleteUntil(client, 0)));
+  return { cpu: (processorTime(job.pid) - cpu) / (rows / 2) };
 }
 
 async function measureFanOut({ subscribers }: FanOut): Promise<Figures> {

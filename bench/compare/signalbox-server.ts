@@ -7,6 +7,7 @@ import {
   Consumer,
   Create,
   createApp,
+  Delete,
   LimitOffsetPaginator,
   List,
   Logger,
@@ -103,6 +104,7 @@ class People extends mix(
   Retrieve,
   Create,
   Patch,
+  Delete,
   ObserveInstance,
 ) {
   @Action()

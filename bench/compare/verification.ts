@@ -57,6 +57,7 @@ async function verifyWrites(ask: Ask): Promise<void> {
   assert.deepEqual(created, { id: tableSize + 1, ...newcomer, joined: created.joined });
   assert(Math.abs(Date.now() - Date.parse(created.joined)) < 60_000);
   assert.deepEqual(await ask({ action: 'retrieve', pk: created.id }), created);
+  await ask({ action: 'delete', pk: created.id });
 }
 
 /** The one subscribes to a row, the other to the model. */

@@ -13,6 +13,12 @@ export interface Load {
   readonly further?: { readonly observers?: number; readonly consumers?: number };
 }
 
+/** Rows are created, and then deleted by 64 connections, each of which asks again as soon as it is answered. */
+export interface Deletes {
+  readonly kind: 'deletes';
+  readonly rows: number;
+}
+
 /** One patch at a time, until every subscriber of the model has its event. */
 export interface FanOut {
   readonly kind: 'fan-out';
@@ -41,7 +47,7 @@ export interface Verification {
   readonly kind: 'verification';
 }
 
-export type Work = Load | FanOut | Handshakes | StartUp | Memory;
+export type Work = Load | Deletes | FanOut | Handshakes | StartUp | Memory;
 
 /** How a request of a load is made from its number. `salt` differs for each load: a row that keeps its values is no change. */
 export const requests = {
@@ -90,6 +96,7 @@ export const works: Readonly<Record<string, Work>> = {
   'list of 25 with count': load('list with count'),
   patch: load('patch'),
   create: load('create'),
+  delete: { kind: 'deletes', rows: 4_000 },
   'fan-out to 1,000, per delivery': fanOut(1_000),
   handshake: { kind: 'handshakes', connections: 1_000 },
   'start-up': { kind: 'start-up' },

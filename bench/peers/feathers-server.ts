@@ -32,7 +32,7 @@ app.configure(socketio({ transports: ['websocket'], serveClient: false, perMessa
 
 app.use('echo', { create: async (data: unknown) => data }, { methods: ['create'], serviceEvents: [] });
 app.use('people', new KnexService({ Model, name: 'person', id: 'id' }), {
-  methods: ['find', 'get', 'create', 'patch'],
+  methods: ['find', 'get', 'create', 'patch', 'remove'],
 });
 const paginate = { default: 25, max: 1_000 };
 app.use('counted', new KnexService({ Model, name: 'person', id: 'id', paginate }), { methods: ['find'] });

@@ -114,6 +114,11 @@ class PeopleGateway implements OnGatewayDisconnect<WebSocket> {
     return replyTo('create', request_id, await this.people.create(data), 201);
   }
 
+  @SubscribeMessage('delete')
+  async delete(@MessageBody() { request_id, pk }: Request) {
+    return replyTo('delete', request_id, null, (await this.people.delete(pk)) ? 204 : 404);
+  }
+
   @SubscribeMessage('subscribe')
   subscribe(@MessageBody() { request_id }: Request, @ConnectedSocket() socket: WebSocket) {
     this.#ofAll.add(socket);

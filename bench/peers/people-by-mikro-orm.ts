@@ -46,5 +46,12 @@ export async function peopleByMikroOrm(): Promise<People> {
       await fork.flush();
       return serialize(person);
     },
+    async delete(id) {
+      const fork = em.fork();
+      const person = await fork.findOne(Person, id);
+      if (person === null) return false;
+      await fork.remove(person).flush();
+      return true;
+    },
   };
 }

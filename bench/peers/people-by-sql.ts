@@ -22,5 +22,6 @@ export async function peopleBySql(): Promise<People> {
       const text = `insert into person (name, email, city, age, active) values ($1, $2, $3, $4, $5) returning ${columns}`;
       return (await query('create', text, [name, email, city, age, active]))[0];
     },
+    delete: async (id) => (await query('delete', 'delete from person where id = $1 returning id', [id])).length > 0,
   };
 }

@@ -18,6 +18,8 @@ export interface People {
   count(): Promise<number>;
   patch(id: number, patch: PersonPatch): Promise<object | undefined>;
   create(person: NewPerson): Promise<object>;
+  /** Whether it was there. */
+  delete(id: number): Promise<boolean>;
 }
 
 /** The rules that the other servers state in their own ways. */

@@ -42,6 +42,9 @@ io.on('connection', (socket) => {
   socket.on('create', async ({ data }: Kwargs, reply: Acknowledge) => {
     reply(isNewPerson(data) ? { status: 201, data: await people.create(data) } : { status: 400 });
   });
+  socket.on('delete', async ({ pk }: Kwargs, reply: Acknowledge) => {
+    reply({ status: (await people.delete(pk)) ? 204 : 404 });
+  });
   socket.on('subscribe', (_: Kwargs, reply: Acknowledge) => {
     socket.join('people');
     reply({ status: 201 });
