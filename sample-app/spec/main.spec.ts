@@ -1,15 +1,15 @@
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { expect } from 'chai';
-import { putEmptyDatabase } from './support/prepared-database.js';
 import { type Program, RunningApp } from './support/running-app.js';
 import { TemporaryFolder } from './support/temporary-folder.js';
 import { Visitor } from './support/visitor.js';
 
 const TIME_FOR_PROCESSES = 120_000;
 
-/** One story on one folder: it is opened, refused to a second process, killed, opened again, and closed. */
+/** One story on one folder, whose first start was cut off: it is opened, refused to a second process, killed, opened again, and closed. */
 describe('main.js', function () {
   this.timeout(TIME_FOR_PROCESSES);
 
@@ -30,6 +30,12 @@ describe('main.js', function () {
     return started;
   }
 
+  /** What a process leaves that is killed while its first start writes the files of the database. */
+  function cutOff(dataFolder: string): void {
+    mkdirSync(join(dataFolder, 'pglite/global'), { recursive: true });
+    writeFileSync(join(dataFolder, 'pglite/global/pg_control'), 'cut off');
+  }
+
   async function visit(): Promise<Visitor> {
     const visitor = new Visitor(await app.address());
     visitors.push(visitor);
@@ -38,7 +44,7 @@ describe('main.js', function () {
 
   before(async () => {
     folder = new TemporaryFolder();
-    await putEmptyDatabase(folder.path);
+    cutOff(folder.path);
     app = start();
   });
   after(async () => {
@@ -54,6 +60,10 @@ describe('main.js', function () {
       'Applied 0001-create-accounts, 0002-create-rooms, 0003-add-private-rooms, 0004-add-visits',
       `Listening. Open ${address} in your browser; stop with Ctrl+C.`,
     ]);
+  });
+
+  it('loads the files of an empty database, and does not make them: they are older than this run', () => {
+    expect(statSync(join(folder.path, 'pglite/PG_VERSION')).mtimeMs).to.be.below(performance.timeOrigin);
   });
 
   it('refuses the folder to a second process in one sentence', async () => {
