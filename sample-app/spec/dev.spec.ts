@@ -11,7 +11,6 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { expect } from 'chai';
-import { putEmptyDatabase } from './support/prepared-database.js';
 import { RunningApp } from './support/running-app.js';
 import { TemporaryFolder } from './support/temporary-folder.js';
 
@@ -230,7 +229,6 @@ describe('npm run dev, of the chat,', function () {
   before(async () => {
     copy = AppCopy.ofChat();
     data = new TemporaryFolder();
-    await putEmptyDatabase(data.path);
     dev = start('npm', 'run', 'dev');
     await dev.address();
   });

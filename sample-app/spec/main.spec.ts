@@ -1,15 +1,15 @@
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { expect } from 'chai';
-import { putEmptyDatabase } from './support/prepared-database.js';
 import { type Program, RunningApp } from './support/running-app.js';
 import { TemporaryFolder } from './support/temporary-folder.js';
 import { Visitor } from './support/visitor.js';
 
 const TIME_FOR_PROCESSES = 120_000;
 
-/** One story on one folder: it is opened, refused to a second process, killed, opened again, and closed. */
+/** One story on one folder, whose first start was cut off: it is opened, refused to a second process, killed, opened again, and closed. */
 describe('main.js', function () {
   this.timeout(TIME_FOR_PROCESSES);
 
@@ -30,6 +30,12 @@ describe('main.js', function () {
     return started;
   }
 
+  /** What a process leaves that is killed while its first start writes the files of the database. */
+  function cutOff(dataFolder: string): void {
+    mkdirSync(join(dataFolder, 'pglite/global'), { recursive: true });
+    writeFileSync(join(dataFolder, 'pglite/global/pg_control'), 'cut off');
+  }
+
   async function visit(): Promise<Visitor> {
     const visitor = new Visitor(await app.address());
     visitors.push(visitor);
@@ -38,8 +44,8 @@ describe('main.js', function () {
 
   before(async () => {
     folder = new TemporaryFolder();
-    await putEmptyDatabase(folder.path);
-    app = start();
+    cutOff(folder.path);
+    app = start({ TZ: 'Asia/Tokyo' });
   });
   after(async () => {
     await Promise.all(apps.map((started) => started.stop('SIGKILL')));
@@ -54,6 +60,11 @@ describe('main.js', function () {
       'Applied 0001-create-accounts, 0002-create-rooms, 0003-add-private-rooms, 0004-add-visits',
       `Listening. Open ${address} in your browser; stop with Ctrl+C.`,
     ]);
+  });
+
+  it('loads the files of an empty database: those that PGlite makes have the time zone of the machine', () => {
+    const settings = readFileSync(join(folder.path, 'pglite/postgresql.conf'), 'utf8');
+    expect(settings.match(/^timezone = .*/m)?.[0]).to.equal("timezone = 'Etc/GMT0'");
   });
 
   it('refuses the folder to a second process in one sentence', async () => {

@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect } from 'chai';
-import { putEmptyDatabase } from './support/prepared-database.js';
 import { RunningApp } from './support/running-app.js';
 import { TemporaryFolder } from './support/temporary-folder.js';
 import { unique } from './support/unique.js';
@@ -16,7 +15,6 @@ describe('sockets that say nothing to the app', function () {
 
   before(async function () {
     if (process.platform !== 'linux') return this.skip();
-    await putEmptyDatabase(folder.path);
     const main = new URL('../src/main.js', import.meta.url).pathname;
     const command = ['sh', '-c', `ulimit -n 400; exec "${process.execPath}" "${main}"`] as const;
     app = new RunningApp({ DATA_FOLDER: folder.path }, { command: [...command] });

@@ -34,6 +34,12 @@ export const startupBugs: readonly Bug[] = [
     caughtBy: ['copies'],
   },
   {
+    name: 'an application on a PostgreSQL server installs the files of an embedded database for production',
+    story: 'Only the driver is moved to what the specs need.',
+    plant: { symbol: 'ofEmbeddedDatabase', with: () => ['@mikro-orm/pglite'] },
+    caughtBy: ['cli/new/new-application'],
+  },
+  {
     name: 'clients delete by an action that the consumer has taken away',
     story: 'The method is found on the class that is extended.',
     plant: { symbol: 'takeActionAway', with: leftOut },

@@ -1,41 +1,21 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { dataDir } from '@electric-sql/pglite-prepopulatedfs';
 import type { EntityClass } from '@mikro-orm/core';
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/pglite';
 
-const manifest = new URL('../package.json', import.meta.resolve('@electric-sql/pglite'));
-const { version } = JSON.parse(readFileSync(manifest, 'utf8'));
-const archive = fileURLToPath(new URL(`../../empty-pglite-${version}.tar`, import.meta.url));
+let unpacking: Promise<ArrayBuffer> | undefined;
 
-let reading: Promise<Blob> | undefined;
-
-/**
- * The files of an empty embedded database, for `driverOptions.loadDataDir`. To make them takes four seconds of a processor and to
- * load them half of one, so the first process that needs them keeps them beside the compiled specs.
- */
-export function emptyFiles(): Promise<Blob> {
-  reading ??= readEmptyFiles();
-  return reading;
+/** The files of an empty database: PGlite takes four seconds of a processor to make them, and half of one to load them. */
+function emptyFiles(): Promise<ArrayBuffer> {
+  unpacking ??= unpack();
+  return unpacking;
 }
 
-async function readEmptyFiles(): Promise<Blob> {
-  if (!existsSync(archive)) await makeEmptyFiles();
-  const { buffer } = new Uint8Array(await readFile(archive));
-  // MikroORM copies its options, and the copy of a real Blob is none. PGlite asks for no more than this.
-  return { type: '', arrayBuffer: async () => buffer } as Blob;
-}
-
-async function makeEmptyFiles(): Promise<void> {
-  const { PGlite } = await import('@electric-sql/pglite');
-  await using database = await PGlite.create();
-  const files = await database.dumpDataDir('none');
-  await mkdir(dirname(archive), { recursive: true });
-  // Another process may be making them too: each file that stands there is whole.
-  await writeFile(`${archive}.${process.pid}`, files.stream());
-  await rename(`${archive}.${process.pid}`, archive);
+async function unpack(): Promise<ArrayBuffer> {
+  const archive = await dataDir();
+  return new Uint8Array(await promisify(gunzip)(await archive.arrayBuffer())).buffer;
 }
 
 /** A database of its own in the process of the spec, for one file. It has one connection. */
@@ -59,7 +39,8 @@ export function embeddedDatabase(entities: EntityClass<object>[]): { readonly or
 export async function openEmbedded(entities: EntityClass<object>[]): Promise<MikroORM> {
   return MikroORM.init({
     dbName: 'memory://',
-    driverOptions: { loadDataDir: await emptyFiles() },
+    // MikroORM copies its options, and the copy of a real Blob is none. PGlite asks for no more than this.
+    driverOptions: { loadDataDir: { type: 'application/x-tar', arrayBuffer: emptyFiles } },
     entities,
     metadataProvider: ReflectMetadataProvider,
     discovery: { warnWhenNoEntities: false },

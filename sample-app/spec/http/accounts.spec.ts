@@ -15,7 +15,9 @@ describe('accounts over HTTP', () => {
 
   before(async function () {
     this.timeout(TIME_TO_OPEN);
-    chat = await createChat((await sharedDatabase()).orm, { clock, settings: { trustedProxies: ['127.0.0.1'] } });
+    const { orm } = await sharedDatabase();
+    const passwordCost = { memoryCost: 8, timeCost: 1, parallelism: 1 };
+    chat = await createChat(orm, { clock, passwordCost, settings: { trustedProxies: ['127.0.0.1'] } });
   });
   // Longer than attempts are remembered.
   beforeEach(() => clock.advance(HOUR));

@@ -1,7 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { expect } from 'chai';
 import { sharedBrowser } from '../support/browser.js';
-import { putEmptyDatabase } from '../support/prepared-database.js';
 import { RunningApp } from '../support/running-app.js';
 import type { Tab } from '../support/tab.js';
 import { TemporaryFolder } from '../support/temporary-folder.js';
@@ -27,7 +26,6 @@ describe('a server that is started again under open tabs', function () {
   before(async function () {
     const browser = await sharedBrowser(this);
     folder = new TemporaryFolder();
-    await putEmptyDatabase(folder.path);
     app = new RunningApp({ DATA_FOLDER: folder.path, PORT, DRAIN_DELAY: '0' });
     visitors = new Visitors(browser, await app.address());
     adas = await visitors.signedUp(ada);

@@ -1,8 +1,5 @@
 import 'reflect-metadata';
-import { join } from 'node:path';
 import { type Database, migrate, openEmbedded } from '../../src/database/open-database.js';
-import { putEmptyDatabase } from './prepared-database.js';
-import { TemporaryFolder } from './temporary-folder.js';
 
 let opening: Promise<Database> | undefined;
 
@@ -13,10 +10,7 @@ export function sharedDatabase(): Promise<Database> {
 }
 
 async function openMigrated(): Promise<Database> {
-  const folder = new TemporaryFolder();
-  process.once('exit', () => folder.remove());
-  await putEmptyDatabase(folder.path);
-  const database = await openEmbedded(join(folder.path, 'pglite'));
+  const database = await openEmbedded('memory://');
   await migrate(database);
   return database;
 }

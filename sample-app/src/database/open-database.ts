@@ -1,4 +1,7 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
 import { type MigrationInfo, MikroORM } from '@mikro-orm/core';
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { Migrator } from '@mikro-orm/migrations';
@@ -70,13 +73,35 @@ async function ormOfServer(clientUrl: string): Promise<MikroORM> {
 }
 
 async function ormOfFiles(dbName: string): Promise<MikroORM> {
-  const { PgliteDriver } = await import('@mikro-orm/pglite').catch((error: NodeJS.ErrnoException) => {
+  const [{ PgliteDriver }, { dataDir }] = await Promise.all([
+    import('@mikro-orm/pglite'),
+    import('@electric-sql/pglite-prepopulatedfs'),
+  ]).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
     throw new StartError(
-      'DATABASE_URL is not set, and the embedded database is not installed: npm install @mikro-orm/pglite@7.2.1',
+      'DATABASE_URL is not set, and the embedded database is not installed: npm install --save-exact @mikro-orm/pglite@7.2.1 @electric-sql/pglite-prepopulatedfs@0.5.8',
     );
   });
-  return MikroORM.init({ ...common, driver: PgliteDriver, dbName });
+  const driverOptions = isComplete(dbName) ? {} : { loadDataDir: unpacked(dataDir) };
+  return MikroORM.init({ ...common, driver: PgliteDriver, dbName, driverOptions });
+}
+
+/** PGlite looks for the same file. It is written near the end, so that a first start which was cut off is begun again. */
+function isComplete(folder: string): boolean {
+  return existsSync(join(folder, 'PG_VERSION'));
+}
+
+/**
+ * The files of an empty database. PGlite loads them at its first start; to make them would take it three times as long and twice
+ * the memory. They are read when it asks for them: an ORM that does not connect needs none.
+ */
+function unpacked(archive: () => Promise<Blob>): Pick<Blob, 'type' | 'arrayBuffer'> {
+  const arrayBuffer = async () => {
+    const files = await promisify(gunzip)(await (await archive()).arrayBuffer());
+    return new Uint8Array(files).buffer;
+  };
+  // MikroORM copies its options, and the copy of a real Blob is none. PGlite asks for these two members.
+  return { type: 'application/x-tar', arrayBuffer };
 }
 
 function filesIn(dataFolder: string): string {

@@ -133,8 +133,9 @@ describe('signalbox new', () => {
   it('uses a PostgreSQL server where it is asked to', async () => {
     await create('--database', 'postgresql');
     const { dependencies, devDependencies } = JSON.parse(await read('package.json'));
-    expect(dependencies).to.not.have.property('@mikro-orm/pglite');
-    expect(devDependencies).to.include({ '@mikro-orm/pglite': '7.2.1' });
+    const ofEmbeddedDatabase = { '@mikro-orm/pglite': '7.2.1', '@electric-sql/pglite-prepopulatedfs': '0.5.8' };
+    expect(dependencies).to.not.have.any.keys(ofEmbeddedDatabase);
+    expect(devDependencies).to.include(ofEmbeddedDatabase);
     expect(await read('.env')).to.contain('\nDATABASE_URL=postgresql://postgres:postgres@localhost:5432/my_app\n');
     expect(await read('compose.yaml')).to.contain('POSTGRES_DB: my_app\n');
     expect(terminal.written).to.contain('\n  docker compose up -d    # or name your server in .env\n  npm run dev\n');

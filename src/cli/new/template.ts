@@ -54,6 +54,9 @@ const shared = [
 /** esbuild's install script makes its command start faster, and nothing else. pnpm fails where a script is neither allowed nor refused. */
 const PNPM_SETTINGS = 'allowBuilds:\n  esbuild: false\n';
 
+/** What only the embedded database needs: its driver, and the files that its first start loads. */
+const ofEmbeddedDatabase = ['@mikro-orm/pglite', '@electric-sql/pglite-prepopulatedfs'];
+
 /** What a build, an installation or a start of the sample app leaves in its folder. */
 const made = /^(node_modules|dist|data|\.env|.*\.tsbuildinfo)$/;
 
@@ -113,16 +116,20 @@ async function writeManifest(folder: string, name: string, { database, framework
   const { dependencies, devDependencies } = manifest;
   dependencies.signalbox = framework;
   // Specs run on the embedded database in any case.
-  if (database === 'postgresql') {
-    devDependencies['@mikro-orm/pglite'] = dependencies['@mikro-orm/pglite'];
-    delete dependencies['@mikro-orm/pglite'];
-  }
+  if (database === 'postgresql') for (const name of ofEmbeddedDatabase) move(name, dependencies, devDependencies);
   const { name: _, version, private: isPrivate, type, ...rest } = manifest;
   const written = {
     ...{ name, version, private: isPrivate, type, engines: ownManifest().engines, allowScripts: { esbuild: false } },
     ...{ ...rest, dependencies, devDependencies: inOrder(devDependencies) },
   };
   await writeFile(path, `${JSON.stringify(written, null, 2)}\n`);
+}
+
+function move(name: string, from: Record<string, string>, to: Record<string, string>): void {
+  const { [name]: wanted } = from;
+  if (wanted === undefined) throw new Error(`The template does not depend on ${name}.`);
+  to[name] = wanted;
+  delete from[name];
 }
 
 async function writeSettings(folder: string, name: string, { database }: ApplicationChoices): Promise<void> {
