@@ -607,7 +607,7 @@ function inlinePart(
     columns,
     read: (row, at, serializing) => (isAnySet(row, at, columns.length) ? value.read(row, at, serializing) : null),
     readStored: (row, serializing) => {
-      const found = names.map((name) => row.columns[name] ?? row.columns[`${digest}${name}`]);
+      const found = names.map((name) => row.columns[name in row.columns ? name : `${digest}${name}`]);
       if (found.some((each) => each !== null && each !== undefined)) return value.readStored?.(row, serializing);
       return found.includes(undefined) ? undefined : null;
     },
