@@ -251,11 +251,7 @@ const cases: readonly Case[] = [
     retrieve: always('the default filter "listed" of Museum'),
   },
   { says: 'none for a default filter on the model itself', consumer: HallConsumer, list: never, retrieve: never },
-  {
-    says: 'those of an embedded value',
-    consumer: PrintConsumer,
-    list: always('Print.frame, which is no plain column'),
-  },
+  { says: 'none for an embedded value', consumer: PrintConsumer, list: never },
   {
     says: 'those of a hook of the entity',
     consumer: TicketConsumer,

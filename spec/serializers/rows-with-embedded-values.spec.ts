@@ -174,6 +174,18 @@ describe('Embedded values that are shown without entities', () => {
     });
   }
 
+  for (const kind of single) {
+    it(`show lazy columns where entities are made, too (${kind})`, async () => {
+      const options = { fields: ['id', kind], computed: ['nothing'] };
+      const nothing = () => null;
+      await using client = await RowClient.open(database.orm, Parcel, options, undefined, { nothing });
+      const row = { id: 1, [kind]: full, nothing: null };
+      expect(await client.created({ [kind]: full })).to.deep.equal(row);
+      expect(await client.patched(1, { [kind]: full })).to.deep.equal(row);
+      expect(await client.events()).to.have.length(1);
+    });
+  }
+
   it('are those of a row that may not lack them, although all columns are null', async () => {
     await database.orm.em.execute(`insert into parcel (id) values (1); insert into crate (id, parcel_id) values (1, 1)`);
     await using client = await RowClient.open(database.orm, Crate, { fields: ['id', 'label'] });

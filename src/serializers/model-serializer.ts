@@ -116,7 +116,7 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
     const fields = this.#fieldsFor(context).filter(({ name }) => name in rest);
     // A collection that was never loaded cannot tell what `set` takes out of it, and a lazy column not whether it changes.
     const unloaded = fields.flatMap((field) => (field.kind === 'many' ? [field.name] : lazyProperties(field)));
-    if (unloaded.length > 0) await em.populate(entity, unloaded as never);
+    await context.unitOfWork.load([entity], unloaded);
     for (const field of fields) {
       if (rest[field.name] === null && isLoadedNull(entity, field.name, em)) delete rest[field.name];
       else if (field.kind === 'column') setColumn(entity, field, rest);
