@@ -187,7 +187,9 @@ describe('Embedded values that are shown without entities', () => {
   }
 
   it('are those of a row that may not lack them, although all columns are null', async () => {
-    await database.orm.em.execute(`insert into parcel (id) values (1); insert into crate (id, parcel_id) values (1, 1)`);
+    await database.orm.em.execute(
+      `insert into parcel (id) values (1); insert into crate (id, parcel_id) values (1, 1)`,
+    );
     await using client = await RowClient.open(database.orm, Crate, { fields: ['id', 'label'] });
     expect(await client.send('retrieve', { pk: 1 })).to.deep.equal([200, { id: 1, label: empty }]);
   });

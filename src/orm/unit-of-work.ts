@@ -100,7 +100,11 @@ export class UnitOfWork {
     const [first] = entities;
     const prop = first && propertyOf(first, name);
     if (!first || !prop) return;
-    if (inner.length > 0) return this.#loadEmbedded(entities.flatMap((entity) => related(entity, name)), inner);
+    if (inner.length > 0)
+      return this.#loadEmbedded(
+        entities.flatMap((entity) => related(entity, name)),
+        inner,
+      );
     const missing = entities.filter((entity) => Reflect.get(entity, name) === undefined);
     if (prop.kind !== 'embedded' || !prop.lazy || missing.length === 0) return;
     const meta = helper(first).__meta;

@@ -109,5 +109,7 @@ export function columnsWithin(prop: EntityProperty): readonly EntityProperty[] {
 /** All properties of an embedded value that are none themselves. */
 export function membersWithin(prop: EntityProperty, within = membersWithin): readonly EntityProperty[] {
   if (prop.kind !== 'embedded') return [prop];
-  return Object.values(prop.embeddedProps as Readonly<Record<string, EntityProperty>>).flatMap((inner) => within(inner));
+  return Object.values(prop.embeddedProps as Readonly<Record<string, EntityProperty>>).flatMap((inner) =>
+    within(inner),
+  );
 }

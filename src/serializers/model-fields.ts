@@ -164,7 +164,8 @@ function refuseUnlinkable(serializer: string, member: string, ends: readonly (En
 }
 
 function unclear(prop: EntityProperty, field: ModelField): string | undefined {
-  if (prop.polymorphic && !field.embedded) return 'refers to rows of several classes, and a key alone does not say of which.';
+  if (prop.polymorphic && !field.embedded)
+    return 'refers to rows of several classes, and a key alone does not say of which.';
   if (!field.isAccepted) return undefined;
   if (field.column.refusal !== undefined) return `is accepted from clients, and ${field.column.refusal}.`;
   if (!field.embedded) return undefined;

@@ -20,7 +20,14 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { GivenRights } from '../permissions/rights.js';
 import { isWithin, rightsKey } from './field-rights.js';
 import { asItIs, hasOwnType } from './model-columns.js';
-import { columnsWithin, embeddedJsonBy, embeddedObstacle, isJsonColumn, memberOf, membersWithin } from './model-embedded.js';
+import {
+  columnsWithin,
+  embeddedJsonBy,
+  embeddedObstacle,
+  isJsonColumn,
+  memberOf,
+  membersWithin,
+} from './model-embedded.js';
 import type { EmbeddedFields, ModelField } from './model-fields.js';
 import { BaseModelSerializer, fieldsOfSerializer } from './model-serializer.js';
 import { jsonBy, readBy } from './model-values.js';
@@ -599,7 +606,10 @@ function inlinePart(
     .flatMap((field) => columnsWithin(memberOf(prop, field)))
     .filter(hasColumn)
     .map((inner) => columnSql(context.em, meta, inner, alias, quote(inner.fieldNames[0] ?? '')));
-  const columns = [...value.columns, ...unshown.map((sql) => ({ sql: `nullif(${sql} is not null, false)`, isText: false }))];
+  const columns = [
+    ...value.columns,
+    ...unshown.map((sql) => ({ sql: `nullif(${sql} is not null, false)`, isText: false })),
+  ];
   const names = columnsWithin(prop)
     .filter(hasColumn)
     .flatMap(({ fieldNames }) => fieldNames);
