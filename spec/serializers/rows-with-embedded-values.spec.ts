@@ -1,5 +1,14 @@
 import { type Platform, Type } from '@mikro-orm/core';
-import { Embeddable, Embedded, Entity, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import {
+  Embeddable,
+  Embedded,
+  Entity,
+  ManyToOne,
+  PrimaryKey,
+  Property,
+  ReflectMetadataProvider,
+} from '@mikro-orm/decorators/legacy';
+import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   Consumer,
@@ -272,6 +281,20 @@ class Bill {
   @Embedded(() => [Cat, Dog], { object: true, nullable: true }) pet?: Cat | Dog | null;
 }
 
+@Embeddable()
+class Room {
+  @Property({ type: 'string' }) name: string;
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+@Entity()
+class Booking {
+  @PrimaryKey({ type: 'integer' }) id!: number;
+  @Embedded(() => Room) room!: Room;
+}
+
 const obstacles = [
   ['sum', 'Bill.sum.gross, which is no plain column', { net: 1, gross: 2 }],
   ['stay', 'Bill.stay.note, which is no plain column', { nights: 1, note: null }],
@@ -306,4 +329,24 @@ describe('An embedded value that its columns do not tell', () => {
       await app.close();
     });
   }
+
+  it('takes an entity: its constructor makes it', async () => {
+    @injectable()
+    class BookingSerializer extends ModelSerializer(Booking, { fields: ['id', 'room'] }) {}
+    @Consumer()
+    class Bookings extends mix(ModelConsumer(Booking, { serializer: BookingSerializer }), List) {}
+    const orm = await MikroORM.init({
+      clientUrl: database.orm.config.get('clientUrl') ?? '',
+      entities: [Booking],
+      metadataProvider: ReflectMetadataProvider,
+      forceEntityConstructor: [Room],
+    });
+    const app = createApp({ orm, container: testProviders().container, routes: [path('/', Bookings)] });
+    expect(app.describe().routes[0]?.streams[0]?.actions[0]?.rows).to.deep.equal({
+      entities: 'always',
+      because: ['Booking.room, which is made by its constructor'],
+    });
+    await app.close();
+    await orm.close(true);
+  });
 });

@@ -78,7 +78,7 @@ export function embeddedObstacle(
   const own = prop.targetMeta as EntityMetadata;
   if (isMadeByCode(declared)) return `${path}, which is no plain column`;
   if (own.polymorphs?.length) return `${path}, which is of one of several classes`;
-  if (own.forceConstructor) return `${path}, whose class makes it by its constructor`;
+  if (own.forceConstructor) return `${path}, which is made by its constructor`;
   for (const field of fields.filter(({ isShown }) => isShown)) {
     const inner = memberOf(prop, field);
     const member = (own.properties[field.name as never] as EntityProperty | undefined) ?? inner;

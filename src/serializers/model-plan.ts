@@ -385,6 +385,7 @@ function checkPlain(meta: EntityMetadata, { em }: Compiling): void {
   if (meta.virtual || meta.expression) throw new EntityNeeded(`${className}, which has no table`);
   if (meta.inheritanceType === 'tpt' || meta.tptParent)
     throw new EntityNeeded(`${className}, which has several tables`);
+  if (meta.forceConstructor) throw new EntityNeeded(`${className}, whose rows are made by its constructor`);
   if (hooks.onLoad || hooks.onInit) throw new EntityNeeded(`${className}, which has a hook for rows that are loaded`);
   const events = em.getEventManager();
   if (events.hasListeners('onLoad' as EventType, meta) || events.hasListeners('onInit' as EventType, meta))
