@@ -112,6 +112,12 @@ export const plainRowsBugs: readonly Bug[] = [
     caughtBy: ['serializers/refused-columns'],
   },
   {
+    name: 'rows that a constructor makes are shown as their columns are',
+    story: 'Nothing looks at what the class of the model says.',
+    plant: { symbol: 'checkPlain', with: leftOut },
+    caughtBy: ['consumers/model-rows'],
+  },
+  {
     name: 'an embedded value that is missing is shown as an object without values',
     story: 'Nothing looks at its columns before they are shown.',
     plant: { symbol: 'isAnySet', with: always(true) },

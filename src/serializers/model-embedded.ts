@@ -72,19 +72,20 @@ export function memberOf(prop: EntityProperty, { name }: Pick<ModelField, 'name'
 export function embeddedObstacle(
   path: string,
   prop: EntityProperty,
-  { fields }: EmbeddedFields,
+  { fields, class: type }: EmbeddedFields,
+  em: EntityManager,
   declared = prop,
 ): string | undefined {
   const own = prop.targetMeta as EntityMetadata;
   if (isMadeByCode(declared)) return `${path}, which is no plain column`;
   if (own.polymorphs?.length) return `${path}, which is of one of several classes`;
-  if (own.forceConstructor) return `${path}, which is made by its constructor`;
+  if (em.getMetadata().find(type)?.forceConstructor) return `${path}, which is made by its constructor`;
   for (const field of fields.filter(({ isShown }) => isShown)) {
     const inner = memberOf(prop, field);
     const member = (own.properties[field.name as never] as EntityProperty | undefined) ?? inner;
     const at = `${path}.${field.name}`;
     const reason = field.embedded
-      ? embeddedObstacle(at, inner, field.embedded, member)
+      ? embeddedObstacle(at, inner, field.embedded, em, member)
       : memberObstacle(at, inner, member);
     if (reason !== undefined) return reason;
   }

@@ -405,7 +405,7 @@ function planField(
   const prop = meta.properties[name as never] as EntityProperty;
   if (field.kind === 'column') return columnField(column(context, meta, prop, alias, 'shown'), name);
   if (field.embedded) {
-    const obstacle = embeddedObstacle(`${meta.className}.${name}`, prop, field.embedded);
+    const obstacle = embeddedObstacle(`${meta.className}.${name}`, prop, field.embedded, context.em);
     if (obstacle !== undefined) throw new EntityNeeded(obstacle);
     return { ...embeddedPart(context, meta, prop, field.embedded, alias), name };
   }
