@@ -51,7 +51,7 @@ export const plainRowsBugs: readonly Bug[] = [
   {
     name: 'rows are read and written under names that a pooler does not know',
     story: 'The setting holds for the change log only.',
-    plant: { symbol: 'ModelQueries', with: made(() => [() => true]) },
+    plant: { symbol: 'ModelQueries', with: made(() => [true]) },
     caughtBy: ['orm/prepared-rows'],
   },
   {

@@ -23,8 +23,9 @@ import {
   type Scope,
   type ScopeMiddleware,
   ServerClosing,
+  type TransportListener,
 } from 'signalbox';
-import { connect, MemoryLogger, TestClock } from 'signalbox/testing';
+import { connect, MemoryLogger, MemoryTransport, TestClock } from 'signalbox/testing';
 import { container, injectable } from 'tsyringe';
 import { WebSocketServer } from 'ws';
 import { until, within } from '../support/deadline.js';
@@ -427,6 +428,22 @@ describe('An application', () => {
     client.socket.destroy();
     await heard('disposed');
     expect(told).not.to.include('waiting');
+  });
+
+  it('reads the frames of any transport, which may be bytes', async () => {
+    const app = open();
+    const reply = Promise.withResolvers<string>();
+    const transport = new MemoryTransport(reply.resolve);
+    let listener: TransportListener | undefined;
+    const listen = transport.listen.bind(transport);
+    transport.listen = (hears) => {
+      listener = hears;
+      listen(hears);
+    };
+    await app.accept({ url: '/ws/echo/', headers: {} }, () => transport);
+    listener?.onText(new TextEncoder().encode('{"action": "grüße", "request_id": 1}'));
+    expect(JSON.parse(await within(reply.promise, 'The reply'))).to.include({ action: 'grüße', response_status: 405 });
+    await app.close();
   });
 
   describe('that closes', () => {

@@ -30,7 +30,6 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { PermissionChecker } from '../permissions/permission-checker.js';
 import { ActionContext } from '../scope/action-context.js';
 import { ownership, type Scope } from '../scope/scope.js';
-import { ShownRow } from '../serializers/model-plan.js';
 import type { SerializerContext } from '../serializers/serializer.js';
 import type { Settings } from '../settings.js';
 import { CloseCode, Status } from '../status.js';
@@ -381,13 +380,12 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     return traits;
   }
 
-  async show(result: unknown, request: Request): Promise<unknown> {
+  show(result: unknown, request: Request): Promise<unknown> {
     const consumer = this.instance;
     const { model: entity } = this.compiled;
     const isReply = result instanceof ActionReply;
     const reply = (isReply ? result.serializer : undefined) ?? request.definition?.reply;
     const data = isReply ? result.data : result;
-    if (data instanceof ShownRow) return data.data;
     if (!entity || !(consumer instanceof BaseModelConsumer))
       return showResult(data, { reply, model: undefined, context: this.#serializerContext(request) });
     const model = { entity, serializer: consumer['getSerializer'](request) };

@@ -208,7 +208,7 @@ async function run(
   const text = known.get(name) ?? writeSql(em, schema, shape);
   if (known.size >= mostTexts) known.clear();
   known.set(name, text);
-  const statement = { text, ...(queries.hasNames() && { name: kind }) };
+  const statement = { text, ...(queries.hasNames && { name: kind }) };
   try {
     const [row] = await runRows(clientOf(em), statement, parameters);
     return row;

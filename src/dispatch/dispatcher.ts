@@ -5,6 +5,7 @@ import { type CheckedKwargs, checkKwargs, refuseUnknown } from '../kwargs/kwargs
 import type { Logger } from '../logger.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { Answers } from '../permissions/permission-checker.js';
+import { ShownRow } from '../serializers/model-plan.js';
 import type { Settings } from '../settings.js';
 import { encodeData, isPlainData } from '../wire/codec.js';
 import type { ActionDefinition } from './actions.js';
@@ -356,8 +357,9 @@ export class Dispatcher {
   async #shown(request: Request, action: ActionDefinition, result: unknown): Promise<Outcome> {
     const status = (result instanceof ActionReply ? result.status : undefined) ?? action.status;
     // Plain data show themselves, unless the action declares what of them may be shown.
-    const isShown = !action.reply && isPlainData(result);
-    return { status, data: encodeData(isShown ? result : await request.target.show(result, request)) };
+    if (!action.reply && isPlainData(result)) return { status, data: encodeData(result) };
+    const shown = result instanceof ShownRow ? result.data : await request.target.show(result, request);
+    return { status, data: encodeData(shown) };
   }
 
   /**

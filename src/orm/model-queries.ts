@@ -106,7 +106,7 @@ export class ModelQueries {
   readonly #conditions = new Map<string, string | null>();
 
   /** @param hasNames whether statements are prepared under a name */
-  constructor(readonly hasNames: () => boolean = () => true) {}
+  constructor(readonly hasNames = true) {}
 
   /** Always from the primary, and never from a cache. What the request has changed and not flushed is flushed first, as `em.find` does. */
   async rows(reader: Reader, selection: Selection, query: ModelQuery): Promise<readonly PlainRow[]> {
@@ -277,7 +277,7 @@ export class ModelQueries {
   ): Promise<readonly PlainRow[]> {
     const connection = (transaction ?? clientOf(em)) as StatementConnection;
     const sql = em.config.get('onQuery')(text, [...values]);
-    const statement = { text: sql, ...(this.hasNames() && name !== undefined && { name }) };
+    const statement = { text: sql, ...(this.hasNames && name !== undefined && { name }) };
     try {
       if (!em.config.getLogger().isEnabled('query')) return await runRows(connection, statement, values);
       const logging = em.getConnection('write') as unknown as LoggingConnection;

@@ -1,5 +1,5 @@
 import type { DependencyContainer } from 'tsyringe';
-import { currentWork, type Work } from '../async-context.js';
+import { currentWork } from '../async-context.js';
 import { connectionContainer } from './connection-container.js';
 import { cookiesOf } from './cookies.js';
 import type { Identity } from './identity.js';
@@ -51,7 +51,7 @@ export class Ownership implements UserFacts {
   session: ScopeSession | undefined;
   identity: Identity | undefined;
   /** By the requests that log in and are not answered. */
-  #proposals: Map<Work, Proposal> | undefined;
+  #proposals: Map<object, Proposal> | undefined;
   /** Resolves once it is known whose connection it is; undefined where it is. Set by `holdUntil`. */
   settling: Promise<void> | undefined;
 
@@ -79,7 +79,7 @@ export class Ownership implements UserFacts {
    *
    * @returns whether the request was another user's meanwhile
    */
-  settle(work: Work | undefined, hasSucceeded: boolean): boolean {
+  settle(work: object | undefined, hasSucceeded: boolean): boolean {
     const proposal = work && this.#proposals?.get(work);
     if (!work || !proposal) return false;
     const { isOther, ...facts } = proposal;

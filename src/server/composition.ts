@@ -386,7 +386,7 @@ function unitOfWorkOf({ orm, otherOrms = [] }: Options, { changeLog }: Settings)
     return new UnitOfWork(
       orm.em,
       otherOrms.map(({ em }) => em),
-      new ModelQueries(() => changeLog.preparedStatements),
+      new ModelQueries(changeLog.preparedStatements),
     );
   throw new ConfigurationError({
     class: 'createApp',

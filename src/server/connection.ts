@@ -213,7 +213,7 @@ export class Connection
     let payload: unknown;
     try {
       const tooMuch = this.#tooMuchOfUser(now);
-      const { frame, refusal = tooMuch, signs, pong } = readFrame(String(data), this.services.settings.limits);
+      const { frame, refusal = tooMuch, signs, pong } = readFrame(textOf(data), this.services.settings.limits);
       if (signs * bytesPerSign > bytes) this.slot.chargeWork(signs * bytesPerSign - bytes, now);
       if (pong && !refusal && (isMultiplexed || !(consumers as CompiledConsumer).actions.has('ping'))) {
         this.#reply(pong, stream);
@@ -577,6 +577,11 @@ export class Connection
   #translate(thrown: unknown): ApiError {
     return this.services.errors.translate(thrown, { path: this.scope.path });
   }
+}
+
+function textOf(data: FrameText): string {
+  if (typeof data === 'string') return data;
+  return (Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength)).toString();
 }
 
 /** @throws ParseError without a stream and a payload; StreamNotFound, which in development lists near names */

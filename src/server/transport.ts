@@ -1,5 +1,5 @@
 /** The text of a frame; over a network as its bytes in UTF-8, which a frame that waits need not be decoded for. */
-export type FrameText = string | Buffer;
+export type FrameText = string | Uint8Array;
 
 /** One socket as the server needs it: WebSocket frames over a network, or arrays in a spec. */
 export interface Transport {
