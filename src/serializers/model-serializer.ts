@@ -443,21 +443,28 @@ export function fieldsOfSerializer(
 
 /** The properties of an entity that its serializer shows, those of embedded values too. */
 export function shownProperties(serializer: SerializerClass, unitOfWork: UnitOfWork): readonly string[] {
-  return shownFields(serializer, unitOfWork)
-    .filter(({ isShown }) => isShown)
+  return storedFields(serializer, unitOfWork)
+    .flatMap(shownWithin)
     .map(({ property }) => property);
+}
+
+function shownWithin(field: ModelField): readonly ModelField[] {
+  return field.isShown ? [field, ...(field.embedded?.fields ?? []).flatMap(shownWithin)] : [];
 }
 
 /** Properties that are not shown, and tell by being null whether an embedded value that is shown is there. */
 export function tellingProperties(serializer: SerializerClass, unitOfWork: UnitOfWork): readonly string[] {
-  return shownFields(serializer, unitOfWork)
-    .filter(({ isShown }) => !isShown)
-    .map(({ property }) => property);
+  const shown = new Set(shownProperties(serializer, unitOfWork));
+  return storedFields(serializer, unitOfWork)
+    .filter(({ isShown }) => isShown)
+    .flatMap(fieldsWithin)
+    .map(({ property }) => property)
+    .filter((property) => !shown.has(property));
 }
 
-function shownFields(serializer: SerializerClass, unitOfWork: UnitOfWork): readonly ModelField[] {
+function storedFields(serializer: SerializerClass, unitOfWork: UnitOfWork): readonly ModelField[] {
   const fields = fieldsOfSerializer(serializer, unitOfWork) ?? [];
-  return fields.filter(({ kind, isShown }) => kind !== 'computed' && isShown).flatMap(fieldsWithin);
+  return fields.filter(({ kind }) => kind !== 'computed');
 }
 
 /** Compiled once per class and database: the container makes serializers for each request, and compiling makes entities. */
