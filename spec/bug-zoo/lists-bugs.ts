@@ -51,7 +51,15 @@ export const listsBugs: readonly Bug[] = [
   {
     name: 'the key of a row that was never in sight is told to who follows all rows',
     story: 'Each row that is out of sight is taken for one that has just left it.',
-    plant: { symbol: 'wasVisible', with: () => async () => true },
+    plant: {
+      symbol: 'isVisible',
+      with:
+        (original: (...given: unknown[]) => unknown) =>
+        (...given: unknown[]) => {
+          const [, { change }, row] = given as [object, { readonly change?: { readonly before?: object } }, object];
+          return row === change?.before || original(...given);
+        },
+    },
     caughtBy: ['consumers/model-observe-kinds', 'consumers/model-observe-rows'],
   },
   {

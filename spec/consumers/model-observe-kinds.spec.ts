@@ -33,6 +33,16 @@ class CurrentConsumer extends base {
   }
 }
 
+let opened: Promise<void> | undefined;
+
+@Consumer()
+class WaitingConsumer extends base {
+  protected override async getQuery() {
+    await opened;
+    return { archived: false };
+  }
+}
+
 @Consumer()
 class HostedConsumer extends base {
   protected override getQuery() {
@@ -71,6 +81,7 @@ describe('ObserveKinds', () => {
   beforeEach(async () => {
     em = database.orm.em.fork();
     isGranted = true;
+    opened = undefined;
     await em.execute(`insert into "user" (username, password) values ('ann', 'secret'), ('bob', 'secret')`);
     await em.execute(`insert into room (name, archived) values ('red', false), ('blue', true)`);
     app = createApp({
@@ -78,6 +89,7 @@ describe('ObserveKinds', () => {
       routes: [
         path('/rooms/', RoomConsumer),
         path('/current/', CurrentConsumer),
+        path('/waiting/', WaitingConsumer),
         path('/hosted/', HostedConsumer),
         path('/judged/', JudgedConsumer),
         path('/granted/', GrantedConsumer),
@@ -243,6 +255,25 @@ describe('ObserveKinds', () => {
       await bob.expectSilence();
     });
   }
+
+  it('tells each change by what it was, where others have followed before it is looked at', async () => {
+    await using bob = await connect(app, '/waiting/');
+    for (const kind of ['create', 'update', 'delete']) await ask(kind, { request_id: kind }, bob);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    opened = promise;
+    await write((room) => (room.name = 'navy'), 2);
+    await write((room) => (room.archived = false), 2);
+    await write((room) => (room.name = 'pink'));
+    await write((room) => (room.archived = true));
+    await remove(1);
+    resolve();
+    const frames = [await bob.receive(), await bob.receive()];
+    expect(frames.map(({ action, data }) => ({ action, data }))).to.have.deep.members([
+      { action: 'create', data: { id: 2, name: 'navy' } },
+      { action: 'delete', data: { pk: 1 } },
+    ]);
+    await bob.expectSilence();
+  });
 
   it('asks the query of the row as it was also where it leads to other tables', async () => {
     await using bob = await connect(app, '/hosted/');

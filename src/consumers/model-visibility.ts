@@ -4,6 +4,7 @@ import { ActionReply } from '../dispatch/reply.js';
 import type { Class } from '../metadata.js';
 import type { ObservedEvent, Sight, Viewer, Visibility } from '../observers/observer-declaration.js';
 import { asStored } from '../orm/model-queries.js';
+import type { StoredRow } from '../orm/row.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { GivenRights } from '../permissions/rights.js';
 import { ActionContext } from '../scope/action-context.js';
@@ -74,18 +75,22 @@ async function lookAtAny(
 ): Promise<Sight> {
   const { action, pk } = event;
   const hasFilters = await hidesByDefault(consumer);
-  const shown = action === 'delete' ? undefined : await shownOf(consumer, event, viewer, isReadAgain || hasFilters);
-  const isSeen = shown !== undefined && !shown.isRefused;
-  const wasSeen = action === 'create' ? false : await wasVisible(consumer, viewer, isNarrowed || hasFilters);
+  const { before, after } = viewer.change ?? {};
+  const isSeenIn = (row: StoredRow | undefined): Promise<boolean | undefined> =>
+    isVisible(consumer, viewer, row, isNarrowed || hasFilters);
   const note = (): void => {};
-  if (isSeen) {
-    const seen = { action: wasSeen === false ? ('create' as const) : action, pk, data: shown.data };
-    return { event: seen, isRefused: false, note };
-  }
+  const wasSeen = action === 'create' ? false : await isSeenIn(before);
+  const isSeen = action === 'delete' ? false : await isSeenIn(after);
   // Of a row that may never have been in sight not even the key is told.
-  return wasSeen
-    ? { event: { action: 'delete', pk, data: { pk } }, isRefused: false, note }
-    : { isRefused: false, note };
+  if (isSeen === false)
+    return wasSeen
+      ? { event: { action: 'delete', pk, data: { pk } }, isRefused: false, note }
+      : { isRefused: false, note };
+  const shown = await shownOf(consumer, event, viewer, isReadAgain || hasFilters);
+  // A later change has hidden it, and is told as what it was.
+  if (!shown || shown.isRefused) return { isRefused: false, note };
+  const seen = { action: wasSeen === false ? ('create' as const) : action, pk, data: shown.data };
+  return { event: seen, isRefused: false, note };
 }
 
 function hidesByDefault(consumer: AnyModelConsumer): Promise<boolean> {
@@ -94,24 +99,23 @@ function hidesByDefault(consumer: AnyModelConsumer): Promise<boolean> {
 }
 
 /**
- * Whether the row was visible before the change, by the query and the permissions of now. Undefined where the query cannot be asked of a
- * row that is not stored any more.
+ * Whether the row was visible before the change, or was by it, by the query and the permissions of now. Undefined where the query cannot be
+ * asked of a row that is not stored any more.
  */
-async function wasVisible(
+async function isVisible(
   consumer: AnyModelConsumer,
   { change, context, isJudged, maySee }: Viewer,
+  row: StoredRow | undefined,
   isNarrowed: boolean,
 ): Promise<boolean | undefined> {
-  if (!change?.before) return false;
-  const { before, meta, schema, entity } = change;
+  if (!change || !row) return false;
+  const { meta, schema, entity } = change;
   const unitOfWork: UnitOfWork = consumer['unitOfWork'];
   if (isNarrowed && overrides(consumer.constructor as Class, 'getObject')) return undefined;
   const where = isNarrowed ? await consumer['visibleRows'](context) : {};
-  const isInQuery = isNarrowed
-    ? await unitOfWork.queries.matches(unitOfWork.reader, meta, before, where as object)
-    : true;
+  const isInQuery = isNarrowed ? await unitOfWork.queries.matches(unitOfWork.reader, meta, row, where as object) : true;
   if (!isInQuery || !isJudged) return isInQuery;
-  return unitOfWork.of(entity).runWith(meta, before, schema, (row) => maySee(row.entity));
+  return unitOfWork.of(entity).runWith(meta, row, schema, (logged) => maySee(logged.entity));
 }
 
 /** Whether what its clients see of a row says more than the columns that were committed. */
