@@ -111,4 +111,46 @@ export const plainRowsBugs: readonly Bug[] = [
     plant: { symbol: 'refuseUnlinkable', with: leftOut },
     caughtBy: ['serializers/refused-columns'],
   },
+  {
+    name: 'rows that a constructor makes are shown as their columns are',
+    story: 'Nothing looks at what the class of the model says.',
+    plant: { symbol: 'checkPlain', with: leftOut },
+    caughtBy: ['consumers/model-rows'],
+  },
+  {
+    name: 'an embedded value that is missing is shown as an object without values',
+    story: 'Nothing looks at its columns before they are shown.',
+    plant: { symbol: 'isAnySet', with: always(true) },
+    caughtBy: ['serializers/rows-with-embedded-values'],
+  },
+  {
+    name: 'the getter of an embedded value is shown as null',
+    story: 'It is taken for a column.',
+    plant: { symbol: 'embeddedObstacle', with: always(undefined) },
+    caughtBy: ['serializers/rows-with-embedded-values'],
+  },
+  {
+    name: 'an event says null of an embedded value of which only a hidden column has a value',
+    story: 'The log has no digest of it, so that its row looks as if nothing were there.',
+    plant: { symbol: 'tellingProperties', with: always([]) },
+    caughtBy: ['serializers/rows-with-embedded-values'],
+  },
+  {
+    name: 'events lack JSON that is embedded in an inline value',
+    story: 'Whatever lies in an embedded value is taken for a part of its JSON.',
+    plant: {
+      symbol: 'hasColumn',
+      with:
+        (original: (prop: { kind: string; embedded?: unknown }) => boolean) =>
+        (prop: { kind: string; embedded?: unknown }) =>
+          original(prop) && !(prop.kind === 'embedded' && prop.embedded),
+    },
+    caughtBy: ['serializers/rows-with-embedded-values'],
+  },
+  {
+    name: 'lazy embedded values are shown as null where entities are made',
+    story: 'They are not asked for.',
+    plant: { symbol: 'lazyProperties', with: always([]) },
+    caughtBy: ['serializers/rows-with-embedded-values'],
+  },
 ];

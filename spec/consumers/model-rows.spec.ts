@@ -61,6 +61,15 @@ class Print {
   @Embedded(() => Frame) frame = new Frame();
 }
 
+@Entity({ forceConstructor: true })
+class Poster {
+  @PrimaryKey({ type: 'integer' }) id!: number;
+  @Property({ type: 'string' }) title: string;
+  constructor(title: string) {
+    this.title = title.toUpperCase();
+  }
+}
+
 @Entity()
 class Ticket {
   @PrimaryKey({ type: 'integer' }) id!: number;
@@ -127,6 +136,9 @@ class LoudSerializer extends ModelSerializer(Painting, { fields: ['id'] }) {
 @injectable()
 class MuseumSerializer extends ModelSerializer(Painting, { fields: ['id', 'museum'] }) {}
 @injectable()
+class PosterSerializer extends ModelSerializer(Poster as never, { fields: ['id', 'title'] } as never) {}
+
+@injectable()
 class PrintSerializer extends ModelSerializer(Print, { fields: ['id', 'frame'], readOnly: ['frame'] }) {}
 @injectable()
 class HallSerializer extends ModelSerializer(Museum, { fields: ['id'] }) {}
@@ -169,6 +181,9 @@ class TitleConsumer extends mix(ModelConsumer(Painting, { serializer: TitleSeria
 class LoudConsumer extends mix(ModelConsumer(Painting, { serializer: LoudSerializer }), List) {}
 @Consumer()
 class MuseumConsumer extends mix(ModelConsumer(Painting, { serializer: MuseumSerializer }), List, Retrieve) {}
+@Consumer()
+class PosterConsumer extends mix(ModelConsumer(Poster as never, { serializer: PosterSerializer as never }), List) {}
+
 @Consumer()
 class PrintConsumer extends mix(ModelConsumer(Print, { serializer: PrintSerializer }), List) {}
 @Consumer()
@@ -251,10 +266,11 @@ const cases: readonly Case[] = [
     retrieve: always('the default filter "listed" of Museum'),
   },
   { says: 'none for a default filter on the model itself', consumer: HallConsumer, list: never, retrieve: never },
+  { says: 'none for an embedded value', consumer: PrintConsumer, list: never },
   {
-    says: 'those of an embedded value',
-    consumer: PrintConsumer,
-    list: always('Print.frame, which is no plain column'),
+    says: 'those of rows that a constructor makes',
+    consumer: PosterConsumer,
+    list: always('Poster, whose rows are made by its constructor'),
   },
   {
     says: 'those of a hook of the entity',
@@ -299,7 +315,7 @@ const cases: readonly Case[] = [
 ];
 
 describe('The description of an action that reads rows', () => {
-  const database = useDatabase('model_rows', [Painter, Museum, Print, Ticket, Painting]);
+  const database = useDatabase('model_rows', [Painter, Museum, Poster, Print, Ticket, Painting]);
 
   const appWith = (consumer: Case['consumer']) =>
     createApp({ orm: database.orm, container: testProviders().container, routes: [path('/', consumer)] });
@@ -315,6 +331,7 @@ describe('The description of an action that reads rows', () => {
     for (const id of [1, 2])
       em.create(Painting, { id, title: `View ${id}`, year: 1660, painter, museum, restorers: [painter] });
     em.create(Ticket, { id: 1 });
+    em.create(Poster, { id: 1, title: 'Delft' });
     em.create(Print, { id: 1, frame: { wood: 'oak' } });
     await em.flush();
   });

@@ -78,6 +78,12 @@ class Address {
   place?: Place | null;
 }
 
+@Embeddable()
+class Yard {
+  @Embedded(() => Place, { object: true, nullable: true })
+  place?: Place | null;
+}
+
 @Entity()
 class Person {
   @PrimaryKey({ type: 'integer' })
@@ -88,6 +94,9 @@ class Person {
 
   @Embedded(() => Address, { array: true })
   others!: Address[];
+
+  @Embedded(() => Yard, { nullable: true })
+  yard?: Yard | null;
 }
 
 @Consumer()
@@ -148,12 +157,15 @@ describe('A row that was only read', () => {
   });
 
   const stored = `{"street":"x","house":null,"notes":{"a":null},"place":{"level":null}}`;
-  const person = [`insert into person (id, home, others) values (1, '${stored}', '[${stored}]')`];
+  const person = [
+    `insert into person (id, home, others, yard_place) values (1, '${stored}', '[${stored}]', '{"level":null}')`,
+  ];
 
   it('is not written under forceUndefined, where null stands in an embedded value', async () => {
     const sent = await written({ forceUndefined: true }, person, async (em) => {
       const row = await em.findOneOrFail(Person, 1);
-      expect([row.home.house, row.others[0]?.place?.level]).to.deep.equal([undefined, undefined]);
+      const read = [row.home.house, row.others[0]?.place?.level, row.yard?.place?.level];
+      expect(read).to.deep.equal([undefined, undefined, undefined]);
     });
     expect(sent).to.deep.equal([]);
   });

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
 import type { OrmRoot } from './orm-root.js';
+import { hasColumn } from './row.js';
 
 type Values = Record<string, unknown>;
 
@@ -28,7 +29,7 @@ export function takeNullForMissing({ em }: OrmRoot): void {
 }
 
 function embeddedJson({ props }: EntityMetadata): readonly EntityProperty[] {
-  return props.filter((prop) => prop.kind === 'embedded' && !prop.embedded && (prop.object || prop.array));
+  return props.filter((prop) => prop.kind === 'embedded' && hasColumn(prop));
 }
 
 function withoutMissing(compare: Compare, props: readonly EntityProperty[]): Compare {

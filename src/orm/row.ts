@@ -260,9 +260,9 @@ export const digest = '#';
 export function hasColumn(prop: EntityProperty): boolean {
   if (!prop.fieldNames?.length) return false;
   if (prop.kind === '1:m' || prop.kind === 'm:n' || (prop.kind === '1:1' && !prop.owner)) return false;
-  if (prop.kind === 'embedded') return Boolean(prop.object || prop.array) && !prop.embedded;
   // What an embedded JSON column holds has no column of its own.
-  if (prop.object && prop.embedded) return false;
+  if (prop.embeddedPath) return false;
+  if (prop.kind === 'embedded') return Boolean(prop.object || prop.array);
   return prop.persist !== false || Boolean(prop.formula ?? prop.generated);
 }
 

@@ -1,11 +1,13 @@
 import {
   ChangeSetType,
-  type Collection,
+  Collection,
   type EntityManager,
   type EntityMetadata,
   type EntityName,
+  type EntityProperty,
   FlushMode,
   helper,
+  Reference,
   RequestContext,
   TransactionContext,
 } from '@mikro-orm/core';
@@ -86,9 +88,31 @@ export class UnitOfWork {
     return this.#runIn(new Forks(this, FlushMode.COMMIT), () => work(new LoggedRow(this.em, meta, row, schema)));
   }
 
-  /** Loads relations of entities that do not have them yet; paths as MikroORM's `populate` takes them. */
+  /** Loads relations and lazy columns of entities that do not have them yet; paths as MikroORM's `populate` takes them. */
   async load(entities: readonly object[], paths: readonly string[]): Promise<void> {
-    if (entities.length > 0 && paths.length > 0) await this.em.populate([...entities], paths as never);
+    if (entities.length === 0 || paths.length === 0) return;
+    await this.em.populate([...entities], paths as never);
+    for (const path of paths) await this.#loadEmbedded(entities, path.split('.'));
+  }
+
+  /** Lazy values as JSON, which `populate` passes over. */
+  async #loadEmbedded(entities: readonly object[], [name = '', ...inner]: readonly string[]): Promise<void> {
+    const [first] = entities;
+    const prop = first && propertyOf(first, name);
+    if (!first || !prop) return;
+    if (inner.length > 0)
+      return this.#loadEmbedded(
+        entities.flatMap((entity) => related(entity, name)),
+        inner,
+      );
+    const missing = entities.filter((entity) => Reflect.get(entity, name) === undefined);
+    if (prop.kind !== 'embedded' || !prop.lazy || missing.length === 0) return;
+    const meta = helper(first).__meta;
+    const [key, ...others] = meta.primaryKeys;
+    const keyOf = (entity: object): unknown =>
+      others.length > 0 ? primaryKeyOf(entity) : { [key ?? '']: primaryKeyOf(entity) };
+    const options = { fields: [name], filters: false };
+    await this.em.find(meta.class, { $or: missing.map(keyOf) } as never, options as never);
   }
 
   /**
@@ -167,6 +191,18 @@ export class LoggedRow {
     if (customType) return customType.convertToJSValue(value, this.em.getDriver().getPlatform());
     return runtimeType === 'Date' ? primaryKeyOf(this.entity) : value;
   }
+}
+
+function propertyOf(entity: object, name: string): EntityProperty | undefined {
+  return helper(entity).__meta.properties[name as never];
+}
+
+/** The entities that a relation has loaded. */
+function related(entity: object, name: string): readonly object[] {
+  const value: unknown = Reflect.get(entity, name);
+  if (value instanceof Collection) return value.getItems(false);
+  const one = value instanceof Reference ? value.unwrap() : value;
+  return one ? [one as object] : [];
 }
 
 /** An entity with a row's values, as a read would have made it; managed by the manager, so that its relations can be loaded. */

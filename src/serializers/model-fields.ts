@@ -1,17 +1,21 @@
 import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
+import { hasColumn } from '../orm/row.js';
 import { type ColumnKind, columnKind } from './model-columns.js';
 import type { ModelSerializerOptions } from './model-types.js';
 import type { SerializerClass } from './serializer.js';
 
 export interface ModelField {
   readonly name: string;
+  /** Of the entity: `address_street` for the street of an embedded address. */
+  readonly property: string;
   readonly kind: 'column' | 'one' | 'many' | 'computed' | 'embedded';
   readonly isShown: boolean;
   readonly isAccepted: boolean;
   readonly isRequired: boolean;
   readonly isNullable: boolean;
+  /** Whether a read of the entity leaves its column out. */
   readonly isLazy: boolean;
   readonly column: ColumnKind;
   /** Whether a new row has null where nothing is said. */
@@ -95,13 +99,14 @@ function fieldOf(
   const isRelation = kind === 'one' || kind === 'many';
   return {
     name,
+    property: prop.name,
     kind,
     isShown: true,
     isAccepted,
     isRequired: isAccepted && !prop.version && isRequired(declared) && !hasInitializer(meta, name),
     isNullable: declared.nullable ?? false,
     mayBeNone: Boolean(declared.nullable) && !hasInitializer(meta, name),
-    isLazy: prop.lazy ?? false,
+    isLazy: Boolean(prop.lazy) && hasColumn(prop),
     isVersion: prop.version ?? false,
     isChecked: kind === 'column' && Boolean(prop.ref || (prop.customType && prop.runtimeType !== 'Date')),
     isInverse: prop.kind === '1:1' && !prop.owner,
@@ -159,7 +164,8 @@ function refuseUnlinkable(serializer: string, member: string, ends: readonly (En
 }
 
 function unclear(prop: EntityProperty, field: ModelField): string | undefined {
-  if (prop.polymorphic) return 'refers to rows of several classes, and a key alone does not say of which.';
+  if (prop.polymorphic && !field.embedded)
+    return 'refers to rows of several classes, and a key alone does not say of which.';
   if (!field.isAccepted) return undefined;
   if (field.column.refusal !== undefined) return `is accepted from clients, and ${field.column.refusal}.`;
   if (!field.embedded) return undefined;
@@ -191,7 +197,7 @@ function computedField(
     isChecked: false,
     isInverse: false,
   };
-  return { name, kind: 'computed', isShown: true, ...never, column: anything, ...(reads && { reads }) };
+  return { name, property: name, kind: 'computed', isShown: true, ...never, column: anything, ...(reads && { reads }) };
 }
 
 /** @throws ConfigurationError for a path that does not lead to a column */
@@ -233,4 +239,9 @@ function hasInitializer(meta: EntityMetadata, name: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** The field, and those of the embedded values in it. */
+export function fieldsWithin(field: ModelField): readonly ModelField[] {
+  return [field, ...(field.embedded?.fields ?? []).flatMap(fieldsWithin)];
 }

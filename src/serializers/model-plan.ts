@@ -2,6 +2,7 @@ import type { EntityManager, EntityMetadata, EntityProperty, EventType, Platform
 import type { Reader, Selection } from '../orm/model-queries.js';
 import {
   columnSql,
+  digest,
   hasColumn,
   inverseOf,
   keyColumns,
@@ -19,7 +20,15 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { GivenRights } from '../permissions/rights.js';
 import { isWithin, rightsKey } from './field-rights.js';
 import { asItIs, hasOwnType } from './model-columns.js';
-import type { ModelField } from './model-fields.js';
+import {
+  columnsWithin,
+  embeddedJsonBy,
+  embeddedObstacle,
+  isJsonColumn,
+  memberOf,
+  membersWithin,
+} from './model-embedded.js';
+import type { EmbeddedFields, ModelField } from './model-fields.js';
 import { BaseModelSerializer, fieldsOfSerializer } from './model-serializer.js';
 import { jsonBy, readBy } from './model-values.js';
 import type { SerializerClass, SerializerContext } from './serializer.js';
@@ -376,6 +385,7 @@ function checkPlain(meta: EntityMetadata, { em }: Compiling): void {
   if (meta.virtual || meta.expression) throw new EntityNeeded(`${className}, which has no table`);
   if (meta.inheritanceType === 'tpt' || meta.tptParent)
     throw new EntityNeeded(`${className}, which has several tables`);
+  if (meta.forceConstructor) throw new EntityNeeded(`${className}, whose rows are made by its constructor`);
   if (hooks.onLoad || hooks.onInit) throw new EntityNeeded(`${className}, which has a hook for rows that are loaded`);
   const events = em.getEventManager();
   if (events.hasListeners('onLoad' as EventType, meta) || events.hasListeners('onInit' as EventType, meta))
@@ -393,8 +403,12 @@ function planField(
   const { name } = field;
   if (field.kind === 'computed') return computedField(field, serializer, meta, alias, context);
   const prop = meta.properties[name as never] as EntityProperty;
-  if (field.kind === 'column' || prop.kind === 'embedded')
-    return columnField(column(context, meta, prop, alias, 'shown'), name);
+  if (field.kind === 'column') return columnField(column(context, meta, prop, alias, 'shown'), name);
+  if (field.embedded) {
+    const obstacle = embeddedObstacle(`${meta.className}.${name}`, prop, field.embedded, context.em);
+    if (obstacle !== undefined) throw new EntityNeeded(obstacle);
+    return { ...embeddedPart(context, meta, prop, field.embedded, alias), name };
+  }
   checkRelation(meta, prop);
   const { nested } = field;
   if (!nested && isOwner(prop)) {
@@ -478,6 +492,11 @@ function readsPart(tree: ReadTree, meta: EntityMetadata, alias: string, context:
       parts.push({ ...rows, name });
     }
   }
+  return objectOf(parts);
+}
+
+/** One object with the values of parts, by their names. */
+function objectOf(parts: readonly (Part & { readonly name: string })[]): Part {
   const stored = parts.flatMap(({ name, readStored }) => (readStored ? [{ name, readStored }] : []));
   return {
     columns: columnsIn(parts),
@@ -534,13 +553,81 @@ function asRead(row: PlainRow, at: number): unknown {
 
 /** Whether the entity's property is what its column says. */
 function isSimpleColumn(prop: EntityProperty): boolean {
-  const isRead = prop.kind === 'scalar' && hasColumn(prop) && prop.fieldNames.length === 1 && !prop.embedded;
+  const isRead = prop.kind === 'scalar' && hasColumn(prop) && prop.fieldNames.length === 1;
   return isRead && !prop.getter && !prop.setter && !prop.accessor;
 }
 
 /** Whether the row itself holds the key of the relation. */
 function isOwner({ kind, owner }: EntityProperty): boolean {
   return kind === 'm:1' || (kind === '1:1' && owner);
+}
+
+// Embedded values
+
+function embeddedPart(
+  context: Compiling,
+  meta: EntityMetadata,
+  prop: EntityProperty,
+  fields: EmbeddedFields,
+  alias: string,
+): Part {
+  if (!isJsonColumn(prop)) return inlinePart(context, meta, prop, fields, alias);
+  if (membersWithin(prop).some(hasOwnType)) context.runsCode = true;
+  const [name = ''] = prop.fieldNames;
+  const show = embeddedJsonBy(prop, fields, context.em);
+  return {
+    columns: [{ sql: columnSql(context.em, meta, prop, alias, quoter(context.em)(name)), isText: false }],
+    read: (row, at) => (row[at] === null ? null : show(row[at])),
+    readStored: ({ columns: { [name]: value } }) => (value === null || value === undefined ? value : show(value)),
+  };
+}
+
+/** A value with columns of its own. Where it may be missing it is null while all of them are, those that are not shown too. */
+function inlinePart(
+  context: Compiling,
+  meta: EntityMetadata,
+  prop: EntityProperty,
+  { fields }: EmbeddedFields,
+  alias: string,
+): Part {
+  const members = fields
+    .filter(({ isShown }) => isShown)
+    .map((field) => {
+      const inner = memberOf(prop, field);
+      const part = field.embedded
+        ? embeddedPart(context, meta, inner, field.embedded, alias)
+        : column(context, meta, inner, alias, 'shown');
+      return { ...part, name: field.name };
+    });
+  const value = objectOf(members);
+  if (!prop.nullable) return value;
+  const quote = quoter(context.em);
+  const unshown = fields
+    .filter(({ isShown }) => !isShown)
+    .flatMap((field) => columnsWithin(memberOf(prop, field)))
+    .filter(hasColumn)
+    .map((inner) => columnSql(context.em, meta, inner, alias, quote(inner.fieldNames[0] ?? '')));
+  const columns = [
+    ...value.columns,
+    ...unshown.map((sql) => ({ sql: `nullif(${sql} is not null, false)`, isText: false })),
+  ];
+  const names = columnsWithin(prop)
+    .filter(hasColumn)
+    .flatMap(({ fieldNames }) => fieldNames);
+  return {
+    columns,
+    read: (row, at, serializing) => (isAnySet(row, at, columns.length) ? value.read(row, at, serializing) : null),
+    readStored: (row, serializing) => {
+      const found = names.map((name) => row.columns[name in row.columns ? name : `${digest}${name}`]);
+      if (found.some((each) => each !== null && each !== undefined)) return value.readStored?.(row, serializing);
+      return found.includes(undefined) ? undefined : null;
+    },
+  };
+}
+
+function isAnySet(row: PlainRow, from: number, count: number): boolean {
+  for (let at = from; at < from + count; at += 1) if (row[at] !== null) return true;
+  return false;
 }
 
 // Relations

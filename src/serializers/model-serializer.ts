@@ -21,7 +21,7 @@ import { unknownEntity } from '../orm/unknown-entity.js';
 import { encodeData } from '../wire/codec.js';
 import { askRights, isWithin } from './field-rights.js';
 import type { ColumnKind } from './model-columns.js';
-import { type EmbeddedFields, type ModelField, modelFields } from './model-fields.js';
+import { type EmbeddedFields, fieldsWithin, type ModelField, modelFields } from './model-fields.js';
 import { showKey } from './model-key.js';
 import type {
   CheckedData,
@@ -115,8 +115,8 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
     if (version) checkVersion(entity, version.name, version.value);
     const fields = this.#fieldsFor(context).filter(({ name }) => name in rest);
     // A collection that was never loaded cannot tell what `set` takes out of it, and a lazy column not whether it changes.
-    const unloaded = fields.filter(({ kind, isLazy }) => kind === 'many' || isLazy).map(({ name }) => name);
-    if (unloaded.length > 0) await em.populate(entity, unloaded as never);
+    const unloaded = fields.flatMap((field) => (field.kind === 'many' ? [field.name] : lazyProperties(field)));
+    await context.unitOfWork.load([entity], unloaded);
     for (const field of fields) {
       if (rest[field.name] === null && isLoadedNull(entity, field.name, em)) delete rest[field.name];
       else if (field.kind === 'column') setColumn(entity, field, rest);
@@ -387,13 +387,20 @@ async function settle(data: Record<string, unknown>, name: string, value: Promis
 
 function pathsOf(field: ModelField, context: SerializerContext): string[] {
   if (field.reads) return field.reads.flatMap((path) => path.split('.').slice(0, -1).join('.') || []);
-  if (field.kind === 'column') return field.isLazy ? [field.name] : [];
+  if (field.kind === 'column' || field.embedded) return lazyProperties(field);
   if (field.nested) {
     const inner = context.resolve(field.nested).pathsToLoad(context);
     return [field.name, ...inner.map((path) => `${field.name}.${path}`)];
   }
   // The key of a row that has the column is found by a query.
   return field.kind === 'many' || field.isInverse ? [`${field.name}:ref`] : [];
+}
+
+/** Lazy ones that are not shown tell whether there is an embedded value at all. */
+function lazyProperties(field: ModelField): string[] {
+  return fieldsWithin(field)
+    .filter(({ isLazy }) => isLazy)
+    .map(({ property }) => property);
 }
 
 /**
@@ -434,10 +441,30 @@ export function fieldsOfSerializer(
   return fieldsOf(declared, unitOfWork.of(declared.entity).em);
 }
 
-/** The properties of an entity that its serializer shows. */
+/** The properties of an entity that its serializer shows, those of embedded values too. */
 export function shownProperties(serializer: SerializerClass, unitOfWork: UnitOfWork): readonly string[] {
+  return storedFields(serializer, unitOfWork)
+    .flatMap(shownWithin)
+    .map(({ property }) => property);
+}
+
+function shownWithin(field: ModelField): readonly ModelField[] {
+  return field.isShown ? [field, ...(field.embedded?.fields ?? []).flatMap(shownWithin)] : [];
+}
+
+/** Properties that are not shown, and tell by being null whether an embedded value that is shown is there. */
+export function tellingProperties(serializer: SerializerClass, unitOfWork: UnitOfWork): readonly string[] {
+  const shown = new Set(shownProperties(serializer, unitOfWork));
+  return storedFields(serializer, unitOfWork)
+    .filter(({ isShown }) => isShown)
+    .flatMap(fieldsWithin)
+    .map(({ property }) => property)
+    .filter((property) => !shown.has(property));
+}
+
+function storedFields(serializer: SerializerClass, unitOfWork: UnitOfWork): readonly ModelField[] {
   const fields = fieldsOfSerializer(serializer, unitOfWork) ?? [];
-  return fields.filter(({ kind, isShown }) => kind !== 'computed' && isShown).map(({ name }) => name);
+  return fields.filter(({ kind }) => kind !== 'computed');
 }
 
 /** Compiled once per class and database: the container makes serializers for each request, and compiling makes entities. */

@@ -58,7 +58,7 @@ import { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { ScopeUser } from '../scope/scope-types.js';
 import { checkRights, rightsIn } from '../serializers/field-rights.js';
-import { checkModelSerializer, inputOf, shownProperties } from '../serializers/model-serializer.js';
+import { checkModelSerializer, inputOf, shownProperties, tellingProperties } from '../serializers/model-serializer.js';
 import { isSerializerClass, Serializer, type SerializerClass } from '../serializers/serializer.js';
 import { completeSettings, isTestRun, type Limits, type Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
@@ -189,8 +189,10 @@ export function buildServices(options: Options): Services {
       all: observed,
       varying: [...observers.filter(({ needsBefore }) => needsBefore), ...revocations, ...ruling],
       shownOf: (entity) => hiddenPropertiesShown(observers, entity, unitOfWork),
-      comparedOf: (entity) =>
-        rules.flatMap((rule) => (isOf(entity, modelOf(rule)) ? (rule.options.changed ?? []) : [])),
+      comparedOf: (entity) => [
+        ...rules.flatMap((rule) => (isOf(entity, modelOf(rule)) ? (rule.options.changed ?? []) : [])),
+        ...hiddenPropertiesThatTell(observers, entity, unitOfWork),
+      ],
     },
     new SignalReceivers(heardSignals(observers, rules)),
     publisher,
@@ -309,6 +311,12 @@ function hiddenPropertiesShown(observers: readonly Observer[], entity: Class, un
     if (!isOf(entity, model)) return [];
     return [...reads, ...(serializer ? shownProperties(serializer, unitOfWork) : [])];
   });
+}
+
+function hiddenPropertiesThatTell(observers: readonly Observer[], entity: Class, unitOfWork: UnitOfWork): string[] {
+  return observers.flatMap(({ model, serializer }) =>
+    serializer && isOf(entity, model) ? tellingProperties(serializer, unitOfWork) : [],
+  );
 }
 
 /** Each under a name that is the same in every process: that of who hears it. */

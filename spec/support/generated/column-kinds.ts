@@ -98,7 +98,30 @@ Property({ type: 'string' })(Address.prototype, 'street');
 Property({ type: 'integer', nullable: true })(Address.prototype, 'house');
 Property({ type: 'datetime', nullable: true })(Address.prototype, 'since');
 Property({ type: new BigIntType('bigint'), nullable: true })(Address.prototype, 'big');
-export const embeddables = [Address];
+
+/** Members of more kinds, and embedded values within it. None is hidden: what is sent back without it takes its place. */
+class Parcel {
+  note?: string | null;
+  day?: string | null;
+  midnight?: Date | null;
+  price?: string | null;
+  isOpen?: boolean | null;
+  extra?: unknown;
+  story?: string | null;
+  address?: Address | null;
+  origin?: Address | null;
+}
+Embeddable()(Parcel);
+Property({ type: 'string', fieldName: 'remark', nullable: true })(Parcel.prototype, 'note');
+Property({ type: 'date', nullable: true })(Parcel.prototype, 'day');
+Property({ type: 'date', runtimeType: 'Date', nullable: true } as Options)(Parcel.prototype, 'midnight');
+Property({ type: new DecimalType('string'), precision: 10, scale: 2, nullable: true })(Parcel.prototype, 'price');
+Property({ type: 'boolean', nullable: true })(Parcel.prototype, 'isOpen');
+Property({ type: 'json', nullable: true })(Parcel.prototype, 'extra');
+Property({ type: 'text', lazy: true, nullable: true })(Parcel.prototype, 'story');
+Embedded(() => Address, { nullable: true })(Parcel.prototype, 'address');
+Embedded(() => Address, { nullable: true, object: true })(Parcel.prototype, 'origin');
+export const embeddables = [Address, Parcel];
 
 const texts = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 12 }),
@@ -173,7 +196,24 @@ const addresses = fc.record(
 );
 const listOf = (items: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> => fc.array(items, { maxLength: 3 });
 
+const optional = (values: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> => fc.option(values);
+const parcels = fc.record(
+  {
+    note: optional(plainTexts),
+    day: optional(days),
+    midnight: optional(days),
+    price: optional(decimals),
+    isOpen: optional(fc.boolean()),
+    extra: optional(json),
+    story: optional(plainTexts),
+    address: optional(addresses),
+    origin: optional(addresses),
+  },
+  { requiredKeys: [] },
+);
+
 const embedded = (options: object) => (more: object) => Embedded(() => Address, { ...options, ...more } as never);
+const parcel = (options: object) => (more: object) => Embedded(() => Parcel, { ...options, ...more } as never);
 const getter = (prototype: object, name: string): void =>
   void Object.defineProperty(prototype, name, { get: () => 'got', enumerable: true, configurable: true });
 
@@ -327,4 +367,8 @@ export const columnKinds: readonly ColumnKind[] = [
   { name: 'embedded with a prefix', type: Address, declare: embedded({ prefix: 'at_' }), values: addresses },
   { name: 'embedded object', type: Address, declare: embedded({ object: true }), values: addresses },
   { name: 'embedded array', type: Array, declare: embedded({ array: true }), values: listOf(addresses) },
+  { name: 'lazy embedded object', type: Address, declare: embedded({ object: true, lazy: true }), values: addresses },
+  { name: 'embedded within embedded', type: Parcel, declare: parcel({}), values: parcels },
+  { name: 'embedded within embedded object', type: Parcel, declare: parcel({ object: true }), values: parcels },
+  { name: 'embedded within embedded array', type: Array, declare: parcel({ array: true }), values: listOf(parcels) },
 ];

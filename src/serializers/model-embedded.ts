@@ -1,0 +1,116 @@
+import type { EntityManager, EntityMetadata, EntityProperty, Platform } from '@mikro-orm/core';
+import type { EmbeddedFields, ModelField } from './model-fields.js';
+import { jsonBy } from './model-values.js';
+
+// An embedded value as its columns, or its JSON, show it: what its entity would show, without the entity.
+
+type Show = (value: unknown) => unknown;
+
+/** Whether the value lies in one column, as JSON. */
+export function isJsonColumn({ object, array }: EntityProperty): boolean {
+  return Boolean(object || array);
+}
+
+/** What the driver's value of a JSON column with embedded values is shown as. */
+export function embeddedJsonBy(prop: EntityProperty, fields: EmbeddedFields, em: EntityManager): Show {
+  // MikroORM's own: it knows by which names JSON has the members, and which of them are dates.
+  const mapped = em.getComparator().getResultMapper(prop.targetMeta as EntityMetadata);
+  const one = (value: unknown): unknown => (isNone(value) ? null : mapped(value as never));
+  const show = shownBy(prop, fields, em.getDriver().getPlatform());
+  return (value) => {
+    const json = typeof value === 'string' ? parsed(value) : value;
+    return show(Array.isArray(json) ? json.map(one) : one(json));
+  };
+}
+
+/** MikroORM takes a text that is no JSON for the value itself. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** @param prop the embedded property in the entity, whose members are found by their names */
+function shownBy(prop: EntityProperty, { fields, isList }: EmbeddedFields, platform: Platform): Show {
+  const members = fields
+    .filter(({ isShown }) => isShown)
+    .map((field) => ({ name: field.name, show: memberBy(field, memberOf(prop, field), platform) }));
+  const showOne: Show = (value) => {
+    if (isNone(value)) return null;
+    const shown: Record<string, unknown> = {};
+    for (const { name, show } of members) {
+      const member: unknown = Reflect.get(Object(value), name);
+      shown[name] = isNone(member) ? null : show(member);
+    }
+    return shown;
+  };
+  if (!isList) return showOne;
+  return (value) => (Array.isArray(value) ? value.map(showOne) : null);
+}
+
+function memberBy({ embedded }: ModelField, prop: EntityProperty, platform: Platform): Show {
+  return embedded ? shownBy(prop, embedded, platform) : (jsonBy(prop, platform) ?? ((value) => value));
+}
+
+function isNone(value: unknown): value is null | undefined {
+  return value === null || value === undefined;
+}
+
+/** A member of an embedded value, as a property of the entity. */
+export function memberOf(prop: EntityProperty, { name }: Pick<ModelField, 'name'>): EntityProperty {
+  return Reflect.get(prop.embeddedProps, name) as EntityProperty;
+}
+
+/**
+ * Why an entity has to show an embedded value, to be read after "because of"; undefined where the columns say all of it.
+ *
+ * @param path of the value: `Person.address`
+ * @param declared the property as its own class has it
+ */
+export function embeddedObstacle(
+  path: string,
+  prop: EntityProperty,
+  { fields, class: type }: EmbeddedFields,
+  em: EntityManager,
+  declared = prop,
+): string | undefined {
+  const own = prop.targetMeta as EntityMetadata;
+  if (isMadeByCode(declared)) return `${path}, which is no plain column`;
+  if (own.polymorphs?.length) return `${path}, which is of one of several classes`;
+  if (em.getMetadata().find(type)?.forceConstructor) return `${path}, which is made by its constructor`;
+  for (const field of fields.filter(({ isShown }) => isShown)) {
+    const inner = memberOf(prop, field);
+    const member = (own.properties[field.name as never] as EntityProperty | undefined) ?? inner;
+    const at = `${path}.${field.name}`;
+    const reason = field.embedded
+      ? embeddedObstacle(at, inner, field.embedded, em, member)
+      : memberObstacle(at, inner, member);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
+}
+
+function memberObstacle(path: string, prop: EntityProperty, declared: EntityProperty): string | undefined {
+  if (prop.targetMeta) return `the relation ${path}`;
+  return declared.formula || isMadeByCode(declared) ? `${path}, which is no plain column` : undefined;
+}
+
+/** Whether the property is not what is stored. All within JSON counts as not stored to MikroORM, so its own class is asked. */
+function isMadeByCode({ getter, setter, accessor, persist, generated }: EntityProperty): boolean {
+  return Boolean(getter || setter || accessor) || (persist === false && !generated);
+}
+
+/** The properties that have the columns of an embedded value, also of values within it. */
+export function columnsWithin(prop: EntityProperty): readonly EntityProperty[] {
+  return isJsonColumn(prop) ? [prop] : membersWithin(prop, columnsWithin);
+}
+
+/** All properties of an embedded value that are none themselves. */
+export function membersWithin(prop: EntityProperty, within = membersWithin): readonly EntityProperty[] {
+  if (prop.kind !== 'embedded') return [prop];
+  return Object.values(prop.embeddedProps as Readonly<Record<string, EntityProperty>>).flatMap((inner) =>
+    within(inner),
+  );
+}
