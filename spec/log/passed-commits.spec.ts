@@ -8,6 +8,8 @@ import {
   type App,
   Consumer,
   createApp,
+  GroupsForConsumer,
+  GroupsForSignal,
   type ModelEvent,
   ModelObserver,
   ModelSerializer,
@@ -38,6 +40,15 @@ class RoomConsumer extends ApiConsumer {
   @ModelObserver(() => Room, { serializer: RoomSerializer })
   async onRoom(event: ModelEvent<Room, { id: number; name: string }>, subscription: Subscription) {
     await subscription.send(event);
+  }
+  /** By a column: the row before a change is read, and locked. */
+  @GroupsForSignal('onRoom')
+  protected *groupsOfRoom({ archived }: Room) {
+    yield String(archived);
+  }
+  @GroupsForConsumer('onRoom')
+  protected *watchedGroups() {
+    yield 'false';
   }
 }
 
