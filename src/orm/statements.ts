@@ -331,7 +331,7 @@ interface Holder {
 /** The holders of the connections of transactions: a transaction and its savepoints are one. */
 const holders = new WeakMap<object, Holder>();
 
-/** Statements with a name go straight to the connection of this transaction, until `releaseConnection` is called with it. */
+/** Statements with a name go straight to the connection of this transaction, until it is released. */
 export function holdConnection(transaction: object, client: object): void {
   holders.set(transaction, { client: client as PoolClient });
 }
