@@ -36,7 +36,7 @@ describe('The retention of the change log', () => {
     return client;
   };
   const begin = (retryAfter: number): Retention => {
-    retention = new Retention(database.orm.em, settings, logger, retryAfter);
+    retention = new Retention(database.orm.em, settings, logger, () => {}, retryAfter);
     return retention;
   };
   const rows = async (): Promise<number> => {

@@ -683,12 +683,23 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   #overflow(limit: number): void {
-    this.groups.end(new Disconnected());
-    this.#events.end();
     const facts = { consumer: this.instance.constructor.name, path: this.scope.path, limit };
     this.logger.warn('Too many events wait for a consumer.', facts);
-    // A stream alone would end for good; a client that loses the socket comes back.
-    this.connection.close(CloseCode.overloaded, 'Too many events wait.');
+    this.#hearNoMore('Too many events wait.');
+  }
+
+  /** The database failed for too long while an event was delivered. */
+  missEvent(): void {
+    const facts = { consumer: this.instance.constructor.name, path: this.scope.path };
+    this.logger.warn('An event was missed: the connection is closed.', facts);
+    this.#hearNoMore('Events may have been missed.');
+  }
+
+  /** A stream alone would end for good; a client that loses the socket comes back. */
+  #hearNoMore(reason: string): void {
+    this.groups.end(new Disconnected());
+    this.#events.end();
+    this.connection.close(CloseCode.overloaded, reason);
   }
 
   // Its life

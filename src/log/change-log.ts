@@ -45,6 +45,10 @@ export interface LogUser extends ObservingUser {
   awaits(entity: EntityClass<object>): boolean;
   /** Called with how far the reader is behind the database, in milliseconds, when that has changed. */
   isBehind(lag: number): void;
+  /** Called for each commit whose changes will not be told, because its entries could not be read. */
+  leftOut(): void;
+  /** Called with each attempt to empty old parts of the log that has failed. */
+  pruningFailed(): void;
   /** The trace that is under way, as W3C `traceparent`. Absent where nothing is traced. */
   readonly cause: (() => string | undefined) | undefined;
 }
@@ -203,7 +207,9 @@ export class ChangeLog {
     const isReading = [...this.#users].some(({ reads }) => reads);
     if (isReading && !this.#reader) {
       this.#reader = await this.#startReader();
-      this.#retention = new Retention(this.#em, settings, logger);
+      this.#retention = new Retention(this.#em, settings, logger, () => {
+        for (const user of this.#users) user.pruningFailed();
+      });
       this.#retention.start();
     }
     await this.#exchange();
@@ -494,11 +500,21 @@ export class ChangeLog {
   }
 
   #receive({ number, rows, isExpected }: LogBatch): void {
-    const { logger } = this.#first;
+    const { logger, settings } = this.#first;
     // The others have not been told of what MikroORM does not see the end of.
     if (isExpected) this.#doorbell?.ring();
     this.#decoded = this.#decoded.then(async () => {
-      const decoding = { em: this.#em, rows: this.#rows, logger, repeated: this.#repeated };
+      const decoding = {
+        em: this.#em,
+        rows: this.#rows,
+        logger,
+        repeated: this.#repeated,
+        retryTimeLimit: settings.retryTimeLimit,
+        converted: (error: unknown) => this.#pool.converted(error),
+        leftOut: () => {
+          for (const user of this.#users) if (user.reads) user.leftOut();
+        },
+      };
       const commits = await decodeCommits(decoding, rows);
       for (const user of this.#users) if (user.reads) this.#handTo(user, commits, number);
     });

@@ -47,6 +47,9 @@ const unfit: ReadonlySet<string> = new Set([
 /** PostgreSQL's code for a statement that was cancelled; a client that cancels an action is answered by the request itself. */
 const cancelledStatement = '57014';
 
+/** PostgreSQL's code for a lock that was not to be had in time. */
+export const lockTimeout = '55P03';
+
 /** PostgreSQL's codes for a transaction that it gave up in favour of another one: a deadlock, or one that fits into no order. */
 const givenUp: ReadonlySet<string> = new Set(['40P01', '40001']);
 
@@ -114,6 +117,18 @@ export function isConnectionFailure(error: unknown): boolean {
   if ('severity' in error) return disconnections.test(code) && (code !== '08P01' || error.severity === 'FATAL');
   // Other sockets break as well: only MikroORM knows that it was one of the database.
   return lost.has(error.message) || (error instanceof DriverException && isBrokenWay(error));
+}
+
+/**
+ * Whether the same statement may well succeed a moment later: the connection failed, the database gave the statement up in favour of another
+ * one, or it took too long.
+ */
+export function isPassingFailure(error: unknown): boolean {
+  if (isConnectionFailure(error)) return true;
+  if (!(error instanceof Error)) return false;
+  if (error.message === lateAnswer) return true;
+  const code = codeOf(error);
+  return 'severity' in error && (givenUp.has(code) || code === cancelledStatement || code === lockTimeout);
 }
 
 /** Whether a statement took no effect although it failed: PostgreSQL refused it, or never got it. */

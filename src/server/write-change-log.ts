@@ -86,6 +86,8 @@ function writer(settings: ChangeLogSettings, logger: Logger): LogUser {
     receive: () => {},
     missed: () => {},
     isBehind: () => {},
+    leftOut: () => {},
+    pruningFailed: () => {},
     cause: undefined,
   };
 }
