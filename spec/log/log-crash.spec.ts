@@ -95,8 +95,8 @@ describe('The change log over a crash of the server', function () {
         })
         .catch(() => {});
   };
-  const crash = async (): Promise<void> => {
-    await server.halt('immediate');
+  const crash = async (way: 'immediate' | 'kill' = 'immediate'): Promise<void> => {
+    await server.halt(way);
     await server.resume();
     // Connections of the time before end with their first statement.
     await until(
@@ -122,13 +122,13 @@ describe('The change log over a crash of the server', function () {
     );
   };
 
-  it('loses nothing, and goes on, where the tables are logged', async () => {
+  it('loses nothing, and goes on, where the tables are logged, and also where all processes of the server are killed', async () => {
     const told = new Told();
     await makeHotRows(orm.em);
     const { ring } = await start('logged', told).then((one) => ({ ring: () => one.ring() }));
-    for (let crashes = 0; crashes < 2; crashes += 1) {
+    for (const way of ['immediate', 'kill'] as const) {
       const storming = storm({ em: orm.em, milliseconds: 1_500, writers: 8, hasServer: false, committed: ring });
-      const crashing = new Promise((resolve) => setTimeout(resolve, 700)).then(crash);
+      const crashing = new Promise((resolve) => setTimeout(resolve, 700)).then(() => crash(way));
       await Promise.all([storming, crashing]);
     }
     await read();
