@@ -29,6 +29,7 @@ import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { until } from '../support/deadline.js';
 import { User } from '../support/entities.js';
+import { revoked } from '../support/frames.js';
 import { testProviders } from '../support/providers.js';
 import { useServer } from '../support/serving.js';
 
@@ -288,14 +289,7 @@ describe('A login in a socket', () => {
     noted.send({ for: 'ann', text: 'first' });
     expect(await notes.receive()).to.deep.include({ request_id: 5, data: { for: 'ann', text: 'first' } });
     await login(ann, 'bob');
-    expect(await notes.receive()).to.deep.equal({
-      errors: ['You may no longer follow this.'],
-      data: null,
-      action: 'revoked',
-      response_status: 403,
-      request_id: 5,
-      code: 'revoked',
-    });
+    expect(await notes.receive()).to.deep.equal(revoked(5));
     noted.send({ for: 'ann', text: 'second' });
     await app.sendToGroup('user-ann', { type: 'shout', text: 'for ann' });
     await notes.expectSilence();

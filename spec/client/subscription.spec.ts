@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import type { Client, ClientOptions, SignalboxError, Subscription } from 'signalbox/client';
+import { revoked } from '../support/frames.js';
 import { FakeNetwork, type FakeSocket, settled } from './fake-network.js';
 
 interface Event {
@@ -94,14 +95,7 @@ describe('A subscription of a client', () => {
   it('is revoked, and not asked for again', async () => {
     const subscription = watch();
     socket.reply();
-    socket.receive({
-      errors: ['You may no longer follow this.'],
-      data: null,
-      action: 'revoked',
-      response_status: 403,
-      request_id: 1,
-      code: 'revoked',
-    });
+    socket.receive(revoked(1));
     expect([subscription.state, subscription.error?.message]).to.deep.equal([
       'revoked',
       'You may no longer follow this.',

@@ -2,7 +2,6 @@ import { EntityManager } from '@mikro-orm/core';
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { IsInt } from 'class-validator';
 import {
   Action,
   ActionContext,
@@ -16,7 +15,6 @@ import {
   Logger,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   type Permission,
   PermissionDenied,
   Permissions,
@@ -28,13 +26,7 @@ import { injectable, container as rootContainer } from 'tsyringe';
 import { SubscriptionIndex } from '#signalbox/observers/subscription-index.js';
 import { useDatabase } from '../support/database.js';
 import { entities, Message } from '../support/entities.js';
-
-@injectable()
-class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text'] }) {}
-
-class RoomKey {
-  @IsInt() room!: number;
-}
+import { MessageSerializer, RoomKey } from '../support/rooms.js';
 
 let gate = Promise.withResolvers<void>();
 

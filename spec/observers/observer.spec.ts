@@ -1,6 +1,5 @@
 import { wrap } from '@mikro-orm/core';
 import { expect } from 'chai';
-import { IsInt } from 'class-validator';
 import {
   Action,
   ActionContext,
@@ -13,22 +12,14 @@ import {
   GroupsForSignal,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   path,
   type Subscription,
 } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
-import { injectable } from 'tsyringe';
 import { observersOf } from '#signalbox/observers/observer.js';
 import { useDatabase } from '../support/database.js';
 import { Message, Room } from '../support/entities.js';
-
-@injectable()
-class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text'] }) {}
-
-class RoomKey {
-  @IsInt() room!: number;
-}
+import { MessageSerializer, RoomKey } from '../support/rooms.js';
 
 abstract class Following extends ApiConsumer {
   @Action({ status: 201 })
