@@ -255,7 +255,7 @@ describe('A login in a socket', () => {
     });
   });
 
-  it('keeps neither the session nor the identity of whoever was there before', async () => {
+  it('keeps neither the session nor the identity of the user before', async () => {
     await using ann = await asAnn();
     await login(ann, 'bob');
     expect((await ann.channel('account').request('who')).data).to.deep.equal({
@@ -682,7 +682,7 @@ describe('A login in a socket', () => {
       expect(await login(eve, 'ann')).to.include({ response_status: 200 });
     });
 
-    it('counts for nobody once it has failed', async () => {
+    it('gives no rights once it has failed', async () => {
       await annTimes(19);
       await using bob = await connect(app, '/');
       expect(await login(bob, 'ann', { fail: true })).to.include({ response_status: 500 });

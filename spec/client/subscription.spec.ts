@@ -214,7 +214,7 @@ describe('A subscription of a client', () => {
     expect([events, reported]).to.deep.equal([[1], ['broken']]);
   });
 
-  it('keeps events until somebody takes them', async () => {
+  it('keeps events until a reader takes them', async () => {
     const subscription = client.$subscribe<Event>(null, { action: 'watch' });
     socket.reply();
     happen(1);

@@ -201,7 +201,7 @@ describe('The delivery of events', () => {
     return frames.map(({ request_id }) => request_id);
   }
 
-  it('decodes a change once for all who are told of it', async () => {
+  it('decodes a change once for all its subscriptions', async () => {
     await using bob = await connect(app, '/guarded/?mood=kind');
     await using cid = await connect(app, '/guarded/?mood=kind');
     await subscribe('b', 1, bob);

@@ -451,7 +451,7 @@ describe('A subscription whose right is revoked', () => {
     await other.close();
   });
 
-  it('hears nothing, and has not ended, where nobody can tell', async () => {
+  it('hears nothing, and has not ended, where the permission fails', async () => {
     await follow(7);
     isBroken = true;
     kicked.send({ room: 1 });
