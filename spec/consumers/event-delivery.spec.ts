@@ -5,16 +5,12 @@ import { expect } from 'chai';
 import {
   Action,
   ActionContext,
-  ApiConsumer,
   type App,
   Consumer,
   createApp,
   type Delivery,
-  GroupsForConsumer,
-  GroupsForSignal,
   Logger,
   type ModelEvent,
-  ModelObserver,
   type Permission,
   PermissionDenied,
   Permissions,
@@ -26,12 +22,12 @@ import { injectable, container as rootContainer } from 'tsyringe';
 import { SubscriptionIndex } from '#signalbox/observers/subscription-index.js';
 import { useDatabase } from '../support/database.js';
 import { entities, Message } from '../support/entities.js';
-import { MessageSerializer, RoomKey } from '../support/rooms.js';
+import { MessageObserver, MessageSerializer, RoomKey } from '../support/rooms.js';
 
 let gate = Promise.withResolvers<void>();
 
 @Consumer()
-class RoomConsumer extends ApiConsumer {
+class RoomConsumer extends MessageObserver {
   constructor(private readonly em: EntityManager) {
     super();
   }
@@ -86,21 +82,6 @@ class RoomConsumer extends ApiConsumer {
   async saySlowly({ room }: RoomKey) {
     await this.say({ room });
     await gate.promise;
-  }
-
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) {
-    await subscription.send(event);
-  }
-
-  @GroupsForSignal('onMessage')
-  protected *groupsOfMessage(message: Message) {
-    yield `room-${message.room.id}`;
-  }
-
-  @GroupsForConsumer('onMessage')
-  protected *groupsOfRoom({ room }: RoomKey) {
-    yield `room-${room}`;
   }
 }
 

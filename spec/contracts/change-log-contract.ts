@@ -79,7 +79,7 @@ export function itIsAChangeLog(open: () => LogDatabase, { hasServer }: { readonl
   });
 
   it('loses, doubles and misorders nothing in a storm of commits', async function () {
-    const commits = Number(process.env['SIGNALBOX_STORM'] ?? population(hasServer ? 1_600 : 800));
+    const commits = Number(process.env['SIGNALBOX_STORM'] ?? population(hasServer ? 1_600 : 400));
     this.timeout(60_000 + 20 * commits);
     const { roaming } = open();
     await makeHotRows(em);

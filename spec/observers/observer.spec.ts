@@ -19,27 +19,12 @@ import { connect, type TestConnection } from 'signalbox/testing';
 import { observersOf } from '#signalbox/observers/observer.js';
 import { useDatabase } from '../support/database.js';
 import { Message, Room } from '../support/entities.js';
-import { MessageSerializer, RoomKey } from '../support/rooms.js';
+import { MessageObserver, MessageSerializer, RoomKey } from '../support/rooms.js';
 
-abstract class Following extends ApiConsumer {
+abstract class Following extends MessageObserver {
   @Action({ status: 201 })
   async follow({ room }: RoomKey, context: ActionContext) {
     await this.subscribe(this.onMessage, { room }, context);
-  }
-
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) {
-    await subscription.send(event);
-  }
-
-  @GroupsForSignal('onMessage')
-  protected *groupsOfMessage(message: Message): Iterable<string> {
-    yield `room-${message.room.id}`;
-  }
-
-  @GroupsForConsumer('onMessage')
-  protected *groupsOfRoom({ room }: RoomKey): Iterable<string> {
-    yield `room-${room}`;
   }
 }
 

@@ -1,6 +1,19 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { IsInt } from 'class-validator';
-import { type ActionContext, type App, createApp, ModelSerializer, type Permission, type Route } from 'signalbox';
+import {
+  type ActionContext,
+  ApiConsumer,
+  type App,
+  createApp,
+  GroupsForConsumer,
+  GroupsForSignal,
+  type ModelEvent,
+  ModelObserver,
+  ModelSerializer,
+  type Permission,
+  type Route,
+  type Subscription,
+} from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { Message, Room } from './entities.js';
@@ -21,6 +34,24 @@ export class MessageSerializer extends ModelSerializer(Message, { fields: ['id',
 
 export class RoomKey {
   @IsInt() room!: number;
+}
+
+/** The messages of each room. */
+export abstract class MessageObserver extends ApiConsumer {
+  @ModelObserver(() => Message, { serializer: MessageSerializer })
+  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) {
+    await subscription.send(event);
+  }
+
+  @GroupsForSignal('onMessage')
+  protected *groupsOfMessage(message: Message): Iterable<string> {
+    yield `room-${message.room.id}`;
+  }
+
+  @GroupsForConsumer('onMessage')
+  protected *groupsOfRoom({ room }: RoomKey): Iterable<string> {
+    yield `room-${room}`;
+  }
 }
 
 /** Shows the rooms that are not archived. */
