@@ -40,7 +40,7 @@ export interface LogReaderOptions {
   readonly receive: (batch: LogBatch) => void;
   /** Called where rows were passed over. Those of later batches follow without another gap. */
   readonly missed: (reason: MissedReason) => void;
-  /** Called after the first read, and after each that found the lag, in milliseconds, to be another. */
+  /** Called at the start, and after each read that found the lag, in milliseconds, to be another. */
   readonly isBehind?: (lag: number) => void;
 }
 
@@ -145,6 +145,7 @@ export class LogReader {
   /** Takes its position at the end of the log. @throws what the database throws */
   async start(): Promise<void> {
     await this.#goToHead();
+    this.#tellLag(0);
     this.#isStarted = true;
     this.#poll();
   }
