@@ -16,8 +16,8 @@ import { type Account, runnableBinaries, unprivilegedAccount } from './postgres-
 const ATTEMPTS = 3;
 const START_LIMIT = 60_000;
 const STOP_LIMIT = 5_000;
-/** Bytes that have to be free for the data to be kept in memory: several servers of a run share them. */
-const ROOM_IN_MEMORY = 4 * 2 ** 30;
+/** Bytes that have to be free for the data to be kept in memory: those of all servers and processes of a run take 4 GiB. */
+const ROOM_IN_MEMORY = 6 * 2 ** 30;
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
@@ -80,7 +80,8 @@ async function folderOfData(): Promise<string> {
     ({ bavail, bsize }) => bavail * bsize,
     () => 0,
   );
-  return free >= ROOM_IN_MEMORY ? memory : tmpdir();
+  // The folder may be larger than what a container may use.
+  return Math.min(free, process.availableMemory()) >= ROOM_IN_MEMORY ? memory : tmpdir();
 }
 
 function specsAreGone(): Promise<void> {

@@ -23,7 +23,7 @@ export const slow = [
   'build/spec/wire/heap-bytes.spec.js',
 ];
 
-/** Those that take longest of the others, in seconds. They begin first, or one process would end with them while the other waits. */
+/** Of the others, those that take several seconds. They begin first, or one process would end with them while the other has no work. */
 export const long = [
   'sample-app/dist/spec/chat/*.spec.js',
   'build/spec/log/{change-log,log-crash,notify-channel-layer,notifications,true-images}.spec.js',

@@ -11,7 +11,7 @@ import {
 import { injectable } from 'tsyringe';
 import { RoomKey } from './rooms.js';
 
-/** Whoever has one in a room may follow its notes, where a spec says so. */
+/** A reader with a seat in a room may follow the notes of that room, in specs that say so. */
 @Entity()
 export class Seat {
   @PrimaryKey({ type: 'integer' })
