@@ -1,3 +1,4 @@
+/** Label -> value. Both take few values: see `docs/operations.md`. */
 export type CounterLabels = Readonly<Record<string, string>>;
 
 /**
@@ -9,10 +10,10 @@ export type CounterLabels = Readonly<Record<string, string>>;
  * ```
  */
 export class Counters {
-  /** One more. */
+  /** Adds one to a counter. */
   increment(_name: string, _labels?: CounterLabels): void {}
 
-  /** So many now. */
+  /** Sets a gauge to its present value. */
   gauge(_name: string, _value: number, _labels?: CounterLabels): void {}
 }
 

@@ -5,9 +5,11 @@ import { Redaction } from './redaction.js';
 import { defaultSettings } from './settings.js';
 import { Status } from './status.js';
 
+/** What a log entry has beside its message. Values of fields whose names hold a secret are redacted (setting `log.redacted`). */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 const levels = ['debug', 'info', 'warn', 'error'] as const;
+/** From the lowest to the highest: `debug`, `info`, `warn`, `error`. */
 export type LogLevel = (typeof levels)[number];
 
 /** How much of what a client may have sent gets into the log, in characters. */
@@ -50,18 +52,22 @@ export class Logger {
     this.#redaction = new Redaction(redacted);
   }
 
+  /** For developers: dropped kwargs, refused tokens. Written only where the level is `debug`. */
   debug(message: string, fields?: LogFields): void {
     this.#log('debug', message, fields);
   }
 
+  /** What happens in normal operation: start, end, and requests where the setting `log.actions` asks for them. */
   info(message: string, fields?: LogFields): void {
     this.#log('info', message, fields);
   }
 
+  /** What works for now and wants attention. */
   warn(message: string, fields?: LogFields): void {
     this.#log('warn', message, fields);
   }
 
+  /** What failed. An `error` among the fields is written with its stack and causes. */
   error(message: string, fields?: LogFields): void {
     this.#log('error', message, fields);
   }

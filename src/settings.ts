@@ -263,8 +263,8 @@ const table = {
    */
   poolTimeLimit: count(60_000),
   /**
-   * After so many new connections, and once the event loop has been idle for a second, the process gives the memory of their
-   * handshakes back. Everything stands still meanwhile; the log tells for how long. Default false: never.
+   * Number of new connections after which, once the event loop has been idle for a second, the process gives the memory of their
+   * handshakes back. Everything stands still meanwhile; the log says for how long. Default false: never.
    */
   tidyAfterConnections: countOrOff(),
   /**

@@ -14,6 +14,7 @@ import { defaultSettings } from './settings.js';
 
 /** As much of a stream as is needed. */
 export interface LogStream {
+  /** Whether colours are written. Default false. */
   readonly isTTY?: boolean;
   write(text: string): unknown;
 }

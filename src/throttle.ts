@@ -1,6 +1,9 @@
 import type { Clock } from './clock.js';
 import { ConfigurationError, Throttled } from './errors.js';
 
+/**
+ * Options of `new Throttle(clock, options)`. `burst`, `every` and `keys` are whole numbers above 0 (ConfigurationError otherwise).
+ */
 export interface ThrottleOptions {
   /** Attempts of one key at once, after a quiet time. Default 10. */
   readonly burst?: number;

@@ -6,6 +6,7 @@ export interface TraceSpan {
   end(status: number | undefined): void;
 }
 
+/** Name -> value, as OpenTelemetry takes the attributes of a span. */
 export type TraceAttributes = Readonly<Record<string, string | number>>;
 
 const noSpan: TraceSpan = { traceId: undefined, end: () => {} };

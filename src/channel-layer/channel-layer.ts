@@ -1,11 +1,14 @@
 /** What travels between consumers. JSON values only, for it may cross processes; receivers share one copy and must not change it. */
 export type ChannelMessage = Readonly<Record<string, unknown>> & { readonly type: string };
 
+/** What `ChannelLayer.connect` is given: called for each message to the channel, in the order in which they arrive. */
 export type ChannelReceiver = (message: ChannelMessage) => void;
 
 /** A message and the group that it is for. */
 export interface GroupMessage {
+  /** The name of the group, as `ChannelLayer.add` takes it. */
   readonly group: string;
+  /** Every channel of the group gets it. */
   readonly message: ChannelMessage;
 }
 
@@ -37,9 +40,11 @@ export abstract class ChannelLayer {
   abstract newChannel(): string;
   /** @throws RangeError for an address that `newChannel` of this layer did not make */
   abstract connect(channel: string, receiver: ChannelReceiver): Promise<void>;
+  /** Takes the channel out of all its groups; its receiver is not called any more. Never rejects. */
   abstract disconnect(channel: string): Promise<void>;
   /** @throws RangeError for a name that no group can have */
   abstract add(group: string, channel: string): Promise<void>;
+  /** Takes the channel out of one group; does nothing where it is not in it. Never rejects. */
   abstract discard(group: string, channel: string): Promise<void>;
   /**
    * @throws ChannelLayerUnavailable

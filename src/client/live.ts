@@ -6,6 +6,7 @@ export type RowEvent =
   | { readonly action: 'create' | 'update'; readonly data: unknown }
   | { readonly action: 'delete'; readonly data: { readonly pk: unknown } };
 
+/** The row that the events of an observer carry. */
 export type RowOf<Event> = Event extends { readonly action: 'create' | 'update'; readonly data: infer Row }
   ? Row
   : never;
@@ -36,9 +37,12 @@ export type LiveOptions<Row> = CommonLiveOptions<Row> &
  */
 export type LiveStatus = 'loading' | 'ready' | 'stale' | 'failed';
 
+/** What `getSnapshot` gives: never changed, but replaced by another one. */
 export interface LiveSnapshot<Row> {
+  /** In their order; empty while they are loading. */
   readonly rows: readonly Row[];
   readonly status: LiveStatus;
+  /** Why the status is `failed`; undefined in any other. */
   readonly error: unknown;
 }
 

@@ -265,7 +265,10 @@ async function show(consumer: AnyModelConsumer, row: object, request: ActionCont
   });
 }
 
-/** Those that are not known are the least. What another serializer than that of the event asks for is asked of the request. */
+/**
+ * If the rights of the viewer are not known, the event's serializer shows only the fields that need none. Another serializer asks the
+ * request for its rights.
+ */
 async function rightsOf({ serializer, rights }: Viewer): Promise<GivenRights | undefined> {
   return (await rights()) ?? (serializer && leastOf(serializer));
 }

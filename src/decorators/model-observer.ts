@@ -26,6 +26,7 @@ type BodyOf<Entity, S, Body> = [S] extends [never]
 
 /** A serializer or a body, or neither: the data are then `{ pk }`. */
 export interface ModelObserverOptions<Entity extends object, S extends SerializerClass<AnySerializer>, Body> {
+  /** Shows the row as the `data` of create and update. Runs once per change and right, outside any connection. */
   readonly serializer?: S & Fitting<Entity, S>;
   /** What is shown of a row that is there. Runs once per change, outside any connection. */
   readonly body?: (row: Entity) => Body | Promise<Body>;

@@ -180,7 +180,7 @@ export class ConnectionPool {
   }
 
   /**
-   * Whether the pool has been used up for so many milliseconds, and will not recover: all its connections are checked out, none was
+   * Whether the pool has been used up for this time, and will not recover: all its connections are checked out, none was
    * handed out although requests asked for one, and the database answers another connection that it runs no statement for any of them.
    */
   async isExhausted(milliseconds: number): Promise<boolean> {

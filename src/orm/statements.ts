@@ -97,7 +97,7 @@ export class StatementNames {
   }
 }
 
-/** Values by a text, at most so many: the one that was used least recently makes room for another. */
+/** Values by a text, at most `largest` of them: the one that was used least recently makes room for another. */
 class RecentlyUsed<Value> {
   readonly #values = new Map<string, Value>();
 

@@ -161,7 +161,7 @@ export class PermissionChecker {
   }
 }
 
-/** Those of a consumer and those of its action, as they were written. */
+/** The expressions of a consumer and of its action, as they were written. */
 function operandsOf(expression: PermissionExpression): readonly PermissionExpression[] {
   const isAll = typeof expression !== 'function' && expression.kind === 'all';
   return isAll ? expression.operands.flatMap(operandsOf) : [expression];

@@ -14,6 +14,7 @@ export const ownership = Symbol('ownership');
 export interface HandshakeRequest {
   /** Path and query: `/ws/chat/?room=1`. */
   readonly url: string;
+  /** By their names in lower case, as Node gives them. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** `unix:` for the peer of a Unix socket. */
   readonly remoteAddress?: string;
@@ -174,11 +175,13 @@ export class Scope {
     this[ownership].seen.identity = identity;
   }
 
+  /** The query of the URL, without a ticket of `queryTicket`. `queryAs` gives it checked and typed. */
   get query(): URLSearchParams {
     this.#query ??= new URLSearchParams(this.#url.slice(this.path.length + 1));
     return this.#query;
   }
 
+  /** By name, with their escapes (`%20`) read. Of several cookies of one name, the first counts. */
   get cookies(): Readonly<Record<string, string>> {
     this.#cookies ??= cookiesOf(this.headers.cookie);
     return this.#cookies;

@@ -81,6 +81,7 @@ export interface SubscriptionState {
 
 /** As much of Node's `IncomingMessage` and `ServerResponse` as is needed, so that browsers can import the type of an application. */
 export interface PlainRequest {
+  /** Path and query. */
   readonly url?: string | undefined;
   readonly method?: string | undefined;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
@@ -95,6 +96,7 @@ export interface RequestClient {
   readonly network: string;
   /** The host that the client asked, with its port unless it is the protocol's own; undefined where it named none. */
   readonly host: string | undefined;
+  /** How the client came, not the proxy. */
   readonly protocol: 'http' | 'https';
 }
 

@@ -36,11 +36,11 @@ const group = `${reservedPrefix}signals`;
 /** What an application observes: the models of its observers, of what revokes their subscriptions, and of its connection rules. */
 export interface ObservedModels {
   readonly all: readonly { readonly model?: Class }[];
-  /** Those of which a row's state before a change is needed. */
+  /** The models of which a row's state before a change is needed. */
   readonly varying: readonly { readonly model?: Class }[];
   /** Hidden and lazy properties that observers show or read. */
   shownOf(entity: Class): Iterable<string>;
-  /** Those of which only has to be known whether they have changed. */
+  /** Properties whose values are not needed: the log says only whether they have changed. */
   comparedOf(entity: Class): Iterable<string>;
 }
 
@@ -133,7 +133,7 @@ export class ChangeFeed {
     this.#retries.add(timer.unref());
   }
 
-  /** Those of all processes; undefined where there is one. */
+  /** The ticket store that all processes share; undefined where the database is embedded in one process, or none has a log. */
   tickets(clock: Clock): TicketStore | undefined {
     const [orm] = this.orms;
     const log = orm && this.#logs.get(orm);

@@ -94,12 +94,12 @@ markClasses([
 export interface Services extends ConnectionServices {
   readonly feed: ChangeFeed;
   readonly rechecker: Rechecker;
-  /** Of each database. */
+  /** The connection pool of each database. */
   readonly pools: readonly ConnectionPool[];
   readonly registry: ConnectionRegistry<Connection>;
   readonly connections: Connections;
   describe(): ApplicationDescription;
-  /** Undefined where there is no explorer, or it is not to be seen. */
+  /** Undefined where the application has no explorer, or does not show it in production. */
   readonly inspector: AppInspector | undefined;
   readonly handshake: Handshake;
   readonly sockets: HttpSockets;

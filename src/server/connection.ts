@@ -44,7 +44,7 @@ export interface ConnectionServices extends SessionServices {
 
 export const restartText = 'The server is restarting.';
 
-/** A frame of JSON counts for at least so many bytes for each of its signs, as far as its address is concerned: small values take longer to read. */
+/** Bytes that each sign of a JSON frame counts for, at least, in the rate of its address: small values take longer to read. */
 const bytesPerSign = 32;
 
 /** Marks the ping behind the frame that tells a client to leave. */

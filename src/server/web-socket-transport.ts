@@ -10,7 +10,7 @@ import type { Transport, TransportListener } from './transport.js';
 export class WebSocketAcceptor {
   readonly #server: Server<typeof HeardSocket>;
   readonly #failed: (error: Error) => void;
-  /** Of the request that is being accepted. */
+  /** The subprotocol that was agreed on for the request that is being accepted. */
   #subprotocol: string | undefined;
 
   constructor({ maxPayload, limits }: Settings, logger: Logger) {

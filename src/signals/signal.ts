@@ -40,6 +40,7 @@ export class Signal<T> {
     this.#receivers.set(receiver, prepare);
   }
 
+  /** Ends what `connect` began with this receiver; does nothing where it is not connected. */
   disconnect(receiver: Receiver<T>): void {
     this.#receivers.delete(receiver);
   }

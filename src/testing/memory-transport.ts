@@ -98,6 +98,7 @@ export class MemoryTransport implements Transport {
     queueMicrotask(() => this.#receive(() => this.#listener?.onText(text)));
   }
 
+  /** A binary frame from the client. It arrives in a later turn, as from a network. */
   receiveBinary(data: Uint8Array): void {
     queueMicrotask(() => this.#receive(() => this.#listener?.onBinary(data)));
   }
