@@ -2,7 +2,7 @@
 export type CounterLabels = Readonly<Record<string, string>>;
 
 /**
- * Where numbers go that tell how a process fares. Extend it and register your own; this one counts nothing. The names are
+ * Takes the figures of a running process. Extend it and register your own; this one counts nothing. The names are
  * listed in `docs/operations.md`, and their labels take few values, never a user's or a client's.
  *
  * ```ts

@@ -232,7 +232,7 @@ export class ChannelLayerUnavailable extends ApiError {
   static override readonly detail: string = 'The channel layer cannot be reached. Try again later.';
 
   constructor(detail?: string, options: ApiErrorOptions = {}) {
-    // By chance, so that not all who were refused come back at once.
+    // Random, so that the clients that were refused do not all come back at once.
     super(detail, { retryAfter: 1_000 + Math.random() * 2_000, ...options });
   }
 }

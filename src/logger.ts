@@ -77,7 +77,7 @@ export class Logger {
     return levels.indexOf(level) >= this.#floor;
   }
 
-  /** A log that fails must not take what it tells of with it. */
+  /** A log that fails must not make the work fail that it reports. */
   #log(level: LogLevel, message: string, fields?: LogFields): void {
     try {
       this.log(level, message, fields && this.#redaction.apply(fields));

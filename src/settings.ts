@@ -202,7 +202,7 @@ const changeLog = {
    * default channel layer is that of one process. Default true.
    */
   listen: flag(true),
-  /** How often the log is read where nothing tells that it has grown; less than half of a slot. Default 30 000. */
+  /** How often the log is read where no notification says that it has grown; less than half of a slot. Default 30 000. */
   pollInterval: count(30_000),
   /** For how long a process may be behind the database until `/readyz` is 503. Default 5 000. */
   lagTimeLimit: count(5_000),

@@ -11,7 +11,7 @@ export interface ThrottleOptions {
   readonly every?: number;
   /** Keys that are remembered; where there is one more, the one that was used longest ago is forgotten. Default 10 000. */
   readonly keys?: number;
-  /** What a client is told before the time. Default `Too many attempts.` */
+  /** The sentence of the error before the time; how long to wait follows it. Default `Too many attempts.` */
   readonly text?: string;
 }
 

@@ -36,7 +36,7 @@ export interface SessionStore {
   find(token: string): Promise<Authentication | null | undefined>;
 }
 
-/** A provider that tells what a bearer token proves; undefined or null for one that is not valid. */
+/** A provider that checks bearer tokens. */
 export interface TokenVerifier {
   /**
    * Called in the handshake, with the token of the client.

@@ -29,7 +29,7 @@ export interface GroupMessage {
  *   did not confirm in time: the channel is then not connected, or not in the group, and the next call tries again. A message may
  *   have arrived all the same.
  * - `disconnect` and `discard` never reject.
- * - Memberships that were confirmed are restored. Then, once per outage, `onGap` is told; also where something was rejected before the
+ * - Memberships that were confirmed are restored. Then, once per outage, `onGap` is called; also where something was rejected before the
  *   first connection to the server.
  */
 export abstract class ChannelLayer {

@@ -77,7 +77,7 @@ type InstanceClient<View extends ConsumerView> = View extends {
   ? ObservingInstance<Kwargs, Event>
   : unknown;
 
-/** Told of frames that belong to no request and no subscription: what consumers send of their own making. */
+/** Called for frames that belong to no request and no subscription: what consumers send of their own making. */
 export type FrameListener = (payload: unknown, stream: string | null) => void;
 
 /** What is the client's own; the names of the application never begin with `$`. */

@@ -33,7 +33,7 @@ export type LiveOptions<Row> = CommonLiveOptions<Row> &
  * - `loading`: there are no rows yet
  * - `ready`: the rows are those of the server, as far as its events have come
  * - `stale`: the connection is away, they are listed again, or the collection is closed
- * - `failed`: they could not be listed, or the subscription is over; `error` tells why
+ * - `failed`: they could not be listed, or the subscription is over; `error` says why
  */
 export type LiveStatus = 'loading' | 'ready' | 'stale' | 'failed';
 

@@ -7,7 +7,7 @@ import type { SignalboxError } from './signalbox-error.js';
  * - `live`: the server said yes on the present connection
  * - `refused`: it said no
  * - `revoked`: it said yes, and took it back
- * - `ended`: cancelled, or over for another reason that `error` tells
+ * - `ended`: cancelled, or over for another reason, which `error` gives
  */
 export type SubscriptionState = 'pending' | 'live' | 'refused' | 'revoked' | 'ended';
 
@@ -28,7 +28,7 @@ export interface Subscription<Event, Reply = unknown> extends AsyncIterable<Even
   onEvent(listener: (event: Event) => void): () => void;
   /** @returns ends the listening */
   onChange(listener: (state: SubscriptionState) => void): () => void;
-  /** Told whenever it is live again after a reconnection: what happened in between was missed and has to be fetched. */
+  /** Called whenever it is live again after a reconnection: what happened in between was missed and has to be fetched. */
   onResync(listener: (reply: Reply) => void): () => void;
 }
 

@@ -189,7 +189,7 @@ function itemContext({ scope, requestId, signal }: ActionContext, action: string
   return new ActionContext({ scope, action, requestId, kwargs, signal });
 }
 
-/** Asks the permissions of the action for one row: who may not `delete` may not `bulk_delete`. @throws what they refuse with */
+/** Asks the permissions of the action for one row: a client that may not `delete` may not `bulk_delete`. @throws what they refuse with */
 async function askAction(consumer: AnyModelConsumer, item: ActionContext): Promise<Answers> {
   const answers: Answers = new Map();
   const permissions = consumer[boundSession].permissionsOf(item.action);

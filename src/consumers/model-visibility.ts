@@ -81,13 +81,13 @@ async function lookAtAny(
   const note = (): void => {};
   const wasSeen = action === 'create' ? false : await isSeenIn(before);
   const isSeen = action === 'delete' ? false : await isSeenIn(after);
-  // Of a row that may never have been in sight not even the key is told.
+  // Of a row that may never have been in sight not even the key is sent.
   if (isSeen === false)
     return wasSeen
       ? { event: { action: 'delete', pk, data: { pk } }, isRefused: false, note }
       : { isRefused: false, note };
   const shown = await shownOf(consumer, event, viewer, isReadAgain || hasFilters);
-  // A later change has hidden it, and is told as what it was.
+  // A later change has hidden it, and is sent as what it was.
   if (!shown || shown.isRefused) return { isRefused: false, note };
   const seen = { action: wasSeen === false ? ('create' as const) : action, pk, data: shown.data };
   return { event: seen, isRefused: false, note };

@@ -202,7 +202,7 @@ export class SubscriptionAuthorizer {
 
   /**
    * Whether the request would be granted this row now. Yes where the action itself is refused: that is no matter of the row,
-   * and `mayReceive` refuses the event. What is said of the row is no answer to other questions: it may still be told as a delete.
+   * and `mayReceive` refuses the event. What is said of the row is no answer to other questions: it may still be sent as a delete.
    */
   async maySee({ permissions, context, answers }: Question, row: object): Promise<boolean> {
     if (!(await isGranted(() => permissions.checkAction(context, answers)))) return true;

@@ -117,7 +117,7 @@ export class Request extends ActionContext implements Work, Expiring {
   commandsMeanwhile: ConnectionCommand[] | undefined;
   /** Of the final reply; undefined before it, and where the client was gone. */
   status: number | undefined;
-  /** What the final reply tells of; undefined where it tells of none. */
+  /** The error of the final reply; undefined where it has none. */
   error: ApiError | undefined;
   /** When it began to run, by `Clock.elapsed`. */
   startedAt = 0;

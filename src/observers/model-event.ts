@@ -17,11 +17,11 @@ export interface ModelWritten<Entity, View> extends EventTypes<Entity> {
   readonly action: 'create' | 'update';
   /** The key of the row. */
   readonly pk: KeyOf<Entity>;
-  /** Frozen, for all who are told share it: send a copy where something else is to be sent. */
+  /** Frozen, because all receivers share it: send a copy where something else is to be sent. */
   readonly data: View;
 }
 
-/** A row was deleted, or left the groups of a subscription. Nothing but its key is told. */
+/** A row was deleted, or left the groups of a subscription. Only its key is sent. */
 export interface ModelDeleted<Entity> extends EventTypes<Entity> {
   /** Also for a row that still exists and has left the groups. */
   readonly action: 'delete';
@@ -44,7 +44,7 @@ export type ModelEvent<Model, View = Model extends SerializerLike ? ViewOf<Model
 export interface SignalEvent<Payload, Body = Payload> extends EventTypes<Payload> {
   /** The `action` of the frame: the observer's name in snake_case, unless it was given another. */
   readonly signal: string;
-  /** Frozen, for all who are told share it. */
+  /** Frozen, because all receivers share it. */
   readonly data: Body;
 }
 

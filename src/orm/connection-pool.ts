@@ -285,7 +285,7 @@ export class ConnectionPool {
       return connect((error, one, release) => {
         if (!one) return connected(error, one, release);
         const checkout = this.#checkOut(pool, one);
-        // A listener that is told before BEGIN may use a connection of its own.
+        // A listener that is called before BEGIN may use a connection of its own.
         if (beginning && !(beginning.checkout && this.#checkouts.has(beginning.checkout)))
           beginning.checkout = checkout;
         connected(error, one, one.release);

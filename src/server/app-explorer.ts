@@ -88,7 +88,7 @@ export interface PlainRequest {
   readonly socket: { readonly remoteAddress?: string | undefined };
 }
 
-/** Who made an HTTP request, and where to, as far as trusted proxies tell. */
+/** The client of an HTTP request, and the host that it asked, as far as trusted proxies say. */
 export interface RequestClient {
   /** `unix:` for a client that comes over a Unix socket; undefined where the client is gone. */
   readonly address: string | undefined;

@@ -70,7 +70,7 @@ export interface ApplicationHooks {
   start?(): Promise<void> | void;
   /** Once sockets are accepted. */
   ready?(): Promise<void> | void;
-  /** After the last connection ended, in reverse order; other processes are told of what it commits. What it throws is logged. */
+  /** After the last connection ended, in reverse order; other processes send events of what it commits. What it throws is logged. */
   stop?(): Promise<void> | void;
 }
 

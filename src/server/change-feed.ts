@@ -203,7 +203,7 @@ export class ChangeFeed {
   }
 
   #warnOfOrder(error: unknown): void {
-    this.logger.error('An order could not be told to other processes.', { error });
+    this.logger.error('An order could not be written to the change log, so other processes do not carry it out.', { error });
   }
 
   #logOf(model: Observer['model']): ChangeLog | undefined {

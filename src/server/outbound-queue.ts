@@ -1,6 +1,6 @@
 /**
  * How many bytes frames have. Frames that wait share the text of their event as long as none is looked at as a whole, which
- * makes a copy of it; so the event is measured by itself, once for all who wait for it, and what is around it is counted in
+ * makes a copy of it; so the event is measured by itself, once for all connections that it waits for, and what is around it is counted in
  * characters.
  */
 export class FrameSizes {

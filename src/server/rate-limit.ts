@@ -267,8 +267,8 @@ const retryDelay = 10_000;
 const remembered = 10_000;
 
 /**
- * How many may connect. An address that calls too often is refused before it takes anything of what all have in common, and
- * everyone is refused before anything is asked that costs, such as who it is.
+ * Limits connections and handshakes. An address above its rate is refused before it takes anything of the limits of the process, and
+ * every refusal comes before work that costs, such as authentication.
  */
 export class ConnectionLimiter {
   readonly #handshakes: TokenBucket;

@@ -16,7 +16,7 @@ export interface Peer {
 }
 
 /**
- * Who made a request, where, and how. A client may write what it likes into `X-Forwarded-*`, so these headers count only where
+ * The address, host and protocol of a request's client. A client may write what it likes into `X-Forwarded-*`, so these headers count only where
  * a trusted proxy opened the socket.
  */
 export class TrustedProxies {

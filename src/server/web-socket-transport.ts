@@ -42,7 +42,7 @@ export class WebSocketAcceptor {
   }
 }
 
-/** Knows who hears it, so that the functions that listen to it are the same for all sockets. */
+/** A socket that knows its listener, so that the functions that listen to it are the same for all sockets. */
 class HeardSocket extends WebSocket {
   listener: TransportListener | undefined;
   /** The same socket, one layer below. */

@@ -29,7 +29,7 @@ export class Signal<T> {
 
   constructor(onFailure?: (error: unknown) => void);
   constructor(name: string, onFailure?: (error: unknown) => void);
-  /** @param onFailure told of a receiver that failed. Default: a warning of the process */
+  /** @param onFailure called with what a receiver threw. Default: a warning of the process */
   constructor(first: string | ((error: unknown) => void) = warn, onFailure = warn) {
     this.name = typeof first === 'string' ? first : undefined;
     this.#onFailure = typeof first === 'string' ? onFailure : first;

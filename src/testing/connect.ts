@@ -72,7 +72,7 @@ export class TestConnection<Api = unknown>
     return this.#transport.closed;
   }
 
-  /** Resolves when the server has nothing of the connection left: its consumers were told, its providers disposed. */
+  /** Resolves when the server has nothing of the connection left: the disconnect hooks of its consumers ran, its providers are disposed. */
   get ended(): Promise<void> {
     return this.#ended();
   }

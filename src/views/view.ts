@@ -1,6 +1,6 @@
 import type { Scope } from '../scope/scope.js';
 
-/** What a view is told besides the request. */
+/** What a view is given besides the request. */
 export interface ViewFacts {
   /** What came as `parameters`, as JSON: what the path names, and whatever else. */
   readonly parameters: Readonly<Record<string, unknown>>;
