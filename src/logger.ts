@@ -14,11 +14,11 @@ export type LogLevel = (typeof levels)[number];
 
 /** How much of what a client may have sent gets into the log, in characters. */
 export interface LogLimits {
-  /** Of one text; what follows is counted, not shown. Default 1 000. */
+  /** Characters of one text; what follows is counted, not shown. Default 1 000. */
   readonly text: number;
-  /** Of the stack of an error. Default 8 000. */
+  /** Characters of the stack of an error. Default 8 000. */
   readonly stack: number;
-  /** Of a line; a longer one keeps its head and the beginning of its fields. Default 32 768. */
+  /** Characters of a line; a longer one keeps its head and the beginning of its fields. Default 32 768. */
   readonly line: number;
 }
 

@@ -81,7 +81,7 @@ const limits = {
    * is cut. Never less than `connectionsPerAddress`. Those of `trustedProxies` are not counted. Default 100.
    */
   socketsPerAddress: count(100),
-  /** The same for all addresses together. Default 1 000. */
+  /** As `socketsPerAddress`, for all addresses together. Default 1 000. */
   sockets: count(1_000),
   /** File descriptors that sockets leave free, for the database and files, where the system tells how many there are. Default 64. */
   freeDescriptors: count(64),
@@ -391,7 +391,7 @@ function complete<Rows>(rows: Rows, given: unknown, owner?: string, noun = 'sett
 
 // What is checked
 
-/** Of two that contradict each other one would be broken silently. */
+/** If two limits contradicted each other, one would be broken silently. */
 function checkOrder(group: 'outbound' | 'drain' | 'heartbeat', values: object, less: string, more: string): void {
   const [low, high] = [less, more].map((name) => Number(Reflect.get(values, name))) as [number, number];
   if (low <= high) return;
@@ -483,7 +483,7 @@ export function isTestRun(): boolean {
   return process.env.NODE_ENV === 'test';
 }
 
-/** Of the setting `log.actions`. The output of specs is no place for a line per request. */
+/** The default of the setting `log.actions`. The output of specs is no place for a line per request. */
 function loggedActions(isDevelopment: boolean): 'all' | 'problems' | false {
   if (!isDevelopment) return 'problems';
   return isTestRun() ? false : 'all';

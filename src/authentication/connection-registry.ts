@@ -152,7 +152,7 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
     this.watch(identity);
   }
 
-  /** Of a login or logout behind the end of its request. */
+  /** Logs that a login or logout was refused behind the end of its request. */
   noteRefusal({ path }: Scope, error: unknown): void {
     this.logger.debug('A login or logout was refused.', { path, error });
   }

@@ -95,7 +95,7 @@ class LiveRows<Row> {
   #isListed = false;
   #error: unknown;
   #snapshot: LiveSnapshot<Row> | undefined;
-  /** Of the latest listing: what an older one brings comes too late. */
+  /** The number of the latest listing: what an older one brings comes too late. */
   #listing = 0;
 
   constructor(subscription: Subscription<RowEvent>, options: CompleteLiveOptions<Row>) {

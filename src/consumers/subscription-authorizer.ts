@@ -31,9 +31,9 @@ interface Checks {
 
 /** How one event reaches one subscription. Found out when its turn has come. */
 export interface DeliveryPlan {
-  /** Through which it comes. */
+  /** The requests through which the event comes. */
   readonly requests: readonly SubscribingRequest[];
-  /** Of these requests, in their order. */
+  /** The checks of these requests, in their order. */
   readonly checks: readonly Checks[];
   /** Whether a permission or a query has to be asked. Nothing below holds where not. */
   readonly isAsked: boolean;

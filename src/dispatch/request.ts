@@ -115,7 +115,7 @@ export class Request extends ActionContext implements Work, Expiring {
   isOfFormerUser = false;
   /** Disconnects and rechecks that were ordered since it began: what it has read may be out of date by them. */
   commandsMeanwhile: ConnectionCommand[] | undefined;
-  /** Of the final reply; undefined before it, and where the client was gone. */
+  /** The status of the final reply; undefined before it, and where the client was gone. */
   status: number | undefined;
   /** The error of the final reply; undefined where it has none. */
   error: ApiError | undefined;

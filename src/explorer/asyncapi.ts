@@ -37,7 +37,7 @@ export interface AsyncApiChannel {
   /** The path, with its parameters in braces: `/ws/rooms/{room}/`. */
   readonly address: string;
   readonly title: string;
-  /** Those of the path, by name. */
+  /** The parameters of the path, by name. */
   readonly parameters?: Readonly<Record<string, { readonly description: string }>>;
   /** The handshake: schemas of its query and headers, as AsyncAPI's binding for WebSockets has them. */
   readonly bindings?: { readonly ws: object };
@@ -97,7 +97,7 @@ const requestId: JsonSchema = { type: ['string', 'number', 'null'] };
 const noErrors: JsonSchema = { type: 'array', maxItems: 0 };
 const noData: JsonSchema = { type: 'null' };
 
-/** Of an action: `{"errors": ["text"]}` or `{"errors": [{"field": ["text"]}]}`. */
+/** The errors of an action's reply: `{"errors": ["text"]}` or `{"errors": [{"field": ["text"]}]}`. */
 const failure: JsonSchema = frame({
   errors: { type: 'array', items: { anyOf: [text, { type: 'object', additionalProperties: true }] } },
   data: {},

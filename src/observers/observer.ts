@@ -20,7 +20,7 @@ import { type Revocation, type RevocationDeclaration, revocationDeclarations } f
 
 /** An observer as the running application needs it. */
 export interface Observer {
-  /** The same in every process of the application. */
+  /** Equal in every process of the application. */
   readonly id: string;
   readonly consumer: Class;
   readonly member: string;

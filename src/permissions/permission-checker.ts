@@ -33,7 +33,7 @@ export type Answers = Map<Operand, Opinion>;
 /** The request behind an event. */
 export interface GrantingRequest {
   readonly context: ActionContext;
-  /** Those that are known are not asked for. */
+  /** Answers that are known already; these questions are not asked again. */
   readonly answers: Answers;
   /** Loads the object of a detail action, for the permissions that have an opinion on objects. @throws NotFound */
   readonly object?: (() => Promise<object>) | undefined;

@@ -9,9 +9,9 @@ export type Answer = boolean | Promise<boolean>;
 export interface Delivery {
   /** The connection of the client that would receive the event. */
   readonly scope: Scope;
-  /** Of a signal's event, its name. */
+  /** The kind of the change; for a signal's event, the name of the signal's events on the wire. */
   readonly action: 'create' | 'update' | 'delete' | (string & {});
-  /** Of a signal's event, null. */
+  /** The key of the row; null for a signal's event. */
   readonly pk: unknown;
   /** The `data` of the event, as the observer shows them. */
   readonly data: unknown;

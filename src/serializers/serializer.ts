@@ -9,11 +9,11 @@ export interface SerializerContext {
   readonly unitOfWork: UnitOfWork;
   /** The request it works for; none when an event is serialized, once for all who will receive it. */
   readonly request?: ActionContext;
-  /** The rights that it is shown by; whatever is not given is the least. Asked of the request where there is one. */
+  /** The rights that it is shown by; a provider that is not in it gives none. The request is asked for them where there is one. */
   readonly rights?: GivenRights;
   /** The consumer that answers it. */
   readonly consumer?: object;
-  /** Told of keys that came and that the serializer does not accept; none in production. */
+  /** Called with the keys that came and that the serializer does not accept; absent in production. */
   noteDropped?(serializer: string, keys: readonly string[]): void;
   /** An instance of another serializer. */
   resolve<T>(serializer: ConcreteClass<T>): T;

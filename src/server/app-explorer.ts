@@ -57,7 +57,7 @@ export interface ConnectionState {
   readonly user: unknown;
   readonly session: unknown;
   readonly identity: unknown;
-  /** Of a route with one consumer, the one under an empty name. Streams that were not used yet are not there. */
+  /** By stream; the consumer of a route with only one has an empty name. Streams that were not used yet are absent. */
   readonly streams: Readonly<Record<string, StreamState>>;
   /** Streams whose permissions refused to connect. */
   readonly refused: readonly string[];

@@ -188,7 +188,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     return this.#services.connections.disconnectUser(...order);
   }
 
-  /** The same for the connections of one session. */
+  /** As the method above, for the connections of one session. */
   disconnectSession(...order: Parameters<Connections['disconnectSession']>): Promise<void> {
     return this.#services.connections.disconnectSession(...order);
   }

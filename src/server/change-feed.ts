@@ -53,7 +53,7 @@ export class ChangeFeed {
   /** Tells this application from the others. */
   readonly #source = randomUUID();
   readonly #channel: string;
-  /** Of the databases that have an observed model; the first one's carries signals and orders as well. */
+  /** The change logs of the databases that have an observed model; the first one's carries signals and orders as well. */
   readonly #logs: ReadonlyMap<OrmRoot, ChangeLog>;
   readonly #detach: (() => Promise<void>)[];
   readonly #hasObserved: ({ em }: OrmRoot) => boolean;
@@ -159,7 +159,7 @@ export class ChangeFeed {
     return isInTransaction && log.isReady ? log.batch : log.read();
   }
 
-  /** Behind the commit of the transaction around the caller; at once outside of any. */
+  /** Sends after the commit of the transaction around the caller, or at once outside of any. */
   recheck(recheck: LoggedRecheck): void {
     const [orm] = this.orms;
     const log = orm && this.#logs.get(orm);
@@ -203,7 +203,9 @@ export class ChangeFeed {
   }
 
   #warnOfOrder(error: unknown): void {
-    this.logger.error('An order could not be written to the change log, so other processes do not carry it out.', { error });
+    this.logger.error('An order could not be written to the change log, so other processes do not carry it out.', {
+      error,
+    });
   }
 
   #logOf(model: Observer['model']): ChangeLog | undefined {

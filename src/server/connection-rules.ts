@@ -131,7 +131,7 @@ export class ConnectionRules {
     return this.rules.some((rule) => isOfModel({ entity }, modelOf(rule)));
   }
 
-  /** Told of what was committed, and of nothing else. */
+  /** Called for what was committed, and for nothing else. */
   apply(changes: readonly ModelChange[], signals: readonly SignalSent[]): void {
     for (const rule of this.rules) {
       for (const change of changes)

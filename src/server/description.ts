@@ -5,7 +5,7 @@ import type { JsonSchema } from '../kwargs/json-schema.js';
 export interface ApplicationDescription {
   /** In the order in which patterns are tried. */
   readonly routes: readonly RouteDescription[];
-  /** Those that consumers and observers use, nested ones included; each once. */
+  /** The serializers that consumers and observers use, nested ones included; each once. */
   readonly serializers: readonly SerializerDescription[];
   /** What `{"$ref": "#/schemas/Name"}` refers to. */
   readonly schemas: Readonly<Record<string, JsonSchema>>;
@@ -15,7 +15,7 @@ export interface ApplicationDescription {
 export interface RouteDescription {
   /** As it is written: `/ws/rooms/:room(int)/`. */
   readonly path: string;
-  /** Those of the path, in its order. */
+  /** The parameters of the path, in its order. */
   readonly parameters: readonly { readonly name: string; readonly kind: 'text' | 'int' | 'uuid' }[];
   /** What the route checks: schemas of its parameters, query and headers. */
   readonly checks: { readonly [Source in 'params' | 'query' | 'headers']?: JsonSchema };
@@ -49,7 +49,7 @@ export interface StreamDescription {
   readonly messages: readonly string[];
   /** Whether binary frames go to `onBinary`. */
   readonly takesBinary: boolean;
-  /** Those that the consumer speaks, the preferred one first; empty where it takes what the client prefers. */
+  /** The subprotocols that the consumer speaks, the preferred one first; empty where it takes what the client prefers. */
   readonly subprotocols: readonly string[];
 }
 
@@ -67,7 +67,7 @@ export interface ActionDescription {
   readonly kwargs: JsonSchema;
   /** The `data` of a success; null where nothing is known of it. */
   readonly reply: JsonSchema | null;
-  /** Of a success. A generator sends parts with 206 before. */
+  /** The status of a success. A generator sends parts with 206 before. */
   readonly status: number;
   /** Whether its method is a generator. */
   readonly sendsParts: boolean;
@@ -86,7 +86,7 @@ export interface ActionDescription {
   readonly isStrict: boolean;
   /** In milliseconds. */
   readonly timeLimit: number;
-  /** Those of the consumer and its own. */
+  /** The permissions of the consumer and of the action. */
   readonly permissions: PermissionDescription;
   /** The observers that its method names in a call of `subscribe`. One that subscribes by other ways is not found. */
   readonly subscribesTo: readonly string[];
@@ -142,7 +142,7 @@ export interface FieldDescription {
   readonly isNullable: boolean;
   /** The serializer that shows a relation. */
   readonly nested: string | null;
-  /** Who is shown it: names that the provider of rights gives. Null: everyone. */
+  /** The rights that show it: names that the provider gives. Null: every client sees it. */
   readonly rights: { readonly by: string; readonly names: readonly string[] } | null;
 }
 
@@ -150,7 +150,7 @@ export interface FieldDescription {
 export interface PermissionDescription {
   /** `all(IsAuthenticated, not(IsBanned))` */
   readonly text: string;
-  /** The same as a tree. */
+  /** The expression as a tree. */
   readonly expression: PermissionData;
 }
 

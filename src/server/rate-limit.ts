@@ -290,12 +290,12 @@ export class ConnectionLimiter {
     return this.clock.elapsed();
   }
 
-  /** Of how many addresses something is known. */
+  /** Number of addresses that are remembered. */
   get knownAddresses(): number {
     return this.#callers.size;
   }
 
-  /** Of how many users something is known. */
+  /** Number of users that are remembered. */
   get knownUsers(): number {
     return this.#users.size;
   }
@@ -426,7 +426,7 @@ export class ConnectionSlot implements UserSlot {
   }
 
   /**
-   * Some frames take more work than their bytes tell.
+   * Charges a frame that takes more work than its bytes suggest.
    *
    * @param bytes that would take as much, beside its own
    */

@@ -75,7 +75,7 @@ export class TrustedProxies {
   }
 }
 
-/** Of several values the last one counts: the proxy that opened the socket wrote it. Undefined where it is no host. */
+/** The last of several values counts, because the proxy that opened the socket wrote it. Undefined where it is no host. */
 function hostIn(header: string | string[] | undefined): string | undefined {
   const host = valuesOf(header).at(-1);
   // It may stand between `https://` and the path of a URL.

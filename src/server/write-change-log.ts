@@ -60,7 +60,9 @@ export async function writeChangeLog(options: ChangeLogWriterOptions): Promise<C
   const ends = signals.map((signal) =>
     hearNamed(signal, (sent) => {
       log.noteSignal(orm.em, sent, () => {
-        log.tell({ signals: [sent] }).catch((error) => logger.error('A signal could not be written to the change log.', { error }));
+        log
+          .tell({ signals: [sent] })
+          .catch((error) => logger.error('A signal could not be written to the change log.', { error }));
       });
     }),
   );

@@ -16,7 +16,7 @@ export interface ConnectOptions {
   readonly session?: ScopeSession;
   /** Becomes `scope.identity`, whatever the middleware says. */
   readonly identity?: Identity;
-  /** Those of the handshake; their names may be in any case. */
+  /** The headers of the handshake; their names may be in any case. */
   readonly headers?: Readonly<Record<string, string>>;
   /** What the client offers to speak, the preferred one first. */
   readonly subprotocols?: readonly string[];
