@@ -33,9 +33,10 @@ export interface WritingSerializer<Entity, S> extends AnySerializer {
   /** @param data what was validated, and whatever else the application sets */
   create(data: DataOf<S> | RowData<Entity>, context: SerializerContext): Promise<Entity>;
   /**
-   * Assigns the data to the entity. The flush at the end of the action writes them.
+   * Assigns the data to the entity. The next flush writes them.
    *
    * @param data what was validated, and whatever else the application sets
+   * @throws OptimisticLockError, which is answered with 409, where the data have a version that is not the row's any more
    */
   update(entity: Entity, data: DataOf<S> | RowData<Entity>, context: SerializerContext): Promise<Entity>;
 }
@@ -200,7 +201,7 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
   }
 
   /**
-   * Removes a row, for `delete`; the flush at the end of the action deletes it. Override to do something else, such as marking it:
+   * Removes a row, for `delete`; the next flush deletes it. Override to do something else, such as marking it:
    * see PerformDelete.
    *
    * @param entity the row, as getObject loaded it and the permissions let it through

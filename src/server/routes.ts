@@ -44,6 +44,12 @@ export class NestedRouter<const Routes extends readonly Route[] = readonly Route
 }
 
 /**
+ * One entry of `routes`: the pattern of a path, and what serves the sockets that ask for it.
+ *
+ * ```ts
+ * path('/ws/rooms/:room(int)/', RoomConsumer, { middleware: [cookieSession(Sessions)] })
+ * ```
+ *
  * @param pattern a path whose parts may be parameters: `/ws/rooms/:room/` gives `scope.params.room`. `:room(int)` takes whole
  * numbers only, `:room(uuid)` UUIDs; another path is another route's, or a 404. A slash at the end makes no difference.
  */
