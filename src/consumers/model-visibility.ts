@@ -83,13 +83,13 @@ async function lookAtAny(
   const note = (): void => {};
   const wasSeen = action === 'create' ? false : await isSeenIn(before);
   const isSeen = action === 'delete' ? false : await isSeenIn(after);
-  // Of a row that may never have been in sight not even the key is told.
+  // Of a row that may never have been in sight not even the key is sent.
   if (isSeen === false)
     return wasSeen
       ? { event: { action: 'delete', pk, data: { pk } }, isRefused: false, note }
       : { isRefused: false, note };
   const shown = await shownOf(consumer, event, viewer, isReadAgain || hasFilters);
-  // A later change has hidden it, and is told as what it was.
+  // A later change has hidden it, and is sent as what it was.
   if (!shown || shown.isRefused) return { isRefused: false, note };
   const seen = { action: wasSeen === false ? ('create' as const) : action, pk, data: shown.data };
   return { event: seen, isRefused: false, note };
@@ -289,7 +289,10 @@ async function show(consumer: AnyModelConsumer, row: object, request: ActionCont
   });
 }
 
-/** Those that are not known are the least. What another serializer than that of the event asks for is asked of the request. */
+/**
+ * If the rights of the viewer are not known, the event's serializer shows only the fields that need none. Another serializer asks the
+ * request for its rights.
+ */
 async function rightsOf({ serializer, rights }: Viewer): Promise<GivenRights | undefined> {
   return (await rights()) ?? (serializer && leastOf(serializer));
 }

@@ -31,9 +31,9 @@ interface Checks {
 
 /** How one event reaches one subscription. Found out when its turn has come. */
 export interface DeliveryPlan {
-  /** Through which it comes. */
+  /** The requests through which the event comes. */
   readonly requests: readonly SubscribingRequest[];
-  /** Of these requests, in their order. */
+  /** The checks of these requests, in their order. */
   readonly checks: readonly Checks[];
   /** Whether a permission or a query has to be asked. Nothing below holds where not. */
   readonly isAsked: boolean;
@@ -204,7 +204,7 @@ export class SubscriptionAuthorizer {
 
   /**
    * Whether the request would be granted this row now. Yes where the action itself is refused: that is no matter of the row,
-   * and `mayReceive` refuses the event. What is said of the row is no answer to other questions: it may still be told as a delete.
+   * and `mayReceive` refuses the event. What is said of the row is no answer to other questions: it may still be sent as a delete.
    */
   async maySee({ permissions, context, answers }: Question, row: object): Promise<boolean> {
     if (!(await isGranted(() => permissions.checkAction(context, answers)))) return true;

@@ -12,7 +12,7 @@ export interface ObservedSignal {
   readonly signal: Signal<never>;
   /** What events are called on the wire. */
   readonly name: string;
-  /** Whether it is told although the transaction around the sender may still roll back. */
+  /** Whether its events are sent although the transaction around the sender may still roll back. */
   readonly atOnce: boolean;
   when(payload: unknown): boolean;
 }
@@ -26,7 +26,7 @@ export interface ObserverDeclaration {
   readonly body?: (subject: never) => unknown;
   /** The hidden and lazy properties of a row that the body reads. */
   readonly reads?: readonly string[];
-  /** Whether a slow client may be told of the last of several changes of a row only. */
+  /** Whether a slow client may be sent the last of several changes of a row only. */
   readonly latest?: boolean;
   /** A groups method that looks at nothing but the key: it yields the same before and after every change. */
   readonly groupsByKey?: { readonly method: unknown; groupsOf(key: unknown): readonly string[] };

@@ -26,7 +26,7 @@ async function lockedRows(em: EntityManager, meta: EntityMetadata, where: object
   const lock = em.isInTransaction() && { lockMode: LockMode.PESSIMISTIC_WRITE, strategy: 'select-in' };
   const find = (): Promise<object[]> => em.find(meta.class, where, { ...asStored, filters: false, ...lock } as object);
   const rows = await find();
-  // Who waited for the lock on a row that was deleted then, finds what has its key now by a statement of its own.
+  // A transaction that waited for the lock on a row, which was then deleted, finds the row with its key now by a second statement.
   return rows.length > 0 ? rows : find();
 }
 

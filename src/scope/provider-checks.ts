@@ -309,7 +309,7 @@ interface Parameter {
   readonly isOptional: boolean;
 }
 
-/** Of its own constructor or the inherited one. */
+/** The parameters of its own constructor or of the inherited one. */
 function parametersOf(provider: ConcreteClass): readonly Parameter[] {
   const isOwn = declaresConstructor(provider);
   const types: readonly unknown[] | undefined = isOwn

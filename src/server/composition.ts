@@ -94,12 +94,12 @@ markClasses([
 export interface Services extends ConnectionServices {
   readonly feed: ChangeFeed;
   readonly rechecker: Rechecker;
-  /** Of each database. */
+  /** The connection pool of each database. */
   readonly pools: readonly ConnectionPool[];
   readonly registry: ConnectionRegistry<Connection>;
   readonly connections: Connections;
   describe(): ApplicationDescription;
-  /** Undefined where there is no explorer, or it is not to be seen. */
+  /** Undefined where the application has no explorer, or does not show it in production. */
   readonly inspector: AppInspector | undefined;
   readonly handshake: Handshake;
   readonly sockets: HttpSockets;
@@ -126,7 +126,7 @@ export function buildServices(options: Options): Services {
   }
   for (const token of entityManagerTokens(orm)) provide(container, token, () => orm.em);
 
-  // What tells what happens, and when
+  // Logger, clock, counters and tracer
   const logger = provide(container, Logger, () => loggerFor(settings));
   const clock = provide(container, Clock, () => new Clock());
   if (otherSignalboxes().length > 0) {
@@ -334,7 +334,7 @@ function hiddenPropertiesThatTell(observers: readonly Observer[], entity: Class,
   );
 }
 
-/** Each under a name that is the same in every process: that of who hears it. */
+/** Each signal under the id of the observer or rule that hears it, which is the same in every process. */
 function heardSignals(observers: readonly Observer[], rules: readonly ConnectionRule[]): readonly HeardSignal[] {
   const ofObservers = observers.flatMap((observer) => {
     const all = [observer.signal, ...observer.revocations.map(({ signal }) => signal)];
@@ -348,8 +348,8 @@ function heardSignals(observers: readonly Observer[], rules: readonly Connection
 }
 
 /**
- * Changes or orders may have been missed: clients whose subscriptions they concern come back and read anew, and where they concern users,
- * whoever belongs to one proves that again.
+ * Changes or orders may have been missed. Clients whose subscriptions may have missed one connect again and read anew; where it may
+ * concern users, authenticated clients connect again and authenticate anew.
  */
 function closeThoseThatMissed(
   registry: ConnectionRegistry<Connection>,
@@ -445,7 +445,7 @@ function channelLayerOf(
   );
   layer.onFailure((error) => {
     if (safeInstanceof(error, ChannelLayerUnavailable)) logger.warn('The channel layer is cut off.', { error });
-    else logger.error('The channel layer tells of a failure.', { error });
+    else logger.error('The channel layer failed.', { error });
   });
   return layer;
 }

@@ -6,6 +6,7 @@ import {
   type BrokerOptions,
 } from '../broker-channel-layer.js';
 
+/** Options of `RedisChannelLayer`. */
 export interface RedisChannelLayerOptions extends BrokerOptions {
   /**
    * What the names of all channels in Redis begin with. Applications that share a Redis need one each: its databases do not keep
