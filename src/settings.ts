@@ -211,8 +211,8 @@ const changeLog = {
   /** Bytes that are read at once; where there are more, they are passed over and clients list again. Default 67 108 864. */
   largestBatchBytes: count(67_108_864),
   /**
-   * For how long a change is tried again where the database fails while it is told: its connection is lost, say. The changes behind it wait.
-   * Then the connections that have missed it are closed with 1013, and clients list again. 0: it is tried once. Default 10 000.
+   * For how long Signalbox tries again where the database fails while it makes and delivers the events of a change: a connection is lost, say.
+   * Later changes wait. Then it closes the connections that have missed an event with 1013, and clients list again. 0: it tries once. Default 10 000.
    */
   retryTimeLimit: countFromZero(10_000),
   /** Bytes of one transaction's changes; beyond them the log says only which models changed. Default 16 777 216. */

@@ -175,7 +175,7 @@ describe('A commit that is too large for the change log', () => {
     expect(await isAnswered(eve)).to.equal(true);
     expect(await database.orm.em.fork().count(Message, { text: long })).to.equal(1);
     expect(providers.logger.at('warn').map(({ fields }) => fields)).to.deep.equal([
-      { reason: 'What a transaction did to rows of Message cannot be told.', connections: 2 },
+      { reason: 'A transaction changed rows of Message that cannot be sent as events.', connections: 2 },
     ]);
   });
 

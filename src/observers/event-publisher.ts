@@ -103,7 +103,7 @@ export class EventPublisher {
     /** Undefined without an explorer. */
     private readonly inspector: ChangeInspector | undefined,
     private readonly resolve: <T>(provider: ConcreteClass<T>) => T,
-    /** For how many milliseconds a change is tried again. */
+    /** For how many milliseconds work is done again that the database fails. */
     private readonly retryTimeLimit: number,
     /** Called where the subscriptions to some observers have missed a change. */
     private readonly missed: (reason: string, observers: ReadonlySet<Observer>) => void,

@@ -248,7 +248,7 @@ export class ChangeFeed {
   #missedRowsOf(entities: Commit['untold']): void {
     const isUntold = (model: Class | undefined): boolean => entities.some((entity) => isOfModel({ entity }, model));
     this.missed({
-      reason: `What a transaction did to rows of ${entities.map(({ name }) => name).join(', ')} cannot be told.`,
+      reason: `A transaction changed rows of ${entities.map(({ name }) => name).join(', ')} that cannot be sent as events.`,
       concerns: ({ model, revocations }) => isUntold(model) || revocations.some((each) => isUntold(each.model)),
       concernsUsers: entities.some((entity) => this.rules?.concern(entity) === true),
     });
