@@ -148,6 +148,7 @@ describe('An entry of the change log', () => {
       needsBefore: () => false,
       shownOf: () => [],
       comparedOf: () => [],
+      hears: () => true,
       receive: (commits) => {
         numbers.push(commits.length);
         if (numbers.length === 1) throw new Error('failed');

@@ -37,6 +37,7 @@ export function recordChanges(database: { readonly orm: MikroORM }): RecordedCha
       needsBefore: () => true,
       shownOf: () => [],
       comparedOf: () => [],
+      hears: () => true,
       receive: (commits) => recorded.push(...commits.map(({ changes }) => changes).filter(({ length }) => length > 0)),
       missed: () => {},
       isBehind: () => {},

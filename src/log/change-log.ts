@@ -1,4 +1,4 @@
-import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
+import type { EntityClass, EntityManager, EntityMetadata } from '@mikro-orm/core';
 import { currentWork, runDetached } from '../async-context.js';
 import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
@@ -27,7 +27,7 @@ import type { Commit } from './entry.js';
 import { decodeCommits, RepeatedEntries } from './log-decoder.js';
 import { type LogBatch, LogReader } from './log-reader.js';
 import { prepareLog } from './log-schema.js';
-import { append, headOfEntry } from './log-writer.js';
+import { append, headOfEntries, headOfEntry } from './log-writer.js';
 import { LooseEntries, type LooseEntry } from './loose-entries.js';
 import { Notifications } from './notifications.js';
 import { ObservedModels, type ObservingUser } from './observed-models.js';
@@ -37,6 +37,8 @@ import { Retention } from './retention.js';
 export interface LogUser extends ObservingUser {
   readonly settings: ChangeLogSettings;
   readonly logger: Logger;
+  /** Whether anything of it waits for changes of rows of an entity, now. */
+  hears(entity: EntityClass<object>): boolean;
   /** @param batch the number of the read that found the commits, which are in their order */
   receive(commits: readonly Commit[], batch: number): void;
   /** Changes may have been missed: clients have to read anew. */
@@ -85,8 +87,8 @@ export class ChangeLog {
   #isReady = false;
   #decoded: Promise<void> = Promise.resolve();
   readonly #repeated = new RepeatedEntries();
-  /** Transactions that have an entry. */
-  readonly #appended = new WeakSet<object>();
+  /** Transactions that have an entry: the entities of its rows, or that there is more in it than rows. */
+  readonly #appended = new WeakMap<object, ReadonlySet<EntityClass<object>> | 'more'>();
 
   private constructor(private readonly orm: OrmRoot) {
     this.#em = orm.em;
@@ -392,8 +394,11 @@ export class ChangeLog {
   async #append(transaction: object): Promise<void> {
     const stage = this.#buffer.find(transaction);
     if (stage.isEmpty) return;
+    const earlier = this.#appended.get(transaction) ?? new Set();
+    const isMore = earlier === 'more' || stage.signals.length + stage.rechecks.length > 0;
+    const entities = [...stage.rows.values()].map(({ meta }) => meta.class);
     await this.#write(transaction as StatementConnection, stage);
-    this.#appended.add(transaction);
+    this.#appended.set(transaction, isMore ? 'more' : new Set([...earlier, ...entities]));
     stage.rows.clear();
     stage.signals.length = 0;
     stage.rechecks.length = 0;
@@ -418,14 +423,15 @@ export class ChangeLog {
   }
 
   #committed(transaction: object): void {
-    if (this.#appended.has(transaction)) this.#ring();
+    const appended = this.#appended.get(transaction);
+    if (appended) this.#ring(appended);
     const { works } = this.#buffer.take(transaction);
     if (works.length > 0) runDetached(() => works.map((work) => this.#runWork(work)));
   }
 
   /**
-   * What a statement that writes one row by itself has to leave here. Undefined where the row cannot be told of by that statement alone:
-   * its links are told with it, or it is a link of two others.
+   * What a statement that writes rows by itself has to leave here. Undefined where the rows cannot be told of by that statement alone:
+   * their links are told with them, or they are links of two others.
    */
   async oneRow(meta: EntityMetadata): Promise<{ readonly logged: Logged | undefined } | undefined> {
     const watch = this.capture.watches.get(meta.class);
@@ -440,9 +446,14 @@ export class ChangeLog {
     return headOfEntry(shape, isNew, this.#first.settings, this.#cause, currentWork.getStore()?.id);
   }
 
+  /** The same for a statement that writes several rows. */
+  headOfEntries({ shape }: Logged, isNew: boolean): ReturnType<typeof headOfEntries> {
+    return headOfEntries(shape, isNew, this.#first.settings, this.#cause, currentWork.getStore()?.id);
+  }
+
   /** Such a statement has committed. */
-  wroteRow(): void {
-    this.#ring();
+  wroteRows({ class: entity }: EntityMetadata): void {
+    this.#ring([entity]);
   }
 
   /** What was written outside of any transaction, or in one that the framework did not see begin, has its entry at once. */
@@ -458,10 +469,20 @@ export class ChangeLog {
     else this.#ring();
   }
 
-  /** Something was committed: for the reader of this process, and those of others. */
-  #ring(): void {
-    this.#reader?.ring();
+  /**
+   * Something was committed: for the reader of this process, and those of others.
+   *
+   * @param entities of the rows that were written, where the entry says nothing else
+   */
+  #ring(entities: Iterable<EntityClass<object>> | 'more' = 'more'): void {
+    if (entities === 'more' || this.#hearsOf(entities)) this.#reader?.ring();
+    else this.#reader?.gather();
     this.#doorbell?.ring();
+  }
+
+  #hearsOf(entities: Iterable<EntityClass<object>>): boolean {
+    for (const entity of entities) for (const user of this.#users) if (user.hears(entity)) return true;
+    return false;
   }
 
   get #running(): LogReader {

@@ -78,6 +78,10 @@ const longestRetry = 5_000;
 /** When the second of the reads begins that `expect` asks for, in milliseconds. */
 const firstExpected = 50;
 
+/** How long, in milliseconds, and for how many of them commits that nothing here waits for are gathered into one read. */
+const gatherTime = 50;
+const mostGathered = 100;
+
 /** How often the log is read where nothing rings: while rows come, and for so long after the last of them, and else. In milliseconds. */
 const busyInterval = 50;
 const busyTime = 2_000;
@@ -111,6 +115,9 @@ export class LogReader {
   /** When rows were found last, by `performance.now()`. */
   #foundAt = Number.NEGATIVE_INFINITY;
   #failedReceivers = 0;
+  /** Commits that nothing here waits for, since the last read began. */
+  #gathered = 0;
+  #gathering: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: LogReaderOptions) {}
 
@@ -146,6 +153,17 @@ export class LogReader {
     if (this.#isStarted) this.#demand().catch(() => {});
   }
 
+  /** Something was committed that nothing in this process waits for: it is read with other such commits, a little later. */
+  gather(): void {
+    if (!this.#isStarted || this.#next) return;
+    this.#gathered += 1;
+    if (this.#gathered >= mostGathered) this.ring();
+    else if (this.#gathered === 1)
+      runDetached(() => {
+        this.#gathering = setTimeout(() => this.ring(), gatherTime).unref();
+      });
+  }
+
   /**
    * Something will be committed, and no ring will tell of it. Reads at once, and then after 50 ms and in intervals that are as long as
    * the time since the call, until they are as long as `pollInterval`.
@@ -169,6 +187,7 @@ export class LogReader {
   async stop(): Promise<void> {
     this.#isStarted = false;
     clearTimeout(this.#timer);
+    this.#endGathering();
     this.#next?.reject(new Error('The reader of the change log was stopped.'));
     this.#next = undefined;
     await this.#running;
@@ -193,10 +212,16 @@ export class LogReader {
     if (!demand || this.#running) return;
     this.#next = undefined;
     clearTimeout(this.#timer);
+    this.#endGathering();
     this.#running = this.#attempt(demand).finally(() => {
       this.#running = undefined;
       if (this.#next) this.#beginSoon();
     });
+  }
+
+  #endGathering(): void {
+    clearTimeout(this.#gathering);
+    this.#gathered = 0;
   }
 
   async #attempt({ resolve, reject }: PromiseWithResolvers<number>): Promise<void> {

@@ -99,6 +99,14 @@ export class EventPublisher {
     return this.#tail;
   }
 
+  /** Whether a subscription of this process may hear of rows of an entity. */
+  hears(entity: ModelChange['entity']): boolean {
+    const { observers, revoking } = this.#listenersOf({ entity });
+    const { heard } = this.index;
+    if (this.#tellsDevelopers && observers.length > 0) return true;
+    return observers.some((observer) => heard.has(observer)) || revoking.some(({ observer }) => heard.has(observer));
+  }
+
   async #publish(commit: PublishedCommit, batch: number): Promise<void> {
     const { changes, signals, rechecks, cause } = commit;
     const source: Source = { commit: ++this.#commits, batch, ...(cause !== undefined && { cause }) };
@@ -139,8 +147,7 @@ export class EventPublisher {
 
   /** Of what observes the rows of an entity, what some subscription of this process listens to. */
   #heardOf(change: ModelChange): Listeners {
-    const known = this.#listeners.get(change.entity);
-    const { unitOfWork, observers, revoking } = known ?? this.#listenersOf(change);
+    const { unitOfWork, observers, revoking } = this.#listenersOf(change);
     const { heard } = this.index;
     return {
       unitOfWork,
@@ -149,7 +156,9 @@ export class EventPublisher {
     };
   }
 
-  #listenersOf(change: ModelChange): Listeners {
+  #listenersOf(change: Pick<ModelChange, 'entity'>): Listeners {
+    const known = this.#listeners.get(change.entity);
+    if (known) return known;
     const revoking = this.observers.flatMap((observer) =>
       observer.revocations.map((revocation) => ({ observer, revocation })),
     );
@@ -401,7 +410,7 @@ function messagesByRecord(
 }
 
 /** Rows of a subclass are rows of the model too. */
-export function isOfModel({ entity }: ModelChange, model: Class | undefined): boolean {
+export function isOfModel({ entity }: Pick<ModelChange, 'entity'>, model: Class | undefined): boolean {
   return model !== undefined && (entity === model || entity.prototype instanceof model);
 }
 

@@ -136,8 +136,9 @@ export async function runStatement<Row>(
   statement: Statement,
   parameters: readonly unknown[],
   names = namesOfProcess,
+  use?: StatementUse,
 ): Promise<readonly Row[]> {
-  const { rows, columns } = await run(connection, statement, parameters, names);
+  const { rows, columns } = await run(connection, statement, parameters, names, use);
   return rows.map((row) => Object.fromEntries(columns.map((name, index) => [name, row[index]])) as Row);
 }
 
@@ -161,10 +162,11 @@ function run(
   statement: Statement,
   parameters: readonly unknown[],
   names: StatementNames,
+  use?: StatementUse,
 ): Promise<Result> {
   const name = hasNames(connection) ? names.of(statement) : undefined;
   if (name === undefined) return runUnnamed(connection, statement.text, parameters);
-  return runNamed(connection, name, statement.text, parameters).catch((error: unknown) => {
+  return runNamed(connection, name, statement.text, parameters, use).catch((error: unknown) => {
     if (!names.isToBlame(statement, error) || connection.isTransaction) throw error;
     return runUnnamed(connection, statement.text, parameters);
   });
@@ -189,9 +191,10 @@ function runNamed(
   name: string,
   text: string,
   parameters: readonly unknown[],
+  use?: StatementUse,
 ): Promise<Result> {
   const pool = pools.get(connection);
-  if (pool) return runOnPool(pool, new NamedQuery(name, text, parameters));
+  if (pool) return runOnPool(pool, new NamedQuery(name, text, parameters), use);
   if (!connection.isTransaction && 'connection' in connection)
     return (connection as RootConnection).connection().execute((one) => runByKysely(one, name, text, parameters));
   return runByKysely(connection, name, text, parameters);
@@ -263,10 +266,11 @@ function isPool(client: unknown): client is Pool {
   return typeof connect === 'function' && typeof totalCount === 'number';
 }
 
-async function runOnPool(pool: Pool, query: NamedQuery): Promise<Result> {
+async function runOnPool(pool: Pool, query: NamedQuery, use?: StatementUse): Promise<Result> {
   const client = await new Promise<PoolClient>((resolve, reject) => {
     pool.connect((error, one) => (one ? resolve(one) : reject(error)));
   });
+  if (use) use.connectedAt = performance.now();
   try {
     client.query(query);
     return await query.done;
@@ -431,6 +435,9 @@ export function statementRunner(
     const connection = writeConnection(em);
     try {
       await connection.ensureConnection();
+      const pooled = clientOf(em);
+      if (namesOfProcess.of(statement) !== undefined && pools.get(pooled))
+        return await runStatement<Row>(pooled, statement, parameters, namesOfProcess, use);
       return await connection
         .getClient()
         .connection()

@@ -89,6 +89,7 @@ export class ChangeFeed {
       needsBefore,
       shownOf: models.shownOf,
       comparedOf: models.comparedOf,
+      hears: (entity) => publisher.hears(entity) || (rules?.concerns(entity) ?? false),
       receive: (commits, batch) => this.#receive(commits, batch),
       missed,
       isBehind,

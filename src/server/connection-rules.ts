@@ -129,6 +129,11 @@ export class ConnectionRules {
     }
   }
 
+  /** Whether a rule looks at changes of rows of an entity. */
+  concerns(entity: ModelChange['entity']): boolean {
+    return this.rules.some((rule) => isOfModel({ entity }, modelOf(rule)));
+  }
+
   #guarded(rule: ConnectionRule, work: () => void): void {
     try {
       this.unitOfWork.run(work);

@@ -82,6 +82,7 @@ function writer(settings: ChangeLogSettings, logger: Logger): LogUser {
     needsBefore: () => false,
     shownOf: () => [],
     comparedOf: () => [],
+    hears: () => false,
     receive: () => {},
     missed: () => {},
     isBehind: () => {},
