@@ -15,6 +15,9 @@ import fc from 'fast-check';
 import {
   type ActionContext,
   type App,
+  BulkCreate,
+  BulkDelete,
+  BulkPatch,
   Consumer,
   Create,
   createApp,
@@ -23,6 +26,7 @@ import {
   ModelSerializer,
   mix,
   ObserveInstance,
+  ObserveRows,
   Patch,
   type Permission,
   Permissions,
@@ -116,13 +120,17 @@ class WareSerializer extends ModelSerializer(Ware, { fields, readOnly: ['id'] })
 
 @Consumer()
 class WareConsumer extends mix(
-  ModelConsumer(Ware, { serializer: WareSerializer }),
+  ModelConsumer(Ware, { serializer: WareSerializer, filters: { fields: ['stock'] } }),
   Retrieve,
   Create,
   Update,
   Patch,
   Delete,
+  BulkCreate,
+  BulkPatch,
+  BulkDelete,
   ObserveInstance,
+  ObserveRows,
 ) {}
 
 /** Writes the same by entities, because the application has a say in it. */
@@ -327,6 +335,20 @@ describe('A write that needs no entity', () => {
     return count;
   }
 
+  /** How many transactions MikroORM begins meanwhile. */
+  async function beginsOf(work: () => Promise<unknown>): Promise<number> {
+    const connection = database.orm.em.getConnection() as unknown as { begin(options?: object): Promise<unknown> };
+    const { begin } = connection;
+    let count = 0;
+    connection.begin = (options) => {
+      count += 1;
+      return begin.call(connection, options);
+    };
+    await work();
+    connection.begin = begin;
+    return count;
+  }
+
   /** How many entries the work leaves in the log. */
   async function entriesOf(work: () => Promise<unknown>): Promise<number> {
     const connection = database.orm.em.getConnection();
@@ -432,6 +454,71 @@ describe('A write that needs no entity', () => {
       { numRuns: 20, endOnFailure: true },
     );
   });
+
+  it('writes lists as the way through entities does, in reply, event and row', async function () {
+    this.timeout(60_000);
+    const watching = await connect(app, '/wares/');
+    await watching.request('subscribe_rows', { request_id: 'rows' });
+    let number = 0;
+    await fc.assert(
+      fc.asyncProperty(ware, fc.array(ware, { minLength: 1, maxLength: 4 }), async (created, patches) => {
+        number += 1;
+        const results = [];
+        for (const [index, { path: at }] of [
+          { path: '/wares/' },
+          { path: '/entities/' },
+          { path: '/seen/' },
+          { path: '/made/' },
+        ].entries()) {
+          await using client = await connect(app, at);
+          const name = (place: number): string => `w${number}-${index}-${place}`;
+          const made = await client.request('bulk_create', {
+            data: patches.map((_, place) => ({ ...created, name: name(place) })),
+          });
+          const ids = ((made['data'] ?? []) as { id: number }[]).map(({ id }) => id);
+          const data = patches.map((patch, place) => ({ pk: ids[place] ?? 0, data: patch })).reverse();
+          const changed = await client.request('bulk_patch', { data });
+          const missing = await client.request('bulk_delete', { pks: [...ids, 0] });
+          const gone = await client.request('bulk_delete', { pks: [...ids].reverse() });
+          const events = [];
+          while (ids.length > 0) {
+            const event = await watching.receive();
+            events.push({ ...event, request_id: 0 });
+            if (event['action'] === 'delete' && (event['data'] as { pk: number }).pk === ids[0]) break;
+          }
+          const replies = [made, changed, missing, gone].map((reply) => ({ ...reply, request_id: 0 }));
+          let text = JSON.stringify([replies, events]);
+          for (const [place, id] of ids.entries())
+            text = text.replaceAll(`"id":${id},`, `"id":"i${place}",`).replaceAll(`"pk":${id}}`, `"pk":"i${place}"}`);
+          results.push(text.replaceAll(`w${number}-${index}-`, 'name '));
+        }
+        expect(new Set(results).size, results.join('\n')).to.equal(1);
+      }),
+      { numRuns: 20, endOnFailure: true },
+    );
+  });
+
+  for (const { title, at } of [
+    { title: 'plain rows', at: '/wares/' },
+    { title: 'rows that permissions look at', at: '/seen/' },
+    { title: 'rows of a query', at: '/open/' },
+    { title: 'rows of a query that leads to another table', at: '/made/' },
+  ])
+    it(`is one transaction of its own for a list of ${title}, too, and one entry of the log`, async () => {
+      const client = await connect(app, at);
+      const begun = await beginsOf(async () => {
+        const { data } = await client.request('bulk_create', { data: [{ name: 'cup' }, { name: 'pot' }] });
+        const [cup, pot] = data as { id: number }[];
+        const patches = [
+          { pk: pot?.id, data: { stock: 2 } },
+          { pk: cup?.id, data: { note: 'mine' } },
+        ];
+        expect(await entriesOf(() => client.request('bulk_patch', { data: patches }))).to.equal(1);
+        expect(await entriesOf(() => client.request('bulk_patch', { data: patches }))).to.equal(0);
+        expect(await client.request('bulk_delete', { pks: [pot?.id, cup?.id] })).to.include({ response_status: 204 });
+      });
+      expect(begun).to.equal(0);
+    });
 
   it('keeps what two clients write at once to different columns', async () => {
     const { data } = await wares.request('create', { data: { name: 'cup' } });

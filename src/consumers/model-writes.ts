@@ -191,7 +191,7 @@ async function writeAsJudged(
   return undefined;
 }
 
-interface JudgedColumns {
+export interface JudgedColumns {
   readonly selection: Selection;
   readonly names: readonly string[];
 }
@@ -200,7 +200,7 @@ interface JudgedColumns {
 const judged = new WeakMap<EntityMetadata, Map<string | undefined, JudgedColumns>>();
 
 /** What an entity is made of, and the version of the row. */
-function judgedColumns(reader: Reader, meta: EntityMetadata): JudgedColumns {
+export function judgedColumns(reader: Reader, meta: EntityMetadata): JudgedColumns {
   const bySchema = judged.get(meta) ?? new Map<string | undefined, JudgedColumns>();
   judged.set(meta, bySchema);
   const known = bySchema.get(reader.schema) ?? makeJudgedColumns(reader, meta);
