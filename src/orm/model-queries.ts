@@ -176,11 +176,12 @@ export class ModelQueries {
     { columns }: StoredRow,
     condition: object,
   ): Promise<boolean | undefined> {
-    // The columns of a class with a table of its own beside its parent's are not those of one table.
-    const asked = meta.tptParent ? undefined : await this.condition(reader, meta, condition, 2);
+    const asked = await this.condition(reader, meta, condition, 2);
     if (!asked) return undefined;
-    const { text, values } = asked;
-    if (text === undefined) return true;
+    const { values } = asked;
+    if (asked.text === undefined) return true;
+    const text = ofThisRow(reader, meta, asked.text);
+    if (text === undefined) return undefined;
     const quote = quoter(reader.em);
     const row: Record<string, unknown> = {};
     for (const { fieldNames, columnTypes } of meta.props.filter(hasColumn))
@@ -287,6 +288,28 @@ export class ModelQueries {
       throw em.getDriver().convertException(error as Error);
     }
   }
+}
+
+/**
+ * A condition on rows of a class whose parents have tables of their own, with the row itself (`$1`) in place of what is joined of these.
+ * Undefined where it joins them in another form than MikroORM does.
+ */
+function ofThisRow({ em, schema }: Reader, meta: EntityMetadata, condition: string): string | undefined {
+  let text = condition;
+  for (let level = meta.tptParent; level; level = level.tptParent) {
+    const name = quoter(em)(level.tableName);
+    const row = `jsonb_populate_record(null::${tableName(em, level, schema)}, $1::jsonb)`;
+    const joined = new RegExp(
+      ` join (?:"[^"]+"\\.)?${escaped(name)} (as ("[^"]+") on "[^"]+"\\.("[^"]+") = \\2\\.\\3(?= |$))`,
+    );
+    if (joined.test(text)) text = text.replace(joined, (_, alias: string) => ` join ${row} ${alias}`);
+    else if (text.includes(name)) return undefined;
+  }
+  return text;
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
 
 /** A column as the driver has it, as JSON that PostgreSQL reads the same value from. */
