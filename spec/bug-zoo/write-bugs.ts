@@ -88,4 +88,65 @@ export const writeBugs: readonly Bug[] = [
     plant: { symbol: 'holdRows', with: leftOut },
     caughtBy: ['consumers/model-bulk'],
   },
+  {
+    name: 'rows of a list are written although one of them is not there',
+    story: 'The statement does not compare what it has locked with what it was given.',
+    plant: { symbol: 'areAllThere', with: () => 'true' },
+    caughtBy: ['consumers/model-writes'],
+  },
+  {
+    name: 'two lists that one statement each writes end in a deadlock',
+    story: 'The statement locks its rows in whatever order it finds them.',
+    plant: {
+      symbol: 'lockedRowsSql',
+      with: answered((text: string) => text.replace(/ order by (.*?) for /, ' order by i._o for ')),
+    },
+    caughtBy: ['consumers/model-writes'],
+  },
+  {
+    name: 'a list is written by what a permission saw of its rows before another writer changed them',
+    story: 'The statement does not ask whether each row still has the version that was judged.',
+    plant: {
+      symbol: 'lockedRowsSql',
+      with: answered((text: string) => text.replace('t._version = ', 't._version is not null or t._version = ')),
+    },
+    caughtBy: ['consumers/judged-writes'],
+  },
+  {
+    name: 'events of a list come in another order than its items',
+    story: 'The entry has the rows in the order in which they were written.',
+    plant: {
+      symbol: 'logRowsSql',
+      with: answered((text: string) => text.replaceAll('order by t._o', 'order by -t._o')),
+    },
+    caughtBy: ['consumers/model-writes'],
+  },
+  {
+    name: 'a value that is taken does not say which item of a list has it',
+    story: 'The error of the database is told as it is.',
+    plant: { symbol: 'noteItem', with: leftOut },
+    caughtBy: ['consumers/model-bulk'],
+  },
+  {
+    name: 'a value that is taken is said of the item that keeps it',
+    story: 'The last item with the value is taken for the one that was to get it.',
+    plant: {
+      symbol: 'isRefusedValueOf',
+      with: () => (row: { readonly name?: unknown }, _meta: unknown, error: object) =>
+        String(Reflect.get(error, 'detail')).includes(`(${row.name})`),
+    },
+    caughtBy: ['consumers/model-bulk'],
+  },
+  {
+    name: 'a row with tables of its own that leaves the sight of a subscriber is told to nobody',
+    story: 'What stands in the table of the parent is asked of the row that is stored by now.',
+    plant: { symbol: 'ofThisRow', with: () => (_reader: unknown, _meta: unknown, condition: string) => condition },
+    caughtBy: ['consumers/followed-classes'],
+  },
+  {
+    name: 'what was committed while nobody followed it is never read',
+    story: 'Nothing rings the reader for it, and nothing reads it later.',
+    plant: { symbol: 'LogReader.gather', with: leftOut },
+    caughtBy: ['log/log-reader'],
+  },
 ];

@@ -74,7 +74,15 @@ describe('Rows of classes that extend another one', () => {
 
   beforeEach(() => {
     em = database.orm.em.fork();
-    app = createApp({ orm: database.orm, routes: [path('/pets/', PetConsumer), path('/cars/', CarConsumer), path('/open-cars/', OpenCarConsumer), path('/vehicles/', OpenVehicleConsumer)] });
+    app = createApp({
+      orm: database.orm,
+      routes: [
+        path('/pets/', PetConsumer),
+        path('/cars/', CarConsumer),
+        path('/open-cars/', OpenCarConsumer),
+        path('/vehicles/', OpenVehicleConsumer),
+      ],
+    });
   });
   afterEach(() => app.close());
 

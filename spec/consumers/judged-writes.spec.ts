@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import {
   type ActionContext,
   type App,
+  BulkPatch,
   Consumer,
   createApp,
   Delete,
@@ -30,7 +31,7 @@ class RoomSerializer extends ModelSerializer(Room, {
   readOnly: ['id'],
 }) {}
 
-const base = mix(ModelConsumer(Room, { serializer: RoomSerializer }), Update, Patch, Delete);
+const base = mix(ModelConsumer(Room, { serializer: RoomSerializer }), Update, Patch, Delete, BulkPatch);
 
 /** What is done while a row is judged, and the rows that were. */
 let meanwhile: () => Promise<unknown>;
@@ -185,6 +186,41 @@ describe('A write by one statement', () => {
       expect(await patch(1, { name: 'pink' })).to.deep.include({ response_status: 200 });
       expect(judged).to.deep.equal(['red of 1', 'red of 2', 'red of 1', 'red of 2']);
       expect(await stored(1)).to.deep.equal({ name: 'pink', archived: false });
+    });
+
+    it('takes a read and the write for a list of rows, too', async () => {
+      const list = (name: string) => ({
+        data: [
+          { pk: 3, data: { name: `${name} 3` } },
+          { pk: 1, data: { name: `${name} 1` } },
+        ],
+      });
+      await client.request('bulk_patch', list('pink'));
+      expect(await kindsOf(() => client.request('bulk_patch', list('navy')))).to.deep.equal(['select', 'with']);
+      expect(judged).to.deep.equal(['green of 2', 'red of 1', 'pink 3 of 2', 'pink 1 of 1']);
+      expect([await stored(1), await stored(3)]).to.deep.equal([
+        { name: 'navy 1', archived: false },
+        { name: 'navy 3', archived: false },
+      ]);
+    });
+
+    it('is judged anew in a list where another writer has changed it meanwhile, and none of the list is written', async () => {
+      meanwhile = async () => {
+        meanwhile = async () => {};
+        await em.execute('update room set archived = true where id = 1');
+      };
+      const data = [
+        { pk: 3, data: { name: 'pink' } },
+        { pk: 1, data: { name: 'navy' } },
+      ];
+      expect(await client.request('bulk_patch', { data })).to.deep.include({
+        response_status: 404,
+        errors: [{ 1: ['Not found.'] }],
+      });
+      expect([await stored(1), await stored(3)]).to.deep.equal([
+        { name: 'red', archived: true },
+        { name: 'green', archived: false },
+      ]);
     });
 
     it('keeps what two clients write at once, each as its permission allows it', async () => {

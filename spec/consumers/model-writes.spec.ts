@@ -173,8 +173,8 @@ class LinkedSerializer extends ModelSerializer(Linked, { fields: ['id', 'name', 
 @Consumer()
 class LinkedConsumer extends mix(ModelConsumer(Linked, { serializer: LinkedSerializer }), Create, Patch) {}
 
-/** Resolves once another transaction waits for this one. */
-async function waiting(em: SqlEntityManager): Promise<void> {
+/** Resolves once so many other transactions wait for this one, or for each other. */
+async function waiting(em: SqlEntityManager, number = 1): Promise<void> {
   await until(async () => {
     const found = await em
       .getConnection()
@@ -184,8 +184,8 @@ async function waiting(em: SqlEntityManager): Promise<void> {
         'all',
         em.getTransactionContext(),
       );
-    return Number(found[0]?.count) > 0;
-  }, 'A lock that another transaction waits for');
+    return Number(found[0]?.count) >= number;
+  }, 'Locks that other transactions wait for');
 }
 
 @injectable()
@@ -535,6 +535,64 @@ describe('A write that needs no entity', () => {
     expect(row).to.deep.include({ stock: 60, note: 'n60' });
     let last: unknown;
     while (JSON.stringify(last) !== JSON.stringify(row)) last = (await other.receive())['data'];
+  });
+
+  it('writes lists of the same rows one after the other, in whatever order they are named', async () => {
+    const { data } = await wares.request('bulk_create', { data: ['cup', 'pot', 'jug'].map((name) => ({ name })) });
+    const pks = (data as { id: number }[]).map(({ id }) => id);
+    const other = await connect(app, '/wares/');
+    const locked = Promise.withResolvers<void>();
+    const holding = database.orm.em.fork().transactional(async (em) => {
+      await em
+        .getConnection()
+        .execute('select from ware where id = ? for update', [pks[1]], 'run', em.getTransactionContext());
+      locked.resolve();
+      await waiting(em, 2);
+    });
+    await locked.promise;
+    const replies = await Promise.all([
+      wares.request('bulk_patch', { data: pks.map((pk) => ({ pk, data: { stock: 1 } })) }),
+      other.request('bulk_patch', { data: pks.map((pk) => ({ pk, data: { stock: 2 } })).reverse() }),
+      holding,
+    ]);
+    expect(replies.slice(0, 2).map((reply) => reply?.['response_status'])).to.deep.equal([200, 200]);
+    const rows = await database.orm.em.fork().find(Ware, {});
+    expect(new Set(rows.map(({ stock }) => stock)).size).to.equal(1);
+  });
+
+  it('writes none of a list of which another transaction deletes a row meanwhile', async () => {
+    const { data } = await wares.request('bulk_create', { data: ['cup', 'pot'].map((name) => ({ name })) });
+    const [cup, pot] = (data as { id: number }[]).map(({ id }) => id);
+    const locked = Promise.withResolvers<void>();
+    const deleting = database.orm.em.fork().transactional(async (em) => {
+      await em.getConnection().execute('delete from ware where id = ?', [pot], 'run', em.getTransactionContext());
+      locked.resolve();
+      await waiting(em);
+    });
+    await locked.promise;
+    const patches = [
+      { pk: cup, data: { stock: 1 } },
+      { pk: pot, data: { stock: 1 } },
+    ];
+    const [reply] = await Promise.all([wares.request('bulk_patch', { data: patches }), deleting]);
+    expect(reply).to.deep.include({ response_status: 404, errors: [{ 1: ['Not found.'] }] });
+    expect((await database.orm.em.fork().findOneOrFail(Ware, cup as number)).stock).to.equal(0);
+  });
+
+  it('is told to whoever begins to follow its row while others write it', async () => {
+    const { data } = await wares.request('create', { data: { name: 'cup' } });
+    const { id: pk } = data as { id: number };
+    const other = await connect(app, '/wares/');
+    const writing = Array.from({ length: 60 }, (_, round) =>
+      wares.request('patch', { pk, data: { stock: round + 1 } }),
+    );
+    await writing[20];
+    await other.request('subscribe_instance', { pk, request_id: 's' });
+    await Promise.all(writing);
+    const { data: row } = await wares.request('patch', { pk, data: { note: 'last' } });
+    let last: unknown;
+    while (JSON.stringify(last) !== JSON.stringify(row)) last = (await other.receive())['data'];
+    expect(last).to.deep.include({ stock: 60, note: 'last' });
   });
 
   it('asks the query of the consumer of the row that it has locked', async () => {

@@ -1,9 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
-import { DriverException, type EntityProperty } from '@mikro-orm/core';
+import type { EntityProperty } from '@mikro-orm/core';
 import type { Request } from '../dispatch/request.js';
 import { mostRows } from '../log/log-writer.js';
 import { type BulkItem, type BulkShape, bulkItems, bulkSql } from '../orm/bulk-statements.js';
-import { CommitInDoubt } from '../orm/orm-errors.js';
 import { unwritable, writtenKey, writtenValue } from '../orm/write-statements.js';
 import type { Answers, PermissionChecker } from '../permissions/permission-checker.js';
 import type { ActionContext } from '../scope/action-context.js';
@@ -206,10 +205,13 @@ async function judgedVersions(
   return versions;
 }
 
+/** PostgreSQL's codes for values that do not fit, and for constraints. */
+const refusedRow = /^2[23]/;
+
 /**
  * Undefined where nothing was written.
  *
- * @throws TimeLimitExceeded, CommitInDoubt
+ * @throws TimeLimitExceeded, CommitInDoubt, and what the database fails with for another reason than one of the rows
  */
 async function run(
   request: Request,
@@ -235,7 +237,7 @@ async function run(
     if (rows.length === items.length) return rows;
   } catch (error) {
     // Which of the rows the database refuses, the way through entities finds out.
-    if (!(error instanceof DriverException) || error instanceof CommitInDoubt) throw error;
+    if (!refusedRow.test(String(Reflect.get(Object(error), 'code')))) throw error;
   }
   request.takeBackCommit();
   return undefined;
