@@ -74,7 +74,32 @@ export const listsBugs: readonly Bug[] = [
     plant: { symbol: 'isHeld', with: always(true) },
     caughtBy: ['consumers/model-observe-rows'],
   },
+  {
+    name: 'a descending order by a relation to many takes the least value of each row',
+    story: 'The value that comes first is looked for in ascending order whatever the order is.',
+    plant: {
+      symbol: 'firstValue',
+      with:
+        (original: (...given: unknown[]) => unknown) =>
+        (...[reader, meta, path]: unknown[]) =>
+          original(reader, meta, path, 'asc'),
+    },
+    caughtBy: ['filters/operators'],
+  },
+  {
+    name: 'pages of an order by a relation to many repeat rows',
+    story: 'The place of a row has no value of its relations.',
+    plant: { symbol: 'ModelPageSource.positionOf', with: answered((position: string) => withoutValues(position)) },
+    caughtBy: ['filters/operators'],
+  },
 ];
+
+/** A position whose values are none but the key. */
+function withoutValues(position: string): string {
+  const [name, ...values] = JSON.parse(Buffer.from(position, 'base64url').toString()) as unknown[];
+  const none = values.map((value, index) => (index === values.length - 1 ? value : null));
+  return Buffer.from(JSON.stringify([name, ...none])).toString('base64url');
+}
 
 const asNumbers = {
   toComparable: Number,

@@ -143,10 +143,4 @@ export const writeBugs: readonly Bug[] = [
     plant: { symbol: 'ofThisRow', with: () => (_reader: unknown, _meta: unknown, condition: string) => condition },
     caughtBy: ['consumers/followed-classes'],
   },
-  {
-    name: 'what was committed while nobody followed it is never read',
-    story: 'Nothing rings the reader for it, and nothing reads it later.',
-    plant: { symbol: 'LogReader.gather', with: leftOut },
-    caughtBy: ['log/log-reader'],
-  },
 ];

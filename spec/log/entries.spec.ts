@@ -146,9 +146,9 @@ describe('An entry of the change log', () => {
       logger,
       isObserved: () => false,
       needsBefore: () => false,
+      awaits: () => true,
       shownOf: () => [],
       comparedOf: () => [],
-      hears: () => true,
       receive: (commits) => {
         numbers.push(commits.length);
         if (numbers.length === 1) throw new Error('failed');

@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
 import pg from 'pg';
 import { MemoryLogger } from 'signalbox/testing';
@@ -7,14 +6,12 @@ import { prepareLog } from '#signalbox/log/log-schema.js';
 import { statementRunner } from '#signalbox/orm/statements.js';
 import { defaultSettings } from '#signalbox/settings.js';
 import { useDatabase } from '../support/database.js';
-import { until } from '../support/deadline.js';
 
 describe('The reader of the change log, beside transactions that overlap', () => {
   const database = useDatabase('log_reader');
   const settings = defaultSettings.changeLog;
   let reader: LogReader;
   let received: string[][];
-  let reads: number;
   let early: pg.Client;
   let late: pg.Client;
 
@@ -34,10 +31,7 @@ describe('The reader of the change log, beside transactions that overlap', () =>
     await prepare();
     received = [];
     reader = new LogReader({
-      read: (...statement) => {
-        reads += 1;
-        return statementRunner(em, settings)(...statement);
-      },
+      read: statementRunner(em, settings),
       prepare,
       bell: { isHeard: true },
       settings,
@@ -47,7 +41,6 @@ describe('The reader of the change log, beside transactions that overlap', () =>
     });
     await reader.start();
     [early, late] = [await connect(), await connect()];
-    reads = 0;
   });
   afterEach(async () => {
     await reader.stop();
@@ -74,29 +67,5 @@ describe('The reader of the change log, beside transactions that overlap', () =>
     await early.query('commit');
     await reader.read();
     expect(received).to.deep.equal([['first', 'second']]);
-  });
-
-  it('reads commits that nothing waits for by one statement, a moment later', async () => {
-    for (const text of ['one', 'two', 'three']) await append(early, text);
-    for (let commit = 0; commit < 3; commit += 1) reader.gather();
-    await until(() => received.length > 0, 'What was gathered');
-    expect(received).to.deep.equal([['one', 'two', 'three']]);
-    expect(reads).to.equal(1);
-    await append(early, 'four');
-    reader.gather();
-    await until(() => received.length > 1, 'What was gathered then');
-    expect(received.at(-1)).to.deep.equal(['four']);
-  });
-
-  it('reads a hundred of them at once, and those before something that is waited for with that', async () => {
-    for (let commit = 0; commit < 100; commit += 1) reader.gather();
-    await nextTurn();
-    await nextTurn();
-    expect(reads).to.equal(1);
-    await append(early, 'one');
-    reader.gather();
-    await append(early, 'two');
-    await reader.read();
-    expect(received).to.deep.equal([['one', 'two']]);
   });
 });

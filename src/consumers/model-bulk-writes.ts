@@ -77,7 +77,7 @@ export async function writeRows(
   const versioned = items.map((item, index) => ({ ...item, ...(versions && { version: versions[index] ?? '' }) }));
   const rows = await run(request, ground, shape, versioned, filter.values);
   if (!rows) return undefined;
-  if (logged) log.wroteRows(meta);
+  if (logged) log.wroteRow(meta, rows[0]?.at(-1));
   const { planned } = shown;
   if (!planned) return new ShownRow(null, []);
   const data = [];

@@ -133,7 +133,7 @@ export async function writeRow(
   const write = async (version: readonly string[]): Promise<readonly unknown[] | undefined> => {
     request.beginCommit();
     const row = await run(unitOfWork, shape, [...head, ...parameters, ...filter.values, ...version, wait]);
-    if (logged && row) log.wroteRows(meta);
+    if (logged && row) log.wroteRow(meta, row.at(-1));
     return row;
   };
   const row = judge

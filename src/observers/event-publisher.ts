@@ -99,12 +99,10 @@ export class EventPublisher {
     return this.#tail;
   }
 
-  /** Whether a subscription of this process may hear of rows of an entity. */
-  hears(entity: ModelChange['entity']): boolean {
-    const { observers, revoking } = this.#listenersOf({ entity });
-    const { heard } = this.index;
-    if (this.#tellsDevelopers && observers.length > 0) return true;
-    return observers.some((observer) => heard.has(observer)) || revoking.some(({ observer }) => heard.has(observer));
+  /** Whether a subscription of this process, or a developer, would hear of a change of the rows of a class, or be asked again because of it. */
+  isHeard(entity: ModelChange['entity']): boolean {
+    const { observers, revoking } = this.#heardOf({ entity });
+    return observers.length + revoking.length > 0;
   }
 
   async #publish(commit: PublishedCommit, batch: number): Promise<void> {
@@ -146,8 +144,8 @@ export class EventPublisher {
   }
 
   /** Of what observes the rows of an entity, what some subscription of this process listens to. */
-  #heardOf(change: ModelChange): Listeners {
-    const { unitOfWork, observers, revoking } = this.#listenersOf(change);
+  #heardOf({ entity }: Pick<ModelChange, 'entity'>): Listeners {
+    const { unitOfWork, observers, revoking } = this.#listeners.get(entity) ?? this.#listenersOf({ entity });
     const { heard } = this.index;
     return {
       unitOfWork,
@@ -157,8 +155,6 @@ export class EventPublisher {
   }
 
   #listenersOf(change: Pick<ModelChange, 'entity'>): Listeners {
-    const known = this.#listeners.get(change.entity);
-    if (known) return known;
     const revoking = this.observers.flatMap((observer) =>
       observer.revocations.map((revocation) => ({ observer, revocation })),
     );

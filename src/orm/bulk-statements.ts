@@ -3,6 +3,7 @@ import type { Selection } from './model-queries.js';
 import { quoter, tableName } from './row.js';
 import {
   columnOf,
+  idOfEntry,
   keySql,
   keyText,
   type Logged,
@@ -44,7 +45,7 @@ export interface BulkItem {
  * the key (these four of a logged model only); then the items, as `bulkItems` gives them; then those of the filter; last for how many
  * milliseconds it may wait for a lock, as text.
  *
- * It gives the rows in the order of the items, and none where one of them is not there, is left out by the filter or has another version: then it
+ * It gives the rows in the order of the items, of a logged model with the id of the entry behind each, and none where one of them is not there, is left out by the filter or has another version: then it
  * has written none. Rows are locked in the order of their keys. A row that would not change is not written.
  */
 export function bulkSql(em: EntityManager, schema: string | undefined, shape: BulkShape): string {
@@ -111,7 +112,7 @@ function createRowsSql(em: EntityManager, schema: string | undefined, shape: Bul
   const values = props.map(valueSql).join(', ');
   const written = `u as (insert into ${table} (${columns}) select ${values} from i order by i._o returning *)`;
   const log = logged ? `, l as (${logRowsSql(em, selection.meta, logged, { after: true, isNew: true })})` : '';
-  return `with ${waitingSql(shape)}, ${itemsSql(shape)}, ${written}${log} select ${selectionSql(selection)} from u t`;
+  return `with ${waitingSql(shape)}, ${itemsSql(shape)}, ${written}${log} select ${selectionSql(selection)}${idOfEntry(shape)} from u t`;
 }
 
 /** The rows that are locked (`k`), and those of them that may be written (`o`): all of the items, or none is. */
@@ -164,7 +165,7 @@ function updateRowsSql(em: EntityManager, schema: string | undefined, shape: Bul
     `r as (select o._o, ${storedColumns(em, meta)} from o left join u on u._o = o._o where ${areAllThere})`,
   ]
     .join(', ')
-    .concat(` select ${selectionSql(selection)} from r t order by t._o`);
+    .concat(` select ${selectionSql(selection)}${idOfEntry(shape)} from r t order by t._o`);
 }
 
 function deleteRowsSql(em: EntityManager, schema: string | undefined, shape: BulkShape): string {
@@ -174,7 +175,7 @@ function deleteRowsSql(em: EntityManager, schema: string | undefined, shape: Bul
   const where = `${sameKey(em, meta, 't', 'o')} and ${areAllThere}`;
   const written = `u as (delete from ${table} t using o where ${where} returning t.*, o._o)`;
   const log = logged ? `, l as (${logRowsSql(em, meta, logged, { before: logged.shape.sql, after: false })})` : '';
-  return `with ${lockedRowsSql(em, schema, shape, 'for update')}, ${written}${log} select ${keySql(em, meta)} from u t`;
+  return `with ${lockedRowsSql(em, schema, shape, 'for update')}, ${written}${log} select ${keySql(em, meta)}${idOfEntry(shape)} from u t`;
 }
 
 /** The entry of the rows that were written (`u`, with the alias `t`), in the order of the items. */
@@ -192,6 +193,6 @@ function logRowsSql(
   const entry = `$1 || ${rows} || '],"after":' || json_build_array(${texts})::text || '}'`;
   return (
     `insert into signalbox.log (entries) select case when octet_length(e) > $3::int then $2 else e end ` +
-    `from (select ${entry} as e from u t having count(*) > 0) entry`
+    `from (select ${entry} as e from u t having count(*) > 0) entry returning id`
   );
 }

@@ -119,6 +119,11 @@ export class ConnectionRules {
     private readonly logger: Logger,
   ) {}
 
+  /** Whether one of them looks at changes of the rows of a class. */
+  concern(entity: ModelChange['entity']): boolean {
+    return this.rules.some((rule) => isOfModel({ entity }, modelOf(rule)));
+  }
+
   /** Told of what was committed, and of nothing else. */
   apply(changes: readonly ModelChange[], signals: readonly SignalSent[]): void {
     for (const rule of this.rules) {
@@ -127,11 +132,6 @@ export class ConnectionRules {
       for (const sent of signals)
         if (signalOf(rule) === sent.signal && !sent.atOnce) this.#guarded(rule, () => this.#signal(rule, sent));
     }
-  }
-
-  /** Whether a rule looks at changes of rows of an entity. */
-  concerns(entity: ModelChange['entity']): boolean {
-    return this.rules.some((rule) => isOfModel({ entity }, modelOf(rule)));
   }
 
   #guarded(rule: ConnectionRule, work: () => void): void {
