@@ -86,20 +86,7 @@ export const listsBugs: readonly Bug[] = [
     },
     caughtBy: ['filters/operators'],
   },
-  {
-    name: 'pages of an order by a relation to many repeat rows',
-    story: 'The place of a row has no value of its relations.',
-    plant: { symbol: 'ModelPageSource.positionOf', with: answered((position: string) => withoutValues(position)) },
-    caughtBy: ['filters/operators'],
-  },
 ];
-
-/** A position whose values are none but the key. */
-function withoutValues(position: string): string {
-  const [name, ...values] = JSON.parse(Buffer.from(position, 'base64url').toString()) as unknown[];
-  const none = values.map((value, index) => (index === values.length - 1 ? value : null));
-  return Buffer.from(JSON.stringify([name, ...none])).toString('base64url');
-}
 
 const asNumbers = {
   toComparable: Number,
