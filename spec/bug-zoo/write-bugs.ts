@@ -143,4 +143,53 @@ export const writeBugs: readonly Bug[] = [
     plant: { symbol: 'ofThisRow', with: () => (_reader: unknown, _meta: unknown, condition: string) => condition },
     caughtBy: ['consumers/followed-classes'],
   },
+  {
+    name: 'a row is not found whose partner has changed while the statement waited, though the query takes both',
+    story: 'The query stands inside of the locking select, as a join of the old partner.',
+    plant: { symbol: 'lockedSql', with: answered(judgedWithinLock) },
+    caughtBy: ['consumers/judged-writes'],
+  },
+  {
+    name: 'a patch waits for every transaction that refers to its row',
+    story: 'The statement locks the row as if its key were to change.',
+    plant: { symbol: 'updateSql', with: sql('for no key update', 'for update') },
+    caughtBy: ['consumers/judged-writes'],
+  },
+  {
+    name: 'a list waits for every transaction that refers to one of its rows',
+    story: 'The statement locks the rows as if their keys were to change.',
+    plant: { symbol: 'updateRowsSql', with: sql('for no key update', 'for update') },
+    caughtBy: ['consumers/judged-writes'],
+  },
+  {
+    name: 'a patch of JSON is refused, because its type knows no equality',
+    story: 'Values are compared by their types, and not as texts.',
+    plant: { symbol: 'updateSql', with: sql('::text collate "C"', '') },
+    caughtBy: ['consumers/model-writes'],
+  },
+  {
+    name: 'a key that a patch changes is written and told to nobody',
+    story: 'The statement takes keys for columns like others.',
+    plant: {
+      symbol: 'isPlainData',
+      in: 'consumers/model-writes',
+      with:
+        (original: (meta: { readonly primaryKeys: readonly string[] }, kind: string, data: object) => boolean) =>
+        (meta: { readonly primaryKeys: readonly string[] }, kind: string, data: object) =>
+          original(meta, kind, data) || meta.primaryKeys.some((name) => name in data),
+    },
+    caughtBy: ['consumers/model-writes'],
+  },
 ];
+
+/** PostgreSQL makes a semi-join of such an `exists`, and does not look for another partner once it has waited. */
+function judgedWithinLock(text: string): string {
+  const parts = / (for (?:no key )?update of t)\), o as \(select t\.\* from k t where \((.*)\)\)$/s.exec(text);
+  if (!parts || text.includes('_version')) return text;
+  const [all, lock, condition = ''] = parts;
+  const joined = condition.replace(
+    /^exists \(select from \(select\) as one (?:left|inner) join ("[^"]+" as "[^"]+") on (.*?) where (.*)\)$/s,
+    'exists (select from $1 where $2 and $3)',
+  );
+  return text.replace(all, () => ` and ${joined} ${lock}), o as (select t.* from k t)`);
+}

@@ -20,7 +20,7 @@ import {
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { until } from '../support/deadline.js';
+import { until, within } from '../support/deadline.js';
 import { Room, User } from '../support/entities.js';
 import { testProviders } from '../support/providers.js';
 import { statementsSentBy } from '../support/sent-statements.js';
@@ -71,6 +71,13 @@ class OfAnnConsumer extends base {
 }
 
 @Consumer()
+class OfBothConsumer extends base {
+  protected override getQuery() {
+    return { host: { username: { $in: ['ann', 'bob'] } } };
+  }
+}
+
+@Consumer()
 class WithMemberConsumer extends base {
   protected override getQuery() {
     return { members: { $some: { username: 'ann' } } };
@@ -99,6 +106,7 @@ describe('A write by one statement', () => {
         path('/judged/', JudgedConsumer),
         path('/hosted/', HostedConsumer),
         path('/of-ann/', OfAnnConsumer),
+        path('/of-both/', OfBothConsumer),
         path('/members/', WithMemberConsumer),
       ],
     });
@@ -258,8 +266,8 @@ describe('A write by one statement', () => {
       });
     }
 
-    async function writeWhileWaiting(change: (inner: SqlEntityManager) => Promise<unknown>) {
-      await using ann = await connect(app, '/of-ann/');
+    async function writeWhileWaiting(change: (inner: SqlEntityManager) => Promise<unknown>, where = '/of-ann/') {
+      await using ann = await connect(app, where);
       await patch(1, { name: 'pink' }, ann);
       const locked = Promise.withResolvers<void>();
       const changing = em.transactional(async (inner) => {
@@ -279,6 +287,38 @@ describe('A write by one statement', () => {
       const reply = await writeWhileWaiting((inner) => inner.execute('update room set host_id = 2 where id = 1'));
       expect(reply).to.deep.include({ response_status: 404 });
       expect(await stored(1)).to.deep.equal({ name: 'pink', archived: false });
+    });
+
+    it('writes by the same statement where the row leads to another row by now that the query takes as well', async () => {
+      const kinds = await kindsOf(async () => {
+        const reply = await writeWhileWaiting(
+          (inner) => inner.execute('update room set host_id = 2 where id = 1'),
+          '/of-both/',
+        );
+        expect(reply).to.deep.include({
+          response_status: 200,
+          data: { id: 1, name: 'navy', archived: false, host: 2 },
+        });
+      });
+      // That of the other writer.
+      expect(kinds.filter((kind) => kind === 'begin')).to.deep.equal(['begin']);
+    });
+
+    it('does not wait for a transaction that refers to its row', async () => {
+      await using ann = await connect(app, '/of-ann/');
+      const referring = Promise.withResolvers<void>();
+      const answered = Promise.withResolvers<void>();
+      const inserting = em.transactional(async (inner) => {
+        await inner.execute(`insert into message (room_id, text) values (1, 'hello'), (3, 'hello')`);
+        referring.resolve();
+        await answered.promise;
+      });
+      await referring.promise;
+      const single = patch(1, { archived: true }, ann);
+      const list = client.request('bulk_patch', { data: [{ pk: 3, data: { archived: true } }] });
+      const replies = await within(Promise.all([single, list]), 'The answers').finally(() => answered.resolve());
+      await inserting;
+      expect(replies.map((reply) => reply.response_status)).to.deep.equal([200, 200]);
     });
 
     it('writes where the row leads to another row that has come meanwhile', async () => {

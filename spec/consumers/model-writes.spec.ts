@@ -59,6 +59,8 @@ class Ware {
   @Property({ type: 'datetime', nullable: true }) until?: Date | null;
   @Property({ type: 'date', nullable: true }) day?: string | null;
   @Property({ type: 'json', nullable: true }) extra?: unknown;
+  /** A type without an equality. */
+  @Property({ type: 'json', columnType: 'json', nullable: true }) raw?: unknown;
   @Property({ columnType: 'text[]', nullable: true }) words?: string[] | null;
   @Enum({ items: ['new', 'used'], nullable: true }) state?: string | null;
   @ManyToOne(() => Maker, { nullable: true }) maker?: Rel<Maker> | null;
@@ -98,6 +100,12 @@ class Branch {
   twigs = new Collection<Branch>(this);
 }
 
+@Entity()
+class Coded {
+  @PrimaryKey({ type: 'string' }) code!: string;
+  @Property({ type: 'string' }) name!: string;
+}
+
 const fields = [
   'id',
   'name',
@@ -110,6 +118,7 @@ const fields = [
   'until',
   'day',
   'extra',
+  'raw',
   'words',
   'state',
   'maker',
@@ -166,6 +175,18 @@ class TriggeredSerializer extends ModelSerializer(Triggered, { fields: ['id', 'n
 
 @Consumer()
 class TriggeredConsumer extends mix(ModelConsumer(Triggered, { serializer: TriggeredSerializer }), Create, Patch) {}
+
+@injectable()
+class CodedSerializer extends ModelSerializer(Coded, { fields: ['code', 'name'] }) {}
+
+@Consumer()
+class CodedConsumer extends mix(
+  ModelConsumer(Coded, { serializer: CodedSerializer, filters: { fields: ['name'] } }),
+  Create,
+  Patch,
+  BulkPatch,
+  ObserveRows,
+) {}
 
 @injectable()
 class LinkedSerializer extends ModelSerializer(Linked, { fields: ['id', 'name', 'makers'], readOnly: ['id'] }) {}
@@ -278,6 +299,7 @@ const ware = fc.record(
       fc.integer({ min: 0, max: 20_000 }).map((day) => new Date(day * 86_400_000).toISOString().slice(0, 10)),
     ),
     extra: fc.option(fc.jsonValue({ maxDepth: 2, noUnicodeString: true }), { nil: { a: 1 } }),
+    raw: fc.option(fc.jsonValue({ maxDepth: 2, noUnicodeString: true }), { nil: { b: [1, 'ä'] } }),
     words: fc.option(fc.array(fc.stringMatching(/^[a-z]{1,8}$/), { maxLength: 3 })),
     state: fc.option(fc.constantFrom('new', 'used')),
     maker: fc.option(fc.constantFrom(1, 2)),
@@ -286,7 +308,7 @@ const ware = fc.record(
 );
 
 describe('A write that needs no entity', () => {
-  const database = useDatabase('model_writes', [Maker, Ware, Hooked, Triggered, Linked, Branch]);
+  const database = useDatabase('model_writes', [Maker, Ware, Hooked, Triggered, Linked, Branch, Coded]);
   let app: App;
   let wares: TestConnection;
   let entities: TestConnection;
@@ -307,6 +329,7 @@ describe('A write that needs no entity', () => {
         path('/hooked/', HookedConsumer),
         path('/triggered/', TriggeredConsumer),
         path('/linked/', LinkedConsumer),
+        path('/coded/', CodedConsumer),
         path('/branches/', BranchConsumer),
         path('/strict/', StrictConsumer),
         path('/locked/', LockedConsumer),
@@ -520,22 +543,23 @@ describe('A write that needs no entity', () => {
       expect(begun).to.equal(0);
     });
 
-  it('keeps what two clients write at once to different columns', async () => {
-    const { data } = await wares.request('create', { data: { name: 'cup' } });
-    const { id } = data as { id: number };
-    const other = await connect(app, '/wares/');
-    await other.request('subscribe_instance', { pk: id, request_id: 's' });
-    const rounds = Array.from({ length: 60 }, (_, round) => round + 1);
-    await Promise.all([
-      ...rounds.map((round) => wares.request('patch', { pk: id, data: { stock: round } })),
-      ...rounds.map((round) => other.request('patch', { pk: id, data: { note: `n${round}` } })),
-    ]);
-    const { data: row } = await wares.request('retrieve', { pk: id });
+  for (const beside of ['/wares/', '/entities/'])
+    it(`keeps what two clients write at once to different columns (the other one: ${beside})`, async () => {
+      const { data } = await wares.request('create', { data: { name: 'cup' } });
+      const { id } = data as { id: number };
+      const other = await connect(app, beside);
+      await other.request('subscribe_instance', { pk: id, request_id: 's' });
+      const rounds = Array.from({ length: 60 }, (_, round) => round + 1);
+      await Promise.all([
+        ...rounds.map((round) => wares.request('patch', { pk: id, data: { stock: round } })),
+        ...rounds.map((round) => other.request('patch', { pk: id, data: { note: `n${round}` } })),
+      ]);
+      const { data: row } = await wares.request('retrieve', { pk: id });
 
-    expect(row).to.deep.include({ stock: 60, note: 'n60' });
-    let last: unknown;
-    while (JSON.stringify(last) !== JSON.stringify(row)) last = (await other.receive())['data'];
-  });
+      expect(row).to.deep.include({ stock: 60, note: 'n60' });
+      let last: unknown;
+      while (JSON.stringify(last) !== JSON.stringify(row)) last = (await other.receive())['data'];
+    });
 
   it('writes lists of the same rows one after the other, in whatever order they are named', async () => {
     const { data } = await wares.request('bulk_create', { data: ['cup', 'pot', 'jug'].map((name) => ({ name })) });
@@ -690,6 +714,22 @@ describe('A write that needs no entity', () => {
 
     expect(data).to.deep.include({ name: 'a', makers: [1, 2] });
   });
+
+  for (const [title, action, kwargs] of [
+    ['a patch', 'patch', { pk: 'a', data: { code: 'b' } }],
+    ['a list', 'bulk_patch', { data: [{ pk: 'a', data: { code: 'b' } }] }],
+  ] as const)
+    it(`tells a key that ${title} changes as a delete and a create`, async () => {
+      const coded = await connect(app, '/coded/');
+      await coded.request('create', { data: { code: 'a', name: 'cup' } });
+      await coded.request('subscribe_rows', { request_id: 'rows' });
+      expect(await coded.request(action, kwargs)).to.include({ response_status: 200 });
+      const events = [await coded.receive(), await coded.receive()];
+      expect(events.map(({ action: told, data }) => [told, data])).to.have.deep.members([
+        ['delete', { pk: 'a' }],
+        ['create', { code: 'b', name: 'cup' }],
+      ]);
+    });
 
   it('goes through an entity where rows of the same table are shown with it', async () => {
     const branches = await connect(app, '/branches/');
