@@ -290,9 +290,3 @@ export class UnflushedChanges extends SignalboxError {
     );
   }
 }
-
-/** The detail of an item of a list: `{"title": […]}` -> `{"1.title": […]}`, and a sentence -> `{"1": […]}`. */
-export function indexed(index: number, detail: ErrorDetail): ErrorDetail {
-  if (typeof detail === 'string') return { [index]: [detail] };
-  return Object.fromEntries(Object.entries(detail).map(([field, texts]) => [`${index}.${field}`, texts]));
-}

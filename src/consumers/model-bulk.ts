@@ -1,12 +1,12 @@
 import type { EntityMetadata } from '@mikro-orm/core';
 import { Action } from '../decorators/action.js';
 import { replyShapes } from '../dispatch/action-declaration.js';
-import { ApiError, type ErrorDetail, indexed, NotFound, ValidationFailed } from '../errors.js';
+import { ApiError, type ErrorDetail, NotFound, ValidationFailed } from '../errors.js';
 import { type JsonSchema, objectSchema } from '../kwargs/json-schema.js';
 import { type ModelShapes, type OwnSchema, ownSchema } from '../kwargs/own-schema.js';
 import type { Class } from '../metadata.js';
 import { asStored } from '../orm/model-queries.js';
-import { isRefusedValueOf, noteItem } from '../orm/orm-errors.js';
+import { indexed, isRefusedValueOf, noteItem } from '../orm/orm-errors.js';
 import { primaryKeyOf } from '../orm/row.js';
 import { clientOf, runStatement, type StatementConnection } from '../orm/statements.js';
 import { lockRowsSql, unwritable, writtenKey } from '../orm/write-statements.js';

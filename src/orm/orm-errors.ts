@@ -12,7 +12,6 @@ import {
   type ApiError,
   Conflict,
   type ErrorDetail,
-  indexed,
   NotFound,
   OutcomeUnknown,
   PermissionDenied,
@@ -203,6 +202,12 @@ export function noteItem(error: unknown, index: number): void {
 function ofItem(error: object, detail: ErrorDetail): ErrorDetail {
   const index = refusedItems.get(error);
   return index === undefined ? detail : indexed(index, detail);
+}
+
+/** The detail of an item of a list: `{"title": […]}` -> `{"1.title": […]}`, and a sentence -> `{"1": […]}`. */
+export function indexed(index: number, detail: ErrorDetail): ErrorDetail {
+  if (typeof detail === 'string') return { [index]: [detail] };
+  return Object.fromEntries(Object.entries(detail).map(([field, texts]) => [`${index}.${field}`, texts]));
 }
 
 /** Whether a row was to be given the value that another row has already. Not all values are told as they were written. */
