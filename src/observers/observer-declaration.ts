@@ -49,8 +49,10 @@ export interface ObserverDeclaration {
 export interface Visibility {
   /** Whether some rows may be out of sight, whatever permissions say. */
   readonly isNarrowed: boolean;
-  /** Whether every event has to be looked at, and not only where a permission has an opinion on objects. */
+  /** Whether every event has to be looked at, and not only where a permission has an opinion on objects, or the ORM filters rows. */
   readonly isLookedAt: boolean;
+  /** Whether a default filter of the ORM may leave rows out of what this consumer reads. */
+  isFiltered(consumer: object): boolean;
   look(consumer: object, event: ObservedEvent, viewer: Viewer): Promise<Sight>;
   /** The row that was subscribed with these kwargs: undefined if it is gone, `hidden` if the consumer's query does not show it. */
   rowOf(consumer: object, kwargs: unknown, context: ActionContext): Promise<object | 'hidden' | undefined>;
