@@ -10,8 +10,11 @@ export abstract class SignalboxError extends Error {
   }
 }
 
+/** What the constructor of an ApiError takes. */
 export interface ApiErrorOptions {
+  /** The texts of the frame, or messages by field. Default: the sentence of the class. */
   readonly errors?: readonly ErrorDetail[];
+  /** The error behind it. It stands in the log, and no client sees it. */
   readonly cause?: unknown;
   /** In how many milliseconds it is worth another try: `retry_after_ms` of the reply's data, or Retry-After of a refused upgrade. */
   readonly retryAfter?: number;

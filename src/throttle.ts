@@ -1,6 +1,7 @@
 import type { Clock } from './clock.js';
 import { ConfigurationError, Throttled } from './errors.js';
 
+/** What a Throttle is made with. */
 export interface ThrottleOptions {
   /** Attempts of one key at once, after a quiet time. Default 10. */
   readonly burst?: number;

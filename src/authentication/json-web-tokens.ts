@@ -16,10 +16,13 @@ import { Logger } from '../logger.js';
 import type { ConcreteClass } from '../metadata.js';
 import type { Authentication, TokenVerifier } from './authentication.js';
 
+/** What `jsonWebTokens` takes. */
 export interface JsonWebTokenOptions {
   /** The only ones that are taken, such as `['RS256']`; what a token says of itself counts for nothing. */
   readonly algorithms: readonly string[];
+  /** Whom a token has to be from: its `iss`, or one of several. */
   readonly issuer: string | readonly string[];
+  /** Whom a token has to be for: its `aud` has this, or one of several. */
   readonly audience: string | readonly string[];
   /** A public key, or a secret of at least 32 bytes. */
   readonly key?: AnyCryptoKey | KeyObject | JWK | Uint8Array;

@@ -50,6 +50,7 @@ export interface ClientOptions {
     url: string,
     protocols: string[],
   ) => WebSocketLike;
+  /** Whose timers run. Default: those of the platform; a spec gives its own. */
   readonly clock?: ClientClock;
   /** From 0 up to 1. Default `Math.random`. */
   readonly random?: () => number;

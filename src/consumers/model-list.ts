@@ -86,6 +86,7 @@ export function isPlainList(method: object): boolean {
 
 export interface List extends Mixin<ListTypes> {}
 
+/** The action `list`: the rows that this client may see, filtered, ordered and in pages as the consumer says. */
 export const List: List = (base) => {
   const { paginator, filters } = base as unknown as ReturnType<typeof settingsOf>;
   abstract class Listing extends base {
@@ -115,9 +116,9 @@ async function sourceFor(consumer: AnyModelConsumer, kwargs: object, context: Ac
   return planned ? rows.plannedBy(planned) : rows;
 }
 
-/** `list` in pages that follow each other, and DCRF's `list_cancel`. One page at a time is in memory. */
 export interface StreamedList extends Mixin<StreamedListTypes> {}
 
+/** `list` in pages that follow each other, and DCRF's `list_cancel`. One page at a time is in memory. */
 export const StreamedList: StreamedList = (base) => {
   const { paginator: pages, filters } = base as unknown as ReturnType<typeof settingsOf>;
   if (!pages) {

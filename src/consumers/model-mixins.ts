@@ -81,6 +81,7 @@ export function isPlainRetrieve(method: object): boolean {
   return plainRetrieves.has(method);
 }
 
+/** The action `retrieve`: one row by its `pk`, as the serializer shows it; 404 where this client may not see it. */
 export const Retrieve: Retrieve = (base) => {
   abstract class Retrieving extends base {
     @DetailAction()
@@ -114,6 +115,7 @@ export function plainWriteOf(method: object): WriteKind | undefined {
 
 export interface Create extends Mixin<CreateTypes> {}
 
+/** The action `create`: `data` makes a row, in a transaction; 201 and the row as the serializer shows it. */
 export const Create: Create = (base) => {
   abstract class Creating extends base {
     @Action({ atomic: true, status: Status.created, kwargs: wholeRow })
@@ -130,6 +132,7 @@ export const Create: Create = (base) => {
 
 export interface Update extends Mixin<UpdateTypes> {}
 
+/** The action `update`: `data` has every field that is required, and replaces the row of `pk`, in a transaction. */
 export const Update: Update = (base) => {
   abstract class Updating extends base {
     @DetailAction({ atomic: true, kwargs: wholeRow })
@@ -146,6 +149,7 @@ export const Update: Update = (base) => {
 
 export interface Patch extends Mixin<PatchTypes> {}
 
+/** The action `patch`: `data` has the fields of the row of `pk` that change, in a transaction. */
 export const Patch: Patch = (base) => {
   abstract class Patching extends base {
     @DetailAction({ atomic: true, kwargs: partOfRow })
@@ -162,6 +166,7 @@ export const Patch: Patch = (base) => {
 
 export interface Delete extends Mixin<DeleteTypes> {}
 
+/** The action `delete`: removes the row of `pk`, in a transaction; 204. */
 export const Delete: Delete = (base) => {
   abstract class Deleting extends base {
     @DetailAction({ atomic: true, status: Status.noContent })

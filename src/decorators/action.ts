@@ -11,6 +11,7 @@ import type { AnySerializer } from '../serializers/serializer.js';
 import { checkAsync } from './detached.js';
 import { checkHasRules, parameterClass, parameterTypes, writtenTypes } from './parameter-type.js';
 
+/** What `@Action` and `@DetailAction` take. */
 export interface ActionOptions<Schema extends KwargsSchema, View extends ReplyClass> {
   /** The action's name on the wire; default the method's name in snake_case, which stays valid beside it. */
   readonly name?: string;

@@ -4,6 +4,7 @@ import { permissionDeclarations } from '../dispatch/action-declaration.js';
 import { type Class, ClassMetadata, type ConcreteClass } from '../metadata.js';
 import type { PermissionExpression } from '../permissions/permission.js';
 
+/** What `@Consumer` takes. */
 export interface ConsumerOptions {
   /** Hands binary frames to `onBinary`. Default false: they close the socket with 1003. */
   readonly binary?: boolean;

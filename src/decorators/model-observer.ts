@@ -26,6 +26,7 @@ type BodyOf<Entity, S, Body> = [S] extends [never]
 
 /** A serializer or a body, or neither: the data are then `{ pk }`. */
 export interface ModelObserverOptions<Entity extends object, S extends SerializerClass<AnySerializer>, Body> {
+  /** What is shown of a row that is there. An event is serialized once for all who are shown the same. */
   readonly serializer?: S & Fitting<Entity, S>;
   /** What is shown of a row that is there. Runs once per change, outside any connection. */
   readonly body?: (row: Entity) => Body | Promise<Body>;

@@ -3,6 +3,7 @@ import { observerDeclarations } from '../observers/observer-declaration.js';
 import type { Signal } from '../signals/signal.js';
 import { toWireName } from '../wire/names.js';
 
+/** What `@Observer` takes beside the signal. */
 export interface ObserverOptions<Payload, Body> {
   /** What the payload is shown as. Default: itself, as JSON. Runs once per signal, outside any connection. */
   readonly body?: (payload: Payload) => Body | Promise<Body>;

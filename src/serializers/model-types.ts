@@ -5,6 +5,7 @@ import type { Json } from '../wire/json.js';
 import type { FieldRights } from './field-rights.js';
 import type { AnySerializer, Serializer, SerializerClass } from './serializer.js';
 
+/** What `ModelSerializer` takes beside the entity. */
 export interface ModelSerializerOptions<Entity> {
   /** What is shown, and accepted unless it is read-only. */
   readonly fields: readonly FieldOf<Entity>[];

@@ -13,6 +13,7 @@ import type { AppExplorer } from './app-explorer.js';
 import type { ConnectionRule } from './connection-rules.js';
 import type { Route } from './routes.js';
 
+/** What `app.listen` takes. */
 export interface ListenOptions {
   /** Default 0: any free port. */
   readonly port?: number;
@@ -25,6 +26,7 @@ export interface ListenOptions {
   readonly path?: string;
 }
 
+/** What `app.attach` takes beside the HTTP server. */
 export interface AttachOptions {
   /**
    * Whether sockets whose clients owe a request are limited, by address and together, as those of `listen` are, and wait
@@ -68,6 +70,7 @@ export interface ApplicationHooks {
   stop?(): Promise<void> | void;
 }
 
+/** What `createApp` takes. */
 export interface AppOptions<Routes extends readonly Route[]> {
   /** What `MikroORM.init` gave. Closing it is the application's business. */
   readonly orm: OrmRoot;
@@ -76,6 +79,7 @@ export interface AppOptions<Routes extends readonly Route[]> {
    * their entity managers are injected by tokens of the application.
    */
   readonly otherOrms?: readonly OrmRoot[];
+  /** Where clients connect: `path(…)` for each, none twice. */
   readonly routes: Routes;
   /**
    * Where consumers, permissions and serializers come from. `EntityManager` (the core's or the driver's), `Logger`, `Clock`, `Counters` and `ChannelLayer` are
@@ -88,6 +92,7 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly permissions?: readonly PermissionExpression[];
   /** Providers that know errors of other libraries. */
   readonly errors?: readonly ErrorMapperClass[];
+  /** Providers that run at the start and the stop of the application. */
   readonly hooks?: readonly ConcreteClass<ApplicationHooks>[];
   /**
    * Default: `NotifyChannelLayer`, which reaches all processes on the same PostgreSQL server; on PGlite, and where
@@ -102,6 +107,7 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly ticketStore?: ConcreteClass<TicketStore>;
   /** The debug page: `explorer()` of `signalbox/explorer`. Default: none. */
   readonly explorer?: AppExplorer;
+  /** Limits, times and whom the application trusts. `docs/settings.md` lists them with their defaults. */
   readonly settings?: GivenSettings;
 }
 

@@ -39,6 +39,7 @@ export interface ModelCondition<Entity> {
   readonly when?: (row: Entity, before: Entity | undefined) => boolean;
 }
 
+/** How `closeOn` closes a connection. */
 export interface ClosingOptions {
   /** A sentence for the client, at most 123 bytes. Default: that they were logged out. */
   readonly reason?: string;

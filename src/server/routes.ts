@@ -7,11 +7,13 @@ export type Routed = ConsumerClass | Demultiplexer;
 /** What a path leads to: in the end a consumer, on the way further paths. */
 export type RouteTarget = Routed | NestedRouter;
 
+/** What `router` takes beside its routes. */
 export interface RouterOptions {
   /** Providers that add to the scope of each connection: after those of the application, before those of the routes in it. */
   readonly middleware?: readonly ScopeMiddlewareClass[];
 }
 
+/** What `path` takes beside the path and its target. */
 export interface RouteOptions extends RouterOptions {
   /** Checks the parameters of the path; 404 where they do not fit. Read them by `scope.paramsAs`. */
   readonly params?: ParameterSchema;
@@ -40,6 +42,8 @@ export class NestedRouter<const Routes extends readonly Route[] = readonly Route
 }
 
 /**
+ * A route: where clients connect, and the consumer, demultiplexer or router that they reach.
+ *
  * @param pattern a path whose parts may be parameters: `/ws/rooms/:room/` gives `scope.params.room`. `:room(int)` takes whole
  * numbers only, `:room(uuid)` UUIDs; another path is another route's, or a 404. A slash at the end makes no difference.
  */

@@ -8,6 +8,7 @@ import { UnitOfWork } from '../orm/unit-of-work.js';
 import { type ChangeLogSettings, completeSettings } from '../settings.js';
 import type { AnySignal } from '../signals/signal.js';
 
+/** What `writeChangeLog` takes. */
 export interface ChangeLogWriterOptions {
   /** What `MikroORM.init` gave, with the entities of the applications. */
   readonly orm: OrmRoot;

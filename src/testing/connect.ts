@@ -8,14 +8,19 @@ import type { ReplyFrame } from '../wire/messages.js';
 import { MemoryTransport } from './memory-transport.js';
 import { type ConsumerView, TestChannel } from './test-channel.js';
 
+/** What `connect` takes beside the application and the path. */
 export interface ConnectOptions {
   /** Who is logged in, whatever the middleware says. */
   readonly user?: ScopeUser;
+  /** The session that the connection belongs to, whatever the middleware says. */
   readonly session?: ScopeSession;
+  /** Ids of user and session, whatever the middleware says. */
   readonly identity?: Identity;
+  /** Headers of the handshake. */
   readonly headers?: Readonly<Record<string, string>>;
   /** What the client offers to speak, the preferred one first. */
   readonly subprotocols?: readonly string[];
+  /** Cookies of the handshake, by name. */
   readonly cookies?: Readonly<Record<string, string>>;
   /** Any other fact of the scope. */
   readonly prepare?: (scope: Scope) => void;

@@ -3,6 +3,7 @@ import type { ReplyFrame } from '../wire/messages.js';
 import type { WireName } from '../wire/names.js';
 import { Inbox } from './inbox.js';
 
+/** What `receive`, `reply` and `request` take. */
 export interface ReceiveOptions {
   /** How long to wait, in milliseconds. Default 4 000. */
   readonly timeout?: number;

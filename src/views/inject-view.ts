@@ -2,12 +2,17 @@ import type { View } from './view.js';
 
 /** What an inject function is asked for. */
 export interface InjectOptions {
+  /** The method of the request. */
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS';
   /** Path and query. */
   readonly url: string;
+  /** Its headers. */
   readonly headers: Record<string, string>;
+  /** Its body, where it has one. */
   readonly payload?: Uint8Array;
+  /** Aborted when the client leaves or cancels, and at the time limit of the action. */
   readonly signal?: AbortSignal;
+  /** The address of the client. */
   readonly remoteAddress?: string;
 }
 
