@@ -6,9 +6,9 @@ import type { Scope } from '../scope/scope.js';
 import type { ScopeMiddleware, ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import { authenticate, isOver, type SessionStore } from './authentication.js';
 
-/** What `cookieSession` takes beside the store of sessions. */
+/** Options of `cookieSession`. */
 export interface CookieSessionOptions {
-  /** The name of the cookie. Default `session`. */
+  /** Default `session`. */
   readonly cookie?: string;
   /**
    * Whether the cookie counts without an Origin header. Browsers always send one with an upgrade, so that a request without
