@@ -102,9 +102,9 @@ export function bulkWriteIn({ prototype }: Class): string | undefined {
   });
 }
 
-/** `bulk_create`: what `create` does, with several rows. */
 export interface BulkCreate extends Mixin<BulkCreateTypes> {}
 
+/** `bulk_create`: what `create` does, with several rows. */
 export const BulkCreate: BulkCreate = (base) => {
   abstract class Creating extends base {
     @Action({ atomic: true, status: Status.created, kwargs: createdRows })
@@ -121,9 +121,9 @@ export const BulkCreate: BulkCreate = (base) => {
   return Creating;
 };
 
-/** `bulk_patch`: what `patch` does, with several rows. */
 export interface BulkPatch extends Mixin<BulkPatchTypes> {}
 
+/** `bulk_patch`: what `patch` does, with several rows. */
 export const BulkPatch: BulkPatch = (base) => {
   abstract class Patching extends base {
     @Action({ atomic: true, kwargs: patchedRows })
@@ -149,9 +149,9 @@ export const BulkPatch: BulkPatch = (base) => {
   return Patching;
 };
 
-/** `bulk_delete`: what `delete` does, with several rows. */
 export interface BulkDelete extends Mixin<BulkDeleteTypes> {}
 
+/** `bulk_delete`: what `delete` does, with several rows. */
 export const BulkDelete: BulkDelete = (base) => {
   abstract class Deleting extends base {
     @Action({ atomic: true, status: Status.noContent, kwargs: deletedRows })
