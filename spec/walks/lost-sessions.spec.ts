@@ -289,6 +289,25 @@ describe('An event whose telling the database interrupts', () => {
     });
   }
 
+  it('is sent in the order of the commits also where several writers write the row meanwhile', async () => {
+    serve(20_000);
+    await using ann = await following('/nested/');
+    await using bob = await following('/plain/');
+    const write = async (writer: string): Promise<void> => {
+      for (let count = 1; count <= 10; count += 1) await say(`${writer}${count}`);
+    };
+    const lost = await losingSessions(readsUsers, 5, async () => {
+      await Promise.all(['a', 'b', 'c'].map(write));
+      await app.idle();
+    });
+    expect(lost).to.equal(5);
+    const { text } = await database.orm.em.fork().findOneOrFail(Message, 1);
+    expect(textsOf(ann)).to.have.length(30);
+    expect(textsOf(ann)).to.deep.equal(textsOf(bob));
+    expect(textsOf(ann).at(-1)).to.equal(`update ${text}`);
+    expect(errors()).to.deep.equal([]);
+  });
+
   it('while an entry of other columns is read is sent, before those of later commits', async () => {
     serve(20_000);
     await using ann = await following('/plain/');

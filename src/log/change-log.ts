@@ -27,7 +27,7 @@ import type { Commit } from './entry.js';
 import { decodeCommits, RepeatedEntries } from './log-decoder.js';
 import { type LogBatch, LogReader } from './log-reader.js';
 import { prepareLog } from './log-schema.js';
-import { append, headOfEntry } from './log-writer.js';
+import { append, headOfEntries, headOfEntry } from './log-writer.js';
 import { LooseEntries, type LooseEntry } from './loose-entries.js';
 import { Notifications } from './notifications.js';
 import { ObservedModels, type ObservingUser } from './observed-models.js';
@@ -446,8 +446,8 @@ export class ChangeLog {
   }
 
   /**
-   * What a statement that writes one row by itself has to leave here. Undefined where the event of the row needs more than that statement:
-   * its links are sent with it, or it is a link of two others.
+   * What a statement that writes rows by itself has to leave here. Undefined where the events of the rows need more than that statement:
+   * their links are sent with them, or they are links of two others.
    */
   async oneRow(meta: EntityMetadata): Promise<{ readonly logged: Logged | undefined } | undefined> {
     const watch = this.capture.watches.get(meta.class);
@@ -460,6 +460,11 @@ export class ChangeLog {
   /** The first parameters of such a statement. */
   headOfEntry({ shape }: Logged, isNew: boolean): ReturnType<typeof headOfEntry> {
     return headOfEntry(shape, isNew, this.#first.settings, this.#cause, currentWork.getStore()?.id);
+  }
+
+  /** The same for a statement that writes several rows. */
+  headOfEntries({ shape }: Logged, isNew: boolean): ReturnType<typeof headOfEntries> {
+    return headOfEntries(shape, isNew, this.#first.settings, this.#cause, currentWork.getStore()?.id);
   }
 
   /** Such a statement has committed. @param id of its entry, as the database gives it: null where nothing has changed */
