@@ -17,6 +17,8 @@ export interface ModelField {
   readonly isNullable: boolean;
   /** Whether a read of the entity leaves its column out. */
   readonly isLazy: boolean;
+  /** Whether the database or code makes the value, whatever is sent. */
+  readonly isMade: boolean;
   readonly column: ColumnKind;
   /** Whether a new row has null where nothing is said. */
   readonly mayBeNone: boolean;
@@ -107,6 +109,7 @@ function fieldOf(
     isNullable: declared.nullable ?? false,
     mayBeNone: Boolean(declared.nullable) && !hasInitializer(meta, name),
     isLazy: Boolean(prop.lazy) && hasColumn(prop),
+    isMade: isMadeByDatabase(declared),
     isVersion: prop.version ?? false,
     isChecked: kind === 'column' && Boolean(prop.ref || (prop.customType && prop.runtimeType !== 'Date')),
     isInverse: prop.kind === '1:1' && !prop.owner,
@@ -139,12 +142,62 @@ function refuseUnclear(
   field: ModelField,
 ): void {
   if (field.isAccepted && prop.kind === 'm:n') refuseUnlinkable(serializer, member, [meta, prop.targetMeta]);
-  const reason = unclear(prop, field);
-  if (reason === undefined) return;
-  const remedy = prop.polymorphic
-    ? 'Show it by a computed field that says the class and the key, and set it in performCreate.'
-    : 'List it as readOnly, or give the property a type of your own, a class that extends Type: it says what may come.';
-  throw new ConfigurationError({ class: serializer, member, reason, remedy });
+  const found = field.embedded ? (lostWithin(prop) ?? unclear(prop, field)) : unclear(prop, field);
+  if (found) throw new ConfigurationError({ class: serializer, member, ...found });
+}
+
+/** Why a field is refused, and the way out. */
+interface Refusal {
+  readonly reason: string;
+  readonly remedy: string;
+}
+
+const ownType =
+  'List it as readOnly, or give the property a type of your own, a class that extends Type: it says what may come.';
+
+function holds(name: string, { reason, remedy }: Refusal): Refusal {
+  return { reason: `holds ${name}, which ${reason}`, remedy };
+}
+
+/** The first member of an embedded value that MikroORM 7.2 does not read as it has written it. No serializer can show it right. */
+function lostWithin(prop: EntityProperty): Refusal | undefined {
+  const own = prop.targetMeta as EntityMetadata;
+  for (const [name, inner] of Object.entries(embeddedProps(prop))) {
+    const declared: EntityProperty = own.properties[name as never] ?? inner;
+    const found = inner.kind === 'embedded' ? lostWithin(inner) : lost(inner, declared);
+    if (found) return holds(name, found);
+  }
+  return undefined;
+}
+
+function lost(prop: EntityProperty, declared: EntityProperty): Refusal | undefined {
+  if (prop.kind === 'scalar' && prop.ref)
+    return {
+      reason: 'is in a reference: within embedded values MikroORM writes the reference, and not its value.',
+      remedy: 'Declare it without ref: true.',
+    };
+  if (prop.getter && !prop.setter && declared.persist !== false)
+    return {
+      reason: 'is a getter: MikroORM stores what it gives, and cannot set it when it reads the row.',
+      remedy: 'Declare it with persist: false, or give it a setter.',
+    };
+  if (prop.version)
+    return {
+      reason: 'is a version: MikroORM counts those of entities only.',
+      remedy: 'Declare the version in the entity.',
+    };
+  return prop.embeddedPath && lostInJson(prop, declared);
+}
+
+function lostInJson(prop: EntityProperty, { generated }: EntityProperty): Refusal | undefined {
+  if (generated)
+    return { reason: 'is a generated column, and JSON has no columns.', remedy: 'Declare it without generated.' };
+  const kind = columnKind(prop);
+  if (kind.lostInJson === undefined) return undefined;
+  return {
+    reason: `is stored as JSON, from which MikroORM reads ${kind.lostInJson.readAs}.`,
+    remedy: `Declare it as ${kind.lostInJson.instead}.`,
+  };
 }
 
 /** MikroORM 7.2 compares links by their JSON, which takes no bigint; of a key of one column it makes a text before. */
@@ -163,19 +216,22 @@ function refuseUnlinkable(serializer: string, member: string, ends: readonly (En
   }
 }
 
-function unclear(prop: EntityProperty, field: ModelField): string | undefined {
+function unclear(prop: EntityProperty, field: ModelField): Refusal | undefined {
   if (prop.polymorphic && !field.embedded)
-    return 'refers to rows of several classes, and a key alone does not say of which.';
+    return {
+      reason: 'refers to rows of several classes, and a key alone does not say of which.',
+      remedy: 'Show it by a computed field that says the class and the key, and set it in performCreate.',
+    };
   if (!field.isAccepted) return undefined;
-  if (field.column.refusal !== undefined) return `is accepted from clients, and ${field.column.refusal}.`;
+  const accepted = (reason: string): Refusal => ({ reason: `is accepted from clients, and ${reason}.`, remedy: ownType });
+  if (field.column.refusal !== undefined) return accepted(field.column.refusal);
   if (!field.embedded) return undefined;
-  if (prop.targetMeta?.polymorphs?.length)
-    return 'is accepted from clients, and is of one of several embeddable classes.';
+  if (prop.targetMeta?.polymorphs?.length) return accepted('is of one of several embeddable classes');
   const props = embeddedProps(prop);
   for (const inner of field.embedded.fields) {
     const own = props[inner.name];
-    const reason = inner.target ? 'is accepted from clients, and is a relation.' : own && unclear(own, inner);
-    if (reason !== undefined) return `holds ${inner.name}, which ${reason}`;
+    const found = inner.target ? accepted('is a relation') : own && unclear(own, inner);
+    if (found) return holds(inner.name, found);
   }
   return undefined;
 }
@@ -193,6 +249,7 @@ function computedField(
     isNullable: false,
     mayBeNone: false,
     isLazy: false,
+    isMade: true,
     isVersion: false,
     isChecked: false,
     isInverse: false,

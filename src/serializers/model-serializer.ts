@@ -120,8 +120,7 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
     for (const field of fields) {
       if (rest[field.name] === null && isLoadedNull(entity, field.name, em)) delete rest[field.name];
       else if (field.kind === 'column') setColumn(entity, field, rest);
-      else if (field.embedded && isSameEmbedded(field.embedded, Reflect.get(entity, field.name), rest[field.name]))
-        delete rest[field.name];
+      else if (field.embedded) setEmbedded(entity, field.name, field.embedded, rest, em);
     }
     em.assign(entity, rest as never, { mergeEmbeddedProperties: false });
     return entity;
@@ -278,12 +277,42 @@ function isPlain(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
-/** Whether each field has the value that it had, the hidden ones too. A missing one is null to the client, and another JSON to MikroORM. */
+/**
+ * Takes an embedded value out of the data, and sets it as `create` does: MikroORM's `assign` would check its members by the types that the
+ * compiler wrote down, which binary data, durations and types of the application do not fit.
+ */
+function setEmbedded(
+  entity: object,
+  name: string,
+  embedded: EmbeddedFields,
+  data: Record<string, unknown>,
+  em: EntityManager,
+): void {
+  const value = data[name];
+  if (value === null || value === undefined || isRaw(value)) return;
+  delete data[name];
+  if (isSameEmbedded(embedded, Reflect.get(entity, name), value)) return;
+  const { __meta: meta, __schema: schema } = helper(entity);
+  const hydrator = em.config.getHydrator(em.getMetadata());
+  Reflect.set(entity, name, undefined);
+  hydrator.hydrate(entity as never, meta as never, { [name]: value } as never, em.getEntityFactory(), 'full', true, false, schema);
+}
+
+/**
+ * Whether each field that can be set has the value that it had, the hidden ones too. A missing one is null to the client, and another JSON to
+ * MikroORM.
+ */
 function isSameEmbedded(embedded: EmbeddedFields, current: unknown, value: unknown): boolean {
-  if (isRaw(value)) return false;
-  const fields = embedded.fields.map((field) => ({ ...field, isShown: true }));
-  const text = (object: unknown): string => encodeData(object && showEmbedded({ ...embedded, fields }, object));
+  const settable = settableFields(embedded);
+  const text = (object: unknown): string => encodeData(object && showEmbedded(settable, object));
   return current !== undefined && text(current) === text(value);
+}
+
+function settableFields(embedded: EmbeddedFields): EmbeddedFields {
+  const fields = embedded.fields
+    .filter(({ isMade }) => !isMade)
+    .map((field) => ({ ...field, isShown: true, ...(field.embedded && { embedded: settableFields(field.embedded) }) }));
+  return { ...embedded, fields };
 }
 
 function showEmbedded({ fields, isList }: EmbeddedFields, value: unknown): unknown {
