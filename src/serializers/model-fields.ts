@@ -1,4 +1,4 @@
-import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
+import { type EntityManager, type EntityMetadata, type EntityProperty, isRaw, raw } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { hasColumn } from '../orm/row.js';
@@ -27,6 +27,8 @@ export interface ModelField {
   readonly nested?: SerializerClass;
   /** Of an embedded value. */
   readonly embedded?: EmbeddedFields;
+  /** Of a member of an embedded value: what a new row has where nothing is sent. Undefined stays out of JSON. */
+  readonly absent?: (object: object, em: EntityManager) => unknown;
   /** Whether the column counts the changes of the row. */
   readonly isVersion: boolean;
   /** Whether the column's check says all of a value: it is in a `ScalarReference`, or of a type that only the column knows. */
@@ -42,6 +44,8 @@ export interface EmbeddedFields {
   readonly class: Class;
   readonly fields: readonly ModelField[];
   readonly isList: boolean;
+  /** Whether it has columns of its own, and not a place in JSON. */
+  readonly isInline: boolean;
 }
 
 const anything: ColumnKind = { check: (value) => ({ value }), show: (value) => value, accepts: {}, shows: {} };
@@ -105,7 +109,7 @@ function fieldOf(
     kind,
     isShown: true,
     isAccepted,
-    isRequired: isAccepted && !prop.version && isRequired(declared) && !hasInitializer(meta, name),
+    isRequired: isAccepted && !prop.version && isRequired(declared, prop) && !hasInitializer(meta, name),
     isNullable: declared.nullable ?? false,
     mayBeNone: Boolean(declared.nullable) && !hasInitializer(meta, name),
     isLazy: Boolean(prop.lazy) && hasColumn(prop),
@@ -124,9 +128,18 @@ function embeddedFields(prop: EntityProperty, isAccepted: boolean): EmbeddedFiel
   const own = prop.targetMeta as EntityMetadata;
   const fields = Object.entries(embeddedProps(prop)).map(([name, inner]): ModelField => {
     const declared: EntityProperty = own.properties[name as never] ?? inner;
-    return { ...fieldOf(own, inner, isAccepted && !isMadeByDatabase(declared), declared), isShown: !inner.hidden };
+    const field = fieldOf(own, inner, isAccepted && !isMadeByDatabase(declared), declared);
+    return { ...field, isShown: !inner.hidden, absent: absentBy(inner, declared) };
   });
-  return { class: own.class, fields, isList: prop.array ?? false };
+  return { class: own.class, fields, isList: prop.array ?? false, isInline: !prop.object && !prop.array };
+}
+
+function absentBy({ embeddedPath }: EntityProperty, declared: EntityProperty): NonNullable<ModelField['absent']> {
+  const { onCreate, default: value, defaultRaw } = declared;
+  if (onCreate) return (object, em) => onCreate(object, em);
+  if (value !== undefined && value !== null && !isRaw(value)) return () => value;
+  if (embeddedPath) return () => undefined;
+  return () => (defaultRaw === undefined ? null : raw('default'));
 }
 
 function embeddedProps(prop: EntityProperty): Readonly<Record<string, EntityProperty>> {
@@ -164,13 +177,13 @@ function lostWithin(prop: EntityProperty): Refusal | undefined {
   const own = prop.targetMeta as EntityMetadata;
   for (const [name, inner] of Object.entries(embeddedProps(prop))) {
     const declared: EntityProperty = own.properties[name as never] ?? inner;
-    const found = inner.kind === 'embedded' ? lostWithin(inner) : lost(inner, declared);
+    const found = inner.kind === 'embedded' ? lostWithin(inner) : lost(inner, declared, prop);
     if (found) return holds(name, found);
   }
   return undefined;
 }
 
-function lost(prop: EntityProperty, declared: EntityProperty): Refusal | undefined {
+function lost(prop: EntityProperty, declared: EntityProperty, around: EntityProperty): Refusal | undefined {
   if (prop.kind === 'scalar' && prop.ref)
     return {
       reason: 'is in a reference: within embedded values MikroORM writes the reference, and not its value.',
@@ -186,7 +199,17 @@ function lost(prop: EntityProperty, declared: EntityProperty): Refusal | undefin
       reason: 'is a version: MikroORM counts those of entities only.',
       remedy: 'Declare the version in the entity.',
     };
-  return prop.embeddedPath && lostInJson(prop, declared);
+  if (prop.embeddedPath) return lostInJson(prop, declared);
+  if (prop.customType?.convertToJSValueSQL)
+    return {
+      reason: 'is of a type that reads its column by SQL: MikroORM does so for columns of entities only.',
+      remedy: 'Read it by convertToJSValue, without convertToJSValueSQL, or declare it in the entity.',
+    };
+  if (!declared.generated || !around.nullable) return undefined;
+  return {
+    reason: 'is a generated column: MikroORM writes null into it where the whole value is null.',
+    remedy: 'Declare it in the entity, or an embedded value that is not nullable.',
+  };
 }
 
 function lostInJson(prop: EntityProperty, { generated }: EntityProperty): Refusal | undefined {
@@ -223,7 +246,10 @@ function unclear(prop: EntityProperty, field: ModelField): Refusal | undefined {
       remedy: 'Show it by a computed field that says the class and the key, and set it in performCreate.',
     };
   if (!field.isAccepted) return undefined;
-  const accepted = (reason: string): Refusal => ({ reason: `is accepted from clients, and ${reason}.`, remedy: ownType });
+  const accepted = (reason: string): Refusal => ({
+    reason: `is accepted from clients, and ${reason}.`,
+    remedy: ownType,
+  });
   if (field.column.refusal !== undefined) return accepted(field.column.refusal);
   if (!field.embedded) return undefined;
   if (prop.targetMeta?.polymorphs?.length) return accepted('is of one of several embeddable classes');
@@ -283,10 +309,12 @@ function isMadeByDatabase(prop: EntityProperty): boolean {
   return Boolean(prop.autoincrement || prop.generated || prop.formula || prop.persist === false || prop.kind === '1:m');
 }
 
-function isRequired(prop: EntityProperty): boolean {
+/** @param column of the property in the entity: JSON has no defaults of the database */
+function isRequired(prop: EntityProperty, { embeddedPath }: EntityProperty): boolean {
   if (prop.nullable || kindOf(prop) === 'many') return false;
-  const hasDefault = prop.default !== undefined || prop.defaultRaw !== undefined || prop.onCreate !== undefined;
-  return !hasDefault && prop.optional !== true;
+  const isRawOnly = prop.default === undefined || prop.default === null || isRaw(prop.default);
+  const hasDefault = isRawOnly ? prop.defaultRaw !== undefined && !embeddedPath : true;
+  return !hasDefault && prop.onCreate === undefined && prop.optional !== true;
 }
 
 /** `id = randomUUID()`, `createdAt = new Date()`: MikroORM infers a default only where two instances have the same value. */

@@ -120,7 +120,7 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
     for (const field of fields) {
       if (rest[field.name] === null && isLoadedNull(entity, field.name, em)) delete rest[field.name];
       else if (field.kind === 'column') setColumn(entity, field, rest);
-      else if (field.embedded) setEmbedded(entity, field.name, field.embedded, rest, em);
+      else if (field.embedded) setEmbedded(entity, field, field.embedded, rest, em);
     }
     em.assign(entity, rest as never, { mergeEmbeddedProperties: false });
     return entity;
@@ -283,7 +283,7 @@ function isPlain(value: unknown): value is Record<string, unknown> {
  */
 function setEmbedded(
   entity: object,
-  name: string,
+  { name, isNullable }: ModelField,
   embedded: EmbeddedFields,
   data: Record<string, unknown>,
   em: EntityManager,
@@ -294,8 +294,39 @@ function setEmbedded(
   if (isSameEmbedded(embedded, Reflect.get(entity, name), value)) return;
   const { __meta: meta, __schema: schema } = helper(entity);
   const hydrator = em.config.getHydrator(em.getMetadata());
+  const sent = { [name]: value } as never;
   Reflect.set(entity, name, undefined);
-  hydrator.hydrate(entity as never, meta as never, { [name]: value } as never, em.getEntityFactory(), 'full', true, false, schema);
+  hydrator.hydrate(entity as never, meta as never, sent, em.getEntityFactory(), 'full', true, false, schema);
+  completeEmbedded(embedded, Reflect.get(entity, name), em);
+  if (isNullable && isNone(embedded, Reflect.get(entity, name))) Reflect.set(entity, name, null);
+}
+
+/** Whether a value is stored by null in all of its columns, so that the row has none. */
+function isNone({ fields, isInline }: EmbeddedFields, object: unknown): boolean {
+  if (object === null || object === undefined) return true;
+  if (!isInline) return false;
+  return fields
+    .filter(({ isMade }) => !isMade)
+    .every(({ name, embedded }) => {
+      const value: unknown = Reflect.get(object, name);
+      return embedded ? isNone(embedded, value) : value === null || value === undefined;
+    });
+}
+
+/** Sets what was not sent as a new row has it: MikroORM leaves the column of a missing member as it was. */
+function completeEmbedded({ fields, isList }: EmbeddedFields, value: unknown, em: EntityManager): void {
+  if (isList && Array.isArray(value)) for (const item of value) completeObject(fields, item, em);
+  else completeObject(fields, value, em);
+}
+
+function completeObject(fields: readonly ModelField[], object: unknown, em: EntityManager): void {
+  if (typeof object !== 'object' || object === null) return;
+  for (const { name, embedded, isMade, absent } of fields) {
+    if (isMade) continue;
+    const value: unknown = Reflect.get(object, name);
+    if (embedded && value) completeEmbedded(embedded, value, em);
+    else if (value === undefined) Reflect.set(object, name, absent?.(object, em));
+  }
 }
 
 /**
