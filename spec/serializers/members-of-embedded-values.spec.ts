@@ -85,16 +85,16 @@ describe('A member of an embedded value', () => {
     trip: (one) => ({ first: one, more: [one] }),
   };
 
-  for (const [field, valueOf] of Object.entries(values))
+  for (const [field, embed] of Object.entries(values))
     for (const [ways, [options, more]] of Object.entries({ rows: [{}, {}] as const, entities: byEntities })) {
       it(`has a value of its type, whatever the compiler calls it (${field}, shown by ${ways})`, async () => {
         await using client = await guests(field, options);
-        const shown = (one: object) => ({ id: 1, [field]: valueOf(one), ...more });
-        expect(await client.created({ [field]: valueOf(stay), ...rest })).to.deep.equal(shown(stay));
-        expect(await client.patched(1, { [field]: valueOf(stay) })).to.deep.equal(shown(stay));
+        const shown = (one: object) => ({ id: 1, [field]: embed(one), ...more });
+        expect(await client.created({ [field]: embed(stay), ...rest })).to.deep.equal(shown(stay));
+        expect(await client.patched(1, { [field]: embed(stay) })).to.deep.equal(shown(stay));
         expect(await client.events()).to.have.length(1);
-        expect(await client.patched(1, { [field]: valueOf(later) })).to.deep.equal(shown(later));
-        const put = { [field]: valueOf(stay), ...rest };
+        expect(await client.patched(1, { [field]: embed(later) })).to.deep.equal(shown(later));
+        const put = { [field]: embed(stay), ...rest };
         expect(await client.send('update', { pk: 1, data: put })).to.deep.equal([200, shown(stay)]);
       });
 
@@ -102,14 +102,14 @@ describe('A member of an embedded value', () => {
         await using client = await guests(field, options);
         const none = { length: null, seal: null, prices: null, state: 'new' };
         const sent = { length: null };
-        expect(await client.created({ [field]: valueOf(later), ...rest })).to.deep.equal({
+        expect(await client.created({ [field]: embed(later), ...rest })).to.deep.equal({
           id: 1,
-          [field]: valueOf(later),
+          [field]: embed(later),
           ...more,
         });
-        expect(await client.patched(1, { [field]: valueOf(sent) })).to.deep.equal({
+        expect(await client.patched(1, { [field]: embed(sent) })).to.deep.equal({
           id: 1,
-          [field]: valueOf(none),
+          [field]: embed(none),
           ...more,
         });
       });

@@ -200,7 +200,7 @@ function lost(prop: EntityProperty, declared: EntityProperty, around: EntityProp
       remedy: 'Declare the version in the entity.',
     };
   if (prop.embeddedPath) return lostInJson(prop, declared);
-  if (prop.customType?.convertToJSValueSQL)
+  if (prop.hasConvertToJSValueSQL)
     return {
       reason: 'is of a type that reads its column by SQL: MikroORM does so for columns of entities only.',
       remedy: 'Read it by convertToJSValue, without convertToJSValueSQL, or declare it in the entity.',
