@@ -210,7 +210,8 @@ const json = fc
     const text = JSON.stringify(value).replaceAll('\\u0000', '');
     return JSON.parse(text, (_, inner: unknown) => (typeof inner === 'number' && !isReadable(inner) ? 0 : inner));
   })
-  .filter((value) => value !== null);
+  // A frame with such a key is refused.
+  .filter((value) => value !== null && !JSON.stringify(value).includes('__proto__'));
 const base64 = fc.uint8Array({ maxLength: 8 }).map((bytes) => Buffer.from(bytes).toString('base64'));
 const clocks = fc
   .integer({ min: 0, max: 6000 })
@@ -244,7 +245,7 @@ const parcel = (options: object) => (more: object) => Embedded(() => Parcel, { .
 const getter = (prototype: object, name: string): void =>
   void Object.defineProperty(prototype, name, { get: () => 'got', enumerable: true, configurable: true });
 
-export const ownKinds: readonly ColumnKind[] = [
+const ownKinds: readonly ColumnKind[] = [
   column('integer', Number, { type: 'integer' }, integers),
   column('smallint', Number, { type: 'smallint' }, fc.integer({ min: -32768, max: 32767 })),
   column('bigint', BigInt, { type: 'bigint' }, bigints),
@@ -407,18 +408,26 @@ const unembeddable = [
   'hidden',
   'version',
 ];
+/** JSON has no defaults of the database. */
+const requiredInJson = ['default by SQL', 'default of an array'];
 const withoutJson = ['array of booleans', 'bytes', 'interval'];
 const onlyInJson = ['custom: through SQL'];
 const embeddable = ownKinds.filter(({ name }) => !unembeddable.includes(name));
 const sent = embeddable.filter(({ values }) => values);
 const told = sent.filter(({ name }) => !onlyInJson.includes(name));
 const storedInJson = sent.filter(({ name }) => !withoutJson.includes(name));
-const toldByCode = embeddable.filter(({ name, values }) => !values || name === 'integer');
+/** MikroORM reads a formula of JSON by the wrong alias behind a populated many-to-many relation. */
+const toldByCode = embeddable.filter(({ name, values }) => name === 'integer' || (!values && name !== 'formula of JSON'));
 
-/** An embeddable class with a member of each kind, and what a client may send for it. */
-export function embeddableOf(
+/**
+ * An embeddable class with a member of each kind, and what a client may send for it.
+ *
+ * @param required kinds whose members it has to send
+ */
+function embeddableOf(
   name: string,
   kinds: readonly ColumnKind[],
+  required: readonly string[] = [],
 ): { readonly type: new () => object; readonly values: fc.Arbitrary<unknown> } {
   const type = { [name]: class {} }[name] as new () => object;
   const values: Record<string, fc.Arbitrary<unknown>> = {};
@@ -430,11 +439,12 @@ export function embeddableOf(
     if (kind.values) values[member] = kind.hasDefault ? kind.values : optional(kind.values);
   }
   Embeddable()(type);
-  return { type, values: fc.record(values, { requiredKeys: [] }) };
+  const requiredKeys = kinds.flatMap((kind, index) => (required.includes(kind.name) ? [`m${index}`] : []));
+  return { type, values: fc.record(values, { requiredKeys }) };
 }
 
 const all = embeddableOf('AllKinds', told);
-const allInJson = embeddableOf('AllKindsInJson', storedInJson);
+const allInJson = embeddableOf('AllKindsInJson', storedInJson, requiredInJson);
 const madeByCode = embeddableOf('MadeByCode', toldByCode);
 export const embeddables = [Address, Parcel, all.type, allInJson.type, madeByCode.type];
 
@@ -453,7 +463,9 @@ export const columnKinds: readonly ColumnKind[] = [
   { name: 'embedded within embedded', type: Parcel, declare: parcel({}), values: parcels },
   { name: 'embedded within embedded object', type: Parcel, declare: parcel({ object: true }), values: parcels },
   { name: 'embedded within embedded array', type: Array, declare: parcel({ array: true }), values: listOf(parcels) },
-  { name: 'embedded of all kinds', type: all.type, declare: embeddedOf(all, {}), values: all.values },
+  { name: 'embedded of all kinds', type: all.type, declare: embeddedOf(all, {}), values: all.values,
+    // Under forceUndefined MikroORM stores the defaults of its columns in the place of null.
+    isNeverNull: true },
   {
     name: 'embedded object of all kinds',
     type: allInJson.type,
@@ -470,6 +482,6 @@ export const columnKinds: readonly ColumnKind[] = [
     name: 'embedded of what code makes',
     type: madeByCode.type,
     declare: embeddedOf(madeByCode, {}),
-    values: madeByCode.values,
+    values: madeByCode.values, isNeverNull: true
   },
 ];
