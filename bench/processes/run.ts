@@ -1,11 +1,12 @@
 /**
  * `npm run bench:processes`: what it takes from a commit in one process to a frame of another one, what messages between processes
- * cost beside Socket.IO, and what many readers of one log cost. `npm run bench:processes -- readers --readers 10 --rates 100,1000`.
+ * cost beside Socket.IO, what many readers of one log cost, and what observers cost whose events nobody wants. `npm run bench:processes -- readers --readers 10 --rates 100,1000`.
  */
 import { parseArgs } from 'node:util';
 import { startPostgres } from '../../spec/support/postgres.js';
 import { measureLatency } from './latency.js';
 import { measureMessages } from './messages.js';
+import { measureObservers } from './observers.js';
 import { measureReaders } from './readers.js';
 
 const { values, positionals } = parseArgs({
@@ -19,6 +20,7 @@ const { values, positionals } = parseArgs({
     readers: { type: 'string', default: '10' },
     rates: { type: 'string', default: '50,200,500,1000,2000' },
     gather: { type: 'string', default: '0' },
+    writes: { type: 'string', default: '1500' },
     poll: { type: 'boolean', default: false },
   },
 });
@@ -47,4 +49,6 @@ if (isChosen('readers'))
     listen: !values.poll,
     gather: Number(values.gather),
   });
+if (isChosen('observers'))
+  await measureObservers(postgres, { rounds: Number(values.rounds), writes: Number(values.writes) });
 await postgres.stop();

@@ -136,7 +136,14 @@ const changes: readonly Bug[] = [
     story: 'What a transaction did is appended to the log on another connection, where it is seen at once.',
     plant: {
       symbol: 'append',
-      with: given((em: EntityManager, _connection, ...rest) => [em, clientOf(em), ...rest]),
+      with: given((em: EntityManager, _connection, rows, stage, limits, cause) => [
+        em,
+        clientOf(em),
+        rows,
+        stage,
+        limits,
+        cause,
+      ]),
     },
     caughtBy: ['log/commits'],
   },
@@ -164,7 +171,15 @@ const changes: readonly Bug[] = [
     story: 'What a commit hands on does not say which trace was under way.',
     plant: {
       symbol: 'append',
-      with: given((em, connection, rows, stage, limits) => [em, connection, rows, stage, limits]),
+      with: given((em, connection, rows, stage, limits, _cause, run) => [
+        em,
+        connection,
+        rows,
+        stage,
+        limits,
+        undefined,
+        run,
+      ]),
     },
     caughtBy: ['walks/traces'],
   },

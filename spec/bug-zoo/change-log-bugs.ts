@@ -1,5 +1,5 @@
 import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
-import { always, given, made, reworded } from './faults.js';
+import { always, given, leftOut, made, reworded } from './faults.js';
 import type { Bug, Fault } from './plant.js';
 
 const noLimit = 2_147_483_647;
@@ -24,6 +24,21 @@ function reader(change: (options: ReaderOptions) => Partial<ReaderOptions>): Fau
 const unseen = 'log.xid >= seen_end or log.xid = any (seen_open) or log.id > seen_newest';
 
 const reading: readonly Bug[] = [
+  {
+    name: 'a subscription hears of a commit from before it',
+    story: 'What was committed while nothing listened is handed over by the next read.',
+    plant: {
+      symbol: 'LogReader.pass',
+      with: () => () => undefined,
+    },
+    caughtBy: ['log/passed-commits'],
+  },
+  {
+    name: 'a manager whose transaction is over locks rows in the transaction of another',
+    story: 'The connection of a transaction stays known behind its end.',
+    plant: { symbol: 'releaseConnection', with: leftOut },
+    caughtBy: ['log/passed-commits'],
+  },
   {
     name: 'what a transaction writes that commits late is never told',
     story: 'The reader asks for rows with a higher number than the last one.',
@@ -186,7 +201,7 @@ const writing: readonly Bug[] = [
           },
       },
       {
-        symbol: 'runStatement',
+        symbol: 'runWithCommit',
         with: given((connection: object, { text, ...rest }: { readonly text: string }, ...more) => {
           const place = places.get(connection);
           const placed = (_: string, entry: string): string =>

@@ -146,6 +146,7 @@ describe('An entry of the change log', () => {
       logger,
       isObserved: () => false,
       needsBefore: () => false,
+      awaits: () => true,
       shownOf: () => [],
       comparedOf: () => [],
       receive: (commits) => {

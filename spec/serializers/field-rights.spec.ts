@@ -69,6 +69,7 @@ class Role {
 
 let asked: string[] = [];
 let serialized: string[] = [];
+let grouped: (number | null | undefined)[] = [];
 
 /** From the database where a role is written down, else from the address. */
 @injectable()
@@ -216,6 +217,17 @@ class PayConsumer extends StaffConsumer {
   async onPay(event: ModelEvent<PaySerializer>, subscription: Subscription) {
     await subscription.send(event);
   }
+
+  @GroupsForSignal('onPay')
+  protected *groupsOfPay({ department, salary }: Employee) {
+    grouped.push(salary);
+    yield `pay-${department}`;
+  }
+
+  @GroupsForConsumer('onPay')
+  protected *followedPay() {
+    yield 'pay-1';
+  }
 }
 
 @Consumer()
@@ -240,6 +252,7 @@ describe('Fields with rights', () => {
   beforeEach(async () => {
     asked = [];
     serialized = [];
+    grouped = [];
     roles = undefined;
     await database.orm.em.execute(`insert into employee (name, department, salary) values ('ann', 1, 7000)`);
     app = application();
@@ -341,7 +354,7 @@ describe('Fields with rights', () => {
     expect(await hr.request('retrieve', { pk: 2 })).to.have.nested.property('data.salary', null);
   });
 
-  it('are serialized once for each of the rights, however many subscribe, and asked for once per subscription', async () => {
+  it('are serialized once for each of the rights, and a row has its groups asked for once, however many subscribe; rights are asked for once per subscription', async () => {
     const urls = Array.from({ length: 200 }, (_, index) => `/pay/?name=${index}${index % 2 ? '&rights=hr' : ''}`);
     const connections: TestConnection[] = [];
     for (const url of urls) connections.push(await connect(app, url));
@@ -350,6 +363,7 @@ describe('Fields with rights', () => {
     await save({ salary: 9999 });
     const frames = await Promise.all(connections.map((connection) => connection.receive()));
     expect(serialized).to.deep.equal(['ann', 'ann']);
+    expect(grouped, 'of the row before, and of the row after').to.deep.equal([7000, 9999]);
     expect(asked).to.have.lengthOf(200);
     for (const [index, { data }] of frames.entries())
       expect(data).to.deep.equal(index % 2 ? { name: 'ann', salary: 9999 } : { name: 'ann' });

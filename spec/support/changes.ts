@@ -35,6 +35,7 @@ export function recordChanges(database: { readonly orm: MikroORM }): RecordedCha
       logger: new MemoryLogger(),
       isObserved: () => true,
       needsBefore: () => true,
+      awaits: () => true,
       shownOf: () => [],
       comparedOf: () => [],
       receive: (commits) => recorded.push(...commits.map(({ changes }) => changes).filter(({ length }) => length > 0)),

@@ -46,6 +46,12 @@ describe('The estimate of the heap that a value of JSON takes', function () {
 
   it('leaves out what the caller holds anyway', () => {
     const own = { id: 1 };
-    expect(heapBytesOf({ own }, (object) => object !== own)).to.equal(64 + 128 + 8 + 6);
+    expect(heapBytesOf({ own }, (object) => object === own)).to.equal(64 + 128 + 8 + 6);
+  });
+
+  it('counts an object once that leads back to itself', () => {
+    const circle: { self?: object } = {};
+    circle.self = circle;
+    expect(heapBytesOf(circle, () => false)).to.equal(64 + 128 + 8 + 8);
   });
 });

@@ -497,9 +497,10 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     if (!request) context.signal.throwIfAborted();
     else if (request.abortReason) throw request.abortReason;
     if (request?.isOfFormerUser) throw new Revoked();
+    const sent = this.#keptKwargs(context, kwargs);
     const known = subscriptions.find(observer, requestId);
     const added = known ? without(groups, known.groups) : groups;
-    const asked = subscribingRequest(action, requestId, this.#keptKwargs(context, kwargs), kwargs, groups);
+    const asked = subscribingRequest(action, requestId, sent, kwargs, groups);
     const repeated = known?.requests.find(({ key }) => key === asked.key);
     const newGroups = subscriptions.countNew(added);
     if (!repeated) quotas.requireSubscription(asked.bytes);

@@ -78,7 +78,7 @@ export async function writeRow(
   const write = async (version: readonly string[]): Promise<readonly unknown[] | undefined> => {
     request.beginCommit();
     const row = await run(unitOfWork, shape, [...head, ...parameters, ...filter.values, ...version, wait]);
-    if (told.logged) log.wroteRow();
+    if (told.logged && row) log.wroteRow(meta, row.at(-1));
     return row;
   };
   const row = judge

@@ -1,4 +1,4 @@
-import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
+import type { EntityClass, EntityManager, EntityMetadata } from '@mikro-orm/core';
 import { currentWork, runDetached } from '../async-context.js';
 import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
@@ -41,10 +41,21 @@ export interface LogUser extends ObservingUser {
   receive(commits: readonly Commit[], batch: number): void;
   /** Changes may have been missed: clients have to read anew. */
   missed(reason: string): void;
+  /** Whether it has any use for changes of the rows of a class now: a subscription that hears of them, or a rule. */
+  awaits(entity: EntityClass<object>): boolean;
   /** Called with how far the reader is behind the database, in milliseconds, when that has changed. */
   isBehind(lag: number): void;
   /** The trace that is under way, as W3C `traceparent`. Absent where nothing is traced. */
   readonly cause: (() => string | undefined) | undefined;
+}
+
+/** The entries of one transaction. */
+interface Appended {
+  readonly ids: number[];
+  /** The classes of their rows. */
+  readonly entities: Set<EntityClass<object>>;
+  /** Whether they have more than rows. */
+  hasMore: boolean;
 }
 
 const logs = new WeakMap<object, ChangeLog>();
@@ -85,8 +96,8 @@ export class ChangeLog {
   #isReady = false;
   #decoded: Promise<void> = Promise.resolve();
   readonly #repeated = new RepeatedEntries();
-  /** Transactions that have an entry. */
-  readonly #appended = new WeakSet<object>();
+  /** The entries of transactions that are about to commit. */
+  readonly #appended = new WeakMap<object, Appended>();
 
   private constructor(private readonly orm: OrmRoot) {
     this.#em = orm.em;
@@ -140,7 +151,7 @@ export class ChangeLog {
       this.#rows.hasNames = user.settings.preparedStatements;
       this.#pool.watch();
       this.#pool.onCommit({
-        committing: (transaction) => this.#append(transaction),
+        committing: (transaction, runLast) => this.#append(transaction, runLast),
         committed: (transaction) => this.#committed(transaction),
       });
     }
@@ -389,19 +400,23 @@ export class ChangeLog {
   }
 
   /** Behind the last write of the outermost transaction. What is noted from now on makes another entry. */
-  async #append(transaction: object): Promise<void> {
+  async #append(transaction: object, runLast: RunStatement): Promise<void> {
     const stage = this.#buffer.find(transaction);
     if (stage.isEmpty) return;
-    await this.#write(transaction as StatementConnection, stage);
-    this.#appended.add(transaction);
+    const id = await this.#write(transaction as StatementConnection, stage, runLast);
+    const appended = this.#appended.get(transaction) ?? { ids: [], entities: new Set(), hasMore: false };
+    this.#appended.set(transaction, appended);
+    appended.ids.push(id);
+    for (const { meta } of stage.rows.values()) appended.entities.add(meta.class);
+    if (stage.signals.length + stage.rechecks.length > 0) appended.hasMore = true;
     stage.rows.clear();
     stage.signals.length = 0;
     stage.rechecks.length = 0;
   }
 
-  async #write(connection: StatementConnection, stage: Stage): Promise<void> {
+  async #write(connection: StatementConnection, stage: Stage, run?: RunStatement): Promise<number> {
     try {
-      await append(this.#em, connection, this.#rows, stage, this.#first.settings, this.#cause);
+      return await append(this.#em, connection, this.#rows, stage, this.#first.settings, this.#cause, run);
     } catch (error) {
       // A migration may have changed the tables that the statement reads.
       this.#rows.forget();
@@ -418,7 +433,8 @@ export class ChangeLog {
   }
 
   #committed(transaction: object): void {
-    if (this.#appended.has(transaction)) this.#ring();
+    const appended = this.#appended.get(transaction);
+    if (appended) this.#ringFor(appended);
     const { works } = this.#buffer.take(transaction);
     if (works.length > 0) runDetached(() => works.map((work) => this.#runWork(work)));
   }
@@ -440,9 +456,9 @@ export class ChangeLog {
     return headOfEntry(shape, isNew, this.#first.settings, this.#cause, currentWork.getStore()?.id);
   }
 
-  /** Such a statement has committed. */
-  wroteRow(): void {
-    this.#ring();
+  /** Such a statement has committed. @param id of its entry, as the database gives it: null where nothing has changed */
+  wroteRow(meta: EntityMetadata, id: unknown): void {
+    if (id !== null) this.#ringFor({ ids: [Number(id)], entities: new Set([meta.class]), hasMore: false });
   }
 
   /** What was written outside of any transaction, or in one that the framework did not see begin, has its entry at once. */
@@ -456,6 +472,14 @@ export class ChangeLog {
     // Nothing tells of the end of a transaction that MikroORM did not begin.
     if (transaction) this.#reader?.expect();
     else this.#ring();
+  }
+
+  /** Entries were committed. Where no application of this process has a use for them, its reader has the time that it wants. */
+  #ringFor({ ids, entities, hasMore }: Appended): void {
+    const isAwaited = hasMore || [...this.#users].some((user) => [...entities].some((entity) => user.awaits(entity)));
+    if (isAwaited) this.#reader?.ring();
+    else this.#reader?.pass(ids);
+    this.#doorbell?.ring();
   }
 
   /** Something was committed: for the reader of this process, and those of others. */

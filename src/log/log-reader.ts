@@ -40,7 +40,7 @@ export interface LogReaderOptions {
   readonly receive: (batch: LogBatch) => void;
   /** Called where rows were passed over. Those of later batches follow without another gap. */
   readonly missed: (reason: MissedReason) => void;
-  /** Called after the first read, and after each that found the lag, in milliseconds, to be another. */
+  /** Called at the start, and after each read that found the lag, in milliseconds, to be another. */
   readonly isBehind?: (lag: number) => void;
 }
 
@@ -83,6 +83,10 @@ const busyInterval = 50;
 const busyTime = 2_000;
 const idleInterval = 500;
 
+/** How long rows that are not waited for may stay unread, in milliseconds, and how many of them. */
+const unhurriedInterval = 1_000;
+const mostUnhurried = 100;
+
 /**
  * Reads the log of one database, from where it stands at `start`. Every row that is committed from then on is received once, in the order of
  * commits that concern the same row, or `missed` is called.
@@ -99,6 +103,10 @@ export class LogReader {
   #next: PromiseWithResolvers<number> | undefined;
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** Of the read that rows wait for which are not waited for. */
+  #unhurried: NodeJS.Timeout | undefined;
+  /** Ids of rows that `receive` does not want. */
+  readonly #unwanted = new Set<number>();
   /** Of the read that runs. */
   readonly #use: StatementUse = { connectedAt: undefined };
   /** As it was told last. */
@@ -137,6 +145,7 @@ export class LogReader {
   /** Takes its position at the end of the log. @throws what the database throws */
   async start(): Promise<void> {
     await this.#goToHead();
+    this.#tellLag(0);
     this.#isStarted = true;
     this.#poll();
   }
@@ -144,6 +153,17 @@ export class LogReader {
   /** Something was committed: reads in the next turn of the event loop, or after the read that runs. */
   ring(): void {
     if (this.#isStarted) this.#demand().catch(() => {});
+  }
+
+  /**
+   * Rows were committed that no one waits for. They are read with the next read, and within a second, so that the position follows the
+   * log; `receive` is not given them.
+   */
+  pass(ids: readonly number[]): void {
+    for (const id of ids) this.#unwanted.add(id);
+    if (this.#unwanted.size >= mostUnhurried) this.ring();
+    else if (!this.#unhurried && this.#isStarted)
+      this.#unhurried = runDetached(() => setTimeout(() => this.ring(), unhurriedInterval).unref());
   }
 
   /**
@@ -169,6 +189,8 @@ export class LogReader {
   async stop(): Promise<void> {
     this.#isStarted = false;
     clearTimeout(this.#timer);
+    this.#hurry();
+    this.#unwanted.clear();
     this.#next?.reject(new Error('The reader of the change log was stopped.'));
     this.#next = undefined;
     await this.#running;
@@ -193,10 +215,16 @@ export class LogReader {
     if (!demand || this.#running) return;
     this.#next = undefined;
     clearTimeout(this.#timer);
+    this.#hurry();
     this.#running = this.#attempt(demand).finally(() => {
       this.#running = undefined;
       if (this.#next) this.#beginSoon();
     });
+  }
+
+  #hurry(): void {
+    clearTimeout(this.#unhurried);
+    this.#unhurried = undefined;
   }
 
   async #attempt({ resolve, reject }: PromiseWithResolvers<number>): Promise<void> {
@@ -260,6 +288,8 @@ export class LogReader {
 
   /** @returns what there is to tell, once the position stands behind it: a receiver that fails on rows is not given them again */
   async #read(): Promise<LogBatch | MissedReason | undefined> {
+    // Committed before this read, which sees them.
+    const passed = [...this.#unwanted];
     // What answers after an outage may be another server.
     if (this.#failingSince !== undefined) await this.options.prepare();
     const found = await this.#unseen();
@@ -272,10 +302,12 @@ export class LogReader {
     const newest = Math.max(this.#position.newest, batch.at(-1)?.id ?? 0);
     this.#position = Position.of(head.snapshot, newest);
     this.#number += 1;
-    if (batch.length === 0) return undefined;
+    const wanted = batch.filter(({ id }) => !this.#unwanted.has(id));
+    for (const id of passed) this.#unwanted.delete(id);
+    if (wanted.length === 0) return undefined;
     const now = performance.now();
     this.#foundAt = now;
-    return { number: this.#number, rows: batch, isExpected: now - this.#expectedSince < pollInterval };
+    return { number: this.#number, rows: wanted, isExpected: now - this.#expectedSince < pollInterval };
   }
 
   /** Undefined where the tables were gone. They are there again then. */
@@ -311,6 +343,7 @@ export class LogReader {
       head = await this.#head();
     }
     this.#epoch = head.epoch;
+    this.#unwanted.clear();
     this.#position = Position.of(head.snapshot, Number(head.newest));
   }
 

@@ -2,7 +2,7 @@ import type { EntityManager } from '@mikro-orm/core';
 import type { RowNote, Stage } from '../orm/change-capture.js';
 import type { RowShape } from '../orm/row.js';
 import type { ListedRow, RowReader } from '../orm/row-reader.js';
-import { runStatement, type StatementConnection } from '../orm/statements.js';
+import { type RunStatement, runStatement, type StatementConnection } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import type { Entry, EntryRow } from './entry.js';
 
@@ -13,6 +13,9 @@ const mostRows = 100_000;
  * Appends what a transaction did, by one statement on its own connection: the database puts the rows as they are stored behind what
  * is known of them here. It has to be the last statement, while the transaction holds the locks of its rows: the transaction
  * that writes one of them next has its entry behind this one.
+ *
+ * @param run runs the statement
+ * @returns the id of the row
  */
 export async function append(
   em: EntityManager,
@@ -21,7 +24,8 @@ export async function append(
   stage: Pick<Stage, 'rows' | 'signals' | 'rechecks'>,
   settings: Pick<ChangeLogSettings, 'largestEntry' | 'preparedStatements'>,
   cause: string | undefined,
-): Promise<void> {
+  run: RunStatement = (last, keys) => runStatement(connection, last, keys),
+): Promise<number> {
   const notes = inOrder(stage);
   const head = {
     v: 1 as const,
@@ -36,11 +40,11 @@ export async function append(
   const text = JSON.stringify(isTold ? { ...head, rows } : { ...untold, after: undefined }).slice(0, -1);
   const parameters = [`${text},"after":`, JSON.stringify(untold), settings.largestEntry, ...keys];
   const statement = { text: appending(shapes, texts) };
-  await runStatement(
-    connection,
+  const [row] = await run<{ id: unknown }>(
     settings.preparedStatements ? { ...statement, name: 'append' } : statement,
     parameters,
   );
+  return Number(row?.id);
 }
 
 /**
@@ -90,7 +94,7 @@ function appending(shapes: readonly RowShape[], texts: readonly string[]): strin
   const after = texts.length > 0 ? `json_build_array((${texts.join('), (')}))::text` : `'[]'`;
   // Materialized: the rows would be read twice.
   const entry = `with entry as materialized (select $1 || ${after} || '}' as e)`;
-  const text = `${entry} insert into signalbox.log (entries) select case when octet_length(e) > $3::int then $2 else e end from entry`;
+  const text = `${entry} insert into signalbox.log (entries) select case when octet_length(e) > $3::int then $2 else e end from entry returning id`;
   if (statements.size >= mostStatements) statements.clear();
   statements.set(name, text);
   return text;

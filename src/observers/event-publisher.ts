@@ -99,6 +99,12 @@ export class EventPublisher {
     return this.#tail;
   }
 
+  /** Whether a subscription of this process, or a developer, would hear of a change of the rows of a class, or be asked again because of it. */
+  isHeard(entity: ModelChange['entity']): boolean {
+    const { observers, revoking } = this.#heardOf({ entity });
+    return observers.length + revoking.length > 0;
+  }
+
   async #publish(commit: PublishedCommit, batch: number): Promise<void> {
     const { changes, signals, rechecks, cause } = commit;
     const source: Source = { commit: ++this.#commits, batch, ...(cause !== undefined && { cause }) };
@@ -138,9 +144,8 @@ export class EventPublisher {
   }
 
   /** Of what observes the rows of an entity, what some subscription of this process listens to. */
-  #heardOf(change: ModelChange): Listeners {
-    const known = this.#listeners.get(change.entity);
-    const { unitOfWork, observers, revoking } = known ?? this.#listenersOf(change);
+  #heardOf({ entity }: Pick<ModelChange, 'entity'>): Listeners {
+    const { unitOfWork, observers, revoking } = this.#listeners.get(entity) ?? this.#listenersOf({ entity });
     const { heard } = this.index;
     return {
       unitOfWork,
@@ -149,7 +154,7 @@ export class EventPublisher {
     };
   }
 
-  #listenersOf(change: ModelChange): Listeners {
+  #listenersOf(change: Pick<ModelChange, 'entity'>): Listeners {
     const revoking = this.observers.flatMap((observer) =>
       observer.revocations.map((revocation) => ({ observer, revocation })),
     );
@@ -401,7 +406,7 @@ function messagesByRecord(
 }
 
 /** Rows of a subclass are rows of the model too. */
-export function isOfModel({ entity }: ModelChange, model: Class | undefined): boolean {
+export function isOfModel({ entity }: Pick<ModelChange, 'entity'>, model: Class | undefined): boolean {
   return model !== undefined && (entity === model || entity.prototype instanceof model);
 }
 

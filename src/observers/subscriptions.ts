@@ -179,7 +179,8 @@ export function subscribingRequest(
 ): SubscribingRequest {
   const text = JSON.stringify([action, sent, groups], asTold);
   const key = text.length > longestKey ? createHash('sha256').update(text).digest('base64') : text;
-  const held = heapBytesOf([requestId, action, key, sent, groups]) + heapBytesOf(kwargs, eachOnce());
+  // Kwargs that the application makes may lead back to themselves; entities are its own, and lead to any number of others.
+  const held = heapBytesOf([requestId, action, key, sent, groups]) + heapBytesOf(kwargs, isEntity);
   const bytes = subscriptionBytes + groupBytes * groups.length + held;
   return { action, sent, kwargs, groups, key, bytes, rights: undefined };
 }
@@ -188,16 +189,6 @@ export function subscribingRequest(
 function asTold(_name: string, value: unknown): unknown {
   if (value instanceof Set || value instanceof Map) return [...value];
   return typeof value === 'bigint' ? String(value) : value;
-}
-
-/** Kwargs that the application makes may lead back to themselves; entities are its own, and lead to any number of others. */
-function eachOnce(): (object: object) => boolean {
-  const counted = new Set<object>();
-  return (object) => {
-    if (counted.has(object) || isEntity(object)) return false;
-    counted.add(object);
-    return true;
-  };
 }
 
 /** Those of a list that are not in another. Lists of groups are not changed: subscription and request may share one. */

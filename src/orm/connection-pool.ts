@@ -3,6 +3,17 @@ import type { EventEmitter } from 'node:events';
 import { ConfigurationError } from '../errors.js';
 import { CommitInDoubt, isConnectionFailure, isDatabaseFailure, isWithoutEffect } from './orm-errors.js';
 import type { OrmRoot } from './orm-root.js';
+import {
+  endWithoutCommit,
+  holdConnection,
+  holdConnectionWith,
+  type RunStatement,
+  releaseConnection,
+  runStatement,
+  runWithCommit,
+  type Statement,
+  type StatementConnection,
+} from './statements.js';
 
 /** A connection of `pg`, from the moment when it is checked out. */
 interface PoolClient extends EventEmitter {
@@ -63,8 +74,8 @@ interface Transaction {
 
 /** Hears of the end of transactions. */
 export interface CommitListener {
-  /** Runs as the last statements of a transaction. What it throws rolls the transaction back. */
-  committing(transaction: object): Promise<void>;
+  /** May run a last statement of the transaction. What it throws rolls the transaction back. */
+  committing(transaction: object, runLast: RunStatement): Promise<void>;
   /** The transaction has taken effect. Never throws. */
   committed(transaction: object): void;
 }
@@ -144,7 +155,7 @@ export class ConnectionPool {
     const { begin, rollback } = connection;
     connection.begin = (options) => {
       const run = () => begin.call(connection, options);
-      return options?.ctx ? run() : this.#begin(run);
+      return options?.ctx ? this.#save(options.ctx, run) : this.#begin(run);
     };
     connection.rollback = (transaction, ...more) =>
       this.#rollback(transaction, () => rollback.call(connection, transaction, ...more));
@@ -179,13 +190,22 @@ export class ConnectionPool {
     return performance.now() - this.#wantedSince >= milliseconds && (await this.#isIdleInDatabase(pool));
   }
 
+  async #save(around: object, save: () => Promise<Transaction>): Promise<Transaction> {
+    const savepoint = await save();
+    holdConnectionWith(around, savepoint);
+    return savepoint;
+  }
+
   async #begin(begin: () => Promise<Transaction>): Promise<Transaction> {
     const beginning: { checkout?: Checkout } = {};
     try {
       this.#watchPool(await this.#nativeClient());
       const transaction = await this.#beginning.run(beginning, begin);
       const { checkout } = beginning;
-      if (checkout) this.#checkoutOf.set(transaction, checkout);
+      if (checkout) {
+        this.#checkoutOf.set(transaction, checkout);
+        holdConnection(transaction, checkout.client);
+      }
       this.#known.add(transaction);
       const commit = transaction.commit.bind(transaction);
       const status = checkout ? statusOf(checkout.client, transaction) : watchStatements(transaction);
@@ -198,24 +218,32 @@ export class ConnectionPool {
   }
 
   #commit(transaction: Transaction, command: Command, status: Status): Command {
+    let isSent = false;
+    const runLast: RunStatement = <Row>(statement: Statement, parameters: readonly unknown[]) => {
+      const connection = transaction as object as StatementConnection;
+      const rows = runWithCommit<Row>(connection, statement, parameters);
+      isSent = rows !== undefined;
+      return rows ?? runStatement<Row>(connection, statement, parameters);
+    };
     const execute = async (): Promise<void> => {
       requireOpen(await status());
       try {
-        await this.#listener?.committing(transaction);
+        await this.#listener?.committing(transaction, runLast);
+        const end = () => command.execute();
+        const ended = isSent ? endWithoutCommit(transaction, end) : end();
+        isSent = true;
+        await ended;
       } catch (error) {
-        throw this.converted(error);
+        throw isSent && !isWithoutEffect(error) ? new CommitInDoubt(error as Error) : this.converted(error);
       }
-      try {
-        await command.execute();
-      } catch (error) {
-        throw isWithoutEffect(error) ? this.converted(error) : new CommitInDoubt(error as Error);
-      }
+      releaseConnection(transaction);
       this.#listener?.committed(transaction);
     };
     return { execute };
   }
 
   async #rollback(transaction: Transaction, rollback: () => Promise<void>): Promise<void> {
+    if (transaction.savepointName === undefined) releaseConnection(transaction);
     try {
       await rollback();
     } catch (error) {

@@ -11,6 +11,8 @@ const fixed = new WeakSet<object>();
  * as entities have it: with a type that converts keys, the next flush would write the row that has the column, without a change.
  */
 export function keepOneToOneKeys({ em }: OrmRoot): void {
+  const classes = [...em.getMetadata().getAll().values()];
+  if (!classes.some((meta) => convertedInverses(meta).length > 0)) return;
   const hydrator = em.config.getHydrator(em.getMetadata()) as object;
   if (fixed.has(hydrator)) return;
   fixed.add(hydrator);

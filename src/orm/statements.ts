@@ -137,8 +137,44 @@ export async function runStatement<Row>(
   parameters: readonly unknown[],
   names = namesOfProcess,
 ): Promise<readonly Row[]> {
-  const { rows, columns } = await run(connection, statement, parameters, names);
+  return rowsOf(await run(connection, statement, parameters, names));
+}
+
+function rowsOf<Row>({ rows, columns }: Result): readonly Row[] {
   return rows.map((row) => Object.fromEntries(columns.map((name, index) => [name, row[index]])) as Row);
+}
+
+/**
+ * Runs the last statement of a transaction and COMMIT, which are sent together: one answer for both. If one fails, nothing is committed.
+ *
+ * @returns undefined, with nothing sent, where the connection cannot do that
+ */
+export function runWithCommit<Row>(
+  transaction: StatementConnection,
+  statement: Statement,
+  parameters: readonly unknown[],
+): Promise<readonly Row[]> | undefined {
+  const { client } = holders.get(transaction) ?? {};
+  const name = namesOfProcess.of(statement);
+  if (!client || name === undefined) return undefined;
+  const query = new NamedQuery(name, statement.text, parameters, true);
+  return send(client, query).then(rowsOf<Row>, (error: unknown) => {
+    namesOfProcess.isToBlame(statement, error);
+    throw error;
+  });
+}
+
+/** Lets kysely end a transaction that was committed with its last statement: what it sends for that is left out. */
+export async function endWithoutCommit(transaction: object, end: () => Promise<void>): Promise<void> {
+  const { client } = holders.get(transaction) ?? {};
+  if (!client) return end();
+  const { query } = client;
+  client.query = (sql) => (sql === 'commit' ? Promise.resolve({ rows: [] }) : query.call(client, sql));
+  try {
+    await end();
+  } finally {
+    Reflect.deleteProperty(client, 'query');
+  }
 }
 
 /** The same, for the values of the columns alone. */
@@ -190,6 +226,8 @@ function runNamed(
   text: string,
   parameters: readonly unknown[],
 ): Promise<Result> {
+  const { client } = holders.get(connection) ?? {};
+  if (client) return send(client, new NamedQuery(name, text, parameters));
   const pool = pools.get(connection);
   if (pool) return runOnPool(pool, new NamedQuery(name, text, parameters));
   if (!connection.isTransaction && 'connection' in connection)
@@ -231,7 +269,7 @@ interface Pool {
 }
 
 interface PoolClient {
-  query(query: NamedQuery): unknown;
+  query(query: NamedQuery | string): unknown;
   release(): void;
 }
 
@@ -268,15 +306,46 @@ async function runOnPool(pool: Pool, query: NamedQuery): Promise<Result> {
     pool.connect((error, one) => (one ? resolve(one) : reject(error)));
   });
   try {
+    return await send(client, query);
+  } finally {
+    client.release();
+  }
+}
+
+async function send(client: PoolClient, query: NamedQuery): Promise<Result> {
+  try {
     client.query(query);
     return await query.done;
   } catch (error) {
     // The driver's stack ends in its socket.
     Error.captureStackTrace(error as Error);
     throw error;
-  } finally {
-    client.release();
   }
+}
+
+/** Who has a connection of the pool. */
+interface Holder {
+  client: PoolClient | undefined;
+}
+
+/** The holders of the connections of transactions: a transaction and its savepoints are one. */
+const holders = new WeakMap<object, Holder>();
+
+/** Statements with a name go straight to the connection of this transaction, until it is released. */
+export function holdConnection(transaction: object, client: object): void {
+  holders.set(transaction, { client: client as PoolClient });
+}
+
+/** The savepoint has the connection of the transaction around it, for as long as that one has. */
+export function holdConnectionWith(around: object, savepoint: object): void {
+  const holder = holders.get(around);
+  if (holder) holders.set(savepoint, holder);
+}
+
+/** What comes too late meets kysely, which refuses it. */
+export function releaseConnection(transaction: object): void {
+  const holder = holders.get(transaction);
+  if (holder) holder.client = undefined;
 }
 
 /** As much of a connection of `pg` as is used. */
@@ -325,6 +394,8 @@ class NamedQuery {
     readonly name: string,
     readonly text: string,
     private readonly values: readonly unknown[],
+    /** Whether COMMIT is sent behind it. */
+    private readonly commits = false,
   ) {
     this.done = new Promise((resolve, reject) => {
       this.callback = (error) =>
@@ -359,6 +430,7 @@ class NamedQuery {
     connection.bind({ portal: '', statement: name, values });
     if (!this.#prepared.isDescribed) connection.describe({ type: 'P', name: '' });
     connection.execute({ portal: '', rows: 0 });
+    if (this.commits) commit(connection);
     connection.sync();
   }
 
@@ -394,6 +466,12 @@ class NamedQuery {
   handleCopyInResponse(connection: { sendCopyFail(reason: string): void }): void {
     connection.sendCopyFail('Nothing to copy.');
   }
+}
+
+function commit(connection: WireConnection): void {
+  connection.parse({ name: '', text: 'commit' });
+  connection.bind({ portal: '', statement: '', values: [] });
+  connection.execute({ portal: '', rows: 0 });
 }
 
 function close(connection: WireConnection, name: string): void {

@@ -33,7 +33,7 @@ export interface WriteShape {
  * model only); then the columns of the key; then the values; then those of the filter; then the version of the row, if it matters; last for how
  * many milliseconds it may wait for a lock, as text.
  *
- * It gives one row, and none where the row is not there, the filter leaves it out or it has another version. An update that changes nothing writes nothing.
+ * It gives one row, of a logged model with the id of its entry behind it, and none where the row is not there, the filter leaves it out or it has another version. An update that changes nothing writes nothing.
  */
 export function writeSql(em: EntityManager, schema: string | undefined, shape: WriteShape): string {
   const { kind } = shape;
@@ -50,7 +50,7 @@ function createSql(em: EntityManager, schema: string | undefined, shape: WriteSh
   const values = props.map((_, index) => `$${first + index}`);
   const written = `u as (insert into ${table} (${columns.join(', ')}) select ${values.join(', ')} from s returning *)`;
   const log = logged ? `, l as (${logSql(em, selection.meta, logged, { before: undefined, after: true })})` : '';
-  return `with ${waitingSql(shape)}, ${written}${log} select ${selectionSql(selection)} from u t`;
+  return `with ${waitingSql(shape)}, ${written}${log} select ${selectionSql(selection)}${idOfEntry(shape)} from u t`;
 }
 
 /** For this statement only: no other limit ends the wait for the lock of another transaction that stays open. */
@@ -100,7 +100,7 @@ function updateSql(em: EntityManager, schema: string | undefined, shape: WriteSh
         `case when u.${quote(keyOf(meta))} is null then o.${quote(name)} else u.${quote(name)} end as ${quote(name)}`,
     );
   const row = `r as (select ${columns.join(', ')} from o left join u on true)`;
-  return `with ${lockedSql(em, schema, shape, 'for no key update')}, ${written}${log}, ${row} select ${selectionSql(selection)} from r t`;
+  return `with ${lockedSql(em, schema, shape, 'for no key update')}, ${written}${log}, ${row} select ${selectionSql(selection)}${idOfEntry(shape)} from r t`;
 }
 
 function deleteSql(em: EntityManager, schema: string | undefined, shape: WriteShape): string {
@@ -109,7 +109,12 @@ function deleteSql(em: EntityManager, schema: string | undefined, shape: WriteSh
   const table = tableName(em, meta, schema);
   const written = `u as (delete from ${table} t using o where ${sameKey(em, meta, 't', 'o')} returning t.*)`;
   const log = logged ? `, l as (${logSql(em, meta, logged, { before: logged.shape.sql, after: false })})` : '';
-  return `with ${lockedSql(em, schema, shape, 'for update')}, ${written}${log} select ${keySql(em, meta)} from u t`;
+  return `with ${lockedSql(em, schema, shape, 'for update')}, ${written}${log} select ${keySql(em, meta)}${idOfEntry(shape)} from u t`;
+}
+
+/** The last column: null where the row has no entry, because nothing has changed. */
+function idOfEntry({ logged }: WriteShape): string {
+  return logged ? ', (select id from l) as entry' : '';
 }
 
 /** The entry of one row, from what was written (`u`, with the alias `t`). */
@@ -132,7 +137,7 @@ function logSql(
   const entry = `${rows} || json_build_array(json_build_array(${afterText}))::text || '}'`;
   return (
     `insert into signalbox.log (entries) select case when octet_length(e) > $3::int then $2 else e end ` +
-    `from (select ${entry} as e from u t) entry`
+    `from (select ${entry} as e from u t) entry returning id`
   );
 }
 

@@ -87,6 +87,7 @@ export class ChangeFeed {
       logger,
       isObserved,
       needsBefore,
+      awaits: (entity) => publisher.isHeard(entity) || this.rules?.concern(entity) === true,
       shownOf: models.shownOf,
       comparedOf: models.comparedOf,
       receive: (commits, batch) => this.#receive(commits, batch),

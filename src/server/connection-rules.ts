@@ -119,6 +119,11 @@ export class ConnectionRules {
     private readonly logger: Logger,
   ) {}
 
+  /** Whether one of them looks at changes of the rows of a class. */
+  concern(entity: ModelChange['entity']): boolean {
+    return this.rules.some((rule) => isOfModel({ entity }, modelOf(rule)));
+  }
+
   /** Told of what was committed, and of nothing else. */
   apply(changes: readonly ModelChange[], signals: readonly SignalSent[]): void {
     for (const rule of this.rules) {

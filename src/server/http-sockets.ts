@@ -70,6 +70,7 @@ export class HttpSockets {
    */
   watch(server: object, isLimited: boolean): (() => void) | undefined {
     if (!isNodes(server)) return undefined;
+    if (isLimited && this.descriptors.limit !== Number.POSITIVE_INFINITY) this.#countOthers();
     const isSecure = server instanceof HttpsServer;
     /** Of a server with TLS, those whose TLS is not there yet: it brings an object of its own for the same socket. */
     const unsecured = new Map<string, OpenSocket>();
@@ -197,9 +198,8 @@ export class HttpSockets {
   /** Counting takes a look at all of them, so it is done once a second at most, and not while there are plenty. */
   #room(): DescriptorRoom {
     const { limit } = this.descriptors;
-    const isKnown = this.#countedAt !== Number.NEGATIVE_INFINITY;
     const isScarce = (this.#open + this.#others + this.limits.freeDescriptors) * 2 > limit;
-    if (limit !== Number.POSITIVE_INFINITY && (!isKnown || isScarce)) this.#countOthers();
+    if (limit !== Number.POSITIVE_INFINITY && isScarce) this.#countOthers();
     return roomFor(this.limits, limit - this.#others);
   }
 

@@ -79,6 +79,7 @@ function writer(settings: ChangeLogSettings, logger: Logger): LogUser {
     settings,
     logger,
     isObserved: () => false,
+    awaits: () => false,
     needsBefore: () => false,
     shownOf: () => [],
     comparedOf: () => [],

@@ -7,12 +7,22 @@ const slotBytes = 8;
 /** A name that no other object has takes a hidden class of its own. */
 const nameBytes = 128;
 
+/** Which objects of a value do not count, because others hold them, and which were counted already. */
+interface Uncounted {
+  readonly isOther: (object: object) => boolean;
+  readonly seen: Set<object>;
+}
+
 /**
  * How much heap a value of JSON takes at most, in bytes. Its text says little: `[{},{}]` takes 21 times as much.
  *
- * @param isCounted whether an object that is no list counts; those that do not are held by others anyway. Default: all do
+ * @param isOther for a value that is no JSON, and may lead back to itself: says which objects are held by others anyway, and do not count
  */
-export function heapBytesOf(value: unknown, isCounted?: (object: object) => boolean): number {
+export function heapBytesOf(value: unknown, isOther?: (object: object) => boolean): number {
+  return bytesOf(value, isOther && { isOther, seen: new Set() });
+}
+
+function bytesOf(value: unknown, uncounted: Uncounted | undefined): number {
   switch (typeof value) {
     case 'string':
       return stringBytes + 2 * value.length;
@@ -20,23 +30,24 @@ export function heapBytesOf(value: unknown, isCounted?: (object: object) => bool
     case 'bigint':
       return numberBytes;
     case 'object':
-      return value === null ? 0 : objectBytesOf(value, isCounted);
+      return value === null ? 0 : objectBytesOf(value, uncounted);
     default:
       return 0;
   }
 }
 
-function objectBytesOf(value: object, isCounted: ((object: object) => boolean) | undefined): number {
+function objectBytesOf(value: object, uncounted: Uncounted | undefined): number {
   if (Array.isArray(value)) {
     let bytes = arrayBytes;
-    for (const item of value) bytes += slotBytes + heapBytesOf(item, isCounted);
+    for (const item of value) bytes += slotBytes + bytesOf(item, uncounted);
     return bytes;
   }
   if (ArrayBuffer.isView(value)) return objectBytes + value.byteLength;
-  if (value instanceof Set || value instanceof Map) return objectBytes + heapBytesOf([...value], isCounted);
-  if (isCounted && !isCounted(value)) return 0;
+  if (value instanceof Set || value instanceof Map) return objectBytes + bytesOf([...value], uncounted);
+  if (uncounted?.seen.has(value) || uncounted?.isOther(value)) return 0;
+  uncounted?.seen.add(value);
   let bytes = objectBytes;
   for (const name in value)
-    bytes += nameBytes + slotBytes + 2 * name.length + heapBytesOf((value as Record<string, unknown>)[name], isCounted);
+    bytes += nameBytes + slotBytes + 2 * name.length + bytesOf((value as Record<string, unknown>)[name], uncounted);
   return bytes;
 }
