@@ -125,9 +125,14 @@ function memberObstacle(path: string, prop: EntityProperty, declared: EntityProp
 }
 
 /** Whether columns, or JSON, hold the key of the row that a relation leads to. */
-function isPlainKey({ kind, owner, polymorphic, mapToPk, targetKey, formula }: EntityProperty): boolean {
-  const isOwner = kind === 'm:1' || (kind === '1:1' && owner);
-  return isOwner && !polymorphic && !mapToPk && !targetKey && !formula;
+function isPlainKey(prop: EntityProperty): boolean {
+  const { polymorphic, mapToPk, targetKey, formula } = prop;
+  return isOwner(prop) && !polymorphic && !mapToPk && !targetKey && !formula;
+}
+
+/** Whether the row itself holds the key of the relation. */
+export function isOwner({ kind, owner }: EntityProperty): boolean {
+  return kind === 'm:1' || (kind === '1:1' && owner);
 }
 
 /** Whether the property is not what is stored. All within JSON counts as not stored to MikroORM, so its own class is asked. */

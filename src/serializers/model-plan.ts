@@ -25,6 +25,7 @@ import {
   embeddedJsonBy,
   embeddedObstacle,
   isJsonColumn,
+  isOwner,
   knownClasses,
   memberOf,
   membersWithin,
@@ -557,11 +558,6 @@ function asRead(row: PlainRow, at: number): unknown {
 function isSimpleColumn(prop: EntityProperty): boolean {
   const isRead = prop.kind === 'scalar' && hasColumn(prop) && prop.fieldNames.length === 1;
   return isRead && !prop.getter && !prop.setter && !prop.accessor;
-}
-
-/** Whether the row itself holds the key of the relation. */
-function isOwner({ kind, owner }: EntityProperty): boolean {
-  return kind === 'm:1' || (kind === '1:1' && owner);
 }
 
 // Embedded values

@@ -325,7 +325,9 @@ function completeObject(fields: readonly ModelField[], object: unknown, em: Enti
     if (isMade) continue;
     const value: unknown = Reflect.get(object, name);
     if (embedded && value) completeEmbedded(embedded, value, em);
-    else if (value === undefined) Reflect.set(object, name, absent?.(object, em));
+    if (value !== undefined) continue;
+    const missing = absent?.(object, em);
+    if (missing !== undefined) Reflect.set(object, name, missing);
   }
 }
 

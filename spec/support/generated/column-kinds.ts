@@ -417,7 +417,9 @@ const sent = embeddable.filter(({ values }) => values);
 const told = sent.filter(({ name }) => !onlyInJson.includes(name));
 const storedInJson = sent.filter(({ name }) => !withoutJson.includes(name));
 /** MikroORM reads a formula of JSON by the wrong alias behind a populated many-to-many relation. */
-const toldByCode = embeddable.filter(({ name, values }) => name === 'integer' || (!values && name !== 'formula of JSON'));
+const toldByCode = embeddable.filter(
+  ({ name, values }) => name === 'integer' || (!values && name !== 'formula of JSON'),
+);
 
 /**
  * An embeddable class with a member of each kind, and what a client may send for it.
@@ -463,9 +465,14 @@ export const columnKinds: readonly ColumnKind[] = [
   { name: 'embedded within embedded', type: Parcel, declare: parcel({}), values: parcels },
   { name: 'embedded within embedded object', type: Parcel, declare: parcel({ object: true }), values: parcels },
   { name: 'embedded within embedded array', type: Array, declare: parcel({ array: true }), values: listOf(parcels) },
-  { name: 'embedded of all kinds', type: all.type, declare: embeddedOf(all, {}), values: all.values,
+  {
+    name: 'embedded of all kinds',
+    type: all.type,
+    declare: embeddedOf(all, {}),
+    values: all.values,
     // Under forceUndefined MikroORM stores the defaults of its columns in the place of null.
-    isNeverNull: true },
+    isNeverNull: true,
+  },
   {
     name: 'embedded object of all kinds',
     type: allInJson.type,
@@ -482,6 +489,7 @@ export const columnKinds: readonly ColumnKind[] = [
     name: 'embedded of what code makes',
     type: madeByCode.type,
     declare: embeddedOf(madeByCode, {}),
-    values: madeByCode.values, isNeverNull: true
+    values: madeByCode.values,
+    isNeverNull: true,
   },
 ];
