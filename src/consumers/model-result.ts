@@ -4,6 +4,7 @@ import type { ReplyClass } from '../dispatch/action-declaration.js';
 import { toView } from '../kwargs/class-rules.js';
 import type { Class } from '../metadata.js';
 import { wasWritten } from '../orm/change-capture.js';
+import { asStored } from '../orm/model-queries.js';
 import { primaryKeyOf } from '../orm/row.js';
 import { Page } from '../paginators/page.js';
 import { askRights, isWithin } from '../serializers/field-rights.js';
@@ -151,7 +152,7 @@ async function reload(entity: object, { unitOfWork: { em } }: SerializerContext)
   // Under forceUndefined a refresh leaves an inline value that is null by now.
   for (const { name, kind, object, array } of meta.props)
     if (kind === 'embedded' && !object && !array) Reflect.set(entity, name, undefined);
-  await em.findOne(meta.class, where as never, { refresh: true, filters: false });
+  await em.findOne(meta.class, where as never, { ...asStored, refresh: true, filters: false });
 }
 
 /** Plain data where a serializer's view is asked for: whatever else they hold stays here, however deep. */

@@ -13,7 +13,7 @@ import {
 } from '@mikro-orm/core';
 import { runDetached } from '../async-context.js';
 import type { Class } from '../metadata.js';
-import { ModelQueries, type Reader } from './model-queries.js';
+import { asStored, ModelQueries, type Reader } from './model-queries.js';
 import { digest, primaryKeyOf, type StoredRow } from './row.js';
 
 const none: readonly string[] = [];
@@ -88,10 +88,10 @@ export class UnitOfWork {
     return this.#runIn(new Forks(this, FlushMode.COMMIT), () => work(new LoggedRow(this.em, meta, row, schema)));
   }
 
-  /** Loads relations and lazy columns of entities that do not have them yet; paths as MikroORM's `populate` takes them. */
+  /** Loads relations and lazy columns of entities that do not have them yet, from the primary; paths as MikroORM's `populate` takes them. */
   async load(entities: readonly object[], paths: readonly string[]): Promise<void> {
     if (entities.length === 0 || paths.length === 0) return;
-    await this.em.populate([...entities], paths as never);
+    await this.em.populate([...entities], paths as never, asStored as never);
     for (const path of paths) await this.#loadEmbedded(entities, path.split('.'));
   }
 
@@ -111,7 +111,7 @@ export class UnitOfWork {
     const [key, ...others] = meta.primaryKeys;
     const keyOf = (entity: object): unknown =>
       others.length > 0 ? primaryKeyOf(entity) : { [key ?? '']: primaryKeyOf(entity) };
-    const options = { fields: [name], filters: false };
+    const options = { fields: [name], filters: false, ...asStored };
     await this.em.find(meta.class, { $or: missing.map(keyOf) } as never, options as never);
   }
 
