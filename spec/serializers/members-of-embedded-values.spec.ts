@@ -130,15 +130,22 @@ describe('A member of an embedded value', () => {
     expect(await client.events()).to.have.length(1);
   });
 
-  it('is a duration, and has the default of its column', async () => {
+  it('is a duration, and keeps the value of a column that alone has a default where it is left out', async () => {
     await using client = await RowClient.open(database.orm, Guest, {
       fields: ['id', 'span', 'sum'],
       writeOnly: ['sum'],
     });
-    expect(await client.created(rest)).to.deep.equal({ id: 1, span: rest.span });
-    expect(await client.patched(1, { span: { time: 'P1D' } })).to.deep.equal({
+    expect(await client.created({ ...rest, span: { time: 'PT1H' } })).to.deep.equal({
       id: 1,
-      span: { time: 'P1D', state: 'raw' },
+      span: { time: 'PT1H', state: 'raw' },
+    });
+    expect(await client.patched(1, { span: { time: 'P1D', state: 'x' } })).to.deep.equal({
+      id: 1,
+      span: { time: 'P1D', state: 'x' },
+    });
+    expect(await client.patched(1, { span: { time: 'PT1H' } })).to.deep.equal({
+      id: 1,
+      span: { time: 'PT1H', state: 'x' },
     });
   });
 

@@ -1,4 +1,4 @@
-import { type EntityManager, type EntityMetadata, type EntityProperty, isRaw, raw } from '@mikro-orm/core';
+import { type EntityManager, type EntityMetadata, type EntityProperty, isRaw } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { hasColumn } from '../orm/row.js';
@@ -27,7 +27,7 @@ export interface ModelField {
   readonly nested?: SerializerClass;
   /** Of an embedded value. */
   readonly embedded?: EmbeddedFields;
-  /** Of a member of an embedded value: what a new row has where nothing is sent. Undefined stays out of JSON. */
+  /** Of a member of an embedded value: what it has where nothing is sent. Undefined stays out of JSON, and a column keeps what it had. */
   readonly absent?: (object: object, em: EntityManager) => unknown;
   /** Whether the column counts the changes of the row. */
   readonly isVersion: boolean;
@@ -138,8 +138,8 @@ function absentBy({ embeddedPath }: EntityProperty, declared: EntityProperty): N
   const { onCreate, default: value, defaultRaw } = declared;
   if (onCreate) return (object, em) => onCreate(object, em);
   if (value !== undefined && value !== null && !isRaw(value)) return () => value;
-  if (embeddedPath) return () => undefined;
-  return () => (defaultRaw === undefined ? null : raw('default'));
+  const missing = embeddedPath || defaultRaw !== undefined ? undefined : null;
+  return () => missing;
 }
 
 function embeddedProps(prop: EntityProperty): Readonly<Record<string, EntityProperty>> {

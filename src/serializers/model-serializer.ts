@@ -291,13 +291,14 @@ function setEmbedded(
   const value = data[name];
   if (value === null || value === undefined || isRaw(value)) return;
   delete data[name];
-  if (isSameEmbedded(embedded, Reflect.get(entity, name), value)) return;
+  const current: unknown = Reflect.get(entity, name);
+  if (isSameEmbedded(embedded, current, value)) return;
   const { __meta: meta, __schema: schema } = helper(entity);
   const hydrator = em.config.getHydrator(em.getMetadata());
   const sent = { [name]: value } as never;
   Reflect.set(entity, name, undefined);
   hydrator.hydrate(entity as never, meta as never, sent, em.getEntityFactory(), 'full', true, false, schema);
-  completeEmbedded(embedded, Reflect.get(entity, name), em);
+  completeEmbedded(embedded, Reflect.get(entity, name), current, em);
   if (isNullable && isNone(embedded, Reflect.get(entity, name))) Reflect.set(entity, name, null);
 }
 
@@ -313,21 +314,29 @@ function isNone({ fields, isInline }: EmbeddedFields, object: unknown): boolean 
     });
 }
 
-/** Sets what was not sent as a new row has it: MikroORM leaves the column of a missing member as it was. */
-function completeEmbedded({ fields, isList }: EmbeddedFields, value: unknown, em: EntityManager): void {
-  if (isList && Array.isArray(value)) for (const item of value) completeObject(fields, item, em);
-  else completeObject(fields, value, em);
+/** Sets what was not sent, which MikroORM would take for null whatever the default is. */
+function completeEmbedded(
+  { fields, isList, isInline }: EmbeddedFields,
+  value: unknown,
+  current: unknown,
+  em: EntityManager,
+): void {
+  if (isList && Array.isArray(value)) for (const item of value) completeObject(fields, item, undefined, em);
+  else completeObject(fields, value, isInline ? current : undefined, em);
 }
 
-function completeObject(fields: readonly ModelField[], object: unknown, em: EntityManager): void {
+/** @param current the value that had the columns before, where it has any: the default of a column is none of an update */
+function completeObject(fields: readonly ModelField[], object: unknown, current: unknown, em: EntityManager): void {
   if (typeof object !== 'object' || object === null) return;
   for (const { name, embedded, isMade, absent } of fields) {
     if (isMade) continue;
     const value: unknown = Reflect.get(object, name);
-    if (embedded && value) completeEmbedded(embedded, value, em);
+    const former: unknown = Reflect.get(Object(current), name);
+    if (embedded && value) completeEmbedded(embedded, value, former, em);
     if (value !== undefined) continue;
     const missing = absent?.(object, em);
-    if (missing !== undefined) Reflect.set(object, name, missing);
+    const kept = missing === undefined ? former : missing;
+    if (kept !== undefined) Reflect.set(object, name, kept);
   }
 }
 

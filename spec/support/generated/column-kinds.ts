@@ -416,9 +416,10 @@ const embeddable = ownKinds.filter(({ name }) => !unembeddable.includes(name));
 const sent = embeddable.filter(({ values }) => values);
 const told = sent.filter(({ name }) => !onlyInJson.includes(name));
 const storedInJson = sent.filter(({ name }) => !withoutJson.includes(name));
-/** MikroORM reads a formula of JSON by the wrong alias behind a populated many-to-many relation. */
+/** MikroORM reads a formula of JSON by the wrong alias behind a populated many-to-many relation, and a lazy one within an inline value by none. */
+const unreadable = ['formula of JSON', 'lazy formula'];
 const toldByCode = embeddable.filter(
-  ({ name, values }) => name === 'integer' || (!values && name !== 'formula of JSON'),
+  ({ name, values }) => name === 'integer' || (!values && !unreadable.includes(name)),
 );
 
 /**
