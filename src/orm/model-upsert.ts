@@ -1,5 +1,6 @@
 import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
 import { LockMode } from '@mikro-orm/core';
+import { asStored } from './model-queries.js';
 
 /**
  * The rows that an upsert may find in its way: those with its key, or with the values of one of its unique properties.
@@ -23,9 +24,9 @@ export async function conflictingRows(
 async function lockedRows(em: EntityManager, meta: EntityMetadata, where: object): Promise<object[]> {
   // A join of an eager relation could not be locked.
   const lock = em.isInTransaction() && { lockMode: LockMode.PESSIMISTIC_WRITE, strategy: 'select-in' };
-  const find = (): Promise<object[]> => em.find(meta.class, where, { filters: false, ...lock } as object);
+  const find = (): Promise<object[]> => em.find(meta.class, where, { ...asStored, filters: false, ...lock } as object);
   const rows = await find();
-  // Who waited for the lock on a row that was deleted then, finds what has its key now by a statement of its own.
+  // A transaction that waited for the lock on a row, which was then deleted, finds the row with its key now by a second statement.
   return rows.length > 0 ? rows : find();
 }
 
