@@ -45,10 +45,10 @@ function made(name: string, type: unknown, declare: ColumnKind['declare']): Colu
   return { name, type, declare, values: undefined, isNeverNull: true };
 }
 
-/** `1,2` */
+/** `1,2`. Null stays null: within JSON undefined in its place is a change to MikroORM after each read. */
 class Commas extends Type<string[], string> {
   override convertToDatabaseValue(value: string[] | null): string {
-    return value?.join(',') as string;
+    return (value ? value.join(',') : value) as string;
   }
   override convertToJSValue(value: string | string[] | null): string[] {
     return (typeof value === 'string' ? value.split(',') : value) as string[];
