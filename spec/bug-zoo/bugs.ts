@@ -1132,10 +1132,10 @@ const misunderstandings: readonly Bug[] = [
     name: 'a ticket is good although its user was disconnected once more in the millisecond of its issue',
     story: 'A disconnect counts from the time of the clock, which may be before that of a ticket issued already.',
     plant: {
-      symbol: 'ConnectionRegistry.obey',
-      with: (obey: (command: object, at: number) => void) =>
+      symbol: 'ConnectionRegistry.apply',
+      with: (apply: (command: object, at: number) => void) =>
         function (this: { readonly clock: { now(): Date } }, command: object) {
-          obey.call(this, command, this.clock.now().getTime());
+          apply.call(this, command, this.clock.now().getTime());
         },
     },
     caughtBy: ['authentication/tickets'],

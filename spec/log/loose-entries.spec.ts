@@ -50,7 +50,7 @@ describe('Entries that are no part of a transaction', () => {
     isAway = true;
     await Promise.all([loose.add(signal('1')), loose.add(signal('2'))]);
     expect(await loose.add(signal('3')).catch((error: Error) => error.message)).to.equal(
-      '2 orders wait for the database already: other processes will not hear this one.',
+      '2 connection commands and rechecks wait for the database already: other processes will not hear this one.',
     );
     await loose.stop();
   });

@@ -179,12 +179,12 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
   /** Obeys here at once, and resolves once the other processes will. */
   async broadcast(command: ConnectionCommand): Promise<void> {
     const at = this.#momentOfCommand();
-    this.obey(command, at);
+    this.apply(command, at);
     await this.tell(command, at);
   }
 
   /** @param at when it was given: tickets that were issued later are good. Default: now */
-  obey(command: ConnectionCommand, at = this.#momentOfCommand()): void {
+  apply(command: ConnectionCommand, at = this.#momentOfCommand()): void {
     runDetached(() => this.#apply(command, at));
   }
 

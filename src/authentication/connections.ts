@@ -82,7 +82,7 @@ export class Connections {
   /**
    * Closes every connection of a user, in every process, handshakes under way included. Nothing where there is none. Takes
    * effect here at once, whatever becomes of the transaction around it, and elsewhere through the change log: before any event that is
-   * committed later. While the database is away the order is kept, and written when it is back.
+   * committed later. While the database is away the command is kept, and written when it is back.
    *
    * @param reason a sentence for the client, at most 123 bytes. Default: that they were logged out
    * @param code default 4401

@@ -17,7 +17,7 @@ export interface ModelChange {
 }
 
 /** What an application has done to its own connections, and tells the others to do to theirs. */
-export interface LoggedOrder {
+export interface LoggedCommand {
   readonly command: ConnectionCommand;
   /** The application that gave it, and has obeyed it already. */
   readonly source: string;
@@ -30,7 +30,7 @@ export interface Commit {
   readonly changes: readonly ModelChange[];
   readonly signals: readonly LoggedSignal[];
   readonly rechecks: readonly LoggedRecheck[];
-  readonly orders: readonly LoggedOrder[];
+  readonly orders: readonly LoggedCommand[];
   /** The classes of rows whose changes were too many for an entry, or could not be read: their subscribers have to read anew. */
   readonly untold: readonly EntityClass<object>[];
   /** The trace of the commit, as W3C `traceparent`; absent where nothing is traced. */
@@ -46,7 +46,7 @@ export interface Entry {
   readonly rows: readonly EntryRow[];
   readonly signals?: readonly LoggedSignal[];
   readonly rechecks?: readonly LoggedRecheck[];
-  readonly orders?: readonly LoggedOrder[];
+  readonly orders?: readonly LoggedCommand[];
   readonly untold?: readonly string[];
   /** The rows as the commit left them: a list for each shape, in the order of `rows`. Null where a row is gone. */
   readonly after: readonly (readonly unknown[] | null)[];

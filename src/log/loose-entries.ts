@@ -40,7 +40,9 @@ export class LooseEntries {
   add(entry: LooseEntry): Promise<void> {
     if (this.#waiting.length >= this.most)
       return Promise.reject(
-        new Error(`${this.most} orders wait for the database already: other processes will not hear this one.`),
+        new Error(
+          `${this.most} connection commands and rechecks wait for the database already: other processes will not hear this one.`,
+        ),
       );
     const { promise, resolve } = Promise.withResolvers<void>();
     const text: Entry = { v: 1, id: randomUUID(), rows: [], after: [], ...entry };

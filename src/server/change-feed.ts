@@ -38,7 +38,7 @@ export interface Gap {
   readonly reason: string;
   /** Whether it concerns the subscriptions to an observer. */
   readonly concerns: (observer: Observer) => boolean;
-  /** Whether it concerns all connections that belong to a user: an order, or what a connection rule would have acted on. */
+  /** Whether it concerns all connections that belong to a user: a connection command, or what a connection rule would have acted on. */
   readonly concernsUsers: boolean;
 }
 
@@ -56,13 +56,13 @@ export interface ObservedModels {
 /**
  * What is committed, sent as a signal or ordered, in whichever process -> the application's observers, rules and connections. Commits come
  * from the change log of each database that has an observed model; signals come with the commit of their transaction or, outside of any,
- * at once; orders come through the log of the first database.
+ * at once; connection commands come through the log of the first database.
  */
 export class ChangeFeed {
   /** Tells this application from the others. */
   readonly #source = randomUUID();
   readonly #channel: string;
-  /** The change logs of the databases that have an observed model; the first one's carries signals and orders as well. */
+  /** The change logs of the databases that have an observed model; the first one's carries signals and connection commands as well. */
   readonly #logs: ReadonlyMap<OrmRoot, ChangeLog>;
   readonly #detach: (() => Promise<void>)[];
   readonly #hasObserved: ({ em }: OrmRoot) => boolean;
@@ -76,7 +76,7 @@ export class ChangeFeed {
     private readonly publisher: EventPublisher,
     /** Undefined where nothing that is committed closes connections. */
     private readonly rules: ConnectionRules | undefined,
-    private readonly obey: (command: ConnectionCommand, at: number) => void,
+    private readonly apply: (command: ConnectionCommand, at: number) => void,
     private readonly layer: ChannelLayer,
     private readonly settings: ChangeLogSettings,
     private readonly logger: Logger,
@@ -88,7 +88,7 @@ export class ChangeFeed {
     const isObserved = observedBy(models.all);
     const needsBefore = observedBy(models.varying);
     this.#hasObserved = ({ em }) => models.all.some(({ model }) => model && em.getMetadata().has(model));
-    const used = orms.filter((orm, index) => this.#hasObserved(orm) || (index === 0 && carriesOrders(orm)));
+    const used = orms.filter((orm, index) => this.#hasObserved(orm) || (index === 0 && carriesCommands(orm)));
     this.#logs = new Map(used.map((orm) => [orm, ChangeLog.of(orm)]));
     const user: LogUser = {
       reads: true,
@@ -179,7 +179,7 @@ export class ChangeFeed {
     const publish = (): void => this.publisher.publish([{ changes: [], signals: [], rechecks: [recheck] }]);
     const tell = (): void => {
       publish();
-      log?.tell({ rechecks: [{ ...recheck, source: this.#source }] }).catch((error) => this.#warnOfOrder(error));
+      log?.tell({ rechecks: [{ ...recheck, source: this.#source }] }).catch((error) => this.#warnOfCommand(error));
     };
     if (log) log.noteRecheck(orm.em, recheck, tell);
     else publish();
@@ -189,13 +189,13 @@ export class ChangeFeed {
    * Takes a command to the other processes. Resolves once it stands in the change log, or is kept for it; within a transaction at once,
    * since the entry may wait for its end.
    */
-  async order(command: ConnectionCommand, at: number): Promise<void> {
+  async broadcast(command: ConnectionCommand, at: number): Promise<void> {
     const [orm] = this.orms;
     const log = orm && this.#logs.get(orm);
     if (!orm || !log) return;
     const told = log.tell({ orders: [{ command, source: this.#source, at }] });
     if (!orm.em.isInTransaction()) return told;
-    told.catch((error) => this.#warnOfOrder(error));
+    told.catch((error) => this.#warnOfCommand(error));
   }
 
   /** Resolves when all that was committed until now has been handed to the subscriptions. */
@@ -215,10 +215,13 @@ export class ChangeFeed {
     this.logger.warn('The change log could not be prepared.', { error, ...remedy });
   }
 
-  #warnOfOrder(error: unknown): void {
-    this.logger.error('An order could not be written to the change log, so other processes do not carry it out.', {
-      error,
-    });
+  #warnOfCommand(error: unknown): void {
+    this.logger.error(
+      'A connection command could not be written to the change log, so other processes do not carry it out.',
+      {
+        error,
+      },
+    );
   }
 
   #logOf(model: Observer['model']): ChangeLog | undefined {
@@ -230,7 +233,7 @@ export class ChangeFeed {
     const received = commits.map((commit): PublishedCommit => {
       const { signals, untold, orders, rechecks, ...rest } = commit;
       // Before any event of this commit and of later ones.
-      for (const { command, source, at } of orders) if (source !== this.#source) this.obey(command, at);
+      for (const { command, source, at } of orders) if (source !== this.#source) this.apply(command, at);
       if (untold.length > 0) this.#missedRowsOf(untold);
       const others = rechecks.filter(({ source }) => source !== this.#source);
       const published = {
@@ -290,6 +293,6 @@ export class ChangeFeed {
   }
 }
 
-function carriesOrders(orm: OrmRoot): boolean {
+function carriesCommands(orm: OrmRoot): boolean {
   return usesDatabase(orm) && ChangeLog.isPossible(orm);
 }

@@ -158,7 +158,7 @@ export function buildServices(options: Options): Services {
   const layer = channelLayerOf(options, container, logger, settings);
   const findUser = userFinder(options, container, unitOfWork, deadlines, settings);
   const registry = new ConnectionRegistry<Connection>(
-    (command, at) => feed.order(command, at),
+    (command, at) => feed.broadcast(command, at),
     clock,
     logger,
     counters,
@@ -189,8 +189,8 @@ export function buildServices(options: Options): Services {
     settings.changeLog.retryTimeLimit,
     (reason, untold) => missed({ reason, concerns: (observer) => untold.has(observer), concernsUsers: false }),
   );
-  const obey = (command: ConnectionCommand, at?: number): void => registry.obey(command, at);
-  const connectionRules = rules.length > 0 ? new ConnectionRules(rules, obey, unitOfWork, logger) : undefined;
+  const apply = (command: ConnectionCommand, at?: number): void => registry.apply(command, at);
+  const connectionRules = rules.length > 0 ? new ConnectionRules(rules, apply, unitOfWork, logger) : undefined;
   const ruling = rules.flatMap((rule) => modelOf(rule) ?? []).map((model) => ({ model }));
   const revocations = observers.flatMap((observer) => observer.revocations);
   const observed = [...observers, ...revocations, ...ruling];
@@ -208,7 +208,7 @@ export function buildServices(options: Options): Services {
     new SignalReceivers(heardSignals(observers, rules)),
     publisher,
     connectionRules,
-    obey,
+    apply,
     layer,
     settings.changeLog,
     logger,
@@ -348,7 +348,7 @@ function heardSignals(observers: readonly Observer[], rules: readonly Connection
 }
 
 /**
- * Changes or orders may have been missed. Clients whose subscriptions may have missed one connect again and read anew; where it may
+ * Changes or connection commands may have been missed. Clients whose subscriptions may have missed one connect again and read anew; where it may
  * concern users, authenticated clients connect again and authenticate anew.
  */
 function closeThoseThatMissed(
@@ -359,7 +359,7 @@ function closeThoseThatMissed(
   const concerned = [...registry.connections.values()].filter(
     (connection) => connection.listensTo(concerns) || (concernsUsers && connection.scope.identity !== undefined),
   );
-  logger.warn('Events or orders may have been missed: the connections concerned are closed.', {
+  logger.warn('Events or connection commands may have been missed: the connections concerned are closed.', {
     reason,
     connections: concerned.length,
   });

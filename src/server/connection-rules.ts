@@ -121,7 +121,7 @@ type Asking = (subject: object, before?: object) => unknown;
 export class ConnectionRules {
   constructor(
     private readonly rules: readonly ConnectionRule[],
-    private readonly obey: (command: ConnectionCommand) => void,
+    private readonly command: (command: ConnectionCommand) => void,
     private readonly unitOfWork: UnitOfWork,
     private readonly logger: Logger,
   ) {}
@@ -176,7 +176,7 @@ export class ConnectionRules {
       ...[...idsOf(user, subjects)].map((id) => ({ user: id })),
       ...[...idsOf(session, subjects)].map((id) => ({ session: id })),
     ];
-    for (const owner of owners) this.obey(kind === 'recheck' ? { kind, owner } : disconnecting(owner, reason, code));
+    for (const owner of owners) this.command(kind === 'recheck' ? { kind, owner } : disconnecting(owner, reason, code));
   }
 }
 
