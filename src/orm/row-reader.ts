@@ -1,9 +1,11 @@
 import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
 import {
+  formerTexts,
   type HiddenColumns,
   type ParserOf,
   parseRow,
   parserOf,
+  plainTexts,
   type RowShape,
   readShape,
   type StoredRow,
@@ -166,12 +168,15 @@ export class RowReader {
     const known = this.#texts.get(shape);
     if (known) return known;
     const keys = keyed(shape, '$1');
+    const plainKeys = keyed(shape, 'case when _plain.n is not null then $1::json end');
     const lock = `for no key update of ${shape.aliases.join(', ')}`;
     const texts = {
-      read: `select k.o, (${rowByKey(shape)}) as row from ${keys}`,
+      read: inPlainTexts(`select k.o, (${rowByKey(shape)}) as row from _plain, ${plainKeys}`),
       // Row after row, in the order of the keys.
       lock: `select 1 from ${keys} cross join lateral (select 1 from ${shape.from} where ${byKey(shape)} ${lock}) r`,
-      locked: `select k.o, r.row from ${keys} cross join lateral (${rowByKey(shape)} ${lock}) r`,
+      locked: inPlainTexts(
+        `select k.o, r.row from _plain, ${plainKeys} cross join lateral (${rowByKey(shape)} ${lock}) r`,
+      ),
       lists: [],
     };
     this.#texts.set(shape, texts);
@@ -180,7 +185,7 @@ export class RowReader {
 
   async #select(connection: StatementConnection, text: string, shape: RowShape, keys: Keys): Promise<unknown[]> {
     const rows: unknown[] = keys.map(() => undefined);
-    for (const { o, row } of await this.#run(connection, text, shape, keys)) rows[o] = row ?? undefined;
+    for (const { o, row } of await this.#run(connection, text, shape, keys)) if (o !== null) rows[o] = row ?? undefined;
     return rows;
   }
 
@@ -219,8 +224,8 @@ export interface ListedRows<Row> {
 type Keys = readonly (readonly unknown[])[];
 
 interface FoundRow {
-  /** The number of its key. */
-  readonly o: number;
+  /** The number of its key; null where no row was found. */
+  readonly o: number | null;
   readonly row: unknown;
 }
 
@@ -233,6 +238,12 @@ interface Texts {
   readonly lists: string[];
 }
 
+/** What the application's own statements read later in the transaction is written as its session says. */
+function inPlainTexts(select: string): string {
+  const former = `_former as materialized (select f.n from (select count(*) from _found) c, lateral (${formerTexts} where c.count >= 0) f)`;
+  return `with ${plainTexts}, _found as materialized (${select}), ${former} select o, row from _former left join _found on true`;
+}
+
 function rowByKey(shape: RowShape): string {
   return `select ${shape.sql} as row from ${shape.from} where ${byKey(shape)}`;
 }
@@ -240,7 +251,7 @@ function rowByKey(shape: RowShape): string {
 /** The keys of a parameter as a table `k` of their numbers and columns. */
 function keyed({ key }: RowShape, parameter: string): string {
   const columns = key.map(({ type }, index) => `k${index} ${type}`).join(', ');
-  return `json_to_recordset(${parameter}::json) as k(o int, ${columns})`;
+  return `json_to_recordset((${parameter})::json) as k(o int, ${columns})`;
 }
 
 function byKey({ key }: RowShape): string {
