@@ -240,7 +240,7 @@ from signalbox.version v, pg_class c where c.relname = 'log_0' and c.relnamespac
 const ownEpoch = `update signalbox.state set epoch = gen_random_uuid(), system = signalbox.system() where system <> signalbox.system()`;
 
 /** PostgreSQL's code for rights that are missing. */
-const notAllowed = '42501';
+export const notAllowed = '42501';
 
 /**
  * Sees that the database has the change log, and makes it where it has none. Leaves the schema `signalbox` out of what MikroORM's schema

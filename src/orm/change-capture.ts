@@ -50,6 +50,8 @@ export interface RowNote {
   readonly isQuiet?: boolean;
   /** Nothing but what its many-to-many relations hold has changed. */
   readonly isRelinked?: boolean;
+  /** Whether the transaction has left the row in its place: where it is not found, a policy hides it, or the database has deleted it. */
+  readonly isThere?: boolean;
   /** The application said that the row goes, and does it itself later. */
   readonly isGoing?: boolean;
   /** The request that made the change, if a request did. */
@@ -194,7 +196,7 @@ export class ChangeCapture implements EventSubscriber {
         wasThere: row !== undefined,
         withMembers: true,
         isQuiet: true,
-        ...(row !== undefined && { before: row }),
+        ...(row !== undefined && { before: row, isThere: true }),
       });
     });
   }
@@ -215,7 +217,7 @@ export class ChangeCapture implements EventSubscriber {
       this.#note(em, {
         ...note,
         ...(action !== 'create' && { before }),
-        ...(action === 'delete' && { isGoing: true }),
+        ...(action === 'delete' ? { isGoing: true } : { isThere: true }),
       });
     });
   }
@@ -264,7 +266,7 @@ export class ChangeCapture implements EventSubscriber {
   afterCreate({ em, entity, meta }: EventArgs<object>): void {
     written.add(entity);
     const watch = this.#watch(meta);
-    if (watch) this.#note(em, { ...this.#rowOf(em, entity, meta, watch), wasThere: false });
+    if (watch) this.#note(em, { ...this.#rowOf(em, entity, meta, watch), wasThere: false, isThere: true });
   }
 
   async beforeUpdate({ em, entity, changeSet }: EventArgs<object>): Promise<void> {
@@ -294,9 +296,10 @@ export class ChangeCapture implements EventSubscriber {
     const before = this.#before.get(entity);
     if (!before) return;
     this.#before.delete(entity);
-    this.#note(em, before);
     const row = this.#rowOf(em, entity, meta, { needsBefore: before.withMembers });
-    if (String(row.key) !== String(before.key)) this.#note(em, { ...row, wasThere: false });
+    const isMoved = String(row.key) !== String(before.key);
+    this.#note(em, { ...before, isThere: !isMoved });
+    if (isMoved) this.#note(em, { ...row, wasThere: false, isThere: true });
   }
 
   /** Another transaction may have deleted the row: only who finds it under its lock tells that it is gone. */
@@ -332,7 +335,7 @@ export class ChangeCapture implements EventSubscriber {
     const row = this.#rowOf(em, entity, meta, watch);
     const before = this.#upserted.get(em)?.get(String(row.key));
     this.#upserted.get(em)?.delete(String(row.key));
-    this.#note(em, { ...row, wasThere: before !== undefined, ...(before !== undefined && { before }), isQuiet: true });
+    this.#note(em, { ...row, wasThere: before !== undefined, ...(before !== undefined && { before }), isQuiet: true, isThere: true });
     if (!em.getTransactionContext()) await this.writeLoose(em);
   }
 
@@ -364,9 +367,11 @@ export class ChangeCapture implements EventSubscriber {
       const schema = schemaOf(em, meta, stored[0]);
       const keys = stored.map(keyOf);
       const before = await this.rows.lock(em, meta, schema, keys, true, transaction);
+      const within = transaction ?? em.getTransactionContext();
+      if (within && before.includes(undefined)) await this.rows.requireVisible(em, meta, schema, within);
       keys.forEach((key, index) => {
         if (before[index] === undefined) return;
-        const note = { meta, schema, key, wasThere: true, withMembers: true, isQuiet: true, isRelinked: true };
+        const note = { meta, schema, key, wasThere: true, withMembers: true, isQuiet: true, isRelinked: true, isThere: true };
         this.#note(em, { ...note, before: before[index] }, transaction);
       });
     }

@@ -34,6 +34,8 @@ export interface RowShape {
   readonly from: string;
   /** All aliases, for locks. */
   readonly aliases: readonly string[];
+  /** SQL that says whether policies of row level security may hide rows from the transaction. */
+  readonly mayHide: string;
   readonly key: readonly { readonly column: string; readonly type: string }[];
   /** One row, as the text of a list: its columns, then each relation's members. */
   readonly sql: string;
@@ -150,7 +152,8 @@ export async function readShape(
     members.map(({ name, sql: text }) => [name, text]),
   ]);
   const id = createHash('sha256').update(described).digest('base64url').slice(0, 12);
-  return { id, meta, schema, from, aliases: tables.map(({ alias }) => alias), key, sql, columns, members };
+  const mayHide = tables.map(({ name }) => `row_security_active('${name.replaceAll("'", "''")}')`).join(' or ');
+  return { id, meta, schema, from, aliases: tables.map(({ alias }) => alias), mayHide, key, sql, columns, members };
 }
 
 /** Settings of a session that decide on the texts of values, and as what the parsers of the driver read them. */
