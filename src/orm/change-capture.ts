@@ -131,6 +131,11 @@ export class CommitBuffer {
     return stage;
   }
 
+  /** The transaction that a savepoint of the manager begins in. */
+  around(em: TransactionOwner): object | undefined {
+    return this.#around.get(em);
+  }
+
   starting({ em, transaction }: TransactionEvent): void {
     if (transaction) this.#around.set(em, transaction);
     else this.#around.delete(em);
@@ -244,10 +249,17 @@ export class ChangeCapture implements EventSubscriber {
   async afterTransactionStart(event: TransactionEventArgs): Promise<void> {
     this.buffer.started(event as TransactionEvent);
     const { em, transaction } = event;
-    if (transaction) this.#begun.add(transaction);
+    if (transaction && this.#hearsEnd(event as TransactionEvent)) this.#begun.add(transaction);
     const rows = this.#relinked.get(em);
     this.#relinked.delete(em);
     if (rows && transaction) await this.#noteRelinked(em, rows, transaction);
+  }
+
+  /** A savepoint goes the way of the transaction around it, which MikroORM may not have begun. */
+  #hearsEnd({ em, transaction }: TransactionEvent): boolean {
+    if (!transaction?.savepointName) return true;
+    const around = this.buffer.around(em);
+    return around !== undefined && this.#begun.has(around);
   }
 
   /** Of a savepoint. The outermost transaction is taken where its COMMIT is about to be sent. */

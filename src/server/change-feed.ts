@@ -95,7 +95,12 @@ export class ChangeFeed {
       isBehind,
       cause,
     };
-    this.#detach = [...this.#logs.values()].map((log) => log.attach(user));
+    // Nothing of the others is told. They say when a transaction has committed, to what waits for that.
+    const others = orms.filter((orm) => !this.#logs.has(orm) && carriesOrders(orm)).map((orm) => ChangeLog.of(orm));
+    this.#detach = [
+      ...[...this.#logs.values()].map((log) => log.attach(user)),
+      ...others.map((log) => log.attach({ ...user, reads: false })),
+    ];
     receivers.begin((sent, atOnce) => this.#take(sent, atOnce));
   }
 
