@@ -11,7 +11,10 @@ import {
   createApp,
   type ModelEvent,
   ModelObserver,
+  Observer,
   path,
+  Signal,
+  type SignalEvent,
   type Subscription,
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
@@ -31,11 +34,21 @@ class Invoice {
   @Property({ type: 'boolean', default: false }) isPaid?: boolean;
 }
 
+const called = new Signal<number>('called');
+
 @Consumer()
 class ParcelConsumer extends ApiConsumer {
   @Action({ status: 201 })
   async watch(context: ActionContext) {
     await this.subscribe(this.onParcel, {}, context);
+  }
+  @Action({ status: 201 })
+  async listen(context: ActionContext) {
+    await this.subscribe(this.onCalled, {}, context);
+  }
+  @Observer(called)
+  async onCalled(event: SignalEvent<number>, subscription: Subscription) {
+    await subscription.send(event);
   }
   @ModelObserver(() => Parcel)
   async onParcel(event: ModelEvent<Parcel, { pk: number }>, subscription: Subscription) {
@@ -161,6 +174,16 @@ describe('Work that waits for a commit', () => {
     const lines = () => providers.logger.at('error').map((line) => [line.message, line.fields['error']]);
     await until(() => lines().length > 0, 'The line of the log');
     expect(lines()).to.deep.equal([['Work that waited for a commit failed.', error]]);
+  });
+
+  it('of another kind, a signal, is not waited for where nothing tells of the commit', async () => {
+    await app.start();
+    await using ann = await connect(app, '/');
+    await ann.request('listen', { request_id: 1 });
+    await inForeignTransaction(parcels.orm, async (em) => {
+      await em.transactional(async () => called.send(7));
+      expect((await ann.receive({ timeout: patience })).data).to.equal(7);
+    });
   });
 
   it('leaves what a savepoint of a foreign transaction writes to the log', async () => {

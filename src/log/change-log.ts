@@ -107,7 +107,7 @@ export class ChangeLog {
     this.#pool = ConnectionPool.of(orm);
     this.#observed = new ObservedModels(orm.em, this.#users);
     this.#rows = new RowReader((meta) => this.#observed.hiddenColumns(meta));
-    this.capture = new ChangeCapture(orm.em, this.#buffer, this.#rows, (em) => this.#writeLoose(em));
+    this.capture = new ChangeCapture(orm.em, isWatched, this.#buffer, this.#rows, (em) => this.#writeLoose(em));
     orm.em.getEventManager().registerSubscriber(this.capture);
   }
 
@@ -544,6 +544,10 @@ export class ChangeLog {
   #missed(reason: string): void {
     for (const user of this.#users) user.missed(reason);
   }
+}
+
+function isWatched(em: EntityManager, entity: EntityClass<object> | undefined): boolean {
+  return entity !== undefined && logs.get(em.config)?.capture.watches.has(entity) === true;
 }
 
 /** What keeps an entry from being written, and is for the application to mend: what its transaction may see or do in the database. */

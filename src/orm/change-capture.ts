@@ -10,7 +10,7 @@ import type {
 import { helper, Utils } from '@mikro-orm/core';
 import { currentWork } from '../async-context.js';
 import { isStored, type LinkEnd, linkClasses, relinkedRows } from './many-to-many.js';
-import { conflictingRows } from './model-upsert.js';
+import { conflictingRows, transactionOf, wrapUpserts } from './model-upsert.js';
 import type { RowReader } from './row-reader.js';
 
 /** A signal that was sent inside the transaction. */
@@ -178,14 +178,19 @@ export class ChangeCapture implements EventSubscriber {
   readonly #loose = new WeakSet<object>();
   readonly #begun = new WeakSet<object>();
 
-  /** @param writeLoose writes what was noted outside of any transaction that the framework has seen */
+  /**
+   * @param writeLoose writes what was noted outside of any transaction that the framework has seen
+   * @param isWatched whether an application wants changes of a class of the manager's database, which may be another one than this
+   */
   constructor(
     em: EntityManager,
+    isWatched: (em: EntityManager, entity: EntityClass<object> | undefined) => boolean,
     private readonly buffer: CommitBuffer,
     private readonly rows: RowReader,
     readonly writeLoose: (em: EntityManager) => Promise<void>,
   ) {
     this.#links = linkClasses(em);
+    wrapUpserts(em, isWatched);
   }
 
   /** Rows of which the ORM tells nothing, as they are before the write: they are locked, and told where they differ afterwards. */
@@ -334,8 +339,9 @@ export class ChangeCapture implements EventSubscriber {
     const watch = this.#watch(meta);
     if (!watch) return;
     const known = this.#upserted.get(em) ?? new Map<string, unknown>();
-    const keys = (await conflictingRows(em, meta, entity)).map(keyOf);
-    const rows = await this.rows.read(em, meta, schemaOf(em, meta), keys, watch.needsBefore);
+    const transaction = transactionOf(em);
+    const keys = (await conflictingRows(em, meta, entity, transaction)).map(keyOf);
+    const rows = await this.rows.read(em, meta, schemaOf(em, meta), keys, watch.needsBefore, transaction);
     for (const [index, key] of keys.entries()) known.set(String(key), rows[index]);
     this.#upserted.set(em, known);
   }
@@ -347,8 +353,10 @@ export class ChangeCapture implements EventSubscriber {
     const row = this.#rowOf(em, entity, meta, watch);
     const before = this.#upserted.get(em)?.get(String(row.key));
     this.#upserted.get(em)?.delete(String(row.key));
-    this.#note(em, { ...row, wasThere: before !== undefined, ...(before !== undefined && { before }), isQuiet: true, isThere: true });
-    if (!em.getTransactionContext()) await this.writeLoose(em);
+    const note = { ...row, wasThere: before !== undefined, ...(before !== undefined && { before }), isQuiet: true };
+    this.#note(em, { ...note, isThere: true }, transactionOf(em));
+    // In a transaction that MikroORM did not begin.
+    if (this.#loose.delete(em)) await this.writeLoose(em);
   }
 
   async afterFlush({ em }: FlushEventArgs): Promise<void> {

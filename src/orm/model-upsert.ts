@@ -1,5 +1,50 @@
-import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
-import { LockMode } from '@mikro-orm/core';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { EntityClass, EntityManager, EntityMetadata, Transaction } from '@mikro-orm/core';
+import { LockMode, Utils } from '@mikro-orm/core';
+import { writeConnection } from './statements.js';
+
+type Upsert = (this: EntityManager, entity: unknown, data?: unknown, options?: object) => Promise<unknown>;
+
+/** The transaction of the upsert under way. MikroORM's events do not name one that came as an option. */
+const underWay = new AsyncLocalStorage<object>();
+
+const wrapped = new WeakSet<object>();
+
+/** The transaction that an upsert of the manager is in. */
+export function transactionOf(em: EntityManager): object | undefined {
+  return underWay.getStore() ?? em.getTransactionContext();
+}
+
+/**
+ * Lets upserts outside of any transaction begin one where their rows are watched, so that the row and its entry are one commit. Done once for
+ * all managers of a kind: they have no event in which one could be begun, and none for an upsert that fails.
+ */
+export function wrapUpserts(
+  manager: EntityManager,
+  isWatched: (em: EntityManager, entity: EntityClass<object> | undefined) => boolean,
+): void {
+  const prototype = Object.getPrototypeOf(manager) as object;
+  if (wrapped.has(prototype)) return;
+  wrapped.add(prototype);
+  for (const name of ['upsert', 'upsertMany']) {
+    const upsert = Reflect.get(prototype, name) as Upsert;
+    const value: Upsert = function (entity, data, options) {
+      const em = this.getContext(false);
+      const isWithin = transactionOf(em) !== undefined || (options !== undefined && 'ctx' in options);
+      if (isWithin || !isWatched(em, classOf(em, entity))) return upsert.call(this, entity, data, options);
+      const write = (ctx: object) => underWay.run(ctx, () => upsert.call(this, entity, data, { ...options, ctx }));
+      return writeConnection(em).transactional(write, { sessionContext: em.getTransactionSessionContext() });
+    };
+    Object.defineProperty(prototype, name, { configurable: true, writable: true, value });
+  }
+}
+
+/** @param given an entity, several, or what a class is named by */
+function classOf(em: EntityManager, given: unknown): EntityClass<object> | undefined {
+  const one: unknown = Array.isArray(given) ? given[0] : given;
+  const named: unknown = Utils.isEntity<object>(one) ? one.constructor : one;
+  return named === undefined ? undefined : em.getMetadata().find(named as EntityClass<object>)?.class;
+}
 
 /**
  * The rows that an upsert may find in its way: those with its key, or with the values of one of its unique properties.
@@ -9,6 +54,7 @@ export async function conflictingRows(
   em: EntityManager,
   meta: EntityMetadata,
   data: object,
+  transaction: object | undefined,
 ): Promise<readonly object[]> {
   const conditions = uniqueSets(meta).flatMap((names) => {
     const values = names.map((name) => [name, Reflect.get(data, name) as unknown] as const);
@@ -16,6 +62,7 @@ export async function conflictingRows(
   });
   if (conditions.length === 0) return [];
   const fork = em.fork({ clear: true, keepTransactionContext: true, freshEventManager: true });
+  if (transaction) fork.setTransactionContext(transaction as Transaction);
   const find = (locking: EntityManager): Promise<object[]> => lockedRows(locking, meta, { $or: conditions });
   return fork.isInTransaction() ? find(fork) : fork.transactional(find);
 }

@@ -161,9 +161,10 @@ export class RowReader {
     schema: string | undefined,
     keys: Keys,
     members: boolean,
+    transaction: object | undefined = em.getTransactionContext(),
   ): Promise<readonly unknown[]> {
     if (keys.length === 0) return [];
-    const connection = (em.getTransactionContext() ?? clientOf(em)) as StatementConnection;
+    const connection = (transaction ?? clientOf(em)) as StatementConnection;
     const shape = await this.shapeOf(em, connection, meta, schema, members);
     return this.#select(connection, this.#textsOf(shape).read, shape, keys);
   }
