@@ -11,6 +11,7 @@ import {
 } from '../orm/change-capture.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
 import { isEmbedded } from '../orm/database-facts.js';
+import { hasUpsertHooks } from '../orm/model-upsert.js';
 import type { OrmRoot } from '../orm/orm-root.js';
 import { hiddenClass, hiddenFault, RowReader } from '../orm/row-reader.js';
 import {
@@ -107,7 +108,7 @@ export class ChangeLog {
     this.#pool = ConnectionPool.of(orm);
     this.#observed = new ObservedModels(orm.em, this.#users);
     this.#rows = new RowReader((meta) => this.#observed.hiddenColumns(meta));
-    this.capture = new ChangeCapture(orm.em, isWatched, this.#buffer, this.#rows, (em) => this.#writeLoose(em));
+    this.capture = new ChangeCapture(orm.em, wantsTransaction, this.#buffer, this.#rows, (em) => this.#writeLoose(em));
     orm.em.getEventManager().registerSubscriber(this.capture);
   }
 
@@ -375,11 +376,10 @@ export class ChangeLog {
 
   /** Without a log, nothing but this process can be told. */
   #note(em: EntityManager, otherwise: () => void, note: (stage: Stage) => void): void {
-    const transaction = em.getTransactionContext();
-    // Of one that MikroORM did not begin, nothing tells whether it commits.
-    if (!this.#hearsEndOf(transaction)) return otherwise();
-    const stage = this.#buffer.of(em);
-    if (this.#isReady) note(stage);
+    // Of a transaction that MikroORM did not begin, nothing tells whether it commits.
+    const stage = this.#hearsEndOf(em.getTransactionContext()) && this.#buffer.of(em);
+    if (!stage) otherwise();
+    else if (this.#isReady) note(stage);
     else stage.works.push(otherwise);
   }
 
@@ -546,8 +546,10 @@ export class ChangeLog {
   }
 }
 
-function isWatched(em: EntityManager, entity: EntityClass<object> | undefined): boolean {
-  return entity !== undefined && logs.get(em.config)?.capture.watches.has(entity) === true;
+/** The row of such an upsert and its entry are one commit. */
+function wantsTransaction(em: EntityManager, meta: EntityMetadata): boolean {
+  const capture = logs.get(em.config)?.capture;
+  return capture?.watches.has(meta.class) === true && !hasUpsertHooks(em, meta, capture);
 }
 
 /** What keeps an entry from being written, and is for the application to mend: what its transaction may see or do in the database. */

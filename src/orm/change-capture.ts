@@ -10,7 +10,7 @@ import type {
 import { helper, Utils } from '@mikro-orm/core';
 import { currentWork } from '../async-context.js';
 import { isStored, type LinkEnd, linkClasses, relinkedRows } from './many-to-many.js';
-import { conflictingRows, transactionOf, wrapUpserts } from './model-upsert.js';
+import { conflictingRows, transactionOf, type WantsTransaction, wrapUpserts } from './model-upsert.js';
 import type { RowReader } from './row-reader.js';
 
 /** A signal that was sent inside the transaction. */
@@ -180,17 +180,17 @@ export class ChangeCapture implements EventSubscriber {
 
   /**
    * @param writeLoose writes what was noted outside of any transaction that the framework has seen
-   * @param isWatched whether an application wants changes of a class of the manager's database, which may be another one than this
+   * @param wantsTransaction asked for managers of other databases too
    */
   constructor(
     em: EntityManager,
-    isWatched: (em: EntityManager, entity: EntityClass<object> | undefined) => boolean,
+    wantsTransaction: WantsTransaction,
     private readonly buffer: CommitBuffer,
     private readonly rows: RowReader,
     readonly writeLoose: (em: EntityManager) => Promise<void>,
   ) {
     this.#links = linkClasses(em);
-    wrapUpserts(em, isWatched);
+    wrapUpserts(em, wantsTransaction);
   }
 
   /** Rows of which the ORM tells nothing, as they are before the write: they are locked, and told where they differ afterwards. */
@@ -391,7 +391,16 @@ export class ChangeCapture implements EventSubscriber {
       if (within && before.includes(undefined)) await this.rows.requireVisible(em, meta, schema, within);
       keys.forEach((key, index) => {
         if (before[index] === undefined) return;
-        const note = { meta, schema, key, wasThere: true, withMembers: true, isQuiet: true, isRelinked: true, isThere: true };
+        const note = {
+          meta,
+          schema,
+          key,
+          wasThere: true,
+          withMembers: true,
+          isQuiet: true,
+          isRelinked: true,
+          isThere: true,
+        };
         this.#note(em, { ...note, before: before[index] }, transaction);
       });
     }

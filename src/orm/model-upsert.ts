@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { EntityClass, EntityManager, EntityMetadata, Transaction } from '@mikro-orm/core';
+import type { EntityManager, EntityMetadata, Transaction } from '@mikro-orm/core';
 import { LockMode, Utils } from '@mikro-orm/core';
 import { writeConnection } from './statements.js';
 
@@ -15,14 +15,14 @@ export function transactionOf(em: EntityManager): object | undefined {
   return underWay.getStore() ?? em.getTransactionContext();
 }
 
+/** Whether upserts of a class, outside of any transaction, get one. */
+export type WantsTransaction = (em: EntityManager, meta: EntityMetadata) => boolean;
+
 /**
- * Lets upserts outside of any transaction begin one where their rows are watched, so that the row and its entry are one commit. Done once for
- * all managers of a kind: they have no event in which one could be begun, and none for an upsert that fails.
+ * Lets upserts outside of any transaction begin one where they want it, so that the row and its entry are one commit. Done once for all
+ * managers of a kind: they have no event in which one could be begun, and none for an upsert that fails.
  */
-export function wrapUpserts(
-  manager: EntityManager,
-  isWatched: (em: EntityManager, entity: EntityClass<object> | undefined) => boolean,
-): void {
+export function wrapUpserts(manager: EntityManager, wantsTransaction: WantsTransaction): void {
   const prototype = Object.getPrototypeOf(manager) as object;
   if (wrapped.has(prototype)) return;
   wrapped.add(prototype);
@@ -31,7 +31,8 @@ export function wrapUpserts(
     const value: Upsert = function (entity, data, options) {
       const em = this.getContext(false);
       const isWithin = transactionOf(em) !== undefined || (options !== undefined && 'ctx' in options);
-      if (isWithin || !isWatched(em, classOf(em, entity))) return upsert.call(this, entity, data, options);
+      const meta = isWithin ? undefined : metaOf(em, entity);
+      if (!meta || !wantsTransaction(em, meta)) return upsert.call(this, entity, data, options);
       const write = (ctx: object) => underWay.run(ctx, () => upsert.call(this, entity, data, { ...options, ctx }));
       return writeConnection(em).transactional(write, { sessionContext: em.getTransactionSessionContext() });
     };
@@ -40,10 +41,20 @@ export function wrapUpserts(
 }
 
 /** @param given an entity, several, or what a class is named by */
-function classOf(em: EntityManager, given: unknown): EntityClass<object> | undefined {
+function metaOf(em: EntityManager, given: unknown): EntityMetadata | undefined {
   const one: unknown = Array.isArray(given) ? given[0] : given;
   const named: unknown = Utils.isEntity<object>(one) ? one.constructor : one;
-  return named === undefined ? undefined : em.getMetadata().find(named as EntityClass<object>)?.class;
+  return named === undefined ? undefined : em.getMetadata().find(named as EntityMetadata['class']);
+}
+
+const upsertEvents = ['beforeUpsert', 'afterUpsert'] as const;
+
+/** Whether code of the application runs during an upsert. It may ask for another connection, and there may be no other. */
+export function hasUpsertHooks(em: EntityManager, { hooks }: EntityMetadata, own: object): boolean {
+  const subscribers = [...em.getEventManager().getSubscribers()];
+  return upsertEvents.some(
+    (event) => (hooks[event]?.length ?? 0) > 0 || subscribers.some((each) => each !== own && each[event] !== undefined),
+  );
 }
 
 /**

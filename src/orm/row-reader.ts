@@ -315,7 +315,11 @@ function byKey({ key }: RowShape): string {
 }
 
 /** `[{"o":0,"k0":1}, …]` */
-function keysAsJson({ key }: RowShape, keys: Keys, more: (index: number) => object | undefined | false = () => undefined): string {
+function keysAsJson(
+  { key }: RowShape,
+  keys: Keys,
+  more: (index: number) => object | undefined | false = () => undefined,
+): string {
   return JSON.stringify(
     keys.map((values, o) => ({
       o,
@@ -327,7 +331,11 @@ function keysAsJson({ key }: RowShape, keys: Keys, more: (index: number) => obje
 
 /** The same, and of each whether the row has to be there. */
 function keysOfList(shape: RowShape, keys: readonly Keyed[]): string {
-  return keysAsJson(shape, keys.map(({ key }) => key), (index) => keys[index]?.isThere && { there: true });
+  return keysAsJson(
+    shape,
+    keys.map(({ key }) => key),
+    (index) => keys[index]?.isThere && { there: true },
+  );
 }
 
 export function keyText(value: unknown): unknown {

@@ -88,7 +88,9 @@ function updateSql(em: EntityManager, schema: string | undefined, shape: WriteSh
       return `t.${quote(columnOf(prop))}::text collate "C" is distinct from _v.v${index}::text collate "C"`;
     })
     .join(' or ');
-  const values = props.map((prop, index) => `$${first + index}::${prop.columnTypes[0] ?? 'text'} as v${index}`).join(', ');
+  const values = props
+    .map((prop, index) => `$${first + index}::${prop.columnTypes[0] ?? 'text'} as v${index}`)
+    .join(', ');
   const before = logged?.needsBefore ? `, (select ${logged.shape.sql} from o t) as _before` : '';
   // Not the parameters themselves: PostgreSQL would make the text of a number when it plans the statement.
   const compared = `_v as materialized (select ${values} from s)`;
