@@ -16,6 +16,7 @@ import { severalProcessesBugs } from './several-processes-bugs.js';
 import { soundRowsBugs } from './sound-rows-bugs.js';
 import { startupBugs } from './startup-bugs.js';
 import { writeBugs } from './write-bugs.js';
+import { writerSessionBugs } from './writer-session-bugs.js';
 
 /** A limit that never applies: in milliseconds, or a number of what is limited. */
 const noLimit = 2_147_483_647;
@@ -1262,6 +1263,7 @@ export const bugs: readonly Bug[] = [
   ...connectionMemoryBugs,
   ...startupBugs,
   ...writeBugs,
+  ...writerSessionBugs,
   ...dcrfBugs,
   ...proxyBugs,
   ...requests,

@@ -447,7 +447,7 @@ export class ChangeLog {
     } catch (error) {
       // A migration may have changed the tables that the statement reads.
       this.#rows.forget();
-      throw refusalOf(error) ?? error;
+      throw entryFault(error) ?? error;
     }
   }
 
@@ -553,10 +553,12 @@ function wantsTransaction(em: EntityManager, meta: EntityMetadata): boolean {
 }
 
 /** What keeps an entry from being written, and is for the application to mend: what its transaction may see or do in the database. */
-function refusalOf(error: unknown): ConfigurationError | undefined {
+function entryFault(error: unknown): ConfigurationError | undefined {
   const hidden = hiddenClass(error);
   if (hidden !== undefined) return hiddenFault(hidden, error);
-  return codeOf(error) === notAllowed ? withoutRights(error as Error) : undefined;
+  // What a trigger may not do at COMMIT, which goes with the entry, has a context.
+  const isOwn = codeOf(error) === notAllowed && Reflect.get(error as Error, 'where') === undefined;
+  return isOwn ? withoutRights(error as Error) : undefined;
 }
 
 function withoutRights(cause: Error): ConfigurationError {

@@ -79,7 +79,7 @@ export class ChangeFeed {
     const isObserved = observedBy(models.all);
     const needsBefore = observedBy(models.varying);
     this.#hasObserved = ({ em }) => models.all.some(({ model }) => model && em.getMetadata().has(model));
-    const used = orms.filter((orm, index) => this.#hasObserved(orm) || (index === 0 && carriesOrders(orm)));
+    const used = orms.filter((orm, index) => this.#hasObserved(orm) || (index === 0 && canHaveLog(orm)));
     this.#logs = new Map(used.map((orm) => [orm, ChangeLog.of(orm)]));
     const user: LogUser = {
       reads: true,
@@ -96,7 +96,7 @@ export class ChangeFeed {
       cause,
     };
     // Nothing of the others is told. They say when a transaction has committed, to what waits for that.
-    const others = orms.filter((orm) => !this.#logs.has(orm) && carriesOrders(orm)).map((orm) => ChangeLog.of(orm));
+    const others = orms.filter((orm) => !this.#logs.has(orm) && canHaveLog(orm)).map((orm) => ChangeLog.of(orm));
     this.#detach = [
       ...[...this.#logs.values()].map((log) => log.attach(user)),
       ...others.map((log) => log.attach({ ...user, reads: false })),
@@ -270,6 +270,6 @@ export class ChangeFeed {
   }
 }
 
-function carriesOrders(orm: OrmRoot): boolean {
+function canHaveLog(orm: OrmRoot): boolean {
   return usesDatabase(orm) && ChangeLog.isPossible(orm);
 }
