@@ -1,5 +1,4 @@
 import { expect } from 'chai';
-import { IsInt } from 'class-validator';
 import {
   Action,
   ActionContext,
@@ -38,13 +37,11 @@ import { injectable } from 'tsyringe';
 import { useDatabase } from './support/database.js';
 import { Message, Room } from './support/entities.js';
 import { type TestProviders, testProviders } from './support/providers.js';
+import { RoomKey, RoomSerializer } from './support/rooms.js';
 
 const bells = new Signal<{ readonly bell: string }>();
 const left = new Signal<{ readonly room: number }>();
 let banned = new Set<string>();
-
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'] }) {}
 
 @injectable()
 class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text', 'room'] }) {}
@@ -58,11 +55,6 @@ class IsWelcome implements Permission {
     if (JSON.stringify(data).includes('thrown')) throw new PermissionDenied('Not this one.');
     return !banned.has(scope.query.get('name') ?? '');
   }
-}
-
-class RoomKey {
-  @IsInt()
-  room!: number;
 }
 
 @Consumer()

@@ -21,7 +21,7 @@ describe('The clock', () => {
     expect(test.elapsed() - begun).to.equal(250);
   });
 
-  it('calls back once after so many milliseconds', async () => {
+  it('calls back once after the given number of milliseconds', async () => {
     const before = performance.now();
     const called: string[] = [];
     const clock = new Clock();

@@ -20,7 +20,7 @@ describe('Counters', () => {
     expect(counters.gauge('signalbox.connections', 1)).to.equal(undefined);
   });
 
-  it('that fail are told of, and harm nobody', () => {
+  it('that fail are logged, and disturb no caller', () => {
     const failures: unknown[] = [];
     const counters = new GuardedCounters(new BrokenCounters(), (error) => failures.push(String(error)));
     counters.increment('signalbox.refusals');

@@ -59,7 +59,7 @@ describe('The page on limits', () => {
     expect(told).to.have.length(numbers().length);
   });
 
-  it('agrees with the page for those who come from DCRF', async () => {
+  it('agrees with the page about coming from DCRF', async () => {
     const told = await rows('coming-from-dcrf.md');
     expect(told).to.have.length(18);
     expect(Object.fromEntries(numbers())).to.include(Object.fromEntries(told));

@@ -75,7 +75,7 @@ describe('A throttle', () => {
     expect([passing(throttle, 'ann', 5), passing(throttle, 'ben', 5)]).to.deep.equal([3, 3]);
   });
 
-  it('remembers so many keys, and forgets the one that was used longest ago', () => {
+  it('remembers a limited number of keys, and forgets the one that was used longest ago', () => {
     const throttle = new Throttle(clock, { burst: 2, every: 1_000, keys: 2 });
     for (const key of ['ann', 'ben', 'ann', 'cid']) throttle.take(key);
     expect(passing(throttle, 'ann', 5)).to.equal(0);

@@ -154,7 +154,7 @@ function actionOf({ before, after }: AnnouncedChange): string {
   return after.length === 0 ? 'delete' : 'update';
 }
 
-/** Of a signal there is no row. */
+/** The key of a row as text; empty for a signal, which has no row. */
 function rowOf(pk: unknown): string {
   if (pk === null || pk === undefined) return '';
   return ` ${cut(typeof pk === 'object' ? JSON.stringify(pk) : String(pk))}`;

@@ -1,6 +1,8 @@
 import { runDetached } from './async-context.js';
 
+/** A call that `Clock.after` has put off. */
 export interface Timer {
+  /** The callback is not called any more. Does nothing once it was called. */
   cancel(): void;
 }
 
@@ -9,6 +11,7 @@ export const longestDelay = 2_147_483_647;
 
 /** What time it is, and what happens later. Inject it; the testing kit has one that a spec moves by hand. */
 export class Clock {
+  /** The date and time of the system. It may leap when the system's time is set: take `elapsed` for durations. */
   now(): Date {
     return new Date();
   }

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigurationError } from './errors.js';
 import { bearsForeignNotes, type Class } from './metadata.js';
@@ -72,9 +72,12 @@ export function checkClassIsOurs(given: Class): void {
 /** The copies of a CommonJS package that this process has loaded: folder -> what one of its modules exports. */
 export function loadedModules(name: string, module: string): ReadonlyMap<string, Readonly<Record<string, unknown>>> {
   const loaded = new Map<string, Readonly<Record<string, unknown>>>();
-  for (const [path, found] of Object.entries(createRequire(import.meta.url).cache)) {
-    const place = path.replaceAll('\\', '/');
-    if (found && place.endsWith(`/node_modules/${name}/${module}`))
+  const { cache } = createRequire(import.meta.url);
+  const file = basename(module);
+  // Some thousand paths, for each class that is checked: few of them end like this.
+  for (const path of Object.keys(cache).filter((each) => each.endsWith(file))) {
+    const found = cache[path];
+    if (found && path.replaceAll('\\', '/').endsWith(`/node_modules/${name}/${module}`))
       loaded.set(resolve(path.slice(0, -module.length)), found.exports);
   }
   return loaded;

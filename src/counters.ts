@@ -1,7 +1,8 @@
+/** Label -> value. Both take few values: see `docs/operations.md`. */
 export type CounterLabels = Readonly<Record<string, string>>;
 
 /**
- * Where numbers go that tell how a process fares. Extend it and register your own; this one counts nothing. The names are
+ * Takes the figures of a running process. Extend it and register your own; this one counts nothing. The names are
  * listed in `docs/operations.md`, and their labels take few values, never a user's or a client's.
  *
  * ```ts
@@ -9,10 +10,10 @@ export type CounterLabels = Readonly<Record<string, string>>;
  * ```
  */
 export class Counters {
-  /** One more. */
+  /** Adds one to a counter. */
   increment(_name: string, _labels?: CounterLabels): void {}
 
-  /** So many now. */
+  /** Sets a gauge to its present value. */
   gauge(_name: string, _value: number, _labels?: CounterLabels): void {}
 }
 

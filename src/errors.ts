@@ -5,13 +5,17 @@ export type ErrorDetail = string | Readonly<Record<string, readonly string[]>>;
 
 /** The root of everything that Signalbox throws. */
 export abstract class SignalboxError extends Error {
+  /** The name of the class. */
   override get name(): string {
     return this.constructor.name;
   }
 }
 
+/** Second parameter of `new ApiError(detail, options)`. */
 export interface ApiErrorOptions {
+  /** The `errors` of the reply. Default: the sentence alone. */
   readonly errors?: readonly ErrorDetail[];
+  /** What was thrown in the first place. It stands in the log, and no client sees it. */
   readonly cause?: unknown;
   /** In how many milliseconds it is worth another try: `retry_after_ms` of the reply's data, or Retry-After of a refused upgrade. */
   readonly retryAfter?: number;
@@ -36,15 +40,24 @@ export interface ApiErrorOptions {
  * `{"errors": ["This room is full."], "data": null, "action": "join", "response_status": 409, "request_id": 1, "code": "room_full"}`.
  */
 export class ApiError extends SignalboxError {
+  /** The `response_status` of the reply, or the HTTP status of a refused upgrade. Default 500. */
   static readonly status: number = Status.serverError;
   /** A stable machine word. Once published it never changes its meaning. */
   static readonly code: string = 'error';
+  /** The sentence of an error that was thrown without one. */
   static readonly detail: string = 'A server error occurred.';
 
+  /** The status of its class. */
   readonly status: number;
   readonly code: string;
+  /** The `errors` of the reply. */
   readonly errors: readonly ErrorDetail[];
+  /**
+   * In milliseconds: `retry_after_ms` of the reply's data, or Retry-After of a refused upgrade; undefined where waiting does not
+   * help.
+   */
   readonly retryAfter: number | undefined;
+  /** What a developer would have to change. It stands in the log, and no client sees it. */
   readonly remedy: string | undefined;
 
   constructor(detail?: string, { errors, cause, retryAfter, remedy }: ApiErrorOptions = {}) {
@@ -107,6 +120,7 @@ export class Revoked extends ApiError {
   static override readonly detail: string = 'You may no longer follow this.';
 }
 
+/** There is no such object, or the client may not know that there is. */
 export class NotFound extends ApiError {
   static override readonly status = Status.notFound;
   static override readonly code: string = 'not_found';
@@ -218,7 +232,7 @@ export class ChannelLayerUnavailable extends ApiError {
   static override readonly detail: string = 'The channel layer cannot be reached. Try again later.';
 
   constructor(detail?: string, options: ApiErrorOptions = {}) {
-    // By chance, so that not all who were refused come back at once.
+    // Random, so that the clients that were refused do not all come back at once.
     super(detail, { retryAfter: 1_000 + Math.random() * 2_000, ...options });
   }
 }
@@ -249,10 +263,15 @@ export class UnexpectedError extends ApiError {
 /** The socket is gone. It is never sent; it is the reason of an aborted signal. */
 export class Disconnected extends SignalboxError {}
 
+/** The four parts of a ConfigurationError's sentence: `Class.member: reason remedy`. */
 export interface ConfigurationFault {
+  /** The name of the class, function or option object that holds the mistake. */
   readonly class: string;
+  /** The method, property or option; absent where the class as a whole is meant. */
   readonly member?: string;
+  /** What is wrong, as the rest of a sentence: `has no rule.` */
   readonly reason: string;
+  /** What to do, as a sentence: `Decorate it with @Length().` */
   readonly remedy: string;
 }
 

@@ -5,18 +5,20 @@ import { Redaction } from './redaction.js';
 import { defaultSettings } from './settings.js';
 import { Status } from './status.js';
 
+/** What a log entry has beside its message. Values of fields whose names hold a secret are redacted (setting `log.redacted`). */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 const levels = ['debug', 'info', 'warn', 'error'] as const;
+/** From the lowest to the highest: `debug`, `info`, `warn`, `error`. */
 export type LogLevel = (typeof levels)[number];
 
 /** How much of what a client may have sent gets into the log, in characters. */
 export interface LogLimits {
-  /** Of one text; what follows is counted, not shown. Default 1 000. */
+  /** Characters of one text; what follows is counted, not shown. Default 1 000. */
   readonly text: number;
-  /** Of the stack of an error. Default 8 000. */
+  /** Characters of the stack of an error. Default 8 000. */
   readonly stack: number;
-  /** Of a line; a longer one keeps its head and the beginning of its fields. Default 32 768. */
+  /** Characters of a line; a longer one keeps its head and the beginning of its fields. Default 32 768. */
   readonly line: number;
 }
 
@@ -50,18 +52,22 @@ export class Logger {
     this.#redaction = new Redaction(redacted);
   }
 
+  /** For developers: dropped kwargs, refused tokens. Written only where the level is `debug`. */
   debug(message: string, fields?: LogFields): void {
     this.#log('debug', message, fields);
   }
 
+  /** What happens in normal operation: start, end, and requests where the setting `log.actions` asks for them. */
   info(message: string, fields?: LogFields): void {
     this.#log('info', message, fields);
   }
 
+  /** What works for now and wants attention. */
   warn(message: string, fields?: LogFields): void {
     this.#log('warn', message, fields);
   }
 
+  /** What failed. An `error` among the fields is written with its stack and causes. */
   error(message: string, fields?: LogFields): void {
     this.#log('error', message, fields);
   }
@@ -71,7 +77,7 @@ export class Logger {
     return levels.indexOf(level) >= this.#floor;
   }
 
-  /** A log that fails must not take what it tells of with it. */
+  /** A log that fails must not make the work fail that it reports. */
   #log(level: LogLevel, message: string, fields?: LogFields): void {
     try {
       this.log(level, message, fields && this.#redaction.apply(fields));

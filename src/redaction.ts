@@ -13,7 +13,7 @@ export class Redaction {
     this.#pattern = names.length > 0 ? new RegExp(escaped.join('|'), 'i') : undefined;
   }
 
-  /** The same fields where there is nothing to redact, else a copy. Objects of classes are looked into as the log shows them. */
+  /** Gives the same fields where there is nothing to redact, else a copy. Objects of classes are looked into as the log shows them. */
   apply<T extends object>(fields: T): T {
     if (!this.#pattern || !hasSecrets(fields, this.#pattern, new Set())) return fields;
     return cleaned(fields, this.#pattern, new Map()) as T;

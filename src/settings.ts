@@ -81,7 +81,7 @@ const limits = {
    * is cut. Never less than `connectionsPerAddress`. Those of `trustedProxies` are not counted. Default 100.
    */
   socketsPerAddress: count(100),
-  /** The same for all addresses together. Default 1 000. */
+  /** As `socketsPerAddress`, for all addresses together. Default 1 000. */
   sockets: count(1_000),
   /** File descriptors that sockets leave free, for the database and files, where the system tells how many there are. Default 64. */
   freeDescriptors: count(64),
@@ -202,7 +202,7 @@ const changeLog = {
    * default channel layer is that of one process. Default true.
    */
   listen: flag(true),
-  /** How often the log is read where nothing tells that it has grown; less than half of a slot. Default 30 000. */
+  /** How often the log is read where no notification says that it has grown; less than half of a slot. Default 30 000. */
   pollInterval: count(30_000),
   /** For how long a process may be behind the database until `/readyz` is 503. Default 5 000. */
   lagTimeLimit: count(5_000),
@@ -263,8 +263,8 @@ const table = {
    */
   poolTimeLimit: count(60_000),
   /**
-   * After so many new connections, and once the event loop has been idle for a second, the process gives the memory of their
-   * handshakes back. Everything stands still meanwhile; the log tells for how long. Default false: never.
+   * Number of new connections after which, once the event loop has been idle for a second, the process gives the memory of their
+   * handshakes back. Everything stands still meanwhile; the log says for how long. Default false: never.
    */
   tidyAfterConnections: countOrOff(),
   /**
@@ -391,7 +391,7 @@ function complete<Rows>(rows: Rows, given: unknown, owner?: string, noun = 'sett
 
 // What is checked
 
-/** Of two that contradict each other one would be broken silently. */
+/** If two limits contradicted each other, one would be broken silently. */
 function checkOrder(group: 'outbound' | 'drain' | 'heartbeat', values: object, less: string, more: string): void {
   const [low, high] = [less, more].map((name) => Number(Reflect.get(values, name))) as [number, number];
   if (low <= high) return;
@@ -483,7 +483,7 @@ export function isTestRun(): boolean {
   return process.env.NODE_ENV === 'test';
 }
 
-/** Of the setting `log.actions`. The output of specs is no place for a line per request. */
+/** The default of the setting `log.actions`. The output of specs is no place for a line per request. */
 function loggedActions(isDevelopment: boolean): 'all' | 'problems' | false {
   if (!isDevelopment) return 'problems';
   return isTestRun() ? false : 'all';

@@ -14,6 +14,7 @@ import { defaultSettings } from './settings.js';
 
 /** As much of a stream as is needed. */
 export interface LogStream {
+  /** Whether colours are written. Default false. */
   readonly isTTY?: boolean;
   write(text: string): unknown;
 }
@@ -114,7 +115,7 @@ export class TerminalLogger extends Logger {
   }
 }
 
-/** Of the developer's time zone, for it is the developer's clock that it is compared with. */
+/** The time in the developer's time zone, because developers compare it with their own clock. */
 function timeOf(now: Date): string {
   return `${now.toTimeString().slice(0, 8)}.${String(now.getMilliseconds()).padStart(3, '0')}`;
 }

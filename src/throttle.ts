@@ -1,6 +1,9 @@
 import type { Clock } from './clock.js';
 import { ConfigurationError, Throttled } from './errors.js';
 
+/**
+ * Options of `new Throttle(clock, options)`. `burst`, `every` and `keys` are whole numbers above 0 (ConfigurationError otherwise).
+ */
 export interface ThrottleOptions {
   /** Attempts of one key at once, after a quiet time. Default 10. */
   readonly burst?: number;
@@ -8,7 +11,7 @@ export interface ThrottleOptions {
   readonly every?: number;
   /** Keys that are remembered; where there is one more, the one that was used longest ago is forgotten. Default 10 000. */
   readonly keys?: number;
-  /** What a client is told before the time. Default `Too many attempts.` */
+  /** The sentence of the error before the time; how long to wait follows it. Default `Too many attempts.` */
   readonly text?: string;
 }
 

@@ -6,6 +6,7 @@ export interface TraceSpan {
   end(status: number | undefined): void;
 }
 
+/** Name -> value, as OpenTelemetry takes the attributes of a span. */
 export type TraceAttributes = Readonly<Record<string, string | number>>;
 
 const noSpan: TraceSpan = { traceId: undefined, end: () => {} };
@@ -18,7 +19,7 @@ export class Tracer {
   }
 
   /**
-   * The same for an event on its way to a subscription, in a trace of its own: one commit reaches many, in other processes too.
+   * Runs the delivery of an event to a subscription in a trace of its own, because one commit reaches many, in other processes too.
    *
    * @param cause the trace of the commit, as `current` gave it there; to be linked to
    */

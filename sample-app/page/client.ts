@@ -8,7 +8,7 @@ import type { UserView } from './views.js';
 export type ChatClient = ReturnType<typeof connect>;
 
 /**
- * The chat, for whoever is logged in. No page is told why an upgrade was refused; so it asks before each attempt to connect.
+ * The chat, for the user who is logged in. No page learns why an upgrade was refused; so it asks before each attempt to connect.
  *
  * @param begin called once, when it is known who that is
  */

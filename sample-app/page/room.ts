@@ -68,13 +68,13 @@ function enter(me: UserView, client: ChatClient): void {
   }
 }
 
-/** Now, and whenever the connection has come back: what happened in between is not told later. */
+/** Now, and whenever the connection has come back: no event of what happened in between comes later. */
 function whenLive<Reply>(subscription: Subscription<unknown, Reply>, show: (reply: Reply) => void): void {
   subscription.ready.then(show, () => undefined);
   subscription.onResync(show);
 }
 
-/** Whoever was removed is told at once, or at the next connecting. */
+/** A member who was removed leaves the page at once, or when the page connects again. */
 function leaveWith(subscription: Subscription<unknown>): void {
   let wasInside = false;
   subscription.onChange((state) => {

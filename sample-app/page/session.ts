@@ -10,7 +10,8 @@ export async function post(path: string, body: object = {}): Promise<void> {
 let shown: UserView | undefined;
 
 /**
- * Who is logged in. Nobody leads to the log-in page; somebody else, who has logged in in another tab, begins the page anew.
+ * The user who is logged in. If no one is logged in, the page redirects to log-in; if a different user has logged in in another tab, it
+ * reloads.
  *
  * @throws SignalboxError when the server cannot be reached, with status 0
  */

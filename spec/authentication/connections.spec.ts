@@ -265,7 +265,7 @@ describe('Connections', () => {
       expect(await refusal).to.deep.equal({ status: 401, sentence: 'You were logged out.' });
     });
 
-    it('are granted where it is somebody else, and where the handshake began afterwards', async () => {
+    it('are granted to another user, and where the handshake began afterwards', async () => {
       const { app } = open();
       const other = await during(app, () => app.disconnectUser(2));
       expect(await isOpen(other as TestConnection)).to.equal(true);
@@ -340,7 +340,7 @@ describe('Connections', () => {
       expect(await ann.closed).to.equal(4401);
     });
 
-    it('close with 1011 where nobody can tell, which is logged', async () => {
+    it('close with 1011 where the check fails, which is logged', async () => {
       const { app, container, logger } = open({ users: Users });
       await using ann = await connect(app, '/members/?user=1');
       roles.set('1', 'unreachable');

@@ -70,7 +70,7 @@ describe('A cookie session', () => {
     });
   }
 
-  it('is asked for by permissions: 401 while nobody is logged in', async () => {
+  it('is asked for by permissions: 401 where no user is logged in', async () => {
     expect(await refusal('/members/', { session: 'nobody' })).to.include({ status: 401 });
     expect(await who('/members/', { session: 'ann' })).to.deep.nested.include({ 'identity.userId': '1' });
   });

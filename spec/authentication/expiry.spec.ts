@@ -210,7 +210,7 @@ describe('The expiry of connections', () => {
       expect(await ann.closed).to.equal(4401);
     });
 
-    it('not where nobody is logged in', async () => {
+    it('not where no user is logged in', async () => {
       await using ann = await connect(app, '/');
       expect(await ann.request('refresh', { user: 1 })).to.include({ response_status: 403 });
     });

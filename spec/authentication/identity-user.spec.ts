@@ -19,13 +19,13 @@ describe('The user of an identity', () => {
     expect(asked).to.deep.equal(['token ann', 'user 1']);
   });
 
-  it('is not asked for where there is one, or where nobody is authenticated', async () => {
+  it('is not asked for where there is one, or where no user is authenticated', async () => {
     expect(await who({ authorization: 'Bearer bob' })).to.deep.include({ user: { name: 'bob' } });
     expect(await who({})).to.deep.include({ user: null });
     expect(asked).to.deep.equal([]);
   });
 
-  it('who is gone authenticates nobody', async () => {
+  it('who is deleted is not authenticated', async () => {
     expect(await who({ authorization: 'Bearer gone' })).to.deep.include({ user: null, session: null, identity: null });
   });
 });

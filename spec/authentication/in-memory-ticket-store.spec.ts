@@ -21,7 +21,7 @@ describe('The ticket store in memory', () => {
     return { identity: { userId: '1' }, origin: undefined, endsAt: new Date(clock.now().getTime() + seconds * 1000) };
   }
 
-  it('sweeps out what nobody took, and then rests', async () => {
+  it('removes expired tickets, and then sets no timer', async () => {
     const store = new InMemoryTicketStore(clock, logger);
     await store.add('a', ticket(5));
     await store.add('b', ticket(30));

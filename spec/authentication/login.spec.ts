@@ -29,6 +29,7 @@ import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { until } from '../support/deadline.js';
 import { User } from '../support/entities.js';
+import { revoked } from '../support/frames.js';
 import { testProviders } from '../support/providers.js';
 import { useServer } from '../support/serving.js';
 
@@ -254,7 +255,7 @@ describe('A login in a socket', () => {
     });
   });
 
-  it('keeps neither the session nor the identity of whoever was there before', async () => {
+  it('keeps neither the session nor the identity of the user before', async () => {
     await using ann = await asAnn();
     await login(ann, 'bob');
     expect((await ann.channel('account').request('who')).data).to.deep.equal({
@@ -288,14 +289,7 @@ describe('A login in a socket', () => {
     noted.send({ for: 'ann', text: 'first' });
     expect(await notes.receive()).to.deep.include({ request_id: 5, data: { for: 'ann', text: 'first' } });
     await login(ann, 'bob');
-    expect(await notes.receive()).to.deep.equal({
-      errors: ['You may no longer follow this.'],
-      data: null,
-      action: 'revoked',
-      response_status: 403,
-      request_id: 5,
-      code: 'revoked',
-    });
+    expect(await notes.receive()).to.deep.equal(revoked(5));
     noted.send({ for: 'ann', text: 'second' });
     await app.sendToGroup('user-ann', { type: 'shout', text: 'for ann' });
     await notes.expectSilence();
@@ -688,7 +682,7 @@ describe('A login in a socket', () => {
       expect(await login(eve, 'ann')).to.include({ response_status: 200 });
     });
 
-    it('counts for nobody once it has failed', async () => {
+    it('gives no rights once it has failed', async () => {
       await annTimes(19);
       await using bob = await connect(app, '/');
       expect(await login(bob, 'ann', { fail: true })).to.include({ response_status: 500 });

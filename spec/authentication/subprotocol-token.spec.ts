@@ -29,7 +29,7 @@ describe('A token among the subprotocols', () => {
     return connect(app, url, { subprotocols }).catch((thrown: unknown) => thrown);
   }
 
-  it('says whose connection it is, and is seen by nobody afterwards', async () => {
+  it('authenticates the connection, and is shown to no code afterwards', async () => {
     await using ann = await connect(app, '/ws/', { subprotocols: ['bearer.ann', 'signalbox'] });
     expect((await ann.request('who')).data).to.deep.nested.include({
       'identity.userId': '1',

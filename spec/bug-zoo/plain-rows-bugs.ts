@@ -4,6 +4,18 @@ import type { Bug } from './plant.js';
 /** What can go wrong between a column and JSON where no entity is made. */
 export const plainRowsBugs: readonly Bug[] = [
   {
+    name: 'an event shows a relation as a replica had it, or as it was read some time before',
+    story: 'Relations are loaded as MikroORM likes.',
+    plant: { symbol: 'uncached', with: () => (_em: unknown, load: () => Promise<unknown>) => load() },
+    caughtBy: ['serializers/stored-relations'],
+  },
+  {
+    name: 'a subscription shows a row that a default filter hides',
+    story: 'Only queries of the consumer count as hiding rows.',
+    plant: { symbol: 'hidesByDefault', with: always(Promise.resolve(false)) },
+    caughtBy: ['consumers/filtered-rows'],
+  },
+  {
     name: 'lists show what the driver makes of a column, and not what its entity would hold',
     story: 'The conversions of the ORM are left out.',
     plant: { symbol: 'readBy', with: always(undefined) },

@@ -69,7 +69,8 @@ export const writerSessionBugs: readonly Bug[] = [
     plant: {
       symbol: 'afterCommit',
       in: 'log/after-commit',
-      with: (original: (...parameters: unknown[]) => void) =>
+      with:
+        (original: (...parameters: unknown[]) => void) =>
         (...parameters: unknown[]): void => {
           try {
             original(...parameters);
@@ -89,7 +90,10 @@ export const writerSessionBugs: readonly Bug[] = [
   {
     name: 'what work outside of any transaction throws is not in the log',
     story: 'The error becomes a warning of the process.',
-    plant: { symbol: 'runNow', with: () => async (work: () => Promise<unknown>) => void (await work().catch(() => {})) },
+    plant: {
+      symbol: 'runNow',
+      with: () => async (work: () => Promise<unknown>) => void (await work().catch(() => {})),
+    },
     caughtBy: ['log/after-commit'],
   },
   {

@@ -41,7 +41,7 @@ describe('A sliced delivery', () => {
     expect(told).to.deep.equal(['a one', 'b one', 'c one']);
   });
 
-  it('keeps the order of the messages for every channel, whoever joins meanwhile', async () => {
+  it('keeps the order of the messages for every channel, also while others join', async () => {
     const slices = delivery(2);
     const first = slices.send(channels(5), { type: 'a' });
     const second = slices.send(['channel-4', ...channels(4)], { type: 'b' });

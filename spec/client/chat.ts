@@ -37,6 +37,7 @@ import {
 import { injectable, container as rootContainer } from 'tsyringe';
 import { Inbox } from '#signalbox/testing/inbox.js';
 import { Message, Room } from '../support/entities.js';
+import { MessageSerializer, RoomKey } from '../support/rooms.js';
 
 /** Why waits ended. */
 export const abortions = new Inbox<unknown>();
@@ -48,13 +49,6 @@ class RoomSerializer extends ModelSerializer(Room, {
   fields: ['id', 'name', 'archived'],
   readOnly: ['id', 'archived'],
 }) {}
-
-@injectable()
-class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text'], readOnly: ['id'] }) {}
-
-class RoomKey {
-  @IsInt() room!: number;
-}
 
 class NewMessage extends RoomKey {
   @IsString() @Length(1, 500) text!: string;

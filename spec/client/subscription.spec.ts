@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import type { Client, ClientOptions, SignalboxError, Subscription } from 'signalbox/client';
+import { revoked } from '../support/frames.js';
 import { FakeNetwork, type FakeSocket, settled } from './fake-network.js';
 
 interface Event {
@@ -94,14 +95,7 @@ describe('A subscription of a client', () => {
   it('is revoked, and not asked for again', async () => {
     const subscription = watch();
     socket.reply();
-    socket.receive({
-      errors: ['You may no longer follow this.'],
-      data: null,
-      action: 'revoked',
-      response_status: 403,
-      request_id: 1,
-      code: 'revoked',
-    });
+    socket.receive(revoked(1));
     expect([subscription.state, subscription.error?.message]).to.deep.equal([
       'revoked',
       'You may no longer follow this.',
@@ -220,7 +214,7 @@ describe('A subscription of a client', () => {
     expect([events, reported]).to.deep.equal([[1], ['broken']]);
   });
 
-  it('keeps events until somebody takes them', async () => {
+  it('keeps events until a reader takes them', async () => {
     const subscription = client.$subscribe<Event>(null, { action: 'watch' });
     socket.reply();
     happen(1);

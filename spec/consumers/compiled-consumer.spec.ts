@@ -1,5 +1,4 @@
 import { expect } from 'chai';
-import { IsInt } from 'class-validator';
 import {
   Action,
   ActionContext,
@@ -32,15 +31,12 @@ import { injectable } from 'tsyringe';
 import { compileConsumer } from '#signalbox/consumers/compiled-consumer.js';
 import { defaultSettings } from '#signalbox/settings.js';
 import { Message, Room, User } from '../support/entities.js';
+import { RoomKey } from '../support/rooms.js';
 
 type AnyConsumer = Parameters<typeof compileConsumer>[0];
 
 @injectable()
 class RoomSerializer extends ModelSerializer(Room, { fields: ['id'] }) {}
-
-class RoomKey {
-  @IsInt() room!: number;
-}
 
 class IsBanned {
   hasPermission() {

@@ -2,21 +2,15 @@ import { EntityManager } from '@mikro-orm/core';
 import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { IsInt } from 'class-validator';
 import {
   Action,
   ActionContext,
-  ApiConsumer,
   type App,
   Consumer,
   createApp,
   type Delivery,
-  GroupsForConsumer,
-  GroupsForSignal,
   Logger,
   type ModelEvent,
-  ModelObserver,
-  ModelSerializer,
   type Permission,
   PermissionDenied,
   Permissions,
@@ -28,18 +22,12 @@ import { injectable, container as rootContainer } from 'tsyringe';
 import { SubscriptionIndex } from '#signalbox/observers/subscription-index.js';
 import { useDatabase } from '../support/database.js';
 import { entities, Message } from '../support/entities.js';
-
-@injectable()
-class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text'] }) {}
-
-class RoomKey {
-  @IsInt() room!: number;
-}
+import { MessageObserver, MessageSerializer, RoomKey } from '../support/rooms.js';
 
 let gate = Promise.withResolvers<void>();
 
 @Consumer()
-class RoomConsumer extends ApiConsumer {
+class RoomConsumer extends MessageObserver {
   constructor(private readonly em: EntityManager) {
     super();
   }
@@ -94,21 +82,6 @@ class RoomConsumer extends ApiConsumer {
   async saySlowly({ room }: RoomKey) {
     await this.say({ room });
     await gate.promise;
-  }
-
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) {
-    await subscription.send(event);
-  }
-
-  @GroupsForSignal('onMessage')
-  protected *groupsOfMessage(message: Message) {
-    yield `room-${message.room.id}`;
-  }
-
-  @GroupsForConsumer('onMessage')
-  protected *groupsOfRoom({ room }: RoomKey) {
-    yield `room-${room}`;
   }
 }
 
@@ -209,7 +182,7 @@ describe('The delivery of events', () => {
     return frames.map(({ request_id }) => request_id);
   }
 
-  it('decodes a change once for all who are told of it', async () => {
+  it('decodes a change once for all its subscriptions', async () => {
     await using bob = await connect(app, '/guarded/?mood=kind');
     await using cid = await connect(app, '/guarded/?mood=kind');
     await subscribe('b', 1, bob);

@@ -3,12 +3,9 @@ import type { SqlEntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   type ActionContext,
-  type App,
   Consumer,
-  createApp,
   Delete,
   ModelConsumer,
-  ModelSerializer,
   mix,
   Patch,
   type Permission,
@@ -16,21 +13,15 @@ import {
   path,
   Update,
 } from 'signalbox';
-import { connect, type TestConnection } from 'signalbox/testing';
+import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { until } from '../support/deadline.js';
 import { Room, User } from '../support/entities.js';
-import { testProviders } from '../support/providers.js';
+import { useRooms, WholeRoomSerializer } from '../support/rooms.js';
 import { statementsSentBy } from '../support/sent-statements.js';
 
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, {
-  fields: ['id', 'name', 'archived', 'host'],
-  readOnly: ['id'],
-}) {}
-
-const base = mix(ModelConsumer(Room, { serializer: RoomSerializer }), Update, Patch, Delete);
+const base = mix(ModelConsumer(Room, { serializer: WholeRoomSerializer }), Update, Patch, Delete);
 
 /** What is done while a row is judged, and the rows that were. */
 let meanwhile: () => Promise<unknown>;
@@ -78,39 +69,33 @@ class WithMemberConsumer extends base {
 
 describe('A write by one statement', () => {
   const database = useDatabase('judged_writes');
-  let app: App;
-  let em: SqlEntityManager;
-  let client: TestConnection;
+  const rooms = useRooms(
+    database,
+    [
+      path('/judged/', JudgedConsumer),
+      path('/hosted/', HostedConsumer),
+      path('/of-ann/', OfAnnConsumer),
+      path('/members/', WithMemberConsumer),
+    ],
+    [
+      { name: 'red', host: 1 },
+      { name: 'blue', archived: true, host: 1 },
+      { name: 'green', host: 2 },
+    ],
+  );
 
   beforeEach(async () => {
-    em = database.orm.em.fork();
     meanwhile = async () => {};
     judged = [];
-    await em.execute(`insert into "user" (username, password) values ('ann', 'secret'), ('bob', 'secret')`);
-    await em.execute(
-      `insert into room (name, archived, host_id) values ('red', false, 1), ('blue', true, 1), ('green', false, 2)`,
-    );
-    await em.execute('insert into room_members (room_id, user_id) values (1, 1), (3, 2)');
-    app = createApp({
-      orm: database.orm,
-      container: testProviders().container,
-      routes: [
-        path('/judged/', JudgedConsumer),
-        path('/hosted/', HostedConsumer),
-        path('/of-ann/', OfAnnConsumer),
-        path('/members/', WithMemberConsumer),
-      ],
-    });
-    client = await connect(app, '/judged/');
+    await rooms.em.execute('insert into room_members (room_id, user_id) values (1, 1), (3, 2)');
   });
-  afterEach(() => app.close());
 
-  async function patch(pk: number, data: object, to = client) {
+  async function patch(pk: number, data: object, to = rooms.ann) {
     return to.request('patch', { pk, data });
   }
 
   async function stored(pk: number): Promise<unknown> {
-    const [row] = await em.execute<object[]>('select name, archived from room where id = ?', [pk]);
+    const [row] = await rooms.em.execute<object[]>('select name, archived from room where id = ?', [pk]);
     return row;
   }
 
@@ -124,7 +109,7 @@ describe('A write by one statement', () => {
     it('takes a read and the write, and no transaction around them', async () => {
       await patch(1, { name: 'pink' });
       expect(await kindsOf(() => patch(1, { name: 'navy' }))).to.deep.equal(['select', 'with']);
-      expect(await kindsOf(() => client.request('update', { pk: 1, data: { name: 'grey' } }))).to.deep.equal([
+      expect(await kindsOf(() => rooms.ann.request('update', { pk: 1, data: { name: 'grey' } }))).to.deep.equal([
         'select',
         'with',
       ]);
@@ -133,7 +118,7 @@ describe('A write by one statement', () => {
 
     it('is answered 404 where a permission refuses the row, and writes nothing', async () => {
       expect(await patch(2, { name: 'pink' })).to.deep.include({ response_status: 404 });
-      expect(await client.request('delete', { pk: 2 })).to.deep.include({ response_status: 404 });
+      expect(await rooms.ann.request('delete', { pk: 2 })).to.deep.include({ response_status: 404 });
       expect(await patch(99, { name: 'pink' })).to.deep.include({ response_status: 404 });
       expect(await stored(2)).to.deep.equal({ name: 'blue', archived: true });
     });
@@ -141,7 +126,7 @@ describe('A write by one statement', () => {
     it('is judged anew where another writer has changed the row meanwhile, and refused by what it is then', async () => {
       meanwhile = async () => {
         meanwhile = async () => {};
-        await em.execute('update room set archived = true where id = 1');
+        await rooms.em.execute('update room set archived = true where id = 1');
       };
       expect(await patch(1, { name: 'pink' })).to.deep.include({ response_status: 404 });
       expect(judged).to.deep.equal(['red of 1', 'red of 1']);
@@ -151,7 +136,7 @@ describe('A write by one statement', () => {
     it('is written as it is judged the second time, and keeps what the other writer wrote', async () => {
       meanwhile = async () => {
         meanwhile = async () => {};
-        await em.execute('update room set host_id = 2 where id = 1');
+        await rooms.em.execute('update room set host_id = 2 where id = 1');
       };
       expect(await patch(1, { name: 'pink' })).to.deep.include({
         data: { id: 1, name: 'pink', archived: false, host: 2 },
@@ -162,7 +147,7 @@ describe('A write by one statement', () => {
 
     it('is judged anew where it has waited for the other writer', async () => {
       const locked = Promise.withResolvers<void>();
-      const archiving = em.transactional(async (inner) => {
+      const archiving = rooms.em.transactional(async (inner) => {
         await inner.execute('update room set archived = true where id = 1');
         locked.resolve();
         await until(async () => {
@@ -180,7 +165,7 @@ describe('A write by one statement', () => {
       let changes = 0;
       meanwhile = async () => {
         changes += 1;
-        if (changes <= 3) await em.execute('update room set host_id = 3 - host_id where id = 1');
+        if (changes <= 3) await rooms.em.execute('update room set host_id = 3 - host_id where id = 1');
       };
       expect(await patch(1, { name: 'pink' })).to.deep.include({ response_status: 200 });
       expect(judged).to.deep.equal(['red of 1', 'red of 2', 'red of 1', 'red of 2']);
@@ -188,19 +173,19 @@ describe('A write by one statement', () => {
     });
 
     it('keeps what two clients write at once, each as its permission allows it', async () => {
-      await using other = await connect(app, '/judged/');
+      await using other = await connect(rooms.app, '/judged/');
       const rounds = Array.from({ length: 40 }, (_, index) => index + 1);
       const replies = await Promise.all([
         ...rounds.map((round) => patch(1, { name: `n${round}` })),
         ...rounds.map((round) => patch(1, { host: 1 + (round % 2) }, other)),
       ]);
       expect(new Set(replies.map((reply) => reply.response_status))).to.deep.equal(new Set([200]));
-      const [row] = await em.execute<object[]>('select name, host_id from room where id = 1');
+      const [row] = await rooms.em.execute<object[]>('select name, host_id from room where id = 1');
       expect(row).to.deep.equal({ name: 'n40', host_id: 1 });
     });
 
     it('is in one transaction with what a permission reads of the database, in which it is asked anew', async () => {
-      await using hosted = await connect(app, '/hosted/');
+      await using hosted = await connect(rooms.app, '/hosted/');
       expect(await patch(1, { name: 'pink' }, hosted)).to.deep.include({ response_status: 200 });
       expect(judged).to.deep.equal(['1', '1']);
       const kinds = await kindsOf(() => patch(1, { name: 'navy' }, hosted));
@@ -213,20 +198,20 @@ describe('A write by one statement', () => {
   describe('of a row that a query of other tables gives', () => {
     for (const where of ['/of-ann/', '/members/']) {
       it(`asks the query of the row that it has locked: ${where}`, async () => {
-        await using ann = await connect(app, where);
+        await using ann = await connect(rooms.app, where);
         await patch(1, { name: 'pink' }, ann);
         expect(await kindsOf(() => patch(1, { name: 'navy' }, ann))).to.deep.equal(['with']);
         expect(await patch(3, { name: 'navy' }, ann)).to.deep.include({ response_status: 404 });
-        expect(await client.request('delete', { pk: 3 })).to.deep.include({ response_status: 204 });
+        expect(await rooms.ann.request('delete', { pk: 3 })).to.deep.include({ response_status: 204 });
         expect(await stored(1)).to.deep.equal({ name: 'navy', archived: false });
       });
     }
 
     async function writeWhileWaiting(change: (inner: SqlEntityManager) => Promise<unknown>) {
-      await using ann = await connect(app, '/of-ann/');
+      await using ann = await connect(rooms.app, '/of-ann/');
       await patch(1, { name: 'pink' }, ann);
       const locked = Promise.withResolvers<void>();
-      const changing = em.transactional(async (inner) => {
+      const changing = rooms.em.transactional(async (inner) => {
         await change(inner);
         locked.resolve();
         await until(async () => {

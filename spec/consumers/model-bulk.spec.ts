@@ -1,9 +1,7 @@
 import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
-import type { EntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   type ActionContext,
-  type App,
   BulkCreate,
   BulkDelete,
   BulkPatch,
@@ -20,18 +18,13 @@ import {
   Permissions,
   path,
 } from 'signalbox';
-import { connect, type TestConnection } from 'signalbox/testing';
+import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { entities, Room } from '../support/entities.js';
+import { useRooms, WholeRoomSerializer } from '../support/rooms.js';
 
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, {
-  fields: ['id', 'name', 'archived', 'host'],
-  readOnly: ['id'],
-}) {}
-
-const options = { serializer: RoomSerializer, filters: { fields: ['archived'] }, maximumBulkSize: 4 } as const;
+const options = { serializer: WholeRoomSerializer, filters: { fields: ['archived'] }, maximumBulkSize: 4 } as const;
 
 @Consumer()
 class RoomConsumer extends mix(ModelConsumer(Room, options), BulkCreate, BulkPatch, BulkDelete, ObserveRows) {}
@@ -42,7 +35,7 @@ class CurrentConsumer extends mix(ModelConsumer(Room, options), BulkCreate, Bulk
     return { archived: false };
   }
 
-  protected override performCreate(...[serializer, data, context]: PerformCreate<RoomSerializer>) {
+  protected override performCreate(...[serializer, data, context]: PerformCreate<WholeRoomSerializer>) {
     return super.performCreate(serializer, { ...data, name: `${context.action} ${data.name}` }, context);
   }
 }
@@ -70,7 +63,7 @@ class JudgedConsumer extends mix(ModelConsumer(Room, options), BulkCreate, BulkP
 
 @Consumer()
 class NamedConsumer extends mix(
-  ModelConsumer(Room, { serializer: RoomSerializer, lookupField: 'name' }),
+  ModelConsumer(Room, { serializer: WholeRoomSerializer, lookupField: 'name' }),
   BulkPatch,
   BulkDelete,
 ) {}
@@ -89,40 +82,33 @@ class RoomNameConsumer extends mix(ModelConsumer(RoomName, { serializer: RoomNam
 
 describe('A request that writes several rows', () => {
   const database = useDatabase('model_bulk', [...entities, RoomName]);
-  let app: App;
-  let em: EntityManager;
-  let ann: TestConnection;
+  const rooms = useRooms(
+    database,
+    [
+      path('/rooms/', RoomConsumer),
+      path('/current/', CurrentConsumer),
+      path('/judged/', JudgedConsumer),
+      path('/named/', NamedConsumer),
+    ],
+    [{ name: 'red' }, { name: 'blue' }, { name: 'grey', archived: true }],
+  );
 
-  beforeEach(async () => {
-    em = database.orm.em.fork();
+  beforeEach(() => {
     meanwhile = async () => {};
-    await em.execute(`insert into "user" (username, password) values ('ann', 'secret')`);
-    await em.execute(`insert into room (name, archived) values ('red', false), ('blue', false), ('grey', true)`);
-    app = createApp({
-      orm: database.orm,
-      routes: [
-        path('/rooms/', RoomConsumer),
-        path('/current/', CurrentConsumer),
-        path('/judged/', JudgedConsumer),
-        path('/named/', NamedConsumer),
-      ],
-    });
-    ann = await connect(app, '/rooms/');
   });
-  afterEach(() => app.close());
 
-  async function ask(action: string, kwargs: object, to = ann) {
+  async function ask(action: string, kwargs: object, to = rooms.ann) {
     to.send({ action, request_id: 1, ...kwargs });
     return to.receive();
   }
 
   async function names(): Promise<readonly string[]> {
-    const rows = await em.execute<{ name: string }[]>('select name from room order by id');
+    const rows = await rooms.em.execute<{ name: string }[]>('select name from room order by id');
     return rows.map(({ name }) => name);
   }
 
   async function entriesOfLog(): Promise<number> {
-    const [row] = await em.execute<{ count: string }[]>('select count(*) from signalbox.log');
+    const [row] = await rooms.em.execute<{ count: string }[]>('select count(*) from signalbox.log');
     return Number(row?.count);
   }
 
@@ -175,7 +161,7 @@ describe('A request that writes several rows', () => {
     await ask('subscribe_rows', { request_id: 2 });
     const before = await entriesOfLog();
     await ask('bulk_create', { data: [{ name: 'one' }, { name: 'two' }, { name: 'three' }] });
-    const created = [await ann.receive(), await ann.receive(), await ann.receive()];
+    const created = [await rooms.ann.receive(), await rooms.ann.receive(), await rooms.ann.receive()];
     expect(created.map(({ action, data }) => [action, (data as Room).name])).to.deep.equal([
       ['create', 'one'],
       ['create', 'two'],
@@ -187,10 +173,10 @@ describe('A request that writes several rows', () => {
         { pk: 1, data: { name: 'pink' } },
       ],
     });
-    const patched = [await ann.receive(), await ann.receive()];
+    const patched = [await rooms.ann.receive(), await rooms.ann.receive()];
     expect(patched.map(({ data }) => (data as Room).id)).to.deep.equal([4, 1]);
     await ask('bulk_delete', { pks: [5, 2] });
-    const deleted = [await ann.receive(), await ann.receive()];
+    const deleted = [await rooms.ann.receive(), await rooms.ann.receive()];
     expect(deleted.map(({ data }) => data)).to.deep.equal([{ pk: 5 }, { pk: 2 }]);
     expect((await entriesOfLog()) - before).to.equal(3);
   });
@@ -290,7 +276,7 @@ describe('A request that writes several rows', () => {
       { pk: 3, data: { name: 'black' } },
     ];
     for (const where of ['/current/', '/judged/']) {
-      await using bob = await connect(app, where);
+      await using bob = await connect(rooms.app, where);
       expect(await ask('bulk_patch', { data }, bob), where).to.deep.include({
         response_status: 404,
         errors: [{ 1: ['Not found.'] }],
@@ -305,20 +291,20 @@ describe('A request that writes several rows', () => {
   });
 
   it('asks for each row what the action for it alone asks, and calls its hooks with that request', async () => {
-    await using bob = await connect(app, '/judged/');
+    await using bob = await connect(rooms.app, '/judged/');
     expect(await ask('bulk_create', { data: [{ name: 'green' }, { name: 'secret' }] }, bob)).to.deep.include({
       response_status: 403,
       errors: [{ 1: ['You do not have permission to perform this action.'] }],
     });
     expect(await ask('bulk_delete', { pks: [2, 1] }, bob)).to.deep.include({ response_status: 403 });
     expect(await ask('bulk_delete', { pks: [2] }, bob)).to.include({ response_status: 204 });
-    await using eve = await connect(app, '/current/');
+    await using eve = await connect(rooms.app, '/current/');
     await ask('bulk_create', { data: [{ name: 'green' }] }, eve);
     expect(await names()).to.deep.equal(['red', 'grey', 'create green']);
   });
 
   it('names rows as the other actions do', async () => {
-    await using bob = await connect(app, '/named/');
+    await using bob = await connect(rooms.app, '/named/');
     expect(await ask('bulk_patch', { data: [{ name: 'red', data: { name: 'pink' } }] }, bob)).to.deep.include({
       data: [{ id: 1, name: 'pink', archived: false, host: null }],
     });
@@ -327,26 +313,26 @@ describe('A request that writes several rows', () => {
   });
 
   it('asks the permissions once for itself and once for each row', async () => {
-    await using bob = await connect(app, '/judged/');
+    await using bob = await connect(rooms.app, '/judged/');
     asked = 0;
     await ask('bulk_delete', { pks: [2] }, bob);
     expect(asked).to.equal(2);
   });
 
   it('judges its rows as they are once they are locked, and keeps what another writer wrote', async () => {
-    await using bob = await connect(app, '/judged/');
+    await using bob = await connect(rooms.app, '/judged/');
     const data = [
       { pk: 2, data: { name: 'navy' } },
       { pk: 1, data: { name: 'red' } },
     ];
     const once = (statement: string) => async () => {
       meanwhile = async () => {};
-      await em.execute(statement);
+      await rooms.em.execute(statement);
     };
     meanwhile = once('update room set archived = true where id = 1');
     expect(await ask('bulk_patch', { data }, bob)).to.deep.include({ errors: [{ 1: ['Not found.'] }] });
     expect(await names()).to.deep.equal(['red', 'blue', 'grey']);
-    await em.execute('update room set archived = false where id = 1');
+    await rooms.em.execute('update room set archived = false where id = 1');
     meanwhile = once(`update room set name = 'rust', host_id = 1 where id = 1`);
     expect(await ask('bulk_patch', { data }, bob)).to.deep.include({
       data: [
@@ -357,7 +343,7 @@ describe('A request that writes several rows', () => {
   });
 
   it('waits for another one that names the same rows in another order, and neither fails', async () => {
-    await using bob = await connect(app, '/rooms/');
+    await using bob = await connect(rooms.app, '/rooms/');
     const forth = [1, 2, 3].map((pk) => ({ pk, data: { name: `forth ${pk}` } }));
     const back = [3, 2, 1].map((pk) => ({ pk, data: { name: `back ${pk}` } }));
     for (let round = 0; round < 15; round += 1) {
@@ -377,7 +363,7 @@ describe('A request that writes several rows', () => {
 
   it('is refused at start-up with a bound that is none', () => {
     for (const maximumBulkSize of [0, 1.5, Number.NaN])
-      expect(() => ModelConsumer(Room, { serializer: RoomSerializer, maximumBulkSize })).to.throw(
+      expect(() => ModelConsumer(Room, { serializer: WholeRoomSerializer, maximumBulkSize })).to.throw(
         `ModelConsumer(Room): takes ${maximumBulkSize} rows in one request, by its maximumBulkSize. Give a whole number above 0.`,
       );
   });

@@ -7,19 +7,15 @@ import {
   createApp,
   ModelConsumer,
   type ModelEvent,
-  ModelSerializer,
   mix,
   ObserveInstance,
   path,
   type Subscription,
 } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
-import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { Room } from '../support/entities.js';
-
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'], readOnly: ['id'] }) {}
+import { RoomSerializer } from '../support/rooms.js';
 
 @Consumer()
 class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), ObserveInstance) {

@@ -1,25 +1,18 @@
-import type { EntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   type ActionContext,
-  type App,
   Consumer,
-  createApp,
   ModelConsumer,
-  ModelSerializer,
   mix,
   ObserveKinds,
   type Permission,
   Permissions,
   path,
 } from 'signalbox';
-import { connect, type TestConnection } from 'signalbox/testing';
-import { injectable } from 'tsyringe';
+import { connect } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
 import { Room, User } from '../support/entities.js';
-
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'], readOnly: ['id'] }) {}
+import { IsCurrent, RoomSerializer, useRooms } from '../support/rooms.js';
 
 const base = mix(ModelConsumer(Room, { serializer: RoomSerializer }), ObserveKinds);
 
@@ -50,12 +43,6 @@ class HostedConsumer extends base {
   }
 }
 
-class IsCurrent implements Permission {
-  hasObjectPermission(_context: ActionContext, { archived }: Room) {
-    return !archived;
-  }
-}
-
 @Consumer()
 @Permissions(IsCurrent)
 class JudgedConsumer extends base {}
@@ -74,49 +61,24 @@ class GrantedConsumer extends base {}
 
 describe('ObserveKinds', () => {
   const database = useDatabase('observe_kinds');
-  let app: App;
-  let em: EntityManager;
-  let ann: TestConnection;
+  const rooms = useRooms(database, [
+    path('/rooms/', RoomConsumer),
+    path('/current/', CurrentConsumer),
+    path('/waiting/', WaitingConsumer),
+    path('/hosted/', HostedConsumer),
+    path('/judged/', JudgedConsumer),
+    path('/granted/', GrantedConsumer),
+  ]);
+  const { write, add, remove } = rooms;
 
-  beforeEach(async () => {
-    em = database.orm.em.fork();
+  beforeEach(() => {
     isGranted = true;
     opened = undefined;
-    await em.execute(`insert into "user" (username, password) values ('ann', 'secret'), ('bob', 'secret')`);
-    await em.execute(`insert into room (name, archived) values ('red', false), ('blue', true)`);
-    app = createApp({
-      orm: database.orm,
-      routes: [
-        path('/rooms/', RoomConsumer),
-        path('/current/', CurrentConsumer),
-        path('/waiting/', WaitingConsumer),
-        path('/hosted/', HostedConsumer),
-        path('/judged/', JudgedConsumer),
-        path('/granted/', GrantedConsumer),
-      ],
-    });
-    ann = await connect(app, '/rooms/');
   });
-  afterEach(() => app.close());
 
-  async function ask(kind: unknown, more: object = {}, to = ann) {
+  async function ask(kind: unknown, more: object = {}, to = rooms.ann) {
     to.send({ action: 'subscribe', request_id: 4, data: { action: kind }, ...more });
     return to.receive();
-  }
-
-  async function write(change: (room: Room) => void, pk = 1): Promise<void> {
-    change(await em.findOneOrFail(Room, pk));
-    await em.flush();
-  }
-
-  async function add(name: string): Promise<void> {
-    em.create(Room, { name });
-    await em.flush();
-  }
-
-  async function remove(pk: number): Promise<void> {
-    em.remove(await em.findOneOrFail(Room, pk));
-    await em.flush();
   }
 
   it('answers as channels-api does, and tells events of the kind that was asked for', async () => {
@@ -129,7 +91,7 @@ describe('ObserveKinds', () => {
     });
     await add('green');
     await write((room) => (room.name = 'pink'));
-    expect(await ann.receive()).to.deep.equal({
+    expect(await rooms.ann.receive()).to.deep.equal({
       errors: [],
       data: { id: 1, name: 'pink' },
       action: 'update',
@@ -137,26 +99,26 @@ describe('ObserveKinds', () => {
       request_id: 4,
     });
     await remove(1);
-    await ann.expectSilence();
+    await rooms.ann.expectSilence();
   });
 
   it('tells creates, and deletes by the key of the row', async () => {
     await ask('create', { request_id: 5 });
     await ask('delete', { request_id: 6 });
     await add('green');
-    expect(await ann.receive()).to.include({ action: 'create', request_id: 5 });
+    expect(await rooms.ann.receive()).to.include({ action: 'create', request_id: 5 });
     await write((room) => (room.name = 'pink'));
     await remove(1);
-    expect(await ann.receive()).to.deep.include({ action: 'delete', request_id: 6, data: { pk: 1 } });
-    await ann.expectSilence();
+    expect(await rooms.ann.receive()).to.deep.include({ action: 'delete', request_id: 6, data: { pk: 1 } });
+    await rooms.ann.expectSilence();
   });
 
   it('tells of one row where a pk names it', async () => {
     await ask('update', { pk: 1 });
     await write((room) => (room.name = 'navy'), 2);
     await write((room) => (room.name = 'pink'));
-    expect(await ann.receive()).to.deep.include({ data: { id: 1, name: 'pink' }, action: 'update' });
-    await ann.expectSilence();
+    expect(await rooms.ann.receive()).to.deep.include({ data: { id: 1, name: 'pink' }, action: 'update' });
+    await rooms.ann.expectSilence();
   });
 
   for (const { title, request, errors } of [
@@ -174,14 +136,14 @@ describe('ObserveKinds', () => {
     },
   ]) {
     it(`answers 400 to ${title}`, async () => {
-      ann.send({ action: 'subscribe', request_id: 4, ...request });
-      expect(await ann.receive()).to.deep.include({ response_status: 400, errors, data: null });
+      rooms.ann.send({ action: 'subscribe', request_id: 4, ...request });
+      expect(await rooms.ann.receive()).to.deep.include({ response_status: 400, errors, data: null });
     });
   }
 
   it('answers 404 for a row that the consumer or a permission does not show, and 400 without a request id', async () => {
     for (const where of ['/current/', '/judged/']) {
-      await using bob = await connect(app, where);
+      await using bob = await connect(rooms.app, where);
       expect(await ask('update', { pk: 2 }, bob), where).to.include({ response_status: 404 });
       expect(await ask('update', { pk: 1 }, bob), where).to.include({ response_status: 200 });
     }
@@ -191,8 +153,8 @@ describe('ObserveKinds', () => {
   it('ends by the kind and the row with the same request id', async () => {
     await ask('update');
     await ask('delete');
-    ann.send({ action: 'unsubscribe', request_id: 4, data: { action: 'update' } });
-    expect(await ann.receive()).to.deep.equal({
+    rooms.ann.send({ action: 'unsubscribe', request_id: 4, data: { action: 'update' } });
+    expect(await rooms.ann.receive()).to.deep.equal({
       errors: [],
       data: null,
       action: 'unsubscribe',
@@ -201,37 +163,37 @@ describe('ObserveKinds', () => {
     });
     await write((room) => (room.name = 'pink'));
     await remove(1);
-    expect(await ann.receive()).to.include({ action: 'delete', request_id: 4 });
+    expect(await rooms.ann.receive()).to.include({ action: 'delete', request_id: 4 });
   });
 
   it('ends one row of several, and without a request id all subscriptions of the kind and row', async () => {
     await ask('update', { pk: 1 });
     await ask('update', { pk: 2 });
     await ask('update', { pk: 2, request_id: 5 });
-    ann.send({ action: 'unsubscribe', request_id: 4, data: { action: 'update' }, pk: 1 });
-    await ann.receive();
+    rooms.ann.send({ action: 'unsubscribe', request_id: 4, data: { action: 'update' }, pk: 1 });
+    await rooms.ann.receive();
     await write((room) => (room.name = 'pink'));
     await write((room) => (room.name = 'navy'), 2);
-    expect([(await ann.receive()).request_id, (await ann.receive()).request_id]).to.deep.equal([4, 5]);
-    ann.send({ action: 'unsubscribe', data: { action: 'update' }, pk: 2 });
-    await ann.receive();
+    expect([(await rooms.ann.receive()).request_id, (await rooms.ann.receive()).request_id]).to.deep.equal([4, 5]);
+    rooms.ann.send({ action: 'unsubscribe', data: { action: 'update' }, pk: 2 });
+    await rooms.ann.receive();
     await write((room) => (room.name = 'black'), 2);
-    await ann.expectSilence();
+    await rooms.ann.expectSilence();
   });
 
   it('leaves `unsubscribe` with a target to the protocol, which ends all of a request id', async () => {
     await ask('update');
     await ask('create');
-    ann.send({ action: 'unsubscribe', request_id: 9, target: 4 });
-    expect(await ann.receive()).to.include({ response_status: 204, request_id: 9 });
+    rooms.ann.send({ action: 'unsubscribe', request_id: 9, target: 4 });
+    expect(await rooms.ann.receive()).to.include({ response_status: 204, request_id: 9 });
     await add('green');
     await write((room) => (room.name = 'pink'));
-    await ann.expectSilence();
+    await rooms.ann.expectSilence();
   });
 
   for (const where of ['/current/', '/judged/']) {
     it(`tells of what comes into sight and leaves it, and nothing of what is out of sight, at ${where}`, async () => {
-      await using bob = await connect(app, where);
+      await using bob = await connect(rooms.app, where);
       await ask('create', { request_id: 'created' }, bob);
       await ask('update', { request_id: 'updated' }, bob);
       await ask('delete', { request_id: 'deleted' }, bob);
@@ -257,7 +219,7 @@ describe('ObserveKinds', () => {
   }
 
   it('tells each change by what it was, where others have followed before it is looked at', async () => {
-    await using bob = await connect(app, '/waiting/');
+    await using bob = await connect(rooms.app, '/waiting/');
     for (const kind of ['create', 'update', 'delete']) await ask(kind, { request_id: kind }, bob);
     const { promise, resolve } = Promise.withResolvers<void>();
     opened = promise;
@@ -276,21 +238,21 @@ describe('ObserveKinds', () => {
   });
 
   it('asks the query of the row as it was also where it leads to other tables', async () => {
-    await using bob = await connect(app, '/hosted/');
+    await using bob = await connect(rooms.app, '/hosted/');
     await ask('update', { request_id: 'updated' }, bob);
     await ask('delete', { request_id: 'deleted' }, bob);
     await write((room) => (room.name = 'navy'), 2);
     await bob.expectSilence();
-    await write((room) => (room.host = em.getReference(User, 1)));
+    await write((room) => (room.host = rooms.em.getReference(User, 1)));
     await write((room) => (room.name = 'pink'));
     expect(await bob.receive()).to.deep.include({ action: 'update', data: { id: 1, name: 'pink' } });
-    await write((room) => (room.host = em.getReference(User, 2)));
+    await write((room) => (room.host = rooms.em.getReference(User, 2)));
     expect(await bob.receive()).to.deep.include({ action: 'delete', data: { pk: 1 } });
     await bob.expectSilence();
   });
 
   it('asks the permissions again for each event, with the action and the kwargs that subscribed', async () => {
-    await using bob = await connect(app, '/granted/');
+    await using bob = await connect(rooms.app, '/granted/');
     expect(await ask('update', {}, bob)).to.include({ response_status: 200 });
     await write((room) => (room.name = 'pink'));
     expect(await bob.receive()).to.include({ action: 'update' });

@@ -1,10 +1,8 @@
 import { LockMode, type Opt } from '@mikro-orm/core';
 import { Entity, Filter, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
-import type { EntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   type ActionContext,
-  type App,
   Consumer,
   createApp,
   ModelConsumer,
@@ -16,10 +14,11 @@ import {
   Permissions,
   path,
 } from 'signalbox';
-import { connect, type TestConnection } from 'signalbox/testing';
+import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase, useSecondOrm } from '../support/database.js';
 import { entities, Room, User } from '../support/entities.js';
+import { IsCurrent, useRooms } from '../support/rooms.js';
 
 @injectable()
 class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name', 'archived'], readOnly: ['id'] }) {}
@@ -98,12 +97,6 @@ class SecretConsumer extends drafts {
   }
 }
 
-class IsCurrent implements Permission {
-  hasObjectPermission(_context: ActionContext, { archived }: Room) {
-    return !archived;
-  }
-}
-
 @Consumer()
 @Permissions(IsCurrent)
 class JudgedConsumer extends base {}
@@ -123,39 +116,24 @@ class GrantedConsumer extends base {}
 describe('ObserveRows', () => {
   const database = useDatabase('observe_rows', [...entities, Draft]);
   const second = useSecondOrm(database);
-  let app: App;
-  let em: EntityManager;
-  let ann: TestConnection;
+  const rooms = useRooms(database, [
+    path('/rooms/', RoomConsumer),
+    path('/current/', CurrentConsumer),
+    path('/judged/', JudgedConsumer),
+    path('/granted/', GrantedConsumer),
+    path('/drafts/', DraftConsumer),
+    path('/secrets/', SecretConsumer),
+    path('/large/', LargeConsumer),
+  ]);
+  const { write, remove } = rooms;
 
-  beforeEach(async () => {
-    em = database.orm.em.fork();
+  beforeEach(() => {
     isGranted = true;
-    await em.execute(`insert into "user" (username, password) values ('ann', 'secret'), ('bob', 'secret')`);
-    await em.execute(`insert into room (name, archived) values ('red', false), ('blue', true)`);
-    app = createApp({
-      orm: database.orm,
-      routes: [
-        path('/rooms/', RoomConsumer),
-        path('/current/', CurrentConsumer),
-        path('/judged/', JudgedConsumer),
-        path('/granted/', GrantedConsumer),
-        path('/drafts/', DraftConsumer),
-        path('/secrets/', SecretConsumer),
-        path('/large/', LargeConsumer),
-      ],
-    });
-    ann = await connect(app, '/rooms/');
   });
-  afterEach(() => app.close());
 
-  async function follow(filter?: object, more: object = {}, to = ann) {
+  async function follow(filter?: object, more: object = {}, to = rooms.ann) {
     to.send({ action: 'subscribe_rows', request_id: 4, filter, ...more });
     return to.receive();
-  }
-
-  async function write(change: (room: Room) => void, pk = 1): Promise<void> {
-    change(await em.findOneOrFail(Room, pk));
-    await em.flush();
   }
 
   it('answers 201, and tells a row that begins to match as a create, and one that stops as a delete', async () => {
@@ -168,7 +146,7 @@ describe('ObserveRows', () => {
     });
     await write((room) => (room.name = 'navy'), 2);
     await write((room) => (room.archived = false), 2);
-    expect(await ann.receive()).to.deep.equal({
+    expect(await rooms.ann.receive()).to.deep.equal({
       errors: [],
       data: { id: 2, name: 'navy', archived: false },
       action: 'create',
@@ -176,55 +154,59 @@ describe('ObserveRows', () => {
       request_id: 4,
     });
     await write((room) => (room.name = 'pink'), 2);
-    expect(await ann.receive()).to.deep.include({ action: 'update', data: { id: 2, name: 'pink', archived: false } });
+    expect(await rooms.ann.receive()).to.deep.include({
+      action: 'update',
+      data: { id: 2, name: 'pink', archived: false },
+    });
     await write((room) => (room.archived = true), 2);
-    expect(await ann.receive()).to.deep.equal({
+    expect(await rooms.ann.receive()).to.deep.equal({
       errors: [],
       data: { pk: 2 },
       action: 'delete',
       response_status: 204,
       request_id: 4,
     });
-    em.remove(await em.findOneOrFail(Room, 2));
-    await em.flush();
-    await ann.expectSilence();
+    await remove(2);
+    await rooms.ann.expectSilence();
   });
 
   it('tells rows that are created and deleted where they match', async () => {
     await follow({ name: { istarts_with: 'GR' } });
-    em.create(Room, { name: 'green' });
-    em.create(Room, { name: 'black' });
-    await em.flush();
-    expect(await ann.receive()).to.deep.include({ action: 'create', data: { id: 3, name: 'green', archived: false } });
-    em.remove(await em.findOneOrFail(Room, 3));
-    em.remove(await em.findOneOrFail(Room, 4));
-    await em.flush();
-    expect(await ann.receive()).to.deep.include({ action: 'delete', data: { pk: 3 } });
-    await ann.expectSilence();
+    rooms.em.create(Room, { name: 'green' });
+    rooms.em.create(Room, { name: 'black' });
+    await rooms.em.flush();
+    expect(await rooms.ann.receive()).to.deep.include({
+      action: 'create',
+      data: { id: 3, name: 'green', archived: false },
+    });
+    await remove(3);
+    await remove(4);
+    expect(await rooms.ann.receive()).to.deep.include({ action: 'delete', data: { pk: 3 } });
+    await rooms.ann.expectSilence();
   });
 
   it('takes all fields that the row holds together, relations by key, and their operators', async () => {
     await follow({ host: { not: 1 }, id: { lte: 1 } }, { request_id: 'not ann' });
     await follow({ host: [1, 2], archived: false }, { request_id: 'hosted' });
-    await write((room) => (room.host = em.getReference(User, 1)));
-    const first = [await ann.receive(), await ann.receive()];
+    await write((room) => (room.host = rooms.em.getReference(User, 1)));
+    const first = [await rooms.ann.receive(), await rooms.ann.receive()];
     expect(first.map(({ request_id, action }) => [request_id, action])).to.have.deep.members([
       ['not ann', 'delete'],
       ['hosted', 'create'],
     ]);
-    await write((room) => (room.host = em.getReference(User, 2)));
-    const second = [await ann.receive(), await ann.receive()];
+    await write((room) => (room.host = rooms.em.getReference(User, 2)));
+    const second = [await rooms.ann.receive(), await rooms.ann.receive()];
     expect(second.map(({ request_id, action }) => [request_id, action])).to.have.deep.members([
       ['not ann', 'create'],
       ['hosted', 'update'],
     ]);
-    await ann.expectSilence();
+    await rooms.ann.expectSilence();
   });
 
   it('tells all rows without a filter', async () => {
     await follow();
     await write((room) => (room.name = 'navy'), 2);
-    expect(await ann.receive()).to.include({ action: 'update' });
+    expect(await rooms.ann.receive()).to.include({ action: 'update' });
   });
 
   for (const { title, filter, errors } of [
@@ -268,31 +250,30 @@ describe('ObserveRows', () => {
     await follow({ archived: true });
     await follow({ name: 'blue' });
     await write((room) => (room.archived = false), 2);
-    expect(await ann.receive()).to.include({ action: 'update' });
+    expect(await rooms.ann.receive()).to.include({ action: 'update' });
     await write((room) => (room.name = 'navy'), 2);
-    expect(await ann.receive()).to.include({ action: 'delete' });
-    await ann.expectSilence();
+    expect(await rooms.ann.receive()).to.include({ action: 'delete' });
+    await rooms.ann.expectSilence();
   });
 
   it('ends one filter of a request id, whatever the order of its fields, or all of the request id', async () => {
     await follow({ archived: true, name: 'blue' });
     await follow({ archived: false });
-    ann.send({ action: 'unsubscribe_rows', request_id: 4, filter: { name: 'blue', archived: true } });
-    expect(await ann.receive()).to.deep.include({ response_status: 204, data: null });
-    em.remove(await em.findOneOrFail(Room, 2));
-    await em.flush();
-    await ann.expectSilence();
+    rooms.ann.send({ action: 'unsubscribe_rows', request_id: 4, filter: { name: 'blue', archived: true } });
+    expect(await rooms.ann.receive()).to.deep.include({ response_status: 204, data: null });
+    await remove(2);
+    await rooms.ann.expectSilence();
     await write((room) => (room.name = 'pink'));
-    expect(await ann.receive()).to.include({ action: 'update' });
-    ann.send({ action: 'unsubscribe_rows', request_id: 4 });
-    await ann.receive();
+    expect(await rooms.ann.receive()).to.include({ action: 'update' });
+    rooms.ann.send({ action: 'unsubscribe_rows', request_id: 4 });
+    await rooms.ann.receive();
     await write((room) => (room.name = 'crimson'));
-    await ann.expectSilence();
+    await rooms.ann.expectSilence();
   });
 
   for (const where of ['/current/', '/judged/']) {
     it(`tells of what comes into sight and leaves it, and nothing of what is out of sight, at ${where}`, async () => {
-      await using bob = await connect(app, where);
+      await using bob = await connect(rooms.app, where);
       await follow({ id: [2] }, {}, bob);
       await write((room) => (room.name = 'navy'), 2);
       await bob.expectSilence();
@@ -306,13 +287,13 @@ describe('ObserveRows', () => {
   }
 
   async function draft(values: object): Promise<Draft> {
-    const made = em.create(Draft, { text: 'a', ...values } as never) as Draft;
-    await em.flush();
+    const made = rooms.em.create(Draft, { text: 'a', ...values } as never) as Draft;
+    await rooms.em.flush();
     return made;
   }
 
   it('tells nothing of rows that a default filter of the ORM hides, and of what comes out of it and goes into it', async () => {
-    await using bob = await connect(app, '/drafts/');
+    await using bob = await connect(rooms.app, '/drafts/');
     await follow(undefined, {}, bob);
     const one = await draft({
       deleted: true,
@@ -321,66 +302,66 @@ describe('ObserveRows', () => {
       words: ['a "b"', ''],
     });
     one.text = 'b';
-    await em.flush();
+    await rooms.em.flush();
     await bob.expectSilence();
     one.deleted = false;
-    await em.flush();
+    await rooms.em.flush();
     expect(await bob.receive()).to.deep.include({ action: 'create', data: { id: 1, text: 'b' } });
     one.text = 'c';
-    await em.flush();
+    await rooms.em.flush();
     expect(await bob.receive()).to.deep.include({ action: 'update', data: { id: 1, text: 'c' } });
     one.deleted = true;
-    await em.flush();
+    await rooms.em.flush();
     expect(await bob.receive()).to.deep.include({ action: 'delete', data: { pk: 1 } });
-    em.remove(one);
-    await em.flush();
+    rooms.em.remove(one);
+    await rooms.em.flush();
     await bob.expectSilence();
   });
 
   it('follows a column that reads leave out', async () => {
-    await using bob = await connect(app, '/drafts/');
+    await using bob = await connect(rooms.app, '/drafts/');
     await follow({ weight: { gt: 2 } }, {}, bob);
     const one = await draft({ weight: 2 });
     await bob.expectSilence();
     one.weight = 3;
-    await em.flush();
+    await rooms.em.flush();
     expect(await bob.receive()).to.deep.include({ action: 'create' });
     one.weight = null;
-    await em.flush();
+    await rooms.em.flush();
     expect(await bob.receive()).to.deep.include({ action: 'delete' });
   });
 
   it('asks the query of the row as it was with the values that the database has', async () => {
-    await using bob = await connect(app, '/large/');
+    await using bob = await connect(rooms.app, '/large/');
     await follow(undefined, {}, bob);
     const { id } = await draft({ ratio: 1.5 });
     expect(await bob.receive()).to.deep.include({ action: 'create' });
-    await em.execute(`update draft set ratio = 'Infinity'`);
-    (await em.findOneOrFail(Draft, id, { refresh: true })).text = 'large';
-    await em.flush();
+    await rooms.em.execute(`update draft set ratio = 'Infinity'`);
+    (await rooms.em.findOneOrFail(Draft, id, { refresh: true })).text = 'large';
+    await rooms.em.flush();
     expect(await bob.receive()).to.deep.include({ action: 'update', data: { id, text: 'large' } });
-    await em.execute(`update draft set spot = '(1,2)'`);
-    (await em.findOneOrFail(Draft, id, { refresh: true })).text = 'there';
-    await em.flush();
+    await rooms.em.execute(`update draft set spot = '(1,2)'`);
+    (await rooms.em.findOneOrFail(Draft, id, { refresh: true })).text = 'there';
+    await rooms.em.flush();
     expect(await bob.receive()).to.deep.include({ action: 'update', data: { id, text: 'there' } });
   });
 
   it('does not tell of a row that leaves the query by a column that the change log lacks', async () => {
-    await using bob = await connect(app, '/secrets/');
+    await using bob = await connect(rooms.app, '/secrets/');
     await follow(undefined, {}, bob);
     const one = await draft({});
     expect(await bob.receive()).to.deep.include({ action: 'create' });
     one.text = 'b';
-    await em.flush();
+    await rooms.em.flush();
     expect(await bob.receive()).to.deep.include({ action: 'update' });
     one.secret = 's';
     one.text = 'c';
-    await em.flush();
+    await rooms.em.flush();
     await bob.expectSilence();
   });
 
   it('asks the permissions again for each event, with the action and the kwargs that subscribed', async () => {
-    await using bob = await connect(app, '/granted/');
+    await using bob = await connect(rooms.app, '/granted/');
     expect(await follow({ archived: false }, {}, bob)).to.include({ response_status: 201 });
     await write((room) => (room.name = 'pink'));
     expect(await bob.receive()).to.include({ action: 'update' });
@@ -395,9 +376,12 @@ describe('ObserveRows', () => {
     await using writer = await connect(other, '/rooms/');
     await follow({ archived: true });
     await writer.request('patch', { pk: 1, data: { archived: true } });
-    expect(await ann.receive()).to.deep.include({ action: 'create', data: { id: 1, name: 'red', archived: true } });
+    expect(await rooms.ann.receive()).to.deep.include({
+      action: 'create',
+      data: { id: 1, name: 'red', archived: true },
+    });
     await writer.request('patch', { pk: 1, data: { archived: false } });
-    expect(await ann.receive()).to.deep.include({ action: 'delete', data: { pk: 1 } });
+    expect(await rooms.ann.receive()).to.deep.include({ action: 'delete', data: { pk: 1 } });
     await other.close();
   });
 
@@ -415,9 +399,9 @@ describe('ObserveRows', () => {
         ),
       );
     const actions: unknown[] = [];
-    for (let event = 0; event < 10; event += 1) actions.push((await ann.receive()).action);
+    for (let event = 0; event < 10; event += 1) actions.push((await rooms.ann.receive()).action);
     expect(actions).to.deep.equal(Array.from({ length: 5 }, () => ['delete', 'create']).flat());
-    await ann.expectSilence();
+    await rooms.ann.expectSilence();
   });
 
   it('is refused at start-up where no filter is declared, or all of them lead through relations', () => {

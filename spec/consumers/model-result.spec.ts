@@ -23,9 +23,7 @@ import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { Room, User } from '../support/entities.js';
 import { testProviders } from '../support/providers.js';
-
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'] }) {}
+import { RoomSerializer } from '../support/rooms.js';
 
 @injectable()
 class UserSerializer extends ModelSerializer(User, { fields: ['id', 'password'], writeOnly: ['password'] }) {}

@@ -27,9 +27,7 @@ import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { until } from '../support/deadline.js';
 import { Room, User } from '../support/entities.js';
-
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'], readOnly: ['id'] }) {}
+import { RoomSerializer } from '../support/rooms.js';
 
 const base = mix(ModelConsumer(Room, { serializer: RoomSerializer }), ObserveInstance);
 

@@ -12,7 +12,6 @@ import {
   GroupsForSignal,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   type Permission,
   Permissions,
   path,
@@ -24,16 +23,14 @@ import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { within } from '../support/deadline.js';
 import { Message, Room } from '../support/entities.js';
-import { event, failure, reply } from '../support/frames.js';
+import { event, reply, revoked } from '../support/frames.js';
 import { lastingPort } from '../support/ports.js';
 import { testProviders } from '../support/providers.js';
+import { MessageSerializer } from '../support/rooms.js';
 
 interface RoomKey {
   readonly room: number;
 }
-
-@injectable()
-class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text'] }) {}
 
 abstract class FollowingConsumer extends ApiConsumer {
   @ModelObserver(() => Message, { serializer: MessageSerializer })
@@ -194,16 +191,15 @@ describe('A consumer that subscribes by itself', () => {
 
   it('is ended by a login and a logout, as all subscriptions are, and subscribes anew for the other user', async () => {
     await using ann = await connect(app, '/lobby/');
-    const revoked = failure('revoked', 403, 'revoked', 'You may no longer follow this.', 'lobby');
     ann.send({ action: 'login', request_id: 1 });
-    expect(await ann.receive()).to.deep.equal(revoked);
+    expect(await ann.receive()).to.deep.equal(revoked('lobby'));
     expect(await ann.receive()).to.deep.equal(reply('login', null));
     await ann.request('who');
     const id = await post(2, 'for users');
     await post(1, 'for guests');
     expect(await ann.receive()).to.deep.equal(event('create', { id, text: 'for users' }, 'lobby'));
     ann.send({ action: 'logout', request_id: 2 });
-    expect(await ann.receive()).to.deep.equal(revoked);
+    expect(await ann.receive()).to.deep.equal(revoked('lobby'));
     expect(await ann.receive()).to.deep.equal(reply('logout', null, 2));
     await ann.request('who');
     await post(2, 'for users again');

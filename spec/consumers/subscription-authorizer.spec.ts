@@ -1,12 +1,9 @@
 import { createHook } from 'node:async_hooks';
 import { EntityManager } from '@mikro-orm/core';
-import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
-import { IsInt } from 'class-validator';
 import {
   Action,
   ActionContext,
-  ApiConsumer,
   type App,
   any,
   Clock,
@@ -35,37 +32,12 @@ import { connect, MemoryLogger, TestClock, type TestConnection } from 'signalbox
 import { injectable, container as rootContainer } from 'tsyringe';
 import { SubscriptionIndex, type SubscriptionRecord } from '#signalbox/observers/subscription-index.js';
 import { useDatabase } from '../support/database.js';
-
-@Entity()
-class Seat {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-
-  @Property({ type: 'integer' })
-  room!: number;
-}
-
-@Entity()
-class Note {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-
-  @Property({ type: 'integer' })
-  room!: number;
-
-  @Property({ type: 'string' })
-  text!: string;
-}
-
-@injectable()
-class NoteSerializer extends ModelSerializer(Note, { fields: ['id', 'text'] }) {}
+import { revoked } from '../support/frames.js';
+import { RoomKey } from '../support/rooms.js';
+import { Note, NoteObserver, NoteSerializer, Seat } from '../support/seats.js';
 
 @injectable()
 class SeatSerializer extends ModelSerializer(Seat, { fields: ['id', 'room'] }) {}
-
-class RoomKey {
-  @IsInt() room!: number;
-}
 
 let asked: string[] = [];
 
@@ -116,18 +88,6 @@ class OncePerConnection implements Permission {
 }
 
 let seen = new WeakSet<object>();
-
-abstract class NoteObserver extends ApiConsumer {
-  @ModelObserver(() => Note, { serializer: NoteSerializer })
-  async onNote(event: ModelEvent<NoteSerializer>, subscription: Subscription<RoomKey>) {
-    await subscription.send(event);
-  }
-
-  @GroupsForBoth('onNote')
-  protected *groupsOfRoom({ room }: Note | RoomKey) {
-    yield `room-${room}`;
-  }
-}
 
 @Consumer()
 class NoteConsumer extends NoteObserver {
@@ -227,15 +187,6 @@ class WatchedSubscriptions extends SubscriptionIndex {
     super.add(group, record);
   }
 }
-
-const revoked = {
-  errors: ['You may no longer follow this.'],
-  data: null,
-  action: 'revoked',
-  response_status: 403,
-  request_id: 7,
-  code: 'revoked',
-};
 
 describe('At the delivery of an event', () => {
   const database = useDatabase('right_question', [Seat, Note]);
@@ -419,7 +370,7 @@ describe('At the delivery of an event', () => {
       expect(await ann.receive()).to.have.nested.property('data.text', 'two');
       clock.advance(1);
       await write('secret');
-      expect(await ann.receive()).to.deep.equal(revoked);
+      expect(await ann.receive()).to.deep.equal(revoked(7));
       await ann.expectSilence();
       expect(JSON.stringify(ann.frames)).not.to.contain('secret');
     });
@@ -432,7 +383,7 @@ describe('At the delivery of an event', () => {
       await ann.receive();
       await database.orm.em.fork().nativeDelete(Seat, {});
       await write('secret');
-      expect(await ann.receive()).to.deep.equal(revoked);
+      expect(await ann.receive()).to.deep.equal(revoked(7));
     });
 
     it('`canReceive` is asked at each event, beside what the other permissions said', async () => {

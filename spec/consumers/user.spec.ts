@@ -28,7 +28,7 @@ describe('The user of a consumer', () => {
     return { app: createApp({ orm: await offlineOrm(), container, routes }), logger };
   };
 
-  it('is who is logged in', async () => {
+  it('is the user that is logged in', async () => {
     const { app } = await serve();
     await using ann = await connect(app, '/members/', { user: { id: 1 } });
     expect(await ann.request('me')).to.deep.include({ response_status: 200, data: { id: 1 } });

@@ -100,7 +100,7 @@ describe('What comes for a consumer', () => {
     for (let bell = 0; bell < count; bell += 1) rang.send({ bell });
   };
 
-  it('may wait up to the limit; one event more closes with 1013, and nobody else is disturbed', async () => {
+  it('may wait up to the limit; one event more closes with 1013, and no other connection is disturbed', async () => {
     const slow = await connect(app, '/?slow');
     await slow.request('listen', { request_id: 1 });
     await using other = await connect(app, '/');

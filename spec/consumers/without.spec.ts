@@ -12,7 +12,6 @@ import {
   DetailAction,
   InMemoryChannelLayer,
   ModelConsumer,
-  ModelSerializer,
   mix,
   path,
   Retrieve,
@@ -28,9 +27,7 @@ import { Room } from '../support/entities.js';
 import { failure, reply } from '../support/frames.js';
 import { offlineOrm } from '../support/offline-orm.js';
 import { testProviders } from '../support/providers.js';
-
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'] }) {}
+import { RoomSerializer } from '../support/rooms.js';
 
 @injectable()
 class Clerk {

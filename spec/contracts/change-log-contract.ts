@@ -13,6 +13,7 @@ import {
 } from '#signalbox/orm/statements.js';
 import { defaultSettings } from '#signalbox/settings.js';
 import { until, within } from '../support/deadline.js';
+import { population } from '../support/population.js';
 import { makeHotRows, storedCounts, storm, Told } from '../support/storm.js';
 
 /** A database that the suite may do anything with. */
@@ -78,8 +79,8 @@ export function itIsAChangeLog(open: () => LogDatabase, { hasServer }: { readonl
   });
 
   it('loses, doubles and misorders nothing in a storm of commits', async function () {
-    const milliseconds = Number(process.env['SIGNALBOX_STORM'] ?? 3_000);
-    this.timeout(milliseconds + 60_000);
+    const commits = Number(process.env['SIGNALBOX_STORM'] ?? population(hasServer ? 1_600 : 400));
+    this.timeout(60_000 + 20 * commits);
     const { roaming } = open();
     await makeHotRows(em);
     const tolds = [new Told(), new Told(), new Told()] as const;
@@ -89,7 +90,7 @@ export function itIsAChangeLog(open: () => LogDatabase, { hasServer }: { readonl
     const polls = setInterval(() => [polling, wandering].map((reader) => reader?.ring()), 5);
     await storm({
       em,
-      milliseconds,
+      commits,
       writers: hasServer ? 12 : 3,
       hasServer,
       committed: () => rung?.ring(),

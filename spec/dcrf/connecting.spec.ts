@@ -148,7 +148,7 @@ describe('DCRF: connecting', () => {
     expect((await b.channel('things').request('subprotocol')).data).to.equal('chat.v1');
   });
 
-  it('S041 (differs) serves whoever offers no subprotocol, and refuses in time whoever offers foreign ones only', async () => {
+  it('S041 (differs) serves a client that offers no subprotocol, and refuses in time one that offers only foreign ones', async () => {
     await using a = await connect(app, '/chat/');
     expect((await a.request('subprotocol')).data).to.equal(null);
     const text = 'None of the offered subprotocols is spoken here. There are: chat.v2, chat.v1.';
@@ -178,7 +178,7 @@ describe('DCRF: connecting', () => {
     }
   });
 
-  it('S042 (differs) refuses with 401 while nobody is logged in, else with 403, where canConnect says no', async () => {
+  it('S042 (differs) refuses with 401 where no user is logged in, else with 403, where canConnect says no', async () => {
     expect(await refusal('/noconnect/')).to.include({ status: 401 });
     const refused = connect(app, '/noconnect/', { user: { id: 1 } as never });
     expect(await refused.catch((error: unknown) => error)).to.include({ status: 403 });

@@ -209,7 +209,7 @@ describe('DCRF: detached actions and methods, cancellation', () => {
     expect(told.slice(3).sort()).to.deep.equal(['aborted t1', 'aborted t2', 'aborted t3', 'disconnected']);
   });
 
-  it('S099 holds nobody up with a detached action', async () => {
+  it('S099 delays no other request with a detached action', async () => {
     await using a = await connect(app, '/');
     a.send({ action: 'slow_detached', tag: 'one', request_id: 1 });
     a.send({ action: 'echo', request_id: 2 });
@@ -260,7 +260,7 @@ describe('DCRF: detached actions and methods, cancellation', () => {
     expect(logger.at('error').map(({ fields }) => fields['member'])).to.deep.equal(['stubborn']);
   });
 
-  it('S104 (differs) lets a plain action know that its client left, answers nobody, and ends the connection at once', async () => {
+  it('S104 (differs) lets a plain action know that its client left, sends no reply, and ends the connection at once', async () => {
     const { app: hasty } = await serve([path('/', CustomConsumer)], { settings: { closeTimeout: 20 } });
     const b = await connect(hasty, '/');
     b.send({ action: 'slow_plain', request_id: 1 });

@@ -230,7 +230,7 @@ describe('DCRF: envelope and dispatch', () => {
     expect(await a.receive()).to.include({ response_status: 405, request_id: null });
   });
 
-  it('S006 lets nobody reach a public method that is no action', async () => {
+  it('S006 lets no client reach a public method that is no action', async () => {
     await using a = await connect(app, '/custom/');
     const names = ['hidden_method', 'hiddenMethod', 'send_json', 'sendJson', 'close', 'constructor', 'background'];
     for (const name of [...names, 'shout', 'on_shout', 'onShout', 'onConnect', 'getActionName', '__proto__']) {

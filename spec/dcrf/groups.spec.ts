@@ -139,7 +139,7 @@ describe('DCRF: groups and messages of the application', () => {
     await a.expectSilence();
   });
 
-  it('S022 (differs) logs a message of a type that nobody takes, and the socket lives on', async () => {
+  it('S022 (differs) logs a message of a type that no method takes, and the socket lives on', async () => {
     await using a = await connect(app, '/');
     await a.request('join', { name: 'g2' });
     a.send({ action: 'shout_unknown_type', name: 'g2', request_id: 2 });
@@ -215,7 +215,7 @@ describe('DCRF: groups and messages of the application', () => {
     ]);
   });
 
-  it('reach nobody who left', async () => {
+  it('reach no channel that left', async () => {
     const a = await connect(app, '/with-groups/');
     await a.request('my_groups');
     a.close();
@@ -283,7 +283,7 @@ describe('DCRF: groups and messages of the application', () => {
     expect(() => Groups('')(CustomConsumer)).to.throw(RangeError, "A group's name is a string of 1 to 500 characters");
   });
 
-  it('reach whoever joined twice at once and left once no more', async () => {
+  it('do not reach a channel that joined twice at once and left once', async () => {
     @Consumer()
     class Hasty extends CustomConsumer {
       @Action()

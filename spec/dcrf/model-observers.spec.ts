@@ -52,7 +52,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     expect(await ann.receive()).to.deep.equal(event('delete', { pk: 4 }));
   });
 
-  it('S184 (differs) tells consumers of two classes, each by its own observer, whoever has left', async () => {
+  it('S184 (differs) tells consumers of two classes, each by its own observer, also once a client of one has left', async () => {
     await using bob = await connect(app, '/ws/shelf/');
     {
       await using ann = await connect(app, '/ws/all-things/');

@@ -152,7 +152,7 @@ describe('Groups and moves, as DCRF recorded them', () => {
     expect(await bob.receive()).to.deep.equal(event('create', { pk: 1 }));
   });
 
-  it('S219 (differs) disturbs nobody who loads or writes where a groups method gives no list', async () => {
+  it('S219 (differs) disturbs no read and no write where a groups method gives no list', async () => {
     await using ann = await connect(app, '/ws/groupless/');
     await using bob = await connect(app, '/ws/shelf/');
     await ann.request('watch', { request_id: 1 });

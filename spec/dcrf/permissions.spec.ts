@@ -287,7 +287,7 @@ describe('DCRF: permissions', () => {
     expect(await statusUnder(ForgetsToAnswer)).to.equal(403);
   });
 
-  it('S064 (differs) refuses the handshake of whoever is not logged in with 401', async () => {
+  it('S064 (differs) refuses the handshake with 401 where no user is logged in', async () => {
     expect(await refusal(await open(IsAuthenticated))).to.include({ status: 401 });
   });
 
@@ -302,15 +302,15 @@ describe('DCRF: permissions', () => {
     expect(await b.request('target', { request_id: 3 })).to.deep.equal(reply('target', { response: true }, 3));
   });
 
-  it('S065 lets through who is logged in', async () => {
+  it('S065 lets a user through that is logged in', async () => {
     expect(await statusUnder(IsAuthenticated, alice)).to.equal(200);
   });
 
-  it('S066 (differs) takes null for nobody', async () => {
+  it('S066 (differs) takes null for no user', async () => {
     expect(await refusal(await open(IsAuthenticated), { user: null })).to.include({ status: 401 });
   });
 
-  it('S067 (differs) lets not(IsAuthenticated) connect exactly those who are not logged in', async () => {
+  it('S067 (differs) lets not(IsAuthenticated) connect exactly the clients that are not logged in', async () => {
     expect(await statusUnder(not(IsAuthenticated))).to.equal(200);
     expect(await refusal(await open(not(IsAuthenticated)), alice)).to.include({ status: 403 });
     expect(await statusUnder(not(No))).to.equal(200);
@@ -348,7 +348,7 @@ describe('DCRF: permissions', () => {
     expect(await b.request('target', { request_id: 1 })).to.deep.equal(reply('target', { response: true }));
   });
 
-  it('S076 (differs) refuses everybody where no middleware says who it is', async () => {
+  it('S076 (differs) refuses every client where no middleware authenticates', async () => {
     expect(await refusal(await open(IsAuthenticated))).to.include({ status: 401, code: 'not_authenticated' });
   });
 

@@ -21,16 +21,13 @@ import { connect, MemoryLogger } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { done, event } from '../support/frames.js';
+import { RoomKey } from '../support/rooms.js';
 import { things } from './observer-support.js';
 
 class Fired {
   @IsString() text!: string;
   @IsOptional() @IsInt() room?: number;
   @IsOptional() @IsString() sender?: string;
-}
-
-class RoomKey {
-  @IsInt() room!: number;
 }
 
 const fired = new Signal<Fired>();

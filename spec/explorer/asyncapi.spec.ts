@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { Ajv } from 'ajv';
 import addFormats from 'ajv-formats';
 import { expect } from 'chai';
-import { IsInt, IsOptional, IsString } from 'class-validator';
+import { IsOptional, IsString } from 'class-validator';
 import {
   Action,
   ActionContext,
@@ -34,16 +34,13 @@ import { injectable } from 'tsyringe';
 import { z } from 'zod';
 import { entities, Message, Room } from '../support/entities.js';
 import { offlineOrm } from '../support/offline-orm.js';
+import { RoomKey } from '../support/rooms.js';
 
 @injectable()
 class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name', 'host'] }) {}
 
 @injectable()
 class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'room', 'text'] }) {}
-
-class RoomKey {
-  @IsInt() room!: number;
-}
 
 class Words {
   @IsString() text!: string;

@@ -1,5 +1,5 @@
 import { EntityManager, type MikroORM } from '@mikro-orm/core';
-import { IsInt, Length } from 'class-validator';
+import { Length } from 'class-validator';
 import {
   Action,
   ActionContext,
@@ -34,6 +34,7 @@ import { type ExplorerOptions, explorer } from 'signalbox/explorer';
 import { injectable } from 'tsyringe';
 import { Message, Room } from '../support/entities.js';
 import { type TestProviders, testProviders } from '../support/providers.js';
+import { RoomKey } from '../support/rooms.js';
 
 @injectable()
 class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name', 'archived'] }) {}
@@ -63,10 +64,6 @@ class NoWhispers implements Permission {
   canReceive({ data }: Delivery): boolean {
     return !String((data as { text?: unknown }).text).startsWith('psst');
   }
-}
-
-class RoomKey {
-  @IsInt() room!: number;
 }
 
 class CreateMessage extends RoomKey {

@@ -184,7 +184,7 @@ describe('Kwargs', () => {
       );
     });
 
-    it('are dropped and named where nobody asked for them, at any depth', async () => {
+    it('are dropped and named where the class does not declare them, at any depth', async () => {
       const raw = { room: 1, admin: true, first: { item: 'a', amount: 1, price: 0 } };
       const { value, dropped } = await check(Order, raw);
       expect(value).to.deep.equal(
@@ -193,7 +193,7 @@ describe('Kwargs', () => {
       expect(dropped).to.deep.equal(['admin']);
     });
 
-    it('are refused where nobody asked for them and the action is strict, at any depth', async () => {
+    it('are refused where the class does not declare them and the action is strict, at any depth', async () => {
       const raw = { room: 1, admin: true, first: { item: 'a', amount: 1, price: 0 } };
       expect(await textsOf(Order, raw, true)).to.deep.equal([
         { 'first.price': ['This field is not known.'], admin: ['This field is not known.'] },

@@ -55,7 +55,7 @@ describe('The doorbell of the change log', () => {
     return one;
   }
 
-  it('is heard by the others, and not by who rings', async () => {
+  it('is heard by the other processes, and not by the one that rings', async () => {
     const [here, there] = [hang(database.orm), hang(second.orm)];
     await Promise.all([here.isUp(), there.isUp()]);
     here.heard.splice(0);
@@ -97,7 +97,7 @@ describe('The doorbell of the change log', () => {
     await unlisten();
   });
 
-  it('is rung by one that does not listen, also where it has heard nobody', async () => {
+  it('is rung by a process that does not listen, also where it has heard no other', async () => {
     const [here, there] = [hang(database.orm), hang(second.orm, false)];
     await here.isUp();
     here.heard.splice(0);

@@ -9,6 +9,7 @@ import { ConnectionPool } from '#signalbox/orm/connection-pool.js';
 import { statementRunner } from '#signalbox/orm/statements.js';
 import { type ChangeLogSettings, defaultSettings } from '#signalbox/settings.js';
 import { until } from '../support/deadline.js';
+import { population } from '../support/population.js';
 import { type PostgresServer, startPostgres } from '../support/postgres.js';
 import { makeHotRows, storedCounts, storm, Told } from '../support/storm.js';
 
@@ -124,18 +125,25 @@ describe('The change log over a crash of the server', function () {
 
   it('loses nothing, and goes on, where the tables are logged', async () => {
     const told = new Told();
+    const commits = population(800);
     await makeHotRows(orm.em);
     const { ring } = await start('logged', told).then((one) => ({ ring: () => one.ring() }));
     for (let crashes = 0; crashes < 2; crashes += 1) {
-      const storming = storm({ em: orm.em, milliseconds: 1_500, writers: 8, hasServer: false, committed: ring });
-      const crashing = new Promise((resolve) => setTimeout(resolve, 700)).then(crash);
-      await Promise.all([storming, crashing]);
+      const half = Promise.withResolvers<void>();
+      let count = 0;
+      const committed = (): void => {
+        ring();
+        count += 1;
+        if (count === commits / 2) half.resolve();
+      };
+      const storming = storm({ em: orm.em, commits, writers: 8, hasServer: false, committed });
+      await Promise.all([storming, half.promise.then(crash)]);
     }
     await read();
     expect(told.faults).to.deep.equal([]);
     const byKey = (counts: ReadonlyMap<number, number>) => [...counts].sort(([one], [other]) => one - other);
     expect(byKey(told.counts)).to.deep.equal(byKey(await storedCounts(orm.em)));
-    expect(received.length).to.be.above(10);
+    expect(received.length).to.be.at.least(2 * commits);
     expect(missed).to.deep.equal([]);
   });
 

@@ -1,6 +1,6 @@
 /**
- * `npm run storm`, or `npm run storm -- 120` for so many seconds: the storm of the contract for longer, and how long a read takes that
- * finds nothing. Not one of the specs.
+ * `npm run storm`, or `npm run storm -- 100000` for this many commits: the storm of the contract for longer, and how long a read takes
+ * that finds nothing. Not one of the specs.
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -8,13 +8,13 @@ import pg from 'pg';
 import { logScript } from '#signalbox/log/log-schema.js';
 import { startPostgres } from '../support/postgres.js';
 
-const seconds = Number(process.argv[2] ?? 60);
+const commits = Number(process.argv[2] ?? 50_000);
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const mocha = ['node_modules/mocha/bin/mocha.js', '--no-config', '--require', 'build/spec/support/setup.js'];
 const { status } = spawnSync(
   process.execPath,
   [...mocha, '--grep', 'in a storm', '--timeout', '30000', 'build/spec/log/change-log.spec.js'],
-  { cwd: root, stdio: 'inherit', env: { ...process.env, SIGNALBOX_STORM: String(seconds * 1_000) } },
+  { cwd: root, stdio: 'inherit', env: { ...process.env, SIGNALBOX_STORM: String(commits) } },
 );
 await timeIdleReads();
 process.exit(status ?? 1);

@@ -70,7 +70,7 @@ describe('Notifications', () => {
     return row?.count ?? 0;
   }
 
-  it('are heard in the order in which they were sent, by all who listen to the channel', async () => {
+  it('are heard in the order in which they were sent, by every listener of the channel', async () => {
     const second = new Listening();
     listen(here, 'red');
     listen(there, 'red', second);

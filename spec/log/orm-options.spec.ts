@@ -52,7 +52,7 @@ describe('An application that observes a model', () => {
       });
       expect(() => createApp({ orm, routes: [path('/', Watching)] })).to.throw(
         ConfigurationError,
-        `createApp.orm: has \`${option}: ${value}\`, so that writes of observed models are not told with their commit. ` +
+        `createApp.orm: has \`${option}: ${value}\`, so that writes of observed models are not sent as events with their commit. ` +
           'Leave the option out: MikroORM begins a transaction for each flush then.',
       );
     });

@@ -18,7 +18,6 @@ import {
   GroupsForSignal,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   NotAuthenticated,
   Observer,
   path,
@@ -40,6 +39,7 @@ import { patience, until } from '../support/deadline.js';
 import { entities, Room, User } from '../support/entities.js';
 import { type PostgresServer, startPostgres } from '../support/postgres.js';
 import { type TestProviders, testProviders } from '../support/providers.js';
+import { RoomSerializer } from '../support/rooms.js';
 import { work } from './worker-example.js';
 
 const departed = new Signal<{ readonly train: number }>('departed');
@@ -50,9 +50,6 @@ const whispered = new Signal<string>();
 class Named {
   @IsString() name!: string;
 }
-
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'] }) {}
 
 @Consumer()
 class RoomConsumer extends ApiConsumer {

@@ -37,7 +37,7 @@ describe('The ticket store in a table', () => {
     expect((await Promise.all(taking)).filter((one) => one !== undefined)).to.deep.equal([ticket]);
   });
 
-  it('sweeps out what nobody took, when the next one is added', async () => {
+  it('removes expired tickets when the next one is added', async () => {
     const store = open(database);
     const add = (key: string) =>
       store.add(key, {

@@ -1,6 +1,5 @@
 import { wrap } from '@mikro-orm/core';
 import { expect } from 'chai';
-import { IsInt } from 'class-validator';
 import {
   Action,
   ActionContext,
@@ -13,42 +12,19 @@ import {
   GroupsForSignal,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   path,
   type Subscription,
 } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
-import { injectable } from 'tsyringe';
 import { observersOf } from '#signalbox/observers/observer.js';
 import { useDatabase } from '../support/database.js';
 import { Message, Room } from '../support/entities.js';
+import { MessageObserver, MessageSerializer, RoomKey } from '../support/rooms.js';
 
-@injectable()
-class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text'] }) {}
-
-class RoomKey {
-  @IsInt() room!: number;
-}
-
-abstract class Following extends ApiConsumer {
+abstract class Following extends MessageObserver {
   @Action({ status: 201 })
   async follow({ room }: RoomKey, context: ActionContext) {
     await this.subscribe(this.onMessage, { room }, context);
-  }
-
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) {
-    await subscription.send(event);
-  }
-
-  @GroupsForSignal('onMessage')
-  protected *groupsOfMessage(message: Message): Iterable<string> {
-    yield `room-${message.room.id}`;
-  }
-
-  @GroupsForConsumer('onMessage')
-  protected *groupsOfRoom({ room }: RoomKey): Iterable<string> {
-    yield `room-${room}`;
   }
 }
 

@@ -1,8 +1,7 @@
 import { EntityManager } from '@mikro-orm/core';
-import { Entity, PrimaryKey, Property, ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
+import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
-import { IsInt } from 'class-validator';
 import {
   Action,
   ActionContext,
@@ -35,40 +34,12 @@ import { injectable, container as rootContainer } from 'tsyringe';
 import { observersOf } from '#signalbox/observers/observer.js';
 import { SubscriptionIndex } from '#signalbox/observers/subscription-index.js';
 import { useDatabase } from '../support/database.js';
-
-@Entity()
-class Seat {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-
-  @Property({ type: 'integer' })
-  room!: number;
-
-  @Property({ type: 'string' })
-  name!: string;
-}
-
-@Entity()
-class Note {
-  @PrimaryKey({ type: 'integer' })
-  id!: number;
-
-  @Property({ type: 'integer' })
-  room!: number;
-
-  @Property({ type: 'string' })
-  text!: string;
-}
-
-@injectable()
-class NoteSerializer extends ModelSerializer(Note, { fields: ['id', 'text'] }) {}
+import { revoked } from '../support/frames.js';
+import { RoomKey } from '../support/rooms.js';
+import { Note, NoteSerializer, Seat } from '../support/seats.js';
 
 @injectable()
 class SeatSerializer extends ModelSerializer(Seat, { fields: ['id', 'room', 'name'] }) {}
-
-class RoomKey {
-  @IsInt() room!: number;
-}
 
 interface Kick {
   readonly room: number;
@@ -222,15 +193,6 @@ class SeatConsumer extends ModelConsumer(Seat, { serializer: SeatSerializer }) {
   }
 }
 
-const revoked = {
-  errors: ['You may no longer follow this.'],
-  data: null,
-  action: 'revoked',
-  response_status: 403,
-  request_id: 7,
-  code: 'revoked',
-};
-
 describe('A subscription whose right is revoked', () => {
   const database = useDatabase('revocation', [Seat, Note]);
   let heard: SubscriptionIndex;
@@ -300,7 +262,7 @@ describe('A subscription whose right is revoked', () => {
         await em.flush();
         if (!first) await note();
       });
-      expect(await ann.receive()).to.deep.equal(revoked);
+      expect(await ann.receive()).to.deep.equal(revoked(7));
       await write('secret too');
       await ann.expectSilence();
       expect(JSON.stringify(ann.frames)).not.to.contain('secret');
@@ -316,14 +278,14 @@ describe('A subscription whose right is revoked', () => {
     expect(await seat.receive()).to.deep.include({ action: 'create', data: { id: 2, text: 'hi' } });
     await unseat();
     await write('secret');
-    expect(await seat.receive()).to.deep.equal(revoked);
+    expect(await seat.receive()).to.deep.equal(revoked(7));
     await seat.expectSilence();
   });
 
   it('is told so without waiting for an event', async () => {
     await follow(7);
     await unseat();
-    expect(await ann.receive()).to.deep.equal(revoked);
+    expect(await ann.receive()).to.deep.equal(revoked(7));
   });
 
   it('goes on where the transaction is rolled back', async () => {
@@ -342,7 +304,7 @@ describe('A subscription whose right is revoked', () => {
   it('stays ended where the right is regained, until its client subscribes anew', async () => {
     await follow(7);
     await unseat();
-    expect(await ann.receive()).to.deep.equal(revoked);
+    expect(await ann.receive()).to.deep.equal(revoked(7));
     const em = database.orm.em.fork();
     em.create(Seat, { room: 1, name: 'ann' });
     await em.flush();
@@ -360,7 +322,7 @@ describe('A subscription whose right is revoked', () => {
     await follow(9, 1, bob);
     asked.splice(0);
     await unseat();
-    expect(await ann.receive()).to.deep.equal(revoked);
+    expect(await ann.receive()).to.deep.equal(revoked(7));
     expect(asked).to.deep.equal(['ann follow {"room":1}']);
     await write('one');
     await write('two', 2);
@@ -374,7 +336,7 @@ describe('A subscription whose right is revoked', () => {
     await follow(7, 1, ann, 'follow_twice');
     await follow(7, 2);
     await unseat(2);
-    expect(await ann.receive()).to.deep.equal(revoked);
+    expect(await ann.receive()).to.deep.equal(revoked(7));
     await write('unheard');
     await ann.expectSilence();
   });
@@ -383,7 +345,7 @@ describe('A subscription whose right is revoked', () => {
     await follow(7);
     ann.send({ action: 'leave', request_id: 'l', room: 1 });
     expect(await ann.receive()).to.include({ request_id: 'l', response_status: 204 });
-    expect(await ann.receive()).to.deep.equal(revoked);
+    expect(await ann.receive()).to.deep.equal(revoked(7));
   });
 
   it('hears the reply first where the right goes before that', async () => {
@@ -394,7 +356,7 @@ describe('A subscription whose right is revoked', () => {
     expect(ann.frames).to.deep.equal([]);
     gate.resolve();
     expect(await ann.receive()).to.include({ action: 'follow_slowly', response_status: 201 });
-    expect(await ann.receive()).to.deep.equal(revoked);
+    expect(await ann.receive()).to.deep.equal(revoked(7));
     await ann.expectSilence();
   });
 
@@ -413,7 +375,7 @@ describe('A subscription whose right is revoked', () => {
       await takeSeat(em, 1, 'bob');
     });
     await other.idle();
-    expect(await bob.receive()).to.deep.equal(revoked);
+    expect(await bob.receive()).to.deep.equal(revoked(7));
     expect(await ann.receive()).to.include({ request_id: 8, action: 'create' });
     await other.idle();
     await bob.expectSilence();
@@ -430,7 +392,7 @@ describe('A subscription whose right is revoked', () => {
     kicked.send({ room: 2 });
     await ann.expectSilence();
     kicked.send({ room: 1 });
-    expect(await ann.receive()).to.deep.equal(revoked);
+    expect(await ann.receive()).to.deep.equal(revoked(7));
   });
 
   it('is asked again by hand, from the application', async () => {
@@ -439,14 +401,14 @@ describe('A subscription whose right is revoked', () => {
     await ann.expectSilence();
     await database.orm.em.fork().nativeDelete(Seat, { room: 1, name: 'ann' });
     app.recheck(NoteConsumer, 'onNote', ['room-1']);
-    expect(await ann.receive()).to.deep.equal(revoked);
+    expect(await ann.receive()).to.deep.equal(revoked(7));
   });
 
   it('is asked again by hand, after the commit of the action that asks', async () => {
     await follow(7);
     ann.send({ action: 'leave_past_the_orm', request_id: 'l', room: 1 });
     expect(await ann.receive()).to.include({ request_id: 'l', response_status: 204 });
-    expect(await ann.receive()).to.deep.equal(revoked);
+    expect(await ann.receive()).to.deep.equal(revoked(7));
   });
 
   it('is not asked again for a request that failed, although that had its request id and its groups', async () => {
@@ -462,14 +424,14 @@ describe('A subscription whose right is revoked', () => {
     await follow(7, 1, ann, 'follow_twice');
     await database.orm.em.fork().nativeDelete(Seat, { room: 1, name: 'ann' });
     app.recheck(NoteConsumer, 'onKey', ['any: the observer has no groups']);
-    expect(await ann.receive()).to.deep.equal(revoked);
+    expect(await ann.receive()).to.deep.equal(revoked(7));
   });
 
   it('is asked by hand where its observer has no groups, and none are given', async () => {
     await follow(7, 1, ann, 'follow_twice');
     await database.orm.em.fork().nativeDelete(Seat, { room: 1, name: 'ann' });
     app.recheck(NoteConsumer, 'onKey', []);
-    expect(await ann.receive()).to.deep.equal(revoked);
+    expect(await ann.receive()).to.deep.equal(revoked(7));
   });
 
   it('is told so in its stream, also where it is the permission to connect that is gone', async () => {
@@ -485,11 +447,11 @@ describe('A subscription whose right is revoked', () => {
     await follow(7, 1, bob.channel('notes'));
     isWelcome = false;
     kicked.send({ room: 1 });
-    expect(await bob.channel('notes').receive()).to.deep.equal(revoked);
+    expect(await bob.channel('notes').receive()).to.deep.equal(revoked(7));
     await other.close();
   });
 
-  it('hears nothing, and has not ended, where nobody can tell', async () => {
+  it('hears nothing, and has not ended, where the permission fails', async () => {
     await follow(7);
     isBroken = true;
     kicked.send({ room: 1 });
@@ -533,7 +495,7 @@ describe('A subscription of a row whose right is revoked', () => {
       (await em.findOneOrFail(Note, 2)).text = 'new';
       em.remove(await em.findOneOrFail(Seat, { room: 1 }));
     });
-    expect(await ann.receive()).to.deep.equal(revoked);
+    expect(await ann.receive()).to.deep.equal(revoked(7));
     expect(await ann.receive()).to.deep.include({ request_id: 8, data: { id: 2, text: 'new' } });
     await ann.expectSilence();
     expect(JSON.stringify(ann.frames)).not.to.contain('secret');

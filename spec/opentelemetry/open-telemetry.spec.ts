@@ -55,7 +55,7 @@ describe('The binding to OpenTelemetry', () => {
     ]);
   });
 
-  it('marks what failed, and what nobody was told of', () => {
+  it('marks the spans that failed, and events that reached no subscription', () => {
     setUpTraces();
     new OpenTelemetryTracer().run('Rooms list', {}, (span) => {
       span.end(500);

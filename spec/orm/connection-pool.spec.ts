@@ -249,7 +249,7 @@ describe('The pool of connections', () => {
     });
   }
 
-  it('loses none of them to transactions that nobody ends, once their sessions have ended', async () => {
+  it('loses none of them to transactions that no code ends, once their sessions have ended', async () => {
     await start();
     for (let time = 0; time < 2 * max; time += 1) {
       const em = orm.em.fork();

@@ -28,13 +28,13 @@ describe('A unit of work', () => {
     expect(await unitOfWork.run(async () => here())).not.to.equal(seen[0]);
   });
 
-  it('makes none where nobody asks for it', async () => {
+  it('makes none where no code asks for it', async () => {
     const { id } = await unitOfWork.run(async () => here());
     await unitOfWork.run(async () => {});
     expect(await unitOfWork.run(async () => here().id)).to.equal(id + 1);
   });
 
-  it('begins with the state of the application, and not of whoever runs it', async () => {
+  it('begins with the state of the application, and not with that of the code that runs it', async () => {
     const params = await unitOfWork.run(async () => {
       orm.em.setFilterParams('tenant', { id: 1 });
       return [orm.em.getFilterParams('tenant'), await unitOfWork.run(async () => orm.em.getFilterParams('tenant'))];

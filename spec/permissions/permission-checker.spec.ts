@@ -171,7 +171,7 @@ describe('Permissions', () => {
     }
   });
 
-  it('refuse a connection with 401 while nobody is logged in', async () => {
+  it('refuse a connection with 401 where no user is logged in', async () => {
     expect(await outcome(new PermissionChecker(No).checkConnect(scopeOf()))).to.equal(401);
     expect(await outcome(new PermissionChecker(No).checkConnect(scopeOf(null)))).to.equal(401);
   });

@@ -88,7 +88,7 @@ describe('nginx, configured as on the page', () => {
 
     const url = (): string => `wss://127.0.0.1:${secure}/ws/`;
 
-    it('tells who the client is, and nothing that the client says of itself', async () => {
+    it('passes on the address of the client, and nothing that the client claims itself', async () => {
       const upstream = await listen({ trustedProxies: ['127.0.0.1'] });
       await using _ = await NginxServer.start(await siteBefore(upstream));
       await using client = await SocketClient.open(url(), from('127.0.0.5', lies));

@@ -67,7 +67,7 @@ describe('Two applications over an outage of their database', function () {
     await worker.kill();
   });
 
-  it('close who is subscribed where the log was emptied while one of them was cut off', async () => {
+  it('close the connections with subscriptions where the log was emptied while one process was cut off', async () => {
     const { following, silent } = await followers();
     processes.proxy.cut();
     await processes.here.ask('create', 1, [1]);
@@ -78,7 +78,7 @@ describe('Two applications over an outage of their database', function () {
     await expectAnswers(silent);
   });
 
-  it('close who is subscribed where the log was emptied', async () => {
+  it('close the connections with subscriptions where the log was emptied', async () => {
     const { following, silent } = await followers();
     await processes.orm.em.execute(emptyingScript);
     await processes.worker.ask('create', 1, [1]);
@@ -101,7 +101,7 @@ describe('Two applications over an outage of their database', function () {
     await expectAnswers(silent);
   });
 
-  it('close who is subscribed after a crash of the server, which empties the log', async () => {
+  it('close the connections with subscriptions after a crash of the server, which empties the log', async () => {
     const { following, silent } = await followers();
     await processes.here.ask('create', 1, [1]);
     await processes.server.halt('immediate');

@@ -1,8 +1,16 @@
 import { expect } from 'chai';
 import { container as globalContainer, inject, injectable, Lifecycle, scoped, singleton } from 'tsyringe';
-import { connectionContainer, takeLastBuilt } from '#signalbox/scope/connection-container.js';
+import { checkTsyringe, connectionContainer, takeLastBuilt } from '#signalbox/scope/connection-container.js';
 
 describe('The container of a connection', () => {
+  it('is refused at start-up for a version of tsyringe whose members have other names', () => {
+    const renamed = { construct() {}, resolve() {}, register() {}, beforeResolution() {}, afterResolution() {} };
+    expect(() => checkTsyringe(renamed)).to.throw(
+      'tsyringe.resolveRegistration: is missing. Signalbox does not know the containers of this version of tsyringe. Install the version that Signalbox names among its peers: npm install tsyringe@4.10.',
+    );
+    expect(() => checkTsyringe()).not.to.throw();
+  });
+
   it('has a scoped provider of its own, though its root be older than the declaration', () => {
     const root = globalContainer.createChildContainer();
     @scoped(Lifecycle.ContainerScoped)

@@ -233,7 +233,7 @@ describe('Singletons', () => {
     expect(told).to.deep.equal(['counter']);
   });
 
-  it('that would keep the scope of whoever came first are refused, with the way to it', () => {
+  it('that would keep the scope of the first connection are refused, with the path to them', () => {
     expect(() => open(CaptiveConsumer))
       .to.throw(ConfigurationError)
       .with.property(

@@ -209,7 +209,7 @@ describe('What was thrown', () => {
         }
       });
 
-      it('is told to nobody in an observer, and the next event comes', async () => {
+      it('is sent to no client from an observer, and the next event comes', async () => {
         await using ann = await served.open('/failing/');
         expect(await textOf(ann, { action: 'listen', request_id: 1 })).to.include('"response_status":201');
         rung.send({ index });
@@ -218,7 +218,7 @@ describe('What was thrown', () => {
         expect(lines.filter((line) => line.includes('"level":"error"'))).to.have.length(1);
       });
 
-      it('harms nobody when it comes after its request was cancelled', async () => {
+      it('harms no request when it comes after its own was cancelled', async () => {
         await using ann = await served.open('/failing/');
         ann.send({ action: 'leave', request_id: 1, index });
         ann.send({ action: 'cancel', request_id: 2, target: 1 });

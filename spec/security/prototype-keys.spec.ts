@@ -1,26 +1,12 @@
 import { expect } from 'chai';
 import { IsInt, IsOptional } from 'class-validator';
-import {
-  Action,
-  Consumer,
-  CursorPaginator,
-  demultiplexer,
-  List,
-  ModelConsumer,
-  ModelSerializer,
-  mix,
-  path,
-  Retrieve,
-} from 'signalbox';
-import { injectable } from 'tsyringe';
+import { Action, Consumer, CursorPaginator, demultiplexer, List, ModelConsumer, mix, path, Retrieve } from 'signalbox';
 import { z } from 'zod';
 import { useDatabase } from '../support/database.js';
 import { Room } from '../support/entities.js';
+import { RoomSerializer } from '../support/rooms.js';
 import type { Frame } from '../support/sockets.js';
 import { ask, Served } from './served.js';
-
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'] }) {}
 
 class Numbered {
   @IsOptional() @IsInt() count?: number;

@@ -342,7 +342,7 @@ describe('Fields with rights', () => {
     });
   });
 
-  it('are accepted from those only who see them', async () => {
+  it('are accepted only from clients that see them', async () => {
     await using member = await connect(app, '/ws/');
     await using hr = await connect(app, '/ws/?rights=hr');
     expect(await member.request('patch', { pk: 1, data: { name: 'anna', salary: 1 } })).to.deep.include({

@@ -204,7 +204,7 @@ describe('What clients cannot send', () => {
 describe('A relation that is always loaded', () => {
   const database = useDatabase('eager_relations', [Box, Lid]);
 
-  it('is no change of a list that nobody has changed', async () => {
+  it('is no change of a list that no code has changed', async () => {
     await using client = await RowClient.open(database.orm, Box, { fields: ['id', 'lids'] });
     const em = database.orm.em.fork();
     await em.execute('insert into box default values; insert into lid (box_id) values (1)');

@@ -348,7 +348,7 @@ describe('An application', () => {
       expect(entry?.fields['error']).to.be.instanceOf(TypeError);
     });
 
-    it('refuses a page of another host, and asks nobody', async () => {
+    it('refuses a page of another host, and asks no permission', async () => {
       const { url } = await listen();
       const refusal = await refusalOf(`${url}/ws/echo/`, { origin: 'https://evil.example' });
       expect(refusal).to.deep.equal({ status: 403, sentence: 'This page may not connect here.' });
@@ -547,7 +547,7 @@ describe('An application', () => {
       await app.close();
     });
 
-    it('accepts nobody afterwards', async () => {
+    it('accepts no connection afterwards', async () => {
       const app = open();
       await app.close();
       await expectClosing(connect(app, '/ws/echo/'));

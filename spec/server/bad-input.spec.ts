@@ -7,22 +7,18 @@ import {
   createApp,
   List,
   ModelConsumer,
-  ModelSerializer,
   mix,
   ObserveInstance,
   path,
   Retrieve,
 } from 'signalbox';
 import type { MemoryLogger } from 'signalbox/testing';
-import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { Room } from '../support/entities.js';
 import { testProviders } from '../support/providers.js';
 import { closeBytes, frameBytes, RawWebSocket } from '../support/raw-web-socket.js';
+import { RoomSerializer } from '../support/rooms.js';
 import { RawClient, SocketClient, upgradeRequest } from '../support/sockets.js';
-
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'] }) {}
 
 @Consumer()
 class RoomConsumer extends mix(

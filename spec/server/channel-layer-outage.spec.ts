@@ -202,7 +202,7 @@ describe('An application whose channel layer goes away', () => {
     expect(await within(ann.closed, 'The close')).to.equal(1013);
   });
 
-  it('closes on a gap whoever may have missed a message, and nobody else', async () => {
+  it('closes on a gap the connections that may have missed a message, and no others', async () => {
     await using plain = await connect(app, '/');
     await plain.request('echo', { room: 'a' });
     await using listening = await connect(app, '/listening/');

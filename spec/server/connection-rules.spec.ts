@@ -267,7 +267,7 @@ describe('Connections that the application closes on a change', () => {
     });
   }
 
-  it('are refused at start where they are to be checked again and nobody can load users', () => {
+  it('are refused at start-up where they are to be checked again and no provider can load users', () => {
     const rules = [recheckOn(User, { user: (user) => user.id })];
     expect(() => open(rules, { users: undefined })).to.throw('createApp.users: is not given');
   });

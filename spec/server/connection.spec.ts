@@ -174,7 +174,7 @@ describe('A connection', () => {
       expect(logger.at('error')[0]?.fields['error']).to.have.property('message', 'Cannot be built.');
     });
 
-    it('is refused with 401 while nobody is logged in, and with 403 where somebody is', async () => {
+    it('is refused with 401 where no user is logged in, and with 403 where one is', async () => {
       const app = open();
       expect(await refused(connect(app, '/members/'))).to.be.instanceOf(NotAuthenticated);
       expect(await refused(connect(app, '/closed/', { user: { id: 1 } }))).to.be.instanceOf(PermissionDenied);

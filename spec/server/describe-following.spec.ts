@@ -8,7 +8,6 @@ import {
   Consumer,
   createApp,
   ModelConsumer,
-  ModelSerializer,
   mix,
   ObserveKinds,
   ObserveRows,
@@ -16,12 +15,9 @@ import {
   type StreamDescription,
 } from 'signalbox';
 import { toAsyncApi } from 'signalbox/explorer';
-import { injectable } from 'tsyringe';
 import { entities, Room } from '../support/entities.js';
 import { offlineOrm } from '../support/offline-orm.js';
-
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'], readOnly: ['id'] }) {}
+import { RoomSerializer } from '../support/rooms.js';
 
 @Consumer()
 class RoomConsumer extends mix(

@@ -171,7 +171,7 @@ describe('Frames above a rate', () => {
     expect(taken).to.have.length(2);
   });
 
-  it('close with 1013 who stays unread for 8 s', async () => {
+  it('close with 1013 a client whose frames are not read for 8 s', async () => {
     await open({ bytesPerSecond: 1_000 });
     await using client = await SocketClient.open(`ws://127.0.0.1:${port}/`);
     for (let each = 0; each < 3; each += 1) client.sendText(request(60_000));
@@ -185,7 +185,7 @@ describe('Frames above a rate', () => {
     expect(taken).to.have.length(1);
   });
 
-  it('close with 1013 at once who has sent more than would be read in that time', async () => {
+  it('close with 1013 at once a client that has sent more than would be read in that time', async () => {
     await open({ messagesPerSecond: 10, messageBurst: 10, pauseTime: 1_000 });
     using client = await RawWebSocket.open(port, '/');
     client.write(Buffer.concat(Array.from({ length: 30 }, () => frameBytes(request(50)))));

@@ -50,7 +50,7 @@ describe('An application that serves', () => {
     expect(lines()).to.deep.equal([`listening on ws://localhost:${port} ${served}`]);
   });
 
-  it('says what it serves on the server of somebody else', async () => {
+  it('says what it serves on a server of the application', async () => {
     await (await open()).attach(createServer());
     expect(lines()).to.deep.equal([`attached to an HTTP server ${served}`]);
   });

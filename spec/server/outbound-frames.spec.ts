@@ -172,7 +172,7 @@ describe('What goes out', () => {
     expect(transport.asked).to.deep.equal(['a, b', 'c']);
   });
 
-  it('is cut a second after the close that stands behind what nobody reads', () => {
+  it('is cut a second after the close that stands behind frames which the client does not read', () => {
     const transport = new WitnessTransport(() => {});
     const out = new OutboundFrames(transport, backpressure);
     transport.freeze();
@@ -184,7 +184,7 @@ describe('What goes out', () => {
     expect(transport.asked.at(-1)).to.equal('terminate');
   });
 
-  it('cuts nobody who reads, however slowly, as long as each frame leaves in time', () => {
+  it('cuts no client that reads, however slowly, as long as each frame leaves in time', () => {
     const { out, transport, closed } = open();
     for (let round = 0; round < 10; round += 1) {
       transport.freeze();
@@ -195,7 +195,7 @@ describe('What goes out', () => {
     expect(closed).to.deep.equal([]);
   });
 
-  it('cuts nobody where the clock is set forward, and cuts in time where it is set back', () => {
+  it('cuts no client where the clock is set forward, and cuts in time where it is set back', () => {
     const { out, transport, closed } = open();
     transport.freeze();
     out.send('a');
@@ -269,7 +269,7 @@ describe('What goes out', () => {
     expect(clients.filter(({ closed }) => closed.length > 0)).to.have.length(2);
   });
 
-  it('lets whoever has more to send wait until the client has read enough', async () => {
+  it('makes a sender wait until the client has read enough', async () => {
     const { out, transport } = open();
     expect(out.ready()).to.equal(undefined);
     transport.freeze();
@@ -283,7 +283,7 @@ describe('What goes out', () => {
     expect(out.pending).to.equal(0);
   });
 
-  it('lets nobody wait for a client that is gone', async () => {
+  it('makes no sender wait for a client that is gone', async () => {
     const { out, transport } = open();
     transport.freeze();
     for (let each = 0; each < 100; each += 1) out.send(kilobyte);
@@ -294,7 +294,7 @@ describe('What goes out', () => {
     expect(out.pending).to.equal(0);
   });
 
-  it('lets the event loop turn for whoever sends without end to a client that is gone', async () => {
+  it('lets the event loop turn for a sender without end whose client is gone', async () => {
     const { out, transport } = open();
     let turned = false;
     transport.terminate();

@@ -111,7 +111,7 @@ describe('A process that ends on signals', function () {
     expect(await ended).to.equal(0);
   });
 
-  it('waits for nobody when it is interrupted', async () => {
+  it('waits for no request when it is interrupted', async () => {
     await using ann = await working();
     const ended = exit();
     child.kill('SIGINT');

@@ -151,7 +151,7 @@ describe('The limits of messages', () => {
       await Promise.all(clients.map((client) => client.ended));
     });
 
-    it('are not begun anew by who leaves and comes back', async () => {
+    it('are not renewed for a client that disconnects and connects again', async () => {
       open({ userMessageBurst: 512 });
       const gone = await as('ann');
       await statuses(gone, 512);
@@ -169,7 +169,7 @@ describe('The limits of messages', () => {
       expect(new Set(await statuses(ann, 50))).to.deep.equal(new Set([200]));
     });
 
-    it('belong to whoever a connection belongs to by now', () => {
+    it('are those of the user that the connection has now', () => {
       const limits = new ConnectionLimiter(defaultSettings.limits, clock, counters);
       const [one, other] = [limits.enter(undefined), limits.enter(undefined)];
       expect(one.messages).to.equal(undefined);
@@ -223,7 +223,7 @@ describe('The limits of messages', () => {
     expect([...one.frames, ...other.frames].every(({ code }) => code === undefined)).to.equal(true);
   });
 
-  it('close with 1013 who is answered 429 more than 200 times in a minute, and no other', async () => {
+  it('close with 1013 a connection that is answered 429 more than 200 times in a minute, and no other', async () => {
     open({ userMessageBurst: 512 });
     await using other = await connect(app, '/');
     await using one = await as('ann');
@@ -280,7 +280,7 @@ describe('The limits of messages', () => {
     });
   }
 
-  it('cut who sends more pings than pongs can be sent for, and who does not answer a close', async () => {
+  it('cut a client that sends more pings than pongs can be sent for, and one that does not answer a close', async () => {
     open({ closeHandshakeTime: 50 });
     const { port } = await app.listen({ host: '127.0.0.1' });
     using flooding = await RawWebSocket.open(port, '/');
@@ -293,7 +293,7 @@ describe('The limits of messages', () => {
     expect(await silent.answer()).to.deep.equal({ end: true });
   });
 
-  it('close with 1008 who sends a frame in more pieces than may wait', async () => {
+  it('close with 1008 a client that sends a frame in more pieces than may wait', async () => {
     open({ bufferedChunks: 10, fragments: 2 });
     const { port } = await app.listen({ host: '127.0.0.1' });
     using client = await RawWebSocket.open(port, '/');
@@ -516,7 +516,7 @@ describe('The limits of handshakes', () => {
       return raw.hear('.\n');
     }
 
-    it('refuses with 503, Retry-After and a sentence when it is full, before anybody is asked who he is', async () => {
+    it('refuses with 503, Retry-After and a sentence when it is full, before any middleware authenticates the client', async () => {
       const { port, url } = await open({ connections: 1 });
       const client = await SocketClient.open(url);
       const refusal = await refused(port);
@@ -590,7 +590,7 @@ describe('The limits of handshakes', () => {
       expect(counters.count('signalbox.limits_reached', { limit: 'connections' })).to.equal(1);
     });
 
-    it('answers 408 whoever takes too long to say what he wants', async () => {
+    it('answers 408 to a client that takes too long to send its request', async () => {
       const { port } = await open({ headersTime: 50, requestTime: 50, requestCheckInterval: 20 });
       for (const start of ['', 'GET / HTTP/1.1\r\nHost: a\r\n']) {
         using raw = await RawClient.open(port);

@@ -119,7 +119,7 @@ describe('While the permissions to connect are asked again', () => {
     expect(calls).to.equal(64);
   });
 
-  it('counts frames when they come, and closes with 1013 who does not heed it', async () => {
+  it('counts frames when they come, and closes with 1013 a client that exceeds the limit', async () => {
     callTimes(400);
     expect(await client.closed).to.equal(1013);
     expect(calls).to.equal(0);

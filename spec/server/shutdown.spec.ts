@@ -173,7 +173,7 @@ describe('An application that drains', () => {
     expect(new Set(times).size).to.be.above(100);
   });
 
-  it('spreads those who come back as evenly as those who leave', async () => {
+  it('spreads reconnections as evenly as it spreads the closes', async () => {
     const app = open({ delay: 0 });
     const clients: TestConnection[] = [];
     for (let each = 0; each < 2_000; each += 1) clients.push(await connect(app, '/'));

@@ -30,7 +30,7 @@ describe('A signal', () => {
     expect(failures.map(String)).to.deep.equal(['Error: thrown', 'Error: rejected']);
   });
 
-  it('gives each receiver what was prepared for it, and reaches nobody where that fails', () => {
+  it('gives each receiver what was prepared for it, and reaches none where that fails', () => {
     const seen: string[] = [];
     const signal = new Signal<string>();
     signal.connect((payload) => seen.push(payload));

@@ -45,3 +45,8 @@ export function subscribed(request_id: unknown) {
 export function unsubscribed(request_id: unknown) {
   return done('unsubscribe_instance', 204, request_id);
 }
+
+/** Ends a subscription of which the server will tell nothing more. */
+export function revoked(request_id: string | number) {
+  return failure('revoked', 403, 'revoked', 'You may no longer follow this.', request_id);
+}

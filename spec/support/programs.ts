@@ -51,9 +51,8 @@ export class Program<Offered extends Commands, Ready extends object = object> im
     file: URL,
     options: object,
   ): Promise<Program<Offered, Ready>> {
-    // What is loaded first here, such as a planted bug, is loaded first there.
-    const execArgv = [...process.execArgv, '--enable-source-maps'];
-    const child = fork(file, [JSON.stringify(options)], { execArgv });
+    // What is loaded first here, such as a planted bug, is loaded first there too.
+    const child = fork(file, [JSON.stringify(options)]);
     const failed = once(child, 'exit').then(() => {
       throw new Error(`The program ${file.pathname} did not start.`);
     });

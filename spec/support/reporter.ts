@@ -1,12 +1,15 @@
 import Mocha from 'mocha';
+import { showSourceLines } from './source-lines.js';
 
 const { Base, Spec } = Mocha.reporters;
 
-/** Mocha's own account of the run, then the names of what was passed over, then one line for people and scripts. */
+/** Mocha's own account of the run, with the lines of the sources, then the names of what was passed over, then one line for people and scripts. */
 export default class ClosingLinesReporter extends Spec {
   readonly #passedOver: string[] = [];
 
   constructor(runner: Mocha.Runner, options?: Mocha.MochaOptions) {
+    // Before mocha's own listeners, which take the stack as it is.
+    runner.on(Mocha.Runner.constants.EVENT_TEST_FAIL, (_, error) => showSourceLines(error));
     super(runner, options);
     runner.on(Mocha.Runner.constants.EVENT_TEST_PENDING, (test) => this.#passedOver.push(test.fullTitle()));
   }

@@ -7,7 +7,8 @@ export type Raised = readonly (readonly [row: number, count: number])[];
 
 export interface StormOptions {
   readonly em: SqlEntityManager;
-  readonly milliseconds: number;
+  /** The storm is over when this many transactions have been committed. */
+  readonly commits: number;
   readonly writers: number;
   /** Off on PGlite, which has one connection: a transaction that stays open would stop all others. */
   readonly hasServer: boolean;
@@ -31,20 +32,47 @@ export async function storedCounts(em: SqlEntityManager): Promise<ReadonlyMap<nu
 
 /**
  * Writers that raise the counts of few rows at once, each transaction with its log row: savepoints, a third of which is rolled back,
- * a fifth of all transactions rolled back, two-phase commits, and one transaction that stays open for a second, again and again. What
- * fails, because the server is gone for instance, is begun anew.
+ * a fifth of all transactions rolled back, two-phase commits, and one transaction that stays open for some hundred commits of the
+ * others, again and again. What fails, because the server is gone for instance, is begun anew.
  */
 export async function storm(options: StormOptions): Promise<void> {
-  const end = performance.now() + options.milliseconds;
+  const commits = new Commits(options);
   const writers = Array.from({ length: options.writers }, (_, writer) =>
-    repeatUntil(end, () => write(options, writer)),
+    commits.repeat(() => write(options, commits, writer)),
   );
-  const long = options.hasServer ? [repeatUntil(end, () => stayOpen(options))] : [];
+  const long = options.hasServer ? [commits.repeat(() => stayOpen(options, commits))] : [];
   await Promise.all([...writers, ...long]);
 }
 
-async function repeatUntil(end: number, work: () => Promise<void>): Promise<void> {
-  while (performance.now() < end) await work().catch((error: unknown) => refuseOurOwn(error));
+/** Counts what was committed. */
+class Commits {
+  #count = 0;
+  /** What has to be called at which count. */
+  readonly #waiting = new Set<readonly [count: number, call: () => void]>();
+
+  constructor(private readonly options: StormOptions) {}
+
+  /** Does the work again and again until the storm is over. */
+  async repeat(work: () => Promise<void>): Promise<void> {
+    while (this.#count < this.options.commits) await work().catch((error: unknown) => refuseOurOwn(error));
+  }
+
+  note(): void {
+    this.#count += 1;
+    for (const waiting of this.#waiting) {
+      if (waiting[0] > this.#count) continue;
+      this.#waiting.delete(waiting);
+      waiting[1]();
+    }
+    this.options.committed();
+  }
+
+  /** Resolves after this many further commits, or at the end of the storm. */
+  after(further: number): Promise<void> {
+    const count = Math.min(this.#count + further, this.options.commits);
+    if (count <= this.#count) return Promise.resolve();
+    return new Promise((resolve) => void this.#waiting.add([count, resolve]));
+  }
 }
 
 /** Errors of the database belong to the storm; others are mistakes of the spec. */
@@ -56,7 +84,7 @@ function refuseOurOwn(error: unknown): void {
 /** Names of prepared transactions have to differ. */
 let prepared = 0;
 
-async function write({ em, hasServer, committed }: StormOptions, writer: number): Promise<void> {
+async function write({ em, hasServer }: StormOptions, commits: Commits, writer: number): Promise<void> {
   const connection = writeConnection(em);
   prepared += 1;
   const name = `storm_${process.pid}_${writer}_${prepared}`;
@@ -70,7 +98,7 @@ async function write({ em, hasServer, committed }: StormOptions, writer: number)
   });
   // The COMMIT of the ORM has found no transaction: it stays open for others until now.
   if (isTwoPhase) await em.fork().execute(`commit prepared '${name}'`);
-  committed();
+  commits.note();
 }
 
 async function writeInSavepoint(transaction: StatementConnection, keys: readonly number[]): Promise<void> {
@@ -79,13 +107,13 @@ async function writeInSavepoint(transaction: StatementConnection, keys: readonly
   await run(transaction, Math.random() < 1 / 3 ? 'rollback to one' : 'release one');
 }
 
-async function stayOpen({ em, committed }: StormOptions): Promise<void> {
+async function stayOpen({ em }: StormOptions, commits: Commits): Promise<void> {
   await writeConnection(em).transactional(async (transaction) => {
     await run(transaction, 'select pg_current_xact_id()');
-    await run(transaction, `select pg_sleep(${0.5 + Math.random()})`);
+    await commits.after(100 + Math.floor(Math.random() * 100));
     await append(transaction, await raise(transaction, someKeys()));
   });
-  committed();
+  commits.note();
 }
 
 /** One to three keys in their order: transactions that lock rows in one order never wait for each other in a circle. */

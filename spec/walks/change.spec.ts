@@ -4,7 +4,6 @@ import type { AddressInfo, Socket } from 'node:net';
 import { EntityManager, RequestContext } from '@mikro-orm/core';
 import { Transactional } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
-import { IsInt } from 'class-validator';
 import {
   Action,
   ActionContext,
@@ -35,6 +34,7 @@ import { WebSocket } from 'ws';
 import { useDatabase } from '../support/database.js';
 import { until } from '../support/deadline.js';
 import { Message, Room, User } from '../support/entities.js';
+import { RoomKey } from '../support/rooms.js';
 
 let shown: number[] = [];
 
@@ -48,10 +48,6 @@ class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'room'
 
 @injectable()
 class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name', 'members'], readOnly: ['id'] }) {}
-
-class RoomKey {
-  @IsInt() room!: number;
-}
 
 @Consumer()
 class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), Create, Patch, ObserveInstance) {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { EntityManager } from '@mikro-orm/core';
 import { expect } from 'chai';
-import { IsInt, IsString } from 'class-validator';
+import { IsString } from 'class-validator';
 import {
   Action,
   ActionContext,
@@ -29,13 +29,10 @@ import { useDatabase } from '../support/database.js';
 import { within } from '../support/deadline.js';
 import { Room, User } from '../support/entities.js';
 import { type TestProviders, testProviders } from '../support/providers.js';
+import { RoomKey } from '../support/rooms.js';
 
 class CreateRoom {
   @IsString() name!: string;
-}
-
-class RoomKey {
-  @IsInt() room!: number;
 }
 
 @injectable()

@@ -23,6 +23,7 @@ import { emptyDatabase, useDatabase } from '../support/database.js';
 import { Room } from '../support/entities.js';
 import { createDatabase } from '../support/postgres.js';
 import { testProviders } from '../support/providers.js';
+import { RoomSerializer } from '../support/rooms.js';
 
 @Entity()
 class Invoice {
@@ -32,9 +33,6 @@ class Invoice {
   @Property({ type: 'string', unique: true })
   number!: string;
 }
-
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id', 'name'] }) {}
 
 @injectable()
 class InvoiceSerializer extends ModelSerializer(Invoice, { fields: ['id', 'number'] }) {}

@@ -180,7 +180,7 @@ describe('A client that does not read', () => {
     await until(() => counters.value('signalbox.connections') === 0, 'The end of the connection');
   });
 
-  it('is one of 10 000 who are told of something, and meanwhile a request is answered', async function () {
+  it('is one of 10,000 that a message is sent to, and meanwhile a request is answered', async function () {
     this.timeout(30_000);
     open();
     let told = 0;

@@ -7,10 +7,13 @@ import type { ScopeSession, ScopeUser } from '../scope/scope-types.js';
 export interface Authentication {
   /** The user's key as text. */
   readonly userId: string;
+  /** The key of the session as text; absent where no session stands behind the credential, as with a bearer token. */
   readonly sessionId?: string | undefined;
   /** When it ends by itself; after that it authenticates no user. Absent: never. */
   readonly expiresAt?: Date | undefined;
+  /** Becomes `scope.user`, which is undefined where this is absent. */
   readonly user?: ScopeUser | undefined;
+  /** Becomes `scope.session`, which is undefined where this is absent. */
   readonly session?: ScopeSession | undefined;
 }
 
@@ -33,8 +36,14 @@ export interface SessionStore {
   find(token: string): Promise<Authentication | null | undefined>;
 }
 
-/** A provider that tells what a bearer token proves; undefined or null for one that is not valid. */
+/** A provider that checks bearer tokens. */
 export interface TokenVerifier {
+  /**
+   * Called in the handshake, with the token of the client.
+   *
+   * @returns what the token proves; undefined or null refuses the upgrade with 401. An ApiError that it throws refuses it with its
+   * own status, any other error with 500
+   */
   verify(token: string): Promise<Authentication | null | undefined>;
 }
 

@@ -14,7 +14,7 @@ import { type ConnectionCommand, checkCommands, concerns, refusalOf } from './co
 export interface UserSlot {
   /** @throws Throttled where this user has as many connections as it may have; nothing has changed then */
   takeFor(user: string | undefined): void;
-  /** Counts for a user who had it before, whether or not there is room by now. */
+  /** Counts the connection for the user it had before, whether or not that user is at the limit by now. */
   returnTo(user: string | undefined): void;
 }
 
@@ -24,7 +24,7 @@ export interface RegisteredConnection {
   readonly slot: UserSlot;
   /** Answers what waits and runs with the reason, then closes with the code. Only the first call counts. Never rejects. */
   end(reason: ApiError, code: number): Promise<void>;
-  /** Ends what the former user subscribed to and joined, and tells the client so. Never rejects. */
+  /** Ends the subscriptions and groups of the former user; the client is sent an error for each subscription. Never rejects. */
   switchUser(): Promise<void>;
   /** Asks the permissions to connect again: closes where all streams refuse, else refuses single ones. Never rejects. */
   recheck(): Promise<void>;
@@ -152,7 +152,7 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
     this.watch(identity);
   }
 
-  /** Of a login or logout behind the end of its request. */
+  /** Logs that a login or logout was refused behind the end of its request. */
   noteRefusal({ path }: Scope, error: unknown): void {
     this.logger.debug('A login or logout was refused.', { path, error });
   }

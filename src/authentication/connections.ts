@@ -56,7 +56,7 @@ export class Connections {
     });
   }
 
-  /** Takes a connection from its user, who stays logged in elsewhere. Else as `login`. */
+  /** Takes a connection from its user. The user's other connections stay as they are. Otherwise as `login`. */
   logout(scope: Scope): Promise<void> {
     return this.#own(scope, () => this.#change(scope, { user: undefined, session: undefined, identity: undefined }));
   }
@@ -92,7 +92,7 @@ export class Connections {
     return this.#disconnect({ user: String(id) }, reason, code);
   }
 
-  /** The same for the connections of one session. */
+  /** As the method above, for the connections of one session. */
   disconnectSession(id: Id, reason?: string, code?: DisconnectCode): Promise<void> {
     return this.#disconnect({ session: String(id) }, reason, code);
   }

@@ -6,6 +6,7 @@ import type { Scope } from '../scope/scope.js';
 import type { ScopeMiddleware, ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import { authenticate, isOver, type SessionStore } from './authentication.js';
 
+/** Options of `cookieSession`. */
 export interface CookieSessionOptions {
   /** Default `session`. */
   readonly cookie?: string;

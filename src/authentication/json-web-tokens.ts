@@ -16,10 +16,19 @@ import { Logger } from '../logger.js';
 import type { ConcreteClass } from '../metadata.js';
 import type { Authentication, TokenVerifier } from './authentication.js';
 
+/**
+ * Options of `jsonWebTokens`: `algorithms`, `issuer` and `audience` are required, and exactly one of `key` and `keys`
+ * (ConfigurationError otherwise).
+ */
 export interface JsonWebTokenOptions {
   /** The only ones that are taken, such as `['RS256']`; what a token says of itself counts for nothing. */
   readonly algorithms: readonly string[];
+  /** The claim `iss` of a token has to be this text, or one of these. An empty one is a ConfigurationError. */
   readonly issuer: string | readonly string[];
+  /**
+   * The claim `aud` of a token has to name this text, or one of these: the name that the issuer has for this application. An empty
+   * one is a ConfigurationError.
+   */
   readonly audience: string | readonly string[];
   /** A public key, or a secret of at least 32 bytes. */
   readonly key?: AnyCryptoKey | KeyObject | JWK | Uint8Array;

@@ -17,7 +17,7 @@ export function secretsOf({ url, headers }: HandshakeRequest): readonly string[]
   );
 }
 
-/** The same error, or one that tells as much without the secrets: databases put the values of a query in their messages. */
+/** The error, or a copy of it without the secrets: databases put the values of a query in their messages. */
 export function withoutSecrets(thrown: unknown, secrets: readonly string[]): unknown {
   const shown = inspect(thrown, { depth: 8 });
   if (!secrets.some((secret) => shown.includes(secret))) return thrown;

@@ -2,6 +2,7 @@ import type { Identity } from '../scope/identity.js';
 
 /** What a ticket stands for. */
 export interface StoredTicket {
+  /** The identity of the connection that the ticket opens. */
   readonly identity: Identity;
   /** The page that may use it; undefined where a client without an Origin header asked for it. */
   readonly origin: string | undefined;

@@ -7,9 +7,11 @@ import type { TicketStore } from './ticket-store.js';
 
 type Disconnects = Pick<ConnectionRegistry, 'momentOfIssue' | 'wasDisconnectedSince'>;
 
+/** What `Tickets.issue` gives to the page that will open the socket. */
 export interface IssuedTicket {
   /** 43 signs that need no escape in a query. */
   readonly ticket: string;
+  /** When the ticket becomes void: `ticketLifetime` (30 000 ms) after its issue. */
   readonly expiresAt: Date;
 }
 

@@ -19,6 +19,7 @@ import {
 import { LocalChannels, processOf } from './local-channels.js';
 import { encodeMessage } from './message-text.js';
 
+/** Options of the channel layers whose messages go through a server: `NotifyChannelLayer` and `RedisChannelLayer`. */
 export interface BrokerOptions extends ChannelLayerOptions {
   /**
    * How long the server may take to connect, and to answer, in milliseconds. Then what waits for it is refused with
@@ -57,7 +58,7 @@ export interface BrokerEvents {
 const firstRetry = 100;
 const longestRetry = 2_000;
 
-/** A connection that lasted for so many milliseconds is made anew at once when it is lost. */
+/** Milliseconds after which a connection counts as healthy: it is made anew at once when it is lost. */
 const healthyTime = 1_000;
 
 /**

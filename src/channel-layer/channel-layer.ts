@@ -1,11 +1,14 @@
 /** What travels between consumers. JSON values only, for it may cross processes; receivers share one copy and must not change it. */
 export type ChannelMessage = Readonly<Record<string, unknown>> & { readonly type: string };
 
+/** What `ChannelLayer.connect` is given: called for each message to the channel, in the order in which they arrive. */
 export type ChannelReceiver = (message: ChannelMessage) => void;
 
 /** A message and the group that it is for. */
 export interface GroupMessage {
+  /** The name of the group, as `ChannelLayer.add` takes it. */
   readonly group: string;
+  /** Every channel of the group gets it. */
   readonly message: ChannelMessage;
 }
 
@@ -26,7 +29,7 @@ export interface GroupMessage {
  *   did not confirm in time: the channel is then not connected, or not in the group, and the next call tries again. A message may
  *   have arrived all the same.
  * - `disconnect` and `discard` never reject.
- * - Memberships that were confirmed are restored. Then, once per outage, `onGap` is told; also where something was rejected before the
+ * - Memberships that were confirmed are restored. Then, once per outage, `onGap` is called; also where something was rejected before the
  *   first connection to the server.
  */
 export abstract class ChannelLayer {
@@ -37,9 +40,11 @@ export abstract class ChannelLayer {
   abstract newChannel(): string;
   /** @throws RangeError for an address that `newChannel` of this layer did not make */
   abstract connect(channel: string, receiver: ChannelReceiver): Promise<void>;
+  /** Takes the channel out of all its groups; its receiver is not called any more. Never rejects. */
   abstract disconnect(channel: string): Promise<void>;
   /** @throws RangeError for a name that no group can have */
   abstract add(group: string, channel: string): Promise<void>;
+  /** Takes the channel out of one group; does nothing where it is not in it. Never rejects. */
   abstract discard(group: string, channel: string): Promise<void>;
   /**
    * @throws ChannelLayerUnavailable

@@ -1,11 +1,14 @@
 import type { WebSocketLike } from './web-socket-like.js';
 
+/** A call that `ClientClock.after` has put off. */
 export interface ClientTimer {
+  /** The callback is not called any more. */
   cancel(): void;
 }
 
 /** What happens later. `TestClock` of `signalbox/testing` is one that a spec moves by hand. */
 export interface ClientClock {
+  /** Calls back once after this many milliseconds. */
   after(milliseconds: number, callback: () => void): ClientTimer;
 }
 
@@ -50,6 +53,7 @@ export interface ClientOptions {
     url: string,
     protocols: string[],
   ) => WebSocketLike;
+  /** Default the timers of the platform. A spec gives a `TestClock`. */
   readonly clock?: ClientClock;
   /** From 0 up to 1. Default `Math.random`. */
   readonly random?: () => number;
@@ -60,7 +64,7 @@ type CommonOptions = Required<Pick<ClientOptions, 'firstDelay' | 'clock' | 'rand
 
 export type CompleteOptions = ClientOptions & CommonOptions;
 
-/** A little less than timers can count; they take a longer time for no time at all. */
+/** Longest delay of a timer in milliseconds, a little below the largest of `setTimeout`, which fires at once for a larger one. */
 const longestWait = 2e9;
 
 export const commonDefaults: CommonOptions = {

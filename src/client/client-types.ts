@@ -5,18 +5,22 @@ import type { Subscription } from './subscription.js';
 
 /** As much of `ConsumerApi` as a client needs. */
 export interface ConsumerView {
+  /** Keyed by the name of the method. */
   readonly actions: { readonly [name: string]: ActionView };
+  /** Keyed by the name of the method. */
   readonly observers: { readonly [name: string]: ObserverView };
   /** By request id. */
   readonly subscriptions?: { readonly [requestId: string]: ObserverView };
 }
 
+/** As much of `ActionApi` as a client needs. */
 export interface ActionView {
   readonly kwargs: unknown;
   readonly reply: unknown;
   readonly part: unknown;
 }
 
+/** As much of `ObserverApi` as a client needs. */
 export interface ObserverView {
   readonly event: unknown;
 }
@@ -73,11 +77,12 @@ type InstanceClient<View extends ConsumerView> = View extends {
   ? ObservingInstance<Kwargs, Event>
   : unknown;
 
-/** Told of frames that belong to no request and no subscription: what consumers send of their own making. */
+/** Called for frames that belong to no request and no subscription: what consumers send of their own making. */
 export type FrameListener = (payload: unknown, stream: string | null) => void;
 
 /** What is the client's own; the names of the application never begin with `$`. */
 export interface ClientControls {
+  /** How the connection is now. */
   readonly $status: ConnectionStatus;
   /** @returns ends the listening */
   $onStatus(listener: StatusListener): () => void;

@@ -9,7 +9,7 @@ import { onWakeUp } from './wake-ups.js';
  * A connection that comes back: one socket after the other.
  *
  * @param renewed called when there is another socket, or none; with the status where none is tried any more
- * @returns what its owner controls; what sends a frame, and says whether it was sent; what is told of a drain
+ * @returns what its owner controls; what sends a frame, and says whether it was sent; what is called for a drain
  */
 export function createConnection(
   url: string | Asked<string>,
@@ -24,7 +24,7 @@ export function createConnection(
   let socket: Socket | undefined;
   let drainDelay: number | null | undefined;
 
-  /** Whatever there was of a socket, or of waiting for one, is over. Listeners are told last: they may change it again. Closed is for good. */
+  /** Ends the socket, or the wait for one. Listeners are called last, because they may change the status again. `closed` is for good. */
   const leave = (status: ConnectionStatus, why: StatusReason, begin?: () => void): void => {
     if (controls.$status === 'closed') return;
     alarm();

@@ -1,7 +1,7 @@
 /** Listens to one thing. @returns ends the listening */
 export type Listen<Values extends unknown[]> = (listener: (...values: Values) => void) => () => void;
 
-/** Tells all listeners. @returns how many were told */
+/** Calls all listeners. @returns how many were called */
 export type Tell<Values extends unknown[]> = (...values: Values) => number;
 
 export function createEmitter<Values extends unknown[]>(): readonly [Listen<Values>, Tell<Values>] {

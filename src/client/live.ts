@@ -6,6 +6,7 @@ export type RowEvent =
   | { readonly action: 'create' | 'update'; readonly data: unknown }
   | { readonly action: 'delete'; readonly data: { readonly pk: unknown } };
 
+/** The row that the events of an observer carry. */
 export type RowOf<Event> = Event extends { readonly action: 'create' | 'update'; readonly data: infer Row }
   ? Row
   : never;
@@ -32,13 +33,16 @@ export type LiveOptions<Row> = CommonLiveOptions<Row> &
  * - `loading`: there are no rows yet
  * - `ready`: the rows are those of the server, as far as its events have come
  * - `stale`: the connection is away, they are listed again, or the collection is closed
- * - `failed`: they could not be listed, or the subscription is over; `error` tells why
+ * - `failed`: they could not be listed, or the subscription is over; `error` says why
  */
 export type LiveStatus = 'loading' | 'ready' | 'stale' | 'failed';
 
+/** What `getSnapshot` gives: never changed, but replaced by another one. */
 export interface LiveSnapshot<Row> {
+  /** In their order; empty while they are loading. */
   readonly rows: readonly Row[];
   readonly status: LiveStatus;
+  /** Why the status is `failed`; undefined in any other. */
   readonly error: unknown;
 }
 
@@ -91,7 +95,7 @@ class LiveRows<Row> {
   #isListed = false;
   #error: unknown;
   #snapshot: LiveSnapshot<Row> | undefined;
-  /** Of the latest listing: what an older one brings comes too late. */
+  /** The number of the latest listing: what an older one brings comes too late. */
   #listing = 0;
 
   constructor(subscription: Subscription<RowEvent>, options: CompleteLiveOptions<Row>) {

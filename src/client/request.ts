@@ -1,6 +1,7 @@
 import { createAlarm } from './alarm.js';
 import { createExchange, type Desk, type ExchangeKind, type Payload } from './exchange.js';
 
+/** The last parameter of every method of a client. */
 export interface RequestOptions {
   /** How long to wait for the reply, or for the next part of it, in milliseconds; 0 waits for ever. Default that of the client. */
   readonly timeout?: number;

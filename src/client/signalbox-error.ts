@@ -13,10 +13,13 @@ export class SignalboxError extends Error {
   declare readonly status: number;
   /** The stable word of the reply, or of the client: `connection_lost`, `timeout`, `queue_full`, `buffer_full`, … */
   declare readonly code: string;
+  /** Sentences, or `{ field: [texts] }`; empty where there was no reply. */
   declare readonly errors: readonly ErrorDetail[];
   /** By its name on the wire. */
   declare readonly action: string | null;
+  /** That of the request, as it was sent. */
   declare readonly requestId: RequestId;
+  /** The `data` of the reply: null, or `{ retry_after_ms }`. Undefined where there was no reply. */
   declare readonly data: unknown;
   /** Whether the server may have done it all the same, wholly or in part: ask before you repeat what is not idempotent. */
   declare readonly maybeExecuted: boolean;
@@ -40,6 +43,10 @@ export class SignalboxError extends Error {
     Object.assign(this, { name: 'SignalboxError', status, code, errors, data, action, requestId, maybeExecuted });
   }
 
+  /**
+   * Whether the same request may succeed a little later: `connection_lost`, `timeout`, `queue_full`, `server_closing`,
+   * `outcome_unknown`, and every reply with a `retryAfter`.
+   */
   get isRetryable(): boolean {
     return passing.test(this.code) || !!this.retryAfter;
   }

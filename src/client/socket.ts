@@ -14,7 +14,7 @@ export interface Socket {
   leave(): void;
 }
 
-/** @param ended told whether another one may fare better, where that does not depend on the close code */
+/** @param ended called with whether another one may fare better, where that does not depend on the close code */
 export function openSocket(
   url: string | Asked<string>,
   options: CompleteOptions,

@@ -22,12 +22,15 @@ export type ConnectionStatus =
 
 /** Why the status is what it is: how the last socket closed, or what stood in the way of one. */
 export interface StatusReason {
+  /** The close code of the last socket. */
   readonly code?: number;
+  /** The sentence that the server closed it with. */
   readonly reason?: string;
   /** What `url()` or `token()` threw, or the constructor of the socket. */
   readonly error?: unknown;
 }
 
+/** Called after each change of the status. */
 export type StatusListener = (status: ConnectionStatus, why: StatusReason) => void;
 
 /** What a page sees of the status. */

@@ -7,7 +7,7 @@ import type { SignalboxError } from './signalbox-error.js';
  * - `live`: the server said yes on the present connection
  * - `refused`: it said no
  * - `revoked`: it said yes, and took it back
- * - `ended`: cancelled, or over for another reason that `error` tells
+ * - `ended`: cancelled, or over for another reason, which `error` gives
  */
 export type SubscriptionState = 'pending' | 'live' | 'refused' | 'revoked' | 'ended';
 
@@ -16,6 +16,7 @@ export type SubscriptionState = 'pending' | 'live' | 'refused' | 'revoked' | 'en
  * its events and ends it with the loop; events wait until a listener or a loop takes them.
  */
 export interface Subscription<Event, Reply = unknown> extends AsyncIterable<Event, void> {
+  /** Where it stands now; `onChange` reports changes. */
   readonly state: SubscriptionState;
   /** Why it is refused, revoked or ended; none where it was cancelled. */
   readonly error: SignalboxError | undefined;
@@ -25,8 +26,9 @@ export interface Subscription<Event, Reply = unknown> extends AsyncIterable<Even
   cancel(): void;
   /** @returns ends the listening; so do the other three */
   onEvent(listener: (event: Event) => void): () => void;
+  /** @returns ends the listening */
   onChange(listener: (state: SubscriptionState) => void): () => void;
-  /** Told whenever it is live again after a reconnection: what happened in between was missed and has to be fetched. */
+  /** Called whenever it is live again after a reconnection: what happened in between was missed and has to be fetched. */
   onResync(listener: (reply: Reply) => void): () => void;
 }
 

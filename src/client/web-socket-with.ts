@@ -2,6 +2,7 @@ import type { ClientOptions } from './client-options.js';
 
 /** What a program says with the request that opens a socket. A page cannot: its browser writes that request. */
 export interface HandshakeFacts {
+  /** By name. */
   readonly headers?: Readonly<Record<string, string>>;
   /** By name. Values are escaped as Signalbox reads them. */
   readonly cookies?: Readonly<Record<string, string>>;

@@ -15,7 +15,7 @@ import type { ConsumerGroups } from './consumer-groups.js';
 
 /** What stands in the place of a client's request where a consumer subscribes by itself, in `onConnect` for example. */
 export interface OwnRequest {
-  /** Of its events. A text: the request ids of clients are numbers, mostly. */
+  /** The request id of its events. Take a text, because the request ids of clients are numbers, mostly. */
   readonly requestId: string;
 }
 
@@ -28,7 +28,7 @@ export interface BoundSession {
   /** The address of this consumer. */
   readonly name: string;
   readonly groups: ConsumerGroups;
-  /** Those of an action, by its name on the wire; those of the consumer where it has no such action. */
+  /** The permissions of an action, by its name on the wire; those of the consumer where it has no such action. */
   permissionsOf(action: string): PermissionChecker;
   addGroup(group: string): Promise<void>;
   readonly signal: AbortSignal;

@@ -13,6 +13,7 @@ import type { ModelTraits, PlainTraits } from './model-options.js';
 export interface ActionApi<Kwargs, Reply, Part> {
   /** `{}` where it takes none. */
   readonly kwargs: Kwargs;
+  /** The `data` of its final reply, as JSON shows them. */
   readonly reply: Reply;
   /** What a generator sends before its reply; never where it is none. */
   readonly part: Part;
@@ -20,7 +21,9 @@ export interface ActionApi<Kwargs, Reply, Part> {
 
 /** One observer as a client sees it. */
 export interface ObserverApi<Kwargs, Event> {
+  /** The kwargs of the subscriptions that the observer is given. */
   readonly kwargs: Kwargs;
+  /** `{ action, data }` of each of its events, as JSON shows them. */
   readonly event: Event;
 }
 
@@ -32,7 +35,9 @@ export interface ObserverApi<Kwargs, Event> {
  * declared `reply` leaves out. `reply(entity, { serializer })` and an annotated return type are seen.
  */
 export interface ConsumerApi<C> {
+  /** Keyed by the name of the method. */
   readonly actions: { readonly [Name in keyof C as Extract<ActionName<C>, Name>]: ActionOf<C, C[Name]> };
+  /** Keyed by the name of the method. */
   readonly observers: { readonly [Name in keyof C as Extract<ObserverName<C>, Name>]: ObserverOf<C[Name]> };
   /** What the consumer subscribes to by itself, by request id: its `requestIds`. */
   readonly subscriptions: OwnSubscriptions<C>;

@@ -107,7 +107,7 @@ interface ActionTraits {
 /** Actions of the protocol; a consumer with one of its own of that name keeps it. */
 const cancelAction = 'cancel';
 const unsubscribeAction = 'unsubscribe';
-/** What permissions are told that a subscription was asked for by which no client asked for: the name of no action, on the wire. */
+/** The action that permissions are given for a subscription that no client asked for; no action has this name on the wire. */
 const ownAction = 'on_connect';
 
 /** Heap of a request without what came, in bytes: measured, and rounded up. */
@@ -158,7 +158,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   #usersLeft = 0;
   /** The same, counted once their groups are left too: messages that came before may be theirs. */
   #groupsLeft = 0;
-  /** Whether the consumer is still to be told that the user has changed. */
+  /** Whether `onUserChange` of the consumer has still to run. */
   #owesUserChange = false;
   #lastMessage: Promise<void> = Promise.resolve();
 
@@ -753,7 +753,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     void runDetached(() => this.#inLine('message', tell));
   }
 
-  /** Ends all subscriptions, and tells the client so, once for each request id. Never rejects. */
+  /** Ends all subscriptions; the client is sent one error for each request id. Never rejects. */
   async revoke(): Promise<void> {
     await this.#runUnheard('revoke', () => this.#endSubscriptions());
   }

@@ -79,7 +79,7 @@ interface Unconfirmed {
   readonly kept: Arrival[];
 }
 
-/** What an event tells, and the JSON text that says so. */
+/** The data of an event, and their JSON text. */
 interface EventBody {
   readonly text: string;
   readonly data: unknown;

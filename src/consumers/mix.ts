@@ -4,15 +4,21 @@ import type { AnyModelOptions, TraitsOf } from './model-options.js';
 
 /** What a mixin's actions are typed by: the entity, the serializer's class, and the options. Unknown until it is mixed in. */
 export interface MixinModel {
+  /** The entity. */
   readonly model: unknown;
+  /** The class of the serializer. */
   readonly serializer: unknown;
+  /** What the options make of the actions: `ModelTraits`. */
   readonly traits: unknown;
 }
 
 /** What the consumer of an entity, with these options, is to its mixins. */
 export interface MixedInto<Entity, Options extends AnyModelOptions> extends MixinModel {
+  /** The entity. */
   readonly model: Entity;
+  /** The class of the serializer. */
   readonly serializer: Options['serializer'];
+  /** What the options make of the actions. */
   readonly traits: TraitsOf<Options>;
 }
 
@@ -29,10 +35,13 @@ export interface MixedInto<Entity, Options extends AnyModelOptions> extends Mixi
  * ```
  */
 export interface MixinTypes {
+  /** What the mixin is mixed into; refer to it as `this['on']`. */
   readonly on: MixinModel;
+  /** The methods that the mixin adds. */
   readonly actions: object;
 }
 
+/** The class that a mixin extends: a model consumer of any entity, with any options. */
 // biome-ignore lint/suspicious/noExplicitAny: inside a mixin the model is not known; outside, its types are
 export type MixinBase = abstract new (...parameters: any[]) => BaseModelConsumer<object, AnyModelOptions>;
 

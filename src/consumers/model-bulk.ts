@@ -33,6 +33,7 @@ export type BulkItem<On> = { readonly [Kwarg in Traits<On>['lookupUrlKwarg']]: L
   readonly data: Partial<Input<On>>;
 };
 
+/** What `BulkCreate` adds to a consumer. */
 export interface BulkCreateActions<On> {
   /** New rows, all or none. `{"action": "bulk_create", "request_id": 1, "data": [{…}, {…}]}` -> 201, `"data": [{…}, {…}]` */
   bulkCreate(kwargs: { readonly data: readonly Input<On>[] }, context: ActionContext): Promise<Model<On>[]>;
@@ -42,6 +43,7 @@ export interface BulkCreateTypes extends MixinTypes {
   readonly actions: BulkCreateActions<this['on']>;
 }
 
+/** What `BulkPatch` adds to a consumer. */
 export interface BulkPatchActions<On> {
   /**
    * Some fields of several rows anew, all or none.
@@ -54,6 +56,7 @@ export interface BulkPatchTypes extends MixinTypes {
   readonly actions: BulkPatchActions<this['on']>;
 }
 
+/** What `BulkDelete` adds to a consumer. */
 export interface BulkDeleteActions<On> {
   /** `{"action": "bulk_delete", "request_id": 1, "pks": [4, 5]}` -> 204, `"data": null`. All or none. */
   bulkDelete(kwargs: { readonly pks: readonly Lookup<On>[] }, context: ActionContext): Promise<void>;
@@ -186,7 +189,7 @@ function itemContext({ scope, requestId, signal }: ActionContext, action: string
   return new ActionContext({ scope, action, requestId, kwargs, signal });
 }
 
-/** Asks the permissions of the action for one row: who may not `delete` may not `bulk_delete`. @throws what they refuse with */
+/** Asks the permissions of the action for one row: a client that may not `delete` may not `bulk_delete`. @throws what they refuse with */
 async function askAction(consumer: AnyModelConsumer, item: ActionContext): Promise<Answers> {
   const answers: Answers = new Map();
   const permissions = consumer[boundSession].permissionsOf(item.action);

@@ -23,9 +23,21 @@ import type { AnyModelOptions, ModelConsumerOptions, SoundOptions, TraitsOf } fr
 
 /** A serializer that can also write. */
 export interface WritingSerializer<Entity, S> extends AnySerializer {
+  /**
+   * Checks what the client sent as `data`.
+   *
+   * @param options `partial`: fields that are missing stay as they are. Default false
+   * @throws ValidationFailed with the texts of each field
+   */
   validate(raw: unknown, context: SerializerContext, options?: { partial?: boolean }): Promise<DataOf<S>>;
   /** @param data what was validated, and whatever else the application sets */
   create(data: DataOf<S> | RowData<Entity>, context: SerializerContext): Promise<Entity>;
+  /**
+   * Assigns the data to the entity. The next flush writes them.
+   *
+   * @param data what was validated, and whatever else the application sets
+   * @throws OptimisticLockError, which is answered with 409, where the data have a version that is not the row's any more
+   */
   update(entity: Entity, data: DataOf<S> | RowData<Entity>, context: SerializerContext): Promise<Entity>;
 }
 
@@ -72,12 +84,19 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     readonly serializer: Options['serializer'];
     readonly traits: TraitsOf<Options>;
   };
+  /** The entity that `ModelConsumer` was given. */
   static readonly model: Class;
+  /** The option `serializer`. */
   static readonly serializer: SerializerClass;
+  /** The option `paginator`. */
   static readonly paginator: PaginatorClass | undefined;
+  /** The option `filters`. */
   static readonly filters: AnyFilterOptions | undefined;
+  /** The option `lookupField`; default `pk`, the key of the entity. */
   static readonly lookupField: string = 'pk';
+  /** The option `lookupUrlKwarg`; default the name of the lookup field. */
   static readonly lookupUrlKwarg: string = 'pk';
+  /** The option `maximumBulkSize`; default 100 rows. */
   static readonly maximumBulkSize: number = usualBulkSize;
 
   /** The rows that exist for this consumer at all; default every row. */
@@ -155,6 +174,13 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     return serializer.create(data, this.getSerializerContext(context));
   }
 
+  /**
+   * Writes an existing row, for `update`, and for `patch` unless performPatch is overridden. Override to set what the client may
+   * not: see PerformUpdate.
+   *
+   * @param entity the row, as getObject loaded it and the permissions let it through
+   * @param data what was validated, and whatever else an override sets
+   */
   protected performUpdate(
     serializer: WritingSerializer<Entity, Options['serializer']>,
     entity: Entity,
@@ -174,10 +200,17 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     return this.performUpdate(serializer, entity, data, context);
   }
 
+  /**
+   * Removes a row, for `delete`; the next flush deletes it. Override to do something else, such as marking it:
+   * see PerformDelete.
+   *
+   * @param entity the row, as getObject loaded it and the permissions let it through
+   */
   protected async performDelete(entity: Entity, _context: ActionContext): Promise<void> {
     this.unitOfWork.em.remove(entity);
   }
 
+  /** The entity manager of this action, and its queries. */
   protected get unitOfWork(): UnitOfWork {
     return this[boundSession].unitOfWork;
   }
@@ -210,6 +243,7 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     return new ModelPageSource({ unitOfWork: this.unitOfWork, model: modelOf(this), where, order });
   }
 
+  /** An instance of the serializer that getSerializer names for this action, as performCreate and its like take it. */
   protected writingSerializer(context: ActionContext): WritingSerializer<Entity, Options['serializer']> {
     return this.getSerializerContext(context).resolve(this.getSerializer(context)) as WritingSerializer<
       Entity,

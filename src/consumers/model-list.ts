@@ -32,8 +32,10 @@ export type ListParameters<On> = [TakesNoFilter<FiltersOf<On>>, PaginatorOf<On>]
   ? [context: ActionContext]
   : [kwargs: ListKwargs<On>, context: ActionContext];
 
+/** The `data` of a list: an array of rows, or a page where the consumer has a paginator. */
 export type ListResult<On> = PaginatorOf<On> extends undefined ? Model<On>[] : PageOf<PaginatorOf<On>, Model<On>>;
 
+/** What `List` adds to a consumer. */
 export interface ListActions<On> {
   /**
    * The rows of the query: all of them, or a page of the consumer's paginator; narrowed and ordered by its filters, which
@@ -51,6 +53,7 @@ export interface ListTypes extends MixinTypes {
   readonly actions: ListActions<this['on']>;
 }
 
+/** What `StreamedList` adds to a consumer. */
 export interface StreamedListActions<On> {
   /**
    * All pages behind the one that was asked for, each in a frame: 206, and 200 for the last. Holds up no other request.
@@ -86,6 +89,18 @@ export function isPlainList(method: object): boolean {
 
 export interface List extends Mixin<ListTypes> {}
 
+/**
+ * Mixin: the action `list`. Without a paginator all rows are answered, with one a page of them.
+ *
+ * ```ts
+ * class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), List) {}
+ * ```
+ *
+ * ```json
+ * {"action": "list", "request_id": 1}
+ * {"errors": [], "data": [{"id": 1, "name": "red"}], "action": "list", "response_status": 200, "request_id": 1}
+ * ```
+ */
 export const List: List = (base) => {
   const { paginator, filters } = base as unknown as ReturnType<typeof settingsOf>;
   abstract class Listing extends base {

@@ -26,6 +26,7 @@ function dataKwargs(isPartial: boolean): OwnSchema<DataKwargs> {
 const wholeRow = dataKwargs(false);
 const partOfRow = dataKwargs(true);
 
+/** What `Retrieve` adds to a consumer. */
 export interface RetrieveActions<On> {
   /** One row. `{"action": "retrieve", "request_id": 1, "pk": 4}` -> 200, `"data": {…}` */
   retrieve(object: Model<On>, context: ActionContext): Promise<Model<On>>;
@@ -35,6 +36,7 @@ export interface RetrieveTypes extends MixinTypes {
   readonly actions: RetrieveActions<this['on']>;
 }
 
+/** What `Create` adds to a consumer. */
 export interface CreateActions<On> {
   /** A new row. `{"action": "create", "request_id": 1, "data": {…}}` -> 201, `"data": {…}` */
   create(kwargs: { readonly data: Input<On> }, context: ActionContext): Promise<Model<On>>;
@@ -44,6 +46,7 @@ export interface CreateTypes extends MixinTypes {
   readonly actions: CreateActions<this['on']>;
 }
 
+/** What `Update` adds to a consumer. */
 export interface UpdateActions<On> {
   /** All required fields anew. `{"action": "update", "request_id": 1, "pk": 4, "data": {…}}` -> 200, `"data": {…}` */
   update(object: Model<On>, kwargs: { readonly data: Input<On> }, context: ActionContext): Promise<Model<On>>;
@@ -53,6 +56,7 @@ export interface UpdateTypes extends MixinTypes {
   readonly actions: UpdateActions<this['on']>;
 }
 
+/** What `Patch` adds to a consumer. */
 export interface PatchActions<On> {
   /** Some fields anew. `{"action": "patch", "request_id": 1, "pk": 4, "data": {…}}` -> 200, `"data": {…}` */
   patch(object: Model<On>, kwargs: { readonly data: Partial<Input<On>> }, context: ActionContext): Promise<Model<On>>;
@@ -62,6 +66,7 @@ export interface PatchTypes extends MixinTypes {
   readonly actions: PatchActions<this['on']>;
 }
 
+/** What `Delete` adds to a consumer. */
 export interface DeleteActions<On> {
   /** `{"action": "delete", "request_id": 1, "pk": 4}` -> 204, `"data": null` */
   delete(object: Model<On>, context: ActionContext): Promise<void>;
@@ -81,6 +86,18 @@ export function isPlainRetrieve(method: object): boolean {
   return plainRetrieves.has(method);
 }
 
+/**
+ * Mixin: the action `retrieve`. 404 where the row is not among those of the consumer's query, or a permission refuses it.
+ *
+ * ```ts
+ * class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), Retrieve) {}
+ * ```
+ *
+ * ```json
+ * {"action": "retrieve", "request_id": 1, "pk": 4}
+ * {"errors": [], "data": {"id": 4, "name": "red"}, "action": "retrieve", "response_status": 200, "request_id": 1}
+ * ```
+ */
 export const Retrieve: Retrieve = (base) => {
   abstract class Retrieving extends base {
     @DetailAction()
@@ -114,6 +131,18 @@ export function plainWriteOf(method: object): WriteKind | undefined {
 
 export interface Create extends Mixin<CreateTypes> {}
 
+/**
+ * Mixin: the action `create`, in a transaction. Override `performCreate` to set what the client may not.
+ *
+ * ```ts
+ * class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), Create) {}
+ * ```
+ *
+ * ```json
+ * {"action": "create", "request_id": 1, "data": {"name": "red"}}
+ * {"errors": [], "data": {"id": 4, "name": "red"}, "action": "create", "response_status": 201, "request_id": 1}
+ * ```
+ */
 export const Create: Create = (base) => {
   abstract class Creating extends base {
     @Action({ atomic: true, status: Status.created, kwargs: wholeRow })
@@ -130,6 +159,19 @@ export const Create: Create = (base) => {
 
 export interface Update extends Mixin<UpdateTypes> {}
 
+/**
+ * Mixin: the action `update`, in a transaction. `data` has all required fields; `patch` takes some. Override `performUpdate` to set
+ * what the client may not.
+ *
+ * ```ts
+ * class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), Update) {}
+ * ```
+ *
+ * ```json
+ * {"action": "update", "request_id": 1, "pk": 4, "data": {"name": "blue"}}
+ * {"errors": [], "data": {"id": 4, "name": "blue"}, "action": "update", "response_status": 200, "request_id": 1}
+ * ```
+ */
 export const Update: Update = (base) => {
   abstract class Updating extends base {
     @DetailAction({ atomic: true, kwargs: wholeRow })
@@ -146,6 +188,19 @@ export const Update: Update = (base) => {
 
 export interface Patch extends Mixin<PatchTypes> {}
 
+/**
+ * Mixin: the action `patch`, in a transaction. Fields that `data` does not have stay as they are. Override `performPatch` to set
+ * what the client may not.
+ *
+ * ```ts
+ * class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), Patch) {}
+ * ```
+ *
+ * ```json
+ * {"action": "patch", "request_id": 1, "pk": 4, "data": {"name": "blue"}}
+ * {"errors": [], "data": {"id": 4, "name": "blue"}, "action": "patch", "response_status": 200, "request_id": 1}
+ * ```
+ */
 export const Patch: Patch = (base) => {
   abstract class Patching extends base {
     @DetailAction({ atomic: true, kwargs: partOfRow })
@@ -162,6 +217,18 @@ export const Patch: Patch = (base) => {
 
 export interface Delete extends Mixin<DeleteTypes> {}
 
+/**
+ * Mixin: the action `delete`, in a transaction. Override `performDelete` to do something else, such as marking the row.
+ *
+ * ```ts
+ * class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), Delete) {}
+ * ```
+ *
+ * ```json
+ * {"action": "delete", "request_id": 1, "pk": 4}
+ * {"errors": [], "data": null, "action": "delete", "response_status": 204, "request_id": 1}
+ * ```
+ */
 export const Delete: Delete = (base) => {
   abstract class Deleting extends base {
     @DetailAction({ atomic: true, status: Status.noContent })

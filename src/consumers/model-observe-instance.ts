@@ -19,13 +19,16 @@ import type { Mixin, MixinTypes } from './mix.js';
 import { modelOf } from './model-consumer.js';
 import { visibilityOf } from './model-visibility.js';
 
+/** The kwargs of `subscribe_instance`. */
 export interface InstanceKey<Key = unknown> {
+  /** The key of the row. */
   readonly pk: Key;
 }
 
 type Model<On> = On extends { readonly model: infer Entity } ? Entity : never;
 type Event<On> = On extends { readonly serializer: infer S extends SerializerClass } ? ModelEvent<S> : never;
 
+/** What `ObserveInstance` adds to a consumer. */
 export interface ObserveInstanceActions<On> {
   /**
    * Changes of one row become events with this request's id, beginning after its reply.
@@ -46,6 +49,7 @@ export interface ObserveInstanceActions<On> {
    * the row. 204, also where there is nothing to end or the row is gone. With a request id, `pk` may be left out.
    */
   unsubscribeInstance(kwargs: InstanceKey<KeyOf<Model<On>>>, context: ActionContext): Promise<void>;
+  /** The observer behind the subscriptions. An override may change an event, or send none. */
   onInstance(event: Event<On>, subscription: Subscription<InstanceKey<KeyOf<Model<On>>>>): Promise<void>;
 }
 

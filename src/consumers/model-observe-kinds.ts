@@ -22,6 +22,7 @@ import { visibilityOfRows } from './model-visibility.js';
 
 /** Which events a client asks for: those of one kind, of all rows or of one. */
 export interface KindKwargs<Key = unknown, Kind extends EventAction = EventAction> {
+  /** `create`, `update` or `delete`. */
   readonly data: { readonly action: Kind };
   /** Without one, of all rows that the client may see. Not with `create`: the row has no key yet. */
   readonly pk?: Key;
@@ -29,6 +30,7 @@ export interface KindKwargs<Key = unknown, Kind extends EventAction = EventActio
 
 /** The row of a subscription; all rows without a key. */
 export interface KindKey<Key = unknown> {
+  /** The key of the row; absent where the subscription is for all rows. */
   readonly pk?: Key;
 }
 
@@ -43,6 +45,7 @@ type OfKind<Of, Kind extends EventAction> = Of extends { readonly action: infer 
     : never
   : never;
 
+/** What `ObserveKinds` adds to a consumer. */
 export interface ObserveKindsActions<On> {
   /**
    * Events of one kind: of one row, where a `pk` names it, or of all that the client may see.
@@ -64,8 +67,11 @@ export interface ObserveKindsActions<On> {
    * subscriptions of this connection have of them. 204, also where there is nothing to end.
    */
   unsubscribeKind(kwargs: KindKwargs<Key<On>>, context: ActionContext): Promise<void>;
+  /** The observer behind the subscriptions of `create`. An override may change an event, or send none. */
   onCreated(event: Event<On, 'create'>, subscription: Subscription<KindKey<Key<On>>>): Promise<void>;
+  /** The observer behind the subscriptions of `update`. An override may change an event, or send none. */
   onUpdated(event: Event<On, 'update'>, subscription: Subscription<KindKey<Key<On>>>): Promise<void>;
+  /** The observer behind the subscriptions of `delete`. An override may send no event. */
   onDeleted(event: Event<On, 'delete'>, subscription: Subscription<KindKey<Key<On>>>): Promise<void>;
 }
 

@@ -41,6 +41,7 @@ export type RowsKwargs<On> = FilterKwargsOf<
   { readonly fields: FollowedFields<On>; readonly ordering: never; readonly search: never; readonly kwargs: unknown }
 >;
 
+/** What `ObserveRows` adds to a consumer. */
 export interface ObserveRowsActions<On> {
   /**
    * The rows that a filter lets through, live: one that begins to match is a create, one that stops is a delete. The filter is that of
@@ -58,6 +59,7 @@ export interface ObserveRowsActions<On> {
    * subscriptions of this connection have of the filter. 204, also where there is nothing to end.
    */
   unsubscribeRows(kwargs: RowsKwargs<On>, context: ActionContext): Promise<void>;
+  /** The observer behind the subscriptions. An override may change an event, or send none. */
   onRow(event: Event<On>, subscription: Subscription<RowsKwargs<On>>): Promise<void>;
 }
 

@@ -13,14 +13,21 @@ import type { SerializerClass } from '../serializers/serializer.js';
 
 /** The options of a model consumer, whatever its entity is. */
 export interface AnyModelOptions {
+  /** What rows look like in replies and events, and what may be sent for them. */
   readonly serializer: SerializerClass;
+  /** Cuts `list` into pages. Default none: a list is whole. */
   readonly paginator?: PaginatorClass | undefined;
+  /** What clients may narrow and order `list` by. Default nothing. */
   readonly filters?: FilterOptions<string, string, string>;
+  /** The column that objects are looked up by. Default `pk`, the key of the entity. */
   readonly lookupField?: string;
+  /** What clients call the lookup field. Default its own name. */
   readonly lookupUrlKwarg?: string;
+  /** Rows of one bulk request. Default 100. */
   readonly maximumBulkSize?: number;
 }
 
+/** Options of `ModelConsumer(Entity, options)`. All but `serializer` may be left out. */
 export interface ModelConsumerOptions<Entity> extends AnyModelOptions {
   /** What rows look like in replies and events, and what may be sent for them. */
   readonly serializer: SerializerClass;
@@ -62,12 +69,17 @@ type NoOthers<Given, Known> = { readonly [Name in Exclude<Given, Known> & string
 
 /** What the options of a model consumer make of its actions. */
 export interface ModelTraits {
+  /** Types the page that `list` answers. */
   readonly paginator: PaginatorClass | undefined;
+  /** Types `filter`, `ordering` and `search` of `list`. */
   readonly filters: FilterNames;
+  /** Types the value that names a row. */
   readonly lookupField: string;
+  /** The name of the kwarg that names a row. */
   readonly lookupUrlKwarg: string;
 }
 
+/** The `ModelTraits` of given options, as literal types. */
 export interface TraitsOf<Options extends AnyModelOptions> extends ModelTraits {
   readonly paginator: Options extends { readonly paginator: infer P extends PaginatorClass | undefined }
     ? P

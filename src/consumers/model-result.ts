@@ -4,6 +4,7 @@ import type { ReplyClass } from '../dispatch/action-declaration.js';
 import { toView } from '../kwargs/class-rules.js';
 import type { Class } from '../metadata.js';
 import { wasWritten } from '../orm/change-capture.js';
+import { asStored } from '../orm/model-queries.js';
 import { primaryKeyOf } from '../orm/row.js';
 import { Page } from '../paginators/page.js';
 import { askRights, isWithin } from '../serializers/field-rights.js';
@@ -148,7 +149,7 @@ async function reload(entity: object, { unitOfWork: { em } }: SerializerContext)
   const { __meta: meta } = helper(entity);
   if (!helper(entity).isManaged()) return;
   const where = ofKey(meta as EntityMetadata, primaryKeyOf(entity));
-  await em.findOne(meta.class, where as never, { refresh: true, filters: false });
+  await em.findOne(meta.class, where as never, { ...asStored, refresh: true, filters: false });
 }
 
 /** Plain data where a serializer's view is asked for: whatever else they hold stays here, however deep. */

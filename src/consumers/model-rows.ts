@@ -55,7 +55,7 @@ function sometimes(text: string): Cause {
   return { isAlways: false, text };
 }
 
-/** Of members of the model consumer, or of a mixin, that the application has overridden. */
+/** The causes that are members of the model consumer, or of a mixin, which the application has overridden. */
 function ownMembers(consumer: ConsumerType, ...members: readonly string[]): readonly Cause[] {
   return members.map((member) => always(`${consumer.name}.${member}, which is its own`));
 }

@@ -45,6 +45,7 @@ export function visibilityOf(consumer: Class): Visibility {
   return {
     isNarrowed,
     isLookedAt: isReadAgain || overrides(consumer, 'getSerializer'),
+    isFiltered: filtered(),
     look: (instance, event, viewer) => look(instance as AnyModelConsumer, event, viewer, isReadAgain),
     rowOf: (instance, kwargs, context) => rowOf(instance as AnyModelConsumer, kwargs, context, isNarrowed),
   };
@@ -55,11 +56,12 @@ export function visibilityOf(consumer: Class): Visibility {
  * sight before the change, and is out of sight where it is so now.
  */
 export function visibilityOfRows(consumer: Class): Visibility {
-  const { isNarrowed, rowOf: rowOfKey } = visibilityOf(consumer);
+  const { isNarrowed, isFiltered, rowOf: rowOfKey } = visibilityOf(consumer);
   const isReadAgain = isNarrowed || showsItsOwn(consumer);
   return {
     isNarrowed,
     isLookedAt: true,
+    isFiltered,
     look: (instance, event, viewer) => lookAtAny(instance as AnyModelConsumer, event, viewer, isNarrowed, isReadAgain),
     rowOf: async (instance, kwargs, context) =>
       Object.hasOwn(kwargs as object, 'pk') ? rowOfKey(instance, kwargs, context) : undefined,
@@ -81,16 +83,31 @@ async function lookAtAny(
   const note = (): void => {};
   const wasSeen = action === 'create' ? false : await isSeenIn(before);
   const isSeen = action === 'delete' ? false : await isSeenIn(after);
-  // Of a row that may never have been in sight not even the key is told.
+  // Of a row that may never have been in sight not even the key is sent.
   if (isSeen === false)
     return wasSeen
       ? { event: { action: 'delete', pk, data: { pk } }, isRefused: false, note }
       : { isRefused: false, note };
   const shown = await shownOf(consumer, event, viewer, isReadAgain || hasFilters);
-  // A later change has hidden it, and is told as what it was.
+  // A later change has hidden it, and is sent as what it was.
   if (!shown || shown.isRefused) return { isRefused: false, note };
   const seen = { action: wasSeen === false ? ('create' as const) : action, pk, data: shown.data };
   return { event: seen, isRefused: false, note };
+}
+
+/** Only MikroORM knows the filters that were added to an entity manager, and says so later: until then there may be one. */
+function filtered(): Visibility['isFiltered'] {
+  let known: boolean | undefined;
+  return (instance) => {
+    if (known !== undefined) return known;
+    const consumer = instance as AnyModelConsumer;
+    const { em, queries } = consumer['unitOfWork'];
+    known = true;
+    void queries.isFiltered(em, em.getMetadata(modelOf(consumer)) as EntityMetadata).then((isFiltered) => {
+      known = isFiltered;
+    });
+    return known;
+  };
 }
 
 function hidesByDefault(consumer: AnyModelConsumer): Promise<boolean> {
@@ -145,7 +162,8 @@ async function look(
   const gone = goneFor(viewer);
   const key = encodeData(pk);
   const wasGone = gone.has(key);
-  const shown = action === 'delete' ? undefined : await shownOf(consumer, event, viewer, isReadAgain);
+  const mustRead = isReadAgain || (await hidesByDefault(consumer));
+  const shown = action === 'delete' ? undefined : await shownOf(consumer, event, viewer, mustRead);
   const isRefused = shown?.isRefused === true;
   if (shown && !isRefused) {
     const seen = { action: wasGone ? ('create' as const) : action, pk, data: shown.data };
@@ -213,8 +231,8 @@ async function rowOf(
 ): Promise<object | 'hidden' | undefined> {
   const { pk } = kwargs as { readonly pk: unknown };
   const row = await visibleRow(consumer, pk, context);
-  if (row || !isNarrowed) return row;
-  return (await find(consumer, pk)) ? 'hidden' : undefined;
+  if (row || !(isNarrowed || (await hidesByDefault(consumer)))) return row;
+  return (await find(consumer, pk, {}, { filters: false })) ? 'hidden' : undefined;
 }
 
 function goneFor({ subscription }: Viewer): Set<string> {
@@ -240,11 +258,17 @@ async function visibleRow(
   }
 }
 
-async function find(consumer: AnyModelConsumer, pk: unknown, query: object = {}): Promise<object | undefined> {
+async function find(
+  consumer: AnyModelConsumer,
+  pk: unknown,
+  query: object,
+  options: { readonly filters?: false } = {},
+): Promise<object | undefined> {
   const { em } = consumer['unitOfWork'];
   const named = byKey(em.getMetadata(modelOf(consumer)) as EntityMetadata, pk);
   if (!named) return undefined;
-  return (await em.findOne(modelOf(consumer), { $and: [named, query] } as never, asStored)) ?? undefined;
+  const where = { $and: [named, query] } as never;
+  return (await em.findOne(modelOf(consumer), where, { ...asStored, ...options })) ?? undefined;
 }
 
 /** The request by which the client would read the row, with what it sent when it subscribed. */
@@ -265,7 +289,10 @@ async function show(consumer: AnyModelConsumer, row: object, request: ActionCont
   });
 }
 
-/** Those that are not known are the least. What another serializer than that of the event asks for is asked of the request. */
+/**
+ * If the rights of the viewer are not known, the event's serializer shows only the fields that need none. Another serializer asks the
+ * request for its rights.
+ */
 async function rightsOf({ serializer, rights }: Viewer): Promise<GivenRights | undefined> {
   return (await rights()) ?? (serializer && leastOf(serializer));
 }

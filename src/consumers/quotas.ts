@@ -23,7 +23,7 @@ export class Quotas {
   /** Requests that were answered by an abort and still run: detached ones, and others. */
   abandonedDetached = 0;
   abandoned = 0;
-  /** Of the consumers that are not closed. */
+  /** The quotas of the consumers that are not closed. */
   readonly holdings = new Set<Holdings>();
 
   constructor(

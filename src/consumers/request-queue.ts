@@ -20,7 +20,7 @@ export class RequestQueue {
   isEnding = false;
   /** What the line waits for. */
   #awaited: Promise<void> | undefined;
-  /** Those that are not settled: they wait, run, or go on behind their answer. */
+  /** The requests that are not settled: they wait, run, or go on behind their answer. */
   readonly open = new Set<Request>();
 
   /**
@@ -78,7 +78,7 @@ export class RequestQueue {
     return undefined;
   }
 
-  /** Those that run and are not answered. */
+  /** The requests that run and are not answered. */
   get running(): readonly Request[] {
     return [...this.open].filter(({ isStarted, isOver }) => isStarted && !isOver);
   }

@@ -31,9 +31,9 @@ interface Checks {
 
 /** How one event reaches one subscription. Found out when its turn has come. */
 export interface DeliveryPlan {
-  /** Through which it comes. */
+  /** The requests through which the event comes. */
   readonly requests: readonly SubscribingRequest[];
-  /** Of these requests, in their order. */
+  /** The checks of these requests, in their order. */
   readonly checks: readonly Checks[];
   /** Whether a permission or a query has to be asked. Nothing below holds where not. */
   readonly isAsked: boolean;
@@ -98,7 +98,9 @@ export class SubscriptionAuthorizer {
     if (this.#isUnasked(record)) return unasked;
     const requests = requestsThrough(record, groups);
     const checks = requests.map((request) => this.#checksFor(record, request));
-    const isLookedAt = visibility?.isLookedAt === true || checks.some((each) => each.isLookedAt);
+    const isLookedAt =
+      visibility !== undefined &&
+      (visibility.isLookedAt || visibility.isFiltered(this.consumer) || checks.some((each) => each.isLookedAt));
     const isDue = isRevocable && this.isDue(requests, isOrdered && !isLookedAt);
     const asksRights = hasRights && (isRevocable ? isDue : visibility !== undefined);
     const isAsked = asksRights || isDue || isLookedAt || checks.some((each) => each.isAsked);
@@ -113,7 +115,7 @@ export class SubscriptionAuthorizer {
   /** Whether events are for all: nothing can refuse one, or show it to some in another way. */
   #isUnasked({ observer: { revocations, hasRights, visibility } }: SubscriptionRecord): boolean {
     if (!this.compiled.isOpen || revocations.length > 0) return false;
-    return !visibility || (!visibility.isLookedAt && !hasRights);
+    return !visibility || (!visibility.isLookedAt && !hasRights && !visibility.isFiltered(this.consumer));
   }
 
   isDue(requests: readonly SubscribingRequest[], isOrdered: boolean): boolean {
@@ -181,7 +183,7 @@ export class SubscriptionAuthorizer {
     if (!visibility) return true;
     for (const question of this.#questionsOf(record, requests)) {
       const { request, context, judgesObjects } = question;
-      if (!visibility.isNarrowed && !judgesObjects) continue;
+      if (!visibility.isNarrowed && !judgesObjects && !visibility.isFiltered(this.consumer)) continue;
       const row = await visibility.rowOf(this.consumer, request.kwargs, context);
       if (row === 'hidden' || (row && !(await this.maySee(question, row)))) return false;
     }
@@ -202,7 +204,7 @@ export class SubscriptionAuthorizer {
 
   /**
    * Whether the request would be granted this row now. Yes where the action itself is refused: that is no matter of the row,
-   * and `mayReceive` refuses the event. What is said of the row is no answer to other questions: it may still be told as a delete.
+   * and `mayReceive` refuses the event. What is said of the row is no answer to other questions: it may still be sent as a delete.
    */
   async maySee({ permissions, context, answers }: Question, row: object): Promise<boolean> {
     if (!(await isGranted(() => permissions.checkAction(context, answers)))) return true;

@@ -11,12 +11,21 @@ import type { AnySerializer } from '../serializers/serializer.js';
 import { checkAsync } from './detached.js';
 import { checkHasRules, parameterClass, parameterTypes, writtenTypes } from './parameter-type.js';
 
+/**
+ * Options of `@Action` and `@DetailAction`.
+ *
+ * @typeParam Schema the class or schema of the kwargs
+ * @typeParam View the serializer or class of the reply
+ */
 export interface ActionOptions<Schema extends KwargsSchema, View extends ReplyClass> {
   /** The action's name on the wire; default the method's name in snake_case, which stays valid beside it. */
   readonly name?: string;
-  /** The status of a success; default 200. */
+  /** The `response_status` of a success, 200 to 599 and not 206; default 200. */
   readonly status?: number;
-  /** Whether it runs in a transaction. Default: where the method is no async function. */
+  /**
+   * Whether it runs in a transaction, which is committed before the reply. Default: where the method is no async function and no async
+   * generator (settings `syncActionsAtomic`, `asyncActionsAtomic`).
+   */
   readonly atomic?: boolean;
   /** Does not hold up the requests behind it, and is aborted when the client leaves. Default false. */
   readonly detached?: boolean;
@@ -31,7 +40,10 @@ export interface ActionOptions<Schema extends KwargsSchema, View extends ReplyCl
   readonly reply?: View;
   /** Asked besides those of the consumer. */
   readonly permissions?: readonly PermissionExpression[];
-  /** In milliseconds; default the setting `actionTimeLimit`. */
+  /**
+   * In milliseconds; then the client is answered 504 and `context.signal` is aborted. Default the setting `actionTimeLimit` (15 000), of a
+   * detached action `detachedActionTimeLimit` (3 600 000).
+   */
   readonly timeLimit?: number;
 }
 

@@ -4,12 +4,13 @@ import { permissionDeclarations } from '../dispatch/action-declaration.js';
 import { type Class, ClassMetadata, type ConcreteClass } from '../metadata.js';
 import type { PermissionExpression } from '../permissions/permission.js';
 
+/** Options of `@Consumer`. */
 export interface ConsumerOptions {
   /** Hands binary frames to `onBinary`. Default false: they close the socket with 1003. */
   readonly binary?: boolean;
   /**
-   * Behind a demultiplexer: whether it is built, and its `onConnect` runs, when the connection is open, and not at the first frame of its
-   * stream. For consumers that send by themselves. Default false; on a route of its own a consumer is always built at once.
+   * Whether a consumer behind a demultiplexer is built, and its `onConnect` runs, when the connection opens, and not at the first frame of
+   * its stream. For consumers that send by themselves. Default false; on a route of its own a consumer is always built at once.
    */
   readonly eager?: boolean;
   /**

@@ -26,14 +26,15 @@ type BodyOf<Entity, S, Body> = [S] extends [never]
 
 /** A serializer or a body, or neither: the data are then `{ pk }`. */
 export interface ModelObserverOptions<Entity extends object, S extends SerializerClass<AnySerializer>, Body> {
+  /** Shows the row as the `data` of create and update. Runs once per change and right, outside any connection. */
   readonly serializer?: S & Fitting<Entity, S>;
   /** What is shown of a row that is there. Runs once per change, outside any connection. */
   readonly body?: (row: Entity) => Body | Promise<Body>;
   /** Properties that the body reads although they are `hidden` or `lazy`: these are not in the change log unless an observer names them. */
   readonly reads?: readonly (keyof Entity & string)[];
   /**
-   * Whether a client that reads slowly may be told of the last of several changes of a row only. What it was not told of
-   * stays a create, and no delete is left out. Default false.
+   * Whether a client that reads slowly may be sent the last of several changes of a row only. A row whose create was left out
+   * is sent as a create, and no delete is left out. Default false.
    */
   readonly latest?: boolean;
 }
@@ -48,7 +49,7 @@ type KwargsOf<Consumer, Name extends keyof Consumer & string> = [ObservedBy<Cons
   : KwargsOfObserver<Consumer[Name]>;
 
 /**
- * A method that is told of every committed change of a model which concerns one of its subscriptions; it decides what is
+ * A method that is called for every committed change of a model which concerns one of its subscriptions; it decides what is
  * sent. The serializer runs once per change. Without one, the data are `{ pk }`.
  *
  * ```ts

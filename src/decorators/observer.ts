@@ -3,21 +3,22 @@ import { observerDeclarations } from '../observers/observer-declaration.js';
 import type { Signal } from '../signals/signal.js';
 import { toWireName } from '../wire/names.js';
 
+/** Options of `@Observer(signal, options)`. */
 export interface ObserverOptions<Payload, Body> {
   /** What the payload is shown as. Default: itself, as JSON. Runs once per signal, outside any connection. */
   readonly body?: (payload: Payload) => Body | Promise<Body>;
-  /** Which payloads are told at all. Default: every one. */
+  /** Which payloads are sent as events. Default: every one. */
   readonly when?: (payload: Payload) => boolean;
   /** The `action` of its frames. Default: the method's name in snake_case. */
   readonly name?: string;
-  /** Told at once, although the transaction around the sender may still roll back. Default: after its commit. */
+  /** Whether the event is sent at once, although the transaction around the sender may still roll back. Default false: after its commit. */
   readonly atOnce?: boolean;
 }
 
 /**
- * A method that is told of every signal that concerns one of its subscriptions; groups are declared as for
- * `@ModelObserver`. A signal that is sent inside a transaction is told once that is committed, and not at all if it is
- * rolled back.
+ * A method that is called for every signal that concerns one of its subscriptions; groups are declared as for
+ * `@ModelObserver`. For a signal that is sent inside a transaction it is called after the commit, and not at all after a
+ * rollback.
  *
  * ```ts
  * export const joined = new Signal<{ room: number; user: string }>();

@@ -14,7 +14,7 @@ type Observing<Consumer, Name extends keyof Consumer & string> = [ObservedBy<Con
  * sent, the subscriptions in the groups that the method yields are asked again for what granted them: the permissions to
  * connect, those of the action that subscribed with its kwargs, and those of its object: a row that is not there any
  * more for a detail action has ended what was subscribed by its name.
- * One that is refused has ended. It is told so once, and is sent nothing of that commit or a later one.
+ * One that is refused has ended. Its client is sent one error (403 `revoked`), and no event of that commit or a later one.
  *
  * ```ts
  * @RevokedBy('onMessage', () => Membership) protected *roomOfMembership({ room }: Membership) { yield `room-${room.id}`; }

@@ -96,7 +96,7 @@ function checkedLimit(consumer: Class, member: string, timeLimit: number): numbe
 const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor;
 const AsyncGeneratorFunction = Object.getPrototypeOf(async function* () {}).constructor;
 
-/** Told by the function itself: compiled code keeps it from ES2017 on, and Signalbox asks for more. */
+/** The function itself shows it: compiled code keeps it from ES2017 on, and Signalbox asks for more. */
 export function isAsyncFunction(method: unknown): boolean {
   return method instanceof AsyncFunction || method instanceof AsyncGeneratorFunction;
 }

@@ -17,6 +17,12 @@ import { Status } from '../status.js';
  * ```
  */
 export interface ErrorMapper {
+  /**
+   * Called for each error that is no ApiError. The mappers are asked in the order of the option `errors`, until one knows it.
+   *
+   * @returns what the client is answered; undefined leaves the error to the next mapper, and at last to the answer 500 with a
+   * correlation id
+   */
   toApiError(thrown: unknown): ApiError | undefined;
 }
 

@@ -115,9 +115,9 @@ export class Request extends ActionContext implements Work, Expiring {
   isOfFormerUser = false;
   /** Disconnects and rechecks that were ordered since it began: what it has read may be out of date by them. */
   commandsMeanwhile: ConnectionCommand[] | undefined;
-  /** Of the final reply; undefined before it, and where the client was gone. */
+  /** The status of the final reply; undefined before it, and where the client was gone. */
   status: number | undefined;
-  /** What the final reply tells of; undefined where it tells of none. */
+  /** The error of the final reply; undefined where it has none. */
   error: ApiError | undefined;
   /** When it began to run, by `Clock.elapsed`. */
   startedAt = 0;

@@ -7,9 +7,13 @@ import type {
   StreamDescription,
 } from '../server/description.js';
 
+/** The `info` object of an AsyncAPI document. */
 export interface AsyncApiInfo {
+  /** The name of the application. */
   readonly title: string;
+  /** The version of the application's API, not that of AsyncAPI. */
   readonly version: string;
+  /** CommonMark text. */
   readonly description?: string;
 }
 
@@ -18,24 +22,35 @@ export interface AsyncApiDocument {
   readonly asyncapi: '3.0.0';
   readonly info: AsyncApiInfo;
   readonly defaultContentType: 'application/json';
+  /** Where the application was reached when the document was asked for; absent where it is not known. */
   readonly servers?: Readonly<Record<string, { readonly host: string; readonly protocol: 'ws' | 'wss' }>>;
+  /** One for each path, by its name. */
   readonly channels: Readonly<Record<string, AsyncApiChannel>>;
+  /** One for each action, and one for the events of each observer. */
   readonly operations: Readonly<Record<string, AsyncApiOperation>>;
+  /** What `$ref` refers to. */
   readonly components: { readonly schemas: Readonly<Record<string, JsonSchema>> };
 }
 
+/** The channel object of one path. */
 export interface AsyncApiChannel {
+  /** The path, with its parameters in braces: `/ws/rooms/{room}/`. */
   readonly address: string;
   readonly title: string;
+  /** The parameters of the path, by name. */
   readonly parameters?: Readonly<Record<string, { readonly description: string }>>;
+  /** The handshake: schemas of its query and headers, as AsyncAPI's binding for WebSockets has them. */
   readonly bindings?: { readonly ws: object };
   readonly messages: Readonly<Record<string, AsyncApiMessage>>;
 }
 
+/** The message object of one kind of frame. */
 export interface AsyncApiMessage {
   readonly name: string;
   readonly title: string;
+  /** The schema of the whole frame. */
   readonly payload: JsonSchema;
+  /** Where the request id stands in the frame, as a runtime expression of AsyncAPI. */
   readonly correlationId?: { readonly location: string };
 }
 
@@ -45,11 +60,13 @@ interface Reference {
 
 /** `receive`: a client sends it to the server. `send`: the server sends it to clients. */
 export interface AsyncApiOperation {
+  /** Seen from the server. */
   readonly action: 'receive' | 'send';
   readonly channel: Reference;
   readonly title: string;
   readonly summary: string;
   readonly messages: readonly Reference[];
+  /** The messages that answer an action; absent for events. */
   readonly reply?: { readonly channel: Reference; readonly messages: readonly Reference[] };
   readonly [extension: `x-${string}`]: unknown;
 }
@@ -80,7 +97,7 @@ const requestId: JsonSchema = { type: ['string', 'number', 'null'] };
 const noErrors: JsonSchema = { type: 'array', maxItems: 0 };
 const noData: JsonSchema = { type: 'null' };
 
-/** Of an action: `{"errors": ["text"]}` or `{"errors": [{"field": ["text"]}]}`. */
+/** The errors of an action's reply: `{"errors": ["text"]}` or `{"errors": [{"field": ["text"]}]}`. */
 const failure: JsonSchema = frame({
   errors: { type: 'array', items: { anyOf: [text, { type: 'object', additionalProperties: true }] } },
   data: {},

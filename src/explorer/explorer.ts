@@ -6,6 +6,7 @@ import { type AsyncApiInfo, toAsyncApi } from './asyncapi.js';
 import { isOnThisMachine } from './this-machine.js';
 import { Traces } from './traces.js';
 
+/** Options of `explorer()`. */
 export interface ExplorerOptions {
   /** Where the page is served; it begins and ends with a slash. Default `/explorer/`. */
   readonly path?: string;

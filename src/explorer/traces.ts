@@ -10,7 +10,7 @@ const longestBacklog = 1_000_000;
 
 interface Trace {
   readonly responses: Set<PlainResponse>;
-  /** Of the connection that the page opened last. */
+  /** Reads the state of the connection that the page opened last. */
   inspect: (() => ConnectionState) | undefined;
 }
 

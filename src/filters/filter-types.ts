@@ -24,6 +24,7 @@ export type FilterFields<Field extends string> =
   | readonly Field[]
   | { readonly [Name in Field]?: readonly FilterOperator[] };
 
+/** The operators of a filter field: `{"filter": {"due": {"lt": "2026-01-01"}}}`. */
 export type FilterOperator = keyof Operands<unknown, unknown>;
 
 /** What a client sends for each operator. */

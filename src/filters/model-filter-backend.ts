@@ -27,6 +27,7 @@ export declare const filteredRows: unique symbol;
  */
 export abstract class FilterBackend<Row extends object = object> {
   declare readonly [filteredRows]: (row: Row) => void;
+  /** What clients may send with `list` for this backend. Default nothing. */
   static readonly kwargs: KwargsSchema | undefined;
 
   /** @param kwargs what the client sent with `list`, checked; of other actions, and at deliveries, there are none */

@@ -122,7 +122,7 @@ function propertySchema(
   };
 }
 
-/** Of several rules the later ones add to what the earlier say. */
+/** Where a property has several rules, the later ones add to what the earlier say. */
 function merged(ofProperty: readonly ValidationMetadata[]): JsonSchema {
   return Object.assign(
     {},

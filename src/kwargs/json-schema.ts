@@ -2,6 +2,7 @@ import type { Class } from '../metadata.js';
 
 /** As much of JSON Schema (draft 7) as the description of an application says. `$ref` is `#/schemas/Name`. */
 export interface JsonSchema {
+  /** `#/schemas/Name`: see `ApplicationDescription.schemas`. */
   readonly $ref?: string;
   readonly type?: string | readonly string[];
   readonly properties?: Readonly<Record<string, JsonSchema>>;

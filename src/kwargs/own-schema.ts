@@ -18,7 +18,7 @@ export interface ModelShapes {
 /** Where a schema is described. */
 export interface Described {
   readonly schemas: Schemas;
-  /** Of the consumer whose action takes the kwargs; undefined where it has no model. */
+  /** The model of the consumer whose action takes the kwargs; undefined where it has none. */
   readonly model: ModelShapes | undefined;
 }
 

@@ -8,7 +8,7 @@ import { ChangeLog } from './change-log.js';
 /**
  * Announces writes that the ORM reports to no subscriber: `nativeUpdate`, `nativeDelete`, `insertMany`, the query builder, raw
  * SQL, what the database cascades. Injected. It runs in the caller's transaction or, in actions and hooks, in one of its own: the write
- * and what is told of it are one commit. Elsewhere, as in scripts, run it in a transaction where other code may write these rows.
+ * and its events are one commit. Elsewhere, as in scripts, run it in a transaction where other code may write these rows.
  *
  * ```ts
  * await this.announcer.announcing(Thing, [1, 2], () => this.em.nativeUpdate(Thing, { id: [1, 2] }, { shelf: 3 }));
@@ -43,7 +43,7 @@ export class Announcer {
   }
 
   /**
-   * Announces rows that are written already. An update tells the row as it is, in the groups that it has now; a delete is
+   * Announces rows that are written already. An update sends the row as it is, to the groups that it has now; a delete is
    * announced before it is done, because the groups of the row are known only then. `'delete'` before and `'create'` after
    * are one update within one transaction.
    */

@@ -113,7 +113,7 @@ export class ChangeLog {
   }
 
   /**
-   * @throws ConfigurationError for an ORM whose flushes have no transaction: what they change could not be told as one commit, or at all
+   * @throws ConfigurationError for an ORM whose flushes have no transaction: the events of what they change could not be sent with one commit, or at all
    */
   static of(orm: OrmRoot): ChangeLog {
     const option = hinderingOption(orm);
@@ -350,7 +350,7 @@ export class ChangeLog {
   }
 
   /**
-   * A read that begins after this call: what was committed before is in it. One serves all who ask in the same turn.
+   * A read that begins after this call: what was committed before is in it. One read serves all callers of the same turn.
    *
    * @returns its number
    */
@@ -365,7 +365,7 @@ export class ChangeLog {
     await this.#decoded;
   }
 
-  /** What waits for the transaction that a manager is in, if it is in one; told at once otherwise. @returns whether it waits */
+  /** Keeps a signal until the transaction of a manager commits. @param otherwise called at once where the manager is in none */
   noteSignal(em: EntityManager, signal: LoggedSignal, otherwise: () => void): void {
     this.#note(em, otherwise, (stage) => stage.signals.push(signal));
   }
@@ -467,8 +467,8 @@ export class ChangeLog {
   }
 
   /**
-   * What a statement that writes one row by itself has to leave here. Undefined where the row cannot be told of by that statement alone:
-   * its links are told with it, or it is a link of two others.
+   * What a statement that writes one row by itself has to leave here. Undefined where the event of the row needs more than that statement:
+   * its links are sent with it, or it is a link of two others.
    */
   async oneRow(meta: EntityMetadata): Promise<{ readonly logged: Logged | undefined } | undefined> {
     const watch = this.capture.watches.get(meta.class);
@@ -522,7 +522,7 @@ export class ChangeLog {
 
   #receive({ number, rows, isExpected }: LogBatch): void {
     const { logger } = this.#first;
-    // The others have not been told of what MikroORM does not see the end of.
+    // The other processes have heard no ring for a commit whose end MikroORM did not see.
     if (isExpected) this.#doorbell?.ring();
     this.#decoded = this.#decoded.then(async () => {
       const decoding = { em: this.#em, rows: this.#rows, logger, repeated: this.#repeated };
@@ -582,7 +582,7 @@ function withoutTransactions(option: string): ConfigurationError {
   return new ConfigurationError({
     class: 'createApp',
     member: 'orm',
-    reason: `has \`${option}: ${option === 'disableTransactions'}\`, so that writes of observed models are not told with their commit.`,
+    reason: `has \`${option}: ${option === 'disableTransactions'}\`, so that writes of observed models are not sent as events with their commit.`,
     remedy: 'Leave the option out: MikroORM begins a transaction for each flush then.',
   });
 }

@@ -13,7 +13,7 @@ interface Decoding {
   readonly repeated: RepeatedEntries;
 }
 
-/** The entries without a transaction that were read last, of which each is to be told once. */
+/** The entries without a transaction that were read last, of which each is to be sent once. */
 export class RepeatedEntries {
   readonly #ids = new Set<string>();
 
@@ -121,7 +121,7 @@ async function rowsOf(
       after: after === null ? undefined : parseRow(shape, after),
     };
   }
-  // Written by a process that has other columns: the row is told as it is now.
+  // Written by a process that has other columns: the row is sent as it is now.
   if (after === null) return {};
   const now = await rows.readNow(em, meta, schema, key);
   return { after: now };
@@ -133,7 +133,7 @@ function keyOnly(meta: EntityMetadata, key: readonly unknown[]): StoredRow {
   return { columns: Object.fromEntries(names.map((name, index) => [name, key[index]])) };
 }
 
-/** A row that several entries of one transaction tell of was what the first says, and is what the last says. */
+/** Of several entries of one transaction for one row, the first says what it was, and the last what it is. */
 function mergedChanges(changes: readonly ModelChange[]): readonly ModelChange[] {
   const merged = new Map<string, ModelChange>();
   for (const change of changes) {

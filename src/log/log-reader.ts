@@ -17,7 +17,7 @@ export interface LogBatch {
   readonly number: number;
   /** By id, which is the order in which transactions that wrote the same row committed. */
   readonly rows: readonly LogRow[];
-  /** Whether a commit was due that nothing told of: no other process has been told of it either. */
+  /** Whether a commit was due for which no ring came: no other process has heard one either. */
   readonly isExpected: boolean;
 }
 

@@ -366,7 +366,7 @@ interface Found {
 function noteWeakness({ timeline, isAsynchronous }: Found, { durability }: Shape, logger: Logger): void {
   if (durability === 'unlogged') return;
   if (timeline === '')
-    logger.warn('The database does not tell its timeline: after a failover, changes may be missed without a word.');
+    logger.warn('The database does not show its timeline: after a failover, changes may be missed without a word.');
   if (isAsynchronous)
     logger.warn(
       'synchronous_commit is off: after a crash of the database server, changes may be missed without a word.',

@@ -3,7 +3,7 @@ import { runDetached } from '../async-context.js';
 import type { Logger } from '../logger.js';
 import type { Entry } from './entry.js';
 
-/** What is told of without being part of a transaction. */
+/** What is written to the log outside of any transaction. */
 export type LooseEntry = Pick<Entry, 'orders' | 'rechecks' | 'signals'>;
 
 /** How long an attempt that failed waits to be made again at first, and at most, in milliseconds. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { runDetached } from '../async-context.js';
+import { machineDeadlines } from '../clock.js';
 import { ConnectionPool, type LoneConnection } from '../orm/connection-pool.js';
 import type { OrmRoot } from '../orm/orm-root.js';
 import { runStatement, writeConnection } from '../orm/statements.js';
@@ -161,17 +162,12 @@ export class Notifications {
   async #hearItself(connection: LoneConnection): Promise<void> {
     const echo = Promise.withResolvers<void>();
     this.#echo = echo;
-    const timer = setTimeout(
-      () => echo.reject(new Error('The connection passes no notifications on. A pooler in transaction mode does not.')),
-      patience,
-    ).unref();
-    echo.promise.catch(() => {});
-    try {
-      await connection.query(notifyStatement.text, [this.#self, ['']]);
-      await echo.promise;
-    } finally {
-      clearTimeout(timer);
-    }
+    const error = (): Error =>
+      new Error('The connection passes no notifications on. A pooler in transaction mode does not.');
+    const heard = machineDeadlines.limit(echo.promise, { milliseconds: patience, error });
+    heard.catch(() => {});
+    await connection.query(notifyStatement.text, [this.#self, ['']]);
+    await heard;
   }
 
   #hear(channel: string, payload: string, isOwn: boolean): void {

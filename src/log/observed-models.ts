@@ -52,7 +52,7 @@ const readStatement = {
   text: 'select model, needs_before as "needsBefore", shown, compared from signalbox.observed order by model',
 };
 
-/** By name. Empty where no application has ever been started. */
+/** Reads the observed models, by name; none where no application has ever been started. */
 export async function readModels(run: RunStatement): Promise<ReadonlyMap<string, ObservedModel>> {
   const models = await run<ObservedModel>(readStatement, []);
   return new Map(models.map((model) => [model.model, model]));

@@ -4,7 +4,7 @@ import type { Observer } from './observer.js';
 /** What one commit, or one signal, is to one observer: on its way to the subscriptions in the groups before and after it. */
 export interface EventMessage {
   readonly observer: Observer;
-  /** Which commit of those that this process has told: for logs, and for developers. */
+  /** The number of the commit among those whose events this process has sent: for logs, and for developers. */
   readonly commit: number;
   /** The read of the change log that found it; Infinity where it does not come from there. */
   readonly batch: number;
@@ -15,7 +15,7 @@ export interface EventMessage {
   readonly groups: readonly string[];
   /** JSON text, encoded once. Absent where the row is in no group any more. */
   readonly data?: string;
-  /** The same for those who have more than the least rights, by what rightsKey makes of these. */
+  /** The data for clients with rights, keyed by what rightsKey makes of these. */
   readonly dataByRights?: Readonly<Record<string, string>>;
   /** Of an observer that judges the row as it was. */
   readonly change?: ModelChange;

@@ -271,7 +271,7 @@ export class EventPublisher {
     return { data: least, ...(others.length > 0 && { dataByRights: Object.fromEntries(others) }) };
   }
 
-  /** The other observers of a change are told of it nevertheless. */
+  /** The other observers of a change are called nevertheless. */
   #noteUntold({ id }: Observer, pk: unknown, error: unknown): void {
     this.logger.error('A change could not be announced.', { observer: id, pk, error });
   }
@@ -342,7 +342,7 @@ export class EventPublisher {
   // To the subscriptions
 
   /**
-   * What one commit means to a subscription reaches it together, so that it can leave in one write. A large audience is told in
+   * What one commit means to a subscription reaches it together, so that it can leave in one write. A large audience gets it in
    * slices: other work has its turn between them.
    */
   async #deliver(messages: readonly ObserverMessage[]): Promise<void> {

@@ -13,16 +13,21 @@ type ObservedEntity<Model> = Model extends SerializerLike ? EntityOf<Model> : Mo
 
 /** A row came into the groups of a subscription, or changed in them. */
 export interface ModelWritten<Entity, View> extends EventTypes<Entity> {
+  /** `create` where the row came into the groups, `update` where it was in them before. */
   readonly action: 'create' | 'update';
+  /** The key of the row. */
   readonly pk: KeyOf<Entity>;
-  /** Frozen, for all who are told share it: send a copy where something else is to be sent. */
+  /** Frozen, because all receivers share it: send a copy where something else is to be sent. */
   readonly data: View;
 }
 
-/** A row was deleted, or left the groups of a subscription. Nothing but its key is told. */
+/** A row was deleted, or left the groups of a subscription. Only its key is sent. */
 export interface ModelDeleted<Entity> extends EventTypes<Entity> {
+  /** Also for a row that still exists and has left the groups. */
   readonly action: 'delete';
+  /** The key that the row had. */
   readonly pk: KeyOf<Entity>;
+  /** The `data` of the frame. */
   readonly data: { readonly pk: KeyOf<Entity> };
 }
 
@@ -39,13 +44,15 @@ export type ModelEvent<Model, View = Model extends SerializerLike ? ViewOf<Model
 export interface SignalEvent<Payload, Body = Payload> extends EventTypes<Payload> {
   /** The `action` of the frame: the observer's name in snake_case, unless it was given another. */
   readonly signal: string;
-  /** Frozen, for all who are told share it. */
+  /** Frozen, because all receivers share it. */
   readonly data: Body;
 }
 
 /** As much of a signal's event as is sent. */
 export interface SentSignal {
+  /** The `action` of the frame. */
   readonly signal: string;
+  /** The `data` of the frame: anything that JSON can show. */
   readonly data: unknown;
 }
 
@@ -53,7 +60,9 @@ export type EventAction = 'create' | 'update' | 'delete';
 
 /** As much of an event as is sent. */
 export interface SentEvent {
+  /** The `action` of the frame; it decides the status too: 204 for `delete`, else 200. */
   readonly action: EventAction;
+  /** The `data` of the frame: anything that JSON can show. */
   readonly data: unknown;
 }
 
@@ -61,7 +70,9 @@ export interface SentEvent {
 export interface Subscription<Kwargs = unknown> {
   /** That of the request that subscribed; every event carries it. */
   readonly requestId: RequestId;
+  /** What `subscribe` was given beside the observer. */
   readonly kwargs: Kwargs;
+  /** The connection of the client. */
   readonly scope: Scope;
   /**
    * Sends `{"errors": [], "data": {…}, "action": "create", "response_status": 200, "request_id": 1}`; the status of a

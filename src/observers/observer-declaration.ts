@@ -12,7 +12,7 @@ export interface ObservedSignal {
   readonly signal: Signal<never>;
   /** What events are called on the wire. */
   readonly name: string;
-  /** Whether it is told although the transaction around the sender may still roll back. */
+  /** Whether its events are sent although the transaction around the sender may still roll back. */
   readonly atOnce: boolean;
   when(payload: unknown): boolean;
 }
@@ -26,7 +26,7 @@ export interface ObserverDeclaration {
   readonly body?: (subject: never) => unknown;
   /** The hidden and lazy properties of a row that the body reads. */
   readonly reads?: readonly string[];
-  /** Whether a slow client may be told of the last of several changes of a row only. */
+  /** Whether a slow client may be sent the last of several changes of a row only. */
   readonly latest?: boolean;
   /** A groups method that looks at nothing but the key: it yields the same before and after every change. */
   readonly groupsByKey?: { readonly method: unknown; groupsOf(key: unknown): readonly string[] };
@@ -49,8 +49,10 @@ export interface ObserverDeclaration {
 export interface Visibility {
   /** Whether some rows may be out of sight, whatever permissions say. */
   readonly isNarrowed: boolean;
-  /** Whether every event has to be looked at, and not only where a permission has an opinion on objects. */
+  /** Whether every event has to be looked at, and not only where a permission has an opinion on objects, or the ORM filters rows. */
   readonly isLookedAt: boolean;
+  /** Whether a default filter of the ORM may leave rows out of what this consumer reads. */
+  isFiltered(consumer: object): boolean;
   look(consumer: object, event: ObservedEvent, viewer: Viewer): Promise<Sight>;
   /** The row that was subscribed with these kwargs: undefined if it is gone, `hidden` if the consumer's query does not show it. */
   rowOf(consumer: object, kwargs: unknown, context: ActionContext): Promise<object | 'hidden' | undefined>;

@@ -20,7 +20,7 @@ import { type Revocation, type RevocationDeclaration, revocationDeclarations } f
 
 /** An observer as the running application needs it. */
 export interface Observer {
-  /** The same in every process of the application. */
+  /** Equal in every process of the application. */
   readonly id: string;
   readonly consumer: Class;
   readonly member: string;
@@ -35,7 +35,7 @@ export interface Observer {
   readonly only?: EventAction;
   /** Whether a subscription with these kwargs asks for a row, in the place of groups of the row. */
   readonly lets?: (kwargs: unknown, row: LoggedRow) => boolean;
-  /** Whether a slow client may be told of the last of several changes of a row only. */
+  /** Whether a slow client may be sent the last of several changes of a row only. */
   readonly latest: boolean;
   /** Whether events are sent as they are, without a call of the method. */
   readonly passesThrough: boolean;
@@ -50,7 +50,7 @@ export interface Observer {
   named(groups: readonly string[]): string[];
   /** The groups of a row, where its key says them; undefined where the row has to be looked at. */
   readonly groupsOfKey?: (key: unknown) => string[];
-  /** The groups of a row or a payload. @param leaveOut told of each name that is none */
+  /** The groups of a row or a payload. @param leaveOut called for each name that is none */
   groupsOfRow(row: object, leaveOut: LeaveOut): Promise<string[]>;
   /**
    * The groups that a consumer joins for a subscription.
@@ -182,7 +182,7 @@ function nameOfGroup(id: string, group: string): string {
 
 /**
  * The groups of a row are asked for once per change and not per connection: `this` has the methods of the class and nothing
- * else. What a constructor would have set is told by name instead of being undefined.
+ * else. A read of what a constructor would have set throws an error that names it, instead of giving undefined.
  */
 function outsideOfConnections(consumer: Class): object {
   return new Proxy(consumer.prototype, {

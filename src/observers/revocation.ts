@@ -17,6 +17,6 @@ export const revocationDeclarations = new MemberMetadata<readonly RevocationDecl
 export interface Revocation {
   readonly model?: Class;
   readonly signal?: { readonly signal: Signal<never>; readonly atOnce: false };
-  /** The groups whose subscriptions are asked again. @param leaveOut told of each name that is none */
+  /** The groups whose subscriptions are asked again. @param leaveOut called for each name that is none */
   groupsOf(changed: object, leaveOut: LeaveOut): Promise<string[]>;
 }

@@ -44,7 +44,7 @@ export class SignalReceivers {
   }
 
   /**
-   * What this application calls the same; several observers of one signal are told once.
+   * What this application calls the same; several observers of one signal are one receiver.
    *
    * @param unreadable called with the error of a payload that cannot be decoded, as another version of the program may send it
    */

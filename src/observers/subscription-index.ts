@@ -10,7 +10,7 @@ export interface SubscribingRequest {
   /** What its action subscribed with. */
   readonly kwargs: unknown;
   readonly groups: readonly string[];
-  /** The same text for requests that ask for the same. */
+  /** The text is equal for requests that ask for the same. */
   readonly key: string;
   /** Heap that it takes for as long as its subscription lasts: an estimate that is not too low. */
   readonly bytes: number;
@@ -33,10 +33,10 @@ export interface SubscriptionRecord {
   groups: readonly string[];
   /** The read of the change log that it begins behind; Infinity until that is known. What was committed before is none of its events. */
   since: number;
-  /** The same for groups that a later request of its id has added. */
+  /** As above, for groups that a later request of its id has added. */
   later?: Map<string, number>;
   isEnded: boolean;
-  /** Those whose groups it listens to: several where a client used its request id again. */
+  /** The requests whose groups it listens to: several where a client used its request id again. */
   requests: readonly SubscribingRequest[];
 }
 
@@ -52,7 +52,7 @@ const none: readonly never[] = [];
 export class SubscriptionIndex {
   readonly #groups = new Map<string, Group>();
   readonly #counts = new Map<Observer, number>();
-  /** Those of observers whose rows are judged for each group. */
+  /** The subscriptions of observers whose rows are judged for each group. */
   readonly #judged = new Map<Observer, Set<string>>();
   /** The groups that hold a subscription. */
   readonly groups: ReadonlyMap<string, unknown> = this.#groups;

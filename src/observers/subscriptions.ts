@@ -191,7 +191,7 @@ function asTold(_name: string, value: unknown): unknown {
   return typeof value === 'bigint' ? String(value) : value;
 }
 
-/** Those of a list that are not in another. Lists of groups are not changed: subscription and request may share one. */
+/** The groups of one list that are not in another. Lists of groups are not changed: subscription and request may share one. */
 export function without(groups: readonly string[], others: readonly string[]): readonly string[] {
   if (others.length === 0) return groups;
   const excluded = new Set(others);

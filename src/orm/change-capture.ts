@@ -15,7 +15,7 @@ import type { RowReader } from './row-reader.js';
 
 /** A signal that was sent inside the transaction. */
 export interface LoggedSignal {
-  /** What applications call it: the ids of those who hear it. */
+  /** The ids of the observers and rules that hear it. */
   readonly names: readonly string[];
   /** As `encodePayload` wrote it. */
   readonly payload: string;
@@ -46,7 +46,7 @@ export interface RowNote {
   readonly before?: unknown;
   /** Whether the text has what many-to-many relations hold. */
   readonly withMembers: boolean;
-  /** The change is told only where the row's text differs. */
+  /** The change is sent as an event only where the row's text differs. */
   readonly isQuiet?: boolean;
   /** Nothing but what its many-to-many relations hold has changed. */
   readonly isRelinked?: boolean;
@@ -58,7 +58,7 @@ export interface RowNote {
   readonly origin?: string;
 }
 
-/** What a transaction, or a savepoint in it, has to tell once it commits. */
+/** What a transaction, or a savepoint in it, writes to the change log once it commits. */
 export class Stage {
   readonly rows = new Map<string, RowNote>();
   readonly signals: LoggedSignal[] = [];
@@ -164,7 +164,7 @@ export interface Watch {
 
 /**
  * Flush -> commit buffer. Notes which rows each flush changes, and reads those that were there before under their locks where an
- * observer needs that. Writes of which the ORM tells nothing are not seen here: bulk inserts, native queries, raw SQL.
+ * observer needs that. Writes that the ORM does not report are not seen here: bulk inserts, native queries, raw SQL.
  */
 export class ChangeCapture implements EventSubscriber {
   /** Of the entities that an application observes. */
@@ -193,7 +193,7 @@ export class ChangeCapture implements EventSubscriber {
     wrapUpserts(em, wantsTransaction);
   }
 
-  /** Rows of which the ORM tells nothing, as they are before the write: they are locked, and told where they differ afterwards. */
+  /** Rows whose write the ORM does not report, as they are before it: they are locked, and sent as events where they differ afterwards. */
   async noteRows(em: EntityManager, meta: EntityMetadata, keys: readonly (readonly unknown[])[]): Promise<void> {
     const schema = schemaOf(em, meta);
     const before = await this.rows.lock(em, meta, schema, keys, true);
@@ -301,7 +301,7 @@ export class ChangeCapture implements EventSubscriber {
       this.#before.set(entity, note);
       return;
     }
-    // Where another transaction has deleted the row, that one tells so, and this update finds nothing to write.
+    // Where another transaction has deleted the row, that one reports the delete, and this update finds nothing to write.
     const [before] = await this.rows.lock(em, meta, schema, [key], needsBefore);
     if (before !== undefined) this.#before.set(entity, { ...note, before });
   }
@@ -319,7 +319,7 @@ export class ChangeCapture implements EventSubscriber {
     if (isMoved) this.#note(em, { ...row, wasThere: false, isThere: true });
   }
 
-  /** Another transaction may have deleted the row: only who finds it under its lock tells that it is gone. */
+  /** Another transaction may have deleted the row: only the transaction that finds it under its lock reports the delete. */
   async beforeDelete({ em, entity, meta }: EventArgs<object>): Promise<void> {
     await this.#noteLinks(em, entity, meta, em.getUnitOfWork(false).getOriginalEntityData(entity));
     const watch = this.#watch(meta);
@@ -419,7 +419,7 @@ export class ChangeCapture implements EventSubscriber {
   }
 }
 
-/** Where a class and its parent have a table each, MikroORM tells of a write of the parent's as one of the parent class. */
+/** Where a class and its parent have a table each, MikroORM reports a write of the parent's as one of the parent class. */
 function ownMeta(entity: object): EntityMetadata {
   return helper(entity).__meta as EntityMetadata;
 }

@@ -180,7 +180,7 @@ export class ConnectionPool {
   }
 
   /**
-   * Whether the pool has been used up for so many milliseconds, and will not recover: all its connections are checked out, none was
+   * Whether the pool has been used up for this time, and will not recover: all its connections are checked out, none was
    * handed out although requests asked for one, and the database answers another connection that it runs no statement for any of them.
    */
   async isExhausted(milliseconds: number): Promise<boolean> {
@@ -286,7 +286,7 @@ export class ConnectionPool {
       return connect((error, one, release) => {
         if (!one) return connected(error, one, release);
         const checkout = this.#checkOut(pool, one);
-        // A listener that is told before BEGIN may use a connection of its own.
+        // A listener that is called before BEGIN may use a connection of its own.
         if (beginning && !(beginning.checkout && this.#checkouts.has(beginning.checkout)))
           beginning.checkout = checkout;
         connected(error, one, one.release);

@@ -1,5 +1,6 @@
 import type { EntityManager, EntityMetadata, EntityProperty, FlushEventArgs } from '@mikro-orm/core';
 import { Collection, helper } from '@mikro-orm/core';
+import { asStored } from './model-queries.js';
 import { inverseOf, primaryKeyOf } from './row.js';
 
 /**
@@ -65,7 +66,8 @@ async function holding(
 ): Promise<readonly object[]> {
   const fork = em.fork({ clear: true, keepTransactionContext: true, freshEventManager: true });
   const where = { $or: members.map((member) => ({ [name]: primaryKeyOf(member) })) };
-  const found = await fork.find(meta.class, where as never, { filters: false, fields: meta.primaryKeys as never });
+  const options = { ...asStored, filters: false, fields: meta.primaryKeys as never } as const;
+  const found = await fork.find(meta.class, where as never, options);
   return found.map((row: object) => ofWriter(em, row));
 }
 

@@ -202,6 +202,17 @@ export class ModelQueries {
     return false;
   }
 
+  /** Whether the ORM has a default filter for a model, whatever that leaves out now. */
+  async isFiltered(em: EntityManager, meta: EntityMetadata): Promise<boolean> {
+    try {
+      const everything = {};
+      return (await em.applyFilters(meta.class, everything, {}, 'read')) !== everything;
+    } catch {
+      // It needs parameters, or a request, and there is none.
+      return true;
+    }
+  }
+
   /** The default filters of these models, of those that have any. */
   async filtersOf({ em }: Reader, metas: Iterable<EntityMetadata>): Promise<ReadonlyMap<EntityMetadata, object>> {
     const filters = new Map<EntityMetadata, object>();

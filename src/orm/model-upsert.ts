@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { EntityManager, EntityMetadata, Transaction } from '@mikro-orm/core';
 import { LockMode, Utils } from '@mikro-orm/core';
+import { asStored } from './model-queries.js';
 import { writeConnection } from './statements.js';
 
 type Upsert = (this: EntityManager, entity: unknown, data?: unknown, options?: object) => Promise<unknown>;
@@ -81,9 +82,9 @@ export async function conflictingRows(
 async function lockedRows(em: EntityManager, meta: EntityMetadata, where: object): Promise<object[]> {
   // A join of an eager relation could not be locked.
   const lock = em.isInTransaction() && { lockMode: LockMode.PESSIMISTIC_WRITE, strategy: 'select-in' };
-  const find = (): Promise<object[]> => em.find(meta.class, where, { filters: false, ...lock } as object);
+  const find = (): Promise<object[]> => em.find(meta.class, where, { ...asStored, filters: false, ...lock } as object);
   const rows = await find();
-  // Who waited for the lock on a row that was deleted then, finds what has its key now by a statement of its own.
+  // A transaction that waited for the lock on a row, which was then deleted, finds the row with its key now by a second statement.
   return rows.length > 0 ? rows : find();
 }
 

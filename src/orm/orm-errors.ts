@@ -134,7 +134,7 @@ function codeOf(error: Error): string {
   return String(Reflect.get(error, 'code'));
 }
 
-/** When it is worth another try, in milliseconds. By chance, so that not all who were refused come back at once. */
+/** Milliseconds until another try is worth it. Random, so that the clients that were refused do not all come back at once. */
 function retryAfter(): number {
   return 1_000 + Math.random() * 2_000;
 }

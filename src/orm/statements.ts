@@ -40,7 +40,7 @@ export interface StatementUse {
   connectedAt: number | undefined;
 }
 
-/** Runs one statement. @param use told when the statement has a connection, and will be sent at once */
+/** Runs one statement. @param use called when the statement has a connection, and will be sent at once */
 export type RunStatement = <Row>(
   statement: Statement,
   parameters: readonly unknown[],
@@ -97,7 +97,7 @@ export class StatementNames {
   }
 }
 
-/** Values by a text, at most so many: the one that was used least recently makes room for another. */
+/** Values by a text, at most `largest` of them: the one that was used least recently makes room for another. */
 class RecentlyUsed<Value> {
   readonly #values = new Map<string, Value>();
 
@@ -243,7 +243,7 @@ async function runByKysely(
   parameters: readonly unknown[],
 ): Promise<Result> {
   const query = new NamedQuery(name, text, parameters);
-  // The error is that of `query.done`, whoever hears of it first.
+  // The caller gets the error from `query.done`; it must not count as unhandled before.
   query.done.catch(() => {});
   await sendByKysely(connection, query, []);
   return query.done;
@@ -323,7 +323,7 @@ async function send(client: PoolClient, query: NamedQuery): Promise<Result> {
   }
 }
 
-/** Who has a connection of the pool. */
+/** A transaction or statement that has a connection of the pool. */
 interface Holder {
   client: PoolClient | undefined;
 }

@@ -13,10 +13,29 @@ import {
 } from '@mikro-orm/core';
 import { runDetached } from '../async-context.js';
 import type { Class } from '../metadata.js';
-import { ModelQueries, type Reader } from './model-queries.js';
+import { asStored, ModelQueries, type Reader } from './model-queries.js';
 import { digest, primaryKeyOf, type StoredRow } from './row.js';
 
 const none: readonly string[] = [];
+
+/** How much of each entity manager's loading is under way that must not come from the cache of results. */
+const loading = new WeakMap<EntityManager, number>();
+
+/** `populate` takes no word on the cache, and reads by `find` of its entity manager. */
+async function uncached(em: EntityManager, load: () => Promise<unknown>): Promise<void> {
+  const { find } = Object.getPrototypeOf(em) as EntityManager;
+  loading.set(em, (loading.get(em) ?? 0) + 1);
+  const findStored = (entity: unknown, where: unknown, options: object): unknown =>
+    Reflect.apply(find, em, [entity, where, { ...options, ...asStored }]);
+  Reflect.set(em, 'find', findStored);
+  try {
+    await load();
+  } finally {
+    const left = (loading.get(em) ?? 1) - 1;
+    loading.set(em, left);
+    if (left === 0) Reflect.deleteProperty(em, 'find');
+  }
+}
 
 /**
  * The framework's way into MikroORM. Every action, permission, observer and hook runs in a request context of its own, so
@@ -88,10 +107,11 @@ export class UnitOfWork {
     return this.#runIn(new Forks(this, FlushMode.COMMIT), () => work(new LoggedRow(this.em, meta, row, schema)));
   }
 
-  /** Loads relations and lazy columns of entities that do not have them yet; paths as MikroORM's `populate` takes them. */
+  /** Loads relations and lazy columns of entities that do not have them yet, as they are stored; paths as MikroORM's `populate` takes them. */
   async load(entities: readonly object[], paths: readonly string[]): Promise<void> {
     if (entities.length === 0 || paths.length === 0) return;
-    await this.em.populate([...entities], paths as never);
+    const { connectionType } = asStored;
+    await uncached(this.em.getContext(), () => this.em.populate([...entities], paths as never, { connectionType }));
     for (const path of paths) await this.#loadEmbedded(entities, path.split('.'));
   }
 
@@ -111,7 +131,7 @@ export class UnitOfWork {
     const [key, ...others] = meta.primaryKeys;
     const keyOf = (entity: object): unknown =>
       others.length > 0 ? primaryKeyOf(entity) : { [key ?? '']: primaryKeyOf(entity) };
-    const options = { fields: [name], filters: false };
+    const options = { ...asStored, fields: [name], filters: false };
     await this.em.find(meta.class, { $or: missing.map(keyOf) } as never, options as never);
   }
 

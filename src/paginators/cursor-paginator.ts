@@ -4,6 +4,7 @@ import { Page } from './page.js';
 import { schemaOf } from './page-kwargs.js';
 import { type PageSource, Paginator, type PaginatorTypes, type paginatorTypes } from './paginator.js';
 
+/** A page of `CursorPaginator`, as clients see it: `{ results, limit, next, previous }`. */
 export class CursorPage<Row> extends Page<Row> {
   /**
    * @param next the cursor of the page behind this one; null where it is the last
@@ -19,9 +20,11 @@ export class CursorPage<Row> extends Page<Row> {
   }
 }
 
+/** What clients send to `CursorPaginator` with `list`. */
 export interface CursorKwargs {
   /** The `next` or the `previous` of another page; the first page without it. */
   readonly cursor?: string;
+  /** Rows of the page, from 1. Default `pageSize` (25); more than `maximumPageSize` (100) is cut to it. */
   readonly limit?: number;
 }
 
@@ -54,6 +57,7 @@ export class CursorPaginator extends Paginator {
     });
   }
 
+  /** @throws ValidationFailed for a cursor that is none of this list */
   async page<Row>(source: PageSource<Row>, { cursor, limit }: CursorKwargs): Promise<CursorPage<Row>> {
     const size = this.sizeOf(limit);
     return cursor?.startsWith(backwards)

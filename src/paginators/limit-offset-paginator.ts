@@ -4,6 +4,10 @@ import { Page } from './page.js';
 import { wholeNumbers } from './page-kwargs.js';
 import { type PageSource, Paginator, type PaginatorTypes, type paginatorTypes } from './paginator.js';
 
+/**
+ * A page of `LimitOffsetPaginator`, as clients see it: `{ count, results, limit, offset }`; `count` is the number of rows of the
+ * whole list.
+ */
 export class LimitOffsetPage<Row> extends Page<Row> {
   constructor(
     readonly count: number,
@@ -15,8 +19,11 @@ export class LimitOffsetPage<Row> extends Page<Row> {
   }
 }
 
+/** What clients send to `LimitOffsetPaginator` with `list`. */
 export interface LimitOffsetKwargs {
+  /** Rows of the page, from 1. Default `pageSize` (25); more than `maximumPageSize` (100) is cut to it. */
   readonly limit?: number;
+  /** Rows before the page, from 0. Default 0. */
   readonly offset?: number;
 }
 

@@ -4,6 +4,10 @@ import { Page } from './page.js';
 import { wholeNumbers } from './page-kwargs.js';
 import { type PageSource, Paginator, type PaginatorTypes, type paginatorTypes } from './paginator.js';
 
+/**
+ * A page of `PageNumberPaginator`, as clients see it: `{ count, results, limit, page, pages }`; `count` is the number of rows of
+ * the whole list, `pages` that of its pages.
+ */
 export class NumberedPage<Row> extends Page<Row> {
   constructor(
     readonly count: number,
@@ -16,9 +20,11 @@ export class NumberedPage<Row> extends Page<Row> {
   }
 }
 
+/** What clients send to `PageNumberPaginator` with `list`. */
 export interface PageNumberKwargs {
   /** From 1 on. */
   readonly page?: number;
+  /** Rows of a page, from 1. Default `pageSize` (25); more than `maximumPageSize` (100) is cut to it. */
   readonly limit?: number;
 }
 

@@ -11,5 +11,6 @@ export declare const pageTypes: unique symbol;
 export abstract class Page<Row> {
   /** Tells a page from an action's own object that has results. */
   declare readonly [pageTypes]: Row;
+  /** Entities or rows as the page source gave them: the consumer's serializer shows them. */
   abstract readonly results: readonly Row[];
 }

@@ -5,7 +5,9 @@ import type { Page } from './page.js';
 
 /** The rows of one list: those that the client may see, filtered and in order. */
 export interface PageSource<Row> {
+  /** The number of rows of the whole list: one query. */
   count(): Promise<number>;
+  /** @param offset rows before the first one that is given */
   slice(offset: number, limit: number): Promise<Row[]>;
   /**
    * The rows behind a position, or the first ones.
@@ -28,7 +30,9 @@ export declare const paginatorTypes: unique symbol;
 
 /** The types of a paginator: `page` may refer to `this['row']`. */
 export interface PaginatorTypes {
+  /** The type of a row; refer to it as `this['row']`. */
   readonly row: unknown;
+  /** The type of a page of such rows. */
   readonly page: object;
 }
 
@@ -75,16 +79,24 @@ export abstract class Paginator {
   /** How long StreamedList waits between two pages, in milliseconds. Default 0. */
   readonly pause: number = 0;
 
+  /**
+   * Reads the page that a client asked for.
+   *
+   * @param kwargs what the client sent, checked by the static `kwargs`
+   * @throws ValidationFailed for what these rules cannot see, such as an unknown cursor
+   */
   abstract page<Row>(source: PageSource<Row>, kwargs: object): Promise<Page<Row>>;
 
   /** The kwargs of the page behind this one; undefined where it is the last. */
   abstract next(page: Page<unknown>, kwargs: object): object | undefined;
 
+  /** @param asked the `limit` of the client. Default `pageSize`; never more than `maximumPageSize` */
   protected sizeOf(asked: number | undefined): number {
     return Math.min(asked ?? this.pageSize, this.maximumPageSize);
   }
 }
 
+/** What the option `paginator` of a model consumer takes. */
 export type PaginatorClass = ConcreteClass<Paginator> & {
   readonly kwargs: KwargsSchema;
   pageSchema(row: JsonSchema): JsonSchema;

@@ -33,7 +33,7 @@ export type Answers = Map<Operand, Opinion>;
 /** The request behind an event. */
 export interface GrantingRequest {
   readonly context: ActionContext;
-  /** Those that are known are not asked for. */
+  /** Answers that are known already; these questions are not asked again. */
   readonly answers: Answers;
   /** Loads the object of a detail action, for the permissions that have an opinion on objects. @throws NotFound */
   readonly object?: (() => Promise<object>) | undefined;
@@ -161,7 +161,7 @@ export class PermissionChecker {
   }
 }
 
-/** Those of a consumer and those of its action, as they were written. */
+/** The expressions of a consumer and of its action, as they were written. */
 function operandsOf(expression: PermissionExpression): readonly PermissionExpression[] {
   const isAll = typeof expression !== 'function' && expression.kind === 'all';
   return isAll ? expression.operands.flatMap(operandsOf) : [expression];

@@ -7,11 +7,13 @@ export type Answer = boolean | Promise<boolean>;
 
 /** An event on its way to one connection. */
 export interface Delivery {
+  /** The connection of the client that would receive the event. */
   readonly scope: Scope;
-  /** Of a signal's event, its name. */
+  /** The kind of the change; for a signal's event, the name of the signal's events on the wire. */
   readonly action: 'create' | 'update' | 'delete' | (string & {});
-  /** Of a signal's event, null. */
+  /** The key of the row; null for a signal's event. */
   readonly pk: unknown;
+  /** The `data` of the event, as the observer shows them. */
   readonly data: unknown;
 }
 
@@ -50,6 +52,7 @@ export interface Permission<Options = undefined> {
   canReceive?(delivery: Delivery, options: Options): Answer;
 }
 
+/** A permission with any options. */
 // biome-ignore lint/suspicious/noExplicitAny: options are matched by withOptions; here every permission has to fit
 export type AnyPermission = Permission<any>;
 export type PermissionClass = ConcreteClass<AnyPermission>;

@@ -21,6 +21,7 @@ export interface Rights<Name extends string = string> {
   rightsOf(context: ActionContext): Name | undefined | Promise<Name | undefined>;
 }
 
+/** What `rights.by` of a model serializer takes: the container makes an instance. */
 export type RightsProvider = ConcreteClass<Rights>;
 
 /** The names that a provider of rights may give. */

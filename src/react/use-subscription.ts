@@ -4,13 +4,17 @@ import type { Subscription, SubscriptionState } from '../client/subscription.js'
 import type { Source } from './opened.js';
 import { useOpened } from './use-opened.js';
 
+/** What `useSubscription` calls. */
 export interface SubscriptionListeners<Event, Reply> {
+  /** Each event, in order. */
   readonly onEvent?: (event: Event) => void;
   /** The subscription is live again after a reconnection: what happened in between was missed. */
   readonly onResync?: (reply: Reply) => void;
 }
 
+/** What `useSubscription` returns. */
 export interface SubscriptionSnapshot {
+  /** The component is rendered anew when it changes. */
   readonly state: SubscriptionState;
   /** Why it is refused, revoked or ended. */
   readonly error: SignalboxError | undefined;

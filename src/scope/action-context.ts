@@ -14,9 +14,11 @@ export interface ActionFacts {
 
 /** The facts of one request; the last parameter of every action. */
 export class ActionContext {
+  /** The connection of the client. */
   readonly scope: Scope;
   /** The method's name on the wire: `create_message`. */
   readonly action: string;
+  /** As the client sent it, with its type; null where it sent none. */
   readonly requestId: RequestId;
   /**
    * All that came. The names that the action declares, and the key by which the client names the object, are checked: a permission

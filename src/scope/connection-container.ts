@@ -1,4 +1,5 @@
 import { type DependencyContainer, container as globalContainer, Lifecycle } from 'tsyringe';
+import { ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
 
 interface Registration {
@@ -21,6 +22,23 @@ interface Workshop {
 
 /** The class of tsyringe's containers, which has no name outside. */
 const Container = globalContainer.constructor as new (parent?: Workshop) => Workshop;
+
+/** Each of them is overridden or read below; what another version called otherwise would never be called, without an error. */
+const methods = ['construct', 'resolveRegistration', 'register', 'beforeResolution', 'afterResolution'];
+const fields = ['parent', '_registry', 'interceptors', 'disposables'];
+
+/** @throws ConfigurationError for a version of tsyringe in which a singleton would be built with the scope of the connection that asks first */
+export function checkTsyringe(made: object = new Container(workshopOf(globalContainer))): void {
+  const missing =
+    methods.find((name) => typeof Reflect.get(made, name) !== 'function') ?? fields.find((name) => !(name in made));
+  if (missing === undefined) return;
+  throw new ConfigurationError({
+    class: 'tsyringe',
+    member: missing,
+    reason: 'is missing. Signalbox does not know the containers of this version of tsyringe.',
+    remedy: 'Install the version that Signalbox names among its peers: npm install tsyringe@4.10.',
+  });
+}
 
 /** Made by every container for itself, and shared by ours, in which they stay empty. */
 const { interceptors, disposables } = new Container();

@@ -1,5 +1,5 @@
 /**
- * Who an authenticated connection belongs to: plain facts, set by scope middleware, changed by a login or a logout in the
+ * The user and the session that an authenticated connection belongs to: plain facts, set by scope middleware, changed by a login or a logout in the
  * socket. `scope.user` is the application's own object; this is what sessions, limits and disconnects go by.
  */
 export interface Identity {

@@ -3,6 +3,7 @@ import { type DependencyContainer, container as globalContainer, type InjectionT
 import { checkClassIsOurs, findPackage, loadedModules, ownFolder, secondCopy } from '../copies.js';
 import { ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
+import { checkTsyringe } from './connection-container.js';
 import { Scope } from './scope.js';
 
 /** What to do where the decorator is there and the types are not. */
@@ -38,6 +39,7 @@ export function checkProviders(container: DependencyContainer, providers: readon
 
 /** @throws ConfigurationError for a container of another copy of tsyringe, which knows no class that this one's decorators wrote down */
 export function checkContainer(container: DependencyContainer): void {
+  checkTsyringe();
   if (container instanceof globalContainer.constructor) return;
   const others = [...tsyringes().keys()].filter((folder) => folder !== ownTsyringe());
   const place = others.length === 1 ? `, in ${others[0]}` : '';
@@ -307,7 +309,7 @@ interface Parameter {
   readonly isOptional: boolean;
 }
 
-/** Of its own constructor or the inherited one. */
+/** The parameters of its own constructor or of the inherited one. */
 function parametersOf(provider: ConcreteClass): readonly Parameter[] {
   const isOwn = declaresConstructor(provider);
   const types: readonly unknown[] | undefined = isOwn

@@ -26,7 +26,7 @@ type ParameterPart<Pattern extends string> = Pattern extends `${infer Head}/${in
 
 type NameOfPart<Part extends string> = Part extends `${infer Name}(${string})` ? Name : Part;
 
-/** Those of a route that has none. */
+/** The parameters of a route that has none. */
 export const noParameters: Readonly<Record<string, never>> = Object.freeze(Object.create(null));
 
 /** The parameters of one connection, as its route declares them. */

@@ -17,6 +17,11 @@ import type { Scope } from './scope.js';
  * ```
  */
 export interface ScopeMiddleware {
+  /**
+   * Called once per handshake, after the middleware before it has settled.
+   *
+   * @throws ApiError that refuses the upgrade with its status. Any other error refuses it with 500 and is logged
+   */
   apply(scope: Scope): Promise<void> | void;
 }
 
@@ -29,4 +34,8 @@ export interface ScopeMiddlewareTraits {
   readonly providers?: readonly ConcreteClass[];
 }
 
+/**
+ * What the options `middleware` take: the container of the connection makes an instance. Its static properties say what a refusal
+ * and the checks at the start need.
+ */
 export type ScopeMiddlewareClass = ConcreteClass<ScopeMiddleware> & ScopeMiddlewareTraits;

@@ -14,6 +14,7 @@ export const ownership = Symbol('ownership');
 export interface HandshakeRequest {
   /** Path and query: `/ws/chat/?room=1`. */
   readonly url: string;
+  /** By their names in lower case, as Node gives them. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** `unix:` for the peer of a Unix socket. */
   readonly remoteAddress?: string;
@@ -107,19 +108,19 @@ export class Ownership implements UserFacts {
 
 /** The facts of one connection: the same object for all its consumers, actions and permissions. */
 export class Scope {
-  /** Of the URL, without its query. */
+  /** The path of the URL, without its query. */
   readonly path: string;
   /** Set by the route, as text: `/ws/rooms/:room/` gives `{ room: '1' }`. `paramsAs` gives them checked and typed. */
   readonly params: Readonly<Record<string, string>>;
   /** As they came: those that begin with `x-forwarded-` may be the client's own words. */
   readonly headers: HandshakeRequest['headers'];
-  /** Of the client, as far as trusted proxies tell; `unix:` where they do not and the socket is a Unix socket. */
+  /** The address of the client, as far as trusted proxies say; `unix:` where they do not and the socket is a Unix socket. */
   readonly remoteAddress: string | undefined;
-  /** The host that the client asked, with its port unless it is the protocol's own, as far as trusted proxies tell. */
+  /** The host that the client asked, with its port unless it is the protocol's own, as far as trusted proxies say. */
   readonly host: string | undefined;
-  /** How the client came, as far as trusted proxies tell. */
+  /** `https` where the client came over TLS, as far as trusted proxies say. */
   readonly protocol: 'http' | 'https';
-  /** The one that was agreed on. Scope middleware may choose one of those that are offered; else the consumer's options do. */
+  /** The subprotocol that was agreed on. Scope middleware may choose one of those that are offered; else the consumer's options do. */
   subprotocol: string | undefined;
   readonly [ownership] = new Ownership();
   readonly #url: string;
@@ -174,11 +175,13 @@ export class Scope {
     this[ownership].seen.identity = identity;
   }
 
+  /** The query of the URL, without a ticket of `queryTicket`. `queryAs` gives it checked and typed. */
   get query(): URLSearchParams {
     this.#query ??= new URLSearchParams(this.#url.slice(this.path.length + 1));
     return this.#query;
   }
 
+  /** By name, with their escapes (`%20`) read. Of several cookies of one name, the first counts. */
   get cookies(): Readonly<Record<string, string>> {
     this.#cookies ??= cookiesOf(this.headers.cookie);
     return this.#cookies;

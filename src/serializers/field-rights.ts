@@ -5,6 +5,7 @@ import { isSerializerClass, type SerializerClass, type SerializerContext } from 
 
 /** What `rights` of a model serializer says. */
 export interface FieldRights {
+  /** The provider that says which right a request has. */
   readonly by: RightsProvider;
   /** The name or names that show a field. */
   readonly fields: Readonly<Record<string, string | readonly string[]>>;

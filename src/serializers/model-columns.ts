@@ -324,7 +324,7 @@ function base64Of(value: unknown): unknown {
 
 // Durations
 
-/** The entity has it as it would be read: so it is told whether it has changed. */
+/** The entity has the value as it would be read, so that MikroORM sees whether it has changed. */
 function duration(type?: Type<unknown, unknown>): ColumnKind {
   const check: ColumnCheck = (value) => {
     const stored = typeof value === 'string' ? storedDuration(value) : undefined;

@@ -97,7 +97,7 @@ class Plans {
   readonly made = new Map<string, Planned>();
   readonly #making = new Map<string, Promise<Planned>>();
 
-  /** Once for all who wait for it. */
+  /** Read once for all callers that wait for it. */
   async make(name: string, compile: () => Promise<Planned>): Promise<Planned> {
     const making = this.#making.get(name) ?? compile();
     this.#making.set(name, making);
@@ -116,7 +116,7 @@ let selections = 0;
 
 /**
  * The plan of a serializer, made once for each of the rights that it knows: which columns are read, and how each becomes JSON. One that
- * needs entities says why. The first who asks also asks the database for the types of columns; inside a transaction, on its connection, and
+ * needs entities says why. The first caller also asks the database for the types of columns; inside a transaction, on its connection, and
  * without waiting for others: the connection that these wait for may be its own.
  */
 export function planRows(

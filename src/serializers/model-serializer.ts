@@ -40,7 +40,9 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
   implements ModelTypes<Entity, Options>
 {
   declare readonly [modelTypes]: { readonly entity: Entity; readonly options: Options };
+  /** The entity that `ModelSerializer` was given. */
   static readonly entity: Class;
+  /** The options that `ModelSerializer` was given. */
   static readonly options: ModelSerializerOptions<object>;
 
   /** The shown fields; a promise only where a computed field is one. */

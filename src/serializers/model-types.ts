@@ -5,6 +5,10 @@ import type { Json } from '../wire/json.js';
 import type { FieldRights } from './field-rights.js';
 import type { AnySerializer, Serializer, SerializerClass } from './serializer.js';
 
+/**
+ * Options of `ModelSerializer(Entity, options)`. All but `fields` may be left out; a ConfigurationError names a field that the
+ * entity does not have.
+ */
 export interface ModelSerializerOptions<Entity> {
   /** What is shown, and accepted unless it is read-only. */
   readonly fields: readonly FieldOf<Entity>[];

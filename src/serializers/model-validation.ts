@@ -2,6 +2,7 @@ import type { EntityManager, EntityMetadata, FilterQuery } from '@mikro-orm/core
 import { ValidationFailed } from '../errors.js';
 import { checkProperties } from '../kwargs/class-rules.js';
 import type { Class } from '../metadata.js';
+import { asStored } from '../orm/model-queries.js';
 import { primaryKeyOf } from '../orm/row.js';
 import { encodeData, isJsonObject } from '../wire/codec.js';
 import type { EmbeddedFields, ModelField } from './model-fields.js';
@@ -171,7 +172,7 @@ async function findRelated(
 ): Promise<ReadonlyMap<string, object>> {
   if (keys.length === 0) return new Map();
   const where = { $and: [byKeys(target.primaryKeys, keys), relationScope(name)] };
-  const rows = await em.find(target.class, where as never);
+  const rows = await em.find(target.class, where as never, asStored);
   return new Map(rows.map((row) => [encodeData(primaryKeyOf(row)), row]));
 }
 

@@ -5,14 +5,15 @@ import type { ActionContext } from '../scope/action-context.js';
 
 /** What a serializer may need to know of where it works. */
 export interface SerializerContext {
+  /** The entity manager of the action or of the event. */
   readonly unitOfWork: UnitOfWork;
   /** The request it works for; none when an event is serialized, once for all who will receive it. */
   readonly request?: ActionContext;
-  /** The rights that it is shown by; whatever is not given is the least. Asked of the request where there is one. */
+  /** The rights that it is shown by; a provider that is not in it gives none. The request is asked for them where there is one. */
   readonly rights?: GivenRights;
   /** The consumer that answers it. */
   readonly consumer?: object;
-  /** Told of keys that came and that the serializer does not accept; none in production. */
+  /** Called with the keys that came and that the serializer does not accept; absent in production. */
   noteDropped?(serializer: string, keys: readonly string[]): void;
   /** An instance of another serializer. */
   resolve<T>(serializer: ConcreteClass<T>): T;
@@ -29,6 +30,12 @@ export interface SerializerContext {
  * ```
  */
 export abstract class Serializer<Entity extends object = object, View = unknown> {
+  /**
+   * Called for each row of a reply, and once per change and right for all who receive the event: then `context.request` is
+   * undefined.
+   *
+   * @returns plain data that JSON can show
+   */
   abstract toData(entity: Entity, context: SerializerContext): View | Promise<View>;
 
   /** Relations to load before `toData`, as MikroORM names them: `user`, `tags:ref`. */
@@ -39,6 +46,7 @@ export abstract class Serializer<Entity extends object = object, View = unknown>
 
 // biome-ignore lint/suspicious/noExplicitAny: parameters of methods are bivariant, a type parameter is not; `any` fits every entity
 export type AnySerializer = Serializer<any, unknown>;
+/** What the options `serializer` and `reply` take: the container makes an instance. */
 export type SerializerClass<S extends AnySerializer = AnySerializer> = ConcreteClass<S>;
 
 export function isSerializerClass(value: unknown): value is SerializerClass {

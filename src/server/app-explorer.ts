@@ -57,7 +57,7 @@ export interface ConnectionState {
   readonly user: unknown;
   readonly session: unknown;
   readonly identity: unknown;
-  /** Of a route with one consumer, the one under an empty name. Streams that were not used yet are not there. */
+  /** By stream; the consumer of a route with only one has an empty name. Streams that were not used yet are absent. */
   readonly streams: Readonly<Record<string, StreamState>>;
   /** Streams whose permissions refused to connect. */
   readonly refused: readonly string[];
@@ -81,13 +81,14 @@ export interface SubscriptionState {
 
 /** As much of Node's `IncomingMessage` and `ServerResponse` as is needed, so that browsers can import the type of an application. */
 export interface PlainRequest {
+  /** Path and query. */
   readonly url?: string | undefined;
   readonly method?: string | undefined;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly socket: { readonly remoteAddress?: string | undefined };
 }
 
-/** Who made an HTTP request, and where to, as far as trusted proxies tell. */
+/** The client of an HTTP request, and the host that it asked, as far as trusted proxies say. */
 export interface RequestClient {
   /** `unix:` for a client that comes over a Unix socket; undefined where the client is gone. */
   readonly address: string | undefined;
@@ -95,6 +96,7 @@ export interface RequestClient {
   readonly network: string;
   /** The host that the client asked, with its port unless it is the protocol's own; undefined where it named none. */
   readonly host: string | undefined;
+  /** How the client came, not the proxy. */
   readonly protocol: 'http' | 'https';
 }
 

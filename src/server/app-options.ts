@@ -13,6 +13,7 @@ import type { AppExplorer } from './app-explorer.js';
 import type { ConnectionRule } from './connection-rules.js';
 import type { Route } from './routes.js';
 
+/** Options of `app.listen(options)`. With `path`, the application listens there and `port` and `host` are not used. */
 export interface ListenOptions {
   /** Default 0: any free port. */
   readonly port?: number;
@@ -25,6 +26,7 @@ export interface ListenOptions {
   readonly path?: string;
 }
 
+/** Options of `app.attach(server, options)`. */
 export interface AttachOptions {
   /**
    * Whether sockets whose clients owe a request are limited, by address and together, as those of `listen` are, and wait
@@ -33,6 +35,7 @@ export interface AttachOptions {
   readonly limitSockets?: boolean;
 }
 
+/** What `app.accept` gives: a connection over a transport of the caller's. */
 export interface AcceptedConnection {
   /** Resolves when nothing of the connection is left. */
   readonly closed: Promise<void>;
@@ -40,8 +43,11 @@ export interface AcceptedConnection {
 
 /** Where an application listens; on a Unix socket, `address` is its path, `family` is `unix` and `port` is 0. */
 export interface ListenAddress {
+  /** An IP address, or the path of a Unix socket. */
   readonly address: string;
+  /** `IPv4`, `IPv6` or `unix`. */
   readonly family: string;
+  /** The one that was chosen where `port` was 0. */
   readonly port: number;
 }
 
@@ -64,10 +70,11 @@ export interface ApplicationHooks {
   start?(): Promise<void> | void;
   /** Once sockets are accepted. */
   ready?(): Promise<void> | void;
-  /** After the last connection ended, in reverse order; other processes are told of what it commits. What it throws is logged. */
+  /** After the last connection ended, in reverse order; other processes send events of what it commits. What it throws is logged. */
   stop?(): Promise<void> | void;
 }
 
+/** Options of `createApp`. `orm` and `routes` are required. */
 export interface AppOptions<Routes extends readonly Route[]> {
   /** What `MikroORM.init` gave. Closing it is the application's business. */
   readonly orm: OrmRoot;
@@ -76,6 +83,14 @@ export interface AppOptions<Routes extends readonly Route[]> {
    * their entity managers are injected by tokens of the application.
    */
   readonly otherOrms?: readonly OrmRoot[];
+  /**
+   * Pattern -> consumer, demultiplexer or router, made by `path`. The first pattern that fits is taken; no pattern that fits is a
+   * 404.
+   *
+   * ```ts
+   * routes: [path('/ws/chat/', demultiplexer({ rooms: RoomConsumer, messages: MessageConsumer }))]
+   * ```
+   */
   readonly routes: Routes;
   /**
    * Where consumers, permissions and serializers come from. `EntityManager` (the core's or the driver's), `Logger`, `Clock`, `Counters` and `ChannelLayer` are
@@ -88,6 +103,7 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly permissions?: readonly PermissionExpression[];
   /** Providers that know errors of other libraries. */
   readonly errors?: readonly ErrorMapperClass[];
+  /** Providers that take part in start and end, in this order; `stop` in reverse order. Default none. */
   readonly hooks?: readonly ConcreteClass<ApplicationHooks>[];
   /**
    * Default: `NotifyChannelLayer`, which reaches all processes on the same PostgreSQL server; on PGlite, and where
@@ -102,6 +118,7 @@ export interface AppOptions<Routes extends readonly Route[]> {
   readonly ticketStore?: ConcreteClass<TicketStore>;
   /** The debug page: `explorer()` of `signalbox/explorer`. Default: none. */
   readonly explorer?: AppExplorer;
+  /** What differs from the defaults; an unknown name is a ConfigurationError. See `docs/settings.md`. */
   readonly settings?: GivenSettings;
 }
 

@@ -188,7 +188,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     return this.#services.connections.disconnectUser(...order);
   }
 
-  /** The same for the connections of one session. */
+  /** As the method above, for the connections of one session. */
   disconnectSession(...order: Parameters<Connections['disconnectSession']>): Promise<void> {
     return this.#services.connections.disconnectSession(...order);
   }
@@ -287,8 +287,8 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   /**
-   * Who made a request to an HTTP server that the application is attached to, and where to: what the setting `trustedProxies` lets
-   * count of `X-Forwarded-For`, `-Host` and `-Proto`.
+   * The client of a request to an HTTP server that the application is attached to, and the host that it asked: what the setting
+   * `trustedProxies` lets count of `X-Forwarded-For`, `-Host` and `-Proto`.
    *
    * ```ts
    * const { address, protocol } = app.clientOf(request);

@@ -36,11 +36,11 @@ const group = `${reservedPrefix}signals`;
 /** What an application observes: the models of its observers, of what revokes their subscriptions, and of its connection rules. */
 export interface ObservedModels {
   readonly all: readonly { readonly model?: Class }[];
-  /** Those of which a row's state before a change is needed. */
+  /** The models of which a row's state before a change is needed. */
   readonly varying: readonly { readonly model?: Class }[];
   /** Hidden and lazy properties that observers show or read. */
   shownOf(entity: Class): Iterable<string>;
-  /** Those of which only has to be known whether they have changed. */
+  /** Properties whose values are not needed: the log says only whether they have changed. */
   comparedOf(entity: Class): Iterable<string>;
 }
 
@@ -53,7 +53,7 @@ export class ChangeFeed {
   /** Tells this application from the others. */
   readonly #source = randomUUID();
   readonly #channel: string;
-  /** Of the databases that have an observed model; the first one's carries signals and orders as well. */
+  /** The change logs of the databases that have an observed model; the first one's carries signals and orders as well. */
   readonly #logs: ReadonlyMap<OrmRoot, ChangeLog>;
   readonly #detach: (() => Promise<void>)[];
   readonly #hasObserved: ({ em }: OrmRoot) => boolean;
@@ -138,7 +138,7 @@ export class ChangeFeed {
     this.#retries.add(timer.unref());
   }
 
-  /** Those of all processes; undefined where there is one. */
+  /** The ticket store that all processes share; undefined where the database is embedded in one process, or none has a log. */
   tickets(clock: Clock): TicketStore | undefined {
     const [orm] = this.orms;
     const log = orm && this.#logs.get(orm);
@@ -164,7 +164,7 @@ export class ChangeFeed {
     return isInTransaction && log.isReady ? log.batch : log.read();
   }
 
-  /** Behind the commit of the transaction around the caller; at once outside of any. */
+  /** Sends after the commit of the transaction around the caller, or at once outside of any. */
   recheck(recheck: LoggedRecheck): void {
     const [orm] = this.orms;
     const log = orm && this.#logs.get(orm);
@@ -208,7 +208,9 @@ export class ChangeFeed {
   }
 
   #warnOfOrder(error: unknown): void {
-    this.logger.error('An order could not be told to other processes.', { error });
+    this.logger.error('An order could not be written to the change log, so other processes do not carry it out.', {
+      error,
+    });
   }
 
   #logOf(model: Observer['model']): ChangeLog | undefined {

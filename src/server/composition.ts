@@ -94,12 +94,12 @@ markClasses([
 export interface Services extends ConnectionServices {
   readonly feed: ChangeFeed;
   readonly rechecker: Rechecker;
-  /** Of each database. */
+  /** The connection pool of each database. */
   readonly pools: readonly ConnectionPool[];
   readonly registry: ConnectionRegistry<Connection>;
   readonly connections: Connections;
   describe(): ApplicationDescription;
-  /** Undefined where there is no explorer, or it is not to be seen. */
+  /** Undefined where the application has no explorer, or does not show it in production. */
   readonly inspector: AppInspector | undefined;
   readonly handshake: Handshake;
   readonly sockets: HttpSockets;
@@ -126,7 +126,7 @@ export function buildServices(options: Options): Services {
   }
   for (const token of entityManagerTokens(orm)) provide(container, token, () => orm.em);
 
-  // What tells what happens, and when
+  // Logger, clock, counters and tracer
   const logger = provide(container, Logger, () => loggerFor(settings));
   const clock = provide(container, Clock, () => new Clock());
   if (otherSignalboxes().length > 0) {
@@ -319,7 +319,7 @@ function hiddenPropertiesThatTell(observers: readonly Observer[], entity: Class,
   );
 }
 
-/** Each under a name that is the same in every process: that of who hears it. */
+/** Each signal under the id of the observer or rule that hears it, which is the same in every process. */
 function heardSignals(observers: readonly Observer[], rules: readonly ConnectionRule[]): readonly HeardSignal[] {
   const ofObservers = observers.flatMap((observer) => {
     const all = [observer.signal, ...observer.revocations.map(({ signal }) => signal)];
@@ -333,7 +333,8 @@ function heardSignals(observers: readonly Observer[], rules: readonly Connection
 }
 
 /**
- * Changes and orders may have been missed: clients with subscriptions come back and read anew, and who belongs to a user proves that again.
+ * Changes and orders may have been missed. Clients with subscriptions connect again and read anew; authenticated clients connect again and
+ * authenticate anew.
  */
 function closeThoseThatMissed(registry: ConnectionRegistry<Connection>, logger: Logger, reason: string): void {
   const all = [...registry.connections.values()];
@@ -424,7 +425,7 @@ function channelLayerOf(
   );
   layer.onFailure((error) => {
     if (safeInstanceof(error, ChannelLayerUnavailable)) logger.warn('The channel layer is cut off.', { error });
-    else logger.error('The channel layer tells of a failure.', { error });
+    else logger.error('The channel layer failed.', { error });
   });
   return layer;
 }

@@ -16,15 +16,19 @@ type Ids = Id | readonly Id[] | null | undefined;
 
 /** Whose connections a change or a signal concerns: those of users, of sessions, or both. */
 export interface Concerned<Subject> {
+  /** Keys of the users whose connections are meant; null, undefined and an empty array mean none. */
   readonly user?: (subject: Subject) => Ids;
+  /** Keys of the sessions whose connections are meant; null, undefined and an empty array mean none. */
   readonly session?: (subject: Subject) => Ids;
 }
 
+/** Which signals `closeOn` and `recheckOn` heed. */
 export interface SignalCondition<Payload> {
   /** Default: always. */
   readonly when?: (payload: Payload) => boolean;
 }
 
+/** Which changes of an entity `closeOn` and `recheckOn` heed. */
 export interface ModelCondition<Entity> {
   /** An update counts only where one of these columns has changed. Default: any. */
   readonly changed?: readonly (keyof Entity & string)[];
@@ -39,6 +43,7 @@ export interface ModelCondition<Entity> {
   readonly when?: (row: Entity, before: Entity | undefined) => boolean;
 }
 
+/** What `closeOn` closes connections with. */
 export interface ClosingOptions {
   /** A sentence for the client, at most 123 bytes. Default: that they were logged out. */
   readonly reason?: string;
@@ -48,7 +53,9 @@ export interface ClosingOptions {
 
 /** What closes connections, or has them checked again. */
 export interface ConnectionRule {
+  /** `disconnect` of `closeOn`, `recheck` of `recheckOn`. */
   readonly kind: 'disconnect' | 'recheck';
+  /** The entity or signal that it heeds. */
   readonly source: Class | Signal<never>;
   readonly options: Concerned<never> & ModelCondition<never> & ClosingOptions;
 }
@@ -124,7 +131,7 @@ export class ConnectionRules {
     return this.rules.some((rule) => isOfModel({ entity }, modelOf(rule)));
   }
 
-  /** Told of what was committed, and of nothing else. */
+  /** Called for what was committed, and for nothing else. */
   apply(changes: readonly ModelChange[], signals: readonly SignalSent[]): void {
     for (const rule of this.rules) {
       for (const change of changes)

@@ -44,10 +44,10 @@ export interface ConnectionServices extends SessionServices {
 
 export const restartText = 'The server is restarting.';
 
-/** A frame of JSON counts for at least so many bytes for each of its signs, as far as its address is concerned: small values take longer to read. */
+/** Bytes that each sign of a JSON frame counts for, at least, in the rate of its address: small values take longer to read. */
 const bytesPerSign = 32;
 
-/** Marks the ping behind the frame that tells a client to leave. */
+/** Marks the ping behind the frame that asks a client to leave. */
 const farewell = 'drain';
 
 /**
@@ -286,7 +286,7 @@ export class Connection
     return new Throttled('Too many messages of one user.', { retryAfter });
   }
 
-  /** Of heap, where a frame would be held; others are counted where they wait. */
+  /** Bytes of heap of a frame that would be held; other frames are counted where they wait. */
   #heldBytes(payload: unknown): number {
     return this.#reauthorization?.isChecking ? heapBytesOf(payload) : 0;
   }

@@ -39,7 +39,7 @@ export function describeRoutes(routes: readonly CompiledRoute[], unitOfWork: Uni
 }
 
 interface DescriptionParts extends SchemaParts {
-  /** Those that were met. */
+  /** The serializers that were met. */
   readonly serializers: Set<SerializerClass>;
 }
 

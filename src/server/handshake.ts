@@ -60,7 +60,7 @@ export class Handshake {
     return this.router.match(url) !== undefined;
   }
 
-  /** Of all routes, as they were declared. */
+  /** The patterns of all routes, as they were declared. */
   get paths(): readonly string[] {
     return this.router.routes.map(({ path }) => path);
   }

@@ -13,6 +13,7 @@ export interface HealthRequest {
   readonly method?: string | undefined;
 }
 
+/** As much of Node's `ServerResponse` as is needed. */
 export interface HealthResponse {
   writeHead(status: number, headers: Readonly<Record<string, string>>): unknown;
   end(body: string): unknown;
@@ -20,8 +21,11 @@ export interface HealthResponse {
 
 /** Whether a process should be sent clients. Why not is in the log. */
 export interface Readiness {
+  /** Whether the three checks succeed and the process is not ending. */
   readonly isReady: boolean;
+  /** Whether each database answered a query within 2 s. */
   readonly database: boolean;
+  /** Whether the channel layer answered within 2 s. */
   readonly channelLayer: boolean;
   /** Whether the process has heard what is committed until now, or until `changeLog.lagTimeLimit` ago. */
   readonly changeLog: boolean;

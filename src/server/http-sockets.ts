@@ -43,7 +43,7 @@ const remedies: Readonly<Record<LimitName, string>> = {
  */
 export class HttpSockets {
   readonly #sockets = new WeakMap<object, OpenSocket>();
-  /** Those that wait, the longest first: all of them, and those of each network. */
+  /** The sockets that wait, the longest first: all of them, and those of each network. */
   readonly #waiting = new Set<OpenSocket>();
   readonly #waitingOf = new Map<string, Set<OpenSocket>>();
   #open = 0;
@@ -233,7 +233,7 @@ export class HttpSockets {
 
 /** What the system says of the file descriptors of this process. */
 export interface Descriptors {
-  /** How many may be open; Infinity where the system does not tell. */
+  /** How many may be open; Infinity where the system does not say. */
   readonly limit: number;
   /** How many are open now. */
   count(): number;
@@ -252,7 +252,7 @@ export function roomFor({ sockets, freeDescriptors }: Limits, free: number): Des
   return { sockets: room, connections: room - Math.min(sockets, Math.floor(room / 4)) };
 }
 
-/** Of Linux; other systems do not tell. */
+/** Reads the limit of open files from /proc, which Linux has; Infinity on other systems. */
 export function systemDescriptors(): Descriptors {
   try {
     const [, soft] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];

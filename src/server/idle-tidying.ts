@@ -18,8 +18,8 @@ export interface Tidying {
 }
 
 /**
- * V8 keeps the memory of a burst of handshakes for good. After so many new connections, and once the event loop has been idle for
- * a second, one full collection gives it back; never under load, because all clients wait for it.
+ * V8 keeps the memory of a burst of handshakes for good. After a set number of new connections, and once the event loop has been
+ * idle for a second, one full collection gives it back; never under load, because all clients wait for it.
  */
 export class IdleTidying {
   #opened = 0;

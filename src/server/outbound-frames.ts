@@ -10,7 +10,7 @@ const window = 65_536;
 /** Characters of one tick that are held back to leave in one write; what is above it is written at once. */
 const longestWrite = 16_384;
 
-/** Only a turn of the event loop tells that a client is gone; so often a sender may ask for more without one. */
+/** Number of frames that a sender may ask for without a turn of the event loop: only such a turn shows that a client is gone. */
 const longestRun = 64;
 
 /** Resolves once no more bytes than these are pending. */

@@ -1,6 +1,6 @@
 /**
  * How many bytes frames have. Frames that wait share the text of their event as long as none is looked at as a whole, which
- * makes a copy of it; so the event is measured by itself, once for all who wait for it, and what is around it is counted in
+ * makes a copy of it; so the event is measured by itself, once for all connections that it waits for, and what is around it is counted in
  * characters.
  */
 export class FrameSizes {
@@ -24,7 +24,7 @@ export interface Latest {
   /** Tells the row and its subscription. */
   readonly key: string;
   readonly action: string;
-  /** The same frame under another action. */
+  /** Gives the same frame with another action. */
   readonly as: (action: string) => string;
 }
 
@@ -51,7 +51,7 @@ export class OutboundQueue {
   #first = 0;
   /** The place of the last frame of each key. Made when there is one: few clients read slowly. */
   #places: Map<string, number> | undefined;
-  /** Of the frames and of what keeps them in order. */
+  /** Bytes of the frames and of what keeps them in order. */
   bytes = 0;
   isEmpty = true;
 

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.js';
 import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
 
+/** How a process ends at SIGTERM and SIGINT. */
 export interface ShutdownOptions {
   /** What is to end behind the application, such as the database: `() => orm.close()`. */
   readonly after?: () => Promise<unknown> | unknown;

@@ -267,8 +267,8 @@ const retryDelay = 10_000;
 const remembered = 10_000;
 
 /**
- * How many may connect. An address that calls too often is refused before it takes anything of what all have in common, and
- * everyone is refused before anything is asked that costs, such as who it is.
+ * Limits connections and handshakes. An address above its rate is refused before it takes anything of the limits of the process, and
+ * every refusal comes before work that costs, such as authentication.
  */
 export class ConnectionLimiter {
   readonly #handshakes: TokenBucket;
@@ -290,12 +290,12 @@ export class ConnectionLimiter {
     return this.clock.elapsed();
   }
 
-  /** Of how many addresses something is known. */
+  /** Number of addresses that are remembered. */
   get knownAddresses(): number {
     return this.#callers.size;
   }
 
-  /** Of how many users something is known. */
+  /** Number of users that are remembered. */
   get knownUsers(): number {
     return this.#users.size;
   }
@@ -426,7 +426,7 @@ export class ConnectionSlot implements UserSlot {
   }
 
   /**
-   * Some frames take more work than their bytes tell.
+   * Charges a frame that takes more work than its bytes suggest.
    *
    * @param bytes that would take as much, beside its own
    */

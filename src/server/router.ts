@@ -15,7 +15,7 @@ export interface CompiledRoute {
   readonly pattern: RoutePattern;
   /** The parameters of a route that declares none. */
   readonly noParameters: RouteParameters;
-  /** Of the application, of the routers around it, its own: in this order. */
+  /** The middleware of the application, then of the routers around the route, then its own. */
   readonly middleware: readonly ScopeMiddlewareClass[];
   readonly schemas: Pick<RouteOptions, ParameterSource>;
   /** One consumer, or several by stream. */
@@ -315,7 +315,7 @@ function paramsOf(pattern: RoutePattern, pathname: string): Readonly<Record<stri
   return params;
 }
 
-/** The same parameters as their kinds want them: `int` as a number. */
+/** Converts the parameters to their kinds: `int` to a number. */
 export function convertedParams(
   pattern: RoutePattern,
   params: Readonly<Record<string, string>>,

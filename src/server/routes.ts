@@ -7,11 +7,13 @@ export type Routed = ConsumerClass | Demultiplexer;
 /** What a path leads to: in the end a consumer, on the way further paths. */
 export type RouteTarget = Routed | NestedRouter;
 
+/** Options of `router`. */
 export interface RouterOptions {
   /** Providers that add to the scope of each connection: after those of the application, before those of the routes in it. */
   readonly middleware?: readonly ScopeMiddlewareClass[];
 }
 
+/** Options of `path`: middleware and the checks of what the handshake brings. */
 export interface RouteOptions extends RouterOptions {
   /** Checks the parameters of the path; 404 where they do not fit. Read them by `scope.paramsAs`. */
   readonly params?: ParameterSchema;
@@ -26,7 +28,9 @@ export interface RouteOptions extends RouterOptions {
 
 /** One entry of `routes`. */
 export interface Route<Path extends string = string, To extends RouteTarget = RouteTarget> {
+  /** The pattern, as it was written: `/ws/rooms/:room(int)/`. */
   readonly path: Path;
+  /** A consumer, a demultiplexer or a router. */
   readonly to: To;
   readonly options: RouteOptions;
 }
@@ -40,6 +44,12 @@ export class NestedRouter<const Routes extends readonly Route[] = readonly Route
 }
 
 /**
+ * One entry of `routes`: the pattern of a path, and what serves the sockets that ask for it.
+ *
+ * ```ts
+ * path('/ws/rooms/:room(int)/', RoomConsumer, { middleware: [cookieSession(Sessions)] })
+ * ```
+ *
  * @param pattern a path whose parts may be parameters: `/ws/rooms/:room/` gives `scope.params.room`. `:room(int)` takes whole
  * numbers only, `:room(uuid)` UUIDs; another path is another route's, or a 404. A slash at the end makes no difference.
  */

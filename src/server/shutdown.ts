@@ -62,7 +62,7 @@ export class Shutdown {
     await entranceClosed;
     stopListening();
     // What this process has sent reaches the other processes, also while its connections ended.
-    await this.#waitFor(feed.idle(), 'Some changes could not be told in time.');
+    await this.#waitFor(feed.idle(), 'Some changes could not be sent as events in time.');
     await lifecycle.stop();
     await this.#waitFor(feed.stop(), 'The change log was not left in time.');
     await this.#waitFor(this.#closeLayer(), 'The channel layer did not close in time.');

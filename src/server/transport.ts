@@ -26,8 +26,11 @@ export interface Transport {
   listen(listener: TransportListener): void;
 }
 
+/** What a transport calls: the server's end of one socket. */
 export interface TransportListener {
+  /** A whole text frame arrived. Frames come in the order in which they were sent. */
   onText(text: FrameText): void;
+  /** A whole binary frame arrived. */
   onBinary(data: Uint8Array): void;
   /** @param mark that of the ping */
   onPong?(mark?: string): void;

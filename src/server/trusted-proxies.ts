@@ -16,7 +16,7 @@ export interface Peer {
 }
 
 /**
- * Who made a request, where, and how. A client may write what it likes into `X-Forwarded-*`, so these headers count only where
+ * The address, host and protocol of a request's client. A client may write what it likes into `X-Forwarded-*`, so these headers count only where
  * a trusted proxy opened the socket.
  */
 export class TrustedProxies {
@@ -75,7 +75,7 @@ export class TrustedProxies {
   }
 }
 
-/** Of several values the last one counts: the proxy that opened the socket wrote it. Undefined where it is no host. */
+/** The last of several values counts, because the proxy that opened the socket wrote it. Undefined where it is no host. */
 function hostIn(header: string | string[] | undefined): string | undefined {
   const host = valuesOf(header).at(-1);
   // It may stand between `https://` and the path of a URL.

@@ -10,7 +10,7 @@ import type { Transport, TransportListener } from './transport.js';
 export class WebSocketAcceptor {
   readonly #server: Server<typeof HeardSocket>;
   readonly #failed: (error: Error) => void;
-  /** Of the request that is being accepted. */
+  /** The subprotocol that was agreed on for the request that is being accepted. */
   #subprotocol: string | undefined;
 
   constructor({ maxPayload, limits }: Settings, logger: Logger) {
@@ -42,7 +42,7 @@ export class WebSocketAcceptor {
   }
 }
 
-/** Knows who hears it, so that the functions that listen to it are the same for all sockets. */
+/** A socket that knows its listener, so that the functions that listen to it are the same for all sockets. */
 class HeardSocket extends WebSocket {
   listener: TransportListener | undefined;
   /** The same socket, one layer below. */

@@ -8,6 +8,7 @@ import { UnitOfWork } from '../orm/unit-of-work.js';
 import { type ChangeLogSettings, completeSettings } from '../settings.js';
 import type { AnySignal } from '../signals/signal.js';
 
+/** Options of `writeChangeLog`. */
 export interface ChangeLogWriterOptions {
   /** What `MikroORM.init` gave, with the entities of the applications. */
   readonly orm: OrmRoot;
@@ -28,7 +29,7 @@ export interface ChangeLogWriter {
 }
 
 /**
- * For a worker, a script or another HTTP service: from now on the observers of all applications are told what this process commits. It
+ * For a worker, a script or another HTTP service: from now on the observers of all applications are called for what this process commits. It
  * needs the entities and neither consumers nor routes. What is committed stands in the change log with the commit, whatever becomes of
  * the process behind it.
  *
@@ -40,7 +41,7 @@ export interface ChangeLogWriter {
  * await orm.close();
  * ```
  *
- * A signal that is sent in a transaction is told with its commit, any other at once.
+ * A signal that is sent in a transaction reaches the observers with its commit, any other at once.
  *
  * @throws ConfigurationError where the database cannot have the change log, and for a signal without a name
  */
@@ -59,7 +60,9 @@ export async function writeChangeLog(options: ChangeLogWriterOptions): Promise<C
   const ends = signals.map((signal) =>
     hearNamed(signal, (sent) => {
       log.noteSignal(orm.em, sent, () => {
-        log.tell({ signals: [sent] }).catch((error) => logger.error('A signal could not be told.', { error }));
+        log
+          .tell({ signals: [sent] })
+          .catch((error) => logger.error('A signal could not be written to the change log.', { error }));
       });
     }),
   );

@@ -29,7 +29,7 @@ export class Signal<T> {
 
   constructor(onFailure?: (error: unknown) => void);
   constructor(name: string, onFailure?: (error: unknown) => void);
-  /** @param onFailure told of a receiver that failed. Default: a warning of the process */
+  /** @param onFailure called with what a receiver threw. Default: a warning of the process */
   constructor(first: string | ((error: unknown) => void) = warn, onFailure = warn) {
     this.name = typeof first === 'string' ? first : undefined;
     this.#onFailure = typeof first === 'string' ? onFailure : first;
@@ -40,6 +40,7 @@ export class Signal<T> {
     this.#receivers.set(receiver, prepare);
   }
 
+  /** Ends what `connect` began with this receiver; does nothing where it is not connected. */
   disconnect(receiver: Receiver<T>): void {
     this.#receivers.delete(receiver);
   }

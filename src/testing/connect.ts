@@ -8,14 +8,19 @@ import type { ReplyFrame } from '../wire/messages.js';
 import { MemoryTransport } from './memory-transport.js';
 import { type ConsumerView, TestChannel } from './test-channel.js';
 
+/** Options of `connect`: the handshake of a test, and facts that no middleware has to find. */
 export interface ConnectOptions {
   /** Who is logged in, whatever the middleware says. */
   readonly user?: ScopeUser;
+  /** Becomes `scope.session`, whatever the middleware says. */
   readonly session?: ScopeSession;
+  /** Becomes `scope.identity`, whatever the middleware says. */
   readonly identity?: Identity;
+  /** The headers of the handshake; their names may be in any case. */
   readonly headers?: Readonly<Record<string, string>>;
   /** What the client offers to speak, the preferred one first. */
   readonly subprotocols?: readonly string[];
+  /** By name. Values are escaped as Signalbox reads them. */
   readonly cookies?: Readonly<Record<string, string>>;
   /** Any other fact of the scope. */
   readonly prepare?: (scope: Scope) => void;
@@ -67,7 +72,7 @@ export class TestConnection<Api = unknown>
     return this.#transport.closed;
   }
 
-  /** Resolves when the server has nothing of the connection left: its consumers were told, its providers disposed. */
+  /** Resolves when the server has nothing of the connection left: the disconnect hooks of its consumers ran, its providers are disposed. */
   get ended(): Promise<void> {
     return this.#ended();
   }
@@ -108,6 +113,7 @@ export class TestConnection<Api = unknown>
     this.#transport.die();
   }
 
+  /** The client closes the socket. Default code 1000. */
   close(code = 1000): void {
     this.#transport.receiveClose(code);
   }

@@ -1,5 +1,6 @@
 import { type LogFields, Logger, type LogLevel } from '../logger.js';
 
+/** One entry of `MemoryLogger`, before anything is cut or redacted. */
 export interface LogEntry {
   readonly level: LogLevel;
   readonly message: string;
@@ -8,6 +9,7 @@ export interface LogEntry {
 
 /** Keeps what is logged: `container.registerInstance(Logger, new MemoryLogger())`. */
 export class MemoryLogger extends Logger {
+  /** All of them, the oldest first. Set its `length` to 0 to forget them. */
   readonly entries: LogEntry[] = [];
 
   protected override log(level: LogLevel, message: string, fields: LogFields = {}): void {

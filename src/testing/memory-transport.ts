@@ -20,7 +20,7 @@ export class MemoryTransport implements Transport {
   /** What the server has not read, while it is paused. */
   #unread: (() => void)[] | undefined;
 
-  /** Both are told of every frame that the server sends. */
+  /** Each is called for every frame of its kind that the server sends. */
   constructor(onText: (text: string) => void, onBinary: (data: Uint8Array) => void = () => {}) {
     this.#onText = onText;
     this.#onBinary = onBinary;
@@ -87,7 +87,7 @@ export class MemoryTransport implements Transport {
     this.#deliver();
   }
 
-  /** The network is gone, and neither end was told: no ping is answered. */
+  /** The network is gone, and neither end has noticed: no ping is answered. */
   die(): void {
     this.#isDead = true;
     this.freeze();
@@ -98,6 +98,7 @@ export class MemoryTransport implements Transport {
     queueMicrotask(() => this.#receive(() => this.#listener?.onText(text)));
   }
 
+  /** A binary frame from the client. It arrives in a later turn, as from a network. */
   receiveBinary(data: Uint8Array): void {
     queueMicrotask(() => this.#receive(() => this.#listener?.onBinary(data)));
   }

@@ -3,6 +3,7 @@ import type { ReplyFrame } from '../wire/messages.js';
 import type { WireName } from '../wire/names.js';
 import { Inbox } from './inbox.js';
 
+/** Options of what waits for a frame. */
 export interface ReceiveOptions {
   /** How long to wait, in milliseconds. Default 4 000. */
   readonly timeout?: number;
@@ -12,6 +13,7 @@ const defaultTimeout = 4_000;
 
 /** As much of `ConsumerApi` as a channel needs. */
 export interface ConsumerView {
+  /** Keyed by the name of the method. */
   readonly actions: { readonly [name: string]: ActionApi<unknown, unknown, unknown> };
   readonly observers: object;
 }
@@ -76,6 +78,7 @@ export class TestChannel<View = unknown> {
     this.#post(payload);
   }
 
+  /** Sends a binary frame as it is. Default an empty one. */
   sendBinary(data: Uint8Array = new Uint8Array()): void {
     this.#postBinary(data);
   }

@@ -2,12 +2,17 @@ import type { View } from './view.js';
 
 /** What an inject function is asked for. */
 export interface InjectOptions {
+  /** That of the request which the view is asked with. */
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS';
   /** Path and query. */
   readonly url: string;
+  /** By their names in lower case; `host` is among them. */
   readonly headers: Record<string, string>;
+  /** The bytes of the body; absent where there is none. */
   readonly payload?: Uint8Array;
+  /** Aborted when the request is cancelled, runs past its time limit, or its client leaves. */
   readonly signal?: AbortSignal;
+  /** That of the client, as `scope.remoteAddress` has it. */
   readonly remoteAddress?: string;
 }
 
@@ -15,6 +20,7 @@ export interface InjectOptions {
 export interface InjectResponse {
   readonly statusCode: number;
   readonly headers: Readonly<Record<string, string | number | readonly string[] | undefined>>;
+  /** The bytes of the body. */
   readonly rawPayload: Uint8Array;
 }
 

@@ -7,6 +7,7 @@ import { isJsonObject } from '../wire/codec.js';
 export class ViewFailed extends ApiError {
   static override readonly code = 'view_failed';
   static override readonly detail: string = 'The view refused the request.';
+  /** That of the view's answer: 400 or more. 500 where the answer is larger than `maxViewAnswer`. */
   override readonly status: number;
 
   constructor(status: number, errors: readonly ErrorDetail[]) {

@@ -11,10 +11,13 @@ export type ViewTarget = Method | `${Method} /${string}`;
 
 /** What an action asks of a view. */
 export interface ViewRoute<Target extends ViewTarget = ViewTarget, View extends ReplyClass = ReplyClass> {
+  /** As it was written: `GET /rooms/:pk`. */
   readonly target: Target;
+  /** The HTTP method. */
   readonly method: string;
   /** Undefined: that of the connection. */
   readonly path: string | undefined;
+  /** A class whose `@Expose`d properties are all that gets out; absent: the whole answer. */
   readonly reply?: View;
 }
 

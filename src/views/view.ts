@@ -1,10 +1,10 @@
 import type { Scope } from '../scope/scope.js';
 
-/** What a view is told besides the request. */
+/** What a view is given besides the request. */
 export interface ViewFacts {
   /** What came as `parameters`, as JSON: what the path names, and whatever else. */
   readonly parameters: Readonly<Record<string, unknown>>;
-  /** Of the connection: its user, session, cookies. */
+  /** The scope of the connection: its user, session, cookies. */
   readonly scope: Scope;
 }
 

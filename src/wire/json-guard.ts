@@ -31,9 +31,9 @@ const safeLength = 15;
 /** An object or array that is not closed yet. */
 interface Level {
   readonly isObject: boolean;
-  /** Of an array: commas. */
+  /** Number of commas of an array. */
   count: number;
-  /** Of an object: its keys, in a list while they are few. */
+  /** Keys of an object, in a list while they are few. */
   readonly keys: string[];
   known: Set<string> | undefined;
   /** The last key that was read. */

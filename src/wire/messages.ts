@@ -23,10 +23,19 @@ export interface Reply {
 
 /** The frame of a reply, as clients see it. */
 export interface ReplyFrame<Data = unknown> {
+  /** Empty for a success and for an event. */
   readonly errors: readonly ErrorDetail[];
+  /** Null for an error without data, and for a success that has none. */
   readonly data: Data;
+  /**
+   * The name that the client called it by; of an event, `create`, `update`, `delete` or that of the signal. Null where the frame of
+   * the client named none.
+   */
   readonly action: string | null;
+  /** An HTTP status; 206 for a part that others follow. */
   readonly response_status: number;
+  /** As the client sent it, with its type; of an event, that of the request that subscribed. */
   readonly request_id: RequestId;
+  /** The stable word of an error, such as `not_found`; absent for a success. */
   readonly code?: string;
 }

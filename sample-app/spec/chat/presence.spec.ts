@@ -109,7 +109,7 @@ describe('Presence', () => {
     expect(await inside()).to.deep.equal([grace]);
   });
 
-  it('lists nobody who was expelled by another process', async () => {
+  it('lists no user that another process has expelled', async () => {
     await orm.em.fork().nativeUpdate(Room, room, { isPrivate: true });
     const other = process();
     await other.enter(room, ada, tab);

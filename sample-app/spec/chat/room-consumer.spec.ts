@@ -59,7 +59,7 @@ describe('RoomConsumer', () => {
   });
   const join = (visit: Pick<Visit, 'chat'>) => visit.chat.request('join_room', { pk: room.id });
 
-  it('refuses whoever is not logged in', async () => {
+  it('refuses a visitor that is not logged in', async () => {
     const refusal = await connect(chat.app, '/ws/chat/').then(
       () => undefined,
       (error: unknown) => error,

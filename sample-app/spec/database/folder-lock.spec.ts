@@ -57,7 +57,7 @@ describe('FolderLock', () => {
     expect(() => FolderLock.acquire(folder.path)).to.throw(StartError);
   });
 
-  it('waits for nobody who died between the creation of the file and its content', () => {
+  it('does not wait for a process that died between the creation of the file and its content', () => {
     writeFileSync(lockFile(), '');
     expect(() => FolderLock.acquire(folder.path)).to.throw(StartError, 'just starting');
     utimesSync(lockFile(), 0, 0);

@@ -22,7 +22,7 @@ describe('pages over HTTP', () => {
     expect((await get('/')).headers.location).to.equal('/sign-up?first');
   });
 
-  it('lead to the log-in page whoever is not logged in, and back afterwards', async () => {
+  it('lead a visitor that is not logged in to the log-in page, and back afterwards', async () => {
     const payload = { username: unique('ada'), password: 'correct horse battery' };
     await chat.http.inject({ method: 'POST', url: '/api/sign-up', payload });
     expect((await get('/')).headers.location).to.equal('/log-in');

@@ -52,7 +52,7 @@ export class Sessions implements SessionStore {
     return { userId: String(user.id), sessionId: id, expiresAt, user };
   }
 
-  /** By the unit of work, which tells of it: the sockets of the session are closed. */
+  /** By the unit of work, which reports the change: the sockets of the session are closed. */
   async close(token: string): Promise<void> {
     const session = await this.em.findOne(Session, idOf(token));
     if (session) await this.em.remove(session).flush();

@@ -148,7 +148,7 @@ export class RoomConsumer extends mix(
     yield `room-${room}`;
   }
 
-  /** A user who may not know of the room any more is told so once, and hears nothing of what is said from then on. */
+  /** A user who may not know of the room any more is sent one error, and no event from then on. */
   @RevokedBy('onMessage', () => Room)
   @RevokedBy('onUsers', () => Room)
   protected *subscribersOf({ id, isPrivate }: Room) {

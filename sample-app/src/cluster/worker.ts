@@ -43,7 +43,7 @@ if (process.connected === false) stopping.abort();
 
 const database = await openDatabase(readSettings(process.env));
 await migrate(database);
-// From here on, what this process commits is told to the clients of all processes.
+// From here on, the clients of all processes are sent events of what this process commits.
 const changes = await writeChangeLog({ orm: database.orm });
 print(`The time is told in the room "${NAME}"`);
 while (!stopping.signal.aborted) {

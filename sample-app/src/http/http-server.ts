@@ -44,7 +44,7 @@ export async function createHttpServer(services: HttpServices): Promise<FastifyI
   return server;
 }
 
-/** An error is told to the client where it is the client's, and to the log where it is not; never what was sent. */
+/** The client's own errors are sent to it, all others go to the log; never what was sent. */
 function sendError(error: FastifyError | ApiError, reply: FastifyReply, logger: Logger): FastifyReply {
   if (error instanceof ApiError) {
     const { status, errors, code, retryAfter } = error;

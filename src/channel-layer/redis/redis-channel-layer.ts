@@ -6,6 +6,7 @@ import {
   type BrokerOptions,
 } from '../broker-channel-layer.js';
 
+/** Options of `RedisChannelLayer`. */
 export interface RedisChannelLayerOptions extends BrokerOptions {
   /**
    * What the names of all channels in Redis begin with. Applications that share a Redis need one each: its databases do not keep
@@ -30,6 +31,8 @@ const subscribedAtOnce = 1_000;
 export class RedisChannelLayer extends BrokerChannelLayer {
   readonly #server: RedisClientOptions;
   readonly #prefix: string;
+  /** Never connects. A client that is made from options makes a class with all commands of Redis, its copies share it. */
+  #original: Client | undefined;
 
   /** @param server its address, or the options of node-redis; how to reconnect is the layer's own affair */
   constructor(
@@ -42,8 +45,9 @@ export class RedisChannelLayer extends BrokerChannelLayer {
   }
 
   protected async open(events: BrokerEvents): Promise<BrokerConnection> {
-    const receiver = clientFor(this.#server, events);
-    const sender = clientFor(this.#server, events);
+    this.#original ??= clientFor(this.#server);
+    const receiver = copyOf(this.#original, events);
+    const sender = copyOf(this.#original, events);
     await Promise.all([receiver.connect(), sender.connect()]);
     const prefix = this.#prefix;
     const hear = (text: string, name: string): void => events.received(name.slice(prefix.length), text);
@@ -70,15 +74,20 @@ export class RedisChannelLayer extends BrokerChannelLayer {
   }
 }
 
-/** The client lives as long as one connection. What it cannot send at once it refuses. */
-function clientFor(server: RedisClientOptions, { lost, signal }: BrokerEvents) {
-  const client = createClient({
+/** What the client cannot send at once it refuses. */
+function clientFor(server: RedisClientOptions) {
+  return createClient({
     ...server,
     socket: { ...server.socket, reconnectStrategy: false },
     disableOfflineQueue: true,
     // The move to another server loses messages, and would be silent.
     maintNotifications: 'disabled',
   });
+}
+
+/** The copy lives as long as one connection. */
+function copyOf(original: Client, { lost, signal }: BrokerEvents): Client {
+  const client = original.duplicate();
   client.on('error', lost);
   client.on('end', () => lost(new Error('Redis ended the connection.')));
   signal.addEventListener('abort', () => end(client), { once: true });

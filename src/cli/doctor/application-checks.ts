@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { machineDeadlines } from '../../clock.js';
 import { checkLog } from '../../log/log-schema.js';
 import { checkDatabase } from '../../orm/database-check.js';
 import { isEmbedded, usesDatabase } from '../../orm/database-facts.js';
@@ -221,11 +222,6 @@ function ofApplication(check: (app: App) => readonly Finding[]): Check {
 }
 
 async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`no answer in ${milliseconds} ms`)), milliseconds);
-  try {
-    return await Promise.race([work, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
+  if (!(await machineDeadlines.settles(work, milliseconds))) throw new Error(`no answer in ${milliseconds} ms`);
+  return work;
 }

@@ -1,0 +1,53 @@
+import type { Opt } from '@mikro-orm/core';
+import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import {
+  ApiConsumer,
+  GroupsForBoth,
+  type ModelEvent,
+  ModelObserver,
+  ModelSerializer,
+  type Subscription,
+} from 'signalbox';
+import { injectable } from 'tsyringe';
+import { RoomKey } from './rooms.js';
+
+/** A reader with a seat in a room may follow the notes of that room, in specs that say so. */
+@Entity()
+export class Seat {
+  @PrimaryKey({ type: 'integer' })
+  id!: number;
+
+  @Property({ type: 'integer' })
+  room!: number;
+
+  @Property({ type: 'string', default: '' })
+  name: Opt<string> = '';
+}
+
+@Entity()
+export class Note {
+  @PrimaryKey({ type: 'integer' })
+  id!: number;
+
+  @Property({ type: 'integer' })
+  room!: number;
+
+  @Property({ type: 'string' })
+  text!: string;
+}
+
+@injectable()
+export class NoteSerializer extends ModelSerializer(Note, { fields: ['id', 'text'] }) {}
+
+/** The notes of each room. */
+export abstract class NoteObserver extends ApiConsumer {
+  @ModelObserver(() => Note, { serializer: NoteSerializer })
+  async onNote(event: ModelEvent<NoteSerializer>, subscription: Subscription<RoomKey>) {
+    await subscription.send(event);
+  }
+
+  @GroupsForBoth('onNote')
+  protected *groupsOfRoom({ room }: Note | RoomKey) {
+    yield `room-${room}`;
+  }
+}
