@@ -6,7 +6,7 @@ export const writerSessionBugs: readonly Bug[] = [
   {
     name: 'an event shows dates and numbers as the session of its writer writes them',
     story: 'The statements of the log read rows with the settings that they find.',
-    plant: { symbol: 'plainTexts', with: reworded('where not (', 'where false and not (') },
+    plant: { symbol: 'plainTexts', with: reworded('case when not (', 'case when false and not (') },
     caughtBy: ['log/session-settings'],
   },
   {
@@ -30,7 +30,10 @@ export const writerSessionBugs: readonly Bug[] = [
   {
     name: 'a process starts with sessions whose values the driver reads wrongly',
     story: 'Nothing asks for the settings of the session.',
-    plant: { symbol: 'unlessPlain', with: always('null') },
+    plant: {
+      symbol: 'serverQuery',
+      with: (original: string) => original.replace(/concat_ws\(.*\) as unreadable/, `'' as unreadable`),
+    },
     caughtBy: ['log/session-settings'],
   },
   {

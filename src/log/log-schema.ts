@@ -208,7 +208,7 @@ const serverQuery = `select current_setting('server_version_num')::int as number
   coalesce(has_schema_privilege(${schema}, 'create'), has_database_privilege(current_database(), 'create')) as "mayMake"`;
 
 function unlessPlain({ name, isPlain }: (typeof plainSettings)[number]): string {
-  return `case when not (${isPlain}) then '${name} = ' || quote_literal(current_setting('${name}')) end`;
+  return `(select '${name} = ' || quote_literal(${name}) from current_setting('${name}') ${name} where not (${isPlain}))`;
 }
 
 /** Asked of the catalog: `to_regclass` fails where the role may not look into the schema. */

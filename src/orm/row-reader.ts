@@ -186,7 +186,7 @@ export class RowReader {
     const known = this.#texts.get(shape);
     if (known) return known;
     const keys = keyed(shape, '$1');
-    const plainKeys = keyed(shape, 'case when _plain.n is not null then $1::json end');
+    const plainKeys = keyed(shape, 'case when _plain.changed is not null then $1::json end');
     const lock = `for no key update of ${shape.aliases.join(', ')}`;
     const texts = {
       read: inPlainTexts(`select k.o, (${rowByKey(shape)}) as row from _plain, ${plainKeys}`),
@@ -265,7 +265,7 @@ interface Texts {
 
 /** What the application's own statements read later in the transaction is written as its session says. */
 function inPlainTexts(select: string): string {
-  const former = `_former as materialized (select f.n from (select count(*) from _found) c, lateral (${formerTexts} where c.count >= 0) f)`;
+  const former = `_former as materialized (select f.former from (select count(*) from _found) c, lateral (${formerTexts} where c.count >= 0) f)`;
   return `with ${plainTexts}, _found as materialized (${select}), ${former} select o, row from _former left join _found on true`;
 }
 
