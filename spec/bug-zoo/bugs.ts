@@ -454,7 +454,7 @@ const stale: readonly Bug[] = [
       symbol: 'runStatement',
       with: given((connection, { text, ...statement }: { text: string }, ...rest) => [
         connection,
-        { ...statement, text: text.replace(/ for no key update of [\w, ]+(?=\) r$)/, '') },
+        { ...statement, text: text.replace(/ for no key update of [\w, ]+(?=\) r\b)/, '') },
         ...rest,
       ]),
     },
