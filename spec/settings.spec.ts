@@ -85,6 +85,7 @@ describe('Settings', () => {
         largestBatch: 50_000,
         largestBatchBytes: 67_108_864,
         largestEntry: 16_777_216,
+        retryTimeLimit: 10_000,
         preparedStatements: true,
       },
       development: true,

@@ -11,7 +11,8 @@ const every = ['sample-app/dist/spec', 'build/spec'].flatMap((folder) =>
 
 describe('npm test', () => {
   it('runs every spec once, but those that take long, and passes its arguments to mocha', () => {
-    const { isWhole, mocha } = commandOf(['--grep', 'a title'], false);
+    const { isWhole, leftOut, mocha } = commandOf(['--grep', 'a title'], false);
+    expect(leftOut).to.equal(filesOf(slow).length);
     expect(isWhole).to.equal(false);
     expect(mocha.slice(0, 2)).to.deep.equal(['--grep', 'a title']);
     const left = new Set(filesOf(slow));
@@ -19,7 +20,8 @@ describe('npm test', () => {
   });
 
   it('leaves nothing out in CI, nor with --all', () => {
-    for (const { isWhole, mocha } of [commandOf([], true), commandOf(['--all'], false)]) {
+    for (const { isWhole, leftOut, mocha } of [commandOf([], true), commandOf(['--all'], false)]) {
+      expect(leftOut).to.equal(0);
       expect(isWhole).to.equal(true);
       expect(mocha.toSorted()).to.deep.equal(every.toSorted());
     }

@@ -210,6 +210,11 @@ const changeLog = {
   largestBatch: count(50_000),
   /** Bytes that are read at once; where there are more, they are passed over and clients list again. Default 67 108 864. */
   largestBatchBytes: count(67_108_864),
+  /**
+   * For how long Signalbox tries again where the database fails while it makes and delivers the events of a change: a connection is lost, say.
+   * Later changes wait. Then it closes the connections that have missed an event with 1013, and clients list again. 0: it tries once. Default 10 000.
+   */
+  retryTimeLimit: countFromZero(10_000),
   /** Bytes of one transaction's changes; beyond them the log says only which models changed. Default 16 777 216. */
   largestEntry: count(16_777_216),
   /**

@@ -46,7 +46,7 @@ export async function serveByHand(people: People): Promise<void> {
       case 'create':
         return isNewPerson(data) ? [201, await people.create(data)] : [400, null];
       case 'delete':
-        return [(await people.delete(pk)) ? 204 : 404, null];
+        return [Number.isInteger(pk) && (await people.delete(pk)) ? 204 : 404, null];
       case 'subscribe':
         follow(socket, ofAll);
         return [201, null];

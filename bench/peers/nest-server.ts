@@ -51,6 +51,11 @@ class CreatePerson {
   @IsDefined() @ValidateNested() @Type(() => CreateData) data!: CreateData;
 }
 
+class DeletePerson {
+  @IsInt() request_id!: number;
+  @IsInt() pk!: number;
+}
+
 interface Request {
   readonly request_id: number;
   readonly pk: number;
@@ -114,8 +119,9 @@ class PeopleGateway implements OnGatewayDisconnect<WebSocket> {
     return replyTo('create', request_id, await this.people.create(data), 201);
   }
 
+  @UsePipes(validated)
   @SubscribeMessage('delete')
-  async delete(@MessageBody() { request_id, pk }: Request) {
+  async delete(@MessageBody() { request_id, pk }: DeletePerson) {
     return replyTo('delete', request_id, null, (await this.people.delete(pk)) ? 204 : 404);
   }
 

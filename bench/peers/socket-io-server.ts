@@ -43,7 +43,7 @@ io.on('connection', (socket) => {
     reply(isNewPerson(data) ? { status: 201, data: await people.create(data) } : { status: 400 });
   });
   socket.on('delete', async ({ pk }: Kwargs, reply: Acknowledge) => {
-    reply({ status: (await people.delete(pk)) ? 204 : 404 });
+    reply({ status: Number.isInteger(pk) && (await people.delete(pk)) ? 204 : 404 });
   });
   socket.on('subscribe', (_: Kwargs, reply: Acknowledge) => {
     socket.join('people');

@@ -7,7 +7,7 @@ const SHOWN = 2_000;
 /** Whether the drawer is open, for the next page of this tab. */
 const OPEN = 'frames';
 
-/** What went over the socket, as it was: for whoever wants to see how the chat works. */
+/** What went over the socket, for readers who want to see how the chat works. */
 class Frames {
   private readonly list = element('ol', { id: 'frame-list', tabindex: '0', 'aria-label': 'Frames' });
   private readonly drawer = element('section', { id: 'frames', class: 'frames', 'aria-label': 'Frames of the socket' });
@@ -31,9 +31,11 @@ class Frames {
 
   add(way: 'sent' | 'received', text: string): void {
     const isAtEnd = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 40;
-    const summary = element('b', {}, `${way === 'sent' ? '→' : '←'} ${summaryOf(text)}`);
+    const frame: Frame = JSON.parse(text);
+    const summary = element('b', {}, `${way === 'sent' ? '→' : '←'} ${summaryOf(frame)}`);
     const head = element('p', { class: 'frame-head' }, summary, ` ${way} at ${timeNow()}`);
-    const code = element('code', {}, text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text);
+    const shown = spaced(frame);
+    const code = element('code', {}, shown.length > SHOWN ? `${shown.slice(0, SHOWN)}…` : shown);
     this.list.append(element('li', { class: `frame ${way}` }, head, code));
     if (this.list.childElementCount > KEPT) this.list.firstElementChild?.remove();
     if (isAtEnd) this.list.scrollTop = this.list.scrollHeight;
@@ -62,12 +64,16 @@ interface Frame {
 }
 
 /** `create_message #4`, `create 200 #2` */
-function summaryOf(text: string): string {
-  const frame: Frame = JSON.parse(text);
+function summaryOf(frame: Frame): string {
   const { action, response_status: status, request_id: id } = frame.payload ?? frame;
   return [action, status, id === null || id === undefined ? undefined : `#${id}`]
     .filter((part) => part !== undefined)
     .join(' ');
+}
+
+/** As JSON in one line that breaks between its members, and not within their names. A line break inside of a value is written as `\n`. */
+function spaced(frame: Frame): string {
+  return JSON.stringify(frame, null, 1).replaceAll(/\n */g, ' ');
 }
 
 const frames = new Frames();

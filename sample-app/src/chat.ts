@@ -84,7 +84,11 @@ function createContainer(orm: MikroORM, { clock = new Clock(), logger, passwordC
   return container;
 }
 
-export function createApplication(orm: MikroORM, container: DependencyContainer, settings: GivenSettings = {}) {
+export function createApplication(
+  orm: MikroORM,
+  container: DependencyContainer = createContainer(orm),
+  settings: GivenSettings = {},
+) {
   return createApp({
     orm,
     container,

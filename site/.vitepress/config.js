@@ -24,7 +24,10 @@ export default defineConfig({
   markdown: { config: (markdown) => showFiles(markdown), lineNumbers: false },
   head: [['link', { rel: 'icon', href: 'data:,' }]],
   themeConfig: {
-    search: { provider: 'local', options: { _render: renderForSearch } },
+    search: {
+      provider: 'local',
+      options: { _render: renderForSearch, miniSearch: { searchOptions: { boostDocument: rankOf } } },
+    },
     outline: { level: [2, 3] },
     nav: [
       { text: 'Quick start', link: '/quick-start' },
@@ -81,6 +84,18 @@ function renderForSearch(source, env, markdown) {
     .split(/\n\n+/)
     .find((text) => /^[A-Z`]/.test(text));
   return markdown.render(`${title}\n\n${description ?? ''}`, env);
+}
+
+/**
+ * Pages that explain stand before those that compare, decide, report or list. The page in the browser gets this function as text, so it uses
+ * nothing of this file.
+ */
+function rankOf(page) {
+  return /^\/(coming-from-dcrf|feature-table|guarantees|walks|decisions|changelog|bench|contributing|reference)/.test(
+    page,
+  )
+    ? 0.3
+    : 1;
 }
 
 /** A block that is a piece of a file says of which, and frames say the path that they are sent to. */

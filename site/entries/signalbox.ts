@@ -1,1 +1,6 @@
+/**
+ * The server: consumers and their actions, observers, permissions, serializers, paginators, filters, authentication, settings, and `createApp`.
+ *
+ * @module signalbox
+ */
 export * from '../../src/index.js';

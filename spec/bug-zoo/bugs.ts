@@ -9,6 +9,7 @@ import { always, answered, given, leftOut, made } from './faults.js';
 import { inboundBugs } from './inbound-bugs.js';
 import { listsBugs } from './lists-bugs.js';
 import { loginBugs } from './login-bugs.js';
+import { lostSessionsBugs } from './lost-sessions-bugs.js';
 import { plainRowsBugs } from './plain-rows-bugs.js';
 import type { Bug, Fault } from './plant.js';
 import { proxyBugs } from './proxy-bugs.js';
@@ -1258,6 +1259,7 @@ export const bugs: readonly Bug[] = [
   ...listsBugs,
   ...columnKindsBugs,
   ...soundRowsBugs,
+  ...lostSessionsBugs,
   ...severalProcessesBugs,
   ...plainRowsBugs,
   ...connectionMemoryBugs,

@@ -74,6 +74,18 @@ export const listsBugs: readonly Bug[] = [
     plant: { symbol: 'isHeld', with: always(true) },
     caughtBy: ['consumers/model-observe-rows'],
   },
+  {
+    name: 'a descending order by a relation to many takes the least value of each row',
+    story: 'The value that comes first is looked for in ascending order whatever the order is.',
+    plant: {
+      symbol: 'firstValue',
+      with:
+        (original: (...given: unknown[]) => unknown) =>
+        (...[reader, meta, path]: unknown[]) =>
+          original(reader, meta, path, 'asc'),
+    },
+    caughtBy: ['filters/operators'],
+  },
 ];
 
 const asNumbers = {

@@ -1,3 +1,4 @@
+import { createInterface } from 'node:readline/promises';
 import { always, leftOut } from './faults.js';
 import type { Bug } from './plant.js';
 
@@ -38,6 +39,27 @@ export const startupBugs: readonly Bug[] = [
     story: 'Only the driver is moved to what the specs need.',
     plant: { symbol: 'ofEmbeddedDatabase', with: () => ['@mikro-orm/pglite'] },
     caughtBy: ['cli/new/new-application'],
+  },
+  {
+    name: 'make:spec writes a spec that does not compile, where the application takes more than an ORM',
+    story: 'Any function of that name is called with an ORM alone.',
+    plant: { symbol: 'applicationOfOrm', with: () => /^export function createApplication\(/m },
+    caughtBy: ['cli/make/make'],
+  },
+  {
+    name: 'a terminal shows what is typed twice at the second question, and three times at the third',
+    story: 'The listener by which Node lets go of the terminal is removed with our own.',
+    plant: {
+      symbol: 'ask',
+      in: 'cli/ask',
+      with: () => async (question: string, input: NodeJS.ReadableStream, output: NodeJS.WritableStream) => {
+        const reader = createInterface({ input, output });
+        const answer = await reader.question(question);
+        reader.removeAllListeners('close').close();
+        return answer;
+      },
+    },
+    caughtBy: ['cli/ask'],
   },
   {
     name: 'clients delete by an action that the consumer has taken away',

@@ -35,6 +35,15 @@ describe('signalbox asyncapi', () => {
     expect(Object.keys(operations)).to.include.members(['ws_chat.chat.join_room', 'ws_chat.chat.onMessage']);
   });
 
+  it('describes the reply to an action of the sample app by the status and the serializer that its decorator names', async () => {
+    const { channels }: AsyncApiDocument = JSON.parse((await run()).written);
+    const users = { $ref: '#/components/schemas/RoomUsersSerializer' };
+    expect(channels['ws_chat']?.messages['chat.join_room.reply']?.payload).to.deep.nested.include({
+      'properties.payload.properties.response_status': { const: 201 },
+      'properties.payload.properties.data': { anyOf: [users, { type: 'array', items: users }] },
+    });
+  });
+
   it('takes a title, a version and an address', async () => {
     const { written } = await run('--title', 'Chat', '--api-version', '2.0.0', '--url', 'wss://example.org');
     const { info, servers }: AsyncApiDocument = JSON.parse(written);

@@ -49,6 +49,24 @@ class CarSerializer extends ModelSerializer(Car, { fields: ['id', 'name', 'doors
 @Consumer()
 class CarConsumer extends mix(ModelConsumer(Car, { serializer: CarSerializer, filters }), ObserveRows) {}
 
+/** Sees what is not sold, which stands in the table of the parent, and has doors, which stands in its own. */
+@Consumer()
+class OpenCarConsumer extends mix(ModelConsumer(Car, { serializer: CarSerializer, filters }), ObserveRows) {
+  protected override getQuery() {
+    return { sold: false, doors: { $gt: 0 } };
+  }
+}
+
+@injectable()
+class VehicleSerializer extends ModelSerializer(Vehicle, { fields: ['id', 'name'] }) {}
+
+@Consumer()
+class OpenVehicleConsumer extends mix(ModelConsumer(Vehicle, { serializer: VehicleSerializer, filters }), ObserveRows) {
+  protected override getQuery() {
+    return { sold: false };
+  }
+}
+
 describe('Rows of classes that extend another one', () => {
   const database = useDatabase('followed_classes', [Pet, Dog, Vehicle, Car]);
   let app: App;
@@ -56,7 +74,15 @@ describe('Rows of classes that extend another one', () => {
 
   beforeEach(() => {
     em = database.orm.em.fork();
-    app = createApp({ orm: database.orm, routes: [path('/pets/', PetConsumer), path('/cars/', CarConsumer)] });
+    app = createApp({
+      orm: database.orm,
+      routes: [
+        path('/pets/', PetConsumer),
+        path('/cars/', CarConsumer),
+        path('/open-cars/', OpenCarConsumer),
+        path('/vehicles/', OpenVehicleConsumer),
+      ],
+    });
   });
   afterEach(() => app.close());
 
@@ -91,6 +117,45 @@ describe('Rows of classes that extend another one', () => {
     await em.flush();
     expect(await ann.receive()).to.deep.include({ action: 'update', data: { id: 1, name: 'rose', doors: 4 } });
     car.name = 'blue';
+    await em.flush();
+    expect(await ann.receive()).to.deep.include({ action: 'delete', data: { pk: 1 } });
+    car.doors = 5;
+    await em.flush();
+    await ann.expectSilence();
+  });
+
+  for (const { title, change } of [
+    { title: 'a column of the table of the parent', change: { sold: true } },
+    { title: 'a column of its own table', change: { doors: 0 } },
+  ])
+    it(`leave the sight of a subscriber by ${title} as a delete, and come back as a create`, async () => {
+      await using ann = await connect(app, '/open-cars/');
+      await ann.request('subscribe_rows', { request_id: 1 });
+      const car = em.create(Car, { name: 'red', doors: 3 });
+      const hidden = em.create(Car, { name: 'old', doors: 3, sold: true });
+      await em.flush();
+      expect(await ann.receive()).to.deep.include({ action: 'create', data: { id: 1, name: 'red', doors: 3 } });
+      em.assign(car, change);
+      hidden.name = 'older';
+      await em.flush();
+      expect(await ann.receive()).to.deep.include({ action: 'delete', data: { pk: 1 } });
+      em.remove(hidden);
+      em.assign(car, { sold: false, doors: 3 });
+      await em.flush();
+      expect(await ann.receive()).to.deep.include({ action: 'create', data: { id: 1, name: 'red', doors: 3 } });
+      em.remove(car);
+      await em.flush();
+      expect(await ann.receive()).to.deep.include({ action: 'delete', data: { pk: 1 } });
+      await ann.expectSilence();
+    });
+
+  it('leave the sight of one who follows the parent as a delete', async () => {
+    await using ann = await connect(app, '/vehicles/');
+    await ann.request('subscribe_rows', { request_id: 1 });
+    const car = em.create(Car, { name: 'red', doors: 3 });
+    await em.flush();
+    expect(await ann.receive()).to.deep.include({ action: 'create', data: { id: 1, name: 'red' } });
+    car.sold = true;
     await em.flush();
     expect(await ann.receive()).to.deep.include({ action: 'delete', data: { pk: 1 } });
     car.doors = 5;

@@ -3,6 +3,7 @@ import type { SqlEntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
   type ActionContext,
+  BulkPatch,
   Consumer,
   Delete,
   ModelConsumer,
@@ -16,12 +17,12 @@ import {
 import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { until } from '../support/deadline.js';
+import { until, within } from '../support/deadline.js';
 import { Room, User } from '../support/entities.js';
 import { useRooms, WholeRoomSerializer } from '../support/rooms.js';
 import { statementsSentBy } from '../support/sent-statements.js';
 
-const base = mix(ModelConsumer(Room, { serializer: WholeRoomSerializer }), Update, Patch, Delete);
+const base = mix(ModelConsumer(Room, { serializer: WholeRoomSerializer }), Update, Patch, Delete, BulkPatch);
 
 /** What is done while a row is judged, and the rows that were. */
 let meanwhile: () => Promise<unknown>;
@@ -61,6 +62,13 @@ class OfAnnConsumer extends base {
 }
 
 @Consumer()
+class OfBothConsumer extends base {
+  protected override getQuery() {
+    return { host: { username: { $in: ['ann', 'bob'] } } };
+  }
+}
+
+@Consumer()
 class WithMemberConsumer extends base {
   protected override getQuery() {
     return { members: { $some: { username: 'ann' } } };
@@ -75,6 +83,7 @@ describe('A write by one statement', () => {
       path('/judged/', JudgedConsumer),
       path('/hosted/', HostedConsumer),
       path('/of-ann/', OfAnnConsumer),
+      path('/of-both/', OfBothConsumer),
       path('/members/', WithMemberConsumer),
     ],
     [
@@ -172,6 +181,41 @@ describe('A write by one statement', () => {
       expect(await stored(1)).to.deep.equal({ name: 'pink', archived: false });
     });
 
+    it('takes a read and the write for a list of rows, too', async () => {
+      const list = (name: string) => ({
+        data: [
+          { pk: 3, data: { name: `${name} 3` } },
+          { pk: 1, data: { name: `${name} 1` } },
+        ],
+      });
+      await rooms.ann.request('bulk_patch', list('pink'));
+      expect(await kindsOf(() => rooms.ann.request('bulk_patch', list('navy')))).to.deep.equal(['select', 'with']);
+      expect(judged).to.deep.equal(['green of 2', 'red of 1', 'pink 3 of 2', 'pink 1 of 1']);
+      expect([await stored(1), await stored(3)]).to.deep.equal([
+        { name: 'navy 1', archived: false },
+        { name: 'navy 3', archived: false },
+      ]);
+    });
+
+    it('is judged anew in a list where another writer has changed it meanwhile, and none of the list is written', async () => {
+      meanwhile = async () => {
+        meanwhile = async () => {};
+        await rooms.em.execute('update room set archived = true where id = 1');
+      };
+      const data = [
+        { pk: 3, data: { name: 'pink' } },
+        { pk: 1, data: { name: 'navy' } },
+      ];
+      expect(await rooms.ann.request('bulk_patch', { data })).to.deep.include({
+        response_status: 404,
+        errors: [{ 1: ['Not found.'] }],
+      });
+      expect([await stored(1), await stored(3)]).to.deep.equal([
+        { name: 'red', archived: true },
+        { name: 'green', archived: false },
+      ]);
+    });
+
     it('keeps what two clients write at once, each as its permission allows it', async () => {
       await using other = await connect(rooms.app, '/judged/');
       const rounds = Array.from({ length: 40 }, (_, index) => index + 1);
@@ -207,8 +251,8 @@ describe('A write by one statement', () => {
       });
     }
 
-    async function writeWhileWaiting(change: (inner: SqlEntityManager) => Promise<unknown>) {
-      await using ann = await connect(rooms.app, '/of-ann/');
+    async function writeWhileWaiting(change: (inner: SqlEntityManager) => Promise<unknown>, where = '/of-ann/') {
+      await using ann = await connect(rooms.app, where);
       await patch(1, { name: 'pink' }, ann);
       const locked = Promise.withResolvers<void>();
       const changing = rooms.em.transactional(async (inner) => {
@@ -228,6 +272,38 @@ describe('A write by one statement', () => {
       const reply = await writeWhileWaiting((inner) => inner.execute('update room set host_id = 2 where id = 1'));
       expect(reply).to.deep.include({ response_status: 404 });
       expect(await stored(1)).to.deep.equal({ name: 'pink', archived: false });
+    });
+
+    it('writes by the same statement where the row leads to another row by now that the query takes as well', async () => {
+      const kinds = await kindsOf(async () => {
+        const reply = await writeWhileWaiting(
+          (inner) => inner.execute('update room set host_id = 2 where id = 1'),
+          '/of-both/',
+        );
+        expect(reply).to.deep.include({
+          response_status: 200,
+          data: { id: 1, name: 'navy', archived: false, host: 2 },
+        });
+      });
+      // That of the other writer.
+      expect(kinds.filter((kind) => kind === 'begin')).to.deep.equal(['begin']);
+    });
+
+    it('does not wait for a transaction that refers to its row', async () => {
+      await using ann = await connect(rooms.app, '/of-ann/');
+      const referring = Promise.withResolvers<void>();
+      const answered = Promise.withResolvers<void>();
+      const inserting = rooms.em.transactional(async (inner) => {
+        await inner.execute(`insert into message (room_id, text) values (1, 'hello'), (3, 'hello')`);
+        referring.resolve();
+        await answered.promise;
+      });
+      await referring.promise;
+      const single = patch(1, { archived: true }, ann);
+      const list = rooms.ann.request('bulk_patch', { data: [{ pk: 3, data: { archived: true } }] });
+      const replies = await within(Promise.all([single, list]), 'The answers').finally(() => answered.resolve());
+      await inserting;
+      expect(replies.map((reply) => reply.response_status)).to.deep.equal([200, 200]);
     });
 
     it('writes where the row leads to another row that has come meanwhile', async () => {

@@ -68,6 +68,17 @@ class NamedConsumer extends mix(
   BulkDelete,
 ) {}
 
+/** Writes by entities, because the application has a say in it. */
+@Consumer()
+class PlainConsumer extends RoomConsumer {
+  protected override async performCreate(...given: Parameters<RoomConsumer['performCreate']>) {
+    return super.performCreate(...given);
+  }
+  protected override async performPatch(...given: Parameters<RoomConsumer['performPatch']>) {
+    return super.performPatch(...given);
+  }
+}
+
 @Entity({ tableName: 'room_name', expression: 'select id, name from room', view: true })
 class RoomName {
   @PrimaryKey({ type: 'integer' }) id!: number;
@@ -89,6 +100,7 @@ describe('A request that writes several rows', () => {
       path('/current/', CurrentConsumer),
       path('/judged/', JudgedConsumer),
       path('/named/', NamedConsumer),
+      path('/plain/', PlainConsumer),
     ],
     [{ name: 'red' }, { name: 'blue' }, { name: 'grey', archived: true }],
   );
@@ -207,12 +219,41 @@ describe('A request that writes several rows', () => {
     expect(await names()).to.deep.equal(['red', 'blue', 'grey']);
   });
 
-  it('stores nothing where the database refuses one of them', async () => {
-    expect(await ask('bulk_create', { data: [{ name: 'green' }, { name: 'red' }] })).to.include({
-      response_status: 409,
+  for (const { title, action, data, errors } of [
+    {
+      title: 'that another row has',
+      action: 'bulk_create',
+      data: [{ name: 'green' }, { name: 'red' }, { name: 'black' }],
+      errors: { '1.name': ['An object with this name already exists.'] },
+    },
+    {
+      title: 'that an earlier item has',
+      action: 'bulk_create',
+      data: [{ name: 'green' }, { name: 'black' }, { name: 'green' }],
+      errors: { '2.name': ['An object with this name already exists.'] },
+    },
+    {
+      title: 'that another item keeps',
+      action: 'bulk_patch',
+      data: [
+        { pk: 3, data: { archived: false } },
+        { pk: 2, data: { name: 'red' } },
+        { pk: 1, data: { name: 'red', archived: true } },
+      ],
+      errors: { '1.name': ['An object with this name already exists.'] },
+    },
+  ])
+    it(`is answered 409 with the index of the item whose value is one ${title}, and stores nothing`, async () => {
+      for (const where of ['/rooms/', '/plain/']) {
+        await using bob = await connect(rooms.app, where);
+        expect(await ask(action, { data }, bob), where).to.deep.include({
+          response_status: 409,
+          errors: [errors],
+          code: 'conflict',
+        });
+      }
+      expect(await names()).to.deep.equal(['red', 'blue', 'grey']);
     });
-    expect(await names()).to.deep.equal(['red', 'blue', 'grey']);
-  });
 
   for (const { title, action, kwargs, errors } of [
     { title: 'no list', action: 'bulk_create', kwargs: {}, errors: { data: ['This field is required.'] } },
@@ -342,17 +383,22 @@ describe('A request that writes several rows', () => {
     });
   });
 
-  it('waits for another one that names the same rows in another order, and neither fails', async () => {
-    await using bob = await connect(rooms.app, '/rooms/');
-    const forth = [1, 2, 3].map((pk) => ({ pk, data: { name: `forth ${pk}` } }));
-    const back = [3, 2, 1].map((pk) => ({ pk, data: { name: `back ${pk}` } }));
-    for (let round = 0; round < 15; round += 1) {
-      const replies = await Promise.all([ask('bulk_patch', { data: forth }), ask('bulk_patch', { data: back }, bob)]);
-      expect(replies.map((reply) => reply.response_status)).to.deep.equal([200, 200]);
-      const stored = await names();
-      expect(['forth 1,forth 2,forth 3', 'back 1,back 2,back 3']).to.include(String(stored));
-    }
-  });
+  for (const where of ['/rooms/', '/plain/'])
+    it(`waits for another one that names the same rows in another order, and neither fails (${where})`, async () => {
+      await using bob = await connect(rooms.app, where);
+      await using eve = await connect(rooms.app, where);
+      const forth = [1, 2, 3].map((pk) => ({ pk, data: { name: `forth ${pk}` } }));
+      const back = [3, 2, 1].map((pk) => ({ pk, data: { name: `back ${pk}` } }));
+      for (let round = 0; round < 15; round += 1) {
+        const replies = await Promise.all([
+          ask('bulk_patch', { data: forth }, eve),
+          ask('bulk_patch', { data: back }, bob),
+        ]);
+        expect(replies.map((reply) => reply.response_status)).to.deep.equal([200, 200]);
+        const stored = await names();
+        expect(['forth 1,forth 2,forth 3', 'back 1,back 2,back 3']).to.include(String(stored));
+      }
+    });
 
   it('is refused at start-up of a view', () => {
     expect(() => createApp({ orm: database.orm, routes: [path('/', RoomNameConsumer)] })).to.throw(

@@ -15,6 +15,9 @@ import fc from 'fast-check';
 import {
   type ActionContext,
   type App,
+  BulkCreate,
+  BulkDelete,
+  BulkPatch,
   Consumer,
   Create,
   createApp,
@@ -23,6 +26,7 @@ import {
   ModelSerializer,
   mix,
   ObserveInstance,
+  ObserveRows,
   Patch,
   type Permission,
   Permissions,
@@ -55,6 +59,8 @@ class Ware {
   @Property({ type: 'datetime', nullable: true }) until?: Date | null;
   @Property({ type: 'date', nullable: true }) day?: string | null;
   @Property({ type: 'json', nullable: true }) extra?: unknown;
+  /** A type without an equality. */
+  @Property({ type: 'json', columnType: 'json', nullable: true }) raw?: unknown;
   @Property({ columnType: 'text[]', nullable: true }) words?: string[] | null;
   @Enum({ items: ['new', 'used'], nullable: true }) state?: string | null;
   @ManyToOne(() => Maker, { nullable: true }) maker?: Rel<Maker> | null;
@@ -94,6 +100,12 @@ class Branch {
   twigs = new Collection<Branch>(this);
 }
 
+@Entity()
+class Coded {
+  @PrimaryKey({ type: 'string' }) code!: string;
+  @Property({ type: 'string' }) name!: string;
+}
+
 const fields = [
   'id',
   'name',
@@ -106,6 +118,7 @@ const fields = [
   'until',
   'day',
   'extra',
+  'raw',
   'words',
   'state',
   'maker',
@@ -116,13 +129,17 @@ class WareSerializer extends ModelSerializer(Ware, { fields, readOnly: ['id'] })
 
 @Consumer()
 class WareConsumer extends mix(
-  ModelConsumer(Ware, { serializer: WareSerializer }),
+  ModelConsumer(Ware, { serializer: WareSerializer, filters: { fields: ['stock'] } }),
   Retrieve,
   Create,
   Update,
   Patch,
   Delete,
+  BulkCreate,
+  BulkPatch,
+  BulkDelete,
   ObserveInstance,
+  ObserveRows,
 ) {}
 
 /** Writes the same by entities, because the application has a say in it. */
@@ -160,13 +177,25 @@ class TriggeredSerializer extends ModelSerializer(Triggered, { fields: ['id', 'n
 class TriggeredConsumer extends mix(ModelConsumer(Triggered, { serializer: TriggeredSerializer }), Create, Patch) {}
 
 @injectable()
+class CodedSerializer extends ModelSerializer(Coded, { fields: ['code', 'name'] }) {}
+
+@Consumer()
+class CodedConsumer extends mix(
+  ModelConsumer(Coded, { serializer: CodedSerializer, filters: { fields: ['name'] } }),
+  Create,
+  Patch,
+  BulkPatch,
+  ObserveRows,
+) {}
+
+@injectable()
 class LinkedSerializer extends ModelSerializer(Linked, { fields: ['id', 'name', 'makers'], readOnly: ['id'] }) {}
 
 @Consumer()
 class LinkedConsumer extends mix(ModelConsumer(Linked, { serializer: LinkedSerializer }), Create, Patch) {}
 
-/** Resolves once another transaction waits for this one. */
-async function waiting(em: SqlEntityManager): Promise<void> {
+/** Resolves once so many other transactions wait for this one, or for each other. */
+async function waiting(em: SqlEntityManager, number = 1): Promise<void> {
   await until(async () => {
     const found = await em
       .getConnection()
@@ -176,8 +205,8 @@ async function waiting(em: SqlEntityManager): Promise<void> {
         'all',
         em.getTransactionContext(),
       );
-    return Number(found[0]?.count) > 0;
-  }, 'A lock that another transaction waits for');
+    return Number(found[0]?.count) >= number;
+  }, 'Locks that other transactions wait for');
 }
 
 @injectable()
@@ -270,6 +299,7 @@ const ware = fc.record(
       fc.integer({ min: 0, max: 20_000 }).map((day) => new Date(day * 86_400_000).toISOString().slice(0, 10)),
     ),
     extra: fc.option(fc.jsonValue({ maxDepth: 2, noUnicodeString: true }), { nil: { a: 1 } }),
+    raw: fc.option(fc.jsonValue({ maxDepth: 2, noUnicodeString: true }), { nil: { b: [1, 'ä'] } }),
     words: fc.option(fc.array(fc.stringMatching(/^[a-z]{1,8}$/), { maxLength: 3 })),
     state: fc.option(fc.constantFrom('new', 'used')),
     maker: fc.option(fc.constantFrom(1, 2)),
@@ -278,7 +308,7 @@ const ware = fc.record(
 );
 
 describe('A write that needs no entity', () => {
-  const database = useDatabase('model_writes', [Maker, Ware, Hooked, Triggered, Linked, Branch]);
+  const database = useDatabase('model_writes', [Maker, Ware, Hooked, Triggered, Linked, Branch, Coded]);
   let app: App;
   let wares: TestConnection;
   let entities: TestConnection;
@@ -299,6 +329,7 @@ describe('A write that needs no entity', () => {
         path('/hooked/', HookedConsumer),
         path('/triggered/', TriggeredConsumer),
         path('/linked/', LinkedConsumer),
+        path('/coded/', CodedConsumer),
         path('/branches/', BranchConsumer),
         path('/strict/', StrictConsumer),
         path('/locked/', LockedConsumer),
@@ -324,6 +355,20 @@ describe('A write that needs no entity', () => {
     manager.registerSubscriber(subscriber);
     await work();
     manager.getSubscribers().delete(subscriber);
+    return count;
+  }
+
+  /** How many transactions MikroORM begins meanwhile. */
+  async function beginsOf(work: () => Promise<unknown>): Promise<number> {
+    const connection = database.orm.em.getConnection() as unknown as { begin(options?: object): Promise<unknown> };
+    const { begin } = connection;
+    let count = 0;
+    connection.begin = (options) => {
+      count += 1;
+      return begin.call(connection, options);
+    };
+    await work();
+    connection.begin = begin;
     return count;
   }
 
@@ -433,21 +478,145 @@ describe('A write that needs no entity', () => {
     );
   });
 
-  it('keeps what two clients write at once to different columns', async () => {
-    const { data } = await wares.request('create', { data: { name: 'cup' } });
-    const { id } = data as { id: number };
-    const other = await connect(app, '/wares/');
-    await other.request('subscribe_instance', { pk: id, request_id: 's' });
-    const rounds = Array.from({ length: 60 }, (_, round) => round + 1);
-    await Promise.all([
-      ...rounds.map((round) => wares.request('patch', { pk: id, data: { stock: round } })),
-      ...rounds.map((round) => other.request('patch', { pk: id, data: { note: `n${round}` } })),
-    ]);
-    const { data: row } = await wares.request('retrieve', { pk: id });
+  it('writes lists as the way through entities does, in reply, event and row', async function () {
+    this.timeout(60_000);
+    const watching = await connect(app, '/wares/');
+    await watching.request('subscribe_rows', { request_id: 'rows' });
+    let number = 0;
+    await fc.assert(
+      fc.asyncProperty(ware, fc.array(ware, { minLength: 1, maxLength: 4 }), async (created, patches) => {
+        number += 1;
+        const results = [];
+        for (const [index, { path: at }] of [
+          { path: '/wares/' },
+          { path: '/entities/' },
+          { path: '/seen/' },
+          { path: '/made/' },
+        ].entries()) {
+          await using client = await connect(app, at);
+          const name = (place: number): string => `w${number}-${index}-${place}`;
+          const made = await client.request('bulk_create', {
+            data: patches.map((_, place) => ({ ...created, name: name(place) })),
+          });
+          const ids = ((made['data'] ?? []) as { id: number }[]).map(({ id }) => id);
+          const data = patches.map((patch, place) => ({ pk: ids[place] ?? 0, data: patch })).reverse();
+          const changed = await client.request('bulk_patch', { data });
+          const missing = await client.request('bulk_delete', { pks: [...ids, 0] });
+          const gone = await client.request('bulk_delete', { pks: [...ids].reverse() });
+          const events = [];
+          while (ids.length > 0) {
+            const event = await watching.receive();
+            events.push({ ...event, request_id: 0 });
+            if (event['action'] === 'delete' && (event['data'] as { pk: number }).pk === ids[0]) break;
+          }
+          const replies = [made, changed, missing, gone].map((reply) => ({ ...reply, request_id: 0 }));
+          let text = JSON.stringify([replies, events]);
+          for (const [place, id] of ids.entries())
+            text = text.replaceAll(`"id":${id},`, `"id":"i${place}",`).replaceAll(`"pk":${id}}`, `"pk":"i${place}"}`);
+          results.push(text.replaceAll(`w${number}-${index}-`, 'name '));
+        }
+        expect(new Set(results).size, results.join('\n')).to.equal(1);
+      }),
+      { numRuns: 20, endOnFailure: true },
+    );
+  });
 
-    expect(row).to.deep.include({ stock: 60, note: 'n60' });
+  for (const { title, at } of [
+    { title: 'plain rows', at: '/wares/' },
+    { title: 'rows that permissions look at', at: '/seen/' },
+    { title: 'rows of a query', at: '/open/' },
+    { title: 'rows of a query that leads to another table', at: '/made/' },
+  ])
+    it(`is one transaction of its own for a list of ${title}, too, and one entry of the log`, async () => {
+      const client = await connect(app, at);
+      const begun = await beginsOf(async () => {
+        const { data } = await client.request('bulk_create', { data: [{ name: 'cup' }, { name: 'pot' }] });
+        const [cup, pot] = data as { id: number }[];
+        const patches = [
+          { pk: pot?.id, data: { stock: 2 } },
+          { pk: cup?.id, data: { note: 'mine' } },
+        ];
+        expect(await entriesOf(() => client.request('bulk_patch', { data: patches }))).to.equal(1);
+        expect(await entriesOf(() => client.request('bulk_patch', { data: patches }))).to.equal(0);
+        expect(await client.request('bulk_delete', { pks: [pot?.id, cup?.id] })).to.include({ response_status: 204 });
+      });
+      expect(begun).to.equal(0);
+    });
+
+  for (const beside of ['/wares/', '/entities/'])
+    it(`keeps what two clients write at once to different columns (the other one: ${beside})`, async () => {
+      const { data } = await wares.request('create', { data: { name: 'cup' } });
+      const { id } = data as { id: number };
+      const other = await connect(app, beside);
+      await other.request('subscribe_instance', { pk: id, request_id: 's' });
+      const rounds = Array.from({ length: 60 }, (_, round) => round + 1);
+      await Promise.all([
+        ...rounds.map((round) => wares.request('patch', { pk: id, data: { stock: round } })),
+        ...rounds.map((round) => other.request('patch', { pk: id, data: { note: `n${round}` } })),
+      ]);
+      const { data: row } = await wares.request('retrieve', { pk: id });
+
+      expect(row).to.deep.include({ stock: 60, note: 'n60' });
+      let last: unknown;
+      while (JSON.stringify(last) !== JSON.stringify(row)) last = (await other.receive())['data'];
+    });
+
+  it('writes lists of the same rows one after the other, in whatever order they are named', async () => {
+    const { data } = await wares.request('bulk_create', { data: ['cup', 'pot', 'jug'].map((name) => ({ name })) });
+    const pks = (data as { id: number }[]).map(({ id }) => id);
+    const other = await connect(app, '/wares/');
+    const locked = Promise.withResolvers<void>();
+    const holding = database.orm.em.fork().transactional(async (em) => {
+      await em
+        .getConnection()
+        .execute('select from ware where id = ? for update', [pks[1]], 'run', em.getTransactionContext());
+      locked.resolve();
+      await waiting(em, 2);
+    });
+    await locked.promise;
+    const replies = await Promise.all([
+      wares.request('bulk_patch', { data: pks.map((pk) => ({ pk, data: { stock: 1 } })) }),
+      other.request('bulk_patch', { data: pks.map((pk) => ({ pk, data: { stock: 2 } })).reverse() }),
+      holding,
+    ]);
+    expect(replies.slice(0, 2).map((reply) => reply?.['response_status'])).to.deep.equal([200, 200]);
+    const rows = await database.orm.em.fork().find(Ware, {});
+    expect(new Set(rows.map(({ stock }) => stock)).size).to.equal(1);
+  });
+
+  it('writes none of a list of which another transaction deletes a row meanwhile', async () => {
+    const { data } = await wares.request('bulk_create', { data: ['cup', 'pot'].map((name) => ({ name })) });
+    const [cup, pot] = (data as { id: number }[]).map(({ id }) => id);
+    const locked = Promise.withResolvers<void>();
+    const deleting = database.orm.em.fork().transactional(async (em) => {
+      await em.getConnection().execute('delete from ware where id = ?', [pot], 'run', em.getTransactionContext());
+      locked.resolve();
+      await waiting(em);
+    });
+    await locked.promise;
+    const patches = [
+      { pk: cup, data: { stock: 1 } },
+      { pk: pot, data: { stock: 1 } },
+    ];
+    const [reply] = await Promise.all([wares.request('bulk_patch', { data: patches }), deleting]);
+    expect(reply).to.deep.include({ response_status: 404, errors: [{ 1: ['Not found.'] }] });
+    expect((await database.orm.em.fork().findOneOrFail(Ware, cup as number)).stock).to.equal(0);
+  });
+
+  it('is told to whoever begins to follow its row while others write it', async () => {
+    const { data } = await wares.request('create', { data: { name: 'cup' } });
+    const { id: pk } = data as { id: number };
+    const other = await connect(app, '/wares/');
+    const writing = Array.from({ length: 60 }, (_, round) =>
+      wares.request('patch', { pk, data: { stock: round + 1 } }),
+    );
+    await writing[20];
+    await other.request('subscribe_instance', { pk, request_id: 's' });
+    await Promise.all(writing);
+    const { data: row } = await wares.request('patch', { pk, data: { note: 'last' } });
     let last: unknown;
     while (JSON.stringify(last) !== JSON.stringify(row)) last = (await other.receive())['data'];
+    expect(last).to.deep.include({ stock: 60, note: 'last' });
   });
 
   it('asks the query of the consumer of the row that it has locked', async () => {
@@ -545,6 +714,22 @@ describe('A write that needs no entity', () => {
 
     expect(data).to.deep.include({ name: 'a', makers: [1, 2] });
   });
+
+  for (const [title, action, kwargs] of [
+    ['a patch', 'patch', { pk: 'a', data: { code: 'b' } }],
+    ['a list', 'bulk_patch', { data: [{ pk: 'a', data: { code: 'b' } }] }],
+  ] as const)
+    it(`tells a key that ${title} changes as a delete and a create`, async () => {
+      const coded = await connect(app, '/coded/');
+      await coded.request('create', { data: { code: 'a', name: 'cup' } });
+      await coded.request('subscribe_rows', { request_id: 'rows' });
+      expect(await coded.request(action, kwargs)).to.include({ response_status: 200 });
+      const events = [await coded.receive(), await coded.receive()];
+      expect(events.map(({ action: told, data }) => [told, data])).to.have.deep.members([
+        ['delete', { pk: 'a' }],
+        ['create', { code: 'b', name: 'cup' }],
+      ]);
+    });
 
   it('goes through an entity where rows of the same table are shown with it', async () => {
     const branches = await connect(app, '/branches/');

@@ -117,7 +117,18 @@ class Pairs extends CursorPaginator {
   override readonly pageSize = 2;
 }
 
-const ofCursor = { ordering: ['points', 'title', 'project.name', 'project.team.name'] } as const;
+const ofCursor = {
+  ordering: [
+    'points',
+    'title',
+    'project.name',
+    'project.team.name',
+    'labels.weight',
+    'labels.name',
+    'labels.owner.name',
+    'project.labels.weight',
+  ],
+} as const;
 
 @Consumer()
 class IssuesByCursor extends mix(
@@ -477,8 +488,20 @@ describe('The operators of filters', () => {
       return pages;
     };
 
-    for (const ordering of ['points', '-points', 'project.name', '-project.name', 'project.team.name']) {
-      it(`go back the way that they came, by ${ordering}`, async () => {
+    for (const ordering of [
+      'points',
+      '-points',
+      'project.name',
+      '-project.name',
+      'project.team.name',
+      'labels.weight',
+      '-labels.weight',
+      'labels.name',
+      '-labels.owner.name',
+      'project.labels.weight',
+      ['-points', '-labels.weight'],
+    ]) {
+      it(`go back the way that they came, by ${String(ordering)}`, async () => {
         const there = await walk({ ordering }, 'next');
         expect(there.flatMap(({ titles: shown }) => shown)).to.have.members([crash, slow, typo, idea]);
         const back = await walk({ ordering, cursor: there.at(-1)?.previous }, 'previous');
@@ -486,6 +509,40 @@ describe('The operators of filters', () => {
         expect(shown).to.deep.equal(there.map((each) => each.titles));
       });
     }
+
+    for (const [ordering, expected] of [
+      ['labels.weight', [crash, slow, typo, idea]],
+      ['-labels.weight', [idea, crash, typo, slow]],
+      ['-project.labels.weight', [slow, typo, idea, crash]],
+    ] as const)
+      it(`show each row once, by the first of the values that ${ordering} leads to`, async () => {
+        const em = database.orm.em.fork();
+        (await em.findOneOrFail(Issue, { title: typo }, { populate: ['labels'] })).labels.add(
+          em.getReference(Label, green),
+        );
+        await em.flush();
+        const there = await walk({ ordering }, 'next');
+        expect(there.flatMap(({ titles: shown }) => shown)).to.deep.equal(expected);
+      });
+
+    it('begin behind the place that a row had, whatever became of its relations', async () => {
+      const first = await page({ ordering: 'labels.weight' });
+      const em = database.orm.em.fork();
+      await em.nativeUpdate(Label, { uuid: blue }, { weight: 9 });
+      expect(first.titles).to.deep.equal([crash, slow]);
+      expect((await page({ ordering: 'labels.weight', cursor: first.next })).titles).to.deep.equal([crash, slow]);
+    });
+
+    it('are a 400 where their values are none', async () => {
+      const { data } = await (await connect(app, '/cursor/')).request('list', { ordering: 'labels.weight' });
+      const { next } = data as { readonly next: string };
+      const [name, , key] = JSON.parse(Buffer.from(next, 'base64url').toString());
+      for (const value of [7, 'x', {}, true]) {
+        const cursor = Buffer.from(JSON.stringify([name, value, key])).toString('base64url');
+        const reply = await (await connect(app, '/cursor/')).request('list', { ordering: 'labels.weight', cursor });
+        expect(reply, String(value)).to.include({ response_status: 400 });
+      }
+    });
   });
 });
 
@@ -559,8 +616,8 @@ describe('Filters that would tell a secret, or cannot be compared', () => {
     ],
     [{ search: ['project.id'] }, 'Issue.project.id: is to be searched, and holds no text. Search in text columns.'],
     [
-      { ordering: ['labels.name'] },
-      'Issue.labels.name: is in the order of a list with cursors, and is no column whose values are loaded and can be compared.',
+      { ordering: ['labels.owner'] },
+      'Issue.labels.owner: is in the order of a list with cursors, and is no column whose values are loaded and can be compared.',
       { paginator: Pairs },
     ],
   ];

@@ -155,6 +155,8 @@ describe('An entry of the change log', () => {
       },
       missed: (reason) => missed.push(reason),
       isBehind: () => {},
+      leftOut: () => {},
+      pruningFailed: () => {},
       cause: () => undefined,
     });
     await write({ id: 1, name: 'ann' });

@@ -96,8 +96,8 @@ describe('The change log over a crash of the server', function () {
         })
         .catch(() => {});
   };
-  const crash = async (): Promise<void> => {
-    await server.halt('immediate');
+  const crash = async (way: 'immediate' | 'kill' = 'immediate'): Promise<void> => {
+    await server.halt(way);
     await server.resume();
     // Connections of the time before end with their first statement.
     await until(
@@ -123,12 +123,12 @@ describe('The change log over a crash of the server', function () {
     );
   };
 
-  it('loses nothing, and goes on, where the tables are logged', async () => {
+  it('loses nothing, and goes on, where the tables are logged, and also where all processes of the server are killed', async () => {
     const told = new Told();
     const commits = population(800);
     await makeHotRows(orm.em);
     const { ring } = await start('logged', told).then((one) => ({ ring: () => one.ring() }));
-    for (let crashes = 0; crashes < 2; crashes += 1) {
+    for (const way of ['immediate', 'kill'] as const) {
       const half = Promise.withResolvers<void>();
       let count = 0;
       const committed = (): void => {
@@ -137,7 +137,7 @@ describe('The change log over a crash of the server', function () {
         if (count === commits / 2) half.resolve();
       };
       const storming = storm({ em: orm.em, commits, writers: 8, hasServer: false, committed });
-      await Promise.all([storming, half.promise.then(crash)]);
+      await Promise.all([storming, half.promise.then(() => crash(way))]);
     }
     await read();
     expect(told.faults).to.deep.equal([]);

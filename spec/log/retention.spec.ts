@@ -1,10 +1,18 @@
 import { expect } from 'chai';
 import pg from 'pg';
+import { ApiConsumer, Consumer, createApp, path } from 'signalbox';
 import { MemoryLogger } from 'signalbox/testing';
 import { prepareLog } from '#signalbox/log/log-schema.js';
 import { Retention } from '#signalbox/log/retention.js';
 import { useDatabase } from '../support/database.js';
 import { until, within } from '../support/deadline.js';
+import { testProviders } from '../support/providers.js';
+
+@Consumer()
+class SilentConsumer extends ApiConsumer {}
+
+/** After how many milliseconds an application looks first, and again where it has failed. */
+const minute = 60_000;
 
 describe('The retention of the change log', () => {
   const database = useDatabase('retention');
@@ -36,7 +44,7 @@ describe('The retention of the change log', () => {
     return client;
   };
   const begin = (retryAfter: number): Retention => {
-    retention = new Retention(database.orm.em, settings, logger, retryAfter);
+    retention = new Retention(database.orm.em, settings, logger, () => {}, retryAfter);
     return retention;
   };
   const rows = async (): Promise<number> => {
@@ -107,9 +115,41 @@ describe('The retention of the change log', () => {
     await until(async () => (await rows()) === 0, 'the slot to be emptied');
   });
 
+  it('counts each attempt of an application that has failed', async () => {
+    const reader = await connect();
+    await reader.query('begin');
+    await reader.query('select count(*) from signalbox.log');
+    const { container, counters } = testProviders();
+    const app = createApp({
+      orm: database.orm,
+      container,
+      settings: { changeLog: { slotMinutes: 2 } },
+      routes: [path('/', SilentConsumer)],
+    });
+    await withShortMinutes(async () => {
+      await app.start();
+      await until(() => counters.count('signalbox.log_pruning_failures') >= 2, 'two attempts');
+      await reader.query('commit');
+      await until(async () => (await rows()) === 0, 'the slot to be emptied');
+      await app.close();
+    });
+  });
+
   it('is no failure where the tables are gone', async () => {
     await database.orm.em.execute('drop schema signalbox cascade');
     expect(await begin(1).prune()).to.deep.equal([]);
     expect(logger.entries).to.deep.equal([]);
   });
 });
+
+/** While work is done, a timer of a minute fires at once. */
+async function withShortMinutes(work: () => Promise<void>): Promise<void> {
+  const { setTimeout: original } = globalThis;
+  const shortened = (call: () => void, delay?: number) => original(call, delay === minute ? 1 : delay);
+  globalThis.setTimeout = Object.assign(shortened, original) as typeof original;
+  try {
+    await work();
+  } finally {
+    globalThis.setTimeout = original;
+  }
+}

@@ -144,6 +144,25 @@ class DocConsumer extends mix(ModelConsumer(Doc, { serializer: DocSerializer }),
   }
 }
 
+/** Shows rows with their links. */
+@Consumer()
+class LinksConsumer extends mix(ModelConsumer(Doc, { serializer: ReadersSerializer }), Retrieve, ObserveInstance) {
+  @Action()
+  async all() {
+    const found = await this.unitOfWork.em.find(Doc, {}, { populate: ['readers'], orderBy: { id: 'asc' } });
+    return found.map(({ id, n, readers }) => ({ id, n, readers: readers.getIdentifiers<number>('id').toSorted() }));
+  }
+
+  @Action({ status: 201 })
+  async watch(context: ActionContext) {
+    await this.subscribe(this.onLinks, {}, context);
+  }
+  @ModelObserver(() => Doc, { serializer: ReadersSerializer })
+  async onLinks(event: ModelEvent<ReadersSerializer>, subscription: Subscription) {
+    await subscription.send(event);
+  }
+}
+
 @Consumer()
 class OthersConsumer extends ApiConsumer {
   @Action({ status: 201 })
@@ -179,10 +198,14 @@ class OthersConsumer extends ApiConsumer {
 const classes = [Reader, Doc, Reading, Coded, Twin, Tenanted, Stored];
 
 const docs = path('/docs/', DocConsumer);
+const links = path('/links/', LinksConsumer);
 
-/** For the type of its client. */
+/** For the types of their clients. */
 function serveDocs(orm: MikroORM) {
   return createApp({ orm, routes: [docs] });
+}
+function serveLinks(orm: MikroORM) {
+  return createApp({ orm, routes: [links] });
 }
 
 /** Those that came since, without replies. */
@@ -197,12 +220,13 @@ function serve(orm: MikroORM) {
   return createApp({
     orm,
     container,
-    routes: [docs, path('/others/', OthersConsumer)],
+    routes: [docs, links, path('/others/', OthersConsumer)],
     settings: { limits: { messageBurst: many } },
   });
 }
 
 type DocApi = AppApi<ReturnType<typeof serveDocs>>;
+type LinksApi = AppApi<ReturnType<typeof serveLinks>>;
 
 describe('An event shows what the database has', () => {
   const database = useDatabase('true_images', classes);
@@ -327,13 +351,23 @@ describe('An event shows what the database has', () => {
   });
 
   it('at the end of each round in which the same links are taken away and added at once', async function () {
-    this.timeout(120_000);
+    this.timeout(240_000);
     await ann.request('read', { reader: 3, request_id: 3 });
     await ann.request('read', { reader: 4, request_id: 4 });
+    const { port } = await app.listen({ port: 0, host: '127.0.0.1' });
+    const client = createClient<LinksApi>(`ws://127.0.0.1:${port}/links/`, { WebSocket });
+    const collection = live(client.$on('onLinks', 'watch', {}), {
+      list: () => client.all(),
+      compare: (one, other) => one.id - other.id,
+    });
+    await until(() => collection.getSnapshot().status === 'ready', 'The list');
+    await using cid = await connect(app, '/links/');
+    await cid.request('subscribe_instance', { pk: 1, request_id: 1 });
+    let row: unknown = { id: 1, n: 0, readers: [3] };
     await using bob = await others();
     const heard = new Map<unknown, unknown>([[3, [3]]]);
     let docsOfThree: unknown = [1];
-    for (let round = 1; round <= population(50); round += 1) {
+    for (let round = 1; round <= population(300); round += 1) {
       await Promise.all([3, 4, 3, 4, 2].map((reader) => toggle(reader)));
       await app.idle();
       for (const { action, request_id, data } of events(ann))
@@ -350,7 +384,14 @@ describe('An event shows what the database has', () => {
         else expect([round, shown]).to.deep.equal([round, undefined]);
       }
       expect([round, docsOfThree]).to.deep.equal([round, stored.includes(3) ? [1] : []]);
+      row = events(cid).at(-1)?.data ?? row;
+      expect([round, row]).to.deep.equal([round, { id: 1, n: 0, readers: stored }]);
     }
+    // Behind the last event, which came by the same socket.
+    const listed = await client.all();
+    expect(collection.getSnapshot().rows).to.deep.equal(listed);
+    expect(listed.map(({ id }) => id)).to.deep.equal([1, 2]);
+    client.$close();
   });
 
   it('to nobody who was removed by an earlier commit', () => removeAndAdd(7));

@@ -82,6 +82,21 @@ class BrokenGroups extends Healthy {
   }
 }
 
+/** Fails for what a message was at first. */
+@Consumer()
+class ForgetfulGroups extends Healthy {
+  @GroupsForSignal('onMessage')
+  protected groupsOfMessage({ text }: Message): string[] {
+    if (text === 'hi') throw new Error('before');
+    return ['all'];
+  }
+
+  @GroupsForConsumer('onMessage')
+  protected groupsOfAll(): string[] {
+    return ['all'];
+  }
+}
+
 @Consumer()
 class BrokenSerialization extends Subscriber {
   @ModelObserver(() => Message, { serializer: BrokenSerializer })
@@ -154,6 +169,7 @@ class Accounts extends ApiConsumer {
 
 const streams = {
   groups: BrokenGroups,
+  forgetful: ForgetfulGroups,
   observer: BrokenObserver,
   serialization: BrokenSerialization,
   injected: InjectedGroups,
@@ -198,6 +214,19 @@ describe('An observer that fails', () => {
     for (const stream of ['groups', 'observer', 'serialization'] as const) await ann.channel(stream).expectSilence();
     expect(await healthy.request('say')).to.include({ response_status: 200 });
     expect(await healthy.receive()).to.deep.include({ action: 'create', data: { pk: 2 } });
+  });
+
+  it('on the groups before a change gets no event of it', async () => {
+    const channel = await follow('forgetful');
+    await channel.request('say');
+    const em = database.orm.em.fork();
+    const message = await em.findOneOrFail(Message, 1);
+    message.text = 'moved';
+    await em.flush();
+    await channel.expectSilence();
+    message.text = 'moved again';
+    await em.flush();
+    expect(await channel.receive()).to.deep.include({ action: 'update', data: { pk: 1 } });
   });
 
   it('is logged, with its name and the error', async () => {

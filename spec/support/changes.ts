@@ -41,6 +41,8 @@ export function recordChanges(database: { readonly orm: MikroORM }): RecordedCha
       receive: (commits) => recorded.push(...commits.map(({ changes }) => changes).filter(({ length }) => length > 0)),
       missed: () => {},
       isBehind: () => {},
+      leftOut: () => {},
+      pruningFailed: () => {},
       cause: () => undefined,
     });
     await log.ready();

@@ -1,7 +1,8 @@
 /**
  * A process of its own between the specs and their PostgreSQL: it starts the server, prints its port, and when its
  * standard input ends, as it does however the specs die, stops the server and removes its folder. On the way it takes orders, one a
- * line, and prints each when it is done: `halt fast` and `halt immediate` stop the server, `resume` starts it again on its port.
+ * line, and prints each when it is done: `halt fast` and `halt immediate` stop the server, `halt kill` kills all of its processes, `resume`
+ * starts it again on its port.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -59,6 +60,7 @@ async function keep(): Promise<void> {
     const obey = async (order: string): Promise<void> => {
       isWanted = order === 'resume';
       if (isWanted) server = await start(site, server.port);
+      else if (order === 'halt kill') await kill(server);
       else await stop(server, order === 'halt fast' ? 'SIGINT' : 'SIGQUIT');
       if (isWanted) watch();
       process.stdout.write(`${order}\n`);
@@ -155,6 +157,34 @@ async function stop({ process: child, exited }: Server, first: 'SIGINT' | 'SIGQU
     if (child.pid === undefined || hasEnded(child)) return;
     child.kill(signal);
     await Promise.race([exited, pause(STOP_LIMIT, undefined, { ref: false })]);
+  }
+}
+
+/** All of its processes, without a word to any of them. */
+async function kill({ process: child, exited }: Server): Promise<void> {
+  // So that it begins no other one meanwhile.
+  child.kill('SIGSTOP');
+  const own = livingProcesses().flatMap(({ pid, parent }) => (parent === child.pid ? pid : []));
+  for (const pid of own) killIfThere(pid);
+  child.kill('SIGKILL');
+  await exited;
+  // The next server does not start while one of them still has the shared memory.
+  while (livingProcesses().some(({ pid }) => own.includes(pid))) await pause(10);
+}
+
+function livingProcesses(): readonly { readonly pid: number; readonly parent: number }[] {
+  const { stdout } = spawnSync('ps', ['-A', '-o', 'pid=,ppid=,stat='], { encoding: 'utf8' });
+  return stdout.split('\n').flatMap((line) => {
+    const [pid, parent, state = 'Z'] = line.trim().split(/\s+/);
+    return state.startsWith('Z') ? [] : { pid: Number(pid), parent: Number(parent) };
+  });
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

@@ -13,8 +13,11 @@ export interface PostgresServer {
   /** Of the administrator's database; specs use the address that `createDatabase` gives. */
   readonly url: string;
   createDatabase(name: string): Promise<string>;
-  /** Ends the server and all its sessions, for now: `fast` with a word to each of them, `immediate` like a crash. */
-  halt(mode: 'fast' | 'immediate'): Promise<void>;
+  /**
+   * Ends the server and all its sessions, for now: `fast` with a word to each of them, `immediate` as after a crash of one of its processes,
+   * `kill` by killing all of them.
+   */
+  halt(mode: 'fast' | 'immediate' | 'kill'): Promise<void>;
   /** Starts it again under the same address, with its data. */
   resume(): Promise<void>;
   stop(): Promise<void>;

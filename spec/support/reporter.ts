@@ -17,6 +17,8 @@ export default class ClosingLinesReporter extends Spec {
   override epilogue(): void {
     super.epilogue();
     this.#namePassedOver();
+    const leftOut = Number(process.env['SIGNALBOX_LEFT_OUT'] ?? 0);
+    if (leftOut > 0) Base.consoleLog('%s', `  ${leftOut} files were left out, which take long: npm test -- --all\n`);
     const { passes, failures, pending } = this.stats;
     const skipped = pending > 0 ? `, ${pending} skipped` : '';
     Base.consoleLog('%s', `${passes} passed, ${failures} failed${skipped}`);

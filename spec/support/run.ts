@@ -39,18 +39,25 @@ export function filesOf(patterns: readonly string[]): readonly string[] {
   return found.filter((path) => path.endsWith('.spec.js')).map((path) => path.replaceAll('\\', '/'));
 }
 
-/** The arguments of mocha, and whether every spec runs. */
-export function commandOf(given: readonly string[], isCi: boolean): { isWhole: boolean; mocha: readonly string[] } {
+/** The arguments of mocha, whether every spec runs, and how many files do not. */
+export function commandOf(
+  given: readonly string[],
+  isCi: boolean,
+): { readonly isWhole: boolean; readonly leftOut: number; readonly mocha: readonly string[] } {
   const isWhole = isCi || given.includes('--all');
   const left = new Set(isWhole ? [] : filesOf(slow));
   const files = new Set(filesOf([...slow, ...long, ...all]));
-  return { isWhole, mocha: [...given.filter((word) => word !== '--all'), ...files.difference(left)] };
+  return {
+    isWhole,
+    leftOut: left.size,
+    mocha: [...given.filter((word) => word !== '--all'), ...files.difference(left)],
+  };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { isWhole, mocha } = commandOf(process.argv.slice(2), process.env['CI'] === 'true');
+  const { isWhole, leftOut, mocha } = commandOf(process.argv.slice(2), process.env['CI'] === 'true');
   const program = createRequire(import.meta.url).resolve('mocha/bin/mocha.js');
-  const env = { ...process.env, ...(isWhole && { SIGNALBOX_SPECS: 'all' }) };
+  const env = { ...process.env, SIGNALBOX_LEFT_OUT: `${leftOut}`, ...(isWhole && { SIGNALBOX_SPECS: 'all' }) };
   const run = spawn(process.execPath, [program, ...mocha], { stdio: 'inherit', env });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => run.kill(signal));
   run.on('exit', (code) => {

@@ -1,5 +1,5 @@
-import { createInterface } from 'node:readline/promises';
 import { apiTypes } from './api-types/api-types.js';
+import { ask } from './ask.js';
 import { asyncApi } from './asyncapi.js';
 import type { Terminal } from './command.js';
 import { runCommandLine } from './command-line.js';
@@ -17,17 +17,8 @@ const terminal: Terminal = {
   env: process.env,
   out: (text) => void stdout.write(text),
   err: (text) => void stderr.write(text),
-  ...(stdin.isTTY && stderr.isTTY && { ask }),
+  ...(stdin.isTTY && stderr.isTTY && { ask: (question) => ask(question, stdin, stderr, () => process.exit(130)) }),
 };
-
-async function ask(question: string): Promise<string> {
-  const reader = createInterface({ input: stdin, output: stderr });
-  // Ctrl+C and Ctrl+D: a user who leaves a question leaves the command.
-  reader.once('close', () => process.exit(130));
-  const answer = await reader.question(question);
-  reader.removeAllListeners('close').close();
-  return answer;
-}
 
 const commands = [newApplication, makeCommands, routes, doctor, apiTypes, asyncApi, contract, logSql];
 

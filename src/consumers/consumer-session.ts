@@ -41,6 +41,8 @@ import type { CompiledConsumer } from './compiled-consumer.js';
 import { ConsumerGroups } from './consumer-groups.js';
 import { DetachedMethods } from './detached-methods.js';
 import { EventDelivery } from './event-delivery.js';
+import { bulkWriteOf } from './model-bulk.js';
+import { writeRows } from './model-bulk-writes.js';
 import { BaseModelConsumer, checkedKey, overrides, sentKey, shownObject } from './model-consumer.js';
 import { isPlainRetrieve, plainWriteOf } from './model-mixins.js';
 import { showResult } from './model-result.js';
@@ -341,7 +343,9 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   mayWriteAtOnce({ member }: ActionDefinition): boolean {
-    return this.instance instanceof BaseModelConsumer && plainWriteOf(Reflect.get(this.instance, member)) !== undefined;
+    if (!(this.instance instanceof BaseModelConsumer)) return false;
+    const method: object = Reflect.get(this.instance, member);
+    return (plainWriteOf(method) ?? bulkWriteOf(method)) !== undefined;
   }
 
   async writeAtOnce(
@@ -350,8 +354,12 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     kwargs: unknown,
     judge: (object: object) => Promise<boolean>,
   ): Promise<object | undefined> {
-    const kind = plainWriteOf(Reflect.get(this.instance, definition.member));
-    if (!kind || !(this.instance instanceof BaseModelConsumer)) return undefined;
+    const method: object = Reflect.get(this.instance, definition.member);
+    if (!(this.instance instanceof BaseModelConsumer)) return undefined;
+    const bulk = bulkWriteOf(method);
+    if (bulk) return writeRows(this.instance, request, bulk, kwargs as Readonly<Record<string, unknown>>);
+    const kind = plainWriteOf(method);
+    if (!kind) return undefined;
     const { data } = (kwargs ?? {}) as { readonly data?: unknown };
     const isJudged = kind !== 'create' && this.looksAtObject(definition);
     const key = request.kwargs[this.lookupKwarg];
@@ -683,12 +691,23 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   #overflow(limit: number): void {
-    this.groups.end(new Disconnected());
-    this.#events.end();
     const facts = { consumer: this.instance.constructor.name, path: this.scope.path, limit };
     this.logger.warn('Too many events wait for a consumer.', facts);
-    // A stream alone would end for good; a client that loses the socket comes back.
-    this.connection.close(CloseCode.overloaded, 'Too many events wait.');
+    this.#hearNoMore('Too many events wait.');
+  }
+
+  /** The database failed for too long while an event was delivered. */
+  missEvent(): void {
+    const facts = { consumer: this.instance.constructor.name, path: this.scope.path };
+    this.logger.warn('An event was missed: the connection is closed.', facts);
+    this.#hearNoMore('Events may have been missed.');
+  }
+
+  /** A stream alone would end for good; a client that loses the socket comes back. */
+  #hearNoMore(reason: string): void {
+    this.groups.end(new Disconnected());
+    this.#events.end();
+    this.connection.close(CloseCode.overloaded, reason);
   }
 
   // Its life

@@ -10,11 +10,14 @@ import { shortGroups } from '../observers/observer.js';
 import type { ObservedEvent, Sight, Viewer } from '../observers/observer-declaration.js';
 import type { SubscribingRequest, SubscriptionRecord } from '../observers/subscription-index.js';
 import type { Subscriptions } from '../observers/subscriptions.js';
+import { isPassingFailure } from '../orm/orm-errors.js';
+import { outlastFailures } from '../orm/passing-failures.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { Scope } from '../scope/scope.js';
 import { userKeyOf } from '../scope/user-key.js';
 import { rightsKey } from '../serializers/field-rights.js';
+import type { ChangeLogSettings } from '../settings.js';
 import { Status } from '../status.js';
 import { encodeData, errorReply } from '../wire/codec.js';
 import type { Reply } from '../wire/messages.js';
@@ -37,11 +40,14 @@ export interface SubscribedSession {
     readonly dispatcher: Dispatcher;
     readonly logger: Logger;
     readonly activity: ActivityLog | undefined;
+    readonly settings: { readonly changeLog: Pick<ChangeLogSettings, 'retryTimeLimit'> };
   } & AuthorizerServices;
   readonly unitOfWork: UnitOfWork;
   readonly runningRequests: readonly Request[];
   /** Whether one more event, with this many bytes of text, may wait; where not, the connection is closed. */
   hasRoom(bytes: number): boolean;
+  /** An event has been missed: the connection is closed, so that its client reads anew. */
+  missEvent(): void;
   readonly stream: string | undefined;
   /** Undefined unless the explorer looks at the connection. */
   readonly inspector: DeliveryInspector | undefined;
@@ -65,6 +71,8 @@ interface Waiting {
 interface EventArrival extends Waiting {
   readonly action: string;
   readonly message: EventMessage;
+  /** Whether a frame of it has left: then it is not tried again. */
+  isSent: boolean;
 }
 
 /** To be asked whether it is still granted. */
@@ -83,6 +91,13 @@ interface Unconfirmed {
 interface EventBody {
   readonly text: string;
   readonly data: unknown;
+}
+
+/** An event that its subscription may have. */
+interface GrantedEvent {
+  readonly event: ObservedEvent;
+  readonly body: EventBody;
+  readonly asked: readonly PermissionAnswer[] | undefined;
 }
 
 type Method = (event: SentEvent | SentSignal, subscription: Subscription) => Promise<void> | void;
@@ -239,7 +254,7 @@ export class EventDelivery {
   #deliver(arrival: EventArrival): void {
     const { record, message } = arrival;
     const plan = this.#authorizer.planFor(record, message.groups, Number.isFinite(message.batch));
-    if (plan.isAsked) this.#occupy(this.#inHook(arrival, () => this.#deliverAsked(arrival, plan)));
+    if (plan.isAsked) this.#occupy(this.#inHook(arrival, this.#askThenHand(arrival, plan)));
     else if (record.observer.passesThrough) this.#send(arrival, arrival.action, textOf(arrival));
     // A span of its own, and the explorer, take the long way.
     else if (this.session.inspector || message.cause !== undefined)
@@ -247,13 +262,17 @@ export class EventDelivery {
     else this.#call(arrival);
   }
 
-  /** Never rejects. Without a trace to tell of, nothing is spent on one. */
+  /**
+   * Never rejects. Done again where the database fails in passing; what comes behind waits. Without a trace to tell of, nothing is spent on one.
+   */
   async #inHook(arrival: Arrival, work: () => Promise<boolean | void> | void): Promise<void> {
-    const { dispatcher } = this.session.services;
+    const { dispatcher, settings } = this.session.services;
     const cause = 'message' in arrival ? arrival.message.cause : undefined;
     const { id } = arrival.record.observer;
+    const hook = cause === undefined ? work : () => dispatcher.log.followDelivery(id, cause, work);
+    const { retryTimeLimit: timeLimit } = settings.changeLog;
     try {
-      await dispatcher.runHook(cause === undefined ? work : () => dispatcher.log.followDelivery(id, cause, work));
+      await outlastFailures(() => dispatcher.runHook(hook), { timeLimit, isWanted: () => this.#isWanted(arrival) });
     } catch (error) {
       this.#noteFailure(arrival, error);
     }
@@ -264,31 +283,58 @@ export class EventDelivery {
     const { unitOfWork, services } = this.session;
     const done = unitOfWork.run(() => this.#deliverUnasked(arrival));
     if (!done) return;
-    const call: LimitedCall = { done, isOver: false, fail: (error) => end(() => this.#noteFailure(arrival, error)) };
-    const end = (note?: () => void): void => {
+    const end = (next: () => void): void => {
       if (call.isOver) return;
       call.isOver = true;
-      note?.();
-      this.#resume();
+      next();
     };
+    const call: LimitedCall = { done, isOver: false, fail: (error) => end(() => this.#callAgain(arrival, error)) };
     this.#isBusy = true;
-    done.then(() => end(), call.fail);
+    done.then(() => end(this.#resume), call.fail);
     services.dispatcher.limit(call);
   }
 
+  #callAgain(arrival: EventArrival, error: unknown): void {
+    if (isPassingFailure(error) && this.#isWanted(arrival)) {
+      this.#occupy(this.#inHook(arrival, () => this.#deliverUnasked(arrival)));
+      return;
+    }
+    this.#noteFailure(arrival, error);
+    this.#resume();
+  }
+
+  /** Whether a failed delivery is to be tried again. */
+  #isWanted(arrival: Arrival): boolean {
+    return !this.#isEnded && !arrival.record.isEnded && !('isSent' in arrival && arrival.isSent);
+  }
+
+  /** Also where a frame of the event has left: its observer may have had another one to send. */
   #noteFailure(arrival: Arrival, error: unknown): void {
     const { observer, requestId } = arrival.record;
     const row = 'message' in arrival ? { pk: arrival.message.pk } : {};
     const facts = { observer: observer.id, requestId, ...row, error };
     this.session.services.logger.error('An event could not be delivered.', facts);
     this.#tell(arrival, 'failed');
+    if (isPassingFailure(error) && !this.#isEnded && !arrival.record.isEnded) this.session.missEvent();
   }
 
   async #recheck({ record, groups }: RecheckArrival): Promise<boolean> {
     return (await this.#authorizer.recheck(record, groups)) || this.#revoke(record);
   }
 
-  async #deliverAsked(arrival: EventArrival, plan: DeliveryPlan): Promise<boolean> {
+  /** Both steps may be done again, but the first one not once it has decided: it has noted what the client will know. */
+  #askThenHand(arrival: EventArrival, plan: DeliveryPlan): () => Promise<boolean> {
+    let decided: GrantedEvent | boolean | undefined;
+    return async () => {
+      decided ??= await this.#decide(arrival, plan);
+      if (typeof decided === 'boolean') return decided;
+      await this.#hand(arrival, decided.event, decided.body, decided.asked);
+      return true;
+    };
+  }
+
+  /** @returns what may be sent, or whether the subscription has its right although nothing is sent */
+  async #decide(arrival: EventArrival, plan: DeliveryPlan): Promise<GrantedEvent | boolean> {
     const { record } = arrival;
     const { requests, isDue, asksRights } = plan;
     if (asksRights) await this.#authorizer.askRights(record, requests);
@@ -316,8 +362,7 @@ export class EventDelivery {
     const refusing = await this.#authorizer.refusing(unanswered, sight.event, asked);
     if (refusing) return this.#noteRefusal(arrival, refusing, asked);
     sight.note();
-    await this.#hand(arrival, sight.event, body, asked);
-    return true;
+    return { event: sight.event, body, asked };
   }
 
   #deliverUnasked(arrival: EventArrival): Promise<void> | void {
@@ -431,6 +476,7 @@ export class EventDelivery {
       return;
     }
     const status = action === 'delete' && !record.observer.signal ? Status.noContent : Status.ok;
+    arrival.isSent = true;
     const { observer, requestId } = record;
     const row = observer.latest ? JSON.stringify([observer.id, requestId, message.pk]) : undefined;
     this.session.send({ action, requestId, status, data, errors: [] }, row);
@@ -485,7 +531,7 @@ function arrivalOf(message: ObserverMessage, record: SubscriptionRecord): Arriva
   const { only } = record.observer;
   // An update may turn out to be a create or a delete, where a row comes into sight or leaves it.
   if (!event || (only && event !== only && event !== 'update')) return undefined;
-  return { record, action: record.observer.signal?.name ?? event, message, origin, bytes: 0 };
+  return { record, action: record.observer.signal?.name ?? event, message, origin, bytes: 0, isSent: false };
 }
 
 /** Whether the subscription asked for events of another kind. */

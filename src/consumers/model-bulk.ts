@@ -6,6 +6,7 @@ import { type JsonSchema, objectSchema } from '../kwargs/json-schema.js';
 import { type ModelShapes, type OwnSchema, ownSchema } from '../kwargs/own-schema.js';
 import type { Class } from '../metadata.js';
 import { asStored } from '../orm/model-queries.js';
+import { indexed, isRefusedValueOf, noteItem } from '../orm/orm-errors.js';
 import { primaryKeyOf } from '../orm/row.js';
 import { clientOf, runStatement, type StatementConnection } from '../orm/statements.js';
 import { lockRowsSql, unwritable, writtenKey } from '../orm/write-statements.js';
@@ -83,8 +84,15 @@ const patchedRows = listKwargs('data', (model) => {
 });
 const deletedRows = listKwargs('pks', (model) => model?.lookup.schema ?? {});
 
-/** The methods of the mixins, one for each class that has them. */
-const bulkWrites = new WeakSet<object>();
+/** The methods of the mixins, one for each class that has them, and what they do with each row. */
+const bulkWrites = new WeakMap<object, BulkKind>();
+
+export type BulkKind = 'create' | 'patch' | 'delete';
+
+/** What a method does with several rows, where it is the mixin's own; undefined for another one. */
+export function bulkWriteOf(method: object): BulkKind | undefined {
+  return bulkWrites.get(method);
+}
 
 /** The first action of a consumer that writes several rows and is the mixin's own. */
 export function bulkWriteIn({ prototype }: Class): string | undefined {
@@ -94,31 +102,28 @@ export function bulkWriteIn({ prototype }: Class): string | undefined {
   });
 }
 
-/** `bulk_create`: what `create` does, with several rows. */
 export interface BulkCreate extends Mixin<BulkCreateTypes> {}
 
+/** `bulk_create`: what `create` does, with several rows. */
 export const BulkCreate: BulkCreate = (base) => {
   abstract class Creating extends base {
     @Action({ atomic: true, status: Status.created, kwargs: createdRows })
     async bulkCreate({ data }: SentList, context: ActionContext): Promise<object[]> {
       const items = listOf(this, 'data', data);
       const contexts = items.map((each) => itemContext(context, 'create', { data: each }));
-      for (const [index, item] of contexts.entries()) await atIndex(index, () => askAction(this, item));
+      for (const [index, item] of contexts.entries()) await atIndex(index, () => askItem(this, context, index, item));
       const checked = await checkedItems(this, items, contexts, false);
-      const rows: object[] = [];
-      for (const [index, { serializer, value, item }] of checked.entries())
-        rows.push(await atIndex(index, () => this.performCreate(serializer, value, item)));
-      return rows;
+      return writtenRows(this, checked, ({ serializer, value, item }) => this.performCreate(serializer, value, item));
     }
   }
-  bulkWrites.add(Creating.prototype.bulkCreate);
+  bulkWrites.set(Creating.prototype.bulkCreate, 'create');
   replyShapes.write(Creating.prototype, 'bulkCreate', 'several');
   return Creating;
 };
 
-/** `bulk_patch`: what `patch` does, with several rows. */
 export interface BulkPatch extends Mixin<BulkPatchTypes> {}
 
+/** `bulk_patch`: what `patch` does, with several rows. */
 export const BulkPatch: BulkPatch = (base) => {
   abstract class Patching extends base {
     @Action({ atomic: true, kwargs: patchedRows })
@@ -134,22 +139,19 @@ export const BulkPatch: BulkPatch = (base) => {
         true,
       );
       await holdRows(this, named, 'no key update');
-      const rows: object[] = [];
-      for (const [index, { serializer, value, item }] of checked.entries()) {
-        const row = named[index]?.row as object;
-        rows.push(await atIndex(index, () => this.performPatch(serializer, row, value, item)));
-      }
-      return rows;
+      return writtenRows(this, checked, ({ serializer, value, item }, index) =>
+        this.performPatch(serializer, named[index]?.row as object, value, item),
+      );
     }
   }
-  bulkWrites.add(Patching.prototype.bulkPatch);
+  bulkWrites.set(Patching.prototype.bulkPatch, 'patch');
   replyShapes.write(Patching.prototype, 'bulkPatch', 'several');
   return Patching;
 };
 
-/** `bulk_delete`: what `delete` does, with several rows. */
 export interface BulkDelete extends Mixin<BulkDeleteTypes> {}
 
+/** `bulk_delete`: what `delete` does, with several rows. */
 export const BulkDelete: BulkDelete = (base) => {
   abstract class Deleting extends base {
     @Action({ atomic: true, status: Status.noContent, kwargs: deletedRows })
@@ -161,13 +163,13 @@ export const BulkDelete: BulkDelete = (base) => {
       for (const [index, { row, item }] of named.entries()) await atIndex(index, () => this.performDelete(row, item));
     }
   }
-  bulkWrites.add(Deleting.prototype.bulkDelete);
+  bulkWrites.set(Deleting.prototype.bulkDelete, 'delete');
   replyShapes.write(Deleting.prototype, 'bulkDelete', 'nothing');
   return Deleting;
 };
 
 /** @throws ValidationFailed for what is no list, is empty or is above the consumer's `maximumBulkSize` */
-function listOf(consumer: AnyModelConsumer, name: string, sent: unknown): readonly unknown[] {
+export function listOf(consumer: AnyModelConsumer, name: string, sent: unknown): readonly unknown[] {
   const { maximumBulkSize } = settingsOf(consumer);
   const fail = (text: string): never => {
     throw ValidationFailed.of({ [name]: [text] });
@@ -185,8 +187,47 @@ function asItem(sent: unknown, index: number): SentList {
 }
 
 /** What the request for this row alone would be. */
-function itemContext({ scope, requestId, signal }: ActionContext, action: string, kwargs: SentList): ActionContext {
+export function itemContext(
+  { scope, requestId, signal }: ActionContext,
+  action: string,
+  kwargs: SentList,
+): ActionContext {
   return new ActionContext({ scope, action, requestId, kwargs, signal });
+}
+
+/** What the permissions said of the actions for single rows before the transaction, by request and place. */
+const askedBefore = new WeakMap<ActionContext, Map<number, Promise<Answers>>>();
+
+/** Asks the permissions of the action for one row, unless they were asked before. @throws what they refuse with */
+function askItem(
+  consumer: AnyModelConsumer,
+  context: ActionContext,
+  index: number,
+  item: ActionContext,
+): Promise<Answers> {
+  return askedBefore.get(context)?.get(index) ?? askAction(consumer, item);
+}
+
+/**
+ * Asks the permissions of the action for one row before the transaction there may be. What they say counts in it, unless they have used the
+ * database: what they read, lock and write belongs into the transaction, in which they are asked anew.
+ *
+ * @returns undefined where the rows have to be written by entities
+ */
+export async function askAhead(
+  consumer: AnyModelConsumer,
+  context: ActionContext,
+  index: number,
+  item: ActionContext,
+): Promise<Answers | undefined> {
+  const asked = askedBefore.get(context) ?? new Map<number, Promise<Answers>>();
+  askedBefore.set(context, asked);
+  const answers = askAction(consumer, item);
+  asked.set(index, answers);
+  const given = await answers.catch(() => undefined);
+  if (!consumer['unitOfWork'].isUsed) return given;
+  askedBefore.delete(context);
+  return undefined;
 }
 
 /** Asks the permissions of the action for one row: a client that may not `delete` may not `bulk_delete`. @throws what they refuse with */
@@ -228,7 +269,7 @@ async function namedRows(
       const checked = checkedKey(consumer, meta, sent[lookupUrlKwarg]);
       const item = itemContext(context, action, { ...sent, [lookupUrlKwarg]: checked });
       const key = sentKey(consumer, meta, checked);
-      const answers = await askAction(consumer, item);
+      const answers = await askItem(consumer, context, index, item);
       return { item, key, answers, row: await permittedRow(consumer, key, item, answers) };
     });
     const field = shownName === undefined ? `${index}` : `${index}.${shownName}`;
@@ -313,10 +354,30 @@ async function atIndex<T>(index: number, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** `{"title": […]}` -> `{"1.title": […]}`, and a sentence -> `{"1": […]}`. */
-function indexed(index: number, detail: ErrorDetail): ErrorDetail {
-  if (typeof detail === 'string') return { [index]: [detail] };
-  return Object.fromEntries(Object.entries(detail).map(([field, texts]) => [`${index}.${field}`, texts]));
+/**
+ * Writes row after row, and flushes them all. A value that another row has already is told with the index of the row that was to have it.
+ *
+ * @throws as `atIndex` does
+ */
+async function writtenRows<Item>(
+  consumer: AnyModelConsumer,
+  items: readonly Item[],
+  write: (item: Item, index: number) => Promise<object>,
+): Promise<object[]> {
+  const { em } = consumer['unitOfWork'];
+  const meta = em.getMetadata(modelOf(consumer)) as EntityMetadata;
+  const rows: object[] = [];
+  try {
+    for (const [index, item] of items.entries()) rows.push(await atIndex(index, () => write(item, index)));
+    await consumer['unitOfWork'].flush();
+    return rows;
+  } catch (error) {
+    const found = rows.findLastIndex((row) => isRefusedValueOf(row, meta, error));
+    // An override that flushes its own row fails before it gives it.
+    const index = found >= 0 ? found : rows.length;
+    if (index < items.length) noteItem(error, index);
+    throw error;
+  }
 }
 
 /** In the order of their keys: two requests that name the same rows wait for each other, and none ends in a deadlock. */

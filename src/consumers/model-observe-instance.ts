@@ -65,9 +65,9 @@ const keyKwargs = ownSchema<InstanceKey>(
   ({ model }) => objectSchema({ pk: model?.key ?? {} }, []),
 );
 
-/** `subscribe_instance` and `unsubscribe_instance`, as DCRF's ObserverModelInstanceMixin has them. */
 export interface ObserveInstance extends Mixin<ObserveInstanceTypes> {}
 
+/** `subscribe_instance` and `unsubscribe_instance`, as DCRF's ObserverModelInstanceMixin has them. */
 export const ObserveInstance: ObserveInstance = (base) => {
   abstract class Observing extends base {
     @DetailAction({ status: Status.created })

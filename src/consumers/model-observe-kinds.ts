@@ -97,9 +97,9 @@ function pickKind({ data, pk }: SentKind): SentKind {
   return { ...(data !== undefined && { data }), ...(pk !== undefined && { pk }) };
 }
 
-/** Subscriptions by kind of event, as channels-api has them: `subscribe` and `unsubscribe`. */
 export interface ObserveKinds extends Mixin<ObserveKindsTypes> {}
 
+/** Subscriptions by kind of event, as channels-api has them: `subscribe` and `unsubscribe`. */
 export const ObserveKinds: ObserveKinds = (base) => {
   abstract class Observing extends base {
     @Action({ name: 'subscribe', kwargs: kindKwargs })

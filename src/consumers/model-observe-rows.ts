@@ -87,9 +87,9 @@ export function followsRows(consumer: Class): boolean {
   return false;
 }
 
-/** `subscribe_rows` and `unsubscribe_rows`: subscriptions by the declared filters, as django-realtime-api has them by lookups, and live. */
 export interface ObserveRows extends Mixin<ObserveRowsTypes> {}
 
+/** `subscribe_rows` and `unsubscribe_rows`: subscriptions by the declared filters, as django-realtime-api has them by lookups, and live. */
 export const ObserveRows: ObserveRows = (base) => {
   const { model, serializer, filters } = base as unknown as ReturnType<typeof settingsOf>;
   if (!filters?.fields)

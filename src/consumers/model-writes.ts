@@ -6,18 +6,20 @@ import type { Class } from '../metadata.js';
 import type { Reader, Selection } from '../orm/model-queries.js';
 import { CommitInDoubt, isConnectionFailure, isWithoutEffect } from '../orm/orm-errors.js';
 import { columnSql, hasColumn, keyColumns, quoter, tableName } from '../orm/row.js';
-import { clientOf, runRows, runStatement } from '../orm/statements.js';
+import { clientOf, type PlainRow, runRows, runStatement } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import {
   isStoredColumn,
+  type Logged,
   unwritable,
   type WriteShape,
   writeSql,
   writtenKey,
   writtenValue,
 } from '../orm/write-statements.js';
+import type { ActionContext } from '../scope/action-context.js';
 import { ofKey } from '../serializers/model-key.js';
-import { type RowPlan, ShownRow } from '../serializers/model-plan.js';
+import { type PlannedRows, type RowPlan, ShownRow } from '../serializers/model-plan.js';
 import { BaseModelSerializer } from '../serializers/model-serializer.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { type AnyModelConsumer, modelOf, overrides, planFor, settingsOf } from './model-consumer.js';
@@ -33,6 +35,65 @@ export interface AskedWrite {
   readonly judge?: (object: object) => Promise<boolean>;
 }
 
+/** What is known of the writes of a consumer before anything is asked for. */
+export interface WriteGround {
+  readonly unitOfWork: UnitOfWork;
+  readonly reader: Reader;
+  readonly meta: EntityMetadata;
+  readonly log: ChangeLog;
+  /** What the log wants of them; undefined for a model that no application observes. */
+  readonly logged: Logged | undefined;
+}
+
+/** Undefined where an entity is needed, whatever is written. @param isJudged whether a permission looks at the rows */
+export async function groundOf(
+  consumer: AnyModelConsumer,
+  kind: WriteKind,
+  isJudged: boolean,
+): Promise<WriteGround | undefined> {
+  const unitOfWork: UnitOfWork = consumer['unitOfWork'];
+  const { reader } = unitOfWork;
+  const { em } = reader;
+  const meta = em.getMetadata(modelOf(consumer)) as EntityMetadata;
+  if (reader.transaction || !isPlainWrite(consumer, meta, em, kind)) return undefined;
+  if (isJudged && !isMadeOfColumns(meta)) return undefined;
+  if (await hasTriggers(reader, meta)) return undefined;
+  const log = ChangeLog.find(em);
+  const told = await log?.oneRow(meta);
+  return log && told && { unitOfWork, reader, meta, log, logged: told.logged };
+}
+
+/** What a write gives back of its rows, and how they are shown; those that are deleted are not. */
+export interface ShownWrite {
+  readonly selection: Selection;
+  readonly planned: PlannedRows | undefined;
+}
+
+/** Undefined where the statement cannot say what is shown. */
+export async function shownWrite(
+  consumer: AnyModelConsumer,
+  request: ActionContext,
+  kind: WriteKind,
+  meta: EntityMetadata,
+): Promise<ShownWrite | undefined> {
+  if (kind === 'delete') return { selection: keyOnly(meta), planned: undefined };
+  const planned = await planFor(consumer, request);
+  return planned && isShownBySql(planned.plan, meta) ? { selection: planned.plan.selection, planned } : undefined;
+}
+
+const keysOnly = new WeakMap<EntityMetadata, Selection>();
+
+function keyOnly(meta: EntityMetadata): Selection {
+  const known = keysOnly.get(meta) ?? {
+    id: `key ${meta.className}`,
+    meta,
+    columns: [],
+    keyLength: keyColumns(meta).length,
+  };
+  keysOnly.set(meta, known);
+  return known;
+}
+
 /**
  * Writes one row by one statement, which is a transaction of its own, and gives it as it is stored. Undefined where an entity is needed:
  * the application's code has a say in the write, or the statement could not do what the ORM does.
@@ -44,41 +105,35 @@ export async function writeRow(
   request: Request,
   { kind, key, data, judge }: AskedWrite,
 ): Promise<ShownRow | undefined> {
-  const unitOfWork: UnitOfWork = consumer['unitOfWork'];
-  const { reader } = unitOfWork;
-  const meta = reader.em.getMetadata(modelOf(consumer)) as EntityMetadata;
-  if (reader.transaction || !isPlainWrite(consumer, meta, reader.em, kind)) return undefined;
-  if (judge && !isMadeOfColumns(meta)) return undefined;
-  if (await hasTriggers(reader, meta)) return undefined;
-  const planned = await planFor(consumer, request);
+  const ground = await groundOf(consumer, kind, judge !== undefined);
+  if (!ground) return undefined;
+  const { unitOfWork, reader, meta, log, logged } = ground;
+  const shown = await shownWrite(consumer, request, kind, meta);
   const visible = kind === 'create' ? undefined : await consumer['visibleRows'](request);
   // What rights and the query read of the database belongs into the transaction of the write.
-  if (unitOfWork.isUsed) return undefined;
-  const log = ChangeLog.find(reader.em);
-  const told = await log?.oneRow(meta);
-  if (!planned || !isShownBySql(planned.plan, meta) || !log || !told) return undefined;
+  if (!shown || unitOfWork.isUsed) return undefined;
   const values = kind === 'delete' ? new Map() : await valuesOf(consumer, request, meta, kind, data);
   if (!values || (kind !== 'delete' && values.size === 0)) return undefined;
   const parameters = parametersOf(reader, meta, kind, key, values);
   if (!parameters) return undefined;
-  const first = (told.logged ? 4 : 1) + parameters.length;
+  const first = (logged ? 4 : 1) + parameters.length;
   const filter = visible ? await unitOfWork.queries.condition(reader, meta, visible as object, first) : everyRow;
   if (!filter) return undefined;
   const shape: WriteShape = {
     kind: kind === 'create' || kind === 'delete' ? kind : 'update',
-    selection: planned.plan.selection,
+    selection: shown.selection,
     props: [...values.keys()],
-    logged: told.logged,
+    logged,
     filter: filter.text,
     isVersioned: judge !== undefined,
     parameters: first - 1 + filter.values.length + (judge ? 1 : 0),
   };
-  const head = told.logged ? log.headOfEntry(told.logged, kind === 'create') : [];
-  const wait = String(Math.ceil(request.definition?.timeLimit ?? 0));
+  const head = logged ? log.headOfEntry(logged, kind === 'create') : [];
+  const wait = waitOf(request);
   const write = async (version: readonly string[]): Promise<readonly unknown[] | undefined> => {
     request.beginCommit();
     const row = await run(unitOfWork, shape, [...head, ...parameters, ...filter.values, ...version, wait]);
-    if (told.logged && row) log.wroteRow(meta, row.at(-1));
+    if (logged && row) log.wroteRow(meta, row.at(-1));
     return row;
   };
   const row = judge
@@ -90,7 +145,13 @@ export async function writeRow(
     return undefined;
   }
   if (!row) throw new NotFound();
-  return new ShownRow(kind === 'delete' ? null : await planned.plan.show(row, planned.context), row);
+  const { planned } = shown;
+  return new ShownRow(planned ? await planned.plan.show(row, planned.context) : null, row);
+}
+
+/** For how many milliseconds a statement may wait for a lock, as text. */
+export function waitOf({ definition }: Request): string {
+  return String(Math.ceil(definition?.timeLimit ?? 0));
 }
 
 /** A row that others write all the time is written by the way through an entity in the end, whose transaction does not begin anew. */
@@ -130,7 +191,7 @@ async function writeAsJudged(
   return undefined;
 }
 
-interface JudgedColumns {
+export interface JudgedColumns {
   readonly selection: Selection;
   readonly names: readonly string[];
 }
@@ -139,7 +200,7 @@ interface JudgedColumns {
 const judged = new WeakMap<EntityMetadata, Map<string | undefined, JudgedColumns>>();
 
 /** What an entity is made of, and the version of the row. */
-function judgedColumns(reader: Reader, meta: EntityMetadata): JudgedColumns {
+export function judgedColumns(reader: Reader, meta: EntityMetadata): JudgedColumns {
   const bySchema = judged.get(meta) ?? new Map<string | undefined, JudgedColumns>();
   judged.set(meta, bySchema);
   const known = bySchema.get(reader.schema) ?? makeJudgedColumns(reader, meta);
@@ -176,7 +237,7 @@ function isShownBySql({ related, selection, runsCode }: RowPlan, { root }: Entit
   return !runsCode && related.every((other) => other.root !== root) && !selection.columns.some(isFormula);
 }
 
-const everyRow = { text: undefined, values: [], looksAtOthers: false };
+export const everyRow = { text: undefined, values: [], looksAtOthers: false };
 
 /** Clients choose what they patch: with more texts than these, all are made anew. */
 const mostTexts = 1_000;
@@ -187,31 +248,35 @@ const sqlByShape = new WeakMap<object, Map<string, string>>();
 const lockTimeout = '55P03';
 
 async function run(
-  { queries, reader: { em, schema } }: UnitOfWork,
+  unitOfWork: UnitOfWork,
   shape: WriteShape,
   parameters: readonly unknown[],
 ): Promise<readonly unknown[] | undefined> {
+  const { kind, selection, props, logged, filter, isVersioned } = shape;
+  const written = props.map(({ name }) => name).join();
+  const log = `${logged?.shape.id}/${logged?.needsBefore}`;
+  const name = `${kind}|${selection.id}|${written}|${log}|${isVersioned}|${filter}`;
+  const [row] = await runWrite(unitOfWork, kind, name, (em, schema) => writeSql(em, schema, shape), parameters);
+  return row;
+}
+
+/** @param name tells the text of the statement from others @throws what MikroORM makes of the database's refusal, TimeLimitExceeded, CommitInDoubt */
+export async function runWrite(
+  { queries, reader: { em, schema } }: UnitOfWork,
+  kind: string,
+  name: string,
+  made: (em: EntityManager, schema: string | undefined) => string,
+  parameters: readonly unknown[],
+): Promise<readonly PlainRow[]> {
   const known = sqlByShape.get(em.getMetadata()) ?? new Map<string, string>();
   sqlByShape.set(em.getMetadata(), known);
-  const { kind, selection, props, logged, filter, isVersioned } = shape;
-  const written = props.map((prop) => prop.name);
-  const name = JSON.stringify([
-    kind,
-    selection.id,
-    schema,
-    written,
-    logged?.shape.id,
-    logged?.needsBefore,
-    filter,
-    isVersioned,
-  ]);
-  const text = known.get(name) ?? writeSql(em, schema, shape);
+  const shape = `${schema ?? ''}|${name}`;
+  const text = known.get(shape) ?? made(em, schema);
   if (known.size >= mostTexts) known.clear();
-  known.set(name, text);
+  known.set(shape, text);
   const statement = { text, ...(queries.hasNames && { name: kind }) };
   try {
-    const [row] = await runRows(clientOf(em), statement, parameters);
-    return row;
+    return await runRows(clientOf(em), statement, parameters);
   } catch (error) {
     if (Reflect.get(Object(error), 'code') === lockTimeout) throw new TimeLimitExceeded(undefined, { cause: error });
     // The statement is its own transaction: it took effect, or it did not.
@@ -238,9 +303,9 @@ function parametersOf(
 }
 
 /** What is written, checked by the serializer; undefined where the ORM would write more than that. */
-async function valuesOf(
+export async function valuesOf(
   consumer: AnyModelConsumer,
-  request: Request,
+  request: ActionContext,
   meta: EntityMetadata,
   kind: WriteKind,
   data: unknown,
@@ -309,13 +374,29 @@ function initialValues(meta: EntityMetadata): ReadonlyMap<EntityProperty, Initia
   return found;
 }
 
+/** By model and consumer class. */
+const plainWrites = new WeakMap<EntityMetadata, WeakMap<Class, Partial<Record<WriteKind, boolean>>>>();
+
 /** Whether neither the application's code nor the ORM does more than to write the columns. */
 function isPlainWrite(consumer: AnyModelConsumer, meta: EntityMetadata, em: EntityManager, kind: WriteKind): boolean {
   const type = consumer.constructor as Class;
-  const hooks = ['getObject', 'getSerializer', 'getSerializerContext', ...performers[kind]];
-  if (hooks.some((hook) => overrides(type, hook))) return false;
-  if (settingsOf(consumer).lookupField !== 'pk') return false;
-  return isPlainModel(meta, kind) && isPlainSerializer(settingsOf(consumer).serializer) && !isListenedTo(meta, em);
+  const byClass = plainWrites.get(meta) ?? new WeakMap<Class, Partial<Record<WriteKind, boolean>>>();
+  plainWrites.set(meta, byClass);
+  const known = byClass.get(type) ?? {};
+  byClass.set(type, known);
+  known[kind] ??= isDeclaredPlain(consumer, meta, kind);
+  return known[kind] && !isListenedTo(meta, em);
+}
+
+function isDeclaredPlain(consumer: AnyModelConsumer, meta: EntityMetadata, kind: WriteKind): boolean {
+  const type = consumer.constructor as Class;
+  const hooks = [
+    'getObject',
+    ...performers[kind],
+    ...(kind === 'delete' ? [] : ['getSerializer', 'getSerializerContext']),
+  ];
+  if (hooks.some((hook) => overrides(type, hook)) || settingsOf(consumer).lookupField !== 'pk') return false;
+  return isPlainModel(meta, kind) && (kind === 'delete' || isPlainSerializer(settingsOf(consumer).serializer));
 }
 
 const performers: Readonly<Record<WriteKind, readonly string[]>> = {
@@ -355,7 +436,9 @@ function isPlainModel(meta: EntityMetadata, kind: WriteKind): boolean {
 /** Subscribers of the application hear of what the ORM writes, and of its transactions. */
 function isListenedTo({ className, class: entity }: EntityMetadata, em: EntityManager): boolean {
   const capture = ChangeLog.find(em)?.capture;
-  return [...em.getEventManager().getSubscribers()].some((subscriber) => {
+  const subscribers = em.getEventManager().getSubscribers();
+  if (capture && subscribers.size === 1 && subscribers.has(capture)) return false;
+  return [...subscribers].some((subscriber) => {
     if (subscriber === capture) return false;
     const entities = (subscriber as EventSubscriber).getSubscribedEntities?.() ?? [];
     return entities.length === 0 || entities.some((each) => each === entity || String(each) === className);
@@ -366,10 +449,12 @@ const triggers = new WeakMap<EntityMetadata, Promise<boolean>>();
 
 /** Whether the table has rules, or triggers that act behind a write: the statement would give and log the row before they did. */
 function hasTriggers(reader: Reader, meta: EntityMetadata): Promise<boolean> {
-  const known = triggers.get(meta) ?? askTriggers(reader, meta);
-  triggers.set(meta, known);
-  known.catch(() => triggers.delete(meta));
-  return known;
+  const known = triggers.get(meta);
+  if (known) return known;
+  const asked = askTriggers(reader, meta);
+  triggers.set(meta, asked);
+  asked.catch(() => triggers.delete(meta));
+  return asked;
 }
 
 async function askTriggers({ em, schema }: Reader, meta: EntityMetadata): Promise<boolean> {

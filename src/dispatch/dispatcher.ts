@@ -195,17 +195,18 @@ export class Dispatcher {
    */
   async #writeAtOnce(request: Request, action: ActionDefinition, agreement: Agreement): Promise<Outcome> {
     const { target } = request;
+    const { unitOfWork } = target;
+    let kwargs: unknown;
     try {
-      await this.#agreed(request, action, agreement);
+      [kwargs] = await this.#agreed(request, action, agreement);
     } catch (error) {
-      if (!target.unitOfWork.isUsed) throw error;
+      if (!unitOfWork.isUsed) throw error;
     }
     request.throwIfAborted();
-    if (target.unitOfWork.isUsed) {
+    if (unitOfWork.isUsed) {
       this.#needTransactions.add(action);
       return this.#commit(request, action, { ...agreement, answers: new Map(), isGranted: false });
     }
-    const [kwargs] = await this.#agreed(request, action, agreement);
     const row = await target.writeAtOnce(request, action, kwargs, (object) =>
       this.#judge(request, action, agreement, object),
     );

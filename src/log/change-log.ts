@@ -28,7 +28,7 @@ import type { Commit } from './entry.js';
 import { decodeCommits, RepeatedEntries } from './log-decoder.js';
 import { type LogBatch, LogReader } from './log-reader.js';
 import { codeOf, notAllowed, prepareLog } from './log-schema.js';
-import { append, headOfEntry } from './log-writer.js';
+import { append, headOfEntries, headOfEntry } from './log-writer.js';
 import { LooseEntries, type LooseEntry } from './loose-entries.js';
 import { Notifications } from './notifications.js';
 import { ObservedModels, type ObservingUser } from './observed-models.js';
@@ -46,6 +46,10 @@ export interface LogUser extends ObservingUser {
   awaits(entity: EntityClass<object>): boolean;
   /** Called with how far the reader is behind the database, in milliseconds, when that has changed. */
   isBehind(lag: number): void;
+  /** Called for each commit whose changes will not be told, because its entries could not be read. */
+  leftOut(): void;
+  /** Called with each attempt to empty old parts of the log that has failed. */
+  pruningFailed(): void;
   /** The trace that is under way, as W3C `traceparent`. Absent where nothing is traced. */
   readonly cause: (() => string | undefined) | undefined;
 }
@@ -215,7 +219,9 @@ export class ChangeLog {
     const isReading = [...this.#users].some(({ reads }) => reads);
     if (isReading && !this.#reader) {
       this.#reader = await this.#startReader();
-      this.#retention = new Retention(this.#em, settings, logger);
+      this.#retention = new Retention(this.#em, settings, logger, () => {
+        for (const user of this.#users) user.pruningFailed();
+      });
       this.#retention.start();
     }
     await this.#exchange();
@@ -467,8 +473,8 @@ export class ChangeLog {
   }
 
   /**
-   * What a statement that writes one row by itself has to leave here. Undefined where the event of the row needs more than that statement:
-   * its links are sent with it, or it is a link of two others.
+   * What a statement that writes rows by itself has to leave here. Undefined where the events of the rows need more than that statement:
+   * their links are sent with them, or they are links of two others.
    */
   async oneRow(meta: EntityMetadata): Promise<{ readonly logged: Logged | undefined } | undefined> {
     const watch = this.capture.watches.get(meta.class);
@@ -481,6 +487,11 @@ export class ChangeLog {
   /** The first parameters of such a statement. */
   headOfEntry({ shape }: Logged, isNew: boolean): ReturnType<typeof headOfEntry> {
     return headOfEntry(shape, isNew, this.#first.settings, this.#cause, currentWork.getStore()?.id);
+  }
+
+  /** The same for a statement that writes several rows. */
+  headOfEntries({ shape }: Logged, isNew: boolean): ReturnType<typeof headOfEntries> {
+    return headOfEntries(shape, isNew, this.#first.settings, this.#cause, currentWork.getStore()?.id);
   }
 
   /** Such a statement has committed. @param id of its entry, as the database gives it: null where nothing has changed */
@@ -521,11 +532,21 @@ export class ChangeLog {
   }
 
   #receive({ number, rows, isExpected }: LogBatch): void {
-    const { logger } = this.#first;
+    const { logger, settings } = this.#first;
     // The other processes have heard no ring for a commit whose end MikroORM did not see.
     if (isExpected) this.#doorbell?.ring();
     this.#decoded = this.#decoded.then(async () => {
-      const decoding = { em: this.#em, rows: this.#rows, logger, repeated: this.#repeated };
+      const decoding = {
+        em: this.#em,
+        rows: this.#rows,
+        logger,
+        repeated: this.#repeated,
+        retryTimeLimit: settings.retryTimeLimit,
+        converted: (error: unknown) => this.#pool.converted(error),
+        leftOut: () => {
+          for (const user of this.#users) if (user.reads) user.leftOut();
+        },
+      };
       const commits = await decodeCommits(decoding, rows);
       for (const user of this.#users) if (user.reads) this.#handTo(user, commits, number);
     });

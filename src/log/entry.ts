@@ -31,8 +31,8 @@ export interface Commit {
   readonly signals: readonly LoggedSignal[];
   readonly rechecks: readonly LoggedRecheck[];
   readonly orders: readonly LoggedOrder[];
-  /** The classes of rows whose changes were too many for an entry: their subscribers have to read anew. */
-  readonly untold: readonly string[];
+  /** The classes of rows whose changes were too many for an entry, or could not be read: their subscribers have to read anew. */
+  readonly untold: readonly EntityClass<object>[];
   /** The trace of the commit, as W3C `traceparent`; absent where nothing is traced. */
   readonly cause?: string;
 }

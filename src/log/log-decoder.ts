@@ -1,5 +1,7 @@
-import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
+import type { EntityClass, EntityManager, EntityMetadata } from '@mikro-orm/core';
 import type { Logger } from '../logger.js';
+import { isPassingFailure } from '../orm/orm-errors.js';
+import { outlastFailures } from '../orm/passing-failures.js';
 import { keyColumns, parseRow, type StoredRow } from '../orm/row.js';
 import type { RowReader } from '../orm/row-reader.js';
 import { clientOf } from '../orm/statements.js';
@@ -11,6 +13,12 @@ interface Decoding {
   readonly rows: RowReader;
   readonly logger: Logger;
   readonly repeated: RepeatedEntries;
+  /** See `ChangeLogSettings`. */
+  readonly retryTimeLimit: number;
+  /** Makes MikroORM's error of what the database fails with. */
+  readonly converted: (error: unknown) => unknown;
+  /** Called for each commit whose changes will not be told. */
+  readonly leftOut: () => void;
 }
 
 /** The entries without a transaction that were read last, of which each is to be sent once. */
@@ -31,20 +39,25 @@ export class RepeatedEntries {
   }
 }
 
-/** Entries -> commits, in their order. What this process does not know, or cannot read, is left out and logged. */
+/**
+ * Entries -> commits, in their order. What this process does not know, or cannot read, is left out and logged; where that is the database's
+ * fault, the commit says of which classes nothing is told.
+ */
 export async function decodeCommits(decoding: Decoding, rows: readonly LogRow[]): Promise<readonly Commit[]> {
   const commits: Commit[] = [];
-  for (const entries of byTransaction(rows)) {
+  for (const ofTransaction of byTransaction(rows)) {
     try {
-      commits.push(await decodeCommit(decoding, entries));
+      commits.push(await decodeCommit(decoding, ofTransaction));
     } catch (error) {
-      decoding.logger.error('An entry of the change log could not be read.', {
-        entries: entries.map(({ id }) => id),
-        error,
-      });
+      noteUnread(decoding, ofTransaction, error);
     }
   }
   return commits;
+}
+
+function noteUnread({ logger, leftOut }: Decoding, rows: readonly LogRow[], error: unknown): void {
+  leftOut();
+  logger.error('An entry of the change log could not be read.', { entries: rows.map(({ id }) => id), error });
 }
 
 /** Entries of one transaction are one commit, in the place of the last of them. */
@@ -61,17 +74,55 @@ function byTransaction(rows: readonly LogRow[]): readonly (readonly LogRow[])[] 
 async function decodeCommit(decoding: Decoding, rows: readonly LogRow[]): Promise<Commit> {
   const read = rows.map(({ entries: text }) => JSON.parse(text) as Entry);
   const entries = read.filter((entry) => !decoding.repeated.has(entry));
-  const changes: ModelChange[] = [];
-  for (const entry of entries) changes.push(...(await changesOf(decoding, entry)));
+  const told = await changesOrNone(decoding, rows, entries);
+  const untold = entries.flatMap(({ untold, rows }) => [...(untold ?? []), ...(told ? [] : rows.map(classOf))]);
   const cause = entries.find((entry) => entry.cause !== undefined)?.cause;
   return {
-    changes: entries.length > 1 ? mergedChanges(changes) : changes,
+    changes: told ?? [],
     signals: entries.flatMap(({ signals }) => signals ?? []),
     rechecks: entries.flatMap(({ rechecks }) => rechecks ?? []),
     orders: entries.flatMap(({ orders }) => orders ?? []),
-    untold: entries.flatMap(({ untold }) => untold ?? []),
+    untold: knownClasses(decoding, untold),
     ...(cause !== undefined && { cause }),
   };
+}
+
+function classOf({ class: name }: EntryRow): string {
+  return name;
+}
+
+/** A class that this process does not have is none that it observes. */
+function knownClasses({ em }: Decoding, names: readonly string[]): readonly EntityClass<object>[] {
+  return [...new Set(names)].flatMap((name) => metadataOf(em, name)?.class ?? []);
+}
+
+function metadataOf(em: EntityManager, name: string): EntityMetadata | undefined {
+  return em.getMetadata().getByClassName(name as never, false) as EntityMetadata | undefined;
+}
+
+/** Undefined where the database has failed for too long: what else the entries say needs no database. */
+async function changesOrNone(
+  decoding: Decoding,
+  rows: readonly LogRow[],
+  entries: readonly Entry[],
+): Promise<readonly ModelChange[] | undefined> {
+  try {
+    return await outlastFailures(() => changesOfAll(decoding, entries), { timeLimit: decoding.retryTimeLimit });
+  } catch (error) {
+    if (!isPassingFailure(error)) throw error;
+    noteUnread(decoding, rows, error);
+    return undefined;
+  }
+}
+
+async function changesOfAll(decoding: Decoding, entries: readonly Entry[]): Promise<readonly ModelChange[]> {
+  const changes: ModelChange[] = [];
+  try {
+    for (const entry of entries) changes.push(...(await changesOf(decoding, entry)));
+  } catch (error) {
+    throw decoding.converted(error);
+  }
+  return entries.length > 1 ? mergedChanges(changes) : changes;
 }
 
 async function changesOf(decoding: Decoding, entry: Entry): Promise<readonly ModelChange[]> {
@@ -89,7 +140,7 @@ async function changesOf(decoding: Decoding, entry: Entry): Promise<readonly Mod
 
 async function changeOf(decoding: Decoding, row: EntryRow, afterText: unknown): Promise<ModelChange | undefined> {
   const { em, logger } = decoding;
-  const meta = em.getMetadata().getByClassName(row.class as never, false) as EntityMetadata | undefined;
+  const meta = metadataOf(em, row.class);
   if (!meta) {
     logger.debug('A change of an entity that this process does not have was left out.', { class: row.class });
     return undefined;

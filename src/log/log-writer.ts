@@ -7,7 +7,7 @@ import type { ChangeLogSettings } from '../settings.js';
 import type { Entry, EntryRow } from './entry.js';
 
 /** A transaction of more rows has its entry say which classes they are of, instead of the rows. */
-const mostRows = 100_000;
+export const mostRows = 100_000;
 
 /**
  * Appends what a transaction did, by one statement on its own connection: the database puts the rows as they are stored behind what
@@ -53,22 +53,37 @@ export async function append(
  * @returns the entry up to the key of its row, what stands for one that is too long, and how long it may be
  */
 export function headOfEntry(
-  { id, meta: { className } }: RowShape,
+  ...given: Parameters<typeof headOfEntries>
+): readonly [head: string, untold: string, largest: number] {
+  const [head, untold, largest, row] = headOfEntries(...given);
+  return [head + row, untold, largest];
+}
+
+/** The same for several rows: the entry up to its rows, what stands for it, how long it may be, and each row up to its key. */
+export function headOfEntries(
+  shape: RowShape,
   isNew: boolean,
   { largestEntry }: Pick<ChangeLogSettings, 'largestEntry'>,
   cause: string | undefined,
   origin: string | undefined,
-): readonly [head: string, untold: string, largest: number] {
-  const head = { v: 1, ...(cause !== undefined && { cause }) };
-  const row = {
-    class: className,
-    shape: id,
-    list: 0,
-    ...(isNew && { isNew }),
-    ...(origin !== undefined && { origin }),
-  };
-  const start = `${JSON.stringify({ ...head, rows: [row] }).slice(0, -3)},"key":`;
-  return [start, JSON.stringify({ ...head, rows: [], after: [], untold: [className] }), largestEntry];
+): readonly [head: string, untold: string, largest: number, row: string] {
+  const start = cause === undefined ? '{"v":1,"rows":[' : `{"v":1,"cause":${JSON.stringify(cause)},"rows":[`;
+  const { name, row } = partsOf(shape);
+  const isNewRow = isNew ? ',"isNew":true' : '';
+  const origins = origin === undefined ? '' : `,"origin":${JSON.stringify(origin)}`;
+  return [start, `${start}],"after":[],"untold":[${name}]}`, largestEntry, `${row}${isNewRow}${origins},"key":`];
+}
+
+const parts = new WeakMap<RowShape, { readonly name: string; readonly row: string }>();
+
+/** What the rows of a shape begin with in every entry. */
+function partsOf(shape: RowShape): { readonly name: string; readonly row: string } {
+  const known = parts.get(shape);
+  if (known) return known;
+  const name = JSON.stringify(shape.meta.className);
+  const made = { name, row: `{"class":${name},"shape":${JSON.stringify(shape.id)},"list":0` };
+  parts.set(shape, made);
+  return made;
 }
 
 /** Rows that are linked to others come behind these, which may be new. */

@@ -2,6 +2,7 @@ import type { EntityManager } from '@mikro-orm/core';
 import { runDetached } from '../async-context.js';
 import { longestDelay } from '../clock.js';
 import type { Logger } from '../logger.js';
+import { lockTimeout } from '../orm/orm-errors.js';
 import { runStatement, type StatementConnection, writeConnection } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import { codeOf, lockOfPruning, slots } from './log-schema.js';
@@ -9,8 +10,7 @@ import { codeOf, lockOfPruning, slots } from './log-schema.js';
 /** After how many milliseconds the first look is taken, and another one where a slot could not be emptied. */
 const retryInterval = 60_000;
 
-/** PostgreSQL's codes for a lock that was not to be had in time, and for tables that are not there. */
-const lockTimeout = '55P03';
+/** PostgreSQL's codes for tables that are not there. */
 const gone: ReadonlySet<string> = new Set(['3F000', '42P01']);
 
 /** Rows that the mark of a slot's width ago has not seen: a reader that is no later than a slot may not have read them either. */
@@ -34,6 +34,8 @@ export class Retention {
     private readonly em: EntityManager,
     private readonly settings: Pick<ChangeLogSettings, 'slotMinutes'>,
     private readonly logger: Logger,
+    /** Told of each attempt that has failed. */
+    private readonly failed: () => void = () => {},
     private readonly retryAfter = retryInterval,
   ) {}
 
@@ -141,6 +143,7 @@ where marked_at <= clock_timestamp() - ${this.#slotsAgo(1)}`,
   /** A warning where it goes on for longer than a slot, and then once for each: the log grows meanwhile. */
   #noteFailure(reason: string, error?: unknown): void {
     this.#failures += 1;
+    this.failed();
     if (this.#failures % this.settings.slotMinutes !== 0) return;
     this.logger.warn('The change log cannot be pruned, and grows.', {
       reason,

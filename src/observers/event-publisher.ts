@@ -5,6 +5,8 @@ import type { ChangeInspector } from '../inspection.js';
 import type { Commit, ModelChange } from '../log/entry.js';
 import type { Logger } from '../logger.js';
 import type { Class, ConcreteClass } from '../metadata.js';
+import { isPassingFailure } from '../orm/orm-errors.js';
+import { outlastFailures } from '../orm/passing-failures.js';
 import { LoggedRow, type UnitOfWork } from '../orm/unit-of-work.js';
 import { everyRights, rightsKey } from '../serializers/field-rights.js';
 import { ofKey, showKey } from '../serializers/model-key.js';
@@ -53,6 +55,27 @@ class Outcome {
   }
 }
 
+/** The observers of which a change or a signal could not be told yet, because the database failed in passing. */
+class PassingFailures {
+  readonly #errors = new Map<Observer, unknown>();
+
+  /** @returns whether it is one of those that pass */
+  note(observer: Observer, error: unknown): boolean {
+    if (!isPassingFailure(error)) return false;
+    this.#errors.set(observer, error);
+    return true;
+  }
+
+  has(observer: Observer): boolean {
+    return this.#errors.has(observer);
+  }
+
+  /** @throws the first one, if there is any */
+  throwFirst(): void {
+    for (const error of this.#errors.values()) throw error;
+  }
+}
+
 /** A commit whose signals are what they were when they were sent. */
 export interface PublishedCommit extends Omit<Commit, 'signals' | 'untold' | 'orders'> {
   readonly signals: readonly SignalSent[];
@@ -61,7 +84,8 @@ export interface PublishedCommit extends Omit<Commit, 'signals' | 'untold' | 'or
 /**
  * Commits -> events of their observers -> subscriptions, in the order of the commits. Groups, serializers and bodies run here, once per
  * change and only where a subscription of this process is in one of the groups. One that throws is logged: neither the writer nor the
- * other observers notice.
+ * other observers notice. Where the database fails in passing, what needs it is done again, and later commits wait; where it goes on failing,
+ * the subscriptions concerned have missed the change.
  */
 export class EventPublisher {
   #commits = 0;
@@ -79,6 +103,10 @@ export class EventPublisher {
     /** Undefined without an explorer. */
     private readonly inspector: ChangeInspector | undefined,
     private readonly resolve: <T>(provider: ConcreteClass<T>) => T,
+    /** For how many milliseconds work is done again that the database fails. */
+    private readonly retryTimeLimit: number,
+    /** Called where the subscriptions to some observers have missed a change. */
+    private readonly missed: (reason: string, observers: ReadonlySet<Observer>) => void,
   ) {
     this.#tellsDevelopers = inspector !== undefined || activity !== undefined;
   }
@@ -122,21 +150,61 @@ export class EventPublisher {
     if (asking.length + outcome.events.length > 0) await this.#deliver([...asking, ...outcome.events]);
   }
 
+  /** Does work for observers, and does it again for those of which the database has failed in passing. */
+  async #tellAll(
+    observers: Iterable<Observer>,
+    work: (left: ReadonlySet<Observer>, failures: PassingFailures) => Promise<void>,
+  ): Promise<void> {
+    let left: ReadonlySet<Observer> = new Set(observers);
+    const attempt = async (): Promise<void> => {
+      const failures = new PassingFailures();
+      await work(left, failures);
+      left = new Set([...left].filter((observer) => failures.has(observer)));
+      failures.throwFirst();
+    };
+    try {
+      await outlastFailures(attempt, { timeLimit: this.retryTimeLimit });
+    } catch (error) {
+      this.logger.error('The database failed for too long while a change was announced.', {
+        observers: [...left].map(({ id }) => id),
+        error,
+      });
+      this.missed('The database failed for too long while a change was announced.', left);
+    }
+  }
+
   // Changes
 
-  /** The row before and the row after are two entities, each in a context of its own, and made once for all that look at them. */
-  async #readChange(change: ModelChange, source: Source, outcome: Outcome): Promise<void> {
-    const listeners = this.#heardOf(change);
-    const { unitOfWork, observers, revoking } = listeners;
+  #readChange(change: ModelChange, source: Source, outcome: Outcome): Promise<void> | void {
+    const { unitOfWork, observers, revoking } = this.#heardOf(change);
     if (observers.length + revoking.length === 0) return;
+    return this.#tellAll([...observers, ...revoking.map(({ observer }) => observer)], (left, failures) => {
+      const listeners = {
+        unitOfWork,
+        observers: observers.filter((observer) => left.has(observer)),
+        revoking: revoking.filter(({ observer }) => left.has(observer)),
+      };
+      return this.#tryChange(change, listeners, source, outcome, failures);
+    });
+  }
+
+  /** The row before and the row after are two entities, each in a context of its own, and made once for all that look at them. */
+  async #tryChange(
+    change: ModelChange,
+    listeners: Listeners,
+    source: Source,
+    outcome: Outcome,
+    failures: PassingFailures,
+  ): Promise<void> {
+    const { unitOfWork } = listeners;
     const { meta, schema, before: was, after: is } = change;
+    const sideOf = (row: LoggedRow): Promise<Side> => this.#sideOf(row, listeners, outcome, failures);
     try {
-      const before =
-        was && (await unitOfWork.runWith(meta, was, schema, (row) => this.#sideOf(row, listeners, outcome)));
-      if (!is) return await this.#tell(change, listeners, { before }, source, outcome);
+      const before = was && (await unitOfWork.runWith(meta, was, schema, sideOf));
+      if (!is) return await this.#tell(change, listeners, { before }, source, outcome, failures);
       await unitOfWork.runWith(meta, is, schema, async (row) => {
-        const after = await this.#sideOf(row, listeners, outcome);
-        await this.#tell(change, listeners, { before, after }, source, outcome);
+        const after = await sideOf(row);
+        await this.#tell(change, listeners, { before, after }, source, outcome, failures);
       });
     } catch (error) {
       this.logger.error('A change could not be announced.', { model: meta.className, key: change.key, error });
@@ -168,7 +236,12 @@ export class EventPublisher {
   }
 
   /** An entity is made of the row for the groups that its key does not say. One that fails leaves the others as they are. */
-  async #sideOf(row: LoggedRow, { observers, revoking }: Listeners, outcome: Outcome): Promise<Side> {
+  async #sideOf(
+    row: LoggedRow,
+    { observers, revoking }: Listeners,
+    outcome: Outcome,
+    failures: PassingFailures,
+  ): Promise<Side> {
     const pk = row.key;
     // A membership may have moved from one room to another: the groups before count as well.
     for (const { observer, revocation } of revoking) {
@@ -176,7 +249,7 @@ export class EventPublisher {
       try {
         outcome.recheck(observer, await revocation.groupsOf(row.entity, fail));
       } catch (error) {
-        fail(error);
+        if (!failures.note(observer, error)) fail(error);
       }
     }
     const groups = new Map<Observer, readonly string[]>();
@@ -188,7 +261,7 @@ export class EventPublisher {
         const known = observer.groupsOfKey?.(pk) ?? (observer.lets && this.#askedFor(observer, observer.lets, row));
         groups.set(observer, known ?? (await observer.groupsOfRow(row.entity, leaveOut)));
       } catch (error) {
-        this.#noteUntold(observer, pk, error);
+        if (!failures.note(observer, error)) this.#noteUntold(observer, pk, error);
       }
     }
     return { row, groups };
@@ -202,13 +275,14 @@ export class EventPublisher {
     });
   }
 
-  /** One event for each observer, in the context of the row after the change, if there is one. */
+  /** One event for each observer whose groups are known, in the context of the row after the change, if there is one. */
   async #tell(
     change: ModelChange,
     { unitOfWork, observers }: Listeners,
     { before, after }: { readonly before: Side | undefined; readonly after?: Side },
     source: Source,
     outcome: Outcome,
+    failures: PassingFailures,
   ): Promise<void> {
     const { groups: heard } = this.index;
     const pk = (after ?? before)?.row.key;
@@ -216,6 +290,9 @@ export class EventPublisher {
     const shown = new Map<SerializerClass, Promise<Shown>>();
     let key: unknown;
     for (const observer of observers) {
+      // What takes rights away may have failed alone: no event is to be made twice.
+      if (failures.has(observer)) continue;
+      if ((before && !before.groups.has(observer)) || (after && !after.groups.has(observer))) continue;
       const sides = { before: before?.groups.get(observer) ?? [], after: after?.groups.get(observer) ?? [] };
       this.#inspect(observer, source, pk, sides, kind);
       const groups = [...new Set([...sides.before, ...sides.after])];
@@ -236,7 +313,7 @@ export class EventPublisher {
           ...(origin !== undefined && { origin }),
         });
       } catch (error) {
-        this.#noteUntold(observer, pk, error);
+        if (!failures.note(observer, error)) this.#noteUntold(observer, pk, error);
       }
     }
   }
@@ -282,19 +359,32 @@ export class EventPublisher {
 
   // Signals
 
-  async #readSignal(sent: SignalSent, source: Source, outcome: Outcome): Promise<void> {
+  #readSignal(sent: SignalSent, source: Source, outcome: Outcome): Promise<void> | void {
     const { heard } = this.index;
-    for (const observer of this.observers) {
-      const { signal, revocations } = observer;
-      if (heard.has(observer))
-        for (const revocation of revocations) await this.#readRevocation(observer, revocation, sent, outcome);
-      if (signal?.signal !== sent.signal || signal.atOnce !== sent.atOnce) continue;
-      if (!this.#tellsDevelopers && !heard.has(observer)) continue;
-      try {
-        await this.#tellSignal(observer, sent, source, outcome);
-      } catch (error) {
-        this.logger.error('A signal could not be announced.', { observer: observer.id, error });
-      }
+    const observers = this.#tellsDevelopers ? this.observers : this.observers.filter((each) => heard.has(each));
+    if (observers.length === 0) return;
+    return this.#tellAll(observers, async (left, failures) => {
+      for (const observer of left) await this.#trySignal(observer, sent, source, outcome, failures);
+    });
+  }
+
+  async #trySignal(
+    observer: Observer,
+    sent: SignalSent,
+    source: Source,
+    outcome: Outcome,
+    failures: PassingFailures,
+  ): Promise<void> {
+    const { signal, revocations } = observer;
+    if (this.index.heard.has(observer))
+      for (const revocation of revocations) await this.#readRevocation(observer, revocation, sent, outcome, failures);
+    if (failures.has(observer)) return;
+    if (signal?.signal !== sent.signal || signal.atOnce !== sent.atOnce) return;
+    try {
+      await this.#tellSignal(observer, sent, source, outcome);
+    } catch (error) {
+      if (failures.note(observer, error)) return;
+      this.logger.error('A signal could not be announced.', { observer: observer.id, error });
     }
   }
 
@@ -303,13 +393,14 @@ export class EventPublisher {
     { signal, groupsOf }: Revocation,
     sent: SignalSent,
     outcome: Outcome,
+    failures: PassingFailures,
   ): Promise<void> {
     if (signal?.signal !== sent.signal || sent.atOnce) return;
     const fail = this.#unasked(observer);
     try {
       outcome.recheck(observer, await this.unitOfWork.run(() => groupsOf(sent.payload as object, fail)));
     } catch (error) {
-      fail(error);
+      if (!failures.note(observer, error)) fail(error);
     }
   }
 

@@ -118,6 +118,8 @@ const pools = new WeakMap<object, ConnectionPool>();
 export class ConnectionPool {
   readonly #connection: SqlConnection;
   readonly #checkouts = new Set<Checkout>();
+  /** The last use of each connection. */
+  readonly #last = new WeakMap<PoolClient, Checkout>();
   readonly #checkoutOf = new WeakMap<Transaction, Checkout>();
   readonly #known = new WeakSet<object>();
   /** The transaction that begins, which a connection is checked out for. */
@@ -304,7 +306,6 @@ export class ConnectionPool {
       // The holder does not know that its connection was discarded.
       if (isDiscarded) return;
       this.#checkouts.delete(checkout);
-      client.off('end', discard);
       release(failure);
     };
     const giveBack = client.release;
@@ -315,7 +316,8 @@ export class ConnectionPool {
     };
     const checkout: Checkout = { processID: client.processID ?? undefined, client, discard };
     this.#checkouts.add(checkout);
-    client.once('end', discard);
+    if (!this.#last.has(client)) client.once('end', () => this.#last.get(client)?.discard());
+    this.#last.set(client, checkout);
     return checkout;
   }
 

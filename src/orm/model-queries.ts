@@ -31,6 +31,8 @@ export interface ModelQuery {
   /** A condition as MikroORM takes it. */
   readonly where: object;
   readonly order?: ModelOrder;
+  /** Whether the order is another one that is turned around: of many values, the one counts that comes first in that one. */
+  readonly isTurned?: boolean;
   readonly offset?: number;
   readonly limit?: number;
 }
@@ -111,19 +113,21 @@ export class ModelQueries {
   /** Always from the primary, and never from a cache. What the request has changed and not flushed is flushed first, as `em.find` does. */
   async rows(reader: Reader, selection: Selection, query: ModelQuery): Promise<readonly PlainRow[]> {
     const { meta, columns } = selection;
-    const { order, limit, offset = 0 } = query;
+    const { order, isTurned = false, limit, offset = 0 } = query;
     const where = await this.#visible(reader, meta, query.where);
     const build = async (condition: object, isMarked: boolean): Promise<QueryBuilder> => {
       const fields = columns.map((sql, index) => raw(`${sql.replaceAll('?', '\\?')} as "c${index}"`));
       const builder = builderOf(reader, meta).select(fields).where(condition);
-      if (order) builder.orderBy([...(await ormOrder(reader, meta, order)), ...usualOrder(meta, order)]);
+      if (order) builder.orderBy([...(await ormOrder(reader, meta, order, isTurned)), ...usualOrder(meta, order)]);
       if (limit !== undefined) builder.limit(isMarked ? limitMark : limit, isMarked ? offsetMark : offset);
       await builder.applyJoinedFilters(reader.em, {});
       return builder;
     };
     const pages = limit === undefined ? [] : [limit, offset];
-    const kind = this.#kindOf(selection, order ? `${pages.length} ${JSON.stringify(order)}` : `${pages.length}`, () =>
-      modelsOf(meta, order),
+    const kind = this.#kindOf(
+      selection,
+      order ? `${pages.length} ${isTurned} ${JSON.stringify(order)}` : `${pages.length}`,
+      () => modelsOf(meta, order),
     );
     const { rows, mayRepeat } = await this.#run(reader, meta, where, kind, build, pages);
     return mayRepeat ? withoutRepeated(rows, selection.keyLength) : rows;
@@ -176,11 +180,12 @@ export class ModelQueries {
     { columns }: StoredRow,
     condition: object,
   ): Promise<boolean | undefined> {
-    // The columns of a class with a table of its own beside its parent's are not those of one table.
-    const asked = meta.tptParent ? undefined : await this.condition(reader, meta, condition, 2);
+    const asked = await this.condition(reader, meta, condition, 2);
     if (!asked) return undefined;
-    const { text, values } = asked;
-    if (text === undefined) return true;
+    const { values } = asked;
+    if (asked.text === undefined) return true;
+    const text = ofThisRow(reader, meta, asked.text);
+    if (text === undefined) return undefined;
     const quote = quoter(reader.em);
     const row: Record<string, unknown> = {};
     for (const { fieldNames, columnTypes } of meta.props.filter(hasColumn))
@@ -300,6 +305,28 @@ export class ModelQueries {
   }
 }
 
+/**
+ * A condition on rows of a class whose parents have tables of their own, with the row itself (`$1`) in place of what is joined of these.
+ * Undefined where it joins them in another form than MikroORM does.
+ */
+function ofThisRow({ em, schema }: Reader, meta: EntityMetadata, condition: string): string | undefined {
+  let text = condition;
+  for (let level = meta.tptParent; level; level = level.tptParent) {
+    const name = quoter(em)(level.tableName);
+    const row = `jsonb_populate_record(null::${tableName(em, level, schema)}, $1::jsonb)`;
+    const joined = new RegExp(
+      ` join (?:"[^"]+"\\.)?${escaped(name)} (as ("[^"]+") on "[^"]+"\\.("[^"]+") = \\2\\.\\3(?= |$))`,
+    );
+    if (joined.test(text)) text = text.replace(joined, (_, alias: string) => ` join ${row} ${alias}`);
+    else if (text.includes(name)) return undefined;
+  }
+  return text;
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
+
 /** A column as the driver has it, as JSON that PostgreSQL reads the same value from. */
 function jsonOf(value: unknown): unknown {
   if (Buffer.isBuffer(value)) return `\\x${value.toString('hex')}`;
@@ -354,19 +381,30 @@ function builderOf({ em, schema }: Reader, meta: EntityMetadata, alias = 't'): Q
   return schema === undefined ? builder : builder.withSchema(schema);
 }
 
-/** An order, as the ORM takes it. */
-export function ormOrder(reader: Reader, meta: EntityMetadata, order: ModelOrder): Promise<readonly object[]> {
+/** An order, as the ORM takes it. @param isTurned as `ModelQuery` has it */
+export function ormOrder(
+  reader: Reader,
+  meta: EntityMetadata,
+  order: ModelOrder,
+  isTurned = false,
+): Promise<readonly object[]> {
   return Promise.all(
     Object.entries(order).map(async ([name, direction], index, all) => {
       const path = pathOf(meta, name);
       if (!path) return { [name]: direction };
       // The ORM takes each relation of an order once, where the model has an order by default.
       const isRepeated = all.slice(0, index).some(([other]) => headOf(other) === headOf(name));
-      if (isRepeated || path.steps.some(isToMany) || (await mayBeHidden(reader, path)))
-        return { [await bestValue(reader, meta, path, direction)]: direction };
+      if (isRepeated || path.steps.some(isToMany) || (await mayBeHidden(reader, path))) {
+        const first = await firstValue(reader, meta, path, isTurned ? turned(direction) : direction);
+        return { [asRaw(first)]: direction };
+      }
       return atEndOf(path.steps, { [path.last.name]: direction });
     }),
   );
+}
+
+export function turned(direction: ModelOrder[string]): ModelOrder[string] {
+  return direction === 'asc' ? 'desc' : 'asc';
 }
 
 /** Whether default filters of the ORM hide rows on the way: it does not ask them where it joins a table for an order. */
@@ -379,27 +417,35 @@ function headOf(path: string): string | undefined {
   return path.split('.')[0];
 }
 
+/** SQL of a value of a row, by the alias of its table. */
+export type ValueSql = (alias: string) => string;
+
 /** Of the many values that a path leads to, the one that comes first: a join would give the row once for each of them. */
-async function bestValue(
+export async function firstValue(
   reader: Reader,
   meta: EntityMetadata,
   { steps, last }: ModelPath,
   direction: ModelOrder[string],
-): Promise<RawQueryFragment & symbol> {
+): Promise<ValueSql> {
   const quote = quoter(reader.em);
   const keys = keyColumns(meta);
   const isSameRow = keys.map((key) => `o0.${quote(key)} = ${outerTable}.${quote(key)}`).join(' and ');
   const value = `o${steps.length}.${quote(last.fieldNames[0] ?? '')}`;
   // Booleans and uuids have no least and no greatest value by `min` and `max`.
-  const best = `(array_agg(${value} order by ${value} ${direction} nulls last))[1]`;
-  const builder = builderOf(reader, meta, 'o0').select(raw(best)).where(raw(isSameRow));
+  const first = `(array_agg(${value} order by ${value} ${direction} nulls last))[1]`;
+  const builder = builderOf(reader, meta, 'o0').select(raw(first)).where(raw(isSameRow));
   for (const [index, { name, targetMeta }] of steps.entries()) {
     const there = targetMeta && (await defaultFilter(reader.em, targetMeta));
     builder.leftJoin(`o${index}.${name}`, `o${index + 1}`, there ?? {});
   }
   const { sql, params } = builder.toQuery();
-  const text = platformOf(reader.em).formatQuery(sql, params).replaceAll('?', '\\?');
-  return raw((alias: string) => `(${text.replaceAll(outerTable, quote(alias))})`);
+  const text = platformOf(reader.em).formatQuery(sql, params);
+  return (alias) => `(${text.replaceAll(outerTable, quote(alias))})`;
+}
+
+/** As a key of a condition or an order of MikroORM. */
+export function asRaw(value: ValueSql): RawQueryFragment & symbol {
+  return raw((alias: string) => value(alias).replaceAll('?', '\\?'));
 }
 
 /** Stands for the table of the query around another one. */

@@ -2,14 +2,17 @@ import {
   ConnectionException,
   DriverException,
   type EntityMetadata,
+  helper,
   type MetadataStorage,
   NotFoundError,
   OptimisticLockError,
+  Utils,
 } from '@mikro-orm/core';
 import {
   type ApiError,
   ConfigurationError,
   Conflict,
+  type ErrorDetail,
   NotFound,
   OutcomeUnknown,
   PermissionDenied,
@@ -47,6 +50,9 @@ const unfit: ReadonlySet<string> = new Set([
 
 /** PostgreSQL's code for a statement that was cancelled; a client that cancels an action is answered by the request itself. */
 const cancelledStatement = '57014';
+
+/** PostgreSQL's code for a lock that was not to be had in time. */
+export const lockTimeout = '55P03';
 
 /** PostgreSQL's codes for a transaction that it gave up in favour of another one: a deadlock, or one that fits into no order. */
 const givenUp: ReadonlySet<string> = new Set(['40P01', '40001']);
@@ -117,6 +123,18 @@ export function isConnectionFailure(error: unknown): boolean {
   return lost.has(error.message) || (error instanceof DriverException && isBrokenWay(error));
 }
 
+/**
+ * Whether the same statement may well succeed a moment later: the connection failed, the database gave the statement up in favour of another
+ * one, or it took too long.
+ */
+export function isPassingFailure(error: unknown): boolean {
+  if (isConnectionFailure(error)) return true;
+  if (!(error instanceof Error)) return false;
+  if (error.message === lateAnswer) return true;
+  const code = codeOf(error);
+  return 'severity' in error && (givenUp.has(code) || code === cancelledStatement || code === lockTimeout);
+}
+
 /** Whether a statement took no effect although it failed: PostgreSQL refused it, or never got it. */
 export function isWithoutEffect(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
@@ -173,7 +191,7 @@ function violationError(
     .find((candidate) => candidate.tableName === table);
   switch (code) {
     case '23505':
-      return new Conflict(undefined, { ...cause, errors: [uniqueTexts(meta, violation)] });
+      return new Conflict(undefined, { ...cause, errors: [ofItem(violation, uniqueTexts(meta, violation))] });
     case '23P01':
       return new Conflict('A value is in conflict with one of another row.', cause);
     case '23503':
@@ -189,6 +207,43 @@ function violationError(
       return new PermissionDenied('The database does not permit this.', { ...cause, remedy: privilegeRemedy });
   }
   return unfit.has(code) ? new ValidationFailed('A value does not fit its column.', cause) : undefined;
+}
+
+/** The item of a list whose row the database has refused, by the error. */
+const refusedItems = new WeakMap<object, number>();
+
+export function noteItem(error: unknown, index: number): void {
+  if (typeof error === 'object' && error !== null) refusedItems.set(error, index);
+}
+
+function ofItem(error: object, detail: ErrorDetail): ErrorDetail {
+  const index = refusedItems.get(error);
+  return index === undefined ? detail : indexed(index, detail);
+}
+
+/** The detail of an item of a list: `{"title": […]}` -> `{"1.title": […]}`, and a sentence -> `{"1": […]}`. */
+export function indexed(index: number, detail: ErrorDetail): ErrorDetail {
+  if (typeof detail === 'string') return { [index]: [detail] };
+  return Object.fromEntries(Object.entries(detail).map(([field, texts]) => [`${index}.${field}`, texts]));
+}
+
+/** Whether a row was to be given the value that another row has already. Not all values are told as they were written. */
+export function isRefusedValueOf(row: object, meta: EntityMetadata, error: unknown): boolean {
+  const detail = String(Reflect.get(Object(error), 'detail'));
+  const columns = /\((.+?)\)=\(/.exec(detail)?.[1] ?? '';
+  const props = columns
+    .split(', ')
+    .map((column) => meta.props.find(({ fieldNames }) => fieldNames?.join() === column.replaceAll('"', '')));
+  const texts = props.map((prop) => prop && textOf(Reflect.get(row, prop.name)));
+  const { __originalEntityData: stored = {} } = helper(row) as { __originalEntityData?: Record<string, unknown> };
+  const isChanged = props.some((prop, index) => prop && textOf(stored[prop.name]) !== texts[index]);
+  return isChanged && detail.includes(`(${columns})=(${texts.join(', ')})`);
+}
+
+/** As PostgreSQL writes it. */
+function textOf(value: unknown): string {
+  if (typeof value === 'boolean') return value ? 't' : 'f';
+  return String(Utils.isEntity<object>(value, true) ? helper(value).getPrimaryKey() : value);
 }
 
 function uniqueTexts(meta: EntityMetadata | undefined, { detail }: Violation): Record<string, string[]> {

@@ -136,8 +136,9 @@ export async function runStatement<Row>(
   statement: Statement,
   parameters: readonly unknown[],
   names = namesOfProcess,
+  use?: StatementUse,
 ): Promise<readonly Row[]> {
-  return rowsOf(await run(connection, statement, parameters, names));
+  return rowsOf(await run(connection, statement, parameters, names, use));
 }
 
 function rowsOf<Row>({ rows, columns }: Result): readonly Row[] {
@@ -197,10 +198,11 @@ function run(
   statement: Statement,
   parameters: readonly unknown[],
   names: StatementNames,
+  use?: StatementUse,
 ): Promise<Result> {
   const name = hasNames(connection) ? names.of(statement) : undefined;
   if (name === undefined) return runUnnamed(connection, statement.text, parameters);
-  return runNamed(connection, name, statement.text, parameters).catch((error: unknown) => {
+  return runNamed(connection, name, statement.text, parameters, use).catch((error: unknown) => {
     if (!names.isToBlame(statement, error) || connection.isTransaction) throw error;
     return runUnnamed(connection, statement.text, parameters);
   });
@@ -225,11 +227,12 @@ function runNamed(
   name: string,
   text: string,
   parameters: readonly unknown[],
+  use?: StatementUse,
 ): Promise<Result> {
   const { client } = holders.get(connection) ?? {};
   if (client) return send(client, new NamedQuery(name, text, parameters));
   const pool = pools.get(connection);
-  if (pool) return runOnPool(pool, new NamedQuery(name, text, parameters));
+  if (pool) return runOnPool(pool, new NamedQuery(name, text, parameters), use);
   if (!connection.isTransaction && 'connection' in connection)
     return (connection as RootConnection).connection().execute((one) => runByKysely(one, name, text, parameters));
   return runByKysely(connection, name, text, parameters);
@@ -301,10 +304,11 @@ function isPool(client: unknown): client is Pool {
   return typeof connect === 'function' && typeof totalCount === 'number';
 }
 
-async function runOnPool(pool: Pool, query: NamedQuery): Promise<Result> {
+async function runOnPool(pool: Pool, query: NamedQuery, use?: StatementUse): Promise<Result> {
   const client = await new Promise<PoolClient>((resolve, reject) => {
     pool.connect((error, one) => (one ? resolve(one) : reject(error)));
   });
+  if (use) use.connectedAt = performance.now();
   try {
     return await send(client, query);
   } finally {
@@ -509,6 +513,9 @@ export function statementRunner(
     const connection = writeConnection(em);
     try {
       await connection.ensureConnection();
+      const pooled = clientOf(em);
+      if (namesOfProcess.of(statement) !== undefined && pools.get(pooled))
+        return await runStatement<Row>(pooled, statement, parameters, namesOfProcess, use);
       return await connection
         .getClient()
         .connection()

@@ -57,7 +57,7 @@ function createSql(em: EntityManager, schema: string | undefined, shape: WriteSh
  * For this statement only, which is its own transaction: no other limit ends the wait for the lock of another transaction that stays open,
  * and the texts of values are those that the driver reads.
  */
-function waitingSql({ parameters }: WriteShape): string {
+export function waitingSql({ parameters }: Pick<WriteShape, 'parameters'>): string {
   return `${plainTexts}, s as materialized (select set_config('lock_timeout', $${parameters + 1}, true) from _plain)`;
 }
 
@@ -98,16 +98,21 @@ function updateSql(em: EntityManager, schema: string | undefined, shape: WriteSh
   const log = logged
     ? `, l as (${logSql(em, meta, logged, { before: logged.needsBefore ? 't._before' : undefined, after: true })})`
     : '';
-  // Where nothing has changed, the row is the one that was found.
-  const columns = meta.props
+  const row = `r as (select ${storedColumns(em, meta)} from o left join u on true)`;
+  return `with ${lockedSql(em, schema, shape, 'for no key update')}, ${written}${log}, ${row} select ${selectionSql(selection)}${idOfEntry(shape)} from r t`;
+}
+
+/** The columns of the row that was written (`u`); where nothing has changed, those of the one that was found (`o`). */
+export function storedColumns(em: EntityManager, meta: EntityMetadata): string {
+  const quote = quoter(em);
+  return meta.props
     .filter(isStoredColumn)
     .flatMap(({ fieldNames }) => fieldNames)
     .map(
       (name) =>
         `case when u.${quote(keyOf(meta))} is null then o.${quote(name)} else u.${quote(name)} end as ${quote(name)}`,
-    );
-  const row = `r as (select ${columns.join(', ')} from o left join u on true)`;
-  return `with ${lockedSql(em, schema, shape, 'for no key update')}, ${written}${log}, ${row} select ${selectionSql(selection)}${idOfEntry(shape)} from r t`;
+    )
+    .join(', ');
 }
 
 function deleteSql(em: EntityManager, schema: string | undefined, shape: WriteShape): string {
@@ -120,7 +125,7 @@ function deleteSql(em: EntityManager, schema: string | undefined, shape: WriteSh
 }
 
 /** The last column: null where the row has no entry, because nothing has changed. */
-function idOfEntry({ logged }: WriteShape): string {
+export function idOfEntry({ logged }: Pick<WriteShape, 'logged'>): string {
   return logged ? ', (select id from l) as entry' : '';
 }
 
@@ -131,6 +136,18 @@ function logSql(
   { shape }: Logged,
   { before, after }: { readonly before: string | undefined; readonly after: boolean },
 ): string {
+  const beforeText = before === undefined ? '' : ` || ',"before":' || to_json(${before})::text`;
+  const afterText = after ? shape.sql : 'null::text';
+  const rows = `$1 || ${keyText(em, meta)}${beforeText} || '}],"after":'`;
+  const entry = `${rows} || json_build_array(json_build_array(${afterText}))::text || '}'`;
+  return (
+    `insert into signalbox.log (entries) select case when octet_length(e) > $3::int then $2 else e end ` +
+    `from (select ${entry} as e from u t) entry returning id`
+  );
+}
+
+/** The key of a row `t` as an entry has it. */
+export function keyText(em: EntityManager, meta: EntityMetadata): string {
   const quote = quoter(em);
   const key = meta.getPrimaryProps().flatMap(({ fieldNames, columnTypes }) =>
     fieldNames.map((name, index) => {
@@ -138,14 +155,7 @@ function logSql(
       return isNumber ? `t.${quote(name)}` : `t.${quote(name)}::text`;
     }),
   );
-  const beforeText = before === undefined ? '' : ` || ',"before":' || to_json(${before})::text`;
-  const afterText = after ? shape.sql : 'null::text';
-  const rows = `$1 || json_build_array(${key.join(', ')})::text${beforeText} || '}],"after":'`;
-  const entry = `${rows} || json_build_array(json_build_array(${afterText}))::text || '}'`;
-  return (
-    `insert into signalbox.log (entries) select case when octet_length(e) > $3::int then $2 else e end ` +
-    `from (select ${entry} as e from u t) entry returning id`
-  );
+  return `json_build_array(${key.join(', ')})::text`;
 }
 
 /** Locks rows in the order of their keys; parameters: the columns of each key. */
@@ -165,11 +175,11 @@ export function lockRowsSql(
   return `select 1 from ${tableName(em, meta, schema)} t where (${list}) in (${keys.join(', ')}) order by ${list} for ${lock} of t`;
 }
 
-function selectionSql({ columns }: Selection): string {
+export function selectionSql({ columns }: Selection): string {
   return columns.map((sql, index) => `${sql} as "c${index}"`).join(', ');
 }
 
-function keySql(em: EntityManager, meta: EntityMetadata): string {
+export function keySql(em: EntityManager, meta: EntityMetadata): string {
   return keyColumns(meta)
     .map((name, index) => `t.${quoter(em)(name)} as "c${index}"`)
     .join(', ');
@@ -181,18 +191,18 @@ function keyCondition(em: EntityManager, meta: EntityMetadata, first: number): s
     .join(' and ');
 }
 
-function sameKey(em: EntityManager, meta: EntityMetadata, one: string, other: string): string {
+export function sameKey(em: EntityManager, meta: EntityMetadata, one: string, other: string): string {
   const quote = quoter(em);
   return keyColumns(meta)
     .map((name) => `${one}.${quote(name)} = ${other}.${quote(name)}`)
     .join(' and ');
 }
 
-function keyOf(meta: EntityMetadata): string {
+export function keyOf(meta: EntityMetadata): string {
   return keyColumns(meta)[0] ?? '';
 }
 
-function columnOf({ fieldNames }: EntityProperty): string {
+export function columnOf({ fieldNames }: EntityProperty): string {
   return fieldNames[0] ?? '';
 }
 

@@ -9,6 +9,7 @@ import {
   mayBeMissing,
   pathOf,
 } from '../orm/model-paths.js';
+import { asRaw, type ValueSql } from '../orm/model-queries.js';
 import { primaryKeyOf } from '../orm/row.js';
 import { columnKind, isComparable } from '../serializers/model-columns.js';
 import { comparedValue, showKey, toPrimaryKey } from '../serializers/model-key.js';
@@ -19,14 +20,24 @@ export class Keyset {
   readonly #columns: readonly KeysetColumn[];
   readonly #name: string;
 
-  /** @throws ConfigurationError where the order names what is no column */
-  constructor(meta: EntityMetadata, order: ModelOrder) {
+  /**
+   * @param firsts of the paths that lead to many values, the one by which a row has its place
+   * @throws ConfigurationError where the order names what is no column
+   */
+  constructor(
+    meta: EntityMetadata,
+    order: ModelOrder,
+    private readonly firsts: ReadonlyMap<string, ValueSql> = new Map(),
+  ) {
     this.#columns = Object.entries(order).map(([name, direction]) => ({ path: columnOf(meta, name), direction }));
     this.#name = this.#columns.map(({ path, direction }) => (direction === 'asc' ? path.text : `-${path.text}`)).join();
   }
 
-  positionOf(row: object): string {
-    return this.positionAt(this.#columns.map(({ path }) => columnValue(row, path)));
+  /** @param texts of its values that the row itself does not show, by their paths */
+  positionOf(row: object, texts: ReadonlyMap<string, string | null> = new Map()): string {
+    return this.positionAt(
+      this.#columns.map(({ path }) => (leadsToMany(path) ? (texts.get(path.text) ?? null) : columnValue(row, path))),
+    );
   }
 
   /** @param values of the columns of the order */
@@ -50,11 +61,24 @@ export class Keyset {
 
   #beyond(values: readonly unknown[], turned: (direction: Direction) => Direction): object {
     const alternatives = this.#columns.flatMap(({ path, direction }, index) => {
-      const equal = this.#columns.slice(0, index).map((column, before) => at(column.path, values[before]));
-      const beyond = beyondIn(path, turned(direction), values[index]);
+      const equal = this.#columns.slice(0, index).map((column, before) => this.#at(column.path, values[before]));
+      const beyond = this.#beyondIn(path, turned(direction), values[index]);
       return beyond ? [{ $and: [...equal, beyond] }] : [];
     });
     return { $or: alternatives };
+  }
+
+  #at(path: ModelPath, value: unknown): object {
+    const first = this.firsts.get(path.text);
+    return first ? { [asRaw(first)]: value } : atEndOf(path.steps, { [path.last.name]: value });
+  }
+
+  /** PostgreSQL puts nulls last, and first where the order is descending. */
+  #beyondIn(path: ModelPath, direction: Direction, value: unknown): object | undefined {
+    if (direction === 'desc') return this.#at(path, value === null ? { $ne: null } : { $lt: value });
+    if (value === null) return undefined;
+    const greater = this.#at(path, { $gt: value });
+    return mayBeNull(path) ? { $or: [greater, this.#at(path, null)] } : greater;
   }
 
   #decode(position: string): unknown[] {
@@ -71,31 +95,30 @@ interface KeysetColumn {
   readonly direction: Direction;
 }
 
-function at({ steps, last }: ModelPath, value: unknown): object {
-  return atEndOf(steps, { [last.name]: value });
-}
-
-/** PostgreSQL puts nulls last, and first where the order is descending. */
-function beyondIn(path: ModelPath, direction: Direction, value: unknown): object | undefined {
-  if (direction === 'desc') return at(path, value === null ? { $ne: null } : { $lt: value });
-  if (value === null) return undefined;
-  const greater = at(path, { $gt: value });
-  return mayBeNull(path) ? { $or: [greater, at(path, null)] } : greater;
-}
-
 function mayBeNull({ steps, last }: ModelPath): boolean {
-  return [...steps, last].some(mayBeMissing);
+  return [...steps, last].some((prop) => mayBeMissing(prop) || isToMany(prop));
+}
+
+export function leadsToMany({ steps }: ModelPath): boolean {
+  return steps.some(isToMany);
 }
 
 function columnOf(meta: EntityMetadata, name: string): ModelPath {
   const path = pathOf(meta, name);
-  if (path && !path.steps.some(isToMany) && isReadable(path.last)) return path;
+  if (path && isReadable(path.last) && (!leadsToMany(path) || hasTexts(meta, path))) return path;
   throw new ConfigurationError({
     class: meta.className,
     member: name,
     reason: 'is in the order of a list with cursors, and is no column whose values are loaded and can be compared.',
     remedy: 'Order by other columns, or use another paginator.',
   });
+}
+
+/** What a row does not show of its place is read as text, by the text of its key. */
+function hasTexts(meta: EntityMetadata, { last }: ModelPath): boolean {
+  const isPlain = ({ targetMeta, runtimeType }: EntityProperty): boolean =>
+    !targetMeta && ['number', 'string', 'bigint'].includes(runtimeType);
+  return !last.targetMeta && meta.getPrimaryProps().every(isPlain);
 }
 
 function isReadable(prop: EntityProperty): boolean {
@@ -128,6 +151,10 @@ function checked(path: ModelPath, value: unknown): unknown {
   const { last: prop } = path;
   if (value === null) {
     if (mayBeNull(path)) return null;
+    throw invalid();
+  }
+  if (leadsToMany(path)) {
+    if (typeof value === 'string') return value;
     throw invalid();
   }
   if (prop.targetMeta) {

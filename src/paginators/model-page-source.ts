@@ -2,10 +2,13 @@ import type { EntityMetadata } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
 import { isToMany, type ModelOrder, pathOf } from '../orm/model-paths.js';
-import { asStored, type ModelQuery, ormOrder } from '../orm/model-queries.js';
+import { asStored, firstValue, type ModelQuery, ormOrder, turned, type ValueSql } from '../orm/model-queries.js';
+import { keyColumns, primaryKeyOf, quoter } from '../orm/row.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
+import { writtenKey } from '../orm/write-statements.js';
+import { ofKey } from '../serializers/model-key.js';
 import { type PlannedRows, ShownRow, showPlanned } from '../serializers/model-plan.js';
-import { Keyset } from './model-keyset.js';
+import { Keyset, leadsToMany } from './model-keyset.js';
 import type { PageSource } from './paginator.js';
 
 export interface ModelRows {
@@ -20,6 +23,8 @@ export class ModelPageSource implements PageSource<object> {
   readonly #rows: ModelRows;
   readonly #order: ModelOrder;
   readonly #planned: PlannedRows | undefined;
+  /** Of what the order asks of many other rows, the value of each row that was found, by its path. */
+  readonly #texts = new WeakMap<object, ReadonlyMap<string, string | null>>();
 
   /** @param planned how rows are shown without entities; they are entities where there is none */
   constructor(rows: ModelRows, planned?: PlannedRows) {
@@ -46,19 +51,20 @@ export class ModelPageSource implements PageSource<object> {
     return this.#find({ offset, limit });
   }
 
-  after(position: string | undefined, limit: number): Promise<object[]> {
-    return this.#findPlaced(limit, position === undefined ? undefined : this.#keyset.behind(position), this.#order);
+  async after(position: string | undefined, limit: number): Promise<object[]> {
+    const condition = position === undefined ? undefined : (await this.#placing()).behind(position);
+    return this.#findPlaced(limit, condition, this.#order);
   }
 
   /** The rows behind it in the order that is turned around. */
   async before(position: string | undefined, limit: number): Promise<object[]> {
-    const condition = position === undefined ? undefined : this.#keyset.ahead(position);
-    const found = await this.#findPlaced(limit, condition, reversed(this.#order));
+    const condition = position === undefined ? undefined : (await this.#placing()).ahead(position);
+    const found = await this.#findPlaced(limit, condition, reversed(this.#order), true);
     return found.reverse();
   }
 
   positionOf(row: object): string {
-    if (!(row instanceof ShownRow)) return this.#keyset.positionOf(row);
+    if (!(row instanceof ShownRow)) return this.#keyset.positionOf(row, this.#texts.get(row));
     const { plan } = this.#planned ?? {};
     if (!plan || !this.#knowsOrder) throw withoutPlace(metaOf(this.#rows));
     return this.#keyset.positionAt(Object.keys(this.#order).map((name) => plan.columns.get(name)?.(row.row)));
@@ -71,6 +77,49 @@ export class ModelPageSource implements PageSource<object> {
       .map((steps) => steps.map(({ name }) => name).join('.'));
   }
 
+  /** What the order asks of many other rows, as SQL. */
+  async #firsts(): Promise<ReadonlyMap<string, ValueSql>> {
+    const { reader } = this.#rows.unitOfWork;
+    const meta = metaOf(this.#rows);
+    const firsts = new Map<string, ValueSql>();
+    for (const [name, direction] of Object.entries(this.#order)) {
+      const path = pathOf(meta, name);
+      if (path && leadsToMany(path)) firsts.set(name, await firstValue(reader, meta, path, direction));
+    }
+    return firsts;
+  }
+
+  async #placing(): Promise<Keyset> {
+    return new Keyset(metaOf(this.#rows), this.#order, await this.#firsts());
+  }
+
+  /** Reads what the rows do not show of their places. */
+  async #readPlaces(rows: readonly object[]): Promise<void> {
+    const firsts = await this.#firsts();
+    if (firsts.size === 0 || rows.length === 0) return;
+    const { queries, reader } = this.#rows.unitOfWork;
+    const meta = metaOf(this.#rows);
+    const platform = reader.em.getDriver().getPlatform();
+    const quote = quoter(reader.em);
+    const keys = keyColumns(meta).map((name) => `t.${quote(name)}::text`);
+    const selection = {
+      id: `places ${meta.className}`,
+      meta,
+      columns: [...keys, ...[...firsts.values()].map((sql) => `${sql('t')}::text`)],
+      keyLength: keys.length,
+    };
+    const keyOf = (row: object): object => ofKey(meta, primaryKeyOf(row));
+    const found = await queries.rows(reader, selection, { where: { $or: rows.map(keyOf) } });
+    const byKey = new Map(found.map((row) => [JSON.stringify(row.slice(0, keys.length)), row.slice(keys.length)]));
+    for (const row of rows) {
+      const texts = byKey.get(JSON.stringify(writtenKey(meta, keyOf(row), platform).map(String))) ?? [];
+      this.#texts.set(
+        row,
+        new Map([...firsts.keys()].map((name, index) => [name, (texts[index] ?? null) as string | null])),
+      );
+    }
+  }
+
   get #keyset(): Keyset {
     return new Keyset(metaOf(this.#rows), this.#order);
   }
@@ -81,11 +130,17 @@ export class ModelPageSource implements PageSource<object> {
   }
 
   /** Rows whose position may be asked for. */
-  #findPlaced(limit: number, condition: object | undefined, order: ModelOrder): Promise<object[]> {
+  async #findPlaced(
+    limit: number,
+    condition: object | undefined,
+    order: ModelOrder,
+    isTurned = false,
+  ): Promise<object[]> {
     const where = condition ? { $and: [this.#rows.where, condition] } : this.#rows.where;
-    return this.#planned && this.#knowsOrder
-      ? this.#show(this.#planned, { where, order, limit })
-      : this.#load({ limit }, where, order, this.#relationsOfOrder());
+    if (this.#planned && this.#knowsOrder) return this.#show(this.#planned, { where, order, isTurned, limit });
+    const rows = await this.#load({ limit }, where, order, this.#relationsOfOrder(), isTurned);
+    await this.#readPlaces(rows);
+    return rows;
   }
 
   #find(part: Part): Promise<object[]> {
@@ -100,9 +155,15 @@ export class ModelPageSource implements PageSource<object> {
     return showPlanned(planned, await unitOfWork.queries.rows(unitOfWork.reader, planned.plan.selection, query));
   }
 
-  async #load(part: Part, where: object, order: ModelOrder, populate: readonly string[] = []): Promise<object[]> {
+  async #load(
+    part: Part,
+    where: object,
+    order: ModelOrder,
+    populate: readonly string[] = [],
+    isTurned = false,
+  ): Promise<object[]> {
     const { unitOfWork, model } = this.#rows;
-    const orderBy = await ormOrder(unitOfWork.reader, metaOf(this.#rows), order);
+    const orderBy = await ormOrder(unitOfWork.reader, metaOf(this.#rows), order, isTurned);
     const options = { ...part, ...asStored, orderBy: orderBy as never, populate: populate as never };
     return unitOfWork.em.find(model, where as never, options);
   }
@@ -129,9 +190,7 @@ function withKey(meta: EntityMetadata, order: ModelOrder): ModelOrder {
 
 /** Nulls change their end too: PostgreSQL puts them last, and first where the order is descending. */
 function reversed(order: ModelOrder): ModelOrder {
-  return Object.fromEntries(
-    Object.entries(order).map(([name, direction]) => [name, direction === 'asc' ? 'desc' : 'asc']),
-  );
+  return Object.fromEntries(Object.entries(order).map(([name, direction]) => [name, turned(direction)]));
 }
 
 function metaOf({ unitOfWork, model }: ModelRows): EntityMetadata {

@@ -8,7 +8,7 @@ import type { Commit } from '../log/entry.js';
 import { TableTicketStore } from '../log/table-ticket-store.js';
 import type { Logger } from '../logger.js';
 import type { Class } from '../metadata.js';
-import type { EventPublisher, PublishedCommit } from '../observers/event-publisher.js';
+import { type EventPublisher, isOfModel, type PublishedCommit } from '../observers/event-publisher.js';
 import { type Observer, observedBy } from '../observers/observer.js';
 import type { SignalReceivers } from '../observers/signal-receivers.js';
 import type { LoggedRecheck, LoggedSignal } from '../orm/change-capture.js';
@@ -32,6 +32,15 @@ const longestRetry = 5_000;
 
 /** Every process has one channel in this group. */
 const group = `${reservedPrefix}signals`;
+
+/** What may have been missed, and whose clients have to read anew therefore. */
+export interface Gap {
+  readonly reason: string;
+  /** Whether it concerns the subscriptions to an observer. */
+  readonly concerns: (observer: Observer) => boolean;
+  /** Whether it concerns all connections that belong to a user: an order, or what a connection rule would have acted on. */
+  readonly concernsUsers: boolean;
+}
 
 /** What an application observes: the models of its observers, of what revokes their subscriptions, and of its connection rules. */
 export interface ObservedModels {
@@ -72,8 +81,8 @@ export class ChangeFeed {
     private readonly settings: ChangeLogSettings,
     private readonly logger: Logger,
     private readonly cause: (() => string | undefined) | undefined,
-    private readonly missed: (reason: string) => void,
-    isBehind: (lag: number) => void,
+    private readonly missed: (gap: Gap) => void,
+    meters: Pick<LogUser, 'isBehind' | 'leftOut' | 'pruningFailed'>,
   ) {
     this.#channel = layer.newChannel();
     const isObserved = observedBy(models.all);
@@ -91,8 +100,8 @@ export class ChangeFeed {
       shownOf: models.shownOf,
       comparedOf: models.comparedOf,
       receive: (commits, batch) => this.#receive(commits, batch),
-      missed,
-      isBehind,
+      missed: (reason) => this.#missedAll(reason),
+      ...meters,
       cause,
     };
     // Nothing of the others is told. They say when a transaction has committed, to what waits for that.
@@ -126,12 +135,16 @@ export class ChangeFeed {
     }
   }
 
+  #missedAll(reason: string): void {
+    this.missed({ reason, concerns: () => true, concernsUsers: true });
+  }
+
   /** What other processes said until now was not heard. */
   #tryAgain(log: ChangeLog, wait: number): void {
     const timer = setTimeout(() => {
       this.#retries.delete(timer);
       log.ready().then(
-        () => this.missed('The change log was away when the application started.'),
+        () => this.#missedAll('The change log was away when the application started.'),
         () => this.#tryAgain(log, Math.min(wait * 2, longestRetry)),
       );
     }, wait);
@@ -223,7 +236,7 @@ export class ChangeFeed {
       const { signals, untold, orders, rechecks, ...rest } = commit;
       // Before any event of this commit and of later ones.
       for (const { command, source, at } of orders) if (source !== this.#source) this.obey(command, at);
-      if (untold.length > 0) this.missed(`A transaction wrote too many rows of ${untold.join(', ')} to tell of them.`);
+      if (untold.length > 0) this.#missedRowsOf(untold);
       const others = rechecks.filter(({ source }) => source !== this.#source);
       const published = {
         ...rest,
@@ -234,6 +247,16 @@ export class ChangeFeed {
       return published;
     });
     this.publisher.publish(received, batch);
+  }
+
+  /** Whoever observes other models has missed nothing, nor has a user whom no rule on these models concerns. */
+  #missedRowsOf(entities: Commit['untold']): void {
+    const isUntold = (model: Class | undefined): boolean => entities.some((entity) => isOfModel({ entity }, model));
+    this.missed({
+      reason: `A transaction changed rows of ${entities.map(({ name }) => name).join(', ')} that cannot be sent as events.`,
+      concerns: ({ model, revocations }) => isUntold(model) || revocations.some((each) => isUntold(each.model)),
+      concernsUsers: entities.some((entity) => this.rules?.concern(entity) === true),
+    });
   }
 
   /** One that cannot be read is left out, and those beside it are told. */

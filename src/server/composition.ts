@@ -67,7 +67,7 @@ import { GuardedTracer, Tracer } from '../tracer.js';
 import type { AppInspector, PlainRequest, RequestClient } from './app-explorer.js';
 import { type AppOptions, checkOptions } from './app-options.js';
 import { Backpressure } from './backpressure.js';
-import { ChangeFeed } from './change-feed.js';
+import { ChangeFeed, type Gap } from './change-feed.js';
 import type { Connection, ConnectionServices } from './connection.js';
 import { type ConnectionRule, ConnectionRules, checkConnectionRules, modelOf, signalOf } from './connection-rules.js';
 import { describeRoutes } from './describe-routes.js';
@@ -177,7 +177,18 @@ export function buildServices(options: Options): Services {
   const observers = router.consumers.flatMap((consumer) => [...consumer.observers.values()]);
   const resolve = <T>(provider: ConcreteClass<T>): T => container.resolve(provider);
   const subscribed = provide(container, SubscriptionIndex, () => new SubscriptionIndex());
-  const publisher = new EventPublisher(observers, subscribed, unitOfWork, logger, activity, inspector, resolve);
+  const missed = (gap: Gap): void => closeThoseThatMissed(registry, logger, gap);
+  const publisher = new EventPublisher(
+    observers,
+    subscribed,
+    unitOfWork,
+    logger,
+    activity,
+    inspector,
+    resolve,
+    settings.changeLog.retryTimeLimit,
+    (reason, untold) => missed({ reason, concerns: (observer) => untold.has(observer), concernsUsers: false }),
+  );
   const obey = (command: ConnectionCommand, at?: number): void => registry.obey(command, at);
   const connectionRules = rules.length > 0 ? new ConnectionRules(rules, obey, unitOfWork, logger) : undefined;
   const ruling = rules.flatMap((rule) => modelOf(rule) ?? []).map((model) => ({ model }));
@@ -202,8 +213,12 @@ export function buildServices(options: Options): Services {
     settings.changeLog,
     logger,
     tracer.isOn ? () => tracer.current() : undefined,
-    (reason) => closeThoseThatMissed(registry, logger, reason),
-    (lag) => counters.gauge('signalbox.log_lag', Math.round(lag)),
+    missed,
+    {
+      isBehind: (lag) => counters.gauge('signalbox.log_lag', Math.round(lag)),
+      leftOut: () => counters.increment('signalbox.log_unread_commits'),
+      pruningFailed: () => counters.increment('signalbox.log_pruning_failures'),
+    },
   );
   const rechecker = new Rechecker(observers, (recheck) => feed.recheck(recheck));
 
@@ -333,13 +348,18 @@ function heardSignals(observers: readonly Observer[], rules: readonly Connection
 }
 
 /**
- * Changes and orders may have been missed. Clients with subscriptions connect again and read anew; authenticated clients connect again and
- * authenticate anew.
+ * Changes or orders may have been missed. Clients whose subscriptions may have missed one connect again and read anew; where it may
+ * concern users, authenticated clients connect again and authenticate anew.
  */
-function closeThoseThatMissed(registry: ConnectionRegistry<Connection>, logger: Logger, reason: string): void {
-  const all = [...registry.connections.values()];
-  const concerned = all.filter(({ isSubscribed, scope }) => isSubscribed || scope.identity !== undefined);
-  logger.warn('Events or orders may have been missed: connections with subscriptions or users are closed.', {
+function closeThoseThatMissed(
+  registry: ConnectionRegistry<Connection>,
+  logger: Logger,
+  { reason, concerns, concernsUsers }: Gap,
+): void {
+  const concerned = [...registry.connections.values()].filter(
+    (connection) => connection.listensTo(concerns) || (concernsUsers && connection.scope.identity !== undefined),
+  );
+  logger.warn('Events or orders may have been missed: the connections concerned are closed.', {
     reason,
     connections: concerned.length,
   });

@@ -13,6 +13,7 @@ import type { Counters } from '../counters.js';
 import { nearNames } from '../dispatch/near-names.js';
 import { currentRequest, type Request } from '../dispatch/request.js';
 import { type ApiError, ParseError, type ServerClosing, StreamClosed, StreamNotFound, Throttled } from '../errors.js';
+import type { Observer } from '../observers/observer.js';
 import type { Scope } from '../scope/scope.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import { CloseCode, closeCodeOf, toReason } from '../status.js';
@@ -383,9 +384,11 @@ export class Connection
     if (closing) this.refuse(closing.code, closing.reason);
   }
 
-  /** Whether a client waits for events. */
-  get isSubscribed(): boolean {
-    return [...this.#sessions.values()].some(({ subscriptions }) => subscriptions.all.length > 0);
+  /** Whether the client waits for events of one of these observers. */
+  listensTo(isMeant: (observer: Observer) => boolean): boolean {
+    return [...this.#sessions.values()].some(({ subscriptions }) =>
+      subscriptions.all.some(({ observer }) => isMeant(observer)),
+    );
   }
 
   /** Whether a gap of the channel layer concerns it. */

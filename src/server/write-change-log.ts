@@ -89,6 +89,8 @@ function writer(settings: ChangeLogSettings, logger: Logger): LogUser {
     receive: () => {},
     missed: () => {},
     isBehind: () => {},
+    leftOut: () => {},
+    pruningFailed: () => {},
     cause: undefined,
   };
 }

@@ -30,7 +30,7 @@ describe('RoomConsumer', () => {
   after(() => chat.close());
 
   beforeEach(async () => {
-    [ada, grace] = [await visit('ada'), await visit('grace')];
+    [ada, grace] = await visits();
     room = (await ada.chat.request('create', { data: { name: unique('room') } })).data;
     await chat.app.idle();
   });
@@ -39,12 +39,15 @@ describe('RoomConsumer', () => {
     expect(logger.at('error')).to.deep.equal([]);
   });
 
-  async function visit(name: string): Promise<Visit> {
+  async function visits(): Promise<[Visit, Visit]> {
     const em = orm.em.fork();
-    const user = em.create(User, { username: unique(name), passwordHash: 'hash' });
+    const user = (name: string) => em.create(User, { username: unique(name), passwordHash: 'hash' });
+    const [first, second] = [user('ada'), user('grace')];
     await em.flush();
-    return { user, ...(await again(user)) };
+    return [await visit(first), await visit(second)];
   }
+
+  const visit = async (user: User): Promise<Visit> => ({ user, ...(await again(user)) });
 
   async function again(user: User): Promise<Omit<Visit, 'user'>> {
     const connection = await connect<Api>(chat.app, '/ws/chat/', { user });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { truncate } from 'signalbox/testing';
 import { type Chat, createChat } from '../../src/chat.js';
-import { bundledPages } from '../support/browser.js';
+import { bundledPages } from '../support/bundled-pages.js';
 import { sharedDatabase, TIME_TO_OPEN } from '../support/database.js';
 import { unique } from '../support/unique.js';
 

@@ -26,8 +26,8 @@ describe('the pages, in the first minutes,', function () {
     await page.getByRole('button', { name: 'Frames' }).click();
     room = await adas.openRoom(unique('Platform'));
     await adas.write('Is anybody here?');
-    await frames.locator('.sent', { hasText: '"action":"create_message"' }).waitFor();
-    await frames.locator('.received', { hasText: '"response_status":201' }).first().waitFor();
+    await frames.locator('.sent', { hasText: '"action": "create_message"' }).waitFor();
+    await frames.locator('.received', { hasText: '"response_status": 201' }).first().waitFor();
     await frames.getByRole('button', { name: 'Close' }).click();
     expect(await frames.isVisible()).to.equal(false);
     await page.reload();

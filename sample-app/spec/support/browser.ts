@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Context } from 'mocha';
 import { type Browser, chromium } from 'playwright-core';
-import { bundlePages } from '../../src/bundle-pages.js';
+import { bundledPages } from './bundled-pages.js';
 
 const executablePath = process.env.CHROMIUM || '/usr/bin/chromium';
 
@@ -14,7 +14,6 @@ const fewProcesses = [
 ];
 
 let launching: Promise<Browser> | undefined;
-let bundling: Promise<void> | undefined;
 
 /**
  * One Chromium for the whole run, since one takes a second to start; visitors have contexts of their own. Skips the suite
@@ -28,12 +27,6 @@ export async function sharedBrowser(context: Context): Promise<Browser> {
   await bundledPages();
   launching ??= chromium.launch({ executablePath, args: ['--no-sandbox', ...fewProcesses] });
   return launching;
-}
-
-/** The scripts of the pages as their sources are now; `tsc` alone does not make them. */
-export function bundledPages(): Promise<void> {
-  bundling ??= bundlePages();
-  return bundling;
 }
 
 // A worker of `mocha --parallel` knows no last file: Playwright ends the browser of a process that exits.

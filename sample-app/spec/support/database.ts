@@ -17,7 +17,10 @@ async function openMigrated(): Promise<Database> {
 
 export const TIME_TO_OPEN = 60_000;
 
-// A worker of `mocha --parallel` knows no last file: its database ends with it.
-process.once('beforeExit', async () => {
-  await (await opening)?.close();
-});
+// PGlite has a timer of 10 s that keeps the process; closing the database ends it. A worker of `mocha --parallel` knows no last file:
+// its database ends with it.
+if (process.env.MOCHA_WORKER_ID === undefined) {
+  after(async () => {
+    await (await opening)?.close();
+  });
+}

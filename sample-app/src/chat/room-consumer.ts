@@ -67,7 +67,7 @@ export class RoomConsumer extends mix(
   }
 
   /** Subscribes to the list of the room's users as well: the reply has it, and every change of it is an event. */
-  @DetailAction()
+  @DetailAction({ status: 201, reply: RoomUsersSerializer })
   async joinRoom(room: Room, context: ActionContext) {
     await this.subscribe(this.onUsers, { room: room.id }, context);
     if (this.joined !== room.id) {
@@ -77,7 +77,7 @@ export class RoomConsumer extends mix(
     }
     // A member who was removed and added again is inside again.
     await this.presence.enter(room.id, this.user.id, this);
-    return reply(room, { serializer: RoomUsersSerializer, status: 201 });
+    return reply(room, { serializer: RoomUsersSerializer });
   }
 
   @DetailAction({ status: 204 })
@@ -86,7 +86,7 @@ export class RoomConsumer extends mix(
   }
 
   /** In a transaction, which is committed before the reply is sent and the room is told. */
-  @Action({ status: 201, atomic: true })
+  @Action({ status: 201, atomic: true, reply: MessageSerializer })
   async createMessage({ text }: CreateMessage, _context: ActionContext) {
     const message = this.em.create(Message, {
       room: await this.roomInside(),
@@ -98,7 +98,7 @@ export class RoomConsumer extends mix(
   }
 
   /** Told to everybody inside; to the new member it is a new room in the lobby. */
-  @DetailAction()
+  @DetailAction({ reply: RoomUsersSerializer })
   async addMember(room: Room, { username }: MemberName, _context: ActionContext) {
     room.members.add(await this.memberNamed(username, room));
     await this.em.flush();
@@ -106,7 +106,7 @@ export class RoomConsumer extends mix(
   }
 
   /** A user who is inside hears no more of the room from here on, in all tabs. */
-  @DetailAction()
+  @DetailAction({ reply: RoomUsersSerializer })
   async removeMember(room: Room, { username }: MemberName, _context: ActionContext) {
     const member = await this.memberNamed(username, room);
     if (member.id === room.host.id) throw ValidationFailed.of({ username: ['The host stays.'] });

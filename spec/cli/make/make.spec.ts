@@ -148,6 +148,52 @@ Registered in src/app.ts
     expect(await read('spec/overdue.spec.ts')).to.contain("import { createApplication } from '../src/app.js';\n");
   });
 
+  it('make:spec writes a spec of the database alone where an application takes more than an ORM', async () => {
+    const path = join(folder, 'src/app.ts');
+    const text = await readFile(path, 'utf8');
+    await writeFile(
+      path,
+      text.replace('createApplication(orm: MikroORM)', 'createApplication(orm: MikroORM, clock: Clock)'),
+    );
+    await run('make:spec Overdue');
+    expect(await read('spec/overdue.spec.ts')).to.not.contain('createApplication');
+    expect(await read('spec/overdue.spec.ts')).to.contain("it('has a database', ");
+  });
+
+  it('makes what compiles and passes its specs, also in the template chat', async function () {
+    this.timeout(120_000);
+    await rm(folder, { recursive: true });
+    await copyTemplate(folder, 'my-app', {
+      template: 'chat',
+      database: 'pglite',
+      packageManager: 'npm',
+      framework: '0.1.0',
+    });
+    const commands = [
+      'make:model Note',
+      'make:consumer Note',
+      'make:observer Note',
+      'make:consumer Ping',
+      'make:permission IsMember',
+      'make:spec Overdue',
+    ];
+    for (const command of commands) expect(await run(command)).to.deep.include({ code: 0, errors: '' });
+    await symlink(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');
+    await promisify(execFile)(join(root, 'node_modules/.bin/tsc'), ['-b'], { cwd: folder });
+    const required = ['reflect-metadata', './dist/spec/support/environment.js'].flatMap((file) => ['--require', file]);
+    const made = ['dist/spec/{entities,notes,permissions,pings}/*.spec.js', 'dist/spec/overdue.spec.js'];
+    const words = [
+      join(root, 'node_modules/mocha/bin/mocha.js'),
+      '--no-config',
+      ...required,
+      '--timeout',
+      '60000',
+      ...made,
+    ];
+    const { stdout } = await promisify(execFile)(process.execPath, words, { cwd: folder });
+    expect(stdout).to.match(/\n {2}10 passing/);
+  });
+
   it('makes what compiles and passes its specs', async function () {
     this.timeout(120_000);
     const commands = [

@@ -109,6 +109,24 @@ describe('signalbox new', () => {
       expect(await read('page/lobby.html')).to.contain('<title>Rooms · My App</title>');
     });
 
+    it('has specs that leave nothing which keeps their process', async () => {
+      const probe = join(folder, 'probe.mjs');
+      await writeFile(
+        probe,
+        "export const mochaGlobalTeardown = () => console.log('left:', process.getActiveResourcesInfo().filter((name) => name === 'Timeout'));",
+      );
+      const required = ['reflect-metadata', './dist/spec/support/environment.js', probe].flatMap((file) => [
+        '--require',
+        file,
+      ]);
+      const mocha = join(root, 'node_modules/mocha/bin/mocha.js');
+      const words = [mocha, '--no-config', ...required, '--timeout', '60000', 'dist/spec/database/migrations.spec.js'];
+      const { stdout } = await promisify(execFile)(process.execPath, words, { cwd: join(root, 'sample-app') });
+      expect(stdout)
+        .to.match(/ {2}6 passing/)
+        .and.contain('left: []');
+    }).timeout(120_000);
+
     it('names nothing outside of its folder', async () => {
       const files = (await filesIn(join(folder, 'my-app'))).filter((file) => /\.(ts|json|html|css)$/.test(file));
       const outside = await Promise.all(files.map(async (file) => pathsOutside(file, await read(file))));

@@ -181,8 +181,11 @@ async function makePermission(names: Names): Promise<Change> {
   };
 }
 
+/** A function that makes the application of an ORM and nothing else; further parameters have defaults or a question mark. */
+const applicationOfOrm = /^export function createApplication\(\s*\w+: MikroORM,?\s*(?:\)|\w+(?:\?:|: [^=,)]+ = ))/m;
+
 async function makeSpec(names: Names, _options: MakeOptions, folder: string): Promise<Change> {
-  const path = await fileWith(folder, /^export function createApplication\(/m);
+  const path = await fileWith(folder, applicationOfOrm);
   return { files: { [`spec/${names.kebab}.spec.ts`]: stubs.specStub(names, path?.replace(/\.ts$/, '.js')) } };
 }
 

@@ -40,6 +40,7 @@ const shared = [
   'page/dom.ts',
   'page/live-pages.ts',
   'page/tsconfig.json',
+  'spec/support/database.ts',
   'spec/support/environment.ts',
   'spec/tsconfig.json',
   'src/database',

@@ -1,0 +1,20 @@
+import { createInterface } from 'node:readline/promises';
+
+/**
+ * Prints a question and resolves with the line that was typed.
+ *
+ * @param leave called for Ctrl+C and Ctrl+D: a user who leaves a question leaves the command
+ */
+export async function ask(
+  question: string,
+  input: NodeJS.ReadableStream,
+  output: NodeJS.WritableStream,
+  leave: () => void,
+): Promise<string> {
+  const reader = createInterface({ input, output });
+  reader.once('close', leave);
+  const answer = await reader.question(question);
+  // Only this one: by listeners of its own the reader lets go of the terminal, or each further question would echo the answer once more.
+  reader.off('close', leave).close();
+  return answer;
+}
