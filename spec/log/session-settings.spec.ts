@@ -7,6 +7,7 @@ import {
   Action,
   ActionContext,
   type App,
+  BulkPatch,
   Consumer,
   createApp,
   GroupsForConsumer,
@@ -45,7 +46,7 @@ class Weight {
 }
 
 @Consumer()
-class SampleConsumer extends mix(ModelConsumer(Sample, { serializer: SampleSerializer }), Retrieve, Patch) {
+class SampleConsumer extends mix(ModelConsumer(Sample, { serializer: SampleSerializer }), Retrieve, Patch, BulkPatch) {
   constructor(private readonly em: Manager) {
     super();
   }
@@ -169,10 +170,16 @@ describe('Settings of a session', () => {
       { action: 'delete', data: { pk: 1 } },
       { action: 'create', data: shown },
     ]);
+    const bulk = await bob.request('bulk_patch', { data: [{ pk: 1, data: { weight: 0.1 + 0.7 } }] });
+    expect(bulk.data).to.deep.equal([{ ...shown, weight: 0.7999999999999999 }]);
+    expect(await heard(ann)).to.deep.equal({ action: 'delete', data: { pk: 1 } });
+    await bob.request('bulk_patch', { data: [{ pk: 1, data: { weight: heavy } }] });
+    expect(await heard(ann)).to.deep.equal({ action: 'create', data: shown });
     // Nothing is written where nothing changes.
     const version = async () => (await database.orm.em.fork().execute('select xmin::text from sample'))[0];
     const before = await version();
     await bob.request('patch', { pk: 1, data: { weight: heavy } });
+    await bob.request('bulk_patch', { data: [{ pk: 1, data: { weight: heavy } }] });
     expect(await version()).to.deep.equal(before);
   });
 
