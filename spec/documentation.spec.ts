@@ -52,7 +52,7 @@ describe('The documentation', () => {
 
   it('shows on other pages what specs run', async () => {
     expect(await countShown('docs/authentication.md')).to.be.above(5);
-    expect(await countShown('docs/serializers.md')).to.equal(9);
+    expect(await countShown('docs/serializers.md')).to.equal(10);
     expect(await countShown('docs/crud.md')).to.equal(5);
     expect(await countShown('docs/react.md')).to.equal(1);
     expect(await countShown('docs/dcrf-client.md')).to.equal(7);

@@ -1,4 +1,4 @@
-import { always } from './faults.js';
+import { always, leftOut } from './faults.js';
 import type { Bug } from './plant.js';
 
 /** What can go wrong between a column and JSON. */
@@ -29,6 +29,24 @@ export const columnKindsBugs: readonly Bug[] = [
       with: () => (_: object, value: unknown) => Promise.resolve(value),
     },
     caughtBy: ['serializers/embedded'],
+  },
+  {
+    name: 'a patch of binary data, or of a type of the application, within an embedded value is a 500',
+    story: 'MikroORM assigns the value, and checks its members by the types that the compiler wrote down.',
+    plant: { symbol: 'setEmbedded', with: leftOut },
+    caughtBy: ['serializers/members-of-embedded-values'],
+  },
+  {
+    name: 'what a patch leaves out of an embedded value has no default',
+    story: 'Only what was sent is set.',
+    plant: { symbol: 'completeEmbedded', with: leftOut },
+    caughtBy: ['serializers/members-of-embedded-values'],
+  },
+  {
+    name: 'what MikroORM cannot read within an embedded value is written all the same',
+    story: 'Nothing looks at its members when the application starts.',
+    plant: { symbol: 'lostWithin', with: always(undefined) },
+    caughtBy: ['serializers/members-of-embedded-values'],
   },
   {
     name: 'what is shown of a type of the application cannot be sent back',

@@ -52,7 +52,7 @@ export const lostSessionsBugs: readonly Bug[] = [
   {
     name: 'clients hear nothing of rows that are too many to be told',
     story: 'Nobody looks which models an entry without rows is about.',
-    plant: { symbol: 'knownClasses', with: always([]) },
+    plant: { symbol: 'untoldClasses', with: always([]) },
     caughtBy: ['log/untold-rows'],
   },
   {

@@ -114,8 +114,19 @@ export const plainRowsBugs: readonly Bug[] = [
   {
     name: 'a relation to a row with a key of several columns is shown as null',
     story: 'The parts of the key are not put together.',
-    plant: { symbol: 'keyShown', with: always(null) },
+    plant: {
+      symbol: 'partShape',
+      with:
+        (original: (...parts: readonly unknown[]) => object) =>
+        (...parts: readonly unknown[]) => ({ ...original(...parts), show: () => null }),
+    },
     caughtBy: ['serializers/rows-with-composite-keys'],
+  },
+  {
+    name: 'an embedded value of no class that is known is shown as an object',
+    story: 'Nothing asks its columns of which class it is.',
+    plant: { symbol: 'knownClasses', with: always(undefined) },
+    caughtBy: ['serializers/rows-with-embedded-values'],
   },
   {
     name: 'members of a row that MikroORM cannot link are a 500',

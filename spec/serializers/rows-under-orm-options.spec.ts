@@ -287,6 +287,19 @@ describe('Rows without entities are shown as entities are', () => {
     });
   });
 
+  it('of the primary, as it is now, where reads of the ORM go to replicas, and to a cache', () =>
+    withOrm(
+      { replicas: [{ dbName: 'replica_that_is_not_there' }], resultCache: { global: 60_000 } },
+      async (served) => {
+        expect(await same(served, both)).to.deep.include({ count: 2, results: [rex, tom] });
+        expect(await same(served, both, 'retrieve', { pk: 1 })).to.deep.equal(rex);
+        await served.orm.em.execute(`update pet set name = 'max' where id = 1`);
+        const max = { ...rex, name: 'max', shout: 'MAX' };
+        expect(await same(served, both)).to.deep.include({ count: 2, results: [max, tom] });
+        expect(await same(served, both, 'retrieve', { pk: 1 })).to.deep.equal(max);
+      },
+    ));
+
   it('with what the request has written, and not flushed, in a transaction', () =>
     withOrm({}, async ({ request }) => {
       const { data } = await request('flat', 'add_and_list');

@@ -137,6 +137,18 @@ export class PricedBook extends ModelSerializer(Book, {
 }) {}
 
 @injectable()
+export class BookInput extends ModelSerializer(Book, {
+  fields: ['title', 'shelf', 'author', 'genres'],
+}) {}
+
+@injectable()
+export class BookEntry extends ModelSerializer(Book, {
+  fields: ['id', 'title', 'author', 'genres'],
+  nested: { author: AuthorSerializer, genres: GenreSerializer },
+  input: BookInput,
+}) {}
+
+@injectable()
 export class BookLine extends Serializer<Book, string> {
   toData({ title, author }: Book) {
     return `${title}, ${author.name}`;
@@ -248,6 +260,9 @@ export class LoanConsumer extends mix(ModelConsumer(Book, { serializer: BookSeri
 export class CardConsumer extends mix(ModelConsumer(Book, { serializer: BookCard }), List, Retrieve) {}
 
 @Consumer()
+export class EntryConsumer extends mix(ModelConsumer(Book, { serializer: BookEntry }), Create, Patch) {}
+
+@Consumer()
 export class LabelConsumer extends mix(ModelConsumer(Book, { serializer: BookLabel }), List) {}
 
 @Consumer()
@@ -289,6 +304,7 @@ export const libraryRoutes = [
   path('/shelves/', ShelfConsumer),
   path('/loans/', LoanConsumer),
   path('/cards/', CardConsumer),
+  path('/entries/', EntryConsumer),
   path('/labels/', LabelConsumer),
   path('/spines/', SpineConsumer),
   path('/priced/', PricedConsumer),

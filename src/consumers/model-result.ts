@@ -149,6 +149,9 @@ async function reload(entity: object, { unitOfWork: { em } }: SerializerContext)
   const { __meta: meta } = helper(entity);
   if (!helper(entity).isManaged()) return;
   const where = ofKey(meta as EntityMetadata, primaryKeyOf(entity));
+  // Under forceUndefined a refresh leaves an inline value that is null by now.
+  for (const { name, kind, object, array } of meta.props)
+    if (kind === 'embedded' && !object && !array) Reflect.set(entity, name, undefined);
   await em.findOne(meta.class, where as never, { ...asStored, refresh: true, filters: false });
 }
 

@@ -82,7 +82,7 @@ async function decodeCommit(decoding: Decoding, rows: readonly LogRow[]): Promis
     signals: entries.flatMap(({ signals }) => signals ?? []),
     rechecks: entries.flatMap(({ rechecks }) => rechecks ?? []),
     orders: entries.flatMap(({ orders }) => orders ?? []),
-    untold: knownClasses(decoding, untold),
+    untold: untoldClasses(decoding, untold),
     ...(cause !== undefined && { cause }),
   };
 }
@@ -92,7 +92,7 @@ function classOf({ class: name }: EntryRow): string {
 }
 
 /** A class that this process does not have is none that it observes. */
-function knownClasses({ em }: Decoding, names: readonly string[]): readonly EntityClass<object>[] {
+function untoldClasses({ em }: Decoding, names: readonly string[]): readonly EntityClass<object>[] {
   return [...new Set(names)].flatMap((name) => metadataOf(em, name)?.class ?? []);
 }
 

@@ -1,6 +1,8 @@
 import { isIP } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import {
   ArrayType,
+  BlobType,
   type EntityProperty,
   IntervalType,
   JsonType,
@@ -28,6 +30,8 @@ export interface ColumnKind {
   readonly shows: JsonSchema;
   /** Why values that come cannot be checked; undefined where they can. */
   readonly refusal?: string;
+  /** What MikroORM 7.2 takes the JSON of its values for where it is a member of a JSON column; undefined where it reads the values themselves. */
+  readonly lostInJson?: { readonly readAs: string; readonly instead: string };
 }
 
 const uuid = /^([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})$/i;
@@ -58,9 +62,9 @@ function kindOf(prop: EntityProperty): ColumnKind {
   if (!type) return columnOf(column, prop);
   if (!isBuiltIn(type)) return custom(type, columnOf(column, { ...prop, runtimeType: 'string' } as EntityProperty));
   if (type instanceof JsonType) return jsonKind;
-  if (type instanceof ArrayType) return list(itemOf(column, prop), type);
+  if (type instanceof ArrayType) return withTextItems(list(itemOf(column, prop), type), itemColumnOf(column), type);
   if (type instanceof IntervalType) return duration(type);
-  if (type instanceof Uint8ArrayType) return bytes;
+  if (type instanceof Uint8ArrayType || type instanceof BlobType) return bytes;
   return columnOf(column, prop);
 }
 
@@ -78,13 +82,34 @@ function isBuiltIn(type: object): boolean {
 function itemOf(column: string, prop: EntityProperty): ColumnKind {
   const choices: unknown = Reflect.get(prop.customType ?? {}, 'items') ?? prop.items;
   if (Array.isArray(choices)) return choice(choices);
-  const itemColumn = column.endsWith('[]') ? column.slice(0, -2) : column;
+  const itemColumn = itemColumnOf(column);
   if (column.endsWith('[]') && /^json/.test(itemColumn))
     return { ...jsonKind, refusal: 'MikroORM writes no JSON into lists: make it a column of the type json' };
-  // The driver reads the items of a numeric[] as numbers.
-  const runtimeType = /^(numeric|decimal)/.test(itemColumn) ? 'number' : 'string';
+  // The driver reads the items of a numeric[] as numbers. In JSON they are texts.
+  const runtimeType = /^(numeric|decimal)/.test(itemColumn) && !prop.embeddedPath ? 'number' : 'string';
   return columnOf(itemColumn, { ...prop, runtimeType } as EntityProperty);
 }
+
+function itemColumnOf(column: string): string {
+  return column.endsWith('[]') ? column.slice(0, -2) : column;
+}
+
+/** In JSON a list is the text that PostgreSQL would have of it: the type has to make its items of texts. */
+function withTextItems(kind: ColumnKind, itemColumn: string, type: ArrayType<unknown>): ColumnKind {
+  const platform = platformOf(type);
+  const [, sample] = itemSamples.find(([pattern]) => pattern.test(itemColumn)) ?? [];
+  if (sample === undefined) return kind;
+  const read = type.convertToJSValue(type.convertToDatabaseValue([sample], platform) as never, platform);
+  if (isDeepStrictEqual(read, [sample])) return kind;
+  return { ...kind, lostInJson: { readAs: 'a list of texts', instead: `type: 'json'` } };
+}
+
+/** Values that differ from their text. */
+const itemSamples: readonly (readonly [RegExp, unknown])[] = [
+  [/^bool/, true],
+  [/^(smallint|int|real|double|float)/, 1],
+  [/^bytea/, Uint8Array.of(1)],
+];
 
 function kind(check: ColumnCheck, accepts: JsonSchema, shows = accepts, show: ColumnKind['show'] = asItIs): ColumnKind {
   return { check, show, accepts, shows };
@@ -114,7 +139,8 @@ function columnOf(column: string, prop: EntityProperty): ColumnKind {
   if (column === 'date') return kind(day, { type: 'string', format: 'date' }, undefined, dayOf);
   if (column === 'uuid') return kind(identifier, { type: 'string', format: 'uuid' });
   if (/^(varchar|char|text|character|citext|bpchar)/.test(column)) return text(prop);
-  if (/^bytea\b/.test(column)) return bytes;
+  if (/^bytea\b/.test(column))
+    return { ...bytes, lostInJson: { readAs: 'no Buffer', instead: 'type: Uint8ArrayType' } };
   if (/^interval\b/.test(column)) return duration();
   if (column === 'inet' || column === 'cidr') return kind(column === 'inet' ? address : network, { type: 'string' });
   if (column === 'macaddr') return kind(matching(macAddress, 'Must be a valid MAC address.'), { type: 'string' });
@@ -331,7 +357,10 @@ function duration(type?: Type<unknown, unknown>): ColumnKind {
     if (stored === undefined) return { text: 'Duration has wrong format. Use ISO 8601: P1DT2H30M.' };
     return { value: type ? type.convertToJSValue(stored, platformOf(type)) : stored };
   };
-  return kind(check, { type: 'string', format: 'duration' }, undefined, isoDuration);
+  return {
+    ...kind(check, { type: 'string', format: 'duration' }, undefined, isoDuration),
+    lostInJson: { readAs: 'no duration', instead: `type: 'string'` },
+  };
 }
 
 // Addresses of networks

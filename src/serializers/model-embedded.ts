@@ -1,5 +1,6 @@
 import type { EntityManager, EntityMetadata, EntityProperty, Platform } from '@mikro-orm/core';
 import type { EmbeddedFields, ModelField } from './model-fields.js';
+import { keyShape } from './model-key.js';
 import { jsonBy } from './model-values.js';
 
 // An embedded value as its columns, or its JSON, show it: what its entity would show, without the entity.
@@ -37,8 +38,9 @@ function shownBy(prop: EntityProperty, { fields, isList }: EmbeddedFields, platf
   const members = fields
     .filter(({ isShown }) => isShown)
     .map((field) => ({ name: field.name, show: memberBy(field, memberOf(prop, field), platform) }));
+  const isKnown = knownClasses(prop);
   const showOne: Show = (value) => {
-    if (isNone(value)) return null;
+    if (isNone(value) || (isKnown && !isKnown(value))) return null;
     const shown: Record<string, unknown> = {};
     for (const { name, show } of members) {
       const member: unknown = Reflect.get(Object(value), name);
@@ -51,7 +53,22 @@ function shownBy(prop: EntityProperty, { fields, isList }: EmbeddedFields, platf
 }
 
 function memberBy({ embedded }: ModelField, prop: EntityProperty, platform: Platform): Show {
-  return embedded ? shownBy(prop, embedded, platform) : (jsonBy(prop, platform) ?? ((value) => value));
+  if (embedded) return shownBy(prop, embedded, platform);
+  return prop.targetMeta ? keyBy(prop, platform) : (jsonBy(prop, platform) ?? ((value) => value));
+}
+
+/** MikroORM has relations to keys of one column only in JSON. */
+function keyBy(prop: EntityProperty, platform: Platform): Show {
+  const { show } = keyShape(prop, platform);
+  return (value) => show(() => value);
+}
+
+/** Whether a value is of one of the classes that its property may have; undefined where there is but one class. */
+export function knownClasses({ targetMeta }: EntityProperty): ((value: unknown) => boolean) | undefined {
+  const { polymorphs = [], discriminatorColumn } = targetMeta ?? {};
+  if (polymorphs.length === 0 || discriminatorColumn === undefined) return undefined;
+  const names = new Set(polymorphs.map(({ discriminatorValue }) => String(discriminatorValue)));
+  return (value) => names.has(String(Reflect.get(Object(value), discriminatorColumn)));
 }
 
 function isNone(value: unknown): value is null | undefined {
@@ -78,8 +95,10 @@ export function embeddedObstacle(
 ): string | undefined {
   const own = prop.targetMeta as EntityMetadata;
   if (isMadeByCode(declared)) return `${path}, which is no plain column`;
-  if (own.polymorphs?.length) return `${path}, which is of one of several classes`;
-  if (em.getMetadata().find(type)?.forceConstructor) return `${path}, which is made by its constructor`;
+  const classes = own.polymorphs?.length ? own.polymorphs : [em.getMetadata().find(type)];
+  if (classes.some((each) => each?.forceConstructor)) return `${path}, which is made by its constructor`;
+  if (own.polymorphs?.length && !isToldApart(own, fields))
+    return `${path}, which is of one of several classes that its columns do not tell apart`;
   for (const field of fields.filter(({ isShown }) => isShown)) {
     const inner = memberOf(prop, field);
     const member = (own.properties[field.name as never] as EntityProperty | undefined) ?? inner;
@@ -92,9 +111,28 @@ export function embeddedObstacle(
   return undefined;
 }
 
+/** Whether the shown fields say of which class a value is, and mean the same in each of the classes. */
+function isToldApart({ discriminatorColumn, properties }: EntityMetadata, fields: EmbeddedFields['fields']): boolean {
+  const isMerged = Object.values(properties as Readonly<Record<string, EntityProperty>>).some(
+    ({ stiMerged }) => stiMerged,
+  );
+  return !isMerged && fields.some(({ name, isShown }) => isShown && name === discriminatorColumn);
+}
+
 function memberObstacle(path: string, prop: EntityProperty, declared: EntityProperty): string | undefined {
-  if (prop.targetMeta) return `the relation ${path}`;
+  if (prop.targetMeta && !isPlainKey(prop)) return `the relation ${path}`;
   return declared.formula || isMadeByCode(declared) ? `${path}, which is no plain column` : undefined;
+}
+
+/** Whether columns, or JSON, hold the key of the row that a relation leads to. */
+function isPlainKey(prop: EntityProperty): boolean {
+  const { polymorphic, mapToPk, targetKey, formula } = prop;
+  return isOwner(prop) && !polymorphic && !mapToPk && !targetKey && !formula;
+}
+
+/** Whether the row itself holds the key of the relation. */
+export function isOwner({ kind, owner }: EntityProperty): boolean {
+  return kind === 'm:1' || (kind === '1:1' && owner);
 }
 
 /** Whether the property is not what is stored. All within JSON counts as not stored to MikroORM, so its own class is asked. */

@@ -1,4 +1,4 @@
-import type { EntityMetadata, EntityProperty } from '@mikro-orm/core';
+import { type EntityManager, type EntityMetadata, type EntityProperty, isRaw } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
 import { hasColumn } from '../orm/row.js';
@@ -17,6 +17,8 @@ export interface ModelField {
   readonly isNullable: boolean;
   /** Whether a read of the entity leaves its column out. */
   readonly isLazy: boolean;
+  /** Whether the database or code makes the value, whatever is sent. */
+  readonly isMade: boolean;
   readonly column: ColumnKind;
   /** Whether a new row has null where nothing is said. */
   readonly mayBeNone: boolean;
@@ -25,6 +27,8 @@ export interface ModelField {
   readonly nested?: SerializerClass;
   /** Of an embedded value. */
   readonly embedded?: EmbeddedFields;
+  /** Of a member of an embedded value: what it has where nothing is sent. Undefined stays out of JSON, and a column keeps what it had. */
+  readonly absent?: (object: object, em: EntityManager) => unknown;
   /** Whether the column counts the changes of the row. */
   readonly isVersion: boolean;
   /** Whether the column's check says all of a value: it is in a `ScalarReference`, or of a type that only the column knows. */
@@ -40,6 +44,8 @@ export interface EmbeddedFields {
   readonly class: Class;
   readonly fields: readonly ModelField[];
   readonly isList: boolean;
+  /** Whether it has columns of its own, and not a place in JSON. */
+  readonly isInline: boolean;
 }
 
 const anything: ColumnKind = { check: (value) => ({ value }), show: (value) => value, accepts: {}, shows: {} };
@@ -103,10 +109,11 @@ function fieldOf(
     kind,
     isShown: true,
     isAccepted,
-    isRequired: isAccepted && !prop.version && isRequired(declared) && !hasInitializer(meta, name),
+    isRequired: isAccepted && !prop.version && isRequired(declared, prop) && !hasInitializer(meta, name),
     isNullable: declared.nullable ?? false,
     mayBeNone: Boolean(declared.nullable) && !hasInitializer(meta, name),
     isLazy: Boolean(prop.lazy) && hasColumn(prop),
+    isMade: isMadeByDatabase(declared),
     isVersion: prop.version ?? false,
     isChecked: kind === 'column' && Boolean(prop.ref || (prop.customType && prop.runtimeType !== 'Date')),
     isInverse: prop.kind === '1:1' && !prop.owner,
@@ -121,9 +128,18 @@ function embeddedFields(prop: EntityProperty, isAccepted: boolean): EmbeddedFiel
   const own = prop.targetMeta as EntityMetadata;
   const fields = Object.entries(embeddedProps(prop)).map(([name, inner]): ModelField => {
     const declared: EntityProperty = own.properties[name as never] ?? inner;
-    return { ...fieldOf(own, inner, isAccepted && !isMadeByDatabase(declared), declared), isShown: !inner.hidden };
+    const field = fieldOf(own, inner, isAccepted && !isMadeByDatabase(declared), declared);
+    return { ...field, isShown: !inner.hidden, absent: absentBy(inner, declared) };
   });
-  return { class: own.class, fields, isList: prop.array ?? false };
+  return { class: own.class, fields, isList: prop.array ?? false, isInline: !prop.object && !prop.array };
+}
+
+function absentBy({ embeddedPath }: EntityProperty, declared: EntityProperty): NonNullable<ModelField['absent']> {
+  const { onCreate, default: value, defaultRaw } = declared;
+  if (onCreate) return (object, em) => onCreate(object, em);
+  if (value !== undefined && value !== null && !isRaw(value)) return () => value;
+  const missing = embeddedPath || defaultRaw !== undefined ? undefined : null;
+  return () => missing;
 }
 
 function embeddedProps(prop: EntityProperty): Readonly<Record<string, EntityProperty>> {
@@ -139,12 +155,72 @@ function refuseUnclear(
   field: ModelField,
 ): void {
   if (field.isAccepted && prop.kind === 'm:n') refuseUnlinkable(serializer, member, [meta, prop.targetMeta]);
-  const reason = unclear(prop, field);
-  if (reason === undefined) return;
-  const remedy = prop.polymorphic
-    ? 'Show it by a computed field that says the class and the key, and set it in performCreate.'
-    : 'List it as readOnly, or give the property a type of your own, a class that extends Type: it says what may come.';
-  throw new ConfigurationError({ class: serializer, member, reason, remedy });
+  const found = field.embedded ? (lostWithin(prop) ?? unclear(prop, field)) : unclear(prop, field);
+  if (found) throw new ConfigurationError({ class: serializer, member, ...found });
+}
+
+/** Why a field is refused, and the way out. */
+interface Refusal {
+  readonly reason: string;
+  readonly remedy: string;
+}
+
+const ownType =
+  'List it as readOnly, or give the property a type of your own, a class that extends Type: it says what may come.';
+
+function holds(name: string, { reason, remedy }: Refusal): Refusal {
+  return { reason: `holds ${name}, which ${reason}`, remedy };
+}
+
+/** The first member of an embedded value that MikroORM 7.2 does not read as it has written it. No serializer can show it right. */
+function lostWithin(prop: EntityProperty): Refusal | undefined {
+  const own = prop.targetMeta as EntityMetadata;
+  for (const [name, inner] of Object.entries(embeddedProps(prop))) {
+    const declared: EntityProperty = own.properties[name as never] ?? inner;
+    const found = inner.kind === 'embedded' ? lostWithin(inner) : lost(inner, declared, prop);
+    if (found) return holds(name, found);
+  }
+  return undefined;
+}
+
+function lost(prop: EntityProperty, declared: EntityProperty, around: EntityProperty): Refusal | undefined {
+  if (prop.kind === 'scalar' && prop.ref)
+    return {
+      reason: 'is in a reference: within embedded values MikroORM writes the reference, and not its value.',
+      remedy: 'Declare it without ref: true.',
+    };
+  if (prop.getter && !prop.setter && declared.persist !== false)
+    return {
+      reason: 'is a getter: MikroORM stores what it gives, and cannot set it when it reads the row.',
+      remedy: 'Declare it with persist: false, or give it a setter.',
+    };
+  if (prop.version)
+    return {
+      reason: 'is a version: MikroORM counts those of entities only.',
+      remedy: 'Declare the version in the entity.',
+    };
+  if (prop.embeddedPath) return lostInJson(prop, declared);
+  if (prop.hasConvertToJSValueSQL)
+    return {
+      reason: 'is of a type that reads its column by SQL: MikroORM does so for columns of entities only.',
+      remedy: 'Read it by convertToJSValue, without convertToJSValueSQL, or declare it in the entity.',
+    };
+  if (!declared.generated || !around.nullable) return undefined;
+  return {
+    reason: 'is a generated column: MikroORM writes null into it where the whole value is null.',
+    remedy: 'Declare it in the entity, or an embedded value that is not nullable.',
+  };
+}
+
+function lostInJson(prop: EntityProperty, { generated }: EntityProperty): Refusal | undefined {
+  if (generated)
+    return { reason: 'is a generated column, and JSON has no columns.', remedy: 'Declare it without generated.' };
+  const kind = columnKind(prop);
+  if (kind.lostInJson === undefined) return undefined;
+  return {
+    reason: `is stored as JSON, from which MikroORM reads ${kind.lostInJson.readAs}.`,
+    remedy: `Declare it as ${kind.lostInJson.instead}.`,
+  };
 }
 
 /** MikroORM 7.2 compares links by their JSON, which takes no bigint; of a key of one column it makes a text before. */
@@ -163,19 +239,25 @@ function refuseUnlinkable(serializer: string, member: string, ends: readonly (En
   }
 }
 
-function unclear(prop: EntityProperty, field: ModelField): string | undefined {
+function unclear(prop: EntityProperty, field: ModelField): Refusal | undefined {
   if (prop.polymorphic && !field.embedded)
-    return 'refers to rows of several classes, and a key alone does not say of which.';
+    return {
+      reason: 'refers to rows of several classes, and a key alone does not say of which.',
+      remedy: 'Show it by a computed field that says the class and the key, and set it in performCreate.',
+    };
   if (!field.isAccepted) return undefined;
-  if (field.column.refusal !== undefined) return `is accepted from clients, and ${field.column.refusal}.`;
+  const accepted = (reason: string): Refusal => ({
+    reason: `is accepted from clients, and ${reason}.`,
+    remedy: ownType,
+  });
+  if (field.column.refusal !== undefined) return accepted(field.column.refusal);
   if (!field.embedded) return undefined;
-  if (prop.targetMeta?.polymorphs?.length)
-    return 'is accepted from clients, and is of one of several embeddable classes.';
+  if (prop.targetMeta?.polymorphs?.length) return accepted('is of one of several embeddable classes');
   const props = embeddedProps(prop);
   for (const inner of field.embedded.fields) {
     const own = props[inner.name];
-    const reason = inner.target ? 'is accepted from clients, and is a relation.' : own && unclear(own, inner);
-    if (reason !== undefined) return `holds ${inner.name}, which ${reason}`;
+    const found = inner.target ? accepted('is a relation') : own && unclear(own, inner);
+    if (found) return holds(inner.name, found);
   }
   return undefined;
 }
@@ -193,6 +275,7 @@ function computedField(
     isNullable: false,
     mayBeNone: false,
     isLazy: false,
+    isMade: true,
     isVersion: false,
     isChecked: false,
     isInverse: false,
@@ -226,10 +309,12 @@ function isMadeByDatabase(prop: EntityProperty): boolean {
   return Boolean(prop.autoincrement || prop.generated || prop.formula || prop.persist === false || prop.kind === '1:m');
 }
 
-function isRequired(prop: EntityProperty): boolean {
+/** @param column of the property in the entity: JSON has no defaults of the database */
+function isRequired(prop: EntityProperty, { embeddedPath }: EntityProperty): boolean {
   if (prop.nullable || kindOf(prop) === 'many') return false;
-  const hasDefault = prop.default !== undefined || prop.defaultRaw !== undefined || prop.onCreate !== undefined;
-  return !hasDefault && prop.optional !== true;
+  const isRawOnly = prop.default === undefined || prop.default === null || isRaw(prop.default);
+  const hasDefault = isRawOnly ? prop.defaultRaw !== undefined && !embeddedPath : true;
+  return !hasDefault && prop.onCreate === undefined && prop.optional !== true;
 }
 
 /** `id = randomUUID()`, `createdAt = new Date()`: MikroORM infers a default only where two instances have the same value. */

@@ -1,6 +1,7 @@
-import { type EntityMetadata, type EntityProperty, Utils } from '@mikro-orm/core';
+import { type EntityMetadata, type EntityProperty, type Platform, Utils } from '@mikro-orm/core';
 import { primaryKeyOf } from '../orm/row.js';
-import { type ColumnCheck, type ColumnKind, checkAnyForm, columnKind } from './model-columns.js';
+import { asItIs, type ColumnCheck, type ColumnKind, checkAnyForm, columnKind } from './model-columns.js';
+import { jsonBy } from './model-values.js';
 
 type ReadKey = (raw: unknown) => unknown;
 
@@ -99,4 +100,65 @@ export function byKey(meta: EntityMetadata, raw: unknown): object | undefined {
 export function byColumn(meta: EntityMetadata, name: string, raw: unknown): object | undefined {
   const value = toKeyPart(keyProperty(meta, name), raw);
   return value === undefined ? undefined : { [name]: value };
+}
+
+// Keys of rows that are no entities
+
+/** How a key is shown by the columns that hold it. */
+export interface KeyShape {
+  /** By their names in the table that holds the key; the property is that of the column's own value. */
+  readonly columns: readonly { readonly name: string; readonly prop: EntityProperty }[];
+  /** Null where one of the columns is null. */
+  readonly show: (valueAt: (index: number) => unknown) => unknown;
+}
+
+/** The key of the rows of a model, as their own table has it. */
+export function keyOfRows(meta: EntityMetadata, platform: Platform): KeyShape {
+  return keyOf(meta, platform, (column) => column);
+}
+
+/** The key that a relation to one holds. */
+export function keyShape(prop: EntityProperty, platform: Platform): KeyShape {
+  return partShape(prop, platform, (column) => column);
+}
+
+/** @param holds the column that has the value of a column of the key */
+function keyOf(meta: EntityMetadata, platform: Platform, holds: (column: string) => string): KeyShape {
+  const parts = meta.getPrimaryProps().map((prop) => ({ ...partShape(prop, platform, holds), name: prop.name }));
+  const [only, ...others] = parts;
+  if (only && others.length === 0) return only;
+  let width = 0;
+  const placed = parts.map((part) => {
+    const from = width;
+    width += part.columns.length;
+    return { ...part, from };
+  });
+  return {
+    columns: parts.flatMap(({ columns }) => columns),
+    show: (valueAt) => {
+      const key: Record<string, unknown> = {};
+      for (const { name, show, from } of placed) {
+        const value = show((index) => valueAt(from + index));
+        if (value === null || value === undefined) return null;
+        key[name] = value;
+      }
+      return key;
+    },
+  };
+}
+
+/** A column of a key, or a relation that is a part of it. */
+function partShape(prop: EntityProperty, platform: Platform, holds: (column: string) => string): KeyShape {
+  if (prop.targetMeta) {
+    const held = new Map(prop.referencedColumnNames.map((column, index) => [column, prop.fieldNames[index] ?? '']));
+    return keyOf(prop.targetMeta, platform, (column) => holds(held.get(column) ?? ''));
+  }
+  const show = jsonBy(prop, platform) ?? asItIs;
+  return {
+    columns: [{ name: holds(prop.fieldNames[0] ?? ''), prop }],
+    show: (valueAt) => {
+      const value = valueAt(0);
+      return value === null || value === undefined ? value : show(value);
+    },
+  };
 }

@@ -19,16 +19,19 @@ import { clientOf, type PlainRow, runStatement, type StatementConnection } from 
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { GivenRights } from '../permissions/rights.js';
 import { isWithin, rightsKey } from './field-rights.js';
-import { asItIs, hasOwnType } from './model-columns.js';
+import { hasOwnType } from './model-columns.js';
 import {
   columnsWithin,
   embeddedJsonBy,
   embeddedObstacle,
   isJsonColumn,
+  isOwner,
+  knownClasses,
   memberOf,
   membersWithin,
 } from './model-embedded.js';
-import type { EmbeddedFields, ModelField } from './model-fields.js';
+import { type EmbeddedFields, fieldsWithin, type ModelField } from './model-fields.js';
+import { type KeyShape, keyOfRows, keyShape } from './model-key.js';
 import { BaseModelSerializer, fieldsOfSerializer } from './model-serializer.js';
 import { jsonBy, readBy } from './model-values.js';
 import type { SerializerClass, SerializerContext } from './serializer.js';
@@ -407,6 +410,7 @@ function planField(
   if (field.embedded) {
     const obstacle = embeddedObstacle(`${meta.className}.${name}`, prop, field.embedded, context.em);
     if (obstacle !== undefined) throw new EntityNeeded(obstacle);
+    for (const { target } of fieldsWithin(field)) if (target) context.related.add(target);
     return { ...embeddedPart(context, meta, prop, field.embedded, alias), name };
   }
   checkRelation(meta, prop);
@@ -415,8 +419,7 @@ function planField(
     const target = prop.targetMeta as EntityMetadata;
     context.related.add(target);
     if (prop.fieldNames.length === 1) return columnField(column(context, meta, prop, alias, 'shown'), name);
-    const holds = new Map(prop.referencedColumnNames.map((key, index) => [key, prop.fieldNames[index] ?? '']));
-    return { ...compositeKey(context, target, alias, (key) => holds.get(key) ?? ''), name };
+    return { ...keyPart(context, target, relationKey(context, prop), alias), name };
   }
   const isElsewhere = !isOwner(prop);
   if (!nested) return { ...relatedKeys(context, meta, prop, alias), name, isElsewhere };
@@ -533,7 +536,7 @@ function column(
     throw new EntityNeeded(`${meta.className}.${prop.name}, which is no plain column`);
   const { em, platform } = context;
   const name = prop.fieldNames[0] ?? '';
-  const typed = prop.targetMeta ? keyOf(meta, prop) : prop;
+  const typed = prop.targetMeta ? keyLeaf(prop) : prop;
   if (hasOwnType(typed)) context.runsCode = true;
   const convert = as === 'shown' ? jsonBy(typed, platform) : readBy(typed, platform);
   return {
@@ -557,11 +560,6 @@ function isSimpleColumn(prop: EntityProperty): boolean {
   return isRead && !prop.getter && !prop.setter && !prop.accessor;
 }
 
-/** Whether the row itself holds the key of the relation. */
-function isOwner({ kind, owner }: EntityProperty): boolean {
-  return kind === 'm:1' || (kind === '1:1' && owner);
-}
-
 // Embedded values
 
 function embeddedPart(
@@ -572,7 +570,7 @@ function embeddedPart(
   alias: string,
 ): Part {
   if (!isJsonColumn(prop)) return inlinePart(context, meta, prop, fields, alias);
-  if (membersWithin(prop).some(hasOwnType)) context.runsCode = true;
+  if (membersWithin(prop).some((member) => hasOwnType(keyLeaf(member)))) context.runsCode = true;
   const [name = ''] = prop.fieldNames;
   const show = embeddedJsonBy(prop, fields, context.em);
   return {
@@ -592,14 +590,8 @@ function inlinePart(
 ): Part {
   const members = fields
     .filter(({ isShown }) => isShown)
-    .map((field) => {
-      const inner = memberOf(prop, field);
-      const part = field.embedded
-        ? embeddedPart(context, meta, inner, field.embedded, alias)
-        : column(context, meta, inner, alias, 'shown');
-      return { ...part, name: field.name };
-    });
-  const value = objectOf(members);
+    .map((field) => ({ ...memberPart(context, meta, memberOf(prop, field), field, alias), name: field.name }));
+  const value = ofKnownClass(prop, objectOf(members));
   if (!prop.nullable) return value;
   const quote = quoter(context.em);
   const unshown = fields
@@ -625,6 +617,37 @@ function inlinePart(
   };
 }
 
+function memberPart(
+  context: Compiling,
+  meta: EntityMetadata,
+  prop: EntityProperty,
+  { embedded }: ModelField,
+  alias: string,
+): Part {
+  if (embedded) return embeddedPart(context, meta, prop, embedded, alias);
+  if (!prop.targetMeta || prop.fieldNames.length === 1) return column(context, meta, prop, alias, 'shown');
+  return keyPart(context, prop.targetMeta, relationKey(context, prop), alias);
+}
+
+/** A value of one of several classes is null where its columns name none of them. */
+function ofKnownClass(prop: EntityProperty, { columns, read, readStored }: Part): Part {
+  const isKnown = knownClasses(prop);
+  if (!isKnown) return { columns, read, readStored };
+  return {
+    columns,
+    read: (row, at, serializing) => {
+      const value = read(row, at, serializing);
+      return isKnown(value) ? value : null;
+    },
+    readStored:
+      readStored &&
+      ((row, serializing) => {
+        const value = readStored(row, serializing);
+        return value === undefined || isKnown(value) ? value : null;
+      }),
+  };
+}
+
 function isAnySet(row: PlainRow, from: number, count: number): boolean {
   for (let at = from; at < from + count; at += 1) if (row[at] !== null) return true;
   return false;
@@ -640,65 +663,33 @@ function checkRelation({ className }: EntityMetadata, prop: EntityProperty): voi
   if (prop.orderBy || prop.where || prop.fixedOrder) throw new EntityNeeded(`the order or condition of ${where}`);
 }
 
-function severalColumns({ className }: EntityMetadata, { name }: EntityProperty): EntityNeeded {
-  return new EntityNeeded(`the key of several columns of ${className}.${name}`);
+/** The property that a key of one column is, through relations that are keys themselves. */
+function keyLeaf(prop: EntityProperty): EntityProperty {
+  const [key] = prop.targetMeta?.getPrimaryProps() ?? [];
+  return key ? keyLeaf(key) : prop;
 }
 
-/** The property that the key of a relation's target is, through relations that are keys themselves. */
-function keyOf(meta: EntityMetadata, prop: EntityProperty): EntityProperty {
-  let key: EntityProperty | undefined = prop;
-  while (key?.targetMeta) {
-    const props: readonly EntityProperty[] = key.targetMeta.getPrimaryProps();
-    key = props.length === 1 ? props[0] : undefined;
-  }
-  if (!key) throw severalColumns(meta, prop);
+/** @throws EntityNeeded for a key whose columns do not say what the entity has of it */
+function plainKey(context: Compiling, key: KeyShape, target: EntityMetadata): KeyShape {
+  const odd = key.columns.find(({ prop }) => !isSimpleColumn(prop) || prop.hasConvertToJSValueSQL);
+  if (odd) throw new EntityNeeded(`the key of ${target.className}, whose ${odd.prop.name} is no plain column`);
+  if (key.columns.some(({ prop }) => hasOwnType(prop))) context.runsCode = true;
   return key;
 }
 
-interface KeyPart {
-  readonly name: string;
-  readonly column: string;
-  readonly show: (value: unknown) => unknown;
+/** The key that a relation holds in columns of its own table. */
+function relationKey(context: Compiling, prop: EntityProperty): KeyShape {
+  return plainKey(context, keyShape(prop, context.platform), prop.targetMeta as EntityMetadata);
 }
 
-/** The parts of a key of several columns. @throws EntityNeeded where one of them is more than a column */
-function keyParts(context: Compiling, target: EntityMetadata): readonly KeyPart[] {
-  return target.getPrimaryProps().map((prop) => {
-    if (prop.targetMeta || !isSimpleColumn(prop) || prop.customType?.convertToJSValueSQL)
-      throw new EntityNeeded(`the key of ${target.className}, whose ${prop.name} is no plain column`);
-    if (hasOwnType(prop)) context.runsCode = true;
-    return { name: prop.name, column: prop.fieldNames[0] ?? '', show: jsonBy(prop, context.platform) ?? asItIs };
-  });
-}
-
-/** An object with all parts, or null where one of them is. */
-function keyShown(parts: readonly KeyPart[], partAt: (index: number) => unknown): unknown {
-  const key: Record<string, unknown> = {};
-  for (const [index, { name, show }] of parts.entries()) {
-    const value = partAt(index);
-    if (value === null || value === undefined) return null;
-    key[name] = show(value);
-  }
-  return key;
-}
-
-/** @param holds the column of the table that has the value of a column of the key */
-function compositeKey(
-  context: Compiling,
-  target: EntityMetadata,
-  alias: string,
-  holds: (column: string) => string = (column) => column,
-): Part {
-  const quote = quoter(context.em);
-  const parts = keyParts(context, target);
-  const names = parts.map(({ column: key }) => holds(key));
+function keyPart({ em }: Compiling, target: EntityMetadata, { columns, show }: KeyShape, alias: string): Part {
+  const quote = quoter(em);
+  const names = columns.map(({ name }) => name);
   return {
-    columns: names.map((name) => ({ sql: `${alias}.${quote(name)}`, isText: false })),
-    read: (row, at) => keyShown(parts, (index) => row[at + index]),
-    readStored: ({ columns }) =>
-      names.some((name) => columns[name] === undefined)
-        ? undefined
-        : keyShown(parts, (index) => columns[names[index] ?? '']),
+    columns: columns.map(({ name, prop }) => ({ sql: columnSql(em, target, prop, alias, quote(name)), isText: false })),
+    read: (row, at) => show((index) => row[at + index]),
+    readStored: ({ columns: stored }) =>
+      names.some((name) => stored[name] === undefined) ? undefined : show((index) => stored[names[index] ?? '']),
   };
 }
 
@@ -706,20 +697,16 @@ function compositeKey(
 function relatedKeys(context: Compiling, meta: EntityMetadata, prop: EntityProperty, alias: string): Part {
   const target = prop.targetMeta as EntityMetadata;
   const [key, ...others] = target.getPrimaryProps();
-  if (others.length > 0) return relatedCompositeKeys(context, meta, prop, alias);
-  const shown = keyOf(meta, prop);
-  if (!key) throw severalColumns(meta, prop);
-  const rows = relatedRows(context, meta, prop, alias, (inner) => column(context, target, key, inner, 'shown'));
-  const show = jsonBy(shown, context.platform) ?? asItIs;
-  return { ...rows, ...(prop.kind === 'm:n' && { readStored: ({ members }) => members?.[prop.name]?.map(show) }) };
-}
-
-function relatedCompositeKeys(context: Compiling, meta: EntityMetadata, prop: EntityProperty, alias: string): Part {
-  const target = prop.targetMeta as EntityMetadata;
-  const parts = keyParts(context, target);
-  const rows = relatedRows(context, meta, prop, alias, (inner) => compositeKey(context, target, inner));
+  const shape = keyOfRows(target, context.platform);
+  const isPlain = key && others.length === 0 && key.fieldNames.length === 1;
+  const rows = relatedRows(context, meta, prop, alias, (inner) =>
+    isPlain
+      ? column(context, target, key, inner, 'shown')
+      : keyPart(context, target, plainKey(context, shape, target), inner),
+  );
   if (prop.kind !== 'm:n') return rows;
-  const shown = (key: unknown): unknown => keyShown(parts, (index) => (key as readonly unknown[])[index]);
+  const shown = (values: unknown): unknown =>
+    shape.show((index) => (shape.columns.length === 1 ? values : (values as readonly unknown[])[index]));
   return { ...rows, readStored: ({ members }) => members?.[prop.name]?.map(shown) };
 }
 

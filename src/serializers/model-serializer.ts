@@ -122,8 +122,7 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
     for (const field of fields) {
       if (rest[field.name] === null && isLoadedNull(entity, field.name, em)) delete rest[field.name];
       else if (field.kind === 'column') setColumn(entity, field, rest);
-      else if (field.embedded && isSameEmbedded(field.embedded, Reflect.get(entity, field.name), rest[field.name]))
-        delete rest[field.name];
+      else if (field.embedded) setEmbedded(entity, field, field.embedded, rest, em);
     }
     em.assign(entity, rest as never, { mergeEmbeddedProperties: false });
     return entity;
@@ -280,12 +279,84 @@ function isPlain(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
-/** Whether each field has the value that it had, the hidden ones too. A missing one is null to the client, and another JSON to MikroORM. */
+/**
+ * Takes an embedded value out of the data, and sets it as `create` does: MikroORM's `assign` would check its members by the types that the
+ * compiler wrote down, which binary data, durations and types of the application do not fit.
+ */
+function setEmbedded(
+  entity: object,
+  { name, isNullable }: ModelField,
+  embedded: EmbeddedFields,
+  data: Record<string, unknown>,
+  em: EntityManager,
+): void {
+  const value = data[name];
+  if (value === null || value === undefined || isRaw(value)) return;
+  delete data[name];
+  const current: unknown = Reflect.get(entity, name);
+  if (isSameEmbedded(embedded, current, value)) return;
+  const { __meta: meta, __schema: schema } = helper(entity);
+  const hydrator = em.config.getHydrator(em.getMetadata());
+  const sent = { [name]: value } as never;
+  Reflect.set(entity, name, undefined);
+  hydrator.hydrate(entity as never, meta as never, sent, em.getEntityFactory(), 'full', true, false, schema);
+  completeEmbedded(embedded, Reflect.get(entity, name), current, em);
+  if (isNullable && isNone(embedded, Reflect.get(entity, name))) Reflect.set(entity, name, null);
+}
+
+/** Whether a value is stored by null in all of its columns, so that the row has none. */
+function isNone({ fields, isInline }: EmbeddedFields, object: unknown): boolean {
+  if (object === null || object === undefined) return true;
+  if (!isInline) return false;
+  return fields
+    .filter(({ isMade }) => !isMade)
+    .every(({ name, embedded }) => {
+      const value: unknown = Reflect.get(object, name);
+      return embedded ? isNone(embedded, value) : value === null || value === undefined;
+    });
+}
+
+/** Sets what was not sent, which MikroORM would take for null whatever the default is. */
+function completeEmbedded(
+  { fields, isList, isInline }: EmbeddedFields,
+  value: unknown,
+  current: unknown,
+  em: EntityManager,
+): void {
+  if (isList && Array.isArray(value)) for (const item of value) completeObject(fields, item, undefined, em);
+  else completeObject(fields, value, isInline ? current : undefined, em);
+}
+
+/** @param current the value that had the columns before, where it has any: the default of a column is none of an update */
+function completeObject(fields: readonly ModelField[], object: unknown, current: unknown, em: EntityManager): void {
+  if (typeof object !== 'object' || object === null) return;
+  for (const { name, embedded, isMade, absent } of fields) {
+    if (isMade) continue;
+    const value: unknown = Reflect.get(object, name);
+    const former: unknown = Reflect.get(Object(current), name);
+    if (embedded && value) completeEmbedded(embedded, value, former, em);
+    if (value !== undefined) continue;
+    const missing = absent?.(object, em);
+    const kept = missing === undefined ? former : missing;
+    if (kept !== undefined) Reflect.set(object, name, kept);
+  }
+}
+
+/**
+ * Whether each field that can be set has the value that it had, the hidden ones too. A missing one is null to the client, and another JSON to
+ * MikroORM.
+ */
 function isSameEmbedded(embedded: EmbeddedFields, current: unknown, value: unknown): boolean {
-  if (isRaw(value)) return false;
-  const fields = embedded.fields.map((field) => ({ ...field, isShown: true }));
-  const text = (object: unknown): string => encodeData(object && showEmbedded({ ...embedded, fields }, object));
+  const settable = settableFields(embedded);
+  const text = (object: unknown): string => encodeData(object && showEmbedded(settable, object));
   return current !== undefined && text(current) === text(value);
+}
+
+function settableFields(embedded: EmbeddedFields): EmbeddedFields {
+  const fields = embedded.fields
+    .filter(({ isMade }) => !isMade)
+    .map((field) => ({ ...field, isShown: true, ...(field.embedded && { embedded: settableFields(field.embedded) }) }));
+  return { ...embedded, fields };
 }
 
 function showEmbedded({ fields, isList }: EmbeddedFields, value: unknown): unknown {

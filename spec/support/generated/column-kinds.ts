@@ -45,10 +45,10 @@ function made(name: string, type: unknown, declare: ColumnKind['declare']): Colu
   return { name, type, declare, values: undefined, isNeverNull: true };
 }
 
-/** `1,2` */
+/** `1,2`. Null stays null: within JSON undefined in its place is a change to MikroORM after each read. */
 class Commas extends Type<string[], string> {
   override convertToDatabaseValue(value: string[] | null): string {
-    return value?.join(',') as string;
+    return (value ? value.join(',') : value) as string;
   }
   override convertToJSValue(value: string | string[] | null): string[] {
     return (typeof value === 'string' ? value.split(',') : value) as string[];
@@ -87,6 +87,24 @@ class Money extends Type<string, number> {
   }
 }
 
+/** Minutes in the database and in the row a text: `1:30`. By the type that the compiler wrote down it is a number. */
+class Clocked extends Type<string, number> {
+  override convertToDatabaseValue(value: string | number | null): number {
+    const [hours, minutes] = String(value).split(':').map(Number);
+    return (typeof value === 'string' ? Number(hours) * 60 + Number(minutes) : value) as number;
+  }
+  override convertToJSValue(value: number | string | null): string {
+    if (typeof value !== 'number') return value as string;
+    return `${Math.floor(value / 60)}:${String(value % 60).padStart(2, '0')}`;
+  }
+  override compareAsType(): string {
+    return 'number';
+  }
+  override getColumnType(_prop: EntityProperty, platform: Platform): string {
+    return platform.getIntegerTypeDeclarationSQL({});
+  }
+}
+
 class Address {
   street!: string;
   house?: number | null;
@@ -106,6 +124,8 @@ class Parcel {
   midnight?: Date | null;
   price?: string | null;
   isOpen?: boolean | null;
+  stay?: string | null;
+  seal?: Uint8Array | null;
   extra?: unknown;
   story?: string | null;
   address?: Address | null;
@@ -117,11 +137,13 @@ Property({ type: 'date', nullable: true })(Parcel.prototype, 'day');
 Property({ type: 'date', runtimeType: 'Date', nullable: true } as Options)(Parcel.prototype, 'midnight');
 Property({ type: new DecimalType('string'), precision: 10, scale: 2, nullable: true })(Parcel.prototype, 'price');
 Property({ type: 'boolean', nullable: true })(Parcel.prototype, 'isOpen');
+Reflect.defineMetadata('design:type', Number, Parcel.prototype, 'stay');
+Property({ type: Clocked, nullable: true })(Parcel.prototype, 'stay');
+Property({ type: Uint8ArrayType, nullable: true })(Parcel.prototype, 'seal');
 Property({ type: 'json', nullable: true })(Parcel.prototype, 'extra');
 Property({ type: 'text', lazy: true, nullable: true })(Parcel.prototype, 'story');
 Embedded(() => Address, { nullable: true })(Parcel.prototype, 'address');
 Embedded(() => Address, { nullable: true, object: true })(Parcel.prototype, 'origin');
-export const embeddables = [Address, Parcel];
 
 const texts = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 12 }),
@@ -191,6 +213,9 @@ const json = fc
   // No client may send such a key.
   .filter((value) => value !== null && !JSON.stringify(value).includes('"__proto__":'));
 const base64 = fc.uint8Array({ maxLength: 8 }).map((bytes) => Buffer.from(bytes).toString('base64'));
+const clocks = fc
+  .integer({ min: 0, max: 6000 })
+  .map((all) => `${Math.floor(all / 60)}:${String(all % 60).padStart(2, '0')}`);
 const addresses = fc.record(
   { street: plainTexts, house: fc.option(fc.integer()), since: fc.option(instants), big: fc.option(bigints) },
   { requiredKeys: ['street'] },
@@ -205,6 +230,8 @@ const parcels = fc.record(
     midnight: optional(days),
     price: optional(decimals),
     isOpen: optional(fc.boolean()),
+    stay: optional(clocks),
+    seal: optional(base64),
     extra: optional(json),
     story: optional(plainTexts),
     address: optional(addresses),
@@ -218,7 +245,7 @@ const parcel = (options: object) => (more: object) => Embedded(() => Parcel, { .
 const getter = (prototype: object, name: string): void =>
   void Object.defineProperty(prototype, name, { get: () => 'got', enumerable: true, configurable: true });
 
-export const columnKinds: readonly ColumnKind[] = [
+const ownKinds: readonly ColumnKind[] = [
   column('integer', Number, { type: 'integer' }, integers),
   column('smallint', Number, { type: 'smallint' }, fc.integer({ min: -32768, max: 32767 })),
   column('bigint', BigInt, { type: 'bigint' }, bigints),
@@ -329,6 +356,7 @@ export const columnKinds: readonly ColumnKind[] = [
     { type: Money },
     decimals.filter((value) => Math.abs(Number(value)) < 1e6),
   ),
+  column('custom: a number to the compiler', Number, { type: Clocked }, clocks),
   column('custom: through SQL', String, { type: Shouted }, fc.constantFrom('ABC', 'X')),
   { ...column('lazy', String, { type: 'text', lazy: true }, plainTexts) },
   { ...column('lazy reference', Object, { type: 'text', lazy: true, ref: true } as Options, plainTexts) },
@@ -364,6 +392,72 @@ export const columnKinds: readonly ColumnKind[] = [
   made('version', Number, () => Property({ type: 'integer', version: true })),
   { ...made('getter', String, () => Property({ type: 'string', persist: false })), prepare: getter },
   { ...made('not persisted', String, () => Property({ type: 'string', persist: false })) },
+];
+
+/** Kinds that serializers do not accept within an embedded value, and hidden ones, which what is sent back lacks. */
+const unembeddable = [
+  'domain',
+  'domain of texts',
+  'array of JSON',
+  'money',
+  'range',
+  'point',
+  'bit',
+  'xml',
+  'lazy reference',
+  'hidden',
+  'version',
+];
+/** JSON has no defaults of the database. */
+const requiredInJson = ['default by SQL', 'default of an array'];
+const withoutJson = ['array of booleans', 'bytes', 'interval'];
+const onlyInJson = ['custom: through SQL'];
+const embeddable = ownKinds.filter(({ name }) => !unembeddable.includes(name));
+const sent = embeddable.filter(({ values }) => values);
+const told = sent.filter(({ name }) => !onlyInJson.includes(name));
+const storedInJson = sent.filter(({ name }) => !withoutJson.includes(name));
+/** MikroORM reads a formula of JSON by the wrong alias behind a populated many-to-many relation, and a lazy one within an inline value by none. */
+const unreadable = ['formula of JSON', 'lazy formula'];
+const toldByCode = embeddable.filter(
+  ({ name, values }) => name === 'integer' || (!values && !unreadable.includes(name)),
+);
+
+/**
+ * An embeddable class with a member of each kind, and what a client may send for it.
+ *
+ * @param required kinds whose members it has to send
+ */
+function embeddableOf(
+  name: string,
+  kinds: readonly ColumnKind[],
+  required: readonly string[] = [],
+): { readonly type: new () => object; readonly values: fc.Arbitrary<unknown> } {
+  const type = { [name]: class {} }[name] as new () => object;
+  const values: Record<string, fc.Arbitrary<unknown>> = {};
+  for (const [index, kind] of kinds.entries()) {
+    const member = `m${index}`;
+    kind.prepare?.(type.prototype, member);
+    Reflect.defineMetadata('design:type', kind.type, type.prototype, member);
+    kind.declare(kind.isNeverNull || kind.hasDefault ? {} : { nullable: true })(type.prototype, member);
+    if (kind.values) values[member] = kind.hasDefault ? kind.values : optional(kind.values);
+  }
+  Embeddable()(type);
+  const requiredKeys = kinds.flatMap((kind, index) => (required.includes(kind.name) ? [`m${index}`] : []));
+  return { type, values: fc.record(values, { requiredKeys }) };
+}
+
+const all = embeddableOf('AllKinds', told);
+const allInJson = embeddableOf('AllKindsInJson', storedInJson, requiredInJson);
+const madeByCode = embeddableOf('MadeByCode', toldByCode);
+export const embeddables = [Address, Parcel, all.type, allInJson.type, madeByCode.type];
+
+const embeddedOf =
+  ({ type }: { readonly type: new () => object }, options: object) =>
+  (more: object) =>
+    Embedded(() => type, { ...options, ...more } as never);
+
+export const columnKinds: readonly ColumnKind[] = [
+  ...ownKinds,
   { name: 'embedded', type: Address, declare: embedded({}), values: addresses },
   { name: 'embedded with a prefix', type: Address, declare: embedded({ prefix: 'at_' }), values: addresses },
   { name: 'embedded object', type: Address, declare: embedded({ object: true }), values: addresses },
@@ -372,4 +466,31 @@ export const columnKinds: readonly ColumnKind[] = [
   { name: 'embedded within embedded', type: Parcel, declare: parcel({}), values: parcels },
   { name: 'embedded within embedded object', type: Parcel, declare: parcel({ object: true }), values: parcels },
   { name: 'embedded within embedded array', type: Array, declare: parcel({ array: true }), values: listOf(parcels) },
+  {
+    name: 'embedded of all kinds',
+    type: all.type,
+    declare: embeddedOf(all, {}),
+    values: all.values,
+    // Under forceUndefined MikroORM stores the defaults of its columns in the place of null.
+    isNeverNull: true,
+  },
+  {
+    name: 'embedded object of all kinds',
+    type: allInJson.type,
+    declare: embeddedOf(allInJson, { object: true }),
+    values: allInJson.values,
+  },
+  {
+    name: 'embedded array of all kinds',
+    type: Array,
+    declare: embeddedOf(allInJson, { array: true }),
+    values: listOf(allInJson.values),
+  },
+  {
+    name: 'embedded of what code makes',
+    type: madeByCode.type,
+    declare: embeddedOf(madeByCode, {}),
+    values: madeByCode.values,
+    isNeverNull: true,
+  },
 ];
