@@ -277,8 +277,8 @@ export interface ConfigurationFault {
 
 /** A mistake in the application's declarations, found where the class is defined or when the application starts. */
 export class ConfigurationError extends SignalboxError {
-  constructor({ class: className, member, reason, remedy }: ConfigurationFault) {
-    super(`${member === undefined ? className : `${className}.${member}`}: ${reason} ${remedy}`);
+  constructor({ class: className, member, reason, remedy }: ConfigurationFault, options?: ErrorOptions) {
+    super(`${member === undefined ? className : `${className}.${member}`}: ${reason} ${remedy}`, options);
   }
 }
 

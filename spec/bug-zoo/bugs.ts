@@ -17,6 +17,7 @@ import { severalProcessesBugs } from './several-processes-bugs.js';
 import { soundRowsBugs } from './sound-rows-bugs.js';
 import { startupBugs } from './startup-bugs.js';
 import { writeBugs } from './write-bugs.js';
+import { writerSessionBugs } from './writer-session-bugs.js';
 
 /** A limit that never applies: in milliseconds, or a number of what is limited. */
 const noLimit = 2_147_483_647;
@@ -454,7 +455,7 @@ const stale: readonly Bug[] = [
       symbol: 'runStatement',
       with: given((connection, { text, ...statement }: { text: string }, ...rest) => [
         connection,
-        { ...statement, text: text.replace(/ for no key update of [\w, ]+(?=\) r$)/, '') },
+        { ...statement, text: text.replace(/ for no key update of [\w, ]+(?=\) r\b)/, '') },
         ...rest,
       ]),
     },
@@ -1264,6 +1265,7 @@ export const bugs: readonly Bug[] = [
   ...connectionMemoryBugs,
   ...startupBugs,
   ...writeBugs,
+  ...writerSessionBugs,
   ...dcrfBugs,
   ...proxyBugs,
   ...requests,

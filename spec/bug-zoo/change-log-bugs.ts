@@ -204,9 +204,9 @@ const writing: readonly Bug[] = [
         symbol: 'runWithCommit',
         with: given((connection: object, { text, ...rest }: { readonly text: string }, ...more) => {
           const place = places.get(connection);
-          const placed = (_: string, entry: string): string =>
-            `insert into signalbox.log (id, entries) overriding system value select ${place}, e.* from (${entry}) e`;
-          const appending = /insert into signalbox\.log \(entries\) (.*)$/s;
+          const placed = (_: string, entry: string, returning: string): string =>
+            `insert into signalbox.log (id, entries) overriding system value select ${place}, e.* from (${entry}) e ${returning}`;
+          const appending = /insert into signalbox\.log \(entries\) (.*) (returning .*)$/s;
           return [connection, { ...rest, text: place ? text.replace(appending, placed) : text }, ...more];
         }),
       },
@@ -227,7 +227,7 @@ const writing: readonly Bug[] = [
           if (lock) return Promise.resolve([]);
           const waiting = (_: string, row: string, keys: string): string =>
             `select k.o, r.row from ${keys} cross join lateral (${row}${locks.get(connection) ?? ''}) r`;
-          const reading = /^select k\.o, \((.*json_build_array.*)\) as row from (.*)$/s;
+          const reading = /select k\.o, \(([^,]*json_build_array.*)\) as row from (.*?)(?=\), _former as)/s;
           return run(connection, { ...statement, text: text.replace(reading, waiting) }, ...rest);
         };
       },

@@ -114,7 +114,7 @@ describe('Commits that no subscription waits for', () => {
     expect(ofRow.map((text) => text.split(' ', 3).join(' '))).to.deep.equal([
       'begin',
       'insert into "room"',
-      'with entry as',
+      'with _was as',
     ]);
     expect(await elsewhere.orm.em.fork().count(Room)).to.equal(1);
   });

@@ -13,19 +13,16 @@ import { ChangeLog } from './change-log.js';
  * afterCommit(() => mailer.send(order.id));
  * ```
  *
- * @throws ConfigurationError in a transaction of a database that no application uses, or one that MikroORM did not begin
+ * @param em whose transaction is meant, where nothing else connects it with the caller: that of a fork with `em.begin()`
+ * @throws ConfigurationError in a transaction whose end the framework does not hear of: of a database that no application uses, or uses any
+ * more, and one that MikroORM did not begin
  */
-export function afterCommit(work: () => unknown): void {
-  const em = managerInTransaction();
-  const log = em && ChangeLog.find(em);
-  if (em && !log)
-    throw new ConfigurationError({
-      class: 'afterCommit',
-      reason: 'is called in a transaction of a database that no application was created for.',
-      remedy: 'Call createApp({ orm, … }) before the transaction begins.',
-    });
-  if (em && log) log.afterCommit(em, work);
-  else runDetached(() => void runUnwatched(work));
+export function afterCommit(work: () => unknown, em = managerInTransaction()): void {
+  if (!em?.isInTransaction()) {
+    runDetached(() => void runNow(work, em));
+    return;
+  }
+  if (!ChangeLog.find(em)?.afterCommit(em, work)) throw unheard();
 }
 
 function managerInTransaction(): EntityManager | undefined {
@@ -35,10 +32,24 @@ function managerInTransaction(): EntityManager | undefined {
   return [...managers].find((em) => em.isInTransaction());
 }
 
-async function runUnwatched(work: () => unknown): Promise<void> {
+/** The application's log takes the error; without an application, the process says it. */
+async function runNow(work: () => unknown, em: EntityManager | undefined): Promise<void> {
+  const log = (em && ChangeLog.find(em)) ?? ChangeLog.inUse;
+  if (log?.logger) return log.runWork(work);
   try {
     await work();
   } catch (error) {
     process.emitWarning(error instanceof Error ? error : String(error));
   }
+}
+
+function unheard(): ConfigurationError {
+  return new ConfigurationError({
+    class: 'afterCommit',
+    reason:
+      'is called in a transaction whose end is not heard of: no application uses its database now, or MikroORM did not begin it with BEGIN.',
+    remedy:
+      'Call it between createApp({ orm, … }) and app.close(), in a transaction of em.transactional or em.begin of an ORM without ' +
+      '`disableTransactions` and `implicitTransactions: false`.',
+  });
 }

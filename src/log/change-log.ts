@@ -11,8 +11,9 @@ import {
 } from '../orm/change-capture.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
 import { isEmbedded } from '../orm/database-facts.js';
+import { hasUpsertHooks } from '../orm/model-upsert.js';
 import type { OrmRoot } from '../orm/orm-root.js';
-import { RowReader } from '../orm/row-reader.js';
+import { hiddenClass, hiddenFault, RowReader } from '../orm/row-reader.js';
 import {
   clientOf,
   type RunStatement,
@@ -26,7 +27,7 @@ import { Doorbell } from './doorbell.js';
 import type { Commit } from './entry.js';
 import { decodeCommits, RepeatedEntries } from './log-decoder.js';
 import { type LogBatch, LogReader } from './log-reader.js';
-import { prepareLog } from './log-schema.js';
+import { codeOf, notAllowed, prepareLog } from './log-schema.js';
 import { append, headOfEntries, headOfEntry } from './log-writer.js';
 import { LooseEntries, type LooseEntry } from './loose-entries.js';
 import { Notifications } from './notifications.js';
@@ -63,6 +64,9 @@ interface Appended {
 }
 
 const logs = new WeakMap<object, ChangeLog>();
+
+/** The logs that applications use now, those that are in use longest first. */
+const inUse = new Set<ChangeLog>();
 
 const insertStatement = { name: 'tell', text: 'insert into signalbox.log (entries) select unnest($1::text[])' };
 
@@ -108,7 +112,7 @@ export class ChangeLog {
     this.#pool = ConnectionPool.of(orm);
     this.#observed = new ObservedModels(orm.em, this.#users);
     this.#rows = new RowReader((meta) => this.#observed.hiddenColumns(meta));
-    this.capture = new ChangeCapture(orm.em, this.#buffer, this.#rows, (em) => this.#writeLoose(em));
+    this.capture = new ChangeCapture(orm.em, wantsTransaction, this.#buffer, this.#rows, (em) => this.#writeLoose(em));
     orm.em.getEventManager().registerSubscriber(this.capture);
   }
 
@@ -132,6 +136,12 @@ export class ChangeLog {
     return logs.get(em.config);
   }
 
+  /** One that some application of this process uses. */
+  static get inUse(): ChangeLog | undefined {
+    const [first] = inUse;
+    return first;
+  }
+
   /** The number of the last read. */
   get batch(): number {
     return this.#reader?.batch ?? 0;
@@ -149,6 +159,7 @@ export class ChangeLog {
   /** @returns what ends it; the last application stops the reader */
   attach(user: LogUser): () => Promise<void> {
     this.#users.add(user);
+    inUse.add(this);
     this.#preparing = undefined;
     this.#lookAgain();
     if (this.#users.size === 1) {
@@ -162,6 +173,7 @@ export class ChangeLog {
     return async () => {
       if (this.#users.size === 1) await this.#loose.stop();
       this.#users.delete(user);
+      if (this.#users.size === 0) inUse.delete(this);
       this.#lookAgain();
       if (this.#users.size === 0) await this.#stop();
     };
@@ -370,7 +382,8 @@ export class ChangeLog {
 
   /** Without a log, nothing but this process can be told. */
   #note(em: EntityManager, otherwise: () => void, note: (stage: Stage) => void): void {
-    const stage = em.getTransactionContext() && this.#buffer.of(em);
+    // Of a transaction that MikroORM did not begin, nothing tells whether it commits.
+    const stage = this.#hearsEndOf(em.getTransactionContext()) && this.#buffer.of(em);
     if (!stage) otherwise();
     else if (this.#isReady) note(stage);
     else stage.works.push(otherwise);
@@ -392,17 +405,31 @@ export class ChangeLog {
     this.#ring();
   }
 
-  afterCommit(em: EntityManager, work: () => unknown): void {
+  /** @returns false, and keeps nothing, where the end of the manager's transaction will not be heard of */
+  afterCommit(em: EntityManager, work: () => unknown): boolean {
+    if (!this.#hearsEndOf(em.getTransactionContext())) return false;
     this.#buffer.of(em).works.push(work);
+    return true;
   }
 
-  /** Runs what waited for a commit. What it throws is logged. */
-  async #runWork(work: () => unknown): Promise<void> {
+  #hearsEndOf(transaction: object | undefined): boolean {
+    return transaction !== undefined && this.#users.size > 0 && this.#pool.knows(transaction);
+  }
+
+  /** Runs what waited for a commit, or for none. What it throws is logged. */
+  async runWork(work: () => unknown): Promise<void> {
+    const { logger } = this;
     try {
       await work();
     } catch (error) {
-      this.#first.logger.error('Work that waited for a commit failed.', { error });
+      logger?.error('Work that waited for a commit failed.', { error });
     }
+  }
+
+  /** Undefined without applications. Work may end behind the last of them. */
+  get logger(): Logger | undefined {
+    const [first] = this.#users;
+    return first?.logger;
   }
 
   /** Behind the last write of the outermost transaction. What is noted from now on makes another entry. */
@@ -426,7 +453,7 @@ export class ChangeLog {
     } catch (error) {
       // A migration may have changed the tables that the statement reads.
       this.#rows.forget();
-      throw error;
+      throw entryFault(error) ?? error;
     }
   }
 
@@ -442,7 +469,7 @@ export class ChangeLog {
     const appended = this.#appended.get(transaction);
     if (appended) this.#ringFor(appended);
     const { works } = this.#buffer.take(transaction);
-    if (works.length > 0) runDetached(() => works.map((work) => this.#runWork(work)));
+    if (works.length > 0) runDetached(() => works.map((work) => this.runWork(work)));
   }
 
   /**
@@ -475,7 +502,7 @@ export class ChangeLog {
   /** What was written outside of any transaction, or in one that the framework did not see begin, has its entry at once. */
   async #writeLoose(em: EntityManager): Promise<void> {
     const transaction = em.getTransactionContext();
-    if (transaction && ('savepointName' in transaction || this.#pool.knows(transaction))) return;
+    if (transaction && this.#pool.knows(transaction)) return;
     const stage = this.#buffer.of(em);
     if (stage.isEmpty) return;
     this.#buffer.take(transaction ?? em);
@@ -538,6 +565,33 @@ export class ChangeLog {
   #missed(reason: string): void {
     for (const user of this.#users) user.missed(reason);
   }
+}
+
+/** The row of such an upsert and its entry are one commit. */
+function wantsTransaction(em: EntityManager, meta: EntityMetadata): boolean {
+  const capture = logs.get(em.config)?.capture;
+  return capture?.watches.has(meta.class) === true && !hasUpsertHooks(em, meta, capture);
+}
+
+/** What keeps an entry from being written, and is for the application to mend: what its transaction may see or do in the database. */
+function entryFault(error: unknown): ConfigurationError | undefined {
+  const hidden = hiddenClass(error);
+  if (hidden !== undefined) return hiddenFault(hidden, error);
+  // What a trigger may not do at COMMIT, which goes with the entry, has a context.
+  const isOwn = codeOf(error) === notAllowed && Reflect.get(error as Error, 'where') === undefined;
+  return isOwn ? withoutRights(error as Error) : undefined;
+}
+
+function withoutRights(cause: Error): ConfigurationError {
+  const fault = {
+    class: 'createApp',
+    member: 'orm',
+    reason: `has a transaction whose role may not tell the change log what was written: ${cause.message}.`,
+    remedy:
+      'Grant the role what writing needs, `usage` on the schema signalbox, `insert` and `select (id)` on signalbox.log, and `select` on the tables ' +
+      'of observed models; or run `reset role` behind the last flush of the transaction.',
+  };
+  return new ConfigurationError(fault, { cause });
 }
 
 function hinderingOption({ em: { config } }: OrmRoot): string | undefined {

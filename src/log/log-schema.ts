@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
+import { plainSettings } from '../orm/row.js';
 import { runStatement, type StatementConnection, writeConnection } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import { doorbellChannel } from './doorbell.js';
@@ -190,6 +191,8 @@ interface Server {
   readonly number: number;
   readonly text: string;
   readonly isStandby: boolean;
+  /** Settings of its sessions with which values have texts that the driver does not read, such as `datestyle = 'German, DMY'`. */
+  readonly unreadable: string;
   readonly role: string;
   readonly hasLog: boolean;
   /** Whether it has the tables of this version, too. */
@@ -200,9 +203,13 @@ interface Server {
 const schema = `(select oid from pg_namespace where nspname = 'signalbox')`;
 
 const serverQuery = `select current_setting('server_version_num')::int as number, current_setting('server_version') as text,
-  pg_is_in_recovery() as "isStandby", current_user::text as role, ${exists('version')} as "hasLog",
+  pg_is_in_recovery() as "isStandby", concat_ws(', ', ${plainSettings.map(unlessPlain).join(', ')}) as unreadable, current_user::text as role, ${exists('version')} as "hasLog",
   ${namesOfLaterTables.map(exists).join(' and ')} as "hasAll",
   coalesce(has_schema_privilege(${schema}, 'create'), has_database_privilege(current_database(), 'create')) as "mayMake"`;
+
+function unlessPlain({ name, isPlain }: (typeof plainSettings)[number]): string {
+  return `(select '${name} = ' || quote_literal(${name}) from current_setting('${name}') ${name} where not (${isPlain}))`;
+}
 
 /** Asked of the catalog: `to_regclass` fails where the role may not look into the schema. */
 function exists(table: string): string {
@@ -233,7 +240,7 @@ from signalbox.version v, pg_class c where c.relname = 'log_0' and c.relnamespac
 const ownEpoch = `update signalbox.state set epoch = gen_random_uuid(), system = signalbox.system() where system <> signalbox.system()`;
 
 /** PostgreSQL's code for rights that are missing. */
-const notAllowed = '42501';
+export const notAllowed = '42501';
 
 /**
  * Sees that the database has the change log, and makes it where it has none. Leaves the schema `signalbox` out of what MikroORM's schema
@@ -287,7 +294,19 @@ async function fitServer(client: StatementConnection): Promise<Server> {
       'is a standby, which takes no writes.',
       'Give MikroORM the address of the primary; standbys go into `replicas`.',
     );
+  if (server.unreadable !== '') throw unreadableTexts(server);
   return server;
+}
+
+/** The statements of the log do without, but every read of the application, MikroORM's own among them, would be wrong. */
+function unreadableTexts({ unreadable, role }: Server): ConfigurationError {
+  const resets = plainSettings.filter(({ name }) => unreadable.includes(name));
+  const options = plainSettings.map(({ name, value }) => `-c ${name}=${value}`).join(' ');
+  const sql = resets.map(({ name, value }) => `alter role "${role}" set ${name} = '${value}';`).join('\n');
+  return fault(
+    `has sessions with ${unreadable}, whose dates, intervals and numbers the driver reads wrongly, or with lost digits.`,
+    `Give its connections settings that it reads: driverOptions: { options: '${options}' }, or run this.\n\n${sql}`,
+  );
 }
 
 async function make(em: EntityManager, settings: Shape, role: string): Promise<void> {

@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/core';
 import type { RowNote, Stage } from '../orm/change-capture.js';
-import type { RowShape } from '../orm/row.js';
+import { formerTexts, plainTexts, type RowShape } from '../orm/row.js';
 import type { ListedRow, RowReader } from '../orm/row-reader.js';
 import { type RunStatement, runStatement, type StatementConnection } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
@@ -108,8 +108,8 @@ function appending(shapes: readonly RowShape[], texts: readonly string[]): strin
   if (known) return known;
   const after = texts.length > 0 ? `json_build_array((${texts.join('), (')}))::text` : `'[]'`;
   // Materialized: the rows would be read twice.
-  const entry = `with entry as materialized (select $1 || ${after} || '}' as e)`;
-  const text = `${entry} insert into signalbox.log (entries) select case when octet_length(e) > $3::int then $2 else e end from entry returning id`;
+  const entry = `with ${plainTexts}, entry as materialized (select $1 || ${after} || '}' as e from _plain)`;
+  const text = `${entry} insert into signalbox.log (entries) select case when octet_length(e) > $3::int then $2 else e end from entry returning id, (${formerTexts})`;
   if (statements.size >= mostStatements) statements.clear();
   statements.set(name, text);
   return text;

@@ -10,7 +10,7 @@ import type {
 import { helper, Utils } from '@mikro-orm/core';
 import { currentWork } from '../async-context.js';
 import { isStored, type LinkEnd, linkClasses, relinkedRows } from './many-to-many.js';
-import { conflictingRows } from './model-upsert.js';
+import { conflictingRows, transactionOf, type WantsTransaction, wrapUpserts } from './model-upsert.js';
 import type { RowReader } from './row-reader.js';
 
 /** A signal that was sent inside the transaction. */
@@ -50,6 +50,8 @@ export interface RowNote {
   readonly isQuiet?: boolean;
   /** Nothing but what its many-to-many relations hold has changed. */
   readonly isRelinked?: boolean;
+  /** Whether the transaction has left the row in its place: where it is not found, a policy hides it, or the database has deleted it. */
+  readonly isThere?: boolean;
   /** The application said that the row goes, and does it itself later. */
   readonly isGoing?: boolean;
   /** The request that made the change, if a request did. */
@@ -129,6 +131,11 @@ export class CommitBuffer {
     return stage;
   }
 
+  /** The transaction that a savepoint of the manager begins in. */
+  around(em: TransactionOwner): object | undefined {
+    return this.#around.get(em);
+  }
+
   starting({ em, transaction }: TransactionEvent): void {
     if (transaction) this.#around.set(em, transaction);
     else this.#around.delete(em);
@@ -171,14 +178,19 @@ export class ChangeCapture implements EventSubscriber {
   readonly #loose = new WeakSet<object>();
   readonly #begun = new WeakSet<object>();
 
-  /** @param writeLoose writes what was noted outside of any transaction that the framework has seen */
+  /**
+   * @param writeLoose writes what was noted outside of any transaction that the framework has seen
+   * @param wantsTransaction asked for managers of other databases too
+   */
   constructor(
     em: EntityManager,
+    wantsTransaction: WantsTransaction,
     private readonly buffer: CommitBuffer,
     private readonly rows: RowReader,
     readonly writeLoose: (em: EntityManager) => Promise<void>,
   ) {
     this.#links = linkClasses(em);
+    wrapUpserts(em, wantsTransaction);
   }
 
   /** Rows whose write the ORM does not report, as they are before it: they are locked, and sent as events where they differ afterwards. */
@@ -194,7 +206,7 @@ export class ChangeCapture implements EventSubscriber {
         wasThere: row !== undefined,
         withMembers: true,
         isQuiet: true,
-        ...(row !== undefined && { before: row }),
+        ...(row !== undefined && { before: row, isThere: true }),
       });
     });
   }
@@ -215,7 +227,7 @@ export class ChangeCapture implements EventSubscriber {
       this.#note(em, {
         ...note,
         ...(action !== 'create' && { before }),
-        ...(action === 'delete' && { isGoing: true }),
+        ...(action === 'delete' ? { isGoing: true } : { isThere: true }),
       });
     });
   }
@@ -242,10 +254,17 @@ export class ChangeCapture implements EventSubscriber {
   async afterTransactionStart(event: TransactionEventArgs): Promise<void> {
     this.buffer.started(event as TransactionEvent);
     const { em, transaction } = event;
-    if (transaction) this.#begun.add(transaction);
+    if (transaction && this.#hearsEnd(event as TransactionEvent)) this.#begun.add(transaction);
     const rows = this.#relinked.get(em);
     this.#relinked.delete(em);
     if (rows && transaction) await this.#noteRelinked(em, rows, transaction);
+  }
+
+  /** A savepoint goes the way of the transaction around it, which MikroORM may not have begun. */
+  #hearsEnd({ em, transaction }: TransactionEvent): boolean {
+    if (!transaction?.savepointName) return true;
+    const around = this.buffer.around(em);
+    return around !== undefined && this.#begun.has(around);
   }
 
   /** Of a savepoint. The outermost transaction is taken where its COMMIT is about to be sent. */
@@ -264,7 +283,7 @@ export class ChangeCapture implements EventSubscriber {
   afterCreate({ em, entity, meta }: EventArgs<object>): void {
     written.add(entity);
     const watch = this.#watch(meta);
-    if (watch) this.#note(em, { ...this.#rowOf(em, entity, meta, watch), wasThere: false });
+    if (watch) this.#note(em, { ...this.#rowOf(em, entity, meta, watch), wasThere: false, isThere: true });
   }
 
   async beforeUpdate({ em, entity, changeSet }: EventArgs<object>): Promise<void> {
@@ -294,9 +313,10 @@ export class ChangeCapture implements EventSubscriber {
     const before = this.#before.get(entity);
     if (!before) return;
     this.#before.delete(entity);
-    this.#note(em, before);
     const row = this.#rowOf(em, entity, meta, { needsBefore: before.withMembers });
-    if (String(row.key) !== String(before.key)) this.#note(em, { ...row, wasThere: false });
+    const isMoved = String(row.key) !== String(before.key);
+    this.#note(em, { ...before, isThere: !isMoved });
+    if (isMoved) this.#note(em, { ...row, wasThere: false, isThere: true });
   }
 
   /** Another transaction may have deleted the row: only the transaction that finds it under its lock reports the delete. */
@@ -319,8 +339,9 @@ export class ChangeCapture implements EventSubscriber {
     const watch = this.#watch(meta);
     if (!watch) return;
     const known = this.#upserted.get(em) ?? new Map<string, unknown>();
-    const keys = (await conflictingRows(em, meta, entity)).map(keyOf);
-    const rows = await this.rows.read(em, meta, schemaOf(em, meta), keys, watch.needsBefore);
+    const transaction = transactionOf(em);
+    const keys = (await conflictingRows(em, meta, entity, transaction)).map(keyOf);
+    const rows = await this.rows.read(em, meta, schemaOf(em, meta), keys, watch.needsBefore, transaction);
     for (const [index, key] of keys.entries()) known.set(String(key), rows[index]);
     this.#upserted.set(em, known);
   }
@@ -332,8 +353,10 @@ export class ChangeCapture implements EventSubscriber {
     const row = this.#rowOf(em, entity, meta, watch);
     const before = this.#upserted.get(em)?.get(String(row.key));
     this.#upserted.get(em)?.delete(String(row.key));
-    this.#note(em, { ...row, wasThere: before !== undefined, ...(before !== undefined && { before }), isQuiet: true });
-    if (!em.getTransactionContext()) await this.writeLoose(em);
+    const note = { ...row, wasThere: before !== undefined, ...(before !== undefined && { before }), isQuiet: true };
+    this.#note(em, { ...note, isThere: true }, transactionOf(em));
+    // In a transaction that MikroORM did not begin.
+    if (this.#loose.delete(em)) await this.writeLoose(em);
   }
 
   async afterFlush({ em }: FlushEventArgs): Promise<void> {
@@ -364,9 +387,20 @@ export class ChangeCapture implements EventSubscriber {
       const schema = schemaOf(em, meta, stored[0]);
       const keys = stored.map(keyOf);
       const before = await this.rows.lock(em, meta, schema, keys, true, transaction);
+      const within = transaction ?? em.getTransactionContext();
+      if (within && before.includes(undefined)) await this.rows.requireVisible(em, meta, schema, within);
       keys.forEach((key, index) => {
         if (before[index] === undefined) return;
-        const note = { meta, schema, key, wasThere: true, withMembers: true, isQuiet: true, isRelinked: true };
+        const note = {
+          meta,
+          schema,
+          key,
+          wasThere: true,
+          withMembers: true,
+          isQuiet: true,
+          isRelinked: true,
+          isThere: true,
+        };
         this.#note(em, { ...note, before: before[index] }, transaction);
       });
     }

@@ -195,6 +195,7 @@ export class ConnectionPool {
   async #save(around: object, save: () => Promise<Transaction>): Promise<Transaction> {
     const savepoint = await save();
     holdConnectionWith(around, savepoint);
+    if (this.#known.has(around)) this.#known.add(savepoint);
     return savepoint;
   }
 

@@ -10,6 +10,7 @@ import {
 } from '@mikro-orm/core';
 import {
   type ApiError,
+  ConfigurationError,
   Conflict,
   type ErrorDetail,
   NotFound,
@@ -137,6 +138,7 @@ export function isPassingFailure(error: unknown): boolean {
 /** Whether a statement took no effect although it failed: PostgreSQL refused it, or never got it. */
 export function isWithoutEffect(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
+  if (error instanceof ConfigurationError) return isWithoutEffect(error.cause);
   return unsent.has(error.message) || ('severity' in error && !isConnectionFailure(error));
 }
 

@@ -1,9 +1,12 @@
 import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
+import { ConfigurationError } from '../errors.js';
 import {
+  formerTexts,
   type HiddenColumns,
   type ParserOf,
   parseRow,
   parserOf,
+  plainTexts,
   type RowShape,
   readShape,
   type StoredRow,
@@ -72,22 +75,22 @@ export class RowReader {
     rows: readonly Row[],
     firstParameter: number,
   ): Promise<ListedRows<Row>> {
-    const lists = new Map<RowShape, { readonly number: number; readonly keys: (readonly unknown[])[] }>();
+    const lists = new Map<RowShape, { readonly number: number; readonly keys: Keyed[] }>();
     const places: ListedRow<Row>[] = [];
     for (const row of rows) {
-      const { meta, schema, key, withMembers } = row;
+      const { meta, schema, key, withMembers, isThere } = row;
       const shape = await this.shapeOf(em, connection, meta, schema, withMembers);
       const list = lists.get(shape) ?? { number: lists.size, keys: [] };
       lists.set(shape, list);
       const texts = key.map(keyText);
-      list.keys.push(texts);
+      list.keys.push({ key: texts, isThere });
       places.push({ row, shape: shape.id, list: list.number, key: texts });
     }
     const shapes = [...lists.keys()];
     return {
       shapes,
       places,
-      keys: [...lists].map(([shape, { keys }]) => keysAsJson(shape, keys)),
+      keys: [...lists].map(([shape, { keys }]) => keysOfList(shape, keys)),
       texts: shapes.map((shape, index) => this.#listText(shape, firstParameter + index)),
     };
   }
@@ -138,6 +141,19 @@ export class RowReader {
     return rows.includes(undefined) ? this.#select(connection, locked, shape, keys) : rows;
   }
 
+  /** @throws ConfigurationError where rows of a class may be hidden from the transaction, so that one that is not found may be there */
+  async requireVisible(
+    em: EntityManager,
+    meta: EntityMetadata,
+    schema: string | undefined,
+    transaction: object,
+  ): Promise<void> {
+    const connection = transaction as StatementConnection;
+    const { mayHide } = await this.shapeOf(em, connection, meta, schema, true);
+    const [found] = await runStatement<{ hidden: boolean }>(connection, { text: `select ${mayHide} as hidden` }, []);
+    if (found?.hidden) throw hiddenFault(meta.className);
+  }
+
   /** The same without a lock. */
   async read(
     em: EntityManager,
@@ -145,9 +161,10 @@ export class RowReader {
     schema: string | undefined,
     keys: Keys,
     members: boolean,
+    transaction: object | undefined = em.getTransactionContext(),
   ): Promise<readonly unknown[]> {
     if (keys.length === 0) return [];
-    const connection = (em.getTransactionContext() ?? clientOf(em)) as StatementConnection;
+    const connection = (transaction ?? clientOf(em)) as StatementConnection;
     const shape = await this.shapeOf(em, connection, meta, schema, members);
     return this.#select(connection, this.#textsOf(shape).read, shape, keys);
   }
@@ -155,10 +172,13 @@ export class RowReader {
   /**
    * A list of the rows with the keys of a parameter, in their order: null for those that are not there. A subquery for each key,
    * because PostgreSQL thinks of a hundred keys and would rather read a whole table of some thousand rows.
+   *
+   * It fails where a row that has to be there is not, and a policy may hide it: it would be told as deleted.
    */
   #listText(shape: RowShape, parameter: number): string {
     const { lists } = this.#textsOf(shape);
-    lists[parameter] ??= `select json_agg((${rowByKey(shape)}) order by k.o) from ${keyed(shape, `$${parameter}`)}`;
+    const row = `coalesce((${rowByKey(shape)}), ${hiddenRow(shape)})`;
+    lists[parameter] ??= `select json_agg(${row} order by k.o) from ${keyed(shape, `$${parameter}`)}`;
     return lists[parameter];
   }
 
@@ -166,12 +186,15 @@ export class RowReader {
     const known = this.#texts.get(shape);
     if (known) return known;
     const keys = keyed(shape, '$1');
+    const plainKeys = keyed(shape, 'case when _plain.changed is not null then $1::json end');
     const lock = `for no key update of ${shape.aliases.join(', ')}`;
     const texts = {
-      read: `select k.o, (${rowByKey(shape)}) as row from ${keys}`,
+      read: inPlainTexts(`select k.o, (${rowByKey(shape)}) as row from _plain, ${plainKeys}`),
       // Row after row, in the order of the keys.
       lock: `select 1 from ${keys} cross join lateral (select 1 from ${shape.from} where ${byKey(shape)} ${lock}) r`,
-      locked: `select k.o, r.row from ${keys} cross join lateral (${rowByKey(shape)} ${lock}) r`,
+      locked: inPlainTexts(
+        `select k.o, r.row from _plain, ${plainKeys} cross join lateral (${rowByKey(shape)} ${lock}) r`,
+      ),
       lists: [],
     };
     this.#texts.set(shape, texts);
@@ -180,7 +203,7 @@ export class RowReader {
 
   async #select(connection: StatementConnection, text: string, shape: RowShape, keys: Keys): Promise<unknown[]> {
     const rows: unknown[] = keys.map(() => undefined);
-    for (const { o, row } of await this.#run(connection, text, shape, keys)) rows[o] = row ?? undefined;
+    for (const { o, row } of await this.#run(connection, text, shape, keys)) if (o !== null) rows[o] = row ?? undefined;
     return rows;
   }
 
@@ -196,6 +219,8 @@ export interface RowKey {
   readonly schema: string | undefined;
   readonly key: readonly unknown[];
   readonly withMembers: boolean;
+  /** Whether the transaction has left it in its place. */
+  readonly isThere?: boolean;
 }
 
 /** Where a row stands among the lists of all shapes. */
@@ -218,9 +243,14 @@ export interface ListedRows<Row> {
 
 type Keys = readonly (readonly unknown[])[];
 
+interface Keyed {
+  readonly key: readonly unknown[];
+  readonly isThere: boolean | undefined;
+}
+
 interface FoundRow {
-  /** The number of its key. */
-  readonly o: number;
+  /** The number of its key; null where no row was found. */
+  readonly o: number | null;
   readonly row: unknown;
 }
 
@@ -233,14 +263,51 @@ interface Texts {
   readonly lists: string[];
 }
 
+/** What the application's own statements read later in the transaction is written as its session says. */
+function inPlainTexts(select: string): string {
+  const former = `_former as materialized (select f.former from (select count(*) from _found) c, lateral (${formerTexts} where c.count >= 0) f)`;
+  return `with ${plainTexts}, _found as materialized (${select}), ${former} select o, row from _former left join _found on true`;
+}
+
 function rowByKey(shape: RowShape): string {
   return `select ${shape.sql} as row from ${shape.from} where ${byKey(shape)}`;
 }
 
-/** The keys of a parameter as a table `k` of their numbers and columns. */
+/** What a statement fails with that finds a row hidden: SQL has no way of its own to throw. */
+const hiddenMark = 'signalbox: a policy hides ';
+
+/** Stands for a row that was not found. The text becomes a number, and fails, only where one has to be there. */
+function hiddenRow({ meta, mayHide, members }: RowShape): string {
+  const mark = `${hiddenMark}${meta.className}`.replaceAll("'", "''");
+  const type = members.length > 0 ? 'json' : 'text';
+  return `case when k.there and (${mayHide}) then ('${mark}' || left(k.o::text, 0))::int::text::${type} end`;
+}
+
+/** The class of the row that a policy hides, where a statement has failed for that. */
+export function hiddenClass(error: unknown): string | undefined {
+  const { message } = Object(error) as { readonly message?: unknown };
+  const [, rest] = String(message).split(hiddenMark);
+  return rest && /^[\w$]+/.exec(rest)?.[0];
+}
+
+export function hiddenFault(className: string, cause?: unknown): ConfigurationError {
+  const fault = {
+    class: 'createApp',
+    member: 'orm',
+    reason:
+      `has a transaction that wrote a row of ${className}, or a link to it, which a policy of row level security may hide from it: ` +
+      'what became of the row cannot be told.',
+    remedy:
+      'Let a policy for SELECT pass what the role may write, or run `reset role` behind the last flush of the transaction; ' +
+      "where raw SQL or the database deletes the row, call announce(…, 'delete') before.",
+  };
+  return new ConfigurationError(fault, { cause });
+}
+
+/** The keys of a parameter as a table `k` of their numbers and columns, and whether the row has to be there. */
 function keyed({ key }: RowShape, parameter: string): string {
   const columns = key.map(({ type }, index) => `k${index} ${type}`).join(', ');
-  return `json_to_recordset(${parameter}::json) as k(o int, ${columns})`;
+  return `json_to_recordset((${parameter})::json) as k(o int, there bool, ${columns})`;
 }
 
 function byKey({ key }: RowShape): string {
@@ -248,12 +315,26 @@ function byKey({ key }: RowShape): string {
 }
 
 /** `[{"o":0,"k0":1}, …]` */
-export function keysAsJson({ key }: RowShape, keys: readonly (readonly unknown[])[]): string {
+function keysAsJson(
+  { key }: RowShape,
+  keys: Keys,
+  more: (index: number) => object | undefined | false = () => undefined,
+): string {
   return JSON.stringify(
     keys.map((values, o) => ({
       o,
+      ...more(o),
       ...Object.fromEntries(key.map((_, index) => [`k${index}`, keyText(values[index])])),
     })),
+  );
+}
+
+/** The same, and of each whether the row has to be there. */
+function keysOfList(shape: RowShape, keys: readonly Keyed[]): string {
+  return keysAsJson(
+    shape,
+    keys.map(({ key }) => key),
+    (index) => keys[index]?.isThere && { there: true },
   );
 }
 

@@ -31,7 +31,7 @@ export interface SqlConnection {
   ensureConnection(): Promise<void>;
   getNativeClient(): Promise<unknown>;
   getClient(): RootConnection;
-  transactional<T>(work: (transaction: StatementConnection) => Promise<T>): Promise<T>;
+  transactional<T>(work: (transaction: StatementConnection) => Promise<T>, options?: object): Promise<T>;
 }
 
 /** How far a statement has come. */

@@ -1,7 +1,7 @@
 import type { EntityManager, EntityMetadata, EntityProperty, Platform } from '@mikro-orm/core';
 import { helper, Utils } from '@mikro-orm/core';
 import type { Selection } from './model-queries.js';
-import { hasColumn, keyColumns, quoter, type RowShape, tableName } from './row.js';
+import { hasColumn, keyColumns, plainTexts, quoter, type RowShape, tableName } from './row.js';
 
 // Writes of one row by one statement: it locks the row, asks the consumer's filter, writes, appends to the change log and gives the stored row.
 
@@ -53,9 +53,12 @@ function createSql(em: EntityManager, schema: string | undefined, shape: WriteSh
   return `with ${waitingSql(shape)}, ${written}${log} select ${selectionSql(selection)}${idOfEntry(shape)} from u t`;
 }
 
-/** For this statement only: no other limit ends the wait for the lock of another transaction that stays open. */
+/**
+ * For this statement only, which is its own transaction: no other limit ends the wait for the lock of another transaction that stays open,
+ * and the texts of values are those that the driver reads.
+ */
 export function waitingSql({ parameters }: Pick<WriteShape, 'parameters'>): string {
-  return `s as materialized (select set_config('lock_timeout', $${parameters + 1}, true))`;
+  return `${plainTexts}, s as materialized (select set_config('lock_timeout', $${parameters + 1}, true) from _plain)`;
 }
 
 /** The filter stands outside of the locking select: there it would judge rows of other tables by what they were before the wait. */
@@ -82,12 +85,16 @@ function updateSql(em: EntityManager, schema: string | undefined, shape: WriteSh
   const set = props.map((prop, index) => `${quote(columnOf(prop))} = $${first + index}`).join(', ');
   const changed = props
     .map((prop, index) => {
-      const type = prop.columnTypes[0] ?? 'text';
-      return `t.${quote(columnOf(prop))}::text collate "C" is distinct from $${first + index}::${type}::text collate "C"`;
+      return `t.${quote(columnOf(prop))}::text collate "C" is distinct from _v.v${index}::text collate "C"`;
     })
     .join(' or ');
+  const values = props
+    .map((prop, index) => `$${first + index}::${prop.columnTypes[0] ?? 'text'} as v${index}`)
+    .join(', ');
   const before = logged?.needsBefore ? `, (select ${logged.shape.sql} from o t) as _before` : '';
-  const written = `u as (update ${table} t set ${set} from o where ${sameKey(em, meta, 't', 'o')} and (${changed}) returning t.*${before})`;
+  // Not the parameters themselves: PostgreSQL would make the text of a number when it plans the statement.
+  const compared = `_v as materialized (select ${values} from s)`;
+  const written = `${compared}, u as (update ${table} t set ${set} from o, _v where ${sameKey(em, meta, 't', 'o')} and (${changed}) returning t.*${before})`;
   const log = logged
     ? `, l as (${logSql(em, meta, logged, { before: logged.needsBefore ? 't._before' : undefined, after: true })})`
     : '';

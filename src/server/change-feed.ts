@@ -88,7 +88,7 @@ export class ChangeFeed {
     const isObserved = observedBy(models.all);
     const needsBefore = observedBy(models.varying);
     this.#hasObserved = ({ em }) => models.all.some(({ model }) => model && em.getMetadata().has(model));
-    const used = orms.filter((orm, index) => this.#hasObserved(orm) || (index === 0 && carriesCommands(orm)));
+    const used = orms.filter((orm, index) => this.#hasObserved(orm) || (index === 0 && canHaveLog(orm)));
     this.#logs = new Map(used.map((orm) => [orm, ChangeLog.of(orm)]));
     const user: LogUser = {
       reads: true,
@@ -104,7 +104,12 @@ export class ChangeFeed {
       ...meters,
       cause,
     };
-    this.#detach = [...this.#logs.values()].map((log) => log.attach(user));
+    // Nothing of the others is told. They say when a transaction has committed, to what waits for that.
+    const others = orms.filter((orm) => !this.#logs.has(orm) && canHaveLog(orm)).map((orm) => ChangeLog.of(orm));
+    this.#detach = [
+      ...[...this.#logs.values()].map((log) => log.attach(user)),
+      ...others.map((log) => log.attach({ ...user, reads: false })),
+    ];
     receivers.begin((sent, atOnce) => this.#take(sent, atOnce));
   }
 
@@ -293,6 +298,6 @@ export class ChangeFeed {
   }
 }
 
-function carriesCommands(orm: OrmRoot): boolean {
+function canHaveLog(orm: OrmRoot): boolean {
   return usesDatabase(orm) && ChangeLog.isPossible(orm);
 }

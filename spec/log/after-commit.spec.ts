@@ -1,0 +1,211 @@
+import { Entity, PrimaryKey, Property, ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
+import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import { expect } from 'chai';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  type App,
+  afterCommit,
+  Consumer,
+  createApp,
+  type ModelEvent,
+  ModelObserver,
+  Observer,
+  path,
+  Signal,
+  type SignalEvent,
+  type Subscription,
+} from 'signalbox';
+import { connect } from 'signalbox/testing';
+import { useDatabase } from '../support/database.js';
+import { patience, until } from '../support/deadline.js';
+import { createDatabase } from '../support/postgres.js';
+import { type TestProviders, testProviders } from '../support/providers.js';
+
+@Entity()
+class Parcel {
+  @PrimaryKey({ type: 'integer' }) id!: number;
+}
+
+@Entity()
+class Invoice {
+  @PrimaryKey({ type: 'integer' }) id!: number;
+  @Property({ type: 'boolean', default: false }) isPaid?: boolean;
+}
+
+const called = new Signal<number>('called');
+
+@Consumer()
+class ParcelConsumer extends ApiConsumer {
+  @Action({ status: 201 })
+  async watch(context: ActionContext) {
+    await this.subscribe(this.onParcel, {}, context);
+  }
+  @Action({ status: 201 })
+  async listen(context: ActionContext) {
+    await this.subscribe(this.onCalled, {}, context);
+  }
+  @Observer(called)
+  async onCalled(event: SignalEvent<number>, subscription: Subscription) {
+    await subscription.send(event);
+  }
+  @ModelObserver(() => Parcel)
+  async onParcel(event: ModelEvent<Parcel, { pk: number }>, subscription: Subscription) {
+    await subscription.send(event);
+  }
+}
+
+const unheard =
+  'afterCommit: is called in a transaction whose end is not heard of: no application uses its database now, or MikroORM did not begin it ' +
+  'with BEGIN. Call it between createApp({ orm, … }) and app.close(), in a transaction of em.transactional or em.begin of an ORM without ' +
+  '`disableTransactions` and `implicitTransactions: false`.';
+
+describe('Work that waits for a commit', () => {
+  const parcels = useDatabase('after_commit', [Parcel]);
+  /** No application observes its models. */
+  let invoices: MikroORM;
+  let app: App;
+  let providers: TestProviders;
+  let ran: string[];
+
+  before(async () => {
+    invoices = await MikroORM.init({
+      clientUrl: await createDatabase('after_commit_elsewhere'),
+      entities: [Invoice],
+      metadataProvider: ReflectMetadataProvider,
+      contextName: 'invoices',
+    });
+    await invoices.schema.create();
+  });
+  after(() => invoices.close(true));
+  beforeEach(() => {
+    ran = [];
+    providers = testProviders();
+    app = createApp({
+      orm: parcels.orm,
+      otherOrms: [invoices],
+      container: providers.container,
+      routes: [path('/', ParcelConsumer)],
+    });
+  });
+  afterEach(() => app.close());
+
+  const will = (name: string) => () => void ran.push(name);
+  const hasRun = (...names: string[]) => until(() => ran.join() === names.join(), `The work ${names.join()}`);
+
+  const refusalOf = (work: () => void): string => {
+    try {
+      work();
+      return 'nothing';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+
+  /** A transaction of the query builder below MikroORM. */
+  async function inForeignTransaction(orm: MikroORM, work: (em: EntityManager) => Promise<void>): Promise<void> {
+    const transaction = await orm.em.getConnection().getClient().startTransaction().execute();
+    const em = orm.em.fork();
+    em.setTransactionContext(transaction);
+    await work(em);
+    await transaction.commit().execute();
+  }
+
+  it('runs behind the commit of every ORM of the application, also of one without observed models', async () => {
+    await app.start();
+    const em = invoices.em.fork();
+    const count = () => invoices.em.fork().count(Invoice);
+    await em.transactional(async (inner) => {
+      inner.create(Invoice, { id: 1 });
+      afterCommit(async () => void ran.push(`${await count()} stored`));
+      await inner.flush();
+      ran.push(`${await count()} before`);
+    });
+    await em
+      .transactional(async () => {
+        afterCommit(will('never'));
+        throw new Error('no');
+      })
+      .catch(() => {});
+    await hasRun('0 before', '1 stored');
+    expect(await invoices.em.execute(`select from pg_namespace where nspname = 'signalbox'`)).to.deep.equal([]);
+  });
+
+  it('waits for a transaction that was begun by hand on a fork which is named', async () => {
+    const em = parcels.orm.em.fork();
+    await em.begin();
+    afterCommit(will('never'), em);
+    await em.rollback();
+    await em.begin();
+    afterCommit(will('committed'), em);
+    ran.push('before');
+    await em.commit();
+    await hasRun('before', 'committed');
+    afterCommit(will('at once'), em);
+    await hasRun('before', 'committed', 'at once');
+  });
+
+  it('is refused in a transaction that MikroORM did not begin, and in a savepoint of it', async () => {
+    await inForeignTransaction(parcels.orm, async (em) => {
+      expect(refusalOf(() => afterCommit(will('never'), em))).to.equal(unheard);
+      await em.transactional(async () => {
+        expect(refusalOf(() => afterCommit(will('never')))).to.equal(unheard);
+      });
+    });
+    expect(ran).to.deep.equal([]);
+  });
+
+  it('is refused behind the end of the last application', async () => {
+    const em = parcels.orm.em.fork();
+    await em.transactional(async () => {
+      await app.close();
+      expect(refusalOf(() => afterCommit(will('never')))).to.equal(unheard);
+    });
+    await em.transactional(async () => {
+      expect(refusalOf(() => afterCommit(will('never')))).to.equal(unheard);
+    });
+    expect(ran).to.deep.equal([]);
+  });
+
+  it('has its errors in the log of the application, also outside of any transaction', async () => {
+    const error = new Error('The mail server is away.');
+    afterCommit(() => Promise.reject(error));
+    const lines = () => providers.logger.at('error').map((line) => [line.message, line.fields['error']]);
+    await until(() => lines().length > 0, 'The line of the log');
+    expect(lines()).to.deep.equal([['Work that waited for a commit failed.', error]]);
+  });
+
+  it('of another kind, a signal, is not waited for where nothing tells of the commit', async () => {
+    await app.start();
+    await using ann = await connect(app, '/');
+    await ann.request('listen', { request_id: 1 });
+    await inForeignTransaction(parcels.orm, async (em) => {
+      await em.transactional(async () => called.send(7));
+      expect((await ann.receive({ timeout: patience })).data).to.equal(7);
+    });
+  });
+
+  it('leaves what a savepoint of a foreign transaction writes to the log', async () => {
+    await app.start();
+    await using ann = await connect(app, '/');
+    await ann.request('watch', { request_id: 1 });
+    await inForeignTransaction(parcels.orm, async (em) => {
+      await em.transactional(async (inner) => void inner.create(Parcel, { id: 7 }));
+      await em
+        .transactional(async (inner) => {
+          inner.create(Parcel, { id: 8 });
+          await inner.flush();
+          throw new Error('no');
+        })
+        .catch(() => {});
+      em.create(Parcel, { id: 9 });
+      await em.flush();
+    });
+    const heard = [await ann.receive({ timeout: patience }), await ann.receive({ timeout: patience })];
+    expect(heard.map(({ action, data }) => [action, data])).to.deep.equal([
+      ['create', { pk: 7 }],
+      ['create', { pk: 9 }],
+    ]);
+  });
+});
