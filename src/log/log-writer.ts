@@ -1,7 +1,8 @@
 import type { EntityManager } from '@mikro-orm/core';
 import type { RowNote, Stage } from '../orm/change-capture.js';
-import { formerTexts, plainTexts, type RowShape } from '../orm/row.js';
+import type { RowShape } from '../orm/row.js';
 import type { ListedRow, RowReader } from '../orm/row-reader.js';
+import { formerTexts, plainTexts } from '../orm/session-settings.js';
 import { type RunStatement, runStatement, type StatementConnection } from '../orm/statements.js';
 import type { ChangeLogSettings } from '../settings.js';
 import type { Entry, EntryRow } from './entry.js';

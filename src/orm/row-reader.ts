@@ -1,16 +1,15 @@
 import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import {
-  formerTexts,
   type HiddenColumns,
   type ParserOf,
   parseRow,
   parserOf,
-  plainTexts,
   type RowShape,
   readShape,
   type StoredRow,
 } from './row.js';
+import { formerTexts, plainTexts } from './session-settings.js';
 import { clientOf, runStatement, type StatementConnection } from './statements.js';
 
 /**

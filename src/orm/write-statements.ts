@@ -1,7 +1,8 @@
 import type { EntityManager, EntityMetadata, EntityProperty, Platform } from '@mikro-orm/core';
 import { helper, Utils } from '@mikro-orm/core';
 import type { Selection } from './model-queries.js';
-import { hasColumn, keyColumns, plainTexts, quoter, type RowShape, tableName } from './row.js';
+import { hasColumn, keyColumns, quoter, type RowShape, tableName } from './row.js';
+import { plainTexts } from './session-settings.js';
 
 // Writes of one row by one statement: it locks the row, asks the consumer's filter, writes, appends to the change log and gives the stored row.
 
