@@ -152,7 +152,7 @@ export class ReadersProject {
     const { scripts } = JSON.parse(await readFile(join(this.#folder, 'package.json'), 'utf8'));
     const [program, ...words]: string[] = scripts.start.split(' && ').at(-1).split(' ');
     if (program !== 'node') throw new Error(`The start script is ${scripts.start}`);
-    const env = { ...environment(), PORT: String(await lastingPort()) };
+    const env = { ...readersShell(), PORT: String(await lastingPort()) };
     this.#server = spawn(process.execPath, words, { cwd: this.#folder, env });
     return within(addressOf(this.#server), 'The start of the server', TIME_TO_START);
   }
@@ -190,9 +190,11 @@ async function unpack(tarball: string, folder: string): Promise<void> {
 }
 
 async function run(command: string, folder: string): Promise<string> {
-  const { stdout } = await promisify(exec)(command, { cwd: folder, env: environment() }).catch(({ stdout, stderr }) => {
-    throw new Error(`${command} failed:\n${stdout}${stderr}`);
-  });
+  const { stdout } = await promisify(exec)(command, { cwd: folder, env: readersShell() }).catch(
+    ({ stdout, stderr }) => {
+      throw new Error(`${command} failed:\n${stdout}${stderr}`);
+    },
+  );
   return stdout;
 }
 
@@ -211,10 +213,13 @@ function addressOf(server: ChildProcess): Promise<string> {
   });
 }
 
-/** What the reader's shell has: nothing that npm tells the scripts of this repository, and none of its programs but Node. */
-function environment(): NodeJS.ProcessEnv {
+/**
+ * What the reader's shell has: nothing that npm and mocha tell the scripts and workers of this repository, and none of its programs but Node.
+ * The specs of a template that took themselves for a worker's would not close their database.
+ */
+export function readersShell(): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(
-    ([name]) => !/^(path$|npm_(?!config_(registry|cache|userconfig)$))/i.test(name),
+    ([name]) => !/^(path$|mocha_worker_id$|npm_(?!config_(registry|cache|userconfig)$))/i.test(name),
   );
   const programs = (process.env.PATH ?? '').split(delimiter).filter((folder) => !folder.endsWith('.bin'));
   return { ...Object.fromEntries(own), PATH: [dirname(process.execPath), ...programs].join(delimiter) };

@@ -175,7 +175,7 @@ class SignalConsumer extends ApiConsumer {
 
 /** What is read in the middle of telling a change. */
 const readsUsers = (text: string): boolean => /^select .*"user"/i.test(text);
-const readsRowsNow = (text: string): boolean => text.startsWith('select k.o, (select');
+const readsRowsNow = (text: string): boolean => text.includes('_found as materialized (select k.o, (select');
 
 interface Place {
   readonly place: string;

@@ -65,7 +65,7 @@ interface Appended {
 
 const logs = new WeakMap<object, ChangeLog>();
 
-/** The logs that applications use now, those that are in use longest first. */
+/** The logs that applications use now, in the order in which they came into use. */
 const inUse = new Set<ChangeLog>();
 
 const insertStatement = { name: 'tell', text: 'insert into signalbox.log (entries) select unnest($1::text[])' };
@@ -136,10 +136,9 @@ export class ChangeLog {
     return logs.get(em.config);
   }
 
-  /** One that some application of this process uses. */
+  /** That of the application of this process which began last. */
   static get inUse(): ChangeLog | undefined {
-    const [first] = inUse;
-    return first;
+    return [...inUse].at(-1);
   }
 
   /** The number of the last read. */

@@ -8,6 +8,7 @@ import { expect } from 'chai';
 import { runCommandLine } from '#signalbox/cli/command-line.js';
 import { makeCommands } from '#signalbox/cli/make/make.js';
 import { copyTemplate } from '#signalbox/cli/new/template.js';
+import { readersShell } from '../../support/readers-project.js';
 import { TestTerminal } from '../../support/test-terminal.js';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
@@ -190,7 +191,7 @@ Registered in src/app.ts
       '60000',
       ...made,
     ];
-    const { stdout } = await promisify(execFile)(process.execPath, words, { cwd: folder });
+    const { stdout } = await promisify(execFile)(process.execPath, words, { cwd: folder, env: readersShell() });
     expect(stdout).to.match(/\n {2}10 passing/);
   });
 
@@ -208,7 +209,7 @@ Registered in src/app.ts
     ];
     for (const command of commands) expect(await run(command)).to.deep.include({ code: 0, errors: '' });
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');
-    const { stdout } = await promisify(execFile)('npm', ['test'], { cwd: folder });
+    const { stdout } = await promisify(execFile)('npm', ['test'], { cwd: folder, env: readersShell() });
     expect(stdout).to.match(/\n {2}15 passing/);
     expect(stdout).to.not.contain('failing');
   });
