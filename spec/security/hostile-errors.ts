@@ -29,6 +29,8 @@ class NoStack extends Error {
 /** What code may throw. */
 export interface Thrown {
   readonly name: string;
+  /** Whether an observer that fails like this runs again; where it goes on to fail, its client has to read anew. */
+  readonly isPassing?: true;
   throw(em: EntityManager): unknown;
   /** What the client is told; a server error where nothing stands here. */
   readonly told?: { readonly status: number; readonly code: string; readonly errors: readonly unknown[] };
@@ -93,6 +95,7 @@ export const thrown: readonly Thrown[] = [
   { name: 'a table that is not there', throw: query(`select * from ${secret}`) },
   {
     name: 'a serialization failure',
+    isPassing: true,
     throw: query(`do $$ begin raise exception '${secret}' using errcode = '40001'; end $$`),
     told: { status: 409, code: 'conflict', errors: ['Someone else was writing the same rows. Try again.'] },
   },

@@ -44,7 +44,7 @@ export class Served implements AsyncDisposable {
 
   static async by(orm: MikroORM, routes: readonly Route[], options: Partial<AppOptions<readonly Route[]>> = {}) {
     const { container, logger } = testProviders();
-    const settings = { development: true, limits };
+    const settings = { development: true, limits, changeLog: { retryTimeLimit: 100 } };
     const app: App = createApp({ orm, container, middleware: [Believing], settings, ...options, routes });
     const { port } = await app.listen({ host: '127.0.0.1' });
     return new Served(app, port, logger);
