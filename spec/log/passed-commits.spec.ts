@@ -1,4 +1,6 @@
 import { EntityManager, LockMode } from '@mikro-orm/core';
+import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
+import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import pg from 'pg';
 import {
@@ -117,6 +119,45 @@ describe('Commits that no subscription waits for', () => {
       'with _was as',
     ]);
     expect(await elsewhere.orm.em.fork().count(Room)).to.equal(1);
+  });
+
+  it('hand their connection over whole to what waits for one', async () => {
+    const orm = await MikroORM.init({
+      clientUrl: database.orm.config.get('clientUrl') ?? '',
+      entities: database.orm.config.get('entities'),
+      metadataProvider: ReflectMetadataProvider,
+      contextName: 'narrow',
+      pool: { min: 1, max: 1 },
+    });
+    const narrow = createApp({ orm, container: testProviders().container, routes: [path('/', RoomConsumer)] });
+    await narrow.start();
+    const pool = (await orm.em.getConnection().getNativeClient()) as unknown as pg.Pool;
+    /** Sends its statement in the very call that hands the connection over. */
+    const ask = (number: number): Promise<readonly unknown[]> =>
+      new Promise((resolve, reject) => {
+        pool.connect((failure, client, release) => {
+          if (!client) return reject(failure);
+          client
+            .query('select $1::int as number', [number])
+            .then(({ rows }) => resolve(rows), reject)
+            .finally(() => release());
+        });
+      });
+    try {
+      for (let round = 0; round < 20; round += 1) {
+        const em = orm.em.fork();
+        em.create(Room, { name: `narrow ${round}` });
+        const waiting: Promise<readonly unknown[]>[] = [];
+        await em.transactional(async (inner) => {
+          await inner.flush();
+          for (const number of [1, 2, 3]) waiting.push(ask(number));
+        });
+        expect(await Promise.all(waiting)).to.deep.equal([[{ number: 1 }], [{ number: 2 }], [{ number: 3 }]]);
+      }
+    } finally {
+      await narrow.close();
+      await orm.close(true);
+    }
   });
 
   it('leave nothing behind where what comes with the COMMIT fails', async () => {

@@ -170,11 +170,17 @@ export async function endWithoutCommit(transaction: object, end: () => Promise<v
   const { client } = holders.get(transaction) ?? {};
   if (!client) return end();
   const { query } = client;
-  client.query = (sql) => (sql === 'commit' ? Promise.resolve({ rows: [] }) : query.call(client, sql));
+  const withoutCommit = (...given: Parameters<PoolClient['query']>): unknown => {
+    if (given[0] !== 'commit') return query.apply(client, given);
+    // At once: behind it kysely gives the connection back, and whoever waits for one sends something else.
+    Reflect.deleteProperty(client, 'query');
+    return Promise.resolve({ rows: [] });
+  };
+  client.query = withoutCommit;
   try {
     await end();
   } finally {
-    Reflect.deleteProperty(client, 'query');
+    if (client.query === withoutCommit) Reflect.deleteProperty(client, 'query');
   }
 }
 
@@ -272,7 +278,7 @@ interface Pool {
 }
 
 interface PoolClient {
-  query(query: NamedQuery | string): unknown;
+  query(query: NamedQuery | string, values?: readonly unknown[]): unknown;
   release(): void;
 }
 
