@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { ConfigurationError } from '../errors.js';
+import { faultsOf } from '../errors.js';
 import type { AppExplorer, AppInspector, ExploredApp, PlainRequest, PlainResponse } from '../server/app-explorer.js';
 import { type AsyncApiInfo, toAsyncApi } from './asyncapi.js';
 import { isOnThisMachine } from './this-machine.js';
 import { Traces } from './traces.js';
+
+const fault = faultsOf('explorer');
 
 /** Options of `explorer()`. */
 export interface ExplorerOptions {
@@ -50,10 +52,6 @@ function begin(app: ExploredApp, options: ExplorerOptions): AppInspector | undef
     'is true without allow: behind a proxy, every client would seem to be on this machine.',
     'Say who may see it: explorer({ production: true, allow: (request) => … }).',
   );
-}
-
-function fault(member: string, reason: string, remedy: string): ConfigurationError {
-  return new ConfigurationError({ class: 'explorer', member, reason, remedy });
 }
 
 /** Scripts are compiled, what they work on is not. */

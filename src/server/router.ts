@@ -1,5 +1,5 @@
 import { type CompiledConsumer, type ConsumerClass, compileConsumer } from '../consumers/compiled-consumer.js';
-import { ConfigurationError } from '../errors.js';
+import { faultsOf } from '../errors.js';
 import { hasRules, isStandardSchema, type KwargsSchema } from '../kwargs/kwargs-checker.js';
 import type { PermissionExpression } from '../permissions/permission.js';
 import { noParameters, type ParameterSource, RouteParameters } from '../scope/route-parameters.js';
@@ -7,6 +7,8 @@ import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { Settings } from '../settings.js';
 import { longestStreamName } from '../wire/binary.js';
 import { Demultiplexer, NestedRouter, type Route, type Routed, type RouteOptions } from './routes.js';
+
+const fault = faultsOf('createApp');
 
 /** A route with everything that decorators said about its consumers. */
 export interface CompiledRoute {
@@ -356,8 +358,4 @@ function decoded(part: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function fault(member: string, reason: string, remedy: string): ConfigurationError {
-  return new ConfigurationError({ class: 'createApp', member, reason, remedy });
 }
