@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { faultsOf } from '../errors.js';
+import { pathAndQuery } from '../scope/url.js';
 import type { AppExplorer, AppInspector, ExploredApp, PlainRequest, PlainResponse } from '../server/app-explorer.js';
 import { type AsyncApiInfo, toAsyncApi } from './asyncapi.js';
 import { isOnThisMachine } from './this-machine.js';
@@ -83,7 +84,7 @@ class Explorer implements AppInspector {
   }
 
   answer(request: PlainRequest, response: PlainResponse): boolean {
-    const [pathname = '', query = ''] = (request.url ?? '').split('?', 2);
+    const [pathname, query] = pathAndQuery(request.url ?? '');
     if (pathname === this.path.slice(0, -1) && pathname !== '') {
       response.writeHead(308, { location: this.path, ...textHeaders });
       response.end();

@@ -13,6 +13,7 @@ import { type HandshakeRequest, hostOf, Scope } from '../scope/scope.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { ScopeMiddleware, ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import { offeredSubprotocols, standingSubprotocol } from '../scope/subprotocols.js';
+import { pathOf } from '../scope/url.js';
 import type { Settings } from '../settings.js';
 import { Status } from '../status.js';
 import { checkParameters } from './parameter-check.js';
@@ -232,11 +233,6 @@ async function askEach(
   const [first] = refused.values();
   if (first && refused.size === consumers.size) throw first;
   return first ? refused : noRefusals;
-}
-
-/** Without the query, where tickets stand: it is what logs show. */
-export function pathOf({ url = '/' }: { readonly url?: string | undefined }): string {
-  return url.split('?', 1)[0] ?? '';
 }
 
 /**

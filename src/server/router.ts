@@ -4,6 +4,7 @@ import { hasRules, isStandardSchema, type KwargsSchema } from '../kwargs/kwargs-
 import type { PermissionExpression } from '../permissions/permission.js';
 import { noParameters, type ParameterSource, RouteParameters } from '../scope/route-parameters.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
+import { pathAndQuery } from '../scope/url.js';
 import type { Settings } from '../settings.js';
 import { longestStreamName } from '../wire/binary.js';
 import { Demultiplexer, NestedRouter, type Route, type Routed, type RouteOptions } from './routes.js';
@@ -77,7 +78,7 @@ export class Router {
 
   #find(url: string): Match | undefined {
     if (!url.startsWith('/')) return undefined;
-    const [pathname = ''] = url.split('?', 1);
+    const [pathname] = pathAndQuery(url);
     for (const route of this.routes) {
       const params = paramsOf(route.pattern, pathname);
       if (params) return { route, params };
