@@ -1,4 +1,5 @@
-import { ChannelLayerUnavailable, faultsOf } from '../errors.js';
+import { faultsOf } from '../configuration-faults.js';
+import { ChannelLayerUnavailable } from '../errors.js';
 
 /** What every channel layer can be told. */
 export interface ChannelLayerOptions {

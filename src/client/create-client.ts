@@ -1,4 +1,4 @@
-import { toWireName } from '../wire/names.js';
+import { toWireName } from '../wire/messages.js';
 import { type Asked, type ClientOptions, commonDefaults } from './client-options.js';
 import type { Client, ClientControls } from './client-types.js';
 import { createControls } from './exchanges.js';

@@ -1,5 +1,4 @@
-import { replyShapes } from '../dispatch/action-declaration.js';
-import type { ActionDefinition } from '../dispatch/actions.js';
+import { type ActionDefinition, replyShapes } from '../dispatch/actions.js';
 import { defaultFiltersOf } from '../orm/model-queries.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { CursorPaginator } from '../paginators/cursor-paginator.js';

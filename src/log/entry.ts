@@ -1,5 +1,5 @@
 import type { EntityClass, EntityMetadata } from '@mikro-orm/core';
-import type { ConnectionCommand } from '../authentication/connection-commands.js';
+import type { ConnectionCommand } from '../authentication/connection-registry.js';
 import type { LoggedRecheck, LoggedSignal } from '../orm/change-capture.js';
 import type { StoredRow } from '../orm/row.js';
 

@@ -1,9 +1,9 @@
 import type { EntityManager } from '@mikro-orm/core';
-import type { StoredTicket, TicketStore } from '../authentication/ticket-store.js';
+import type { StoredTicket, TicketStore } from '../authentication/tickets.js';
 import type { Clock } from '../clock.js';
 import type { Logger } from '../logger.js';
 import { type RunStatement, statementRunner } from '../orm/statements.js';
-import type { Identity } from '../scope/identity.js';
+import type { Identity } from '../scope/scope-types.js';
 import type { ChangeLogSettings } from '../settings.js';
 
 /** How often expired tickets are removed by a process that issues some, in milliseconds. */

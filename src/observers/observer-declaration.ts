@@ -1,7 +1,7 @@
 import type { ModelChange } from '../log/entry.js';
 import { type Class, MemberMetadata } from '../metadata.js';
 import type { LoggedRow } from '../orm/unit-of-work.js';
-import type { GivenRights } from '../permissions/rights.js';
+import type { GivenRights } from '../permissions/permission.js';
 import type { ActionContext } from '../scope/action-context.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import type { Signal } from '../signals/signal.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { ParseError } from '../errors.js';
 import { isEntity } from '../orm/model-entity.js';
-import type { GivenRights } from '../permissions/rights.js';
+import type { GivenRights } from '../permissions/permission.js';
 import { heapBytesOf } from '../wire/heap-bytes.js';
 import type { RequestId } from '../wire/messages.js';
 import type { ObserverMessage } from './event-message.js';

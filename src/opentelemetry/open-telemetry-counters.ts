@@ -1,5 +1,5 @@
 import { type Counter, type Gauge, metrics } from '@opentelemetry/api';
-import { type CounterLabels, Counters } from '../counters.js';
+import { type CounterLabels, Counters } from '../telemetry.js';
 
 /** The counters of Signalbox as metrics of the same names. */
 export class OpenTelemetryCounters extends Counters {

@@ -1,6 +1,5 @@
 import { isSpanContextValid, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
-import { readTraceParent, toTraceParent } from '../trace-parent.js';
-import { type TraceAttributes, Tracer, type TraceSpan } from '../tracer.js';
+import { readTraceParent, type TraceAttributes, Tracer, type TraceSpan, toTraceParent } from '../telemetry.js';
 
 /** A span for each action and each delivery that asks a permission or a method, in whatever OpenTelemetry SDK the process has set up; without one it costs next to nothing. */
 export class OpenTelemetryTracer extends Tracer {

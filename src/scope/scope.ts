@@ -1,12 +1,9 @@
 import type { DependencyContainer } from 'tsyringe';
 import { currentWork } from '../async-context.js';
 import { connectionContainer } from './connection-container.js';
-import { cookiesOf } from './cookies.js';
-import type { Identity } from './identity.js';
-import { type ParameterSchema, type PathParams, RouteParameters } from './route-parameters.js';
-import type { ScopeSession, ScopeUser } from './scope-types.js';
-import { offeredSubprotocols } from './subprotocols.js';
-import { pathAndQuery } from './url.js';
+import { cookiesOf, offeredSubprotocols } from './headers.js';
+import { type ParameterSchema, type PathParams, pathAndQuery, RouteParameters } from './route-parameters.js';
+import type { Identity, ScopeSession, ScopeUser } from './scope-types.js';
 
 /** Where a scope keeps its ownership. Not exported to applications, which log in through `Connections`. */
 export const ownership = Symbol('ownership');
@@ -227,4 +224,25 @@ export class Scope {
   headersAs<T>(schema: ParameterSchema<T>): T {
     return this.#parameters.get('headers', schema);
   }
+}
+
+/** The key of the user who is logged in, for logs: nothing else of a user belongs there. */
+export function userKeyOf({ identity, user }: Scope): string | number | undefined {
+  if (identity) return identity.userId;
+  if (isKey(user)) return user;
+  const id = idOf(user);
+  return isKey(id) ? id : undefined;
+}
+
+/** A user of the application's making may throw when it is looked at; no request ends for that. */
+function idOf(user: unknown): unknown {
+  try {
+    return typeof user === 'object' && user !== null && 'id' in user ? user.id : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isKey(value: unknown): value is string | number {
+  return typeof value === 'string' || typeof value === 'number';
 }

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../errors.js';
-import type { GivenRights, RightsProvider } from '../permissions/rights.js';
+import type { GivenRights, RightsProvider } from '../permissions/permission.js';
 import type { ActionContext } from '../scope/action-context.js';
 import { isSerializerClass, type SerializerClass, type SerializerContext } from './serializer.js';
 

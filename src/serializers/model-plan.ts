@@ -17,7 +17,7 @@ import {
 } from '../orm/row.js';
 import { clientOf, type PlainRow, runStatement, type StatementConnection } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import type { GivenRights } from '../permissions/rights.js';
+import type { GivenRights } from '../permissions/permission.js';
 import { isWithin, rightsKey } from './field-rights.js';
 import { hasOwnType } from './model-columns.js';
 import {

@@ -1,6 +1,6 @@
 import type { Opt, OptionalProps, PrimaryKeyProp, ScalarReference } from '@mikro-orm/core';
 import type { Class, ConcreteClass } from '../metadata.js';
-import type { RightsNameOf, RightsProvider } from '../permissions/rights.js';
+import type { RightsNameOf, RightsProvider } from '../permissions/permission.js';
 import type { Json } from '../wire/json.js';
 import type { FieldRights } from './field-rights.js';
 import type { AnySerializer, Serializer, SerializerClass } from './serializer.js';

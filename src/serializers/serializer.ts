@@ -1,6 +1,6 @@
 import type { ConcreteClass } from '../metadata.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
-import type { GivenRights } from '../permissions/rights.js';
+import type { GivenRights } from '../permissions/permission.js';
 import type { ActionContext } from '../scope/action-context.js';
 
 /** What a serializer may need to know of where it works. */

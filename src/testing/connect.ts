@@ -1,6 +1,5 @@
-import type { Identity } from '../scope/identity.js';
 import type { Scope } from '../scope/scope.js';
-import type { ScopeSession, ScopeUser } from '../scope/scope-types.js';
+import type { Identity, ScopeSession, ScopeUser } from '../scope/scope-types.js';
 import type { App } from '../server/app.js';
 import type { Route } from '../server/routes.js';
 import { decodeBinary, encodeBinary } from '../wire/binary.js';

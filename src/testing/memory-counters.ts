@@ -1,4 +1,4 @@
-import { type CounterLabels, Counters } from '../counters.js';
+import { type CounterLabels, Counters } from '../telemetry.js';
 
 /** Keeps what is counted: `container.registerInstance(Counters, new MemoryCounters())`. */
 export class MemoryCounters extends Counters {

@@ -1,6 +1,5 @@
 import type { ActionApi } from '../consumers/api-types.js';
-import type { ReplyFrame } from '../wire/messages.js';
-import type { WireName } from '../wire/names.js';
+import type { ReplyFrame, WireName } from '../wire/messages.js';
 import { Inbox } from './inbox.js';
 
 /** Options of what waits for a frame. */

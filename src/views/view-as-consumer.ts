@@ -1,7 +1,7 @@
 import { ApiConsumer, boundSession } from '../consumers/api-consumer.js';
 import { Action, type ViewOfReply } from '../decorators/action.js';
 import { Consumer } from '../decorators/consumer.js';
-import type { ReplyClass } from '../dispatch/action-declaration.js';
+import type { ReplyClass } from '../dispatch/actions.js';
 import { type ActionReply, reply } from '../dispatch/reply.js';
 import { objectSchema } from '../kwargs/json-schema.js';
 import { type OwnSchema, ownSchema } from '../kwargs/own-schema.js';

@@ -1,4 +1,4 @@
-import type { ReplyClass } from '../dispatch/action-declaration.js';
+import type { ReplyClass } from '../dispatch/actions.js';
 import { ConfigurationError, ValidationFailed } from '../errors.js';
 import type { JsonObject } from '../wire/codec.js';
 

@@ -1,3 +1,54 @@
+/** Label -> value. Both take few values: see `docs/operations.md`. */
+export type CounterLabels = Readonly<Record<string, string>>;
+
+/**
+ * Takes the figures of a running process. Extend it and register your own; this one counts nothing. The names are
+ * listed in `docs/operations.md`, and their labels take few values, never a user's or a client's.
+ *
+ * ```ts
+ * container.registerInstance(Counters, new OpenTelemetryCounters());   // from signalbox/opentelemetry
+ * ```
+ */
+export class Counters {
+  /** Adds one to a counter. */
+  increment(_name: string, _labels?: CounterLabels): void {}
+
+  /** Sets a gauge to its present value. */
+  gauge(_name: string, _value: number, _labels?: CounterLabels): void {}
+}
+
+/** Counters that fail must not take what they count with them. */
+export class GuardedCounters extends Counters {
+  /** Whether anything is counted: the default counts nothing, and costs nothing. */
+  readonly isOn: boolean;
+  readonly #counters: Counters;
+  readonly #onFailure: (error: unknown) => void;
+
+  /** @param onFailure called with what the counters threw */
+  constructor(counters: Counters, onFailure: (error: unknown) => void) {
+    super();
+    this.isOn = counters.constructor !== Counters;
+    this.#counters = counters;
+    this.#onFailure = onFailure;
+  }
+
+  override increment(name: string, labels?: CounterLabels): void {
+    this.#guard(() => this.#counters.increment(name, labels));
+  }
+
+  override gauge(name: string, value: number, labels?: CounterLabels): void {
+    this.#guard(() => this.#counters.gauge(name, value, labels));
+  }
+
+  #guard(count: () => void): void {
+    try {
+      count();
+    } catch (error) {
+      this.#onFailure(error);
+    }
+  }
+}
+
 /** One piece of work in a trace. */
 export interface TraceSpan {
   /** Stands in every log line of the work, as `trace`. */
@@ -91,4 +142,26 @@ export class GuardedTracer extends Tracer {
     };
     return { traceId: span.traceId, end };
   }
+}
+
+/** What the text of a W3C `traceparent` tells, version 00: <https://www.w3.org/TR/trace-context/#traceparent-header>. */
+export interface TraceParent {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly traceFlags: number;
+}
+
+/** Of a trace or a span that is none. */
+const noId = /^0+$/;
+
+/** Undefined for anything that is none: it may come from another process. */
+export function readTraceParent(text: unknown): TraceParent | undefined {
+  const [, traceId, spanId, flags] = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(String(text)) ?? [];
+  if (traceId === undefined || spanId === undefined || flags === undefined) return undefined;
+  if (noId.test(traceId) || noId.test(spanId)) return undefined;
+  return { traceId, spanId, traceFlags: Number.parseInt(flags, 16) };
+}
+
+export function toTraceParent({ traceId, spanId, traceFlags }: TraceParent): string {
+  return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
 }
