@@ -2,47 +2,47 @@ import type { GivenRights } from '../permissions/rights.js';
 import type { ObserverMessage } from './event-message.js';
 import type { Observer } from './observer.js';
 
-/** A request that subscribed: as much of it as its permissions need to be asked again. */
+/** The parts of a subscribing request that its permissions need to be asked again. */
 export interface SubscribingRequest {
   readonly action: string;
-  /** What the client sent under the names that the action or the subscription knows. */
+  /** The sent kwargs whose names the action or the subscription knows. */
   readonly sent: Readonly<Record<string, unknown>>;
-  /** What its action subscribed with. */
+  /** The kwargs that its action subscribed with. */
   readonly kwargs: unknown;
   readonly groups: readonly string[];
-  /** The text is equal for requests that ask for the same. */
+  /** A text that is equal for requests that ask for the same. */
   readonly key: string;
-  /** Heap that it takes for as long as its subscription lasts: an estimate that is not too low. */
+  /** Bytes of heap that it takes while its subscription lasts: an estimate that is not too low. */
   readonly bytes: number;
-  /** What it may be shown; until that is known, the least. */
+  /** The rights of the client; undefined, which means none, until they are known. */
   rights: GivenRights | undefined;
 }
 
-/** The consumer whose client has subscribed. */
+/** The consumer of a subscribed client. */
 export interface SubscriptionReceiver {
   /** Takes one message for one subscription. Never throws. */
   receive(message: ObserverMessage, record: SubscriptionRecord): void;
 }
 
-/** One request id of this consumer to hear of changes. */
+/** A subscription: one request id of a consumer for one observer. */
 export interface SubscriptionRecord {
   readonly receiver: SubscriptionReceiver;
   readonly observer: Observer;
   readonly requestId: string | number;
   readonly kwargs: unknown;
   groups: readonly string[];
-  /** The read of the change log that it begins behind; Infinity until that is known. What was committed before is none of its events. */
+  /** The read of the change log after which its events begin; Infinity until that is known. Earlier commits are not its events. */
   since: number;
-  /** As above, for groups that a later request of its id has added. */
+  /** Like `since`, for groups that a later request with its id has added. */
   later?: Map<string, number>;
   isEnded: boolean;
-  /** The requests whose groups it listens to: several where a client used its request id again. */
+  /** The requests whose groups it listens to: several if a client reused its request id. */
   requests: readonly SubscribingRequest[];
 }
 
 interface Group {
   readonly records: Set<SubscriptionRecord>;
-  /** The same, as long as no subscription joins or leaves. */
+  /** The list of its subscriptions, kept until one joins or leaves. */
   list: readonly SubscriptionRecord[] | undefined;
 }
 
@@ -52,11 +52,11 @@ const none: readonly never[] = [];
 export class SubscriptionIndex {
   readonly #groups = new Map<string, Group>();
   readonly #counts = new Map<Observer, number>();
-  /** The subscriptions of observers whose rows are judged for each group. */
+  /** The groups of observers that check their rows for each group. */
   readonly #judged = new Map<Observer, Set<string>>();
-  /** The groups that hold a subscription. */
+  /** The groups that have a subscription. */
   readonly groups: ReadonlyMap<string, unknown> = this.#groups;
-  /** The observers whose events a subscription listens to. */
+  /** The observers that have a subscription, with the number of them. */
   readonly heard: ReadonlyMap<Observer, number> = this.#counts;
 
   add(group: string, record: SubscriptionRecord): void {
@@ -82,12 +82,12 @@ export class SubscriptionIndex {
     else this.#counts.set(record.observer, left);
   }
 
-  /** The groups that subscriptions to an observer listen to whose rows are judged for each group. */
+  /** The groups of an observer's subscriptions, for an observer that checks its rows for each group. */
   groupsOf(observer: Observer): readonly string[] {
     return [...(this.#judged.get(observer) ?? none)];
   }
 
-  /** What the subscriptions in a group ask for, where the group says it: it is the same for all of them. */
+  /** The kwargs of the subscriptions in a group, if the group determines them: then all of them have the same. */
   kwargsOf(group: string): unknown {
     for (const { requests } of this.#groups.get(group)?.records ?? [])
       for (const request of requests) if (request.groups.includes(group)) return request.kwargs;
@@ -101,7 +101,7 @@ export class SubscriptionIndex {
   }
 
   /**
-   * The subscriptions in one of these groups, each once; the same list for the same group until one joins or leaves.
+   * The subscriptions in any of these groups, each once. A single group gives the same list until a subscription joins or leaves.
    *
    * @param groups each of them once
    */

@@ -11,28 +11,28 @@ import type {
   SubscriptionRecord,
 } from './subscription-index.js';
 
-/** What the subscriptions of one consumer take. */
+/** The size of one consumer's subscriptions. */
 export interface SubscriptionCounts {
-  /** Requests that subscribed, each once however often it came. */
+  /** The number of requests that subscribed, each counted once however often it was repeated. */
   subscriptions: number;
   groups: number;
-  /** Heap of the subscriptions: an estimate that is not too low. */
+  /** Bytes of heap of the subscriptions: an estimate that is not too low. */
   bytes: number;
 }
 
-/** Heap of a subscription without its groups and kwargs, and of each group that it listens to; both measured, and rounded up. */
+/** Bytes of heap of a subscription without its groups and kwargs, and of each of its groups; both measured and rounded up. */
 const subscriptionBytes = 1_024;
 const groupBytes = 512;
 
-/** A key above this length is kept as its hash. */
+/** A longer key is kept as its hash. */
 const longestKey = 128;
 
 /**
- * Which requests of one consumer asked for which groups: the only book on it. A request id names one subscription per
- * observer, however often it is asked for; two ids are two subscriptions, even for the same row.
+ * The only record of which requests of one consumer asked for which groups. A request id names one subscription per observer, however often
+ * it is sent; two ids are two subscriptions, even for the same row.
  */
 export class Subscriptions {
-  /** A list: there are few, and in a process there are many such lists. */
+  /** A list, because a consumer has few subscriptions and a process has many such lists. */
   #records: readonly SubscriptionRecord[] = [];
 
   constructor(
@@ -45,15 +45,15 @@ export class Subscriptions {
     return this.#records;
   }
 
-  /** `1` and `"1"` are two request ids. */
+  /** Finds a subscription; `1` and `"1"` are two request ids. */
   find(observer: Observer, requestId: RequestId): SubscriptionRecord | undefined {
     return this.#records.find((record) => record.observer === observer && record.requestId === requestId);
   }
 
   /**
-   * A new subscription. It listens to nothing yet.
+   * Opens a subscription, without any groups yet.
    *
-   * @throws ParseError without a request id: its events could not say what they answer
+   * @throws ParseError without a request id: its events could not say which request they answer
    */
   open(observer: Observer, requestId: RequestId, kwargs: unknown): SubscriptionRecord {
     if (requestId === null) throw new ParseError('A subscription needs a request_id.');
@@ -73,7 +73,11 @@ export class Subscriptions {
     return record;
   }
 
-  /** A request that asks for what none of its subscription has asked for. @returns what takes it back */
+  /**
+   * Notes a request that asks for something new for its subscription.
+   *
+   * @returns a function that takes it back
+   */
   note(record: SubscriptionRecord, request: SubscribingRequest): () => void {
     record.requests = record.requests.concat(request);
     this.count.subscriptions += 1;
@@ -81,14 +85,17 @@ export class Subscriptions {
     return () => this.#forget(record, [request]);
   }
 
-  /** What was committed before a later request is none of the events of the groups that it adds. They begin when their read is done. */
+  /**
+   * Adds groups of a later request. What was committed before that request is no event of these groups; their events begin when their read
+   * is done.
+   */
   addLater(record: SubscriptionRecord, groups: readonly string[]): void {
     if (groups.length === 0) return;
     record.later ??= new Map();
     for (const group of groups) record.later.set(group, Number.POSITIVE_INFINITY);
   }
 
-  /** How many of these groups no subscription of the consumer is in. */
+  /** The number of these groups that no subscription of the consumer is in. */
   countNew(groups: readonly string[]): number {
     return new Set(groups.filter((group) => !this.#isHeld(group))).size;
   }
@@ -100,7 +107,7 @@ export class Subscriptions {
     for (const group of added) this.index.add(group, record);
   }
 
-  /** Takes these groups out of one subscription; without any group left it has ended. */
+  /** Takes these groups out of one subscription; without any group left the subscription ends. */
   leave(record: SubscriptionRecord, groups: readonly string[]): void {
     const left = without(record.groups, groups);
     const held = without(record.groups, left);
@@ -121,14 +128,18 @@ export class Subscriptions {
     if (record) this.leave(record, record.groups);
   }
 
-  /** Ends all of them. @returns their request ids */
+  /**
+   * Ends all subscriptions.
+   *
+   * @returns their request ids
+   */
   endAll(): ReadonlySet<string | number> {
     const ended = this.#records;
     for (const record of ended) this.leave(record, record.groups);
     return new Set(ended.map(({ requestId }) => requestId));
   }
 
-  /** Ends all that a request id asked for. */
+  /** Ends all subscriptions of a request id. */
   end(requestId: string | number): void {
     for (const record of this.#records.filter((each) => each.requestId === requestId))
       this.leave(record, record.groups);
@@ -169,7 +180,7 @@ export class Subscriptions {
   }
 }
 
-/** @param sent by the client, under the names that are known */
+/** @param sent what the client sent, under the names that are known */
 export function subscribingRequest(
   action: string,
   requestId: RequestId,
@@ -179,19 +190,22 @@ export function subscribingRequest(
 ): SubscribingRequest {
   const text = JSON.stringify([action, sent, groups], asTold);
   const key = text.length > longestKey ? createHash('sha256').update(text).digest('base64') : text;
-  // Kwargs that the application makes may lead back to themselves; entities are its own, and lead to any number of others.
+  // Kwargs that the application makes may contain themselves. Entities belong to the application, and may lead to any number of others.
   const held = heapBytesOf([requestId, action, key, sent, groups]) + heapBytesOf(kwargs, isEntity);
   const bytes = subscriptionBytes + groupBytes * groups.length + held;
   return { action, sent, kwargs, groups, key, bytes, rights: undefined };
 }
 
-/** A schema may make sets, maps and bigints of what came: JSON shows the former alike, and the latter not at all. */
+/**
+ * Makes values comparable as JSON: a schema may turn what a client sent into sets and maps, which JSON shows all alike, and bigints, which
+ * it cannot show.
+ */
 function asTold(_name: string, value: unknown): unknown {
   if (value instanceof Set || value instanceof Map) return [...value];
   return typeof value === 'bigint' ? String(value) : value;
 }
 
-/** The groups of one list that are not in another. Lists of groups are not changed: subscription and request may share one. */
+/** The groups of one list that are not in another. Lists of groups are never changed, because subscription and request may share one. */
 export function without(groups: readonly string[], others: readonly string[]): readonly string[] {
   if (others.length === 0) return groups;
   const excluded = new Set(others);
