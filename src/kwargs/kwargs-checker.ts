@@ -3,10 +3,10 @@ import { ValidationFailed } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
 import { toInstance, unknownText } from './class-rules.js';
 
-/** What may describe an action's kwargs: a class with class-validator's rules, or any Standard Schema (zod, valibot, arktype). */
+/** A schema of an action's kwargs: a class with class-validator's rules, or any Standard Schema (zod, valibot, arktype). */
 export type KwargsSchema = ConcreteClass<object> | StandardSchemaV1;
 
-/** What a schema lets through. */
+/** The type of checked kwargs: the output of their schema. */
 export type KwargsOf<Schema extends KwargsSchema> =
   Schema extends ConcreteClass<infer Instance>
     ? Instance
@@ -14,7 +14,7 @@ export type KwargsOf<Schema extends KwargsSchema> =
       ? StandardSchemaV1.InferOutput<Schema>
       : never;
 
-/** What a client sends for it. */
+/** The type of the kwargs that a client sends. */
 export type KwargsInputOf<Schema extends KwargsSchema> =
   Schema extends ConcreteClass<infer Instance>
     ? Instance
@@ -28,12 +28,12 @@ export function isStandardSchema(schema: KwargsSchema): schema is StandardSchema
 
 export interface CheckedKwargs {
   readonly value: unknown;
-  /** Unknown names that came. */
+  /** Unknown names that the client sent. */
   readonly dropped: readonly string[];
 }
 
 /**
- * What came -> a checked instance of the class, or the output of the schema.
+ * Checks kwargs. Returns an instance of the class, or the output of the schema.
  *
  * @param strict refuses names that the schema does not know
  * @throws ValidationFailed with `{field: [texts]}`
@@ -51,13 +51,13 @@ export async function checkKwargs(
   return { value, dropped };
 }
 
-/** @throws ValidationFailed if there is any name */
+/** @throws ValidationFailed if there is any unknown name */
 export function refuseUnknown(names: readonly string[]): void {
   if (names.length === 0) return;
   throw ValidationFailed.of(Object.fromEntries(names.map((name) => [name, [unknownText]])));
 }
 
-/** A property, or an accessor; not what every object inherits, and not a method. */
+/** Whether the value has a property or an accessor of this name. Members of every object, and methods, do not count. */
 function isKnown(value: unknown, name: string): boolean {
   if (typeof value !== 'object' || value === null) return false;
   return Object.hasOwn(value, name) || (name in value && typeof Reflect.get(value, name) !== 'function');
