@@ -8,7 +8,7 @@ const DESCRIPTION =
   'Compares two AsyncAPI documents as `signalbox asyncapi` writes them, and lists each change. Exit code 1 if a client that ' +
   'was written for the old one may fail with the new one.';
 
-/** `signalbox contract diff OLD NEW`: what changed for clients. */
+/** `signalbox contract diff OLD NEW`: lists changes that clients may notice. */
 export const contract: AddCommand = (program, terminal) => {
   program
     .command('contract')

@@ -48,7 +48,7 @@ function subscriptionItem(session: Session, subscription: LiveSubscription): HTM
   );
 }
 
-/** The commits that observers turned into events, and why each came here or did not. */
+/** The commits that observers turned into events, and why each event reached this connection or not. */
 export class ChangesPanel {
   readonly element = element('div', { class: 'stack' });
   readonly #session: Session;
@@ -129,7 +129,7 @@ export class ChangesPanel {
   }
 }
 
-/** The scope and the groups of this connection, as the server has them. */
+/** The scope and the groups of this connection, from the server. */
 export function scopePanel(session: Session): readonly HTMLElement[] {
   const { state } = session;
   if (!state) {

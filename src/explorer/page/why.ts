@@ -2,7 +2,7 @@ import type { DeliveryDecision } from '../../inspection.js';
 import type { RouteDescription } from './api.js';
 import type { SeenChange, Session } from './session.js';
 
-/** Why a change did or did not become a frame here, for one subscription or for none. */
+/** Why a change did or did not become a frame here, for one subscription or for all. */
 export interface Reason {
   readonly isSent: boolean;
   readonly text: string;
@@ -10,7 +10,7 @@ export interface Reason {
   readonly subscribe?: { readonly stream: string | null; readonly action: string };
 }
 
-/** What the server decided, in a sentence. */
+/** The server's decision, as a sentence. */
 export function outcomeText({ outcome, asked, action, sentAs }: DeliveryDecision): string {
   const answers = asked.map(
     ({ permission, answer }) => `${permission} ${answer === null ? 'has no opinion' : answer ? 'says yes' : 'says no'}`,
@@ -34,7 +34,7 @@ export function outcomeText({ outcome, asked, action, sentAs }: DeliveryDecision
   }
 }
 
-/** Every reason that is known: one for each subscription of the observer, or that there is none. */
+/** Every known reason: one for each subscription of the observer, or that there is none. */
 export function reasonsFor(change: SeenChange, session: Session): readonly Reason[] {
   const streams = (session.target?.route.streams ?? []).filter(({ consumer }) => consumer === change.consumer);
   if (streams.length === 0) return [{ isSent: false, text: `${change.consumer} is not behind this path.` }];
