@@ -31,7 +31,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new CommandFailed(`package.json is no JSON: ${error instanceof Error ? error.message : error}`);
+    throw new CommandFailed(`package.json is not valid JSON: ${error instanceof Error ? error.message : error}`);
   }
 }
 
@@ -61,7 +61,7 @@ export async function loadApplication({ folder, err }: Pick<Terminal, 'folder' |
   if (given === undefined) throw new CommandFailed(`${named} exports no application. ${HOW_TO_EXPORT}`);
   const app: unknown = await attempt(named, () => (typeof given === 'function' ? given() : given));
   if (isApplication(app)) return app;
-  throw new CommandFailed(`What ${named} exports is no application of createApp. ${HOW_TO_EXPORT}`);
+  throw new CommandFailed(`What ${named} exports is not an application of createApp. ${HOW_TO_EXPORT}`);
 }
 
 async function attempt<T>(named: string, work: () => T | Promise<T>): Promise<T> {
@@ -104,8 +104,7 @@ async function importFrom(folder: string, name: string): Promise<void> {
 async function noteStaleness(folder: string, path: string, err: Terminal['err']): Promise<void> {
   const built = await newest(resolve(folder, relative(folder, path).split(/[\\/]/)[0] ?? '.'), /\.(js|tsbuildinfo)$/);
   const written = await newest(join(folder, 'src'), /\.ts$/);
-  if (written > built)
-    err('src/ was changed after the last build, and what follows is as it was then: npm run build\n');
+  if (written > built) err('src/ was changed after the last build, which the following describes: npm run build\n');
 }
 
 /** The time of the newest file in a folder; 0 if there is none. */

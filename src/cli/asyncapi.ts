@@ -58,6 +58,6 @@ async function compare(written: string, out: string, { folder }: Terminal): Prom
   });
   // A checkout may have converted the line endings.
   if (present.replaceAll('\r\n', '\n') !== written) {
-    throw new CommandFailed(`${out} is stale: the application has changed. Write it anew: leave --check out.`);
+    throw new CommandFailed(`${out} is out of date: the application has changed. Write it again: leave --check out.`);
   }
 }

@@ -112,7 +112,7 @@ class Explorer implements AppInspector {
       await this.#serve(name, query, request, response);
     } catch (error) {
       this.#app.logger.error('The explorer could not answer.', { path: this.path + name, error });
-      send(response, 500, 'The explorer could not answer: the log says why.\n');
+      send(response, 500, 'The explorer could not answer: see the log.\n');
     }
   }
 
@@ -147,7 +147,7 @@ function fileAt(name: string): readonly [folder: string, type: string] | undefin
 }
 
 function refusal(allow: ExplorerOptions['allow']): string {
-  if (allow) return 'The explorer is not for you.\n';
+  if (allow) return 'You may not see the explorer.\n';
   return 'The explorer answers browsers on its own machine, at localhost. For others: explorer({ allow: (request) => … }).\n';
 }
 

@@ -53,5 +53,5 @@ export type FittingBackend<Entity, Backend> =
       ? Entity extends Row
         ? unknown
         : 'it filters the rows of another entity'
-      : 'it is no FilterBackend'
+      : 'it is not a FilterBackend'
     : 'it is no class';

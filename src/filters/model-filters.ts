@@ -31,7 +31,7 @@ interface FilterField {
 type Asked = { readonly tests: readonly ValueTest[] } | { readonly filter: RowFilter };
 
 const longestText = 200;
-const notHeld = 'A subscription follows what the row itself holds, and not what relations lead to.';
+const notHeld = 'Subscriptions filter by columns of the row itself, not by columns of its relations.';
 const everything: RowFilter = { kind: 'all', of: [] };
 
 /** The operators of fields that are listed without operators. */
@@ -257,7 +257,7 @@ function boundOf({ path: { last } }: FilterField, sent: unknown): Outcome {
   if (sent === null) return { text: 'This field may not be null.' };
   if (last.targetMeta) {
     const key = toPrimaryKey(last.targetMeta, sent);
-    return key === undefined ? { text: `${JSON.stringify(sent)} is no key.` } : { value: key };
+    return key === undefined ? { text: `${JSON.stringify(sent)} is not a key.` } : { value: key };
   }
   const outcome = comparedValue(last, sent);
   // The ORM writes a number into the SQL, where PostgreSQL would read it with double precision.
@@ -282,7 +282,7 @@ function isObject(value: unknown): value is object {
 }
 
 function unknownText(name: unknown, known: readonly string[]): string {
-  return `${JSON.stringify(name)} is not known here. Known are ${known.join(', ')}.`;
+  return `${JSON.stringify(name)} is not known here. Known names are ${known.join(', ')}.`;
 }
 
 // What a consumer declares
@@ -322,7 +322,8 @@ function fieldOf(meta: EntityMetadata, name: string, operators: readonly FilterO
   const path = declaredPath(meta, name);
   const { last, steps } = path;
   if (!isRelation(last) && (!isOwnColumn(last) || !isComparable(last))) {
-    const reason = 'is to be filtered, and its values cannot be compared as they come (JSON, a list, binary data).';
+    const reason =
+      'is to be filtered, but its values cannot be compared with those that clients send (JSON, a list, binary data).';
     throw fault(meta, name, reason, `Take it out of the fields, or ${ownCondition}`);
   }
   const comparison = comparisonOf(last);
@@ -340,7 +341,7 @@ function checkOperator(
 ): void {
   const need = Object.hasOwn(needs, operator) ? needs[operator] : undefined;
   if (!need) {
-    const reason = `has a filter "${operator}", which is no operator.`;
+    const reason = `has a filter "${operator}", which is not an operator.`;
     throw fault(meta, name, reason, `Name one of these: ${Object.keys(needs).join(', ')}.`);
   }
   if (need === 'anything') return;
@@ -349,7 +350,7 @@ function checkOperator(
     throw fault(
       meta,
       name,
-      `is a relation, and rows are not compared by "${operator}".`,
+      `is a relation, but rows are not compared by "${operator}".`,
       `Name a column of it: "${name}.${key}".`,
     );
   }
@@ -357,11 +358,11 @@ function checkOperator(
     throw fault(
       meta,
       name,
-      `has a filter "${operator}", and holds no text.`,
+      `has a filter "${operator}", but does not hold text.`,
       `Take the operator out, or ${ownCondition}`,
     );
   if (need === 'order' && !isOrdered) {
-    const reason = `has a filter "${operator}", and the order of its values is not the same in every database.`;
+    const reason = `has a filter "${operator}", but the order of its values is not the same in every database.`;
     throw fault(meta, name, reason, `Take the operator out, or ${ownCondition}`);
   }
 }
@@ -371,13 +372,13 @@ function orderedPathOf(meta: EntityMetadata, name: string): ModelPath {
   const { last } = path;
   if (isToMany(last)) {
     const [key = 'id'] = last.targetMeta?.primaryKeys ?? [];
-    throw fault(meta, name, 'is to order lists, and is a relation to many.', `Name a column of it: "${name}.${key}".`);
+    throw fault(meta, name, 'is to order lists, but is a relation to many.', `Name a column of it: "${name}.${key}".`);
   }
   if (isOwnColumn(last) && (isRelation(last) || isComparable(last) || isSearchable(last))) return path;
   throw fault(
     meta,
     name,
-    'is to order lists, and its values have no order (JSON, a list, binary data).',
+    'is to order lists, but its values have no order (JSON, a list, binary data).',
     'Take it out of the ordering.',
   );
 }
@@ -389,7 +390,7 @@ function isSearchable(prop: EntityProperty): boolean {
 function searchedPathOf(meta: EntityMetadata, name: string): ModelPath {
   const path = declaredPath(meta, name);
   if (isSearchable(path.last)) return path;
-  throw fault(meta, name, 'is to be searched, and holds no text.', 'Search in text columns.');
+  throw fault(meta, name, 'is to be searched, but does not hold text.', 'Search in text columns.');
 }
 
 function declaredPath(meta: EntityMetadata, name: string): ModelPath {
@@ -401,7 +402,7 @@ function declaredPath(meta: EntityMetadata, name: string): ModelPath {
   const isKnownColumn = path && (isRelation(path.last) || isOwnColumn(path.last));
   if (isKnownColumn) return path;
   const remedy = `Name columns, relations, and what they lead to: "project.team". Or ${ownCondition}`;
-  throw fault(meta, name, 'is no column of the model.', remedy);
+  throw fault(meta, name, 'is not a column of the model.', remedy);
 }
 
 function fault(meta: EntityMetadata, member: string, reason: string, remedy: string): ConfigurationError {

@@ -48,7 +48,7 @@ function unheard(): ConfigurationError {
   return new ConfigurationError({
     class: 'afterCommit',
     reason:
-      'is called in a transaction whose end is not heard of: no application uses its database now, or MikroORM did not begin it with BEGIN.',
+      'is called in a transaction whose end Signalbox does not see: no application uses its database now, or MikroORM did not begin it with BEGIN.',
     remedy:
       'Call it between createApp({ orm, … }) and app.close(), in a transaction of em.transactional or em.begin of an ORM without ' +
       '`disableTransactions` and `implicitTransactions: false`.',

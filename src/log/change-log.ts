@@ -309,7 +309,9 @@ export class ChangeLog {
       } catch (error) {
         // The last application may have ended meanwhile.
         if (!this.#isReady) return;
-        logger.warn('What other processes observe could not be read. What was known of it counts on.', { error });
+        logger.warn('The models that other processes observe could not be read; those read before stay in use.', {
+          error,
+        });
       }
       this.#refreshLater();
     });
@@ -607,10 +609,10 @@ function withoutRights(cause: Error): ConfigurationError {
   const fault = {
     class: 'createApp',
     member: 'orm',
-    reason: `has a transaction whose role may not tell the change log what was written: ${cause.message}.`,
+    reason: `has a transaction whose role may not write its entry of the change log: ${cause.message}.`,
     remedy:
       'Grant the role what writing needs, `usage` on the schema signalbox, `insert` and `select (id)` on signalbox.log, and `select` on the tables ' +
-      'of observed models; or run `reset role` behind the last flush of the transaction.',
+      'of observed models; or run `reset role` after the last flush of the transaction.',
   };
   return new ConfigurationError(fault, { cause });
 }

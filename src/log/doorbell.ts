@@ -122,7 +122,8 @@ export class Doorbell {
   }
 
   #up(): void {
-    if (this.#hearing === 'down') this.#options.logger.info('Commits of other processes are heard of again.');
+    if (this.#hearing === 'down')
+      this.#options.logger.info('This process hears of the commits of other processes again.');
     this.#hearing = 'up';
     this.#send(hello);
     this.#options.rung('observed');
@@ -131,9 +132,12 @@ export class Doorbell {
 
   #down(error: unknown): void {
     if (this.#hearing !== 'down')
-      this.#options.logger.warn('Commits of other processes are not heard of, and are polled for meanwhile.', {
-        error,
-      });
+      this.#options.logger.warn(
+        'This process does not hear of the commits of other processes, and polls for them meanwhile.',
+        {
+          error,
+        },
+      );
     this.#hearing = 'down';
   }
 }

@@ -335,7 +335,7 @@ export class LogReader {
   async #passOver(reason: MissedReason): Promise<MissedReason> {
     await this.#goToHead();
     this.#number += 1;
-    this.options.logger.warn('The reader of the change log has passed over changes.', { reason });
+    this.options.logger.warn('The reader of the change log has skipped changes.', { reason });
     return reason;
   }
 

@@ -41,7 +41,7 @@ export class LooseEntries {
     if (this.#waiting.length >= this.most)
       return Promise.reject(
         new Error(
-          `${this.most} connection commands and rechecks wait for the database already: other processes will not hear this one.`,
+          `${this.most} connection commands and rechecks wait for the database already: other processes will not receive this one.`,
         ),
       );
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -61,9 +61,12 @@ export class LooseEntries {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#waiting.length > 0)
-      this.#logger().error('Orders to other processes could not be written to the change log before the end.', {
-        count: this.#waiting.length,
-      });
+      this.#logger().error(
+        'Commands, rechecks and signals for other processes could not be written to the change log before it stopped.',
+        {
+          count: this.#waiting.length,
+        },
+      );
     this.#waiting = [];
   }
 
@@ -90,7 +93,7 @@ export class LooseEntries {
   #tryAgain(error: unknown): void {
     if (this.#retryAfter === firstRetry)
       this.#logger().warn(
-        'Orders to other processes cannot be written to the change log. They are kept, and tried again.',
+        'Commands, rechecks and signals for other processes cannot be written to the change log. They are kept, and tried again.',
         {
           error,
         },

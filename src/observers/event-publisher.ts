@@ -169,11 +169,11 @@ export class EventPublisher {
     try {
       await outlastFailures(attempt, { timeLimit: this.retryTimeLimit });
     } catch (error) {
-      this.logger.error('The database failed for too long while a change was announced.', {
+      this.logger.error('The database failed for too long while the events of a change were made.', {
         observers: [...left].map(({ id }) => id),
         error,
       });
-      this.missed('The database failed for too long while a change was announced.', left);
+      this.missed('The database failed for too long while the events of a change were made.', left);
     }
   }
 
@@ -211,7 +211,7 @@ export class EventPublisher {
         await this.#tell(change, listeners, { before, after }, source, outcome, failures);
       });
     } catch (error) {
-      this.logger.error('A change could not be announced.', { model: meta.className, key: change.key, error });
+      this.logger.error('A change could not be sent as an event.', { model: meta.className, key: change.key, error });
     }
   }
 
@@ -357,11 +357,11 @@ export class EventPublisher {
 
   /** Logs a failed observer. The other observers of the change still run. */
   #noteUntold({ id }: Observer, pk: unknown, error: unknown): void {
-    this.logger.error('A change could not be announced.', { observer: id, pk, error });
+    this.logger.error('A change could not be sent as an event.', { observer: id, pk, error });
   }
 
   #unasked({ id }: Observer): (error: unknown) => void {
-    return (error) => this.logger.error('Subscriptions could not be asked again.', { observer: id, error });
+    return (error) => this.logger.error('Subscriptions could not be rechecked.', { observer: id, error });
   }
 
   // Signals
@@ -391,7 +391,7 @@ export class EventPublisher {
       await this.#tellSignal(observer, sent, source, outcome);
     } catch (error) {
       if (failures.note(observer, error)) return;
-      this.logger.error('A signal could not be announced.', { observer: observer.id, error });
+      this.logger.error('A signal could not be sent as an event.', { observer: observer.id, error });
     }
   }
 

@@ -49,7 +49,7 @@ export async function faultOf(
   return new ConfigurationError({
     class: groups.consumer,
     member: groups.member,
-    reason: `yields ${JSON.stringify(name)}, which is no group${reason}.`,
+    reason: `yields ${JSON.stringify(name)}, which cannot be a group${reason}.`,
     remedy,
   });
 }

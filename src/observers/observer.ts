@@ -198,7 +198,7 @@ function outsideOfConnections(consumer: Class): object {
         class: consumer.name,
         member: name,
         reason:
-          'is read while the groups of a row are asked for, which happens once per change and outside any connection.',
+          'is read while the groups of a row are computed, which happens once per change and outside any connection.',
         remedy: 'Derive the groups from the row alone.',
       });
     },
@@ -239,7 +239,7 @@ function checkNamed(
   throw new ConfigurationError({
     class: consumer.name,
     member,
-    reason: `yields groups for "${observer}", which is no observer.`,
+    reason: `yields groups for "${observer}", which is not an observer.`,
     remedy: `Put @ModelObserver on ${observer}, or name one of: ${[...declared.keys()].join(', ') || 'none yet'}.`,
   });
 }
@@ -250,7 +250,7 @@ function checkBothSides(consumer: Class, member: string, hasSignal: boolean, has
   throw new ConfigurationError({
     class: consumer.name,
     member,
-    reason: `has groups for one side only, so that no subscription would ever hear of a change.`,
+    reason: `has groups for one side only, so no subscription would ever receive a change.`,
     remedy: `Add a method with @${missing}('${member}').`,
   });
 }

@@ -65,7 +65,7 @@ export class Rechecker {
     throw new ConfigurationError({
       class: consumer.name,
       member,
-      reason: 'is to be asked again, and no route leads to such an observer.',
+      reason: 'is to be rechecked, but no routed consumer has this observer.',
       remedy: 'Name a routed consumer and one of its observers.',
     });
   }

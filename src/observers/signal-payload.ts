@@ -120,7 +120,7 @@ function fault(place: string, reason: string): ConfigurationError {
   return new ConfigurationError({
     class: 'Signal',
     member: 'send',
-    reason: `was given what cannot be sent on: ${place} ${reason}.`,
-    remedy: 'Send plain data: the key of an entity, or what of it is to be shown.',
+    reason: `was given a payload that cannot be sent: ${place} ${reason}.`,
+    remedy: 'Send plain data: the key of an entity, or the values to show.',
   });
 }

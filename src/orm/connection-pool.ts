@@ -447,7 +447,7 @@ function hiddenPool(): ConfigurationError {
     class: 'createApp',
     member: 'orm',
     reason:
-      'has a Kysely or a dialect of its own in `driverOptions`, whose connections cannot be watched: each one that the server ended in a transaction would be lost for ever.',
+      'has a Kysely or a dialect of its own in `driverOptions`, whose connections cannot be watched: each connection that the server ends in a transaction would be lost to the pool.',
     remedy: 'Give MikroORM the options of the pool instead: driverOptions: { max: 10, … }.',
   });
 }

@@ -162,7 +162,7 @@ export function toApiError(storages: readonly MetadataStorage[], thrown: unknown
   const cause = { cause: thrown };
   if (thrown instanceof NotFoundError) return new NotFound(undefined, cause);
   if (thrown instanceof OptimisticLockError)
-    return new Conflict('The row was changed by someone else meanwhile.', cause);
+    return new Conflict('The row was changed by another request meanwhile.', cause);
   if (thrown instanceof CommitInDoubt) return new OutcomeUnknown(undefined, cause);
   if (isConnectionFailure(thrown))
     return new Unavailable(undefined, { ...cause, retryAfter: retryAfter(), remedy: databaseRemedy });
@@ -170,7 +170,7 @@ export function toApiError(storages: readonly MetadataStorage[], thrown: unknown
   if (thrown instanceof DriverException || isDatabaseFailure(thrown)) {
     const { code }: Violation = thrown as Violation;
     if (code !== undefined && givenUp.has(code))
-      return new Conflict('Someone else was writing the same rows. Try again.', cause);
+      return new Conflict('Another request was writing the same rows. Try again.', cause);
     if (code === cancelledStatement || thrown.message === lateAnswer)
       return new TimeLimitExceeded('The database took too long.', cause);
   }

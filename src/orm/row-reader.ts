@@ -295,9 +295,9 @@ export function hiddenFault(className: string, cause?: unknown): ConfigurationEr
     member: 'orm',
     reason:
       `has a transaction that wrote a row of ${className}, or a link to it, which a policy of row level security may hide from it: ` +
-      'what became of the row cannot be told.',
+      'its new state cannot be read.',
     remedy:
-      'Let a policy for SELECT pass what the role may write, or run `reset role` behind the last flush of the transaction; ' +
+      'Let a policy for SELECT pass what the role may write, or run `reset role` after the last flush of the transaction; ' +
       "where raw SQL or the database deletes the row, call announce(…, 'delete') before.",
   };
   return new ConfigurationError(fault, { cause });

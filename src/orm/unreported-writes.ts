@@ -80,8 +80,10 @@ export function warnOfUnreportedWrites(
     if ((model ?? cascaded ?? unlinked) === undefined || announced.getStore()) return;
     const { stack, isReported } = currentCall();
     const changed = cascaded ?? (isReported ? undefined : unlinked);
-    if (model !== undefined && !isReported) warn('Rows were written of which no observer hears.', model, stack);
-    else if (changed !== undefined) warn('The database may change rows of which no observer hears.', changed, stack);
+    if (model !== undefined && !isReported)
+      warn('Rows were written, and no observer receives the change.', model, stack);
+    else if (changed !== undefined)
+      warn('The database may change rows, and no observer receives the change.', changed, stack);
   };
   return models.size > 0 ? listen(em, listener) : () => {};
 }

@@ -109,7 +109,7 @@ function columnOf(meta: EntityMetadata, name: string): ModelPath {
   throw new ConfigurationError({
     class: meta.className,
     member: name,
-    reason: 'is in the order of a list with cursors, and is no column whose values are loaded and can be compared.',
+    reason: 'is in the order of a list with cursors, but is not a column with loaded, comparable values.',
     remedy: 'Order by other columns, or use another paginator.',
   });
 }
@@ -168,5 +168,5 @@ function checked(path: ModelPath, value: unknown): unknown {
 }
 
 function invalid(): ValidationFailed {
-  return ValidationFailed.of({ cursor: ['This is no cursor of this list.'] });
+  return ValidationFailed.of({ cursor: ['This cursor does not belong to this list.'] });
 }

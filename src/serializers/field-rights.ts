@@ -87,7 +87,7 @@ export function checkRights(serializer: SerializerClass): void {
     class: serializer.name,
     member: 'rights',
     reason: `would show each event in ${count} ways, more than ${mostTexts}: one for every combination of rights.`,
-    remedy: 'Let one provider say the rights, with fewer names.',
+    remedy: 'Let one provider decide the rights, with fewer names.',
   });
 }
 

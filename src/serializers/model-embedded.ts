@@ -94,11 +94,11 @@ export function embeddedObstacle(
   declared = prop,
 ): string | undefined {
   const own = prop.targetMeta as EntityMetadata;
-  if (isMadeByCode(declared)) return `${path}, which is no plain column`;
+  if (isMadeByCode(declared)) return `${path}, which is not a plain column`;
   const classes = own.polymorphs?.length ? own.polymorphs : [em.getMetadata().find(type)];
   if (classes.some((each) => each?.forceConstructor)) return `${path}, which is made by its constructor`;
   if (own.polymorphs?.length && !isToldApart(own, fields))
-    return `${path}, which is of one of several classes that its columns do not tell apart`;
+    return `${path}, whose class, one of several, its columns do not determine`;
   for (const field of fields.filter(({ isShown }) => isShown)) {
     const inner = memberOf(prop, field);
     const member = (own.properties[field.name as never] as EntityProperty | undefined) ?? inner;
@@ -121,7 +121,7 @@ function isToldApart({ discriminatorColumn, properties }: EntityMetadata, fields
 
 function memberObstacle(path: string, prop: EntityProperty, declared: EntityProperty): string | undefined {
   if (prop.targetMeta && !isPlainKey(prop)) return `the relation ${path}`;
-  return declared.formula || isMadeByCode(declared) ? `${path}, which is no plain column` : undefined;
+  return declared.formula || isMadeByCode(declared) ? `${path}, which is not a plain column` : undefined;
 }
 
 /** Whether columns or JSON hold the key of the relation's row. */

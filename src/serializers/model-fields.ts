@@ -166,7 +166,7 @@ interface Refusal {
 }
 
 const ownType =
-  'List it as readOnly, or give the property a type of your own, a class that extends Type: it says what may come.';
+  'List it as readOnly, or give the property a type of your own, a class that extends Type: it decides which values are valid.';
 
 function holds(name: string, { reason, remedy }: Refusal): Refusal {
   return { reason: `holds ${name}, which ${reason}`, remedy };
@@ -191,7 +191,7 @@ function lost(prop: EntityProperty, declared: EntityProperty, around: EntityProp
     };
   if (prop.getter && !prop.setter && declared.persist !== false)
     return {
-      reason: 'is a getter: MikroORM stores what it gives, and cannot set it when it reads the row.',
+      reason: 'is a getter: MikroORM stores its value, but cannot set it when it reads the row.',
       remedy: 'Declare it with persist: false, or give it a setter.',
     };
   if (prop.version)
@@ -236,7 +236,7 @@ function refuseUnlinkable(serializer: string, member: string, ends: readonly (En
     throw new ConfigurationError({
       class: serializer,
       member,
-      reason: `is accepted from clients, and MikroORM links no rows of ${meta.className}: its key has several columns, and ${key.name} is a bigint.`,
+      reason: `is accepted from clients, but MikroORM links no rows of ${meta.className}: its key has several columns, and ${key.name} is a bigint.`,
       remedy: `Let ${key.name} be a text, @PrimaryKey({ type: new BigIntType('string') }), or list ${member} as readOnly.`,
     });
   }
@@ -250,7 +250,7 @@ function unclear(prop: EntityProperty, field: ModelField): Refusal | undefined {
     };
   if (!field.isAccepted) return undefined;
   const accepted = (reason: string): Refusal => ({
-    reason: `is accepted from clients, and ${reason}.`,
+    reason: `is accepted from clients, but ${reason}.`,
     remedy: ownType,
   });
   if (field.column.refusal !== undefined) return accepted(field.column.refusal);

@@ -376,7 +376,7 @@ async function settled(data: Shown): Promise<Shown> {
 /** @throws EntityNeeded if the serializer does more than show its fields */
 function plainFields(serializer: SerializerClass, { unitOfWork, rights }: Compiling): readonly ModelField[] {
   const { prototype, name } = serializer;
-  if (!(prototype instanceof BaseModelSerializer)) throw new EntityNeeded(`${name}, which is no ModelSerializer`);
+  if (!(prototype instanceof BaseModelSerializer)) throw new EntityNeeded(`${name}, which is not a ModelSerializer`);
   for (const member of ['toData', 'pathsToLoad'] as const)
     if (prototype[member] !== BaseModelSerializer.prototype[member])
       throw new EntityNeeded(`${name}, which has a ${member} of its own`);
@@ -396,7 +396,7 @@ function checkPlain(meta: EntityMetadata, { em }: Compiling): void {
   if (hooks.onLoad || hooks.onInit) throw new EntityNeeded(`${className}, which has a hook for rows that are loaded`);
   const events = em.getEventManager();
   if (events.hasListeners('onLoad' as EventType, meta) || events.hasListeners('onInit' as EventType, meta))
-    throw new EntityNeeded(`${className}, whose rows a subscriber hears of when they are loaded`);
+    throw new EntityNeeded(`${className}, whose loaded rows an event subscriber receives`);
 }
 
 function planField(
@@ -448,7 +448,8 @@ function computedField(
   alias: string,
   context: Compiling,
 ): PlannedField {
-  if (!reads) throw new EntityNeeded(`the computed field ${serializer.name}.${name}, which does not say what it reads`);
+  if (!reads)
+    throw new EntityNeeded(`the computed field ${serializer.name}.${name}, which does not declare what it reads`);
   context.runsCode = true;
   const { columns, read, readStored } = readsPart(treeOf(reads), meta, alias, context);
   const call = (source: unknown, serializing: SerializerContext): unknown => {
@@ -537,7 +538,7 @@ function column(
   as: 'shown' | 'read',
 ): Column {
   if (!isOwner(prop) && !isSimpleColumn(prop))
-    throw new EntityNeeded(`${meta.className}.${prop.name}, which is no plain column`);
+    throw new EntityNeeded(`${meta.className}.${prop.name}, which is not a plain column`);
   const { em, platform } = context;
   const name = prop.fieldNames[0] ?? '';
   const typed = prop.targetMeta ? keyLeaf(prop) : prop;
@@ -679,7 +680,7 @@ function keyLeaf(prop: EntityProperty): EntityProperty {
 /** @throws EntityNeeded for a key whose columns do not determine the entity's value */
 function plainKey(context: Compiling, key: KeyShape, target: EntityMetadata): KeyShape {
   const odd = key.columns.find(({ prop }) => !isSimpleColumn(prop) || prop.hasConvertToJSValueSQL);
-  if (odd) throw new EntityNeeded(`the key of ${target.className}, whose ${odd.prop.name} is no plain column`);
+  if (odd) throw new EntityNeeded(`the key of ${target.className}, whose ${odd.prop.name} is not a plain column`);
   if (key.columns.some(({ prop }) => hasOwnType(prop))) context.runsCode = true;
   return key;
 }

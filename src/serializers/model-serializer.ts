@@ -437,7 +437,7 @@ function unloadedRelations(
     class: serializer.constructor.name,
     member,
     reason: `failed on a row of ${entity.constructor.name} whose ${names.join(', ')} ${names.length > 1 ? 'are' : 'is'} not loaded: ${error.message}`,
-    remedy: `Say what it reads: reads: { ${member}: ['${first}.…'] }, or name the relations that it needs in populate.`,
+    remedy: `Declare what it reads: reads: { ${member}: ['${first}.…'] }, or name the relations that it needs in populate.`,
   });
 }
 
@@ -498,7 +498,7 @@ export function checkModelSerializer(serializer: SerializerClass, unitOfWork: Un
     throw new ConfigurationError({
       class: serializer.name,
       member: 'input',
-      reason: `is ${input.name}, which is no ModelSerializer of ${shown.name}.`,
+      reason: `is ${input.name}, which is not a ModelSerializer of ${shown.name}.`,
       remedy: `Write class ${input.name} extends ModelSerializer(${shown.name}, { … }) {}.`,
     });
   }

@@ -44,7 +44,7 @@ export function route<const Target extends ViewTarget, View extends ReplyClass =
     throw new ConfigurationError({
       class: 'route',
       member: target,
-      reason: 'is no method with a path.',
+      reason: 'is not a method with a path.',
       remedy: "Write route('GET /rooms/:pk'), or route('GET') for the path of the connection.",
     });
   }
@@ -79,7 +79,7 @@ function encodePart(name: string, value: unknown): string {
   if (value === undefined || value === null || value === '')
     throw ValidationFailed.of({ [name]: ['This field is required.'] });
   if (!isPlain(value) || value === '.' || value === '..')
-    throw ValidationFailed.of({ [name]: ['This is no part of a path.'] });
+    throw ValidationFailed.of({ [name]: ['This cannot be a part of a path.'] });
   return encodeURIComponent(String(value));
 }
 
@@ -92,7 +92,8 @@ export function encodeQuery(query: JsonObject): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     for (const each of Array.isArray(value) ? value : [value]) {
-      if (each !== null && !isPlain(each)) throw ValidationFailed.of({ query: [`${name} is no plain value.`] });
+      if (each !== null && !isPlain(each))
+        throw ValidationFailed.of({ query: [`${name} is neither a scalar nor a list of scalars.`] });
       search.append(name, each === null ? '' : String(each));
     }
   }

@@ -74,6 +74,8 @@ async function compare(written: string, out: string, { folder }: Terminal): Prom
   });
   // A checkout may have converted the line endings.
   if (present.replaceAll('\r\n', '\n') !== written) {
-    throw new CommandFailed(`${out} is stale: the application's types have changed. Write it anew: leave --check out.`);
+    throw new CommandFailed(
+      `${out} is out of date: the application's types have changed. Write it again: leave --check out.`,
+    );
   }
 }

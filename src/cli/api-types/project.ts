@@ -77,7 +77,7 @@ export class Project {
     const shown = faults.slice(0, SHOWN_ERRORS).map((fault) => `  ${this.describe(fault)}`);
     const count = faults.length === 1 ? 'one error' : `${faults.length} errors`;
     throw new CommandFailed(
-      `${this.config} does not compile under TypeScript ${this.compiler.version}: ${count}, so its types are not to be ` +
+      `${this.config} does not compile under TypeScript ${this.compiler.version}: ${count}, so its types cannot be ` +
         `trusted.\n${shown.join('\n')}`,
     );
   }

@@ -35,7 +35,7 @@ export class ShapeReader {
       return { kind: 'intersection', members: type.types.map((member) => this.read(member, path)) };
     }
     if (type.isIntersection() || this.isObject(type)) return this.object(type, path);
-    throw unwritable(path, `is ${this.nameOf(type)}, which is no value of JSON.`);
+    throw unwritable(path, `is ${this.nameOf(type)}, which JSON cannot show.`);
   }
 
   private isWrittenByCompiler({ flags }: ts.Type): boolean {
@@ -84,7 +84,7 @@ export class ShapeReader {
     const known = this.objects.get(type);
     if (known === 'being read') return { kind: 'recurrence', of: () => this.finished(type) };
     if (known) return known;
-    if (this.isFunction(type)) throw unwritable(path, `is ${this.nameOf(type)}, and a function is no value of JSON.`);
+    if (this.isFunction(type)) throw unwritable(path, `is ${this.nameOf(type)}, and JSON cannot show a function.`);
     this.objects.set(type, 'being read');
     const shape: ObjectShape = {
       kind: 'object',
@@ -126,7 +126,7 @@ export class ShapeReader {
       if (symbol.name.startsWith('__@'))
         throw unwritable(path, `is ${this.nameOf(type)}, which has a symbol for a key.`);
       if (this.isFunction(valueType)) {
-        throw unwritable(path, `is ${this.nameOf(type)}: ${symbol.name} is a function, which is no value of JSON.`);
+        throw unwritable(path, `is ${this.nameOf(type)}: ${symbol.name} is a function, which JSON cannot show.`);
       }
       return this.property(symbol, valueType, [...path, symbol.name]);
     });

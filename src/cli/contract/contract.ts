@@ -38,7 +38,9 @@ async function read(path: string, { folder }: Terminal): Promise<AsyncApiDocumen
   });
   const document = parse(text);
   if (isDocument(document)) return document;
-  throw new CommandFailed(`${path} is no AsyncAPI 3 document in JSON. Write one: npx signalbox asyncapi --out ${path}`);
+  throw new CommandFailed(
+    `${path} is not an AsyncAPI 3 document in JSON. Write one: npx signalbox asyncapi --out ${path}`,
+  );
 }
 
 function parse(text: string): unknown {

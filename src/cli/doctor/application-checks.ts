@@ -14,7 +14,13 @@ const PATIENCE = 5_000;
 /** Reports what start-up refuses: captive dependencies, providers without a decorator, contradicting options. */
 export const applicationIsPutTogether: Check = ({ app }) => {
   if (!(app instanceof Error)) return [];
-  return [{ severity: 'error', text: app.message, remedy: 'Mend it, build, and ask again: other checks need it.' }];
+  return [
+    {
+      severity: 'error',
+      text: app.message,
+      remedy: 'Correct it, build, and run the doctor again: other checks need it.',
+    },
+  ];
 };
 
 export const observersHaveGroups = ofApplication((app) => {
@@ -156,7 +162,7 @@ export const schemaOfFrameworkIsIgnored = ofApplication((app) => {
   return [
     {
       severity: 'warning',
-      text: 'MikroORM takes the tables of Signalbox, in the schema "signalbox", for its own: a schema update or a new migration would drop them.',
+      text: 'MikroORM treats the tables of Signalbox, in the schema "signalbox", as its own: a schema update or a new migration would drop them.',
       remedy: "Leave them out: MikroORM.init({ schemaGenerator: { ignoreSchema: ['signalbox'] } }).",
     },
   ];
@@ -199,7 +205,7 @@ export const limitsAreThere = ofApplication(({ settings }) => {
     {
       severity: 'warning',
       text: `These limits are more than ${FAR} times their default: ${loose.join(', ')}.`,
-      remedy: 'Lower them to what your clients need: one client may take the process from all others.',
+      remedy: 'Lower them to what your clients need: a single client may use up the process.',
     },
   ];
 });

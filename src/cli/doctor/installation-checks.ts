@@ -134,7 +134,7 @@ export const scriptsCompileWithMetadata: Check = ({ manifest }) => {
       );
     }
     return warning(
-      `The script "${name}" uses ${runner}, which emits no decorator metadata: classes are built without what they ask for.`,
+      `The script "${name}" uses ${runner}, which emits no decorator metadata: the container passes nothing to constructors.`,
       'Compile with tsc and run the result: tsc -b && node dist/main.js',
     );
   });

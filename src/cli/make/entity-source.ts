@@ -37,7 +37,7 @@ export async function readEntity(folder: string, names: Names): Promise<EntitySo
   const found = await findEntity(folder, names);
   if (found) return found;
   throw new CommandFailed(
-    `${entityPath(names)} is not there. Make the entity first: signalbox make:model ${names.pascal}`,
+    `${entityPath(names)} does not exist. Make the entity first: signalbox make:model ${names.pascal}`,
   );
 }
 

@@ -128,8 +128,8 @@ interface FailedStep {
 async function initialiseGit(folder: string, terminal: Terminal): Promise<readonly FailedStep[]> {
   const quiet = { env: terminal.env, err: () => undefined };
   const isInside = await runProgram(['git', 'rev-parse', '--is-inside-work-tree'], folder, quiet);
-  if (isInside === undefined) terminal.err('There is no git, so no repository was made.\n');
-  else if (isInside === 0) terminal.err('The folder belongs to a git repository already.\n');
+  if (isInside === undefined) terminal.err('git is not installed, so no repository was made.\n');
+  else if (isInside === 0) terminal.err('The folder already belongs to a git repository.\n');
   else {
     const command = ['git', 'init', '--quiet', '--initial-branch=main'];
     const code = await runProgram(command, folder, terminal);

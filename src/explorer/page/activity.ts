@@ -62,7 +62,7 @@ export class ChangesPanel {
       this.show();
     });
     const introduction =
-      'Every change that this process commits and an observer observes, by any connection, and what became of it on this one.';
+      'Every change that this process commits and an observer observes, by any connection, and whether this connection received it.';
     fill(
       this.element,
       element('div', { class: 'row' }, element('p', { class: 'hint grow' }, introduction), clear),
@@ -133,7 +133,7 @@ export class ChangesPanel {
 export function scopePanel(session: Session): readonly HTMLElement[] {
   const { state } = session;
   if (!state) {
-    const hint = session.status === 'open' ? 'The server has not told yet.' : 'There is no connection.';
+    const hint = session.status === 'open' ? 'The server has not reported it yet.' : 'There is no connection.';
     return [element('p', { class: 'empty' }, hint)];
   }
   const {

@@ -26,11 +26,11 @@ export function outcomeText({ outcome, asked, action, sentAs }: DeliveryDecision
     case 'refused':
       return `a permission refused it${permissions}`;
     case 'revoked':
-      return 'what granted the subscription does not hold any more: it has ended';
+      return 'the subscription is no longer allowed: it has ended';
     case 'ended':
       return 'the subscription had ended';
     case 'failed':
-      return 'something threw: the log of the server says what';
+      return 'something threw: see the log of the server';
   }
 }
 
@@ -57,7 +57,7 @@ function ofStream(change: SeenChange, session: Session, stream: string | null): 
     const isConcerned = groups.some((group) => concerned.includes(group));
     const text = isConcerned
       ? `Request #${requestId} listens to ${listed(groups)}, and began to after this commit.`
-      : `Request #${requestId} listens to ${listed(groups)}, which is none of the groups of this row.`;
+      : `Request #${requestId} listens to ${listed(groups)}, which are not groups of this row.`;
     return { isSent: false, text };
   });
   if (reasons.length + others.length > 0) return [...reasons, ...others];
@@ -74,3 +74,4 @@ function notSubscribed(change: SeenChange, route: RouteDescription | undefined, 
 export function listed(groups: readonly string[]): string {
   return groups.length === 0 ? 'no group' : groups.join(', ');
 }
+    }
