@@ -74,4 +74,3 @@ function notSubscribed(change: SeenChange, route: RouteDescription | undefined, 
 export function listed(groups: readonly string[]): string {
   return groups.length === 0 ? 'no group' : groups.join(', ');
 }
-    }
