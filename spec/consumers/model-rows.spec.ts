@@ -246,13 +246,13 @@ const cases: readonly Case[] = [
   {
     says: 'those of a computed field that does not say what it reads',
     consumer: AgeConsumer,
-    list: always('the computed field AgeSerializer.age, which does not say what it reads'),
-    retrieve: always('the computed field AgeSerializer.age, which does not say what it reads'),
+    list: always('the computed field AgeSerializer.age, which does not declare what it reads'),
+    retrieve: always('the computed field AgeSerializer.age, which does not declare what it reads'),
   },
   {
     says: 'those of a serializer by hand',
     consumer: TitleConsumer,
-    list: always('TitleSerializer, which is no ModelSerializer'),
+    list: always('TitleSerializer, which is not a ModelSerializer'),
   },
   {
     says: 'those of an overridden toData',
@@ -364,7 +364,7 @@ describe('The description of an action that reads rows', () => {
 
     expect(rowsOf(StaffConsumer, 'retrieve')).to.deep.equal({
       entities: 'sometimes',
-      because: ['the computed field StaffSerializer.age, which does not say what it reads'],
+      because: ['the computed field StaffSerializer.age, which does not declare what it reads'],
     });
     expect(await made(1)).to.equal(0);
     expect(await made(2)).to.be.above(0);

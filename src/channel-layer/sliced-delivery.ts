@@ -10,9 +10,9 @@ interface Job<Channel> {
 }
 
 /**
- * Hands messages to channels of this process, in the order in which they were sent, and no more than a slice of them per turn
- * of the event loop: a large group, or many messages, must not keep everybody else waiting. Those that wait for the same list of
- * channels are handed to one channel after the other, which can send them on in one write.
+ * Hands messages to channels of this process in the order in which they were sent, at most a slice of them per turn of the event loop, so
+ * that a large group or many messages do not hold up other work. Messages for the same list of channels are handed to one channel after the
+ * other, which can then send them in one write.
  */
 export class SlicedDelivery<Channel = string> {
   readonly #deliver: (channel: Channel, message: ChannelMessage) => void;
@@ -22,7 +22,7 @@ export class SlicedDelivery<Channel = string> {
   #isRunning = false;
   #isTurning = false;
 
-  /** @param deliver never throws */
+  /** @param deliver hands over one message; never throws */
   constructor(slice: number, deliver: (channel: Channel, message: ChannelMessage) => void) {
     this.#slice = slice;
     this.#left = slice;
@@ -30,9 +30,9 @@ export class SlicedDelivery<Channel = string> {
   }
 
   /**
-   * Resolves once the message was handed to all.
+   * Resolves when the message was handed to all channels.
    *
-   * @param isMember whether a channel whose turn has come is still to get it
+   * @param isMember whether a channel is still to receive the message when its turn comes
    */
   send(
     channels: readonly Channel[],
@@ -41,7 +41,7 @@ export class SlicedDelivery<Channel = string> {
   ): Promise<void> {
     const job = this.#jobFor(channels, isMember);
     job.messages.push(message);
-    // A delivery is none of the request in which the message was sent.
+    // A delivery does not belong to the request that sent the message.
     runDetached(() => this.#run());
     return job.done.promise;
   }

@@ -48,7 +48,7 @@ function subscriptionItem(session: Session, subscription: LiveSubscription): HTM
   );
 }
 
-/** The commits that observers turned into events, and why each came here or did not. */
+/** The commits that observers turned into events, and why each event reached this connection or not. */
 export class ChangesPanel {
   readonly element = element('div', { class: 'stack' });
   readonly #session: Session;
@@ -62,7 +62,7 @@ export class ChangesPanel {
       this.show();
     });
     const introduction =
-      'Every change that this process commits and an observer observes, by any connection, and what became of it on this one.';
+      'Every change that this process commits and an observer observes, by any connection, and whether this connection received it.';
     fill(
       this.element,
       element('div', { class: 'row' }, element('p', { class: 'hint grow' }, introduction), clear),
@@ -129,11 +129,11 @@ export class ChangesPanel {
   }
 }
 
-/** The scope and the groups of this connection, as the server has them. */
+/** The scope and the groups of this connection, from the server. */
 export function scopePanel(session: Session): readonly HTMLElement[] {
   const { state } = session;
   if (!state) {
-    const hint = session.status === 'open' ? 'The server has not told yet.' : 'There is no connection.';
+    const hint = session.status === 'open' ? 'The server has not reported it yet.' : 'There is no connection.';
     return [element('p', { class: 'empty' }, hint)];
   }
   const {

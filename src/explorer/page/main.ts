@@ -18,7 +18,7 @@ const statusTexts = {
 const tabs = ['Frames', 'Subscriptions', 'Changes', 'Connection'] as const;
 type Tab = (typeof tabs)[number];
 
-/** The page: one route, one connection, one thing that is looked at. */
+/** The page: one route, one connection, one selected item. */
 class Page {
   #api: Api;
   #route: RouteDescription;
@@ -68,7 +68,7 @@ class Page {
       find('#main').scrollTop = 0;
     });
     find('#toggle').addEventListener('click', () => this.#toggle());
-    // A developer who logs in on another page comes back to this one.
+    // A developer who logs in on another page returns to this one.
     document.addEventListener('visibilitychange', () => {
       const isBack = document.visibilityState === 'visible' && this.#session.status === 'refused';
       if (isBack) this.#session.connect(this.#target);
@@ -93,7 +93,7 @@ class Page {
     else this.#options.requestSubmit();
   }
 
-  /** A path with parameters leads nowhere without them. */
+  /** Whether all parameters of the path are filled in; without them the path leads nowhere. */
   #isComplete(): boolean {
     return this.#route.parameters.every(({ name }) => (this.#target.parameters[name] ?? '') !== '');
   }
@@ -237,7 +237,7 @@ class Page {
     if (tab === 'Connection' && this.#session.status !== 'open') this.#view('activity');
   }
 
-  /** On a small screen one of the three is there at a time. */
+  /** Shows one of the three views; a small screen has room for one. */
   #view(view: string): void {
     document.body.dataset['view'] = view;
     for (const button of find('#views').querySelectorAll('button')) {
@@ -334,7 +334,7 @@ class Page {
     shown.textContent = String(count);
   }
 
-  /** The server was away: what it offers may be another. */
+  /** Reloads the description after the server was away: the application may have changed. */
   async #reload(): Promise<void> {
     const api = await loadApi().catch(() => undefined);
     if (!api || JSON.stringify(api.description) === JSON.stringify(this.#api.description)) return;

@@ -6,7 +6,7 @@ import { asObject, type Entry, type Session } from './session.js';
 import { shapeView } from './shape-view.js';
 import { clientCode } from './snippets.js';
 
-/** One action: what it is, a form of its kwargs, the frame by hand, its code, and its last reply. */
+/** One action: its description, a form of its kwargs, the frame by hand, its code and its last reply. */
 export class RequestPanel {
   readonly element: HTMLElement;
   readonly #api: Api;
@@ -44,7 +44,7 @@ export class RequestPanel {
     this.showStatus();
   }
 
-  /** Puts a frame of the time line here, to be sent again. */
+  /** Copies a frame from the time line into the form, to be sent again. */
   takeFrame(text: string): void {
     this.#byHand(true);
     this.#hand.value = pretty(text);
@@ -61,7 +61,7 @@ export class RequestPanel {
     this.#notice.textContent = `The server refused the connection. ${reason} ${advice}`;
   }
 
-  /** The reply to what was sent from here. */
+  /** Shows the reply to a request that was sent here. */
   showEntry(entry: Entry): void {
     const { kind, stream, requestId, payload, status, took } = entry;
     if (stream !== this.#stream.stream || requestId !== this.#requestId || this.#requestId === undefined) return;
@@ -212,7 +212,7 @@ export class RequestPanel {
     );
   }
 
-  /** What is written in one way is there in the other. */
+  /** Switches between the form and the frame, and takes the values along. */
   #byHand(isByHand: boolean): void {
     if (isByHand && !this.#isByHand) this.#hand.value = pretty(this.#frame(this.#session.nextId()));
     if (!isByHand && this.#isByHand) this.#form.write(kwargsIn(this.#hand.value));
@@ -260,7 +260,7 @@ function permissionText({ permissions }: ActionDescription): string {
   return permissions.text === 'all()' ? 'no permission' : permissions.text;
 }
 
-/** The kwargs of a frame that the developer wrote. */
+/** The kwargs in a frame that the developer wrote. */
 function kwargsIn(text: string): Readonly<Record<string, unknown>> {
   const frame = asObject(safely(text));
   const { action: _action, request_id: _id, ...kwargs } = asObject('payload' in frame ? frame['payload'] : frame);
@@ -293,7 +293,7 @@ function safely(text: string): unknown {
   }
 }
 
-/** A reload, as after each build, keeps what was typed. */
+/** Keeps the typed values over a reload, such as after each build. */
 function remember(name: string, kwargs: object): void {
   try {
     sessionStorage.setItem(`kwargs ${name}`, JSON.stringify(kwargs));

@@ -35,7 +35,7 @@ const words: Readonly<Record<EntryKind, string>> = {
   note: 'note',
 };
 
-/** Everything that came and went, the newest first. */
+/** Everything that was sent and received, the newest first. */
 export class TimeLine {
   readonly element: HTMLElement;
   readonly #session: Session;
@@ -46,7 +46,7 @@ export class TimeLine {
   readonly #pause = element('button', { type: 'button', class: 'quiet small', 'aria-pressed': 'false' }, 'Pause');
   #isPaused = false;
 
-  /** @param use puts a frame into the request, to be sent again */
+  /** @param use copies a frame into the request, to be sent again */
   constructor(session: Session, use: (text: string) => void) {
     this.#session = session;
     this.#use = use;
