@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { faultsOf } from '../configuration-faults.js';
-import { pathAndQuery } from '../scope/route-parameters.js';
+import { pathAndQuery } from '../scope/scope.js';
 import type { AppExplorer, AppInspector, ExploredApp, PlainRequest, PlainResponse } from '../server/app-explorer.js';
 import { type AsyncApiInfo, toAsyncApi } from './asyncapi.js';
 import { isOnThisMachine } from './this-machine.js';
