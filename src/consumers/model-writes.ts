@@ -20,7 +20,7 @@ import {
 import type { ActionContext } from '../scope/action-context.js';
 import { ofKey } from '../serializers/model-key.js';
 import { type PlannedRows, type RowPlan, ShownRow } from '../serializers/model-plan.js';
-import { BaseModelSerializer } from '../serializers/model-serializer.js';
+import { BaseModelSerializer, declaredBy } from '../serializers/model-serializer.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 import { type AnyModelConsumer, modelOf, overrides, planFor, settingsOf } from './model-consumer.js';
 import type { WriteKind } from './model-mixins.js';
@@ -408,13 +408,13 @@ const performers: Readonly<Record<WriteKind, readonly string[]>> = {
 
 /** One that leaves what comes to another one is as plain as that. */
 function isPlainSerializer(serializer: SerializerClass): boolean {
-  const { prototype } = serializer;
-  if (!(prototype instanceof BaseModelSerializer)) return false;
-  const base = BaseModelSerializer.prototype as unknown as Record<string, unknown>;
-  const isOwn = (member: string): boolean => Reflect.get(prototype, member) !== base[member];
-  if (['validate', 'create', 'update', 'check'].some(isOwn)) return false;
-  const { input } = (serializer as unknown as typeof BaseModelSerializer).options;
-  return !input || isPlainSerializer(input as unknown as SerializerClass);
+  const declared = declaredBy(serializer);
+  if (!declared) return false;
+  const base = BaseModelSerializer.prototype;
+  const members = ['validate', 'create', 'update', 'check'] as const;
+  if (members.some((member) => declared.prototype[member] !== base[member])) return false;
+  const { input } = declared.options;
+  return !input || isPlainSerializer(input);
 }
 
 const quietHooks = new Set(['onInit', 'onLoad']);
