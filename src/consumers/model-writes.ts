@@ -5,7 +5,7 @@ import { ChangeLog } from '../log/change-log.js';
 import type { Class } from '../metadata.js';
 import type { Reader, Selection } from '../orm/model-queries.js';
 import { CommitInDoubt, isConnectionFailure, isWithoutEffect } from '../orm/orm-errors.js';
-import { columnSql, hasColumn, keyColumns, quoter, tableName } from '../orm/row.js';
+import { columnSql, findProp, hasColumn, keyColumns, propOf, quoter, tableName } from '../orm/row.js';
 import { clientOf, type PlainRow, runRows, runStatement } from '../orm/statements.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import {
@@ -330,7 +330,7 @@ export async function valuesOf(
 function isPlainData(meta: EntityMetadata, kind: WriteKind, data: unknown): boolean {
   if (typeof data !== 'object' || data === null) return false;
   const isPlain = (name: string): boolean => {
-    const prop = propOf(meta, name) as EntityProperty | undefined;
+    const prop = findProp(meta, name);
     if (!prop) return true;
     const isColumn = isStoredColumn(prop) && prop.fieldNames.length === 1 && prop.kind !== 'embedded' && !prop.embedded;
     return isColumn && !prop.polymorphic && !prop.setter && (!prop.primary || kind === 'create');
@@ -339,10 +339,6 @@ function isPlainData(meta: EntityMetadata, kind: WriteKind, data: unknown): bool
   return (
     kind !== 'create' || [...initialValues(meta)].every(([{ name }, initial]) => initial !== 'unknown' || name in data)
   );
-}
-
-function propOf(meta: EntityMetadata, name: string): EntityProperty {
-  return meta.properties[name as never] as EntityProperty;
 }
 
 /** A row that is not there is told before data that do not fit: the way through an entity finds out. */

@@ -1,7 +1,7 @@
 import { type EntityManager, type EntityMetadata, type EntityProperty, isRaw } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
-import { hasColumn } from '../orm/row.js';
+import { findProp, hasColumn } from '../orm/row.js';
 import { type ColumnKind, columnKind } from './model-columns.js';
 import type { DeclaredOptions } from './model-types.js';
 import type { SerializerClass } from './serializer.js';
@@ -118,7 +118,7 @@ function fieldOf(
 function embeddedFields(prop: EntityProperty, isAccepted: boolean): EmbeddedFields {
   const own = prop.targetMeta as EntityMetadata;
   const fields = Object.entries(embeddedProps(prop)).map(([name, inner]): ModelField => {
-    const declared: EntityProperty = own.properties[name as never] ?? inner;
+    const declared: EntityProperty = findProp(own, name) ?? inner;
     const field = fieldOf(own, inner, isAccepted && !isMadeByDatabase(declared), declared);
     return { ...field, isShown: !inner.hidden, absent: absentBy(inner, declared) };
   });
@@ -167,7 +167,7 @@ function holds(name: string, { reason, remedy }: Refusal): Refusal {
 function lostWithin(prop: EntityProperty): Refusal | undefined {
   const own = prop.targetMeta as EntityMetadata;
   for (const [name, inner] of Object.entries(embeddedProps(prop))) {
-    const declared: EntityProperty = own.properties[name as never] ?? inner;
+    const declared: EntityProperty = findProp(own, name) ?? inner;
     const found = inner.kind === 'embedded' ? lostWithin(inner) : lost(inner, declared, prop);
     if (found) return holds(name, found);
   }

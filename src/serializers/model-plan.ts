@@ -10,6 +10,7 @@ import {
   ordered,
   parserOf,
   pivotOf,
+  propOf,
   quoter,
   type StoredRow,
   splitRow,
@@ -413,7 +414,7 @@ function planField(
 ): PlannedField {
   const { name } = field;
   if (field.kind === 'computed') return computedField(field, serializer, meta, alias, context);
-  const prop = meta.properties[name as never] as EntityProperty;
+  const prop = propOf(meta, name);
   if (field.kind === 'column') return columnField(column(context, meta, prop, alias, 'shown'), name);
   if (field.embedded) {
     const obstacle = embeddedObstacle(`${meta.className}.${name}`, prop, field.embedded, context.em);
@@ -495,7 +496,7 @@ function treeOf(paths: readonly string[]): ReadTree {
 function readsPart(tree: ReadTree, meta: EntityMetadata, alias: string, context: Compiling): Part {
   const parts: (Part & { readonly name: string })[] = [];
   for (const [name, inner] of tree) {
-    const prop = meta.properties[name as never] as EntityProperty;
+    const prop = propOf(meta, name);
     if (prop.kind === 'scalar') parts.push({ ...column(context, meta, prop, alias, 'read'), name });
     else {
       checkRelation(meta, prop);

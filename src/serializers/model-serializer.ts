@@ -2,7 +2,6 @@ import {
   Collection,
   type EntityManager,
   type EntityMetadata,
-  type EntityProperty,
   type FilterQuery,
   helper,
   isRaw,
@@ -15,7 +14,7 @@ import { ApiError, ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
 import { keyOf } from '../orm/change-capture.js';
 import { isUnloaded } from '../orm/model-entity.js';
-import { primaryKeyOf } from '../orm/row.js';
+import { primaryKeyOf, propOf } from '../orm/row.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { unknownEntity } from '../orm/unknown-entity.js';
 import { encodeData } from '../wire/codec.js';
@@ -251,7 +250,7 @@ function setColumn(entity: object, { name, column, isChecked }: ModelField, data
  * value is set.
  */
 function isInReference(entity: object, name: string): boolean {
-  const prop = helper(entity).__meta.properties[name as never] as EntityProperty;
+  const prop = propOf(helper(entity).__meta, name);
   return prop.ref === true;
 }
 
@@ -259,7 +258,7 @@ function isInReference(entity: object, name: string): boolean {
 function isLoadedNull(entity: object, name: string, em: EntityManager): boolean {
   if (!em.config.get('forceUndefined') || unwrapScalar(Reflect.get(entity, name)) !== undefined) return false;
   const { __loadedProperties: loaded, __meta: meta } = helper(entity);
-  const { embeddedProps = {} } = meta.properties[name as never] as EntityProperty;
+  const { embeddedProps = {} } = propOf(meta, name);
   return loaded.has(name) || Object.values(embeddedProps).some((inner) => loaded.has(inner.name));
 }
 
