@@ -12,7 +12,8 @@ import {
   Update,
 } from 'signalbox';
 import { failure, invalid, notFound, reply } from '../support/frames.js';
-import { Person, PersonSerializer, Thing, ThingSerializer, thing, useScenarios } from './crud-support.js';
+import { Person, PersonSerializer, Thing, ThingSerializer, thing } from '../support/things.js';
+import { useScenarios } from './crud-support.js';
 
 @Consumer()
 class PersonConsumer extends mix(

@@ -19,8 +19,8 @@ import { connect, type TestChannel } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
 import { deleted, event, subscribed, unsubscribed } from '../support/frames.js';
 import { testProviders } from '../support/providers.js';
-import { models, ShortSerializer, Thing } from './crud-support.js';
-import { Server, subscribe, ThingConsumer } from './instance-support.js';
+import { createThing, fill, removeThing, ShortSerializer, save, Thing, thingModels } from '../support/things.js';
+import { subscribe, ThingConsumer } from './instance-support.js';
 
 class ShelfKey {
   @IsInt() shelf!: number;
@@ -65,14 +65,12 @@ const alpha = { id: 1, name: 'alpha', shelf: 1, count: 0 };
 const uuid = '2a0c6d4e-6d0c-4b7e-9f58-0a8f4d7b7c11';
 
 describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
-  const database = useDatabase('dcrf_multiplexer', models);
+  const database = useDatabase('dcrf_multiplexer', thingModels);
   let app: App;
-  let server: Server;
   let providers: ReturnType<typeof testProviders>;
 
   beforeEach(async () => {
-    server = new Server(database.orm);
-    await server.fill();
+    await fill(database.orm);
     providers = testProviders();
     app = createApp({
       orm: database.orm,
@@ -99,7 +97,7 @@ describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
     expect(await ann.receive()).to.have.property('stream', 'shelves');
     ann.send({ stream: 'things', payload: { action: 'subscribe_instance', pk: 1, request_id: 'u3' } });
     expect(await ann.receive()).to.deep.equal({ stream: 'things', payload: subscribed('u3') });
-    await server.save(1, { count: 2 });
+    await save(database.orm, 1, { count: 2 });
     expect(await ann.receive()).to.deep.equal({
       stream: 'things',
       payload: event('update', { ...alpha, count: 2 }, 'u3'),
@@ -154,7 +152,7 @@ describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
     ann.send({ action: 'patch', pk: 1, data: { count: 5 }, request_id: 'patch' });
     expect(await ann.receive()).to.include({ request_id: 'patch', response_status: 200 });
     expect(await ann.receive()).to.deep.equal(event('update', { ...alpha, count: 5 }, uuid));
-    await server.delete(1);
+    await removeThing(database.orm, 1);
     expect(await ann.receive()).to.deep.equal(deleted(uuid, 1));
     expect(await ann.request('unsubscribe_instance', { pk: 1, request_id: uuid })).to.deep.equal(unsubscribed(uuid));
   });
@@ -167,12 +165,12 @@ describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
     const ann = await things();
     expect(await subscribe(ann, 1, uuid)).to.equal(201);
     expect(await subscribe(ann, 1, uuid)).to.equal(201);
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     expect(await ann.receive()).to.deep.equal(event('update', { ...alpha, count: 1 }, uuid));
     await ann.expectSilence();
     await ann.request('unsubscribe_instance', { pk: 1, request_id: uuid });
     expect(await ann.request('unsubscribe_instance', { pk: 1, request_id: uuid })).to.deep.equal(unsubscribed(uuid));
-    await server.save(1, { count: 2 });
+    await save(database.orm, 1, { count: 2 });
     await ann.expectSilence();
   });
 
@@ -186,8 +184,7 @@ describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
       response_status: 201,
       request_id: uuid,
     });
-    server.em.persist(server.em.create(Thing, { name: 'delta', shelf: 7 }));
-    await server.em.flush();
+    await createThing(database.orm, 'delta', 7);
     expect(await shelves.receive()).to.deep.equal(event('create', { id: 4, name: 'delta', shelf: 7 }, uuid));
   });
 
@@ -207,7 +204,7 @@ describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
     const ann = await things();
     await subscribe(ann, 1, uuid);
     providers.clock.advance(7 * 86_400_000);
-    await server.save(1, { count: 1 });
+    await save(database.orm, 1, { count: 1 });
     expect(await ann.receive()).to.deep.equal(event('update', { ...alpha, count: 1 }, uuid));
   });
 });

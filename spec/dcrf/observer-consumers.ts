@@ -9,14 +9,9 @@ import {
   GroupsForSignal,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   type Subscription,
 } from 'signalbox';
-import { injectable } from 'tsyringe';
-import { Thing } from './observer-support.js';
-
-@injectable()
-export class ThingSerializer extends ModelSerializer(Thing, { fields: ['id', 'name', 'shelf'] }) {}
+import { ShortSerializer, Thing } from '../support/things.js';
 
 export class ShelfKey {
   @IsInt() shelf!: number;
@@ -64,8 +59,8 @@ export class ByShelf extends ApiConsumer {
     await this.unsubscribe(this.onThing, { shelf }, context);
   }
 
-  @ModelObserver(() => Thing, { serializer: ThingSerializer })
-  async onThing(event: ModelEvent<ThingSerializer>, subscription: Subscription<ShelfKey>) {
+  @ModelObserver(() => Thing, { serializer: ShortSerializer })
+  async onThing(event: ModelEvent<ShortSerializer>, subscription: Subscription<ShelfKey>) {
     await subscription.send(event);
   }
   @GroupsForSignal('onThing') protected *groupsOfThing({ shelf }: Thing) {

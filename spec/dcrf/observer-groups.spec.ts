@@ -19,8 +19,8 @@ import { container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { done, event } from '../support/frames.js';
 import { queriesOf } from '../support/queries.js';
+import { createThing, fill, save, Thing, thingModels } from '../support/things.js';
 import { BothSides, ByShelf, TwoGroups } from './observer-consumers.js';
-import { createThing, fill, save, Thing, things } from './observer-support.js';
 
 /** The groups of a subscription come from who is connected. */
 @Consumer()
@@ -63,7 +63,7 @@ class Groupless extends ApiConsumer {
 }
 
 describe('Groups and moves, as DCRF recorded them', () => {
-  const database = useDatabase('dcrf_groups', things);
+  const database = useDatabase('dcrf_groups', thingModels);
   const logger = new MemoryLogger();
   let app: App;
   before(() => {

@@ -11,8 +11,8 @@ import {
   type Subscription,
 } from 'signalbox';
 import { injectable } from 'tsyringe';
+import { Thing } from '../support/things.js';
 import { AllThings } from './observer-consumers.js';
-import { Thing } from './observer-support.js';
 
 type Heard<Body> = ModelEvent<Thing, Body>;
 

@@ -22,7 +22,7 @@ import { container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { done, event } from '../support/frames.js';
 import { RoomKey } from '../support/rooms.js';
-import { things } from './observer-support.js';
+import { thingModels } from '../support/things.js';
 
 class Fired {
   @IsString() text!: string;
@@ -142,7 +142,7 @@ class Listening extends ApiConsumer {
 }
 
 describe('Observers of signals, as DCRF recorded them', () => {
-  const database = useDatabase('dcrf_signals', things);
+  const database = useDatabase('dcrf_signals', thingModels);
   const logger = new MemoryLogger();
   let app: App;
   before(() => {

@@ -24,11 +24,11 @@ import { type Client, createClient, type LiveCollection, live } from 'signalbox/
 import { MemoryLogger } from 'signalbox/testing';
 import { container } from 'tsyringe';
 import { WebSocket } from 'ws';
-import { Thing, things } from '../dcrf/observer-support.js';
 import { useDatabase } from '../support/database.js';
 import { within } from '../support/deadline.js';
 import { lastingPort } from '../support/ports.js';
 import { checkAsyncProperty } from '../support/properties.js';
+import { Thing, thingModels } from '../support/things.js';
 import { transact } from '../support/transact.js';
 import { type Row, type Transaction, transaction, type Write } from '../support/world.js';
 
@@ -280,7 +280,7 @@ function ready(rows: LiveCollection<Row>): Promise<void> {
 }
 
 describe('Live collections of clients that come and go between two applications', () => {
-  const database = useDatabase('live_oracle', things);
+  const database = useDatabase('live_oracle', thingModels);
   let elsewhere: MikroORM;
 
   before(async () => {
@@ -289,7 +289,7 @@ describe('Live collections of clients that come and go between two applications'
     );
     elsewhere = await MikroORM.init({
       clientUrl: database.orm.config.get('clientUrl') as string,
-      entities: things,
+      entities: thingModels,
       metadataProvider: ReflectMetadataProvider,
     });
   });

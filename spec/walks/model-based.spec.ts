@@ -17,9 +17,9 @@ import {
   type Subscription,
 } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
-import { Thing, things } from '../dcrf/observer-support.js';
 import { useDatabase } from '../support/database.js';
 import { checkAsyncProperty } from '../support/properties.js';
+import { Thing, thingModels } from '../support/things.js';
 import { transact } from '../support/transact.js';
 import { type Row, type Script, type Step, script, World } from '../support/world.js';
 
@@ -108,7 +108,7 @@ class Playback {
 }
 
 describe('Subscriptions and transactions in any order', () => {
-  const database = useDatabase('model_based', things);
+  const database = useDatabase('model_based', thingModels);
 
   it('tell each subscription what was committed while it lasted, in order, once, and nothing else', async function () {
     this.timeout(0);
