@@ -1,8 +1,7 @@
-import { Collection, EntityManager, LockMode, type Opt, type Rel, wrap } from '@mikro-orm/core';
+import { Collection, EntityManager, LockMode, type Rel, wrap } from '@mikro-orm/core';
 import {
   BeforeUpdate,
   Entity,
-  Enum,
   ManyToMany,
   ManyToOne,
   OneToMany,
@@ -15,56 +14,25 @@ import fc from 'fast-check';
 import {
   type ActionContext,
   type App,
-  BulkCreate,
-  BulkDelete,
   BulkPatch,
   Consumer,
   Create,
   createApp,
-  Delete,
   ModelConsumer,
   ModelSerializer,
   mix,
-  ObserveInstance,
   ObserveRows,
   Patch,
   type Permission,
   Permissions,
   path,
-  Retrieve,
-  Update,
 } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { until } from '../support/deadline.js';
 import { testProviders } from '../support/providers.js';
-
-@Entity()
-class Maker {
-  @PrimaryKey({ type: 'integer' }) id!: number;
-  @Property({ type: 'string' }) name!: string;
-}
-
-@Entity()
-class Ware {
-  @PrimaryKey({ type: 'integer' }) id!: number;
-  @Property({ type: 'string', length: 40, unique: true }) name!: string;
-  @Property({ type: 'text', nullable: true }) note?: string | null;
-  @Property({ type: 'integer', default: 0 }) stock: Opt<number> = 0;
-  @Property({ type: 'bigint', nullable: true }) serial?: bigint | null;
-  @Property({ type: 'decimal', precision: 10, scale: 2, nullable: true }) price?: string | null;
-  @Property({ type: 'double', nullable: true }) weight?: number | null;
-  @Property({ type: 'boolean', default: false }) sold: Opt<boolean> = false;
-  @Property({ type: 'datetime', nullable: true }) until?: Date | null;
-  @Property({ type: 'date', nullable: true }) day?: string | null;
-  @Property({ type: 'json', nullable: true }) extra?: unknown;
-  /** A type without an equality. */
-  @Property({ type: 'json', columnType: 'json', nullable: true }) raw?: unknown;
-  @Property({ columnType: 'text[]', nullable: true }) words?: string[] | null;
-  @Enum({ items: ['new', 'used'], nullable: true }) state?: string | null;
-  @ManyToOne(() => Maker, { nullable: true }) maker?: Rel<Maker> | null;
-}
+import { Maker, Ware, WareByEntityConsumer, WareConsumer, wareModels } from '../support/wares.js';
 
 @Entity()
 class Hooked {
@@ -104,56 +72,6 @@ class Branch {
 class Coded {
   @PrimaryKey({ type: 'string' }) code!: string;
   @Property({ type: 'string' }) name!: string;
-}
-
-const fields = [
-  'id',
-  'name',
-  'note',
-  'stock',
-  'serial',
-  'price',
-  'weight',
-  'sold',
-  'until',
-  'day',
-  'extra',
-  'raw',
-  'words',
-  'state',
-  'maker',
-] as const;
-
-@injectable()
-class WareSerializer extends ModelSerializer(Ware, { fields, readOnly: ['id'] }) {}
-
-@Consumer()
-class WareConsumer extends mix(
-  ModelConsumer(Ware, { serializer: WareSerializer, filters: { fields: ['stock'] } }),
-  Retrieve,
-  Create,
-  Update,
-  Patch,
-  Delete,
-  BulkCreate,
-  BulkPatch,
-  BulkDelete,
-  ObserveInstance,
-  ObserveRows,
-) {}
-
-/** Writes the same by entities, because the application has a say in it. */
-@Consumer()
-class EntityConsumer extends WareConsumer {
-  protected override async performCreate(...given: Parameters<WareConsumer['performCreate']>) {
-    return super.performCreate(...given);
-  }
-  protected override async performUpdate(...given: Parameters<WareConsumer['performUpdate']>) {
-    return super.performUpdate(...given);
-  }
-  protected override async performDelete(...given: Parameters<WareConsumer['performDelete']>) {
-    return super.performDelete(...given);
-  }
 }
 
 /** Sees what is not sold. */
@@ -308,7 +226,7 @@ const ware = fc.record(
 );
 
 describe('A write that needs no entity', () => {
-  const database = useDatabase('model_writes', [Maker, Ware, Hooked, Triggered, Linked, Branch, Coded]);
+  const database = useDatabase('model_writes', [...wareModels, Hooked, Triggered, Linked, Branch, Coded]);
   let app: App;
   let wares: TestConnection;
   let entities: TestConnection;
@@ -324,7 +242,7 @@ describe('A write that needs no entity', () => {
       container: testProviders().container,
       routes: [
         path('/wares/', WareConsumer),
-        path('/entities/', EntityConsumer),
+        path('/entities/', WareByEntityConsumer),
         path('/open/', OpenConsumer),
         path('/hooked/', HookedConsumer),
         path('/triggered/', TriggeredConsumer),
@@ -343,29 +261,14 @@ describe('A write that needs no entity', () => {
   });
   afterEach(() => app.close());
 
-  /** How many transactions with an explicit BEGIN the work takes. */
-  async function transactionsOf(work: () => Promise<unknown>): Promise<number> {
-    let count = 0;
-    const subscriber = {
-      afterTransactionStart: () => {
-        count += 1;
-      },
-    };
-    const manager = database.orm.em.getEventManager();
-    manager.registerSubscriber(subscriber);
-    await work();
-    manager.getSubscribers().delete(subscriber);
-    return count;
-  }
-
   /** How many transactions MikroORM begins meanwhile. */
   async function beginsOf(work: () => Promise<unknown>): Promise<number> {
-    const connection = database.orm.em.getConnection() as unknown as { begin(options?: object): Promise<unknown> };
+    const connection = database.orm.em.getConnection();
     const { begin } = connection;
     let count = 0;
-    connection.begin = (options) => {
+    connection.begin = (...given) => {
       count += 1;
-      return begin.call(connection, options);
+      return begin.apply(connection, given);
     };
     await work();
     connection.begin = begin;
@@ -680,9 +583,27 @@ describe('A write that needs no entity', () => {
   });
 
   it('is one transaction of its own, which MikroORM does not begin', async () => {
-    await wares.request('create', { data: { name: 'cup' } });
-    // The subscriber itself would hear of transactions: rows are written through entities while there is one.
-    expect(await transactionsOf(() => wares.request('create', { data: { name: 'pot' } }))).to.equal(1);
+    const begun = await beginsOf(async () => {
+      const { data } = await wares.request('create', { data: { name: 'pot' } });
+      const { id: pk } = data as { id: number };
+      await wares.request('patch', { pk, data: { stock: 1 } });
+      expect(await wares.request('delete', { pk })).to.include({ response_status: 204 });
+    });
+    expect(begun).to.equal(0);
+  });
+
+  it('goes through an entity while a subscriber of the ORM hears of transactions', async () => {
+    let begun = 0;
+    const subscriber = {
+      afterTransactionStart: () => {
+        begun += 1;
+      },
+    };
+    const manager = database.orm.em.getEventManager();
+    manager.registerSubscriber(subscriber);
+    await wares.request('create', { data: { name: 'pot' } });
+    manager.getSubscribers().delete(subscriber);
+    expect(begun).to.equal(1);
   });
 
   it('goes through an entity where a hook of the ORM has a say', async () => {
