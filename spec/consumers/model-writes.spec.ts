@@ -29,6 +29,7 @@ import {
 } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
+import { Country, CountrySerializer } from '../support/countries.js';
 import { useDatabase } from '../support/database.js';
 import { until } from '../support/deadline.js';
 import { testProviders } from '../support/providers.js';
@@ -68,12 +69,6 @@ class Branch {
   twigs = new Collection<Branch>(this);
 }
 
-@Entity()
-class Coded {
-  @PrimaryKey({ type: 'string' }) code!: string;
-  @Property({ type: 'string' }) name!: string;
-}
-
 /** Sees what is not sold. */
 @Consumer()
 class OpenConsumer extends WareConsumer {
@@ -94,12 +89,9 @@ class TriggeredSerializer extends ModelSerializer(Triggered, { fields: ['id', 'n
 @Consumer()
 class TriggeredConsumer extends mix(ModelConsumer(Triggered, { serializer: TriggeredSerializer }), Create, Patch) {}
 
-@injectable()
-class CodedSerializer extends ModelSerializer(Coded, { fields: ['code', 'name'] }) {}
-
 @Consumer()
-class CodedConsumer extends mix(
-  ModelConsumer(Coded, { serializer: CodedSerializer, filters: { fields: ['name'] } }),
+class CountryConsumer extends mix(
+  ModelConsumer(Country, { serializer: CountrySerializer, filters: { fields: ['name'] } }),
   Create,
   Patch,
   BulkPatch,
@@ -226,7 +218,7 @@ const ware = fc.record(
 );
 
 describe('A write that needs no entity', () => {
-  const database = useDatabase('model_writes', [...wareModels, Hooked, Triggered, Linked, Branch, Coded]);
+  const database = useDatabase('model_writes', [...wareModels, Hooked, Triggered, Linked, Branch, Country]);
   let app: App;
   let wares: TestConnection;
   let entities: TestConnection;
@@ -247,7 +239,7 @@ describe('A write that needs no entity', () => {
         path('/hooked/', HookedConsumer),
         path('/triggered/', TriggeredConsumer),
         path('/linked/', LinkedConsumer),
-        path('/coded/', CodedConsumer),
+        path('/countries/', CountryConsumer),
         path('/branches/', BranchConsumer),
         path('/strict/', StrictConsumer),
         path('/locked/', LockedConsumer),
@@ -641,11 +633,11 @@ describe('A write that needs no entity', () => {
     ['a list', 'bulk_patch', { data: [{ pk: 'a', data: { code: 'b' } }] }],
   ] as const)
     it(`tells a key that ${title} changes as a delete and a create`, async () => {
-      const coded = await connect(app, '/coded/');
-      await coded.request('create', { data: { code: 'a', name: 'cup' } });
-      await coded.request('subscribe_rows', { request_id: 'rows' });
-      expect(await coded.request(action, kwargs)).to.include({ response_status: 200 });
-      const events = [await coded.receive(), await coded.receive()];
+      const countries = await connect(app, '/countries/');
+      await countries.request('create', { data: { code: 'a', name: 'cup' } });
+      await countries.request('subscribe_rows', { request_id: 'rows' });
+      expect(await countries.request(action, kwargs)).to.include({ response_status: 200 });
+      const events = [await countries.receive(), await countries.receive()];
       expect(events.map(({ action: told, data }) => [told, data])).to.have.deep.members([
         ['delete', { pk: 'a' }],
         ['create', { code: 'b', name: 'cup' }],
