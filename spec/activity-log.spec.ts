@@ -2,7 +2,6 @@ import { expect } from 'chai';
 import {
   Action,
   ActionContext,
-  ApiConsumer,
   type App,
   Clock,
   Consumer,
@@ -21,25 +20,23 @@ import {
   ModelSerializer,
   mix,
   ObserveInstance,
-  Observer,
   type Permission,
   PermissionDenied,
   Permissions,
   path,
   RevokedBy,
   Signal,
-  type SignalEvent,
   type Subscription,
   ValidationFailed,
 } from 'signalbox';
 import { connect, MemoryLogger, type TestChannel, TestClock } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
+import { BellObserver, bells } from './support/bells.js';
 import { useDatabase } from './support/database.js';
 import { Message, Room } from './support/entities.js';
 import { type TestProviders, testProviders } from './support/providers.js';
 import { RoomKey, RoomSerializer } from './support/rooms.js';
 
-const bells = new Signal<{ readonly bell: string }>();
 const left = new Signal<{ readonly room: number }>();
 let banned = new Set<string>();
 
@@ -115,17 +112,7 @@ class IsMember implements Permission {
 }
 
 @Consumer()
-class BellConsumer extends ApiConsumer {
-  @Action({ status: 201 })
-  async listen(context: ActionContext) {
-    await this.subscribe(this.onBell, {}, context);
-  }
-
-  @Observer(bells)
-  async onBell(event: SignalEvent<{ readonly bell: string }>, subscription: Subscription<object>) {
-    await subscription.send(event);
-  }
-}
+class BellConsumer extends BellObserver {}
 
 @Consumer()
 @Permissions(IsMember)
