@@ -1,6 +1,4 @@
-import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import dcrfClient from 'dcrf-client';
 import { type App, createApp, demultiplexer, path } from 'signalbox';
@@ -8,6 +6,7 @@ import { type ClientOptions, WebSocket } from 'ws';
 import { Inbox } from '#signalbox/testing/inbox.js';
 import { useDatabase } from '../support/database.js';
 import { patience } from '../support/deadline.js';
+import { listening } from '../support/ports.js';
 import { fill, removeThing, save, thingModels } from '../support/things.js';
 import { ThingConsumer } from './instance-support.js';
 
@@ -45,10 +44,7 @@ describe('dcrf-client 0.3.0 from npm, against a served application', () => {
     app = createApp({ orm: database.orm, routes: [path('/ws/', demultiplexer({ things: ThingConsumer }))] });
     http = createServer();
     await app.attach(http);
-    http.listen(0, '127.0.0.1');
-    await once(http, 'listening');
-    const { port } = http.address() as AddressInfo;
-    client = dcrfClient.default.connect(`ws://127.0.0.1:${port}/ws/`, {
+    client = dcrfClient.default.connect(`ws://127.0.0.1:${await listening(http)}/ws/`, {
       pkField: 'id',
       websocket: { WebSocket: SpiedWebSocket, minReconnectionDelay: 1, maxReconnectionDelay: 1 },
     });

@@ -4,8 +4,9 @@ import { expect } from 'chai';
 import { Action, ActionContext, ApiConsumer, type App, Consumer, path } from 'signalbox';
 import { WebSocket } from 'ws';
 import { within } from '../support/deadline.js';
+import { listening } from '../support/ports.js';
 import { useServer } from '../support/serving.js';
-import { listening, SocketClient, writesOf } from '../support/sockets.js';
+import { SocketClient, writesOf } from '../support/sockets.js';
 
 @Consumer({ binary: true })
 class EchoConsumer extends ApiConsumer {
@@ -110,7 +111,7 @@ describe('Frames over a socket', () => {
         const server = createServer();
         const writes = writesOf(server);
         await serve([path('/', WaitingConsumer)]).app.attach(server);
-        await using client = await SocketClient.open(`${await listening(server)}/`);
+        await using client = await SocketClient.open(`ws://127.0.0.1:${await listening(server)}/`);
         client.send({ action: 'answer', request_id: 0 });
         await client.receive();
         for (const [index, action] of actions.entries()) client.send({ action, request_id: index + 1 });

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { IncomingMessage, Server } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { type ClientOptions, WebSocket } from 'ws';
 import { Inbox } from '#signalbox/testing/inbox.js';
@@ -19,12 +19,6 @@ export function writesOf(server: Server): readonly string[] {
     }) as Socket['write'];
   });
   return writes;
-}
-
-/** Listens on any free port. @returns the address of its WebSockets, without a path */
-export async function listening(server: Server): Promise<string> {
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  return `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 /** A client over a real socket, as browsers are. */

@@ -31,8 +31,9 @@ import { connect, MemoryLogger, type TestChannel, TestClock, type TestConnection
 import { injectable, container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { Message, Room, User } from '../support/entities.js';
+import { listening } from '../support/ports.js';
 import { RoomKey } from '../support/rooms.js';
-import { listening, SocketClient, writesOf } from '../support/sockets.js';
+import { SocketClient, writesOf } from '../support/sockets.js';
 
 let shown: number[] = [];
 
@@ -434,7 +435,7 @@ describe('The change walk', () => {
     const server = createServer();
     const writes = writesOf(server);
     await app.attach(server);
-    await using client = await SocketClient.open(`${await listening(server)}/ws/`);
+    await using client = await SocketClient.open(`ws://127.0.0.1:${await listening(server)}/ws/`);
     for (const room of [1, 2])
       client.send({ stream: 'rooms', payload: { action: 'subscribe_to_room', request_id: room, room } });
     client.send({ stream: 'audit', payload: { action: 'subscribe_to_all', request_id: 3 } });

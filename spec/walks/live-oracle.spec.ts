@@ -1,6 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { EntityManager } from '@mikro-orm/core';
-import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
@@ -24,7 +23,7 @@ import { type Client, createClient, type LiveCollection, live } from 'signalbox/
 import { MemoryLogger } from 'signalbox/testing';
 import { container } from 'tsyringe';
 import { WebSocket } from 'ws';
-import { useDatabase } from '../support/database.js';
+import { useDatabase, useSecondOrm } from '../support/database.js';
 import { within } from '../support/deadline.js';
 import { lastingPort } from '../support/ports.js';
 import { checkAsyncProperty } from '../support/properties.js';
@@ -281,19 +280,13 @@ function ready(rows: LiveCollection<Row>): Promise<void> {
 
 describe('Live collections of clients that come and go between two applications', () => {
   const database = useDatabase('live_oracle', thingModels);
-  let elsewhere: MikroORM;
+  const elsewhere = useSecondOrm(database);
 
   before(async () => {
     await database.orm.em.execute(
       "do $$ begin execute format('alter database %I set deadlock_timeout to 20', current_database()); end $$",
     );
-    elsewhere = await MikroORM.init({
-      clientUrl: database.orm.config.get('clientUrl') as string,
-      entities: thingModels,
-      metadataProvider: ReflectMetadataProvider,
-    });
   });
-  after(() => elsewhere.close(true));
 
   it('are what the database says once everybody is at rest', async function () {
     this.timeout(0);
@@ -302,7 +295,7 @@ describe('Live collections of clients that come and go between two applications'
 
   async function playAndCompare(steps: readonly Step[]): Promise<void> {
     await database.orm.em.execute('truncate thing cascade');
-    const playback = new Playback([database.orm, elsewhere]);
+    const playback = new Playback([database.orm, elsewhere.orm]);
     await playback.begin();
     try {
       for (const each of steps) await playback.play(each);
