@@ -1,53 +1,15 @@
 import { expect } from 'chai';
-import { IsInt } from 'class-validator';
-import {
-  Action,
-  type ActionContext,
-  ApiConsumer,
-  type App,
-  Consumer,
-  createApp,
-  demultiplexer,
-  GroupsForConsumer,
-  GroupsForSignal,
-  type ModelEvent,
-  ModelObserver,
-  path,
-  type Subscription,
-} from 'signalbox';
+import { Action, type App, Consumer, createApp, demultiplexer, path } from 'signalbox';
 import { connect, type TestChannel } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
 import { deleted, event, subscribed, unsubscribed } from '../support/frames.js';
 import { testProviders } from '../support/providers.js';
-import { createThing, fill, removeThing, ShortSerializer, save, Thing, thingModels } from '../support/things.js';
+import { createThing, fill, removeThing, save, thingModels } from '../support/things.js';
 import { subscribe, ThingConsumer } from './instance-support.js';
-
-class ShelfKey {
-  @IsInt() shelf!: number;
-}
+import { ByShelf } from './observer-consumers.js';
 
 @Consumer()
-class ShelfConsumer extends ApiConsumer {
-  @Action({ status: 201 })
-  async subscribeToShelf({ shelf }: ShelfKey, context: ActionContext) {
-    await this.subscribe(this.onThing, { shelf }, context);
-  }
-
-  @ModelObserver(() => Thing, { serializer: ShortSerializer })
-  async onThing(change: ModelEvent<ShortSerializer>, subscription: Subscription<ShelfKey>) {
-    await subscription.send(change);
-  }
-
-  @GroupsForSignal('onThing')
-  protected *groupsOfThing(thing: Thing) {
-    yield `shelf-${thing.shelf}`;
-  }
-
-  @GroupsForConsumer('onThing')
-  protected *groupsOfShelf({ shelf }: ShelfKey) {
-    yield `shelf-${shelf}`;
-  }
-
+class ShelfConsumer extends ByShelf {
   @Action()
   *countdown() {
     yield { left: 2 };
@@ -177,10 +139,10 @@ describe('DCRF 20: the multiplexer and the dcrf-client protocol', () => {
   it('S301 serves subscribe actions of its own, with creates among the events', async () => {
     await using ann = await connect(app, '/ws/mux/');
     const shelves = ann.channel('shelves');
-    expect(await shelves.request('subscribe_to_shelf', { request_id: uuid, shelf: 7 })).to.deep.equal({
+    expect(await shelves.request('subscribe_shelf', { request_id: uuid, shelf: 7 })).to.deep.equal({
       errors: [],
       data: null,
-      action: 'subscribe_to_shelf',
+      action: 'subscribe_shelf',
       response_status: 201,
       request_id: uuid,
     });

@@ -11,11 +11,7 @@ import {
   ModelObserver,
   type Subscription,
 } from 'signalbox';
-import { ShortSerializer, Thing } from '../support/things.js';
-
-export class ShelfKey {
-  @IsInt() shelf!: number;
-}
+import { ShelfKey, ShortSerializer, Thing } from '../support/things.js';
 
 export class NameOfShelf {
   @IsOptional() @IsInt() shelf?: number;

@@ -1,7 +1,6 @@
 import { EntityManager, LockMode } from '@mikro-orm/core';
 import { Entity, PrimaryKey, Property, ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
-import { IsInt } from 'class-validator';
 import {
   Action,
   ActionContext,
@@ -35,7 +34,7 @@ import {
 import { MemoryLogger } from 'signalbox/testing';
 import { container, injectable } from 'tsyringe';
 import { User } from './entities.js';
-import { Person, Thing, thingModels } from './things.js';
+import { Person, ShelfKey, Thing, thingModels } from './things.js';
 import type { Row } from './world.js';
 
 /** Whoever has one may follow all things. */
@@ -57,10 +56,6 @@ export interface ShownThing extends Row {
 }
 
 const shown = ({ id, name, shelf, count }: ShownThing): ShownThing => ({ id, name, shelf, count });
-
-class ShelfKey {
-  @IsInt() shelf!: number;
-}
 
 @injectable()
 class HasPass implements Permission {

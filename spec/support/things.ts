@@ -1,8 +1,17 @@
 import { Collection, type Opt, type Rel } from '@mikro-orm/core';
 import { Entity, ManyToMany, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import type { MikroORM } from '@mikro-orm/postgresql';
-import { Length } from 'class-validator';
-import { ModelSerializer } from 'signalbox';
+import { IsInt, Length } from 'class-validator';
+import {
+  Action,
+  ActionContext,
+  ApiConsumer,
+  GroupsForBoth,
+  type ModelEvent,
+  ModelObserver,
+  ModelSerializer,
+  type Subscription,
+} from 'signalbox';
 import { injectable } from 'tsyringe';
 
 /** The models of DCRF's recorded scenarios, which the specs of several processes write too. */
@@ -50,6 +59,26 @@ export class ShortSerializer extends ModelSerializer(Thing, { fields: ['id', 'na
 export function thing(id: number, name: string, more: object = {}) {
   const rest = { description: null, count: 0, price: null, shelf: 1, hidden: false, owner: null, tags: [] };
   return { id, name, ...rest, ...more };
+}
+
+export class ShelfKey {
+  @IsInt() shelf!: number;
+}
+
+/** The things of each shelf. */
+export abstract class ShelfObserver extends ApiConsumer {
+  @Action({ status: 201 })
+  async watch({ shelf }: ShelfKey, context: ActionContext) {
+    await this.subscribe(this.onThing, { shelf }, context);
+  }
+
+  @ModelObserver(() => Thing, { body: ({ id, shelf, count }) => ({ id, shelf, count }) })
+  async onThing(event: ModelEvent<Thing, Pick<Thing, 'id' | 'shelf' | 'count'>>, subscription: Subscription<ShelfKey>) {
+    await subscription.send(event);
+  }
+  @GroupsForBoth('onThing') protected *groupsOfShelf({ shelf }: Thing | ShelfKey) {
+    yield `shelf-${shelf}`;
+  }
 }
 
 export const short = (id: number, name: string, shelf = 1) => ({ id, name, shelf });

@@ -4,21 +4,7 @@ import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import fc from 'fast-check';
-import {
-  Action,
-  ActionContext,
-  ApiConsumer,
-  type App,
-  type AppApi,
-  Consumer,
-  createApp,
-  GroupsForBoth,
-  Logger,
-  type ModelEvent,
-  ModelObserver,
-  path,
-  type Subscription,
-} from 'signalbox';
+import { Action, type App, type AppApi, Consumer, createApp, Logger, path } from 'signalbox';
 import { type Client, createClient, type LiveCollection, live } from 'signalbox/client';
 import { MemoryLogger } from 'signalbox/testing';
 import { container } from 'tsyringe';
@@ -27,13 +13,9 @@ import { useDatabase, useSecondOrm } from '../support/database.js';
 import { within } from '../support/deadline.js';
 import { lastingPort } from '../support/ports.js';
 import { checkAsyncProperty } from '../support/properties.js';
-import { Thing, thingModels } from '../support/things.js';
+import { ShelfKey, ShelfObserver, Thing, thingModels } from '../support/things.js';
 import { transact } from '../support/transact.js';
 import { type Row, type Transaction, transaction, type Write } from '../support/world.js';
-
-class ShelfKey {
-  @IsInt() shelf!: number;
-}
 
 class Count {
   @IsInt() pk!: number;
@@ -43,7 +25,7 @@ class Count {
 const shown = ({ id, shelf, count }: Row): Row => ({ id, shelf, count });
 
 @Consumer()
-class ShelfConsumer extends ApiConsumer {
+class ShelfConsumer extends ShelfObserver {
   constructor(private readonly em: EntityManager) {
     super();
   }
@@ -59,19 +41,6 @@ class ShelfConsumer extends ApiConsumer {
   async count({ pk, count }: Count) {
     const thing = await this.em.findOneOrFail(Thing, pk);
     thing.count = count;
-  }
-
-  @Action({ status: 201 })
-  async watch({ shelf }: ShelfKey, context: ActionContext) {
-    await this.subscribe(this.onThing, { shelf }, context);
-  }
-
-  @ModelObserver(() => Thing, { body: shown })
-  async onThing(event: ModelEvent<Thing, Row>, subscription: Subscription<ShelfKey>) {
-    await subscription.send(event);
-  }
-  @GroupsForBoth('onThing') protected *groupsOfShelf({ shelf }: Thing | ShelfKey) {
-    yield `shelf-${shelf}`;
   }
 }
 
