@@ -171,7 +171,7 @@ describe('DCRF: connecting', () => {
 
   it('S042 (differs) refuses with 401 where no user is logged in, else with 403, where canConnect says no', async () => {
     expect(await refusal(app, '/noconnect/')).to.include({ status: 401 });
-    const refused = connect(app, '/noconnect/', { user: { id: 1 } as never });
+    const refused = connect(app, '/noconnect/', { user: { id: 1 } });
     expect(await refused.catch((error: unknown) => error)).to.include({ status: 403 });
   });
 

@@ -18,6 +18,16 @@ export class NameOfShelf {
   @IsOptional() @IsInt() pk?: number;
 }
 
+/** Subscribes to what its observer says of all things. */
+export abstract class Watching extends ApiConsumer {
+  abstract onThing(event: ModelEvent<Thing, unknown>, subscription: Subscription<object>): Promise<void>;
+
+  @Action({ status: 201 })
+  async watch(context: ActionContext) {
+    await this.subscribe(this.onThing, {}, context);
+  }
+}
+
 /** Every thing, without a serializer: the data are `{ pk }`. */
 @Consumer()
 export class AllThings extends ApiConsumer {

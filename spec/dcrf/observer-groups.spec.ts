@@ -1,8 +1,5 @@
 import { expect } from 'chai';
 import {
-  Action,
-  ActionContext,
-  ApiConsumer,
   type App,
   Consumer,
   createApp,
@@ -20,16 +17,11 @@ import { useDatabase } from '../support/database.js';
 import { done, event } from '../support/frames.js';
 import { queriesOf } from '../support/queries.js';
 import { createThing, fill, save, Thing, thingModels } from '../support/things.js';
-import { BothSides, ByShelf, TwoGroups } from './observer-consumers.js';
+import { BothSides, ByShelf, TwoGroups, Watching } from './observer-consumers.js';
 
 /** The groups of a subscription come from who is connected. */
 @Consumer()
-class Mine extends ApiConsumer {
-  @Action({ status: 201 })
-  async watch(context: ActionContext) {
-    await this.subscribe(this.onThing, {}, context);
-  }
-
+class Mine extends Watching {
   @ModelObserver(() => Thing)
   async onThing(event: ModelEvent<Thing, { pk: number }>, subscription: Subscription<object>) {
     await subscription.send(event);
@@ -44,12 +36,7 @@ class Mine extends ApiConsumer {
 
 /** Groups that are none. */
 @Consumer()
-class Groupless extends ApiConsumer {
-  @Action({ status: 201 })
-  async watch(context: ActionContext) {
-    await this.subscribe(this.onThing, {}, context);
-  }
-
+class Groupless extends Watching {
   @ModelObserver(() => Thing)
   async onThing(event: ModelEvent<Thing, { pk: number }>, subscription: Subscription<object>) {
     await subscription.send(event);

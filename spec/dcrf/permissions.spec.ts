@@ -160,7 +160,7 @@ function under(...expressions: PermissionExpression[]) {
 }
 
 const denied = 'You do not have permission to perform this action.';
-const alice = { user: { id: 1, username: 'alice' } as never };
+const alice = { user: { id: 1, username: 'alice' } };
 
 describe('DCRF: permissions', () => {
   const serve = useServer();

@@ -3,9 +3,6 @@ import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import {
-  Action,
-  ActionContext,
-  ApiConsumer,
   type App,
   type ChannelMessage,
   Consumer,
@@ -24,7 +21,7 @@ import { emptyDatabase, useDatabase } from '../support/database.js';
 import { event } from '../support/frames.js';
 import { createDatabase } from '../support/postgres.js';
 import { createThing, fill, removeThing, save, Thing, thingModels } from '../support/things.js';
-import { AllThings, ByShelf } from './observer-consumers.js';
+import { AllThings, ByShelf, Watching } from './observer-consumers.js';
 
 /** Fails while it is down. */
 class FragileLayer extends InMemoryChannelLayer {
@@ -37,12 +34,7 @@ class FragileLayer extends InMemoryChannelLayer {
 }
 
 @Consumer()
-class BadBody extends ApiConsumer {
-  @Action({ status: 201 })
-  async watch(context: ActionContext) {
-    await this.subscribe(this.onThing, {}, context);
-  }
-
+class BadBody extends Watching {
   @ModelObserver(() => Thing, {
     body: ({ name }): { name: string } => {
       if (name.startsWith('bad')) throw new Error('no');
@@ -63,12 +55,7 @@ class BadSerializer extends ModelSerializer(Thing, { fields: ['id'], computed: [
 }
 
 @Consumer()
-class BadSerialization extends ApiConsumer {
-  @Action({ status: 201 })
-  async watch(context: ActionContext) {
-    await this.subscribe(this.onThing, {}, context);
-  }
-
+class BadSerialization extends Watching {
   @ModelObserver(() => Thing, { serializer: BadSerializer })
   async onThing(event: ModelEvent<Thing, { id: number; label: string }>, subscription: Subscription<object>) {
     await subscription.send(event);

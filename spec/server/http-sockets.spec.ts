@@ -238,7 +238,7 @@ describe('Sockets that ask for nothing', () => {
 
     it('are limited before and behind the handshake of TLS', async () => {
       const server = createSecureServer(selfSigned, answer);
-      const port = await attach(one, server as unknown as Server);
+      const port = await attach(one, server);
       const first = await silent(port);
       const secure = connectSecure({ port, host: '127.0.0.1', rejectUnauthorized: false });
       opened.push(secure.on('error', () => {}).resume());

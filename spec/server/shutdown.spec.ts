@@ -12,6 +12,7 @@ import {
   InMemoryChannelLayer,
   Logger,
   path,
+  type ReplyFrame,
 } from 'signalbox';
 import { connect, MemoryLogger, TestClock, type TestConnection } from 'signalbox/testing';
 import { container } from 'tsyringe';
@@ -35,6 +36,12 @@ class Working extends ApiConsumer {
   async hello() {
     return 'hello';
   }
+}
+
+/** In how many milliseconds a client is told to come back. */
+function retryAfter(frame: ReplyFrame | undefined): number {
+  const { retry_after_ms: milliseconds } = frame?.data as { readonly [name: string]: number };
+  return milliseconds ?? Number.NaN;
 }
 
 const told = { action: 'drain', response_status: 503, request_id: null, code: 'server_closing' };
@@ -87,7 +94,7 @@ describe('An application that drains', () => {
     expect(ann).to.have.length(1);
     expect(ann?.[0]).to.include(told);
     expect(ann?.[0]?.errors).to.deep.equal(['The server is restarting.']);
-    expect(Reflect.get(ann?.[0]?.data as object, 'retry_after_ms')).to.be.within(0, 3_000);
+    expect(retryAfter(ann?.[0])).to.be.within(0, 3_000);
     expect(bob).to.have.length(1);
     expect(bob?.[0]).to.have.property('stream', null);
     expect(Reflect.get(bob?.[0] ?? {}, 'payload')).to.include(told);
@@ -169,7 +176,7 @@ describe('An application that drains', () => {
     expect(counts[0]).to.be.within(400, 440);
     expect(counts[1]).to.be.within(800, 840);
     expect(counts[2]).to.equal(1_000);
-    const times = clients.map(({ frames }) => Reflect.get(frames[0]?.data as object, 'retry_after_ms') as number);
+    const times = clients.map(({ frames }) => retryAfter(frames[0]));
     expect(new Set(times).size).to.be.above(100);
   });
 
@@ -187,7 +194,7 @@ describe('An application that drains', () => {
         const [frame] = client.frames;
         if (!frame) continue;
         untold.delete(client);
-        returns.push(now + (Reflect.get(frame.data as object, 'retry_after_ms') as number));
+        returns.push(now + retryAfter(frame));
       }
     }
     await within(drained, 'The drain');
@@ -248,7 +255,7 @@ describe('An application that drains', () => {
     const drained = app.drain();
     await advance(200);
     await within(drained, 'The drain');
-    const times = clients.map(({ frames }) => Reflect.get(frames[0]?.data as object, 'retry_after_ms') as number);
+    const times = clients.map(({ frames }) => retryAfter(frames[0]));
     expect(Math.max(...times)).to.be.within(20_000, 60_000);
   });
 
