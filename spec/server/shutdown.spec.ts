@@ -40,8 +40,7 @@ class Working extends ApiConsumer {
 
 /** In how many milliseconds a client is told to come back. */
 function retryAfter(frame: ReplyFrame | undefined): number {
-  const { retry_after_ms: milliseconds } = frame?.data as { readonly [name: string]: number };
-  return milliseconds ?? Number.NaN;
+  return (frame?.data as Readonly<Record<string, number>>)['retry_after_ms'] ?? Number.NaN;
 }
 
 const told = { action: 'drain', response_status: 503, request_id: null, code: 'server_closing' };
