@@ -184,6 +184,8 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
         code: 'parse_error',
       });
     }
+    await save(database.orm, 1, { count: 1 });
+    await ann.expectSilence();
   });
 
   it('S271 (differs) answers a subscription without a key with 400', async () => {
@@ -249,12 +251,15 @@ describe('DCRF 19: ObserverModelInstanceMixin', () => {
     await ann.expectSilence();
   });
 
-  it('S279 an unsubscription without a request id ends all of the row', async () => {
+  it('S279 an unsubscription without a request id ends all of the row, and none of another row', async () => {
     await subscribe(ann, 1, 4);
-    await subscribe(ann, 1, 5);
+    await subscribe(ann, '1', 5);
+    await subscribe(ann, 2, 6);
     ann.send({ action: 'unsubscribe_instance', pk: 1 });
     expect(await ann.receive()).to.deep.equal(unsubscribed(null));
     await save(database.orm, 1, { count: 1 });
+    await save(database.orm, 2, { count: 1 });
+    expect(await ann.receive()).to.deep.equal(event('update', beta, 6));
     await ann.expectSilence();
   });
 

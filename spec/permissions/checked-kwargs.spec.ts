@@ -128,13 +128,20 @@ describe('kwargs that a permission looks at', () => {
   it('are not checked aloud for a client that is refused without a look at them', async () => {
     const reply = await guarded.request('weigh', { label: 'x' });
 
-    expect(reply).to.deep.include({ response_status: 403 });
+    expect(reply).to.deep.include({
+      response_status: 403,
+      errors: ['You do not have permission to perform this action.'],
+    });
+    expect(seen).to.deep.equal([]);
   });
 
   it('end the request with what is wrong with them, and the permission sees none', async () => {
     const reply = await labels.request('reweigh', { pk: first, grams: 'heavy' });
 
-    expect(reply).to.deep.include({ response_status: 400 });
+    expect(reply).to.deep.include({
+      response_status: 400,
+      errors: [{ grams: ['grams must be an integer number.'] }],
+    });
     expect(seen).to.deep.equal([]);
   });
 });

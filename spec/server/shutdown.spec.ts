@@ -40,7 +40,8 @@ class Working extends ApiConsumer {
 
 /** In how many milliseconds a client is told to come back. */
 function retryAfter(frame: ReplyFrame | undefined): number {
-  return (frame?.data as Readonly<Record<string, number>>)['retry_after_ms'] ?? Number.NaN;
+  const data = frame?.data as Readonly<Record<string, number>> | undefined;
+  return data?.['retry_after_ms'] ?? Number.NaN;
 }
 
 const told = { action: 'drain', response_status: 503, request_id: null, code: 'server_closing' };
