@@ -69,12 +69,6 @@ describe('A consumer class', () => {
     expect([...observers.keys()]).to.deep.equal(['onMessage']);
   });
 
-  it('has no action that is not mixed in', () => {
-    @Consumer()
-    class Rooms extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), List) {}
-    expect([...compile(Rooms).actions.keys()]).to.deep.equal(['list']);
-  });
-
   describe('asks', () => {
     @Consumer()
     @Permissions(IsAuthenticated, IsBanned)
