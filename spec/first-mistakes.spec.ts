@@ -334,10 +334,24 @@ describe('Without the metadata of the compiler', () => {
     return Bare;
   }
 
-  it('an action that names its kwargs works, and so does one without parameters', () => {
-    method(Action({ kwargs: Sum }) as never, function act(this: void, ..._: [Sum?]) {});
-    method(Action() as never, () => undefined);
-    method(DetailAction() as never, ((_room: object) => undefined) as never);
+  it('an action that names its kwargs is given them, and one without parameters runs', async () => {
+    const adding = method(Action({ kwargs: Sum }) as never, async (...[sum]: [Sum?]) => sum instanceof Sum && sum.one);
+    const silent = method(Action() as never, async () => 'done');
+    for (const consumer of [adding, silent]) Consumer()(consumer);
+    const app = createApp<readonly Route[]>({
+      orm: await offlineOrm(),
+      routes: [path('/adding/', adding), path('/silent/', silent)],
+    });
+    await using ann = await connect(app, '/adding/');
+    await using bob = await connect(app, '/silent/');
+    expect(await ann.request('act', { one: 1 })).to.include({ response_status: 200, data: 1 });
+    expect(await ann.request('act', { one: 'x' })).to.include({ response_status: 400 });
+    expect(await bob.request('act')).to.include({ response_status: 200, data: 'done' });
+    await app.close();
+  });
+
+  it('a detail action without kwargs may be declared', () => {
+    expect(() => method(DetailAction() as never, ((_room: object) => undefined) as never)).not.to.throw();
   });
 
   it('an action with a parameter is refused with both ways out', () => {
