@@ -8,7 +8,6 @@ import {
   PrimaryKey,
   Property,
 } from '@mikro-orm/decorators/legacy';
-import type { SqlEntityManager } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import {
@@ -31,7 +30,7 @@ import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { Country, CountrySerializer } from '../support/countries.js';
 import { useDatabase } from '../support/database.js';
-import { until } from '../support/deadline.js';
+import { whileItWaits } from '../support/locks.js';
 import { testProviders } from '../support/providers.js';
 import { Maker, Ware, WareByEntityConsumer, WareConsumer, wareModels } from '../support/wares.js';
 
@@ -103,21 +102,6 @@ class LinkedSerializer extends ModelSerializer(Linked, { fields: ['id', 'name', 
 
 @Consumer()
 class LinkedConsumer extends mix(ModelConsumer(Linked, { serializer: LinkedSerializer }), Create, Patch) {}
-
-/** Resolves once so many other transactions wait for this one, or for each other. */
-async function waiting(em: SqlEntityManager, number = 1): Promise<void> {
-  await until(async () => {
-    const found = await em
-      .getConnection()
-      .execute<{ count: string }[]>(
-        'select count(*) from pg_locks where not granted',
-        [],
-        'all',
-        em.getTransactionContext(),
-      );
-    return Number(found[0]?.count) >= number;
-  }, 'Locks that other transactions wait for');
-}
 
 @injectable()
 class StrictSerializer extends ModelSerializer(Ware, {
@@ -460,21 +444,17 @@ describe('A write that needs no entity', () => {
     const { data } = await wares.request('bulk_create', { data: ['cup', 'pot', 'jug'].map((name) => ({ name })) });
     const pks = (data as { id: number }[]).map(({ id }) => id);
     const other = await connect(app, '/wares/');
-    const locked = Promise.withResolvers<void>();
-    const holding = database.orm.em.fork().transactional(async (em) => {
-      await em
-        .getConnection()
-        .execute('select from ware where id = ? for update', [pks[1]], 'run', em.getTransactionContext());
-      locked.resolve();
-      await waiting(em, 2);
-    });
-    await locked.promise;
-    const replies = await Promise.all([
-      wares.request('bulk_patch', { data: pks.map((pk) => ({ pk, data: { stock: 1 } })) }),
-      other.request('bulk_patch', { data: pks.map((pk) => ({ pk, data: { stock: 2 } })).reverse() }),
-      holding,
-    ]);
-    expect(replies.slice(0, 2).map((reply) => reply?.['response_status'])).to.deep.equal([200, 200]);
+    const replies = await whileItWaits(
+      database.orm.em,
+      (em) => em.execute('select from ware where id = ? for update', [pks[1]]),
+      () =>
+        Promise.all([
+          wares.request('bulk_patch', { data: pks.map((pk) => ({ pk, data: { stock: 1 } })) }),
+          other.request('bulk_patch', { data: pks.map((pk) => ({ pk, data: { stock: 2 } })).reverse() }),
+        ]),
+      2,
+    );
+    expect(replies.map(({ response_status: status }) => status)).to.deep.equal([200, 200]);
     const rows = await database.orm.em.fork().find(Ware, {});
     expect(new Set(rows.map(({ stock }) => stock)).size).to.equal(1);
   });
@@ -482,18 +462,15 @@ describe('A write that needs no entity', () => {
   it('writes none of a list of which another transaction deletes a row meanwhile', async () => {
     const { data } = await wares.request('bulk_create', { data: ['cup', 'pot'].map((name) => ({ name })) });
     const [cup, pot] = (data as { id: number }[]).map(({ id }) => id);
-    const locked = Promise.withResolvers<void>();
-    const deleting = database.orm.em.fork().transactional(async (em) => {
-      await em.getConnection().execute('delete from ware where id = ?', [pot], 'run', em.getTransactionContext());
-      locked.resolve();
-      await waiting(em);
-    });
-    await locked.promise;
     const patches = [
       { pk: cup, data: { stock: 1 } },
       { pk: pot, data: { stock: 1 } },
     ];
-    const [reply] = await Promise.all([wares.request('bulk_patch', { data: patches }), deleting]);
+    const reply = await whileItWaits(
+      database.orm.em,
+      (em) => em.execute('delete from ware where id = ?', [pot]),
+      () => wares.request('bulk_patch', { data: patches }),
+    );
     expect(reply).to.deep.include({ response_status: 404, errors: [{ 1: ['Not found.'] }] });
     expect((await database.orm.em.fork().findOneOrFail(Ware, cup as number)).stock).to.equal(0);
   });
@@ -528,20 +505,14 @@ describe('A write that needs no entity', () => {
     const open = await connect(app, '/open/');
     const { data } = await wares.request('create', { data: { name: 'cup' } });
     const { id: pk } = data as { id: number };
-    const locked = Promise.withResolvers<void>();
-    const patched = Promise.withResolvers<unknown>();
-    const selling = database.orm.em.fork().transactional(async (em) => {
-      await em
-        .getConnection()
-        .execute('update ware set sold = true where id = ?', [pk], 'run', em.getTransactionContext());
-      locked.resolve();
-      await waiting(em);
-    });
-    await locked.promise;
-    patched.resolve(open.request('patch', { pk, data: { note: 'mine' } }));
-    await selling;
+    const patched = await whileItWaits(
+      database.orm.em,
+      (em) => em.execute('update ware set sold = true where id = ?', [pk]),
+      () => open.request('patch', { pk, data: { note: 'mine' } }),
+    );
 
-    expect(await patched.promise).to.deep.include({ response_status: 404 });
+    expect(patched).to.include({ response_status: 404 });
+    expect((await wares.request('retrieve', { pk })).data).to.deep.include({ note: null, sold: true });
   });
 
   it('is answered 504 where another transaction keeps its row for longer than the action may take', async () => {
@@ -557,9 +528,7 @@ describe('A write that needs no entity', () => {
     const locked = Promise.withResolvers<void>();
     const answered = Promise.withResolvers<void>();
     const holding = database.orm.em.fork().transactional(async (em) => {
-      await em
-        .getConnection()
-        .execute('update ware set sold = true where id = ?', [pk], 'run', em.getTransactionContext());
+      await em.execute('update ware set sold = true where id = ?', [pk]);
       locked.resolve();
       await answered.promise;
     });

@@ -16,8 +16,8 @@ import {
 import { connect, MemoryLogger } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { until } from '../support/deadline.js';
 import { event } from '../support/frames.js';
+import { lockWaits } from '../support/locks.js';
 import { fill, Person, save, Tag, Thing, thingModels } from '../support/things.js';
 import { unreportedWriters, writeBoth } from '../support/unreported-writers.js';
 import { AllThings, ByShelf } from './observer-consumers.js';
@@ -237,13 +237,6 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  /** Resolves once a statement waits for a lock in this database; in others of the server, statements of others may. */
-  async function blocked(): Promise<void> {
-    const em = database.orm.em.fork();
-    const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-    await until(async () => (await em.execute(waiting)).length > 0, 'The lock');
-  }
-
   /**
    * Commits what `first` writes while `second` waits for its rows. The database answers both at about the same time, and
    * the process may read the second answer first; then the events come in that order (docs/guarantees.md). Here the second
@@ -256,7 +249,7 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
       await first(em);
       await em.flush();
       written = held.run(answered.promise, second);
-      await blocked();
+      await lockWaits(database.orm.em);
     });
     answered.resolve();
     await written;
