@@ -17,7 +17,6 @@ import {
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   mix,
   ObserveInstance,
   type Permission,
@@ -35,13 +34,10 @@ import { BellObserver, bells } from './support/bells.js';
 import { useDatabase } from './support/database.js';
 import { Message, Room } from './support/entities.js';
 import { type TestProviders, testProviders } from './support/providers.js';
-import { RoomKey, RoomSerializer } from './support/rooms.js';
+import { RoomKey, RoomMessageSerializer, RoomSerializer } from './support/rooms.js';
 
 const left = new Signal<{ readonly room: number }>();
 let banned = new Set<string>();
-
-@injectable()
-class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text', 'room'] }) {}
 
 class IsWelcome implements Permission {
   hasPermission({ action, scope }: ActionContext): boolean {
@@ -82,8 +78,8 @@ class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer 
     throw new TypeError('Broken.');
   }
 
-  @ModelObserver(() => Message, { serializer: MessageSerializer })
-  async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) {
+  @ModelObserver(() => Message, { serializer: RoomMessageSerializer })
+  async onMessage(event: ModelEvent<RoomMessageSerializer>, subscription: Subscription<RoomKey>) {
     await subscription.send(event);
   }
 

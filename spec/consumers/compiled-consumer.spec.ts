@@ -17,7 +17,6 @@ import {
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
-  ModelSerializer,
   mix,
   not,
   ObserveInstance,
@@ -27,16 +26,12 @@ import {
   RevokedBy,
   type Subscription,
 } from 'signalbox';
-import { injectable } from 'tsyringe';
 import { compileConsumer } from '#signalbox/consumers/compiled-consumer.js';
 import { defaultSettings } from '#signalbox/settings.js';
 import { Message, Room, User } from '../support/entities.js';
-import { RoomKey } from '../support/rooms.js';
+import { RoomKey, RoomSerializer } from '../support/rooms.js';
 
 type AnyConsumer = Parameters<typeof compileConsumer>[0];
-
-@injectable()
-class RoomSerializer extends ModelSerializer(Room, { fields: ['id'] }) {}
 
 class IsBanned {
   hasPermission() {
