@@ -12,7 +12,8 @@ import {
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { offlineOrm } from '../support/offline-orm.js';
-import { refusal, useServer } from '../support/serving.js';
+import { refusal } from '../support/refusal.js';
+import { useServer } from '../support/serving.js';
 import { asked, inAnHour, Sessions, Users, WhoConsumer } from './authentication-support.js';
 
 @Permissions(IsAuthenticated)

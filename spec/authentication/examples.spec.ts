@@ -6,7 +6,7 @@ import type { DependencyContainer } from 'tsyringe';
 import { itIsATicketStore } from '../contracts/ticket-store-contract.js';
 import { useDatabase } from '../support/database.js';
 import { testProviders } from '../support/providers.js';
-import { refusal } from '../support/serving.js';
+import { refusal } from '../support/refusal.js';
 import {
   Account,
   DatabaseTickets,

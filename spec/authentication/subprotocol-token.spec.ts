@@ -5,7 +5,8 @@ import { createClient } from 'signalbox/client';
 import { connect } from 'signalbox/testing';
 import { WebSocket } from 'ws';
 import { within } from '../support/deadline.js';
-import { refusal, useServer } from '../support/serving.js';
+import { refusal } from '../support/refusal.js';
+import { useServer } from '../support/serving.js';
 import { RawClient, upgradeRequest } from '../support/sockets.js';
 import { ApiTokens, asked, ChatConsumer, WhoConsumer } from './authentication-support.js';
 

@@ -13,7 +13,8 @@ import {
 import { connect, type TestClock } from 'signalbox/testing';
 import type { DependencyContainer } from 'tsyringe';
 import { testProviders } from '../support/providers.js';
-import { refusal, useServer } from '../support/serving.js';
+import { refusal } from '../support/refusal.js';
+import { useServer } from '../support/serving.js';
 import { inAnHour, WhoConsumer } from './authentication-support.js';
 
 @Permissions(IsAuthenticated)

@@ -21,7 +21,8 @@ import { WebSocket } from 'ws';
 import { within } from '../support/deadline.js';
 import { failure, reply } from '../support/frames.js';
 import { offlineOrm } from '../support/offline-orm.js';
-import { refusal, useServer } from '../support/serving.js';
+import { refusal } from '../support/refusal.js';
+import { useServer } from '../support/serving.js';
 import { refusalOf } from '../support/sockets.js';
 
 class NoConnect implements Permission {

@@ -20,7 +20,8 @@ import {
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { failure, reply } from '../support/frames.js';
-import { refusal, useServer } from '../support/serving.js';
+import { refusal } from '../support/refusal.js';
+import { useServer } from '../support/serving.js';
 
 let asked: string[] = [];
 

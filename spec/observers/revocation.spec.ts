@@ -32,7 +32,7 @@ import {
 import { connect, MemoryLogger, type TestChannel, type TestConnection } from 'signalbox/testing';
 import { injectable, container as rootContainer } from 'tsyringe';
 import { observersOf } from '#signalbox/observers/observer.js';
-import { SubscriptionIndex } from '#signalbox/observers/subscription-index.js';
+import { SubscriptionIndex } from '#signalbox/observers/subscriptions.js';
 import { useDatabase } from '../support/database.js';
 import { revoked } from '../support/frames.js';
 import { RoomKey } from '../support/rooms.js';

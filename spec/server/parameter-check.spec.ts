@@ -5,7 +5,8 @@ import { IsInt, IsOptional, Length, Max, Min } from 'class-validator';
 import { Action, ApiConsumer, type App, ConfigurationError, Consumer, path, router } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { z } from 'zod';
-import { refusal, useServer } from '../support/serving.js';
+import { refusal } from '../support/refusal.js';
+import { useServer } from '../support/serving.js';
 import { refusalOf } from '../support/sockets.js';
 
 class RoomParams {

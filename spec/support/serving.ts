@@ -1,6 +1,5 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
-import { ApiError, type App, type AppOptions, createApp, type Route } from 'signalbox';
-import { type ConnectOptions, connect } from 'signalbox/testing';
+import { type App, type AppOptions, createApp, type Route } from 'signalbox';
 import { offlineOrm } from './offline-orm.js';
 import { type TestProviders, testProviders } from './providers.js';
 
@@ -33,15 +32,4 @@ export function useServer(): (routes: readonly Route[], options?: Partial<AppOpt
 /** A promise that a spec settles by hand. */
 export function gate(): PromiseWithResolvers<void> {
   return Promise.withResolvers<void>();
-}
-
-/** What a handshake is refused with. @throws Error if it is granted */
-export async function refusal(app: App, url: string, options: ConnectOptions = {}): Promise<ApiError> {
-  const connecting = connect(app, url, options);
-  const error = await connecting.then(
-    () => new Error(`${url} was not refused.`),
-    (thrown: unknown) => thrown,
-  );
-  if (error instanceof ApiError) return error;
-  throw error;
 }

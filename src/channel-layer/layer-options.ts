@@ -1,4 +1,4 @@
-import { ChannelLayerUnavailable, ConfigurationError } from '../errors.js';
+import { ChannelLayerUnavailable, faultsOf } from '../errors.js';
 
 /** What every channel layer can be told. */
 export interface ChannelLayerOptions {
@@ -25,8 +25,7 @@ export function completeOptions<Options extends Readonly<Record<string, number>>
   defaults: Options,
   given: { readonly [Name in keyof Options]?: number | undefined },
 ): Options {
-  const fault = (member: string, reason: string, remedy: string): ConfigurationError =>
-    new ConfigurationError({ class: layer, member, reason, remedy });
+  const fault = faultsOf(layer);
   const options = { ...defaults };
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue;

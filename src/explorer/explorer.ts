@@ -1,10 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { ConfigurationError } from '../errors.js';
+import { faultsOf } from '../errors.js';
+import { pathAndQuery } from '../scope/url.js';
 import type { AppExplorer, AppInspector, ExploredApp, PlainRequest, PlainResponse } from '../server/app-explorer.js';
 import { type AsyncApiInfo, toAsyncApi } from './asyncapi.js';
 import { isOnThisMachine } from './this-machine.js';
 import { Traces } from './traces.js';
+
+const fault = faultsOf('explorer');
 
 /** Options of `explorer()`. */
 export interface ExplorerOptions {
@@ -52,10 +55,6 @@ function begin(app: ExploredApp, options: ExplorerOptions): AppInspector | undef
   );
 }
 
-function fault(member: string, reason: string, remedy: string): ConfigurationError {
-  return new ConfigurationError({ class: 'explorer', member, reason, remedy });
-}
-
 /** Scripts are compiled, what they work on is not. */
 const scripts = resolve(import.meta.dirname, 'page');
 const pages = resolve(import.meta.dirname, '../../src/explorer/page');
@@ -85,7 +84,7 @@ class Explorer implements AppInspector {
   }
 
   answer(request: PlainRequest, response: PlainResponse): boolean {
-    const [pathname = '', query = ''] = (request.url ?? '').split('?', 2);
+    const [pathname, query] = pathAndQuery(request.url ?? '');
     if (pathname === this.path.slice(0, -1) && pathname !== '') {
       response.writeHead(308, { location: this.path, ...textHeaders });
       response.end();

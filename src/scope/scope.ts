@@ -6,6 +6,7 @@ import type { Identity } from './identity.js';
 import { type ParameterSchema, type PathParams, RouteParameters } from './route-parameters.js';
 import type { ScopeSession, ScopeUser } from './scope-types.js';
 import { offeredSubprotocols } from './subprotocols.js';
+import { pathAndQuery } from './url.js';
 
 /** Where a scope keeps its ownership. Not exported to applications, which log in through `Connections`. */
 export const ownership = Symbol('ownership');
@@ -123,7 +124,7 @@ export class Scope {
   /** The subprotocol that was agreed on. Scope middleware may choose one of those that are offered; else the consumer's options do. */
   subprotocol: string | undefined;
   readonly [ownership] = new Ownership();
-  readonly #url: string;
+  readonly #queryText: string;
   readonly #parameters: RouteParameters;
   #query: URLSearchParams | undefined;
   #cookies: Readonly<Record<string, string>> | undefined;
@@ -136,14 +137,12 @@ export class Scope {
     root: DependencyContainer,
     parameters: RouteParameters = new RouteParameters(request.url),
   ) {
-    const query = request.url.indexOf('?');
-    this.path = query === -1 ? request.url : request.url.slice(0, query);
+    [this.path, this.#queryText] = pathAndQuery(request.url);
     this.params = params;
     this.headers = request.headers;
     this.remoteAddress = request.remoteAddress;
     this.host = hostOf(request);
     this.protocol = request.encrypted ? 'https' : 'http';
-    this.#url = request.url;
     this.#root = root;
     this.#parameters = parameters;
   }
@@ -177,7 +176,7 @@ export class Scope {
 
   /** The query of the URL, without a ticket of `queryTicket`. `queryAs` gives it checked and typed. */
   get query(): URLSearchParams {
-    this.#query ??= new URLSearchParams(this.#url.slice(this.path.length + 1));
+    this.#query ??= new URLSearchParams(this.#queryText);
     return this.#query;
   }
 

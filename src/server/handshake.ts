@@ -13,6 +13,7 @@ import { type HandshakeRequest, hostOf, Scope } from '../scope/scope.js';
 import type { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { ScopeMiddleware, ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import { offeredSubprotocols, standingSubprotocol } from '../scope/subprotocols.js';
+import { pathOf } from '../scope/url.js';
 import type { Settings } from '../settings.js';
 import { Status } from '../status.js';
 import { checkParameters } from './parameter-check.js';
@@ -82,7 +83,7 @@ export class Handshake {
    */
   admit(request: HandshakeRequest, prepare: Prepare): Promise<Admission> | Admission {
     const from = this.proxies.seenThrough(request);
-    const slot = this.limiter.enter(from.remoteAddress);
+    const slot = this.limiter.enter(from.network);
     const pending = this.registry.begin();
     try {
       const match = this.#match(from);
@@ -152,7 +153,11 @@ export class Handshake {
     const parameters = route.hasParameters ? await checkParameters(match, request) : route.noParameters;
     const scope = this.#scopeOf(request, match, parameters);
     try {
-      for (const piece of route.middleware) await middlewareOf(piece, scope).apply(scope);
+      for (const piece of route.middleware) {
+        const middleware: Partial<ScopeMiddleware> & object = scope.container.resolve(piece);
+        if (typeof middleware.apply !== 'function') throw withoutApply(piece);
+        await middleware.apply(scope);
+      }
       prepare?.(scope);
       const translate = (thrown: unknown): ApiError => this.translate(thrown, request);
       return { scope, refused: await refusalsOf(route, scope, translate) };
@@ -230,11 +235,6 @@ async function askEach(
   return first ? refused : noRefusals;
 }
 
-/** Without the query, where tickets stand: it is what logs show. */
-export function pathOf({ url = '/' }: { readonly url?: string | undefined }): string {
-  return url.split('?', 1)[0] ?? '';
-}
-
 /**
  * Browsers send cookies along with a socket that any page opens (cross-site WebSocket hijacking), and they tell which page
  * it is by the Origin header. Other clients send none, and could send any: what a cookie proves is not enough then, and its
@@ -305,11 +305,9 @@ function checkOffered(chosen: string, offered: readonly string[]): string {
   });
 }
 
-/** @throws ConfigurationError where it has no `apply`, which may be a field, so that only the instance shows it */
-function middlewareOf(piece: ScopeMiddlewareClass, scope: Scope): ScopeMiddleware {
-  const built: Partial<ScopeMiddleware> & object = scope.container.resolve(piece);
-  if (typeof built.apply === 'function') return built as ScopeMiddleware;
-  throw new ConfigurationError({
+/** `apply` may be a field, so that only the instance shows whether it is there. */
+function withoutApply(piece: ScopeMiddlewareClass): ConfigurationError {
+  return new ConfigurationError({
     class: piece.name,
     member: 'apply',
     reason: 'is not there, and is what middleware is called by.',
