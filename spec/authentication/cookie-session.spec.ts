@@ -62,7 +62,7 @@ describe('A cookie session', () => {
     ['one whose session is over', { session: 'old' }],
     ['one whose user is gone', { session: 'gone' }],
   ] as const) {
-    it(`is nobody with ${name}`, async () => {
+    it(`is no user with ${name}`, async () => {
       expect(await who('/ws/', cookies)).to.deep.include({ user: null, session: null, identity: null });
     });
   }

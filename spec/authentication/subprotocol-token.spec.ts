@@ -89,7 +89,7 @@ describe('A token among the subprotocols', () => {
     });
   }
 
-  it('is not asked for: who offers none is nobody', async () => {
+  it('is not asked for: a client that offers none is no user', async () => {
     await using ann = await connect(app, '/ws/', { subprotocols: ['signalbox'] });
     expect((await ann.request('who')).data).to.deep.include({ identity: null });
   });

@@ -246,7 +246,7 @@ describe('A consumer class', () => {
     });
 
     for (const hook of ['getQuery', 'filterQuery'] as const) {
-      it(`with an observer of its model that tells everybody of every row, although ${hook} leaves some out`, () => {
+      it(`with an observer of its model that tells every client of every row, although ${hook} leaves some out`, () => {
         abstract class Telling extends ModelConsumer(Room, { serializer: RoomSerializer }) {
           @ModelObserver(() => Room) onRoom(_event: ModelEvent<Room>, _subscription: Subscription) {}
           @ModelObserver(() => Message) onMessage(_event: ModelEvent<Message>, _subscription: Subscription) {}

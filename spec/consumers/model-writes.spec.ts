@@ -195,6 +195,7 @@ const ware = fc.record(
     extra: fc.option(fc.jsonValue({ maxDepth: 2, noUnicodeString: true }), { nil: { a: 1 } }),
     raw: fc.option(fc.jsonValue({ maxDepth: 2, noUnicodeString: true }), { nil: { b: [1, 'ä'] } }),
     words: fc.option(fc.array(fc.stringMatching(/^[a-z]{1,8}$/), { maxLength: 3 })),
+    image: fc.option(fc.uint8Array({ maxLength: 8 }).map((bytes) => Buffer.from(bytes).toString('base64'))),
     state: fc.option(fc.constantFrom('new', 'used')),
     maker: fc.option(fc.constantFrom(1, 2)),
   },
@@ -475,7 +476,7 @@ describe('A write that needs no entity', () => {
     expect((await database.orm.em.fork().findOneOrFail(Ware, cup as number)).stock).to.equal(0);
   });
 
-  it('is told to whoever begins to follow its row while others write it', async () => {
+  it('is told to a client that begins to follow its row while others write it', async () => {
     const { data } = await wares.request('create', { data: { name: 'cup' } });
     const { id: pk } = data as { id: number };
     const other = await connect(app, '/wares/');

@@ -242,7 +242,7 @@ describe('DCRF: connecting', () => {
     ]);
   });
 
-  it('refuses everybody once the application is closed', async () => {
+  it('refuses every client once the application is closed', async () => {
     const closed = createApp({ orm: await offlineOrm(), routes });
     await closed.close();
     const refused = connect(closed, '/things/');

@@ -218,7 +218,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     await ann.expectSilence();
   });
 
-  it('S199 (differs) shows dates, UUIDs and entities as JSON, and harms nobody with what it cannot show', async () => {
+  it('S199 (differs) shows dates, UUIDs and entities as JSON, and goes on after a row that it cannot show', async () => {
     logger.entries.splice(0);
     await using ann = await connect(app, '/ws/notes/');
     await ann.request('watch', { request_id: 1 });

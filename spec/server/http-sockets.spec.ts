@@ -172,7 +172,7 @@ describe('Sockets that ask for nothing', () => {
     });
   }
 
-  it('hold up nobody: of 5,000 all but 100 are cut, and a client of another address is served in the midst of them', async function () {
+  it('hold up no client: of 5,000 all but 100 are cut, and a client of another address is served in the midst of them', async function () {
     this.timeout(60_000);
     const port = await listen({ limits: { headersTime: 60_000 } });
     const flood: Socket[] = [];

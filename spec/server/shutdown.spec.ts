@@ -71,7 +71,7 @@ describe('An application that drains', () => {
     }
   }
 
-  it('serves those who are there for 4 s, and is not ready for others at once', async () => {
+  it('serves the clients that are there for 4 s, and is not ready for others at once', async () => {
     const app = open();
     await using ann = await connect(app, '/');
     const drained = app.drain();
@@ -205,7 +205,7 @@ describe('An application that drains', () => {
     expect(Math.max(...seconds)).to.be.within(390, 415);
   });
 
-  it('parts those who came together', async () => {
+  it('tells clients that came together at different times', async () => {
     const app = open({ delay: 0 });
     const clients: TestConnection[] = [];
     for (let each = 0; each < 400; each += 1) clients.push(await connect(app, '/'));
@@ -232,7 +232,7 @@ describe('An application that drains', () => {
     await within(drained, 'The drain');
   });
 
-  it('tells everybody in the time that there is, also where the process has so much to do that its timers are late', async () => {
+  it('tells every client in the time that there is, also where the process has so much to do that its timers are late', async () => {
     const app = open({ delay: 0, timeLimit: 4_000 });
     const clients: TestConnection[] = [];
     for (let each = 0; each < 1_000; each += 1) clients.push(await connect(app, '/'));

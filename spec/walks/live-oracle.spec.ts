@@ -257,7 +257,7 @@ describe('Live collections of clients that come and go between two applications'
     );
   });
 
-  it('are what the database says once everybody is at rest', async function () {
+  it('are what the database says once all clients and applications are at rest', async function () {
     this.timeout(0);
     await checkAsyncProperty(fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), playAndCompare), 15);
   });
