@@ -282,11 +282,6 @@ export class ConfigurationError extends SignalboxError {
   }
 }
 
-/** Makes the errors of one class, function or option object. */
-export function faultsOf(owner: string): (member: string, reason: string, remedy: string) => ConfigurationError {
-  return (member, reason, remedy) => new ConfigurationError({ class: owner, member, reason, remedy });
-}
-
 /** A message for the channel layer is longer than the layer takes. It was not sent. */
 export class MessageTooLarge extends SignalboxError {
   /**

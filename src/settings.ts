@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { faultsOf } from './errors.js';
+import { faultsOf } from './configuration-faults.js';
 
 const fault = faultsOf('settings');
 

@@ -161,7 +161,7 @@ describe('A consumer class', () => {
       }
       expect(() => compile(Unknown)).to.throw(
         ConfigurationError,
-        'Unknown.groups: yields groups for "onMessage", which is no observer. Put @ModelObserver on onMessage, or name one of: none yet.',
+        'Unknown.groups: yields groups for "onMessage", which is not an observer. Put @ModelObserver on onMessage, or name one of: none yet.',
       );
     });
 
@@ -175,7 +175,7 @@ describe('A consumer class', () => {
       }
       expect(() => compile(OneSide)).to.throw(
         ConfigurationError,
-        "OneSide.onMessage: has groups for one side only, so that no subscription would ever hear of a change. Add a method with @GroupsForConsumer('onMessage').",
+        "OneSide.onMessage: has groups for one side only, so no subscription would ever receive a change. Add a method with @GroupsForConsumer('onMessage').",
       );
     });
 

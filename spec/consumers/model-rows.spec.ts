@@ -208,13 +208,13 @@ const cases: readonly Case[] = [
   {
     says: 'those of a computed field that does not say what it reads',
     consumer: SpineConsumer,
-    list: always('the computed field BookSpine.spine, which does not say what it reads'),
-    retrieve: always('the computed field BookSpine.spine, which does not say what it reads'),
+    list: always('the computed field BookSpine.spine, which does not declare what it reads'),
+    retrieve: always('the computed field BookSpine.spine, which does not declare what it reads'),
   },
   {
     says: 'those of a serializer by hand',
     consumer: LineConsumer,
-    list: always('BookLine, which is no ModelSerializer'),
+    list: always('BookLine, which is not a ModelSerializer'),
   },
   {
     says: 'those of an overridden toData',
@@ -324,7 +324,7 @@ describe('The description of an action that reads rows', () => {
 
     expect(rowsOf(StaffConsumer, 'retrieve')).to.deep.equal({
       entities: 'sometimes',
-      because: ['the computed field StaffSerializer.label, which does not say what it reads'],
+      because: ['the computed field StaffSerializer.label, which does not declare what it reads'],
     });
     expect(await made(1)).to.equal(0);
     expect(await made(2)).to.be.above(0);

@@ -232,7 +232,7 @@ describe('Bodies, handlers and delivery, as DCRF recorded them', () => {
     expect(await ann.receive()).to.deep.equal(event('create', { body: '12345678901234567890' }));
     await ann.expectSilence();
     expect(logger.at('error').map(({ message, fields: { observer, pk } }) => [message, observer, pk])).to.deep.equal([
-      ['A change could not be announced.', 'Notes.onThing', 9],
+      ['A change could not be sent as an event.', 'Notes.onThing', 9],
     ]);
     await createThing(database.orm, 'after');
     expect(await ann.receive()).to.deep.equal(event('create', { body: 'after' }));

@@ -147,7 +147,7 @@ describe('Groups and moves, as DCRF recorded them', () => {
     await save(database.orm, 1, { count: 1 });
     expect(await bob.receive()).to.deep.equal(event('update', { id: 1, name: 'alpha', shelf: 1 }, 2));
     await ann.expectSilence();
-    expect(logger.entries.map(({ message }) => message)).to.include('A change could not be announced.');
+    expect(logger.entries.map(({ message }) => message)).to.include('A change could not be sent as an event.');
   });
 
   it('S220 (differs) costs no query and no recursion where rows are loaded in part', async () => {

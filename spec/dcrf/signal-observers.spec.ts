@@ -231,8 +231,8 @@ describe('Observers of signals, as DCRF recorded them', () => {
 
   it('refuses a payload that is no data where it is sent', () => {
     const told =
-      'Signal.send: was given what cannot be sent on: payload.text is a function. ' +
-      'Send plain data: the key of an entity, or what of it is to be shown.';
+      'Signal.send: was given a payload that cannot be sent: payload.text is a function. ' +
+      'Send plain data: the key of an entity, or the values to show.';
     expect(() => fired.send({ text: (() => 't') as never })).to.throw(ConfigurationError, told);
   });
 

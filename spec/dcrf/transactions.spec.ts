@@ -327,7 +327,7 @@ describe('Transactions, as DCRF recorded them', () => {
           .at('error')
           .filter(({ fields }) => fields['observer'] === observer)
           .map(({ message, fields: { pk, error } }) => ({ message, pk, error: String(error) }));
-      const failure = { message: 'A change could not be announced.', error: 'Error: no' };
+      const failure = { message: 'A change could not be sent as an event.', error: 'Error: no' };
       logger.entries.splice(0);
       expect(await createThing(database.orm, 'bad before')).to.equal(4);
       await app.idle();

@@ -61,7 +61,7 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
   });
 
   const warned = () => logger.at('warn').map(({ message, fields }) => `${message} ${fields['model']}`);
-  const warning = 'Rows were written of which no observer hears. Thing';
+  const warning = 'Rows were written, and no observer receives the change. Thing';
 
   it('S191 (differs) tells what the unit of work and upserts write, and warns of native, bulk and raw writes', async () => {
     await using ann = await connect(app, '/ws/all-things/');
@@ -159,7 +159,7 @@ describe('Writes past the unit of work, as DCRF recorded them', () => {
     await em.flush();
     expect(warned()).to.deep.equal([]);
     await em.nativeDelete(Tag, { id: 1 });
-    expect(warned()).to.deep.equal(['The database may change rows of which no observer hears. Thing']);
+    expect(warned()).to.deep.equal(['The database may change rows, and no observer receives the change. Thing']);
     expect(String(logger.at('warn')[0]?.fields['place'])).to.match(/unreported-writes\.spec/);
   });
 

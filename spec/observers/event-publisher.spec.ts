@@ -235,7 +235,7 @@ describe('An observer that fails', () => {
     await healthy.request('say');
     await healthy.receive();
     await ann.expectSilence();
-    const texts = logged('A change could not be announced.');
+    const texts = logged('A change could not be sent as an event.');
     expect(texts.find((text) => text.includes('BrokenGroups'))).to.match(/BrokenGroups.*\.onMessage: Error: groups$/);
     expect(texts.find((text) => text.includes('Serialization'))).to.match(/\.onMessage: Error: serializer$/);
     expect(logged('An event could not be delivered.')).to.have.length(1);
@@ -248,8 +248,10 @@ describe('An observer that fails', () => {
     await healthy.request('say');
     await healthy.receive();
     await ann.expectSilence();
-    expect(logged('A change could not be announced.').find((text) => text.includes('InjectedGroups'))).to.include(
-      'ConfigurationError: InjectedGroups.em: is read while the groups of a row are asked for, which happens once per ' +
+    expect(
+      logged('A change could not be sent as an event.').find((text) => text.includes('InjectedGroups')),
+    ).to.include(
+      'ConfigurationError: InjectedGroups.em: is read while the groups of a row are computed, which happens once per ' +
         'change and outside any connection. Derive the groups from the row alone.',
     );
   });
@@ -260,8 +262,8 @@ describe('An observer that fails', () => {
     await healthy.request('say');
     await healthy.receive();
     await ann.expectSilence();
-    expect(logged('A change could not be announced.').find((text) => text.includes('ScopedGroups'))).to.include(
-      'ConfigurationError: ScopedGroups.scope: is read while the groups of a row are asked for, which happens once per ' +
+    expect(logged('A change could not be sent as an event.').find((text) => text.includes('ScopedGroups'))).to.include(
+      'ConfigurationError: ScopedGroups.scope: is read while the groups of a row are computed, which happens once per ' +
         'change and outside any connection. Derive the groups from the row alone.',
     );
   });

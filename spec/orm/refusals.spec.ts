@@ -87,7 +87,7 @@ describe('What the database refuses', () => {
       await using client = await RowClient.open(database.orm, Seat, options);
       expect(await client.send('create', { data: { name: 'one' } })).to.deep.equal([
         409,
-        ['Someone else was writing the same rows. Try again.'],
+        ['Another request was writing the same rows. Try again.'],
       ]);
     } finally {
       await execute('drop trigger late on seat', 'drop function late');

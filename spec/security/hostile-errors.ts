@@ -94,7 +94,7 @@ export const thrown: readonly Thrown[] = [
     name: 'a serialization failure',
     isPassing: true,
     throw: query(`do $$ begin raise exception '${secret}' using errcode = '40001'; end $$`),
-    told: { status: 409, code: 'conflict', errors: ['Someone else was writing the same rows. Try again.'] },
+    told: { status: 409, code: 'conflict', errors: ['Another request was writing the same rows. Try again.'] },
   },
   { name: 'an error of a database function', throw: query(`do $$ begin raise exception '${secret}'; end $$`) },
   {

@@ -177,7 +177,7 @@ describe('A computed field that says what it reads', () => {
     expect(logger.at('error').map(({ fields }) => String(fields['error']))).to.deep.equal([
       'ConfigurationError: PlaceSerializer.place: failed on a row of Offer whose shop, labels are not loaded: ' +
         "Cannot read properties of undefined (reading 'toUpperCase') " +
-        "Say what it reads: reads: { place: ['shop.…'] }, or name the relations that it needs in populate.",
+        "Declare what it reads: reads: { place: ['shop.…'] }, or name the relations that it needs in populate.",
     ]);
     await other.close();
   });

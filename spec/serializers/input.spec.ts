@@ -178,7 +178,7 @@ describe('A serializer with another one for what comes', () => {
         routes: [path('/ws/', WrongConsumer)],
       }),
     ).to.throw(
-      'WrongSerializer.input: is AuthorSerializer, which is no ModelSerializer of Book. ' +
+      'WrongSerializer.input: is AuthorSerializer, which is not a ModelSerializer of Book. ' +
         'Write class AuthorSerializer extends ModelSerializer(Book, { … }) {}.',
     );
   });
@@ -186,7 +186,7 @@ describe('A serializer with another one for what comes', () => {
 
 describe('The version of a row', () => {
   const database = useDatabase('serializer_versions', [Counted, Timed]);
-  const conflict = [409, ['The row was changed by someone else meanwhile.']];
+  const conflict = [409, ['The row was changed by another request meanwhile.']];
 
   for (const [name, entity, stale] of [
     ['a number', Counted, 7],

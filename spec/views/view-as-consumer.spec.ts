@@ -137,7 +137,7 @@ describe('viewAsConsumer', () => {
           response_status: 400,
         });
         expect(await ann.request('retrieve', { pk: '..' })).to.deep.include({
-          errors: [{ pk: ['This is no part of a path.'] }],
+          errors: [{ pk: ['This cannot be a part of a path.'] }],
           response_status: 400,
         });
       });

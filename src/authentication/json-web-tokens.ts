@@ -11,7 +11,7 @@ import {
 } from 'jose';
 import { injectable } from 'tsyringe';
 import { Clock } from '../clock.js';
-import { faultsOf } from '../errors.js';
+import { faultsOf } from '../configuration-faults.js';
 import { Logger } from '../logger.js';
 import type { ConcreteClass } from '../metadata.js';
 import type { Authentication, TokenVerifier } from './authentication.js';

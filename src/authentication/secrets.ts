@@ -1,8 +1,6 @@
 import { inspect } from 'node:util';
-import { cookiesOf } from '../scope/cookies.js';
-import type { HandshakeRequest } from '../scope/scope.js';
-import { offeredSubprotocols } from '../scope/subprotocols.js';
-import { pathAndQuery } from '../scope/url.js';
+import { cookiesOf, offeredSubprotocols } from '../scope/headers.js';
+import { type HandshakeRequest, pathAndQuery } from '../scope/scope.js';
 
 /** Shorter values of cookies and queries are words: taking them out would only spoil the log. */
 const shortestSecret = 16;

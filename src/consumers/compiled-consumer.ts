@@ -1,9 +1,12 @@
 import { checkClassIsOurs } from '../copies.js';
-import { type ConsumerOptions, consumerDeclarations, groupDeclarations } from '../decorators/consumer.js';
-import { detachedDeclarations } from '../decorators/detached.js';
-import { messageDeclarations } from '../decorators/on-message.js';
-import { permissionDeclarations } from '../dispatch/action-declaration.js';
-import { type Actions, actionsOf } from '../dispatch/actions.js';
+import { detachedDeclarations } from '../decorators/action.js';
+import {
+  type ConsumerOptions,
+  consumerDeclarations,
+  groupDeclarations,
+  messageDeclarations,
+} from '../decorators/consumer.js';
+import { type Actions, actionsOf, permissionDeclarations } from '../dispatch/actions.js';
 import { ConfigurationError } from '../errors.js';
 import { isStandardSchema } from '../kwargs/kwargs-checker.js';
 import { checkTransformer } from '../kwargs/transformer-copies.js';

@@ -1,5 +1,5 @@
 import type { EntityMetadata } from '@mikro-orm/core';
-import { checkHasRules } from '../decorators/parameter-type.js';
+import { checkHasRules } from '../decorators/action.js';
 import { ConfigurationError } from '../errors.js';
 import { type AnyFilterOptions, filtersOf, operatorsOf } from '../filters/model-filters.js';
 import { isStandardSchema } from '../kwargs/kwargs-checker.js';

@@ -1,5 +1,5 @@
 import type { EntityMetadata, FilterQuery } from '@mikro-orm/core';
-import type { ModelConsumerTypes, modelConsumerTypes } from '../dispatch/action-declaration.js';
+import type { ModelConsumerTypes, modelConsumerTypes } from '../dispatch/actions.js';
 import { ConfigurationError, Conflict, NotFound, ValidationFailed } from '../errors.js';
 import type { OwnFilterKwargs } from '../filters/filter-types.js';
 import { FilterBackend } from '../filters/model-filter-backend.js';

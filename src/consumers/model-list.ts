@@ -1,5 +1,5 @@
 import { Clock } from '../clock.js';
-import { declareAction, replyShapes } from '../dispatch/action-declaration.js';
+import { declareAction, replyShapes } from '../dispatch/actions.js';
 import { Cancelled, ConfigurationError } from '../errors.js';
 import type { FilterKwargsOf, TakesNoFilter } from '../filters/filter-types.js';
 import { type AnyFilterOptions, operatorsOf } from '../filters/model-filters.js';

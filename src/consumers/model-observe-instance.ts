@@ -1,7 +1,7 @@
 import { type EntityMetadata, helper } from '@mikro-orm/core';
 import { Action, DetailAction } from '../decorators/action.js';
-import { GroupsForConsumer, GroupsForSignal } from '../decorators/model-observer.js';
-import { replyShapes } from '../dispatch/action-declaration.js';
+import { GroupsForConsumer, GroupsForSignal } from '../decorators/observer.js';
+import { replyShapes } from '../dispatch/actions.js';
 import { NotFound } from '../errors.js';
 import { objectSchema } from '../kwargs/json-schema.js';
 import { ownSchema } from '../kwargs/own-schema.js';

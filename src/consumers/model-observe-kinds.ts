@@ -1,7 +1,7 @@
 import type { EntityMetadata } from '@mikro-orm/core';
 import { Action } from '../decorators/action.js';
-import { GroupsForConsumer, GroupsForSignal } from '../decorators/model-observer.js';
-import { declareAction, replyShapes } from '../dispatch/action-declaration.js';
+import { GroupsForConsumer, GroupsForSignal } from '../decorators/observer.js';
+import { declareAction, replyShapes } from '../dispatch/actions.js';
 import { NotFound, ParseError, ValidationFailed } from '../errors.js';
 import { type JsonSchema, objectSchema } from '../kwargs/json-schema.js';
 import { ownSchema } from '../kwargs/own-schema.js';

@@ -1,7 +1,7 @@
 import type { EntityMetadata } from '@mikro-orm/core';
 import { Action } from '../decorators/action.js';
-import { GroupsForConsumer } from '../decorators/model-observer.js';
-import { replyShapes } from '../dispatch/action-declaration.js';
+import { GroupsForConsumer } from '../decorators/observer.js';
+import { replyShapes } from '../dispatch/actions.js';
 import { ConfigurationError } from '../errors.js';
 import type { FilterKwargsOf } from '../filters/filter-types.js';
 import { type AnyFilterOptions, filtersOf, operatorsOf } from '../filters/model-filters.js';

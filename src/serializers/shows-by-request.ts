@@ -2,8 +2,8 @@ import { BaseModelSerializer } from './model-serializer.js';
 import { isSerializerClass, Serializer, type SerializerClass } from './serializer.js';
 
 /**
- * Whether a serializer may show a row to one client in another way than to the next: a `computed` field, or a `toData` of its own,
- * takes the context, in which the request stands; or one that is nested in it does.
+ * Whether a serializer may show a row differently to each client: because one of its `computed` fields or its own `toData` takes the
+ * context, which contains the request, or because a nested serializer does so.
  */
 export function showsByRequest(serializer: SerializerClass, seen: ReadonlySet<SerializerClass> = new Set()): boolean {
   if (seen.has(serializer)) return false;

@@ -1,9 +1,9 @@
 import type { DependencyContainer } from 'tsyringe';
 import type { UserStore } from '../authentication/authentication.js';
-import type { TicketStore } from '../authentication/ticket-store.js';
+import type { TicketStore } from '../authentication/tickets.js';
 import type { ChannelLayer } from '../channel-layer/channel-layer.js';
+import { faultsOf } from '../configuration-faults.js';
 import type { ErrorMapperClass } from '../dispatch/error-mapping.js';
-import { faultsOf } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
 import { checkOrmIsOurs, isOrmRoot, type OrmRoot } from '../orm/orm-root.js';
 import { checkPermissions, type PermissionExpression } from '../permissions/permission.js';

@@ -5,11 +5,9 @@ import {
   instanceCachingFactory,
 } from 'tsyringe';
 import { ActivityLog } from '../activity-log.js';
-import type { ConnectionCommand } from '../authentication/connection-commands.js';
-import { ConnectionRegistry } from '../authentication/connection-registry.js';
+import { type ConnectionCommand, ConnectionRegistry } from '../authentication/connection-registry.js';
 import { Connections } from '../authentication/connections.js';
-import { InMemoryTicketStore } from '../authentication/in-memory-ticket-store.js';
-import { Tickets } from '../authentication/tickets.js';
+import { InMemoryTicketStore, Tickets } from '../authentication/tickets.js';
 import { ChannelLayer } from '../channel-layer/channel-layer.js';
 import { InMemoryChannelLayer } from '../channel-layer/in-memory-channel-layer.js';
 import { Clock, Deadlines } from '../clock.js';
@@ -17,7 +15,6 @@ import { ApiConsumer } from '../consumers/api-consumer.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { checkModelConsumer } from '../consumers/model-check.js';
 import { markClasses, otherSignalboxes, ownFolder, wayToOneCopy } from '../copies.js';
-import { Counters, GuardedCounters } from '../counters.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorMapper, ErrorTranslator, safeInstanceof } from '../dispatch/error-mapping.js';
 import { RequestLog } from '../dispatch/request-log.js';
@@ -62,8 +59,8 @@ import { checkModelSerializer, inputOf, shownProperties, tellingProperties } fro
 import { isSerializerClass, Serializer, type SerializerClass } from '../serializers/serializer.js';
 import { completeSettings, isTestRun, type Limits, type Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
+import { Counters, GuardedCounters, GuardedTracer, Tracer } from '../telemetry.js';
 import { TerminalLogger } from '../terminal-logger.js';
-import { GuardedTracer, Tracer } from '../tracer.js';
 import type { AppInspector, PlainRequest, RequestClient } from './app-explorer.js';
 import { type AppOptions, checkOptions } from './app-options.js';
 import { Backpressure } from './backpressure.js';

@@ -1,8 +1,7 @@
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { describeRows } from '../consumers/model-rows.js';
 import { type ConsumerShapes, shapesOf } from '../consumers/model-shapes.js';
-import { replyShapes } from '../dispatch/action-declaration.js';
-import type { ActionDefinition } from '../dispatch/actions.js';
+import { type ActionDefinition, replyShapes } from '../dispatch/actions.js';
 import { describeKwargs, viewSchema } from '../kwargs/described-kwargs.js';
 import { type JsonSchema, objectSchema, Schemas } from '../kwargs/json-schema.js';
 import type { KwargsSchema } from '../kwargs/kwargs-checker.js';
@@ -14,7 +13,7 @@ import { describePermission, type PermissionClass, type PermissionExpression } f
 import { type SchemaParts, shownKey, shownSchema } from '../serializers/model-schemas.js';
 import { fieldsOfSerializer } from '../serializers/model-serializer.js';
 import { isSerializerClass, type SerializerClass } from '../serializers/serializer.js';
-import { toWireName } from '../wire/names.js';
+import { toWireName } from '../wire/messages.js';
 import type {
   ActionDescription,
   ApplicationDescription,

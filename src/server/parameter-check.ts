@@ -1,14 +1,12 @@
 import { type ApiError, type ErrorDetail, NotFound, ValidationFailed } from '../errors.js';
-import type { KwargsSchema } from '../kwargs/kwargs-checker.js';
-import { checkKwargs } from '../kwargs/kwargs-checker.js';
+import { checkKwargs, type KwargsSchema } from '../kwargs/kwargs-checker.js';
 import {
   type CheckedParameters,
   noParameters,
   type ParameterSource,
   RouteParameters,
 } from '../scope/route-parameters.js';
-import type { HandshakeRequest } from '../scope/scope.js';
-import { pathAndQuery } from '../scope/url.js';
+import { type HandshakeRequest, pathAndQuery } from '../scope/scope.js';
 import { convertedParams, type Match } from './router.js';
 
 /** Where they come from, and what says that they do not fit. A path that fits nothing is a path that is not there. */

@@ -1,10 +1,10 @@
+import { faultsOf } from '../configuration-faults.js';
 import { type CompiledConsumer, type ConsumerClass, compileConsumer } from '../consumers/compiled-consumer.js';
-import { faultsOf } from '../errors.js';
 import { hasRules, isStandardSchema, type KwargsSchema } from '../kwargs/kwargs-checker.js';
 import type { PermissionExpression } from '../permissions/permission.js';
 import { noParameters, type ParameterSource, RouteParameters } from '../scope/route-parameters.js';
+import { pathAndQuery } from '../scope/scope.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
-import { pathAndQuery } from '../scope/url.js';
 import type { Settings } from '../settings.js';
 import { longestStreamName } from '../wire/binary.js';
 import { Demultiplexer, NestedRouter, type Route, type Routed, type RouteOptions } from './routes.js';
