@@ -21,30 +21,29 @@ export class Counters {
 export class GuardedCounters extends Counters {
   /** Whether anything is counted: the default counts nothing, and costs nothing. */
   readonly isOn: boolean;
-  readonly #counters: Counters;
-  readonly #onFailure: (error: unknown) => void;
 
   /** @param onFailure called with what the counters threw */
-  constructor(counters: Counters, onFailure: (error: unknown) => void) {
+  constructor(
+    private readonly counters: Counters,
+    private readonly onFailure: (error: unknown) => void,
+  ) {
     super();
     this.isOn = counters.constructor !== Counters;
-    this.#counters = counters;
-    this.#onFailure = onFailure;
   }
 
   override increment(name: string, labels?: CounterLabels): void {
-    this.#guard(() => this.#counters.increment(name, labels));
+    this.#guard(() => this.counters.increment(name, labels));
   }
 
   override gauge(name: string, value: number, labels?: CounterLabels): void {
-    this.#guard(() => this.#counters.gauge(name, value, labels));
+    this.#guard(() => this.counters.gauge(name, value, labels));
   }
 
   #guard(count: () => void): void {
     try {
       count();
     } catch (error) {
-      this.#onFailure(error);
+      this.onFailure(error);
     }
   }
 }
@@ -88,32 +87,31 @@ export class Tracer {
 export class GuardedTracer extends Tracer {
   /** Whether anything is traced: the default traces nothing, and costs nothing. */
   readonly isOn: boolean;
-  readonly #tracer: Tracer;
-  readonly #onFailure: (error: unknown) => void;
 
   /** @param onFailure called with what the tracer threw */
-  constructor(tracer: Tracer, onFailure: (error: unknown) => void) {
+  constructor(
+    private readonly tracer: Tracer,
+    private readonly onFailure: (error: unknown) => void,
+  ) {
     super();
     this.isOn = tracer.constructor !== Tracer;
-    this.#tracer = tracer;
-    this.#onFailure = onFailure;
   }
 
   /** @param work rejects rather than throws */
   override run<T>(name: string, attributes: TraceAttributes, work: (span: TraceSpan) => T): T {
-    return this.#guard(work, (begin) => this.#tracer.run(name, attributes, begin));
+    return this.#guard(work, (begin) => this.tracer.run(name, attributes, begin));
   }
 
   /** @param work rejects rather than throws */
   override deliver<T>(name: string, attributes: TraceAttributes, cause: string, work: (span: TraceSpan) => T): T {
-    return this.#guard(work, (begin) => this.#tracer.deliver(name, attributes, cause, begin));
+    return this.#guard(work, (begin) => this.tracer.deliver(name, attributes, cause, begin));
   }
 
   override current(): string | undefined {
     try {
-      return this.#tracer.current();
+      return this.tracer.current();
     } catch (error) {
-      this.#onFailure(error);
+      this.onFailure(error);
       return undefined;
     }
   }
@@ -127,7 +125,7 @@ export class GuardedTracer extends Tracer {
     try {
       return trace(begin);
     } catch (error) {
-      this.#onFailure(error);
+      this.onFailure(error);
       return begun ? begun.result : work(noSpan);
     }
   }
@@ -137,7 +135,7 @@ export class GuardedTracer extends Tracer {
       try {
         span.end(status);
       } catch (error) {
-        this.#onFailure(error);
+        this.onFailure(error);
       }
     };
     return { traceId: span.traceId, end };

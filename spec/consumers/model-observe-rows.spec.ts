@@ -288,8 +288,8 @@ describe('ObserveRows', () => {
     });
   }
 
-  async function draft(values: object): Promise<Draft> {
-    const made = rooms.em.create(Draft, { text: 'a', ...values } as never) as Draft;
+  async function draft(values: Partial<Draft>): Promise<Draft> {
+    const made = rooms.em.create(Draft, { text: 'a', ...values });
     await rooms.em.flush();
     return made;
   }

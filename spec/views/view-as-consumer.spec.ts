@@ -51,7 +51,7 @@ const expressApp = express()
   .get('/picture', (_, response) => void response.type('image/jpeg').send(Buffer.from(bytes)));
 
 const fastifyApp = fastify();
-fastifyApp.get('/rooms', async ({ query, headers }) => [Reflect.get(query as object, 'tag'), headers.cookie]);
+fastifyApp.get<{ Querystring: { tag?: string } }>('/rooms', async ({ query, headers }) => [query.tag, headers.cookie]);
 fastifyApp.get<{ Params: { pk: string } }>('/rooms/:pk', async ({ params }) => ({
   id: Number(params.pk),
   name: 'red',

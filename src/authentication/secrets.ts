@@ -1,7 +1,6 @@
 import { inspect } from 'node:util';
 import { cookiesOf, offeredSubprotocols } from '../scope/headers.js';
-import { pathAndQuery } from '../scope/route-parameters.js';
-import type { HandshakeRequest } from '../scope/scope.js';
+import { type HandshakeRequest, pathAndQuery } from '../scope/scope.js';
 
 /** Shorter values of cookies and queries are words: taking them out would only spoil the log. */
 const shortestSecret = 16;

@@ -15,18 +15,17 @@ interface Job<Channel> {
  * other, which can then send them in one write.
  */
 export class SlicedDelivery<Channel = string> {
-  readonly #deliver: (channel: Channel, message: ChannelMessage) => void;
-  readonly #slice: number;
   readonly #jobs: Job<Channel>[] = [];
   #left: number;
   #isRunning = false;
   #isTurning = false;
 
   /** @param deliver hands over one message; never throws */
-  constructor(slice: number, deliver: (channel: Channel, message: ChannelMessage) => void) {
-    this.#slice = slice;
+  constructor(
+    private readonly slice: number,
+    private readonly deliver: (channel: Channel, message: ChannelMessage) => void,
+  ) {
     this.#left = slice;
-    this.#deliver = deliver;
   }
 
   /**
@@ -48,7 +47,7 @@ export class SlicedDelivery<Channel = string> {
 
   #jobFor(channels: readonly Channel[], isMember: (channel: Channel) => boolean): Job<Channel> {
     const last = this.#jobs.at(-1);
-    if (last?.next === 0 && last.channels === channels && last.messages.length < this.#slice) return last;
+    if (last?.next === 0 && last.channels === channels && last.messages.length < this.slice) return last;
     const job = { channels, messages: [], isMember, done: Promise.withResolvers<void>(), next: 0 };
     this.#jobs.push(job);
     return job;
@@ -70,21 +69,21 @@ export class SlicedDelivery<Channel = string> {
       }
       const channel = job.channels[job.next++];
       if (channel === undefined || !job.isMember(channel)) continue;
-      for (const message of job.messages) this.#deliver(channel, message);
+      for (const message of job.messages) this.deliver(channel, message);
     }
     this.#jobs.shift();
     job.done.resolve();
   }
 
   #turnLater(): void {
-    if (this.#isTurning || this.#left === this.#slice) return;
+    if (this.#isTurning || this.#left === this.slice) return;
     this.#isTurning = true;
     setImmediate(() => this.#turn());
   }
 
   #turn(): void {
     this.#isTurning = false;
-    this.#left = this.#slice;
+    this.#left = this.slice;
     this.#run();
   }
 }

@@ -100,7 +100,8 @@ export function compileConsumer(
 function checkCopies(consumer: ConsumerClass, actions: Actions, observers: ReadonlyMap<string, Observer>): void {
   const declared = [...actions.values()];
   const shown = [...declared.map(({ reply }) => reply), ...[...observers.values()].map(({ serializer }) => serializer)];
-  for (const each of [Reflect.get(consumer, 'serializer'), ...shown]) if (each) checkClassIsOurs(each);
+  const own = consumer.prototype instanceof BaseModelConsumer ? settingsOf(consumer.prototype).serializer : undefined;
+  for (const each of [own, ...shown]) if (each) checkClassIsOurs(each);
   for (const { kwargs, reply } of declared) {
     if (kwargs && !isStandardSchema(kwargs)) checkTransformer(kwargs);
     if (reply) checkTransformer(reply);

@@ -91,7 +91,7 @@ export interface ObserveRows extends Mixin<ObserveRowsTypes> {}
 
 /** `subscribe_rows` and `unsubscribe_rows`: subscriptions by the declared filters, as django-realtime-api has them by lookups, and live. */
 export const ObserveRows: ObserveRows = (base) => {
-  const { model, serializer, filters } = base as unknown as ReturnType<typeof settingsOf>;
+  const { model, serializer, filters } = settingsOf(base.prototype);
   if (!filters?.fields)
     throw new ConfigurationError({
       class: 'ObserveRows',

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { faultsOf } from '../configuration-faults.js';
-import { pathAndQuery } from '../scope/route-parameters.js';
+import { pathAndQuery } from '../scope/scope.js';
 import type { AppExplorer, AppInspector, ExploredApp, PlainRequest, PlainResponse } from '../server/app-explorer.js';
 import { type AsyncApiInfo, toAsyncApi } from './asyncapi.js';
 import { isOnThisMachine } from './this-machine.js';
@@ -71,13 +71,12 @@ class Explorer implements AppInspector {
   readonly path: string;
   readonly published: AppInspector['published'];
   readonly watch: AppInspector['watch'];
-  readonly #app: ExploredApp;
-  readonly #options: ExplorerOptions;
   readonly #traces = new Traces();
 
-  constructor(app: ExploredApp, options: ExplorerOptions) {
-    this.#app = app;
-    this.#options = options;
+  constructor(
+    private readonly app: ExploredApp,
+    private readonly options: ExplorerOptions,
+  ) {
     this.path = options.path ?? '/explorer/';
     this.published = (event) => this.#traces.tellAll('published', event);
     this.watch = (request) => this.#traces.watch(request);
@@ -106,33 +105,33 @@ class Explorer implements AppInspector {
   async #answer(name: string, query: URLSearchParams, request: PlainRequest, response: PlainResponse): Promise<void> {
     try {
       if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'GET and HEAD only.\n');
-      const { allow } = this.#options;
+      const { allow } = this.options;
       if (allow ? !(await allow(request)) : !isOnThisMachine(request)) return send(response, 403, refusal(allow));
       await this.#serve(name, query, request, response);
     } catch (error) {
-      this.#app.logger.error('The explorer could not answer.', { path: this.path + name, error });
+      this.app.logger.error('The explorer could not answer.', { path: this.path + name, error });
       send(response, 500, 'The explorer could not answer: see the log.\n');
     }
   }
 
   async #serve(name: string, query: URLSearchParams, request: PlainRequest, response: PlainResponse): Promise<void> {
     const key = query.get('key') ?? '';
-    if (name === 'description.json') return sendJson(response, 200, this.#app.describe());
+    if (name === 'description.json') return sendJson(response, 200, this.app.describe());
     if (name === 'asyncapi.json') return sendJson(response, 200, this.#asyncApi(request));
     if (name === 'trace') return this.#traces.open(key, response);
     if (name === 'connection.json') return sendJson(response, 200, this.#traces.stateOf(key) ?? null);
     const [folder, type] = fileAt(name) ?? [];
     const content = folder && (await readFile(resolve(folder, name)).catch(() => undefined));
     if (!content || !type) return send(response, 404, 'The explorer has no such page.\n');
-    response.writeHead(200, { ...pageHeaders(this.#app.clientOf(request)), 'content-type': type });
+    response.writeHead(200, { ...pageHeaders(this.app.clientOf(request)), 'content-type': type });
     response.end(request.method === 'HEAD' ? undefined : content);
   }
 
   #asyncApi(request: PlainRequest): object {
-    const { info = { title: 'Signalbox application', version: '0.0.0' } } = this.#options;
-    const { host, protocol } = this.#app.clientOf(request);
+    const { info = { title: 'Signalbox application', version: '0.0.0' } } = this.options;
+    const { host, protocol } = this.app.clientOf(request);
     const url = host && `${protocol === 'https' ? 'wss' : 'ws'}://${host}`;
-    return toAsyncApi(this.#app.describe(), info, url);
+    return toAsyncApi(this.app.describe(), info, url);
   }
 }
 

@@ -32,8 +32,6 @@ const hello = 'hello';
  * that it had left out.
  */
 export class Doorbell {
-  readonly #notifications: Notifications;
-  readonly #options: DoorbellOptions;
   /**
    * Identifies this process at the end of what it sends. The connection cannot identify it: while the process cannot listen, it rings
    * through the pool.
@@ -48,19 +46,19 @@ export class Doorbell {
   #retryAfter = firstRetry;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(notifications: Notifications, options: DoorbellOptions) {
-    this.#notifications = notifications;
-    this.#options = options;
-  }
+  constructor(
+    private readonly notifications: Notifications,
+    private readonly options: DoorbellOptions,
+  ) {}
 
   /** Whether this process hears of every commit. On a database of one connection, all commits are its own. */
   get isHeard(): boolean {
-    return this.#options.listens && this.#hearing !== 'down';
+    return this.options.listens && this.#hearing !== 'down';
   }
 
   start(): void {
-    if (!this.#options.listens) return;
-    this.#leave = this.#notifications.listen(doorbellChannel, {
+    if (!this.options.listens) return;
+    this.#leave = this.notifications.listen(doorbellChannel, {
       heard: (payload) => {
         const [ring = '', id] = payload.split(' ');
         if (id !== this.#id) this.#hear(ring);
@@ -96,7 +94,7 @@ export class Doorbell {
     this.#waiting.clear();
     try {
       const payloads = rings.map((ring) => `${ring} ${this.#id}`);
-      await this.#notifications.notify(doorbellChannel, payloads);
+      await this.notifications.notify(doorbellChannel, payloads);
       this.#retryAfter = firstRetry;
     } catch {
       // Processes that listen poll rarely, so the ring is tried again. The reader logs that the database is away.
@@ -118,21 +116,21 @@ export class Doorbell {
     this.#isAlone = false;
     if (wasAlone) this.#send('observed');
     if (wasAlone || payload === hello) this.#send('log');
-    if (payload !== hello) this.#options.rung(payload === 'observed' ? 'observed' : 'log');
+    if (payload !== hello) this.options.rung(payload === 'observed' ? 'observed' : 'log');
   }
 
   #up(): void {
     if (this.#hearing === 'down')
-      this.#options.logger.info('This process hears of the commits of other processes again.');
+      this.options.logger.info('This process hears of the commits of other processes again.');
     this.#hearing = 'up';
     this.#send(hello);
-    this.#options.rung('observed');
-    this.#options.rung('log');
+    this.options.rung('observed');
+    this.options.rung('log');
   }
 
   #down(error: unknown): void {
     if (this.#hearing !== 'down')
-      this.#options.logger.warn(
+      this.options.logger.warn(
         'This process does not hear of the commits of other processes, and polls for them meanwhile.',
         {
           error,

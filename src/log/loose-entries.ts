@@ -16,8 +16,6 @@ const longestRetry = 5_000;
  * lost, they are written twice; readers recognize them by their ids.
  */
 export class LooseEntries {
-  readonly #write: (entries: readonly string[]) => Promise<void>;
-  readonly #logger: () => Logger;
   #waiting: { readonly text: string; readonly tried: () => void }[] = [];
   #writing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -28,13 +26,10 @@ export class LooseEntries {
    * @param most how many may wait
    */
   constructor(
-    write: (entries: readonly string[]) => Promise<void>,
-    logger: () => Logger,
+    private readonly write: (entries: readonly string[]) => Promise<void>,
+    private readonly logger: () => Logger,
     private readonly most = 10_000,
-  ) {
-    this.#write = write;
-    this.#logger = logger;
-  }
+  ) {}
 
   /** Resolves when the log has the entry, or when it cannot be written yet and is kept. Rejects if too many wait already. */
   add(entry: LooseEntry): Promise<void> {
@@ -61,7 +56,7 @@ export class LooseEntries {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#waiting.length > 0)
-      this.#logger().error(
+      this.logger().error(
         'Commands, rechecks and signals for other processes could not be written to the change log before it stopped.',
         {
           count: this.#waiting.length,
@@ -81,7 +76,7 @@ export class LooseEntries {
     const entries = this.#waiting;
     this.#waiting = [];
     try {
-      await this.#write(entries.map(({ text }) => text));
+      await this.write(entries.map(({ text }) => text));
       this.#retryAfter = firstRetry;
     } catch (error) {
       this.#waiting = [...entries, ...this.#waiting];
@@ -92,7 +87,7 @@ export class LooseEntries {
 
   #tryAgain(error: unknown): void {
     if (this.#retryAfter === firstRetry)
-      this.#logger().warn(
+      this.logger().warn(
         'Commands, rechecks and signals for other processes cannot be written to the change log. They are kept, and tried again.',
         {
           error,

@@ -38,7 +38,6 @@ const all = new WeakMap<object, Notifications>();
  * as up, and again every 15 s, which also finds a connection that died silently.
  */
 export class Notifications {
-  readonly #orm: OrmRoot;
   readonly #listeners = new Map<string, Set<NotificationListener>>();
   /** The channel on which the connection sends itself notifications. */
   readonly #self = `signalbox_${randomUUID()}`;
@@ -49,9 +48,7 @@ export class Notifications {
   #timer: NodeJS.Timeout | undefined;
   #echo: PromiseWithResolvers<void> | undefined;
 
-  private constructor(orm: OrmRoot) {
-    this.#orm = orm;
-  }
+  private constructor(private readonly orm: OrmRoot) {}
 
   static of(orm: OrmRoot): Notifications {
     const known = all.get(orm.em.config) ?? new Notifications(orm);
@@ -85,7 +82,7 @@ export class Notifications {
       await this.#connection.query(notifyStatement.text, [channel, payloads]);
       return;
     }
-    const connection = writeConnection(this.#orm.em);
+    const connection = writeConnection(this.orm.em);
     await connection.ensureConnection();
     await runDetached(() => runStatement(connection.getClient(), notifyStatement, [channel, payloads]));
   }
@@ -113,7 +110,7 @@ export class Notifications {
     this.#isOpening = true;
     clearTimeout(this.#timer);
     try {
-      const pool = ConnectionPool.of(this.#orm);
+      const pool = ConnectionPool.of(this.orm);
       if (await pool.hasConnections()) await this.#begin(await pool.openAlone(patience));
     } catch (error) {
       this.#lose(error);

@@ -34,16 +34,16 @@ interface Incomplete {
  * drop those for groups without a member of theirs. It shares the connection of the change log's doorbell.
  */
 export class NotifyChannelLayer extends BrokerChannelLayer {
-  readonly #orm: OrmRoot;
-
-  constructor(orm: OrmRoot, options: BrokerOptions = {}) {
+  constructor(
+    private readonly orm: OrmRoot,
+    options: BrokerOptions = {},
+  ) {
     // The connection checks itself; this heartbeat only finds a server that accepts messages and delivers none.
     super({ heartbeat: 60_000, ...options });
-    this.#orm = orm;
   }
 
   protected open(events: BrokerEvents): Promise<BrokerConnection> {
-    const notifications = Notifications.of(this.#orm);
+    const notifications = Notifications.of(this.orm);
     const connection = new NotifyConnection(notifications, events);
     return new Promise((resolve, reject) => {
       const stop = notifications.listen(postgresChannel, {

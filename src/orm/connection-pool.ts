@@ -120,7 +120,6 @@ const pools = new WeakMap<object, ConnectionPool>();
  * For databases without a pool, such as PGlite, only the conversion of errors applies.
  */
 export class ConnectionPool {
-  readonly #connection: SqlConnection;
   readonly #checkouts = new Set<Checkout>();
   /** The last checkout of each connection. */
   readonly #last = new WeakMap<PoolClient, Checkout>();
@@ -134,9 +133,7 @@ export class ConnectionPool {
   #users = 0;
   #listener: CommitListener | undefined;
 
-  private constructor(connection: SqlConnection) {
-    this.#connection = connection;
-  }
+  private constructor(private readonly connection: SqlConnection) {}
 
   /**
    * The pool of an ORM, which several applications may share.
@@ -157,7 +154,7 @@ export class ConnectionPool {
   watch(): void {
     this.#users += 1;
     if (this.#users > 1) return;
-    const connection = this.#connection;
+    const connection = this.connection;
     const { begin, rollback } = connection;
     connection.begin = (options) => {
       const run = () => begin.call(connection, options);
@@ -170,8 +167,8 @@ export class ConnectionPool {
   unwatch(): void {
     this.#users -= 1;
     if (this.#users > 0) return;
-    Reflect.deleteProperty(this.#connection, 'begin');
-    Reflect.deleteProperty(this.#connection, 'rollback');
+    Reflect.deleteProperty(this.connection, 'begin');
+    Reflect.deleteProperty(this.connection, 'rollback');
     if (this.#pool) Reflect.deleteProperty(this.#pool, 'connect');
     this.#pool = undefined;
   }
@@ -266,12 +263,12 @@ export class ConnectionPool {
    */
   converted(error: unknown): unknown {
     if (!isDatabaseFailure(error)) return error;
-    return this.#connection.getPlatform().getExceptionConverter().convertException(error);
+    return this.connection.getPlatform().getExceptionConverter().convertException(error);
   }
 
   async #nativeClient(): Promise<unknown> {
     try {
-      return await this.#connection.getNativeClient();
+      return await this.connection.getNativeClient();
     } catch (error) {
       throw String(error).includes('native client is not available') ? hiddenPool() : error;
     }

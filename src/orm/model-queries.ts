@@ -10,7 +10,7 @@ import {
   Utils,
 } from '@mikro-orm/core';
 import { atEndOf, isOwnColumn, isToMany, type ModelOrder, type ModelPath, pathOf } from './model-paths.js';
-import { hasColumn, keyColumns, quoter, type StoredRow, tableName } from './row.js';
+import { findProp, hasColumn, keyColumns, quoter, type StoredRow, tableName } from './row.js';
 import { clientOf, type PlainRow, runRows, type Statement, type StatementConnection } from './statements.js';
 
 /** Options of a read that must return what is stored: it asks the primary, and no cache of the ORM. */
@@ -563,7 +563,7 @@ function walkMember(meta: EntityMetadata, name: string, value: unknown, walker: 
     return value.map((each) => walk(meta, each, walker));
   }
   if (name === '$not' || ofCollections.has(name)) return walk(meta, value, walker);
-  const prop = meta.properties[name as never] as EntityProperty | undefined;
+  const prop = findProp(meta, name);
   if (!prop || prop.embedded || prop.kind === 'embedded' || prop.formula || prop.polymorphic) throw shapeless;
   // Comparing a key that the row itself does not hold takes a join.
   if (prop.targetMeta && !isOwnColumn(prop)) walker.text('', prop.targetMeta);

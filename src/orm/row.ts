@@ -310,10 +310,20 @@ export function pivotOf(em: EntityManager, prop: EntityProperty, schema: string 
   return { table: tableName(em, meta, meta.schema && meta.schema !== '*' ? undefined : schema), own, columns };
 }
 
+/** A property by a name that no type knows; undefined where the entity has none of it. */
+export function findProp(meta: EntityMetadata, name: string): EntityProperty | undefined {
+  return meta.properties[name as never];
+}
+
+/** The same for a name that was checked before. */
+export function propOf(meta: EntityMetadata, name: string): EntityProperty {
+  return findProp(meta, name) as EntityProperty;
+}
+
 /** The relation's other side, which is declared by the other class. */
 export function inverseOf(prop: EntityProperty): EntityProperty {
   const name = prop.owner ? prop.inversedBy : prop.mappedBy;
-  return (prop.targetMeta?.properties[name as never] as EntityProperty | undefined) ?? prop;
+  return (prop.targetMeta && findProp(prop.targetMeta, name)) ?? prop;
 }
 
 /** Parses the text of a row into what the driver would have read. */

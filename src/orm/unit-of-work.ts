@@ -14,7 +14,7 @@ import {
 import { runDetached } from '../async-context.js';
 import type { Class } from '../metadata.js';
 import { asStored, ModelQueries, type Reader } from './model-queries.js';
-import { digest, primaryKeyOf, type StoredRow } from './row.js';
+import { digest, findProp, primaryKeyOf, type StoredRow } from './row.js';
 
 const none: readonly string[] = [];
 
@@ -224,7 +224,7 @@ export class LoggedRow {
 }
 
 function propertyOf(entity: object, name: string): EntityProperty | undefined {
-  return helper(entity).__meta.properties[name as never];
+  return findProp(helper(entity).__meta, name);
 }
 
 /** The entities of a relation that is loaded. */

@@ -2,11 +2,23 @@ import type { DependencyContainer } from 'tsyringe';
 import { currentWork } from '../async-context.js';
 import { connectionContainer } from './connection-container.js';
 import { cookiesOf, offeredSubprotocols } from './headers.js';
-import { type ParameterSchema, type PathParams, pathAndQuery, RouteParameters } from './route-parameters.js';
+import { type ParameterSchema, type PathParams, RouteParameters } from './route-parameters.js';
 import type { Identity, ScopeSession, ScopeUser } from './scope-types.js';
 
 /** Where a scope keeps its ownership. Not exported to applications, which log in through `Connections`. */
 export const ownership = Symbol('ownership');
+
+/** The two parts of what a client asks for, `/ws/chat/?room=1`; the query is empty where there is none. */
+export function pathAndQuery(url: string): readonly [path: string, query: string] {
+  const mark = url.indexOf('?');
+  return mark === -1 ? [url, ''] : [url.slice(0, mark), url.slice(mark + 1)];
+}
+
+/** Without the query, where tickets stand: it is what logs show. */
+export function pathOf({ url = '/' }: { readonly url?: string | undefined }): string {
+  const [path] = pathAndQuery(url);
+  return path;
+}
 
 /** What is known of a handshake before anything is asked. */
 export interface HandshakeRequest {

@@ -1,4 +1,5 @@
 import type { EntityManager, EntityMetadata, EntityProperty, Platform } from '@mikro-orm/core';
+import { findProp } from '../orm/row.js';
 import type { EmbeddedFields, ModelField } from './model-fields.js';
 import { keyShape } from './model-key.js';
 import { jsonBy } from './model-values.js';
@@ -101,7 +102,7 @@ export function embeddedObstacle(
     return `${path}, whose class, one of several, its columns do not determine`;
   for (const field of fields.filter(({ isShown }) => isShown)) {
     const inner = memberOf(prop, field);
-    const member = (own.properties[field.name as never] as EntityProperty | undefined) ?? inner;
+    const member = findProp(own, field.name) ?? inner;
     const at = `${path}.${field.name}`;
     const reason = field.embedded
       ? embeddedObstacle(at, inner, field.embedded, em, member)

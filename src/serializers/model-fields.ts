@@ -1,9 +1,9 @@
 import { type EntityManager, type EntityMetadata, type EntityProperty, isRaw } from '@mikro-orm/core';
 import { ConfigurationError } from '../errors.js';
 import type { Class, ConcreteClass } from '../metadata.js';
-import { hasColumn } from '../orm/row.js';
+import { findProp, hasColumn } from '../orm/row.js';
 import { type ColumnKind, columnKind } from './model-columns.js';
-import type { ModelSerializerOptions } from './model-types.js';
+import type { DeclaredOptions } from './model-types.js';
 import type { SerializerClass } from './serializer.js';
 
 export interface ModelField {
@@ -51,23 +51,14 @@ export interface EmbeddedFields {
 const anything: ColumnKind = { check: (value) => ({ value }), show: (value) => value, accepts: {}, shows: {} };
 
 /** The fields of a model serializer, from its options and the entity's columns. */
-export function modelFields(
-  name: string,
-  meta: EntityMetadata,
-  options: ModelSerializerOptions<object>,
-): readonly ModelField[] {
-  const declared = [...new Set([...options.fields, ...(options.writeOnly ?? [])])] as string[];
+export function modelFields(name: string, meta: EntityMetadata, options: DeclaredOptions): readonly ModelField[] {
+  const declared = [...new Set([...options.fields, ...(options.writeOnly ?? [])])];
   const stored = declared.map((field) => storedField(name, meta, options, field));
   const computed = (options.computed ?? []).map((field) => computedField(name, meta, field, options.reads?.[field]));
   return [...stored, ...computed];
 }
 
-function storedField(
-  serializer: string,
-  meta: EntityMetadata,
-  options: ModelSerializerOptions<object>,
-  name: string,
-): ModelField {
+function storedField(serializer: string, meta: EntityMetadata, options: DeclaredOptions, name: string): ModelField {
   const prop = meta.props.find((candidate) => candidate.name === name);
   if (!prop) {
     throw new ConfigurationError({
@@ -77,7 +68,7 @@ function storedField(
       remedy: 'Remove it from the fields, list it as computed and write its method, or decorate the property.',
     });
   }
-  const nested = (options.nested as Record<string, SerializerClass> | undefined)?.[name];
+  const nested = options.nested?.[name];
   const listed = (list: readonly string[] | undefined): boolean => list?.includes(name) ?? false;
   const isAccepted = !options.input && !listed(options.readOnly) && !nested && !isMadeByDatabase(prop);
   const field = fieldOf(meta, prop, isAccepted);
@@ -127,7 +118,7 @@ function fieldOf(
 function embeddedFields(prop: EntityProperty, isAccepted: boolean): EmbeddedFields {
   const own = prop.targetMeta as EntityMetadata;
   const fields = Object.entries(embeddedProps(prop)).map(([name, inner]): ModelField => {
-    const declared: EntityProperty = own.properties[name as never] ?? inner;
+    const declared: EntityProperty = findProp(own, name) ?? inner;
     const field = fieldOf(own, inner, isAccepted && !isMadeByDatabase(declared), declared);
     return { ...field, isShown: !inner.hidden, absent: absentBy(inner, declared) };
   });
@@ -176,7 +167,7 @@ function holds(name: string, { reason, remedy }: Refusal): Refusal {
 function lostWithin(prop: EntityProperty): Refusal | undefined {
   const own = prop.targetMeta as EntityMetadata;
   for (const [name, inner] of Object.entries(embeddedProps(prop))) {
-    const declared: EntityProperty = own.properties[name as never] ?? inner;
+    const declared: EntityProperty = findProp(own, name) ?? inner;
     const found = inner.kind === 'embedded' ? lostWithin(inner) : lost(inner, declared, prop);
     if (found) return holds(name, found);
   }

@@ -1,4 +1,5 @@
 import type { EntityManager, EntityMetadata, EntityProperty, EventType, Platform } from '@mikro-orm/core';
+import type { ConcreteClass } from '../metadata.js';
 import type { Reader, Selection } from '../orm/model-queries.js';
 import {
   columnSql,
@@ -9,6 +10,7 @@ import {
   ordered,
   parserOf,
   pivotOf,
+  propOf,
   quoter,
   type StoredRow,
   splitRow,
@@ -32,7 +34,7 @@ import {
 } from './model-embedded.js';
 import { type EmbeddedFields, fieldsWithin, type ModelField } from './model-fields.js';
 import { type KeyShape, keyOfRows, keyShape } from './model-key.js';
-import { BaseModelSerializer, fieldsOfSerializer } from './model-serializer.js';
+import { BaseModelSerializer, declaredBy, fieldsOfSerializer } from './model-serializer.js';
 import { jsonBy, readBy } from './model-values.js';
 import type { SerializerClass, SerializerContext } from './serializer.js';
 
@@ -306,9 +308,8 @@ function compileLevel(
   around: readonly SerializerClass[],
 ): Level {
   if (around.includes(serializer)) throw new EntityNeeded(`${serializer.name}, which is nested in itself`);
-  const { entity } = serializer as unknown as { readonly entity: never };
-  const shown = plainFields(serializer, context);
-  const meta = context.em.getMetadata(entity) as EntityMetadata;
+  const { entity, shown } = plainFields(serializer, context);
+  const meta: EntityMetadata = context.em.getMetadata(entity);
   checkPlain(meta, context);
   const fields = shown.map((field) => planField(field, serializer, meta, alias, context, around));
   return { meta, fields, show: shownBy(fields), showStored: storedBy(fields), showBoth: shownByBoth(fields) };
@@ -373,17 +374,21 @@ async function settled(data: Shown): Promise<Shown> {
   return data;
 }
 
+interface PlainFields {
+  readonly entity: ConcreteClass<object>;
+  readonly shown: readonly ModelField[];
+}
+
 /** @throws EntityNeeded if the serializer does more than show its fields */
-function plainFields(serializer: SerializerClass, { unitOfWork, rights }: Compiling): readonly ModelField[] {
-  const { prototype, name } = serializer;
-  if (!(prototype instanceof BaseModelSerializer)) throw new EntityNeeded(`${name}, which is not a ModelSerializer`);
+function plainFields(serializer: SerializerClass, { unitOfWork, rights }: Compiling): PlainFields {
+  const declared = declaredBy(serializer);
+  if (!declared) throw new EntityNeeded(`${serializer.name}, which is not a ModelSerializer`);
+  const { prototype, name, entity, options } = declared;
   for (const member of ['toData', 'pathsToLoad'] as const)
     if (prototype[member] !== BaseModelSerializer.prototype[member])
       throw new EntityNeeded(`${name}, which has a ${member} of its own`);
-  const { options } = serializer as unknown as typeof BaseModelSerializer;
-  return (fieldsOfSerializer(serializer, unitOfWork) ?? []).filter(
-    (field) => field.isShown && isWithin(options, field.name, rights),
-  );
+  const fields = fieldsOfSerializer(serializer, unitOfWork) ?? [];
+  return { entity, shown: fields.filter((field) => field.isShown && isWithin(options, field.name, rights)) };
 }
 
 /** @throws EntityNeeded if code of the model's class affects what is read */
@@ -409,7 +414,7 @@ function planField(
 ): PlannedField {
   const { name } = field;
   if (field.kind === 'computed') return computedField(field, serializer, meta, alias, context);
-  const prop = meta.properties[name as never] as EntityProperty;
+  const prop = propOf(meta, name);
   if (field.kind === 'column') return columnField(column(context, meta, prop, alias, 'shown'), name);
   if (field.embedded) {
     const obstacle = embeddedObstacle(`${meta.className}.${name}`, prop, field.embedded, context.em);
@@ -491,7 +496,7 @@ function treeOf(paths: readonly string[]): ReadTree {
 function readsPart(tree: ReadTree, meta: EntityMetadata, alias: string, context: Compiling): Part {
   const parts: (Part & { readonly name: string })[] = [];
   for (const [name, inner] of tree) {
-    const prop = meta.properties[name as never] as EntityProperty;
+    const prop = propOf(meta, name);
     if (prop.kind === 'scalar') parts.push({ ...column(context, meta, prop, alias, 'read'), name });
     else {
       checkRelation(meta, prop);

@@ -5,7 +5,7 @@ import type { Class } from '../metadata.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { columnKind } from './model-columns.js';
 import type { ModelField } from './model-fields.js';
-import { fieldsOfSerializer, inputOf } from './model-serializer.js';
+import { declaredBy, fieldsOfSerializer, inputOf } from './model-serializer.js';
 import type { SerializerClass } from './serializer.js';
 
 export interface SchemaParts {
@@ -20,8 +20,8 @@ export function shownSchema(serializer: SerializerClass, parts: SchemaParts): Js
   return parts.schemas.refer(serializer, '', () => {
     const shown = fields.filter(({ isShown }) => isShown);
     // Clients without the rights do not get the field.
-    const { rights } = (Reflect.get(serializer, 'options') ?? {}) as { readonly rights?: { readonly fields: object } };
-    const always = shown.filter(({ name }) => !Object.hasOwn(rights?.fields ?? {}, name));
+    const { fields: restricted = {} } = declaredBy(serializer)?.options.rights ?? {};
+    const always = shown.filter(({ name }) => !Object.hasOwn(restricted, name));
     const entries = shown.map((field) => [field.name, shownField(field, parts)]);
     return objectSchema(
       Object.fromEntries(entries),
@@ -38,7 +38,7 @@ export function acceptedSchema(shown: SerializerClass, isPartial: boolean, parts
   return parts.schemas.refer(serializer, isPartial ? 'Patch' : 'Input', () => {
     const accepted = fields.filter(({ isAccepted }) => isAccepted);
     const required = isPartial ? [] : accepted.filter(({ isRequired }) => isRequired);
-    const rules = propertyRules(Reflect.get(serializer, 'entity'));
+    const rules = propertyRules(declaredBy(serializer)?.entity ?? Object);
     return objectSchema(
       Object.fromEntries(accepted.map((field) => [field.name, acceptedField(field, rules.get(field.name))])),
       required.map(({ name }) => name),

@@ -2,7 +2,6 @@ import {
   Collection,
   type EntityManager,
   type EntityMetadata,
-  type EntityProperty,
   type FilterQuery,
   helper,
   isRaw,
@@ -12,10 +11,10 @@ import {
   ScalarReference,
 } from '@mikro-orm/core';
 import { ApiError, ConfigurationError } from '../errors.js';
-import type { Class, ConcreteClass } from '../metadata.js';
+import type { ConcreteClass } from '../metadata.js';
 import { keyOf } from '../orm/change-capture.js';
 import { isUnloaded } from '../orm/model-entity.js';
-import { primaryKeyOf } from '../orm/row.js';
+import { primaryKeyOf, propOf } from '../orm/row.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import { unknownEntity } from '../orm/unknown-entity.js';
 import { encodeData } from '../wire/codec.js';
@@ -25,6 +24,7 @@ import { type EmbeddedFields, fieldsWithin, type ModelField, modelFields } from 
 import { showKey } from './model-key.js';
 import type {
   CheckedData,
+  DeclaredOptions,
   ModelSerializerOptions,
   ModelTypes,
   modelTypes,
@@ -41,9 +41,9 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
 {
   declare readonly [modelTypes]: { readonly entity: Entity; readonly options: Options };
   /** The entity that was passed to `ModelSerializer`. */
-  static readonly entity: Class;
+  static readonly entity: ConcreteClass<object>;
   /** The options that were passed to `ModelSerializer`. */
-  static readonly options: ModelSerializerOptions<object>;
+  static readonly options: DeclaredOptions;
 
   /** Shows the fields of a row; returns a promise only if a computed field does. */
   toData(entity: Entity, context: SerializerContext): Record<string, unknown> | Promise<Record<string, unknown>> {
@@ -147,14 +147,11 @@ export abstract class BaseModelSerializer<Entity extends object, Options>
 
   #input(context: SerializerContext): BaseModelSerializer<Entity, unknown> | undefined {
     const { input } = this.#class.options;
-    return input && (context.resolve(input) as unknown as BaseModelSerializer<Entity, unknown>);
+    return input && (context.resolve(input) as BaseModelSerializer<Entity, unknown>);
   }
 
-  get #class(): SerializerClass & { entity: ConcreteClass<Entity>; options: ModelSerializerOptions<object> } {
-    return this.constructor as SerializerClass & {
-      entity: ConcreteClass<Entity>;
-      options: ModelSerializerOptions<object>;
-    };
+  get #class(): DeclaredSerializer & { readonly entity: ConcreteClass<Entity> } {
+    return this.constructor as DeclaredSerializer & { readonly entity: ConcreteClass<Entity> };
   }
 
   #fieldsWithin(context: SerializerContext): readonly ModelField[] {
@@ -210,7 +207,7 @@ export function ModelSerializer<
 >(entity: ConcreteClass<Entity>, options: Options): ModelSerializerClass<Entity, Options> {
   abstract class Generated extends BaseModelSerializer<Entity, Options> {
     static override readonly entity = entity;
-    static override readonly options = options as unknown as ModelSerializerOptions<object>;
+    static override readonly options = options as DeclaredOptions;
   }
   return Generated;
 }
@@ -253,7 +250,7 @@ function setColumn(entity: object, { name, column, isChecked }: ModelField, data
  * value is set.
  */
 function isInReference(entity: object, name: string): boolean {
-  const prop = helper(entity).__meta.properties[name as never] as EntityProperty;
+  const prop = propOf(helper(entity).__meta, name);
   return prop.ref === true;
 }
 
@@ -261,7 +258,7 @@ function isInReference(entity: object, name: string): boolean {
 function isLoadedNull(entity: object, name: string, em: EntityManager): boolean {
   if (!em.config.get('forceUndefined') || unwrapScalar(Reflect.get(entity, name)) !== undefined) return false;
   const { __loadedProperties: loaded, __meta: meta } = helper(entity);
-  const { embeddedProps = {} } = meta.properties[name as never] as EntityProperty;
+  const { embeddedProps = {} } = propOf(meta, name);
   return loaded.has(name) || Object.values(embeddedProps).some((inner) => loaded.has(inner.name));
 }
 
@@ -492,9 +489,9 @@ export function checkModelSerializer(serializer: SerializerClass, unitOfWork: Un
   if (!fieldsOfSerializer(serializer, unitOfWork)) return;
   const input = inputOf(serializer);
   if (input === serializer) return;
-  const shown = (serializer as unknown as DeclaredSerializer).entity;
-  const written = (input as unknown as Partial<DeclaredSerializer>).entity;
-  if (!fieldsOfSerializer(input, unitOfWork) || written !== shown) {
+  const shown = declaredBy(serializer)?.entity;
+  if (!shown) return;
+  if (!fieldsOfSerializer(input, unitOfWork) || declaredBy(input)?.entity !== shown) {
     throw new ConfigurationError({
       class: serializer.name,
       member: 'input',
@@ -506,8 +503,8 @@ export function checkModelSerializer(serializer: SerializerClass, unitOfWork: Un
 
 /** The serializer that defines what this one accepts: its `input`, or itself. */
 export function inputOf(serializer: SerializerClass): SerializerClass {
-  const { options } = serializer as unknown as Partial<DeclaredSerializer>;
-  return options?.input ? inputOf(options.input as unknown as SerializerClass) : serializer;
+  const { input } = declaredBy(serializer)?.options ?? {};
+  return input ? inputOf(input) : serializer;
 }
 
 /** The fields of a model serializer; undefined for another serializer. */
@@ -515,8 +512,8 @@ export function fieldsOfSerializer(
   serializer: SerializerClass,
   unitOfWork: UnitOfWork,
 ): readonly ModelField[] | undefined {
-  if (!(serializer.prototype instanceof BaseModelSerializer)) return undefined;
-  const declared = serializer as unknown as DeclaredSerializer;
+  const declared = declaredBy(serializer);
+  if (!declared) return undefined;
   if (!unitOfWork.knows(declared.entity)) throw unknownEntity(declared.name, 'shows', declared.entity);
   return fieldsOf(declared, unitOfWork.of(declared.entity).em);
 }
@@ -550,11 +547,16 @@ function storedFields(serializer: SerializerClass, unitOfWork: UnitOfWork): read
 /** Fields by class and database, compiled once: the container makes serializers for each request, and compiling makes entities. */
 const compiled = new WeakMap<object, WeakMap<object, readonly ModelField[]>>();
 
-interface DeclaredSerializer {
-  readonly name: string;
-  readonly prototype: object;
-  readonly entity: Class;
-  readonly options: ModelSerializerOptions<object>;
+/** A class that `ModelSerializer(Entity, options)` has made, or one that extends it. */
+export type DeclaredSerializer = SerializerClass & Pick<typeof BaseModelSerializer, 'entity' | 'options' | 'prototype'>;
+
+/** What a class declares; undefined for a serializer that an application wrote by hand. */
+export function declaredBy(serializer: SerializerClass): DeclaredSerializer | undefined {
+  return isModelSerializer(serializer) ? serializer : undefined;
+}
+
+function isModelSerializer(serializer: SerializerClass): serializer is DeclaredSerializer {
+  return serializer.prototype instanceof BaseModelSerializer;
 }
 
 function fieldsOf(serializer: DeclaredSerializer, em: EntityManager): readonly ModelField[] {
@@ -571,7 +573,7 @@ function compileFields(
   { name, prototype, entity, options }: DeclaredSerializer,
   em: EntityManager,
 ): readonly ModelField[] {
-  const fields = modelFields(name, em.getMetadata(entity as never), options);
+  const fields = modelFields(name, em.getMetadata(entity), options);
   const missing = fields.find(
     (field) => field.kind === 'computed' && typeof Reflect.get(prototype, field.name) !== 'function',
   );

@@ -44,6 +44,20 @@ export interface ModelSerializerOptions<Entity> {
   readonly input?: ConcreteClass<Serializer<Entity & object> & ModelTypes<Entity & object, unknown>>;
 }
 
+/** The options as a class keeps them, whatever its entity. */
+export interface DeclaredOptions {
+  readonly fields: readonly string[];
+  readonly readOnly?: readonly string[];
+  readonly writeOnly?: readonly string[];
+  readonly optional?: readonly string[];
+  readonly nested?: Readonly<Record<string, SerializerClass>>;
+  readonly computed?: readonly string[];
+  readonly reads?: Readonly<Record<string, readonly string[]>>;
+  readonly populate?: readonly string[];
+  readonly rights?: FieldRights;
+  readonly input?: SerializerClass;
+}
+
 /** A column, or a column of a relation: `text`, `room.name`. */
 export type ReadPath<Entity> = {
   [Field in FieldOf<Entity>]: [TargetOf<Entity[Field]>] extends [never]

@@ -14,6 +14,7 @@ import { Clock, Deadlines } from '../clock.js';
 import { ApiConsumer } from '../consumers/api-consumer.js';
 import type { CompiledConsumer } from '../consumers/compiled-consumer.js';
 import { checkModelConsumer } from '../consumers/model-check.js';
+import { settingsOf } from '../consumers/model-consumer.js';
 import { markClasses, otherSignalboxes, ownFolder, wayToOneCopy } from '../copies.js';
 import { Dispatcher } from '../dispatch/dispatcher.js';
 import { type ErrorMapper, ErrorTranslator, safeInstanceof } from '../dispatch/error-mapping.js';
@@ -55,7 +56,13 @@ import { ScopeDisposer } from '../scope/scope-disposal.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 import type { ScopeUser } from '../scope/scope-types.js';
 import { checkRights, rightsIn } from '../serializers/field-rights.js';
-import { checkModelSerializer, inputOf, shownProperties, tellingProperties } from '../serializers/model-serializer.js';
+import {
+  checkModelSerializer,
+  declaredBy,
+  inputOf,
+  shownProperties,
+  tellingProperties,
+} from '../serializers/model-serializer.js';
 import { isSerializerClass, Serializer, type SerializerClass } from '../serializers/serializer.js';
 import { completeSettings, isTestRun, type Limits, type Settings } from '../settings.js';
 import { CloseCode } from '../status.js';
@@ -519,12 +526,13 @@ function providersOf(
   ];
 }
 
+const noSettings: Partial<ReturnType<typeof settingsOf>> = {};
+
 function providersOfConsumer(compiled: CompiledConsumer): ConcreteClass[] {
-  const { consumer, actions, permission } = compiled;
-  const paginator: ConcreteClass | undefined = Reflect.get(consumer, 'paginator');
-  const filters: { readonly backends?: readonly ConcreteClass[] } | undefined = Reflect.get(consumer, 'filters');
+  const { consumer, actions, permission, model } = compiled;
+  const { paginator, filters, serializer: own } = model ? settingsOf(consumer.prototype) : noSettings;
   const shown = withNested([
-    Reflect.get(consumer, 'serializer'),
+    own,
     ...[...actions.values()].map(({ reply }) => reply),
     ...observersOf(compiled).map(({ serializer }) => serializer),
   ]);
@@ -550,10 +558,7 @@ function withNested(shown: readonly unknown[]): ReadonlySet<SerializerClass> {
   const collect = (serializer: SerializerClass): void => {
     if (serializers.has(serializer)) return;
     serializers.add(serializer);
-    const options: { readonly nested?: object } | undefined = Reflect.get(serializer, 'options');
-    Object.values(options?.nested ?? {})
-      .filter(isSerializerClass)
-      .forEach(collect);
+    Object.values(declaredBy(serializer)?.options.nested ?? {}).forEach(collect);
   };
   shown.filter(isSerializerClass).forEach(collect);
   return serializers;

@@ -4,7 +4,7 @@ import type { Logger } from '../logger.js';
 import type { ConnectionPool } from '../orm/connection-pool.js';
 import { checkDatabase } from '../orm/database-check.js';
 import type { OrmRoot } from '../orm/orm-root.js';
-import { pathAndQuery } from '../scope/route-parameters.js';
+import { pathAndQuery } from '../scope/scope.js';
 import { Status } from '../status.js';
 import type { Joining } from './startup.js';
 

@@ -4,10 +4,9 @@ import {
   type CheckedParameters,
   noParameters,
   type ParameterSource,
-  pathAndQuery,
   RouteParameters,
 } from '../scope/route-parameters.js';
-import type { HandshakeRequest } from '../scope/scope.js';
+import { type HandshakeRequest, pathAndQuery } from '../scope/scope.js';
 import { convertedParams, type Match } from './router.js';
 
 /** Where they come from, and what says that they do not fit. A path that fits nothing is a path that is not there. */

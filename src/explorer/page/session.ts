@@ -81,7 +81,6 @@ export class Session {
   /** The server's state of the connection; undefined if it is not known. */
   state: ConnectionState | undefined;
   target: Target | undefined;
-  readonly #listener: SessionListener;
   readonly #key = [...crypto.getRandomValues(new Uint8Array(16))]
     .map((one) => one.toString(16).padStart(2, '0'))
     .join('');
@@ -94,9 +93,7 @@ export class Session {
   #lastId = 0;
   #refreshing: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(listener: SessionListener) {
-    this.#listener = listener;
-  }
+  constructor(private readonly listener: SessionListener) {}
 
   /** Opens a socket, after the server listens to its key. */
   connect(target: Target): void {
@@ -188,7 +185,7 @@ export class Session {
     this.#pending.clear();
     this.state = undefined;
     for (const one of this.subscriptions) if (one.state === 'live') one.state = 'lost';
-    this.#listener.state();
+    this.listener.state();
     if (this.status === 'refused') return;
     if (wasOpen) this.#note(`The connection was closed with ${code}${reason && ` (${reason})`}.`);
     // The page does not reopen a socket that the application or a limit closed.
@@ -212,14 +209,14 @@ export class Session {
     this.#pending.clear();
     this.subscriptions = [];
     this.state = undefined;
-    this.#listener.state();
+    this.listener.state();
   }
 
   #openTrace(): EventSource {
     const trace = new EventSource(`trace?key=${this.#key}`);
     let isAgain = false;
     trace.onopen = () => {
-      if (isAgain) this.#listener.restarted();
+      if (isAgain) this.listener.restarted();
       isAgain = true;
     };
     const on = <T>(name: string, hear: (data: T) => void): void =>
@@ -270,7 +267,7 @@ export class Session {
       );
       const { target } = asObject(sent?.payload);
       this.subscriptions = this.subscriptions.filter((one) => one.requestId !== target || one.stream !== stream);
-      this.#listener.state();
+      this.listener.state();
       return;
     }
     const description = this.target?.route.streams
@@ -283,14 +280,14 @@ export class Session {
     );
     const { action: _action, request_id: _id, ...kwargs } = asObject(sent?.payload);
     this.subscriptions.push({ stream, requestId, action, kwargs, events: 0, state: 'live' });
-    this.#listener.state();
+    this.listener.state();
   }
 
   #countEvent(stream: string | null, requestId: RequestId): void {
     for (const one of this.subscriptions) {
       if (one.stream === stream && one.requestId === requestId) one.events += 1;
     }
-    this.#listener.state();
+    this.listener.state();
   }
 
   #revoke(stream: string | null, requestId: RequestId): void {
@@ -305,7 +302,7 @@ export class Session {
     this.changes.push(change);
     if (this.changes.length > most) this.changes.shift();
     this.#refresh();
-    this.#listener.change(change);
+    this.listener.change(change);
   }
 
   #decided(decision: DeliveryDecision & { readonly stream: string | null }): void {
@@ -315,7 +312,7 @@ export class Session {
     );
     if (change) {
       change.decisions.push(decision);
-      this.#listener.change(change);
+      this.listener.change(change);
     }
     if (decision.outcome === 'sent' || decision.outcome === 'kept') return;
     const { stream, action, requestId, outcome } = decision;
@@ -329,7 +326,7 @@ export class Session {
     this.#refreshing = setTimeout(async () => {
       const response = await fetch(`connection.json?key=${this.#key}`).catch(() => undefined);
       this.state = response?.ok ? (((await response.json()) as ConnectionState | null) ?? undefined) : undefined;
-      this.#listener.state();
+      this.listener.state();
     }, 80);
   }
 
@@ -350,7 +347,7 @@ export class Session {
     const whole: Entry = { took: null, ...entry, number: this.#nextNumber(), at: new Date() };
     this.entries.push(whole);
     if (this.entries.length > most) this.entries.shift();
-    this.#listener.entry(whole);
+    this.listener.entry(whole);
   }
 
   #nextNumber(): number {
@@ -361,7 +358,7 @@ export class Session {
   #setStatus(status: Status, reason: string): void {
     this.status = status;
     this.reason = reason;
-    this.#listener.status();
+    this.listener.status();
   }
 }
 
