@@ -2,22 +2,22 @@ import { NotAuthenticated } from '../errors.js';
 import type { Scope } from '../scope/scope.js';
 import type { Identity, ScopeSession, ScopeUser } from '../scope/scope-types.js';
 
-/** What a credential proves: an identity, and what the store that knew it has already loaded. */
+/** What a credential proves: an identity, and the user and session that its store has already loaded. */
 export interface Authentication {
   /** The user's key as text. */
   readonly userId: string;
-  /** The key of the session as text; absent where no session stands behind the credential, as with a bearer token. */
+  /** The key of the session as text; undefined if the credential has no session, as with a bearer token. */
   readonly sessionId?: string | undefined;
-  /** When it ends by itself; after that it authenticates no user. Absent: never. */
+  /** When it expires; after that it authenticates no user. Undefined: never. */
   readonly expiresAt?: Date | undefined;
-  /** Becomes `scope.user`, which is undefined where this is absent. */
+  /** Becomes `scope.user`. */
   readonly user?: ScopeUser | undefined;
-  /** Becomes `scope.session`, which is undefined where this is absent. */
+  /** Becomes `scope.session`. */
   readonly session?: ScopeSession | undefined;
 }
 
 /**
- * A provider that knows the sessions of an application.
+ * A provider that finds the sessions of an application.
  *
  * ```ts
  * @injectable()
@@ -31,28 +31,31 @@ export interface Authentication {
  * ```
  */
 export interface SessionStore {
-  /** @param token what the client holds, such as the value of its cookie */
+  /**
+   * @param token the client's secret, such as the value of its cookie
+   * @returns what the secret proves; undefined or null if there is no such session
+   */
   find(token: string): Promise<Authentication | null | undefined>;
 }
 
 /** A provider that checks bearer tokens. */
 export interface TokenVerifier {
   /**
-   * Called in the handshake, with the token of the client.
+   * Called in the handshake with the client's token.
    *
-   * @returns what the token proves; undefined or null refuses the upgrade with 401. An ApiError that it throws refuses it with its
-   * own status, any other error with 500
+   * @returns what the token proves; undefined or null refuses the upgrade with 401. If it throws an ApiError, that refuses the upgrade with
+   * its own status; any other error refuses it with 500
    */
   verify(token: string): Promise<Authentication | null | undefined>;
 }
 
-/** A provider that knows the users of an application. */
+/** A provider that finds the users of an application. */
 export interface UserStore {
-  /** Undefined or null where there is no such user, or none that may log in any more. */
+  /** @returns the user; undefined or null if there is no such user, or if the user may not log in any more */
   find(userId: string): Promise<ScopeUser | null | undefined>;
 }
 
-/** Notes in the scope whom the connection belongs to. */
+/** Sets the user, session and identity of the connection in the scope. */
 export function authenticate(scope: Scope, { user, session, ...proven }: Authentication): void {
   scope.identity = identityOf(proven);
   scope.user = user ?? undefined;
@@ -60,10 +63,10 @@ export function authenticate(scope: Scope, { user, session, ...proven }: Authent
 }
 
 /**
- * Notes in the scope what a credential proves that the client states by itself, as no cookie is.
+ * Authenticates the scope by a credential that the client states itself, unlike a cookie, which browsers send unasked.
  *
  * @param kind of the credential, for the refusal: `token`, `ticket`
- * @throws NotAuthenticated with one sentence for all that can be wrong with it
+ * @throws NotAuthenticated with the same sentence for everything that can be wrong with it
  */
 export function authenticateStated(
   scope: Scope,
@@ -74,12 +77,12 @@ export function authenticateStated(
   authenticate(scope, proven);
 }
 
-/** Whether it has ended by itself. One whose end is no date has. */
+/** Whether it has expired. An invalid date counts as expired. */
 export function isOver({ expiresAt }: Pick<Authentication, 'expiresAt'>, now: Date): boolean {
   return expiresAt !== undefined && !(expiresAt > now);
 }
 
-/** The facts alone, without what was loaded along. */
+/** The identity without the loaded user and session. */
 export function identityOf({ userId, sessionId, expiresAt }: Authentication): Identity {
   return { userId, ...(sessionId !== undefined && { sessionId }), ...(expiresAt !== undefined && { expiresAt }) };
 }

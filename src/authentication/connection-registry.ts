@@ -8,10 +8,10 @@ import { CloseCode } from '../status.js';
 import type { Counters } from '../telemetry.js';
 import { isOver } from './authentication.js';
 
-/** Whose connections are meant. */
+/** The owner of connections: a user or a session. */
 export type ConnectionOwner = { readonly user: string } | { readonly session: string };
 
-/** What is to become of the connections of a user or a session, in every process. */
+/** A command to the connections of a user or a session, in every process. */
 export type ConnectionCommand =
   | { readonly kind: 'disconnect'; readonly owner: ConnectionOwner; readonly reason: string; readonly code: number }
   | { readonly kind: 'recheck'; readonly owner: ConnectionOwner };
@@ -21,7 +21,7 @@ export function concerns({ owner }: ConnectionCommand, identity: Identity | unde
   return 'user' in owner ? String(identity.userId) === owner.user : identity.sessionId === owner.session;
 }
 
-/** @throws what refuses a user or session that one of these commands disconnects */
+/** @throws the error that refuses a user or session which one of these commands disconnects */
 export function checkCommands(commands: readonly ConnectionCommand[], identity: Identity | undefined): void {
   for (const command of commands)
     if (command.kind === 'disconnect' && concerns(command, identity)) throw refusalOf(command);
@@ -31,67 +31,73 @@ export function refusalOf({ code, reason }: ConnectionCommand & { readonly kind:
   return code === CloseCode.forbidden ? new PermissionDenied(reason) : new NotAuthenticated(reason);
 }
 
-/** The place that a connection takes among those of its user. */
+/** The slot of a connection among those of its user. */
 export interface UserSlot {
-  /** @throws Throttled where this user has as many connections as it may have; nothing has changed then */
+  /**
+   * Takes a slot of this user.
+   *
+   * @throws Throttled if the user has as many connections as allowed; then nothing has changed
+   */
   takeFor(user: string | undefined): void;
-  /** Counts the connection for the user it had before, whether or not that user is at the limit by now. */
+  /** Counts the connection for its former user again, even if that user has reached the limit meanwhile. */
   returnTo(user: string | undefined): void;
 }
 
-/** A connection that was admitted, as far as it matters whose it is. */
+/** An admitted connection, with the methods that depend on its user. */
 export interface RegisteredConnection {
   readonly scope: Scope;
   readonly slot: UserSlot;
-  /** Answers what waits and runs with the reason, then closes with the code. Only the first call counts. Never rejects. */
+  /** Answers waiting and running requests with the reason, then closes with the code. Only the first call counts. Never rejects. */
   end(reason: ApiError, code: number): Promise<void>;
-  /** Ends the subscriptions and groups of the former user; the client is sent an error for each subscription. Never rejects. */
+  /** Ends the subscriptions and groups of the former user, and sends the client an error for each subscription. Never rejects. */
   switchUser(): Promise<void>;
-  /** Asks the permissions to connect again: closes where all streams refuse, else refuses single ones. Never rejects. */
+  /** Asks the connect permissions again: closes the connection if all streams refuse, otherwise refuses single streams. Never rejects. */
   recheck(): Promise<void>;
-  /** Events that come from now on wait for this, which never rejects. */
+  /** Makes later events wait for this promise, which never rejects. */
   holdEvents(until: Promise<void>): void;
-  /** Keeps a command for the requests under way: what they have read may be out of date by it. */
+  /** Keeps a command for the running requests: what they have read may be out of date because of it. */
   note(command: ConnectionCommand): void;
-  /** The commands since the request under way began, those that are still to come too; none outside of any. */
+  /** The commands since the running request began, including later ones; empty outside of any request. */
   commandsMeanwhile(): readonly ConnectionCommand[];
-  /** Calls back once the request under way is answered; at once outside of any. */
+  /** Calls back after the running request is answered; at once outside of any request. */
   afterRequest(work: (hasSucceeded: boolean) => void): void;
-  /** @throws what ended the request whose code this is: it changes nothing any more */
+  /** @throws the reason why the running request has ended, which may change nothing any more */
   requireRequest(): void;
-  /** The request under way waits for the promise before its reply, and fails with it unless it is awaited. */
+  /** Makes the running request wait for the promise before its reply. Unless its code awaits the promise, the request fails with it. */
   own<T>(work: Promise<T>): Promise<T>;
 }
 
 /** A handshake that is under way. */
 export interface PendingHandshake {
-  /** Those that came meanwhile: what the handshake has read may be out of date. */
+  /** The commands that came during the handshake: because of them, its data may be out of date. */
   readonly commands: ConnectionCommand[];
-  /** Whose the connection will be, once `check` has found it good. */
+  /** The identity of the connection, after `check` has accepted it. */
   identity: Identity | undefined;
 }
 
-/** The longest time in milliseconds until it is noticed that the clock was put forward. */
+/** The longest time in milliseconds until a clock that was put forward is noticed. */
 const longestWait = 10_000;
 
-/** Every connection of this process, and every handshake that is under way. Obeys the commands of all processes. */
+/** Every connection of this process, and every handshake in progress. Applies the commands of all processes. */
 export class ConnectionRegistry<Connection extends RegisteredConnection = RegisteredConnection> {
   readonly connections = new Map<Scope, Connection>();
   readonly #pending = new Set<PendingHandshake>();
-  /** Disconnects of the last `ticketLifetime`: a ticket issued before proves nothing any more. */
+  /** Disconnects within the last `ticketLifetime`: an earlier ticket of such a user proves nothing any more. */
   #recent: { readonly command: ConnectionCommand; readonly at: number }[] = [];
-  /** The last ticket that was issued in the millisecond of a disconnect: when that was, and the later moment that it counts from. */
+  /**
+   * The last ticket that was issued in the millisecond of a disconnect: when it was issued, and the later moment that counts as its issue.
+   */
   #ahead = { issuedAt: 0, countsFrom: 0 };
-  /** The latest check of each connection that was answered: what an earlier one learns later is out of date. */
+  /** The number of each connection's latest answered check: a result of an earlier check is out of date. */
   readonly #answered = new WeakMap<RegisteredConnection, number>();
   #checks = 0;
   #nextExpiry = Number.POSITIVE_INFINITY;
   #timer: Timer | undefined;
 
   /**
-   * @param tell takes a command to the other processes
-   * @param ticketLifetime in milliseconds: for so long disconnects are remembered
-   * @param findUser a user as the database has it now. Absent where the application cannot tell
+   * @param tell sends a command to the other processes
+   * @param ticketLifetime in milliseconds: disconnects are remembered for this time
+   * @param findUser loads the current user from the database; undefined if the application has no `users`
    */
   constructor(
     private readonly tell: (command: ConnectionCommand, at: number) => Promise<void>,
@@ -102,7 +108,7 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
     private readonly findUser?: (userId: string) => Promise<ScopeUser | null | undefined>,
   ) {}
 
-  /** Notes a handshake from before its first question. To be ended, whatever becomes of it. */
+  /** Registers a handshake before its first question. The caller has to end it in any case. */
   begin(): PendingHandshake {
     const pending: PendingHandshake = { commands: [], identity: undefined };
     this.#pending.add(pending);
@@ -114,9 +120,9 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
   }
 
   /**
-   * Whose the connection will be.
+   * The identity that the connection will have.
    *
-   * @throws ApiError where its time is up, or it was to be disconnected, while the handshake was under way
+   * @throws ApiError if the identity has expired, or was disconnected, during the handshake
    */
   check(pending: PendingHandshake, { identity }: Scope): Identity | undefined {
     if (identity && isOver(identity, this.clock.now())) throw new SessionExpired();
@@ -136,19 +142,19 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
     this.connections.delete(scope);
   }
 
-  /** Undefined before the handshake is granted, and after the end. */
+  /** The connection; undefined before the handshake is granted, and after the connection's end. */
   find(scope: Scope): Connection | undefined {
     return this.connections.get(scope);
   }
 
-  /** Whether this user or session was disconnected at a moment or after it; remembered for `ticketLifetime`. */
+  /** Whether this user or session was disconnected at this moment or later; remembered for `ticketLifetime`. */
   wasDisconnectedSince(moment: Date, identity: Identity): boolean {
     return this.#recent.some(({ command, at }) => at >= moment.getTime() && concerns(command, identity));
   }
 
   /**
-   * The moment that a ticket counts from which is issued now. A disconnect counts for tickets of its own millisecond, so one that is
-   * issued behind it is of a later one.
+   * The moment that counts as the issue of a ticket that is issued now. A disconnect also ends tickets of its own millisecond, so a ticket
+   * that is issued after it gets a later moment.
    */
   momentOfIssue(identity: Identity): number {
     const now = this.clock.now().getTime();
@@ -158,14 +164,14 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
     return moment;
   }
 
-  /** That of a command which is given now: no earlier than that of a ticket which was issued before. */
+  /** The moment of a command that is given now: not before that of a ticket that was already issued. */
   #momentOfCommand(): number {
     const now = this.clock.now().getTime();
     const { issuedAt, countsFrom } = this.#ahead;
     return now >= issuedAt && now < countsFrom ? countsFrom : now;
   }
 
-  /** Whether users can be loaded anew. */
+  /** Whether users can be loaded again. */
   get canRecheck(): boolean {
     return this.findUser !== undefined;
   }
@@ -176,15 +182,15 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
     this.watch(identity);
   }
 
-  /** Logs that a login or logout was refused behind the end of its request. */
+  /** Logs that a login or logout was refused after its request had ended. */
   noteRefusal({ path }: Scope, error: unknown): void {
     this.logger.debug('A login or logout was refused.', { path, error });
   }
 
   /**
-   * Asks the permissions to connect again, outside of the request that is the reason. Events wait for the answer. Never rejects.
+   * Asks the connect permissions again, outside of the request that is the reason. Events wait for the answer. Never rejects.
    *
-   * @param missed commands that came while the connection was another user's
+   * @param missed commands that came while the connection belonged to another user
    */
   askAgain(connection: RegisteredConnection, missed: readonly ConnectionCommand[]): Promise<void> {
     return runDetached(() => {
@@ -200,19 +206,19 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
     this.#timer = undefined;
   }
 
-  /** Obeys here at once, and resolves once the other processes will. */
+  /** Applies a command here at once, and resolves when the change log will take it to the other processes. */
   async broadcast(command: ConnectionCommand): Promise<void> {
     const at = this.#momentOfCommand();
     this.apply(command, at);
     await this.tell(command, at);
   }
 
-  /** @param at when it was given: tickets that were issued later are good. Default: now */
+  /** @param at when the command was given: tickets that were issued later stay valid. Default: now */
   apply(command: ConnectionCommand, at = this.#momentOfCommand()): void {
     runDetached(() => this.#apply(command, at));
   }
 
-  /** A command that comes twice is applied once, or does no harm twice. */
+  /** Applies a command. Applying it twice does no harm. */
   #apply(command: ConnectionCommand, at: number): void {
     this.#remember(command, at);
     for (const pending of this.#pending) pending.commands.push(command);
@@ -261,7 +267,7 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
     }
   }
 
-  /** A connection whose user cannot be loaded is closed: the client may come again, and is asked then. */
+  /** Closes a connection whose user cannot be loaded: the client may reconnect, and is checked then. */
   async #endUnchecked(connection: RegisteredConnection, error: unknown): Promise<void> {
     this.counters.increment('signalbox.unchecked_connections', { asked: 'user' });
     this.logger.error('A connection could not be checked again.', { path: connection.scope.path, error });
@@ -270,15 +276,15 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
     await connection.end(reason, CloseCode.serverError);
   }
 
-  // One timer for all identities, at the full second in which the next one expires. It counts by the clock, so that it
-  // follows where the clock is put forward or back.
+  // One timer for all identities, set to the full second in which the next one expires. It follows the clock, also when that is put forward
+  // or back.
 
-  /** Closes the connection of this identity when that expires. */
+  /** Closes the connection of this identity when the identity expires. */
   watch(identity: Identity | undefined): void {
     const due = expiryOf(identity);
     if (due >= this.#nextExpiry) return;
     this.#nextExpiry = due;
-    // A timer would keep the request that set it, and its transaction, for the code that it calls.
+    // Otherwise the timer would keep the request that set it, and that request's transaction, for the code that it calls.
     runDetached(() => this.#waitForExpiry());
   }
 
@@ -301,7 +307,7 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
   }
 }
 
-/** The full second in which it expires: expiries of one second are handled at once. */
+/** The full second of the expiry: expiries within one second are handled together. */
 function expiryOf(identity: Identity | undefined): number {
   if (!identity?.expiresAt) return Number.POSITIVE_INFINITY;
   return Math.ceil((identity.expiresAt.getTime() || 0) / 1_000) * 1_000;

@@ -13,14 +13,14 @@ import {
   type RegisteredConnection,
 } from './connection-registry.js';
 
-/** A key as the database has it; compared as text. */
+/** A key as the database has it; keys are compared as text. */
 export type Id = string | number | bigint;
 
-/** What a connection is closed with: 4401 where the user has to log in again, 4403 where that would not help. */
+/** The close code of a disconnect: 4401 if the user has to log in again, 4403 if that would not help. */
 export type DisconnectCode = typeof CloseCode.unauthenticated | typeof CloseCode.forbidden;
 
 /**
- * Whose the open connections are. Inject it.
+ * Changes the users of open connections. Injected.
  *
  * ```ts
  * @Action()
@@ -31,24 +31,24 @@ export type DisconnectCode = typeof CloseCode.unauthenticated | typeof CloseCode
  * ```
  */
 export class Connections {
-  /** Made by the application. */
+  /** The application makes it. */
   constructor(
     private readonly registry: ConnectionRegistry,
     private readonly clock: Clock,
   ) {}
 
   /**
-   * Gives a connection to a user, once the request has succeeded: until then its own code alone sees the new user in the scope. No
-   * request, message or hook of the connection begins meanwhile; they are served for whom it is then. What the user before had
-   * subscribed to ends; behind the answer, the permissions to connect are asked again. In a request that fails it has not happened.
-   * Code that runs on after its request ended changes no login.
+   * Logs a user in on a connection, after the request has succeeded: until then only the request's own code sees the new user in the scope.
+   * Meanwhile no request, message or hook of the connection begins; they wait for the outcome. The subscriptions of the former user end;
+   * after the reply, the connect permissions are asked again. If the request fails, nothing changes. Code that runs on after its request
+   * has ended changes no login.
    *
-   * @param proven bears the id of a new session, or none: one that was known before the login could be another user's too
-   * @param session what `scope.session` becomes. Default: what was loaded along
-   * @throws SessionExpired where the identity has expired; what ended the request, where it has ended already
-   * @throws NotAuthenticated, PermissionDenied where the user was disconnected since the request began
-   * @throws Throttled where the user has as many connections as it may have
-   * @throws ConfigurationError where the session is one that the client had before
+   * @param proven has the id of a new session, or none: a session that was known before the login could belong to another user too
+   * @param session becomes `scope.session`. Default: the session in `proven`
+   * @throws SessionExpired if the identity has expired; the request's end, if it has ended already
+   * @throws NotAuthenticated, PermissionDenied if the user was disconnected since the request began
+   * @throws Throttled if the user has as many connections as allowed
+   * @throws ConfigurationError if the client had the session before the login
    */
   login(scope: Scope, user: ScopeUser, proven: Authentication, session = proven.session): Promise<void> {
     return this.#own(scope, async () => {
@@ -59,16 +59,16 @@ export class Connections {
     });
   }
 
-  /** Takes a connection from its user. The user's other connections stay as they are. Otherwise as `login`. */
+  /** Logs the user out of one connection. The user's other connections stay as they are. Otherwise like `login`. */
   logout(scope: Scope): Promise<void> {
     return this.#own(scope, () => this.#change(scope, { user: undefined, session: undefined, identity: undefined }));
   }
 
   /**
-   * Notes until when a connection belongs to its user, after its client has brought a fresh token, say.
+   * Sets a new expiry for the connection's identity, for example when its client has sent a fresh token.
    *
-   * @throws SessionExpired where the time is up, of the connection or of the identity brought
-   * @throws PermissionDenied where that is another user, or no user is logged in; the connection stays what it was
+   * @throws SessionExpired if the connection's identity or the new one has expired
+   * @throws PermissionDenied if the identity belongs to another user, or if no user is logged in; the connection stays unchanged
    */
   refresh(scope: Scope, proven: Authentication): void {
     this.registry.find(scope)?.requireRequest();
@@ -83,28 +83,28 @@ export class Connections {
   }
 
   /**
-   * Closes every connection of a user, in every process, handshakes under way included. Nothing where there is none. Takes
-   * effect here at once, whatever becomes of the transaction around it, and elsewhere through the change log: before any event that is
-   * committed later. While the database is away the command is kept, and written when it is back.
+   * Closes every connection of a user in every process, including handshakes in progress. Does nothing if there is none. It takes effect
+   * here at once, even if the surrounding transaction is rolled back; other processes apply it from the change log, before any event that
+   * is committed later. While the database is unreachable the command is kept, and it is written afterwards.
    *
-   * @param reason a sentence for the client, at most 123 bytes. Default: that they were logged out
-   * @param code default 4401
-   * @throws RangeError for a longer one
+   * @param reason a sentence for the client, at most 123 bytes. Default: that the user was logged out
+   * @param code default: 4401
+   * @throws RangeError for a longer reason
    */
   disconnectUser(id: Id, reason?: string, code?: DisconnectCode): Promise<void> {
     return this.#disconnect({ user: String(id) }, reason, code);
   }
 
-  /** As the method above, for the connections of one session. */
+  /** Like `disconnectUser`, for the connections of one session. */
   disconnectSession(id: Id, reason?: string, code?: DisconnectCode): Promise<void> {
     return this.#disconnect({ session: String(id) }, reason, code);
   }
 
   /**
-   * Loads a user anew for each of their connections, in every process, and asks the permissions to connect again. Closes
-   * with 4403 where all streams refuse, and with 4401 where there is no such user any more.
+   * Loads a user again for each of their connections, in every process, and asks the connect permissions again. Closes a connection with
+   * 4403 if all its streams refuse, and with 4401 if the user no longer exists.
    *
-   * @throws ConfigurationError where the application has no `users`
+   * @throws ConfigurationError if the application has no `users`
    */
   async recheckUser(id: Id): Promise<void> {
     if (!this.registry.canRecheck) throw noUsers();
@@ -116,13 +116,13 @@ export class Connections {
     await this.registry.broadcast(disconnecting(owner, reason, code));
   }
 
-  /** Awaited or not, it belongs to the request under way. */
+  /** Runs work that belongs to the running request, whether its code awaits it or not. */
   #own(scope: Scope, work: () => Promise<void>): Promise<void> {
     const connection = this.registry.find(scope);
     if (!connection) return work();
     const begun = begin(connection, work);
     const owned = connection.own(begun);
-    // No request fails with it any more: a rejection that its code does not await would end the process.
+    // No request can fail with it any more; without a handler, the rejection would end the process.
     if (owned === begun) begun.catch((error) => this.registry.noteRefusal(scope, error));
     return owned;
   }
@@ -143,7 +143,7 @@ export class Connections {
     if (isOther) await connection.switchUser();
   }
 
-  /** The last of those that log in at once and succeed is the user. */
+  /** Sets the user after the request. If several requests log in at once, the last one that succeeds decides. */
   #settleAfterRequest(connection: RegisteredConnection, missed: readonly ConnectionCommand[]): void {
     const { scope, slot } = connection;
     const owner = scope[ownership];
@@ -154,7 +154,7 @@ export class Connections {
       const wasOther = owner.settle(work, hasSucceeded);
       if (!owner.isProposed) slot.returnTo(userOf(owner));
       this.registry.watch(owner.identity);
-      // What a request that failed has joined as another user is left again.
+      // A failed request leaves the groups that it joined as another user.
       const left = !hasSucceeded && wasOther ? runDetached(() => connection.switchUser()) : undefined;
       const ask = (): Promise<void> => this.registry.askAgain(connection, missed);
       void (left ? left.then(ask) : ask()).then(resolve);
@@ -162,7 +162,7 @@ export class Connections {
   }
 }
 
-/** @throws what ended the request whose code this is */
+/** @throws the reason why the running request has ended */
 async function begin(connection: RegisteredConnection, work: () => Promise<void>): Promise<void> {
   connection.requireRequest();
   await work();
@@ -193,7 +193,7 @@ function userOf({ identity }: UserFacts): string | undefined {
   return identity && String(identity.userId);
 }
 
-/** A session that was there before the login may have been planted: an attacker who planted it would be logged in with it. */
+/** Refuses a session that existed before the login: an attacker may have planted it, and would be logged in with it. */
 function checkNewSession({ identity: former, cookies }: Scope, { sessionId }: Identity): void {
   if (sessionId === undefined) return;
   if (sessionId !== former?.sessionId && !Object.values(cookies).includes(sessionId)) return;

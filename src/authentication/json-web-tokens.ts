@@ -23,26 +23,26 @@ const fault = faultsOf('jsonWebTokens');
  * (ConfigurationError otherwise).
  */
 export interface JsonWebTokenOptions {
-  /** The only ones that are taken, such as `['RS256']`; what a token says of itself counts for nothing. */
+  /** The accepted algorithms, such as `['RS256']`. The algorithm that a token names has to be among them. */
   readonly algorithms: readonly string[];
-  /** The claim `iss` of a token has to be this text, or one of these. An empty one is a ConfigurationError. */
+  /** The claim `iss` of a token has to be this text, or one of these. An empty text is a ConfigurationError. */
   readonly issuer: string | readonly string[];
   /**
-   * The claim `aud` of a token has to name this text, or one of these: the name that the issuer has for this application. An empty
-   * one is a ConfigurationError.
+   * The claim `aud` of a token has to name this text, or one of these: the issuer's name for this application. An empty text is a
+   * ConfigurationError.
    */
   readonly audience: string | readonly string[];
   /** A public key, or a secret of at least 32 bytes. */
   readonly key?: AnyCryptoKey | KeyObject | JWK | Uint8Array;
-  /** Instead of one key: a JSON Web Key Set, or where it is fetched from, kept and fetched again when a key is unknown. */
+  /** Instead of `key`: a JSON Web Key Set, or its URL. A set from a URL is cached, and fetched again if a key is unknown. */
   readonly keys?: JSONWebKeySet | URL;
-  /** By how many milliseconds the clock of the issuer may be off. Default 0. */
+  /** Tolerated difference of the issuer's clock, in milliseconds. Default: 0. */
   readonly clockTolerance?: number;
-  /** What the claims prove. Default: `sub` is the user, `sid` the session. Undefined refuses the token. */
+  /** Turns claims into what they prove; undefined refuses the token. Default: `sub` is the user, `sid` the session. */
   readonly identify?: (claims: JWTPayload) => Authentication | undefined;
 }
 
-/** What a token may be wrong in. Anything else is a fault of the server or of the issuer's, and no 401. */
+/** Errors that are the token's fault, answered with 401. Any other error is a fault of this server or of the issuer. */
 const refusals: ReadonlySet<string> = new Set([
   errors.JOSEAlgNotAllowed.code,
   errors.JOSENotSupported.code,
@@ -56,15 +56,15 @@ const refusals: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * A verifier of JSON Web Tokens for `bearerToken` and `subprotocolToken`. Every token needs `exp`, which ends the identity, and
- * what `identify` asks for. Why one is refused stands in the log, at level debug; the client gets 401 and no reason.
+ * Makes a verifier of JSON Web Tokens for `bearerToken` and `subprotocolToken`. Every token needs `exp`, at which the identity expires, and
+ * the claims that `identify` needs. The log has the reason of a refusal, at level debug; the client gets 401 without a reason.
  *
  * ```ts
  * const ApiTokens = jsonWebTokens({ algorithms: ['RS256'], issuer, audience: 'chat', keys: new URL('/jwks.json', issuer) });
  * path('/ws/', RoomConsumer, { middleware: [bearerToken(ApiTokens)] })
  * ```
  *
- * @throws ConfigurationError for options that would take any token, or none
+ * @throws ConfigurationError for options that would accept any token, or none
  */
 export function jsonWebTokens(options: JsonWebTokenOptions): ConcreteClass<TokenVerifier> {
   checkOptions(options);
@@ -112,7 +112,7 @@ function identityIn({ sub, sid }: JWTPayload): Authentication | undefined {
   return { userId: sub, ...(typeof sid === 'string' && { sessionId: sid }) };
 }
 
-/** The moment from which on the token would be refused. */
+/** The moment after which the token would be refused. */
 function endOf({ exp = 0 }: JWTPayload, clockTolerance: number): Date {
   return new Date(exp * 1000 + clockTolerance);
 }
@@ -147,7 +147,7 @@ function checkOptions({ algorithms, issuer, audience, key, keys, clockTolerance 
     throw fault('clockTolerance', `is ${clockTolerance}.`, 'Give a whole number of milliseconds.');
 }
 
-/** A key of one kind with algorithms of two would fail at tokens of the other one, and any client could make these. */
+/** Refuses a key for algorithms of two kinds: it would fail at tokens of one kind, which any client could make. */
 function checkKey(key: NonNullable<JsonWebTokenOptions['key']>, algorithms: readonly string[]): void {
   const length = secretLengthOf(key);
   if (length !== undefined && length < 32)
@@ -160,7 +160,7 @@ function checkKey(key: NonNullable<JsonWebTokenOptions['key']>, algorithms: read
   throw fault('key', `is a ${given}, and ${algorithms.join(' and ')} take ${needed}.`, `Give ${needed}.`);
 }
 
-/** In bytes. Undefined for a key that is no secret. */
+/** The length of a secret in bytes; undefined for another kind of key. */
 function secretLengthOf(key: NonNullable<JsonWebTokenOptions['key']>): number | undefined {
   if (key instanceof Uint8Array) return key.length;
   if (key instanceof CryptoKey) return 'length' in key.algorithm ? Number(key.algorithm.length) / 8 : undefined;

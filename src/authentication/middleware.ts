@@ -17,18 +17,18 @@ import { Tickets } from './tickets.js';
 
 /** Options of `cookieSession`. */
 export interface CookieSessionOptions {
-  /** Default `session`. */
+  /** The name of the cookie. Default: `session`. */
   readonly cookie?: string;
   /**
-   * Whether the cookie counts without an Origin header. Browsers always send one with an upgrade, so that a request without
-   * it is either no browser or has lost what shows which page it comes from. Default false: such a request is refused (403).
+   * Whether the cookie is accepted without an Origin header. Browsers always send one with an upgrade; a request without it comes from
+   * another client, or has lost the proof of its page. Default: false; such a request is refused with 403.
    */
   readonly withoutOrigin?: boolean;
 }
 
 /**
- * Scope middleware: the session that a cookie names. A cookie whose session is over or unknown is as good as none, because
- * browsers send it unasked.
+ * Scope middleware: finds the session that a cookie names. An unknown or expired session counts as no session, because browsers send
+ * cookies unasked.
  *
  * ```ts
  * path('/ws/', RoomConsumer, { middleware: [cookieSession(Sessions)] })
@@ -61,8 +61,8 @@ export function cookieSession(
 }
 
 /**
- * Scope middleware: `Authorization: Bearer <token>`, for clients that are no browsers. A token that proves nothing is refused
- * with 401; another scheme is left to another piece.
+ * Scope middleware for `Authorization: Bearer <token>`, for clients that are not browsers. It refuses an invalid token with 401, and leaves
+ * other schemes to other middleware.
  *
  * ```ts
  * path('/ws/', RoomConsumer, { middleware: [bearerToken(ApiTokens)] })
@@ -89,7 +89,7 @@ export function bearerToken(verifier: ConcreteClass<TokenVerifier>): ScopeMiddle
   return BearerToken;
 }
 
-/** Empty where the scheme is there and no token (RFC 6750, 2.1) is. */
+/** The token; an empty text if the scheme has no token (RFC 6750, 2.1). */
 function tokenIn(header: string | string[] | undefined): string | undefined {
   if (typeof header !== 'string' || !/^bearer(\s|$)/i.test(header)) return undefined;
   const [, token = ''] = /^bearer +([\w\-.~+/]+=*) *$/i.exec(header) ?? [];
@@ -97,9 +97,8 @@ function tokenIn(header: string | string[] | undefined): string | undefined {
 }
 
 /**
- * Scope middleware: a token that a browser offers as a subprotocol, `bearer.<token>`, beside one that is spoken:
- * `new WebSocket(url, ['signalbox', `bearer.${token}`])`. It is never agreed on, so that no answer echoes it. A token that
- * proves nothing, or a second one, is refused with 401.
+ * Scope middleware: a token that a browser offers as a subprotocol, `bearer.<token>`, beside a real one: `new WebSocket(url, ['signalbox',
+ * `bearer.${token}`])`. The server never selects the token, so no answer echoes it. An invalid token, or a second one, is refused with 401.
  */
 export function subprotocolToken(verifier: ConcreteClass<TokenVerifier>): ScopeMiddlewareClass {
   @injectable()
@@ -124,8 +123,8 @@ export function subprotocolToken(verifier: ConcreteClass<TokenVerifier>): ScopeM
 }
 
 /**
- * Scope middleware: a ticket in the query, `/ws/?ticket=…`. It is good for one upgrade of the page that it was issued to, and
- * gone from `scope.query` afterwards. One that is not valid is refused with 401.
+ * Scope middleware: a ticket in the query, `/ws/?ticket=…`. A ticket is valid for one upgrade, by the page that it was issued to. The
+ * middleware removes it from `scope.query`, and refuses an invalid ticket with 401.
  */
 export function queryTicket({ parameter = 'ticket' }: { readonly parameter?: string } = {}): ScopeMiddlewareClass {
   @injectable()
@@ -147,8 +146,8 @@ export function queryTicket({ parameter = 'ticket' }: { readonly parameter?: str
 }
 
 /**
- * Scope middleware: loads the user of the identity that a piece before it found, unless that piece brought the user along.
- * Where there is no such user any more, the request is anonymous.
+ * Scope middleware: loads the user of the identity that earlier middleware found, unless that has already loaded it. If the user no longer
+ * exists, the request is anonymous.
  *
  * ```ts
  * path('/ws/', RoomConsumer, { middleware: [bearerToken(ApiTokens), identityUser(Users)] })

@@ -2,10 +2,10 @@ import { inspect } from 'node:util';
 import { cookiesOf, offeredSubprotocols } from '../scope/headers.js';
 import { type HandshakeRequest, pathAndQuery } from '../scope/scope.js';
 
-/** Shorter values of cookies and queries are words: taking them out would only spoil the log. */
+/** Shorter values of cookies and queries are ordinary words: redacting them would only spoil the log. */
 const shortestSecret = 16;
 
-/** What an upgrade request has that may prove something, and that no log may show. */
+/** Values of an upgrade request that may be credentials, which no log may show. */
 export function secretsOf({ url, headers }: HandshakeRequest): readonly string[] {
   const query = new URLSearchParams(pathAndQuery(url)[1]);
   const [, credential = ''] = /^\S+\s+(\S.*)$/.exec(String(headers['authorization'] ?? '')) ?? [];
@@ -16,7 +16,7 @@ export function secretsOf({ url, headers }: HandshakeRequest): readonly string[]
   );
 }
 
-/** The error, or a copy of it without the secrets: databases put the values of a query in their messages. */
+/** The error, or a copy without the secrets: databases include the values of a query in their messages. */
 export function withoutSecrets(thrown: unknown, secrets: readonly string[]): unknown {
   const shown = inspect(thrown, { depth: 8 });
   if (!secrets.some((secret) => shown.includes(secret))) return thrown;

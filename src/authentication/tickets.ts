@@ -7,17 +7,17 @@ import type { ConnectionRegistry } from './connection-registry.js';
 
 type Disconnects = Pick<ConnectionRegistry, 'momentOfIssue' | 'wasDisconnectedSince'>;
 
-/** What `Tickets.issue` gives to the page that will open the socket. */
+/** The result of `Tickets.issue`, for the page that will open the socket. */
 export interface IssuedTicket {
-  /** 43 signs that need no escape in a query. */
+  /** 43 characters that need no escape in a query. */
   readonly ticket: string;
-  /** When the ticket becomes void: `ticketLifetime` (30 000 ms) after its issue. */
+  /** When the ticket expires: `ticketLifetime` (30 000 ms) after its issue. */
   readonly expiresAt: Date;
 }
 
 /**
- * Tickets for one upgrade each: a browser can state no other credential in the URL of a socket without leaving a lasting one
- * in logs. Injected where an HTTP route hands them out to the user who is logged in there.
+ * Issues tickets for one upgrade each. A page can put no other credential into the URL of a socket without leaving a lasting one in logs.
+ * Inject it where an HTTP route gives tickets to its logged-in user.
  *
  * ```ts
  * server.post('/api/ticket', async (request) => tickets.issue({ userId: String(user.id) }, request.headers.origin));
@@ -33,7 +33,7 @@ export class Tickets {
 
   /**
    * @param lifetime in milliseconds
-   * @param disconnects of the users whose tickets they are. Default none
+   * @param disconnects of the tickets' users. Default: none
    */
   constructor(
     store: TicketStore,
@@ -50,7 +50,11 @@ export class Tickets {
     this.#lifetime = lifetime;
   }
 
-  /** @param origin the Origin header of the request that asks for it; the upgrade has to come with the same, or with none */
+  /**
+   * Issues a ticket.
+   *
+   * @param origin the Origin header of the request for it; the upgrade has to come with the same header, or without one
+   */
   async issue(identity: Identity, origin: string | undefined): Promise<IssuedTicket> {
     const ticket = randomBytes(32).toString('base64url');
     const expiresAt = new Date(this.#disconnects.momentOfIssue(identity) + this.#lifetime);
@@ -58,7 +62,10 @@ export class Tickets {
     return { ticket, expiresAt };
   }
 
-  /** The user it was issued to; none where they were disconnected since. It is used up by the question, whatever the answer. */
+  /**
+   * The identity that a ticket was issued to; undefined if the ticket is invalid, or if its user was disconnected since. A call uses the
+   * ticket up, whatever the result.
+   */
   async redeem(ticket: string, origin: string | string[] | undefined): Promise<Identity | undefined> {
     const stored = await this.#store.take(keyOf(ticket));
     if (!stored || stored.endsAt <= this.#clock.now()) return undefined;
@@ -72,33 +79,37 @@ function keyOf(ticket: string): string {
   return createHash('sha256').update(ticket).digest('hex');
 }
 
-/** A header that names no web page, such as `null`, is compared as it is. */
+/** The origin to compare; a header that names no web page, such as `null`, is compared unchanged. */
 function comparable(origin: string | string[] | undefined): string | undefined {
   return originOf(origin) ?? (origin === undefined ? undefined : String(origin));
 }
 
-/** What a ticket stands for. */
+/** A ticket as it is stored. */
 export interface StoredTicket {
   /** The identity of the connection that the ticket opens. */
   readonly identity: Identity;
-  /** The page that may use it; undefined where a client without an Origin header asked for it. */
+  /** The page that may use it; undefined if a client without an Origin header requested it. */
   readonly origin: string | undefined;
-  /** Until when it can be taken. */
+  /** When it expires. */
   readonly endsAt: Date;
 }
 
 /**
- * A provider that keeps tickets until they are taken. The default is a table that all processes of a database share, and on PGlite the
- * memory of the process. Another one: `createApp({ …, ticketStore: RedisTickets })`.
+ * A provider that keeps tickets until they are used. Default: a table that all processes of a database share; on PGlite, the memory of the
+ * process. To use another: `createApp({ …, ticketStore: RedisTickets })`.
  */
 export interface TicketStore {
-  /** @param key a hash of the ticket: an attacker who reads the store holds no ticket */
+  /**
+   * Stores a ticket.
+   *
+   * @param key a hash of the ticket, so that an attacker who reads the store has no ticket
+   */
   add(key: string, ticket: StoredTicket): Promise<void>;
-  /** Takes it out: of two that ask for one key, also in two processes, at most one is given the ticket. */
+  /** Removes the ticket and returns it. If two callers ask for one key, also in two processes, at most one gets the ticket. */
   take(key: string): Promise<StoredTicket | undefined>;
 }
 
-/** How often expired tickets are removed, in milliseconds. */
+/** The interval in which expired tickets are removed, in milliseconds. */
 const sweepInterval = 10_000;
 
 /** The tickets of one process. */
@@ -110,14 +121,14 @@ export class InMemoryTicketStore implements TicketStore {
   #sweep: Timer | undefined;
   #wasFull = false;
 
-  /** @param capacity how many may wait; beyond it the oldest goes. Default 100 000 */
+  /** @param capacity the most tickets that may wait; one more drops the oldest. Default: 100 000 */
   constructor(clock: Clock, logger: Logger, capacity = 100_000) {
     this.#clock = clock;
     this.#logger = logger;
     this.#capacity = capacity;
   }
 
-  /** How many wait. */
+  /** The number of waiting tickets. */
   get size(): number {
     return this.#tickets.size;
   }
@@ -134,7 +145,7 @@ export class InMemoryTicketStore implements TicketStore {
     return ticket && ticket.endsAt > this.#clock.now() ? ticket : undefined;
   }
 
-  /** The oldest has had the most time to be used: a flood has to be as quick as an honest client to do harm. */
+  /** Drops the oldest ticket, which has had the most time to be used: a flood only does harm if it is as fast as an honest client. */
   #dropOldest(): void {
     if (this.#tickets.size <= this.#capacity) return;
     const [oldest = ''] = this.#tickets.keys();

@@ -13,52 +13,56 @@ import {
 } from './permission.js';
 import { AllowAny, isLoggedIn } from './standard-permissions.js';
 
-/** `neutral`: no permission that was asked had an opinion. */
+/** The combined opinion of permissions. `neutral`: no asked permission had an opinion. */
 type Verdict = 'granted' | 'refused' | 'neutral';
 
 type Opinion = boolean | undefined;
 
-/** Most permissions answer at once, and a promise for each of their operands would cost more than they do. */
+/** Most permissions answer synchronously, and a promise for each operand would cost more than they do. */
 type Eventually<T> = T | Promise<T>;
 
-/** One question put to one permission; undefined where the permission has no opinion. */
+/** One question to one permission; undefined if the permission has no opinion. */
 type Question = (permission: AnyPermission, options: unknown, operand: Operand) => Eventually<Opinion>;
 
-/** A permission where it stands in an expression: with other options it is another one. */
+/** A permission in an expression; the same permission with other options is another operand. */
 type Operand = Extract<PermissionExpression, PermissionClass | { readonly kind: 'with' }>;
 
-/** What permissions said of one request, and of its object once that was asked for: none of them is asked twice. */
+/** The opinions of permissions on one request, and on its object after that was asked for; none is asked twice. */
 export type Answers = Map<Operand, Opinion>;
 
-/** The request behind an event. */
+/** The request that an event's subscription came from. */
 export interface GrantingRequest {
   readonly context: ActionContext;
-  /** Answers that are known already; these questions are not asked again. */
+  /** Answers that are already known; their questions are not asked again. */
   readonly answers: Answers;
-  /** Loads the object of a detail action, for the permissions that have an opinion on objects. @throws NotFound */
+  /**
+   * Loads the object of a detail action, for permissions that judge objects.
+   *
+   * @throws NotFound
+   */
   readonly object?: (() => Promise<object>) | undefined;
 }
 
 type ResolvePermission = (permission: PermissionClass) => AnyPermission;
 
-/** What the permissions of one action have opinions on. */
+/** On which questions the permissions of one action have opinions. */
 export interface Opinions {
-  /** A delivery at all: by `canReceive`, or by what granted its subscription. */
+  /** Whether any delivery needs them: by `canReceive`, or by the permissions that granted its subscription. */
   readonly deliveries: boolean;
-  /** Each event, and not only the request that subscribed. */
+  /** Whether each event needs them, not only the subscribing request. */
   readonly events: boolean;
   readonly objects: boolean;
 }
 
-/** Puts the four questions to permissions that are resolved from the connection's own container. */
+/** Asks permissions the four questions; the connection's own container makes them. */
 export class PermissionChecker {
   readonly providers: readonly PermissionClass[];
   /** Whether every client may do everything, so that no permission has to be asked. */
   readonly isOpen: boolean;
-  /** Put together for the first refusal, and kept. */
+  /** Composed at the first refusal, and kept. */
   #description: string | undefined;
 
-  /** @param revealsForbidden whether the answer tells a refused object from an absent one */
+  /** @param revealsForbidden whether the answer distinguishes a refused object from a missing one */
   constructor(
     readonly expression: PermissionExpression,
     private readonly revealsForbidden = false,
@@ -73,7 +77,10 @@ export class PermissionChecker {
     return this.#description;
   }
 
-  /** Known before the first delivery, so that the others cost nothing. A question may be a field, which only an instance shows. */
+  /**
+   * The opinions of these permissions. They are determined before the first delivery, so that deliveries without any cost nothing. A
+   * question may be a field, which only an instance shows.
+   */
   opinionsOn({ container }: Scope): Opinions {
     const permissions = this.providers
       .filter((provider) => provider !== AllowAny)
@@ -84,7 +91,7 @@ export class PermissionChecker {
     return { events, deliveries: events || answers('hasPermission'), objects: answers('hasObjectPermission') };
   }
 
-  /** @throws NotAuthenticated while no user is logged in, else PermissionDenied */
+  /** @throws NotAuthenticated while no user is logged in, otherwise PermissionDenied */
   async checkConnect(scope: Scope): Promise<void> {
     const question: Question = (permission, options) =>
       permission.canConnect && yes(permission.canConnect(scope, options));
@@ -97,7 +104,7 @@ export class PermissionChecker {
   }
 
   /**
-   * @param answers takes what each permission says
+   * @param answers collects the opinion of each permission
    * @throws PermissionDenied
    */
   async checkAction(context: ActionContext, answers: Answers = new Map()): Promise<void> {
@@ -106,12 +113,12 @@ export class PermissionChecker {
   }
 
   /**
-   * A permission that refuses the action refuses its object too. Else `any(IsOwner, IsAdmin)` would let a stranger in: no
-   * owner, and an administrator's permission that has no opinion on objects.
+   * A permission that refuses the action also refuses its object. Otherwise `any(IsOwner, IsAdmin)` would admit a stranger, who is no
+   * owner, because IsAdmin has no opinion on objects.
    *
-   * @param answers to the action, where `checkAction` asked for them; takes what each permission says of the object
-   * @throws NotFound, as for an object that is not there, unless forbidden objects may be revealed
-   * @throws PermissionDenied where they may
+   * @param answers the opinions on the action, if `checkAction` collected them; collects each opinion on the object
+   * @throws NotFound, as for a missing object, unless forbidden objects may be revealed
+   * @throws PermissionDenied if they may
    */
   async checkObject(context: ActionContext, object: object, answers: Answers = new Map()): Promise<void> {
     const question = onObject(context, onAction(context, answers), async () => object);
@@ -121,9 +128,9 @@ export class PermissionChecker {
   }
 
   /**
-   * Asks whether an event may be sent: the request that subscribed would be granted now, and `canReceive` has no objection.
+   * Whether an event may be sent: the subscribing request would still be allowed, and `canReceive` does not object.
    *
-   * @param note called with what each permission answers
+   * @param note called with each permission's answer
    */
   async mayReceive(
     delivery: Delivery,
@@ -186,7 +193,7 @@ function onObject(context: ActionContext, ofAction: Question, object: () => Prom
   );
 }
 
-/** Asks for what is not known yet. */
+/** Asks a question only if its answer is not known yet. */
 function remembering(answers: Answers, question: Question): Question {
   const noted = noting(answers, question);
   return (permission, options, operand) =>
@@ -201,7 +208,7 @@ function noting(answers: Answers, question: Question): Question {
     });
 }
 
-/** A throttle says how often a client may ask, and at a delivery its client asks for nothing: it has no opinion then. */
+/** A throttle limits how often a client may ask. At a delivery the client asks for nothing, so a throttle has no opinion. */
 function unlessThrottled({ isDelivery }: ActionContext, question: Question): Question {
   if (!isDelivery) return question;
   const unasked = (error: unknown): undefined => {
@@ -211,7 +218,7 @@ function unlessThrottled({ isDelivery }: ActionContext, question: Question): Que
   return (permission, options, operand) => caught(() => question(permission, options, operand), unasked);
 }
 
-/** A permission that answers at all says yes or no: a forgotten `return` is no missing opinion. */
+/** Whether an answer is yes. An answer that is neither yes nor no, such as that of a forgotten `return`, counts as no. */
 function yes(answer: Answer): Eventually<boolean> {
   return isThenable(answer) ? Promise.resolve(answer).then(Boolean) : Boolean(answer);
 }
@@ -220,12 +227,12 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value;
 }
 
-/** At once where the value is there. */
+/** Goes on at once if the value is there. */
 function andThen<T, Result>(value: Eventually<T>, next: (value: T) => Eventually<Result>): Eventually<Result> {
   return value instanceof Promise ? value.then(next) : next(value);
 }
 
-/** @param recover what becomes of an error, whether it is thrown at once or later */
+/** @param recover converts an error, whether it is thrown at once or later */
 function caught<T>(work: () => Eventually<T>, recover: (error: unknown) => T): Eventually<T> {
   try {
     const result = work();
@@ -235,7 +242,7 @@ function caught<T>(work: () => Eventually<T>, recover: (error: unknown) => T): E
   }
 }
 
-/** Puts a question to every permission that the answer depends on. */
+/** Asks every permission on which the answer depends. */
 function ask(expression: PermissionExpression, question: Question, resolve: ResolvePermission): Eventually<Verdict> {
   if (typeof expression === 'function') return andThen(question(resolve(expression), undefined, expression), opinionOf);
   switch (expression.kind) {
@@ -250,7 +257,10 @@ function ask(expression: PermissionExpression, question: Question, resolve: Reso
   }
 }
 
-/** The first decisive verdict, else the other opinion if there is one, else none. An operand is asked once those before it have answered. */
+/**
+ * The first decisive verdict; otherwise the other opinion if there is one, otherwise neutral. Each operand is asked after the earlier ones
+ * have answered.
+ */
 function combine(
   operands: readonly PermissionExpression[],
   decisive: 'granted' | 'refused',

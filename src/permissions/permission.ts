@@ -9,7 +9,7 @@ export type Answer = boolean | Promise<boolean>;
 export interface Delivery {
   /** The connection of the client that would receive the event. */
   readonly scope: Scope;
-  /** The kind of the change; for a signal's event, the name of the signal's events on the wire. */
+  /** The kind of the change; for a signal's event, the `action` of its frames. */
   readonly action: 'create' | 'update' | 'delete' | (string & {});
   /** The key of the row; null for a signal's event. */
   readonly pk: unknown;
@@ -18,8 +18,8 @@ export interface Delivery {
 }
 
 /**
- * A provider that answers may-this-happen. Every question is optional: a permission that does not answer one has no
- * opinion on it. It may also throw an ApiError of its own, which is then the refusal.
+ * A provider that answers whether something may happen. Every question is optional: a permission without its method has no opinion on it. A
+ * method may also throw an ApiError of its own, which is then the refusal.
  *
  * ```ts
  * @injectable()
@@ -27,28 +27,28 @@ export interface Delivery {
  *   constructor(private readonly em: EntityManager) {}
  *   hasPermission({ scope }: ActionContext, { role }: { role: 'reader' | 'writer' }) { … }
  * }
- *
  * @Permissions(all(IsAuthenticated, withOptions(IsMember, { role: 'reader' })))
  * ```
  *
- * A refusal is answered with
- * `{"errors": ["You do not have permission to perform this action."], …, "response_status": 403, "code": "permission_denied"}`.
+ * A refusal is answered with `{"errors": ["You do not have permission to perform this action."], …, "response_status": 403, "code":
+ * "permission_denied"}`.
  */
 export interface Permission<Options = undefined> {
-  /** Asked during the handshake; a refusal is 401 while the client is not logged in, else 403. */
+  /** Called during the handshake. A refusal is 401 while no user is logged in, otherwise 403. */
   canConnect?(scope: Scope, options: Options): Answer;
   /**
-   * Asked before every action, and again at deliveries to a subscription that the action made: with its name and the
-   * kwargs that it declares or has subscribed with, and `context.isDelivery` is true. A permission that throws `Throttled` has no opinion then.
+   * Called before every action, and again for deliveries to a subscription that the action made: then with the action's name and the kwargs
+   * that it declares or has subscribed with, and with `context.isDelivery`. A permission that throws `Throttled` at a delivery has no
+   * opinion.
    */
   hasPermission?(context: ActionContext, options: Options): Answer;
   /**
-   * Asked once the object of an action is loaded, and again at deliveries: of a subscription of a row, a row that is refused then is
-   * sent as one delete. A refusal of an action is answered as if it were not there (404), so that no client learns which keys
-   * exist; the setting `revealForbiddenObjects` makes it 403, and so does a permission that throws `PermissionDenied` itself.
+   * Called after the object of an action is loaded, and again for deliveries: if it refuses a row that is subscribed, the client gets one
+   * delete for it. A refused action is answered as if the object were missing (404), so that clients cannot find out which keys exist. The
+   * setting `revealForbiddenObjects` makes it 403, and so does a permission that throws `PermissionDenied` itself.
    */
   hasObjectPermission?(context: ActionContext, object: object, options: Options): Answer;
-  /** Asked before every event is delivered; a refusal drops it. */
+  /** Called before every event is delivered; a refusal drops the event. */
   canReceive?(delivery: Delivery, options: Options): Answer;
 }
 
@@ -57,14 +57,14 @@ export interface Permission<Options = undefined> {
 export type AnyPermission = Permission<any>;
 export type PermissionClass = ConcreteClass<AnyPermission>;
 
-/** What `@Permissions` takes: data, so that it can be printed. */
+/** The arguments of `@Permissions`: data, so that they can be printed. */
 export type PermissionExpression =
   | ConcreteClass<Permission>
   | { readonly kind: 'all' | 'any'; readonly operands: readonly PermissionExpression[] }
   | { readonly kind: 'not'; readonly operand: PermissionExpression }
   | { readonly kind: 'with'; readonly permission: PermissionClass; readonly options: unknown };
 
-/** What all questions of a permission together ask of its options; never where none asks for any. */
+/** The options that all questions of a permission need together; never if none takes any. */
 type OptionsOf<P> = NeverIfUnknown<
   OptionsAt<P, 'canConnect', 1> &
     OptionsAt<P, 'hasPermission', 1> &
@@ -72,7 +72,7 @@ type OptionsOf<P> = NeverIfUnknown<
     OptionsAt<P, 'canReceive', 1>
 >;
 
-/** Taken from the question's own parameter: inferred through `Permission<infer Options>` anything would fit. */
+/** The options parameter of one question. Inference through `Permission<infer Options>` would accept anything. */
 type OptionsAt<P, Question extends keyof AnyPermission, Position extends 1 | 2> = P extends {
   [Key in Question]: (...parameters: infer Parameters) => unknown;
 }
@@ -83,22 +83,22 @@ type OptionsAt<P, Question extends keyof AnyPermission, Position extends 1 | 2> 
 
 type NeverIfUnknown<T> = unknown extends T ? never : T;
 
-/** Every operand that has an opinion has to say yes. */
+/** Requires a yes of every operand that has an opinion. */
 export function all(...operands: PermissionExpression[]): PermissionExpression {
   return { kind: 'all', operands };
 }
 
-/** One yes is enough; without one, a single no refuses. */
+/** Requires one yes. If no operand says yes, a single no refuses. */
 export function any(...operands: PermissionExpression[]): PermissionExpression {
   return { kind: 'any', operands };
 }
 
-/** The opposite opinion. No opinion stays none. */
+/** The opposite opinion; no opinion stays no opinion. */
 export function not(operand: PermissionExpression): PermissionExpression {
   return { kind: 'not', operand };
 }
 
-/** The permission with the options that its own methods declare. */
+/** A permission with the options that its methods declare. */
 export function withOptions<P extends AnyPermission>(
   permission: ConcreteClass<P>,
   options: NoInfer<OptionsOf<P>>,
@@ -116,8 +116,9 @@ export function describePermission(expression: PermissionExpression): string {
 }
 
 /**
- * @param owner which class or option names the permission
- * @throws ConfigurationError for what is no permission class: an arrow function, an instance, undefined, a class that answers no question
+ * @param owner the class or option that names the permission
+ * @throws ConfigurationError for what is no permission class: an arrow function, an instance, undefined, or a class that answers no
+ * question
  */
 export function checkPermissions(owner: string, expressions: readonly unknown[]): void {
   for (const expression of expressions) {
@@ -135,7 +136,10 @@ export function checkPermissions(owner: string, expressions: readonly unknown[])
 /** The questions that a permission may answer. */
 const questions = ['canConnect', 'hasPermission', 'hasObjectPermission', 'canReceive'] as const;
 
-/** One that answers none of the questions would allow everything. A field that answers one stands in the text of its class. */
+/**
+ * Refuses a permission that answers none of the questions: it would allow everything. A question that is a field is found in the text of
+ * its class.
+ */
 function checkAsks(owner: string, permission: PermissionClass): void {
   const { prototype, name } = permission;
   const texts = classesOf(permission).map(String);
@@ -149,7 +153,7 @@ function checkAsks(owner: string, permission: PermissionClass): void {
   });
 }
 
-/** It and those that it extends. */
+/** The class and those that it extends. */
 function classesOf(permission: PermissionClass): readonly PermissionClass[] {
   const parent: unknown = Object.getPrototypeOf(permission);
   return typeof parent === 'function' && parent !== Function.prototype
@@ -187,7 +191,7 @@ export function permissionsIn(expression: PermissionExpression): readonly Permis
 }
 
 /**
- * A provider that says which rights a request has, by a name: serializers show fields by it (`rights`).
+ * A provider that returns the rights of a request, as a name by which serializers show fields (`rights`).
  *
  * ```ts
  * @injectable()
@@ -199,21 +203,22 @@ export function permissionsIn(expression: PermissionExpression): readonly Permis
  */
 export interface Rights<Name extends string = string> {
   /**
-   * Asked once per request, and once per subscription with the request that subscribed; again when `@RevokedBy` says so, and
-   * without it for each event of a subscription of a row.
-   * Undefined is the least: the fields that need no rights.
+   * Called once per request, and once per subscription with the subscribing request. For a subscription it is called again when a
+   * `@RevokedBy` rule applies, or, without such a rule, for each event of a row's subscription.
+   *
+   * Undefined means no rights: the client sees only fields that need none.
    */
   rightsOf(context: ActionContext): Name | undefined | Promise<Name | undefined>;
 }
 
-/** What `rights.by` of a model serializer takes: the container makes an instance. */
+/** The option `rights.by` of a model serializer: the container makes an instance. */
 export type RightsProvider = ConcreteClass<Rights>;
 
-/** The names that a provider of rights may give. */
+/** The names that a provider of rights can return. */
 export type RightsNameOf<Provider> =
   Provider extends ConcreteClass<infer Instance extends Rights>
     ? Exclude<Awaited<ReturnType<Instance['rightsOf']>>, undefined>
     : never;
 
-/** What providers said. Of one that was not asked, the least. */
+/** The rights that providers returned. A provider that is missing grants none. */
 export type GivenRights = ReadonlyMap<RightsProvider, string | undefined>;

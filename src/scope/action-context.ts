@@ -8,27 +8,27 @@ export interface ActionFacts {
   readonly kwargs: Readonly<Record<string, unknown>>;
   /** Default: false. */
   readonly isDelivery?: boolean;
-  /** Default: one that is never aborted. */
+  /** Default: a signal that is never aborted. */
   readonly signal?: AbortSignal;
 }
 
-/** The facts of one request; the last parameter of every action. */
+/** The facts of one request: the last parameter of every action. */
 export class ActionContext {
   /** The connection of the client. */
   readonly scope: Scope;
   /** The method's name on the wire: `create_message`. */
   readonly action: string;
-  /** As the client sent it, with its type; null where it sent none. */
+  /** The request id as the client sent it, with its type; null if the client sent none. */
   readonly requestId: RequestId;
   /**
-   * All that came. The names that the action declares, and the key by which the client names the object, are checked: a permission
-   * that looks at them in a request whose kwargs do not fit ends it with that error, and one that does not may refuse it first.
-   * At a delivery: of these, the ones that the action declares or has subscribed with.
+   * All kwargs of the client. Those that the action declares, and the key of the object, are checked. If they are invalid, a permission
+   * that reads one of them ends the request with that error; a permission that does not may refuse the request first. At a delivery: only
+   * the kwargs that the action declares or has subscribed with.
    */
   readonly kwargs: Readonly<Record<string, unknown>>;
   /**
-   * Whether the client sent no request now: a subscription that this request made is asked again whether it would still be
-   * granted, or one of its events is shown. What counts requests, a throttle for example, leaves these out.
+   * True if the client sent no request now: a permission is asked again for a subscription that this request made, or one of its events is
+   * serialized. Code that counts requests, such as a throttle, should skip these.
    */
   readonly isDelivery: boolean;
   #signal: AbortSignal | undefined;
@@ -42,7 +42,9 @@ export class ActionContext {
     this.#signal = signal;
   }
 
-  /** Aborted by disconnect, by a cancel of this request, by its time limit, by shutdown. Its reason is the error. */
+  /**
+   * Aborted when the client disconnects, when the request is cancelled or exceeds its time limit, and on shutdown. Its reason is the error.
+   */
   get signal(): AbortSignal {
     this.#signal ??= new AbortController().signal;
     return this.#signal;

@@ -7,7 +7,7 @@ interface Registration {
   readonly options: { readonly lifecycle: Lifecycle };
 }
 
-/** What tsyringe's container holds, and asks itself for everything that it builds; no type of its tells. */
+/** The parts of tsyringe's container that its types do not show: what it holds, and what it calls to build instances. */
 interface Workshop {
   readonly parent: Workshop;
   _registry: object;
@@ -20,14 +20,16 @@ interface Workshop {
   afterResolution(...interceptor: readonly never[]): void;
 }
 
-/** The class of tsyringe's containers, which has no name outside. */
+/** The class of tsyringe's containers, which tsyringe does not export. */
 const Container = globalContainer.constructor as new (parent?: Workshop) => Workshop;
 
-/** Each of them is overridden or read below; what another version called otherwise would never be called, without an error. */
+/** Methods that are overridden or read below. If another version of tsyringe renamed one, it would silently never be called. */
 const methods = ['construct', 'resolveRegistration', 'register', 'beforeResolution', 'afterResolution'];
 const fields = ['parent', '_registry', 'interceptors', 'disposables'];
 
-/** @throws ConfigurationError for a version of tsyringe in which a singleton would be built with the scope of the connection that asks first */
+/**
+ * @throws ConfigurationError for a version of tsyringe that would build a singleton with the scope of the connection that resolves it first
+ */
 export function checkTsyringe(made: object = new Container(workshopOf(globalContainer))): void {
   const missing =
     methods.find((name) => typeof Reflect.get(made, name) !== 'function') ?? fields.find((name) => !(name in made));
@@ -40,19 +42,19 @@ export function checkTsyringe(made: object = new Container(workshopOf(globalCont
   });
 }
 
-/** Made by every container for itself, and shared by ours, in which they stay empty. */
+/** Every container makes these for itself; ours share them, because they stay empty there. */
 const { interceptors, disposables } = new Container();
 
 /**
- * The container of one connection. In three things it is not what tsyringe makes of a child:
+ * The container of one connection. It differs in three points from a child container of tsyringe:
  *
- * - A singleton is built by the root container, whichever container asks first. It never sees a connection, and never ends with one.
- * - Providers scoped to their container are the connection's own also where the root is older than their declaration.
- * - It knows the order in which it built what has to be disposed, and by which symbol. tsyringe disposes in the order of
- *   construction, all at once, and stops at the first that throws.
+ * - The root container builds a singleton, whichever container resolves it first. So it never sees a connection, and never ends with one.
+ * - A provider scoped to its container has one instance per connection, also if the root container was made before its declaration.
+ * - It records, in the order of construction, the instances that have to be disposed. tsyringe disposes all at once in that order, and
+ *   stops at the first that throws.
  */
 class ConnectionContainer extends Container {
-  /** What has to be disposed, in the order of its construction. */
+  /** The instances that have to be disposed, in the order of their construction. */
   readonly built: object[] = [];
   #copies: Map<Registration, Registration> | undefined;
 
@@ -65,7 +67,7 @@ class ConnectionContainer extends Container {
 
   override construct(provider: ConcreteClass | object, context: object): object {
     const instance = super.construct(provider, context);
-    // A delayed one is a proxy, which builds at the first touch; what it builds comes here as well.
+    // A delayed instance is a proxy that builds on first access; the built instance is recorded here as well.
     if (typeof provider !== 'function' || !hasToBeDisposed(instance)) return instance;
     this.built.push(instance);
     this.disposables.delete(instance);
@@ -98,7 +100,10 @@ class ConnectionContainer extends Container {
     if (this.interceptors === interceptors) this.interceptors = new Container().interceptors;
   }
 
-  /** A registration holds its instance, and is the same for all containers below the one in which it was made. */
+  /**
+   * A copy of the registration for this container. A registration holds its instance, and is the same object in all containers below the
+   * one in which it was made.
+   */
   #ownOf(registration: Registration): Registration {
     if (registration.options.lifecycle !== Lifecycle.ContainerScoped) return registration;
     const { provider, options } = registration;
@@ -109,17 +114,17 @@ class ConnectionContainer extends Container {
   }
 }
 
-/** The container of a connection, from which its consumers, permissions and serializers are resolved. */
+/** The container of a connection, which resolves its consumers, permissions and serializers. */
 export function connectionContainer(root: DependencyContainer): DependencyContainer {
   return new ConnectionContainer(root) as unknown as DependencyContainer;
 }
 
-/** Takes the last that was built; what is built meanwhile comes before it. */
+/** Removes and returns the last built instance; instances that are built meanwhile come first. */
 export function takeLastBuilt(container: DependencyContainer): object | undefined {
   return container instanceof ConnectionContainer ? container.built.pop() : undefined;
 }
 
-/** As tsyringe has it, `dispose` takes no parameters; a method that does is something else. */
+/** Whether the instance has tsyringe's `dispose`, which takes no parameters; a method with parameters is something else. */
 export function isDisposable(instance: object): instance is { dispose(): unknown } {
   const dispose: unknown = Reflect.get(instance, 'dispose');
   return typeof dispose === 'function' && dispose.length === 0;
@@ -129,7 +134,7 @@ function hasToBeDisposed(instance: object): boolean {
   return Symbol.asyncDispose in instance || Symbol.dispose in instance || isDisposable(instance);
 }
 
-/** What is one per resolution in a connection must not be kept by a singleton. */
+/** A context without instances per resolution: those of a connection must not be kept by a singleton. */
 function freshLike(context: object): object {
   return Reflect.construct(context.constructor as ConcreteClass, []);
 }

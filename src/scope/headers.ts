@@ -1,6 +1,6 @@
 const none: Readonly<Record<string, string>> = Object.freeze(Object.create(null));
 
-/** The first cookie of a name wins (RFC 6265 gives no order; servers agree on the first). */
+/** Cookies by name. The first cookie of a name counts (RFC 6265 gives no order; servers agree on the first). */
 export function cookiesOf(header: string | string[] | undefined): Readonly<Record<string, string>> {
   if (header === undefined) return none;
   const cookies: Record<string, string> = Object.create(null);
@@ -18,7 +18,7 @@ export function cookiesOf(header: string | string[] | undefined): Readonly<Recor
   return cookies;
 }
 
-/** As it came where its escapes mean no text, or none that a database takes. */
+/** The decoded value; unchanged if its escapes are no valid text, or none that a database accepts. */
 function decoded(value: string): string {
   try {
     const text = decodeURIComponent(value);
@@ -28,28 +28,28 @@ function decoded(value: string): string {
   }
 }
 
-/** A serialized origin (RFC 6454, 6.2): scheme, host and port of a web page, nothing behind them. */
+/** A serialized origin (RFC 6454, 6.2): scheme, host and port of a web page, and nothing after them. */
 const serialized = /^https?:\/\/[^/?#@\\\s,]+$/i;
 
 /**
- * The origin that a header names, normalized: scheme and host are compared without their case (RFC 6454, 4), a port that is
- * the scheme's own is left out. Undefined for `null`, for several in one header, for anything else.
+ * The normalized origin of a header: scheme and host in lower case (RFC 6454, 4), without the scheme's default port. Undefined for `null`,
+ * for several origins, and for any other text.
  */
 export function originOf(header: string | string[] | undefined): string | undefined {
   if (typeof header !== 'string' || !serialized.test(header) || !URL.canParse(header)) return undefined;
   return new URL(header).origin;
 }
 
-/** Browsers can set no header of an upgrade but this one, so that tokens travel in it: `bearer.<token>`. */
+/** Prefix of tokens among the subprotocols, `bearer.<token>`: browsers can set no other header of an upgrade. */
 const tokenPrefix = 'bearer.';
 
-/** The one that every route speaks, so that a client with a token has something to offer beside it. */
+/** The subprotocol that every route speaks, so that a client with a token can offer one beside it. */
 export const standingSubprotocol = 'signalbox';
 
 export interface OfferedSubprotocols {
-  /** What the client offers to speak, the preferred one first. */
+  /** The offered subprotocols, the preferred one first. */
   readonly names: readonly string[];
-  /** Credentials, which are never agreed on: the answer would echo them. */
+  /** Credentials, which are never selected, because the answer would echo them. */
   readonly tokens: readonly string[];
 }
 

@@ -6,22 +6,22 @@ import type { ConcreteClass } from '../metadata.js';
 import { checkTsyringe } from './connection-container.js';
 import { Scope } from './scope.js';
 
-/** What to do where the decorator is there and the types are not. */
+/** The remedy if there is a decorator, but no types. */
 const withoutMetadata =
   'If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).';
 
-/** Types of parameters that tell the container nothing. */
+/** Types of parameters that the container cannot use. */
 const shapeless: ReadonlySet<unknown> = new Set([undefined, Object, Function]);
 
-/** Types of values, of which a container makes none. */
+/** Types of values, which the container cannot make. */
 const values: ReadonlySet<unknown> = new Set([String, Number, Boolean, BigInt, Symbol, Array, Date, Promise]);
 
 /**
- * Whether the container can build these providers and all that they ask for, as far as declarations tell: what a factory asks for
- * cannot be seen, and neither can what an abstract class stands for.
+ * Checks that the container can build these providers and everything that they depend on, as far as declarations show: it cannot see what a
+ * factory resolves, nor which class stands for an abstract one.
  *
- * @throws ConfigurationError for a token that is not registered, a parameter whose type does not exist at run time, and a class that
- * has constructor parameters, its own or inherited, of which its decorators tell the container nothing
+ * @throws ConfigurationError for a token that is not registered, a parameter whose type does not exist at run time, and a class with
+ * constructor parameters, its own or inherited, that no decorator describes to the container
  */
 export function checkProviders(container: DependencyContainer, providers: readonly ConcreteClass[]): void {
   const seen = new Set<unknown>([Scope]);
@@ -37,7 +37,10 @@ export function checkProviders(container: DependencyContainer, providers: readon
   for (const provider of providers) visit(provider, []);
 }
 
-/** @throws ConfigurationError for a container of another copy of tsyringe, which knows no class that this one's decorators wrote down */
+/**
+ * @throws ConfigurationError for a container of another copy of tsyringe, which does not know the classes that this copy's decorators
+ * recorded
+ */
 export function checkContainer(container: DependencyContainer): void {
   checkTsyringe();
   if (container instanceof globalContainer.constructor) return;
@@ -46,7 +49,7 @@ export function checkContainer(container: DependencyContainer): void {
   throw secondCopy('createApp.container', 'tsyringe', `comes from another copy${place}`, ownTsyringe());
 }
 
-/** The tokens that lead from a provider to what it depends on. */
+/** The tokens on the way from a provider to one of its dependencies. */
 type Way = readonly unknown[];
 
 function unregistered(way: Way): ConfigurationError {
@@ -58,12 +61,12 @@ function unregistered(way: Way): ConfigurationError {
   });
 }
 
-/** How a provider is reached that no consumer names directly. */
+/** The way to a provider that no consumer names directly, as text. */
 function wayText(way: Way): string {
   return way.length > 1 ? `: ${shown(way)}` : '';
 }
 
-/** Whether the container calls the constructor of the class when it is asked for the class. */
+/** Whether the container calls the class' constructor to resolve the class. */
 function isBuilt(token: unknown, registrations: readonly Registration[]): boolean {
   return (
     registrations.length === 0 || registrations.some(({ provider }) => Reflect.get(provider, 'useClass') === token)
@@ -102,21 +105,21 @@ function unknownParameter(way: Way, position: number, type: unknown): Configurat
   });
 }
 
-/** The class whose constructor runs: a class without one of its own inherits it, and says that it takes no parameters. */
+/** The class whose constructor runs: a class without a constructor inherits it. */
 function constructorOf(provider: ConcreteClass): ConcreteClass {
   const above: unknown = Object.getPrototypeOf(provider);
   return declaresConstructor(provider) || !isClass(above) ? provider : constructorOf(above);
 }
 
-/** What is no class of the language, such as a function of a library compiled to ES5, is taken at its word. */
+/** Whether the class declares a constructor. Classes without the `class` syntax, such as those compiled to ES5, count as if they did. */
 function declaresConstructor(provider: ConcreteClass): boolean {
   const text = String(provider);
   return provider.length > 0 || !text.startsWith('class') || /\bconstructor\s*\(/.test(text);
 }
 
 /**
- * Whether the container, asked for a class, goes on to ask for its first parameter: only a class that one of its own decorators wrote
- * down has parameters for it. Nothing is built to find out.
+ * Whether the container knows a class' constructor parameters: resolving the class then resolves its first parameter, which only happens if
+ * a decorator recorded the class. Nothing is built for this check.
  */
 function knowsParameters(
   container: DependencyContainer,
@@ -134,12 +137,12 @@ function knowsParameters(
   try {
     probe.resolve(provider);
   } catch {
-    // Either the parameter was asked for, or the constructor failed without it.
+    // Either the parameter was resolved, or the constructor failed without it.
   }
   return isAsked;
 }
 
-/** The classes that the decorators of each loaded copy of tsyringe wrote down. */
+/** The classes that the decorators of each loaded copy of tsyringe recorded. */
 function tsyringes(): ReadonlyMap<string, ReadonlyMap<unknown, unknown>> {
   const loaded = loadedModules('tsyringe', 'dist/cjs/dependency-container.js');
   return new Map(
@@ -152,10 +155,10 @@ function ownTsyringe(): string {
 }
 
 /**
- * Builds, from the root container, every registered provider that these classes depend on, so that what they need is
- * known to be there before the first connection. Providers that need a connection cannot be built here, and are left to it.
+ * Builds every registered provider that these classes depend on, in the root container, to make sure before the first connection that their
+ * dependencies exist. It skips providers that need a connection.
  *
- * @throws ConfigurationError for a singleton that would keep what is one connection's, for everybody
+ * @throws ConfigurationError for a singleton that would keep an object of one connection and serve it to all
  */
 export function buildSingletons(container: DependencyContainer, classes: readonly ConcreteClass[]): void {
   const seen = new Set<unknown>();
@@ -197,7 +200,7 @@ function checkFreeOfConnections(container: DependencyContainer, singleton: unkno
   });
 }
 
-/** @throws ConfigurationError for a serializer of events that needs a connection: there is none when a change is shown */
+/** @throws ConfigurationError for a serializer of events that needs a connection: there is none when an event is serialized */
 export function checkShowsEvents(container: DependencyContainer, serializer: ConcreteClass): void {
   const way = wayTo(container, serializer, (token) => token === Scope);
   if (!way) return;
@@ -236,7 +239,7 @@ function tryToResolve(container: DependencyContainer, token: InjectionToken): vo
   try {
     container.resolve(token);
   } catch {
-    // It needs what only a connection has.
+    // It needs an object that only a connection has.
   }
 }
 
@@ -246,8 +249,8 @@ interface Registration {
 }
 
 /**
- * What the container would ask for to build what a token stands for: parameters of constructors, own and inherited, and
- * what a token is registered as. Delayed constructors are opened. What a factory asks for cannot be seen.
+ * What the container resolves to build the class of a token: the parameters of constructors, own and inherited, and what a token is
+ * registered as. Delayed constructors are opened. It cannot see what a factory resolves.
  */
 function dependenciesOf(container: DependencyContainer, token: unknown): readonly unknown[] {
   const registrations = registrationsOf(container, token);
@@ -267,7 +270,7 @@ function hasLifecycle(container: DependencyContainer, token: unknown, lifecycle:
   return registrationsOf(container, token).some(({ options }) => options.lifecycle === lifecycle);
 }
 
-/** Whether every connection has one of its own. */
+/** Whether every connection has an instance of its own. */
 function isOfConnection(container: DependencyContainer, token: unknown): boolean {
   return hasLifecycle(container, token, Lifecycle.ContainerScoped);
 }
@@ -276,7 +279,7 @@ function nameOf(token: unknown): string {
   return isClass(token) ? token.name : typeof token === 'string' ? `"${token}"` : String(token);
 }
 
-/** tsyringe keeps its registrations to itself. */
+/** The registrations of a token, which tsyringe keeps private. */
 function registrationsOf(container: DependencyContainer, token: unknown): readonly Registration[] {
   const find: unknown = Reflect.get(container, 'getAllRegistrations');
   const found: unknown = typeof find === 'function' ? find.call(container, token) : undefined;
@@ -297,32 +300,32 @@ function isClass(token: unknown): token is ConcreteClass {
   return typeof token === 'function' && token !== Object && token !== Function;
 }
 
-/** What a constructor asks the container for. */
+/** A constructor parameter, as the container resolves it. */
 interface Parameter {
-  /** A class or a token of `@inject`, opened where it is delayed. */
+  /** A class, or a token of `@inject`; the class itself if it is delayed. */
   readonly token: unknown;
-  /** What the container is asked for first. */
+  /** The token that the container resolves first. */
   readonly asked: unknown;
-  /** The class that makes the parameter out of what the token stands for. */
+  /** The class that makes the parameter from the resolved value. */
   readonly transform: unknown;
-  /** Whether undefined will do where the token is not registered. */
+  /** Whether the parameter may be undefined if the token is not registered. */
   readonly isOptional: boolean;
 }
 
-/** The parameters of its own constructor or of the inherited one. */
+/** The parameters of the class' own constructor, or of the inherited one. */
 function parametersOf(provider: ConcreteClass): readonly Parameter[] {
   const isOwn = declaresConstructor(provider);
   const types: readonly unknown[] | undefined = isOwn
     ? Reflect.getOwnMetadata('design:paramtypes', provider)
     : Reflect.getMetadata('design:paramtypes', provider);
   const parameters = [...(types ?? [])];
-  // tsyringe keeps the tokens of @inject by their positions, also where the compiler wrote no types down.
+  // tsyringe keeps the tokens of @inject by position, also if the compiler emitted no types.
   const named: Readonly<Record<string, unknown>> = Reflect.getOwnMetadata('injectionTokens', provider) ?? {};
   for (const [position, token] of Object.entries(named)) parameters[Number(position)] = token;
   return Array.from(parameters, parameterOf);
 }
 
-/** tsyringe puts a description in the place of the type where `@inject` stands. */
+/** A parameter. With `@inject`, tsyringe replaces its type by a description. */
 function parameterOf(parameter: unknown): Parameter {
   const isDescribed = typeof parameter === 'object' && parameter !== null && 'token' in parameter;
   const { token, transform, isOptional }: { token: unknown; transform?: unknown; isOptional?: boolean } = isDescribed

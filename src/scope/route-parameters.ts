@@ -2,13 +2,13 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { ConfigurationError } from '../errors.js';
 import type { ConcreteClass } from '../metadata.js';
 
-/** What may describe parameters of a route: a class with class-validator's rules, or any Standard Schema. */
+/** The schema of a route's parameters: a class with class-validator's rules, or any Standard Schema. */
 export type ParameterSchema<T = unknown> = ConcreteClass<T & object> | StandardSchemaV1<unknown, T>;
 
-/** Where parameters of a connection come from. */
+/** The source of a connection's parameters. */
 export type ParameterSource = 'params' | 'query' | 'headers';
 
-/** What the route declares, and what came, checked by it. */
+/** Schemas that the route declares, and the checked values of each. */
 export type CheckedParameters = {
   readonly [Source in ParameterSource]?: { readonly schema: unknown; readonly value: unknown };
 };
@@ -26,7 +26,7 @@ type ParameterPart<Pattern extends string> = Pattern extends `${infer Head}/${in
 
 type NameOfPart<Part extends string> = Part extends `${infer Name}(${string})` ? Name : Part;
 
-/** The parameters of a route that has none. */
+/** The parameters of a route without any. */
 export const noParameters: Readonly<Record<string, never>> = Object.freeze(Object.create(null));
 
 /** The parameters of one connection, as its route declares them. */
@@ -35,7 +35,7 @@ export class RouteParameters {
   readonly #values: Readonly<Record<string, string | number>>;
   readonly #checked: CheckedParameters;
 
-  /** @param values those of the path, converted */
+  /** @param values the converted parameters of the path */
   constructor(
     route: string,
     values: Readonly<Record<string, string | number>> = noParameters,
@@ -46,7 +46,7 @@ export class RouteParameters {
     this.#checked = checked;
   }
 
-  /** @throws ConfigurationError where the route does not declare the schema */
+  /** @throws ConfigurationError if the route does not declare the schema */
   get<T>(source: ParameterSource, schema: ParameterSchema<T>): T {
     const checked = this.#checked[source];
     if (checked?.schema === schema) return checked.value as T;
@@ -58,7 +58,7 @@ export class RouteParameters {
     );
   }
 
-  /** @throws ConfigurationError where the route has not all of these parameters */
+  /** @throws ConfigurationError if the route does not have all of these parameters */
   ofPattern<Pattern extends string>(pattern: Pattern): PathParams<Pattern> {
     const there = this.#route.split('/');
     const values: Record<string, string | number | undefined> = {};

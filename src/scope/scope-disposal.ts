@@ -3,25 +3,25 @@ import type { Logger } from '../logger.js';
 import { isDisposable, takeLastBuilt } from './connection-container.js';
 import type { Scope } from './scope.js';
 
-/** Runs work in a request context of its own, for a limited time. */
+/** Runs work in a request context of its own, with a time limit. */
 type Run = (work: () => Promise<void>) => Promise<void>;
 
 const ended = new WeakSet<Scope>();
 
-/** Whether the connection is over, so that nothing can be resolved for it. */
+/** Whether the connection has ended, so that its container resolves nothing any more. */
 export function hasEnded(scope: Scope): boolean {
   return ended.has(scope);
 }
 
-/** Ends the containers of connections, and with each every provider that was built for it alone. */
+/** Disposes the containers of connections, and with each the providers that were built for its connection alone. */
 export class ScopeDisposer {
-  /** @param run rejects with what the work throws, or when it takes too long */
+  /** @param run rejects with the work's error, or if the work takes too long */
   constructor(
     private readonly run: Run,
     private readonly logger: Logger,
   ) {}
 
-  /** One after the other, the last that was built first: whatever a provider uses outlives it. Never rejects. */
+  /** Disposes providers one after the other, the last built first, because a provider's dependencies must outlive it. Never rejects. */
   async dispose(scope: Scope): Promise<void> {
     ended.add(scope);
     if (!scope.hasContainer) return;
@@ -41,7 +41,7 @@ export class ScopeDisposer {
     }
   }
 
-  /** Nothing is left in it; it only has to refuse code that still asks. */
+  /** Disposes the empty container, so that it refuses code that still resolves from it. */
   async #end(container: DependencyContainer, path: string): Promise<void> {
     try {
       await container.dispose();

@@ -2,8 +2,8 @@ import type { ConcreteClass } from '../metadata.js';
 import type { Scope } from './scope.js';
 
 /**
- * A provider that adds facts to a scope during the handshake, before any permission is asked. An ApiError it throws
- * refuses the upgrade with its status and sentence.
+ * A provider that adds facts to a scope during the handshake, before any permission is asked. If it throws an ApiError, the upgrade is
+ * refused with that status and sentence.
  *
  * ```ts
  * @injectable()
@@ -18,24 +18,24 @@ import type { Scope } from './scope.js';
  */
 export interface ScopeMiddleware {
   /**
-   * Called once per handshake, after the middleware before it has settled.
+   * Called once per handshake, after the earlier middleware has settled.
    *
-   * @throws ApiError that refuses the upgrade with its status. Any other error refuses it with 500 and is logged
+   * @throws ApiError to refuse the upgrade with its status. Any other error refuses it with 500 and is logged
    */
   apply(scope: Scope): Promise<void> | void;
 }
 
 export interface ScopeMiddlewareTraits {
-  /** The scheme by which a client may authenticate here; a refusal with 401 names it in `WWW-Authenticate`. */
+  /** The scheme by which a client may authenticate here; a 401 names it in `WWW-Authenticate`. */
   readonly challenge?: string;
-  /** The cookie by which it authenticates. Browsers send it unasked, whatever page opens the socket. */
+  /** The cookie by which it authenticates. Browsers send cookies unasked, whichever page opens the socket. */
   readonly cookie?: string;
-  /** Providers that the container builds for it; they are checked when the application starts. */
+  /** Providers that the container builds for it; start-up checks them. */
   readonly providers?: readonly ConcreteClass[];
 }
 
 /**
- * What the options `middleware` take: the container of the connection makes an instance. Its static properties say what a refusal
- * and the checks at the start need.
+ * The class of a middleware, for the options `middleware`: the container of the connection makes an instance. Refusals and start-up checks
+ * read its static properties.
  */
 export type ScopeMiddlewareClass = ConcreteClass<ScopeMiddleware> & ScopeMiddlewareTraits;

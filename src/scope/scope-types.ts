@@ -10,20 +10,20 @@
 // biome-ignore lint/suspicious/noEmptyInterface: applications fill it
 export interface ScopeTypes {}
 
-/** The type of `scope.user`: that of `ScopeTypes`, or unknown where the application declares none. */
+/** The type of `scope.user`, from `ScopeTypes`; unknown if the application declares none. */
 export type ScopeUser = ScopeTypes extends { user: infer User } ? User : unknown;
-/** The type of `scope.session`: that of `ScopeTypes`, or unknown where the application declares none. */
+/** The type of `scope.session`, from `ScopeTypes`; unknown if the application declares none. */
 export type ScopeSession = ScopeTypes extends { session: infer Session } ? Session : unknown;
 
 /**
- * The user and the session that an authenticated connection belongs to: plain facts, set by scope middleware, changed by a login or a logout in the
- * socket. `scope.user` is the application's own object; this is what sessions, limits and disconnects go by.
+ * The user and the session of an authenticated connection. Scope middleware sets it, and a login or logout in the socket changes it.
+ * Sessions, limits and disconnects use the identity; `scope.user` is the application's own object.
  */
 export interface Identity {
   /** The user's key as text. */
   readonly userId: string;
-  /** Absent where no session stands behind the connection: a bearer token, say. */
+  /** The key of the session; undefined if the connection has none, as with a bearer token. */
   readonly sessionId?: string;
-  /** When it ends by itself. Absent: never. */
+  /** When it expires. Undefined: never. */
   readonly expiresAt?: Date;
 }

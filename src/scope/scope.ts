@@ -5,7 +5,7 @@ import { cookiesOf, offeredSubprotocols } from './headers.js';
 import { type ParameterSchema, type PathParams, RouteParameters } from './route-parameters.js';
 import type { Identity, ScopeSession, ScopeUser } from './scope-types.js';
 
-/** Where a scope keeps its ownership. Not exported to applications, which log in through `Connections`. */
+/** The key of a scope's ownership. Applications have no access to it; they log in through `Connections`. */
 export const ownership = Symbol('ownership');
 
 /** The two parts of what a client asks for, `/ws/chat/?room=1`; the query is empty where there is none. */
@@ -14,65 +14,69 @@ export function pathAndQuery(url: string): readonly [path: string, query: string
   return mark === -1 ? [url, ''] : [url.slice(0, mark), url.slice(mark + 1)];
 }
 
-/** Without the query, where tickets stand: it is what logs show. */
+/** The path for logs, without the query, which may contain tickets. */
 export function pathOf({ url = '/' }: { readonly url?: string | undefined }): string {
   const [path] = pathAndQuery(url);
   return path;
 }
 
-/** What is known of a handshake before anything is asked. */
+/** The facts of a handshake before middleware and permissions run. */
 export interface HandshakeRequest {
   /** Path and query: `/ws/chat/?room=1`. */
   readonly url: string;
-  /** By their names in lower case, as Node gives them. */
+  /** Headers by their names in lower case, as in Node. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** `unix:` for the peer of a Unix socket. */
+  /** The address of the client; `unix:` for the peer of a Unix socket. */
   readonly remoteAddress?: string;
-  /** The host that the client asked. Default: that of the Host header. */
+  /** The host that the client requested. Default: that of the Host header. */
   readonly host?: string;
   /** Whether the client came over TLS. */
   readonly encrypted?: boolean;
 }
 
-/** The host that a client asked; undefined where it named none. */
+/** The host that a client requested; undefined if it named none. */
 export function hostOf({ host, headers }: HandshakeRequest): string | undefined {
   const named = host ?? headers['host'];
   return typeof named === 'string' ? named : undefined;
 }
 
-/** The user of a connection, as scope middleware or a login gave it. */
+/** The user of a connection, from scope middleware or a login. */
 export interface UserFacts {
   user: ScopeUser | undefined;
   session: ScopeSession | undefined;
   identity: Identity | undefined;
 }
 
-/** What a request that logs in has made of the facts. */
+/** The facts that a request which logs in has proposed. */
 interface Proposal extends UserFacts {
-  /** Whether it was another user at some moment of it. */
+  /** Whether the connection belonged to another user at some moment of the request. */
   isOther: boolean;
 }
 
 /**
- * Whose connection it is. What a login proposes is seen by the request that logs in and by nothing else, until that request has
- * succeeded: another one would be served as a user whose login then fails.
+ * The owner of a connection. Only the request that logs in sees the facts that it proposes, until it has succeeded: otherwise other
+ * requests would be served for a user whose login then fails.
  */
 export class Ownership implements UserFacts {
   user: ScopeUser | undefined;
   session: ScopeSession | undefined;
   identity: Identity | undefined;
-  /** By the requests that log in and are not answered. */
+  /** Proposals by the requests that made them and are not answered yet. */
   #proposals: Map<object, Proposal> | undefined;
-  /** Resolves once it is known whose connection it is; undefined where it is. Set by `holdUntil`. */
+  /** Resolves when the owner is decided; undefined if it is. Set by `holdUntil`. */
   settling: Promise<void> | undefined;
 
-  /** The facts as the running code sees them. */
+  /** The facts for the running code. */
   get seen(): UserFacts {
     const work = this.#proposals && currentWork.getStore();
     return (work && this.#proposals?.get(work)) ?? this;
   }
 
-  /** Outside of any request the facts hold at once. @returns whether the running request has proposed nothing before */
+  /**
+   * Proposes facts; outside of any request they take effect at once.
+   *
+   * @returns whether the running request has proposed nothing before
+   */
   propose({ user, session, identity }: UserFacts, isOther: boolean): boolean {
     const work = currentWork.getStore();
     if (!work) {
@@ -86,9 +90,9 @@ export class Ownership implements UserFacts {
   }
 
   /**
-   * Ends what the request has proposed; where it succeeded, that holds for all from now on.
+   * Ends the proposal of a request; if it succeeded, the facts take effect for all code.
    *
-   * @returns whether the request was another user's meanwhile
+   * @returns whether the connection belonged to another user during the request
    */
   settle(work: object | undefined, hasSucceeded: boolean): boolean {
     const proposal = work && this.#proposals?.get(work);
@@ -100,12 +104,16 @@ export class Ownership implements UserFacts {
     return isOther;
   }
 
-  /** Whether a request that logs in is not answered. */
+  /** Whether a request that logs in is not answered yet. */
   get isProposed(): boolean {
     return this.#proposals !== undefined;
   }
 
-  /** While it is open whose connection it is, no request begins. @param done never rejects */
+  /**
+   * Holds later requests until it is decided who owns the connection.
+   *
+   * @param done never rejects
+   */
   holdUntil(done: Promise<void>): void {
     const before = this.settling;
     const settling = before ? Promise.all([before, done]).then(() => {}) : done;
@@ -116,21 +124,21 @@ export class Ownership implements UserFacts {
   }
 }
 
-/** The facts of one connection: the same object for all its consumers, actions and permissions. */
+/** The facts of one connection: one object for all its consumers, actions and permissions. */
 export class Scope {
   /** The path of the URL, without its query. */
   readonly path: string;
-  /** Set by the route, as text: `/ws/rooms/:room/` gives `{ room: '1' }`. `paramsAs` gives them checked and typed. */
+  /** The parameters of the path, as text: `/ws/rooms/:room/` gives `{ room: '1' }`. `paramsAs` gives them checked and typed. */
   readonly params: Readonly<Record<string, string>>;
-  /** As they came: those that begin with `x-forwarded-` may be the client's own words. */
+  /** The headers as the client sent them; a client may send any `x-forwarded-` header itself. */
   readonly headers: HandshakeRequest['headers'];
-  /** The address of the client, as far as trusted proxies say; `unix:` where they do not and the socket is a Unix socket. */
+  /** The client's address, by the headers of trusted proxies; `unix:` for a Unix socket without such headers. */
   readonly remoteAddress: string | undefined;
-  /** The host that the client asked, with its port unless it is the protocol's own, as far as trusted proxies say. */
+  /** The host that the client requested, by the headers of trusted proxies, with the port unless it is the protocol's default. */
   readonly host: string | undefined;
-  /** `https` where the client came over TLS, as far as trusted proxies say. */
+  /** `https` if the client came over TLS, by the headers of trusted proxies. */
   readonly protocol: 'http' | 'https';
-  /** The subprotocol that was agreed on. Scope middleware may choose one of those that are offered; else the consumer's options do. */
+  /** The negotiated subprotocol. Scope middleware may choose one of the offered ones; otherwise the consumer's options decide. */
   subprotocol: string | undefined;
   readonly [ownership] = new Ownership();
   readonly #queryText: string;
@@ -139,7 +147,7 @@ export class Scope {
   #cookies: Readonly<Record<string, string>> | undefined;
   readonly #root: DependencyContainer;
 
-  /** @param root the container of the application; that of the connection is its child */
+  /** @param root the container of the application, the parent of the connection's */
   constructor(
     request: HandshakeRequest,
     params: Readonly<Record<string, string>>,
@@ -156,7 +164,10 @@ export class Scope {
     this.#parameters = parameters;
   }
 
-  /** Set by scope middleware; undefined while no user is logged in. A login is seen by its own request alone until that has succeeded. */
+  /**
+   * The user; undefined while no user is logged in. Scope middleware sets it. After a login, only the request that logs in sees the new
+   * user, until it has succeeded.
+   */
   get user(): ScopeUser | undefined {
     return this[ownership].seen.user;
   }
@@ -165,7 +176,7 @@ export class Scope {
     this[ownership].seen.user = user;
   }
 
-  /** Set by scope middleware. */
+  /** The session. Scope middleware sets it. */
   get session(): ScopeSession | undefined {
     return this[ownership].seen.session;
   }
@@ -174,7 +185,7 @@ export class Scope {
     this[ownership].seen.session = session;
   }
 
-  /** Set by scope middleware beside the user; undefined while no user is authenticated. */
+  /** The identity; undefined while no user is authenticated. Scope middleware sets it together with the user. */
   get identity(): Identity | undefined {
     return this[ownership].seen.identity;
   }
@@ -189,18 +200,18 @@ export class Scope {
     return this.#query;
   }
 
-  /** By name, with their escapes (`%20`) read. Of several cookies of one name, the first counts. */
+  /** Cookies by name, with escapes (`%20`) decoded. If a name occurs several times, the first cookie counts. */
   get cookies(): Readonly<Record<string, string>> {
     this.#cookies ??= cookiesOf(this.headers.cookie);
     return this.#cookies;
   }
 
-  /** What the client offers to speak, the preferred one first. Tokens that it hides among them (`bearer.…`) are left out. */
+  /** The subprotocols that the client offers, the preferred one first, without tokens (`bearer.…`). */
   get subprotocols(): readonly string[] {
     return offeredSubprotocols(this.headers['sec-websocket-protocol']).names;
   }
 
-  /** The container of this connection, made when something is resolved from it; disposed with it. */
+  /** The container of this connection. It is made when something is first resolved from it, and disposed at the connection's end. */
   get container(): DependencyContainer {
     const container = connectionContainer(this.#root);
     container.registerInstance(Scope, this);
@@ -208,17 +219,17 @@ export class Scope {
     return container;
   }
 
-  /** Whether anything was resolved from the container. */
+  /** Whether something was resolved from the container. */
   get hasContainer(): boolean {
     return Object.hasOwn(this, 'container');
   }
 
   /**
-   * The parameters of the path: typed by the pattern of the route or a part of it, `scope.paramsAs(':room(int)').room`; or
-   * checked during the handshake by a class or a Standard Schema that the route declares,
-   * `path('/ws/rooms/:room(int)/', RoomConsumer, { params: RoomParams })`, `scope.paramsAs(RoomParams).room`.
+   * The parameters of the path. Pass the route's pattern or a part of it for typed values, `scope.paramsAs(':room(int)').room`; or the
+   * class or Standard Schema that the route declares and the handshake checks, `path('/ws/rooms/:room(int)/', RoomConsumer, { params:
+   * RoomParams })`, `scope.paramsAs(RoomParams).room`.
    *
-   * @throws ConfigurationError where the route does not declare it
+   * @throws ConfigurationError if the route does not declare it
    */
   paramsAs<const Pattern extends string>(pattern: Pattern): PathParams<Pattern>;
   paramsAs<T>(schema: ParameterSchema<T>): T;
@@ -227,18 +238,26 @@ export class Scope {
     return this.#parameters.get('params', declared);
   }
 
-  /** The query, checked by its class or schema: `path('/ws/', RoomConsumer, { query: RoomQuery })`. @throws ConfigurationError */
+  /**
+   * The query, checked by the class or schema that the route declares: `path('/ws/', RoomConsumer, { query: RoomQuery })`.
+   *
+   * @throws ConfigurationError if the route does not declare it
+   */
   queryAs<T>(schema: ParameterSchema<T>): T {
     return this.#parameters.get('query', schema);
   }
 
-  /** The headers, by their names in lower case, checked by their class or schema: `{ headers: TenantHeaders }`. @throws ConfigurationError */
+  /**
+   * The headers by their names in lower case, checked by the class or schema that the route declares: `{ headers: TenantHeaders }`.
+   *
+   * @throws ConfigurationError if the route does not declare it
+   */
   headersAs<T>(schema: ParameterSchema<T>): T {
     return this.#parameters.get('headers', schema);
   }
 }
 
-/** The key of the user who is logged in, for logs: nothing else of a user belongs there. */
+/** The key of the logged-in user, for logs, which show nothing else of a user. */
 export function userKeyOf({ identity, user }: Scope): string | number | undefined {
   if (identity) return identity.userId;
   if (isKey(user)) return user;
@@ -246,7 +265,7 @@ export function userKeyOf({ identity, user }: Scope): string | number | undefine
   return isKey(id) ? id : undefined;
 }
 
-/** A user of the application's making may throw when it is looked at; no request ends for that. */
+/** The `id` of a user; undefined if reading it throws, because no request may fail for that. */
 function idOf(user: unknown): unknown {
   try {
     return typeof user === 'object' && user !== null && 'id' in user ? user.id : undefined;
