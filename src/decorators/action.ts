@@ -22,31 +22,31 @@ import type { AnySerializer } from '../serializers/serializer.js';
  * @typeParam View the serializer or class of the reply
  */
 export interface ActionOptions<Schema extends KwargsSchema, View extends ReplyClass> {
-  /** The action's name on the wire; default the method's name in snake_case, which stays valid beside it. */
+  /** The action's name on the wire. Default: the method's name in snake_case, which stays valid beside another name. */
   readonly name?: string;
-  /** The `response_status` of a success, 200 to 599 and not 206; default 200. */
+  /** The `response_status` of a success, 200 to 599 except 206. Default: 200. */
   readonly status?: number;
   /**
-   * Whether it runs in a transaction, which is committed before the reply. Default: where the method is no async function and no async
-   * generator (settings `syncActionsAtomic`, `asyncActionsAtomic`).
+   * Whether the action runs in a transaction, which is committed before the reply. Default: true unless the method is an async function or
+   * async generator (settings `syncActionsAtomic`, `asyncActionsAtomic`).
    */
   readonly atomic?: boolean;
-  /** Does not hold up the requests behind it, and is aborted when the client leaves. Default false. */
+  /** Whether the action runs beside the following requests, and is aborted when the client disconnects. Default: false. */
   readonly detached?: boolean;
-  /** The class or schema of its kwargs; default the type of the parameter. */
+  /** The class or schema of its kwargs. Default: the type of the parameter. */
   readonly kwargs?: Schema;
-  /** Answers 400 to unknown kwargs, instead of dropping them. Default false. */
+  /** Whether unknown kwargs are answered with 400, instead of being dropped. Default: false. */
   readonly strict?: boolean;
   /**
-   * A serializer, or a class whose `@Expose`d properties are all that gets out. What the method returns has to fit. An
-   * entity that is shown otherwise than it is does not: `return reply(entity, { serializer })`, which clients' types see.
+   * A serializer, or a class whose `@Expose`d properties are sent. The method's result has to fit it. To show an entity in another way,
+   * return `reply(entity, { serializer })`, whose type clients see.
    */
   readonly reply?: View;
-  /** Asked besides those of the consumer. */
+  /** Permissions in addition to the consumer's. */
   readonly permissions?: readonly PermissionExpression[];
   /**
-   * In milliseconds; then the client is answered 504 and `context.signal` is aborted. Default the setting `actionTimeLimit` (15 000), of a
-   * detached action `detachedActionTimeLimit` (3 600 000).
+   * Milliseconds until the client is answered with 504 and `context.signal` is aborted. Default: the setting `actionTimeLimit` (15 000);
+   * for a detached action `detachedActionTimeLimit` (3 600 000).
    */
   readonly timeLimit?: number;
 }
@@ -55,7 +55,7 @@ type Awaitable<T> = T | Promise<T>;
 type Shown<View> = View | readonly View[];
 type Result<View> = Awaitable<Shown<View> | ActionReply<Shown<View>>>;
 
-/** What a method with a declared reply may return. */
+/** The result type of a method with a declared reply. */
 export type ReplyFor<View extends ReplyClass> = [View] extends [never]
   ? unknown
   : Result<ViewOfReply<View>> | Generator<ViewOfReply<View>, unknown> | AsyncGenerator<ViewOfReply<View>, unknown>;
@@ -63,19 +63,18 @@ export type ReplyFor<View extends ReplyClass> = [View] extends [never]
 export type ViewOfReply<View> =
   View extends ConcreteClass<infer Instance> ? (Instance extends AnySerializer ? ViewOf<Instance> : Instance) : never;
 
-/** A text where there is none, so that the compiler's complaint says so. */
+/** The model of a consumer; a text if it has none, which the compiler's message then shows. */
 type ModelOf<Consumer> =
   Consumer extends ModelConsumerTypes<infer Entity, unknown> ? Entity : 'the consumer has no model to look up';
 
 type KwargsFor<Schema extends KwargsSchema> = [Schema] extends [never] ? never : KwargsOf<Schema>;
 
 /**
- * A method that clients may call. Its parameters are the kwargs, checked by their class, and the context; both may be
+ * Makes a method an action, which clients may call. Its parameters are the kwargs, checked by their class, and the context; both may be
  * left out.
  *
  * ```ts
  * class AddNote { @IsInt() room!: number; @Length(1, 500) text!: string }
- *
  * @Action({ status: 201 })
  * async addNote({ room, text }: AddNote, { scope }: ActionContext) { return { room, text, by: scope.user }; }
  * ```
@@ -85,8 +84,8 @@ type KwargsFor<Schema extends KwargsSchema> = [Schema] extends [never] ? never :
  * {"errors": [], "data": {"room": 4, "text": "hi", "by": "ann"}, "action": "add_note", "response_status": 201, "request_id": 1}
  * ```
  *
- * @throws ConfigurationError where the class is defined, for a parameter whose type does not exist at run time, a kwargs
- * class without rules, `atomic` together with `detached`, and `detached` on a method that is not async
+ * @throws ConfigurationError when the class is defined, for a parameter whose type does not exist at run time, a kwargs class without
+ * rules, `atomic` together with `detached`, and `detached` on a method that is not async
  */
 export function Action<Schema extends KwargsSchema = never, View extends ReplyClass = never>(
   options: ActionOptions<Schema, View> = {},
@@ -102,8 +101,8 @@ export function Action<Schema extends KwargsSchema = never, View extends ReplyCl
 }
 
 /**
- * An action on one object of the consumer's model: the client names it by `pk`; the method gets it loaded, after every
- * permission was asked for it. 404 where it is not there. Further kwargs come second, the context last.
+ * Makes a method an action on one object of the consumer's model. The client names the object by `pk`; the method gets it loaded, after
+ * every permission has allowed it. If the object does not exist, the client gets 404. Further kwargs come second, the context last.
  *
  * ```ts
  * @DetailAction()
@@ -132,7 +131,7 @@ export function DetailAction<Schema extends KwargsSchema = never, View extends R
   };
 }
 
-/** The kwargs class that the method's own parameter names; undefined where it takes none. */
+/** The kwargs class of the method's parameter; undefined if it has none. */
 function kwargsAt(prototype: object, member: string, position: number): ConcreteClass<object> | undefined {
   const types = parameterTypes(prototype, member, position);
   if (position >= types.length || types[position] === ActionContext) return undefined;
@@ -162,23 +161,22 @@ function write(
   declareAction(prototype, member, { ...options, ...parameters });
 }
 
-/** Which methods run on their own. */
+/** The methods that run detached. */
 export const detachedDeclarations = new MemberMetadata<true>('detached');
 
 /**
- * A method that runs in the background: its caller goes on at once, and awaiting it waits for nothing. Called from an
- * action, it begins when the action has been answered, so that it sees what was committed; of an action that failed it does
- * not begin. `this.signal` is aborted when the connection or the stream ends, or the server closes. What it throws is logged.
+ * Makes a method run in the background: its caller goes on at once, and awaiting the call does not wait for it. If an action calls it, it
+ * begins after the action's reply, so that it sees what was committed; if the action fails, it does not begin. `this.signal` is aborted
+ * when the connection or the stream ends, or the server closes. Its errors are logged.
  *
  * ```ts
  * @Action() async watch() { await this.poll(); return 'watching'; }
- *
  * @Detached() protected async poll() {
  *   for await (const price of this.prices.stream({ signal: this.signal })) this.sendJson({ price });
  * }
  * ```
  *
- * @throws ConfigurationError where the class is defined, for a method that is not async
+ * @throws ConfigurationError when the class is defined, for a method that is not async
  */
 export function Detached() {
   return <Method extends (...parameters: never) => Promise<void>>(
@@ -191,7 +189,7 @@ export function Detached() {
   };
 }
 
-/** @throws ConfigurationError for a method that would hold up its caller */
+/** @throws ConfigurationError for a method that is not async, because it would block its caller */
 export function checkAsync(prototype: object, member: string, method: unknown): void {
   if (isAsyncFunction(method)) return;
   throw new ConfigurationError({
@@ -205,9 +203,9 @@ export function checkAsync(prototype: object, member: string, method: unknown): 
 const shapeless: ReadonlySet<unknown> = new Set([Object, Function, Array, String, Number, Boolean, Promise, undefined]);
 
 /**
- * The class of a method's parameter, as the compiler wrote it down.
+ * The class of a method's parameter, from the type metadata that the compiler emitted.
  *
- * @throws ConfigurationError where the type does not exist at run time
+ * @throws ConfigurationError if the type does not exist at run time
  */
 export function parameterClass(prototype: object, member: string, position: number): ConcreteClass<object> {
   const type = parameterTypes(prototype, member, position)[position];
@@ -221,7 +219,10 @@ export function parameterClass(prototype: object, member: string, position: numb
   });
 }
 
-/** What the compiler writes for a class that is there as a type only; also for a type of functions, which no method has for a parameter. */
+/**
+ * The error for a class that is imported as a type only. The compiler emits the same metadata for a function type, which no method has as
+ * its parameter.
+ */
 function importedAsType(prototype: object, member: string, position: number): ConfigurationError {
   return new ConfigurationError({
     class: prototype.constructor.name,
@@ -231,7 +232,7 @@ function importedAsType(prototype: object, member: string, position: number): Co
   });
 }
 
-/** @throws ConfigurationError for a class that nothing would be let through */
+/** @throws ConfigurationError for a class without rules, which would drop everything that a client sends */
 export function checkHasRules(prototype: object, member: string, kwargs: ConcreteClass<object>): void {
   if (hasRules(kwargs)) return;
   throw new ConfigurationError({
@@ -243,8 +244,8 @@ export function checkHasRules(prototype: object, member: string, kwargs: Concret
 }
 
 /**
- * @param position the parameter that is asked for
- * @throws ConfigurationError where the compiler writes no types down, and the method has a parameter there
+ * @param position of the parameter
+ * @throws ConfigurationError if the compiler emitted no types, and the method has a parameter at this position
  */
 export function parameterTypes(prototype: object, member: string, position: number): readonly unknown[] {
   const types = writtenTypes(prototype, member);
@@ -260,7 +261,11 @@ export function parameterTypes(prototype: object, member: string, position: numb
   });
 }
 
-/** Undefined where the compiler writes none down. @throws ConfigurationError for standard decorators */
+/**
+ * The emitted types; undefined if the compiler emitted none.
+ *
+ * @throws ConfigurationError for standard decorators
+ */
 export function writtenTypes(prototype: object, member: string): readonly unknown[] | undefined {
   checkLegacy(member);
   return Reflect.getMetadata('design:paramtypes', prototype, member);
@@ -271,7 +276,7 @@ function countParameters(prototype: object, member: string): number {
   return typeof method === 'function' ? method.length : 0;
 }
 
-/** Standard decorators get a context object where legacy ones get the member's name. */
+/** Refuses standard decorators, which get a context object instead of the member's name. */
 function checkLegacy(member: unknown): void {
   if (typeof member === 'string') return;
   const name = typeof member === 'object' && member !== null && 'name' in member ? String(member.name) : 'a member';

@@ -6,29 +6,30 @@ import type { PermissionExpression } from '../permissions/permission.js';
 
 /** Options of `@Consumer`. */
 export interface ConsumerOptions {
-  /** Hands binary frames to `onBinary`. Default false: they close the socket with 1003. */
+  /** Whether binary frames go to `onBinary`. Default: false; they close the socket with 1003. */
   readonly binary?: boolean;
   /**
-   * Whether a consumer behind a demultiplexer is built, and its `onConnect` runs, when the connection opens, and not at the first frame of
-   * its stream. For consumers that send by themselves. Default false; on a route of its own a consumer is always built at once.
+   * Whether a consumer behind a demultiplexer is made, and its `onConnect` called, when the connection opens, instead of at its stream's
+   * first frame. Use it for consumers that send on their own. Default: false. On a route without streams the consumer is always made at
+   * once.
    */
   readonly eager?: boolean;
   /**
-   * The subprotocols that it speaks, the preferred one first; `scope.subprotocol` says which was agreed on. A client that
-   * offers others only is refused (400), one that offers none is served without. Default: whatever the client prefers.
+   * The subprotocols that the consumer speaks, the preferred one first; `scope.subprotocol` is the negotiated one. A client that offers
+   * only others is refused with 400; a client that offers none is served without. Default: the client's preferred one.
    */
   readonly subprotocols?: readonly string[];
 }
 
-/** What `@Consumer` wrote on a class; without it the container would hand its constructor nothing. */
+/** The options that `@Consumer` wrote on a class. Without the decorator, the container would pass nothing to the constructor. */
 export const consumerDeclarations = new ClassMetadata<ConsumerOptions>('consumer');
 
-/** What `@Groups` wrote on a class. */
+/** The groups that `@Groups` wrote on a class. */
 export const groupDeclarations = new ClassMetadata<readonly string[]>('groups');
 
 /**
- * Makes a class that extends `ApiConsumer` one that a route may name. The container resolves it, constructor parameters
- * and all, once per connection and stream.
+ * Declares a consumer: a class that extends `ApiConsumer` and that a route may name. The container makes an instance, with its
+ * constructor's dependencies, once per connection and stream.
  *
  * ```ts
  * @Consumer()
@@ -46,8 +47,8 @@ export function Consumer(options: ConsumerOptions = {}) {
 }
 
 /**
- * Who may connect to a consumer and call its actions; several expressions have to be satisfied all. A subclass that bears
- * the decorator replaces what it would inherit.
+ * Declares which permissions a client needs to connect to a consumer and to call its actions: all of the given expressions. In a subclass,
+ * the decorator replaces the inherited one.
  *
  * ```ts
  * @Permissions(all(IsAuthenticated, not(IsBanned)))
@@ -58,8 +59,8 @@ export function Permissions(...expressions: PermissionExpression[]) {
 }
 
 /**
- * The groups that every connection to a consumer joins before `onConnect` and leaves at its end. A subclass that bears the
- * decorator replaces what it would inherit.
+ * Declares the groups that every connection of a consumer joins before `onConnect` and leaves at its end. In a subclass, the decorator
+ * replaces the inherited one.
  *
  * ```ts
  * @Consumer()
@@ -84,7 +85,7 @@ export const messageDeclarations = new MemberMetadata<string>('message');
 
 type MessageOf<Method> = Method extends (message: infer Message) => unknown ? Message : never;
 
-/** A text where the method takes messages of another type, so that the compiler's complaint says so. */
+/** A text if the method takes messages of another type, which the compiler's message then shows. */
 type Taking<Type extends string, Method> =
   MessageOf<Method> extends { readonly type: infer Taken }
     ? Type extends Taken
@@ -93,13 +94,12 @@ type Taking<Type extends string, Method> =
     : unknown;
 
 /**
- * A method that takes messages of one type, sent to a group of this consumer or to its channel from anywhere in the
- * application, never by a client. Messages come one at a time, in line with the requests of the consumer. What it throws is
- * logged, and so is a message of a type that the consumer does not know.
+ * Makes a method receive messages of one type, which any code of the application sends to a group of this consumer or to its channel;
+ * clients cannot send them. Messages come one at a time, in line with the requests of the consumer. Errors of the method are logged, and so
+ * are messages of an unknown type.
  *
  * ```ts
  * interface Shout { readonly type: 'shout'; readonly text: string }
- *
  * @OnMessage('shout') protected onShout({ text }: Shout) { this.sendJson({ shouted: text }); }
  * ```
  *

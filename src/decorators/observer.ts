@@ -20,7 +20,7 @@ import type { AnySerializer, SerializerClass } from '../serializers/serializer.j
 import { Signal } from '../signals/signal.js';
 import { toWireName } from '../wire/messages.js';
 
-/** The events that an observer of an entity is given, as its serializer or its body shows them. */
+/** The events that an observer of an entity receives, with the data of its serializer or body. */
 type EventOf<Entity, S, Body> = ModelEvent<Entity, BodyOf<Entity, S, Body>>;
 type BodyOf<Entity, S, Body> = [S] extends [never]
   ? [Body] extends [never]
@@ -28,22 +28,22 @@ type BodyOf<Entity, S, Body> = [S] extends [never]
     : Body
   : ViewOf<S>;
 
-/** A serializer or a body, or neither: the data are then `{ pk }`. */
+/** Options of `@ModelObserver`: a serializer or a body. Without either, the data are `{ pk }`. */
 export interface ModelObserverOptions<Entity extends object, S extends SerializerClass<AnySerializer>, Body> {
-  /** Shows the row as the `data` of create and update. Runs once per change and right, outside any connection. */
+  /** Shows the row as the `data` of create and update events. Runs once per change and combination of rights, outside any connection. */
   readonly serializer?: S & Fitting<Entity, S>;
-  /** What is shown of a row that is there. Runs once per change, outside any connection. */
+  /** Makes the `data` of create and update events. Runs once per change, outside any connection. */
   readonly body?: (row: Entity) => Body | Promise<Body>;
-  /** Properties that the body reads although they are `hidden` or `lazy`: these are not in the change log unless an observer names them. */
+  /** `hidden` or `lazy` properties that the body reads: the change log contains them only if an observer names them. */
   readonly reads?: readonly (keyof Entity & string)[];
   /**
-   * Whether a client that reads slowly may be sent the last of several changes of a row only. A row whose create was left out
-   * is sent as a create, and no delete is left out. Default false.
+   * Whether a client that reads slowly may receive only the last of several changes of a row. A row whose create was left out is sent as a
+   * create; deletes are always sent. Default: false.
    */
   readonly latest?: boolean;
 }
 
-/** A text where it is none, so that the compiler's complaint says so. */
+/** The entity of an observer; a text if the method is none, which the compiler's message then shows. */
 type RowOf<Consumer, Name extends keyof Consumer & string> = [ObservedBy<Consumer[Name]>] extends [never]
   ? `${Name} is no observer`
   : ObservedBy<Consumer[Name]>;
@@ -53,13 +53,12 @@ type KwargsOf<Consumer, Name extends keyof Consumer & string> = [ObservedBy<Cons
   : KwargsOfObserver<Consumer[Name]>;
 
 /**
- * A method that is called for every committed change of a model which concerns one of its subscriptions; it decides what is
- * sent. The serializer runs once per change. Without one, the data are `{ pk }`.
+ * Makes a method an observer: it is called for every committed change of a model that concerns one of its subscriptions, and decides what
+ * is sent. The serializer runs once per change. Without one, the data are `{ pk }`.
  *
  * ```ts
  * @ModelObserver(() => Message, { serializer: MessageSerializer })
  * async onMessage(event: ModelEvent<MessageSerializer>, subscription: Subscription<RoomKey>) { await subscription.send(event); }
- *
  * @Action({ status: 201 })
  * async subscribeToRoom({ room }: RoomKey, context: ActionContext) { await this.subscribe(this.onMessage, { room }, context); }
  * ```
@@ -93,15 +92,15 @@ export function ModelObserver<Entity extends object, S extends SerializerClass<A
 
 export interface GroupsOptions {
   /**
-   * Properties that the method reads although they are `hidden` or `lazy`. Others of that kind are not in the change log, and are
-   * undefined here.
+   * `hidden` or `lazy` properties that the method reads. Without naming them here, the change log does not contain them, and they are
+   * undefined.
    */
   readonly reads?: readonly string[];
 }
 
 /**
- * The groups that a row belongs to, asked for before and after each change. A row that leaves a group is a delete for it, a
- * row that comes into one a create. Runs once per change and process, outside any connection: `this` has no injected members.
+ * Declares the groups that a row belongs to; called for the row before and after each change. A row that leaves a group is a delete for it,
+ * a row that enters one a create. Runs once per change and process, outside any connection: `this` has no injected members.
  *
  * ```ts
  * @GroupsForSignal('onMessage') protected *groupsOfMessage(message: Message) { yield `room-${message.room.id}`; }
@@ -121,7 +120,7 @@ export function GroupsForSignal<Name extends string>(observer: Name, { reads }: 
 }
 
 /**
- * The groups that a subscription listens to, from the kwargs that `subscribe` was called with.
+ * Declares the groups that a subscription listens to, from the kwargs of `subscribe`.
  *
  * ```ts
  * @GroupsForConsumer('onMessage') protected *groupsOfRoom({ room }: RoomKey) { yield `room-${room}`; }
@@ -139,7 +138,7 @@ export function GroupsForConsumer<Name extends string>(observer: Name) {
 }
 
 /**
- * The groups of both sides, where rows and subscriptions name them by the same properties.
+ * Declares the groups of rows and of subscriptions by one method, if both name them by the same properties.
  *
  * ```ts
  * @GroupsForBoth('onThing') protected *groupsOfShelf({ shelf }: Thing | ShelfKey) { yield `shelf-${shelf}`; }
@@ -161,24 +160,24 @@ export function GroupsForBoth<Name extends string>(observer: Name) {
 
 /** Options of `@Observer(signal, options)`. */
 export interface ObserverOptions<Payload, Body> {
-  /** What the payload is shown as. Default: itself, as JSON. Runs once per signal, outside any connection. */
+  /** Makes the event's data from the payload. Default: the payload itself, as JSON. Runs once per signal, outside any connection. */
   readonly body?: (payload: Payload) => Body | Promise<Body>;
-  /** Which payloads are sent as events. Default: every one. */
+  /** Whether a payload is sent as an event. Default: always. */
   readonly when?: (payload: Payload) => boolean;
   /** The `action` of its frames. Default: the method's name in snake_case. */
   readonly name?: string;
-  /** Whether the event is sent at once, although the transaction around the sender may still roll back. Default false: after its commit. */
+  /**
+   * Whether the event is sent at once, although the sender's transaction may still roll back. Default: false; it is sent after the commit.
+   */
   readonly atOnce?: boolean;
 }
 
 /**
- * A method that is called for every signal that concerns one of its subscriptions; groups are declared as for
- * `@ModelObserver`. For a signal that is sent inside a transaction it is called after the commit, and not at all after a
- * rollback.
+ * Makes a method an observer of a signal: it is called for every signal that concerns one of its subscriptions; groups are declared as for
+ * `@ModelObserver`. If the signal was sent inside a transaction, the method is called after the commit, and not at all after a rollback.
  *
  * ```ts
  * export const joined = new Signal<{ room: number; user: string }>();
- *
  * @Observer(joined)
  * async onJoined(event: SignalEvent<{ room: number; user: string }>, subscription: Subscription<RoomKey>) { await subscription.send(event); }
  * ```
@@ -209,17 +208,17 @@ export function Observer<Payload, Body = Payload>(
     });
 }
 
-/** A text where it is none, so that the compiler's complaint says so. */
+/** A text if the method is no observer, which the compiler's message then shows. */
 type Observing<Consumer, Name extends keyof Consumer & string> = [ObservedBy<Consumer[Name]>] extends [never]
   ? `${Name} is no observer`
   : ObserverMethod;
 
 /**
- * Says what the permission to follow an observer depends on. When such a row is created, changed or deleted, or the signal is
- * sent, the subscriptions in the groups that the method yields are asked again for what granted them: the permissions to
- * connect, those of the action that subscribed with its kwargs, and those of its object: a row that is not there any
- * more for a detail action has ended what was subscribed by its name.
- * One that is refused has ended. Its client is sent one error (403 `revoked`), and no event of that commit or a later one.
+ * Declares what the permission to follow an observer depends on. When such a row is created, changed or deleted, or the signal is sent, the
+ * subscriptions in the groups that the method yields are rechecked: by the connect permissions, by the permissions of the subscribing
+ * action with its kwargs, and by those of its object. If the object of a detail action no longer exists, its subscriptions end.
+ *
+ * A refused subscription ends. Its client receives one error (403 `revoked`), and no event of that commit or a later one.
  *
  * ```ts
  * @RevokedBy('onMessage', () => Membership) protected *roomOfMembership({ room }: Membership) { yield `room-${room.id}`; }
@@ -230,11 +229,11 @@ type Observing<Consumer, Name extends keyof Consumer & string> = [ObservedBy<Con
  * {"errors": ["You may no longer follow this."], "data": null, "action": "revoked", "response_status": 403, "request_id": 7, "code": "revoked"}
  * ```
  *
- * Runs once per change, before and after it, outside any connection. What the permissions said holds until then, for the setting
- * `grantTimeLimit` at the longest; the first event afterwards asks again. Where no permission could be asked, for the right
- * is checked in the code of an action, the consumer is refused at start-up.
+ * The method runs once per change, for the row before and after it, outside any connection. The permissions' answers stay valid until then,
+ * at most for the setting `grantTimeLimit`; the first event after that asks them again. If the right is only checked in the code of an
+ * action, no permission can be asked again, and start-up refuses the consumer.
  *
- * @param by a function, because entities and consumers may import each other; or a signal
+ * @param by a function that returns the model, because entities and consumers may import each other; or a signal
  */
 export function RevokedBy<Name extends string, Changed extends object>(
   observer: Name,

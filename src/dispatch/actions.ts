@@ -9,40 +9,40 @@ import type { Settings } from '../settings.js';
 import { Status } from '../status.js';
 import { toWireName } from '../wire/messages.js';
 
-/** A serializer, or a class whose `@Expose`d properties are all that gets out. */
+/** A serializer, or a class whose `@Expose`d properties are sent. */
 export type ReplyClass = SerializerClass | ConcreteClass<object>;
 
-/** Carries types only; no value is ever there. */
+/** Carries types only; it never has a value. */
 export declare const modelConsumerTypes: unique symbol;
 
-/** A consumer of one model, as far as the types of its actions need it. */
+/** A consumer of one model, with what the types of its actions need of it. */
 export interface ModelConsumerTypes<Entity, S> {
   readonly [modelConsumerTypes]: { readonly model: Entity; readonly serializer: S };
 }
 
-/** What `@Action` wrote on a method. */
+/** The options that `@Action` wrote on a method. */
 export interface ActionDeclaration {
   readonly name?: string;
   readonly status?: number;
   readonly atomic?: boolean;
   readonly detached?: boolean;
   readonly strict?: boolean;
-  /** Names that are refused with these texts, and not dropped, where the kwargs do not know them. */
+  /** Unknown kwargs that are refused with these texts instead of being dropped. */
   readonly refuses?: Readonly<Record<string, string>>;
-  /** Whether a request that names a `target` is that of the protocol, of the same name, and none of this action. */
+  /** Whether a request with a `target` goes to the protocol's own action of this name, not to this action. */
   readonly besideTarget?: boolean;
   readonly reply?: ReplyClass;
   readonly permissions?: readonly PermissionExpression[];
   readonly timeLimit?: number;
   /** Whether the first parameter is the object that the client named by its `pk`. */
   readonly isDetail: boolean;
-  /** What the kwargs are checked with; without one the method takes none. */
+  /** The schema of the kwargs; without one the method takes none. */
   readonly kwargs?: KwargsSchema;
   /** The run-time type of a detail action's first parameter. */
   readonly model?: unknown;
 }
 
-/** False where a class takes away what it inherits. */
+/** False if a class removes an action that it inherits. */
 const notes = new MemberMetadata<ActionDeclaration | false>('action');
 
 /** Makes a method an action. */
@@ -50,29 +50,29 @@ export function declareAction(prototype: object, member: string, declaration: Ac
   notes.write(prototype, member, declaration);
 }
 
-/** The method that a class inherits is no action of it, nor of those that extend it. */
+/** Removes an inherited action from a class and its subclasses. */
 export function takeActionAway({ prototype }: Class, member: string): void {
   notes.write(prototype, member, false);
 }
 
-/** The actions of a class, with those that it inherits, by their methods. */
+/** The actions of a class, including inherited ones, by their methods. */
 export function declaredActions(owner: Class): ReadonlyMap<string, ActionDeclaration> {
   return new Map([...notes.read(owner)].flatMap(([member, note]) => (note ? [[member, note] as const] : [])));
 }
 
-/** What an action replies with, where its own declaration does not say it. */
+/** The kind of an action's reply, if its own declaration does not define it. */
 export type ReplyShape = 'row' | 'rows' | 'several' | 'nothing' | 'kind';
 
-/** Written by the mixins. An override keeps it: its type has to fit. */
+/** Written by the mixins. An override keeps it, because its type has to fit. */
 export const replyShapes = new MemberMetadata<ReplyShape>('reply-shape');
 
-/** What `@Permissions` wrote on a consumer. */
+/** The expressions that `@Permissions` wrote on a consumer. */
 export const permissionDeclarations = new ClassMetadata<readonly PermissionExpression[]>('permissions');
 
-/** An action as the running application needs it: every option decided. */
+/** An action in the form that the running application needs, with all defaults applied. */
 export interface ActionDefinition extends Omit<ActionDeclaration, 'permissions' | 'name'> {
   readonly member: string;
-  /** The name in frames to the client; the client may use the name of the method as well. */
+  /** The action's name in frames to the client; the client may also use the method's name. */
   readonly name: string;
   readonly status: number;
   readonly atomic: boolean;
@@ -80,14 +80,17 @@ export interface ActionDefinition extends Omit<ActionDeclaration, 'permissions' 
   readonly strict: boolean;
   readonly timeLimit: number;
   readonly permissions: PermissionChecker;
-  /** Whether nothing is asked, checked, loaded, committed or filtered: the method is called with the context, and answered. */
+  /**
+   * Whether the action needs no permission, check, object, transaction or filter: the method is called with the context, and its result is
+   * sent.
+   */
   readonly isPlain: boolean;
 }
 
-/** The actions of a consumer class by their names on the wire; an action with another name answers to its method's as well. */
+/** The actions of a consumer class by their names on the wire; a renamed action is also listed under its method's name. */
 export type Actions = ReadonlyMap<string, ActionDefinition>;
 
-/** @throws ConfigurationError where two methods claim one name, or an option contradicts another */
+/** @throws ConfigurationError if two methods have one name, or if options contradict each other */
 export function actionsOf(consumer: Class, inherited: readonly PermissionExpression[], settings: Settings): Actions {
   const actions = new Map<string, ActionDefinition>();
   for (const [member, declaration] of declaredActions(consumer)) {
@@ -157,7 +160,7 @@ function checkedLimit(consumer: Class, member: string, timeLimit: number): numbe
 const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor;
 const AsyncGeneratorFunction = Object.getPrototypeOf(async function* () {}).constructor;
 
-/** The function itself shows it: compiled code keeps it from ES2017 on, and Signalbox asks for more. */
+/** Whether a method is an async function. Code compiled to ES2017 or later, which Signalbox requires, keeps that visible. */
 export function isAsyncFunction(method: unknown): boolean {
   return method instanceof AsyncFunction || method instanceof AsyncGeneratorFunction;
 }

@@ -17,18 +17,18 @@ import type { RequestLog } from './request-log.js';
 
 type Method = (...parameters: unknown[]) => unknown;
 
-/** How far a request has come to its method: its kwargs are checked once, and its permissions asked once. */
+/** The checks that a request has passed: its kwargs are checked once, and its permissions asked once. */
 interface Agreement {
   readonly answers: Answers;
   isGranted: boolean;
   checked: { readonly kwargs: readonly unknown[] } | { readonly error: unknown } | undefined;
 }
 
-/** A call of a hook that nothing awaits. */
+/** A call of a hook that no code awaits. */
 export interface LimitedCall {
   readonly done: Promise<unknown>;
   isOver: boolean;
-  /** Called where it is given up. */
+  /** Called if the call exceeds its time limit. */
   readonly fail: (error: unknown) => void;
 }
 
@@ -47,7 +47,7 @@ export interface LimitedCall {
  */
 export class Dispatcher {
   readonly #calls: LimitedCall[] = [];
-  /** Writes whose permissions have used the database. */
+  /** Writes whose permissions use the database. */
   readonly #needTransactions = new WeakSet<ActionDefinition>();
 
   constructor(
@@ -60,7 +60,7 @@ export class Dispatcher {
     private readonly unitOfWork: UnitOfWork,
   ) {}
 
-  /** The request tells its target when it is answered, and when nothing works for it any more. */
+  /** Runs a request. The request tells its target when it is answered, and when all its work has ended. */
   dispatch(request: Request): void {
     request.isStarted = true;
     try {
@@ -75,9 +75,9 @@ export class Dispatcher {
   }
 
   /**
-   * Runs a hook of a consumer in a request context of its own, for as long as an action may take.
+   * Runs a hook of a consumer in a request context of its own, with the time limit of actions.
    *
-   * @throws what the hook throws, or TimeLimitExceeded
+   * @throws the hook's error, or TimeLimitExceeded
    */
   async runHook(hook: () => Promise<unknown> | void): Promise<void> {
     const running = this.unitOfWork.run(hook);
@@ -89,7 +89,7 @@ export class Dispatcher {
     });
   }
 
-  /** Gives a call of a hook as much time as an action may take. Most are over within their turn of the event loop, and cost nothing. */
+  /** Applies the time limit of actions to a call of a hook. Most calls end within their turn of the event loop, and cost nothing. */
   limit(call: LimitedCall): void {
     if (this.#calls.length === 0) setImmediate(() => this.#limitCalls());
     this.#calls.push(call);
@@ -124,15 +124,15 @@ export class Dispatcher {
     else void this.#carry(request, action);
   }
 
-  /** In development it lists the names that the client may have meant. */
+  /** The error for an unknown action. In development it lists similar names. */
   #unknownAction({ action, target }: Request): ActionNotFound {
     const names = this.settings.development ? target.compiled.actions.keys() : [];
     return ActionNotFound.named(action, nearNames(action, names));
   }
 
   /**
-   * The short way of an action that asks no permission, checks no kwargs, loads nothing and has no transaction. It takes no promise
-   * beside the method's own, and falls into the long way where the result has to be awaited or loaded.
+   * The short path of an action without permissions, kwargs, object and transaction. It makes no promise beside the method's own, and
+   * changes to the full path if the result has to be awaited or loaded.
    */
   #runPlain(request: Request, action: ActionDefinition): void {
     const { target } = request;
@@ -189,9 +189,9 @@ export class Dispatcher {
   }
 
   /**
-   * One statement locks the row, writes it, logs it and gives it back. Where an entity is needed, it is written as any other action writes. So
-   * it is where permissions use the database: what they read, lock and write belongs into the transaction of the write, in which they are
-   * asked anew. The actions that have such permissions are remembered.
+   * Locks, writes, logs and returns the row by one statement. If an entity is needed, the action takes the usual way. It also does so if
+   * permissions use the database: what they read, lock and write belongs to the transaction of the write, in which they are asked again.
+   * The actions with such permissions are remembered.
    */
   async #writeAtOnce(request: Request, action: ActionDefinition, agreement: Agreement): Promise<Outcome> {
     const { target } = request;
@@ -214,10 +214,10 @@ export class Dispatcher {
   }
 
   /**
-   * Asks for an object that is not an entity of the request, and may be asked for again where it has changed meanwhile.
+   * Asks the permissions for an object that is no entity of the request; they may be asked again if it has changed meanwhile.
    *
-   * @returns whether the permissions looked at the object alone
-   * @throws what they refuse with
+   * @returns whether the permissions used nothing but the object
+   * @throws the refusal of a permission
    */
   #judge(request: Request, action: ActionDefinition, { answers }: Agreement, object: object): Promise<boolean> {
     const { unitOfWork } = request.target;
@@ -233,7 +233,7 @@ export class Dispatcher {
     });
   }
 
-  /** Nothing of an action that is aborted before its commit begins is stored, whatever its method still does. */
+  /** Runs an action in a transaction. If it is aborted before its commit begins, nothing is stored, whatever its method still does. */
   async #commit(request: Request, action: ActionDefinition, agreement: Agreement): Promise<Outcome> {
     const { unitOfWork } = request.target;
     const parts: string[] = [];
@@ -255,7 +255,7 @@ export class Dispatcher {
     }
   }
 
-  /** As fast as the client reads. */
+  /** Sends parts at the client's reading speed. */
   async #sendParts(request: Request, parts: readonly string[]): Promise<void> {
     for (const data of parts) {
       await request.target.ready();
@@ -263,7 +263,7 @@ export class Dispatcher {
     }
   }
 
-  /** @param parts takes those of a generator whose transaction has to commit before they are true */
+  /** @param parts collects the parts of a generator whose transaction has to commit before they may be sent */
   async #outcome(request: Request, action: ActionDefinition, agreement: Agreement, parts?: string[]): Promise<Outcome> {
     const { instance } = request.target;
     const parameters = await this.#allowed(request, action, agreement);
@@ -272,7 +272,7 @@ export class Dispatcher {
     return this.#outcomeOf(request, action, await method.call(instance, ...parameters), parts);
   }
 
-  /** The parameters of the method, once every permission has agreed. */
+  /** The parameters of the method, after every permission has agreed. */
   async #allowed(request: Request, action: ActionDefinition, agreement: Agreement): Promise<unknown[]> {
     const kwargs = await this.#agreed(request, action, agreement);
     if (!action.isDetail) return [...kwargs, request];
@@ -281,7 +281,7 @@ export class Dispatcher {
     return [object, ...kwargs, request];
   }
 
-  /** The checked kwargs of an action that its permissions agree to. Kwargs that do not fit are no reason to tell a stranger why. */
+  /** The checked kwargs of an action that its permissions allow. A client without the permission is not told about invalid kwargs. */
   async #agreed(request: Request, action: ActionDefinition, agreement: Agreement): Promise<readonly unknown[]> {
     agreement.checked ??= await this.#checkedKwargs(request, action).then(
       (kwargs) => ({ kwargs }),
@@ -297,7 +297,7 @@ export class Dispatcher {
     return agreement.checked.kwargs;
   }
 
-  /** One parameter, or none where the action takes none. */
+  /** The checked kwargs as one parameter; an empty list if the action takes none. */
   async #checkedKwargs(request: Request, action: ActionDefinition): Promise<unknown[]> {
     const { kwargs, target } = request;
     const { lookupKwarg } = target;
@@ -311,19 +311,19 @@ export class Dispatcher {
     return action.kwargs ? [value] : [];
   }
 
-  /** Serialized before the commit: an action whose result cannot be shown has not happened. */
+  /** Serializes the result before the commit: if it cannot be shown, the action is rolled back. */
   async #outcomeOf(request: Request, action: ActionDefinition, returned: unknown, parts?: string[]): Promise<Outcome> {
     const result = isGenerator(returned) ? await this.#exhaust(request, action, returned, parts) : returned;
     if (request.owned) await request.ownedWork();
     if (action.atomic) await request.target.unitOfWork.flush();
     else this.#checkFlushed(request, action);
     const outcome = await this.#shown(request, action, result);
-    // The commit would flush what was linked while the result was shown.
+    // Otherwise the commit would flush what the ORM linked while the result was shown.
     if (action.atomic) request.target.unitOfWork.forget();
     return outcome;
   }
 
-  /** Sends the parts of a generator; its return value is the result. An abort stops it where it stands. */
+  /** Sends the parts of a generator; its return value is the result. An abort stops it at the current part. */
   async #exhaust(
     request: Request,
     action: ActionDefinition,
@@ -357,14 +357,14 @@ export class Dispatcher {
 
   async #shown(request: Request, action: ActionDefinition, result: unknown): Promise<Outcome> {
     const status = (result instanceof ActionReply ? result.status : undefined) ?? action.status;
-    // Plain data show themselves, unless the action declares what of them may be shown.
+    // Plain data are sent unchanged, unless the action declares which of them may be sent.
     if (!action.reply && isPlainData(result)) return { status, data: encodeData(result) };
     const shown = result instanceof ShownRow ? result.data : await request.target.show(result, request);
     return { status, data: encodeData(shown) };
   }
 
   /**
-   * Without a transaction no code flushes behind the action: its reply would show rows that are not stored.
+   * Refuses changes that an action without a transaction has not flushed: its reply would show rows that are not stored.
    *
    * @throws UnflushedChanges
    */
@@ -375,7 +375,7 @@ export class Dispatcher {
 
   #fail(request: Request, action: ActionDefinition, thrown: unknown): void {
     if (!request.isOver) request.fail(this.errors.translate(thrown, factsOf(request)));
-    // What an aborted transaction ends with tells nothing new; its method has been heard already.
+    // The end of an aborted transaction reports nothing new: its method's error was handled already.
     else if (!action.atomic) this.#noteLate(request, thrown);
     request.settle();
   }
@@ -398,7 +398,7 @@ function checkOf(action: ActionDefinition, raw: Readonly<Record<string, unknown>
   return Promise.resolve({ value: undefined, dropped });
 }
 
-/** @throws ValidationFailed where a name is among those that the action refuses */
+/** @throws ValidationFailed if a name is among those that the action refuses */
 function refuseNamed(texts: Readonly<Record<string, string>>, names: readonly string[]): void {
   const refused = names.filter((name) => Object.hasOwn(texts, name)).map((name) => [name, [texts[name] ?? '']]);
   if (refused.length > 0) throw ValidationFailed.of(Object.fromEntries(refused));
@@ -415,7 +415,7 @@ function isGenerator(value: unknown): value is Generator | AsyncGenerator {
   return isIterable && 'next' in value && 'return' in value && typeof value.next === 'function';
 }
 
-/** The request is answered already: what the clean-up of its generator throws, at once or later, is no answer. */
+/** Stops a generator whose request is already answered; errors of its clean-up are not sent. */
 async function stopQuietly(generator: Generator | AsyncGenerator): Promise<void> {
   try {
     await generator.return(undefined);
@@ -423,8 +423,8 @@ async function stopQuietly(generator: Generator | AsyncGenerator): Promise<void>
 }
 
 /**
- * Whether an error only tells of the abort. The ORM wraps the reason for which a query was cancelled in an exception of its own and
- * keeps the message only; what ends by a signal in Node.js and in browsers is an AbortError.
+ * Whether an error is only the consequence of an abort. The ORM wraps the reason of a cancelled query in its own exception and keeps only
+ * the message; Node.js and browsers throw an AbortError.
  */
 function tellsOf(reason: Error | undefined, error: unknown): boolean {
   try {

@@ -5,8 +5,7 @@ import type { ConcreteClass } from '../metadata.js';
 import { Status } from '../status.js';
 
 /**
- * A provider that knows errors of another library: what it returns is what the client is answered; undefined for those that
- * it does not know.
+ * A provider that maps another library's errors to the error that the client gets.
  *
  * ```ts
  * @injectable()
@@ -18,24 +17,30 @@ import { Status } from '../status.js';
  */
 export interface ErrorMapper {
   /**
-   * Called for each error that is no ApiError. The mappers are asked in the order of the option `errors`, until one knows it.
+   * Called for each error that is no ApiError. The mappers are called in the order of the option `errors`, until one returns an error.
    *
-   * @returns what the client is answered; undefined leaves the error to the next mapper, and at last to the answer 500 with a
-   * correlation id
+   * @returns the error for the client; undefined leaves it to the next mapper, and finally to a 500 with a correlation id
    */
   toApiError(thrown: unknown): ApiError | undefined;
 }
 
 export type ErrorMapperClass = ConcreteClass<ErrorMapper>;
 
-/** The one gate for whatever was thrown. What no mapper knows is logged whole, and answered with a correlation id only. */
+/**
+ * Turns everything that is thrown into an error for the client. Errors that no mapper knows are logged in full, and the client only gets a
+ * correlation id.
+ */
 export class ErrorTranslator {
   constructor(
     private readonly mappers: readonly ErrorMapper[],
     private readonly logger: Logger,
   ) {}
 
-  /** Never throws. @param fields stand in the log beside an unexpected error */
+  /**
+   * Never throws.
+   *
+   * @param fields added to the log line of an unexpected error
+   */
   translate(thrown: unknown, fields: LogFields): ApiError {
     if (safeInstanceof(thrown, ApiError) && canBeTold(thrown)) return thrown;
     try {
@@ -43,7 +48,7 @@ export class ErrorTranslator {
       if (known && canBeTold(known)) {
         const { remedy } = known;
         const facts = { ...fields, code: known.code, ...(remedy !== undefined && { remedy }), error: thrown };
-        // The client is answered what it did wrong; a developer may see here that it was not the client.
+        // The client is told its mistake; this line shows a developer if the mistake was the server's.
         if (known.status < Status.serverError)
           this.logger.debug('An error was mapped.', { ...facts, error: sentenceOf(thrown) });
         else this.logger.warn('An action could not be carried out.', facts);
@@ -66,12 +71,12 @@ export class ErrorTranslator {
   }
 }
 
-/** Without its stack, which the mistake of a client does not need. */
+/** The error without its stack, which a client's mistake does not need. */
 function sentenceOf(thrown: unknown): unknown {
   return safeInstanceof(thrown, Error) ? `${thrown.name}: ${thrown.message}` : thrown;
 }
 
-/** An error of the application's own making may hold what no frame can show, or throw when it is looked at. */
+/** Whether the error can be sent: an application's error may hold values that JSON cannot show, or throw when it is read. */
 function canBeTold(error: ApiError): boolean {
   try {
     const { status, code, errors, retryAfter = 0 } = error;
@@ -82,7 +87,7 @@ function canBeTold(error: ApiError): boolean {
   }
 }
 
-/** `instanceof` for whatever was thrown: a revoked proxy throws at the question, and is of no class. */
+/** `instanceof` for anything that was thrown: a revoked proxy throws when it is asked, and counts as no instance. */
 export function safeInstanceof<T>(thrown: unknown, type: abstract new (...parameters: never[]) => T): thrown is T {
   try {
     return thrown instanceof type;

@@ -1,8 +1,8 @@
 import { toWireName } from '../wire/messages.js';
 
 /**
- * The names that a misspelt one may mean, the nearest first: at most three, each of which differs from it by a third of its
- * letters or less. `markDone` is near to `mark_done`.
+ * Known names similar to a misspelt one, the most similar first: at most three, each of which differs in a third of its letters or less.
+ * `markDone` is similar to `mark_done`.
  */
 export function nearNames(misspelt: string, known: Iterable<string>): readonly string[] {
   const asked = toWireName(misspelt.slice(0, longestName));
@@ -15,10 +15,10 @@ export function nearNames(misspelt: string, known: Iterable<string>): readonly s
     .map(({ name }) => name);
 }
 
-/** The time to compare grows with the square of the letters, and a client chooses how many it sends. */
+/** The longest name that is compared: the time grows with the square of its length, which a client chooses. */
 const longestName = 64;
 
-/** How many letters have to be added, removed, replaced or swapped with their neighbour. */
+/** The number of letters that have to be added, removed, replaced or swapped with their neighbour. */
 function distanceOf(one: string, other: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: other.length + 1 }, (_, column) => column);

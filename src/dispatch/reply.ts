@@ -4,15 +4,18 @@ import type { EntityOf, SerializerLike, ViewOf } from '../serializers/model-type
 import type { SerializerClass } from '../serializers/serializer.js';
 import { Status } from '../status.js';
 
-/** A result with a status or a serializer of its own. */
+/** The result of an action with a status or a serializer of its own. */
 export class ActionReply<View = unknown> {
-  /** Carries the type of what the client gets. */
+  /** Carries the type of the data that the client gets. */
   declare readonly view: View;
 
   /** @throws ConfigurationError for a status that no final reply can have */
   constructor(
+    /** The value that the reply shows. */
     readonly data: unknown,
+    /** The status of the reply. Default: that of the action. */
     readonly status?: number,
+    /** The serializer that shows the data. Default: that of the action. */
     readonly serializer?: SerializerClass,
   ) {
     if (status !== undefined) checkFinalStatus(status, 'reply');
@@ -20,9 +23,9 @@ export class ActionReply<View = unknown> {
 }
 
 /**
- * It goes into the frame as it is, and clients wait for what comes behind a 206.
+ * Checks a status before it goes into a frame; after a 206, clients would wait for more frames.
  *
- * @param place what was given the status
+ * @param place where the status was given
  * @throws ConfigurationError
  */
 export function checkFinalStatus(status: unknown, place: string, member?: string): void {
@@ -37,14 +40,14 @@ export function checkFinalStatus(status: unknown, place: string, member?: string
 }
 
 /**
- * What an action returns where data alone say too little.
+ * The result of an action that needs more than data.
  *
  * ```ts
  * return reply({ queued: true }, { status: 202 });
  * return reply(message, { serializer: MessageSerializer });   // typed as the serializer's view
  * ```
  *
- * @throws ConfigurationError for a status that no final reply can have: clients wait for what comes behind a 206
+ * @throws ConfigurationError for a status that no final reply can have: after a 206, clients would wait for more frames
  */
 export function reply<View>(data: View, options: { readonly status: number }): ActionReply<View>;
 export function reply<S extends SerializerClass & SerializerLike>(

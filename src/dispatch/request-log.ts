@@ -8,7 +8,7 @@ import { Status } from '../status.js';
 import { type GuardedCounters, type GuardedTracer, readTraceParent, type TraceSpan } from '../telemetry.js';
 import type { Request } from './request.js';
 
-/** A count and a span for every request and delivery, and a log line where the settings ask for one. Never what was in it. */
+/** Counts and traces every request and delivery, and logs them if the settings say so. It never records their contents. */
 export class RequestLog {
   constructor(
     private readonly clock: Clock,
@@ -30,7 +30,7 @@ export class RequestLog {
     });
   }
 
-  /** A request was answered, or its client is gone; perhaps before anything of it ran. */
+  /** Called when a request was answered, or its client has disconnected; perhaps before any of its code ran. */
   answered(request: Request): void {
     const { name: action, status, startedAt, isDetached, error } = request;
     if (this.counters.isOn)
@@ -49,7 +49,11 @@ export class RequestLog {
     }
   }
 
-  /** Work that goes on although it was aborted counts against its connection. @returns what to cancel once it ends */
+  /**
+   * Counts work that continues after its abort against its connection.
+   *
+   * @returns a timer to cancel when the work ends
+   */
   watchAbandoned(request: Request): Timer {
     return this.clock.after(this.settings.closeTimeout, () => {
       this.counters.increment('signalbox.abandoned_actions', { action: request.name });
@@ -58,10 +62,10 @@ export class RequestLog {
   }
 
   /**
-   * Runs the delivery of an event to a subscription, whose log lines say which commit it comes from.
+   * Runs the delivery of an event to a subscription; its log lines name the commit.
    *
    * @param cause the trace of the commit
-   * @param work gives false where the event was refused
+   * @param work returns false if the event was refused
    */
   async followDelivery(observer: string, cause: string, work: () => Promise<boolean | void> | void): Promise<void> {
     const attributes = { 'signalbox.observer': observer };
@@ -77,7 +81,7 @@ export class RequestLog {
     });
   }
 
-  /** An event that a permission kept from a subscription. */
+  /** Logs an event that a permission withheld from a subscription. */
   refusedDelivery(scope: Scope, refused: WithheldEvent): void {
     const { observer, event, requestId } = refused;
     this.counters.increment('signalbox.refused_deliveries', { observer });
@@ -89,14 +93,14 @@ export class RequestLog {
   }
 }
 
-/** A failure of the server, or a refusal: not what a client merely did wrong. */
+/** Whether a reply is a failure of the server or a refusal, not a mere mistake of the client. */
 function isProblem(status = 0): boolean {
   return status >= Status.serverError || refusals.has(status);
 }
 
 const refusals: ReadonlySet<number> = new Set([Status.unauthorized, Status.forbidden, Status.tooManyRequests]);
 
-/** Which trace the work is in, and which one it comes from. */
+/** The ids of the work's trace, and of the trace that caused it. */
 function tracesOf({ traceId }: TraceSpan, cause: string): LogFields {
   const from = readTraceParent(cause)?.traceId;
   return { ...(traceId !== undefined && { trace: traceId }), ...(from !== undefined && { cause: from }) };

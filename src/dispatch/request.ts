@@ -11,33 +11,37 @@ import { errorReply } from '../wire/codec.js';
 import type { ActionRequest, Reply } from '../wire/messages.js';
 import type { ActionDefinition } from './actions.js';
 
-/** The consumer that a request came to, as far as carrying it needs to know. */
+/** The consumer that a request goes to, with what running the request needs. */
 export interface RequestTarget {
   readonly instance: object;
-  /** What decorators say of the consumer: the actions by their names on the wire. */
+  /** The declarations of the consumer's decorators: its actions by their names on the wire. */
   readonly compiled: { readonly actions: ReadonlyMap<string, unknown> };
   readonly scope: Scope;
-  /** Undefined on a route without streams. */
+  /** The name of the stream; undefined on a route without streams. */
   readonly stream: string | undefined;
-  /** Begun from the database that the consumer's atomic actions write. */
+  /** The unit of work, begun in the database that the consumer's atomic actions write. */
   readonly unitOfWork: UnitOfWork;
   /** The kwarg by which clients name an object. */
   readonly lookupKwarg: string;
-  /** Resolves once the client has read enough for more to be worth sending; undefined where it has. */
+  /** Resolves when the client has read enough to be sent more; undefined if it already has. */
   ready(): Promise<void> | undefined;
-  /** The kwarg by which the client names an object, as a key of the model. @throws NotFound where no object can have it */
+  /**
+   * Converts the kwarg by which the client names an object into a key of the model.
+   *
+   * @throws NotFound if no object can have it
+   */
   checkedKey(sent: unknown): unknown;
   /** @throws NotFound */
   loadObject(request: ActionContext): Promise<object>;
-  /** Whether a permission of the action has an opinion on the object of a request. */
+  /** Whether a permission of the action judges the object of a request. */
   looksAtObject(action: ActionDefinition): boolean;
-  /** Whether the action may be a write by one statement, which needs no transaction around it and no entity. */
+  /** Whether one statement may perform the action's write, without a transaction and an entity. */
   mayWriteAtOnce(action: ActionDefinition): boolean;
   /**
-   * The row that it has written, undefined where it took no effect because an entity is needed after all.
+   * Writes the row by one statement. Returns undefined, without effect, if an entity is needed.
    *
-   * @param kwargs as they were checked
-   * @param judge asks the permissions for the object; whether they looked at nothing else
+   * @param kwargs the checked kwargs
+   * @param judge asks the permissions for the object; returns whether they used nothing else
    */
   writeAtOnce(
     request: Request,
@@ -45,31 +49,31 @@ export interface RequestTarget {
     kwargs: unknown,
     judge: (object: object) => Promise<boolean>,
   ): Promise<object | undefined>;
-  /** What an action returned, as plain data. */
+  /** Converts the result of an action into plain data. */
   show(result: unknown, request: Request): Promise<unknown>;
   send(reply: Reply): void;
-  /** The final reply is sent, or the client is gone. */
+  /** Called when the final reply is sent, or the client has disconnected. */
   answered(request: Request): void;
-  /** The request was answered while its work goes on, which cannot be stopped. */
+  /** Called when the request was answered while its work, which cannot be stopped, continues. */
   abandoned(request: Request): void;
-  /** Nothing works for the request any more. */
+  /** Called when all work of the request has ended. */
   settled(request: Request): void;
 }
 
-/** The end of a request: its status and its data as JSON text. */
+/** The outcome of a request: its status, and its data as JSON text. */
 export interface Outcome {
   readonly status: number;
   readonly data: string;
 }
 
-/** Begins the ids of the requests of this process. */
+/** Prefix of the ids of this process' requests. */
 const processId = randomBytes(12).toString('base64url');
 
-/** A promise that knows whether it is awaited: then its failure is for the code that awaits it to handle. */
+/** A promise that records whether it is awaited: then the awaiting code handles its failure. */
 export class OwnedPromise<T> extends Promise<T> {
   isAwaited = false;
 
-  /** What is derived from it is a plain promise. */
+  /** Promises derived from it are plain promises. */
   static override get [Symbol.species](): PromiseConstructor {
     return Promise;
   }
@@ -83,53 +87,53 @@ export class OwnedPromise<T> extends Promise<T> {
     return super.then(onFulfilled, onRejected);
   }
 
-  /** Node.js takes a rejection that nothing handles for the end of the process. */
+  /** Marks its rejection as handled: otherwise Node.js would end the process. */
   expectRejection(): void {
     super.then(undefined, () => {});
   }
 }
 
 /**
- * One request, from the moment it is read to the moment nothing works for it any more: waiting in line, running, answered,
- * settled. It sends any number of parts, then exactly one final reply, or none once the socket is gone. It is the context that
- * its action is handed, the work that log lines and changes refer to, and the entry in the list of deadlines: one object.
+ * One request, from the moment it is read until all its work has ended: waiting, running, answered, settled. It sends any number of parts,
+ * then exactly one final reply, or none if the socket has closed. It is also the context of its action, the work that log lines and changes
+ * refer to, and the entry in the list of deadlines.
  */
 export class Request extends ActionContext implements Work, Expiring {
   declare kwargs: Readonly<Record<string, unknown>>;
   isStarted = false;
-  /** Whether the final reply is sent, or the client is gone. */
+  /** Whether the final reply is sent, or the client has disconnected. */
   isOver = false;
-  /** Whether it was answered before its work was done. */
+  /** Whether it was answered before its work ended. */
   isAbandoned = false;
   isSettled = false;
-  /** Why it was aborted, if it was. */
+  /** The reason of its abort; undefined if it was not aborted. */
   abortReason: ApiError | Disconnected | undefined;
   /** Promises of the framework that the action began. */
   owned: OwnedPromise<unknown>[] | undefined;
-  /** The names that came and that its action's kwargs do not have. */
+  /** Names that the client sent and the action's kwargs do not have. */
   unknownKwargs: readonly string[] | undefined;
-  /** Whether its client has ended what it subscribes to before it was answered. */
+  /** Whether the client unsubscribed from it before it was answered. */
   isUnsubscribed = false;
-  /** Whether another user has taken over the connection since: it must not subscribe for the new one. */
+  /** Whether another user has taken over the connection since: then it must not subscribe for the new user. */
   isOfFormerUser = false;
-  /** Disconnects and rechecks that were ordered since it began: what it has read may be out of date by them. */
+  /** Disconnects and rechecks since it began: what it has read may be out of date because of them. */
   commandsMeanwhile: ConnectionCommand[] | undefined;
-  /** The status of the final reply; undefined before it, and where the client was gone. */
+  /** The status of the final reply; undefined before it, and if the client had disconnected. */
   status: number | undefined;
-  /** The error of the final reply; undefined where it has none. */
+  /** The error of the final reply; undefined if it has none. */
   error: ApiError | undefined;
   /** When it began to run, by `Clock.elapsed`. */
   startedAt = 0;
-  /** The id of the trace that it is in. */
+  /** The id of its trace. */
   trace: string | undefined;
   due = 0;
   timer: Timer | undefined;
   readonly isDetached: boolean;
-  /** Never the name that a client made up: only declared actions have names in logs and counters. */
+  /** The name of a declared action, for logs and counters; never a name that a client made up. */
   readonly name: string;
   readonly #number: number;
   #controller: AbortController | undefined;
-  /** Aborted with the request, unless its commit has begun. */
+  /** Aborted together with the request, unless its commit has begun. */
   #untilCommit: AbortController | undefined;
   #isCommitting = false;
   #settled: PromiseWithResolvers<void> | undefined;
@@ -137,9 +141,9 @@ export class Request extends ActionContext implements Work, Expiring {
   #logFields: Readonly<Record<string, unknown>> | undefined;
 
   /**
-   * @param definition undefined where the consumer has no action of this name
-   * @param number tells it from every other request of the process
-   * @param bytes of heap that what came takes: an estimate that is not too low
+   * @param definition undefined if the consumer has no such action
+   * @param number identifies it among all requests of the process
+   * @param bytes of heap that its frame takes: an estimate that is not too low
    */
   constructor(
     readonly target: RequestTarget,
@@ -158,7 +162,7 @@ export class Request extends ActionContext implements Work, Expiring {
     return `${processId}:${this.#number}`;
   }
 
-  /** The consumer as log lines for developers call it. */
+  /** The name of the consumer in log lines for developers. */
   get label(): string {
     return this.target.stream ?? this.target.instance.constructor.name;
   }
@@ -178,12 +182,12 @@ export class Request extends ActionContext implements Work, Expiring {
     return this.#logFields;
   }
 
-  /** @param checked by the names that the action declares */
+  /** @param checked kwargs by the names that the action declares */
   takeChecked(checked: object): void {
     this.kwargs = { ...this.kwargs, ...checked };
   }
 
-  /** Code that looks at the kwargs ends the request with this error. */
+  /** Makes code that reads the kwargs end the request with this error. */
   refuseKwargs(error: unknown): void {
     const refuse = (): never => {
       throw error;
@@ -199,7 +203,7 @@ export class Request extends ActionContext implements Work, Expiring {
     return this.#controller.signal;
   }
 
-  /** For the transaction of the action: once its commit has begun, the commit alone decides. */
+  /** The signal for the action's transaction: after its commit has begun, only the commit decides. */
   get signalUntilCommit(): AbortSignal {
     this.#untilCommit ??= new AbortController();
     if (this.abortReason) this.#untilCommit.abort(this.abortReason);
@@ -211,16 +215,20 @@ export class Request extends ActionContext implements Work, Expiring {
     if (this.abortReason) throw this.abortReason;
   }
 
-  /** @throws the reason of an abort that came first */
+  /**
+   * Begins the commit.
+   *
+   * @throws the reason of an earlier abort
+   */
   beginCommit(): void {
     this.throwIfAborted();
     this.#isCommitting = true;
   }
 
   /**
-   * Nothing was committed, and the work goes on: an abort counts again.
+   * Called when nothing was committed and the work continues: an abort counts again.
    *
-   * @throws the reason of one that came meanwhile
+   * @throws the reason of an abort that came meanwhile
    */
   takeBackCommit(): void {
     this.#isCommitting = false;
@@ -228,9 +236,9 @@ export class Request extends ActionContext implements Work, Expiring {
   }
 
   /**
-   * Settles with the work, or rejects with the reason of an abort as soon as there is one. The work goes on all the same.
+   * Settles with the work, or rejects with the reason of an abort at once, while the work continues.
    *
-   * @param onLate called with what it fails with afterwards
+   * @param onLate called with an error that the work throws afterwards
    */
   untilAborted<T>(work: Promise<T>, onLate: (error: unknown) => void): Promise<T> {
     const signal = this.signalUntilCommit;
@@ -258,7 +266,7 @@ export class Request extends ActionContext implements Work, Expiring {
   }
 
   /**
-   * Answers with the reason at once, unless the client has left, or the commit has begun and decides. The work itself cannot be
+   * Answers with the reason at once, unless the client has disconnected, or the commit has begun and decides. The work itself cannot be
    * stopped: `signal` is aborted.
    */
   abort(reason: ApiError | Disconnected): void {
@@ -283,7 +291,7 @@ export class Request extends ActionContext implements Work, Expiring {
     this.#settled?.resolve();
   }
 
-  /** Resolves once nothing works for it any more, which may be long after it was answered. */
+  /** Resolves when all work of the request has ended, which may be long after its answer. */
   get whenSettled(): Promise<void> {
     if (this.isSettled) return Promise.resolve();
     this.#settled ??= Promise.withResolvers();
@@ -291,24 +299,24 @@ export class Request extends ActionContext implements Work, Expiring {
   }
 
   /**
-   * For what would last longer than the request: a login, a group.
+   * Checks that the request has not ended, before something that lasts longer than it: a login, a group.
    *
-   * @throws what ended the request: its code runs on, and changes nothing
+   * @throws the reason of the request's end
    */
   requireUnderWay(): void {
     if (this.abortReason) throw this.abortReason;
     if (this.isOver) throw new Cancelled('The request has ended already.');
   }
 
-  /** Calls back once the final reply is sent, or the client is gone. */
+  /** Calls back after the final reply is sent, or the client has disconnected. */
   whenAnswered(callback: (hasSucceeded: boolean) => void): void {
     this.#callbacks ??= [];
     this.#callbacks.push(callback);
   }
 
   /**
-   * Takes over a promise of the framework that its action may have forgotten to await: it is waited for before the reply, and
-   * where it fails the request does.
+   * Takes over a promise of the framework that the action may have forgotten to await. The request waits for it before the reply, and fails
+   * if it fails.
    */
   own<T>(work: Promise<T>): Promise<T> {
     const owned = new OwnedPromise<T>((resolve, reject) => work.then(resolve, reject));
@@ -318,7 +326,11 @@ export class Request extends ActionContext implements Work, Expiring {
     return owned;
   }
 
-  /** Undefined where the action has awaited all that it began. @throws what the first of the others fails with */
+  /**
+   * Waits for the promises that the action has not awaited; undefined if there is none.
+   *
+   * @throws the error of the first that fails
+   */
   ownedWork(): Promise<unknown> | undefined {
     const forgotten = this.owned?.filter(({ isAwaited }) => !isAwaited) ?? [];
     return forgotten.length === 0 ? undefined : Promise.all(forgotten);

@@ -1,4 +1,4 @@
-/** Bytes that one byte can count. */
+/** The longest stream name in bytes, which the frame counts in one byte. */
 export const longestStreamName = 255;
 
 /** A binary frame of a stream: one byte with the length of the stream's name in UTF-8, the name, and the data. */
@@ -11,7 +11,7 @@ export function encodeBinary(stream: string, data: Uint8Array): Uint8Array<Array
   return frame;
 }
 
-/** @returns undefined where the frame is shorter than the name that it announces; the data are a view of the frame */
+/** @returns undefined if the frame is shorter than the name that it announces; the data are a view of the frame */
 export function decodeBinary(frame: Uint8Array): { readonly stream: string; readonly data: Uint8Array } | undefined {
   const start = 1 + (frame[0] ?? 0);
   if (frame.length < start) return undefined;

@@ -9,15 +9,15 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 
 export interface Frame {
   readonly frame: JsonObject;
-  /** Why it is refused; whom to answer is all that may be read of it then. */
+  /** Why the frame is refused; then the frame only has the facts that the answer needs. */
   readonly refusal: ParseError | undefined;
-  /** Keys, strings, numbers and signs of the text: what reading it takes. */
+  /** The number of keys, strings, numbers and signs in the text: the measure of what reading it costs. */
   readonly signs: number;
-  /** The answer to it, where it is a ping. */
+  /** The answer, if the frame is a ping. */
   readonly pong: Reply | undefined;
 }
 
-/** A text that is no JSON, or no object, is a frame without anything that is refused. */
+/** Reads a frame. A text that is no JSON object gives a frame that is refused. */
 export function readFrame(text: string, limits: JsonLimits = defaultSettings.limits): Frame {
   const checked = check(text, limits);
   const value = parse(text);
@@ -31,7 +31,7 @@ function check(text: string, limits: JsonLimits): Pick<Frame, 'refusal' | 'signs
   try {
     return { refusal: undefined, signs: checkJson(text, limits) };
   } catch (error) {
-    // The guard has not read all of it, and `JSON.parse` will.
+    // The guard has stopped at the error, but `JSON.parse` reads the whole text.
     if (error instanceof ParseError) return { refusal: error, signs: text.length };
     throw error;
   }
@@ -42,8 +42,8 @@ export function isJsonObject(value: unknown): value is JsonObject {
 }
 
 /**
- * The action and the request id of a frame, even of one that is no request: a reply to a malformed one still names what it answers.
- * A request id that could not come back as it is, is answered with null.
+ * The action and the request id of a frame, also of an invalid one, so that its error reply names what it answers. A request id that could
+ * not be returned unchanged is answered with null.
  */
 export function addressOf(
   payload: unknown,
@@ -57,7 +57,7 @@ export function addressOf(
   };
 }
 
-/** Takes the action's name out of a payload; the rest of it is kwargs. */
+/** Takes the action's name out of a payload; the rest is kwargs. */
 export type TakeActionName = (payload: Record<string, unknown>) => unknown;
 
 export const takeAction: TakeActionName = (payload) => {
@@ -68,7 +68,7 @@ export const takeAction: TakeActionName = (payload) => {
 
 /**
  * @throws ActionNotFound without an action
- * @throws ParseError where the payload is no object, its action or request id has the wrong type, or the id is too long
+ * @throws ParseError if the payload is no object, if its action or request id has the wrong type, or if the id is too long
  */
 export function toRequest(
   payload: unknown,
@@ -90,7 +90,7 @@ interface RequestParts {
   readonly kwargs: JsonObject;
 }
 
-/** No deletion: what a deletion leaves behind takes several times the memory, for as long as a subscription keeps it. */
+/** Copies instead of deleting: an object with deleted properties takes several times the memory, for as long as a subscription keeps it. */
 function takeApart({ action, request_id: id = null, ...kwargs }: JsonObject): RequestParts {
   return { action, id, kwargs };
 }
@@ -99,7 +99,7 @@ function takeNamed({ request_id: id = null, ...kwargs }: JsonObject, takeName: T
   return { action: takeName(kwargs), id, kwargs };
 }
 
-/** JSON text of anything that JSON can show; a bigint becomes a string, undefined becomes null. */
+/** The JSON text of data. A bigint becomes a string, undefined becomes null. */
 export function encodeData(data: unknown): string {
   try {
     return JSON.stringify(data) ?? 'null';
@@ -110,10 +110,10 @@ export function encodeData(data: unknown): string {
   }
 }
 
-/** Deeper data are left to those who know how to show entities. */
+/** The depth up to which data are checked here; deeper data go to the serializers, which know entities. */
 const plainDepth = 32;
 
-/** Whether JSON text shows a value as it is: there are no promises, entities or other objects of classes in it. */
+/** Whether JSON shows a value unchanged: it contains no promises, entities or other instances of classes. */
 export function isPlainData(value: unknown, depth = 0): boolean {
   if (typeof value !== 'object' || value === null) return typeof value !== 'function';
   if (depth > plainDepth) return false;
@@ -124,12 +124,12 @@ export function isPlainData(value: unknown, depth = 0): boolean {
   return true;
 }
 
-/** A frame of the application's own making, JSON text already. */
+/** A frame of the application's own payload, which is JSON text already. */
 export function encodeFrame(payload: string, stream?: string | null): string {
   return stream === undefined ? payload : `{"stream":${JSON.stringify(stream)},"payload":${payload}}`;
 }
 
-/** The frame of a reply, wrapped in its stream's envelope where there is one. */
+/** The frame of a reply, in the envelope of its stream if it has one. */
 export function encodeReply(reply: Reply, stream?: string | null): string {
   const { requestId, code } = reply;
   const id = typeof requestId === 'string' ? JSON.stringify(requestId) : String(requestId);
@@ -138,7 +138,7 @@ export function encodeReply(reply: Reply, stream?: string | null): string {
   return headOf(reply, stream) + id + told + end;
 }
 
-/** A frame up to its request id, which is all that differs where one event is sent to many. */
+/** A frame without its request id, the only part that differs when one event goes to many subscriptions. */
 interface Head extends Pick<Reply, 'action' | 'data' | 'status'> {
   readonly stream: string | null | undefined;
   readonly text: string;
@@ -167,14 +167,14 @@ function encodeHead(
   return `${envelope}{"errors":${errors},"data":${data},"action":${JSON.stringify(action)},"response_status":${status},"request_id":`;
 }
 
-/** The reply that tells of an error. */
+/** The error reply for an error. */
 export function errorReply(error: ApiError, to: { action: string | null; requestId: RequestId }): Reply {
   const { status, errors, code, retryAfter } = error;
   const data = retryAfter === undefined ? 'null' : `{"retry_after_ms":${Math.ceil(retryAfter)}}`;
   return { action: to.action, requestId: to.requestId, status, data, errors, code };
 }
 
-/** Numbers that would come back as another one are none. */
+/** Whether the value is a valid request id; numbers that JSON would return changed are not. */
 function isRequestId(id: unknown): id is string | number {
   if (typeof id !== 'number') return typeof id === 'string';
   return Number.isFinite(id) && Math.abs(id) <= Number.MAX_SAFE_INTEGER;
@@ -184,7 +184,7 @@ function isLonger(id: RequestId, longest: number): boolean {
   return typeof id === 'string' && id.length > longest;
 }
 
-/** @returns undefined where the text is no JSON */
+/** @returns undefined if the text is no JSON */
 function parse(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -198,8 +198,8 @@ function bigintsAsText(_key: string, value: unknown): unknown {
 }
 
 /**
- * The answer to `{"action": "ping"}`, also with a request id; undefined for any other frame. Browsers cannot see the pings of WebSocket, so this is how
- * they ask for a sign of life. It needs no stream and no consumer, and does not wait.
+ * The answer to `{"action": "ping"}`, with or without a request id; undefined for other frames. Browsers cannot see the pings of WebSocket,
+ * so they check the connection with it. It needs no stream and no consumer, and does not wait.
  */
 function pongTo(frame: JsonObject): Reply | undefined {
   if (frame['action'] !== 'ping' || Object.keys(frame).some((key) => key !== 'action' && key !== 'request_id')) return;

@@ -1,22 +1,22 @@
-/** Bytes of heap that V8 takes on a 64-bit machine, measured, and rounded up to the worst case. */
+/** Bytes of heap that V8 needs on a 64-bit machine, measured, and rounded up to the worst case. */
 const stringBytes = 32;
 const numberBytes = 16;
 const arrayBytes = 56;
 const objectBytes = 64;
 const slotBytes = 8;
-/** A name that no other object has takes a hidden class of its own. */
+/** A property name that no other object has needs a hidden class of its own. */
 const nameBytes = 128;
 
-/** Which objects of a value do not count, because others hold them, and which were counted already. */
+/** Objects that do not count, because others hold them, or because they were counted already. */
 interface Uncounted {
   readonly isOther: (object: object) => boolean;
   readonly seen: Set<object>;
 }
 
 /**
- * How much heap a value of JSON takes at most, in bytes. Its text says little: `[{},{}]` takes 21 times as much.
+ * The most heap that a JSON value may take, in bytes. The length of its text is no measure: `[{},{}]` takes 21 times as much.
  *
- * @param isOther for a value that is no JSON, and may lead back to itself: says which objects are held by others anyway, and do not count
+ * @param isOther for a value that is no JSON and may contain itself: whether an object is held elsewhere anyway, and does not count
  */
 export function heapBytesOf(value: unknown, isOther?: (object: object) => boolean): number {
   return bytesOf(value, isOther && { isOther, seen: new Set() });

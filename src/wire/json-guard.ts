@@ -4,11 +4,11 @@ import type { Limits } from '../settings.js';
 export type JsonLimits = Pick<Limits, 'jsonDepth' | 'jsonKeys' | 'jsonStringLength' | 'jsonArrayLength'>;
 
 /**
- * Refuses JSON text that is dangerous to parse or would not be read as it was written: too deep or too large, the same key
- * twice, keys that name a prototype, numbers that JavaScript cannot hold, half of a character. One pass over the text, without
- * recursion. It knows no grammar: text that is no JSON passes, and `JSON.parse` refuses it.
+ * Refuses JSON text that is dangerous to parse, or that JavaScript would read differently than it was written: too deep or too large,
+ * duplicate keys, keys of a prototype, numbers beyond JavaScript's precision, lone surrogates. It makes one pass over the text, without
+ * recursion. It does not check the grammar: text that is no JSON passes, and `JSON.parse` refuses it.
  *
- * @returns how many keys, strings, numbers and other signs it has
+ * @returns the number of keys, strings, numbers and other signs
  * @throws ParseError
  */
 export function checkJson(text: string, limits: JsonLimits): number {
@@ -25,15 +25,15 @@ const closeBracket = 0x5d;
 const openBrace = 0x7b;
 const closeBrace = 0x7d;
 
-/** An integer of at most this many characters, or any number without an exponent, needs no second look. */
+/** An integer of at most this many characters, or any number without an exponent, needs no further check. */
 const safeLength = 15;
 
-/** An object or array that is not closed yet. */
+/** An object or array that is still open. */
 interface Level {
   readonly isObject: boolean;
-  /** Number of commas of an array. */
+  /** The number of commas in an array. */
   count: number;
-  /** Keys of an object, in a list while they are few. */
+  /** The keys of an object, in a list while they are few. */
   readonly keys: string[];
   known: Set<string> | undefined;
   /** The last key that was read. */
@@ -46,7 +46,7 @@ class JsonScan {
   #at = 0;
   /** Whether the next string is a key. */
   #awaitsKey = false;
-  /** The first backslash that is not behind us. */
+  /** The index of the next backslash. */
   #backslash: number;
 
   constructor(
@@ -98,7 +98,7 @@ class JsonScan {
     if (level.count >= jsonArrayLength) throw new ParseError(`An array may have ${jsonArrayLength} elements.`);
   }
 
-  /** Strings without a backslash, which are nearly all, are skipped without a look at each character. */
+  /** Reads a string. Nearly all strings have no backslash; they are skipped without reading each character. */
   #string(): void {
     const start = this.#at;
     if (this.#backslash < start) this.#backslash = find(this.text, '\\', start);
@@ -156,7 +156,7 @@ class JsonScan {
   }
 }
 
-/** A number that is written as an integer is meant exactly; one with a point or an exponent is an approximation anyhow. */
+/** Checks a number. A number written as an integer has to be exact; one with a point or an exponent is an approximation anyway. */
 function checkNumber(literal: string, isInteger: boolean): void {
   const value = Number(literal);
   const shown = literal.length > 32 ? `${literal.slice(0, 32)}…` : literal;
@@ -171,10 +171,10 @@ function isNumberSign(sign: number): boolean {
   return sign === 0x2e || sign === 0x65 || sign === 0x45 || sign === 0x2b || sign === minus;
 }
 
-/** Up to this number of keys a search of the list is faster than a set. */
+/** Up to this number of keys, searching a list is faster than a set. */
 const few = 8;
 
-/** @returns whether it is new */
+/** @returns whether the key is new */
 function add(level: Level, key: string): boolean {
   const { keys } = level;
   if (level.known ? level.known.has(key) : keys.includes(key)) return false;
@@ -189,7 +189,7 @@ function find(text: string, sign: string, from: number): number {
   return at === -1 ? text.length : at;
 }
 
-/** The quote that ends a string, from its first backslash on. */
+/** The index of the quote that ends a string, given its first backslash. */
 function endOfEscaped(text: string, backslash: number): number {
   let at = backslash;
   while (at < text.length) {

@@ -1,7 +1,6 @@
 /**
- * A value after it went through JSON: dates and bigints are text, what has a `toJSON` is what that gives, a property that
- * may be undefined may be missing, methods are gone, a set is a list and a map an object. Nothing at all is null. An enum of texts is
- * the union of its values.
+ * The type of a value after JSON: dates and bigints are text; an object with `toJSON` is its result; a property that may be undefined is
+ * optional; methods are missing; a set is a list, a map an object. Undefined is null. A string enum is the union of its values.
  */
 export type Json<T> = unknown extends T
   ? T
@@ -27,12 +26,14 @@ export type Json<T> = unknown extends T
                       ? JsonObject<T>
                       : T;
 
-/** A client does not have the enum, but its values. A text with a brand keeps it: a template would make it unreadable. */
+/**
+ * The values of an enum, because a client does not have the enum. A branded text keeps its brand, which a template would make unreadable.
+ */
 type JsonText<T extends string> = T extends object ? T : `${T}`;
 
 type Callable = (...parameters: never) => unknown;
 
-/** One object type, and not the intersection of what is always there and what may be missing. Order and comments stay. */
+/** One object type, instead of an intersection of required and optional properties. It keeps order and comments. */
 type JsonObject<T> = { -readonly [Key in keyof T as Exclude<ShownKey<T, Key>, UndefinedKey<T>>]-?: Json<T[Key]> } & {
   -readonly [Key in keyof T as Extract<ShownKey<T, Key>, UndefinedKey<T>>]?: Json<Exclude<T[Key], undefined>>;
 } extends infer Shown
