@@ -13,13 +13,13 @@ import { takeAction } from '../wire/codec.js';
 import type { RequestId } from '../wire/messages.js';
 import type { ConsumerGroups } from './consumer-groups.js';
 
-/** What stands in the place of a client's request where a consumer subscribes by itself, in `onConnect` for example. */
+/** Replaces a client's request if a consumer subscribes by itself, for example in `onConnect`. */
 export interface OwnRequest {
-  /** The request id of its events. Take a text, because the request ids of clients are numbers, mostly. */
+  /** The request id of its events. Use a text, because clients' request ids are mostly numbers. */
   readonly requestId: string;
 }
 
-/** The session of a consumer, as far as the consumer itself asks it for something. */
+/** The part of a consumer's session that the consumer itself uses. */
 export interface BoundSession {
   readonly scope: Scope;
   readonly unitOfWork: UnitOfWork;
@@ -28,11 +28,15 @@ export interface BoundSession {
   /** The address of this consumer. */
   readonly name: string;
   readonly groups: ConsumerGroups;
-  /** The permissions of an action, by its name on the wire; those of the consumer where it has no such action. */
+  /** The permissions of an action, by its name on the wire; those of the consumer if it has no such action. */
   permissionsOf(action: string): PermissionChecker;
   addGroup(group: string): Promise<void>;
   readonly signal: AbortSignal;
-  /** Both belong to the request under way, awaited or not. @throws ConfigurationError for a method that observes nothing */
+  /**
+   * Subscribes; the work belongs to the running request, whether its code awaits it or not, as does that of `unsubscribe`.
+   *
+   * @throws ConfigurationError for a method that observes nothing
+   */
   subscribe(method: unknown, kwargs: unknown, context: ActionContext | OwnRequest): Promise<void>;
   unsubscribe(method: unknown, kwargs: unknown, requestId: RequestId | undefined): Promise<void>;
   sendToGroup(group: string, message: ChannelMessage): Promise<void>;
@@ -40,25 +44,26 @@ export interface BoundSession {
   sendJson(value: unknown): void;
   sendBinary(data: Uint8Array): void;
   closeSocket(code: number, reason: string): void;
-  /** The request under way waits for the promise before its reply, awaited or not. */
+  /** Makes the running request wait for the promise before its reply, whether its code awaits it or not. */
   own<T>(work: Promise<T>): Promise<T>;
 }
 
-/** Where a consumer has its session, once it is bound. */
+/** The property that holds the session of a bound consumer. */
 export const boundSession: unique symbol = Symbol('signalbox:session');
 
-/** Binds a consumer to its session; done once, after the container built it. */
+/** Binds a consumer to its session, once, after the container has built it. */
 export function bindConsumer(consumer: ApiConsumer, session: BoundSession): void {
   Object.defineProperty(consumer, boundSession, { value: session });
 }
 
 /**
- * The base of all consumers: one instance per connection and stream. Its public methods with `@Action` are what clients
- * may call; an observer is a public method with `@ModelObserver`; everything else is protected or private.
+ * The base class of all consumers, with one instance per connection and stream. Clients may call its public methods with `@Action`; a
+ * public method with `@ModelObserver` is an observer; everything else is protected or private.
  */
 export abstract class ApiConsumer {
   /**
-   * The observers that the consumer subscribes to by itself, by their request ids: for the types of clients, who hear them without asking.
+   * The observers that the consumer subscribes to by itself, by their request ids. They give clients the types of events that they receive
+   * without a request.
    *
    * ```ts
    * override readonly requestIds = { lobby: 'onMessage' } as const;
@@ -67,7 +72,7 @@ export abstract class ApiConsumer {
    */
   declare readonly requestIds?: Readonly<Record<string, string>>;
 
-  /** @throws ConfigurationError in a constructor, where the consumer has no session yet */
+  /** @throws ConfigurationError in a constructor, when the consumer has no session yet */
   protected get [boundSession](): BoundSession {
     throw new ConfigurationError({
       class: this.constructor.name,
@@ -82,8 +87,8 @@ export abstract class ApiConsumer {
   }
 
   /**
-   * The user who is logged in: there is one in every action behind `@Permissions(IsAuthenticated)`. A consumer that serves guests too
-   * asks for `this.scope.user`, which may be undefined.
+   * The logged-in user; it is there in every action with `@Permissions(IsAuthenticated)`. A consumer that also serves guests should read
+   * `this.scope.user`, which may be undefined.
    *
    * @throws NotAuthenticated while no user is logged in (401)
    * @throws ConfigurationError for an identity whose user no middleware loads
@@ -99,24 +104,24 @@ export abstract class ApiConsumer {
     });
   }
 
-  /** The address of this consumer, for `sendToChannel` from anywhere else. */
+  /** The address of this consumer, for `sendToChannel` in other code. */
   protected get channelName(): string {
     return this[boundSession].name;
   }
 
-  /** The groups that this consumer joined by `addGroup` or `@Groups`; in `onDisconnect`, those that it was in. */
+  /** The groups that this consumer joined by `addGroup` or `@Groups`; in `onDisconnect`, the groups that it was in. */
   protected get joinedGroups(): readonly string[] {
     return this[boundSession].groups.names;
   }
 
-  /** Aborted when the connection, or this stream of it, ends, and when the server closes. */
+  /** Aborted when the connection or this stream ends, and when the server closes. */
   protected get signal(): AbortSignal {
     return this[boundSession].signal;
   }
 
   /**
-   * Tells which action a payload asks for, where it is not its `action`: takes the name out of the payload, whose rest is
-   * kwargs. Undefined is answered 405, and what it throws like what an action throws, with `"action": null`.
+   * Takes the action's name out of a payload, the rest of which is kwargs. Override it if clients do not send the name as `action`.
+   * Undefined is answered with 405; its errors are answered like an action's, with `"action": null`.
    *
    * ```ts
    * protected override getActionName(payload: Record<string, unknown>) {
@@ -135,32 +140,31 @@ export abstract class ApiConsumer {
     return takeAction(payload);
   }
 
-  /** Runs before the first request; what it throws is answered to every request of this stream. */
+  /** Runs before the first request. If it throws, every request of this stream is answered with that error. */
   protected onConnect(): Promise<void> | void {}
 
-  /** Takes the binary frames of a consumer with `@Consumer({ binary: true })`, in line with its requests. */
+  /** Receives the binary frames of a consumer with `@Consumer({ binary: true })`, in line with its requests. */
   protected onBinary(_data: Uint8Array): Promise<void> | void {}
 
   /**
-   * Runs after a request that logged a user in or out in this socket, in line with the others: `this.scope.user` is the new one, or
-   * the former one where the request failed. What was subscribed to before, and the groups that `addGroup` joined, have ended.
+   * Runs after a request that logged a user in or out in this socket, in line with the other requests. `this.scope.user` is the new user,
+   * or the former one if the request failed. Former subscriptions, and groups that `addGroup` joined, have ended.
    */
   protected onUserChange(): Promise<void> | void {}
 
-  /** Runs once after the last request, however the connection, or this stream of it, ended. */
+  /** Runs once after the last request, however the connection or this stream ended. */
   protected onDisconnect(_code: number): Promise<void> | void {}
 
   /**
-   * From the reply of the current request on, committed changes in the groups of these kwargs are events with its request
-   * id. Subscribing again with the same request id adds to the same subscription. A request that fails has subscribed to
-   * nothing.
+   * Subscribes to an observer: after the reply of the current request, committed changes in the groups of these kwargs become events with
+   * its request id. Subscribing again with the same request id adds to the same subscription. A request that fails subscribes to nothing.
    *
-   * Where no client asked, in `onConnect` and `onUserChange` for example, a request id of the application's own stands in the place of the
-   * context: `{ requestId: 'lobby' }`. The events begin at once; the permissions of the consumer are asked for them, with the action
-   * `on_connect` and these kwargs.
+   * Without a client's request, for example in `onConnect` and `onUserChange`, pass a request id of your own instead of the context: `{
+   * requestId: 'lobby' }`. Then the events begin at once, and the consumer's permissions are asked for them with the action `on_connect`
+   * and these kwargs.
    *
    * @throws ParseError for a request without a request id (400)
-   * @throws ConfigurationError for a request id of its own that is empty, too long, or another observer's in `requestIds`
+   * @throws ConfigurationError for an own request id that is empty, too long, or another observer's in `requestIds`
    */
   protected subscribe<Method extends ObserverMethod>(
     observer: Method,
@@ -171,9 +175,9 @@ export abstract class ApiConsumer {
   }
 
   /**
-   * Takes the groups of these kwargs out of the subscription with the request id of the context, as DCRF does, which ends with its last
-   * group, and at once where there are no kwargs; without a context, out of all subscriptions of this connection. Ending what is not
-   * there is no error.
+   * Removes the groups of these kwargs from the subscription with the context's request id, as DCRF does. The subscription ends with its
+   * last group, or at once without kwargs. Without a context, removes the groups from all subscriptions of this connection. Does nothing if
+   * there is no such subscription.
    */
   protected unsubscribe<Method extends ObserverMethod>(
     observer: Method,
@@ -184,16 +188,16 @@ export abstract class ApiConsumer {
   }
 
   /**
-   * From now on, messages to this group reach the `@OnMessage` methods of this consumer. Idempotent; ends with the connection.
+   * Joins a group: its messages reach the `@OnMessage` methods of this consumer. Idempotent; ends with the connection.
    *
-   * @throws StreamClosed or Disconnected, once the connection or this stream of it has ended
-   * @throws ChannelLayerUnavailable (503) while the server of the channel layer is away
+   * @throws StreamClosed or Disconnected after the connection or this stream has ended
+   * @throws ChannelLayerUnavailable (503) while the channel layer cannot be reached
    */
   protected addGroup(group: string): Promise<void> {
     return this.#own((session) => session.addGroup(group));
   }
 
-  /** Leaves a group. Idempotent; what subscriptions listen to is not touched. */
+  /** Leaves a group. Idempotent; does not affect the groups of subscriptions. */
   protected removeGroup(group: string): Promise<void> {
     return this.#own((session) => session.groups.remove(group));
   }
@@ -201,36 +205,35 @@ export abstract class ApiConsumer {
   /**
    * Sends a message of JSON values to the `@OnMessage` methods of all consumers in a group.
    *
-   * @throws ChannelLayerUnavailable (503) while the server of the channel layer is away; MessageTooLarge
+   * @throws ChannelLayerUnavailable (503) while the channel layer cannot be reached; MessageTooLarge
    */
   protected sendToGroup(group: string, message: ChannelMessage): Promise<void> {
     return this[boundSession].sendToGroup(group, message);
   }
 
-  /** Sends a message to the `@OnMessage` methods of one consumer, by its `channelName`. Dropped where it is gone. */
+  /** Sends a message to the `@OnMessage` methods of one consumer, by its `channelName`. The message is dropped if the consumer is gone. */
   protected sendToChannel(channel: string, message: ChannelMessage): Promise<void> {
     return this[boundSession].sendToChannel(channel, message);
   }
 
   /**
-   * Sends a frame of the application's own making to the client, in the envelope of its stream where there is one. After the end
-   * of the connection or stream it is dropped, with a note in the development log.
+   * Sends a payload of your own to the client, in the envelope of its stream if it has one. After the end of the connection or stream it is
+   * dropped, with a note in the development log.
    */
   protected sendJson(value: unknown): void {
     this[boundSession].sendJson(value);
   }
 
-  /** Sends a binary frame, which names its stream where there is one, or drops it as `sendJson` does. */
+  /** Sends a binary frame, with the name of its stream if it has one; dropped in the same cases as with `sendJson`. */
   protected sendBinary(data: Uint8Array): void {
     this[boundSession].sendBinary(data);
   }
 
   /**
-   * Closes the socket; behind a demultiplexer this stream only, and the client gets a frame (410), and the others
-   * live. Called within a request, once that has been answered.
+   * Closes the socket; behind a demultiplexer only this stream: then the client gets a frame (410), and the other streams stay open. Within
+   * a request, it closes after the reply.
    *
-   * @throws RangeError for a code that must not be sent (1000 and 3000 to 4999 are an application's own), or a reason above
-   * 123 bytes
+   * @throws RangeError for a code that must not be sent (applications may send 1000 and 3000 to 4999), or a reason above 123 bytes
    */
   protected close(code: number = CloseCode.normal, reason = ''): void {
     if (code !== CloseCode.normal && !(code >= 3000 && code <= 4999))
@@ -239,7 +242,7 @@ export abstract class ApiConsumer {
     this[boundSession].closeSocket(code, reason);
   }
 
-  /** Awaited or not, what it does belongs to the request under way. */
+  /** Runs work that belongs to the running request, whether its code awaits it or not. */
   #own<T>(work: (session: BoundSession) => Promise<T>): Promise<T> {
     const session = this[boundSession];
     return session.own(work(session));

@@ -11,35 +11,35 @@ import type { ModelTraits, PlainTraits } from './model-options.js';
 
 /** One action as a client sees it. */
 export interface ActionApi<Kwargs, Reply, Part> {
-  /** `{}` where it takes none. */
+  /** The kwargs of the action; `{}` if it takes none. */
   readonly kwargs: Kwargs;
   /** The `data` of its final reply, as JSON shows them. */
   readonly reply: Reply;
-  /** What a generator sends before its reply; never where it is none. */
+  /** The data of a part, which a generator sends before its reply; never for other actions. */
   readonly part: Part;
 }
 
 /** One observer as a client sees it. */
 export interface ObserverApi<Kwargs, Event> {
-  /** The kwargs of the subscriptions that the observer is given. */
+  /** The kwargs of the observer's subscriptions. */
   readonly kwargs: Kwargs;
   /** `{ action, data }` of each of its events, as JSON shows them. */
   readonly event: Event;
 }
 
 /**
- * What a client may call on a consumer and hear from it: every public method is an action, or an observer where its first
- * parameter is a `ModelEvent`. Values are as JSON shows them.
+ * The types of a consumer for clients: its actions and events. Every public method is an action, or an observer if its first parameter is a
+ * `ModelEvent`. Values have their types after JSON.
  *
- * Types cannot see what decorators say: that a method bears `@Action` at all, its `name`, the defaults of a schema, what a
- * declared `reply` leaves out. `reply(entity, { serializer })` and an annotated return type are seen.
+ * Types cannot see decorators: whether a method has `@Action`, its `name`, the defaults of a schema, which fields a declared `reply` leaves
+ * out. They do see `reply(entity, { serializer })` and annotated return types.
  */
 export interface ConsumerApi<C> {
-  /** Keyed by the name of the method. */
+  /** Actions by the names of their methods. */
   readonly actions: { readonly [Name in keyof C as Extract<ActionName<C>, Name>]: ActionOf<C, C[Name]> };
-  /** Keyed by the name of the method. */
+  /** Observers by the names of their methods. */
   readonly observers: { readonly [Name in keyof C as Extract<ObserverName<C>, Name>]: ObserverOf<C[Name]> };
-  /** What the consumer subscribes to by itself, by request id: its `requestIds`. */
+  /** Subscriptions that the consumer makes by itself, by request id: its `requestIds`. */
   readonly subscriptions: OwnSubscriptions<C>;
 }
 
@@ -47,10 +47,10 @@ type OwnSubscriptions<C> = C extends { readonly requestIds: infer Ids }
   ? { readonly [Id in keyof Ids]: Ids[Id] extends ObserverName<C> ? ObserverOf<C[Ids[Id]]> : never }
   : Record<never, never>;
 
-/** Carries types only; no value is ever there. */
+/** Carries types only; it never has a value. */
 export declare const takenAway: unique symbol;
 
-/** The type of a method that is no action any more: `without`. */
+/** The type of a method that `without` has removed from the actions. */
 export interface TakenAway {
   readonly [takenAway]: true;
 }
@@ -68,14 +68,14 @@ type IsObserver<M> = M extends ObserverMethod
   : false;
 
 type ObserverName<C> = { [Name in PublicMethod<C>]: IsObserver<C[Name]> extends true ? Name : never }[PublicMethod<C>];
-/** The methods of a consumer that are actions, as far as types tell. */
+/** The names of a consumer's methods that are actions, as far as types show. */
 export type ActionName<C> = Exclude<PublicMethod<C>, ObserverName<C>>;
 
 type ObserverOf<M> = M extends (event: infer Event, subscription: Subscription<infer Kwargs>) => unknown
   ? ObserverApi<Json<Kwargs>, EventShape<Event>>
   : never;
 
-/** Each of the three actions for itself, so that `event.action === 'delete'` narrows the data. */
+/** Each of the three actions separately, so that `event.action === 'delete'` narrows the data. */
 type EventShape<Event> = Event extends { readonly action: infer Action; readonly data: infer Data }
   ? { readonly action: Action; readonly data: Json<Data> }
   : Event extends { readonly signal: infer Name; readonly data: infer Data }
@@ -89,17 +89,17 @@ type ActionOf<C, M> = M extends (...parameters: infer Parameters) => infer Retur
 type ModelOf<C> = C extends ModelConsumerTypes<infer Model, unknown> ? Model : never;
 type SerializerOf<C> = C extends ModelConsumerTypes<unknown, infer S> ? S : never;
 
-/** By what clients name a row of it. */
+/** The value by which clients name a row of the consumer. */
 type LookupOf<C> = C extends { readonly [modelConsumerTypes]: { readonly traits: infer Traits extends ModelTraits } }
   ? Traits
   : PlainTraits;
 type LookupValue<Entity, Field> = Field extends keyof Entity ? FieldInput<Entity[Field]> : KeyOf<Entity>;
 
-/** Inferred, so that editors show the object and not the name of this type. */
+/** Inferred, so that editors show the object instead of this type's name. */
 type OneObject<T> = T extends infer Shown ? { [Key in keyof Shown]: Shown[Key] } : never;
 type NoKwargs = Record<never, never>;
 
-/** `[object?, kwargs?, context?]` -> what a client sends. */
+/** `[object?, kwargs?, context?]` -> the kwargs that a client sends. */
 type KwargsOfAction<C, Parameters extends readonly unknown[]> =
   Required<Parameters> extends readonly [infer First, ...infer Rest]
     ? First extends ActionContext
@@ -125,7 +125,7 @@ type Final<Returned> = Returned extends Generator<unknown, infer Result> | Async
 
 type PartOf<C, Returned> = Returned extends Generator<infer Part> | AsyncGenerator<infer Part> ? Shown<C, Part> : never;
 
-/** The consumer's own model goes through its serializer. */
+/** The shown type of a result: rows of the consumer's own model have their serializer's view. */
 type Shown<C, Result> = unknown extends Result
   ? Result
   : Result extends ActionReply<infer View>
@@ -140,7 +140,7 @@ type Shown<C, Result> = unknown extends Result
           ? ViewOf<SerializerOf<C>>
           : Result;
 
-/** Also one of `find(…, { populate })`, whose type is narrower than that of the model. */
+/** Whether a type is a row, including one of `find(…, { populate })`, whose type is narrower than the model's. */
 type IsRow<C, T> = [T] extends [never]
   ? false
   : [ModelOf<C>] extends [never]

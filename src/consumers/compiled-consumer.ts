@@ -23,20 +23,20 @@ import { BaseModelConsumer, modelOf, narrowingOf, overrides, settingsOf } from '
 
 export type ConsumerClass = ConcreteClass<ApiConsumer>;
 
-/** What decorators wrote on a consumer class and on those it extends, read once when the application starts. */
+/** The declarations of a consumer class and of the classes that it extends, read from their decorators once at start-up. */
 export interface CompiledConsumer {
   readonly consumer: ConsumerClass;
   readonly actions: Actions;
-  /** By the member that observes. */
+  /** Observers by their members. */
   readonly observers: ReadonlyMap<string, Observer>;
   readonly observersById: ReadonlyMap<string, Observer>;
   readonly permission: PermissionExpression;
   readonly permissions: PermissionChecker;
-  /** What `@Consumer` was given. */
+  /** The options of `@Consumer`. */
   readonly options: ConsumerOptions;
   /** The groups that each connection joins. */
   readonly groups: readonly string[];
-  /** The methods that take messages, by type. */
+  /** The methods that receive messages, by the type of message. */
   readonly messages: ReadonlyMap<string, string>;
   readonly detached: readonly string[];
   /** The model of a model consumer. */
@@ -45,14 +45,14 @@ export interface CompiledConsumer {
   readonly lookupKwarg: string;
   /** Whether its query may leave rows out. */
   readonly isNarrowed: boolean;
-  /** Whether no event has to be asked for: no permission stands on it or on one of its actions, and its query leaves no row out. */
+  /** Whether no event needs a check: neither the consumer nor its actions have permissions, and its query leaves no row out. */
   readonly isOpen: boolean;
-  /** Whether `getActionName` is overridden: the name of an action is not its `action` then. */
+  /** Whether `getActionName` is overridden, so that a payload's `action` is not the action's name. */
   readonly takesActionName: boolean;
 }
 
 /**
- * @param id tells this class from others of the same name, alike in every process
+ * @param id identifies this class among others of its name, equally in every process
  * @throws ConfigurationError for everything that could not work
  */
 export function compileConsumer(
@@ -96,7 +96,7 @@ export function compileConsumer(
   };
 }
 
-/** What another copy of a package wrote down does nothing here, and says nothing. */
+/** Refuses declarations of another copy of a package, which would silently do nothing. */
 function checkCopies(consumer: ConsumerClass, actions: Actions, observers: ReadonlyMap<string, Observer>): void {
   const declared = [...actions.values()];
   const shown = [...declared.map(({ reply }) => reply), ...[...observers.values()].map(({ serializer }) => serializer)];
@@ -153,10 +153,12 @@ function messagesOf(consumer: ConsumerClass): ReadonlyMap<string, string> {
   return members;
 }
 
-/** Those of the mixins, whose object is no right to anything but itself. */
+/** The mixins' actions on one row: their object gives no right to anything else. */
 const rowActions: ReadonlySet<string> = new Set(['retrieve', 'update', 'patch', 'delete', 'subscribeInstance']);
 
-/** A right that is checked in the code of an action cannot be asked for again: the subscription would go on for ever. */
+/**
+ * Refuses a right that is only checked in the code of an action: it could not be asked again, and the subscription would go on for ever.
+ */
 function checkRevocations(
   consumer: ConsumerClass,
   expressions: readonly PermissionExpression[],
@@ -178,7 +180,10 @@ function checkRevocations(
   }
 }
 
-/** A client that subscribes to a group-less observer hears of every row, also of those that the query keeps from the client. */
+/**
+ * Refuses observers without groups for narrowed queries: their subscriptions receive every row, including those that the query hides from
+ * the client.
+ */
 function checkGroups(consumer: ConsumerClass, observers: ReadonlyMap<string, Observer>, model: Class): void {
   const narrowing = narrowingOf(consumer);
   const withGroups = new Set(consumerGroupDeclarations.read(consumer).values());
@@ -211,7 +216,7 @@ function checkDetailActions(consumer: ConsumerClass, actions: Actions): void {
   }
 }
 
-/** A type that does not exist at run time tells nothing: the object is loaded by the consumer's model in any case. */
+/** Whether the type is the model. A type that does not exist at run time counts as the model, by which the object is loaded in any case. */
 function isOf(model: ConcreteClass, taken: unknown): boolean {
   if (typeof taken !== 'function' || taken === Function) return true;
   return taken === model || model.prototype instanceof taken;

@@ -3,11 +3,11 @@ import type { Holdings, Quotas } from './quotas.js';
 
 /** The groups that the channel of one consumer has joined, by `addGroup` or `@Groups`. */
 export class ConsumerGroups {
-  /** Each with the promise of having joined. */
+  /** The joined groups, each with the promise of its joining. */
   #joined: Map<string, Promise<void>> | undefined;
   #end: Error | undefined;
 
-  /** @param holdings where the number of groups is kept */
+  /** @param holdings counts the groups */
   constructor(
     private readonly layer: ChannelLayer,
     private readonly channel: string,
@@ -15,12 +15,12 @@ export class ConsumerGroups {
     private readonly quotas: Quotas,
   ) {}
 
-  /** The connection, or this stream of it, has ended for this reason; a group that was joined now would never be left. */
+  /** Ends the groups for this reason: a group that is joined after the end of the connection or stream would never be left. */
   end(reason: Error): void {
     this.#end ??= reason;
   }
 
-  /** Why nothing may be joined or sent any more. */
+  /** The reason why no group may be joined and nothing may be sent any more; undefined before the end. */
   get ended(): Error | undefined {
     return this.#end;
   }
@@ -30,9 +30,9 @@ export class ConsumerGroups {
   }
 
   /**
-   * Resolves once the channel is in the group, also for a caller that finds it joining.
+   * Joins a group; resolves when the channel is in it, also for a caller that comes while it is joining.
    *
-   * @throws the reason of the end, once the connection or stream has ended
+   * @throws the reason of the end, after the connection or stream has ended
    */
   async add(group: string): Promise<void> {
     checkApplicationGroup(group);
@@ -53,7 +53,7 @@ export class ConsumerGroups {
     await this.layer.discard(group, this.channel);
   }
 
-  /** One that cannot be joined is not noted as joined; one that is joined too late is left again. */
+  /** Joins a group. If that fails, the group is not noted; if the end came meanwhile, the group is left again. */
   async #join(group: string): Promise<void> {
     try {
       await this.layer.add(group, this.channel);

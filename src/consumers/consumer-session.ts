@@ -51,7 +51,7 @@ import type { Holdings, Quotas } from './quotas.js';
 import { RequestQueue } from './request-queue.js';
 import { rightsFor } from './subscription-authorizer.js';
 
-/** What all connections of an application share. */
+/** Services that all connections of an application share. */
 export interface SessionServices {
   readonly layer: ChannelLayer;
   readonly dispatcher: Dispatcher;
@@ -60,10 +60,10 @@ export interface SessionServices {
   readonly subscribed: SubscriptionIndex;
   readonly feed: {
     /**
-     * The read of the change log that a subscription to an observer begins behind, if it begins now.
+     * The read of the change log after which a subscription to an observer begins, if it begins now.
      *
-     * @param isInTransaction whether a read of its own must not be waited for
-     * @throws where the database fails
+     * @param isInTransaction whether the caller must not wait for a read of its own
+     * @throws if the database fails
      */
     positionFor(observer: Observer, isInTransaction: boolean): Promise<number>;
   };
@@ -73,49 +73,49 @@ export interface SessionServices {
   readonly clock: Clock;
 }
 
-/** The connection behind a session. */
+/** The connection of a session. */
 export interface SessionConnection {
   readonly scope: Scope;
   readonly quotas: Quotas;
-  /** Undefined unless the explorer looks at it. */
+  /** Undefined unless the explorer watches the connection. */
   readonly inspector: DeliveryInspector | undefined;
-  /** @param latest tells the row of an event of which only the latest is worth sending */
+  /** @param latest names the row of an event of which only the latest is worth sending */
   send(reply: Reply, stream: string | undefined, latest?: string): void;
-  /** A text frame that is no reply. */
+  /** Sends a text frame that is no reply. */
   sendText(text: string, stream: string | undefined): void;
   sendBinary(data: Uint8Array, stream: string | undefined): void;
   readonly outbound: {
     /** Whether everything that was sent has left. */
     readonly isIdle: boolean;
-    /** Resolves once the client has read enough for more to be worth sending; undefined where it has. */
+    /** Resolves when the client has read enough to be sent more; undefined if it already has. */
     ready(): Promise<void> | undefined;
   };
-  /** Closes the socket, or this stream of it where there are several. */
+  /** Closes this stream, or the socket on a route without streams. */
   closeStream(stream: string | undefined, code: number, reason: string): void;
-  /** Closes the socket, whatever else goes through it. */
+  /** Closes the socket, with all its streams. */
   close(code: number, reason: string): void;
 }
 
 type Work = () => Promise<void> | void;
 
-/** What this instance and its permissions make of an action; a question of a permission may be a field, which only instances show. */
+/** Facts of an action on this instance. They need the instances of permissions, because a permission's question may be a field. */
 interface ActionTraits {
-  /** Whether a permission has an opinion on the object of a request. */
+  /** Whether a permission judges the object of a request. */
   readonly looksAtObject: boolean;
-  /** Whether the object of a request is shown as it is stored. */
+  /** Whether the object of a request is only shown, as it is stored. */
   readonly showsOnly: boolean;
 }
 
-/** Actions of the protocol; a consumer with one of its own of that name keeps it. */
+/** Actions of the protocol; a consumer's own action of this name has precedence. */
 const cancelAction = 'cancel';
 const unsubscribeAction = 'unsubscribe';
-/** The action that permissions are given for a subscription that no client asked for; no action has this name on the wire. */
+/** The action's name that permissions see for a subscription without a client's request; no action has this name on the wire. */
 const ownAction = 'on_connect';
 
-/** Heap of a request without what came, in bytes: measured, and rounded up. */
+/** Bytes of heap of a request without its frame: measured, and rounded up. */
 const requestBytes = 1_024;
 
-/** Heap of a binary frame that waits in line. */
+/** Bytes of heap of a waiting binary frame. */
 export function binaryFrameBytes(data: Uint8Array): number {
   return requestBytes + heapBytesOf(data);
 }
@@ -126,21 +126,21 @@ const disconnected = new Disconnected();
 let requests = 0;
 
 /**
- * One consumer of one connection, from its first frame to its end: requests go through its queue to the dispatcher, messages of the
- * channel layer to its observers and message methods.
+ * One consumer of one connection, from its first frame to its end. It passes requests through its queue to the dispatcher, and messages of
+ * the channel layer to its observers and message methods.
  */
 export class ConsumerSession implements RequestTarget, BoundSession {
   /** The address of the consumer on the channel layer. */
   readonly name: string;
   readonly instance: ApiConsumer;
   readonly scope: Scope;
-  /** Undefined unless the explorer looks at the connection. */
+  /** Undefined unless the explorer watches the connection. */
   readonly inspector: DeliveryInspector | undefined;
   readonly quotas: Quotas;
   readonly settings: Settings;
   readonly logger: Logger;
   readonly lookupKwarg: string;
-  /** Begun from the database of the consumer's model. */
+  /** The unit of work, begun in the database of the consumer's model. */
   readonly unitOfWork: UnitOfWork;
   readonly groups: ConsumerGroups;
   readonly subscriptions: Subscriptions;
@@ -150,26 +150,26 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   readonly #detached: DetachedMethods | undefined;
   /** Made at the first request for an object. */
   #traits: Map<ActionDefinition, ActionTraits> | undefined;
-  /** Aborts the consumer's `signal`. Made when the consumer asks for it. */
+  /** Aborts the consumer's `signal`; made when the consumer reads it. */
   #controller: AbortController | undefined;
   #end: ApiError | Disconnected | undefined;
-  /** What every request is answered with from now on. */
+  /** The error with which every later request is answered. */
   #refusal: ApiError | undefined;
-  /** Whether it began while the channel layer was away. */
+  /** Whether it began while the channel layer could not be reached. */
   #isCutOff = false;
   #closing: Promise<void> | undefined;
   #waitingMessages = 0;
-  /** How often a user has left. What was asked for as one of them is not for the next one. */
+  /** The number of users that have left. A request of one of them must not subscribe for the next. */
   #usersLeft = 0;
-  /** The same, counted once their groups are left too: messages that came before may be theirs. */
+  /** The number of users whose groups are left too: earlier messages may be theirs. */
   #groupsLeft = 0;
-  /** Whether `onUserChange` of the consumer has still to run. */
+  /** Whether the consumer's `onUserChange` still has to run. */
   #owesUserChange = false;
   #lastMessage: Promise<void> = Promise.resolve();
 
   /**
    * @param stream undefined on a route with one consumer
-   * @throws what the consumer's constructor throws
+   * @throws the error of the consumer's constructor
    */
   constructor(
     readonly compiled: CompiledConsumer,
@@ -198,7 +198,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     void this.#queue.addWork(() => this.#connect());
   }
 
-  /** Aborted when the connection, or this stream of it, ends, and when the server closes. */
+  /** Aborted when the connection or this stream ends, and when the server closes. */
   get signal(): AbortSignal {
     if (!this.#controller) {
       this.#controller = new AbortController();
@@ -207,9 +207,9 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     return this.#controller.signal;
   }
 
-  // What comes from the client
+  // Frames of the client
 
-  /** A request, or what a client took for one; answered in line with the others. Never throws. */
+  /** Receives a request, or a frame that is no valid request; it is answered in line with the others. Never throws. */
   receiveRequest(payload: unknown): void {
     const { quotas } = this;
     try {
@@ -219,13 +219,13 @@ export class ConsumerSession implements RequestTarget, BoundSession {
       this.#accept(toRequest(payload, takeName, quotas.limits.requestIdLength), payload);
     } catch (thrown) {
       const error = this.#translate(thrown);
-      // A line that is full is not made longer.
+      // A full queue is not made longer by an error reply.
       if (error instanceof Throttled) this.#tell(error, payload);
       else this.#receiveInLine(async () => error, requestBytes + heapBytesOf(payload), payload);
     }
   }
 
-  /** A binary frame, in line with the requests. What the consumer throws is answered. Never throws. */
+  /** Receives a binary frame, in line with the requests. Errors of the consumer are answered. Never throws. */
   receiveBinary(data: Uint8Array): void {
     this.#receiveInLine(
       async () => this.#refusal ?? (await this.#runHook('binary', () => this.instance['onBinary'](data))),
@@ -249,7 +249,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.#answer(errorReply(error, { action: this.compiled.takesActionName ? null : action, requestId }), error);
   }
 
-  /** Answers a frame that does not become a request of the dispatcher, which would log it. */
+  /** Answers a frame that does not reach the dispatcher, which would log it. */
   #answer(reply: Reply, error?: ApiError): void {
     this.send(reply);
     this.services.activity?.request(reply, this.stream ?? this.instance.constructor.name, error);
@@ -267,7 +267,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.#queue.add(new Request(this, definition, ++requests, asked, bytes));
   }
 
-  /** Not in line: it would wait behind what it is to cancel. */
+  /** Cancels at once: in line, it would wait for the request that it is to cancel. */
   #cancel(asked: ActionRequest): void {
     const { action, requestId } = asked;
     const { target } = asked.kwargs;
@@ -283,7 +283,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.#answer(errorReply(error, asked), error);
   }
 
-  /** A client that does not read what it was sent holds up what it asks for. */
+  /** Starts a request. If the client does not read its replies, its requests wait. */
   #start(request: Request): void {
     const ready = this.connection.outbound.isIdle ? undefined : this.ready();
     if (ready) void ready.then(() => this.#carry(request));
@@ -300,7 +300,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     else this.services.dispatcher.dispatch(request);
   }
 
-  /** In line, so that it comes after the request that subscribed; one that is detached may still be about to. */
+  /** Unsubscribes in line, so that it comes after the request that subscribed; a detached request may still be about to subscribe. */
   async #unsubscribe(request: Request): Promise<void> {
     const { target } = request.kwargs;
     request.isStarted = true;
@@ -319,7 +319,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     request.settle();
   }
 
-  // What the dispatcher asks of the consumer
+  // Calls of the dispatcher
 
   checkedKey(sent: unknown): unknown {
     const { model } = this.compiled;
@@ -369,7 +369,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     return writeRow(this.instance, request, { kind, key, data, ...(isJudged && { judge }) });
   }
 
-  /** Whether the object of a request is shown as it is, and no permission looks at it: then it need not be an entity. */
+  /** Whether the object of a request is shown as it is stored, and no permission judges it: then it need not be an entity. */
   #showsOnly(context: ActionContext): boolean {
     if (!(context instanceof Request) || !context.definition) return false;
     const { showsOnly, looksAtObject } = this.#traitsOf(context.definition);
@@ -425,7 +425,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     const { quotas } = this;
     if (request.isDetached) quotas.abandonedDetached += 1;
     else quotas.abandoned += 1;
-    // Work that heeds its signal ends within this tick.
+    // Work that heeds its signal ends within this turn of the event loop.
     queueMicrotask(() => {
       if (!request.isSettled) request.timer = this.services.dispatcher.log.watchAbandoned(request);
     });
@@ -442,9 +442,9 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.#queue.settled(request);
   }
 
-  // What the consumer does
+  // Calls of the consumer
 
-  /** The request of this consumer that the running code works for, while it is not answered. */
+  /** The request of this consumer that the running code works for, until it is answered. */
   get requestUnderWay(): Request | undefined {
     const request = currentRequest();
     return request?.target === this && !request.isOver ? request : undefined;
@@ -454,7 +454,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     return this.#queue.running;
   }
 
-  /** @throws ConfigurationError where the method is no observer of the consumer */
+  /** @throws ConfigurationError if the method is no observer of the consumer */
   #requireObserver(method: unknown): Observer {
     for (const observer of this.compiled.observers.values())
       if (Reflect.get(this.instance, observer.member) === method) return observer;
@@ -472,7 +472,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     return this.own(this.#subscribe(observer, kwargs, asked, request), request);
   }
 
-  /** What stands for the request that no client made. */
+  /** The context in place of a client's request. */
   #ownContext({ member }: Observer, kwargs: unknown, { requestId }: OwnRequest): ActionContext {
     const { scope, signal } = this;
     const { requestIds } = this.instance;
@@ -492,7 +492,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     return new ActionContext({ scope, action: ownAction, requestId, kwargs: { ...(kwargs as object) }, signal });
   }
 
-  /** Undone if its request fails; refused if its request has been answered already, or its user is not there any more. */
+  /** Subscribes. The subscription is undone if its request fails, and refused if the request was already answered or its user has left. */
   async #subscribe(
     observer: Observer,
     kwargs: unknown,
@@ -503,7 +503,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     const { requestId, action } = context;
     const usersLeft = this.#usersLeft;
     const groups = await observer.groupsOfSubscription(this.instance, kwargs);
-    // The very request may have logged in since, where it does not await this.
+    // If the request does not await this, it may itself have logged in since.
     if (usersLeft !== this.#usersLeft) throw new Revoked();
     if (!request) context.signal.throwIfAborted();
     else if (request.abortReason) throw request.abortReason;
@@ -529,17 +529,17 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     });
     this.#events.expect(record, noted);
     await this.#begin(record, known ? added : []);
-    // Behind the joining, and as if never asked before: what changes the rights from now on is asked again.
+    // Asked after joining the groups, without earlier answers: later changes of the rights cause a recheck.
     if (observer.hasRights) noted.rights = await rightsFor(observer, context);
     this.services.activity?.subscribed(observer.id, record.requestId, groups);
   }
 
   /**
-   * What came under the names that its action or the subscription knows. Its permissions are asked again with it; what a client made up
-   * beside would be kept for as long as the subscription lasts.
+   * The sent kwargs that its action or the subscription knows, with which its permissions are asked again. Other kwargs are dropped,
+   * because they would be kept for as long as the subscription lasts.
    */
   #keptKwargs(context: ActionContext, subscribedWith: unknown): Readonly<Record<string, unknown>> {
-    // Made by the application.
+    // The application made this context.
     if (!(context instanceof Request)) return context.kwargs;
     const { definition, kwargs } = context;
     const unknown = new Set(definition?.kwargs ? context.unknownKwargs : Object.keys(kwargs));
@@ -555,8 +555,8 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   /**
-   * A subscription begins behind a read that began after it was permitted. Inside a transaction, whose connection the read might wait for,
-   * it begins behind the last one: what the transaction commits is one of its events.
+   * Begins a subscription after a read that began after its permission was given. Inside a transaction, whose connection the read might
+   * wait for, it begins after the last read: then the changes of that transaction are among its events.
    */
   async #begin(record: SubscriptionRecord, later: readonly string[]): Promise<void> {
     const { services, unitOfWork } = this;
@@ -579,7 +579,10 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     else subscriptions.removeGroups(observer, groups);
   }
 
-  /** Refused where its request has ended, or was made by a former user: the next one would hear the group. */
+  /**
+   * Joins a group. Refused if the request has ended, or came from a former user: otherwise the next user would receive the group's
+   * messages.
+   */
   async addGroup(group: string): Promise<void> {
     const request = currentRequest();
     if (request?.target === this) {
@@ -607,7 +610,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     if (!this.#isUnheard()) this.connection.sendBinary(data, this.stream);
   }
 
-  /** After the end, code in the background cannot know that its client is gone; its frames are dropped. */
+  /** Whether frames are dropped because the connection or stream has ended, which code in the background cannot know. */
   #isUnheard(): boolean {
     if (!this.groups.ended) return false;
     if (this.settings.development)
@@ -622,7 +625,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.afterRequest(() => this.connection.closeStream(this.stream, code, reason), true);
   }
 
-  /** Once the request under way is answered; at once outside of any. */
+  /** Calls back after the running request is answered; at once outside of any request. */
   afterRequest(work: () => void, evenIfItFailed = false): void {
     const request = this.requestUnderWay;
     if (request) request.whenAnswered((hasSucceeded) => (hasSucceeded || evenIfItFailed) && work());
@@ -630,8 +633,8 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   /**
-   * A promise of the framework that the consumer may forget to await belongs to the request under way, which then fails with it.
-   * Outside of any request a failure that nothing handles is logged.
+   * Makes a promise of the framework, which the consumer may forget to await, belong to the running request, which then fails with it.
+   * Outside of any request an unhandled failure is logged.
    */
   own<T>(work: Promise<T>, request = this.requestUnderWay): Promise<T> {
     if (request) return request.own(work);
@@ -646,11 +649,11 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.logger.error('A promise that the consumer does not await was rejected.', { ...facts, error });
   }
 
-  // What comes from observers and the channel layer
+  // Messages of observers and the channel layer
 
   /**
-   * Events and messages wait while permissions, observers and actions take their time. A consumer that falls too far behind loses
-   * the connection and reads anew, rather than miss some of them or take the memory of the process.
+   * Whether one more event or message may wait for permissions, observers and actions. A consumer that falls too far behind has its
+   * connection closed, so that its client reads again: otherwise it would miss events, or fill the memory of the process.
    */
   hasRoom(bytes: number): boolean {
     if (this.groups.ended) return false;
@@ -660,7 +663,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     return false;
   }
 
-  /** Events that come from now on wait for this, which never rejects. */
+  /** Makes later events wait for this promise, which never rejects. */
   holdEvents(until: Promise<void>): void {
     this.#events.holdUntil(until);
   }
@@ -699,21 +702,21 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.#hearNoMore('Too many events wait.');
   }
 
-  /** The database failed for too long while an event was delivered. */
+  /** Called when the database failed for too long while an event was delivered. */
   missEvent(): void {
     const facts = { consumer: this.instance.constructor.name, path: this.scope.path };
     this.logger.warn('An event was missed: the connection is closed.', facts);
     this.#hearNoMore('Events may have been missed.');
   }
 
-  /** A stream alone would end for good; a client that loses the socket comes back. */
+  /** Closes the socket, not only the stream: a closed stream would stay closed, but a client that loses its socket reconnects. */
   #hearNoMore(reason: string): void {
     this.groups.end(disconnected);
     this.#events.end();
     this.connection.close(CloseCode.overloaded, reason);
   }
 
-  // Its life
+  // Beginning and end
 
   async #connect(): Promise<void> {
     const failure = await this.#runHook('connect', async () => {
@@ -724,7 +727,10 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.#refusal ??= failure;
   }
 
-  /** While the channel layer is away, the consumer serves what does not need it; `mayMissMessages` says how that ends. */
+  /**
+   * Joins the channel layer. If it cannot be reached, the consumer serves requests that do not need it; `mayMissMessages` decides how that
+   * ends.
+   */
   async #joinLayer(): Promise<void> {
     try {
       await this.services.layer.connect(this.name, (message) => this.receiveMessage(message));
@@ -735,19 +741,19 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     }
   }
 
-  /** Whether a gap of the channel layer concerns the consumer: its connection is closed then, so that the client begins anew. */
+  /** Whether a gap of the channel layer concerns the consumer: then its connection is closed, so that the client begins anew. */
   get mayMissMessages(): boolean {
     const { compiled, groups, subscriptions } = this;
     if (this.#isCutOff || compiled.messages.size > 0 || groups.names.length > 0) return true;
-    // Signals outside of transactions come through the layer: those that are observed, and those that end subscriptions.
+    // Signals outside of transactions come through the layer: to observers, and to rules that end subscriptions.
     return subscriptions.all.some(
       ({ observer }) => observer.model === undefined || observer.revocations.some(({ signal }) => signal !== undefined),
     );
   }
 
   /**
-   * Another user takes over the socket, or was about to. Groups may be named after users, so that no permission would tell whose they
-   * are: all subscriptions end, all groups that the former user joined, and all messages that wait. Never rejects.
+   * Called when another user takes over the socket, or was about to. It ends all subscriptions, all groups that the former user joined and
+   * all waiting messages, because groups may be named after users, and no permission would then protect them. Never rejects.
    */
   async switchUser(): Promise<void> {
     this.#usersLeft += 1;
@@ -760,11 +766,11 @@ export class ConsumerSession implements RequestTarget, BoundSession {
       this.#groupsLeft += 1;
     });
     if (hasLeft) this.#tellUserChange();
-    // What still comes through a group that could not be left is the former user's.
+    // Messages through a group that could not be left belong to the former user.
     else this.closeSocket(CloseCode.serverError, 'The user could not be changed.');
   }
 
-  /** In line, which does not move while a login is not answered. */
+  /** Runs the hook in line, which waits while a login is not answered. */
   #tellUserChange(): void {
     if (this.#owesUserChange) return;
     this.#owesUserChange = true;
@@ -775,7 +781,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     void runDetached(() => this.#inLine('message', tell));
   }
 
-  /** Ends all subscriptions; the client is sent one error for each request id. Never rejects. */
+  /** Ends all subscriptions, and sends the client one error for each request id. Never rejects. */
   async revoke(): Promise<void> {
     await this.#runUnheard('revoke', () => this.#endSubscriptions());
   }
@@ -785,14 +791,14 @@ export class ConsumerSession implements RequestTarget, BoundSession {
       this.send(errorReply(new Revoked(), { action: 'revoked', requestId }));
   }
 
-  /** Resolves once what came until now is answered. */
+  /** Resolves when everything that came until now is answered. */
   async answeredAll(): Promise<void> {
     await Promise.all([...this.#queue.open].map((request) => request.answered));
   }
 
   /**
-   * Aborts what runs and waits, and refuses what still comes; a reason other than Disconnected is answered to the client. Resolves when
-   * nothing is left to be answered.
+   * Aborts running and waiting requests, and refuses later ones. A reason other than Disconnected is sent to the client. Resolves when no
+   * answer is left to send.
    */
   async abort(reason: ApiError | Disconnected): Promise<void> {
     this.quotas.holdings.delete(this.#holdings);
@@ -805,7 +811,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     await Promise.all(open.map((request) => request.answered));
   }
 
-  /** Leaves all groups, calls the consumer's disconnect hook, and waits for what it left running. Never rejects. */
+  /** Leaves all groups, calls the consumer's disconnect hook, and waits for its background work. Never rejects. */
   close(code: number, reason: ApiError | Disconnected = disconnected): Promise<void> {
     this.#closing ??= this.#close(code, reason);
     return this.#closing;
@@ -830,7 +836,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     await Promise.all([this.#events.idle(), this.#lastMessage]);
   }
 
-  /** Resolves when nothing of it runs any more, not even what was abandoned; undefined where nothing does. */
+  /** Resolves when all of its work has ended, including abandoned work; undefined if no work runs. */
   settledAll(): Promise<unknown> | undefined {
     const abandoned = [...this.#queue.open].filter(({ isAbandoned }) => isAbandoned);
     if (abandoned.length === 0 && this.#events.isIdle && this.#waitingMessages === 0) return undefined;
@@ -846,24 +852,32 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     );
   }
 
-  /** Nothing any more for a consumer that refused to connect, or is gone. */
+  /** Runs work in line, unless the consumer has refused to connect or has ended. */
   #inLine(hook: string, work: Work): Promise<void> {
     return this.#queue.addWork(async () => {
       if (!this.#end && !this.#refusal) await this.#runUnheard(hook, work);
     });
   }
 
-  /** Runs a hook for as long as an action may take. @returns what it failed with, to be answered to the client */
+  /**
+   * Runs a hook with the time limit of actions.
+   *
+   * @returns its error, for the client
+   */
   async #runHook(hook: string, work: Work): Promise<ApiError | undefined> {
     const error = await this.#failureOf(hook, work);
     if (error instanceof TimeLimitExceeded) this.logger.warn('A hook exceeded its time limit.', this.#factsOf(hook));
     return error;
   }
 
-  /** Where no client can be answered, a failure is logged. @returns whether it did not fail */
+  /**
+   * Runs a hook and logs its failure, because no client can be answered.
+   *
+   * @returns whether it succeeded
+   */
   async #runUnheard(hook: string, work: Work): Promise<boolean> {
     const error = await this.#failureOf(hook, work);
-    // What was unforeseen is in the log already.
+    // Unexpected errors are in the log already.
     if (error && !(error instanceof UnexpectedError))
       this.logger.error('A hook failed.', { ...this.#factsOf(hook), error });
     return !error;
@@ -875,7 +889,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
       return undefined;
     } catch (thrown) {
       const { ended } = this.groups;
-      // It could join nothing more, because its client has left. Only the hook that tells of this knows it.
+      // It could join nothing more, because its client has disconnected; only the disconnect hook knows that.
       if (hook !== 'disconnect' && ended instanceof Disconnected && thrown === ended) return undefined;
       return this.services.errors.translate(thrown, this.#factsOf(hook));
     }
@@ -903,7 +917,7 @@ function isUnsubscribe({ definition, action }: Request): boolean {
   return !definition && action === unsubscribeAction;
 }
 
-/** A detached one, which may go on for an hour, would show the former user's data to the new one. */
+/** Leaves a former user's request. A detached one may go on for an hour, and would show that user's data to the new one. */
 function leaveBehind(request: Request): void {
   request.isOfFormerUser = true;
   if (request.isDetached) request.abort(new Revoked('The user who asked for this is not logged in any more.'));

@@ -4,11 +4,11 @@ import type { UnitOfWork } from '../orm/unit-of-work.js';
 
 type Method = (...parameters: readonly unknown[]) => unknown;
 
-/** The methods with `@Detached` of one consumer: each call runs on its own, outside the transaction and the request of its caller. */
+/** The methods with `@Detached` of one consumer: each call runs outside of its caller's transaction and request. */
 export class DetachedMethods {
   readonly #running = new Set<Promise<void>>();
 
-  /** @param afterRequest calls back once the request under way has succeeded; at once where there is none */
+  /** @param afterRequest calls back after the running request has succeeded; at once outside of any request */
   constructor(
     private readonly consumer: object,
     members: readonly string[],
@@ -25,7 +25,7 @@ export class DetachedMethods {
     }
   }
 
-  /** Resolves when nothing runs any more. */
+  /** Resolves when no call runs any more. */
   async ended(): Promise<void> {
     await Promise.all(this.#running);
   }
@@ -38,7 +38,7 @@ export class DetachedMethods {
     this.#running.add(running);
   }
 
-  /** Work that ends because its signal was aborted has not failed. */
+  /** Logs the error of a call. Work that ends because its signal was aborted has not failed. */
   #failed(member: string, error: unknown): void {
     const { signal, logger, consumer } = this;
     if (signal.aborted && (error === signal.reason || isAbort(error))) return;

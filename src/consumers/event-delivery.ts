@@ -28,7 +28,7 @@ import {
   SubscriptionAuthorizer,
 } from './subscription-authorizer.js';
 
-/** The session whose subscriptions hear of events. */
+/** The session whose subscriptions receive the events. */
 export interface SubscribedSession {
   readonly compiled: CompiledConsumer;
   readonly instance: object;
@@ -42,27 +42,27 @@ export interface SubscribedSession {
   } & AuthorizerServices;
   readonly unitOfWork: UnitOfWork;
   readonly runningRequests: readonly Request[];
-  /** Whether one more event, with this many bytes of text, may wait; where not, the connection is closed. */
+  /** Whether one more event, with this many bytes of text, may wait; if not, the connection is closed. */
   hasRoom(bytes: number): boolean;
-  /** An event has been missed: the connection is closed, so that its client reads anew. */
+  /** Called when an event was missed: closes the connection, so that its client reads again. */
   missEvent(): void;
   readonly stream: string | undefined;
-  /** Undefined unless the explorer looks at the connection. */
+  /** Undefined unless the explorer watches the connection. */
   readonly inspector: DeliveryInspector | undefined;
   loadObject(context: ActionContext): Promise<object>;
-  /** @param latest tells the row of an event of which only the latest is worth sending */
+  /** @param latest names the row of an event of which only the latest is worth sending */
   send(reply: Reply, latest?: string): void;
 }
 
-/** What a message is to one subscription. */
+/** A message for one subscription. */
 type Arrival = EventArrival | RecheckArrival;
 
-/** As long as it waits for its turn. Thousands may wait, so that it has no object of its own for that. */
+/** The state of a waiting message. Thousands may wait, so it is no object of its own. */
 interface Waiting {
   readonly record: SubscriptionRecord;
-  /** The request that caused it, as long as its reply has to leave first. */
+  /** The request that caused it, while its reply has to leave first. */
   origin: string | undefined;
-  /** Of its text, where no other that waits has the same. */
+  /** Bytes of its text, unless another waiting message has the same text. */
   bytes: number;
 }
 
@@ -73,13 +73,13 @@ interface EventArrival extends Waiting {
   isSent: boolean;
 }
 
-/** To be asked whether it is still granted. */
+/** A recheck of a subscription. */
 interface RecheckArrival extends Waiting {
   readonly groups: readonly string[];
   readonly isRecheck: true;
 }
 
-/** A subscription whose request is not answered, and the events that wait for that. */
+/** A subscription whose request is not answered yet, and its waiting events. */
 interface Unconfirmed {
   readonly record: SubscriptionRecord;
   readonly kept: Arrival[];
@@ -91,7 +91,7 @@ interface EventBody {
   readonly data: unknown;
 }
 
-/** An event that its subscription may have. */
+/** An event that its subscription may receive. */
 interface GrantedEvent {
   readonly event: ObservedEvent;
   readonly body: EventBody;
@@ -101,8 +101,8 @@ interface GrantedEvent {
 type Method = (event: SentEvent | SentSignal, subscription: Subscription) => Promise<void> | void;
 
 /**
- * Messages of observers -> frames, one per subscription, in the order in which they came. An event waits for the
- * reply of the request that caused it, and for the reply of the request that subscribed.
+ * Turns messages of observers into frames, one per subscription, in the order in which they came. An event waits for the reply of the
+ * request that caused it, and for the reply of the request that subscribed.
  */
 export class EventDelivery {
   readonly #authorizer: SubscriptionAuthorizer;
@@ -110,11 +110,11 @@ export class EventDelivery {
   #unconfirmed: readonly Unconfirmed[] = [];
   readonly #waiters: (() => void)[] = [];
   #isBusy = false;
-  /** How many answers all that arrives waits for. */
+  /** The number of promises that later messages wait for. */
   #holds = 0;
   #isEnded = false;
 
-  /** @param taken where the heap of the texts of what waits is kept: an estimate that is not too low */
+  /** @param taken counts the heap of the waiting texts: an estimate that is not too low */
   constructor(
     private readonly session: SubscribedSession,
     private readonly taken: { waitingBytes: number },
@@ -124,7 +124,10 @@ export class EventDelivery {
     this.#authorizer = new SubscriptionAuthorizer(compiled, instance, scope, loadObject, services);
   }
 
-  /** Where nothing waits and nothing has to be asked, the event is sent at once: with ten thousand subscribers each promise counts. */
+  /**
+   * Receives a message. If nothing waits and nothing has to be asked, the event is sent at once: with ten thousand subscribers each promise
+   * counts.
+   */
   receive(message: ObserverMessage, record: SubscriptionRecord): void {
     if (this.#isEnded) return;
     if (!('recheck' in message) && message.batch <= record.since && !record.later) return;
@@ -145,12 +148,12 @@ export class EventDelivery {
     return !this.#isBusy && this.#holds === 0 && this.#queue.length === 0 && this.#unconfirmed.length === 0;
   }
 
-  /** A request has subscribed: what its events will be asked is found out before the first of them. */
+  /** Prepares the checks of a new subscription before its first event. */
   expect(record: SubscriptionRecord, request: SubscribingRequest): void {
     this.#authorizer.prepare(record, request);
   }
 
-  /** Keeps the events of a new subscription until its request is answered; after an error answer there are none. */
+  /** Keeps the events of a new subscription until its request is answered; an error reply drops them. */
   holdUntilConfirmed(record: SubscriptionRecord, request: Request): void {
     const unconfirmed: Unconfirmed = { record, kept: [] };
     this.#unconfirmed = this.#unconfirmed.concat(unconfirmed);
@@ -167,7 +170,7 @@ export class EventDelivery {
     else for (const { bytes } of kept) this.taken.waitingBytes -= bytes;
   }
 
-  /** Events that come from now on wait for this, which never rejects. */
+  /** Makes later events wait for this promise, which never rejects. */
   holdUntil(done: Promise<void>): void {
     this.#holds += 1;
     void done.then(() => {
@@ -176,12 +179,12 @@ export class EventDelivery {
     });
   }
 
-  /** How many changes have to wait for what is being delivered, or for the reply that confirms their subscription. */
+  /** The number of changes that wait for a delivery, or for the reply that confirms their subscription. */
   get waiting(): number {
     return this.#unconfirmed.reduce((sum, { kept }) => sum + kept.length, this.#queue.length);
   }
 
-  /** Drops what waits. */
+  /** Drops waiting messages. */
   end(): void {
     this.#isEnded = true;
     this.#queue.length = 0;
@@ -199,7 +202,7 @@ export class EventDelivery {
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
-  /** One after the other; nothing overtakes one that has to wait. */
+  /** Delivers one message after the other; none overtakes one that has to wait. */
   #drain(): void {
     while (!this.#isBusy && this.#holds === 0) {
       const [next] = this.#queue;
@@ -226,7 +229,7 @@ export class EventDelivery {
     this.taken.waitingBytes += arrival.bytes;
   }
 
-  /** What comes waits for this, whatever becomes of it. */
+  /** Makes later messages wait for this promise, however it settles. */
   #occupy(done: Promise<unknown>): void {
     this.#isBusy = true;
     void done.then(this.#resume, this.#resume);
@@ -237,13 +240,13 @@ export class EventDelivery {
     this.#drain();
   };
 
-  /** The request that a change came from, while its reply is still due here. Events do not wait for detached ones. */
+  /** The request that caused a change, while this connection owes its reply. Events do not wait for detached requests. */
   #pendingRequest(id: string | undefined): Request | undefined {
     if (id === undefined) return undefined;
     return this.session.runningRequests.find((request) => request.id === id && !request.isDetached);
   }
 
-  /** Its turn has come. A promise only where something has to be waited for. Never throws. */
+  /** Delivers a message. It makes a promise only if something has to be awaited. Never throws. */
   #begin(arrival: Arrival): void {
     try {
       if (arrival.record.isEnded) this.#tell(arrival, 'ended');
@@ -259,14 +262,15 @@ export class EventDelivery {
     const plan = this.#authorizer.planFor(record, message.groups, Number.isFinite(message.batch));
     if (plan.isAsked) this.#occupy(this.#inHook(arrival, this.#askThenHand(arrival, plan)));
     else if (record.observer.passesThrough) this.#send(arrival, arrival.action, textOf(arrival));
-    // A span of its own, and the explorer, take the long way.
+    // Deliveries with a span of their own, or for the explorer, take the full path.
     else if (this.session.inspector || message.cause !== undefined)
       this.#occupy(this.#inHook(arrival, () => this.#deliverUnasked(arrival)));
     else this.#call(arrival);
   }
 
   /**
-   * Never rejects. Done again where the database fails in passing; what comes behind waits. Without a trace to tell of, nothing is spent on one.
+   * Runs the delivery in a hook of its own. It repeats the delivery if the database fails temporarily, while later messages wait. Never
+   * rejects.
    */
   async #inHook(arrival: Arrival, work: () => Promise<boolean | void> | void): Promise<void> {
     const { dispatcher, settings } = this.session.services;
@@ -281,7 +285,7 @@ export class EventDelivery {
     }
   }
 
-  /** No promise more than the method's; the events behind it wait until it is done. */
+  /** Calls the method with no promise beside the method's own; later events wait until it is done. */
   #call(arrival: EventArrival): void {
     const { unitOfWork, services } = this.session;
     const done = unitOfWork.run(() => this.#deliverUnasked(arrival));
@@ -306,12 +310,12 @@ export class EventDelivery {
     this.#resume();
   }
 
-  /** Whether a failed delivery is to be tried again. */
+  /** Whether a failed delivery is to be repeated. */
   #isWanted(arrival: Arrival): boolean {
     return !this.#isEnded && !arrival.record.isEnded && !('isSent' in arrival && arrival.isSent);
   }
 
-  /** Also where a frame of the event has left: its observer may have had another one to send. */
+  /** Notes a failed delivery, even if a frame of the event has left: its observer may have had another one to send. */
   #noteFailure(arrival: Arrival, error: unknown): void {
     const { observer, requestId } = arrival.record;
     const row = 'message' in arrival ? { pk: arrival.message.pk } : {};
@@ -325,7 +329,10 @@ export class EventDelivery {
     return (await this.#authorizer.recheck(record, groups)) || this.#revoke(record);
   }
 
-  /** Both steps may be done again, but the first one not once it has decided: it has noted what the client will know. */
+  /**
+   * Asks, then hands over. Both steps may be repeated, but not the first one after it has decided, because it has then noted what the
+   * client will know.
+   */
   #askThenHand(arrival: EventArrival, plan: DeliveryPlan): () => Promise<boolean> {
     let decided: GrantedEvent | boolean | undefined;
     return async () => {
@@ -336,7 +343,7 @@ export class EventDelivery {
     };
   }
 
-  /** @returns what may be sent, or whether the subscription has its right although nothing is sent */
+  /** @returns the event to send, or whether the subscription is still allowed although nothing is sent */
   async #decide(arrival: EventArrival, plan: DeliveryPlan): Promise<GrantedEvent | boolean> {
     const { record } = arrival;
     const { requests, isDue, asksRights } = plan;
@@ -373,7 +380,7 @@ export class EventDelivery {
     return this.#hand(arrival, eventOf(arrival, body), body);
   }
 
-  /** To the observer's method. What it sends on as it came has its text already. */
+  /** Hands the event to the observer's method. If the method sends it unchanged, its text is reused. */
   #hand(
     arrival: EventArrival,
     observed: ObservedEvent,
@@ -397,7 +404,7 @@ export class EventDelivery {
     });
   }
 
-  /** Tells the explorer what becomes of an event, if it looks at the connection. */
+  /** Reports the outcome of an event to the explorer, if it watches the connection. */
   #tell(
     arrival: Arrival,
     outcome: DeliveryDecision['outcome'],
@@ -420,7 +427,10 @@ export class EventDelivery {
     });
   }
 
-  /** Asked once the data are there: what is read later than a permission might be what it would refuse. */
+  /**
+   * Whether the subscription has lost its right. Asked after the data were read: data that were read after a permission's answer might be
+   * data that it would refuse.
+   */
   async #isLost(record: SubscriptionRecord, { isRefused }: Sight, { requests, isDue }: DeliveryPlan): Promise<boolean> {
     return isRefused || (isDue && !(await this.#authorizer.holds(record, requests)));
   }
@@ -448,7 +458,7 @@ export class EventDelivery {
     return false;
   }
 
-  /** The row is hidden: the subscription got a delete, and gets no more events of it. */
+  /** Notes that the row is hidden: the subscription got a delete, and gets no more events of it. */
   #noteHidden(arrival: EventArrival, { isRefused }: Sight): true {
     const { scope, services } = this.session;
     const { activity } = services;
@@ -459,11 +469,11 @@ export class EventDelivery {
     return true;
   }
 
-  /** All subscriptions of the request id have ended; the client gets one frame. */
+  /** Ends all subscriptions of the request id, and sends the client one frame. */
   async #revoke(record: SubscriptionRecord): Promise<false> {
     const { subscriptions, services } = this.session;
     const { requestId, observer } = record;
-    // Its client may have ended it while a permission was asked.
+    // The client may have ended it while a permission was asked.
     if (record.isEnded) return false;
     subscriptions.end(requestId);
     services.activity?.revoked(observer.id, requestId);
@@ -471,7 +481,7 @@ export class EventDelivery {
     return false;
   }
 
-  /** @param action in the event of this subscription, which may be another than the change's */
+  /** @param action in this subscription's event, which may differ from the change's */
   #send(arrival: EventArrival, action: string, data: string, asked?: readonly PermissionAnswer[]): void {
     const { record, message } = arrival;
     if (record.isEnded) {
@@ -494,10 +504,10 @@ function withheld({ record, action, message: { pk } }: EventArrival, by: string)
   return { observer: record.observer.id, event: action, pk, requestId: record.requestId, by };
 }
 
-/** The last one that was decoded: what waits keeps its text alone. */
+/** The body that was decoded last; waiting messages keep only their text. */
 let decoded: EventBody | undefined;
 
-/** Decoded once for all deliveries of one text that follow each other. They share the data, which are frozen therefore. */
+/** The body of an event. Consecutive deliveries of one text share it, so it is frozen. */
 function bodyOf(arrival: EventArrival): EventBody {
   const text = textOf(arrival);
   if (decoded?.text !== text) decoded = { text, data: frozen(JSON.parse(text)) };
@@ -510,7 +520,7 @@ function frozen(value: unknown): unknown {
   return Object.freeze(value);
 }
 
-/** What is sent of an event, as JSON text, by the rights that its subscription has by now. */
+/** The JSON text of an event's data, by the current rights of its subscription. */
 function textOf({ record, action, message }: EventArrival): string {
   const { serializer, signal } = record.observer;
   const { pk, groups, data = 'null', dataByRights } = message;
@@ -526,13 +536,13 @@ function begun({ groups, since, later }: SubscriptionRecord, batch: number): rea
   return groups.filter((group) => (later.get(group) ?? since) < batch);
 }
 
-/** What a message is to a subscription in one of its groups. */
+/** A message for a subscription in one of its groups; undefined if it does not concern the subscription. */
 function arrivalOf(message: ObserverMessage, record: SubscriptionRecord): Arrival | undefined {
   const { origin } = message;
   if ('recheck' in message) return { record, groups: message.recheck, isRecheck: true, origin, bytes: 0 };
   const event = eventFor(begun(record, message.batch), message.before, message.after);
   const { only } = record.observer;
-  // An update may turn out to be a create or a delete, where a row comes into sight or leaves it.
+  // An update may turn out to be a create or a delete, if the row comes into sight or leaves it.
   if (!event || (only && event !== only && event !== 'update')) return undefined;
   return { record, action: record.observer.signal?.name ?? event, message, origin, bytes: 0, isSent: false };
 }
@@ -544,8 +554,8 @@ function isOtherKind({ record }: EventArrival, action: EventAction): boolean {
 }
 
 /**
- * What a change means to a subscription that listens to some of the groups: in none before and in one after is a create, in one before
- * and in none after a delete, in both an update, in neither nothing.
+ * What a change means to a subscription with some of the groups: if the row was in none before and is in one after, a create; in one before
+ * and none after, a delete; in both, an update; in neither, nothing.
  */
 export function eventFor(
   listening: readonly string[],
@@ -568,7 +578,10 @@ function eventOf({ action, message }: EventArrival, { data }: EventBody): Observ
   return { action: action as EventAction, pk: message.pk, data };
 }
 
-/** Two for each character: beyond Latin a text takes as many. One change is one text, however many subscriptions hear of it. */
+/**
+ * Bytes of a waiting text, two for each character, as texts beyond Latin-1 take. The text of one change counts once, however many
+ * subscriptions receive it.
+ */
 function bytesBehind(last: Arrival | undefined, arrival: Arrival): number {
   if (!('message' in arrival) || (last && 'message' in last && last.message === arrival.message)) return 0;
   const { data = '', dataByRights = {} } = arrival.message;

@@ -2,28 +2,28 @@ import type { Class } from '../metadata.js';
 import type { BaseModelConsumer, ModelConsumerClass } from './model-consumer.js';
 import type { AnyModelOptions, TraitsOf } from './model-options.js';
 
-/** What a mixin's actions are typed by: the entity, the serializer's class, and the options. Unknown until it is mixed in. */
+/** The types that a mixin's actions may use: the entity, the serializer's class and the options. Unknown until the mixin is applied. */
 export interface MixinModel {
   /** The entity. */
   readonly model: unknown;
   /** The class of the serializer. */
   readonly serializer: unknown;
-  /** What the options make of the actions: `ModelTraits`. */
+  /** The traits of the options: `ModelTraits`. */
   readonly traits: unknown;
 }
 
-/** What the consumer of an entity, with these options, is to its mixins. */
+/** The types of one entity's consumer for its mixins. */
 export interface MixedInto<Entity, Options extends AnyModelOptions> extends MixinModel {
   /** The entity. */
   readonly model: Entity;
   /** The class of the serializer. */
   readonly serializer: Options['serializer'];
-  /** What the options make of the actions. */
+  /** The traits of the options. */
   readonly traits: TraitsOf<Options>;
 }
 
 /**
- * The types of a mixin: `actions` may refer to `this['on']`, which is what it is mixed into.
+ * The types of a mixin: `actions` may refer to `this['on']`, the consumer that it is mixed into.
  *
  * ```ts
  * interface TouchActions<Row> { touch(row: Row, context: ActionContext): Promise<Row> }
@@ -35,7 +35,7 @@ export interface MixedInto<Entity, Options extends AnyModelOptions> extends Mixi
  * ```
  */
 export interface MixinTypes {
-  /** What the mixin is mixed into; refer to it as `this['on']`. */
+  /** The consumer that the mixin is mixed into; refer to it as `this['on']`. */
   readonly on: MixinModel;
   /** The methods that the mixin adds. */
   readonly actions: object;
@@ -60,7 +60,7 @@ type Mixed<Mixins extends readonly Mixin<never>[], On extends MixinModel> = All<
   { [Index in keyof Mixins]: Mixins[Index] extends Mixin<infer Types> ? ActionsOf<Types, On> : never }[number]
 >;
 
-/** The class that `mix` gives to extend: a model consumer with the actions of its mixins. */
+/** The type of the class that `mix` returns: a model consumer with the actions of its mixins. */
 export type MixedConsumerClass<
   Entity extends object,
   Options extends AnyModelOptions,
@@ -68,8 +68,8 @@ export type MixedConsumerClass<
 > = abstract new () => BaseModelConsumer<Entity, Options> & Mixed<Mixins, MixedInto<Entity, Options>>;
 
 /**
- * A model consumer with the actions of its mixins, and no others: what is not mixed in exists neither in the type nor on
- * the wire. They can be overridden, and `super` calls what is overridden.
+ * Makes a model consumer with the actions of its mixins, and no others: other actions exist neither in the type nor on the wire. Actions
+ * can be overridden, and `super` calls the overridden one.
  *
  * ```ts
  * class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), List, Retrieve) {}

@@ -22,12 +22,12 @@ import {
   waitOf,
 } from './model-writes.js';
 
-/** A row that is to be written, before it is found. */
+/** A row to write, before it is found. */
 interface AskedItem {
-  /** What the request for it alone would be. */
+  /** The context of a request for this row alone. */
   readonly item: ActionContext;
   readonly answers: Answers;
-  /** As the entity has it; undefined for a new row. */
+  /** The key in the entity's form; undefined for a new row. */
   readonly key: unknown;
   readonly keyColumns: readonly unknown[];
   readonly data: unknown;
@@ -36,10 +36,10 @@ interface AskedItem {
 type SentList = Readonly<Record<string, unknown>>;
 
 /**
- * Writes several rows by one statement, all or none, and gives them as they are stored. Undefined where entities are needed, and wherever one
- * of the rows cannot be written: the way through entities finds out which, and answers that.
+ * Writes several rows by one statement, all or none, and returns them as they are stored. Undefined if entities are needed, and whenever a
+ * row cannot be written: the way through entities finds out which, and answers with that error.
  *
- * @throws ValidationFailed for what is no list of rows
+ * @throws ValidationFailed for a value that is no list of rows
  */
 export async function writeRows(
   consumer: AnyModelConsumer,
@@ -85,7 +85,7 @@ export async function writeRows(
   return new ShownRow(data as never, []);
 }
 
-/** Undefined where one of the rows is not named as it should be, or is refused. */
+/** The rows to write; undefined if one of them is named wrongly, or is refused. */
 async function askItems(
   consumer: AnyModelConsumer,
   request: Request,
@@ -128,7 +128,7 @@ function unlessThrown<T>(work: () => T): T | undefined {
   }
 }
 
-/** The query of the consumer, where it is the same for all rows. */
+/** The query of the consumer, if it is the same for all rows. */
 async function sharedQuery(consumer: AnyModelConsumer, asked: readonly AskedItem[]): Promise<object | 'differs'> {
   const queries: object[] = [];
   for (const { item } of asked) queries.push((await consumer['visibleRows'](item)) as object);
@@ -136,7 +136,7 @@ async function sharedQuery(consumer: AnyModelConsumer, asked: readonly AskedItem
   return others.every((other) => isDeepStrictEqual(other, first)) ? first : 'differs';
 }
 
-/** What is written, checked by the serializer; undefined where one of them does not fit, or the statement cannot write it. */
+/** The checked values of the rows; undefined if one is invalid, or if the statement cannot write it. */
 async function itemsOf(
   consumer: AnyModelConsumer,
   kind: BulkKind,
@@ -158,7 +158,7 @@ async function itemsOf(
     if (!written) return undefined;
     items.push({ key, values: written });
   }
-  // A column that one of the new rows leaves to the database cannot be another one's value.
+  // If one new row leaves a column to the database, the others cannot set it.
   const [first] = items;
   const hasAll = ({ values }: BulkItem): boolean =>
     values.size === first?.values.size && [...values.keys()].every((prop) => first.values.has(prop));
@@ -170,10 +170,7 @@ function propsOf(items: readonly BulkItem[]): readonly EntityProperty[] {
   return [...props].sort((one, other) => (one.name < other.name ? -1 : 1));
 }
 
-/**
- * The versions of the rows by which they were judged; undefined where one of them is not there, is refused, or was judged by more than its
- * columns.
- */
+/** The versions of the rows by which they were judged; undefined if one is missing, is refused, or was judged by more than its columns. */
 async function judgedVersions(
   permissions: PermissionChecker,
   asked: readonly AskedItem[],
@@ -205,13 +202,13 @@ async function judgedVersions(
   return versions;
 }
 
-/** PostgreSQL's codes for values that do not fit, and for constraints. */
+/** PostgreSQL's codes for invalid values and violated constraints. */
 const refusedRow = /^2[23]/;
 
 /**
- * Undefined where nothing was written.
+ * Runs the statement; undefined if nothing was written.
  *
- * @throws TimeLimitExceeded, CommitInDoubt, and what the database fails with for another reason than one of the rows
+ * @throws TimeLimitExceeded, CommitInDoubt, and failures of the database that do not concern one of the rows
  */
 async function run(
   request: Request,
@@ -236,7 +233,7 @@ async function run(
     ]);
     if (rows.length === items.length) return rows;
   } catch (error) {
-    // Which of the rows the database refuses, the way through entities finds out.
+    // The way through entities finds out which of the rows the database refuses.
     if (!refusedRow.test(String(Reflect.get(Object(error), 'code')))) throw error;
   }
   request.takeBackCommit();

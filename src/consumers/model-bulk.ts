@@ -29,14 +29,14 @@ type Lookup<On> = Traits<On>['lookupField'] extends infer Field
     : KeyOf<Model<On>>
   : never;
 
-/** One row of `bulk_patch`: what names it, as `patch` has it, and its data. */
+/** One row of `bulk_patch`: the kwarg that names it, as in `patch`, and its data. */
 export type BulkItem<On> = { readonly [Kwarg in Traits<On>['lookupUrlKwarg']]: Lookup<On> } & {
   readonly data: Partial<Input<On>>;
 };
 
-/** What `BulkCreate` adds to a consumer. */
+/** The actions of `BulkCreate`. */
 export interface BulkCreateActions<On> {
-  /** New rows, all or none. `{"action": "bulk_create", "request_id": 1, "data": [{…}, {…}]}` -> 201, `"data": [{…}, {…}]` */
+  /** Creates rows, all or none. `{"action": "bulk_create", "request_id": 1, "data": [{…}, {…}]}` -> 201, `"data": [{…}, {…}]` */
   bulkCreate(kwargs: { readonly data: readonly Input<On>[] }, context: ActionContext): Promise<Model<On>[]>;
 }
 
@@ -44,10 +44,11 @@ export interface BulkCreateTypes extends MixinTypes {
   readonly actions: BulkCreateActions<this['on']>;
 }
 
-/** What `BulkPatch` adds to a consumer. */
+/** The actions of `BulkPatch`. */
 export interface BulkPatchActions<On> {
   /**
-   * Some fields of several rows anew, all or none.
+   * Changes some fields of several rows, all or none.
+   *
    * `{"action": "bulk_patch", "request_id": 1, "data": [{"pk": 4, "data": {…}}, {"pk": 5, "data": {…}}]}` -> 200, `"data": [{…}, {…}]`
    */
   bulkPatch(kwargs: { readonly data: readonly BulkItem<On>[] }, context: ActionContext): Promise<Model<On>[]>;
@@ -57,9 +58,9 @@ export interface BulkPatchTypes extends MixinTypes {
   readonly actions: BulkPatchActions<this['on']>;
 }
 
-/** What `BulkDelete` adds to a consumer. */
+/** The actions of `BulkDelete`. */
 export interface BulkDeleteActions<On> {
-  /** `{"action": "bulk_delete", "request_id": 1, "pks": [4, 5]}` -> 204, `"data": null`. All or none. */
+  /** Deletes rows, all or none. `{"action": "bulk_delete", "request_id": 1, "pks": [4, 5]}` -> 204, `"data": null` */
   bulkDelete(kwargs: { readonly pks: readonly Lookup<On>[] }, context: ActionContext): Promise<void>;
 }
 
@@ -69,7 +70,7 @@ export interface BulkDeleteTypes extends MixinTypes {
 
 type SentList = Readonly<Record<string, unknown>>;
 
-/** Lets the list through as it is: what is wrong with it the action finds out, behind the permissions. */
+/** A schema that passes the list unchecked: the action checks it, after the permissions were asked. */
 function listKwargs(name: string, describe: (model: ModelShapes | undefined) => JsonSchema): OwnSchema<SentList> {
   return ownSchema(
     (value) => ({ value: { [name]: (value as SentList)[name] } }),
@@ -84,17 +85,17 @@ const patchedRows = listKwargs('data', (model) => {
 });
 const deletedRows = listKwargs('pks', (model) => model?.lookup.schema ?? {});
 
-/** The methods of the mixins, one for each class that has them, and what they do with each row. */
+/** The methods of the mixins, for each class that has them, and the write of each. */
 const bulkWrites = new WeakMap<object, BulkKind>();
 
 export type BulkKind = 'create' | 'patch' | 'delete';
 
-/** What a method does with several rows, where it is the mixin's own; undefined for another one. */
+/** The write of a mixin's own method; undefined for another method. */
 export function bulkWriteOf(method: object): BulkKind | undefined {
   return bulkWrites.get(method);
 }
 
-/** The first action of a consumer that writes several rows and is the mixin's own. */
+/** The first action of a consumer that is a bulk mixin's own. */
 export function bulkWriteIn({ prototype }: Class): string | undefined {
   return ['bulkCreate', 'bulkPatch', 'bulkDelete'].find((name) => {
     const method: unknown = Reflect.get(prototype, name);
@@ -104,7 +105,7 @@ export function bulkWriteIn({ prototype }: Class): string | undefined {
 
 export interface BulkCreate extends Mixin<BulkCreateTypes> {}
 
-/** `bulk_create`: what `create` does, with several rows. */
+/** Mixin: the action `bulk_create`, which does with several rows what `create` does with one. */
 export const BulkCreate: BulkCreate = (base) => {
   abstract class Creating extends base {
     @Action({ atomic: true, status: Status.created, kwargs: createdRows })
@@ -123,7 +124,7 @@ export const BulkCreate: BulkCreate = (base) => {
 
 export interface BulkPatch extends Mixin<BulkPatchTypes> {}
 
-/** `bulk_patch`: what `patch` does, with several rows. */
+/** Mixin: the action `bulk_patch`, which does with several rows what `patch` does with one. */
 export const BulkPatch: BulkPatch = (base) => {
   abstract class Patching extends base {
     @Action({ atomic: true, kwargs: patchedRows })
@@ -151,7 +152,7 @@ export const BulkPatch: BulkPatch = (base) => {
 
 export interface BulkDelete extends Mixin<BulkDeleteTypes> {}
 
-/** `bulk_delete`: what `delete` does, with several rows. */
+/** Mixin: the action `bulk_delete`, which does with several rows what `delete` does with one. */
 export const BulkDelete: BulkDelete = (base) => {
   abstract class Deleting extends base {
     @Action({ atomic: true, status: Status.noContent, kwargs: deletedRows })
@@ -168,7 +169,7 @@ export const BulkDelete: BulkDelete = (base) => {
   return Deleting;
 };
 
-/** @throws ValidationFailed for what is no list, is empty or is above the consumer's `maximumBulkSize` */
+/** @throws ValidationFailed for a value that is no list, is empty or exceeds the consumer's `maximumBulkSize` */
 export function listOf(consumer: AnyModelConsumer, name: string, sent: unknown): readonly unknown[] {
   const { maximumBulkSize } = settingsOf(consumer);
   const fail = (text: string): never => {
@@ -186,7 +187,7 @@ function asItem(sent: unknown, index: number): SentList {
   throw ValidationFailed.of({ [index]: ['Invalid data. Expected an object.'] });
 }
 
-/** What the request for this row alone would be. */
+/** The context of a request for this row alone. */
 export function itemContext(
   { scope, requestId, signal }: ActionContext,
   action: string,
@@ -195,10 +196,14 @@ export function itemContext(
   return new ActionContext({ scope, action, requestId, kwargs, signal });
 }
 
-/** What the permissions said of the actions for single rows before the transaction, by request and place. */
+/** The permissions' answers on the actions for single rows, given before the transaction, by request and index. */
 const askedBefore = new WeakMap<ActionContext, Map<number, Promise<Answers>>>();
 
-/** Asks the permissions of the action for one row, unless they were asked before. @throws what they refuse with */
+/**
+ * Asks the permissions of the action for one row, unless they were asked before.
+ *
+ * @throws the refusal of a permission
+ */
 function askItem(
   consumer: AnyModelConsumer,
   context: ActionContext,
@@ -209,10 +214,10 @@ function askItem(
 }
 
 /**
- * Asks the permissions of the action for one row before the transaction there may be. What they say counts in it, unless they have used the
- * database: what they read, lock and write belongs into the transaction, in which they are asked anew.
+ * Asks the permissions of the action for one row before a possible transaction. Their answers also count in it, unless they have used the
+ * database: what they read, lock and write belongs to the transaction, in which they are asked again.
  *
- * @returns undefined where the rows have to be written by entities
+ * @returns undefined if the rows have to be written through entities
  */
 export async function askAhead(
   consumer: AnyModelConsumer,
@@ -230,7 +235,11 @@ export async function askAhead(
   return undefined;
 }
 
-/** Asks the permissions of the action for one row: a client that may not `delete` may not `bulk_delete`. @throws what they refuse with */
+/**
+ * Asks the permissions of the action for one row: a client that may not `delete` may not `bulk_delete`.
+ *
+ * @throws the refusal of a permission
+ */
 async function askAction(consumer: AnyModelConsumer, item: ActionContext): Promise<Answers> {
   const answers: Answers = new Map();
   const permissions = consumer[boundSession].permissionsOf(item.action);
@@ -241,17 +250,17 @@ async function askAction(consumer: AnyModelConsumer, item: ActionContext): Promi
 interface NamedRow {
   readonly row: object;
   readonly item: ActionContext;
-  /** As clients name it. */
+  /** The key in the client's form. */
   readonly key: unknown;
-  /** What the permissions said of the action. */
+  /** The permissions' answers on the action. */
   readonly answers: Answers;
 }
 
 /**
- * The rows that are named, each by the query and the permissions that the action for it alone asks.
+ * Finds the named rows, each by the query and the permissions of the action for it alone.
  *
- * @param shownName the field of an item that names its row; undefined where the item is nothing else
- * @throws what that action is answered with, with the index of the row; ValidationFailed for a row that is named twice
+ * @param shownName the field of an item that names its row; undefined if the item is the name itself
+ * @throws the error of that action, with the index of the row; ValidationFailed for a row that is named twice
  */
 async function namedRows(
   consumer: AnyModelConsumer,
@@ -280,7 +289,7 @@ async function namedRows(
   return named;
 }
 
-/** @throws NotFound, or what the permissions refuse with */
+/** @throws NotFound, or the refusal of a permission */
 async function permittedRow(
   consumer: AnyModelConsumer,
   key: unknown,
@@ -294,7 +303,7 @@ async function permittedRow(
 }
 
 /**
- * Locks the rows, and has them found and judged anew: other transactions may have changed them since.
+ * Locks the rows, then finds and judges them again, because other transactions may have changed them.
  *
  * @throws as `namedRows` does
  */
@@ -310,12 +319,16 @@ async function holdRows(
   await em.find(modelOf(consumer), where as never, { ...asStored, refresh: true, filters: false });
   for (const [index, { row, key, item, answers }] of named.entries())
     await atIndex(index, async () => {
-      // What names the row may be another one's by now.
+      // The sent name may belong to another row by now.
       if ((await permittedRow(consumer, key, item, answers)) !== row) throw new NotFound();
     });
 }
 
-/** All of them are checked, so that the client hears of all that is wrong. @throws ValidationFailed */
+/**
+ * Checks all items, so that the client gets all errors at once.
+ *
+ * @throws ValidationFailed
+ */
 async function checkedItems(
   consumer: AnyModelConsumer,
   data: readonly unknown[],
@@ -342,7 +355,7 @@ function asFields(detail: ErrorDetail): Readonly<Record<string, readonly string[
   return typeof detail === 'string' ? { non_field_errors: [detail] } : detail;
 }
 
-/** @throws what the work throws; an error that is the client's says of which item it is */
+/** @throws the error of the work; if it is the client's, with the index of its item */
 async function atIndex<T>(index: number, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -355,7 +368,8 @@ async function atIndex<T>(index: number, work: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Writes row after row, and flushes them all. A value that another row has already is told with the index of the row that was to have it.
+ * Writes row after row, and flushes them together. If another row already has a unique value, the error has the index of the row that was
+ * to get it.
  *
  * @throws as `atIndex` does
  */
@@ -373,14 +387,14 @@ async function writtenRows<Item>(
     return rows;
   } catch (error) {
     const found = rows.findLastIndex((row) => isRefusedValueOf(row, meta, error));
-    // An override that flushes its own row fails before it gives it.
+    // An override that flushes its own row fails before it returns the row.
     const index = found >= 0 ? found : rows.length;
     if (index < items.length) noteItem(error, index);
     throw error;
   }
 }
 
-/** In the order of their keys: two requests that name the same rows wait for each other, and none ends in a deadlock. */
+/** Locks rows in the order of their keys: requests that name the same rows wait for each other, and none ends in a deadlock. */
 async function lockInOrder(
   consumer: AnyModelConsumer,
   named: readonly NamedRow[],

@@ -21,8 +21,8 @@ import { plainWriteIn } from './model-mixins.js';
 import { followsRows } from './model-observe-rows.js';
 
 /**
- * @throws ConfigurationError for a model or an observed entity that MikroORM does not know, and where the options of a model
- * consumer name what its model does not have
+ * @throws ConfigurationError for a model or an observed entity that MikroORM does not know, and for options of a model consumer that name
+ * something which its model does not have
  */
 export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): void {
   for (const [member, { model }] of observerDeclarations.read(consumer)) {
@@ -61,7 +61,7 @@ function followsNothing(consumer: Class): ConfigurationError {
   });
 }
 
-/** MikroORM writes nothing to a view, and says nothing. */
+/** Refuses writes to a view, which MikroORM would silently not write. */
 function refuseWrites(consumer: Class, { className }: EntityMetadata): void {
   const writing = plainWriteIn(consumer) ?? bulkWriteIn(consumer);
   if (writing === undefined) return;
@@ -82,12 +82,12 @@ function checkOwnKwargs(consumer: Class, { kwargs, backends = [] }: AnyFilterOpt
   }
 }
 
-/** A cursor has to have the values of the order. */
+/** Whether lists are ordered by a cursor, which contains the values of the order. */
 function isByCursor(paginator: PaginatorClass | undefined): boolean {
   return paginator === CursorPaginator || paginator?.prototype instanceof CursorPaginator;
 }
 
-/** A client that may ask for the rows with a value, or for their order by it, finds out the value of a row. */
+/** Refuses filters by secret columns: a client that may filter or order rows by a value can find out that value. */
 function checkFiltersShow(
   consumer: Class,
   serializer: SerializerClass,
@@ -106,7 +106,7 @@ function checkUnrestricted(consumer: Class, serializer: SerializerClass, lookupF
   if (secrecy) throw secret(consumer, lookupField, secrecy);
 }
 
-/** Why not everybody may know what a path leads to. Of relations that nothing nests, the entity alone says it. */
+/** Why not every client may know the values of a path. For relations that no serializer nests, the entity decides. */
 function secrecyOf({ steps, last }: ModelPath, serializer: SerializerClass): string | undefined {
   let shownBy: SerializerClass | undefined = serializer;
   for (const { name, hidden } of [...steps, last]) {

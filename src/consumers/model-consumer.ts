@@ -24,25 +24,29 @@ import type { AnyModelOptions, ModelConsumerOptions, SoundOptions, TraitsOf } fr
 /** A serializer that can also write. */
 export interface WritingSerializer<Entity, S> extends AnySerializer {
   /**
-   * Checks what the client sent as `data`.
+   * Checks the `data` of a client.
    *
-   * @param options `partial`: fields that are missing stay as they are. Default false
+   * @param options `partial`: if true, missing fields stay as they are. Default: false
    * @throws ValidationFailed with the texts of each field
    */
   validate(raw: unknown, context: SerializerContext, options?: { partial?: boolean }): Promise<DataOf<S>>;
-  /** @param data what was validated, and whatever else the application sets */
+  /**
+   * Makes the entity. The next flush writes it.
+   *
+   * @param data the validated data, and fields that the application sets
+   */
   create(data: DataOf<S> | RowData<Entity>, context: SerializerContext): Promise<Entity>;
   /**
    * Assigns the data to the entity. The next flush writes them.
    *
-   * @param data what was validated, and whatever else the application sets
-   * @throws OptimisticLockError, which is answered with 409, where the data have a version that is not the row's any more
+   * @param data the validated data, and fields that the application sets
+   * @throws OptimisticLockError (409 to the client) if the data have an older version than the row
    */
   update(entity: Entity, data: DataOf<S> | RowData<Entity>, context: SerializerContext): Promise<Entity>;
 }
 
 /**
- * The parameters of `performCreate`, so that an override is typed by one annotation:
+ * The parameters of `performCreate`, so that an override needs only one annotation:
  *
  * ```ts
  * protected override performCreate(...[serializer, data, context]: PerformCreate<RoomSerializer>) {
@@ -67,14 +71,14 @@ export type PerformUpdate<S extends SerializerLike> = [
 /** The parameters of `performDelete`. */
 export type PerformDelete<S extends SerializerLike> = [entity: EntityOf<S>, context: ActionContext];
 
-/** What `filterQuery` has of the kwargs that the options declare: all of it in `list`, and nothing in other actions. */
+/** The kwargs of `filterQuery`: those that the options declare, in `list`; none in other actions. */
 export type QueryKwargs<Options extends AnyModelOptions> = Options extends { readonly filters: infer Filters }
   ? Partial<OwnFilterKwargs<Filters>>
   : object;
 
 const usualBulkSize = 100;
 
-/** What `ModelConsumer(Entity, options)` gives to extend: no action yet; mixins bring them. */
+/** The base class of `ModelConsumer(Entity, options)`. It has no actions; mixins add them. */
 export abstract class BaseModelConsumer<Entity extends object, Options extends AnyModelOptions>
   extends ApiConsumer
   implements ModelConsumerTypes<Entity, Options['serializer']>
@@ -84,7 +88,7 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     readonly serializer: Options['serializer'];
     readonly traits: TraitsOf<Options>;
   };
-  /** The entity that `ModelConsumer` was given. */
+  /** The entity that was passed to `ModelConsumer`. */
   static readonly model: ConcreteClass<object>;
   /** The option `serializer`. */
   static readonly serializer: SerializerClass;
@@ -92,22 +96,22 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
   static readonly paginator: PaginatorClass | undefined;
   /** The option `filters`. */
   static readonly filters: AnyFilterOptions | undefined;
-  /** The option `lookupField`; default `pk`, the key of the entity. */
+  /** The option `lookupField`. Default: `pk`, the key of the entity. */
   static readonly lookupField: string = 'pk';
-  /** The option `lookupUrlKwarg`; default the name of the lookup field. */
+  /** The option `lookupUrlKwarg`. Default: the name of the lookup field. */
   static readonly lookupUrlKwarg: string = 'pk';
-  /** The option `maximumBulkSize`; default 100 rows. */
+  /** The option `maximumBulkSize`. Default: 100 rows. */
   static readonly maximumBulkSize: number = usualBulkSize;
 
-  /** The rows that exist for this consumer at all; default every row. */
+  /** The condition for the rows that exist for this consumer. Default: every row. */
   protected getQuery(_context: ActionContext): FilterQuery<Entity> | Promise<FilterQuery<Entity>> {
     return {} as FilterQuery<Entity>;
   }
 
   /**
-   * Narrows the query by what the client sent; default not at all.
+   * Narrows the query by the client's kwargs. Default: not at all.
    *
-   * @param kwargs what `filters.kwargs` declares, in `list`
+   * @param kwargs in `list`, the kwargs that `filters.kwargs` declares
    */
   protected filterQuery(
     query: FilterQuery<Entity>,
@@ -120,9 +124,9 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
   /**
    * The row that the client named by `pk`, or by the consumer's `lookupField`.
    *
-   * @throws ValidationFailed where the client named none
-   * @throws NotFound where it is not among the rows of the query
-   * @throws Conflict where several of them have the value
+   * @throws ValidationFailed if the client named none
+   * @throws NotFound if it is not among the rows of the query
+   * @throws Conflict if several of them have the value
    */
   protected async getObject(key: unknown, context: ActionContext): Promise<Entity> {
     const { where, limit } = await queryOfOne(this, namedRow(this, this.#meta, key), context);
@@ -132,12 +136,12 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     ) as Entity;
   }
 
-  /** The order of lists; default by key, so that two lists of the same rows are alike. */
+  /** The order of lists. Default: by key, so that two lists of the same rows are equal. */
   protected getOrder(_context: ActionContext): ModelOrder {
     return Object.fromEntries(this.#meta.primaryKeys.map((name) => [name, 'asc' as const]));
   }
 
-  /** The serializer of an action; default that of the consumer. */
+  /** The serializer of an action. Default: the consumer's. */
   protected getSerializer(_context: ActionContext): SerializerClass<Serializer<Entity>> {
     return settingsOf(this).serializer as SerializerClass<Serializer<Entity>>;
   }
@@ -162,9 +166,9 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
   }
 
   /**
-   * Writes a new row. Override to set what the client may not: see PerformCreate.
+   * Writes a new row. Override it to set fields that the client may not set: see PerformCreate.
    *
-   * @param data what was validated, and whatever else an override sets
+   * @param data the validated data, and fields that an override sets
    */
   protected performCreate(
     serializer: WritingSerializer<Entity, Options['serializer']>,
@@ -175,11 +179,11 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
   }
 
   /**
-   * Writes an existing row, for `update`, and for `patch` unless performPatch is overridden. Override to set what the client may
-   * not: see PerformUpdate.
+   * Writes an existing row, for `update`, and for `patch` unless performPatch is overridden. Override it to set fields that the client may
+   * not set: see PerformUpdate.
    *
-   * @param entity the row, as getObject loaded it and the permissions let it through
-   * @param data what was validated, and whatever else an override sets
+   * @param entity the row from getObject, which the permissions have allowed
+   * @param data the validated data, and fields that an override sets
    */
   protected performUpdate(
     serializer: WritingSerializer<Entity, Options['serializer']>,
@@ -190,7 +194,7 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     return serializer.update(entity, data, this.getSerializerContext(context));
   }
 
-  /** As performUpdate, unless it is overridden. */
+  /** Writes an existing row for `patch`. Default: calls performUpdate. */
   protected performPatch(
     serializer: WritingSerializer<Entity, Options['serializer']>,
     entity: Entity,
@@ -201,10 +205,9 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
   }
 
   /**
-   * Removes a row, for `delete`; the next flush deletes it. Override to do something else, such as marking it:
-   * see PerformDelete.
+   * Removes a row, for `delete`; the next flush deletes it. Override it to do something else, such as marking the row: see PerformDelete.
    *
-   * @param entity the row, as getObject loaded it and the permissions let it through
+   * @param entity the row from getObject, which the permissions have allowed
    */
   protected async performDelete(entity: Entity, _context: ActionContext): Promise<void> {
     this.unitOfWork.em.remove(entity);
@@ -215,7 +218,7 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     return this[boundSession].unitOfWork;
   }
 
-  /** The query of the consumer, narrowed by the client's and by its backends. */
+  /** The query of the consumer, narrowed by filterQuery and by its backends. */
   protected async visibleRows(context: ActionContext, kwargs: object = {}): Promise<FilterQuery<Entity>> {
     let query = await this.filterQuery(await this.getQuery(context), context, kwargs as QueryKwargs<Options>);
     for (const backend of backendsOf(this)) {
@@ -226,10 +229,10 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
   }
 
   /**
-   * The rows of `list`: the query, narrowed by the client's filters, in its order or else in that of getOrder.
+   * The rows of `list`: the query, narrowed by the client's filters, in the client's order or else in that of getOrder.
    *
-   * @param kwargs what the client sent
-   * @throws ValidationFailed for filters that the consumer does not have, and for values that do not fit
+   * @param kwargs the client's kwargs
+   * @throws ValidationFailed for filters that the consumer does not have, and for invalid values
    */
   protected async rows(kwargs: object, context: ActionContext): Promise<ModelPageSource> {
     const filters = filtersOf(this.#meta, settingsOf(this).filters ?? noFilters);
@@ -243,7 +246,7 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
     return new ModelPageSource({ unitOfWork: this.unitOfWork, model: modelOf(this), where, order });
   }
 
-  /** An instance of the serializer that getSerializer names for this action, as performCreate and its like take it. */
+  /** An instance of the serializer that getSerializer names for this action, for performCreate, performUpdate and performPatch. */
   protected writingSerializer(context: ActionContext): WritingSerializer<Entity, Options['serializer']> {
     return this.getSerializerContext(context).resolve(this.getSerializer(context)) as WritingSerializer<
       Entity,
@@ -257,10 +260,10 @@ export abstract class BaseModelConsumer<Entity extends object, Options extends A
 }
 
 /**
- * The condition of the row that a client named.
+ * The condition for the row that a client named.
  *
- * @throws ValidationFailed where the client named none
- * @throws NotFound where no row can have this key
+ * @throws ValidationFailed if the client named none
+ * @throws NotFound if no row can have this key
  */
 function namedRow(consumer: object, meta: EntityMetadata, key: unknown): object {
   const { lookupField, lookupUrlKwarg } = settingsOf(consumer);
@@ -275,9 +278,10 @@ interface QueryOfOne extends ModelQuery {
 }
 
 /**
- * The query of the one row that a client named. A key is one row's; of another column, the second row tells that it is not.
+ * The query for the one row that a client named. A key belongs to one row; for another column, a second row shows that the value is not
+ * unique.
  *
- * @param named as `namedRow` gives it
+ * @param named the result of `namedRow`
  */
 function queryOfOne(
   consumer: AnyModelConsumer,
@@ -289,7 +293,7 @@ function queryOfOne(
   return consumer['visibleRows'](context).then((visible) => ({ where: { $and: [named, visible] }, limit }));
 }
 
-/** Whether the consumer may have other rows than all of its model. */
+/** Whether the consumer may leave out rows of its model. */
 function narrowsRows(consumer: AnyModelConsumer): boolean {
   const { prototype } = BaseModelConsumer;
   const isOwn = (['getQuery', 'filterQuery', 'visibleRows'] as const).some(
@@ -306,8 +310,8 @@ function onlyOne<Row>(consumer: object, [found, other]: readonly Row[]): Row {
 }
 
 /**
- * How the consumer's rows are shown to a request without entities; undefined where its serializer, or what the application has overridden,
- * needs them.
+ * How the consumer's rows are shown to a request without entities; undefined if its serializer, or a member that the application has
+ * overridden, needs entities.
  */
 export async function planFor(consumer: AnyModelConsumer, request: ActionContext): Promise<PlannedRows | undefined> {
   const unitOfWork: UnitOfWork = consumer['unitOfWork'];
@@ -324,9 +328,9 @@ export async function planFor(consumer: AnyModelConsumer, request: ActionContext
 }
 
 /**
- * The row that a client named, shown without an entity; undefined where one is needed.
+ * The row that a client named, shown without an entity; undefined if an entity is needed.
  *
- * @param checked what `checkedKey` gave
+ * @param checked the result of `checkedKey`
  * @throws as `getObject` does
  */
 export async function shownObject(
@@ -354,7 +358,7 @@ export async function readPlanned(
 }
 
 /**
- * What a client named a row by, as the entity has it; as it came where the consumer has a `getObject` of its own.
+ * Converts the client's name of a row into the entity's form; unchanged if the consumer overrides `getObject`.
  *
  * @throws ValidationFailed, NotFound as `getObject` does
  */
@@ -367,7 +371,7 @@ export function checkedKey(consumer: object, meta: EntityMetadata, key: unknown)
 
 const noFilters: AnyFilterOptions = {};
 
-/** What `checkedKey` gave, as a client would send it: `getObject` takes that. */
+/** Converts the result of `checkedKey` back into the client's form, which `getObject` takes. */
 export function sentKey(consumer: object, meta: EntityMetadata, checked: unknown): unknown {
   const { lookupField } = settingsOf(consumer);
   if (overrides(consumer.constructor as Class, 'getObject')) return checked;
@@ -381,7 +385,7 @@ export function modelOf(consumer: object): ConcreteClass<object> {
   return settingsOf(consumer).model;
 }
 
-/** What says which rows of a consumer class there are for a client; undefined where every row is there. */
+/** The member that decides which rows of a consumer class a client may see; undefined if it may see every row. */
 export function narrowingOf(consumer: Class): string | undefined {
   const member = ['getQuery', 'filterQuery'].find((name) => overrides(consumer, name));
   return member ?? (isModelConsumer(consumer) ? backendsOf(consumer.prototype)[0]?.name : undefined);
@@ -395,7 +399,7 @@ function backendsOf(consumer: object) {
   return settingsOf(consumer).filters?.backends ?? [];
 }
 
-/** Whether a consumer class has a member of its own in place of the model consumer's. */
+/** Whether a consumer class overrides a member of the model consumer. */
 export function overrides(consumer: Class, member: string): boolean {
   const { prototype } = BaseModelConsumer;
   return isModelConsumer(consumer) && Reflect.get(consumer.prototype, member) !== Reflect.get(prototype, member);
@@ -410,14 +414,14 @@ export function settingsOf(consumer: object): typeof BaseModelConsumer {
   return consumer.constructor as unknown as typeof BaseModelConsumer;
 }
 
-/** The class that `ModelConsumer(Entity, options)` gives to extend. */
+/** The type of the class that `ModelConsumer(Entity, options)` returns. */
 export type ModelConsumerClass<
   Entity extends object,
   Options extends AnyModelOptions,
 > = abstract new () => BaseModelConsumer<Entity, Options>;
 
 /**
- * A consumer of one model.
+ * Makes the base class of a consumer of one model.
  *
  * ```ts
  * @Consumer()
@@ -436,7 +440,7 @@ export type ModelConsumerClass<
  * {"errors": [], "data": {"count": 1, "results": [{…}], "limit": 2, "offset": 0}, "action": "list", "response_status": 200, "request_id": 1}
  * ```
  *
- * @throws ConfigurationError where the class is defined, without an entity or without a serializer
+ * @throws ConfigurationError when the class is defined, without an entity or without a serializer
  */
 export function ModelConsumer<
   Entity extends object,
@@ -463,7 +467,7 @@ export function ModelConsumer<
   return Generated;
 }
 
-/** A circular import leaves undefined where the class should be. */
+/** Checks the options; after a circular import, a class is undefined. */
 function checkModelOptions(entity: unknown, options: Partial<AnyModelOptions> | undefined): void {
   if (typeof entity !== 'function') {
     throw new ConfigurationError({

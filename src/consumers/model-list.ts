@@ -21,25 +21,25 @@ type Traits<On> = On extends { readonly traits: infer Of extends ModelTraits } ?
 type PaginatorOf<On> = Traits<On>['paginator'];
 type FiltersOf<On> = Traits<On>['filters'];
 
-/** A page's own, the filters', and one object of the two. */
+/** The kwargs of `list`: those of the page and of the filters, as one object. */
 export type ListKwargs<On> = (PaginatorOf<On> extends undefined ? unknown : PageKwargsOf<PaginatorOf<On>>) &
   FilterKwargsOf<Model<On>, FiltersOf<On>> extends infer Kwargs
   ? { readonly [Name in keyof Kwargs]: Kwargs[Name] }
   : never;
 
-/** The context alone, where neither a paginator nor a filter asks for kwargs. */
+/** The parameters of `list`: only the context if neither a paginator nor a filter has kwargs. */
 export type ListParameters<On> = [TakesNoFilter<FiltersOf<On>>, PaginatorOf<On>] extends [true, undefined]
   ? [context: ActionContext]
   : [kwargs: ListKwargs<On>, context: ActionContext];
 
-/** The `data` of a list: an array of rows, or a page where the consumer has a paginator. */
+/** The `data` of a list: an array of rows, or a page if the consumer has a paginator. */
 export type ListResult<On> = PaginatorOf<On> extends undefined ? Model<On>[] : PageOf<PaginatorOf<On>, Model<On>>;
 
-/** What `List` adds to a consumer. */
+/** The actions of `List`. */
 export interface ListActions<On> {
   /**
-   * The rows of the query: all of them, or a page of the consumer's paginator; narrowed and ordered by its filters, which
-   * `super.list` checks.
+   * The rows of the query: all of them, or a page of the consumer's paginator; narrowed and ordered by its filters, which `super.list`
+   * checks.
    *
    * ```json
    * {"action": "list", "request_id": 1}
@@ -53,10 +53,10 @@ export interface ListTypes extends MixinTypes {
   readonly actions: ListActions<this['on']>;
 }
 
-/** What `StreamedList` adds to a consumer. */
+/** The actions of `StreamedList`. */
 export interface StreamedListActions<On> {
   /**
-   * All pages behind the one that was asked for, each in a frame: 206, and 200 for the last. Holds up no other request.
+   * The requested page and all following pages, one per frame: 206, and 200 for the last. Other requests do not wait for it.
    *
    * ```json
    * {"action": "list", "request_id": 1}
@@ -66,8 +66,8 @@ export interface StreamedListActions<On> {
    */
   list(kwargs: ListKwargs<On>, context: ActionContext): AsyncGenerator<ListResult<On>, ListResult<On>>;
   /**
-   * Ends all lists of this consumer that are under way: each is answered with 499. To end one of them, `cancel` it by its
-   * request id. `{"action": "list_cancel", "request_id": 2}` -> 200, also where there is none
+   * Ends all running lists of this consumer; each is answered with 499. To end a single one, `cancel` it by its request id. `{"action":
+   * "list_cancel", "request_id": 2}` -> 200, also if there is none
    */
   listCancel(context: ActionContext): Promise<void>;
 }
@@ -79,10 +79,10 @@ export interface StreamedListTypes extends MixinTypes {
 /** The parameters of `list` at run time. */
 type Parameters = [kwargs: object, context: ActionContext] | [context: ActionContext];
 
-/** The methods of the mixins, one for each class that has it. */
+/** The methods of the mixins, for each class that has one. */
 const plainLists = new WeakSet<object>();
 
-/** Whether `list` is a mixin's own, which shows the rows as they are. */
+/** Whether `list` is a mixin's own, which shows the rows unchanged. */
 export function isPlainList(method: object): boolean {
   return plainLists.has(method);
 }
@@ -90,7 +90,7 @@ export function isPlainList(method: object): boolean {
 export interface List extends Mixin<ListTypes> {}
 
 /**
- * Mixin: the action `list`. Without a paginator all rows are answered, with one a page of them.
+ * Mixin: the action `list`. Without a paginator it returns all rows, with a paginator a page of them.
  *
  * ```ts
  * class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), List) {}
@@ -122,7 +122,7 @@ export const List: List = (base) => {
   return Listing;
 };
 
-/** The rows of a list: entities where the application has a `list` of its own, which may look at them, or where showing them needs them. */
+/** The rows of a list. They are entities if the application overrides `list`, which may read them, or if showing them needs entities. */
 async function sourceFor(consumer: AnyModelConsumer, kwargs: object, context: ActionContext): Promise<ModelPageSource> {
   const rows = await consumer['rows'](kwargs, context);
   if (!isPlainList(Reflect.get(consumer, 'list'))) return rows;
@@ -130,7 +130,7 @@ async function sourceFor(consumer: AnyModelConsumer, kwargs: object, context: Ac
   return planned ? rows.plannedBy(planned) : rows;
 }
 
-/** `list` in pages that follow each other, and DCRF's `list_cancel`. One page at a time is in memory. */
+/** Mixin: `list` as consecutive pages, and DCRF's `list_cancel`. Only one page at a time is in memory. */
 export interface StreamedList extends Mixin<StreamedListTypes> {}
 
 export const StreamedList: StreamedList = (base) => {
@@ -173,10 +173,10 @@ export const StreamedList: StreamedList = (base) => {
         signal.throwIfAborted();
         const next = paginator.next(page, kwargs);
         const following = { ...kwargs, ...next };
-        // A cursor that does not move on would show this page for ever.
+        // A cursor that does not move on would repeat this page for ever.
         if (!next || encodeData(following) === encodeData(kwargs)) return page;
         yield page;
-        // What is sent is not needed any more.
+        // Entities that were sent are not needed any more.
         this.unitOfWork.em.clear();
         await pause(container.resolve(Clock), paginator.pause, signal);
         kwargs = following;
@@ -196,7 +196,7 @@ export const StreamedList: StreamedList = (base) => {
   return Streaming;
 };
 
-/** A filter that is dropped would show too much. */
+/** Unknown filters are refused, because dropping one would show too many rows. */
 const undeclaredTexts = {
   filter: 'This list has no filters.',
   ordering: 'This list has no ordering.',
@@ -209,12 +209,12 @@ function namesOf({ fields = [], ordering = [], search = [] }: AnyFilterOptions =
   return Object.entries(named).flatMap(([name, columns]) => (columns.length > 0 ? name : []));
 }
 
-/** What clients may send for `filterQuery`, and for that of the backends. */
+/** The schemas of the kwargs for `filterQuery`, the consumer's and its backends'. */
 function ownSchemas({ kwargs, backends = [] }: AnyFilterOptions = {}): readonly KwargsSchema[] {
   return [kwargs, ...backends.map((backend) => backend.kwargs)].filter((schema) => schema !== undefined);
 }
 
-/** What the schemas make of the kwargs, and what the filters will check. */
+/** The schema of the kwargs of `list`: it checks the schemas' kwargs, and passes those that the filters will check. */
 function listKwargs(schemas: readonly KwargsSchema[], filters: readonly string[]): OwnSchema<object> {
   return ownSchema(
     async (sent) => {
@@ -233,7 +233,7 @@ function listKwargs(schemas: readonly KwargsSchema[], filters: readonly string[]
   );
 }
 
-/** @throws the reason of an abort that comes first */
+/** @throws the reason of an abort that comes before the end of the pause */
 function pause(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   if (milliseconds <= 0) return Promise.resolve();

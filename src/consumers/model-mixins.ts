@@ -15,7 +15,7 @@ interface DataKwargs {
   readonly data?: unknown;
 }
 
-/** Lets `data` through as it is, and nothing else; the serializer is what checks it. */
+/** A schema that passes `data` unchecked, and nothing else; the serializer checks it. */
 function dataKwargs(isPartial: boolean): OwnSchema<DataKwargs> {
   return ownSchema(
     (value) => ({ value: { data: (value as DataKwargs).data } }),
@@ -26,9 +26,9 @@ function dataKwargs(isPartial: boolean): OwnSchema<DataKwargs> {
 const wholeRow = dataKwargs(false);
 const partOfRow = dataKwargs(true);
 
-/** What `Retrieve` adds to a consumer. */
+/** The actions of `Retrieve`. */
 export interface RetrieveActions<On> {
-  /** One row. `{"action": "retrieve", "request_id": 1, "pk": 4}` -> 200, `"data": {…}` */
+  /** Returns one row. `{"action": "retrieve", "request_id": 1, "pk": 4}` -> 200, `"data": {…}` */
   retrieve(object: Model<On>, context: ActionContext): Promise<Model<On>>;
 }
 
@@ -36,9 +36,9 @@ export interface RetrieveTypes extends MixinTypes {
   readonly actions: RetrieveActions<this['on']>;
 }
 
-/** What `Create` adds to a consumer. */
+/** The actions of `Create`. */
 export interface CreateActions<On> {
-  /** A new row. `{"action": "create", "request_id": 1, "data": {…}}` -> 201, `"data": {…}` */
+  /** Creates a row. `{"action": "create", "request_id": 1, "data": {…}}` -> 201, `"data": {…}` */
   create(kwargs: { readonly data: Input<On> }, context: ActionContext): Promise<Model<On>>;
 }
 
@@ -46,9 +46,9 @@ export interface CreateTypes extends MixinTypes {
   readonly actions: CreateActions<this['on']>;
 }
 
-/** What `Update` adds to a consumer. */
+/** The actions of `Update`. */
 export interface UpdateActions<On> {
-  /** All required fields anew. `{"action": "update", "request_id": 1, "pk": 4, "data": {…}}` -> 200, `"data": {…}` */
+  /** Sets all required fields of a row. `{"action": "update", "request_id": 1, "pk": 4, "data": {…}}` -> 200, `"data": {…}` */
   update(object: Model<On>, kwargs: { readonly data: Input<On> }, context: ActionContext): Promise<Model<On>>;
 }
 
@@ -56,9 +56,9 @@ export interface UpdateTypes extends MixinTypes {
   readonly actions: UpdateActions<this['on']>;
 }
 
-/** What `Patch` adds to a consumer. */
+/** The actions of `Patch`. */
 export interface PatchActions<On> {
-  /** Some fields anew. `{"action": "patch", "request_id": 1, "pk": 4, "data": {…}}` -> 200, `"data": {…}` */
+  /** Sets some fields of a row. `{"action": "patch", "request_id": 1, "pk": 4, "data": {…}}` -> 200, `"data": {…}` */
   patch(object: Model<On>, kwargs: { readonly data: Partial<Input<On>> }, context: ActionContext): Promise<Model<On>>;
 }
 
@@ -66,9 +66,9 @@ export interface PatchTypes extends MixinTypes {
   readonly actions: PatchActions<this['on']>;
 }
 
-/** What `Delete` adds to a consumer. */
+/** The actions of `Delete`. */
 export interface DeleteActions<On> {
-  /** `{"action": "delete", "request_id": 1, "pk": 4}` -> 204, `"data": null` */
+  /** Deletes a row. `{"action": "delete", "request_id": 1, "pk": 4}` -> 204, `"data": null` */
   delete(object: Model<On>, context: ActionContext): Promise<void>;
 }
 
@@ -78,16 +78,16 @@ export interface DeleteTypes extends MixinTypes {
 
 export interface Retrieve extends Mixin<RetrieveTypes> {}
 
-/** The methods of the mixin, one for each class that has it. */
+/** The methods of the mixin, for each class that has one. */
 const plainRetrieves = new WeakSet<object>();
 
-/** Whether `retrieve` is the mixin's own, which shows the row as it is. */
+/** Whether `retrieve` is the mixin's own, which shows the row unchanged. */
 export function isPlainRetrieve(method: object): boolean {
   return plainRetrieves.has(method);
 }
 
 /**
- * Mixin: the action `retrieve`. 404 where the row is not among those of the consumer's query, or a permission refuses it.
+ * Mixin: the action `retrieve`. It answers 404 if the row is not among those of the consumer's query, or if a permission refuses it.
  *
  * ```ts
  * class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), Retrieve) {}
@@ -112,10 +112,10 @@ export const Retrieve: Retrieve = (base) => {
 
 export type WriteKind = 'create' | 'update' | 'patch' | 'delete';
 
-/** The methods of the mixins that write, one for each class that has them. */
+/** The methods of the mixins that write, for each class that has one. */
 const plainWrites = new WeakMap<object, WriteKind>();
 
-/** The first action of a consumer that writes rows and is the mixin's own. */
+/** The first action of a consumer that is a writing mixin's own. */
 export function plainWriteIn({ prototype }: Class): WriteKind | undefined {
   const methods: readonly unknown[] = ['create', 'update', 'patch', 'delete'].map((name) =>
     Reflect.get(prototype, name),
@@ -124,7 +124,7 @@ export function plainWriteIn({ prototype }: Class): WriteKind | undefined {
   return own === undefined ? undefined : plainWriteOf(own as object);
 }
 
-/** What a method writes, where it is the mixin's own; undefined for another one. */
+/** The kind of write of a mixin's own method; undefined for another method. */
 export function plainWriteOf(method: object): WriteKind | undefined {
   return plainWrites.get(method);
 }
@@ -132,7 +132,7 @@ export function plainWriteOf(method: object): WriteKind | undefined {
 export interface Create extends Mixin<CreateTypes> {}
 
 /**
- * Mixin: the action `create`, in a transaction. Override `performCreate` to set what the client may not.
+ * Mixin: the action `create`, in a transaction. Override `performCreate` to set fields that the client may not set.
  *
  * ```ts
  * class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), Create) {}
@@ -160,8 +160,8 @@ export const Create: Create = (base) => {
 export interface Update extends Mixin<UpdateTypes> {}
 
 /**
- * Mixin: the action `update`, in a transaction. `data` has all required fields; `patch` takes some. Override `performUpdate` to set
- * what the client may not.
+ * Mixin: the action `update`, in a transaction. `data` has all required fields; for some fields, use `patch`. Override `performUpdate` to
+ * set fields that the client may not set.
  *
  * ```ts
  * class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), Update) {}
@@ -189,8 +189,8 @@ export const Update: Update = (base) => {
 export interface Patch extends Mixin<PatchTypes> {}
 
 /**
- * Mixin: the action `patch`, in a transaction. Fields that `data` does not have stay as they are. Override `performPatch` to set
- * what the client may not.
+ * Mixin: the action `patch`, in a transaction. Fields that are missing in `data` stay as they are. Override `performPatch` to set fields
+ * that the client may not set.
  *
  * ```ts
  * class RoomConsumer extends mix(ModelConsumer(Room, { serializer: RoomSerializer }), Patch) {}

@@ -27,10 +27,10 @@ export interface InstanceKey<Key = unknown> {
 type Model<On> = On extends { readonly model: infer Entity } ? Entity : never;
 type Event<On> = On extends { readonly serializer: infer S extends SerializerClass } ? ModelEvent<S> : never;
 
-/** What `ObserveInstance` adds to a consumer. */
+/** The actions of `ObserveInstance`. */
 export interface ObserveInstanceActions<On> {
   /**
-   * Changes of one row become events with this request's id, beginning after its reply.
+   * Subscribes to one row: after its reply, changes of the row become events with this request's id.
    *
    * ```json
    * {"action": "subscribe_instance", "request_id": 4, "pk": 1}
@@ -38,14 +38,14 @@ export interface ObserveInstanceActions<On> {
    * {"errors": [], "data": {"id": 1, "name": "new"}, "action": "update", "response_status": 200, "request_id": 4}
    * ```
    *
-   * A row that leaves those of the consumer's query, or that a permission refuses from now on, is sent as one delete; one
-   * that comes back, as a create. The data are what `retrieve` would show to this client now: the columns of the commit, unless the row
-   * has to be read again for its query, a permission for objects, its serializer or an overridden `retrieve`.
+   * If the row leaves the consumer's query, or a permission begins to refuse it, the client gets one delete; if it comes back, a create.
+   * The data are what `retrieve` would show this client now: the columns of the commit, unless the row has to be read again for its query,
+   * a permission on objects, its serializer or an overridden `retrieve`.
    */
   subscribeInstance(object: Model<On>, context: ActionContext): Promise<void>;
   /**
-   * Ends what `subscribe_instance` began with the same request id; without one, all of this connection's subscriptions of
-   * the row. 204, also where there is nothing to end or the row is gone. With a request id, `pk` may be left out.
+   * Ends the subscription of `subscribe_instance` with the same request id; without a request id, all subscriptions of this connection to
+   * the row. Answers 204, also if there is no subscription or no row. With a request id, `pk` may be left out.
    */
   unsubscribeInstance(kwargs: InstanceKey<KeyOf<Model<On>>>, context: ActionContext): Promise<void>;
   /** The observer behind the subscriptions. An override may change an event, or send none. */
@@ -58,7 +58,7 @@ export interface ObserveInstanceTypes extends MixinTypes {
 
 type AnyEvent = SentEvent & { readonly [eventTypes]: object };
 
-/** The object of a key; where it has to be a row's, toPrimaryKey says. */
+/** A schema that passes any value as the key; if it has to be a row's key, toPrimaryKey checks it. */
 const keyKwargs = ownSchema<InstanceKey>(
   (value) => ({ value: { pk: (value as Partial<InstanceKey>).pk } }),
   ({ model }) => objectSchema({ pk: model?.key ?? {} }, []),
@@ -66,12 +66,12 @@ const keyKwargs = ownSchema<InstanceKey>(
 
 export interface ObserveInstance extends Mixin<ObserveInstanceTypes> {}
 
-/** `subscribe_instance` and `unsubscribe_instance`, as DCRF's ObserverModelInstanceMixin has them. */
+/** Mixin: `subscribe_instance` and `unsubscribe_instance`, as in DCRF's ObserverModelInstanceMixin. */
 export const ObserveInstance: ObserveInstance = (base) => {
   abstract class Observing extends base {
     @DetailAction({ status: Status.created })
     async subscribeInstance(object: object, context: ActionContext): Promise<void> {
-      // A row of this transaction has its key from the database only.
+      // The database assigns the key of a row of this transaction.
       if (!helper(object).hasPrimaryKey()) await this.unitOfWork.em.flush();
       await this.subscribe(this.onInstance, { pk: primaryKeyOf(object) }, context);
     }
@@ -80,10 +80,10 @@ export const ObserveInstance: ObserveInstance = (base) => {
     async unsubscribeInstance({ pk }: InstanceKey, context: ActionContext): Promise<void> {
       const meta = this.unitOfWork.em.getMetadata(modelOf(this)) as EntityMetadata;
       const hasId = context.requestId !== null;
-      // Rows may be named otherwise than by their key.
+      // Clients may name rows by another column than their key.
       const key = pk === undefined && hasId ? undefined : toPrimaryKey(meta, pk);
       if (key === undefined && (pk !== undefined || !hasId)) throw new NotFound();
-      // The request id says which subscription, with all its rows: DCRF's S276.
+      // The request id names the subscription, with all its rows, as in DCRF (S276).
       await this.unsubscribe(this.onInstance, (hasId ? {} : { pk: key }) as InstanceKey, context);
     }
 

@@ -19,17 +19,20 @@ import type { Mixin, MixinTypes } from './mix.js';
 import { type AnyModelConsumer, modelOf, settingsOf } from './model-consumer.js';
 import { visibilityOfRows } from './model-visibility.js';
 
-/** Which events a client asks for: those of one kind, of all rows or of one. */
+/** The kwargs of a subscription to events of one kind, for all rows or for one. */
 export interface KindKwargs<Key = unknown, Kind extends EventAction = EventAction> {
   /** `create`, `update` or `delete`. */
   readonly data: { readonly action: Kind };
-  /** Without one, of all rows that the client may see. Not with `create`: the row has no key yet. */
+  /**
+   * The key of a row; without it, the subscription is for all rows that the client may see. Not allowed with `create`, because the row has
+   * no key yet.
+   */
   readonly pk?: Key;
 }
 
-/** The row of a subscription; all rows without a key. */
+/** The row of a subscription; without a key, all rows. */
 export interface KindKey<Key = unknown> {
-  /** The key of the row; absent where the subscription is for all rows. */
+  /** The key of the row; undefined if the subscription is for all rows. */
   readonly pk?: Key;
 }
 
@@ -44,10 +47,10 @@ type OfKind<Of, Kind extends EventAction> = Of extends { readonly action: infer 
     : never
   : never;
 
-/** What `ObserveKinds` adds to a consumer. */
+/** The actions of `ObserveKinds`. */
 export interface ObserveKindsActions<On> {
   /**
-   * Events of one kind: of one row, where a `pk` names it, or of all that the client may see.
+   * Subscribes to events of one kind: of one row if a `pk` names it, otherwise of all rows that the client may see.
    *
    * ```json
    * {"action": "subscribe", "request_id": 4, "data": {"action": "update"}}
@@ -55,22 +58,22 @@ export interface ObserveKindsActions<On> {
    * {"errors": [], "data": {"id": 1, "name": "new"}, "action": "update", "response_status": 200, "request_id": 4}
    * ```
    *
-   * A row that comes into the client's sight is a create, and one that leaves it a delete. Typed clients call it `subscribeKind`.
+   * A row that comes into the client's sight is a create, one that leaves it a delete. Typed clients call it `subscribeKind`.
    */
   subscribeKind<Kind extends EventAction>(
     kwargs: KindKwargs<Key<On>, Kind>,
     context: ActionContext,
   ): Promise<{ readonly action: Kind }>;
   /**
-   * Ends what `subscribe` began with the same request id, kind and `pk`; without a `pk`, all of the kind. Without a request id, what all
-   * subscriptions of this connection have of them. 204, also where there is nothing to end.
+   * Ends the subscription of `subscribe` with the same request id, kind and `pk`; without a `pk`, all of that kind. Without a request id,
+   * it removes them from all subscriptions of this connection. Answers 204, also if there is no subscription.
    */
   unsubscribeKind(kwargs: KindKwargs<Key<On>>, context: ActionContext): Promise<void>;
-  /** The observer behind the subscriptions of `create`. An override may change an event, or send none. */
+  /** The observer behind subscriptions to `create`. An override may change an event, or send none. */
   onCreated(event: Event<On, 'create'>, subscription: Subscription<KindKey<Key<On>>>): Promise<void>;
-  /** The observer behind the subscriptions of `update`. An override may change an event, or send none. */
+  /** The observer behind subscriptions to `update`. An override may change an event, or send none. */
   onUpdated(event: Event<On, 'update'>, subscription: Subscription<KindKey<Key<On>>>): Promise<void>;
-  /** The observer behind the subscriptions of `delete`. An override may send no event. */
+  /** The observer behind subscriptions to `delete`. An override may send no event. */
   onDeleted(event: Event<On, 'delete'>, subscription: Subscription<KindKey<Key<On>>>): Promise<void>;
 }
 
@@ -83,7 +86,7 @@ type SentKind = { readonly data?: unknown; readonly pk?: unknown };
 
 const kinds: readonly EventAction[] = ['create', 'update', 'delete'];
 
-/** What the kind is, the action finds out: permissions are asked first. */
+/** A schema that passes the kind unchecked: the action checks it, after the permissions were asked. */
 const kindKwargs = ownSchema<SentKind>(
   (value) => ({ value: pickKind(value as SentKind) }),
   ({ model }) => {
@@ -98,7 +101,7 @@ function pickKind({ data, pk }: SentKind): SentKind {
 
 export interface ObserveKinds extends Mixin<ObserveKindsTypes> {}
 
-/** Subscriptions by kind of event, as channels-api has them: `subscribe` and `unsubscribe`. */
+/** Mixin: subscriptions by kind of event, as in channels-api: `subscribe` and `unsubscribe`. */
 export const ObserveKinds: ObserveKinds = (base) => {
   abstract class Observing extends base {
     @Action({ name: 'subscribe', kwargs: kindKwargs })
@@ -189,7 +192,7 @@ export const ObserveKinds: ObserveKinds = (base) => {
   return Observing;
 };
 
-/** @throws ParseError without a kind, with the text of channels-api; ValidationFailed for one that is none */
+/** @throws ParseError without a kind, with the text of channels-api; ValidationFailed for an unknown kind */
 function kindOf({ data }: SentKind): EventAction {
   const action: unknown = typeof data === 'object' && data !== null ? Reflect.get(data, 'action') : undefined;
   if (action === undefined || action === null) throw new ParseError('action required');
@@ -199,9 +202,9 @@ function kindOf({ data }: SentKind): EventAction {
 }
 
 /**
- * What is subscribed to. A row that is named is one that the client may see now.
+ * The key of the subscribed row; the client must be able to see the row now.
  *
- * @throws ValidationFailed for the key of a row that is yet to be created; NotFound
+ * @throws ValidationFailed for a key with `create`; NotFound
  */
 async function followedKey(
   consumer: AnyModelConsumer,
@@ -220,7 +223,7 @@ async function followedKey(
   return { pk: primaryKeyOf(row) };
 }
 
-/** @throws NotFound where no row can have the key */
+/** @throws NotFound if no row can have the key */
 function keyOf(consumer: AnyModelConsumer, { pk }: SentKind): KindKey {
   if (pk === undefined) return {};
   const key = toPrimaryKey(consumer['unitOfWork'].em.getMetadata(modelOf(consumer)) as EntityMetadata, pk);
@@ -230,7 +233,7 @@ function keyOf(consumer: AnyModelConsumer, { pk }: SentKind): KindKey {
 
 const everyRow = 'all';
 
-/** Of a row, whatever happens to it. */
+/** The groups of a row, the same before and after any change. */
 function groupsOf(pk: unknown): readonly string[] {
   return [everyRow, groupOf(pk)];
 }

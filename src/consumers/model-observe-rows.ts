@@ -24,7 +24,7 @@ import { visibilityOfRows } from './model-visibility.js';
 type Model<On> = On extends { readonly model: infer Entity } ? Entity : never;
 type Event<On> = On extends { readonly serializer: infer S extends SerializerClass } ? ModelEvent<S> : never;
 
-/** The declared fields that the row itself holds. */
+/** The names of declared fields that the row itself holds. */
 type FollowedFields<On> = On extends { readonly model: infer Entity; readonly traits: infer Of extends ModelTraits }
   ? {
       readonly [Name in keyof Of['filters']['fields'] as Name extends keyof Entity
@@ -35,17 +35,17 @@ type FollowedFields<On> = On extends { readonly model: infer Entity; readonly tr
     }
   : never;
 
-/** What rows a client follows. */
+/** The kwargs of a subscription to filtered rows. */
 export type RowsKwargs<On> = FilterKwargsOf<
   Model<On>,
   { readonly fields: FollowedFields<On>; readonly ordering: never; readonly search: never; readonly kwargs: unknown }
 >;
 
-/** What `ObserveRows` adds to a consumer. */
+/** The actions of `ObserveRows`. */
 export interface ObserveRowsActions<On> {
   /**
-   * The rows that a filter lets through, live: one that begins to match is a create, one that stops is a delete. The filter is that of
-   * `list`, by the declared fields that the row itself holds; without one, all rows that the client may see.
+   * Subscribes to the rows that pass a filter: a row that begins to match is a create, one that stops matching a delete. The filter is that
+   * of `list`, with the declared fields that the row itself holds; without a filter, all rows that the client may see.
    *
    * ```json
    * {"action": "subscribe_rows", "request_id": 4, "filter": {"archived": false}}
@@ -55,8 +55,8 @@ export interface ObserveRowsActions<On> {
    */
   subscribeRows(kwargs: RowsKwargs<On>, context: ActionContext): Promise<void>;
   /**
-   * Ends what `subscribe_rows` began with the same request id and filter; without a filter, all of the request id. Without a request id, what all
-   * subscriptions of this connection have of the filter. 204, also where there is nothing to end.
+   * Ends the subscription of `subscribe_rows` with the same request id and filter; without a filter, all of the request id. Without a
+   * request id, it removes the filter from all subscriptions of this connection. Answers 204, also if there is no subscription.
    */
   unsubscribeRows(kwargs: RowsKwargs<On>, context: ActionContext): Promise<void>;
   /** The observer behind the subscriptions. An override may change an event, or send none. */
@@ -70,7 +70,7 @@ export interface ObserveRowsTypes extends MixinTypes {
 type AnyEvent = SentEvent & { readonly [eventTypes]: object };
 type SentFilter = { readonly filter?: unknown };
 
-/** What the filter may say, the action finds out: permissions are asked first. */
+/** A schema that passes the filter unchecked: the action checks it, after the permissions were asked. */
 const rowsKwargs = ownSchema<SentFilter>(
   (value) => {
     const { filter } = value as SentFilter;
@@ -81,7 +81,7 @@ const rowsKwargs = ownSchema<SentFilter>(
 
 const following = new WeakSet<Class>();
 
-/** Whether clients follow the rows of a consumer by its filters. */
+/** Whether clients may subscribe to a consumer's rows by its filters. */
 export function followsRows(consumer: Class): boolean {
   for (let at: Class | null = consumer; at; at = Object.getPrototypeOf(at)) if (following.has(at)) return true;
   return false;
@@ -89,7 +89,7 @@ export function followsRows(consumer: Class): boolean {
 
 export interface ObserveRows extends Mixin<ObserveRowsTypes> {}
 
-/** `subscribe_rows` and `unsubscribe_rows`: subscriptions by the declared filters, as django-realtime-api has them by lookups, and live. */
+/** Mixin: `subscribe_rows` and `unsubscribe_rows`: subscriptions by the declared filters, which django-realtime-api offers by lookups. */
 export const ObserveRows: ObserveRows = (base) => {
   const { model, serializer, filters } = settingsOf(base.prototype);
   if (!filters?.fields)
@@ -139,15 +139,15 @@ function optionsOf(consumer: object): AnyFilterOptions {
   return settingsOf(consumer).filters ?? {};
 }
 
-/** What stands behind no relation: columns that reads leave out are written to the log for it. */
+/** The declared fields of the row itself; the log contains their columns even if reads leave them out. */
 function ownNames(fields: NonNullable<AnyFilterOptions['fields']>): readonly string[] {
   return operatorsOf(fields).flatMap(([name]) => (name.includes('.') ? [] : name));
 }
 
-/** What the kwargs of a subscription ask of a row, put together once. */
+/** The test of a subscription's filter, made once for its kwargs. */
 const tests = new WeakMap<object, RowTest>();
 
-/** @throws where the row lacks a column that the filter asks for, which start-up has ruled out */
+/** @throws if the row lacks a column of the filter, which start-up has ruled out */
 function testOf(consumer: Class, kwargs: object, row: LoggedRow): (entity: object) => boolean {
   const test = tests.get(kwargs) ?? rowTest(filtersOf(row.meta, optionsOf(consumer.prototype)).followed({ ...kwargs }));
   tests.set(kwargs, test);
@@ -158,7 +158,7 @@ function testOf(consumer: Class, kwargs: object, row: LoggedRow): (entity: objec
   };
 }
 
-/** The same text for filters that say the same of the same fields. */
+/** The filter in a canonical order: equal filters have equal texts. */
 function inOrder(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(inOrder);
   if (typeof value !== 'object' || value === null) return value;

@@ -11,42 +11,42 @@ import type { PaginatorClass } from '../paginators/paginator.js';
 import type { FieldOf, Fitting } from '../serializers/model-types.js';
 import type { SerializerClass } from '../serializers/serializer.js';
 
-/** The options of a model consumer, whatever its entity is. */
+/** The options of a model consumer of any entity. */
 export interface AnyModelOptions {
-  /** What rows look like in replies and events, and what may be sent for them. */
+  /** Shows rows in replies and events, and defines what clients may send for them. */
   readonly serializer: SerializerClass;
-  /** Cuts `list` into pages. Default none: a list is whole. */
+  /** Divides `list` into pages. Default: none; a list has all rows. */
   readonly paginator?: PaginatorClass | undefined;
-  /** What clients may narrow and order `list` by. Default nothing. */
+  /** How clients may filter and order `list`. Default: not at all. */
   readonly filters?: FilterOptions<string, string, string>;
-  /** The column that objects are looked up by. Default `pk`, the key of the entity. */
+  /** The column by which clients name objects. Default: `pk`, the key of the entity. */
   readonly lookupField?: string;
-  /** What clients call the lookup field. Default its own name. */
+  /** The kwarg for the lookup field. Default: the field's name. */
   readonly lookupUrlKwarg?: string;
-  /** Rows of one bulk request. Default 100. */
+  /** The most rows of one bulk request. Default: 100. */
   readonly maximumBulkSize?: number;
 }
 
 /** Options of `ModelConsumer(Entity, options)`. All but `serializer` may be left out. */
 export interface ModelConsumerOptions<Entity> extends AnyModelOptions {
-  /** What rows look like in replies and events, and what may be sent for them. */
+  /** Shows rows in replies and events, and defines what clients may send for them. */
   readonly serializer: SerializerClass;
-  /** Cuts `list` into pages; without one, a list is whole. */
+  /** Divides `list` into pages. Default: none; a list has all rows. */
   readonly paginator?: PaginatorClass | undefined;
-  /** What clients may narrow and order `list` by. */
+  /** How clients may filter and order `list`. Default: not at all. */
   readonly filters?: FilterOptions<FilterPath<Entity>, FilterPath<Entity>, TextPath<Entity>>;
   /**
-   * The column that objects are looked up by; default their key. Where several of the consumer's rows share a value, a client
-   * that names it is answered with 409.
+   * The column by which clients name objects. Default: `pk`, the key of the entity. If several of the consumer's rows share a value, a
+   * client that names it is answered with 409.
    */
   readonly lookupField?: FieldOf<Entity> | 'pk';
-  /** What clients call it: `{"action": "retrieve", "slug": "red"}`; default as the field, and `pk` for the key. */
+  /** The kwarg for the lookup field: `{"action": "retrieve", "slug": "red"}`. Default: the field's name. */
   readonly lookupUrlKwarg?: string;
-  /** How many rows `bulk_create`, `bulk_patch` and `bulk_delete` take in one request; default 100. */
+  /** The most rows that `bulk_create`, `bulk_patch` and `bulk_delete` take in one request. Default: 100. */
   readonly maximumBulkSize?: number;
 }
 
-/** What an inferred type does not refuse by itself; texts, so that the compiler's complaint says what is wrong. */
+/** Refuses options that type inference would accept. The types are texts, so that the compiler's message says what is wrong. */
 export type SoundOptions<Entity, Options extends AnyModelOptions> = {
   readonly serializer: Fitting<Entity, Options['serializer']>;
 } & NoOthers<keyof Options, keyof AnyModelOptions> & {
@@ -67,13 +67,13 @@ type SoundFilters<Entity, Filters> = {
 
 type NoOthers<Given, Known> = { readonly [Name in Exclude<Given, Known> & string]: 'there is no such option' };
 
-/** What the options of a model consumer make of its actions. */
+/** The parts of a model consumer's options that determine the types of its actions. */
 export interface ModelTraits {
-  /** Types the page that `list` answers. */
+  /** Determines the type of the page that `list` returns. */
   readonly paginator: PaginatorClass | undefined;
-  /** Types `filter`, `ordering` and `search` of `list`. */
+  /** Determines the types of `filter`, `ordering` and `search` of `list`. */
   readonly filters: FilterNames;
-  /** Types the value that names a row. */
+  /** Determines the type of the value that names a row. */
   readonly lookupField: string;
   /** The name of the kwarg that names a row. */
   readonly lookupUrlKwarg: string;
@@ -106,5 +106,5 @@ type FilterNameOf<Options, Kind extends string> = Options extends {
 
 type LookupFieldOf<Options> = Options extends { readonly lookupField: infer Field extends string } ? Field : 'pk';
 
-/** Those of one without options. */
+/** The traits of a consumer without options. */
 export type PlainTraits = TraitsOf<AnyModelOptions>;

@@ -15,16 +15,16 @@ import { serializeAll } from '../serializers/serialize.js';
 import { isSerializerClass, type SerializerClass, type SerializerContext } from '../serializers/serializer.js';
 
 export interface ResultRules {
-  /** What the action or its reply declared. */
+  /** The reply that the action or its result declared. */
   readonly reply: ReplyClass | undefined;
-  /** That of the consumer's own model. */
+  /** The consumer's own model and its serializer. */
   readonly model: { readonly entity: Class; readonly serializer: SerializerClass } | undefined;
   readonly context: SerializerContext;
 }
 
 /**
- * What an action returned -> what its client may see, one by one. A declared reply decides; entities of the consumer's model
- * go through its serializer, wherever in the result they stand; any other entity shows what MikroORM does not call hidden.
+ * Converts the result of an action into what its client may see. A declared reply decides. Otherwise entities of the consumer's model,
+ * anywhere in the result, go through its serializer, and other entities show the columns that MikroORM does not hide.
  */
 export async function showResult(
   returned: unknown,
@@ -42,7 +42,7 @@ export async function showResult(
   return (await showAll([result ?? null], rules))[0];
 }
 
-/** `{ items, count }` and lists of such. */
+/** Converts entities inside of `{ items, count }`, and lists of such objects. */
 async function showWithin(
   container: object,
   rules: ResultRules,
@@ -56,8 +56,8 @@ async function showWithin(
 }
 
 /**
- * An object or a list, of any class that JSON would show by its properties. A list of entities alone is shown in one go, its
- * relations loaded together.
+ * Whether the value is an object or a list that may contain entities, of any class whose properties JSON would show. A list of entities
+ * alone is shown at once, with its relations loaded together.
  */
 function mayHoldEntities(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false;
@@ -66,14 +66,14 @@ function mayHoldEntities(value: unknown): value is object {
   return !Utils.isEntity(value) && !('toJSON' in value) && !ArrayBuffer.isView(value);
 }
 
-/** MikroORM's wrapper would show every column of what it wraps, and JSON nothing of a set or a map. */
+/** The value that JSON can show: MikroORM's wrapper would show every column, and JSON nothing of a set or a map. */
 function unwrap(value: unknown): unknown {
   if (Reference.isReference(value)) return value.unwrap();
   if (types.isSet(value)) return [...value];
   return types.isMap(value) ? fieldsOf(value) : value;
 }
 
-/** @throws TypeError for a key that has no text of its own: two of them would be one */
+/** @throws TypeError for a key without a text of its own: two such keys would become one */
 function fieldsOf(map: ReadonlyMap<unknown, unknown>): object {
   const strange = [...map.keys()].find((key) => !['string', 'number', 'bigint'].includes(typeof key));
   if (strange === undefined) return Object.fromEntries(map);
@@ -85,7 +85,7 @@ async function showAll(returned: readonly unknown[], { reply, model, context }: 
   if (reply && !isSerializerClass(reply)) return results.map((result) => toView(reply, result));
   const serializer = reply ?? model?.serializer;
   if (!serializer) return [...results];
-  // A serializer of the application's own making may be for anything, and nothing else knows what it hides.
+  // A serializer that the application wrote itself may be for anything, and only it knows what it hides.
   const showsAnything = reply !== undefined && !(reply.prototype instanceof BaseModelSerializer);
   const isItsOwn = (result: unknown): result is object =>
     Utils.isEntity(result)
@@ -104,8 +104,8 @@ async function showAll(returned: readonly unknown[], { reply, model, context }: 
 }
 
 /**
- * A row that was written is shown as it is stored, and not as its entity was set: as the next read and the event will show it. So is the one
- * row of a transaction, which may have been sent what it had already.
+ * The views of rows. A written row is read again and shown as it is stored, like the next read and the event. So is the single row of a
+ * transaction, which may have been sent values that it already had.
  */
 async function viewsOf(
   serializer: SerializerClass,
@@ -131,7 +131,7 @@ async function viewsOf(
   return entities.map((entity) => stored.get(entity));
 }
 
-/** Undefined for a row that is gone, or that a default filter of the ORM leaves out by now. */
+/** The row as it is stored; undefined if it is gone, or if a default filter of the ORM leaves it out now. */
 async function storedRow(
   plan: RowPlan,
   entity: object,
@@ -149,13 +149,13 @@ async function reload(entity: object, { unitOfWork: { em } }: SerializerContext)
   const { __meta: meta } = helper(entity);
   if (!helper(entity).isManaged()) return;
   const where = ofKey(meta as EntityMetadata, primaryKeyOf(entity));
-  // Under forceUndefined a refresh leaves an inline value that is null by now.
+  // With forceUndefined, a refresh does not clear an inline value that has become null.
   for (const { name, kind, object, array } of meta.props)
     if (kind === 'embedded' && !object && !array) Reflect.set(entity, name, undefined);
   await em.findOne(meta.class, where as never, { ...asStored, refresh: true, filters: false });
 }
 
-/** Plain data where a serializer's view is asked for: whatever else they hold stays here, however deep. */
+/** Restricts plain data to a serializer's fields, at any depth, if a serializer's view is declared. */
 async function onlyFields(serializer: SerializerClass, data: unknown, context: SerializerContext): Promise<unknown> {
   if (!isModelSerializer(serializer) || typeof data !== 'object' || data === null) return data;
   const { options } = serializer;
@@ -173,7 +173,7 @@ async function onlyFields(serializer: SerializerClass, data: unknown, context: S
   return Object.fromEntries(await Promise.all(entries));
 }
 
-/** One or many. */
+/** Shows one row or many. */
 async function related(value: unknown, show: (one: unknown) => unknown): Promise<unknown> {
   const items = value instanceof Collection ? value.getItems() : value;
   return Array.isArray(items) ? Promise.all(items.map((item) => show(unwrap(item)))) : show(unwrap(items));
@@ -185,7 +185,7 @@ async function view(serializer: SerializerClass, data: unknown, context: Seriali
   return (await serializeAll(serializer, [data], context))[0];
 }
 
-/** A relation that nothing nests is its key. */
+/** A relation that no serializer nests is shown as its key. */
 function keyOf(value: unknown): unknown {
   return Utils.isEntity<object>(value) ? showKey(helper(value).__meta as EntityMetadata, primaryKeyOf(value)) : value;
 }

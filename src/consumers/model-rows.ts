@@ -9,25 +9,25 @@ import { modelOf, overrides, settingsOf } from './model-consumer.js';
 import { isPlainList } from './model-list.js';
 import { isPlainRetrieve } from './model-mixins.js';
 
-/** Whether an action that reads rows makes entities of them. */
+/** Whether an action that reads rows needs entities. */
 export interface RowsDescription {
   /** `sometimes`: it depends on the request. */
   readonly entities: 'never' | 'sometimes' | 'always';
-  /** What takes them, to be read after "because of": `the computed field RoomSerializer.age, which does not declare what it reads`. */
+  /** The causes, to be read after "because of": `the computed field RoomSerializer.age, which does not declare what it reads`. */
   readonly because: readonly string[];
 }
 
 type ConsumerType = CompiledConsumer['consumer'];
 
-/** What takes entities, for every request or for some. */
+/** A reason for entities, for every request or for some. */
 interface Cause {
   readonly isAlways: boolean;
   readonly text: string;
 }
 
 /**
- * How `list` and `retrieve` read rows: what is decided at each request, as far as it is seen without one. A permission's question that is
- * a field is not seen, and neither are default filters that were added to an entity manager. Null for other actions.
+ * How `list` and `retrieve` read rows: the decision that each request makes, as far as it can be made without a request. It does not see a
+ * permission's question that is a field, nor default filters that were added to an entity manager. Null for other actions.
  */
 export function describeRows(
   { consumer, model }: CompiledConsumer,
@@ -54,7 +54,7 @@ function sometimes(text: string): Cause {
   return { isAlways: false, text };
 }
 
-/** The causes that are members of the model consumer, or of a mixin, which the application has overridden. */
+/** Overridden members of the model consumer or of a mixin, which need entities. */
 function ownMembers(consumer: ConsumerType, ...members: readonly string[]): readonly Cause[] {
   return members.map((member) => always(`${consumer.name}.${member}, which is its own`));
 }
@@ -98,7 +98,7 @@ function causesOfModels(consumer: ConsumerType, outline: Outline, { em }: UnitOf
   );
 }
 
-/** A cursor says where a row stands in the order. */
+/** The cursor contains the values of the order. */
 function causesOfOrder(consumer: ConsumerType, { level }: Outline): readonly Cause[] {
   const { serializer, filters, paginator } = settingsOf(consumer.prototype);
   const hasCursors = paginator === CursorPaginator || paginator?.prototype instanceof CursorPaginator;

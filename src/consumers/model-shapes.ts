@@ -9,19 +9,19 @@ import { acceptedSchema, keySchema, type SchemaParts, shownSchema } from '../ser
 import type { ConsumerClass } from './compiled-consumer.js';
 import { BaseModelConsumer, settingsOf } from './model-consumer.js';
 
-/** What a model consumer's actions take and give. */
+/** The shapes of a model consumer's kwargs and results. */
 export interface ConsumerShapes extends ModelShapes {
   readonly model: string;
   readonly serializer: string;
   readonly paginator: string | undefined;
   readonly row: JsonSchema;
-  /** What `list` gives: all rows, or a page of them. */
+  /** The result of `list`: all rows, or a page of them. */
   readonly rows: JsonSchema;
   /** A list of rows. */
   readonly several: JsonSchema;
 }
 
-/** Undefined for a consumer without a model. */
+/** The shapes; undefined for a consumer without a model. */
 export function shapesOf(consumer: ConsumerClass, parts: SchemaParts): ConsumerShapes | undefined {
   if (!(consumer.prototype instanceof BaseModelConsumer)) return undefined;
   const { model, serializer, paginator, filters, lookupField, lookupUrlKwarg } = settingsOf(consumer.prototype);
@@ -66,7 +66,7 @@ function followedSchema(meta: EntityMetadata, options: AnyFilterOptions): JsonSc
 
 const text: JsonSchema = { type: 'string', maxLength: 200 };
 
-/** A value alone, several of them, or an object of operators. */
+/** The schema of a filter field: a single value, several values, or an object of operators. */
 function filterSchema(meta: EntityMetadata, name: string, operators: readonly FilterOperator[]): JsonSchema {
   const value = comparedSchema(meta, name);
   const operands = Object.fromEntries(operators.map((operator) => [operator, operandSchema(operator, value)]));

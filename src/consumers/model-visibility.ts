@@ -31,13 +31,12 @@ type RetrieveMethod = (row: object, request: ActionContext) => unknown;
 
 const retrieve = 'retrieve';
 
-/** The rows that a subscription heard leave, by their keys. */
+/** For each subscription, the keys of the rows whose leaving it was sent. */
 const heardLeave = new WeakMap<object, Set<string>>();
 
 /**
- * The rows that are visible to a connection are those of its consumer's query that no permission refuses. Leaving them looks
- * like a delete, coming back like a create; what happens to a row outside of them makes no event. A visible row is shown as
- * `retrieve` would show it to this client now.
+ * Which rows a connection may see: the rows of its consumer's query that no permission refuses. Leaving them looks like a delete, coming
+ * back like a create; changes of other rows make no events. A visible row is shown as `retrieve` would show it to this client now.
  */
 export function visibilityOf(consumer: Class): Visibility {
   const isNarrowed = narrowingOf(consumer) !== undefined || overrides(consumer, 'getObject');
@@ -52,8 +51,8 @@ export function visibilityOf(consumer: Class): Visibility {
 }
 
 /**
- * The same where subscriptions ask for any rows, so that no book is kept of what each has seen: a row comes into sight where it was out of
- * sight before the change, and is out of sight where it is so now.
+ * Visibility for subscriptions to any rows, without a record of the rows that each has seen: a row comes into sight if it was out of sight
+ * before the change, and leaves if it is out of sight now.
  */
 export function visibilityOfRows(consumer: Class): Visibility {
   const { isNarrowed, isFiltered, rowOf: rowOfKey } = visibilityOf(consumer);
@@ -83,19 +82,22 @@ async function lookAtAny(
   const note = (): void => {};
   const wasSeen = action === 'create' ? false : await isSeenIn(before);
   const isSeen = action === 'delete' ? false : await isSeenIn(after);
-  // Of a row that may never have been in sight not even the key is sent.
+  // A row that may never have been in sight is not sent at all, not even its key.
   if (isSeen === false)
     return wasSeen
       ? { event: { action: 'delete', pk, data: { pk } }, isRefused: false, note }
       : { isRefused: false, note };
   const shown = await shownOf(consumer, event, viewer, isReadAgain || hasFilters);
-  // A later change has hidden it, and is sent as what it was.
+  // A later change has hidden the row, and will be sent with its own meaning.
   if (!shown || shown.isRefused) return { isRefused: false, note };
   const seen = { action: wasSeen === false ? ('create' as const) : action, pk, data: shown.data };
   return { event: seen, isRefused: false, note };
 }
 
-/** Only MikroORM knows the filters that were added to an entity manager, and says so later: until then there may be one. */
+/**
+ * Whether the ORM has default filters. Only MikroORM knows filters that were added to an entity manager, and reports them later: until then
+ * there may be one.
+ */
 function filtered(): Visibility['isFiltered'] {
   let known: boolean | undefined;
   return (instance) => {
@@ -116,8 +118,8 @@ function hidesByDefault(consumer: AnyModelConsumer): Promise<boolean> {
 }
 
 /**
- * Whether the row was visible before the change, or was by it, by the query and the permissions of now. Undefined where the query cannot be
- * asked of a row that is not stored any more.
+ * Whether the row was visible before the change, or is after it, by the current query and permissions. Undefined if the query cannot be
+ * applied to a row that is no longer stored.
  */
 async function isVisible(
   consumer: AnyModelConsumer,
@@ -135,7 +137,7 @@ async function isVisible(
   return unitOfWork.of(entity).runWith(meta, row, schema, (logged) => maySee(logged.entity));
 }
 
-/** Whether what its clients see of a row says more than the columns that were committed. */
+/** Whether clients see more of a row than its committed columns. */
 function showsItsOwn(consumer: Class): boolean {
   const { serializer } = settingsOf(consumer.prototype);
   return (
@@ -149,8 +151,8 @@ function ownRetrieve(consumer: Class): RetrieveMethod | undefined {
 }
 
 /**
- * A row that is read again is judged as it is by now, and so that is what is shown of it: as it was, it might have been hidden.
- * Where nothing asks for the row, the event stays what it is.
+ * What a subscription receives of an event. A row that is read again is judged and shown as it is now, because its former state might have
+ * been hidden. If nothing needs the row, the event stays unchanged.
  */
 async function look(
   consumer: AnyModelConsumer,
@@ -169,12 +171,15 @@ async function look(
     const seen = { action: wasGone ? ('create' as const) : action, pk, data: shown.data };
     return { event: seen, isRefused, note: () => gone.delete(key) };
   }
-  // A row that is deleted may be there again, under the same key, and is then a new one.
+  // A deleted row may be there again, under its key, as a new row.
   const note = (): unknown => gone.add(key);
   return wasGone ? { isRefused, note } : { event: { action: 'delete', pk, data: { pk } }, isRefused, note };
 }
 
-/** What of a row may be sent; undefined where it is not there, or not for this client. The permissions are asked last: all that was read is older. */
+/**
+ * What may be sent of a row; undefined if it is gone, or hidden from this client. The permissions are asked last, after everything was
+ * read.
+ */
 async function shownOf(
   consumer: AnyModelConsumer,
   { pk, data }: ObservedEvent,
@@ -195,13 +200,13 @@ async function shownOf(
     consumer['unitOfWork'].forget();
     return { data: seen, isRefused: !(await viewer.maySee(row)) };
   } catch (error) {
-    // An overridden `retrieve` may refuse a row as it does for requests.
+    // An overridden `retrieve` may refuse a row, as it does for requests.
     if (!isRefusal(error)) throw error;
     return undefined;
   }
 }
 
-/** Whether nothing looks at the row but the consumer's query and its serializer. Rights have to be asked behind the read. */
+/** Whether only the consumer's query and its serializer use the row. Rights have to be asked after the read. */
 function showsPlainly(consumer: AnyModelConsumer, request: ActionContext, { isJudged }: Viewer): boolean {
   if (rightsIn(consumer['getSerializer'](request)).size > 0) return false;
   const type = consumer.constructor as Class;
@@ -222,7 +227,7 @@ async function plainlyShown(
   return row && { data: row.data, isRefused: false };
 }
 
-/** A row that is there and that the query leaves out is hidden. */
+/** The subscribed row; `hidden` if it exists, but the query leaves it out. */
 async function rowOf(
   consumer: AnyModelConsumer,
   kwargs: unknown,
@@ -241,7 +246,9 @@ function goneFor({ subscription }: Viewer): Set<string> {
   return gone;
 }
 
-/** By primary key, whatever clients name rows by; through `getObject` where that is the consumer's own and takes keys. */
+/**
+ * The visible row by its primary key, whichever way clients name rows; through `getObject` if the consumer overrides it and it takes keys.
+ */
 async function visibleRow(
   consumer: AnyModelConsumer,
   pk: unknown,
@@ -271,7 +278,7 @@ async function find(
   return (await em.findOne(modelOf(consumer), where, { ...asStored, ...options })) ?? undefined;
 }
 
-/** The request by which the client would read the row, with what it sent when it subscribed. */
+/** The request with which the client would read the row, with the kwargs of its subscription. */
 function retrieving({ context: { scope, requestId, kwargs } }: Viewer): ActionContext {
   return new ActionContext({ scope, action: retrieve, requestId, kwargs, isDelivery: true });
 }
@@ -290,8 +297,8 @@ async function show(consumer: AnyModelConsumer, row: object, request: ActionCont
 }
 
 /**
- * If the rights of the viewer are not known, the event's serializer shows only the fields that need none. Another serializer asks the
- * request for its rights.
+ * The rights for showing the row. If the viewer's rights are not known, the event's serializer shows only fields that need none. Another
+ * serializer asks for the request's rights.
  */
 async function rightsOf({ serializer, rights }: Viewer): Promise<GivenRights | undefined> {
   return (await rights()) ?? (serializer && leastOf(serializer));

@@ -25,27 +25,31 @@ import type { SerializerClass } from '../serializers/serializer.js';
 import { type AnyModelConsumer, modelOf, overrides, planFor, settingsOf } from './model-consumer.js';
 import type { WriteKind } from './model-mixins.js';
 
-/** What a client sent for a write. */
+/** A client's request to write. */
 export interface AskedWrite {
   readonly kind: WriteKind;
-  /** The key as the entity has it; undefined for a new row. */
+  /** The key in the entity's form; undefined for a new row. */
   readonly key: unknown;
   readonly data: unknown;
-  /** Asks the permissions for the row, where they have an opinion on it; whether they looked at nothing else. */
+  /** Asks the permissions that judge the row; returns whether they used nothing else. */
   readonly judge?: (object: object) => Promise<boolean>;
 }
 
-/** What is known of the writes of a consumer before anything is asked for. */
+/** The facts of a consumer's writes that do not depend on a request. */
 export interface WriteGround {
   readonly unitOfWork: UnitOfWork;
   readonly reader: Reader;
   readonly meta: EntityMetadata;
   readonly log: ChangeLog;
-  /** What the log wants of them; undefined for a model that no application observes. */
+  /** What the log needs of them; undefined for a model that no application observes. */
   readonly logged: Logged | undefined;
 }
 
-/** Undefined where an entity is needed, whatever is written. @param isJudged whether a permission looks at the rows */
+/**
+ * Undefined if an entity is always needed.
+ *
+ * @param isJudged whether a permission judges the rows
+ */
 export async function groundOf(
   consumer: AnyModelConsumer,
   kind: WriteKind,
@@ -63,13 +67,13 @@ export async function groundOf(
   return log && told && { unitOfWork, reader, meta, log, logged: told.logged };
 }
 
-/** What a write gives back of its rows, and how they are shown; those that are deleted are not. */
+/** The columns that a write returns of its rows, and how they are shown; deleted rows are not shown. */
 export interface ShownWrite {
   readonly selection: Selection;
   readonly planned: PlannedRows | undefined;
 }
 
-/** Undefined where the statement cannot say what is shown. */
+/** Undefined if the statement cannot return what is shown. */
 export async function shownWrite(
   consumer: AnyModelConsumer,
   request: ActionContext,
@@ -95,10 +99,10 @@ function keyOnly(meta: EntityMetadata): Selection {
 }
 
 /**
- * Writes one row by one statement, which is a transaction of its own, and gives it as it is stored. Undefined where an entity is needed:
- * the application's code has a say in the write, or the statement could not do what the ORM does.
+ * Writes one row by one statement, which is a transaction of its own, and returns it as it is stored. Undefined if an entity is needed: if
+ * the application's code takes part in the write, or if the statement could not do what the ORM does.
  *
- * @throws ValidationFailed, NotFound, and what the database refuses, as the way through an entity does
+ * @throws ValidationFailed, NotFound, and refusals of the database, like the way through an entity
  */
 export async function writeRow(
   consumer: AnyModelConsumer,
@@ -110,7 +114,7 @@ export async function writeRow(
   const { unitOfWork, reader, meta, log, logged } = ground;
   const shown = await shownWrite(consumer, request, kind, meta);
   const visible = kind === 'create' ? undefined : await consumer['visibleRows'](request);
-  // What rights and the query read of the database belongs into the transaction of the write.
+  // What rights and the query read from the database belongs to the transaction of the write.
   if (!shown || unitOfWork.isUsed) return undefined;
   const values = kind === 'delete' ? new Map() : await valuesOf(consumer, request, meta, kind, data);
   if (!values || (kind !== 'delete' && values.size === 0)) return undefined;
@@ -139,7 +143,7 @@ export async function writeRow(
   const row = judge
     ? await writeAsJudged(unitOfWork, request, { meta, where: { $and: [ofKey(meta, key), visible] }, judge, write })
     : await write([]);
-  // What other tables say may have changed while the statement waited for the row: the way through an entity asks them anew.
+  // Other tables may have changed while the statement waited for the row: the way through an entity reads them again.
   if (!row && (judge || filter.looksAtOthers)) {
     request.takeBackCommit();
     return undefined;
@@ -149,27 +153,27 @@ export async function writeRow(
   return new ShownRow(planned ? await planned.plan.show(row, planned.context) : null, row);
 }
 
-/** For how many milliseconds a statement may wait for a lock, as text. */
+/** The longest wait for a lock in milliseconds, as text. */
 export function waitOf({ definition }: Request): string {
   return String(Math.ceil(definition?.timeLimit ?? 0));
 }
 
-/** A row that others write all the time is written by the way through an entity in the end, whose transaction does not begin anew. */
+/** The most judgements of a row that others keep writing; then it is written through an entity, in a transaction that is not retried. */
 const mostJudgements = 3;
 
 interface JudgedWrite {
   readonly meta: EntityMetadata;
   readonly where: object;
   readonly judge: (object: object) => Promise<boolean>;
-  /** Writes the row unless it has another version by now. */
+  /** Writes the row unless its version has changed. */
   readonly write: (version: readonly string[]) => Promise<readonly unknown[] | undefined>;
 }
 
 /**
- * Reads the row with its version, has it judged, and writes it unless another transaction has written it since: then it is judged anew.
+ * Reads the row with its version, has it judged, and writes it. If another transaction has written it meanwhile, it is judged again.
  *
- * @returns undefined where an entity is needed after all
- * @throws NotFound, and what the permissions refuse with
+ * @returns undefined if an entity is needed after all
+ * @throws NotFound, and refusals of permissions
  */
 async function writeAsJudged(
   unitOfWork: UnitOfWork,
@@ -196,10 +200,10 @@ export interface JudgedColumns {
   readonly names: readonly string[];
 }
 
-/** By model and schema: the statements of a selection are made once for each. */
+/** Columns by model and schema: the statements of a selection are made once for each. */
 const judged = new WeakMap<EntityMetadata, Map<string | undefined, JudgedColumns>>();
 
-/** What an entity is made of, and the version of the row. */
+/** The columns of an entity, and the version of the row. */
 export function judgedColumns(reader: Reader, meta: EntityMetadata): JudgedColumns {
   const bySchema = judged.get(meta) ?? new Map<string | undefined, JudgedColumns>();
   judged.set(meta, bySchema);
@@ -220,7 +224,7 @@ function makeJudgedColumns({ em, schema }: Reader, meta: EntityMetadata): Judged
   return { selection, names: [...columns.keys()] };
 }
 
-/** Whether an entity that is made of the columns alone is the one that MikroORM would find. */
+/** Whether an entity made from the columns alone equals the one that MikroORM would find. */
 function isMadeOfColumns(meta: EntityMetadata): boolean {
   return (
     !meta.hooks.onLoad?.length && !meta.relations.some(({ eager, kind, owner }) => eager || (kind === '1:1' && !owner))
@@ -228,8 +232,8 @@ function isMadeOfColumns(meta: EntityMetadata): boolean {
 }
 
 /**
- * Whether the statement itself can say what is shown: it sees its own table as it was before the write. Code of the application has to show
- * the row before it is committed: what cannot be shown has not happened.
+ * Whether the statement itself can return what is shown: it sees its own table as it was before the write. Code of the application has to
+ * show the row before the commit, because a failure to show it has to roll the write back.
  */
 function isShownBySql({ related, selection, runsCode }: RowPlan, { root }: EntityMetadata): boolean {
   const isFormula = (sql: string): boolean =>
@@ -239,12 +243,12 @@ function isShownBySql({ related, selection, runsCode }: RowPlan, { root }: Entit
 
 export const everyRow = { text: undefined, values: [], looksAtOthers: false };
 
-/** Clients choose what they patch: with more texts than these, all are made anew. */
+/** The most statement texts that are kept; then all are made anew. Clients decide on them by the fields that they patch. */
 const mostTexts = 1_000;
 
 const sqlByShape = new WeakMap<object, Map<string, string>>();
 
-/** PostgreSQL's code for a lock that was not to be had in time. */
+/** PostgreSQL's code for a lock that was not available in time. */
 const lockTimeout = '55P03';
 
 async function run(
@@ -260,7 +264,10 @@ async function run(
   return row;
 }
 
-/** @param name tells the text of the statement from others @throws what MikroORM makes of the database's refusal, TimeLimitExceeded, CommitInDoubt */
+/**
+ * @param name identifies the text of the statement
+ * @throws MikroORM's error for a refusal of the database, TimeLimitExceeded, CommitInDoubt
+ */
 export async function runWrite(
   { queries, reader: { em, schema } }: UnitOfWork,
   kind: string,
@@ -302,7 +309,7 @@ function parametersOf(
   }
 }
 
-/** What is written, checked by the serializer; undefined where the ORM would write more than that. */
+/** The checked values; undefined if the ORM would write more than these. */
 export async function valuesOf(
   consumer: AnyModelConsumer,
   request: ActionContext,
@@ -326,7 +333,7 @@ export async function valuesOf(
   return values;
 }
 
-/** Whether each field that came is one column, and none that did not come has a value that the class gives it. */
+/** Whether each sent field is one column, and no missing field has a default value in the class. */
 function isPlainData(meta: EntityMetadata, kind: WriteKind, data: unknown): boolean {
   if (typeof data !== 'object' || data === null) return false;
   const isPlain = (name: string): boolean => {
@@ -341,7 +348,7 @@ function isPlainData(meta: EntityMetadata, kind: WriteKind, data: unknown): bool
   );
 }
 
-/** A row that is not there is told before data that do not fit: the way through an entity finds out. */
+/** For existing rows, a missing row is reported before invalid data, which the way through an entity does. */
 function unlessNewRow(kind: WriteKind): (error: unknown) => undefined {
   return (error) => {
     if (kind === 'create' || !(error instanceof ValidationFailed)) throw error;
@@ -351,7 +358,7 @@ function unlessNewRow(kind: WriteKind): (error: unknown) => undefined {
 
 const initializers = new WeakMap<EntityMetadata, ReadonlyMap<EntityProperty, Initial>>();
 
-/** What a new instance of the class has already, by the property; a value that the next instance would have too is known beforehand. */
+/** The values that a new instance of the class has, by property; a value that differs between instances is not known beforehand. */
 type Initial = { readonly value: unknown } | 'unknown';
 
 function initialValues(meta: EntityMetadata): ReadonlyMap<EntityProperty, Initial> {
@@ -370,10 +377,10 @@ function initialValues(meta: EntityMetadata): ReadonlyMap<EntityProperty, Initia
   return found;
 }
 
-/** By model and consumer class. */
+/** Whether writes are plain, by model and consumer class. */
 const plainWrites = new WeakMap<EntityMetadata, WeakMap<Class, Partial<Record<WriteKind, boolean>>>>();
 
-/** Whether neither the application's code nor the ORM does more than to write the columns. */
+/** Whether neither the application's code nor the ORM does more than write the columns. */
 function isPlainWrite(consumer: AnyModelConsumer, meta: EntityMetadata, em: EntityManager, kind: WriteKind): boolean {
   const type = consumer.constructor as Class;
   const byClass = plainWrites.get(meta) ?? new WeakMap<Class, Partial<Record<WriteKind, boolean>>>();
@@ -402,7 +409,7 @@ const performers: Readonly<Record<WriteKind, readonly string[]>> = {
   delete: ['performDelete'],
 };
 
-/** One that leaves what comes to another one is as plain as that. */
+/** Whether the serializer only writes columns. One that delegates its input to another is as plain as that one. */
 function isPlainSerializer(serializer: SerializerClass): boolean {
   const declared = declaredBy(serializer);
   if (!declared) return false;
@@ -420,7 +427,7 @@ function isPlainModel(meta: EntityMetadata, kind: WriteKind): boolean {
   if (Object.keys(meta.hooks).some((hook) => !quietHooks.has(hook))) return false;
   if (meta.versionProperty || meta.concurrencyCheckKeys.size > 0) return false;
   if (meta.props.some(({ onUpdate, onCreate }) => onUpdate || (onCreate && onCreate.length > 0))) return false;
-  // The ORM writes null into each column of an embedded value that is not there, whatever their defaults are.
+  // The ORM writes null into each column of a missing embedded value, whatever their defaults are.
   if (kind === 'create' && meta.props.some((prop) => prop.kind === 'embedded' && prop.nullable)) return false;
   if (kind !== 'delete') return true;
   return meta.relations.every(({ kind: relation, orphanRemoval, cascade }) => {
@@ -429,7 +436,7 @@ function isPlainModel(meta: EntityMetadata, kind: WriteKind): boolean {
   });
 }
 
-/** Subscribers of the application hear of what the ORM writes, and of its transactions. */
+/** Whether event subscribers of the application receive the ORM's writes or its transactions. */
 function isListenedTo({ className, class: entity }: EntityMetadata, em: EntityManager): boolean {
   const capture = ChangeLog.find(em)?.capture;
   const subscribers = em.getEventManager().getSubscribers();
@@ -443,7 +450,7 @@ function isListenedTo({ className, class: entity }: EntityMetadata, em: EntityMa
 
 const triggers = new WeakMap<EntityMetadata, Promise<boolean>>();
 
-/** Whether the table has rules, or triggers that act behind a write: the statement would give and log the row before they did. */
+/** Whether the table has rules, or triggers that run after a write: the statement would return and log the row as it was before them. */
 function hasTriggers(reader: Reader, meta: EntityMetadata): Promise<boolean> {
   const known = triggers.get(meta);
   if (known) return known;

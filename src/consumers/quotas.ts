@@ -3,27 +3,27 @@ import type { SubscriptionCounts } from '../observers/subscriptions.js';
 import type { Limits } from '../settings.js';
 import type { Counters } from '../telemetry.js';
 
-/** What one consumer of the connection holds; the groups are those of its subscriptions and of its channel. */
+/** The holdings of one consumer of the connection; the groups are those of its subscriptions and of its channel. */
 export interface Holdings extends SubscriptionCounts {
-  /** Heap of the texts of the events and messages that wait: an estimate that is not too low. */
+  /** Bytes of heap of the texts of waiting events and messages: an estimate that is not too low. */
   waitingBytes: number;
 }
 
 /** Suggested delay in milliseconds until one of the client's requests may have ended. */
 const retryDelay = 1_000;
 
-/** What one connection holds, all its streams together, and how much of it there may be. */
+/** The holdings of one connection, over all its streams, and their limits. */
 export class Quotas {
-  /** Requests and other frames that wait for those before them. */
+  /** The number of requests and other frames that wait for earlier ones. */
   waiting = 0;
-  /** Heap of what came from the client and is not settled: an estimate that is not too low. */
+  /** Bytes of heap of the client's requests that are not settled: an estimate that is not too low. */
   requestBytes = 0;
-  /** Detached requests that are not settled. */
+  /** The number of detached requests that are not settled. */
   detached = 0;
-  /** Requests that were answered by an abort and still run: detached ones, and others. */
+  /** The numbers of aborted requests that still run: detached ones, and others. */
   abandonedDetached = 0;
   abandoned = 0;
-  /** The quotas of the consumers that are not closed. */
+  /** The holdings of the consumers that are not closed. */
   readonly holdings = new Set<Holdings>();
 
   constructor(
@@ -32,8 +32,8 @@ export class Quotas {
   ) {}
 
   /**
-   * @param bytes of heap that it takes. A request that no other one is beside may take any number
-   * @throws Throttled where there is no room for one more request
+   * @param bytes of heap that it takes. A single request may take any number
+   * @throws Throttled if there is no room for one more request
    */
   requireRequest(isDetached: boolean, bytes = 0): void {
     const { detachedActions, waitingRequests, requestBytes } = this.limits;
@@ -48,7 +48,7 @@ export class Quotas {
       this.#refuse(limit, `Requests that wait or run may take ${requestBytes} bytes.`, retryDelay);
   }
 
-  /** The limit that one more request is above, if it is. */
+  /** The limit that one more request would exceed; undefined if none. */
   limitOfRequests(
     isDetached: boolean,
     bytes: number,
@@ -63,7 +63,7 @@ export class Quotas {
 
   /**
    * @param bytes of heap that it takes
-   * @throws Throttled without a time to try again: only the client can make room
+   * @throws Throttled without a retry time: only the client can make room
    */
   requireSubscription(bytes: number): void {
     const { subscriptions, subscriptionBytes } = this.limits;
@@ -78,7 +78,7 @@ export class Quotas {
       this.#refuse('subscription_bytes', `The subscriptions of a connection may take ${subscriptionBytes} bytes.`);
   }
 
-  /** @throws Throttled without a time to try again: only the client can make room */
+  /** @throws Throttled without a retry time: only the client can make room */
   requireGroups(added: number): void {
     const { groups } = this.limits;
     let held = added;
@@ -87,10 +87,10 @@ export class Quotas {
   }
 
   /**
-   * The limit that one more event or message for a consumer is above, if it is.
+   * The limit that one more event or message for a consumer would exceed; undefined if none.
    *
-   * @param count of those that wait for this consumer
-   * @param added heap of the text of one more. One that no other one is beside may take any number
+   * @param count of waiting events and messages of this consumer
+   * @param added bytes of heap of the new text. A single text may take any number
    */
   limitOfEvents(count: number, added: number): number | undefined {
     const { waitingEvents, waitingEventBytes } = this.limits;

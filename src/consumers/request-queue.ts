@@ -2,30 +2,32 @@ import { runDetached } from '../async-context.js';
 import { Request } from '../dispatch/request.js';
 import type { Quotas } from './quotas.js';
 
-/** What is no request and yet in line with them: a hook, a message, a binary frame. */
+/** Work in line with the requests that is none itself: a hook, a message, a binary frame. */
 interface QueuedWork {
   /** Never rejects. */
   readonly run: () => Promise<void>;
   readonly done: () => void;
-  /** Heap of what the client sent; undefined where the client has not sent it, so that it does not count among what waits. */
+  /**
+   * Bytes of heap of what the client sent; undefined if it did not come from the client, and so does not count among its waiting requests.
+   */
   readonly bytes: number | undefined;
 }
 
-/** The requests of one consumer, which run one after the other. Detached ones do not hold up those behind them. */
+/** The requests of one consumer, which run one after the other. Later requests do not wait for detached ones. */
 export class RequestQueue {
   readonly #line: (Request | QueuedWork)[] = [];
   #running: Request | QueuedWork | undefined;
   #isDraining = false;
-  /** The end of the consumer waits for nothing but what runs. */
+  /** Whether the consumer is ending, which waits only for running work. */
   isEnding = false;
-  /** What the line waits for. */
+  /** The work that the queue waits for. */
   #awaited: Promise<void> | undefined;
-  /** The requests that are not settled: they wait, run, or go on behind their answer. */
+  /** The requests that are not settled: they wait, run, or continue after their answer. */
   readonly open = new Set<Request>();
 
   /**
-   * @param start carries a request; the code that settles it calls `settled`
-   * @param ownership while it is open whose connection it is, nothing begins
+   * @param start runs a request; the code that settles it calls `settled`
+   * @param ownership while it is undecided who owns the connection, nothing begins
    */
   constructor(
     private readonly start: (request: Request) => void,
@@ -43,9 +45,9 @@ export class RequestQueue {
   }
 
   /**
-   * Resolves once the work, which never rejects, is done.
+   * Resolves when the work, which never rejects, is done.
    *
-   * @param bytes of heap, where the client has sent it
+   * @param bytes of heap, if the client has sent it
    */
   addWork(run: () => Promise<void>, bytes?: number): Promise<void> {
     return new Promise((done) => {
@@ -58,11 +60,11 @@ export class RequestQueue {
     });
   }
 
-  /** The request is answered, though it may run on: the next one is due. */
+  /** Called when the request is answered, though it may run on: the next one may begin. */
   release(request: Request | QueuedWork): void {
     if (this.#running !== request) return;
     this.#running = undefined;
-    // The next one has nothing to do with the contexts of this one.
+    // The next request must not inherit the async contexts of this one.
     if (this.#line.length > 0 && !this.#isDraining) runDetached(() => this.#drain());
   }
 

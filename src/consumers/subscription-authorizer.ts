@@ -13,49 +13,49 @@ import type { Settings } from '../settings.js';
 import { Status } from '../status.js';
 import type { CompiledConsumer } from './compiled-consumer.js';
 
-/** What is asked of every event of an observer that was subscribed by one action. Found out once: it stays for the connection. */
+/** The checks of an observer's events that one action has subscribed to. They are determined once per connection. */
 interface Checks {
   readonly observer: Observer;
   readonly action: string;
   readonly permissions: PermissionChecker;
-  /** Whether a permission has an opinion on the objects of such a request. */
+  /** Whether a permission judges the objects of such a request. */
   readonly judgesObjects: boolean;
-  /** Whether a permission or the query has an opinion on the object that such a request named. */
+  /** Whether a permission or the query judges the object that such a request named. */
   readonly hasObject: boolean;
-  /** Whether each event is asked for, whatever is known of the right. */
+  /** Whether each event is checked, whatever is known of the right. */
   readonly isAsked: boolean;
-  /** Whether the row behind the event is judged, or shown in another way than to all. */
+  /** Whether the event's row is judged, or is shown differently to each client. */
   readonly isLookedAt: boolean;
 }
 
-/** How one event reaches one subscription. Found out when its turn has come. */
+/** The way of one event to one subscription, determined at its turn. */
 export interface DeliveryPlan {
-  /** The requests through which the event comes. */
+  /** The requests through which the subscription receives the event. */
   readonly requests: readonly SubscribingRequest[];
   /** The checks of these requests, in their order. */
   readonly checks: readonly Checks[];
-  /** Whether a permission or a query has to be asked. Nothing below holds where not. */
+  /** Whether a permission or a query has to be asked. If not, the following members do not count. */
   readonly isAsked: boolean;
   readonly isLookedAt: boolean;
   /**
-   * Whether the event is the moment to ask again what `@RevokedBy` watches: no answer is known, it is older than `grantTimeLimit`, or
-   * the event may have overtaken the message that the right changed.
+   * Whether this event has to ask again about a right that `@RevokedBy` watches: no answer is known, the answer is older than
+   * `grantTimeLimit`, or the event may have overtaken the message that the right changed.
    */
   readonly isDue: boolean;
   /** Whether the rights to fields are asked for. */
   readonly asksRights: boolean;
 }
 
-/** A request that subscribed, as it is asked again whether it would be granted. */
+/** A subscribing request that is asked again whether it would be allowed. */
 export interface Question extends GrantingRequest, Checks {
   readonly request: SubscribingRequest;
-  /** Whether the answers are those of an earlier question, which hold until `@RevokedBy` says that the right changed. */
+  /** Whether the answers come from an earlier question, and stay valid until a `@RevokedBy` rule reports a change. */
   readonly isKnown: boolean;
 }
 
-/** What was said of a request when it was asked again the last time. */
+/** The latest answers on a request. */
 interface Granted {
-  /** By `Clock.elapsed`. */
+  /** When they were given, by `Clock.elapsed`. */
   readonly at: number;
   readonly answers: Answers;
 }
@@ -66,16 +66,16 @@ export interface AuthorizerServices {
 }
 
 /**
- * Asks again what a subscription was granted by: the permissions of the consumer and of the action that subscribed, with what
- * was kept of its kwargs, and for its object. Where `@RevokedBy` says what the right depends on, an answer holds until that changes,
- * for `grantTimeLimit` at the longest; elsewhere it holds for one event.
+ * Asks again what a subscription was granted by: the permissions of the consumer and of the subscribing action, with the kept kwargs, and
+ * for its object. If `@RevokedBy` declares what the right depends on, an answer stays valid until that changes, at most for
+ * `grantTimeLimit`; otherwise it is valid for one event.
  */
 export class SubscriptionAuthorizer {
-  /** A list: there are few, and in a process there are many such lists. */
+  /** A list, because a consumer has few of them and a process has many such lists. */
   #checks: readonly Checks[] = [];
   #granted: WeakMap<SubscribingRequest, Granted> | undefined;
 
-  /** @param loadObject the object that a request names. @throws NotFound */
+  /** @param loadObject loads the object that a request names, or throws NotFound */
   constructor(
     private readonly compiled: CompiledConsumer,
     private readonly consumer: object,
@@ -85,11 +85,12 @@ export class SubscriptionAuthorizer {
   ) {}
 
   /**
-   * Where `@RevokedBy` says what the right depends on, the rights to fields are asked when the permissions are; without it, a subscription
-   * of a row shows what `retrieve` would show now, and any other keeps those that it began with.
+   * Plans the delivery of an event. If `@RevokedBy` declares what the right depends on, the rights to fields are asked together with the
+   * permissions. Without it, a subscription to a row shows what `retrieve` would show now, and other subscriptions keep the rights that
+   * they began with.
    *
-   * @param isOrdered whether the message that a commit changed the right came before all that shows what was written since: not where a
-   * signal was sent outside of any transaction, nor where the row is read again, which may be newer
+   * @param isOrdered whether the message that a commit changed the right came before everything that was written since: not if a signal was
+   * sent outside of any transaction, nor if the row is read again, because it may be newer
    */
   planFor(record: SubscriptionRecord, groups: readonly string[], isOrdered: boolean): DeliveryPlan {
     const { revocations, hasRights, visibility } = record.observer;
@@ -106,12 +107,12 @@ export class SubscriptionAuthorizer {
     return { requests, checks, isAsked, isLookedAt, isDue, asksRights };
   }
 
-  /** Finds out what the events of such a request are asked. */
+  /** Determines the checks for the events of such a request. */
   prepare(record: SubscriptionRecord, request: SubscribingRequest): void {
     if (!this.#isUnasked(record)) this.#checksFor(record, request);
   }
 
-  /** Whether events are for all: nothing can refuse one, or show it to some in another way. */
+  /** Whether every subscription receives the events unchanged: no check can refuse one, or show it differently to some. */
   #isUnasked({ observer: { revocations, hasRights, visibility } }: SubscriptionRecord): boolean {
     if (!this.compiled.isOpen || revocations.length > 0) return false;
     return !visibility || (!visibility.isLookedAt && !hasRights && !visibility.isFiltered(this.consumer));
@@ -127,12 +128,12 @@ export class SubscriptionAuthorizer {
     });
   }
 
-  /** Earlier answers hold no more. */
+  /** Forgets earlier answers. */
   forget(requests: readonly SubscribingRequest[]): void {
     for (const request of requests) this.#granted?.delete(request);
   }
 
-  /** What has to be asked for one event. */
+  /** The questions for one event. */
   questions(record: SubscriptionRecord, { requests, checks }: Pick<DeliveryPlan, 'requests' | 'checks'>): Question[] {
     return checks.flatMap((each, index) => {
       const request = requests[index];
@@ -150,7 +151,9 @@ export class SubscriptionAuthorizer {
     return this.questions(record, { requests, checks: requests.map((request) => this.#checksFor(record, request)) });
   }
 
-  /** Whether all that subscribed through these groups would be granted now, and their rows. Then its rights are asked anew too. */
+  /**
+   * Whether everything that was subscribed through these groups would be allowed now, with its rows. If so, its rights are asked again too.
+   */
   async recheck(record: SubscriptionRecord, groups: readonly string[]): Promise<boolean> {
     const requests = requestsThrough(record, groups);
     if (!(await this.holds(record, requests)) || !(await this.#holdsForRows(record, requests))) return false;
@@ -158,7 +161,7 @@ export class SubscriptionAuthorizer {
     return true;
   }
 
-  /** Whether these requests would be granted now. The answers are kept where `@RevokedBy` says how long they hold. */
+  /** Whether these requests would be allowed now. The answers are kept if `@RevokedBy` defines how long they stay valid. */
   holds(record: SubscriptionRecord, requests: readonly SubscribingRequest[]): Promise<boolean> {
     this.forget(requests);
     return isGranted(async () => {
@@ -174,8 +177,8 @@ export class SubscriptionAuthorizer {
   }
 
   /**
-   * Whether their rows would be granted too: not a row that is there and that the query does not show. One that is gone is no
-   * matter of rights, and has an event of its own.
+   * Whether their rows would be allowed too: not an existing row that the query does not return. A missing row does not concern rights, and
+   * has an event of its own.
    */
   async #holdsForRows(record: SubscriptionRecord, requests: readonly SubscribingRequest[]): Promise<boolean> {
     const { visibility } = record.observer;
@@ -189,7 +192,7 @@ export class SubscriptionAuthorizer {
     return true;
   }
 
-  /** Asks anew what the subscription may be shown. Until it is known, that is the least; after a failure the next event asks again. */
+  /** Asks again for the subscription's rights. Until the answer it has none; after a failure the next event asks again. */
   async askRights(record: SubscriptionRecord, requests: readonly SubscribingRequest[]): Promise<void> {
     for (const request of requests) request.rights = undefined;
     try {
@@ -202,8 +205,9 @@ export class SubscriptionAuthorizer {
   }
 
   /**
-   * Whether the request would be granted this row now. Yes where the action itself is refused: that is no matter of the row,
-   * and `mayReceive` refuses the event. What is said of the row is no answer to other questions: it may still be sent as a delete.
+   * Whether the request would be allowed to see this row now. True if the action itself is refused, because that does not concern the row,
+   * and `mayReceive` refuses the event. The answer on the row is not used for other questions, because the row may still be sent as a
+   * delete.
    */
   async maySee({ permissions, context, answers }: Question, row: object): Promise<boolean> {
     if (!(await isGranted(() => permissions.checkAction(context, answers)))) return true;
@@ -211,10 +215,10 @@ export class SubscriptionAuthorizer {
   }
 
   /**
-   * The first request through which an event comes that would not be granted now; none where it may be sent. An ApiError that a
-   * permission throws is its refusal.
+   * The first request of an event that would not be allowed now; undefined if the event may be sent. An ApiError that a permission throws
+   * is its refusal.
    *
-   * @param asked takes what each permission answers
+   * @param asked collects each permission's answer
    */
   async refusing(
     questions: readonly Question[],
@@ -232,11 +236,11 @@ export class SubscriptionAuthorizer {
     delivery: Delivery,
     note?: (answer: PermissionAnswer) => void,
   ): Promise<boolean> {
-    // A deleted row may be the object itself, and its event shows nothing but the key.
+    // A deleted row may be the object itself, and its event shows only the key.
     const isGone = delivery.action === 'delete' && question.observer.model === this.compiled.model;
     const object = isGone ? undefined : question.object;
     try {
-      // The query has an opinion too, also where no permission has one on objects.
+      // The query judges the object too, even if no permission judges objects.
       if (!question.isKnown && object) await object();
       return await question.permissions.mayReceive(delivery, { ...question, object }, note);
     } catch (error) {
@@ -245,7 +249,7 @@ export class SubscriptionAuthorizer {
     }
   }
 
-  /** The object of a detail action is loaded again. That of a subscription of a row is its row, which may be gone or hidden. */
+  /** Loads the object of a detail action again. For a subscription to a row, it is that row, which may be gone or hidden. */
   async #require({ observer, request, context, permissions, answers }: Question): Promise<void> {
     await permissions.checkAction(context, answers);
     if (observer.visibility || !this.compiled.actions.get(request.action)?.isDetail) return;
@@ -257,7 +261,7 @@ export class SubscriptionAuthorizer {
     if (known) return known;
     const { compiled, scope } = this;
     const definition = compiled.actions.get(action);
-    // Where an application subscribes under a name of its own, the consumer's permissions decide.
+    // If an application subscribes under a name of its own, the consumer's permissions decide.
     const permissions = definition?.permissions ?? compiled.permissions;
     const { events, deliveries, objects } = permissions.opinionsOn(scope);
     const { visibility, revocations } = observer;
@@ -270,7 +274,7 @@ export class SubscriptionAuthorizer {
   }
 }
 
-/** Of events that are for all. */
+/** The plan for events that every subscription receives unchanged. */
 const unasked: DeliveryPlan = {
   requests: [],
   checks: [],
@@ -280,12 +284,12 @@ const unasked: DeliveryPlan = {
   asksRights: false,
 };
 
-/** The requests through which something in these groups is heard. */
+/** The requests that subscribed to any of these groups. */
 function requestsThrough({ requests }: SubscriptionRecord, groups: readonly string[]): readonly SubscribingRequest[] {
   return requests.filter((request) => request.groups.some((group) => groups.includes(group)));
 }
 
-/** Loads at the first call, and gives the same afterwards. */
+/** Loads at the first call, and returns the same object afterwards. */
 function once(load: () => Promise<object>): () => Promise<object> {
   let loaded: Promise<object> | undefined;
   return () => {
@@ -294,7 +298,7 @@ function once(load: () => Promise<object>): () => Promise<object> {
   };
 }
 
-/** What a request may be shown of an observer's events. Asked anew, whatever was answered before. */
+/** A request's rights to an observer's fields, asked again, whatever was answered before. */
 export async function rightsFor({ serializer }: Observer, request: ActionContext): Promise<GivenRights | undefined> {
   if (!serializer || rightsIn(serializer).size === 0) return undefined;
   const { container } = request.scope;
@@ -304,7 +308,7 @@ export async function rightsFor({ serializer }: Observer, request: ActionContext
   });
 }
 
-/** What a subscription may be shown through these groups. Where several requests are concerned that differ in their rights, the least. */
+/** The rights of a subscription through these groups: the fewest, if several requests with different rights are concerned. */
 export function rightsThrough(record: SubscriptionRecord, groups: readonly string[]): GivenRights | undefined {
   const { serializer } = record.observer;
   const [first, ...others] = requestsThrough(record, groups);
@@ -313,7 +317,7 @@ export function rightsThrough(record: SubscriptionRecord, groups: readonly strin
   return others.every(({ rights }) => rightsKey(serializer, rights) === key) ? first.rights : undefined;
 }
 
-/** @throws what is no refusal: then nothing is known */
+/** @throws errors that are no refusal: then nothing is known */
 async function isGranted(ask: () => Promise<void>): Promise<boolean> {
   try {
     await ask();
@@ -324,7 +328,7 @@ async function isGranted(ask: () => Promise<void>): Promise<boolean> {
   }
 }
 
-/** A permission may refuse by any error that is the client's; a limit or a failure of the server is none. */
+/** Whether an error is a refusal: any error that is the client's. A limit or a failure of the server is none. */
 export function isRefusal(error: unknown): boolean {
   return (
     safeInstanceof(error, ApiError) && error.status < Status.serverError && error.status !== Status.tooManyRequests

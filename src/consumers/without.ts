@@ -5,14 +5,14 @@ import { toWireName } from '../wire/messages.js';
 import type { ApiConsumer } from './api-consumer.js';
 import type { ActionName, TakenAway } from './api-types.js';
 
-/** The class that `without` gives to extend: the methods are there, for its own code, and are no actions. */
+/** The type of the class that `without` returns: its methods can be called by its own code, but are no actions. */
 export type ConsumerWithout<Base extends Class<ApiConsumer>, Name extends PropertyKey> = abstract new (
   ...parameters: ConstructorParameters<Base>
 ) => InstanceType<Base> & { readonly [Key in Name]: TakenAway };
 
 /**
- * A consumer without some of the actions that it inherits: no client may call them (405), and neither the client's types nor the
- * descriptions of the application have them. The methods stay, for the code of the class.
+ * Makes a consumer without some of the actions that it inherits: clients may not call them (405), and neither clients' types nor
+ * descriptions of the application show them. The methods stay, for the code of the class.
  *
  * ```ts
  * @Consumer()
@@ -24,7 +24,7 @@ export type ConsumerWithout<Base extends Class<ApiConsumer>, Name extends Proper
  * {"errors": ["Method \"delete\" not allowed."], "data": null, "action": "delete", "response_status": 405, "request_id": 1, "code": "action_not_found"}
  * ```
  *
- * @throws ConfigurationError where the class is defined, for a method that is no action of the class
+ * @throws ConfigurationError when the class is defined, for a method that is no action of the class
  */
 export function without<Base extends Class<ApiConsumer>, const Name extends ActionName<InstanceType<Base>>>(
   base: Base,
