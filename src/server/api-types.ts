@@ -2,7 +2,7 @@ import type { ConsumerApi } from '../consumers/api-types.js';
 import type { App } from './app.js';
 import type { Demultiplexer, NestedRouter, Route, Routed } from './routes.js';
 
-/** The routes with their whole paths, as a union: those of a router stand below the path that leads to it. */
+/** The routes with their whole paths, as a union: a router's routes have the path that leads to the router in front. */
 type FlatRoute<Routes, Prefix extends string = ''> = Routes extends readonly (infer Each)[]
   ? Each extends Route<infer Path, infer To>
     ? string extends Path
@@ -25,14 +25,14 @@ type RoutedApi<To extends Routed> =
     : ConsumerApi<InstanceOf<To>>;
 
 /**
- * What an application offers to its clients, without a line of its code: the type that a client is inferred from.
+ * The type of an application for its clients, without any of its code: clients are inferred from it.
  *
  * ```ts
  * const app = createApp({ orm, routes: [path('/ws/chat/', demultiplexer({ rooms: RoomConsumer }))] });
  * export type Api = AppApi<typeof app>;                   // { rooms: { actions: { list: … }, observers: … } }
  * ```
  *
- * @typeParam Path which route, where there are several; the whole path of one below a router: `'/ws/rooms/:room/'`
+ * @typeParam Path the route, if there are several; for a route below a router its whole path: `'/ws/rooms/:room/'`
  */
 export type AppApi<A, Path extends PathOf<RoutesOf<A>> = PathOf<RoutesOf<A>>> = ApiOf<
   Extract<FlatRoute<RoutesOf<A>>, { readonly path: Path }>['to']

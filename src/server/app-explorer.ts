@@ -5,18 +5,18 @@ import type { HandshakeRequest } from '../scope/scope.js';
 import type { Settings } from '../settings.js';
 import type { ApplicationDescription } from './description.js';
 
-/** The debug page of an application, as `explorer()` of `signalbox/explorer` makes it. */
+/** The debug page of an application, from `explorer()` of `signalbox/explorer`. */
 export interface AppExplorer {
   /**
    * Called once, by `createApp`.
    *
-   * @returns undefined where it must not be seen: it then answers no request and hears of nothing
+   * @returns undefined if the page is not served: then the explorer answers no request and receives no changes
    * @throws ConfigurationError
    */
   begin(app: ExploredApp): AppInspector | undefined;
 }
 
-/** What an explorer shows of an application. */
+/** The parts of an application that an explorer shows. */
 export interface ExploredApp {
   readonly settings: Settings;
   readonly logger: Logger;
@@ -24,24 +24,24 @@ export interface ExploredApp {
   clientOf(request: PlainRequest): RequestClient;
 }
 
-/** A running explorer: answers plain requests, and hears of changes and of the connections that its pages open. */
+/** A running explorer: it answers plain requests, and receives changes and the connections that its pages open. */
 export interface AppInspector extends ChangeInspector {
-  /** Where its page is. */
+  /** The path of its page. */
   readonly path: string;
   /** Returns whether the request was one of the explorer's. */
   answer(request: PlainRequest, response: PlainResponse): boolean;
-  /** Undefined for the handshake of any other client. */
+  /** Watches a handshake; undefined for handshakes of other clients. */
   watch(request: HandshakeRequest): WatchedHandshake | undefined;
-  /** Ends its answers that are open. */
+  /** Ends its open answers. */
   close(): void;
 }
 
-/** The handshake of a page of the explorer. */
+/** The handshake of an explorer's page. */
 export interface WatchedHandshake extends DeliveryInspector {
-  /** As any client would send it: without what marks it. */
+  /** The request as another client would send it, without the page's mark. */
   readonly request: HandshakeRequest;
   refused(error: ApiError): void;
-  /** @param inspect reads the state of the connection at the time of the call */
+  /** @param inspect reads the current state of the connection */
   opened(inspect: () => ConnectionState): void;
   closed(): void;
 }
@@ -57,9 +57,9 @@ export interface ConnectionState {
   readonly user: unknown;
   readonly session: unknown;
   readonly identity: unknown;
-  /** By stream; the consumer of a route with only one has an empty name. Streams that were not used yet are absent. */
+  /** The state of each used stream; the consumer of a route without streams has an empty name. */
   readonly streams: Readonly<Record<string, StreamState>>;
-  /** Streams whose permissions refused to connect. */
+  /** Streams whose connect permissions refused. */
   readonly refused: readonly string[];
 }
 
@@ -74,29 +74,32 @@ export interface SubscriptionState {
   readonly requestId: string | number;
   readonly observer: string;
   readonly member: string;
-  /** Without the name of the observer. */
+  /** The groups without the observer's name. */
   readonly groups: readonly string[];
   readonly requests: readonly { readonly action: string; readonly kwargs: unknown }[];
 }
 
-/** As much of Node's `IncomingMessage` and `ServerResponse` as is needed, so that browsers can import the type of an application. */
+/** The part of Node's `IncomingMessage` that is needed. It is no Node type, so that browsers can import the type of an application. */
 export interface PlainRequest {
-  /** Path and query. */
+  /** The path and query. */
   readonly url?: string | undefined;
+  /** The HTTP method in capital letters. */
   readonly method?: string | undefined;
+  /** The headers, by names in lower case. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** The socket, with the address of its client or proxy. */
   readonly socket: { readonly remoteAddress?: string | undefined };
 }
 
-/** The client of an HTTP request, and the host that it asked, as far as trusted proxies say. */
+/** The client of an HTTP request and the requested host, by the headers of trusted proxies. */
 export interface RequestClient {
-  /** `unix:` for a client that comes over a Unix socket; undefined where the client is gone. */
+  /** The client's address; `unix:` for a Unix socket; undefined if the client has disconnected. */
   readonly address: string | undefined;
-  /** What limits by address count by: of an IPv6 address its /64. */
+  /** The key for limits by address: for an IPv6 address its /64. */
   readonly network: string;
-  /** The host that the client asked, with its port unless it is the protocol's own; undefined where it named none. */
+  /** The requested host, with the port unless it is the protocol's default; undefined if the client named none. */
   readonly host: string | undefined;
-  /** How the client came, not the proxy. */
+  /** The protocol of the client, not of the proxy. */
   readonly protocol: 'http' | 'https';
 }
 

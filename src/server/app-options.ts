@@ -15,15 +15,15 @@ import type { Route } from './routes.js';
 
 const fault = faultsOf('createApp');
 
-/** Options of `app.listen(options)`. With `path`, the application listens there and `port` and `host` are not used. */
+/** Options of `app.listen(options)`. With `path`, `port` and `host` are not used. */
 export interface ListenOptions {
-  /** Default 0: any free port. */
+  /** The port. Default: 0, which means any free port. */
   readonly port?: number;
-  /** Default all addresses. */
+  /** The address. Default: all addresses. */
   readonly host?: string;
   /**
-   * Listens on a Unix socket instead of a port: the path of its file, or the name of a pipe on Windows. A file that a killed
-   * process has left is replaced.
+   * The path of a Unix socket, or the name of a pipe on Windows, instead of a port. A socket file that a killed process has left is
+   * replaced.
    */
   readonly path?: string;
 }
@@ -31,63 +31,68 @@ export interface ListenOptions {
 /** Options of `app.attach(server, options)`. */
 export interface AttachOptions {
   /**
-   * Whether sockets whose clients owe a request are limited, by address and together, as those of `listen` are, and wait
-   * `limits.headersTime` for headers where the server has Node's default. Default true.
+   * Whether sockets that have not sent a complete request are limited by address and in total, like those of `listen`, and have
+   * `limits.headersTime` to send headers if the server has Node's default. Default: true.
    */
   readonly limitSockets?: boolean;
 }
 
-/** What `app.accept` gives: a connection over a transport of the caller's. */
+/** The result of `app.accept`: a connection over the caller's transport. */
 export interface AcceptedConnection {
-  /** Resolves when nothing of the connection is left. */
+  /** Resolves when the connection has ended and released everything. */
   readonly closed: Promise<void>;
 }
 
-/** Where an application listens; on a Unix socket, `address` is its path, `family` is `unix` and `port` is 0. */
+/** The address of a listening application. For a Unix socket, `address` is its path, `family` is `unix` and `port` is 0. */
 export interface ListenAddress {
   /** An IP address, or the path of a Unix socket. */
   readonly address: string;
   /** `IPv4`, `IPv6` or `unix`. */
   readonly family: string;
-  /** The one that was chosen where `port` was 0. */
+  /** The port; if `port` was 0, the chosen one. */
   readonly port: number;
 }
 
 /**
- * As much of Node's `http.Server` and `https.Server` as is needed. Not theirs, so that a browser project can import the
- * type of an application without the types of Node.
+ * The part of Node's `http.Server` and `https.Server` that is needed. It is no Node type, so that a browser project can import the type of
+ * an application without the types of Node.
  */
 export interface UpgradableServer {
+  /** Adds a listener for upgrades. */
   on(event: 'upgrade', listener: UpgradeListener): unknown;
+  /** Removes a listener for upgrades. */
   off(event: 'upgrade', listener: UpgradeListener): unknown;
+  /** The number of listeners for upgrades. */
   listenerCount(event: 'upgrade'): number;
 }
 
-/** The type of a method, because the parameters of methods may be narrower: Node's own here. */
+/** The type of a method, because the parameters of methods may be narrower, as Node's are here. */
 type UpgradeListener = { upgrade(request: object, socket: object, head: object): void }['upgrade'];
 
-/** A provider that takes part in the life of the application. Every hook is optional and awaited. */
+/** A provider with hooks of the application's life. Every hook is optional and awaited. */
 export interface ApplicationHooks {
-  /** Before the first socket is accepted. What it throws keeps the application from starting. */
+  /** Runs before the first socket is accepted. If it throws, the application does not start. */
   start?(): Promise<void> | void;
-  /** Once sockets are accepted. */
+  /** Runs when sockets are accepted. */
   ready?(): Promise<void> | void;
-  /** After the last connection ended, in reverse order; other processes send events of what it commits. What it throws is logged. */
+  /**
+   * Runs after the last connection has ended, in reverse order. Other processes send the events of what it commits. Its errors are logged.
+   */
   stop?(): Promise<void> | void;
 }
 
 /** Options of `createApp`. `orm` and `routes` are required. */
 export interface AppOptions<Routes extends readonly Route[]> {
-  /** What `MikroORM.init` gave. Closing it is the application's business. */
+  /** The result of `MikroORM.init`. The application has to close it. */
   readonly orm: OrmRoot;
   /**
-   * Further databases, each with a `contextName` of its own. Consumers and observers of their entities work as others do;
-   * their entity managers are injected by tokens of the application.
+   * Further databases, each with its own `contextName`. Consumers and observers of their entities work like others; their entity managers
+   * are injected by tokens of the application.
    */
   readonly otherOrms?: readonly OrmRoot[];
   /**
-   * Pattern -> consumer, demultiplexer or router, made by `path`. The first pattern that fits is taken; no pattern that fits is a
-   * 404.
+   * The routes, made by `path`: each leads from a pattern to a consumer, demultiplexer or router. The first matching pattern is taken;
+   * without a match the upgrade is refused with 404.
    *
    * ```ts
    * routes: [path('/ws/chat/', demultiplexer({ rooms: RoomConsumer, messages: MessageConsumer }))]
@@ -95,32 +100,32 @@ export interface AppOptions<Routes extends readonly Route[]> {
    */
   readonly routes: Routes;
   /**
-   * Where consumers, permissions and serializers come from. `EntityManager` (the core's or the driver's), `Logger`, `Clock`, `Counters` and `ChannelLayer` are
-   * registered in it unless they are already. Default: a new child of tsyringe's global container.
+   * The container of consumers, permissions and serializers. `EntityManager` (the core's or the driver's), `Logger`, `Clock`, `Counters`
+   * and `ChannelLayer` are registered in it unless they already are. Default: a new child of tsyringe's global container.
    */
   readonly container?: DependencyContainer;
-  /** Providers that add to the scope of each connection, in this order; those of its route come after them. */
+  /** Scope middleware for every connection, in this order, before that of its route. */
   readonly middleware?: readonly ScopeMiddlewareClass[];
-  /** For consumers without `@Permissions`. Default: none is asked. */
+  /** Permissions of consumers without `@Permissions`. Default: none. */
   readonly permissions?: readonly PermissionExpression[];
-  /** Providers that know errors of other libraries. */
+  /** Providers that map errors of other libraries. Default: none. */
   readonly errors?: readonly ErrorMapperClass[];
-  /** Providers that take part in start and end, in this order; `stop` in reverse order. Default none. */
+  /** Providers with hooks for start and end, in this order; `stop` in reverse order. Default: none. */
   readonly hooks?: readonly ConcreteClass<ApplicationHooks>[];
   /**
-   * Default: `NotifyChannelLayer`, which reaches all processes on the same PostgreSQL server; on PGlite, and where
-   * `changeLog.listen` is false, `InMemoryChannelLayer`, which reaches this process.
+   * Default: `NotifyChannelLayer`, which reaches all processes on the same PostgreSQL server; on PGlite, and if `changeLog.listen` is
+   * false, `InMemoryChannelLayer`, which reaches only this process.
    */
   readonly channelLayer?: ChannelLayer;
-  /** What closes connections, or has them checked again: `closeOn(User, …)`, `recheckOn(roleChanged, …)`. */
+  /** Rules that close or recheck connections: `closeOn(User, …)`, `recheckOn(roleChanged, …)`. Default: none. */
   readonly connections?: readonly ConnectionRule[];
-  /** Loads users anew, for connections that are checked again. */
+  /** Loads users again when their connections are rechecked. Default: none; then nothing can be rechecked. */
   readonly users?: ConcreteClass<UserStore>;
-  /** Where the tickets of `Tickets` wait. Default: a table beside the change log; on PGlite the memory of this process. */
+  /** The store of `Tickets`. Default: a table beside the change log; on PGlite the memory of this process. */
   readonly ticketStore?: ConcreteClass<TicketStore>;
   /** The debug page: `explorer()` of `signalbox/explorer`. Default: none. */
   readonly explorer?: AppExplorer;
-  /** What differs from the defaults; an unknown name is a ConfigurationError. See `docs/settings.md`. */
+  /** Settings that differ from the defaults; an unknown name is a ConfigurationError. See `docs/settings.md`. */
   readonly settings?: GivenSettings;
 }
 
@@ -142,9 +147,9 @@ const known: Readonly<Record<keyof AppOptions<readonly Route[]>, true>> = {
 };
 
 /**
- * What a compiler would have refused, had there been one.
+ * Checks options that the compiler would check in TypeScript.
  *
- * @throws ConfigurationError where a database or the routes are missing, or are something else, and for unknown names
+ * @throws ConfigurationError if a database or the routes are missing or have a wrong type, and for unknown names
  */
 export function checkOptions(options: unknown): void {
   const {

@@ -26,19 +26,19 @@ import { Shutdown } from './shutdown.js';
 import type { Transport } from './transport.js';
 import { WebSocketAcceptor } from './web-socket-transport.js';
 
-/** Carries types only; no value is ever there. */
+/** Carries types only; it never has a value. */
 export declare const appTypes: unique symbol;
 
-/** A running application: accepts sockets, closes them, and ends. */
+/** A running application: it accepts sockets, and closes them when it ends. */
 export class App<Routes extends readonly Route[] = readonly Route[]> {
   declare readonly [appTypes]: Routes;
-  /** What `MikroORM.init` gave: for tools that look at an application. */
+  /** The result of `MikroORM.init`, for tools that inspect an application. */
   readonly orm: OrmRoot;
   readonly #services: Services;
   readonly #httpServer: HttpServer;
   readonly #shutdown: Shutdown;
   readonly #health: Health;
-  /** For the log. */
+  /** The names of the databases in the log. */
   readonly #databases: readonly string[];
 
   constructor(options: AppOptions<Routes>) {
@@ -68,20 +68,20 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     );
   }
 
-  /** Every setting, those that were left out with their defaults. */
+  /** All settings, with defaults for those that were left out. */
   get settings(): Settings {
     return this.#services.settings;
   }
 
-  /** The one that was given, or the default: for tools that look at an application. */
+  /** The given channel layer, or the default, for tools that inspect an application. */
   get channelLayer(): ChannelLayer {
     return this.#services.layer;
   }
 
   /**
-   * Runs the start hooks, once. `listen` and `attach` do it by themselves.
+   * Runs the start hooks, once. `listen` and `attach` call it.
    *
-   * @throws ServerClosing once the application is closed; what a start hook throws
+   * @throws ServerClosing after the application was closed; the error of a start hook
    */
   async start(): Promise<void> {
     this.#checkOpen();
@@ -91,7 +91,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     this.#checkOpen();
   }
 
-  /** Serves sockets, and nothing else, on a port of its own. Resolves with the address that it listens on. */
+  /** Serves sockets, and nothing else, on a port of its own. Resolves with its address. */
   async listen(options: ListenOptions = {}): Promise<ListenAddress> {
     await this.start();
     const address = await this.#httpServer.listen(options);
@@ -100,8 +100,8 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   /**
-   * Serves sockets on an HTTP server that stays the caller's: its requests, its port and its closing. Sockets that ask for nothing are
-   * limited there as by `listen`, unless `limitSockets` is false.
+   * Serves sockets on an HTTP server of the caller, who keeps its requests, its port and its closing. Sockets that send no request are
+   * limited as with `listen`, unless `limitSockets` is false.
    */
   async attach(server: UpgradableServer, options: AttachOptions = {}): Promise<void> {
     await this.start();
@@ -109,7 +109,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     await this.#served('attached to an HTTP server');
   }
 
-  /** @param where begins the line of the log that says what is served, and with which database */
+  /** @param where begins the log line that names what is served and the databases */
   async #served(where: string): Promise<void> {
     const { handshake, lifecycle, logger, inspector } = this.#services;
     const explorer = inspector ? `, explorer ${inspector.path}` : '';
@@ -118,11 +118,11 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   /**
-   * Admits a connection over any transport; the testing kit has one without a network.
+   * Accepts a connection over any transport; the testing kit has one without a network.
    *
-   * @param connect called once the handshake is granted; the scope says which subprotocol was agreed on
-   * @param prepare sets facts of the scope after the middleware ran
-   * @throws ApiError that refuses the handshake
+   * @param connect called when the handshake is granted; `scope.subprotocol` is the negotiated one
+   * @param prepare sets facts of the scope after the middleware has run
+   * @throws ApiError if the handshake is refused
    */
   accept(
     request: HandshakeRequest,
@@ -178,7 +178,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    * await app.sendToGroup('lobby', { type: 'shout', text: 'hi' });
    * ```
    *
-   * A provider does the same with an injected `ChannelLayer`.
+   * A provider does this with an injected `ChannelLayer`.
    *
    * @throws ChannelLayerUnavailable, MessageTooLarge
    */
@@ -187,24 +187,24 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     return this.#services.layer.sendToGroup(group, message);
   }
 
-  /** Sends a message to the `@OnMessage` methods of one consumer, by its `channelName`. Dropped where it is gone. */
+  /** Sends a message to the `@OnMessage` methods of one consumer, by its `channelName`. The message is dropped if the consumer is gone. */
   sendToChannel(channel: string, message: ChannelMessage): Promise<void> {
     return this.#services.layer.send(channel, message);
   }
 
-  /** Closes every connection of a user, in every process, as injected `Connections` do. */
+  /** Closes every connection of a user, in every process, like `Connections.disconnectUser`. */
   disconnectUser(...order: Parameters<Connections['disconnectUser']>): Promise<void> {
     return this.#services.connections.disconnectUser(...order);
   }
 
-  /** As the method above, for the connections of one session. */
+  /** Closes every connection of a session, in every process, like `Connections.disconnectSession`. */
   disconnectSession(...order: Parameters<Connections['disconnectSession']>): Promise<void> {
     return this.#services.connections.disconnectSession(...order);
   }
 
   /**
-   * Asks the subscriptions in these groups of an observer again, in every process; those that are refused end. A provider does
-   * the same with an injected `Rechecker`.
+   * Rechecks the subscriptions in these groups of an observer, in every process; refused ones end. A provider does this with an injected
+   * `Rechecker`.
    *
    * ```ts
    * app.recheck(RoomConsumer, 'onMessage', ['room-1']);
@@ -220,32 +220,31 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     this.#services.rechecker.recheck(consumer, observer, groups);
   }
 
-  /** Resolves when all that was committed until now has been delivered to the connections of this process. */
+  /** Resolves when everything that is committed by now has been delivered to the connections of this process. */
   async idle(): Promise<void> {
     await this.#services.feed.idle();
     await Promise.all([...this.#services.registry.connections.values()].map((connection) => connection.idle()));
   }
 
   /**
-   * Ends at once: no new sockets, requests are answered 503, sockets are closed with 1001 and cut after `closeTimeout`, hooks run.
-   * What was attached to stays open.
+   * Ends at once: it accepts no new sockets, answers requests with 503, closes sockets with 1001, cuts them after `closeTimeout`, and runs
+   * the stop hooks. Attached servers stay open.
    */
   close(): Promise<void> {
     return this.#shutdown.close();
   }
 
   /**
-   * Empties the process, then closes: it is not ready any more and takes no new sockets; after `drain.delay` each client in its
-   * turn gets the drain frame, has its requests answered, and is closed with 1012. `close()` cuts it short.
+   * Empties the process, then closes. The process is no longer ready and accepts no new sockets. After `drain.delay` each client in its
+   * turn gets the drain frame, has its requests answered, and is closed with 1012. `close()` ends the drain early.
    */
   drain(): Promise<void> {
     return this.#shutdown.drain();
   }
 
   /**
-   * Ends this process on SIGTERM (`drain`) and SIGINT (`close`), at the latest 2 s after `drain.timeLimit`; a second signal ends
-   * it at once. A rejected promise that no code waits for is logged, the process drains and exits with 1. Returns what takes the
-   * listeners off again.
+   * Ends this process on SIGTERM (`drain`) and SIGINT (`close`), at the latest 2 s after `drain.timeLimit`; a second signal ends it at
+   * once. An unhandled rejection is logged; then the process drains and exits with 1. Returns a function that removes the listeners.
    *
    * @throws ConfigurationError for an `exitWithin` that is not above `drain.timeLimit`
    */
@@ -257,34 +256,34 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   /**
-   * What the application offers to its clients, as plain JSON data: paths, streams, actions with their kwargs and replies,
-   * observers, serializers and permissions. Asks nothing of the database.
+   * The API of the application as plain JSON data: paths, streams, actions with their kwargs and replies, observers, serializers and
+   * permissions. Does not use the database.
    */
   describe(): ApplicationDescription {
     return this.#services.describe();
   }
 
-  /** Whether this process should be sent clients: its database and channel layer answer, and it does not end. */
+  /** Whether a load balancer should send clients to this process: its database and channel layer answer, and it is not ending. */
   readiness(): Promise<Readiness> {
     return this.#health.readiness();
   }
 
-  /** Whether this process can still serve clients; false where nothing but a restart helps. */
+  /** Whether this process can still serve clients; false if only a restart helps. */
   liveness(): Promise<boolean> {
     return this.#health.liveness();
   }
 
   /**
-   * Answers `/livez` and `/readyz` on an HTTP server that the application is attached to; `listen` does it by itself.
-   * Returns whether the request was one of them.
+   * Answers `/livez` and `/readyz` on an HTTP server that the application is attached to; `listen` does it by itself. Returns whether the
+   * request was one of them.
    */
   answerHealth(request: HealthRequest, response: HealthResponse): boolean {
     return this.#health.answer(request, response);
   }
 
   /**
-   * Answers what `answerHealth` answers, and the pages of the explorer where there is one; `listen` does it by itself.
-   * Returns whether the request was the framework's.
+   * Answers the requests of `answerHealth`, and the pages of the explorer if there is one; `listen` does it by itself. Returns whether the
+   * request was the framework's.
    *
    * ```ts
    * const server = createServer((request, response) => app.answer(request, response) || pages(request, response));
@@ -296,8 +295,8 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   }
 
   /**
-   * The client of a request to an HTTP server that the application is attached to, and the host that it asked: what the setting
-   * `trustedProxies` lets count of `X-Forwarded-For`, `-Host` and `-Proto`.
+   * The client of a request to an HTTP server that the application is attached to, and the requested host, by the `X-Forwarded-For`,
+   * `-Host` and `-Proto` of the setting `trustedProxies`.
    *
    * ```ts
    * const { address, protocol } = app.clientOf(request);
@@ -319,7 +318,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
 }
 
 /**
- * Puts an application together. Everything that decorators and options say is checked here, before the first socket.
+ * Creates an application. It checks everything that decorators and options declare, before the first socket.
  *
  * ```ts
  * const app = createApp({ orm, routes: [path('/ws/chat/', demultiplexer({ rooms: RoomConsumer }))] });
@@ -327,7 +326,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
  * await app.listen({ port: 8000 });
  * ```
  *
- * @throws ConfigurationError which names class, member, reason and way out
+ * @throws ConfigurationError with class, member, reason and remedy
  */
 export function createApp<const Routes extends readonly Route[]>(options: AppOptions<Routes>): App<Routes> {
   return new App(options);

@@ -4,16 +4,16 @@ import type { OutboundSettings } from '../settings.js';
 import type { Counters } from '../telemetry.js';
 import { FrameSizes } from './outbound-queue.js';
 
-/** Which limit a slow reader broke. */
+/** The limit that a slow reader exceeded. */
 export type SlowReason = 'time' | 'size' | 'total';
 
-/** What one connection has sent and its client has not read. */
+/** Frames that one connection has sent and its client has not read. */
 export interface OutboundBacklog {
-  /** In bytes. */
+  /** Bytes that wait. */
   readonly pending: number;
-  /** Since when the oldest frame waits, in milliseconds; undefined where none does. */
+  /** When the oldest waiting frame was sent, in milliseconds; undefined if none waits. */
   readonly oldest: number | undefined;
-  /** Writes what was sent in this tick. */
+  /** Writes the frames of this turn of the event loop. */
   flush(): void;
   cut(reason: SlowReason): void;
 }
@@ -21,10 +21,10 @@ export interface OutboundBacklog {
 /** After shedding, the fill level to fall back to, as a fraction of `totalLimit`. */
 const fillLevel = 15 / 16;
 
-/** What waits to go out of this process: one timer and one sum for all connections. */
+/** Data that wait to leave this process: one timer and one sum for all connections. */
 export class Backpressure {
   readonly sizes = new FrameSizes();
-  /** Connections with frames that had not left when it was last looked. */
+  /** Connections that had waiting frames at the last check. */
   readonly #watched = new Set<OutboundBacklog>();
   #unflushed: OutboundBacklog[] = [];
   #queued = 0;
@@ -39,7 +39,7 @@ export class Backpressure {
     private readonly logger: Logger,
   ) {}
 
-  /** For how long frames wait; no time of day. */
+  /** A time for measuring how long frames wait; no time of day. */
   now(): number {
     return this.clock.elapsed();
   }
@@ -48,7 +48,7 @@ export class Backpressure {
     this.clock.after(this.closeTimeout, work);
   }
 
-  /** Everything that is sent in one tick, to any client, is written at its end. */
+  /** Writes everything that is sent in one turn of the event loop at the turn's end. */
   flushLater(backlog: OutboundBacklog): void {
     if (this.#unflushed.length === 0) process.nextTick(() => this.#flush());
     this.#unflushed.push(backlog);
@@ -67,7 +67,7 @@ export class Backpressure {
     this.#watched.delete(backlog);
   }
 
-  /** @param bytes that wait for slow readers, more or less than before */
+  /** @param bytes that wait for slow readers, more or fewer than before */
   grow(bytes: number): void {
     this.#queued += bytes;
     if (bytes > 0 && this.#queued > this.settings.totalLimit) this.#shed();
@@ -84,7 +84,7 @@ export class Backpressure {
     for (const backlog of unflushed) backlog.flush();
   }
 
-  /** @param late while this process stood still, it noticed nothing of what its clients read */
+  /** @param late milliseconds in which this process stood still, and did not notice what its clients read */
   #look(late: number): void {
     this.#isLooking = false;
     const { timeLimit } = this.settings;
@@ -104,7 +104,9 @@ export class Backpressure {
     return [...this.#watched].reduce((sum, backlog) => sum + backlog.pending, 0);
   }
 
-  /** The worst first, until there is some room: at the limit, each frame would otherwise look for the worst anew. */
+  /**
+   * Closes the worst connections until there is some room: otherwise, at the limit, each frame would search for the worst connection again.
+   */
   #shed(): void {
     const { totalLimit } = this.settings;
     const pending = this.#pending;

@@ -19,62 +19,62 @@ import type { ChangeLogSettings } from '../settings.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import type { ConnectionRules } from './connection-rules.js';
 
-/** A signal on its way to the other processes, which no transaction carries. */
+/** A signal outside of any transaction, on its way to the other processes. */
 interface SignalMessage extends ChannelMessage, LoggedSignal {
   readonly type: 'signal';
   readonly from: string;
   readonly atOnce: boolean;
 }
 
-/** How long a change log that could not be made ready waits to be tried again at first, and at most, in milliseconds. */
+/** The first and the longest wait, in milliseconds, before a change log that could not be prepared is tried again. */
 const firstRetry = 200;
 const longestRetry = 5_000;
 
 /** Every process has one channel in this group. */
 const group = `${reservedPrefix}signals`;
 
-/** What may have been missed, and whose clients have to read anew therefore. */
+/** Events that may have been missed, so that their clients have to read again. */
 export interface Gap {
   readonly reason: string;
   /** Whether it concerns the subscriptions to an observer. */
   readonly concerns: (observer: Observer) => boolean;
-  /** Whether it concerns all connections that belong to a user: a connection command, or what a connection rule would have acted on. */
+  /** Whether it concerns all connections with a user: a connection command, or a change for a connection rule, may have been missed. */
   readonly concernsUsers: boolean;
 }
 
-/** What an application observes: the models of its observers, of what revokes their subscriptions, and of its connection rules. */
+/** What an application observes: the models of its observers, of the rules that revoke subscriptions, and of its connection rules. */
 export interface ObservedModels {
   readonly all: readonly { readonly model?: Class }[];
-  /** The models of which a row's state before a change is needed. */
+  /** The models whose rows are needed as they were before a change. */
   readonly varying: readonly { readonly model?: Class }[];
-  /** Hidden and lazy properties that observers show or read. */
+  /** Hidden and lazy properties whose values observers need. */
   shownOf(entity: Class): Iterable<string>;
-  /** Properties whose values are not needed: the log says only whether they have changed. */
+  /** Properties whose values are not needed: the log only says whether they have changed. */
   comparedOf(entity: Class): Iterable<string>;
 }
 
 /**
- * What is committed, sent as a signal or ordered, in whichever process -> the application's observers, rules and connections. Commits come
- * from the change log of each database that has an observed model; signals come with the commit of their transaction or, outside of any,
- * at once; connection commands come through the log of the first database.
+ * Brings commits, signals and connection commands of all processes to the application's observers, rules and connections. Commits come from
+ * the change log of each database with an observed model. Signals come with the commit of their transaction or, outside of any, at once.
+ * Connection commands come through the log of the first database.
  */
 export class ChangeFeed {
-  /** Tells this application from the others. */
+  /** Identifies this application among the others. */
   readonly #source = randomUUID();
   readonly #channel: string;
-  /** The change logs of the databases that have an observed model; the first one's carries signals and connection commands as well. */
+  /** The change logs of the databases with an observed model; the first database's also carries signals and connection commands. */
   readonly #logs: ReadonlyMap<OrmRoot, ChangeLog>;
   readonly #detach: (() => Promise<void>)[];
   readonly #hasObserved: ({ em }: OrmRoot) => boolean;
   readonly #retries = new Set<NodeJS.Timeout>();
 
   constructor(
-    /** The first one's transactions carry signals. */
+    /** The databases; transactions of the first one carry signals. */
     private readonly orms: readonly OrmRoot[],
     models: ObservedModels,
     private readonly receivers: SignalReceivers,
     private readonly publisher: EventPublisher,
-    /** Undefined where nothing that is committed closes connections. */
+    /** Undefined if there are no connection rules. */
     private readonly rules: ConnectionRules | undefined,
     private readonly apply: (command: ConnectionCommand, at: number) => void,
     private readonly layer: ChannelLayer,
@@ -104,7 +104,7 @@ export class ChangeFeed {
       ...meters,
       cause,
     };
-    // Nothing of the others is told. They say when a transaction has committed, to what waits for that.
+    // The logs of other databases carry nothing; they only report commits to code that waits for one.
     const others = orms.filter((orm) => !this.#logs.has(orm) && canHaveLog(orm)).map((orm) => ChangeLog.of(orm));
     this.#detach = [
       ...[...this.#logs.values()].map((log) => log.attach(user)),
@@ -119,9 +119,9 @@ export class ChangeFeed {
   }
 
   /**
-   * Makes the change log where it is not there yet. A database that cannot be reached is not waited for, and is tried again.
+   * Makes the change log if it is missing. If a database cannot be reached, start-up does not wait for it, and tries again later.
    *
-   * @throws ConfigurationError with the SQL to run, where a model is observed and the role may not make it
+   * @throws ConfigurationError with the SQL to run, if a model is observed and the role may not make the log
    */
   async start(): Promise<void> {
     for (const [orm, log] of this.#logs) {
@@ -139,7 +139,7 @@ export class ChangeFeed {
     this.missed({ reason, concerns: () => true, concernsUsers: true });
   }
 
-  /** What other processes said until now was not heard. */
+  /** Tries again, and reports a gap: messages of other processes were not received until now. */
   #tryAgain(log: ChangeLog, wait: number): void {
     const timer = setTimeout(() => {
       this.#retries.delete(timer);
@@ -151,7 +151,7 @@ export class ChangeFeed {
     this.#retries.add(timer.unref());
   }
 
-  /** The ticket store that all processes share; undefined where the database is embedded in one process, or none has a log. */
+  /** The ticket store that all processes share; undefined if the database is embedded in one process, or if no database has a log. */
   tickets(clock: Clock): TicketStore | undefined {
     const [orm] = this.orms;
     const log = orm && this.#logs.get(orm);
@@ -159,17 +159,17 @@ export class ChangeFeed {
     return new TableTicketStore(orm.em, this.settings, () => log.ready(), clock, this.logger);
   }
 
-  /** Begins to hear the signals that other processes send outside of transactions. */
+  /** Begins to receive signals that other processes send outside of transactions. */
   async join(): Promise<void> {
     await this.layer.connect(this.#channel, (message) => this.#hear(message as SignalMessage));
     await this.layer.add(group, this.#channel);
   }
 
-  /** The read of the change log that a subscription which begins now begins behind. */
+  /** The read of the change log after which a subscription that begins now receives events. */
   async positionFor({ model }: Observer, isInTransaction: boolean): Promise<number> {
     const log = this.#logOf(model);
     if (!log) return 0;
-    // Signals need no database, unless they are sent in a transaction of one.
+    // Signals need no database, unless they are sent in one of its transactions.
     if (!model && !log.isReady) {
       void log.ready().catch((error) => isConnectionFailure(error) || this.#warnOfLog(error));
       return 0;
@@ -177,7 +177,7 @@ export class ChangeFeed {
     return isInTransaction && log.isReady ? log.batch : log.read();
   }
 
-  /** Sends after the commit of the transaction around the caller, or at once outside of any. */
+  /** Sends a recheck after the commit of the caller's transaction, or at once outside of any. */
   recheck(recheck: LoggedRecheck): void {
     const [orm] = this.orms;
     const log = orm && this.#logs.get(orm);
@@ -191,8 +191,8 @@ export class ChangeFeed {
   }
 
   /**
-   * Takes a command to the other processes. Resolves once it stands in the change log, or is kept for it; within a transaction at once,
-   * since the entry may wait for its end.
+   * Sends a command to the other processes. Resolves when the change log has it or keeps it for later; within a transaction at once,
+   * because the entry may wait for the transaction's end.
    */
   async broadcast(command: ConnectionCommand, at: number): Promise<void> {
     const [orm] = this.orms;
@@ -203,7 +203,7 @@ export class ChangeFeed {
     told.catch((error) => this.#warnOfCommand(error));
   }
 
-  /** Resolves when all that was committed until now has been handed to the subscriptions. */
+  /** Resolves when everything that is committed by now has been handed to the subscriptions. */
   async idle(): Promise<void> {
     await Promise.all([...this.#logs.values()].map((log) => log.idle()));
     await this.publisher.idle();
@@ -237,7 +237,7 @@ export class ChangeFeed {
   #receive(commits: readonly Commit[], batch: number): void {
     const received = commits.map((commit): PublishedCommit => {
       const { signals, untold, orders, rechecks, ...rest } = commit;
-      // Before any event of this commit and of later ones.
+      // Commands apply before any event of this commit and of later ones.
       for (const { command, source, at } of orders) if (source !== this.#source) this.apply(command, at);
       if (untold.length > 0) this.#missedRowsOf(untold);
       const others = rechecks.filter(({ source }) => source !== this.#source);
@@ -252,7 +252,9 @@ export class ChangeFeed {
     this.publisher.publish(received, batch);
   }
 
-  /** Whoever observes other models has missed nothing, nor has a user whom no rule on these models concerns. */
+  /**
+   * Reports missed rows of these classes only to observers of these classes, and to users only if a rule on these classes concerns them.
+   */
   #missedRowsOf(entities: Commit['untold']): void {
     const isUntold = (model: Class | undefined): boolean => entities.some((entity) => isOfModel({ entity }, model));
     this.missed({
@@ -262,7 +264,7 @@ export class ChangeFeed {
     });
   }
 
-  /** One that cannot be read is left out, and those beside it are told. */
+  /** Reads signals; one that cannot be read is left out, and the others are delivered. */
   #readSignals(sent: readonly LoggedSignal[], atOnce: boolean): readonly SignalSent[] {
     return this.receivers.received(sent, atOnce, (error, signal) =>
       this.logger.error('A signal could not be read.', { signal, error }),
@@ -277,7 +279,7 @@ export class ChangeFeed {
     else log.noteSignal(orm.em, sent, tell);
   }
 
-  /** To this process at once, and to the others by the channel layer. */
+  /** Sends a signal to this process at once, and to the others through the channel layer. */
   #tell(sent: LoggedSignal, atOnce: boolean): void {
     this.#receiveSignal(sent, atOnce);
     const message: SignalMessage = { ...sent, type: 'signal', from: this.#channel, atOnce };

@@ -94,7 +94,7 @@ markClasses([
   ...[Announcer, ChannelLayer, Clock, Connections, Counters, Logger, Rechecker, Tickets, Tracer],
 ]);
 
-/** The parts of a running application, put together once. */
+/** The services of a running application, made once. */
 export interface Services extends ConnectionServices {
   readonly feed: ChangeFeed;
   readonly rechecker: Rechecker;
@@ -103,14 +103,14 @@ export interface Services extends ConnectionServices {
   readonly registry: ConnectionRegistry<Connection>;
   readonly connections: Connections;
   describe(): ApplicationDescription;
-  /** Undefined where the application has no explorer, or does not show it in production. */
+  /** Undefined without an explorer, or if it is not shown in production. */
   readonly inspector: AppInspector | undefined;
   readonly handshake: Handshake;
   readonly sockets: HttpSockets;
   readonly lifecycle: Lifecycle;
   readonly joining: Joining;
   readonly tidying: IdleTidying | undefined;
-  /** In development, ends the listening to writes that no observer hears of. */
+  /** In development, stops watching for writes that no observer receives. */
   readonly stopListening: () => void;
 }
 
@@ -148,7 +148,7 @@ export function buildServices(options: Options): Services {
     (error) => logger.error('The tracer failed.', { error }),
   );
 
-  // The way in
+  // Handshakes
   const proxies = new TrustedProxies(settings.trustedProxies);
   const descriptors = systemDescriptors();
   warnOfRoom(logger, settings.limits, descriptors.limit);
@@ -158,7 +158,7 @@ export function buildServices(options: Options): Services {
   const clientOf = (request: PlainRequest): RequestClient => sockets.clientOf(request);
   const inspector = options.explorer?.begin({ settings, logger, describe, clientOf });
 
-  // Connections, and what commits do to them
+  // Connections, and the commits that affect them
   const layer = channelLayerOf(options, container, logger, settings);
   const findUser = userFinder(options, container, unitOfWork, deadlines, settings);
   const registry = new ConnectionRegistry<Connection>(
@@ -226,7 +226,7 @@ export function buildServices(options: Options): Services {
   );
   const rechecker = new Rechecker(observers, (recheck) => feed.recheck(recheck));
 
-  // Providers: checked here, before the first socket
+  // Providers, checked before the first socket
   provide(container, Announcer, () => new Announcer(unitOfWork));
   provide(container, Rechecker, () => rechecker);
   register(container, Tickets, () => {
@@ -240,7 +240,7 @@ export function buildServices(options: Options): Services {
   const hooks = (options.hooks ?? []).map(resolve);
   const errors = new ErrorTranslator(mappersOf(options, container), logger);
 
-  // The way of a request
+  // Requests
   const log = new RequestLog(clock, counters, tracer, logger, settings, activity);
   const dispatcher = new Dispatcher(errors, log, clock, deadlines, logger, settings, unitOfWork);
   const disposer = new ScopeDisposer((work) => dispatcher.runHook(work), logger);
@@ -324,7 +324,7 @@ function isOf(entity: Class, model: Class | undefined): boolean {
   return model !== undefined && (entity === model || entity.prototype instanceof model);
 }
 
-/** The properties that serializers show, or groups and bodies read, whether or not they are hidden. */
+/** Hidden or lazy properties that serializers show, or that groups and bodies read. */
 function hiddenPropertiesShown(observers: readonly Observer[], entity: Class, unitOfWork: UnitOfWork): string[] {
   return observers.flatMap(({ model, serializer, reads }) => {
     if (!isOf(entity, model)) return [];
@@ -338,7 +338,7 @@ function hiddenPropertiesThatTell(observers: readonly Observer[], entity: Class,
   );
 }
 
-/** Each signal under the id of the observer or rule that hears it, which is the same in every process. */
+/** The signals, each under the id of an observer or rule that receives it, which is equal in every process. */
 function heardSignals(observers: readonly Observer[], rules: readonly ConnectionRule[]): readonly HeardSignal[] {
   const ofObservers = observers.flatMap((observer) => {
     const all = [observer.signal, ...observer.revocations.map(({ signal }) => signal)];
@@ -352,8 +352,8 @@ function heardSignals(observers: readonly Observer[], rules: readonly Connection
 }
 
 /**
- * Changes or connection commands may have been missed. Clients whose subscriptions may have missed one connect again and read anew; where it may
- * concern users, authenticated clients connect again and authenticate anew.
+ * Changes or connection commands may have been missed. It closes the connections whose subscriptions may have missed one, so that their
+ * clients reconnect and read again; if users may be concerned, also all authenticated connections, so that they authenticate again.
  */
 function closeThoseThatMissed(
   registry: ConnectionRegistry<Connection>,
@@ -371,9 +371,9 @@ function closeThoseThatMissed(
 }
 
 /**
- * Messages may have been lost: clients that may miss some come back, and begin anew.
+ * Messages may have been lost. It closes the connections that may have missed some, so that their clients reconnect and begin anew.
  *
- * @param concernsAll whether a lost signal may have been to close a connection, whichever it is
+ * @param concernsAll whether a lost signal may have been meant to close any connection
  */
 function closeAfterGap(
   registry: ConnectionRegistry<Connection>,
@@ -390,20 +390,20 @@ function closeAfterGap(
   for (const connection of concerned) connection.close(CloseCode.overloaded, 'Messages may have been missed.');
 }
 
-/** Keeps what the application registered itself. */
+/** Registers a provider, unless the application has registered its own. */
 function provide<T>(container: DependencyContainer, provided: Class<T>, make: () => T): T {
   return container.resolve(register(container, provided, make));
 }
 
-/** As `provide`, and made when it is asked for. */
+/** Like `provide`, but the provider is made on first use. */
 function register<T>(container: DependencyContainer, provided: Class<T>, make: () => T): InjectionToken<T> {
-  // Abstract classes are tokens as good as any; only tsyringe's types do not know.
+  // Abstract classes work as tokens; only tsyringe's types exclude them.
   const token = provided as InjectionToken<T>;
   if (!container.isRegistered(token, true)) container.register(token, { useFactory: instanceCachingFactory(make) });
   return token;
 }
 
-/** @throws ConfigurationError for two databases of one context name: their contexts would be one */
+/** @throws ConfigurationError for two databases with one context name, because their contexts would be one */
 function unitOfWorkOf({ orm, otherOrms = [] }: Options, { changeLog }: Settings): UnitOfWork {
   const names = [orm, ...otherOrms].map(({ em }) => em.name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
@@ -421,19 +421,19 @@ function unitOfWorkOf({ orm, otherOrms = [] }: Options, { changeLog }: Settings)
   });
 }
 
-/** For developers, or for machines. In specs the log shows what goes wrong, and not what listens where. */
+/** The default logger: for developers, or for programs. In specs it shows failures, but no start-up lines. */
 function loggerFor({ development, log: { redacted } }: Settings): Logger {
   if (!development) return new Logger('info', undefined, undefined, redacted);
   return new TerminalLogger(isTestRun() ? 'warn' : 'debug', undefined, undefined, redacted);
 }
 
-/** None where its lines would not be written: then nothing is put into words. */
+/** The activity log; undefined if its lines would not be written. */
 function activityLogFor({ development, log }: Settings, logger: Logger, clock: Clock): ActivityLog | undefined {
   const isWritten = development && log.actions === 'all' && logger.isLevelEnabled('info');
   return isWritten ? new ActivityLog(logger, clock) : undefined;
 }
 
-/** The one that is injected is the one that is used. */
+/** The channel layer, which is also the one that is injected. */
 function channelLayerOf(
   { channelLayer, orm }: Options,
   container: DependencyContainer,
@@ -442,7 +442,7 @@ function channelLayerOf(
 ): ChannelLayer {
   if (channelLayer) container.registerInstance(ChannelLayer as InjectionToken<ChannelLayer>, channelLayer);
   const slice = settings.outbound.groupSlice;
-  // Without entities the database is not used, and need not be there. Without LISTEN nothing would arrive.
+  // Without entities the database is not used, and need not exist. Without LISTEN no message would arrive.
   const isShared = usesDatabase(orm) && !isEmbedded(orm) && settings.changeLog.listen;
   const layer = provide(container, ChannelLayer, () =>
     isShared ? new NotifyChannelLayer(orm, { slice }) : new InMemoryChannelLayer({ slice }),
@@ -454,7 +454,7 @@ function channelLayerOf(
   return layer;
 }
 
-/** Loads a user anew, for as long as asking the permissions may take. Undefined where the application has no `users`. */
+/** Loads a user again, with the time limit of connect permissions. Undefined if the application has no `users`. */
 function userFinder(
   { users }: Options,
   container: DependencyContainer,
@@ -479,7 +479,7 @@ function mappersOf(
   return [...errors.map((mapper) => container.resolve(mapper)), ormErrors];
 }
 
-/** Singletons are resolved from the root: what a connection resolved first would live and die with it. */
+/** Builds singletons in the root container: one that a connection resolves first must not end with the connection. */
 function checkAndBuildProviders(
   container: DependencyContainer,
   options: Options,
@@ -501,14 +501,14 @@ function checkAndBuildProviders(
   buildSingletons(container, providers);
 }
 
-/** Before the change log is told of the observers: it asks their serializers for as long as the process has the ORM. */
+/** Checks models before the change log reads the observers, because it uses their serializers for as long as the process has the ORM. */
 function checkModels(options: Options, router: Router, unitOfWork: UnitOfWork): void {
   const serializers = providersOf(options, router).filter(isSerializerClass);
   for (const serializer of serializers) checkModelSerializer(serializer, unitOfWork);
   for (const { consumer } of router.consumers) checkModelConsumer(consumer, unitOfWork);
 }
 
-/** Every class that the container will be asked for, as far as declarations tell. */
+/** Every class that the container will resolve, as far as declarations show. */
 function providersOf(
   { errors = [], hooks = [], ticketStore, users }: Options,
   router: Router,
@@ -552,7 +552,7 @@ function observersOf({ observers }: CompiledConsumer): readonly Observer[] {
   return [...observers.values()];
 }
 
-/** The serializers among these, and those that are nested in them. */
+/** These serializers, and those that are nested in them. */
 function withNested(shown: readonly unknown[]): ReadonlySet<SerializerClass> {
   const serializers = new Set<SerializerClass>();
   const collect = (serializer: SerializerClass): void => {

@@ -11,57 +11,58 @@ import { Signal } from '../signals/signal.js';
 import type { SignalSent } from '../signals/signal-sent.js';
 import { checkReason } from '../status.js';
 
-/** One, several or none. */
+/** One id, several or none. */
 type Ids = Id | readonly Id[] | null | undefined;
 
-/** Whose connections a change or a signal concerns: those of users, of sessions, or both. */
+/** The users or sessions whose connections a change or a signal concerns. */
 export interface Concerned<Subject> {
-  /** Keys of the users whose connections are meant; null, undefined and an empty array mean none. */
+  /** The keys of the users; null, undefined and an empty array mean none. */
   readonly user?: (subject: Subject) => Ids;
-  /** Keys of the sessions whose connections are meant; null, undefined and an empty array mean none. */
+  /** The keys of the sessions; null, undefined and an empty array mean none. */
   readonly session?: (subject: Subject) => Ids;
 }
 
-/** Which signals `closeOn` and `recheckOn` heed. */
+/** The signals that `closeOn` and `recheckOn` react to. */
 export interface SignalCondition<Payload> {
-  /** Default: always. */
+  /** Whether the rule applies to a payload. Default: always. */
   readonly when?: (payload: Payload) => boolean;
 }
 
-/** Which changes of an entity `closeOn` and `recheckOn` heed. */
+/** The changes of an entity that `closeOn` and `recheckOn` react to. */
 export interface ModelCondition<Entity> {
-  /** An update counts only where one of these columns has changed. Default: any. */
+  /** An update only counts if one of these columns has changed. Default: any column. */
   readonly changed?: readonly (keyof Entity & string)[];
-  /** Default: all three. */
+  /** The kinds of changes. Default: all three. */
   readonly on?: readonly ('create' | 'update' | 'delete')[];
   /**
-   * Default: always.
+   * Whether the rule applies to a change. Default: always.
    *
-   * @param row as the commit left it, or as it was where it is deleted
-   * @param before undefined where it is created
+   * @param row as the commit left it; for a deleted row, as it was
+   * @param before undefined for a created row
    */
   readonly when?: (row: Entity, before: Entity | undefined) => boolean;
 }
 
-/** What `closeOn` closes connections with. */
+/** How `closeOn` closes connections. */
 export interface ClosingOptions {
-  /** A sentence for the client, at most 123 bytes. Default: that they were logged out. */
+  /** A sentence for the client, at most 123 bytes. Default: that the user was logged out. */
   readonly reason?: string;
-  /** Default 4401. */
+  /** The close code. Default: 4401. */
   readonly code?: DisconnectCode;
 }
 
-/** What closes connections, or has them checked again. */
+/** A rule that closes or rechecks connections. */
 export interface ConnectionRule {
   /** `disconnect` of `closeOn`, `recheck` of `recheckOn`. */
   readonly kind: 'disconnect' | 'recheck';
-  /** The entity or signal that it heeds. */
+  /** The entity or signal that it reacts to. */
   readonly source: Class | Signal<never>;
+  /** The second argument of `closeOn` or `recheckOn`. */
   readonly options: Concerned<never> & ModelCondition<never> & ClosingOptions;
 }
 
 /**
- * Closes the connections of whom a committed change, or a signal, concerns, in every process.
+ * Makes a rule that closes the connections which a committed change or a signal concerns, in every process.
  *
  * ```ts
  * createApp({ …, connections: [
@@ -84,8 +85,8 @@ export function closeOn(source: object, options: object): ConnectionRule {
 }
 
 /**
- * Loads users anew and asks the permissions to connect again for whom a committed change, or a signal, concerns. Where all
- * streams refuse the connection is closed with 4403, else single streams are. Needs `users`.
+ * Makes a rule that loads the users whom a committed change or a signal concerns again, and asks the connect permissions again. If all
+ * streams refuse, the connection is closed with 4403, otherwise single streams are. Needs the option `users`.
  *
  * ```ts
  * createApp({ …, users: Users, connections: [recheckOn(User, { user: (user) => user.id, changed: ['role'] })] });
@@ -111,12 +112,12 @@ export function signalOf({ source }: ConnectionRule): Signal<never> | undefined 
   return source instanceof Signal ? source : undefined;
 }
 
-/** A subject as a rule's functions take it. */
+/** A function of a rule, for any subject. */
 type Asking = (subject: object, before?: object) => unknown;
 
 /**
- * Does to the connections of this process what an application has declared that a commit does to them; every other process does the same
- * to its own. A rule that throws is logged.
+ * Applies the application's rules to the connections of this process when something is committed; every other process does so for its own.
+ * The error of a rule is logged.
  */
 export class ConnectionRules {
   constructor(
@@ -126,12 +127,12 @@ export class ConnectionRules {
     private readonly logger: Logger,
   ) {}
 
-  /** Whether one of them looks at changes of the rows of a class. */
+  /** Whether one of the rules reacts to changes of the class' rows. */
   concern(entity: ModelChange['entity']): boolean {
     return this.rules.some((rule) => isOfModel({ entity }, modelOf(rule)));
   }
 
-  /** Called for what was committed, and for nothing else. */
+  /** Called only for committed changes. */
   apply(changes: readonly ModelChange[], signals: readonly SignalSent[]): void {
     for (const rule of this.rules) {
       for (const change of changes)
@@ -159,14 +160,14 @@ export class ConnectionRules {
     if (!counts(options, change)) return;
     const { entity, meta, schema, before, after } = change;
     const { em } = this.unitOfWork.of(entity);
-    // Each in a fork of its own: in one, the row before and after would be one entity.
+    // Each row has a fork of its own: in one fork, the rows before and after the change would be one entity.
     const [was, is] = [before, after].map((row) => row && restore(em.fork(), meta, row, schema));
     const row = is ?? was;
     if (!row || (options.when && !(options.when as Asking)(row, was))) return;
     this.#act(kind, options, was && was !== row ? [row, was] : [row]);
   }
 
-  /** A row that went from one user to another concerns both. */
+  /** A row that moved from one user to another concerns both. */
   #act(
     kind: ConnectionRule['kind'],
     { user, session, reason, code }: ConnectionRule['options'],
@@ -194,7 +195,7 @@ function idsOf(ask: ((subject: never) => unknown) | undefined, subjects: readonl
   return new Set(found.map(String));
 }
 
-/** @throws ConfigurationError for a rule that could never do anything, or would fail each time */
+/** @throws ConfigurationError for a rule that could never apply, or would fail each time */
 export function checkConnectionRules(
   rules: readonly ConnectionRule[],
   { hasUsers, unitOfWork }: { readonly hasUsers: boolean; readonly unitOfWork: UnitOfWork },

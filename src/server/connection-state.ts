@@ -6,10 +6,10 @@ import type { Settings } from '../settings.js';
 import { encodeData } from '../wire/codec.js';
 import type { ConnectionState, StreamState } from './app-explorer.js';
 
-/** Headers by which a client proves itself; the settings name further secrets. */
+/** Headers with credentials; the settings name further secrets. */
 const proofs = ['cookie', 'authorization', 'sec-websocket-protocol', 'sec-websocket-key'];
 
-/** What a connection is like now, for the explorer. */
+/** The current state of a connection, for the explorer. */
 export function connectionState(
   scope: Scope,
   sessions: ReadonlyMap<string | undefined, ConsumerSession>,
@@ -48,7 +48,7 @@ function streamState({ instance, groups, subscriptions }: ConsumerSession): Stre
   };
 }
 
-/** As JSON shows it: columns that the ORM hides are not there. What JSON cannot show is shown as the name of its type. */
+/** A value as JSON shows it, without columns that the ORM hides. A value that JSON cannot show becomes the name of its type. */
 function plain(value: unknown): unknown {
   try {
     return JSON.parse(encodeData(value)) as unknown;

@@ -32,7 +32,7 @@ import { type AuthorizedConnection, Reauthorization } from './reauthorization.js
 import type { CompiledRoute } from './router.js';
 import type { FrameText, Transport, TransportListener } from './transport.js';
 
-/** What all connections of an application share. */
+/** Services that all connections of an application share. */
 export interface ConnectionServices extends SessionServices {
   readonly deadlines: Deadlines;
   readonly counters: Counters;
@@ -44,16 +44,15 @@ export interface ConnectionServices extends SessionServices {
 
 export const restartText = 'The server is restarting.';
 
-/** Bytes that each sign of a JSON frame counts for, at least, in the rate of its address: small values take longer to read. */
+/** The least bytes that each sign of a JSON frame counts for in the rate of its address, because small values take longer to read. */
 const bytesPerSign = 32;
 
-/** Marks the ping behind the frame that asks a client to leave. */
+/** The mark of the ping that follows the drain frame. */
 const farewell = 'drain';
 
 /**
- * One socket: its frames go to the consumer of their stream, and everything ends with it. A frame that leads nowhere is
- * answered with a frame; a consumer that cannot be built answers each frame of its stream with an error, and the others
- * live.
+ * One socket: it passes frames to the consumer of their stream, and ends everything that belongs to it. A frame without a valid stream is
+ * answered with a frame. If a consumer cannot be built, each frame of its stream is answered with an error, and the other streams work.
  */
 export class Connection
   implements
@@ -69,32 +68,32 @@ export class Connection
   readonly slot: ConnectionSlot;
   readonly liveness: Liveness = { slot: 0, isAwaited: false, heard: 0, frames: 0, changedAt: 0, openedAt: 0 };
   readonly outbound: OutboundFrames;
-  /** By stream; of a route with one consumer, by undefined. */
+  /** Sessions by stream; on a route with one consumer, by undefined. */
   readonly #sessions = new Map<string | undefined, ConsumerSession>();
   #quotas: Quotas | undefined;
-  /** Made at the first frame: a connection may listen only. */
+  /** Made at the first frame: a connection may only listen. */
   #inboundFrames: InboundFrames | undefined;
   /** Made at the first error. */
   #errorRates: ErrorRates | undefined;
-  /** Made where a stream is refused, or the permissions are asked again. */
+  /** Made when a stream is refused, or when the permissions are asked again. */
   #reauthorization: Reauthorization | undefined;
   /** Streams that their consumers closed. */
   #closedStreams: Map<string, ApiError> | undefined;
-  /** The consumers of streams whose permission refused after a while. */
+  /** The consumers of streams whose permission refused later. */
   #revoked: Set<ConsumerSession> | undefined;
   #draining: ApiError | undefined;
   #isEnding = false;
   /** Whether frames of the client are ignored, because the socket is closing. */
   #isDeaf = false;
-  /** Resolved once every frame has arrived that the client sent before it got the drain frame. */
+  /** Resolves when every frame has arrived that the client sent before it got the drain frame. */
   #heardOut: PromiseWithResolvers<void> | undefined;
   #closing: Promise<void> | undefined;
-  /** Made when a caller waits for the end before it begins. */
+  /** Made when a caller awaits the end before it begins. */
   #closed: PromiseWithResolvers<void> | undefined;
 
   /**
-   * @param ended called once all consumers and the container have ended
-   * @param inspector the explorer, where it looks at this connection
+   * @param ended called when all consumers and the container have ended
+   * @param inspector the explorer, if it watches this connection
    */
   constructor(
     admission: Admission,
@@ -110,7 +109,7 @@ export class Connection
     if (admission.refused.size > 0) this.#reauthorization = this.#authorize(admission.refused);
   }
 
-  /** Made with the first consumer: a client may connect only. */
+  /** Made with the first consumer: a client may only connect. */
   get quotas(): Quotas {
     this.#quotas ??= new Quotas(this.services.settings.limits, this.services.counters);
     return this.#quotas;
@@ -121,7 +120,7 @@ export class Connection
     return new Reauthorization(this, refused, unitOfWork, errors, deadlines, settings, logger, counters);
   }
 
-  /** A route's one consumer is built at once, a stream's at its first frame unless it is eager. */
+  /** Opens the connection. A route's single consumer is built at once, a stream's at its first frame unless it is eager. */
   open(): void {
     const { consumers } = this.route;
     if (!(consumers instanceof Map)) this.#openAtOnce(undefined, consumers as CompiledConsumer);
@@ -139,7 +138,7 @@ export class Connection
     return connectionState(this.scope, this.#sessions, [...refused], this.services.settings);
   }
 
-  /** What fails here fails again at each frame, and is answered there. */
+  /** Opens a consumer early. If it fails, it fails again at each frame, and is answered there. */
   #openAtOnce(stream: string | undefined, consumer: CompiledConsumer): void {
     try {
       this.#session(stream, consumer);
@@ -148,7 +147,7 @@ export class Connection
     }
   }
 
-  // Frames that come in
+  // Inbound frames
 
   onText(text: FrameText): void {
     this.#hear();
@@ -168,7 +167,7 @@ export class Connection
     }
   }
 
-  /** The clock, which is the application's, may fail before it is known whom the frame is for. */
+  /** Answers a frame that could not be read because the application's clock failed. */
   #answerUnread(thrown: unknown): void {
     this.#answerError(thrown, undefined, this.route.consumers instanceof Map ? null : undefined);
   }
@@ -277,7 +276,7 @@ export class Connection
     }
   }
 
-  /** How a request is refused that is above the rate of its user, if it is. */
+  /** The refusal of a request above its user's rate; undefined if it is not above it. */
   #tooMuchOfUser(now: number): Throttled | undefined {
     const { messages } = this.slot;
     const retryAfter = messages?.take(1, now) ?? 0;
@@ -286,7 +285,7 @@ export class Connection
     return new Throttled('Too many messages of one user.', { retryAfter });
   }
 
-  /** Bytes of heap of a frame that would be held; other frames are counted where they wait. */
+  /** Bytes of heap of a frame that has to be held; other frames are counted where they wait. */
   #heldBytes(payload: unknown): number {
     return this.#reauthorization?.isChecking ? heapBytesOf(payload) : 0;
   }
@@ -296,7 +295,7 @@ export class Connection
     this.liveness.heard += 1;
   }
 
-  /** Leads a frame to its consumer; not before it is known whether the client may still be here. */
+  /** Passes a frame to its consumer, after it is known whether the client may still be connected. */
   #route(
     stream: string | undefined,
     payload: unknown,
@@ -318,7 +317,7 @@ export class Connection
     }, bytes);
   }
 
-  /** @throws what refuses every frame of the stream */
+  /** @throws the error that refuses every frame of the stream */
   #admit(stream: string | undefined, consumer: CompiledConsumer): ConsumerSession {
     if (stream !== undefined) this.#reauthorization?.checkStream(stream);
     const refusal = this.#draining ?? (stream === undefined ? undefined : this.#closedStreams?.get(stream));
@@ -342,7 +341,7 @@ export class Connection
     this.services.activity?.request(reply, stream ?? undefined, error);
   }
 
-  // Frames that go out
+  // Outbound frames
 
   send(reply: Reply, stream: string | undefined, latest?: string): void {
     this.#reply(reply, stream, latest);
@@ -374,7 +373,7 @@ export class Connection
     if (reply.code !== undefined) this.#noteError(reply.code);
   }
 
-  /** A client that sends mistake upon mistake, or goes on above its rate, is not heard any longer. */
+  /** Counts an error. A client that repeats mistakes, or stays above its rate, is closed. */
   #noteError(code: string): void {
     if (this.#isDeaf) return;
     const { settings, counters, clock } = this.services;
@@ -383,19 +382,19 @@ export class Connection
     if (closing) this.refuse(closing.code, closing.reason);
   }
 
-  /** Whether the client waits for events of one of these observers. */
+  /** Whether the client is subscribed to one of these observers. */
   listensTo(isMeant: (observer: Observer) => boolean): boolean {
     return [...this.#sessions.values()].some(({ subscriptions }) =>
       subscriptions.all.some(({ observer }) => isMeant(observer)),
     );
   }
 
-  /** Whether a gap of the channel layer concerns it. */
+  /** Whether a gap of the channel layer concerns the connection. */
   get mayMissMessages(): boolean {
     return [...this.#sessions.values()].some(({ mayMissMessages }) => mayMissMessages);
   }
 
-  // Whose it is
+  // Users
 
   async switchUser(): Promise<void> {
     await Promise.all([...this.#sessions.values()].map((session) => session.switchUser()));
@@ -411,7 +410,7 @@ export class Connection
     for (const session of this.#sessions.values()) session.holdEvents(until);
   }
 
-  /** Granted again, the stream gets another consumer. */
+  /** Ends the consumer of a stream. If the stream is granted again, it gets another consumer. */
   revokeStream(stream: string, refusal: ApiError): void {
     const session = this.#sessions.get(stream);
     if (!session) return;
@@ -419,7 +418,7 @@ export class Connection
     void this.#endRevoked(session, refusal);
   }
 
-  /** Until nothing works for it any more, the end of the connection waits for it too. */
+  /** Ends a revoked consumer; the end of the connection waits until all its work has ended. */
   async #endRevoked(session: ConsumerSession, refusal: ApiError): Promise<void> {
     this.#revoked ??= new Set();
     this.#revoked.add(session);
@@ -458,7 +457,7 @@ export class Connection
     return request?.scope === this.scope && !request.isOver ? request : undefined;
   }
 
-  // Its end
+  // End
 
   async end(reason: ApiError, code: number): Promise<void> {
     if (this.#isEnding) return;
@@ -468,13 +467,13 @@ export class Connection
     this.close(code, toReason(reason.message));
   }
 
-  /** Answers what waits and runs, and whatever still comes, with the reason. Resolves when all of it is answered. */
+  /** Answers waiting, running and later requests with the reason. Resolves when all of them are answered. */
   async drain(reason: ApiError): Promise<void> {
     this.#turnAway(reason);
     await Promise.all([...this.#sessions.values()].map((session) => session.abort(reason)));
   }
 
-  /** Tells the client to come back elsewhere, and ends once what is under way is answered, or answers 503 after this time. */
+  /** Asks the client to reconnect elsewhere, and ends when running requests are answered, or answers them with 503 after this time. */
   async leave(reason: ServerClosing, time: number): Promise<void> {
     const { deadlines, settings } = this.services;
     this.#turnAway(reason);
@@ -491,7 +490,7 @@ export class Connection
     await this.closed;
   }
 
-  /** Frames that were on their way when the drain frame left arrive before the pong to a ping that follows it. */
+  /** Waits for frames that were on their way when the drain frame left: they arrive before the pong to a ping that follows it. */
   async #hearOut(): Promise<void> {
     this.#heardOut = Promise.withResolvers();
     await this.outbound.flushed();
@@ -499,13 +498,13 @@ export class Connection
     if (!this.#closing) await this.#heardOut.promise;
   }
 
-  /** From now on every request is answered so; those that wait for a check need not wait for it. */
+  /** Answers every later request with this reason, including those that wait for a check. */
   #turnAway(reason: ApiError): void {
     this.#draining = reason;
     this.#reauthorization?.release();
   }
 
-  /** The other streams live. The client gets one frame at once, and one for each frame that it still sends there. */
+  /** Closes a stream, while the others stay open. The client gets one frame at once, and one for each frame that it still sends there. */
   closeStream(stream: string | undefined, code: number, reason: string): void {
     if (stream === undefined) {
       this.close(code, reason);
@@ -519,7 +518,7 @@ export class Connection
     this.outbound.send(encodeReply(errorReply(told, addressOf(undefined)), stream));
   }
 
-  /** Begins the closing handshake. Frames that the client still sends are ignored. */
+  /** Begins the closing handshake. Later frames of the client are ignored. */
   close(code: number, reason: string): void {
     this.#isDeaf = true;
     this.#inboundFrames?.close();
@@ -547,7 +546,7 @@ export class Connection
     });
   }
 
-  /** Resolves when nothing of the connection is left. */
+  /** Resolves when the connection has ended and released everything. */
   get closed(): Promise<void> {
     if (this.#closing) return this.#closing;
     this.#closed ??= Promise.withResolvers();
@@ -567,7 +566,7 @@ export class Connection
     await this.services.disposer.dispose(this.scope);
   }
 
-  /** Work that heeds its signal has ended; what does not is waited for, so that it finds its providers, but not for ever. */
+  /** Waits, with a limit, for abandoned work that does not heed its signal, so that it still finds its providers. */
   async #awaitAbandoned(sessions: readonly ConsumerSession[]): Promise<void> {
     const { logger, settings } = this.services;
     const running = sessions.flatMap((session) => session.settledAll() ?? []);
@@ -588,7 +587,7 @@ function textOf(data: FrameText): string {
   return (Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength)).toString();
 }
 
-/** @throws ParseError without a stream and a payload; StreamNotFound, which in development lists near names */
+/** @throws ParseError without a stream and a payload; StreamNotFound, which in development lists similar names */
 function requireStream(
   consumers: ReadonlyMap<string, CompiledConsumer>,
   { stream, payload }: JsonObject,

@@ -27,7 +27,7 @@ import type {
 } from './description.js';
 import type { CompiledRoute } from './router.js';
 
-/** Routes -> plain data. Nothing is asked of the database. */
+/** Describes routes as plain data, without using the database. */
 export function describeRoutes(routes: readonly CompiledRoute[], unitOfWork: UnitOfWork): ApplicationDescription {
   const parts: DescriptionParts = { schemas: new Schemas(), unitOfWork, serializers: new Set() };
   const described = routes.map((route) => describeRoute(route, parts));
@@ -39,7 +39,7 @@ export function describeRoutes(routes: readonly CompiledRoute[], unitOfWork: Uni
 }
 
 interface DescriptionParts extends SchemaParts {
-  /** The serializers that were met. */
+  /** The serializers that were found. */
   readonly serializers: Set<DeclaredSerializer>;
 }
 
@@ -119,7 +119,7 @@ function describeAction(
   };
 }
 
-/** A detail action takes what names the row as well. */
+/** A detail action also takes the kwarg that names the row. */
 function describeActionKwargs(
   { kwargs, isDetail, member }: ActionDefinition,
   consumer: Class,
@@ -145,7 +145,7 @@ function kwargsOf(
   return describeKwargs(kwargs, { schemas, model }, name);
 }
 
-/** What is declared; of the mixins' actions, what they do. */
+/** The declared reply; for the mixins' actions, the reply that they define. */
 function replyOf(
   { reply, member }: ActionDefinition,
   consumer: Class,
@@ -216,7 +216,7 @@ export function describePermissions(expression: PermissionExpression): Permissio
   return { text: describePermission(simplest), expression: permissionData(simplest) };
 }
 
-/** `all(all(A), B)` -> `all(A, B)`; what consists of one is that one. */
+/** Simplifies an expression: `all(all(A), B)` is `all(A, B)`, and an expression of one operand is that operand. */
 function simplified(expression: PermissionExpression): PermissionExpression {
   if (typeof expression === 'function' || expression.kind === 'with') return expression;
   if (expression.kind === 'not') return { kind: 'not', operand: simplified(expression.operand) };
@@ -238,12 +238,12 @@ function permissionData(expression: PermissionExpression): PermissionData {
 
 const questions = ['canConnect', 'hasPermission', 'hasObjectPermission', 'canReceive'] as const;
 
-/** A question that is a field, and no method, is not seen without an instance. */
+/** A permission without an instance: a question that is a field instead of a method is not found. */
 function onePermission({ name, prototype }: PermissionClass): PermissionData & { readonly kind: 'permission' } {
   return { kind: 'permission', name, asks: questions.filter((question) => question in prototype) };
 }
 
-/** Options are the application's own: what JSON cannot show is shown as the name of its type. */
+/** Options belong to the application: a value that JSON cannot show becomes the name of its type. */
 function plain(options: unknown): unknown {
   try {
     return JSON.parse(JSON.stringify(options) ?? 'null') as unknown;
@@ -252,7 +252,7 @@ function plain(options: unknown): unknown {
   }
 }
 
-/** A model serializer, and those that are nested in it. */
+/** Notes a model serializer, and those that are nested in it. */
 function note(serializer: unknown, parts: DescriptionParts): void {
   const declared = isSerializerClass(serializer) ? declaredBy(serializer) : undefined;
   if (!declared || parts.serializers.has(declared)) return;
@@ -265,13 +265,13 @@ function memberOf(declared: ReadonlyMap<string, string>, observer: string): stri
   return [...declared].find(([, named]) => named === observer)?.[0];
 }
 
-/** What no write does without, and calls that write nothing: queries and subscriptions. */
+/** Calls that every write needs, and calls that only read: queries and subscriptions. */
 const writing = /\.(flush|transactional|begin|native\w+|insert\w*|upsert\w*|announc\w+)\(/;
 const harmless = /^((un)?subscribe|em\.(find\w*|count|getReference))$/;
 
 function effectOf(consumer: Class, member: string, isAtomic: boolean): 'reads' | 'writes' | null {
   if (isAtomic) return 'writes';
-  // Of the mixins, those that write are atomic.
+  // The mixins that write are atomic.
   if (replyShapes.read(consumer).has(member)) return 'reads';
   const source = Function.prototype.toString.call(Reflect.get(consumer.prototype, member));
   if (writing.test(source)) return 'writes';

@@ -1,35 +1,35 @@
 import type { RowsDescription } from '../consumers/model-rows.js';
 import type { JsonSchema } from '../kwargs/json-schema.js';
 
-/** What an application offers to its clients, as plain JSON data. */
+/** The API of an application, as plain JSON data. */
 export interface ApplicationDescription {
-  /** In the order in which patterns are tried. */
+  /** The routes, in the order in which patterns are tried. */
   readonly routes: readonly RouteDescription[];
-  /** The serializers that consumers and observers use, nested ones included; each once. */
+  /** The serializers of consumers and observers, including nested ones, each once. */
   readonly serializers: readonly SerializerDescription[];
-  /** What `{"$ref": "#/schemas/Name"}` refers to. */
+  /** The schemas that `{"$ref": "#/schemas/Name"}` refers to. */
   readonly schemas: Readonly<Record<string, JsonSchema>>;
 }
 
 /** One path of the application. */
 export interface RouteDescription {
-  /** As it is written: `/ws/rooms/:room(int)/`. */
+  /** The path as it is written: `/ws/rooms/:room(int)/`. */
   readonly path: string;
-  /** The parameters of the path, in its order. */
+  /** The parameters of the path, in order. */
   readonly parameters: readonly { readonly name: string; readonly kind: 'text' | 'int' | 'uuid' }[];
-  /** What the route checks: schemas of its parameters, query and headers. */
+  /** The schemas of the parameters, query and headers that the route checks. */
   readonly checks: { readonly [Source in 'params' | 'query' | 'headers']?: JsonSchema };
-  /** The names of the classes, in the order in which they run. */
+  /** The names of the middleware classes, in the order in which they run. */
   readonly middleware: readonly string[];
   /** Whether frames name a stream: `{"stream": …, "payload": …}`. */
   readonly isMultiplexed: boolean;
-  /** One for each consumer of the route. */
+  /** The streams, one for each consumer of the route. */
   readonly streams: readonly StreamDescription[];
 }
 
 /** One consumer on one route. */
 export interface StreamDescription {
-  /** Null on a route with one consumer. */
+  /** The name of the stream; null on a route with one consumer. */
   readonly stream: string | null;
   /** The class of the consumer. */
   readonly consumer: string;
@@ -37,58 +37,60 @@ export interface StreamDescription {
   readonly model: string | null;
   /** The class of its serializer; null for a consumer without a model. */
   readonly serializer: string | null;
-  /** The class of its paginator; null where lists are whole. */
+  /** The class of its paginator; null if lists have no pages. */
   readonly paginator: string | null;
-  /** Who may connect and call its actions. */
+  /** The permissions that a client needs to connect and to call its actions. */
   readonly permissions: PermissionDescription;
+  /** Its actions, also those of its mixins. */
   readonly actions: readonly ActionDescription[];
+  /** Its observers, also those of its mixins. */
   readonly observers: readonly ObserverDescription[];
   /** The groups that each connection joins. */
   readonly groups: readonly string[];
-  /** The types of the messages that it takes from the application (`@OnMessage`). */
+  /** The types of the messages that it receives from the application (`@OnMessage`). */
   readonly messages: readonly string[];
   /** Whether binary frames go to `onBinary`. */
   readonly takesBinary: boolean;
-  /** The subprotocols that the consumer speaks, the preferred one first; empty where it takes what the client prefers. */
+  /** The subprotocols that the consumer speaks, the preferred one first; empty if it accepts the client's preferred one. */
   readonly subprotocols: readonly string[];
 }
 
 /** One action of a consumer. */
 export interface ActionDescription {
-  /** What clients call. */
+  /** The name that clients call. */
   readonly name: string;
-  /** Further names that it answers to. */
+  /** Further names of the action. */
   readonly aliases: readonly string[];
   /** The method of the consumer. */
   readonly member: string;
-  /** Whether the client names a row, which the method is given. */
+  /** Whether the client names a row, which the method receives. */
   readonly isDetail: boolean;
-  /** What is sent beside `action` and `request_id`: always an object, unless a library's schema is none. */
+  /** The schema of the request without `action` and `request_id`: an object, unless a library's schema says otherwise. */
   readonly kwargs: JsonSchema;
-  /** The `data` of a success; null where nothing is known of it. */
+  /** The schema of a success' `data`; null if it is not known. */
   readonly reply: JsonSchema | null;
-  /** The status of a success. A generator sends parts with 206 before. */
+  /** The status of a success. A generator sends parts with 206 before it. */
   readonly status: number;
-  /** Whether its method is a generator. */
+  /** Whether its method is a generator, which sends parts. */
   readonly sendsParts: boolean;
   /** Whether it runs in a transaction. */
   readonly isAtomic: boolean;
   /**
-   * Whether it changes what is stored, as far as its declaration and its own source tell: one in a transaction, or that flushes, writes; one
-   * that calls nothing but queries and `subscribe` reads. Null of any other.
+   * Whether it changes stored data, as far as its declaration and its source show: an action in a transaction, or one that flushes, writes;
+   * one that calls only queries and `subscribe` reads. Null for any other.
    */
   readonly effect: 'reads' | 'writes' | null;
   /** How `list` and `retrieve` of a model consumer read rows; null for other actions. */
   readonly rows: RowsDescription | null;
-  /** Whether it holds up no other request of its stream. */
+  /** Whether later requests of its stream do not wait for it. */
   readonly isDetached: boolean;
-  /** Whether kwargs that are not known are refused. */
+  /** Whether unknown kwargs are refused. */
   readonly isStrict: boolean;
-  /** In milliseconds. */
+  /** The time limit in milliseconds. */
   readonly timeLimit: number;
   /** The permissions of the consumer and of the action. */
   readonly permissions: PermissionDescription;
-  /** The observers that its method names in a call of `subscribe`. One that subscribes by other ways is not found. */
+  /** The observers that its method names in calls of `subscribe`. Other ways of subscribing are not found. */
   readonly subscribesTo: readonly string[];
 }
 
@@ -96,43 +98,45 @@ export interface ActionDescription {
 export interface ObserverDescription {
   /** The method of the consumer. */
   readonly member: string;
-  /** The class of the entity; null where it observes a signal. */
+  /** The class of the entity; null for an observer of a signal. */
   readonly model: string | null;
-  /** The name on the wire of the signal's events; null where it observes a model. */
+  /** The `action` of a signal's events; null for an observer of a model. */
   readonly signal: string | null;
-  /** The class that shows its rows; null where a body or nothing does. */
+  /** The class that shows its rows; null for an observer with a body, or with neither. */
   readonly serializer: string | null;
-  /** What its frames may have as `action`. */
+  /** The possible `action`s of its frames. */
   readonly actions: readonly string[];
-  /** The `data` of its events; of a delete they are the key alone. Null where nothing is known of it. */
+  /** The schema of its events' `data`; those of a delete are only the key. Null if it is not known. */
   readonly data: JsonSchema | null;
-  /** The `data` of its delete events; null where it observes a signal. */
+  /** The schema of its delete events' `data`; null for an observer of a signal. */
   readonly deleted: JsonSchema | null;
-  /** The methods that yield its groups; null: every subscription hears of every row. */
+  /** The methods that yield its groups; null if every subscription receives every row. */
   readonly groups: { readonly ofRow: string; readonly ofConsumer: string } | null;
-  /** What ends its subscriptions when it changes: classes of entities, `signal` for a signal. */
+  /** The rules that recheck its subscriptions: classes of entities, `signal` for a signal. */
   readonly revokedBy: readonly string[];
-  /** The actions that subscribe to it, as far as that is seen. */
+  /** The known actions that subscribe to it. */
   readonly subscribedBy: readonly string[];
-  /** Whether a client that reads slowly gets the last of several changes of a row only. */
+  /** Whether a client that reads slowly gets only the last of several changes of a row. */
   readonly isLatest: boolean;
 }
 
 /** One serializer of an entity. */
 export interface SerializerDescription {
-  /** Its class. */
+  /** The class of the serializer. */
   readonly name: string;
   /** The class of its entity. */
   readonly entity: string;
+  /** Its fields, shown or accepted. */
   readonly fields: readonly FieldDescription[];
 }
 
 /** One field of a serializer. */
 export interface FieldDescription {
+  /** The name of the property or of the computed field. */
   readonly name: string;
-  /** `one` and `many` are relations. */
+  /** The kind of the field; `one` and `many` are relations. */
   readonly kind: 'column' | 'one' | 'many' | 'computed' | 'embedded';
-  /** Whether replies and events have it. */
+  /** Whether replies and events include it. */
   readonly isShown: boolean;
   /** Whether clients may send it. */
   readonly isAccepted: boolean;
@@ -142,13 +146,13 @@ export interface FieldDescription {
   readonly isNullable: boolean;
   /** The serializer that shows a relation. */
   readonly nested: string | null;
-  /** The rights that show it: names that the provider gives. Null: every client sees it. */
+  /** The rights that show it, by the names that the provider returns; null if every client sees it. */
   readonly rights: { readonly by: string; readonly names: readonly string[] } | null;
 }
 
 /** A permission expression, for people and for programs. */
 export interface PermissionDescription {
-  /** `all(IsAuthenticated, not(IsBanned))` */
+  /** The expression as text: `all(IsAuthenticated, not(IsBanned))`. */
   readonly text: string;
   /** The expression as a tree. */
   readonly expression: PermissionData;

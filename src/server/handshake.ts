@@ -19,14 +19,14 @@ import type { ConnectionLimiter, ConnectionSlot } from './rate-limit.js';
 import type { CompiledRoute, Match, Router } from './router.js';
 import type { TrustedProxies } from './trusted-proxies.js';
 
-/** A handshake that was granted. */
+/** A granted handshake. */
 export interface Admission {
   readonly route: CompiledRoute;
   readonly scope: Scope;
   readonly slot: ConnectionSlot;
-  /** Streams whose permission refused; the others live. */
+  /** Streams whose permission refused; the others are open. */
   readonly refused: ReadonlyMap<string, ApiError>;
-  /** What came since the last check; the registry applies it where the connection opens. */
+  /** The commands since the last check; the registry applies them when the connection opens. */
   readonly pending: PendingHandshake;
 }
 
@@ -36,8 +36,8 @@ type Prepare = ((scope: Scope) => void) | undefined;
 type Authorized = Pick<Admission, 'scope' | 'refused'>;
 
 /**
- * Upgrade request -> connection, past one guard after the other: room, route, origin, parameters, scope, permissions to connect,
- * subprotocol, commands meanwhile, room for the user.
+ * Turns an upgrade request into a connection, through one check after the other: limits, route, origin, parameters, scope, connect
+ * permissions, subprotocol, commands since the start, limits of the user.
  */
 export class Handshake {
   constructor(
@@ -54,7 +54,7 @@ export class Handshake {
     private readonly settings: Settings,
   ) {}
 
-  /** Whether a route leads there. */
+  /** Whether a route leads to the url. */
   serves(url: string): boolean {
     return this.router.match(url) !== undefined;
   }
@@ -64,7 +64,7 @@ export class Handshake {
     return this.router.routes.map(({ path }) => path);
   }
 
-  /** What a refusal says beside its sentence: a 401 names the scheme by which a client may authenticate (RFC 9110, 11.6.1). */
+  /** The headers of a refusal: a 401 names the scheme by which a client may authenticate (RFC 9110, 11.6.1). */
   refusalHeaders(url: string, { status }: ApiError): Readonly<Record<string, string>> {
     if (status !== Status.unauthorized) return {};
     const middleware = this.router.match(url)?.route.middleware ?? [];
@@ -73,10 +73,10 @@ export class Handshake {
   }
 
   /**
-   * Admits at once where no middleware, schema or permission has to be asked. The caller opens a connection with the admission,
-   * it, or gives it back by `refuse`.
+   * Admits a request, synchronously if no middleware, schema or permission has to be asked. The caller opens a connection with the
+   * admission, or gives it back by `refuse`.
    *
-   * @param prepare sets facts of the scope after the middleware ran
+   * @param prepare sets facts of the scope after the middleware has run
    * @throws ApiError whose status and sentence refuse the upgrade
    */
   admit(request: HandshakeRequest, prepare: Prepare): Promise<Admission> | Admission {
@@ -112,7 +112,7 @@ export class Handshake {
     }
   }
 
-  /** What the handshake has read may have been overtaken meanwhile. */
+  /** Makes the admission, after checking whether a command has made the facts of the handshake out of date. */
   #admission(authorized: Authorized, match: Match, slot: ConnectionSlot, pending: PendingHandshake): Admission {
     const { scope, refused } = authorized;
     const { route } = match;
@@ -122,7 +122,7 @@ export class Handshake {
     return { route, scope, slot, refused, pending };
   }
 
-  /** Gives back an admission of which no connection came. */
+  /** Gives back an admission without a connection. */
   async refuse({ scope, slot, pending }: Admission): Promise<void> {
     slot.leave();
     this.registry.ended(pending);
@@ -136,7 +136,7 @@ export class Handshake {
   }
 
   #match(request: HandshakeRequest): Match {
-    // RFC 9112, 3.2. A client without an address does not speak HTTP.
+    // RFC 9112, 3.2. A client without an address does not use HTTP.
     if (request.remoteAddress !== undefined && request.host === undefined)
       throw new ParseError('Name the host: the Host header is missing, or no host.');
     const match = this.router.match(request.url);
@@ -169,7 +169,7 @@ export class Handshake {
     return new Scope(request, params, this.container, parameters);
   }
 
-  /** What comes later than `handshakeTimeLimit` reaches no client: a scope is disposed of, an error is logged. */
+  /** Limits the handshake to `handshakeTimeLimit`. A later scope is disposed, a later error is logged. */
   #inTime(authorizing: Promise<Authorized>, request: HandshakeRequest): Promise<Authorized> {
     return this.deadlines.limit(authorizing, {
       milliseconds: this.settings.handshakeTimeLimit,
@@ -185,7 +185,7 @@ export class Handshake {
     });
   }
 
-  /** An error may bear what the client proved itself with. */
+  /** Turns an error into one for the client, without the client's credentials, which the error may contain. */
   translate(thrown: unknown, request: HandshakeRequest): ApiError {
     const shown = thrown instanceof ApiError ? thrown : withoutSecrets(thrown, secretsOf(request));
     return this.errors.translate(shown, { handshake: pathOf(request) });
@@ -195,11 +195,11 @@ export class Handshake {
 const noRefusals: ReadonlyMap<string, ApiError> = new Map();
 
 /**
- * Asks the permissions to connect of every stream. Behind a demultiplexer the connection is refused only if all streams refuse.
+ * Asks the connect permissions of every stream. Behind a demultiplexer the connection is refused only if all streams refuse.
  *
- * @param translate makes an error for the client of what a permission throws
- * @returns the streams that refuse; a promise only where a permission has to be asked
- * @throws the refusal of the only consumer, or of the first stream where all refuse
+ * @param translate turns a permission's error into one for the client
+ * @returns the streams that refuse; a promise only if a permission has to be asked
+ * @throws the refusal of the only consumer, or of the first stream if all refuse
  */
 export function refusalsOf(
   { consumers }: CompiledRoute,
@@ -234,9 +234,8 @@ async function askEach(
 }
 
 /**
- * Browsers send cookies along with a socket that any page opens (cross-site WebSocket hijacking), and they tell which page
- * it is by the Origin header. Other clients send none, and could send any: what a cookie proves is not enough then, and its
- * middleware says so.
+ * Checks the Origin header. Browsers send cookies with a socket that any page opens (cross-site WebSocket hijacking), and name the page by
+ * the Origin header. Other clients send none, and could send any: then a cookie alone is not enough, and its middleware refuses it.
  *
  * @throws PermissionDenied
  */
@@ -259,8 +258,8 @@ function remedyFor(origin: string | undefined, allowed: Exclude<Settings['origin
 }
 
 /**
- * A page with TLS passes also where the client seems to come without it: many proxies do not tell, or tell how they came
- * themselves. Where it is known to be TLS, a page without it is another origin.
+ * Whether the page belongs to the requested host. A page with TLS also passes if the client seems to come without it, because many proxies
+ * do not report TLS, or report their own. If the client is known to use TLS, a page without it is another origin.
  */
 function isSame(origin: string, request: HandshakeRequest): boolean {
   const { protocol, host: page } = new URL(origin);
@@ -270,11 +269,11 @@ function isSame(origin: string, request: HandshakeRequest): boolean {
 }
 
 /**
- * Browsers cut a socket whose server agrees on none of the subprotocols that they offered, and on one that they did not
- * offer. So a client that offers some is given one of them, or refused with the reason while there is still an HTTP answer. A token is never
- * agreed on, because the answer would echo it.
+ * Chooses the subprotocol. Browsers close a socket whose server selects none of the offered subprotocols, or one that was not offered. So a
+ * client that offers some gets one of them, or is refused with the reason while an HTTP answer is still possible. A token is never
+ * selected, because the answer would echo it.
  *
- * @throws ParseError (400) where all that is offered is foreign to the consumers of the route, or a token
+ * @throws ParseError (400) if the consumers of the route speak none of the offered ones, or if only tokens are offered
  */
 function agreedSubprotocol(scope: Scope, route: CompiledRoute): string | undefined {
   const { subprotocol: chosen } = scope;

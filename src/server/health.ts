@@ -8,19 +8,23 @@ import { pathAndQuery } from '../scope/scope.js';
 import { Status } from '../status.js';
 import type { Joining } from './startup.js';
 
-/** As much of Node's `IncomingMessage` and `ServerResponse` as is needed, so that browsers can import the type of an application. */
+/** The part of Node's `IncomingMessage` that is needed. It is no Node type, so that browsers can import the type of an application. */
 export interface HealthRequest {
+  /** Path and query. */
   readonly url?: string | undefined;
+  /** The HTTP method in capital letters. */
   readonly method?: string | undefined;
 }
 
-/** As much of Node's `ServerResponse` as is needed. */
+/** The part of Node's `ServerResponse` that is needed. */
 export interface HealthResponse {
+  /** Sends the status and the headers. */
   writeHead(status: number, headers: Readonly<Record<string, string>>): unknown;
+  /** Sends the body and ends the response. */
   end(body: string): unknown;
 }
 
-/** Whether a process should be sent clients. Why not is in the log. */
+/** Whether a load balancer should send clients to a process. The log has the reason if not. */
 export interface Readiness {
   /** Whether the three checks succeed and the process is not ending. */
   readonly isReady: boolean;
@@ -28,28 +32,28 @@ export interface Readiness {
   readonly database: boolean;
   /** Whether the channel layer answered within 2 s. */
   readonly channelLayer: boolean;
-  /** Whether the process has heard what is committed until now, or until `changeLog.lagTimeLimit` ago. */
+  /** Whether the process has read all commits until now, or until `changeLog.lagTimeLimit` ago. */
   readonly changeLog: boolean;
   /** Whether `app.drain()` or `app.close()` was called. */
   readonly isEnding: boolean;
 }
 
-/** How long the database and the channel layer may take to answer, in milliseconds. */
+/** Milliseconds in which the database and the channel layer have to answer. */
 const patience = 2_000;
 
-/** How long an answer is good for: probes ask often, and the address is open to all. */
+/** Milliseconds for which an answer is reused: probes ask often, and the address is open to all clients. */
 const freshness = 1_000;
 
 type Checks = Pick<Readiness, 'database' | 'channelLayer' | 'changeLog'>;
 
-/** What load balancers and orchestrators ask a process for. */
+/** The health of a process, for load balancers and orchestrators. */
 export class Health {
   readonly #checks = freshly(() => this.#check());
   readonly #isLive = freshly(() => this.#checkLiveness());
 
   /**
-   * @param poolTimeLimit how long a pool may be exhausted, in milliseconds
-   * @param isBehind whether too much of what is committed was not heard yet
+   * @param poolTimeLimit milliseconds for which a pool may be exhausted
+   * @param isBehind whether the process has read too few of the commits
    * @param isEnding whether `app.drain()` or `app.close()` was called
    */
   constructor(
@@ -134,7 +138,7 @@ export class Health {
   }
 }
 
-/** Asks again once the last answer is not fresh any more. */
+/** Asks again when the last answer has become too old. */
 function freshly<T>(ask: () => Promise<T>): (clock: Clock) => Promise<T> {
   let last: { readonly at: number; readonly answer: Promise<T> } | undefined;
   return (clock) => {

@@ -3,26 +3,26 @@ import type { HeartbeatSettings } from '../settings.js';
 import { CloseCode } from '../status.js';
 import type { GuardedCounters } from '../telemetry.js';
 
-/** What is known of the life of one connection. */
+/** The state of one connection's heartbeat. */
 export interface Liveness {
-  /** The part of the connections with which it is pinged. */
+  /** The group of connections with which it is pinged. */
   slot: number;
   /** Whether it owes an answer to a ping. */
   isAwaited: boolean;
-  /** Frames that the client has sent. */
+  /** The number of frames from the client. */
   heard: number;
-  /** Frames in both directions when it was last looked, and when that number changed. */
+  /** The number of frames in both directions at the last check, and when that number last changed. */
   frames: number;
   changedAt: number;
   openedAt: number;
 }
 
-/** A connection, as far as its life goes. */
+/** The part of a connection that the heartbeat needs. */
 export interface LivingConnection {
   readonly liveness: Liveness;
-  /** Frames that were sent so far. */
+  /** The number of sent frames. */
   readonly sent: number;
-  /** Whether its socket is not read, because its client sends too fast: no answer could be heard. */
+  /** Whether its socket is not read, because its client sends too fast: then no answer could be received. */
   readonly isPaused: boolean;
   ping(): void;
   close(code: number, reason: string): void;
@@ -32,15 +32,15 @@ export interface LivingConnection {
 /** The number of moments over which the pings of one round are spread. */
 const slotCount = 25;
 
-/** The longest pause in milliseconds between two looks at the connections, however seldom they are pinged. */
+/** The longest pause in milliseconds between two checks of the connections, however rarely they are pinged. */
 const longestPause = 1_000;
 
 /**
- * Finds sockets whose other end is gone without a word, by one timer for all: each is pinged once per interval, and cut where
- * no pong comes in time. Closes idle ones where the settings say so.
+ * Finds sockets whose other end has died silently, with one timer for all: it pings each connection once per interval, and cuts it if no
+ * pong comes in time. It closes idle connections if the settings say so.
  */
 export class Heartbeat {
-  /** How long to wait between two looks, and after how many looks the next slot is pinged. */
+  /** The pause between two checks in milliseconds, and the number of checks after which the next slot is pinged. */
   readonly #pause: number;
   readonly #ticksPerPing: number;
   /** When each slot was pinged that still owes answers. */
@@ -49,7 +49,7 @@ export class Heartbeat {
   #joined = 0;
   #timer: Timer | undefined;
 
-  /** @param connections all that are open, asked anew at each look */
+  /** @param connections returns all open connections; called at each check */
   constructor(
     private readonly settings: HeartbeatSettings,
     private readonly clock: Clock,
@@ -61,7 +61,7 @@ export class Heartbeat {
     this.#pause = Math.max(1, Math.ceil(step / this.#ticksPerPing));
   }
 
-  /** A connection is open. */
+  /** Adds an open connection. */
   opened({ liveness }: LivingConnection): void {
     const now = this.clock.elapsed();
     liveness.slot = this.#joined++ % slotCount;
@@ -71,7 +71,7 @@ export class Heartbeat {
     this.#timer ??= this.#next(now);
   }
 
-  /** A connection is over. */
+  /** Removes an ended connection. */
   closed(): void {
     this.#count();
     if (this.connections.size > 0) return;
@@ -98,7 +98,7 @@ export class Heartbeat {
     const isPinged = Number.isInteger(turn) && (overdue.has(slot) || this.#pingedAt[slot] === undefined);
     for (const connection of this.connections.values()) {
       const { liveness } = connection;
-      // How long that may last has a limit of its own.
+      // The duration of a pause has a limit of its own.
       if (connection.isPaused) continue;
       if (overdue.has(liveness.slot) && liveness.isAwaited) this.#cut(connection);
       else {
@@ -111,7 +111,7 @@ export class Heartbeat {
     this.#timer = this.connections.size > 0 ? this.#next(now) : undefined;
   }
 
-  /** While this process stood still it heard no client, whatever they sent. */
+  /** Extends the deadlines by the time in which this process stood still, and received nothing that clients sent. */
   #shift(time: number): void {
     for (const [slot, at] of this.#pingedAt.entries()) if (at !== undefined) this.#pingedAt[slot] = at + time;
     for (const { liveness } of this.connections.values()) {

@@ -20,19 +20,19 @@ import type { WebSocketAcceptor } from './web-socket-transport.js';
 export interface HttpApplication {
   /** @throws ApiError that refuses the handshake */
   accept(request: HandshakeRequest, connect: (scope: Scope) => Transport): Promise<unknown>;
-  /** Answers a plain request that is the framework's; returns whether it was one. */
+  /** Answers a plain request of the framework; returns whether it was one. */
   answer(request: PlainRequest, response: PlainResponse): boolean;
 }
 
 /**
- * Sockets that may wait to be accepted, if the system allows it. When a server is gone, all its clients come at once; beyond
- * this number the system drops them, and they try again seconds later.
+ * Sockets that may wait to be accepted, if the system allows it. When a server stops, all its clients reconnect at once; sockets above this
+ * number are dropped by the system, and their clients retry seconds later.
  */
 const backlog = 4_096;
 
-/** The way in from HTTP: servers of its own and of others, and the upgrades that come through them. */
+/** Accepts sockets over HTTP: from its own servers and from attached ones, and their upgrades. */
 export class HttpServer {
-  /** Sockets whose handshake is under way, and what becomes of them. */
+  /** Sockets with a handshake in progress, and its outcome. */
   readonly #handshakes = new Map<Duplex, Promise<void>>();
   readonly #detach: (() => void)[] = [];
   readonly #servers: Server[] = [];
@@ -50,7 +50,11 @@ export class HttpServer {
     private readonly logger: Logger,
   ) {}
 
-  /** Makes a server that serves sockets, and nothing else. @throws Error with Node's `code` where it cannot listen, such as EADDRINUSE */
+  /**
+   * Makes a server that serves sockets, and nothing else.
+   *
+   * @throws Error with Node's `code` if it cannot listen, such as EADDRINUSE
+   */
   async listen({ port = 0, host, path }: ListenOptions): Promise<ListenAddress> {
     const server = socketsOnly(this.limits, (request, response) => this.application.answer(request, response));
     this.#servers.push(server);
@@ -84,13 +88,13 @@ export class HttpServer {
     );
   }
 
-  /** Accepts no more upgrades. Resolves once the servers of its own have no socket left. */
+  /** Accepts no more upgrades. Resolves when its own servers have no socket left. */
   async close(): Promise<void> {
     for (const leave of this.#detach.splice(0)) leave();
     await Promise.all(this.#servers.map(closeServer));
   }
 
-  /** Refuses the handshakes that are under way. Resolves once nothing of them is left. */
+  /** Refuses the handshakes in progress. Resolves when none is left. */
   async refuse(error: ApiError): Promise<void> {
     for (const socket of this.#handshakes.keys()) refuseUpgrade(socket, error);
     await Promise.all(this.#handshakes.values());
@@ -101,7 +105,7 @@ export class HttpServer {
     socket.on('error', destroy);
     this.sockets.upgraded(socket);
     const asked = this.sockets.requestOf(request, server);
-    // A client that is gone already may have no address any more, by which it would count.
+    // A client that has already disconnected may have no address any more, by which it would be counted.
     if (socket.destroyed) return;
     try {
       this.sockets.checkRoom(socket);
@@ -115,7 +119,7 @@ export class HttpServer {
     }
   }
 
-  /** Refusals at a limit come by the thousand and are counted: a line a second is enough of them. */
+  /** Logs at most one refusal per second at a limit: they come by the thousand, and are counted. */
   #noteRefusal(request: IncomingMessage, error: ApiError): void {
     const { status, code, remedy = remedies[error.status] } = error;
     if (status === Status.tooManyRequests || status === Status.unavailable) {
@@ -132,15 +136,15 @@ export class HttpServer {
 const unwatched =
   'The sockets of this HTTP server have no limits before their handshake: it is neither of node:http nor of node:https.';
 
-/** How long Node.js waits for the headers of a request unless it is told. */
+/** Node's default time for the headers of a request, in milliseconds. */
 const nodesHeadersTimeout = 60_000;
 
-/** Where the application has not chosen a time. How long a body may take is for the application to say. */
+/** Shortens the time for headers, if the application has not chosen one. The time for a body is the application's decision. */
 function waitNoLongerForHeaders(server: UpgradableServer, { headersTime }: Limits): void {
   if ('headersTimeout' in server && server.headersTimeout === nodesHeadersTimeout) server.headersTimeout = headersTime;
 }
 
-/** @throws what `explain` makes of Node's error */
+/** @throws the error that `explain` makes of Node's */
 async function listening(
   server: Server,
   options: { port?: number; host?: string | undefined; path?: string; backlog: number },
@@ -155,7 +159,7 @@ async function listening(
   });
 }
 
-/** The file of a socket outlives a process that is killed. One behind which nothing listens is removed. */
+/** Listens on a Unix socket. The file of a socket outlives a killed process; a file that no process listens on is removed. */
 async function listeningOnPath(server: Server, path: string): Promise<void> {
   const options = { path, backlog };
   try {
@@ -180,7 +184,7 @@ async function isLeftOver(path: string): Promise<boolean> {
   });
 }
 
-/** Node's error with a sentence for its message, which says what to do. */
+/** Node's error with a sentence that says what to do. */
 function explained(error: NodeJS.ErrnoException, port: number): Error {
   if (error.code === 'EADDRINUSE')
     error.message = `Port ${port} is taken. Stop the program that uses it, or listen on another one: app.listen({ port }).`;
@@ -197,7 +201,7 @@ function explainedOfPath(error: NodeJS.ErrnoException, path: string): Error {
   return error;
 }
 
-/** What would have to change, where the error does not say. */
+/** Remedies for refusals whose errors contain none. */
 const remedies: Readonly<Record<number, string>> = {
   [Status.badRequest]: 'See the parameters of the route, and whether the client speaks WebSocket.',
   [Status.unauthorized]: 'See the middleware that authenticates on this route.',
@@ -205,7 +209,7 @@ const remedies: Readonly<Record<number, string>> = {
 };
 
 /**
- * Where clients find a server of `listen`: `ws://localhost:8000`.
+ * The url of a server of `listen`: `ws://localhost:8000`.
  *
  * @param host to listen on; undefined for all addresses
  */
@@ -216,14 +220,14 @@ export function urlOf({ address, family, port }: ListenAddress, host: string | u
   return `ws://${isIPv6(name) ? `[${name}]` : name}:${port}`;
 }
 
-/** Knows nothing of the request, which would live as long as its socket. */
+/** Has no reference to the request, which would otherwise live as long as its socket. */
 function destroy(this: Duplex): void {
   this.destroy();
 }
 
 /**
- * Answers an upgrade request with a status and a sentence, before any frame, and hangs up: HTTP servers keep sockets half
- * open for clients that do not. Does nothing where the request is answered already or the client is gone.
+ * Answers an upgrade request with a status and a sentence, before any frame, and ends the socket: HTTP servers keep sockets half open for
+ * clients that do not. Does nothing if the request is answered already or the client has disconnected.
  */
 function refuseUpgrade(
   socket: Duplex,
@@ -247,14 +251,14 @@ function refuseUpgrade(
   );
 }
 
-/** Answers plain requests with 426, and waits for none for long: 408. */
+/** A server that answers plain requests with 426, and incomplete ones with 408 after a time limit. */
 function socketsOnly(
   { headersTime, requestTime, requestCheckInterval }: Limits,
   answers: (request: IncomingMessage, response: ServerResponse) => boolean,
 ): Server {
   const options = {
     headersTimeout: headersTime,
-    // Node.js wants that headers take no longer than the whole request.
+    // In Node.js headers must not take longer than the whole request.
     requestTimeout: Math.max(requestTime, headersTime),
     connectionsCheckingInterval: requestCheckInterval,
   };
@@ -265,7 +269,7 @@ function socketsOnly(
   });
 }
 
-/** Hangs up on plain HTTP. Resolves when the upgraded sockets are gone too. */
+/** Ends plain HTTP connections. Resolves when the upgraded sockets have closed too. */
 function closeServer(server: Server): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
@@ -278,7 +282,7 @@ type Serves = (url: string) => boolean;
 /** The applications of this process on one HTTP server, in the order in which they were attached. */
 const applications = new WeakMap<UpgradableServer, readonly Serves[]>();
 
-/** Notes an application that is attached to a server. Returns what ends it. */
+/** Notes an application that is attached to a server. Returns a function that removes it. */
 function share(server: UpgradableServer, serves: Serves): () => void {
   applications.set(server, [...sharing(server), serves]);
   return () => {
@@ -288,8 +292,8 @@ function share(server: UpgradableServer, serves: Serves): () => void {
 }
 
 /**
- * Whether this application answers an upgrade, if only to refuse it. What it does not serve may be another library's; where
- * all that listen are applications of ours, the first of them refuses what none serves.
+ * Whether this application answers an upgrade, even if only to refuse it. An upgrade that it does not serve may belong to another library;
+ * if all listeners are applications of ours, the first of them refuses what none serves.
  */
 function answers(server: UpgradableServer, url: string, serves: Serves): boolean {
   if (serves(url)) return true;

@@ -16,14 +16,14 @@ import type { TrustedProxies } from './trusted-proxies.js';
 interface OpenSocket {
   readonly socket: Socket;
   readonly peer: string | undefined;
-  /** What its address is counted by; undefined where it has none. */
+  /** The key by which its address is counted; undefined if it has none. */
   readonly network: string | undefined;
-  /** Requests whose bytes have all come and that are being answered. */
+  /** The number of complete requests that are being answered. */
   answering: number;
-  /** Whether it may be cut for others: it is limited, no trusted proxy's, and not upgraded. */
+  /** Whether it may be cut to make room for others: it is limited, does not come from a trusted proxy, and is not upgraded. */
   mayWait: boolean;
   isUpgraded: boolean;
-  /** Whether it counts among those for which there have to be file descriptors. */
+  /** Whether it counts among the sockets for which there must be file descriptors. */
   readonly isLimited: boolean;
 }
 
@@ -37,18 +37,18 @@ const remedies: Readonly<Record<LimitName, string>> = {
 };
 
 /**
- * The sockets of HTTP servers: whose they are, and how many of them may wait. A socket waits while its client owes a request, or
- * the rest of one. Where too many wait, the one that has waited longest is cut: clients that have something to say say it at once.
+ * The sockets of HTTP servers by address, with limits for waiting ones. A socket waits while its client has not sent a complete request. If
+ * too many wait, the one that has waited longest is cut, because honest clients send their requests at once.
  */
 export class HttpSockets {
   readonly #sockets = new WeakMap<object, OpenSocket>();
-  /** The sockets that wait, the longest first: all of them, and those of each network. */
+  /** The waiting sockets, the longest first: all of them, and those of each network. */
   readonly #waiting = new Set<OpenSocket>();
   readonly #waitingOf = new Map<string, Set<OpenSocket>>();
   #open = 0;
   #upgraded = 0;
   #loggedAt = Number.NEGATIVE_INFINITY;
-  /** How many file descriptors were in use for other things than these sockets, and when that was counted. */
+  /** The number of file descriptors in other use than for these sockets, and when they were counted. */
   #others = 0;
   #countedAt = Number.NEGATIVE_INFINITY;
 
@@ -62,16 +62,16 @@ export class HttpSockets {
   ) {}
 
   /**
-   * Watches the sockets of a server from now on.
+   * Watches the sockets of a server.
    *
-   * @param isLimited false where all of them may wait
-   * @returns what ends it; undefined for a server that is neither of `node:http` nor of `node:https`
+   * @param isLimited false if any number of them may wait
+   * @returns a function that ends it; undefined for a server that is neither of `node:http` nor of `node:https`
    */
   watch(server: object, isLimited: boolean): (() => void) | undefined {
     if (!isNodes(server)) return undefined;
     if (isLimited && this.descriptors.limit !== Number.POSITIVE_INFINITY) this.#countOthers();
     const isSecure = server instanceof HttpsServer;
-    /** Of a server with TLS, those whose TLS is not there yet: it brings an object of its own for the same socket. */
+    /** On a server with TLS, sockets without TLS yet: it makes another object for the same socket. */
     const unsecured = new Map<string, OpenSocket>();
     const connected = (socket: Socket): void => {
       const added = this.#add(socket, peerOf(server, socket), isLimited);
@@ -89,7 +89,7 @@ export class HttpSockets {
     return () => void server.off('connection', connected).off('secureConnection', secured).off('request', asked);
   }
 
-  /** The socket belongs to a protocol from now on that has limits of its own. */
+  /** Called when a protocol with limits of its own has taken over the socket. */
   upgraded(socket: Duplex): void {
     const known = this.#sockets.get(socket);
     if (!known || known.isUpgraded) return;
@@ -98,7 +98,7 @@ export class HttpSockets {
     this.#release(known);
   }
 
-  /** @throws Overloaded where connections have the file descriptors that they may have */
+  /** @throws Overloaded if connections already use all file descriptors allowed to them */
   checkRoom(socket: Duplex): void {
     if (!this.#sockets.get(socket)?.isLimited || this.#upgraded <= this.#room().connections) return;
     this.#count('descriptors');
@@ -106,9 +106,9 @@ export class HttpSockets {
   }
 
   /**
-   * A request as it came through its socket.
+   * A request with the facts of its socket.
    *
-   * @param server to which it came; without one, the server has to be watched for a Unix socket to be known
+   * @param server that received it; without it, a Unix socket is only known if the server is watched
    */
   requestOf({ url = '/', headers, socket }: PlainRequest, server: object = {}): HandshakeRequest {
     const remoteAddress = this.#sockets.get(socket)?.peer ?? this.proxies.peer(peerOf(server, socket)).address;
@@ -126,7 +126,7 @@ export class HttpSockets {
     };
   }
 
-  /** @returns undefined where there is no room for it, and none can be made: it is cut */
+  /** @returns undefined if there is no room for it: then it is cut */
   #add(socket: Socket, remoteAddress: string | undefined, isLimited: boolean): OpenSocket | undefined {
     if (isLimited && this.#open >= this.#room().sockets) this.#cut(this.#waiting, 'descriptors', socket);
     if (socket.destroyed) return undefined;
@@ -145,7 +145,7 @@ export class HttpSockets {
     return added;
   }
 
-  /** A request with a body is not whole yet: one that never ends would hold its socket for ever. */
+  /** Counts a request. One with a body is not complete yet: a body that never ends would hold its socket for ever. */
   #asked(request: IncomingMessage, response: ServerResponse): void {
     const known = this.#sockets.get(request.socket);
     if (!known) return;
@@ -179,7 +179,7 @@ export class HttpSockets {
     if (beside.size > Math.max(socketsPerAddress, connectionsPerAddress)) this.#cut(beside, 'address_sockets');
   }
 
-  /** It never waits again. */
+  /** Removes a socket from the waiting ones for good. */
   #release(one: OpenSocket): void {
     one.mayWait = false;
     this.#stopWaiting(one);
@@ -193,7 +193,7 @@ export class HttpSockets {
     if (beside?.size === 0) this.#waitingOf.delete(one.network);
   }
 
-  /** Counting takes a look at all of them, so it is done once a second at most, and not while there are plenty. */
+  /** The room for sockets. Counting reads all file descriptors, so it runs at most once a second, and not while there are plenty. */
   #room(): DescriptorRoom {
     const { limit } = this.descriptors;
     const isScarce = (this.#open + this.#others + this.limits.freeDescriptors) * 2 > limit;
@@ -212,7 +212,11 @@ export class HttpSockets {
     this.counters.increment('signalbox.limits_reached', { limit });
   }
 
-  /** Without an answer: it has asked for nothing, and answers would be what a flood costs. @param newest cut where none waits */
+  /**
+   * Cuts a socket without an answer: it has sent no request, and a flood should not cost answers.
+   *
+   * @param newest is cut if none waits
+   */
   #cut(waiting: ReadonlySet<OpenSocket>, limit: LimitName, newest?: Socket): void {
     const [longest] = waiting;
     if (longest) this.#release(longest);
@@ -229,24 +233,24 @@ export class HttpSockets {
   }
 }
 
-/** What the system says of the file descriptors of this process. */
+/** The system's facts about the file descriptors of this process. */
 export interface Descriptors {
-  /** How many may be open; Infinity where the system does not say. */
+  /** The most that may be open; Infinity if the system does not report it. */
   readonly limit: number;
-  /** How many are open now. */
+  /** The number that are open now. */
   count(): number;
 }
 
-/** For how many sockets, and connections among them, there are file descriptors. */
+/** The number of sockets, and of connections among them, for which there are file descriptors. */
 export interface DescriptorRoom {
   readonly sockets: number;
   readonly connections: number;
 }
 
-/** @param free how many file descriptors are not in use for anything but sockets */
+/** @param free the number of file descriptors that are only used for sockets, or not at all */
 export function roomFor({ sockets, freeDescriptors }: Limits, free: number): DescriptorRoom {
   const room = Math.max(16, free - freeDescriptors);
-  // Where connections took all of it, nothing could be answered, not even that there is no room.
+  // If connections used all of it, the process could not even answer that there is no room.
   return { sockets: room, connections: room - Math.min(sockets, Math.floor(room / 4)) };
 }
 
@@ -254,7 +258,7 @@ export function roomFor({ sockets, freeDescriptors }: Limits, free: number): Des
 export function systemDescriptors(): Descriptors {
   try {
     const [, soft] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
-    // One of them is that of the folder itself.
+    // One of them belongs to the folder itself.
     return { limit: Number(soft ?? Number.POSITIVE_INFINITY), count: () => readdirSync('/proc/self/fd').length - 1 };
   } catch {
     return { limit: Number.POSITIVE_INFINITY, count: () => 0 };
@@ -265,7 +269,7 @@ function isNodes(server: object): server is HttpServer | HttpsServer {
   return server instanceof HttpServer || server instanceof HttpsServer;
 }
 
-/** The address at the other end of a socket. Of one that is gone, undefined unless it was asked before. */
+/** The address at the other end of a socket. If the socket has closed, undefined unless it was read before. */
 function peerOf(
   server: object,
   { remoteAddress }: { readonly remoteAddress?: string | undefined },
@@ -274,7 +278,7 @@ function peerOf(
   return isNodes(server) && typeof server.address() === 'string' ? unixPeer : undefined;
 }
 
-/** Tells a connection of TCP from every other one that is open. */
+/** Identifies a TCP connection among all open ones. */
 function endsOf({ remoteAddress, remotePort, localPort }: Socket): string | undefined {
   return remoteAddress === undefined ? undefined : `${remoteAddress} ${remotePort} ${localPort}`;
 }

@@ -3,23 +3,23 @@ import { promisify } from 'node:util';
 import type { Clock } from '../clock.js';
 import type { Logger } from '../logger.js';
 
-/** The part of a second for which the event loop of an idle process may have been busy. */
+/** The part of a second in which an idle process' event loop may be busy. */
 const idleUtilization = 0.05;
 
-/** How often the process is looked at, in milliseconds. */
+/** The interval of checks in milliseconds. */
 const interval = 1_000;
 
-/** What a burst of handshakes leaves behind is given back to the operating system in a pause; this is how. */
+/** How the memory that a burst of handshakes leaves behind is returned to the operating system. */
 export interface Tidying {
-  /** The part of the time since the last call for which the event loop was busy. */
+  /** Returns the part of the time since the last call in which the event loop was busy. */
   readonly utilization: () => number;
-  /** Collects garbage and shrinks the heap. Nothing else runs meanwhile. Returns how long, in milliseconds. */
+  /** Collects garbage and shrinks the heap, while nothing else runs. Returns the duration in milliseconds. */
   readonly collect: () => Promise<number>;
 }
 
 /**
- * V8 keeps the memory of a burst of handshakes for good. After a set number of new connections, and once the event loop has been
- * idle for a second, one full collection gives it back; never under load, because all clients wait for it.
+ * Frees memory in an idle process: V8 keeps the memory of a burst of handshakes for good. After a set number of new connections, and when
+ * the event loop has been idle for a second, one full collection frees it; never under load, because all clients wait for it.
  */
 export class IdleTidying {
   #opened = 0;
@@ -33,7 +33,7 @@ export class IdleTidying {
     private readonly tidying: Tidying = { utilization: utilizationMeter(), collect: collectGarbage },
   ) {}
 
-  /** A connection was opened. */
+  /** Counts an opened connection. */
   opened(): void {
     this.#opened += 1;
     if (this.#opened < this.after || this.#isLooking) return;
@@ -74,7 +74,7 @@ function utilizationMeter(): () => number {
   };
 }
 
-/** Node has no other way that needs no flag: the inspector tells V8 that memory is low. */
+/** Asks the inspector to tell V8 that memory is low: Node has no other way without a flag. */
 async function collectGarbage(): Promise<number> {
   const { Session } = await import('node:inspector');
   const session = new Session();

@@ -6,17 +6,17 @@ import type { Counters } from '../telemetry.js';
 import { type ConnectionSlot, FrameRates } from './rate-limit.js';
 import type { FrameText, Transport } from './transport.js';
 
-/** A connection, as far as its frames are let in. */
+/** The part of a connection that its inbound frames need. */
 export interface InboundConnection {
   readonly slot: ConnectionSlot;
-  /** The limit of what waits in line that a binary frame would be above, if it is. */
+  /** The limit of waiting frames that a binary frame would exceed; undefined if none. */
   limitOfBinary(data: Uint8Array): string | undefined;
   /** @param now by `Clock.elapsed` */
   handleText(text: FrameText, bytes: number, now: number): void;
   handleBinary(data: Uint8Array): void;
-  /** The socket is not read any more; the client cannot answer a ping meanwhile. */
+  /** Called when the socket is no longer read; meanwhile the client cannot answer a ping. */
   paused(): void;
-  /** The client broke a rule. */
+  /** Called when the client broke a rule. */
   refuse(code: number, reason: string): void;
 }
 
@@ -25,10 +25,10 @@ type KeptFrame =
   | { readonly isBinary: false; readonly data: FrameText; readonly bytes: number }
   | { readonly isBinary: true; readonly data: Uint8Array; readonly bytes: number };
 
-/** Milliseconds between two looks at the paused connections. */
+/** Milliseconds between two checks of the paused connections. */
 const lookInterval = 25;
 
-/** All connections that are paused: one timer, and turns in the order in which they were paused. */
+/** All paused connections: one timer, and turns in the order in which they were paused. */
 export class InboundFlow {
   readonly #paused = new Set<InboundFrames>();
   #timer: Timer | undefined;
@@ -45,7 +45,7 @@ export class InboundFlow {
 
   add(frames: InboundFrames): void {
     this.#paused.add(frames);
-    // A timer keeps the async context in which it is made, and this one is for all.
+    // A timer keeps the async context in which it is made, and this one serves all connections.
     this.#timer ??= runDetached(() => this.#lookLater());
   }
 
@@ -65,7 +65,7 @@ export class InboundFlow {
     const now = this.now();
     for (const frames of [...this.#paused]) {
       const wasServed = frames.takeTurn(now);
-      // Those behind it come first at the next look; else the first connection would take all that its address may have.
+      // Connections behind it come first at the next check; otherwise the first connection would use up its address' rate.
       if (wasServed && this.#paused.delete(frames)) this.#paused.add(frames);
     }
     this.#timer = this.#paused.size > 0 ? this.#lookLater() : undefined;
@@ -73,8 +73,8 @@ export class InboundFlow {
 }
 
 /**
- * What comes in through one socket. Below the rates a frame is handled at once. Above them the socket is paused: frames that were
- * read already wait here as they are, the others in the kernel, where they cost nothing and TCP slows the client down.
+ * The inbound frames of one socket. Below the rates, a frame is handled at once. Above them, the socket is paused: frames that were already
+ * read wait here unparsed, the others in the kernel, where they cost nothing and TCP slows the client down.
  */
 export class InboundFrames {
   readonly #rates: FrameRates;
@@ -110,7 +110,7 @@ export class InboundFrames {
     else this.connection.handleBinary(data);
   }
 
-  /** A ping or pong, which the transport has answered. */
+  /** Counts a ping or pong, which the transport has answered. */
   receiveControl(bytes: number): void {
     if (this.#isClosing) return;
     const now = this.flow.now();
@@ -118,21 +118,21 @@ export class InboundFrames {
     if (this.#rates.messages.waitFor(1, now) > 0) this.#pause('messages');
   }
 
-  /** Bytes that came after the end of the conversation, and are no frames any more. */
+  /** Counts bytes that came after the end of the conversation, and are no frames. */
   receiveIgnored(bytes: number): void {
     const now = this.flow.now();
     this.#rates.charge(0, bytes, now);
     if (this.#rates.hasTooManyBytes(now)) this.#pause('bytes');
   }
 
-  /** Reads nothing before there is room: others of the same address have sent too much. */
+  /** Waits before the first read, because other connections of the address have sent too much. */
   waitForAddress(): void {
     this.#rates.waitForAddress(true);
     this.#pause('address');
   }
 
   /**
-   * Handles what waits, as far as the rates allow by now, then reads on.
+   * Handles waiting frames, as far as the rates now allow, then resumes reading.
    *
    * @returns whether a frame was handled
    */
@@ -153,17 +153,17 @@ export class InboundFrames {
     return wasServed;
   }
 
-  /** What waits is dropped. The rest is read as slowly as before, to find the client's answer. */
+  /** Drops waiting frames. The rest is read as slowly as before, to find the client's close. */
   close(): void {
     this.#isClosing = true;
     let bytes = 0;
     for (const frame of this.#kept) bytes += frame.bytes;
-    // Else an address could have any number of frames read, by leaving before their turn.
+    // Otherwise an address could have any number of frames read, by disconnecting before their turn.
     this.#rates.chargeAddress(this.#kept.length, bytes, this.flow.now());
     this.#kept.length = 0;
   }
 
-  /** The socket is closed. */
+  /** Called when the socket is closed. */
   end(): void {
     this.close();
     this.#rates.waitForAddress(false);
@@ -173,8 +173,8 @@ export class InboundFrames {
   /**
    * Takes a frame from all rates, or from none. Requests above a user's rate are answered instead.
    *
-   * @param binary its data, where it is binary
-   * @param isTurn whether those before it have had theirs
+   * @param binary its data, if it is binary
+   * @param isTurn whether earlier frames have had their turn
    */
   #admit(bytes: number, now: number, binary?: Uint8Array, isTurn = false): boolean {
     const limit = this.#rates.take(bytes, now, isTurn, binary && this.#limitOfBinary(binary, now));
@@ -193,7 +193,7 @@ export class InboundFrames {
 
   #keep(frame: KeptFrame): void {
     this.#kept.push(frame);
-    // Once they are handled, one more has to fit before the socket is read again.
+    // After they are handled, one more frame has to fit before the socket is read again.
     const time = this.#rates.messages.timeFor(this.#kept.length + 1, this.flow.now());
     if (time >= this.flow.settings.limits.pauseTime) this.#giveUp('kept_messages', 'Too many messages.');
   }

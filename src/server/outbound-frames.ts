@@ -7,39 +7,39 @@ import type { Transport } from './transport.js';
 /** Bytes handed to the socket ahead of the client's reads; the rest waits in our queue, where it is counted. */
 const window = 65_536;
 
-/** Characters of one tick that are held back to leave in one write; what is above it is written at once. */
+/** Characters of one turn of the event loop that are held back to leave in one write; more are written at once. */
 const longestWrite = 16_384;
 
-/** Number of frames that a sender may ask for without a turn of the event loop: only such a turn shows that a client is gone. */
+/** The number of frames that a sender may ask for without a turn of the event loop, which alone shows that a client has disconnected. */
 const longestRun = 64;
 
-/** Resolves once no more bytes than these are pending. */
+/** Resolves when no more than these bytes are pending. */
 interface Waiter {
   readonly level: number;
   readonly resolve: () => void;
 }
 
 /**
- * What goes out through one socket. Frames of one tick leave in one write. A client that does not read makes its own requests
- * wait and, beyond the limits, loses its connection; it never holds up the others, nor takes the memory of the process.
+ * The outbound frames of one socket. Frames of one turn of the event loop leave in one write. A client that does not read makes its own
+ * requests wait and, above the limits, loses its connection; it neither holds up other clients nor fills the memory of the process.
  */
 export class OutboundFrames implements OutboundBacklog {
-  /** Made where a client reads slowly. */
+  /** Made if a client reads slowly. */
   #queue: OutboundQueue | undefined;
-  /** Frames of this tick, which are not handed to the socket yet. */
+  /** Frames of this turn that are not yet handed to the socket. */
   #tick: Frame[] = [];
   #tickLength = 0;
-  /** When each write was handed to the socket that has not left the process. */
+  /** When each write that has not left the process was handed to the socket. */
   readonly #leaving: number[] = [];
   #waiters: Waiter[] | undefined;
-  /** Within this tick, more than one write takes. */
+  /** Whether more than one write was needed within this turn. */
   #hasWritten = false;
   #isFilling = false;
   #isClosing = false;
   #isOver = false;
   /** How often a sender asked whether to send more. */
   #asked = 0;
-  /** Frames so far. */
+  /** The number of sent frames. */
   sent = 0;
 
   constructor(
@@ -61,7 +61,7 @@ export class OutboundFrames implements OutboundBacklog {
     return this.#leaving[0] ?? this.#queue?.oldest;
   }
 
-  /** @param body the longest part of the text, where other frames have it as well */
+  /** @param body the longest part of the text, if other frames share it */
   send(text: string, latest?: Latest, body?: string): void {
     this.#send({ data: text, latest, body });
   }
@@ -70,7 +70,7 @@ export class OutboundFrames implements OutboundBacklog {
     this.#send({ data });
   }
 
-  /** Resolves once the client has read enough for more to be worth sending, or is gone; undefined where that is so. */
+  /** Resolves when the client has read enough to be sent more, or has disconnected; undefined if it already has. */
   ready(): Promise<void> | undefined {
     const { softLimit } = this.backpressure.settings;
     this.#asked += 1;
@@ -79,13 +79,13 @@ export class OutboundFrames implements OutboundBacklog {
     return mustTurn ? this.#fallenInTurn(softLimit) : this.#fallenTo(softLimit);
   }
 
-  /** Resolves once everything has left the process, or the client is gone. */
+  /** Resolves when everything has left the process, or the client has disconnected. */
   async flushed(): Promise<void> {
     this.flush();
     await this.#fallenTo(0);
   }
 
-  /** What waits is sent before. */
+  /** Closes after the waiting frames are sent. */
   close(code: number, reason: string): void {
     this.#isClosing = true;
     this.flush();
@@ -94,7 +94,7 @@ export class OutboundFrames implements OutboundBacklog {
     this.transport.close(code, reason);
   }
 
-  /** The socket is closed. */
+  /** Called when the socket is closed. */
   end(): void {
     this.#isOver = true;
     this.backpressure.grow(-this.#held);
@@ -107,7 +107,7 @@ export class OutboundFrames implements OutboundBacklog {
     this.#waiters = undefined;
   }
 
-  /** Ends a client that reads too slowly. Its close code stands behind what it does not read, so its socket is cut as well. */
+  /** Ends a client that reads too slowly. The close code comes after the frames that it does not read, so its socket is cut as well. */
   cut(reason: SlowReason): void {
     if (this.#isOver) return;
     this.backpressure.noteCut(reason, this.pending);
@@ -116,7 +116,7 @@ export class OutboundFrames implements OutboundBacklog {
     this.backpressure.afterClose(() => this.transport.terminate());
   }
 
-  /** Hands the frames of this tick to the socket. */
+  /** Hands the frames of this turn to the socket. */
   flush(): void {
     this.#hasWritten = false;
     this.#writeTick();
@@ -175,19 +175,19 @@ export class OutboundFrames implements OutboundBacklog {
     return this.#queue?.isEmpty ?? true;
   }
 
-  /** What waits here, and what its socket was handed before, as much as that takes. */
+  /** Bytes that wait here, and bytes that its socket holds. */
   get #held(): number {
     return this.#queue && !this.#queue.isEmpty ? this.#queue.bytes + window : 0;
   }
 
   readonly #left = (): void => {
-    // An array keeps its capacity until it is cut to nothing, and most connections have nothing to send.
+    // An array keeps its capacity until it is emptied, and most connections have nothing to send.
     if (this.#leaving.length > 1) this.#leaving.shift();
     else this.#leaving.length = 0;
     this.#settle();
   };
 
-  /** Bytes have left the process. */
+  /** Called when bytes have left the process. */
   #settle(): void {
     if (this.#queue && !this.#queue.isEmpty) this.#fill(this.#queue);
     if (this.#waiters) this.#wake(this.#waiters);
@@ -201,7 +201,7 @@ export class OutboundFrames implements OutboundBacklog {
     }
   }
 
-  /** A frame that is handed over may leave at once, which would fill it again from within. */
+  /** Hands waiting frames to the socket. A frame may leave at once, which calls this again from within. */
   #fill(queue: OutboundQueue): void {
     if (this.#isFilling) return;
     this.#isFilling = true;
@@ -217,7 +217,10 @@ export class OutboundFrames implements OutboundBacklog {
     this.#write([frame], frame.at);
   }
 
-  /** A sender that always has more to send would otherwise never let the event loop turn: the network may always take it. */
+  /**
+   * Waits for the pending bytes to fall. If the network always takes more, it still lets the event loop turn now and then, for the sake of
+   * other work.
+   */
   async #fallenInTurn(level: number): Promise<void> {
     await nextTurn();
     await this.#fallenTo(level);

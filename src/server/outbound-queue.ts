@@ -1,13 +1,12 @@
 /**
- * How many bytes frames have. Frames that wait share the text of their event as long as none is looked at as a whole, which
- * makes a copy of it; so the event is measured by itself, once for all connections that it waits for, and what is around it is counted in
- * characters.
+ * Counts the bytes of frames. Waiting frames share the text of their event until one is read as a whole, which copies it; so the event is
+ * measured by itself, once for all connections that wait for it, and the text around it is counted in characters.
  */
 export class FrameSizes {
   #body = '';
   #bytes = 0;
 
-  /** @param body the longest part of the text, where other frames have it as well */
+  /** @param body the longest part of the text, if other frames share it */
   of(data: string | Uint8Array, body = ''): number {
     if (typeof data !== 'string') return data.byteLength;
     if (body.length < data.length / 2) return Buffer.byteLength(data);
@@ -21,17 +20,17 @@ export class FrameSizes {
 
 /** Marks the frame of an event of which only the latest is worth sending. */
 export interface Latest {
-  /** Tells the row and its subscription. */
+  /** Identifies the row and its subscription. */
   readonly key: string;
   readonly action: string;
-  /** Gives the same frame with another action. */
+  /** Makes the same frame with another action. */
   readonly as: (action: string) => string;
 }
 
 export interface Frame {
   readonly data: string | Uint8Array;
   readonly latest?: Latest | undefined;
-  /** The longest part of a text, which other frames may have as well. */
+  /** The longest part of the text, which other frames may share. */
   readonly body?: string | undefined;
 }
 
@@ -41,17 +40,17 @@ export interface WaitingFrame extends Frame {
   readonly at: number;
 }
 
-/** Heap of a waiting frame beside its text, in bytes: measured, and rounded up. Frames of a few characters would take many times their text. */
+/** Bytes of heap of a waiting frame beside its text: measured, and rounded up. Frames of a few characters take many times their text. */
 const frameBytes = 160;
 
 /** Frames that wait for a slow reader, in order, counted in bytes. */
 export class OutboundQueue {
   #frames: (WaitingFrame | undefined)[] = [];
-  /** Where the first one is; what stands before it has left. */
+  /** The index of the first waiting frame; earlier ones have left. */
   #first = 0;
-  /** The place of the last frame of each key. Made when there is one: few clients read slowly. */
+  /** The index of the last frame of each key. Made when there is one, because few clients read slowly. */
   #places: Map<string, number> | undefined;
-  /** Bytes of the frames and of what keeps them in order. */
+  /** Bytes of the frames and of the queue's own entries. */
   bytes = 0;
   isEmpty = true;
 
@@ -70,8 +69,8 @@ export class OutboundQueue {
   }
 
   /**
-   * Puts an event in the place of the one that waits for the same row. A create that has not left yet stays a create; a delete is
-   * never replaced, for a row that comes back after it is another one to the client. Returns whether there was a place.
+   * Replaces a waiting event of the same row. A create that has not left yet stays a create; a delete is never replaced, because a row that
+   * comes back after it is a new one to the client. Returns whether an event was replaced.
    */
   conflate({ latest, body }: Frame, sizes: FrameSizes): boolean {
     const place = latest && this.#places?.get(latest.key);

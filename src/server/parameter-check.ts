@@ -9,7 +9,7 @@ import {
 import { type HandshakeRequest, pathAndQuery } from '../scope/scope.js';
 import { convertedParams, type Match } from './router.js';
 
-/** Where they come from, and what says that they do not fit. A path that fits nothing is a path that is not there. */
+/** The refusals by the source of the parameters. A path with invalid parameters counts as not found. */
 const refusals: Readonly<Record<ParameterSource, (cause: ValidationFailed) => ApiError>> = {
   params: (cause) => new NotFound('Nothing is served at this path.', { cause }),
   query: (cause) => new ValidationFailed(`The query does not fit: ${textOf(cause)}`, { cause, errors: cause.errors }),
@@ -17,7 +17,7 @@ const refusals: Readonly<Record<ParameterSource, (cause: ValidationFailed) => Ap
 };
 
 /**
- * Checks what a route declares of its parameters.
+ * Checks the parameters that a route declares.
  *
  * @throws NotFound for the path; ValidationFailed, with all texts as its sentence, for query and headers
  */
@@ -50,7 +50,7 @@ async function checkedBy(
   }
 }
 
-/** A text for each name; for one that stands there several times, an array of them. */
+/** A text for each name; an array for a name that occurs several times. */
 function queryOf(url: string): Record<string, string | string[]> {
   const given = new URLSearchParams(pathAndQuery(url)[1]);
   const names = [...new Set(given.keys())];
@@ -62,7 +62,7 @@ function queryOf(url: string): Record<string, string | string[]> {
   );
 }
 
-/** `page must be an integer number. tag must be short.` */
+/** The errors as one text: `page must be an integer number. tag must be short.` */
 function textOf({ errors }: ValidationFailed): string {
   return errors.flatMap(textsOf).join(' ');
 }

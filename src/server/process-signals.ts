@@ -2,13 +2,13 @@ import type { Clock } from '../clock.js';
 import { ConfigurationError } from '../errors.js';
 import type { Logger } from '../logger.js';
 
-/** How a process ends at SIGTERM and SIGINT. */
+/** How a process ends on SIGTERM and SIGINT. */
 export interface ShutdownOptions {
-  /** What is to end behind the application, such as the database: `() => orm.close()`. */
+  /** Ends resources after the application, such as the database: `() => orm.close()`. */
   readonly after?: () => Promise<unknown> | unknown;
   /**
-   * Milliseconds after which the process exits, whatever still runs; above `drain.timeLimit`. Default: 2 000 more than that, so
-   * 30 000 unless it is set.
+   * Milliseconds after which the process exits, whatever still runs; must be above `drain.timeLimit`. Default: `drain.timeLimit` + 2 000,
+   * which is 30 000 with its default.
    */
   readonly exitWithin?: number;
 }
@@ -18,26 +18,26 @@ export interface SignalParts {
   readonly close: () => Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** How long a drain may take. */
+  /** How long a drain may take, in milliseconds. */
   readonly drainTimeLimit: number;
 }
 
 interface Ending {
-  /** The signal that asks for the end; none where a rejection does. */
+  /** The signal that ends the process; undefined if a rejection ends it. */
   readonly signal?: string | undefined;
   readonly way: () => Promise<void>;
   readonly exitCode: number;
 }
 
-/** Milliseconds for what comes after a drain: closing, and what is to end behind the application. */
+/** Milliseconds for the work after a drain: closing, and the option `after`. */
 const afterDrain = 2_000;
 
 /**
- * SIGTERM drains, SIGINT closes; the second signal of either kind ends the process at once. A promise that was rejected and that
- * no code waits for would make Node exit in the middle of other clients' requests: it drains too, and the process exits with 1.
- * Returns what takes the listeners off again.
+ * SIGTERM drains, SIGINT closes; the second signal of either kind ends the process at once. Because of an unhandled rejection, Node would
+ * exit in the middle of other clients' requests: instead the process drains, and exits with 1. Returns a function that removes the
+ * listeners.
  *
- * @throws ConfigurationError where the process would exit before its drain is over
+ * @throws ConfigurationError if the process would exit before its drain is over
  */
 export function onProcessSignals(parts: SignalParts, options: ShutdownOptions): () => void {
   const exitWithin = checkedTime(options.exitWithin, parts.drainTimeLimit);
@@ -45,7 +45,7 @@ export function onProcessSignals(parts: SignalParts, options: ShutdownOptions): 
   const end = (next: Ending): void => {
     if (ending === undefined) void endProcess(next, parts, { ...options, exitWithin });
     else if (ending.signal !== undefined && next.signal !== undefined) process.exit(1);
-    // A signal after a rejection is the first signal, and the process drains already.
+    // A signal after a rejection counts as the first signal, and the process is already draining.
     ending = { ...next, signal: ending?.signal ?? next.signal };
   };
   const onTerminate = (): void => end({ signal: 'SIGTERM', way: parts.drain, exitCode: 0 });

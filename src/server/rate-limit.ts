@@ -5,18 +5,18 @@ import type { Limits } from '../settings.js';
 import { CloseCode } from '../status.js';
 import type { Counters } from '../telemetry.js';
 
-/** A rate per second, and a burst after a quiet time. */
+/** A rate per second, with a burst after a quiet time. */
 export class TokenBucket {
-  /** In how many milliseconds one token comes back, and all of them. */
+  /** Milliseconds in which one token comes back, and in which all of them do. */
   readonly #each: number;
   readonly #all: number;
-  /** In how many milliseconds the bucket is full again. */
+  /** Milliseconds until the bucket is full again. */
   #debt = 0;
   #at: number;
 
   /**
    * @param now in milliseconds
-   * @param longestDebt how many milliseconds what is charged may take to come back, beyond those of the burst
+   * @param longestDebt milliseconds that charged tokens may take to come back, beyond those of the burst
    */
   constructor(
     perSecond: number,
@@ -29,49 +29,53 @@ export class TokenBucket {
     this.#at = now;
   }
 
-  /** Takes this many tokens, or none. @returns 0, or in how many milliseconds they will be there */
+  /**
+   * Takes this many tokens, or none.
+   *
+   * @returns 0, or the milliseconds until they are available
+   */
   take(count: number, now: number): number {
     const wait = this.waitFor(count, now);
     if (wait === 0) this.charge(count, now);
     return wait;
   }
 
-  /** @returns 0, or in how many milliseconds this many tokens will be there; more than the burst are there once it is full */
+  /** @returns 0, or the milliseconds until this many tokens are available; more than the burst are available when the bucket is full */
   waitFor(count: number, now: number): number {
     return this.#timeUntil(Math.min(count * this.#each, this.#all), now);
   }
 
-  /** @returns in how many milliseconds this many tokens will have been there, if they are taken as they come */
+  /** @returns the milliseconds until this many tokens have been available, if they are taken as they come */
   timeFor(count: number, now: number): number {
     return this.#timeUntil(count * this.#each, now);
   }
 
-  /** Takes this many tokens, whether or not they are there. */
+  /** Takes this many tokens, whether or not they are available. */
   charge(count: number, now: number): void {
     this.#refill(now);
     this.#debt = Math.min(this.#debt + count * this.#each, this.#all + this.longestDebt);
   }
 
-  /** Whether nothing is remembered of what was taken. */
+  /** Whether the bucket is full, so that it need not be kept. */
   isFull(now: number): boolean {
     this.#refill(now);
     return this.#debt === 0;
   }
 
-  /** @param debt in milliseconds, beside what there is */
+  /** @param debt in milliseconds, in addition to the current debt */
   #timeUntil(debt: number, now: number): number {
     this.#refill(now);
     return Math.max(0, Math.ceil(this.#debt + debt - this.#all));
   }
 
-  /** A clock that was set back gives nothing, and takes nothing. */
+  /** Refills the bucket. A clock that was set back neither gives nor takes tokens. */
   #refill(now: number): void {
     this.#debt = Math.max(0, this.#debt - Math.max(0, now - this.#at));
     this.#at = now;
   }
 }
 
-/** How a connection is closed that exceeds a limit again and again. */
+/** How a connection that keeps exceeding a limit is closed. */
 export interface Closing {
   readonly code: number;
   readonly reason: string;
@@ -80,12 +84,12 @@ export interface Closing {
 const throttledTooOften: Closing = { code: CloseCode.overloaded, reason: 'Too many messages.' };
 const mistakenTooOften: Closing = { code: CloseCode.policy, reason: 'Too many errors.' };
 
-/** Errors of a client that is broken, or looks for a weakness. */
+/** Errors of a client that is broken, or searches for weaknesses. */
 const mistakes: ReadonlySet<string> = new Set([ParseError.code, ActionNotFound.code, StreamNotFound.code]);
 
-/** How often one connection may be answered with an error. One that goes on above its rate, or sends mistake upon mistake, is closed. */
+/** How often one connection may be answered with an error. A connection that stays above its rate, or repeats mistakes, is closed. */
 export class ErrorRates {
-  /** Made at the first frame that is answered so: most clients make no mistakes. */
+  /** Made at the first throttled frame, because most clients make no mistakes. */
   #throttled: TokenBucket | undefined;
   #errors: TokenBucket | undefined;
 
@@ -94,7 +98,11 @@ export class ErrorRates {
     private readonly counters: Counters,
   ) {}
 
-  /** An error was answered. @returns how the connection is to be closed, if it is */
+  /**
+   * Counts an error reply.
+   *
+   * @returns how the connection has to be closed; undefined if it may stay
+   */
   closing(code: string, now: number): Closing | undefined {
     const { throttledPerMinute, errorsPerMinute } = this.limits;
     if (code === Throttled.code) {
@@ -115,17 +123,19 @@ export class ErrorRates {
   }
 }
 
-/** An address may send a twentieth of a second's worth at once; the rest is spread, so that others have their turns in between. */
+/**
+ * Divides a second's worth of an address: it may send one part at once, and the rest is spread, so that others have their turns in between.
+ */
 const turnsPerSecond = 20;
 
-/** Sockets of one address that are read again at one time: how much a client has sent shows only when it is read. */
+/** Sockets of one address that may be resumed at one time: only reading shows how much a client has sent. */
 const resumedAtOnce = 4;
 
-/** What all connections of one address may send together. */
+/** The rates that all connections of one address share. */
 export class AddressRates {
   readonly #messages: TokenBucket;
   readonly bytes: TokenBucket;
-  /** Connections that wait for these rates; a frame of another connection of the address waits behind them. */
+  /** Connections that wait for these rates; a frame of another connection of the address waits after them. */
   waiting = 0;
   #resumedAt = 0;
   #resumed = 0;
@@ -134,13 +144,13 @@ export class AddressRates {
   constructor(limits: Limits, now: number) {
     const messages = Math.max(limits.addressMessagesPerSecond, limits.messagesPerSecond);
     const bytes = Math.max(limits.addressBytesPerSecond, limits.bytesPerSecond);
-    // Other connections of the address wait less than their own may be paused.
+    // Other connections of the address wait less time than their own pause may take.
     const longestDebt = limits.pauseTime / 2;
     this.#messages = new TokenBucket(messages, Math.max(1, messages / turnsPerSecond), now, longestDebt);
     this.bytes = new TokenBucket(bytes, Math.max(1, bytes / turnsPerSecond), now, longestDebt);
   }
 
-  /** Which of them a frame would exceed. */
+  /** The rate that a frame would exceed; undefined if none. */
   exceeded(bytes: number, now: number): string | undefined {
     if (this.#messages.waitFor(1, now) > 0) return 'address_messages';
     return this.bytes.waitFor(bytes, now) > 0 ? 'address_bytes' : undefined;
@@ -151,7 +161,7 @@ export class AddressRates {
     this.bytes.charge(bytes, now);
   }
 
-  /** Whether one more paused socket may be read again at this time; counts it. */
+  /** Whether one more paused socket may be resumed now; counts it. */
   mayResume(now: number): boolean {
     if (this.#resumedAt !== now) this.#resumed = 0;
     this.#resumedAt = now;
@@ -159,20 +169,20 @@ export class AddressRates {
     return this.#resumed <= resumedAtOnce;
   }
 
-  /** Whether nothing is remembered of what was sent. */
+  /** Whether the rates are full, so that they need not be kept. */
   isFull(now: number): boolean {
     return this.#messages.isFull(now) && this.bytes.isFull(now);
   }
 }
 
-/** What one connection may send beside the others of its address. A frame is taken from all of these rates, or from none. */
+/** The rates of one connection, with those of its address. A frame is taken from all of these rates, or from none. */
 export class FrameRates {
   readonly messages: TokenBucket;
   readonly bytes: TokenBucket;
   #waitsForAddress = false;
 
   /**
-   * @param maxPayload in bytes: the largest frame that is accepted has to pass at some time
+   * @param maxPayload in bytes: the largest accepted frame has to pass eventually
    * @param now in milliseconds
    */
   constructor(
@@ -188,9 +198,9 @@ export class FrameRates {
   /**
    * Takes one frame.
    *
-   * @param isTurn whether the frames before it have had their turn
-   * @param other a limit of another kind that the frame is above
-   * @returns the limit that it is above, where it was not taken
+   * @param isTurn whether earlier frames have had their turn
+   * @param other a limit of another kind that the frame exceeds
+   * @returns the limit that it exceeds, if it was not taken
    */
   take(bytes: number, now: number, isTurn: boolean, other?: string): string | undefined {
     const limit = this.#exceeded(bytes, now) ?? other;
@@ -201,24 +211,24 @@ export class FrameRates {
     return undefined;
   }
 
-  /** Takes what has come, whether or not it was allowed. */
+  /** Counts received frames and bytes, whether or not they were allowed. */
   charge(messages: number, bytes: number, now: number): void {
     this.messages.charge(messages, now);
     this.bytes.charge(bytes, now);
     this.address?.charge(messages, bytes, now);
   }
 
-  /** As `charge`, where the connection itself is not read any more. */
+  /** Like `charge`, if the connection itself is no longer read. */
   chargeAddress(messages: number, bytes: number, now: number): void {
     this.address?.charge(messages, bytes, now);
   }
 
-  /** Whether more has come than bytes may come. */
+  /** Whether more bytes have come than allowed. */
   hasTooManyBytes(now: number): boolean {
     return this.bytes.waitFor(1, now) > 0 || this.address?.exceeded(1, now) !== undefined;
   }
 
-  /** Whether another frame would be let in, whatever it is. Counts a connection that is read again by it. */
+  /** Whether any further frame would be allowed. Counts the connection as resumed. */
   mayRead(now: number): boolean {
     if (this.#exceeded(1, now) !== undefined) return false;
     const isAddressReady = this.address?.exceeded(1, now) === undefined;
@@ -226,7 +236,7 @@ export class FrameRates {
     return isAddressReady && (this.address?.mayResume(now) ?? true);
   }
 
-  /** @param waits whether frames of other connections of the address wait behind this one */
+  /** @param waits whether other connections' frames of the address wait after this one */
   waitForAddress(waits: boolean): void {
     if (!this.address || this.#waitsForAddress === waits) return;
     this.#waitsForAddress = waits;
@@ -244,7 +254,7 @@ export class FrameRates {
   }
 }
 
-/** An address, as far as it is limited. */
+/** The limits of an address. */
 export interface Caller {
   connections: number;
   /** Made at the first handshake. */
@@ -259,15 +269,15 @@ interface User {
   readonly messages: TokenBucket;
 }
 
-/** Suggested retry delay in milliseconds when a connection limit is reached; when a connection ends is not known. */
+/** Suggested retry delay in milliseconds when a connection limit is reached; when a connection will end is not known. */
 const retryDelay = 10_000;
 
-/** Addresses, and users, that are remembered before the idle ones are forgotten. */
+/** The number of remembered addresses, and of users, above which idle ones are forgotten. */
 const remembered = 10_000;
 
 /**
- * Limits connections and handshakes. An address above its rate is refused before it takes anything of the limits of the process, and
- * every refusal comes before work that costs, such as authentication.
+ * Limits connections and handshakes. An address above its rate is refused before it uses any of the process' limits, and every refusal
+ * comes before costly work such as authentication.
  */
 export class ConnectionLimiter {
   readonly #handshakes: TokenBucket;
@@ -289,21 +299,21 @@ export class ConnectionLimiter {
     return this.clock.elapsed();
   }
 
-  /** Number of addresses that are remembered. */
+  /** The number of remembered addresses. */
   get knownAddresses(): number {
     return this.#callers.size;
   }
 
-  /** Number of users that are remembered. */
+  /** The number of remembered users. */
   get knownUsers(): number {
     return this.#users.size;
   }
 
   /**
-   * A handshake begins.
+   * Counts a handshake that begins.
    *
-   * @param network what the limits of its address are counted by; undefined over a transport that has none
-   * @throws Throttled, Overloaded; both say when to try again
+   * @param network by which the limits of its address are counted; undefined over a transport without addresses
+   * @throws Throttled, Overloaded; both have the time after which to try again
    */
   enter(network: string | undefined): ConnectionSlot {
     const now = this.clock.elapsed();
@@ -315,13 +325,13 @@ export class ConnectionLimiter {
     return new ConnectionSlot(this, caller);
   }
 
-  /** A connection is over. */
+  /** Counts the end of a connection. */
   leave(caller: Caller | undefined): void {
     this.#connections -= 1;
     if (caller) caller.connections -= 1;
   }
 
-  /** @throws Throttled where this user has as many connections as it may have */
+  /** @throws Throttled if this user has as many connections as allowed */
   checkUser(name: string): void {
     const { connectionsPerUser } = this.limits;
     if ((this.#users.get(name)?.connections ?? 0) < connectionsPerUser) return;
@@ -330,7 +340,7 @@ export class ConnectionLimiter {
     this.#refuse('user_connections', new Throttled(text, { retryAfter: retryDelay, remedy }));
   }
 
-  /** Outlives its connections, so that a user who comes back finds what it had left. */
+  /** The rates of a user. They outlive the user's connections, so that reconnecting does not renew them. */
   user(name: string): User {
     const known = this.#users.get(name);
     if (known) return known;
@@ -344,7 +354,7 @@ export class ConnectionLimiter {
     return user;
   }
 
-  /** What an address may send. Outlives its connections, like what a user may send. */
+  /** The rates of an address. They outlive its connections, like those of a user. */
   rates(caller: Caller): AddressRates {
     caller.rates ??= new AddressRates(this.limits, this.clock.elapsed());
     return caller.rates;
@@ -390,7 +400,7 @@ export class ConnectionLimiter {
     }
   }
 
-  /** At most once a second: a look at all of them costs. */
+  /** Forgets idle entries, at most once a second, because it reads all of them. */
   #forgetIdle<T>(known: Map<string, T>, now: number, isIdle: (one: T) => boolean): void {
     if (known.size < remembered || Math.abs(now - this.#forgottenAt) < 1_000) return;
     this.#forgottenAt = now;
@@ -407,9 +417,9 @@ export class ConnectionLimiter {
   }
 }
 
-/** What one connection takes up, from the first byte of its handshake to its end. */
+/** The slot of one connection, from the first byte of its handshake to its end. */
 export class ConnectionSlot implements UserSlot {
-  /** What the connections of its user may send together; undefined where no user is logged in. */
+  /** The rate that the connections of its user share; undefined if no user is logged in. */
   messages: TokenBucket | undefined;
   #user: User | undefined;
   #isLeft = false;
@@ -419,7 +429,7 @@ export class ConnectionSlot implements UserSlot {
     private readonly caller: Caller | undefined,
   ) {}
 
-  /** What the connections of its address may send together; undefined over a transport that has none. */
+  /** The rates that the connections of its address share; undefined over a transport without addresses. */
   get address(): AddressRates | undefined {
     return this.caller && this.limiter.rates(this.caller);
   }
@@ -427,13 +437,13 @@ export class ConnectionSlot implements UserSlot {
   /**
    * Charges a frame that takes more work than its bytes suggest.
    *
-   * @param bytes that would take as much, beside its own
+   * @param bytes that would take as much work, in addition to its own
    */
   chargeWork(bytes: number, now: number): void {
     this.address?.bytes.charge(bytes, now);
   }
 
-  /** Whether others of its address have sent so much that this one has to wait. */
+  /** Whether the frame has to wait, because other connections of its address have sent too much. */
   get mustWait(): boolean {
     const rates = this.caller?.rates;
     return rates !== undefined && (rates.waiting > 0 || rates.exceeded(1, this.limiter.now()) !== undefined);
@@ -452,7 +462,7 @@ export class ConnectionSlot implements UserSlot {
     this.messages = this.#user?.messages;
   }
 
-  /** Once the connection is over. May be called twice. */
+  /** Frees the slot after the connection's end. May be called twice. */
   leave(): void {
     if (this.#isLeft) return;
     this.returnTo(undefined);

@@ -18,11 +18,11 @@ export interface AuthorizedConnection {
   readonly scope: Scope;
   readonly quotas: Quotas;
   end(reason: ApiError, code: number): Promise<void>;
-  /** Ends the consumer of a stream whose permission refuses by now. */
+  /** Ends the consumer of a stream whose permission now refuses. */
   revokeStream(stream: string, refusal: ApiError): void;
 }
 
-/** Which streams of a connection are refused by the permissions to connect. Asked again when a user or their rights change. */
+/** The streams of a connection that the connect permissions refuse. They are asked again when a user or the user's rights change. */
 export class Reauthorization {
   #refused: ReadonlyMap<string, ApiError>;
   #checking: Promise<void> | undefined;
@@ -48,7 +48,7 @@ export class Reauthorization {
     return this.#refused;
   }
 
-  /** @throws PermissionDenied for a stream that refuses to be connected to */
+  /** @throws PermissionDenied for a stream that refuses connecting */
   checkStream(stream: string): void {
     const refusal = this.#refused.get(stream);
     if (refusal) throw new PermissionDenied(undefined, { remedy: refusal.remedy });
@@ -58,7 +58,7 @@ export class Reauthorization {
    * Keeps a frame until the permissions have answered.
    *
    * @param bytes of heap that it takes
-   * @throws Throttled where as many requests wait as may
+   * @throws Throttled if as many requests wait as allowed
    */
   hold(frame: () => void, bytes: number): void {
     const { quotas } = this.connection;
@@ -69,7 +69,7 @@ export class Reauthorization {
     this.#held.push({ frame, bytes });
   }
 
-  /** Frames that wait for the answer go on without it. */
+  /** Lets frames that wait for the answer go on without it. */
   release(): void {
     const held = this.#held ?? [];
     this.#held = undefined;
@@ -79,7 +79,7 @@ export class Reauthorization {
     for (const { frame } of held) frame();
   }
 
-  /** Asks again, one time after the other. Never rejects. */
+  /** Asks again; calls run one after the other. Never rejects. */
   recheck(): Promise<void> {
     const before = this.#checking ?? Promise.resolve();
     const checked = before
@@ -99,7 +99,7 @@ export class Reauthorization {
     const { connection, errors } = this;
     const { route, scope } = connection;
     if (hasEnded(scope)) return;
-    // A question that the end of the connection overtakes fails for want of providers, and there is no client to answer.
+    // If the connection ends meanwhile, the question fails because its providers are disposed, and there is no client to answer.
     const translate = (thrown: unknown): ApiError =>
       hasEnded(scope) ? new NotAuthenticated() : errors.translate(thrown, { path: scope.path });
     const answer = this.unitOfWork.run(async () => refusalsOf(route, scope, translate));

@@ -11,7 +11,7 @@ import { Demultiplexer, NestedRouter, type Route, type Routed, type RouteOptions
 
 const fault = faultsOf('createApp');
 
-/** A route with everything that decorators said about its consumers. */
+/** A route with the declarations of its consumers. */
 export interface CompiledRoute {
   readonly path: string;
   readonly pattern: RoutePattern;
@@ -24,11 +24,11 @@ export interface CompiledRoute {
   readonly consumers: CompiledConsumer | ReadonlyMap<string, CompiledConsumer>;
   /** The subprotocols of its consumers. */
   readonly subprotocols: readonly string[];
-  /** Whether it declares parameters, of the path, the query or the headers. */
+  /** Whether it declares parameters of the path, the query or the headers. */
   readonly hasParameters: boolean;
-  /** Whether a consumer of it takes binary frames. */
+  /** Whether one of its consumers takes binary frames. */
   readonly takesBinary: boolean;
-  /** Whether a handshake has nothing to ask: there is no middleware, no parameter and no permission to connect. */
+  /** Whether a handshake has nothing to ask, because there is no middleware, no parameter and no connect permission. */
   readonly isOpen: boolean;
 }
 
@@ -37,13 +37,13 @@ export interface Match {
   readonly params: Readonly<Record<string, string>>;
 }
 
-/** What the application says for all routes. */
+/** The application's defaults for all routes. */
 export interface RouterDefaults {
   readonly permissions: readonly PermissionExpression[];
   readonly middleware: readonly ScopeMiddlewareClass[];
 }
 
-/** Path -> route. The first route that matches wins. */
+/** Finds the route of a path. The first matching route is taken. */
 export class Router {
   readonly routes: readonly CompiledRoute[];
   readonly #compiled = new Map<ConsumerClass, CompiledConsumer>();
@@ -70,7 +70,7 @@ export class Router {
     return [...this.#compiled.values()];
   }
 
-  /** One upgrade asks twice: whether a route leads there, and which. */
+  /** The matching route. The last result is kept, because one upgrade asks twice. */
   match(url: string): Match | undefined {
     if (this.#last?.url !== url) this.#last = { url, match: this.#find(url) };
     return this.#last.match;
@@ -86,7 +86,7 @@ export class Router {
     return undefined;
   }
 
-  /** A class that stands in several routes is compiled once: its observers are one. */
+  /** Compiles a consumer once, even if it is in several routes, so that its observers are the same. */
   #compile(consumer: ConsumerClass, defaults: readonly PermissionExpression[], settings: Settings): CompiledConsumer {
     const known = this.#compiled.get(consumer);
     if (known) return known;
@@ -144,9 +144,9 @@ function compileTarget(
   );
 }
 
-// Routes of routers -> routes with whole paths
+// Flattening the routes of routers
 
-/** A route with all that stands around it. */
+/** A route with everything around it. */
 interface FlatRoute {
   readonly path: string;
   readonly to: Routed;
@@ -159,7 +159,11 @@ interface Around {
   readonly middleware: readonly ScopeMiddlewareClass[];
 }
 
-/** Routes of routers -> routes with whole paths, in their order. @throws ConfigurationError */
+/**
+ * The routes, including those of routers, with their whole paths, in order.
+ *
+ * @throws ConfigurationError
+ */
 function flatRoutes(routes: readonly Route[], around: Around): readonly FlatRoute[] {
   return routes.flatMap((route) => flatRoute(route, around));
 }
@@ -180,11 +184,11 @@ function flatRoute(route: Route, { prefix, middleware }: Around): readonly FlatR
   return flatRoutes(to.routes, { prefix: whole, middleware: [...inner, ...(to.options.middleware ?? [])] });
 }
 
-// What could not work, or would let through what it seems to keep out
+// Options that could not work, or would let pass what they seem to keep out
 
 const knownOptions = ['middleware', 'params', 'query', 'headers'];
 
-/** @throws ConfigurationError for options that could not work, or would let through what they seem to keep out */
+/** @throws ConfigurationError for options that could not work, or would let pass what they seem to keep out */
 function checkRoute(route: FlatRoute, settings: Settings): void {
   const { path: at, options, middleware } = route;
   const strange = Object.keys(options).find((name) => !knownOptions.includes(name));
@@ -225,7 +229,10 @@ function checkPiece(at: string, piece: unknown): void {
   throw fault(at, reason, `Call it: ${piece.name}(…).`);
 }
 
-/** @returns the consumer class @throws ConfigurationError where an instance or a function stands in its place */
+/**
+ * @returns the consumer class
+ * @throws ConfigurationError for an instance or a function in its place
+ */
 function classOf(at: string, consumer: unknown, where = ''): ConsumerClass {
   if (typeof consumer === 'function' && !isArrow(consumer)) return consumer as ConsumerClass;
   const isInstance = typeof consumer === 'object' && consumer !== null;
@@ -235,7 +242,7 @@ function classOf(at: string, consumer: unknown, where = ''): ConsumerClass {
   throw fault(at, `leads ${where}to ${shown(consumer)}, which is no consumer class.`, remedy);
 }
 
-/** Arrow functions and methods have no prototype: they build nothing. */
+/** Whether it is an arrow function or a method, which have no prototype and construct nothing. */
 function isArrow(piece: object): boolean {
   return Reflect.get(piece, 'prototype') === undefined;
 }
@@ -247,7 +254,7 @@ function shown(value: unknown): string {
   return name === 'Object' ? 'an object' : `an instance of ${name}`;
 }
 
-/** A class may have `apply` as a field, which only an instance shows. */
+/** Whether it is a function that makes a middleware. A class may have `apply` as a field, which only an instance shows. */
 function isMaker(piece: NonNullable<unknown> & { readonly prototype?: object }): boolean {
   if (typeof piece.prototype === 'object' && 'apply' in piece.prototype) return false;
   return !Function.prototype.toString.call(piece).startsWith('class');
@@ -283,7 +290,7 @@ interface Parameter {
   readonly converter: Converter;
 }
 
-/** Each part of a path: a text that has to be there, or a parameter. */
+/** The parts of a path: fixed texts and parameters. */
 export type RoutePattern = readonly (string | Parameter)[];
 
 /** @throws ConfigurationError */
@@ -296,12 +303,12 @@ function patternOf(at: string): RoutePattern {
   return pattern;
 }
 
-/** Two patterns of one place take the same paths. */
+/** A key that is equal for patterns which match the same paths. */
 function placeOf(pattern: RoutePattern): string {
   return pattern.map((part) => (typeof part === 'string' ? part : `:${part.converter.takes.source}`)).join('/');
 }
 
-/** The parameters of a path that the pattern takes. A path whose escapes mean no text is taken by none. */
+/** The parameters of a path that matches the pattern. A path with invalid escapes matches none. */
 function paramsOf(pattern: RoutePattern, pathname: string): Readonly<Record<string, string>> | undefined {
   const parts = partsOf(pathname);
   if (pattern.length !== parts.length) return undefined;
@@ -317,7 +324,7 @@ function paramsOf(pattern: RoutePattern, pathname: string): Readonly<Record<stri
   return params;
 }
 
-/** Converts the parameters to their kinds: `int` to a number. */
+/** Converts the parameters to their kinds, `int` to a number. */
 export function convertedParams(
   pattern: RoutePattern,
   params: Readonly<Record<string, string>>,
@@ -351,7 +358,7 @@ function parameterOf(at: string, part: string): Parameter {
   );
 }
 
-/** Undefined for what is no text, or none that a database takes. */
+/** The decoded part; undefined if it is no valid text, or none that a database accepts. */
 function decoded(part: string): string | undefined {
   try {
     const text = decodeURIComponent(part);

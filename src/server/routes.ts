@@ -4,54 +4,54 @@ import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
 
 export type Routed = ConsumerClass | Demultiplexer;
 
-/** What a path leads to: in the end a consumer, on the way further paths. */
+/** The target of a path: a consumer, a demultiplexer, or a router with further paths. */
 export type RouteTarget = Routed | NestedRouter;
 
 /** Options of `router`. */
 export interface RouterOptions {
-  /** Providers that add to the scope of each connection: after those of the application, before those of the routes in it. */
+  /** Scope middleware of the routes in it: after that of the application, before that of the routes. */
   readonly middleware?: readonly ScopeMiddlewareClass[];
 }
 
-/** Options of `path`: middleware and the checks of what the handshake brings. */
+/** Options of `path`: middleware, and checks of the handshake's parameters. */
 export interface RouteOptions extends RouterOptions {
-  /** Checks the parameters of the path; 404 where they do not fit. Read them by `scope.paramsAs`. */
+  /** Checks the parameters of the path; 404 if they are invalid. Read them by `scope.paramsAs`. */
   readonly params?: ParameterSchema;
-  /**
-   * Checks the query; 400 where it does not fit. A name that stands there several times gives an array of its texts. Read it
-   * by `scope.queryAs`.
-   */
+  /** Checks the query; 400 if it is invalid. A name that occurs several times gives an array of texts. Read it by `scope.queryAs`. */
   readonly query?: ParameterSchema;
-  /** Checks the headers, by their names in lower case; 400 where they do not fit. Read them by `scope.headersAs`. */
+  /** Checks the headers, by their names in lower case; 400 if they are invalid. Read them by `scope.headersAs`. */
   readonly headers?: ParameterSchema;
 }
 
 /** One entry of `routes`. */
 export interface Route<Path extends string = string, To extends RouteTarget = RouteTarget> {
-  /** The pattern, as it was written: `/ws/rooms/:room(int)/`. */
+  /** The pattern as it is written: `/ws/rooms/:room(int)/`. */
   readonly path: Path;
   /** A consumer, a demultiplexer or a router. */
   readonly to: To;
+  /** The third argument of `path`. */
   readonly options: RouteOptions;
 }
 
 /** Further routes below a path. */
 export class NestedRouter<const Routes extends readonly Route[] = readonly Route[]> {
   constructor(
+    /** The routes below the path. */
     readonly routes: Routes,
+    /** The options for all of these routes. */
     readonly options: RouterOptions,
   ) {}
 }
 
 /**
- * One entry of `routes`: the pattern of a path, and what serves the sockets that ask for it.
+ * Makes one entry of `routes`: the pattern of a path, and the target that serves its sockets.
  *
  * ```ts
  * path('/ws/rooms/:room(int)/', RoomConsumer, { middleware: [cookieSession(Sessions)] })
  * ```
  *
- * @param pattern a path whose parts may be parameters: `/ws/rooms/:room/` gives `scope.params.room`. `:room(int)` takes whole
- * numbers only, `:room(uuid)` UUIDs; another path is another route's, or a 404. A slash at the end makes no difference.
+ * @param pattern a path whose parts may be parameters: `/ws/rooms/:room/` gives `scope.params.room`. `:room(int)` matches only whole
+ * numbers, `:room(uuid)` only UUIDs; other paths go to other routes, or get a 404. A slash at the end makes no difference.
  */
 export function path<const Path extends string, const To extends RouteTarget>(
   pattern: Path,
@@ -62,8 +62,7 @@ export function path<const Path extends string, const To extends RouteTarget>(
 }
 
 /**
- * Routes that belong together, below a path of their own. Their patterns begin without a slash; their parameters come beside
- * those of the path above.
+ * Groups routes below a path. Their patterns begin without a slash; their parameters are added to those of the path above.
  *
  * ```ts
  * path('/ws/', router([path('rooms/:room(int)/', RoomConsumer), path('users/', UserConsumer)], { middleware: [Tenant] }))
@@ -80,11 +79,14 @@ export type Streams = Readonly<Record<string, ConsumerClass>>;
 
 /** Several consumers behind one socket. */
 export class Demultiplexer<S extends Streams = Streams> {
-  constructor(readonly streams: S) {}
+  constructor(
+    /** The consumer of each stream, by the name of the stream. */
+    readonly streams: S,
+  ) {}
 }
 
 /**
- * Several consumers behind one socket, each in a stream of its own and isolated from the others.
+ * Serves several consumers over one socket, each in a stream of its own and isolated from the others.
  *
  * ```ts
  * path('/ws/chat/', demultiplexer({ rooms: RoomConsumer, messages: MessageConsumer }))

@@ -6,7 +6,7 @@ import type { Services } from './composition.js';
 import { type Connection, restartText } from './connection.js';
 import type { HttpServer } from './http-server.js';
 
-/** The two ways in which an application ends: at once, or when its clients have left. */
+/** The two ways in which an application ends: at once, or after its clients have left. */
 export class Shutdown {
   /** Whether `close` or `drain` was called. */
   isEnding = false;
@@ -19,7 +19,7 @@ export class Shutdown {
     private readonly httpServer: HttpServer,
   ) {}
 
-  /** What new sockets are refused with, once it ends. */
+  /** The error that refuses new sockets while the application ends. */
   get refusal(): ServerClosing {
     return this.#refusalOf(this.#closed ? undefined : restartText);
   }
@@ -37,7 +37,7 @@ export class Shutdown {
     return this.#drained;
   }
 
-  /** With a time of its own to come back. */
+  /** The error with a retry time of its own. */
   #refusalOf(text: string | undefined): ServerClosing {
     const { retrySpread } = this.services.settings.drain;
     return new ServerClosing(text, { retryAfter: Math.ceil(Math.random() * retrySpread) });
@@ -61,7 +61,7 @@ export class Shutdown {
     await this.#endConnections();
     await entranceClosed;
     stopListening();
-    // What this process has sent reaches the other processes, also while its connections ended.
+    // Events of this process reach the other processes, also while its connections end.
     await this.#waitFor(feed.idle(), 'Some changes could not be sent as events in time.');
     await lifecycle.stop();
     await this.#waitFor(feed.stop(), 'The change log was not left in time.');
@@ -69,7 +69,7 @@ export class Shutdown {
     for (const pool of pools) pool.unwatch();
   }
 
-  /** @param sentence for the log, where it does not end in time */
+  /** @param sentence logged if it does not end in time */
   async #waitFor(work: Promise<unknown>, sentence: string): Promise<void> {
     const { settings, deadlines, logger } = this.services;
     if (!(await deadlines.settles(work, settings.closeTimeout))) logger.warn(sentence);
@@ -84,7 +84,7 @@ export class Shutdown {
     }
   }
 
-  /** Waits `closeTimeout` for the clients, and once more for what consumers do when their client is gone. */
+  /** Waits `closeTimeout` for the clients, and once more for the disconnect hooks of consumers. */
   async #endConnections(): Promise<void> {
     const { settings, logger, deadlines, registry } = this.services;
     const refused = this.httpServer.refuse(this.#refusalOf(undefined));
@@ -102,36 +102,36 @@ async function sayGoodbye(connection: Connection): Promise<void> {
   await connection.closed;
 }
 
-/** A connection, as far as it can be asked to leave. */
+/** A connection that can be asked to leave. */
 interface Leaver {
-  /** Resolves once nothing of it is left. Never rejects. */
+  /** Resolves when the connection has ended. Never rejects. */
   leave(reason: ServerClosing, time: number): Promise<void>;
 }
 
-/** Milliseconds from one batch of drain frames to the next. */
+/** Milliseconds between two batches of drain frames. */
 const turn = 20;
 
-/** The most milliseconds that are made up for in one turn: a process that is late must not make a storm. */
+/** The most milliseconds that one turn makes up for: a process that is late must not cause a storm. */
 const longestTurn = 60;
 
-/** How many milliseconds the last connections have to leave. */
+/** Milliseconds that the last connections have to leave. */
 const lastLeave = 500;
 
-/** Its multiples, but for their whole parts, are never far from even between 0 and 1, however many there are. */
+/** The fractional parts of its multiples are always spread nearly evenly between 0 and 1, however many there are. */
 const goldenRatio = (Math.sqrt(5) - 1) / 2;
 
 /**
- * Empties a process without a storm: connections get the drain frame one after the other, each with a time of its own to come
- * back elsewhere, so that neither they nor the servers that take them meet all at once.
+ * Empties a process without a storm: connections get the drain frame one after the other, each with its own retry time, so that neither the
+ * clients nor the servers that take them are hit all at once.
  */
 class Drain {
   readonly #begun: number;
-  /** The share of the time for coming back that the last connection was given. */
+  /** The share of the retry time that the last connection was given. */
   #share = Math.random();
 
   /**
-   * @param reserve how long may be needed for what does not leave, in milliseconds
-   * @param interrupted resolves where everything is to end at once
+   * @param reserve milliseconds that may be needed for connections that do not leave
+   * @param interrupted resolves if everything has to end at once
    */
   constructor(
     private readonly settings: DrainSettings,
@@ -143,7 +143,11 @@ class Drain {
     this.#begun = this.#now();
   }
 
-  /** @param leavers asked for once the balancer has had its time. Resolves when all have left, or the time is over */
+  /**
+   * Resolves when all have left, or the time is over.
+   *
+   * @param leavers called after the load balancer has had its time
+   */
   async run(leavers: () => readonly Leaver[]): Promise<void> {
     const { settings, deadlines, interrupted } = this;
     if (settings.delay > 0 && (await deadlines.settles(interrupted, settings.delay))) return;
@@ -162,7 +166,7 @@ class Drain {
     const end = before + spread;
     for (let due = 0; leaving.length < leavers.length; ) {
       if (leaving.length > 0 && (await deadlines.settles(interrupted, turn))) return;
-      // What a busy process is late with is spread over the time that is left, so that the last ones get the frame in time.
+      // Delays of a busy process are spread over the time that is left, so that the last connections get the frame in time.
       const passed = Math.min(this.#now() - before, longestTurn);
       due += (leavers.length - due) * Math.min(1, passed / Math.max(1, end - before));
       before = this.#now();
@@ -173,7 +177,7 @@ class Drain {
     await Promise.all(leaving);
   }
 
-  /** Clients come back as evenly as they leave; where they begin is chance, for several processes may drain. */
+  /** The error with a retry time. Clients return as evenly as they leave; the start is random, because several processes may drain. */
   #reason(window: number): ServerClosing {
     this.#share = (this.#share + goldenRatio) % 1;
     return new ServerClosing(restartText, { retryAfter: Math.floor(this.#share * window) });
@@ -190,7 +194,7 @@ class Drain {
   }
 }
 
-/** Clients that came together often do the same, and would take equally long to leave. */
+/** The connections in random order: clients that connected together often do the same, and would take equally long to leave. */
 function shuffled(leavers: readonly Leaver[]): readonly Leaver[] {
   const placed = leavers.map((leaver) => ({ leaver, place: Math.random() }));
   return placed.sort((one, other) => one.place - other.place).map(({ leaver }) => leaver);

@@ -12,7 +12,7 @@ export class Lifecycle {
   #starting: Promise<void> | undefined;
   #readying: Promise<void> | undefined;
 
-  /** @param stopTimeout how long a stop hook is waited for, in milliseconds */
+  /** @param stopTimeout the time limit of a stop hook, in milliseconds */
   constructor(
     private readonly hooks: readonly ApplicationHooks[],
     private readonly unitOfWork: UnitOfWork,
@@ -31,7 +31,7 @@ export class Lifecycle {
     return this.#readying;
   }
 
-  /** Stops those that did start, once they have. Never rejects, and waits for none of them for ever. */
+  /** Stops the hooks that were started, after their start. Never rejects, and waits for none of them for ever. */
   async stop(): Promise<void> {
     if (this.#starting) await this.deadlines.settles(this.#starting, this.stopTimeout);
     for (const hook of this.#started.toReversed()) await this.#stop(hook);
@@ -56,8 +56,8 @@ export class Lifecycle {
 }
 
 /**
- * This process begins to hear the signals that others send outside of transactions. Where the channel layer is away or does not answer, the
- * process starts all the same, but is not ready.
+ * Makes this process receive signals that others send outside of transactions. If the channel layer cannot be reached or does not answer,
+ * the process starts nevertheless, but is not ready.
  */
 export class Joining {
   #begun: Promise<void> | undefined;
@@ -71,12 +71,16 @@ export class Joining {
     private readonly timeLimit: number,
   ) {}
 
-  /** Whether it failed or took too long, and is not done yet. */
+  /** Whether joining failed or took too long, and is not done yet. */
   get isLate(): boolean {
     return this.#isLate;
   }
 
-  /** Done once, unless it fails. @throws what the channel layer throws in time, unless it is away: then it tells when it is back */
+  /**
+   * Joins once, unless it fails.
+   *
+   * @throws errors of the channel layer that come in time, unless it cannot be reached: then it reports when it is back
+   */
   begin(): Promise<void> {
     this.#begun ??= this.#begin().catch((error) => {
       this.#begun = undefined;

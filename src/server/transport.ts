@@ -1,24 +1,24 @@
-/** The text of a frame; over a network as its bytes in UTF-8, which a frame that waits need not be decoded for. */
+/** The text of a frame. Over a network it is the UTF-8 bytes, so that a waiting frame need not be decoded. */
 export type FrameText = string | Uint8Array;
 
-/** One socket as the server needs it: WebSocket frames over a network, or arrays in a spec. */
+/** One socket in the form that the server needs: WebSocket frames over a network, or arrays in a spec. */
 export interface Transport {
   /** Bytes that were sent and have not left the process yet. */
   readonly unsent: number;
   /**
-   * Sends frames, of text or binary, in one write; does nothing once the socket is closed. Returns whether their bytes have left
-   * the process, or never will.
+   * Sends text or binary frames in one write; does nothing after the socket has closed. Returns whether their bytes have left the process,
+   * or never will.
    *
-   * @param left where they have not, called once they have; never where the socket ends first
+   * @param left called when they have left, if they had not before; never called if the socket closes first
    */
   send(frames: readonly (string | Uint8Array)[], left: () => void): boolean;
-  /** Asks for a sign of life, which `onPong` tells of. A client answers the latest ping at least. */
+  /** Asks for a pong, which `onPong` reports. A client answers at least the latest ping. */
   ping(mark?: string): void;
-  /** Begins the closing handshake, behind what was sent. */
+  /** Begins the closing handshake, after the sent frames. */
   close(code: number, reason: string): void;
-  /** Reads nothing more from the network. Frames that were read already may still arrive. */
+  /** Stops reading from the network. Frames that were already read may still arrive. */
   pause(): void;
-  /** Reads again. */
+  /** Resumes reading. */
   resume(): void;
   /** Cuts the socket without a handshake. */
   terminate(): void;
@@ -26,17 +26,21 @@ export interface Transport {
   listen(listener: TransportListener): void;
 }
 
-/** What a transport calls: the server's end of one socket. */
+/** Callbacks of a transport: the server's end of one socket. */
 export interface TransportListener {
-  /** A whole text frame arrived. Frames come in the order in which they were sent. */
+  /** Called with a whole text frame. Frames come in the order in which they were sent. */
   onText(text: FrameText): void;
-  /** A whole binary frame arrived. */
+  /** Called with a whole binary frame. */
   onBinary(data: Uint8Array): void;
-  /** @param mark that of the ping */
+  /**
+   * Called with a pong.
+   *
+   * @param mark the mark of the ping
+   */
   onPong?(mark?: string): void;
-  /** A ping or pong arrived, whose payload has this many bytes, and which the transport answers by itself. */
+  /** Called for a ping or pong whose payload has this many bytes, and which the transport answers by itself. */
   onControl?(bytes: number): void;
-  /** Bytes arrived after the end of the conversation, such as those behind a frame that is none. */
+  /** Called for bytes after the end of the conversation, such as those after an invalid frame. */
   onIgnored?(bytes: number): void;
   /** Called exactly once. */
   onClose(code: number): void;

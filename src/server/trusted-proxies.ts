@@ -2,40 +2,40 @@ import { BlockList, isIP } from 'node:net';
 import type { HandshakeRequest } from '../scope/scope.js';
 import { unixPeer } from '../settings.js';
 
-/** A request with what trusted proxies say of its client. */
+/** A request with its client's facts from trusted proxies. */
 export interface ClientRequest extends HandshakeRequest {
   readonly encrypted: boolean;
-  /** What the limits of its address are counted by; undefined where it has none. */
+  /** The key by which the limits of its address are counted; undefined if it has no address. */
   readonly network: string | undefined;
 }
 
 /** The other end of a socket. */
 export interface Peer {
-  /** Without port and brackets; undefined where the socket has none any more. */
+  /** The address without port and brackets; undefined if the socket has closed. */
   readonly address: string | undefined;
-  /** What the limits of its address are counted by; undefined where it has none. */
+  /** The key by which the limits of its address are counted; undefined if it has no address. */
   readonly network: string | undefined;
   /** Whether it is a proxy whose headers count. */
   readonly isTrusted: boolean;
 }
 
 /**
- * The address, host and protocol of a request's client. A client may write what it likes into `X-Forwarded-*`, so these headers count only where
- * a trusted proxy opened the socket.
+ * Finds the address, host and protocol of a request's client. A client may send any `X-Forwarded-*`, so these headers only count if a
+ * trusted proxy opened the socket.
  */
 export class TrustedProxies {
-  /** Undefined where none is listed: most applications trust nobody, and a list is searched for each socket. */
+  /** Undefined if no proxy is listed, as in most applications: a list is searched for each socket. */
   readonly #networks: BlockList | undefined;
   readonly #trustsUnix: boolean;
 
-  /** @param proxies addresses and networks, such as `10.0.0.0/8`, and `unix:` for clients that come over a Unix socket */
+  /** @param proxies addresses and networks, such as `10.0.0.0/8`, and `unix:` for Unix sockets */
   constructor(proxies: readonly string[]) {
     this.#trustsUnix = proxies.includes(unixPeer);
     const networks = proxies.filter((one) => one !== unixPeer);
     this.#networks = networks.length === 0 ? undefined : listOf(networks);
   }
 
-  /** The request as the client made it: with its address, and the host and the protocol that it used. */
+  /** The request with the client's own address, host and protocol. */
   seenThrough(request: HandshakeRequest): ClientRequest {
     const { headers, encrypted = false } = request;
     const peer = this.peer(request.remoteAddress);
@@ -57,7 +57,7 @@ export class TrustedProxies {
     return { address, network: networkOf(address), isTrusted: this.#trusts(address) };
   }
 
-  /** @param address as `plainAddress` gives it */
+  /** @param address in the form of `plainAddress` */
   #trusts(address: string): boolean {
     if (address === unixPeer) return this.#trustsUnix;
     if (!this.#networks) return false;
@@ -65,7 +65,7 @@ export class TrustedProxies {
     return family !== 0 && this.#networks.check(address, family === 6 ? 'ipv6' : 'ipv4');
   }
 
-  /** Each proxy adds its own client at the end, so the list is read from there, as far as trusted proxies reach. */
+  /** The client's address. Each proxy adds its own client at the end, so the list is read from the end, as far as trusted proxies reach. */
   #clientBehind(proxy: string | undefined, headers: HandshakeRequest['headers']): string | undefined {
     let client = proxy;
     for (const before of valuesOf(headers['x-forwarded-for']).toReversed()) {
@@ -107,15 +107,15 @@ function clientRequest(
   };
 }
 
-/** The last of several values counts, because the proxy that opened the socket wrote it. Undefined where it is no host. */
+/** The last value, because the proxy that opened the socket wrote it. Undefined if it is no host. */
 function hostIn(header: string | string[] | undefined): string | undefined {
   const host = valuesOf(header).at(-1);
   if (host === undefined || !/^[\w.[\]:-]+$/.test(host)) return undefined;
-  // It may stand between `https://` and the path of a URL.
+  // It has to be valid between `https://` and the path of a URL.
   return URL.canParse(`http://${host}/`) ? host : undefined;
 }
 
-/** Some proxies say `wss` of an upgrade. Undefined where nothing known is said. */
+/** Whether the protocol has TLS; undefined for an unknown value. Some proxies send `wss` for an upgrade. */
 function isEncrypted(header: string | string[] | undefined): boolean | undefined {
   const protocol = valuesOf(header).at(-1)?.toLowerCase();
   if (protocol === 'https' || protocol === 'wss') return true;
@@ -130,7 +130,10 @@ function valuesOf(header: string | string[] | undefined): readonly string[] {
   return [header].flat().flatMap((line) => line.split(',').map((value) => value.trim()));
 }
 
-/** An IPv4 address that a server for both sees as `::ffff:192.0.2.1`; some proxies add a port, or brackets. */
+/**
+ * The address without port and brackets, which some proxies add, and without the prefix of an IPv4 address that a dual-stack server sees as
+ * `::ffff:192.0.2.1`.
+ */
 function plainAddress(address: string): string {
   if (isIP(address) === 4) return address;
   const [, bracketed] = /^\[([^\]]+)\](?::\d+)?$/.exec(address) ?? [];
@@ -139,7 +142,7 @@ function plainAddress(address: string): string {
   return bare.toLowerCase().startsWith('::ffff:') && isIP(bare.slice(7)) === 4 ? bare.slice(7) : bare;
 }
 
-/** What limits of an address are counted by: a client that has one IPv6 address has the 2^64 beside it. */
+/** The key by which limits count an address: a client with one IPv6 address also has the 2^64 beside it. */
 export function networkOf(address: string | undefined): string | undefined {
   if (address === undefined || isIP(address) !== 6) return address;
   const [head = '', tail] = address.split('%', 1).join('').toLowerCase().split('::');

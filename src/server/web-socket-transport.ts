@@ -6,15 +6,15 @@ import type { Logger } from '../logger.js';
 import type { Settings } from '../settings.js';
 import type { Transport, TransportListener } from './transport.js';
 
-/** Turns accepted upgrade requests into transports. The only file that knows `ws`. */
+/** Turns upgrade requests into transports. The only file that knows `ws`. */
 export class WebSocketAcceptor {
   readonly #server: Server<typeof HeardSocket>;
   readonly #failed: (error: Error) => void;
-  /** The subprotocol that was agreed on for the request that is being accepted. */
+  /** The selected subprotocol of the request that is being accepted. */
   #subprotocol: string | undefined;
 
   constructor({ maxPayload, limits }: Settings, logger: Logger) {
-    // Two of them are newer than the types of `ws`, which take no name that they do not know in a literal.
+    // Two of them are newer than the types of `ws`, which accept no unknown name in a literal.
     const newer = { maxPendingAutoPongs: limits.pendingPongs, closeTimeout: limits.closeHandshakeTime };
     this.#server = new WebSocketServer({
       ...newer,
@@ -30,7 +30,7 @@ export class WebSocketAcceptor {
     this.#failed = (error) => logger.debug('A socket failed.', { error });
   }
 
-  /** @throws ParseError where the request is no WebSocket handshake, which `ws` has answered, or the client is gone */
+  /** @throws ParseError if the request is no WebSocket handshake, which `ws` has answered, or if the client has disconnected */
   accept(request: IncomingMessage, socket: Duplex, head: Buffer, subprotocol: string | undefined): Transport {
     this.#subprotocol = subprotocol;
     const accepted: HeardSocket[] = [];
@@ -42,13 +42,13 @@ export class WebSocketAcceptor {
   }
 }
 
-/** A socket that knows its listener, so that the functions that listen to it are the same for all sockets. */
+/** A socket that knows its listener, so that all sockets share the functions that listen to them. */
 class HeardSocket extends WebSocket {
   listener: TransportListener | undefined;
-  /** The same socket, one layer below. */
+  /** The underlying stream of the socket. */
   stream: Duplex | undefined;
 
-  /** `ws` calls it too, at the client's close and at a frame that is none; what comes behind those it reads and drops. */
+  /** `ws` also calls this at the client's close and at an invalid frame; it reads and drops what comes after those. */
   override close(code?: number, reason?: string | Buffer): void {
     if (this.readyState === this.OPEN)
       this.stream?.on('data', ({ length }: Buffer) => this.listener?.onIgnored?.(length));
@@ -79,7 +79,7 @@ function onClose(this: WebSocket, code: number): void {
 }
 
 class WebSocketTransport implements Transport {
-  /** The same socket, one layer below. `ws` holds no frame back, as nothing is compressed, so both may write. */
+  /** The underlying stream of the socket. `ws` holds no frame back, because nothing is compressed, so both may write. */
   readonly #stream: Duplex;
 
   constructor(
@@ -101,14 +101,14 @@ class WebSocketTransport implements Transport {
     this.socket.on('message', onMessage).on('ping', onPing).on('pong', onPong).on('close', onClose).resume();
   }
 
-  /** One write of one piece: `ws` writes each frame by itself, header and payload apart, which costs more than all the rest. */
+  /** Writes all frames as one piece: `ws` writes each frame separately, header and payload apart, which costs more than all other work. */
   send(frames: readonly (string | Uint8Array)[], left: () => void): boolean {
     const stream = this.#stream;
     if (!this.#isOpen) return true;
     if (frames.every(isAscii)) stream.write(asLatin1(frames), 'latin1');
     else stream.write(Buffer.concat(frames.flatMap(asBytes)));
     if (stream.writableLength === 0) return true;
-    // Its callback comes after those bytes; a callback for each write would cost a turn of its own, and most leave at once.
+    // Its callback comes after those bytes. A callback for each write would cost a turn of its own, and most writes leave at once.
     stream.write('', left);
     return false;
   }
@@ -138,7 +138,7 @@ class WebSocketTransport implements Transport {
   }
 }
 
-/** The first byte of a frame that is a whole message: RFC 6455, 5.2. */
+/** The first byte of a frame with a whole message (RFC 6455, 5.2). */
 const wholeText = 0x81;
 const wholeBinary = 0x82;
 
@@ -146,7 +146,7 @@ function isAscii(frame: string | Uint8Array): frame is string {
   return typeof frame === 'string' && Buffer.byteLength(frame) === frame.length;
 }
 
-/** A character for each byte: no buffer has to be made. */
+/** The frames with one character per byte, so that no buffer is needed. */
 function asLatin1(frames: readonly string[]): string {
   let text = '';
   for (const frame of frames) text += String.fromCharCode(...header(wholeText, frame.length)) + frame;
@@ -158,7 +158,7 @@ function asBytes(frame: string | Uint8Array): Uint8Array[] {
   return [Uint8Array.from(header(typeof frame === 'string' ? wholeText : wholeBinary, payload.length)), payload];
 }
 
-/** A server masks nothing. A length has 7 bits, 16 or 64: RFC 6455, 5.2. */
+/** The header of a frame. A server masks nothing. A length has 7, 16 or 64 bits (RFC 6455, 5.2). */
 function header(first: number, length: number): number[] {
   if (length < 126) return [first, length];
   if (length < 65_536) return [first, 126, length >>> 8, length & 0xff];

@@ -10,28 +10,27 @@ import type { AnySignal } from '../signals/signal.js';
 
 /** Options of `writeChangeLog`. */
 export interface ChangeLogWriterOptions {
-  /** What `MikroORM.init` gave, with the entities of the applications. */
+  /** The result of `MikroORM.init`, with the entities of the applications. */
   readonly orm: OrmRoot;
-  /** Signals that this process sends; each has a name. Default: none. */
+  /** Signals that this process sends, each with a name. Default: none. */
   readonly signals?: readonly AnySignal[];
-  /** As in the applications: `preparedStatements` and `listen` where a pooler stands before the database. */
+  /** The settings of the applications' change log: `preparedStatements` and `listen`, if a pooler is in front of the database. */
   readonly settings?: Partial<ChangeLogSettings>;
-  /** Default: lines of JSON on the standard error output. */
+  /** The logger. Default: lines of JSON on standard error. */
   readonly logger?: Logger;
 }
 
-/** A process that only writes, as far as its commits are told. */
+/** A process that only writes, and whose commits reach the observers of the applications. */
 export interface ChangeLogWriter {
-  /** Announces writes that the ORM does not report, as the injected one does in applications. */
+  /** Announces writes that the ORM does not report, like the injected Announcer of applications. */
   readonly announcer: Announcer;
-  /** Ends it, once what was sent until now stands in the log. The ORM stays open. */
+  /** Ends it, after the change log has everything that was sent until now. The ORM stays open. */
   close(): Promise<void>;
 }
 
 /**
- * For a worker, a script or another HTTP service: from now on the observers of all applications are called for what this process commits. It
- * needs the entities and neither consumers nor routes. What is committed stands in the change log with the commit, whatever becomes of
- * the process behind it.
+ * Makes the commits of a worker, a script or another HTTP service reach the observers of all applications, from now on. The process needs
+ * the entities, but neither consumers nor routes. Changes are in the change log with their commit, even if the process ends right after it.
  *
  * ```ts
  * const orm = await MikroORM.init({ … });
@@ -41,9 +40,9 @@ export interface ChangeLogWriter {
  * await orm.close();
  * ```
  *
- * A signal that is sent in a transaction reaches the observers with its commit, any other at once.
+ * A signal that is sent in a transaction reaches the observers with its commit, any other signal at once.
  *
- * @throws ConfigurationError where the database cannot have the change log, and for a signal without a name
+ * @throws ConfigurationError if the database cannot have the change log, and for a signal without a name
  */
 export async function writeChangeLog(options: ChangeLogWriterOptions): Promise<ChangeLogWriter> {
   const { orm, signals = [], logger = new Logger() } = options;
@@ -75,7 +74,7 @@ export async function writeChangeLog(options: ChangeLogWriterOptions): Promise<C
   };
 }
 
-/** Observes nothing: the table of what applications observe says what is to be logged. */
+/** A user of the log that observes nothing: the table of observed models says what to log. */
 function writer(settings: ChangeLogSettings, logger: Logger): LogUser {
   return {
     reads: false,
