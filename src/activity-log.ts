@@ -5,20 +5,20 @@ import { Status } from './status.js';
 
 /** A request, and how it was answered. */
 export interface AnsweredRequest {
-  /** As the client named it; null where it named none. */
+  /** The action's name from the client; null if it sent none. */
   readonly action: string | null;
   readonly requestId: string | number | null;
-  /** Undefined where the connection ended first. */
+  /** The status of the reply; undefined if the connection ended first. */
   readonly status: number | undefined;
 }
 
-/** How long a request took, in milliseconds. */
+/** The times of a request, in milliseconds. */
 export interface RunTime {
   readonly duration: number;
   readonly isSlow: boolean;
 }
 
-/** As much of the message of a change as its line tells. */
+/** The part of a change's message that its line shows. */
 export interface AnnouncedChange {
   readonly observer: { readonly id: string };
   readonly commit: number;
@@ -27,36 +27,36 @@ export interface AnnouncedChange {
   readonly after: readonly string[];
 }
 
-/** An event that a subscription is not sent. */
+/** An event that was not sent to a subscription. */
 export interface WithheldEvent {
   readonly observer: string;
   readonly event: string;
   readonly pk: unknown;
   readonly requestId: string | number;
-  /** What decided so. */
+  /** The permission or query that withheld it. */
   readonly by: string;
 }
 
-/** What one commit was to one observer. */
+/** The events of one commit for one observer. */
 interface Events {
   readonly observer: string;
   readonly action: string;
   readonly rows: Set<string>;
   readonly groups: Set<string>;
-  /** How many events were sent, by their action. */
+  /** The number of sent events, by their action. */
   readonly sent: Map<string, number>;
 }
 
-/** For this many milliseconds the events of a commit are counted before their line is written. */
+/** Milliseconds in which the events of a commit are counted before their line is written. */
 const countedFor = 20;
 
-/** The longest that one name is in a line, and the most groups that a line names. */
+/** The longest name in a line in characters, and the most groups that a line names. */
 const longestName = 80;
 const mostGroups = 5;
 
 /**
- * Lines for developers: one per request, per subscription, per commit and observer, and per event that is withheld.
- * It exists only in development with the setting `log.actions` at `all`, so that each call costs production one check.
+ * Writes lines for developers: one per request, per subscription, per commit and observer, and per withheld event. It exists only in
+ * development with the setting `log.actions` at `all`, so that each call costs production one check.
  */
 export class ActivityLog {
   readonly #events = new Map<string, Events>();
@@ -69,9 +69,9 @@ export class ActivityLog {
   /**
    * `retrieve rooms #42 200 3 ms`
    *
-   * @param consumer its stream, or its class; undefined where the frame reached none
-   * @param error that the reply tells of
-   * @param time undefined where no action ran
+   * @param consumer its stream, or its class; undefined if the frame reached none
+   * @param error the reply's error
+   * @param time undefined if no action ran
    */
   request(
     { action, requestId, status }: AnsweredRequest,
@@ -104,12 +104,16 @@ export class ActivityLog {
     this.logger.info(line, user === undefined ? undefined : { user });
   }
 
-  /** A change is on its way. @param signal its name, where it is a signal */
+  /**
+   * Notes a change that is being delivered.
+   *
+   * @param signal its name, if it is a signal
+   */
   announced(change: AnnouncedChange, signal?: string): void {
     this.#eventsOf(change, signal);
   }
 
-  /** An event of a change was sent to one subscription: `event create RoomConsumer.onMessage 9 in room-1 -> 3 subscriptions`. */
+  /** Notes that an event of a change was sent to one subscription: `event create RoomConsumer.onMessage 9 in room-1 -> 3 subscriptions`. */
   sent(change: AnnouncedChange, action: string): void {
     const { sent } = this.#eventsOf(change, action);
     sent.set(action, (sent.get(action) ?? 0) + 1);
@@ -137,7 +141,7 @@ export class ActivityLog {
     for (const { observer, action, rows, groups, sent } of this.#events.values()) {
       const [row = ''] = rows;
       const what = `${observer}${rows.size === 1 ? row : ` ${rows.size} rows`}${inGroups(observer, [...groups])}`;
-      // A permission that takes longer than these lines wait for may still let it pass: that is a line of its own.
+      // A permission that takes longer than this may still allow the event, which then has a line of its own.
       if (sent.size === 0) this.logger.debug(`event ${action} ${what} -> no subscription so far`);
       const [one, several] = rows.size === 1 ? ['subscription', 'subscriptions'] : ['event', 'events'];
       for (const [name, count] of sent)
@@ -158,7 +162,7 @@ function rowOf(pk: unknown): string {
   return ` ${cut(typeof pk === 'object' ? JSON.stringify(pk) : String(pk))}`;
 }
 
-/** As the groups methods name them. */
+/** The groups with the names that the groups methods yield. */
 function inGroups(observer: string, groups: readonly string[]): string {
   const names = groups.slice(0, mostGroups).map((group) => cut(group.slice(observer.length + 1)));
   if (groups.length > mostGroups) names.push(`${groups.length - mostGroups} more`);

@@ -1,26 +1,23 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 
-/** What the running code works for: a request, or the delivery of an event. */
+/** The work that the running code belongs to: a request, or the delivery of an event. */
 export interface Work {
-  /** Stand in every log line that is written meanwhile: consumer, action, request id, path, user, trace. */
+  /** Fields of every log line that the work writes: consumer, action, request id, path, user, trace. */
   readonly logFields: Readonly<Record<string, unknown>>;
   /**
-   * Of a request: tells it from every other one of the process. A change bears the id of the request that made it, so that the
-   * connection that asked for it hears its reply first and the event after it.
+   * For a request: its id, unique in the process. A change has the id of the request that made it, so that the requesting connection gets
+   * its reply before the event.
    */
   readonly id?: string;
 }
 
-/** Undefined outside of any request and delivery. */
+/** The current work; undefined outside of any request and delivery. */
 export const currentWork = new AsyncLocalStorage<Work>();
 
-/** Nothing is ever run in it, so that it stays without a context. */
+/** A context without any work, because nothing ever runs in it. */
 const outside = new AsyncResource('signalbox.outside');
 
-/**
- * Runs work outside of the request, the transaction and the trace of the caller. What is detached is what there is when this module is
- * loaded, where there is none of them.
- */
+/** Runs work outside of the caller's request, transaction and trace: in the async context in which this module was loaded. */
 export const runDetached: <T>(work: () => T) => T = keepsSnapshots() ? AsyncLocalStorage.snapshot() : runInNewScope;
 
 function runInNewScope<T>(work: () => T): T {
@@ -28,7 +25,10 @@ function runInNewScope<T>(work: () => T): T {
   return scope.runInAsyncScope(work);
 }
 
-/** Before Node 24, `run` writes into the scope of a snapshot, and the same snapshot within it finds what was written. */
+/**
+ * Whether snapshots of async contexts are reliable. Before Node 24, `run` writes into the scope of a snapshot, and the same snapshot inside
+ * of it reads what was written.
+ */
 function keepsSnapshots(): boolean {
   const probe = new AsyncLocalStorage<true>();
   const snapshot = AsyncLocalStorage.snapshot();

@@ -1,22 +1,22 @@
 import { runDetached } from './async-context.js';
 
-/** A call that `Clock.after` has put off. */
+/** A scheduled call of `Clock.after`. */
 export interface Timer {
-  /** The callback is not called any more. Does nothing once it was called. */
+  /** Cancels the call. Does nothing after it. */
   cancel(): void;
 }
 
 /** The longest delay of `setTimeout`, in milliseconds; a longer one would fire at once. */
 export const longestDelay = 2_147_483_647;
 
-/** What time it is, and what happens later. Inject it; the testing kit has one that a spec moves by hand. */
+/** The time, and timers. Inject it; the testing kit has a clock that a spec moves by hand. */
 export class Clock {
-  /** The date and time of the system. It may leap when the system's time is set: take `elapsed` for durations. */
+  /** The date and time of the system. It may jump when the system's time is set; use `elapsed` for durations. */
   now(): Date {
     return new Date();
   }
 
-  /** Milliseconds since some moment, for durations. Unlike `now` it never leaps, also where the system's time is set. */
+  /** Milliseconds since an arbitrary moment, for durations. Unlike `now` it never jumps when the system's time is set. */
   elapsed(): number {
     return performance.now();
   }
@@ -29,19 +29,19 @@ export class Clock {
   }
 }
 
-/** Something that has to end in time. */
+/** Work with a time limit. */
 export interface Expiring {
-  /** Whether it has ended, so that its time limit is of no interest any more. */
+  /** Whether it has ended, so that its time limit no longer matters. */
   readonly isOver: boolean;
-  /** When it is due, by `Clock.elapsed`; set by `Deadlines`. */
+  /** When its time is over, by `Clock.elapsed`; set by `Deadlines`. */
   due: number;
-  /** Set by `Deadlines` where it outlasts the turn of the event loop in which it began; the code that ends the work cancels it. */
+  /** Set by `Deadlines` if it outlasts the turn of the event loop in which it began; the code that ends the work cancels it. */
   timer: Timer | undefined;
-  /** Called once where it has not ended in time. */
+  /** Called once if it has not ended in time. */
   expire(): void;
 }
 
-/** What `limit` rejects with, and what is called with the error of work that fails after it was given up. */
+/** The error with which `limit` rejects, and a callback for a later error of the work. */
 export interface Limit {
   readonly milliseconds: number;
   readonly error: () => Error;
@@ -49,8 +49,8 @@ export interface Limit {
 }
 
 /**
- * The one way to give work a time limit. Nearly all work is over within the turn of the event loop in which it began, be it a
- * request or the delivery of an event; that costs an entry in a list, and no timer.
+ * The one way to give work a time limit. Nearly all work ends within the turn of the event loop in which it began, be it a request or the
+ * delivery of an event; then the limit costs an entry in a list, and no timer.
  */
 export class Deadlines {
   #begun: Expiring[] = [];
@@ -65,9 +65,9 @@ export class Deadlines {
   }
 
   /**
-   * Settles with the work, or rejects when its time is over. The work goes on all the same.
+   * Settles with the work, or rejects when its time is over, while the work continues.
    *
-   * @throws what `limit.error` makes
+   * @throws the error that `limit.error` makes
    */
   limit<T>(work: Promise<T>, { milliseconds, error, onLate = () => {} }: Limit): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -87,7 +87,7 @@ export class Deadlines {
     });
   }
 
-  /** Whether the work settles, either way, within this many milliseconds. Keeps the process alive meanwhile. */
+  /** Whether the work settles within this many milliseconds, fulfilled or rejected. Keeps the process alive meanwhile. */
   async settles(work: Promise<unknown>, milliseconds: number): Promise<boolean> {
     const { promise: late, resolve } = Promise.withResolvers<false>();
     const timer = this.clock.after(milliseconds, () => resolve(false));
@@ -136,5 +136,5 @@ class Running implements Expiring {
   }
 }
 
-/** Deadlines by the time of the machine, for what has to end although a spec stands the clock of the application still. */
+/** Deadlines by the machine's time, for work that has to end even if a spec stops the application's clock. */
 export const machineDeadlines = new Deadlines(new Clock());

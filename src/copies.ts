@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { ConfigurationError } from './errors.js';
 import { bearsForeignNotes, type Class } from './metadata.js';
 
-/** Where this copy of Signalbox is installed. */
+/** The folder where this copy of Signalbox is installed. */
 export const ownFolder = resolve(fileURLToPath(new URL('../', import.meta.url)));
 
 /** An installed package. */
@@ -19,7 +19,7 @@ export interface InstalledPackage {
   readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>;
 }
 
-/** As Node.js looks a package up: in the node_modules of the folder and of those above it. */
+/** Finds a package as Node.js does: in the node_modules of the folder and of its parents. */
 export function findPackage(name: string, folder: string): InstalledPackage | undefined {
   for (const modules of nodeModulesOf(folder)) {
     const found = readPackage(join(modules, name));
@@ -40,7 +40,7 @@ export function readPackage(folder: string): InstalledPackage | undefined {
   return { ...JSON.parse(readFileSync(path, 'utf8')), folder: realpathSync(folder) };
 }
 
-/** The copies of Signalbox in this process, by their folders. Every copy finds the same set. */
+/** The copies of Signalbox in this process, by their folders. All copies share one set. */
 const copiesKey = Symbol.for('signalbox:copies');
 const globals = globalThis as { [copiesKey]?: Set<string> };
 globals[copiesKey] ??= new Set();
@@ -51,15 +51,18 @@ export function otherSignalboxes(): readonly string[] {
   return [...(globals[copiesKey] ?? [])].filter((folder) => folder !== ownFolder);
 }
 
-/** Where a class of the framework says which copy it belongs to; classes that extend it inherit the mark. */
+/** The property of a framework class that names its copy; subclasses inherit it. */
 const ownerKey = Symbol.for('signalbox:copy');
 
-/** Marks classes of the framework, so that another copy knows them for what they are. */
+/** Marks classes of the framework, so that another copy recognizes them. */
 export function markClasses(classes: readonly Class[]): void {
   for (const each of classes) Object.defineProperty(each, ownerKey, { value: ownFolder, configurable: true });
 }
 
-/** @throws ConfigurationError for a class of another copy of Signalbox, one that extends such a class, and one that bears decorators of it */
+/**
+ * @throws ConfigurationError for a class of another copy of Signalbox, a class that extends one, and a class with decorators of another
+ * copy
+ */
 export function checkClassIsOurs(given: Class): void {
   const owner: unknown = Reflect.get(given, ownerKey);
   if (owner !== undefined && owner !== ownFolder)
@@ -74,7 +77,7 @@ export function loadedModules(name: string, module: string): ReadonlyMap<string,
   const loaded = new Map<string, Readonly<Record<string, unknown>>>();
   const { cache } = createRequire(import.meta.url);
   const file = basename(module);
-  // Some thousand paths, for each class that is checked: few of them end like this.
+  // There are some thousand paths, for each class that is checked; few of them end like this.
   for (const path of Object.keys(cache).filter((each) => each.endsWith(file))) {
     const found = cache[path];
     if (found && path.replaceAll('\\', '/').endsWith(`/node_modules/${name}/${module}`))
@@ -84,9 +87,9 @@ export function loadedModules(name: string, module: string): ReadonlyMap<string,
 }
 
 /**
- * What is thrown where a class depends on another copy of a package than Signalbox does.
+ * The error for a class that depends on another copy of a package than Signalbox does.
  *
- * @param finding what the class has to do with the other copy, with its folder
+ * @param finding the relation of the class to the other copy, with its folder
  * @param folder of the copy that Signalbox uses
  */
 export function secondCopy(className: string, name: string, finding: string, folder: string): ConfigurationError {

@@ -3,7 +3,7 @@ import { Status } from './status.js';
 /** One entry of a reply's `errors`: a sentence, or the texts of each field. Nested fields are paths: `lines.0.amount`. */
 export type ErrorDetail = string | Readonly<Record<string, readonly string[]>>;
 
-/** The root of everything that Signalbox throws. */
+/** The base class of all errors that Signalbox throws. */
 export abstract class SignalboxError extends Error {
   /** The name of the class. */
   override get name(): string {
@@ -11,22 +11,20 @@ export abstract class SignalboxError extends Error {
   }
 }
 
-/** Second parameter of `new ApiError(detail, options)`. */
+/** Options of an ApiError: the second parameter of `new ApiError(detail, options)`. */
 export interface ApiErrorOptions {
-  /** The `errors` of the reply. Default: the sentence alone. */
+  /** The `errors` of the reply. Default: only the sentence. */
   readonly errors?: readonly ErrorDetail[];
-  /** What was thrown in the first place. It stands in the log, and no client sees it. */
+  /** The original error. The log shows it, clients never see it. */
   readonly cause?: unknown;
-  /** In how many milliseconds it is worth another try: `retry_after_ms` of the reply's data, or Retry-After of a refused upgrade. */
+  /** Suggested retry delay in ms: `retry_after_ms` of the reply's data, or Retry-After of a refused upgrade. */
   readonly retryAfter?: number;
-  /** What a developer would have to change for it not to be thrown. It stands in the log, and no client sees it. */
+  /** How a developer can avoid the error. The log shows it, clients never see it. */
   readonly remedy?: string | undefined;
 }
 
 /**
- * An error that is the client's to know: its status, its code and its texts are sent as they are.
- *
- * Applications add their own by a subclass:
+ * An error for the client: its status, its code and its texts are sent. Applications add their own as subclasses:
  *
  * ```ts
  * class RoomFull extends ApiError {
@@ -36,28 +34,29 @@ export interface ApiErrorOptions {
  * }
  * ```
  *
- * `throw new RoomFull()` in an action is answered with
- * `{"errors": ["This room is full."], "data": null, "action": "join", "response_status": 409, "request_id": 1, "code": "room_full"}`.
+ * `throw new RoomFull()` in an action is answered with `{"errors": ["This room is full."], "data": null, "action": "join",
+ * "response_status": 409, "request_id": 1, "code": "room_full"}`.
  */
 export class ApiError extends SignalboxError {
-  /** The `response_status` of the reply, or the HTTP status of a refused upgrade. Default 500. */
+  /** The `response_status` of the reply, or the HTTP status of a refused upgrade. Default: 500. */
   static readonly status: number = Status.serverError;
-  /** A stable machine word. Once published it never changes its meaning. */
+  /** A stable word for programs. After its publication its meaning never changes. */
   static readonly code: string = 'error';
   /** The sentence of an error that was thrown without one. */
   static readonly detail: string = 'A server error occurred.';
 
   /** The status of its class. */
   readonly status: number;
+  /** The code of its class. */
   readonly code: string;
   /** The `errors` of the reply. */
   readonly errors: readonly ErrorDetail[];
   /**
-   * In milliseconds: `retry_after_ms` of the reply's data, or Retry-After of a refused upgrade; undefined where waiting does not
+   * Suggested retry delay in ms: `retry_after_ms` of the reply's data, or Retry-After of a refused upgrade; undefined if waiting does not
    * help.
    */
   readonly retryAfter: number | undefined;
-  /** What a developer would have to change. It stands in the log, and no client sees it. */
+  /** How a developer can avoid the error. The log shows it, clients never see it. */
   readonly remedy: string | undefined;
 
   constructor(detail?: string, { errors, cause, retryAfter, remedy }: ApiErrorOptions = {}) {
@@ -71,14 +70,14 @@ export class ApiError extends SignalboxError {
   }
 }
 
-/** The frame is no JSON, or no request. */
+/** The frame is no JSON, or no valid request. */
 export class ParseError extends ApiError {
   static override readonly status = Status.badRequest;
   static override readonly code: string = 'parse_error';
   static override readonly detail: string = 'Malformed request.';
 }
 
-/** What came does not pass the rules; `errors` holds `{field: [texts]}`. */
+/** The client's data break the rules; `errors` holds `{field: [texts]}`. */
 export class ValidationFailed extends ApiError {
   static override readonly status = Status.badRequest;
   static override readonly code: string = 'validation_failed';
@@ -93,34 +92,34 @@ export class ValidationFailed extends ApiError {
   }
 }
 
-/** The client is not logged in, and has to be. */
+/** The action or connection needs a logged-in user. */
 export class NotAuthenticated extends ApiError {
   static override readonly status = Status.unauthorized;
   static override readonly code: string = 'not_authenticated';
   static override readonly detail: string = 'Authentication credentials were not provided.';
 }
 
-/** The session or token has expired; a fresh token, or a new login, helps. */
+/** The session or token has expired; the client needs a fresh token, or a new login. */
 export class SessionExpired extends NotAuthenticated {
   static override readonly code: string = 'session_expired';
   static override readonly detail: string = 'The session has expired.';
 }
 
-/** The caller may not do this. */
+/** The client may not do this. */
 export class PermissionDenied extends ApiError {
   static override readonly status = Status.forbidden;
   static override readonly code: string = 'permission_denied';
   static override readonly detail: string = 'You do not have permission to perform this action.';
 }
 
-/** What let a client subscribe does not hold any more: its subscription has ended. */
+/** The client's right to a subscription has ended, and the subscription with it. */
 export class Revoked extends ApiError {
   static override readonly status = Status.forbidden;
   static override readonly code: string = 'revoked';
   static override readonly detail: string = 'You may no longer follow this.';
 }
 
-/** There is no such object, or the client may not know that there is. */
+/** There is no such object, or the client may not know that it exists. */
 export class NotFound extends ApiError {
   static override readonly status = Status.notFound;
   static override readonly code: string = 'not_found';
@@ -133,7 +132,7 @@ export class StreamNotFound extends NotFound {
 
   /**
    * @param open the streams that the client may use
-   * @param near names that the client may have meant, which a second text lists
+   * @param near similar names, which a second text lists
    */
   static named(stream: string, open: readonly string[], near: readonly string[] = []): StreamNotFound {
     const list = open.length > 0 ? ` There are: ${open.join(', ')}.` : '';
@@ -141,46 +140,46 @@ export class StreamNotFound extends NotFound {
   }
 }
 
-/** The consumer of this stream closed it; the other streams live. */
+/** The consumer of this stream has closed it; the other streams stay open. */
 export class StreamClosed extends ApiError {
   static override readonly status = Status.gone;
   static override readonly code: string = 'stream_closed';
   static override readonly detail: string = 'This stream is closed.';
 }
 
-/** No action of that name. The texts are DCRF's. */
+/** No action has this name. The texts are DCRF's. */
 export class ActionNotFound extends ApiError {
   static override readonly status = Status.methodNotAllowed;
   static override readonly code: string = 'action_not_found';
   static override readonly detail: string = 'Unable to find action in message body.';
 
-  /** @param near names that the client may have meant, which a second text lists */
+  /** @param near similar names, which a second text lists */
   static named(action: string, near: readonly string[] = []): ActionNotFound {
     return new ActionNotFound(...withNearNames(`Method "${action}" not allowed.`, near));
   }
 }
 
-/** What an error is made of that has a text, and a second one where there are near names. */
+/** The parameters of an error with a text, and a second text if there are similar names. */
 function withNearNames(text: string, near: readonly string[]): [detail: string, options?: ApiErrorOptions] {
   if (near.length === 0) return [text];
   return [text, { errors: [text, `Did you mean ${near.map((name) => `"${name}"`).join(' or ')}?`] }];
 }
 
-/** The request contradicts what is stored: a value that has to be unique, a row changed meanwhile. */
+/** The request conflicts with stored data: a duplicate of a unique value, or a row that has changed meanwhile. */
 export class Conflict extends ApiError {
   static override readonly status = Status.conflict;
   static override readonly code: string = 'conflict';
   static override readonly detail: string = 'The request conflicts with the current state.';
 }
 
-/** A client asks for more than it may; see `docs/limits.md`. */
+/** The client exceeds a limit; see `docs/limits.md`. */
 export class Throttled extends ApiError {
   static override readonly status = Status.tooManyRequests;
   static override readonly code: string = 'throttled';
   static override readonly detail: string = 'Request was throttled.';
 }
 
-/** The process has as many connections as it takes, or takes no more at this moment. */
+/** The process has as many connections as allowed, or accepts no more at the moment. */
 export class Overloaded extends ApiError {
   static override readonly status = Status.unavailable;
   static override readonly code: string = 'overloaded';
@@ -203,7 +202,7 @@ export class ServerClosing extends ApiError {
 
 /**
  * The database cannot be reached, or ended the connection. The request took no effect unless it is an action without a transaction;
- * `retry_after_ms` says when to send it again.
+ * `retry_after_ms` suggests when to repeat it.
  */
 export class Unavailable extends ApiError {
   static override readonly status = Status.unavailable;
@@ -212,8 +211,8 @@ export class Unavailable extends ApiError {
 }
 
 /**
- * The connection to the database broke while it committed: the request took effect, or it did not. A client finds out before it
- * repeats what may not happen twice.
+ * The connection to the database was lost during a commit: the request may or may not have taken effect. The client should check that
+ * before it repeats something that must not happen twice.
  */
 export class OutcomeUnknown extends ApiError {
   static override readonly status = Status.unavailable;
@@ -223,8 +222,8 @@ export class OutcomeUnknown extends ApiError {
 }
 
 /**
- * The channel layer cannot be reached, or takes no more at this moment. What needs it did not happen, or is not known to have happened;
- * `retry_after_ms` says when to try again. What does not need it goes on.
+ * The channel layer cannot be reached, or accepts no more at the moment. The work that needs it did not happen, or may have happened;
+ * `retry_after_ms` suggests when to repeat it. Other work is not affected.
  */
 export class ChannelLayerUnavailable extends ApiError {
   static override readonly status = Status.unavailable;
@@ -232,64 +231,65 @@ export class ChannelLayerUnavailable extends ApiError {
   static override readonly detail: string = 'The channel layer cannot be reached. Try again later.';
 
   constructor(detail?: string, options: ApiErrorOptions = {}) {
-    // Random, so that the clients that were refused do not all come back at once.
+    // Random, so that refused clients do not all return at once.
     super(detail, { retryAfter: 1_000 + Math.random() * 2_000, ...options });
   }
 }
 
-/** An upgrade was not answered within `handshakeTimeLimit`, or the permissions to connect not, when they were asked again. */
+/** An upgrade, or repeated connect permissions, took longer than `handshakeTimeLimit`. */
 export class HandshakeTimedOut extends ApiError {
   static override readonly status = Status.unavailable;
   static override readonly code: string = 'handshake_timed_out';
   static override readonly detail: string = 'The server took too long to answer. Try again later.';
 }
 
-/** The action ran past its time limit. */
+/** The action exceeded its time limit. */
 export class TimeLimitExceeded extends ApiError {
   static override readonly status = Status.timeLimit;
   static override readonly code: string = 'time_limit_exceeded';
   static override readonly detail: string = 'The action exceeded its time limit.';
 }
 
-/** What a client is answered where an error is unexpected. The correlation id is in the log beside the whole error. */
+/** The reply for an unexpected error. The log shows the whole error with the correlation id. */
 export class UnexpectedError extends ApiError {
   static override readonly code: string = 'server_error';
 
-  constructor(readonly correlationId: string) {
+  constructor(
+    /** The id under which the log has the whole error. */
+    readonly correlationId: string,
+  ) {
     super(`A server error occurred. Correlation id: ${correlationId}.`);
   }
 }
 
-/** The socket is gone. It is never sent; it is the reason of an aborted signal. */
+/** The client has disconnected. It is never sent; it is the reason of an aborted signal. */
 export class Disconnected extends SignalboxError {}
 
 /** The four parts of a ConfigurationError's sentence: `Class.member: reason remedy`. */
 export interface ConfigurationFault {
-  /** The name of the class, function or option object that holds the mistake. */
+  /** The class, function or option object with the mistake. */
   readonly class: string;
-  /** The method, property or option; absent where the class as a whole is meant. */
+  /** The method, property or option; undefined if the whole class is meant. */
   readonly member?: string;
-  /** What is wrong, as the rest of a sentence: `has no rule.` */
+  /** The mistake, as the rest of a sentence: `has no rule.` */
   readonly reason: string;
-  /** What to do, as a sentence: `Decorate it with @Length().` */
+  /** The remedy, as a sentence: `Decorate it with @Length().` */
   readonly remedy: string;
 }
 
-/** A mistake in the application's declarations, found where the class is defined or when the application starts. */
+/** A mistake in the application's declarations, found when the class is defined or when the application starts. */
 export class ConfigurationError extends SignalboxError {
   constructor({ class: className, member, reason, remedy }: ConfigurationFault, options?: ErrorOptions) {
     super(`${member === undefined ? className : `${className}.${member}`}: ${reason} ${remedy}`, options);
   }
 }
 
-/** A message for the channel layer is longer than the layer takes. It was not sent. */
+/** A message is longer than the channel layer allows. It was not sent. */
 export class MessageTooLarge extends SignalboxError {
-  /**
-   * @param size of the message as JSON, in bytes
-   * @param limit the layer's, in bytes
-   */
   constructor(
+    /** The size of the message as JSON, in bytes. */
     readonly size: number,
+    /** The largest size that the layer accepts, in bytes. */
     readonly limit: number,
   ) {
     super(
@@ -299,7 +299,7 @@ export class MessageTooLarge extends SignalboxError {
   }
 }
 
-/** An action without a transaction returned before it flushed what it changed; answered as a `server_error`. */
+/** An action without a transaction returned before it flushed its changes; the client gets a `server_error`. */
 export class UnflushedChanges extends SignalboxError {
   /** @param changes such as `Room.name`, `Room.members`, `new Room`, `removed Room` */
   constructor(consumer: string, action: string, changes: readonly string[]) {

@@ -61,7 +61,7 @@ export {
   StreamedList,
   type StreamedListActions,
 } from './consumers/model-list.js';
-// The interfaces of the mixins too: a compiler that emits declarations has to name them where an application exports a consumer.
+// The interfaces of the mixins are exported too: a compiler that emits declarations has to name them if an application exports a consumer.
 export {
   Create,
   type CreateActions,
@@ -168,7 +168,7 @@ export { ActionContext } from './scope/action-context.js';
 export type { ParameterSchema, PathParams } from './scope/route-parameters.js';
 export { type HandshakeRequest, Scope } from './scope/scope.js';
 export type { ScopeMiddleware, ScopeMiddlewareClass } from './scope/scope-middleware.js';
-// With a star, because only then applications can add to `ScopeTypes` by declaration merging.
+// A star export, because only then can applications add to `ScopeTypes` by declaration merging.
 export * from './scope/scope-types.js';
 export type { FieldRights } from './serializers/field-rights.js';
 export { BaseModelSerializer, ModelSerializer, type ModelSerializerClass } from './serializers/model-serializer.js';

@@ -5,30 +5,29 @@ import { Redaction } from './redaction.js';
 import { defaultSettings } from './settings.js';
 import { Status } from './status.js';
 
-/** What a log entry has beside its message. Values of fields whose names hold a secret are redacted (setting `log.redacted`). */
+/** Fields of a log entry beside its message. Values of fields with secret names are redacted (setting `log.redacted`). */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 const levels = ['debug', 'info', 'warn', 'error'] as const;
 /** From the lowest to the highest: `debug`, `info`, `warn`, `error`. */
 export type LogLevel = (typeof levels)[number];
 
-/** How much of what a client may have sent gets into the log, in characters. */
+/** How much text from clients one log entry shows, in characters. */
 export interface LogLimits {
-  /** Characters of one text; what follows is counted, not shown. Default 1 000. */
+  /** Characters of one text; the rest is counted, not shown. Default: 1 000. */
   readonly text: number;
-  /** Characters of the stack of an error. Default 8 000. */
+  /** Characters of an error's stack. Default: 8 000. */
   readonly stack: number;
-  /** Characters of a line; a longer one keeps its head and the beginning of its fields. Default 32 768. */
+  /** Characters of a line; a longer one keeps its head and the beginning of its fields. Default: 32 768. */
   readonly line: number;
 }
 
 export const defaultLimits: LogLimits = { text: 1_000, stack: 8_000, line: 32_768 };
 
 /**
- * Everything that clients do not see: one JSON object a line, on standard error. Line breaks, control characters and
- * signs that turn the direction of writing are escaped inside values, so that a client cannot forge an entry, and long texts
- * are cut. Extend it and register your own to send them elsewhere:
- * `container.register(Logger, { useClass: MyLogger })`.
+ * Writes one JSON object per line to standard error. Line breaks, control characters and characters that change the direction of writing
+ * are escaped inside values, so that a client cannot forge an entry, and long texts are cut. Extend it and register your own to send
+ * entries elsewhere: `container.register(Logger, { useClass: MyLogger })`.
  */
 export class Logger {
   readonly #floor: number;
@@ -37,8 +36,8 @@ export class Logger {
   readonly #redaction: Redaction;
 
   /**
-   * @param level the lowest level that is written; default `info`
-   * @param redacted parts of the names of fields that hold secrets; default those of the setting `log.redacted`
+   * @param level the lowest written level; default: `info`
+   * @param redacted parts of the names of fields that hold secrets; default: the setting `log.redacted`
    */
   constructor(
     level: LogLevel = 'info',
@@ -52,32 +51,32 @@ export class Logger {
     this.#redaction = new Redaction(redacted);
   }
 
-  /** For developers: dropped kwargs, refused tokens. Written only where the level is `debug`. */
+  /** For developers: dropped kwargs, refused tokens. Written only at level `debug`. */
   debug(message: string, fields?: LogFields): void {
     this.#log('debug', message, fields);
   }
 
-  /** What happens in normal operation: start, end, and requests where the setting `log.actions` asks for them. */
+  /** Normal operation: start, end, and requests if the setting `log.actions` includes them. */
   info(message: string, fields?: LogFields): void {
     this.#log('info', message, fields);
   }
 
-  /** What works for now and wants attention. */
+  /** A condition that works for now, but needs attention. */
   warn(message: string, fields?: LogFields): void {
     this.#log('warn', message, fields);
   }
 
-  /** What failed. An `error` among the fields is written with its stack and causes. */
+  /** A failure. An `error` among the fields is written with its stack and causes. */
   error(message: string, fields?: LogFields): void {
     this.#log('error', message, fields);
   }
 
-  /** Whether entries of this level are written: what is costly to put into words need not be, where they are not. */
+  /** Whether entries of this level are written; if not, callers can skip preparing costly ones. */
   isLevelEnabled(level: LogLevel): boolean {
     return levels.indexOf(level) >= this.#floor;
   }
 
-  /** A log that fails must not make the work fail that it reports. */
+  /** Writes an entry. If the log fails, the reported work must not fail. */
   #log(level: LogLevel, message: string, fields?: LogFields): void {
     try {
       this.log(level, message, fields && this.#redaction.apply(fields));
@@ -87,12 +86,12 @@ export class Logger {
     }
   }
 
-  /** Which request is being worked for: its consumer, action, request id, path, user and trace. Empty outside of any. */
+  /** The fields of the current work: its consumer, action, request id, path, user and trace. Empty outside of any. */
   protected get context(): LogFields {
     return currentWork.getStore()?.logFields ?? {};
   }
 
-  /** All four levels end here; secrets are redacted by then. */
+  /** Writes an entry of any level; its secrets are already redacted. Override it to write elsewhere. */
   protected log(level: LogLevel, message: string, fields: LogFields = {}): void {
     if (!this.isLevelEnabled(level)) return;
     const head = { time: new Date().toISOString(), level, message };
@@ -100,10 +99,10 @@ export class Logger {
   }
 }
 
-/** Signs that terminals and log viewers obey; JSON escapes only some of them. */
+/** Characters that terminals and log viewers interpret; JSON escapes only some of them. */
 const obeyed = /[\p{Cc}\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/gu;
 
-/** The text with these signs escaped as in JSON, so that it stays on one line and forges nothing. */
+/** The text with these characters escaped as in JSON, so that it stays on one line and forges nothing. */
 export function escaped(text: string): string {
   return text.replace(obeyed, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
@@ -114,7 +113,7 @@ function toLine(head: LogFields, fields: LogFields, limits: LogLimits): string {
   return escaped(json);
 }
 
-/** A field that is no JSON is shown as Node shows it: the log has to take whatever went wrong. */
+/** The entry as JSON. A field that JSON cannot show is shown as in Node's console, because the log has to accept any value. */
 export function toJson(entry: LogFields, limits: LogLimits): string {
   const replace = (key: string, value: unknown): unknown => jsonValue(key, value, limits);
   try {
@@ -150,7 +149,7 @@ function inspected(value: unknown): string {
 function jsonValue(key: string, value: unknown, limits: LogLimits): unknown {
   if (typeof value === 'string') return shortened(value, key === 'stack' ? limits.stack : limits.text);
   if (typeof value === 'bigint') return String(value);
-  // Application code threw it.
+  // The application threw undefined.
   if (value === undefined && key === 'error') return 'undefined';
   if (typeof value === 'symbol' || typeof value === 'function') return inspected(value);
   return value instanceof Error ? errorFields(value) : value;
@@ -164,7 +163,7 @@ export interface ErrorFields {
   readonly errors?: readonly unknown[];
 }
 
-/** What the log shows of an error. A client's mistake (4xx) has no stack: no line of code is at fault. */
+/** The fields of an error. A client's mistake (4xx) has no stack, because no line of code is at fault. */
 export function errorFields(error: Error): ErrorFields {
   const { name, message, stack, cause } = error;
   if (error instanceof ApiError && error.status < Status.serverError) {

@@ -1,17 +1,17 @@
-/** A class, abstract ones included. */
+/** A class, including abstract ones. */
 // biome-ignore lint/suspicious/noExplicitAny: only `any` accepts constructors of every parameter list
 export type Class<T = object> = abstract new (...args: any[]) => T;
 
-/** A class that can be built. */
+/** A class that can be instantiated. */
 // biome-ignore lint/suspicious/noExplicitAny: only `any` accepts constructors of every parameter list
 export type ConcreteClass<T = object> = new (...args: any[]) => T;
 
-/** Under which the notes of this copy of the framework lie. */
+/** The keys of this copy's metadata. */
 const noteKeys = new Set<symbol>();
 
 /**
- * One kind of note that decorators write on members. Notes live on the prototype that declares the member, never in a
- * global table, so that a class carries its own and a spec has nothing to reset.
+ * Metadata of one kind that decorators write on members. It lives on the prototype that declares the member, never in a global table, so
+ * that a class carries its own metadata and a spec has nothing to reset.
  */
 export class MemberMetadata<T> {
   readonly #key: symbol;
@@ -27,7 +27,7 @@ export class MemberMetadata<T> {
     Object.defineProperty(prototype, this.#key, { value: notes, configurable: true });
   }
 
-  /** The notes of a class and of those it extends; the most derived one wins. */
+  /** The metadata of a class and of the classes it extends; the most derived class has precedence. */
   read(owner: Class): ReadonlyMap<string, T> {
     const notes = new Map<string, T>();
     for (const prototype of prototypesOf(owner)) {
@@ -36,7 +36,7 @@ export class MemberMetadata<T> {
     return notes;
   }
 
-  /** Whether the class itself bears a note on the member. */
+  /** Whether the class itself has metadata on the member. */
   isOn(owner: Class, member: string): boolean {
     return this.#own(owner.prototype)?.has(member) ?? false;
   }
@@ -46,7 +46,7 @@ export class MemberMetadata<T> {
   }
 }
 
-/** One kind of note that decorators write on classes. */
+/** Metadata of one kind that decorators write on classes. */
 export class ClassMetadata<T> {
   readonly #notes: MemberMetadata<T>;
 
@@ -58,18 +58,18 @@ export class ClassMetadata<T> {
     this.#notes.write(owner.prototype, 'constructor', note);
   }
 
-  /** The note of the class, or of the nearest one it extends. */
+  /** The metadata of the class, or of the nearest class that it extends. */
   find(owner: Class): T | undefined {
     return this.#notes.read(owner).get('constructor');
   }
 
-  /** Whether the class itself bears the note. */
+  /** Whether the class itself has the metadata. */
   isOn(owner: Class): boolean {
     return this.#notes.isOn(owner, 'constructor');
   }
 }
 
-/** Whether decorators of another copy of the framework wrote notes on a class or on one that it extends: this copy does not find them. */
+/** Whether decorators of another copy of the framework wrote metadata on a class or on one that it extends: this copy does not find it. */
 export function bearsForeignNotes(owner: Class): boolean {
   return prototypesOf(owner).some((prototype) =>
     Object.getOwnPropertySymbols(prototype).some(

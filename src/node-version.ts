@@ -1,7 +1,7 @@
 import { ConfigurationError } from './errors.js';
 
-// What package.json says under `engines`, of which npm only warns. On an older Node the first function that is missing would fail, late and
-// without its reason. It is the first import of index.ts.
+// Checks the version in `engines` of package.json, about which npm only warns. On an older Node the first missing function would fail, late
+// and without the reason. This file is the first import of index.ts.
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 22 || (major === 22 && minor < 17)) {
   throw new ConfigurationError({

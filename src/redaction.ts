@@ -3,7 +3,7 @@ import { types } from 'node:util';
 const { isProxy, isNativeError } = types;
 const redactedText = '[redacted]';
 
-/** Takes secrets out of what is logged, by the names of the fields that hold them. */
+/** Redacts secrets in log fields, by the names of the fields. */
 export class Redaction {
   readonly #pattern: RegExp | undefined;
 
@@ -13,7 +13,7 @@ export class Redaction {
     this.#pattern = names.length > 0 ? new RegExp(escaped.join('|'), 'i') : undefined;
   }
 
-  /** Gives the same fields where there is nothing to redact, else a copy. Objects of classes are looked into as the log shows them. */
+  /** Returns the same object if nothing is redacted, otherwise a copy. Instances of classes are redacted in the form that the log shows. */
   apply<T extends object>(fields: T): T {
     if (!this.#pattern || !hasSecrets(fields, this.#pattern, new Set())) return fields;
     return cleaned(fields, this.#pattern, new Map()) as T;
@@ -28,7 +28,7 @@ function hasSecrets(value: unknown, pattern: RegExp, seen: Set<unknown>): boolea
   return fieldsOf(shown).some(([name, one]) => pattern.test(name) || hasSecrets(one, pattern, seen));
 }
 
-/** @param copies of what was met before, for objects may know each other */
+/** @param copies of objects that were met before, because objects may refer to each other */
 function cleaned(value: unknown, pattern: RegExp, copies: Map<unknown, object>): unknown {
   const known = copies.get(value);
   if (known) return known;
@@ -43,7 +43,7 @@ function cleaned(value: unknown, pattern: RegExp, copies: Map<unknown, object>):
   return copy;
 }
 
-/** The object whose fields the log shows; undefined for what has none of its own, and for errors, which are shown otherwise. */
+/** The object whose fields the log shows; undefined for values without fields, and for errors, which the log shows differently. */
 function asShown(value: unknown): object | undefined {
   if (typeof value !== 'object' || value === null || isProxy(value)) return undefined;
   if (isNativeError(value) || ArrayBuffer.isView(value)) return undefined;
@@ -59,7 +59,7 @@ function fieldsOf(value: object): [string, unknown][] {
   return Object.keys(value).map((name) => [name, read(value, name)]);
 }
 
-/** A getter may throw. */
+/** Reads a property; a getter may throw. */
 function read(value: object, name: string): unknown {
   try {
     return Reflect.get(value, name);

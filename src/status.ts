@@ -1,4 +1,4 @@
-/** Statuses of replies and events. They mean what their HTTP namesakes mean; 499 is "the client cancelled". */
+/** Statuses of replies and events, with the meanings of HTTP; 499 means that the client cancelled. */
 export const Status = {
   ok: 200,
   created: 201,
@@ -18,7 +18,7 @@ export const Status = {
   timeLimit: 504,
 } as const;
 
-/** Close codes that Signalbox sends. The 1xxx ones are RFC 6455's; 4xxx are 4000 plus the status of the reason. */
+/** Close codes that Signalbox sends. Codes 1xxx are RFC 6455's; 4xxx are 4000 plus the status of the reason. */
 export const CloseCode = {
   normal: 1000,
   goingAway: 1001,
@@ -27,31 +27,31 @@ export const CloseCode = {
   tooBig: 1009,
   serverError: 1011,
   restart: 1012,
-  /** Too much for too long. A client stays away for ten seconds or more, then comes back. */
+  /** Too much for too long. A client waits for ten seconds or more before it reconnects. */
   overloaded: 1013,
-  /** The user has logged out, or the login expired. A client gets a fresh token and tries once more. */
+  /** The user has logged out, or the login has expired. A client gets a fresh token and tries once more. */
   unauthenticated: 4401,
-  /** The user who is logged in may not be here any more. A client stops. */
+  /** The logged-in user may not connect any more. A client stops. */
   forbidden: 4403,
   slowReader: 4408,
 } as const;
 
-/** What a connection is closed with that is refused after its handshake. */
+/** The close code of a connection that is refused after its handshake. */
 export function closeCodeOf({ status }: { readonly status: number }): number {
   if (status === Status.unauthorized) return CloseCode.unauthenticated;
   return status === Status.forbidden ? CloseCode.forbidden : CloseCode.serverError;
 }
 
-/** How many bytes of UTF-8 fit into the reason of a close. */
+/** The longest close reason, in bytes of UTF-8. */
 export const longestReason = 123;
 
-/** @throws RangeError for a reason that fits into no close frame */
+/** @throws RangeError for a reason that is too long for a close frame */
 export function checkReason(reason: string): void {
   if (Buffer.byteLength(reason) > longestReason)
     throw new RangeError(`The reason of a close is at most ${longestReason} bytes long.`);
 }
 
-/** As much of a text as fits into the reason of a close. */
+/** The beginning of a text, cut to the longest close reason. */
 export function toReason(text: string): string {
   const { read } = new TextEncoder().encodeInto(text, new Uint8Array(longestReason));
   return text.slice(0, read);

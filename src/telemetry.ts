@@ -1,9 +1,9 @@
-/** Label -> value. Both take few values: see `docs/operations.md`. */
+/** Label -> value. Both have few values: see `docs/operations.md`. */
 export type CounterLabels = Readonly<Record<string, string>>;
 
 /**
- * Takes the figures of a running process. Extend it and register your own; this one counts nothing. The names are
- * listed in `docs/operations.md`, and their labels take few values, never a user's or a client's.
+ * Receives the metrics of a running process. Extend it and register your own; this one counts nothing. `docs/operations.md` lists the
+ * names; labels have few values, never a user's or a client's.
  *
  * ```ts
  * container.registerInstance(Counters, new OpenTelemetryCounters());   // from signalbox/opentelemetry
@@ -13,16 +13,16 @@ export class Counters {
   /** Adds one to a counter. */
   increment(_name: string, _labels?: CounterLabels): void {}
 
-  /** Sets a gauge to its present value. */
+  /** Sets a gauge to its current value. */
   gauge(_name: string, _value: number, _labels?: CounterLabels): void {}
 }
 
-/** Counters that fail must not take what they count with them. */
+/** Keeps errors of the counters from the work that they count. */
 export class GuardedCounters extends Counters {
   /** Whether anything is counted: the default counts nothing, and costs nothing. */
   readonly isOn: boolean;
 
-  /** @param onFailure called with what the counters threw */
+  /** @param onFailure called with errors of the counters */
   constructor(
     private readonly counters: Counters,
     private readonly onFailure: (error: unknown) => void,
@@ -50,45 +50,46 @@ export class GuardedCounters extends Counters {
 
 /** One piece of work in a trace. */
 export interface TraceSpan {
-  /** Stands in every log line of the work, as `trace`. */
+  /** The id of the trace; every log line of the work has it as `trace`. */
   readonly traceId: string | undefined;
-  /** @param status of the reply; undefined where the client was gone */
+  /** @param status of the reply; undefined if the client has disconnected */
   end(status: number | undefined): void;
 }
 
-/** Name -> value, as OpenTelemetry takes the attributes of a span. */
+/** Name -> value, in the form of OpenTelemetry's span attributes. */
 export type TraceAttributes = Readonly<Record<string, string | number>>;
 
 const noSpan: TraceSpan = { traceId: undefined, end: () => {} };
 
-/** Where traces go. Extend it and register your own; this one traces nothing. `signalbox/opentelemetry` has one. */
+/** The destination of traces. Extend it and register your own; this one traces nothing. `signalbox/opentelemetry` has one. */
 export class Tracer {
-  /** Runs work inside of a span, which is the active one meanwhile. */
+  /** Runs work in a span, which is active meanwhile. */
   run<T>(_name: string, _attributes: TraceAttributes, work: (span: TraceSpan) => T): T {
     return work(noSpan);
   }
 
   /**
-   * Runs the delivery of an event to a subscription in a trace of its own, because one commit reaches many, in other processes too.
+   * Runs the delivery of an event to a subscription in a trace of its own, because one commit reaches many subscriptions, also in other
+   * processes.
    *
-   * @param cause the trace of the commit, as `current` gave it there; to be linked to
+   * @param cause the trace of the commit, as `current` returned it there; the span links to it
    */
   deliver<T>(_name: string, _attributes: TraceAttributes, _cause: string, work: (span: TraceSpan) => T): T {
     return work(noSpan);
   }
 
-  /** The active span as the text of a W3C `traceparent`. It travels with what is committed; undefined where nothing is traced. */
+  /** The active span as a W3C `traceparent`, which travels with a commit; undefined without tracing. */
   current(): string | undefined {
     return undefined;
   }
 }
 
-/** A tracer that fails must not take what it traces with it: the work is done once, whatever becomes of its span. */
+/** Keeps errors of the tracer from the work that it traces: the work runs once, whatever happens to its span. */
 export class GuardedTracer extends Tracer {
   /** Whether anything is traced: the default traces nothing, and costs nothing. */
   readonly isOn: boolean;
 
-  /** @param onFailure called with what the tracer threw */
+  /** @param onFailure called with errors of the tracer */
   constructor(
     private readonly tracer: Tracer,
     private readonly onFailure: (error: unknown) => void,
@@ -142,17 +143,17 @@ export class GuardedTracer extends Tracer {
   }
 }
 
-/** What the text of a W3C `traceparent` tells, version 00: <https://www.w3.org/TR/trace-context/#traceparent-header>. */
+/** The parts of a W3C `traceparent`, version 00: <https://www.w3.org/TR/trace-context/#traceparent-header>. */
 export interface TraceParent {
   readonly traceId: string;
   readonly spanId: string;
   readonly traceFlags: number;
 }
 
-/** Of a trace or a span that is none. */
+/** The id of an invalid trace or span. */
 const noId = /^0+$/;
 
-/** Undefined for anything that is none: it may come from another process. */
+/** Parses a text; undefined for an invalid one, which another process may send. */
 export function readTraceParent(text: unknown): TraceParent | undefined {
   const [, traceId, spanId, flags] = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(String(text)) ?? [];
   if (traceId === undefined || spanId === undefined || flags === undefined) return undefined;

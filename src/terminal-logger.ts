@@ -12,14 +12,15 @@ import {
 } from './logger.js';
 import { defaultSettings } from './settings.js';
 
-/** As much of a stream as is needed. */
+/** The part of a stream that the logger needs. */
 export interface LogStream {
-  /** Whether colours are written. Default false. */
+  /** Whether colours are written. Default: false. */
   readonly isTTY?: boolean;
+  /** Writes text. The logger does not wait for the result. */
   write(text: string): unknown;
 }
 
-/** An error may have been caused by itself. */
+/** The most causes that are shown, because an error may be its own cause. */
 const mostCauses = 8;
 
 type Style = Parameters<typeof styleText>[0];
@@ -32,9 +33,9 @@ const styleOfLevel: Readonly<Record<LogLevel, Style | undefined>> = {
 };
 
 /**
- * The log for developers, and the default where the setting `development` is true: one line of text for each entry, below it the
- * stacks of its errors. Coloured on a terminal, unless the environment variable NO_COLOR is set. It escapes and cuts as `Logger`
- * does, and leaves out which request an entry belongs to.
+ * The log for developers, and the default if the setting `development` is true: one line of text for each entry, followed by the stacks of
+ * its errors. Coloured on a terminal, unless the environment variable NO_COLOR is set. It escapes and cuts as `Logger` does, and leaves out
+ * the request of an entry.
  *
  * ```
  * 12:03:04.123 retrieve rooms #42 200 3 ms
@@ -47,9 +48,9 @@ export class TerminalLogger extends Logger {
   readonly #isColoured: boolean;
 
   /**
-   * @param level the lowest level that is written; default `debug`
-   * @param stream default standard error
-   * @param redacted parts of the names of fields that hold secrets; default those of the setting `log.redacted`
+   * @param level the lowest written level; default: `debug`
+   * @param stream default: standard error
+   * @param redacted parts of the names of fields that hold secrets; default: the setting `log.redacted`
    */
   constructor(
     level: LogLevel = 'debug',
@@ -60,7 +61,7 @@ export class TerminalLogger extends Logger {
     super(level, undefined, limits, redacted);
     this.#stream = stream;
     this.#limits = { ...defaultLimits, ...limits };
-    // An empty NO_COLOR counts as none: https://no-color.org
+    // An empty NO_COLOR counts as not set: https://no-color.org
     this.#isColoured = stream.isTTY === true && !process.env['NO_COLOR'];
   }
 
@@ -81,7 +82,7 @@ export class TerminalLogger extends Logger {
     this.#stream.write(`${head} ${mark}${line}${rest}\n${stacks.join('')}`);
   }
 
-  /** A status that stands in the message is not repeated. */
+  /** The text of a field. A status that the message contains is not repeated. */
   #field(message: string, name: string, value: unknown): string[] {
     if (name === 'status' && ` ${message} `.includes(` ${value} `)) return [];
     const json = toJson({ [name]: value }, this.#limits).slice(JSON.stringify(name).length + 2, -1);
@@ -95,7 +96,7 @@ export class TerminalLogger extends Logger {
     return message.replace(new RegExp(` ${status}(?= |$)`), ` ${this.#style(style, String(status))}`);
   }
 
-  /** An error and what caused it: anything that was thrown, itself included. */
+  /** The stacks of an error and of its causes, which may be any value, even the error itself. */
   #stack(error: unknown, depth = 0): string[] {
     if (depth === mostCauses) return ['…'];
     if (typeof error === 'string') return [escaped(shortened(error, this.#limits.text))];

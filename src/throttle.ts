@@ -5,18 +5,18 @@ import { ConfigurationError, Throttled } from './errors.js';
  * Options of `new Throttle(clock, options)`. `burst`, `every` and `keys` are whole numbers above 0 (ConfigurationError otherwise).
  */
 export interface ThrottleOptions {
-  /** Attempts of one key at once, after a quiet time. Default 10. */
+  /** Attempts of one key at once, after a quiet time. Default: 10. */
   readonly burst?: number;
-  /** In how many milliseconds one more attempt is allowed. Default 60 000. */
+  /** Milliseconds after which one more attempt is allowed. Default: 60 000. */
   readonly every?: number;
-  /** Keys that are remembered; where there is one more, the one that was used longest ago is forgotten. Default 10 000. */
+  /** The number of remembered keys; one more forgets the key that was used longest ago. Default: 10 000. */
   readonly keys?: number;
-  /** The sentence of the error before the time; how long to wait follows it. Default `Too many attempts.` */
+  /** The error's sentence, which the waiting time follows. Default: `Too many attempts.` */
   readonly text?: string;
 }
 
 /**
- * How often something may be tried, by any key: a user name, an address, a telephone number. It counts in this process.
+ * Limits how often something may be tried, by any key: a user name, an address, a telephone number. It counts within this process.
  *
  * ```ts
  * const logIns = new Throttle(clock, { burst: 10, every: 60_000 });
@@ -29,7 +29,7 @@ export class Throttle {
   readonly #every: number;
   readonly #keys: number;
   readonly #text: string;
-  /** When all attempts of a key are there again, by `Clock.elapsed`. The key that was used longest ago stands first. */
+  /** When all attempts of a key are available again, by `Clock.elapsed`. The key that was used longest ago comes first. */
   readonly #freeAt = new Map<string, number>();
 
   /** @throws ConfigurationError for an option that is no whole number above 0 */
@@ -44,7 +44,11 @@ export class Throttle {
     this.#text = text;
   }
 
-  /** Counts an attempt, before it is known how it ends: of those that come at once, no more than `burst` pass. @throws Throttled */
+  /**
+   * Counts an attempt, before its outcome is known: of simultaneous attempts at most `burst` pass.
+   *
+   * @throws Throttled
+   */
   take(key: string): void {
     const now = this.clock.elapsed();
     const freeAt = Math.max(now, this.#freeAt.get(key) ?? now) + this.#every;
@@ -53,13 +57,13 @@ export class Throttle {
     this.#remember(key, freeAt);
   }
 
-  /** Takes back one attempt that does not count after all. */
+  /** Takes back one attempt that should not count. */
   giveBack(key: string): void {
     const freeAt = this.#freeAt.get(key);
     if (freeAt !== undefined) this.#remember(key, freeAt - this.#every);
   }
 
-  /** All attempts of the key are allowed again. */
+  /** Allows all attempts of the key again. */
   forget(key: string): void {
     this.#freeAt.delete(key);
   }
@@ -73,7 +77,7 @@ export class Throttle {
   }
 }
 
-/** Never less than it is. */
+/** The waiting time as text, rounded up. */
 function shown(milliseconds: number): string {
   const seconds = Math.ceil(milliseconds / 1_000);
   if (seconds === 1) return '1 second';
