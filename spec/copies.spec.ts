@@ -122,7 +122,7 @@ decorate([Consumer()], TheConsumer);`),
     });
     expect(await outcome()).to.equal(
       "ConfigurationError: Clerk: is decorated by the copy in HERE/node_modules/@acme/clerks/node_modules/tsyringe, and the application runs with the copy of tsyringe in ROOT/node_modules/tsyringe: one knows nothing of the other's classes and decorators. " +
-        'Let all use one: `npm ls tsyringe` shows who asks for which. Bring the versions together, then npm dedupe; a package of your own that several applications share takes tsyringe as a peer dependency.',
+        'Let all use one: `npm ls tsyringe` shows which package needs which. Bring the versions together, then npm dedupe; a package of your own that several applications share takes tsyringe as a peer dependency.',
     );
     expect(await outcome(join(root, 'bin/signalbox.js'), 'doctor')).to.contain(
       'error: The application cannot be put together from ./app.js:\nClerk: is decorated by the copy in HERE/node_modules/@acme/clerks/node_modules/tsyringe, and',
@@ -145,7 +145,7 @@ decorate([Consumer()], TheConsumer);`),
     expect(await outcome()).to.equal('started');
     expect(await outcome(join(root, 'bin/signalbox.js'), 'doctor')).to.contain(
       `note: The application loads tsyringe from several places: ROOT/node_modules/tsyringe and HERE/node_modules/x509/node_modules/tsyringe.
-  That is right where a library uses its copy for itself. Let all use one: \`npm ls tsyringe\` shows who asks for which.`,
+  That is right where a library uses its copy for itself. Let all use one: \`npm ls tsyringe\` shows which package needs which.`,
     );
   });
 
@@ -206,7 +206,7 @@ decorate([Consumer()], TheConsumer);`),
       });
       expect(await outcome()).to.match(
         new RegExp(
-          `^ConfigurationError: TheConsumer: bears decorators of the copy in ${copy}, and the application runs with`,
+          `^ConfigurationError: TheConsumer: has decorators of the copy in ${copy}, and the application runs with`,
         ),
       );
     });
@@ -235,7 +235,7 @@ decorate([Consumer()], TheConsumer);`),
       });
       expect(started).to.equal('started');
       expect(await outcome(join(root, 'bin/signalbox.js'), 'doctor')).to.contain(
-        `warning: The application loads signalbox from several places: ROOT and ${copy}.\n  Let all use one: \`npm ls signalbox\` shows who asks for which.`,
+        `warning: The application loads signalbox from several places: ROOT and ${copy}.\n  Let all use one: \`npm ls signalbox\` shows which package needs which.`,
       );
     });
   });

@@ -153,12 +153,12 @@ describe('The first mistakes', () => {
       [
         'an instance',
         path('/ws/', wrong(new OpenConsumer())),
-        'createApp./ws/: leads to an instance of OpenConsumer, which is no consumer class. Give the class, from which every connection gets an instance of its own: OpenConsumer.',
+        'createApp./ws/: leads to an instance of OpenConsumer, which is not a consumer class. Give the class, from which every connection gets an instance of its own: OpenConsumer.',
       ],
       [
         'an instance behind a demultiplexer',
         path('/ws/', demultiplexer({ open: wrong(new OpenConsumer()) })),
-        'createApp./ws/: leads in its stream "open" to an instance of OpenConsumer, which is no consumer class. Give the class, from which every connection gets an instance of its own: OpenConsumer.',
+        'createApp./ws/: leads in its stream "open" to an instance of OpenConsumer, which is not a consumer class. Give the class, from which every connection gets an instance of its own: OpenConsumer.',
       ],
       [
         'an arrow function',
@@ -166,17 +166,17 @@ describe('The first mistakes', () => {
           '/ws/',
           wrong(() => 'hi'),
         ),
-        'createApp./ws/: leads to an arrow function, which is no consumer class. Give a class with @Consumer(). If you did, look for a circular import.',
+        'createApp./ws/: leads to an arrow function, which is not a consumer class. Give a class with @Consumer(). If you did, look for a circular import.',
       ],
       [
         'undefined',
         path('/ws/', wrong(undefined)),
-        'createApp./ws/: leads to undefined, which is no consumer class. Give a class with @Consumer(). If you did, look for a circular import.',
+        'createApp./ws/: leads to undefined, which is not a consumer class. Give a class with @Consumer(). If you did, look for a circular import.',
       ],
       [
         'no path',
         wrong(OpenConsumer),
-        "createApp.routes: have the class OpenConsumer, which is no route. Write path('/ws/', YourConsumer).",
+        "createApp.routes: have the class OpenConsumer, which is not a route. Write path('/ws/', YourConsumer).",
       ],
     ];
     for (const [name, route, text] of cases) {
@@ -195,7 +195,7 @@ describe('The first mistakes', () => {
     for (const [name, piece, shown] of cases) {
       it(name, async () => {
         expect(await refusal({ middleware: [piece] })).to.equal(
-          `ConfigurationError: createApp./ws/: has ${shown} among its middleware, which is no class. Write a class, which the container builds: @injectable() class Login implements ScopeMiddleware { async apply(scope: Scope) { … } }.`,
+          `ConfigurationError: createApp./ws/: has ${shown} among its middleware, which is not a class. Write a class, which the container builds: @injectable() class Login implements ScopeMiddleware { async apply(scope: Scope) { … } }.`,
         );
       });
     }
@@ -206,19 +206,19 @@ describe('The first mistakes', () => {
       const refused = await connect(app, '/ws/').catch(({ name }: Error) => name);
       expect(refused).to.equal('UnexpectedError');
       expect(String(logger.at('error')[0]?.fields['error'])).to.equal(
-        'ConfigurationError: Nothing.apply: is not there, and is what middleware is called by. Write it: async apply(scope: Scope) { … }.',
+        'ConfigurationError: Nothing.apply: is missing, and Signalbox calls middleware by it. Write it: async apply(scope: Scope) { … }.',
       );
     });
   });
 
   describe('in permissions', () => {
     const arrow =
-      'has a function among its permissions, which is no class. Write a class, which the container builds: class IsMember implements Permission { hasPermission(context: ActionContext) { … } }.';
+      'has a function among its permissions, which is not a class. Write a class, which the container builds: class IsMember implements Permission { hasPermission(context: ActionContext) { … } }.';
 
     it('of the application', async () => {
       expect(await refusal({ permissions: [wrong(() => true)] })).to.equal(`ConfigurationError: createApp: ${arrow}`);
       expect(await refusal({ permissions: [wrong(new Login())] })).to.equal(
-        'ConfigurationError: createApp: has an instance of Login among its permissions, which is no class. Give the class; the container builds it.',
+        'ConfigurationError: createApp: has an instance of Login among its permissions, which is not a class. Give the class; the container builds it.',
       );
     });
 
@@ -238,10 +238,10 @@ describe('The first mistakes', () => {
       class IsAnything {}
       const remedy = 'Give it one of the methods canConnect, hasPermission, hasObjectPermission, canReceive.';
       expect(await refusal({ permissions: [all(wrong(IsMember))] })).to.equal(
-        `ConfigurationError: createApp: has the permission IsMember, which answers no question and would allow everything. It has has_permission. ${remedy}`,
+        `ConfigurationError: createApp: has the permission IsMember, which implements no question and would allow everything. It has has_permission. ${remedy}`,
       );
       expect(await refusal({ permissions: [wrong(IsAnything)] })).to.equal(
-        `ConfigurationError: createApp: has the permission IsAnything, which answers no question and would allow everything. ${remedy}`,
+        `ConfigurationError: createApp: has the permission IsAnything, which implements no question and would allow everything. ${remedy}`,
       );
     });
 
@@ -252,14 +252,14 @@ describe('The first mistakes', () => {
         async hello() {}
       }
       expect(await refusal({ routes: [path('/ws/', Guarded)] })).to.equal(
-        'ConfigurationError: Guarded.hello: has undefined among its permissions, which is no class. Look for a circular import.',
+        'ConfigurationError: Guarded.hello: has undefined among its permissions, which is not a class. Look for a circular import.',
       );
     });
   });
 
   it('a model without a serializer', () => {
     const text =
-      "ModelConsumer(Room): has no serializer, which says what clients see of a row. Write class RoomSerializer extends ModelSerializer(Room, { fields: ['id', …] }) {}, and give it: ModelConsumer(Room, { serializer: RoomSerializer }). If you did, look for a circular import.";
+      "ModelConsumer(Room): has no serializer, which defines what clients see of a row. Write class RoomSerializer extends ModelSerializer(Room, { fields: ['id', …] }) {}, and give it: ModelConsumer(Room, { serializer: RoomSerializer }). If you did, look for a circular import.";
     expect(() => ModelConsumer(Room, wrong(undefined))).to.throw(text);
     expect(() => ModelConsumer(Room, wrong({}))).to.throw(text);
     expect(() => ModelConsumer(wrong(undefined), wrong({ serializer: RoomSerializer }))).to.throw(
@@ -356,7 +356,7 @@ describe('Without the metadata of the compiler', () => {
 
   it('an action with a parameter is refused with both ways out', () => {
     expect(() => method(Action() as never, ((_sum: Sum) => undefined) as never)).to.throw(
-      'Bare.act: the compiler wrote no types down for it. Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json, and compile with tsc: tsx and esbuild leave the types out. Or name the class of the kwargs, which needs no types: @Action({ kwargs: TheClass }).',
+      'Bare.act: the compiler emitted no types for it. Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json, and compile with tsc: tsx and esbuild leave the types out. Or name the class of the kwargs, which needs no types: @Action({ kwargs: TheClass }).',
     );
   });
 

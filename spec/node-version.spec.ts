@@ -20,7 +20,7 @@ describe('An import of signalbox', function () {
 
   it('says which Node is needed where it is too old', async () => {
     expect(await importedUnder('22.16.0', 'signalbox')).to.equal(
-      'ConfigurationError: signalbox: needs Node 22.17 or newer, and this is 22.16.0. Install a newer Node, and run `node --version` to see that it is the one in use.',
+      'ConfigurationError: signalbox: needs Node 22.17 or newer, but this is 22.16.0. Install a newer Node, and run `node --version` to see that it is the one in use.',
     );
   });
 

@@ -69,7 +69,7 @@ export function checkClassIsOurs(given: Class): void {
     throw secondCopy(given.name, 'signalbox', `is or extends a class of the copy in ${owner}`, ownFolder);
   if (!bearsForeignNotes(given)) return;
   const other = otherSignalboxes().join(' or ') || `${ownFolder}, which is loaded twice`;
-  throw secondCopy(given.name, 'signalbox', `bears decorators of the copy in ${other}`, ownFolder);
+  throw secondCopy(given.name, 'signalbox', `has decorators of the copy in ${other}`, ownFolder);
 }
 
 /** The copies of a CommonJS package that this process has loaded: folder -> what one of its modules exports. */
@@ -101,5 +101,5 @@ export function secondCopy(className: string, name: string, finding: string, fol
 }
 
 export function wayToOneCopy(name: string): string {
-  return `Let all use one: \`npm ls ${name}\` shows who asks for which. Bring the versions together, then npm dedupe; a package of your own that several applications share takes ${name} as a peer dependency.`;
+  return `Let all use one: \`npm ls ${name}\` shows which package needs which. Bring the versions together, then npm dedupe; a package of your own that several applications share takes ${name} as a peer dependency.`;
 }

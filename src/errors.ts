@@ -293,8 +293,8 @@ export class MessageTooLarge extends SignalboxError {
     readonly limit: number,
   ) {
     super(
-      `A message of ${size} bytes is longer than the ${limit} that the channel layer takes (its option largestMessage). ` +
-        'Store what is long, and send its key.',
+      `A message of ${size} bytes is longer than the ${limit} bytes that the channel layer accepts (its option largestMessage). ` +
+        'Store long data, and send their key.',
     );
   }
 }

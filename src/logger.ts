@@ -142,7 +142,7 @@ function inspected(value: unknown): string {
   try {
     return inspect(value);
   } catch {
-    return 'It cannot be shown: it throws when it is looked at.';
+    return 'It cannot be shown: it throws when it is read.';
   }
 }
 

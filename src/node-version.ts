@@ -6,7 +6,7 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 22 || (major === 22 && minor < 17)) {
   throw new ConfigurationError({
     class: 'signalbox',
-    reason: `needs Node 22.17 or newer, and this is ${process.versions.node}.`,
+    reason: `needs Node 22.17 or newer, but this is ${process.versions.node}.`,
     remedy: 'Install a newer Node, and run `node --version` to see that it is the one in use.',
   });
 }

@@ -445,7 +445,7 @@ describe('Connections', () => {
       const error = await recheck(container, 1).catch((thrown: unknown) => thrown);
       expect(error).to.have.property(
         'message',
-        'createApp.users: is not given, so that no user can be loaded anew to be checked again. ' +
+        'createApp.users: is missing, so users cannot be reloaded and checked again. ' +
           'Name a provider that implements UserStore: createApp({ users: Users }).',
       );
     });

@@ -77,7 +77,7 @@ describe('A cookie session', () => {
   it('is refused without an Origin header, unasked, unless the application allows it', async () => {
     expect(await refusal(app, '/ws/', { cookies: { session: 'ann' } })).to.include({
       status: 403,
-      message: 'A session cookie counts only beside an Origin header.',
+      message: 'A session cookie is only accepted together with an Origin header.',
     });
     expect(asked).to.deep.equal([]);
     expect(await who('/ws/', {}, {})).to.deep.include({ identity: null });
@@ -101,7 +101,7 @@ describe('A cookie session', () => {
       .to.throw()
       .with.property(
         'message',
-        'createApp./ws/: logs users in by the cookie "session", and the setting origins is "any": every page could act for them. List the origins that may connect.',
+        'createApp./ws/: logs users in by the cookie "session", but the setting origins is "any": every page could act for them. List the origins that may connect.',
       );
   });
 
@@ -117,7 +117,7 @@ describe('A cookie session', () => {
       .to.throw()
       .with.property(
         'message',
-        'Bare: has 1 constructor parameter, and no decorator of its own wrote down its type, so that the container would hand it nothing: CookieSession -> Bare. Put @injectable() on it, or register what stands for it: container.registerInstance(Bare, …). If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).',
+        'Bare: has 1 constructor parameter, but no decorator of its own recorded its type, so the container would pass nothing to it: CookieSession -> Bare. Put @injectable() on it, or register an instance: container.registerInstance(Bare, …). If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).',
       );
   });
 });

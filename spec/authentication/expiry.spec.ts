@@ -203,7 +203,7 @@ describe('The expiry of connections', () => {
       const until = at(120_000).toISOString();
       expect(await ann.request('refresh', { user: 2, until })).to.deep.include({
         response_status: 403,
-        errors: ['That is another user.'],
+        errors: ['The credentials belong to another user.'],
       });
       expect((await ann.request('who')).data).to.include({ userId: '1' });
       clock.advance(60_000);

@@ -203,15 +203,18 @@ describe('JSON Web Tokens', () => {
   const sound = { algorithms: ['HS256'], issuer, audience, key: secret };
   const faults: readonly [object, string][] = [
     [{ algorithms: [] }, "jsonWebTokens.algorithms: are empty. Name those of the issuer: ['RS256']."],
-    [{ algorithms: ['HS256', 'none'] }, 'jsonWebTokens.algorithms: have "none", which anybody can sign. Leave it out.'],
-    [{ issuer: '' }, 'jsonWebTokens.issuer: is empty. Name who issues the tokens.'],
-    [{ issuer: [] }, 'jsonWebTokens.issuer: is empty. Name who issues the tokens.'],
+    [
+      { algorithms: ['HS256', 'none'] },
+      'jsonWebTokens.algorithms: contain "none", with which anyone can forge a token. Leave it out.',
+    ],
+    [{ issuer: '' }, 'jsonWebTokens.issuer: is empty. Name the issuer of the tokens.'],
+    [{ issuer: [] }, 'jsonWebTokens.issuer: is empty. Name the issuer of the tokens.'],
     [
       { audience: [] },
-      'jsonWebTokens.audience: is empty, so that tokens for anybody would do. Name this application as the issuer does.',
+      'jsonWebTokens.audience: is empty, so tokens for any application would be accepted. Give the name that the issuer uses for this application.',
     ],
-    [{ key: undefined }, 'jsonWebTokens.key: is not there, and keys are not either. Give one of them.'],
-    [{ keys: new URL('/jwks', issuer) }, 'jsonWebTokens.key: is there, and keys are too. Give one of them.'],
+    [{ key: undefined }, 'jsonWebTokens.key: is missing, and so are keys. Give one of them.'],
+    [{ keys: new URL('/jwks', issuer) }, 'jsonWebTokens.key: is given together with keys. Give one of them.'],
     [
       { key: new Uint8Array(31) },
       'jsonWebTokens.key: is a secret of 31 bytes, which can be guessed. Give at least 32 random bytes.',
@@ -230,11 +233,11 @@ describe('JSON Web Tokens', () => {
     ],
     [
       { key: generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey },
-      'jsonWebTokens.key: is a public key, and HS256 take a secret. Give a secret.',
+      'jsonWebTokens.key: is a public key, but HS256 need a secret. Give a secret.',
     ],
     [
       { algorithms: ['RS256', 'PS256'] },
-      'jsonWebTokens.key: is a secret, and RS256 and PS256 take a public key. Give a public key.',
+      'jsonWebTokens.key: is a secret, but RS256 and PS256 need a public key. Give a public key.',
     ],
     [{ clockTolerance: -1 }, 'jsonWebTokens.clockTolerance: is -1. Give a whole number of milliseconds.'],
   ];

@@ -523,7 +523,7 @@ describe('A login in a socket', () => {
     expect(await notes.reply(5)).to.include({ response_status: 403, code: 'revoked' });
     await notes.expectSilence();
     expect(logger.at('debug').map(({ message, fields }) => ({ message, ...fields }))).to.deep.include({
-      message: 'A message was dropped: the user whom it came for has left.',
+      message: 'A message was dropped: its user has logged out.',
       consumer: 'NoteConsumer',
       type: 'shout',
     });
@@ -638,7 +638,7 @@ describe('A login in a socket', () => {
     expect(await notes.receive()).to.deep.include({
       response_status: 403,
       code: 'revoked',
-      errors: ['The user who asked for this is not logged in any more.'],
+      errors: ['The user of this request is no longer logged in.'],
       request_id: 5,
     });
     await notes.expectSilence();
@@ -661,7 +661,7 @@ describe('A login in a socket', () => {
       await annTimes(20);
       await using bob = await connect(app, '/', { user: { id: 'bob' }, identity: { userId: 'bob' } });
       expect(await login(bob, 'ann')).to.deep.equal({
-        errors: ['There may be 20 connections of one user.'],
+        errors: ['A user may have at most 20 connections.'],
         data: { retry_after_ms: 10_000 },
         action: 'login',
         response_status: 429,

@@ -66,7 +66,7 @@ describe('A token among the subprotocols', () => {
   it('beside foreign ones only is refused with those that are spoken', async () => {
     expect(await refusal(app, '/chat/', { subprotocols: ['bearer.ann', 'smtp'] })).to.include({
       status: 400,
-      message: 'None of the offered subprotocols is spoken here. There are: chat.v2.',
+      message: 'The server speaks none of the offered subprotocols. It speaks: chat.v2.',
     });
   });
 

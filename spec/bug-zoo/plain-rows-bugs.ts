@@ -50,7 +50,7 @@ export const plainRowsBugs: readonly Bug[] = [
   },
   {
     name: 'routes says of a consumer with a retrieve of its own that it makes no entities',
-    story: 'The method is taken for that of the mixin, so that it gets a row that is no entity.',
+    story: 'The method is taken for that of the mixin, so that it gets a row that is not an entity.',
     plant: { symbol: 'isPlainRetrieve', with: always(true) },
     caughtBy: ['consumers/model-rows'],
   },

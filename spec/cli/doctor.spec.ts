@@ -258,7 +258,7 @@ Reflect.metadata('design:paramtypes', [Keeper])(NoteConsumer);`;
     expect(
       written.replace(/app-\d+/, 'app'),
     ).to.equal(`error: The application cannot be put together from ./dist/app.js:
-Keeper: is a singleton and depends on the scope of one connection: Keeper -> Scope. Take @singleton() off it, or hand the scope to its methods.
+Keeper: is a singleton and depends on the scope of one connection: Keeper -> Scope. Remove @singleton() from it, or pass the scope to its methods.
   Correct it, build, and run the doctor again: other checks need it.
 `);
   });
@@ -273,7 +273,7 @@ Reflect.metadata('design:paramtypes', [Notifier])(NoteConsumer);`;
     const { code, written } = await run();
     expect(code).to.equal(1);
     expect(written).to.contain(
-      'Notifier: asks for "Mailer", and nothing is registered under that token: NoteConsumer -> Notifier -> "Mailer". Register it',
+      'Notifier: needs "Mailer", but nothing is registered under that token: NoteConsumer -> Notifier -> "Mailer". Register it',
     );
   });
 
@@ -302,7 +302,7 @@ Reflect.metadata('design:paramtypes', [Notifier])(NoteConsumer);`;
       expect(
         (await run()).written,
       ).to.contain(`error: tsyringe is installed twice: 4.9.0 in HERE/node_modules/tsyringe for the application, and 4.10.0 in ROOT/node_modules/tsyringe for Signalbox.
-  Let both use one: bring the versions in package.json together, then npm dedupe. \`npm ls tsyringe\` shows who asks for which.
+  Let both use one: bring the versions in package.json together, then npm dedupe. \`npm ls tsyringe\` shows which package needs which.
 `);
     });
 

@@ -42,7 +42,7 @@ describe('signalbox routes', function () {
     unsubscribe_from_messages_in_room   pk: integer                     reads
     subscribe_to_rooms                                                  reads                       onRoom
 
-    list, retrieve: entities at times, because of RoomConsumer.getSerializer, which may give a serializer that needs them
+    list, retrieve: entities at times, because of RoomConsumer.getSerializer, which may return a serializer that needs them
 
     OBSERVER     OF        GROUPS                              FOLLOWED BY
     onInstance   Room      groupsOfInstance, groupsOfKey       subscribe_instance
@@ -122,7 +122,7 @@ describe('signalbox routes', function () {
       expect(
         await failure(`import { createApp } from 'signalbox'; export default () => createApp({ routes: [] });`),
       ).to.equal(
-        'The application cannot be put together from APP:\ncreateApp.orm: is missing. Give what MikroORM.init resolves with: createApp({ orm: await MikroORM.init({ … }), … }).\n',
+        'The application cannot be put together from APP:\ncreateApp.orm: is missing. Give the result of MikroORM.init: createApp({ orm: await MikroORM.init({ … }), … }).\n',
       );
     });
 

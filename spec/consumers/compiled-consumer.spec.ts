@@ -107,7 +107,7 @@ describe('A consumer class', () => {
       class Plain extends ApiConsumer {}
       expect(() => compile(Plain)).to.throw(
         ConfigurationError,
-        'Plain: is routed without a decorator of its own, so that its constructor would be handed nothing. Put @Consumer() on it.',
+        'Plain: is routed without a decorator of its own, so the container would pass nothing to its constructor. Put @Consumer() on it.',
       );
     });
 
@@ -123,7 +123,7 @@ describe('A consumer class', () => {
       class Stranger {}
       expect(() => compile(Stranger as unknown as AnyConsumer)).to.throw(
         ConfigurationError,
-        'Stranger: is routed, and is no consumer. Let it extend ApiConsumer or mix(ModelConsumer(…), …).',
+        'Stranger: is routed, but is not a consumer. Let it extend ApiConsumer or mix(ModelConsumer(…), …).',
       );
     });
 
@@ -135,7 +135,7 @@ describe('A consumer class', () => {
       }
       expect(() => compile(NoModel)).to.throw(
         ConfigurationError,
-        'NoModel.archive: is a detail action, and the consumer has no model to look up. Let the consumer extend mix(ModelConsumer(Entity, { serializer })), or use @Action.',
+        'NoModel.archive: is a detail action, but the consumer has no model to look up. Let the consumer extend mix(ModelConsumer(Entity, { serializer })), or use @Action.',
       );
     });
 
@@ -147,7 +147,7 @@ describe('A consumer class', () => {
       }
       expect(() => compile(OtherModel)).to.throw(
         ConfigurationError,
-        'OtherModel.archive: is a detail action on Message, and the model of the consumer is Room. Let its first parameter be a Room.',
+        'OtherModel.archive: is a detail action on Message, but the model of the consumer is Room. Let its first parameter be a Room.',
       );
     });
 
@@ -181,7 +181,7 @@ describe('A consumer class', () => {
 
     describe('with @RevokedBy where nothing could be asked again', () => {
       const text =
-        'Checking.groupsOfUser: says what the right to follow onMessage depends on, and there is no permission that could be asked again: the code of an action is not run again. Let a permission check the right: @Action({ permissions: [IsMember] }) on the action that subscribes, or @Permissions(IsMember) on the class. Or drop @RevokedBy.';
+        'Checking.groupsOfUser: declares what the right to follow onMessage depends on, but there is no permission that could be asked again: the code of an action is not run again. Let a permission check the right: @Action({ permissions: [IsMember] }) on the action that subscribes, or @Permissions(IsMember) on the class. Or drop @RevokedBy.';
 
       function checking(permissions: PermissionExpression[] = []) {
         @Consumer()
@@ -239,7 +239,7 @@ describe('A consumer class', () => {
         }
         expect(() => compile(All)).to.throw(
           ConfigurationError,
-          'All.groupsOfUser: says what the right to follow onInstance',
+          'All.groupsOfUser: declares what the right to follow onInstance',
         );
         expect(() => compile(Some)).not.to.throw();
       });
@@ -256,7 +256,7 @@ describe('A consumer class', () => {
         Object.defineProperty(Leaking.prototype, hook, { value: () => ({ archived: false }) });
         expect(() => compile(Leaking)).to.throw(
           ConfigurationError,
-          `Leaking.onRoom: has no groups, so that each of its subscriptions hears of every Room, also of those that ${hook} leaves out. Give it groups: @GroupsForSignal('onRoom') and @GroupsForConsumer('onRoom'), or @GroupsForBoth('onRoom') that yields one name where every Room is meant for every subscription. Or let clients subscribe to single rows: ObserveInstance asks the query.`,
+          `Leaking.onRoom: has no groups, so each of its subscriptions receives every Room, also those that ${hook} leaves out. Give it groups: @GroupsForSignal('onRoom') and @GroupsForConsumer('onRoom'), or @GroupsForBoth('onRoom') that yields one name if every Room is meant for every subscription. Or let clients subscribe to single rows: ObserveInstance asks the query.`,
         );
         @Consumer()
         class Whole extends Telling {}

@@ -343,7 +343,7 @@ describe('A consumer', () => {
         .to.be.instanceOf(ConfigurationError)
         .with.property(
           'message',
-          'EagerConsumer: its constructor uses the connection, which it is given afterwards. Do it in onConnect(), or inject Scope.',
+          'EagerConsumer: its constructor uses the connection, which is only set afterwards. Do it in onConnect(), or inject Scope.',
         );
     });
   });
@@ -355,7 +355,7 @@ describe('A consumer', () => {
       .to.be.instanceOf(ConfigurationError)
       .with.property(
         'message',
-        'OrderConsumer: subscribes to a method that is no observer of it. Hand over one with @ModelObserver: this.subscribe(this.onMessage, …).',
+        'OrderConsumer: subscribes to a method that is not an observer of it. Pass one with @ModelObserver: this.subscribe(this.onMessage, …).',
       );
   });
 

@@ -160,7 +160,7 @@ describe('What a subscription keeps of its kwargs', () => {
     await follow('follow', { room: 1, junk: 1 });
     expect(logger.at('debug').map(({ message, fields }) => ({ message, ...fields }))).to.deep.include({
       message:
-        'Kwargs that neither the action nor the subscription knows are not kept for its permissions and queries.',
+        'Kwargs that neither the action nor the subscription declares are not kept for its permissions and queries.',
       action: 'follow',
       dropped: ['junk'],
     });

@@ -296,13 +296,13 @@ describe('A request that writes several rows', () => {
           { pk: '1', data: {} },
         ],
       },
-      errors: { '1.pk': ['This row is named twice.'] },
+      errors: { '1.pk': ['This row occurs twice.'] },
     },
     {
       title: 'a row that is to be deleted twice',
       action: 'bulk_delete',
       kwargs: { pks: [1, 1] },
-      errors: { 1: ['This row is named twice.'] },
+      errors: { 1: ['This row occurs twice.'] },
     },
   ]) {
     it(`answers 400 to ${title}`, async () => {
@@ -402,7 +402,7 @@ describe('A request that writes several rows', () => {
 
   it('is refused at start-up of a view', () => {
     expect(() => createApp({ orm: database.orm, routes: [path('/', RoomNameConsumer)] })).to.throw(
-      'RoomNameConsumer.bulkDelete: would write RoomName, which is a view, and MikroORM writes nothing to views. ' +
+      'RoomNameConsumer.bulkDelete: would write RoomName, which is a view, but MikroORM writes nothing to views. ' +
         'Leave the mixin out, or write the action bulkDelete yourself.',
     );
   });

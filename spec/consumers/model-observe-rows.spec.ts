@@ -408,7 +408,7 @@ describe('ObserveRows', () => {
 
   it('is refused at start-up where no filter is declared, or all of them lead through relations', () => {
     expect(() => mix(ModelConsumer(Room, { serializer: RoomSerializer }), ObserveRows)).to.throw(
-      'ObserveRows: is mixed into a consumer of Room that declares no filters, so that clients could not say which rows they follow. ' +
+      'ObserveRows: is mixed into a consumer of Room that declares no filters, so clients could not choose the rows to follow. ' +
         "Declare some: ModelConsumer(Entity, { serializer, filters: { fields: ['archived'] } }), or mix in ObserveKinds.",
     );
     @Consumer()
@@ -417,7 +417,7 @@ describe('ObserveRows', () => {
       ObserveRows,
     ) {}
     expect(() => createApp({ orm: database.orm, routes: [path('/far/', FarConsumer)] })).to.throw(
-      'FarConsumer.subscribeRows: follows rows by filters, and all of them lead through relations, whose changes no subscription hears of. ' +
+      'FarConsumer.subscribeRows: follows rows by filters, but all of them lead through relations, whose changes no subscription receives. ' +
         'Declare a column of the row in filters.fields, or leave ObserveRows out.',
     );
   });

@@ -248,31 +248,31 @@ const cases: readonly Case[] = [
   {
     says: 'those of a list of its own',
     consumer: OwnListConsumer,
-    list: always('OwnListConsumer.list, which is its own'),
+    list: always('OwnListConsumer.list, which it overrides'),
     retrieve: never,
   },
   {
     says: 'those of a retrieve of its own',
     consumer: OwnRetrieveConsumer,
     list: never,
-    retrieve: always('OwnRetrieveConsumer.retrieve, which is its own'),
+    retrieve: always('OwnRetrieveConsumer.retrieve, which it overrides'),
   },
   {
     says: 'those of a getObject of its own',
     consumer: OwnObjectConsumer,
     list: never,
-    retrieve: always('OwnObjectConsumer.getObject, which is its own'),
+    retrieve: always('OwnObjectConsumer.getObject, which it overrides'),
   },
   {
     says: 'those of a getSerializerContext of its own',
     consumer: OwnContextConsumer,
-    list: always('OwnContextConsumer.getSerializerContext, which is its own'),
+    list: always('OwnContextConsumer.getSerializerContext, which it overrides'),
   },
   {
     says: 'those of a permission for objects',
     consumer: GuardedConsumer,
     list: never,
-    retrieve: always('the permission LooksAtBooks, which looks at the object'),
+    retrieve: always('the permission LooksAtBooks, which judges the object'),
   },
 ];
 
@@ -354,13 +354,13 @@ describe('The description of an action that reads rows', () => {
 
     expect(rowsOf(ChoosingConsumer, 'list')).to.deep.equal({
       entities: 'sometimes',
-      because: ['ChoosingConsumer.getSerializer, which may give a serializer that needs them'],
+      because: ['ChoosingConsumer.getSerializer, which may return a serializer that needs them'],
     });
     expect(rowsOf(SortingConsumer, 'list')).to.deep.equal({
       entities: 'sometimes',
       because: [
         'the order by "shelf", which KeySerializer does not show',
-        'SortingConsumer.getOrder, which may order by what KeySerializer does not show',
+        'SortingConsumer.getOrder, which may order by columns that KeySerializer does not show',
       ],
     });
   });

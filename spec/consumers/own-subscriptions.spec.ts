@@ -256,11 +256,11 @@ describe('A consumer that subscribes by itself', () => {
     ],
     [
       'lobby',
-      `MistakenConsumer.onMessage: is subscribed to under the request id "lobby", and its requestIds tell clients otherwise. Name it there: override readonly requestIds = { lobby: 'onMessage' } as const.`,
+      `MistakenConsumer.onMessage: is subscribed to under the request id "lobby", which contradicts its requestIds. Name it there: override readonly requestIds = { lobby: 'onMessage' } as const.`,
     ],
     [
       'attic',
-      `MistakenConsumer.onMessage: is subscribed to under the request id "attic", and its requestIds tell clients otherwise. Name it there: override readonly requestIds = { attic: 'onMessage' } as const.`,
+      `MistakenConsumer.onMessage: is subscribed to under the request id "attic", which contradicts its requestIds. Name it there: override readonly requestIds = { attic: 'onMessage' } as const.`,
     ],
   ];
   for (const [id, text] of mistakes) {

@@ -131,7 +131,7 @@ describe('The ceilings of a connection', () => {
     send(client, 'hold', 1);
     await app.idle();
     for (let id = 2; id <= 514; id += 1) client.send({ action: 'hold', request_id: id });
-    expect(await client.receive()).to.deep.equal(refused('hold', 514, 'There may be 512 requests waiting.', 1_000));
+    expect(await client.receive()).to.deep.equal(refused('hold', 514, 'At most 512 requests may wait.', 1_000));
     expect(reached('waiting_requests')).to.equal(1);
     held.resolve();
     for (let id = 1; id <= 513; id += 1)
@@ -175,7 +175,7 @@ describe('The ceilings of a connection', () => {
     send(client, 'hold', 1);
     await app.idle();
     for (const id of [2, 3, 4]) client.send({ action: 5, request_id: id });
-    expect(await client.receive()).to.deep.equal(refused(null, 4, 'There may be 2 requests waiting.', 1_000));
+    expect(await client.receive()).to.deep.equal(refused(null, 4, 'At most 2 requests may wait.', 1_000));
     held.resolve();
     for (const id of [1, 2, 3])
       expect(await client.receive()).to.include({ request_id: id, response_status: id === 1 ? 200 : 400 });
@@ -217,9 +217,7 @@ describe('The ceilings of a connection', () => {
     await using client = await connect(app, '/');
     await using other = await connect(app, '/');
     send(client, 'work', 17);
-    expect(await client.receive()).to.deep.equal(
-      refused('work', 17, 'There may be 16 detached actions under way.', 1_000),
-    );
+    expect(await client.receive()).to.deep.equal(refused('work', 17, 'At most 16 detached actions may run.', 1_000));
     expect(await client.request('join', { count: 1 })).to.include({ response_status: 200 });
     expect(running).to.equal(16);
     other.send({ action: 'work', request_id: 1 });
@@ -239,7 +237,7 @@ describe('The ceilings of a connection', () => {
     for (let id = 1; id <= 512; id += 1)
       expect(await client.request('listen', { request_id: id, count: 0 })).to.include({ response_status: 201 });
     expect(await client.request('listen', { request_id: 513, count: 0 })).to.deep.equal(
-      refused('listen', 513, 'A connection may have 512 subscriptions.'),
+      refused('listen', 513, 'A connection may have at most 512 subscriptions.'),
     );
     expect(await client.request('listen', { request_id: 5, count: 0 })).to.include({ response_status: 201 });
     expect(await other.request('listen', { request_id: 1, count: 0 })).to.include({ response_status: 201 });
@@ -254,7 +252,7 @@ describe('The ceilings of a connection', () => {
     for (const count of [0, 1, 2, 1, 0])
       expect(await client.request('listen', { request_id: 1, count })).to.include({ response_status: 201 });
     expect(await client.request('listen', { request_id: 1, count: 3 })).to.deep.equal(
-      refused('listen', 1, 'A connection may have 3 subscriptions.'),
+      refused('listen', 1, 'A connection may have at most 3 subscriptions.'),
     );
     expect(await client.request('unlisten', { request_id: 1 })).to.include({ response_status: 204 });
     for (const id of [1, 2, 3])
@@ -267,7 +265,7 @@ describe('The ceilings of a connection', () => {
     for (let id = 1; id <= 10; id += 1) told.push(await client.request('listen', { request_id: id, count: 400 }));
     expect(told.slice(0, 5).map(({ response_status }) => response_status)).to.deep.equal([201, 201, 201, 201, 201]);
     expect(told.at(-1)).to.deep.equal(
-      refused('listen', 10, 'The subscriptions of a connection may take 2097152 bytes.'),
+      refused('listen', 10, 'The subscriptions of a connection may take at most 2097152 bytes.'),
     );
     expect(reached('subscription_bytes')).to.be.above(0);
     expect(await client.request('unlisten', { request_id: 1 })).to.include({ response_status: 204 });
@@ -282,7 +280,7 @@ describe('The ceilings of a connection', () => {
     await app.idle();
     for (let id = 2; id <= 5; id += 1) client.send({ action: 'hold', request_id: id, ...large });
     expect(await client.receive()).to.deep.equal(
-      refused('hold', 4, 'Requests that wait or run may take 4194304 bytes.', 1_000),
+      refused('hold', 4, 'Waiting and running requests may take at most 4194304 bytes.', 1_000),
     );
     expect(await client.receive()).to.include({ request_id: 5, response_status: 429 });
     expect(reached('request_bytes')).to.equal(2);
@@ -298,7 +296,7 @@ describe('The ceilings of a connection', () => {
     await app.idle();
     for (const id of [2, 3]) client.send({ action: 5, request_id: id });
     expect(await client.receive()).to.deep.equal(
-      refused(null, 2, 'Requests that wait or run may take 1 bytes.', 1_000),
+      refused(null, 2, 'Waiting and running requests may take at most 1 bytes.', 1_000),
     );
     expect(await client.receive()).to.include({ request_id: 3, response_status: 429 });
     client.sendBinary();
@@ -353,7 +351,7 @@ describe('The ceilings of a connection', () => {
     await using client = await connect(app, '/');
     expect(await client.request('listen', { request_id: 1, count: 1 })).to.include({ response_status: 201 });
     expect(await client.request('listen', { request_id: 2, count: 4 })).to.deep.equal(
-      refused('listen', 2, 'A connection may be in 3 groups.'),
+      refused('listen', 2, 'A connection may be in at most 3 groups.'),
     );
     expect(await client.request('listen', { request_id: 3, count: 2 })).to.include({ response_status: 201 });
     await ring();

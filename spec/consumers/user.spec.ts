@@ -51,8 +51,8 @@ describe('The user of a consumer', () => {
     await using ann = await connect(app, '/members/', { identity: { userId: '1' } });
     expect(await ann.request('me')).to.deep.include({ response_status: 500, code: 'server_error' });
     expect(logger.at('error').map(({ fields }) => (fields['error'] as Error).message)).to.deep.equal([
-      'Members: asks for the user of an identity, and no middleware loads it. ' +
-        'Add identityUser(Users) behind the middleware that finds the identity, or use this.scope.identity.',
+      'Members: needs the user of an identity, but no middleware loads it. ' +
+        'Add identityUser(Users) after the middleware that finds the identity, or use this.scope.identity.',
     ]);
   });
 });

@@ -136,11 +136,11 @@ describe('A consumer without some of its inherited actions', () => {
   const refused: readonly [string, string][] = [
     [
       'delte',
-      'without(RoomConsumer).delte: is to be taken away, and is no action of the class. Correct or drop the name. There are: retrieve, create, delete, greet, shut.',
+      'without(RoomConsumer).delte: is to be removed, but is not an action of the class. Correct or drop the name. There are: retrieve, create, delete, greet, shut.',
     ],
     [
       'getObject',
-      'without(RoomConsumer).getObject: is to be taken away, and is no action of the class. Correct or drop the name. There are: retrieve, create, delete, greet, shut.',
+      'without(RoomConsumer).getObject: is to be removed, but is not an action of the class. Correct or drop the name. There are: retrieve, create, delete, greet, shut.',
     ],
   ];
   for (const [name, text] of refused) {
@@ -157,7 +157,7 @@ describe('A consumer without some of its inherited actions', () => {
     }
     expect(() => without(Base, 'create_message' as 'createMessage')).to.throw(
       ConfigurationError,
-      "without(Base).create_message: is to be taken away, and is no action of the class. Name the method: 'createMessage'.",
+      "without(Base).create_message: is to be removed, but is not an action of the class. Name the method: 'createMessage'.",
     );
   });
 });

@@ -164,7 +164,7 @@ describe('DCRF: atomic actions', () => {
       return Wrong;
     }).to.throw(
       ConfigurationError,
-      'Wrong.export: is detached, and no async function: it would hold up everybody until it returned. Make it async.',
+      'Wrong.export: is detached, but not an async function: it would block all clients until it returned. Make it async.',
     );
   });
 

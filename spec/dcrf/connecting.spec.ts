@@ -143,7 +143,7 @@ describe('DCRF: connecting', () => {
   it('S041 (differs) serves a client that offers no subprotocol, and refuses in time one that offers only foreign ones', async () => {
     await using a = await connect(app, '/chat/');
     expect((await a.request('subprotocol')).data).to.equal(null);
-    const text = 'None of the offered subprotocols is spoken here. There are: chat.v2, chat.v1.';
+    const text = 'The server speaks none of the offered subprotocols. It speaks: chat.v2, chat.v1.';
     const refused = connect(app, '/chat/', { subprotocols: ['smtp'] });
     expect(await refused.catch((error: unknown) => error)).to.include({ status: 400, message: text });
   });

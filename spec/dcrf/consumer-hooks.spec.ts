@@ -303,7 +303,7 @@ describe('DCRF: generic consumer hooks', () => {
     @Consumer()
     class Wrong extends mix(ModelConsumer(Thing, { serializer: ShortSerializer, lookupField: 'tags' }), Retrieve) {}
     expect(() => createApp<readonly Route[]>({ orm: world.orm, routes: [path('/', Wrong)] })).to.throw(
-      'Wrong.tags: is the lookupField, and no column of Thing.',
+      'Wrong.tags: is the lookupField, but not a column of Thing.',
     );
   });
 });

@@ -289,6 +289,6 @@ describe('DCRF: detached actions and methods, cancellation', () => {
         }
       }
       return Wrong;
-    }).to.throw(ConfigurationError, 'Wrong.poll: is detached, and no async function');
+    }).to.throw(ConfigurationError, 'Wrong.poll: is detached, but not an async function');
   });
 });

@@ -339,9 +339,7 @@ describe('DCRF: envelope and dispatch', () => {
   it('S016 (differs) refuses duplicate keys', async () => {
     await using a = await connect(app, '/custom/');
     a.sendText('{"action":"nope","action":"value","request_id":1,"request_id":2,"v":1,"v":2}');
-    expect(await a.receive()).to.deep.equal(
-      failure('value', 400, 'parse_error', 'The key "action" is there twice.', 2),
-    );
+    expect(await a.receive()).to.deep.equal(failure('value', 400, 'parse_error', 'The key "action" occurs twice.', 2));
   });
 
   it('S017 answers the requests of one connection one at a time, in their order', async () => {

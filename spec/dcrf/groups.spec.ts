@@ -145,7 +145,7 @@ describe('DCRF: groups and messages of the application', () => {
     a.send({ action: 'shout_unknown_type', name: 'g2', request_id: 2 });
     expect(await a.receive()).to.deep.equal(reply('shout_unknown_type', null, 2, 204));
     expect(logger.entries.map(({ message, fields }) => [message, fields['type']])).to.deep.equal([
-      ['A message of a type that its consumer does not take was dropped.', 'no.such.type'],
+      ['A message of a type that its consumer does not handle was dropped.', 'no.such.type'],
     ]);
     expect(await a.request('address')).to.include({ response_status: 200 });
   });
@@ -308,7 +308,7 @@ describe('DCRF: groups and messages of the application', () => {
     const orm = await offlineOrm();
     expect(() => createApp({ orm, routes: [path('/', Twice)] })).to.throw(
       ConfigurationError,
-      'Twice.two: takes messages of type "a", and so does one. Give it another type: @OnMessage(\'type\').',
+      'Twice.two: handles messages of type "a", and so does one. Give it another type: @OnMessage(\'type\').',
     );
   });
 });

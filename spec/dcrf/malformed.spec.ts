@@ -92,7 +92,7 @@ describe('DCRF: malformed frames', () => {
     const orm = await offlineOrm();
     expect(() => createApp({ orm, routes: [path('/', DeafConsumer)] })).to.throw(
       ConfigurationError,
-      'DeafConsumer: declares binary frames, and takes none. Override onBinary(data), or drop { binary: true }.',
+      'DeafConsumer: declares binary frames, but does not handle them. Override onBinary(data), or drop { binary: true }.',
     );
   });
 

@@ -191,7 +191,7 @@ describe('DCRF: streamed pagination and list_cancel', () => {
 
   it('S156 (differs) a stream needs pages: without a paginator it is refused where the class is defined, and List lists all rows', async () => {
     expect(() => mix(ModelConsumer(Thing, { serializer: ShortSerializer }), StreamedList)).to.throw(
-      'StreamedList: is mixed into a consumer without a paginator, so that there are no pages to send.',
+      'StreamedList: is mixed into a consumer without a paginator, so there are no pages to send.',
     );
     const a = await stream(3, '/ws/stream-none/');
     expect(await a.request('list', { request_id: 1 })).to.deep.equal(reply('list', all.slice(0, 3)));

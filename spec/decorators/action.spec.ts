@@ -17,7 +17,7 @@ class NoRules {
 }
 
 const wayOut = 'Declare a class and import it as a value, or name it: @Action({ kwargs: TheClass }).';
-const ruleless = 'its kwargs class NoRules has no rule, so that nothing a client sends would reach the method.';
+const ruleless = 'its kwargs class NoRules has no rule, so no data of a client would reach the method.';
 const addRules = 'Put class-validator decorators on the properties of NoRules, for example @IsInt().';
 
 function absent(position: number, type: string): string {
@@ -60,7 +60,7 @@ describe('@Action', () => {
           }
           return Consumer;
         },
-        "Consumer.act: the class of parameter 1 is imported as a type, so that it does not exist at run time. Import it as a value, without `type`. The context too: import { ActionContext } from 'signalbox'.",
+        "Consumer.act: the class of parameter 1 is imported as a type, so it does not exist at run time. Import it as a value, without `type`. The context too: import { ActionContext } from 'signalbox'.",
       ],
       'an interface': [
         () => {
@@ -142,7 +142,7 @@ describe('@Action', () => {
           }
           return Consumer;
         },
-        'Consumer.act: has the status 206, which is no status of a final reply. Give a whole number from 200 to 599, but not 206: that is a part, and a generator yields those.',
+        'Consumer.act: has the status 206, which is not a status of a final reply. Give a whole number from 200 to 599, but not 206: that is a part, and a generator yields those.',
       ],
       'atomic together with detached': [
         () => {
@@ -158,11 +158,11 @@ describe('@Action', () => {
       it(what, () => expect(define).to.throw(ConfigurationError, text).with.property('message', text));
     }
 
-    it('a method of which the compiler wrote no types down', () => {
+    it('a method for which the compiler emitted no types', () => {
       const prototype = { constructor: class Plain {}, act(_kwargs: object) {} };
       expect(() => Action()(prototype, 'act', { value: prototype.act })).to.throw(
         ConfigurationError,
-        'Plain.act: the compiler wrote no types down for it. Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json, and compile with tsc: tsx and esbuild leave the types out. Or name the class of the kwargs, which needs no types: @Action({ kwargs: TheClass }).',
+        'Plain.act: the compiler emitted no types for it. Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json, and compile with tsc: tsx and esbuild leave the types out. Or name the class of the kwargs, which needs no types: @Action({ kwargs: TheClass }).',
       );
     });
   });

@@ -281,7 +281,7 @@ describe('The log of requests', () => {
       expect(told()).to.deep.equal([
         {
           level: 'warn',
-          message: 'An action goes on although it was aborted: heed context.signal.',
+          message: 'An action continues after it was aborted: observe context.signal.',
           consumer: 'Talking',
           action,
           requestId: 1,

@@ -563,7 +563,7 @@ describe('Filters that would tell a secret, or cannot be compared', () => {
     return () => createApp<readonly Route[]>({ orm: database.orm, routes: [path('/', Wrong)] });
   };
   const found =
-    'and everybody could find it out by filters, order, search or lookup. Take it out of them, and write what some may ask in filterQuery.';
+    'but every client could find it out by filters, order, search or lookup. Remove it from them, and let filterQuery decide which clients may ask for it.';
   const own = 'write the condition in filterQuery(query, context, kwargs), where you decide what it may say.';
 
   const wrongs: readonly (readonly [FilterOptions<string, string, string>, string, object?])[] = [
@@ -574,12 +574,12 @@ describe('Filters that would tell a secret, or cannot be compared', () => {
     [{ search: ['labels.owner.secret'] }, `Wrong.labels.owner.secret: is hidden, ${found}`],
     [
       { ordering: ['details'] },
-      `Wrong.details: is written only, by NestingSerializer, ${found}`,
+      `Wrong.details: is write-only, by NestingSerializer, ${found}`,
       { serializer: NestingSerializer },
     ],
     [
       { fields: ['project.name'] },
-      `Wrong.project.name: is written only, by Shown, ${found}`,
+      `Wrong.project.name: is write-only, by Shown, ${found}`,
       { serializer: NestingSerializer },
     ],
     [
@@ -659,7 +659,7 @@ describe('Filters that would tell a secret, or cannot be compared', () => {
       }
     }
     const text =
-      'its kwargs class WithoutRules has no rule, so that nothing a client sends would reach the method. ' +
+      'its kwargs class WithoutRules has no rule, so no data of a client would reach the method. ' +
       'Put class-validator decorators on the properties of WithoutRules, for example @IsInt().';
     expect(checked({ kwargs: WithoutRules })).to.throw(`Wrong.filterQuery: ${text}`);
     expect(checked({ backends: [Ruleless] })).to.throw(`Ruleless.filterQuery: ${text}`);

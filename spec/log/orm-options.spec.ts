@@ -62,7 +62,7 @@ describe('An application that observes a model', () => {
     const orm = await offlineOrm(entities);
     expect(() => createApp({ orm, routes: [path('/', Misreading)] })).to.throw(
       ConfigurationError,
-      'Misreading.onUser: reads "pasword", which is no property of User. ' +
+      'Misreading.onUser: reads "pasword", which is not a property of User. ' +
         'Name properties of the observed entity that are hidden or lazy: { reads: [...] }.',
     );
   });

@@ -305,7 +305,7 @@ describe('Several applications on one database', () => {
         (error: Error) => error.message,
       );
       expect(refused).to.equal(
-        "writeChangeLog.signals: has a signal without a name: no other process would know which one it is. Name it where it is made: new Signal<…>('departed').",
+        "writeChangeLog.signals: has a signal without a name: other processes could not recognize it. Name it where it is made: new Signal<…>('departed').",
       );
     });
   });

@@ -435,7 +435,7 @@ describe('The pool of connections', () => {
       await expectLiveness(503);
       expect(await app.liveness()).to.equal(false);
       expect(providers.logger.at('error')[0]).to.deep.include({
-        message: 'Nothing gives the connections of the database pool back: restart this process.',
+        message: 'The connections of the database pool are not given back: restart this process.',
         fields: { poolTimeLimit: 50 },
       });
       const pid = await processId(one);

@@ -202,7 +202,7 @@ describe('Serializers of events', () => {
       .with.property(
         'message',
         'Greeter: shows events, once per change and outside any connection, and depends on the scope of one: Greeter -> Scope. ' +
-          'Take the scope from context.request where there is a request, or observe with another serializer.',
+          'Take the scope from context.request if there is a request, or observe with another serializer.',
       );
   });
 });
@@ -239,7 +239,7 @@ describe('Singletons', () => {
       .with.property(
         'message',
         'Captive: is a singleton and depends on the scope of one connection: Captive -> Greeter -> Scope. ' +
-          'Take @singleton() off it, or hand the scope to its methods.',
+          'Remove @singleton() from it, or pass the scope to its methods.',
       );
   });
 
@@ -253,7 +253,7 @@ describe('Singletons', () => {
         'with what every connection has its own of',
         BasketKeeper,
         'BasketKeeper: is a singleton and depends on Basket, of which every connection has its own: BasketKeeper -> Basket. ' +
-          'Take @singleton() off it, or hand that to its methods.',
+          'Remove @singleton() from it, or pass it to its methods.',
       ],
       ['with an inherited constructor', Heir, 'Heir -> Scope.'],
       ['with a delayed constructor', Postponed, 'Postponed -> Greeter -> Scope.'],
@@ -293,7 +293,7 @@ describe('Singletons', () => {
       .to.throw(ConfigurationError)
       .with.property(
         'message',
-        'SharedConsumer: is a singleton, and every connection needs a consumer of its own. Take @singleton() off it.',
+        'SharedConsumer: is a singleton, but every connection needs a consumer of its own. Remove @singleton() from it.',
       );
   });
 
@@ -460,14 +460,14 @@ describe('The check of providers', () => {
     check(NotedOnly, (child) => child.registerInstance(NotedOnly, new NotedOnly(new Clerk()))));
 
   const undecorated = (name: string, way = '', remedy = '') =>
-    `${name}: has 1 constructor parameter, and no decorator of its own wrote down its type, so that the container would hand it nothing${way}. ` +
+    `${name}: has 1 constructor parameter, but no decorator of its own recorded its type, so the container would pass nothing to it${way}. ` +
     `Put @injectable() on it${remedy}. If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).`;
 
   const refused: readonly [new (...parameters: never) => object, string][] = [
     [Bare, undecorated('Bare')],
     [
       BareTwice,
-      'BareTwice: has 2 constructor parameters, and no decorator of its own wrote down their types, so that the container would hand it nothing. Put @injectable() on it. If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).',
+      'BareTwice: has 2 constructor parameters, but no decorator of its own recorded their types, so the container would pass nothing to it. Put @injectable() on it. If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, or name what to inject: @inject(TheClass).',
     ],
     [Child, undecorated('Child')],
     [Grandchild, undecorated('Grandchild')],
@@ -479,23 +479,19 @@ describe('The check of providers', () => {
     ],
     [
       AsksForText,
-      "AsksForText: the type of constructor parameter 2 is String, of which the container makes none. Name a token, and register a value under it: @inject('token') and container.registerInstance('token', …).",
+      "AsksForText: the type of constructor parameter 2 is String, which the container cannot make. Name a token, and register a value under it: @inject('token') and container.registerInstance('token', …).",
     ],
     [
       AsksForPen,
-      'AsksForPen: asks for "pen", and nothing is registered under that token: AsksForPen -> "pen". Register it in the container of the application before createApp: container.register("pen", { useClass: … }). If each connection has one of its own, register a factory that finds it by the Scope of the connection.',
+      'AsksForPen: needs "pen", but nothing is registered under that token: AsksForPen -> "pen". Register it in the container of the application before createApp: container.register("pen", { useClass: … }). If each connection has one of its own, register a factory that finds it by the Scope of the connection.',
     ],
     [
       AsksForPens,
-      'AsksForPens: asks for Symbol(pens), and nothing is registered under that token: AsksForPens -> Symbol(pens). Register it in the container of the application before createApp: container.register(Symbol(pens), { useClass: … }). If each connection has one of its own, register a factory that finds it by the Scope of the connection.',
+      'AsksForPens: needs Symbol(pens), but nothing is registered under that token: AsksForPens -> Symbol(pens). Register it in the container of the application before createApp: container.register(Symbol(pens), { useClass: … }). If each connection has one of its own, register a factory that finds it by the Scope of the connection.',
     ],
     [
       AsksForDelayed,
-      undecorated(
-        'Bare',
-        ': AsksForDelayed -> Bare',
-        ', or register what stands for it: container.registerInstance(Bare, …)',
-      ),
+      undecorated('Bare', ': AsksForDelayed -> Bare', ', or register an instance: container.registerInstance(Bare, …)'),
     ],
   ];
   for (const [provider, text] of refused) {
@@ -515,14 +511,14 @@ describe('The check of providers', () => {
   it('refuses what a transform asks for', () => {
     expect(() => check(AsksForTransformed, (child) => child.registerInstance('name', 'ann'))).to.throw(
       ConfigurationError,
-      'Uppercase: asks for "language", and nothing is registered under that token: AsksForTransformed -> Uppercase -> "language".',
+      'Uppercase: needs "language", but nothing is registered under that token: AsksForTransformed -> Uppercase -> "language".',
     );
   });
 
   it('refuses a token that stands for one that is not registered', () => {
     expect(() => check(AsksForPen, (child) => child.register('pen', { useToken: 'pencil' }))).to.throw(
       ConfigurationError,
-      '"pen": asks for "pencil", and nothing is registered under that token: AsksForPen -> "pen" -> "pencil".',
+      '"pen": needs "pencil", but nothing is registered under that token: AsksForPen -> "pen" -> "pencil".',
     );
   });
 });

@@ -216,7 +216,7 @@ describe('The providers of a connection', () => {
     await ann.ended;
     expect(told).to.deep.equal(['disconnected', 'faulty', 'desk', 'ledger', 'wire']);
     expect(logger.at('warn').map(({ message }) => message)).to.deep.equal([
-      'Work of a connection goes on behind its end: heed context.signal.',
+      'Work of a connection continues after its end: observe context.signal.',
     ]);
   });
 

@@ -18,9 +18,8 @@ class Plain extends ApiConsumer {
 }
 
 const wrongType = 'The request_id has to be a string or a number.';
-const tooLong = 'The request_id may have 64 characters.';
-const unheld = (number: string) =>
-  `The number ${number} is beyond 2^53 and would not be read as it is. Send it as a string.`;
+const tooLong = 'The request_id may have at most 64 characters.';
+const unheld = (number: string) => `The number ${number} is beyond 2^53 and would lose digits. Send it as a string.`;
 
 /** JSON texts of request ids that are given back as they came. */
 const echoed = [

@@ -459,7 +459,7 @@ describe('Fields with rights', () => {
       List,
     ) {}
     expect(() => createApp({ orm: database.orm, routes: [path('/ws/', CuriousConsumer)] })).to.throw(
-      'CuriousConsumer.salary: is shown to some only, and everybody could find it out by filters, order, search or lookup. Take it out of them, and write what some may ask in filterQuery.',
+      'CuriousConsumer.salary: is only shown with a right, but every client could find it out by filters, order, search or lookup. Remove it from them, and let filterQuery decide which clients may ask for it.',
     );
   });
 

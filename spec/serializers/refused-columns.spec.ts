@@ -195,7 +195,7 @@ describe('What clients cannot send', () => {
 
   it('is a row of a view', async () => {
     expect(await refusal(PostView, {})).to.equal(
-      'RowConsumer.create: would write PostView, which is a view, and MikroORM writes nothing to views. ' +
+      'RowConsumer.create: would write PostView, which is a view, but MikroORM writes nothing to views. ' +
         'Leave the mixin out, or write the action create yourself.',
     );
   });

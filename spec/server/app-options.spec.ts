@@ -8,7 +8,7 @@ class PlainConsumer extends ApiConsumer {
 }
 
 const routes = [path('/ws/', PlainConsumer)];
-const remedy = 'Give what MikroORM.init resolves with: createApp({ orm: await MikroORM.init({ … }), … }).';
+const remedy = 'Give the result of MikroORM.init: createApp({ orm: await MikroORM.init({ … }), … }).';
 const routeRemedy = "Give at least one: routes: [path('/ws/', YourConsumer)].";
 
 describe('The options of createApp', () => {
@@ -24,12 +24,12 @@ describe('The options of createApp', () => {
     ['no orm', () => ({ routes }), `createApp.orm: is missing. ${remedy}`],
     ['a null for the orm', () => ({ orm: null, routes }), `createApp.orm: is missing. ${remedy}`],
     ['a promise of the orm', () => ({ orm: Promise.resolve(orm), routes }), `createApp.orm: is a promise. ${remedy}`],
-    ['its entity manager', () => ({ orm: orm.em, routes }), `createApp.orm: is no MikroORM object. ${remedy}`],
-    ['an empty object', () => ({ orm: {}, routes }), `createApp.orm: is no MikroORM object. ${remedy}`],
+    ['its entity manager', () => ({ orm: orm.em, routes }), `createApp.orm: is not a MikroORM object. ${remedy}`],
+    ['an empty object', () => ({ orm: {}, routes }), `createApp.orm: is not a MikroORM object. ${remedy}`],
     [
       'other orms that are one',
       () => ({ orm, otherOrms: orm, routes }),
-      'createApp.otherOrms: is no list. Give a list of MikroORM objects.',
+      'createApp.otherOrms: is not a list. Give a list of MikroORM objects.',
     ],
     [
       'other orms with a hole',
@@ -39,10 +39,10 @@ describe('The options of createApp', () => {
     [
       'a name that nobody knows',
       () => ({ orm, routes, permission: [] }),
-      'createApp.permission: is no option. There are: orm, otherOrms, routes, container, middleware, permissions, errors, hooks, channelLayer, connections, users, ticketStore, explorer, settings.',
+      'createApp.permission: is not an option. There are: orm, otherOrms, routes, container, middleware, permissions, errors, hooks, channelLayer, connections, users, ticketStore, explorer, settings.',
     ],
     ['no routes', () => ({ orm }), `createApp.routes: are missing. ${routeRemedy}`],
-    ['a route that is no list', () => ({ orm, routes: routes[0] }), `createApp.routes: are no list. ${routeRemedy}`],
+    ['a route that is no list', () => ({ orm, routes: routes[0] }), `createApp.routes: are not a list. ${routeRemedy}`],
   ];
   for (const [name, options, told] of refused) {
     it(`are refused with ${name}`, () => {

@@ -144,9 +144,9 @@ const notThere = (action: string): string =>
   failure(`Method "${action}" not allowed.`, { action, id: 1, status: 405, code: 'action_not_found' });
 const badId = failure('The request_id has to be a string or a number.', { action: 'greet' });
 const beyond = (number: string): string =>
-  `The number ${number} is beyond 2^53 and would not be read as it is. Send it as a string.`;
+  `The number ${number} is beyond 2^53 and would lose digits. Send it as a string.`;
 const of = (action: string, id: number | null = 1): FailureOf => ({ action, id });
-const halfCharacter = failure('A string has half of a character in it, a lone surrogate.', of('greet'));
+const halfCharacter = failure('A string contains half of a character (a lone surrogate).', of('greet'));
 const badKey = failure('Not found.', { action: 'retrieve', id: 1, status: 404, code: 'not_found' });
 const nested = (levels: number) => `{"action":"greet","request_id":1,"a":${'['.repeat(levels)}${']'.repeat(levels)}}`;
 const keys = (count: number) => many(count).map((n) => `"k${n}":${n}`);
@@ -169,11 +169,11 @@ const texts: readonly (readonly [number, string, string])[] = [
   [51, '[]', noObject],
   [52, '{}', failure('Unable to find action in message body.', { status: 405, code: 'action_not_found' })],
   [53, nested(31), greeted],
-  [53, nested(32), failure('A frame may be nested 32 levels deep.', of('greet'))],
-  [53, nested(32_000), failure('A frame may be nested 32 levels deep.', of('greet'))],
+  [53, nested(32), failure('A frame may be nested at most 32 levels deep.', of('greet'))],
+  [53, nested(32_000), failure('A frame may be nested at most 32 levels deep.', of('greet'))],
   [53, '['.repeat(32_000), noJson],
   [54, withKeys(1_000), greeted],
-  [54, withKeys(1_001), failure('An object may have 1000 keys.', of('greet'))],
+  [54, withKeys(1_001), failure('An object may have at most 1000 keys.', of('greet'))],
   ...['{"__proto__":{"admin":true},', '{"a":[{"__proto__":1}],', '{"\\u005f_proto__":{},'].map(
     (start) =>
       [
@@ -204,9 +204,9 @@ const texts: readonly (readonly [number, string, string])[] = [
   [
     58,
     `{"action":"greet","request_id":"${'x'.repeat(65)}"}`,
-    failure('The request_id may have 64 characters.', { action: 'greet' }),
+    failure('The request_id may have at most 64 characters.', { action: 'greet' }),
   ],
-  [59, '{"action":"greet","action":"list","request_id":1}', failure('The key "action" is there twice.', of('list'))],
+  [59, '{"action":"greet","action":"list","request_id":1}', failure('The key "action" occurs twice.', of('list'))],
   [60, '{"action":"greet","request_id":1,"a":"\\ud800"}', halfCharacter],
   [60, '\ufeff{"action":"greet","request_id":1}', noJson],
   [60, '{"action":"greet","request_id":1,"a":"\u0000"}', noJson],

@@ -97,7 +97,7 @@ describe('Binary frames', () => {
     left.sendBinary(bytes());
     expect(await left.receive()).to.include({ response_status: 500, request_id: null });
     text.sendBinary(bytes(1));
-    expect(await text.receive()).to.deep.equal(mistake('The stream "text" takes no binary frames.'));
+    expect(await text.receive()).to.deep.equal(mistake('The stream "text" accepts no binary frames.'));
     expect(await left.request('name')).to.include({ response_status: 200 });
   });
 

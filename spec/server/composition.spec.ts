@@ -268,7 +268,7 @@ describe('The parts of an application', () => {
     ],
   ];
   for (const [name, options, text] of bare) {
-    it(`refuse ${name} that the container would hand nothing`, () => {
+    it(`refuse ${name} to whose constructor the container would pass nothing`, () => {
       expect(() => open(options())).to.throw(ConfigurationError, text);
     });
   }

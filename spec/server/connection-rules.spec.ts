@@ -253,13 +253,13 @@ describe('Connections that the application closes on a change', () => {
     [
       'an unknown column',
       closeOn(User, { user: (user) => user.id, changed: ['pasword' as 'password'] }),
-      'closeOn.User: waits for a change of "pasword", which is no column. There are: id, username, password.',
+      'closeOn.User: waits for a change of "pasword", which is not a column. There are: id, username, password.',
     ],
     ['nobody', closeOn(User, {}), 'closeOn.User: names no user and no session. Give user or session.'],
     [
       'no entity',
       closeOn(Users, { user: () => 1 }),
-      'closeOn.Users: is no entity of the application. Name one, or a Signal.',
+      'closeOn.Users: is not an entity of the application. Name one, or a Signal.',
     ],
   ] as const) {
     it(`are refused at start for a rule of ${name}`, () => {
@@ -269,6 +269,6 @@ describe('Connections that the application closes on a change', () => {
 
   it('are refused at start-up where they are to be checked again and no provider can load users', () => {
     const rules = [recheckOn(User, { user: (user) => user.id })];
-    expect(() => open(rules, { users: undefined })).to.throw('createApp.users: is not given');
+    expect(() => open(rules, { users: undefined })).to.throw('createApp.users: is missing');
   });
 });

@@ -125,7 +125,7 @@ describe('The health of a process', () => {
     await until(isBehind, 'The lag');
     expect(await app.readiness()).to.include({ isReady: false, database: true, changeLog: false });
     expect(logger.at('warn').map(({ message }) => message)).to.include(
-      'The process is behind the database: its clients hear of changes late.',
+      'The process is behind the database: its clients receive changes late.',
     );
     await em.commit();
     await idle;

@@ -85,7 +85,7 @@ describe('An idle process', () => {
     clock.advance(1_000);
     const { level, message, fields } = await logger.heard;
     expect(level).to.equal('info');
-    expect(message).to.equal('The idle process gave memory back.');
+    expect(message).to.equal('The idle process released memory.');
     expect(fields).to.have.all.keys('pause', 'before', 'after');
     expect(fields).to.include({ pause: 270 });
   });
@@ -98,7 +98,7 @@ describe('An idle process', () => {
     clock.advance(1_000);
     expect(await logger.heard).to.include({
       level: 'warn',
-      message: 'The idle process could not give memory back.',
+      message: 'The idle process could not release memory.',
     });
   });
 
@@ -118,7 +118,7 @@ describe('An idle process', () => {
       // The loop has to be idle in real time, which a clock that stands still does not tell.
       const ticks = setInterval(() => clock.advance(1_000), 50);
       try {
-        expect(await logger.heard).to.include({ message: 'The idle process gave memory back.' });
+        expect(await logger.heard).to.include({ message: 'The idle process released memory.' });
       } finally {
         clearInterval(ticks);
       }

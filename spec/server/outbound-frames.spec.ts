@@ -129,7 +129,7 @@ describe('What goes out', () => {
     expect(out.pending).to.equal(0);
     expect(counters.count('signalbox.slow_readers', { reason: 'size' })).to.equal(1);
     expect(logger.at('warn').map(({ message, fields }) => [message, fields['reason']])).to.deep.equal([
-      ['A client that reads too slowly was cut.', 'size'],
+      ['A client that reads too slowly was disconnected.', 'size'],
     ]);
   });
 

@@ -118,7 +118,7 @@ describe('The parameters of a route', () => {
   it('of query and headers that do not fit are refused with 400 and what is wrong', async () => {
     expect(await refused('/query/?page=0')).to.deep.equal({
       status: 400,
-      sentence: 'The query does not fit: page must not be less than 1.',
+      sentence: 'The query is invalid: page must not be less than 1.',
     });
     expect(await refused('/query/?page=one&tag=long&tag=b'))
       .to.have.property('sentence')
@@ -126,7 +126,7 @@ describe('The parameters of a route', () => {
     expect(await refused('/query/?page=1&page=2')).to.include({ status: 400 });
     expect(await refused('/tenant/', { 'x-tenant': 'green' }))
       .to.have.property('sentence')
-      .that.matches(/^The headers do not fit: x-tenant: Invalid option/);
+      .that.matches(/^The headers are invalid: x-tenant: Invalid option/);
     expect(await refused('/tenant/')).to.include({ status: 400 });
   });
 
@@ -134,7 +134,7 @@ describe('The parameters of a route', () => {
     const { port } = await app.listen({ host: '127.0.0.1' });
     expect(await refusalOf(`ws://127.0.0.1:${port}/query/?page=0`)).to.deep.equal({
       status: 400,
-      sentence: 'The query does not fit: page must not be less than 1.',
+      sentence: 'The query is invalid: page must not be less than 1.',
     });
   });
 

@@ -129,7 +129,7 @@ describe('A process that ends on signals', function () {
     expect(await ended).to.equal(1);
   });
 
-  it('answers what is under way when a promise is rejected that no code waits for, and exits with 1', async () => {
+  it('answers what is under way when a rejected promise is not handled, and exits with 1', async () => {
     await using ann = await working();
     await using bob = await SocketClient.open(`ws://127.0.0.1:${port}/`);
     const ended = exit();

@@ -426,7 +426,7 @@ describe('The limits of handshakes', () => {
       const places = Array.from({ length: 100 }, () => limits.enter('203.0.113.9'));
       clock.advance(1_000);
       expect(() => limits.enter('203.0.113.9'))
-        .to.throw(Throttled, 'There may be 100 connections of one address.')
+        .to.throw(Throttled, 'An address may have at most 100 connections.')
         .with.property('retryAfter', 10_000);
       limits.enter('203.0.113.10');
       places[0]?.leave();
@@ -462,7 +462,7 @@ describe('The limits of handshakes', () => {
       const places = Array.from({ length: 21 }, () => limits.enter(undefined));
       for (const place of places.slice(0, 20)) place.takeFor('ann');
       expect(() => places[20]?.takeFor('ann'))
-        .to.throw(Throttled, 'There may be 20 connections of one user.')
+        .to.throw(Throttled, 'A user may have at most 20 connections.')
         .with.property('retryAfter', 10_000);
       limits.enter(undefined).takeFor('bob');
       limits.enter(undefined).takeFor(undefined);
@@ -569,7 +569,7 @@ describe('The limits of handshakes', () => {
       const refusal = await refused(port, '/?user=ann');
       expect(refusal)
         .to.match(/^HTTP\/1.1 429 /)
-        .and.include('There may be 1 connections of one user.');
+        .and.include('A user may have at most 1 connections.');
       await using _bob = await SocketClient.open(`${url}?user=bob`);
     });
 

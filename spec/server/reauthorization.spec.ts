@@ -105,7 +105,7 @@ describe('While the permissions to connect are asked again', () => {
   it('lets 64 requests wait and answers 429 to those above at once', async () => {
     callTimes(66);
     expect(await client.reply(65)).to.deep.equal({
-      errors: ['There may be 64 requests waiting.'],
+      errors: ['At most 64 requests may wait.'],
       data: { retry_after_ms: 1_000 },
       action: 'call',
       response_status: 429,

@@ -86,7 +86,7 @@ describe('A refused upgrade', () => {
     ],
     ['/token/', 401, 'not_authenticated', 'See the middleware that authenticates on this route.'],
     ['/invited/', 403, 'permission_denied', 'See @Permissions(IsAuthenticated, withOptions(IsInvited, {"to":"tea"})).'],
-    ['/elsewhere/', 404, 'not_found', 'Served are /open/, /closed/, /invited/, /token/, /broken/.'],
+    ['/elsewhere/', 404, 'not_found', 'Served paths: /open/, /closed/, /invited/, /token/, /broken/.'],
   ];
   for (const development of [true, false]) {
     for (const [target, status, code, remedy] of refused) {

@@ -149,17 +149,17 @@ describe('The router', () => {
     [
       'two routes that take the same paths',
       () => router(path('/ws/:room', ChatConsumer), path('/ws/:user/', RoomConsumer)),
-      'createApp./ws/:user/: is there twice, and only the first would be served. Drop one of them.',
+      'createApp./ws/:user/: occurs twice, but only the first would be served. Drop one of them.',
     ],
     [
       'a parameter of a kind that there is not',
       () => router(path('/ws/:room(number)', ChatConsumer)),
-      'createApp./ws/:room(number): has a parameter "room" of the kind "number", which there is not. There are: text, int, uuid. Give a class as params for anything else.',
+      'createApp./ws/:room(number): has a parameter "room" of the unknown kind "number". There are: text, int, uuid. Give a class as params for anything else.',
     ],
     [
       'a kind that every object has',
       () => router(path('/ws/:room(constructor)', ChatConsumer)),
-      'createApp./ws/:room(constructor): has a parameter "room" of the kind "constructor", which there is not. There are: text, int, uuid. Give a class as params for anything else.',
+      'createApp./ws/:room(constructor): has a parameter "room" of the unknown kind "constructor". There are: text, int, uuid. Give a class as params for anything else.',
     ],
     [
       'a parameter that is there above already',
@@ -189,12 +189,12 @@ describe('The router', () => {
     [
       'an option that there is not',
       () => router(path('/ws/', ChatConsumer, { midleware: [] } as object)),
-      'createApp./ws/: has the option "midleware", which there is not. There are: middleware, params, query, headers.',
+      'createApp./ws/: has the unknown option "midleware". There are: middleware, params, query, headers.',
     ],
     [
       'a middleware that a circular import left undefined',
       () => router(path('/ws/', ChatConsumer, { middleware: [undefined as never] })),
-      'createApp./ws/: has undefined among its middleware, which is no class. Look for a circular import.',
+      'createApp./ws/: has undefined among its middleware, which is not a class. Look for a circular import.',
     ],
     [
       'a maker of middleware that was not called',
@@ -204,12 +204,12 @@ describe('The router', () => {
     [
       'a class of parameters without a rule',
       () => router(path('/ws/', ChatConsumer, { query: ChatConsumer })),
-      "createApp./ws/: declares ChatConsumer as its query, which has no rule, so that nothing a client sends would reach it. Put class-validator's decorators on its properties.",
+      "createApp./ws/: declares ChatConsumer as its query, which has no rule, so no data of a client would reach it. Put class-validator's decorators on its properties.",
     ],
     [
       'parameters that are no schema',
       () => router(path('/ws/', ChatConsumer, { headers: { tenant: 'string' } as never })),
-      'createApp./ws/: declares headers that are no class and no Standard Schema. Give one of them.',
+      'createApp./ws/: declares headers that are neither a class nor a Standard Schema. Give one of them.',
     ],
     [
       'a middleware that runs twice',
@@ -219,7 +219,7 @@ describe('The router', () => {
     [
       'two routes of one path',
       () => router(path('/ws/chat', ChatConsumer), path('/ws/chat/', RoomConsumer)),
-      'createApp./ws/chat/: is there twice, and only the first would be served. Drop one of them.',
+      'createApp./ws/chat/: occurs twice, but only the first would be served. Drop one of them.',
     ],
   ];
   for (const [name, make, text] of faults) {

@@ -19,7 +19,7 @@ class StuckLayer extends InMemoryChannelLayer {
 }
 
 const warning =
-  'The channel layer does not say that this process has joined, which is not ready meanwhile: see whether connect and add settle, and whether its server answers.';
+  'The channel layer has not confirmed that this process has joined, so the process is not ready: check that connect and add settle, and that its server answers.';
 
 describe('An application whose channel layer lets it not join', () => {
   const serve = useServer();

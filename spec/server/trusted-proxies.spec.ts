@@ -159,9 +159,9 @@ describe('Host and protocol of a client', () => {
         const port = await open([]);
         using client = await RawClient.open(port);
         client.write(upgradeRequest('/', { Host: host }));
-        const answer = await client.hear('no host.');
+        const answer = await client.hear('missing or invalid.');
         expect(answer).to.match(/^HTTP\/1.1 400 Bad Request\r\n/);
-        expect(answer).to.include('\r\n\r\nName the host: the Host header is missing, or no host.\n');
+        expect(answer).to.include('\r\n\r\nThe Host header is missing or invalid.\n');
         await using next = await SocketClient.open(`ws://127.0.0.1:${port}/`);
         next.send({ action: 'place', request_id: 1 });
         expect(await next.receive()).to.include({ data: `http://127.0.0.1:${port}` });
@@ -232,7 +232,7 @@ describe('A client of a Unix socket', () => {
     const { app } = serve([path('/', AddressConsumer)]);
     const taken = await app.listen({ path: file }).catch(({ message }: Error) => message);
     expect(taken).to.equal(
-      `Another program listens on ${file}, or the file is no socket. Stop that program, or listen on another path: app.listen({ path }).`,
+      `Another program listens on ${file}, or the file is not a socket. Stop that program, or listen on another path: app.listen({ path }).`,
     );
   });
 

@@ -27,10 +27,10 @@ describe('The codec', () => {
       expect(addressOf(frame)).to.deep.equal({ action: 'list', requestId: 3 });
       expect(
         readFrame('{"a": [1, 2, 3]}', { ...defaultSettings.limits, jsonArrayLength: 2 }).refusal?.message,
-      ).to.equal('An array may have 2 elements.');
+      ).to.equal('An array may have at most 2 elements.');
       expect(readFrame('['.repeat(65_536)).refusal?.message).to.equal('The frame is not valid JSON.');
       expect(readFrame(`${'['.repeat(30_000)}${']'.repeat(30_000)}`).refusal?.message).to.equal(
-        'A frame may be nested 32 levels deep.',
+        'A frame may be nested at most 32 levels deep.',
       );
     });
   });
@@ -79,7 +79,7 @@ describe('The codec', () => {
         () => toRequest({ action: 'list', request_id: id }, undefined, 63),
       ]) {
         expect(read)
-          .to.throw(/^The request_id may have 6[34] characters\.$/)
+          .to.throw(/^The request_id may have at most 6[34] characters\.$/)
           .with.property('status', 400);
       }
       expect(addressOf({ request_id: `${id}a` }).requestId).to.equal(null);

@@ -51,21 +51,25 @@ describe('The guard of JSON', () => {
     });
   }
 
-  const deep = 'A frame may be nested 32 levels deep.';
-  const half = 'A string has half of a character in it, a lone surrogate.';
+  const deep = 'A frame may be nested at most 32 levels deep.';
+  const half = 'A string contains half of a character (a lone surrogate).';
   const refused: readonly [string, string, string][] = [
     ['33 arrays', `${'['.repeat(33)}${']'.repeat(33)}`, deep],
     ['33 objects', `${'{"a":'.repeat(33)}1${'}'.repeat(33)}`, deep],
     ['a million brackets', '['.repeat(1_000_000), deep],
-    ['1,001 keys', object(1_001), 'An object may have 1000 keys.'],
-    ['1,001 elements', JSON.stringify(numbers(1_001)), 'An array may have 1000 elements.'],
-    ['a string of 32,769 characters', JSON.stringify('a'.repeat(32_769)), 'A string may have 32768 characters.'],
-    ['a key of 32,769 characters', `{"${'a'.repeat(32_769)}": 1}`, 'A string may have 32768 characters.'],
-    ['32,769 escaped characters', `"${'\\n'.repeat(32_769)}"`, 'A string may have 32768 characters.'],
-    ['a key twice', '{"action": "list", "a": {}, "action": "delete"}', 'The key "action" is there twice.'],
-    ['a key twice, once escaped', '{"action": 1, "\\u0061ction": 2}', 'The key "action" is there twice.'],
-    ['a key twice among many', `${object(20).slice(0, -1)}, "k3": 1}`, 'The key "k3" is there twice.'],
-    ['a nested key twice', '[{"a": [{"b": 1, "b": 1}]}]', 'The key "b" is there twice.'],
+    ['1,001 keys', object(1_001), 'An object may have at most 1000 keys.'],
+    ['1,001 elements', JSON.stringify(numbers(1_001)), 'An array may have at most 1000 elements.'],
+    [
+      'a string of 32,769 characters',
+      JSON.stringify('a'.repeat(32_769)),
+      'A string may have at most 32768 characters.',
+    ],
+    ['a key of 32,769 characters', `{"${'a'.repeat(32_769)}": 1}`, 'A string may have at most 32768 characters.'],
+    ['32,769 escaped characters', `"${'\\n'.repeat(32_769)}"`, 'A string may have at most 32768 characters.'],
+    ['a key twice', '{"action": "list", "a": {}, "action": "delete"}', 'The key "action" occurs twice.'],
+    ['a key twice, once escaped', '{"action": 1, "\\u0061ction": 2}', 'The key "action" occurs twice.'],
+    ['a key twice among many', `${object(20).slice(0, -1)}, "k3": 1}`, 'The key "k3" occurs twice.'],
+    ['a nested key twice', '[{"a": [{"b": 1, "b": 1}]}]', 'The key "b" occurs twice.'],
     ['__proto__', '{"__proto__": 1}', 'The key "__proto__" may not be used here.'],
     ['__proto__, nested', '{"a": [{"__proto__": {}}]}', 'The key "__proto__" may not be used here.'],
     ['__proto__, escaped', '{"\\u005f_proto__": {}}', 'The key "__proto__" may not be used here.'],
@@ -76,12 +80,12 @@ describe('The guard of JSON', () => {
     [
       'an integer beyond 2^53',
       '[9007199254740992]',
-      'The number 9007199254740992 is beyond 2^53 and would not be read as it is. Send it as a string.',
+      'The number 9007199254740992 is beyond 2^53 and would lose digits. Send it as a string.',
     ],
     [
       'a number of 400 digits',
       `-${'7'.repeat(400)}`,
-      `The number -${'7'.repeat(31)}… is beyond 2^53 and would not be read as it is. Send it as a string.`,
+      `The number -${'7'.repeat(31)}… is beyond 2^53 and would lose digits. Send it as a string.`,
     ],
     ['a lone surrogate', '"\\ud800"', half],
     ['surrogates in the wrong order', '{"\\udc00\\ud800": 1}', half],

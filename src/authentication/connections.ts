@@ -75,7 +75,8 @@ export class Connections {
     const identity = identityOf(proven);
     const { identity: former } = scope;
     if (!former) throw new PermissionDenied('No user is logged in.');
-    if (String(former.userId) !== String(identity.userId)) throw new PermissionDenied('That is another user.');
+    if (String(former.userId) !== String(identity.userId))
+      throw new PermissionDenied('The credentials belong to another user.');
     const now = this.clock.now();
     if (isOver(former, now) || isOver(identity, now)) throw new SessionExpired();
     const { sessionId } = former;
@@ -180,7 +181,7 @@ export function noUsers(): ConfigurationError {
   return new ConfigurationError({
     class: 'createApp',
     member: 'users',
-    reason: 'is not given, so that no user can be loaded anew to be checked again.',
+    reason: 'is missing, so users cannot be reloaded and checked again.',
     remedy: 'Name a provider that implements UserStore: createApp({ users: Users }).',
   });
 }

@@ -127,21 +127,18 @@ function keySource({ key, keys }: JsonWebTokenOptions): JWTVerifyGetKey {
 /** @throws ConfigurationError */
 function checkOptions({ algorithms, issuer, audience, key, keys, clockTolerance = 0 }: JsonWebTokenOptions): void {
   if (algorithms.length === 0) throw fault('algorithms', 'are empty.', "Name those of the issuer: ['RS256'].");
-  if (algorithms.includes('none')) throw fault('algorithms', 'have "none", which anybody can sign.', 'Leave it out.');
+  if (algorithms.includes('none'))
+    throw fault('algorithms', 'contain "none", with which anyone can forge a token.', 'Leave it out.');
   if ([issuer].flat().length === 0 || [issuer].flat().includes(''))
-    throw fault('issuer', 'is empty.', 'Name who issues the tokens.');
+    throw fault('issuer', 'is empty.', 'Name the issuer of the tokens.');
   if ([audience].flat().length === 0 || [audience].flat().includes(''))
     throw fault(
       'audience',
-      'is empty, so that tokens for anybody would do.',
-      'Name this application as the issuer does.',
+      'is empty, so tokens for any application would be accepted.',
+      'Give the name that the issuer uses for this application.',
     );
   if ((key === undefined) === (keys === undefined))
-    throw fault(
-      'key',
-      key ? 'is there, and keys are too.' : 'is not there, and keys are not either.',
-      'Give one of them.',
-    );
+    throw fault('key', key ? 'is given together with keys.' : 'is missing, and so are keys.', 'Give one of them.');
   if (key) checkKey(key, algorithms);
   if (!Number.isSafeInteger(clockTolerance) || clockTolerance < 0)
     throw fault('clockTolerance', `is ${clockTolerance}.`, 'Give a whole number of milliseconds.');
@@ -157,7 +154,7 @@ function checkKey(key: NonNullable<JsonWebTokenOptions['key']>, algorithms: read
     throw fault('algorithms', `are of several kinds, ${algorithms.join(' and ')}, for one key.`, 'Give keys, a set.');
   if (kinds.has('HS') === (length !== undefined)) return;
   const [needed, given] = kinds.has('HS') ? ['a secret', 'public key'] : ['a public key', 'secret'];
-  throw fault('key', `is a ${given}, and ${algorithms.join(' and ')} take ${needed}.`, `Give ${needed}.`);
+  throw fault('key', `is a ${given}, but ${algorithms.join(' and ')} need ${needed}.`, `Give ${needed}.`);
 }
 
 /** The length of a secret in bytes; undefined for another kind of key. */

@@ -52,7 +52,7 @@ export function cookieSession(
       const token = scope.cookies[cookie];
       if (scope.identity || !token) return;
       if (scope.headers['origin'] === undefined && !withoutOrigin)
-        throw new PermissionDenied('A session cookie counts only beside an Origin header.');
+        throw new PermissionDenied('A session cookie is only accepted together with an Origin header.');
       const found = await this.sessions.find(token);
       if (found && !isOver(found, this.clock.now())) authenticate(scope, found);
     }

@@ -31,7 +31,7 @@ export function completeOptions<Options extends Readonly<Record<string, number>>
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue;
     if (!Object.hasOwn(defaults, name))
-      throw fault(name, 'is no option.', `There are ${Object.keys(defaults).join(', ')}.`);
+      throw fault(name, 'is not an option.', `There are ${Object.keys(defaults).join(', ')}.`);
     if (!Number.isSafeInteger(value) || value < 1)
       throw fault(name, `is ${String(value)}.`, 'Give a positive integer.');
     Object.assign(options, { [name]: value });

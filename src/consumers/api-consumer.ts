@@ -76,7 +76,7 @@ export abstract class ApiConsumer {
   protected get [boundSession](): BoundSession {
     throw new ConfigurationError({
       class: this.constructor.name,
-      reason: 'its constructor uses the connection, which it is given afterwards.',
+      reason: 'its constructor uses the connection, which is only set afterwards.',
       remedy: 'Do it in onConnect(), or inject Scope.',
     });
   }
@@ -99,8 +99,8 @@ export abstract class ApiConsumer {
     if (!identity) throw new NotAuthenticated();
     throw new ConfigurationError({
       class: this.constructor.name,
-      reason: 'asks for the user of an identity, and no middleware loads it.',
-      remedy: 'Add identityUser(Users) behind the middleware that finds the identity, or use this.scope.identity.',
+      reason: 'needs the user of an identity, but no middleware loads it.',
+      remedy: 'Add identityUser(Users) after the middleware that finds the identity, or use this.scope.identity.',
     });
   }
 

@@ -112,14 +112,14 @@ function checkDecorated(consumer: ConsumerClass): void {
   if (!(consumer.prototype instanceof ApiConsumer)) {
     throw new ConfigurationError({
       class: consumer.name,
-      reason: 'is routed, and is no consumer.',
+      reason: 'is routed, but is not a consumer.',
       remedy: 'Let it extend ApiConsumer or mix(ModelConsumer(…), …).',
     });
   }
   if (consumerDeclarations.isOn(consumer)) return;
   throw new ConfigurationError({
     class: consumer.name,
-    reason: 'is routed without a decorator of its own, so that its constructor would be handed nothing.',
+    reason: 'is routed without a decorator of its own, so the container would pass nothing to its constructor.',
     remedy: 'Put @Consumer() on it.',
   });
 }
@@ -129,7 +129,7 @@ function optionsOf(consumer: ConsumerClass): ConsumerOptions {
   if (options.binary && consumer.prototype['onBinary'] === ApiConsumer.prototype['onBinary']) {
     throw new ConfigurationError({
       class: consumer.name,
-      reason: 'declares binary frames, and takes none.',
+      reason: 'declares binary frames, but does not handle them.',
       remedy: 'Override onBinary(data), or drop { binary: true }.',
     });
   }
@@ -144,7 +144,7 @@ function messagesOf(consumer: ConsumerClass): ReadonlyMap<string, string> {
       throw new ConfigurationError({
         class: consumer.name,
         member,
-        reason: `takes messages of type "${type}", and so does ${other}.`,
+        reason: `handles messages of type "${type}", and so does ${other}.`,
         remedy: "Give it another type: @OnMessage('type').",
       });
     }
@@ -173,7 +173,7 @@ function checkRevocations(
       throw new ConfigurationError({
         class: consumer.name,
         member,
-        reason: `says what the right to follow ${observer} depends on, and there is no permission that could be asked again: the code of an action is not run again.`,
+        reason: `declares what the right to follow ${observer} depends on, but there is no permission that could be asked again: the code of an action is not run again.`,
         remedy: `Let a permission check the right: @Action({ permissions: [IsMember] }) on the action that subscribes, or @Permissions(IsMember) on the class. Or drop @RevokedBy.`,
       });
     }
@@ -193,8 +193,8 @@ function checkGroups(consumer: ConsumerClass, observers: ReadonlyMap<string, Obs
     throw new ConfigurationError({
       class: consumer.name,
       member,
-      reason: `has no groups, so that each of its subscriptions hears of every ${model.name}, also of those that ${narrowing} leaves out.`,
-      remedy: `Give it groups: @GroupsForSignal('${member}') and @GroupsForConsumer('${member}'), or @GroupsForBoth('${member}') that yields one name where every ${model.name} is meant for every subscription. Or let clients subscribe to single rows: ObserveInstance asks the query.`,
+      reason: `has no groups, so each of its subscriptions receives every ${model.name}, also those that ${narrowing} leaves out.`,
+      remedy: `Give it groups: @GroupsForSignal('${member}') and @GroupsForConsumer('${member}'), or @GroupsForBoth('${member}') that yields one name if every ${model.name} is meant for every subscription. Or let clients subscribe to single rows: ObserveInstance asks the query.`,
     });
   }
 }
@@ -205,11 +205,11 @@ function checkDetailActions(consumer: ConsumerClass, actions: Actions): void {
     if (!isDetail || (model && isOf(model, taken))) continue;
     const rest = model
       ? {
-          reason: `is a detail action on ${nameOf(taken)}, and the model of the consumer is ${model.name}.`,
+          reason: `is a detail action on ${nameOf(taken)}, but the model of the consumer is ${model.name}.`,
           remedy: `Let its first parameter be a ${model.name}.`,
         }
       : {
-          reason: 'is a detail action, and the consumer has no model to look up.',
+          reason: 'is a detail action, but the consumer has no model to look up.',
           remedy: 'Let the consumer extend mix(ModelConsumer(Entity, { serializer })), or use @Action.',
         };
     throw new ConfigurationError({ class: consumer.name, member, ...rest });

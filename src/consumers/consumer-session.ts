@@ -460,8 +460,8 @@ export class ConsumerSession implements RequestTarget, BoundSession {
       if (Reflect.get(this.instance, observer.member) === method) return observer;
     throw new ConfigurationError({
       class: this.instance.constructor.name,
-      reason: 'subscribes to a method that is no observer of it.',
-      remedy: 'Hand over one with @ModelObserver: this.subscribe(this.onMessage, …).',
+      reason: 'subscribes to a method that is not an observer of it.',
+      remedy: 'Pass one with @ModelObserver: this.subscribe(this.onMessage, …).',
     });
   }
 
@@ -486,7 +486,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
       );
     if (requestIds && (!Object.hasOwn(requestIds, requestId) || requestIds[requestId] !== member))
       throw fault(
-        `is subscribed to under the request id "${requestId}", and its requestIds tell clients otherwise.`,
+        `is subscribed to under the request id "${requestId}", which contradicts its requestIds.`,
         `Name it there: override readonly requestIds = { ${requestId}: '${member}' } as const.`,
       );
     return new ActionContext({ scope, action: ownAction, requestId, kwargs: { ...(kwargs as object) }, signal });
@@ -548,7 +548,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     if (unknown.size === 0) return kwargs;
     if (this.settings.development && !this.compiled.isOpen)
       this.logger.debug(
-        'Kwargs that neither the action nor the subscription knows are not kept for its permissions and queries.',
+        'Kwargs that neither the action nor the subscription declares are not kept for its permissions and queries.',
         { action: context.name, dropped: [...unknown] },
       );
     return Object.fromEntries(Object.entries(kwargs).filter(([name]) => !unknown.has(name)));
@@ -678,7 +678,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     const member = this.compiled.messages.get(type);
     if (member === undefined) {
       const facts = { consumer: this.instance.constructor.name, type };
-      this.logger.warn('A message of a type that its consumer does not take was dropped.', facts);
+      this.logger.warn('A message of a type that its consumer does not handle was dropped.', facts);
       return;
     }
     const method: (message: ChannelMessage) => Promise<void> | void = Reflect.get(this.instance, member);
@@ -686,7 +686,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     const take = (): Promise<void> | void => {
       if (groupsLeft === this.#groupsLeft) return method.call(this.instance, message);
       const facts = { consumer: this.instance.constructor.name, type };
-      this.logger.debug('A message was dropped: the user whom it came for has left.', facts);
+      this.logger.debug('A message was dropped: its user has logged out.', facts);
     };
     this.#waitingMessages += 1;
     this.#holdings.waitingBytes += bytes;
@@ -920,5 +920,5 @@ function isUnsubscribe({ definition, action }: Request): boolean {
 /** Leaves a former user's request. A detached one may go on for an hour, and would show that user's data to the new one. */
 function leaveBehind(request: Request): void {
   request.isOfFormerUser = true;
-  if (request.isDetached) request.abort(new Revoked('The user who asked for this is not logged in any more.'));
+  if (request.isDetached) request.abort(new Revoked('The user of this request is no longer logged in.'));
 }

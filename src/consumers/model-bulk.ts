@@ -282,7 +282,7 @@ async function namedRows(
       return { item, key, answers, row: await permittedRow(consumer, key, item, answers) };
     });
     const field = shownName === undefined ? `${index}` : `${index}.${shownName}`;
-    if (found.has(one.row)) throw ValidationFailed.of({ [field]: ['This row is named twice.'] });
+    if (found.has(one.row)) throw ValidationFailed.of({ [field]: ['This row occurs twice.'] });
     found.add(one.row);
     named.push(one);
   }

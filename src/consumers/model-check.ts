@@ -47,7 +47,7 @@ export function checkModelConsumer(consumer: Class, unitOfWork: UnitOfWork): voi
   throw new ConfigurationError({
     class: consumer.name,
     member: lookupField,
-    reason: `is the lookupField, and no column of ${meta.className}.`,
+    reason: `is the lookupField, but not a column of ${meta.className}.`,
     remedy: 'Name a column whose values are unique.',
   });
 }
@@ -56,7 +56,7 @@ function followsNothing(consumer: Class): ConfigurationError {
   return new ConfigurationError({
     class: consumer.name,
     member: 'subscribeRows',
-    reason: 'follows rows by filters, and all of them lead through relations, whose changes no subscription hears of.',
+    reason: 'follows rows by filters, but all of them lead through relations, whose changes no subscription receives.',
     remedy: 'Declare a column of the row in filters.fields, or leave ObserveRows out.',
   });
 }
@@ -68,7 +68,7 @@ function refuseWrites(consumer: Class, { className }: EntityMetadata): void {
   throw new ConfigurationError({
     class: consumer.name,
     member: writing,
-    reason: `would write ${className}, which is a view, and MikroORM writes nothing to views.`,
+    reason: `would write ${className}, which is a view, but MikroORM writes nothing to views.`,
     remedy: `Leave the mixin out, or write the action ${writing} yourself.`,
   });
 }
@@ -112,7 +112,7 @@ function secrecyOf({ steps, last }: ModelPath, serializer: SerializerClass): str
   for (const { name, hidden } of [...steps, last]) {
     if (hidden) return 'is hidden';
     const options: DeclaredOptions | undefined = shownBy && declaredBy(shownBy)?.options;
-    if (shownBy && options?.writeOnly?.includes(name)) return `is written only, by ${shownBy.name}`;
+    if (shownBy && options?.writeOnly?.includes(name)) return `is write-only, by ${shownBy.name}`;
     const restricted = shownBy && restriction(shownBy, name);
     if (restricted) return restricted;
     shownBy = options?.nested?.[name];
@@ -122,14 +122,14 @@ function secrecyOf({ steps, last }: ModelPath, serializer: SerializerClass): str
 
 function restriction(serializer: SerializerClass, name: string): string | undefined {
   const { rights } = declaredBy(serializer)?.options ?? {};
-  return rights && Object.hasOwn(rights.fields, name) ? 'is shown to some only' : undefined;
+  return rights && Object.hasOwn(rights.fields, name) ? 'is only shown with a right' : undefined;
 }
 
 function secret(consumer: Class, member: string, secrecy: string): ConfigurationError {
   return new ConfigurationError({
     class: consumer.name,
     member,
-    reason: `${secrecy}, and everybody could find it out by filters, order, search or lookup.`,
-    remedy: 'Take it out of them, and write what some may ask in filterQuery.',
+    reason: `${secrecy}, but every client could find it out by filters, order, search or lookup.`,
+    remedy: 'Remove it from them, and let filterQuery decide which clients may ask for it.',
   });
 }

@@ -482,7 +482,7 @@ function checkModelOptions(entity: unknown, options: Partial<AnyModelOptions> | 
   if (typeof options?.serializer === 'function') return;
   throw new ConfigurationError({
     class: `ModelConsumer(${name})`,
-    reason: 'has no serializer, which says what clients see of a row.',
+    reason: 'has no serializer, which defines what clients see of a row.',
     remedy:
       `Write class ${name}Serializer extends ModelSerializer(${name}, { fields: ['id', …] }) {}, and give it: ` +
       `ModelConsumer(${name}, { serializer: ${name}Serializer }). If you did, look for a circular import.`,

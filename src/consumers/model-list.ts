@@ -138,7 +138,7 @@ export const StreamedList: StreamedList = (base) => {
   if (!pages) {
     throw new ConfigurationError({
       class: 'StreamedList',
-      reason: 'is mixed into a consumer without a paginator, so that there are no pages to send.',
+      reason: 'is mixed into a consumer without a paginator, so there are no pages to send.',
       remedy: 'Give it one: ModelConsumer(Entity, { serializer, paginator: LimitOffsetPaginator }).',
     });
   }

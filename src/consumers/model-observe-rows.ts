@@ -95,7 +95,7 @@ export const ObserveRows: ObserveRows = (base) => {
   if (!filters?.fields)
     throw new ConfigurationError({
       class: 'ObserveRows',
-      reason: `is mixed into a consumer of ${model.name} that declares no filters, so that clients could not say which rows they follow.`,
+      reason: `is mixed into a consumer of ${model.name} that declares no filters, so clients could not choose the rows to follow.`,
       remedy:
         "Declare some: ModelConsumer(Entity, { serializer, filters: { fields: ['archived'] } }), or mix in ObserveKinds.",
     });
@@ -153,7 +153,7 @@ function testOf(consumer: Class, kwargs: object, row: LoggedRow): (entity: objec
   tests.set(kwargs, test);
   return (entity) => {
     const answer = test(entity);
-    if (answer === undefined) throw new Error('The change log lacks a column that a filter of subscriptions asks for.');
+    if (answer === undefined) throw new Error('The change log lacks a column that a filter of subscriptions needs.');
     return answer;
   };
 }

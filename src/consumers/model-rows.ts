@@ -56,7 +56,7 @@ function sometimes(text: string): Cause {
 
 /** Overridden members of the model consumer or of a mixin, which need entities. */
 function ownMembers(consumer: ConsumerType, ...members: readonly string[]): readonly Cause[] {
-  return members.map((member) => always(`${consumer.name}.${member}, which is its own`));
+  return members.map((member) => always(`${consumer.name}.${member}, which it overrides`));
 }
 
 function causesOfList(consumer: ConsumerType): readonly Cause[] {
@@ -69,14 +69,14 @@ function causesOfRetrieve(consumer: ConsumerType, { reply, permissions }: Action
     ...(isPlainRetrieve(Reflect.get(consumer.prototype, 'retrieve')) ? [] : ownMembers(consumer, 'retrieve')),
     ...(reply ? [always(`${reply.name}, which the action declares as its reply`)] : []),
     ...(overrides(consumer, 'getObject') ? ownMembers(consumer, 'getObject') : []),
-    ...looking.map(({ name }) => always(`the permission ${name}, which looks at the object`)),
+    ...looking.map(({ name }) => always(`the permission ${name}, which judges the object`)),
   ];
 }
 
 function causesOfRows(consumer: ConsumerType, member: 'list' | 'retrieve', unitOfWork: UnitOfWork): readonly Cause[] {
   if (overrides(consumer, 'getSerializerContext')) return ownMembers(consumer, 'getSerializerContext');
   if (overrides(consumer, 'getSerializer'))
-    return [sometimes(`${consumer.name}.getSerializer, which may give a serializer that needs them`)];
+    return [sometimes(`${consumer.name}.getSerializer, which may return a serializer that needs them`)];
   const { serializer } = settingsOf(consumer.prototype);
   const { em } = unitOfWork;
   const causes = everyRights(serializer).map((rights) => {
@@ -112,7 +112,7 @@ function causesOfOrder(consumer: ConsumerType, { level }: Outline): readonly Cau
     ...notShown(level.meta.primaryKeys).map(always),
     ...notShown(filters?.ordering ?? []).map(sometimes),
     ...(overrides(consumer, 'getOrder')
-      ? [sometimes(`${consumer.name}.getOrder, which may order by what ${serializer.name} does not show`)]
+      ? [sometimes(`${consumer.name}.getOrder, which may order by columns that ${serializer.name} does not show`)]
       : []),
   ];
 }

@@ -41,11 +41,10 @@ export class Quotas {
     if (limit === 'cancelled')
       this.#refuse('detached_actions', `${detachedActions} cancelled actions still run.`, retryDelay);
     if (limit === 'detached_actions')
-      this.#refuse(limit, `There may be ${detachedActions} detached actions under way.`, retryDelay);
-    if (limit === 'waiting_requests')
-      this.#refuse(limit, `There may be ${waitingRequests} requests waiting.`, retryDelay);
+      this.#refuse(limit, `At most ${detachedActions} detached actions may run.`, retryDelay);
+    if (limit === 'waiting_requests') this.#refuse(limit, `At most ${waitingRequests} requests may wait.`, retryDelay);
     if (limit === 'request_bytes')
-      this.#refuse(limit, `Requests that wait or run may take ${requestBytes} bytes.`, retryDelay);
+      this.#refuse(limit, `Waiting and running requests may take at most ${requestBytes} bytes.`, retryDelay);
   }
 
   /** The limit that one more request would exceed; undefined if none. */
@@ -73,9 +72,13 @@ export class Quotas {
       count += holding.subscriptions;
       taken += holding.bytes;
     }
-    if (count > subscriptions) this.#refuse('subscriptions', `A connection may have ${subscriptions} subscriptions.`);
+    if (count > subscriptions)
+      this.#refuse('subscriptions', `A connection may have at most ${subscriptions} subscriptions.`);
     if (taken > subscriptionBytes)
-      this.#refuse('subscription_bytes', `The subscriptions of a connection may take ${subscriptionBytes} bytes.`);
+      this.#refuse(
+        'subscription_bytes',
+        `The subscriptions of a connection may take at most ${subscriptionBytes} bytes.`,
+      );
   }
 
   /** @throws Throttled without a retry time: only the client can make room */
@@ -83,7 +86,7 @@ export class Quotas {
     const { groups } = this.limits;
     let held = added;
     for (const holding of this.holdings) held += holding.groups;
-    if (held > groups) this.#refuse('groups', `A connection may be in ${groups} groups.`);
+    if (held > groups) this.#refuse('groups', `A connection may be in at most ${groups} groups.`);
   }
 
   /**

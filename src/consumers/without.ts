@@ -45,7 +45,7 @@ function noSuchAction({ name }: Class, member: string, actions: readonly string[
   return new ConfigurationError({
     class: `without(${name})`,
     member,
-    reason: 'is to be taken away, and is no action of the class.',
+    reason: 'is to be removed, but is not an action of the class.',
     remedy: named ? `Name the method: '${named}'.` : `Correct or drop the name. ${there}`,
   });
 }

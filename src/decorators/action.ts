@@ -195,7 +195,7 @@ export function checkAsync(prototype: object, member: string, method: unknown): 
   throw new ConfigurationError({
     class: prototype.constructor.name,
     member,
-    reason: 'is detached, and no async function: it would hold up everybody until it returned.',
+    reason: 'is detached, but not an async function: it would block all clients until it returned.',
     remedy: 'Make it async.',
   });
 }
@@ -227,7 +227,7 @@ function importedAsType(prototype: object, member: string, position: number): Co
   return new ConfigurationError({
     class: prototype.constructor.name,
     member,
-    reason: `the class of parameter ${position + 1} is imported as a type, so that it does not exist at run time.`,
+    reason: `the class of parameter ${position + 1} is imported as a type, so it does not exist at run time.`,
     remedy: "Import it as a value, without `type`. The context too: import { ActionContext } from 'signalbox'.",
   });
 }
@@ -238,7 +238,7 @@ export function checkHasRules(prototype: object, member: string, kwargs: Concret
   throw new ConfigurationError({
     class: prototype.constructor.name,
     member,
-    reason: `its kwargs class ${kwargs.name} has no rule, so that nothing a client sends would reach the method.`,
+    reason: `its kwargs class ${kwargs.name} has no rule, so no data of a client would reach the method.`,
     remedy: `Put class-validator decorators on the properties of ${kwargs.name}, for example @IsInt().`,
   });
 }
@@ -254,7 +254,7 @@ export function parameterTypes(prototype: object, member: string, position: numb
   throw new ConfigurationError({
     class: prototype.constructor.name,
     member,
-    reason: 'the compiler wrote no types down for it.',
+    reason: 'the compiler emitted no types for it.',
     remedy:
       'Set "experimentalDecorators" and "emitDecoratorMetadata" in tsconfig.json, and compile with tsc: tsx and esbuild leave the types out. ' +
       'Or name the class of the kwargs, which needs no types: @Action({ kwargs: TheClass }).',

@@ -34,7 +34,7 @@ export function checkFinalStatus(status: unknown, place: string, member?: string
   throw new ConfigurationError({
     class: place,
     ...(member !== undefined && { member }),
-    reason: `has the status ${inspect(status)}, which is no status of a final reply.`,
+    reason: `has the status ${inspect(status)}, which is not a status of a final reply.`,
     remedy: 'Give a whole number from 200 to 599, but not 206: that is a part, and a generator yields those.',
   });
 }

@@ -57,7 +57,7 @@ export class RequestLog {
   watchAbandoned(request: Request): Timer {
     return this.clock.after(this.settings.closeTimeout, () => {
       this.counters.increment('signalbox.abandoned_actions', { action: request.name });
-      this.logger.warn('An action goes on although it was aborted: heed context.signal.', request.logFields);
+      this.logger.warn('An action continues after it was aborted: observe context.signal.', request.logFields);
     });
   }
 

@@ -148,7 +148,7 @@ function checkAsks(owner: string, permission: PermissionClass): void {
   const has = methods.length > 0 ? ` It has ${methods.join(', ')}.` : '';
   throw new ConfigurationError({
     class: owner,
-    reason: `has the permission ${name}, which answers no question and would allow everything.${has}`,
+    reason: `has the permission ${name}, which implements no question and would allow everything.${has}`,
     remedy: `Give it one of the methods ${questions.join(', ')}.`,
   });
 }
@@ -172,7 +172,7 @@ function notAPermission(owner: string, given: unknown): ConfigurationError {
     typeof given === 'function' ? 'a function' : isInstance ? `an instance of ${given.constructor.name}` : given;
   return new ConfigurationError({
     class: owner,
-    reason: `has ${shown} among its permissions, which is no class.`,
+    reason: `has ${shown} among its permissions, which is not a class.`,
     remedy:
       given === undefined
         ? 'Look for a circular import.'

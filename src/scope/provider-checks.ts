@@ -56,7 +56,7 @@ function unregistered(way: Way): ConfigurationError {
   const token = way.at(-1);
   return new ConfigurationError({
     class: nameOf(way.at(-2)),
-    reason: `asks for ${nameOf(token)}, and nothing is registered under that token${wayText(way)}.`,
+    reason: `needs ${nameOf(token)}, but nothing is registered under that token${wayText(way)}.`,
     remedy: `Register it in the container of the application before createApp: container.register(${nameOf(token)}, { useClass: … }). If each connection has one of its own, register a factory that finds it by the Scope of the connection.`,
   });
 }
@@ -84,8 +84,8 @@ function checkBuildable(container: DependencyContainer, provider: ConcreteClass,
   if (other) throw secondCopy(provider.name, 'tsyringe', `is decorated by the copy in ${other[0]}`, ownTsyringe());
   throw new ConfigurationError({
     class: provider.name,
-    reason: `has ${count === 1 ? '1 constructor parameter' : `${count} constructor parameters`}, and no decorator of its own wrote down ${count === 1 ? 'its type' : 'their types'}, so that the container would hand it nothing${wayText(way)}.`,
-    remedy: `Put @injectable() on it${way.length > 1 ? `, or register what stands for it: container.registerInstance(${provider.name}, …)` : ''}. ${withoutMetadata}`,
+    reason: `has ${count === 1 ? '1 constructor parameter' : `${count} constructor parameters`}, but no decorator of its own recorded ${count === 1 ? 'its type' : 'their types'}, so the container would pass nothing to it${wayText(way)}.`,
+    remedy: `Put @injectable() on it${way.length > 1 ? `, or register an instance: container.registerInstance(${provider.name}, …)` : ''}. ${withoutMetadata}`,
   });
 }
 
@@ -94,7 +94,7 @@ function unknownParameter(way: Way, position: number, type: unknown): Configurat
   if (values.has(type)) {
     return new ConfigurationError({
       class: provider,
-      reason: `the type of constructor parameter ${position + 1} is ${nameOf(type)}, of which the container makes none${wayText(way)}.`,
+      reason: `the type of constructor parameter ${position + 1} is ${nameOf(type)}, which the container cannot make${wayText(way)}.`,
       remedy: `Name a token, and register a value under it: @inject('token') and container.registerInstance('token', …).`,
     });
   }
@@ -179,8 +179,8 @@ export function checkConsumersAreNotShared(container: DependencyContainer, consu
     if (!isSingleton(container, consumer)) continue;
     throw new ConfigurationError({
       class: consumer.name,
-      reason: 'is a singleton, and every connection needs a consumer of its own.',
-      remedy: 'Take @singleton() off it.',
+      reason: 'is a singleton, but every connection needs a consumer of its own.',
+      remedy: 'Remove @singleton() from it.',
     });
   }
 }
@@ -195,8 +195,8 @@ function checkFreeOfConnections(container: DependencyContainer, singleton: unkno
       ? `is a singleton and depends on the scope of one connection: ${shown(way)}.`
       : `is a singleton and depends on ${nameOf(way.at(-1))}, of which every connection has its own: ${shown(way)}.`,
     remedy: isScope
-      ? 'Take @singleton() off it, or hand the scope to its methods.'
-      : 'Take @singleton() off it, or hand that to its methods.',
+      ? 'Remove @singleton() from it, or pass the scope to its methods.'
+      : 'Remove @singleton() from it, or pass it to its methods.',
   });
 }
 
@@ -207,7 +207,7 @@ export function checkShowsEvents(container: DependencyContainer, serializer: Con
   throw new ConfigurationError({
     class: serializer.name,
     reason: `shows events, once per change and outside any connection, and depends on the scope of one: ${shown(way)}.`,
-    remedy: 'Take the scope from context.request where there is a request, or observe with another serializer.',
+    remedy: 'Take the scope from context.request if there is a request, or observe with another serializer.',
   });
 }
 

@@ -161,14 +161,14 @@ export function checkOptions(options: unknown): void {
   } = (options ?? {}) as Readonly<Record<string, unknown>>;
   checkOrm('orm', orm);
   const unknown = Object.keys(options as object).find((name) => !Object.hasOwn(known, name));
-  if (unknown !== undefined) throw fault(unknown, 'is no option.', `There are: ${Object.keys(known).join(', ')}.`);
-  if (!Array.isArray(otherOrms)) throw fault('otherOrms', 'is no list.', 'Give a list of MikroORM objects.');
+  if (unknown !== undefined) throw fault(unknown, 'is not an option.', `There are: ${Object.keys(known).join(', ')}.`);
+  if (!Array.isArray(otherOrms)) throw fault('otherOrms', 'is not a list.', 'Give a list of MikroORM objects.');
   checkExplorer(explorer);
-  if (!Array.isArray(permissions)) throw fault('permissions', 'are no list.', 'Give a list of permission classes.');
+  if (!Array.isArray(permissions)) throw fault('permissions', 'are not a list.', 'Give a list of permission classes.');
   checkPermissions('createApp', permissions);
   for (const [index, other] of otherOrms.entries()) checkOrm(`otherOrms[${index}]`, other);
   if (!Array.isArray(routes)) {
-    const reason = routes === undefined ? 'are missing.' : 'are no list.';
+    const reason = routes === undefined ? 'are missing.' : 'are not a list.';
     throw fault('routes', reason, "Give at least one: routes: [path('/ws/', YourConsumer)].");
   }
 }
@@ -176,16 +176,16 @@ export function checkOptions(options: unknown): void {
 function checkExplorer(explorer: unknown): void {
   const isOne = typeof explorer === 'object' && explorer !== null && 'begin' in explorer;
   if (explorer === undefined || isOne) return;
-  throw fault('explorer', 'is no explorer.', "Call it: explorer: explorer(), from 'signalbox/explorer'.");
+  throw fault('explorer', 'is not an explorer.', "Call it: explorer: explorer(), from 'signalbox/explorer'.");
 }
 
 function checkOrm(member: string, orm: unknown): void {
-  const remedy = 'Give what MikroORM.init resolves with: createApp({ orm: await MikroORM.init({ … }), … }).';
+  const remedy = 'Give the result of MikroORM.init: createApp({ orm: await MikroORM.init({ … }), … }).';
   if (!isOrmRoot(orm)) throw fault(member, reasonOf(orm), remedy);
   checkOrmIsOurs(member, orm);
 }
 
 function reasonOf(orm: unknown): string {
   if (orm === undefined || orm === null) return 'is missing.';
-  return orm instanceof Promise ? 'is a promise.' : 'is no MikroORM object.';
+  return orm instanceof Promise ? 'is a promise.' : 'is not a MikroORM object.';
 }

@@ -75,7 +75,7 @@ export class Backpressure {
 
   noteCut(reason: SlowReason, pending: number): void {
     this.counters.increment('signalbox.slow_readers', { reason });
-    this.logger.warn('A client that reads too slowly was cut.', { reason, pending });
+    this.logger.warn('A client that reads too slowly was disconnected.', { reason, pending });
   }
 
   #flush(): void {

@@ -144,7 +144,7 @@ export class ChangeFeed {
     const timer = setTimeout(() => {
       this.#retries.delete(timer);
       log.ready().then(
-        () => this.#missedAll('The change log was away when the application started.'),
+        () => this.#missedAll('The change log could not be reached when the application started.'),
         () => this.#tryAgain(log, Math.min(wait * 2, longestRetry)),
       );
     }, wait);

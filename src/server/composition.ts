@@ -300,7 +300,7 @@ export function buildServices(options: Options): Services {
 function warnOfRoom(logger: Logger, limits: Limits, descriptors: number): void {
   const { connections } = limits;
   if (roomFor(limits, descriptors).connections >= connections) return;
-  logger.warn('This process may not open enough files for the connections that it may have.', {
+  logger.warn('This process may open fewer files than its connections need.', {
     descriptors,
     connections,
     remedy: 'Let it open more (ulimit -n), or lower settings.limits.connections.',
@@ -315,7 +315,7 @@ function checkReads({ consumer, member, model, reads }: Observer, unitOfWork: Un
   throw new ConfigurationError({
     class: consumer.name,
     member,
-    reason: `reads "${unknown}", which is no property of ${model?.name ?? 'a signal'}.`,
+    reason: `reads "${unknown}", which is not a property of ${model?.name ?? 'a signal'}.`,
     remedy: 'Name properties of the observed entity that are hidden or lazy: { reads: [...] }.',
   });
 }
@@ -448,7 +448,8 @@ function channelLayerOf(
     isShared ? new NotifyChannelLayer(orm, { slice }) : new InMemoryChannelLayer({ slice }),
   );
   layer.onFailure((error) => {
-    if (safeInstanceof(error, ChannelLayerUnavailable)) logger.warn('The channel layer is cut off.', { error });
+    if (safeInstanceof(error, ChannelLayerUnavailable))
+      logger.warn('The connection to the channel layer was lost.', { error });
     else logger.error('The channel layer failed.', { error });
   });
   return layer;

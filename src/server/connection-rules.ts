@@ -213,13 +213,13 @@ function checkColumns(rule: ConnectionRule, unitOfWork: UnitOfWork): void {
   const model = modelOf(rule);
   if (!model) return;
   const columns = unitOfWork.of(model).columnsOf(model);
-  if (!columns) throw fault(rule, 'is no entity of the application.', 'Name one, or a Signal.');
+  if (!columns) throw fault(rule, 'is not an entity of the application.', 'Name one, or a Signal.');
   const changed: readonly string[] = rule.options.changed ?? [];
   const unknown = changed.find((name) => !columns.has(name));
   if (unknown === undefined) return;
   throw fault(
     rule,
-    `waits for a change of "${unknown}", which is no column.`,
+    `waits for a change of "${unknown}", which is not a column.`,
     `There are: ${[...columns].join(', ')}.`,
   );
 }

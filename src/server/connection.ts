@@ -248,7 +248,7 @@ export class Connection
     this.#routeBinary(named?.data ?? frame, named?.stream ?? null, (stream) => {
       if (!named) throw new ParseError('A binary frame has to begin with the name of its stream.');
       const consumer = this.#consumerOf(consumers, { stream, payload: frame });
-      if (!consumer.options.binary) throw new ParseError(`The stream "${stream}" takes no binary frames.`);
+      if (!consumer.options.binary) throw new ParseError(`The stream "${stream}" accepts no binary frames.`);
       return consumer;
     });
   }
@@ -574,7 +574,7 @@ export class Connection
     const ended = Promise.all(running);
     if (await machineDeadlines.settles(ended, settings.closeTimeout)) return;
     const { path } = this.scope;
-    logger.warn('Work of a connection goes on behind its end: heed context.signal.', { path });
+    logger.warn('Work of a connection continues after its end: observe context.signal.', { path });
   }
 
   #translate(thrown: unknown): ApiError {

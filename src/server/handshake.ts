@@ -138,10 +138,10 @@ export class Handshake {
   #match(request: HandshakeRequest): Match {
     // RFC 9112, 3.2. A client without an address does not use HTTP.
     if (request.remoteAddress !== undefined && request.host === undefined)
-      throw new ParseError('Name the host: the Host header is missing, or no host.');
+      throw new ParseError('The Host header is missing or invalid.');
     const match = this.router.match(request.url);
     if (!match)
-      throw new NotFound('Nothing is served at this path.', { remedy: `Served are ${this.paths.join(', ')}.` });
+      throw new NotFound('Nothing is served at this path.', { remedy: `Served paths: ${this.paths.join(', ')}.` });
     checkOrigin(request, this.settings.origins);
     return match;
   }
@@ -289,7 +289,7 @@ function agreedSubprotocol(scope: Scope, route: CompiledRoute): string | undefin
   if (spoken.length === 0) return preferred;
   const agreed = [...spoken, standingSubprotocol].find((subprotocol) => names.includes(subprotocol));
   if (agreed !== undefined) return agreed;
-  throw new ParseError(`None of the offered subprotocols is spoken here. There are: ${spoken.join(', ')}.`);
+  throw new ParseError(`The server speaks none of the offered subprotocols. It speaks: ${spoken.join(', ')}.`);
 }
 
 function checkOffered(chosen: string, offered: readonly string[]): string {
@@ -307,7 +307,7 @@ function withoutApply(piece: ScopeMiddlewareClass): ConfigurationError {
   return new ConfigurationError({
     class: piece.name,
     member: 'apply',
-    reason: 'is not there, and is what middleware is called by.',
+    reason: 'is missing, and Signalbox calls middleware by it.',
     remedy: 'Write it: async apply(scope: Scope) { … }.',
   });
 }

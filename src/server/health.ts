@@ -109,7 +109,7 @@ export class Health {
     const { pools, poolTimeLimit, logger } = this;
     const exhausted = await Promise.all(pools.map((pool) => pool.isExhausted(poolTimeLimit)));
     if (!exhausted.includes(true)) return true;
-    logger.error('Nothing gives the connections of the database pool back: restart this process.', { poolTimeLimit });
+    logger.error('The connections of the database pool are not given back: restart this process.', { poolTimeLimit });
     return false;
   }
 
@@ -120,7 +120,7 @@ export class Health {
       this.#passes('channel layer', async () => layer.check()),
     ]);
     const changeLog = !this.isBehind();
-    if (!changeLog) logger.warn('The process is behind the database: its clients hear of changes late.');
+    if (!changeLog) logger.warn('The process is behind the database: its clients receive changes late.');
     return { database, channelLayer: channelLayer && !joining.isLate, changeLog };
   }
 

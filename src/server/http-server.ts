@@ -195,7 +195,7 @@ function explained(error: NodeJS.ErrnoException, port: number): Error {
 
 function explainedOfPath(error: NodeJS.ErrnoException, path: string): Error {
   if (error.code === 'EADDRINUSE')
-    error.message = `Another program listens on ${path}, or the file is no socket. Stop that program, or listen on another path: app.listen({ path }).`;
+    error.message = `Another program listens on ${path}, or the file is not a socket. Stop that program, or listen on another path: app.listen({ path }).`;
   if (error.code === 'EACCES')
     error.message = `This user may not listen on ${path}. Choose a folder that it may write to: app.listen({ path }).`;
   return error;

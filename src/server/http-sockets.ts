@@ -225,7 +225,7 @@ export class HttpSockets {
     const now = this.clock.elapsed();
     if (now - this.#loggedAt < 1_000) return;
     this.#loggedAt = now;
-    this.logger.info('A socket was cut that asked for nothing.', {
+    this.logger.info('A socket that sent no request was closed.', {
       limit,
       address: longest?.peer,
       remedy: remedies[limit],

@@ -57,9 +57,9 @@ export class IdleTidying {
     try {
       const pause = await this.tidying.collect();
       const fields = { pause: Math.round(pause), before, after: process.memoryUsage.rss() };
-      this.logger.info('The idle process gave memory back.', fields);
+      this.logger.info('The idle process released memory.', fields);
     } catch (error) {
-      this.logger.warn('The idle process could not give memory back.', { error });
+      this.logger.warn('The idle process could not release memory.', { error });
     }
   }
 }

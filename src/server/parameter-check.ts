@@ -12,8 +12,9 @@ import { convertedParams, type Match } from './router.js';
 /** The refusals by the source of the parameters. A path with invalid parameters counts as not found. */
 const refusals: Readonly<Record<ParameterSource, (cause: ValidationFailed) => ApiError>> = {
   params: (cause) => new NotFound('Nothing is served at this path.', { cause }),
-  query: (cause) => new ValidationFailed(`The query does not fit: ${textOf(cause)}`, { cause, errors: cause.errors }),
-  headers: (cause) => new ValidationFailed(`The headers do not fit: ${textOf(cause)}`, { cause, errors: cause.errors }),
+  query: (cause) => new ValidationFailed(`The query is invalid: ${textOf(cause)}`, { cause, errors: cause.errors }),
+  headers: (cause) =>
+    new ValidationFailed(`The headers are invalid: ${textOf(cause)}`, { cause, errors: cause.errors }),
 };
 
 /**

@@ -51,7 +51,7 @@ export function onProcessSignals(parts: SignalParts, options: ShutdownOptions): 
   const onTerminate = (): void => end({ signal: 'SIGTERM', way: parts.drain, exitCode: 0 });
   const onInterrupt = (): void => end({ signal: 'SIGINT', way: parts.close, exitCode: 0 });
   const onRejection = (error: unknown): void => {
-    parts.logger.error('A promise was rejected that no code waits for; the process drains and exits with 1.', {
+    parts.logger.error('A promise was rejected and not handled; the process drains and exits with 1.', {
       error,
     });
     end({ way: parts.drain, exitCode: 1 });

@@ -335,7 +335,7 @@ export class ConnectionLimiter {
   checkUser(name: string): void {
     const { connectionsPerUser } = this.limits;
     if ((this.#users.get(name)?.connections ?? 0) < connectionsPerUser) return;
-    const text = `There may be ${connectionsPerUser} connections of one user.`;
+    const text = `A user may have at most ${connectionsPerUser} connections.`;
     const remedy = 'Raise settings.limits.connectionsPerUser.';
     this.#refuse('user_connections', new Throttled(text, { retryAfter: retryDelay, remedy }));
   }
@@ -383,7 +383,7 @@ export class ConnectionLimiter {
       this.#refuse('address_handshakes', new Throttled('Too many handshakes.', { retryAfter: wait, remedy }));
     }
     if (caller.connections < connectionsPerAddress) return;
-    const text = `There may be ${connectionsPerAddress} connections of one address.`;
+    const text = `An address may have at most ${connectionsPerAddress} connections.`;
     const remedy = 'Raise settings.limits.connectionsPerAddress.';
     this.#refuse('address_connections', new Throttled(text, { retryAfter: retryDelay, remedy }));
   }

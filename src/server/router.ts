@@ -58,7 +58,7 @@ export class Router {
       const pattern = patternOf(route.path);
       const place = placeOf(pattern);
       if (seen.has(place))
-        throw fault(route.path, 'is there twice, and only the first would be served.', 'Drop one of them.');
+        throw fault(route.path, 'occurs twice, but only the first would be served.', 'Drop one of them.');
       seen.add(place);
       checkRoute(route, settings);
       return compiledRoute(route, pattern, compileTarget(route, compile));
@@ -170,7 +170,7 @@ function flatRoutes(routes: readonly Route[], around: Around): readonly FlatRout
 
 function flatRoute(route: Route, { prefix, middleware }: Around): readonly FlatRoute[] {
   if (typeof route?.path !== 'string')
-    throw fault('routes', `have ${shown(route)}, which is no route.`, "Write path('/ws/', YourConsumer).");
+    throw fault('routes', `have ${shown(route)}, which is not a route.`, "Write path('/ws/', YourConsumer).");
   const { path, to, options } = route;
   const whole = `${prefix}${path}`;
   if (prefix !== '' && path.startsWith('/'))
@@ -192,8 +192,7 @@ const knownOptions = ['middleware', 'params', 'query', 'headers'];
 function checkRoute(route: FlatRoute, settings: Settings): void {
   const { path: at, options, middleware } = route;
   const strange = Object.keys(options).find((name) => !knownOptions.includes(name));
-  if (strange)
-    throw fault(at, `has the option "${strange}", which there is not.`, `There are: ${knownOptions.join(', ')}.`);
+  if (strange) throw fault(at, `has the unknown option "${strange}".`, `There are: ${knownOptions.join(', ')}.`);
   for (const source of ['params', 'query', 'headers'] as const) checkSchema(at, source, options[source]);
   for (const piece of middleware) checkPiece(at, piece);
   const twice = middleware.find((piece, index) => middleware.indexOf(piece) !== index);
@@ -206,23 +205,23 @@ function checkSchema(at: string, source: ParameterSource, schema: unknown): void
   const isObject = (typeof schema === 'object' && schema !== null) || typeof schema === 'function';
   if (isObject && isStandardSchema(schema as KwargsSchema)) return;
   if (typeof schema !== 'function')
-    throw fault(at, `declares ${source} that are no class and no Standard Schema.`, 'Give one of them.');
+    throw fault(at, `declares ${source} that are neither a class nor a Standard Schema.`, 'Give one of them.');
   if (hasRules(schema as never)) return;
   throw fault(
     at,
-    `declares ${schema.name} as its ${source}, which has no rule, so that nothing a client sends would reach it.`,
+    `declares ${schema.name} as its ${source}, which has no rule, so no data of a client would reach it.`,
     "Put class-validator's decorators on its properties.",
   );
 }
 
 function checkPiece(at: string, piece: unknown): void {
   if (piece === undefined) {
-    throw fault(at, 'has undefined among its middleware, which is no class.', 'Look for a circular import.');
+    throw fault(at, 'has undefined among its middleware, which is not a class.', 'Look for a circular import.');
   }
   if (typeof piece !== 'function' || isArrow(piece)) {
     const remedy =
       'Write a class, which the container builds: @injectable() class Login implements ScopeMiddleware { async apply(scope: Scope) { … } }.';
-    throw fault(at, `has ${shown(piece)} among its middleware, which is no class.`, remedy);
+    throw fault(at, `has ${shown(piece)} among its middleware, which is not a class.`, remedy);
   }
   if (!isMaker(piece)) return;
   const reason = `has ${piece.name} among its middleware, which is a function that makes one, and was not called.`;
@@ -239,7 +238,7 @@ function classOf(at: string, consumer: unknown, where = ''): ConsumerClass {
   const remedy = isInstance
     ? `Give the class, from which every connection gets an instance of its own: ${consumer.constructor.name}.`
     : 'Give a class with @Consumer(). If you did, look for a circular import.';
-  throw fault(at, `leads ${where}to ${shown(consumer)}, which is no consumer class.`, remedy);
+  throw fault(at, `leads ${where}to ${shown(consumer)}, which is not a consumer class.`, remedy);
 }
 
 /** Whether it is an arrow function or a method, which have no prototype and construct nothing. */
@@ -265,7 +264,7 @@ function checkCookie({ path: at, middleware }: FlatRoute, { origins }: Settings)
   if (!byCookie || origins !== 'any') return;
   throw fault(
     at,
-    `logs users in by the cookie "${byCookie.cookie}", and the setting origins is "any": every page could act for them.`,
+    `logs users in by the cookie "${byCookie.cookie}", but the setting origins is "any": every page could act for them.`,
     'List the origins that may connect.',
   );
 }
@@ -353,7 +352,7 @@ function parameterOf(at: string, part: string): Parameter {
   if (converter) return { name, converter };
   throw fault(
     at,
-    `has a parameter "${name}" of the kind "${kind}", which there is not.`,
+    `has a parameter "${name}" of the unknown kind "${kind}".`,
     `There are: ${Object.keys(converters).join(', ')}. Give a class as params for anything else.`,
   );
 }

@@ -64,7 +64,7 @@ export class Shutdown {
     // Events of this process reach the other processes, also while its connections end.
     await this.#waitFor(feed.idle(), 'Some changes could not be sent as events in time.');
     await lifecycle.stop();
-    await this.#waitFor(feed.stop(), 'The change log was not left in time.');
+    await this.#waitFor(feed.stop(), 'The change log did not stop in time.');
     await this.#waitFor(this.#closeLayer(), 'The channel layer did not close in time.');
     for (const pool of pools) pool.unwatch();
   }

@@ -93,10 +93,13 @@ export class Joining {
   #beginWhenBack(error: ChannelLayerUnavailable): void {
     if (this.#isLate) return;
     this.#isLate = true;
-    this.logger.warn('The channel layer is away: this process joins when it is back, and is not ready meanwhile.', {
-      layer: this.layer.constructor.name,
-      error,
-    });
+    this.logger.warn(
+      'The channel layer cannot be reached: this process joins as soon as it can, and is not ready meanwhile.',
+      {
+        layer: this.layer.constructor.name,
+        error,
+      },
+    );
     this.layer.onGap(() => void this.#joinLate());
   }
 
@@ -121,7 +124,7 @@ export class Joining {
     }
     this.#isLate = true;
     logger.warn(
-      'The channel layer does not say that this process has joined, which is not ready meanwhile: see whether connect and add settle, and whether its server answers.',
+      'The channel layer has not confirmed that this process has joined, so the process is not ready: check that connect and add settle, and that its server answers.',
       { layer: layer.constructor.name, timeLimit },
     );
     const end = (): void => {

@@ -107,7 +107,7 @@ function clientRequest(
   };
 }
 
-/** The last value, because the proxy that opened the socket wrote it. Undefined if it is no host. */
+/** The last value, because the proxy that opened the socket wrote it. Undefined if it is not a host. */
 function hostIn(header: string | string[] | undefined): string | undefined {
   const host = valuesOf(header).at(-1);
   if (host === undefined || !/^[\w.[\]:-]+$/.test(host)) return undefined;

@@ -36,7 +36,7 @@ export class WebSocketAcceptor {
     const accepted: HeardSocket[] = [];
     this.#server.handleUpgrade(request, socket, head, (webSocket) => accepted.push(webSocket));
     const [webSocket] = accepted;
-    if (!webSocket) throw new ParseError('This is no WebSocket handshake.');
+    if (!webSocket) throw new ParseError('This is not a WebSocket handshake.');
     webSocket.on('error', this.#failed);
     return new WebSocketTransport(webSocket, socket);
   }

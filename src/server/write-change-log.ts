@@ -98,7 +98,7 @@ function withoutName(): ConfigurationError {
   return new ConfigurationError({
     class: 'writeChangeLog',
     member: 'signals',
-    reason: 'has a signal without a name: no other process would know which one it is.',
+    reason: 'has a signal without a name: other processes could not recognize it.',
     remedy: "Name it where it is made: new Signal<…>('departed').",
   });
 }

@@ -78,7 +78,7 @@ export function toRequest(
   if (!isJsonObject(payload)) throw new ParseError('A request has to be a JSON object.');
   const { action, id, kwargs } = takeName ? takeNamed(payload, takeName) : takeApart(payload);
   if (id !== null && !isRequestId(id)) throw new ParseError('The request_id has to be a string or a number.');
-  if (isLonger(id, longestId)) throw new ParseError(`The request_id may have ${longestId} characters.`);
+  if (isLonger(id, longestId)) throw new ParseError(`The request_id may have at most ${longestId} characters.`);
   if (action === undefined || action === null) throw new ActionNotFound();
   if (typeof action !== 'string') throw new ParseError('The action has to be a string.');
   return { action, requestId: id, kwargs };

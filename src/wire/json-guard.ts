@@ -76,7 +76,7 @@ class JsonScan {
 
   #open(isObject: boolean): void {
     if (this.#levels.length >= this.limits.jsonDepth)
-      throw new ParseError(`A frame may be nested ${this.limits.jsonDepth} levels deep.`);
+      throw new ParseError(`A frame may be nested at most ${this.limits.jsonDepth} levels deep.`);
     this.#level = { isObject, count: 0, keys: [], known: undefined, key: '' };
     this.#levels.push(this.#level);
     this.#awaitsKey = isObject;
@@ -95,7 +95,7 @@ class JsonScan {
     if (level.isObject) return;
     level.count += 1;
     const { jsonArrayLength } = this.limits;
-    if (level.count >= jsonArrayLength) throw new ParseError(`An array may have ${jsonArrayLength} elements.`);
+    if (level.count >= jsonArrayLength) throw new ParseError(`An array may have at most ${jsonArrayLength} elements.`);
   }
 
   /** Reads a string. Nearly all strings have no backslash; they are skipped without reading each character. */
@@ -119,13 +119,13 @@ class JsonScan {
     const value = parsedString(this.text.slice(start, end + 1));
     if (value === undefined) return;
     this.#checkLength(value.length);
-    if (!value.isWellFormed()) throw new ParseError('A string has half of a character in it, a lone surrogate.');
+    if (!value.isWellFormed()) throw new ParseError('A string contains half of a character (a lone surrogate).');
     if (this.#awaitsKey) this.#addKey(value);
   }
 
   #checkLength(length: number): void {
     const { jsonStringLength } = this.limits;
-    if (length > jsonStringLength) throw new ParseError(`A string may have ${jsonStringLength} characters.`);
+    if (length > jsonStringLength) throw new ParseError(`A string may have at most ${jsonStringLength} characters.`);
   }
 
   #addKey(key: string): void {
@@ -135,9 +135,9 @@ class JsonScan {
     level.key = key;
     if (key === '__proto__' || (key === 'prototype' && this.#levels.at(-2)?.key === 'constructor'))
       throw new ParseError(`The key "${key}" may not be used here.`);
-    if (!add(level, key)) throw new ParseError(`The key ${JSON.stringify(key.slice(0, 64))} is there twice.`);
+    if (!add(level, key)) throw new ParseError(`The key ${JSON.stringify(key.slice(0, 64))} occurs twice.`);
     const { jsonKeys } = this.limits;
-    if (level.keys.length > jsonKeys) throw new ParseError(`An object may have ${jsonKeys} keys.`);
+    if (level.keys.length > jsonKeys) throw new ParseError(`An object may have at most ${jsonKeys} keys.`);
   }
 
   #number(): void {
@@ -161,7 +161,7 @@ function checkNumber(literal: string, isInteger: boolean): void {
   const value = Number(literal);
   const shown = literal.length > 32 ? `${literal.slice(0, 32)}…` : literal;
   if (isInteger && !Number.isSafeInteger(value))
-    throw new ParseError(`The number ${shown} is beyond 2^53 and would not be read as it is. Send it as a string.`);
+    throw new ParseError(`The number ${shown} is beyond 2^53 and would lose digits. Send it as a string.`);
   if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY)
     throw new ParseError(`The number ${shown} is too large.`);
 }

@@ -79,7 +79,7 @@ export const peersAreThereOnce: Check = ({ folder }) => {
     if (!ofSignalbox || ofSignalbox.folder === ofApplication.folder) return [];
     return error(
       `${name} is installed twice: ${ofApplication.version} in ${ofApplication.folder} for the application, and ${ofSignalbox.version} in ${ofSignalbox.folder} for Signalbox.`,
-      `Let both use one: bring the versions in package.json together, then npm dedupe. \`npm ls ${name}\` shows who asks for which.`,
+      `Let both use one: bring the versions in package.json together, then npm dedupe. \`npm ls ${name}\` shows which package needs which.`,
     );
   });
 };
