@@ -18,7 +18,7 @@ export interface PublishedEvent {
   readonly subject: string;
   /** The key of the row; null for a signal. */
   readonly pk: unknown;
-  /** What happened to the row itself. */
+  /** The change of the row itself. */
   readonly change: 'create' | 'update' | 'delete' | 'signal';
   /** The groups of the row, without the observer's name. */
   readonly before: readonly string[];
@@ -38,7 +38,7 @@ export interface DeliveryDecision {
   readonly commit: number;
   readonly requestId: string | number;
   readonly pk: unknown;
-  /** What the change means to the groups of the subscription. */
+  /** The change from the view of the subscription's groups. */
   readonly action: string;
   readonly outcome: DeliveryOutcome;
   /** The groups of the subscription, without the observer's name. */

@@ -31,7 +31,7 @@ export const CloseCode = {
   overloaded: 1013,
   /** The user has logged out, or the login has expired. A client gets a fresh token and tries once more. */
   unauthenticated: 4401,
-  /** The logged-in user may not connect any more. A client stops. */
+  /** The logged-in user may no longer connect. A client stops. */
   forbidden: 4403,
   slowReader: 4408,
 } as const;

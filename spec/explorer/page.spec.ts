@@ -212,7 +212,7 @@ describe('The page of the explorer, in Chromium', () => {
       .to.include('"name": "guest"')
       .and.include('"[redacted]"');
     await page.getByLabel('Query').fill('as=ann');
-    await page.click('button:text-is("Connect anew")');
+    await page.click('button:text-is("Reconnect")');
     await page.waitForSelector('section:has-text("ann")');
   });
 
@@ -221,7 +221,7 @@ describe('The page of the explorer, in Chromium', () => {
     await open();
     await page.click('[role=tab]:has-text("Connection")');
     await page.getByLabel('Query').fill('as=nobody');
-    await page.click('button:text-is("Connect anew")');
+    await page.click('button:text-is("Reconnect")');
     await page.waitForSelector('#status[data-status=refused]');
     expect(await shown('.notice')).to.equal(
       'The server refused the connection. 401: Authentication credentials were not provided. Log in on a page of the application in this browser, then press Connect.',

@@ -261,7 +261,7 @@ export abstract class BrokerChannelLayer extends ChannelLayer {
     this.#current?.connection.unsubscribe(key);
   }
 
-  /** The error of a refused caller, who will be told of the gap when the server is back. */
+  /** The error of a refused caller, which is notified of the gap when the server can be reached again. */
   #refused(error: unknown): ChannelLayerUnavailable {
     this.#hasGap = true;
     return unavailable(error);

@@ -112,7 +112,7 @@ export class LocalChannels {
     if (!found) return undefined;
     found.list ??= [...found.members];
     const { list } = found;
-    // The channels of a large group have their turns one after the other; the list is made anew after one has left or joined.
+    // The channels of a large group have their turns one after the other; the list is made again after one has left or joined.
     const isMember = (member: Member): boolean => found.list === list || found.members.has(member);
     return this.#hand(list, text, size, isMember);
   }

@@ -18,7 +18,7 @@ export interface Desk {
   stop?: ConnectionStatus | undefined;
 }
 
-/** What requests and subscriptions do differently. */
+/** The methods that requests and subscriptions implement differently. */
 export interface ExchangeKind {
   /** Whether it stays after its reply, and is sent again on each new connection: true for a subscription. */
   readonly stays: boolean;

@@ -425,7 +425,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     const { quotas } = this;
     if (request.isDetached) quotas.abandonedDetached += 1;
     else quotas.abandoned += 1;
-    // Work that heeds its signal ends within this turn of the event loop.
+    // Work that observes its signal ends within this turn of the event loop.
     queueMicrotask(() => {
       if (!request.isSettled) request.timer = this.services.dispatcher.log.watchAbandoned(request);
     });
@@ -741,7 +741,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     }
   }
 
-  /** Whether a gap of the channel layer concerns the consumer: then its connection is closed, so that the client begins anew. */
+  /** Whether a gap of the channel layer concerns the consumer: then its connection is closed, so that the client begins again. */
   get mayMissMessages(): boolean {
     const { compiled, groups, subscriptions } = this;
     if (this.#isCutOff || compiled.messages.size > 0 || groups.names.length > 0) return true;

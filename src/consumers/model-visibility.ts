@@ -151,8 +151,8 @@ function ownRetrieve(consumer: Class): RetrieveMethod | undefined {
 }
 
 /**
- * What a subscription receives of an event. A row that is read again is judged and shown as it is now, because its former state might have
- * been hidden. If nothing needs the row, the event stays unchanged.
+ * Returns what a subscription receives of an event. A row that is read again is judged and shown as it is now, because its former state
+ * might have been hidden. If nothing needs the row, the event stays unchanged.
  */
 async function look(
   consumer: AnyModelConsumer,
@@ -177,8 +177,8 @@ async function look(
 }
 
 /**
- * What may be sent of a row; undefined if it is gone, or hidden from this client. The permissions are asked last, after everything was
- * read.
+ * Returns the part of a row that may be sent; undefined if it is gone, or hidden from this client. The permissions are asked last, after
+ * everything was read.
  */
 async function shownOf(
   consumer: AnyModelConsumer,

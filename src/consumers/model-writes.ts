@@ -41,7 +41,7 @@ export interface WriteGround {
   readonly reader: Reader;
   readonly meta: EntityMetadata;
   readonly log: ChangeLog;
-  /** What the log needs of them; undefined for a model that no application observes. */
+  /** The log's instructions for these rows; undefined for a model that no application observes. */
   readonly logged: Logged | undefined;
 }
 
@@ -243,7 +243,7 @@ function isShownBySql({ related, selection, runsCode }: RowPlan, { root }: Entit
 
 export const everyRow = { text: undefined, values: [], looksAtOthers: false };
 
-/** The most statement texts that are kept; then all are made anew. Clients decide on them by the fields that they patch. */
+/** The most statement texts that are kept; then all are made again. Clients decide on them by the fields that they patch. */
 const mostTexts = 1_000;
 
 const sqlByShape = new WeakMap<object, Map<string, string>>();

@@ -48,7 +48,7 @@ export class ErrorTranslator {
       if (known && canBeTold(known)) {
         const { remedy } = known;
         const facts = { ...fields, code: known.code, ...(remedy !== undefined && { remedy }), error: thrown };
-        // The client is told its mistake; this line shows a developer if the mistake was the server's.
+        // The client gets the error; this line shows a developer if the mistake was the server's.
         if (known.status < Status.serverError)
           this.logger.debug('An error was mapped.', { ...facts, error: sentenceOf(thrown) });
         else this.logger.warn('An action could not be carried out.', facts);

@@ -65,7 +65,7 @@ export type TextPath<Entity> =
         : `${Field}.${TextFieldOf<TargetOf<Entity[Field]>>}` | `${Field}.${string}.${string}`;
     }[FieldOf<Entity>];
 
-/** What the filter options of a consumer allow clients to send. */
+/** The filters that the options of a consumer allow clients to send. */
 export interface FilterNames {
   /** The operators of each field. */
   readonly fields: object;

@@ -27,7 +27,7 @@ interface FilterField {
   readonly mayBeNull: boolean;
 }
 
-/** What one operator means for a field. */
+/** The meaning of one operator for a field. */
 type Asked = { readonly tests: readonly ValueTest[] } | { readonly filter: RowFilter };
 
 const longestText = 200;
@@ -299,7 +299,7 @@ function isList(fields: NonNullable<AnyFilterOptions['fields']>): fields is read
   return Array.isArray(fields);
 }
 
-/** What each operator needs of a column's values. */
+/** The property of a column's values that each operator needs. */
 const needs: Readonly<Record<FilterOperator, 'anything' | 'order' | 'text'>> = {
   exact: 'anything',
   in: 'anything',

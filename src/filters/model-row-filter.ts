@@ -210,7 +210,7 @@ function valuesOf(rows: readonly unknown[], prop: EntityProperty): readonly unkn
   return isToMany(prop) ? there.flatMap((value) => [...(value as Iterable<unknown>)]) : there;
 }
 
-/** The value as a row. A key stands for a row of which nothing else is known. */
+/** The value as a row. A key represents a row without other known columns. */
 function asRow({ targetMeta }: EntityProperty, value: unknown): unknown {
   const [key] = targetMeta?.primaryKeys ?? [];
   return typeof value === 'object' || key === undefined ? value : { [key]: value };

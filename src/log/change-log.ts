@@ -75,7 +75,7 @@ const insertStatement = { name: 'tell', text: 'insert into signalbox.log (entrie
 
 /**
  * The interval in milliseconds in which this process confirms what it observes and reads what other processes observe; the shorter one
- * applies while it hears no rings.
+ * applies while it receives no rings.
  */
 const refreshInterval = 15 * 60_000;
 const unheardRefreshInterval = 5_000;
@@ -409,7 +409,7 @@ export class ChangeLog {
   }
 
   /**
-   * Sends other processes an entry that is no part of a transaction. The entry is kept while the database is away.
+   * Sends other processes an entry that is no part of a transaction. The entry is kept while the database cannot be reached.
    *
    * @returns a promise that resolves when the log has the entry, or when it is kept. Do not await it within a transaction: on a database of
    * one connection, the entry waits for the end of that transaction
@@ -556,7 +556,7 @@ export class ChangeLog {
 
   #receive({ number, rows, isExpected }: LogBatch): void {
     const { logger, settings } = this.#first;
-    // The commit's end was not seen by MikroORM, so the other processes have heard no ring for it.
+    // The commit's end was not seen by MikroORM, so the other processes have received no ring for it.
     if (isExpected) this.#doorbell?.ring();
     this.#decoded = this.#decoded.then(async () => {
       const decoding = {

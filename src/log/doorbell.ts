@@ -13,10 +13,10 @@ const firstRetry = 100;
 const longestRetry = 5_000;
 
 export interface DoorbellOptions {
-  /** Whether this process hears the rings of others. */
+  /** Whether this process receives the rings of others. */
   readonly listens: boolean;
   readonly logger: Logger;
-  /** Called when another process has rung, or may have rung while this one heard nothing. */
+  /** Called when another process has rung, or may have rung while this one was not listening. */
   readonly rung: (ring: Ring) => void;
 }
 
@@ -28,7 +28,7 @@ const hello = 'hello';
  * transaction would make all commits wait for each other, and it carries no data: a lost ring delays events until the next poll, and loses
  * none.
  *
- * A process that listens and has never heard another one is alone, and does not ring. When it hears the first one, it sends all the rings
+ * A process that listens and has never received a ring is alone, and does not ring. When it receives the first one, it sends all the rings
  * that it had left out.
  */
 export class Doorbell {
@@ -51,7 +51,7 @@ export class Doorbell {
     private readonly options: DoorbellOptions,
   ) {}
 
-  /** Whether this process hears of every commit. On a database of one connection, all commits are its own. */
+  /** Whether this process is notified of every commit. On a database of one connection, all commits are its own. */
   get isHeard(): boolean {
     return this.options.listens && this.#hearing !== 'down';
   }
@@ -97,7 +97,7 @@ export class Doorbell {
       await this.notifications.notify(doorbellChannel, payloads);
       this.#retryAfter = firstRetry;
     } catch {
-      // Processes that listen poll rarely, so the ring is tried again. The reader logs that the database is away.
+      // Processes that listen poll rarely, so the ring is tried again. The reader logs that the database cannot be reached.
       for (const ring of rings) this.#waiting.add(ring);
       this.#timer = setTimeout(() => this.#retry(), this.#retryAfter).unref();
       this.#retryAfter = Math.min(this.#retryAfter * 2, longestRetry);

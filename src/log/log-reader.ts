@@ -17,12 +17,12 @@ export interface LogBatch {
   readonly number: number;
   /** The rows in the order of their ids, which is the order in which transactions that wrote the same row committed. */
   readonly rows: readonly LogRow[];
-  /** Whether a commit was expected for which no ring came: other processes have not heard one either. */
+  /** Whether a commit was expected for which no ring came: other processes have not received one either. */
   readonly isExpected: boolean;
 }
 
 /**
- * Why changes were skipped. `epoch`: the log was emptied by a crash of the server, restored or made anew; `overflow`: there were too many
+ * Why changes were skipped. `epoch`: the log was emptied by a crash of the server, restored or made again; `overflow`: there were too many
  * at once; `lag`: they were pruned before they were read.
  */
 export type MissedReason = 'epoch' | 'overflow' | 'lag';
@@ -30,7 +30,7 @@ export type MissedReason = 'epoch' | 'overflow' | 'lag';
 export interface LogReaderOptions {
   /** Runs a statement outside of any transaction, on any connection. */
   readonly read: RunStatement;
-  /** Says whether this process hears of every commit of other processes. */
+  /** Returns whether this process is notified of every commit of other processes. */
   readonly bell: { readonly isHeard: boolean };
   /** Makes the tables if they are gone. */
   readonly prepare: () => Promise<void>;

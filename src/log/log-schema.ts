@@ -116,7 +116,7 @@ end $$`;
  * Returns what the current snapshot sees and the position in the arguments does not: first a row about the snapshot itself, then rows of
  * the log by id. Beyond `most_bytes` rows come without their entries.
  *
- * It is a function because PostgreSQL would plan the statement anew for each position, which takes longer than running it, and without
+ * It is a function because PostgreSQL would plan the statement again for each position, which takes longer than running it, and without
  * statistics would compile it for a second. It is `volatile` so that its statement has a snapshot of its own: one that was taken after the
  * locks on the partitions, and that sees the floor of everything truncated before.
  */
@@ -174,7 +174,7 @@ export function logScript(shape: Shape, role?: string): string {
   return script([...logSchema(shape), ...(role === undefined ? [] : grants(role))]);
 }
 
-/** Empties the log so that no reader overlooks it: the new epoch makes all readers begin anew, and the doorbell wakes them. */
+/** Empties the log so that no reader overlooks it: the new epoch makes all readers begin again, and the doorbell wakes them. */
 export const emptyingScript = script([
   'truncate signalbox.log',
   'delete from signalbox.state',

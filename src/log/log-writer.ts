@@ -122,7 +122,7 @@ function appending(shapes: readonly RowShape[], texts: readonly string[]): strin
   return text;
 }
 
-/** What this process knows of a row before the statement reads it. */
+/** The state of a row that this process knows before the statement reads it. */
 function entryRow({ row, shape, list, key }: ListedRow<RowNote>): EntryRow {
   const { meta, schema, before, origin } = row;
   return {

@@ -9,9 +9,9 @@ import { runStatement, writeConnection } from '../orm/statements.js';
 export interface NotificationListener {
   /** @param isOwn whether this process sent it */
   heard(payload: string, isOwn: boolean): void;
-  /** Called when the listener hears everything from now on. It did not hear what was sent since `down`. */
+  /** Called when the listener receives everything from now on. It missed what was sent since `down`. */
   up(): void;
-  /** Called when the listener hears nothing any more, and again after each failed attempt to reconnect. */
+  /** Called when the listener no longer receives anything, and again after each failed attempt to reconnect. */
   down(error: unknown): void;
 }
 
@@ -30,7 +30,7 @@ const all = new WeakMap<object, Notifications>();
 
 /**
  * PostgreSQL's LISTEN and NOTIFY of one database. It holds one connection of this process outside of the pool, as long as it has a
- * listener. Delivery is at most once: what is sent while the connection is away is lost, and `up` reports that.
+ * listener. Delivery is at most once: messages that are sent while the connection is lost are lost too, and `up` reports that.
  *
  * A database of one connection, such as PGlite, has one process: there is nothing to listen to.
  *
@@ -56,7 +56,7 @@ export class Notifications {
     return known;
   }
 
-  /** Whether the connection hears everything at the moment. */
+  /** Whether the connection receives everything at the moment. */
   get isUp(): boolean {
     return this.#isUp;
   }

@@ -60,7 +60,7 @@ export class NotifyChannelLayer extends BrokerChannelLayer {
 }
 
 /**
- * A connection over PostgreSQL's notifications; it lasts while they are heard. One statement at a time sends everything that waits. A
+ * A connection over PostgreSQL's notifications; it lasts while they are received. One statement at a time sends everything that waits. A
  * message that is too long for one notification goes as several in one transaction, which arrive in a row or not at all.
  */
 class NotifyConnection implements BrokerConnection {

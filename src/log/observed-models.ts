@@ -3,7 +3,7 @@ import type { Watch } from '../orm/change-capture.js';
 import type { HiddenColumns } from '../orm/row.js';
 import type { RunStatement } from '../orm/statements.js';
 
-/** What the log needs to know about an application that observes models. */
+/** The facts about an observing application that the log needs. */
 export interface ObservingUser {
   /** Whether it receives commits. */
   readonly reads: boolean;

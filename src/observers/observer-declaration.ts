@@ -76,7 +76,7 @@ export interface Viewer {
   maySee(row: object): Promise<boolean>;
 }
 
-/** What a subscription receives of an event: the event, another event or none. */
+/** Returns what a subscription receives of an event: the event, another event or none. */
 export interface Sight {
   readonly event?: ObservedEvent;
   /** Whether a permission refused the row. */
@@ -99,5 +99,5 @@ export const signalGroupDeclarations = new MemberMetadata<string>('groups-for-si
 export const groupReadDeclarations = new MemberMetadata<readonly string[]>('groups-read');
 export const consumerGroupDeclarations = new MemberMetadata<string>('groups-for-consumer');
 
-/** What a groups method may return. */
+/** The values that a groups method may return. */
 export type Groups = Iterable<string> | AsyncIterable<string> | Promise<Iterable<string>>;

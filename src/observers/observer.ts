@@ -42,7 +42,7 @@ export interface Observer {
   readonly visibility?: Visibility;
   /** Whether its serializer shows some fields only to clients with rights. */
   readonly hasRights: boolean;
-  /** What the permission of its subscriptions depends on. If there is any, the permission's answer holds until that changes. */
+  /** The rows on which the permission of its subscriptions depends. If there are any, the permission's answer holds until that changes. */
   readonly revocations: readonly Revocation[];
   /** Whether its subscriptions name the groups that they listen to; otherwise all of them listen to one group. */
   readonly hasGroups: boolean;

@@ -97,7 +97,7 @@ interface SqlCondition {
 const limitMark = 2_147_483_645;
 const offsetMark = 2_147_483_646;
 
-/** The most shapes of conditions that are kept; then all are built anew. Clients decide on the shapes by what they send. */
+/** The most shapes of conditions that are kept; then all are built again. Clients decide on the shapes by what they send. */
 const mostShapes = 1_000;
 
 /**
@@ -151,7 +151,7 @@ export class ModelQueries {
 
   /**
    * A condition as SQL about the alias `t`, narrowed by the default filters of the ORM. The alias may stand for any rows with the table's
-   * columns, such as a locked row. Undefined if the SQL has to be built anew each time.
+   * columns, such as a locked row. Undefined if the SQL has to be built again each time.
    *
    * @param first the number of its first parameter
    */
@@ -175,7 +175,7 @@ export class ModelQueries {
 
   /**
    * Whether a row, as the change log has it, matches a condition, given the other tables as they are now. Undefined if the condition has to
-   * be built anew each time, or if it may read a column that the log does not have or does not have as a JSON value.
+   * be built again each time, or if it may read a column that the log does not have or does not have as a JSON value.
    */
   async matches(
     reader: Reader,
@@ -503,7 +503,7 @@ interface Walker {
   readonly text: (part: string, joined?: EntityMetadata) => void;
 }
 
-/** Thrown for a condition that has to be built anew each time. */
+/** Thrown for a condition that has to be built again each time. */
 const shapeless = Symbol('shapeless');
 
 const comparisons = new Set(['$eq', '$ne', '$gt', '$gte', '$lt', '$lte', '$like', '$ilike', '$in', '$nin']);

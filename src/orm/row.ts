@@ -315,7 +315,7 @@ export function findProp(meta: EntityMetadata, name: string): EntityProperty | u
   return meta.properties[name as never];
 }
 
-/** The same for a name that was checked before. */
+/** As above, for a name that was checked before. */
 export function propOf(meta: EntityMetadata, name: string): EntityProperty {
   return findProp(meta, name) as EntityProperty;
 }

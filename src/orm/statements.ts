@@ -139,7 +139,7 @@ const namesOfProcess = new StatementNames();
 
 /**
  * Runs a statement with parameters, and under a name if it has one. MikroORM itself can do neither: it writes values into the text, so that
- * the server plans each statement anew.
+ * the server plans each statement again.
  *
  * If the server refuses a plan or a name, the statement is tried again without a name, once. In a transaction, which the refusal has
  * aborted, the caller gets the error, and only the next statement runs without the name.

@@ -7,7 +7,7 @@ import { plainTexts } from './session-settings.js';
 // Statements that write one row: each locks the row, applies the consumer's filter, writes, appends to the change log and returns the
 // stored row.
 
-/** What the change log needs of a write. */
+/** The facts about a write that the change log needs. */
 export interface Logged {
   readonly shape: RowShape;
   /** Whether the entry includes the row before the write. */

@@ -1,7 +1,7 @@
 /** Something that a component shows and that can be ended. The members fit `useSyncExternalStore`. */
 export interface Source<Snapshot> {
   readonly subscribe: (listener: () => void) => () => void;
-  /** The same value until something changes. */
+  /** Returns the same value until something changes. */
   readonly getSnapshot: () => Snapshot;
   readonly close: () => void;
 }

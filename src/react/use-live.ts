@@ -21,7 +21,7 @@ const loading: LiveSnapshot<never> = { rows: [], status: 'loading', error: undef
  * ```
  *
  * @param open called when the component is mounted, and again when a dependency changes; never during rendering
- * @param dependencies the component's values that `open` uses. When one changes, the rows are loaded anew: rows of another room are never
+ * @param dependencies the component's values that `open` uses. When one changes, the rows are loaded again: rows of another room are never
  * shown
  */
 export function useLive<Row>(open: () => LiveCollection<Row>, dependencies: readonly unknown[]): LiveRows<Row> {

@@ -2,7 +2,7 @@ import { useMemo, useSyncExternalStore } from 'react';
 import { Opened, type Source } from './opened.js';
 
 /**
- * A source of this component: it is opened when the component is mounted, opened anew when a dependency changes, and ended when the
+ * A source of this component: it is opened when the component is mounted, opened again when a dependency changes, and ended when the
  * component is unmounted.
  */
 export function useOpened<Snapshot, S extends Source<Snapshot>>(

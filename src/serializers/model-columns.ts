@@ -20,7 +20,7 @@ import { isoDuration, storedDuration } from './durations.js';
 /** Checks a value that a client sent. Returns the value for the entity, or the text of the error. */
 export type ColumnCheck = (value: unknown) => { readonly value: unknown } | { readonly text: string };
 
-/** What clients may send for a column, and how its values are shown. Null is handled elsewhere. */
+/** The values that clients may send for a column, and how they are shown. Null is handled elsewhere. */
 export interface ColumnKind {
   readonly check: ColumnCheck;
   /** Converts the entity's value into one that JSON shows correctly; dates and bigints need no conversion. */

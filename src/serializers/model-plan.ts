@@ -475,7 +475,7 @@ function computedField(
   };
 }
 
-/** What is read of a row: columns, and columns of its relations. */
+/** The columns that are read of a row and of its relations. */
 type ReadTree = ReadonlyMap<string, ReadTree>;
 
 /** The tree of the paths `['text', 'room.name']`. */

@@ -550,7 +550,7 @@ const compiled = new WeakMap<object, WeakMap<object, readonly ModelField[]>>();
 /** A class that `ModelSerializer(Entity, options)` has made, or one that extends it. */
 export type DeclaredSerializer = SerializerClass & Pick<typeof BaseModelSerializer, 'entity' | 'options' | 'prototype'>;
 
-/** What a class declares; undefined for a serializer that an application wrote by hand. */
+/** The declaration of a class; undefined for a serializer that an application wrote by hand. */
 export function declaredBy(serializer: SerializerClass): DeclaredSerializer | undefined {
   return isModelSerializer(serializer) ? serializer : undefined;
 }

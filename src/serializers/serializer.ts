@@ -20,7 +20,7 @@ export interface SerializerContext {
 }
 
 /**
- * Converts an entity into plain data. An application extends it where `ModelSerializer` does not fit:
+ * Converts an entity into plain data. An application extends it if `ModelSerializer` is not enough:
  *
  * ```ts
  * @injectable()

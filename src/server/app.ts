@@ -156,7 +156,7 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
     this.#checkOpen();
     const { handshake, registry, tidying } = this.#services;
     const admitted = handshake.admit(request, prepare);
-    // Where no code of the application is asked, the connection opens within the event that brought its request.
+    // If no code of the application has to be called, the connection opens within the event that brought its request.
     const admission = admitted instanceof Promise ? await admitted : admitted;
     try {
       this.#checkOpen();

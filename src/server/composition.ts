@@ -371,7 +371,7 @@ function closeThoseThatMissed(
 }
 
 /**
- * Messages may have been lost. It closes the connections that may have missed some, so that their clients reconnect and begin anew.
+ * Messages may have been lost. It closes the connections that may have missed some, so that their clients reconnect and begin again.
  *
  * @param concernsAll whether a lost signal may have been meant to close any connection
  */

@@ -566,7 +566,7 @@ export class Connection
     await this.services.disposer.dispose(this.scope);
   }
 
-  /** Waits, with a limit, for abandoned work that does not heed its signal, so that it still finds its providers. */
+  /** Waits, with a limit, for abandoned work that ignores its signal, so that it still finds its providers. */
   async #awaitAbandoned(sessions: readonly ConsumerSession[]): Promise<void> {
     const { logger, settings } = this.services;
     const running = sessions.flatMap((session) => session.settledAll() ?? []);

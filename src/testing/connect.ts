@@ -9,11 +9,11 @@ import { type ConsumerView, TestChannel } from './test-channel.js';
 
 /** Options of `connect`: the handshake of a test, and facts of its scope that no middleware has to find. */
 export interface ConnectOptions {
-  /** Becomes `scope.user`, whatever the middleware says. */
+  /** Becomes `scope.user`, whatever the middleware sets. */
   readonly user?: ScopeUser;
-  /** Becomes `scope.session`, whatever the middleware says. */
+  /** Becomes `scope.session`, whatever the middleware sets. */
   readonly session?: ScopeSession;
-  /** Becomes `scope.identity`, whatever the middleware says. */
+  /** Becomes `scope.identity`, whatever the middleware sets. */
   readonly identity?: Identity;
   /** The headers of the handshake; their names may be in any case. */
   readonly headers?: Readonly<Record<string, string>>;

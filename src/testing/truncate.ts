@@ -4,7 +4,7 @@ export interface ClearableOrm {
   readonly schema: { clear(options: { truncate: boolean }): Promise<void> };
 }
 
-/** Empties every table and restarts its keys, in about 25 ms; much faster than making the schema anew. */
+/** Empties every table and restarts its keys, in about 25 ms; much faster than making the schema again. */
 export async function truncate(orm: ClearableOrm): Promise<void> {
   await orm.schema.clear({ truncate: true });
 }

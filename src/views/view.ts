@@ -1,6 +1,6 @@
 import type { Scope } from '../scope/scope.js';
 
-/** What a view receives besides the request. */
+/** The facts that a view receives besides the request. */
 export interface ViewFacts {
   /** The client's `parameters`, as JSON: those that the path names, and any others. */
   readonly parameters: Readonly<Record<string, unknown>>;

@@ -288,7 +288,7 @@ class Page {
     shown.title = reason;
     const isOn = ['open', 'connecting', 'waiting'].includes(status);
     find('#toggle').textContent = isOn ? 'Disconnect' : 'Connect';
-    find('button[type=submit]', this.#options).textContent = isOn ? 'Connect anew' : 'Connect';
+    find('button[type=submit]', this.#options).textContent = isOn ? 'Reconnect' : 'Connect';
     this.#request?.showStatus();
     announce(`${statusTexts[status]}. ${reason}`);
     if (status === 'refused') this.#show('Frames');
@@ -330,7 +330,7 @@ class Page {
     shown.textContent = String(count);
   }
 
-  /** Reloads the description after the server was away: the application may have changed. */
+  /** Reloads the description after the server was unreachable: the application may have changed. */
   async #reload(): Promise<void> {
     const api = await loadApi().catch(() => undefined);
     if (!api || JSON.stringify(api.description) === JSON.stringify(this.api.description)) return;
