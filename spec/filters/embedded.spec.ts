@@ -3,8 +3,8 @@ import { type App, Consumer, createApp, List, ModelConsumer, mix, path } from 's
 import { connect } from 'signalbox/testing';
 import { embeddedDatabase } from '../support/embedded-database.js';
 import { testProviders } from '../support/providers.js';
+import { blue, red, trackIssues } from '../support/tracked-issues.js';
 import { Issue, IssueSerializer, trackerModels } from '../support/tracker.js';
-import { blue, red, trackIssues } from './tracked-issues.js';
 
 const filters = {
   fields: {

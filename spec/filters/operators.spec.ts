@@ -25,8 +25,8 @@ import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { testProviders } from '../support/providers.js';
+import { blue, green, red, trackIssues } from '../support/tracked-issues.js';
 import { Issue, IssueSerializer, Label, Project, trackerModels } from '../support/tracker.js';
-import { blue, green, red, trackIssues } from './tracked-issues.js';
 
 const order = ['lt', 'lte', 'gt', 'gte', 'between'] as const;
 const text = ['contains', 'icontains', 'starts_with', 'istarts_with'] as const;

@@ -1,5 +1,5 @@
 import type { MikroORM } from '@mikro-orm/postgresql';
-import { Issue, Label, Note, Project, Team } from '../support/tracker.js';
+import { Issue, Label, Note, Project, Team } from './tracker.js';
 
 export const red = '00000000-0000-4000-8000-00000000000a';
 export const blue = '00000000-0000-4000-8000-00000000000b';
