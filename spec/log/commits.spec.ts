@@ -1,5 +1,4 @@
 import { EntityManager } from '@mikro-orm/core';
-import { Entity, PrimaryKey, Property, Unique } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import { IsIn } from 'class-validator';
 import {
@@ -10,23 +9,16 @@ import {
   afterCommit,
   Consumer,
   createApp,
-  Logger,
   type ModelEvent,
   ModelObserver,
   path,
   type Subscription,
 } from 'signalbox';
-import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
-import { container as rootContainer } from 'tsyringe';
+import { connect, type MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
+import { Slip } from '../support/deferred.js';
 import { embeddedDatabase } from '../support/embedded-database.js';
-
-@Entity()
-@Unique({ properties: ['code'], deferMode: 'deferred' as never })
-class Slip {
-  @PrimaryKey({ type: 'integer' }) id!: number;
-  @Property({ type: 'string' }) code!: string;
-}
+import { testProviders } from '../support/providers.js';
 
 const ways = [
   'commit',
@@ -61,7 +53,7 @@ class SlipConsumer extends ApiConsumer {
 
   @Action({ atomic: true })
   async write({ way }: Way) {
-    const em = this.em.getContext() as EntityManager & { execute(sql: string): Promise<unknown> };
+    const em = this.em.getContext();
     const sql = (text: string) => em.getConnection().execute(text, [], 'run', em.getTransactionContext());
     await em.nativeUpdate(Slip, { id: 1 }, { code: 'native' });
     if (way === 'swallow-slowly') return void (await sql(failingSlowly).catch(() => {}));
@@ -108,8 +100,6 @@ const failingSlowly = `do $$ begin
   perform 1 / 0;
 end $$`;
 
-const create = `create table slip (id int primary key, code text not null, constraint slip_code unique (code) deferrable initially deferred)`;
-
 for (const { name, open } of [
   { name: 'PostgreSQL', open: () => useDatabase('commit_outcomes', [Slip]) },
   { name: 'PGlite', open: () => embeddedDatabase([Slip]) },
@@ -120,16 +110,12 @@ for (const { name, open } of [
     let logger: MemoryLogger;
     let ann: TestConnection;
 
-    before(async () => {
-      for (const sql of ['drop table if exists slip', create]) await database.orm.em.getConnection().execute(sql);
-    });
     beforeEach(async () => {
       ran.splice(0);
-      for (const sql of ['delete from slip', `insert into slip values (1, 'one'), (2, 'two')`])
+      for (const sql of ['delete from slip', `insert into slip (id, code) values (1, 'one'), (2, 'two')`])
         await database.orm.em.getConnection().execute(sql);
-      logger = new MemoryLogger();
-      const container = rootContainer.createChildContainer();
-      container.registerInstance(Logger, logger);
+      const { container, logger: log } = testProviders();
+      logger = log;
       app = createApp({ orm: database.orm, container, routes: [path('/', SlipConsumer)] });
       ann = await connect(app, '/');
       await ann.request('watch', { request_id: 1 });

@@ -1,15 +1,5 @@
 import { expect } from 'chai';
-import {
-  Action,
-  ActionContext,
-  ApiConsumer,
-  Consumer,
-  createApp,
-  type ModelEvent,
-  ModelObserver,
-  path,
-  type Subscription,
-} from 'signalbox';
+import { createApp, path } from 'signalbox';
 import { connect, MemoryLogger } from 'signalbox/testing';
 import { Doorbell, doorbellChannel, type Ring } from '#signalbox/log/doorbell.js';
 import { Notifications } from '#signalbox/log/notifications.js';
@@ -17,6 +7,7 @@ import { useDatabase, useSecondOrm } from '../support/database.js';
 import { until } from '../support/deadline.js';
 import { embeddedDatabase } from '../support/embedded-database.js';
 import { entities, Room } from '../support/entities.js';
+import { RoomWatcher } from '../support/rooms.js';
 
 /** A doorbell of a process, with the rings that it heard. */
 class Hung {
@@ -117,20 +108,6 @@ describe('The doorbell of the change log', () => {
   });
 });
 
-/** Hears of rooms. */
-@Consumer()
-class RoomConsumer extends ApiConsumer {
-  @Action({ status: 201 })
-  async follow(context: ActionContext) {
-    await this.subscribe(this.onRoom, {}, context);
-  }
-
-  @ModelObserver(() => Room)
-  async onRoom(event: ModelEvent<Room>, subscription: Subscription) {
-    await subscription.send(event);
-  }
-}
-
 describe('A commit on a database of one connection', () => {
   const database = embeddedDatabase(entities);
 
@@ -138,13 +115,13 @@ describe('A commit on a database of one connection', () => {
     const client = await database.orm.em.getConnection().getNativeClient();
     const heard: string[] = [];
     const unlisten = await client.listen(doorbellChannel, (payload) => heard.push(payload));
-    const app = createApp({ orm: database.orm, routes: [path('/ws/', RoomConsumer)] });
+    const app = createApp({ orm: database.orm, routes: [path('/ws/', RoomWatcher)] });
     await using ann = await connect(app, '/ws/');
-    expect(await ann.request('follow')).to.include({ response_status: 201 });
+    expect(await ann.request('watch')).to.include({ response_status: 201 });
     const em = database.orm.em.fork();
     em.create(Room, { name: 'red' });
     await em.flush();
-    expect(await ann.receive()).to.deep.include({ action: 'create', data: { pk: 1 } });
+    expect(await ann.receive()).to.deep.include({ action: 'create', data: { id: 1, name: 'red' } });
     await app.idle();
     expect(heard).to.deep.equal([]);
     await unlisten();

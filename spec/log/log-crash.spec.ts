@@ -1,5 +1,4 @@
-import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { MikroORM } from '@mikro-orm/postgresql';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import pg from 'pg';
 import { MemoryLogger } from 'signalbox/testing';
@@ -8,6 +7,7 @@ import { prepareLog } from '#signalbox/log/log-schema.js';
 import { ConnectionPool } from '#signalbox/orm/connection-pool.js';
 import { statementRunner } from '#signalbox/orm/statements.js';
 import { type ChangeLogSettings, defaultSettings } from '#signalbox/settings.js';
+import { connectOrm } from '../support/database.js';
 import { until } from '../support/deadline.js';
 import { population } from '../support/population.js';
 import { type PostgresServer, startPostgres } from '../support/postgres.js';
@@ -39,13 +39,7 @@ describe('The change log over a crash of the server', function () {
     server = await startPostgres();
     const clientUrl = await server.createDatabase('crash');
     await configure(server.url);
-    orm = await MikroORM.init({
-      clientUrl,
-      entities: [],
-      metadataProvider: ReflectMetadataProvider,
-      discovery: { warnWhenNoEntities: false },
-      pool: { max: 20 },
-    });
+    orm = await connectOrm(clientUrl, { entities: [], pool: { max: 20 } });
     pool = ConnectionPool.of(orm);
     pool.watch();
   });

@@ -5,7 +5,7 @@ import { LogReader } from '#signalbox/log/log-reader.js';
 import { prepareLog } from '#signalbox/log/log-schema.js';
 import { statementRunner } from '#signalbox/orm/statements.js';
 import { defaultSettings } from '#signalbox/settings.js';
-import { useDatabase } from '../support/database.js';
+import { addressOf, useDatabase } from '../support/database.js';
 
 describe('The reader of the change log, beside transactions that overlap', () => {
   const database = useDatabase('log_reader');
@@ -16,7 +16,7 @@ describe('The reader of the change log, beside transactions that overlap', () =>
   let late: pg.Client;
 
   const connect = async (): Promise<pg.Client> => {
-    const client = new pg.Client(database.orm.config.get('clientUrl'));
+    const client = new pg.Client(addressOf(database));
     await client.connect();
     return client;
   };

@@ -1,6 +1,6 @@
 import { EntityManager as Manager } from '@mikro-orm/core';
-import { Entity, PrimaryKey, Property, ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { IsNumber } from 'class-validator';
 import {
@@ -25,7 +25,7 @@ import {
 } from 'signalbox';
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { emptyDatabase, useDatabase } from '../support/database.js';
+import { addressOf, connectOrm, emptyDatabase, useDatabase } from '../support/database.js';
 import { patience } from '../support/deadline.js';
 import { testProviders } from '../support/providers.js';
 
@@ -102,12 +102,7 @@ describe('Settings of a session', () => {
   });
 
   async function open(driverOptions: object): Promise<MikroORM> {
-    const orm = await MikroORM.init({
-      clientUrl: database.orm.config.get('clientUrl') ?? '',
-      entities: [Sample],
-      metadataProvider: ReflectMetadataProvider,
-      driverOptions,
-    });
+    const orm = await connectOrm(addressOf(database), { entities: [Sample], driverOptions });
     orms.push(orm);
     return orm;
   }

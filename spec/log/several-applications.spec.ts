@@ -1,6 +1,5 @@
 import { EntityManager } from '@mikro-orm/core';
-import { ReflectMetadataProvider } from '@mikro-orm/decorators/legacy';
-import { MikroORM } from '@mikro-orm/postgresql';
+import type { MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { IsString } from 'class-validator';
 import {
@@ -20,11 +19,11 @@ import {
   ModelObserver,
   NotAuthenticated,
   Observer,
+  type Permission,
   path,
   queryTicket,
   type Route,
   type Scope,
-  type ScopeMiddleware,
   Signal,
   type SignalEvent,
   type Subscription,
@@ -34,12 +33,14 @@ import {
 } from 'signalbox';
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { useDatabase, useSecondOrm } from '../support/database.js';
+import { addressOf, connectOrm, useDatabase, useSecondOrm } from '../support/database.js';
 import { patience, until } from '../support/deadline.js';
-import { entities, Room, User } from '../support/entities.js';
+import { Room, User } from '../support/entities.js';
+import { revoked } from '../support/frames.js';
 import { type PostgresServer, startPostgres } from '../support/postgres.js';
 import { type TestProviders, testProviders } from '../support/providers.js';
 import { RoomSerializer } from '../support/rooms.js';
+import { SilentConsumer, UserOfAddress } from '../support/serving.js';
 import { work } from './worker-example.js';
 
 const departed = new Signal<{ readonly train: number }>('departed');
@@ -51,10 +52,22 @@ class Named {
   @IsString() name!: string;
 }
 
+let isPermitted = true;
+
+class IsPermitted implements Permission {
+  hasPermission() {
+    return isPermitted;
+  }
+}
+
 @Consumer()
 class RoomConsumer extends ApiConsumer {
   @Action({ status: 201 })
   async watch(kwargs: Named, context: ActionContext) {
+    await this.subscribe(this.onRoom, kwargs, context);
+  }
+  @Action({ status: 201, permissions: [IsPermitted] })
+  async watchWhilePermitted(kwargs: Named, context: ActionContext) {
     await this.subscribe(this.onRoom, kwargs, context);
   }
   @ModelObserver(() => Room, { serializer: RoomSerializer })
@@ -85,22 +98,18 @@ class RoomConsumer extends ApiConsumer {
   }
 }
 
-@Consumer()
-class SilentConsumer extends ApiConsumer {}
-
 let reached = Promise.withResolvers<void>();
 let left = Promise.withResolvers<void>();
 
-/** Logs in by the query, and takes as long as the spec wishes. */
+/** Takes as long as the spec wishes. */
 @injectable()
-class Login implements ScopeMiddleware {
-  async apply(scope: Scope): Promise<void> {
+class SlowLogin extends UserOfAddress {
+  override async apply(scope: Scope): Promise<void> {
     if (scope.query.has('slow')) {
       reached.resolve();
       await left.promise;
     }
-    const userId = scope.query.get('user');
-    if (userId !== null) scope.identity = { userId, sessionId: `session-of-${userId}` };
+    await super.apply(scope);
   }
 }
 
@@ -111,6 +120,7 @@ describe('Several applications on one database', () => {
   const writers: ChangeLogWriter[] = [];
 
   beforeEach(() => {
+    isPermitted = true;
     reached = Promise.withResolvers();
     left = Promise.withResolvers();
   });
@@ -124,7 +134,7 @@ describe('Several applications on one database', () => {
   function open(orm: MikroORM, options: Partial<AppOptions<readonly Route[]>> = {}): Opened {
     const providers = testProviders();
     const routes = [
-      path('/', RoomConsumer, { middleware: [Login] }),
+      path('/', RoomConsumer, { middleware: [SlowLogin] }),
       path('/ticket/', RoomConsumer, { middleware: [queryTicket()] }),
     ];
     const app = createApp({ orm, container: providers.container, routes, ...options });
@@ -293,7 +303,7 @@ describe('Several applications on one database', () => {
       const { app } = open(database.orm);
       await using ann = await watching(app, 'platform');
       await ann.request('listen', { request_id: 1 });
-      await work(database.orm.config.get('clientUrl') ?? '');
+      await work(addressOf(database));
       const told = [await nameOf(ann), await nameOf(ann)];
       expect(told).to.have.members(['create platform', 'on_departed 9']);
     });
@@ -401,11 +411,16 @@ describe('Several applications on one database', () => {
 
   it('ask subscriptions again in both, which one of them is asked to', async () => {
     const [one, other] = await openTwo();
-    await using there = await watching(other.app, 'lobby');
+    await using here = await connect(one.app, '/');
+    await using there = await connect(other.app, '/');
+    for (const client of [here, there]) await client.request('watch_while_permitted', { name: 'lobby', request_id: 1 });
     one.app.recheck(RoomConsumer, 'onRoom', ['lobby']);
     await other.app.idle();
     await add(second.orm, 'lobby');
-    expect(await nameOf(there)).to.equal('create lobby');
+    expect([await nameOf(here), await nameOf(there)]).to.deep.equal(['create lobby', 'create lobby']);
+    isPermitted = false;
+    one.app.recheck(RoomConsumer, 'onRoom', ['cellar', 'lobby']);
+    expect([await here.receive(), await there.receive()]).to.deep.equal([revoked(1), revoked(1)]);
   });
 
   it('open a socket with a ticket that the other one issued, once', async () => {
@@ -428,8 +443,7 @@ describe('An order that is given while the database is away', () => {
   before(async () => {
     server = await startPostgres();
     const clientUrl = await server.createDatabase('orders');
-    const open = () => MikroORM.init({ clientUrl, entities, metadataProvider: ReflectMetadataProvider });
-    [here, there] = [await open(), await open()];
+    [here, there] = [await connectOrm(clientUrl), await connectOrm(clientUrl)];
     await here.schema.create();
   });
   after(async () => {
@@ -440,7 +454,7 @@ describe('An order that is given while the database is away', () => {
   it('is obeyed here at once, and by the others when it is back', async () => {
     const open = (orm: MikroORM): TestProviders & { readonly app: App } => {
       const providers = testProviders();
-      const routes = [path('/', RoomConsumer, { middleware: [Login] })];
+      const routes = [path('/', RoomConsumer, { middleware: [UserOfAddress] })];
       return { ...providers, app: createApp({ orm, container: providers.container, routes }) };
     };
     const [one, other] = [open(here), open(there)];

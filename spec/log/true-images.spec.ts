@@ -1,13 +1,6 @@
 import { Collection, UniqueConstraintViolationException } from '@mikro-orm/core';
-import {
-  Entity,
-  ManyToMany,
-  ManyToOne,
-  PrimaryKey,
-  Property,
-  ReflectMetadataProvider,
-} from '@mikro-orm/decorators/legacy';
-import { type EntityManager, MikroORM } from '@mikro-orm/postgresql';
+import { Entity, ManyToMany, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
+import type { EntityManager, MikroORM } from '@mikro-orm/postgresql';
 import { expect } from 'chai';
 import { IsInt } from 'class-validator';
 import {
@@ -35,7 +28,7 @@ import { createClient, live } from 'signalbox/client';
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable, container as rootContainer } from 'tsyringe';
 import { WebSocket } from 'ws';
-import { useDatabase } from '../support/database.js';
+import { addressOf, connectOrm, untilLocked, useDatabase } from '../support/database.js';
 import { until } from '../support/deadline.js';
 import { population } from '../support/population.js';
 
@@ -214,6 +207,7 @@ function events({ frames }: TestConnection): TestConnection['frames'] {
 }
 
 function serve(orm: MikroORM) {
+  // By the real clock: clients that write for so long are throttled by one that stands still.
   const container = rootContainer.createChildContainer();
   container.registerInstance(Logger, new MemoryLogger());
   const many = 1_000_000;
@@ -286,11 +280,7 @@ describe('An event shows what the database has', () => {
   }
 
   it('in the order in which transactions wrote the row, where the one that began first wrote last', async () => {
-    const elsewhere = await MikroORM.init({
-      clientUrl: database.orm.config.get('clientUrl') as string,
-      entities: classes,
-      metadataProvider: ReflectMetadataProvider,
-    });
+    const elsewhere = await connectOrm(addressOf(database), { entities: classes });
     // Of this process' commits, the reader would hear one by one.
     const other = serve(elsewhere);
     await other.start();
@@ -502,7 +492,7 @@ describe('An event shows what the database has', () => {
       own.readers.add(em.getReference(Reader, 4));
       own.n = n;
     });
-    await waitingForLock(1);
+    await untilLocked(database);
     await first.commit();
     await later;
     expect(await frames(three)).to.deep.equal([['delete', { pk: 1 }]]);
@@ -518,16 +508,5 @@ describe('An event shows what the database has', () => {
     });
     // Another one may have added the same link meanwhile.
     await work.catch((error) => expect(error).to.be.instanceOf(UniqueConstraintViolationException));
-  }
-
-  /** Waits until so many connections of the database wait for a lock. */
-  async function waitingForLock(count: number): Promise<void> {
-    const em = fork();
-    await until(async () => {
-      const [row] = await em.execute<{ count: number }[]>(
-        `select count(*)::int as count from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
-      );
-      return (row?.count ?? 0) >= count;
-    }, 'The lock');
   }
 });
