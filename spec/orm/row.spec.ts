@@ -9,7 +9,7 @@ import { recordChanges } from '../support/changes.js';
 import { useDatabase } from '../support/database.js';
 import { Place } from '../support/keyed.js';
 import { contextOf } from '../support/serializing.js';
-import { Mood, Shelf, Specimen, specimens, Tag } from '../support/specimens.js';
+import { Mood, Shelf, Specimen, specimenFields, specimens, Tag } from '../support/specimens.js';
 
 @Embeddable()
 class Address {
@@ -49,30 +49,7 @@ class ShelfSerializer extends ModelSerializer(Shelf, { fields: ['id', 'name'] })
 
 @injectable()
 class SpecimenSerializer extends ModelSerializer(Specimen, {
-  fields: [
-    'id',
-    'code',
-    'amount',
-    'small',
-    'big',
-    'price',
-    'weight',
-    'mood',
-    'rare',
-    'found',
-    'seen',
-    'noon',
-    'serial',
-    'extra',
-    'numbers',
-    'words',
-    'origin',
-    'createdAt',
-    'version',
-    'notes',
-    'shelf',
-    'tags',
-  ],
+  fields: specimenFields,
   nested: { shelf: ShelfSerializer },
 }) {}
 

@@ -1,14 +1,5 @@
 import { type Platform, Type } from '@mikro-orm/core';
-import {
-  Embeddable,
-  Embedded,
-  Entity,
-  ManyToOne,
-  PrimaryKey,
-  Property,
-  ReflectMetadataProvider,
-} from '@mikro-orm/decorators/legacy';
-import { MikroORM } from '@mikro-orm/postgresql';
+import { Embeddable, Embedded, Entity, ManyToOne, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import { expect } from 'chai';
 import {
   Consumer,
@@ -25,7 +16,7 @@ import {
 } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { useDatabase } from '../support/database.js';
+import { addressOf, connectOrm, useDatabase } from '../support/database.js';
 import { entitiesMadeBy } from '../support/made-entities.js';
 import { testProviders } from '../support/providers.js';
 import { RowClient } from '../support/rows.js';
@@ -75,7 +66,7 @@ class Parcel {
   @Embedded(() => Label, { prefix: 'at_', nullable: true }) prefixed?: Label | null;
   @Embedded(() => Label, { object: true, nullable: true }) object?: Label | null;
   @Embedded(() => Label, { array: true, nullable: true }) list?: Label[] | null;
-  @Embedded(() => Label, { object: true, lazy: true, nullable: true } as never) lazy?: Label | null;
+  @Embedded(() => Label, { object: true, lazy: true, nullable: true }) lazy?: Label | null;
   @Embedded(() => Price, { nullable: true }) price?: Price | null;
   @Embedded(() => Price, { array: true, nullable: true }) prices?: Price[] | null;
 }
@@ -316,12 +307,12 @@ describe('Embedded values with relations, and those of several classes', () => {
     const [parcel, place] = [em.getReference(Parcel, 7), await em.findOneOrFail(Town, { country: 'at' })];
     const inline = Object.assign(new Origin(), { parcel, town: place, note: 'x' });
     const made = () => Object.assign(new Source(), { parcel, note: 'x' });
-    const pets = () => [
+    const pets = (): [Dog, Cat] => [
       Object.assign(new Dog(), { kind: 'dog', tricks: 3 }),
       Object.assign(new Cat(), { kind: 'cat', lives: 9 }),
     ];
     const [dogged, catted] = pets();
-    em.create(Trunk, { inline, object: made(), list: [made()], pet: catted, petJson: dogged, pets: pets() } as never);
+    em.create(Trunk, { inline, object: made(), list: [made()], pet: catted, petJson: dogged, pets: pets() });
     await em.flush();
     await em.execute(`
       insert into trunk (id) values (2);
@@ -421,7 +412,7 @@ describe('An embedded value that its columns do not tell', () => {
   for (const [field, because, shown] of obstacles) {
     it(`takes an entity: ${because}`, async () => {
       @injectable()
-      class BillSerializer extends ModelSerializer(Bill, { fields: ['id', field], readOnly: [field] } as never) {}
+      class BillSerializer extends ModelSerializer(Bill, { fields: ['id', field], readOnly: [field] }) {}
       @Consumer()
       class Bills extends mix(ModelConsumer(Bill, { serializer: BillSerializer }), List, Retrieve) {}
       const { container } = testProviders();
@@ -442,12 +433,7 @@ describe('An embedded value that its columns do not tell', () => {
     class BookingSerializer extends ModelSerializer(Booking, { fields: ['id', 'room'] }) {}
     @Consumer()
     class Bookings extends mix(ModelConsumer(Booking, { serializer: BookingSerializer }), List) {}
-    const orm = await MikroORM.init({
-      clientUrl: database.orm.config.get('clientUrl') ?? '',
-      entities: [Booking],
-      metadataProvider: ReflectMetadataProvider,
-      forceEntityConstructor: [Room],
-    });
+    const orm = await connectOrm(addressOf(database), { entities: [Booking], forceEntityConstructor: [Room] });
     const app = createApp({ orm, container: testProviders().container, routes: [path('/', Bookings)] });
     expect(app.describe().routes[0]?.streams[0]?.actions[0]?.rows).to.deep.equal({
       entities: 'always',

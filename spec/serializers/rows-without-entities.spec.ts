@@ -23,7 +23,7 @@ import {
 } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
-import { useDatabase } from '../support/database.js';
+import { addressOf, useDatabase } from '../support/database.js';
 import { entitiesMadeBy } from '../support/made-entities.js';
 import { testProviders } from '../support/providers.js';
 import { statementsSentBy } from '../support/sent-statements.js';
@@ -166,7 +166,7 @@ describe('Rows that are shown without entities', () => {
   afterEach(() => app.close());
 
   const request = (stream: string, action: string, kwargs: Readonly<Record<string, unknown>> = {}) =>
-    client.channel(stream as never).untyped.request(action, kwargs);
+    client.channel(stream).untyped.request(action, kwargs);
 
   const countsOf = async (work: () => Promise<unknown>) => {
     let sent: readonly unknown[] = [];
@@ -198,7 +198,7 @@ describe('Rows that are shown without entities', () => {
       await app.idle();
       await write('y');
       const counts = await countsOf(() => app.idle());
-      const event = client.channel(stream as never).frames.at(-1);
+      const event = client.channel(stream).frames.at(-1);
       expect(event).to.deep.include({ action: 'update', request_id: 'instance' });
       return { counts, data: event?.data };
     };
@@ -237,7 +237,7 @@ describe('Rows that are shown without entities', () => {
       const em = database.orm.em.fork();
       await change(em, await em.findOneOrFail(Specimen, 1, { populate: ['tags'] }));
       await app.idle();
-      const frames = client.channel('plain' as never).frames.filter(({ request_id: id }) => id === 'instance');
+      const frames = client.channel('plain').frames.filter(({ request_id: id }) => id === 'instance');
       return frames.slice(1).map(({ action, data }) => [action, data] as const);
     };
 
@@ -268,7 +268,7 @@ describe('Rows that are shown without entities', () => {
 
   it('are read by statements that the server prepares once for all requests of their shape', async () => {
     const program = fileURLToPath(new URL('../support/named-reads.js', import.meta.url));
-    const { stdout } = await run(process.execPath, [program, database.orm.config.get('clientUrl') ?? '']);
+    const { stdout } = await run(process.execPath, [program, addressOf(database)]);
     expect(JSON.parse(stdout)).to.deep.equal([
       { name: 'signalbox_read', runs: 2 },
       { name: 'signalbox_read', runs: 2 },
