@@ -32,7 +32,7 @@ describe('Filters on PGlite', () => {
   const database = embeddedDatabase(trackerModels);
   let app: App;
 
-  before(() => trackIssues(database.orm as never));
+  before(() => trackIssues(database.orm));
   beforeEach(() => {
     const { container } = testProviders();
     app = createApp({ orm: database.orm, routes: [path('/', Issues)], container });

@@ -4,6 +4,7 @@ import { IsBoolean, IsInt, IsOptional } from 'class-validator';
 import {
   type ActionContext,
   type App,
+  ConfigurationError,
   Consumer,
   CursorPaginator,
   createApp,
@@ -189,8 +190,9 @@ describe('The operators of filters', () => {
 
   const titles = async (kwargs: object, on = client) => {
     const { data, errors } = await on.request('list', { ...kwargs });
-    const rows: unknown = Array.isArray(data) ? data : Reflect.get(Object(data), 'results');
-    return Array.isArray(rows) ? rows.map(({ title }) => title) : errors;
+    if (errors.length > 0) return errors;
+    const rows = Array.isArray(data) ? data : (data as { readonly results: readonly unknown[] }).results;
+    return rows.map((row) => (row as Issue).title);
   };
   const [crash, slow, typo, idea] = ['Crash of 100%', 'slow crash', 'typo', 'idea'];
 
@@ -281,7 +283,7 @@ describe('The operators of filters', () => {
     [{ points: 3, labels: { is_null: true } }, [typo]],
   ];
   for (const [filter, expected] of narrowed) {
-    it(`lets ${expected.join(', ') || 'nothing'} through for ${JSON.stringify(filter)}`, async () => {
+    it(`let ${expected.join(', ') || 'nothing'} through for ${JSON.stringify(filter)}`, async () => {
       expect(await titles({ filter })).to.deep.equal(expected);
     });
   }
@@ -609,6 +611,7 @@ describe('Filters that would tell a secret, or cannot be compared', () => {
       { fields: ['project.colour'] },
       `Issue.project.colour: is no column of the model. Name columns, relations, and what they lead to: "project.team". Or ${own}`,
     ],
+    [{ fields: ['colour'] }, 'Issue.colour: is no column of the model.'],
     [{ fields: ['title.length'] }, 'Issue.title.length: is no column of the model.'],
     [
       { ordering: ['labels'] },
@@ -636,7 +639,12 @@ describe('Filters that would tell a secret, or cannot be compared', () => {
         return query;
       }
     }
-    expect(checked({ backends: [Unmarked] })).to.throw('Unmarked');
+    expect(checked({ backends: [Unmarked] })).to.throw(
+      ConfigurationError,
+      'Unmarked: has 1 constructor parameter, and no decorator of its own wrote down its type, so that the container would hand it nothing. ' +
+        'Put @injectable() on it. If it has a decorator, its compiler left the types out, as tsx and esbuild do: compile with tsc, ' +
+        'or name what to inject: @inject(TheClass).',
+    );
   });
 
   class WithoutRules {
