@@ -16,7 +16,7 @@ import {
 } from 'signalbox';
 import { connect, type MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { ChangeLog } from '#signalbox/log/change-log.js';
-import { defaultSettings } from '#signalbox/settings.js';
+import { silentApplication } from '../support/changes.js';
 import { useDatabase } from '../support/database.js';
 import { testProviders } from '../support/providers.js';
 import { Team, trackerModels } from '../support/tracker.js';
@@ -127,23 +127,13 @@ describe('An entry of the change log', () => {
     const missed: string[] = [];
     const numbers: number[] = [];
     const detach = ChangeLog.of(database.orm).attach({
-      reads: true,
-      settings: defaultSettings.changeLog,
+      ...silentApplication,
       logger,
-      isObserved: () => false,
-      needsBefore: () => false,
-      awaits: () => true,
-      shownOf: () => [],
-      comparedOf: () => [],
       receive: (commits) => {
         numbers.push(commits.length);
         if (numbers.length === 1) throw new Error('failed');
       },
       missed: (reason) => missed.push(reason),
-      isBehind: () => {},
-      leftOut: () => {},
-      pruningFailed: () => {},
-      cause: () => undefined,
     });
     await write({ id: 1, name: 'north' });
     expect(await told()).to.deep.equal([['create', { id: 1, name: 'north' }]]);

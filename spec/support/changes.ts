@@ -30,20 +30,10 @@ export function recordChanges(database: { readonly orm: MikroORM }): RecordedCha
   before(async () => {
     log = ChangeLog.of(database.orm);
     detach = log.attach({
-      reads: true,
-      settings: completeSettings().changeLog,
-      logger: new MemoryLogger(),
+      ...silentApplication,
       isObserved: () => true,
       needsBefore: () => true,
-      awaits: () => true,
-      shownOf: () => [],
-      comparedOf: () => [],
       receive: (commits) => recorded.push(...commits.map(({ changes }) => changes).filter(({ length }) => length > 0)),
-      missed: () => {},
-      isBehind: () => {},
-      leftOut: () => {},
-      pruningFailed: () => {},
-      cause: () => undefined,
     });
     await log.ready();
   });
@@ -78,3 +68,21 @@ function sentence({ change, pk, before, after }: RecordedChange): string {
   const kind = before ? (after ? 'update' : 'delete') : 'create';
   return `${kind} ${change.entity.name} ${JSON.stringify(pk)}`;
 }
+
+/** What an application tells the change log about itself: this one reads it, observes no model, and does nothing with what it reads. */
+export const silentApplication: Parameters<ChangeLog['attach']>[0] = {
+  reads: true,
+  settings: completeSettings().changeLog,
+  logger: new MemoryLogger(),
+  isObserved: () => false,
+  needsBefore: () => false,
+  awaits: () => true,
+  shownOf: () => [],
+  comparedOf: () => [],
+  receive: () => {},
+  missed: () => {},
+  isBehind: () => {},
+  leftOut: () => {},
+  pruningFailed: () => {},
+  cause: () => undefined,
+};
