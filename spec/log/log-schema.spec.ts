@@ -7,11 +7,11 @@ import { expect } from 'chai';
 import pg from 'pg';
 import { ConfigurationError } from 'signalbox';
 import { MemoryLogger } from 'signalbox/testing';
-import { type LogBatch, LogReader } from '#signalbox/log/log-reader.js';
+import type { LogBatch } from '#signalbox/log/log-reader.js';
 import { checkLog, emptyingScript, logScript, prepareLog } from '#signalbox/log/log-schema.js';
 import { Retention } from '#signalbox/log/retention.js';
-import { statementRunner, writeConnection } from '#signalbox/orm/statements.js';
-import { defaultSettings } from '#signalbox/settings.js';
+import { writeConnection } from '#signalbox/orm/statements.js';
+import { logReaderOf } from '../support/changes.js';
 import { connectOrm } from '../support/database.js';
 import { Author } from '../support/library.js';
 import { createDatabase } from '../support/postgres.js';
@@ -188,14 +188,9 @@ describe('The tables of the change log', () => {
     await owner.query(logScript(settings, 'plain'));
     const { em } = await connect('plain');
     const batches: LogBatch[] = [];
-    const reader = new LogReader({
-      read: statementRunner(em, defaultSettings.changeLog),
+    const reader = logReaderOf(em, {
       prepare: () => prepareLog(em, settings, logger),
-      bell: { isHeard: true },
-      settings: defaultSettings.changeLog,
-      logger,
       receive: (batch) => batches.push(batch),
-      missed: () => {},
     });
     await reader.start();
     await em.execute(`insert into signalbox.log (entries) values ('a')`);

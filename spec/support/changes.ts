@@ -1,11 +1,14 @@
-import type { EntityMetadata } from '@mikro-orm/core';
+import type { EntityManager, EntityMetadata } from '@mikro-orm/core';
 import type { MikroORM } from '@mikro-orm/postgresql';
 import { MemoryLogger } from 'signalbox/testing';
 import { ChangeLog } from '#signalbox/log/change-log.js';
 import type { ModelChange } from '#signalbox/log/entry.js';
+import { LogReader, type LogReaderOptions } from '#signalbox/log/log-reader.js';
+import { prepareLog } from '#signalbox/log/log-schema.js';
 import { primaryKeyOf, type StoredRow } from '#signalbox/orm/row.js';
+import { statementRunner } from '#signalbox/orm/statements.js';
 import { restore } from '#signalbox/orm/unit-of-work.js';
-import { completeSettings } from '#signalbox/settings.js';
+import { type ChangeLogSettings, completeSettings } from '#signalbox/settings.js';
 
 /** A change as specs read it: values by the names of properties. */
 export interface RecordedChange {
@@ -86,3 +89,21 @@ export const silentApplication: Parameters<ChangeLog['attach']>[0] = {
   pruningFailed: () => {},
   cause: () => undefined,
 };
+
+/** A reader of the change log, which the spec begins and ends: it has not heard of other processes, and gives its rows to `receive`. */
+export function logReaderOf(
+  em: EntityManager,
+  options: Partial<LogReaderOptions> & { readonly settings?: ChangeLogSettings } = {},
+): LogReader {
+  const { settings = completeSettings().changeLog, logger = new MemoryLogger() } = options;
+  return new LogReader({
+    read: statementRunner(em, settings),
+    prepare: () => prepareLog(em, settings, logger),
+    bell: { isHeard: true },
+    settings,
+    logger,
+    receive: () => {},
+    missed: () => {},
+    ...options,
+  });
+}
