@@ -9,7 +9,6 @@ import {
   type App,
   BulkPatch,
   Consumer,
-  createApp,
   GroupsForConsumer,
   GroupsForSignal,
   ModelConsumer,
@@ -27,7 +26,7 @@ import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { addressOf, connectOrm, emptyDatabase, useDatabase } from '../support/database.js';
 import { patience } from '../support/deadline.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 
 @Entity()
 class Sample {
@@ -93,11 +92,10 @@ const shown = { ...stored, at: '2026-02-03T04:05:06.789Z', pause: 'P1D' };
 
 describe('Settings of a session', () => {
   const database = useDatabase('session_settings', [Sample]);
+  const server = useServer();
   const orms: MikroORM[] = [];
-  const apps: App[] = [];
 
   afterEach(async () => {
-    await Promise.all(apps.splice(0).map((app) => app.close()));
     await Promise.all(orms.splice(0).map((orm) => orm.close(true)));
   });
 
@@ -108,9 +106,7 @@ describe('Settings of a session', () => {
   }
 
   async function serve(orm: MikroORM): Promise<App> {
-    const { container } = testProviders();
-    const app = createApp({ orm, container, routes: [path('/', SampleConsumer)] });
-    apps.push(app);
+    const { app } = server([path('/', SampleConsumer)], { orm });
     await app.start();
     return app;
   }

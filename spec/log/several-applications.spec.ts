@@ -12,7 +12,6 @@ import {
   type ChangeLogWriterOptions,
   Connections,
   Consumer,
-  createApp,
   GroupsForConsumer,
   GroupsForSignal,
   type ModelEvent,
@@ -38,9 +37,8 @@ import { patience, until } from '../support/deadline.js';
 import { Room, User } from '../support/entities.js';
 import { revoked } from '../support/frames.js';
 import { type PostgresServer, startPostgres } from '../support/postgres.js';
-import { type TestProviders, testProviders } from '../support/providers.js';
 import { RoomSerializer } from '../support/rooms.js';
-import { SilentConsumer, UserOfAddress } from '../support/serving.js';
+import { type Served, SilentConsumer, UserOfAddress, useServer } from '../support/serving.js';
 import { work } from './worker-example.js';
 
 const departed = new Signal<{ readonly train: number }>('departed');
@@ -116,7 +114,7 @@ class SlowLogin extends UserOfAddress {
 describe('Several applications on one database', () => {
   const database = useDatabase('several_applications');
   const second = useSecondOrm(database);
-  const opened: App[] = [];
+  const serve = useServer();
   const writers: ChangeLogWriter[] = [];
 
   beforeEach(() => {
@@ -125,24 +123,18 @@ describe('Several applications on one database', () => {
     left = Promise.withResolvers();
   });
   afterEach(async () => {
-    await Promise.all(opened.splice(0).map((app) => app.close()));
     await Promise.all(writers.splice(0).map((writer) => writer.close()));
   });
 
-  type Opened = TestProviders & { readonly app: App };
-
-  function open(orm: MikroORM, options: Partial<AppOptions<readonly Route[]>> = {}): Opened {
-    const providers = testProviders();
+  function open(orm: MikroORM, options: Partial<AppOptions<readonly Route[]>> = {}): Served {
     const routes = [
       path('/', RoomConsumer, { middleware: [SlowLogin] }),
       path('/ticket/', RoomConsumer, { middleware: [queryTicket()] }),
     ];
-    const app = createApp({ orm, container: providers.container, routes, ...options });
-    opened.push(app);
-    return { ...providers, app };
+    return serve(routes, { orm, ...options });
   }
 
-  async function openTwo(options: Partial<AppOptions<readonly Route[]>> = {}): Promise<readonly [Opened, Opened]> {
+  async function openTwo(options: Partial<AppOptions<readonly Route[]>> = {}): Promise<readonly [Served, Served]> {
     const both = [open(database.orm, options), open(second.orm, options)] as const;
     await Promise.all(both.map(({ app }) => app.start()));
     return both;
@@ -174,7 +166,7 @@ describe('Several applications on one database', () => {
   describe('hear of changes', () => {
     it('of no model where none is observed: a commit leaves nothing in the log', async () => {
       await database.orm.em.execute('drop schema if exists signalbox cascade');
-      const { app } = open(database.orm, { routes: [path('/', SilentConsumer)] });
+      const { app } = serve([path('/', SilentConsumer)], { orm: database.orm });
       await app.start();
       await add(database.orm, 'lobby');
       expect(await database.orm.em.execute('select id from signalbox.log')).to.deep.equal([]);
@@ -436,6 +428,7 @@ describe('Several applications on one database', () => {
 });
 
 describe('An order that is given while the database is away', () => {
+  const serve = useServer();
   let server: PostgresServer;
   let here: MikroORM;
   let there: MikroORM;
@@ -452,12 +445,8 @@ describe('An order that is given while the database is away', () => {
   });
 
   it('is obeyed here at once, and by the others when it is back', async () => {
-    const open = (orm: MikroORM): TestProviders & { readonly app: App } => {
-      const providers = testProviders();
-      const routes = [path('/', RoomConsumer, { middleware: [UserOfAddress] })];
-      return { ...providers, app: createApp({ orm, container: providers.container, routes }) };
-    };
-    const [one, other] = [open(here), open(there)];
+    const routes = [path('/', RoomConsumer, { middleware: [UserOfAddress] })];
+    const [one, other] = [serve(routes, { orm: here }), serve(routes, { orm: there })];
     await using ann = await connect(one.app, '/?user=1');
     await using anna = await connect(other.app, '/?user=1');
     await server.halt('fast');
@@ -469,6 +458,5 @@ describe('An order that is given while the database is away', () => {
     );
     await server.resume();
     expect(await anna.closed).to.equal(4401);
-    await Promise.all([one.app.close(), other.app.close()]);
   });
 });

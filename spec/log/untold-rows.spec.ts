@@ -9,7 +9,6 @@ import {
   Consumer,
   Create,
   closeOn,
-  createApp,
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
@@ -22,7 +21,7 @@ import {
   type Route,
   type Subscription,
 } from 'signalbox';
-import { connect, type TestConnection } from 'signalbox/testing';
+import { connect, type MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { append } from '#signalbox/log/log-writer.js';
 import type { RowNote } from '#signalbox/orm/change-capture.js';
@@ -32,9 +31,8 @@ import { defaultSettings } from '#signalbox/settings.js';
 import { useDatabase, useSecondOrm } from '../support/database.js';
 import { within } from '../support/deadline.js';
 import { Message, Room } from '../support/entities.js';
-import { type TestProviders, testProviders } from '../support/providers.js';
 import { RoomWatcher } from '../support/rooms.js';
-import { UserOfAddress } from '../support/serving.js';
+import { UserOfAddress, useServer } from '../support/serving.js';
 
 @injectable()
 class MessageSerializer extends ModelSerializer(Message, { fields: ['id', 'text', 'room'] }) {}
@@ -77,33 +75,27 @@ const long = 'x'.repeat(500);
 describe('A commit that is too large for the change log', () => {
   const database = useDatabase('untold_rows');
   const second = useSecondOrm(database);
-  const opened: App[] = [];
-  let providers: TestProviders;
+  const server = useServer();
+  let logger: MemoryLogger;
 
   beforeEach(async () => {
     await database.orm.em.execute(`insert into room (id, name, archived) values (1, 'lobby', false)`);
     await database.orm.em.execute('alter sequence room_id_seq restart with 2');
   });
-  afterEach(() => Promise.all(opened.splice(0).map((app) => app.close())));
 
   async function serve(options: Partial<AppOptions<readonly Route[]>> = {}): Promise<App> {
-    providers = testProviders();
     const middleware = [UserOfAddress];
-    const app = createApp({
-      orm: database.orm,
-      container: providers.container,
-      settings: { changeLog: { largestEntry: 400 } },
-      routes: [
-        path('/messages/', MessageConsumer, { middleware }),
-        path('/rooms/', RoomWatcher, { middleware }),
-        path('/revocable/', RevocableConsumer, { middleware }),
-        path('/idle/', IdleConsumer, { middleware }),
-      ],
-      ...options,
-    });
-    opened.push(app);
-    await app.start();
-    return app;
+    const routes = [
+      path('/messages/', MessageConsumer, { middleware }),
+      path('/rooms/', RoomWatcher, { middleware }),
+      path('/revocable/', RevocableConsumer, { middleware }),
+      path('/idle/', IdleConsumer, { middleware }),
+    ];
+    const settings = { changeLog: { largestEntry: 400 } };
+    const served = server(routes, { orm: database.orm, settings, ...options });
+    logger = served.logger;
+    await served.app.start();
+    return served.app;
   }
 
   async function watching(app: App, route: string): Promise<TestConnection> {
@@ -143,7 +135,7 @@ describe('A commit that is too large for the change log', () => {
     expect(namesOf(cid)).to.deep.equal(['attic']);
     expect(await isAnswered(eve)).to.equal(true);
     expect(await database.orm.em.fork().count(Message, { text: long })).to.equal(1);
-    expect(providers.logger.at('warn').map(({ fields }) => fields)).to.deep.equal([
+    expect(logger.at('warn').map(({ fields }) => fields)).to.deep.equal([
       { reason: 'A transaction changed rows of Message that cannot be sent as events.', connections: 2 },
     ]);
   });
