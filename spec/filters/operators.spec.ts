@@ -25,7 +25,7 @@ import {
 import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 import { blue, green, red, trackIssues } from '../support/tracked-issues.js';
 import { Issue, IssueSerializer, Label, Project, trackerModels } from '../support/tracker.js';
 
@@ -168,7 +168,8 @@ class StreamedIssues extends mix(
 
 describe('The operators of filters', () => {
   const database = useDatabase('operators', trackerModels);
-  let app: App<readonly Route[]>;
+  const serve = useServer();
+  let app: App;
   let client: TestConnection;
 
   beforeEach(async () => {
@@ -182,11 +183,9 @@ describe('The operators of filters', () => {
       '/unfiltered/': UnfilteredIssues,
       '/streamed/': StreamedIssues,
     }).map(([url, consumer]) => path(url, consumer));
-    const { container } = testProviders();
-    app = createApp<readonly Route[]>({ orm: database.orm, routes, container });
+    ({ app } = serve(routes, { orm: database.orm }));
     client = await connect(app, '/');
   });
-  afterEach(() => app.close());
 
   const titles = async (kwargs: object, on = client) => {
     const { data, errors } = await on.request('list', { ...kwargs });

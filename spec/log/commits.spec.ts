@@ -8,7 +8,6 @@ import {
   type App,
   afterCommit,
   Consumer,
-  createApp,
   type ModelEvent,
   ModelObserver,
   path,
@@ -18,7 +17,7 @@ import { connect, type MemoryLogger, type TestConnection } from 'signalbox/testi
 import { useDatabase } from '../support/database.js';
 import { Slip } from '../support/deferred.js';
 import { embeddedDatabase } from '../support/embedded-database.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 
 const ways = [
   'commit',
@@ -106,6 +105,7 @@ for (const { name, open } of [
 ]) {
   describe(`A commit on ${name}`, () => {
     const database = open();
+    const serve = useServer();
     let app: App;
     let logger: MemoryLogger;
     let ann: TestConnection;
@@ -114,13 +114,10 @@ for (const { name, open } of [
       ran.splice(0);
       for (const sql of ['delete from slip', `insert into slip (id, code) values (1, 'one'), (2, 'two')`])
         await database.orm.em.getConnection().execute(sql);
-      const { container, logger: log } = testProviders();
-      logger = log;
-      app = createApp({ orm: database.orm, container, routes: [path('/', SlipConsumer)] });
+      ({ app, logger } = serve([path('/', SlipConsumer)], { orm: database.orm }));
       ann = await connect(app, '/');
       await ann.request('watch', { request_id: 1 });
     });
-    afterEach(() => app.close());
 
     async function stored(): Promise<readonly string[]> {
       const rows = await database.orm.em.fork().find(Slip, {}, { orderBy: { id: 'asc' } });

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { createApp, path } from 'signalbox';
+import { path } from 'signalbox';
 import { connect, MemoryLogger } from 'signalbox/testing';
 import { Doorbell, doorbellChannel, type Ring } from '#signalbox/log/doorbell.js';
 import { Notifications } from '#signalbox/log/notifications.js';
@@ -8,6 +8,7 @@ import { until } from '../support/deadline.js';
 import { embeddedDatabase } from '../support/embedded-database.js';
 import { entities, Room } from '../support/entities.js';
 import { RoomWatcher } from '../support/rooms.js';
+import { useServer } from '../support/serving.js';
 
 /** A doorbell of a process, with the rings that it heard. */
 class Hung {
@@ -110,12 +111,13 @@ describe('The doorbell of the change log', () => {
 
 describe('A commit on a database of one connection', () => {
   const database = embeddedDatabase(entities);
+  const serve = useServer();
 
   it('is heard of without a notification: there is no other process', async () => {
     const client = await database.orm.em.getConnection().getNativeClient();
     const heard: string[] = [];
     const unlisten = await client.listen(doorbellChannel, (payload) => heard.push(payload));
-    const app = createApp({ orm: database.orm, routes: [path('/ws/', RoomWatcher)] });
+    const { app } = serve([path('/ws/', RoomWatcher)], { orm: database.orm });
     await using ann = await connect(app, '/ws/');
     expect(await ann.request('watch')).to.include({ response_status: 201 });
     const em = database.orm.em.fork();
@@ -125,6 +127,5 @@ describe('A commit on a database of one connection', () => {
     await app.idle();
     expect(heard).to.deep.equal([]);
     await unlisten();
-    await app.close();
   });
 });

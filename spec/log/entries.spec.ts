@@ -5,7 +5,6 @@ import {
   ApiConsumer,
   type App,
   Consumer,
-  createApp,
   type ModelEvent,
   ModelObserver,
   Observer,
@@ -18,7 +17,7 @@ import { connect, type MemoryLogger, type TestConnection } from 'signalbox/testi
 import { ChangeLog } from '#signalbox/log/change-log.js';
 import { silentApplication } from '../support/changes.js';
 import { useDatabase } from '../support/database.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 import { Team, trackerModels } from '../support/tracker.js';
 
 const greeted = new Signal<string>();
@@ -43,18 +42,16 @@ class TeamConsumer extends ApiConsumer {
 
 describe('An entry of the change log', () => {
   const database = useDatabase('log_entries', trackerModels);
+  const serve = useServer();
   let app: App;
   let logger: MemoryLogger;
   let ann: TestConnection;
 
   beforeEach(async () => {
-    const { container, logger: log } = testProviders();
-    logger = log;
-    app = createApp({ orm: database.orm, container, routes: [path('/', TeamConsumer)] });
+    ({ app, logger } = serve([path('/', TeamConsumer)], { orm: database.orm }));
     ann = await connect(app, '/');
     await ann.request('watch', { request_id: 1 });
   });
-  afterEach(() => app.close());
 
   async function write(team: { id: number; name: string; secret?: string; history?: string }): Promise<void> {
     const em = database.orm.em.fork();

@@ -1,21 +1,12 @@
 import { EntityManager, LockMode } from '@mikro-orm/core';
 import { expect } from 'chai';
-import {
-  Action,
-  ActionContext,
-  type App,
-  Consumer,
-  createApp,
-  GroupsForConsumer,
-  GroupsForSignal,
-  path,
-} from 'signalbox';
+import { Action, ActionContext, type App, Consumer, GroupsForConsumer, GroupsForSignal, path } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
 import { addressOf, connectOrm, useDatabase, useSecondOrm } from '../support/database.js';
 import { Room } from '../support/entities.js';
-import { testProviders } from '../support/providers.js';
 import { RoomWatcher } from '../support/rooms.js';
 import { allStatementsSentBy } from '../support/sent-statements.js';
+import { useServer } from '../support/serving.js';
 
 @Consumer()
 class RoomConsumer extends RoomWatcher {
@@ -44,17 +35,16 @@ class RoomConsumer extends RoomWatcher {
 describe('Commits that no subscription waits for', () => {
   const database = useDatabase('passed_commits');
   const elsewhere = useSecondOrm(database);
+  const serve = useServer();
   let app: App;
   let client: TestConnection;
 
   beforeEach(async () => {
-    const { container } = testProviders();
-    app = createApp({ orm: database.orm, container, routes: [path('/', RoomConsumer)] });
+    ({ app } = serve([path('/', RoomConsumer)], { orm: database.orm }));
     await app.start();
     await app.idle();
     client = await connect(app, '/');
   });
-  afterEach(() => app.close());
 
   const create = async (...names: readonly string[]): Promise<void> => {
     for (const name of names) {
@@ -96,7 +86,7 @@ describe('Commits that no subscription waits for', () => {
 
   it('hand their connection over whole to what waits for one', async () => {
     const orm = await connectOrm(addressOf(database), { contextName: 'narrow', pool: { min: 1, max: 1 } });
-    const narrow = createApp({ orm, container: testProviders().container, routes: [path('/', RoomConsumer)] });
+    const { app: narrow } = serve([path('/', RoomConsumer)], { orm });
     await narrow.start();
     const pool = await orm.em.getConnection().getNativeClient();
     /** Sends its statement in the very call that hands the connection over. */

@@ -1,13 +1,13 @@
 import type { EntityManager, EventSubscriber } from '@mikro-orm/core';
 import { expect } from 'chai';
-import { type App, createApp, path } from 'signalbox';
+import { type App, path } from 'signalbox';
 import { connect } from 'signalbox/testing';
 import { useDatabase } from '../support/database.js';
 import { patience } from '../support/deadline.js';
 import { embeddedDatabase } from '../support/embedded-database.js';
 import { entities, Room, User } from '../support/entities.js';
-import { testProviders } from '../support/providers.js';
 import { RoomWatcher } from '../support/rooms.js';
+import { useServer } from '../support/serving.js';
 
 for (const { place, open } of [
   { place: 'PostgreSQL', open: () => useDatabase('upserts', entities) },
@@ -15,15 +15,14 @@ for (const { place, open } of [
 ]) {
   describe(`An upsert outside of any transaction on ${place}`, () => {
     const database = open();
+    const serve = useServer();
     let app: App;
 
     beforeEach(async () => {
       await sql('truncate room, "user" restart identity cascade');
-      const { container } = testProviders();
-      app = createApp({ orm: database.orm, container, routes: [path('/', RoomWatcher)] });
+      ({ app } = serve([path('/', RoomWatcher)], { orm: database.orm }));
       await app.start();
     });
-    afterEach(() => app.close());
 
     const sql = <Row>(text: string): Promise<Row[]> => database.orm.em.getConnection().execute<Row[]>(text);
     const names = async () =>

@@ -6,7 +6,6 @@ import {
   ApiConsumer,
   type App,
   Consumer,
-  createApp,
   demultiplexer,
   GroupsForConsumer,
   GroupsForSignal,
@@ -24,7 +23,7 @@ import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { Message } from '../support/entities.js';
 import { Account } from '../support/keyed.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 
 @injectable()
 class BrokenSerializer extends Serializer<Message, never> {
@@ -148,18 +147,16 @@ const streams = {
 
 describe('An observer that fails', () => {
   const database = useDatabase('change_publisher');
+  const serve = useServer();
   let logger: MemoryLogger;
   let app: App;
   let ann: TestConnection;
 
   beforeEach(async () => {
     await database.orm.em.execute(`insert into room (name, archived) values ('red', false)`);
-    const { container, logger: log } = testProviders();
-    logger = log;
-    app = createApp({ orm: database.orm, container, routes: [path('/ws/', demultiplexer(streams))] });
+    ({ app, logger } = serve([path('/ws/', demultiplexer(streams))], { orm: database.orm }));
     ann = await connect(app, '/ws/');
   });
-  afterEach(() => app.close());
 
   async function follow(stream: keyof typeof streams): Promise<TestChannel> {
     const channel = ann.channel(stream);
@@ -288,6 +285,7 @@ class AlsoLookingConsumer extends LookingConsumer {}
 
 describe('A change that is published', () => {
   const database = useDatabase('change_publisher_keys', [Account]);
+  const serve = useServer();
   beforeEach(() => {
     keys.splice(0);
     groupsAsked = 0;
@@ -295,7 +293,8 @@ describe('A change that is published', () => {
   });
 
   it('has its groups asked only while a client of this process is subscribed to the observer', async () => {
-    const app = createApp({ orm: database.orm, routes: [path('/ws/', CountingConsumer), path('/others/', Accounts)] });
+    const routes = [path('/ws/', CountingConsumer), path('/others/', Accounts)];
+    const { app } = serve(routes, { orm: database.orm });
     const write = async (id: bigint): Promise<void> => {
       const em = database.orm.em.fork();
       em.create(Account, { id });
@@ -316,12 +315,11 @@ describe('A change that is published', () => {
     await ann.closed;
     await write(3n);
     expect(groupsAsked).to.equal(1);
-    await app.close();
   });
 
   it('has one entity made of its row, however many observers and rules look at it', async () => {
     const routes = [path('/one/', LookingConsumer), path('/other/', AlsoLookingConsumer)];
-    const app = createApp({ orm: database.orm, routes });
+    const { app } = serve(routes, { orm: database.orm });
     await using ann = await connect(app, '/one/');
     await using bob = await connect(app, '/other/');
     for (const each of [ann, bob]) expect(await each.request('follow')).to.include({ response_status: 201 });
@@ -331,7 +329,6 @@ describe('A change that is published', () => {
     for (const each of [ann, bob]) expect(await each.receive()).to.deep.include({ action: 'create' });
     expect(looked).to.have.length(4);
     expect(new Set(looked).size).to.equal(1);
-    await app.close();
   });
 
   it('is not logged any more when the last application has ended', async () => {
@@ -345,7 +342,7 @@ describe('A change that is published', () => {
       em.create(Account, { id });
       await em.flush();
     };
-    const app = createApp({ orm: database.orm, routes: [path('/ws/', Accounts)] });
+    const { app } = serve([path('/ws/', Accounts)], { orm: database.orm });
     await using ann = await connect(app, '/ws/');
     await ann.request('follow');
     const before = await entries();
@@ -358,7 +355,7 @@ describe('A change that is published', () => {
   });
 
   it('has JSON values only, a bigint key as text', async () => {
-    const app = createApp({ orm: database.orm, routes: [path('/ws/', Accounts)] });
+    const { app } = serve([path('/ws/', Accounts)], { orm: database.orm });
     await using ann = await connect(app, '/ws/');
     await ann.request('follow');
     const em = database.orm.em.fork();
@@ -369,6 +366,5 @@ describe('A change that is published', () => {
     await em.flush();
     expect(await ann.receive()).to.deep.include({ action: 'delete', data: { pk: '9007199254740993' } });
     expect(keys).to.deep.equal(['9007199254740993', '9007199254740993']);
-    await app.close();
   });
 });

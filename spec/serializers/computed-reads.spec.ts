@@ -1,8 +1,6 @@
 import { expect } from 'chai';
 import {
-  type App,
   Consumer,
-  createApp,
   List,
   ModelConsumer,
   ModelSerializer,
@@ -17,7 +15,7 @@ import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { entitiesMadeBy } from '../support/made-entities.js';
-import { testProviders } from '../support/providers.js';
+import { useServer } from '../support/serving.js';
 import { trackIssues } from '../support/tracked-issues.js';
 import { Issue, trackerModels } from '../support/tracker.js';
 
@@ -52,7 +50,7 @@ class DigestConsumer extends mix(
 
 describe('A computed field that says what it reads', () => {
   const database = useDatabase('computed_reads', trackerModels);
-  let app: App;
+  const serve = useServer();
   let issues: TestConnection;
 
   const crash = (by: string, title = 'Crash of 100%') => ({
@@ -66,11 +64,9 @@ describe('A computed field that says what it reads', () => {
 
   beforeEach(async () => {
     await trackIssues(database.orm);
-    const { container } = testProviders();
-    app = createApp({ orm: database.orm, container, routes: [path('/issues/', DigestConsumer)] });
+    const { app } = serve([path('/issues/', DigestConsumer)], { orm: database.orm });
     issues = await connect(app, '/issues/');
   });
-  afterEach(() => app.close());
 
   it('is called with just that, in lists and by retrieve, and makes no entity', async () => {
     const open = { ended: 'never', words: '' };
@@ -120,8 +116,7 @@ describe('A computed field that says what it reads', () => {
       }
       @Consumer()
       class PlaceConsumer extends mix(ModelConsumer(Issue, { serializer: PlaceSerializer }), List) {}
-      const { container } = testProviders();
-      expect(() => createApp({ orm: database.orm, container, routes: [path('/', PlaceConsumer)] })).to.throw(text);
+      expect(() => serve([path('/', PlaceConsumer)], { orm: database.orm })).to.throw(text);
     });
   }
 
@@ -134,9 +129,8 @@ describe('A computed field that says what it reads', () => {
     }
     @Consumer()
     class TeamConsumer extends mix(ModelConsumer(Issue, { serializer: TeamSerializer }), Retrieve) {}
-    const { container, logger } = testProviders();
-    const other = createApp({ orm: database.orm, container, routes: [path('/', TeamConsumer)] });
-    const client = await connect(other, '/');
+    const { app, logger } = serve([path('/', TeamConsumer)], { orm: database.orm });
+    const client = await connect(app, '/');
 
     expect(await client.request('retrieve', { pk: 1 })).to.deep.include({ response_status: 500 });
     expect(logger.at('error').map(({ fields }) => String(fields['error']))).to.deep.equal([
@@ -144,6 +138,5 @@ describe('A computed field that says what it reads', () => {
         "Cannot read properties of undefined (reading 'name') " +
         "Say what it reads: reads: { team: ['project.…'] }, or name the relations that it needs in populate.",
     ]);
-    await other.close();
   });
 });

@@ -4,7 +4,6 @@ import {
   type App,
   Consumer,
   Create,
-  createApp,
   type DataOf,
   List,
   ModelConsumer,
@@ -21,8 +20,8 @@ import { connect, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { useDatabase } from '../support/database.js';
 import { AuthorSerializer, Book, libraryModels } from '../support/library.js';
-import { testProviders } from '../support/providers.js';
 import { RowClient } from '../support/rows.js';
+import { useServer } from '../support/serving.js';
 import { Specimen, specimens } from '../support/specimens.js';
 import { Issue, Note, trackerModels } from '../support/tracker.js';
 
@@ -61,19 +60,15 @@ class Timed {
 
 describe('A serializer with another one for what comes', () => {
   const database = useDatabase('serializer_input', libraryModels);
+  const serve = useServer();
   let app: App;
   let ann: TestConnection;
 
   beforeEach(async () => {
     await database.orm.em.fork().execute(`insert into author (name) values ('Ann'), ('Bob')`);
-    app = createApp({
-      orm: database.orm,
-      container: testProviders().container,
-      routes: [path('/ws/', BookConsumer)],
-    });
+    ({ app } = serve([path('/ws/', BookConsumer)], { orm: database.orm }));
     ann = await connect(app, '/ws/');
   });
-  afterEach(() => app.close());
 
   it('sets relations by key, and shows them nested', async () => {
     const created = await ann.request('create', { data: { title: 'One', author: 1 } });
@@ -119,13 +114,7 @@ describe('A serializer with another one for what comes', () => {
     class WrongSerializer extends ModelSerializer(Book, { fields: ['id'], input: AuthorSerializer as never }) {}
     @Consumer()
     class WrongConsumer extends mix(ModelConsumer(Book, { serializer: WrongSerializer }), List) {}
-    expect(() =>
-      createApp({
-        orm: database.orm,
-        container: testProviders().container,
-        routes: [path('/ws/', WrongConsumer)],
-      }),
-    ).to.throw(
+    expect(() => serve([path('/ws/', WrongConsumer)], { orm: database.orm })).to.throw(
       'WrongSerializer.input: is AuthorSerializer, which is no ModelSerializer of Book. ' +
         'Write class AuthorSerializer extends ModelSerializer(Book, { … }) {}.',
     );

@@ -4,7 +4,6 @@ import { expect } from 'chai';
 import {
   Consumer,
   Create,
-  createApp,
   List,
   ModelConsumer,
   ModelSerializer,
@@ -18,8 +17,8 @@ import { connect } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { addressOf, connectOrm, useDatabase } from '../support/database.js';
 import { entitiesMadeBy } from '../support/made-entities.js';
-import { testProviders } from '../support/providers.js';
 import { RowClient } from '../support/rows.js';
+import { useServer } from '../support/serving.js';
 
 /** Cents in the database, a decimal text in the row. */
 class Cents extends Type<string, number> {
@@ -104,6 +103,7 @@ const kinds = [...single, 'list'] as const;
 
 describe('Embedded values that are shown without entities', () => {
   const database = useDatabase('rows_with_embedded_values', [Parcel, Crate]);
+  const serve = useServer();
   const parcels = (...fields: string[]) => RowClient.open(database.orm, Parcel, { fields: ['id', ...fields] });
 
   for (const kind of kinds) {
@@ -132,8 +132,7 @@ describe('Embedded values that are shown without entities', () => {
         Patch,
         ObserveInstance,
       ) {}
-      const { container } = testProviders();
-      const app = createApp({ orm: database.orm, container, routes: [path('/', Parcels)] });
+      const { app } = serve([path('/', Parcels)], { orm: database.orm });
       const client = await connect(app, '/');
       await client.request('create', { data: { [kind]: value(full) } });
       await client.request('subscribe_instance', { pk: 1, request_id: 'event' });
@@ -148,7 +147,6 @@ describe('Embedded values that are shown without entities', () => {
         expect(client.frames.at(-1)).to.deep.include({ request_id: 'event', action: 'update', data: changed });
       });
       expect(made).to.equal(0);
-      await app.close();
     });
   }
 
@@ -404,6 +402,7 @@ const obstacles = [
 
 describe('An embedded value that its columns do not tell', () => {
   const database = useDatabase('rows_with_told_embedded_values', [Bill, Parcel, Lion, Tiger]);
+  const serve = useServer();
   beforeEach(() =>
     database.orm.em.execute(`
       insert into bill (id, sum_net, stay, zoo) values (1, 1, '{"nights": 1}', '{"kind": "lion", "paws": 4}')`),
@@ -415,8 +414,7 @@ describe('An embedded value that its columns do not tell', () => {
       class BillSerializer extends ModelSerializer(Bill, { fields: ['id', field], readOnly: [field] }) {}
       @Consumer()
       class Bills extends mix(ModelConsumer(Bill, { serializer: BillSerializer }), List, Retrieve) {}
-      const { container } = testProviders();
-      const app = createApp({ orm: database.orm, container, routes: [path('/', Bills)] });
+      const { app } = serve([path('/', Bills)], { orm: database.orm });
       expect(app.describe().routes[0]?.streams[0]?.actions.map(({ rows }) => rows)).to.deep.equal([
         { entities: 'always', because: [because] },
         { entities: 'always', because: [because] },
@@ -424,7 +422,6 @@ describe('An embedded value that its columns do not tell', () => {
       const connection = await connect(app, '/');
       const { data } = await connection.request('retrieve', { pk: 1 });
       expect(data).to.deep.equal({ id: 1, [field]: shown });
-      await app.close();
     });
   }
 
@@ -434,7 +431,7 @@ describe('An embedded value that its columns do not tell', () => {
     @Consumer()
     class Bookings extends mix(ModelConsumer(Booking, { serializer: BookingSerializer }), List) {}
     const orm = await connectOrm(addressOf(database), { entities: [Booking], forceEntityConstructor: [Room] });
-    const app = createApp({ orm, container: testProviders().container, routes: [path('/', Bookings)] });
+    const { app } = serve([path('/', Bookings)], { orm });
     expect(app.describe().routes[0]?.streams[0]?.actions[0]?.rows).to.deep.equal({
       entities: 'always',
       because: ['Booking.room, which is made by its constructor'],
