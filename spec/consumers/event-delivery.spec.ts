@@ -19,7 +19,7 @@ import {
 } from 'signalbox';
 import { connect, MemoryLogger, type TestConnection } from 'signalbox/testing';
 import { injectable, container as rootContainer } from 'tsyringe';
-import { SubscriptionIndex } from '#signalbox/observers/subscription-index.js';
+import { SubscriptionIndex } from '#signalbox/observers/subscriptions.js';
 import { useDatabase } from '../support/database.js';
 import { entities, Message } from '../support/entities.js';
 import { MessageObserver, MessageSerializer, RoomKey } from '../support/rooms.js';

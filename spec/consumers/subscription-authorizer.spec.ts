@@ -30,7 +30,7 @@ import {
 } from 'signalbox';
 import { connect, MemoryLogger, TestClock, type TestConnection } from 'signalbox/testing';
 import { injectable, container as rootContainer } from 'tsyringe';
-import { SubscriptionIndex, type SubscriptionRecord } from '#signalbox/observers/subscription-index.js';
+import { SubscriptionIndex, type SubscriptionRecord } from '#signalbox/observers/subscriptions.js';
 import { useDatabase } from '../support/database.js';
 import { revoked } from '../support/frames.js';
 import { RoomKey } from '../support/rooms.js';

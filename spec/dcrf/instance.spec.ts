@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { type App, createApp, demultiplexer, path } from 'signalbox';
 import { connect, type TestConnection } from 'signalbox/testing';
 import { container as rootContainer } from 'tsyringe';
-import { SubscriptionIndex } from '#signalbox/observers/subscription-index.js';
+import { SubscriptionIndex } from '#signalbox/observers/subscriptions.js';
 import { useDatabase } from '../support/database.js';
 import { deleted, event, subscribed, unsubscribed } from '../support/frames.js';
 import { models, Thing } from './crud-support.js';

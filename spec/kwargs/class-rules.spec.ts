@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { Expose, Type } from 'class-transformer';
 import { IsEmail, IsInt, Length } from 'class-validator';
-import { checkProperties, hasRules, toView } from '#signalbox/kwargs/class-rules.js';
+import { checkProperties, hasRules, toView } from '#signalbox/kwargs/kwargs-checker.js';
 
 class Person {
   @Length(2, 5) name!: string;

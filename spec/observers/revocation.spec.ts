@@ -30,7 +30,7 @@ import {
 import { connect, type MemoryLogger, type TestChannel, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { observersOf } from '#signalbox/observers/observer.js';
-import { SubscriptionIndex } from '#signalbox/observers/subscription-index.js';
+import { SubscriptionIndex } from '#signalbox/observers/subscriptions.js';
 import { addressOf, connectOrm, useDatabase } from '../support/database.js';
 import { revoked } from '../support/frames.js';
 import { testProviders } from '../support/providers.js';

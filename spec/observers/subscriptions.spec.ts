@@ -1,8 +1,12 @@
 import { expect } from 'chai';
 import { ParseError } from 'signalbox';
 import type { Observer } from '#signalbox/observers/observer.js';
-import { SubscriptionIndex } from '#signalbox/observers/subscription-index.js';
-import { type SubscriptionCounts, Subscriptions, subscribingRequest } from '#signalbox/observers/subscriptions.js';
+import {
+  type SubscriptionCounts,
+  SubscriptionIndex,
+  Subscriptions,
+  subscribingRequest,
+} from '#signalbox/observers/subscriptions.js';
 
 describe('The subscriptions of a consumer', () => {
   const messages = observer('Rooms.onMessage');

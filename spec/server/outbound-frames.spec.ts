@@ -42,22 +42,14 @@ class WitnessTransport extends MemoryTransport {
 
 /** Sends each frame in a tick of its own. */
 class EachInItsTick extends OutboundFrames {
-  constructor(
-    transport: MemoryTransport,
-    backpressure: Backpressure,
-    private readonly clock: TestClock,
-  ) {
-    super(transport, backpressure);
-  }
-
   override send(...parameters: Parameters<OutboundFrames['send']>): void {
     super.send(...parameters);
-    this.flush(this.clock.elapsed());
+    this.flush();
   }
 
   override sendBinary(data: Uint8Array): void {
     super.sendBinary(data);
-    this.flush(this.clock.elapsed());
+    this.flush();
   }
 }
 
@@ -91,7 +83,7 @@ describe('What goes out', () => {
     const got: string[] = [];
     const closed: number[] = [];
     const transport = new MemoryTransport((text) => got.push(text));
-    const out = new EachInItsTick(transport, backpressure, clock);
+    const out = new EachInItsTick(transport, backpressure);
     const onClose = (code: number): void => {
       out.end();
       closed.push(code);
@@ -177,7 +169,7 @@ describe('What goes out', () => {
     const out = new OutboundFrames(transport, backpressure);
     transport.freeze();
     out.send('a');
-    out.flush(clock.elapsed());
+    out.flush();
     clock.advance(10_000);
     expect(transport.asked.at(-1)).to.equal('close 4408');
     clock.advance(1_000);

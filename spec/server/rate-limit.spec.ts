@@ -17,6 +17,7 @@ import {
 import { connect, MemoryCounters, type MemoryLogger, TestClock, type TestConnection } from 'signalbox/testing';
 import { injectable } from 'tsyringe';
 import { ConnectionLimiter, TokenBucket } from '#signalbox/server/rate-limit.js';
+import { networkOf } from '#signalbox/server/trusted-proxies.js';
 import { defaultSettings } from '#signalbox/settings.js';
 import { until, within } from '../support/deadline.js';
 import { checkProperty } from '../support/properties.js';
@@ -451,9 +452,9 @@ describe('The limits of handshakes', () => {
 
     it('count all addresses of an IPv6 network of 64 bits as one', () => {
       const limits = limitsOf({ connectionsPerAddress: 1 });
-      limits.enter('2001:db8::1');
-      expect(() => limits.enter('2001:db8::2')).to.throw(Throttled);
-      limits.enter('2001:db8:0:1::1');
+      limits.enter(networkOf('2001:db8::1'));
+      expect(() => limits.enter(networkOf('2001:db8::2'))).to.throw(Throttled);
+      limits.enter(networkOf('2001:db8:0:1::1'));
     });
 
     it('take 20 connections of one user, and another one when one of them leaves', () => {

@@ -4,8 +4,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { Action, ActionContext, ApiConsumer, Consumer, type GivenSettings, path } from 'signalbox';
-import { addressKey } from '#signalbox/server/rate-limit.js';
-import { TrustedProxies } from '#signalbox/server/trusted-proxies.js';
+import { networkOf, TrustedProxies } from '#signalbox/server/trusted-proxies.js';
 import { useServer } from '../support/serving.js';
 import { RawClient, refusalOf, SocketClient, upgradeRequest } from '../support/sockets.js';
 import { TemporaryFolder } from '../support/temporary-folder.js';
@@ -57,12 +56,12 @@ describe('The address of a client', () => {
   }
 
   it('counts as its /64 where it is IPv6', () => {
-    expect(addressKey('203.0.113.9')).to.equal('203.0.113.9');
+    expect(networkOf('203.0.113.9')).to.equal('203.0.113.9');
     for (const address of ['2001:db8:0:7::1', '2001:DB8::7:9:8:7:6', '2001:db8:0:7:ffff:ffff:ffff:ffff']) {
-      expect(addressKey(address), address).to.equal('2001:db8:0:7::/64');
+      expect(networkOf(address), address).to.equal('2001:db8:0:7::/64');
     }
-    expect(addressKey('::1')).to.equal('0:0:0:0::/64');
-    expect(addressKey('fe80::1%eth0')).to.equal('fe80:0:0:0::/64');
+    expect(networkOf('::1')).to.equal('0:0:0:0::/64');
+    expect(networkOf('fe80::1%eth0')).to.equal('fe80:0:0:0::/64');
   });
 
   describe('over a real socket', () => {

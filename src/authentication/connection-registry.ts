@@ -42,9 +42,12 @@ export interface RegisteredConnection {
   own<T>(work: Promise<T>): Promise<T>;
 }
 
-/** A handshake that is under way, and the commands that came meanwhile: what it has read may be out of date. */
+/** A handshake that is under way. */
 export interface PendingHandshake {
+  /** Those that came meanwhile: what the handshake has read may be out of date. */
   readonly commands: ConnectionCommand[];
+  /** Whose the connection will be, once `check` has found it good. */
+  identity: Identity | undefined;
 }
 
 /** The longest time in milliseconds until it is noticed that the clock was put forward. */
@@ -80,7 +83,7 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
 
   /** Notes a handshake from before its first question. To be ended, whatever becomes of it. */
   begin(): PendingHandshake {
-    const pending = { commands: [] };
+    const pending: PendingHandshake = { commands: [], identity: undefined };
     this.#pending.add(pending);
     return pending;
   }
@@ -94,16 +97,16 @@ export class ConnectionRegistry<Connection extends RegisteredConnection = Regist
    *
    * @throws ApiError where its time is up, or it was to be disconnected, while the handshake was under way
    */
-  check({ commands }: PendingHandshake, { identity }: Scope): Identity | undefined {
+  check(pending: PendingHandshake, { identity }: Scope): Identity | undefined {
     if (identity && isOver(identity, this.clock.now())) throw new SessionExpired();
-    if (commands.length > 0) checkCommands(commands, identity);
+    if (pending.commands.length > 0) checkCommands(pending.commands, identity);
+    pending.identity = identity;
     return identity;
   }
 
   add(connection: Connection, pending: PendingHandshake): void {
-    const { scope } = connection;
-    this.connections.set(scope, connection);
-    this.watch(scope.identity);
+    this.connections.set(connection.scope, connection);
+    this.watch(pending.identity);
     this.#applyMissed(connection, pending.commands);
     this.#pending.delete(pending);
   }

@@ -24,7 +24,7 @@ import type { DeliveryInspector } from '../inspection.js';
 import type { LogFields, Logger } from '../logger.js';
 import type { Class } from '../metadata.js';
 import type { Observer } from '../observers/observer.js';
-import type { SubscriptionIndex, SubscriptionRecord } from '../observers/subscription-index.js';
+import type { SubscriptionIndex, SubscriptionRecord } from '../observers/subscriptions.js';
 import { Subscriptions, subscribingRequest, without } from '../observers/subscriptions.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
 import type { PermissionChecker } from '../permissions/permission-checker.js';
@@ -36,7 +36,7 @@ import { CloseCode, Status } from '../status.js';
 import { addressOf, encodeData, errorReply, toRequest } from '../wire/codec.js';
 import { heapBytesOf } from '../wire/heap-bytes.js';
 import type { ActionRequest, Reply, RequestId } from '../wire/messages.js';
-import { type ApiConsumer, type BoundSession, bindConsumer, type OwnRequest } from './api-consumer.js';
+import { ApiConsumer, type BoundSession, bindConsumer, type OwnRequest } from './api-consumer.js';
 import type { CompiledConsumer } from './compiled-consumer.js';
 import { ConsumerGroups } from './consumer-groups.js';
 import { DetachedMethods } from './detached-methods.js';
@@ -119,6 +119,9 @@ const requestBytes = 1_024;
 export function binaryFrameBytes(data: Uint8Array): number {
   return requestBytes + heapBytesOf(data);
 }
+
+/** One for all connections: how a socket ended tells no stack, and taking one costs more than the rest of an end. */
+const disconnected = new Disconnected();
 
 let requests = 0;
 
@@ -508,9 +511,9 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     const sent = this.#keptKwargs(context, kwargs);
     const known = subscriptions.find(observer, requestId);
     const added = known ? without(groups, known.groups) : groups;
+    const newGroups = subscriptions.countNew(added);
     const asked = subscribingRequest(action, requestId, sent, kwargs, groups);
     const repeated = known?.requests.find(({ key }) => key === asked.key);
-    const newGroups = subscriptions.countNew(added);
     if (!repeated) quotas.requireSubscription(asked.bytes);
     quotas.requireGroups(newGroups);
     const record = known ?? subscriptions.open(observer, requestId, kwargs);
@@ -557,7 +560,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
    */
   async #begin(record: SubscriptionRecord, later: readonly string[]): Promise<void> {
     const { services, unitOfWork } = this;
-    const isInTransaction = unitOfWork.em.isInTransaction();
+    const { isInTransaction } = unitOfWork;
     const since = await services.feed.positionFor(record.observer, isInTransaction);
     if (record.since === Number.POSITIVE_INFINITY) record.since = since;
     for (const group of later) record.later?.set(group, since);
@@ -705,7 +708,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
 
   /** A stream alone would end for good; a client that loses the socket comes back. */
   #hearNoMore(reason: string): void {
-    this.groups.end(new Disconnected());
+    this.groups.end(disconnected);
     this.#events.end();
     this.connection.close(CloseCode.overloaded, reason);
   }
@@ -803,7 +806,7 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   }
 
   /** Leaves all groups, calls the consumer's disconnect hook, and waits for what it left running. Never rejects. */
-  close(code: number, reason: ApiError | Disconnected = new Disconnected()): Promise<void> {
+  close(code: number, reason: ApiError | Disconnected = disconnected): Promise<void> {
     this.#closing ??= this.#close(code, reason);
     return this.#closing;
   }
@@ -814,9 +817,11 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     this.subscriptions.endAll();
     void this.abort(reason);
     await this.#queue.addWork(async () => {
+      const { instance } = this;
       await this.#runUnheard('leave', () => this.services.layer.disconnect(this.name));
-      await this.#runUnheard('disconnect', () => this.instance['onDisconnect'](code));
-      await this.#runUnheard('detached', () => this.#detached?.ended());
+      if (hasOwnHook(instance, 'onDisconnect'))
+        await this.#runUnheard('disconnect', () => instance['onDisconnect'](code));
+      if (this.#detached) await this.#runUnheard('detached', () => this.#detached?.ended());
     });
   }
 
@@ -825,10 +830,11 @@ export class ConsumerSession implements RequestTarget, BoundSession {
     await Promise.all([this.#events.idle(), this.#lastMessage]);
   }
 
-  /** Resolves when nothing of it runs any more, not even what was abandoned. */
-  async settledAll(): Promise<void> {
+  /** Resolves when nothing of it runs any more, not even what was abandoned; undefined where nothing does. */
+  settledAll(): Promise<unknown> | undefined {
     const abandoned = [...this.#queue.open].filter(({ isAbandoned }) => isAbandoned);
-    await Promise.all([...abandoned.map((request) => request.whenSettled), this.idle()]);
+    if (abandoned.length === 0 && this.#events.isIdle && this.#waitingMessages === 0) return undefined;
+    return Promise.all([...abandoned.map((request) => request.whenSettled), this.idle()]);
   }
 
   #detachedMethods(): DetachedMethods | undefined {
@@ -882,6 +888,11 @@ export class ConsumerSession implements RequestTarget, BoundSession {
   #translate(thrown: unknown): ApiError {
     return this.services.errors.translate(thrown, { path: this.scope.path });
   }
+}
+
+/** Most consumers have none; a hook may be a field, which only the instance shows. */
+function hasOwnHook(consumer: ApiConsumer, hook: 'onConnect' | 'onDisconnect'): boolean {
+  return Reflect.get(consumer, hook) !== Reflect.get(ApiConsumer.prototype, hook);
 }
 
 function isRequestId(target: unknown): target is string | number {

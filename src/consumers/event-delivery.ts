@@ -8,8 +8,7 @@ import type { EventMessage, ObserverMessage } from '../observers/event-message.j
 import type { EventAction, SentEvent, SentSignal, Subscription } from '../observers/model-event.js';
 import { shortGroups } from '../observers/observer.js';
 import type { ObservedEvent, Sight, Viewer } from '../observers/observer-declaration.js';
-import type { SubscribingRequest, SubscriptionRecord } from '../observers/subscription-index.js';
-import type { Subscriptions } from '../observers/subscriptions.js';
+import type { SubscribingRequest, SubscriptionRecord, Subscriptions } from '../observers/subscriptions.js';
 import { isPassingFailure } from '../orm/orm-errors.js';
 import { outlastFailures } from '../orm/passing-failures.js';
 import type { UnitOfWork } from '../orm/unit-of-work.js';
@@ -190,9 +189,14 @@ export class EventDelivery {
     this.#unconfirmed = [];
   }
 
+  /** Whether everything that arrived has been delivered. */
+  get isIdle(): boolean {
+    return !this.#isBusy && this.#queue.length === 0;
+  }
+
   /** Resolves when everything that arrived has been delivered. */
   idle(): Promise<void> {
-    if (!this.#isBusy && this.#queue.length === 0) return Promise.resolve();
+    if (this.isIdle) return Promise.resolve();
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
@@ -206,7 +210,7 @@ export class EventDelivery {
       if (pending) this.#occupy(pending.answered);
       else this.#take(next);
     }
-    if (!this.#isBusy && this.#queue.length === 0) for (const waiter of this.#waiters.splice(0)) waiter();
+    if (this.isIdle) for (const waiter of this.#waiters.splice(0)) waiter();
   }
 
   #take(arrival: Arrival): void {

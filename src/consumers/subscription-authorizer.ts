@@ -3,7 +3,7 @@ import { safeInstanceof } from '../dispatch/error-mapping.js';
 import { ApiError } from '../errors.js';
 import type { PermissionAnswer } from '../inspection.js';
 import type { Observer } from '../observers/observer.js';
-import type { SubscribingRequest, SubscriptionRecord } from '../observers/subscription-index.js';
+import type { SubscribingRequest, SubscriptionRecord } from '../observers/subscriptions.js';
 import type { Delivery } from '../permissions/permission.js';
 import type { Answers, GrantingRequest, PermissionChecker } from '../permissions/permission-checker.js';
 import type { GivenRights } from '../permissions/rights.js';

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { ConfigurationError } from '../errors.js';
-import { hasRules } from '../kwargs/class-rules.js';
+import { hasRules } from '../kwargs/kwargs-checker.js';
 import type { ConcreteClass } from '../metadata.js';
 
 const shapeless: ReadonlySet<unknown> = new Set([Object, Function, Array, String, Number, Boolean, Promise, undefined]);

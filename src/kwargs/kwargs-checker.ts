@@ -1,7 +1,9 @@
+import 'reflect-metadata';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { plainToInstance } from 'class-transformer';
+import { getMetadataStorage, type ValidationError, ValidationTypes, validate } from 'class-validator';
 import { ValidationFailed } from '../errors.js';
-import type { ConcreteClass } from '../metadata.js';
-import { toInstance, unknownText } from './class-rules.js';
+import type { Class, ConcreteClass } from '../metadata.js';
 
 /** What may describe an action's kwargs: a class with class-validator's rules, or any Standard Schema (zod, valibot, arktype). */
 export type KwargsSchema = ConcreteClass<object> | StandardSchemaV1;
@@ -76,4 +78,114 @@ function fieldOf({ path = [] }: StandardSchemaV1.Issue): string {
 
 function textOf({ message }: StandardSchemaV1.Issue): string {
   return message;
+}
+
+type Texts = Record<string, string[]>;
+
+/** The text for an unknown name. */
+const unknownText = 'This field is not known.';
+
+/** Whether class-validator has a rule for the class or for one that it extends. */
+export function hasRules(owner: Class): boolean {
+  return getMetadataStorage().getTargetValidationMetadatas(owner, '', false, false).length > 0;
+}
+
+/**
+ * A plain object -> a checked instance. Nothing is converted unless a `@Type` asks for it: `"5"` is no integer.
+ *
+ * @param unknown `drop` leaves out what no rule names, at any depth; `refuse` answers 400 for it
+ * @throws ValidationFailed
+ */
+async function toInstance<T extends object>(
+  owner: ConcreteClass<T>,
+  raw: Readonly<Record<string, unknown>>,
+  unknown: 'drop' | 'refuse',
+): Promise<T> {
+  const instance = converted(owner, raw);
+  const failures = await validate(instance, {
+    whitelist: true,
+    forbidNonWhitelisted: unknown === 'refuse',
+    forbidUnknownValues: true,
+    validationError: { target: false, value: false },
+  });
+  const texts = { ...textsOfShape(instance), ...textsOfRules(failures) };
+  if (Object.keys(texts).length > 0) throw ValidationFailed.of(texts);
+  return instance;
+}
+
+/** The texts of the rules that a class has for these properties; of those that are not given, none. */
+export async function checkProperties(owner: Class, values: Readonly<Record<string, unknown>>): Promise<Texts> {
+  if (!hasRules(owner)) return {};
+  // Not an instance: a constructor or the ORM's accessors have nothing to do with the rules.
+  const bearer: object = Object.create(owner.prototype);
+  for (const [name, value] of Object.entries(values)) {
+    Object.defineProperty(bearer, name, { value, enumerable: true });
+  }
+  const failures = await validate(bearer, {
+    skipUndefinedProperties: true,
+    validationError: { target: false, value: false },
+  });
+  return textsOfRules(failures.filter(({ property }) => property in values));
+}
+
+/** The view of a value: only what the class exposes with `@Expose` (class-transformer) gets out. */
+export function toView<T>(view: ConcreteClass<T>, value: unknown): unknown {
+  return plainToInstance(view, value, { excludeExtraneousValues: true });
+}
+
+/** A conversion that throws (a `@Transform`, a `@Type(() => Number)` of an object) says that the value does not fit. */
+function converted<T>(owner: ConcreteClass<T>, raw: Readonly<Record<string, unknown>>): T {
+  try {
+    return plainToInstance(owner, raw, { enableImplicitConversion: false });
+  } catch (cause) {
+    throw new ValidationFailed(undefined, { cause, errors: [{ non_field_errors: ['A value could not be read.'] }] });
+  }
+}
+
+/** The rules take one value for a list of them, and a list for one. What the property is declared as decides. */
+function textsOfShape(instance: object, path = ''): Texts {
+  const texts: Texts = {};
+  for (const [name, value] of Object.entries(instance)) {
+    const wrong = wrongShape(Reflect.getMetadata('design:type', instance, name), value);
+    if (wrong) texts[`${path}${name}`] = [`${name} ${wrong}.`];
+    else if (Array.isArray(value) && isNested(instance, name))
+      Object.assign(texts, textsOfItems(value, `${path}${name}.`));
+    if (typeof value === 'object' && value !== null) Object.assign(texts, textsOfShape(value, `${path}${name}.`));
+  }
+  return texts;
+}
+
+/** Whether the rules of another class are those of the property's value, or of each of its items. */
+function isNested(instance: object, name: string): boolean {
+  const rules = getMetadataStorage().getTargetValidationMetadatas(instance.constructor, '', false, false);
+  return rules.some(({ propertyName, type }) => propertyName === name && type === ValidationTypes.NESTED_VALIDATION);
+}
+
+/** class-validator looks for the items of a list in lists within it. */
+function textsOfItems(items: readonly unknown[], path: string): Texts {
+  const lists = [...items.entries()].filter(([, item]) => Array.isArray(item));
+  return Object.fromEntries(lists.map(([index]) => [`${path}${index}`, [`${index} must not be an array.`]]));
+}
+
+function wrongShape(declared: unknown, value: unknown): string | undefined {
+  if (declared === undefined || declared === Object || value === undefined || value === null) return undefined;
+  if (Array.isArray(value)) return declared === Array ? undefined : 'must not be an array';
+  return declared === Array ? 'must be an array' : undefined;
+}
+
+/** The paths of a tree of failures: `lines.0.amount`. */
+function textsOfRules(failures: readonly ValidationError[], path = ''): Texts {
+  const texts: Texts = {};
+  for (const { property, constraints, children } of failures) {
+    const name = `${path}${property}`;
+    if (constraints) texts[name] = Object.entries(constraints).map(([rule, text]) => textOfRule(rule, text));
+    Object.assign(texts, textsOfRules(children ?? [], `${name}.`));
+  }
+  return texts;
+}
+
+/** What no rule names is told in the same words as by the other kinds of kwargs. */
+function textOfRule(rule: string, text: string): string {
+  if (rule === ValidationTypes.WHITELIST) return unknownText;
+  return text.endsWith('.') ? text : `${text}.`;
 }

@@ -19,7 +19,7 @@ import type { EventMessage, ObserverMessage, RecheckMessage } from './event-mess
 import type { LeaveOut } from './group-names.js';
 import { type Observer, shortGroups } from './observer.js';
 import type { Revocation } from './revocation.js';
-import type { SubscriptionIndex, SubscriptionRecord } from './subscription-index.js';
+import type { SubscriptionIndex, SubscriptionRecord } from './subscriptions.js';
 
 /** How many deliveries there are in one turn of the event loop before other work has its own. */
 const slice = 250;

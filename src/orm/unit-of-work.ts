@@ -157,6 +157,17 @@ export class UnitOfWork {
     return this.em.flush();
   }
 
+  /** Whether the code of this context is in a transaction. Where it has used no manager, none is made to ask it. */
+  get isInTransaction(): boolean {
+    return !this.#isUnused && this.em.isInTransaction();
+  }
+
+  /** Whether the code of this context has used no manager of this database, and is in no transaction. */
+  get #isUnused(): boolean {
+    const forks = RequestContext.currentRequestContext()?.map;
+    return forks instanceof Forks && !forks.has(this.em.name) && !TransactionContext.currentTransactionContext();
+  }
+
   /** Whether the code of this context has used an entity manager, or is in a transaction. */
   get isUsed(): boolean {
     const forks = RequestContext.currentRequestContext()?.map;
@@ -169,9 +180,7 @@ export class UnitOfWork {
    */
   get reader(): Reader {
     const { em } = this;
-    const forks = RequestContext.currentRequestContext()?.map;
-    const isUnused = forks instanceof Forks && !forks.has(em.name) && !TransactionContext.currentTransactionContext();
-    if (isUnused) return { em, transaction: undefined, schema: runDetached(() => em.schema), isUsed: false };
+    if (this.#isUnused) return { em, transaction: undefined, schema: runDetached(() => em.schema), isUsed: false };
     const context = em.getContext();
     return { em: context, transaction: context.getTransactionContext(), schema: context.schema, isUsed: true };
   }

@@ -30,6 +30,7 @@ export function knowsConnectionOnly(permission: PermissionClass): boolean {
 }
 
 /** A query that finds no user gives null, which means the same as undefined here. */
-export function isLoggedIn({ user, identity }: Scope): boolean {
+export function isLoggedIn(scope: Scope): boolean {
+  const { user, identity } = scope;
   return (user !== undefined && user !== null) || identity !== undefined;
 }

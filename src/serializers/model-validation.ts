@@ -1,6 +1,6 @@
 import type { EntityManager, EntityMetadata, FilterQuery } from '@mikro-orm/core';
 import { ValidationFailed } from '../errors.js';
-import { checkProperties } from '../kwargs/class-rules.js';
+import { checkProperties } from '../kwargs/kwargs-checker.js';
 import type { Class } from '../metadata.js';
 import { asStored } from '../orm/model-queries.js';
 import { primaryKeyOf } from '../orm/row.js';

@@ -124,18 +124,25 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
    * @param prepare sets facts of the scope after the middleware ran
    * @throws ApiError that refuses the handshake
    */
-  async accept(
+  accept(
     request: HandshakeRequest,
     connect: (scope: Scope) => Transport,
     prepare?: (scope: Scope) => void,
   ): Promise<AcceptedConnection> {
-    const { handshake, inspector } = this.#services;
-    const watched = inspector?.watch(request);
-    if (!watched) return this.#open(request, connect, prepare);
+    const watched = this.#services.inspector?.watch(request);
+    return watched ? this.#openWatched(watched, connect, prepare) : this.#open(request, connect, prepare);
+  }
+
+  async #openWatched(
+    watched: WatchedHandshake,
+    connect: (scope: Scope) => Transport,
+    prepare: ((scope: Scope) => void) | undefined,
+  ): Promise<AcceptedConnection> {
+    const { request } = watched;
     try {
-      return await this.#open(watched.request, connect, prepare, watched);
+      return await this.#open(request, connect, prepare, watched);
     } catch (thrown) {
-      watched.refused(handshake.translate(thrown, watched.request));
+      watched.refused(this.#services.handshake.translate(thrown, request));
       throw thrown;
     }
   }
@@ -148,7 +155,9 @@ export class App<Routes extends readonly Route[] = readonly Route[]> {
   ): Promise<AcceptedConnection> {
     this.#checkOpen();
     const { handshake, registry, tidying } = this.#services;
-    const admission = await handshake.admit(request, prepare);
+    const admitted = handshake.admit(request, prepare);
+    // Where no code of the application is asked, the connection opens within the event that brought its request.
+    const admission = admitted instanceof Promise ? await admitted : admitted;
     try {
       this.#checkOpen();
       const connection = new Connection(admission, connect(admission.scope), this.#services, this.#ended, watched);

@@ -14,7 +14,7 @@ export interface OutboundBacklog {
   /** Since when the oldest frame waits, in milliseconds; undefined where none does. */
   readonly oldest: number | undefined;
   /** Writes what was sent in this tick. */
-  flush(now: number): void;
+  flush(): void;
   cut(reason: SlowReason): void;
 }
 
@@ -81,8 +81,7 @@ export class Backpressure {
   #flush(): void {
     const unflushed = this.#unflushed;
     this.#unflushed = [];
-    const now = this.clock.elapsed();
-    for (const backlog of unflushed) backlog.flush(now);
+    for (const backlog of unflushed) backlog.flush();
   }
 
   /** @param late while this process stood still, it noticed nothing of what its clients read */

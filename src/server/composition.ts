@@ -32,7 +32,7 @@ import { EventPublisher } from '../observers/event-publisher.js';
 import { type Observer, observedBy } from '../observers/observer.js';
 import { Rechecker } from '../observers/rechecker.js';
 import { type HeardSignal, SignalReceivers } from '../observers/signal-receivers.js';
-import { SubscriptionIndex } from '../observers/subscription-index.js';
+import { SubscriptionIndex } from '../observers/subscriptions.js';
 import { writeArrays } from '../orm/array-literals.js';
 import { ConnectionPool } from '../orm/connection-pool.js';
 import { isEmbedded, usesDatabase } from '../orm/database-facts.js';

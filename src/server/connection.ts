@@ -558,7 +558,7 @@ export class Connection
   /** Resolves when every event that arrived has been delivered, and handed to the socket. */
   async idle(): Promise<void> {
     await Promise.all([...this.#sessions.values()].map((session) => session.idle()));
-    this.outbound.flush(this.services.clock.elapsed());
+    this.outbound.flush();
   }
 
   async #endAll(code: number): Promise<void> {
@@ -571,7 +571,9 @@ export class Connection
   /** Work that heeds its signal has ended; what does not is waited for, so that it finds its providers, but not for ever. */
   async #awaitAbandoned(sessions: readonly ConsumerSession[]): Promise<void> {
     const { logger, settings } = this.services;
-    const ended = Promise.all(sessions.map((session) => session.settledAll()));
+    const running = sessions.flatMap((session) => session.settledAll() ?? []);
+    if (running.length === 0) return;
+    const ended = Promise.all(running);
     if (await machineDeadlines.settles(ended, settings.closeTimeout)) return;
     const { path } = this.scope;
     logger.warn('Work of a connection goes on behind its end: heed context.signal.', { path });

@@ -82,7 +82,7 @@ export class Handshake {
    */
   admit(request: HandshakeRequest, prepare: Prepare): Promise<Admission> | Admission {
     const from = this.proxies.seenThrough(request);
-    const slot = this.limiter.enter(from.remoteAddress);
+    const slot = this.limiter.enter(from.network);
     const pending = this.registry.begin();
     try {
       const match = this.#match(from);
@@ -152,7 +152,11 @@ export class Handshake {
     const parameters = route.hasParameters ? await checkParameters(match, request) : route.noParameters;
     const scope = this.#scopeOf(request, match, parameters);
     try {
-      for (const piece of route.middleware) await middlewareOf(piece, scope).apply(scope);
+      for (const piece of route.middleware) {
+        const middleware: Partial<ScopeMiddleware> & object = scope.container.resolve(piece);
+        if (typeof middleware.apply !== 'function') throw withoutApply(piece);
+        await middleware.apply(scope);
+      }
       prepare?.(scope);
       const translate = (thrown: unknown): ApiError => this.translate(thrown, request);
       return { scope, refused: await refusalsOf(route, scope, translate) };
@@ -305,11 +309,9 @@ function checkOffered(chosen: string, offered: readonly string[]): string {
   });
 }
 
-/** @throws ConfigurationError where it has no `apply`, which may be a field, so that only the instance shows it */
-function middlewareOf(piece: ScopeMiddlewareClass, scope: Scope): ScopeMiddleware {
-  const built: Partial<ScopeMiddleware> & object = scope.container.resolve(piece);
-  if (typeof built.apply === 'function') return built as ScopeMiddleware;
-  throw new ConfigurationError({
+/** `apply` may be a field, so that only the instance shows whether it is there. */
+function withoutApply(piece: ScopeMiddlewareClass): ConfigurationError {
+  return new ConfigurationError({
     class: piece.name,
     member: 'apply',
     reason: 'is not there, and is what middleware is called by.',

@@ -10,7 +10,6 @@ import type { Logger } from '../logger.js';
 import type { HandshakeRequest } from '../scope/scope.js';
 import { type Limits, unixPeer } from '../settings.js';
 import type { PlainRequest, RequestClient } from './app-explorer.js';
-import { addressKey } from './rate-limit.js';
 import type { TrustedProxies } from './trusted-proxies.js';
 
 /** A socket of an HTTP server, from its first byte to its end. */
@@ -76,8 +75,8 @@ export class HttpSockets {
     const unsecured = new Map<string, OpenSocket>();
     const connected = (socket: Socket): void => {
       const added = this.#add(socket, peerOf(server, socket), isLimited);
-      const ends = endsOf(socket);
-      if (!isSecure || !added || ends === undefined) return;
+      const ends = isSecure ? endsOf(socket) : undefined;
+      if (!added || ends === undefined) return;
       unsecured.set(ends, added);
       socket.once('close', () => unsecured.delete(ends));
     };
@@ -121,7 +120,7 @@ export class HttpSockets {
     const seen = this.proxies.seenThrough(this.requestOf(request));
     return {
       address: seen.remoteAddress,
-      network: seen.remoteAddress === undefined ? 'unknown' : addressKey(seen.remoteAddress),
+      network: seen.network ?? 'unknown',
       host: seen.host,
       protocol: seen.encrypted ? 'https' : 'http',
     };
@@ -131,8 +130,7 @@ export class HttpSockets {
   #add(socket: Socket, remoteAddress: string | undefined, isLimited: boolean): OpenSocket | undefined {
     if (isLimited && this.#open >= this.#room().sockets) this.#cut(this.#waiting, 'descriptors', socket);
     if (socket.destroyed) return undefined;
-    const { address: peer, isTrusted } = this.proxies.peer(remoteAddress);
-    const network = peer === undefined ? undefined : addressKey(peer);
+    const { address: peer, network, isTrusted } = this.proxies.peer(remoteAddress);
     const mayWait = isLimited && !isTrusted;
     const added: OpenSocket = { socket, peer, network, answering: 0, mayWait, isUpgraded: false, isLimited };
     this.#sockets.set(socket, added);

@@ -81,14 +81,14 @@ export class OutboundFrames implements OutboundBacklog {
 
   /** Resolves once everything has left the process, or the client is gone. */
   async flushed(): Promise<void> {
-    this.flush(this.backpressure.now());
+    this.flush();
     await this.#fallenTo(0);
   }
 
   /** What waits is sent before. */
   close(code: number, reason: string): void {
     this.#isClosing = true;
-    this.flush(this.backpressure.now());
+    this.flush();
     this.backpressure.grow(-this.#held);
     for (let frame = this.#queue?.shift(); frame; frame = this.#queue?.shift()) this.#write([frame], frame.at);
     this.transport.close(code, reason);
@@ -117,9 +117,9 @@ export class OutboundFrames implements OutboundBacklog {
   }
 
   /** Hands the frames of this tick to the socket. */
-  flush(now: number): void {
+  flush(): void {
     this.#hasWritten = false;
-    this.#writeTick(now);
+    this.#writeTick();
   }
 
   #send(frame: Frame): void {
@@ -135,23 +135,24 @@ export class OutboundFrames implements OutboundBacklog {
     this.#tickLength += frame.data.length;
     if (this.#tickLength <= longestWrite) return;
     this.#hasWritten = true;
-    this.#writeTick(this.backpressure.now());
+    this.#writeTick();
   }
 
-  #writeTick(now: number): void {
+  #writeTick(): void {
     const frames = this.#tick;
     if (frames.length === 0) return;
     this.#tick = [];
     this.#tickLength = 0;
-    this.#write(frames, now);
+    this.#write(frames);
   }
 
-  #write(frames: readonly Frame[], at: number): void {
+  /** @param at since when they wait; absent for those that have not waited until now */
+  #write(frames: readonly Frame[], at?: number): void {
     if (this.transport.send(frames.map(dataOf), this.#left)) {
       this.#settle();
       return;
     }
-    this.#leaving.push(at);
+    this.#leaving.push(at ?? this.backpressure.now());
     this.backpressure.watch(this);
   }
 

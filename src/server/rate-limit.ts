@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import type { UserSlot } from '../authentication/connection-registry.js';
 import type { Clock } from '../clock.js';
 import type { Counters } from '../counters.js';
@@ -303,12 +302,12 @@ export class ConnectionLimiter {
   /**
    * A handshake begins.
    *
-   * @param address undefined over a transport that has none
+   * @param network what the limits of its address are counted by; undefined over a transport that has none
    * @throws Throttled, Overloaded; both say when to try again
    */
-  enter(address: string | undefined): ConnectionSlot {
+  enter(network: string | undefined): ConnectionSlot {
     const now = this.clock.elapsed();
-    const caller = address === undefined ? undefined : this.#caller(addressKey(address), now);
+    const caller = network === undefined ? undefined : this.#caller(network, now);
     if (caller) this.#checkCaller(caller, now);
     this.#checkProcess(now);
     if (caller) caller.connections += 1;
@@ -460,16 +459,4 @@ export class ConnectionSlot implements UserSlot {
     this.#isLeft = true;
     this.limiter.leave(this.caller);
   }
-}
-
-/** What limits of an address are counted by: a client that has one IPv6 address has the 2^64 beside it. */
-export function addressKey(address: string): string {
-  if (isIP(address) !== 6) return address;
-  const [head = '', tail] = address.split('%', 1).join('').toLowerCase().split('::');
-  const front = head === '' ? [] : head.split(':');
-  const back = tail === undefined || tail === '' ? [] : tail.split(':');
-  const zeros =
-    tail === undefined ? [] : Array.from({ length: Math.max(0, 8 - front.length - back.length) }, () => '0');
-  const groups = [...front, ...zeros, ...back].slice(0, 4);
-  return `${groups.map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64`;
 }

@@ -1,7 +1,6 @@
 import { type CompiledConsumer, type ConsumerClass, compileConsumer } from '../consumers/compiled-consumer.js';
 import { ConfigurationError } from '../errors.js';
-import { hasRules } from '../kwargs/class-rules.js';
-import { isStandardSchema, type KwargsSchema } from '../kwargs/kwargs-checker.js';
+import { hasRules, isStandardSchema, type KwargsSchema } from '../kwargs/kwargs-checker.js';
 import type { PermissionExpression } from '../permissions/permission.js';
 import { noParameters, type ParameterSource, RouteParameters } from '../scope/route-parameters.js';
 import type { ScopeMiddlewareClass } from '../scope/scope-middleware.js';
