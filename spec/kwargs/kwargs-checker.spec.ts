@@ -298,7 +298,7 @@ describe('Kwargs', () => {
       expect(await textsOf(name, { name: '1' })).to.deep.equal([{ name: ['Too short.', 'Letters only.'] }]);
     });
 
-    it('are dropped and named where nobody asked for them, or refused', async () => {
+    it('are dropped and named where the schema does not declare them, and refused where the action is strict', async () => {
       const { value, dropped } = await check(order, { room: 1, admin: true, constructor: 1 });
       expect(value).to.deep.equal({ room: 1 });
       expect(dropped).to.deep.equal(['admin', 'constructor']);

@@ -6,21 +6,20 @@ import {
   type App,
   afterCommit,
   Consumer,
-  createApp,
   Observer,
   path,
   Signal,
   type SignalEvent,
   type Subscription,
 } from 'signalbox';
-import { connect } from 'signalbox/testing';
+import { connect, type MemoryLogger } from 'signalbox/testing';
 import { connectOrm, useDatabase } from '../support/database.js';
 import { patience, until } from '../support/deadline.js';
 import { Room } from '../support/entities.js';
 import { Author } from '../support/library.js';
 import { createDatabase } from '../support/postgres.js';
-import { type TestProviders, testProviders } from '../support/providers.js';
 import { RoomWatcher } from '../support/rooms.js';
+import { useServer } from '../support/serving.js';
 
 const called = new Signal<number>('called');
 
@@ -45,8 +44,9 @@ describe('Work that waits for a commit', () => {
   const database = useDatabase('after_commit');
   /** No application observes its models. */
   let elsewhere: MikroORM;
+  const serve = useServer();
   let app: App;
-  let providers: TestProviders;
+  let logger: MemoryLogger;
   let ran: string[];
 
   before(async () => {
@@ -59,15 +59,8 @@ describe('Work that waits for a commit', () => {
   after(() => elsewhere.close(true));
   beforeEach(() => {
     ran = [];
-    providers = testProviders();
-    app = createApp({
-      orm: database.orm,
-      otherOrms: [elsewhere],
-      container: providers.container,
-      routes: [path('/', ListeningConsumer)],
-    });
+    ({ app, logger } = serve([path('/', ListeningConsumer)], { orm: database.orm, otherOrms: [elsewhere] }));
   });
-  afterEach(() => app.close());
 
   const will = (name: string) => () => void ran.push(name);
   const hasRun = (...names: string[]) => until(() => ran.join() === names.join(), `The work ${names.join()}`);
@@ -149,7 +142,7 @@ describe('Work that waits for a commit', () => {
   it('has its errors in the log of the application, also outside of any transaction', async () => {
     const error = new Error('The mail server is away.');
     afterCommit(() => Promise.reject(error));
-    const lines = () => providers.logger.at('error').map((line) => [line.message, line.fields['error']]);
+    const lines = () => logger.at('error').map((line) => [line.message, line.fields['error']]);
     await until(() => lines().length > 0, 'The line of the log');
     expect(lines()).to.deep.equal([['Work that waited for a commit failed.', error]]);
   });

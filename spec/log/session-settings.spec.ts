@@ -9,8 +9,7 @@ import {
   type App,
   BulkPatch,
   Consumer,
-  GroupsForConsumer,
-  GroupsForSignal,
+  GroupsForBoth,
   ModelConsumer,
   type ModelEvent,
   ModelObserver,
@@ -58,10 +57,7 @@ class SampleConsumer extends mix(ModelConsumer(Sample, { serializer: SampleSeria
   async onSample(event: ModelEvent<SampleSerializer>, subscription: Subscription<Weight>) {
     await subscription.send(event);
   }
-  @GroupsForSignal('onSample') protected *groupsOfSample({ weight }: Sample) {
-    yield `weight-${weight}`;
-  }
-  @GroupsForConsumer('onSample') protected *groupsOfWeight({ weight }: Weight) {
+  @GroupsForBoth('onSample') protected *groupsOfWeight({ weight }: Sample | Weight) {
     yield `weight-${weight}`;
   }
 

@@ -12,8 +12,7 @@ import {
   type ChangeLogWriterOptions,
   Connections,
   Consumer,
-  GroupsForConsumer,
-  GroupsForSignal,
+  GroupsForBoth,
   type ModelEvent,
   ModelObserver,
   NotAuthenticated,
@@ -72,12 +71,8 @@ class RoomConsumer extends ApiConsumer {
   async onRoom(event: ModelEvent<Room, { id: number; name: string }>, subscription: Subscription<Named>) {
     await subscription.send(event);
   }
-  @GroupsForSignal('onRoom')
-  protected *groupsOfRoom({ name }: Room) {
-    yield name;
-  }
-  @GroupsForConsumer('onRoom')
-  protected *groupsOfName({ name }: Named) {
+  @GroupsForBoth('onRoom')
+  protected *groupsOfName({ name }: Room | Named) {
     yield name;
   }
 
@@ -344,7 +339,7 @@ describe('Several applications on one database', () => {
       expect(there.frames.filter(({ action }) => action === 'create')).to.deep.equal([]);
     });
 
-    it('once: not those that he opens afterwards with who gave the order', async () => {
+    it('once: those that the user opens afterwards, to the application that gave the order, stay open', async () => {
       const [one, other] = await openTwo();
       await using there = await connect(other.app, '/?user=1');
       await one.app.disconnectUser(1);

@@ -384,9 +384,9 @@ describe('An event shows what the database has', () => {
     client.$close();
   });
 
-  it('to nobody who was removed by an earlier commit', () => removeAndAdd(7));
+  it('to no reader whom an earlier commit removed', () => removeAndAdd(7));
 
-  it('to nobody who was removed by an earlier commit, where the next one writes nothing but a link', () =>
+  it('to no reader whom an earlier commit removed, where the next one writes nothing but a link', () =>
     removeAndAdd(0));
 
   it('of a row whose key was changed: the one is deleted, the other created', async () => {

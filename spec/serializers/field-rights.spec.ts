@@ -9,6 +9,7 @@ import {
   Consumer,
   Create,
   createApp,
+  GroupsForBoth,
   GroupsForConsumer,
   GroupsForSignal,
   List,
@@ -195,13 +196,8 @@ class StaffConsumer extends mix(
     await subscription.send(event);
   }
 
-  @GroupsForSignal('onEmployee')
-  protected *groupsOfEmployee({ department }: Employee) {
-    yield `department-${department}`;
-  }
-
-  @GroupsForConsumer('onEmployee')
-  protected *groupsOfDepartment({ department }: DepartmentKey) {
+  @GroupsForBoth('onEmployee')
+  protected *groupsOfDepartment({ department }: Employee | DepartmentKey) {
     yield `department-${department}`;
   }
 }
